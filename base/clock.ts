@@ -1,0 +1,17 @@
+/** Time as it is passed in, so that a simulation can be its own clock. */
+export interface Clock {
+  /** Milliseconds since 1970-01-01T00:00:00Z. */
+  now(): number;
+  /** Runs `task` once after `delayMs`; the returned function cancels it. */
+  after(delayMs: number, task: () => void): () => void;
+}
+
+const longestTimerMs = 2 ** 31 - 1; // setTimeout fires at once beyond this
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(delayMs, task) {
+    const timer = setTimeout(task, Math.min(Math.max(delayMs, 0), longestTimerMs));
+    return () => clearTimeout(timer);
+  },
+};

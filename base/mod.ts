@@ -1,0 +1,8 @@
+/** Small things every folder above may use: assertions, results, clocks, a seeded generator, byte helpers. No I/O. */
+export { assert, unreachable } from "./assert.ts";
+export { type Brand } from "./brand.ts";
+export { concatBytes, equalBytes, fromHex, fromUtf8, toHex, toUtf8 } from "./bytes.ts";
+export { type Clock, systemClock } from "./clock.ts";
+export { CodedError, isCoded } from "./coded-error.ts";
+export { type Prng, prng } from "./prng.ts";
+export { err, ok, type Result } from "./result.ts";

@@ -1,0 +1,28 @@
+// `npm test [-- FILTER…]`: sets up, then runs every *.test.js under dist/ (or those whose path contains a FILTER).
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { root, setUp } from "./setup.mjs";
+
+function* tests(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* tests(path);
+    else if (entry.name.endsWith(".test.js")) yield path;
+  }
+}
+
+await setUp();
+const filters = process.argv.slice(2);
+const chosen = [...tests(join(root, "dist"))].filter(
+  (path) => filters.length === 0 || filters.some((f) => relative(root, path).includes(f)),
+);
+if (chosen.length === 0) {
+  console.error(`mayfly: no test file matches ${filters.join(", ")}`);
+  process.exit(2);
+}
+const result = spawnSync(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=2", ...chosen], {
+  cwd: root,
+  stdio: "inherit",
+});
+process.exit(result.status ?? 1);
