@@ -1,0 +1,206 @@
+/** What goes out through the door. Everything here comes from a machine and is hostile until decoded. */
+import { err, ok, type Result } from "#base";
+import { decodeFrame, encodeFrame, Fields, type Part, type PartRecord } from "./frame.ts";
+import { hardLimits } from "./limits.ts";
+
+export const EffectKind = { log: 1, send: 2, call: 3, timer: 4, state: 5, done: 6, fail: 7 } as const;
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** A line for the log. Carried out at once, also when the flow fails later. */
+export interface LogEffect {
+  readonly kind: "log";
+  readonly level: LogLevel;
+  readonly text: string;
+  /** A JSON object, or absent. Not checked to be JSON: whoever parses it must expect anything. */
+  readonly fieldsJson: string | undefined;
+}
+
+/** A message for an outlet: carried out only if the flow completes. */
+export interface SendEffect {
+  readonly kind: "send";
+  readonly outlet: string;
+  /** Orders messages of one outlet, when given. */
+  readonly key: string | undefined;
+  readonly contentType: string;
+  /** A JSON object: name → text. */
+  readonly headersJson: string;
+  readonly body: Uint8Array;
+}
+
+/** A request whose answer the flow awaits. Carried out at once; a retry of the message repeats it. */
+export interface CallEffect {
+  readonly kind: "call";
+  /** The machine's number for it; the answer names it again. */
+  readonly call: number;
+  /** `request`: to the outlet `target`. `fetch`: to the URL `target`. `state`: read the state kept under the key `target`. */
+  readonly operation: "request" | "fetch" | "state";
+  readonly target: string;
+  /** HTTP method, or empty for the outlet's own. */
+  readonly method: string;
+  readonly contentType: string;
+  readonly headersJson: string;
+  /** Give up after so many milliseconds; 0 leaves it to the outlet. */
+  readonly timeoutMs: number;
+  readonly body: Uint8Array;
+}
+
+/** Wake me at `dueMs`; a negative time takes the timer back. */
+export interface TimerEffect {
+  readonly kind: "timer";
+  readonly timer: number;
+  /** Milliseconds since 1970. */
+  readonly dueMs: number;
+}
+
+/** Change the state kept under the message's key: `valueJson` absent deletes the name. Carried out only if the flow completes. */
+export interface StateEffect {
+  readonly kind: "state";
+  readonly name: string;
+  readonly valueJson: string | undefined;
+}
+
+/** The flow is complete. Always the last effect. */
+export interface DoneEffect {
+  readonly kind: "done";
+  /** Absent when the flow gives no reply. */
+  readonly reply: { readonly status: number; readonly contentType: string; readonly headersJson: string; readonly body: Uint8Array } | undefined;
+}
+
+/** The flow gave up. Always the last effect; the message's sends and state changes are void. */
+export interface FailEffect {
+  readonly kind: "fail";
+  /** `MF_…`, or the `code` the flow gave. */
+  readonly code: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  /** False when another attempt can't help. */
+  readonly retry: boolean;
+  /** HTTP status the flow asks its caller to be told, 0 for none. */
+  readonly status: number;
+}
+
+export type Effect = LogEffect | SendEffect | CallEffect | TimerEffect | StateEffect | DoneEffect | FailEffect;
+
+const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+const operations: readonly CallEffect["operation"][] = ["request", "fetch", "state"];
+
+function effectParts(effect: Effect): readonly Part[] {
+  switch (effect.kind) {
+    case "log":
+      return [levels.indexOf(effect.level), effect.text, effect.fieldsJson];
+    case "send":
+      return [effect.outlet, effect.key, effect.contentType, effect.headersJson, effect.body];
+    case "call":
+      return [effect.call, operations.indexOf(effect.operation), effect.target, effect.method, effect.contentType, effect.headersJson, effect.timeoutMs, effect.body];
+    case "timer":
+      return [effect.timer, effect.dueMs];
+    case "state":
+      return [effect.name, effect.valueJson];
+    case "done":
+      return effect.reply === undefined ? [undefined, undefined, undefined, undefined] : [effect.reply.status, effect.reply.contentType, effect.reply.headersJson, effect.reply.body];
+    case "fail":
+      return [effect.code, effect.message, effect.stack, effect.retry, effect.status];
+  }
+}
+
+/** Writes effects as a machine does; for tests and other monitors. */
+export function encodeEffects(effects: readonly Effect[]): Uint8Array {
+  return encodeFrame(effects.map((effect) => ({ kind: EffectKind[effect.kind], parts: effectParts(effect) })));
+}
+
+function decodeCall(record: PartRecord): CallEffect | undefined {
+  const fields = new Fields(record, 8);
+  const effect: CallEffect = {
+    kind: "call",
+    call: fields.count(0, 0xffff_ffff),
+    operation: operations[fields.count(1, operations.length - 1)] ?? "request",
+    target: fields.text(2, hardLimits.headersBytes),
+    method: fields.text(3, hardLimits.nameBytes),
+    contentType: fields.text(4, hardLimits.nameBytes),
+    headersJson: fields.text(5, hardLimits.headersBytes),
+    timeoutMs: fields.count(6, 2 ** 31 - 1),
+    body: fields.bytes(7),
+  };
+  return fields.valid ? effect : undefined;
+}
+
+function decodeDone(record: PartRecord): DoneEffect | undefined {
+  if (record.parts.length === 4 && record.parts.every((part) => part === undefined)) return { kind: "done", reply: undefined };
+  const fields = new Fields(record, 4);
+  const reply = {
+    status: fields.count(0, 999),
+    contentType: fields.text(1, hardLimits.nameBytes),
+    headersJson: fields.text(2, hardLimits.headersBytes),
+    body: fields.bytes(3),
+  };
+  return fields.valid ? { kind: "done", reply } : undefined;
+}
+
+function decodeEffect(record: PartRecord): Effect | undefined {
+  switch (record.kind) {
+    case EffectKind.log: {
+      const fields = new Fields(record, 3);
+      const level = levels[fields.count(0, levels.length - 1)] ?? "info";
+      const effect: LogEffect = { kind: "log", level, text: fields.text(1, hardLimits.logTextBytes), fieldsJson: fields.optionalText(2, hardLimits.frameBytes) };
+      return fields.valid ? effect : undefined;
+    }
+    case EffectKind.send: {
+      const fields = new Fields(record, 5);
+      const effect: SendEffect = {
+        kind: "send",
+        outlet: fields.text(0, hardLimits.nameBytes),
+        key: fields.optionalText(1, hardLimits.keyBytes),
+        contentType: fields.text(2, hardLimits.nameBytes),
+        headersJson: fields.text(3, hardLimits.headersBytes),
+        body: fields.bytes(4),
+      };
+      return fields.valid ? effect : undefined;
+    }
+    case EffectKind.call:
+      return decodeCall(record);
+    case EffectKind.timer: {
+      const fields = new Fields(record, 2);
+      const effect: TimerEffect = { kind: "timer", timer: fields.count(0, 0xffff_ffff), dueMs: fields.number(1) };
+      return fields.valid && Number.isFinite(effect.dueMs) ? effect : undefined;
+    }
+    case EffectKind.state: {
+      const fields = new Fields(record, 2);
+      const effect: StateEffect = { kind: "state", name: fields.text(0, hardLimits.nameBytes), valueJson: fields.optionalText(1, hardLimits.frameBytes) };
+      return fields.valid ? effect : undefined;
+    }
+    case EffectKind.done:
+      return decodeDone(record);
+    case EffectKind.fail: {
+      const fields = new Fields(record, 5);
+      const effect: FailEffect = {
+        kind: "fail",
+        code: fields.text(0, hardLimits.nameBytes),
+        message: fields.text(1, hardLimits.errorTextBytes),
+        stack: fields.optionalText(2, hardLimits.errorTextBytes),
+        retry: fields.flag(3),
+        status: fields.count(4, 999),
+      };
+      return fields.valid ? effect : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Reads a step's effects; total on hostile bytes. `done` and `fail` may only come last.
+ * Bodies are views into `frame`: copy what must outlive it.
+ */
+export function decodeEffects(frame: Uint8Array): Result<Effect[], string> {
+  const decoded = decodeFrame(frame);
+  if (!decoded.ok) return decoded;
+  const effects: Effect[] = [];
+  for (const [index, record] of decoded.value.entries()) {
+    const effect = decodeEffect(record);
+    if (effect === undefined) return err(`effect ${index}: misshapen or of unknown kind ${record.kind}`);
+    if ((effect.kind === "done" || effect.kind === "fail") && index !== decoded.value.length - 1) return err(`effect ${index}: ${effect.kind} is not the last`);
+    effects.push(effect);
+  }
+  return ok(effects);
+}

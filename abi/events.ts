@@ -1,0 +1,128 @@
+/** What comes in through the door. Part 0 of every event is its time, so that a clock needs to know nothing else. */
+import { assert, err, ok, type Result } from "#base";
+import { decodeFrame, encodeFrame, Fields, type Part } from "./frame.ts";
+import { hardLimits } from "./limits.ts";
+
+export const EventKind = { deliver: 1, resolve: 2, wake: 3, cancel: 4 } as const;
+
+/** A message for a machine in its pristine state. Always a machine's first event, and only that. */
+export interface DeliverEvent {
+  readonly kind: "deliver";
+  /** Milliseconds since 1970; `Date.now()` inside the step. */
+  readonly timeMs: number;
+  /** 32 bytes from which every random value of this machine is drawn. Never used twice. */
+  readonly seed: Uint8Array;
+  readonly id: string;
+  /** Name of the source: `http`, `cron`, `file`, … */
+  readonly source: string;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** The key that orders messages and owns `state`, when the flow has one. */
+  readonly key: string | undefined;
+  /** A JSON object: lower-case name → text. */
+  readonly headersJson: string;
+  /** A JSON object: the state kept under `key`, name → value; absent when there is none. */
+  readonly stateJson: string | undefined;
+  readonly body: Uint8Array;
+}
+
+/** The answer to a `call`: a result, or an error with a code. */
+export interface ResolveEvent {
+  readonly kind: "resolve";
+  readonly timeMs: number;
+  /** The call's number, as the machine gave it. */
+  readonly call: number;
+  /** `undefined` when the call was answered; otherwise why it was not. */
+  readonly error: { readonly code: string; readonly message: string } | undefined;
+  /** HTTP status, or 200 where the outlet has no such thing; 0 with an error. */
+  readonly status: number;
+  readonly headersJson: string;
+  readonly body: Uint8Array;
+}
+
+/** A timer is due. */
+export interface WakeEvent {
+  readonly kind: "wake";
+  readonly timeMs: number;
+  readonly timer: number;
+}
+
+/** The message is given up: the caller left, or its time is over. The machine may log; what it sends is not carried out. */
+export interface CancelEvent {
+  readonly kind: "cancel";
+  readonly timeMs: number;
+  readonly reason: string;
+}
+
+export type Event = DeliverEvent | ResolveEvent | WakeEvent | CancelEvent;
+
+function eventParts(event: Event): readonly Part[] {
+  switch (event.kind) {
+    case "deliver":
+      assert(event.seed.length === hardLimits.seedBytes, "a seed is 32 bytes");
+      return [event.timeMs, event.seed, event.id, event.source, event.attempt, event.key, event.headersJson, event.stateJson, event.body];
+    case "resolve":
+      return [event.timeMs, event.call, event.error?.code, event.error?.message, event.status, event.headersJson, event.body];
+    case "wake":
+      return [event.timeMs, event.timer];
+    case "cancel":
+      return [event.timeMs, event.reason];
+  }
+}
+
+export function encodeEvent(event: Event): Uint8Array {
+  return encodeFrame([{ kind: EventKind[event.kind], parts: eventParts(event) }]);
+}
+
+/** Reads one event; total on hostile bytes. Bodies are views into `frame`. */
+export function decodeEvent(frame: Uint8Array): Result<Event, string> {
+  const decoded = decodeFrame(frame, 1);
+  if (!decoded.ok) return decoded;
+  const record = decoded.value[0];
+  if (record === undefined) return err("event: none in the frame");
+  switch (record.kind) {
+    case EventKind.deliver: {
+      const fields = new Fields(record, 9);
+      const event: DeliverEvent = {
+        kind: "deliver",
+        timeMs: fields.number(0),
+        seed: fields.bytes(1),
+        id: fields.text(2, hardLimits.nameBytes),
+        source: fields.text(3, hardLimits.nameBytes),
+        attempt: fields.count(4, 0xffff_ffff),
+        key: fields.optionalText(5, hardLimits.keyBytes),
+        headersJson: fields.text(6, hardLimits.headersBytes),
+        stateJson: fields.optionalText(7, hardLimits.frameBytes),
+        body: fields.bytes(8),
+      };
+      return fields.valid && event.seed.length === hardLimits.seedBytes ? ok(event) : err("deliver: misshapen");
+    }
+    case EventKind.resolve: {
+      const fields = new Fields(record, 7);
+      const code = fields.optionalText(2, hardLimits.nameBytes);
+      const message = fields.optionalText(3, hardLimits.errorTextBytes);
+      const event: ResolveEvent = {
+        kind: "resolve",
+        timeMs: fields.number(0),
+        call: fields.count(1, 0xffff_ffff),
+        error: code === undefined ? undefined : { code, message: message ?? "" },
+        status: fields.count(4, 999),
+        headersJson: fields.text(5, hardLimits.headersBytes),
+        body: fields.bytes(6),
+      };
+      return fields.valid ? ok(event) : err("resolve: misshapen");
+    }
+    case EventKind.wake: {
+      const fields = new Fields(record, 2);
+      const event: WakeEvent = { kind: "wake", timeMs: fields.number(0), timer: fields.count(1, 0xffff_ffff) };
+      return fields.valid ? ok(event) : err("wake: misshapen");
+    }
+    case EventKind.cancel: {
+      const fields = new Fields(record, 2);
+      const event: CancelEvent = { kind: "cancel", timeMs: fields.number(0), reason: fields.text(1, hardLimits.errorTextBytes) };
+      return fields.valid ? ok(event) : err("cancel: misshapen");
+    }
+    default:
+      return err(`event: unknown kind ${record.kind}`);
+  }
+}

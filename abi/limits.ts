@@ -1,0 +1,47 @@
+/** Every bound of the door, in one place. */
+
+/** Version of the wire form in docs/ABI.md. A machine, an image and a monitor must agree on it exactly. */
+export const abiVersion = 1;
+
+const kib = 1024;
+const mib = 1024 * kib;
+
+/** Bounds no configuration can lift. */
+export const hardLimits = {
+  /** Longest frame in either direction, in bytes. */
+  frameBytes: 64 * mib,
+  /** Most effects one step may have. */
+  effectsPerStep: 100_000,
+  /** Parts of one record. */
+  partsPerRecord: 16,
+  /** Longest outlet, flow, source or state name, in UTF-8 bytes. */
+  nameBytes: 256,
+  /** Longest key of a message, in UTF-8 bytes. */
+  keyBytes: 1 * kib,
+  /** Longest text of one log line, in UTF-8 bytes; the kernel cuts longer ones and says so. */
+  logTextBytes: 16 * kib,
+  /** Longest headers of one message, as JSON in UTF-8 bytes. */
+  headersBytes: 64 * kib,
+  /** Longest message and stack of an error, in UTF-8 bytes each. */
+  errorTextBytes: 16 * kib,
+  /** Seed of the machine's random generator, in bytes. */
+  seedBytes: 32,
+  /** Memory a machine can ever be given, in bytes. */
+  memoryBytes: 256 * mib,
+} as const;
+
+/** What one message may use up; set per flow by `limits:` in mayfly.yaml or in `flow({ limits })`. */
+export interface FlowLimits {
+  /** The machine's linear memory at most, in bytes. */
+  readonly memoryBytes: number;
+  /** CPU time of one step at most, in milliseconds. */
+  readonly cpuMs: number;
+  /** Wall time of one message from deliver to done at most, waiting included, in milliseconds. */
+  readonly timeMs: number;
+  /** Most sends of one message. */
+  readonly sends: number;
+  /** Log text and fields of one message at most, in bytes; what is beyond is dropped and counted. */
+  readonly logBytes: number;
+}
+
+export const defaultFlowLimits: FlowLimits = { memoryBytes: 16 * mib, cpuMs: 500, timeMs: 30_000, sends: 10_000, logBytes: 256 * kib };

@@ -1,0 +1,32 @@
+/**
+ * What the runtime asks of the machine below it. The functions are AssemblyScript (kernel/native/), called by the engine as
+ * plain C functions; the boot code passes this object to `boot()` and keeps it from the flow.
+ */
+export interface Native {
+  /** The kind of the event of this step (docs/ABI.md, "Events"). */
+  kind(): number;
+  /** A part of the event as text (UTF-8, malformed sequences become U+FFFD), or undefined when absent. */
+  text(part: number): string | undefined;
+  /** A part of the event as bytes of its own, or undefined when absent. */
+  bytes(part: number): Uint8Array | undefined;
+  /** A part of the event parsed as JSON straight from its bytes; throws SyntaxError. Undefined when absent or empty. */
+  json(part: number): unknown;
+  /** A part of the event as a number; NaN when it is not 8 bytes. */
+  number(part: number): number;
+  /** Appends one effect record. Parts: text, number (f64), boolean (1 byte), bytes, or undefined (absent). Throws RangeError when the step's effects are too many or too long. */
+  emit(kind: number, ...parts: (string | number | boolean | Uint8Array | undefined)[]): void;
+  /** UTF-8 bytes of a text; lone surrogates become U+FFFD. */
+  encodeUtf8(text: string): Uint8Array;
+  /** Text of UTF-8 bytes as WHATWG decodes them (no byte order mark handling); `fatal` throws TypeError on malformed bytes. */
+  decodeUtf8(bytes: Uint8Array, fatal: boolean): string;
+  /** Fills `bytes` from the machine's generator (ChaCha20 keyed with the event's seed). */
+  random(bytes: Uint8Array): void;
+  /** A number in [0, 1) with 53 random bits from the same generator. */
+  randomFloat(): number;
+  /** SHA digest: `algorithm` is 1, 256, 384 or 512. */
+  digest(algorithm: number, bytes: Uint8Array): Uint8Array;
+  /** HMAC with that SHA. */
+  hmac(algorithm: number, key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  /** Whether two byte strings are equal, in a time that depends on their lengths only. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
+}

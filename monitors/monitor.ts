@@ -1,0 +1,55 @@
+/**
+ * The contract between whoever has a message and whatever runs machines. Every monitor (embedded, process, qemu) has this
+ * shape and passes monitor.case.ts; for the same image and the same events each gives byte-identical effects.
+ *
+ * Ownership: what is passed in is copied before the call returns; what comes out belongs to the caller.
+ * Failure: nothing here throws or rejects for what a machine does; that is a StepOutcome. Promises reject only with a
+ * CodedError when an image can't be loaded.
+ */
+import type { DeliverEvent, Event, FlowLimits, StepOutcome } from "#abi";
+import type { Image } from "#image";
+
+/** An image a monitor can start machines from, until it is unloaded. */
+export interface LoadedImage {
+  /** SHA-256 of the image, 64 hexadecimal digits. */
+  readonly sha256: string;
+  readonly name: string;
+}
+
+/** One running copy of an image: `ready → running ⇄ waiting → done / failed`. */
+export interface Machine {
+  /** The outcome of the `deliver` the machine was started with. */
+  readonly first: Promise<StepOutcome>;
+  /** Gives a waiting machine its next event. One at a time: events given while a step runs are queued, at most 1,024. */
+  step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome>;
+  /** Ends the machine in whatever state it is and gives back what it holds. Steps still open resolve as `broken`, MF_MACHINE_ENDED. */
+  end(): void;
+}
+
+export interface MonitorStats {
+  /** Machines whose step waits for a worker. */
+  readonly queued: number;
+  /** Machines in a step now. */
+  readonly running: number;
+  /** Machines that wait for an answer or a timer. */
+  readonly waiting: number;
+  /** Workers (threads, processes or virtual machines) alive. */
+  readonly workers: number;
+  /** Workers replaced since the start because a machine broke them. */
+  readonly replaced: number;
+  /** Bytes held for waiting machines. */
+  readonly waitingBytes: number;
+}
+
+export interface Monitor {
+  readonly name: "embedded" | "process" | "qemu";
+  /** Makes an image ready to start machines from. Cheap when it is loaded already. */
+  load(image: Image): Promise<LoadedImage>;
+  /** Forgets an image; its running machines go on to their end. */
+  unload(image: LoadedImage): void;
+  /** Starts a machine in the image's pristine state and gives it its message. `limits` default to the image's own. */
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine;
+  stats(): MonitorStats;
+  /** Ends every machine and releases every thread, process and descriptor. */
+  close(): Promise<void>;
+}
