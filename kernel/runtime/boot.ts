@@ -1,0 +1,180 @@
+/**
+ * The runtime of a machine: what the layer below calls, once for each event.
+ *
+ *   boot(native, manifest?)  at image build: installs the web globals, returns the functions below
+ *   setFlow(exported)        at image build, after the flow's module ran: its default export
+ *   ── frozen ──
+ *   step()                   an event came in: hands it to the flow, runs nothing of its promises
+ *   (the layer below runs every pending job)
+ *   settle()                 the step's jobs have run: emits `done` or `fail`, or holds what it needs to wait
+ *   rejection(p, r, h)       the engine's promise-rejection tracker, at any time between
+ *
+ *        deliver          resolve, wake
+ *   ready ─────▶ running ⇄ waiting ─────▶ done / failed
+ */
+import { abandonCalls, holdAnswer, onResolve, openCalls } from "./calls.ts";
+import { makeContext } from "./context.ts";
+import { type Failure, FlowError, readFailure } from "./errors.ts";
+import { type FlowDefinition, isFlow } from "./definition.ts";
+import { kernel, kernelName } from "./exports.ts";
+import { reportDropped } from "./log.ts";
+import { native, setLimits, setNative } from "./machine.ts";
+import { message } from "./message.ts";
+import type { Native } from "./native.ts";
+import { emitDone } from "./reply.ts";
+import { holdState } from "./state.ts";
+import { abandonTimers, onWake, openTimers } from "./timers.ts";
+import { installGlobals } from "./web/install.ts";
+import { cancelPart, cancelKind, deliverKind, failEffect, resolveKind, wakeKind } from "./wire.ts";
+import { abortSignal } from "./signal.ts";
+
+export interface Manifest {
+  /** The outlets the flow may use; absent leaves it to the gateway. */
+  readonly outlets?: readonly string[];
+  readonly limits?: { readonly sends?: number; readonly logBytes?: number };
+}
+
+/** What `settle()` answers. */
+export const waiting = 0;
+export const done = 1;
+export const failed = 2;
+
+export interface Runtime {
+  step(): void;
+  settle(): number;
+  rejection(promise: unknown, reason: unknown, handled: boolean): void;
+  setFlow(exported: unknown): void;
+}
+
+let flow: FlowDefinition | undefined;
+let manifest: Manifest = {};
+let context: object;
+
+let completed = false;
+let returned: unknown;
+let failure: Failure | undefined;
+/** Promises rejected while nobody looked. */
+const unhandled = new Map<unknown, unknown>();
+
+function complete(value: unknown): void {
+  completed = true;
+  returned = value;
+}
+
+function failWith(error: unknown): void {
+  failure ??= readFailure(error, "MF_FLOW_THREW");
+}
+
+function onDeliver(): void {
+  const result = flow!.handler(message, context);
+  if (typeof result === "object" && result !== null && typeof (result as Promise<unknown>).then === "function") {
+    (result as Promise<unknown>).then(complete, failWith);
+  } else complete(result);
+}
+
+function onCancel(): void {
+  const reason = new FlowError("MF_CANCELLED", `the message was given up: ${native.text(cancelPart.reason) ?? ""}`);
+  cancelled = reason;
+  abortSignal(reason);
+  abandonCalls(reason);
+  abandonTimers(reason);
+}
+
+let cancelled: FlowError | undefined;
+
+function step(): void {
+  try {
+    switch (native.kind()) {
+      case deliverKind:
+        onDeliver();
+        break;
+      case resolveKind:
+        onResolve();
+        break;
+      case wakeKind:
+        onWake();
+        break;
+      case cancelKind:
+        onCancel();
+        break;
+      default:
+        throw new FlowError("MF_EVENT_UNKNOWN", `the machine does not know events of kind ${native.kind()}`, false);
+    }
+  } catch (error) {
+    failWith(error);
+  }
+}
+
+function emitFailure(found: Failure): number {
+  reportDropped();
+  native.emit(failEffect, found.code, found.message, found.stack, found.retry, found.status);
+  return failed;
+}
+
+function unhandledFailure(): Failure {
+  for (const reason of unhandled.values()) {
+    const found = readFailure(reason, "MF_UNHANDLED_REJECTION");
+    return { ...found, code: "MF_UNHANDLED_REJECTION", message: `a promise was rejected and nobody handled it: ${found.message}` };
+  }
+  throw new Error("unreachable");
+}
+
+const stalled: Failure = {
+  code: "MF_FLOW_STALLED",
+  message: "the flow waits for something that can't come: no request and no timer is open. Look for a promise that is never resolved",
+  stack: undefined,
+  retry: false,
+  status: 0,
+};
+
+/** Before the machine sleeps: the event that is current goes, and what was not read of it would go too. */
+function hold(): void {
+  message.hold();
+  holdState();
+  holdAnswer();
+}
+
+function settle(): number {
+  if (failure === undefined && unhandled.size > 0) failure = unhandledFailure();
+  if (failure === undefined && completed) {
+    try {
+      reportDropped();
+      emitDone(returned);
+      return done;
+    } catch (error) {
+      failWith(error);
+    }
+  }
+  if (failure !== undefined) return emitFailure(failure);
+  if (cancelled !== undefined) return emitFailure(readFailure(cancelled, "MF_CANCELLED"));
+  if (openCalls === 0 && openTimers() === 0) return emitFailure(stalled);
+  reportDropped();
+  hold();
+  return waiting;
+}
+
+function rejection(promise: unknown, reason: unknown, handled: boolean): void {
+  if (handled) unhandled.delete(promise);
+  else unhandled.set(promise, reason);
+}
+
+function setFlow(exported: unknown): void {
+  if (!isFlow(exported)) {
+    throw new FlowError("MF_FLOW_INVALID", "the flow's module must `export default flow(async (msg, { to, log }) => { … })`, with `flow` imported from \"mayfly\"", false);
+  }
+  flow = exported;
+  const outlets = exported.options.outlets ?? manifest.outlets;
+  setLimits({ ...exported.options.limits, ...manifest.limits });
+  context = makeContext(outlets);
+  Reflect.deleteProperty(globalThis, kernelName);
+}
+
+export function boot(layerBelow: Native, given: Manifest = {}): Runtime {
+  setNative(layerBelow);
+  installGlobals();
+  manifest = given;
+  Object.defineProperty(globalThis, kernelName, { value: kernel, configurable: true });
+  return { step, settle, rejection, setFlow };
+}
+
+(globalThis as { __mayfly?: typeof boot }).__mayfly = boot;

@@ -1,0 +1,112 @@
+/** Calls: requests whose answers the flow awaits. */
+import { hardLimits } from "../../abi/limits.ts";
+import { Content } from "./content.ts";
+import { checkLength, FlowError } from "./errors.ts";
+import { native } from "./machine.ts";
+import { callEffect, resolvePart } from "./wire.ts";
+
+type Resolve = (answer: Answer) => void;
+type Reject = (error: unknown) => void;
+
+/** The answer to a call. */
+export class Answer extends Content {
+  readonly status: number;
+
+  constructor(status: number) {
+    super();
+    this.status = status;
+  }
+
+  protected get bodyPart(): number {
+    return resolvePart.body;
+  }
+
+  protected get headersPart(): number {
+    return resolvePart.headers;
+  }
+
+  /** Whether the status is from 200 to 299. */
+  get ok(): boolean {
+    return this.status >= 200 && this.status <= 299;
+  }
+
+  protected invalid(format: string, error: unknown): FlowError {
+    if (error instanceof FlowError && error.code === "MF_FORMAT_NOT_LINKED") return error;
+    return new FlowError("MF_RESPONSE_INVALID", `the answer is not valid ${format}: ${error instanceof Error ? error.message : String(error)}`, true, 0, error);
+  }
+
+  toJSON(): object {
+    return { status: this.status, headers: this.headers, bytes: this.bytes.length };
+  }
+}
+
+/** Settlers of the open calls, two to a call: resolve at 2·n, reject at 2·n + 1. */
+const settlers: (Resolve | Reject | undefined)[] = [];
+let made = 0;
+export let openCalls = 0;
+/** The answer brought by the current event, if any. */
+let current: Answer | undefined;
+
+let capturedResolve: Resolve;
+let capturedReject: Reject;
+
+/** One executor for every promise of a call: no closure for each. */
+function capture(resolve: Resolve, reject: Reject): void {
+  capturedResolve = resolve;
+  capturedReject = reject;
+}
+
+/** The number of the call made last. */
+export function lastCall(): number {
+  return made - 1;
+}
+
+export function call(operation: number, target: string, method: string, contentType: string, headers: string, timeoutMs: number, body: string | Uint8Array): Promise<Answer> {
+  checkLength(target, hardLimits.headersBytes, "the target of a call");
+  checkLength(method, hardLimits.nameBytes, "the method of a call");
+  checkLength(contentType, hardLimits.nameBytes, "the content type of a call");
+  checkLength(headers, hardLimits.headersBytes, "the headers of a call");
+  native.emit(callEffect, made, operation, target, method, contentType, headers, timeoutMs, body);
+  made++;
+  openCalls++;
+  const promise = new Promise<Answer>(capture);
+  settlers.push(capturedResolve, capturedReject);
+  return promise;
+}
+
+/** A `resolve` event. The answer to a call the flow gave up is dropped. */
+export function onResolve(): void {
+  const index = 2 * native.number(resolvePart.call);
+  const resolve = settlers[index] as Resolve | undefined;
+  if (resolve === undefined) return;
+  const reject = settlers[index + 1] as Reject;
+  settlers[index] = undefined;
+  settlers[index + 1] = undefined;
+  openCalls--;
+  const code = native.text(resolvePart.errorCode);
+  if (code !== undefined) {
+    reject(new FlowError(code, native.text(resolvePart.errorMessage) ?? ""));
+    return;
+  }
+  resolve((current = new Answer(native.number(resolvePart.status))));
+}
+
+/** Gives up a call: its promise is rejected, and its answer will be dropped. */
+export function abandonCall(number: number, reason: unknown): void {
+  const reject = settlers[2 * number + 1] as Reject | undefined;
+  if (reject === undefined) return;
+  settlers[2 * number] = undefined;
+  settlers[2 * number + 1] = undefined;
+  openCalls--;
+  reject(reason);
+}
+
+export function abandonCalls(reason: unknown): void {
+  for (let number = 0; number < made; number++) abandonCall(number, reason);
+}
+
+/** Takes the current answer out of its event, which is about to go. */
+export function holdAnswer(): void {
+  current?.hold();
+  current = undefined;
+}

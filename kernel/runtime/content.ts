@@ -1,0 +1,155 @@
+/** Bodies: what a message or an answer carries, read on first touch; and what a flow gives to be sent. */
+import { FlowError } from "./errors.ts";
+import { csv, xml } from "./formats.ts";
+import { native } from "./machine.ts";
+import { decodeText } from "./web/encoding.ts";
+
+export type Headers = Readonly<Record<string, string>>;
+
+/** Headers as the door brings them: a JSON object of texts. Its prototype goes, so that no name finds anything but a header. */
+export function readHeaders(parsed: unknown): Headers {
+  if (typeof parsed !== "object" || parsed === null) return Object.create(null);
+  return Object.setPrototypeOf(parsed, null);
+}
+
+/** The charset a content type names, or "utf-8". */
+function charsetOf(contentType: string): string {
+  const found = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(contentType);
+  return found === null ? "utf-8" : found[1]!;
+}
+
+/**
+ * A body and its headers. While the event that brought them is the current one they are read straight from it (`live`); a machine that
+ * goes to sleep takes them out of it first (`hold`).
+ */
+export abstract class Content {
+  private live = true;
+  private body: Uint8Array | undefined;
+  private fields: Headers | undefined;
+
+  /** Parts of the event that hold body and headers. */
+  protected abstract readonly bodyPart: number;
+  protected abstract readonly headersPart: number;
+  /** Code and words for a body that can't be read; whether another attempt may help. */
+  protected abstract invalid(format: string, error: unknown): FlowError;
+
+  /** Names in lower case. */
+  get headers(): Headers {
+    return (this.fields ??= readHeaders(native.json(this.headersPart)));
+  }
+
+  get contentType(): string {
+    return this.headers["content-type"] ?? "";
+  }
+
+  get bytes(): Uint8Array {
+    return (this.body ??= native.bytes(this.bodyPart) ?? new Uint8Array(0));
+  }
+
+  /** The body as text, by the charset of its content type; UTF-8 when it names none. A byte order mark is dropped. */
+  text(): string {
+    const charset = charsetOf(this.contentType);
+    if (charset !== "utf-8" && charset !== "UTF-8") {
+      const decoded = decodeText(this.bytes, charset);
+      if (decoded === undefined) throw this.invalid("text", new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not known`));
+      return decoded;
+    }
+    const text = this.live && this.body === undefined ? (native.text(this.bodyPart) ?? "") : native.decodeUtf8(this.bytes, false);
+    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  }
+
+  /** The body parsed as JSON. */
+  json<T = unknown>(): T {
+    try {
+      if (this.live) {
+        const value = native.json(this.bodyPart);
+        if (value !== undefined) return value as T;
+      }
+    } catch {
+      // A byte order mark or another charset, perhaps: text() knows both.
+    }
+    const text = this.text();
+    if (text === "") throw this.invalid("JSON", new SyntaxError("the body is empty"));
+    try {
+      return JSON.parse(text) as T;
+    } catch (error) {
+      throw this.invalid("JSON", error);
+    }
+  }
+
+  /** The body parsed as XML (docs/FLOWS.md, "XML"). */
+  xml<T = unknown>(options?: object): T {
+    try {
+      return xml.parse(this.bytes, options) as T;
+    } catch (error) {
+      throw this.invalid("XML", error);
+    }
+  }
+
+  /** The body parsed as CSV (docs/FLOWS.md, "CSV"). */
+  csv<T = Record<string, string>>(options?: object): T[] {
+    const text = this.text();
+    try {
+      return csv.parse(text, options) as T[];
+    } catch (error) {
+      throw this.invalid("CSV", error);
+    }
+  }
+
+  /** Takes everything out of the current event, which is about to go. */
+  hold(): void {
+    if (!this.live) return;
+    void this.bytes;
+    void this.headers;
+    this.live = false;
+  }
+}
+
+/** The content type of the body last given to `serialise`. A second result without an object for it. */
+export let serialisedType = "";
+
+const plainText = "text/plain; charset=utf-8";
+
+/** Any value as a body: text as it is, bytes as they are, a message or an answer with its own type, everything else as JSON. */
+export function serialise(value: unknown, code: string): string | Uint8Array {
+  if (typeof value === "string") {
+    serialisedType = plainText;
+    return value;
+  }
+  if (typeof value === "object" && value !== null) {
+    if (value instanceof Uint8Array || value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
+      serialisedType = "application/octet-stream";
+      if (value instanceof Uint8Array) return value;
+      return value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    }
+    if (value instanceof Content) {
+      serialisedType = value.contentType === "" ? "application/octet-stream" : value.contentType;
+      return value.bytes;
+    }
+  }
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    throw new FlowError(code, `the value can't be written as JSON: ${error instanceof Error ? error.message : String(error)}`, false, 0, error);
+  }
+  if (text === undefined) throw new FlowError(code, `${value === undefined ? "undefined" : `a ${typeof value}`} can't be written as JSON`, false);
+  serialisedType = "application/json";
+  return text;
+}
+
+/** Headers a flow gives, as a JSON object of texts with names in lower case. */
+export function headersJson(headers: unknown): string {
+  if (headers === undefined) return "{}";
+  const out: Record<string, string> = Object.create(null);
+  if (typeof headers !== "object" || headers === null) throw new FlowError("MF_ARGUMENT", "headers must be an object of name → text", false);
+  const pairs: Iterable<readonly [string, unknown]> = Symbol.iterator in headers ? (headers as Iterable<readonly [string, unknown]>) : Object.entries(headers);
+  for (const [name, value] of pairs) {
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header's name`, false);
+    if (value === undefined) continue;
+    const text = String(value);
+    if (/[\0\r\n]/.test(text)) throw new FlowError("MF_ARGUMENT", `the header ${name} must not hold line breaks`, false);
+    out[name.toLowerCase()] = text;
+  }
+  return JSON.stringify(out);
+}

@@ -1,0 +1,117 @@
+/** Errors with a code, and what the world is told of an error that ended the flow. */
+import { hardLimits } from "../../abi/limits.ts";
+import { native } from "./machine.ts";
+
+export interface FailOptions {
+  /** False when another attempt can't help. Default true. */
+  readonly retry?: boolean;
+  /** HTTP status the caller is told. */
+  readonly status?: number;
+  /** Default `MF_FLOW_FAILED`. */
+  readonly code?: string;
+  readonly cause?: unknown;
+}
+
+/** An error with a stable code; `retry` and `status` tell the gateway what to do with the message. */
+export class FlowError extends Error {
+  readonly code: string;
+  readonly retry: boolean;
+  /** 0 for none. */
+  readonly status: number;
+
+  constructor(code: string, message: string, retry = true, status = 0, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.retry = retry;
+    this.status = status;
+  }
+}
+Object.defineProperty(FlowError.prototype, "name", { value: "FlowError", configurable: true, writable: true });
+
+/** Gives the message up with an error of the flow's own. */
+export function fail(message: string, options?: FailOptions): never {
+  const status = options?.status ?? 0;
+  const code = options?.code ?? "MF_FLOW_FAILED";
+  if (!isCode(code)) throw new FlowError("MF_ARGUMENT", `fail: the code ${describe(code)} must be up to 64 letters, digits, ".", "_" or "-"`, false);
+  if (status !== 0 && !isErrorStatus(status)) throw new FlowError("MF_ARGUMENT", `fail: the status ${describe(status)} must be from 400 to 599`, false);
+  throw new FlowError(code, message, options?.retry ?? true, status, options?.cause);
+}
+
+const codeShape = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
+
+function isCode(value: unknown): value is string {
+  return typeof value === "string" && codeShape.test(value);
+}
+
+function isErrorStatus(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 400 && value <= 599;
+}
+
+/** A value as a few words for an error's sentence; never throws. */
+export function describe(value: unknown): string {
+  try {
+    if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+    if (typeof value === "function") return "a function";
+    if (typeof value === "object" && value !== null) return value instanceof Error ? String(value) : Object.prototype.toString.call(value);
+    return typeof value === "bigint" ? `${value}n` : String(value);
+  } catch {
+    return "something that can't be described";
+  }
+}
+
+/** The longest beginning of `text` of at most `mostBytes` bytes of UTF-8, with a mark when it was cut. */
+export function cutText(text: string, mostBytes: number): string {
+  if (text.length * 3 <= mostBytes) return text;
+  const bytes = native.encodeUtf8(text.length > mostBytes ? text.slice(0, mostBytes) : text);
+  if (bytes.length <= mostBytes && text.length <= mostBytes) return text;
+  const mark = `… [cut: ${text.length} characters]`;
+  let end = mostBytes - 64;
+  // Never inside a character: bytes 10xxxxxx continue one.
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--;
+  return native.decodeUtf8(bytes.subarray(0, end), false) + mark;
+}
+
+/** Refuses a text that is longer than the door allows. */
+export function checkLength(text: string, mostBytes: number, what: string): string {
+  if (text.length * 3 > mostBytes && (text.length > mostBytes || native.encodeUtf8(text).length > mostBytes)) {
+    throw new FlowError("MF_TOO_LONG", `${what} is longer than ${mostBytes} bytes`, false);
+  }
+  return text;
+}
+
+/** What a `fail` effect says. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  readonly retry: boolean;
+  readonly status: number;
+}
+
+function engineCode(name: unknown, message: unknown): string | undefined {
+  if (name === "InternalError" && message === "out of memory") return "MF_MEMORY_LIMIT";
+  if ((name === "RangeError" || name === "InternalError") && typeof message === "string" && (message.includes("call stack") || message === "stack overflow")) return "MF_STACK_OVERFLOW";
+  return undefined;
+}
+
+/** Reads an error of any kind. `fallback` is the code of one that has none. Never throws, whatever was thrown. */
+export function readFailure(error: unknown, fallback: string): Failure {
+  try {
+    if (typeof error !== "object" || error === null) {
+      return { code: fallback, message: `the flow threw ${describe(error)} instead of an Error`, stack: undefined, retry: true, status: 0 };
+    }
+    const { name, message, stack, code, retry, status } = error as { name?: unknown; message?: unknown; stack?: unknown; code?: unknown; retry?: unknown; status?: unknown };
+    const engine = engineCode(name, message);
+    const text = typeof message === "string" && message !== "" ? message : describe(error);
+    const titled = typeof name === "string" && name !== "Error" && name !== "FlowError" && engine === undefined ? `${name}: ${text}` : text;
+    return {
+      code: engine ?? (isCode(code) ? code : fallback),
+      message: cutText(engine === "MF_MEMORY_LIMIT" ? "the flow used more memory than its limit: handle less at once, or raise limits.memory" : titled, hardLimits.errorTextBytes),
+      stack: typeof stack === "string" ? cutText(stack, hardLimits.errorTextBytes) : undefined,
+      retry: retry !== false,
+      status: error instanceof FlowError && isErrorStatus(status) ? status : 0,
+    };
+  } catch {
+    return { code: fallback, message: "the flow threw something that can't be read", stack: undefined, retry: true, status: 0 };
+  }
+}

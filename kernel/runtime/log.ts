@@ -1,0 +1,112 @@
+/** `log` and `console`. A log line leaves at once, also when the flow fails; all lines of a message together are bounded. */
+import { hardLimits } from "../../abi/limits.ts";
+import { cutText, describe, readFailure } from "./errors.ts";
+import { mostLogCharacters, native } from "./machine.ts";
+import { debugLevel, errorLevel, infoLevel, logEffect, warnLevel } from "./wire.ts";
+
+let written = 0;
+let dropped = 0;
+
+/** Longest fields of one line, in characters. */
+const mostFieldCharacters = 8 * 1024;
+
+/** An error as a plain object, for JSON knows none of its properties. */
+function plainError(error: Error): object {
+  const { code, message, stack } = readFailure(error, error.name);
+  return { name: error.name, code: code === error.name ? undefined : code, message, stack };
+}
+
+/** JSON of anything: what JSON has no form for is described, a cycle is named, and nothing throws. */
+function tolerantJson(value: unknown): string {
+  const open: unknown[] = [];
+  function visit(item: unknown, depth: number): unknown {
+    if (typeof item === "bigint" || typeof item === "function" || typeof item === "symbol") return describe(item);
+    if (typeof item !== "object" || item === null) return item;
+    if (item instanceof Error) return plainError(item);
+    if (open.includes(item)) return "[cycle]";
+    if (depth > 8) return describe(item);
+    if (item instanceof Map) return visit(Object.fromEntries(item), depth + 1);
+    if (item instanceof Set) return visit([...item], depth + 1);
+    const own = (item as { toJSON?: unknown }).toJSON;
+    if (typeof own === "function") return own.call(item, "");
+    if (ArrayBuffer.isView(item)) return describe(item);
+    open.push(item);
+    const copy: unknown = Array.isArray(item) ? item.map((part) => visit(part, depth + 1)) : copyObject(item, depth);
+    open.pop();
+    return copy;
+  }
+  function copyObject(item: object, depth: number): object {
+    const copy: Record<string, unknown> = {};
+    for (const name of Object.keys(item)) copy[name] = visit((item as Record<string, unknown>)[name], depth + 1);
+    return copy;
+  }
+  try {
+    return JSON.stringify(visit(value, 0)) ?? "null";
+  } catch (error) {
+    return JSON.stringify({ unserialisable: describe(error) });
+  }
+}
+
+/** Fields as a JSON object, or undefined when there are none. */
+function fieldsJson(fields: unknown): string | undefined {
+  if (fields === undefined || fields === null) return undefined;
+  let json: string | undefined;
+  try {
+    // What JSON makes "{}" of may be an error or a map, and deserves better.
+    json = fields instanceof Error ? undefined : JSON.stringify(fields);
+    if (json?.includes("{}")) json = undefined;
+  } catch {
+    json = undefined;
+  }
+  json ??= tolerantJson(fields);
+  if (json.length > mostFieldCharacters) return JSON.stringify({ cut: json.slice(0, mostFieldCharacters / 2), characters: json.length });
+  return json.charCodeAt(0) === 0x7b ? json : `{"value":${json}}`;
+}
+
+/** Appends a log line. Never throws for what it is given. */
+export function write(level: number, text: unknown, fields: unknown): void {
+  let line = typeof text === "string" ? text : show(text);
+  const json = fieldsJson(fields);
+  line = cutText(line, hardLimits.logTextBytes);
+  const characters = line.length + (json === undefined ? 0 : json.length);
+  if (written + characters > mostLogCharacters) {
+    dropped++;
+    return;
+  }
+  written += characters;
+  native.emit(logEffect, level, line, json);
+}
+
+/** Says how many lines were dropped, once, before the machine sleeps or ends. */
+export function reportDropped(): void {
+  if (dropped === 0) return;
+  native.emit(logEffect, warnLevel, `${dropped} log lines were dropped: the flow logged more than its limit of ${mostLogCharacters} bytes`, undefined);
+  dropped = 0;
+}
+
+/** A value as the text of a log line. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Error) return value.stack === undefined ? String(value) : `${value}\n${value.stack}`;
+  return typeof value === "object" && value !== null ? tolerantJson(value) : describe(value);
+}
+
+class Log {
+  debug(text: string, fields?: unknown): void {
+    write(debugLevel, text, fields);
+  }
+
+  info(text: string, fields?: unknown): void {
+    write(infoLevel, text, fields);
+  }
+
+  warn(text: string, fields?: unknown): void {
+    write(warnLevel, text, fields);
+  }
+
+  error(text: string, fields?: unknown): void {
+    write(errorLevel, text, fields);
+  }
+}
+
+export const log: Log = new Log();

@@ -1,0 +1,100 @@
+/** `to`: the flow's outlets. */
+import { hardLimits } from "../../abi/limits.ts";
+import { type Answer, call } from "./calls.ts";
+import { headersJson, serialise, serialisedType } from "./content.ts";
+import { checkLength, FlowError } from "./errors.ts";
+import { mostSends, native } from "./machine.ts";
+import { milliseconds } from "./timers.ts";
+import { requestOperation, sendEffect } from "./wire.ts";
+
+export interface SendOptions {
+  readonly key?: string;
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly timeout?: number | string;
+  readonly contentType?: string;
+}
+
+let sends = 0;
+const noOptions: SendOptions & RequestOptions = Object.freeze({});
+
+export class Outlet {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** Sends a message: it leaves when the flow has completed, and not at all when it fails. */
+  send(body: unknown, options: SendOptions = noOptions): void {
+    if (sends >= mostSends) throw new FlowError("MF_EFFECT_LIMIT", `the flow sent more than ${mostSends} messages: split the message before it comes in, or raise limits.sends`, false);
+    const data = serialise(body, "MF_BODY_UNSERIALISABLE");
+    const key = options.key;
+    const type = options.contentType ?? serialisedType;
+    const headers = options.headers === undefined ? "{}" : headersJson(options.headers);
+    if (key !== undefined) checkLength(String(key), hardLimits.keyBytes, "the key of a message");
+    checkLength(type, hardLimits.nameBytes, "the content type of a message");
+    checkLength(headers, hardLimits.headersBytes, "the headers of a message");
+    native.emit(sendEffect, this.name, key === undefined ? undefined : String(key), type, headers, data);
+    sends++;
+  }
+
+  /** Asks the outlet, and waits for its answer. */
+  request(body?: unknown, options: RequestOptions = noOptions): Promise<Answer> {
+    try {
+      const empty = body === undefined;
+      const data = empty ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
+      const type = options.contentType ?? (empty ? "" : serialisedType);
+      const headers = options.headers === undefined && options.path === undefined ? "{}" : requestHeaders(options);
+      const timeout = options.timeout === undefined ? 0 : milliseconds(options.timeout, "timeout");
+      return call(requestOperation, this.name, options.method ?? "", type, headers, timeout, data);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+/** A path travels as the pseudo header `:path`, as HTTP/2 has it. */
+function requestHeaders(options: RequestOptions): string {
+  const headers = headersJson(options.headers);
+  if (options.path === undefined) return headers;
+  const path = JSON.stringify({ ":path": String(options.path) });
+  return headers === "{}" ? path : `${path.slice(0, -1)},${headers.slice(1)}`;
+}
+
+export type Outlets = Record<string, Outlet>;
+
+/** Names that are looked up on any object by the language and by libraries; never taken for an outlet that was forgotten. */
+const foreignNames = new Set(["then", "toJSON", "constructor", "toString", "valueOf", "inspect", "$$typeof", "nodeType"]);
+
+/**
+ * The outlets as an object. A declared one is a plain property; every other name is asked of the prototype, a proxy that says what is
+ * declared. A flow that declares nothing may use any name: the gateway knows which there are.
+ */
+export function makeOutlets(declared: readonly string[] | undefined): Outlets {
+  const unknown = new Proxy(Object.create(null), {
+    get(_target, name, receiver): Outlet | undefined {
+      if (typeof name === "symbol" || foreignNames.has(name)) return undefined;
+      if (declared !== undefined) {
+        throw new FlowError("MF_OUTLET_UNKNOWN", `there is no outlet ${JSON.stringify(name)}: the flow declares ${declared.length === 0 ? "none" : declared.join(", ")}`, false);
+      }
+      const outlet = new Outlet(checkLength(name, hardLimits.nameBytes, "the name of an outlet"));
+      Object.defineProperty(receiver, name, { value: outlet, enumerable: true });
+      return outlet;
+    },
+    set(): boolean {
+      return false;
+    },
+  });
+  const outlets = Object.create(unknown);
+  for (const name of declared ?? []) {
+    Object.defineProperty(outlets, checkLength(name, hardLimits.nameBytes, "the name of an outlet"), { value: new Outlet(name), enumerable: true });
+  }
+  return outlets;
+}

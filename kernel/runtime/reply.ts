@@ -1,0 +1,65 @@
+/** The reply: what a flow returns, or gives to `reply`. */
+import { hardLimits } from "../../abi/limits.ts";
+import { Answer } from "./calls.ts";
+import { headersJson, serialise, serialisedType } from "./content.ts";
+import { checkLength, FlowError } from "./errors.ts";
+import { native } from "./machine.ts";
+import { doneEffect } from "./wire.ts";
+
+export interface ReplyOptions {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly contentType?: string;
+}
+
+let replied = false;
+let replyStatus = 200;
+let replyType = "";
+let replyHeaders = "{}";
+let replyBody: string | Uint8Array = "";
+
+/** A web `Response`, as far as a reply needs it; the fetch classes say here how they are read. */
+export interface ReplyReader {
+  status: number;
+  headers: string;
+  contentType: string;
+  body: string | Uint8Array;
+}
+
+let readResponse: ((value: object) => ReplyReader | undefined) | undefined;
+
+export function onResponse(reader: (value: object) => ReplyReader | undefined): void {
+  readResponse = reader;
+}
+
+export function reply(body?: unknown, options?: ReplyOptions): void {
+  const response = typeof body === "object" && body !== null ? readResponse?.(body) : undefined;
+  if (response !== undefined) {
+    replyStatus = response.status;
+    replyType = response.contentType;
+    replyHeaders = response.headers;
+    replyBody = response.body;
+  } else {
+    replyBody = body === undefined ? "" : serialise(body, "MF_REPLY_UNSERIALISABLE");
+    replyType = body === undefined ? "" : serialisedType;
+    replyStatus = body instanceof Answer && body.status !== 0 ? body.status : 200;
+    replyHeaders = "{}";
+  }
+  if (options !== undefined) {
+    const { status, headers, contentType } = options;
+    if (status !== undefined) {
+      if (!Number.isInteger(status) || status < 200 || status > 599) throw new FlowError("MF_ARGUMENT", `reply: the status ${String(status)} must be from 200 to 599`, false);
+      replyStatus = status;
+    }
+    if (contentType !== undefined) replyType = checkLength(contentType, hardLimits.nameBytes, "the content type of the reply");
+    if (headers !== undefined) replyHeaders = checkLength(headersJson(headers), hardLimits.headersBytes, "the headers of the reply");
+  }
+  replied = true;
+}
+
+/** Emits `done`. What the flow returned counts more than what it gave to `reply`. */
+export function emitDone(returned: unknown): void {
+  if (returned !== undefined) reply(returned);
+  if (replied) native.emit(doneEffect, replyStatus, replyType, replyHeaders, replyBody);
+  else native.emit(doneEffect, undefined, undefined, undefined, undefined);
+}

@@ -1,0 +1,1 @@
+export function abortSignal(_reason: unknown): void {}

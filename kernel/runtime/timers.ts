@@ -1,0 +1,86 @@
+/** Timers. Time stands still inside a step: a timer is an effect, and its end is an event. */
+import { describe, FlowError } from "./errors.ts";
+import { native } from "./machine.ts";
+import { timerEffect, wakePart } from "./wire.ts";
+
+interface Timer {
+  readonly callback: (...values: unknown[]) => void;
+  readonly values: unknown[];
+  /** Negative for a timer that goes off once. */
+  readonly intervalMs: number;
+  /** Called instead of `callback` when the message is given up. */
+  readonly reject: ((reason: unknown) => void) | undefined;
+}
+
+const timers = new Map<number, Timer>();
+let lastTimer = 0;
+
+export function openTimers(): number {
+  return timers.size;
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** The longest time a timer or a timeout can have: what a signed 32-bit number of milliseconds holds, 24.8 days. */
+const mostMilliseconds = 2 ** 31 - 1;
+
+/** A time span, `250` or `"250ms"`, `"5s"`, `"2m"`, `"1h"`, `"1d"`, in whole milliseconds. */
+export function milliseconds(span: number | string, what: string): number {
+  let value = Number.NaN;
+  if (typeof span === "number") value = span;
+  else {
+    const found = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$/.exec(span);
+    if (found !== null) value = Number(found[1]) * units[found[2]!]!;
+  }
+  if (!(value >= 0 && value <= mostMilliseconds)) {
+    throw new FlowError("MF_ARGUMENT", `${what}: ${describe(span)} must be milliseconds or a text such as "250ms", "5s", "2m", at most 24 days`, false);
+  }
+  return Math.ceil(value);
+}
+
+function start(callback: (...values: unknown[]) => void, delay: unknown, values: unknown[], repeat: boolean, reject?: (reason: unknown) => void): number {
+  if (typeof callback !== "function") throw new TypeError("a timer needs a function to call");
+  const asked = Math.trunc(Number(delay ?? 0));
+  const delayMs = asked > 0 ? Math.min(asked, mostMilliseconds) : 0;
+  const number = ++lastTimer;
+  native.emit(timerEffect, number, Date.now() + delayMs);
+  timers.set(number, { callback, values, intervalMs: repeat ? Math.max(delayMs, 1) : -1, reject });
+  return number;
+}
+
+export function setTimeout(callback: (...values: unknown[]) => void, delay?: number, ...values: unknown[]): number {
+  return start(callback, delay, values, false);
+}
+
+export function setInterval(callback: (...values: unknown[]) => void, delay?: number, ...values: unknown[]): number {
+  return start(callback, delay, values, true);
+}
+
+export function clearTimer(number?: unknown): void {
+  if (timers.delete(Number(number))) native.emit(timerEffect, Number(number), -1);
+}
+
+const noValues: unknown[] = [];
+
+/** Waits. Rejected when the message is given up. */
+export function sleep(span: number | string): Promise<void> {
+  const delay = milliseconds(span, "sleep");
+  return new Promise((resolve, reject) => {
+    start(resolve as () => void, delay, noValues, false, reject);
+  });
+}
+
+/** A `wake` event. A timer that was taken back in the meantime is forgotten. */
+export function onWake(): void {
+  const number = native.number(wakePart.timer);
+  const timer = timers.get(number);
+  if (timer === undefined) return;
+  if (timer.intervalMs < 0) timers.delete(number);
+  else native.emit(timerEffect, number, Date.now() + timer.intervalMs);
+  timer.callback(...timer.values);
+}
+
+/** Forgets every timer; those somebody sleeps on are rejected. */
+export function abandonTimers(reason: unknown): void {
+  for (const timer of timers.values()) timer.reject?.(reason);
+  timers.clear();
+}
