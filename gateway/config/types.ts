@@ -1,0 +1,87 @@
+/** The configuration as it is after reading: environment expanded, checked, units parsed (milliseconds, bytes), defaults filled in. */
+
+/** An inclusive range of milliseconds, from `200ms..30s`. */
+export interface DurationRange {
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface RetryConfig {
+  /** Attempts in all, the first included. */
+  readonly attempts: number;
+  readonly backoff: DurationRange;
+  /** Nothing is tried again after so long, in milliseconds. */
+  readonly age: number;
+}
+
+export interface LimitsConfig {
+  readonly memory?: number;
+  readonly cpu?: number;
+  readonly time?: number;
+  readonly sends?: number;
+  readonly log?: number;
+}
+
+/** One entry of `from:`: exactly one connector and its checked configuration. */
+export interface SourceConfig {
+  readonly connector: string;
+  readonly config: unknown;
+}
+
+/** One entry of `to:`: exactly one connector, and how it is to be used. */
+export interface OutletConfig {
+  readonly connector: string;
+  readonly config: unknown;
+  readonly retry: RetryConfig;
+  /** Sends and requests under way at once. */
+  readonly concurrency: number;
+  /** Sends and requests a second at most; undefined: no bound. */
+  readonly rate: number | undefined;
+  /** One attempt may take so long, in milliseconds. */
+  readonly timeout: number;
+  /** Failures in a row that open the circuit, and how long it stays open in milliseconds; undefined: never. */
+  readonly breaker: { readonly failures: number; readonly pause: number } | undefined;
+}
+
+export interface FlowConfig {
+  /** Source file of the flow, relative to mayfly.yaml; or… */
+  readonly flow: string | undefined;
+  /** …a built image. Exactly one of the two is given. */
+  readonly image: string | undefined;
+  readonly from: readonly SourceConfig[];
+  readonly to: Readonly<Record<string, OutletConfig>>;
+  /** Hosts `fetch` may reach: `api.example.com`, `*.example.com`, `host:8443`. Empty: none. */
+  readonly hosts: readonly string[];
+  readonly retry: RetryConfig;
+  readonly limits: LimitsConfig;
+  /** Expression for the message's key: `header:NAME`, `json:/pointer`, `source`. */
+  readonly key: string | undefined;
+  readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
+  /** A message not begun after so long is dead, in milliseconds. */
+  readonly expires: number | undefined;
+  /** Machines of this flow at once. */
+  readonly concurrency: number;
+  /** Messages queued, running or waiting for a retry at once. */
+  readonly queue: number;
+}
+
+export interface GatewayConfig {
+  /** Folder relative paths start from: that of mayfly.yaml. */
+  readonly base: string;
+  readonly flows: Readonly<Record<string, FlowConfig>>;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly tls: { readonly cert: string; readonly key: string } | undefined;
+    /** `mayfly send` and the like: off unless the gateway listens on the loopback interface only, or a token is set. */
+    readonly admin: { readonly enabled: boolean; readonly token: string | undefined };
+  };
+  readonly journal: { readonly dir: string | undefined };
+  readonly deadLetters: { readonly dir: string };
+  readonly monitor: "embedded" | "process" | "qemu";
+  /** Worker threads or processes; undefined: the monitor's own choice. */
+  readonly workers: number | undefined;
+  readonly log: { readonly level: "debug" | "info" | "warn" | "error" | "silent"; readonly format: "auto" | "json" | "pretty" };
+  /** How long stop() waits for what is under way, in milliseconds. */
+  readonly drain: number;
+}

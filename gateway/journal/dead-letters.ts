@@ -1,0 +1,191 @@
+/**
+ * Messages that were given up on, kept whole in a directory: `DIR/FLOW/NAME.json` says everything but the payload, and
+ * `DIR/FLOW/NAME.body` is the payload, byte for byte. A letter exists once its .json does; it is written last, by rename.
+ * The name comes from the message, so burying twice (a crash between the letter and the journal's record of it) gives one letter.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import * as nodeFs from "node:fs/promises";
+import { join } from "node:path";
+import { CodedError } from "#base";
+import { gatewayLimits } from "../limits.ts";
+import type { Failure, Headers } from "../message.ts";
+import type { AttemptRecord } from "./journal.ts";
+
+/** What this needs of a file system; a test passes one that is full. */
+export interface DeadLetterFs {
+  mkdir(path: string, options: { recursive: true }): Promise<unknown>;
+  open(
+    path: string,
+    flags: string,
+  ): Promise<{ writeFile(data: Uint8Array | string): Promise<void>; datasync(): Promise<void>; close(): Promise<void> }>;
+  rename(from: string, to: string): Promise<void>;
+  readdir(path: string): Promise<string[]>;
+  readFile(path: string): Promise<Uint8Array>;
+  rm(path: string, options: { force: boolean }): Promise<void>;
+}
+
+/** Everything about a letter but its payload. */
+export interface DeadLetter {
+  /** `FLOW/NAME`. */
+  readonly id: string;
+  /** `message`: a flow failed on it. `send`: an outlet would not take it. */
+  readonly kind: "message" | "send";
+  readonly flow: string;
+  readonly outlet?: string | undefined;
+  readonly idempotencyKey?: string | undefined;
+  readonly messageId: string;
+  readonly source: string;
+  readonly headers: Headers;
+  readonly contentType: string;
+  readonly key?: string | undefined;
+  readonly correlationId?: string | undefined;
+  readonly receivedMs: number;
+  readonly buriedMs: number;
+  readonly bodyBytes: number;
+  /** Why it was given up: that of the last attempt. */
+  readonly failure: Failure;
+  readonly attempts: readonly AttemptRecord[];
+}
+
+export type NewDeadLetter = Omit<DeadLetter, "id" | "bodyBytes">;
+
+function compactTime(timeMs: number): string {
+  return new Date(timeMs).toISOString().replace(/[-:.]/g, "");
+}
+
+export class DeadLetters {
+  readonly #dir: string;
+  readonly #fs: DeadLetterFs;
+  /** Letters per flow, counted when a flow's folder is first used. */
+  readonly #counts = new Map<string, number>();
+
+  constructor(dir: string, fs: DeadLetterFs = nodeFs as unknown as DeadLetterFs) {
+    this.#dir = dir;
+    this.#fs = fs;
+  }
+
+  /** Writes a letter and gives its id. `unique` tells apart what has the same time and message id. Rejects with MF_DEAD_LETTER_WRITE or MF_DEAD_LETTER_LIMIT. */
+  async put(letter: NewDeadLetter, body: Uint8Array, unique: string): Promise<string> {
+    const known = await this.count(letter.flow);
+    if (known >= gatewayLimits.deadLettersPerFlow) {
+      throw new CodedError(
+        "MF_DEAD_LETTER_LIMIT",
+        `flow ${letter.flow} has ${known} dead letters: look at them with "mayfly dlq ls", then retry or drop them`,
+      );
+    }
+    const hash = createHash("sha256")
+      .update(`${letter.kind}\0${letter.messageId}\0${letter.outlet ?? ""}\0${unique}`)
+      .digest("hex")
+      .slice(0, 16);
+    const name = `${compactTime(letter.receivedMs)}-${hash}`;
+    const folder = join(this.#dir, letter.flow);
+    const path = join(folder, name);
+    const id = `${letter.flow}/${name}`;
+    const meta: DeadLetter = { id, ...letter, bodyBytes: body.length };
+    try {
+      await this.#fs.mkdir(folder, { recursive: true });
+      await this.#write(`${path}.body`, body);
+      await this.#write(`${path}.json`, `${JSON.stringify(meta, undefined, 2)}\n`);
+      await this.#syncFolder(folder);
+    } catch (cause) {
+      throw new CodedError(
+        "MF_DEAD_LETTER_WRITE",
+        `cannot write the dead letter ${path}.json (${cause instanceof Error ? cause.message : String(cause)}): make room or mend the disk; the message is kept and this is tried again`,
+        { cause },
+      );
+    }
+    this.#counts.set(letter.flow, known + 1);
+    return id;
+  }
+
+  /** Letters of a flow, counted once and kept up to date. */
+  async count(flow: string): Promise<number> {
+    let count = this.#counts.get(flow);
+    if (count === undefined) {
+      count = (await this.#names(flow)).length;
+      this.#counts.set(flow, count);
+    }
+    return count;
+  }
+
+  async *list(flow?: string): AsyncIterable<DeadLetter> {
+    const flows = flow === undefined ? await this.#entries(this.#dir) : [flow];
+    for (const each of flows.sort()) {
+      for (const name of await this.#names(each)) {
+        const letter = await this.#meta(`${each}/${name}`);
+        if (letter !== undefined) yield letter;
+      }
+    }
+  }
+
+  async read(id: string): Promise<{ readonly letter: DeadLetter; readonly body: Uint8Array } | undefined> {
+    const letter = await this.#meta(id);
+    if (letter === undefined) return undefined;
+    return { letter, body: await this.#fs.readFile(`${join(this.#dir, id)}.body`) };
+  }
+
+  /** False when there is no such letter. */
+  async remove(id: string): Promise<boolean> {
+    const letter = await this.#meta(id);
+    if (letter === undefined) return false;
+    await this.#fs.rm(`${join(this.#dir, id)}.json`, { force: true });
+    await this.#fs.rm(`${join(this.#dir, id)}.body`, { force: true });
+    const count = this.#counts.get(letter.flow);
+    if (count !== undefined) this.#counts.set(letter.flow, Math.max(count - 1, 0));
+    return true;
+  }
+
+  async #write(path: string, data: Uint8Array | string): Promise<void> {
+    const temporary = `${path}.${randomBytes(4).toString("hex")}.tmp`;
+    try {
+      const file = await this.#fs.open(temporary, "wx");
+      try {
+        await file.writeFile(data);
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+      await this.#fs.rename(temporary, path);
+    } catch (error) {
+      await this.#fs.rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** A rename is on disk only once its folder is. */
+  async #syncFolder(folder: string): Promise<void> {
+    const handle = await this.#fs.open(folder, "r");
+    try {
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #entries(path: string): Promise<string[]> {
+    try {
+      return await this.#fs.readdir(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT" || (error as NodeJS.ErrnoException).code === "ENOTDIR") return [];
+      throw error;
+    }
+  }
+
+  async #names(flow: string): Promise<string[]> {
+    const entries = await this.#entries(join(this.#dir, flow));
+    return entries
+      .filter((entry) => entry.endsWith(".json"))
+      .map((entry) => entry.slice(0, -".json".length))
+      .sort();
+  }
+
+  async #meta(id: string): Promise<DeadLetter | undefined> {
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*\/[A-Za-z0-9-]+$/.test(id)) return undefined; // ids come from people and HTTP: no way out of the directory
+    try {
+      return JSON.parse(Buffer.from(await this.#fs.readFile(`${join(this.#dir, id)}.json`)).toString()) as DeadLetter;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+}

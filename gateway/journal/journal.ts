@@ -1,0 +1,230 @@
+/**
+ * The port to the gateway's record of every message, attempt and effect. `memory.ts` keeps it in memory (what a crash loses
+ * is said in its head); `log/` keeps it on disk. Both pass journal.case.ts. One gateway owns one journal; nothing here is
+ * called by two at once.
+ *
+ *                accept (durable)                     complete: sends + state + reply, ONE commit
+ *   Incoming ──▶ pending, leased ──────────────────────────────────────────────▶ completed, id in the dedup window
+ *            or   │    ▲        │                                                    │
+ *          adopt  │    └────────┘ retryLater (token + 1, attempt + 1)                ▼ outbox: claimOutbox → settle
+ *      (in memory)│                                                                        ⇄ defer, or bury
+ *                 ├── release: back to pending, unleased (claim finds it) · adopted: forgotten
+ *                 ├── bury: dead letter with the original bytes, id released
+ *                 └── drop: forgotten, id released
+ *
+ * Rules that hold for every implementation:
+ *
+ * Durability. accept, complete, retryLater, bury, deferOutbox and buryOutbox resolve only once what they say survives a
+ *   power loss (in memory.ts: never). Implementations group commits; callers never wait for one call before making the next.
+ *   settleOutbox and release may be lost in a crash: then the entry is sent again under the same idempotency key.
+ * Atomicity. A call happens wholly or not at all, also across a crash.
+ * Failure. A call rejects only with a CodedError (MF_JOURNAL_FULL, MF_JOURNAL_IO, MF_JOURNAL_CLOSED, MF_DEAD_LETTER_WRITE)
+ *   and then has changed nothing: the lease or entry is still held and the call may be made again. The gateway backs off,
+ *   refuses new messages meanwhile, and repeats the call; it never treats the message as lost or as done.
+ * Leases. They have no clock: a lease ends with one of the calls that take it, or with the process. After recover() nothing
+ *   is leased. `token` fences: a call with a token that is not the message's newest one is answered `stale` / undefined /
+ *   false and changes nothing, so that a late result of an earlier attempt is ignored.
+ * Ownership. What is passed in is not changed by the caller afterwards and may be kept; what comes out must not be changed.
+ *   Bodies may be views into larger buffers.
+ * Order. Sequences grow with the order of accept calls; claim gives messages in sequence order. Sends of one outlet with one
+ *   key are given out strictly in commit order, within one commit in the order of the sends; others oldest first, but one
+ *   that was deferred or released comes when it comes.
+ * Bounds. The caller bounds what is pending (limits.pendingPerFlow and so on); implementations bound the dedup window by the
+ *   time and count given, and refuse state over limits.stateBytes.
+ */
+import type { Brand } from "#base";
+import type { LogEffect } from "#abi";
+import type { Failure, Headers, Reply } from "../message.ts";
+
+/** The journal's own number of a message: grows, never used again. */
+export type Sequence = Brand<number, "Sequence">;
+/** The number of a lease on a message: grows with every lease. */
+export type FencingToken = Brand<number, "FencingToken">;
+/** The journal's own number of an outbox entry: grows, never used again. */
+export type EntryNumber = Brand<number, "EntryNumber">;
+
+/** A message as it came, before the journal gave it a number. */
+export interface NewMessage {
+  readonly flow: string;
+  /** Id for people and for idempotency keys. Need not be unique: `dedupId` is what duplicates are found by. */
+  readonly id: string;
+  /** Connector name: `http`, `cron`, … */
+  readonly source: string;
+  readonly headers: Headers;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+  readonly key: string | undefined;
+  readonly correlationId: string | undefined;
+  readonly receivedMs: number;
+  /** Not begun by then, it is dead. */
+  readonly expiresMs: number | undefined;
+  /** When given, a message of this flow with the same dedupId is not accepted twice within the window. */
+  readonly dedup: { readonly id: string; readonly windowMs: number; readonly count: number } | undefined;
+}
+
+/** One attempt, for the history in a dead letter. */
+export interface AttemptRecord {
+  readonly attempt: number;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  /** Hash of the image that ran, empty when none did (outbox attempts). */
+  readonly imageSha256: string;
+  readonly failure: Failure;
+  /** At most limits.logsPerAttempt. */
+  readonly logs: readonly LogEffect[];
+}
+
+/** The right to work on a message, until one of the calls that take it. */
+export interface Lease {
+  readonly sequence: Sequence;
+  readonly token: FencingToken;
+  /** Of the attempt this lease is for: 1, 2, … */
+  readonly attempt: number;
+  /** Not to be begun earlier; 0 for at once. */
+  readonly dueMs: number;
+  /** False for an adopted message: its sender still has it. */
+  readonly durable: boolean;
+  readonly message: NewMessage;
+  /** Failed attempts before this one, at most limits.attemptsKept. */
+  readonly attempts: readonly AttemptRecord[];
+}
+
+export type Accepted =
+  | { readonly status: "leased"; readonly lease: Lease }
+  /** Completed before, within the window; with its reply when there was one and it is still kept. */
+  | { readonly status: "duplicate"; readonly id: string; readonly reply: Reply | undefined }
+  /** The first one is still being worked on, under this sequence: wait for its outcome. */
+  | { readonly status: "running"; readonly sequence: Sequence };
+
+export interface NewSend {
+  readonly outlet: string;
+  readonly key: string | undefined;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/** Everything a completed flow wants, in one commit. */
+export interface Completion {
+  readonly nowMs: number;
+  readonly sends: readonly NewSend[];
+  /** Changes of the state under `key`, and the version that was read; undefined when nothing changes. */
+  readonly state: { readonly key: string; readonly version: number; readonly changes: readonly StateChange[] } | undefined;
+  /** Kept for duplicates when the message has `dedup`. */
+  readonly reply: Reply | undefined;
+}
+
+/** `valueJson` is JSON (the caller has checked it); undefined deletes the name. */
+export interface StateChange {
+  readonly name: string;
+  readonly valueJson: string | undefined;
+}
+
+export type Completed =
+  | { readonly status: "committed" }
+  /** The lease is not the newest: nothing was done, and nothing must be told to anyone. */
+  | { readonly status: "stale" }
+  /** The state has changed since it was read: nothing was done, the lease is still held, run the message again. */
+  | { readonly status: "conflict" }
+  /** The completion itself is over a limit (MF_STATE_LIMIT): nothing was done, the lease is still held. */
+  | { readonly status: "refused"; readonly code: string; readonly message: string };
+
+export interface StateSnapshot {
+  /** 0 when there is no state under this key; grows with every change, also after a delete. */
+  readonly version: number;
+  /** A JSON object, name → value; undefined when there is none. */
+  readonly json: string | undefined;
+}
+
+/** A send that is committed and not yet taken by its peer. */
+export interface OutboxEntry {
+  readonly number: EntryNumber;
+  readonly flow: string;
+  readonly outlet: string;
+  /** `flow/messageId/sequence/index`, the same for ever. */
+  readonly idempotencyKey: string;
+  readonly messageId: string;
+  readonly correlationId: string | undefined;
+  readonly key: string | undefined;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  /** When its message was completed. */
+  readonly committedMs: number;
+  /** Of the attempt this claim is for: 1, 2, … Fences as a lease's token does. */
+  readonly attempt: number;
+  readonly attempts: readonly AttemptRecord[];
+}
+
+/** What recovery found, for the log and for what to claim. */
+export interface Recovery {
+  /** Pending messages by flow. */
+  readonly pending: Readonly<Record<string, number>>;
+  /** Unsettled sends by flow and outlet. */
+  readonly outbox: readonly { readonly flow: string; readonly outlet: string; readonly entries: number }[];
+  /** One line for people about what was cut off or repaired; empty when the last stop was clean. */
+  readonly remarks: readonly string[];
+}
+
+export interface JournalStats {
+  readonly pending: number;
+  readonly pendingBytes: number;
+  readonly outbox: number;
+  readonly dedupIds: number;
+  readonly stateKeys: number;
+  /** Bytes on disk, 0 in memory. */
+  readonly diskBytes: number;
+  /** Commits since the start, and how many calls they carried. */
+  readonly commits: number;
+  readonly committed: number;
+}
+
+export interface Journal {
+  /** Opens, locks (MF_JOURNAL_LOCKED) and reads back. The first call, once. */
+  recover(): Promise<Recovery>;
+
+  /** Keeps a new message. Resolves once it is durable: from then on it is this gateway's to finish. */
+  accept(message: NewMessage): Promise<Accepted>;
+  /** Takes a message its source still keeps: claims its dedup id in memory and gives a lease; writes nothing. A crash forgets it. */
+  adopt(message: NewMessage): Accepted;
+  /** Up to `most` unleased messages of the flow, oldest first, also those not due yet. */
+  claim(flow: string, most: number): Promise<readonly Lease[]>;
+
+  complete(lease: Lease, completion: Completion): Promise<Completed>;
+  /** Records a failed attempt. The old lease ends, the new one is for the next attempt; undefined when stale. Adopted messages stay adopted. */
+  retryLater(lease: Lease, record: AttemptRecord, dueMs: number): Promise<Lease | undefined>;
+  /**
+   * Writes the dead letter, then forgets the message and releases its id, so that its sender may send it again.
+   * Gives the letter's id; undefined when stale. Works for adopted messages as well.
+   */
+  bury(lease: Lease, record: AttemptRecord): Promise<string | undefined>;
+  /** Gives the message back unfinished; this attempt does not count. Adopted: forgets it and releases its id. */
+  release(lease: Lease): void;
+  /** Forgets the message without a trace and releases its id. False when stale. */
+  drop(lease: Lease): Promise<boolean>;
+
+  readState(flow: string, key: string): Promise<StateSnapshot>;
+
+  /**
+   * Up to `most` entries of the outlet that are due and not claimed, in order. Never two of one key, and none of a key that has
+   * an older unsettled entry, so that a stuck key blocks only itself. What is claimed stays so until settled, deferred, buried
+   * or released.
+   */
+  claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]>;
+  /** The peer has it. */
+  settleOutbox(entry: OutboxEntry): Promise<void>;
+  /** This attempt failed; the next not before `dueMs`. */
+  deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void>;
+  /** Given up: a dead letter of the send, with its history. */
+  buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined>;
+  /** Gives a claimed entry back; this attempt does not count. */
+  releaseOutbox(entry: OutboxEntry): void;
+  /** When claimOutbox has something to give next, as of what is known now: 0 for at once, undefined for nothing. */
+  nextOutboxMs(flow: string, outlet: string): number | undefined;
+  /** Unsettled entries of the outlet, claimed ones included. Cheap. */
+  outboxDepth(flow: string, outlet: string): number;
+
+  stats(): JournalStats;
+  /** Waits for open calls, then releases files and lock. What comes after rejects with MF_JOURNAL_CLOSED. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,141 @@
+/**
+ * The journal in memory: the same rules as the durable one, but a crash loses what is pending, the outbox, dedup windows and
+ * state. Good for flows whose callers wait (HTTP) or whose sources keep the message (brokers), for development and for tests.
+ * Dead letters are on disk here as well.
+ */
+import { CodedError } from "#base";
+import { letterOfMessage, letterOfSend } from "./burial.ts";
+import type { DeadLetters } from "./dead-letters.ts";
+import type {
+  Accepted,
+  AttemptRecord,
+  Completed,
+  Completion,
+  Journal,
+  JournalStats,
+  Lease,
+  NewMessage,
+  OutboxEntry,
+  Recovery,
+  StateSnapshot,
+} from "./journal.ts";
+import { keptAttempts, Ledger } from "./ledger.ts";
+
+export class MemoryJournal implements Journal {
+  readonly #ledger = new Ledger();
+  readonly #deadLetters: DeadLetters;
+  #closed = false;
+  #committed = 0;
+
+  constructor(deadLetters: DeadLetters) {
+    this.#deadLetters = deadLetters;
+  }
+
+  async recover(): Promise<Recovery> {
+    return this.#ledger.recovery([]);
+  }
+
+  async accept(message: NewMessage): Promise<Accepted> {
+    this.#open();
+    return this.#ledger.duplicate(message) ?? { status: "leased", lease: this.#ledger.admit(message, true) };
+  }
+
+  adopt(message: NewMessage): Accepted {
+    this.#open();
+    return this.#ledger.duplicate(message) ?? { status: "leased", lease: this.#ledger.admit(message, false) };
+  }
+
+  async claim(flow: string, most: number): Promise<readonly Lease[]> {
+    this.#open();
+    return this.#ledger.claim(flow, most);
+  }
+
+  async complete(lease: Lease, completion: Completion): Promise<Completed> {
+    this.#open();
+    const objection = this.#ledger.objection(lease, completion);
+    if (objection !== undefined) return objection;
+    this.#ledger.complete(lease, completion);
+    this.#committed += 1;
+    return { status: "committed" };
+  }
+
+  async retryLater(lease: Lease, record: AttemptRecord, dueMs: number): Promise<Lease | undefined> {
+    this.#open();
+    return this.#ledger.holds(lease) ? this.#ledger.retry(lease, record, dueMs) : undefined;
+  }
+
+  async bury(lease: Lease, record: AttemptRecord): Promise<string | undefined> {
+    this.#open();
+    if (!this.#ledger.holds(lease)) return undefined;
+    const id = await this.#deadLetters.put(letterOfMessage(lease, record), lease.message.body, String(lease.sequence));
+    this.#ledger.finish(lease);
+    return id;
+  }
+
+  release(lease: Lease): void {
+    this.#ledger.release(lease);
+  }
+
+  async drop(lease: Lease): Promise<boolean> {
+    this.#open();
+    if (!this.#ledger.holds(lease)) return false;
+    this.#ledger.finish(lease);
+    return true;
+  }
+
+  async readState(flow: string, key: string): Promise<StateSnapshot> {
+    this.#open();
+    return this.#ledger.readState(flow, key);
+  }
+
+  async claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+    this.#open();
+    return this.#ledger.outbox(flow, outlet).claim(most, nowMs);
+  }
+
+  async settleOutbox(entry: OutboxEntry): Promise<void> {
+    this.#open();
+    const queue = this.#ledger.outbox(entry.flow, entry.outlet);
+    if (queue.holds(entry)) queue.remove(entry.number);
+  }
+
+  async deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void> {
+    this.#open();
+    const queue = this.#ledger.outbox(entry.flow, entry.outlet);
+    if (queue.holds(entry)) queue.defer(entry.number, keptAttempts(entry.attempts, record), dueMs);
+  }
+
+  async buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
+    this.#open();
+    const queue = this.#ledger.outbox(entry.flow, entry.outlet);
+    if (!queue.holds(entry)) return undefined;
+    const id = await this.#deadLetters.put(letterOfSend(entry, record), entry.body, entry.idempotencyKey);
+    queue.remove(entry.number);
+    return id;
+  }
+
+  releaseOutbox(entry: OutboxEntry): void {
+    const queue = this.#ledger.outbox(entry.flow, entry.outlet);
+    if (queue.holds(entry)) queue.release(entry.number);
+  }
+
+  nextOutboxMs(flow: string, outlet: string): number | undefined {
+    return this.#ledger.outbox(flow, outlet).nextMs();
+  }
+
+  outboxDepth(flow: string, outlet: string): number {
+    return this.#ledger.outbox(flow, outlet).size;
+  }
+
+  stats(): JournalStats {
+    return { ...this.#ledger.stats(), diskBytes: 0, commits: this.#committed, committed: this.#committed };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #open(): void {
+    if (this.#closed) throw new CodedError("MF_JOURNAL_CLOSED", "the journal is closed: the gateway is shutting down");
+  }
+}

@@ -1,0 +1,99 @@
+/** Every bound of the gateway, in one place. A machine's own bounds stand in `#abi`. */
+
+const kib = 1024;
+const mib = 1024 * kib;
+const second = 1000;
+const minute = 60 * second;
+
+export const gatewayLimits = {
+  /** Messages of one flow that are queued, running or waiting for a retry; beyond it sources are refused (HTTP 503). */
+  pendingPerFlow: 1_024,
+  /** The same over all flows. */
+  pendingTotal: 16_384,
+  /** Bytes of bodies of those messages over all flows. */
+  pendingBytes: 256 * mib,
+  /** Machines of one flow that run or wait at once, unless `concurrency` says otherwise. */
+  concurrency: 64,
+  /** Share of `pendingPerFlow` at which sources are paused, and at which they go on. */
+  pauseAt: 0.8,
+  resumeAt: 0.5,
+  /** What a refused source is told when nothing better is known. */
+  retryAfterMs: 1 * second,
+
+  /** Calls one machine may have open at once. */
+  openCallsPerMachine: 256,
+  /** Calls one message may make over all its steps. */
+  callsPerMessage: 10_000,
+  /** Timers one machine may have open at once. */
+  openTimersPerMachine: 1_024,
+  /** Steps one message may take. */
+  stepsPerMessage: 100_000,
+  /** Longest answer to a call, in bytes. */
+  answerBytes: 16 * mib,
+  /** Redirects a declared host may answer with in a row. */
+  redirects: 5,
+  /** After a cancel the machine gets so long for its last words, then it is ended. */
+  cancelGraceMs: 250,
+
+  /** Sends of one outlet that wait in the outbox; beyond it the flows that feed it are refused. */
+  outboxPerOutlet: 10_000,
+  /** Entries of one outlet taken from the journal at a time. */
+  outboxWindow: 256,
+  /** Sends of one outlet under way at once, unless `concurrency` says otherwise. */
+  outletConcurrency: 16,
+  /** Attempts and total age of a send unless the outlet's `retry` says otherwise. */
+  outletAttempts: 12,
+  outletAgeMs: 24 * 60 * minute,
+  outletBackoffMs: { least: 200, most: 60 * second },
+  /** One attempt of a send or a request, unless the outlet's `timeout` says otherwise. */
+  outletTimeoutMs: 30 * second,
+
+  /** Attempts of a message unless the flow's `retry` says otherwise. */
+  attempts: 5,
+  backoffMs: { least: 200, most: 30 * second },
+  retryAgeMs: 24 * 60 * minute,
+  /** Log lines kept with an attempt for its dead letter. */
+  logsPerAttempt: 200,
+  /** Attempts whose record is kept with a message; of more, the first and the last ones. */
+  attemptsKept: 50,
+
+  /** Message ids a dedup window remembers per flow at most. */
+  dedupIds: 100_000,
+  /** Recorded replies kept for duplicates, per flow, in bytes. */
+  dedupReplyBytes: 16 * mib,
+  /** State kept under one key, in bytes of JSON. */
+  stateBytes: 1 * mib,
+  /** Dead letters of one flow; beyond it burying fails and the flow's sources are refused. */
+  deadLettersPerFlow: 100_000,
+  /** Longest wait between two attempts at writing a dead letter to a disk that refuses it. */
+  buryBackoffMs: { least: 500, most: 30 * second },
+
+  /** Body of an HTTP request, as it comes and after decompression, unless `bodyLimit` says otherwise. */
+  httpBodyBytes: 8 * mib,
+  /** Most a request or response header block may hold, in bytes. */
+  httpHeadersBytes: 16 * kib,
+  /** A request's headers must be complete after so long, and all of it after the second (slow senders hold sockets). */
+  httpHeadersMs: 10 * second,
+  httpRequestMs: 60 * second,
+  httpKeepAliveMs: 65 * second,
+  /** Connections open at once. */
+  httpConnections: 10_000,
+  /** A decompressed body may be so many times its compressed size once it is over 1 MiB. */
+  httpInflationRatio: 200,
+
+  /** Files a file source has in hand at once, and lists in one scan. */
+  filesAtOnce: 16,
+  filesPerScan: 10_000,
+  fileBytes: 64 * mib,
+
+  /** Routes, flows, sources and outlets in one configuration. */
+  flows: 20_000,
+  sourcesPerFlow: 32,
+  outletsPerFlow: 64,
+  configBytes: 16 * mib,
+
+  /** How long stop() waits for what is under way, unless told otherwise. */
+  drainMs: 10 * second,
+  /** Connect attempts of a source or an outlet that lost its peer are this far apart. */
+  reconnectMs: { least: 200, most: 30 * second },
+} as const;

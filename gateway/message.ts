@@ -1,0 +1,106 @@
+/** A message on its way through the gateway: what sources hand over and what outlets are given. */
+
+/** Lower-case header name → text. `content-type` is not in here: it has its own field. */
+export type Headers = Readonly<Record<string, string>>;
+
+/**
+ * Who is keeping the message safe while it is worked on.
+ * - `journal`: the source's sender is acknowledged as soon as the journal has the message (HTTP 202, file drop, cron).
+ * - `source`: the source itself has it until the Outcome says so (broker without ack, HTTP caller who waits): a crash loses nothing,
+ *   because the sender or broker gives it again.
+ */
+export type Keeper = "journal" | "source";
+
+/** Whoever waits for the Outcome, when they may leave before it comes (an HTTP client that disconnects). One object per message. */
+export interface Caller {
+  /** Set by the source when the caller is gone. */
+  left: boolean;
+  /** Set by the gateway while it works for this caller; the source calls it once, when the caller leaves. */
+  onLeave: (() => void) | undefined;
+}
+
+/** What a source hands over. It gives up `body` and `headers`: neither may change after `accept` was called. */
+export interface Incoming {
+  /** The sender's own id (a broker's message id, an `Idempotency-Key`): what duplicates are recognised by. Absent: the gateway makes one. */
+  readonly id?: string | undefined;
+  readonly headers: Headers;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+  /** Order and state key as the source knows it (a partition key); the flow's own `key:` wins. */
+  readonly key?: string | undefined;
+  readonly correlationId?: string | undefined;
+  /** When true the caller waits for the flow's reply: one attempt, and its failure is the Outcome. */
+  readonly replyWanted: boolean;
+  readonly keeper: Keeper;
+  /** Only where the sender can leave before the end. */
+  readonly caller?: Caller | undefined;
+  /** Delivery attempts of the broker before this one, for the log. */
+  readonly redelivered?: boolean | undefined;
+}
+
+/** The flow's answer. */
+export interface Reply {
+  /** HTTP status, or 200 where the flow named none. */
+  readonly status: number;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/** Why a message was given up or an attempt failed. */
+export interface Failure {
+  /** `MF_…`, or the code the flow gave. */
+  readonly code: string;
+  readonly message: string;
+  readonly stack?: string | undefined;
+  /** HTTP status the flow asked for, 0 for none. */
+  readonly status: number;
+  /** False when another attempt can't help. */
+  readonly retry: boolean;
+}
+
+/**
+ * What became of a message. Only after it may a source acknowledge.
+ * - `accepted`: keeper `journal` only: it is durable and will be worked on. Acknowledge.
+ * - `done`: the effects are committed. Acknowledge; pass on the reply when one was wanted.
+ * - `duplicate`: it was done before, within the window. Acknowledge, with the recorded reply if there is one.
+ * - `dead`: given up; kept as a dead letter when `kept`. Acknowledge (giving it again would not help); tell a waiting caller the failure.
+ * - `refused`: nothing was kept, nothing was run. Do not acknowledge; give it again, not before `retryAfterMs`.
+ */
+export type Outcome =
+  | { readonly status: "accepted"; readonly id: string }
+  | { readonly status: "done"; readonly id: string; readonly reply: Reply | undefined }
+  | { readonly status: "duplicate"; readonly id: string; readonly reply: Reply | undefined }
+  | { readonly status: "dead"; readonly id: string; readonly failure: Failure; readonly kept: boolean }
+  | {
+      readonly status: "refused";
+      readonly id: string | undefined;
+      readonly code: string;
+      readonly message: string;
+      readonly retryAfterMs: number;
+    };
+
+/** What an outlet is given. Read only: the same bytes may be sent again. */
+export interface Outgoing {
+  /** Id of the message whose flow sent this. */
+  readonly messageId: string;
+  readonly flow: string;
+  readonly outlet: string;
+  /** What keeps order: sends of one outlet with one key are handed over one after the other. */
+  readonly key: string | undefined;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  readonly correlationId: string | undefined;
+  /** When the flow completed, milliseconds since 1970. */
+  readonly timeMs: number;
+}
+
+/** An outlet's answer to a request. */
+export interface Answer {
+  /** HTTP status, or 200 where the outlet has no such thing. */
+  readonly status: number;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
