@@ -5,7 +5,7 @@ import { bootMachine, deliver, deliverBody, run } from "./testing/fake-machine.t
 const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes);
 
 test("the reference flow: log, send, request, reply", async () => {
-  const machine = bootMachine(
+  const machine = await bootMachine(
     `import { flow } from "mayfly";
      export default flow<"erp" | "big">(async (msg: any, { to, log }: any) => {
        const order = msg.json();
@@ -17,10 +17,10 @@ test("the reference flow: log, send, request, reply", async () => {
      });`,
     { outlets: ["erp", "big"] },
   );
-  const first = await machine.event(deliverBody({ id: 7, lines: [{ qty: 2, price: 30 }] }));
+  const first = machine.event(deliverBody({ id: 7, lines: [{ qty: 2, price: 30 }] }));
   assert.equal(first.outcome, 0);
   assert.deepEqual(first.effects.map((effect) => effect.kind), ["log", "send", "call"]);
-  const second = await machine.event({ kind: "resolve", timeMs: deliver.timeMs + 5, call: 0, error: undefined, status: 200, headersJson: "{}", body: new TextEncoder().encode('{"ok":1}') });
+  const second = machine.event({ kind: "resolve", timeMs: deliver.timeMs + 5, call: 0, error: undefined, status: 200, headersJson: "{}", body: new TextEncoder().encode('{"ok":1}') });
   assert.equal(second.outcome, 1);
   const done = second.effects[0];
   assert.ok(done?.kind === "done");
@@ -41,9 +41,9 @@ test("a throw, a stall, an unhandled rejection, a sleep", async () => {
   const lost = (await run(`${header}async () => { Promise.reject(new Error("lost")); });`)).effects[0];
   assert.ok(lost?.kind === "fail");
   assert.equal(lost.code, "MF_UNHANDLED_REJECTION");
-  const machine = bootMachine(`${header}async (m, { sleep }) => { await sleep("2s"); return "late"; });`);
-  const asleep = await machine.event(deliver);
+  const machine = await bootMachine(`${header}async (m, { sleep }) => { await sleep("2s"); return "late"; });`);
+  const asleep = machine.event(deliver);
   assert.deepEqual(asleep.effects, [{ kind: "timer", timer: 1, dueMs: deliver.timeMs + 2000 }]);
-  const awake = await machine.event({ kind: "wake", timeMs: deliver.timeMs + 2000, timer: 1 });
+  const awake = machine.event({ kind: "wake", timeMs: deliver.timeMs + 2000, timer: 1 });
   assert.equal(awake.outcome, 1);
 });

@@ -2,16 +2,20 @@
  * What `import … from "mayfly"` is inside a machine. The flow's bundle is built apart from the kernel's and must not hold a second
  * copy of it, so this module takes everything from the kernel object that `boot()` left under `Symbol.for("mayfly.kernel")`, and which
  * `setFlow()` takes away again. Bundle a flow with `mayfly` resolved to this file; only types are imported from the rest.
+ *
+ * What a flow does not import falls out of its bundle: `take("xml")` stays exactly when the flow uses `xml`, and parts.ts sees that.
  */
 import type { Kernel } from "./exports.ts";
 
-const kernel = (globalThis as unknown as Record<symbol, Kernel | undefined>)[Symbol.for("mayfly.kernel")]!;
+function take<Name extends keyof Kernel>(name: Name): Kernel[Name] {
+  return (globalThis as unknown as Record<symbol, Kernel>)[Symbol.for("mayfly.kernel")]![name];
+}
 
-export const flow: Kernel["flow"] = kernel.flow;
-export const fail: Kernel["fail"] = kernel.fail;
-export const FlowError: Kernel["FlowError"] = kernel.FlowError;
-export const json: Kernel["json"] = kernel.json;
-export const text: Kernel["text"] = kernel.text;
-export const xml: Kernel["xml"] = kernel.xml;
-export const csv: Kernel["csv"] = kernel.csv;
-export const timingSafeEqual: Kernel["timingSafeEqual"] = kernel.timingSafeEqual;
+export const flow: Kernel["flow"] = /* @__PURE__ */ take("flow");
+export const fail: Kernel["fail"] = /* @__PURE__ */ take("fail");
+export const FlowError: Kernel["FlowError"] = /* @__PURE__ */ take("FlowError");
+export const json: Kernel["json"] = /* @__PURE__ */ take("json");
+export const text: Kernel["text"] = /* @__PURE__ */ take("text");
+export const xml: Kernel["xml"] = /* @__PURE__ */ take("xml");
+export const csv: Kernel["csv"] = /* @__PURE__ */ take("csv");
+export const timingSafeEqual: Kernel["timingSafeEqual"] = /* @__PURE__ */ take("timingSafeEqual");

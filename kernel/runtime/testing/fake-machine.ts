@@ -1,38 +1,52 @@
 /**
- * A machine for unit tests: the runtime's real bundle in a bare V8 realm, which knows of the web no more than the engine does, above a
- * `Native` of Node's own crypto. Effects are encoded as a real machine encodes them and decoded by abi/, which refuses what it must.
+ * A machine for unit tests: the runtime's real bundle on the real engine, driven through the `quickjs-wasi` package, above a `Native`
+ * of Node's own crypto. Effects are encoded as a real machine encodes them and decoded by abi/, which refuses what it must.
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { resolve } from "node:path";
-import { createContext, Script } from "node:vm";
-import { type Effect, decodeEffects, decodeFrame, encodeEvent, encodeFrame, type Event, type Part } from "#abi";
+import { decodeEffects, decodeFrame, type Effect, encodeEvent, encodeFrame, type Event, type Part } from "#abi";
 import { buildSync } from "esbuild";
-import type { Native } from "../native.ts";
+import { type JSValueHandle, QuickJS } from "quickjs-wasi";
+import { linkedParts, partModules } from "../parts.ts";
 
 const runtime = resolve(process.cwd(), "kernel/runtime");
-const scripts = new Map<string, Script>();
+/** Compiled once for all machines. Node's types know nothing of WebAssembly, hence the shape given here. */
+const { Module } = (globalThis as unknown as { WebAssembly: { Module: new (bytes: Uint8Array) => never } }).WebAssembly;
+const engine = new Module(readFileSync(createRequire(`${process.cwd()}/package.json`).resolve("quickjs-wasi/quickjs.wasm")));
+const scripts = new Map<string, string>();
 
-/** Bundles source text as a script, once. */
-function bundle(source: string, name: string): Script {
+function build(source: string, minify = false): string {
+  return buildSync({
+    stdin: { contents: source, resolveDir: runtime, sourcefile: "test-flow.ts", loader: "ts" },
+    bundle: true,
+    write: false,
+    minify,
+    format: "iife",
+    globalName: "exported",
+    platform: "neutral",
+    mainFields: ["module", "main"],
+    conditions: ["source"],
+    target: "es2023",
+    alias: { mayfly: `${runtime}/flow.ts`, ...Object.fromEntries(Object.entries(partModules).map(([name, path]) => [`mayfly/${name}`, resolve(runtime, path)])) },
+    logLevel: "silent",
+  }).outputFiles[0]!.text;
+}
+
+/** Bundles source text as a script with the parts it mentions, once. */
+export function bundle(source: string): string {
   let script = scripts.get(source);
   if (script === undefined) {
-    const built = buildSync({
-      stdin: { contents: source, resolveDir: runtime, sourcefile: name, loader: "ts" },
-      bundle: true,
-      write: false,
-      format: "iife",
-      globalName: "exported",
-      platform: "neutral",
-      mainFields: ["module", "main"],
-      conditions: ["source"],
-      target: "es2023",
-      alias: { mayfly: `${runtime}/flow.ts`, "mayfly/xml": `${runtime}/formats/xml.ts`, "mayfly/csv": `${runtime}/formats/csv.ts` },
-    });
-    script = new Script(built.outputFiles[0]!.text, { filename: name });
+    script = build(source);
+    const parts = linkedParts(script);
+    if (parts.length > 0) script = build(`${parts.map((part) => `import "mayfly/${part}";`).join("")}\n${source}`);
     scripts.set(source, script);
   }
   return script;
 }
+
+let kernelScript: string | undefined;
 
 export interface Step {
   readonly effects: readonly Effect[];
@@ -41,9 +55,8 @@ export interface Step {
 }
 
 export interface FakeMachine {
-  event(event: Event): Promise<Step>;
-  /** The realm's globals. */
-  readonly realm: Record<string, unknown>;
+  event(event: Event): Step;
+  readonly vm: QuickJS;
 }
 
 export interface MachineOptions {
@@ -53,11 +66,12 @@ export interface MachineOptions {
 
 const algorithms: Readonly<Record<number, string>> = { 1: "sha1", 256: "sha256", 384: "sha384", 512: "sha512" };
 
+/** The layer below, as far as a test needs it. */
 class Door {
   private parts: readonly (Uint8Array | undefined)[] = [];
   private eventKind = 0;
   private records: { kind: number; parts: Part[] }[] = [];
-  private draws = 0;
+  private draws = 1;
   timeMs = 0;
 
   load(event: Event): void {
@@ -75,89 +89,93 @@ class Door {
     return decoded.value;
   }
 
-  /** `realm` makes the arrays, as the engine would: its own, not Node's. */
-  native(realm: { Uint8Array: Uint8ArrayConstructor; JSON: JSON; TypeError: TypeErrorConstructor; RangeError: RangeErrorConstructor }): Native {
-    const own = (bytes: Uint8Array): Uint8Array => {
-      const copy = new realm.Uint8Array(bytes.length);
-      copy.set(bytes);
-      return copy;
-    };
-    const decodeUtf8 = (bytes: Uint8Array, fatal: boolean): string => {
-      try {
-        return new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(bytes);
-      } catch {
-        throw new realm.TypeError("malformed UTF-8");
-      }
+  private draw(): number {
+    this.draws = (Math.imul(this.draws, 1664525) + 1013904223) >>> 0;
+    return this.draws;
+  }
+
+  /** The functions by name, on handles of the engine's values. */
+  functions(vm: QuickJS): Record<string, (...values: JSValueHandle[]) => JSValueHandle> {
+    const bytes = (handle: JSValueHandle | undefined): Uint8Array => Uint8Array.from(handle!.toUint8Array());
+    const part = (handle: JSValueHandle | undefined): Uint8Array | undefined => this.parts[handle!.toNumber()];
+    const give = (value: Uint8Array | undefined): JSValueHandle => (value === undefined ? vm.undefined : vm.newUint8Array(value));
+    const decode = (value: Uint8Array, fatal: boolean): JSValueHandle => vm.newString(new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(value));
+    const parse = vm.evalCode("JSON.parse");
+    const fill = vm.evalCode("(to, from) => { to.set(from); }");
+    const arrayOf = (handle: JSValueHandle): Part => {
+      if (handle.isUndefined) return undefined;
+      if (handle.isString) return handle.toString();
+      if (handle.isNumber) return handle.toNumber();
+      return handle.isBool ? handle.toBoolean() : bytes(handle);
     };
     return {
-      kind: () => this.eventKind,
-      text: (part) => (this.parts[part] === undefined ? undefined : decodeUtf8(this.parts[part], false)),
-      bytes: (part) => (this.parts[part] === undefined ? undefined : own(this.parts[part])),
-      json: (part) => (this.parts[part] === undefined || this.parts[part].length === 0 ? undefined : realm.JSON.parse(decodeUtf8(this.parts[part], false))),
-      number: (part) => {
-        const bytes = this.parts[part];
-        return bytes?.length === 8 ? new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true) : Number.NaN;
+      kind: () => vm.newNumber(this.eventKind),
+      text: (index) => (part(index) === undefined ? vm.undefined : decode(part(index)!, false)),
+      bytes: (index) => give(part(index)),
+      json: (index) => {
+        const found = part(index);
+        return found === undefined || found.length === 0 ? vm.undefined : vm.callFunction(parse, vm.undefined, decode(found, false));
+      },
+      number: (index) => {
+        const found = part(index);
+        return vm.newNumber(found?.length === 8 ? new DataView(found.buffer, found.byteOffset, 8).getFloat64(0, true) : Number.NaN);
       },
       emit: (kind, ...parts) => {
-        if (this.records.length >= 100_000) throw new realm.RangeError("the step has too many effects");
-        this.records.push({ kind, parts: parts.map((part) => (typeof part === "object" ? Uint8Array.from(part) : part)) });
+        if (this.records.length >= 100_000) throw new RangeError("the step has too many effects");
+        this.records.push({ kind: kind!.toNumber(), parts: parts.map(arrayOf) });
+        return vm.undefined;
       },
-      encodeUtf8: (text) => own(new TextEncoder().encode(text)),
-      decodeUtf8,
-      random: (bytes) => {
-        for (let index = 0; index < bytes.length; index++) bytes[index] = (this.draws = (this.draws * 69069 + 12345) >>> 0) >>> 24;
+      encodeUtf8: (text) => give(new TextEncoder().encode(text!.toString())),
+      decodeUtf8: (value, fatal) => decode(bytes(value), fatal!.toBoolean()),
+      random: (to) => {
+        const drawn = Uint8Array.from({ length: to!.toUint8Array().length }, () => this.draw() >>> 24);
+        return vm.callFunction(fill, vm.undefined, to!, vm.newUint8Array(drawn));
       },
-      randomFloat: () => (this.draws = (this.draws * 69069 + 12345) >>> 0) / 2 ** 32,
-      digest: (algorithm, bytes) => own(createHash(algorithms[algorithm]!).update(bytes).digest()),
-      hmac: (algorithm, key, bytes) => own(createHmac(algorithms[algorithm]!, key).update(bytes).digest()),
-      equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
+      randomFloat: () => vm.newNumber(this.draw() / 2 ** 32),
+      digest: (algorithm, value) => give(createHash(algorithms[algorithm!.toNumber()]!).update(bytes(value)).digest()),
+      hmac: (algorithm, key, value) => give(createHmac(algorithms[algorithm!.toNumber()]!, bytes(key)).update(bytes(value)).digest()),
+      equal: (a, b) => {
+        const [left, right] = [bytes(a), bytes(b)];
+        return left.length === right.length && timingSafeEqual(left, right) ? vm.true : vm.false;
+      },
     };
   }
-}
-
-interface Runtime {
-  step(): void;
-  settle(): number;
-  rejection(promise: unknown, reason: unknown, handled: boolean): void;
-  setFlow(exported: unknown): void;
 }
 
 /** Boots a machine with a flow given as source text. */
-export function bootMachine(source: string, options: MachineOptions = {}): FakeMachine {
-  const realm = createContext({}) as Record<string, unknown>;
+export async function bootMachine(source: string, options: MachineOptions = {}): Promise<FakeMachine> {
   const door = new Door();
-  new Script("Date.now = () => __now(); delete globalThis.console; delete globalThis.Intl;").runInContext(realm);
-  realm["__now"] = () => door.timeMs;
-  bundle('import "./boot.ts";', "kernel.js").runInContext(realm);
-  const intrinsics = new Script("({ Uint8Array, JSON, TypeError, RangeError })").runInContext(realm) as Parameters<Door["native"]>[0];
-  const boot = realm["__mayfly"] as (native: Native, manifest: MachineOptions) => Runtime;
-  const runtime = boot(door.native(intrinsics), options);
-  bundle(source, "flow.js").runInContext(realm);
-  runtime.setFlow((realm["exported"] as { default: unknown }).default);
-  const track = (promise: unknown, reason: unknown, handled: boolean): void => runtime.rejection(promise, reason, handled);
+  let rejection: ((promise: JSValueHandle, reason: JSValueHandle, handled: boolean) => void) | undefined;
+  const vm = await QuickJS.create({
+    wasm: engine,
+    timezoneOffset: 0,
+    wasi: (memory: { readonly buffer: ArrayBuffer }) => ({
+      clock_time_get(_clock: number, _precision: bigint, address: number): number {
+        new DataView(memory.buffer).setBigUint64(address, BigInt(Math.round(door.timeMs * 1e6)), true);
+        return 0;
+      },
+    }),
+    onUnhandledRejection: (promise: JSValueHandle, reason: JSValueHandle, handled: boolean) => rejection?.(promise, reason, handled),
+  });
+  const native = vm.newObject();
+  for (const [name, value] of Object.entries(door.functions(vm))) vm.setProp(native, name, vm.newFunction(name, value));
+  kernelScript ??= build('import "./boot.ts";', true);
+  vm.evalCode(kernelScript, "kernel.js");
+  const exported = vm.callFunction(vm.global.getProp("__mayfly"), vm.undefined, native, vm.hostToHandle(options));
+  const call = (name: string, ...values: JSValueHandle[]): JSValueHandle => vm.callFunction(exported.getProp(name), vm.undefined, ...values);
+  vm.evalCode(bundle(source), "flow.js");
+  call("setFlow", vm.global.getProp("exported").getProp("default"));
+  rejection = (promise, reason, handled) => void call("rejection", promise, reason, handled ? vm.true : vm.false);
   return {
-    realm,
-    async event(event) {
+    vm,
+    event(event) {
       door.load(event);
-      trackRejections(track);
-      runtime.step();
-      // Every job of the realm has run when Node's own turn comes again.
-      await new Promise((done) => setImmediate(done));
-      const outcome = runtime.settle();
+      call("step");
+      vm.executePendingJobs();
+      const outcome = call("settle").toNumber();
       return { outcome, effects: door.effects() };
     },
   };
-}
-
-let tracker: ((promise: unknown, reason: unknown, handled: boolean) => void) | undefined;
-
-/** Node tells of rejections by events of the process; one machine at a time is listened to. */
-function trackRejections(track: typeof tracker): void {
-  if (tracker === undefined) {
-    process.on("unhandledRejection", (reason, promise) => tracker?.(promise, reason, false));
-    process.on("rejectionHandled", (promise) => tracker?.(promise, undefined, true));
-  }
-  tracker = track;
 }
 
 export const deliver = {
@@ -180,6 +198,15 @@ export function deliverBody(body: unknown, more: Partial<Extract<Event, { kind: 
 }
 
 /** Runs a flow on one message: its first step. */
-export function run(source: string, event: Event = deliver, options: MachineOptions = {}): Promise<Step> {
-  return bootMachine(source, options).event(event);
+export async function run(source: string, event: Event = deliver, options: MachineOptions = {}): Promise<Step> {
+  return (await bootMachine(source, options)).event(event);
+}
+
+/** Evaluates an expression inside a machine and gives its value back through JSON. `input` is the message's body. */
+export async function evaluate(expression: string, input: unknown = null, setup = ""): Promise<unknown> {
+  const step = await run(`import { flow, ...imports } from "mayfly"; ${setup}; export default flow(async (msg, context) => ({ value: await (${expression}) }));`.replace(", ...imports", ", fail, json, xml, csv, text, timingSafeEqual, FlowError"), deliverBody(input));
+  const last = step.effects.at(-1);
+  if (last?.kind === "fail") throw new Error(`${last.code}: ${last.message}\n${last.stack ?? ""}`);
+  if (last?.kind !== "done") throw new Error(`the machine waits: ${JSON.stringify(step.effects)}`);
+  return (JSON.parse(new TextDecoder().decode(last.reply?.body)) as { value?: unknown }).value;
 }

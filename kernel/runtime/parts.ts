@@ -1,0 +1,39 @@
+/**
+ * Parts of the runtime that are linked only into images whose flow mentions them: "a unikernel links only what it needs". The image
+ * step bundles a flow once, asks `linkedParts` what its text mentions, and bundles it again with `import "mayfly/NAME"` in front.
+ * This module runs at build time, outside the machine.
+ */
+
+interface PartRule {
+  /** The part's module, from this folder. */
+  readonly module: string;
+  /** What a bundle says when it needs the part. */
+  readonly mention: RegExp;
+  /** Parts it builds on. */
+  readonly needs: readonly string[];
+}
+
+/** A call, a property or an import of that name; not the word in a text such as "application/xml". */
+function mentionOf(name: string): RegExp {
+  return new RegExp(`\\.${name}\\s*(?:\\?\\.)?\\(|\\(\\s*"${name}"\\s*\\)|\\["${name}"\\]|[{,]\\s*${name}\\s*[},:]`);
+}
+
+/** In the order in which they are linked. */
+const rules: Readonly<Record<string, PartRule>> = {
+  xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
+  csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
+};
+
+/** Name → module, from this folder: what `mayfly/NAME` stands for in a flow's bundle. */
+export const partModules: Readonly<Record<string, string>> = Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, rule.module]));
+
+/** The parts a bundle needs, by what its text mentions. Rather one too many than one too few. */
+export function linkedParts(bundleText: string): string[] {
+  const found = new Set<string>();
+  function add(name: string): void {
+    for (const need of rules[name]?.needs ?? []) add(need);
+    found.add(name);
+  }
+  for (const [name, rule] of Object.entries(rules)) if (rule.mention.test(bundleText)) add(name);
+  return Object.keys(rules).filter((name) => found.has(name));
+}
