@@ -6,3 +6,4 @@ export { type Clock, systemClock } from "./clock.ts";
 export { CodedError, isCoded } from "./coded-error.ts";
 export { type Prng, prng } from "./prng.ts";
 export { err, ok, type Result } from "./result.ts";
+export { parseDuration, parseSize } from "./units.ts";

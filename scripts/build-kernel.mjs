@@ -1,2 +1,49 @@
-// Builds what runs inside a machine: AssemblyScript natives and the bundled runtime.
-export async function buildKernel(_root) {}
+// Builds what runs inside a machine: kernel/native (AssemblyScript), kernel/runtime (TypeScript, one script), and the
+// write-tracking form of both modules that the embedded monitor runs.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+async function buildNative(root, layout) {
+  const asc = await import("assemblyscript/asc");
+  const files = new Map();
+  const { error, stderr } = await asc.main(
+    [
+      join("kernel", "native", "door.ts"), "--baseDir", root,
+      "--outFile", "native.wasm",
+      "-O3", "--noAssert", "--runtime", "stub", "--importMemory", "--importTable",
+      "--memoryBase", String(layout.nativeBase), "--tableBase", String(layout.engineTable),
+      "--use", "abort=", "--disable", "nontrapping-f2i",
+    ],
+    { writeFile: (name, contents) => void files.set(name, contents) },
+  );
+  if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
+  return files.get("native.wasm");
+}
+
+async function buildRuntime(root) {
+  const { build } = await import("esbuild");
+  const { outputFiles } = await build({
+    entryPoints: [join(root, "kernel", "runtime", "boot.ts")],
+    absWorkingDir: root,
+    bundle: true, write: false, format: "iife", platform: "neutral", target: "es2023", conditions: ["source"], mainFields: ["module", "main"],
+    minifySyntax: true, legalComments: "none", charset: "utf8", logLevel: "error",
+  });
+  return outputFiles[0].contents;
+}
+
+export async function buildKernel(root) {
+  const load = (path) => import(pathToFileURL(join(root, "dist", path)).href);
+  const { layout } = await load("kernel/layout.js");
+  const { trackWrites } = await load("monitors/embedded/track.js");
+  const native = await buildNative(root, layout);
+  const engine = readFileSync(createRequire(join(root, "package.json")).resolve("quickjs-wasi/quickjs.wasm"));
+  const kernel = join(root, "dist", "kernel");
+  const embedded = join(root, "dist", "monitors", "embedded");
+  for (const folder of [kernel, embedded]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(kernel, "native.wasm"), native);
+  writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
+  writeFileSync(join(embedded, "engine.wasm"), trackWrites(engine));
+  writeFileSync(join(embedded, "native.wasm"), trackWrites(native));
+}

@@ -1,0 +1,159 @@
+/** Bundles a flow and what it imports into one script for the machine. */
+import { existsSync } from "node:fs";
+import { isBuiltin } from "node:module";
+import { basename, dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, type BuildResult, type Message, type Plugin } from "esbuild";
+import { CodedError } from "#base";
+
+/** What to use in a machine instead of a Node module. */
+const instead: Readonly<Record<string, string>> = {
+  assert: "an `if` that throws",
+  buffer: "Uint8Array, TextEncoder, atob and btoa",
+  child_process: "an outlet: a machine starts nothing",
+  crypto: "the global `crypto` (randomUUID, getRandomValues, subtle.digest, HMAC) and `timingSafeEqual` from \"mayfly\"",
+  dns: "an outlet or `fetch`: a machine has no network of its own",
+  events: "EventTarget",
+  fs: "a file source or a file outlet in mayfly.yaml: a machine has no files",
+  http: "`fetch`, or an http outlet with `to.NAME.request()`",
+  https: "`fetch`, or an http outlet with `to.NAME.request()`",
+  net: "an outlet: a machine has no network of its own",
+  os: "nothing: a machine has no operating system",
+  path: "string operations or URL",
+  perf_hooks: "the global `performance`",
+  process: "headers of the message, or values written into the flow: a machine has no environment",
+  querystring: "URLSearchParams",
+  stream: "the whole body as `msg.bytes`, or async iterators",
+  timers: "the global setTimeout, or `sleep` from the handler's second argument",
+  "timers/promises": "`sleep` from the handler's second argument",
+  url: "the global URL and URLSearchParams",
+  util: "TextEncoder, TextDecoder and structuredClone",
+  worker_threads: "another flow: a machine is one thread",
+  zlib: "`Content-Encoding` handled by the source and the outlet",
+};
+
+function noNodeModules(): Plugin {
+  return {
+    name: "no-node-modules",
+    setup(builder) {
+      builder.onResolve({ filter: /^(node:)?[a-z_]+(\/[a-z_]+)?$/ }, ({ path, kind }) => {
+        const name = path.replace(/^node:/, "");
+        if (kind === "entry-point" || !isBuiltin(path)) return undefined;
+        return { errors: [{ text: `a machine has no Node module "${path}": use ${instead[name] ?? "an outlet, or a package that needs no Node API"}` }] };
+      });
+    },
+  };
+}
+
+const kernelFolder = fileURLToPath(new URL("../kernel/runtime/", import.meta.url));
+
+/** The kernel's modules under the names flows import them by. */
+function kernelModule(name: string): string {
+  const base = `${kernelFolder}${name}`;
+  return existsSync(`${base}.js`) ? `${base}.js` : `${base}.ts`;
+}
+
+const kernelNames: Readonly<Record<string, string>> = { mayfly: "flow", "mayfly/xml": "formats/xml", "mayfly/csv": "formats/csv", "mayfly/url": "web/url" };
+
+function kernelModules(): Plugin {
+  return {
+    name: "kernel-modules",
+    setup(builder) {
+      builder.onResolve({ filter: /^mayfly(\/[a-z]+)?$/ }, ({ path }) => {
+        const name = kernelNames[path];
+        if (name === undefined) return { errors: [{ text: `there is no "${path}": there are ${Object.keys(kernelNames).join(", ")}` }] };
+        return { path: kernelModule(name) };
+      });
+    },
+  };
+}
+
+export interface Bundle {
+  readonly script: Uint8Array;
+  readonly sourceMap: Uint8Array;
+  /** Every file that went in, absolute. */
+  readonly inputs: readonly string[];
+  /** Bytes each source has in the bundle, largest first; paths relative to the flow's folder. */
+  readonly sources: readonly { readonly path: string; readonly bytes: number }[];
+  /** Outlets named in the type parameter of `flow<"a" | "b">(…)`, null when there is none. */
+  readonly text: string;
+}
+
+function describe({ text, location }: Message, folder: string): string {
+  if (location === null) return text;
+  return `${relative(process.cwd(), resolve(folder, location.file)) || location.file}:${location.line}:${location.column + 1}: ${text}`;
+}
+
+async function runEsbuild(flow: string, formats: readonly string[], minify: boolean): Promise<BuildResult<{ write: false; metafile: true }>> {
+  const folder = dirname(flow);
+  const imports = formats.map((name) => `import "${name}";`).join("");
+  try {
+    return await build({
+      stdin: { contents: `${imports}import flow from ${JSON.stringify(`./${basename(flow)}`)}; globalThis.__flow = flow;`, resolveDir: folder, sourcefile: "mayfly:entry", loader: "js" },
+      absWorkingDir: folder,
+      bundle: true,
+      write: false,
+      metafile: true,
+      format: "iife",
+      platform: "neutral",
+      mainFields: ["browser", "module", "main"],
+      conditions: ["browser", "import", "module", "default"],
+      target: "es2023",
+      outfile: "flow.js",
+      sourcemap: "external",
+      sourcesContent: false,
+      minifySyntax: true,
+      minifyWhitespace: minify,
+      legalComments: "none",
+      charset: "utf8",
+      define: { "process.env.NODE_ENV": '"production"' },
+      logLevel: "silent",
+      plugins: [kernelModules(), noNodeModules()],
+    });
+  } catch (cause) {
+    const errors = (cause as { errors?: Message[] }).errors;
+    if (errors === undefined) throw cause;
+    throw new CodedError("MF_BUNDLE_FAILED", errors.map((error) => describe(error, folder)).join("\n"), { cause });
+  }
+}
+
+/** Kernel pieces that cost memory and are linked only into images whose code mentions them. */
+const optional: readonly { readonly module: string; readonly pattern: RegExp }[] = [
+  { module: "mayfly/xml", pattern: /\bxml\b/ },
+  { module: "mayfly/csv", pattern: /\bcsv\b/ },
+  { module: "mayfly/url", pattern: /\bURL(SearchParams)?\b/ },
+];
+
+function output(result: BuildResult<{ write: false; metafile: true }>, ending: string): Uint8Array {
+  const file = result.outputFiles.find(({ path }) => path.endsWith(ending));
+  return file?.contents ?? new Uint8Array(0);
+}
+
+/** Bundles the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED with file, line and column. */
+export async function bundleFlow(path: string): Promise<Bundle> {
+  const flow = resolve(path);
+  if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
+  const folder = dirname(flow);
+  let result = await runEsbuild(flow, [], false);
+  const text = Buffer.from(output(result, ".js")).toString("utf8");
+  const linked = optional.filter(({ module, pattern }) => pattern.test(text) && existsSync(kernelModule(kernelNames[module] ?? ""))).map(({ module }) => module);
+  if (linked.length > 0) result = await runEsbuild(flow, linked, false);
+  const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
+  const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({ path: sourceName(name, folder), bytes: bytesInOutput }));
+  return {
+    script: output(result, ".js"),
+    sourceMap: output(result, ".map"),
+    inputs: Object.keys(result.metafile.inputs).filter((name) => name !== "mayfly:entry").map((name) => (isAbsolute(name) ? name : resolve(folder, name))),
+    sources: sources.filter(({ path: name, bytes }) => bytes > 0 && name !== "mayfly:entry").sort((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1)),
+    text,
+  };
+}
+
+/** A source's name that does not depend on where the project lies: packages by their own path, the kernel's as `mayfly:…`. */
+function sourceName(name: string, folder: string): string {
+  const full = resolve(folder, name);
+  if (full.startsWith(kernelFolder)) return `mayfly:${full.slice(kernelFolder.length).replace(/\.(js|ts)$/, "")}`;
+  const parts = full.split(sep);
+  const packages = parts.lastIndexOf("node_modules");
+  return packages < 0 ? name : parts.slice(packages + 1).join("/");
+}

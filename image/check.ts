@@ -1,0 +1,65 @@
+/** Type-checks a flow with TypeScript's own compiler, against the kernel's declarations: no Node, no DOM. */
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { CodedError } from "#base";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+let compiler: Promise<string> | undefined;
+
+/** The native compiler inside the typescript package; its launcher would cost a Node process. */
+async function compilerPath(): Promise<string> {
+  const require = createRequire(import.meta.url);
+  const lib = join(dirname(require.resolve("typescript/package.json")), "lib", "getExePath.js");
+  const { default: getExePath } = (await import(pathToFileURL(lib).href)) as { default: () => string };
+  return getExePath();
+}
+
+function config(flow: string): string {
+  return JSON.stringify({
+    compilerOptions: {
+      strict: true, noEmit: true, target: "ES2023", lib: ["ES2023"], types: [], module: "ESNext", moduleResolution: "bundler", skipLibCheck: true,
+      allowImportingTsExtensions: true, resolveJsonModule: true, allowJs: false, noErrorTruncation: true,
+      typeRoots: [],
+      paths: { mayfly: [join(root, "kernel/runtime/api.d.ts")], "mayfly/*": [join(root, "kernel/runtime/api.d.ts")] },
+    },
+    files: [flow, join(root, "kernel/runtime/globals.d.ts")],
+  });
+}
+
+function run(command: string, values: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
+  return new Promise((done, failed) => {
+    const child = spawn(command, values, { stdio: ["ignore", "pipe", "pipe"] });
+    let text = "";
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part: string) => (text += part));
+    child.on("error", failed).on("close", (code) => done({ code: code ?? 1, text }));
+  });
+}
+
+/** tsc names files relative to its own folder; people want them relative to theirs. */
+function readable(text: string, folder: string): string {
+  const lines = text.split("\n").map((line) => {
+    const match = /^(.+?)\((\d+),(\d+)\): error (TS\d+): (.*)$/.exec(line);
+    return match === null ? line : `${relative(process.cwd(), resolve(folder, match[1] ?? ""))}:${match[2]}:${match[3]}: ${match[5]} (${match[4]})`;
+  });
+  return lines.join("\n").trimEnd();
+}
+
+/** Throws MF_TYPE_ERROR with file, line and column of every fault. JavaScript flows are not checked. */
+export async function checkTypes(path: string): Promise<void> {
+  if (!/\.[mc]?ts$/.test(path)) return;
+  compiler ??= compilerPath();
+  const folder = await mkdtemp(join(tmpdir(), "mayfly-check-"));
+  try {
+    const file = join(folder, "tsconfig.json");
+    await writeFile(file, config(resolve(path)));
+    const { code, text } = await run(await compiler, ["-p", file, "--pretty", "false"]);
+    if (code !== 0) throw new CodedError("MF_TYPE_ERROR", readable(text, process.cwd()));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

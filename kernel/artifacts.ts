@@ -1,0 +1,37 @@
+/** The files a machine is made of, found beside this module in dist/ and in the engine's package. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { CodedError } from "#base";
+
+export interface KernelArtifacts {
+  /** quickjs.wasm as the package ships it. */
+  readonly engine: Uint8Array;
+  /** kernel/native, compiled. */
+  readonly native: Uint8Array;
+  /** kernel/runtime, bundled to one script. */
+  readonly runtime: Uint8Array;
+  /** SHA-256 over engine, natives and runtime, 64 hexadecimal digits: an image runs only on what it was booted with. */
+  readonly hash: string;
+  readonly engineVersion: string;
+}
+
+let cached: KernelArtifacts | undefined;
+
+/** Reads the artifacts once. Throws MF_KERNEL_MISSING when the project was not built. */
+export function kernelArtifacts(): KernelArtifacts {
+  if (cached !== undefined) return cached;
+  try {
+    const require = createRequire(import.meta.url);
+    const engine = readFileSync(require.resolve("quickjs-wasi/quickjs.wasm"));
+    const native = readFileSync(new URL("./native.wasm", import.meta.url));
+    const runtime = readFileSync(new URL("./runtime.js", import.meta.url));
+    const hash = createHash("sha256");
+    for (const part of [engine, native, runtime]) hash.update(`${part.length}\n`).update(part);
+    const version = (require("quickjs-wasi/package.json") as { version: string }).version;
+    cached = { engine, native, runtime, hash: hash.digest("hex"), engineVersion: `quickjs-wasi ${version}` };
+    return cached;
+  } catch (cause) {
+    throw new CodedError("MF_KERNEL_MISSING", "the kernel's files are not there: run `npm run build`", { cause });
+  }
+}

@@ -1,0 +1,5 @@
+/** The library OS as the host sees it: the engine's and the natives' WebAssembly, the runtime script, and how they are brought together. */
+export { kernelArtifacts, type KernelArtifacts } from "./artifacts.ts";
+export { type Door, type EngineExports, instantiateKernel, type KernelInstance } from "./instance.ts";
+export { layout } from "./layout.ts";
+export { nativeFunctions } from "./native-functions.ts";

@@ -1,0 +1,84 @@
+/** Text across the door: the engine's strings may hold lone surrogates and its decoder is lenient, so UTF-8 is checked here. */
+import { Context, free, JS_NewStringLen, JS_NewStringUTF16, JSValue, malloc, undefinedValue } from "./engine";
+
+/** The length of the leading run of ASCII bytes. */
+function asciiRun(bytes: usize, length: u32): u32 {
+  let at: u32 = 0;
+  while (at + 8 <= length && (load<u64>(bytes + at) & 0x8080808080808080) === 0) at += 8;
+  while (at < length && load<u8>(bytes + at) < 0x80) at++;
+  return at;
+}
+
+/** Replaces each encoded lone surrogate (ED A0..BF xx, which the engine writes) by U+FFFD, which is as long. */
+export function replaceSurrogates(bytes: usize, length: u32): void {
+  for (let at = asciiRun(bytes, length); at + 2 < length; at++) {
+    if (load<u8>(bytes + at) === 0xed && load<u8>(bytes + at, 1) >= 0xa0) {
+      store<u8>(bytes + at, 0xef);
+      store<u8>(bytes + at, 0xbf, 1);
+      store<u8>(bytes + at, 0xbd, 2);
+    }
+  }
+}
+
+/**
+ * Decodes `length` bytes to UTF-16 units at `units` (room for `length` of them), as the WHATWG UTF-8 decoder does: each maximal
+ * subpart of an ill-formed sequence becomes one U+FFFD. Returns the number of units, or -1 when `fatal` and ill-formed.
+ */
+function decode(bytes: usize, length: u32, units: usize, fatal: bool): i32 {
+  let at: u32 = 0;
+  let out = units;
+  while (at < length) {
+    const first = <u32>load<u8>(bytes + at++);
+    if (first < 0x80) {
+      store<u16>(out, <u16>first);
+      out += 2;
+      continue;
+    }
+    let needed: u32 = 0, point: u32 = 0, lower: u32 = 0x80, upper: u32 = 0xbf;
+    if (first >= 0xc2 && first <= 0xdf) { needed = 1; point = first & 0x1f; }
+    else if (first >= 0xe0 && first <= 0xef) {
+      needed = 2; point = first & 0x0f;
+      if (first === 0xe0) lower = 0xa0;
+      if (first === 0xed) upper = 0x9f;
+    } else if (first >= 0xf0 && first <= 0xf4) {
+      needed = 3; point = first & 0x07;
+      if (first === 0xf0) lower = 0x90;
+      if (first === 0xf4) upper = 0x8f;
+    }
+    let good = needed > 0;
+    while (good && needed > 0) {
+      const next = at < length ? <u32>load<u8>(bytes + at) : 0;
+      good = at < length && next >= lower && next <= upper;
+      if (!good) break;
+      point = (point << 6) | (next & 0x3f);
+      lower = 0x80;
+      upper = 0xbf;
+      needed--;
+      at++;
+    }
+    if (!good) {
+      if (fatal) return -1;
+      point = 0xfffd;
+    }
+    if (point > 0xffff) {
+      store<u16>(out, <u16>(0xd7c0 + (point >> 10)));
+      store<u16>(out, <u16>(0xdc00 | (point & 0x3ff)), 2);
+      out += 4;
+    } else {
+      store<u16>(out, <u16>point);
+      out += 2;
+    }
+  }
+  return <i32>((out - units) >> 1);
+}
+
+/** A string of UTF-8 bytes; `undefined` when `fatal` and ill-formed, or when there is no memory for it. */
+export function newText(context: Context, bytes: usize, length: u32, fatal: bool): JSValue {
+  if (asciiRun(bytes, length) === length) return JS_NewStringLen(context, bytes, length);
+  const units = malloc((<usize>length) << 1);
+  if (units === 0) return undefinedValue;
+  const count = decode(bytes, length, units, fatal);
+  const value = count < 0 ? undefinedValue : JS_NewStringUTF16(context, units, <usize>count);
+  free(units);
+  return value;
+}

@@ -1,0 +1,231 @@
+/**
+ * One warm instance of the engine, and what makes every message meet a pristine machine in it: before a message, each page that
+ * the run before may have written, and each in which two images differ, is put back from the page store. The rewritten engine
+ * marks what it writes (track.ts), so that is about thirty pages and not the whole memory.
+ *
+ *   memory    pages marked in the card table, and 8 bytes beyond each
+ *   globals   the stack pointer and the machine's own memory size; the natives have none
+ *   table     nothing in either module writes it (warm.test.ts looks)
+ */
+import { assert } from "#base";
+import { type Door, instantiateKernel, layout } from "#kernel";
+import { pagesPerChunk, type PageTable } from "./page-store.ts";
+import { pageLimitExport, pagesExport } from "./track.ts";
+
+const { pageBytes, wasmPageBytes, monitorBytes } = layout;
+const pageWords = pageBytes / 4;
+const firstPage = monitorBytes / pageBytes;
+/** An instance whose memory has grown beyond this is replaced instead of kept, so that one large message does not cost its memory for ever. */
+const keptBytes = 48 * 1024 * 1024;
+
+/** A machine that waits, outside its instance: the pages it wrote and its globals. */
+export interface Hibernated {
+  readonly table: PageTable;
+  readonly pageNumbers: Uint32Array;
+  readonly pages: Uint8Array;
+  readonly memoryPages: number;
+  readonly stackPointer: number;
+}
+
+/** What a step left. `compromised`: the machine wrote where only the monitor writes; trust nothing of it. */
+export type StepStatus = "complete" | "interrupted" | "escaped" | "trapped" | "compromised" | "no-memory";
+
+export interface StepResult {
+  readonly status: StepStatus;
+  /** View of the effects' frame, valid until the next step. Empty unless the status is complete, interrupted or escaped. */
+  readonly effects: Uint8Array;
+  /** What the trap said. */
+  readonly detail: string;
+}
+
+const nothing = new Uint8Array(0);
+
+export class WarmInstance {
+  readonly #memory: WebAssembly.Memory;
+  readonly #door: Door;
+  readonly #stackPointer: WebAssembly.Global<number>;
+  readonly #pages: WebAssembly.Global<number>;
+  readonly #pageLimit: WebAssembly.Global<number>;
+  readonly #chunks: readonly Uint8Array[];
+  #bytes = nothing;
+  #words = new Int32Array(0);
+  #table: PageTable | undefined;
+  #unfit = false;
+
+  constructor(engine: WebAssembly.Module, native: WebAssembly.Module, chunks: readonly Uint8Array[], interrupt: () => number) {
+    const kernel = instantiateKernel(engine, native, interrupt);
+    this.#memory = kernel.engine.memory;
+    this.#door = kernel.door;
+    this.#stackPointer = kernel.engine.__stack_pointer;
+    this.#pages = kernel.engine[pagesExport] as WebAssembly.Global<number>;
+    this.#pageLimit = kernel.engine[pageLimitExport] as WebAssembly.Global<number>;
+    this.#chunks = chunks;
+    this.#refresh();
+  }
+
+  /** Growing a memory detaches the buffer that views were made of. */
+  #refresh(): void {
+    if (this.#bytes.buffer === this.#memory.buffer) return;
+    this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#words = new Int32Array(this.#memory.buffer);
+  }
+
+  /** True when the instance must not be used again. */
+  get unfit(): boolean {
+    return this.#unfit || this.#bytes.length > keptBytes;
+  }
+
+  /** For tests: the whole memory, card table included. */
+  get memory(): Uint8Array {
+    this.#refresh();
+    return this.#bytes;
+  }
+
+  get globals(): { readonly stackPointer: number; readonly memoryPages: number } {
+    return { stackPointer: this.#stackPointer.value, memoryPages: this.#pages.value };
+  }
+
+  /** Makes the instance a pristine machine of `table`, whatever it was before. `limitPages`: memory it may grow to, in 64 KiB pages. */
+  reset(table: PageTable, limitPages: number): void {
+    const needed = table.memoryPages - this.#memory.buffer.byteLength / wasmPageBytes;
+    if (needed > 0) this.#memory.grow(needed);
+    this.#refresh();
+    if (this.#table !== table) this.#markDifferences(table);
+    this.#restoreMarked(table.entries);
+    this.#table = table;
+    this.#stackPointer.value = table.stackPointer;
+    this.#pages.value = table.memoryPages;
+    this.#pageLimit.value = Math.max(limitPages, table.memoryPages);
+  }
+
+  /** Marks every page whose contents the two images do not share. */
+  #markDifferences(table: PageTable): void {
+    const last = this.#bytes.length / pageBytes;
+    const before = this.#table?.entries;
+    for (let page = firstPage; page < last; page++) {
+      // A fresh instance holds the engine's and the natives' own data: everything in it is taken as different.
+      if (before === undefined || (before[page] ?? 0) !== (table.entries[page] ?? 0)) this.#bytes[page] = 1;
+    }
+  }
+
+  /** Puts every marked page back, and the 8 bytes behind it that an unaligned store may have reached. */
+  #restoreMarked(entries: Uint32Array): void {
+    const words = this.#words;
+    const last = this.#bytes.length / pageBytes;
+    for (let group = firstPage / 4; group < last / 4; group++) {
+      if (words[group] === 0) continue;
+      for (let page = group * 4; page < group * 4 + 4; page++) {
+        if (this.#bytes[page] === 0) continue;
+        const entry = entries[page] ?? 0;
+        if (entry === 0) words.fill(0, page * pageWords, (page + 1) * pageWords);
+        else this.#bytes.set(this.#page(entry), page * pageBytes);
+        this.#restoreHead(page + 1, last, entries[page + 1] ?? 0);
+      }
+      words[group] = 0;
+    }
+  }
+
+  #restoreHead(page: number, last: number, entry: number): void {
+    if (page >= last) return;
+    const at = page * pageWords;
+    if (entry === 0) {
+      this.#words[at] = 0;
+      this.#words[at + 1] = 0;
+    } else this.#bytes.set(this.#page(entry).subarray(0, 8), page * pageBytes);
+  }
+
+  readonly #views: Uint8Array[] = [];
+
+  /** A stored page; views are made once. */
+  #page(entry: number): Uint8Array {
+    let view = this.#views[entry];
+    if (view === undefined) {
+      const chunk = this.#chunks[Math.floor((entry - 1) / pagesPerChunk)];
+      assert(chunk !== undefined, "a page table names a page that its worker was not given");
+      const at = ((entry - 1) % pagesPerChunk) * pageBytes;
+      view = chunk.subarray(at, at + pageBytes);
+      this.#views[entry] = view;
+    }
+    return view;
+  }
+
+  /** Runs one step with the event's frame. Never throws for what the machine does. */
+  step(frame: Uint8Array): StepResult {
+    let length: number;
+    try {
+      const at = this.#door.eventBuffer(frame.length);
+      this.#refresh();
+      if (at === 0) return { status: "no-memory", effects: nothing, detail: "" };
+      if (at < monitorBytes || at + frame.length + 1 > this.#bytes.length) return this.#broken("compromised", "the event buffer lies outside the memory");
+      this.#bytes.set(frame, at);
+      this.#bytes[at + frame.length] = 0;
+      for (let page = Math.floor(at / pageBytes); page <= Math.floor((at + frame.length) / pageBytes); page++) this.#bytes[page] = 1;
+      length = this.#door.step();
+    } catch (trap) {
+      return this.#broken("trapped", trap instanceof Error ? trap.message : String(trap));
+    }
+    this.#refresh();
+    if (this.#wroteCards()) return this.#broken("compromised", "the machine wrote to the monitor's part of its memory");
+    return this.#result(length);
+  }
+
+  #broken(status: StepStatus, detail: string): StepResult {
+    // A trap leaves the engine in mid-flight, but all of its state is restored like any other; a compromised one is not trusted with that.
+    if (status === "compromised") this.#unfit = true;
+    this.#refresh();
+    return { status, effects: nothing, detail };
+  }
+
+  #wroteCards(): boolean {
+    for (let group = 0; group < firstPage / 4; group++) if (this.#words[group] !== 0) return true;
+    return false;
+  }
+
+  #result(length: number): StepResult {
+    const at = this.#door.effects();
+    const size = length >= 0 ? length : this.#door.effectsLength();
+    if (at < monitorBytes || size < 0 || at + size > this.#bytes.length) return this.#broken("compromised", "the effects lie outside the memory");
+    const status = length >= 0 ? "complete" : length === -1 ? "interrupted" : "escaped";
+    return { status, effects: this.#bytes.subarray(at, at + size), detail: "" };
+  }
+
+  /** Takes the waiting machine out of the instance. */
+  hibernate(): Hibernated {
+    const table = this.#table;
+    assert(table !== undefined, "only a machine that was started can hibernate");
+    const numbers: number[] = [];
+    const last = this.#bytes.length / pageBytes;
+    for (let page = firstPage; page < last; page++) {
+      if (this.#bytes[page] === 0) continue;
+      numbers.push(page);
+      if (page + 1 < last && this.#bytes[page + 1] === 0 && this.#headDiffers(page + 1, table)) this.#bytes[page + 1] = 1;
+    }
+    const pages = new Uint8Array(numbers.length * pageBytes);
+    for (const [index, page] of numbers.entries()) pages.set(this.#bytes.subarray(page * pageBytes, (page + 1) * pageBytes), index * pageBytes);
+    return { table, pageNumbers: Uint32Array.from(numbers), pages, memoryPages: this.#pages.value, stackPointer: this.#stackPointer.value };
+  }
+
+  /** Whether the first 8 bytes of an unmarked page were written by a store that began in the page before. */
+  #headDiffers(page: number, table: PageTable): boolean {
+    const entry = table.entries[page] ?? 0;
+    for (let i = 0; i < 8; i++) {
+      const pristine = entry === 0 ? 0 : this.#page(entry)[i];
+      if (this.#bytes[page * pageBytes + i] !== pristine) return true;
+    }
+    return false;
+  }
+
+  /** Puts a hibernated machine back. */
+  resume(machine: Hibernated, limitPages: number): void {
+    this.reset(machine.table, limitPages);
+    const needed = machine.memoryPages - this.#memory.buffer.byteLength / wasmPageBytes;
+    if (needed > 0) this.#memory.grow(needed);
+    this.#refresh();
+    for (const [index, page] of machine.pageNumbers.entries()) {
+      this.#bytes.set(machine.pages.subarray(index * pageBytes, (index + 1) * pageBytes), page * pageBytes);
+      this.#bytes[page] = 1;
+    }
+    this.#pages.value = machine.memoryPages;
+    this.#stackPointer.value = machine.stackPointer;
+  }
+}
