@@ -18,15 +18,16 @@ import { type Failure, FlowError, readFailure } from "./errors.ts";
 import { type FlowDefinition, isFlow } from "./definition.ts";
 import { kernel, kernelName } from "./exports.ts";
 import { reportDropped } from "./log.ts";
-import { native, setLimits, setNative } from "./machine.ts";
+import { native, setLimits, setNative, setUncaught } from "./machine.ts";
 import { message } from "./message.ts";
 import type { Native } from "./native.ts";
 import { emitDone } from "./reply.ts";
 import { holdState } from "./state.ts";
 import { abandonTimers, onWake, openTimers } from "./timers.ts";
+import { abortMessage } from "./web/events.ts";
 import { installGlobals } from "./web/install.ts";
+import { holdTimeOrigin } from "./web/performance.ts";
 import { cancelPart, cancelKind, deliverKind, failEffect, resolveKind, wakeKind } from "./wire.ts";
-import { abortSignal } from "./signal.ts";
 
 export interface Manifest {
   /** The outlets the flow may use; absent leaves it to the gateway. */
@@ -75,7 +76,7 @@ function onDeliver(): void {
 function onCancel(): void {
   const reason = new FlowError("MF_CANCELLED", `the message was given up: ${native.text(cancelPart.reason) ?? ""}`);
   cancelled = reason;
-  abortSignal(reason);
+  abortMessage(reason);
   abandonCalls(reason);
   abandonTimers(reason);
 }
@@ -132,6 +133,7 @@ function hold(): void {
   message.hold();
   holdState();
   holdAnswer();
+  holdTimeOrigin();
 }
 
 function settle(): number {
@@ -171,6 +173,7 @@ function setFlow(exported: unknown): void {
 
 export function boot(layerBelow: Native, given: Manifest = {}): Runtime {
   setNative(layerBelow);
+  setUncaught(failWith);
   installGlobals();
   manifest = given;
   Object.defineProperty(globalThis, kernelName, { value: kernel, configurable: true });

@@ -1,10 +1,33 @@
 /** The second argument of a flow's handler. Built at boot. */
 import { log } from "./log.ts";
-import { makeOutlets } from "./outlets.ts";
+import { makeOutlets, type Outlets } from "./outlets.ts";
 import { reply } from "./reply.ts";
 import { state } from "./state.ts";
 import { sleep } from "./timers.ts";
+import { type AbortSignal, messageSignal } from "./web/events.ts";
+
+class Context {
+  readonly to: Outlets;
+  readonly log: typeof log = log;
+  readonly state: typeof state = state;
+  readonly reply: typeof reply = reply;
+  readonly sleep: typeof sleep = sleep;
+
+  constructor(outlets: readonly string[] | undefined) {
+    this.to = makeOutlets(outlets);
+  }
+
+  /** Aborted when the message is given up. Made on first touch: few flows ask for it. */
+  get signal(): AbortSignal {
+    return messageSignal();
+  }
+
+  /** The global fetch, which is linked only into images that mention it. */
+  get fetch(): unknown {
+    return (globalThis as { fetch?: unknown }).fetch;
+  }
+}
 
 export function makeContext(outlets: readonly string[] | undefined): object {
-  return { to: makeOutlets(outlets), log, state, reply, sleep };
+  return new Context(outlets);
 }

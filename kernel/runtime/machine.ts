@@ -26,3 +26,10 @@ export function setLimits(limits: RuntimeLimits): void {
   if (limits.sends !== undefined) mostSends = limits.sends;
   if (limits.logBytes !== undefined) mostLogCharacters = limits.logBytes;
 }
+
+/** What becomes of an error thrown where no flow can catch it: in a timer's function, a listener, a microtask. Set by boot.ts. */
+export let uncaught: (error: unknown) => void;
+
+export function setUncaught(value: (error: unknown) => void): void {
+  uncaught = value;
+}

@@ -1,15 +1,34 @@
 /** Puts the web's globals where a flow and its packages look for them. */
-import { native } from "../machine.ts";
+import { native, uncaught } from "../machine.ts";
 import { clearTimer, setInterval, setTimeout } from "../timers.ts";
+import { console } from "./console.ts";
+import { crypto } from "./crypto.ts";
+import { TextDecoder, TextEncoder } from "./encoding.ts";
+import { AbortController, AbortSignal, CustomEvent, Event, EventTarget } from "./events.ts";
+import { performance } from "./performance.ts";
 
-function define(name: string, value: unknown): void {
+export function define(name: string, value: unknown): void {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
 }
 
+type Queue = (task: () => void) => void;
+const engineQueue = (globalThis as unknown as { queueMicrotask: Queue }).queueMicrotask;
+
+/** The engine's own would take the machine down with an error nobody catches; here it fails the flow. */
+function queueMicrotask(task: () => void): void {
+  if (typeof task !== "function") throw new TypeError("queueMicrotask needs a function to call");
+  engineQueue(() => {
+    try {
+      task();
+    } catch (error) {
+      uncaught(error);
+    }
+  });
+}
+
 export function installGlobals(): void {
-  define("setTimeout", setTimeout);
-  define("setInterval", setInterval);
-  define("clearTimeout", clearTimer);
-  define("clearInterval", clearTimer);
-  Object.defineProperty(Math, "random", { value: native.randomFloat, writable: true, configurable: true });
+  const globals = { setTimeout, setInterval, clearTimeout: clearTimer, clearInterval: clearTimer, queueMicrotask, console, crypto, performance, TextDecoder, TextEncoder, AbortController, AbortSignal, CustomEvent, Event, EventTarget };
+  for (const [name, value] of Object.entries(globals)) define(name, value);
+  // The engine seeds its own generator once, when the context is made: every machine of an image would draw the same numbers.
+  Object.defineProperty(Math, "random", { value: native.randomFloat, writable: true, configurable: true, enumerable: false });
 }

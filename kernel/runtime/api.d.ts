@@ -1,0 +1,221 @@
+/**
+ * What `import … from "mayfly"` offers a flow's author. docs/FLOWS.md explains it by examples. The types of the machine's globals are
+ * in globals.d.ts, apart, so that this file also serves in a project that has Node's types.
+ */
+
+/** What messages and answers have in common. A body is decoded when it is asked for, and each time anew. */
+interface Content {
+  /** Names in lower case. The object has no prototype: a name finds a header or nothing. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** The header `content-type`, "" when there is none. */
+  readonly contentType: string;
+  readonly bytes: Uint8Array;
+  /** By the charset of the content type: UTF-8 (when it names none), UTF-16 or windows-1252. A byte order mark is dropped. */
+  text(): string;
+  json<T = unknown>(): T;
+  xml<T = XmlElement>(options?: XmlParseOptions): T;
+  csv<T = Record<string, string>>(options?: CsvParseOptions): T[];
+}
+
+/** The message a machine was started for. What can't be parsed is MF_MESSAGE_INVALID, which is not retried. */
+export interface Message extends Content {
+  readonly id: string;
+  /** Name of the source: `http`, `cron`, `file`, … */
+  readonly source: string;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** What orders messages and owns `state`, when the flow has one. */
+  readonly key: string | undefined;
+}
+
+/** The answer to a request. What can't be parsed is MF_RESPONSE_INVALID, which is retried. */
+export interface Answer extends Content {
+  /** HTTP status; 200 where the outlet has no such thing. */
+  readonly status: number;
+  /** Whether the status is from 200 to 299. */
+  readonly ok: boolean;
+}
+
+export interface SendOptions {
+  /** Messages of one key leave in order. At most 1024 bytes. */
+  readonly key?: string | undefined;
+  /** Default: text/plain for a string, application/octet-stream for bytes, the own type of a message or an answer, else application/json. */
+  readonly contentType?: string | undefined;
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+export interface RequestOptions {
+  /** HTTP method; default: the outlet's own. */
+  readonly method?: string | undefined;
+  /** Appended to the outlet's URL, query included. */
+  readonly path?: string | undefined;
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly contentType?: string | undefined;
+  /** Milliseconds, or "5s"; default: the outlet's own. */
+  readonly timeout?: number | string | undefined;
+}
+
+export interface Outlet {
+  readonly name: string;
+  /** Sends a message. It leaves when the flow has completed, and not at all when it fails. Objects go as JSON. */
+  send(body: unknown, options?: SendOptions): void;
+  /** Asks and waits for the answer; leaves at once. Rejected with a coded error when there is none. Any HTTP status is an answer. */
+  request(body?: unknown, options?: RequestOptions): Promise<Answer>;
+}
+
+/** A line of log, at most 16 KiB; all of a message at most 256 KiB (`limits.log`). Fields are anything JSON can hold, and errors. */
+export interface Log {
+  debug(text: string, fields?: unknown): void;
+  info(text: string, fields?: unknown): void;
+  warn(text: string, fields?: unknown): void;
+  error(text: string, fields?: unknown): void;
+}
+
+/** Values kept under the message's key, which outlive it. Changes happen when the flow completes, and not at all when it fails. */
+export interface State {
+  get<T = unknown>(name: string): T | undefined;
+  has(name: string): boolean;
+  entries(): [name: string, value: unknown][];
+  /** Any value that JSON can hold. */
+  set(name: string, value: unknown): void;
+  delete(name: string): void;
+  /** What is kept under another key, as it is now. */
+  read(key: string): Promise<Record<string, unknown>>;
+}
+
+export interface ReplyOptions {
+  /** Default 200. */
+  readonly status?: number | undefined;
+  readonly contentType?: string | undefined;
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+export interface Context<Outlets extends string = string> {
+  readonly to: { readonly [Name in Outlets]: Outlet };
+  readonly log: Log;
+  readonly state: State;
+  /** Sets the reply; what the flow returns, when it returns something, counts more. */
+  reply(body?: unknown, options?: ReplyOptions): void;
+  /** Waits milliseconds, or "250ms", "5s", "2m", "1h". The machine leaves the processor meanwhile. */
+  sleep(span: number | string): Promise<void>;
+  readonly fetch: typeof fetch;
+  /** Aborted when the message is given up: its caller left, or its time is over. */
+  readonly signal: AbortSignal;
+}
+
+/** Handles one message. What it returns is the reply: a string as text, bytes as bytes, a Response as it is, undefined none, else JSON. */
+export type Handler<Outlets extends string = string> = (msg: Message, context: Context<Outlets>) => unknown;
+
+export interface FlowOptions<Outlets extends string = string> {
+  /** The outlets the flow may use; any other is MF_OUTLET_UNKNOWN. */
+  readonly outlets?: readonly Outlets[];
+  /** May be set, and is overruled, in mayfly.yaml. Sizes as "16MiB", times as "500ms". */
+  readonly limits?: {
+    readonly memory?: number | string;
+    readonly cpu?: number | string;
+    readonly time?: number | string;
+    readonly sends?: number;
+    readonly log?: number | string;
+  };
+  /** Hosts `fetch` may reach. */
+  readonly hosts?: readonly string[];
+}
+
+declare const flowBrand: unique symbol;
+/** What a flow's module exports as its default. */
+export interface Flow<Outlets extends string = string> {
+  readonly [flowBrand]: Outlets;
+}
+
+export function flow<Outlets extends string = string>(handler: Handler<Outlets>): Flow<Outlets>;
+export function flow<const Outlets extends string = string>(options: FlowOptions<Outlets>, handler: Handler<Outlets>): Flow<Outlets>;
+
+export interface FailOptions {
+  /** False when another attempt can't help. Default true. */
+  readonly retry?: boolean | undefined;
+  /** HTTP status the caller is told, from 400 to 599. */
+  readonly status?: number | undefined;
+  /** Default MF_FLOW_FAILED. Up to 64 letters, digits, ".", "_" and "-". */
+  readonly code?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** Gives the message up. */
+export function fail(message: string, options?: FailOptions): never;
+
+/** The class of every error the runtime throws, and of `fail`. */
+export class FlowError extends Error {
+  constructor(code: string, message: string, retry?: boolean, status?: number, cause?: unknown);
+  readonly code: string;
+  readonly retry: boolean;
+  readonly status: number;
+}
+
+export const json: {
+  parse<T = unknown>(input: string | Uint8Array): T;
+  stringify(value: unknown, options?: { readonly indent?: number }): string;
+};
+
+/** UTF-8 text and its bytes. */
+export const text: {
+  parse(bytes: Uint8Array, charset?: string): string;
+  stringify(value: string): Uint8Array;
+};
+
+/** An element as an object: children by name, an array where a name repeats; attributes as `@name`; text as `#text`. */
+export interface XmlElement {
+  [name: string]: XmlValue;
+}
+export type XmlValue = string | XmlElement | (string | XmlElement)[] | undefined;
+
+export interface XmlParseOptions {
+  /** Names whose elements are always arrays, also when there is one: "Line", or "Invoice.Line" for those under Invoice only. */
+  readonly arrays?: readonly string[];
+  /** Drop namespace prefixes of elements and attributes. Default false. */
+  readonly removePrefixes?: boolean;
+  /** Keep white space around text. Default false: it is trimmed, and text that is all white space is dropped. */
+  readonly keepSpace?: boolean;
+}
+
+export interface XmlStringifyOptions {
+  /** Spaces for each level. Default 0: all on one line. */
+  readonly indent?: number;
+  /** Default true: `<?xml version="1.0" encoding="UTF-8"?>`. */
+  readonly declaration?: boolean;
+}
+
+/** Well-formed XML 1.0. A document type declaration is refused, so there are no entities but the five of XML. */
+export const xml: {
+  parse<T = XmlElement>(input: string | Uint8Array, options?: XmlParseOptions): T;
+  stringify(value: object, options?: XmlStringifyOptions): string;
+};
+
+export interface CsvParseOptions {
+  /** One character; default: found among , ; tab and |. */
+  readonly delimiter?: string;
+  /** True (default): the first row has the names. False: rows are arrays. A list: these are the names, and the first row is data. */
+  readonly header?: boolean | readonly string[];
+  /** Rows that are empty count. Default false. */
+  readonly keepEmptyRows?: boolean;
+  /** A row with too many or too few fields is an error. Default true. */
+  readonly strict?: boolean;
+}
+
+export interface CsvStringifyOptions {
+  /** Default ",". */
+  readonly delimiter?: string;
+  /** Default "\r\n" (RFC 4180). */
+  readonly newline?: string;
+  /** True (default): a first row of names, those of the first object. A list: these columns in this order. False: none. */
+  readonly header?: boolean | readonly string[];
+  /** Write fields so that no spreadsheet takes one for a formula. Default false. */
+  readonly escapeFormulas?: boolean;
+}
+
+export const csv: {
+  parse<T = Record<string, string>>(input: string | Uint8Array, options?: CsvParseOptions): T[];
+  stringify(rows: readonly object[], options?: CsvStringifyOptions): string;
+};
+
+/** Whether two byte strings are equal, in a time that does not depend on where they differ. */
+export function timingSafeEqual(a: string | Uint8Array, b: string | Uint8Array): boolean;

@@ -1,0 +1,262 @@
+/**
+ * The globals of a machine beyond ECMAScript 2023. A flow's tsconfig.json names this file (`"types": ["mayfly/globals"]`, `"lib":
+ * ["ES2023"]`), so that a flow which touches something a machine does not have fails to compile. docs/FLOWS.md lists what is missing.
+ */
+
+declare function queueMicrotask(task: () => void): void;
+declare function setTimeout<T extends unknown[]>(callback: (...values: T) => void, delayMs?: number, ...values: T): number;
+declare function setInterval<T extends unknown[]>(callback: (...values: T) => void, delayMs?: number, ...values: T): number;
+declare function clearTimeout(timer?: number): void;
+declare function clearInterval(timer?: number): void;
+declare function structuredClone<T>(value: T, options?: { readonly transfer?: readonly ArrayBuffer[] }): T;
+declare function atob(base64: string): string;
+declare function btoa(binary: string): string;
+declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+
+/** Writes lines to the log. */
+interface Console {
+  log(...values: unknown[]): void;
+  info(...values: unknown[]): void;
+  debug(...values: unknown[]): void;
+  trace(...values: unknown[]): void;
+  warn(...values: unknown[]): void;
+  error(...values: unknown[]): void;
+  dir(value: unknown): void;
+  table(value: unknown): void;
+  assert(condition?: unknown, ...values: unknown[]): void;
+}
+declare var console: Console;
+
+/** Time is the event's: it stands still inside a step. */
+interface Performance {
+  readonly timeOrigin: number;
+  now(): number;
+  toJSON(): object;
+}
+declare var performance: Performance;
+
+interface DOMException extends Error {
+  readonly code: number;
+}
+declare var DOMException: { readonly prototype: DOMException; new (message?: string, name?: string): DOMException };
+
+interface TextEncoder {
+  readonly encoding: string;
+  encode(text?: string): Uint8Array<ArrayBuffer>;
+  encodeInto(text: string, target: Uint8Array): { read: number; written: number };
+}
+declare var TextEncoder: { readonly prototype: TextEncoder; new (): TextEncoder };
+
+interface TextDecoder {
+  readonly encoding: string;
+  readonly fatal: boolean;
+  readonly ignoreBOM: boolean;
+  decode(input?: ArrayBuffer | ArrayBufferView, options?: { readonly stream?: boolean }): string;
+}
+declare var TextDecoder: {
+  readonly prototype: TextDecoder;
+  /** Knows utf-8, utf-16le, utf-16be and windows-1252 (latin1). */
+  new (label?: string, options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }): TextDecoder;
+};
+
+interface EventInit {
+  readonly bubbles?: boolean;
+  readonly cancelable?: boolean;
+  readonly composed?: boolean;
+}
+interface Event {
+  readonly type: string;
+  readonly bubbles: boolean;
+  readonly cancelable: boolean;
+  readonly composed: boolean;
+  readonly timeStamp: number;
+  readonly target: EventTarget | null;
+  readonly currentTarget: EventTarget | null;
+  readonly defaultPrevented: boolean;
+  preventDefault(): void;
+  stopPropagation(): void;
+  stopImmediatePropagation(): void;
+}
+declare var Event: { readonly prototype: Event; new (type: string, init?: EventInit): Event };
+interface CustomEvent<T = unknown> extends Event {
+  readonly detail: T;
+}
+declare var CustomEvent: { readonly prototype: CustomEvent; new <T>(type: string, init?: EventInit & { readonly detail?: T }): CustomEvent<T> };
+type EventListenerOrObject = ((event: Event) => unknown) | { handleEvent(event: Event): unknown };
+interface AddEventListenerOptions {
+  readonly once?: boolean;
+  readonly capture?: boolean;
+  readonly passive?: boolean;
+  readonly signal?: AbortSignal;
+}
+interface EventTarget {
+  addEventListener(type: string, listener: EventListenerOrObject | null, options?: AddEventListenerOptions | boolean): void;
+  removeEventListener(type: string, listener: EventListenerOrObject | null, options?: AddEventListenerOptions | boolean): void;
+  dispatchEvent(event: Event): boolean;
+}
+declare var EventTarget: { readonly prototype: EventTarget; new (): EventTarget };
+interface AbortSignal extends EventTarget {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  onabort: ((event: Event) => unknown) | null;
+  throwIfAborted(): void;
+}
+declare var AbortSignal: {
+  readonly prototype: AbortSignal;
+  abort(reason?: unknown): AbortSignal;
+  timeout(delayMs: number): AbortSignal;
+  any(signals: Iterable<AbortSignal>): AbortSignal;
+};
+interface AbortController {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+}
+declare var AbortController: { readonly prototype: AbortController; new (): AbortController };
+
+interface URLSearchParams extends Iterable<[string, string]> {
+  readonly size: number;
+  append(name: string, value: string): void;
+  delete(name: string, value?: string): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: string): boolean;
+  set(name: string, value: string): void;
+  sort(): void;
+  forEach(callback: (value: string, name: string, parameters: URLSearchParams) => void, self?: unknown): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  toString(): string;
+}
+declare var URLSearchParams: {
+  readonly prototype: URLSearchParams;
+  new (init?: string | Iterable<readonly [string, string]> | Readonly<Record<string, string>> | URLSearchParams): URLSearchParams;
+};
+interface URL {
+  href: string;
+  readonly origin: string;
+  protocol: string;
+  username: string;
+  password: string;
+  host: string;
+  hostname: string;
+  port: string;
+  pathname: string;
+  search: string;
+  readonly searchParams: URLSearchParams;
+  hash: string;
+  toString(): string;
+  toJSON(): string;
+}
+declare var URL: {
+  readonly prototype: URL;
+  new (url: string | URL, base?: string | URL): URL;
+  canParse(url: string | URL, base?: string | URL): boolean;
+  parse(url: string | URL, base?: string | URL): URL | null;
+};
+
+type HeadersInit = Headers | Iterable<readonly [string, string]> | Readonly<Record<string, string>>;
+interface Headers extends Iterable<[string, string]> {
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  get(name: string): string | null;
+  getSetCookie(): string[];
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  forEach(callback: (value: string, name: string, headers: Headers) => void, self?: unknown): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+}
+declare var Headers: { readonly prototype: Headers; new (init?: HeadersInit): Headers };
+
+type BodyInit = string | ArrayBuffer | ArrayBufferView | URLSearchParams;
+/** A body that is wholly there: it has no stream. */
+interface Body {
+  readonly bodyUsed: boolean;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  bytes(): Promise<Uint8Array<ArrayBuffer>>;
+  text(): Promise<string>;
+  // biome-ignore lint/suspicious/noExplicitAny: as in every other library's declaration of fetch
+  json(): Promise<any>;
+}
+interface RequestInit {
+  readonly method?: string;
+  readonly headers?: HeadersInit;
+  readonly body?: BodyInit | null;
+  readonly signal?: AbortSignal | null;
+  /** What of these there is in a browser has no meaning here; they are accepted and not used. */
+  readonly redirect?: string;
+  readonly mode?: string;
+  readonly credentials?: string;
+  readonly cache?: string;
+  readonly keepalive?: boolean;
+}
+interface Request extends Body {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly signal: AbortSignal;
+  clone(): Request;
+}
+declare var Request: { readonly prototype: Request; new (input: string | URL | Request, init?: RequestInit): Request };
+interface ResponseInit {
+  readonly status?: number;
+  readonly statusText?: string;
+  readonly headers?: HeadersInit;
+}
+interface Response extends Body {
+  readonly status: number;
+  readonly statusText: string;
+  readonly ok: boolean;
+  readonly headers: Headers;
+  readonly url: string;
+  readonly redirected: boolean;
+  readonly type: string;
+  clone(): Response;
+}
+declare var Response: {
+  readonly prototype: Response;
+  new (body?: BodyInit | null, init?: ResponseInit): Response;
+  json(value: unknown, init?: ResponseInit): Response;
+  redirect(url: string | URL, status?: number): Response;
+  error(): Response;
+};
+
+type BufferSource = ArrayBuffer | ArrayBufferView;
+type KeyUsage = "sign" | "verify";
+interface CryptoKey {
+  readonly type: "secret";
+  readonly extractable: boolean;
+  readonly algorithm: { readonly name: "HMAC"; readonly hash: { readonly name: string }; readonly length: number };
+  readonly usages: KeyUsage[];
+}
+interface JsonWebKey {
+  readonly kty?: string;
+  readonly k?: string;
+  readonly alg?: string;
+  readonly ext?: boolean;
+  readonly key_ops?: string[];
+}
+interface HmacParameters {
+  readonly name: string;
+  readonly hash: string | { readonly name: string };
+  readonly length?: number;
+}
+/** SHA-1, SHA-256, SHA-384, SHA-512 and HMAC with them. */
+interface SubtleCrypto {
+  digest(algorithm: string | { readonly name: string }, data: BufferSource): Promise<ArrayBuffer>;
+  generateKey(algorithm: HmacParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey>;
+  importKey(format: "raw", key: BufferSource, algorithm: HmacParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey>;
+  importKey(format: "jwk", key: JsonWebKey, algorithm: HmacParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey>;
+  exportKey(format: "raw", key: CryptoKey): Promise<ArrayBuffer>;
+  exportKey(format: "jwk", key: CryptoKey): Promise<JsonWebKey>;
+  sign(algorithm: string | { readonly name: string }, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  verify(algorithm: string | { readonly name: string }, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
+}
+interface Crypto {
+  readonly subtle: SubtleCrypto;
+  getRandomValues<T extends ArrayBufferView>(array: T): T;
+  randomUUID(): string;
+}
+declare var crypto: Crypto;

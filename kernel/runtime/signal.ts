@@ -1,1 +1,0 @@
-export function abortSignal(_reason: unknown): void {}
