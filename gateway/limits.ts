@@ -13,7 +13,7 @@ export const gatewayLimits = {
   /** Bytes of bodies of those messages over all flows. */
   pendingBytes: 256 * mib,
   /** Machines of one flow that run or wait at once, unless `concurrency` says otherwise. */
-  concurrency: 64,
+  concurrency: 256,
   /** Share of `pendingPerFlow` at which sources are paused, and at which they go on. */
   pauseAt: 0.8,
   resumeAt: 0.5,
@@ -25,9 +25,13 @@ export const gatewayLimits = {
   /** Calls one message may make over all its steps. */
   callsPerMessage: 10_000,
   /** Timers one machine may have open at once. */
-  openTimersPerMachine: 1_024,
-  /** Steps one message may take. */
+  openTimersPerMachine: 512,
+  /** Steps one attempt may take. */
   stepsPerMessage: 100_000,
+  /** Bodies one message may send, in bytes, over all its sends. */
+  sendBytesPerMessage: 64 * mib,
+  /** Runs thrown away in a row because the state under the key had changed, before the message waits for a retry. */
+  conflictsInARow: 20,
   /** Longest answer to a call, in bytes. */
   answerBytes: 16 * mib,
   /** Redirects a declared host may answer with in a row. */
@@ -37,10 +41,12 @@ export const gatewayLimits = {
 
   /** Sends of one outlet that wait in the outbox; beyond it the flows that feed it are refused. */
   outboxPerOutlet: 10_000,
-  /** Entries of one outlet taken from the journal at a time. */
-  outboxWindow: 256,
   /** Sends of one outlet under way at once, unless `concurrency` says otherwise. */
-  outletConcurrency: 16,
+  outletConcurrency: 64,
+  /** Requests that wait for a free place at one outlet. */
+  outletWaiters: 4_096,
+  /** Attempts at a request a flow waits for; its message may be tried again as a whole. */
+  requestAttempts: 3,
   /** Attempts and total age of a send unless the outlet's `retry` says otherwise. */
   outletAttempts: 12,
   outletAgeMs: 24 * 60 * minute,
@@ -65,8 +71,8 @@ export const gatewayLimits = {
   stateBytes: 1 * mib,
   /** Dead letters of one flow; beyond it burying fails and the flow's sources are refused. */
   deadLettersPerFlow: 100_000,
-  /** Longest wait between two attempts at writing a dead letter to a disk that refuses it. */
-  buryBackoffMs: { least: 500, most: 30 * second },
+  /** Waits between two attempts at a journal or a dead-letter disk that refuses. */
+  journalBackoffMs: { least: 500, most: 30 * second },
 
   /** Body of an HTTP request, as it comes and after decompression, unless `bodyLimit` says otherwise. */
   httpBodyBytes: 8 * mib,

@@ -1,0 +1,102 @@
+/** Carries out what a running flow asks for: an outlet's answer, a fetch, the state under another key. Never rejects. */
+import type { CallEffect, ResolveEvent } from "#abi";
+import { type Clock, isCoded, toUtf8 } from "#base";
+import type { Agent } from "undici";
+import type { Journal } from "../journal/journal.ts";
+import { gatewayLimits } from "../limits.ts";
+import { fetchDeclared, type HostPattern } from "./fetch.ts";
+import { noHeaders, parseHeaders } from "./headers.ts";
+import type { OutletChannel } from "./outlet-channel.ts";
+import type { Run } from "./run.ts";
+
+type CallAnswer = Omit<ResolveEvent, "kind" | "timeMs" | "call">;
+
+export interface CallPorts {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly agent: Agent;
+  /** As of now: a reload changes them. */
+  readonly channel: (outlet: string) => OutletChannel | undefined;
+  readonly hosts: () => readonly HostPattern[];
+}
+
+const noBody = new Uint8Array(0);
+
+function failed(code: string, message: string): CallAnswer {
+  return { error: { code: code.slice(0, 64), message: message.slice(0, 4096) }, status: 0, headersJson: "{}", body: noBody };
+}
+
+function failedWith(error: unknown): CallAnswer {
+  if (isCoded(error)) return failed(error.code, error.message);
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return failed("MF_FETCH_FAILED", `${typeof code === "string" ? `${code}: ` : ""}${error instanceof Error ? error.message : String(error)}`);
+}
+
+function answered(answer: { readonly status: number; readonly contentType: string; readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array }): CallAnswer {
+  if (answer.body.length > gatewayLimits.answerBytes) return failed("MF_ANSWER_LIMIT", `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: ask for less`);
+  const headers = answer.contentType === "" ? answer.headers : { ...answer.headers, "content-type": answer.contentType };
+  return { error: undefined, status: answer.status, headersJson: JSON.stringify(headers), body: answer.body };
+}
+
+export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, signal: AbortSignal) => Promise<CallAnswer> {
+  const fetchFor = async (run: Run, call: CallEffect, signal: AbortSignal): Promise<CallAnswer> => {
+    const headers = parseHeaders(call.headersJson);
+    if (typeof headers === "string") return failed("MF_HEADER_INVALID", `fetch: ${headers}`);
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    signal.addEventListener("abort", abort, { once: true });
+    const timeoutMs = call.timeoutMs > 0 ? call.timeoutMs : gatewayLimits.outletTimeoutMs;
+    let late = false;
+    const cancel = ports.clock.after(timeoutMs, () => {
+      late = true;
+      abort();
+    });
+    try {
+      const withType = call.contentType === "" ? headers : { ...headers, "content-type": call.contentType };
+      return answered(await fetchDeclared(ports.agent, ports.hosts(), { flow: run.flow.name, url: call.target, method: call.method, headers: withTrace(run, withType), body: call.body, signal: controller.signal }));
+    } catch (error) {
+      return late ? failed("MF_FETCH_TIMEOUT", `no answer within ${timeoutMs} ms from ${call.target.slice(0, 200)}`) : failedWith(error);
+    } finally {
+      cancel();
+      signal.removeEventListener("abort", abort);
+    }
+  };
+
+  const requestFor = async (run: Run, call: CallEffect, signal: AbortSignal): Promise<CallAnswer> => {
+    const { message } = run.work;
+    const channel = ports.channel(call.target);
+    if (channel === undefined) return failed("MF_OUTLET_UNKNOWN", `mayfly.yaml gives the flow ${run.flow.name} no outlet ${JSON.stringify(call.target)}: add it under flows.${run.flow.name}.to`);
+    const headers = parseHeaders(call.headersJson);
+    if (typeof headers === "string") return failed("MF_HEADER_INVALID", `request to ${call.target}: ${headers}`);
+    const request = {
+      messageId: message.id,
+      flow: run.flow.name,
+      outlet: call.target,
+      key: message.key,
+      contentType: call.contentType,
+      headers: withTrace(run, headers),
+      body: call.body,
+      correlationId: message.correlationId,
+      timeMs: ports.clock.now(),
+      method: call.method,
+    };
+    return answered(await channel.request(request, `${run.flow.name}/${message.id}/call/${call.call}`, call.timeoutMs, signal));
+  };
+
+  return async (run, call, signal) => {
+    try {
+      if (call.operation === "fetch") return await fetchFor(run, call, signal);
+      if (call.operation === "request") return await requestFor(run, call, signal);
+      const { json } = await ports.journal.readState(run.flow.name, call.target);
+      return { error: undefined, status: 200, headersJson: '{"content-type":"application/json"}', body: json === undefined ? noBody : toUtf8(json) };
+    } catch (error) {
+      return failedWith(error);
+    }
+  };
+}
+
+/** W3C trace context goes on with what the flow causes, unless it set its own. */
+function withTrace(run: Run, headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const trace = run.work.message.headers["traceparent"];
+  return trace === undefined || headers["traceparent"] !== undefined ? headers : { ...(headers === noHeaders ? {} : headers), traceparent: trace };
+}

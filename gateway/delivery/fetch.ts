@@ -1,0 +1,77 @@
+/** `fetch` for flows: to declared hosts only, redirects included. */
+import { CodedError, err, ok, type Result } from "#base";
+import type { Agent } from "undici";
+import { exchange, type HttpAnswer } from "../http/client.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Headers } from "../message.ts";
+
+/** A host of `hosts:` — `api.example.com`, `*.example.com`, `host:8443`. */
+export interface HostPattern {
+  /** Lower case; with `wildcard` the part after `*`, dot included. */
+  readonly host: string;
+  readonly wildcard: boolean;
+  /** Undefined: the scheme's own, 80 or 443. */
+  readonly port: string | undefined;
+}
+
+export function parseHost(text: string): Result<HostPattern, string> {
+  const match = /^(\*\.)?((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/i.exec(text);
+  if (match === null) return err("must be a host such as api.example.com, *.example.com or localhost:8080, without a scheme or a path");
+  const name = (match[2] ?? "").toLowerCase();
+  return ok({ host: match[1] === undefined ? name : `.${name}`, wildcard: match[1] !== undefined, port: match[3] });
+}
+
+export function isDeclared(url: URL, patterns: readonly HostPattern[]): boolean {
+  if (url.protocol !== "http:" && url.protocol !== "https:") return false;
+  const host = url.hostname.toLowerCase();
+  const schemePort = url.protocol === "https:" ? "443" : "80";
+  const port = url.port === "" ? schemePort : url.port;
+  return patterns.some((pattern) => (pattern.port ?? schemePort) === port && (pattern.wildcard ? host.endsWith(pattern.host) && host.length > pattern.host.length : host === pattern.host));
+}
+
+function declaredUrl(text: string, base: URL | undefined, patterns: readonly HostPattern[], flow: string): URL {
+  let url: URL;
+  try {
+    url = new URL(text, base);
+  } catch {
+    throw new CodedError("MF_URL_INVALID", `${JSON.stringify(text.slice(0, 200))} is not a URL`);
+  }
+  if (isDeclared(url, patterns)) return url;
+  throw new CodedError("MF_HOST_NOT_DECLARED", `the flow may not reach ${url.protocol}//${url.host}: add ${url.host} to flows.${flow}.hosts in mayfly.yaml if it should`);
+}
+
+const redirects = new Set([301, 302, 303, 307, 308]);
+
+/** Headers that are for the first host only. */
+const secretHeaders = ["authorization", "cookie", "proxy-authorization"];
+
+export interface FetchRequest {
+  readonly flow: string;
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  readonly signal: AbortSignal;
+}
+
+/** Rejects with a CodedError, or as undici does. */
+export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern[], request: FetchRequest): Promise<HttpAnswer> {
+  let url = declaredUrl(request.url, undefined, patterns, request.flow);
+  let method = request.method === "" ? "GET" : request.method.toUpperCase();
+  let headers = request.headers;
+  let body: Uint8Array | undefined = request.body;
+  if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT") throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
+  for (let hop = 0; ; hop += 1) {
+    const answer = await exchange(agent, { url, method, headers, body, signal: request.signal });
+    const location = answer.headers["location"];
+    if (!redirects.has(answer.status) || location === undefined) return answer;
+    if (hop >= gatewayLimits.redirects) throw new CodedError("MF_TOO_MANY_REDIRECTS", `${url.host} redirected more than ${gatewayLimits.redirects} times`);
+    const next = declaredUrl(location, url, patterns, request.flow);
+    if (next.origin !== url.origin) headers = Object.fromEntries(Object.entries(headers).filter(([name]) => !secretHeaders.includes(name)));
+    if (answer.status === 303 || (method === "POST" && (answer.status === 301 || answer.status === 302))) {
+      method = method === "HEAD" ? "HEAD" : "GET";
+      body = undefined;
+    }
+    url = next;
+  }
+}

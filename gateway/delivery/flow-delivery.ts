@@ -1,0 +1,575 @@
+/**
+ * One flow's messages: admission, the queue, order per key, concurrency, attempts, commit, and the end of each.
+ *
+ *   accept ──bounds──▶ queue ──(a free place)──▶ Run ──done──▶ commit ──▶ Outcome, outbox
+ *              │         ▲  ▲                     │
+ *           refused      │  └── next of its key   └──failed──▶ rest, then queue again; or dead letter
+ *                        └────────────────────────────┘
+ */
+import { assert, CodedError, type Clock, type Prng } from "#base";
+import type { Logger } from "../connector.ts";
+import type { Accepted, AttemptRecord, Completed, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Failure, Incoming, Outcome, Reply } from "../message.ts";
+import type { Flow, Runner } from "../runner.ts";
+import { backoffMs } from "./backoff.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Deque } from "./deque.ts";
+import { type KeyExpression, parseKey } from "./keys.ts";
+import { FlowMetrics } from "./metrics.ts";
+import type { Persistence } from "./persistence.ts";
+import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
+import { cleanId, type MessageIds, type SeedPool } from "./seeds.ts";
+import { failureOf, Work } from "./work.ts";
+
+/** What all flows share: how much is pending over all of them. */
+export interface Totals {
+  pending: number;
+  bytes: number;
+}
+
+export interface FlowDeliveryPorts {
+  readonly runner: Runner;
+  readonly journal: Journal;
+  readonly persistence: Persistence;
+  readonly clock: Clock;
+  readonly random: Prng;
+  readonly seeds: SeedPool;
+  readonly ids: MessageIds;
+  readonly totals: Totals;
+  readonly logger: Logger;
+  readonly perform: PerformCall;
+  /** Sends for these outlets were committed. */
+  readonly committed: (sends: readonly NewSend[]) => void;
+  /** True while an outlet of this flow has no room for more sends. */
+  readonly outboxFull: () => boolean;
+  /** The queue is nearly full, or has room again. */
+  readonly pressure: (high: boolean) => void;
+}
+
+interface Expressions {
+  readonly key: KeyExpression | undefined;
+  readonly dedup: KeyExpression | undefined;
+}
+
+function expressionsOf(flow: Flow): Expressions {
+  const parse = (text: string | undefined): KeyExpression | undefined => {
+    if (text === undefined) return undefined;
+    const parsed = parseKey(text);
+    assert(parsed.ok, "key expressions are checked with the configuration");
+    return parsed.value;
+  };
+  return { key: parse(flow.config.key), dedup: flow.config.dedup === undefined ? undefined : parse(flow.config.dedup.by ?? "id") };
+}
+
+export class FlowDelivery implements RunHost {
+  readonly runner: Runner;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly seeds: SeedPool;
+  readonly logger: Logger;
+  readonly perform: PerformCall;
+  readonly metrics = new FlowMetrics();
+  readonly #ports: FlowDeliveryPorts;
+  readonly #journal: Journal;
+  #flow: Flow;
+  #expressions: Expressions;
+  readonly #queue = new Deque<Work>();
+  /** Messages with a key that wait behind an older one of that key; a key is in here while any of its messages is pending. */
+  readonly #lanes = new Map<string, Deque<Work>>();
+  readonly #open = new Set<Work>();
+  /** Works whose dedup id is claimed, by sequence, for duplicates that come meanwhile. */
+  readonly #claimed = new Map<Sequence, Work>();
+  #running = 0;
+  /** Being accepted by the journal: counted as pending already. */
+  #entering = 0;
+  #pressed = false;
+  #claiming = false;
+  /** The journal may have messages that are not in here; new ones must not overtake them. */
+  #backlog = true;
+  #stopping = false;
+  #idle: (() => void) | undefined;
+
+  constructor(flow: Flow, ports: FlowDeliveryPorts) {
+    this.#flow = flow;
+    this.#expressions = expressionsOf(flow);
+    this.#ports = ports;
+    this.#journal = ports.journal;
+    this.runner = ports.runner;
+    this.clock = ports.clock;
+    this.seeds = ports.seeds;
+    this.logger = ports.logger;
+    this.perform = ports.perform;
+    this.deadlines = new Deadlines(ports.clock);
+  }
+
+  get flow(): Flow {
+    return this.#flow;
+  }
+
+  get pending(): number {
+    return this.#open.size + this.#entering;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** From now on messages meet this image and configuration; what runs goes on in the old one. */
+  replace(flow: Flow): void {
+    this.#flow = flow;
+    this.#expressions = expressionsOf(flow);
+    this.#pump();
+  }
+
+  /** Takes up what the journal still has of this flow; called before its sources start, so that older messages of a key stay first. */
+  resume(): Promise<void> {
+    return this.#takeBacklog();
+  }
+
+  /** `source` is the connector's name. */
+  readonly accept = (incoming: Incoming, source: string): Promise<Outcome> => {
+    const refused = this.#refusal(incoming.body.length);
+    if (refused !== undefined) return Promise.resolve(refused);
+    this.metrics.received += 1;
+    const message = this.#newMessage(incoming, source);
+    if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
+    if (message.dedup === undefined) return new Promise((resolve) => this.#enter(new Work(incoming, message, resolve)));
+    const adopted = this.#journal.adopt(message);
+    if (adopted.status !== "leased") return this.#duplicate(adopted, incoming);
+    return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), adopted.lease));
+  };
+
+  /** Waits till everything is settled, `graceMs` at most; then gives back what is not. */
+  async drain(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    for (const work of [...this.#open]) if (this.#givesBack(work)) this.#giveBack(work);
+    if (this.pending > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.clock.after(graceMs, resolve);
+        this.#idle = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+    for (const work of [...this.#open]) this.#giveBack(work);
+  }
+
+  /** While draining: what has a waiting caller, or has begun, is finished; the rest is safe with its keeper. */
+  #givesBack(work: Work): boolean {
+    return this.#stopping && !work.incoming.replyWanted && (work.state === "queued" || work.state === "resting" || work.state === "behind");
+  }
+
+  #refusal(bytes: number): Outcome | undefined {
+    const { totals, persistence } = this.#ports;
+    let code: string | undefined;
+    if (this.#stopping) code = "MF_STOPPING";
+    else if (this.#backlog || this.pending >= this.#flow.config.queue) code = "MF_FLOW_BUSY";
+    else if (totals.pending >= gatewayLimits.pendingTotal || totals.bytes + bytes > gatewayLimits.pendingBytes) code = "MF_GATEWAY_BUSY";
+    else if (persistence.troubled !== undefined) code = "MF_JOURNAL_UNAVAILABLE";
+    else if (this.#ports.outboxFull()) code = "MF_OUTBOX_FULL";
+    if (code === undefined) return undefined;
+    return this.#refused(code, undefined);
+  }
+
+  #refused(code: string, id: string | undefined): Outcome {
+    this.metrics.refuse(code);
+    if (code === "MF_FLOW_BUSY") this.#press();
+    return { status: "refused", id, code, message: refusals[code] ?? code, retryAfterMs: gatewayLimits.retryAfterMs };
+  }
+
+  #newMessage(incoming: Incoming, source: string): NewMessage {
+    const { config } = this.#flow;
+    const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
+    const receivedMs = this.clock.now();
+    const dedupId = this.#expressions.dedup?.(incoming);
+    return {
+      flow: this.#flow.name,
+      id: given ?? this.#ports.ids.next(),
+      source,
+      headers: incoming.headers,
+      contentType: incoming.contentType,
+      body: incoming.body,
+      key: this.#expressions.key === undefined ? incoming.key : this.#expressions.key(incoming),
+      correlationId: incoming.correlationId,
+      receivedMs,
+      expiresMs: config.expires === undefined ? undefined : receivedMs + config.expires,
+      dedup: dedupId === undefined || config.dedup === undefined ? undefined : { id: dedupId, windowMs: config.dedup.window, count: config.dedup.count },
+    };
+  }
+
+  async #acceptDurably(incoming: Incoming, message: NewMessage): Promise<Outcome> {
+    this.#entering += 1;
+    this.#ports.totals.pending += 1;
+    let accepted: Accepted;
+    try {
+      accepted = await this.#journal.accept(message);
+    } catch (error) {
+      this.#ports.persistence.failed(error);
+      return this.#refused("MF_JOURNAL_UNAVAILABLE", message.id);
+    } finally {
+      this.#entering -= 1;
+      this.#ports.totals.pending -= 1;
+      if (this.pending === 0) this.#idle?.();
+    }
+    if (accepted.status !== "leased") return this.#duplicate(accepted, incoming);
+    const { lease } = accepted;
+    if (incoming.replyWanted) return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), lease));
+    this.#enterLeased(new Work(incoming, message, undefined), lease);
+    return { status: "accepted", id: message.id };
+  }
+
+  #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming): Promise<Outcome> {
+    this.metrics.duplicates += 1;
+    if (accepted.status === "duplicate") return Promise.resolve({ status: "duplicate", id: accepted.id, reply: accepted.reply });
+    const first = this.#claimed.get(accepted.sequence);
+    // Not in memory: a message of an earlier process, not taken up yet. It is durable, so its sender need not keep it.
+    if (first === undefined) return Promise.resolve(incoming.replyWanted ? this.#refused("MF_FLOW_BUSY", incoming.id) : { status: "duplicate", id: incoming.id ?? "", reply: undefined });
+    if (!incoming.replyWanted && first.lease?.durable === true) return Promise.resolve({ status: "duplicate", id: first.message.id, reply: undefined });
+    return new Promise((resolve) => (first.followers ??= []).push(resolve));
+  }
+
+  #enterLeased(work: Work, lease: Lease): void {
+    work.lease = lease;
+    work.attempt = lease.attempt;
+    work.attempts = lease.attempts;
+    if (work.message.dedup !== undefined) this.#claimed.set(lease.sequence, work);
+    this.#enter(work);
+  }
+
+  #enter(work: Work): void {
+    const { totals } = this.#ports;
+    this.#open.add(work);
+    totals.pending += 1;
+    totals.bytes += work.message.body.length;
+    if (this.#open.size >= this.#flow.config.queue * gatewayLimits.pauseAt) this.#press();
+    const { key } = work.message;
+    if (key !== undefined) {
+      const lane = this.#lanes.get(key);
+      if (lane !== undefined) {
+        work.state = "behind";
+        lane.push(work);
+        return;
+      }
+      this.#lanes.set(key, new Deque());
+    }
+    this.#ready(work);
+  }
+
+  /** Its turn has come, unless it is to rest first. */
+  #ready(work: Work): void {
+    const waitMs = work.lease === undefined ? 0 : work.lease.dueMs - this.clock.now();
+    if (waitMs > 0) return this.#rest(work, waitMs);
+    work.state = "queued";
+    const caller = work.incoming.caller;
+    if (caller !== undefined) {
+      if (caller.left) return this.#callerLeft(work);
+      caller.onLeave = () => this.#callerLeft(work);
+    }
+    this.#queue.push(work);
+    this.#pump();
+  }
+
+  #rest(work: Work, waitMs: number): void {
+    work.state = "resting";
+    work.wakeUp = this.clock.after(waitMs, () => {
+      work.wakeUp = undefined;
+      work.state = "queued";
+      this.#queue.push(work);
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (this.#running < this.#flow.config.concurrency) {
+      const work = this.#queue.shift();
+      if (work === undefined) return;
+      if (work.state === "queued") this.#begin(work);
+    }
+  }
+
+  #begin(work: Work): void {
+    work.state = "running";
+    this.#running += 1;
+    const { expiresMs, key, flow } = work.message;
+    if (expiresMs !== undefined && work.attempt === 1 && this.clock.now() > expiresMs) {
+      this.metrics.expired += 1;
+      this.#running -= 1;
+      work.state = "settling";
+      void this.#bury(work, failureOf("MF_EXPIRED", `the message was not begun within flows.${flow}.expires`, false, 504), undefined);
+      return;
+    }
+    const run = new Run(this, this.#flow, work);
+    work.run = run;
+    const caller = work.incoming.caller;
+    if (caller !== undefined) caller.onLeave = () => run.stop({ kind: "cancelled", failure: failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499) }, "the caller left");
+    if (key === undefined) run.start(undefined);
+    else void this.#startWithState(run, flow, key);
+  }
+
+  async #startWithState(run: Run, flow: string, key: string): Promise<void> {
+    const state = await this.#ports.persistence.keepTrying(() => this.#journal.readState(flow, key));
+    if (run.over) return;
+    if (state === undefined) this.finished(run, { kind: "unstarted", closing: true });
+    else run.start(state);
+  }
+
+  finished(run: Run, result: RunResult): void {
+    const { work } = run;
+    run.over = true;
+    work.run = undefined;
+    this.#running -= 1;
+    if (work.state !== "running") return this.#pump(); // given back while it ran: its result is late
+    work.state = "settling";
+    switch (result.kind) {
+      case "done":
+        this.#done(run, result.reply);
+        break;
+      case "failed":
+        void this.#failed(work, result.failure, run);
+        break;
+      case "unstarted":
+        this.#unstarted(work, result.closing);
+        break;
+      case "cancelled":
+        this.#cancelled(work, result.failure);
+        break;
+    }
+    this.#pump();
+  }
+
+  #done(run: Run, reply: Reply | undefined): void {
+    const { work } = run;
+    if (work.lease === undefined && run.sends.length === 0 && run.stateChanges.length === 0) return this.#completed(work, reply, run); // nothing to keep: the caller has it all
+    void this.#commit(run, reply);
+  }
+
+  async #commit(run: Run, reply: Reply | undefined): Promise<void> {
+    const { work } = run;
+    const { message } = work;
+    const lease = this.#leaseOf(work);
+    const trace = message.headers["traceparent"];
+    const sends = trace === undefined ? run.sends : run.sends.map((send) => (send.headers["traceparent"] === undefined ? { ...send, headers: { ...send.headers, traceparent: trace } } : send));
+    const state = run.stateChanges.length === 0 || message.key === undefined ? undefined : { key: message.key, version: run.stateVersion, changes: run.stateChanges };
+    const completed: Completed | undefined = await this.#ports.persistence.keepTrying(() =>
+      this.#journal.complete(lease, { nowMs: this.clock.now(), sends, state, reply: message.dedup === undefined ? undefined : reply }),
+    );
+    if (work.state !== "settling") return;
+    if (completed === undefined) return this.#giveBack(work);
+    if (completed.status === "committed") {
+      if (sends.length > 0) this.#ports.committed(sends);
+      this.#completed(work, reply, run);
+    } else if (completed.status === "conflict") this.#conflicted(work, run);
+    else if (completed.status === "refused") await this.#failed(work, failureOf(completed.code, completed.message, false), run);
+    else {
+      this.logger.error({ message: message.id }, "a completion came late: another attempt has taken the message");
+      this.#end(work, this.#refused("MF_GATEWAY_BUSY", message.id));
+    }
+  }
+
+  #completed(work: Work, reply: Reply | undefined, run: Run): void {
+    this.metrics.done += 1;
+    this.metrics.durations.add(this.clock.now() - work.receivedMs);
+    this.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: this.clock.now() - run.startedMs }, "done");
+    this.#end(work, { status: "done", id: work.message.id, reply });
+  }
+
+  #conflicted(work: Work, run: Run): void {
+    this.metrics.conflicts += 1;
+    work.conflicts += 1;
+    if (work.conflicts > gatewayLimits.conflictsInARow) {
+      work.conflicts = 0;
+      void this.#failed(work, failureOf("MF_STATE_CONFLICT", `the state under the key kept changing: give the flow a key, so that its messages take turns`, true, 503), run);
+      return;
+    }
+    work.state = "queued";
+    this.#queue.push(work);
+    this.#pump();
+  }
+
+  async #failed(work: Work, failure: Failure, run: Run): Promise<void> {
+    const record = this.#record(work, failure, run);
+    this.metrics.fail(failure.code);
+    const { retry } = this.#flow.config;
+    const ageMs = record.endedMs - work.receivedMs;
+    const waitMs = backoffMs(work.attempt, retry.backoff, this.#ports.random);
+    const again = failure.retry && !work.incoming.replyWanted && work.attempt < retry.attempts && ageMs + waitMs <= retry.age;
+    this.logger.warn({ message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack }, failure.message);
+    if (!again) return this.#bury(work, failure, record);
+    this.metrics.retries += 1;
+    if (work.lease !== undefined) {
+      const { lease } = work;
+      const next = await this.#ports.persistence.keepTrying(() => this.#journal.retryLater(lease, record, record.endedMs + waitMs));
+      if (work.state !== "settling") return;
+      if (next === undefined) return this.#giveBack(work);
+      work.lease = next;
+      work.attempts = next.attempts;
+    } else work.attempts = [...work.attempts.slice(-gatewayLimits.attemptsKept), record];
+    work.attempt += 1;
+    if (this.#stopping) return this.#giveBack(work);
+    this.#rest(work, waitMs);
+  }
+
+  #record(work: Work, failure: Failure, run: Run | undefined): AttemptRecord {
+    const endedMs = this.clock.now();
+    return { attempt: work.attempt, startedMs: run?.startedMs ?? endedMs, endedMs, imageSha256: run?.flow.image.sha256 ?? "", failure, logs: run?.logs ?? [] };
+  }
+
+  /**
+   * Gives a message up. One whose caller was told of a fault of their own (4xx) leaves no letter: it is the caller's to mend, and
+   * anybody could fill the disk. A waiting caller does not wait for a disk that refuses.
+   */
+  async #bury(work: Work, failure: Failure, known: AttemptRecord | undefined): Promise<void> {
+    this.metrics.dead += 1;
+    const { replyWanted } = work.incoming;
+    const record = known ?? this.#record(work, failure, undefined);
+    const lease = work.lease === undefined ? this.#leaseOf(work) : work.lease;
+    let kept = false;
+    if (replyWanted && failure.status >= 400 && failure.status < 500) await this.#drop(lease);
+    else if (replyWanted) {
+      try {
+        kept = (await this.#journal.bury(this.#withHistory(lease, work), record)) !== undefined;
+      } catch (error) {
+        this.logger.error({ message: work.message.id, code: error instanceof CodedError ? error.code : undefined }, `no dead letter could be kept, but the caller was told: ${error instanceof Error ? error.message : String(error)}`);
+        await this.#drop(lease);
+      }
+    } else {
+      const letter = await this.#ports.persistence.keepTrying(() => this.#journal.bury(this.#withHistory(lease, work), record));
+      if (work.state !== "settling") return;
+      if (letter === undefined) return this.#giveBack(work);
+      kept = true;
+      this.logger.error({ message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter }, `given up and kept as a dead letter: ${failure.message}`);
+    }
+    if (work.state === "settling") this.#end(work, { status: "dead", id: work.message.id, failure, kept });
+  }
+
+  /** Attempts of a message its source keeps are counted here, not by the journal. */
+  #withHistory(lease: Lease, work: Work): Lease {
+    return lease.attempts.length >= work.attempts.length ? lease : { ...lease, attempt: work.attempt, attempts: work.attempts };
+  }
+
+  async #drop(lease: Lease): Promise<void> {
+    await this.#journal.drop(lease).catch((error: unknown) => this.#ports.persistence.failed(error));
+  }
+
+  #leaseOf(work: Work): Lease {
+    if (work.lease === undefined) {
+      const adopted = this.#journal.adopt(work.message);
+      assert(adopted.status === "leased", "a message without dedup is always leased");
+      work.lease = adopted.lease;
+    }
+    return work.lease;
+  }
+
+  #unstarted(work: Work, closing: boolean): void {
+    if (closing) return this.#giveBack(work);
+    if (work.incoming.replyWanted) {
+      if (work.lease !== undefined) this.#journal.release(work.lease);
+      return this.#end(work, this.#refused("MF_MONITOR_BUSY", work.message.id));
+    }
+    this.metrics.refuse("MF_MONITOR_BUSY");
+    this.#rest(work, backoffMs(1, gatewayLimits.backoffMs, this.#ports.random));
+  }
+
+  #callerLeft(work: Work): void {
+    if (work.state !== "queued" && work.state !== "behind") return;
+    this.#cancelled(work, failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499));
+  }
+
+  #cancelled(work: Work, failure: Failure): void {
+    this.metrics.cancelled += 1;
+    work.state = "settling";
+    if (work.lease !== undefined) void this.#drop(work.lease);
+    this.#end(work, { status: "dead", id: work.message.id, failure, kept: false });
+  }
+
+  /** Leaves the message to its keeper: the journal has it for the next start, or the source gives it again. */
+  #giveBack(work: Work): void {
+    if (work.state === "ended") return;
+    work.state = "ended";
+    work.run?.stop({ kind: "cancelled", failure: failureOf("MF_STOPPING", "the gateway is stopping", true) }, "the gateway is stopping");
+    if (work.lease !== undefined) {
+      this.#journal.release(work.lease);
+      if (work.lease.durable) this.#backlog = true;
+    }
+    this.#end(work, { status: "refused", id: work.message.id, code: "MF_STOPPING", message: refusals["MF_STOPPING"] ?? "", retryAfterMs: gatewayLimits.retryAfterMs });
+  }
+
+  #end(work: Work, outcome: Outcome): void {
+    work.state = "ended";
+    work.wakeUp?.();
+    work.wakeUp = undefined;
+    const { totals } = this.#ports;
+    this.#open.delete(work);
+    totals.pending -= 1;
+    totals.bytes -= work.message.body.length;
+    if (work.lease !== undefined && work.message.dedup !== undefined) this.#claimed.delete(work.lease.sequence);
+    const caller = work.incoming.caller;
+    if (caller !== undefined) caller.onLeave = undefined;
+    work.settle(outcome);
+    if (work.message.key !== undefined) this.#nextOfKey(work.message.key);
+    if ((this.#pressed || this.#backlog) && this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt) this.#release();
+    if (this.pending === 0) this.#idle?.();
+  }
+
+  #nextOfKey(key: string): void {
+    const lane = this.#lanes.get(key);
+    for (let next = lane?.shift(); next !== undefined; next = lane?.shift()) {
+      if (next.state !== "behind") continue;
+      if (this.#givesBack(next)) this.#giveBack(next);
+      else return this.#ready(next);
+    }
+    this.#lanes.delete(key);
+  }
+
+  #press(): void {
+    if (this.#pressed) return;
+    this.#pressed = true;
+    this.#ports.pressure(true);
+  }
+
+  #release(): void {
+    this.#pressed = false;
+    if (this.#stopping) return;
+    this.#ports.pressure(false);
+    if (this.#backlog) void this.#takeBacklog();
+  }
+
+  async #takeBacklog(): Promise<void> {
+    if (this.#claiming || this.#stopping) return;
+    this.#claiming = true;
+    try {
+      for (;;) {
+        const room = this.#flow.config.queue - this.pending;
+        if (room <= 0) break;
+        const leases = (await this.#ports.persistence.keepTrying(() => this.#journal.claim(this.#flow.name, room))) ?? [];
+        for (const lease of leases) this.#enterLeased(new Work(recovered(lease), lease.message, undefined), lease);
+        if (leases.length < room) {
+          this.#backlog = false;
+          break;
+        }
+      }
+    } finally {
+      this.#claiming = false;
+    }
+  }
+}
+
+/** A message of an earlier process: nobody waits for it. */
+function recovered({ message }: Lease): Incoming {
+  return { ...message, replyWanted: false, keeper: "journal" };
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  MF_STOPPING: "the gateway is stopping: send the message again, to the next one",
+  MF_FLOW_BUSY: "the flow's queue is full: try again later",
+  MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
+  MF_JOURNAL_UNAVAILABLE: "the journal can't be written to at the moment (see the gateway's log): try again later",
+  MF_OUTBOX_FULL: "an outlet of this flow does not keep up: try again later",
+  MF_MONITOR_BUSY: "every machine is in use: try again later",
+};

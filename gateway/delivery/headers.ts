@@ -1,0 +1,41 @@
+/** Headers as they cross the door: JSON text on that side, a record on this one. */
+import type { Headers, Incoming } from "../message.ts";
+
+export const noHeaders: Headers = Object.freeze({});
+
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z:-]+$/; // RFC 9110 token, and the colon of `:path`
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Headers a machine gave, lower-cased; a sentence when they are not headers. Values that are not text are refused: a machine may be compromised. */
+export function parseHeaders(json: string): Headers | string {
+  if (json === "{}" || json === "") return noHeaders;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(json);
+  } catch {
+    return "headers are not JSON";
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return "headers are not an object";
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(parsed)) {
+    if (typeof value !== "string") return `header ${JSON.stringify(name.slice(0, 64))} is not text`;
+    if (name === "__proto__" || !headerName.test(name)) return `${JSON.stringify(name.slice(0, 64))} is not a header name`;
+    if (!headerValue.test(value)) return `header ${JSON.stringify(name.slice(0, 64))} holds characters a header can't have`;
+    headers[name.toLowerCase()] = value;
+  }
+  return headers;
+}
+
+/** What the machine is given: the message's headers with its content type and correlation id among them. */
+export function deliverHeadersJson(message: Pick<Incoming, "headers" | "contentType" | "correlationId">): string {
+  const { headers, contentType, correlationId } = message;
+  let json = JSON.stringify(headers);
+  if (contentType !== "" && headers["content-type"] === undefined) json = addMember(json, "content-type", contentType);
+  if (correlationId !== undefined && headers["mayfly-correlation-id"] === undefined) json = addMember(json, "mayfly-correlation-id", correlationId);
+  return json;
+}
+
+function addMember(json: string, name: string, value: string): string {
+  const member = `"${name}":${JSON.stringify(value)}}`;
+  return json === "{}" ? `{${member}` : `${json.slice(0, -1)},${member}`;
+}

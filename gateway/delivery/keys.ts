@@ -1,0 +1,60 @@
+/**
+ * Expressions that take a text out of a message, for `key:` and `dedup.by:`.
+ *
+ *   header:NAME     a header, lower case; path parameters are `header:mayfly-path-NAME`
+ *   json:/a/0/b     a value in a JSON body, by JSON Pointer (RFC 6901)
+ *   id              the message's id as its sender gave it
+ *   key             the key the source gave (a partition key)
+ *   body            the SHA-256 of the body
+ *   "text"          that text: every message has the same
+ */
+import { createHash } from "node:crypto";
+import { err, fromUtf8, ok, type Result } from "#base";
+import { hardLimits } from "#abi";
+import type { Incoming } from "../message.ts";
+
+/** Undefined when the message does not have it. Never throws. */
+export type KeyExpression = (message: Incoming) => string | undefined;
+
+function pointerSteps(pointer: string): string[] {
+  return pointer.split("/").slice(1).map((step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
+}
+
+function jsonValue(body: Uint8Array, steps: readonly string[]): string | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(fromUtf8(body));
+  } catch {
+    return undefined;
+  }
+  for (const step of steps) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
+    value = (value as Record<string, unknown>)[step];
+  }
+  if (typeof value === "string") return value;
+  return value === undefined || value === null ? undefined : JSON.stringify(value);
+}
+
+function bounded(key: string | undefined): string | undefined {
+  if (key === undefined || key === "") return undefined;
+  if (key.length <= hardLimits.keyBytes / 4) return key;
+  return createHash("sha256").update(key).digest("hex"); // a key over the bound stays a key: equal ones stay equal
+}
+
+export function parseKey(expression: string): Result<KeyExpression, string> {
+  const text = /^"(.*)"$/s.exec(expression)?.[1];
+  if (text !== undefined) return ok(() => bounded(text));
+  if (expression === "id") return ok((message) => bounded(message.id));
+  if (expression === "key") return ok((message) => bounded(message.key));
+  if (expression === "body") return ok((message) => createHash("sha256").update(message.body).digest("hex"));
+  const [kind, rest] = [expression.slice(0, expression.indexOf(":")), expression.slice(expression.indexOf(":") + 1)];
+  if (kind === "header" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(rest)) {
+    const name = rest.toLowerCase();
+    return ok((message) => bounded(name === "content-type" ? message.contentType : message.headers[name]));
+  }
+  if (kind === "json" && (rest === "" || rest.startsWith("/"))) {
+    const steps = pointerSteps(rest);
+    return ok((message) => bounded(jsonValue(message.body, steps)));
+  }
+  return err('must be header:NAME, json:/pointer, id, key, body or a text in double quotes');
+}

@@ -1,0 +1,180 @@
+/** Carries out the committed sends of one outlet: claims what is due, makes attempts in free places, settles, defers or buries. */
+import { assert, type Clock, type Prng } from "#base";
+import type { Logger } from "../connector.ts";
+import type { AttemptRecord, Journal, OutboxEntry } from "../journal/journal.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Outgoing } from "../message.ts";
+import type { OutletError } from "../outlets/outlet.ts";
+import { backoffMs } from "./backoff.ts";
+import { classified, type OutletChannel } from "./outlet-channel.ts";
+import type { Persistence } from "./persistence.ts";
+
+export interface OutboxPorts {
+  readonly journal: Journal;
+  readonly persistence: Persistence;
+  readonly clock: Clock;
+  readonly random: Prng;
+  readonly logger: Logger;
+}
+
+export class Outbox {
+  readonly channel: OutletChannel;
+  readonly #ports: OutboxPorts;
+  #sending = 0;
+  #claiming = false;
+  /** Something may have changed while a claim was under way. */
+  #again = false;
+  #stopped = false;
+  #cancelTimer: (() => void) | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+  #idle: (() => void) | undefined;
+
+  constructor(channel: OutletChannel, ports: OutboxPorts) {
+    this.channel = channel;
+    this.#ports = ports;
+    channel.onRoom = () => this.pump();
+  }
+
+  /** Unsettled sends, those under way included. */
+  get depth(): number {
+    return this.#ports.journal.outboxDepth(this.channel.flow, this.channel.name);
+  }
+
+  get full(): boolean {
+    return this.depth >= gatewayLimits.outboxPerOutlet;
+  }
+
+  /** Claims and sends what is due and has a place. Called when something was committed, came due, or a place is free. */
+  pump(): void {
+    if (this.#stopped) return;
+    const nextMs = this.#nextMs;
+    if (nextMs === undefined) return;
+    if (nextMs > this.#ports.clock.now()) this.#schedule();
+    else if (this.#claiming) this.#again = true;
+    else void this.#claim();
+  }
+
+  /** Sends what is due, for so long; what is left stays in the journal for the next start. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#sending > 0 || this.#nextMs === 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#ports.clock.after(graceMs, resolve);
+        this.#idle = () => {
+          cancel();
+          resolve();
+        };
+        this.pump();
+      });
+    }
+    this.stop();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    this.channel.onRoom = () => undefined;
+  }
+
+  get #nextMs(): number | undefined {
+    return this.#ports.journal.nextOutboxMs(this.channel.flow, this.channel.name);
+  }
+
+  async #claim(): Promise<void> {
+    const { journal, persistence, clock } = this.#ports;
+    const { channel } = this;
+    this.#claiming = true;
+    try {
+      do {
+        this.#again = false;
+        let places = 0;
+        const most = Math.min(channel.config.concurrency, this.depth - this.#sending);
+        while (places < most && channel.tryEnter()) places += 1;
+        if (places === 0) return;
+        const entries = await persistence.keepTrying(() => journal.claimOutbox(channel.flow, channel.name, places, clock.now()));
+        for (let unused = entries?.length ?? 0; unused < places; unused += 1) channel.leaveUnused();
+        for (const entry of entries ?? []) void this.#send(entry);
+        if (entries?.length === places) this.#again = true;
+      } while (this.#again && !this.#stopped);
+    } finally {
+      this.#claiming = false;
+      this.#schedule();
+      this.#checkIdle();
+    }
+  }
+
+  async #send(entry: OutboxEntry): Promise<void> {
+    const { journal, persistence, clock } = this.#ports;
+    const { channel } = this;
+    this.#sending += 1;
+    const startedMs = clock.now();
+    try {
+      await channel.attempt(entry.idempotencyKey, entry.attempt, channel.config.timeout, undefined, (how) => channel.outlet.send(outgoing(entry), how));
+      channel.metrics.sent += 1;
+      await persistence.keepTrying(() => journal.settleOutbox(entry));
+    } catch (error) {
+      await this.#failed(entry, classified(error), startedMs);
+    } finally {
+      this.#sending -= 1;
+      this.pump();
+      this.#schedule();
+      this.#checkIdle();
+    }
+  }
+
+  async #failed(entry: OutboxEntry, failure: OutletError, startedMs: number): Promise<void> {
+    const { journal, persistence, clock, random, logger } = this.#ports;
+    if (failure.code === "MF_STOPPING" || this.#stopped) return journal.releaseOutbox(entry);
+    const { retry } = this.channel.config;
+    const endedMs = clock.now();
+    const waitMs = Math.max(backoffMs(entry.attempt, retry.backoff, random), failure.retryAfterMs ?? 0);
+    const again = failure.retryable && entry.attempt < retry.attempts && endedMs + waitMs - entry.committedMs <= retry.age;
+    const record: AttemptRecord = {
+      attempt: entry.attempt,
+      startedMs,
+      endedMs,
+      imageSha256: "",
+      failure: { code: failure.code, message: failure.message, status: failure.status, retry: failure.retryable },
+      logs: [],
+    };
+    logger.warn({ message: entry.messageId, attempt: entry.attempt, code: failure.code, retryInMs: again ? waitMs : undefined }, failure.message);
+    if (again) {
+      this.channel.metrics.retries += 1;
+      await persistence.keepTrying(() => journal.deferOutbox(entry, record, endedMs + waitMs));
+      return;
+    }
+    this.channel.metrics.dead += 1;
+    const letter = await persistence.keepTrying(() => journal.buryOutbox(entry, record));
+    logger.error({ message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter }, `the send was given up and kept as a dead letter: ${failure.message}`);
+  }
+
+  /** Comes back when the next deferred entry is due. */
+  #schedule(): void {
+    const nextMs = this.#nextMs;
+    if (this.#stopped || nextMs === undefined || nextMs === 0 || nextMs >= this.#timerMs) return;
+    this.#cancelTimer?.();
+    this.#timerMs = nextMs;
+    this.#cancelTimer = this.#ports.clock.after(Math.max(nextMs - this.#ports.clock.now(), 1), () => {
+      this.#timerMs = Number.POSITIVE_INFINITY;
+      this.pump();
+    });
+  }
+
+  #checkIdle(): void {
+    assert(this.#sending >= 0, "sends under way are counted");
+    if (this.#sending === 0 && !this.#claiming && this.#nextMs !== 0) this.#idle?.();
+  }
+}
+
+function outgoing(entry: OutboxEntry): Outgoing {
+  return {
+    messageId: entry.messageId,
+    flow: entry.flow,
+    outlet: entry.outlet,
+    key: entry.key,
+    contentType: entry.contentType,
+    headers: entry.headers,
+    body: entry.body,
+    correlationId: entry.correlationId,
+    timeMs: entry.committedMs,
+  };
+}

@@ -1,0 +1,264 @@
+/**
+ * One outlet of one flow: everything that goes to it passes here. Bounds what is under way, keeps the rate, opens the circuit when
+ * the peer is down, and classifies what happens. The outbox (sends) and requests of running flows share it.
+ *
+ *   circuit: closed ──failures in a row──▶ open ──pause──▶ half-open ──success──▶ closed
+ *                                           ▲                 └──failure──┐
+ *                                           └─────────────────────────────┘
+ */
+import { type Clock, isCoded, type Prng } from "#base";
+import type { OutletConfig } from "../config/types.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Answer } from "../message.ts";
+import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../outlets/outlet.ts";
+import { backoffMs } from "./backoff.ts";
+import { Deque } from "./deque.ts";
+import { OutletMetrics } from "./metrics.ts";
+
+export function classified(error: unknown): OutletError {
+  if (error instanceof OutletError) return error;
+  const code = isCoded(error) ? error.code : "MF_OUTLET_FAILED";
+  return new OutletError(code, error instanceof Error ? error.message : String(error), { retryable: true, cause: error });
+}
+
+/** Permission to make so many attempts: a bucket that holds a second's worth. */
+class RateLimit {
+  readonly #perSecond: number;
+  readonly #clock: Clock;
+  #tokens: number;
+  #lastMs: number;
+
+  constructor(perSecond: number, clock: Clock) {
+    this.#perSecond = perSecond;
+    this.#clock = clock;
+    this.#tokens = Math.max(perSecond, 1);
+    this.#lastMs = clock.now();
+  }
+
+  /** Milliseconds till there is one; 0 when it was taken. */
+  take(): number {
+    const nowMs = this.#clock.now();
+    this.#tokens = Math.min(Math.max(this.#perSecond, 1), this.#tokens + ((nowMs - this.#lastMs) * this.#perSecond) / 1000);
+    this.#lastMs = nowMs;
+    if (this.#tokens < 1) return Math.max(Math.ceil(((1 - this.#tokens) * 1000) / this.#perSecond), 1);
+    this.#tokens -= 1;
+    return 0;
+  }
+
+  putBack(): void {
+    this.#tokens += 1;
+  }
+}
+
+export class OutletChannel {
+  readonly flow: string;
+  readonly name: string;
+  readonly outlet: Outlet;
+  readonly config: OutletConfig;
+  readonly metrics: OutletMetrics;
+  readonly #clock: Clock;
+  readonly #random: Prng;
+  readonly #rate: RateLimit | undefined;
+  readonly #waiters = new Deque<() => void>();
+  readonly #controllers = new Set<AbortController>();
+  #underWay = 0;
+  #failuresInARow = 0;
+  #openUntilMs = 0;
+  #probing = false;
+  #waking = false;
+  #stopped = false;
+  /** Called when a place may have become free; set by the outbox. */
+  onRoom: () => void = () => undefined;
+
+  constructor(flow: string, name: string, outlet: Outlet, config: OutletConfig, clock: Clock, random: Prng, metrics: OutletMetrics = new OutletMetrics()) {
+    this.flow = flow;
+    this.name = name;
+    this.outlet = outlet;
+    this.config = config;
+    this.metrics = metrics;
+    this.#clock = clock;
+    this.#random = random;
+    this.#rate = config.rate === undefined ? undefined : new RateLimit(config.rate, clock);
+  }
+
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** Milliseconds the circuit stays open, 0 when it is not. */
+  get circuitOpenMs(): number {
+    return Math.max(this.#openUntilMs - this.#clock.now(), 0);
+  }
+
+  get failuresInARow(): number {
+    return this.#failuresInARow;
+  }
+
+  /** Takes a place for one attempt; false when there is none now, and `onRoom` is called later. Requests that wait go first. */
+  tryEnter(): boolean {
+    if (this.#waiters.length > 0) return false;
+    return this.#enter();
+  }
+
+  /** Gives a place back that was taken and is not needed after all. */
+  leaveUnused(): void {
+    this.#rate?.putBack();
+    this.#leave();
+  }
+
+  /** Makes one attempt in a place that was taken. Rejects with an OutletError, also for an outlet that ignores its signal. */
+  async attempt<T>(key: string, attempt: number, timeoutMs: number, outer: AbortSignal | undefined, make: (how: Attempt) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#controllers.add(controller);
+    const startedMs = this.#clock.now();
+    let cancelTimer: () => void = () => undefined;
+    const abandoned = new Promise<never>((_resolve, reject) => {
+      const stop = (error: OutletError): void => {
+        reject(error);
+        controller.abort(error);
+      };
+      cancelTimer = this.#clock.after(timeoutMs, () => stop(new OutletError("MF_OUTLET_TIMEOUT", `${this.name} did not answer within ${timeoutMs} ms: look at the peer, or raise the outlet's timeout`, { retryable: true })));
+      const onAbort = (): void => stop(new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true }));
+      controller.signal.addEventListener("abort", () => reject(new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true })), { once: true });
+      if (outer?.aborted === true) onAbort();
+      else outer?.addEventListener("abort", onAbort, { once: true, signal: controller.signal });
+    });
+    abandoned.catch(() => undefined); // it may be rejected after the attempt has won
+    try {
+      const result = await Promise.race([Promise.resolve().then(() => make({ idempotencyKey: key, attempt, signal: controller.signal })), abandoned]);
+      this.#succeeded();
+      return result;
+    } catch (error) {
+      const failure = classified(error);
+      if (outer?.aborted !== true && failure.code !== "MF_STOPPING") this.#failed(failure);
+      throw failure;
+    } finally {
+      cancelTimer();
+      this.#controllers.delete(controller);
+      this.metrics.durations.add(this.#clock.now() - startedMs);
+      this.#leave();
+    }
+  }
+
+  /** A request with its retries, `timeoutMs` at most in all when it is not 0. Rejects with an OutletError. */
+  async request(message: OutletRequest, key: string, timeoutMs: number, signal: AbortSignal): Promise<Answer> {
+    const { outlet, config } = this;
+    const ask = outlet.request?.bind(outlet);
+    if (ask === undefined) throw new OutletError("MF_OUTLET_NO_ANSWER", `the outlet ${this.name} (${config.connector}) can't answer: use send`, { retryable: false });
+    this.metrics.requests += 1;
+    const untilMs = timeoutMs > 0 ? this.#clock.now() + timeoutMs : Number.POSITIVE_INFINITY;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#place(signal);
+        const leftMs = Math.min(config.timeout, untilMs - this.#clock.now());
+        return await this.attempt(key, attempt, Math.max(leftMs, 1), signal, (how) => ask(message, how));
+      } catch (error) {
+        const failure = classified(error);
+        const waitMs = failure.retryAfterMs ?? backoffMs(attempt, config.retry.backoff, this.#random);
+        const most = Math.min(config.retry.attempts, gatewayLimits.requestAttempts);
+        if (signal.aborted || !failure.retryable || failure.code === "MF_CIRCUIT_OPEN" || attempt >= most || this.#clock.now() + waitMs >= untilMs) throw failure;
+        this.metrics.retries += 1;
+        await this.#pause(waitMs, signal);
+      }
+    }
+  }
+
+  /** Aborts what is under way; nothing is attempted any more. */
+  stop(): void {
+    this.#stopped = true;
+    for (const controller of [...this.#controllers]) controller.abort();
+    for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) waiter();
+  }
+
+  #enter(): boolean {
+    if (this.#stopped || this.#underWay >= this.config.concurrency) return false;
+    if (this.#openUntilMs > 0) {
+      const openMs = this.circuitOpenMs;
+      if (openMs > 0 || this.#probing) {
+        this.#wakeIn(Math.max(openMs, 1));
+        return false;
+      }
+    }
+    const waitMs = this.#rate?.take() ?? 0;
+    if (waitMs > 0) {
+      this.#wakeIn(waitMs);
+      return false;
+    }
+    if (this.#openUntilMs > 0) this.#probing = true;
+    this.#underWay += 1;
+    return true;
+  }
+
+  #leave(): void {
+    this.#underWay -= 1;
+    this.#probing = false;
+    this.#admit();
+  }
+
+  /** A place for a request: waits its turn, but not for an open circuit. */
+  async #place(signal: AbortSignal): Promise<void> {
+    while (!this.#enter()) {
+      const refusal = this.#refusal(signal);
+      if (refusal !== undefined) {
+        this.#admit(); // the place this one was woken for goes to the next
+        throw refusal;
+      }
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+    if (!signal.aborted) return;
+    this.leaveUnused();
+    throw new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true });
+  }
+
+  #refusal(signal: AbortSignal): OutletError | undefined {
+    if (this.#stopped) return new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true });
+    if (signal.aborted) return new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true });
+    const openMs = this.circuitOpenMs;
+    if (openMs > 0 || this.#probing) return new OutletError("MF_CIRCUIT_OPEN", `the outlet ${this.name} failed ${this.#failuresInARow} times in a row and is left alone for a while`, { retryable: true, retryAfterMs: Math.max(openMs, 1) });
+    if (this.#waiters.length >= gatewayLimits.outletWaiters) return new OutletError("MF_OUTLET_BUSY", `${this.#waiters.length} requests wait for the outlet ${this.name}: raise its concurrency, or send it less`, { retryable: true });
+    return undefined;
+  }
+
+  /** A place may be free: the next request takes it, or the outbox. */
+  #admit(): void {
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) waiter();
+    else if (!this.#stopped) this.onRoom();
+  }
+
+  #wakeIn(ms: number): void {
+    if (this.#waking) return;
+    this.#waking = true;
+    this.#clock.after(ms, () => {
+      this.#waking = false;
+      this.#admit();
+    });
+  }
+
+  #succeeded(): void {
+    this.#failuresInARow = 0;
+    this.#openUntilMs = 0;
+  }
+
+  /** Only what says the peer is in trouble opens the circuit: a refused message (4xx) says it is well. */
+  #failed(failure: OutletError): void {
+    this.metrics.fail(failure.code);
+    if (!failure.retryable) return this.#succeeded();
+    this.#failuresInARow += 1;
+    const { breaker } = this.config;
+    if (breaker === undefined || this.#failuresInARow < breaker.failures) return;
+    this.#openUntilMs = this.#clock.now() + Math.max(breaker.pause, failure.retryAfterMs ?? 0);
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const cancel = this.#clock.after(ms, done);
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Calls to the journal that must succeed sooner or later: repeated with a growing wait while the disk refuses, and meanwhile new
+ * messages are refused, so that nothing is lost and nothing grows.
+ */
+import { type Clock, isCoded, type Prng } from "#base";
+import type { Logger } from "../connector.ts";
+import { gatewayLimits } from "../limits.ts";
+import { backoffMs } from "./backoff.ts";
+
+export class Persistence {
+  readonly #clock: Clock;
+  readonly #random: Prng;
+  readonly #logger: Logger;
+  /** Calls that are being repeated. */
+  #repeating = 0;
+  #lastMessage = "";
+  #troubledUntilMs = 0;
+  #closed = false;
+  readonly #waits = new Set<() => void>();
+
+  constructor(clock: Clock, random: Prng, logger: Logger) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#logger = logger;
+  }
+
+  /** Why new messages are refused, or undefined. */
+  get troubled(): string | undefined {
+    return this.#repeating > 0 || this.#clock.now() < this.#troubledUntilMs ? this.#lastMessage : undefined;
+  }
+
+  /** A call that is not repeated failed: look away for a moment. */
+  failed(error: unknown): void {
+    this.#lastMessage = error instanceof Error ? error.message : String(error);
+    this.#troubledUntilMs = this.#clock.now() + gatewayLimits.journalBackoffMs.least;
+    this.#logger.error({ code: isCoded(error) ? error.code : undefined }, this.#lastMessage);
+  }
+
+  /** The call's result once it succeeds; undefined when the journal or this was closed before. */
+  keepTrying<T>(call: () => Promise<T>): Promise<T | undefined> {
+    return call().catch((error: unknown) => this.#repeat(call, error));
+  }
+
+  /** No more repeating: open calls give undefined. */
+  close(): void {
+    this.#closed = true;
+    for (const wake of [...this.#waits]) wake();
+  }
+
+  async #repeat<T>(call: () => Promise<T>, first: unknown): Promise<T | undefined> {
+    this.#repeating += 1;
+    try {
+      let error = first;
+      for (let attempt = 1; ; attempt += 1) {
+        this.#lastMessage = error instanceof Error ? error.message : String(error);
+        if (this.#closed || (isCoded(error) && error.code === "MF_JOURNAL_CLOSED")) return undefined;
+        const waitMs = backoffMs(attempt, gatewayLimits.journalBackoffMs, this.#random);
+        this.#logger.error({ code: isCoded(error) ? error.code : undefined, retryInMs: waitMs }, this.#lastMessage);
+        await this.#wait(waitMs);
+        if (this.#closed) return undefined;
+        try {
+          return await call();
+        } catch (next) {
+          error = next;
+        }
+      }
+    } finally {
+      this.#repeating -= 1;
+    }
+  }
+
+  #wait(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#waits.delete(done);
+        resolve();
+      };
+      const cancel = this.#clock.after(waitMs, done);
+      this.#waits.add(done);
+    });
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * One attempt: drives a machine from `deliver` to its last effect and collects what it wants. Effects are looked at as hostile:
+ * a machine may be compromised. Logs go out at once and calls are carried out while the machine waits; sends, state changes and
+ * the reply are only collected here, and committed by whoever gets the result.
+ */
+import { type CallEffect, type DeliverEvent, type Effect, type FlowLimits, type LogEffect, machineErrors, type ResolveEvent, type StepOutcome } from "#abi";
+import type { Clock } from "#base";
+import type { Logger } from "../connector.ts";
+import type { NewSend, StateChange, StateSnapshot } from "../journal/journal.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Failure, Reply } from "../message.ts";
+import type { Flow, Runner, RunningMachine } from "../runner.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
+import { deliverHeadersJson, parseHeaders } from "./headers.ts";
+import type { FlowMetrics } from "./metrics.ts";
+import type { SeedPool } from "./seeds.ts";
+import { failureOf, type Work } from "./work.ts";
+
+/** What a call came to. `signal` aborts when nobody waits for it any more. */
+export type PerformCall = (run: Run, call: CallEffect, signal: AbortSignal) => Promise<Omit<ResolveEvent, "kind" | "timeMs" | "call">>;
+
+export type RunResult =
+  | { readonly kind: "done"; readonly reply: Reply | undefined }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  /** The runner had no room, or is closing: not an attempt. */
+  | { readonly kind: "unstarted"; readonly closing: boolean }
+  /** The caller left. */
+  | { readonly kind: "cancelled"; readonly failure: Failure };
+
+/** What a run needs of the flow's delivery. */
+export interface RunHost {
+  readonly runner: Runner;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly seeds: SeedPool;
+  readonly logger: Logger;
+  readonly metrics: FlowMetrics;
+  readonly perform: PerformCall;
+  finished(run: Run, result: RunResult): void;
+}
+
+type Timers = Map<number, () => void>;
+
+export class Run implements Deadline {
+  readonly work: Work;
+  readonly flow: Flow;
+  readonly startedMs: number;
+  readonly #host: RunHost;
+  /** True once there is a result: whatever the machine says afterwards is not heard, but for its logs. */
+  over = false;
+  #machine: RunningMachine | undefined;
+  readonly sends: NewSend[] = [];
+  readonly stateChanges: StateChange[] = [];
+  stateVersion = 0;
+  readonly logs: LogEffect[] = [];
+  #sendBytes = 0;
+  #logBytes = 0;
+  #steps = 0;
+  #calls = 0;
+  /** Open calls by the machine's number; both maps are made on first use. */
+  #openCalls: Map<number, AbortController> | undefined;
+  #timers: Timers | undefined;
+  /** Events given to the machine whose outcome is not there yet. */
+  #stepping = 0;
+
+  deadlineMs: number;
+  before: Deadline | undefined = undefined;
+  after: Deadline | undefined = undefined;
+
+  constructor(host: RunHost, flow: Flow, work: Work) {
+    this.#host = host;
+    this.flow = flow;
+    this.work = work;
+    this.startedMs = host.clock.now();
+    this.deadlineMs = this.startedMs + flow.limits.timeMs;
+  }
+
+  get limits(): FlowLimits {
+    return this.flow.limits;
+  }
+
+  start(state: StateSnapshot | undefined): void {
+    const { message } = this.work;
+    const host = this.#host;
+    this.stateVersion = state?.version ?? 0;
+    host.deadlines.add(this);
+    this.#stepping = 1;
+    const event: DeliverEvent = {
+        kind: "deliver",
+        timeMs: this.startedMs,
+        seed: host.seeds.next(),
+        id: message.id,
+        source: message.source,
+        attempt: this.work.attempt,
+        key: message.key,
+        headersJson: deliverHeadersJson(message),
+        stateJson: state?.json,
+        body: message.body,
+    };
+    try {
+      this.#machine = host.runner.start(this.flow.image, event, this.flow.limits);
+    } catch (error) {
+      this.#rejected(error);
+      return;
+    }
+    this.#machine.first.then(this.#stepped, this.#rejected);
+  }
+
+  /** The message's time is over. */
+  expired(): void {
+    this.stop({ kind: "failed", failure: failureOf("MF_TIME_LIMIT", machineErrors.MF_TIME_LIMIT, true, 504) }, machineErrors.MF_TIME_LIMIT);
+  }
+
+  /** Gives the message up: the machine may still log for a moment, then it is ended. */
+  stop(result: RunResult, reason: string): void {
+    if (this.over) return;
+    const machine = this.#machine;
+    this.#finish(result);
+    if (machine === undefined) return;
+    const cancelGrace = this.#host.clock.after(gatewayLimits.cancelGraceMs, () => machine.end());
+    const end = (outcome?: StepOutcome): void => {
+      cancelGrace();
+      if (outcome !== undefined) for (const effect of outcome.effects) if (effect.kind === "log") this.#log(effect);
+      machine.end();
+    };
+    machine.step({ kind: "cancel", timeMs: this.#host.clock.now(), reason }).then(end, () => end());
+  }
+
+  readonly #stepped = (outcome: StepOutcome): void => {
+    this.#stepping -= 1;
+    this.#host.metrics.cpuMs += outcome.cpuMs;
+    this.#steps += 1;
+    for (const effect of outcome.effects) {
+      if (effect.kind === "log") this.#log(effect);
+      else if (!this.over) this.#take(effect);
+    }
+    if (this.over) return;
+    if (outcome.status === "broken") this.#broken(outcome.failure.code, outcome.failure.message);
+    else if (outcome.status !== "waiting") this.#lied(`the step is said to be ${outcome.status} but its last effect says nothing of it`);
+    else if (this.#steps > gatewayLimits.stepsPerMessage) this.#fail("MF_STEP_LIMIT", `the flow took more than ${gatewayLimits.stepsPerMessage} steps: look for a timer or a call in an endless loop`, false);
+    else if (this.#stepping === 0 && this.#idle) this.#fail("MF_FLOW_STUCK", "the flow waits for a promise nothing will ever settle: look for a promise that is never resolved", true);
+  };
+
+  readonly #rejected = (error: unknown): void => {
+    this.#stepping -= 1;
+    if (!this.over) this.#fail("MF_MACHINE_LOST", `the runner failed: ${error instanceof Error ? error.message : String(error)}`, true);
+  };
+
+  get #idle(): boolean {
+    return (this.#openCalls?.size ?? 0) === 0 && (this.#timers?.size ?? 0) === 0;
+  }
+
+  #take(effect: Exclude<Effect, LogEffect>): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#send(effect);
+      case "state":
+        return this.#change(effect);
+      case "call":
+        return this.#call(effect);
+      case "timer":
+        return this.#timer(effect.timer, effect.dueMs);
+      case "done":
+        return this.#done(effect.reply);
+      case "fail":
+        return this.#finish({ kind: "failed", failure: { code: effect.code, message: effect.message, stack: effect.stack, status: effect.status, retry: effect.retry } });
+    }
+  }
+
+  #send(effect: Effect & { kind: "send" }): void {
+    if (this.flow.config.to[effect.outlet] === undefined) {
+      const known = Object.keys(this.flow.config.to);
+      return this.#fail("MF_OUTLET_UNKNOWN", `the flow sent to the outlet ${JSON.stringify(effect.outlet)}, which mayfly.yaml does not give it (${known.length === 0 ? "it has none" : known.join(", ")}): add it under flows.${this.flow.name}.to`, false);
+    }
+    this.#sendBytes += effect.body.length;
+    if (this.sends.length >= this.limits.sends) return this.#fail("MF_EFFECT_LIMIT", `the flow sent more than ${this.limits.sends} messages: split the message before it comes in, or raise limits.sends`, false);
+    if (this.#sendBytes > gatewayLimits.sendBytesPerMessage) return this.#fail("MF_EFFECT_LIMIT", `the flow sent more than ${gatewayLimits.sendBytesPerMessage} bytes: split the message before it comes in`, false);
+    const headers = parseHeaders(effect.headersJson);
+    if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `a send to ${effect.outlet}: ${headers}`, false);
+    this.sends.push({ outlet: effect.outlet, key: effect.key, contentType: effect.contentType, headers, body: effect.body });
+  }
+
+  #change(effect: Effect & { kind: "state" }): void {
+    if (this.work.message.key === undefined) return this.#fail("MF_STATE_NO_KEY", `the message has no key, so there is nowhere to keep state: set flows.${this.flow.name}.key in mayfly.yaml`, false);
+    if (effect.valueJson !== undefined && !isJson(effect.valueJson)) return this.#lied(`the state ${JSON.stringify(effect.name)} is not JSON`);
+    if (this.stateChanges.length >= gatewayLimits.callsPerMessage) return this.#fail("MF_EFFECT_LIMIT", `the flow changed its state more than ${gatewayLimits.callsPerMessage} times: change it once, at the end`, false);
+    this.stateChanges.push({ name: effect.name, valueJson: effect.valueJson });
+  }
+
+  #call(effect: CallEffect): void {
+    this.#calls += 1;
+    const open = (this.#openCalls ??= new Map<number, AbortController>());
+    if (open.has(effect.call)) return this.#lied(`call ${effect.call} is open already`);
+    if (this.#calls > gatewayLimits.callsPerMessage) return this.#fail("MF_CALL_LIMIT", `the flow made more than ${gatewayLimits.callsPerMessage} calls: split the message before it comes in`, false);
+    if (open.size >= gatewayLimits.openCallsPerMachine) return this.#fail("MF_CALL_LIMIT", `the flow has more than ${gatewayLimits.openCallsPerMachine} calls open at once: await some before making more`, false);
+    const controller = new AbortController();
+    open.set(effect.call, controller);
+    void this.#host.perform(this, effect, controller.signal).then((answer) => {
+      open.delete(effect.call);
+      this.#give({ kind: "resolve", timeMs: this.#host.clock.now(), call: effect.call, ...answer });
+    });
+  }
+
+  #timer(timer: number, dueMs: number): void {
+    const timers: Timers = (this.#timers ??= new Map());
+    timers.get(timer)?.();
+    timers.delete(timer);
+    if (dueMs < 0) return;
+    if (timers.size >= gatewayLimits.openTimersPerMachine) return this.#fail("MF_CALL_LIMIT", `the flow has more than ${gatewayLimits.openTimersPerMachine} timers open at once: await some before setting more`, false);
+    const clock = this.#host.clock;
+    timers.set(
+      timer,
+      clock.after(dueMs - clock.now(), () => {
+        timers.delete(timer);
+        this.#give({ kind: "wake", timeMs: clock.now(), timer });
+      }),
+    );
+  }
+
+  #give(event: Parameters<RunningMachine["step"]>[0]): void {
+    if (this.over || this.#machine === undefined) return;
+    this.#stepping += 1;
+    this.#machine.step(event).then(this.#stepped, this.#rejected);
+  }
+
+  #done(reply: (Effect & { kind: "done" })["reply"]): void {
+    if (reply === undefined) return this.#finish({ kind: "done", reply: undefined });
+    const headers = parseHeaders(reply.headersJson);
+    if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `the reply: ${headers}`, false);
+    const status = reply.status >= 200 && reply.status <= 599 ? reply.status : 200;
+    this.#finish({ kind: "done", reply: { status, contentType: reply.contentType, headers, body: reply.body } });
+  }
+
+  #broken(code: string, message: string): void {
+    if (code === "MF_MONITOR_BUSY" || code === "MF_MONITOR_CLOSED") this.#finish({ kind: "unstarted", closing: code === "MF_MONITOR_CLOSED" });
+    else this.#finish({ kind: "failed", failure: failureOf(code, message, true, code === "MF_TIME_LIMIT" ? 504 : 0) });
+  }
+
+  #lied(what: string): void {
+    this.#fail("MF_MACHINE_LIED", `${machineErrors.MF_MACHINE_LIED} (${what})`, false);
+  }
+
+  #fail(code: string, message: string, retry: boolean): void {
+    this.#finish({ kind: "failed", failure: failureOf(code, message, retry) });
+    this.#machine?.end();
+  }
+
+  #finish(result: RunResult): void {
+    this.over = true;
+    this.#host.deadlines.remove(this);
+    if (this.#openCalls !== undefined) for (const controller of this.#openCalls.values()) controller.abort();
+    if (this.#timers !== undefined) for (const cancel of this.#timers.values()) cancel();
+    this.#host.finished(this, result);
+  }
+
+  #log(effect: LogEffect): void {
+    this.#logBytes += effect.text.length + (effect.fieldsJson?.length ?? 0);
+    if (this.#logBytes > this.limits.logBytes) {
+      this.#host.metrics.logsDropped += 1;
+      return;
+    }
+    if (this.logs.length < gatewayLimits.logsPerAttempt) this.logs.push(effect);
+    const { logger } = this.#host;
+    const fields = effect.fieldsJson === undefined ? undefined : logFields(effect.fieldsJson);
+    logger[effect.level](fields === undefined ? { message: this.work.message.id } : { message: this.work.message.id, fields }, effect.text);
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Fields of a log line for the logger; text that is not JSON is shown as it is. */
+function logFields(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
+}

@@ -1,0 +1,55 @@
+/** One message in the gateway's hands, from accept to its end. */
+import type { Failure, Incoming, Outcome } from "../message.ts";
+import type { Run } from "./run.ts";
+import type { AttemptRecord, Lease, NewMessage } from "../journal/journal.ts";
+
+/**
+ *   queued ──▶ running ──▶ settling ──▶ ended
+ *     ▲  ▲        │            │
+ *     │  └────────┘ busy       │ failed, to be tried again
+ *     └──── resting ◀──────────┘
+ * A message with a key is `behind` while an older one of that key is anywhere but ended.
+ */
+export type WorkState = "behind" | "queued" | "running" | "settling" | "resting" | "ended";
+
+export class Work {
+  readonly incoming: Incoming;
+  readonly message: NewMessage;
+  readonly receivedMs: number;
+  /** The journal's lease; undefined for a message its source keeps, until it has something to commit. */
+  lease: Lease | undefined;
+  state: WorkState = "queued";
+  attempt = 1;
+  attempts: readonly AttemptRecord[] = [];
+  run: Run | undefined;
+  /** Runs thrown away because the state had changed. */
+  conflicts = 0;
+  /** Tells the source; undefined once it has been told. */
+  tell: ((outcome: Outcome) => void) | undefined;
+  /** Duplicates that came while this one was worked on, and wait for its outcome. */
+  followers: ((outcome: Outcome) => void)[] | undefined;
+  /** Takes a resting message's timer back. */
+  wakeUp: (() => void) | undefined;
+
+  constructor(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined) {
+    this.incoming = incoming;
+    this.message = message;
+    this.receivedMs = message.receivedMs;
+    this.tell = tell;
+  }
+
+  settle(outcome: Outcome): void {
+    const { tell, followers } = this;
+    this.tell = undefined;
+    this.followers = undefined;
+    tell?.(outcome);
+    if (followers === undefined) return;
+    const theirs: Outcome = outcome.status === "done" ? { status: "duplicate", id: outcome.id, reply: outcome.reply } : outcome;
+    for (const follower of followers) follower(theirs);
+  }
+}
+
+/** A failure found by the gateway itself. */
+export function failureOf(code: string, message: string, retry: boolean, status = 0): Failure {
+  return { code, message, retry, status };
+}
