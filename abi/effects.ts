@@ -64,7 +64,9 @@ export interface StateEffect {
 export interface DoneEffect {
   readonly kind: "done";
   /** Absent when the flow gives no reply. */
-  readonly reply: { readonly status: number; readonly contentType: string; readonly headersJson: string; readonly body: Uint8Array } | undefined;
+  readonly reply:
+    | { readonly status: number; readonly contentType: string; readonly headersJson: string; readonly body: Uint8Array }
+    | undefined;
 }
 
 /** The flow gave up. Always the last effect; the message's sends and state changes are void. */
@@ -92,13 +94,24 @@ function effectParts(effect: Effect): readonly Part[] {
     case "send":
       return [effect.outlet, effect.key, effect.contentType, effect.headersJson, effect.body];
     case "call":
-      return [effect.call, operations.indexOf(effect.operation), effect.target, effect.method, effect.contentType, effect.headersJson, effect.timeoutMs, effect.body];
+      return [
+        effect.call,
+        operations.indexOf(effect.operation),
+        effect.target,
+        effect.method,
+        effect.contentType,
+        effect.headersJson,
+        effect.timeoutMs,
+        effect.body,
+      ];
     case "timer":
       return [effect.timer, effect.dueMs];
     case "state":
       return [effect.name, effect.valueJson];
     case "done":
-      return effect.reply === undefined ? [undefined, undefined, undefined, undefined] : [effect.reply.status, effect.reply.contentType, effect.reply.headersJson, effect.reply.body];
+      return effect.reply === undefined
+        ? [undefined, undefined, undefined, undefined]
+        : [effect.reply.status, effect.reply.contentType, effect.reply.headersJson, effect.reply.body];
     case "fail":
       return [effect.code, effect.message, effect.stack, effect.retry, effect.status];
   }
@@ -142,7 +155,12 @@ function decodeEffect(record: PartRecord): Effect | undefined {
     case EffectKind.log: {
       const fields = new Fields(record, 3);
       const level = levels[fields.count(0, levels.length - 1)] ?? "info";
-      const effect: LogEffect = { kind: "log", level, text: fields.text(1, hardLimits.logTextBytes), fieldsJson: fields.optionalText(2, hardLimits.frameBytes) };
+      const effect: LogEffect = {
+        kind: "log",
+        level,
+        text: fields.text(1, hardLimits.logTextBytes),
+        fieldsJson: fields.optionalText(2, hardLimits.frameBytes),
+      };
       return fields.valid ? effect : undefined;
     }
     case EffectKind.send: {
@@ -166,7 +184,11 @@ function decodeEffect(record: PartRecord): Effect | undefined {
     }
     case EffectKind.state: {
       const fields = new Fields(record, 2);
-      const effect: StateEffect = { kind: "state", name: fields.text(0, hardLimits.nameBytes), valueJson: fields.optionalText(1, hardLimits.frameBytes) };
+      const effect: StateEffect = {
+        kind: "state",
+        name: fields.text(0, hardLimits.nameBytes),
+        valueJson: fields.optionalText(1, hardLimits.frameBytes),
+      };
       return fields.valid ? effect : undefined;
     }
     case EffectKind.done:
@@ -199,7 +221,8 @@ export function decodeEffects(frame: Uint8Array): Result<Effect[], string> {
   for (const [index, record] of decoded.value.entries()) {
     const effect = decodeEffect(record);
     if (effect === undefined) return err(`effect ${index}: misshapen or of unknown kind ${record.kind}`);
-    if ((effect.kind === "done" || effect.kind === "fail") && index !== decoded.value.length - 1) return err(`effect ${index}: ${effect.kind} is not the last`);
+    if ((effect.kind === "done" || effect.kind === "fail") && index !== decoded.value.length - 1)
+      return err(`effect ${index}: ${effect.kind} is not the last`);
     effects.push(effect);
   }
   return ok(effects);

@@ -104,6 +104,29 @@ export function decodeFrame(frame: Uint8Array, mostRecords: number = hardLimits.
   return ok(records);
 }
 
+/** The kind of a frame's last record without reading its parts: 0 when it has none, undefined when it is malformed. Allocates nothing. */
+export function lastRecordKind(frame: Uint8Array): number | undefined {
+  const u32 = (at: number): number =>
+    ((frame[at] as number) | ((frame[at + 1] as number) << 8) | ((frame[at + 2] as number) << 16) | ((frame[at + 3] as number) << 24)) >>>
+    0;
+  if (frame.length < frameHeaderBytes || u32(0) !== frameMagic || u32(4) !== frame.length) return undefined;
+  let kind = 0;
+  let at = frameHeaderBytes;
+  while (at < frame.length) {
+    if (at + recordHeaderBytes > frame.length) return undefined;
+    kind = frame[at] as number;
+    const count = frame[at + 1] as number;
+    let data = at + recordHeaderBytes + 4 * count;
+    if (data > frame.length) return undefined;
+    for (let index = 0; index < count; index++) {
+      const length = u32(at + recordHeaderBytes + 4 * index);
+      if (length !== absentPart) data += length;
+    }
+    at = data;
+  }
+  return at === frame.length ? kind : undefined;
+}
+
 /** Typed access to a record's parts. Each reader returns undefined for an absent or misshapen part; `Fields.valid` says whether any was misshapen. */
 export class Fields {
   readonly #parts: readonly (Uint8Array | undefined)[];

@@ -1,6 +1,39 @@
 /** The one door between a machine and the outside: events in, effects out, their wire form, versions and limits. Pure, no I/O. */
-export { type CallEffect, decodeEffects, type Effect, EffectKind, encodeEffects, type DoneEffect, type FailEffect, type LogEffect, type LogLevel, type SendEffect, type StateEffect, type TimerEffect } from "./effects.ts";
-export { type CancelEvent, decodeEvent, type DeliverEvent, encodeEvent, type Event, EventKind, type ResolveEvent, type WakeEvent } from "./events.ts";
-export { absentPart, decodeFrame, encodeFrame, type Frame, frameHeaderBytes, frameMagic, type Part, type PartRecord, recordHeaderBytes } from "./frame.ts";
+export {
+  type CallEffect,
+  decodeEffects,
+  type Effect,
+  EffectKind,
+  encodeEffects,
+  type DoneEffect,
+  type FailEffect,
+  type LogEffect,
+  type LogLevel,
+  type SendEffect,
+  type StateEffect,
+  type TimerEffect,
+} from "./effects.ts";
+export {
+  type CancelEvent,
+  decodeEvent,
+  type DeliverEvent,
+  encodeEvent,
+  type Event,
+  EventKind,
+  type ResolveEvent,
+  type WakeEvent,
+} from "./events.ts";
+export {
+  absentPart,
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  frameHeaderBytes,
+  frameMagic,
+  lastRecordKind as lastEffectKind,
+  type Part,
+  type PartRecord,
+  recordHeaderBytes,
+} from "./frame.ts";
 export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits } from "./limits.ts";
 export { machineErrors, type MachineErrorCode, type StepFailure, type StepOutcome } from "./outcome.ts";

@@ -7,7 +7,8 @@ export const machineErrors = {
   MF_MEMORY_LIMIT: "the flow used more memory than its limit: handle less at once, or raise limits.memory",
   MF_TIME_LIMIT: "the message took longer than its limit: look for an outlet that is slow to answer, or raise limits.time",
   MF_EFFECT_LIMIT: "the flow had more effects than a step may have: split the message before it comes in, or raise limits.sends",
-  MF_MACHINE_TRAP: "the machine stopped on an illegal operation: this is a fault of the engine or of the kernel, please report it with the message",
+  MF_MACHINE_TRAP:
+    "the machine stopped on an illegal operation: this is a fault of the engine or of the kernel, please report it with the message",
   MF_MACHINE_LIED: "the machine's effects could not be decoded: it may be compromised, and nothing of it was carried out",
   MF_MACHINE_LOST: "the worker that ran the machine ended, and too often: look for a message that kills its machine",
   MF_MACHINE_ENDED: "the machine has ended and takes no more events",
@@ -29,5 +30,10 @@ export interface StepFailure {
  * - `broken`: the monitor ended the machine; `failure` says why. Only its logs are worth keeping.
  */
 export type StepOutcome =
-  | { readonly status: "waiting" | "done" | "failed"; readonly effects: readonly Effect[]; readonly failure?: undefined; readonly cpuMs: number }
+  | {
+      readonly status: "waiting" | "done" | "failed";
+      readonly effects: readonly Effect[];
+      readonly failure?: undefined;
+      readonly cpuMs: number;
+    }
   | { readonly status: "broken"; readonly effects: readonly Effect[]; readonly failure: StepFailure; readonly cpuMs: number };

@@ -7,3 +7,4 @@ export { CodedError, isCoded } from "./coded-error.ts";
 export { type Prng, prng } from "./prng.ts";
 export { err, ok, type Result } from "./result.ts";
 export { parseDuration, parseSize } from "./units.ts";
+export { Queue } from "./queue.ts";

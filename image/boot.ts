@@ -166,7 +166,13 @@ class Compiler {
   }
 }
 
-function startRuntime(engine: Engine, kernel: KernelInstance, compiler: Compiler, runtime: Uint8Array, outlets: readonly string[] | null): number {
+function startRuntime(
+  engine: Engine,
+  kernel: KernelInstance,
+  compiler: Compiler,
+  runtime: Uint8Array,
+  outlets: readonly string[] | null,
+): number {
   engine.run(runtimeBytecode(compiler, runtime), kernelName, "MF_KERNEL_BROKEN");
   const prologue = `globalThis.__manifest = ${JSON.stringify(outlets === null ? {} : { outlets })}`;
   engine.run(compiler.compile(prologue, kernelName, "MF_KERNEL_BROKEN"), kernelName, "MF_KERNEL_BROKEN");
@@ -190,7 +196,8 @@ const epilogue = `
 const farewell = "delete globalThis.__flow; delete globalThis.__options;";
 
 function startFlow(engine: Engine, compiler: Compiler, runtimeFunctions: number, bundle: Uint8Array, name: string): string {
-  const run = (script: string | Uint8Array, fileName: string, code: string): void => engine.run(compiler.compile(script, fileName, code), fileName, code);
+  const run = (script: string | Uint8Array, fileName: string, code: string): void =>
+    engine.run(compiler.compile(script, fileName, code), fileName, code);
   run(bundle, name, "MF_FLOW_TOP_LEVEL");
   engine.runJobs("MF_FLOW_TOP_LEVEL");
   run(epilogue, kernelName, "MF_FLOW_INVALID");
@@ -229,7 +236,12 @@ function runtimeBytecode(compiler: Compiler, runtime: Uint8Array): Uint8Array {
   return bytecode;
 }
 /** Boots `bundle`, a script that leaves the flow's default export in `globalThis.__flow`. Throws MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
-export function bootMachine(artifacts: KernelArtifacts, bundle: Uint8Array, name: string, outlets: readonly string[] | null): BootedMachine {
+export function bootMachine(
+  artifacts: KernelArtifacts,
+  bundle: Uint8Array,
+  name: string,
+  outlets: readonly string[] | null,
+): BootedMachine {
   const modules = compiled(artifacts);
   const compiler = new Compiler(modules);
   const deadline = performance.now() + topLevelMs;

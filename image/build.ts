@@ -37,24 +37,34 @@ export function outletsInTypes(source: string): readonly string[] | null {
   let union = (match[1] ?? "").trim();
   if (/^[A-Za-z_$][\w$]*$/.test(union)) union = new RegExp(`\\btype\\s+${union}\\s*=([^;]*)`).exec(source)?.[1]?.trim() ?? union;
   if (union === "never") return [];
-  const names = union.replace(/^\|/, "").split("|").map((part) => /^\s*(["'])([^"']+)\1\s*$/.exec(part)?.[2]);
+  const names = union
+    .replace(/^\|/, "")
+    .split("|")
+    .map((part) => /^\s*(["'])([^"']+)\1\s*$/.exec(part)?.[2]);
   return names.every((name) => name !== undefined) ? names : null;
 }
 
 function readLimits(given: unknown): FlowLimits {
   if (given === undefined) return defaultFlowLimits;
-  if (typeof given !== "object" || given === null) throw new CodedError("MF_FLOW_INVALID", "flow({ limits }) must be an object such as { memory: \"16MiB\", cpu: \"500ms\", time: \"30s\" }");
+  if (typeof given !== "object" || given === null)
+    throw new CodedError("MF_FLOW_INVALID", 'flow({ limits }) must be an object such as { memory: "16MiB", cpu: "500ms", time: "30s" }');
   const limits = given as Readonly<Record<string, string | number>>;
   const known = ["memory", "cpu", "time", "sends", "logBytes"];
-  for (const name of Object.keys(limits)) if (!known.includes(name)) throw new CodedError("MF_FLOW_INVALID", `flow({ limits }) has no "${name}": there are ${known.join(", ")}`);
+  for (const name of Object.keys(limits))
+    if (!known.includes(name)) throw new CodedError("MF_FLOW_INVALID", `flow({ limits }) has no "${name}": there are ${known.join(", ")}`);
   const read = (name: string, parse: (value: string | number) => number | undefined, otherwise: number): number => {
     const value = limits[name];
     const parsed = value === undefined ? otherwise : parse(value);
-    if (parsed === undefined || parsed <= 0) throw new CodedError("MF_FLOW_INVALID", `limits.${name} is not a ${parse === parseSize ? "size such as 16MiB" : "duration such as 500ms"}: ${String(value)}`);
+    if (parsed === undefined || parsed <= 0)
+      throw new CodedError(
+        "MF_FLOW_INVALID",
+        `limits.${name} is not a ${parse === parseSize ? "size such as 16MiB" : "duration such as 500ms"}: ${String(value)}`,
+      );
     return parsed;
   };
   const memoryBytes = read("memory", parseSize, defaultFlowLimits.memoryBytes);
-  if (memoryBytes > hardLimits.memoryBytes) throw new CodedError("MF_FLOW_INVALID", `limits.memory is more than a machine can have, ${hardLimits.memoryBytes / 1024 ** 2} MiB`);
+  if (memoryBytes > hardLimits.memoryBytes)
+    throw new CodedError("MF_FLOW_INVALID", `limits.memory is more than a machine can have, ${hardLimits.memoryBytes / 1024 ** 2} MiB`);
   return {
     memoryBytes,
     cpuMs: read("cpu", parseDuration, defaultFlowLimits.cpuMs),
@@ -66,7 +76,10 @@ function readLimits(given: unknown): FlowLimits {
 
 function readOutlets(options: FlowOptions, source: string): readonly string[] | null {
   if (options.outlets === undefined) return outletsInTypes(source);
-  if (!Array.isArray(options.outlets) || !options.outlets.every((name) => typeof name === "string" && name.length > 0 && name.length <= hardLimits.nameBytes))
+  if (
+    !Array.isArray(options.outlets) ||
+    !options.outlets.every((name) => typeof name === "string" && name.length > 0 && name.length <= hardLimits.nameBytes)
+  )
     throw new CodedError("MF_FLOW_INVALID", 'flow({ outlets }) must be a list of names such as ["erp", "audit"]');
   return options.outlets as string[];
 }
@@ -92,7 +105,12 @@ function timed<T>(task: Promise<T>): Promise<{ readonly value: T; readonly ms: n
 }
 
 /** Boots a bundle and freezes what it leaves. The same bundle gives the same bytes. */
-export function imageOfBundle(bundle: Bundle, source: string, name: string, version: string): { readonly image: Image; readonly bootMs: number; readonly freezeMs: number } {
+export function imageOfBundle(
+  bundle: Bundle,
+  source: string,
+  name: string,
+  version: string,
+): { readonly image: Image; readonly bootMs: number; readonly freezeMs: number } {
   const artifacts = kernelArtifacts();
   const started = performance.now();
   const machine = bootMachine(artifacts, bundle.script, `${name}.js`, outletsInTypes(source));

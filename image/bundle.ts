@@ -11,7 +11,7 @@ const instead: Readonly<Record<string, string>> = {
   assert: "an `if` that throws",
   buffer: "Uint8Array, TextEncoder, atob and btoa",
   child_process: "an outlet: a machine starts nothing",
-  crypto: "the global `crypto` (randomUUID, getRandomValues, subtle.digest, HMAC) and `timingSafeEqual` from \"mayfly\"",
+  crypto: 'the global `crypto` (randomUUID, getRandomValues, subtle.digest, HMAC) and `timingSafeEqual` from "mayfly"',
   dns: "an outlet or `fetch`: a machine has no network of its own",
   events: "EventTarget",
   fs: "a file source or a file outlet in mayfly.yaml: a machine has no files",
@@ -39,7 +39,11 @@ function noNodeModules(): Plugin {
       builder.onResolve({ filter: /^(node:)?[a-z_]+(\/[a-z_]+)?$/ }, ({ path, kind }) => {
         const name = path.replace(/^node:/, "");
         if (kind === "entry-point" || !isBuiltin(path)) return undefined;
-        return { errors: [{ text: `a machine has no Node module "${path}": use ${instead[name] ?? "an outlet, or a package that needs no Node API"}` }] };
+        return {
+          errors: [
+            { text: `a machine has no Node module "${path}": use ${instead[name] ?? "an outlet, or a package that needs no Node API"}` },
+          ],
+        };
       });
     },
   };
@@ -53,7 +57,12 @@ function kernelModule(name: string): string {
   return existsSync(`${base}.js`) ? `${base}.js` : `${base}.ts`;
 }
 
-const kernelNames: Readonly<Record<string, string>> = { mayfly: "flow", "mayfly/xml": "formats/xml", "mayfly/csv": "formats/csv", "mayfly/url": "web/url" };
+const kernelNames: Readonly<Record<string, string>> = {
+  mayfly: "flow",
+  "mayfly/xml": "formats/xml",
+  "mayfly/csv": "formats/csv",
+  "mayfly/url": "web/url",
+};
 
 function kernelModules(): Plugin {
   return {
@@ -84,12 +93,21 @@ function describe({ text, location }: Message, folder: string): string {
   return `${relative(process.cwd(), resolve(folder, location.file)) || location.file}:${location.line}:${location.column + 1}: ${text}`;
 }
 
-async function runEsbuild(flow: string, formats: readonly string[], minify: boolean): Promise<BuildResult<{ write: false; metafile: true }>> {
+async function runEsbuild(
+  flow: string,
+  formats: readonly string[],
+  minify: boolean,
+): Promise<BuildResult<{ write: false; metafile: true }>> {
   const folder = dirname(flow);
   const imports = formats.map((name) => `import "${name}";`).join("");
   try {
     return await build({
-      stdin: { contents: `${imports}import flow from ${JSON.stringify(`./${basename(flow)}`)}; globalThis.__flow = flow;`, resolveDir: folder, sourcefile: "mayfly:entry", loader: "js" },
+      stdin: {
+        contents: `${imports}import flow from ${JSON.stringify(`./${basename(flow)}`)}; globalThis.__flow = flow;`,
+        resolveDir: folder,
+        sourcefile: "mayfly:entry",
+        loader: "js",
+      },
       absWorkingDir: folder,
       bundle: true,
       write: false,
@@ -136,15 +154,24 @@ export async function bundleFlow(path: string): Promise<Bundle> {
   const folder = dirname(flow);
   let result = await runEsbuild(flow, [], false);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
-  const linked = optional.filter(({ module, pattern }) => pattern.test(text) && existsSync(kernelModule(kernelNames[module] ?? ""))).map(({ module }) => module);
+  const linked = optional
+    .filter(({ module, pattern }) => pattern.test(text) && existsSync(kernelModule(kernelNames[module] ?? "")))
+    .map(({ module }) => module);
   if (linked.length > 0) result = await runEsbuild(flow, linked, false);
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
-  const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({ path: sourceName(name, folder), bytes: bytesInOutput }));
+  const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
+    path: sourceName(name, folder),
+    bytes: bytesInOutput,
+  }));
   return {
     script: output(result, ".js"),
     sourceMap: output(result, ".map"),
-    inputs: Object.keys(result.metafile.inputs).filter((name) => name !== "mayfly:entry").map((name) => (isAbsolute(name) ? name : resolve(folder, name))),
-    sources: sources.filter(({ path: name, bytes }) => bytes > 0 && name !== "mayfly:entry").sort((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1)),
+    inputs: Object.keys(result.metafile.inputs)
+      .filter((name) => name !== "mayfly:entry")
+      .map((name) => (isAbsolute(name) ? name : resolve(folder, name))),
+    sources: sources
+      .filter(({ path: name, bytes }) => bytes > 0 && name !== "mayfly:entry")
+      .sort((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1)),
     text,
   };
 }

@@ -22,8 +22,18 @@ async function compilerPath(): Promise<string> {
 function config(flow: string): string {
   return JSON.stringify({
     compilerOptions: {
-      strict: true, noEmit: true, target: "ES2023", lib: ["ES2023"], types: [], module: "ESNext", moduleResolution: "bundler", skipLibCheck: true,
-      allowImportingTsExtensions: true, resolveJsonModule: true, allowJs: false, noErrorTruncation: true,
+      strict: true,
+      noEmit: true,
+      target: "ES2023",
+      lib: ["ES2023"],
+      types: [],
+      module: "ESNext",
+      moduleResolution: "bundler",
+      skipLibCheck: true,
+      allowImportingTsExtensions: true,
+      resolveJsonModule: true,
+      allowJs: false,
+      noErrorTruncation: true,
       typeRoots: [],
       paths: { mayfly: [join(root, "kernel/runtime/api.d.ts")], "mayfly/*": [join(root, "kernel/runtime/api.d.ts")] },
     },
@@ -44,7 +54,9 @@ function run(command: string, values: readonly string[]): Promise<{ readonly cod
 function readable(text: string, folder: string): string {
   const lines = text.split("\n").map((line) => {
     const match = /^(.+?)\((\d+),(\d+)\): error (TS\d+): (.*)$/.exec(line);
-    return match === null ? line : `${relative(process.cwd(), resolve(folder, match[1] ?? ""))}:${match[2]}:${match[3]}: ${match[5]} (${match[4]})`;
+    return match === null
+      ? line
+      : `${relative(process.cwd(), resolve(folder, match[1] ?? ""))}:${match[2]}:${match[3]}: ${match[5]} (${match[4]})`;
   });
   return lines.join("\n").trimEnd();
 }

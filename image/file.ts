@@ -60,7 +60,8 @@ export function writeImage(parts: ImageParts): Image {
   const mapAt = pagesAt + parts.pages.length;
   const bytes = new Uint8Array(mapAt + parts.sourceMap.length + hashBytes);
   const view = new DataView(bytes.buffer);
-  for (const [index, value] of [magic, fileVersion, manifest.length, parts.pageNumbers.length, parts.sourceMap.length].entries()) view.setUint32(4 * index, value, true);
+  for (const [index, value] of [magic, fileVersion, manifest.length, parts.pageNumbers.length, parts.sourceMap.length].entries())
+    view.setUint32(4 * index, value, true);
   bytes.set(manifest, headerBytes);
   for (const [index, page] of parts.pageNumbers.entries()) view.setUint32(headerBytes + manifest.length + 4 * index, page, true);
   bytes.set(parts.pages, pagesAt);
@@ -105,7 +106,10 @@ export function readImage(bytes: Uint8Array): Image {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(0, true) !== magic) throw corrupt("it is not an image");
   if (view.getUint32(4, true) !== fileVersion)
-    throw new CodedError("MF_IMAGE_VERSION", `the image has layout ${view.getUint32(4, true)}, this Mayfly reads ${fileVersion}: build it again with \`mayfly build\``);
+    throw new CodedError(
+      "MF_IMAGE_VERSION",
+      `the image has layout ${view.getUint32(4, true)}, this Mayfly reads ${fileVersion}: build it again with \`mayfly build\``,
+    );
   const hash = createHash("sha256").update(bytes.subarray(0, -hashBytes)).digest();
   if (!equalBytes(hash, bytes.subarray(-hashBytes))) throw corrupt("its contents do not match its SHA-256 (cut short or changed)");
   const [manifestLength, count, mapLength] = [view.getUint32(8, true), view.getUint32(12, true), view.getUint32(16, true)];
@@ -115,7 +119,10 @@ export function readImage(bytes: Uint8Array): Image {
   if (mapAt + mapLength + hashBytes !== bytes.length) throw corrupt("its lengths do not add up");
   const manifest = readManifest(bytes.subarray(headerBytes, headerBytes + manifestLength));
   if (manifest.abi !== abiVersion)
-    throw new CodedError("MF_IMAGE_VERSION", `the image speaks ABI ${manifest.abi}, this Mayfly speaks ${abiVersion}: build it again with \`mayfly build\``);
+    throw new CodedError(
+      "MF_IMAGE_VERSION",
+      `the image speaks ABI ${manifest.abi}, this Mayfly speaks ${abiVersion}: build it again with \`mayfly build\``,
+    );
   return {
     manifest,
     sha256: toHex(hash),

@@ -39,7 +39,8 @@ export function manifestFault(value: unknown): string | undefined {
   if (!isCount(m.abi, 255)) return "abi is missing";
   if (!isText(m.kernel, 64) || !/^[0-9a-f]{64}$/.test(m.kernel)) return "kernel is not a SHA-256";
   if (!isText(m.engine, 256)) return "engine is missing";
-  if (m.outlets !== null && !(Array.isArray(m.outlets) && m.outlets.every((name) => isText(name, 256)))) return "outlets is not a list of names";
+  if (m.outlets !== null && !(Array.isArray(m.outlets) && m.outlets.every((name) => isText(name, 256))))
+    return "outlets is not a list of names";
   if (!isCount(m.memoryPages, 4096) || m.memoryPages === 0) return "memoryPages is out of range";
   if (!isCount(m.stackPointer, m.memoryPages * 65_536)) return "stackPointer is out of range";
   if (!Array.isArray(m.sources)) return "sources is not a list";

@@ -34,13 +34,23 @@ export interface KernelInstance {
 }
 
 const wasiImports = ["clock_time_get", "fd_close", "fd_fdstat_get", "fd_seek", "fd_write", "random_get"] as const;
-const hostImports = ["host_get_timezone_offset", "host_promise_rejection", "host_module_normalize", "host_module_load", "host_call"] as const;
+const hostImports = [
+  "host_get_timezone_offset",
+  "host_promise_rejection",
+  "host_module_normalize",
+  "host_module_load",
+  "host_call",
+] as const;
 
 /**
  * Instantiates engine and natives. `interrupt` is polled by the interpreter every few thousand operations and by regular
  * expressions; a non-zero answer ends the step with an error that the flow cannot catch.
  */
-export function instantiateKernel(engineModule: WebAssembly.Module, nativeModule: WebAssembly.Module, interrupt: () => number): KernelInstance {
+export function instantiateKernel(
+  engineModule: WebAssembly.Module,
+  nativeModule: WebAssembly.Module,
+  interrupt: () => number,
+): KernelInstance {
   let natives: Record<string, NativeFunction> = {};
   // The engine's imports are exports of the natives, which need the engine's memory first: a call through this table closes the circle.
   const late = (name: string): ((...values: number[]) => number) => {

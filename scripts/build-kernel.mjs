@@ -10,11 +10,25 @@ async function buildNative(root, layout) {
   const files = new Map();
   const { error, stderr } = await asc.main(
     [
-      join("kernel", "native", "door.ts"), "--baseDir", root,
-      "--outFile", "native.wasm",
-      "-O3", "--noAssert", "--runtime", "stub", "--importMemory", "--importTable",
-      "--memoryBase", String(layout.nativeBase), "--tableBase", String(layout.engineTable),
-      "--use", "abort=", "--disable", "nontrapping-f2i",
+      join("kernel", "native", "door.ts"),
+      "--baseDir",
+      root,
+      "--outFile",
+      "native.wasm",
+      "-O3",
+      "--noAssert",
+      "--runtime",
+      "stub",
+      "--importMemory",
+      "--importTable",
+      "--memoryBase",
+      String(layout.nativeBase),
+      "--tableBase",
+      String(layout.engineTable),
+      "--use",
+      "abort=",
+      "--disable",
+      "nontrapping-f2i",
     ],
     { writeFile: (name, contents) => void files.set(name, contents) },
   );
@@ -27,8 +41,17 @@ async function buildRuntime(root) {
   const { outputFiles } = await build({
     entryPoints: [join(root, "kernel", "runtime", "boot.ts")],
     absWorkingDir: root,
-    bundle: true, write: false, format: "iife", platform: "neutral", target: "es2023", conditions: ["source"], mainFields: ["module", "main"],
-    minifySyntax: true, legalComments: "none", charset: "utf8", logLevel: "error",
+    bundle: true,
+    write: false,
+    format: "iife",
+    platform: "neutral",
+    target: "es2023",
+    conditions: ["source"],
+    mainFields: ["module", "main"],
+    minifySyntax: true,
+    legalComments: "none",
+    charset: "utf8",
+    logLevel: "error",
   });
   return outputFiles[0].contents;
 }

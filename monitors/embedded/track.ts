@@ -11,7 +11,16 @@
  * A store may reach 7 bytes into the next page, whose card it does not mark: restoring a page puts back 8 bytes beyond it too.
  */
 import { concatBytes } from "#base";
-import { type CodeEdit, decodeModule, encodeModule, type FunctionEdit, instruction, type ModuleFunction, opcodeName, type ValueType } from "#compiler";
+import {
+  type CodeEdit,
+  decodeModule,
+  encodeModule,
+  type FunctionEdit,
+  instruction,
+  type ModuleFunction,
+  opcodeName,
+  type ValueType,
+} from "#compiler";
 import { layout } from "#kernel";
 
 const pageShift = Math.log2(layout.pageBytes);
@@ -34,8 +43,15 @@ interface Added {
 }
 
 const storeValueTypes: Readonly<Record<string, ValueType>> = {
-  "i32.store": i32, "i64.store": i64, "f32.store": f32, "f64.store": f64, "i32.store8": i32, "i32.store16": i32,
-  "i64.store8": i64, "i64.store16": i64, "i64.store32": i64,
+  "i32.store": i32,
+  "i64.store": i64,
+  "f32.store": f32,
+  "f64.store": f64,
+  "i32.store8": i32,
+  "i32.store16": i32,
+  "i64.store8": i64,
+  "i64.store16": i64,
+  "i64.store32": i64,
 };
 
 /** Locals a rewritten function gets behind its own: address, a value of each type, a length. */
@@ -73,7 +89,8 @@ function trackFunction(bytes: Uint8Array, item: ModuleFunction, added: Added): F
     const original = bytes.subarray(at, end);
     const stored = storeValueTypes[name];
     if (stored !== undefined) edits.push({ at, end, code: trackedStore(original, stored, a, scratch) });
-    else if (name === "memory.copy" || name === "memory.fill" || name === "memory.init") edits.push({ at, end, code: trackedRange(original, scratch, added) });
+    else if (name === "memory.copy" || name === "memory.fill" || name === "memory.init")
+      edits.push({ at, end, code: trackedRange(original, scratch, added) });
     else if (name === "memory.size") edits.push({ at, end, code: code(["global.get", added.pages]) });
     else if (name === "memory.grow") edits.push({ at, end, code: code(["call", added.grow]) });
   }
@@ -82,22 +99,61 @@ function trackFunction(bytes: Uint8Array, item: ModuleFunction, added: Added): F
 
 /** mark(target, length): sets every card of the range. */
 const markCode = code(
-  ["local.get", 1], ["if", noResult],
-  ["local.get", 0], ["i32.const", pageShift], ["i32.shr_u"], ["local.tee", 2], // the first card
+  ["local.get", 1],
+  ["if", noResult],
+  ["local.get", 0],
+  ["i32.const", pageShift],
+  ["i32.shr_u"],
+  ["local.tee", 2], // the first card
   ["i32.const", 1],
-  ["local.get", 0], ["local.get", 1], ["i32.add"], ["i32.const", 1], ["i32.sub"], ["i32.const", pageShift], ["i32.shr_u"],
-  ["local.get", 2], ["i32.sub"], ["i32.const", 1], ["i32.add"], // how many
-  ["memory.fill"], ["end"],
+  ["local.get", 0],
+  ["local.get", 1],
+  ["i32.add"],
+  ["i32.const", 1],
+  ["i32.sub"],
+  ["i32.const", pageShift],
+  ["i32.shr_u"],
+  ["local.get", 2],
+  ["i32.sub"],
+  ["i32.const", 1],
+  ["i32.add"], // how many
+  ["memory.fill"],
+  ["end"],
 );
 
 /** grow(more) → the old size or −1, on the machine's own size; what the memory has beyond that is zero (warm.ts). */
 function growCode({ pages, limit }: Added): Uint8Array {
   return code(
-    ["local.get", 0], ["global.get", limit], ["global.get", pages], ["i32.sub"], ["i32.gt_u"], ["if", noResult], ["i32.const", -1], ["return"], ["end"],
-    ["global.get", pages], ["local.get", 0], ["i32.add"], ["local.tee", 1], ["memory.size"], ["i32.gt_u"], ["if", noResult],
-    ["local.get", 1], ["memory.size"], ["i32.sub"], ["memory.grow"], ["i32.const", -1], ["i32.eq"], ["if", noResult], ["i32.const", -1], ["return"], ["end"],
+    ["local.get", 0],
+    ["global.get", limit],
+    ["global.get", pages],
+    ["i32.sub"],
+    ["i32.gt_u"],
+    ["if", noResult],
+    ["i32.const", -1],
+    ["return"],
     ["end"],
-    ["global.get", pages], ["local.get", 1], ["global.set", pages],
+    ["global.get", pages],
+    ["local.get", 0],
+    ["i32.add"],
+    ["local.tee", 1],
+    ["memory.size"],
+    ["i32.gt_u"],
+    ["if", noResult],
+    ["local.get", 1],
+    ["memory.size"],
+    ["i32.sub"],
+    ["memory.grow"],
+    ["i32.const", -1],
+    ["i32.eq"],
+    ["if", noResult],
+    ["i32.const", -1],
+    ["return"],
+    ["end"],
+    ["end"],
+    ["global.get", pages],
+    ["local.get", 1],
+    ["global.set", pages],
   );
 }
 
@@ -113,8 +169,14 @@ export function trackWrites(binary: Uint8Array): Uint8Array {
   const zero = code(["i32.const", 0]);
   return encodeModule(module, {
     functions: (item) => trackFunction(binary, item, added),
-    addTypes: [{ params: [i32, i32], results: [] }, { params: [i32], results: [i32] }],
-    addGlobals: [{ type: i32, mutable: true, initial: zero }, { type: i32, mutable: true, initial: zero }],
+    addTypes: [
+      { params: [i32, i32], results: [] },
+      { params: [i32], results: [i32] },
+    ],
+    addGlobals: [
+      { type: i32, mutable: true, initial: zero },
+      { type: i32, mutable: true, initial: zero },
+    ],
     addFunctions: [
       { type: module.types.length, locals: [i32], code: markCode },
       { type: module.types.length + 1, locals: [i32], code: growCode(added) },

@@ -156,7 +156,8 @@ export class WarmInstance {
       const at = this.#door.eventBuffer(frame.length);
       this.#refresh();
       if (at === 0) return { status: "no-memory", effects: nothing, detail: "" };
-      if (at < monitorBytes || at + frame.length + 1 > this.#bytes.length) return this.#broken("compromised", "the event buffer lies outside the memory");
+      if (at < monitorBytes || at + frame.length + 1 > this.#bytes.length)
+        return this.#broken("compromised", "the event buffer lies outside the memory");
       this.#bytes.set(frame, at);
       this.#bytes[at + frame.length] = 0;
       for (let page = Math.floor(at / pageBytes); page <= Math.floor((at + frame.length) / pageBytes); page++) this.#bytes[page] = 1;
@@ -184,7 +185,8 @@ export class WarmInstance {
   #result(length: number): StepResult {
     const at = this.#door.effects();
     const size = length >= 0 ? length : this.#door.effectsLength();
-    if (at < monitorBytes || size < 0 || at + size > this.#bytes.length) return this.#broken("compromised", "the effects lie outside the memory");
+    if (at < monitorBytes || size < 0 || at + size > this.#bytes.length)
+      return this.#broken("compromised", "the effects lie outside the memory");
     const status = length >= 0 ? "complete" : length === -1 ? "interrupted" : "escaped";
     return { status, effects: this.#bytes.subarray(at, at + size), detail: "" };
   }
@@ -201,7 +203,8 @@ export class WarmInstance {
       if (page + 1 < last && this.#bytes[page + 1] === 0 && this.#headDiffers(page + 1, table)) this.#bytes[page + 1] = 1;
     }
     const pages = new Uint8Array(numbers.length * pageBytes);
-    for (const [index, page] of numbers.entries()) pages.set(this.#bytes.subarray(page * pageBytes, (page + 1) * pageBytes), index * pageBytes);
+    for (const [index, page] of numbers.entries())
+      pages.set(this.#bytes.subarray(page * pageBytes, (page + 1) * pageBytes), index * pageBytes);
     return { table, pageNumbers: Uint32Array.from(numbers), pages, memoryPages: this.#pages.value, stackPointer: this.#stackPointer.value };
   }
 

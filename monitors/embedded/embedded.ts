@@ -1,0 +1,99 @@
+/** The embedded monitor: machines in V8's WebAssembly VM, on worker threads. Needs nothing but Node. */
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
+import { CodedError } from "#base";
+import type { Image } from "#image";
+import { kernelArtifacts } from "#kernel";
+import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
+import { EmbeddedMachine } from "./machine.ts";
+import { PageStore, type PageTable } from "./page-store.ts";
+import { Pool } from "./pool.ts";
+
+export interface EmbeddedOptions {
+  /** Worker threads; one for each core by default, two at least, so that one message that computes long does not hold up all others. */
+  readonly workers?: number;
+  /** Turns a worker waits before it sleeps; 0 sleeps at once. */
+  readonly spin?: number;
+}
+
+export interface EmbeddedImage extends LoadedImage {
+  readonly slot: number;
+  readonly table: PageTable;
+  readonly limits: FlowLimits;
+}
+
+let modules: { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } | undefined;
+
+/** The write-tracking engine and natives, compiled once and shared by all threads. */
+export function trackedModules(): { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } {
+  const compile = (name: string): WebAssembly.Module => new WebAssembly.Module(readFileSync(new URL(`./${name}.wasm`, import.meta.url)));
+  modules ??= { engine: compile("engine"), native: compile("native") };
+  return modules;
+}
+
+class EmbeddedMonitor implements Monitor {
+  readonly name = "embedded";
+  readonly #store = new PageStore();
+  readonly #pool: Pool;
+  readonly #images = new Map<string, EmbeddedImage & { users: number }>();
+  #nextImage = 1;
+  #nextMachine = 1;
+
+  constructor({ workers = Math.max(2, availableParallelism()), spin = 10_000 }: EmbeddedOptions) {
+    this.#pool = new Pool(workers, { ...trackedModules(), spin }, this.#store);
+  }
+
+  load(image: Image): Promise<EmbeddedImage> {
+    const known = this.#images.get(image.sha256);
+    if (known !== undefined) {
+      known.users++;
+      return Promise.resolve(known);
+    }
+    const { manifest } = image;
+    if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash) {
+      const message = `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``;
+      return Promise.reject(new CodedError("MF_IMAGE_VERSION", message));
+    }
+    const loaded = {
+      sha256: image.sha256,
+      name: manifest.name,
+      slot: this.#nextImage++,
+      table: this.#store.add(image),
+      limits: manifest.limits,
+      users: 1,
+    };
+    this.#images.set(image.sha256, loaded);
+    return Promise.resolve(loaded);
+  }
+
+  unload(image: LoadedImage): void {
+    const known = this.#images.get(image.sha256);
+    if (known === undefined || --known.users > 0) return;
+    // Its pages stay: machines of it may still run or be replayed, and what another image shares costs nothing.
+    this.#images.delete(image.sha256);
+  }
+
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine {
+    const known = image as EmbeddedImage;
+    const number = this.#nextMachine;
+    this.#nextMachine = (number % 0x7fff_ffff) + 1;
+    return new EmbeddedMachine(this.#pool, known, number, event, limits ?? known.limits);
+  }
+
+  stats(): MonitorStats {
+    const { workers, queued, replaced } = this.#pool;
+    const running = workers.filter((worker) => worker.outstanding.length > 0).length;
+    const waiting = workers.reduce((sum, worker) => sum + worker.machines.size, 0);
+    return { queued, running, waiting, workers: workers.length, replaced, waitingBytes: 0 };
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+/** Starts the monitor's threads. */
+export function embeddedMonitor(options: EmbeddedOptions = {}): Monitor {
+  return new EmbeddedMonitor(options);
+}

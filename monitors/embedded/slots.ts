@@ -1,0 +1,111 @@
+/**
+ * How a worker and the main thread talk: one shared buffer a worker, used as a ring of slots, first in, first out.
+ *
+ *   control   8 words, see `control`
+ *   slot      16 words, see `word`, then `slotBytes` of data: the event's frame on the way in, the effects' on the way out
+ *
+ * The main thread fills a free slot, marks it queued and adds one to `submitted`; the worker sleeps on that word, takes the slot
+ * by changing queued → running, runs the step, marks it done and rings the bell (a message on a port) unless it is rung already.
+ * The main thread may change queued → recalled, when the step before it takes long and another worker is free.
+ * Frames that do not fit go over the port, before the slot is marked.
+ */
+import { layout } from "#kernel";
+
+export const slotsPerWorker = 32;
+const slotBytes = 32 * 1024;
+const controlWords = 8;
+const headerWords = 16;
+
+export const control = {
+  /** Slots submitted since the start. The worker waits on it. */
+  submitted: 0,
+  /** 1 while a bell is on its way to the main thread. */
+  bell: 1,
+  /** 1 + number of the submission that runs now, 0 when idle. */
+  running: 2,
+  /** 1 + number of the submission to interrupt. */
+  interrupt: 3,
+  /** The worker's thread id in the operating system, 0 when unknown. */
+  thread: 4,
+} as const;
+
+export const word = {
+  state: 0,
+  operation: 1,
+  machine: 2,
+  image: 3,
+  /** Bytes of the frame, −1 when it goes over the port. In: the event's; out: the effects'. */
+  length: 4,
+  /** Memory limit, in 64 KiB pages. */
+  limitPages: 5,
+  status: 6,
+  cpuMicros: 7,
+  /** 1 when the machine waits and the worker keeps it. */
+  kept: 8,
+  /** Bytes of the text that says why, behind the effects. */
+  detailLength: 9,
+} as const;
+
+export const slotState = { free: 0, queued: 1, running: 2, done: 3, recalled: 4 } as const;
+export const operation = { start: 1, step: 2, drop: 3 } as const;
+export const statuses = ["complete", "interrupted", "escaped", "trapped", "compromised", "no-memory", "lost"] as const;
+export type Status = (typeof statuses)[number];
+
+/** Submissions are numbered in turn, within 30 bits. */
+export function nextSubmission(submission: number): number {
+  return (submission + 1) & 0x3fff_ffff;
+}
+
+export class Slots {
+  readonly buffer: SharedArrayBuffer;
+  readonly control: Int32Array;
+  readonly #headers: Int32Array[] = [];
+  readonly #data: Uint8Array[] = [];
+
+  constructor(buffer?: SharedArrayBuffer) {
+    const size = 4 * controlWords + slotsPerWorker * (4 * headerWords + slotBytes);
+    this.buffer = buffer ?? new SharedArrayBuffer(size);
+    this.control = new Int32Array(this.buffer, 0, controlWords);
+    for (let index = 0; index < slotsPerWorker; index++) {
+      const at = 4 * controlWords + index * (4 * headerWords + slotBytes);
+      this.#headers.push(new Int32Array(this.buffer, at, headerWords));
+      this.#data.push(new Uint8Array(this.buffer, at + 4 * headerWords, slotBytes));
+    }
+  }
+
+  header(submission: number): Int32Array {
+    return this.#headers[submission % slotsPerWorker] as Int32Array;
+  }
+
+  data(submission: number): Uint8Array {
+    return this.#data[submission % slotsPerWorker] as Uint8Array;
+  }
+}
+
+/** Messages on the port, besides the bell (the number 0). */
+export type ToWorker =
+  | { readonly kind: "chunk"; readonly buffer: SharedArrayBuffer }
+  | {
+      readonly kind: "image";
+      readonly slot: number;
+      readonly entries: Uint32Array;
+      readonly stackPointer: number;
+      readonly memoryPages: number;
+    }
+  | { readonly kind: "forget" }
+  | { readonly kind: "frame"; readonly submission: number; readonly frame: Uint8Array };
+
+export interface FromWorker {
+  readonly submission: number;
+  readonly effects: Uint8Array;
+}
+
+export interface WorkerSetup {
+  readonly engine: WebAssembly.Module;
+  readonly native: WebAssembly.Module;
+  readonly buffer: SharedArrayBuffer;
+  /** Turns of the wait loop before the worker goes to sleep: some thirty microseconds save a wake-up when messages come close together. */
+  readonly spin: number;
+}
+
+export const wasmPageBytes: number = layout.wasmPageBytes;

@@ -1,0 +1,147 @@
+/** A worker thread: one CPU for machines. Takes slots in turn, runs each step in its one warm instance, never returns to its event loop. */
+import { readlinkSync } from "node:fs";
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { lastEffectKind, EffectKind } from "#abi";
+import { assert, toUtf8 } from "#base";
+import type { PageTable } from "./page-store.ts";
+import {
+  control,
+  type FromWorker,
+  nextSubmission,
+  operation,
+  Slots,
+  slotState,
+  statuses,
+  type ToWorker,
+  word,
+  type WorkerSetup,
+} from "./slots.ts";
+import { type Hibernated, type StepResult, WarmInstance } from "./warm.ts";
+
+const setup = workerData as WorkerSetup;
+const port = parentPort as MessagePort;
+const slots = new Slots(setup.buffer);
+const words = slots.control;
+
+const chunks: Uint8Array[] = [];
+const images = new Map<number, PageTable>();
+const frames = new Map<number, Uint8Array>();
+const waiting = new Map<number, Hibernated>();
+
+let current = 0;
+const interrupt = (): number => (Atomics.load(words, control.interrupt) === current ? 1 : 0);
+const newInstance = (): WarmInstance => new WarmInstance(setup.engine, setup.native, chunks, interrupt);
+let instance = newInstance();
+
+/** Takes in everything that waits on the port. */
+function readPort(): void {
+  for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
+    const message = received.message as ToWorker;
+    if (message.kind === "chunk") chunks.push(new Uint8Array(message.buffer));
+    else if (message.kind === "image")
+      images.set(message.slot, { entries: message.entries, stackPointer: message.stackPointer, memoryPages: message.memoryPages });
+    else if (message.kind === "forget") images.clear();
+    else frames.set(message.submission, message.frame);
+  }
+}
+
+function image(slot: number): PageTable {
+  let table = images.get(slot);
+  if (table === undefined) {
+    readPort();
+    table = images.get(slot);
+  }
+  assert(table !== undefined, "a machine is started from an image its worker was not given");
+  return table;
+}
+
+function eventFrame(submission: number, header: Int32Array): Uint8Array {
+  const length = header[word.length] as number;
+  if (length >= 0) return slots.data(submission).subarray(0, length);
+  readPort();
+  const frame = frames.get(submission);
+  assert(frame !== undefined, "a large frame is sent before its slot");
+  frames.delete(submission);
+  return frame;
+}
+
+/** Prepares the instance and runs the step; undefined when the machine is not here. */
+function run(submission: number, header: Int32Array): StepResult | undefined {
+  const machine = header[word.machine] as number;
+  const limitPages = header[word.limitPages] as number;
+  if (header[word.operation] === operation.start) instance.reset(image(header[word.image] as number), limitPages);
+  else {
+    const hibernated = waiting.get(machine);
+    if (hibernated === undefined) return undefined;
+    waiting.delete(machine);
+    instance.resume(hibernated, limitPages);
+  }
+  return instance.step(eventFrame(submission, header));
+}
+
+/** Puts the outcome into the slot, or on the port when it is too large for one. */
+function answer(submission: number, header: Int32Array, result: StepResult | undefined): void {
+  const data = slots.data(submission);
+  const detail = result === undefined || result.detail === "" ? undefined : toUtf8(result.detail).subarray(0, 1024);
+  const effects = result?.effects;
+  header[word.status] = statuses.indexOf(result?.status ?? "lost");
+  header[word.detailLength] = 0;
+  if (effects !== undefined && effects.length > data.length) {
+    port.postMessage({ submission, effects: effects.slice() } satisfies FromWorker);
+    header[word.length] = -1;
+    return;
+  }
+  header[word.length] = effects?.length ?? 0;
+  if (effects !== undefined) data.set(effects);
+  if (detail !== undefined && (effects?.length ?? 0) + detail.length <= data.length) {
+    data.set(detail, effects?.length ?? 0);
+    header[word.detailLength] = detail.length;
+  }
+}
+
+function serve(submission: number): void {
+  const header = slots.header(submission);
+  if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued) return; // recalled
+  if (header[word.operation] === operation.drop) waiting.delete(header[word.machine] as number);
+  else {
+    current = submission + 1;
+    Atomics.store(words, control.running, current);
+    const started = performance.now();
+    const result = run(submission, header);
+    header[word.cpuMicros] = Math.round((performance.now() - started) * 1000);
+    Atomics.store(words, control.running, 0);
+    const goesOn = result?.status === "complete" && waits(result.effects);
+    header[word.kept] = goesOn ? 1 : 0;
+    if (goesOn) waiting.set(header[word.machine] as number, instance.hibernate());
+    answer(submission, header, result);
+    if (instance.unfit) instance = newInstance();
+  }
+  Atomics.store(header, word.state, slotState.done);
+  if (Atomics.exchange(words, control.bell, 1) === 0) port.postMessage(0);
+}
+
+function waits(effects: Uint8Array): boolean {
+  const kind = lastEffectKind(effects);
+  return kind !== undefined && kind !== EffectKind.done && kind !== EffectKind.fail;
+}
+
+/** Sleeps until more was submitted than `served`. */
+function awaitSubmission(served: number): void {
+  for (let turn = 0; turn < setup.spin; turn++) if (Atomics.load(words, control.submitted) !== served) return;
+  Atomics.wait(words, control.submitted, served);
+}
+
+function threadId(): number {
+  try {
+    return Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+  } catch {
+    return 0; // not Linux
+  }
+}
+
+Atomics.store(words, control.thread, threadId());
+readPort();
+for (let served = 0; ; served = nextSubmission(served)) {
+  while (Atomics.load(words, control.submitted) === served) awaitSubmission(served);
+  serve(served);
+}

@@ -1,0 +1,3 @@
+/** What runs machines: the monitor's contract, and its implementations. */
+export { type EmbeddedOptions, embeddedMonitor } from "./embedded/embedded.ts";
+export type { LoadedImage, Machine, Monitor, MonitorStats } from "./monitor.ts";
