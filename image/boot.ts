@@ -2,6 +2,7 @@
  * Boots a machine once: engine, natives, runtime, then the flow's module up to the end of its top level. What it leaves in memory
  * is the image. Runs the flow's own code, in the same VM that will run its messages, with the clock at zero and no randomness.
  */
+import { readFileSync } from "node:fs";
 import { assert, CodedError, fromUtf8, toUtf8 } from "#base";
 import { instantiateKernel, type KernelArtifacts, type KernelInstance, layout, nativeFunctions } from "#kernel";
 
@@ -218,7 +219,8 @@ const compiledModules = new WeakMap<KernelArtifacts, Modules>();
 function compiled(artifacts: KernelArtifacts): Modules {
   let pair = compiledModules.get(artifacts);
   if (pair === undefined) {
-    pair = { engine: new WebAssembly.Module(artifacts.engine), native: new WebAssembly.Module(artifacts.native) };
+    const engine = readFileSync(new URL("./engine.wasm", import.meta.url)); // clean-free.ts
+    pair = { engine: new WebAssembly.Module(engine), native: new WebAssembly.Module(artifacts.native) };
     compiledModules.set(artifacts, pair);
   }
   return pair;

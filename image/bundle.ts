@@ -5,6 +5,7 @@ import { basename, dirname, isAbsolute, relative, resolve, sep } from "node:path
 import { fileURLToPath } from "node:url";
 import { build, type BuildResult, type Message, type Plugin } from "esbuild";
 import { CodedError } from "#base";
+import { linkedParts, partModules } from "#kernel";
 
 /** What to use in a machine instead of a Node module. */
 const instead: Readonly<Record<string, string>> = {
@@ -53,25 +54,27 @@ const kernelFolder = fileURLToPath(new URL("../kernel/runtime/", import.meta.url
 
 /** The kernel's modules under the names flows import them by. */
 function kernelModule(name: string): string {
-  const base = `${kernelFolder}${name}`;
-  return existsSync(`${base}.js`) ? `${base}.js` : `${base}.ts`;
+  return `${kernelFolder}${name.replace(/\.ts$/, ".js")}`;
 }
-
-const kernelNames: Readonly<Record<string, string>> = {
-  mayfly: "flow",
-  "mayfly/xml": "formats/xml",
-  "mayfly/csv": "formats/csv",
-  "mayfly/url": "web/url",
-};
 
 function kernelModules(): Plugin {
   return {
     name: "kernel-modules",
     setup(builder) {
       builder.onResolve({ filter: /^mayfly(\/[a-z]+)?$/ }, ({ path }) => {
-        const name = kernelNames[path];
-        if (name === undefined) return { errors: [{ text: `there is no "${path}": there are ${Object.keys(kernelNames).join(", ")}` }] };
-        return { path: kernelModule(name) };
+        const part = path.slice("mayfly/".length);
+        const module = path === "mayfly" ? "flow.ts" : partModules[part];
+        if (module === undefined)
+          return {
+            errors: [
+              {
+                text: `there is no "${path}": there are mayfly, ${Object.keys(partModules)
+                  .map((name) => `mayfly/${name}`)
+                  .join(", ")}`,
+              },
+            ],
+          };
+        return { path: kernelModule(module) };
       });
     },
   };
@@ -84,8 +87,6 @@ export interface Bundle {
   readonly inputs: readonly string[];
   /** Bytes each source has in the bundle, largest first; paths relative to the flow's folder. */
   readonly sources: readonly { readonly path: string; readonly bytes: number }[];
-  /** Outlets named in the type parameter of `flow<"a" | "b">(…)`, null when there is none. */
-  readonly text: string;
 }
 
 function describe({ text, location }: Message, folder: string): string {
@@ -93,13 +94,9 @@ function describe({ text, location }: Message, folder: string): string {
   return `${relative(process.cwd(), resolve(folder, location.file)) || location.file}:${location.line}:${location.column + 1}: ${text}`;
 }
 
-async function runEsbuild(
-  flow: string,
-  formats: readonly string[],
-  minify: boolean,
-): Promise<BuildResult<{ write: false; metafile: true }>> {
+async function runEsbuild(flow: string, parts: readonly string[]): Promise<BuildResult<{ write: false; metafile: true }>> {
   const folder = dirname(flow);
-  const imports = formats.map((name) => `import "${name}";`).join("");
+  const imports = parts.map((name) => `import "mayfly/${name}";`).join("");
   try {
     return await build({
       stdin: {
@@ -121,7 +118,6 @@ async function runEsbuild(
       sourcemap: "external",
       sourcesContent: false,
       minifySyntax: true,
-      minifyWhitespace: minify,
       legalComments: "none",
       charset: "utf8",
       define: { "process.env.NODE_ENV": '"production"' },
@@ -135,13 +131,6 @@ async function runEsbuild(
   }
 }
 
-/** Kernel pieces that cost memory and are linked only into images whose code mentions them. */
-const optional: readonly { readonly module: string; readonly pattern: RegExp }[] = [
-  { module: "mayfly/xml", pattern: /\bxml\b/ },
-  { module: "mayfly/csv", pattern: /\bcsv\b/ },
-  { module: "mayfly/url", pattern: /\bURL(SearchParams)?\b/ },
-];
-
 function output(result: BuildResult<{ write: false; metafile: true }>, ending: string): Uint8Array {
   const file = result.outputFiles.find(({ path }) => path.endsWith(ending));
   return file?.contents ?? new Uint8Array(0);
@@ -152,12 +141,10 @@ export async function bundleFlow(path: string): Promise<Bundle> {
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   const folder = dirname(flow);
-  let result = await runEsbuild(flow, [], false);
+  let result = await runEsbuild(flow, []);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
-  const linked = optional
-    .filter(({ module, pattern }) => pattern.test(text) && existsSync(kernelModule(kernelNames[module] ?? "")))
-    .map(({ module }) => module);
-  if (linked.length > 0) result = await runEsbuild(flow, linked, false);
+  const linked = linkedParts(text);
+  if (linked.length > 0) result = await runEsbuild(flow, linked);
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),
@@ -172,7 +159,6 @@ export async function bundleFlow(path: string): Promise<Bundle> {
     sources: sources
       .filter(({ path: name, bytes }) => bytes > 0 && name !== "mayfly:entry")
       .sort((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1)),
-    text,
   };
 }
 

@@ -1,5 +1,5 @@
-// Builds what runs inside a machine: kernel/native (AssemblyScript), kernel/runtime (TypeScript, one script), and the
-// write-tracking form of both modules that the embedded monitor runs.
+// Builds what runs inside a machine: kernel/native (AssemblyScript), kernel/runtime (TypeScript, one script), the
+// write-tracking form of both modules that the embedded monitor runs, and the engine that images are booted with.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -60,13 +60,16 @@ export async function buildKernel(root) {
   const load = (path) => import(pathToFileURL(join(root, "dist", path)).href);
   const { layout } = await load("kernel/layout.js");
   const { trackWrites } = await load("monitors/embedded/track.js");
+  const { zeroOnFree } = await load("image/clean-free.js");
   const native = await buildNative(root, layout);
   const engine = readFileSync(createRequire(join(root, "package.json")).resolve("quickjs-wasi/quickjs.wasm"));
   const kernel = join(root, "dist", "kernel");
   const embedded = join(root, "dist", "monitors", "embedded");
-  for (const folder of [kernel, embedded]) mkdirSync(folder, { recursive: true });
+  const image = join(root, "dist", "image");
+  for (const folder of [kernel, embedded, image]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(kernel, "native.wasm"), native);
   writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
+  writeFileSync(join(image, "engine.wasm"), zeroOnFree(engine));
   writeFileSync(join(embedded, "engine.wasm"), trackWrites(engine));
   writeFileSync(join(embedded, "native.wasm"), trackWrites(native));
 }
