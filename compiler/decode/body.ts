@@ -73,13 +73,13 @@ class Checker {
   pop(expected: StackType): StackType {
     const frame = this.frame;
     if (this.stack.length === frame.height) {
-      if (frame.unreachable) return expected;
+      if (frame.unreachable) return 0;
       this.fail(`type mismatch: expected ${typeName(expected)} but the stack is empty`);
     }
     const actual = this.stack.pop() as StackType;
     if (actual !== expected && actual !== 0 && expected !== 0)
       this.fail(`type mismatch: expected ${typeName(expected)}, found ${typeName(actual)}`);
-    return actual === 0 ? expected : actual;
+    return actual;
   }
 
   popAll(types: readonly ValueType[]): void {
