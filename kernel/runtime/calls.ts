@@ -30,9 +30,12 @@ export class Answer extends Content {
     return this.status >= 200 && this.status <= 299;
   }
 
-  protected invalid(format: string, error: unknown): FlowError {
-    if (error instanceof FlowError && error.code === "MF_FORMAT_NOT_LINKED") return error;
-    return new FlowError("MF_RESPONSE_INVALID", `the answer is not valid ${format}: ${error instanceof Error ? error.message : String(error)}`, true, 0, error);
+  protected get what(): string {
+    return "the answer";
+  }
+
+  protected refusal(sentence: string, cause: unknown): FlowError {
+    return new FlowError("MF_RESPONSE_INVALID", sentence, true, 0, cause);
   }
 
   toJSON(): object {

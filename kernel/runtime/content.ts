@@ -1,5 +1,5 @@
 /** Bodies: what a message or an answer carries, read on first touch; and what a flow gives to be sent. */
-import { FlowError } from "./errors.ts";
+import { FlowError, isEngineFailure } from "./errors.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
 import { decodeText } from "./web/encoding.ts";
@@ -31,7 +31,14 @@ export abstract class Content {
   protected abstract readonly bodyPart: number;
   protected abstract readonly headersPart: number;
   /** Code and words for a body that can't be read; whether another attempt may help. */
-  protected abstract invalid(format: string, error: unknown): FlowError;
+  protected abstract refusal(sentence: string, cause: unknown): FlowError;
+  /** "the message", "the answer". */
+  protected abstract readonly what: string;
+
+  private invalid(format: string, error: unknown): unknown {
+    if (isEngineFailure(error) || (error instanceof FlowError && error.code === "MF_FORMAT_NOT_LINKED")) return error;
+    return this.refusal(`${this.what} is not valid ${format}: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
 
   /** Names in lower case. */
   get headers(): Headers {
@@ -65,7 +72,8 @@ export abstract class Content {
         const value = native.json(this.bodyPart);
         if (value !== undefined) return value as T;
       }
-    } catch {
+    } catch (error) {
+      if (isEngineFailure(error)) throw error;
       // A byte order mark or another charset, perhaps: text() knows both.
     }
     const text = this.text();
@@ -80,7 +88,8 @@ export abstract class Content {
   /** The body parsed as XML (docs/FLOWS.md, "XML"). */
   xml<T = unknown>(options?: object): T {
     try {
-      return xml.parse(this.bytes, options) as T;
+      // What the transport says of the charset counts more than what the document says (RFC 7303 §3).
+      return xml.parse(/charset/i.test(this.contentType) ? this.text() : this.bytes, options) as T;
     } catch (error) {
       throw this.invalid("XML", error);
     }

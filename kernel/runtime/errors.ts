@@ -91,7 +91,49 @@ export interface Failure {
 function engineCode(name: unknown, message: unknown): string | undefined {
   if (name === "InternalError" && message === "out of memory") return "MF_MEMORY_LIMIT";
   if ((name === "RangeError" || name === "InternalError") && typeof message === "string" && (message.includes("call stack") || message === "stack overflow")) return "MF_STACK_OVERFLOW";
+  if (name === "RangeError" && message === "too many effects") return "MF_EFFECT_LIMIT";
+  if (name === "ReferenceError" && typeof message === "string" && missingGlobal(message) !== undefined) return missingGlobal(message) === "Intl" ? "MF_NO_INTL" : "MF_GLOBAL_MISSING";
   return undefined;
+}
+
+/** Globals of other places, and what to use here instead. */
+const insteadOf: Readonly<Record<string, string>> = {
+  Intl: "a machine does not localise: use dayjs or an explicit format for dates, toFixed() and a regular expression for numbers",
+  Temporal: "use Date, or a package such as dayjs",
+  Buffer: "use Uint8Array, TextEncoder, TextDecoder, atob and btoa",
+  process: "a machine has no environment: use the message's headers, or write the value into the flow",
+  require: "use import: a flow is bundled",
+  module: "use export: a flow is bundled",
+  __dirname: "a machine has no files",
+  __filename: "a machine has no files",
+  setImmediate: "use setTimeout or queueMicrotask",
+  XMLHttpRequest: "use fetch, or an outlet with to.NAME.request()",
+  WebSocket: "use an outlet: a machine has no network of its own",
+  ReadableStream: "use the whole body: msg.bytes, await response.bytes()",
+  FormData: "use URLSearchParams, or build the body as text",
+  Blob: "use Uint8Array",
+  WebAssembly: "a machine runs JavaScript only",
+  window: "a machine is no browser",
+  document: "a machine is no browser",
+  navigator: "a machine is no browser",
+};
+
+/** The global a ReferenceError is about, when it is one of those. */
+function missingGlobal(message: string): string | undefined {
+  const name = /^'?(\w+)'? is not defined$/.exec(message)?.[1];
+  return name !== undefined && Object.hasOwn(insteadOf, name) ? name : undefined;
+}
+
+function engineMessage(code: string | undefined, message: string): string {
+  if (code === "MF_MEMORY_LIMIT") return "the flow used more memory than its limit: handle less at once, or raise limits.memory";
+  if (code === "MF_STACK_OVERFLOW") return "the flow called itself too deeply: look for a recursion without an end";
+  if (code === "MF_EFFECT_LIMIT") return "the flow had more effects than a step may have: split the message before it comes in";
+  return `${message}: ${insteadOf[missingGlobal(message)!]!}`;
+}
+
+/** Whether the engine itself gave up: such an error says nothing about the message and goes on as it is. */
+export function isEngineFailure(error: unknown): boolean {
+  return error instanceof Error && engineCode(error.name, error.message) === "MF_MEMORY_LIMIT";
 }
 
 /** Reads an error of any kind. `fallback` is the code of one that has none. Never throws, whatever was thrown. */
@@ -106,9 +148,9 @@ export function readFailure(error: unknown, fallback: string): Failure {
     const titled = typeof name === "string" && name !== "Error" && name !== "FlowError" && engine === undefined ? `${name}: ${text}` : text;
     return {
       code: engine ?? (isCode(code) ? code : fallback),
-      message: cutText(engine === "MF_MEMORY_LIMIT" ? "the flow used more memory than its limit: handle less at once, or raise limits.memory" : titled, hardLimits.errorTextBytes),
+      message: cutText(engine === undefined ? titled : engineMessage(engine, text), hardLimits.errorTextBytes),
       stack: typeof stack === "string" ? cutText(stack, hardLimits.errorTextBytes) : undefined,
-      retry: retry !== false,
+      retry: retry !== false && engine !== "MF_STACK_OVERFLOW" && engine !== "MF_NO_INTL" && engine !== "MF_GLOBAL_MISSING",
       status: error instanceof FlowError && isErrorStatus(status) ? status : 0,
     };
   } catch {

@@ -2,7 +2,7 @@
  * Formats that are linked only into images that use them. `formats/xml.ts` and `formats/csv.ts` register themselves here (through the
  * hidden kernel object, see flow.ts); until then their calls say what to import.
  */
-import { FlowError } from "./errors.ts";
+import { FlowError, isEngineFailure } from "./errors.ts";
 
 export interface Format {
   parse(input: string | Uint8Array, options?: object): unknown;
@@ -28,12 +28,29 @@ class LinkedFormat implements Format {
     return this.linked;
   }
 
+  /** Throws MF_XML_INVALID, MF_CSV_INVALID. */
   parse(input: string | Uint8Array, options?: object): unknown {
-    return this.format().parse(input, options);
+    const format = this.format();
+    try {
+      return format.parse(input, options);
+    } catch (error) {
+      throw this.coded(error, "INVALID");
+    }
   }
 
+  /** Throws MF_XML_UNSERIALISABLE, MF_CSV_UNSERIALISABLE. */
   stringify(value: unknown, options?: object): string {
-    return this.format().stringify(value, options);
+    const format = this.format();
+    try {
+      return format.stringify(value, options);
+    } catch (error) {
+      throw this.coded(error, "UNSERIALISABLE");
+    }
+  }
+
+  private coded(error: unknown, ending: string): unknown {
+    if (isEngineFailure(error)) return error;
+    return new FlowError(`MF_${this.name.toUpperCase()}_${ending}`, error instanceof Error ? error.message : String(error), false, 0, error);
   }
 }
 

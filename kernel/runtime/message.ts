@@ -36,9 +36,12 @@ export class Message extends Content {
     return this.heldKey;
   }
 
-  protected invalid(format: string, error: unknown): FlowError {
-    if (error instanceof FlowError && error.code === "MF_FORMAT_NOT_LINKED") return error;
-    return new FlowError("MF_MESSAGE_INVALID", `the message is not valid ${format}: ${error instanceof Error ? error.message : String(error)}`, false, 400, error);
+  protected get what(): string {
+    return "the message";
+  }
+
+  protected refusal(sentence: string, cause: unknown): FlowError {
+    return new FlowError("MF_MESSAGE_INVALID", sentence, false, 400, cause);
   }
 
   override hold(): void {

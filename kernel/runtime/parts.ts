@@ -20,6 +20,10 @@ function mentionOf(name: string): RegExp {
 
 /** In the order in which they are linked. */
 const rules: Readonly<Record<string, PartRule>> = {
+  url: { module: "web/url.ts", mention: /\bURL(?:SearchParams)?\b/, needs: [] },
+  fetch: { module: "web/fetch.ts", mention: /\b(?:fetch|Headers|Request|Response)\b/, needs: ["url"] },
+  subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: [] },
+  clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },
   xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
 };

@@ -26,7 +26,7 @@ function build(source: string, minify = false): string {
     format: "iife",
     globalName: "exported",
     platform: "neutral",
-    mainFields: ["module", "main"],
+    mainFields: ["browser", "module", "main"],
     conditions: ["source"],
     target: "es2023",
     alias: { mayfly: `${runtime}/flow.ts`, ...Object.fromEntries(Object.entries(partModules).map(([name, path]) => [`mayfly/${name}`, resolve(runtime, path)])) },

@@ -1,0 +1,8 @@
+/** The part `csv`: links the CSV format into the image. */
+import { kernel } from "../link.ts";
+import { parse, stringify } from "./csv-format.ts";
+
+kernel.csv.link({
+  parse: (input, options) => parse(input, kernel.decodeText, options),
+  stringify,
+});

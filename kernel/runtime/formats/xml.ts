@@ -1,0 +1,8 @@
+/** The part `xml`: links the XML format into the image. */
+import { kernel } from "../link.ts";
+import { parse, stringify } from "./xml-format.ts";
+
+kernel.xml.link({
+  parse: (input, options) => parse(input, kernel.decodeText, options),
+  stringify,
+});

@@ -1,0 +1,36 @@
+/** The small helpers `json`, `text` and `timingSafeEqual` of "mayfly". */
+import { FlowError } from "./errors.ts";
+import { native } from "./machine.ts";
+import { decodeText } from "./web/encoding.ts";
+
+export const json = {
+  /** Throws MF_JSON_INVALID. */
+  parse<T = unknown>(input: string | Uint8Array): T {
+    const source = typeof input === "string" ? input : decodeText(input, "utf-8")!;
+    try {
+      return JSON.parse(source) as T;
+    } catch (error) {
+      throw new FlowError("MF_JSON_INVALID", `the text is not valid JSON: ${(error as Error).message}`, false, 0, error);
+    }
+  },
+  stringify(value: unknown, options?: { readonly indent?: number }): string {
+    const written = JSON.stringify(value, undefined, options?.indent);
+    if (written === undefined) throw new FlowError("MF_BODY_UNSERIALISABLE", "the value can't be written as JSON", false);
+    return written;
+  },
+};
+
+export const text = {
+  parse(bytes: Uint8Array, charset = "utf-8"): string {
+    const decoded = decodeText(bytes, charset);
+    if (decoded === undefined) throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not known; there are utf-8, utf-16le, utf-16be and windows-1252 (latin1)`, false);
+    return decoded;
+  },
+  stringify(value: string): Uint8Array {
+    return native.encodeUtf8(value);
+  },
+};
+
+export function timingSafeEqual(a: string | Uint8Array, b: string | Uint8Array): boolean {
+  return native.equal(typeof a === "string" ? native.encodeUtf8(a) : a, typeof b === "string" ? native.encodeUtf8(b) : b);
+}

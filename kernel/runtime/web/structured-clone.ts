@@ -1,0 +1,88 @@
+/** The part `clone`: structuredClone (HTML, §2.7). Linked into images whose flow mentions it. */
+import { kernel } from "../link.ts";
+
+function refuse(what: string): never {
+  throw new DOMException(`${what} can't be cloned`, "DataCloneError");
+}
+
+const errorTypes: Readonly<Record<string, ErrorConstructor>> = { EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+
+type ViewConstructor = new (buffer: ArrayBufferLike, offset: number, length?: number) => ArrayBufferView;
+
+class Cloner {
+  /** What was cloned already: keeps cycles and shared parts as they are. */
+  private readonly known = new Map<object, object>();
+
+  value(value: unknown): unknown {
+    if (typeof value === "symbol") refuse("a symbol");
+    if (typeof value === "function") refuse("a function");
+    if (typeof value !== "object" || value === null) return value;
+    return this.known.get(value) ?? this.object(value);
+  }
+
+  private keep<T extends object>(original: object, copy: T): T {
+    this.known.set(original, copy);
+    return copy;
+  }
+
+  private object(value: object): unknown {
+    if (Array.isArray(value)) return this.properties(value, this.keep(value, new Array(value.length) as object));
+    if (value instanceof Date) return this.keep(value, new Date(value.getTime()));
+    if (value instanceof RegExp) return this.keep(value, new RegExp(value.source, value.flags));
+    if (value instanceof Map) return this.map(value);
+    if (value instanceof Set) return this.set(value);
+    if (value instanceof ArrayBuffer) return this.keep(value, value.slice(0));
+    if (ArrayBuffer.isView(value)) return this.view(value);
+    if (value instanceof Error) return this.error(value);
+    if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt) return this.keep(value, Object(value.valueOf()) as object);
+    if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef || value instanceof Symbol) {
+      refuse(Object.prototype.toString.call(value));
+    }
+    return this.properties(value, this.keep(value, {}));
+  }
+
+  private properties(value: object, copy: object): object {
+    for (const name of Object.keys(value)) {
+      Object.defineProperty(copy, name, { value: this.value((value as Record<string, unknown>)[name]), writable: true, enumerable: true, configurable: true });
+    }
+    return copy;
+  }
+
+  private map(value: Map<unknown, unknown>): object {
+    const copy = this.keep(value, new Map<unknown, unknown>());
+    for (const [name, item] of [...value]) copy.set(this.value(name), this.value(item));
+    return copy;
+  }
+
+  private set(value: Set<unknown>): object {
+    const copy = this.keep(value, new Set<unknown>());
+    for (const item of [...value]) copy.add(this.value(item));
+    return copy;
+  }
+
+  private view(value: ArrayBufferView): object {
+    const buffer = this.value(value.buffer) as ArrayBuffer;
+    const make = (globalThis as unknown as Record<string, ViewConstructor>)[viewName(value)]!;
+    const length = value instanceof DataView ? value.byteLength : (value as Uint8Array).length;
+    return this.keep(value, new make(buffer, value.byteOffset, length));
+  }
+
+  private error(value: Error): object {
+    const copy = this.keep(value, new (errorTypes[value.name] ?? Error)(Object.hasOwn(value, "message") ? value.message : undefined));
+    for (const name of ["stack", "cause"] as const) {
+      if (Object.hasOwn(value, name)) Object.defineProperty(copy, name, { value: this.value(value[name]), writable: true, configurable: true });
+    }
+    return copy;
+  }
+}
+
+function viewName(value: ArrayBufferView): string {
+  return value instanceof DataView ? "DataView" : (value as unknown as Record<symbol, string>)[Symbol.toStringTag]!;
+}
+
+function structuredClone(value: unknown, options?: { readonly transfer?: readonly unknown[] }): unknown {
+  for (const item of options?.transfer ?? []) if (!(item instanceof ArrayBuffer)) refuse("what is to be transferred");
+  return new Cloner().value(value);
+}
+
+kernel.define("structuredClone", structuredClone);
