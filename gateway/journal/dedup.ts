@@ -55,6 +55,12 @@ export class DedupWindow {
     this.#shrink(nowMs, Math.min(count, gatewayLimits.dedupIds));
   }
 
+  /** Adds a completed id of a snapshot. */
+  remember(dedupId: string, id: string, untilMs: number, reply: Reply | undefined): void {
+    this.#completed.set(dedupId, { id, untilMs, reply });
+    this.#replyBytes += replyBytes(reply);
+  }
+
   /** Completed ids, oldest first; for a journal that writes snapshots. */
   *entries(): Iterable<readonly [dedupId: string, id: string, untilMs: number, reply: Reply | undefined]> {
     for (const [dedupId, known] of this.#completed) yield [dedupId, known.id, known.untilMs, known.reply];

@@ -5,6 +5,7 @@
  */
 import { assert, type Brand } from "#base";
 import { gatewayLimits } from "../limits.ts";
+import type { Reply } from "../message.ts";
 import { DedupWindow } from "./dedup.ts";
 import type {
   Accepted,
@@ -16,6 +17,7 @@ import type {
   JournalStats,
   Lease,
   NewMessage,
+  NewSend,
   OutboxEntry,
   Recovery,
   Sequence,
@@ -23,23 +25,55 @@ import type {
 } from "./journal.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
+/**
+ * Versions kept of states that were deleted, per flow. A run that has read such a key as absent and commits after it was
+ * forgotten finds it absent, as it was; one that has read an old version conflicts, because versions never come again.
+ */
+const deletedStatesKept = 10_000;
+
 /** A message that is not finished. `lease` is the newest one; `leased` says whether someone holds it. */
 export interface PendingMessage {
   lease: Lease;
   leased: boolean;
 }
 
-interface StateOfKey {
+export interface LedgerCounters {
+  readonly sequence: number;
+  readonly token: number;
+  readonly entry: number;
+}
+
+export interface StateOfKey {
   version: number;
   readonly values: Map<string, string>;
   bytes: number;
 }
 
-interface FlowLedger {
+/** A completion as it is written and applied: everything it changes, with the numbers given to it. */
+export interface Commit {
+  readonly flow: string;
+  /** Of the message, which need not be known: a durable journal never hears of an adopted one before this. */
+  readonly sequence: Sequence;
+  readonly entries: readonly OutboxEntry[];
+  readonly state: Completion["state"];
+  /** The id to remember. */
+  readonly completedId:
+    { readonly dedup: NonNullable<NewMessage["dedup"]>; readonly id: string; readonly reply: Reply | undefined } | undefined;
+  readonly nowMs: number;
+}
+
+/** A send that has an idempotency key already, because it is a dead letter that is tried again. */
+export interface Resend {
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface FlowLedger {
   readonly pending: Map<Sequence, PendingMessage>;
   readonly unleased: Set<Sequence>;
   readonly dedup: DedupWindow;
   readonly state: Map<string, StateOfKey>;
+  /** Keys whose state is empty and only a version, oldest first. */
+  readonly deletedState: Set<string>;
   readonly outbox: Map<string, OutboxQueue>;
 }
 
@@ -56,12 +90,37 @@ export class Ledger {
   #nextToken = 1;
   #nextEntry = 1;
   #pendingBytes = 0;
+  #stateBytes = 0;
+  /** No state gets a version up to this any more: they may have been given to keys that are forgotten. */
+  #versionFloor = 0;
+  readonly #bodyBytes: (body: Uint8Array) => number;
+
+  /** `bodyBytes` measures a body, for a journal that keeps some of them elsewhere. */
+  constructor(bodyBytes: (body: Uint8Array) => number = (body) => body.length) {
+    this.#bodyBytes = bodyBytes;
+  }
+
+  get flows(): ReadonlyMap<string, FlowLedger> {
+    return this.#flows;
+  }
+
+  /** The numbers that are given out next. */
+  get counters(): LedgerCounters {
+    return { sequence: this.#nextSequence, token: this.#nextToken, entry: this.#nextEntry };
+  }
+
+  /** Goes on with these numbers, where they are higher. */
+  skipTo(counters: LedgerCounters): void {
+    this.#nextSequence = Math.max(this.#nextSequence, counters.sequence);
+    this.#nextToken = Math.max(this.#nextToken, counters.token);
+    this.#nextEntry = Math.max(this.#nextEntry, counters.entry);
+  }
 
   /** The flow's part, made when it is first asked for. */
   flow(name: string): FlowLedger {
     let flow = this.#flows.get(name);
     if (flow === undefined) {
-      flow = { pending: new Map(), unleased: new Set(), dedup: new DedupWindow(), state: new Map(), outbox: new Map() };
+      flow = { pending: new Map(), unleased: new Set(), dedup: new DedupWindow(), state: new Map(), deletedState: new Set(), outbox: new Map() };
       this.#flows.set(name, flow);
     }
     return flow;
@@ -97,12 +156,24 @@ export class Ledger {
   }
 
   admit(message: NewMessage, durable: boolean): Lease {
-    const flow = this.flow(message.flow);
-    const lease: Lease = { sequence: this.newSequence(), token: this.newToken(), attempt: 1, dueMs: 0, durable, message, attempts: [] };
-    flow.pending.set(lease.sequence, { lease, leased: true });
-    this.#pendingBytes += message.body.length;
-    if (message.dedup !== undefined) flow.dedup.claim(message.dedup.id, lease.sequence);
+    const lease = this.newLease(message, durable);
+    this.keep(lease, true);
     return lease;
+  }
+
+  /** Numbers for a new message; nothing is kept yet. */
+  newLease(message: NewMessage, durable: boolean): Lease {
+    return { sequence: this.newSequence(), token: this.newToken(), attempt: 1, dueMs: 0, durable, message, attempts: [] };
+  }
+
+  /** Keeps a message under the numbers of `lease` and claims its id. */
+  keep(lease: Lease, leased: boolean): void {
+    const { message, sequence } = lease;
+    const flow = this.flow(message.flow);
+    flow.pending.set(sequence, { lease, leased });
+    if (!leased) flow.unleased.add(sequence);
+    this.#pendingBytes += this.#bodyBytes(message.body);
+    if (message.dedup !== undefined) flow.dedup.claim(message.dedup.id, sequence);
   }
 
   /** True when the lease is held and the message's newest. */
@@ -146,38 +217,64 @@ export class Ledger {
     };
   }
 
-  /** Applies a completion that has no objection. Returns the outbox entries it made. */
-  complete(lease: Lease, completion: Completion): OutboxEntry[] {
+  /** Applies a completion that has no objection. */
+  complete(lease: Lease, completion: Completion): void {
+    this.commit(this.commitOf(lease, completion));
+  }
+
+  /** What a completion changes, with its numbers; nothing is changed yet. */
+  commitOf(lease: Lease, completion: Completion): Commit {
     const { message } = lease;
-    const flow = this.flow(message.flow);
-    const entries: OutboxEntry[] = [];
-    for (const [index, send] of completion.sends.entries()) {
-      const entry: OutboxEntry = {
-        ...send,
+    return {
+      flow: message.flow,
+      sequence: lease.sequence,
+      state: completion.state,
+      completedId: message.dedup === undefined ? undefined : { dedup: message.dedup, id: message.id, reply: completion.reply },
+      nowMs: completion.nowMs,
+      entries: completion.sends.map((send: NewSend & Resend, index) => ({
         number: this.newEntry(),
         flow: message.flow,
-        idempotencyKey: `${message.flow}/${message.id}/${lease.sequence}/${index}`,
+        outlet: send.outlet,
+        idempotencyKey: send.idempotencyKey ?? `${message.flow}/${message.id}/${lease.sequence}/${index}`,
         messageId: message.id,
         correlationId: message.correlationId,
+        key: send.key,
+        contentType: send.contentType,
+        headers: send.headers,
+        body: send.body,
         committedMs: completion.nowMs,
         attempt: 1,
         attempts: [],
-      };
-      this.outbox(message.flow, send.outlet).add(entry);
-      entries.push(entry);
-    }
-    if (completion.state !== undefined) this.#applyState(flow, completion.state);
-    this.#forget(lease);
-    if (message.dedup !== undefined)
-      flow.dedup.complete(message.dedup.id, message.id, completion.reply, completion.nowMs, message.dedup.windowMs, message.dedup.count);
-    return entries;
+      })),
+    };
+  }
+
+  commit(commit: Commit): void {
+    const flow = this.flow(commit.flow);
+    for (const entry of commit.entries) this.outbox(commit.flow, entry.outlet).add(entry);
+    if (commit.state !== undefined) this.#applyState(flow, commit.state);
+    this.#forget(commit.flow, commit.sequence);
+    if (commit.completedId === undefined) return;
+    const { dedup, id, reply } = commit.completedId;
+    flow.dedup.complete(dedup.id, id, reply, commit.nowMs, dedup.windowMs, dedup.count);
   }
 
   retry(lease: Lease, record: AttemptRecord, dueMs: number): Lease {
+    const next = this.nextLease(lease, record, dueMs);
+    this.replace(next);
+    return next;
+  }
+
+  /** The lease for the attempt after this one; nothing is changed yet. */
+  nextLease(lease: Lease, record: AttemptRecord, dueMs: number): Lease {
+    return { ...lease, token: this.newToken(), attempt: lease.attempt + 1, dueMs, attempts: keptAttempts(lease.attempts, record) };
+  }
+
+  /** Makes `lease` the newest of its message. */
+  replace(lease: Lease): void {
     const pending = this.flow(lease.message.flow).pending.get(lease.sequence);
-    assert(pending !== undefined, "retry of a message that is held");
-    pending.lease = { ...lease, token: this.newToken(), attempt: lease.attempt + 1, dueMs, attempts: keptAttempts(lease.attempts, record) };
-    return pending.lease;
+    assert(pending !== undefined, "a message that is given a new lease is pending");
+    pending.lease = lease;
   }
 
   release(lease: Lease): void {
@@ -195,7 +292,7 @@ export class Ledger {
 
   /** Forgets a message that was buried or dropped, and releases its id. */
   finish(lease: Lease): void {
-    this.#forget(lease);
+    this.#forget(lease.message.flow, lease.sequence);
     if (lease.message.dedup !== undefined) this.flow(lease.message.flow).dedup.release(lease.message.dedup.id);
   }
 
@@ -231,10 +328,24 @@ export class Ledger {
     return { pending, pendingBytes: this.#pendingBytes, outbox, dedupIds, stateKeys };
   }
 
+  /** Puts back the state of a snapshot. */
+  restoreState(flowName: string, key: string, version: number, values: Iterable<readonly [name: string, valueJson: string]>): void {
+    const state: StateOfKey = { version, values: new Map(values), bytes: 0 };
+    for (const [name, valueJson] of state.values) state.bytes += name.length + valueJson.length;
+    this.flow(flowName).state.set(key, state);
+    this.#stateBytes += state.bytes;
+  }
+
+  /** Over all flows and keys. */
+  get stateBytes(): number {
+    return this.#stateBytes;
+  }
+
   #applyState(flow: FlowLedger, change: NonNullable<Completion["state"]>): void {
     let state = flow.state.get(change.key);
     if (state === undefined) flow.state.set(change.key, (state = { version: 0, values: new Map(), bytes: 0 }));
-    state.version = change.version + 1;
+    state.version = Math.max(change.version, state.version, this.#versionFloor) + 1;
+    this.#stateBytes -= state.bytes;
     for (const { name, valueJson } of change.changes) {
       const before = state.values.get(name);
       if (before !== undefined) state.bytes -= before.length + name.length;
@@ -244,11 +355,24 @@ export class Ledger {
         state.bytes += valueJson.length + name.length;
       }
     }
+    this.#stateBytes += state.bytes;
+    flow.deletedState.delete(change.key);
+    if (state.values.size > 0) return;
+    flow.deletedState.add(change.key);
+    if (flow.deletedState.size <= deletedStatesKept) return;
+    const [oldest] = flow.deletedState;
+    assert(oldest !== undefined, "a set that is not empty has a first member");
+    this.#versionFloor = Math.max(this.#versionFloor, flow.state.get(oldest)?.version ?? 0);
+    flow.deletedState.delete(oldest);
+    flow.state.delete(oldest);
   }
 
-  #forget(lease: Lease): void {
-    const flow = this.flow(lease.message.flow);
-    flow.unleased.delete(lease.sequence);
-    if (flow.pending.delete(lease.sequence)) this.#pendingBytes -= lease.message.body.length;
+  #forget(flowName: string, sequence: Sequence): void {
+    const flow = this.flow(flowName);
+    const pending = flow.pending.get(sequence);
+    if (pending === undefined) return;
+    flow.unleased.delete(sequence);
+    flow.pending.delete(sequence);
+    this.#pendingBytes -= this.#bodyBytes(pending.lease.message.body);
   }
 }

@@ -93,7 +93,23 @@ export class OutboxQueue {
     slot.entry = { ...slot.entry, attempt: slot.entry.attempt + 1, attempts };
     slot.state = "deferred";
     slot.dueMs = dueMs;
+    this.#ready.delete(number); // not claimed when a durable journal reads its log back
     this.#deferred.set(number, slot);
+  }
+
+  /** Adds an entry of a snapshot, which may be deferred. */
+  restore(entry: OutboxEntry, dueMs: number): void {
+    this.add(entry);
+    const slot = this.#slots.get(entry.number);
+    if (dueMs === 0 || slot?.state !== "ready") return;
+    slot.state = "deferred";
+    slot.dueMs = dueMs;
+    this.#ready.delete(entry.number);
+    this.#deferred.set(entry.number, slot);
+  }
+
+  get(number: EntryNumber): OutboxEntry | undefined {
+    return this.#slots.get(number)?.entry;
   }
 
   release(number: EntryNumber): void {
@@ -111,8 +127,8 @@ export class OutboxQueue {
     return next;
   }
 
-  /** Every unsettled entry, oldest first; for a journal that writes snapshots. */
-  *entries(): Iterable<OutboxEntry> {
-    for (const slot of this.#slots.values()) yield slot.entry;
+  /** Every unsettled entry, oldest first, and when it is due; for a journal that writes snapshots. */
+  *entries(): Iterable<readonly [entry: OutboxEntry, dueMs: number]> {
+    for (const slot of this.#slots.values()) yield [slot.entry, slot.dueMs];
   }
 }
