@@ -1,0 +1,14 @@
+/** Bounds of the broker clients that no configuration changes. Those of the gateway stand in ../limits.ts. */
+export const brokerLimits = {
+  /** One attempt to connect, log in and subscribe. */
+  connectMs: 10_000,
+  /** A polite goodbye; after it the socket is dropped. */
+  closeMs: 2_000,
+  /** A session must have lasted so long before the backoff starts from its least again. */
+  steadyMs: 5_000,
+  /** Headers taken over from one broker message, and characters of one value; the rest is dropped. */
+  headersPerMessage: 256,
+  headerCharacters: 8_192,
+  /** Rows one SQL request may answer with. */
+  answerRows: 10_000,
+} as const;

@@ -1,0 +1,177 @@
+/**
+ * One connection to a peer that is made again whenever it is lost. Every broker connector uses this in place of its client's own
+ * reconnecting: so backoff, jitter, health and logging are the same for all of them, and run on the clock they are given.
+ *
+ *     idle ──start──▶ connecting ──open──▶ ready ──lost──▶ waiting ──backoff──▶ connecting …
+ *                          └──fails──▶ waiting          any ──stop──▶ stopped
+ */
+import { type CodedError } from "#base";
+import type { ConnectorContext, Health } from "../connector.ts";
+import { backoffMs } from "../delivery/backoff.ts";
+import { gatewayLimits } from "../limits.ts";
+import { OutletError } from "../outlets/outlet.ts";
+import { brokerLimits } from "./limits.ts";
+
+export interface Session {
+  /** Says goodbye and lets go of everything. Called once; also for a session that is lost already. */
+  close(): Promise<void>;
+}
+
+export interface LinkOptions<S extends Session> {
+  readonly context: ConnectorContext;
+  /** Whom it connects to, for people: no secrets in it. */
+  readonly peer: string;
+  /** Connects, logs in, subscribes. Calls `lost` once the session can't be used any more; more calls do no harm. */
+  open(lost: (error: unknown) => void): Promise<S>;
+  /** Makes a coded sentence of whatever the client threw. */
+  explain(error: unknown): CodedError;
+  /** The session was lost (not: closed by stop). What was received over it can't be acknowledged any more. */
+  onLost?(): void;
+}
+
+export class Link<S extends Session> {
+  readonly #options: LinkOptions<S>;
+  #session: S | undefined;
+  #stopped = false;
+  #failure: CodedError | undefined;
+  #failures = 0;
+  #readySinceMs = 0;
+  #cancelWait: (() => void) | undefined;
+  #connecting: Promise<void> | undefined;
+
+  constructor(options: LinkOptions<S>) {
+    this.#options = options;
+  }
+
+  /** The live session, if there is one. */
+  get session(): S | undefined {
+    return this.#session;
+  }
+
+  /** Makes the first attempt; resolves when it is over, however it went. */
+  start(): Promise<void> {
+    this.#connecting = this.#connect();
+    return this.#connecting;
+  }
+
+  health(): Health {
+    const { peer } = this.#options;
+    if (this.#session !== undefined) return { ready: true, detail: `connected to ${peer}` };
+    if (this.#failure !== undefined) return { ready: false, detail: `${this.#failure.code}: ${this.#failure.message}` };
+    return { ready: false, detail: this.#stopped ? "stopped" : `connecting to ${peer}` };
+  }
+
+  /** The live session for an outlet's attempt; throws the reason why there is none, as an error worth retrying. */
+  need(): S {
+    if (this.#session !== undefined) return this.#session;
+    const failure = this.#failure;
+    throw new OutletError(failure?.code ?? "MF_NOT_CONNECTED", failure?.message ?? `not connected to ${this.#options.peer}`, {
+      retryable: true,
+      cause: failure,
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelWait?.();
+    const session = this.#session;
+    this.#session = undefined;
+    this.#failure = undefined;
+    if (session !== undefined) await this.#dispose(session);
+    // An attempt under way ends by itself within connectMs and closes what it opened; waiting for it would only slow the shutdown.
+  }
+
+  async #connect(): Promise<void> {
+    const { context, peer } = this.#options;
+    let over = false; // this attempt, or the session that came of it
+    let opened: S | undefined;
+    const lost = (error: unknown): void => {
+      if (over) return;
+      over = true;
+      if (opened !== undefined) this.#lose(opened, error);
+      else this.#retry(error);
+    };
+    const timer = context.clock.after(brokerLimits.connectMs, () => lost(new Error(`no answer within ${brokerLimits.connectMs} ms`)));
+    try {
+      const session = await this.#options.open(lost);
+      if (over || this.#stopped) return void (await this.#dispose(session));
+      opened = session;
+      this.#session = session;
+      this.#failure = undefined;
+      this.#readySinceMs = context.clock.now();
+      context.logger.info({ peer }, this.#failures === 0 ? "connected" : "connected again");
+    } catch (error) {
+      lost(error);
+    } finally {
+      timer();
+    }
+  }
+
+  #lose(session: S, error: unknown): void {
+    const { context } = this.#options;
+    if (this.#stopped || this.#session !== session) return;
+    this.#session = undefined;
+    if (context.clock.now() - this.#readySinceMs >= brokerLimits.steadyMs) this.#failures = 0;
+    this.#options.onLost?.();
+    context.metrics.count("lost");
+    void this.#dispose(session);
+    this.#retry(error);
+  }
+
+  #retry(error: unknown): void {
+    if (this.#stopped) return;
+    const { context, peer } = this.#options;
+    const failure = this.#options.explain(error);
+    const known = this.#failure?.code === failure.code;
+    this.#failure = failure;
+    this.#failures += 1;
+    const waitMs = backoffMs(this.#failures, gatewayLimits.reconnectMs, context.random);
+    const fields = { code: failure.code, peer, retryInMs: waitMs };
+    if (known) context.logger.debug(fields, failure.message); // said already
+    else context.logger.error(fields, failure.message);
+    this.#cancelWait = context.clock.after(waitMs, () => {
+      this.#cancelWait = undefined;
+      context.metrics.count("reconnect");
+      this.#connecting = this.#connect();
+    });
+  }
+
+  async #dispose(session: S): Promise<void> {
+    try {
+      await within(this.#options.context, brokerLimits.closeMs, session.close());
+    } catch {
+      // It was going away in any case.
+    }
+  }
+}
+
+/** Waits for `work`, but no longer than `limitMs`; then it rejects, and what becomes of `work` is ignored. */
+export function within<T>(context: Pick<ConnectorContext, "clock">, limitMs: number, work: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const cancel = context.clock.after(limitMs, () => reject(new Error(`not done within ${limitMs} ms`)));
+    work.then(
+      (value) => {
+        cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        cancel();
+        reject(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  });
+}
+
+/** Waits for `work` till the signal aborts; then it rejects, and what becomes of `work` is ignored. */
+export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void =>
+      reject(new OutletError("MF_OUTLET_TIMEOUT", "the attempt was ended before the peer answered", { retryable: true, cause: signal.reason }));
+    if (signal.aborted) {
+      work.catch(() => {});
+      return abort();
+    }
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

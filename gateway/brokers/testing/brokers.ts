@@ -1,0 +1,109 @@
+/** Brokers for tests: is the machine's own there, can it be started, and private ones that may be stopped and started at will. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface BrokerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function answers({ host, port }: BrokerAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host);
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+    socket.once("close", () => socket.destroy());
+    socket.once("connect", () => socket.end());
+  });
+}
+
+async function answersWithin(address: BrokerAddress, limitMs: number): Promise<boolean> {
+  for (const end = Date.now() + limitMs; Date.now() < end; ) {
+    if (await answers(address)) return true;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return false;
+}
+
+/** Undefined when the broker answers, if need be after starting or installing Debian's package as root; else the reason to skip. */
+export async function reachable(debianPackage: string, address: BrokerAddress, service = debianPackage): Promise<string | undefined> {
+  if (await answers(address)) return undefined;
+  const why = `${debianPackage} does not answer at ${address.host}:${address.port}`;
+  if (process.getuid?.() !== 0) return `${why}, and only root can start it`;
+  const run = (...command: string[]): boolean => spawnSync(command[0] ?? "", command.slice(1), { stdio: "ignore", timeout: 180_000 }).status === 0;
+  run("service", service, "start");
+  if (await answersWithin(address, 5_000)) return undefined;
+  if (!run("apt-get", "install", "-y", "--no-install-recommends", debianPackage)) return `${why}, and apt-get can't install it`;
+  run("service", service, "start");
+  return (await answersWithin(address, 15_000)) ? undefined : `${why}, though it was installed and started`;
+}
+
+export function installed(program: string): boolean {
+  return spawnSync("sh", ["-c", `command -v ${program} || test -x /usr/sbin/${program}`], { stdio: "ignore" }).status === 0;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A broker of the test's own, with its data in a temporary folder that survives stop and start. */
+export class PrivateBroker {
+  readonly host = "127.0.0.1";
+  readonly port: number;
+  readonly dir: string;
+  readonly #command: (dir: string, port: number) => readonly string[];
+  #process: ChildProcess | undefined;
+
+  private constructor(port: number, dir: string, command: (dir: string, port: number) => readonly string[]) {
+    this.port = port;
+    this.dir = dir;
+    this.#command = command;
+  }
+
+  /** `prepare` may write files into the folder before the first start. */
+  static async start(
+    command: (dir: string, port: number) => readonly string[],
+    prepare: (dir: string, port: number) => Promise<void> = async () => {},
+  ): Promise<PrivateBroker> {
+    const port = await freePort();
+    const dir = await mkdtemp(join(tmpdir(), "mayfly-broker-"));
+    await prepare(dir, port);
+    const broker = new PrivateBroker(port, dir, command);
+    await broker.up();
+    return broker;
+  }
+
+  async up(): Promise<void> {
+    const [program, ...rest] = this.#command(this.dir, this.port);
+    const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
+    let output = "";
+    const child = spawn(program ?? "", rest, { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output = (output + String(chunk)).slice(-2_000)));
+    this.#process = child;
+    if (!(await answersWithin(this, 8_000))) throw new Error(`${program} did not start: ${output}`);
+  }
+
+  /** SIGTERM or SIGKILL, and waits for its end. */
+  async down(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill(signal);
+    await ended;
+  }
+
+  async remove(): Promise<void> {
+    await this.down("SIGKILL");
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * A message between the gateway's terms and a broker's. Every broker carries the same names, so that what one connector sends
+ * another one (over a bridge, a dead-letter queue, an export) understands:
+ *
+ *   content-type, mayfly-correlation-id, mayfly-key, mayfly-id     where the broker has no field of its own for it
+ *   mayfly-status, mayfly-error                                    on replies
+ */
+import { createHash } from "node:crypto";
+import { CodedError } from "#base";
+import type { Answer, Failure, Headers, Incoming, Keeper, Outgoing, Reply } from "../message.ts";
+import { emitCloudEvent, type CloudEventsConfig } from "../outlets/cloudevents.ts";
+import { type Attempt, OutletError } from "../outlets/outlet.ts";
+import { parseCloudEvent } from "../sources/cloudevents.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Settled } from "./intake.ts";
+import { brokerLimits } from "./limits.ts";
+
+export const header = {
+  contentType: "content-type",
+  correlation: "mayfly-correlation-id",
+  key: "mayfly-key",
+  id: "mayfly-id",
+  status: "mayfly-status",
+  error: "mayfly-error",
+} as const;
+
+const own: ReadonlySet<string> = new Set([header.contentType, header.correlation, header.key, header.id, header.status, header.error]);
+const unprintable = /[^\t\x20-\x7e\u00a0-\u{10ffff}]/gu;
+
+/** Text a header may hold: one line, bounded. */
+function headerText(value: unknown): string | undefined {
+  let text: string;
+  if (typeof value === "string") text = value;
+  else if (value === null || value === undefined) return undefined;
+  else if (value instanceof Uint8Array) text = Buffer.from(value).toString("utf8");
+  else if (typeof value === "object") text = JSON.stringify(value);
+  else text = String(value as number | boolean | bigint);
+  return text.replace(unprintable, " ").slice(0, brokerLimits.headerCharacters);
+}
+
+/** A broker's headers as the gateway has them: lower-case names, text values, bounded in number and length. */
+export function headersOf(entries: Iterable<readonly [string, unknown]>): Record<string, string> {
+  const headers: Record<string, string> = {};
+  let count = 0;
+  for (const [name, value] of entries) {
+    const text = headerText(value);
+    const lower = name.toLowerCase().replace(/[^!#$%&'*+.^_`|~0-9a-z:-]/g, "-");
+    if (text === undefined || lower === "" || lower === "__proto__") continue;
+    if (count++ >= brokerLimits.headersPerMessage) break;
+    headers[lower] = text;
+  }
+  return headers;
+}
+
+/** What a source read, in the broker's own fields where it has them. */
+export interface Received {
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array;
+  readonly id?: string | undefined;
+  readonly contentType?: string | undefined;
+  readonly correlationId?: string | undefined;
+  readonly key?: string | undefined;
+  readonly replyWanted?: boolean;
+  readonly redelivered?: boolean;
+}
+
+/** The message as it is handed to the gateway. `cloudevents`: unwrap CloudEvents, with the protocol's prefix of their attributes. */
+export function incomingOf(received: Received, cloudevents: { readonly prefixes: readonly string[] } | undefined): Incoming {
+  const { headers } = received;
+  const taken = (name: string): string | undefined => {
+    const value = headers[name];
+    delete headers[name];
+    return value;
+  };
+  const ids = { contentType: taken(header.contentType), correlationId: taken(header.correlation), key: taken(header.key), id: taken(header.id) };
+  const keeper: Keeper = "source";
+  const plain = {
+    id: nonEmpty(received.id) ?? nonEmpty(ids.id),
+    headers,
+    contentType: nonEmpty(received.contentType) ?? ids.contentType ?? "application/octet-stream",
+    // The client's buffer may be a slice of something larger or be used again; and it may be a Buffer, which a flow's code must not see.
+    body: Uint8Array.from(received.body),
+    correlationId: nonEmpty(received.correlationId) ?? nonEmpty(ids.correlationId),
+    key: nonEmpty(received.key) ?? nonEmpty(ids.key),
+    replyWanted: received.replyWanted ?? false,
+    redelivered: received.redelivered ?? false,
+    keeper,
+  };
+  if (cloudevents === undefined) return plain;
+  let event: ReturnType<typeof parseCloudEvent>;
+  try {
+    event = parseCloudEvent(plain, cloudevents.prefixes);
+  } catch (error) {
+    // A broker gives a refused message again for ever. The flow is better placed to judge it, and its dead letter shows it whole.
+    return { ...plain, headers: { ...headers, [header.error]: headerText(error instanceof Error ? error.message : error) ?? "" } };
+  }
+  if (event === undefined) return plain;
+  return { ...plain, headers: event.headers, contentType: event.contentType, body: event.body, id: event.id, key: event.key ?? plain.key };
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+/** What an outlet writes: fields for brokers that have them, and `headers` without any of ours. */
+export interface Sendable {
+  readonly headers: Record<string, string>;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+  readonly id: string;
+  readonly correlationId: string | undefined;
+  readonly key: string | undefined;
+}
+
+export function sendableOf(message: Outgoing, attempt: Attempt, cloudevents: CloudEventsConfig | undefined, prefix = "ce-"): Sendable {
+  const event = cloudevents === undefined ? message : emitCloudEvent(message, attempt.idempotencyKey, cloudevents, prefix);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(event.headers)) if (!own.has(name)) headers[name] = value;
+  const { key, correlationId } = message;
+  return { headers, contentType: event.contentType, body: event.body, id: attempt.idempotencyKey, correlationId, key };
+}
+
+/** All headers of a message for brokers that have headers only. `id` is left to the caller: each broker has its own place for it. */
+export function flatHeaders(message: Omit<Sendable, "id" | "body">): Record<string, string> {
+  const flat: Record<string, string> = { ...message.headers, [header.contentType]: message.contentType };
+  if (message.correlationId !== undefined) flat[header.correlation] = message.correlationId;
+  if (message.key !== undefined) flat[header.key] = message.key;
+  return flat;
+}
+
+/** The reply to a request as headers and body; an empty one when the flow gave none. */
+export function replyOf(outcome: Settled): Omit<Sendable, "id"> {
+  const none = { correlationId: undefined, key: undefined };
+  if (outcome.status === "dead") {
+    const { code, message } = outcome.failure;
+    return { ...none, headers: failureHeaders(outcome.failure), contentType: "application/json", body: Buffer.from(JSON.stringify({ code, message })) };
+  }
+  const reply: Reply | undefined = outcome.status === "accepted" ? undefined : outcome.reply;
+  if (reply === undefined) return { ...none, headers: { [header.status]: "204" }, contentType: "application/octet-stream", body: new Uint8Array() };
+  return { ...none, headers: { ...reply.headers, [header.status]: String(reply.status) }, contentType: reply.contentType, body: reply.body };
+}
+
+function failureHeaders(failure: Failure): Record<string, string> {
+  const status = failure.status === 0 ? 500 : failure.status;
+  return { [header.status]: String(status), [header.error]: headerText(failure.code) ?? "" };
+}
+
+/** The answer to a request. Throws when the peer says it failed or the body is longer than a flow may be given. */
+export function answerOf(headers: Record<string, string>, contentType: string | undefined, body: Uint8Array): Answer {
+  const status = Number(headers[header.status] ?? "200");
+  const code = headers[header.error];
+  if (code !== undefined) {
+    // 4xx is what the peer will say again; everything else may have been its bad moment.
+    const retryable = !(status >= 400 && status < 500);
+    throw new OutletError("MF_PEER_FAILED", `the peer answered with ${code}: ${Buffer.from(body).toString("utf8").slice(0, 500)}`, { retryable, status });
+  }
+  if (body.length > gatewayLimits.answerBytes) {
+    throw new OutletError("MF_ANSWER_TOO_LARGE", `the answer has ${body.length} bytes, more than ${gatewayLimits.answerBytes}`, { retryable: false });
+  }
+  const rest: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) if (!own.has(name)) rest[name] = value;
+  const type = contentType ?? headers[header.contentType] ?? "application/octet-stream";
+  return { status: Number.isInteger(status) ? status : 200, contentType: type, headers: rest satisfies Headers, body: Uint8Array.from(body) };
+}
+
+/** The id, or a hash of it where a broker's field is too short: the same in, the same out. */
+export function shortId(id: string, most: number): string {
+  return id.length <= most ? id : createHash("sha256").update(id).digest("hex").slice(0, most);
+}
+
+const placeholder = /\{([a-z]+)(?:\.([^{}]+))?\}/g;
+
+/**
+ * Fills `{key}`, `{flow}`, `{outlet}`, `{id}` and `{header.name}` into an address. `allowed` says which values keep the address one
+ * address: a value with a wildcard or a separator must not change where a message goes, nor may an absent one.
+ */
+export function addressOf(template: string, message: Outgoing, allowed: RegExp): string {
+  if (!template.includes("{")) return template;
+  return template.replace(placeholder, (whole, name: string, argument: string | undefined) => {
+    const value = addressPart(name, argument, message);
+    if (value !== undefined && value !== "" && allowed.test(value)) return value;
+    throw new OutletError("MF_OUTLET_ADDRESS", `${whole} in ${template} has no usable value in this message: ${value ?? "none"}`, { retryable: false });
+  });
+}
+
+function addressPart(name: string, argument: string | undefined, message: Outgoing): string | undefined {
+  if (name === "header") return argument === undefined ? undefined : message.headers[argument.toLowerCase()];
+  if (name === "key") return message.key;
+  if (name === "flow") return message.flow;
+  if (name === "outlet") return message.outlet;
+  return name === "id" ? message.messageId : undefined;
+}
+
+/** Throws MF_CONFIG_TEMPLATE for a placeholder that will never have a value. */
+export function checkTemplate(template: string): void {
+  for (const [whole, name, argument] of template.matchAll(placeholder)) {
+    const known = name === "header" ? argument !== undefined : ["key", "flow", "outlet", "id"].includes(name ?? "") && argument === undefined;
+    if (!known) throw new CodedError("MF_CONFIG_TEMPLATE", `${whole} is not one of {key}, {flow}, {outlet}, {id}, {header.name}`);
+  }
+}

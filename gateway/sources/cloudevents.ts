@@ -1,0 +1,118 @@
+/**
+ * CloudEvents 1.0 as they come in, over any protocol. After parsing both modes look the same to a flow: attributes are `ce-…`
+ * headers, the body is the event's data, the content type the data's.
+ *
+ *   binary      attributes in headers under the protocol's prefix (HTTP and NATS `ce-`, AMQP `cloudEvents:`, MQTT none), data in the body
+ *   structured  content type application/cloudevents+json, everything in one JSON object
+ *
+ * The npm package `cloudevents` is not used here: its receiver parses JSON data into objects, so the sender's bytes (number precision,
+ * key order, signatures over the body) are lost. It is the peer our tests talk to instead.
+ */
+import { CodedError, toUtf8 } from "#base";
+import type { Headers } from "../message.ts";
+
+export interface CloudEventParts {
+  readonly headers: Headers;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
+export interface ParsedCloudEvent extends CloudEventParts {
+  /** source and id together are what is unique about an event ("id", section 3.1.1): producers count from 1 as they please. */
+  readonly id: string;
+  /** The partitioning extension's `partitionkey`. */
+  readonly key: string | undefined;
+}
+
+const structuredType = /^application\/cloudevents\+json\s*(;|$)/i;
+const batchType = /^application\/cloudevents-batch\+/i;
+const attributeName = /^[a-z0-9]{1,64}$/; // "lower-case letters and digits", section 3
+
+/** The event, or undefined when the message is none. Throws MF_CLOUDEVENT for one that is broken. */
+export function parseCloudEvent(parts: CloudEventParts, prefixes: readonly string[] = ["ce-"]): ParsedCloudEvent | undefined {
+  if (batchType.test(parts.contentType)) throw broken("batches are not supported: send events one by one");
+  if (structuredType.test(parts.contentType)) return parseStructured(parts.headers, parts.body);
+  for (const prefix of prefixes) {
+    const lower = prefix.toLowerCase();
+    if (parts.headers[`${lower}specversion`] !== undefined) return parseBinary(parts, lower);
+  }
+  return undefined;
+}
+
+function broken(why: string): CodedError {
+  return new CodedError("MF_CLOUDEVENT", `not a CloudEvent: ${why}`);
+}
+
+function parseBinary(parts: CloudEventParts, prefix: string): ParsedCloudEvent {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(parts.headers)) {
+    const attribute = name.startsWith(prefix) ? name.slice(prefix.length) : "";
+    // Without a prefix (MQTT) any header could be an attribute by its name; the ones that can't be stay headers.
+    if (attributeName.test(attribute)) headers[`ce-${attribute}`] = prefix === "ce-" ? decodePercent(value) : value;
+    else headers[name] = value;
+  }
+  return finished(headers, parts.contentType, parts.body);
+}
+
+/** HTTP binding 3.1.3.2: characters outside printable ASCII come percent-encoded. */
+function decodePercent(value: string): string {
+  if (!value.includes("%")) return value;
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
+function parseStructured(outer: Headers, body: Uint8Array): ParsedCloudEvent {
+  let event: unknown;
+  const text = Buffer.from(body).toString("utf8");
+  try {
+    event = JSON.parse(text);
+  } catch {
+    throw broken("the body is not JSON");
+  }
+  if (typeof event !== "object" || event === null || Array.isArray(event)) throw broken("the body is not a JSON object");
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(outer)) if (!name.startsWith("ce-")) headers[name] = value;
+  let contentType = "application/json"; // JSON format, section 3.1: what `data` is when nothing else is said
+  let data: Uint8Array = new Uint8Array();
+  for (const [name, value] of Object.entries(event)) {
+    if (value === null) continue; // "null … MUST be treated as absent"
+    if (name === "datacontenttype") contentType = String(value);
+    else if (name === "data_base64") data = base64(value);
+    else if (name !== "data") headers[`ce-${attribute(name)}`] = attributeText(name, value);
+  }
+  if (Object.hasOwn(event, "data")) {
+    if (Object.hasOwn(event, "data_base64")) throw broken("it has both data and data_base64");
+    const value = (event as { readonly data: unknown }).data;
+    // A string of a type that is not JSON is the data itself, section 3.1.
+    data = typeof value === "string" && !isJson(contentType) ? toUtf8(value) : toUtf8(JSON.stringify(value));
+  }
+  return finished(headers, contentType, data);
+}
+
+export function isJson(contentType: string): boolean {
+  return /^[^;]*[/+]json\s*(;|$)/i.test(contentType);
+}
+
+function attribute(name: string): string {
+  if (!attributeName.test(name)) throw broken(`${JSON.stringify(name.slice(0, 64))} is not an attribute name`);
+  return name;
+}
+
+function attributeText(name: string, value: unknown): string {
+  if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") throw broken(`attribute ${name} is not text`);
+  return String(value).replace(/[\u0000-\u001f\u007f]/g, " ");
+}
+
+function base64(value: unknown): Uint8Array {
+  if (typeof value !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) throw broken("data_base64 is not base64");
+  return Uint8Array.from(Buffer.from(value, "base64"));
+}
+
+function finished(headers: Record<string, string>, contentType: string, body: Uint8Array): ParsedCloudEvent {
+  if (!(headers["ce-specversion"] ?? "").startsWith("1.")) throw broken(`specversion ${headers["ce-specversion"] ?? "is missing and"} is not 1.x`);
+  for (const name of ["ce-id", "ce-source", "ce-type"]) if ((headers[name] ?? "") === "") throw broken(`${name.slice(3)} is missing`);
+  return { headers, contentType, body, id: `${headers["ce-source"]} ${headers["ce-id"]}`, key: headers["ce-partitionkey"] };
+}
