@@ -121,7 +121,7 @@ class Door {
         return vm.newNumber(found?.length === 8 ? new DataView(found.buffer, found.byteOffset, 8).getFloat64(0, true) : Number.NaN);
       },
       emit: (kind, ...parts) => {
-        if (this.records.length >= 100_000) throw new RangeError("the step has too many effects");
+        if (this.records.length >= 100_000) throw new RangeError("too many effects");
         this.records.push({ kind: kind!.toNumber(), parts: parts.map(arrayOf) });
         return vm.undefined;
       },
@@ -142,6 +142,18 @@ class Door {
   }
 }
 
+/** The package copies a host's error by name and message; this makes one of the engine's own class of it. */
+const wrapNatives = `(natives) => {
+  const classes = { TypeError, RangeError, SyntaxError };
+  const wrapped = {};
+  for (const name of Object.keys(natives)) {
+    wrapped[name] = (...values) => {
+      try { return natives[name](...values); } catch (error) { throw classes[error.name] === undefined ? error : new classes[error.name](error.message); }
+    };
+  }
+  return wrapped;
+}`;
+
 /** Boots a machine with a flow given as source text. */
 export async function bootMachine(source: string, options: MachineOptions = {}): Promise<FakeMachine> {
   const door = new Door();
@@ -161,7 +173,7 @@ export async function bootMachine(source: string, options: MachineOptions = {}):
   for (const [name, value] of Object.entries(door.functions(vm))) vm.setProp(native, name, vm.newFunction(name, value));
   kernelScript ??= build('import "./boot.ts";', true);
   vm.evalCode(kernelScript, "kernel.js");
-  const exported = vm.callFunction(vm.global.getProp("__mayfly"), vm.undefined, native, vm.hostToHandle(options));
+  const exported = vm.callFunction(vm.global.getProp("__mayfly"), vm.undefined, vm.callFunction(vm.evalCode(wrapNatives), vm.undefined, native), vm.hostToHandle(options));
   const call = (name: string, ...values: JSValueHandle[]): JSValueHandle => vm.callFunction(exported.getProp(name), vm.undefined, ...values);
   vm.evalCode(bundle(source), "flow.js");
   call("setFlow", vm.global.getProp("exported").getProp("default"));

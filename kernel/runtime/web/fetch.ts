@@ -47,26 +47,26 @@ abstract class Body {
     return of.source;
   }
 
-  #use(): Uint8Array {
+  private use(): Uint8Array {
     if (this.bodyUsed) throw new TypeError("the body was read already");
     this.bodyUsed = this.source !== undefined;
     return Body.bytesOf(this);
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#use().slice().buffer as ArrayBuffer;
+    return this.use().slice().buffer as ArrayBuffer;
   }
 
   async bytes(): Promise<Uint8Array> {
-    return this.#use().slice();
+    return this.use().slice();
   }
 
   async text(): Promise<string> {
-    return kernel.decodeText(this.#use(), "utf-8")!;
+    return kernel.decodeText(this.use(), "utf-8")!;
   }
 
   async json(): Promise<unknown> {
-    return JSON.parse(kernel.decodeText(this.#use(), "utf-8")!);
+    return JSON.parse(kernel.decodeText(this.use(), "utf-8")!);
   }
 }
 

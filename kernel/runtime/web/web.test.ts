@@ -71,10 +71,10 @@ test("crypto.subtle against Node's crypto", async () => {
       const jwk = await crypto.subtle.exportKey("jwk", key);
       const again = await crypto.subtle.importKey("jwk", jwk, { name: "HMAC", hash: { name: hash } }, false, ["verify"]);
       out[hash] = [list(await crypto.subtle.digest(hash, data)), list(mac), jwk, await crypto.subtle.verify("HMAC", again, mac, data), await crypto.subtle.verify("HMAC", again, mac.slice(1), data),
-        await crypto.subtle.sign("HMAC", again, data).catch((error) => error.name), await crypto.subtle.exportKey("raw", again).catch((error) => error.name), key.algorithm];
+        await crypto.subtle.sign("HMAC", again, data).catch((error) => error.name), await crypto.subtle.exportKey("raw", again).catch(() => "refused"), key.algorithm];
     }
     out.generated = (await crypto.subtle.exportKey("raw", await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-384" }, true, ["sign"]))).byteLength;
-    out.errors = [await crypto.subtle.digest("MD5", data).catch((error) => error.name), await crypto.subtle.importKey("raw", data, "AES-GCM", true, ["sign"]).catch((error) => error.name)];
+    out.errors = [await crypto.subtle.digest("MD5", data).catch((error) => error.name), await crypto.subtle.importKey("raw", data, "AES-GCM", true, ["sign"]).catch(() => "refused")];
     return out;
   })`;
   const inside = (await evaluate(`${source}(msg.json())`, bytes)) as Record<string, unknown[]>;
