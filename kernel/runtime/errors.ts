@@ -136,6 +136,9 @@ export function isEngineFailure(error: unknown): boolean {
   return error instanceof Error && engineCode(error.name, error.message) === "MF_MEMORY_LIMIT";
 }
 
+/** Lines of a stack that tell an author nothing; the image step names the kernel's script so. */
+const kernelFrames = /^.*\(mayfly:kernel\b.*\n?/gm;
+
 /** Reads an error of any kind. `fallback` is the code of one that has none. Never throws, whatever was thrown. */
 export function readFailure(error: unknown, fallback: string): Failure {
   try {
@@ -149,7 +152,7 @@ export function readFailure(error: unknown, fallback: string): Failure {
     return {
       code: engine ?? (isCode(code) ? code : fallback),
       message: cutText(engine === undefined ? titled : engineMessage(engine, text), hardLimits.errorTextBytes),
-      stack: typeof stack === "string" ? cutText(stack, hardLimits.errorTextBytes) : undefined,
+      stack: typeof stack === "string" ? cutText(stack.replace(kernelFrames, ""), hardLimits.errorTextBytes) : undefined,
       retry: retry !== false && engine !== "MF_STACK_OVERFLOW" && engine !== "MF_NO_INTL" && engine !== "MF_GLOBAL_MISSING",
       status: error instanceof FlowError && isErrorStatus(status) ? status : 0,
     };

@@ -10,7 +10,7 @@ let dropped = 0;
 /** Longest fields of one line, in characters. */
 const mostFieldCharacters = 8 * 1024;
 
-/** An error as a plain object, for JSON knows none of its properties. */
+/** An error as a plain object. */
 function plainError(error: Error): object {
   const { code, message, stack } = readFailure(error, error.name);
   return { name: error.name, code: code === error.name ? undefined : code, message, stack };
@@ -47,13 +47,21 @@ function tolerantJson(value: unknown): string {
   }
 }
 
+/** Whether fields are an error or have one: JSON knows none of its properties. */
+function holdsError(fields: unknown): boolean {
+  if (typeof fields !== "object" || fields === null) return false;
+  if (fields instanceof Error) return true;
+  for (const name in fields) if ((fields as Record<string, unknown>)[name] instanceof Error) return true;
+  return false;
+}
+
 /** Fields as a JSON object, or undefined when there are none. */
 function fieldsJson(fields: unknown): string | undefined {
   if (fields === undefined || fields === null) return undefined;
   let json: string | undefined;
   try {
-    // What JSON makes "{}" of may be an error or a map, and deserves better.
-    json = fields instanceof Error ? undefined : JSON.stringify(fields);
+    json = holdsError(fields) ? undefined : JSON.stringify(fields);
+    // What JSON makes "{}" of may be a map or an error further down, and deserves better.
     if (json?.includes("{}")) json = undefined;
   } catch {
     json = undefined;

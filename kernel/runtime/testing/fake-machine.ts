@@ -161,9 +161,10 @@ export async function bootMachine(source: string, options: MachineOptions = {}):
   const vm = await QuickJS.create({
     wasm: engine,
     timezoneOffset: 0,
+    maxStackSize: 256 * 1024,
     wasi: (memory: { readonly buffer: ArrayBuffer }) => ({
       clock_time_get(_clock: number, _precision: bigint, address: number): number {
-        new DataView(memory.buffer).setBigUint64(address, BigInt(Math.round(door.timeMs * 1e6)), true);
+        new DataView(memory.buffer).setBigUint64(address, BigInt(Math.round(door.timeMs * 1000)) * 1000n, true);
         return 0;
       },
     }),
@@ -177,7 +178,13 @@ export async function bootMachine(source: string, options: MachineOptions = {}):
   const call = (name: string, ...values: JSValueHandle[]): JSValueHandle => vm.callFunction(exported.getProp(name), vm.undefined, ...values);
   vm.evalCode(bundle(source), "flow.js");
   call("setFlow", vm.global.getProp("exported").getProp("default"));
-  rejection = (promise, reason, handled) => void call("rejection", promise, reason, handled ? vm.true : vm.false);
+  rejection = (promise, reason, handled) => {
+    try {
+      call("rejection", promise, reason, handled ? vm.true : vm.false);
+    } catch {
+      // No stack is left to note it on: the native layer drops such an exception too.
+    }
+  };
   return {
     vm,
     event(event) {
