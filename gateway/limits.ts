@@ -84,8 +84,6 @@ export const gatewayLimits = {
   httpKeepAliveMs: 65 * second,
   /** Connections open at once. */
   httpConnections: 10_000,
-  /** A decompressed body may be so many times its compressed size once it is over 1 MiB. */
-  httpInflationRatio: 200,
 
   /** Files a file source has in hand at once, and lists in one scan. */
   filesAtOnce: 16,
@@ -97,6 +95,9 @@ export const gatewayLimits = {
   sourcesPerFlow: 32,
   outletsPerFlow: 64,
   configBytes: 16 * mib,
+
+  /** Flows one message may go through, one after the other. */
+  flowHops: 32,
 
   /** How long stop() waits for what is under way, unless told otherwise. */
   drainMs: 10 * second,

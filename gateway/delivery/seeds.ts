@@ -1,5 +1,5 @@
 /** Seeds and ids, cheap enough for every message. */
-import { randomFillSync } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 import { hardLimits } from "#abi";
 
 /** Fills bytes with entropy; a simulation passes a seeded one. */
@@ -48,8 +48,11 @@ export class MessageIds {
   }
 }
 
+const longestId = 200;
+
 /** An id as a sender gave it, made fit for headers, file names' hashes and idempotency keys; undefined when nothing is left of it. */
 export function cleanId(id: string): string | undefined {
-  const clean = id.replace(/[^\x21-\x7e]/g, "").slice(0, 200);
+  const clean = id.replace(/[^\x21-\x7e]/g, "");
+  if (clean.length > longestId) return `${clean.slice(0, longestId - 65)}-${createHash("sha256").update(id).digest("hex")}`; // still one id for one message
   return clean === "" ? undefined : clean;
 }

@@ -1,0 +1,136 @@
+/** From checked data to the configuration the gateway uses: what a schema can't say is checked here. */
+import type { ConnectorDescription } from "../connector.ts";
+import { parseHost } from "../delivery/fetch.ts";
+import { parseKey } from "../delivery/keys.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Path } from "./read.ts";
+import { hint } from "./suggest.ts";
+import type { FlowConfig, GatewayConfig, LimitsConfig, OutletConfig, RetryConfig, SourceConfig } from "./types.ts";
+
+/** mayfly.yaml after validation: defaults are in, units are numbers. */
+interface Checked {
+  readonly flows: Readonly<Record<string, CheckedFlow>>;
+  readonly http: { readonly host: string; readonly port: number; readonly tls?: { readonly cert: string; readonly key: string }; readonly admin: { readonly enabled?: boolean; readonly token?: string } };
+  readonly journal: { readonly dir?: string };
+  readonly deadLetters: { readonly dir: string };
+  readonly monitor: GatewayConfig["monitor"];
+  readonly workers?: number;
+  readonly log: GatewayConfig["log"];
+  readonly drain: number;
+}
+
+interface CheckedFlow {
+  readonly flow?: string;
+  readonly image?: string;
+  readonly from: readonly Readonly<Record<string, unknown>>[];
+  readonly to: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly hosts: readonly string[];
+  readonly retry: RetryConfig;
+  readonly limits: LimitsConfig;
+  readonly key?: string;
+  readonly dedup?: { readonly by?: string; readonly window: number; readonly count: number };
+  readonly expires?: number;
+  readonly concurrency: number;
+  readonly queue: number;
+}
+
+type Report = (path: Path, message: string, key?: string) => void;
+
+interface Connectors {
+  readonly sources: readonly ConnectorDescription[];
+  readonly outlets: readonly ConnectorDescription[];
+}
+
+const loopback = new Set(["127.0.0.1", "::1", "localhost"]);
+
+export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): GatewayConfig {
+  const names = Object.keys(data.flows);
+  const flows: Record<string, FlowConfig> = {};
+  for (const [name, flow] of Object.entries(data.flows)) flows[name] = buildFlow(flow, ["flows", name], names, connectors, report);
+  checkRoutes(flows, report);
+  const { admin, host, port, tls } = data.http;
+  return {
+    base,
+    flows,
+    http: { host, port, tls, admin: { enabled: admin.enabled ?? (admin.token !== undefined || loopback.has(host)), token: admin.token } },
+    journal: { dir: data.journal.dir },
+    deadLetters: data.deadLetters,
+    monitor: data.monitor,
+    workers: data.workers,
+    log: data.log,
+    drain: data.drain,
+  };
+}
+
+function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], connectors: Connectors, report: Report): FlowConfig {
+  if ((flow.flow === undefined) === (flow.image === undefined)) report(path, 'must have either "flow" (a TypeScript file) or "image" (a built image)');
+  for (const [index, host] of flow.hosts.entries()) {
+    const parsed = parseHost(host);
+    if (!parsed.ok) report([...path, "hosts", index], parsed.error);
+  }
+  const expression = (text: string | undefined, at: Path): void => {
+    const parsed = text === undefined ? undefined : parseKey(text);
+    if (parsed?.ok === false) report(at, parsed.error);
+  };
+  expression(flow.key, [...path, "key"]);
+  expression(flow.dedup?.by, [...path, "dedup", "by"]);
+  const to: Record<string, OutletConfig> = {};
+  for (const [name, entry] of Object.entries(flow.to)) {
+    const outlet = buildOutlet(entry, [...path, "to", name], flowNames, connectors, report);
+    if (outlet !== undefined) to[name] = outlet;
+  }
+  return {
+    flow: flow.flow,
+    image: flow.image,
+    from: flow.from.map((entry): SourceConfig => {
+      const [connector, config] = Object.entries(entry)[0] ?? ["", undefined];
+      return { connector, config };
+    }),
+    to,
+    hosts: flow.hosts,
+    retry: flow.retry,
+    limits: flow.limits,
+    key: flow.key,
+    dedup: flow.dedup === undefined ? undefined : { by: flow.dedup.by, window: flow.dedup.window, count: flow.dedup.count },
+    expires: flow.expires,
+    concurrency: flow.concurrency,
+    queue: flow.queue,
+  };
+}
+
+function buildOutlet(entry: Readonly<Record<string, unknown>>, path: Path, flowNames: readonly string[], { outlets }: Connectors, report: Report): OutletConfig | undefined {
+  const found = Object.keys(entry).filter((key) => outlets.some((outlet) => outlet.name === key));
+  const connector = found[0];
+  if (connector === undefined || found.length > 1) {
+    report(path, `must have exactly one connector (${outlets.map((outlet) => outlet.name).join(", ")})${found.length > 1 ? `, not ${found.join(" and ")}` : ""}`);
+    return undefined;
+  }
+  const config = entry[connector] as Readonly<Record<string, unknown>> | null;
+  const target = connector === "flow" ? config?.["name"] : undefined;
+  if (typeof target === "string" && !flowNames.includes(target)) report([...path, "flow", "name"], `there is no flow "${target}"${hint(target, flowNames)}`);
+  const ownTimeout = config?.["timeout"];
+  return {
+    connector,
+    config,
+    retry: entry["retry"] as RetryConfig,
+    concurrency: entry["concurrency"] as number,
+    rate: entry["rate"] as number | undefined,
+    timeout: (entry["timeout"] as number | undefined) ?? (typeof ownTimeout === "number" ? ownTimeout : gatewayLimits.outletTimeoutMs),
+    breaker: entry["breaker"] as OutletConfig["breaker"],
+  };
+}
+
+/** Two HTTP sources can't have one method and path. */
+function checkRoutes(flows: Readonly<Record<string, FlowConfig>>, report: Report): void {
+  const taken = new Map<string, string>();
+  for (const [name, flow] of Object.entries(flows)) {
+    for (const [index, source] of flow.from.entries()) {
+      if (source.connector !== "http") continue;
+      const { method, path } = source.config as { readonly method: string; readonly path: string };
+      const route = `${method} ${path.replace(/:[^/]+/g, ":")}`;
+      const owner = taken.get(route);
+      if (owner !== undefined) report(["flows", name, "from", index, "http", "path"], `${method} ${path} is taken by flows.${owner}`);
+      taken.set(route, name);
+    }
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * Reads mayfly.yaml: text → YAML with positions → environment → schema → meaning. Every problem says file, line and column.
+ *
+ *   mayfly.yaml:12:7 MF_CONFIG_INVALID flows.orders.from[0].http.method: must be one of GET, POST, …
+ */
+import { dirname, resolve } from "node:path";
+import { Ajv, type ErrorObject } from "ajv";
+import { CodedError } from "#base";
+import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parseDocument, visit, parse as parseYaml } from "yaml";
+import type { ConnectorDescription } from "../connector.ts";
+import { gatewayLimits } from "../limits.ts";
+import { buildConfig } from "./build.ts";
+import { type Environment, expand } from "./environment.ts";
+import { configSchema } from "./schema.ts";
+import { hint } from "./suggest.ts";
+import type { GatewayConfig } from "./types.ts";
+import { units } from "./units.ts";
+
+export type Path = readonly (string | number)[];
+
+export interface ConfigProblem {
+  readonly code: "MF_CONFIG_INVALID" | "MF_CONFIG_ENV" | "MF_CONFIG_SYNTAX";
+  /** From 1; 0 when nothing in the file is at fault. */
+  readonly line: number;
+  readonly column: number;
+  /** `flows.orders.from[0].http.method`; empty for the file as a whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Everything that is wrong with a configuration; its message has one line for each problem. */
+export class ConfigError extends CodedError {
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(file: string, problems: readonly ConfigProblem[]) {
+    super(problems[0]?.code ?? "MF_CONFIG_INVALID", problems.map((each) => `${file}:${each.line}:${each.column} ${each.code} ${each.path === "" ? "" : `${each.path}: `}${each.message}`).join("\n"));
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+export function pathText(path: Path): string {
+  let text = "";
+  for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
+  return text;
+}
+
+export interface ReadOptions {
+  readonly sources: readonly ConnectorDescription[];
+  readonly outlets: readonly ConnectorDescription[];
+  readonly environment: Environment;
+}
+
+type Validate = (data: unknown) => readonly ErrorObject[];
+
+function validator(options: ReadOptions): Validate {
+  const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: true, strictRequired: false, allowUnionTypes: true, verbose: true });
+  ajv.addKeyword({
+    keyword: "unit",
+    type: "string",
+    schemaType: "string",
+    modifying: true,
+    error: { message: (context) => String((context.params as { message?: unknown }).message ?? "has no such unit") },
+    compile: (unit: string) => {
+      const parse = units[unit];
+      if (parse === undefined) throw new Error(`assertion failed: no unit ${unit}`);
+      return (text: string, where?: { parentData: Record<string | number, unknown>; parentDataProperty: string | number }) => {
+        const parsed = parse(text);
+        if (parsed.ok && where !== undefined) where.parentData[where.parentDataProperty] = parsed.value;
+        return parsed.ok;
+      };
+    },
+  });
+  const validate = ajv.compile(configSchema(options.sources, options.outlets) as object);
+  return (data) => {
+    validate(data);
+    return validate.errors ?? [];
+  };
+}
+
+const unitExamples: Readonly<Record<string, string>> = {
+  duration: "must be a duration such as 200ms, 5s, 10m, 24h or 7d",
+  durationRange: "must be a range of durations, the shorter first, such as 200ms..30s",
+  size: "must be a size such as 64KB or 16MiB",
+  rate: "must be a rate such as 100/s or 60/m",
+};
+
+/** Ajv's error as a sentence for people. */
+function sentence(error: ErrorObject): { readonly message: string; readonly key: string | undefined } {
+  const parent = (error.parentSchema ?? {}) as { readonly unit?: string; readonly properties?: object; readonly pattern?: string };
+  const params = error.params as Readonly<Record<string, unknown>>;
+  if (parent.unit !== undefined) return { message: unitExamples[parent.unit] ?? "is not in its unit", key: undefined };
+  switch (error.keyword) {
+    case "additionalProperties": {
+      const key = String(params["additionalProperty"]);
+      return { message: `unknown key "${key}"${hint(key, Object.keys(parent.properties ?? {}))}`, key };
+    }
+    case "enum":
+      return { message: `must be one of ${(params["allowedValues"] as unknown[]).map(String).join(", ")}`, key: undefined };
+    case "required":
+      return { message: `"${String(params["missingProperty"])}" is missing`, key: undefined };
+    case "maxProperties":
+    case "minProperties":
+      return { message: Object.keys(parent.properties ?? {}).includes("http") ? "must have exactly one connector" : (error.message ?? "is invalid"), key: undefined };
+    case "propertyNames":
+      return { message: `the name "${String(params["propertyName"])}" must begin with a letter and hold letters, digits, _ and - only, 64 at most`, key: String(params["propertyName"]) };
+    default:
+      return { message: error.message ?? "is invalid", key: undefined };
+  }
+}
+
+function pointerPath(pointer: string, data: unknown): (string | number)[] {
+  let value = data;
+  return pointer.split("/").slice(1).map((raw) => {
+    const step = raw.replace(/~1/g, "/").replace(/~0/g, "~");
+    const index = Array.isArray(value) ? Number(step) : step;
+    value = (value as Record<string | number, unknown> | undefined)?.[index];
+    return index;
+  });
+}
+
+class Reader {
+  readonly #lines = new LineCounter();
+  readonly #document: Document;
+  readonly problems: ConfigProblem[] = [];
+
+  constructor(text: string) {
+    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, merge: true });
+    for (const error of this.#document.errors) this.#add("MF_CONFIG_SYNTAX", error.pos[0], "", error.message);
+  }
+
+  /** At the value of `path`, or at `key` inside it, or at the nearest thing above that is in the file. */
+  invalid(path: Path, message: string, key?: string): void {
+    this.#add("MF_CONFIG_INVALID", this.#offset(path, key), pathText(key === undefined ? path : [...path, key]), message);
+  }
+
+  /** Replaces references in place; the type of an unquoted text that is one reference alone is found anew, so that `port: ${PORT}` is a number. */
+  expand(environment: Environment): void {
+    visit(this.#document, {
+      Scalar: (key, node, parents) => {
+        if (key === "key" || typeof node.value !== "string" || !node.value.includes("${")) return;
+        const expanded = expand(node.value, environment);
+        if (!expanded.ok) {
+          this.#add("MF_CONFIG_ENV", node.range?.[0] ?? 0, pathText(this.#pathOf(parents, node)), expanded.error);
+          return;
+        }
+        node.value = node.type === "PLAIN" && /^\$\{[^}]*\}$/.test(node.value) ? retyped(expanded.value) : expanded.value;
+      },
+    });
+  }
+
+  data(): unknown {
+    try {
+      return this.#document.toJS({ maxAliasCount: 1000 });
+    } catch (error) {
+      this.#add("MF_CONFIG_SYNTAX", 0, "", error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  #add(code: ConfigProblem["code"], offset: number, path: string, message: string): void {
+    const { line, col } = this.#lines.linePos(offset);
+    this.problems.push({ code, line, column: col, path, message });
+  }
+
+  #offset(path: Path, key: string | undefined): number {
+    let node: unknown = this.#document.contents;
+    let offset = (node as Node | null)?.range?.[0] ?? 0;
+    for (const step of key === undefined ? path : [...path, key]) {
+      if (isAlias(node)) node = node.resolve(this.#document);
+      if (isMap(node)) {
+        const pair = node.items.find((each) => isScalar(each.key) && each.key.value === step);
+        if (pair === undefined) return offset;
+        offset = (pair.key as Node).range?.[0] ?? offset;
+        node = pair.value;
+      } else {
+        node = (node as { get?: (index: unknown, keep: boolean) => unknown } | null)?.get?.(step, true);
+        if (node === undefined || node === null) return offset;
+      }
+      const at = (node as Node | null)?.range?.[0];
+      if (at !== undefined && (key === undefined || step !== key)) offset = at;
+    }
+    return offset;
+  }
+
+  #pathOf(parents: readonly unknown[], node: unknown): (string | number)[] {
+    const path: (string | number)[] = [];
+    const chain = [...parents, node];
+    for (const [index, each] of chain.entries()) {
+      const child = chain[index + 1];
+      const items = (each as { items?: unknown[] } | undefined)?.items;
+      if (items !== undefined && !isMap(each)) path.push(items.indexOf(child));
+      const pair = each as { key?: unknown; value?: unknown } | undefined;
+      if (pair !== undefined && isScalar(pair.key) && pair.value === child && child !== undefined) path.push(String(pair.key.value));
+    }
+    return path;
+  }
+}
+
+function retyped(text: string): unknown {
+  try {
+    const value: unknown = parseYaml(text);
+    return typeof value === "number" || typeof value === "boolean" ? value : text;
+  } catch {
+    return text;
+  }
+}
+
+/** Reads a configuration's text. `file` is its path, for messages and as the place relative paths start from. Throws a ConfigError. */
+export function readConfig(text: string, file: string, options: ReadOptions): GatewayConfig {
+  const shown = file.split("/").at(-1) ?? file;
+  if (text.length > gatewayLimits.configBytes) throw new ConfigError(shown, [{ code: "MF_CONFIG_INVALID", line: 1, column: 1, path: "", message: `the file has more than ${gatewayLimits.configBytes} bytes` }]);
+  const reader = new Reader(text);
+  const check = (): void => {
+    if (reader.problems.length > 0) throw new ConfigError(shown, reader.problems);
+  };
+  check();
+  reader.expand(options.environment);
+  check();
+  const data = reader.data() ?? {};
+  check();
+  const errors = validator(options)(data);
+  for (const error of errors) {
+    if (error.keyword === "pattern" && error.propertyName !== undefined) continue; // said better by propertyNames
+    const { message, key } = sentence(error);
+    reader.invalid(pointerPath(error.instancePath, data), message, key);
+  }
+  check();
+  const config = buildConfig(data as never, dirname(resolve(file)), options, (path, message, key) => reader.invalid(path, message, key));
+  check();
+  return config;
+}

@@ -1,0 +1,110 @@
+/** mayfly.yaml's JSON Schema, made of the connectors' own. Published as gateway/mayfly.schema.json and used for validation as it is. */
+import type { ConnectorDescription, JsonSchema } from "../connector.ts";
+import { gatewayLimits } from "../limits.ts";
+import { duration, durationRange, rate, size } from "./units.ts";
+
+/** Flow and outlet names: they are folder names and metric labels as well. */
+export const namePattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
+
+function object(description: string, properties: Readonly<Record<string, JsonSchema>>, required: readonly string[] = []): JsonSchema {
+  return { type: "object", description, properties, additionalProperties: false, ...(required.length === 0 ? {} : { required }) };
+}
+
+function whole(description: string, minimum: number, maximum: number, fallback?: number): JsonSchema {
+  return { type: "integer", description, minimum, maximum, ...(fallback === undefined ? {} : { default: fallback }) };
+}
+
+function text(description: string, fallback?: string): JsonSchema {
+  return { type: "string", minLength: 1, description, ...(fallback === undefined ? {} : { default: fallback }) };
+}
+
+function connectors(definitions: readonly ConnectorDescription[]): Record<string, JsonSchema> {
+  return Object.fromEntries(definitions.map((each) => [each.name, { ...each.schema, description: each.summary }]));
+}
+
+function retry(what: string, attempts: number, backoff: string, age: string): JsonSchema {
+  return {
+    ...object(`When ${what} fails: how often, how far apart and for how long it is tried.`, {
+      attempts: whole("Attempts in all, the first included.", 1, 1000, attempts),
+      backoff: durationRange("The first wait and the longest; doubled each time, with jitter.", backoff),
+      age: duration("Nothing is tried again after so long.", age),
+    }),
+    default: {},
+  };
+}
+
+function outletSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
+  return object("Exactly one connector, and how it is to be used.", {
+    ...connectors(outlets),
+    retry: retry("a send", gatewayLimits.outletAttempts, "200ms..60s", "24h"),
+    concurrency: whole("Sends and requests under way at once.", 1, 10_000, gatewayLimits.outletConcurrency),
+    rate: rate("Sends and requests at most in a time."),
+    timeout: duration("One attempt may take so long. The connector's own `timeout` says the same."),
+    breaker: object("After so many failures in a row the outlet is left alone for a while.", {
+      failures: whole("Failures in a row that open the circuit.", 1, 10_000, 10),
+      pause: duration("How long it stays open.", "10s"),
+    }),
+  });
+}
+
+function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
+  return object("One flow: its code, where its messages come from and where they go.", {
+    flow: text("The flow's TypeScript file, relative to this file. Either this or `image`."),
+    image: text("A built image (.mfi), relative to this file."),
+    from: { type: "array", description: "Sources: each exactly one connector.", maxItems: gatewayLimits.sourcesPerFlow, default: [], items: { type: "object", description: "Exactly one connector.", minProperties: 1, maxProperties: 1, additionalProperties: false, properties: connectors(sources) } },
+    to: { type: "object", description: "Outlets by the name the flow uses.", maxProperties: gatewayLimits.outletsPerFlow, default: {}, propertyNames: { pattern: namePattern }, additionalProperties: outletSchema(outlets) },
+    hosts: { type: "array", description: "Hosts `fetch` may reach: api.example.com, *.example.com, localhost:8080.", default: [], items: text("A host.") },
+    retry: retry("a message", gatewayLimits.attempts, "200ms..30s", "24h"),
+    limits: {
+      ...object("What one message may use up.", {
+        memory: size("The machine's memory."),
+        cpu: duration("CPU time of one step."),
+        time: duration("Wall time of one message, waiting included."),
+        sends: whole("Sends of one message.", 0, 1_000_000),
+        log: size("Log text of one message."),
+      }),
+      default: {},
+    },
+    key: text("What orders messages and owns state: header:NAME, json:/pointer, id, key, body or a text in double quotes."),
+    dedup: object("Duplicates within the window are recognised and not run again.", {
+      by: text("As `key`; the message's id unless said otherwise."),
+      window: duration("How long an id is remembered.", "24h"),
+      count: whole("How many ids are remembered.", 1, gatewayLimits.dedupIds, 10_000),
+    }),
+    expires: duration("A message not begun after so long is given up."),
+    concurrency: whole("Machines of this flow at once.", 1, 100_000, gatewayLimits.concurrency),
+    queue: whole("Messages queued, running or waiting for a retry at once; beyond it sources are refused.", 1, gatewayLimits.pendingTotal, gatewayLimits.pendingPerFlow),
+  });
+}
+
+export function configSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
+  const shape = object(
+    "The gateway's configuration: mayfly.yaml",
+    {
+      flows: { type: "object", description: "Flows by name.", maxProperties: gatewayLimits.flows, propertyNames: { pattern: namePattern }, additionalProperties: flowSchema(sources, outlets) },
+      http: {
+        ...object("The gateway's HTTP server.", {
+          port: whole("Port; 0 takes a free one.", 0, 65_535, 8080),
+          host: text("Address to listen on.", "127.0.0.1"),
+          tls: object("Serve HTTPS.", { cert: text("PEM file of the certificate chain."), key: text("PEM file of the private key.") }, ["cert", "key"]),
+          admin: { ...object("What `mayfly send` and `mayfly dlq` talk to, under /-/.", { enabled: { type: "boolean", description: "On by default when the address is the loopback interface or a token is set." }, token: text("Bearer token that is asked for.") }), default: {} },
+        }),
+        default: {},
+      },
+      journal: { ...object("Where messages are kept safe; without `dir`, in memory only.", { dir: text("Folder.") }), default: {} },
+      deadLetters: { ...object("Where messages that were given up are kept.", { dir: text("Folder.", ".mayfly/dead-letters") }), default: {} },
+      monitor: { type: "string", enum: ["embedded", "process", "qemu"], description: "What runs machines.", default: "embedded" },
+      workers: whole("Worker threads or processes; the monitor's own choice unless set.", 1, 1024),
+      log: {
+        ...object("The gateway's log.", {
+          level: { type: "string", enum: ["debug", "info", "warn", "error", "silent"], default: "info", description: "The least that is shown." },
+          format: { type: "string", enum: ["auto", "json", "pretty"], default: "auto", description: "auto: pretty on a terminal." },
+        }),
+        default: {},
+      },
+      drain: duration("How long stopping waits for what is under way.", "10s"),
+    },
+    ["flows"],
+  );
+  return { $schema: "http://json-schema.org/draft-07/schema#", title: "mayfly.yaml", ...shape };
+}

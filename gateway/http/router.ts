@@ -1,0 +1,79 @@
+/** Routes: paths without parameters in a map, since most are; the others in find-my-way's tree. */
+import findMyWay, { type HTTPMethod } from "find-my-way";
+import { METHODS } from "node:http";
+import { CodedError } from "#base";
+import type { HttpRoutes, RouteHandler } from "./routes.ts";
+
+export interface FoundRoute {
+  readonly handler: RouteHandler;
+  readonly parameters: Readonly<Record<string, string | undefined>>;
+}
+
+const noParameters: FoundRoute["parameters"] = Object.freeze({});
+
+interface StoredRoute {
+  readonly handler: RouteHandler;
+}
+
+export class Router implements HttpRoutes {
+  readonly #fixed = new Map<string, Map<string, FoundRoute>>();
+  readonly #tree = findMyWay({ ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 500 });
+  #inTree = 0;
+  readonly #methods = new Map<string, number>();
+
+  add(method: string, path: string, handler: RouteHandler): () => void {
+    const removed = path.includes(":") || path.includes("*") ? this.#addToTree(method, path, handler) : this.#addFixed(method, path, handler);
+    this.#methods.set(method, (this.#methods.get(method) ?? 0) + 1);
+    let there = true;
+    return () => {
+      if (!there) return;
+      there = false;
+      this.#methods.set(method, (this.#methods.get(method) ?? 1) - 1);
+      removed();
+    };
+  }
+
+  find(method: string, path: string): FoundRoute | undefined {
+    const fixed = this.#fixed.get(path)?.get(method);
+    if (fixed !== undefined || this.#inTree === 0) return fixed;
+    const found = this.#tree.find(method as HTTPMethod, path);
+    if (found === null) return undefined;
+    return { handler: (found.store as StoredRoute).handler, parameters: found.params };
+  }
+
+  /** Methods this path has: for OPTIONS and 405. */
+  methodsOf(path: string): string[] {
+    return [...this.#methods].filter(([method, count]) => count > 0 && this.find(method, path) !== undefined).map(([method]) => method);
+  }
+
+  #addFixed(method: string, path: string, handler: RouteHandler): () => void {
+    let methods = this.#fixed.get(path);
+    if (methods === undefined) this.#fixed.set(path, (methods = new Map()));
+    if (methods.has(method)) throw taken(method, path);
+    methods.set(method, { handler, parameters: noParameters });
+    return () => {
+      methods.delete(method);
+      if (methods.size === 0) this.#fixed.delete(path);
+    };
+  }
+
+  #addToTree(method: string, path: string, handler: RouteHandler): () => void {
+    if (!METHODS.includes(method)) throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method)} is not an HTTP method`);
+    const store: StoredRoute = { handler };
+    try {
+      this.#tree.on(method as HTTPMethod, path, () => undefined, store);
+    } catch (cause) {
+      if (cause instanceof Error && cause.message.includes("already declared")) throw taken(method, path);
+      throw new CodedError("MF_ROUTE_INVALID", `the path ${path} can't be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    }
+    this.#inTree += 1;
+    return () => {
+      this.#tree.off(method as HTTPMethod, path);
+      this.#inTree -= 1;
+    };
+  }
+}
+
+function taken(method: string, path: string): CodedError {
+  return new CodedError("MF_ROUTE_TAKEN", `${method} ${path} is served by another source: give one of them another path or method`);
+}

@@ -1,0 +1,47 @@
+/** Every bound of the durable journal, in one place. What the gateway may put into it is bounded in ../../limits.ts. */
+const kib = 1024;
+const mib = 1024 * kib;
+
+export interface LogLimits {
+  /** A segment is closed once the next batch would make it longer; one batch alone may be longer. */
+  readonly segmentBytes: number;
+  /** A batch takes no further records once it is so long; one record alone may be longer. */
+  readonly batchBytes: number;
+  /** Longest record. A completion with 64 MiB of sends and a reply fits. */
+  readonly recordBytes: number;
+  /** Bodies from this size on live in a file of their own, so that batches and checkpoints stay short. */
+  readonly blobBytes: number;
+  /** Bodies of waiting sends and of recovered messages that are kept in memory; beyond it they are read back when claimed. */
+  readonly bodyMemoryBytes: number;
+  /** Bodies up to this size are always kept in memory: a place on disk would cost as much. */
+  readonly smallBodyBytes: number;
+  /** State over all flows and keys, in bytes of JSON. It is all in memory. */
+  readonly stateBytes: number;
+  /** A checkpoint is written once so much was logged since the last one, or twice the last one's size if that is more. */
+  readonly checkpointBytes: number;
+  /** A settled send may be told to the disk so much later: a crash before that sends it again, under the same key. */
+  readonly settleDelayMs: number;
+  /** A checkpoint that failed is tried again after so long. */
+  readonly checkpointRetryMs: number;
+  /** Read at a time in recovery and checks. */
+  readonly readBytes: number;
+}
+
+export const logLimits: LogLimits = {
+  segmentBytes: 64 * mib,
+  batchBytes: 1 * mib,
+  recordBytes: 160 * mib,
+  blobBytes: 256 * kib,
+  bodyMemoryBytes: 64 * mib,
+  smallBodyBytes: 1 * kib,
+  stateBytes: 512 * mib,
+  checkpointBytes: 256 * mib,
+  settleDelayMs: 20,
+  checkpointRetryMs: 5_000,
+  readBytes: 4 * mib,
+};
+
+/** Numbers given out since they were last written down; beyond it they are written, and a recovery skips as many. */
+export const numbersAhead = 2 ** 20;
+/** What a disk writes whole. Batches begin on it, so that writing one never touches bytes of one that is safe already. */
+export const sectorBytes = 512;

@@ -1,0 +1,127 @@
+/** Into files. */
+import { randomBytes } from "node:crypto";
+import { appendFile, mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname, join, resolve, sep } from "node:path";
+import { CodedError, err, ok, type Result } from "#base";
+import type { Health } from "../connector.ts";
+import type { Outgoing } from "../message.ts";
+import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError } from "./outlet.ts";
+
+export interface FileOutletConfig {
+  readonly dir: string;
+  readonly name: string;
+  readonly append: boolean;
+  readonly sync: boolean;
+}
+
+/** What stands for a value in a file name: nothing that separates folders, hides a file or means one above. */
+function safe(value: string): string {
+  return value.replace(/[^A-Za-z0-9._-]/g, "_").replace(/^\.+/, (dots) => "_".repeat(dots.length)).slice(0, 120);
+}
+
+type Variable = (message: Outgoing, idempotencyKey: string) => string;
+
+const variables: Readonly<Record<string, Variable>> = {
+  id: (message, idempotencyKey) => `${message.messageId}-${idempotencyKey.split("/").slice(-2).join("-")}`,
+  message: (message) => message.messageId,
+  date: (message) => new Date(message.timeMs).toISOString().slice(0, 10),
+  hour: (message) => new Date(message.timeMs).toISOString().slice(11, 13),
+  time: (message) => new Date(message.timeMs).toISOString().slice(11, 23).replace(/[:.]/g, ""),
+  flow: (message) => message.flow,
+  outlet: (message) => message.outlet,
+  key: (message) => message.key ?? "none",
+};
+
+export type NameTemplate = (message: Outgoing, idempotencyKey: string) => string;
+
+/** `{date}/{id}.json`. The same for every attempt at one send. */
+export function nameTemplate(template: string): Result<NameTemplate, string> {
+  const unknown = [...template.matchAll(/\{([^}]*)\}/g)].map((match) => match[1] ?? "").find((name) => variables[name] === undefined && !/^header:[a-z0-9-]+$/.test(name));
+  if (unknown !== undefined) return err(`{${unknown}} is not known: use ${Object.keys(variables).map((name) => `{${name}}`).join(", ")} or {header:NAME}`);
+  if (template.startsWith("/") || template.endsWith("/") || template.split("/").some((part) => part === "" || part === "." || part === "..")) return err("must be a path below dir, without empty parts, . or ..");
+  return ok((message, idempotencyKey) =>
+    template.replace(/\{([^}]*)\}/g, (_whole, name: string) => {
+      const value = name.startsWith("header:") ? (message.headers[name.slice("header:".length)] ?? "none") : (variables[name]?.(message, idempotencyKey) ?? "none");
+      return safe(value === "" ? "none" : value);
+    }),
+  );
+}
+
+class FileOutlet implements Outlet {
+  readonly #config: FileOutletConfig;
+  readonly #dir: string;
+  readonly #name: NameTemplate;
+  #trouble: string | undefined;
+
+  constructor(config: FileOutletConfig, context: OutletContext) {
+    this.#config = config;
+    this.#dir = resolve(context.base, config.dir);
+    const name = nameTemplate(config.name);
+    if (!name.ok) throw new CodedError("MF_FILE_NAME", `flows.${context.flow}.to.${context.name}.file.name: ${name.error}`);
+    this.#name = name.value;
+  }
+
+  async send(message: Outgoing, { idempotencyKey }: Attempt): Promise<void> {
+    const path = resolve(this.#dir, this.#name(message, idempotencyKey));
+    if (!path.startsWith(this.#dir + sep)) throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await (this.#config.append ? this.#append(path, message.body) : this.#write(path, message.body));
+      this.#trouble = undefined;
+    } catch (cause) {
+      this.#trouble = cause instanceof Error ? cause.message : String(cause);
+      throw new OutletError("MF_FILE_WRITE", `cannot write the file: ${this.#trouble}`, { retryable: true, cause });
+    }
+  }
+
+  health(): Health {
+    return this.#trouble === undefined ? { ready: true, detail: `writing to ${this.#config.dir}` } : { ready: false, detail: `MF_FILE_WRITE: ${this.#trouble}` };
+  }
+
+  async stop(): Promise<void> {}
+
+  /** All of the file or none of it: written beside, then renamed. */
+  async #write(path: string, body: Uint8Array): Promise<void> {
+    const temporary = join(dirname(path), `.${randomBytes(6).toString("hex")}.tmp`);
+    try {
+      const file = await open(temporary, "wx");
+      try {
+        await file.writeFile(body);
+        if (this.#config.sync) await file.datasync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #append(path: string, body: Uint8Array): Promise<void> {
+    const line = body.at(-1) === 10 ? body : Buffer.concat([body, Buffer.from("\n")]);
+    await appendFile(path, line, { flush: this.#config.sync } as object); // `flush` is newer than the types
+  }
+}
+
+export const fileOutlet: OutletDefinition<FileOutletConfig> = {
+  name: "file",
+  summary: "Into files.",
+  description: `One file per send, written beside and then renamed, so that nobody sees half of it. The name is made from a template and is the same for every attempt at one send, so a second attempt replaces the first.
+Variables: \`{id}\` (of this send, unique), \`{message}\` (the message's id), \`{date}\`, \`{hour}\`, \`{time}\` (UTC, when the flow completed), \`{flow}\`, \`{outlet}\`, \`{key}\`, \`{header:NAME}\`. What they stand for is
+made safe: nothing leads out of \`dir\`. With \`append: true\` sends are lines of one file instead; after a crash a line may be there twice.`,
+  answers: false,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["dir"],
+    properties: {
+      dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Made when missing." },
+      name: { type: "string", minLength: 1, default: "{date}/{id}", description: "Template of the file's name.", examples: ["{date}/{id}.json"] },
+      append: { type: "boolean", default: false, description: "Append a line to the file instead." },
+      sync: { type: "boolean", default: true, description: "Wait till the bytes are on disk." },
+    },
+  },
+  example: 'file: { dir: ./audit, name: "{date}/{id}.json" }',
+  create: (config, context) => new FileOutlet(config, context),
+};

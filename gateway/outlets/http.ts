@@ -1,0 +1,126 @@
+/** To an HTTP server. */
+import type { Agent } from "undici";
+import { CodedError, fromUtf8, isCoded } from "#base";
+import { duration } from "../config/units.ts";
+import type { Health } from "../connector.ts";
+import { exchange, type HttpAnswer, newAgent, retryAfterMs } from "../http/client.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Answer, Headers, Outgoing } from "../message.ts";
+import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlet.ts";
+
+export interface HttpOutletConfig {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly timeout: number;
+}
+
+/** The peer may say otherwise later: too early, too many, or in trouble. */
+function isTransient(status: number): boolean {
+  return status >= 500 || status === 408 || status === 425 || status === 429;
+}
+
+/** `base` with the path a flow asked for below it. Never leaves the base: the machine may be compromised. */
+export function pathBelow(base: URL, path: string | undefined): URL {
+  if (path === undefined || path === "") return base;
+  const mark = path.search(/[?#]/);
+  const plain = mark < 0 ? path : path.slice(0, mark);
+  const root = base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`;
+  const url = new URL(base);
+  url.pathname = root + plain.replace(/^\/+/, "");
+  url.search = mark >= 0 && path[mark] === "?" ? path.slice(mark).replace(/#.*$/s, "") : base.search;
+  if (!url.pathname.startsWith(root) || /%2e%2e|%2f|%5c/i.test(url.pathname)) throw new OutletError("MF_PATH_REFUSED", `the path ${JSON.stringify(path.slice(0, 200))} leads out of the outlet's url`, { retryable: false });
+  return url;
+}
+
+class HttpOutlet implements Outlet {
+  readonly #config: HttpOutletConfig;
+  readonly #context: OutletContext;
+  readonly #url: URL;
+  readonly #agent: Agent;
+  #detail = "not used yet";
+
+  constructor(config: HttpOutletConfig, context: OutletContext) {
+    this.#config = config;
+    this.#context = context;
+    try {
+      this.#url = new URL(config.url);
+    } catch (cause) {
+      throw new CodedError("MF_URL_INVALID", `flows.${context.flow}.to.${context.name}.http.url: ${JSON.stringify(config.url)} is not a URL`, { cause });
+    }
+    if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:") throw new CodedError("MF_URL_INVALID", `flows.${context.flow}.to.${context.name}.http.url must begin with http:// or https://`);
+    this.#agent = newAgent(gatewayLimits.outletConcurrency);
+  }
+
+  async send(message: Outgoing, attempt: Attempt): Promise<void> {
+    const answer = await this.#exchange(message, this.#config.method, attempt);
+    if (answer.status < 200 || answer.status > 299) throw this.#refused(answer);
+  }
+
+  async request(message: OutletRequest, attempt: Attempt): Promise<Answer> {
+    const answer = await this.#exchange(message, message.method === "" ? this.#config.method : message.method.toUpperCase(), attempt);
+    if (isTransient(answer.status)) throw this.#refused(answer);
+    return answer;
+  }
+
+  health(): Health {
+    return { ready: true, detail: this.#detail };
+  }
+
+  async stop(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #exchange(message: Outgoing, method: string, { idempotencyKey, signal }: Attempt): Promise<HttpAnswer> {
+    if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT") throw new OutletError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method this outlet can use`, { retryable: false });
+    const url = pathBelow(this.#url, message.headers[":path"]);
+    const headers: Record<string, string> = { ...message.headers, ...this.#config.headers };
+    if (message.contentType !== "") headers["content-type"] ??= message.contentType;
+    if (message.correlationId !== undefined) headers["x-correlation-id"] ??= message.correlationId;
+    headers["idempotency-key"] ??= idempotencyKey;
+    const bodiless = method === "GET" || method === "HEAD";
+    try {
+      const answer = await exchange(this.#agent, { url, method, headers, body: bodiless ? undefined : message.body, signal });
+      this.#detail = `last answer ${answer.status}`;
+      return answer;
+    } catch (cause) {
+      const code = (cause as { code?: unknown }).code;
+      this.#detail = `last attempt failed: ${typeof code === "string" ? code : "unknown"}`;
+      if (isCoded(cause)) throw new OutletError(cause.code, cause.message, { retryable: true, cause });
+      throw new OutletError("MF_HTTP_FAILED", `${method} ${url.host}: ${typeof code === "string" ? `${code} ` : ""}${cause instanceof Error ? cause.message : String(cause)}`, { retryable: true, cause });
+    }
+  }
+
+  #refused(answer: HttpAnswer): OutletError {
+    const { status, body, headers } = answer;
+    const begin = fromUtf8(body.subarray(0, 200)).replace(/[^\x20-\x7e]+/g, " ").trim();
+    return new OutletError("MF_HTTP_STATUS", `${this.#url.host} answered ${status}${begin === "" ? "" : `: ${begin}`}`, {
+      retryable: isTransient(status),
+      status,
+      retryAfterMs: isTransient(status) ? retryAfterMs(headers["retry-after"], this.#context.clock.now()) : undefined,
+    });
+  }
+}
+
+export const httpOutlet: OutletDefinition<HttpOutletConfig> = {
+  name: "http",
+  summary: "To an HTTP server.",
+  description: `A send is taken once the server answers 2xx. 5xx, 408, 425, 429, timeouts and cut connections are tried again, not before \`Retry-After\`; any other status is final. A request gives the flow whatever
+answer is not worth another attempt, 4xx included. Connections are kept open and pooled; redirects are not followed.
+
+Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` and the correlation id (\`X-Correlation-Id\`) go along. A request's \`path\` is taken below \`url\` and can't leave it.`,
+  answers: true,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["url"],
+    properties: {
+      url: { type: "string", minLength: 1, description: "Where to.", examples: ["https://erp.example.com/orders"] },
+      method: { type: "string", enum: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], default: "POST", description: "Method, unless the flow names one." },
+      headers: { type: "object", description: "Headers of every request; they win over the flow's. Names in lower case.", default: {}, propertyNames: { pattern: "^[a-z0-9-]+$" }, additionalProperties: { type: "string" } },
+      timeout: duration("One attempt may take so long.", "30s"),
+    },
+  },
+  example: 'http: { url: "https://erp.example.com/orders", timeout: 5s, headers: { authorization: "Bearer secret" } }',
+  create: (config, context) => new HttpOutlet(config, context),
+};

@@ -1,0 +1,9 @@
+/** Every source there is, in the order of the documentation. */
+import { cronSource } from "./cron.ts";
+import { directSource } from "./direct.ts";
+import { fileSource } from "./file.ts";
+import { flowSource } from "./flow.ts";
+import { httpSource } from "./http.ts";
+import type { SourceDefinition } from "./source.ts";
+
+export const sources: readonly SourceDefinition[] = [httpSource, fileSource, cronSource, directSource, flowSource];

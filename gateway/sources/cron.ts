@@ -1,0 +1,129 @@
+/** A message by the clock: a cron expression, or an interval. */
+import { Cron } from "croner";
+import { CodedError, toUtf8 } from "#base";
+import { duration } from "../config/units.ts";
+import type { Health } from "../connector.ts";
+import type { Accept, Source, SourceContext, SourceDefinition } from "./source.ts";
+
+export interface CronSourceConfig {
+  readonly schedule: string | undefined;
+  readonly timezone: string | undefined;
+  readonly every: number | undefined;
+  readonly atStart: boolean;
+  readonly missed: "skip" | "once";
+  readonly body: unknown;
+  readonly contentType: string | undefined;
+}
+
+const farthestMs = 86_400_000; // look at the clock at least once a day: timers of weeks drift
+
+class CronSource implements Source {
+  readonly #config: CronSourceConfig;
+  readonly #context: SourceContext;
+  readonly #cron: Cron | undefined;
+  #accept: Accept | undefined;
+  #nextMs = 0;
+  #running: Promise<void> | undefined;
+  #missed = false;
+  #stopped = false;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(config: CronSourceConfig, context: SourceContext) {
+    this.#config = config;
+    this.#context = context;
+    if ((config.schedule === undefined) === (config.every === undefined)) throw new CodedError("MF_CRON_INVALID", `flows.${context.flow}.${context.name}: give either "schedule" or "every"`);
+    if (config.schedule === undefined) return;
+    try {
+      this.#cron = new Cron(config.schedule, { paused: true, ...(config.timezone === undefined ? {} : { timezone: config.timezone }) });
+      this.#cron.nextRun(new Date(context.clock.now()));
+    } catch (cause) {
+      throw new CodedError("MF_CRON_INVALID", `flows.${context.flow}.${context.name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    }
+  }
+
+  async start(accept: Accept): Promise<void> {
+    this.#accept = accept;
+    const nowMs = this.#context.clock.now();
+    if (this.#config.atStart) this.#run(nowMs);
+    this.#plan(nowMs);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#missed = false;
+    this.#cancelTimer?.();
+    await this.#running;
+  }
+
+  health(): Health {
+    return { ready: true, detail: this.#nextMs === 0 ? "no run is due any more" : `next run at ${new Date(this.#nextMs).toISOString()}` };
+  }
+
+  #plan(afterMs: number): void {
+    if (this.#stopped) return;
+    const next = this.#config.every === undefined ? this.#cron?.nextRun(new Date(afterMs))?.getTime() : afterMs + this.#config.every;
+    this.#nextMs = next ?? 0;
+    if (next !== undefined) this.#wait();
+  }
+
+  #wait(): void {
+    const { clock } = this.#context;
+    const leftMs = this.#nextMs - clock.now();
+    this.#cancelTimer = clock.after(Math.min(Math.max(leftMs, 0), farthestMs), () => {
+      const nowMs = clock.now();
+      if (nowMs < this.#nextMs) return this.#wait();
+      const dueMs = this.#nextMs;
+      this.#run(dueMs);
+      this.#plan(nowMs); // from now, not from what was due: after a long sleep not every missed run is made up for
+    });
+  }
+
+  #run(dueMs: number): void {
+    if (this.#running !== undefined) {
+      this.#context.metrics.count("overlap");
+      if (this.#config.missed === "once") this.#missed = true;
+      else this.#context.logger.warn({ due: new Date(dueMs).toISOString() }, "the run before is still going: this one is skipped");
+      return;
+    }
+    this.#running = this.#deliver(dueMs).finally(() => {
+      this.#running = undefined;
+      if (!this.#missed || this.#stopped) return;
+      this.#missed = false;
+      this.#run(this.#context.clock.now());
+    });
+  }
+
+  async #deliver(dueMs: number): Promise<void> {
+    const due = new Date(dueMs).toISOString();
+    const { body, contentType } = this.#config;
+    const text = body === undefined ? JSON.stringify({ scheduled: due }) : typeof body === "string" ? body : JSON.stringify(body);
+    const type = contentType ?? (typeof body === "string" ? "text/plain" : "application/json");
+    const outcome = await this.#accept?.({ id: `${this.#context.flow}-${this.#context.name}-${due}`, headers: { "mayfly-scheduled-time": due }, contentType: type, body: toUtf8(text), replyWanted: false, keeper: "source" });
+    if (outcome?.status === "refused") this.#context.logger.warn({ due, code: outcome.code }, `this run was refused: ${outcome.message}`);
+  }
+}
+
+export const cronSource: SourceDefinition<CronSourceConfig> = {
+  name: "cron",
+  summary: "A message by the clock: a cron expression or an interval.",
+  description: `\`schedule\` is a cron expression of five fields, or six with seconds first; \`timezone\` an IANA name, UTC being the machine's own. \`every\` is an interval, counted from the start.
+Runs never overlap: when one is due while the one before is still worked on (retries included), it is skipped, or with \`missed: once\` made up for once, as soon as the one before has ended. Runs that were due
+while the gateway was not running are not made up for. A crash loses the run that was going; the next comes as scheduled.
+
+The body is \`{"scheduled": "…"}\` unless \`body\` says otherwise. Header: \`mayfly-scheduled-time\`.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    properties: {
+      schedule: { type: "string", minLength: 1, description: "Cron expression.", examples: ["*/5 * * * *", "0 30 6 * * MON-FRI"] },
+      timezone: { type: "string", minLength: 1, description: "IANA time zone of the schedule.", examples: ["Europe/Berlin"] },
+      every: duration("Interval."),
+      atStart: { type: "boolean", default: false, description: "Run once at the start as well." },
+      missed: { type: "string", enum: ["skip", "once"], default: "skip", description: "What becomes of a run that was due while another was going." },
+      body: { description: "Body of the message: a text, or anything that is then written as JSON." },
+      contentType: { type: "string", description: "Content type; otherwise text/plain for a text and application/json for the rest." },
+    },
+  },
+  example: 'cron: { schedule: "*/5 * * * *", timezone: Europe/Berlin }',
+  create: (config, context) => new CronSource(config, context),
+};

@@ -1,0 +1,238 @@
+/** Files that are dropped into a folder, one message each. */
+import { randomBytes } from "node:crypto";
+import { type Dirent } from "node:fs";
+import { copyFile, lstat, mkdir, readdir, readFile, rename, unlink } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { CodedError } from "#base";
+import { duration, size } from "../config/units.ts";
+import type { Health } from "../connector.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Accept, Source, SourceContext, SourceDefinition } from "./source.ts";
+
+export interface FileSourceConfig {
+  readonly dir: string;
+  readonly pattern: string;
+  readonly done: string;
+  readonly failed: string;
+  readonly marker: string | undefined;
+  readonly stable: number;
+  readonly every: number;
+  readonly contentType: string | undefined;
+  readonly maxSize: number;
+}
+
+/** `*.csv`, `orders-*.xml`, `?` for one character. */
+export function globPattern(glob: string): RegExp {
+  const body = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+  return new RegExp(`^${body}$`);
+}
+
+const contentTypes: Readonly<Record<string, string>> = { json: "application/json", xml: "application/xml", csv: "text/csv", txt: "text/plain", html: "text/html", yaml: "application/yaml", yml: "application/yaml" };
+/** Names that say the file is not finished, or not meant for us. */
+const unfinished = /(^\.)|(\.(tmp|part|partial|filepart|crdownload|swp)$)|(~$)/i;
+
+interface Seen {
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly sinceMs: number;
+}
+
+class FileSource implements Source {
+  readonly #config: FileSourceConfig;
+  readonly #context: SourceContext;
+  readonly #dir: string;
+  readonly #done: string;
+  readonly #failed: string;
+  readonly #pattern: RegExp;
+  #accept: Accept | undefined;
+  /** Size and time of files as they were last seen, till they keep still. */
+  #seen = new Map<string, Seen>();
+  /** Files in the gateway's hands. */
+  readonly #inHand = new Map<string, Promise<void>>();
+  /** Files that are settled but could not be moved: moved when it works again, never handed over twice. */
+  readonly #unmoved = new Map<string, { readonly to: string; readonly mtimeMs: number }>();
+  #stopped = false;
+  #paused = false;
+  #refusedUntilMs = 0;
+  #scanning: Promise<void> | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #trouble: string | undefined;
+
+  constructor(config: FileSourceConfig, context: SourceContext) {
+    this.#config = config;
+    this.#context = context;
+    this.#dir = resolve(context.base, config.dir);
+    this.#done = resolve(this.#dir, config.done);
+    this.#failed = resolve(this.#dir, config.failed);
+    this.#pattern = globPattern(config.pattern);
+  }
+
+  async start(accept: Accept): Promise<void> {
+    this.#accept = accept;
+    try {
+      for (const folder of [this.#dir, this.#done, this.#failed]) await mkdir(folder, { recursive: true });
+    } catch (cause) {
+      throw new CodedError("MF_FILE_SOURCE_DIR", `the folder ${this.#config.dir} of flows.${this.#context.flow} can't be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    }
+    this.#tick();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    await this.#scanning;
+    await Promise.all(this.#inHand.values());
+  }
+
+  health(): Health {
+    return this.#trouble === undefined ? { ready: true, detail: `watching ${this.#config.dir}, ${this.#inHand.size} in hand` } : { ready: false, detail: this.#trouble };
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    this.#scanning = this.#scan()
+      .then(() => {
+        this.#trouble = this.#unmoved.size === 0 ? undefined : `MF_FILE_MOVE: ${this.#unmoved.size} settled files can't be moved away`;
+      })
+      .catch((error: unknown) => {
+        this.#trouble = `MF_FILE_SOURCE_DIR: ${error instanceof Error ? error.message : String(error)}`;
+        this.#context.logger.error({ dir: this.#config.dir }, this.#trouble);
+      })
+      .finally(() => {
+        if (!this.#stopped) this.#cancelTimer = this.#context.clock.after(this.#config.every, () => this.#tick());
+      });
+  }
+
+  async #scan(): Promise<void> {
+    for (const [name, { to, mtimeMs }] of this.#unmoved) await this.#move(name, to, mtimeMs);
+    const nowMs = this.#context.clock.now();
+    if (this.#paused || nowMs < this.#refusedUntilMs) return;
+    const entries: Dirent[] = await readdir(this.#dir, { withFileTypes: true });
+    const all = new Set(entries.map((entry) => entry.name));
+    const names = entries.filter((entry) => entry.isFile() && this.#isWanted(entry.name)).map((entry) => entry.name).sort().slice(0, gatewayLimits.filesPerScan);
+    const seen = new Map<string, Seen>();
+    const most = Math.min(gatewayLimits.filesAtOnce, this.#context.prefetch);
+    for (const name of names) {
+      if (this.#stopped || this.#inHand.has(name) || this.#unmoved.has(name)) continue;
+      const stat = await lstat(join(this.#dir, name)).catch(() => undefined);
+      if (stat === undefined || !stat.isFile()) continue;
+      const finished = this.#isFinished(name, stat, nowMs, seen, all);
+      if (!finished || this.#inHand.size >= most) continue;
+      this.#inHand.set(name, this.#handle(name, stat).finally(() => this.#inHand.delete(name)));
+    }
+    this.#seen = seen;
+  }
+
+  #isWanted(name: string): boolean {
+    const { marker } = this.#config;
+    return this.#pattern.test(name) && !unfinished.test(name) && (marker === undefined || !name.endsWith(marker));
+  }
+
+  /** With a marker: once it is there. Otherwise: once size and time have kept still for `stable`. */
+  #isFinished(name: string, stat: { readonly size: number; readonly mtimeMs: number }, nowMs: number, seen: Map<string, Seen>, all: ReadonlySet<string>): boolean {
+    const { marker, stable } = this.#config;
+    if (marker !== undefined) return all.has(name + marker);
+    const before = this.#seen.get(name);
+    const same = before !== undefined && before.size === stat.size && before.mtimeMs === stat.mtimeMs;
+    const now: Seen = same ? before : { size: stat.size, mtimeMs: stat.mtimeMs, sinceMs: nowMs };
+    seen.set(name, now);
+    return stable === 0 || (same && nowMs - now.sinceMs >= stable);
+  }
+
+  async #handle(name: string, stat: { readonly size: number; readonly mtimeMs: number }): Promise<void> {
+    const path = join(this.#dir, name);
+    const { logger } = this.#context;
+    if (stat.size > this.#config.maxSize) {
+      logger.error({ file: name, code: "MF_FILE_LIMIT" }, `the file has ${stat.size} bytes, more than maxSize: it is moved to ${this.#config.failed}`);
+      await this.#move(name, this.#failed, stat.mtimeMs);
+      return;
+    }
+    let body: Uint8Array;
+    try {
+      body = await readFile(path);
+    } catch (error) {
+      logger.error({ file: name, code: "MF_FILE_READ" }, `cannot read the file: ${error instanceof Error ? error.message : String(error)}`);
+      return;
+    }
+    const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
+    const outcome = await this.#accept?.({
+      id: `${name}-${Math.round(stat.mtimeMs).toString(36)}-${stat.size.toString(36)}`,
+      headers: { "mayfly-file-name": encodeURIComponent(name), "mayfly-file-size": String(stat.size), "mayfly-file-time": new Date(stat.mtimeMs).toISOString() },
+      contentType: this.#config.contentType ?? contentTypes[extension] ?? "application/octet-stream",
+      body,
+      replyWanted: false,
+      keeper: "source",
+    });
+    if (outcome === undefined) return;
+    if (outcome.status === "refused") this.#refusedUntilMs = this.#context.clock.now() + outcome.retryAfterMs;
+    else await this.#move(name, outcome.status === "dead" ? this.#failed : this.#done, stat.mtimeMs);
+  }
+
+  /** Moves a settled file; one that can't be moved now is remembered. */
+  async #move(name: string, to: string, mtimeMs: number): Promise<void> {
+    const from = join(this.#dir, name);
+    try {
+      await moveFile(from, await freeName(to, name));
+      if (this.#config.marker !== undefined) await unlink(from + this.#config.marker).catch(() => undefined);
+      this.#unmoved.delete(name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT" && (await lstat(from).catch(() => undefined)) === undefined) {
+        this.#unmoved.delete(name); // somebody took it away
+        return;
+      }
+      if (!this.#unmoved.has(name)) this.#context.logger.error({ file: name, code: "MF_FILE_MOVE" }, `the file is settled but can't be moved to ${basename(to)}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#unmoved.set(name, { to, mtimeMs });
+    }
+  }
+}
+
+async function freeName(folder: string, name: string): Promise<string> {
+  const plain = join(folder, name);
+  return (await lstat(plain).catch(() => undefined)) === undefined ? plain : join(folder, `${name}.${randomBytes(4).toString("hex")}`);
+}
+
+async function moveFile(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
+    await copyFile(from, to);
+    await unlink(from);
+  }
+}
+
+export const fileSource: SourceDefinition<FileSourceConfig> = {
+  name: "file",
+  summary: "Files dropped into a folder, one message each.",
+  description: `A file is taken once it is finished: its size and time have kept still for \`stable\`, or, with \`marker: .done\`, \`NAME.done\` lies beside it. Hidden files and \`*.tmp\`, \`*.part\` and the like are left alone.
+It stays where it is until the flow has completed, and is then moved to \`done\`, or to \`failed\` when it was given up (its dead letter says why). A crash in between leaves it in the folder: it is taken again, and
+with \`dedup\` recognised, since its id is made of name, time and size. One gateway per folder.
+
+Headers: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-file-time\`. The content type comes from the extension unless \`contentType\` is given.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["dir"],
+    properties: {
+      dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Made when missing." },
+      pattern: { type: "string", minLength: 1, default: "*", description: "Names to take, with * and ?." },
+      done: { type: "string", minLength: 1, default: "done", description: "Where completed files go, relative to dir." },
+      failed: { type: "string", minLength: 1, default: "failed", description: "Where files that were given up go, relative to dir." },
+      marker: { type: "string", pattern: "^\\.[A-Za-z0-9._-]+$", description: "A file is finished when NAME plus this is there." },
+      stable: duration("A file is finished when it has not changed for so long.", "1s"),
+      every: duration("How often the folder is looked at.", "1s"),
+      contentType: { type: "string", description: "Content type of every file." },
+      maxSize: size("Bigger files go to failed.", `${gatewayLimits.fileBytes / 2 ** 20}MiB`),
+    },
+  },
+  example: 'file: { dir: ./inbox, pattern: "*.csv", every: 500ms }',
+  create: (config, context) => new FileSource(config, context),
+};

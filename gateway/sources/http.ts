@@ -1,0 +1,213 @@
+/** Messages over HTTP: one route of the gateway's server. */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { brotliCompress, gzip } from "node:zlib";
+import { size } from "../config/units.ts";
+import type { Health } from "../connector.ts";
+import { readBody } from "../http/body.ts";
+import { type Problem, sendProblem } from "../http/problem.ts";
+import type { RouteHandler } from "../http/routes.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Caller, Failure, Incoming, Outcome, Reply } from "../message.ts";
+import type { Accept, Source, SourceContext, SourceDefinition } from "./source.ts";
+
+export interface HttpSourceConfig {
+  readonly method: string;
+  readonly path: string;
+  readonly mode: "reply" | "accept";
+  readonly bodyLimit: number;
+  readonly compress: boolean;
+  readonly idHeader: string;
+  readonly errors: "brief" | "full";
+}
+
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/** Headers of a connection, or that are made anew from the body. */
+const droppedHeaders = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "content-encoding", "content-type", "upgrade", "te", "trailer", "expect"]);
+const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
+const leastCompressedBytes = 1024; // below this the header costs more than is won
+
+class HttpSource implements Source {
+  readonly #config: HttpSourceConfig;
+  readonly #context: SourceContext;
+  #accept: Accept | undefined;
+  #remove: (() => void) | undefined;
+  #open = 0;
+  #idle: (() => void) | undefined;
+
+  constructor(config: HttpSourceConfig, context: SourceContext) {
+    this.#config = config;
+    this.#context = context;
+  }
+
+  async start(accept: Accept): Promise<void> {
+    this.#accept = accept;
+    const { method, path } = this.#config;
+    this.#remove = this.#context.http.add(method, path, this.#handle);
+  }
+
+  /** Takes the route away within the same turn, so that a successor can have it. */
+  async stop(): Promise<void> {
+    this.#remove?.();
+    this.#remove = undefined;
+    if (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  health(): Health {
+    return { ready: this.#remove !== undefined, detail: `serving ${this.#config.path}` };
+  }
+
+  readonly #handle: RouteHandler = (request, response, parameters, query) => {
+    this.#open += 1;
+    const caller: Caller = { left: false, onLeave: undefined };
+    response.on("close", () => {
+      this.#open -= 1;
+      if (this.#open === 0) this.#idle?.();
+      if (response.writableFinished) return;
+      caller.left = true;
+      caller.onLeave?.();
+    });
+    readBody(request, this.#config.bodyLimit, (problem, body) => {
+      if (problem !== undefined) return sendProblem(response, problem);
+      const message = this.#message(request, parameters, query, body, caller);
+      void this.#accept?.(message).then((outcome) => this.#answer(request, response, outcome));
+    });
+  };
+
+  #message(request: IncomingMessage, parameters: Readonly<Record<string, string | undefined>>, query: string, body: Uint8Array, caller: Caller): Incoming {
+    const headers: Record<string, string> = {};
+    const given = request.headers;
+    for (const name in given) {
+      const value = given[name];
+      if (value === undefined || droppedHeaders.has(name) || name.startsWith("mayfly-") || name === "__proto__") continue; // mayfly-… are ours to set
+      headers[name] = typeof value === "string" ? value : value.join(", ");
+    }
+    headers["mayfly-method"] = request.method ?? "";
+    const { url = "/" } = request;
+    headers["mayfly-path"] = query === "" && !url.endsWith("?") ? url : url.slice(0, url.indexOf("?"));
+    if (query !== "") headers["mayfly-query"] = query;
+    for (const name in parameters) headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = headerSafe(parameters[name] ?? "");
+    const reply = this.#config.mode === "reply";
+    return {
+      id: headers[this.#config.idHeader],
+      headers,
+      contentType: given["content-type"] ?? "",
+      body,
+      correlationId: headers["x-correlation-id"],
+      replyWanted: reply,
+      keeper: reply ? "source" : "journal",
+      caller: reply ? caller : undefined,
+    };
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse, outcome: Outcome): void {
+    if (response.destroyed || response.headersSent) return;
+    switch (outcome.status) {
+      case "done":
+        return this.#reply(request, response, outcome.id, outcome.reply, false);
+      case "accepted":
+        return answerAccepted(response, outcome.id, false);
+      case "duplicate":
+        if (this.#config.mode === "accept") return answerAccepted(response, outcome.id, true);
+        return this.#reply(request, response, outcome.id, outcome.reply, true);
+      case "refused":
+        return sendProblem(response, { status: 503, code: outcome.code, detail: outcome.message, id: outcome.id, headers: { "retry-after": String(Math.max(Math.ceil(outcome.retryAfterMs / 1000), 1)) } });
+      case "dead":
+        return sendProblem(response, problemOf(outcome.failure, outcome.id, this.#config.errors));
+    }
+  }
+
+  #reply(request: IncomingMessage, response: ServerResponse, id: string, reply: Reply | undefined, duplicate: boolean): void {
+    const headers: OutgoingHttpHeaders = reply === undefined ? {} : replyHeaders(reply);
+    headers["mayfly-message-id"] = id;
+    if (duplicate) headers["mayfly-duplicate"] = "true";
+    if (reply === undefined || reply.status === 204 || reply.status === 304) {
+      response.writeHead(reply?.status ?? 204, headers);
+      response.end();
+      return;
+    }
+    const { body } = reply;
+    const encoding = this.#config.compress && body.length >= leastCompressedBytes && compressible.test(reply.contentType) && headers["content-encoding"] === undefined ? chosenEncoding(request.headers["accept-encoding"]) : undefined;
+    if (encoding === undefined) return end(response, reply.status, headers, body);
+    (encoding === "br" ? brotliCompress : gzip)(body, (error, compressed) => {
+      if (response.destroyed) return;
+      if (error !== null) return end(response, reply.status, headers, body);
+      end(response, reply.status, { ...headers, "content-encoding": encoding, vary: "accept-encoding" }, compressed);
+    });
+  }
+}
+
+function end(response: ServerResponse, status: number, headers: OutgoingHttpHeaders, body: Uint8Array): void {
+  headers["content-length"] = body.length;
+  response.writeHead(status, headers);
+  response.end(body);
+}
+
+function answerAccepted(response: ServerResponse, id: string, duplicate: boolean): void {
+  const body = Buffer.from(JSON.stringify({ id, status: duplicate ? "duplicate" : "accepted" }));
+  end(response, 202, { "content-type": "application/json", "mayfly-message-id": id, ...(duplicate ? { "mayfly-duplicate": "true" } : {}) }, body);
+}
+
+function replyHeaders(reply: Reply): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = {};
+  for (const name in reply.headers) if (!droppedHeaders.has(name) || name === "content-encoding") headers[name] = reply.headers[name];
+  if (reply.contentType !== "") headers["content-type"] = reply.contentType.replace(/[^\t\x20-\x7e]/g, "");
+  return headers;
+}
+
+/** What a header can't hold is percent-encoded. */
+function headerSafe(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text);
+}
+
+export function chosenEncoding(accepted: string | undefined): "br" | "gzip" | undefined {
+  if (accepted === undefined) return undefined;
+  const offers = new Map(accepted.split(",").map((each): [string, number] => {
+    const [name = "", ...parameters] = each.trim().toLowerCase().split(";");
+    const quality = parameters.map((parameter) => /^\s*q=([0-9.]+)\s*$/.exec(parameter)?.[1]).find((found) => found !== undefined);
+    return [name.trim(), quality === undefined ? 1 : Number(quality)];
+  }));
+  const weight = (name: string): number => offers.get(name) ?? offers.get("*") ?? 0;
+  if (weight("gzip") > 0 && weight("gzip") >= weight("br")) return "gzip";
+  return weight("br") > 0 ? "br" : undefined;
+}
+
+/** Codes whose text may hold what the flow had in hand when it threw. */
+const thrownText = /^MF_(FLOW_THREW|UNHANDLED_REJECTION)$/;
+
+/** A failure as its caller is told: texts that were thrown inside the flow stay in the log unless `errors: full`. */
+export function problemOf(failure: Failure, id: string, errors: "brief" | "full"): Problem {
+  const status = failure.status >= 400 && failure.status <= 599 ? failure.status : 500;
+  const open = errors === "full" || failure.status >= 400 || (failure.code.startsWith("MF_") && !thrownText.test(failure.code));
+  const detail = open ? failure.message : "the flow failed on this message; the gateway's log has the reason under its id";
+  return { status, code: failure.code, detail, id };
+}
+
+export const httpSource: SourceDefinition<HttpSourceConfig> = {
+  name: "http",
+  summary: "Messages over HTTP, on the gateway's own server.",
+  description: `Serves one path. With \`mode: reply\` the caller waits and gets the flow's reply; the message is with the caller until then, one attempt is made, and a failure is answered with
+\`application/problem+json\` that has the message's id and a code. A failure that is not the caller's fault (5xx) is kept as a dead letter as well. With \`mode: accept\` the caller gets \`202\` and
+\`{"id": …}\` once the journal has the message, which is then retried as \`retry\` says.
+
+- Path parameters come as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped.
+- \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after.
+- A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
+- \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it gets the first one's reply and \`mayfly-duplicate: true\`.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["path"],
+    properties: {
+      method: { type: "string", enum: methods, default: "POST", description: "Method. For several, give several entries." },
+      path: { type: "string", description: "Path, with parameters such as /orders/:id or a trailing /*.", pattern: "^/(?!-/)", examples: ["/orders/:id"] },
+      mode: { type: "string", enum: ["reply", "accept"], default: "reply", description: "reply: the caller waits for the flow's reply. accept: 202 once the message is kept safe." },
+      bodyLimit: size("Longest body, before and after decompression.", `${gatewayLimits.httpBodyBytes / 2 ** 20}MiB`),
+      compress: { type: "boolean", default: false, description: "Compress replies for callers that accept it." },
+      idHeader: { type: "string", default: "idempotency-key", pattern: "^[a-z0-9-]+$", description: "Header that holds the message's id." },
+      errors: { type: "string", enum: ["brief", "full"], default: "brief", description: "Whether callers are told what was thrown inside the flow." },
+    },
+  },
+  example: "http: { method: POST, path: /orders, bodyLimit: 1MiB }",
+  create: (config, context) => new HttpSource(config, context),
+};
