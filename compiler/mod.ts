@@ -1,4 +1,11 @@
-/** WebAssembly → x86-64 → ELF. Phases: decode → baseline or (IR → optimise → select → allocate) → assemble → link. */
+/**
+ * WebAssembly → x86-64 → ELF.
+ *
+ *     decodeModule → compileModule → linkProgram → writeExecutable
+ *
+ * Phases: decode → baseline, or IR → optimise → select → allocate → assemble → link. A program is linked once (`cachedProgram` keeps it);
+ * `writeExecutable` then only adds the contents of memories and globals.
+ */
 export { opcode, opcodeInfo, opcodeName } from "./decode/opcodes.ts";
 export { decodeModule } from "./decode/module.ts";
 export {
@@ -12,7 +19,10 @@ export {
 } from "./decode/encode.ts";
 export type * from "./decode/types.ts";
 export { type Backend, compileModule, type CompiledModule, type CompileOptions } from "./compile.ts";
-export { type Program, linkProgram, type ProgramOptions } from "./link/program.ts";
 export type { ProgramModule } from "./link/bind.ts";
+export { type LinkedProgram, linkProgram, type Program, type ProgramOptions } from "./link/program.ts";
 export { type ExecutableOptions, type GlobalValue, type MemoryContents, writeExecutable } from "./link/executable.ts";
+export { type Note, writeElf } from "./link/elf.ts";
+export { cachedProgram, decodeProgram, encodeProgram, programKey, type ProgramSource } from "./cache.ts";
 export { trapKinds, type TrapKind } from "./assemble/code.ts";
+export { functionAt, parseTrapRecord } from "./runtime/trap-record.ts";

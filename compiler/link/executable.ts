@@ -88,7 +88,7 @@ export function writeExecutable(program: Program, options: ExecutableOptions = {
     return Number(address - dataAddress);
   };
   for (const { module, index, value } of options.globals ?? []) {
-    const i = program.bindings.modules.findIndex((m) => m.name === module);
+    const i = program.modules.indexOf(module);
     view.setBigUint64(place(`${i}:global.${index}`), BigInt.asUintN(64, value), true);
   }
   const segments: LoadSegment[] = linked.segments

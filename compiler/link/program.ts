@@ -54,6 +54,12 @@ export interface Program {
   readonly stack: { readonly limit: bigint; readonly bytes: number };
   /** By thunk number, for the bench's invoke command; each module has one called `instantiateName`. */
   readonly thunks: readonly Thunk[];
+  /** Names in the order of their numbers: a symbol of module i begins with `i:`. */
+  readonly modules: readonly string[];
+}
+
+/** A program together with what it was linked from, which its cached form does without. */
+export interface LinkedProgram extends Program {
   readonly bindings: Bindings;
 }
 
@@ -92,7 +98,7 @@ class ProgramBuilder {
     return module.types[module.functionTypes[functionIndex] as number] as FunctionType;
   }
 
-  build(): Program {
+  build(): LinkedProgram {
     const { linker, options } = this;
     const count = this.bindings.modules.length;
     for (const [name, block] of helperBlocks()) linker.add("text", name, block, { title: name });
@@ -119,6 +125,7 @@ class ProgramBuilder {
       memories: this.memories,
       stack: { limit: defaults.stackLimit, bytes: stackBytes },
       thunks: this.thunks,
+      modules: this.bindings.modules.map((m) => m.name),
       bindings: this.bindings,
     };
   }
@@ -383,6 +390,6 @@ class ProgramBuilder {
   }
 }
 
-export function linkProgram(modules: readonly ProgramModule[], options: ProgramOptions): Program {
+export function linkProgram(modules: readonly ProgramModule[], options: ProgramOptions): LinkedProgram {
   return new ProgramBuilder(modules, options).build();
 }

@@ -7,6 +7,7 @@ import { trapKinds, type TrapKind } from "../assemble/code.ts";
 import { writeExecutable } from "../link/executable.ts";
 import type { Program } from "../link/program.ts";
 import { benchBufferBytes } from "./platforms.ts";
+import { functionAt } from "./trap-record.ts";
 
 /** Runs a program of the `bench` platform and speaks its command protocol (see `platforms.ts`). For tests and measurements. */
 
@@ -121,11 +122,4 @@ export class BenchProcess {
   kill(): void {
     this.child.kill("SIGKILL");
   }
-}
-
-/** Name of the function an instruction belongs to. */
-export function functionAt(program: Program, rip: bigint): string {
-  const at = Number(rip);
-  const found = program.linked.symbols.find((s) => s.kind === "function" && at >= s.address && at < s.address + s.bytes);
-  return found?.name ?? `0x${rip.toString(16)}`;
 }

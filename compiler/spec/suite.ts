@@ -5,7 +5,7 @@ import { type Backend, compileModule, type CompiledModule } from "../compile.ts"
 import { decodeModule } from "../decode/module.ts";
 import type { Import, Module } from "../decode/types.ts";
 import { bindModules, type ProgramModule } from "../link/bind.ts";
-import { instantiateName, linkProgram } from "../link/program.ts";
+import { instantiateName, type LinkedProgram, linkProgram } from "../link/program.ts";
 import { BenchProcess, type Outcome } from "../runtime/bench-process.ts";
 import { argumentWord, type Expression, head, matches, parseScript, stringBytes, stringText } from "./script.ts";
 
@@ -48,6 +48,7 @@ export class Suite {
   private current: string | undefined = "";
   private readonly outOfScope = new Set<string>();
   private readonly steps: Step[] = [];
+  private program: LinkedProgram | undefined;
 
   constructor(path: string, convert: TextToBinary, backend: Backend) {
     this.file = basename(path);
@@ -116,9 +117,9 @@ export class Suite {
     if (head(expression) === "get") {
       return {
         run: async (p) => {
-          const i = p.program.bindings.modules.findIndex((m) => m.name === module);
+          const i = p.program.modules.indexOf(module);
           const index = (this.modules[i] as ProgramModule).code.module.exports.find((e) => e.name === name)?.index as number;
-          const at = p.program.bindings.globals[i]?.[index];
+          const at = this.program?.bindings.globals[i]?.[index];
           const address = p.program.linked.addresses.get(`${at?.owner}:global.${at?.index}`) as bigint;
           return { kind: "values", words: [Buffer.from(await p.peek(address, 8)).readBigUInt64LE()] };
         },
@@ -274,7 +275,8 @@ export class Suite {
         this.fail(expression, error instanceof CodedError ? `${error.code}: ${error.message}` : String(error));
       }
     }
-    const process = new BenchProcess(linkProgram(this.modules, { platform: "bench", resolve: this.resolve, stackBytes: 2 ** 20 }));
+    this.program = linkProgram(this.modules, { platform: "bench", resolve: this.resolve, stackBytes: 2 ** 20 });
+    const process = new BenchProcess(this.program);
     try {
       await process.invoke("spectest", instantiateName);
       // Everything is sent before the first answer is awaited.
