@@ -19,7 +19,8 @@ export interface CsvStringifyOptions {
 type Row = string[];
 
 function rowsOf(source: string, options: CsvParseOptions): Row[] {
-  const text = source.charCodeAt(0) === 0xfeff ? source.slice(1) : source;
+  // A line break at the end closes the last row; it does not begin an empty one.
+  const text = (source.charCodeAt(0) === 0xfeff ? source.slice(1) : source).replace(/(?:\r\n|\r|\n)$/, "");
   const { data, errors } = papaparse.parse<Row>(text, { delimiter: options.delimiter ?? "", skipEmptyLines: options.keepEmptyRows !== true });
   // A text without any delimiter has one column: that is no error.
   const error = errors.find(({ code }) => code !== "UndetectableDelimiter");
