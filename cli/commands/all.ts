@@ -1,0 +1,10 @@
+/** Every command, in the order of the help. */
+import type { Command } from "commander";
+import type { Cli } from "../cli.ts";
+import { addBuild } from "./build.ts";
+import { addDoctor } from "./doctor.ts";
+import { addInit } from "./init.ts";
+import { addInspect } from "./inspect.ts";
+import { addRun } from "./run.ts";
+
+export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [addInit, addRun, addBuild, addInspect, addDoctor];

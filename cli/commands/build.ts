@@ -1,0 +1,89 @@
+/** `mayfly build`: flows to images. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import type { Command } from "commander";
+import { CodedError } from "#base";
+import type { Built } from "#image";
+import { action, type Cli, examples, jsonOption } from "../cli.ts";
+import { exitCodes, usageError } from "../failure.ts";
+import { bytesText, msText, roundMs } from "../format.ts";
+import { withProgress } from "../terminal.ts";
+
+interface BuildFlags {
+  readonly output?: string;
+  readonly name?: string;
+  readonly check: boolean;
+  readonly json?: boolean;
+}
+
+/** What `--json` says of one image. */
+interface BuildReport {
+  readonly image: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly pages: number;
+  readonly buildMs: number;
+  readonly timings: Built["timings"];
+}
+
+async function writeImageFile(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, bytes);
+  } catch (cause) {
+    throw new CodedError("MF_FILE_UNWRITABLE", `the image can't be written to ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
+  const { buildImage } = await import("#image");
+  const started = performance.now();
+  const { image, timings } = await buildImage(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
+  const output = flags.output ?? `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}.mfi`;
+  await writeImageFile(output, image.bytes);
+  const { bundleMs, checkMs, bootMs, freezeMs } = timings;
+  return {
+    image: output,
+    sha256: image.sha256,
+    bytes: image.bytes.length,
+    pages: image.pageNumbers.length,
+    buildMs: roundMs(performance.now() - started),
+    timings: { bundleMs: roundMs(bundleMs), checkMs: roundMs(checkMs), bootMs: roundMs(bootMs), freezeMs: roundMs(freezeMs) },
+  };
+}
+
+async function build({ terminal }: Cli, flows: readonly string[], flags: BuildFlags): Promise<number> {
+  if (flows.length > 1 && (flags.output !== undefined || flags.name !== undefined))
+    throw usageError("-o and --name are for one flow: build them one by one, or leave them out");
+  const reports: BuildReport[] = [];
+  for (const flow of flows) reports.push(await withProgress(terminal, `building ${flow}`, () => buildOne(flow, flags)));
+  if (flags.json === true) {
+    terminal.out(`${JSON.stringify(reports.length === 1 ? reports[0] : { images: reports }, undefined, 2)}\n`);
+    return exitCodes.ok;
+  }
+  const { bold, dim } = terminal.paint;
+  for (const { image, sha256, bytes, pages, buildMs, timings } of reports) {
+    const parts = `bundle ${msText(timings.bundleMs)}, types ${flags.check ? msText(timings.checkMs) : "unchecked"}, boot ${msText(timings.bootMs)}`;
+    terminal.out(
+      `${bold(image)}  ${bytesText(bytes)}, ${pages} pages, ${msText(buildMs)} ${dim(`(${parts})`)}\n${dim(`sha256 ${sha256}`)}\n`,
+    );
+  }
+  return exitCodes.ok;
+}
+
+export function addBuild(program: Command, cli: Cli): Command {
+  const command = program
+    .command("build")
+    .description("Bundle flows, check their types, boot each once and freeze it to an image.")
+    .argument("<flow...>", "source files of flows")
+    .option("-o, --output <file>", "where to write the image (default: NAME.mfi here)")
+    .option("--name <name>", "the image's name (default: that of the file)")
+    .option("--no-check", "skip the type check")
+    .addOption(jsonOption())
+    .action(action(cli, (flows: string[], flags: BuildFlags) => build(cli, flows, flags)));
+  return examples(command, [
+    ["mayfly build flows/orders.ts", "writes orders.mfi"],
+    ["mayfly build flows/orders.ts -o out/orders.mfi --json", "for a pipeline"],
+    ["mayfly build flows/*.ts --no-check", "several at once, types unchecked"],
+  ]);
+}

@@ -1,0 +1,192 @@
+/** `mayfly run`: one message through one machine. */
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import { fromHex } from "#base";
+import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
+import { exitCodes, usageError } from "../failure.ts";
+import { bodyJson, contentTypeOf, guessContentType, parseJson, roundMs } from "../format.ts";
+import type { RunResult, Stimulus } from "../machine/drive.ts";
+import { showRun } from "../machine/show.ts";
+import { framesText, type StackMapper } from "../machine/stack.ts";
+import { readInput } from "../machine/stubs.ts";
+import type { Terminal } from "../terminal.ts";
+import { withProgress } from "../terminal.ts";
+
+interface RunFlags {
+  readonly message?: string;
+  readonly contentType?: string;
+  readonly header?: readonly string[];
+  readonly outlet?: readonly string[];
+  readonly fetch?: readonly string[];
+  readonly key?: string;
+  readonly state?: string;
+  readonly source: string;
+  readonly seed?: string;
+  readonly time?: string;
+  readonly check: boolean;
+  readonly json?: boolean;
+}
+
+function readHeaders(given: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const text of given) {
+    const at = text.indexOf("=");
+    if (at <= 0) throw usageError(`--header ${text}: give it as --header name=value`);
+    headers[text.slice(0, at).trim().toLowerCase()] = text.slice(at + 1);
+  }
+  return headers;
+}
+
+function readState(text: string | undefined): Record<string, unknown> | undefined {
+  if (text === undefined) return undefined;
+  const value = parseJson(text);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw usageError(`--state must be a JSON object such as '{"seen":3}'`);
+}
+
+function readSeed(text: string | undefined): Uint8Array {
+  if (text === undefined) return randomBytes(32);
+  const seed = fromHex(text);
+  if (seed === undefined || seed.length === 0 || seed.length > 32)
+    throw usageError("--seed must be up to 64 hexadecimal digits, two for each byte");
+  const full = new Uint8Array(32);
+  full.set(seed, 32 - seed.length);
+  return full;
+}
+
+function readTime(text: string | undefined): number {
+  if (text === undefined) return Date.now();
+  const timeMs = Date.parse(text);
+  if (Number.isNaN(timeMs)) throw usageError("--time must be a date such as 2026-01-31T12:00:00Z");
+  return timeMs;
+}
+
+async function readMessage(terminal: Terminal, flags: RunFlags): Promise<{ readonly body: Uint8Array; readonly contentType: string }> {
+  const { message, contentType } = flags;
+  if (message === undefined) return { body: new Uint8Array(0), contentType: contentType ?? "" };
+  const body = message === "-" ? await terminal.readStdin() : await readInput(message, "message");
+  return { body, contentType: contentType ?? (message === "-" ? guessContentType(body) : contentTypeOf(message)) };
+}
+
+async function readStimulus(terminal: Terminal, flags: RunFlags): Promise<Stimulus> {
+  const state = readState(flags.state);
+  const { body, contentType } = await readMessage(terminal, flags);
+  const headers = readHeaders(flags.header ?? []);
+  if (contentType !== "") headers["content-type"] ??= contentType;
+  return {
+    id: randomUUID(),
+    source: flags.source,
+    attempt: 1,
+    key: flags.key ?? (state === undefined ? undefined : "run"),
+    headers,
+    body,
+    state,
+    seed: readSeed(flags.seed),
+    timeMs: readTime(flags.time),
+  };
+}
+
+/** The contract of `--json`. */
+function runJson(result: RunResult, stacks: StackMapper, buildMs: number | undefined, stimulus: Stimulus): object {
+  const { reply, failure } = result;
+  const frames = stacks.frames(failure?.stack);
+  const { name: _name, ...at } = frames[0] ?? { name: "" };
+  return {
+    status: result.status,
+    reply:
+      reply === undefined
+        ? null
+        : { status: reply.status, contentType: reply.contentType, headers: reply.headers, ...bodyJson(reply.body) },
+    sends: result.sends.map((send) => ({
+      outlet: send.outlet,
+      ...(send.key === undefined ? {} : { key: send.key }),
+      contentType: send.contentType,
+      headers: parseJson(send.headersJson),
+      ...bodyJson(send.body),
+    })),
+    discardedSends: result.discardedSends,
+    requests: result.calls.map((call) => ({
+      operation: call.operation,
+      target: call.target,
+      contentType: call.contentType,
+      ...bodyJson(call.body),
+    })),
+    logs: result.logs.map(({ level, text, fieldsJson }) => ({
+      level,
+      text,
+      ...(fieldsJson === undefined ? {} : { fields: parseJson(fieldsJson) }),
+    })),
+    ...(result.state === undefined ? {} : { state: result.state }),
+    ...(failure === undefined
+      ? {}
+      : {
+          error: {
+            code: failure.code,
+            message: failure.message,
+            retry: failure.retry,
+            ...(failure.status === 0 ? {} : { status: failure.status }),
+            ...(frames.length === 0 ? {} : { at, stack: framesText(frames).split("\n") }),
+          },
+        }),
+    message: { id: stimulus.id, seed: Buffer.from(stimulus.seed).toString("hex"), time: new Date(stimulus.timeMs).toISOString() },
+    timings: {
+      ...(buildMs === undefined ? {} : { buildMs: roundMs(buildMs) }),
+      machineMs: roundMs(result.timings.machineMs),
+      cpuMs: roundMs(result.timings.cpuMs),
+      steps: result.timings.steps,
+      virtualMs: result.timings.virtualMs,
+    },
+  };
+}
+
+async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<number> {
+  const [{ embeddedMonitor }, { driveMachine }, { imageAt, isImagePath }, { stubFromFiles }, stack] = await Promise.all([
+    import("#monitors"),
+    import("../machine/drive.ts"),
+    import("../machine/load.ts"),
+    import("../machine/stubs.ts"),
+    import("../machine/stack.ts"),
+  ]);
+  const stimulus = await readStimulus(terminal, flags);
+  const began = performance.now();
+  const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));
+  const buildMs = isImagePath(target) ? undefined : performance.now() - began;
+  const stub = await stubFromFiles(flags.outlet ?? [], flags.fetch ?? [], image.manifest.outlets);
+  const monitor = embeddedMonitor({ workers: 1 });
+  try {
+    const result = await driveMachine(monitor, await monitor.load(image), image.manifest.limits, stimulus, stub);
+    const stacks = new stack.StackMapper(image.sourceMap, folder);
+    if (flags.json === true) terminal.out(`${JSON.stringify(runJson(result, stacks, buildMs, stimulus), undefined, 2)}\n`);
+    else showRun(terminal, result, stacks);
+    return result.status === "done" ? exitCodes.ok : exitCodes.failed;
+  } finally {
+    await monitor.close();
+  }
+}
+
+export function addRun(program: Command, cli: Cli): Command {
+  const command = program
+    .command("run")
+    .description(
+      "Run one message through one machine and show its reply, logs and sends. Nothing is sent anywhere, and waiting takes no time.",
+    )
+    .argument("<flow>", "a flow's source file, or an image")
+    .option("-m, --message <file>", "the message's body; - reads standard input (default: empty)")
+    .option("-t, --content-type <type>", "its content type (default: by the file's ending)")
+    .option("-H, --header <name=value>", "a header of the message; may be given more than once", collect)
+    .option("-O, --outlet <name=file>", "answers the flow's requests to this outlet with the file; may be given more than once", collect)
+    .option("--fetch <url=file>", "answers the flow's fetch of URLs that begin so with the file; may be given more than once", collect)
+    .option("-k, --key <key>", "the message's key")
+    .option("--state <json>", "what is kept under the key, as a JSON object")
+    .option("--source <name>", "name of the source the message comes from", "run")
+    .option("--seed <hex>", "seed of the machine's randomness (default: a new one)")
+    .option("--time <iso>", "the time at which the message comes in (default: now)")
+    .option("--no-check", "skip the type check")
+    .addOption(jsonOption())
+    .action(action(cli, (target: string, flags: RunFlags) => run(cli, target, flags)));
+  return examples(command, [
+    ["mayfly run flows/orders.ts -m order.json -O erp=answer.json", "request answered by a file"],
+    ["echo '{\"id\":1}' | mayfly run orders.mfi -m - --json", "from a pipe, for a machine"],
+    ['mayfly run poll.ts --state \'{"etag":"a"}\' --time 2026-01-01', "with state, at a given time"],
+  ]);
+}

@@ -1,0 +1,109 @@
+/** Numbers, bodies and tables as people read them. */
+import { extname } from "node:path";
+import { fromUtf8 } from "#base";
+
+const contentTypes: Readonly<Record<string, string>> = {
+  ".json": "application/json",
+  ".ndjson": "application/x-ndjson",
+  ".xml": "application/xml",
+  ".csv": "text/csv",
+  ".txt": "text/plain; charset=utf-8",
+  ".html": "text/html; charset=utf-8",
+  ".yaml": "application/yaml",
+  ".yml": "application/yaml",
+  ".pdf": "application/pdf",
+  ".form": "application/x-www-form-urlencoded",
+};
+
+/** The content type of a file by its ending; application/octet-stream when it says nothing. */
+export function contentTypeOf(path: string): string {
+  return contentTypes[extname(path).toLowerCase()] ?? "application/octet-stream";
+}
+
+/** UTF-8 text of a body, or undefined when it is not that. */
+export function textOf(body: Uint8Array): string | undefined {
+  const text = fromUtf8(body);
+  if (!text.includes("\ufffd")) return text.includes("\0") ? undefined : text;
+  return Buffer.compare(Buffer.from(text, "utf8"), body) === 0 ? text : undefined;
+}
+
+/** The content type of a body that came without a name, by its first characters. */
+export function guessContentType(body: Uint8Array): string {
+  const text = textOf(body)?.trimStart();
+  if (text === undefined) return "application/octet-stream";
+  if (text.startsWith("{") || text.startsWith("[")) return "application/json";
+  return text.startsWith("<") ? "application/xml" : "text/plain; charset=utf-8";
+}
+
+export interface BodyJson {
+  readonly body: string;
+  /** Present when `body` is not the text itself. */
+  readonly encoding?: "base64";
+}
+
+/** A body for JSON output: the text when it is UTF-8, base64 otherwise. */
+export function bodyJson(body: Uint8Array): BodyJson {
+  const text = textOf(body);
+  return text === undefined ? { body: Buffer.from(body).toString("base64"), encoding: "base64" } : { body: text };
+}
+
+/** JSON of fields a machine logged; as text when it is not JSON. */
+export function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    return json;
+  }
+}
+
+export function bytesText(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 1024 ** 2) return `${(bytes / 1024).toFixed(1)} KiB`;
+  return `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
+}
+
+export function msText(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(2)} ms`;
+  return ms < 10_000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** Milliseconds with three digits behind the point, for JSON. */
+export function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+/** Indents every line. */
+export function indent(text: string, by = "  "): string {
+  return text
+    .split("\n")
+    .map((line) => (line === "" ? line : by + line))
+    .join("\n");
+}
+
+/** Columns side by side; those named in `right` are set flush right. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const widths: number[] = [];
+  for (const row of rows) for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
+  const line = (row: readonly string[]): string =>
+    row.map((cell, index) => (right.includes(index) ? cell.padStart(widths[index] ?? 0) : cell.padEnd(widths[index] ?? 0))).join("  ");
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
+}
+
+/** A body as lines for people: JSON laid out, long texts cut, binary counted. */
+export function bodyText(body: Uint8Array, contentType: string, mostLines = 40): string {
+  const text = textOf(body);
+  if (text === undefined) return `${body.length} bytes of ${contentType === "" ? "binary data" : contentType}`;
+  const laidOut = /[/+]json\b/.test(contentType) ? layOut(text) : text.trimEnd();
+  const lines = laidOut.split("\n");
+  return lines.length <= mostLines ? laidOut : [...lines.slice(0, mostLines), `… ${lines.length - mostLines} more lines`].join("\n");
+}
+
+function layOut(text: string): string {
+  try {
+    const value = JSON.parse(text) as unknown;
+    const oneLine = JSON.stringify(value);
+    return oneLine.length <= 100 ? oneLine : JSON.stringify(value, undefined, 2);
+  } catch {
+    return text;
+  }
+}

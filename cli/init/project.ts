@@ -1,0 +1,105 @@
+/** The files of a new project. Kept as text: they are the user's from the moment they are written. */
+
+const flow = `import { flow } from "mayfly";
+
+interface Greeting {
+  name: string;
+  language?: "en" | "de" | "fr";
+}
+
+const words = { en: "Hello", de: "Hallo", fr: "Bonjour" };
+
+export default flow<"audit">(async (msg, { to, log }) => {
+  const { name, language = "en" } = msg.json<Greeting>();
+  const greeting = \`\${words[language]}, \${name}!\`;
+
+  log.info("greeted", { name, language });
+  to.audit.send({ name, greeting }, { key: name }); // leaves only if the flow completes
+  return { greeting }; // the reply
+});
+`;
+
+const flowTest = `# Run with: npx mayfly test
+flow: hello.ts
+cases:
+  - name: greets in the language asked for
+    message: { json: { name: Ada, language: de } }
+    expect:
+      reply: { json: { greeting: "Hallo, Ada!" } }
+      sends:
+        - { outlet: audit, key: Ada, json: { name: Ada, greeting: "Hallo, Ada!" } }
+      logs:
+        - { level: info, text: greeted, fields: { language: de } }
+
+  - name: refuses what is not JSON
+    message: { text: "not json", contentType: application/json }
+    expect:
+      error: { code: MF_MESSAGE_INVALID, retry: false }
+`;
+
+const config = `# Where messages come from and where outlets lead. \${NAME} is read from the environment.
+flows:
+  hello:
+    flow: flows/hello.ts
+    from:
+      - http: { method: POST, path: /hello }
+    to:
+      audit: { file: { dir: ./audit, name: "{date}.jsonl", append: true } }
+
+http: { port: 8080 }
+`;
+
+const readme = (name: string): string => `# ${name}
+
+A [Mayfly](https://www.npmjs.com/package/mayfly) project: each message that comes in meets a machine of its own.
+
+| | |
+| --- | --- |
+| \`flows/hello.ts\` | what is done with a message |
+| \`flows/hello.flow-test.yaml\` | what must come of it |
+| \`mayfly.yaml\` | where messages come from, where outlets lead |
+
+    npm install
+    npx mayfly test                                              # the flow tests
+    npx mayfly run flows/hello.ts --message samples/hello.json   # one message, nothing sent anywhere
+    npx mayfly serve                                             # then, elsewhere:
+    curl -d '{"name":"Ada"}' -H content-type:application/json localhost:8080/hello
+    cat audit/*.jsonl
+
+\`npx mayfly dev\` serves as well, and takes in what you change.
+`;
+
+export function projectFiles(name: string, dependency: string): Readonly<Record<string, string>> {
+  const manifest = {
+    name,
+    version: "0.1.0",
+    private: true,
+    type: "module",
+    scripts: { test: "mayfly test", start: "mayfly serve", dev: "mayfly dev" },
+    dependencies: { mayfly: dependency },
+  };
+  const editor = {
+    compilerOptions: {
+      target: "ES2023",
+      lib: ["ES2023"],
+      module: "ESNext",
+      moduleResolution: "bundler",
+      strict: true,
+      noEmit: true,
+      allowImportingTsExtensions: true,
+      types: ["mayfly/globals"],
+    },
+    include: ["flows"],
+    exclude: ["**/*.flow-test.ts"],
+  };
+  return {
+    "package.json": `${JSON.stringify(manifest, undefined, 2)}\n`,
+    "tsconfig.json": `${JSON.stringify(editor, undefined, 2)}\n`,
+    "mayfly.yaml": config,
+    "flows/hello.ts": flow,
+    "flows/hello.flow-test.yaml": flowTest,
+    "samples/hello.json": `${JSON.stringify({ name: "Ada", language: "fr" })}\n`,
+    "README.md": readme(name),
+    ".gitignore": "node_modules/\n.mayfly/\naudit/\n*.mfi\n",
+  };
+}

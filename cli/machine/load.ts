@@ -1,0 +1,25 @@
+/** Images by the path of a flow or of an image. */
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { CodedError } from "#base";
+import { type Built, buildImage, type Image, loadImage } from "#image";
+
+export interface Loaded {
+  readonly image: Image;
+  /** The flow's folder; undefined for an image, which may have been built elsewhere. */
+  readonly folder: string | undefined;
+  readonly built: Built | undefined;
+}
+
+export function isImagePath(path: string): boolean {
+  return path.endsWith(".mfi");
+}
+
+/** Loads `x.mfi`, builds anything else. */
+export async function imageAt(path: string, check = true): Promise<Loaded> {
+  if (isImagePath(path)) return { image: await loadImage(path), folder: undefined, built: undefined };
+  if (!existsSync(path)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
+  if (!/\.[mc]?[jt]sx?$/.test(path)) throw new CodedError("MF_FLOW_INVALID", `${path} is neither a flow (.ts, .js) nor an image (.mfi)`);
+  const built = await buildImage(path, { check });
+  return { image: built.image, folder: dirname(resolve(path)), built };
+}

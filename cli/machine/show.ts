@@ -1,0 +1,73 @@
+/** A run as people read it. */
+import { bodyText, indent, msText, parseJson } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import type { RunResult } from "./drive.ts";
+import { framesText, placeText, type StackMapper } from "./stack.ts";
+
+const levelMarks = { debug: "debug", info: "info ", warn: "warn ", error: "error" } as const;
+
+function fieldsText(fieldsJson: string | undefined): string {
+  if (fieldsJson === undefined) return "";
+  const fields = parseJson(fieldsJson);
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return ` ${fieldsJson}`;
+  return Object.entries(fields)
+    .map(([name, value]) => ` ${name}=${typeof value === "string" && /^\S+$/.test(value) ? value : JSON.stringify(value)}`)
+    .join("");
+}
+
+function showLogs({ out, paint }: Terminal, { logs }: RunResult): void {
+  if (logs.length === 0) return;
+  out(`${paint.bold("logs")}\n`);
+  for (const { level, text, fieldsJson } of logs) {
+    const mark =
+      level === "error" ? paint.red(levelMarks[level]) : level === "warn" ? paint.yellow(levelMarks[level]) : paint.dim(levelMarks[level]);
+    out(`  ${mark} ${text}${paint.dim(fieldsText(fieldsJson))}\n`);
+  }
+}
+
+function showCalls({ out, paint }: Terminal, { calls }: RunResult): void {
+  if (calls.length === 0) return;
+  out(`${paint.bold("asked")}\n`);
+  for (const { target, contentType, body, method } of calls) {
+    out(`  ${paint.cyan(method === "" ? target : `${method} ${target}`)} ${paint.dim(contentType)}\n`);
+    if (body.length > 0) out(`${indent(bodyText(body, contentType), "    ")}\n`);
+  }
+}
+
+function showSends({ out, paint }: Terminal, { sends, discardedSends }: RunResult): void {
+  if (discardedSends > 0)
+    out(`${paint.dim(`${discardedSends} ${discardedSends === 1 ? "send" : "sends"} not carried out, since the flow failed`)}\n`);
+  if (sends.length === 0) return;
+  out(`${paint.bold("sent")}\n`);
+  for (const { outlet, key, contentType, body } of sends) {
+    out(`  ${paint.cyan(`→ ${outlet}`)}${key === undefined ? "" : ` key=${key}`} ${paint.dim(contentType)}\n`);
+    out(`${indent(bodyText(body, contentType), "    ")}\n`);
+  }
+}
+
+function showEnd(terminal: Terminal, result: RunResult, stacks: StackMapper): void {
+  const { out, paint } = terminal;
+  const { reply, failure, timings } = result;
+  const waited = timings.virtualMs > 0 ? `, ${msText(Math.round(timings.virtualMs))} of virtual time` : "";
+  const time = `${timings.steps} ${timings.steps === 1 ? "step" : "steps"}, ${msText(timings.cpuMs)} of a cold machine's CPU${waited}`;
+  if (failure === undefined) {
+    if (reply !== undefined)
+      out(`${paint.bold("reply")} ${reply.status} ${paint.dim(reply.contentType)}\n${indent(bodyText(reply.body, reply.contentType))}\n`);
+    out(`${paint.green("done")} ${paint.dim(`in ${time}`)}\n`);
+    return;
+  }
+  const frames = stacks.frames(failure.stack);
+  const [first] = frames;
+  out(`${paint.red(failure.code)}: ${failure.message}\n`);
+  if (first !== undefined) out(`${indent(framesText(frames))}\n`);
+  const retry = failure.retry ? "the gateway would try again" : "the gateway would not try again";
+  out(`${paint.red("failed")} ${paint.dim(`${first === undefined ? "" : `at ${placeText(first)} `}in ${time}; ${retry}`)}\n`);
+}
+
+export function showRun(terminal: Terminal, result: RunResult, stacks: StackMapper): void {
+  showLogs(terminal, result);
+  showCalls(terminal, result);
+  showSends(terminal, result);
+  if (result.state !== undefined) terminal.out(`${terminal.paint.bold("state")} ${JSON.stringify(result.state)}\n`);
+  showEnd(terminal, result, stacks);
+}

@@ -1,0 +1,65 @@
+/** Answers of outlets that are not there: from files, for `mayfly run`. */
+import { readFile } from "node:fs/promises";
+import type { CallEffect } from "#abi";
+import { CodedError } from "#base";
+import { contentTypeOf } from "../format.ts";
+import { usageError } from "../failure.ts";
+import { type Stub, type StubAnswer, stateAnswer } from "./drive.ts";
+
+export async function readInput(path: string, what: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : (cause as Error).message;
+    throw new CodedError("MF_FILE_UNREADABLE", `the ${what} ${path} can't be read: ${why}`, { cause });
+  }
+}
+
+/** `NAME=FILE` → the file's answer. */
+async function fileAnswers(given: readonly string[], flag: string): Promise<Map<string, StubAnswer>> {
+  const answers = new Map<string, StubAnswer>();
+  for (const text of given) {
+    // A URL may hold "=", and a file's name hardly does: the last one counts for --fetch, the first for names.
+    const at = flag === "--fetch" ? text.lastIndexOf("=") : text.indexOf("=");
+    if (at <= 0 || at === text.length - 1)
+      throw usageError(`${flag} ${text}: give it as ${flag} ${flag === "--fetch" ? "URL" : "NAME"}=FILE`);
+    const file = text.slice(at + 1);
+    const body = await readInput(file, "answer");
+    answers.set(text.slice(0, at), { status: 200, headers: { "content-type": contentTypeOf(file) }, body, delayMs: 0 });
+  }
+  return answers;
+}
+
+export function unanswered(call: CallEffect, how: string): StubAnswer {
+  const what = call.operation === "fetch" ? `fetched ${call.target}` : `asked the outlet ${JSON.stringify(call.target)}`;
+  const code = call.operation === "fetch" ? "MF_FETCH_UNANSWERED" : "MF_OUTLET_UNANSWERED";
+  return { error: { code, message: `the flow ${what}, and nothing here answers for it: ${how}` }, delayMs: 0 };
+}
+
+/** The answer for the longest URL that `url` begins with. */
+export function byPrefix<T>(answers: ReadonlyMap<string, T>, url: string): T | undefined {
+  let best: string | undefined;
+  for (const prefix of answers.keys()) if (url.startsWith(prefix) && prefix.length > (best?.length ?? -1)) best = prefix;
+  return best === undefined ? undefined : answers.get(best);
+}
+
+export async function stubFromFiles(
+  outlets: readonly string[],
+  fetches: readonly string[],
+  declared: readonly string[] | null,
+): Promise<Stub> {
+  const answers = await fileAnswers(outlets, "--outlet");
+  const byUrl = await fileAnswers(fetches, "--fetch");
+  for (const name of answers.keys()) {
+    if (declared !== null && !declared.includes(name))
+      throw usageError(`--outlet ${name}: the flow has no such outlet, it has ${declared.length === 0 ? "none" : declared.join(", ")}`);
+  }
+  return (call) => {
+    if (call.operation === "state") return stateAnswer(undefined);
+    if (call.operation === "fetch")
+      return (
+        byPrefix(byUrl, call.target) ?? unanswered(call, `add --fetch ${call.target.slice(0, 200)}=FILE, and FILE's content is the answer`)
+      );
+    return answers.get(call.target) ?? unanswered(call, `add --outlet ${call.target}=FILE, and FILE's content is the answer`);
+  };
+}
