@@ -38,6 +38,8 @@ export interface ConnectorCase {
   readonly missing: { readonly source: string; readonly outlet: string | undefined } | undefined;
   /** False for NATS core, which forgets a message once it has handed it out. */
   readonly keeps: boolean;
+  /** False where a message in transit over a cut connection comes again only later, behind others. */
+  readonly ordersThroughCuts: boolean;
   /** True when a message the broker gives again is marked as such. */
   readonly marksRedelivery: boolean;
   /** True when source and outlet speak the broker's request/reply. */
@@ -153,7 +155,7 @@ function content({ pair, both, received, it }: Kit): void {
     if (pair.carriesId) assert.equal(message?.id, attempt.idempotencyKey);
     for (const [name, value] of Object.entries(headers)) assert.equal(message?.headers[name], value, name);
     for (const name of Object.keys(message?.headers ?? {})) assert.doesNotMatch(name, /^(content-type|mayfly-(key|id|correlation-id))$/);
-    assert.equal(message?.keeper, "source");
+    assert.equal(message?.keeper, pair.keeps ? "source" : "journal");
     assert.equal(message?.replyWanted, false);
   });
 
@@ -215,7 +217,9 @@ function acknowledgement({ pair, both, received, source, through, it, proxy }: K
       }
       const distinct = (): string[] => [...new Set(gateway.texts())];
       await eventually("all messages", () => distinct().length === count);
-      assert.deepEqual(distinct(), Array.from({ length: count }, (_, number) => String(number)), `SEED=${seed}`);
+      const sent = Array.from({ length: count }, (_, number) => String(number));
+      if (pair.ordersThroughCuts) assert.deepEqual(distinct(), sent, `SEED=${seed}`);
+      else assert.deepEqual(new Set(distinct()), new Set(sent), `SEED=${seed}`);
     });
   }
 
@@ -370,9 +374,10 @@ function shutdown({ pair, both, received, source, through, it }: Kit): void {
     const stopping = first.stop().then(() => (stopped = true));
     await aWhile();
     assert.equal(stopped, false, "it waits for what is in the gateway");
+    gateway.answer = done;
     gateway.release();
     await stopping;
-    assert.equal(gateway.received.length, 6, "nothing new was taken");
+    assert.equal(gateway.received.length, pair.keeps ? 6 : 10, pair.keeps ? "nothing new was taken" : "nobody else has the rest");
     assert.equal(first.health().ready, false);
     const next = await source(through(), name);
     await eventually("ready", () => next.source.health().ready);

@@ -33,6 +33,7 @@ if (skip === undefined) {
     badLogin: { code: "MF_AMQP_AUTH", change: { password: "wrong-password" } },
     missing: { source: "MF_AMQP_NOT_FOUND", outlet: "MF_AMQP_NOT_FOUND" },
     keeps: true,
+    ordersThroughCuts: true,
     marksRedelivery: true,
     replies: true,
     largestBodyBytes: 2 ** 20,

@@ -35,8 +35,8 @@ export interface IntakeOptions {
   readonly accept: Accept;
   /** Most messages in hand; pushing brokers are told this number as their prefetch. */
   readonly limit: number;
-  /** There is room for more: for sources that fetch. */
-  readonly onRoom?: () => void;
+  /** The broker keeps nothing: what waits when the source stops is handed over rather than given back. */
+  readonly handOverAtStop?: boolean;
 }
 
 export class Intake {
@@ -49,6 +49,7 @@ export class Intake {
   #stopping = false;
   #cancelCooling: (() => void) | undefined;
   #drained: (() => void) | undefined;
+  #roomWaiters: (() => void)[] = [];
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -56,8 +57,16 @@ export class Intake {
 
   /** How many more messages may be fetched now: none while paused, cooling after a refusal or stopping. */
   get room(): number {
-    const closed = this.#paused || this.#stopping || this.#cancelCooling !== undefined;
-    return closed ? 0 : Math.max(0, this.#options.limit - this.inHand);
+    return this.#open ? Math.max(0, this.#options.limit - this.inHand) : 0;
+  }
+
+  /** For sources that fetch: waits till there is room and says how much. 0: the source stops, or the connection is lost. */
+  async untilRoom(): Promise<number> {
+    const generation = this.#generation;
+    while (this.room === 0 && !this.#stopping && generation === this.#generation) {
+      await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
+    }
+    return generation === this.#generation ? this.room : 0;
   }
 
   get inHand(): number {
@@ -70,7 +79,7 @@ export class Intake {
 
   offer(delivery: Delivery): void {
     const entry = { delivery, sequence: this.#sequence++, generation: this.#generation };
-    if (this.#stopping) return void this.#giveBack(entry);
+    if (this.#stopping && this.#options.handOverAtStop !== true) return void this.#giveBack(entry);
     this.#waiting.push(entry);
     this.#pump();
   }
@@ -83,27 +92,38 @@ export class Intake {
     if (!this.#paused) return;
     this.#paused = false;
     this.#pump();
-    this.#options.onRoom?.();
+    this.#wake();
   }
 
   /** The connection is lost: nothing received over it can be settled any more. */
   forget(): void {
     this.#generation += 1;
     this.#waiting = [];
+    this.#wake();
   }
 
   /** Gives back what waits and resolves when all that was handed over is settled. */
   async drain(): Promise<void> {
     this.#stopping = true;
     this.#cancelCooling?.();
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    await Promise.all(waiting.map((entry) => this.#giveBack(entry)));
+    this.#cancelCooling = undefined;
+    this.#wake();
+    if (this.#options.handOverAtStop === true) this.#pump();
+    else await Promise.all(this.#waiting.splice(0).map((entry) => this.#giveBack(entry)));
     if (this.#handed > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
   }
 
+  get #open(): boolean {
+    return !this.#paused && !this.#stopping && this.#cancelCooling === undefined;
+  }
+
+  #wake(): void {
+    for (const wake of this.#roomWaiters.splice(0)) wake();
+  }
+
   #pump(): void {
-    while (!this.#paused && !this.#stopping && this.#cancelCooling === undefined && this.#handed < this.#options.limit) {
+    const last = this.#stopping && this.#options.handOverAtStop === true;
+    while ((last || this.#open) && this.#handed < this.#options.limit) {
       const entry = this.#waiting.shift();
       if (entry === undefined) return;
       this.#handed += 1;
@@ -123,9 +143,9 @@ export class Intake {
       context.logger.warn({ id: outcome.id, error: String(error) }, "a message could not be acknowledged; the broker will give it again");
     }
     this.#handed -= 1;
-    if (this.#handed === 0) this.#drained?.();
     this.#pump();
-    if (this.room > 0) this.#options.onRoom?.();
+    if (this.#handed === 0) this.#drained?.();
+    if (this.room > 0) this.#wake();
   }
 
   async #keep(entry: Entry, retryAfterMs: number): Promise<void> {
@@ -138,7 +158,7 @@ export class Intake {
     this.#cancelCooling = context.clock.after(retryAfterMs, () => {
       this.#cancelCooling = undefined;
       this.#pump();
-      if (this.room > 0) this.#options.onRoom?.();
+      if (this.room > 0) this.#wake();
     });
   }
 

@@ -9,6 +9,11 @@ export const brokerLimits = {
   /** Headers taken over from one broker message, and characters of one value; the rest is dropped. */
   headersPerMessage: 256,
   headerCharacters: 8_192,
+  /** Messages and bytes of NATS core that wait for a busy flow; beyond it they are dropped, as NATS itself does with a slow consumer. */
+  natsWaiting: 4_096,
+  natsWaitingBytes: 32 * 2 ** 20,
+  /** One pull of a JetStream consumer waits so long for messages. */
+  pullMs: 30_000,
   /** Rows one SQL request may answer with. */
   answerRows: 10_000,
 } as const;

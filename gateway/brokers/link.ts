@@ -175,3 +175,24 @@ export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }
+
+/**
+ * Ends what waits for an answer over a connection when the connection is lost, for clients that leave it waiting. A race against one
+ * long-lived promise would do too, but keeps every loser in memory till the connection ends.
+ */
+export class LossGuard {
+  readonly #waiting = new Set<(error: Error) => void>();
+
+  during<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
+  lost(): void {
+    const error = new OutletError("MF_CONNECTION_LOST", "the connection was lost before the peer answered", { retryable: true });
+    for (const reject of this.#waiting) reject(error);
+    this.#waiting.clear();
+  }
+}

@@ -62,6 +62,8 @@ export interface Received {
   readonly key?: string | undefined;
   readonly replyWanted?: boolean;
   readonly redelivered?: boolean;
+  /** `source` unless the broker keeps nothing. */
+  readonly keeper?: Keeper;
 }
 
 /** The message as it is handed to the gateway. `cloudevents`: unwrap CloudEvents, with the protocol's prefix of their attributes. */
@@ -73,7 +75,7 @@ export function incomingOf(received: Received, cloudevents: { readonly prefixes:
     return value;
   };
   const ids = { contentType: taken(header.contentType), correlationId: taken(header.correlation), key: taken(header.key), id: taken(header.id) };
-  const keeper: Keeper = "source";
+  const keeper: Keeper = received.keeper ?? "source";
   const plain = {
     id: nonEmpty(received.id) ?? nonEmpty(ids.id),
     headers,

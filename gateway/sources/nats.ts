@@ -1,0 +1,129 @@
+/** Messages of NATS core subjects. */
+import { idOf, explainNats, fromNatsHeaders, type Msg, type NatsConfig, type NatsConnection, type NatsSession, natsPeer, natsSchema, openNats, toNatsHeaders } from "../brokers/nats.ts";
+import { Intake, type Delivery } from "../brokers/intake.ts";
+import { brokerLimits } from "../brokers/limits.ts";
+import { Link } from "../brokers/link.ts";
+import { incomingOf, replyOf } from "../brokers/wire.ts";
+import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
+import type { Source, SourceContext, SourceDefinition } from "./source.ts";
+
+export interface NatsSourceConfig extends NatsConfig {
+  readonly subject: string;
+  readonly queue?: string;
+  readonly prefetch?: number;
+  readonly cloudevents: boolean;
+}
+
+export const natsSource: SourceDefinition<NatsSourceConfig> = {
+  name: "nats",
+  summary: "Messages and requests of NATS core subjects.",
+  description: `**At most once**: NATS core forgets a message as soon as it has sent it. What arrives is put into the journal at once, and is
+safe from there on; what is sent while the gateway is away, is lost. Use \`jetstream\` where that matters.
+
+- **Requests**: a message with a reply subject is answered there; its sender sees a failure as \`mayfly-error\` and \`mayfly-status\` headers.
+- **Backpressure**: NATS has none. While the flow is busy up to 4,096 messages (32 MiB) wait in memory; what comes then is dropped, counted as
+  \`dropped\` and logged; a request is answered with \`MF_BUSY\`, status 503.
+- **Several gateways** share the messages when they name one \`queue\` group.
+- **Headers** as they are, in lower case, and \`nats-subject\`. \`Nats-Msg-Id\` is what duplicates are recognised by.
+- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_NATS_UNREACHABLE\`, \`MF_NATS_AUTH\`, \`MF_NATS_FORBIDDEN\`, \`MF_NATS_TLS\`.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["url", "subject"],
+    properties: {
+      ...natsSchema,
+      subject: { type: "string", minLength: 1, pattern: "^[^\\s]+$", description: "Subject; `*` and `>` as in NATS." },
+      queue: { type: "string", minLength: 1, description: "Queue group whose members share the messages." },
+      prefetch: { type: "integer", minimum: 1, description: "Most messages at once in the flow's queue." },
+      cloudevents: acceptCloudEventsSchema,
+    },
+  },
+  example: `nats: { url: "\${NATS_URL}", subject: orders.>, queue: mayfly }`,
+  create: createNatsSource,
+};
+
+function createNatsSource(config: NatsSourceConfig, context: SourceContext): Source {
+  const peer = natsPeer(config);
+  const what = `subject ${config.subject}`;
+  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
+  let intake: Intake | undefined;
+  let waitingBytes = 0;
+  let dropping = false;
+
+  function take(connection: NatsConnection, message: Msg): void {
+    const bytes = message.data.length;
+    const full = intake === undefined || intake.inHand >= limit + brokerLimits.natsWaiting || waitingBytes + bytes > brokerLimits.natsWaitingBytes;
+    if (full) return drop(connection, message);
+    dropping = false;
+    waitingBytes += bytes;
+    intake?.offer(delivery(config, connection, message, () => (waitingBytes -= bytes), () => drop(connection, message)));
+  }
+
+  function drop(connection: NatsConnection, message: Msg): void {
+    context.metrics.count("dropped");
+    if (!dropping) context.logger.error({ code: "MF_NATS_DROPPED", subject: message.subject }, "NATS messages are dropped: the flow can't keep up");
+    dropping = true;
+    if (message.reply !== undefined && message.reply !== "" && !connection.isClosed()) message.respond(Buffer.from(`{"code":"MF_BUSY"}`), { headers: busy() });
+  }
+
+  const link = new Link<Subscribed>({
+    context,
+    peer: `${peer} ${what}`,
+    explain: (error) => explainNats(peer, what, error),
+    // What was received before the connection was lost is still good: nothing has to be acknowledged over it.
+    async open(lost) {
+      const session = await openNats(config, context, lost);
+      const { connection, guard } = session;
+      const callback = (error: Error | null, message: Msg): void => (error === null ? take(connection, message) : lost(error));
+      const subscription = connection.subscribe(config.subject, { callback, ...(config.queue === undefined ? {} : { queue: config.queue }) });
+      await guard.during(connection.flush()); // the server answers only after it has the subscription
+      return { ...session, unsubscribe: () => guard.during(subscription.drain()) };
+    },
+  });
+
+  return {
+    start(accept) {
+      intake = new Intake({ context, accept, limit, handOverAtStop: true });
+      return link.start();
+    },
+    pause: () => intake?.pause(),
+    resume: () => intake?.resume(),
+    async stop() {
+      await link.session?.unsubscribe().catch(() => {});
+      await intake?.drain();
+      const session = link.session;
+      if (session !== undefined) await session.guard.during(session.connection.flush()).catch(() => {}); // replies
+      await link.stop();
+    },
+    health: () => link.health(),
+  };
+}
+
+interface Subscribed extends NatsSession {
+  unsubscribe(): Promise<void>;
+}
+
+function busy(): ReturnType<typeof toNatsHeaders> {
+  const headers = { "mayfly-status": "503", "mayfly-error": "MF_BUSY" };
+  return toNatsHeaders({ headers, contentType: "application/json", correlationId: undefined, key: undefined });
+}
+
+function delivery(config: NatsSourceConfig, connection: NatsConnection, message: Msg, over: () => void, drop: () => void): Delivery {
+  const headers = fromNatsHeaders(message.headers);
+  const replyWanted = message.reply !== undefined && message.reply !== "";
+  const received = { id: idOf(headers), headers: { ...headers, "nats-subject": message.subject }, body: message.data, replyWanted };
+  return {
+    // A caller waits for a reply and can ask again; anything else exists only here, so the journal has to have it first.
+    incoming: incomingOf({ ...received, keeper: replyWanted ? "source" : "journal" }, config.cloudevents ? { prefixes: ["ce-"] } : undefined),
+    settle(outcome) {
+      over();
+      if (!replyWanted || connection.isClosed()) return;
+      const reply = replyOf(outcome);
+      message.respond(reply.body, { headers: toNatsHeaders(reply) });
+    },
+    giveBack() {
+      over();
+      drop();
+    },
+  };
+}
