@@ -148,13 +148,12 @@ export const controlEmitters: Record<string, Emitter> = {
   nop: () => undefined,
   block: (c, o) => {
     const type = c.signature(o);
-    c.state.flush(c.state.stack.length - type.params.length);
+    c.state.flushBelow(c.state.stack.length - type.params.length);
     enter(c, "block", type);
   },
   loop: (c, o) => {
     const type = c.signature(o);
     c.state.flush(c.state.stack.length - type.params.length);
-    c.state.flush(c.state.stack.length, type.params.length > 0);
     c.state.forgetCaches();
     const frame = enter(c, "loop", type);
     c.assembler.bind(frame.label);
@@ -164,7 +163,7 @@ export const controlEmitters: Record<string, Emitter> = {
     const { state } = c;
     // Flushing moves and keeps flags.
     const condition = c.takeCondition();
-    state.flush(state.stack.length, type.params.length > 0);
+    state.flush(state.stack.length - type.params.length);
     const frame = enter(c, "if", type, c.assembler.newLabel());
     frame.elseCaches = state.cached.slice();
     jumpUnless(c, condition, frame.elseLabel as number);

@@ -155,11 +155,21 @@ export class State {
     }
   }
 
-  /** Brings operands below `height` to their slots; constants stay constants unless `constants` is set. */
-  flush(height = this.stack.length, constants = false): void {
+  /**
+   * Brings all operands to their slots. Constants from height `parameters` on go there too; those below stay constants, since
+   * what is done to them inside one arm of a block would not be done in the other.
+   */
+  flush(parameters = this.stack.length): void {
+    for (let i = 0; i < this.stack.length; i++) {
+      const kind = (this.stack[i] as Value).kind;
+      if (kind === "register" || kind === "local" || (kind === "constant" && i >= parameters)) this.spill(i);
+    }
+  }
+  /** Brings the operands below `height` to their slots, but for constants. */
+  flushBelow(height: number): void {
     for (let i = 0; i < height; i++) {
       const kind = (this.stack[i] as Value).kind;
-      if (kind === "register" || kind === "local" || (constants && kind === "constant")) this.spill(i);
+      if (kind === "register" || kind === "local") this.spill(i);
     }
   }
   /** Before a call: registers are lost, slots of locals are not. */
