@@ -101,6 +101,8 @@ export const gatewayLimits = {
 
   /** How long stop() waits for what is under way, unless told otherwise. */
   drainMs: 10 * second,
+  /** After that, how long a source may take to let go. */
+  sourceStopMs: 2 * second,
   /** Connect attempts of a source or an outlet that lost its peer are this far apart. */
   reconnectMs: { least: 200, most: 30 * second },
 } as const;

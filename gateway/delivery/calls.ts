@@ -4,8 +4,9 @@ import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
 import type { Journal } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
+import type { Headers } from "../message.ts";
 import { fetchDeclared, type HostPattern } from "./fetch.ts";
-import { noHeaders, parseHeaders } from "./headers.ts";
+import { parseHeaders } from "./headers.ts";
 import type { OutletChannel } from "./outlet-channel.ts";
 import type { Run } from "./run.ts";
 
@@ -74,7 +75,7 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
       outlet: call.target,
       key: message.key,
       contentType: call.contentType,
-      headers: withTrace(run, headers),
+      headers: withHops(run, withTrace(run, headers)),
       body: call.body,
       correlationId: message.correlationId,
       timeMs: ports.clock.now(),
@@ -96,7 +97,13 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
 }
 
 /** W3C trace context goes on with what the flow causes, unless it set its own. */
-function withTrace(run: Run, headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+function withTrace(run: Run, headers: Headers): Headers {
   const trace = run.work.message.headers["traceparent"];
-  return trace === undefined || headers["traceparent"] !== undefined ? headers : { ...(headers === noHeaders ? {} : headers), traceparent: trace };
+  return trace === undefined || headers["traceparent"] !== undefined ? headers : { ...headers, traceparent: trace };
+}
+
+/** The count of flows a message has passed through is ours: a flow can't reset it. */
+function withHops(run: Run, headers: Headers): Headers {
+  const hops = run.work.message.headers["mayfly-hops"];
+  return hops === undefined ? headers : { ...headers, "mayfly-hops": hops };
 }

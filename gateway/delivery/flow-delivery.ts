@@ -10,7 +10,7 @@ import { assert, CodedError, type Clock, type Prng } from "#base";
 import type { Logger } from "../connector.ts";
 import type { Accepted, AttemptRecord, Completed, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Failure, Incoming, Outcome, Reply } from "../message.ts";
+import type { Failure, Headers, Incoming, Outcome, Reply } from "../message.ts";
 import type { Flow, Runner } from "../runner.ts";
 import { backoffMs } from "./backoff.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -88,7 +88,7 @@ export class FlowDelivery implements RunHost {
   /** The journal may have messages that are not in here; new ones must not overtake them. */
   #backlog = true;
   #stopping = false;
-  #idle: (() => void) | undefined;
+  #closed = false;
 
   constructor(flow: Flow, ports: FlowDeliveryPorts) {
     this.#flow = flow;
@@ -144,31 +144,39 @@ export class FlowDelivery implements RunHost {
     return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), adopted.lease));
   };
 
-  /** Waits till everything is settled, `graceMs` at most; then gives back what is not. */
-  async drain(graceMs: number): Promise<void> {
+  /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
+  beginDrain(): void {
     this.#stopping = true;
     for (const work of [...this.#open]) if (this.#givesBack(work)) this.#giveBack(work);
-    if (this.pending > 0) {
-      await new Promise<void>((resolve) => {
-        const cancel = this.clock.after(graceMs, resolve);
-        this.#idle = () => {
-          cancel();
-          resolve();
-        };
-      });
+  }
+
+  /** Ends what is still open: given back, or buried when nobody would have it after this process. */
+  async endDrain(): Promise<void> {
+    this.#closed = true;
+    const lost: Work[] = [];
+    for (const work of [...this.#open]) {
+      if (this.#journal.durable || work.lease?.durable !== true || work.state === "settling") this.#giveBack(work);
+      else lost.push(work);
     }
-    for (const work of [...this.#open]) this.#giveBack(work);
+    for (const work of lost) {
+      const { lease } = work;
+      const record = this.#record(work, failureOf("MF_STOPPED", "the gateway stopped before the message was finished, and its journal is in memory", true, 503), undefined);
+      this.#giveUp(work);
+      if (lease === undefined) continue;
+      await this.#journal.bury(this.#withHistory(lease, work), record).catch((error: unknown) => this.logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`));
+    }
   }
 
   /** While draining: what has a waiting caller, or has begun, is finished; the rest is safe with its keeper. */
   #givesBack(work: Work): boolean {
-    return this.#stopping && !work.incoming.replyWanted && (work.state === "queued" || work.state === "resting" || work.state === "behind");
+    const waits = work.state === "queued" || work.state === "resting" || work.state === "behind";
+    return this.#stopping && waits && !work.incoming.replyWanted && (this.#journal.durable || work.lease?.durable !== true);
   }
 
   #refusal(bytes: number): Outcome | undefined {
     const { totals, persistence } = this.#ports;
     let code: string | undefined;
-    if (this.#stopping) code = "MF_STOPPING";
+    if (this.#closed || (this.#stopping && this.#journal.durable)) code = "MF_STOPPING";
     else if (this.#backlog || this.pending >= this.#flow.config.queue) code = "MF_FLOW_BUSY";
     else if (totals.pending >= gatewayLimits.pendingTotal || totals.bytes + bytes > gatewayLimits.pendingBytes) code = "MF_GATEWAY_BUSY";
     else if (persistence.troubled !== undefined) code = "MF_JOURNAL_UNAVAILABLE";
@@ -215,7 +223,6 @@ export class FlowDelivery implements RunHost {
     } finally {
       this.#entering -= 1;
       this.#ports.totals.pending -= 1;
-      if (this.pending === 0) this.#idle?.();
     }
     if (accepted.status !== "leased") return this.#duplicate(accepted, incoming);
     const { lease } = accepted;
@@ -353,8 +360,7 @@ export class FlowDelivery implements RunHost {
     const { work } = run;
     const { message } = work;
     const lease = this.#leaseOf(work);
-    const trace = message.headers["traceparent"];
-    const sends = trace === undefined ? run.sends : run.sends.map((send) => (send.headers["traceparent"] === undefined ? { ...send, headers: { ...send.headers, traceparent: trace } } : send));
+    const sends = passedOn(run.sends, message.headers);
     const state = run.stateChanges.length === 0 || message.key === undefined ? undefined : { key: message.key, version: run.stateVersion, changes: run.stateChanges };
     const completed: Completed | undefined = await this.#ports.persistence.keepTrying(() =>
       this.#journal.complete(lease, { nowMs: this.clock.now(), sends, state, reply: message.dedup === undefined ? undefined : reply }),
@@ -411,7 +417,7 @@ export class FlowDelivery implements RunHost {
       work.attempts = next.attempts;
     } else work.attempts = [...work.attempts.slice(-gatewayLimits.attemptsKept), record];
     work.attempt += 1;
-    if (this.#stopping) return this.#giveBack(work);
+    if (this.#stopping && this.#journal.durable) return this.#giveBack(work);
     this.#rest(work, waitMs);
   }
 
@@ -491,13 +497,18 @@ export class FlowDelivery implements RunHost {
   /** Leaves the message to its keeper: the journal has it for the next start, or the source gives it again. */
   #giveBack(work: Work): void {
     if (work.state === "ended") return;
-    work.state = "ended";
-    work.run?.stop({ kind: "cancelled", failure: failureOf("MF_STOPPING", "the gateway is stopping", true) }, "the gateway is stopping");
     if (work.lease !== undefined) {
       this.#journal.release(work.lease);
       if (work.lease.durable) this.#backlog = true;
     }
+    this.#giveUp(work);
+  }
+
+  /** Ends a message without a result; its machine, if any, is told to go. */
+  #giveUp(work: Work): void {
+    const { run } = work;
     this.#end(work, { status: "refused", id: work.message.id, code: "MF_STOPPING", message: refusals["MF_STOPPING"] ?? "", retryAfterMs: gatewayLimits.retryAfterMs });
+    run?.stop({ kind: "cancelled", failure: failureOf("MF_STOPPING", "the gateway is stopping", true) }, "the gateway is stopping");
   }
 
   #end(work: Work, outcome: Outcome): void {
@@ -514,7 +525,6 @@ export class FlowDelivery implements RunHost {
     work.settle(outcome);
     if (work.message.key !== undefined) this.#nextOfKey(work.message.key);
     if ((this.#pressed || this.#backlog) && this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt) this.#release();
-    if (this.pending === 0) this.#idle?.();
   }
 
   #nextOfKey(key: string): void {
@@ -558,6 +568,16 @@ export class FlowDelivery implements RunHost {
       this.#claiming = false;
     }
   }
+}
+
+/** W3C trace context goes on with what the flow sends, unless it set its own; the count of flows passed through is ours alone. */
+function passedOn(sends: readonly NewSend[], headers: Headers): readonly NewSend[] {
+  const trace = headers["traceparent"];
+  const hops = headers["mayfly-hops"];
+  if (trace === undefined && hops === undefined) return sends;
+  const passed: Record<string, string> = {};
+  if (trace !== undefined) passed["traceparent"] = trace;
+  return sends.map((send) => ({ ...send, headers: { ...passed, ...send.headers, ...(hops === undefined ? {} : { "mayfly-hops": hops }) } }));
 }
 
 /** A message of an earlier process: nobody waits for it. */

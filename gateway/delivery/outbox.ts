@@ -1,5 +1,5 @@
 /** Carries out the committed sends of one outlet: claims what is due, makes attempts in free places, settles, defers or buries. */
-import { assert, type Clock, type Prng } from "#base";
+import type { Clock, Prng } from "#base";
 import type { Logger } from "../connector.ts";
 import type { AttemptRecord, Journal, OutboxEntry } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -27,7 +27,6 @@ export class Outbox {
   #stopped = false;
   #cancelTimer: (() => void) | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
-  #idle: (() => void) | undefined;
 
   constructor(channel: OutletChannel, ports: OutboxPorts) {
     this.channel = channel;
@@ -54,19 +53,23 @@ export class Outbox {
     else void this.#claim();
   }
 
-  /** Sends what is due, for so long; what is left stays in the journal for the next start. */
-  async drain(graceMs: number): Promise<void> {
-    if (this.#sending > 0 || this.#nextMs === 0) {
-      await new Promise<void>((resolve) => {
-        const cancel = this.#ports.clock.after(graceMs, resolve);
-        this.#idle = () => {
-          cancel();
-          resolve();
-        };
-        this.pump();
-      });
+  /** Nothing is under way and nothing is due now. */
+  get idle(): boolean {
+    return this.#sending === 0 && !this.#claiming && this.#nextMs !== 0;
+  }
+
+  /** For a journal in memory: what was not sent before the gateway ends becomes dead letters. */
+  async bury(): Promise<void> {
+    const { journal, clock, logger } = this.#ports;
+    const endedMs = clock.now();
+    const entries = await journal.claimOutbox(this.channel.flow, this.channel.name, gatewayLimits.outboxPerOutlet, Number.MAX_SAFE_INTEGER);
+    for (const entry of entries) {
+      const failure = { code: "MF_STOPPED", message: "the gateway stopped before this was sent, and its journal is in memory", status: 0, retry: true };
+      await journal
+        .buryOutbox(entry, { attempt: entry.attempt, startedMs: endedMs, endedMs, imageSha256: "", failure, logs: [] })
+        .catch((error: unknown) => logger.error({ message: entry.messageId }, `lost: ${error instanceof Error ? error.message : String(error)}`));
     }
-    this.stop();
+    if (entries.length > 0 && this.depth > 0) await this.bury(); // later ones of a key come once the earlier are gone
   }
 
   stop(): void {
@@ -98,7 +101,6 @@ export class Outbox {
     } finally {
       this.#claiming = false;
       this.#schedule();
-      this.#checkIdle();
     }
   }
 
@@ -117,7 +119,6 @@ export class Outbox {
       this.#sending -= 1;
       this.pump();
       this.#schedule();
-      this.#checkIdle();
     }
   }
 
@@ -157,11 +158,6 @@ export class Outbox {
       this.#timerMs = Number.POSITIVE_INFINITY;
       this.pump();
     });
-  }
-
-  #checkIdle(): void {
-    assert(this.#sending >= 0, "sends under way are counted");
-    if (this.#sending === 0 && !this.#claiming && this.#nextMs !== 0) this.#idle?.();
   }
 }
 

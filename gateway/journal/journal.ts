@@ -180,6 +180,8 @@ export interface JournalStats {
 }
 
 export interface Journal {
+  /** Whether what it accepts outlives this process. When not, stopping finishes or buries what is pending instead of leaving it. */
+  readonly durable: boolean;
   /** Opens, locks (MF_JOURNAL_LOCKED) and reads back. The first call, once. */
   recover(): Promise<Recovery>;
 

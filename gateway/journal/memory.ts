@@ -22,6 +22,7 @@ import type {
 import { keptAttempts, Ledger } from "./ledger.ts";
 
 export class MemoryJournal implements Journal {
+  readonly durable = false;
   readonly #ledger = new Ledger();
   readonly #deadLetters: DeadLetters;
   #closed = false;

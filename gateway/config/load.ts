@@ -1,0 +1,26 @@
+/** Reads mayfly.yaml from disk, against the connectors there are. */
+import { readFile } from "node:fs/promises";
+import { CodedError } from "#base";
+import type { JsonSchema } from "../connector.ts";
+import { outlets } from "../outlets/all.ts";
+import { sources } from "../sources/all.ts";
+import type { Environment } from "./environment.ts";
+import { readConfig } from "./read.ts";
+import { configSchema } from "./schema.ts";
+import type { GatewayConfig } from "./types.ts";
+
+/** Rejects with a ConfigError that names every problem with line and column, or MF_CONFIG_FILE. */
+export async function loadConfig(path: string, environment: Environment = process.env): Promise<GatewayConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new CodedError("MF_CONFIG_FILE", `cannot read ${path} (${(cause as NodeJS.ErrnoException).code ?? "unknown"}): run mayfly in the folder of mayfly.yaml, or name it with -c`, { cause });
+  }
+  return readConfig(text, path, { sources, outlets, environment });
+}
+
+/** The JSON Schema of mayfly.yaml, as it is published. */
+export function publishedSchema(): JsonSchema {
+  return configSchema(sources, outlets);
+}

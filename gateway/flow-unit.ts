@@ -1,0 +1,245 @@
+/** One flow as it is served: its delivery, its sources and its outlets, wired together; and how they are swapped at a reload. */
+import type { FlowLimits } from "#abi";
+import { type Clock, CodedError, type Prng } from "#base";
+import type { Agent } from "undici";
+import type { FlowConfig, OutletConfig, SourceConfig } from "./config/types.ts";
+import type { ConnectorContext, Health } from "./connector.ts";
+import { callPerformer } from "./delivery/calls.ts";
+import { type HostPattern, parseHost } from "./delivery/fetch.ts";
+import { FlowDelivery, type Totals } from "./delivery/flow-delivery.ts";
+import { Outbox } from "./delivery/outbox.ts";
+import { OutletChannel } from "./delivery/outlet-channel.ts";
+import type { Persistence } from "./delivery/persistence.ts";
+import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
+import type { HttpRoutes } from "./http/routes.ts";
+import type { Journal, NewSend } from "./journal/journal.ts";
+import type { RootLogger } from "./logger.ts";
+import type { Incoming, Outcome } from "./message.ts";
+import type { OutletDefinition } from "./outlets/outlet.ts";
+import type { Flow, FlowImage, Runner } from "./runner.ts";
+import type { Source, SourceDefinition } from "./sources/source.ts";
+
+/** What all flows share. */
+export interface UnitPorts {
+  readonly runner: Runner;
+  readonly journal: Journal;
+  readonly persistence: Persistence;
+  readonly clock: Clock;
+  readonly random: Prng;
+  readonly seeds: SeedPool;
+  readonly ids: MessageIds;
+  readonly totals: Totals;
+  readonly logger: RootLogger;
+  readonly agent: Agent;
+  readonly routes: HttpRoutes;
+  readonly base: string;
+  readonly sources: readonly SourceDefinition[];
+  readonly outlets: readonly OutletDefinition[];
+  readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
+  readonly count: (flow: string, connector: string, event: string, amount: number) => void;
+}
+
+interface PlacedSource {
+  readonly name: string;
+  readonly config: SourceConfig;
+  readonly source: Source;
+}
+
+interface PlacedOutlet {
+  readonly channel: OutletChannel;
+  readonly outbox: Outbox;
+}
+
+/** A successor that is ready to be swapped in: everything that can go wrong with it has been tried. */
+export interface Prepared {
+  readonly flow: Flow;
+  readonly sources: readonly PlacedSource[];
+  readonly outlets: readonly PlacedOutlet[];
+  readonly hosts: readonly HostPattern[];
+}
+
+function limitsOf(config: FlowConfig, own: FlowLimits): FlowLimits {
+  const { memory, cpu, time, sends, log } = config.limits;
+  return { memoryBytes: memory ?? own.memoryBytes, cpuMs: cpu ?? own.cpuMs, timeMs: time ?? own.timeMs, sends: sends ?? own.sends, logBytes: log ?? own.logBytes };
+}
+
+function same(a: SourceConfig | OutletConfig, b: SourceConfig | OutletConfig): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+export class FlowUnit {
+  readonly name: string;
+  readonly delivery: FlowDelivery;
+  readonly #ports: UnitPorts;
+  readonly #logger: RootLogger;
+  #sources: readonly PlacedSource[] = [];
+  #outlets: readonly PlacedOutlet[] = [];
+  #byName = new Map<string, PlacedOutlet>();
+  #hosts: readonly HostPattern[] = [];
+  #started = false;
+
+  constructor(name: string, config: FlowConfig, image: FlowImage, ports: UnitPorts) {
+    this.name = name;
+    this.#ports = ports;
+    this.#logger = ports.logger.child({ flow: name });
+    const perform = callPerformer({ journal: ports.journal, clock: ports.clock, agent: ports.agent, channel: (outlet) => this.#byName.get(outlet)?.channel, hosts: () => this.#hosts });
+    const prepared = this.prepare(config, image);
+    this.delivery = new FlowDelivery(prepared.flow, {
+      ...ports,
+      logger: this.#logger,
+      perform,
+      committed: (sends) => this.#committed(sends),
+      outboxFull: () => this.#full,
+      pressure: (high) => this.#press(high),
+    });
+    this.#place(prepared);
+  }
+
+  get outlets(): readonly PlacedOutlet[] {
+    return this.#outlets;
+  }
+
+  /** Checks and makes what this configuration needs; what has not changed is kept as it is. Throws a CodedError, and then nothing has happened. */
+  prepare(config: FlowConfig, image: FlowImage): Prepared {
+    for (const outlet of image.outlets ?? []) {
+      if (config.to[outlet] === undefined) throw new CodedError("MF_OUTLET_MISSING", `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not give it: add flows.${this.name}.to.${outlet}`);
+    }
+    const flow: Flow = { name: this.name, image: image.image, limits: limitsOf(config, image.limits), outlets: Object.keys(config.to), config };
+    const hosts = config.hosts.flatMap((text) => {
+      const parsed = parseHost(text);
+      return parsed.ok ? [parsed.value] : [];
+    });
+    const outlets = Object.entries(config.to).map(([name, each]) => {
+      const now = this.#byName.get(name);
+      return now !== undefined && same(now.channel.config, each) ? now : this.#makeOutlet(name, each, now);
+    });
+    const free = new Set(this.#sources);
+    const sources = config.from.map((each, index): PlacedSource => {
+      const now = [...free].find((placed) => same(placed.config, each));
+      if (now === undefined) return this.#makeSource(`from[${index}]`, each, config);
+      free.delete(now);
+      return now;
+    });
+    return { flow, sources, outlets, hosts };
+  }
+
+  /** Connects outlets, takes up what the journal has, then opens the sources. */
+  async start(): Promise<void> {
+    for (const { channel } of this.#outlets) await channel.outlet.start?.();
+    for (const { outbox } of this.#outlets) outbox.pump();
+    await this.delivery.resume();
+    for (const placed of this.#sources) await this.#startSource(placed);
+    this.#started = true;
+  }
+
+  /** Swaps in a successor: messages that run go on as they are, later ones meet the new image, and no source is away in between. */
+  async replace(prepared: Prepared): Promise<void> {
+    const goneSources = this.#sources.filter((placed) => !prepared.sources.includes(placed));
+    const newSources = prepared.sources.filter((placed) => !this.#sources.includes(placed));
+    const goneOutlets = this.#outlets.filter((placed) => !prepared.outlets.includes(placed));
+    const newOutlets = prepared.outlets.filter((placed) => !this.#outlets.includes(placed));
+    for (const { channel } of newOutlets) await channel.outlet.start?.();
+    for (const { outbox } of goneOutlets) outbox.stop();
+    this.#place(prepared);
+    this.delivery.replace(prepared.flow);
+    const stopping = goneSources.map(({ source }) => source.stop()); // routes go and come within one turn
+    for (const placed of newSources) await this.#startSource(placed);
+    await Promise.all(stopping);
+    await Promise.all(goneOutlets.map((placed) => this.#retire(placed)));
+    for (const { outbox } of newOutlets) outbox.pump();
+  }
+
+  /** No new messages from now on. Resolves once sources have let go of theirs. */
+  async stopSources(): Promise<void> {
+    this.#started = false;
+    await Promise.all(this.#sources.map(async ({ source, name }) => source.stop().catch((error: unknown) => this.#logger.error({ source: name }, `stopping failed: ${String(error)}`))));
+  }
+
+  /** Nothing of this flow is under way any more, and nothing is due. */
+  get quiet(): boolean {
+    const { durable } = this.#ports.journal;
+    return this.delivery.pending === 0 && this.#outlets.every(({ outbox }) => outbox.idle && (durable || outbox.depth === 0));
+  }
+
+  /** Gives back or buries what is left, and closes the outlets. */
+  async end(): Promise<void> {
+    await this.delivery.endDrain();
+    for (const { outbox, channel } of this.#outlets) {
+      outbox.stop();
+      channel.stop();
+    }
+    await Promise.resolve(); // aborted sends give their entries back first
+    for (const { outbox, channel } of this.#outlets) {
+      if (!this.#ports.journal.durable && outbox.depth > 0) await outbox.bury();
+      await channel.outlet.stop().catch((error: unknown) => this.#logger.error({ outlet: channel.name }, `stopping failed: ${String(error)}`));
+    }
+  }
+
+  /** Connectors that can't work now. */
+  unready(): { readonly flow: string; readonly connector: string; readonly detail: string }[] {
+    const all: (readonly [string, Health])[] = [...this.#sources.map(({ name, source }) => [name, source.health()] as const), ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const)];
+    return all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
+  }
+
+  outbox(outlet: string): Outbox | undefined {
+    return this.#byName.get(outlet)?.outbox;
+  }
+
+  #place(prepared: Prepared): void {
+    this.#sources = prepared.sources;
+    this.#outlets = prepared.outlets;
+    this.#hosts = prepared.hosts;
+    this.#byName = new Map(prepared.outlets.map((placed) => [placed.channel.name, placed]));
+  }
+
+  get #full(): boolean {
+    for (const { outbox } of this.#outlets) if (outbox.full) return true;
+    return false;
+  }
+
+  #committed(sends: readonly NewSend[]): void {
+    if (sends.length === 1) this.#byName.get(sends[0]?.outlet ?? "")?.outbox.pump();
+    else for (const outlet of new Set(sends.map((send) => send.outlet))) this.#byName.get(outlet)?.outbox.pump();
+  }
+
+  #press(high: boolean): void {
+    if (!this.#started) return;
+    for (const { source } of this.#sources) {
+      if (high) source.pause?.();
+      else source.resume?.();
+    }
+  }
+
+  async #startSource({ source, config }: PlacedSource): Promise<void> {
+    await source.start((message) => this.delivery.accept(message, config.connector));
+  }
+
+  /** Waits for what is under way through an outlet that was replaced, then closes it. */
+  async #retire({ channel, outbox }: PlacedOutlet): Promise<void> {
+    outbox.stop();
+    const untilMs = this.#ports.clock.now() + channel.config.timeout;
+    while (channel.underWay > 0 && this.#ports.clock.now() < untilMs) await new Promise<void>((resolve) => this.#ports.clock.after(20, resolve));
+    channel.stop();
+    await channel.outlet.stop();
+  }
+
+  #context(name: string): ConnectorContext {
+    const { base, clock, random, count } = this.#ports;
+    return { flow: this.name, name, base, clock, random, logger: this.#logger.child({ connector: name }), metrics: { count: (event, amount = 1) => count(this.name, name, event, amount) } };
+  }
+
+  #makeSource(name: string, config: SourceConfig, flow: FlowConfig): PlacedSource {
+    const definition = this.#ports.sources.find((each) => each.name === config.connector);
+    if (definition === undefined) throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.${name}: there is no source "${config.connector}"`);
+    return { name, config, source: definition.create(config.config as never, { ...this.#context(name), prefetch: flow.queue, http: this.#ports.routes }) };
+  }
+
+  #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
+    const { clock, random, journal, persistence } = this.#ports;
+    const definition = this.#ports.outlets.find((each) => each.name === config.connector);
+    if (definition === undefined) throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
+    const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
+    const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics);
+    return { channel, outbox: new Outbox(channel, { journal, persistence, clock, random, logger: this.#logger.child({ outlet: name }) }) };
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * The gateway: builds flows' deliveries from a configuration, starts and stops them in order, and swaps them at a reload.
+ *
+ *   start   journal read back ─▶ flows loaded ─▶ port bound ─▶ outlets, backlog, sources of each flow
+ *   stop    sources closed ─▶ what is under way finished, or given back ─▶ outbox flushed ─▶ outlets, journal closed
+ */
+import { type Clock, CodedError, prng, type Prng, systemClock } from "#base";
+import type { Agent } from "undici";
+import type { FlowConfig, GatewayConfig } from "./config/types.ts";
+import { hint } from "./config/suggest.ts";
+import type { Totals } from "./delivery/flow-delivery.ts";
+import { Persistence } from "./delivery/persistence.ts";
+import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
+import { FlowUnit, type Prepared, type UnitPorts } from "./flow-unit.ts";
+import { type Administered, addAdmin, addProbes } from "./http/admin.ts";
+import { newAgent } from "./http/client.ts";
+import { HttpServer } from "./http/server.ts";
+import type { DeadLetters } from "./journal/dead-letters.ts";
+import type { Journal } from "./journal/journal.ts";
+import { gatewayLimits } from "./limits.ts";
+import type { RootLogger } from "./logger.ts";
+import type { Headers, Incoming, Outcome } from "./message.ts";
+import { createRegistry } from "./metrics.ts";
+import { outlets as allOutlets } from "./outlets/all.ts";
+import type { OutletDefinition } from "./outlets/outlet.ts";
+import type { FlowImage, LoadFlow, Runner } from "./runner.ts";
+import { sources as allSources } from "./sources/all.ts";
+import type { SourceDefinition } from "./sources/source.ts";
+
+export interface GatewayPorts {
+  readonly runner: Runner;
+  /** Not recovered yet; the gateway closes it. */
+  readonly journal: Journal;
+  /** The store the journal buries in. */
+  readonly deadLetters: DeadLetters;
+  readonly loadFlow: LoadFlow;
+  readonly logger: RootLogger;
+  readonly clock?: Clock;
+  /** For jitter. */
+  readonly random?: Prng;
+  /** For seeds and ids. */
+  readonly entropy?: Entropy;
+  readonly sources?: readonly SourceDefinition[];
+  readonly outlets?: readonly OutletDefinition[];
+}
+
+/** A message put in by hand. */
+export interface Injected {
+  readonly id?: string | undefined;
+  readonly headers?: Headers | undefined;
+  readonly contentType?: string | undefined;
+  readonly body: Uint8Array;
+  readonly key?: string | undefined;
+  readonly correlationId?: string | undefined;
+  /** True: resolve with the flow's reply. False: once the journal has the message. */
+  readonly wait: boolean;
+}
+
+export interface Gateway {
+  /** Rejects with a CodedError when it can't start; then everything is closed again. */
+  start(): Promise<void>;
+  /** Resolves once everything is closed, after the configuration's `drain` and a little more at most. */
+  stop(): Promise<void>;
+  /** Swaps flows without dropping a message. Rejects, with nothing changed, when a flow can't be built or a connector be made. */
+  reload(config: GatewayConfig): Promise<void>;
+  /** Rejects with MF_FLOW_UNKNOWN. */
+  inject(flow: string, message: Injected): Promise<Outcome>;
+  /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined when there is none. */
+  retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined>;
+  /** Whether everything works, and what does not. */
+  ready(): { readonly ready: boolean; readonly problems: readonly object[] };
+  /** Undefined before start and after stop. */
+  readonly address: { readonly host: string; readonly port: number } | undefined;
+}
+
+export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gateway {
+  return new TheGateway(config, ports);
+}
+
+const loadsAtOnce = 4;
+
+class TheGateway implements Gateway, Administered {
+  #config: GatewayConfig;
+  readonly #ports: GatewayPorts;
+  readonly #clock: Clock;
+  readonly #logger: RootLogger;
+  readonly #persistence: Persistence;
+  readonly #units = new Map<string, FlowUnit>();
+  readonly #totals: Totals = { pending: 0, bytes: 0 };
+  readonly #events = new Map<string, number>();
+  readonly #agent: Agent = newAgent(gatewayLimits.outletConcurrency);
+  readonly #server: HttpServer;
+  readonly #shared: UnitPorts;
+  #registry: ReturnType<typeof createRegistry> | undefined;
+  #state: "new" | "starting" | "running" | "stopping" | "stopped" = "new";
+  #stopped: Promise<void> | undefined;
+  #reloading: Promise<void> = Promise.resolve();
+
+  constructor(config: GatewayConfig, ports: GatewayPorts) {
+    this.#config = config;
+    this.#ports = ports;
+    this.#clock = ports.clock ?? systemClock;
+    this.#logger = ports.logger;
+    const random = ports.random ?? prng(Math.floor(this.#clock.now()));
+    const entropy = ports.entropy ?? systemEntropy;
+    this.#persistence = new Persistence(this.#clock, random, ports.logger);
+    this.#server = new HttpServer(config.http, config.base);
+    this.#shared = {
+      runner: ports.runner,
+      journal: ports.journal,
+      persistence: this.#persistence,
+      clock: this.#clock,
+      random,
+      seeds: new SeedPool(entropy),
+      ids: new MessageIds(entropy),
+      totals: this.#totals,
+      logger: ports.logger,
+      agent: this.#agent,
+      routes: this.#server.routes,
+      base: config.base,
+      sources: ports.sources ?? allSources,
+      outlets: ports.outlets ?? allOutlets,
+      deliverTo: (flow, message) => this.#units.get(flow)?.delivery.accept(message, "flow"),
+      count: (flow, connector, event, amount) => {
+        const key = `${flow}\0${connector}\0${event}`;
+        this.#events.set(key, (this.#events.get(key) ?? 0) + amount);
+      },
+    };
+  }
+
+  get address(): Gateway["address"] {
+    return this.#server.address;
+  }
+
+  get token(): string | undefined {
+    return this.#config.http.admin.token;
+  }
+
+  get deadLetters(): DeadLetters {
+    return this.#ports.deadLetters;
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== "new") throw new CodedError("MF_GATEWAY_STATE", "the gateway was started before: make another");
+    this.#state = "starting";
+    try {
+      const recovery = await this.#ports.journal.recover();
+      for (const remark of recovery.remarks) this.#logger.warn({}, remark);
+      for (const flow of Object.keys(recovery.pending)) if (this.#config.flows[flow] === undefined) this.#logger.warn({ flow, pending: recovery.pending[flow] }, "the journal has messages of a flow that is not configured: they wait till it is");
+      const images = await this.#loadAll(this.#config.flows);
+      for (const [name, flow] of Object.entries(this.#config.flows)) this.#units.set(name, new FlowUnit(name, flow, imageOf(images, name), this.#shared));
+      addProbes(this.#server.routes, this);
+      if (this.#config.http.admin.enabled) addAdmin(this.#server.routes, this);
+      await this.#server.listen(this.#config.http.host, this.#config.http.port);
+      for (const unit of this.#units.values()) await unit.start();
+      this.#state = "running";
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  reload(config: GatewayConfig): Promise<void> {
+    const next = this.#reloading.then(() => this.#reload(config));
+    this.#reloading = next.catch(() => undefined);
+    return next;
+  }
+
+  async inject(flow: string, message: Injected): Promise<Outcome> {
+    const unit = this.#units.get(flow);
+    if (unit === undefined) throw new CodedError("MF_FLOW_UNKNOWN", `there is no flow "${flow}"${hint(flow, [...this.#units.keys()])}`);
+    const { id, headers = {}, contentType = "", body, key, correlationId, wait } = message;
+    const incoming: Incoming = { id, headers, contentType, body, key, correlationId, replyWanted: wait, keeper: wait ? "source" : "journal" };
+    return unit.delivery.accept(incoming, "direct");
+  }
+
+  async retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined> {
+    const found = await this.deadLetters.read(id);
+    if (found === undefined) return undefined;
+    const { letter } = found;
+    const again = { headers: letter.headers, contentType: letter.contentType, body: body ?? found.body, key: letter.key, correlationId: letter.correlationId };
+    const outcome = letter.kind === "message" ? await this.inject(letter.flow, { ...again, id: letter.messageId, wait: false }) : await this.#sendAgain(letter.flow, letter.outlet ?? "", letter.messageId, again);
+    if (outcome.status !== "refused") await this.deadLetters.remove(id);
+    return outcome;
+  }
+
+  ready(): { readonly ready: boolean; readonly problems: readonly object[] } {
+    const problems: object[] = this.#state === "running" ? [] : [{ gateway: this.#state }];
+    const troubled = this.#persistence.troubled;
+    if (troubled !== undefined) problems.push({ journal: troubled });
+    for (const unit of this.#units.values()) problems.push(...unit.unready());
+    return { ready: problems.length === 0, problems };
+  }
+
+  async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
+    this.#registry ??= createRegistry({ units: () => this.#units.values(), runner: this.#ports.runner, journal: this.#ports.journal, events: this.#events });
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  flows(): readonly object[] {
+    return [...this.#units.values()].map(({ name, delivery }) => ({
+      name,
+      image: delivery.flow.image.sha256,
+      from: delivery.flow.config.from.map((source) => source.connector),
+      to: Object.keys(delivery.flow.config.to),
+      pending: delivery.pending,
+      running: delivery.running,
+      received: delivery.metrics.received,
+      done: delivery.metrics.done,
+      dead: delivery.metrics.dead,
+    }));
+  }
+
+  async #sendAgain(flow: string, outlet: string, messageId: string, send: { readonly headers: Headers; readonly contentType: string; readonly body: Uint8Array; readonly key: string | undefined; readonly correlationId: string | undefined }): Promise<Outcome> {
+    const outbox = this.#units.get(flow)?.outbox(outlet);
+    if (outbox === undefined) throw new CodedError("MF_OUTLET_UNKNOWN", `the flow ${flow} has no outlet ${outlet} any more`);
+    const { journal } = this.#ports;
+    const nowMs = this.#clock.now();
+    const adopted = journal.adopt({ flow, id: messageId, source: "dead-letter", headers: {}, contentType: "", body: new Uint8Array(0), key: undefined, correlationId: send.correlationId, receivedMs: nowMs, expiresMs: undefined, dedup: undefined });
+    if (adopted.status === "leased") await journal.complete(adopted.lease, { nowMs, sends: [{ outlet, key: send.key, contentType: send.contentType, headers: send.headers, body: send.body }], state: undefined, reply: undefined });
+    outbox.pump();
+    return { status: "accepted", id: messageId };
+  }
+
+  async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
+    const images = new Map<string, FlowImage>();
+    const names = Object.keys(flows);
+    const load = async (): Promise<void> => {
+      for (let name = names.shift(); name !== undefined; name = names.shift()) {
+        const flow = flows[name];
+        if (flow !== undefined) images.set(name, await this.#ports.loadFlow(name, flow));
+      }
+    };
+    await Promise.all(Array.from({ length: loadsAtOnce }, load));
+    return images;
+  }
+
+  async #reload(config: GatewayConfig): Promise<void> {
+    if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
+    const { http, journal, deadLetters } = this.#config;
+    if (JSON.stringify([http, journal, deadLetters]) !== JSON.stringify([config.http, config.journal, config.deadLetters])) this.#logger.warn({ code: "MF_RELOAD_RESTART" }, "http, journal and deadLetters change only at a restart");
+    const images = await this.#loadAll(config.flows);
+    const prepared: [FlowUnit, Prepared][] = [];
+    const fresh: FlowUnit[] = [];
+    for (const [name, flow] of Object.entries(config.flows)) {
+      const unit = this.#units.get(name);
+      if (unit === undefined) fresh.push(new FlowUnit(name, flow, imageOf(images, name), this.#shared));
+      else prepared.push([unit, unit.prepare(flow, imageOf(images, name))]);
+    }
+    const gone = [...this.#units.values()].filter((unit) => config.flows[unit.name] === undefined);
+    this.#config = { ...config, http, journal, deadLetters };
+    for (const [unit, successor] of prepared) await unit.replace(successor);
+    const ending = gone.map((unit) => this.#end([unit], () => undefined));
+    for (const unit of fresh) {
+      this.#units.set(unit.name, unit);
+      await unit.start();
+    }
+    await Promise.all(ending);
+    for (const unit of gone) this.#units.delete(unit.name);
+  }
+
+  async #stop(): Promise<void> {
+    const wasRunning = this.#state === "running";
+    this.#state = "stopping";
+    await this.#reloading;
+    this.#server.beginClose();
+    await this.#end([...this.#units.values()], () => this.#persistence.close());
+    this.#server.endClose();
+    this.#persistence.close();
+    await this.#agent.destroy();
+    await this.#ports.journal.close().catch((error: unknown) => this.#logger.error({}, `the journal could not be closed: ${error instanceof Error ? error.message : String(error)}`));
+    this.#state = "stopped";
+    if (wasRunning) this.#logger.info({}, "stopped");
+  }
+
+  /** Stops flows in order: no new messages, then what is under way within the drain time, then the rest is given back. */
+  async #end(units: readonly FlowUnit[], timeIsOver: () => void): Promise<void> {
+    const untilMs = this.#clock.now() + this.#config.drain;
+    const sourcesStopped = Promise.all(units.map((unit) => unit.stopSources()));
+    for (const unit of units) unit.delivery.beginDrain();
+    while (units.some((unit) => !unit.quiet) && this.#clock.now() < untilMs) await this.#sleep(10);
+    const open = units.filter((unit) => !unit.quiet);
+    if (open.length > 0) this.#logger.warn({ flows: open.map((unit) => unit.name) }, `not everything was finished within ${this.#config.drain} ms: the rest is given back`);
+    timeIsOver(); // what waits for a disk that refuses is given back as well
+    for (const unit of units) await unit.end();
+    await Promise.race([sourcesStopped, this.#sleep(gatewayLimits.sourceStopMs)]);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(ms, resolve));
+  }
+}
+
+function imageOf(images: ReadonlyMap<string, FlowImage>, name: string): FlowImage {
+  const image = images.get(name);
+  if (image === undefined) throw new CodedError("MF_FLOW_UNKNOWN", `the flow ${name} was not loaded`);
+  return image;
+}
