@@ -37,10 +37,14 @@ interface Operation {
   readonly reject: (error: unknown) => void;
 }
 
-/** Writes a record that may be lost in a crash; kept until a batch with it is safe. */
-type LazyRecord = (writer: ByteWriter) => void;
+/** A record that may be lost in a crash, kept until a batch with it is safe. */
+interface LazyRecord {
+  readonly encode: (writer: ByteWriter) => void;
+  readonly safe: () => void;
+}
 
-class Batch {
+/** Records on their way to a file; used by checkpoints as well. */
+export class Batch {
   readonly writer: ByteWriter;
   readonly operations: Operation[] = [];
   lazy: LazyRecord[] = [];
@@ -111,7 +115,7 @@ export interface LogWriterOptions {
   readonly end: LogEnd;
   readonly counters: () => LedgerCounters;
   /** After each batch that is safe and applied. */
-  readonly afterBatch: (bytes: number) => void;
+  readonly afterBatch: (batch: { readonly bytes: number; readonly file: string; readonly end: number }) => void;
   /** Runs a task soon, after what else arrived in this turn of the event loop. */
   readonly soon?: ((task: () => void) => void) | undefined;
 }
@@ -155,8 +159,8 @@ export class LogWriter {
   }
 
   /** Writes a record with the next batch, or after settleDelayMs; a crash may lose it. */
-  appendLazily(encode: LazyRecord): void {
-    this.#lazy.push(encode);
+  appendLazily(encode: (writer: ByteWriter) => void, safe: () => void): void {
+    this.#lazy.push({ encode, safe });
     if (!this.#running) this.#flushLazily(this.#options.limits.settleDelayMs);
   }
 
@@ -229,7 +233,7 @@ export class LogWriter {
   async #commit(batch: Batch): Promise<void> {
     batch.lazy = this.#lazy;
     this.#lazy = [];
-    for (const encode of batch.lazy) batch.add(encode, this.#options.limits.recordBytes);
+    for (const { encode } of batch.lazy) batch.add(encode, this.#options.limits.recordBytes);
     batch.writer.pad(sectorBytes);
     try {
       await this.#write(batch);
@@ -249,7 +253,8 @@ export class LogWriter {
       apply({ file: segment.name, offset: base + start });
       resolve();
     }
-    this.#options.afterBatch(length);
+    for (const { safe } of batch.lazy) safe();
+    this.#options.afterBatch({ bytes: length, file: segment.name, end: segment.end });
     if (this.#spare.length < spareBuffers && batch.writer.buffer.length <= 2 * this.#options.limits.batchBytes) this.#spare.push(batch.writer);
   }
 

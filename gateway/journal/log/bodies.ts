@@ -1,0 +1,214 @@
+/**
+ * Where bodies are. A body of a waiting send or of a recovered message is in memory while all of them fit the budget; beyond it
+ * the ledger holds an empty array in its place, and this knows where in the log the bytes are. Large bodies are in files of their
+ * own from the start ("blobs"), written and synced before the record that names them.
+ *
+ * The array itself is the key, so a place lives exactly as long as what refers to the body.
+ */
+import { crc32 } from "node:zlib";
+import type { Disk, DiskFile } from "./disk.ts";
+import { corruptError, diskCode, journalError } from "./errors.ts";
+import type { LogLimits } from "./limits.ts";
+import { nameOfBlob } from "./names.ts";
+import type { BodyToWrite, StoredBody } from "./records.ts";
+import type { Placement } from "./writer.ts";
+
+/** Bytes on disk: part of a segment or checkpoint, or a whole blob. */
+export interface Place {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly crc: number;
+  readonly blob: boolean;
+}
+
+interface Handle {
+  readonly file: Promise<DiskFile>;
+  users: number;
+  dropped: boolean;
+}
+
+const openFiles = 16;
+const blobChunkBytes = 2 ** 20;
+
+export class Bodies {
+  readonly #disk: Disk;
+  readonly #limits: LogLimits;
+  readonly #places = new WeakMap<Uint8Array, Place>();
+  /** Bodies that count towards the memory budget. */
+  readonly #counted = new WeakSet<Uint8Array>();
+  readonly #handles = new Map<string, Handle>();
+  #memoryBytes = 0;
+
+  constructor(disk: Disk, limits: LogLimits) {
+    this.#disk = disk;
+    this.#limits = limits;
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  bytesOf(body: Uint8Array): number {
+    return this.#places.get(body)?.length ?? body.length;
+  }
+
+  placeOf(body: Uint8Array): Place | undefined {
+    return this.#places.get(body);
+  }
+
+  /** True when the body has to be loaded before it is given out. */
+  isAway(body: Uint8Array): boolean {
+    const place = this.#places.get(body);
+    return place !== undefined && place.length !== body.length;
+  }
+
+  isLarge(body: Uint8Array): boolean {
+    return body.length >= this.#limits.blobBytes;
+  }
+
+  /** Writes a large body to a file, safely, and gives a view of it that stands for that file. `syncNames` must follow. */
+  async writeBlob(body: Uint8Array, unique: string): Promise<Uint8Array> {
+    const name = nameOfBlob(unique);
+    try {
+      const file = await this.#disk.create(name);
+      try {
+        for (let at = 0; at < body.length; at += blobChunkBytes) await file.write(body.subarray(at, at + blobChunkBytes), at);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      await this.#disk.remove(name).catch(() => undefined);
+      throw journalError(error, `write ${name}`);
+    }
+    const view = body.subarray();
+    this.#places.set(view, { file: name, offset: 0, length: body.length, crc: crc32(body), blob: true });
+    return view;
+  }
+
+  async syncNames(): Promise<void> {
+    try {
+      await this.#disk.syncNames();
+    } catch (error) {
+      throw journalError(error, "sync its folder");
+    }
+  }
+
+  /** What a record says of a body: the name of its file, or the bytes. Undefined when they must be loaded first. */
+  toWrite(body: Uint8Array): BodyToWrite | undefined {
+    const place = this.#places.get(body);
+    if (place?.blob === true) return { form: "blob", file: place.file, length: place.length, crc: place.crc };
+    return this.isAway(body) ? undefined : body;
+  }
+
+  /** Keeps the body of a record that is safe at `offset` of `file`: in memory while there is room, else as a place. */
+  keep(body: Uint8Array, file: string, offset: number): Uint8Array {
+    if (body.length <= this.#limits.smallBodyBytes) return body;
+    const place = this.#places.get(body);
+    if (this.#memoryBytes + body.length <= this.#limits.bodyMemoryBytes) {
+      const view = body.subarray(); // the same array may be given for two sends
+      if (place !== undefined) this.#places.set(view, place);
+      return this.#count(view);
+    }
+    return this.#away(place ?? { file, offset, length: body.length, crc: crc32(body), blob: false });
+  }
+
+  /** The same for a body that was read back; `payload` is where its record's payload is. */
+  recovered(body: StoredBody, payload: Placement): Uint8Array {
+    if (body.form === "blob") return this.#away({ file: body.file, offset: 0, length: body.length, crc: body.crc, blob: true });
+    const { bytes } = body;
+    if (bytes.length <= this.#limits.smallBodyBytes) return Uint8Array.from(bytes);
+    if (this.#memoryBytes + bytes.length <= this.#limits.bodyMemoryBytes) return this.#count(Uint8Array.from(bytes));
+    return this.#away({ file: payload.file, offset: payload.offset + body.offset, length: bytes.length, crc: crc32(bytes), blob: false });
+  }
+
+  /** The bytes of a body, wherever they are. */
+  async load(body: Uint8Array): Promise<Uint8Array> {
+    for (;;) {
+      const place = this.#places.get(body);
+      if (place === undefined || place.length === body.length) return body;
+      const bytes = Buffer.allocUnsafeSlow(place.length);
+      try {
+        const read = await this.#read(place, bytes);
+        if (read !== place.length || crc32(bytes) !== place.crc) throw corruptError(place.file, place.offset, "a body is not what was written");
+      } catch (error) {
+        if (diskCode(error) === "ENOENT" && this.#places.get(body) !== place) continue; // a checkpoint has moved it meanwhile
+        if (diskCode(error) === "ENOENT") throw corruptError(place.file, 0, "the file is gone");
+        throw journalError(error, `read ${place.file}`);
+      }
+      if (place.blob) this.#places.set(bytes, place);
+      return bytes;
+    }
+  }
+
+  /** A checkpoint has a copy of the body. */
+  move(body: Uint8Array, place: Place): void {
+    if (this.isAway(body) && this.#places.get(body)?.blob === false) this.#places.set(body, place);
+  }
+
+  /** The body is needed no longer; gives the blob that can be removed once that is safe. */
+  release(body: Uint8Array): string | undefined {
+    if (this.#counted.delete(body)) this.#memoryBytes -= body.length;
+    const place = this.#places.get(body);
+    return place?.blob === true ? place.file : undefined;
+  }
+
+  /** The file is about to be removed: no place refers to it any more. */
+  drop(file: string): void {
+    const handle = this.#handles.get(file);
+    this.#handles.delete(file);
+    if (handle !== undefined) this.#leave(handle, true);
+  }
+
+  close(): void {
+    for (const file of [...this.#handles.keys()]) this.drop(file);
+  }
+
+  #count(body: Uint8Array): Uint8Array {
+    this.#counted.add(body);
+    this.#memoryBytes += body.length;
+    return body;
+  }
+
+  #away(place: Place): Uint8Array {
+    const placeholder = new Uint8Array(0);
+    this.#places.set(placeholder, place);
+    return placeholder;
+  }
+
+  async #read(place: Place, into: Uint8Array): Promise<number> {
+    if (place.blob) {
+      const file = await this.#disk.open(place.file);
+      try {
+        return await file.read(into, 0);
+      } finally {
+        await file.close();
+      }
+    }
+    let handle = this.#handles.get(place.file);
+    if (handle === undefined) {
+      handle = { file: this.#disk.open(place.file), users: 0, dropped: false };
+      this.#handles.set(place.file, handle);
+      const [oldest] = this.#handles.keys();
+      if (this.#handles.size > openFiles && oldest !== undefined) this.drop(oldest);
+    }
+    handle.users += 1;
+    try {
+      return await (await handle.file).read(into, place.offset);
+    } catch (error) {
+      if (this.#handles.get(place.file) === handle) this.#handles.delete(place.file);
+      handle.dropped = true;
+      throw error;
+    } finally {
+      handle.users -= 1;
+      this.#leave(handle, handle.dropped);
+    }
+  }
+
+  #leave(handle: Handle, dropped: boolean): void {
+    handle.dropped = dropped;
+    if (!dropped || handle.users > 0) return;
+    handle.file.then((file) => file.close()).catch(() => undefined);
+  }
+}

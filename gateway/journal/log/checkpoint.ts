@@ -1,0 +1,170 @@
+/**
+ * A checkpoint is everything that is live at the boundary between two segments, in one file of the same format. What is live is
+ * captured at once, as references to values that never change; it is written while the journal goes on. The file counts once it is
+ * renamed into place: before that the old one and all segments are still there, after it the segments below are superfluous.
+ */
+import type { Clock } from "#base";
+import type { AttemptRecord, Lease, OutboxEntry } from "../journal.ts";
+import type { LedgerCounters } from "../ledger.ts";
+import type { Reply } from "../../message.ts";
+import { batchHeaderBytes, fileHeaderBytes, formatVersion, putBatchHeader, putFileHeader } from "./batch.ts";
+import type { Bodies, Place } from "./bodies.ts";
+import { ByteWriter } from "./bytes.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import { journalError } from "./errors.ts";
+import type { LiveIndex } from "./index.ts";
+import { type LogLimits, sectorBytes } from "./limits.ts";
+import { nameOfCheckpoint } from "./names.ts";
+import { type BodyToWrite, writeCompletedId, writeEnd, writeEntry, writeMessage, writeState } from "./records.ts";
+import { Batch } from "./writer.ts";
+
+export interface Captured {
+  /** Segments below this one are in the checkpoint. */
+  readonly segment: number;
+  readonly firstBatch: number;
+  readonly counters: LedgerCounters;
+  readonly messages: readonly { readonly lease: Lease; readonly burying: AttemptRecord | undefined }[];
+  readonly entries: readonly { readonly entry: OutboxEntry; readonly dueMs: number; readonly burying: AttemptRecord | undefined }[];
+  readonly ids: readonly { readonly flow: string; readonly dedupId: string; readonly id: string; readonly untilMs: number; readonly reply: Reply | undefined }[];
+  readonly states: readonly { readonly flow: string; readonly key: string; readonly version: number; readonly values: readonly (readonly [string, string])[] }[];
+}
+
+/** What is live now. Ids whose window is over and versions of deleted state are left out. */
+export function capture(index: LiveIndex, segment: number, firstBatch: number, nowMs: number): Captured {
+  const messages: Captured["messages"][number][] = [];
+  const entries: Captured["entries"][number][] = [];
+  const ids: Captured["ids"][number][] = [];
+  const states: Captured["states"][number][] = [];
+  for (const [name, flow] of index.ledger.flows) {
+    for (const [sequence, { lease }] of flow.pending) if (lease.durable) messages.push({ lease, burying: index.burying.get(sequence) });
+    for (const queue of flow.outbox.values()) {
+      for (const [entry, dueMs] of queue.entries()) entries.push({ entry, dueMs, burying: index.buryingSends.get(entry.number) });
+    }
+    for (const [dedupId, id, untilMs, reply] of flow.dedup.entries()) if (untilMs > nowMs) ids.push({ flow: name, dedupId, id, untilMs, reply });
+    for (const [key, { version, values }] of flow.state) if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
+  }
+  return { segment, firstBatch, counters: index.ledger.counters, messages, entries, ids, states };
+}
+
+export interface CheckpointOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly limits: LogLimits;
+  readonly salt: number;
+  readonly bodies: Bodies;
+}
+
+export interface WrittenCheckpoint {
+  readonly file: string;
+  readonly bytes: number;
+}
+
+/** Writes what was captured, safely. Rejects with MF_JOURNAL_FULL or MF_JOURNAL_IO and leaves nothing behind. */
+export async function writeCheckpoint(captured: Captured, options: CheckpointOptions): Promise<WrittenCheckpoint> {
+  const name = nameOfCheckpoint(captured.segment);
+  const temporary = `${name}.tmp`;
+  const { disk } = options;
+  let file: DiskFile | undefined;
+  try {
+    await disk.remove(temporary);
+    file = await disk.create(temporary);
+    const writer = new CheckpointWriter(file, name, captured, options);
+    const bytes = await writer.write();
+    await file.sync();
+    await file.close();
+    await disk.rename(temporary, name);
+    await disk.syncNames();
+    writer.moveBodies();
+    return { file: name, bytes };
+  } catch (error) {
+    await file?.close().catch(() => undefined);
+    await disk.remove(temporary).catch(() => undefined);
+    throw journalError(error, "write a checkpoint");
+  }
+}
+
+class CheckpointWriter {
+  readonly #file: DiskFile;
+  readonly #name: string;
+  readonly #captured: Captured;
+  readonly #options: CheckpointOptions;
+  readonly #moves: { readonly body: Uint8Array; readonly place: Place }[] = [];
+  readonly #buffer: ByteWriter;
+  #batch: Batch;
+  #batchNumber = 1;
+  #records = 0;
+  #at = fileHeaderBytes;
+
+  constructor(file: DiskFile, name: string, captured: Captured, options: CheckpointOptions) {
+    this.#file = file;
+    this.#name = name;
+    this.#captured = captured;
+    this.#options = options;
+    this.#buffer = new ByteWriter(options.limits.batchBytes);
+    this.#batch = new Batch(this.#buffer);
+  }
+
+  async write(): Promise<number> {
+    const { messages, entries, ids, states } = this.#captured;
+    for (const { lease, burying } of messages) {
+      await this.#addWithBody(lease.message.body, (writer, body) => writeMessage(writer, "pending", lease, burying, body));
+    }
+    for (const { entry, dueMs, burying } of entries) {
+      await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, entry, dueMs, burying, body));
+    }
+    for (const { flow, dedupId, id, untilMs, reply } of ids) await this.#add((writer) => writeCompletedId(writer, flow, dedupId, id, untilMs, reply));
+    for (const { flow, key, version, values } of states) await this.#add((writer) => writeState(writer, flow, key, version, values));
+    await this.#add((writer) => writeEnd(writer, this.#records));
+    await this.#flush();
+    return this.#at;
+  }
+
+  /** From now on the bodies that are not in memory are read from here. */
+  moveBodies(): void {
+    for (const { body, place } of this.#moves) this.#options.bodies.move(body, place);
+  }
+
+  async #addWithBody(body: Uint8Array, encode: (writer: ByteWriter, body: BodyToWrite) => number): Promise<void> {
+    const { bodies } = this.#options;
+    const place = bodies.placeOf(body);
+    const known = bodies.toWrite(body);
+    const written = known ?? (await bodies.load(body));
+    let offset = -1;
+    await this.#add((writer) => {
+      offset = encode(writer, written);
+    });
+    if (known !== undefined || place === undefined) return;
+    this.#moves.push({ body, place: { ...place, file: this.#name, offset: this.#at + offset - fileHeaderBytes } });
+    await this.#flushWhenFull();
+  }
+
+  async #add(encode: (writer: ByteWriter) => void): Promise<void> {
+    await this.#flushWhenFull();
+    this.#batch.add(encode, this.#options.limits.recordBytes);
+    this.#records += 1;
+  }
+
+  async #flushWhenFull(): Promise<void> {
+    if (this.#batch.writer.length >= this.#options.limits.batchBytes) await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const { salt, clock } = this.#options;
+    const { counters, segment, firstBatch } = this.#captured;
+    const batch = this.#batch;
+    const { writer } = batch;
+    writer.pad(sectorBytes);
+    const timeMs = clock.now();
+    const header = { bytes: batch.bytes, records: batch.records, mix: batch.mix, number: this.#batchNumber, counters, timeMs };
+    putBatchHeader(writer.buffer.subarray(fileHeaderBytes, fileHeaderBytes + batchHeaderBytes), header, salt, this.#at);
+    const first = this.#batchNumber === 1;
+    if (first) {
+      const version = formatVersion;
+      putFileHeader(writer.buffer, { version, kind: "checkpoint", salt, number: segment, previous: 0, previousEnd: 0, createdMs: timeMs, firstBatch });
+    }
+    await this.#file.write(writer.buffer.subarray(first ? 0 : fileHeaderBytes, writer.length), first ? 0 : this.#at);
+    this.#at += writer.length - fileHeaderBytes;
+    this.#batchNumber += 1;
+    this.#batch = new Batch(this.#buffer);
+  }
+}

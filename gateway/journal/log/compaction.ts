@@ -1,0 +1,145 @@
+/** When checkpoints are written, and which files go afterwards. */
+import type { Clock } from "#base";
+import { capture, writeCheckpoint } from "./checkpoint.ts";
+import type { Disk } from "./disk.ts";
+import type { LiveIndex } from "./index.ts";
+import type { LogLimits } from "./limits.ts";
+import type { JournalEvent } from "./log-journal.ts";
+import { nameOfCheckpoint } from "./names.ts";
+import type { CoveredSegment, ReadLog } from "./recovery.ts";
+import type { LogWriter } from "./writer.ts";
+
+/** How long segments are kept after a checkpoint has made them superfluous, for `export`. Both bounds hold; without it they go at once. */
+export interface Retention {
+  readonly ageMs: number;
+  readonly bytes: number;
+}
+
+export interface CompactionResult {
+  readonly checkpoint: string;
+  readonly checkpointBytes: number;
+  readonly removedFiles: number;
+  readonly removedBytes: number;
+}
+
+export interface CompactionOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly limits: LogLimits;
+  readonly salt: number;
+  readonly retention: Retention | undefined;
+  readonly index: LiveIndex;
+  readonly writer: LogWriter;
+  readonly log: ReadLog;
+  readonly onSize: (file: string, bytes: number) => void;
+  readonly onEvent: (event: JournalEvent) => void;
+}
+
+export class Compaction {
+  readonly #options: CompactionOptions;
+  /** Segments that are in no checkpoint yet, and those that are but are kept for a while. */
+  #live: CoveredSegment[];
+  #covered: CoveredSegment[];
+  #checkpoint: string | undefined;
+  #checkpointBytes: number;
+  #logged: number;
+  #running: Promise<CompactionResult> | undefined;
+  #notBeforeMs = 0;
+  #closed = false;
+
+  constructor(options: CompactionOptions) {
+    const { log } = options;
+    this.#options = options;
+    this.#live = log.chain.map(({ file, createdMs }) => ({ file, bytes: log.sizes.get(file) ?? 0, createdMs }));
+    this.#covered = [...log.covered];
+    this.#checkpoint = log.checkpoint === 0 ? undefined : nameOfCheckpoint(log.checkpoint);
+    this.#checkpointBytes = log.checkpointBytes;
+    this.#logged = log.loggedBytes;
+  }
+
+  /** A batch of so many bytes was written to `file`, which is now so long. */
+  logged(bytes: number, file: string, end: number): void {
+    this.#logged += bytes;
+    const last = this.#live.at(-1);
+    if (last?.file === file) this.#live[this.#live.length - 1] = { ...last, bytes: end };
+    else this.#live.push({ file, bytes: end, createdMs: this.#options.clock.now() });
+    if (this.#closed || this.#running !== undefined) return;
+    if (this.#logged < Math.max(this.#options.limits.checkpointBytes, 2 * this.#checkpointBytes)) return;
+    if (this.#options.clock.now() < this.#notBeforeMs) return;
+    this.run().catch(() => undefined);
+  }
+
+  /** Writes a checkpoint, or waits for the one that is being written. */
+  run(): Promise<CompactionResult> {
+    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    return this.#running;
+  }
+
+  /** Removes what recovery found to be of no use. A file that stays is found again. */
+  async removeObsolete(files: readonly string[]): Promise<void> {
+    for (const file of files) await this.#remove(file);
+    await this.#prune();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running?.catch(() => undefined);
+  }
+
+  async #run(): Promise<CompactionResult> {
+    const { disk, clock, limits, salt, index, writer, onEvent } = this.#options;
+    try {
+      const captured = await writer.boundary((segment, batch) => ({
+        state: capture(index, segment, batch, clock.now()),
+        segments: this.#live.splice(0),
+        logged: this.#logged,
+      }));
+      let written;
+      try {
+        written = await writeCheckpoint(captured.state, { disk, clock, limits, salt, bodies: index.bodies });
+      } catch (error) {
+        this.#live = [...captured.segments, ...this.#live];
+        throw error;
+      }
+      this.#options.onSize(written.file, written.bytes);
+      const before = this.#checkpoint;
+      this.#checkpoint = written.file;
+      this.#checkpointBytes = written.bytes;
+      this.#logged -= captured.logged;
+      this.#covered.push(...captured.segments);
+      const removed = await this.#prune();
+      if (before !== undefined && before !== written.file) await this.#remove(before);
+      const result: CompactionResult = { checkpoint: written.file, checkpointBytes: written.bytes, ...removed };
+      onEvent({ kind: "checkpoint", result });
+      return result;
+    } catch (error) {
+      this.#notBeforeMs = clock.now() + limits.checkpointRetryMs;
+      onEvent({ kind: "checkpoint-failed", error });
+      throw error;
+    }
+  }
+
+  /** Removes covered segments, oldest first, until the rest is within retention. */
+  async #prune(): Promise<{ removedFiles: number; removedBytes: number }> {
+    const { retention, clock } = this.#options;
+    const keptFromMs = clock.now() - (retention?.ageMs ?? 0);
+    let bytes = this.#covered.reduce((sum, segment) => sum + segment.bytes, 0);
+    let removedFiles = 0;
+    let removedBytes = 0;
+    for (let oldest = this.#covered[0]; oldest !== undefined; oldest = this.#covered[0]) {
+      if (retention !== undefined && bytes <= retention.bytes && oldest.createdMs >= keptFromMs) break;
+      this.#covered.shift();
+      await this.#remove(oldest.file);
+      bytes -= oldest.bytes;
+      removedFiles += 1;
+      removedBytes += oldest.bytes;
+    }
+    return { removedFiles, removedBytes };
+  }
+
+  async #remove(file: string): Promise<void> {
+    this.#options.index.bodies.drop(file);
+    this.#options.onSize(file, 0);
+    await this.#options.disk.remove(file).catch(() => undefined);
+  }
+}

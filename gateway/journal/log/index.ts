@@ -1,0 +1,115 @@
+/** What the log amounts to: the ledger, where bodies are, and which burials were begun. Built by applying records in order. */
+import { keptAttempts, Ledger } from "../ledger.ts";
+import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence } from "../journal.ts";
+import type { Bodies } from "./bodies.ts";
+import type { LogRecord } from "./records.ts";
+import type { Placement } from "./writer.ts";
+
+export class LiveIndex {
+  readonly ledger: Ledger;
+  readonly bodies: Bodies;
+  /** Messages whose dead letter was begun, and with what last attempt. */
+  readonly burying = new Map<Sequence, AttemptRecord>();
+  /** Sends of which the same is true. */
+  readonly buryingSends = new Map<EntryNumber, AttemptRecord>();
+  /** True while the last record is the one of a clean stop. */
+  closed = false;
+
+  constructor(bodies: Bodies) {
+    this.bodies = bodies;
+    this.ledger = new Ledger((body) => bodies.bytesOf(body));
+  }
+
+  /**
+   * Applies a record that is safe. A record about something that is not there is passed over: a send that was settled just
+   * before a checkpoint was taken has its settle record after it.
+   */
+  apply(record: LogRecord, payload: Placement): void {
+    this.closed = record.kind === "closed";
+    switch (record.kind) {
+      case "accept":
+      case "pending": {
+        const { lease } = record;
+        const body = this.bodies.recovered(record.body, payload);
+        if (record.burying !== undefined) this.burying.set(lease.sequence, record.burying);
+        return this.ledger.keep({ ...lease, message: { ...lease.message, body } }, false);
+      }
+      case "complete": {
+        this.#releaseMessage(record.commit.flow, record.commit.sequence);
+        const entries = record.commit.entries.map((entry, index): OutboxEntry => {
+          const stored = record.bodies[index];
+          return stored === undefined ? entry : { ...entry, body: this.bodies.recovered(stored, payload) };
+        });
+        return this.ledger.commit({ ...record.commit, entries });
+      }
+      case "retry": {
+        const pending = this.ledger.flow(record.flow).pending.get(record.sequence);
+        this.burying.delete(record.sequence);
+        if (pending !== undefined) this.ledger.replace(this.ledger.nextLease(pending.lease, record.record, record.dueMs));
+        return;
+      }
+      case "burying":
+        this.burying.set(record.sequence, record.record);
+        return;
+      case "finish": {
+        const pending = this.ledger.flow(record.flow).pending.get(record.sequence);
+        this.#releaseMessage(record.flow, record.sequence);
+        if (pending !== undefined) this.ledger.finish(pending.lease);
+        return;
+      }
+      case "entry": {
+        const body = this.bodies.recovered(record.body, payload);
+        if (record.burying !== undefined) this.buryingSends.set(record.entry.number, record.burying);
+        return this.ledger.outbox(record.entry.flow, record.entry.outlet).restore({ ...record.entry, body }, record.dueMs);
+      }
+      case "completedId":
+        return this.ledger.flow(record.flow).dedup.remember(record.dedupId, record.id, record.untilMs, record.reply);
+      case "state":
+        return this.ledger.restoreState(record.flow, record.key, record.version, record.values);
+      case "settle":
+      case "defer":
+      case "burySend":
+        return this.#applyToEntry(record);
+      case "closed":
+      case "end":
+        return;
+    }
+  }
+
+  /** Ends what is known of a message beside the ledger; gives a blob that is needed no longer. */
+  releaseMessage(flow: string, sequence: Sequence): string | undefined {
+    this.burying.delete(sequence);
+    const pending = this.ledger.flow(flow).pending.get(sequence);
+    return pending === undefined ? undefined : this.bodies.release(pending.lease.message.body);
+  }
+
+  /** The same for a send, which is removed as well. */
+  removeEntry(flow: string, outlet: string, number: EntryNumber): string | undefined {
+    this.buryingSends.delete(number);
+    const queue = this.ledger.outbox(flow, outlet);
+    const entry = queue.get(number);
+    if (entry === undefined) return undefined;
+    queue.remove(number);
+    return this.bodies.release(entry.body);
+  }
+
+  #releaseMessage(flow: string, sequence: Sequence): void {
+    this.releaseMessage(flow, sequence); // blobs no longer named are swept at the end of recovery
+  }
+
+  #applyToEntry(record: Extract<LogRecord, { kind: "settle" | "defer" | "burySend" }>): void {
+    const queue = this.ledger.outbox(record.flow, record.outlet);
+    const entry = queue.get(record.number);
+    if (entry === undefined) return;
+    if (record.kind === "settle") {
+      this.removeEntry(record.flow, record.outlet, record.number);
+      return;
+    }
+    if (record.kind === "burySend") {
+      this.buryingSends.set(record.number, record.record);
+      return;
+    }
+    this.buryingSends.delete(record.number);
+    queue.defer(record.number, keptAttempts(entry.attempts, record.record), record.dueMs);
+  }
+}
