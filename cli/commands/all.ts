@@ -6,5 +6,6 @@ import { addDoctor } from "./doctor.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import { addRun } from "./run.ts";
+import { addTest } from "./test.ts";
 
-export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [addInit, addRun, addBuild, addInspect, addDoctor];
+export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [addInit, addRun, addTest, addBuild, addInspect, addDoctor];

@@ -1,0 +1,88 @@
+/** `mayfly test`: flow tests against the real machine. */
+import type { Command } from "commander";
+import { action, type Cli, examples, jsonOption } from "../cli.ts";
+import { asCoded, exitCodes, reportFailure } from "../failure.ts";
+import { indent, msText, roundMs } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import type { CaseResult } from "../testing/runner.ts";
+
+interface TestFlags {
+  readonly only?: string;
+  readonly watch?: boolean;
+  readonly json?: boolean;
+}
+
+function showCase({ out, paint }: Terminal, result: CaseResult, file: string | undefined): void {
+  if (file !== result.file) out(`${paint.bold(result.file)}\n`);
+  const mark = result.passed ? paint.green("✓") : paint.red("✗");
+  out(
+    `  ${mark} ${result.name} ${paint.dim(msText(result.ms))}${result.passed || result.line === 0 ? "" : paint.dim(` ${result.file}:${result.line}`)}\n`,
+  );
+  for (const { path, expected, actual } of result.differences) {
+    out(`      ${path}\n`);
+    out(`        ${paint.green(`expected  ${expected ?? "nothing"}`)}\n`);
+    out(`        ${paint.red(`got       ${actual ?? "nothing"}`)}\n`);
+  }
+  if (result.thrown !== undefined) out(`${indent(result.thrown, "      ")}\n`);
+  for (const line of result.context) out(`      ${paint.dim(line)}\n`);
+}
+
+async function runOnce({ terminal }: Cli, paths: readonly string[], flags: TestFlags): Promise<number> {
+  const { findTests, runTests } = await import("../testing/runner.ts");
+  const started = performance.now();
+  const cases: CaseResult[] = [];
+  let file: string | undefined;
+  const onCase = (result: CaseResult): void => {
+    cases.push(result);
+    if (flags.json !== true) showCase(terminal, result, file);
+    file = result.file;
+  };
+  await runTests(await findTests(paths), { only: flags.only, onCase });
+  const failed = cases.filter(({ passed }) => !passed).length;
+  const passed = cases.length - failed;
+  if (flags.json === true) {
+    const report = cases.map((each) => ({ ...each, ms: roundMs(each.ms) }));
+    terminal.out(`${JSON.stringify({ passed, failed, cases: report }, undefined, 2)}\n`);
+  } else {
+    const { green, red, dim } = terminal.paint;
+    const sum = failed === 0 ? green(`${passed} passed`) : `${red(`${failed} failed`)}, ${passed} passed`;
+    terminal.out(`${sum} ${dim(`in ${msText(performance.now() - started)}`)}\n`);
+  }
+  if (cases.length === 0) terminal.err("MF_TEST_NOT_FOUND: no case has a name like that\n");
+  return failed === 0 && cases.length > 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+async function test(cli: Cli, paths: readonly string[], flags: TestFlags): Promise<number> {
+  const chosen = paths.length === 0 ? ["."] : paths;
+  if (flags.watch !== true) return await runOnce(cli, chosen, flags);
+  const { watchFolders } = await import("../watch.ts");
+  let code: number = exitCodes.ok;
+  const again = async (): Promise<void> => {
+    try {
+      code = await runOnce(cli, chosen, flags);
+    } catch (error) {
+      reportFailure(cli.terminal, asCoded(error), false);
+      code = exitCodes.unusable;
+    }
+    cli.terminal.err(`${cli.terminal.paintErr.dim("waiting for changes, Ctrl-C ends")}\n`);
+  };
+  await again();
+  await watchFolders(chosen, again);
+  return code;
+}
+
+export function addTest(program: Command, cli: Cli): Command {
+  const command = program
+    .command("test")
+    .description("Run flow tests (*.flow-test.yaml, *.flow-test.ts) against the real machine, with the outlets' answers stubbed.")
+    .argument("[path...]", "test files, or folders to look in (default: here)")
+    .option("--only <text>", "only cases whose name holds this text")
+    .option("-w, --watch", "run again when a file changes")
+    .addOption(jsonOption())
+    .action(action(cli, (paths: string[], flags: TestFlags) => test(cli, paths, flags)));
+  return examples(command, [
+    ["mayfly test", "every flow test below this folder"],
+    ["mayfly test flows/orders.flow-test.yaml --only big", "some cases of one file"],
+    ["mayfly test --watch", "again at each change"],
+  ]);
+}

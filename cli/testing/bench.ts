@@ -1,0 +1,46 @@
+/** What tests share: one monitor, and images built once. */
+import { dirname, relative } from "node:path";
+import { CodedError } from "#base";
+import { embeddedMonitor, type LoadedImage, type Monitor } from "#monitors";
+import type { Image } from "#image";
+import { cachedImage } from "../images/cache.ts";
+import { driveMachine, type RunResult, type Stimulus, type Stub } from "../machine/drive.ts";
+import { isImagePath } from "../machine/load.ts";
+import { StackMapper } from "../machine/stack.ts";
+
+export interface ReadyFlow {
+  readonly image: Image;
+  readonly loaded: LoadedImage;
+  readonly stacks: StackMapper;
+  /** Files it is made of: watch these. */
+  readonly inputs: readonly string[];
+}
+
+export class TestBench {
+  readonly #monitor: Monitor = embeddedMonitor({ workers: 1 });
+  readonly #flows = new Map<string, Promise<ReadyFlow>>();
+
+  /** The flow at an absolute path, built when first asked for. */
+  flow(path: string): Promise<ReadyFlow> {
+    let ready = this.#flows.get(path);
+    if (ready === undefined) {
+      ready = this.#load(path);
+      this.#flows.set(path, ready);
+    }
+    return ready;
+  }
+
+  async #load(path: string): Promise<ReadyFlow> {
+    if (isImagePath(path)) throw new CodedError("MF_TEST_INVALID", `${relative(process.cwd(), path)} is an image: name the flow's source`);
+    const { image, inputs } = await cachedImage(path);
+    return { image, inputs, loaded: await this.#monitor.load(image), stacks: new StackMapper(image.sourceMap, dirname(path)) };
+  }
+
+  async run(flow: ReadyFlow, stimulus: Stimulus, stub: Stub): Promise<RunResult> {
+    return await driveMachine(this.#monitor, flow.loaded, flow.image.manifest.limits, stimulus, stub);
+  }
+
+  close(): Promise<void> {
+    return this.#monitor.close();
+  }
+}

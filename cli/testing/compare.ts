@@ -1,0 +1,248 @@
+/** What a run came to beside what was expected: every difference with its path, and both values. */
+import { isDeepStrictEqual } from "node:util";
+import type { CallEffect, SendEffect } from "#abi";
+import { equalBytes, fromUtf8 } from "#base";
+import { bodyText, parseJson, textOf } from "../format.ts";
+import type { RunResult } from "../machine/drive.ts";
+import type { ContentSpec, ExpectSpec } from "./case.ts";
+import { bodyOf } from "./given.ts";
+
+export interface Difference {
+  /** `sends[0].json.total`. */
+  readonly path: string;
+  /** As text for people; undefined: nothing is expected there, or nothing is there. */
+  readonly expected: string | undefined;
+  readonly actual: string | undefined;
+}
+
+const mostDifferences = 30;
+
+function shown(value: unknown): string {
+  const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
+  return text.length > 400 ? `${text.slice(0, 400)}… (${text.length} characters)` : text;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function join(path: string, step: string | number): string {
+  if (typeof step === "number") return `${path}[${step}]`;
+  const name = /^[A-Za-z_$][\w$-]*$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`;
+  return path === "" ? name.replace(/^\./, "") : `${path}${name}`;
+}
+
+/** Differences of two JSON values. With `loose`, objects may have members that are not expected. */
+export function jsonDifferences(expected: unknown, actual: unknown, path: string, loose = false): Difference[] {
+  if (isObject(expected) && isObject(actual)) {
+    const found: Difference[] = [];
+    for (const key of new Set([...Object.keys(expected), ...(loose ? [] : Object.keys(actual))])) {
+      const at = join(path, key);
+      if (!Object.hasOwn(expected, key)) found.push({ path: at, expected: undefined, actual: shown(actual[key]) });
+      else if (!Object.hasOwn(actual, key)) found.push({ path: at, expected: shown(expected[key]), actual: undefined });
+      else found.push(...jsonDifferences(expected[key], actual[key], at, loose));
+    }
+    return found;
+  }
+  if (Array.isArray(expected) && Array.isArray(actual)) {
+    const found: Difference[] = [];
+    for (let index = 0; index < Math.max(expected.length, actual.length); index++) {
+      const at = join(path, index);
+      if (index >= expected.length) found.push({ path: at, expected: undefined, actual: shown(actual[index]) });
+      else if (index >= actual.length) found.push({ path: at, expected: shown(expected[index]), actual: undefined });
+      else found.push(...jsonDifferences(expected[index], actual[index], at, loose));
+    }
+    return found;
+  }
+  return isDeepStrictEqual(expected, actual) ? [] : [{ path, expected: shown(expected), actual: shown(actual) }];
+}
+
+/** Of long texts the first line that differs. */
+function textDifferences(expected: string, actual: string, path: string): Difference[] {
+  if (expected === actual) return [];
+  const [before, after] = [expected.split("\n"), actual.split("\n")];
+  if (before.length === 1 && after.length === 1) return [{ path, expected: shown(expected), actual: shown(actual) }];
+  const line = before.findIndex((text, index) => text !== after[index]);
+  const at = line < 0 ? before.length : line;
+  return [
+    {
+      path: `${path} line ${at + 1}`,
+      expected: before[at] === undefined ? undefined : shown(before[at]),
+      actual: after[at] === undefined ? undefined : shown(after[at]),
+    },
+  ];
+}
+
+/** A send, a request or a reply, as it is compared. */
+interface Content {
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: Uint8Array;
+  readonly [field: string]: unknown;
+}
+
+function sendContent(send: SendEffect): Content {
+  return {
+    outlet: send.outlet,
+    key: send.key ?? null,
+    contentType: send.contentType,
+    headers: parseJson(send.headersJson) as Content["headers"],
+    body: send.body,
+  };
+}
+
+function callContent(call: CallEffect): Content {
+  const target = call.operation === "fetch" ? { fetch: call.target } : { outlet: call.target };
+  return {
+    ...target,
+    method: call.method,
+    contentType: call.contentType,
+    headers: parseJson(call.headersJson) as Content["headers"],
+    body: call.body,
+  };
+}
+
+function brief(content: Content): string {
+  const target = content["outlet"] ?? content["fetch"];
+  return `${target === undefined ? "" : `${String(target)} `}${bodyText(content.body, content.contentType, 3).replace(/\n\s*/g, " ")}`.slice(
+    0,
+    300,
+  );
+}
+
+async function contentDifferences(expected: ContentSpec, actual: Content, path: string, folder: string): Promise<Difference[]> {
+  const found: Difference[] = [];
+  for (const field of ["outlet", "fetch", "method", "key", "status", "contentType"] as const) {
+    const wanted = expected[field];
+    if (wanted !== undefined && wanted !== actual[field])
+      found.push({ path: join(path, field), expected: shown(wanted), actual: shown(actual[field]) });
+  }
+  found.push(...jsonDifferences(lowerCased(expected.headers), actual.headers, join(path, "headers"), true));
+  if (Object.hasOwn(expected, "json") || Object.hasOwn(expected, "jsonLike")) {
+    const loose = !Object.hasOwn(expected, "json");
+    const value = parsed(actual.body);
+    const at = join(path, loose ? "jsonLike" : "json");
+    if (value === notJson)
+      found.push({
+        path: at,
+        expected: shown(expected.json ?? expected.jsonLike),
+        actual: `${bodyText(actual.body, actual.contentType, 3)} (not JSON)`,
+      });
+    else found.push(...jsonDifferences(loose ? expected.jsonLike : expected.json, value, at, loose));
+  } else if (expected.text !== undefined || expected.base64 !== undefined || expected.file !== undefined) {
+    const { bytes, contentType } = await bodyOf(expected, folder);
+    found.push(...bytesDifferences(bytes, actual.body, contentType, path));
+  }
+  return found;
+}
+
+function bytesDifferences(expected: Uint8Array, actual: Uint8Array, contentType: string, path: string): Difference[] {
+  if (equalBytes(expected, actual)) return [];
+  if (/json/.test(contentType)) {
+    const [wanted, got] = [parsed(expected), parsed(actual)];
+    if (wanted !== notJson && got !== notJson) return jsonDifferences(wanted, got, join(path, "json"));
+  }
+  const [before, after] = [textOf(expected), textOf(actual)];
+  if (before !== undefined && after !== undefined) return textDifferences(before, after, join(path, "text"));
+  return [{ path: join(path, "bytes"), expected: `${expected.length} bytes`, actual: `${actual.length} other bytes` }];
+}
+
+const notJson = Symbol("not JSON");
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(fromUtf8(body)) as unknown;
+  } catch {
+    return notJson;
+  }
+}
+
+function lowerCased(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+async function listDifferences(
+  expected: readonly ContentSpec[],
+  actual: readonly Content[],
+  path: string,
+  folder: string,
+): Promise<Difference[]> {
+  const found: Difference[] = [];
+  for (let index = 0; index < Math.max(expected.length, actual.length); index++) {
+    const [wanted, got] = [expected[index], actual[index]];
+    const at = join(path, index);
+    if (wanted === undefined && got !== undefined) found.push({ path: at, expected: undefined, actual: brief(got) });
+    else if (got === undefined) found.push({ path: at, expected: shown(wanted), actual: undefined });
+    else if (wanted !== undefined) found.push(...(await contentDifferences(wanted, got, at, folder)));
+  }
+  return found;
+}
+
+function logDifferences(expected: NonNullable<ExpectSpec["logs"]>, { logs }: RunResult): Difference[] {
+  let from = 0;
+  for (const [index, wanted] of expected.entries()) {
+    const at = logs.findIndex(({ level, text, fieldsJson }, position) => {
+      if (position < from || (wanted.level !== undefined && wanted.level !== level) || (wanted.text !== undefined && wanted.text !== text))
+        return false;
+      return wanted.fields === undefined || jsonDifferences(wanted.fields, parseJson(fieldsJson ?? "{}"), "", true).length === 0;
+    });
+    if (at < 0) {
+      const rest = logs
+        .slice(from)
+        .map(({ level, text, fieldsJson }) => `${level} ${text}${fieldsJson === undefined ? "" : ` ${fieldsJson}`}`);
+      return [
+        {
+          path: `logs[${index}]`,
+          expected: shown(wanted),
+          actual: rest.length === 0 ? "no more logs" : `none like it among: ${rest.slice(0, 5).join(" | ")}`,
+        },
+      ];
+    }
+    from = at + 1;
+  }
+  return [];
+}
+
+function errorDifferences(expected: ExpectSpec["error"], { failure }: RunResult): Difference[] {
+  if (expected === undefined)
+    return failure === undefined ? [] : [{ path: "status", expected: "done", actual: `failed with ${failure.code}: ${failure.message}` }];
+  if (failure === undefined) return [{ path: "status", expected: `failed with ${expected.code ?? "an error"}`, actual: "done" }];
+  const found: Difference[] = [];
+  for (const field of ["code", "retry", "status"] as const) {
+    const wanted = expected[field];
+    if (wanted !== undefined && wanted !== failure[field])
+      found.push({
+        path: `error.${field}`,
+        expected: shown(wanted),
+        actual: `${shown(failure[field])}${field === "code" ? ` (${failure.message})` : ""}`,
+      });
+  }
+  if (expected.message !== undefined && !failure.message.includes(expected.message))
+    found.push({ path: "error.message", expected: `a text with ${shown(expected.message)}`, actual: shown(failure.message) });
+  return found;
+}
+
+/** Every difference between `result` and what was expected; none when the case passes. */
+export async function compare(expected: ExpectSpec, result: RunResult, folder: string): Promise<Difference[]> {
+  const found = errorDifferences(expected.error, result);
+  if (expected.reply === null && result.reply !== undefined)
+    found.push({ path: "reply", expected: undefined, actual: brief(result.reply as unknown as Content) });
+  if (expected.reply !== undefined && expected.reply !== null && result.failure === undefined) {
+    if (result.reply === undefined) found.push({ path: "reply", expected: shown(expected.reply), actual: undefined });
+    else found.push(...(await contentDifferences(expected.reply, result.reply as unknown as Content, "reply", folder)));
+  }
+  if (expected.sends !== undefined && (result.failure === undefined || expected.error !== undefined))
+    found.push(...(await listDifferences(expected.sends, result.sends.map(sendContent), "sends", folder)));
+  if (expected.requests !== undefined)
+    found.push(
+      ...(await listDifferences(
+        expected.requests,
+        result.calls.filter(({ operation }) => operation !== "state").map(callContent),
+        "requests",
+        folder,
+      )),
+    );
+  if (expected.logs !== undefined) found.push(...logDifferences(expected.logs, result));
+  if (expected.state !== undefined) found.push(...jsonDifferences(expected.state, result.state ?? {}, "state"));
+  return found.slice(0, mostDifferences);
+}

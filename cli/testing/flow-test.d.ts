@@ -1,0 +1,106 @@
+/** What `import … from "mayfly/test"` offers: tests of a flow in TypeScript, run by `mayfly test` against the real machine. */
+
+/** A body: at most one of json, text, bytes and file. */
+export interface BodyInput {
+  readonly json?: unknown;
+  readonly text?: string;
+  readonly bytes?: Uint8Array;
+  /** Relative to the test's file. */
+  readonly file?: string;
+  /** Default: by what the body is, or the file's ending. */
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface MessageInput extends BodyInput {
+  readonly key?: string;
+  readonly id?: string;
+  readonly source?: string;
+  readonly attempt?: number;
+}
+
+export interface AnswerInput extends BodyInput {
+  readonly status?: number;
+  /** Virtual time the answer takes, such as "5s". */
+  readonly after?: string;
+  /** There is no answer: the request is rejected so. */
+  readonly error?: { readonly code: string; readonly message?: string };
+}
+
+/** One answer for every request, answers in turn, or a function of the request. */
+export type AnswersInput = AnswerInput | readonly AnswerInput[] | ((request: Request) => AnswerInput);
+
+export interface RunInput {
+  readonly message?: MessageInput;
+  /** What is kept under the message's key. */
+  readonly state?: Readonly<Record<string, unknown>>;
+  /** What is kept under other keys. */
+  readonly states?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly outlets?: Readonly<Record<string, AnswersInput>>;
+  /** By the beginning of the URL. */
+  readonly fetch?: Readonly<Record<string, AnswersInput>>;
+  /** Default: 2026-01-01T00:00:00Z. */
+  readonly time?: string;
+  /** Hexadecimal. Default: zero, so that a test is the same each time. */
+  readonly seed?: string;
+}
+
+export interface Content {
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly bytes: Uint8Array;
+  text(): string;
+  json<T = any>(): T;
+}
+
+export interface Reply extends Content {
+  readonly status: number;
+}
+
+export interface Send extends Content {
+  readonly outlet: string;
+  readonly key: string | undefined;
+}
+
+export interface Request extends Content {
+  readonly operation: "request" | "fetch";
+  /** The outlet's name, or the URL. */
+  readonly target: string;
+  readonly method: string;
+}
+
+export interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly text: string;
+  readonly fields: Readonly<Record<string, any>> | undefined;
+}
+
+export interface FlowFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly retry: boolean;
+  /** HTTP status the flow asked for, 0 for none. */
+  readonly status: number;
+  /** Places in the flow's source, innermost first. */
+  readonly stack: readonly string[];
+}
+
+export interface RunOutcome {
+  readonly status: "done" | "failed";
+  readonly reply: Reply | undefined;
+  /** In order; none when the flow failed, since nothing leaves then. */
+  readonly sends: readonly Send[];
+  readonly requests: readonly Request[];
+  readonly logs: readonly LogLine[];
+  readonly error: FlowFailure | undefined;
+  /** What is kept under the message's key afterwards. */
+  readonly state: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface TestContext {
+  /** Runs one message through a fresh machine of the flow beside the test, or of `flow`, a path relative to the test. */
+  run(input?: RunInput, flow?: string): Promise<RunOutcome>;
+}
+
+/** Registers a test. What it throws fails it; use node:assert or any other assertions. */
+export function test(name: string, body: (context: TestContext) => void | Promise<void>): void;

@@ -1,0 +1,86 @@
+/** Watching files: changes gathered for a moment, then told once; never two at a time. */
+import { type FSWatcher, watch } from "node:fs";
+import { stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+
+/** An editor writes a file in several steps, and a checkout many files. */
+const settleMs = 120;
+const ignored = /(^|\/)(\.mayfly|node_modules|\.git|dist)(\/|$)|\.(tmp|swp|mfi)$|~$|\.mjs$/;
+
+/** Runs `task` one at a time, once more when it was asked for meanwhile. */
+function oneAtATime(task: () => Promise<void>): () => void {
+  let running = false;
+  let again = false;
+  let timer: NodeJS.Timeout | undefined;
+  const run = async (): Promise<void> => {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    do {
+      again = false;
+      await task();
+    } while (again);
+    running = false;
+  };
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void run(), settleMs);
+  };
+}
+
+/** Watches folders, and files given by name, till the process is interrupted. */
+export async function watchFolders(paths: readonly string[], changed: () => Promise<void>): Promise<void> {
+  const notify = oneAtATime(changed);
+  const watchers: FSWatcher[] = [];
+  for (const path of paths) {
+    const folder = (await stat(path)).isDirectory() ? path : dirname(resolve(path));
+    watchers.push(
+      watch(folder, { recursive: true }, (_event, name) => {
+        if (name === null || !ignored.test(name)) notify();
+      }),
+    );
+  }
+  await new Promise<void>((done) => process.once("SIGINT", done).once("SIGTERM", done));
+  for (const watcher of watchers) watcher.close();
+}
+
+/** Watches a set of files that may change as they do. */
+export class FileWatch {
+  readonly #notify: () => void;
+  readonly #folders = new Map<string, FSWatcher>();
+  #files = new Set<string>();
+
+  constructor(changed: () => Promise<void>) {
+    this.#notify = oneAtATime(changed);
+  }
+
+  /** From now on these files, absolute. Their folders are watched: editors replace a file rather than write to it. */
+  set(files: Iterable<string>): void {
+    this.#files = new Set(files);
+    const wanted = new Set([...this.#files].map((file) => dirname(file)));
+    for (const [folder, watcher] of this.#folders) {
+      if (wanted.has(folder)) continue;
+      watcher.close();
+      this.#folders.delete(folder);
+    }
+    for (const folder of wanted) {
+      if (this.#folders.has(folder)) continue;
+      try {
+        const watcher = watch(folder, (_event, name) => {
+          if (name === null || this.#files.has(resolve(folder, name))) this.#notify();
+        });
+        watcher.on("error", () => undefined);
+        this.#folders.set(folder, watcher);
+      } catch {
+        // The folder is gone: its files are missed at the next build, which says so.
+      }
+    }
+  }
+
+  close(): void {
+    for (const watcher of this.#folders.values()) watcher.close();
+    this.#folders.clear();
+  }
+}
