@@ -63,7 +63,7 @@ export interface Outlet {
   request(body?: unknown, options?: RequestOptions): Promise<Answer>;
 }
 
-/** A line of log, at most 16 KiB; all of a message at most 256 KiB (`limits.log`). Fields are anything JSON can hold, and errors. */
+/** A line of log, at most 16 KiB; all of a message at most 256 KiB (`limits.logBytes`). Fields are anything JSON can hold, and errors. */
 export interface Log {
   debug(text: string, fields?: unknown): void;
   info(text: string, fields?: unknown): void;
@@ -109,13 +109,18 @@ export type Handler<Outlets extends string = string> = (msg: Message, context: C
 export interface FlowOptions<Outlets extends string = string> {
   /** The outlets the flow may use; any other is MF_OUTLET_UNKNOWN. */
   readonly outlets?: readonly Outlets[];
-  /** May be set, and is overruled, in mayfly.yaml. Sizes as "16MiB", times as "500ms". */
+  /** Sizes in bytes or as "16MiB", times in milliseconds or as "500ms". */
   readonly limits?: {
+    /** Memory of the machine; default 16 MiB. */
     readonly memory?: number | string;
+    /** CPU time of one step; default 500 ms. */
     readonly cpu?: number | string;
+    /** Time from delivery to completion, waiting included; default 30 s. */
     readonly time?: number | string;
+    /** Messages sent; default 10,000. */
     readonly sends?: number;
-    readonly log?: number | string;
+    /** Log text and fields of one message; default 256 KiB. */
+    readonly logBytes?: number | string;
   };
   /** Hosts `fetch` may reach. */
   readonly hosts?: readonly string[];

@@ -22,9 +22,9 @@ import { native, setLimits, setNative, setUncaught } from "./machine.ts";
 import { message } from "./message.ts";
 import type { Native } from "./native.ts";
 import { emitDone } from "./reply.ts";
+import { abortMessage } from "./signal.ts";
 import { holdState } from "./state.ts";
 import { abandonTimers, onWake, openTimers } from "./timers.ts";
-import { abortMessage } from "./web/events.ts";
 import { installGlobals } from "./web/install.ts";
 import { holdTimeOrigin } from "./web/performance.ts";
 import { cancelPart, cancelKind, deliverKind, failEffect, resolveKind, wakeKind } from "./wire.ts";
@@ -166,7 +166,8 @@ function setFlow(exported: unknown): void {
   }
   flow = exported;
   const outlets = exported.options.outlets ?? manifest.outlets;
-  setLimits({ ...exported.options.limits, ...manifest.limits });
+  if (exported.options.limits !== undefined) setLimits(exported.options.limits);
+  if (manifest.limits !== undefined) setLimits(manifest.limits);
   context = makeContext(outlets);
   Reflect.deleteProperty(globalThis, kernelName);
 }

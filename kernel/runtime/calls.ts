@@ -1,5 +1,6 @@
 /** Calls: requests whose answers the flow awaits. */
 import { hardLimits } from "../../abi/limits.ts";
+import type { Answer as PublicAnswer } from "./api.d.ts";
 import { Content } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
@@ -9,7 +10,7 @@ type Resolve = (answer: Answer) => void;
 type Reject = (error: unknown) => void;
 
 /** The answer to a call. */
-export class Answer extends Content {
+export class Answer extends Content implements PublicAnswer {
   readonly status: number;
 
   constructor(status: number) {

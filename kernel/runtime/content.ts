@@ -1,8 +1,9 @@
 /** Bodies: what a message or an answer carries, read on first touch; and what a flow gives to be sent. */
+import type { CsvParseOptions, XmlElement, XmlParseOptions } from "./api.d.ts";
 import { FlowError, isEngineFailure } from "./errors.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
-import { decodeText } from "./web/encoding.ts";
+import { decodeText } from "./charset.ts";
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -86,7 +87,7 @@ export abstract class Content {
   }
 
   /** The body parsed as XML (docs/FLOWS.md, "XML"). */
-  xml<T = unknown>(options?: object): T {
+  xml<T = XmlElement>(options?: XmlParseOptions): T {
     try {
       // What the transport says of the charset counts more than what the document says (RFC 7303 §3).
       return xml.parse(/charset/i.test(this.contentType) ? this.text() : this.bytes, options) as T;
@@ -96,7 +97,7 @@ export abstract class Content {
   }
 
   /** The body parsed as CSV (docs/FLOWS.md, "CSV"). */
-  csv<T = Record<string, string>>(options?: object): T[] {
+  csv<T = Record<string, string>>(options?: CsvParseOptions): T[] {
     const text = this.text();
     try {
       return csv.parse(text, options) as T[];

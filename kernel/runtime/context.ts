@@ -2,9 +2,9 @@
 import { log } from "./log.ts";
 import { makeOutlets, type Outlets } from "./outlets.ts";
 import { reply } from "./reply.ts";
+import { messageSignal } from "./signal.ts";
 import { state } from "./state.ts";
 import { sleep } from "./timers.ts";
-import { type AbortSignal, messageSignal } from "./web/events.ts";
 
 class Context {
   readonly to: Outlets;
@@ -17,8 +17,8 @@ class Context {
     this.to = makeOutlets(outlets);
   }
 
-  /** Aborted when the message is given up. Made on first touch: few flows ask for it. */
-  get signal(): AbortSignal {
+  /** Aborted when the message is given up. Made on first touch by the part `events`. */
+  get signal(): object | undefined {
     return messageSignal();
   }
 

@@ -1,16 +1,7 @@
 /** Errors with a code, and what the world is told of an error that ended the flow. */
 import { hardLimits } from "../../abi/limits.ts";
+import type { FailOptions } from "./api.d.ts";
 import { native } from "./machine.ts";
-
-export interface FailOptions {
-  /** False when another attempt can't help. Default true. */
-  readonly retry?: boolean;
-  /** HTTP status the caller is told. */
-  readonly status?: number;
-  /** Default `MF_FLOW_FAILED`. */
-  readonly code?: string;
-  readonly cause?: unknown;
-}
 
 /** An error with a stable code; `retry` and `status` tell the gateway what to do with the message. */
 export class FlowError extends Error {

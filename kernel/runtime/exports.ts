@@ -3,15 +3,16 @@
  * part of it to authors; the rest is for the parts that are linked on demand (link.ts).
  */
 import { abandonCall, Answer, call, lastCall } from "./calls.ts";
+import { decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes } from "./charset.ts";
 import { flow } from "./definition.ts";
 import { fail, FlowError } from "./errors.ts";
 import { csv, xml } from "./formats.ts";
-import { native } from "./machine.ts";
+import { show, write } from "./log.ts";
+import { native, uncaught } from "./machine.ts";
 import { onResponse } from "./reply.ts";
+import { onSignal } from "./signal.ts";
+import { milliseconds, setTimeout } from "./timers.ts";
 import { json, text, timingSafeEqual } from "./values.ts";
-import { crypto } from "./web/crypto.ts";
-import { decodeText, viewBytes } from "./web/encoding.ts";
-import { AbortController, AbortSignal } from "./web/events.ts";
 import { define } from "./web/install.ts";
 
 /** Key of the kernel object among the globals, from `boot()` to `setFlow()`. */
@@ -27,6 +28,8 @@ export const kernel = {
   get native() {
     return native;
   },
-  define, utf8, decodeText, viewBytes, crypto, call, lastCall, abandonCall, Answer, AbortController, AbortSignal, onResponse,
+  define, utf8, decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes, show, write, milliseconds, setTimeout, onSignal, onResponse,
+  call, lastCall, abandonCall, Answer,
+  uncaught: (error: unknown): void => uncaught(error),
 };
 export type Kernel = typeof kernel;

@@ -1,5 +1,6 @@
 /** `log` and `console`. A log line leaves at once, also when the flow fails; all lines of a message together are bounded. */
 import { hardLimits } from "../../abi/limits.ts";
+import type { Log as PublicLog } from "./api.d.ts";
 import { cutText, describe, readFailure } from "./errors.ts";
 import { mostLogCharacters, native } from "./machine.ts";
 import { debugLevel, errorLevel, infoLevel, logEffect, warnLevel } from "./wire.ts";
@@ -99,7 +100,7 @@ export function show(value: unknown): string {
   return typeof value === "object" && value !== null ? tolerantJson(value) : describe(value);
 }
 
-class Log {
+class Log implements PublicLog {
   debug(text: string, fields?: unknown): void {
     write(debugLevel, text, fields);
   }

@@ -18,13 +18,22 @@ export let mostSends: number = defaultFlowLimits.sends;
 export let mostLogCharacters: number = defaultFlowLimits.logBytes;
 
 export interface RuntimeLimits {
-  readonly sends?: number;
-  readonly logBytes?: number;
+  readonly sends?: number | string;
+  readonly logBytes?: number | string;
+}
+
+const sizeUnits: Readonly<Record<string, number>> = { "": 1, B: 1, KB: 1000, MB: 1e6, KiB: 1024, MiB: 1024 ** 2 };
+
+/** A size as `flow({ limits })` has it; undefined when it is none, which the image step reports. */
+function size(value: number | string | undefined): number | undefined {
+  if (typeof value !== "string") return value;
+  const found = /^\s*(\d+(?:\.\d+)?)\s*([KM]i?B|B?)\s*$/.exec(value);
+  return found === null ? undefined : Number(found[1]) * sizeUnits[found[2]!]!;
 }
 
 export function setLimits(limits: RuntimeLimits): void {
-  if (limits.sends !== undefined) mostSends = limits.sends;
-  if (limits.logBytes !== undefined) mostLogCharacters = limits.logBytes;
+  mostSends = size(limits.sends) ?? mostSends;
+  mostLogCharacters = size(limits.logBytes) ?? mostLogCharacters;
 }
 
 /** What becomes of an error thrown where no flow can catch it: in a timer's function, a listener, a microtask. Set by boot.ts. */

@@ -1,10 +1,11 @@
 /** The message a machine was started for. There is one for each machine, so there is one object, built at boot. */
+import type { Message as PublicMessage } from "./api.d.ts";
 import { Content } from "./content.ts";
 import { FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { deliverPart } from "./wire.ts";
 
-export class Message extends Content {
+export class Message extends Content implements PublicMessage {
   private heldId: string | undefined;
   private heldSource: string | undefined;
   private heldAttempt = 0;

@@ -1,5 +1,6 @@
 /** `to`: the flow's outlets. */
 import { hardLimits } from "../../abi/limits.ts";
+import type { Outlet as PublicOutlet, RequestOptions, SendOptions } from "./api.d.ts";
 import { type Answer, call } from "./calls.ts";
 import { headersJson, serialise, serialisedType } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
@@ -7,24 +8,10 @@ import { mostSends, native } from "./machine.ts";
 import { milliseconds } from "./timers.ts";
 import { requestOperation, sendEffect } from "./wire.ts";
 
-export interface SendOptions {
-  readonly key?: string;
-  readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-export interface RequestOptions {
-  readonly method?: string;
-  readonly path?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly timeout?: number | string;
-  readonly contentType?: string;
-}
-
 let sends = 0;
 const noOptions: SendOptions & RequestOptions = Object.freeze({});
 
-export class Outlet {
+export class Outlet implements PublicOutlet {
   readonly name: string;
 
   constructor(name: string) {

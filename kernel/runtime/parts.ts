@@ -20,9 +20,13 @@ function mentionOf(name: string): RegExp {
 
 /** In the order in which they are linked. */
 const rules: Readonly<Record<string, PartRule>> = {
+  console: { module: "web/console.ts", mention: /\bconsole\b/, needs: [] },
+  encoding: { module: "web/encoding.ts", mention: /\bText(?:En|De)coder\b/, needs: [] },
+  events: { module: "web/events.ts", mention: /\b(?:Event|CustomEvent|EventTarget|AbortController|AbortSignal|signal)\b/, needs: [] },
   url: { module: "web/url.ts", mention: /\bURL(?:SearchParams)?\b/, needs: [] },
-  fetch: { module: "web/fetch.ts", mention: /\b(?:fetch|Headers|Request|Response)\b/, needs: ["url"] },
-  subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: [] },
+  fetch: { module: "web/fetch.ts", mention: /\b(?:fetch|Headers|Request|Response)\b/, needs: ["events", "url"] },
+  crypto: { module: "web/crypto.ts", mention: /\bcrypto\b/, needs: [] },
+  subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: ["crypto"] },
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },
   xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },

@@ -1,16 +1,11 @@
 /** The reply: what a flow returns, or gives to `reply`. */
 import { hardLimits } from "../../abi/limits.ts";
+import type { ReplyOptions } from "./api.d.ts";
 import { Answer } from "./calls.ts";
 import { headersJson, serialise, serialisedType } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { doneEffect } from "./wire.ts";
-
-export interface ReplyOptions {
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly contentType?: string;
-}
 
 let replied = false;
 let replyStatus = 200;

@@ -1,5 +1,6 @@
 /** Keyed state: values that outlive the message, kept by the gateway under the message's key. */
 import { hardLimits } from "../../abi/limits.ts";
+import type { State as PublicState } from "./api.d.ts";
 import { call } from "./calls.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
@@ -31,7 +32,7 @@ export function holdState(): void {
   isHeld = true;
 }
 
-class State {
+class State implements PublicState {
   get<T = unknown>(name: string): T | undefined {
     return load()[name] as T | undefined;
   }

@@ -1,7 +1,7 @@
 /** The small helpers `json`, `text` and `timingSafeEqual` of "mayfly". */
 import { FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
-import { decodeText } from "./web/encoding.ts";
+import { decodeText } from "./charset.ts";
 
 export const json = {
   /** Throws MF_JSON_INVALID. */

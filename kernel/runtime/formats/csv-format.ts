@@ -1,20 +1,7 @@
 /** CSV as rows, both ways, as RFC 4180 has it. The work is papaparse's; its errors become one error that names the row. */
 import papaparse from "papaparse";
+import type { CsvParseOptions, CsvStringifyOptions } from "../api.d.ts";
 import type { DecodeText } from "./xml-format.ts";
-
-export interface CsvParseOptions {
-  readonly delimiter?: string;
-  readonly header?: boolean | readonly string[];
-  readonly keepEmptyRows?: boolean;
-  readonly strict?: boolean;
-}
-
-export interface CsvStringifyOptions {
-  readonly delimiter?: string;
-  readonly newline?: string;
-  readonly header?: boolean | readonly string[];
-  readonly escapeFormulas?: boolean;
-}
 
 type Row = string[];
 

@@ -5,18 +5,9 @@
  */
 import { parseXml, XmlCdata, XmlDocumentType, XmlElement, XmlText } from "@rgrove/parse-xml";
 
+import type { XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
+
 export type DecodeText = (bytes: Uint8Array, charset: string) => string | undefined;
-
-export interface XmlParseOptions {
-  readonly arrays?: readonly string[];
-  readonly removePrefixes?: boolean;
-  readonly keepSpace?: boolean;
-}
-
-export interface XmlStringifyOptions {
-  readonly indent?: number;
-  readonly declaration?: boolean;
-}
 
 type Properties = Record<string, unknown>;
 

@@ -17,6 +17,8 @@ const { Module } = (globalThis as unknown as { WebAssembly: { Module: new (bytes
 const engine = new Module(readFileSync(createRequire(`${process.cwd()}/package.json`).resolve("quickjs-wasi/quickjs.wasm")));
 const scripts = new Map<string, string>();
 
+const partPaths = Object.fromEntries(Object.entries(partModules).map(([name, path]) => [`mayfly/${name}`, resolve(runtime, path)]));
+
 function build(source: string, minify = false): string {
   return buildSync({
     stdin: { contents: source, resolveDir: runtime, sourcefile: "test-flow.ts", loader: "ts" },
@@ -29,7 +31,7 @@ function build(source: string, minify = false): string {
     mainFields: ["browser", "module", "main"],
     conditions: ["source"],
     target: "es2023",
-    alias: { mayfly: `${runtime}/flow.ts`, ...Object.fromEntries(Object.entries(partModules).map(([name, path]) => [`mayfly/${name}`, resolve(runtime, path)])) },
+    alias: { mayfly: `${runtime}/flow.ts`, ...partPaths },
     logLevel: "silent",
   }).outputFiles[0]!.text;
 }

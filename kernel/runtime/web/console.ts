@@ -1,6 +1,8 @@
-/** `console`: lines of the log. */
-import { show, write } from "../log.ts";
+/** The part `console`: lines of the log. */
+import { kernel } from "../link.ts";
 import { debugLevel, errorLevel, infoLevel, warnLevel } from "../wire.ts";
+
+const { show, write } = kernel;
 
 /** The text of a call's arguments; a first one with %s, %d, %i, %f, %j, %o or %O takes those behind it in. */
 function lineOf(values: readonly unknown[]): string {
@@ -22,7 +24,7 @@ function lineOf(values: readonly unknown[]): string {
   return line;
 }
 
-export const console = {
+const console = {
   log(...values: unknown[]): void {
     write(infoLevel, lineOf(values), undefined);
   },
@@ -51,3 +53,5 @@ export const console = {
     if (!condition) write(errorLevel, `assertion failed${values.length === 0 ? "" : `: ${lineOf(values)}`}`, undefined);
   },
 };
+
+kernel.define("console", console);

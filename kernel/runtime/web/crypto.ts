@@ -1,11 +1,13 @@
-/** `crypto`: random values here, from the machine's seeded generator; `subtle` is a part of its own (web/subtle.ts). */
-import { native } from "../machine.ts";
+/** The part `crypto`: random values, from the machine's seeded generator; `subtle` is a part of its own (web/subtle.ts). */
+import { kernel } from "../link.ts";
+
+const { native } = kernel;
 
 /** What one call of getRandomValues may ask for, in bytes (Web Cryptography API, §10.1.1). */
 const mostRandomBytes = 65_536;
 
-/** Two hexadecimal digits for each byte. */
-export const hexPairs: readonly string[] = Array.from({ length: 256 }, (_none, byte) => byte.toString(16).padStart(2, "0"));
+/** The engine has it; the library of ES2023 does not know it yet. */
+type HexBytes = Uint8Array & { toHex(): string };
 
 class Crypto {
   getRandomValues<T extends ArrayBufferView>(array: T): T {
@@ -23,13 +25,11 @@ class Crypto {
     native.random(bytes);
     bytes[6] = (bytes[6]! & 0x0f) | 0x40;
     bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-    let text = "";
-    for (let index = 0; index < 16; index++) {
-      if (index === 4 || index === 6 || index === 8 || index === 10) text += "-";
-      text += hexPairs[bytes[index]!]!;
-    }
-    return text;
+    const text = (bytes as HexBytes).toHex();
+    return `${text.slice(0, 8)}-${text.slice(8, 12)}-${text.slice(12, 16)}-${text.slice(16, 20)}-${text.slice(20)}`;
   }
 }
 
 export const crypto: Crypto = new Crypto();
+
+kernel.define("crypto", crypto);

@@ -1,6 +1,7 @@
-/** Event, EventTarget, AbortController and AbortSignal, as far as they go without a document. */
-import { uncaught } from "../machine.ts";
-import { milliseconds, setTimeout } from "../timers.ts";
+/** The part `events`: Event, EventTarget, AbortController and AbortSignal (DOM Standard), as far as they go without a document. */
+import { kernel } from "../link.ts";
+
+const { uncaught } = kernel;
 
 export interface EventInit {
   readonly bubbles?: boolean;
@@ -125,7 +126,7 @@ export class AbortSignal extends EventTarget {
 
   static timeout(delay: number): AbortSignal {
     const signal = new AbortSignal(secret);
-    setTimeout(() => signal[secret](new DOMException("the operation timed out", "TimeoutError")), milliseconds(delay, "AbortSignal.timeout"));
+    kernel.setTimeout(() => signal[secret](new DOMException("the operation timed out", "TimeoutError")), kernel.milliseconds(delay, "AbortSignal.timeout"));
     return signal;
   }
 
@@ -172,10 +173,10 @@ export class AbortController {
 /** The signal of the message, made when somebody first looks at it. */
 let messageController: AbortController | undefined;
 
-export function messageSignal(): AbortSignal {
-  return (messageController ??= new AbortController()).signal;
-}
+kernel.onSignal({
+  get: () => (messageController ??= new AbortController()).signal,
+  abort: (reason) => messageController?.abort(reason),
+});
 
-export function abortMessage(reason: unknown): void {
-  messageController?.abort(reason);
-}
+const globals = { Event, CustomEvent, EventTarget, AbortSignal, AbortController };
+for (const [name, value] of Object.entries(globals)) kernel.define(name, value);

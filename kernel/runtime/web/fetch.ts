@@ -4,10 +4,11 @@
  */
 import { kernel } from "../link.ts";
 import { fetchOperation } from "../wire.ts";
+import { AbortController, type AbortSignal } from "./events.ts";
 import { Headers, headersRecord, type HeadersInit } from "./headers.ts";
+import { URL } from "./url.ts";
 
 type Init = string | ArrayBuffer | ArrayBufferView | object | null | undefined;
-type AbortSignal = InstanceType<typeof kernel.AbortSignal>;
 type Answer = InstanceType<typeof kernel.Answer>;
 
 const noBytes = new Uint8Array(0);
@@ -86,7 +87,7 @@ export class Request extends Body {
   constructor(input: string | object, init: RequestInit = {}) {
     super();
     const from = input instanceof Request ? input : undefined;
-    const address = new (globalThis as unknown as { URL: new (url: string) => { href: string; username: string; password: string; protocol: string } }).URL(from?.url ?? String(input));
+    const address = new URL(from?.url ?? String(input));
     if (address.username !== "" || address.password !== "") throw new TypeError("fetch: a URL with a name or a password is refused; use the header authorization");
     if (address.protocol !== "http:" && address.protocol !== "https:") throw new TypeError(`fetch: ${address.protocol} is not http: or https:`);
     this.url = address.href;
@@ -94,7 +95,7 @@ export class Request extends Body {
     this.method = /^(?:delete|get|head|options|post|put)$/i.test(method) ? method.toUpperCase() : method;
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method) || /^(?:connect|trace|track)$/i.test(method)) throw new TypeError(`fetch: the method ${JSON.stringify(method)} is refused`);
     this.headers = new Headers(init.headers ?? from?.headers);
-    this.signal = init.signal ?? from?.signal ?? new kernel.AbortController().signal;
+    this.signal = init.signal ?? from?.signal ?? new AbortController().signal;
     const hasBody = init.body !== undefined && init.body !== null;
     if (hasBody && (this.method === "GET" || this.method === "HEAD")) throw new TypeError(`fetch: a ${this.method} has no body`);
     if (hasBody) this.take(init.body);

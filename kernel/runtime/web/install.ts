@@ -1,10 +1,6 @@
-/** Puts the web's globals where a flow and its packages look for them. */
+/** Puts the web's globals where a flow and its packages look for them: those every machine has. The others are parts (parts.ts). */
 import { native, uncaught } from "../machine.ts";
 import { clearTimer, setInterval, setTimeout } from "../timers.ts";
-import { console } from "./console.ts";
-import { crypto } from "./crypto.ts";
-import { TextDecoder, TextEncoder } from "./encoding.ts";
-import { AbortController, AbortSignal, CustomEvent, Event, EventTarget } from "./events.ts";
 import { performance } from "./performance.ts";
 
 export function define(name: string, value: unknown): void {
@@ -27,7 +23,7 @@ function queueMicrotask(task: () => void): void {
 }
 
 export function installGlobals(): void {
-  const globals = { setTimeout, setInterval, clearTimeout: clearTimer, clearInterval: clearTimer, queueMicrotask, console, crypto, performance, TextDecoder, TextEncoder, AbortController, AbortSignal, CustomEvent, Event, EventTarget };
+  const globals = { setTimeout, setInterval, clearTimeout: clearTimer, clearInterval: clearTimer, queueMicrotask, performance };
   for (const [name, value] of Object.entries(globals)) define(name, value);
   // The engine seeds its own generator once, when the context is made: every machine of an image would draw the same numbers.
   Object.defineProperty(Math, "random", { value: native.randomFloat, writable: true, configurable: true, enumerable: false });

@@ -1,5 +1,6 @@
 /** The part `subtle`: crypto.subtle with SHA digests and HMAC (Web Cryptography API). Linked into images whose flow mentions it. */
 import { kernel } from "../link.ts";
+import { crypto } from "./crypto.ts";
 
 type Named = string | { readonly name: string };
 type Usage = "sign" | "verify";
@@ -143,5 +144,5 @@ function readJwk(jwk: Jwk, hash: string, extractable: boolean, usages: readonly 
   return fromBase64Url(jwk.k);
 }
 
-Object.defineProperty(kernel.crypto, "subtle", { value: new SubtleCrypto(), configurable: true });
+Object.defineProperty(crypto, "subtle", { value: new SubtleCrypto(), configurable: true });
 kernel.define("CryptoKey", CryptoKey);

@@ -1,0 +1,83 @@
+/** Charsets: UTF-8, UTF-16 and windows-1252, which the web also calls latin1 and ASCII. */
+import { native } from "./machine.ts";
+
+export type Encoding = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
+export type Bytes = ArrayBuffer | ArrayBufferView;
+
+/** Labels of the Encoding Standard, as far as the decoders go. */
+const labels: Readonly<Record<string, Encoding>> = {
+  "utf-8": "utf-8",
+  utf8: "utf-8",
+  "unicode-1-1-utf-8": "utf-8",
+  "utf-16": "utf-16le",
+  "utf-16le": "utf-16le",
+  "ucs-2": "utf-16le",
+  unicode: "utf-16le",
+  "utf-16be": "utf-16be",
+  "windows-1252": "windows-1252",
+  cp1252: "windows-1252",
+  "iso-8859-1": "windows-1252",
+  iso8859_1: "windows-1252",
+  "iso8859-1": "windows-1252",
+  iso88591: "windows-1252",
+  "iso_8859-1": "windows-1252",
+  latin1: "windows-1252",
+  l1: "windows-1252",
+  ascii: "windows-1252",
+  "us-ascii": "windows-1252",
+};
+
+export function encodingOf(label: string): Encoding | undefined {
+  return labels[label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase()];
+}
+
+/** What windows-1252 has at 0x80…0x9f, where latin1 has control characters. */
+const windowsHigh = "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
+
+/** Bytes of any view or buffer, not copied. */
+export function viewBytes(input: Bytes): Uint8Array {
+  if (input instanceof Uint8Array) return input;
+  if (input instanceof ArrayBuffer) return new Uint8Array(input);
+  if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+  throw new TypeError("an ArrayBuffer or a view of one is needed");
+}
+
+/** How many characters are made of codes at a time: the engine's stack holds the arguments. */
+const codesAtOnce = 4096;
+
+function textOfCodes(codes: Uint8Array | Uint16Array): string {
+  let text = "";
+  for (let at = 0; at < codes.length; at += codesAtOnce) text += String.fromCharCode.apply(null, codes.subarray(at, at + codesAtOnce) as unknown as number[]);
+  return text;
+}
+
+export function decodeWindows(bytes: Uint8Array): string {
+  const codes = new Uint16Array(bytes.length);
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index]!;
+    codes[index] = byte >= 0x80 && byte <= 0x9f ? windowsHigh.charCodeAt(byte - 0x80) : byte;
+  }
+  return textOfCodes(codes);
+}
+
+/** UTF-16 of an even number of bytes; lone surrogates become U+FFFD, or throw. */
+export function decodeUtf16(bytes: Uint8Array, bigEndian: boolean, fatal: boolean): string {
+  const codes = new Uint16Array(bytes.length >> 1);
+  const high = bigEndian ? 0 : 1;
+  for (let index = 0; index < codes.length; index++) codes[index] = (bytes[2 * index + high]! << 8) | bytes[2 * index + 1 - high]!;
+  const text = textOfCodes(codes);
+  // With the flag u only a surrogate without its other half is one.
+  if (fatal && /\p{Surrogate}/u.test(text)) throw new TypeError("the bytes are not valid UTF-16");
+  return text.replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
+/** Text of whole bytes in a named charset without its byte order mark, or undefined when the charset is not known. */
+export function decodeText(bytes: Uint8Array, charset: string): string | undefined {
+  const encoding = encodingOf(charset);
+  if (encoding === undefined) return undefined;
+  if (encoding === "windows-1252") return decodeWindows(bytes);
+  let text: string;
+  if (encoding === "utf-8") text = native.decodeUtf8(bytes, false);
+  else text = decodeUtf16(bytes, encoding === "utf-16be", false) + ((bytes.length & 1) === 1 ? "\ufffd" : "");
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}

@@ -1,0 +1,42 @@
+/**
+ * What `import … from "mayfly"` is in Node: the same functions, so that a flow's helpers can be unit-tested there, and a flow's module
+ * can be imported for its types. Nothing here runs a flow: `mayfly run` and `mayfly test` do, in a machine.
+ */
+import { createHash, createHmac, randomFillSync, timingSafeEqual as equalInNode } from "node:crypto";
+import { decodeText } from "./charset.ts";
+import * as csvFormat from "./formats/csv-format.ts";
+import * as xmlFormat from "./formats/xml-format.ts";
+import { csv, xml } from "./formats.ts";
+import { setNative } from "./machine.ts";
+import type { Native } from "./native.ts";
+
+function notInNode(): never {
+  throw new Error("this part of mayfly works inside a machine only: use `mayfly run` or `mayfly test`");
+}
+
+const hashNames: Readonly<Record<number, string>> = { 1: "sha1", 256: "sha256", 384: "sha384", 512: "sha512" };
+
+const native: Native = {
+  kind: notInNode,
+  text: notInNode,
+  bytes: notInNode,
+  json: notInNode,
+  number: notInNode,
+  emit: notInNode,
+  encodeUtf8: (text) => new TextEncoder().encode(text),
+  decodeUtf8: (bytes, fatal) => new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(bytes),
+  random: (bytes) => void randomFillSync(bytes),
+  randomFloat: Math.random,
+  digest: (algorithm, bytes) => createHash(hashNames[algorithm]!).update(bytes).digest(),
+  hmac: (algorithm, key, bytes) => createHmac(hashNames[algorithm]!, key).update(bytes).digest(),
+  equal: (a, b) => a.length === b.length && equalInNode(a, b),
+};
+
+setNative(native);
+xml.link({ parse: (input, options) => xmlFormat.parse(input, decodeText, options), stringify: xmlFormat.stringify });
+csv.link({ parse: (input, options) => csvFormat.parse(input, decodeText, options), stringify: csvFormat.stringify });
+
+export { flow } from "./definition.ts";
+export { fail, FlowError } from "./errors.ts";
+export { json, text, timingSafeEqual } from "./values.ts";
+export { csv, xml };
