@@ -14,7 +14,7 @@ import {
 import { fillRandom, seedRandom } from "./random";
 import {
   context, inbox, inboxCapacity, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
-  setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords, setRuntime, setTimeMs, settleFunction, stepFunction, timeMs,
+  scratch, setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords, setRuntime, setTimeMs, settleFunction, stepFunction, timeMs,
 } from "./state";
 
 const frameHeader: u32 = 8;
@@ -123,7 +123,7 @@ export function step(): i32 {
   if (load<u8>(inbox() + frameHeader) === deliver) seedRandom(partAddress(1));
   let status = call(here, stepFunction());
   while (status === 0 && JS_IsJobPending(runtime()) !== 0) {
-    if (JS_ExecutePendingJob(runtime(), 0) < 0) status = wasInterrupted(here) ? interrupted : escaped;
+    if (JS_ExecutePendingJob(runtime(), scratch()) < 0) status = wasInterrupted(here) ? interrupted : escaped;
   }
   if (status === 0) status = call(here, settleFunction());
   const length = finishFrame();

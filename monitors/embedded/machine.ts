@@ -72,7 +72,7 @@ export class EmbeddedMachine implements Machine {
   #finish(code: MachineErrorCode): void {
     this.#over = code;
     this.#events.length = 0;
-    this.home?.drop(this.number);
+    this.home?.drop(this);
     this.home = undefined;
   }
 

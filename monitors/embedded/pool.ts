@@ -156,11 +156,13 @@ export class PoolWorker {
   }
 
   /** Forgets a waiting machine. */
-  drop(machine: number): void {
-    if (!this.free) {
-      this.#drops.push(machine);
-      return;
-    }
+  drop(machine: EmbeddedMachine): void {
+    this.machines.delete(machine);
+    this.#drops.push(machine.number);
+    this.dropPending();
+  }
+
+  #dropNow(machine: number): void {
     const header = this.slots.header(this.#submitted);
     header[word.operation] = operation.drop;
     header[word.machine] = machine;
@@ -168,7 +170,7 @@ export class PoolWorker {
   }
 
   dropPending(): void {
-    while (this.free && this.#drops.length > 0) this.drop(this.#drops.pop() as number);
+    while (this.free && this.#drops.length > 0) this.#dropNow(this.#drops.pop() as number);
   }
 
   /** The next answer, when there is one. */

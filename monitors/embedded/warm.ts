@@ -8,7 +8,7 @@
  *   table     nothing in either module writes it (warm.test.ts looks)
  */
 import { assert } from "#base";
-import { type Door, instantiateKernel, layout } from "#kernel";
+import { type Door, instantiateKernel, type KernelInstance, layout } from "#kernel";
 import { pagesPerChunk, type PageTable } from "./page-store.ts";
 import { pageLimitExport, pagesExport } from "./track.ts";
 
@@ -42,6 +42,7 @@ const nothing = new Uint8Array(0);
 
 export class WarmInstance {
   readonly #memory: WebAssembly.Memory;
+  readonly #kernel: KernelInstance;
   readonly #door: Door;
   readonly #stackPointer: WebAssembly.Global<number>;
   readonly #pages: WebAssembly.Global<number>;
@@ -55,6 +56,7 @@ export class WarmInstance {
   constructor(engine: WebAssembly.Module, native: WebAssembly.Module, chunks: readonly Uint8Array[], interrupt: () => number) {
     const kernel = instantiateKernel(engine, native, interrupt);
     this.#memory = kernel.engine.memory;
+    this.#kernel = kernel;
     this.#door = kernel.door;
     this.#stackPointer = kernel.engine.__stack_pointer;
     this.#pages = kernel.engine[pagesExport] as WebAssembly.Global<number>;
@@ -79,6 +81,11 @@ export class WarmInstance {
   get memory(): Uint8Array {
     this.#refresh();
     return this.#bytes;
+  }
+
+  /** For tests: an engine function, called as compromised code in the machine could call it. */
+  exportsForTest(name: string): (...values: number[]) => number {
+    return (...values) => this.#kernel.call(name, ...values);
   }
 
   get globals(): { readonly stackPointer: number; readonly memoryPages: number } {

@@ -1,0 +1,129 @@
+/** The proof that every message meets a pristine machine: the whole memory, the globals and the table, after flows that do their worst. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { before, describe, test } from "node:test";
+import { encodeEvent } from "#abi";
+import { prng } from "#base";
+import { decodeModule, opcodeName } from "#compiler";
+import { instantiateKernel, kernelArtifacts, layout } from "#kernel";
+import { buildCaseImages, deliver, type FlowName, resolve } from "../monitor.case.ts";
+import { trackedModules } from "./embedded.ts";
+import { PageStore, type PageTable } from "./page-store.ts";
+import { WarmInstance } from "./warm.ts";
+
+const limitPages = 256;
+const hostile: readonly FlowName[] = [
+  "echo",
+  "counter",
+  "pollution",
+  "bomb",
+  "recursion",
+  "throws",
+  "rejects",
+  "stalls",
+  "cycle",
+  "manySends",
+  "grow",
+  "random",
+  "loop",
+  "enrich",
+];
+
+/** Everything but the card table, as the image says it must be. */
+function pristine(table: PageTable, chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const memory = new Uint8Array(bytes);
+  for (const [page, entry] of table.entries.entries()) {
+    if (entry === 0) continue;
+    const at = ((entry - 1) % 1024) * layout.pageBytes;
+    memory.set((chunks[Math.floor((entry - 1) / 1024)] as Uint8Array).subarray(at, at + layout.pageBytes), page * layout.pageBytes);
+  }
+  return memory;
+}
+
+describe("a warm instance", () => {
+  const store = new PageStore();
+  const tables = new Map<FlowName, PageTable>();
+  let chunks: Uint8Array[] = [];
+  let budget = 0;
+  const { engine, native } = trackedModules();
+  const interrupt = (): number => (--budget < 0 ? 1 : 0);
+
+  before(async () => {
+    for (const [name, image] of await buildCaseImages()) tables.set(name, store.add(image));
+    chunks = store.chunks.map((chunk) => new Uint8Array(chunk));
+  });
+
+  const table = (name: FlowName): PageTable => tables.get(name) as PageTable;
+
+  function expectPristine(instance: WarmInstance, name: FlowName, after: string): void {
+    instance.reset(table(name), limitPages);
+    const memory = instance.memory;
+    const expected = pristine(table(name), chunks, memory.length);
+    if (Buffer.compare(memory, expected) !== 0) {
+      const at = memory.findIndex((byte, index) => byte !== expected[index]);
+      ok(false, `after ${after}, byte ${at} (page ${Math.floor(at / layout.pageBytes)}) differs from the image of ${name}`);
+    }
+    deepEqual(instance.globals, { stackPointer: table(name).stackPointer, memoryPages: table(name).memoryPages });
+  }
+
+  test("is the image again after every hostile flow, in any order, switching images or not", () => {
+    const random = prng(20260102);
+    const instance = new WarmInstance(engine, native, chunks, interrupt);
+    for (let round = 0; round < 60; round++) {
+      const name = hostile[random.below(hostile.length)] as FlowName;
+      budget = 40;
+      instance.reset(table(name), limitPages);
+      instance.step(encodeEvent(deliver({ body: "spin", seed: new Uint8Array(32).fill(round) })));
+      const next = random.below(2) === 0 ? name : (hostile[random.below(hostile.length)] as FlowName);
+      expectPristine(instance, next, name);
+    }
+  });
+
+  test("puts a machine back that hibernated, whatever ran in between", () => {
+    const instance = new WarmInstance(engine, native, chunks, interrupt);
+    budget = 1000;
+    instance.reset(table("enrich"), limitPages);
+    equal(instance.step(encodeEvent(deliver())).status, "complete");
+    const asleep = instance.hibernate();
+    const before = instance.memory.slice(layout.monitorBytes);
+    for (const name of ["bomb", "grow", "counter"] as const) {
+      instance.reset(table(name), limitPages);
+      instance.step(encodeEvent(deliver()));
+    }
+    instance.resume(asleep, limitPages);
+    const again = instance.memory.subarray(layout.monitorBytes, layout.monitorBytes + before.length);
+    equal(Buffer.compare(before, again), 0, "the resumed machine's memory differs");
+    ok(instance.memory.subarray(layout.monitorBytes + before.length).every((byte) => byte === 0));
+    equal(instance.step(encodeEvent(resolve(1, '{"a":1}'))).status, "complete");
+  });
+
+  test("notices a machine that writes to the monitor's pages, and one that clears its own card", () => {
+    for (const address of [0, 17, 300, layout.monitorBytes - 1]) {
+      const instance = new WarmInstance(engine, native, chunks, interrupt);
+      budget = 1000;
+      instance.reset(table("echo"), limitPages);
+      // What a compromised engine could do: store through its own, instrumented code.
+      instance.exportsForTest("memset")(address, 0, 1);
+      equal(instance.step(encodeEvent(deliver())).status, "compromised", `address ${address}`);
+      ok(instance.unfit);
+    }
+  });
+});
+
+test("no module writes the table, and the natives have no globals of their own: memory and stack pointer are all there is to restore", () => {
+  const { engine, native } = kernelArtifacts();
+  const writers = new Set(["table.set", "table.init", "table.copy", "table.fill", "table.grow", "elem.drop"]);
+  for (const binary of [engine, native]) {
+    const module = decodeModule(binary);
+    for (const { body } of module.functions) for (const { code } of body.operators) ok(!writers.has(opcodeName(code)), opcodeName(code));
+  }
+  deepEqual(
+    decodeModule(native).globals.filter(({ mutable }) => mutable),
+    [],
+  );
+  equal(decodeModule(engine).globals.filter(({ mutable }) => mutable).length, 1);
+  const { engine: tracked, native: trackedNative } = trackedModules();
+  const kernel = instantiateKernel(tracked, trackedNative, () => 0);
+  equal(kernel.engine.__indirect_function_table.length, layout.engineTable + layout.nativeTable);
+  ok(readFileSync(new URL("./engine.wasm", import.meta.url)).length > engine.length);
+});
