@@ -1,7 +1,7 @@
 /** The published types against the code, and flows as authors write them against the published types. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
@@ -73,4 +73,11 @@ test("what a machine does not have does not compile", () => {
     ["export default flow((msg) => { msg.headers.a = 'b'; });", /read-only|only permits reading/],
   ];
   for (const [source, message] of table) assert.match(compile(header + source), message, source);
+});
+
+test("every snippet of docs/FLOWS.md compiles", () => {
+  const guide = readFileSync(resolve(process.cwd(), "docs/FLOWS.md"), "utf8");
+  const snippets = [...guide.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((found) => found[1]!);
+  assert.ok(snippets.length >= 9);
+  for (const snippet of snippets) assert.equal(compile(snippet), "", snippet);
 });

@@ -260,3 +260,13 @@ interface Crypto {
   randomUUID(): string;
 }
 declare var crypto: Crypto;
+
+// Of what came after ECMAScript 2023, the part about bytes (ECMAScript 2026).
+interface Uint8Array {
+  toBase64(options?: { readonly alphabet?: "base64" | "base64url"; readonly omitPadding?: boolean }): string;
+  toHex(): string;
+}
+interface Uint8ArrayConstructor {
+  fromBase64(text: string, options?: { readonly alphabet?: "base64" | "base64url"; readonly lastChunkHandling?: "loose" | "strict" | "stop-before-partial" }): Uint8Array<ArrayBuffer>;
+  fromHex(text: string): Uint8Array<ArrayBuffer>;
+}

@@ -32,16 +32,9 @@ function bufferOf(bytes: Uint8Array): ArrayBuffer {
   return (bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer) as ArrayBuffer;
 }
 
-function toBase64Url(bytes: Uint8Array): string {
-  let binary = "";
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
-}
-
-function fromBase64Url(text: string): Uint8Array {
-  const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
-  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
-}
+/** The engine has these; the library of ES2023 does not know them yet. */
+type Base64Bytes = Uint8Array & { toBase64(options: { alphabet: "base64url"; omitPadding: boolean }): string };
+type Base64Reader = Uint8ArrayConstructor & { fromBase64(text: string, options: { alphabet: "base64url" }): Uint8Array };
 
 export class CryptoKey {
   readonly type = "secret";
@@ -117,7 +110,7 @@ class SubtleCrypto {
     const bytes = CryptoKey.bytesFor(key, undefined);
     if (format === "raw") return bufferOf(bytes.slice());
     if (format !== "jwk") throw new DOMException(`keys are exported as "raw" or "jwk", not ${JSON.stringify(format)}`, "NotSupportedError");
-    return { key_ops: [...key.usages], ext: true, kty: "oct", k: toBase64Url(bytes), alg: jwkAlgorithm(key.algorithm.hash.name) };
+    return { key_ops: [...key.usages], ext: true, kty: "oct", k: (bytes as Base64Bytes).toBase64({ alphabet: "base64url", omitPadding: true }), alg: jwkAlgorithm(key.algorithm.hash.name) };
   }
 
   async sign(algorithm: Named, key: CryptoKey, data: Source): Promise<ArrayBuffer> {
@@ -141,7 +134,11 @@ function readJwk(jwk: Jwk, hash: string, extractable: boolean, usages: readonly 
   if (jwk.alg !== undefined && jwk.alg !== jwkAlgorithm(hash)) throw new DOMException(`the key is for ${jwk.alg}, not ${jwkAlgorithm(hash)}`, "DataError");
   if (jwk.ext === false && extractable) throw new DOMException("the key says it must not be extractable", "DataError");
   if (jwk.key_ops !== undefined && usages.some((usage) => !jwk.key_ops!.includes(usage))) throw new DOMException("the key says it is not for that", "DataError");
-  return fromBase64Url(jwk.k);
+  try {
+    return (Uint8Array as Base64Reader).fromBase64(jwk.k, { alphabet: "base64url" });
+  } catch {
+    throw new DOMException("k of the JSON web key is not base64url", "DataError");
+  }
 }
 
 Object.defineProperty(crypto, "subtle", { value: new SubtleCrypto(), configurable: true });
