@@ -348,14 +348,15 @@ test("stopping finishes what is under way, answers it, and refuses what comes", 
 });
 
 test("stopping with a journal in memory keeps what could not be finished as dead letters", async () => {
-  const yaml = `drain: 50ms\nflows: { job: { image: job.mfi, concurrency: 1, from: [ { http: { path: /jobs, mode: accept } } ] } }`.replace("drain: 50ms\n", "");
-  await withGateway(yaml, { job: () => undefined }, async ({ url, gateway, deadLetters }) => {
+  const yaml = `flows: { job: { image: job.mfi, concurrency: 1, from: [ { http: { path: /jobs, mode: accept } } ] } }`;
+  await withGateway(yaml, { job: () => undefined }, async ({ url, gateway, deadLetters, runner }) => {
     for (const body of ["1", "2"]) await (await fetch(`${url}/jobs`, { method: "POST", body })).text();
     await gateway.stop();
     const bodies: string[] = [];
     for await (const { id, failure } of deadLetters.list()) bodies.push(`${text((await deadLetters.read(id))?.body ?? utf8(""))} ${failure.code}`);
     deepEqual(bodies.sort(), ["1 MF_STOPPED", "2 MF_STOPPED"]);
-  });
+    equal(runner.delivered.length, 1);
+  }, { drain: "50ms" });
 });
 
 test("a reload swaps image and sources without dropping a message", async () => {

@@ -288,7 +288,13 @@ class TheGateway implements Gateway, Administered {
     if (open.length > 0) this.#logger.warn({ flows: open.map((unit) => unit.name) }, `not everything was finished within ${this.#config.drain} ms: the rest is given back`);
     timeIsOver(); // what waits for a disk that refuses is given back as well
     for (const unit of units) await unit.end();
-    await Promise.race([sourcesStopped, this.#sleep(gatewayLimits.sourceStopMs)]);
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(gatewayLimits.sourceStopMs, resolve);
+      void sourcesStopped.then(() => {
+        cancel();
+        resolve();
+      });
+    });
   }
 
   #sleep(ms: number): Promise<void> {

@@ -18,7 +18,7 @@ export class Deadlines {
   readonly #clock: Clock;
   #first: Deadline | undefined;
   #last: Deadline | undefined;
-  #armed = false;
+  #armed: (() => void) | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -34,7 +34,7 @@ export class Deadlines {
     else before.after = item;
     if (after === undefined) this.#last = item;
     else after.before = item;
-    if (!this.#armed || after !== undefined) this.#arm();
+    if (this.#armed === undefined || after !== undefined) this.#arm();
   }
 
   remove(item: Deadline): void {
@@ -48,20 +48,26 @@ export class Deadlines {
     item.after = undefined;
   }
 
+  /** Nothing is under way any more: takes the timer back. */
+  close(): void {
+    this.#armed?.();
+    this.#armed = undefined;
+  }
+
   #arm(): void {
     const first = this.#first;
     if (first === undefined) return;
-    this.#armed = true;
-    this.#clock.after(Math.max(first.deadlineMs - this.#clock.now(), coarseMs), () => this.#check());
+    this.#armed?.();
+    this.#armed = this.#clock.after(Math.max(first.deadlineMs - this.#clock.now(), coarseMs), () => this.#check());
   }
 
   #check(): void {
     const nowMs = this.#clock.now();
-    this.#armed = false;
+    this.#armed = undefined;
     for (let item = this.#first; item !== undefined && item.deadlineMs <= nowMs; item = this.#first) {
       this.remove(item);
       item.expired();
     }
-    if (!this.#armed) this.#arm();
+    if (this.#armed === undefined) this.#arm();
   }
 }

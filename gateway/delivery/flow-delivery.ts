@@ -153,6 +153,7 @@ export class FlowDelivery implements RunHost {
   /** Ends what is still open: given back, or buried when nobody would have it after this process. */
   async endDrain(): Promise<void> {
     this.#closed = true;
+    this.deadlines.close();
     const lost: Work[] = [];
     for (const work of [...this.#open]) {
       if (this.#journal.durable || work.lease?.durable !== true || work.state === "settling") this.#giveBack(work);
@@ -293,7 +294,7 @@ export class FlowDelivery implements RunHost {
   }
 
   #pump(): void {
-    while (this.#running < this.#flow.config.concurrency) {
+    while (!this.#closed && this.#running < this.#flow.config.concurrency) {
       const work = this.#queue.shift();
       if (work === undefined) return;
       if (work.state === "queued") this.#begin(work);

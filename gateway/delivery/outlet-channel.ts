@@ -65,7 +65,7 @@ export class OutletChannel {
   #failuresInARow = 0;
   #openUntilMs = 0;
   #probing = false;
-  #waking = false;
+  #waking: (() => void) | undefined;
   #stopped = false;
   /** Called when a place may have become free; set by the outbox. */
   onRoom: () => void = () => undefined;
@@ -166,6 +166,7 @@ export class OutletChannel {
   /** Aborts what is under way; nothing is attempted any more. */
   stop(): void {
     this.#stopped = true;
+    this.#waking?.();
     for (const controller of [...this.#controllers]) controller.abort();
     for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) waiter();
   }
@@ -227,10 +228,9 @@ export class OutletChannel {
   }
 
   #wakeIn(ms: number): void {
-    if (this.#waking) return;
-    this.#waking = true;
-    this.#clock.after(ms, () => {
-      this.#waking = false;
+    if (this.#waking !== undefined || this.#stopped) return;
+    this.#waking = this.#clock.after(ms, () => {
+      this.#waking = undefined;
       this.#admit();
     });
   }

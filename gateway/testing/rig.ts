@@ -37,6 +37,7 @@ export interface RigOptions {
   readonly fs?: DeadLetterFs;
   readonly environment?: Readonly<Record<string, string>>;
   readonly ports?: Partial<GatewayPorts>;
+  readonly drain?: string;
   /** Called with the folder before the gateway is made. */
   readonly before?: (dir: string) => Promise<void>;
 }
@@ -53,7 +54,7 @@ export async function withGateway(yaml: string, scripts: Readonly<Record<string,
   const runner = new ScriptedRunner(scripts);
   const deadLetters = options.fs === undefined ? new DeadLetters(join(dir, "dead")) : new DeadLetters(join(dir, "dead"), options.fs);
   const journal = new MemoryJournal(deadLetters);
-  const config = (text: string): GatewayConfig => readConfig(`http: { port: 0 }\ndrain: 2s\n${text}`, join(dir, "mayfly.yaml"), { sources, outlets, environment: options.environment ?? {} });
+  const config = (text: string): GatewayConfig => readConfig(`http: { port: 0 }\ndrain: ${options.drain ?? "2s"}\n${text}`, join(dir, "mayfly.yaml"), { sources, outlets, environment: options.environment ?? {} });
   try {
     await options.before?.(dir);
     const gateway = createGateway(config(yaml), {
