@@ -1,11 +1,26 @@
 /** Every command, in the order of the help. */
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { addBench } from "./bench.ts";
 import { addBuild } from "./build.ts";
+import { addDev } from "./dev.ts";
 import { addDoctor } from "./doctor.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import { addRun } from "./run.ts";
+import { addSend } from "./send.ts";
+import { addServe } from "./serve.ts";
 import { addTest } from "./test.ts";
 
-export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [addInit, addRun, addTest, addBuild, addInspect, addDoctor];
+export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
+  addInit,
+  addRun,
+  addTest,
+  addDev,
+  addServe,
+  addSend,
+  addBuild,
+  addInspect,
+  addBench,
+  addDoctor,
+];

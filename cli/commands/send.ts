@@ -1,0 +1,146 @@
+/** `mayfly send`: a message into a running gateway, or to any URL. */
+import type { Command } from "commander";
+import { CodedError } from "#base";
+import { AdminClient, type GatewayFlags } from "../admin.ts";
+import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
+import { exitCodes, usageError } from "../failure.ts";
+import { bodyJson, bodyText, contentTypeOf, guessContentType, indent } from "../format.ts";
+import { readInput } from "../machine/stubs.ts";
+import type { Terminal } from "../terminal.ts";
+
+interface SendFlags extends GatewayFlags {
+  readonly message?: string;
+  readonly contentType?: string;
+  readonly header?: readonly string[];
+  readonly id?: string;
+  readonly wait: boolean;
+  readonly json?: boolean;
+}
+
+/** What became of a message, whichever way it went. */
+interface Sent {
+  readonly status: string;
+  readonly id?: string | undefined;
+  readonly reply?: { readonly status: number; readonly contentType: string; readonly body: Uint8Array } | undefined;
+  readonly error?: { readonly code: string; readonly message: string } | undefined;
+}
+
+async function readMessage(terminal: Terminal, flags: SendFlags): Promise<{ readonly body: Uint8Array; readonly contentType: string }> {
+  const { message, contentType } = flags;
+  if (message === undefined) return { body: new Uint8Array(0), contentType: contentType ?? "" };
+  const body = message === "-" ? await terminal.readStdin() : await readInput(message, "message");
+  return { body, contentType: contentType ?? (message === "-" ? guessContentType(body) : contentTypeOf(message)) };
+}
+
+function headersOf(flags: SendFlags, prefix: string, contentType: string): Record<string, string> {
+  const headers: Record<string, string> = contentType === "" ? {} : { "content-type": contentType };
+  for (const text of flags.header ?? []) {
+    const at = text.indexOf("=");
+    if (at <= 0) throw usageError(`--header ${text}: give it as --header name=value`);
+    headers[prefix + text.slice(0, at).trim().toLowerCase()] = text.slice(at + 1);
+  }
+  return headers;
+}
+
+async function toUrl(url: string, flags: SendFlags, body: Uint8Array, contentType: string): Promise<Sent> {
+  const headers = headersOf(flags, "", contentType);
+  if (flags.id !== undefined) headers["idempotency-key"] = flags.id;
+  let response: Response;
+  try {
+    response = await fetch(url, { method: "POST", headers, body: body as unknown as ArrayBuffer });
+  } catch (cause) {
+    throw new CodedError(
+      "MF_GATEWAY_UNREACHABLE",
+      `nothing answers at ${url}: ${(cause as { cause?: Error }).cause?.message ?? (cause as Error).message}`,
+      { cause },
+    );
+  }
+  const reply = {
+    status: response.status,
+    contentType: response.headers.get("content-type") ?? "",
+    body: new Uint8Array(await response.arrayBuffer()),
+  };
+  const id = response.headers.get("mayfly-message-id") ?? undefined;
+  return { status: response.ok ? "done" : "failed", id, reply };
+}
+
+interface OutcomeJson {
+  readonly status: string;
+  readonly id?: string;
+  readonly reply?: {
+    readonly status: number;
+    readonly contentType: string;
+    readonly body: { readonly text?: string; readonly base64?: string };
+  };
+  readonly failure?: { readonly code: string; readonly message: string };
+  readonly code?: string;
+  readonly message?: string;
+}
+
+async function toFlow(flow: string, { env }: Terminal, flags: SendFlags, body: Uint8Array, contentType: string): Promise<Sent> {
+  const client = await AdminClient.open(flags, env);
+  const query = new URLSearchParams({ wait: String(flags.wait), ...(flags.id === undefined ? {} : { id: flags.id }) });
+  const { status, value } = await client.ask(
+    "POST",
+    `/-/flows/${encodeURIComponent(flow)}/messages?${query}`,
+    body,
+    headersOf(flags, "x-message-", contentType),
+  );
+  const outcome = value as OutcomeJson & { detail?: string };
+  if (outcome.status === undefined || typeof outcome.status !== "string")
+    throw new CodedError(outcome.code ?? "MF_GATEWAY_ANSWER", outcome.detail ?? `the gateway answered ${status}`);
+  const { reply, failure } = outcome;
+  const error = failure ?? (outcome.code === undefined ? undefined : { code: outcome.code, message: outcome.message ?? "" });
+  return {
+    status: outcome.status,
+    id: outcome.id,
+    error,
+    reply:
+      reply === undefined
+        ? undefined
+        : { ...reply, body: reply.body.text === undefined ? Buffer.from(reply.body.base64 ?? "", "base64") : Buffer.from(reply.body.text) },
+  };
+}
+
+function show({ out, paint }: Terminal, { status, id, reply, error }: Sent): void {
+  const good = status === "done" || status === "accepted" || status === "duplicate";
+  if (reply !== undefined)
+    out(`${paint.bold("reply")} ${reply.status} ${paint.dim(reply.contentType)}\n${indent(bodyText(reply.body, reply.contentType))}\n`);
+  if (error !== undefined) out(`${paint.red(error.code)}: ${error.message}\n`);
+  out(`${good ? paint.green(status) : paint.red(status)}${id === undefined ? "" : paint.dim(` ${id}`)}\n`);
+}
+
+async function send({ terminal }: Cli, target: string, flags: SendFlags): Promise<number> {
+  const { body, contentType } = await readMessage(terminal, flags);
+  const sent = /^https?:\/\//.test(target)
+    ? await toUrl(target, flags, body, contentType)
+    : await toFlow(target, terminal, flags, body, contentType);
+  if (flags.json === true) {
+    const { reply } = sent;
+    const shown = reply === undefined ? {} : { reply: { status: reply.status, contentType: reply.contentType, ...bodyJson(reply.body) } };
+    terminal.out(`${JSON.stringify({ ...sent, ...shown }, undefined, 2)}\n`);
+  } else show(terminal, sent);
+  return ["done", "accepted", "duplicate"].includes(sent.status) ? exitCodes.ok : exitCodes.failed;
+}
+
+export function addSend(program: Command, cli: Cli): Command {
+  const command = program
+    .command("send")
+    .description("Put a message into a flow of a running gateway, or POST it to any URL, and show what became of it.")
+    .argument("<flow|url>", "a flow's name, or http://…")
+    .option("-m, --message <file>", "the body; - reads standard input (default: empty)")
+    .option("-t, --content-type <type>", "its content type (default: by the file's ending)")
+    .option("-H, --header <name=value>", "a header; may be given more than once", collect)
+    .option("--id <id>", "the message's id, by which duplicates are recognised")
+    .option("--no-wait", "do not wait for the reply: return once the gateway has it safe")
+    .option("-c, --config <file>", "mayfly.yaml, to find the gateway", "mayfly.yaml")
+    .option("--gateway <url>", "where the gateway is (default: MAYFLY_GATEWAY, or as mayfly.yaml says)")
+    .option("--token <token>", "http.admin.token (default: MAYFLY_TOKEN, or as mayfly.yaml says)")
+    .addOption(jsonOption())
+    .action(action(cli, (target: string, flags: SendFlags) => send(cli, target, flags)));
+  return examples(command, [
+    ["mayfly send orders -m order.json", "and wait for the reply"],
+    ["mayfly send orders -m - --no-wait < order.json", "queued, retried as mayfly.yaml says"],
+    ["mayfly send http://localhost:8080/orders -m order.json", "as any HTTP client would"],
+  ]);
+}

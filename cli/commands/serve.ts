@@ -1,0 +1,66 @@
+/** `mayfly serve`: builds what is stale and serves what mayfly.yaml says. */
+import { type Command, InvalidArgumentError } from "commander";
+import { action, type Cli, examples } from "../cli.ts";
+import { asCoded, exitCodes } from "../failure.ts";
+import type { Serving } from "../serving/serving.ts";
+import { withProgress } from "../terminal.ts";
+
+export interface ServeFlags {
+  readonly config: string;
+  readonly port?: number;
+}
+
+export function portNumber(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new InvalidArgumentError("It must be a number from 0 to 65535.");
+  return port;
+}
+
+/** One line for each flow: where its messages come from, where they go. */
+export function announce({ config, url, logger }: Serving): void {
+  for (const [name, { from, to }] of Object.entries(config.flows)) {
+    const sources = from.map(({ connector, config: settings }) => {
+      if (connector !== "http") return connector;
+      const { method, path } = settings as { readonly method: string; readonly path: string };
+      return `${method} ${url}${path}`;
+    });
+    logger.info({ flow: name, from: sources, to: Object.keys(to) }, "serving");
+  }
+  const journal =
+    config.journal.dir === undefined ? "in memory: what is queued is lost in a crash, unless its sender keeps it" : config.journal.dir;
+  logger.info({ url, journal }, "ready");
+}
+
+async function serve({ terminal }: Cli, flags: ServeFlags): Promise<number> {
+  const [{ startServing }, { untilSignal }] = await Promise.all([import("../serving/serving.ts"), import("../serving/signals.ts")]);
+  const ended = untilSignal();
+  const starting = startServing({ file: flags.config, port: flags.port });
+  const serving = await withProgress(terminal, "starting", () => starting);
+  announce(serving);
+  const reload = (): void => {
+    void serving.reload().then(
+      () => serving.logger.info({}, "reloaded"),
+      (error: unknown) =>
+        serving.logger.error({ code: asCoded(error).code }, `not reloaded, what was served is served on: ${asCoded(error).message}`),
+    );
+  };
+  process.on("SIGHUP", reload);
+  const signal = await ended;
+  serving.logger.info({ signal }, "stopping; the same signal again does not wait");
+  await serving.stop();
+  process.off("SIGHUP", reload);
+  return exitCodes.ok;
+}
+
+export function addServe(program: Command, cli: Cli): Command {
+  const command = program
+    .command("serve")
+    .description("Build what is stale and serve what mayfly.yaml says. SIGTERM and Ctrl-C finish what is under way, SIGHUP reloads.")
+    .option("-c, --config <file>", "the configuration", "mayfly.yaml")
+    .option("-p, --port <number>", "overrides http.port; 0 takes a free one", portNumber)
+    .action(action(cli, (flags: ServeFlags) => serve(cli, flags)));
+  return examples(command, [
+    ["mayfly serve", "what ./mayfly.yaml says"],
+    ["ERP_URL=http://erp:8000 mayfly serve -c deploy/mayfly.yaml -p 9000", "with environment, on another port"],
+  ]);
+}
