@@ -27,6 +27,8 @@ export abstract class Content {
   private live = true;
   private body: Uint8Array | undefined;
   private fields: Headers | undefined;
+  /** The headers as they came, when the event went before anybody asked for them. */
+  private fieldsText: string | undefined;
 
   /** Parts of the event that hold body and headers. */
   protected abstract readonly bodyPart: number;
@@ -43,7 +45,7 @@ export abstract class Content {
 
   /** Names in lower case. */
   get headers(): Headers {
-    return (this.fields ??= readHeaders(native.json(this.headersPart)));
+    return (this.fields ??= readHeaders(this.live ? native.json(this.headersPart) : JSON.parse(this.fieldsText ?? "{}")));
   }
 
   get contentType(): string {
@@ -110,7 +112,7 @@ export abstract class Content {
   hold(): void {
     if (!this.live) return;
     void this.bytes;
-    void this.headers;
+    if (this.fields === undefined) this.fieldsText = native.text(this.headersPart);
     this.live = false;
   }
 }
