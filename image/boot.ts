@@ -7,7 +7,7 @@ import { assert, CodedError, fromUtf8, toUtf8 } from "#base";
 import { instantiateKernel, type KernelArtifacts, type KernelInstance, layout, nativeFunctions } from "#kernel";
 
 /** What a module's top level may take, in milliseconds, before it is called endless. */
-const topLevelMs = 10_000;
+const topLevelMs = 5_000;
 const memoryLimitBytes = 240 * 1024 * 1024;
 /** Flags of qjs_compile: strict is left to the source; the source text and nothing else is left out (quickjs.h, JS_STRIP_SOURCE). */
 const evalGlobal = 0;

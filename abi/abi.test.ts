@@ -1,0 +1,164 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import {
+  decodeEffects,
+  decodeEvent,
+  decodeFrame,
+  type Effect,
+  encodeEffects,
+  encodeEvent,
+  encodeFrame,
+  type Event,
+  hardLimits,
+  lastEffectKind,
+} from "#abi";
+
+/** Plain objects, as our decoders make them. */
+const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+  fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+const text = (most: number): fc.Arbitrary<string> => fc.string({ unit: "grapheme", maxLength: Math.min(most, 60) });
+const name = text(hardLimits.nameBytes);
+const bytes = fc.uint8Array({ maxLength: 300 });
+const time = fc.double({ noNaN: true, noDefaultInfinity: true });
+const number = fc.nat(0xffff_ffff);
+const json = fc.json();
+
+const events: fc.Arbitrary<Event> = fc.oneof(
+  record({
+    kind: fc.constant("deliver" as const),
+    timeMs: time,
+    seed: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    id: name,
+    source: name,
+    attempt: number,
+    key: fc.option(name, { nil: undefined }),
+    headersJson: json,
+    stateJson: fc.option(json, { nil: undefined }),
+    body: bytes,
+  }),
+  record({
+    kind: fc.constant("resolve" as const),
+    timeMs: time,
+    call: number,
+    error: fc.option(record({ code: name, message: text(100) }), { nil: undefined }),
+    status: fc.nat(999),
+    headersJson: json,
+    body: bytes,
+  }),
+  record({ kind: fc.constant("wake" as const), timeMs: time, timer: number }),
+  record({ kind: fc.constant("cancel" as const), timeMs: time, reason: text(100) }),
+);
+
+const passing: fc.Arbitrary<Effect> = fc.oneof(
+  record({
+    kind: fc.constant("log" as const),
+    level: fc.constantFrom("debug", "info", "warn", "error"),
+    text: text(100),
+    fieldsJson: fc.option(json, { nil: undefined }),
+  }),
+  record({
+    kind: fc.constant("send" as const),
+    outlet: name,
+    key: fc.option(name, { nil: undefined }),
+    contentType: name,
+    headersJson: json,
+    body: bytes,
+  }),
+  record({
+    kind: fc.constant("call" as const),
+    call: number,
+    operation: fc.constantFrom("request", "fetch", "state"),
+    target: name,
+    method: name,
+    contentType: name,
+    headersJson: json,
+    timeoutMs: fc.nat(2 ** 31 - 1),
+    body: bytes,
+  }),
+  record({ kind: fc.constant("timer" as const), timer: number, dueMs: time }),
+  record({ kind: fc.constant("state" as const), name, valueJson: fc.option(json, { nil: undefined }) }),
+);
+const last: fc.Arbitrary<Effect> = fc.oneof(
+  record({
+    kind: fc.constant("done" as const),
+    reply: fc.option(record({ status: fc.nat(999), contentType: name, headersJson: json, body: bytes }), { nil: undefined }),
+  }),
+  record({
+    kind: fc.constant("fail" as const),
+    code: name,
+    message: text(100),
+    stack: fc.option(text(100), { nil: undefined }),
+    retry: fc.boolean(),
+    status: fc.nat(999),
+  }),
+);
+const effectLists = fc
+  .tuple(fc.array(passing, { maxLength: 8 }), fc.option(last, { nil: undefined }))
+  .map(([some, end]) => (end === undefined ? some : [...some, end]));
+
+test("events come out as they went in", () => {
+  fc.assert(fc.property(events, (event) => deepEqual(decodeEvent(encodeEvent(event)), { ok: true, value: event })));
+});
+
+test("effects come out as they went in, and the last one's kind is found without decoding", () => {
+  fc.assert(
+    fc.property(effectLists, (effects) => {
+      const frame = encodeEffects(effects);
+      deepEqual(decodeEffects(frame), { ok: true, value: effects });
+      const decoded = decodeFrame(frame);
+      equal(lastEffectKind(frame), decoded.ok ? (decoded.value.at(-1)?.kind ?? 0) : undefined);
+    }),
+  );
+});
+
+test("every decoder is total on hostile bytes: changed, cut, padded and random frames are refused or read, never thrown at", () => {
+  const mutations = fc.tuple(effectLists, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 6 }), fc.nat(), bytes);
+  fc.assert(
+    fc.property(mutations, ([effects, changes, cut, tail]) => {
+      const frame = encodeEffects(effects);
+      for (const [at, value] of changes) frame[at % frame.length] = value;
+      for (const hostile of [frame, frame.subarray(0, cut % (frame.length + 1)), Buffer.concat([frame, tail]), tail]) {
+        const decoded = decodeEffects(hostile);
+        if (decoded.ok) ok(Array.isArray(decoded.value));
+        else equal(typeof decoded.error, "string");
+        decodeEvent(hostile);
+        lastEffectKind(hostile);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("an effect after done or fail is refused, and so are unknown kinds", () => {
+  const done: Effect = { kind: "done", reply: undefined };
+  const log: Effect = { kind: "log", level: "info", text: "", fieldsJson: undefined };
+  equal(decodeEffects(encodeEffects([done, log])).ok, false);
+  equal(decodeEffects(encodeFrame([{ kind: 99, parts: [] }])).ok, false);
+  equal(decodeEvent(encodeFrame([])).ok, false);
+  equal(
+    decodeEvent(
+      encodeFrame([
+        { kind: 3, parts: [1, 2] },
+        { kind: 3, parts: [1, 2] },
+      ]),
+    ).ok,
+    false,
+  );
+});
+
+test("bounds hold: names, headers, numbers and times beyond them are refused", () => {
+  const log = (text: string): Effect => ({ kind: "log", level: "info", text, fieldsJson: undefined });
+  equal(decodeEffects(encodeEffects([log("x".repeat(hardLimits.logTextBytes))])).ok, true);
+  equal(decodeEffects(encodeEffects([log("x".repeat(hardLimits.logTextBytes + 1))])).ok, false);
+  equal(decodeEffects(encodeEffects([{ kind: "timer", timer: 1, dueMs: Number.POSITIVE_INFINITY }])).ok, false);
+  equal(decodeEffects(encodeEffects([{ kind: "timer", timer: -1, dueMs: 0 }])).ok, false);
+  equal(
+    decodeEffects(
+      encodeEffects([
+        { kind: "send", outlet: "x".repeat(257), key: undefined, contentType: "", headersJson: "{}", body: new Uint8Array(0) },
+      ]),
+    ).ok,
+    false,
+  );
+});

@@ -1,0 +1,159 @@
+import { deepEqual, equal, match, notEqual, ok, rejects, throws } from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { prng } from "#base";
+import { outletsInTypes } from "./build.ts";
+import { buildImage, type Image, loadImage, readImage } from "./mod.ts";
+
+const plain = 'import { flow } from "mayfly"; export default flow<"a" | "b">((msg) => msg.text());';
+
+describe("building an image", () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "mayfly-image-"));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  async function file(name: string, text: string): Promise<string> {
+    const path = join(folder, name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text);
+    return path;
+  }
+
+  async function build(name: string, text: string, check = false): Promise<Image> {
+    return (await buildImage(await file(name, text), { check })).image;
+  }
+
+  async function failsWith(name: string, text: string, code: string, message: RegExp, check = false): Promise<void> {
+    await rejects(build(name, text, check), (error: { code?: string; message: string }) => {
+      equal(error.code, code, error.message);
+      match(error.message, message);
+      return true;
+    });
+  }
+
+  test("the same source gives the same bytes, wherever it lies; another source gives others", async () => {
+    const one = await build("one/flow.ts", plain);
+    const two = await build("two/flow.ts", plain);
+    equal(one.sha256, two.sha256);
+    deepEqual(one.manifest.outlets, ["a", "b"]);
+    notEqual((await build("three/flow.ts", plain.replace("text()", "id"))).sha256, one.sha256);
+  });
+
+  test("type errors name file, line and column", async () => {
+    await failsWith(
+      "types.ts",
+      'import { flow } from "mayfly";\nexport default flow<"erp">((msg, { to }) => to.other.send(msg.text()));',
+      "MF_TYPE_ERROR",
+      /types\.ts:2:\d+: .*other/,
+      true,
+    );
+    await failsWith(
+      "types2.ts",
+      'import { flow } from "mayfly";\nexport default flow((msg) => process.env.HOME);',
+      "MF_TYPE_ERROR",
+      /types2\.ts:2:\d+: .*process/,
+      true,
+    );
+    ok(await build("well.ts", plain, true));
+  });
+
+  test("a Node built-in is refused with the place and what to use instead", async () => {
+    await failsWith(
+      "node.ts",
+      'import { flow } from "mayfly";\nimport { readFileSync } from "node:fs";\nexport default flow(() => readFileSync("/etc/passwd"));',
+      "MF_BUNDLE_FAILED",
+      /node\.ts:2:\d+: .*file source/,
+    );
+    await failsWith(
+      "bare.ts",
+      'import { flow } from "mayfly";\nimport { createHmac } from "crypto";\nexport default flow(() => createHmac);',
+      "MF_BUNDLE_FAILED",
+      /bare\.ts:2:\d+: .*timingSafeEqual/,
+    );
+  });
+
+  test("what can't be a flow is refused", async () => {
+    await failsWith("none.ts", "export const x = 1;", "MF_BUNDLE_FAILED", /default/);
+    await failsWith("number.ts", "export default 1;", "MF_FLOW_INVALID", /export default flow/);
+    await failsWith(
+      "throws.ts",
+      'import { flow } from "mayfly";\nthrow new Error("no table"); export default flow(() => 1);',
+      "MF_FLOW_TOP_LEVEL",
+      /no table/,
+    );
+    await failsWith("syntax.ts", "export default flow(((;", "MF_BUNDLE_FAILED", /syntax\.ts:1:\d+/);
+    await failsWith(
+      "endless.ts",
+      'import { flow } from "mayfly"; for (let i = 0; ; i++) if (i < 0) break; export default flow(() => 1);',
+      "MF_FLOW_TOP_LEVEL",
+      /interrupted|endless/,
+    );
+    await failsWith(
+      "limits.ts",
+      'import { flow } from "mayfly"; export default flow({ limits: { memory: "lots" } }, () => 1);',
+      "MF_FLOW_INVALID",
+      /limits\.memory/,
+    );
+    await failsWith(
+      "limits2.ts",
+      'import { flow } from "mayfly"; export default flow({ limits: { cpus: 3 } } as never, () => 1);',
+      "MF_FLOW_INVALID",
+      /cpus/,
+    );
+    await rejects(buildImage(join(folder, "missing.ts")), { code: "MF_FLOW_NOT_FOUND" });
+  });
+
+  test("packages that need no Node API work: zod and dayjs", async () => {
+    // The packages are this project's own development dependencies.
+    const image = await build(
+      "packages.ts",
+      'import { flow } from "mayfly"; import { z } from "zod"; import dayjs from "dayjs"; const S = z.object({ d: z.string() }); export default flow((msg) => dayjs(S.parse(msg.json()).d).year());'.replace(
+        /"(zod|dayjs)"/g,
+        (_, name: string) => JSON.stringify(join(process.cwd(), "node_modules", name)),
+      ),
+    );
+    ok(
+      image.manifest.sources.some(({ path }) => path.startsWith("zod/")),
+      JSON.stringify(image.manifest.sources.slice(0, 3)),
+    );
+  });
+
+  test("a corrupt, cut or foreign image is refused with a code, whatever was done to it", async () => {
+    const { bytes } = await build("whole.ts", plain);
+    const code = (hostile: Uint8Array): string => {
+      try {
+        readImage(hostile);
+        return "taken";
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    const random = prng(7);
+    for (let round = 0; round < 300; round++) {
+      const hostile = bytes.slice(0, round % 3 === 0 ? random.below(bytes.length) : bytes.length);
+      if (round % 3 !== 0) hostile[random.below(hostile.length)] = (hostile[random.below(hostile.length)] ?? 0) ^ (1 + random.below(255));
+      ok(
+        ["MF_IMAGE_CORRUPT", "MF_IMAGE_VERSION"].includes(code(hostile)) || Buffer.compare(hostile, bytes) === 0,
+        `round ${round}: ${code(hostile)}`,
+      );
+    }
+    const later = bytes.slice();
+    later[4] = 2;
+    equal(code(later), "MF_IMAGE_VERSION");
+    equal(code(new Uint8Array(0)), "MF_IMAGE_CORRUPT");
+    await rejects(loadImage(join(folder, "none.mfi")), { code: "MF_IMAGE_NOT_FOUND" });
+    throws(() => readImage(Buffer.from("not an image, but long enough to be looked at, surely")), { code: "MF_IMAGE_CORRUPT" });
+  });
+});
+
+test("outlets are read from the flow's type parameter, a union in place or a named one", () => {
+  deepEqual(outletsInTypes('flow<"a" | "b-c">(async () => {})'), ["a", "b-c"]);
+  deepEqual(outletsInTypes('type Out =\n  | "x"\n  | "y";\nexport default flow<Out>((msg) => 1)'), ["x", "y"]);
+  deepEqual(outletsInTypes("flow<never>(() => 1)"), []);
+  equal(outletsInTypes("flow(() => 1)"), null);
+  equal(outletsInTypes("flow<Names[number]>(() => 1)"), null);
+});
