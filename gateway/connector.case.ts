@@ -395,8 +395,9 @@ function shutdown({ pair, both, received, source, through, it }: Kit): void {
       await received(gateway, 1);
       await first.stop();
       const next = await source(through(), name);
-      await received(next.gateway, 3);
-      assert.deepEqual(next.gateway.texts().sort(), ["a", "b", "c"]);
+      // Distinct ones: NATS server 2.9 sends a returned message to a pull that was left, and its neighbour twice.
+      await eventually("all three", () => new Set(next.gateway.texts()).size === 3);
+      assert.deepEqual([...new Set(next.gateway.texts())].sort(), ["a", "b", "c"]);
     });
   }
 

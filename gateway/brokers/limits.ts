@@ -14,6 +14,8 @@ export const brokerLimits = {
   natsWaitingBytes: 32 * 2 ** 20,
   /** One pull of a JetStream consumer waits so long for messages. */
   pullMs: 30_000,
+  /** The JetStream client keeps an unanswered publish so long, even when its attempt was ended before. */
+  publishMs: 60_000,
   /** Rows one SQL request may answer with. */
   answerRows: 10_000,
 } as const;

@@ -121,6 +121,7 @@ class AmqpOutlet implements Outlet {
       await channel.consume("amq.rabbitmq.reply-to", onAnswer, { noAck: true });
       return full;
     } catch (error) {
+      lost(error); // before closing, which would be taken for the reason
       await session.close();
       throw error;
     }

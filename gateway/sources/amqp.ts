@@ -75,6 +75,7 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
         const { consumerTag } = await channel.consume(config.queue, onMessage);
         return { ...session, consumerTag };
       } catch (error) {
+        lost(error); // before closing, which would be taken for the reason
         await session.close();
         throw error;
       }
