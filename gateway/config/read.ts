@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import { Ajv, type ErrorObject } from "ajv";
 import { CodedError } from "#base";
-import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parseDocument, visit, parse as parseYaml } from "yaml";
+import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
 import type { ConnectorDescription } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import { buildConfig } from "./build.ts";
@@ -122,11 +122,17 @@ function pointerPath(pointer: string, data: unknown): (string | number)[] {
 class Reader {
   readonly #lines = new LineCounter();
   readonly #document: Document;
+  /** Values that were one reference alone, by path. */
+  readonly #references = new Map<string, Scalar>();
   readonly problems: ConfigProblem[] = [];
 
   constructor(text: string) {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, merge: true });
-    for (const error of this.#document.errors) this.#add("MF_CONFIG_SYNTAX", error.pos[0], "", error.message);
+    for (const error of this.#document.errors) {
+      const beside = text.slice(Math.max(0, error.pos[0] - 2), error.pos[1] + 2).includes("${"); // YAML takes the brace for the begin of a map
+      this.#add("MF_CONFIG_SYNTAX", error.pos[0], "", beside ? 'a ${NAME} within { } must be in double quotes: "${NAME}"' : error.message);
+      if (beside) break;
+    }
   }
 
   /** At the value of `path`, or at `key` inside it, or at the nearest thing above that is in the file. */
@@ -134,7 +140,7 @@ class Reader {
     this.#add("MF_CONFIG_INVALID", this.#offset(path, key), pathText(key === undefined ? path : [...path, key]), message);
   }
 
-  /** Replaces references in place; the type of an unquoted text that is one reference alone is found anew, so that `port: ${PORT}` is a number. */
+  /** Replaces references in place. Where a text is one reference alone and the schema wants a number, `retype` makes it one. */
   expand(environment: Environment): void {
     visit(this.#document, {
       Scalar: (key, node, parents) => {
@@ -144,9 +150,19 @@ class Reader {
           this.#add("MF_CONFIG_ENV", node.range?.[0] ?? 0, pathText(this.#pathOf(parents, node)), expanded.error);
           return;
         }
-        node.value = node.type === "PLAIN" && /^\$\{[^}]*\}$/.test(node.value) ? retyped(expanded.value) : expanded.value;
+        if (/^\$\{[^}]*\}$/.test(node.value)) this.#references.set(pathText(this.#pathOf(parents, node)), node);
+        node.value = expanded.value;
       },
     });
+  }
+
+  /** True when the value of `path` was one reference alone and now is a number or a boolean. */
+  retype(path: Path): boolean {
+    const node = this.#references.get(pathText(path));
+    const value = typeof node?.value === "string" ? retyped(node.value) : undefined;
+    if (node === undefined || value === undefined) return false;
+    node.value = value;
+    return true;
   }
 
   data(): unknown {
@@ -160,7 +176,8 @@ class Reader {
 
   #add(code: ConfigProblem["code"], offset: number, path: string, message: string): void {
     const { line, col } = this.#lines.linePos(offset);
-    this.problems.push({ code, line, column: col, path, message });
+    const problem = { code, line, column: col, path, message };
+    if (!this.problems.some((each) => each.path === path && each.message === message && each.line === line)) this.problems.push(problem);
   }
 
   #offset(path: Path, key: string | undefined): number {
@@ -197,12 +214,12 @@ class Reader {
   }
 }
 
-function retyped(text: string): unknown {
+function retyped(text: string): number | boolean | undefined {
   try {
     const value: unknown = parseYaml(text);
-    return typeof value === "number" || typeof value === "boolean" ? value : text;
+    return typeof value === "number" || typeof value === "boolean" ? value : undefined;
   } catch {
-    return text;
+    return undefined;
   }
 }
 
@@ -217,9 +234,14 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
   check();
   reader.expand(options.environment);
   check();
-  const data = reader.data() ?? {};
+  const validate = validator(options);
+  let data = reader.data() ?? {};
   check();
-  const errors = validator(options)(data);
+  let errors = validate(data);
+  if (errors.filter((error) => error.keyword === "type" && reader.retype(pointerPath(error.instancePath, data))).length > 0) {
+    data = reader.data() ?? {};
+    errors = validate(data);
+  }
   for (const error of errors) {
     if (error.keyword === "pattern" && error.propertyName !== undefined) continue; // said better by propertyNames
     const { message, key } = sentence(error);

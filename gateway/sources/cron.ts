@@ -45,7 +45,7 @@ class CronSource implements Source {
     this.#accept = accept;
     const nowMs = this.#context.clock.now();
     if (this.#config.atStart) this.#run(nowMs);
-    this.#plan(nowMs);
+    this.#plan(nowMs, nowMs);
   }
 
   async stop(): Promise<void> {
@@ -59,9 +59,11 @@ class CronSource implements Source {
     return { ready: true, detail: this.#nextMs === 0 ? "no run is due any more" : `next run at ${new Date(this.#nextMs).toISOString()}` };
   }
 
-  #plan(afterMs: number): void {
+  /** The next run after `nowMs`: after a long sleep not every missed run is made up for. Intervals are counted from the run before, so that they don't drift. */
+  #plan(dueMs: number, nowMs: number): void {
     if (this.#stopped) return;
-    const next = this.#config.every === undefined ? this.#cron?.nextRun(new Date(afterMs))?.getTime() : afterMs + this.#config.every;
+    const { every } = this.#config;
+    const next = every === undefined ? this.#cron?.nextRun(new Date(nowMs))?.getTime() : dueMs + every * Math.max(Math.ceil((nowMs - dueMs + 1) / every), 1);
     this.#nextMs = next ?? 0;
     if (next !== undefined) this.#wait();
   }
@@ -74,7 +76,7 @@ class CronSource implements Source {
       if (nowMs < this.#nextMs) return this.#wait();
       const dueMs = this.#nextMs;
       this.#run(dueMs);
-      this.#plan(nowMs); // from now, not from what was due: after a long sleep not every missed run is made up for
+      this.#plan(dueMs, nowMs);
     });
   }
 

@@ -1,0 +1,48 @@
+/** docs/CONNECTORS.md, from what the connectors say of themselves. */
+import type { ConnectorDescription, JsonSchema } from "../connector.ts";
+import type { OutletDefinition } from "../outlets/outlet.ts";
+
+interface Property {
+  readonly type?: unknown;
+  readonly unit?: string;
+  readonly enum?: readonly unknown[];
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Property>>;
+}
+
+function typeOf(property: Property): string {
+  if (property.unit !== undefined) return property.unit === "durationRange" ? "range of durations" : property.unit;
+  if (property.enum !== undefined) return property.enum.map((each) => `\`${String(each)}\``).join(", ");
+  return Array.isArray(property.type) ? property.type.join(" or ") : String(property.type ?? "anything");
+}
+
+function cell(text: string): string {
+  return text.replace(/\|/g, "\\|").replace(/\n/g, " ");
+}
+
+function rows(schema: JsonSchema, prefix: string): string[] {
+  const { properties = {}, required = [] } = schema as { readonly properties?: Readonly<Record<string, Property>>; readonly required?: readonly string[] };
+  return Object.entries(properties).flatMap(([name, property]) => {
+    const standard = required.includes(name) ? "required" : property.default === undefined ? "" : `\`${JSON.stringify(property.default)}\``;
+    const row = `| \`${prefix}${name}\` | ${cell(typeOf(property))} | ${cell(standard)} | ${cell(property.description ?? "")} |`;
+    return [row, ...(property.properties === undefined ? [] : rows(property as JsonSchema, `${prefix}${name}.`))];
+  });
+}
+
+function section(definition: ConnectorDescription, kind: "from" | "to", remark: string): string {
+  const table = rows(definition.schema, "");
+  const settings = table.length === 0 ? "It has no settings." : ["| setting | type | default | |", "| --- | --- | --- | --- |", ...table].join("\n");
+  const example = kind === "from" ? `from:\n  - ${definition.example}` : `to:\n  name: { ${definition.example} }`;
+  return `### ${definition.name}\n\n${definition.summary}${remark}\n\n\`\`\`yaml\n${example}\n\`\`\`\n\n${definition.description}\n\n${settings}\n`;
+}
+
+export function connectorsMarkdown(sources: readonly ConnectorDescription[], outlets: readonly (ConnectorDescription & Pick<OutletDefinition, "answers">)[]): string {
+  return [
+    "# Connectors\n\nGenerated from the connectors themselves (`UPDATE=1 npm test -- gateway/config`); do not edit.\n\nDurations are written `200ms`, `5s`, `10m`, `24h`, `7d`; sizes `64KB`, `16MiB`; rates `100/s`, `60/m`.\n",
+    "## Sources\n\nWhere messages come from: entries of `flows.NAME.from`.\n",
+    ...sources.map((each) => section(each, "from", "")),
+    "## Outlets\n\nWhere messages go: entries of `flows.NAME.to`, by the name the flow uses. Beside the connector each may have `retry`, `concurrency`, `rate`, `timeout` and `breaker`.\n",
+    ...outlets.map((each) => section(each, "to", each.answers ? " Answers requests." : " Takes sends only.")),
+  ].join("\n");
+}

@@ -1,0 +1,204 @@
+/** File and cron sources: real files, a clock of our own. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type Clock, prng } from "#base";
+import type { Incoming, Outcome } from "../message.ts";
+import { silentLogger } from "../logger.ts";
+import { until } from "../testing/rig.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
+import { text } from "../testing/scripted.ts";
+import { cronSource, type CronSourceConfig } from "./cron.ts";
+import { fileSource, type FileSourceConfig, globPattern } from "./file.ts";
+import type { SourceContext } from "./source.ts";
+
+function context(base: string, clock: Clock): SourceContext {
+  return { flow: "f", name: "from[0]", base, logger: silentLogger, clock, random: prng(1), metrics: { count: () => undefined }, prefetch: 8, http: { add: () => () => undefined } };
+}
+
+const settings: FileSourceConfig = { dir: "in", pattern: "*", done: "done", failed: "failed", marker: undefined, stable: 1000, every: 100, contentType: undefined, maxSize: 1000 };
+
+async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-file-"));
+  try {
+    await mkdir(join(dir, "in"));
+    await run(dir);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Lets real file work happen, then the clock run, until `check` holds. */
+async function scanUntil(clock: ManualClock, check: () => boolean | Promise<boolean>): Promise<void> {
+  await until(async () => {
+    clock.advance(100);
+    return check();
+  });
+}
+
+test("finished files are taken in order, once, and moved to done or failed", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    const taken: Incoming[] = [];
+    const source = fileSource.create({ ...settings, pattern: "*.csv" } as never, context(dir, clock));
+    await writeFile(join(dir, "in/a.csv"), "1");
+    await writeFile(join(dir, "in/b.csv"), "2");
+    for (const name of ["c.csv.tmp", ".hidden.csv", "d.txt"]) await writeFile(join(dir, "in", name), "x");
+    await source.start(async (message) => {
+      taken.push(message);
+      return text(message.body) === "2" ? { status: "dead", id: "x", failure: { code: "NO", message: "", status: 0, retry: false }, kept: true } : { status: "done", id: "x", reply: undefined };
+    });
+    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 1 && (await readdir(join(dir, "in/failed"))).length === 1);
+    await source.stop();
+    deepEqual(taken.map((message) => [text(message.body), message.contentType, message.headers["mayfly-file-name"], message.keeper]), [["1", "text/csv", "a.csv", "source"], ["2", "text/csv", "b.csv", "source"]]);
+    deepEqual((await readdir(join(dir, "in"))).sort(), [".hidden.csv", "c.csv.tmp", "d.txt", "done", "failed"]);
+  });
+});
+
+test("a file that still grows is left alone until it keeps still; a name that is there already is not overwritten", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    const taken: string[] = [];
+    const source = fileSource.create(settings as never, context(dir, clock));
+    const path = join(dir, "in/a");
+    await writeFile(path, "1");
+    await source.start(async (message) => (taken.push(text(message.body)), { status: "done", id: "x", reply: undefined }));
+    for (let round = 2; round < 12; round += 1) {
+      clock.advance(500);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      await writeFile(path, String(round));
+      await utimes(path, round, round);
+    }
+    deepEqual(taken, []);
+    await writeFile(join(dir, "in/done/a"), "older");
+    await scanUntil(clock, () => taken.length === 1);
+    await until(async () => (await readdir(join(dir, "in/done"))).length === 2);
+    await source.stop();
+    deepEqual(taken, ["11"]);
+  });
+});
+
+test("with a marker a file is taken once it is there, and the marker goes with it", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    const taken: string[] = [];
+    const source = fileSource.create({ ...settings, marker: ".done" } as never, context(dir, clock));
+    await writeFile(join(dir, "in/a"), "1");
+    await writeFile(join(dir, "in/b"), "2");
+    await writeFile(join(dir, "in/b.done"), "");
+    await source.start(async (message) => (taken.push(text(message.body)), { status: "done", id: "x", reply: undefined }));
+    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 1);
+    await until(async () => !(await readdir(join(dir, "in"))).includes("b.done"));
+    await source.stop();
+    deepEqual(taken, ["2"]);
+    ok((await readdir(join(dir, "in"))).includes("a"));
+  });
+});
+
+test("a refused file stays and comes again; one that is too big goes to failed unread; one in hand at stop is settled first", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    const answers: Outcome[] = [{ status: "refused", id: undefined, code: "MF_FLOW_BUSY", message: "", retryAfterMs: 5000 }];
+    let release: ((outcome: Outcome) => void) | undefined;
+    let calls = 0;
+    const source = fileSource.create(settings as never, context(dir, clock));
+    await writeFile(join(dir, "in/a"), "1");
+    await writeFile(join(dir, "in/big"), "x".repeat(1001));
+    await source.start((message) => {
+      equal(text(message.body), "1");
+      calls += 1;
+      const answer = answers.shift();
+      return answer === undefined ? new Promise((resolve) => (release = resolve)) : Promise.resolve(answer);
+    });
+    await scanUntil(clock, () => release !== undefined);
+    equal(calls, 2);
+    deepEqual((await readdir(join(dir, "in"))).sort(), ["a", "done", "failed"]);
+    let stopped = false;
+    const stopping = source.stop().then(() => (stopped = true));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    equal(stopped, false);
+    release?.({ status: "done", id: "x", reply: undefined });
+    await stopping;
+    deepEqual([await readdir(join(dir, "in/done")), await readdir(join(dir, "in/failed"))], [["a"], ["big"]]);
+  });
+});
+
+test("a settled file that can't be moved is not taken again, says so through health, and is moved once it can be", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    let calls = 0;
+    const source = fileSource.create(settings as never, context(dir, clock));
+    await writeFile(join(dir, "in/a"), "1");
+    await source.start(async () => {
+      calls += 1;
+      if (calls === 1) {
+        await rm(join(dir, "in/done"), { recursive: true });
+        await writeFile(join(dir, "in/done"), "not a folder");
+        await chmod(join(dir, "in/done"), 0o444);
+      }
+      return { status: "done", id: "x", reply: undefined };
+    });
+    await scanUntil(clock, () => !source.health().ready);
+    await rename(join(dir, "in/done"), join(dir, "away"));
+    await mkdir(join(dir, "in/done"));
+    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).includes("a"));
+    await scanUntil(clock, () => source.health().ready);
+    await source.stop();
+    equal(calls, 1);
+  });
+});
+
+test("globs", () => {
+  deepEqual(["a.csv", "b.CSV", "a.csv.gz"].map((name) => globPattern("*.csv").test(name)), [true, false, false]);
+  equal(globPattern("a?(1).x").test("ab(1).x"), true);
+});
+
+const cronSettings: CronSourceConfig = { schedule: undefined, timezone: undefined, every: undefined, atStart: false, missed: "skip", body: undefined, contentType: undefined };
+
+test("an interval fires on time; a run that is still going is not overlapped: the next is skipped, or made up for once", async () => {
+  for (const missed of ["skip", "once"] as const) {
+    const clock = new ManualClock(0);
+    const fired: string[] = [];
+    const pending: ((outcome: Outcome) => void)[] = [];
+    const source = cronSource.create({ ...cronSettings, every: 1000, missed } as never, context("/", clock));
+    await source.start((message) => {
+      fired.push(message.headers["mayfly-scheduled-time"] ?? "");
+      return new Promise((resolve) => pending.push(resolve));
+    });
+    clock.advance(999);
+    equal(fired.length, 0);
+    clock.advance(1);
+    deepEqual(fired, ["1970-01-01T00:00:01.000Z"]);
+    clock.advance(2500);
+    equal(fired.length, 1);
+    pending.shift()?.({ status: "done", id: "x", reply: undefined });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    equal(fired.length, missed === "once" ? 2 : 1);
+    pending.shift()?.({ status: "done", id: "x", reply: undefined });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    clock.advance(1000);
+    equal(fired.length, missed === "once" ? 3 : 2);
+    for (const settle of pending) settle({ status: "done", id: "x", reply: undefined });
+    await source.stop();
+    clock.advance(10_000);
+    equal(fired.length, missed === "once" ? 3 : 2);
+  }
+});
+
+test("a cron expression keeps its time zone over a change of clocks", async () => {
+  const clock = new ManualClock(Date.parse("2026-03-28T12:00:00Z"));
+  const fired: string[] = [];
+  const source = cronSource.create({ ...cronSettings, schedule: "30 6 * * *", timezone: "Europe/Berlin", body: { a: 1 } } as never, context("/", clock));
+  await source.start(async (message) => {
+    fired.push(`${message.headers["mayfly-scheduled-time"]} ${message.contentType} ${text(message.body)}`);
+    return { status: "done", id: "x", reply: undefined };
+  });
+  for (let hour = 0; hour < 72; hour += 1) {
+    clock.advance(3_600_000);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  await source.stop();
+  deepEqual(fired, ["2026-03-29T04:30:00.000Z", "2026-03-30T04:30:00.000Z", "2026-03-31T04:30:00.000Z"].map((time) => `${time} application/json {"a":1}`));
+});
