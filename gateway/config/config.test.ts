@@ -130,8 +130,12 @@ test("arbitrary text is read or refused with a ConfigError, never anything else"
 });
 
 test("every connector's example fits its schema, and unknown settings do not", () => {
-  for (const source of sources) deepEqual(problems(`flows:\n  a:\n    image: a.mfi\n    from:\n      - ${source.example}`), [], source.name);
-  for (const outlet of outlets) deepEqual(problems(`flows:\n  billing: { image: b.mfi }\n  a:\n    image: a.mfi\n    to:\n      x: { ${outlet.example} }`), [], outlet.name);
+  const example = (text: string): string[] => {
+    const named = [...text.matchAll(/\$\{(\w+)\}/g)].map((match): [string, string] => [match[1] ?? "", "http://example.com"]);
+    return problems(text, Object.fromEntries(named));
+  };
+  for (const source of sources) deepEqual(example(`flows:\n  a:\n    image: a.mfi\n    from:\n      - ${source.example}`), [], source.name);
+  for (const outlet of outlets) deepEqual(example(`flows:\n  billing: { image: b.mfi }\n  a:\n    image: a.mfi\n    to:\n      x: { ${outlet.example} }`), [], outlet.name);
   throws(() => read("flows: { a: { image: a.mfi, from: [ { direct: { x: 1 } } ] } }"), { code: "MF_CONFIG_INVALID" });
 });
 

@@ -4,7 +4,8 @@
  *   mayfly.yaml:12:7 MF_CONFIG_INVALID flows.orders.from[0].http.method: must be one of GET, POST, …
  */
 import { dirname, resolve } from "node:path";
-import { Ajv, type ErrorObject } from "ajv";
+import type { ErrorObject } from "ajv";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { CodedError } from "#base";
 import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
 import type { ConnectorDescription } from "../connector.ts";
@@ -54,7 +55,7 @@ export interface ReadOptions {
 type Validate = (data: unknown) => readonly ErrorObject[];
 
 function validator(options: ReadOptions): Validate {
-  const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: true, strictRequired: false, allowUnionTypes: true, verbose: true });
+  const ajv = new Ajv2020({ allErrors: true, useDefaults: true, strict: true, strictRequired: false, allowUnionTypes: true, verbose: true });
   ajv.addKeyword({
     keyword: "unit",
     type: "string",

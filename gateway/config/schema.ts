@@ -106,5 +106,5 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
     },
     ["flows"],
   );
-  return { $schema: "http://json-schema.org/draft-07/schema#", title: "mayfly.yaml", ...shape };
+  return { $schema: "https://json-schema.org/draft/2020-12/schema", title: "mayfly.yaml", ...shape };
 }
