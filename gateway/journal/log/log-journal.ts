@@ -80,7 +80,6 @@ export class LogJournal implements Journal {
   #lock: Lock | undefined;
   #calls = 0;
   #closed: "open" | "closed" | "lost" = "open";
-  #dirty = false;
   #diskBytes = 0;
 
   constructor(options: LogJournalOptions) {
@@ -96,7 +95,6 @@ export class LogJournal implements Journal {
     try {
       const log = await readLog({ disk, bodies: this.#index.bodies, limits: this.#limits, sync: true, upgrades: this.#options.upgrades });
       this.#index = log.index;
-      this.#dirty = !log.index.closed;
       for (const [file, bytes] of log.sizes) this.#setSize(file, bytes);
       const salt = log.salt ?? this.#options.salt?.() ?? Math.floor(Math.random() * 2 ** 32);
       this.#writer = new LogWriter({
@@ -124,7 +122,7 @@ export class LogJournal implements Journal {
         onEvent: this.#options.onEvent ?? nothing,
       });
       await this.#compaction.removeObsolete(log.obsolete);
-      const remarks = [...log.remarks, ...(await this.#finishBurials())];
+      const remarks = [...log.remarks, ...(await this.#begin()), ...(await this.#finishBurials())];
       return this.#index.ledger.recovery(remarks);
     } catch (error) {
       await this.#lock?.release();
@@ -305,7 +303,6 @@ export class LogJournal implements Journal {
   async settleOutbox(entry: OutboxEntry): Promise<void> {
     await this.#withEntry(entry, async (writer) => {
       const blob = this.#index.removeEntry(entry.flow, entry.outlet, entry.number);
-      this.#dirty = true;
       writer.appendLazily(
         (out) => records.writeSettle(out, entry, undefined),
         () => this.#removeLater(blob),
@@ -372,10 +369,7 @@ export class LogJournal implements Journal {
     await this.#compaction?.close();
     const writer = this.#writer;
     if (writer !== undefined) {
-      const { counters } = this.#index.ledger;
-      const { batches, written } = writer.stats;
-      const moved = counters.sequence !== written.sequence || counters.token !== written.token;
-      if (!lost && (this.#dirty || batches > 0 || moved)) await writer.append(records.writeClosed, nothing).catch(nothing);
+      if (!lost) await writer.append(records.writeClosed, nothing).catch(nothing);
       await writer.close();
     }
     this.#index.bodies.close();
@@ -496,6 +490,16 @@ export class LogJournal implements Journal {
       () => this.#removeLater(this.#index.removeEntry(entry.flow, entry.outlet, entry.number)),
     );
     return id;
+  }
+
+  /** Writes where this life's numbers begin, so that the next one's begin after them, and what of the last segment counts. */
+  async #begin(): Promise<string[]> {
+    try {
+      await this.#writer?.flush();
+      return [];
+    } catch (error) {
+      return [`new messages are refused until the disk takes them: ${error instanceof Error ? error.message : String(error)}`];
+    }
   }
 
   /** Burials a crash has cut: the letter may be there or not, so it is written again. */

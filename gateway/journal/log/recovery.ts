@@ -127,9 +127,9 @@ class LogReader {
     }
     let end = 0;
     for (const [index, segment] of chain.entries()) end = await this.#readSegment(segment, chain[index + 1]);
-    const unclean = chain.length > 0 && !this.#index.closed;
-    const { counters } = this.#index.ledger;
-    if (unclean) this.#index.ledger.skipTo({ sequence: counters.sequence + numbersAhead, token: counters.token + numbersAhead, entry: counters.entry });
+    // Numbers given to adopted messages and claims may be in no record.
+    const { sequence, token, entry } = this.#index.ledger.counters;
+    if (names.length > 0 && !this.#index.closed) this.#index.ledger.skipTo({ sequence: sequence + numbersAhead, token: token + numbersAhead, entry });
     this.#sweepBlobs(names);
     if (this.#options.sync === true) await this.#sync(chain.at(-1));
     for (const name of this.#obsolete) this.#sizes.delete(name);
@@ -282,6 +282,7 @@ class LogReader {
       if (record === undefined) return `the record at byte ${offset} can't be read`;
       records.push({ record, offset });
     }
+    this.#index.closed = false; // also by a batch without records, which is what a start writes
     for (const { record, offset } of records) {
       const placement = { file: name, offset };
       this.#options.onRecord?.(record, placement, batch.header.timeMs);
