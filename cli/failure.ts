@@ -32,7 +32,9 @@ export function reportFailure(terminal: Terminal, error: unknown, json: boolean)
   const coded = asCoded(error);
   const { red, dim } = terminal.paintErr;
   if (json) terminal.out(`${JSON.stringify({ error: { code: coded.code, message: coded.message } })}\n`);
-  terminal.err(`${red(coded.code)}: ${coded.message}\n`);
+  // A configuration's faults name their code on every line: once is enough.
+  const sentence = coded.message.replace(new RegExp(`^(\\S+:\\d+:\\d+) ${coded.code} `, "gm"), "$1: ");
+  terminal.err(`${red(coded.code)}: ${sentence}\n`);
   if (terminal.env["MAYFLY_DEBUG"] !== "1") return;
   for (let at: unknown = coded; at instanceof Error; at = at.cause) terminal.err(`${dim(at.stack ?? String(at))}\n`);
 }

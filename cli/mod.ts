@@ -5,9 +5,18 @@ import { examples } from "./cli.ts";
 import { commands } from "./commands/all.ts";
 import { exitCodes, reportFailure } from "./failure.ts";
 import { version } from "./package.ts";
+import type { Serving, ServingOptions } from "./serving/serving.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
+export { packageRoot } from "./package.ts";
+export { type Serving, type ServingOptions } from "./serving/serving.ts";
 export { type Terminal } from "./terminal.ts";
+
+/** Serves a mayfly.yaml in this process. Loaded when called: a command that serves nothing should not wait for it. */
+export async function serve(options: ServingOptions): Promise<Serving> {
+  const { startServing } = await import("./serving/serving.ts");
+  return await startServing(options);
+}
 
 /** Options every command shares, and errors written as every other error is. */
 function prepare(command: Command, { terminal }: Cli): Command {

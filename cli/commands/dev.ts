@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { action, type Cli, examples } from "../cli.ts";
-import { asCoded, exitCodes } from "../failure.ts";
+import { exitCodes, reportFailure } from "../failure.ts";
 import type { Serving } from "../serving/serving.ts";
 import { FileWatch } from "../watch.ts";
 import { announce, portNumber, type ServeFlags } from "./serve.ts";
@@ -52,9 +52,9 @@ class DevServer {
   }
 
   #show(error: unknown, then: string): void {
-    const { err, paintErr } = this.#cli.terminal;
-    const { code, message } = asCoded(error);
-    err(`${paintErr.red(code)}: ${message}\n${paintErr.dim(then)}\n`);
+    const { terminal } = this.#cli;
+    reportFailure(terminal, error, false);
+    terminal.err(`${terminal.paintErr.dim(then)}\n`);
   }
 
   /** What to watch while nothing could be started: the configuration and, when it can be read, its flows' files. */
