@@ -95,6 +95,12 @@ export class Intake {
     this.#wake();
   }
 
+  /** Takes nothing new from now on: the first half of `drain`, for sources that must end their reading in between. */
+  shut(): void {
+    this.#stopping = true;
+    this.#wake();
+  }
+
   /** The connection is lost: nothing received over it can be settled any more. */
   forget(): void {
     this.#generation += 1;

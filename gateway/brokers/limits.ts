@@ -16,6 +16,8 @@ export const brokerLimits = {
   pullMs: 30_000,
   /** The JetStream client keeps an unanswered publish so long, even when its attempt was ended before. */
   publishMs: 60_000,
+  /** One blocking read of a Redis stream; claims of others' entries happen between two of them. */
+  redisBlockMs: 5_000,
   /** Rows one SQL request may answer with. */
   answerRows: 10_000,
 } as const;

@@ -6,6 +6,7 @@ import { httpOutlet } from "./http.ts";
 import { jetstreamOutlet } from "./jetstream.ts";
 import { logOutlet } from "./log.ts";
 import { natsOutlet } from "./nats.ts";
+import { redisOutlet } from "./redis.ts";
 import type { OutletDefinition } from "./outlet.ts";
 
-export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet];
+export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, redisOutlet];
