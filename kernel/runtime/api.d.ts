@@ -122,8 +122,6 @@ export interface FlowOptions<Outlets extends string = string> {
     /** Log text and fields of one message; default 256 KiB. */
     readonly logBytes?: number | string;
   };
-  /** Hosts `fetch` may reach. */
-  readonly hosts?: readonly string[];
 }
 
 declare const flowBrand: unique symbol;

@@ -109,6 +109,8 @@ test("failures have a code, and say whether to retry", async () => {
     ["(m, { to }) => to.a.send(undefined)", "MF_BODY_UNSERIALISABLE", /undefined/, false],
     ["(m, { to }) => to.a.send('x', { key: 'k'.repeat(2000) })", "MF_TOO_LONG", /key/, false],
     ["(m, { to }) => to.a.send('x', { headers: { 'a b': 'c' } })", "MF_ARGUMENT", /not a header/, false],
+    ["(m, { to }) => to.a.send('x', { headers: { a: '€' } })", "MF_ARGUMENT", /other characters/, false],
+    ["(m, { to }) => to.a.send('x', { headers: [['__proto__', 'b']] })", "MF_ARGUMENT", /not a header/, false],
     ["(m, { to }) => to.a.send('x', { headers: { a: 'b\\nc' } })", "MF_ARGUMENT", /line breaks/, false],
     ["async (m, { to }) => { await to.a.request('x', { timeout: 'soon' }); }", "MF_ARGUMENT", /timeout: "soon"/, false],
     ["(m, { sleep }) => sleep('1 fortnight')", "MF_ARGUMENT", /sleep/, false],
@@ -161,18 +163,24 @@ test("outlets: declared, undeclared, unknown", async () => {
 
 test("what is sent: text, bytes, objects, messages, answers", async () => {
   const { effects } = await run(
-    `${header}export default flow((m, { to }) => { to.a.send("ü"); to.a.send(new Uint8Array([1])); to.a.send(new DataView(new ArrayBuffer(2))); to.a.send(null); to.a.send(m); to.a.send("<a/>", { contentType: "application/xml", key: 5 }); });`,
+    `${header}export default flow((m, { to }) => { to.a.send("ü"); to.a.send(new Uint8Array([1])); to.a.send(new DataView(new ArrayBuffer(2))); to.a.send(null); to.a.send(m); to.a.send("<a/>", { contentType: "application/xml", key: 5 }); to.a.send("x", { headers: { "Content-Type": "text/csv" } }); });`,
     deliverBody("body", { headersJson: '{"content-type":"x/y"}' }),
   );
   assert.deepEqual(effects.flatMap((effect) => (effect.kind === "send" ? [[effect.contentType, decode(effect.body), effect.key]] : [])), [
     ["text/plain; charset=utf-8", "ü", undefined], ["application/octet-stream", "\u0001", undefined], ["application/octet-stream", "\0\0", undefined],
-    ["application/json", "null", undefined], ["x/y", "body", undefined], ["application/xml", "<a/>", "5"],
+    ["application/json", "null", undefined], ["x/y", "body", undefined], ["application/xml", "<a/>", "5"], ["text/csv", "x", undefined],
   ]);
 });
 
 test("bounds: sends, log text, log total", async () => {
   const many = await failureOf("(m, { to }) => { for (;;) to.a.send('x'); }", deliver, { limits: { sends: 50 } });
   assert.deepEqual([many.code, many.retry], ["MF_EFFECT_LIMIT", false]);
+  for (const endless of ["setTimeout(() => {}, 1)"]) {
+    const found = await failureOf(`(m, { to, state }) => { for (;;) ${endless}; }`, deliverBody("", { key: "k" }), { limits: { sends: 1e9 } });
+    assert.deepEqual([found.code, found.retry], ["MF_EFFECT_LIMIT", false], endless);
+  }
+  const empty = await run(`${header}export default flow((m, { log }) => { for (let i = 0; i < 120000; i++) log.info(""); });`);
+  assert.equal(empty.outcome, 1);
   const { effects } = await run(`${header}export default flow((m, { log }) => { log.info("ü".repeat(1e5)); log.info("x", { big: "y".repeat(1e5) }); for (let i = 0; i < 1e4; i++) log.warn("z".repeat(1000)); });`);
   const logs = effects.filter((effect) => effect.kind === "log");
   assert.match(logs[0]!.text, /^ü+… \[cut: 100000 characters\]$/);

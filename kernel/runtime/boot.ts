@@ -14,6 +14,7 @@
  */
 import { abandonCalls, holdAnswer, onResolve, openCalls } from "./calls.ts";
 import { makeContext } from "./context.ts";
+import { startCounting } from "./effects.ts";
 import { type Failure, FlowError, readFailure } from "./errors.ts";
 import { type FlowDefinition, isFlow } from "./definition.ts";
 import { kernel, kernelName } from "./exports.ts";
@@ -84,6 +85,7 @@ function onCancel(): void {
 let cancelled: FlowError | undefined;
 
 function step(): void {
+  startCounting();
   try {
     switch (native.kind()) {
       case deliverKind:

@@ -2,6 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { Answer as PublicAnswer } from "./api.d.ts";
 import { Content } from "./content.ts";
+import { requireEffect } from "./effects.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { callEffect, resolvePart } from "./wire.ts";
@@ -70,6 +71,7 @@ export function call(operation: number, target: string, method: string, contentT
   checkLength(method, hardLimits.nameBytes, "the method of a call");
   checkLength(contentType, hardLimits.nameBytes, "the content type of a call");
   checkLength(headers, hardLimits.headersBytes, "the headers of a call");
+  requireEffect();
   native.emit(callEffect, made, operation, target, method, contentType, headers, timeoutMs, body);
   made++;
   openCalls++;

@@ -150,18 +150,27 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
   return text;
 }
 
-/** Headers a flow gives, as a JSON object of texts with names in lower case. */
+/** The content type among the headers last given to `headersJson`. A second result without an object for it. */
+export let headersType: string | undefined;
+
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Headers a flow gives, as a JSON object of texts with names in lower case; the content type is set apart. */
 export function headersJson(headers: unknown): string {
+  headersType = undefined;
   if (headers === undefined) return "{}";
   const out: Record<string, string> = Object.create(null);
   if (typeof headers !== "object" || headers === null) throw new FlowError("MF_ARGUMENT", "headers must be an object of name → text", false);
   const pairs: Iterable<readonly [string, unknown]> = Symbol.iterator in headers ? (headers as Iterable<readonly [string, unknown]>) : Object.entries(headers);
   for (const [name, value] of pairs) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header's name`, false);
+    if (!headerName.test(name) || name === "__proto__") throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header's name`, false);
     if (value === undefined) continue;
     const text = String(value);
-    if (/[\0\r\n]/.test(text)) throw new FlowError("MF_ARGUMENT", `the header ${name} must not hold line breaks`, false);
-    out[name.toLowerCase()] = text;
+    if (!headerValue.test(text)) throw new FlowError("MF_ARGUMENT", `the header ${name} holds line breaks or other characters that no header can have`, false);
+    const key = name.toLowerCase();
+    if (key === "content-type") headersType = text;
+    else out[key] = text;
   }
   return JSON.stringify(out);
 }

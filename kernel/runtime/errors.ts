@@ -144,7 +144,7 @@ export function readFailure(error: unknown, fallback: string): Failure {
       code: engine ?? (isCode(code) ? code : fallback),
       message: cutText(engine === undefined ? titled : engineMessage(engine, text), hardLimits.errorTextBytes),
       stack: typeof stack === "string" ? cutText(stack.replace(kernelFrames, ""), hardLimits.errorTextBytes) : undefined,
-      retry: retry !== false && engine !== "MF_STACK_OVERFLOW" && engine !== "MF_NO_INTL" && engine !== "MF_GLOBAL_MISSING",
+      retry: retry !== false && engine !== "MF_STACK_OVERFLOW" && engine !== "MF_EFFECT_LIMIT" && engine !== "MF_NO_INTL" && engine !== "MF_GLOBAL_MISSING",
       status: error instanceof FlowError && isErrorStatus(status) ? status : 0,
     };
   } catch {

@@ -1,6 +1,7 @@
 /** `log` and `console`. A log line leaves at once, also when the flow fails; all lines of a message together are bounded. */
 import { hardLimits } from "../../abi/limits.ts";
 import type { Log as PublicLog } from "./api.d.ts";
+import { claimEffect } from "./effects.ts";
 import { cutText, describe, readFailure } from "./errors.ts";
 import { mostLogCharacters, native } from "./machine.ts";
 import { debugLevel, errorLevel, infoLevel, logEffect, warnLevel } from "./wire.ts";
@@ -78,7 +79,7 @@ export function write(level: number, text: unknown, fields: unknown): void {
   const json = fieldsJson(fields);
   line = cutText(line, hardLimits.logTextBytes);
   const characters = line.length + (json === undefined ? 0 : json.length);
-  if (written + characters > mostLogCharacters) {
+  if (written + characters > mostLogCharacters || !claimEffect()) {
     dropped++;
     return;
   }

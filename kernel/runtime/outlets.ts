@@ -2,7 +2,8 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { Outlet as PublicOutlet, RequestOptions, SendOptions } from "./api.d.ts";
 import { type Answer, call } from "./calls.ts";
-import { headersJson, serialise, serialisedType } from "./content.ts";
+import { headersJson, headersType, serialise, serialisedType } from "./content.ts";
+import { requireEffect } from "./effects.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { mostSends, native } from "./machine.ts";
 import { milliseconds } from "./timers.ts";
@@ -23,11 +24,17 @@ export class Outlet implements PublicOutlet {
     if (sends >= mostSends) throw new FlowError("MF_EFFECT_LIMIT", `the flow sent more than ${mostSends} messages: split the message before it comes in, or raise limits.sends`, false);
     const data = serialise(body, "MF_BODY_UNSERIALISABLE");
     const key = options.key;
-    const type = options.contentType ?? serialisedType;
-    const headers = options.headers === undefined ? "{}" : headersJson(options.headers);
+    let type = serialisedType;
+    let headers = "{}";
+    if (options.headers !== undefined) {
+      headers = headersJson(options.headers);
+      if (headersType !== undefined) type = headersType;
+    }
+    if (options.contentType !== undefined) type = options.contentType;
     if (key !== undefined) checkLength(String(key), hardLimits.keyBytes, "the key of a message");
     checkLength(type, hardLimits.nameBytes, "the content type of a message");
     checkLength(headers, hardLimits.headersBytes, "the headers of a message");
+    requireEffect();
     native.emit(sendEffect, this.name, key === undefined ? undefined : String(key), type, headers, data);
     sends++;
   }
@@ -37,8 +44,13 @@ export class Outlet implements PublicOutlet {
     try {
       const empty = body === undefined;
       const data = empty ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
-      const type = options.contentType ?? (empty ? "" : serialisedType);
-      const headers = options.headers === undefined && options.path === undefined ? "{}" : requestHeaders(options);
+      let type = empty ? "" : serialisedType;
+      let headers = "{}";
+      if (options.headers !== undefined || options.path !== undefined) {
+        headers = requestHeaders(options);
+        if (headersType !== undefined) type = headersType;
+      }
+      if (options.contentType !== undefined) type = options.contentType;
       const timeout = options.timeout === undefined ? 0 : milliseconds(options.timeout, "timeout");
       return call(requestOperation, this.name, options.method ?? "", type, headers, timeout, data);
     } catch (error) {

@@ -2,7 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { ReplyOptions } from "./api.d.ts";
 import { Answer } from "./calls.ts";
-import { headersJson, serialise, serialisedType } from "./content.ts";
+import { headersJson, headersType, serialise, serialisedType } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { doneEffect } from "./wire.ts";
@@ -46,8 +46,11 @@ export function reply(body?: unknown, options?: ReplyOptions): void {
       if (!Number.isInteger(status) || status < 200 || status > 599) throw new FlowError("MF_ARGUMENT", `reply: the status ${String(status)} must be from 200 to 599`, false);
       replyStatus = status;
     }
-    if (contentType !== undefined) replyType = checkLength(contentType, hardLimits.nameBytes, "the content type of the reply");
-    if (headers !== undefined) replyHeaders = checkLength(headersJson(headers), hardLimits.headersBytes, "the headers of the reply");
+    if (headers !== undefined) {
+      replyHeaders = checkLength(headersJson(headers), hardLimits.headersBytes, "the headers of the reply");
+      replyType = headersType ?? replyType;
+    }
+    replyType = checkLength(contentType ?? replyType, hardLimits.nameBytes, "the content type of the reply");
   }
   replied = true;
 }

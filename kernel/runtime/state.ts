@@ -2,6 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { State as PublicState } from "./api.d.ts";
 import { call } from "./calls.ts";
+import { requireEffect } from "./effects.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { message } from "./message.ts";
@@ -55,6 +56,7 @@ class State implements PublicState {
       throw new FlowError("MF_STATE_UNSERIALISABLE", `state ${JSON.stringify(name)} can't be written as JSON: ${error instanceof Error ? error.message : String(error)}`, false, 0, error);
     }
     if (json === undefined) throw new FlowError("MF_STATE_UNSERIALISABLE", `state ${JSON.stringify(name)} can't be written as JSON: use delete() to remove it`, false);
+    requireEffect();
     native.emit(stateEffect, name, json);
     all[name] = JSON.parse(json);
   }
@@ -62,6 +64,7 @@ class State implements PublicState {
   delete(name: string): void {
     const all = load();
     if (!(name in all)) return;
+    requireEffect();
     native.emit(stateEffect, name, undefined);
     delete all[name];
   }

@@ -1,4 +1,5 @@
 /** Timers. Time stands still inside a step: a timer is an effect, and its end is an event. */
+import { requireEffect } from "./effects.ts";
 import { describe, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { timerEffect, wakePart } from "./wire.ts";
@@ -42,6 +43,7 @@ function start(callback: (...values: unknown[]) => void, delay: unknown, values:
   const asked = Math.trunc(Number(delay ?? 0));
   const delayMs = asked > 0 ? Math.min(asked, mostMilliseconds) : 0;
   const number = ++lastTimer;
+  requireEffect();
   native.emit(timerEffect, number, Date.now() + delayMs);
   timers.set(number, { callback, values, intervalMs: repeat ? Math.max(delayMs, 1) : -1, reject });
   return number;
@@ -56,7 +58,9 @@ export function setInterval(callback: (...values: unknown[]) => void, delay?: nu
 }
 
 export function clearTimer(number?: unknown): void {
-  if (timers.delete(Number(number))) native.emit(timerEffect, Number(number), -1);
+  if (!timers.delete(Number(number))) return;
+  requireEffect();
+  native.emit(timerEffect, Number(number), -1);
 }
 
 const noValues: unknown[] = [];

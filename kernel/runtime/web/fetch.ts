@@ -139,7 +139,7 @@ export class Response extends Body {
   static answered(answer: Answer, url: string): Response {
     const response = Object.create(Response.prototype) as { -readonly [Name in keyof Response]: Response[Name] };
     Object.assign(response, { status: answer.status, statusText: "", headers: new Headers(), url, redirected: false, type: "basic", bodyUsed: false, source: answer });
-    for (const [name, value] of Object.entries(answer.headers)) for (const part of String(value).split("\n")) response.headers.append(name, part);
+    for (const [name, value] of Object.entries(answer.headers)) response.headers.append(name, value);
     return response as Response;
   }
 

@@ -10,7 +10,7 @@ function nameOf(name: unknown): string {
 
 function valueOf(value: unknown): string {
   const text = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
-  if (/[\0\n\r]/.test(text)) throw new TypeError("a header must not hold line breaks");
+  if (/[\0\n\r]|[^\0-\xff]/.test(text)) throw new TypeError("a header must not hold line breaks or characters beyond latin1");
   return text;
 }
 
@@ -88,9 +88,12 @@ export class Headers {
   }
 }
 
-/** The headers as the door takes them: names and texts; several cookies are joined by a line feed, which no header can hold. */
+/** The headers as the door takes them: a name has one text, so there can be but one cookie. */
 export function headersRecord(headers: Headers): string {
   const record: Record<string, string> = Object.create(null);
-  for (const [name, value] of headers) record[name] = name in record ? `${record[name]!}\n${value}` : value;
+  for (const [name, value] of headers) {
+    if (name in record) throw new TypeError("only one set-cookie can leave a machine: join what it says, or set the others elsewhere");
+    record[name] = value;
+  }
   return JSON.stringify(record);
 }
