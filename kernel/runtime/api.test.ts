@@ -28,9 +28,25 @@ function compile(source: string): string {
   try {
     const root = resolve(process.cwd());
     writeFileSync(join(folder, "flow.ts"), source);
-    const options = { strict: true, noEmit: true, target: "ES2023", lib: ["ES2023"], types: [], module: "ESNext", moduleResolution: "bundler", paths: { mayfly: [join(root, "kernel/runtime/api.d.ts")] } };
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files: ["flow.ts", join(root, "kernel/runtime/globals.d.ts")] }));
-    return spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", join(folder, "tsconfig.json"), "--pretty", "false"], { encoding: "utf8" }).stdout;
+    const options = {
+      strict: true,
+      noEmit: true,
+      target: "ES2023",
+      lib: ["ES2023"],
+      types: [],
+      module: "ESNext",
+      moduleResolution: "bundler",
+      paths: { mayfly: [join(root, "kernel/runtime/api.d.ts")] },
+    };
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({ compilerOptions: options, files: ["flow.ts", join(root, "kernel/runtime/globals.d.ts")] }),
+    );
+    return spawnSync(
+      process.execPath,
+      [join(root, "node_modules/typescript/bin/tsc"), "-p", join(folder, "tsconfig.json"), "--pretty", "false"],
+      { encoding: "utf8" },
+    ).stdout;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,39 +1,19 @@
 /** What the gateway sees of flows, good and bad: every case is a flow's source and the effects of its steps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Effect, type Event, EventKind, EffectKind } from "#abi";
-import { bootMachine, deliver, deliverBody, type MachineOptions, run } from "./testing/fake-machine.ts";
+import { EffectKind, EventKind } from "#abi";
+import { bootMachine, deliver, deliverBody } from "./testing/fake-machine.ts";
+import { decode, failure, failureOf, header, replyOf, resolveEvent } from "./testing/flows.ts";
 import * as wire from "./wire.ts";
-
-const header = 'import { flow, fail, FlowError, json, text, xml, csv, timingSafeEqual } from "mayfly";\n';
-const decode = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes);
-
-function resolveEvent(call: number, body: string, more: Partial<Extract<Event, { kind: "resolve" }>> = {}): Event {
-  return { kind: "resolve", timeMs: deliver.timeMs + 5, call, error: undefined, status: 200, headersJson: "{}", body: new TextEncoder().encode(body), ...more };
-}
-
-function failure(effects: readonly Effect[]): Extract<Effect, { kind: "fail" }> {
-  const last = effects.at(-1);
-  assert.ok(last?.kind === "fail", `it did not fail: ${JSON.stringify(effects)}`);
-  return last;
-}
-
-async function failureOf(handler: string, event: Event = deliver, options: MachineOptions = {}): Promise<Extract<Effect, { kind: "fail" }>> {
-  return failure((await run(`${header}export default flow(${handler});`, event, options)).effects);
-}
-
-async function replyOf(handler: string, event: Event = deliver): Promise<{ status: number; contentType: string; headers: unknown; body: string } | undefined> {
-  const last = (await run(`${header}export default flow(${handler});`, event)).effects.at(-1);
-  assert.ok(last?.kind === "done", `it did not complete: ${JSON.stringify(last)}`);
-  const reply = last.reply;
-  return reply && { status: reply.status, contentType: reply.contentType, headers: JSON.parse(reply.headersJson), body: decode(reply.body) };
-}
 
 test("the runtime's numbers are the door's", () => {
   const { deliver: d, resolve, wake, cancel } = EventKind;
   assert.deepEqual([wire.deliverKind, wire.resolveKind, wire.wakeKind, wire.cancelKind], [d, resolve, wake, cancel]);
   const { log, send, call, timer, state, done, fail } = EffectKind;
-  assert.deepEqual([wire.logEffect, wire.sendEffect, wire.callEffect, wire.timerEffect, wire.stateEffect, wire.doneEffect, wire.failEffect], [log, send, call, timer, state, done, fail]);
+  assert.deepEqual(
+    [wire.logEffect, wire.sendEffect, wire.callEffect, wire.timerEffect, wire.stateEffect, wire.doneEffect, wire.failEffect],
+    [log, send, call, timer, state, done, fail],
+  );
 });
 
 test("the reference flow: log, route, split, enrich, reply", async () => {
@@ -52,17 +32,48 @@ test("the reference flow: log, route, split, enrich, reply", async () => {
   const order = { id: 7, lines: [{ sku: "ä", qty: 2, price: 600 }] };
   const first = machine.event(deliverBody(order, { key: "k", headersJson: '{"a":"1"}' }));
   assert.equal(first.outcome, 0);
-  assert.deepEqual(first.effects.map((effect) => ("body" in effect ? { ...effect, body: decode(effect.body) } : effect)), [
-    { kind: "log", level: "info", text: "order received", fieldsJson: '{"id":7,"total":1200}' },
-    { kind: "send", outlet: "bigOrders", key: undefined, contentType: "application/json", headersJson: "{}", body: JSON.stringify({ ...order, total: 1200 }) },
-    { kind: "send", outlet: "audit", key: "ä", contentType: "application/json", headersJson: '{"x-line":"1"}', body: JSON.stringify(order.lines[0]) },
-    { kind: "call", call: 0, operation: "request", target: "erp", method: "PUT", contentType: "application/json", headersJson: '{":path":"/o?x"}', timeoutMs: 2000, body: '{"id":7,"total":1200}' },
-  ]);
+  assert.deepEqual(
+    first.effects.map((effect) => ("body" in effect ? { ...effect, body: decode(effect.body) } : effect)),
+    [
+      { kind: "log", level: "info", text: "order received", fieldsJson: '{"id":7,"total":1200}' },
+      {
+        kind: "send",
+        outlet: "bigOrders",
+        key: undefined,
+        contentType: "application/json",
+        headersJson: "{}",
+        body: JSON.stringify({ ...order, total: 1200 }),
+      },
+      {
+        kind: "send",
+        outlet: "audit",
+        key: "ä",
+        contentType: "application/json",
+        headersJson: '{"x-line":"1"}',
+        body: JSON.stringify(order.lines[0]),
+      },
+      {
+        kind: "call",
+        call: 0,
+        operation: "request",
+        target: "erp",
+        method: "PUT",
+        contentType: "application/json",
+        headersJson: '{":path":"/o?x"}',
+        timeoutMs: 2000,
+        body: '{"id":7,"total":1200}',
+      },
+    ],
+  );
   const second = machine.event(resolveEvent(0, '{"ok":1}'));
   assert.equal(second.outcome, 1);
   const done = second.effects[0];
   assert.ok(done?.kind === "done");
-  assert.deepEqual(JSON.parse(decode(done.reply?.body)), { status: "accepted", erp: { ok: 1 }, late: [7, "m-1", "test", 1, "k", "1", JSON.stringify(order).length] });
+  assert.deepEqual(JSON.parse(decode(done.reply?.body)), {
+    status: "accepted",
+    erp: { ok: 1 },
+    late: [7, "m-1", "test", 1, "k", "1", JSON.stringify(order).length],
+  });
 });
 
 test("replies", async () => {
@@ -75,9 +86,18 @@ test("replies", async () => {
     ["() => ({ a: [1] })", { status: 200, contentType: "application/json", headers: {}, body: '{"a":[1]}' }],
     ["() => null", { status: 200, contentType: "application/json", headers: {}, body: "null" }],
     ["() => 0", { status: 200, contentType: "application/json", headers: {}, body: "0" }],
-    ["async () => new Response('r', { status: 418, headers: { 'content-type': 'x/y', a: 'b' } })", { status: 418, contentType: "x/y", headers: { a: "b" }, body: "r" }],
-    ["(m, { reply }) => reply({ a: 1 }, { status: 201, headers: { Location: '/x' }, contentType: 'application/hal+json' })", { status: 201, contentType: "application/hal+json", headers: { location: "/x" }, body: '{"a":1}' }],
-    ["(m, { reply }) => { reply('first'); return 'second'; }", { status: 200, contentType: "text/plain; charset=utf-8", headers: {}, body: "second" }],
+    [
+      "async () => new Response('r', { status: 418, headers: { 'content-type': 'x/y', a: 'b' } })",
+      { status: 418, contentType: "x/y", headers: { a: "b" }, body: "r" },
+    ],
+    [
+      "(m, { reply }) => reply({ a: 1 }, { status: 201, headers: { Location: '/x' }, contentType: 'application/hal+json' })",
+      { status: 201, contentType: "application/hal+json", headers: { location: "/x" }, body: '{"a":1}' },
+    ],
+    [
+      "(m, { reply }) => { reply('first'); return 'second'; }",
+      { status: 200, contentType: "text/plain; charset=utf-8", headers: {}, body: "second" },
+    ],
     ["(m, { reply }) => reply(undefined, { status: 204 })", { status: 204, contentType: "", headers: {}, body: "" }],
     ["(m) => m", { status: 200, contentType: "application/octet-stream", headers: {}, body: "" }],
     ["() => ({ then: 1 })", { status: 200, contentType: "application/json", headers: {}, body: '{"then":1}' }],
@@ -99,7 +119,12 @@ test("failures have a code, and say whether to retry", async () => {
     ["() => fail('no', { status: 200 })", "MF_ARGUMENT", /from 400 to 599/, false],
     ["() => new Promise(() => {})", "MF_FLOW_STALLED", /no request and no timer/, false],
     ["async () => { Promise.reject(new Error('lost')); }", "MF_UNHANDLED_REJECTION", /lost/, true],
-    ["async () => { const p = Promise.reject(new Error('found')); await 0; await p.catch(() => {}); return fail('later'); }", "MF_FLOW_FAILED", /^later$/, true],
+    [
+      "async () => { const p = Promise.reject(new Error('found')); await 0; await p.catch(() => {}); return fail('later'); }",
+      "MF_FLOW_FAILED",
+      /^later$/,
+      true,
+    ],
     ["(m) => m.json()", "MF_MESSAGE_INVALID", /the body is empty/, false, 400],
     ["() => { const a = {}; a.a = a; return a; }", "MF_REPLY_UNSERIALISABLE", /JSON/, false],
     ["() => ({ a: 1n })", "MF_REPLY_UNSERIALISABLE", /JSON/, false],
@@ -147,111 +172,6 @@ test("endless recursion and memory", async () => {
   assert.deepEqual([found.code, found.retry], ["MF_MEMORY_LIMIT", true]);
 });
 
-test("outlets: declared, undeclared, unknown", async () => {
-  const unknown = await failureOf("(m, { to }) => to.eprx.send('x')", deliver, { outlets: ["erp", "audit"] });
-  assert.equal(unknown.code, "MF_OUTLET_UNKNOWN");
-  assert.match(unknown.message, /"eprx".*erp, audit/);
-  const own = await run(`${header}export default flow({ outlets: ["a"] }, (m, { to }) => { to.a.send("x"); return [Object.keys(to), "a" in to, typeof to.then, to.a.name]; });`);
-  const done = own.effects.at(-1);
-  assert.ok(done?.kind === "done");
-  assert.equal(decode(done.reply?.body), '[["a"],true,"undefined","a"]');
-  const open = await run(`${header}export default flow((m, { to }) => { to["any name"].send("x"); to.constructor; if (to.q !== to.q) throw 1; });`);
-  assert.deepEqual(open.effects.map((effect) => (effect.kind === "send" ? effect.outlet : effect.kind)), ["any name", "done"]);
-  const hostile = await failureOf("(m, { to }) => to.__proto__.send('x')", deliver, { outlets: ["a"] });
-  assert.match(hostile.code, /MF_/);
-});
-
-test("what is sent: text, bytes, objects, messages, answers", async () => {
-  const { effects } = await run(
-    `${header}export default flow((m, { to }) => { to.a.send("ü"); to.a.send(new Uint8Array([1])); to.a.send(new DataView(new ArrayBuffer(2))); to.a.send(null); to.a.send(m); to.a.send("<a/>", { contentType: "application/xml", key: 5 }); to.a.send("x", { headers: { "Content-Type": "text/csv" } }); });`,
-    deliverBody("body", { headersJson: '{"content-type":"x/y"}' }),
-  );
-  assert.deepEqual(effects.flatMap((effect) => (effect.kind === "send" ? [[effect.contentType, decode(effect.body), effect.key]] : [])), [
-    ["text/plain; charset=utf-8", "ü", undefined], ["application/octet-stream", "\u0001", undefined], ["application/octet-stream", "\0\0", undefined],
-    ["application/json", "null", undefined], ["x/y", "body", undefined], ["application/xml", "<a/>", "5"], ["text/csv", "x", undefined],
-  ]);
-});
-
-test("bounds: sends, log text, log total", async () => {
-  const many = await failureOf("(m, { to }) => { for (;;) to.a.send('x'); }", deliver, { limits: { sends: 50 } });
-  assert.deepEqual([many.code, many.retry], ["MF_EFFECT_LIMIT", false]);
-  for (const endless of ["setTimeout(() => {}, 1)"]) {
-    const found = await failureOf(`(m, { to, state }) => { for (;;) ${endless}; }`, deliverBody("", { key: "k" }), { limits: { sends: 1e9 } });
-    assert.deepEqual([found.code, found.retry], ["MF_EFFECT_LIMIT", false], endless);
-  }
-  const empty = await run(`${header}export default flow((m, { log }) => { for (let i = 0; i < 120000; i++) log.info(""); });`);
-  assert.equal(empty.outcome, 1);
-  const { effects } = await run(`${header}export default flow((m, { log }) => { log.info("ü".repeat(1e5)); log.info("x", { big: "y".repeat(1e5) }); for (let i = 0; i < 1e4; i++) log.warn("z".repeat(1000)); });`);
-  const logs = effects.filter((effect) => effect.kind === "log");
-  assert.match(logs[0]!.text, /^ü+… \[cut: 100000 characters\]$/);
-  assert.ok(new TextEncoder().encode(logs[0]!.text).length <= 16 * 1024);
-  assert.equal(JSON.parse(logs[1]!.fieldsJson!).characters, 100_010);
-  assert.match(logs.at(-1)!.text, /^97\d\d log lines were dropped/);
-  assert.ok(logs.reduce((sum, log) => sum + log.text.length, 0) <= 256 * 1024 + 200);
-});
-
-test("log fields: anything goes and nothing throws", async () => {
-  const { effects } = await run(`${header}export default flow((m, { log }) => {
-    const cycle = { a: 1 }; cycle.self = cycle;
-    log.info("cycle", cycle); log.info("big", { n: 1n, f() {}, s: Symbol("s") }); log.error("error", { error: Object.assign(new TypeError("t"), { code: "E" }) });
-    log.error("bare", new Error("b")); log.debug("map", { m: new Map([["k", new Set([1])]]) }); log.info("list", [1, 2]); log.info("text", "plain"); log.info("none", undefined);
-    log.info("hostile", { get x() { throw new Error("getter"); } }); log.info({ not: "text" }); log.info("json", { toJSON() { return 5; } });
-  });`);
-  const logs = effects.flatMap((effect) => (effect.kind === "log" ? [[effect.text, effect.fieldsJson === undefined ? undefined : JSON.parse(effect.fieldsJson)]] : []));
-  const errorFields = logs[2]![1] as { error: Record<string, unknown> };
-  assert.deepEqual([errorFields.error["name"], errorFields.error["message"], errorFields.error["code"], typeof errorFields.error["stack"]], ["TypeError", "TypeError: t", "E", "string"]);
-  assert.equal((logs[3]![1] as { message: string }).message, "b");
-  assert.deepEqual(logs.filter((_log, index) => index !== 2 && index !== 3), [
-    ["cycle", { a: 1, self: "[cycle]" }], ["big", { n: "1n", f: "a function", s: "Symbol(s)" }], ["map", { m: { k: [1] } }], ["list", { value: [1, 2] }], ["text", { value: "plain" }],
-    ["none", undefined], ["hostile", { unserialisable: "Error: getter" }], ['{"not":"text"}', undefined], ["json", { value: 5 }],
-  ]);
-});
-
-test("state: read, changed, deleted, read elsewhere", async () => {
-  const machine = await bootMachine(`${header}export default flow(async (m, { state }) => {
-    const before = [state.get("n"), state.has("x"), state.has("constructor"), state.entries()];
-    state.set("n", { a: 1 }); state.get("n").a = 99; state.delete("x"); state.delete("y"); state.set("z", null);
-    const other = await state.read("other");
-    return [before, state.get("n"), state.has("x"), state.get("z"), other.v, other.constructor === undefined];
-  });`);
-  const first = machine.event(deliverBody("", { key: "k", stateJson: '{"n":1,"x":2,"__proto__":{"p":1}}' }));
-  assert.deepEqual(first.effects.slice(0, 3), [
-    { kind: "state", name: "n", valueJson: '{"a":1}' }, { kind: "state", name: "x", valueJson: undefined }, { kind: "state", name: "z", valueJson: "null" },
-  ]);
-  const call = first.effects[3];
-  assert.ok(call?.kind === "call" && call.operation === "state" && call.target === "other");
-  const done = machine.event(resolveEvent(0, '{"v":5}')).effects[0];
-  assert.ok(done?.kind === "done");
-  assert.deepEqual(JSON.parse(decode(done.reply?.body)), [[1, true, false, [["n", 1], ["x", 2], ["__proto__", { p: 1 }]]], { a: 99 }, false, null, 5, true]);
-});
-
-test("state is there after the first step though nobody read it in the first", async () => {
-  const machine = await bootMachine(`${header}export default flow(async (m, { state, sleep }) => { await sleep(1); return [state.get("n"), m.headers.h, m.text(), m.xml === undefined]; });`);
-  machine.event(deliverBody("body", { key: "k", stateJson: '{"n":1}', headersJson: '{"h":"v"}' }));
-  const done = machine.event({ kind: "wake", timeMs: deliver.timeMs + 1, timer: 1 }).effects[0];
-  assert.ok(done?.kind === "done");
-  assert.equal(decode(done.reply?.body), '[1,"v","body",false]');
-});
-
-test("answers: errors, garbage, an answer kept beyond its event, several at once", async () => {
-  const machine = await bootMachine(`${header}export default flow(async (m, { to, sleep }) => {
-    const [a, b] = await Promise.allSettled([to.a.request(), to.b.request("x")]);
-    const bad = await to.c.request("y");
-    let invalid; try { bad.json(); } catch (error) { invalid = [error.code, error.retry]; }
-    await sleep(1);
-    return [a.reason.code, a.reason.message, b.value.status, b.value.ok, b.value.headers["x"], b.value.json(), invalid, bad.text()];
-  });`);
-  assert.deepEqual(machine.event(deliver).effects.map((effect) => (effect.kind === "call" ? [effect.call, effect.contentType, effect.body.length] : effect)), [[0, "", 0], [1, "text/plain; charset=utf-8", 1]]);
-  assert.equal(machine.event(resolveEvent(1, "[1]", { status: 404, headersJson: '{"x":"y"}' })).outcome, 0);
-  assert.equal(machine.event(resolveEvent(1, "again")).outcome, 0);
-  assert.equal(machine.event(resolveEvent(0, "", { error: { code: "MF_OUTLET_FAILED", message: "refused" }, status: 0 })).outcome, 0);
-  assert.equal(machine.event(resolveEvent(2, "{garbage")).outcome, 0);
-  assert.equal(machine.event(resolveEvent(77, "never asked")).outcome, 0);
-  const done = machine.event({ kind: "wake", timeMs: deliver.timeMs + 9, timer: 1 }).effects[0];
-  assert.ok(done?.kind === "done");
-  assert.deepEqual(JSON.parse(decode(done.reply?.body)), ["MF_OUTLET_FAILED", "refused", 404, false, "y", [1], ["MF_RESPONSE_INVALID", true], "{garbage"]);
-});
-
 test("timers: order, arguments, intervals, cleared ones", async () => {
   const machine = await bootMachine(`${header}export default flow(() => new Promise((resolve) => {
     const seen = [];
@@ -261,14 +181,19 @@ test("timers: order, arguments, intervals, cleared ones", async () => {
   }));`);
   const start = deliver.timeMs;
   assert.deepEqual(machine.event(deliver).effects, [
-    { kind: "timer", timer: 1, dueMs: start + 5 }, { kind: "timer", timer: 2, dueMs: start + 1 }, { kind: "timer", timer: 2, dueMs: -1 }, { kind: "timer", timer: 3, dueMs: start + 10 },
+    { kind: "timer", timer: 1, dueMs: start + 5 },
+    { kind: "timer", timer: 2, dueMs: start + 1 },
+    { kind: "timer", timer: 2, dueMs: -1 },
+    { kind: "timer", timer: 3, dueMs: start + 10 },
   ]);
   machine.event({ kind: "wake", timeMs: start + 5, timer: 1 });
   machine.event({ kind: "wake", timeMs: start + 6, timer: 2 });
   assert.deepEqual(machine.event({ kind: "wake", timeMs: start + 10, timer: 3 }).effects, [{ kind: "timer", timer: 3, dueMs: start + 20 }]);
   const last = machine.event({ kind: "wake", timeMs: start + 20, timer: 3 });
   assert.equal(last.outcome, 1);
-  const late = await bootMachine(`${header}export default flow(() => new Promise(() => setTimeout(() => { throw new Error("late"); }, 1)));`);
+  const late = await bootMachine(
+    `${header}export default flow(() => new Promise(() => setTimeout(() => { throw new Error("late"); }, 1)));`,
+  );
   late.event(deliver);
   assert.equal(failure(late.event({ kind: "wake", timeMs: start + 1, timer: 1 }).effects).message, "late");
 });
@@ -285,14 +210,32 @@ test("fetch: the call, the answer, an abort, a refusal", async () => {
   });`);
   const call = machine.event(deliver).effects[0];
   assert.ok(call?.kind === "call");
-  assert.deepEqual({ ...call, body: decode(call.body) }, {
-    kind: "call", call: 0, operation: "fetch", target: "https://api.example/x?y", method: "POST", contentType: "application/json", timeoutMs: 0,
-    headersJson: '{"a":"b","content-type":"application/json"}', body: '{"a":1}',
-  });
+  assert.deepEqual(
+    { ...call, body: decode(call.body) },
+    {
+      kind: "call",
+      call: 0,
+      operation: "fetch",
+      target: "https://api.example/x?y",
+      method: "POST",
+      contentType: "application/json",
+      timeoutMs: 0,
+      headersJson: '{"a":"b","content-type":"application/json"}',
+      body: '{"a":1}',
+    },
+  );
   machine.event(resolveEvent(0, '{"b":2}', { status: 201, headersJson: '{"x":"y"}' }));
   const done = machine.event(resolveEvent(2, "", { error: { code: "MF_HOST_NOT_DECLARED", message: "no" }, status: 0 })).effects.at(-1);
   assert.ok(done?.kind === "done");
-  assert.deepEqual(JSON.parse(decode(done.reply?.body)), [201, "https://api.example/x?y", { b: 2 }, "y", "AbortError", "MF_HOST_NOT_DECLARED", "TypeError"]);
+  assert.deepEqual(JSON.parse(decode(done.reply?.body)), [
+    201,
+    "https://api.example/x?y",
+    { b: 2 },
+    "y",
+    "AbortError",
+    "MF_HOST_NOT_DECLARED",
+    "TypeError",
+  ]);
 });
 
 test("cancel: the signal is aborted, what is open is rejected, the machine ends", async () => {
@@ -303,7 +246,10 @@ test("cancel: the signal is aborted, what is open is rejected, the machine ends"
   machine.event(deliver);
   const { outcome, effects } = machine.event({ kind: "cancel", timeMs: deliver.timeMs + 50, reason: "the caller left" });
   assert.equal(outcome, 2);
-  assert.deepEqual(effects.map((effect) => (effect.kind === "log" ? effect.text : effect.kind)), ["aborted", "tidied up", "fail"]);
+  assert.deepEqual(
+    effects.map((effect) => (effect.kind === "log" ? effect.text : effect.kind)),
+    ["aborted", "tidied up", "fail"],
+  );
   assert.equal(failure(effects).code, "MF_CANCELLED");
   const deaf = await bootMachine(`${header}export default flow((m, { to }) => to.a.request("x").catch(() => new Promise(() => {})));`);
   deaf.event(deliver);
@@ -313,15 +259,36 @@ test("cancel: the signal is aborted, what is open is rejected, the machine ends"
 test("messages: headers, charsets, byte order marks, pollution", async () => {
   const headers = '{"content-type":"text/plain; charset=ISO-8859-1","__proto__":"polluted","constructor":"c"}';
   const event = deliverBody(Uint8Array.of(0xfc, 0x80), { headersJson: headers });
-  const reply = await replyOf("(m) => [m.text(), m.headers.toString === undefined, Object.keys(m.headers), m.headers.constructor, {}.polluted === undefined, m.contentType]", event);
-  assert.deepEqual(JSON.parse(reply!.body), ["ü€", true, ["content-type", "__proto__", "constructor"], "c", true, "text/plain; charset=ISO-8859-1"]);
+  const reply = await replyOf(
+    "(m) => [m.text(), m.headers.toString === undefined, Object.keys(m.headers), m.headers.constructor, {}.polluted === undefined, m.contentType]",
+    event,
+  );
+  assert.deepEqual(JSON.parse(reply!.body), [
+    "ü€",
+    true,
+    ["content-type", "__proto__", "constructor"],
+    "c",
+    true,
+    "text/plain; charset=ISO-8859-1",
+  ]);
   const marked = await replyOf("(m) => [m.json().a, m.text()]", deliverBody('\ufeff{"a":"ü"}'));
   assert.deepEqual(JSON.parse(marked!.body), ["ü", '{"a":"ü"}']);
-  const polluting = await replyOf("(m) => { const o = m.json(); Object.assign({}, o); return [Object.keys(o), {}.polluted === undefined]; }", deliverBody('{"__proto__":{"polluted":1},"a":1}'));
+  const polluting = await replyOf(
+    "(m) => { const o = m.json(); Object.assign({}, o); return [Object.keys(o), {}.polluted === undefined]; }",
+    deliverBody('{"__proto__":{"polluted":1},"a":1}'),
+  );
   assert.deepEqual(JSON.parse(polluting!.body), [["__proto__", "a"], true]);
-  const utf16 = await replyOf("(m) => m.json()", deliverBody(new Uint8Array(Buffer.from('{"a":"ü"}', "utf16le")), { headersJson: '{"content-type":"application/json;charset=utf-16le"}' }));
+  const utf16 = await replyOf(
+    "(m) => m.json()",
+    deliverBody(new Uint8Array(Buffer.from('{"a":"ü"}', "utf16le")), {
+      headersJson: '{"content-type":"application/json;charset=utf-16le"}',
+    }),
+  );
   assert.equal(utf16!.body, '{"a":"ü"}');
-  assert.equal((await failureOf("(m) => m.text()", deliverBody("x", { headersJson: '{"content-type":"text/plain;charset=klingon"}' }))).code, "MF_MESSAGE_INVALID");
+  assert.equal(
+    (await failureOf("(m) => m.text()", deliverBody("x", { headersJson: '{"content-type":"text/plain;charset=klingon"}' }))).code,
+    "MF_MESSAGE_INVALID",
+  );
   assert.equal((await failureOf("(m) => m.json()", deliverBody('{"a":'))).code, "MF_MESSAGE_INVALID");
 });
 

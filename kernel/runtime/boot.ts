@@ -164,7 +164,11 @@ function rejection(promise: unknown, reason: unknown, handled: boolean): void {
 
 function setFlow(exported: unknown): void {
   if (!isFlow(exported)) {
-    throw new FlowError("MF_FLOW_INVALID", "the flow's module must `export default flow(async (msg, { to, log }) => { … })`, with `flow` imported from \"mayfly\"", false);
+    throw new FlowError(
+      "MF_FLOW_INVALID",
+      'the flow\'s module must `export default flow(async (msg, { to, log }) => { … })`, with `flow` imported from "mayfly"',
+      false,
+    );
   }
   flow = exported;
   const outlets = exported.options.outlets ?? manifest.outlets;

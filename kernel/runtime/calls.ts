@@ -66,7 +66,15 @@ export function lastCall(): number {
   return made - 1;
 }
 
-export function call(operation: number, target: string, method: string, contentType: string, headers: string, timeoutMs: number, body: string | Uint8Array): Promise<Answer> {
+export function call(
+  operation: number,
+  target: string,
+  method: string,
+  contentType: string,
+  headers: string,
+  timeoutMs: number,
+  body: string | Uint8Array,
+): Promise<Answer> {
   checkLength(target, hardLimits.headersBytes, "the target of a call");
   checkLength(method, hardLimits.nameBytes, "the method of a call");
   checkLength(contentType, hardLimits.nameBytes, "the content type of a call");

@@ -32,7 +32,8 @@ export function encodingOf(label: string): Encoding | undefined {
 }
 
 /** What windows-1252 has at 0x80…0x9f, where latin1 has control characters. */
-const windowsHigh = "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
+const windowsHigh =
+  "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
 
 /** Bytes of any view or buffer, not copied. */
 export function viewBytes(input: Bytes): Uint8Array {
@@ -47,7 +48,8 @@ const codesAtOnce = 4096;
 
 function textOfCodes(codes: Uint8Array | Uint16Array): string {
   let text = "";
-  for (let at = 0; at < codes.length; at += codesAtOnce) text += String.fromCharCode.apply(null, codes.subarray(at, at + codesAtOnce) as unknown as number[]);
+  for (let at = 0; at < codes.length; at += codesAtOnce)
+    text += String.fromCharCode.apply(null, codes.subarray(at, at + codesAtOnce) as unknown as number[]);
   return text;
 }
 

@@ -143,9 +143,16 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw new FlowError(code, `the value can't be written as JSON: ${error instanceof Error ? error.message : String(error)}`, false, 0, error);
+    throw new FlowError(
+      code,
+      `the value can't be written as JSON: ${error instanceof Error ? error.message : String(error)}`,
+      false,
+      0,
+      error,
+    );
   }
-  if (text === undefined) throw new FlowError(code, `${value === undefined ? "undefined" : `a ${typeof value}`} can't be written as JSON`, false);
+  if (text === undefined)
+    throw new FlowError(code, `${value === undefined ? "undefined" : `a ${typeof value}`} can't be written as JSON`, false);
   serialisedType = "application/json";
   return text;
 }
@@ -161,13 +168,17 @@ export function headersJson(headers: unknown): string {
   headersType = undefined;
   if (headers === undefined) return "{}";
   const out: Record<string, string> = Object.create(null);
-  if (typeof headers !== "object" || headers === null) throw new FlowError("MF_ARGUMENT", "headers must be an object of name → text", false);
-  const pairs: Iterable<readonly [string, unknown]> = Symbol.iterator in headers ? (headers as Iterable<readonly [string, unknown]>) : Object.entries(headers);
+  if (typeof headers !== "object" || headers === null)
+    throw new FlowError("MF_ARGUMENT", "headers must be an object of name → text", false);
+  const pairs: Iterable<readonly [string, unknown]> =
+    Symbol.iterator in headers ? (headers as Iterable<readonly [string, unknown]>) : Object.entries(headers);
   for (const [name, value] of pairs) {
-    if (!headerName.test(name) || name === "__proto__") throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header's name`, false);
+    if (!headerName.test(name) || name === "__proto__")
+      throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header's name`, false);
     if (value === undefined) continue;
     const text = String(value);
-    if (!headerValue.test(text)) throw new FlowError("MF_ARGUMENT", `the header ${name} holds line breaks or other characters that no header can have`, false);
+    if (!headerValue.test(text))
+      throw new FlowError("MF_ARGUMENT", `the header ${name} holds line breaks or other characters that no header can have`, false);
     const key = name.toLowerCase();
     if (key === "content-type") headersType = text;
     else out[key] = text;

@@ -19,5 +19,10 @@ export function claimEffect(): boolean {
 
 /** Throws MF_EFFECT_LIMIT when the step may not have one more effect. */
 export function requireEffect(): void {
-  if (!claimEffect()) throw new FlowError("MF_EFFECT_LIMIT", `the flow had more than ${mostEffects} effects in one step: split the message before it comes in`, false);
+  if (!claimEffect())
+    throw new FlowError(
+      "MF_EFFECT_LIMIT",
+      `the flow had more than ${mostEffects} effects in one step: split the message before it comes in`,
+      false,
+    );
 }

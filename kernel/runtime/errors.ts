@@ -23,8 +23,10 @@ Object.defineProperty(FlowError.prototype, "name", { value: "FlowError", configu
 export function fail(message: string, options?: FailOptions): never {
   const status = options?.status ?? 0;
   const code = options?.code ?? "MF_FLOW_FAILED";
-  if (!isCode(code)) throw new FlowError("MF_ARGUMENT", `fail: the code ${describe(code)} must be up to 64 letters, digits, ".", "_" or "-"`, false);
-  if (status !== 0 && !isErrorStatus(status)) throw new FlowError("MF_ARGUMENT", `fail: the status ${describe(status)} must be from 400 to 599`, false);
+  if (!isCode(code))
+    throw new FlowError("MF_ARGUMENT", `fail: the code ${describe(code)} must be up to 64 letters, digits, ".", "_" or "-"`, false);
+  if (status !== 0 && !isErrorStatus(status))
+    throw new FlowError("MF_ARGUMENT", `fail: the status ${describe(status)} must be from 400 to 599`, false);
   throw new FlowError(code, message, options?.retry ?? true, status, options?.cause);
 }
 
@@ -81,9 +83,15 @@ export interface Failure {
 
 function engineCode(name: unknown, message: unknown): string | undefined {
   if (name === "InternalError" && message === "out of memory") return "MF_MEMORY_LIMIT";
-  if ((name === "RangeError" || name === "InternalError") && typeof message === "string" && (message.includes("call stack") || message === "stack overflow")) return "MF_STACK_OVERFLOW";
+  if (
+    (name === "RangeError" || name === "InternalError") &&
+    typeof message === "string" &&
+    (message.includes("call stack") || message === "stack overflow")
+  )
+    return "MF_STACK_OVERFLOW";
   if (name === "RangeError" && message === "too many effects") return "MF_EFFECT_LIMIT";
-  if (name === "ReferenceError" && typeof message === "string" && missingGlobal(message) !== undefined) return missingGlobal(message) === "Intl" ? "MF_NO_INTL" : "MF_GLOBAL_MISSING";
+  if (name === "ReferenceError" && typeof message === "string" && missingGlobal(message) !== undefined)
+    return missingGlobal(message) === "Intl" ? "MF_NO_INTL" : "MF_GLOBAL_MISSING";
   return undefined;
 }
 
@@ -136,7 +144,14 @@ export function readFailure(error: unknown, fallback: string): Failure {
     if (typeof error !== "object" || error === null) {
       return { code: fallback, message: `the flow threw ${describe(error)} instead of an Error`, stack: undefined, retry: true, status: 0 };
     }
-    const { name, message, stack, code, retry, status } = error as { name?: unknown; message?: unknown; stack?: unknown; code?: unknown; retry?: unknown; status?: unknown };
+    const { name, message, stack, code, retry, status } = error as {
+      name?: unknown;
+      message?: unknown;
+      stack?: unknown;
+      code?: unknown;
+      retry?: unknown;
+      status?: unknown;
+    };
     const engine = engineCode(name, message);
     const text = typeof message === "string" && message !== "" ? message : describe(error);
     const titled = typeof name === "string" && name !== "Error" && name !== "FlowError" && engine === undefined ? `${name}: ${text}` : text;
@@ -144,7 +159,12 @@ export function readFailure(error: unknown, fallback: string): Failure {
       code: engine ?? (isCode(code) ? code : fallback),
       message: cutText(engine === undefined ? titled : engineMessage(engine, text), hardLimits.errorTextBytes),
       stack: typeof stack === "string" ? cutText(stack.replace(kernelFrames, ""), hardLimits.errorTextBytes) : undefined,
-      retry: retry !== false && engine !== "MF_STACK_OVERFLOW" && engine !== "MF_EFFECT_LIMIT" && engine !== "MF_NO_INTL" && engine !== "MF_GLOBAL_MISSING",
+      retry:
+        retry !== false &&
+        engine !== "MF_STACK_OVERFLOW" &&
+        engine !== "MF_EFFECT_LIMIT" &&
+        engine !== "MF_NO_INTL" &&
+        engine !== "MF_GLOBAL_MISSING",
       status: error instanceof FlowError && isErrorStatus(status) ? status : 0,
     };
   } catch {

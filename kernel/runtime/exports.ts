@@ -24,12 +24,34 @@ const utf8 = {
 };
 
 export const kernel = {
-  flow, fail, FlowError, json, text, xml, csv, timingSafeEqual,
+  flow,
+  fail,
+  FlowError,
+  json,
+  text,
+  xml,
+  csv,
+  timingSafeEqual,
   get native() {
     return native;
   },
-  define, utf8, decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes, show, write, milliseconds, setTimeout, onSignal, onResponse,
-  call, lastCall, abandonCall, Answer,
+  define,
+  utf8,
+  decodeText,
+  decodeUtf16,
+  decodeWindows,
+  encodingOf,
+  viewBytes,
+  show,
+  write,
+  milliseconds,
+  setTimeout,
+  onSignal,
+  onResponse,
+  call,
+  lastCall,
+  abandonCall,
+  Answer,
   uncaught: (error: unknown): void => uncaught(error),
 };
 export type Kernel = typeof kernel;

@@ -23,7 +23,11 @@ class LinkedFormat implements Format {
 
   private format(): Format {
     if (this.linked === undefined) {
-      throw new FlowError("MF_FORMAT_NOT_LINKED", `${this.name} is not linked into this image: add \`import "mayfly/${this.name}";\` to the flow`, false);
+      throw new FlowError(
+        "MF_FORMAT_NOT_LINKED",
+        `${this.name} is not linked into this image: add \`import "mayfly/${this.name}";\` to the flow`,
+        false,
+      );
     }
     return this.linked;
   }
@@ -50,7 +54,13 @@ class LinkedFormat implements Format {
 
   private coded(error: unknown, ending: string): unknown {
     if (isEngineFailure(error)) return error;
-    return new FlowError(`MF_${this.name.toUpperCase()}_${ending}`, error instanceof Error ? error.message : String(error), false, 0, error);
+    return new FlowError(
+      `MF_${this.name.toUpperCase()}_${ending}`,
+      error instanceof Error ? error.message : String(error),
+      false,
+      0,
+      error,
+    );
   }
 }
 

@@ -81,7 +81,10 @@ declare var Event: { readonly prototype: Event; new (type: string, init?: EventI
 interface CustomEvent<T = unknown> extends Event {
   readonly detail: T;
 }
-declare var CustomEvent: { readonly prototype: CustomEvent; new <T>(type: string, init?: EventInit & { readonly detail?: T }): CustomEvent<T> };
+declare var CustomEvent: {
+  readonly prototype: CustomEvent;
+  new <T>(type: string, init?: EventInit & { readonly detail?: T }): CustomEvent<T>;
+};
 type EventListenerOrObject = ((event: Event) => unknown) | { handleEvent(event: Event): unknown };
 interface AddEventListenerOptions {
   readonly once?: boolean;
@@ -247,8 +250,20 @@ interface HmacParameters {
 interface SubtleCrypto {
   digest(algorithm: string | { readonly name: string }, data: BufferSource): Promise<ArrayBuffer>;
   generateKey(algorithm: HmacParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey>;
-  importKey(format: "raw", key: BufferSource, algorithm: HmacParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey>;
-  importKey(format: "jwk", key: JsonWebKey, algorithm: HmacParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey>;
+  importKey(
+    format: "raw",
+    key: BufferSource,
+    algorithm: HmacParameters,
+    extractable: boolean,
+    usages: readonly KeyUsage[],
+  ): Promise<CryptoKey>;
+  importKey(
+    format: "jwk",
+    key: JsonWebKey,
+    algorithm: HmacParameters,
+    extractable: boolean,
+    usages: readonly KeyUsage[],
+  ): Promise<CryptoKey>;
   exportKey(format: "raw", key: CryptoKey): Promise<ArrayBuffer>;
   exportKey(format: "jwk", key: CryptoKey): Promise<JsonWebKey>;
   sign(algorithm: string | { readonly name: string }, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
@@ -267,6 +282,9 @@ interface Uint8Array {
   toHex(): string;
 }
 interface Uint8ArrayConstructor {
-  fromBase64(text: string, options?: { readonly alphabet?: "base64" | "base64url"; readonly lastChunkHandling?: "loose" | "strict" | "stop-before-partial" }): Uint8Array<ArrayBuffer>;
+  fromBase64(
+    text: string,
+    options?: { readonly alphabet?: "base64" | "base64url"; readonly lastChunkHandling?: "loose" | "strict" | "stop-before-partial" },
+  ): Uint8Array<ArrayBuffer>;
   fromHex(text: string): Uint8Array<ArrayBuffer>;
 }

@@ -90,7 +90,12 @@ export function write(level: number, text: unknown, fields: unknown): void {
 /** Says how many lines were dropped, once, before the machine sleeps or ends. */
 export function reportDropped(): void {
   if (dropped === 0) return;
-  native.emit(logEffect, warnLevel, `${dropped} log lines were dropped: the flow logged more than its limit of ${mostLogCharacters} bytes`, undefined);
+  native.emit(
+    logEffect,
+    warnLevel,
+    `${dropped} log lines were dropped: the flow logged more than its limit of ${mostLogCharacters} bytes`,
+    undefined,
+  );
   dropped = 0;
 }
 

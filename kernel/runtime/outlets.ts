@@ -21,7 +21,12 @@ export class Outlet implements PublicOutlet {
 
   /** Sends a message: it leaves when the flow has completed, and not at all when it fails. */
   send(body: unknown, options: SendOptions = noOptions): void {
-    if (sends >= mostSends) throw new FlowError("MF_EFFECT_LIMIT", `the flow sent more than ${mostSends} messages: split the message before it comes in, or raise limits.sends`, false);
+    if (sends >= mostSends)
+      throw new FlowError(
+        "MF_EFFECT_LIMIT",
+        `the flow sent more than ${mostSends} messages: split the message before it comes in, or raise limits.sends`,
+        false,
+      );
     const data = serialise(body, "MF_BODY_UNSERIALISABLE");
     const key = options.key;
     let type = serialisedType;
@@ -81,7 +86,11 @@ export function makeOutlets(declared: readonly string[] | undefined): Outlets {
     get(_target, name, receiver): Outlet | undefined {
       if (typeof name === "symbol" || foreignNames.has(name)) return undefined;
       if (declared !== undefined) {
-        throw new FlowError("MF_OUTLET_UNKNOWN", `there is no outlet ${JSON.stringify(name)}: the flow declares ${declared.length === 0 ? "none" : declared.join(", ")}`, false);
+        throw new FlowError(
+          "MF_OUTLET_UNKNOWN",
+          `there is no outlet ${JSON.stringify(name)}: the flow declares ${declared.length === 0 ? "none" : declared.join(", ")}`,
+          false,
+        );
       }
       const outlet = new Outlet(checkLength(name, hardLimits.nameBytes, "the name of an outlet"));
       Object.defineProperty(receiver, name, { value: outlet, enumerable: true });
@@ -93,7 +102,10 @@ export function makeOutlets(declared: readonly string[] | undefined): Outlets {
   });
   const outlets = Object.create(unknown);
   for (const name of declared ?? []) {
-    Object.defineProperty(outlets, checkLength(name, hardLimits.nameBytes, "the name of an outlet"), { value: new Outlet(name), enumerable: true });
+    Object.defineProperty(outlets, checkLength(name, hardLimits.nameBytes, "the name of an outlet"), {
+      value: new Outlet(name),
+      enumerable: true,
+    });
   }
   return outlets;
 }

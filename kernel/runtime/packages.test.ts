@@ -20,12 +20,14 @@ test("zod validates", async () => {
 });
 
 test("dayjs formats", async () => {
-  const source = 'import { flow } from "mayfly"; import dayjs from "dayjs"; import utc from "dayjs/plugin/utc.js"; dayjs.extend(utc); export default flow((msg) => [dayjs.utc(msg.text()).add(1, "month").format("DD.MM.YYYY HH:mm"), dayjs().utc().year()]);';
+  const source =
+    'import { flow } from "mayfly"; import dayjs from "dayjs"; import utc from "dayjs/plugin/utc.js"; dayjs.extend(utc); export default flow((msg) => [dayjs.utc(msg.text()).add(1, "month").format("DD.MM.YYYY HH:mm"), dayjs().utc().year()]);';
   assert.deepEqual(await reply(source, "2024-01-31T10:00:00Z"), ["29.02.2024 10:00", 2023]);
 });
 
 test("fast-xml-parser parses", async () => {
-  const source = 'import { flow } from "mayfly"; import { XMLParser } from "fast-xml-parser"; const parser = new XMLParser(); export default flow((msg) => parser.parse(msg.text()));';
+  const source =
+    'import { flow } from "mayfly"; import { XMLParser } from "fast-xml-parser"; const parser = new XMLParser(); export default flow((msg) => parser.parse(msg.text()));';
   assert.deepEqual(await reply(source, "<a><b>1</b></a>"), { a: { b: 1 } });
 });
 

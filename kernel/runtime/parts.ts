@@ -33,7 +33,9 @@ const rules: Readonly<Record<string, PartRule>> = {
 };
 
 /** Name → module, from this folder: what `mayfly/NAME` stands for in a flow's bundle. */
-export const partModules: Readonly<Record<string, string>> = Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, rule.module]));
+export const partModules: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(rules).map(([name, rule]) => [name, rule.module]),
+);
 
 /** The parts a bundle needs, by what its text mentions. Rather one too many than one too few. */
 export function linkedParts(bundleText: string): string[] {

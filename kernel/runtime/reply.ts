@@ -43,7 +43,8 @@ export function reply(body?: unknown, options?: ReplyOptions): void {
   if (options !== undefined) {
     const { status, headers, contentType } = options;
     if (status !== undefined) {
-      if (!Number.isInteger(status) || status < 200 || status > 599) throw new FlowError("MF_ARGUMENT", `reply: the status ${String(status)} must be from 200 to 599`, false);
+      if (!Number.isInteger(status) || status < 200 || status > 599)
+        throw new FlowError("MF_ARGUMENT", `reply: the status ${String(status)} must be from 200 to 599`, false);
       replyStatus = status;
     }
     if (headers !== undefined) {

@@ -20,7 +20,11 @@ function load(): Values {
   if (values !== undefined) return values;
   const parsed = isHeld ? (held === undefined ? undefined : JSON.parse(held)) : native.json(deliverPart.state);
   if (parsed === undefined && message.key === undefined) {
-    throw new FlowError("MF_STATE_NO_KEY", "the message has no key, so there is nowhere to keep state: give the flow a `key` in mayfly.yaml", false);
+    throw new FlowError(
+      "MF_STATE_NO_KEY",
+      "the message has no key, so there is nowhere to keep state: give the flow a `key` in mayfly.yaml",
+      false,
+    );
   }
   values = Object.setPrototypeOf(typeof parsed === "object" && parsed !== null ? parsed : {}, null) as Values;
   return values;
@@ -53,9 +57,20 @@ class State implements PublicState {
     try {
       json = JSON.stringify(value);
     } catch (error) {
-      throw new FlowError("MF_STATE_UNSERIALISABLE", `state ${JSON.stringify(name)} can't be written as JSON: ${error instanceof Error ? error.message : String(error)}`, false, 0, error);
+      throw new FlowError(
+        "MF_STATE_UNSERIALISABLE",
+        `state ${JSON.stringify(name)} can't be written as JSON: ${error instanceof Error ? error.message : String(error)}`,
+        false,
+        0,
+        error,
+      );
     }
-    if (json === undefined) throw new FlowError("MF_STATE_UNSERIALISABLE", `state ${JSON.stringify(name)} can't be written as JSON: use delete() to remove it`, false);
+    if (json === undefined)
+      throw new FlowError(
+        "MF_STATE_UNSERIALISABLE",
+        `state ${JSON.stringify(name)} can't be written as JSON: use delete() to remove it`,
+        false,
+      );
     requireEffect();
     native.emit(stateEffect, name, json);
     all[name] = JSON.parse(json);

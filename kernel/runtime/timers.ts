@@ -33,12 +33,22 @@ export function milliseconds(span: number | string, what: string): number {
     if (found !== null) value = Number(found[1]) * units[found[2]!]!;
   }
   if (!(value >= 0 && value <= mostMilliseconds)) {
-    throw new FlowError("MF_ARGUMENT", `${what}: ${describe(span)} must be milliseconds or a text such as "250ms", "5s", "2m", at most 24 days`, false);
+    throw new FlowError(
+      "MF_ARGUMENT",
+      `${what}: ${describe(span)} must be milliseconds or a text such as "250ms", "5s", "2m", at most 24 days`,
+      false,
+    );
   }
   return Math.ceil(value);
 }
 
-function start(callback: (...values: unknown[]) => void, delay: unknown, values: unknown[], repeat: boolean, reject?: (reason: unknown) => void): number {
+function start(
+  callback: (...values: unknown[]) => void,
+  delay: unknown,
+  values: unknown[],
+  repeat: boolean,
+  reject?: (reason: unknown) => void,
+): number {
   if (typeof callback !== "function") throw new TypeError("a timer needs a function to call");
   const asked = Math.trunc(Number(delay ?? 0));
   const delayMs = asked > 0 ? Math.min(asked, mostMilliseconds) : 0;

@@ -23,7 +23,12 @@ export const json = {
 export const text = {
   parse(bytes: Uint8Array, charset = "utf-8"): string {
     const decoded = decodeText(bytes, charset);
-    if (decoded === undefined) throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not known; there are utf-8, utf-16le, utf-16be and windows-1252 (latin1)`, false);
+    if (decoded === undefined)
+      throw new FlowError(
+        "MF_CHARSET_UNKNOWN",
+        `the charset ${charset} is not known; there are utf-8, utf-16le, utf-16be and windows-1252 (latin1)`,
+        false,
+      );
     return decoded;
   },
   stringify(value: string): Uint8Array {

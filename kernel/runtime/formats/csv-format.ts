@@ -8,7 +8,10 @@ type Row = string[];
 function rowsOf(source: string, options: CsvParseOptions): Row[] {
   // A line break at the end closes the last row; it does not begin an empty one.
   const text = (source.charCodeAt(0) === 0xfeff ? source.slice(1) : source).replace(/(?:\r\n|\r|\n)$/, "");
-  const { data, errors } = papaparse.parse<Row>(text, { delimiter: options.delimiter ?? "", skipEmptyLines: options.keepEmptyRows !== true });
+  const { data, errors } = papaparse.parse<Row>(text, {
+    delimiter: options.delimiter ?? "",
+    skipEmptyLines: options.keepEmptyRows !== true,
+  });
   // A text without any delimiter has one column: that is no error.
   const error = errors.find(({ code }) => code !== "UndetectableDelimiter");
   if (error !== undefined) throw new Error(`row ${(error.row ?? 0) + 1}: ${error.message}`);
@@ -31,12 +34,14 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: C
   const result: Record<string, string>[] = [];
   for (let index = first; index < rows.length; index++) {
     const row = rows[index]!;
-    if (options.strict !== false && row.length !== names.length) throw new Error(`row ${index + 1} has ${row.length} fields instead of ${names.length}`);
+    if (options.strict !== false && row.length !== names.length)
+      throw new Error(`row ${index + 1} has ${row.length} fields instead of ${names.length}`);
     const object: Record<string, string> = {};
     for (let column = 0; column < names.length; column++) {
       const value = row[column];
       if (value === undefined) continue;
-      if (names[column] === "__proto__") Object.defineProperty(object, "__proto__", { value, writable: true, enumerable: true, configurable: true });
+      if (names[column] === "__proto__")
+        Object.defineProperty(object, "__proto__", { value, writable: true, enumerable: true, configurable: true });
       else object[names[column]!] = value;
     }
     result.push(object);
@@ -54,7 +59,12 @@ function field(value: unknown): string {
 export function stringify(value: unknown, options: CsvStringifyOptions = {}): string {
   if (!Array.isArray(value)) throw new Error("CSV is made of a list of rows");
   const first: unknown = value[0];
-  const names = typeof options.header === "object" ? [...options.header] : Array.isArray(first) || first === undefined ? undefined : Object.keys(first as object);
+  const names =
+    typeof options.header === "object"
+      ? [...options.header]
+      : Array.isArray(first) || first === undefined
+        ? undefined
+        : Object.keys(first as object);
   const rows = value.map((row: unknown) => {
     if (Array.isArray(row)) return row.map(field);
     if (typeof row !== "object" || row === null || names === undefined) throw new Error("every row must be an object, or every row a list");

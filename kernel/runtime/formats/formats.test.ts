@@ -18,7 +18,7 @@ test("XML as objects", () => {
     ["<a/>", { a: "" }],
     ["<a> x </a>", { a: "x" }],
     ["<a> x </a>", { a: " x " }, { keepSpace: true }],
-    ['<a i="1" j=\'&quot;&#x41;\'/>', { a: { "@i": "1", "@j": '"A' } }],
+    ["<a i=\"1\" j='&quot;&#x41;'/>", { a: { "@i": "1", "@j": '"A' } }],
     ["<a><b>1</b><b>2</b><c/></a>", { a: { b: ["1", "2"], c: "" } }],
     ["<a><b>1</b></a>", { a: { b: ["1"] } }, { arrays: ["b"] }],
     ["<a><b>1</b><c><b>2</b></c></a>", { a: { b: "1", c: { b: ["2"] } } }, { arrays: ["c.b"] }],
@@ -38,8 +38,18 @@ test("XML as objects", () => {
 
 test("XML that is refused", () => {
   const table: readonly (readonly [source: string, message: RegExp])[] = [
-    ["", /root element/i], ["text", /./], ["<a>", /./], ["<a></b>", /./], ["<a/><b/>", /./], ["<a b=1/>", /./], ['<a b="1" b="2"/>', /./], ["<a>&nope;</a>", /./], ["<a>\u0001</a>", /./],
-    ['<!DOCTYPE a><a/>', /document type/], ['<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>', /./], ['<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', /document type/],
+    ["", /root element/i],
+    ["text", /./],
+    ["<a>", /./],
+    ["<a></b>", /./],
+    ["<a/><b/>", /./],
+    ["<a b=1/>", /./],
+    ['<a b="1" b="2"/>', /./],
+    ["<a>&nope;</a>", /./],
+    ["<a>\u0001</a>", /./],
+    ["<!DOCTYPE a><a/>", /document type/],
+    ['<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>', /./],
+    ['<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', /document type/],
     [`${"<a>".repeat(300)}${"</a>".repeat(300)}`, /nested deeper than 200/],
   ];
   for (const [source, message] of table) assert.throws(() => parseXml(source, decode), message, source.slice(0, 80));
@@ -57,7 +67,10 @@ test("XML is written", () => {
   const declaration = '<?xml version="1.0" encoding="UTF-8"?>';
   const table: readonly (readonly [value: object, text: string, options?: object])[] = [
     [{ a: "" }, `${declaration}<a/>`],
-    [{ a: { "@i": 'x"<&\n', b: ["1", 2, true, null, { c: "<&>" }], d: undefined } }, `${declaration}<a i="x&quot;&lt;&amp;&#10;"><b>1</b><b>2</b><b>true</b><b/><b><c>&lt;&amp;&gt;</c></b></a>`],
+    [
+      { a: { "@i": 'x"<&\n', b: ["1", 2, true, null, { c: "<&>" }], d: undefined } },
+      `${declaration}<a i="x&quot;&lt;&amp;&#10;"><b>1</b><b>2</b><b>true</b><b/><b><c>&lt;&amp;&gt;</c></b></a>`,
+    ],
     [{ a: { "#text": "t", b: "x" } }, "<a>t<b>x</b></a>\n", { declaration: false, indent: 2 }],
     [{ a: { b: { c: "x" }, d: "" } }, "<a>\n  <b>\n    <c>x</c>\n  </b>\n  <d/>\n</a>\n", { declaration: false, indent: 2 }],
     [{ a: new Date(0) }, "<a>1970-01-01T00:00:00.000Z</a>", { declaration: false }],
@@ -65,15 +78,33 @@ test("XML is written", () => {
   for (const [value, text, options] of table) assert.equal(stringifyXml(value, options), text);
   const cycle: { a?: unknown } = {};
   cycle.a = cycle;
-  const wrong: readonly unknown[] = [{}, { a: 1, b: 2 }, { a: [1, 2] }, "a", { "a b": 1 }, { a: { "@x y": 1 } }, { a: "\u0000" }, { a: "\ud800" }, cycle, { a: () => 1 }];
+  const wrong: readonly unknown[] = [
+    {},
+    { a: 1, b: 2 },
+    { a: [1, 2] },
+    "a",
+    { "a b": 1 },
+    { a: { "@x y": 1 } },
+    { a: "\u0000" },
+    { a: "\ud800" },
+    cycle,
+    { a: () => 1 },
+  ];
   for (const value of wrong) assert.throws(() => stringifyXml(value), Error, String(JSON.stringify(value === cycle ? "cycle" : value)));
 });
 
 test("XML round trips", () => {
   const name = fc.stringMatching(/^[a-z_][a-z0-9_.-]{0,6}$/).filter((each) => each !== "__proto__");
-  const text = fc.string({ unit: "binary", maxLength: 8 }).filter((each) => !/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u.test(each) && each.trim() === each && !/\r/.test(each));
+  const text = fc
+    .string({ unit: "binary", maxLength: 8 })
+    .filter((each) => !/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u.test(each) && each.trim() === each && !/\r/.test(each));
   const element = fc.letrec((tie) => ({
-    node: fc.oneof({ maxDepth: 4 }, text, fc.array(tie("node"), { minLength: 2, maxLength: 3 }).map((list) => ({ list })), fc.dictionary(name, fc.oneof(text, tie("node")), { minKeys: 1, maxKeys: 3 })),
+    node: fc.oneof(
+      { maxDepth: 4 },
+      text,
+      fc.array(tie("node"), { minLength: 2, maxLength: 3 }).map((list) => ({ list })),
+      fc.dictionary(name, fc.oneof(text, tie("node")), { minKeys: 1, maxKeys: 3 }),
+    ),
   })).node;
   fc.assert(
     fc.property(element, fc.dictionary(name, text, { maxKeys: 2 }), fc.constantFrom(0, 2), (node, attributes, indent) => {
@@ -87,11 +118,25 @@ test("XML round trips", () => {
 test("CSV as rows", () => {
   const table: readonly (readonly [source: string, rows: unknown, options?: object])[] = [
     ["a,b\r\n1,2\r\n", [{ a: "1", b: "2" }]],
-    ["\ufeffa;b\n1;\"x;\"\"y\n\"\n\n", [{ a: "1", b: 'x;"y\n' }]],
+    ['\ufeffa;b\n1;"x;""y\n"\n\n', [{ a: "1", b: 'x;"y\n' }]],
     ["a\tb\n1\t2", [{ a: "1", b: "2" }]],
     ["a\n1\n2\n", [{ a: "1" }, { a: "2" }]],
-    ["1,2\n3,4", [["1", "2"], ["3", "4"]], { header: false }],
-    ["1,2\n3,4", [{ x: "1", y: "2" }, { x: "3", y: "4" }], { header: ["x", "y"] }],
+    [
+      "1,2\n3,4",
+      [
+        ["1", "2"],
+        ["3", "4"],
+      ],
+      { header: false },
+    ],
+    [
+      "1,2\n3,4",
+      [
+        { x: "1", y: "2" },
+        { x: "3", y: "4" },
+      ],
+      { header: ["x", "y"] },
+    ],
     ["a,b\n1\n1,2,3\n", [{ a: "1" }, { a: "1", b: "2" }], { strict: false }],
     ["a|b\n1|2", [{ a: "1", b: "2" }], { delimiter: "|" }],
     ["", []],
@@ -106,10 +151,22 @@ test("CSV as rows", () => {
 
 test("CSV is written", () => {
   const table: readonly (readonly [rows: unknown, text: string, options?: object])[] = [
-    [[{ a: 1, b: 'x,"y"' }, { a: null, c: 5 }], 'a,b\r\n1,"x,""y"""\r\n,\r\n'],
+    [
+      [
+        { a: 1, b: 'x,"y"' },
+        { a: null, c: 5 },
+      ],
+      'a,b\r\n1,"x,""y"""\r\n,\r\n',
+    ],
     [[{ a: 1, b: 2 }], "b;a\n2;1\n", { header: ["b", "a"], delimiter: ";", newline: "\n" }],
-    [[["1", 2], [new Date(0), { x: 1 }]], '1,2\r\n1970-01-01T00:00:00.000Z,"{""x"":1}"\r\n'],
-    [[{ a: "=1+1" }], "a\r\n\"'=1+1\"\r\n", { escapeFormulas: true }],
+    [
+      [
+        ["1", 2],
+        [new Date(0), { x: 1 }],
+      ],
+      '1,2\r\n1970-01-01T00:00:00.000Z,"{""x"":1}"\r\n',
+    ],
+    [[{ a: "=1+1" }], 'a\r\n"\'=1+1"\r\n', { escapeFormulas: true }],
     [[{ a: 1 }], "1\r\n", { header: false }],
     [[], ""],
   ];
@@ -120,9 +177,13 @@ test("CSV is written", () => {
 test("CSV round trips", () => {
   const value = fc.string({ unit: fc.constantFrom("a", "ü", ",", ";", '"', "\n", "\r", " ", "\t", "1"), maxLength: 6 });
   fc.assert(
-    fc.property(fc.array(fc.record({ a: value, "b c": value }, { noNullPrototype: true }), { minLength: 1, maxLength: 6 }), fc.constantFrom(",", ";", "\t"), (rows, delimiter) => {
-      assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter }), decode, { delimiter, keepEmptyRows: true }), rows);
-    }),
+    fc.property(
+      fc.array(fc.record({ a: value, "b c": value }, { noNullPrototype: true }), { minLength: 1, maxLength: 6 }),
+      fc.constantFrom(",", ";", "\t"),
+      (rows, delimiter) => {
+        assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter }), decode, { delimiter, keepEmptyRows: true }), rows);
+      },
+    ),
     { numRuns: 500, seed: 7 },
   );
 });
@@ -136,13 +197,20 @@ test("inside a machine: msg.xml, msg.csv, the helpers, what goes wrong", async (
   };
   assert.deepEqual(await reply("(m) => m.xml()", "<a><b>ü</b></a>"), { a: { b: "ü" } });
   assert.deepEqual(await reply("(m) => m.csv({ delimiter: ',' })", "a,b\n1,2"), [{ a: "1", b: "2" }]);
-  assert.deepEqual(await reply("(m) => [xml.stringify({ a: m.text() }), csv.stringify([{ a: m.text() }]), xml.parse('<q>1</q>'), csv.parse('a\\n1')]", "x,y"), [
-    '<?xml version="1.0" encoding="UTF-8"?><a>x,y</a>', 'a\r\n"x,y"\r\n', { q: "1" }, [{ a: "1" }],
-  ]);
+  assert.deepEqual(
+    await reply(
+      "(m) => [xml.stringify({ a: m.text() }), csv.stringify([{ a: m.text() }]), xml.parse('<q>1</q>'), csv.parse('a\\n1')]",
+      "x,y",
+    ),
+    ['<?xml version="1.0" encoding="UTF-8"?><a>x,y</a>', 'a\r\n"x,y"\r\n', { q: "1" }, [{ a: "1" }]],
+  );
   const [code, message, retry] = (await reply("(m) => m.xml()", "<a><b></a>")) as [string, string, boolean];
   assert.deepEqual([code, retry], ["MF_MESSAGE_INVALID", false]);
   assert.match(message, /^the message is not valid XML: .*line 1/);
-  assert.deepEqual(((await reply("(m) => m.csv()", "a,b\n1")) as unknown[]).slice(0, 2), ["MF_MESSAGE_INVALID", "the message is not valid CSV: row 2 has 1 fields instead of 2"]);
+  assert.deepEqual(((await reply("(m) => m.csv()", "a,b\n1")) as unknown[]).slice(0, 2), [
+    "MF_MESSAGE_INVALID",
+    "the message is not valid CSV: row 2 has 1 fields instead of 2",
+  ]);
   assert.equal(((await reply("(m) => xml.parse('<')", "")) as unknown[])[0], "MF_XML_INVALID");
   assert.equal(((await reply("(m) => xml.stringify({})", "")) as unknown[])[0], "MF_XML_UNSERIALISABLE");
 });

@@ -22,7 +22,8 @@ function put(target: Properties, name: string, value: unknown): void {
 
 /** Text of XML's bytes: by the byte order mark, else by what the declaration names, else UTF-8 (XML 1.0, appendix F). */
 export function decodeXml(bytes: Uint8Array, decode: DecodeText): string {
-  const charset = bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : declaredCharset(bytes);
+  const charset =
+    bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : declaredCharset(bytes);
   const text = decode(bytes, charset);
   if (text === undefined) throw new Error(`the charset ${charset} is not known; there are utf-8, utf-16 and iso-8859-1`);
   return text;
@@ -97,7 +98,15 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: X
 
 /** A name as XML 1.0 has it (production 5), with the letters of all scripts taken as they come. */
 const nameShape = /^[A-Za-z_:\u00c0-\ud7ff\uf900-\ufffd][\w:.\-\u00b7-\ud7ff\uf900-\ufffd]*$/;
-const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;" };
+const escapes: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "\t": "&#9;",
+  "\n": "&#10;",
+  "\r": "&#13;",
+};
 
 function escape(value: unknown, set: RegExp, where: string): string {
   const text = value instanceof Date ? value.toISOString() : String(value);
@@ -141,19 +150,25 @@ class Writer {
     this.open.pop();
     if (text === "" && children === "") return `${start}${attributes}/>${end}`;
     // White space beside text would become part of it.
-    if (text !== "" && children !== "" && this.step !== "") return `${start}${attributes}>${text}${new Writer(0).children(value)}</${name}>${end}`;
-    return children === "" ? `${start}${attributes}>${text}</${name}>${end}` : `${start}${attributes}>${text}${end}${children}${this.step === "" ? "" : indent}</${name}>${end}`;
+    if (text !== "" && children !== "" && this.step !== "")
+      return `${start}${attributes}>${text}${new Writer(0).children(value)}</${name}>${end}`;
+    return children === ""
+      ? `${start}${attributes}>${text}</${name}>${end}`
+      : `${start}${attributes}>${text}${end}${children}${this.step === "" ? "" : indent}</${name}>${end}`;
   }
 
   private children(value: object): string {
-    return Object.entries(value).map(([key, item]) => (key === "#text" || key.startsWith("@") ? "" : this.element(key, item, ""))).join("");
+    return Object.entries(value)
+      .map(([key, item]) => (key === "#text" || key.startsWith("@") ? "" : this.element(key, item, "")))
+      .join("");
   }
 }
 
 /** The document of `{ root: … }`. */
 export function stringify(value: unknown, options: XmlStringifyOptions = {}): string {
   const roots = typeof value === "object" && value !== null ? Object.entries(value).filter(([, item]) => item !== undefined) : [];
-  if (roots.length !== 1 || Array.isArray(roots[0]![1])) throw new Error("a document has one root element: give an object with one property");
+  if (roots.length !== 1 || Array.isArray(roots[0]![1]))
+    throw new Error("a document has one root element: give an object with one property");
   const declaration = options.declaration === false ? "" : `<?xml version="1.0" encoding="UTF-8"?>${options.indent ? "\n" : ""}`;
   return declaration + new Writer(options.indent ?? 0).element(roots[0]![0], roots[0]![1], "");
 }

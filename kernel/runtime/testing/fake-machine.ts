@@ -101,7 +101,8 @@ class Door {
     const bytes = (handle: JSValueHandle | undefined): Uint8Array => Uint8Array.from(handle!.toUint8Array());
     const part = (handle: JSValueHandle | undefined): Uint8Array | undefined => this.parts[handle!.toNumber()];
     const give = (value: Uint8Array | undefined): JSValueHandle => (value === undefined ? vm.undefined : vm.newUint8Array(value));
-    const decode = (value: Uint8Array, fatal: boolean): JSValueHandle => vm.newString(new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(value));
+    const decode = (value: Uint8Array, fatal: boolean): JSValueHandle =>
+      vm.newString(new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(value));
     const parse = vm.evalCode("JSON.parse");
     const fill = vm.evalCode("(to, from) => { to.set(from); }");
     const arrayOf = (handle: JSValueHandle): Part => {
@@ -176,8 +177,14 @@ export async function bootMachine(source: string, options: MachineOptions = {}):
   for (const [name, value] of Object.entries(door.functions(vm))) vm.setProp(native, name, vm.newFunction(name, value));
   kernelScript ??= build('import "./boot.ts";', true);
   vm.evalCode(kernelScript, "kernel.js");
-  const exported = vm.callFunction(vm.global.getProp("__mayfly"), vm.undefined, vm.callFunction(vm.evalCode(wrapNatives), vm.undefined, native), vm.hostToHandle(options));
-  const call = (name: string, ...values: JSValueHandle[]): JSValueHandle => vm.callFunction(exported.getProp(name), vm.undefined, ...values);
+  const exported = vm.callFunction(
+    vm.global.getProp("__mayfly"),
+    vm.undefined,
+    vm.callFunction(vm.evalCode(wrapNatives), vm.undefined, native),
+    vm.hostToHandle(options),
+  );
+  const call = (name: string, ...values: JSValueHandle[]): JSValueHandle =>
+    vm.callFunction(exported.getProp(name), vm.undefined, ...values);
   vm.evalCode(bundle(source), "flow.js");
   call("setFlow", vm.global.getProp("exported").getProp("default"));
   rejection = (promise, reason, handled) => {
@@ -225,7 +232,13 @@ export async function run(source: string, event: Event = deliver, options: Machi
 
 /** Evaluates an expression inside a machine and gives its value back through JSON. `input` is the message's body. */
 export async function evaluate(expression: string, input: unknown = null, setup = ""): Promise<unknown> {
-  const step = await run(`import { flow, ...imports } from "mayfly"; ${setup}; export default flow(async (msg, context) => ({ value: await (${expression}) }));`.replace(", ...imports", ", fail, json, xml, csv, text, timingSafeEqual, FlowError"), deliverBody(input));
+  const step = await run(
+    `import { flow, ...imports } from "mayfly"; ${setup}; export default flow(async (msg, context) => ({ value: await (${expression}) }));`.replace(
+      ", ...imports",
+      ", fail, json, xml, csv, text, timingSafeEqual, FlowError",
+    ),
+    deliverBody(input),
+  );
   const last = step.effects.at(-1);
   if (last?.kind === "fail") throw new Error(`${last.code}: ${last.message}\n${last.stack ?? ""}`);
   if (last?.kind !== "done") throw new Error(`the machine waits: ${JSON.stringify(step.effects)}`);

@@ -14,7 +14,8 @@ class Crypto {
     if (!ArrayBuffer.isView(array) || array instanceof DataView || array instanceof Float32Array || array instanceof Float64Array) {
       throw new DOMException("getRandomValues fills arrays of whole numbers only", "TypeMismatchError");
     }
-    if (array.byteLength > mostRandomBytes) throw new DOMException(`getRandomValues gives at most ${mostRandomBytes} bytes at a time`, "QuotaExceededError");
+    if (array.byteLength > mostRandomBytes)
+      throw new DOMException(`getRandomValues gives at most ${mostRandomBytes} bytes at a time`, "QuotaExceededError");
     native.random(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
     return array;
   }

@@ -20,12 +20,41 @@ const decodeAll = `(cases) => cases.map(([label, options, chunks]) => {
 async function compare(cases: readonly Decoding[]): Promise<void> {
   const expected = ((0, eval)(decodeAll) as (cases: readonly Decoding[]) => unknown[])(cases);
   const inside = (await evaluate(`(${decodeAll})(msg.json())`, cases)) as unknown[];
-  const wrong = cases.map((given, index) => ({ given, inside: inside[index], expected: expected[index] })).filter((each) => !isDeepStrictEqual(each.inside, each.expected));
+  const wrong = cases
+    .map((given, index) => ({ given, inside: inside[index], expected: expected[index] }))
+    .filter((each) => !isDeepStrictEqual(each.inside, each.expected));
   assert.deepEqual(wrong, []);
 }
 
 test("TextDecoder decodes UTF-8 in chunks as Node does", async () => {
-  const byte = fc.oneof(fc.constantFrom(0x00, 0x41, 0x7f, 0x80, 0xbf, 0xc2, 0xc3, 0xe0, 0xe2, 0x82, 0xac, 0xed, 0xa0, 0xf0, 0x9f, 0x98, 0x80, 0xf4, 0x90, 0xef, 0xbb, 0xff, 0xc0), fc.nat(255));
+  const byte = fc.oneof(
+    fc.constantFrom(
+      0x00,
+      0x41,
+      0x7f,
+      0x80,
+      0xbf,
+      0xc2,
+      0xc3,
+      0xe0,
+      0xe2,
+      0x82,
+      0xac,
+      0xed,
+      0xa0,
+      0xf0,
+      0x9f,
+      0x98,
+      0x80,
+      0xf4,
+      0x90,
+      0xef,
+      0xbb,
+      0xff,
+      0xc0,
+    ),
+    fc.nat(255),
+  );
   const chunks = fc.array(fc.array(byte, { maxLength: 6 }), { maxLength: 4 });
   const options = fc.record({ fatal: fc.boolean(), ignoreBOM: fc.boolean() });
   await compare(fc.sample(fc.tuple(fc.constant("utf-8"), options, chunks), { numRuns: 2000, seed: 1 }));
@@ -41,7 +70,14 @@ test("TextDecoder decodes whole and split UTF-16 as Node does", async () => {
 test("TextDecoder knows windows-1252 and its labels", async () => {
   const all = Array.from({ length: 256 }, (_none, byte) => byte);
   await compare(["windows-1252", "latin1", "ISO-8859-1", " ascii "].map((label): Decoding => [label, {}, [all]]));
-  assert.match(String(await evaluate('(() => { try { return new TextDecoder("shift_jis").encoding; } catch (error) { return error.name + error.message; } })()')), /RangeError.*utf-16le/);
+  assert.match(
+    String(
+      await evaluate(
+        '(() => { try { return new TextDecoder("shift_jis").encoding; } catch (error) { return error.name + error.message; } })()',
+      ),
+    ),
+    /RangeError.*utf-16le/,
+  );
 });
 
 test("TextEncoder, atob, btoa and base64 round trips", async () => {
@@ -55,7 +91,7 @@ test("TextEncoder, atob, btoa and base64 round trips", async () => {
   })`;
   assert.deepEqual(await evaluate(`(${run})(msg.json())`, texts), ((0, eval)(run) as (texts: unknown) => unknown)(texts));
   const hostile = ["YQ", "YQ=", " Y Q = = ", "Y===", "@@", "YWI=YWI=", "", "=", "YR=="];
-  const decode = '(texts) => texts.map((text) => { try { return atob(text); } catch (error) { return error.name; } })';
+  const decode = "(texts) => texts.map((text) => { try { return atob(text); } catch (error) { return error.name; } })";
   assert.deepEqual(await evaluate(`(${decode})(msg.json())`, hostile), ((0, eval)(decode) as (texts: unknown) => unknown)(hostile));
   assert.equal(await evaluate('(() => { try { return btoa("ü€"); } catch (error) { return error.name; } })()'), "InvalidCharacterError");
 });

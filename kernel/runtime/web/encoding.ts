@@ -46,7 +46,10 @@ export class TextDecoder {
 
   constructor(label = "utf-8", options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }) {
     const encoding = encodingOf(String(label));
-    if (encoding === undefined) throw new RangeError(`TextDecoder: ${JSON.stringify(label)} is not known here; there are utf-8, utf-16le, utf-16be and windows-1252 (latin1)`);
+    if (encoding === undefined)
+      throw new RangeError(
+        `TextDecoder: ${JSON.stringify(label)} is not known here; there are utf-8, utf-16le, utf-16be and windows-1252 (latin1)`,
+      );
     this.encoding = encoding;
     this.fatal = options?.fatal === true;
     this.ignoreBOM = options?.ignoreBOM === true;
@@ -77,7 +80,8 @@ export class TextDecoder {
   #text(bytes: Uint8Array, dangling: boolean): string {
     if (this.encoding === "windows-1252") return decodeWindows(bytes);
     if (dangling && this.fatal) throw new TypeError("the bytes are not valid UTF-16");
-    let text = this.encoding === "utf-8" ? native.decodeUtf8(bytes, this.fatal) : decodeUtf16(bytes, this.encoding === "utf-16be", this.fatal);
+    let text =
+      this.encoding === "utf-8" ? native.decodeUtf8(bytes, this.fatal) : decodeUtf16(bytes, this.encoding === "utf-16be", this.fatal);
     // A high surrogate before the odd byte makes one malformed character with it.
     if (dangling && !text.endsWith("\ufffd")) text += "\ufffd";
     else if (dangling) text = endsInHighSurrogate(bytes, this.encoding === "utf-16be") ? text : `${text}\ufffd`;

@@ -126,7 +126,10 @@ export class AbortSignal extends EventTarget {
 
   static timeout(delay: number): AbortSignal {
     const signal = new AbortSignal(secret);
-    kernel.setTimeout(() => signal[secret](new DOMException("the operation timed out", "TimeoutError")), kernel.milliseconds(delay, "AbortSignal.timeout"));
+    kernel.setTimeout(
+      () => signal[secret](new DOMException("the operation timed out", "TimeoutError")),
+      kernel.milliseconds(delay, "AbortSignal.timeout"),
+    );
     return signal;
   }
 

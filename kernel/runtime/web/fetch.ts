@@ -26,7 +26,10 @@ abstract class Body {
     let type: string | undefined;
     if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) this.source = kernel.viewBytes(body).slice();
     else {
-      type = Object.prototype.toString.call(body) === "[object URLSearchParams]" ? "application/x-www-form-urlencoded;charset=UTF-8" : "text/plain;charset=UTF-8";
+      type =
+        Object.prototype.toString.call(body) === "[object URLSearchParams]"
+          ? "application/x-www-form-urlencoded;charset=UTF-8"
+          : "text/plain;charset=UTF-8";
       this.source = kernel.utf8.encode(String(body));
     }
     if (type !== undefined && !this.headers.has("content-type")) this.headers.set("content-type", type);
@@ -88,12 +91,15 @@ export class Request extends Body {
     super();
     const from = input instanceof Request ? input : undefined;
     const address = new URL(from?.url ?? String(input));
-    if (address.username !== "" || address.password !== "") throw new TypeError("fetch: a URL with a name or a password is refused; use the header authorization");
-    if (address.protocol !== "http:" && address.protocol !== "https:") throw new TypeError(`fetch: ${address.protocol} is not http: or https:`);
+    if (address.username !== "" || address.password !== "")
+      throw new TypeError("fetch: a URL with a name or a password is refused; use the header authorization");
+    if (address.protocol !== "http:" && address.protocol !== "https:")
+      throw new TypeError(`fetch: ${address.protocol} is not http: or https:`);
     this.url = address.href;
     const method = String(init.method ?? from?.method ?? "GET");
     this.method = /^(?:delete|get|head|options|post|put)$/i.test(method) ? method.toUpperCase() : method;
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method) || /^(?:connect|trace|track)$/i.test(method)) throw new TypeError(`fetch: the method ${JSON.stringify(method)} is refused`);
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method) || /^(?:connect|trace|track)$/i.test(method))
+      throw new TypeError(`fetch: the method ${JSON.stringify(method)} is refused`);
     this.headers = new Headers(init.headers ?? from?.headers);
     this.signal = init.signal ?? from?.signal ?? new AbortController().signal;
     const hasBody = init.body !== undefined && init.body !== null;
@@ -127,7 +133,8 @@ export class Response extends Body {
   constructor(body?: Init, init: ResponseInit = {}) {
     super();
     const status = init.status ?? 200;
-    if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`Response: the status ${String(status)} must be from 200 to 599`);
+    if (!Number.isInteger(status) || status < 200 || status > 599)
+      throw new RangeError(`Response: the status ${String(status)} must be from 200 to 599`);
     this.status = status;
     this.statusText = String(init.statusText ?? "");
     this.headers = new Headers(init.headers);
@@ -138,7 +145,16 @@ export class Response extends Body {
   /** The response to a fetch. */
   static answered(answer: Answer, url: string): Response {
     const response = Object.create(Response.prototype) as { -readonly [Name in keyof Response]: Response[Name] };
-    Object.assign(response, { status: answer.status, statusText: "", headers: new Headers(), url, redirected: false, type: "basic", bodyUsed: false, source: answer });
+    Object.assign(response, {
+      status: answer.status,
+      statusText: "",
+      headers: new Headers(),
+      url,
+      redirected: false,
+      type: "basic",
+      bodyUsed: false,
+      source: answer,
+    });
     for (const [name, value] of Object.entries(answer.headers)) response.headers.append(name, value);
     return response as Response;
   }

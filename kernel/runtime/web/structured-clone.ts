@@ -34,8 +34,15 @@ class Cloner {
     if (value instanceof ArrayBuffer) return this.keep(value, value.slice(0));
     if (ArrayBuffer.isView(value)) return this.view(value);
     if (value instanceof Error) return this.error(value);
-    if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt) return this.keep(value, Object(value.valueOf()) as object);
-    if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef || value instanceof Symbol) {
+    if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt)
+      return this.keep(value, Object(value.valueOf()) as object);
+    if (
+      value instanceof Promise ||
+      value instanceof WeakMap ||
+      value instanceof WeakSet ||
+      value instanceof WeakRef ||
+      value instanceof Symbol
+    ) {
       refuse(Object.prototype.toString.call(value));
     }
     return this.properties(value, this.keep(value, {}));
@@ -43,7 +50,12 @@ class Cloner {
 
   private properties(value: object, copy: object): object {
     for (const name of Object.keys(value)) {
-      Object.defineProperty(copy, name, { value: this.value((value as Record<string, unknown>)[name]), writable: true, enumerable: true, configurable: true });
+      Object.defineProperty(copy, name, {
+        value: this.value((value as Record<string, unknown>)[name]),
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
     }
     return copy;
   }
@@ -70,7 +82,8 @@ class Cloner {
   private error(value: Error): object {
     const copy = this.keep(value, new (errorTypes[value.name] ?? Error)(Object.hasOwn(value, "message") ? value.message : undefined));
     for (const name of ["stack", "cause"] as const) {
-      if (Object.hasOwn(value, name)) Object.defineProperty(copy, name, { value: this.value(value[name]), writable: true, configurable: true });
+      if (Object.hasOwn(value, name))
+        Object.defineProperty(copy, name, { value: this.value(value[name]), writable: true, configurable: true });
     }
     return copy;
   }

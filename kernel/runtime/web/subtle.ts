@@ -19,7 +19,8 @@ function nameOf(algorithm: Named): string {
 
 function hashOf(algorithm: Named): string {
   const name = nameOf(algorithm);
-  if (!Object.hasOwn(hashes, name)) throw new DOMException(`the digest ${name} is not there; there are ${Object.keys(hashes).join(", ")}`, "NotSupportedError");
+  if (!Object.hasOwn(hashes, name))
+    throw new DOMException(`the digest ${name} is not there; there are ${Object.keys(hashes).join(", ")}`, "NotSupportedError");
   return name;
 }
 
@@ -89,13 +90,20 @@ class SubtleCrypto {
     checkHmac(algorithm);
     const hash = hashOf(algorithm.hash);
     const bits = algorithm.length ?? 8 * hashes[hash]![1];
-    if (!Number.isInteger(bits) || bits <= 0 || bits % 8 !== 0 || bits > 65_536) throw new DOMException("the length of a key is whole bytes, given in bits", "OperationError");
+    if (!Number.isInteger(bits) || bits <= 0 || bits % 8 !== 0 || bits > 65_536)
+      throw new DOMException("the length of a key is whole bytes, given in bits", "OperationError");
     const bytes = new Uint8Array(bits / 8);
     kernel.native.random(bytes);
     return new CryptoKey(bytes, hash, extractable, usages);
   }
 
-  async importKey(format: string, key: Source | Jwk, algorithm: HmacParameters, extractable: boolean, usages: readonly Usage[]): Promise<CryptoKey> {
+  async importKey(
+    format: string,
+    key: Source | Jwk,
+    algorithm: HmacParameters,
+    extractable: boolean,
+    usages: readonly Usage[],
+  ): Promise<CryptoKey> {
     checkHmac(algorithm);
     const hash = hashOf(algorithm.hash);
     let bytes: Uint8Array;
@@ -110,7 +118,13 @@ class SubtleCrypto {
     const bytes = CryptoKey.bytesFor(key, undefined);
     if (format === "raw") return bufferOf(bytes.slice());
     if (format !== "jwk") throw new DOMException(`keys are exported as "raw" or "jwk", not ${JSON.stringify(format)}`, "NotSupportedError");
-    return { key_ops: [...key.usages], ext: true, kty: "oct", k: (bytes as Base64Bytes).toBase64({ alphabet: "base64url", omitPadding: true }), alg: jwkAlgorithm(key.algorithm.hash.name) };
+    return {
+      key_ops: [...key.usages],
+      ext: true,
+      kty: "oct",
+      k: (bytes as Base64Bytes).toBase64({ alphabet: "base64url", omitPadding: true }),
+      alg: jwkAlgorithm(key.algorithm.hash.name),
+    };
   }
 
   async sign(algorithm: Named, key: CryptoKey, data: Source): Promise<ArrayBuffer> {
@@ -131,9 +145,11 @@ function jwkAlgorithm(hash: string): string {
 
 function readJwk(jwk: Jwk, hash: string, extractable: boolean, usages: readonly Usage[]): Uint8Array {
   if (jwk.kty !== "oct" || typeof jwk.k !== "string") throw new DOMException('a JSON web key for HMAC has kty "oct" and k', "DataError");
-  if (jwk.alg !== undefined && jwk.alg !== jwkAlgorithm(hash)) throw new DOMException(`the key is for ${jwk.alg}, not ${jwkAlgorithm(hash)}`, "DataError");
+  if (jwk.alg !== undefined && jwk.alg !== jwkAlgorithm(hash))
+    throw new DOMException(`the key is for ${jwk.alg}, not ${jwkAlgorithm(hash)}`, "DataError");
   if (jwk.ext === false && extractable) throw new DOMException("the key says it must not be extractable", "DataError");
-  if (jwk.key_ops !== undefined && usages.some((usage) => !jwk.key_ops!.includes(usage))) throw new DOMException("the key says it is not for that", "DataError");
+  if (jwk.key_ops !== undefined && usages.some((usage) => !jwk.key_ops!.includes(usage)))
+    throw new DOMException("the key says it is not for that", "DataError");
   try {
     return (Uint8Array as Base64Reader).fromBase64(jwk.k, { alphabet: "base64url" });
   } catch {

@@ -15,7 +15,8 @@ export function percentDecode(text: string, utf8: Utf8): string {
   const out = new Uint8Array(bytes.length);
   let length = 0;
   for (let at = 0; at < bytes.length; at++) {
-    const pair = bytes[at] === 0x25 && at + 2 < bytes.length ? Number.parseInt(String.fromCharCode(bytes[at + 1]!, bytes[at + 2]!), 16) : Number.NaN;
+    const pair =
+      bytes[at] === 0x25 && at + 2 < bytes.length ? Number.parseInt(String.fromCharCode(bytes[at + 1]!, bytes[at + 2]!), 16) : Number.NaN;
     const isPair = pair === pair && /^[0-9A-Fa-f]{2}$/.test(String.fromCharCode(bytes[at + 1]!, bytes[at + 2]!));
     out[length++] = isPair ? pair : bytes[at]!;
     if (isPair) at += 2;
@@ -27,7 +28,8 @@ export function percentDecode(text: string, utf8: Utf8): string {
 export function percentEncode(text: string, set: RegExp, utf8: Utf8): string {
   return text.replace(set, (found) => {
     let out = "";
-    for (const byte of utf8.encode(found)) out += byte < 16 ? `%0${byte.toString(16).toUpperCase()}` : `%${byte.toString(16).toUpperCase()}`;
+    for (const byte of utf8.encode(found))
+      out += byte < 16 ? `%0${byte.toString(16).toUpperCase()}` : `%${byte.toString(16).toUpperCase()}`;
     return out;
   });
 }
@@ -39,7 +41,10 @@ const forbiddenInDomain = /[\0-\x20#%/:<>?@[\\\]^|\x7f]/;
 /** Punycode of the part of a domain between two dots (RFC 3492, §6.3), or undefined when its numbers get too large. */
 function punycode(label: string): string | undefined {
   const points = Array.from(label, (character) => character.codePointAt(0)!);
-  let out = points.filter((point) => point < 0x80).map((point) => String.fromCharCode(point)).join("");
+  let out = points
+    .filter((point) => point < 0x80)
+    .map((point) => String.fromCharCode(point))
+    .join("");
   const basic = out.length;
   let handled = basic;
   if (basic > 0) out += "-";
@@ -94,7 +99,12 @@ function adapt(delta: number, count: number, first: boolean): number {
 function domainToAscii(domain: string): string | undefined {
   if (!/[^\0-\x7f]/.test(domain)) return domain.toLowerCase();
   if (domain.includes("\ufffd")) return undefined;
-  const folded = domain.replace(/[\u00ad\u200b\u2060\ufeff]/g, "").normalize("NFKC").toLowerCase().normalize("NFC").replace(/\u3002/g, ".");
+  const folded = domain
+    .replace(/[\u00ad\u200b\u2060\ufeff]/g, "")
+    .normalize("NFKC")
+    .toLowerCase()
+    .normalize("NFC")
+    .replace(/\u3002/g, ".");
   const labels = folded.split(".");
   for (let index = 0; index < labels.length; index++) {
     if (!/[^\0-\x7f]/.test(labels[index]!)) continue;

@@ -17,7 +17,7 @@ export interface UrlRecord {
   fragment: string | null;
 }
 
-const defaultPorts: Readonly<Record<string, number | null>> = { "http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "file": null };
+const defaultPorts: Readonly<Record<string, number | null>> = { http: 80, https: 443, ws: 80, wss: 443, ftp: 21, file: null };
 
 export function isSpecial(scheme: string): boolean {
   return Object.hasOwn(defaultPorts, scheme);
@@ -45,7 +45,10 @@ export class UrlParser {
 
   /** The record of a URL, or undefined when it is none. */
   parse(input: string, base: UrlRecord | undefined): UrlRecord | undefined {
-    let text = input.replace(/\p{Surrogate}/gu, "\ufffd").replace(/^[\0-\x20]+|[\0-\x20]+$/g, "").replace(/[\t\n\r]/g, "");
+    let text = input
+      .replace(/\p{Surrogate}/gu, "\ufffd")
+      .replace(/^[\0-\x20]+|[\0-\x20]+$/g, "")
+      .replace(/[\t\n\r]/g, "");
     let fragment: string | null = null;
     let query: string | null = null;
     const hash = text.indexOf("#");
@@ -191,7 +194,9 @@ export class UrlParser {
     const special = isSpecial(url.scheme);
     if (text === "" && !special) return url;
     const path = url.path as string[];
-    const segments = (special ? /^[/\\]/ : /^\//).test(text) ? text.slice(1).split(special ? /[/\\]/ : "/") : text.split(special ? /[/\\]/ : "/");
+    const segments = (special ? /^[/\\]/ : /^\//).test(text)
+      ? text.slice(1).split(special ? /[/\\]/ : "/")
+      : text.split(special ? /[/\\]/ : "/");
     for (let index = 0; index < segments.length; index++) {
       const segment = segments[index]!;
       const isLast = index === segments.length - 1;

@@ -135,7 +135,10 @@ export class URL {
     if (typeof this.#record.path === "string") return;
     this.#record.path = [];
     const text = String(value).replace(/[\t\n\r]/g, "");
-    parser.withPath(this.#record, text.replace(/[?#]/g, (mark) => (mark === "?" ? "%3F" : "%23")));
+    parser.withPath(
+      this.#record,
+      text.replace(/[?#]/g, (mark) => (mark === "?" ? "%3F" : "%23")),
+    );
   }
 
   get search(): string {

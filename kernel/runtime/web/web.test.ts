@@ -20,7 +20,7 @@ test("structuredClone", async () => {
     "(() => { class P { constructor() { this.x = 1; } get y() { return 2; } } const c = structuredClone(new P()); return [c.constructor === Object, c]; })()",
     "[Object(1n) + 0n === 1n, structuredClone(Object('s')) instanceof String, structuredClone(10n) === 10n, structuredClone(NaN)]",
     "[() => 1, Symbol('x'), Promise.resolve(), new WeakMap(), { f() {} }].map((value) => { try { structuredClone(value); return 'cloned'; } catch (error) { return error.name; } })",
-    "(() => { const value = JSON.parse('{\"__proto__\": {\"p\": 1}}'); const c = structuredClone(value); return [Object.keys(c), c.p, {}.p]; })()",
+    '(() => { const value = JSON.parse(\'{"__proto__": {"p": 1}}\'); const c = structuredClone(value); return [Object.keys(c), c.p, {}.p]; })()',
   ];
   for (const source of cases) await same(source);
 });
@@ -81,29 +81,50 @@ test("crypto.subtle against Node's crypto", async () => {
   const expected = (await ((0, eval)(source) as (bytes: number[]) => Promise<unknown>)(bytes)) as Record<string, unknown[]>;
   assert.deepEqual(inside, JSON.parse(JSON.stringify(expected)));
   assert.deepEqual(inside["SHA-256"]![0], [...createHash("sha256").update(Buffer.from(bytes)).digest()]);
-  assert.deepEqual(inside["SHA-512"]![1], [...createHmac("sha512", Buffer.from(bytes.slice(0, 150))).update(Buffer.from(bytes)).digest()]);
+  assert.deepEqual(inside["SHA-512"]![1], [
+    ...createHmac("sha512", Buffer.from(bytes.slice(0, 150)))
+      .update(Buffer.from(bytes))
+      .digest(),
+  ]);
 });
 
 test("random values have the right shape and are the generator's", async () => {
-  const source = "[crypto.randomUUID(), crypto.randomUUID(), Array.from(crypto.getRandomValues(new Uint16Array(4))), Math.random(), Math.random()]";
+  const source =
+    "[crypto.randomUUID(), crypto.randomUUID(), Array.from(crypto.getRandomValues(new Uint16Array(4))), Math.random(), Math.random()]";
   const [first, second, list, one, two] = (await evaluate(source)) as [string, string, number[], number, number];
   assert.match(first, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.notEqual(first, second);
   assert.equal(list.length, 4);
   assert.ok(one >= 0 && one < 1 && one !== two);
-  assert.deepEqual(await evaluate("[new Float32Array(1), new DataView(new ArrayBuffer(1)), new Uint8Array(65537)].map((array) => { try { crypto.getRandomValues(array); return 'ok'; } catch (error) { return error.name; } })"), [
-    "TypeMismatchError", "TypeMismatchError", "QuotaExceededError",
-  ]);
+  assert.deepEqual(
+    await evaluate(
+      "[new Float32Array(1), new DataView(new ArrayBuffer(1)), new Uint8Array(65537)].map((array) => { try { crypto.getRandomValues(array); return 'ok'; } catch (error) { return error.name; } })",
+    ),
+    ["TypeMismatchError", "TypeMismatchError", "QuotaExceededError"],
+  );
 });
 
 test("timingSafeEqual and console", async () => {
-  assert.deepEqual(await evaluate('[timingSafeEqual("abc", "abc"), timingSafeEqual("abc", "abd"), timingSafeEqual("a", new Uint8Array([97])), timingSafeEqual("a", "aa")]'), [true, false, true, false]);
+  assert.deepEqual(
+    await evaluate(
+      '[timingSafeEqual("abc", "abc"), timingSafeEqual("abc", "abd"), timingSafeEqual("a", new Uint8Array([97])), timingSafeEqual("a", "aa")]',
+    ),
+    [true, false, true, false],
+  );
   const machine = await bootMachine(`import { flow } from "mayfly"; export default flow(() => {
     console.log("a %s %d %% %j", "b", "3", { x: 1 }, [2], undefined, 4n, Symbol("s"));
     console.warn(new Map([["k", 1]]), null); console.error(new Error("boom")); console.debug(); console.assert(1 > 2, "no");
   });`);
-  const lines = machine.event(deliver).effects.flatMap((effect) => (effect.kind === "log" ? [[effect.level, effect.text.split("\n")[0]]] : []));
-  assert.deepEqual(lines, [["info", 'a b 3 % {"x":1} [2] undefined 4n Symbol(s)'], ["warn", '{"k":1} null'], ["error", "Error: boom"], ["debug", ""], ["error", "assertion failed: no"]]);
+  const lines = machine
+    .event(deliver)
+    .effects.flatMap((effect) => (effect.kind === "log" ? [[effect.level, effect.text.split("\n")[0]]] : []));
+  assert.deepEqual(lines, [
+    ["info", 'a b 3 % {"x":1} [2] undefined 4n Symbol(s)'],
+    ["warn", '{"k":1} null'],
+    ["error", "Error: boom"],
+    ["debug", ""],
+    ["error", "assertion failed: no"],
+  ]);
 });
 
 test("time stands still in a step and moves with events", async () => {
@@ -116,6 +137,10 @@ test("time stands still in a step and moves with events", async () => {
   const last = machine.event({ kind: "wake", timeMs: deliver.timeMs + 1500, timer: 1 }).effects.at(-1);
   assert.ok(last?.kind === "done");
   assert.deepEqual(JSON.parse(new TextDecoder().decode(last.reply?.body)), [
-    [deliver.timeMs, 0, deliver.timeMs, new Date(deliver.timeMs).toISOString()], deliver.timeMs + 1500, 1500, deliver.timeMs, 0,
+    [deliver.timeMs, 0, deliver.timeMs, new Date(deliver.timeMs).toISOString()],
+    deliver.timeMs + 1500,
+    1500,
+    deliver.timeMs,
+    0,
   ]);
 });
