@@ -3,4 +3,5 @@ export { kernelArtifacts, type KernelArtifacts } from "./artifacts.ts";
 export { type Door, type EngineExports, instantiateKernel, type KernelInstance } from "./instance.ts";
 export { layout } from "./layout.ts";
 export { nativeFunctions } from "./native-functions.ts";
+export { platformModule } from "./platform.ts";
 export { linkedParts, partModules } from "./runtime/parts.ts";

@@ -36,6 +36,19 @@ async function buildNative(root, layout) {
   return files.get("native.wasm");
 }
 
+/** The layer below the engine where a machine is a Linux process; it has a memory of its own. `entry` lies in kernel/platform-linux. */
+async function buildPlatform(root, entry) {
+  const asc = await import("assemblyscript/asc");
+  const files = new Map();
+  const options = ["-O3", "--noAssert", "--runtime", "stub", "--initialMemory", "16", "--use", "abort=", "--disable", "nontrapping-f2i"];
+  const { error, stderr } = await asc.main(
+    [join("kernel", "platform-linux", entry), "--baseDir", root, "--outFile", "platform.wasm", ...options],
+    { writeFile: (name, contents) => void files.set(name, contents) },
+  );
+  if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
+  return files.get("platform.wasm");
+}
+
 async function buildRuntime(root) {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
@@ -68,6 +81,7 @@ export async function buildKernel(root) {
   const image = join(root, "dist", "image");
   for (const folder of [kernel, embedded, image]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(kernel, "native.wasm"), native);
+  writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
   writeFileSync(join(image, "engine.wasm"), zeroOnFree(engine));
   writeFileSync(join(embedded, "engine.wasm"), trackWrites(engine));

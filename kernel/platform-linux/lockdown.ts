@@ -1,0 +1,192 @@
+/**
+ * Gives up everything the loop does not need, before the first message. docs/PROCESS.md has the list with reasons.
+ * Each part that fails ends the process with an exit code of its own, which the monitor turns into MF_PLATFORM.
+ */
+import { address, call, Call, engineBase, exit, frozenBase, platformBase, stackLimit } from "./cpu";
+
+/** Exit codes of a start that failed; monitors/process/wire.ts has the sentences. */
+export const enum Fault {
+  prctl = 70,
+  limits = 71,
+  descriptors = 72,
+  frozen = 73,
+  seccomp = 74,
+}
+
+/** The descriptor of /proc/self/pagemap, and whether it is there. */
+export const pagemapFile: u32 = 3;
+
+const enum Prctl {
+  setParentDeathSignal = 1,
+  setDumpable = 4,
+  setNoNewPrivileges = 38,
+  setHugePagesDisabled = 41,
+}
+const signalKill: u64 = 9;
+
+function must(result: i64, fault: Fault): void {
+  if (result < 0) exit(fault);
+}
+
+// "/proc/self/pagemap"
+// @ts-ignore: decorator
+@lazy const pagemapPath: usize = memory.data<u8>([
+  47, 112, 114, 111, 99, 47, 115, 101, 108, 102, 47, 112, 97, 103, 101, 109, 97, 112, 0
+]);
+
+// Resources of setrlimit(2). FSIZE stays: standard output may be a file.
+const enum Resource {
+  core = 4,
+  processes = 6,
+  files = 7,
+  lockedMemory = 8,
+  addressSpace = 9,
+  messageQueues = 12,
+}
+/** Code, stack, the largest machine twice (its memory and its image), and the pages of those that wait. */
+const addressSpaceBytes: u64 = 1 << 30;
+
+// @ts-ignore: decorator
+@lazy const limit: usize = memory.data(16, 8);
+
+function limitTo(resource: Resource, value: u64): void {
+  store<u64>(limit, value);
+  store<u64>(limit, value, 8);
+  must(call(Call.prlimit, 0, resource, address(limit), 0), Fault.limits);
+}
+
+// The filter: classic BPF over struct seccomp_data { u32 number; u32 architecture; u64 instruction; u64 arguments[6]; }.
+const mostInstructions: u32 = 160;
+// @ts-ignore: decorator
+@lazy const program: usize = memory.data(1280, 8);
+// struct sock_fprog { u16 length; struct sock_filter *filter; }
+// @ts-ignore: decorator
+@lazy const programHeader: usize = memory.data(16, 8);
+
+const loadWord: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const jumpIfEqual: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const answer: u16 = 0x06; // BPF_RET | BPF_K
+const allow: u32 = 0x7fff0000;
+const killProcess: u32 = 0x80000000;
+const architectureX64: u32 = 0xc000003e;
+
+let length: u32 = 0;
+let ruleStart: u32 = 0;
+
+function emit(code: u16, whenTrue: u8, whenFalse: u8, value: u32): void {
+  if (length === mostInstructions) exit(Fault.seccomp);
+  const at = program + <usize>(length++) * 8;
+  store<u16>(at, code);
+  store<u8>(at, whenTrue, 2);
+  store<u8>(at, whenFalse, 3);
+  store<u32>(at, value, 4);
+}
+
+/** Kills unless the word loaded last is `value`. */
+function require(value: u32): void {
+  emit(jumpIfEqual, 1, 0, value);
+  emit(answer, 0, 0, killProcess);
+}
+/** Kills unless it is one of two. */
+function requireEither(a: u32, b: u32): void {
+  emit(jumpIfEqual, 2, 0, a);
+  emit(jumpIfEqual, 1, 0, b);
+  emit(answer, 0, 0, killProcess);
+}
+function loadLow(index: u32): void {
+  emit(loadWord, 0, 0, 16 + 8 * index);
+}
+function loadHigh(index: u32): void {
+  emit(loadWord, 0, 0, 20 + 8 * index);
+}
+function requireArgument(index: u32, value: u32): void {
+  loadHigh(index);
+  require(0);
+  loadLow(index);
+  require(value);
+}
+
+function beginRule(number: Call): void {
+  emit(loadWord, 0, 0, 0);
+  ruleStart = length;
+  emit(jumpIfEqual, 0, 0, number);
+}
+function endRule(): void {
+  emit(answer, 0, 0, allow);
+  store<u8>(program + <usize>ruleStart * 8, <u8>(length - ruleStart - 1), 3);
+}
+
+function addRules(): void {
+  const engine = <u32>(engineBase() >> 32);
+  beginRule(Call.read);
+  requireArgument(0, 0);
+  endRule();
+  beginRule(Call.write);
+  loadHigh(0);
+  require(0);
+  loadLow(0);
+  requireEither(1, 2);
+  endRule();
+  beginRule(Call.clockGettime);
+  requireArgument(0, 2);
+  endRule();
+  beginRule(Call.pread);
+  requireArgument(0, pagemapFile);
+  endRule();
+  // Fresh zeroes in the engine's window, or in the one where machines that wait are kept.
+  beginRule(Call.mmap);
+  loadHigh(0);
+  requireEither(engine, <u32>(platformBase() >> 32));
+  loadHigh(1);
+  require(0);
+  requireArgument(2, 3); // PROT_READ | PROT_WRITE
+  requireArgument(3, 0x4032); // MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE
+  endRule();
+  beginRule(Call.munmap);
+  loadHigh(0);
+  require(engine);
+  loadHigh(1);
+  require(0);
+  endRule();
+  beginRule(Call.madvise);
+  loadHigh(0);
+  requireEither(engine, <u32>(stackLimit() >> 32));
+  loadHigh(1);
+  require(0);
+  requireArgument(2, 4); // MADV_DONTNEED
+  endRule();
+  beginRule(Call.rtSigreturn); // after a trap, to the code that reports it
+  endRule();
+  beginRule(Call.exitGroup);
+  endRule();
+}
+
+function installFilter(): void {
+  emit(loadWord, 0, 0, 4);
+  require(architectureX64);
+  addRules();
+  emit(answer, 0, 0, killProcess);
+  store<u16>(programHeader, <u16>length);
+  store<u64>(programHeader, address(program), 8);
+  must(call(Call.seccomp, 1, 0, address(programHeader)), Fault.seccomp); // SECCOMP_SET_MODE_FILTER
+}
+
+/** True when the kernel tells which pages were written (/proc is mounted). `restBytes`: size of the image's memory. */
+export function lockDown(restBytes: u64): bool {
+  must(call(Call.prctl, Prctl.setNoNewPrivileges, 1), Fault.prctl);
+  must(call(Call.prctl, Prctl.setParentDeathSignal, signalKill), Fault.prctl);
+  call(Call.prctl, Prctl.setHugePagesDisabled, 1); // saves memory only
+  must(call(Call.closeRange, 3, 0xffffffff, 0), Fault.descriptors);
+  const file = call(Call.open, address(pagemapPath), 0x80000); // O_RDONLY | O_CLOEXEC
+  if (file >= 0 && file !== pagemapFile) exit(Fault.descriptors);
+  must(call(Call.mprotect, frozenBase(), restBytes, 1), Fault.frozen); // PROT_READ
+  must(call(Call.prctl, Prctl.setDumpable, 0), Fault.prctl);
+  limitTo(Resource.core, 0);
+  limitTo(Resource.processes, 0);
+  limitTo(Resource.files, 0);
+  limitTo(Resource.lockedMemory, 0);
+  limitTo(Resource.messageQueues, 0);
+  limitTo(Resource.addressSpace, addressSpaceBytes);
+  installFilter();
+  return file >= 0;
+}
