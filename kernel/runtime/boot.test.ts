@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EffectKind, EventKind } from "#abi";
-import { bootMachine, deliver, deliverBody } from "./testing/fake-machine.ts";
+import { bootMachine, deliver, deliverBody, run } from "./testing/fake-machine.ts";
 import { decode, failure, failureOf, header, replyOf, resolveEvent } from "./testing/flows.ts";
 import * as wire from "./wire.ts";
 
@@ -290,6 +290,19 @@ test("messages: headers, charsets, byte order marks, pollution", async () => {
     "MF_MESSAGE_INVALID",
   );
   assert.equal((await failureOf("(m) => m.json()", deliverBody('{"a":'))).code, "MF_MESSAGE_INVALID");
+});
+
+test("a top level that does what only a handler may do is refused at build", async () => {
+  for (const source of [
+    "setTimeout(() => {}, 1)",
+    "crypto.randomUUID()",
+    "crypto.getRandomValues(new Uint8Array(1))",
+    "fetch('https://x').catch(() => {}); setInterval(() => {})",
+  ]) {
+    await assert.rejects(bootMachine(`${header}${source}; export default flow(() => {});`), /top level runs once/, source);
+  }
+  const quiet = await run(`${header}console.log("built"); Math.random(); export default flow(() => {});`);
+  assert.deepEqual(quiet.effects, [{ kind: "done", reply: undefined }]);
 });
 
 test("a module that exports no flow is refused at build", async () => {

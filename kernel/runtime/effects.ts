@@ -6,7 +6,22 @@ import { FlowError } from "./errors.ts";
 const reserved = 16;
 const mostEffects = hardLimits.effectsPerStep - reserved;
 
-let effects = 0;
+/** Infinite until the first event: the flow's top level, which runs when the image is built, may have none. */
+let effects = Number.POSITIVE_INFINITY;
+
+/** Throws MF_TOP_LEVEL while the flow's module is still being loaded. */
+export function requireHandler(what: string): void {
+  if (effects !== Number.POSITIVE_INFINITY) return;
+  throw new FlowError(
+    "MF_TOP_LEVEL",
+    `${what}: a flow's top level runs once, when its image is built, and every machine starts from what it left: do this in the handler`,
+    false,
+  );
+}
+
+export function isTopLevel(): boolean {
+  return effects === Number.POSITIVE_INFINITY;
+}
 
 export function startCounting(): void {
   effects = 0;
@@ -19,10 +34,11 @@ export function claimEffect(): boolean {
 
 /** Throws MF_EFFECT_LIMIT when the step may not have one more effect. */
 export function requireEffect(): void {
-  if (!claimEffect())
-    throw new FlowError(
-      "MF_EFFECT_LIMIT",
-      `the flow had more than ${mostEffects} effects in one step: split the message before it comes in`,
-      false,
-    );
+  if (claimEffect()) return;
+  requireHandler("nothing can be sent, asked, stored or waited for yet");
+  throw new FlowError(
+    "MF_EFFECT_LIMIT",
+    `the flow had more than ${mostEffects} effects in one step: split the message before it comes in`,
+    false,
+  );
 }

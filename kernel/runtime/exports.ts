@@ -5,6 +5,7 @@
 import { abandonCall, Answer, call, lastCall } from "./calls.ts";
 import { decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes } from "./charset.ts";
 import { flow } from "./definition.ts";
+import { requireHandler } from "./effects.ts";
 import { fail, FlowError } from "./errors.ts";
 import { csv, xml } from "./formats.ts";
 import { show, write } from "./log.ts";
@@ -48,6 +49,7 @@ export const kernel = {
   setTimeout,
   onSignal,
   onResponse,
+  requireHandler,
   call,
   lastCall,
   abandonCall,

@@ -1,7 +1,7 @@
 /** The part `crypto`: random values, from the machine's seeded generator; `subtle` is a part of its own (web/subtle.ts). */
 import { kernel } from "../link.ts";
 
-const { native } = kernel;
+const { native, requireHandler } = kernel;
 
 /** What one call of getRandomValues may ask for, in bytes (Web Cryptography API, §10.1.1). */
 const mostRandomBytes = 65_536;
@@ -16,12 +16,14 @@ class Crypto {
     }
     if (array.byteLength > mostRandomBytes)
       throw new DOMException(`getRandomValues gives at most ${mostRandomBytes} bytes at a time`, "QuotaExceededError");
+    requireHandler("crypto.getRandomValues");
     native.random(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
     return array;
   }
 
   /** A version 4 UUID (RFC 9562 §5.4). */
   randomUUID(): string {
+    requireHandler("crypto.randomUUID");
     const bytes = new Uint8Array(16);
     native.random(bytes);
     bytes[6] = (bytes[6]! & 0x0f) | 0x40;

@@ -92,6 +92,7 @@ class SubtleCrypto {
     const bits = algorithm.length ?? 8 * hashes[hash]![1];
     if (!Number.isInteger(bits) || bits <= 0 || bits % 8 !== 0 || bits > 65_536)
       throw new DOMException("the length of a key is whole bytes, given in bits", "OperationError");
+    kernel.requireHandler("crypto.subtle.generateKey");
     const bytes = new Uint8Array(bits / 8);
     kernel.native.random(bytes);
     return new CryptoKey(bytes, hash, extractable, usages);
