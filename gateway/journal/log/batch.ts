@@ -184,7 +184,8 @@ export class BatchReader {
       payloads.push({ bytes, offset: offset + from });
       at = to;
     }
-    if (payloads.length !== header.records || mix !== header.mix) return { batch: undefined, reason: "records are missing or not this batch's" };
+    if (payloads.length !== header.records || mix !== header.mix)
+      return { batch: undefined, reason: "records are missing or not this batch's" };
     return { batch: { header, offset, end, payloads } };
   }
 

@@ -131,7 +131,8 @@ export class Bodies {
       const bytes = Buffer.allocUnsafeSlow(place.length);
       try {
         const read = await this.#read(place, bytes);
-        if (read !== place.length || crc32(bytes) !== place.crc) throw corruptError(place.file, place.offset, "a body is not what was written");
+        if (read !== place.length || crc32(bytes) !== place.crc)
+          throw corruptError(place.file, place.offset, "a body is not what was written");
       } catch (error) {
         if (diskCode(error) === "ENOENT" && this.#places.get(body) !== place) continue; // a checkpoint has moved it meanwhile
         if (diskCode(error) === "ENOENT") throw corruptError(place.file, 0, "the file is gone");

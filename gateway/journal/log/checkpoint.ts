@@ -25,8 +25,19 @@ export interface Captured {
   readonly counters: LedgerCounters;
   readonly messages: readonly { readonly lease: Lease; readonly burying: AttemptRecord | undefined }[];
   readonly entries: readonly { readonly entry: OutboxEntry; readonly dueMs: number; readonly burying: AttemptRecord | undefined }[];
-  readonly ids: readonly { readonly flow: string; readonly dedupId: string; readonly id: string; readonly untilMs: number; readonly reply: Reply | undefined }[];
-  readonly states: readonly { readonly flow: string; readonly key: string; readonly version: number; readonly values: readonly (readonly [string, string])[] }[];
+  readonly ids: readonly {
+    readonly flow: string;
+    readonly dedupId: string;
+    readonly id: string;
+    readonly untilMs: number;
+    readonly reply: Reply | undefined;
+  }[];
+  readonly states: readonly {
+    readonly flow: string;
+    readonly key: string;
+    readonly version: number;
+    readonly values: readonly (readonly [string, string])[];
+  }[];
 }
 
 /** What is live now. Ids whose window is over and versions of deleted state are left out. */
@@ -40,8 +51,10 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
     for (const queue of flow.outbox.values()) {
       for (const [entry, dueMs] of queue.entries()) entries.push({ entry, dueMs, burying: index.buryingSends.get(entry.number) });
     }
-    for (const [dedupId, id, untilMs, reply] of flow.dedup.entries()) if (untilMs > nowMs) ids.push({ flow: name, dedupId, id, untilMs, reply });
-    for (const [key, { version, values }] of flow.state) if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
+    for (const [dedupId, id, untilMs, reply] of flow.dedup.entries())
+      if (untilMs > nowMs) ids.push({ flow: name, dedupId, id, untilMs, reply });
+    for (const [key, { version, values }] of flow.state)
+      if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
   }
   return { segment, firstBatch, counters: index.ledger.counters, messages, entries, ids, states };
 }
@@ -112,7 +125,8 @@ class CheckpointWriter {
     for (const { entry, dueMs, burying } of entries) {
       await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, entry, dueMs, burying, body));
     }
-    for (const { flow, dedupId, id, untilMs, reply } of ids) await this.#add((writer) => writeCompletedId(writer, flow, dedupId, id, untilMs, reply));
+    for (const { flow, dedupId, id, untilMs, reply } of ids)
+      await this.#add((writer) => writeCompletedId(writer, flow, dedupId, id, untilMs, reply));
     for (const { flow, key, version, values } of states) await this.#add((writer) => writeState(writer, flow, key, version, values));
     await this.#add((writer) => writeEnd(writer, this.#records));
     await this.#flush();
@@ -160,7 +174,16 @@ class CheckpointWriter {
     const first = this.#batchNumber === 1;
     if (first) {
       const version = formatVersion;
-      putFileHeader(writer.buffer, { version, kind: "checkpoint", salt, number: segment, previous: 0, previousEnd: 0, createdMs: timeMs, firstBatch });
+      putFileHeader(writer.buffer, {
+        version,
+        kind: "checkpoint",
+        salt,
+        number: segment,
+        previous: 0,
+        previousEnd: 0,
+        createdMs: timeMs,
+        firstBatch,
+      });
     }
     await this.#file.write(writer.buffer.subarray(first ? 0 : fileHeaderBytes, writer.length), first ? 0 : this.#at);
     this.#at += writer.length - fileHeaderBytes;

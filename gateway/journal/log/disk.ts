@@ -90,7 +90,8 @@ export function realDisk(folder: string): Disk {
   const open = async (name: string, flags: string): Promise<DiskFile> =>
     new RealFile(name, await promised<number>((done) => fs.open(join(folder, name), flags, 0o600, done)));
   return {
-    list: async () => (await fs.promises.readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => entry.name),
+    list: async () =>
+      (await fs.promises.readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => entry.name),
     create: (name) => open(name, "wx+"),
     // A read-only descriptor is enough for fdatasync, and opens on a disk that was remounted read-only.
     open: (name) => open(name, "r"),

@@ -17,9 +17,13 @@ export function journalError(cause: unknown, what: string): CodedError {
   if (cause instanceof CodedError) return cause;
   const why = cause instanceof Error ? cause.message : String(cause);
   if (isFull(cause)) {
-    return new CodedError("MF_JOURNAL_FULL", `the journal's disk is full: cannot ${what} (${why}); make room, it goes on by itself`, { cause });
+    return new CodedError("MF_JOURNAL_FULL", `the journal's disk is full: cannot ${what} (${why}); make room, it goes on by itself`, {
+      cause,
+    });
   }
-  return new CodedError("MF_JOURNAL_IO", `the journal's disk refuses: cannot ${what} (${why}); mend or remount it, it goes on by itself`, { cause });
+  return new CodedError("MF_JOURNAL_IO", `the journal's disk refuses: cannot ${what} (${why}); mend or remount it, it goes on by itself`, {
+    cause,
+  });
 }
 
 export function corruptError(file: string, offset: number, why: string): CodedError {

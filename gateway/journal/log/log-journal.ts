@@ -149,9 +149,13 @@ export class LogJournal implements Journal {
           lease = { ...lease, message: { ...message, body } };
         }
         const body = bodies.toWrite(lease.message.body) ?? message.body;
-        await writer.append((out) => records.writeMessage(out, "accept", lease, undefined, body), () => ledger.keep(lease, true));
+        await writer.append(
+          (out) => records.writeMessage(out, "accept", lease, undefined, body),
+          () => ledger.keep(lease, true),
+        );
       } catch (error) {
-        this.#removeLater(bodies.release(lease.message.body));
+        const blob = bodies.release(lease.message.body);
+        writer.whenVoid(() => this.#removeLater(blob));
         throw error;
       } finally {
         if (id !== undefined) this.#ids.free(id);
@@ -197,7 +201,8 @@ export class LogJournal implements Journal {
       const { ledger } = this.#index;
       const { flow } = lease.message;
       const state = completion.state === undefined ? undefined : `${flow}\0${completion.state.key}`;
-      const wait = (): Promise<void> | undefined => this.#messages.wait(lease.sequence) ?? (state === undefined ? undefined : this.#states.wait(state));
+      const wait = (): Promise<void> | undefined =>
+        this.#messages.wait(lease.sequence) ?? (state === undefined ? undefined : this.#states.wait(state));
       for (let busy = wait(); busy !== undefined; busy = wait()) await busy;
       const objection = ledger.objection(lease, completion) ?? this.#stateObjection(completion);
       if (objection !== undefined) return objection;
@@ -216,7 +221,8 @@ export class LogJournal implements Journal {
           (placement) => this.#applyCommit(commit, offsets, placement),
         );
       } catch (error) {
-        for (const entry of commit.entries) this.#removeLater(this.#index.bodies.release(entry.body));
+        const blobs = commit.entries.map((entry) => this.#index.bodies.release(entry.body));
+        writer.whenVoid(() => blobs.forEach((blob) => this.#removeLater(blob)));
         if (!(error instanceof RecordTooLong)) throw error;
         return {
           status: "refused",
@@ -377,7 +383,8 @@ export class LogJournal implements Journal {
   }
 
   #open(): LogWriter {
-    if (this.#closed === "lost") throw new CodedError("MF_JOURNAL_CLOSED", "another process has taken over this journal: stop this gateway");
+    if (this.#closed === "lost")
+      throw new CodedError("MF_JOURNAL_CLOSED", "another process has taken over this journal: stop this gateway");
     if (this.#closed === "closed") throw new CodedError("MF_JOURNAL_CLOSED", "the journal is closed: the gateway is shutting down");
     if (this.#writer === undefined) throw new CodedError("MF_JOURNAL_CLOSED", "the journal was not recovered yet");
     return this.#writer;
@@ -511,7 +518,9 @@ export class LogJournal implements Journal {
       try {
         remarks.push(`${what}: its burial was cut short and is finished, dead letter ${await bury()}`);
       } catch (error) {
-        remarks.push(`${what}: its burial was cut short and can't be finished (${String(error)}); it is tried again, and a dead letter of it may exist`);
+        remarks.push(
+          `${what}: its burial was cut short and can't be finished (${String(error)}); it is tried again, and a dead letter of it may exist`,
+        );
       }
     };
     for (const flow of ledger.flows.values()) {
@@ -529,7 +538,9 @@ export class LogJournal implements Journal {
         for (const [entry] of [...queue.entries()]) {
           const record = this.#index.buryingSends.get(entry.number);
           if (record === undefined) continue;
-          await attempt(`send ${entry.idempotencyKey}`, async () => this.#buryEntry(writer, { ...entry, body: await bodies.load(entry.body) }, record));
+          await attempt(`send ${entry.idempotencyKey}`, async () =>
+            this.#buryEntry(writer, { ...entry, body: await bodies.load(entry.body) }, record),
+          );
         }
       }
     }

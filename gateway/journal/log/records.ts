@@ -60,7 +60,13 @@ export type LogRecord =
       readonly record: AttemptRecord;
     }
   | { readonly kind: "closed" }
-  | { readonly kind: "entry"; readonly entry: OutboxEntry; readonly dueMs: number; readonly burying: AttemptRecord | undefined; readonly body: StoredBody }
+  | {
+      readonly kind: "entry";
+      readonly entry: OutboxEntry;
+      readonly dueMs: number;
+      readonly burying: AttemptRecord | undefined;
+      readonly body: StoredBody;
+    }
   | {
       readonly kind: "completedId";
       readonly flow: string;
@@ -69,7 +75,13 @@ export type LogRecord =
       readonly untilMs: number;
       readonly reply: Reply | undefined;
     }
-  | { readonly kind: "state"; readonly flow: string; readonly key: string; readonly version: number; readonly values: readonly (readonly [string, string])[] }
+  | {
+      readonly kind: "state";
+      readonly flow: string;
+      readonly key: string;
+      readonly version: number;
+      readonly values: readonly (readonly [string, string])[];
+    }
   /** The last record of a checkpoint; without it the checkpoint is not whole. */
   | { readonly kind: "end"; readonly records: number };
 
@@ -346,7 +358,13 @@ export function writeSettle(writer: ByteWriter, entry: OutboxEntry, letter: stri
 }
 
 /** A deferred send, or (`burySend`) one whose dead letter is about to be written. */
-export function writeSendAttempt(writer: ByteWriter, kind: "defer" | "burySend", entry: OutboxEntry, dueMs: number, record: AttemptRecord): void {
+export function writeSendAttempt(
+  writer: ByteWriter,
+  kind: "defer" | "burySend",
+  entry: OutboxEntry,
+  dueMs: number,
+  record: AttemptRecord,
+): void {
   writer.u8(RecordKind[kind]);
   writer.text(entry.flow);
   writer.text(entry.outlet);
@@ -359,7 +377,13 @@ export function writeClosed(writer: ByteWriter): void {
   writer.u8(RecordKind.closed);
 }
 
-export function writeEntry(writer: ByteWriter, entry: OutboxEntry, dueMs: number, burying: AttemptRecord | undefined, body: BodyToWrite): number {
+export function writeEntry(
+  writer: ByteWriter,
+  entry: OutboxEntry,
+  dueMs: number,
+  burying: AttemptRecord | undefined,
+  body: BodyToWrite,
+): number {
   writer.u8(RecordKind.entry);
   writer.number(entry.number);
   writer.number(dueMs);
@@ -403,7 +427,14 @@ function readEntry(reader: ByteReader): LogRecord {
   return { kind: "entry", entry, dueMs, burying, body: readBody(reader) };
 }
 
-export function writeCompletedId(writer: ByteWriter, flow: string, dedupId: string, id: string, untilMs: number, reply: Reply | undefined): void {
+export function writeCompletedId(
+  writer: ByteWriter,
+  flow: string,
+  dedupId: string,
+  id: string,
+  untilMs: number,
+  reply: Reply | undefined,
+): void {
   writer.u8(RecordKind.completedId);
   writer.text(flow);
   writer.text(dedupId);
@@ -412,7 +443,13 @@ export function writeCompletedId(writer: ByteWriter, flow: string, dedupId: stri
   writeReply(writer, reply);
 }
 
-export function writeState(writer: ByteWriter, flow: string, key: string, version: number, values: readonly (readonly [string, string])[]): void {
+export function writeState(
+  writer: ByteWriter,
+  flow: string,
+  key: string,
+  version: number,
+  values: readonly (readonly [string, string])[],
+): void {
   writer.u8(RecordKind.state);
   writer.text(flow);
   writer.text(key);
@@ -438,13 +475,25 @@ function readFields(reader: ByteReader): LogRecord | undefined {
     case RecordKind.complete:
       return readCommit(reader);
     case RecordKind.retry:
-      return { kind: "retry", flow: reader.text(), sequence: reader.count() as Sequence, dueMs: reader.number(), record: readAttempt(reader) };
+      return {
+        kind: "retry",
+        flow: reader.text(),
+        sequence: reader.count() as Sequence,
+        dueMs: reader.number(),
+        record: readAttempt(reader),
+      };
     case RecordKind.burying:
       return { kind: "burying", flow: reader.text(), sequence: reader.count() as Sequence, record: readAttempt(reader) };
     case RecordKind.finish:
       return { kind: "finish", flow: reader.text(), sequence: reader.count() as Sequence, letter: reader.optionalText() };
     case RecordKind.settle:
-      return { kind: "settle", flow: reader.text(), outlet: reader.text(), number: reader.count() as EntryNumber, letter: reader.optionalText() };
+      return {
+        kind: "settle",
+        flow: reader.text(),
+        outlet: reader.text(),
+        number: reader.count() as EntryNumber,
+        letter: reader.optionalText(),
+      };
     case RecordKind.defer:
       return { kind: "defer", ...readSendAttempt(reader) };
     case RecordKind.burySend:
@@ -454,7 +503,14 @@ function readFields(reader: ByteReader): LogRecord | undefined {
     case RecordKind.entry:
       return readEntry(reader);
     case RecordKind.completedId:
-      return { kind: "completedId", flow: reader.text(), dedupId: reader.text(), id: reader.text(), untilMs: reader.number(), reply: readReply(reader) };
+      return {
+        kind: "completedId",
+        flow: reader.text(),
+        dedupId: reader.text(),
+        id: reader.text(),
+        untilMs: reader.number(),
+        reply: readReply(reader),
+      };
     case RecordKind.state:
       return { kind: "state", flow: reader.text(), key: reader.text(), version: reader.count(), values: readValues(reader) };
     case RecordKind.end:
@@ -465,7 +521,13 @@ function readFields(reader: ByteReader): LogRecord | undefined {
 }
 
 function readSendAttempt(reader: ByteReader): { flow: string; outlet: string; number: EntryNumber; dueMs: number; record: AttemptRecord } {
-  return { flow: reader.text(), outlet: reader.text(), number: reader.count() as EntryNumber, dueMs: reader.number(), record: readAttempt(reader) };
+  return {
+    flow: reader.text(),
+    outlet: reader.text(),
+    number: reader.count() as EntryNumber,
+    dueMs: reader.number(),
+    record: readAttempt(reader),
+  };
 }
 
 function readValues(reader: ByteReader): (readonly [string, string])[] {
@@ -480,4 +542,3 @@ export function decodeRecord(payload: Uint8Array): LogRecord | undefined {
   const record = readFields(reader);
   return record !== undefined && reader.done ? record : undefined;
 }
-

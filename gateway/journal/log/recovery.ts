@@ -122,14 +122,16 @@ class LogReader {
     if (checkpoint > 0) await this.#readCheckpoint(checkpoint);
     const chain = await this.#chain(found, checkpoint);
     for (const segment of found) {
-      if (segment.number < checkpoint) this.#covered.push({ file: segment.name, bytes: this.#sizes.get(segment.name) ?? 0, createdMs: segment.header?.createdMs ?? 0 });
+      if (segment.number < checkpoint)
+        this.#covered.push({ file: segment.name, bytes: this.#sizes.get(segment.name) ?? 0, createdMs: segment.header?.createdMs ?? 0 });
       else if (!chain.includes(segment)) this.#obsolete.push(segment.name);
     }
     let end = 0;
     for (const [index, segment] of chain.entries()) end = await this.#readSegment(segment, chain[index + 1]);
     // Numbers given to adopted messages and claims may be in no record.
     const { sequence, token, entry } = this.#index.ledger.counters;
-    if (names.length > 0 && !this.#index.closed) this.#index.ledger.skipTo({ sequence: sequence + numbersAhead, token: token + numbersAhead, entry });
+    if (names.length > 0 && !this.#index.closed)
+      this.#index.ledger.skipTo({ sequence: sequence + numbersAhead, token: token + numbersAhead, entry });
     this.#sweepBlobs(names);
     if (this.#options.sync === true) await this.#sync(chain.at(-1));
     for (const name of this.#obsolete) this.#sizes.delete(name);
@@ -227,11 +229,18 @@ class LogReader {
       }
       const limit = successor?.header?.previousEnd ?? reader.size;
       if (limit > reader.size) this.#problem(name, reader.size, `it was ${limit} bytes long`);
-      const end = await this.#readBatches(reader, name, header, Math.min(limit, reader.size), (read) => {
-        if (read.header.number !== this.#nextBatch && this.#options.salvage !== true) return false;
-        this.#nextBatch = read.header.number + 1;
-        return true;
-      }, successor === undefined);
+      const end = await this.#readBatches(
+        reader,
+        name,
+        header,
+        Math.min(limit, reader.size),
+        (read) => {
+          if (read.header.number !== this.#nextBatch && this.#options.salvage !== true) return false;
+          this.#nextBatch = read.header.number + 1;
+          return true;
+        },
+        successor === undefined,
+      );
       this.#loggedBytes += end;
       return end;
     });
@@ -253,7 +262,14 @@ class LogReader {
     while (at < limit) {
       const step = await reader.batchAt(at, header.salt);
       const batch = step.batch;
-      const why = batch === undefined ? step.reason : batch.end > limit ? "the batch reaches beyond what counts" : expected(batch) ? this.#applyBatch(name, header, batch) : "a batch has the wrong number";
+      const why =
+        batch === undefined
+          ? step.reason
+          : batch.end > limit
+            ? "the batch reaches beyond what counts"
+            : expected(batch)
+              ? this.#applyBatch(name, header, batch)
+              : "a batch has the wrong number";
       if (why === undefined && batch !== undefined) {
         batches += 1;
         records += batch.payloads.length;

@@ -19,7 +19,10 @@ interface Inode {
   readonly dirty: Set<number>;
 }
 
-type NameChange = { readonly set: string; readonly inode: Inode } | { readonly unset: string } | { readonly unset: string; readonly set: string; readonly inode: Inode };
+type NameChange =
+  | { readonly set: string; readonly inode: Inode }
+  | { readonly unset: string }
+  | { readonly unset: string; readonly set: string; readonly inode: Inode };
 
 export interface Faults {
   /** Writes and new files fail with ENOSPC, one time out of so many; 0 for never, 1 for always. */

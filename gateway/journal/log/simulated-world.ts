@@ -105,7 +105,10 @@ export class World {
       told.end = winner;
       told.maybe = [];
     }
-    check(told.end.kind === "complete" && told.end.run === run, `send ${send}, but message ${told.n} ended as ${told.end.kind} ${told.end.run}`);
+    check(
+      told.end.kind === "complete" && told.end.run === run,
+      `send ${send}, but message ${told.n} ended as ${told.end.kind} ${told.end.run}`,
+    );
     check(this.settledInLife.get(send) !== this.life, `send ${send} came again without a crash after it was settled`);
     check(!this.buriedSends.has(send), `send ${send} came after it was buried`);
     const line = this.lines.get(keyOfSend(send) ?? "") ?? [];
@@ -149,6 +152,7 @@ export class World {
       check(told.maybe.length > 0, `${what} was acknowledged and is missing`);
       const [only] = told.maybe;
       if (told.maybe.length === 1) told.end = only;
+      for (const end of told.maybe) end.refusedAt = undefined; // one of them has happened, and always will have
       return;
     }
     check(told.accepted !== "no", `${what} is pending though its accept was refused`);
@@ -193,14 +197,16 @@ export class World {
       }
       check(told.end?.kind === "bury", `message ${told.n} has a dead letter and ended as ${told.end?.kind}`);
     }
-    for (const told of this.messages) check(told.end?.kind !== "bury" || buried.has(`m${told.n}`), `message ${told.n} was buried and has no letter`);
+    for (const told of this.messages)
+      check(told.end?.kind !== "bury" || buried.has(`m${told.n}`), `message ${told.n} was buried and has no letter`);
   }
 
   /** At the very end, when all outboxes are empty: every send of what was completed has reached its peer, or is a dead letter. */
   checkReceived(): void {
     for (const told of this.messages) {
       if (told.end?.kind !== "complete") continue;
-      for (const send of told.end.sends) check(this.received.has(send) || this.buriedSends.has(send), `send ${send} was committed and never sent`);
+      for (const send of told.end.sends)
+        check(this.received.has(send) || this.buriedSends.has(send), `send ${send} was committed and never sent`);
     }
   }
 }

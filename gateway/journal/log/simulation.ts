@@ -2,19 +2,15 @@
  * A schedule of calls, crashes and disk faults, all of it made from one number: several workers use a journal on a simulated disk
  * until the power goes, then it is recovered and held against the world, several times over.
  */
-import { prng, type Prng, toUtf8 } from "#base";
-import type { Failure } from "../../message.ts";
+import { fromUtf8, prng, type Prng } from "#base";
 import { DeadLetters } from "../dead-letters.ts";
-import type { AttemptRecord, Lease, NewMessage, NewSend } from "../journal.ts";
+import type { Lease } from "../journal.ts";
 import type { LogLimits } from "./limits.ts";
 import { LogJournal } from "./log-journal.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
-import { check, type End, type Told, Violation, World } from "./simulated-world.ts";
-
-const outlets = ["a", "b"];
-const stateKeys = ["s0", "s1", "s2"];
-const failure: Failure = { code: "MF_TEST", message: "no luck", status: 0, retry: true };
+import { messageOf, outlets, SimulatedLife, stateKeys } from "./simulated-life.ts";
+import { check, Violation, World } from "./simulated-world.ts";
 
 /** Small, so that few calls fill batches and segments, spill bodies, and make checkpoints. */
 const tinyLimits: Partial<LogLimits> = {
@@ -28,10 +24,18 @@ const tinyLimits: Partial<LogLimits> = {
   readBytes: 4_096,
 };
 
+/** What happened, added up over schedules: a simulation in which nothing happens proves nothing. */
 export interface ScheduleResult {
-  readonly calls: number;
-  readonly crashes: number;
-  readonly messages: number;
+  /** Of the disk. */
+  calls: number;
+  crashes: number;
+  messages: number;
+  refused: number;
+  checkpoints: number;
+  /** Recoveries that cut a torn end, and burials they finished. */
+  cut: number;
+  burials: number;
+  conflicts: number;
 }
 
 export interface ScheduleOptions {
@@ -44,7 +48,8 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   try {
     return await new Schedule(seed).run(options);
   } catch (error) {
-    if (error instanceof Error) error.message = `seed ${seed}${options.crashAt === undefined ? "" : `, crash at call ${options.crashAt}`}: ${error.message}`;
+    if (error instanceof Error)
+      error.message = `seed ${seed}${options.crashAt === undefined ? "" : `, crash at call ${options.crashAt}`}: ${error.message}`;
     throw error;
   }
 }
@@ -60,8 +65,8 @@ class Schedule {
   #journal!: LogJournal;
   #letters!: DeadLetters;
   #crashed!: Promise<void>;
-  #held: Lease[] = [];
   #faulty = false;
+  readonly #result: ScheduleResult = { calls: 0, crashes: 0, messages: 0, refused: 0, checkpoints: 0, cut: 0, burials: 0, conflicts: 0 };
 
   constructor(seed: number) {
     this.#random = prng(seed);
@@ -87,7 +92,7 @@ class Schedule {
     await this.#recover();
     await this.#drain();
     await this.#journal.close();
-    return { calls: this.#disk.calls, crashes: this.#world.crashes, messages: this.#world.messages.length };
+    return { ...this.#result, calls: this.#disk.calls, crashes: this.#world.crashes, messages: this.#world.messages.length };
   }
 
   #setCrash(call: number): void {
@@ -100,277 +105,73 @@ class Schedule {
   }
 
   async #live(): Promise<void> {
-    await this.#recover();
-    const life = this.#world.life;
-    if (this.#faulty) this.#fault();
-    let working = 4;
-    const workers = Array.from({ length: working }, async () => {
-      for (let step = 0; step < 8; step++) await this.#step();
-      working -= 1;
-    });
-    const clock = async (): Promise<void> => {
-      while (working > 0 && life === this.#world.life) {
-        this.#clock.advance(3);
-        await this.#pause();
-      }
-    };
-    await Promise.all([...workers, clock()]);
+    const held = await this.#recover();
+    const [world, random, clock, journal] = [this.#world, this.#random, this.#clock, this.#journal];
+    await new SimulatedLife({
+      world,
+      random,
+      clock,
+      journal,
+      faults: this.#disk.faults,
+      faulty: this.#faulty,
+      held,
+      counts: this.#result,
+    }).run();
   }
 
-  #fault(): void {
-    const kind = this.#random.below(4);
-    this.#disk.faults.full = kind === 0 ? 1 + this.#random.below(3) : 0;
-    this.#disk.faults.broken = kind === 1 ? 2 + this.#random.below(6) : 0;
-    this.#disk.faults.readOnly = kind === 2;
-  }
-
-  async #recover(): Promise<void> {
+  async #recover(): Promise<readonly Lease[]> {
     this.#clock = new SimulatedClock(this.#clock.now() + 1);
     const disk = this.#disk.mount();
     this.#letters = new DeadLetters("dead", disk.deadLetterFs);
-    this.#journal = new LogJournal({ disk, deadLetters: this.#letters, clock: this.#clock, limits: tinyLimits, salt: () => 77 });
+    this.#journal = new LogJournal({
+      disk,
+      deadLetters: this.#letters,
+      clock: this.#clock,
+      limits: tinyLimits,
+      salt: () => 77,
+      onEvent: (event) => {
+        if (event.kind === "checkpoint") this.#result.checkpoints += 1;
+      },
+    });
     const journal = this.#journal;
-    await journal.recover();
+    const { life } = this.#world;
+    const { remarks } = await journal.recover();
+    for (const remark of remarks) {
+      if (remark.includes("cut at byte")) this.#result.cut += 1;
+      if (remark.includes("is finished")) this.#result.burials += 1;
+    }
     const leases = await journal.claim("orders", 10_000);
-    this.#world.checkPending(leases);
+    const states = await Promise.all(stateKeys.map((key) => journal.readState("orders", key)));
     const letters = [];
+    const sends: string[] = [];
     for await (const letter of this.#letters.list()) {
       letters.push(letter);
-      if (letter.kind === "send") this.#world.buriedSends.add(new TextDecoder().decode((await this.#letters.read(letter.id))?.body));
+      if (letter.kind === "send") sends.push(fromUtf8((await this.#letters.read(letter.id))?.body ?? new Uint8Array(0)));
     }
-    for (const key of stateKeys) this.#world.checkState(key, await journal.readState("orders", key));
+    if (life !== this.#world.life) return forever; // the power went meanwhile
+    for (const send of sends) this.#world.buriedSends.add(send);
+    this.#world.checkPending(leases);
+    for (const [index, key] of stateKeys.entries()) this.#world.checkState(key, states[index] ?? { version: 0, json: undefined });
     this.#world.checkLetters(letters);
     this.#checkDedup(leases);
     for (const old of this.#world.oldLeases.splice(0)) {
+      // Answered without the disk, so no crash can come in between.
       const late = await journal.complete(old, { nowMs: 1, sends: [], state: undefined, reply: undefined });
       check(late.status === "stale", `a lease of a life before was ${late.status}`);
     }
-    this.#held = [...leases];
+    return leases;
   }
 
   #checkDedup(leases: readonly Lease[]): void {
     const pending = new Map(leases.map((lease) => [lease.message.id, lease]));
     for (const told of this.#world.messages) {
       if (told.dedupId === undefined || told.maybe.length > 0) continue;
-      const again = this.#journal.adopt({ ...this.#message(told), id: "again" });
+      const again = this.#journal.adopt({ ...messageOf(told), id: "again" });
       const lease = pending.get(`m${told.n}`);
       const expected = lease !== undefined ? "running" : told.end?.kind === "complete" ? "duplicate" : "leased";
       check(again.status === expected, `the id of message ${told.n} is ${again.status}, expected ${expected}`);
       if (again.status === "running") check(again.sequence === lease?.sequence, `the id of message ${told.n} is claimed by another one`);
       if (again.status === "leased") this.#journal.release(again.lease);
-    }
-  }
-
-  async #pause(): Promise<void> {
-    const { life } = this.#world;
-    await new Promise((resolve) => setImmediate(resolve));
-    if (life !== this.#world.life) await forever;
-  }
-
-  /** The answer of a call, or "refused"; never returns once the life is over. */
-  async #answer<T>(call: Promise<T>): Promise<T | "refused"> {
-    const { life } = this.#world;
-    try {
-      const answer = await call;
-      return life === this.#world.life ? answer : await forever;
-    } catch (error) {
-      if (life !== this.#world.life) return forever;
-      const code = (error as { code?: string }).code ?? "";
-      if (!["MF_JOURNAL_FULL", "MF_JOURNAL_IO", "MF_DEAD_LETTER_WRITE"].includes(code)) throw error;
-      check(this.#faulty, `a call was refused on a disk without faults: ${String(error)}`);
-      return "refused";
-    }
-  }
-
-  async #step(): Promise<void> {
-    const choice = this.#random.below(10);
-    if (choice < 4) await this.#accept();
-    else if (choice < 6) await this.#work();
-    else if (choice < 9) await this.#deliver();
-    else if (this.#random.below(3) === 0) await this.#answer(this.#journal.compact());
-    else if (this.#faulty) this.#fault();
-    for (let pauses = this.#random.below(4); pauses > 0; pauses--) await this.#pause();
-  }
-
-  #message(told: Told): NewMessage {
-    return {
-      flow: "orders",
-      id: `m${told.n}`,
-      source: "test",
-      headers: { n: String(told.n) },
-      contentType: "text/plain",
-      body: toUtf8(told.body),
-      key: undefined,
-      correlationId: undefined,
-      receivedMs: 1_000 + told.n,
-      expiresMs: undefined,
-      dedup: told.dedupId === undefined ? undefined : { id: told.dedupId, windowMs: 1e9, count: 10_000 },
-    };
-  }
-
-  #filling(): string {
-    return "x".repeat([3, 3, 60, 200, 900][this.#random.below(5)] ?? 3);
-  }
-
-  async #accept(): Promise<void> {
-    const { messages } = this.#world;
-    const n = messages.length;
-    const told: Told = {
-      n,
-      dedupId: this.#random.below(2) === 0 ? `d${n}` : undefined,
-      body: `${n}:${this.#filling()}`,
-      accepted: "maybe",
-      refusedAt: undefined,
-      end: undefined,
-      maybe: [],
-      attempt: 1,
-      maybeRetried: false,
-    };
-    messages.push(told);
-    const accepted = await this.#answer(this.#journal.accept(this.#message(told)));
-    if (accepted === "refused") {
-      told.refusedAt = this.#world.acknowledged;
-      return;
-    }
-    check(accepted.status === "leased", `a new message is ${accepted.status}`);
-    this.#world.saw(accepted.lease);
-    this.#world.acknowledged += 1;
-    told.accepted = "yes";
-    if (told.dedupId !== undefined && this.#random.below(3) === 0) {
-      const again = await this.#answer(this.#journal.accept(this.#message(told)));
-      check(again === "refused" || again.status === "running", "a message that is worked on is accepted again");
-    }
-    await this.#handle(accepted.lease, told);
-  }
-
-  /** Works on a message that was claimed after a crash or given back. */
-  async #work(): Promise<void> {
-    const lease = this.#held.shift();
-    if (lease !== undefined) return this.#handle(lease, this.#world.saw(lease));
-    const claimed = await this.#answer(this.#journal.claim("orders", 2));
-    if (claimed !== "refused") this.#held.push(...claimed);
-  }
-
-  async #handle(lease: Lease, told: Told): Promise<void> {
-    this.#world.oldLeases.push(lease);
-    for (let pauses = this.#random.below(3); pauses > 0; pauses--) await this.#pause();
-    const choice = this.#random.below(12);
-    if (choice < 6) return this.#complete(lease, told);
-    if (choice < 8) return this.#retry(lease, told);
-    if (choice === 8) return this.#bury(lease, told);
-    if (choice === 9) return this.#drop(lease, told);
-    if (choice === 10) return this.#journal.release(lease);
-    this.#held.push(lease); // for later
-  }
-
-  #record(attempt: number): AttemptRecord {
-    return { attempt, startedMs: 10, endedMs: 20, imageSha256: "00", failure, logs: [] };
-  }
-
-  async #complete(lease: Lease, told: Told): Promise<void> {
-    const run = `r${this.#random.uint32().toString(36)}`;
-    const sends: string[] = [];
-    for (let index = this.#random.below(4) - 1; index >= 0; index--) {
-      const outlet = outlets[this.#random.below(2)] ?? "a";
-      const key = ["", "k0", "k1"][this.#random.below(3)] ?? "";
-      sends.push(`${told.n}:${run}:${index}:${outlet}:${key}:${this.#filling()}`);
-    }
-    const stateKey = this.#random.below(2) === 0 ? stateKeys[this.#random.below(stateKeys.length)] : undefined;
-    for (let tries = 0; tries < 4; tries++) {
-      const end: End = { kind: "complete", run, sends, stateKey };
-      const version = stateKey === undefined ? 0 : await this.#answer(this.#journal.readState("orders", stateKey));
-      if (version === "refused") return;
-      told.maybe.push(end);
-      const completed = await this.#answer(
-        this.#journal.complete(lease, {
-          nowMs: 2_000,
-          sends: sends.map((send): NewSend => {
-            const [, , , outlet = "", key = ""] = send.split(":");
-            return { outlet, key: key === "" ? undefined : key, contentType: "text/plain", headers: {}, body: toUtf8(send) };
-          }),
-          state:
-            stateKey === undefined || version === 0
-              ? undefined
-              : { key: stateKey, version: version.version, changes: [{ name: `m${told.n}`, valueJson: JSON.stringify(run) }] },
-          reply: this.#random.below(4) === 0 ? { status: 200, contentType: "text/plain", headers: {}, body: toUtf8("yes") } : undefined,
-        }),
-      );
-      if (completed === "refused") {
-        end.refusedAt = this.#world.acknowledged;
-        await this.#pause();
-        continue;
-      }
-      if (completed.status === "committed") return this.#world.ended(told, end);
-      told.maybe = told.maybe.filter((other) => other !== end);
-      check(completed.status === "conflict", `a lease that is held is ${completed.status}`);
-    }
-    this.#held.push(lease);
-  }
-
-  async #retry(lease: Lease, told: Told): Promise<void> {
-    told.maybeRetried = true;
-    const next = await this.#answer(this.#journal.retryLater(lease, this.#record(lease.attempt), 5));
-    if (next === "refused") return void this.#held.push(lease);
-    check(next !== undefined, "a lease that is held can be retried");
-    told.maybeRetried = false;
-    told.attempt = next.attempt;
-    this.#world.acknowledged += 1;
-    const late = await this.#answer(this.#journal.complete(lease, { nowMs: 1, sends: [], state: undefined, reply: undefined }));
-    check(late === "refused" || late.status === "stale", "a late result of the attempt before was taken");
-    this.#held.push(next);
-  }
-
-  async #bury(lease: Lease, told: Told): Promise<void> {
-    const end: End = { kind: "bury", run: "", sends: [], stateKey: undefined };
-    told.maybe.push(end);
-    for (let tries = 0; tries < 3; tries++) {
-      const letter = await this.#answer(this.#journal.bury(lease, this.#record(lease.attempt)));
-      if (letter !== "refused") {
-        check(letter !== undefined, "a lease that is held can be buried");
-        return this.#world.ended(told, end);
-      }
-      await this.#pause();
-    } // given up: as the gateway does, the message stays held until the end of this life
-  }
-
-  async #drop(lease: Lease, told: Told): Promise<void> {
-    const end: End = { kind: "drop", run: "", sends: [], stateKey: undefined };
-    told.maybe.push(end);
-    const dropped = await this.#answer(this.#journal.drop(lease));
-    if (dropped === "refused") {
-      end.refusedAt = this.#world.acknowledged;
-      this.#held.push(lease);
-      return;
-    }
-    check(dropped, "a lease that is held can be dropped");
-    this.#world.ended(told, end);
-  }
-
-  async #deliver(): Promise<void> {
-    const outlet = outlets[this.#random.below(2)] ?? "a";
-    const entries = await this.#answer(this.#journal.claimOutbox("orders", outlet, 1 + this.#random.below(4), this.#clock.now()));
-    if (entries === "refused") return;
-    for (const entry of entries) {
-      await this.#pause();
-      const choice = this.#random.below(8);
-      if (choice === 0) {
-        this.#journal.releaseOutbox(entry);
-        continue;
-      }
-      const send = new TextDecoder().decode(entry.body);
-      if (choice === 1) {
-        const buried = await this.#answer(this.#journal.buryOutbox(entry, this.#record(entry.attempt)));
-        if (buried === "refused") continue; // it stays claimed: the gateway repeats the call
-        this.#world.acknowledged += 1;
-        this.#world.buriedSends.add(send);
-        continue;
-      }
-      if (choice === 2) {
-        await this.#answer(this.#journal.deferOutbox(entry, this.#record(entry.attempt), this.#clock.now() + 2));
-        continue;
-      }
-      this.#world.receive(entry);
-      if ((await this.#answer(this.#journal.settleOutbox(entry))) !== "refused") this.#world.settledInLife.set(send, this.#world.life);
     }
   }
 

@@ -39,7 +39,7 @@ interface Operation {
 
 /** A record that may be lost in a crash, kept until a batch with it is safe. */
 interface LazyRecord {
-  readonly encode: (writer: ByteWriter) => void;
+  readonly encode: ((writer: ByteWriter) => void) | undefined;
   readonly safe: () => void;
 }
 
@@ -164,6 +164,14 @@ export class LogWriter {
     if (!this.#running) this.#flushLazily(this.#options.limits.settleDelayMs);
   }
 
+  /**
+   * Runs `task` once another batch is safe. A refused record may yet be found after a crash, until then: so what it names must
+   * stay (the record then counts as one whose answer the crash has cut off).
+   */
+  whenVoid(task: () => void): void {
+    this.#lazy.push({ encode: undefined, safe: task });
+  }
+
   /** Writes a batch even when there is no record: its header has the counters. */
   flush(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -233,7 +241,7 @@ export class LogWriter {
   async #commit(batch: Batch): Promise<void> {
     batch.lazy = this.#lazy;
     this.#lazy = [];
-    for (const { encode } of batch.lazy) batch.add(encode, this.#options.limits.recordBytes);
+    for (const { encode } of batch.lazy) if (encode !== undefined) batch.add(encode, this.#options.limits.recordBytes);
     batch.writer.pad(sectorBytes);
     try {
       await this.#write(batch);
@@ -255,7 +263,8 @@ export class LogWriter {
     }
     for (const { safe } of batch.lazy) safe();
     this.#options.afterBatch({ bytes: length, file: segment.name, end: segment.end });
-    if (this.#spare.length < spareBuffers && batch.writer.buffer.length <= 2 * this.#options.limits.batchBytes) this.#spare.push(batch.writer);
+    if (this.#spare.length < spareBuffers && batch.writer.buffer.length <= 2 * this.#options.limits.batchBytes)
+      this.#spare.push(batch.writer);
   }
 
   async #write(batch: Batch): Promise<void> {
@@ -314,7 +323,14 @@ export class LogWriter {
   #seal(batch: Batch, offset: number): void {
     const { writer } = batch;
     const counters = this.#options.counters();
-    const header = { bytes: batch.bytes, records: batch.records, mix: batch.mix, number: this.#end.batch, counters, timeMs: this.#options.clock.now() };
+    const header = {
+      bytes: batch.bytes,
+      records: batch.records,
+      mix: batch.mix,
+      number: this.#end.batch,
+      counters,
+      timeMs: this.#options.clock.now(),
+    };
     putBatchHeader(writer.buffer.subarray(fileHeaderBytes), header, this.#options.salt, offset);
     this.#written = counters;
   }
