@@ -251,6 +251,11 @@ test("cancel: the signal is aborted, what is open is rejected, the machine ends"
     ["aborted", "tidied up", "fail"],
   );
   assert.equal(failure(effects).code, "MF_CANCELLED");
+  const two = await bootMachine(
+    `${header}export default flow(async (m, { to }) => { const a = to.a.request(); const b = to.b.request(); await a; await b; });`,
+  );
+  two.event(deliver);
+  assert.equal(failure(two.event({ kind: "cancel", timeMs: deliver.timeMs + 50, reason: "over" }).effects).code, "MF_CANCELLED");
   const deaf = await bootMachine(`${header}export default flow((m, { to }) => to.a.request("x").catch(() => new Promise(() => {})));`);
   deaf.event(deliver);
   assert.equal(failure(deaf.event({ kind: "cancel", timeMs: deliver.timeMs + 50, reason: "over" }).effects).code, "MF_CANCELLED");

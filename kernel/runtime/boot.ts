@@ -139,7 +139,8 @@ function hold(): void {
 }
 
 function settle(): number {
-  if (failure === undefined && unhandled.size > 0) failure = unhandledFailure();
+  // Giving up a message rejects what is open; that nobody waits for some of it is no fault of the flow.
+  if (failure === undefined && unhandled.size > 0 && cancelled === undefined) failure = unhandledFailure();
   if (failure === undefined && completed) {
     try {
       reportDropped();

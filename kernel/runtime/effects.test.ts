@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bootMachine, deliver, deliverBody, run } from "./testing/fake-machine.ts";
-import { decode, failureOf, header, resolveEvent } from "./testing/flows.ts";
+import { decode, failure, failureOf, header, resolveEvent } from "./testing/flows.ts";
 
 test("outlets: declared, undeclared, unknown", async () => {
   const unknown = await failureOf("(m, { to }) => to.eprx.send('x')", deliver, { outlets: ["erp", "audit"] });
@@ -64,6 +64,14 @@ test("bounds: sends, log text, log total", async () => {
   assert.equal(JSON.parse(logs[1]!.fieldsJson!).characters, 100_010);
   assert.match(logs.at(-1)!.text, /^97\d\d log lines were dropped/);
   assert.ok(logs.reduce((sum, log) => sum + log.text.length, 0) <= 256 * 1024 + 200);
+});
+
+test("limits of the flow itself", async () => {
+  const { effects } = await run(
+    `${header}export default flow({ limits: { logBytes: "1KiB", sends: 2 } }, (m, { log, to }) => { for (let i = 0; i < 9; i++) log.info("x".repeat(300)); to.a.send(1); to.a.send(2); to.a.send(3); });`,
+  );
+  assert.equal(effects.filter((effect) => effect.kind === "log").length, 4);
+  assert.equal(failure(effects).code, "MF_EFFECT_LIMIT");
 });
 
 test("log fields: anything goes and nothing throws", async () => {
