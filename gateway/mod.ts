@@ -7,6 +7,7 @@ export { createGateway, type Gateway, type GatewayPorts, type Injected } from ".
 export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 export { type Journal, type JournalStats } from "./journal/journal.ts";
+export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
 export { MemoryJournal } from "./journal/memory.ts";
 export { gatewayLimits } from "./limits.ts";
 export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from "./logger.ts";

@@ -57,7 +57,7 @@ test("the whole of a configuration is read: environment, units, defaults", () =>
   deepEqual(orders.retry, { attempts: 7, backoff: { least: 100, most: 10_000 }, age: 86_400_000 });
   deepEqual(orders.limits, { memory: 16 * 2 ** 20, cpu: 500, time: 30_000 });
   deepEqual(orders.dedup, { by: undefined, window: 3_600_000, count: 10_000 });
-  deepEqual(orders.from[0], { connector: "http", config: { method: "POST", path: "/orders", mode: "reply", bodyLimit: 8 * 2 ** 20, compress: false, idHeader: "idempotency-key", errors: "brief" } });
+  deepEqual(orders.from[0], { connector: "http", config: { method: "POST", path: "/orders", mode: "reply", bodyLimit: 8 * 2 ** 20, compress: false, idHeader: "idempotency-key", errors: "brief", cloudevents: false } });
   const { erp, audit } = orders.to;
   deepEqual([erp?.connector, erp?.timeout, erp?.rate, (erp?.config as { url: string }).url], ["http", 5000, 100, "http://erp/"]);
   deepEqual([audit?.retry.attempts, audit?.timeout, audit?.concurrency], [3, 30_000, 64]);

@@ -6,6 +6,7 @@ import type { Health } from "../connector.ts";
 import { exchange, type HttpAnswer, newAgent, retryAfterMs } from "../http/client.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Answer, Headers, Outgoing } from "../message.ts";
+import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "./cloudevents.ts";
 import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlet.ts";
 
 export interface HttpOutletConfig {
@@ -13,6 +14,7 @@ export interface HttpOutletConfig {
   readonly method: string;
   readonly headers: Headers;
   readonly timeout: number;
+  readonly cloudevents: CloudEventsConfig | undefined;
 }
 
 /** The peer may say otherwise later: too early, too many, or in trouble. */
@@ -74,13 +76,15 @@ class HttpOutlet implements Outlet {
   async #exchange(message: Outgoing, method: string, { idempotencyKey, signal }: Attempt): Promise<HttpAnswer> {
     if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT") throw new OutletError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method this outlet can use`, { retryable: false });
     const url = pathBelow(this.#url, message.headers[":path"]);
-    const headers: Record<string, string> = { ...message.headers, ...this.#config.headers };
-    if (message.contentType !== "") headers["content-type"] ??= message.contentType;
+    const { cloudevents } = this.#config;
+    const event = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
+    const headers: Record<string, string> = { ...event.headers, ...this.#config.headers };
+    if (event.contentType !== "") headers["content-type"] ??= event.contentType;
     if (message.correlationId !== undefined) headers["x-correlation-id"] ??= message.correlationId;
     headers["idempotency-key"] ??= idempotencyKey;
     const bodiless = method === "GET" || method === "HEAD";
     try {
-      const answer = await exchange(this.#agent, { url, method, headers, body: bodiless ? undefined : message.body, signal });
+      const answer = await exchange(this.#agent, { url, method, headers, body: bodiless ? undefined : event.body, signal });
       this.#detail = `last answer ${answer.status}`;
       return answer;
     } catch (cause) {
@@ -119,6 +123,7 @@ Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` 
       method: { type: "string", enum: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], default: "POST", description: "Method, unless the flow names one." },
       headers: { type: "object", description: "Headers of every request; they win over the flow's. Names in lower case.", default: {}, propertyNames: { pattern: "^[a-z0-9-]+$" }, additionalProperties: { type: "string" } },
       timeout: duration("One attempt may take so long.", "30s"),
+      cloudevents: cloudEventsSchema,
     },
   },
   example: 'http: { url: "https://erp.example.com/orders", timeout: 5s, headers: { authorization: "Bearer secret" } }',

@@ -1,0 +1,212 @@
+/** The parts of the delivery core, under a clock of our own. */
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { test } from "node:test";
+import { CodedError, prng } from "#base";
+import fc from "fast-check";
+import type { OutletConfig } from "../config/types.ts";
+import { OutletError, type Outlet } from "../outlets/outlet.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
+import { utf8 } from "../testing/scripted.ts";
+import { backoffMs } from "./backoff.ts";
+import { type Deadline, Deadlines } from "./deadlines.ts";
+import { Deque } from "./deque.ts";
+import { deliverHeadersJson, parseHeaders } from "./headers.ts";
+import { parseKey } from "./keys.ts";
+import { OutletChannel } from "./outlet-channel.ts";
+import { cleanId, MessageIds, SeedPool } from "./seeds.ts";
+
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("deadlines expire in order and once, whatever is removed in between", () => {
+  fc.assert(
+    fc.property(fc.array(fc.record({ limitMs: fc.integer({ min: 1, max: 500 }), removed: fc.boolean() }), { maxLength: 40 }), (items) => {
+      const clock = new ManualClock(0);
+      const deadlines = new Deadlines(clock);
+      const expired: number[] = [];
+      const made = items.map(({ limitMs, removed }, index) => {
+        const item: Deadline & { removed: boolean; at: number } = { deadlineMs: limitMs, before: undefined, after: undefined, removed, at: 0, expired: () => (expired.push(index), (item.at = clock.now())) };
+        deadlines.add(item);
+        return item;
+      });
+      for (const item of made) if (item.removed) deadlines.remove(item);
+      for (const item of made) if (item.removed) deadlines.remove(item); // twice does no harm
+      clock.advance(600);
+      deepEqual(expired.map((index) => items[index]?.limitMs).join(), items.filter((item) => !item.removed).map((item) => item.limitMs).sort((a, b) => a - b).join());
+      for (const item of made) if (!item.removed) ok(item.at >= item.deadlineMs && item.at <= item.deadlineMs + 10);
+      equal(clock.waiting, 0);
+    }),
+  );
+});
+
+test("a deque is a queue", () => {
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { maxLength: 5000 }), (pushes) => {
+      const deque = new Deque<number>();
+      const model: number[] = [];
+      for (const [index, push] of pushes.entries()) {
+        if (push) {
+          deque.push(index);
+          model.push(index);
+        } else equal(deque.shift(), model.shift());
+        equal(deque.length, model.length);
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("backoff grows from the least to the most, and is never more than doubled by jitter", () => {
+  const random = prng(7);
+  for (let attempt = 1; attempt < 100; attempt += 1) {
+    const wait = backoffMs(attempt, { least: 100, most: 5000 }, random);
+    const whole = Math.min(5000, 100 * 2 ** (attempt - 1));
+    ok(wait >= whole / 2 && wait <= whole, `${attempt}: ${wait}`);
+  }
+});
+
+test("seeds are 32 bytes, fresh each time, also over a refill; ids are unique and fit for headers", () => {
+  let fill = 0;
+  const pool = new SeedPool((bytes) => bytes.fill(++fill));
+  const seeds = Array.from({ length: 300 }, () => Uint8Array.from(pool.next()));
+  ok(seeds.every((seed) => seed.length === 32));
+  deepEqual([seeds[0]?.[0], seeds[255]?.[0], seeds[256]?.[0]], [1, 1, 2]);
+  const ids = new MessageIds((bytes) => bytes.fill(255));
+  match(ids.next(), /^[A-Za-z0-9]+-0$/);
+  equal(cleanId("\r\n \u00e9"), undefined);
+  equal(cleanId("a b\n"), "ab");
+  const long = (tail: string): string | undefined => cleanId("x".repeat(500) + tail);
+  ok((long("1")?.length ?? 999) <= 200 && long("1") !== long("2") && long("1") === long("1"));
+});
+
+test("key expressions: what they take, and that nothing makes them throw", () => {
+  const message = { headers: { "x-k": "h" }, contentType: "application/json", body: utf8('{"a":{"b/c":[1,{"d":"deep"}]},"n":null}'), id: "i", key: "pk", replyWanted: false, keeper: "source" as const };
+  const take = (expression: string): string | undefined => {
+    const parsed = parseKey(expression);
+    return parsed.ok ? parsed.value(message) : `refused: ${parsed.error.slice(0, 9)}`;
+  };
+  deepEqual(["header:X-K", "header:none", "header:content-type", "json:/a/b~1c/1/d", "json:/a/b~1c", "json:/n", "json:/a/x", "json:/__proto__", "id", "key", '"all"'].map(take), ["h", undefined, "application/json", "deep", '[1,{"d":"deep"}]', undefined, undefined, undefined, "i", "pk", "all"]);
+  equal(take("nonsense"), "refused: must be h");
+  fc.assert(fc.property(fc.string(), fc.uint8Array(), (expression, body) => {
+    const parsed = parseKey(expression);
+    if (parsed.ok) ok((parsed.value({ ...message, body })?.length ?? 0) <= 256);
+  }));
+});
+
+test("headers of a machine are read or refused, never trusted", () => {
+  deepEqual(parseHeaders('{"X-A":"b"}'), { "x-a": "b" });
+  for (const bad of ["[", "[]", "null", '"x"', '{"a":1}', '{"a":{}}', '{"a\\n":"x"}', '{"a":"\\r\\n"}', '{"":"x"}', '{"a":"\\u0100"}', '{"__proto__":"x"}']) equal(typeof parseHeaders(bad), "string", bad);
+  fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => ["string", "object"].includes(typeof parseHeaders(text))));
+  deepEqual(JSON.parse(deliverHeadersJson({ headers: {}, contentType: 'a"b', correlationId: "c" })), { "content-type": 'a"b', "mayfly-correlation-id": "c" });
+  deepEqual(JSON.parse(deliverHeadersJson({ headers: { x: "y" }, contentType: "t" })), { x: "y", "content-type": "t" });
+});
+
+const config: OutletConfig = { connector: "test", config: {}, retry: { attempts: 5, backoff: { least: 100, most: 1000 }, age: 60_000 }, concurrency: 2, rate: undefined, timeout: 1000, breaker: undefined };
+
+function channelOf(clock: ManualClock, answer: (attempt: number) => Promise<void>, change: Partial<OutletConfig> = {}): { channel: OutletChannel; attempts: number[] } {
+  const attempts: number[] = [];
+  const outlet: Outlet = {
+    send: (_message, { attempt }) => (attempts.push(attempt), answer(attempts.length)),
+    request: async (_message, { attempt }) => (attempts.push(attempt), await answer(attempts.length), { status: 200, contentType: "", headers: {}, body: utf8("ok") }),
+    health: () => ({ ready: true, detail: "" }),
+    stop: async () => undefined,
+  };
+  return { channel: new OutletChannel("f", "out", outlet, { ...config, ...change }, clock, prng(1)), attempts };
+}
+
+const asked = { messageId: "m", flow: "f", outlet: "out", key: undefined, contentType: "", headers: {}, body: utf8(""), correlationId: undefined, timeMs: 0, method: "" };
+const never = new AbortController().signal;
+
+test("requests beyond the outlet's concurrency wait their turn", async () => {
+  const clock = new ManualClock();
+  const finish: (() => void)[] = [];
+  const { channel, attempts } = channelOf(clock, () => new Promise((resolve) => finish.push(resolve)));
+  const all = [1, 2, 3, 4, 5].map((n) => channel.request(asked, `k${n}`, 0, never));
+  await settled();
+  equal(attempts.length, 2);
+  for (let done = 0; done < 5; done += 1) {
+    await settled();
+    ok(channel.underWay <= 2);
+    finish.shift()?.();
+  }
+  equal((await Promise.all(all)).length, 5);
+  equal(channel.underWay, 0);
+});
+
+test("an outlet that never answers is given up after its timeout, and its place is free again", async () => {
+  const clock = new ManualClock();
+  const { channel, attempts } = channelOf(clock, () => new Promise(() => undefined), { retry: { ...config.retry, attempts: 1 } });
+  const asking = channel.request(asked, "k", 0, never);
+  await settled();
+  clock.advance(999);
+  await settled();
+  equal(channel.underWay, 1);
+  clock.advance(1);
+  await rejects(asking, { code: "MF_OUTLET_TIMEOUT", retryable: true });
+  deepEqual([channel.underWay, attempts], [0, [1]]);
+});
+
+test("a request is tried again after a retryable error, not before Retry-After, and not after a final one", async () => {
+  const clock = new ManualClock();
+  const { channel, attempts } = channelOf(clock, (count) => (count === 1 ? Promise.reject(new OutletError("BUSY", "", { retryable: true, retryAfterMs: 5000 })) : count === 2 ? Promise.reject(new OutletError("NO", "", { retryable: false })) : Promise.resolve()));
+  const asking = channel.request(asked, "k", 0, never);
+  const failed = rejects(asking, { code: "NO" });
+  await settled();
+  clock.advance(4999);
+  await settled();
+  equal(attempts.length, 1);
+  clock.advance(1);
+  await failed;
+  deepEqual(attempts, [1, 2]);
+});
+
+test("the circuit opens after failures in a row, fails at once while open, lets one through, and closes on success", async () => {
+  const clock = new ManualClock();
+  let down = true;
+  const { channel, attempts } = channelOf(clock, () => (down ? Promise.reject(new CodedError("MF_DOWN", "")) : Promise.resolve()), { breaker: { failures: 3, pause: 1000 }, retry: { ...config.retry, attempts: 1 } });
+  for (let failure = 0; failure < 3; failure += 1) await rejects(channel.request(asked, "k", 0, never), { code: "MF_DOWN" });
+  await rejects(channel.request(asked, "k", 0, never), { code: "MF_CIRCUIT_OPEN" });
+  equal(attempts.length, 3);
+  clock.advance(1000);
+  await rejects(channel.request(asked, "k", 0, never), { code: "MF_DOWN" });
+  await rejects(channel.request(asked, "k", 0, never), { code: "MF_CIRCUIT_OPEN" });
+  equal(attempts.length, 4);
+  clock.advance(1000);
+  down = false;
+  equal((await channel.request(asked, "k", 0, never)).status, 200);
+  equal((await channel.request(asked, "k", 0, never)).status, 200);
+});
+
+test("a rate is kept: a second's worth at once, then as time goes by", async () => {
+  const clock = new ManualClock();
+  const { channel, attempts } = channelOf(clock, () => Promise.resolve(), { rate: 10, concurrency: 100 });
+  const all = Array.from({ length: 25 }, (_, n) => channel.request(asked, `k${n}`, 0, never));
+  await settled();
+  equal(attempts.length, 10);
+  for (let step = 0; step < 50; step += 1) {
+    clock.advance(10);
+    await settled();
+  }
+  equal(attempts.length, 15);
+  for (let step = 0; step < 150; step += 1) {
+    clock.advance(10);
+    await settled();
+  }
+  equal((await Promise.all(all)).length, 25);
+});
+
+test("a message that is cancelled leaves its place in the line to the next", async () => {
+  const clock = new ManualClock();
+  const finish: (() => void)[] = [];
+  const { channel } = channelOf(clock, () => new Promise((resolve) => finish.push(resolve)), { concurrency: 1 });
+  const leaving = new AbortController();
+  const first = channel.request(asked, "1", 0, never);
+  const second = channel.request(asked, "2", 0, leaving.signal);
+  const third = channel.request(asked, "3", 0, never);
+  await settled();
+  leaving.abort();
+  finish.shift()?.();
+  await rejects(second, { code: "MF_OUTLET_ABANDONED" });
+  await settled();
+  finish.shift()?.();
+  deepEqual([(await first).status, (await third).status], [200, 200]);
+});
