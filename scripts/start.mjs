@@ -88,7 +88,7 @@ async function show(url, { what, body }) {
   const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
   const reply = await response.text();
   await pause(150); // sends leave after the reply
-  const row = (label, text) => say(`  ${dim(label.padEnd(10))} ${text}`);
+  const row = (label, text) => say(`  ${dim(label.padEnd(11))} ${text}`);
   row("reply", `${response.status} ${reply}`);
   for (const { level, text, fields } of log.lines.slice(before[0]))
     if (level !== "debug") row("log", `${level} ${text}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`);
@@ -109,6 +109,7 @@ async function end(code) {
   process.exitCode = code;
 }
 
+process.stdout.on("error", () => process.exit(0)); // `npm start | head`: seen enough
 process.on("SIGINT", () => void end(0)).on("SIGTERM", () => void end(0));
 try {
   serving = await serveOrders();

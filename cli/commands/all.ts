@@ -4,9 +4,11 @@ import type { Cli } from "../cli.ts";
 import { addBench } from "./bench.ts";
 import { addBuild } from "./build.ts";
 import { addDev } from "./dev.ts";
+import { addDlq } from "./dlq.ts";
 import { addDoctor } from "./doctor.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
+import { addLint } from "./lint.ts";
 import { addRun } from "./run.ts";
 import { addSend } from "./send.ts";
 import { addServe } from "./serve.ts";
@@ -16,9 +18,11 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addInit,
   addRun,
   addTest,
+  addLint,
   addDev,
   addServe,
   addSend,
+  addDlq,
   addBuild,
   addInspect,
   addBench,

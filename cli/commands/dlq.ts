@@ -1,0 +1,180 @@
+/** `mayfly dlq`: dead letters: what was given up, why, and what to do about it. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { type Command, Option } from "commander";
+import { CodedError } from "#base";
+import type { DeadLetter } from "#gateway";
+import type { GatewayFlags } from "../admin.ts";
+import { action, type Cli, examples, jsonOption } from "../cli.ts";
+import { exitCodes, usageError } from "../failure.ts";
+import { bodyJson, bodyText, bytesText, indent, table } from "../format.ts";
+import { readInput } from "../machine/stubs.ts";
+
+interface Flags extends GatewayFlags {
+  readonly flow?: string;
+  readonly code?: string;
+  readonly all?: boolean;
+  readonly edit?: string;
+  readonly output?: string;
+  readonly json?: boolean;
+}
+
+type Letters = typeof import("../dead-letters.ts");
+
+async function matching({ openLetters }: Letters, { terminal }: Cli, flags: Flags): Promise<DeadLetter[]> {
+  const store = await openLetters(flags, terminal.env);
+  const found: DeadLetter[] = [];
+  for await (const letter of store.list(flags.flow)) if (flags.code === undefined || letter.failure.code === flags.code) found.push(letter);
+  return found;
+}
+
+/** Ids given, or those of all letters that match; never all of them by accident. */
+async function chosen(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<readonly string[]> {
+  if (ids.length > 0) return ids;
+  if (flags.flow === undefined && flags.code === undefined && flags.all !== true)
+    throw usageError("name letters by id, or by --flow, --code or --all");
+  return (await matching(letters, cli, flags)).map(({ id }) => id);
+}
+
+async function list(letters: Letters, cli: Cli, flags: Flags): Promise<number> {
+  const found = await matching(letters, cli, flags);
+  const { out, paint } = cli.terminal;
+  if (flags.json === true) {
+    out(`${JSON.stringify(found, undefined, 2)}\n`);
+    return exitCodes.ok;
+  }
+  const rows = found.map(({ id, buriedMs, attempts, bodyBytes, failure }) => [
+    id,
+    new Date(buriedMs).toISOString().slice(0, 19),
+    String(attempts.length),
+    bytesText(bodyBytes),
+    `${failure.code}: ${failure.message.split("\n")[0]?.slice(0, 100) ?? ""}`,
+  ]);
+  if (rows.length > 0) out(table([["ID", "GIVEN UP", "ATTEMPTS", "BODY", "WHY"], ...rows], [2, 3]));
+  out(`${paint.dim(rows.length === 0 ? "no dead letters" : `${rows.length} dead ${rows.length === 1 ? "letter" : "letters"}`)}\n`);
+  return exitCodes.ok;
+}
+
+async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flags): Promise<number> {
+  const found = await (await letters.openLetters(flags, terminal.env)).read(id);
+  if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `there is no dead letter ${id}: \`mayfly dlq ls\` lists them`);
+  const { letter, body } = found;
+  const { out, paint } = terminal;
+  if (flags.json === true) {
+    out(`${JSON.stringify({ ...letter, ...bodyJson(body) }, undefined, 2)}\n`);
+    return exitCodes.ok;
+  }
+  out(`${paint.bold(letter.id)}\n${paint.red(letter.failure.code)}: ${letter.failure.message}\n`);
+  const facts = [
+    ["message", letter.messageId],
+    ["from", letter.kind === "send" ? `a send to the outlet ${letter.outlet ?? ""}` : letter.source],
+    ["received", new Date(letter.receivedMs).toISOString()],
+    ["given up", new Date(letter.buriedMs).toISOString()],
+    ...(letter.key === undefined ? [] : [["key", letter.key]]),
+  ];
+  out(indent(table(facts)));
+  out(`${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers)]))}`);
+  out(`${paint.bold("body")} ${paint.dim(bytesText(body.length))}\n${indent(bodyText(body, letter.contentType))}\n`);
+  for (const { attempt, startedMs, endedMs, failure, logs } of letter.attempts) {
+    out(
+      `${paint.bold(`attempt ${attempt}`)} ${paint.dim(`${new Date(startedMs).toISOString()}, ${endedMs - startedMs} ms`)} ${failure.code}: ${failure.message}\n`,
+    );
+    for (const { level, text, fieldsJson } of logs)
+      out(`  ${level} ${text}${fieldsJson === undefined ? "" : ` ${paint.dim(fieldsJson)}`}\n`);
+    if (failure.stack !== undefined) out(`${paint.dim(failure.stack.trimEnd())}\n`);
+  }
+  return exitCodes.ok;
+}
+
+async function retry(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<number> {
+  const { terminal } = cli;
+  if (flags.edit !== undefined && ids.length !== 1) throw usageError("--edit takes one id: one body is put in for one letter");
+  const body = flags.edit === undefined ? undefined : flags.edit === "-" ? await terminal.readStdin() : await readInput(flags.edit, "body");
+  const outcomes: { id: string; status: string; code?: string; message?: string }[] = [];
+  for (const id of await chosen(letters, cli, ids, flags))
+    outcomes.push({
+      id,
+      ...((await letters.retryLetter(flags, terminal.env, id, body)) ?? { status: "unknown", message: "there is no such dead letter" }),
+    });
+  const failed = outcomes.filter(({ status }) => status === "refused" || status === "unknown" || status === "dead");
+  if (flags.json === true)
+    terminal.out(`${JSON.stringify({ retried: outcomes.length - failed.length, failed: failed.length, outcomes }, undefined, 2)}\n`);
+  else {
+    for (const { id, status, message } of failed) terminal.out(`${id}: ${terminal.paint.red(status)} ${message ?? ""}\n`);
+    terminal.out(`${outcomes.length - failed.length} put in again${failed.length === 0 ? "" : `, ${failed.length} not`}\n`);
+  }
+  return failed.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+async function drop(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<number> {
+  const store = await letters.openLetters(flags, cli.terminal.env);
+  const wanted = await chosen(letters, cli, ids, flags);
+  const unknown: string[] = [];
+  for (const id of wanted) if (!(await store.remove(id))) unknown.push(id);
+  if (flags.json === true) cli.terminal.out(`${JSON.stringify({ dropped: wanted.length - unknown.length, unknown })}\n`);
+  else cli.terminal.out(`${wanted.length - unknown.length} dropped${unknown.length === 0 ? "" : `; not there: ${unknown.join(", ")}`}\n`);
+  return unknown.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Each letter as NAME.json and NAME.body, as the gateway keeps them. */
+async function exportLetters(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<number> {
+  const store = await letters.openLetters(flags, cli.terminal.env);
+  const folder = resolve(flags.output ?? "dead-letters");
+  let written = 0;
+  for (const id of ids.length > 0 ? ids : (await matching(letters, cli, flags)).map((letter) => letter.id)) {
+    const found = await store.read(id);
+    if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `there is no dead letter ${id}`);
+    const path = join(folder, ...id.split("/"));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(`${path}.body`, found.body);
+    await writeFile(`${path}.json`, `${JSON.stringify(found.letter, undefined, 2)}\n`);
+    written += 1;
+  }
+  cli.terminal.out(flags.json === true ? `${JSON.stringify({ folder, written })}\n` : `${written} written to ${folder}\n`);
+  return exitCodes.ok;
+}
+
+/** Options every subcommand has. */
+function shared(command: Command): Command {
+  return command
+    .option("-c, --config <file>", "mayfly.yaml, to find the folder or the gateway", "mayfly.yaml")
+    .option("--gateway <url>", "ask this running gateway (default: MAYFLY_GATEWAY, or the folder)")
+    .addOption(new Option("--token <token>", "http.admin.token (default: MAYFLY_TOKEN)"))
+    .addOption(jsonOption());
+}
+
+function filters(command: Command): Command {
+  return command.option("--flow <name>", "only letters of this flow").option("--code <code>", "only letters given up for this code");
+}
+
+const load = (): Promise<Letters> => import("../dead-letters.ts");
+
+export function addDlq(program: Command, cli: Cli): Command {
+  const dlq = program.command("dlq").description("Dead letters: messages and sends that were given up, whole, with every attempt.");
+  filters(shared(dlq.command("ls").description("List them."))).action(
+    action(cli, async (flags: Flags) => await list(await load(), cli, flags)),
+  );
+  shared(
+    dlq.command("show").description("Show one: why, its body, every attempt with its logs.").argument("<id>", "FLOW/NAME, as ls shows it"),
+  ).action(action(cli, async (id: string, flags: Flags) => await show(await load(), cli, id, flags)));
+  filters(
+    shared(
+      dlq.command("retry").description("Put them into the running gateway again.").argument("[id...]", "letters; or choose by an option"),
+    ),
+  )
+    .option("--all", "every letter")
+    .option("--edit <file>", "put in this body instead; - reads standard input")
+    .action(action(cli, async (ids: string[], flags: Flags) => await retry(await load(), cli, ids, flags)));
+  filters(shared(dlq.command("drop").description("Forget them for good.").argument("[id...]", "letters; or choose by an option")))
+    .option("--all", "every letter")
+    .action(action(cli, async (ids: string[], flags: Flags) => await drop(await load(), cli, ids, flags)));
+  filters(shared(dlq.command("export").description("Write them to a folder.").argument("[id...]", "letters (default: all)")))
+    .option("-o, --output <folder>", "where to", "dead-letters")
+    .action(action(cli, async (ids: string[], flags: Flags) => await exportLetters(await load(), cli, ids, flags)));
+  return examples(dlq, [
+    ["mayfly dlq ls --flow row", "what one flow gave up on"],
+    ["mayfly dlq show row/20260302T101500000Z-1f2e3d4c5b6a7988", "one of them, whole"],
+    ["mayfly dlq retry --code MF_OUTLET_TIMEOUT", "everything that failed so, again"],
+    ["mayfly dlq retry ID --edit fixed.json", "one of them, with another body"],
+  ]);
+}

@@ -1,0 +1,89 @@
+/** Dead letters, wherever they are: in the folder mayfly.yaml names, or behind a running gateway. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { CodedError } from "#base";
+import { type DeadLetter, DeadLetters, loadConfig } from "#gateway";
+import { AdminClient, type GatewayFlags } from "./admin.ts";
+
+export interface FoundLetter {
+  readonly letter: DeadLetter;
+  readonly body: Uint8Array;
+}
+
+export interface LetterStore {
+  list(flow: string | undefined): AsyncIterable<DeadLetter>;
+  read(id: string): Promise<FoundLetter | undefined>;
+  remove(id: string): Promise<boolean>;
+}
+
+interface BodyJson {
+  readonly text?: string;
+  readonly base64?: string;
+}
+
+function letterPath(id: string): string {
+  return `/-/dead-letters/${id.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+class RemoteLetters implements LetterStore {
+  readonly #client: AdminClient;
+
+  constructor(client: AdminClient) {
+    this.#client = client;
+  }
+
+  async *list(flow: string | undefined): AsyncIterable<DeadLetter> {
+    const query = flow === undefined ? "" : `&flow=${encodeURIComponent(flow)}`;
+    yield* (await this.#client.get("GET", `/-/dead-letters?limit=10000${query}`)) as DeadLetter[];
+  }
+
+  async read(id: string): Promise<FoundLetter | undefined> {
+    const { status, value } = await this.#client.ask("GET", letterPath(id));
+    if (status === 404) return undefined;
+    const { body, ...letter } = value as DeadLetter & { body: BodyJson };
+    return { letter, body: body.text === undefined ? Buffer.from(body.base64 ?? "", "base64") : Buffer.from(body.text) };
+  }
+
+  async remove(id: string): Promise<boolean> {
+    return (await this.#client.ask("DELETE", letterPath(id))).status === 200;
+  }
+}
+
+/** The gateway when one is named, the folder otherwise: it can be read while nothing runs. */
+export async function openLetters(flags: GatewayFlags, env: Readonly<Record<string, string | undefined>>): Promise<LetterStore> {
+  if (flags.gateway !== undefined || env["MAYFLY_GATEWAY"] !== undefined) return new RemoteLetters(await AdminClient.open(flags, env));
+  if (!existsSync(flags.config))
+    throw new CodedError("MF_CONFIG_FILE", `there is no ${flags.config}: name one with -c, or a running gateway with --gateway`);
+  const { base, deadLetters } = await loadConfig(flags.config);
+  return new DeadLetters(resolve(base, deadLetters.dir));
+}
+
+export interface RetryOutcome {
+  readonly status: string;
+  readonly code?: string;
+  readonly message?: string;
+}
+
+/** Puts a letter in again; undefined when there is none. Only a running gateway can. */
+export async function retryLetter(
+  flags: GatewayFlags,
+  env: Readonly<Record<string, string | undefined>>,
+  id: string,
+  body: Uint8Array | undefined,
+): Promise<RetryOutcome | undefined> {
+  const client = await AdminClient.open(flags, env);
+  const { status, value } = await client.ask(
+    "POST",
+    `${letterPath(id)}/retry${body === undefined ? "" : "?edit=true"}`,
+    body ?? new Uint8Array(0),
+  );
+  if (status === 404) return undefined;
+  const { detail, ...outcome } = value as RetryOutcome & { detail?: string };
+  return typeof outcome.status === "string"
+    ? outcome
+    : {
+        status: "refused",
+        message: detail ?? `the gateway answered ${status}`,
+        ...(outcome.code === undefined ? {} : { code: outcome.code }),
+      };
+}

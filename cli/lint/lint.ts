@@ -1,0 +1,83 @@
+/** Lints flows and configurations: types, bundling, booting, top levels, outlets. */
+import { existsSync } from "node:fs";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { basename, join, relative, resolve } from "node:path";
+import { CodedError } from "#base";
+import { buildImage } from "#image";
+import { embeddedMonitor } from "#monitors";
+import { asCoded } from "../failure.ts";
+import { lintConfig, outletFindings } from "./config.ts";
+import { findingsOf, type LintFinding } from "./finding.ts";
+import { topLevelFindings } from "./top-level.ts";
+
+const skipped = new Set(["node_modules", "dist", "coverage"]);
+
+interface Targets {
+  readonly configs: Set<string>;
+  readonly flows: Set<string>;
+}
+
+/** A flow's module: it exports what `flow(` of "mayfly" makes. */
+async function isFlow(path: string): Promise<boolean> {
+  if (!/\.[mc]?ts$/.test(path) || /\.(flow-)?test\.[mc]?ts$|\.d\.ts$/.test(path)) return false;
+  const text = await readFile(path, "utf8");
+  return /from\s+["']mayfly["']/.test(text) && /export\s+default\s+flow\b/.test(text);
+}
+
+async function collect(path: string, targets: Targets, named: boolean): Promise<void> {
+  if ((await stat(path)).isDirectory()) {
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      if (entry.name.startsWith(".") || skipped.has(entry.name)) continue;
+      if (entry.isDirectory() || /\.(ts|mts)$|^mayfly\.ya?ml$/.test(entry.name)) await collect(join(path, entry.name), targets, false);
+    }
+  } else if (/\.ya?ml$/.test(path) && (named || /^mayfly\.ya?ml$/.test(basename(path)))) targets.configs.add(path);
+  else if (named || (await isFlow(path))) targets.flows.add(path);
+}
+
+export interface LintResult {
+  readonly findings: readonly LintFinding[];
+  readonly flows: number;
+  readonly configs: number;
+}
+
+export async function lint(paths: readonly string[]): Promise<LintResult> {
+  const targets: Targets = { configs: new Set(), flows: new Set() };
+  for (const path of paths) {
+    if (!existsSync(path)) throw new CodedError("MF_LINT_NOT_FOUND", `there is nothing at ${path}`);
+    await collect(resolve(path), targets, true);
+  }
+  const findings: LintFinding[] = [];
+  const configs = await Promise.all([...targets.configs].map(async (path) => ({ path, ...(await lintConfig(path)) })));
+  for (const config of configs) {
+    findings.push(...config.findings);
+    for (const { flow } of config.flows) if (flow !== undefined) targets.flows.add(flow);
+  }
+  const declared = await lintFlows([...targets.flows], findings);
+  for (const { path, flows } of configs)
+    for (const flow of flows)
+      if (flow.flow !== undefined && declared.has(flow.flow)) findings.push(...outletFindings(path, flow, declared.get(flow.flow) ?? null));
+  return { findings, flows: targets.flows.size, configs: targets.configs.size };
+}
+
+/** Adds what is wrong with the flows to `findings`; gives the outlets of those that build. */
+async function lintFlows(flows: readonly string[], findings: LintFinding[]): Promise<Map<string, readonly string[] | null>> {
+  const declared = new Map<string, readonly string[] | null>();
+  const monitor = embeddedMonitor({ workers: 1 });
+  try {
+    for (const flow of flows) {
+      const shown = relative(process.cwd(), flow);
+      try {
+        declared.set(flow, (await buildImage(flow)).image.manifest.outlets);
+        findings.push(...(await topLevelFindings(monitor, flow, shown)));
+      } catch (error) {
+        const { code, message } = asCoded(error);
+        // The build stops at the first; the probe knows them all, and where they stand.
+        const touched = code === "MF_TOP_LEVEL" ? await topLevelFindings(monitor, flow, shown) : [];
+        findings.push(...(touched.length > 0 ? touched : findingsOf(code, message, shown)));
+      }
+    }
+  } finally {
+    await monitor.close();
+  }
+  return declared;
+}
