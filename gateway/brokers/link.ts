@@ -196,3 +196,18 @@ export class LossGuard {
     this.#waiting.clear();
   }
 }
+
+/**
+ * Asks for a sign of life every `everyMs` and calls `lost` when none comes within as long again: TCP alone does not notice a cable that
+ * was pulled out. Returns what ends it.
+ */
+export function heartbeat(context: Pick<ConnectorContext, "clock">, everyMs: number, probe: () => Promise<unknown>, lost: (error: unknown) => void): () => void {
+  let cancel = (): void => {};
+  const again = (): void => {
+    cancel = context.clock.after(everyMs, () => {
+      within(context, everyMs, probe()).then(again, () => lost(new Error("the server does not answer pings")));
+    });
+  };
+  again();
+  return () => cancel();
+}

@@ -5,7 +5,7 @@ import type { ConnectorContext, JsonSchema } from "../connector.ts";
 import { duration } from "../config/units.ts";
 import { explainNetwork, messageOf, parseUrl, withoutSecrets } from "./explain.ts";
 import { brokerLimits } from "./limits.ts";
-import { within } from "./link.ts";
+import { heartbeat } from "./link.ts";
 import { readTls, tlsSchema, type TlsConfig, type TlsMaterial } from "./tls.ts";
 
 export interface RedisConfig {
@@ -63,7 +63,7 @@ export async function openRedis(config: RedisConfig, context: ConnectorContext, 
   }
   const command = (...words: readonly (string | Buffer)[]): Promise<Reply> =>
     client.sendCommand<Reply>(words, { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } });
-  const stopBeating = beat(config, context, command, lost);
+  const stopBeating = heartbeat(context, config.heartbeat, () => command("PING"), lost);
   return {
     command,
     close: async () => {
@@ -82,18 +82,6 @@ function socketOptions(url: URL, tls: TlsMaterial | undefined): NonNullable<NonN
     reconnectStrategy: false as const, // the Link does it
   };
   return url.protocol === "rediss:" ? { ...common, tls: true as const, ...tls } : common;
-}
-
-/** Pings, since TCP alone does not notice a cable that was pulled out. */
-function beat(config: RedisConfig, context: ConnectorContext, command: RedisConnection["command"], lost: (error: unknown) => void): () => void {
-  let cancel = (): void => {};
-  const again = (): void => {
-    cancel = context.clock.after(config.heartbeat, () => {
-      within(context, config.heartbeat, command("PING")).then(again, () => lost(new Error("the server does not answer pings")));
-    });
-  };
-  again();
-  return () => cancel();
 }
 
 export function explainRedis(peer: string, what: string, error: unknown): CodedError {

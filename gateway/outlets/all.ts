@@ -6,7 +6,8 @@ import { httpOutlet } from "./http.ts";
 import { jetstreamOutlet } from "./jetstream.ts";
 import { logOutlet } from "./log.ts";
 import { natsOutlet } from "./nats.ts";
+import { postgresOutlet } from "./postgres.ts";
 import { redisOutlet } from "./redis.ts";
 import type { OutletDefinition } from "./outlet.ts";
 
-export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, redisOutlet];
+export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, redisOutlet, postgresOutlet];

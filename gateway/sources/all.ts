@@ -7,7 +7,8 @@ import { flowSource } from "./flow.ts";
 import { httpSource } from "./http.ts";
 import { jetstreamSource } from "./jetstream.ts";
 import { natsSource } from "./nats.ts";
+import { postgresSource } from "./postgres.ts";
 import { redisSource } from "./redis.ts";
 import type { SourceDefinition } from "./source.ts";
 
-export const sources: readonly SourceDefinition[] = [httpSource, fileSource, cronSource, directSource, flowSource, amqpSource, jetstreamSource, natsSource, redisSource];
+export const sources: readonly SourceDefinition[] = [httpSource, fileSource, cronSource, directSource, flowSource, amqpSource, jetstreamSource, natsSource, redisSource, postgresSource];
