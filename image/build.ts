@@ -19,6 +19,7 @@ export interface BuildOptions {
 
 export interface Built {
   readonly image: Image;
+  readonly bundle: Bundle;
   /** Every source file the image depends on, absolute: watch these. */
   readonly inputs: readonly string[];
   /** Milliseconds each part took. Type check and bundling run side by side. */
@@ -147,5 +148,5 @@ export async function buildImage(path: string, options: BuildOptions = {}): Prom
   const name = options.name ?? basename(path).replace(/\.[^.]+$/, "");
   const source = readFileSync(path, "utf8");
   const { image, bootMs, freezeMs } = imageOfBundle(bundle, source, name, packageVersion(dirname(resolve(path))));
-  return { image, inputs: bundle.inputs, timings: { bundleMs, checkMs: checked.value.ms, bootMs, freezeMs } };
+  return { image, bundle, inputs: bundle.inputs, timings: { bundleMs, checkMs: checked.value.ms, bootMs, freezeMs } };
 }

@@ -13,7 +13,16 @@ import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { assert, CodedError, concatBytes } from "#base";
-import { type Backend, cachedProgram, decodeModule, encodeUnsigned, type Program, type ProgramOptions, type ProgramSource, writeExecutable } from "#compiler";
+import {
+  type Backend,
+  cachedProgram,
+  decodeModule,
+  encodeUnsigned,
+  type Program,
+  type ProgramOptions,
+  type ProgramSource,
+  writeExecutable,
+} from "#compiler";
 import { kernelArtifacts, layout, platformModule } from "#kernel";
 import type { Image } from "./file.ts";
 
@@ -42,7 +51,13 @@ export function withNativeTable(engine: Uint8Array): Uint8Array {
   assert(section !== undefined, "the engine has a table");
   const size = encodeUnsigned(layout.engineTable + layout.nativeTable);
   const body = concatBytes([Uint8Array.of(1, 0x70, 1), size, size]); // one table of funcref, with a minimum and the same maximum
-  return concatBytes([engine.subarray(0, section.at), Uint8Array.of(section.id), encodeUnsigned(body.length), body, engine.subarray(section.end)]);
+  return concatBytes([
+    engine.subarray(0, section.at),
+    Uint8Array.of(section.id),
+    encodeUnsigned(body.length),
+    body,
+    engine.subarray(section.end),
+  ]);
 }
 
 export function defaultCacheFolder(): string {
@@ -97,7 +112,10 @@ function restMemory(image: Image): Uint8Array {
 export function linuxExecutable(image: Image, settings: ExecutableSettings = {}): Uint8Array {
   const { manifest } = image;
   if (manifest.kernel !== kernelArtifacts().hash)
-    throw new CodedError("MF_IMAGE_VERSION", `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``);
+    throw new CodedError(
+      "MF_IMAGE_VERSION",
+      `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+    );
   const bytes = restMemory(image);
   return writeExecutable(linuxProgram(settings), {
     memories: [

@@ -6,3 +6,9 @@ monitorCase(
   () => embeddedMonitor({ workers: 2 }),
   () => embeddedMonitor({ workers: 1, spin: 0 }),
 );
+
+monitorCase(
+  "embedded monitor, one worker that spins",
+  () => embeddedMonitor({ workers: 1, spin: 10_000 }),
+  () => embeddedMonitor({ workers: 2 }),
+);

@@ -11,9 +11,12 @@ import { PageStore, type PageTable } from "./page-store.ts";
 import { Pool } from "./pool.ts";
 
 export interface EmbeddedOptions {
-  /** Worker threads; one for each core by default, two at least, so that one message that computes long does not hold up all others. */
+  /** Worker threads; by default one for each core but the main thread's. More are added for a while when a step takes long. */
   readonly workers?: number;
-  /** Turns a worker waits before it sleeps; 0 sleeps at once. */
+  /**
+   * Turns a worker waits before it sleeps; 0 sleeps at once. Waiting takes some 25 µs off a message that comes alone, and takes the
+   * CPU from whoever else needs it: by default it is done only where a core is left over.
+   */
   readonly spin?: number;
 }
 
@@ -32,6 +35,8 @@ export function trackedModules(): { readonly engine: WebAssembly.Module; readonl
   return modules;
 }
 
+const cores = availableParallelism();
+
 class EmbeddedMonitor implements Monitor {
   readonly name = "embedded";
   readonly #store = new PageStore();
@@ -40,7 +45,7 @@ class EmbeddedMonitor implements Monitor {
   #nextImage = 1;
   #nextMachine = 1;
 
-  constructor({ workers = Math.max(2, availableParallelism()), spin = 10_000 }: EmbeddedOptions) {
+  constructor({ workers = Math.max(1, cores - 1), spin = cores > workers + 1 ? 10_000 : 0 }: EmbeddedOptions) {
     this.#pool = new Pool(workers, { ...trackedModules(), spin }, this.#store);
   }
 

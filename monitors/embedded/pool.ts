@@ -3,9 +3,10 @@
  *
  *   submit → backlog (bounded) → a worker's slots (32, first in first out) → answer
  *
- * A step of a waiting machine goes to the worker that keeps it. A watchdog looks at what runs: after `slowMs` the steps queued
- * behind it are recalled for other workers; after its CPU limit it is interrupted; and when that does not help, because it is deep
- * in one native call, the worker is terminated and replaced. What was queued on it runs elsewhere, what waited on it is replayed.
+ * A step of a waiting machine goes to the worker that keeps it. A watchdog looks at what runs: when a step takes long, those queued
+ * behind it are recalled for other workers, and a worker is added when none is free, up to `mostExtra`; after its CPU limit the step is
+ * interrupted; and when that does not help, because it is deep in one native call, its worker is terminated and replaced. What
+ * was queued on it runs elsewhere, what waited on it is replayed. Added workers leave when everything is idle.
  */
 import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
@@ -39,6 +40,8 @@ const watchMs = 10;
 const slowLooks = 2;
 /** What a step may take beyond its limit before its worker is terminated: the interpreter polls for interrupts far more often than this. */
 const graceMs = 100;
+/** Workers added at most while steps take long. */
+const mostExtra = 4;
 /** Workers that may be lost in a row without one answer in between. */
 const mostLossesInARow = 8;
 
@@ -107,6 +110,11 @@ export class PoolWorker {
     });
     this.thread.on("error", () => undefined); // "exit" follows and deals with it
     this.thread.on("exit", () => this.#pool.lost(this));
+  }
+
+  /** Its step has been running for a while. */
+  get slow(): boolean {
+    return this.watchedLooks >= slowLooks;
   }
 
   get free(): boolean {
@@ -236,6 +244,7 @@ export class PoolWorker {
 export class Pool {
   readonly workers: PoolWorker[] = [];
   replaced = 0;
+  readonly #size: number;
   readonly #setup: Omit<WorkerSetup, "buffer">;
   readonly #store: PageStore;
   readonly #backlog = new Queue<Job>();
@@ -244,6 +253,7 @@ export class Pool {
   #closed = false;
 
   constructor(size: number, setup: Omit<WorkerSetup, "buffer">, store: PageStore) {
+    this.#size = size;
     this.#setup = setup;
     this.#store = store;
     for (let i = 0; i < size; i++) this.workers.push(new PoolWorker(this, setup));
@@ -279,7 +289,7 @@ export class Pool {
   #leastBusy(): PoolWorker | undefined {
     let best: PoolWorker | undefined;
     for (const worker of this.workers) {
-      if (!worker.free || worker.ending !== undefined || worker.watchedLooks >= slowLooks) continue;
+      if (!worker.free || worker.slow || worker.ending !== undefined) continue;
       if (best === undefined || worker.outstanding.length < best.outstanding.length) best = worker;
     }
     return best;
@@ -327,8 +337,26 @@ export class Pool {
     }
     this.#feed();
     if (busy || this.#backlog.length > 0) return;
+    this.#shrink();
     clearInterval(this.#watchdog);
     this.#watchdog = undefined;
+  }
+
+  /** Takes from a slow worker what it has not begun, and sees to it that there is another for that. */
+  #relieve(worker: PoolWorker): void {
+    if (worker.outstanding.length > 1) this.#backlog.unshift(worker.recall());
+    const stuck = this.workers.every(({ slow, ending }) => slow || ending !== undefined);
+    if (stuck && this.#backlog.length > 0 && this.workers.length < this.#size + mostExtra)
+      this.workers.push(new PoolWorker(this, this.#setup));
+  }
+
+  /** Lets the added workers go that keep nothing. */
+  #shrink(): void {
+    for (const worker of this.workers.slice(this.#size)) {
+      if (worker.outstanding.length > 0 || worker.machines.size > 0) continue;
+      this.workers.splice(this.workers.indexOf(worker), 1);
+      void worker.thread.terminate();
+    }
   }
 
   #watchWorker(worker: PoolWorker): void {
@@ -345,7 +373,7 @@ export class Pool {
       worker.watchedSinceMs = performance.now();
       return;
     }
-    if (worker.watchedLooks >= slowLooks && worker.outstanding.length > 1) this.#backlog.unshift(worker.recall());
+    if (worker.slow) this.#relieve(worker);
     const usedMs = worker.cpuMs() - worker.watchedCpuMs;
     if (usedMs <= running.job.machine.limits.cpuMs) return;
     if (worker.interruptedMs === undefined) {

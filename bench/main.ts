@@ -1,0 +1,52 @@
+/**
+ * `npm run bench [-- SUITE…] [--quick] [--json]`: every figure in one run on one machine, beside named peers. A suite that a machine
+ * can't run says why. Nothing is asserted here: a missed aim is printed as one.
+ */
+import { densityRows } from "./density.ts";
+import { growthRows } from "./growth.ts";
+import { httpRows } from "./http.ts";
+import { imageRows } from "./image.ts";
+import type { Row } from "./rows.ts";
+import { startRows } from "./start.ts";
+
+const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
+  start: startRows,
+  http: httpRows,
+  density: densityRows,
+  image: imageRows,
+  growth: growthRows,
+};
+
+function figure(value: number): string {
+  if (Number.isNaN(value)) return "–";
+  return value >= 1000 ? Math.round(value).toLocaleString("en") : value >= 10 ? value.toFixed(1) : value.toPrecision(3);
+}
+
+function line(row: Row): string {
+  if (row.skipped !== undefined) return `  ${row.name}: skipped, ${row.skipped}`;
+  const beside = row.beside === undefined ? "" : `, ${row.beside.name}: ${figure(row.beside.value)} ${row.unit}`;
+  const ratio = row.ratio === undefined ? "" : ` → ${row.ratio.toFixed(2)}×`;
+  const aim = row.aim === undefined ? "" : `   [aim ${row.aim}: ${row.met === true ? "met" : "missed"}]`;
+  return `  ${row.name}: ${figure(row.value)} ${row.unit}${beside}${ratio}${aim}`;
+}
+
+const values = process.argv.slice(2);
+const asJson = values.includes("--json");
+const quick = values.includes("--quick");
+const chosen = values.filter((value) => !value.startsWith("-"));
+const unknown = chosen.find((name) => suites[name] === undefined);
+if (unknown !== undefined) {
+  console.error(`bench: there is no suite "${unknown}": there are ${Object.keys(suites).join(", ")}`);
+  process.exit(2);
+}
+
+const rows: Row[] = [];
+for (const [name, run] of Object.entries(suites)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
+  if (!asJson) console.log(name);
+  const found = await run(quick);
+  rows.push(...found);
+  if (!asJson) for (const row of found) console.log(line(row));
+}
+if (asJson) console.log(JSON.stringify({ node: process.version, platform: `${process.platform} ${process.arch}`, rows }, null, 2));
+process.exit(0);

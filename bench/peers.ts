@@ -1,0 +1,44 @@
+/** Named peers, installed by the bench into bench/peers/ and never into the product's own dependencies. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { say } from "./rows.ts";
+
+const folder = fileURLToPath(new URL("../../bench/peers/", import.meta.url));
+
+export const peerVersions = { "isolated-vm": "5.0.4", "node-red": "4.1.8", autocannon: "8.0.0", lmdb: "3.5.6" } as const;
+export type Peer = keyof typeof peerVersions;
+
+/** Installs a peer when it is missing; undefined, with the reason printed, when it can't be had here. */
+export function peerFolder(name: Peer): string | undefined {
+  const installed = join(folder, name, "node_modules", name);
+  if (existsSync(installed)) return join(folder, name);
+  say(`installing ${name} into bench/peers`);
+  mkdirSync(join(folder, name), { recursive: true });
+  writeFileSync(join(folder, name, "package.json"), '{"private":true}');
+  // isolated-vm builds itself with node-gyp: the only install script that is allowed here.
+  const scripts = name === "isolated-vm" ? "--ignore-scripts=false" : "--ignore-scripts";
+  const result = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--no-save", scripts, `${name}@${peerVersions[name]}`], {
+    cwd: join(folder, name),
+    encoding: "utf8",
+    timeout: 600_000,
+  });
+  if (result.status === 0) return join(folder, name);
+  say(`${name} can't be installed here: ${result.stderr.trim().split("\n").at(-1) ?? "no reason given"}`);
+  return undefined;
+}
+
+/** Loads a peer's module, or undefined. */
+export async function peerModule(name: Peer): Promise<unknown> {
+  const home = peerFolder(name);
+  if (home === undefined) return undefined;
+  try {
+    const path = createRequire(join(home, "package.json")).resolve(name);
+    return await import(pathToFileURL(path).href);
+  } catch (error) {
+    say(`${name} does not load here: ${(error as Error).message}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,4 @@
+/** The embedded monitor, and for benches and tests the pieces it is made of. */
+export { type EmbeddedOptions, embeddedMonitor, trackedModules } from "./embedded.ts";
+export { PageStore, type PageTable } from "./page-store.ts";
+export { WarmInstance } from "./warm.ts";

@@ -1,0 +1,254 @@
+/** One process that runs machines of one image: what was given to it, what it keeps, and how it ends. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { MachineErrorCode } from "#abi";
+import { functionAt, parseTrapRecord, type Program } from "#compiler";
+import { layout } from "#kernel";
+import type { ProcessMachine } from "./machine.ts";
+import { type Answer, AnswerReader, berthsPerProcess, greeting, noBerth, operation, requestHeader } from "./wire.ts";
+
+/** Requests a process has at most, the one it works on included: enough to keep it busy while the monitor's thread does other things. */
+export const requestsPerProcess = 16;
+/** What is kept of what a process says on descriptor 2. */
+const mostComplaintBytes = 4096;
+
+export interface Job {
+  readonly machine: ProcessMachine;
+  readonly operation: typeof operation.start | typeof operation.step;
+  readonly frame: Uint8Array;
+  readonly answer: (answer: StepAnswer) => void;
+}
+
+/** What the pool says of a job: an answer of the process, or why there is none. */
+export interface StepAnswer extends Pick<Answer, "frame" | "cpuMs"> {
+  /** `displaced`: its process was lost through no fault of this machine; `lost`: it was lost while it ran this machine. */
+  readonly status: Answer["status"] | "trapped" | "displaced" | "lost";
+  readonly detail: string;
+  /** Where the waiting machine is kept. */
+  readonly kept: Child | undefined;
+  readonly code?: MachineErrorCode;
+}
+
+const nothing = new Uint8Array(0);
+
+export function noAnswer(status: StepAnswer["status"], code?: MachineErrorCode, detail = "", cpuMs = 0): StepAnswer {
+  return { status, frame: nothing, detail, kept: undefined, cpuMs, ...(code === undefined ? {} : { code }) };
+}
+
+interface Submission {
+  readonly number: number;
+  readonly berth: number;
+  /** Undefined when it was taken back: the machine runs elsewhere, and being a pure function of its events it may run twice. */
+  job: Job | undefined;
+}
+
+/** How to start a process. */
+export interface Launch {
+  readonly command: string;
+  readonly values: readonly string[];
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+export interface ChildOwner {
+  readonly program: Program | undefined;
+  /** An answer was taken in: there is room for more. */
+  drained(child: Child): void;
+  /** The process is gone and everything it said was read. */
+  lost(child: Child): void;
+}
+
+export class Child {
+  readonly outstanding: Submission[] = [];
+  readonly machines = new Set<ProcessMachine>();
+  readonly process: ChildProcess;
+  /** Resolves to true with the greeting, to false when the process ended before it. */
+  readonly ready: Promise<boolean>;
+  greeted = false;
+  answered = 0;
+  waitingPages = 0;
+  lastUsedMs = performance.now();
+  /** Why the pool ends it. */
+  ending: MachineErrorCode | undefined;
+  /** What it did that no sound process does. */
+  lie: string | undefined;
+  /** No more is given to it. */
+  closed = false;
+  exitCode: number | null = null;
+  exitSignal: NodeJS.Signals | null = null;
+  failure: Error | undefined;
+  // What the watchdog saw last.
+  watchedNumber = -1;
+  watchedLooks = 0;
+  watchedCpuMs = 0;
+  watchedSinceMs = 0;
+  readonly #owner: ChildOwner;
+  readonly #reader = new AnswerReader();
+  readonly #berths: number[] = [];
+  #nextBerth = 0;
+  #nextNumber = 0;
+  #unwritten: Uint8Array[] = [];
+  #complaint = Buffer.alloc(0);
+  #greet: (ready: boolean) => void = () => undefined;
+
+  constructor(owner: ChildOwner, launch: Launch) {
+    this.#owner = owner;
+    this.ready = new Promise((resolve) => {
+      this.#greet = resolve;
+    });
+    const identity = launch.uid === undefined ? {} : { uid: launch.uid, gid: launch.gid ?? launch.uid };
+    this.process = spawn(launch.command, launch.values, { stdio: ["pipe", "pipe", "pipe"], env: {}, cwd: "/", ...identity });
+    const { stdin, stdout, stderr } = this.process;
+    stdin?.on("error", () => undefined); // "close" follows and deals with it
+    stdout?.on("error", () => undefined).on("data", (piece: Buffer) => this.#read(piece));
+    stderr?.on("error", () => undefined).on("data", (piece: Buffer) => {
+      if (this.#complaint.length < mostComplaintBytes) this.#complaint = Buffer.concat([this.#complaint, piece]);
+    });
+    this.process.on("error", (error) => {
+      this.failure = error;
+      if (this.process.pid === undefined) this.#ended(); // it was never there: no "close" follows
+    });
+    this.process.on("close", (code, signal) => {
+      this.exitCode = code;
+      this.exitSignal = signal;
+      this.#ended();
+    });
+  }
+
+  #over = false;
+  #ended(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.closed = true;
+    this.#greet(false);
+    this.#owner.lost(this);
+  }
+
+  #read(piece: Buffer): void {
+    this.#reader.push(piece, (answer) => this.#take(answer));
+    if (this.#reader.fault !== undefined && this.lie === undefined) {
+      this.lie = this.#reader.fault;
+      this.kill();
+    }
+    this.#owner.drained(this);
+  }
+
+  /** False when it answers what nobody asked. */
+  #take(answer: Answer): boolean {
+    if (!this.greeted) {
+      if (answer.number !== greeting || answer.frame.length > 0) return false;
+      this.greeted = true;
+      this.#greet(true);
+      return true;
+    }
+    const submission = this.outstanding[0];
+    if (submission === undefined || submission.number !== answer.number) return false;
+    if (answer.kept && submission.berth === noBerth) return false;
+    this.outstanding.shift();
+    this.answered++;
+    this.waitingPages = answer.waitingPages;
+    const { job, berth } = submission;
+    if (job === undefined) {
+      if (answer.kept) this.#dropBerth(berth);
+      else this.#freeBerth(berth);
+      return true;
+    }
+    if (answer.kept) {
+      job.machine.berth = berth;
+      this.machines.add(job.machine);
+    } else {
+      this.#freeBerth(berth);
+      this.machines.delete(job.machine);
+    }
+    job.answer({ status: answer.status, frame: answer.frame, detail: "", kept: answer.kept ? this : undefined, cpuMs: answer.cpuMs });
+    return true;
+  }
+
+  #takeBerth(): number {
+    return this.#berths.pop() ?? (this.#nextBerth < berthsPerProcess ? this.#nextBerth++ : noBerth);
+  }
+
+  #freeBerth(berth: number): void {
+    if (berth !== noBerth) this.#berths.push(berth);
+  }
+
+  #dropBerth(berth: number): void {
+    this.#write(requestHeader({ operation: operation.drop, number: 0, limitPages: 0, cpuMs: 0, berth }, 0));
+    this.#freeBerth(berth); // requests are worked on in their order
+  }
+
+  /** Requests that come together go out together. */
+  #write(...parts: readonly Uint8Array[]): void {
+    if (this.closed) return;
+    if (this.#unwritten.length === 0) queueMicrotask(() => this.#flush());
+    this.#unwritten.push(...parts);
+  }
+
+  #flush(): void {
+    const parts = this.#unwritten;
+    this.#unwritten = [];
+    if (!this.closed) this.process.stdin?.write(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts));
+  }
+
+  get idle(): boolean {
+    return this.outstanding.length === 0;
+  }
+
+  get free(): boolean {
+    return !this.closed && this.ending === undefined && this.lie === undefined && this.outstanding.length < requestsPerProcess;
+  }
+
+  submit(job: Job): void {
+    const { machine, frame } = job;
+    const berth = job.operation === operation.start ? this.#takeBerth() : machine.berth;
+    const number = this.#nextNumber;
+    this.#nextNumber = (number + 1) & 0x3fff_ffff;
+    const limitPages = Math.floor(machine.limits.memoryBytes / layout.wasmPageBytes);
+    this.outstanding.push({ number, berth, job });
+    this.lastUsedMs = performance.now();
+    this.#write(requestHeader({ operation: job.operation, number, limitPages, cpuMs: machine.limits.cpuMs, berth }, frame.length), frame);
+  }
+
+  /** Forgets a machine that waits here. */
+  drop(machine: ProcessMachine): void {
+    if (this.machines.delete(machine)) this.#dropBerth(machine.berth);
+  }
+
+  /** Takes back the starts it has not begun. They run twice, here for nothing. */
+  recall(): Job[] {
+    const jobs: Job[] = [];
+    for (const submission of this.outstanding.slice(1)) {
+      if (submission.job?.operation !== operation.start) continue;
+      jobs.push(submission.job);
+      submission.job = undefined;
+    }
+    return jobs;
+  }
+
+  kill(): void {
+    this.closed = true;
+    this.process.kill("SIGKILL");
+  }
+
+  /** CPU time since it began, in milliseconds; the wall clock where /proc does not tell. */
+  cpuMs(): number {
+    try {
+      return Number(readFileSync(`/proc/${this.process.pid}/schedstat`, "latin1").split(" ")[0]) / 1e6;
+    } catch {
+      return performance.now();
+    }
+  }
+
+  /** What to say to the machine that ran when the process was lost. */
+  epitaph(): StepAnswer {
+    if (this.ending !== undefined) return noAnswer(this.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost", this.ending);
+    if (this.lie !== undefined) return noAnswer("compromised", undefined, this.lie);
+    if (this.exitSignal === "SIGSYS") return noAnswer("compromised", undefined, "a system call that no machine makes");
+    const trap = parseTrapRecord(new Uint8Array(this.#complaint));
+    if (trap !== undefined && this.exitCode !== null && this.exitCode >= 128) {
+      const where = this.#owner.program === undefined ? "" : ` in ${functionAt(this.#owner.program, trap.rip)}`;
+      return noAnswer("trapped", undefined, `${trap.kind}${where}`);
+    }
+    return noAnswer("lost");
+  }
+}
