@@ -2,11 +2,11 @@
  * Reading the journal back: the newest checkpoint, then the chain of segments after it.
  *
  *   checkpoint-7      what segments 1 to 6 amount to
- *   segment-7   ◀──previous── segment-8   ◀──previous── segment-10
- *     counts up to 8's              up to 10's            up to its last whole batch
+ *   segment-8   ◀──previous── segment-9   ◀──previous── segment-11
+ *     counts up to 9's              up to 11's            up to its last whole batch
  *     previousEnd                   previousEnd
  *
- * The chain is found from its end: each header names the segment before it. Segment 9 here is one that could not be made (a full
+ * The chain is found from its end: each header names the segment before it. Segment 10 here is one that could not be made (a full
  * disk): nobody names it, nothing in it was ever acknowledged, and it is removed. In all segments but the last every byte counts,
  * so a batch that can't be read is corruption. In the last one it is the torn end, unless a later batch follows (batch.ts).
  */
@@ -118,7 +118,7 @@ class LogReader {
     for (const name of names) if (isTemporary(name)) this.#obsolete.push(name);
     for (const number of checkpoints) if (number !== checkpoint) this.#obsolete.push(nameOfCheckpoint(number));
     const found = await this.#segments(names);
-    const highest = Math.max(checkpoint - 1, ...found.map((segment) => segment.number), 0);
+    const highest = Math.max(checkpoint, ...found.map((segment) => segment.number), 0);
     if (checkpoint > 0) await this.#readCheckpoint(checkpoint);
     const chain = await this.#chain(found, checkpoint);
     for (const segment of found) {

@@ -127,7 +127,7 @@ export class SimulatedLife {
   }
 
   #filling(): string {
-    return "x".repeat([3, 3, 60, 200, 900][this.#random.below(5)] ?? 3);
+    return "x".repeat([3, 60, 300, 600, 900][this.#random.below(5)] ?? 3);
   }
 
   async #accept(): Promise<void> {
@@ -237,6 +237,9 @@ export class SimulatedLife {
     this.#world.acknowledged += 1;
     const late = await this.#answer(this.#journal.complete(lease, { nowMs: 1, sends: [], state: undefined, reply: undefined }));
     check(late === "refused" || late.status === "stale", "a late result of the attempt before was taken");
+    check((await this.#answer(this.#journal.retryLater(lease, this.#record(lease.attempt), 5))) === undefined, "a late retry was taken");
+    check((await this.#answer(this.#journal.drop(lease))) === false, "a late drop was taken");
+    check((await this.#answer(this.#journal.bury(lease, this.#record(lease.attempt)))) === undefined, "a late burial was taken");
     this.#held.push(next);
   }
 

@@ -182,7 +182,7 @@ export class LogWriter {
 
   /**
    * Runs `task` when all that was appended before is safe or refused, and nothing is being written. What is appended later
-   * goes into segments from the given number on.
+   * goes into segments above the given number, which no segment has.
    */
   boundary<T>(task: (segment: number, batch: number) => T): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -190,7 +190,8 @@ export class LogWriter {
       this.#queue.push(() => {
         try {
           this.#closeSegment();
-          resolve(task(this.#end.highest + 1, this.#end.batch));
+          this.#end = { ...this.#end, highest: this.#end.highest + 1 };
+          resolve(task(this.#end.highest, this.#end.batch));
         } catch (error) {
           reject(error);
         }

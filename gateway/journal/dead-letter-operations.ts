@@ -1,0 +1,207 @@
+/**
+ * What `mayfly dlq ls|show|retry|drop|export` do, as functions over a folder of dead letters and, for retry, a journal.
+ *
+ * A retried letter goes back into the journal first and is removed then. Its way in has an id of its own in the dedup window, so
+ * that a crash in between, and the retry after it, do not give the message twice: the second time it is recognised and only the
+ * letter goes. A message starts again from the beginning; a send keeps its idempotency key, unless its body was edited.
+ */
+import { createHash } from "node:crypto";
+import { type CodedError, isCoded } from "#base";
+import { gatewayLimits } from "../limits.ts";
+import type { Headers } from "../message.ts";
+import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
+import type { Accepted, Completion, Journal, Lease, NewMessage, NewSend } from "./journal.ts";
+import type { Resend } from "./ledger.ts";
+import { bodyAsJson } from "./log/operations.ts";
+
+/** Which letters: those named, or all that fit every field given. An empty selection is all letters. */
+export interface LetterSelection {
+  readonly ids?: readonly string[] | undefined;
+  readonly flow?: string | undefined;
+  /** Of the failure they were given up for. */
+  readonly code?: string | undefined;
+  readonly kind?: DeadLetter["kind"] | undefined;
+}
+
+/** What is different in the retry of a letter. */
+export interface LetterEdit {
+  readonly body?: Uint8Array | undefined;
+  readonly headers?: Headers | undefined;
+  readonly contentType?: string | undefined;
+}
+
+export interface LetterFailure {
+  readonly id: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface RetryReport {
+  /** Letters that are back in the journal, and gone from the folder. */
+  readonly retried: readonly string[];
+  /** Letters that were back in the journal already, by a retry that was cut short; only the letter was removed. */
+  readonly repeated: readonly string[];
+  readonly failed: readonly LetterFailure[];
+}
+
+export interface DropReport {
+  readonly dropped: readonly string[];
+  readonly failed: readonly LetterFailure[];
+}
+
+/** What retry needs of a journal. */
+export type RetryJournal = Pick<Journal, "accept" | "adopt" | "complete" | "release">;
+
+export interface RetryOptions {
+  readonly edit?: LetterEdit | undefined;
+  readonly nowMs: number;
+  /** Takes over a message that is back in the journal. Absent: its lease is released, and whoever claims next has it. */
+  readonly started?: ((lease: Lease) => void) | undefined;
+  /** Told that the outbox has something new. */
+  readonly resent?: ((flow: string, outlet: string) => void) | undefined;
+}
+
+const retryWindowMs = 7 * 24 * 3_600_000;
+
+function missing(id: string): LetterFailure {
+  return { id, code: "MF_DEAD_LETTER_MISSING", message: `there is no dead letter ${id}: it may have been retried or dropped already` };
+}
+
+function failureOf(id: string, error: unknown): LetterFailure {
+  const coded: Pick<CodedError, "code" | "message"> = isCoded(error) ? error : { code: "MF_DEAD_LETTER_READ", message: String(error) };
+  return { id, code: coded.code, message: coded.message };
+}
+
+/** The letters chosen, oldest first within a flow. Ids that name none are passed over. */
+export async function* listLetters(deadLetters: DeadLetters, selection: LetterSelection = {}): AsyncGenerator<DeadLetter> {
+  const { ids, flow, code, kind } = selection;
+  const fits = (letter: DeadLetter): boolean =>
+    (flow === undefined || letter.flow === flow) &&
+    (code === undefined || letter.failure.code === code) &&
+    (kind === undefined || letter.kind === kind);
+  if (ids === undefined) {
+    for await (const letter of deadLetters.list(flow)) if (fits(letter)) yield letter;
+    return;
+  }
+  for (const id of ids) {
+    const found = await deadLetters.read(id);
+    if (found !== undefined && fits(found.letter)) yield found.letter;
+  }
+}
+
+/** A letter with its payload, as it came; undefined when there is none. */
+export async function showLetter(
+  deadLetters: DeadLetters,
+  id: string,
+): Promise<{ readonly letter: DeadLetter; readonly body: Uint8Array } | undefined> {
+  return deadLetters.read(id);
+}
+
+/** Letters as lines of JSON: everything in the letter, and `body` as `{"text"}` or `{"base64"}`. */
+export async function* exportLetters(deadLetters: DeadLetters, selection: LetterSelection = {}): AsyncGenerator<string> {
+  for await (const { id } of listLetters(deadLetters, selection)) {
+    const found = await deadLetters.read(id);
+    if (found !== undefined) yield `${JSON.stringify({ ...found.letter, body: bodyAsJson(found.body) })}\n`;
+  }
+}
+
+async function chosen(deadLetters: DeadLetters, selection: LetterSelection): Promise<{ ids: string[]; failed: LetterFailure[] }> {
+  const ids: string[] = [];
+  for await (const { id } of listLetters(deadLetters, selection)) ids.push(id);
+  const failed = (selection.ids ?? []).filter((id) => !ids.includes(id)).map(missing);
+  return { ids, failed };
+}
+
+export async function dropLetters(deadLetters: DeadLetters, selection: LetterSelection): Promise<DropReport> {
+  const { ids, failed } = await chosen(deadLetters, selection);
+  const dropped: string[] = [];
+  for (const id of ids) {
+    try {
+      if (await deadLetters.remove(id)) dropped.push(id);
+      else failed.push(missing(id));
+    } catch (error) {
+      failed.push(failureOf(id, error));
+    }
+  }
+  return { dropped, failed };
+}
+
+/** Puts letters back. One that fails stays; the others go on. An edit is meant for one letter. */
+export async function retryLetters(
+  journal: RetryJournal,
+  deadLetters: DeadLetters,
+  selection: LetterSelection,
+  options: RetryOptions,
+): Promise<RetryReport> {
+  const { ids, failed } = await chosen(deadLetters, selection);
+  const retried: string[] = [];
+  const repeated: string[] = [];
+  for (const id of ids) {
+    try {
+      const found = await deadLetters.read(id);
+      if (found === undefined) {
+        failed.push(missing(id));
+        continue;
+      }
+      const again = await putBack(journal, found.letter, found.body, options);
+      await deadLetters.remove(id);
+      (again ? retried : repeated).push(id);
+    } catch (error) {
+      failed.push(failureOf(id, error));
+    }
+  }
+  return { retried, repeated, failed };
+}
+
+/** False when the letter was put back before. */
+async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8Array, options: RetryOptions): Promise<boolean> {
+  const { edit, nowMs } = options;
+  const send = letter.kind === "send";
+  const message: NewMessage = {
+    flow: letter.flow,
+    id: letter.messageId,
+    source: send ? letter.source : "dead-letter",
+    headers: send ? {} : (edit?.headers ?? letter.headers),
+    contentType: send ? "" : (edit?.contentType ?? letter.contentType),
+    body: send ? new Uint8Array(0) : (edit?.body ?? payload),
+    key: letter.key,
+    correlationId: letter.correlationId,
+    receivedMs: nowMs,
+    expiresMs: undefined,
+    dedup: { id: `dead-letter/${letter.id}`, windowMs: retryWindowMs, count: gatewayLimits.dedupIds },
+  };
+  const accepted: Accepted = send ? journal.adopt(message) : await journal.accept(message);
+  if (accepted.status !== "leased") return false;
+  const { lease } = accepted;
+  if (!send) {
+    if (options.started === undefined) journal.release(lease);
+    else options.started(lease);
+    return true;
+  }
+  try {
+    await journal.complete(lease, sendAgain(letter, payload, options));
+  } catch (error) {
+    journal.release(lease);
+    throw error;
+  }
+  options.resent?.(letter.flow, letter.outlet ?? "");
+  return true;
+}
+
+/** The commit that puts a send back into its outbox. */
+function sendAgain(letter: DeadLetter, payload: Uint8Array, { edit, nowMs }: RetryOptions): Completion {
+  const body = edit?.body ?? payload;
+  const headers = edit?.headers ?? letter.headers;
+  // A peer that has seen the key may take what was edited for what it has already.
+  const edited =
+    edit === undefined ? "" : `/edited-${createHash("sha256").update(body).update(JSON.stringify(headers)).digest("hex").slice(0, 8)}`;
+  const send: NewSend & Resend = {
+    outlet: letter.outlet ?? "",
+    key: letter.key,
+    contentType: edit?.contentType ?? letter.contentType,
+    headers,
+    body,
+    idempotencyKey: letter.idempotencyKey === undefined ? undefined : `${letter.idempotencyKey}${edited}`,
+  };
+  return { nowMs, sends: [send], state: undefined, reply: undefined };
+}
