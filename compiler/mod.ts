@@ -22,7 +22,7 @@ export { type Backend, compileModule, type CompiledModule, type CompileOptions }
 export type { ProgramModule } from "./link/bind.ts";
 export { type LinkedProgram, linkProgram, type Program, type ProgramOptions } from "./link/program.ts";
 export { type ExecutableOptions, type GlobalValue, type MemoryContents, writeExecutable } from "./link/executable.ts";
-export { type Note, writeElf } from "./link/elf.ts";
+export { type LoadSegment, type Note, writeElf } from "./link/elf.ts";
 export { cachedProgram, decodeProgram, encodeProgram, programKey, type ProgramSource } from "./cache.ts";
 export { trapKinds, type TrapKind } from "./assemble/code.ts";
 export { functionAt, parseTrapRecord } from "./runtime/trap-record.ts";

@@ -4,3 +4,5 @@ export { defaultCacheFolder, type ExecutableSettings, linuxExecutable, linuxProg
 export { type Image, loadImage, readImage } from "./file.ts";
 export { type Manifest } from "./manifest.ts";
 export { engineDataBytes } from "./engine-data.ts";
+export { metalProgram } from "./metal.ts";
+export { type PvhSettings, writePvh } from "./pvh.ts";

@@ -1,6 +1,8 @@
 /** The library OS as the host sees it: the engine's and the natives' WebAssembly, the runtime script, and how they are brought together. */
 export { kernelArtifacts, type KernelArtifacts } from "./artifacts.ts";
+export { driversModule } from "./drivers-module.ts";
 export { type Door, type EngineExports, instantiateKernel, type KernelInstance } from "./instance.ts";
+export * as machineMap from "./drivers/map.ts";
 export { layout } from "./layout.ts";
 export { nativeFunctions } from "./native-functions.ts";
 export { platformModule } from "./platform.ts";

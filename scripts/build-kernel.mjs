@@ -49,6 +49,19 @@ async function buildPlatform(root, entry) {
   return files.get("platform.wasm");
 }
 
+/** The drivers of bare metal: their memory is the physical one, their data lies where kernel/drivers/map.ts says. */
+async function buildDrivers(root, memoryBase) {
+  const asc = await import("assemblyscript/asc");
+  const files = new Map();
+  const options = ["-O3", "--noAssert", "--runtime", "stub", "--memoryBase", String(memoryBase), "--use", "abort=", "--disable", "nontrapping-f2i"];
+  const { error, stderr } = await asc.main(
+    [join("kernel", "drivers", "main.ts"), "--baseDir", root, "--outFile", "drivers.wasm", ...options],
+    { writeFile: (name, contents) => void files.set(name, contents) },
+  );
+  if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
+  return files.get("drivers.wasm");
+}
+
 async function buildRuntime(root) {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
@@ -72,6 +85,7 @@ async function buildRuntime(root) {
 export async function buildKernel(root) {
   const load = (path) => import(pathToFileURL(join(root, "dist", path)).href);
   const { layout } = await load("kernel/layout.js");
+  const { driversAt } = await load("kernel/drivers/map.js");
   const { trackWrites } = await load("monitors/embedded/track.js");
   const { zeroOnFree } = await load("image/clean-free.js");
   const native = await buildNative(root, layout);
@@ -82,6 +96,7 @@ export async function buildKernel(root) {
   for (const folder of [kernel, embedded, image]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(kernel, "native.wasm"), native);
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
+  writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt));
   writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
   writeFileSync(join(image, "engine.wasm"), zeroOnFree(engine));
   writeFileSync(join(embedded, "engine.wasm"), trackWrites(engine));

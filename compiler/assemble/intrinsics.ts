@@ -163,6 +163,7 @@ const table: Record<string, Intrinsic> = {
   "cpu.invlpg": fixed("l:", 0x0f, 0x01, 0x38),
   "cpu.lidt": fixed("l:", 0x0f, 0x01, 0x18),
   "cpu.lgdt": fixed("l:", 0x0f, 0x01, 0x10),
+  "cpu.ltr": fixed("i:", 0x0f, 0x00, 0xd8),
   "mmio.read8": read(1),
   "mmio.read16": read(2),
   "mmio.read32": read(4),

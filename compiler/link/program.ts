@@ -18,6 +18,8 @@ export interface ProgramOptions extends BindOptions {
   readonly platform: Platform;
   /** The export that `linux` runs and `bare` starts with: no parameters, no results. */
   readonly entry?: { readonly module: string; readonly name: string };
+  /** The export that `pvh` calls with the address of what an exception's entry saved: one i32 parameter, no results. */
+  readonly handler?: { readonly module: string; readonly name: string };
   /** Where text begins. */
   readonly baseAddress?: number;
   /** Where a module's linear memory begins; 8 GiB from there must be its own. */
@@ -376,15 +378,24 @@ class ProgramBuilder {
       if (item.kind === "function") this.addThunk(i, item.name, this.type(i, item.index), `${i}:func.${item.index}`);
   }
 
+  private findExport(wanted: { readonly module: string; readonly name: string }): Definition {
+    const owner = this.bindings.modules.findIndex((m) => m.name === wanted.module);
+    const found = owner < 0 ? undefined : this.module(owner).exports.find((e) => e.name === wanted.name && e.kind === "function");
+    if (found === undefined) throw new CodedError("MF_LINK_ENTRY", `no module exports the entry function ${wanted.module}.${wanted.name}`);
+    return { owner, index: found.index };
+  }
+
   private addEntry(): string | undefined {
-    const { entry } = this.options;
+    const { entry, handler } = this.options;
+    if (handler !== undefined) {
+      const { owner, index } = this.findExport(handler);
+      this.linker.alias("runtime.handler", `${owner}:func.${index}`);
+    }
     if (entry === undefined) return undefined;
-    const i = this.bindings.modules.findIndex((m) => m.name === entry.module);
-    const found = i < 0 ? undefined : this.module(i).exports.find((e) => e.name === entry.name && e.kind === "function");
-    if (found === undefined) throw new CodedError("MF_LINK_ENTRY", `no module exports the entry function ${entry.module}.${entry.name}`);
-    const type = this.type(i, found.index);
+    const { owner: i, index } = this.findExport(entry);
+    const type = this.type(i, index);
     if (type.params.length > 0 || type.results.length > 0) throw new CodedError("MF_LINK_ENTRY", `the entry function ${entry.name} must take and return nothing`);
-    const block: CodeBlock = entryThunk(type, `${i}:func.${found.index}`, this.base(i));
+    const block: CodeBlock = entryThunk(type, `${i}:func.${index}`, this.base(i));
     this.linker.add("text", "runtime.entry", block, { title: "runtime.entry" });
     return "runtime.entry";
   }

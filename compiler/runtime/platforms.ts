@@ -12,6 +12,7 @@ import {
   transferExactly,
   trapHandler,
 } from "./linux.ts";
+import { addMetal } from "./pvh.ts";
 
 /**
  * What lies around compiled code.
@@ -19,8 +20,9 @@ import {
  * `bench`  a process that takes commands on its standard input, for tests and measurements
  * `linux`  a process that runs one exported function and exits; a trap exits with 128 + kind after a record on descriptor 2
  * `bare`   nothing: whoever boots the machine jumps to the entry thunk, with a stack, and handles faults
+ * `pvh`    a virtual machine without firmware or operating system: pvh.ts, and drivers that export the entry and the fault handler
  */
-export type Platform = "bench" | "linux" | "bare";
+export type Platform = "bench" | "linux" | "bare" | "pvh";
 
 export const benchBufferBytes = 64 * 1024;
 
@@ -129,6 +131,10 @@ export function addPlatform(linker: Linker, platform: Platform, entryThunk: stri
   if (platform === "bare") {
     text(linker, "runtime.memoryGrow", reservedGrow);
     return entryThunk ?? "image.text";
+  }
+  if (platform === "pvh") {
+    addMetal(linker);
+    return "runtime.start";
   }
   addLinux(linker);
   if (platform === "bench") {

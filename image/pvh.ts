@@ -1,0 +1,195 @@
+/**
+ * Image → one ELF that any hypervisor with PVH boots directly (Xen's docs/misc/pvh.pandoc). Nothing is compiled or linked here: the
+ * program comes from the build, and what is the image's own lies behind it.
+ *
+ *     page tables │ header │ drivers' data │ stacks │ text, constants, data, zeroes │ list of pages │ names │ frozen pages
+ *     kernel/drivers/map.ts has the addresses
+ */
+import { assert, CodedError, toUtf8 } from "#base";
+import { type LoadSegment, type Program, writeElf } from "#compiler";
+import { kernelArtifacts, machineMap as map } from "#kernel";
+import type { ExecutableSettings } from "./executable.ts";
+import type { Image } from "./file.ts";
+import { metalProgram } from "./metal.ts";
+import { PageTables, type Region } from "./page-tables.ts";
+
+const { pageBytes } = map;
+/** XEN_ELFNOTE_PHYS32_ENTRY (Xen, xen/include/public/elfnote.h). */
+const physicalEntryNote = 18;
+const alignUp = (value: number): number => Math.ceil(value / pageBytes) * pageBytes;
+
+/** What follows the program's zeroes, one after another on pages of their own. */
+interface Layout {
+  readonly entriesAt: number;
+  readonly entries: Uint8Array;
+  readonly namesAt: number;
+  readonly names: Uint8Array;
+  readonly nameCount: number;
+  readonly frozenAt: number;
+  readonly freeAt: number;
+}
+
+/** Functions' names sorted by address: address u32, length u32, place u32 each, then the text. */
+function functionNames(program: Program, address: number): { readonly bytes: Uint8Array; readonly count: number } {
+  const functions = program.linked.symbols.filter(({ kind }) => kind === "function").sort((a, b) => a.address - b.address);
+  const texts = functions.map(({ name }) => toUtf8(name));
+  const tableBytes = 12 * functions.length;
+  const bytes = new Uint8Array(tableBytes + texts.reduce((sum, text) => sum + text.length, 0));
+  const view = new DataView(bytes.buffer);
+  let at = tableBytes;
+  for (const [index, text] of texts.entries()) {
+    view.setUint32(12 * index, functions[index]?.address ?? 0, true);
+    view.setUint32(12 * index + 4, text.length, true);
+    view.setUint32(12 * index + 8, address + at, true);
+    bytes.set(text, at);
+    at += text.length;
+  }
+  return { bytes, count: functions.length };
+}
+
+/** For each page at rest: 0 when it is zero, else 1 + its number among the frozen. */
+function pageEntries(image: Image): Uint8Array {
+  const bytes = new Uint8Array(4 * restPages(image));
+  const view = new DataView(bytes.buffer);
+  for (const [index, page] of image.pageNumbers.entries()) view.setUint32(4 * page, index + 1, true);
+  return bytes;
+}
+
+function restPages(image: Image): number {
+  return image.manifest.memoryPages * 16;
+}
+
+function layOut(program: Program, image: Image): Layout {
+  const end = Math.max(...program.linked.segments.map(({ address, memoryBytes }) => address + memoryBytes));
+  const entriesAt = alignUp(end);
+  const entries = pageEntries(image);
+  const namesAt = entriesAt + alignUp(entries.length);
+  const { bytes: names, count: nameCount } = functionNames(program, namesAt);
+  const frozenAt = namesAt + alignUp(names.length);
+  return { entriesAt, entries, namesAt, names, nameCount, frozenAt, freeAt: frozenAt + image.pages.length };
+}
+
+const region = (from: number, bytes: number, more: Partial<Region> = {}): Region => ({
+  virtual: BigInt(from),
+  physical: BigInt(from),
+  bytes: BigInt(alignUp(bytes)),
+  ...more,
+});
+
+function regions(program: Program, lay: Layout): Region[] {
+  const writable = { writable: true };
+  const stacks = [map.faultStackAt, map.doubleFaultStackAt, map.exceptionStackAt];
+  return [
+    region(pageBytes, map.headerAt - pageBytes, writable),
+    region(map.headerAt, pageBytes),
+    region(map.driversAt, map.driversBytes + map.stackTopBytes, writable),
+    ...stacks.map((at) => region(at, map.exceptionStackBytes, writable)),
+    ...program.linked.segments
+      .filter(({ memoryBytes }) => memoryBytes > 0)
+      .map(({ name, address, memoryBytes }) =>
+        region(address, memoryBytes, { writable: name === "data" || name === "bss", executable: name === "text" }),
+      ),
+    region(lay.entriesAt, lay.freeAt - lay.entriesAt),
+    region(lay.freeAt, map.mostMemory - lay.freeAt, writable),
+    region(map.devicesAt, 2 ** 32 - map.devicesAt, { writable: true, uncached: true }),
+    {
+      virtual: program.stack.limit + BigInt(program.stack.bytes - map.stackTopBytes),
+      physical: BigInt(map.stackAt),
+      bytes: BigInt(map.stackTopBytes),
+      writable: true,
+    },
+  ];
+}
+
+function header(image: Image, lay: Layout, engineDirectory: bigint, stackDirectory: bigint): Uint8Array {
+  const bytes = new Uint8Array(pageBytes);
+  const view = new DataView(bytes.buffer);
+  const set = (field: number, value: number | bigint): void => view.setUint32(field, Number(value), true);
+  set(map.headerMagic, map.magic);
+  set(map.headerRestPages, restPages(image));
+  set(map.headerStackPointer, image.manifest.stackPointer);
+  set(map.headerEntries, lay.entriesAt);
+  set(map.headerFrozen, lay.frozenAt);
+  set(map.headerFrozenCount, image.pageNumbers.length);
+  set(map.headerSymbols, lay.namesAt);
+  set(map.headerSymbolCount, lay.nameCount);
+  set(map.headerFree, lay.freeAt);
+  set(map.headerEngineDirectory, engineDirectory);
+  set(map.headerStackDirectory, stackDirectory);
+  set(map.headerLimit, Math.floor(image.manifest.limits.memoryBytes / 65_536));
+  return bytes;
+}
+
+/** The drivers' static data, from the start of their part of the memory to its end. */
+function driversData(program: Program): Uint8Array {
+  const initial = program.memories.find(({ module }) => module === "drivers")?.initial ?? [];
+  const end = Math.max(0, ...initial.map(({ offset, bytes }) => offset + bytes.length - map.driversAt));
+  if (end > map.driversBytes)
+    throw new CodedError("MF_LINK_LIMIT", "the drivers' static data does not fit into its place: make map.ts's driversBytes larger");
+  const out = new Uint8Array(end);
+  for (const { offset, bytes } of initial) {
+    assert(offset >= map.driversAt, "the drivers' data begins where map.ts says");
+    out.set(bytes, offset - map.driversAt);
+  }
+  return out;
+}
+
+function loadSegments(program: Program, image: Image, lay: Layout, tables: Uint8Array, head: Uint8Array): LoadSegment[] {
+  const segment = (
+    name: string,
+    at: number,
+    bytes: Uint8Array,
+    memoryBytes = bytes.length,
+    writable = false,
+    executable = false,
+  ): LoadSegment => ({
+    name,
+    address: BigInt(at),
+    bytes,
+    memoryBytes,
+    writable,
+    executable,
+  });
+  return [
+    segment("tables", map.tablesAt, tables, alignUp(tables.length), true),
+    segment("header", map.headerAt, head),
+    segment("drivers", map.driversAt, driversData(program), map.textAt - map.driversAt, true),
+    ...program.linked.segments
+      .filter(({ memoryBytes }) => memoryBytes > 0)
+      .map(({ name, address, bytes, memoryBytes }) =>
+        segment(name, address, bytes, memoryBytes, name === "data" || name === "bss", name === "text"),
+      ),
+    segment("entries", lay.entriesAt, lay.entries),
+    segment("names", lay.namesAt, lay.names),
+    ...(image.pages.length === 0 ? [] : [segment("frozen", lay.frozenAt, image.pages)]),
+  ];
+}
+
+export interface PvhSettings extends ExecutableSettings {
+  /** A program that is linked already. */
+  readonly program?: Program;
+}
+
+/** Writes the ELF of an image. Throws MF_IMAGE_VERSION for one of another kernel, MF_IMAGE_TOO_LARGE. */
+export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
+  if (image.manifest.kernel !== kernelArtifacts().hash)
+    throw new CodedError(
+      "MF_IMAGE_VERSION",
+      `the image ${image.manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+    );
+  const program = settings.program ?? metalProgram(settings);
+  const lay = layOut(program, image);
+  const tables = new PageTables(map.tablesAt, map.tablesBytes);
+  for (const one of regions(program, lay)) tables.map(one);
+  const engine = program.memories.find(({ module }) => module === "engine");
+  assert(engine !== undefined, "the program has an engine");
+  const head = header(image, lay, tables.tableFor(engine.base, 2), tables.tableFor(program.stack.limit, 2));
+  const entry = new Uint8Array(4);
+  new DataView(entry.buffer).setUint32(0, Number(program.entry), true);
+  return writeElf({
+    entry: program.entry,
+    segments: loadSegments(program, image, lay, tables.bytes(), head),
+    symbols: [],
+    notes: [{ owner: "Xen", type: physicalEntryNote, bytes: entry }],
+  });
+}

@@ -1,0 +1,42 @@
+/** Interrupts do nothing but end `hlt`. They are on only while the machine sleeps, so compiled code is never interrupted. */
+import { cli, read32, stiHlt, write32 } from "./cpu";
+import { interruptVector, spuriousVector } from "./exceptions";
+
+const localApic: u32 = 0xfee00000;
+const ioApic: u32 = 0xfec00000;
+// Registers of the local APIC (Intel SDM vol. 3, table 10-1).
+const taskPriority: u32 = 0x80;
+const spurious: u32 = 0xf0;
+const timerMode: u32 = 0x320;
+const timerStart: u32 = 0x380;
+const timerCount: u32 = 0x390;
+const timerDivide: u32 = 0x3e0;
+const masked: u32 = 0x10000;
+
+export function startInterrupts(): void {
+  write32(localApic + taskPriority, 0);
+  write32(localApic + spurious, 0x100 | spuriousVector);
+  // The timer counts down without interrupting: a clock to measure the time stamp counter against.
+  write32(localApic + timerMode, masked | spuriousVector);
+  write32(localApic + timerDivide, 0xb); // by one
+  write32(localApic + timerStart, 0xffffffff);
+}
+
+/** Ticks of the local APIC's timer since the start; it stops after 2³² of them. */
+export function apicTicks(): u32 {
+  return 0xffffffff - read32(localApic + timerCount);
+}
+
+/** Lets a device's line through: rising edge, to this processor (82093AA data sheet, 3.2.4). */
+export function enableLine(line: u32): void {
+  write32(ioApic, 0x10 + line * 2 + 1);
+  write32(ioApic + 0x10, 0);
+  write32(ioApic, 0x10 + line * 2);
+  write32(ioApic + 0x10, interruptVector);
+}
+
+/** Sleeps until a device calls. `sti` takes effect after the next instruction, so no call can come in between and be missed. */
+export function sleep(): void {
+  stiHlt();
+  cli();
+}

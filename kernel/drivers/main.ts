@@ -1,0 +1,58 @@
+/** What happens between the first 64-bit instruction and the first message. compiler/runtime/pvh.ts has what comes before. */
+import { endOfMemory, printMemoryMap, startedByPvh } from "./boot-info";
+import { startChannel } from "./channel";
+import { ageMicroseconds, startClock } from "./clock";
+import { hasWord } from "./command-line";
+import { startExceptions } from "./exceptions";
+import { freeFrames, startFrames } from "./frames";
+import { startInterrupts } from "./interrupts";
+import { headerAt, headerFree, headerFrozenCount, headerMagic, magic, pageBytes } from "./map";
+import { restUnits, putBack, startPages } from "./pages";
+import { exit, exitImage, exitNoChannel } from "./power";
+import { checkProcessor } from "./processor";
+import { sayReady, serve } from "./serve";
+import { print, printLine, printNumber, startSerial } from "./serial";
+
+export { handleException } from "./exceptions";
+export { hostInterrupt } from "./serve";
+
+export function main(): void {
+  startSerial();
+  checkProcessor();
+  startExceptions();
+  checkImage();
+  startInterrupts();
+  startClock();
+  startFrames(load<u32>(<usize>headerAt, headerFree), endOfMemory());
+  startPages();
+  putBack();
+  if (hasWord("verbose")) report();
+  if (!startChannel()) endWithoutChannel();
+  sayReady();
+  serve();
+}
+
+function checkImage(): void {
+  if (startedByPvh() && load<u32>(<usize>headerAt, headerMagic) === <u32>magic) return;
+  printLine("mayfly: no start info or no image: start the ELF by its PVH entry");
+  exit(exitImage);
+}
+
+function endWithoutChannel(): void {
+  printLine("mayfly: the image is ready, but there is no virtio console to take messages from");
+  exit(exitNoChannel);
+}
+
+function report(): void {
+  printLine("mayfly: memory map");
+  printMemoryMap();
+  print("mayfly: image of ");
+  printNumber(load<u32>(<usize>headerAt, headerFrozenCount));
+  print(" frozen pages, ");
+  printNumber(restUnits() * 64);
+  print(" KiB at rest, ");
+  printNumber(freeFrames() * <u32>pageBytes / 1024);
+  print(" KiB free, ");
+  printNumber(ageMicroseconds());
+  printLine(" us old");
+}
