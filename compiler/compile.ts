@@ -1,6 +1,7 @@
 import { CodedError } from "#base";
 import type { CodeBlock } from "./assemble/code.ts";
 import { compileBaseline } from "./baseline/compile.ts";
+import { compileOptimised } from "./select/function.ts";
 import type { Module, ModuleFunction } from "./decode/types.ts";
 
 export type Backend = "baseline" | "optimising";
@@ -29,7 +30,7 @@ export function functionName(module: Module, index: number): string {
 
 export function compileModule(module: Module, options: CompileOptions = {}): CompiledModule {
   const backend = options.backend ?? "baseline";
-  const compile: (module: Module, item: ModuleFunction) => CodeBlock = compileBaseline;
+  const compile: (module: Module, item: ModuleFunction) => CodeBlock = backend === "baseline" ? compileBaseline : compileOptimised;
   if (module.functionTypes.length > 1_000_000) throw new CodedError("MF_COMPILE_LIMIT", "too many functions");
   const functions = module.functions.map((item) => ({
     index: item.index,

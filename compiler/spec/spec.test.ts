@@ -9,7 +9,7 @@ import { Suite } from "./suite.ts";
 /** The core specification's test suite, run natively. Its files are not part of the repository. */
 const folder = process.env["MAYFLY_WASM_SPEC"] ?? join(process.cwd(), "..", "shared", "data", "wasm-spec-core");
 const only = process.env["MAYFLY_WASM_SPEC_ONLY"];
-const backends: Backend[] = ["baseline"];
+const backends: Backend[] = ["baseline", "optimising"];
 
 for (const backend of backends) {
   test(`the core spec suite runs natively, compiled by the ${backend} backend`, async (t) => {

@@ -1,0 +1,167 @@
+import { type Block, type Edge, isConstant, op, type Value } from "../ir/value.ts";
+import { farDistance, type Liveness } from "./liveness.ts";
+import { isFloatValue, type Machine } from "./machine.ts";
+
+/**
+ * Where values are at the start of a block, decided when the first edge to it is met, and the moves on its edges.
+ */
+export interface StartState {
+  readonly registers: readonly (Value | undefined)[];
+  /** Values whose slots hold them. Parameters without a register are among them. */
+  readonly saved: ReadonlySet<Value>;
+}
+
+/** Registers left free at a loop's header, so that its body need not begin with evictions. */
+const loopRegisters = { general: 11, float: 11 };
+
+function hasFewerThan(registers: readonly (Value | undefined)[], float: boolean, limit: number): boolean {
+  let count = 0;
+  for (let i = float ? 16 : 0; i < (float ? 30 : 16); i++) if (registers[i] !== undefined) count++;
+  return count < limit;
+}
+
+function freeFor(registers: readonly (Value | undefined)[], float: boolean, preferred: number): number {
+  if (preferred >= 0 && registers[preferred] === undefined) return preferred;
+  const order = float ? [22, 23, 24, 25, 26, 27, 28, 29, 21, 20, 19, 18, 17, 16] : [3, 6, 7, 5, 8, 9, 10, 11, 12, 13, 14, 2, 1, 0];
+  return order.find((register) => registers[register] === undefined) ?? -1;
+}
+
+/** `dominatorSaved`: what is saved wherever the block can be reached from. */
+export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Value, number>, dominatorSaved: ReadonlySet<Value>): StartState {
+  const block = edge.to as Block;
+  const single = block.incoming.length === 1;
+  const registers = new Array<Value | undefined>(32).fill(undefined);
+  const saved = new Set<Value>();
+  const candidates = [...live].filter(([value]) => !isConstant(value)).sort((x, y) => x[1] - y[1] || x[0].id - y[0].id);
+  const params = new Set(block.params);
+  const limit = (float: boolean): number => (block.isLoop ? (float ? loopRegisters.float : loopRegisters.general) : 32);
+  // Values that stay where they are come first, so that no parameter takes their place.
+  for (const [value, distance] of candidates) {
+    if (params.has(value)) continue;
+    const { register } = value;
+    const far = distance >= farDistance;
+    // Far away and saved, a value is better left in memory; unsaved, it would have to be stored on every way here.
+    const keep = register >= 0 && (single || (hasFewerThan(registers, register >= 16, limit(register >= 16)) && !(far && (value.saved || block.isLoop))));
+    if (keep) registers[register] = value;
+    if (!keep || (single && value.saved) || dominatorSaved.has(value) || (block.isLoop && value.saved) || (block.isLoop && block.loopCalls)) saved.add(value);
+  }
+  for (const [value, distance] of candidates) {
+    if (!params.has(value)) continue;
+    const float = isFloatValue(value);
+    const arg = edge.args[block.params.indexOf(value)] as Value;
+    const wanted = distance < farDistance || !block.isLoop;
+    const register = wanted && hasFewerThan(registers, float, limit(float)) ? freeFor(registers, float, !isConstant(arg) && arg.register >= 0 ? arg.register : value.hint) : -1;
+    if (register >= 0) registers[register] = value;
+    else {
+      saved.add(value);
+      machine.slotOf(value);
+    }
+  }
+  return { registers, saved };
+}
+
+/** Registers by their number, slots from 64 on. */
+interface Move {
+  readonly to: number;
+  readonly from: number;
+}
+const slotBase = 64;
+
+export interface EdgeMoves {
+  readonly moves: readonly Move[];
+  readonly constants: readonly { readonly to: number; readonly value: Value }[];
+}
+
+/** What must be done on an edge, with the machine as it is at the end of the block it leaves. */
+export function edgeMoves(machine: Machine, edge: Edge, start: StartState, live: ReadonlyMap<Value, number>): EdgeMoves {
+  const block = edge.to as Block;
+  const moves: Move[] = [];
+  const constants: { readonly to: number; readonly value: Value }[] = [];
+  const add = (to: number, value: Value): void => {
+    if (isConstant(value)) {
+      constants.push({ to, value });
+      return;
+    }
+    const from = value.register >= 0 ? value.register : slotBase + value.slot;
+    if (from !== to) moves.push({ to, from });
+  };
+  start.registers.forEach((value, register) => {
+    if (value === undefined) return;
+    const place = value.op === op.parameter ? block.params.indexOf(value) : -1;
+    add(register, place < 0 ? value : (edge.args[place] as Value));
+  });
+  for (const value of start.saved) {
+    const place = value.op === op.parameter ? block.params.indexOf(value) : -1;
+    if (place >= 0) {
+      if (live.has(value)) add(slotBase + machine.slotOf(value), edge.args[place] as Value);
+    } else if (!value.saved) moves.push({ to: slotBase + machine.slotOf(value), from: value.register });
+  }
+  return { moves, constants };
+}
+
+/** Emits parallel moves: what nothing reads any more is written first; a cycle goes through xmm15. Flags stay. */
+export function emitMoves(machine: Machine, { moves, constants }: EdgeMoves): void {
+  const scratch = 31;
+  const pending = [...moves];
+  const one = (to: number, from: number): void => {
+    if (to < slotBase && from < slotBase) {
+      if (to >= 16 === from >= 16) machine.moveRegister(to, from);
+      else if (to >= 16) machine.assembler.floatFromBits(true, to - 16, from);
+      else machine.assembler.floatToBits(true, to, from - 16);
+    } else if (to < slotBase) machine.loadSlot(to, from - slotBase);
+    else if (from < slotBase) machine.storeSlot(to - slotBase, from);
+    else {
+      machine.loadSlot(30, from - slotBase);
+      machine.storeSlot(to - slotBase, 30);
+    }
+  };
+  while (pending.length > 0) {
+    let ready = pending.findIndex((move) => !pending.some((other) => other.from === move.to));
+    if (ready < 0) {
+      // Everything pending lies on cycles: one source steps aside.
+      const from = (pending[0] as Move).from;
+      one(scratch, from);
+      for (let i = 0; i < pending.length; i++) if (pending[i]?.from === from) pending[i] = { to: (pending[i] as Move).to, from: scratch };
+      ready = pending.findIndex((move) => !pending.some((other) => other.from === move.to));
+    }
+    const [move] = pending.splice(ready, 1) as [Move];
+    one(move.to, move.from);
+  }
+  for (const { to, value } of constants) {
+    if (to < slotBase) machine.loadConstant(to, value);
+    else storeConstant(machine, to - slotBase, value);
+  }
+}
+
+function storeConstant(machine: Machine, slot: number, value: Value): void {
+  if (isFloatValue(value)) {
+    machine.loadConstant(30, value);
+    machine.storeSlot(slot, 30);
+    return;
+  }
+  const i32Const = 0x41;
+  const high = value.op === i32Const ? 0 : value.b;
+  if (high === value.a >> 31) machine.assembler.storeImmediate(8, machine.slotMemory(slot), value.a);
+  else {
+    machine.assembler.storeImmediate(4, machine.slotMemory(slot), value.a);
+    machine.assembler.storeImmediate(4, { ...machine.slotMemory(slot), displacement: machine.slotMemory(slot).displacement + 4 }, high);
+  }
+}
+
+export function hasMoves(moves: EdgeMoves): boolean {
+  return moves.moves.length > 0 || moves.constants.length > 0;
+}
+
+/** Brings the machine to a block's start. */
+export function enter(machine: Machine, start: StartState, live: Liveness["liveIn"][number]): void {
+  for (let register = 0; register < 32; register++) {
+    const value = machine.contents[register];
+    if (value !== undefined) machine.drop(value);
+  }
+  for (const value of live.keys()) value.saved = start.saved.has(value);
+  start.registers.forEach((value, register) => {
+    if (value === undefined) return;
+    machine.contents[register] = value;
+    value.register = register;
+  });
+}

@@ -1,0 +1,308 @@
+import { assert, CodedError } from "#base";
+import { Assembler, at, type Memory, type Operand, symbol } from "../assemble/assembler.ts";
+import { isFloat, maximumFrameBytes } from "../assemble/convention.ts";
+import * as r from "../assemble/registers.ts";
+import { constantSymbol64 } from "../assemble/sequences.ts";
+import type { ValueType } from "../decode/types.ts";
+import { isConstant, opcodes, type Value } from "../ir/value.ts";
+import type { Node } from "../select/tile.ts";
+
+/**
+ * Registers and slots while code is emitted, block after block.
+ *
+ * A value is in at most one register. When its register is wanted, or a call comes, it is stored to its slot, unless it is there already
+ * on this path (`saved`), and loaded again at its next use. What is wanted last leaves first. Constants are made again instead.
+ * xmm14 and xmm15 stay free for moves; rsp and r15 are not ours.
+ */
+const generalOrder = [r.rbx, r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.rdx, r.rcx, r.rax];
+const floatOrder = [22, 23, 24, 25, 26, 27, 28, 29, 21, 20, 19, 18, 17, 16];
+
+export function isFloatValue(value: Value): boolean {
+  return isFloat(value.type as ValueType);
+}
+
+export class Machine {
+  readonly assembler = new Assembler();
+  readonly contents: (Value | undefined)[] = new Array<Value | undefined>(32).fill(undefined);
+  /** Registers that the current node depends on, as bits. */
+  pinned = 0;
+  /** Index of the block in the order of the code. */
+  block = 0;
+  private readonly outgoingSlots: number;
+  private readonly freeSlots: number[] = [];
+  private slotCount = 0;
+  private withSlots: Value[] = [];
+  private readonly framePlaces: { readonly at: number; readonly value: number }[] = [];
+
+  constructor(outgoingSlots: number) {
+    this.outgoingSlots = outgoingSlots;
+  }
+
+  // ---- frame ------------------------------------------------------------------------------------------------------
+
+  slotMemory(slot: number): Memory {
+    return at(r.rsp, 8 * (this.outgoingSlots + slot));
+  }
+  slotOf(value: Value): number {
+    if (value.slot < 0) {
+      value.slot = this.freeSlots.pop() ?? this.slotCount++;
+      this.withSlots.push(value);
+    }
+    return value.slot;
+  }
+  /** Gives back the slots of values that no block from here on wants. */
+  expireSlots(): void {
+    this.withSlots = this.withSlots.filter((value) => {
+      if (value.lastBlock >= this.block) return true;
+      this.freeSlots.push(value.slot);
+      value.slot = -1;
+      return false;
+    });
+  }
+  frameBytes(): number {
+    const bytes = 8 * (this.outgoingSlots + this.slotCount);
+    if (bytes > maximumFrameBytes)
+      throw new CodedError("MF_COMPILE_LIMIT", `a function needs a frame of ${bytes} bytes, ${maximumFrameBytes} are allowed; split it`);
+    return bytes;
+  }
+  /** Four bytes to which the frame's size is added when it is known. */
+  patchWithFrame(value: number): void {
+    this.framePlaces.push({ at: this.assembler.length, value });
+    this.assembler.int32(0);
+  }
+  /** add rsp (0xc4) or sub rsp (0xec) */
+  adjustStack(modrm: number): void {
+    this.assembler.raw(0x48, 0x81, modrm);
+    this.patchWithFrame(0);
+  }
+  /** mov register, [incoming slot] (0x8b) or mov [incoming slot], register (0x89) */
+  incoming(opcode: number, register: number, slot: number): void {
+    this.assembler.raw(0x48 | (register >= 8 ? 4 : 0), opcode, 0x84 | ((register & 7) << 3), 0x24);
+    this.patchWithFrame(8 + 8 * slot);
+  }
+  patchFrame(bytes: Uint8Array): void {
+    const view = new DataView(bytes.buffer);
+    const frame = this.frameBytes();
+    for (const { at: place, value } of this.framePlaces) {
+      view.setInt32(place, frame + value, true);
+      // Without a frame, adjusting the stack is a seven-byte nop.
+      if (frame === 0 && value === 0) bytes.set([0x0f, 0x1f, 0x80, 0, 0, 0, 0], place - 3);
+    }
+  }
+
+  // ---- moves ------------------------------------------------------------------------------------------------------
+
+  moveRegister(to: number, from: number): void {
+    if (to === from) return;
+    if (to >= 16) this.assembler.floatMove(to - 16, from - 16);
+    else this.assembler.move(true, to, from);
+  }
+  loadSlot(register: number, slot: number): void {
+    if (register >= 16) this.assembler.floatLoad(true, register - 16, this.slotMemory(slot));
+    else this.assembler.move(true, register, this.slotMemory(slot));
+  }
+  storeSlot(slot: number, register: number): void {
+    if (register >= 16) this.assembler.floatStore(true, this.slotMemory(slot), register - 16);
+    else this.assembler.store(8, this.slotMemory(slot), register);
+  }
+  /** Keeps flags. */
+  loadConstant(register: number, value: Value): void {
+    const a = this.assembler;
+    if (register < 16) {
+      a.constant64(register, value.a, value.op === opcodes.i32Const ? 0 : value.b, true);
+      return;
+    }
+    if (value.a === 0 && value.b === 0) a.floatZero(register - 16);
+    else a.floatLoad(true, register - 16, this.constantMemory(value));
+  }
+  constantMemory(value: Value): Memory {
+    return symbol(constantSymbol64(value.a, value.op === opcodes.f32Const ? 0 : value.b));
+  }
+
+  // ---- registers --------------------------------------------------------------------------------------------------
+
+  private put(value: Value, register: number): void {
+    this.contents[register] = value;
+    value.register = register;
+  }
+  drop(value: Value): void {
+    if (value.register >= 0) this.contents[value.register] = undefined;
+    value.register = -1;
+  }
+  /** Stores a value that is only in its register and still wanted. */
+  save(value: Value): void {
+    if (value.saved || isConstant(value) || value.next === Infinity) return;
+    this.storeSlot(this.slotOf(value), value.register);
+    value.saved = true;
+  }
+  private evict(value: Value): void {
+    this.save(value);
+    this.drop(value);
+  }
+
+  /** A register nothing depends on; it is not pinned and holds nothing. */
+  take(float: boolean, hint = -1, avoid = 0): number {
+    const unwanted = this.pinned | avoid;
+    if (hint >= 0 && hint >= 16 === float && ((unwanted >> hint) & 1) === 0 && this.contents[hint] === undefined) return hint;
+    let victim: Value | undefined;
+    for (const register of float ? floatOrder : generalOrder) {
+      if (((unwanted >>> register) & 1) !== 0) continue;
+      const value = this.contents[register];
+      if (value === undefined) return register;
+      if (victim === undefined || value.next > victim.next) victim = value;
+    }
+    assert(victim !== undefined, "a node leaves some register free");
+    const register = victim.register;
+    this.evict(victim);
+    return register;
+  }
+
+  pin(register: number): void {
+    this.pinned |= 1 << register;
+  }
+
+  /** The value in a register of its class, pinned until the node's result. */
+  register(value: Value): number {
+    if (value.register < 0) {
+      const register = this.take(isFloatValue(value), value.hint);
+      this.fetch(value, register);
+      this.put(value, register);
+    }
+    this.pin(value.register);
+    return value.register;
+  }
+  /** Copies a value to a register, from wherever it is. */
+  fetch(value: Value, register: number): void {
+    if (value.register >= 0) this.moveRegister(register, value.register);
+    else if (isConstant(value)) this.loadConstant(register, value);
+    else {
+      assert(value.saved && value.slot >= 0, `value ${value.id} is somewhere`);
+      this.loadSlot(register, value.slot);
+    }
+  }
+
+  /** A register or, for what lies in memory and is not wanted soon, its slot. SSE registers by their own number. */
+  operand(value: Value, node: Node): Operand {
+    if (value.register < 0) {
+      if (isConstant(value) && isFloatValue(value)) return this.constantMemory(value);
+      const k = node.inputs.indexOf(value);
+      if (!isConstant(value) && value.saved && (node.after[k] ?? 0) > value.next + 24) return this.slotMemory(value.slot);
+    }
+    const register = this.register(value);
+    return register >= 16 ? register - 16 : register;
+  }
+
+  /** Empties a given register and pins it. What was there moves elsewhere, pinned again when it was. */
+  claim(register: number): void {
+    const value = this.contents[register];
+    if (value !== undefined) {
+      const wasPinned = ((this.pinned >>> register) & 1) !== 0;
+      this.pin(register);
+      if (isConstant(value) && !wasPinned) this.drop(value);
+      else {
+        const to = this.freeRegister(register >= 16) ?? (wasPinned ? this.take(register >= 16) : -1);
+        if (to < 0) this.evict(value);
+        else {
+          this.moveRegister(to, register);
+          this.contents[register] = undefined;
+          this.put(value, to);
+          if (wasPinned) this.pin(to);
+        }
+      }
+    }
+    this.pin(register);
+  }
+  private freeRegister(float: boolean): number | undefined {
+    return (float ? floatOrder : generalOrder).find((register) => ((this.pinned >>> register) & 1) === 0 && this.contents[register] === undefined);
+  }
+
+  /** Whether this node is the last to want the value on this path. */
+  dies(value: Value, node: Node): boolean {
+    const k = node.inputs.indexOf(value);
+    return k >= 0 && node.after[k] === Infinity;
+  }
+
+  /** A value in a given register that the node will change: a copy, unless it dies here. */
+  intoClaimed(value: Value, register: number, node: Node): void {
+    if (value.register === register && this.dies(value, node)) {
+      this.pin(register);
+      return;
+    }
+    this.claim(register);
+    this.fetch(value, register);
+  }
+  /** A value in a given register that the node only reads. */
+  intoFixed(value: Value, register: number): void {
+    if (value.register === register) this.pin(register);
+    else {
+      this.claim(register);
+      this.fetch(value, register);
+    }
+  }
+
+  /** All inputs are read: what is not wanted any more leaves its register, and nothing is pinned but `keep`. */
+  advance(node: Node, keep = 0): void {
+    for (let k = 0; k < node.inputs.length; k++) {
+      const value = node.inputs[k]!;
+      value.next = node.after[k] as number;
+      if (value.next === Infinity) this.release(value);
+    }
+    this.pinned = keep;
+  }
+  release(value: Value): void {
+    this.drop(value);
+    // A slot with a later block to come may be wanted there.
+    if (value.slot >= 0 && value.lastBlock <= this.block) {
+      this.withSlots.splice(this.withSlots.indexOf(value), 1);
+      this.freeSlots.push(value.slot);
+      value.slot = -1;
+    }
+  }
+
+  /** A register for the node's result: `preferred` when it is free now, else its hint, else any but those in `avoid`. */
+  define(node: Node, preferred = -1, avoid = 0): number {
+    const value = node.value as Value;
+    const hint = value.hint;
+    let register: number;
+    if (preferred >= 0 && preferred >= 16 === isFloatValue(value) && this.contents[preferred] === undefined && ((avoid >>> preferred) & 1) === 0) register = preferred;
+    else register = this.take(isFloatValue(value), hint, avoid);
+    this.result(node, register);
+    return register;
+  }
+  /** The node's result is in this register, which holds nothing. */
+  result(node: Node, register: number): void {
+    const value = node.value as Value;
+    value.next = node.outNext;
+    value.saved = false;
+    this.pinned = 0;
+    if (value.next === Infinity) return;
+    assert(this.contents[register] === undefined, "a result's register is free");
+    this.put(value, register);
+  }
+
+  /** A register of the node's own, until its result; pinned. */
+  temporary(float: boolean): number {
+    const register = this.take(float);
+    this.pin(register);
+    return register;
+  }
+
+  /** Before a call: everything wanted later is stored. Registers still hold their values, for the arguments. */
+  saveAll(node: Node | undefined): void {
+    for (let register = 0; register < 32; register++) {
+      const value = this.contents[register];
+      if (value === undefined || isConstant(value) || value.saved) continue;
+      const k = node === undefined ? -1 : node.inputs.indexOf(value);
+      if (k >= 0 && node?.after[k] === Infinity) continue;
+      this.save(value);
+    }
+  }
+  /** After a call nothing is in a register. */
+  clear(): void {
+    for (let register = 0; register < 32; register++) {
+      const value = this.contents[register];
+      if (value !== undefined) this.drop(value);
+    }
+    this.pinned = 0;
+  }
+}
