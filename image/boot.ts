@@ -249,7 +249,25 @@ export function bootMachine(
   const deadline = performance.now() + topLevelMs;
   const kernel = instantiateKernel(modules.engine, modules.native, () => (performance.now() > deadline ? 1 : 0));
   const engine = startEngine(kernel);
-  const functions = startRuntime(engine, kernel, compiler, artifacts.runtime, outlets);
+  try {
+    return bootInto(engine, kernel, compiler, artifacts.runtime, bundle, name, outlets);
+  } catch (error) {
+    if (error instanceof CodedError) throw error;
+    // A trap, or V8's own stack used up by a recursion deeper than the engine noticed.
+    throw new CodedError("MF_FLOW_TOP_LEVEL", `running ${name}: the machine stopped: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function bootInto(
+  engine: Engine,
+  kernel: KernelInstance,
+  compiler: Compiler,
+  runtime: Uint8Array,
+  bundle: Uint8Array,
+  name: string,
+  outlets: readonly string[] | null,
+): BootedMachine {
+  const functions = startRuntime(engine, kernel, compiler, runtime, outlets);
   const optionsJson = startFlow(engine, compiler, functions, bundle, name);
   engine.call("qjs_run_gc");
   return { memory: engine.bytes(), stackPointer: kernel.engine.__stack_pointer.value, optionsJson };

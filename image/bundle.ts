@@ -57,7 +57,10 @@ function kernelModule(name: string): string {
   return `${kernelFolder}${name.replace(/\.ts$/, ".js")}`;
 }
 
-function kernelModules(): Plugin {
+const emptyNamespace = "empty";
+
+/** `scan`: the kernel's own parts are left out, so that what they mention is not taken for what the flow mentions. */
+function kernelModules(scan: boolean): Plugin {
   return {
     name: "kernel-modules",
     setup(builder) {
@@ -74,8 +77,9 @@ function kernelModules(): Plugin {
               },
             ],
           };
-        return { path: kernelModule(module) };
+        return scan && path !== "mayfly" ? { path, namespace: emptyNamespace } : { path: kernelModule(module) };
       });
+      builder.onLoad({ filter: /.*/, namespace: emptyNamespace }, () => ({ contents: "export {};" }));
     },
   };
 }
@@ -94,9 +98,10 @@ function describe({ text, location }: Message, folder: string): string {
   return `${relative(process.cwd(), resolve(folder, location.file)) || location.file}:${location.line}:${location.column + 1}: ${text}`;
 }
 
-async function runEsbuild(flow: string, parts: readonly string[]): Promise<BuildResult<{ write: false; metafile: true }>> {
+/** Bundles with these parts of the kernel in front; without `parts`, to see what the flow mentions. */
+async function runEsbuild(flow: string, parts?: readonly string[]): Promise<BuildResult<{ write: false; metafile: true }>> {
   const folder = dirname(flow);
-  const imports = parts.map((name) => `import "mayfly/${name}";`).join("");
+  const imports = (parts ?? []).map((name) => `import "mayfly/${name}";`).join("");
   try {
     return await build({
       stdin: {
@@ -122,7 +127,7 @@ async function runEsbuild(flow: string, parts: readonly string[]): Promise<Build
       charset: "utf8",
       define: { "process.env.NODE_ENV": '"production"' },
       logLevel: "silent",
-      plugins: [kernelModules(), noNodeModules()],
+      plugins: [kernelModules(parts === undefined), noNodeModules()],
     });
   } catch (cause) {
     const errors = (cause as { errors?: Message[] }).errors;
@@ -141,10 +146,11 @@ export async function bundleFlow(path: string): Promise<Bundle> {
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   const folder = dirname(flow);
-  let result = await runEsbuild(flow, []);
+  let result = await runEsbuild(flow);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
   const linked = linkedParts(text);
-  if (linked.length > 0) result = await runEsbuild(flow, linked);
+  const imported = Object.keys(result.metafile.inputs).some((name) => name.startsWith(`${emptyNamespace}:`));
+  if (linked.length > 0 || imported) result = await runEsbuild(flow, linked);
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),

@@ -14,7 +14,7 @@ import {
 import { fillRandom, seedRandom } from "./random";
 import {
   context, inbox, inboxCapacity, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
-  scratch, setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords, setRuntime, setTimeMs, settleFunction, stepFunction, timeMs,
+  randomState, scratch, setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords, setRuntime, setTimeMs, settleFunction, stepFunction, timeMs,
 } from "./state";
 
 const frameHeader: u32 = 8;
@@ -34,6 +34,7 @@ export function boot(): void {
   setInboxCapacity(bufferBytes);
   setOutbox(malloc(bufferBytes));
   setOutboxCapacity(bufferBytes);
+  seedRandom(randomState()); // all zero till the first message
   const tracker = onRejection;
   JS_SetHostPromiseRejectionTracker(runtime(), tracker.index, 0);
 }
@@ -145,7 +146,8 @@ function onRejection(here: Context, promise: JSValue, reason: JSValue, handled: 
   store<u64>(rejectionValues, promise);
   store<u64>(rejectionValues, reason, 8);
   store<u64>(rejectionValues, (<u64>1 << 32) | <u64>(handled !== 0), 16);
-  JS_FreeValue(here, JS_Call(here, callee, undefinedValue, 3, rejectionValues));
+  const result = JS_Call(here, callee, undefinedValue, 3, rejectionValues);
+  JS_FreeValue(here, tagOf(result) === tagException ? JS_GetException(here) : result); // no stack or memory left to note it: not the tracker's fault to report
 }
 
 // The engine's imports. None of them reaches outside: time is the event's, randomness is seeded by it, files do not exist.
@@ -156,7 +158,7 @@ const errnoNotSupported: i32 = 52;
 
 /** Every clock shows the event's time. */
 export function clock_time_get(clock: i32, precision: i64, result: usize): i32 {
-  store<u64>(result, <u64>(timeMs() * 1e6));
+  store<u64>(result, <u64>timeMs() * 1_000_000); // multiplied as integers: a double has no room for nanoseconds since 1970
   return errnoSuccess;
 }
 

@@ -1,0 +1,95 @@
+/** Keeps the house as docs/ARCHITECTURE.md says it is. */
+import { deepEqual, ok } from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+function* walk(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.name === "node_modules" || entry.name === "dist" || entry.name === "peers" || entry.name.startsWith(".")) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* walk(path);
+    else yield path;
+  }
+}
+
+const files = [...walk(root)].map((path) => relative(root, path));
+const sources = files.filter((path) =>
+  /^(base|abi|kernel|compiler|image|monitors|gateway|cli|bench|test|scripts|examples)\/.*\.(ts|mjs)$/.test(path),
+);
+
+/** What each folder may import by its `#name`, besides its own files. Tests and suites may reach further. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  abi: ["base"],
+  kernel: ["abi", "base"],
+  compiler: ["base"],
+  image: ["compiler", "kernel", "abi", "base"],
+  monitors: ["image", "compiler", "kernel", "abi", "base", "monitors"],
+  gateway: ["abi", "base", "gateway"],
+};
+
+function importsOf(text: string): string[] {
+  return [...text.matchAll(/^(?:import|export)\b[^"']*?from\s+["']([^"']+)["']|^import\s+["']([^"']+)["']/gm)].map(
+    (match) => (match[1] ?? match[2]) as string,
+  );
+}
+
+const isTest = (path: string): boolean => /\.(test|case)\.ts$|\/testing\/|\/fuzz\/|\/spec\/|\/quickjs\//.test(path);
+
+test("imports run one way, downwards, and through mod.ts", () => {
+  const wrong: string[] = [];
+  for (const path of sources) {
+    const folder = path.split("/")[0] as string;
+    const may = allowed[folder];
+    if (may === undefined || isTest(path)) continue;
+    for (const name of importsOf(readFileSync(join(root, path), "utf8"))) {
+      if (name.startsWith("#")) {
+        const target = name.slice(1).split("/")[0] as string;
+        if (!may.includes(target)) wrong.push(`${path} imports ${name}`);
+      } else if (name.startsWith(".")) {
+        const target = relative(root, resolve(root, dirname(path), name)).split("/")[0] as string;
+        // The runtime inside a machine is bundled from source and takes the door's constants as they stand.
+        if (target !== folder && !(path.startsWith("kernel/") && ["abi", "base"].includes(target)))
+          wrong.push(`${path} reaches into ${name}`);
+      }
+    }
+  }
+  deepEqual(wrong, []);
+});
+
+test("what an issue should hold does not stand in the code", () => {
+  const marks = new RegExp(`\\b(${["TO", "DO"].join("")}|${["FIX", "ME"].join("")}|${["XX", "X"].join("")})\\b`);
+  deepEqual(
+    sources.filter((path) => marks.test(readFileSync(join(root, path), "utf8"))),
+    [],
+  );
+});
+
+test("no C, no binary and no lockfile address in the tree", () => {
+  deepEqual(
+    files.filter((path) => !path.startsWith("compiler/fuzz/corpus/") && /\.(c|h|cc|cpp|o|a|so|wasm|mfi|elf)$/.test(path)),
+    [],
+  );
+  ok(!readFileSync(join(root, "package-lock.json"), "utf8").includes('"resolved"'));
+});
+
+test("links in the documentation lead somewhere", () => {
+  const broken: string[] = [];
+  for (const path of files.filter((name) => name.endsWith(".md"))) {
+    const text = readFileSync(join(root, path), "utf8").replace(/```[\s\S]*?```/g, "");
+    for (const [, target] of text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      if (target === undefined || /^[a-z]+:/.test(target)) continue;
+      if (!existsSync(resolve(root, dirname(path), target))) broken.push(`${path} → ${target}`);
+    }
+  }
+  deepEqual(broken, []);
+});
+
+test("every test file is one that can run: it imports node:test, or a suite that does", () => {
+  const lame = sources.filter((path) => path.endsWith(".test.ts") && !/node:test|\.case\.ts/.test(readFileSync(join(root, path), "utf8")));
+  deepEqual(lame, []);
+});
