@@ -1,3 +1,4 @@
 /** What runs machines: the monitor's contract, and its implementations. */
 export { type EmbeddedOptions, embeddedMonitor } from "./embedded/embedded.ts";
 export type { LoadedImage, Machine, Monitor, MonitorStats } from "./monitor.ts";
+export { processMonitor, type ProcessOptions } from "./process/process.ts";

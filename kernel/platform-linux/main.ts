@@ -142,7 +142,8 @@ function run(number: u32, length: u32, berth: u32): void {
   const size = result >= 0 ? <u32>result : effectsLength();
   if (frame < monitorBytes || <u64>frame + size > <u64>enginePages() * wasmPageBytes)
     return answer(number, Status.compromised, 0, 0, cpuMicros() - started, false);
-  const status = result >= 0 ? Status.complete : result === -1 ? Status.interrupted : Status.escaped;
+  const late = cpuMicros() > deadlineMicros; // in one long native call nobody asks whether to stop
+  const status = late || result === -1 ? Status.interrupted : result >= 0 ? Status.complete : Status.escaped;
   const kept = status === Status.complete && berth < mostBerths && waits(engineBase() + frame, size) && hibernate(berth);
   answer(number, status, engineBase() + frame, size, cpuMicros() - started, kept);
 }

@@ -1,7 +1,7 @@
 /** One process that runs machines of one image: what was given to it, what it keeps, and how it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import type { MachineErrorCode } from "#abi";
+import type { FlowLimits, MachineErrorCode } from "#abi";
 import { functionAt, parseTrapRecord, type Program } from "#compiler";
 import { layout } from "#kernel";
 import type { ProcessMachine } from "./machine.ts";
@@ -38,6 +38,7 @@ export function noAnswer(status: StepAnswer["status"], code?: MachineErrorCode, 
 interface Submission {
   readonly number: number;
   readonly berth: number;
+  readonly limits: FlowLimits;
   /** Undefined when it was taken back: the machine runs elsewhere, and being a pure function of its events it may run twice. */
   job: Job | undefined;
 }
@@ -64,12 +65,16 @@ export class Child {
   readonly process: ChildProcess;
   /** Resolves to true with the greeting, to false when the process ended before it. */
   readonly ready: Promise<boolean>;
+  /** Resolves when the process is gone and reaped. */
+  readonly gone: Promise<void>;
   greeted = false;
   answered = 0;
   waitingPages = 0;
+  readonly startedMs = performance.now();
   lastUsedMs = performance.now();
-  /** Why the pool ends it. */
+  /** Why the pool ends it, and during which request. */
   ending: MachineErrorCode | undefined;
+  endingNumber = -1;
   /** What it did that no sound process does. */
   lie: string | undefined;
   /** No more is given to it. */
@@ -90,11 +95,15 @@ export class Child {
   #unwritten: Uint8Array[] = [];
   #complaint = Buffer.alloc(0);
   #greet: (ready: boolean) => void = () => undefined;
+  #leave: () => void = () => undefined;
 
   constructor(owner: ChildOwner, launch: Launch) {
     this.#owner = owner;
     this.ready = new Promise((resolve) => {
       this.#greet = resolve;
+    });
+    this.gone = new Promise((resolve) => {
+      this.#leave = resolve;
     });
     const identity = launch.uid === undefined ? {} : { uid: launch.uid, gid: launch.gid ?? launch.uid };
     this.process = spawn(launch.command, launch.values, { stdio: ["pipe", "pipe", "pipe"], env: {}, cwd: "/", ...identity });
@@ -122,6 +131,7 @@ export class Child {
     this.closed = true;
     this.#greet(false);
     this.#owner.lost(this);
+    this.#leave();
   }
 
   #read(piece: Buffer): void {
@@ -146,6 +156,8 @@ export class Child {
     if (answer.kept && submission.berth === noBerth) return false;
     this.outstanding.shift();
     this.answered++;
+    this.watchedLooks = 0;
+    this.watchedNumber = -1;
     this.waitingPages = answer.waitingPages;
     const { job, berth } = submission;
     if (job === undefined) {
@@ -195,7 +207,7 @@ export class Child {
   }
 
   get free(): boolean {
-    return !this.closed && this.ending === undefined && this.lie === undefined && this.outstanding.length < requestsPerProcess;
+    return !this.closed && this.outstanding.length < requestsPerProcess;
   }
 
   submit(job: Job): void {
@@ -204,7 +216,7 @@ export class Child {
     const number = this.#nextNumber;
     this.#nextNumber = (number + 1) & 0x3fff_ffff;
     const limitPages = Math.floor(machine.limits.memoryBytes / layout.wasmPageBytes);
-    this.outstanding.push({ number, berth, job });
+    this.outstanding.push({ number, berth, limits: machine.limits, job });
     this.lastUsedMs = performance.now();
     this.#write(requestHeader({ operation: job.operation, number, limitPages, cpuMs: machine.limits.cpuMs, berth }, frame.length), frame);
   }
@@ -239,8 +251,9 @@ export class Child {
     }
   }
 
-  /** What to say to the machine that ran when the process was lost. */
-  epitaph(): StepAnswer {
+  /** What to say to the machine whose request was the first when the process was lost. */
+  epitaph(number: number): StepAnswer {
+    if (this.ending !== undefined && this.endingNumber !== number) return noAnswer("displaced"); // the one it was ended for has answered meanwhile
     if (this.ending !== undefined) return noAnswer(this.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost", this.ending);
     if (this.lie !== undefined) return noAnswer("compromised", undefined, this.lie);
     if (this.exitSignal === "SIGSYS") return noAnswer("compromised", undefined, "a system call that no machine makes");

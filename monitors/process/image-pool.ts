@@ -1,0 +1,219 @@
+/**
+ * The processes of one image and what is submitted to them.
+ *
+ *   submit → backlog (bounded) → a process's requests (16, first in first out) → answer
+ *
+ * A step of a waiting machine goes to the process that keeps it. The watchdog looks at what runs: after `slowLooks` the starts
+ * queued behind it are given to other processes; a step that goes on beyond its CPU limit, though the engine was asked to stop,
+ * or beyond the message's time, is ended by ending its process. What was queued there runs elsewhere, what waited there is
+ * replayed.
+ */
+import { assert, Queue } from "#base";
+import type { Program } from "#compiler";
+import type { FlowLimits } from "#abi";
+import { Child, type ChildOwner, type Job, type Launch, noAnswer, type StepAnswer } from "./child.ts";
+import type { ProcessMachine } from "./machine.ts";
+import { operation } from "./wire.ts";
+
+/** Steps of one image that may wait before callers are told that the monitor is busy. */
+const mostBacklog = 65_536;
+/** After how many looks of the watchdog at the same step the ones behind it are recalled. */
+const slowLooks = 2;
+/** What a step may take beyond its limit before its process is ended: the interpreter asks far more often whether to stop. */
+const graceMs = 100;
+/** Processes beyond the usual number, while all others are slow. */
+const mostExtra = 2;
+/** Processes that may be lost in a row without one answer in between. */
+const mostLossesInARow = 8;
+/** How long a process may take until it greets, in milliseconds. */
+const mostStartMs = 10_000;
+/** Requests in the least busy process from which on another is started. */
+const busyRequests = 2;
+
+/** What the pools of all images share. */
+export interface Household {
+  readonly workers: number;
+  /** Makes room for one more process, ending an idle one if need be; false when there is none. */
+  room(): boolean;
+  /** Something was submitted or started: watch. */
+  wake(): void;
+  born(child: Child): void;
+  lost(child: Child): void;
+}
+
+export class ImagePool implements ChildOwner {
+  readonly children: Child[] = [];
+  readonly machines = new Set<ProcessMachine>();
+  readonly launch: Launch;
+  readonly program: Program | undefined;
+  replaced = 0;
+  /** Called when nothing of the image runs or waits any more. */
+  onEmpty: (() => void) | undefined;
+  readonly #household: Household;
+  readonly #backlog = new Queue<Job>();
+  #lossesInARow = 0;
+  #closed = false;
+
+  constructor(household: Household, launch: Launch, program: Program | undefined) {
+    this.#household = household;
+    this.launch = launch;
+    this.program = program;
+  }
+
+  get queued(): number {
+    return this.#backlog.length + this.children.reduce((sum, { outstanding }) => sum + Math.max(0, outstanding.length - 1), 0);
+  }
+
+  get busy(): boolean {
+    return this.#backlog.length > 0 || this.children.some(({ idle, greeted }) => !idle || !greeted);
+  }
+
+  adopt(machine: ProcessMachine): void {
+    this.machines.add(machine);
+  }
+
+  release(machine: ProcessMachine): void {
+    if (this.machines.delete(machine) && this.machines.size === 0) this.onEmpty?.();
+  }
+
+  submit(machine: ProcessMachine, what: Job["operation"], frame: Uint8Array): Promise<StepAnswer> {
+    return new Promise((answer) => this.#enqueue({ machine, operation: what, frame, answer }));
+  }
+
+  #enqueue(job: Job): void {
+    if (this.#closed) return job.answer(noAnswer("lost", "MF_MONITOR_CLOSED"));
+    if (job.operation === operation.step) {
+      // To where the machine is kept, however much is queued there: there are no more such steps than machines that wait.
+      const { home } = job.machine;
+      if (home === undefined || home.closed) return job.answer(noAnswer("displaced"));
+      home.submit(job);
+    } else {
+      if (this.#backlog.length >= mostBacklog) return job.answer(noAnswer("lost", "MF_MONITOR_BUSY"));
+      this.#backlog.push(job);
+      this.feed();
+    }
+    this.#household.wake();
+  }
+
+  /** Starts another process when there is room. */
+  start(): Child | undefined {
+    if (this.#closed || !this.#household.room()) return undefined;
+    const child = new Child(this, this.launch);
+    this.children.push(child);
+    this.#household.born(child);
+    this.#household.wake();
+    return child;
+  }
+
+  /** The process with the fewest requests; the one that is first keeps its caches warm when the load is light. */
+  #leastBusy(): Child | undefined {
+    let best: Child | undefined;
+    let quick = 0;
+    for (const child of this.children) {
+      if (child.watchedLooks >= slowLooks) continue;
+      quick++;
+      if (child.free && (best === undefined || child.outstanding.length < best.outstanding.length)) best = child;
+    }
+    const most = quick === 0 ? this.#household.workers + mostExtra : this.#household.workers;
+    if ((best === undefined || best.outstanding.length >= busyRequests) && this.children.length < most) best = this.start() ?? best;
+    return best;
+  }
+
+  /** Hands out what waits. */
+  feed(): void {
+    for (let job = this.#backlog.peek(); job !== undefined; job = this.#backlog.peek()) {
+      const child = this.#leastBusy();
+      if (child === undefined) return;
+      child.submit(job);
+      this.#backlog.shift();
+    }
+  }
+
+  drained(child: Child): void {
+    if (child.answered > 0) this.#lossesInARow = 0;
+    this.feed();
+  }
+
+  watch(): void {
+    for (const child of [...this.children]) this.#watchChild(child);
+    this.feed();
+    this.#shrink();
+  }
+
+  #watchChild(child: Child): void {
+    if (!child.greeted) {
+      if (performance.now() - child.startedMs > mostStartMs) child.kill();
+      return;
+    }
+    const running = child.outstanding[0];
+    if (running === undefined || running.number !== child.watchedNumber) {
+      child.watchedNumber = running?.number ?? -1;
+      child.watchedLooks = 0;
+      return;
+    }
+    if (child.watchedLooks++ === 0) {
+      child.watchedCpuMs = child.cpuMs();
+      child.watchedSinceMs = performance.now();
+      return;
+    }
+    if (child.watchedLooks >= slowLooks) this.#backlog.unshift(child.recall());
+    if (child.ending === undefined) this.#enforce(child, running.limits);
+  }
+
+  #enforce(child: Child, limits: FlowLimits): void {
+    if (child.cpuMs() - child.watchedCpuMs > limits.cpuMs + graceMs) child.ending = "MF_CPU_LIMIT";
+    else if (performance.now() - child.watchedSinceMs > limits.timeMs + graceMs) child.ending = "MF_TIME_LIMIT";
+    else return;
+    child.endingNumber = child.watchedNumber;
+    child.kill();
+  }
+
+  /** Lets the added processes go that keep nothing. */
+  #shrink(): void {
+    for (const child of this.children.slice(this.#household.workers)) if (child.idle && child.machines.size === 0) this.retire(child);
+  }
+
+  /** Ends an idle process. What waits in it will be replayed. */
+  retire(child: Child): void {
+    assert(child.idle, "only an idle process is retired");
+    child.kill();
+  }
+
+  lost(child: Child): void {
+    const index = this.children.indexOf(child);
+    assert(index >= 0, "a process is lost once");
+    this.children.splice(index, 1);
+    this.#household.lost(child);
+    for (const machine of child.machines) if (machine.home === child) machine.home = undefined;
+    child.machines.clear();
+    const [running, ...behind] = child.outstanding.splice(0);
+    if (running !== undefined) this.replaced++;
+    if (this.#closed) {
+      for (const submission of [running, ...behind]) submission?.job?.answer(noAnswer("lost", "MF_MONITOR_CLOSED"));
+      return;
+    }
+    if ((running !== undefined || !child.greeted) && ++this.#lossesInARow > mostLossesInARow) this.#giveUp();
+    const starts: Job[] = [];
+    for (const { job } of behind) {
+      if (job?.operation === operation.start) starts.push(job);
+      else job?.answer(noAnswer("displaced"));
+    }
+    this.#backlog.unshift(starts);
+    if (running !== undefined) running.job?.answer(child.epitaph(running.number));
+    this.feed();
+  }
+
+  /** Processes end without ever answering: what waits for them would wait for ever. */
+  #giveUp(): void {
+    this.#lossesInARow = 0;
+    for (let job = this.#backlog.shift(); job !== undefined; job = this.#backlog.shift())
+      job.answer(noAnswer("lost", "MF_MACHINE_LOST", "its processes end before they answer"));
+  }
+
+  /** Ends every process. */
+  close(): void {
+    this.#closed = true;
+    for (let job = this.#backlog.shift(); job !== undefined; job = this.#backlog.shift()) job.answer(noAnswer("lost", "MF_MONITOR_CLOSED"));
+    for (const child of this.children) child.kill();
+  }
+}

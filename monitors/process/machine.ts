@@ -1,0 +1,170 @@
+/**
+ * One machine as its owner sees it. While it waits, the process that ran it last keeps it; its events are kept here, so that when
+ * that process is lost, or had no room, the machine is run again from its first event: same image, same events, same machine.
+ */
+import {
+  decodeEffects,
+  type DeliverEvent,
+  encodeEvent,
+  type Event,
+  type FlowLimits,
+  machineErrors,
+  type MachineErrorCode,
+  type StepOutcome,
+} from "#abi";
+import type { Machine } from "../monitor.ts";
+import { type Child, noAnswer, type StepAnswer } from "./child.ts";
+import type { ImagePool } from "./image-pool.ts";
+import { noBerth, operation } from "./wire.ts";
+
+/** Events that may wait while a step runs. */
+const mostQueued = 1024;
+/** How often a machine may lose the process it runs in before it is held responsible. */
+const mostLosses = 2;
+/** How often it may be lost through no fault of its own. */
+const mostDisplacements = 64;
+
+export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome["effects"] = [], cpuMs = 0): StepOutcome {
+  const message = detail === "" ? machineErrors[code] : `${machineErrors[code]} (${detail})`;
+  return { status: "broken", effects, failure: { code, message }, cpuMs };
+}
+
+type NextEvent = Exclude<Event, DeliverEvent>;
+
+export class ProcessMachine implements Machine {
+  readonly first: Promise<StepOutcome>;
+  readonly limits: FlowLimits;
+  /** The process that keeps the waiting machine, and where in it. */
+  home: Child | undefined;
+  berth = noBerth;
+  /** Between a step that left calls or timers open and the next. */
+  waiting = false;
+  readonly #pool: ImagePool;
+  readonly #events: Uint8Array[] = [];
+  readonly #startedMs = performance.now();
+  #queue: Promise<unknown> | undefined;
+  #queued = 0;
+  #losses = 0;
+  #displacements = 0;
+  #over: MachineErrorCode | undefined;
+
+  constructor(pool: ImagePool, event: DeliverEvent, limits: FlowLimits) {
+    this.#pool = pool;
+    this.limits = limits;
+    pool.adopt(this);
+    this.first = this.#give(event);
+  }
+
+  step(event: NextEvent): Promise<StepOutcome> {
+    if (this.#queue === undefined) return this.#give(event);
+    if (this.#queued >= mostQueued) return Promise.resolve(broken("MF_MACHINE_ENDED", "too many events are waiting for it"));
+    this.#queued++;
+    const turn = this.#queue.then(() => {
+      this.#queued--;
+      return this.#give(event);
+    });
+    this.#queue = turn;
+    return turn;
+  }
+
+  /** A step that runs now goes on to its end or its CPU limit: to stop it, its process and what waits there would have to go. */
+  end(): void {
+    if (this.#over === undefined) this.#finish("MF_MACHINE_ENDED");
+  }
+
+  #finish(code: MachineErrorCode): void {
+    this.#over = code;
+    this.#events.length = 0;
+    this.waiting = false;
+    this.home?.drop(this);
+    this.home = undefined;
+    this.#pool.release(this);
+  }
+
+  #give(event: Event): Promise<StepOutcome> {
+    if (this.#over !== undefined) return Promise.resolve(broken(this.#over));
+    if (performance.now() - this.#startedMs > this.limits.timeMs && event.kind !== "cancel") {
+      this.#finish("MF_TIME_LIMIT");
+      return Promise.resolve(broken("MF_TIME_LIMIT"));
+    }
+    const frame = encodeEvent(event);
+    this.#events.push(frame);
+    this.waiting = false;
+    const turn = this.#run(frame);
+    this.#queue = turn;
+    return turn;
+  }
+
+  /** Whether an answer that is none may be followed by another try. */
+  #mayRepeat(answer: StepAnswer): boolean {
+    if (this.#over !== undefined) return false;
+    if (answer.status === "displaced" || answer.status === "missing") return ++this.#displacements < mostDisplacements;
+    return answer.status === "lost" && answer.code === undefined && ++this.#losses < mostLosses;
+  }
+
+  /** Runs the newest event, on a machine that has seen all those before. */
+  async #run(frame: Uint8Array): Promise<StepOutcome> {
+    let answer: StepAnswer;
+    do {
+      if (this.#events.length === 1) answer = await this.#pool.submit(this, operation.start, frame);
+      else if (this.home !== undefined && !this.home.closed) answer = await this.#pool.submit(this, operation.step, frame);
+      else answer = await this.#replay();
+    } while (this.#mayRepeat(answer));
+    return this.#outcome(answer);
+  }
+
+  /** Takes a machine that no process keeps to where it stood, then gives it the newest event. What it had as effects before is known already. */
+  async #replay(): Promise<StepAnswer> {
+    let answer: StepAnswer = noAnswer("displaced");
+    for (const [index, frame] of [...this.#events].entries()) {
+      answer = await this.#pool.submit(this, index === 0 ? operation.start : operation.step, frame);
+      this.home = answer.kept;
+      if (index < this.#events.length - 1 && answer.kept === undefined) {
+        // No room to keep it anywhere: it can't be taken further than its first event.
+        return answer.status === "complete" ? noAnswer("lost", "MF_MONITOR_BUSY") : answer;
+      }
+    }
+    return answer;
+  }
+
+  #outcome(answer: StepAnswer): StepOutcome {
+    const { status, cpuMs, detail } = answer;
+    this.home = answer.kept;
+    if (this.#over !== undefined) {
+      this.#finish(this.#over);
+      return broken(this.#over, "", [], cpuMs);
+    }
+    const decoded = decodeEffects(answer.frame);
+    const effects = decoded.ok ? decoded.value : [];
+    const breakWith = (code: MachineErrorCode, why = detail): StepOutcome => {
+      this.#finish("MF_MACHINE_ENDED");
+      const logs = effects.filter(({ kind }) => kind === "log");
+      return broken(code, why, logs, cpuMs);
+    };
+    switch (status) {
+      case "complete": {
+        if (!decoded.ok) return breakWith("MF_MACHINE_LIED", decoded.error);
+        const last = effects.at(-1)?.kind;
+        if (last !== "done" && last !== "fail") {
+          this.waiting = true;
+          return { status: "waiting", effects, cpuMs };
+        }
+        this.#finish("MF_MACHINE_ENDED");
+        return { status: last === "done" ? "done" : "failed", effects, cpuMs };
+      }
+      case "interrupted":
+        return breakWith("MF_CPU_LIMIT", `${this.limits.cpuMs} ms`);
+      case "escaped":
+      case "no-memory":
+        return breakWith("MF_MEMORY_LIMIT", `${this.limits.memoryBytes / 1024 ** 2} MiB`);
+      case "trapped":
+        return breakWith("MF_MACHINE_TRAP");
+      case "compromised":
+        return breakWith("MF_MACHINE_LIED");
+      case "lost":
+      case "displaced":
+      case "missing":
+        return breakWith(answer.code ?? "MF_MACHINE_LOST");
+    }
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * The process monitor: machines in Linux processes, each of them one image as machine code under a seccomp filter of its own.
+ * docs/PROCESS.md says what that keeps out. Needs x86-64 Linux and nothing else: no V8 runs a machine here.
+ */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
+import { CodedError } from "#base";
+import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } from "#image";
+import { kernelArtifacts, layout } from "#kernel";
+import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
+import type { Child } from "./child.ts";
+import { type Household, ImagePool } from "./image-pool.ts";
+import { ProcessMachine } from "./machine.ts";
+import { startFaults } from "./wire.ts";
+
+export interface ProcessOptions extends ExecutableSettings {
+  /** Processes of one image under load; one for each core by default, two at least. One is started when an image is loaded. */
+  readonly workers?: number;
+  /** Processes of all images together; 64 by default. When there are as many, one that idles longest is ended for a new one. */
+  readonly processes?: number;
+  /** User id the processes run under when the monitor runs as root; 65534 (nobody) by default. Ignored otherwise. */
+  readonly uid?: number;
+  /** Where executables lie while the monitor is open: a folder of its own is made in it. The system's folder for temporary files by default. */
+  readonly folder?: string;
+}
+
+interface ProcessImage extends LoadedImage {
+  readonly pool: ImagePool;
+  readonly limits: FlowLimits;
+  users: number;
+}
+
+const nobody = 65_534;
+/** How often the watchdog looks, in milliseconds. */
+const watchMs = 10;
+
+export function platformFault(platform: string = process.platform, architecture: string = process.arch): CodedError | undefined {
+  if (platform === "linux" && architecture === "x64") return undefined;
+  return new CodedError(
+    "MF_PLATFORM",
+    `the process monitor runs on x86-64 Linux, this is ${architecture} ${platform}: use \`monitor: embedded\`, which runs everywhere`,
+  );
+}
+
+class ProcessMonitor implements Monitor, Household {
+  readonly name = "process";
+  readonly workers: number;
+  readonly #processes: number;
+  readonly #settings: ExecutableSettings;
+  readonly #identity: { readonly uid?: number; readonly gid?: number };
+  readonly #folder: string;
+  readonly #images = new Map<string, ProcessImage>();
+  readonly #pools = new Set<ImagePool>();
+  readonly #ends = new Set<Promise<void>>();
+  readonly #removeFolder = (): void => rmSync(this.#folder, { recursive: true, force: true });
+  #nextFile = 0;
+  #replaced = 0;
+  #watchdog: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: ProcessOptions) {
+    const { workers = Math.max(2, availableParallelism()), processes = 64, uid = nobody, folder = tmpdir(), ...settings } = options;
+    const fault = platformFault();
+    if (fault !== undefined) throw fault;
+    this.workers = workers;
+    this.#processes = Math.max(processes, 1);
+    this.#settings = settings;
+    this.#identity = process.getuid?.() === 0 ? { uid, gid: uid } : {};
+    this.#folder = mkdtempSync(join(folder, "mayfly-process-"));
+    chmodSync(this.#folder, 0o711); // another user runs what lies in it
+    process.once("exit", this.#removeFolder);
+  }
+
+  async load(image: Image): Promise<LoadedImage> {
+    if (this.#closed) throw new CodedError("MF_MONITOR_CLOSED", "the monitor is closed: make a new one");
+    const known = this.#images.get(image.sha256);
+    if (known !== undefined) {
+      known.users++;
+      return known;
+    }
+    const { manifest } = image;
+    if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
+      throw new CodedError("MF_IMAGE_VERSION", `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``);
+    const file = join(this.#folder, `${manifest.name.replace(/[^\w.-]/g, "_").slice(0, 64)}-${this.#nextFile++}`);
+    writeFileSync(file, linuxExecutable(image, this.#settings), { mode: 0o555 });
+    const pool = new ImagePool(this, { command: file, values: [], ...this.#identity }, linuxProgram(this.#settings));
+    const loaded: ProcessImage = { sha256: image.sha256, name: manifest.name, pool, limits: manifest.limits, users: 1 };
+    this.#images.set(image.sha256, loaded);
+    this.#pools.add(pool);
+    try {
+      await this.#firstProcess(pool);
+    } catch (error) {
+      this.#images.delete(image.sha256);
+      this.#dispose(pool, file);
+      throw error;
+    }
+    pool.onEmpty = () => {
+      if (loaded.users === 0) this.#dispose(pool, file);
+    };
+    return loaded;
+  }
+
+  /** Starts a process to see that the system lets one run. */
+  async #firstProcess(pool: ImagePool): Promise<void> {
+    const child = pool.start();
+    if (child === undefined || (await child.ready) || this.#closed) return;
+    const why = child.failure?.message ?? startFaults[child.exitCode ?? 0] ?? `it ended with ${child.exitSignal ?? `code ${child.exitCode}`}`;
+    throw new CodedError(
+      "MF_PLATFORM",
+      `a machine's process can't be started here (${why}): the folder for temporary files must allow programs, the kernel must have seccomp; or use \`monitor: embedded\``,
+      { cause: child.failure },
+    );
+  }
+
+  unload(image: LoadedImage): void {
+    const known = this.#images.get(image.sha256);
+    if (known === undefined || known !== image || --known.users > 0) return;
+    this.#images.delete(image.sha256);
+    if (known.pool.machines.size === 0) known.pool.onEmpty?.();
+  }
+
+  #dispose(pool: ImagePool, file: string): void {
+    this.#replaced += pool.replaced;
+    pool.replaced = 0;
+    this.#pools.delete(pool);
+    pool.close();
+    rmSync(file, { force: true });
+  }
+
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine {
+    const { pool, limits: own } = image as ProcessImage;
+    return new ProcessMachine(pool, event, limits ?? own);
+  }
+
+  room(): boolean {
+    let count = 0;
+    let idle: Child | undefined;
+    let owner: ImagePool | undefined;
+    for (const pool of this.#pools) {
+      for (const child of pool.children) {
+        if (child.closed) continue;
+        count++;
+        if (!child.greeted || !child.idle || (idle !== undefined && idle.lastUsedMs <= child.lastUsedMs)) continue;
+        idle = child;
+        owner = pool;
+      }
+    }
+    if (count < this.#processes) return true;
+    if (idle === undefined) return false;
+    owner?.retire(idle);
+    return true;
+  }
+
+  wake(): void {
+    this.#watchdog ??= setInterval(() => this.#watch(), watchMs);
+  }
+
+  #watch(): void {
+    let busy = false;
+    for (const pool of this.#pools) {
+      pool.watch();
+      busy ||= pool.busy;
+    }
+    if (busy) return;
+    clearInterval(this.#watchdog);
+    this.#watchdog = undefined;
+  }
+
+  born(child: Child): void {
+    this.#ends.add(child.gone);
+    void child.gone.then(() => this.#ends.delete(child.gone));
+  }
+
+  lost(): void {
+    for (const pool of this.#pools) pool.feed(); // one of them may have waited for room
+  }
+
+  stats(): MonitorStats {
+    const stats = { queued: 0, running: 0, waiting: 0, workers: 0, replaced: this.#replaced, waitingBytes: 0 };
+    for (const pool of this.#pools) {
+      stats.queued += pool.queued;
+      stats.replaced += pool.replaced;
+      stats.workers += pool.children.length;
+      for (const child of pool.children) {
+        if (!child.idle) stats.running++;
+        stats.waitingBytes += child.waitingPages * layout.pageBytes;
+      }
+      for (const machine of pool.machines) if (machine.waiting) stats.waiting++;
+    }
+    return stats;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#watchdog);
+    this.#watchdog = undefined;
+    for (const pool of this.#pools) pool.close();
+    await Promise.all(this.#ends);
+    process.removeListener("exit", this.#removeFolder);
+    this.#removeFolder();
+  }
+}
+
+/** Makes a process monitor. Throws MF_PLATFORM when this is not x86-64 Linux. */
+export function processMonitor(options: ProcessOptions = {}): Monitor {
+  return new ProcessMonitor(options);
+}
