@@ -8,6 +8,7 @@ import { version } from "./package.ts";
 import type { Serving, ServingOptions } from "./serving/serving.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
+export { capture, type Captured, type CaptureOptions } from "./capture.ts";
 export { packageRoot } from "./package.ts";
 export { type Serving, type ServingOptions } from "./serving/serving.ts";
 export { type Terminal } from "./terminal.ts";

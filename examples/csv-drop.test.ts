@@ -2,9 +2,9 @@ import { deepEqual, equal, match } from "node:assert/strict";
 import { copyFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { packageRoot } from "#cli";
+import { capture, packageRoot } from "#cli";
 import { DeadLetters } from "#gateway";
-import { type Downstream, downstream, eventually, mayfly, type ServedExample, serveExample } from "./testing.ts";
+import { type Downstream, downstream, eventually, type ServedExample, serveExample } from "./testing.ts";
 
 let peer: Downstream;
 let example: ServedExample;
@@ -19,7 +19,7 @@ after(async () => {
 });
 
 test("the flow tests pass", async () => {
-  const { code, out } = await mayfly(["test", join(packageRoot, "examples/csv-drop")]);
+  const { code, out } = await capture(["test", join(packageRoot, "examples/csv-drop")]);
   equal(code, 0, out);
 });
 

@@ -2,8 +2,8 @@ import { equal } from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { packageRoot } from "#cli";
-import { type Downstream, downstream, mayfly, type ServedExample, serveExample } from "./testing.ts";
+import { capture, packageRoot } from "#cli";
+import { type Downstream, downstream, type ServedExample, serveExample } from "./testing.ts";
 
 let peer: Downstream;
 let example: ServedExample;
@@ -27,7 +27,7 @@ async function post(name: string, id: string): Promise<Response> {
 }
 
 test("the flow tests pass", async () => {
-  const { code, out } = await mayfly(["test", join(packageRoot, "examples/invoices")]);
+  const { code, out } = await capture(["test", join(packageRoot, "examples/invoices")]);
   equal(code, 0, out);
 });
 

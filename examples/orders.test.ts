@@ -2,8 +2,8 @@ import { deepEqual, equal, match } from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { packageRoot } from "#cli";
-import { type Downstream, downstream, eventually, mayfly, type ServedExample, serveExample } from "./testing.ts";
+import { capture, packageRoot } from "#cli";
+import { type Downstream, downstream, eventually, type ServedExample, serveExample } from "./testing.ts";
 
 const sample = (name: string): Promise<string> => readFile(join(packageRoot, "examples/orders/samples", name), "utf8");
 
@@ -27,7 +27,7 @@ function post(body: string): Promise<Response> {
 }
 
 test("the flow tests pass", async () => {
-  const { code, out } = await mayfly(["test", join(packageRoot, "examples/orders")]);
+  const { code, out } = await capture(["test", join(packageRoot, "examples/orders")]);
   equal(code, 0, out);
 });
 

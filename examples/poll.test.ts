@@ -1,8 +1,8 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { packageRoot } from "#cli";
-import { type Downstream, downstream, eventually, mayfly, type ServedExample, serveExample } from "./testing.ts";
+import { capture, packageRoot } from "#cli";
+import { type Downstream, downstream, eventually, type ServedExample, serveExample } from "./testing.ts";
 
 let peer: Downstream;
 let example: ServedExample;
@@ -33,7 +33,7 @@ function asked(): number {
 }
 
 test("the flow tests pass", async () => {
-  const { code, out } = await mayfly(["test", join(packageRoot, "examples/poll")]);
+  const { code, out } = await capture(["test", join(packageRoot, "examples/poll")]);
   equal(code, 0, out);
 });
 

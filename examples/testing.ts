@@ -4,9 +4,8 @@ import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { main, packageRoot, serve, type Serving } from "#cli";
+import { packageRoot, serve, type Serving } from "#cli";
 import { silentLogger } from "#gateway";
-import { paintWith } from "../cli/terminal.ts";
 
 export interface Received {
   readonly method: string;
@@ -93,26 +92,4 @@ export async function serveExample(name: string, environment: Readonly<Record<st
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-export interface CommandResult {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs a mayfly command in this process. */
-export async function mayfly(values: readonly string[], stdin = "", env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
-  let out = "";
-  let err = "";
-  const code = await main(values, {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-    paint: paintWith(false),
-    paintErr: paintWith(false),
-    interactive: false,
-    env,
-    readStdin: () => Promise.resolve(Buffer.from(stdin)),
-  });
-  return { code, out, err };
 }

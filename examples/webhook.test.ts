@@ -3,8 +3,8 @@ import { createHmac } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { packageRoot } from "#cli";
-import { type Downstream, downstream, mayfly, type ServedExample, serveExample } from "./testing.ts";
+import { capture, packageRoot } from "#cli";
+import { type Downstream, downstream, type ServedExample, serveExample } from "./testing.ts";
 
 const secret = "correct horse battery staple";
 let peer: Downstream;
@@ -37,7 +37,7 @@ function deliver(id: string, signature: string): Promise<Response> {
 const sign = (key: string): string => `sha256=${createHmac("sha256", key).update(body).digest("hex")}`;
 
 test("the flow tests pass", async () => {
-  const { code, out } = await mayfly(["test", join(packageRoot, "examples/webhook")]);
+  const { code, out } = await capture(["test", join(packageRoot, "examples/webhook")]);
   equal(code, 0, out);
 });
 

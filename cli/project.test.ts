@@ -1,0 +1,65 @@
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+import { capture, packageRoot } from "#cli";
+
+let folder: string;
+const start = process.cwd();
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-init-"));
+});
+after(async () => {
+  process.chdir(start);
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("a new project passes its test, runs, lints, and type-checks in an editor", async () => {
+  const project = join(folder, "hello");
+  const { code, out } = await capture(["init", project, "--no-install", "--json"]);
+  equal(code, 0);
+  ok((JSON.parse(out) as { files: string[] }).files.includes("mayfly.yaml"));
+  process.chdir(project);
+
+  const tested = await capture(["test"]);
+  equal(tested.code, 0, tested.out + tested.err);
+  const ran = await capture(["run", "flows/hello.ts", "-m", "samples/hello.json", "--json"]);
+  equal((JSON.parse(ran.out) as { reply: { body: string } }).reply.body, '{"greeting":"Bonjour, Ada!"}');
+  const linted = await capture(["lint"]);
+  equal(linted.code, 0, linted.out);
+  match(linted.out, /nothing to find fault with/);
+
+  // What `npm install` would make of the dependency on a checkout.
+  await mkdir(join(project, "node_modules"));
+  await symlink(packageRoot, join(project, "node_modules", "mayfly"));
+  const compiler = join(createRequire(join(packageRoot, "package.json")).resolve("typescript/package.json"), "..", "bin", "tsc");
+  await promisify(execFile)(process.execPath, [compiler, "-p", "."], { cwd: project });
+});
+
+test("a folder that holds something of it already is left alone, unless told otherwise", async () => {
+  const project = join(folder, "taken");
+  await mkdir(project);
+  await writeFile(join(project, "mayfly.yaml"), "mine");
+  const refused = await capture(["init", project, "--no-install"]);
+  equal(refused.code, 2);
+  match(refused.err, /^MF_INIT_EXISTS: .*mayfly\.yaml/);
+  equal(await readFile(join(project, "mayfly.yaml"), "utf8"), "mine");
+  equal((await capture(["init", project, "--no-install", "--force"])).code, 0);
+});
+
+test("doctor reports on everything it is asked about, and how to get what is missing", async () => {
+  process.chdir(folder);
+  const { code, out } = await capture(["doctor", "--json"]);
+  equal(code, 0);
+  const { findings } = JSON.parse(out) as { findings: { name: string; status: string; remedy?: string }[] };
+  deepEqual(
+    findings.map(({ name }) => name),
+    ["Node", "Computer", "Embedded monitor", "QEMU", "KVM", "RabbitMQ", "NATS", "Mosquitto", "Redis", "PostgreSQL", "Disk"],
+  );
+  for (const { name, status, remedy } of findings) equal(status !== "ok", remedy !== undefined, name);
+});

@@ -1,0 +1,188 @@
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { capture, packageRoot } from "#cli";
+
+const patienceMs = 20_000;
+const entry = pathToFileURL(join(packageRoot, "dist", "cli", "mod.js")).href;
+const script = `const { main } = await import(${JSON.stringify(entry)}); process.exitCode = await main(process.argv.slice(1));`;
+
+let folder: string;
+const children: Command[] = [];
+
+const flowText = (word: string): string => `import { flow } from "mayfly";
+export default flow(async (msg, { sleep }) => {
+  if (msg.text() === "slow") await sleep(400);
+  return ${JSON.stringify(word)};
+});`;
+
+/** A mayfly command as a process of its own. */
+class Command {
+  readonly #child: ChildProcess;
+  readonly ended: Promise<number | null>;
+  out = "";
+  err = "";
+
+  constructor(values: readonly string[]) {
+    this.#child = spawn(process.execPath, ["--input-type=module", "-e", script, "--", ...values], {
+      cwd: folder,
+      env: { ...process.env, CI: "1" },
+    });
+    this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.out += text));
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.err += text));
+    this.ended = new Promise((done) => this.#child.on("close", (code) => done(code)));
+    children.push(this);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Waits till `pattern` has been written, since `from`. */
+  async until(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
+    const untilMs = Date.now() + patienceMs;
+    for (;;) {
+      const found = pattern.exec((this.out + this.err).slice(from));
+      if (found !== null) return found;
+      if (Date.now() > untilMs) throw new Error(`no ${pattern} in: ${this.out}${this.err}`);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
+
+  async url(): Promise<string> {
+    return (await this.until(/"url":"(http:[^"]+)".*"msg":"ready"/))[1] ?? "";
+  }
+}
+
+const post = async (url: string, body: string): Promise<string> =>
+  await (await fetch(`${url}/hello`, { method: "POST", body, headers: { connection: "close" } })).text();
+
+async function writeProject(word: string): Promise<void> {
+  await writeFile(join(folder, "hello.ts"), flowText(word));
+  await writeFile(join(folder, "mayfly.yaml"), "flows:\n  hello:\n    flow: hello.ts\n    from: [{ http: { path: /hello } }]\n");
+}
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-serve-"));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    child.signal("SIGKILL");
+    await child.ended;
+  }
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+test("serve answers, and at SIGTERM finishes what is under way, then ends with 0", async () => {
+  await writeProject("one");
+  const serving = new Command(["serve", "--port", "0"]);
+  const url = await serving.url();
+  equal(await post(url, "x"), "one");
+  const slow = post(url, "slow");
+  await new Promise((done) => setTimeout(done, 100));
+  serving.signal("SIGTERM");
+  equal(await slow, "one");
+  equal(await serving.ended, 0);
+  match(serving.out, /"msg":"stopped"/);
+});
+
+test("SIGHUP reloads, and what is wrong then is told while the old is served on", async () => {
+  await writeProject("one");
+  const serving = new Command(["serve", "--port", "0"]);
+  const url = await serving.url();
+  await writeProject("two");
+  serving.signal("SIGHUP");
+  await serving.until(/"msg":"reloaded"/);
+  equal(await post(url, "x"), "two");
+  await writeFile(join(folder, "mayfly.yaml"), "flows: 1\n");
+  serving.signal("SIGHUP");
+  await serving.until(/not reloaded/);
+  equal(await post(url, "x"), "two");
+});
+
+test("dev takes in changes without dropping a message, and keeps the old image while the new one does not build", async () => {
+  await writeProject("one");
+  const dev = new Command(["dev", "--port", "0"]);
+  const url = await dev.url();
+  const answers = new Set<string>();
+  let running = true;
+  const callers = Array.from({ length: 4 }, async () => {
+    while (running) answers.add(await post(url, "x"));
+  });
+  await writeFile(join(folder, "hello.ts"), flowText("two"));
+  await dev.until(/"msg":"reloaded"/);
+  equal(await post(url, "x"), "two");
+  await writeFile(join(folder, "hello.ts"), `${flowText("three")}\nconst wrong: number = "";`);
+  await dev.until(/MF_TYPE_ERROR: hello\.ts:6:7: .*\n.*served on/);
+  equal(await post(url, "x"), "two");
+  const before = dev.out.length + dev.err.length;
+  await writeFile(join(folder, "hello.ts"), flowText("four"));
+  await dev.until(/"msg":"reloaded"/, before - dev.err.length);
+  await dev.until(/four|reloaded[\s\S]*reloaded/);
+  equal(await post(url, "x"), "four");
+  running = false;
+  await Promise.all(callers);
+  ok(answers.has("four") || answers.has("two"));
+  deepEqual(
+    [...answers].filter((answer) => !["one", "two", "four"].includes(answer)),
+    [],
+  );
+  dev.signal("SIGINT");
+  equal(await dev.ended, 0);
+});
+
+test("dev waits for a flow that does not build at the start", async () => {
+  await writeProject("one");
+  await writeFile(join(folder, "hello.ts"), "import { flow } from 'mayfly'; export default flow(() => {");
+  const dev = new Command(["dev", "--port", "0"]);
+  await dev.until(/MF_\w+: .*hello\.ts:1:\d+:[\s\S]*waiting for a change/);
+  await writeFile(join(folder, "hello.ts"), flowText("one"));
+  equal(await post(await dev.url(), "x"), "one");
+});
+
+test("send puts a message in by flow and by URL, and tells what became of it", async () => {
+  await writeProject("sent");
+  const serving = new Command(["serve", "--port", "0"]);
+  const url = await serving.url();
+  const byFlow = await capture(["send", "hello", "-m", "-", "--gateway", url, "--json"], { stdin: "x" });
+  equal(byFlow.code, 0, byFlow.err);
+  deepEqual((JSON.parse(byFlow.out) as { reply: object }).reply, { status: 200, contentType: "text/plain; charset=utf-8", body: "sent" });
+  const byUrl = await capture(["send", `${url}/hello`, "-m", "-"], { stdin: "x" });
+  match(byUrl.out, /reply 200[\s\S]*sent[\s\S]*done/);
+  const queued = await capture(["send", "hello", "--no-wait", "--gateway", url, "--json"]);
+  equal((JSON.parse(queued.out) as { status: string }).status, "accepted");
+  const unknown = await capture(["send", "helo", "--gateway", url]);
+  equal(unknown.code, 2);
+  match(unknown.err, /^MF_FLOW_UNKNOWN: .*did you mean "hello"/);
+});
+
+test("what can't be served ends with 2 and says what to do", async () => {
+  await writeProject("one");
+  const first = new Command(["serve", "--port", "0"]);
+  const port = new URL(await first.url()).port;
+  const second = new Command(["serve", "--port", port]);
+  equal(await second.ended, 2);
+  match(second.err, /^MF_[A-Z_]*PORT[A-Z_]*: .*in use|^MF_\w+: .*(in use|taken)/m);
+  for (const [config, expected] of [
+    ["nowhere.yaml", /^MF_CONFIG_FILE: /],
+    ["wrong.yaml", /^MF_CONFIG_INVALID: wrong\.yaml:1:1: unknown key "flws"; did you mean "flows"/],
+    ["env.yaml", /^MF_CONFIG_ENV: env\.yaml:4:\d+: .*MAYFLY_TEST_MISSING/],
+  ] as const) {
+    await writeFile(join(folder, "wrong.yaml"), "flws: {}\n");
+    await writeFile(
+      join(folder, "env.yaml"),
+      'flows:\n  hello:\n    flow: hello.ts\n    to: { a: { http: { url: "${MAYFLY_TEST_MISSING}" } } }\n',
+    );
+    const command = new Command(["serve", "-c", config]);
+    equal(await command.ended, 2);
+    match(command.err, expected);
+    equal(/\n\s+at /.test(command.err), false);
+  }
+  const nobody = await capture(["send", "hello", "--gateway", "http://127.0.0.1:9"]);
+  equal(nobody.code, 2);
+  match(nobody.err, /^MF_GATEWAY_UNREACHABLE: .*mayfly serve/);
+});

@@ -1,0 +1,184 @@
+import { deepEqual, equal, match } from "node:assert/strict";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { capture } from "#cli";
+import { jsonDifferences } from "./compare.ts";
+
+let folder: string;
+const at = (name: string): string => join(folder, name);
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-test-"));
+  await writeFile(at("package.json"), "{}");
+  await writeFile(
+    at("greet.ts"),
+    `import { flow } from "mayfly";
+export default flow<"audit" | "erp">(async (msg, { to, state, log, fetch }) => {
+  const { name, ask } = msg.json<{ name: string; ask?: string }>();
+  state.set("last", name);
+  log.info("greeting", { name, at: Date.now() });
+  to.audit.send({ name }, { key: name });
+  if (ask === "erp") return (await to.erp.request(name)).text();
+  if (ask === "twice") return (await to.erp.request(1)).text() + (await to.erp.request(2)).text();
+  if (ask === "fetch") return (await fetch("https://example.com/a")).text();
+  if (ask === "state") return await state.read("other");
+  return { greeting: "Hello, " + name };
+});`,
+  );
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+async function yaml(text: string, ...more: string[]): Promise<{ code: number; out: string; err: string }> {
+  await writeFile(at("greet.flow-test.yaml"), text);
+  return await capture(["test", at("greet.flow-test.yaml"), ...more]);
+}
+
+test("what is as expected passes: reply, sends, requests, logs, state, error, answers in turn", async () => {
+  const { code, out } = await yaml(`
+defaults: { message: { key: k } }
+cases:
+  - name: plain
+    message: { json: { name: Ada } }
+    state: { first: 1 }
+    expect:
+      reply: { status: 200, contentType: application/json, json: { greeting: "Hello, Ada" } }
+      sends: [{ outlet: audit, key: Ada, json: { name: Ada } }]
+      requests: []
+      logs: [{ text: greeting, fields: { at: 1767225600000 } }]
+      state: { first: 1, last: Ada }
+  - name: asks
+    message: { json: { name: Ada, ask: twice } }
+    outlets: { erp: [{ text: one }, { text: two, after: 2s }] }
+    expect: { reply: { text: onetwo }, requests: [{ outlet: erp, json: 1 }, { outlet: erp, json: 2 }] }
+  - name: asks too often
+    message: { json: { name: Ada, ask: twice } }
+    outlets: { erp: [{ text: one }] }
+    expect: { error: { code: MF_OUTLET_UNANSWERED, message: 1 answers } , sends: [] }
+  - name: fetches
+    message: { json: { name: Ada, ask: fetch } }
+    fetch: { "https://example.com/": { text: page } }
+    expect: { reply: { text: page }, requests: [{ fetch: "https://example.com/a" }] }
+  - name: reads other state
+    message: { json: { name: Ada, ask: state } }
+    states: { other: { a: 1 } }
+    expect: { reply: { json: { a: 1 } } }
+  - name: an outlet that fails
+    message: { json: { name: Ada, ask: erp } }
+    outlets: { erp: { error: { code: MF_CIRCUIT_OPEN, message: later } } }
+    expect: { error: { code: MF_CIRCUIT_OPEN, message: later, retry: true }, state: {} }
+`);
+  equal(code, 0, out);
+  match(out, /6 passed/);
+});
+
+test("what is not as expected is told by its path, with both values, and ends with 1", async () => {
+  const { code, out } = await yaml(
+    `
+cases:
+  - name: wrong in every way
+    message: { json: { name: Ada }, key: k }
+    expect:
+      reply: { status: 201, json: { greeting: "Hello, Eve", extra: 1 } }
+      sends: [{ outlet: erp, json: { name: Ada } }, { outlet: audit }]
+      logs: [{ text: nothing like it }]
+      state: { last: Eve }
+  - name: fails instead
+    message: { text: "{", contentType: application/json }
+    expect: { reply: { json: 1 } }
+  - name: does not fail
+    message: { json: { name: Ada }, key: k }
+    expect: { error: { code: X } }
+`,
+    "--json",
+  );
+  equal(code, 1);
+  const report = JSON.parse(out) as { failed: number; cases: { line: number; differences: { path: string }[] }[] };
+  equal(report.failed, 3);
+  deepEqual(
+    report.cases[0]?.differences.map(({ path }) => path),
+    ["reply.status", "reply.json.greeting", "reply.json.extra", "sends[0].outlet", "sends[1]", "logs[0]", "state.last"],
+  );
+  deepEqual(
+    report.cases.map(({ line }) => line),
+    [3, 10, 13],
+  );
+  deepEqual(
+    report.cases[1]?.differences.map(({ path }) => path),
+    ["status"],
+  );
+  deepEqual(
+    report.cases[2]?.differences.map(({ path }) => path),
+    ["status"],
+  );
+});
+
+test("a test file that makes no sense ends with 2, and every fault has its line and column", async () => {
+  const { code, err } = await yaml(`
+cases:
+  - name: a
+    mesage: {}
+    message: { json: 1, text: x }
+    expect: { logs: [{ level: loud }] }
+`);
+  equal(code, 2);
+  match(err, /:4:5: cases\[0\]: unknown key "mesage"/);
+  match(err, /:6:\d+: cases\[0\]\.expect\.logs\[0\]\.level must be one of debug, info, warn, error/);
+  match(
+    (await yaml("cases:\n  - name: a\n    message: { json: 1, text: x }\n    expect: { state: {} }\n")).err,
+    /:3:14: .*json and text: there is one body/,
+  );
+  match((await yaml("cases: [")).err, /^MF_TEST_INVALID: \S+:1:9: /);
+  match((await yaml("flow: nope.ts\ncases:\n  - name: a\n    expect: { state: {} }\n")).err, /^MF_FLOW_NOT_FOUND: .*nope\.ts/);
+});
+
+test("tests in TypeScript run against the machine, and what they throw fails them", async () => {
+  await writeFile(
+    at("greet.flow-test.ts"),
+    `import { equal } from "node:assert/strict";
+import { test } from "mayfly/test";
+test("passes", async ({ run }) => {
+  const { reply, sends, requests } = await run({ message: { json: { name: "Ada", ask: "erp" }, key: "k" }, outlets: { erp: (request) => ({ text: "you said " + request.text() }) } });
+  equal(reply?.text(), "you said Ada");
+  equal(sends.length, 1);
+  equal(requests[0]?.target, "erp");
+});
+test("fails", async ({ run }) => {
+  equal((await run({ message: { json: { name: "Ada" }, key: "k" } })).reply?.json().greeting, "Bye");
+});`,
+  );
+  const { code, out } = await capture(["test", at("greet.flow-test.ts"), "--json"]);
+  equal(code, 1);
+  const { cases } = JSON.parse(out) as { cases: { name: string; passed: boolean; thrown?: string }[] };
+  deepEqual(
+    cases.map(({ name, passed }) => [name, passed]),
+    [
+      ["passes", true],
+      ["fails", false],
+    ],
+  );
+  match(cases[1]?.thrown ?? "", /'Hello, Ada'[\s\S]*greet\.flow-test\.ts:10:/);
+  equal(
+    (await readdir(folder)).some((name) => name.endsWith(".mjs")),
+    false,
+    "the bundle is taken away again",
+  );
+});
+
+test("differences of JSON are found where they are", () => {
+  deepEqual(jsonDifferences({ a: [1, { b: 2 }] }, { a: [1, { b: 2 }] }, ""), []);
+  deepEqual(jsonDifferences({ a: [1] }, { a: [1, 2] }, "x"), [{ path: "x.a[1]", expected: undefined, actual: "2" }]);
+  deepEqual(jsonDifferences({ a: 1 }, { a: 1, b: 2 }, "", true), []);
+  deepEqual(jsonDifferences({ "a b": 1 }, {}, ""), [{ path: '["a b"]', expected: "1", actual: undefined }]);
+  deepEqual(jsonDifferences([], {}, "x"), [{ path: "x", expected: "[]", actual: "{}" }]);
+});
+
+test("nothing to run is not success", async () => {
+  equal((await capture(["test", join(folder, "nowhere")])).code, 2);
+  equal(
+    (await yaml("cases:\n  - name: a\n    message: { json: { name: A }, key: k }\n    expect: { state: { last: A } }\n", "--only", "zzz"))
+      .code,
+    1,
+  );
+});
