@@ -54,7 +54,18 @@ export interface ReadOptions {
 
 type Validate = (data: unknown) => readonly ErrorObject[];
 
-function validator(options: ReadOptions): Validate {
+/** Compiled once for each list of connectors: that takes longer than all the rest of reading. */
+const compiled = new WeakMap<readonly ConnectorDescription[], { readonly outlets: readonly ConnectorDescription[]; readonly validate: Validate }>();
+
+function validator({ sources, outlets }: ReadOptions): Validate {
+  const known = compiled.get(sources);
+  if (known?.outlets === outlets) return known.validate;
+  const validate = compile(sources, outlets);
+  compiled.set(sources, { outlets, validate });
+  return validate;
+}
+
+function compile(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): Validate {
   const ajv = new Ajv2020({ allErrors: true, useDefaults: true, strict: true, strictRequired: false, allowUnionTypes: true, verbose: true });
   ajv.addKeyword({
     keyword: "unit",
@@ -72,7 +83,7 @@ function validator(options: ReadOptions): Validate {
       };
     },
   });
-  const validate = ajv.compile(configSchema(options.sources, options.outlets) as object);
+  const validate = ajv.compile(configSchema(sources, outlets) as object);
   return (data) => {
     validate(data);
     return validate.errors ?? [];

@@ -48,7 +48,8 @@ export class ManualClock implements Clock {
 
   #first(): Task | undefined {
     let first: Task | undefined;
-    for (const task of this.#tasks) if (first === undefined || task.dueMs < first.dueMs || (task.dueMs === first.dueMs && task.number < first.number)) first = task;
+    for (const task of this.#tasks)
+      if (first === undefined || task.dueMs < first.dueMs || (task.dueMs === first.dueMs && task.number < first.number)) first = task;
     return first;
   }
 }

@@ -44,17 +44,33 @@ export interface RigOptions {
 
 function recordingLogger(logs: LogLine[], bound: object): RootLogger {
   const line = (level: string) => (fields: object, text: string) => void logs.push({ level, text, fields: { ...bound, ...fields } });
-  return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error"), child: (fields) => recordingLogger(logs, { ...bound, ...fields }) };
+  return {
+    debug: line("debug"),
+    info: line("info"),
+    warn: line("warn"),
+    error: line("error"),
+    child: (fields) => recordingLogger(logs, { ...bound, ...fields }),
+  };
 }
 
 /** Starts a gateway on a free port, runs the test, stops it. `yaml` is what stands under the flows; `{dir}` is the folder. */
-export async function withGateway(yaml: string, scripts: Readonly<Record<string, Script>>, run: (rig: Rig) => Promise<void>, options: RigOptions = {}): Promise<void> {
+export async function withGateway(
+  yaml: string,
+  scripts: Readonly<Record<string, Script>>,
+  run: (rig: Rig) => Promise<void>,
+  options: RigOptions = {},
+): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-gateway-"));
   const logs: LogLine[] = [];
   const runner = new ScriptedRunner(scripts);
   const deadLetters = options.fs === undefined ? new DeadLetters(join(dir, "dead")) : new DeadLetters(join(dir, "dead"), options.fs);
   const journal = new MemoryJournal(deadLetters);
-  const config = (text: string): GatewayConfig => readConfig(`http: { port: 0 }\ndrain: ${options.drain ?? "2s"}\n${text}`, join(dir, "mayfly.yaml"), { sources, outlets, environment: options.environment ?? {} });
+  const config = (text: string): GatewayConfig =>
+    readConfig(`http: { port: 0 }\ndrain: ${options.drain ?? "2s"}\n${text}`, join(dir, "mayfly.yaml"), {
+      sources,
+      outlets,
+      environment: options.environment ?? {},
+    });
   try {
     await options.before?.(dir);
     const gateway = createGateway(config(yaml), {
@@ -64,7 +80,11 @@ export async function withGateway(yaml: string, scripts: Readonly<Record<string,
       logger: recordingLogger(logs, {}),
       clock: options.clock ?? systemClock,
       random: prng(1),
-      loadFlow: async (name, flow) => ({ image: { name: flow.image?.replace(".mfi", "") ?? name, sha256: "0".repeat(64) }, outlets: undefined, limits: defaultFlowLimits }),
+      loadFlow: async (name, flow) => ({
+        image: { name: flow.image?.replace(".mfi", "") ?? name, sha256: "0".repeat(64) },
+        outlets: undefined,
+        limits: defaultFlowLimits,
+      }),
       ...options.ports,
     });
     await gateway.start();

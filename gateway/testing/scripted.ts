@@ -29,7 +29,13 @@ export function log(line: string): Effect {
   return { kind: "log", level: "info", text: line, fieldsJson: undefined };
 }
 
-export function request(call: number, target: string, body = "", operation: "request" | "fetch" | "state" = "request", timeoutMs = 0): Effect {
+export function request(
+  call: number,
+  target: string,
+  body = "",
+  operation: "request" | "fetch" | "state" = "request",
+  timeoutMs = 0,
+): Effect {
   return { kind: "call", call, operation, target, method: "", contentType: "text/plain", headersJson: "{}", timeoutMs, body: utf8(body) };
 }
 

@@ -1,0 +1,506 @@
+/**
+ * The delivery core under a seed: time, the disk's moods, peers, flows and crashes are all drawn from one generator, and nothing
+ * else decides anything. What must hold whatever happens is checked by `verify`.
+ *
+ * A crash here is the end of a process whose journal is durable: what was committed is there for the next process, what was leased
+ * is pending again, what was adopted is with its sender again; and nothing of the old process is heard any more.
+ */
+import { type Clock, CodedError, prng, type Prng } from "#base";
+import { defaultFlowLimits, type Effect } from "#abi";
+import type { Agent } from "undici";
+import { readConfig } from "../config/read.ts";
+import type { FlowConfig } from "../config/types.ts";
+import { Persistence } from "../delivery/persistence.ts";
+import { MessageIds, SeedPool } from "../delivery/seeds.ts";
+import { FlowUnit } from "../flow-unit.ts";
+import { DeadLetters, type DeadLetterFs } from "../journal/dead-letters.ts";
+import type {
+  Accepted,
+  AttemptRecord,
+  Completed,
+  Completion,
+  Journal,
+  JournalStats,
+  Lease,
+  NewMessage,
+  OutboxEntry,
+  Recovery,
+  StateSnapshot,
+} from "../journal/journal.ts";
+import { MemoryJournal } from "../journal/memory.ts";
+import { silentLogger } from "../logger.ts";
+import type { Incoming, Outcome } from "../message.ts";
+import { type OutletDefinition, OutletError } from "../outlets/outlet.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { broken, done, fail, request, type Script, ScriptedRunner, send, utf8 } from "./scripted.ts";
+
+const never = (): Promise<never> => new Promise(() => undefined);
+
+/** A process: once it is dead nothing it started is heard any more. */
+class Process {
+  alive = true;
+
+  guard<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.alive) return never();
+    return work().then(
+      (value) => (this.alive ? value : never()),
+      (error: unknown) => (this.alive ? Promise.reject(error) : never()),
+    );
+  }
+}
+
+/** A memory journal that says it is durable, whose disk has moods, and that knows what a dead process held. */
+class MoodyJournal implements Journal {
+  readonly durable = true;
+  readonly #inner: MemoryJournal;
+  readonly #process: Process;
+  readonly #random: Prng;
+  readonly #clock: Clock;
+  #badUntilMs = 0;
+  readonly #leases = new Map<number, Lease>();
+  readonly #entries = new Map<number, OutboxEntry>();
+
+  constructor(inner: MemoryJournal, process: Process, random: Prng, clock: Clock) {
+    this.#inner = inner;
+    this.#process = process;
+    this.#random = random;
+    this.#clock = clock;
+  }
+
+  /** What the next process finds. */
+  crash(): void {
+    for (const lease of this.#leases.values()) this.#inner.release(lease);
+    for (const entry of this.#entries.values()) this.#inner.releaseOutbox(entry);
+  }
+
+  calm(): void {
+    this.#badUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  async recover(): Promise<Recovery> {
+    return this.#inner.recover();
+  }
+  accept(message: NewMessage): Promise<Accepted> {
+    return this.#write(async () => this.#hold(await this.#inner.accept(message)));
+  }
+  adopt(message: NewMessage): Accepted {
+    return this.#hold(this.#inner.adopt(message));
+  }
+  claim(flow: string, most: number): Promise<readonly Lease[]> {
+    return this.#write(async () => {
+      const leases = await this.#inner.claim(flow, most);
+      for (const lease of leases) this.#leases.set(lease.sequence, lease);
+      return leases;
+    });
+  }
+  complete(lease: Lease, completion: Completion): Promise<Completed> {
+    return this.#write(async () => {
+      const completed = await this.#inner.complete(lease, completion);
+      if (completed.status === "committed") this.#leases.delete(lease.sequence);
+      return completed;
+    });
+  }
+  retryLater(lease: Lease, record: AttemptRecord, dueMs: number): Promise<Lease | undefined> {
+    return this.#write(async () => {
+      const next = await this.#inner.retryLater(lease, record, dueMs);
+      if (next !== undefined) this.#leases.set(next.sequence, next);
+      return next;
+    });
+  }
+  bury(lease: Lease, record: AttemptRecord): Promise<string | undefined> {
+    return this.#write(async () => {
+      const letter = await this.#inner.bury(lease, record);
+      if (letter !== undefined) this.#leases.delete(lease.sequence);
+      return letter;
+    });
+  }
+  release(lease: Lease): void {
+    if (!this.#process.alive) return;
+    this.#leases.delete(lease.sequence);
+    this.#inner.release(lease);
+  }
+  drop(lease: Lease): Promise<boolean> {
+    return this.#write(async () => {
+      this.#leases.delete(lease.sequence);
+      return this.#inner.drop(lease);
+    });
+  }
+  readState(flow: string, key: string): Promise<StateSnapshot> {
+    return this.#process.guard(() => this.#inner.readState(flow, key));
+  }
+  claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+    return this.#process.guard(async () => {
+      const entries = await this.#inner.claimOutbox(flow, outlet, most, nowMs);
+      for (const entry of entries) this.#entries.set(entry.number, entry);
+      return entries;
+    });
+  }
+  settleOutbox(entry: OutboxEntry): Promise<void> {
+    return this.#write(() => this.#settled(entry, this.#inner.settleOutbox(entry)));
+  }
+  deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void> {
+    return this.#write(() => this.#settled(entry, this.#inner.deferOutbox(entry, record, dueMs)));
+  }
+  buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
+    return this.#write(() => this.#settled(entry, this.#inner.buryOutbox(entry, record)));
+  }
+  releaseOutbox(entry: OutboxEntry): void {
+    if (!this.#process.alive) return;
+    this.#entries.delete(entry.number);
+    this.#inner.releaseOutbox(entry);
+  }
+  nextOutboxMs(flow: string, outlet: string): number | undefined {
+    return this.#inner.nextOutboxMs(flow, outlet);
+  }
+  outboxDepth(flow: string, outlet: string): number {
+    return this.#inner.outboxDepth(flow, outlet);
+  }
+  stats(): JournalStats {
+    return this.#inner.stats();
+  }
+  async close(): Promise<void> {}
+
+  async #settled<T>(entry: OutboxEntry, settling: Promise<T>): Promise<T> {
+    const result = await settling;
+    this.#entries.delete(entry.number);
+    return result;
+  }
+
+  #hold(accepted: Accepted): Accepted {
+    if (accepted.status === "leased") this.#leases.set(accepted.lease.sequence, accepted.lease);
+    return accepted;
+  }
+
+  /** A write on a disk that now and then refuses for a while. What it refuses has not happened. */
+  #write<T>(work: () => Promise<T>): Promise<T> {
+    return this.#process.guard(async () => {
+      const nowMs = this.#clock.now();
+      if (this.#badUntilMs !== Number.NEGATIVE_INFINITY && this.#random.below(200) === 0)
+        this.#badUntilMs = nowMs + this.#random.below(3000);
+      if (nowMs < this.#badUntilMs) throw new CodedError("MF_JOURNAL_FULL", "the simulated disk is full");
+      return work();
+    });
+  }
+}
+
+/** Dead letters that need no disk. */
+function memoryFs(files: Map<string, Uint8Array>): DeadLetterFs {
+  return {
+    mkdir: async () => undefined,
+    open: async (path) => ({
+      writeFile: async (data) => void files.set(path, typeof data === "string" ? utf8(data) : data),
+      datasync: async () => undefined,
+      close: async () => undefined,
+    }),
+    rename: async (from, to) => {
+      const data = files.get(from);
+      files.delete(from);
+      if (data !== undefined) files.set(to, data);
+    },
+    readdir: async (path) => [
+      ...new Set(
+        [...files.keys()].filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1).split("/")[0] ?? ""),
+      ),
+    ],
+    readFile: async (path) => files.get(path) ?? Promise.reject(Object.assign(new Error("none"), { code: "ENOENT" })),
+    rm: async (path) => void files.delete(path),
+  };
+}
+
+interface Sender {
+  readonly message: Incoming;
+  readonly number: number;
+  readonly key: string | undefined;
+  outcome: Outcome | undefined;
+  /** In the hands of this process. */
+  held: Process | undefined;
+  notBeforeMs: number;
+  offeredStep: number;
+}
+
+interface Received {
+  readonly idempotencyKey: string;
+  readonly id: string;
+  readonly index: number;
+  readonly key: string | undefined;
+}
+
+export interface Report {
+  readonly crashes: number;
+  readonly done: number;
+  readonly dead: number;
+  readonly duplicates: number;
+}
+
+const yaml = `flows: { f: { image: f.mfi, key: "header:x-key", dedup: { window: 7d, count: 100000 }, concurrency: 4, queue: 24, retry: { attempts: 4, backoff: 50ms..500ms }, limits: { time: 5s }, to: { out: { peer: {}, concurrency: 3, retry: { attempts: 1000, backoff: 50ms..800ms }, timeout: 2s, breaker: { failures: 4, pause: 700ms } } } } }`;
+
+const peer: OutletDefinition = {
+  name: "peer",
+  summary: "",
+  description: "",
+  example: "",
+  answers: true,
+  schema: { type: "object", additionalProperties: false, properties: {} },
+  create: () => {
+    throw new Error("assertion failed: each process makes its own");
+  },
+};
+
+function readFlow(): FlowConfig {
+  const flow = readConfig(yaml, "/sim/mayfly.yaml", { sources: [], outlets: [peer], environment: {} }).flows["f"];
+  if (flow === undefined) throw new Error("assertion failed: the flow is configured");
+  return flow;
+}
+
+const flowConfig = readFlow();
+
+export class SimulatedGateway {
+  readonly #random: Prng;
+  readonly #clock = new ManualClock(1_700_000_000_000);
+  readonly #files = new Map<string, Uint8Array>();
+  readonly #deadLetters = new DeadLetters("/dead", memoryFs(this.#files));
+  readonly #store = new MemoryJournal(this.#deadLetters);
+  readonly #senders: Sender[] = [];
+  readonly #received: Received[] = [];
+  #process = new Process();
+  #journal: MoodyJournal | undefined;
+  #unit: FlowUnit | undefined;
+  #persistence: Persistence | undefined;
+  #crashes = 0;
+  #steps = 0;
+  #peerDownUntilMs = 0;
+  #calm = false;
+
+  constructor(seed: number, messages: number) {
+    this.#random = prng(seed);
+    for (let number = 0; number < messages; number += 1) {
+      const key = this.#random.below(3) === 0 ? undefined : `k${this.#random.below(3)}`;
+      // One key comes from one kind of source: else a crash changes the order at the senders.
+      const keeper = (key === undefined ? this.#random.below(2) === 0 : key !== "k0") ? "journal" : "source";
+      const headers: Record<string, string> = key === undefined ? {} : { "x-key": key };
+      this.#senders.push({
+        number,
+        key,
+        outcome: undefined,
+        held: undefined,
+        notBeforeMs: 0,
+        offeredStep: -1,
+        message: { id: `m${number}`, headers, contentType: "text/plain", body: utf8(String(number)), replyWanted: false, keeper },
+      });
+    }
+  }
+
+  async run(): Promise<Report> {
+    await this.#begin();
+    for (let step = 0; step < 400; step += 1) await this.#step(step);
+    this.#calm = true;
+    this.#peerDownUntilMs = 0;
+    this.#journal?.calm();
+    for (let step = 0; step < 2000 && !this.#isOver; step += 1) await this.#step(-1);
+    return this.#verify();
+  }
+
+  get #isOver(): boolean {
+    return (
+      this.#senders.every((sender) => sender.outcome !== undefined) &&
+      this.#unit?.quiet === true &&
+      this.#unit.delivery.pending === 0 &&
+      this.#store.stats().outbox === 0
+    );
+  }
+
+  async #step(step: number): Promise<void> {
+    this.#steps += 1;
+    if (step >= 0 && this.#random.below(60) === 0) await this.#crash();
+    if (step >= 0 && this.#random.below(40) === 0) this.#peerDownUntilMs = this.#clock.now() + this.#random.below(6000);
+    for (let offers = this.#random.below(4); offers > 0; offers -= 1) this.#offer();
+    await settled();
+    const nextMs = this.#clock.nextMs;
+    const jumpMs = this.#random.below(100);
+    this.#clock.advance(nextMs === undefined || this.#random.below(2) === 0 ? jumpMs : Math.max(nextMs - this.#clock.now(), 0));
+    await settled();
+  }
+
+  /** A sender gives its message, in order per key: not before the one ahead of it has an outcome or is in the gateway's hands for certain. */
+  #offer(): void {
+    const nowMs = this.#clock.now();
+    const blocked = new Set<string>();
+    for (const sender of this.#senders) {
+      if (sender.outcome !== undefined) continue;
+      if (sender.key !== undefined && blocked.has(sender.key)) continue;
+      if (sender.held === this.#process) {
+        if (sender.key !== undefined && sender.offeredStep === this.#steps) blocked.add(sender.key); // it may be refused yet
+        continue;
+      }
+      if (sender.key !== undefined) blocked.add(sender.key);
+      if (sender.notBeforeMs > nowMs) continue;
+      const { delivery } = this.#unit ?? {};
+      const process = this.#process;
+      sender.held = process;
+      sender.offeredStep = this.#steps;
+      void delivery?.accept(sender.message, "test").then((outcome) => {
+        if (!process.alive) return;
+        if (outcome.status !== "refused") sender.outcome = outcome;
+        else {
+          sender.held = undefined;
+          sender.notBeforeMs = this.#clock.now() + outcome.retryAfterMs;
+        }
+      });
+      return;
+    }
+  }
+
+  async #crash(): Promise<void> {
+    this.#crashes += 1;
+    this.#process.alive = false;
+    this.#journal?.crash();
+    await this.#begin();
+  }
+
+  async #begin(): Promise<void> {
+    const process = new Process();
+    this.#process = process;
+    const clock: Clock = {
+      now: () => this.#clock.now(),
+      after: (delayMs, task) => this.#clock.after(delayMs, () => process.alive && task()),
+    };
+    const journal = new MoodyJournal(this.#store, process, this.#random, clock);
+    if (this.#calm) journal.calm();
+    this.#journal = journal;
+    const runner = new ScriptedRunner({ f: this.#script() });
+    const persistence = new Persistence(clock, this.#random, silentLogger);
+    this.#persistence = persistence;
+    const entropy = (bytes: Uint8Array): void => void bytes.forEach((_byte, index) => (bytes[index] = this.#random.below(256)));
+    const outlets = [{ ...peer, create: this.#makePeer(process) }];
+    const image = { image: { name: "f", sha256: "0" }, outlets: undefined, limits: defaultFlowLimits };
+    this.#unit = new FlowUnit("f", flowConfig, image, {
+      runner,
+      journal,
+      persistence,
+      clock,
+      random: this.#random,
+      seeds: new SeedPool(entropy),
+      ids: new MessageIds(entropy),
+      totals: { pending: 0, bytes: 0 },
+      logger: silentLogger,
+      agent: undefined as unknown as Agent,
+      routes: { add: () => () => undefined },
+      base: "/",
+      sources: [],
+      outlets,
+      deliverTo: () => undefined,
+      count: () => undefined,
+    });
+    void this.#unit.start();
+    await settled();
+  }
+
+  /** What machines do, good and bad; always two sends when they complete. */
+  #script(): Script {
+    return (event) => {
+      if (event.kind === "cancel") return [fail("MF_CANCELLED")];
+      if (event.kind !== "deliver") return this.#ending("");
+      const id = event.id;
+      const mood = this.#calm ? 9 : this.#random.below(12);
+      if (mood === 0) return undefined; // hangs: its time limit ends it
+      if (mood === 1) return broken("MF_CPU_LIMIT");
+      if (mood === 2) return broken("MF_MONITOR_BUSY");
+      if (mood === 3) return [fail("MF_FLOW_THREW")];
+      const before = (JSON.parse(event.stateJson ?? "{}") as { n?: number }).n ?? 0;
+      const state: Effect[] = event.key === undefined ? [] : [{ kind: "state", name: "n", valueJson: String(before + 1) }];
+      const sends = [send("out", `${id}/0`, event.key), send("out", `${id}/1`, event.key), ...state];
+      if (mood === 4) return [...sends, fail("MF_FLOW_THREW")];
+      if (mood === 5) return [...sends, { kind: "timer", timer: 0, dueMs: event.timeMs + this.#random.below(300) }];
+      if (mood === 6) return [...sends, request(0, "out")];
+      return [...sends, ...this.#ending("ok")];
+    };
+  }
+
+  #ending(body: string): Effect[] {
+    return [done(body)];
+  }
+
+  #makePeer(process: Process): OutletDefinition["create"] {
+    return () => ({
+      send: (message, { idempotencyKey }) =>
+        process.guard(async () => {
+          const [id = "", index = ""] = Buffer.from(message.body).toString().split("/");
+          const down = this.#clock.now() < this.#peerDownUntilMs;
+          const mood = this.#calm ? 9 : this.#random.below(10);
+          if (!down && mood !== 0) this.#received.push({ idempotencyKey, id, index: Number(index), key: message.key });
+          if (mood === 1) return never(); // took it, but the answer is lost
+          if (down || mood === 0 || mood === 2)
+            throw new OutletError("MF_PEER", "down", { retryable: true, retryAfterMs: this.#random.below(2) === 0 ? undefined : 300 });
+        }),
+      request: () =>
+        process.guard(async () =>
+          this.#random.below(3) === 0
+            ? Promise.reject(new OutletError("MF_PEER", "down", { retryable: true }))
+            : { status: 200, contentType: "", headers: {}, body: utf8("") },
+        ),
+      health: () => ({ ready: true, detail: "" }),
+      stop: async () => undefined,
+    });
+  }
+
+  async #verify(): Promise<Report> {
+    const problems: string[] = [];
+    const check = (holds: boolean, what: string): void => void (holds || problems.push(what));
+    const dead = new Map<string, number>();
+    for await (const letter of this.#deadLetters.list()) dead.set(letter.messageId, (dead.get(letter.messageId) ?? 0) + 1);
+    check(
+      this.#isOver,
+      `everything comes to an end; open: ${this.#senders
+        .filter((sender) => sender.outcome === undefined)
+        .map((sender) => sender.message.id)
+        .join(" ")}, outbox ${this.#store.stats().outbox}, pending ${this.#unit?.delivery.pending}, trouble ${this.#persistence?.troubled}`,
+    );
+    check(this.#store.stats().pending === 0 && this.#store.stats().pendingBytes === 0, "the journal is empty in the end");
+    let duplicates = 0;
+    for (const { message } of this.#senders) {
+      const id = message.id ?? "";
+      const got = this.#received.filter((each) => each.id === id);
+      const wasDead = (dead.get(id) ?? 0) > 0;
+      check((dead.get(id) ?? 0) <= 1, `${id} is dead once at most`);
+      check(wasDead !== got.length > 0, `${id} is either dead or its sends arrived`);
+      for (const index of [0, 1]) {
+        const keys = new Set(got.filter((each) => each.index === index).map((each) => each.idempotencyKey));
+        check(wasDead || keys.size === 1, `${id}/${index} arrived under one idempotency key, not ${keys.size}`);
+        duplicates += Math.max(got.filter((each) => each.index === index).length - 1, 0);
+      }
+    }
+    this.#checkOrder(check);
+    await this.#checkState(check, dead);
+    if (problems.length > 0) throw new Error(problems.slice(0, 5).join("\n"));
+    return { crashes: this.#crashes, done: this.#senders.length - dead.size, dead: dead.size, duplicates };
+  }
+
+  /** Sends of one key arrive first in the order their messages were given. */
+  #checkOrder(check: (holds: boolean, what: string) => void): void {
+    const lastOf = new Map<string, number>();
+    const seen = new Set<string>();
+    for (const { id, index, key } of this.#received) {
+      if (key === undefined || seen.has(`${id}/${index}`)) continue;
+      seen.add(`${id}/${index}`);
+      const position = Number(id.slice(1)) * 2 + index;
+      check(position > (lastOf.get(key) ?? -1), `${id}/${index} came after a later one of key ${key}`);
+      lastOf.set(key, position);
+    }
+  }
+
+  /** The state counts every completed message of its key exactly once. */
+  async #checkState(check: (holds: boolean, what: string) => void, dead: ReadonlyMap<string, number>): Promise<void> {
+    for (const key of new Set(this.#senders.map((sender) => sender.key))) {
+      if (key === undefined) continue;
+      const { json } = await this.#store.readState("f", key);
+      const counted = (JSON.parse(json ?? "{}") as { n?: number }).n ?? 0;
+      const completed = this.#senders.filter((sender) => sender.key === key && !dead.has(sender.message.id ?? "")).length;
+      check(counted === completed, `the state of ${key} counts ${counted}, but ${completed} were completed`);
+    }
+  }
+}
+
+/** Lets promises run until they wait for time or for something outside. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
+}
