@@ -9,7 +9,7 @@ import { generateModule } from "./generate.ts";
 const skip = process.platform === "linux" && process.arch === "x64" ? false : "native code here is x86-64 Linux";
 const corpus = join(process.cwd(), "compiler", "fuzz", "corpus");
 
-for (const backend of ["baseline"] satisfies Backend[]) {
+for (const backend of ["baseline", "optimising"] satisfies Backend[]) {
   const judge = async (subjects: readonly Subject[]): Promise<void> => {
     const differences = await compareModules(subjects, backend);
     deepEqual(

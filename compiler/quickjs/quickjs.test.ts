@@ -19,7 +19,7 @@ async function results(engine: Engine): Promise<string[]> {
   }
 }
 
-for (const backend of ["baseline"] satisfies Backend[]) {
+for (const backend of ["baseline", "optimising"] satisfies Backend[]) {
   test(`QuickJS compiled by the ${backend} backend gives V8's results`, async (t) => {
     if (process.platform !== "linux" || process.arch !== "x64") return t.skip("native code here is x86-64 Linux");
     const host = (await wabt()).parseWat("host.wat", hostText, { bulk_memory: true }).toBinary({}).buffer;
