@@ -6,8 +6,21 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Proxy } from "./brokers/testing/proxy.ts";
 import {
-  aWhile, attemptOf, done, eventually, outgoing, PretendedGateway, random, refused, type RunningOutlet, type RunningSource, seed,
-  sendSurely, startOutlet, startSource, uniqueName,
+  aWhile,
+  attemptOf,
+  done,
+  eventually,
+  outgoing,
+  PretendedGateway,
+  random,
+  refused,
+  type RunningOutlet,
+  type RunningSource,
+  seed,
+  sendSurely,
+  startOutlet,
+  startSource,
+  uniqueName,
 } from "./brokers/testing/rig.ts";
 import type { Incoming, Outcome } from "./message.ts";
 import type { OutletDefinition } from "./outlets/outlet.ts";
@@ -85,7 +98,13 @@ export function connectorCase(pair: ConnectorCase): void {
       await pair.make(name);
       return name;
     }
-    async function source(at: Address, name: string, more: object = {}, prefetch = 16, gateway = new PretendedGateway()): Promise<RunningSource> {
+    async function source(
+      at: Address,
+      name: string,
+      more: object = {},
+      prefetch = 16,
+      gateway = new PretendedGateway(),
+    ): Promise<RunningSource> {
       const one = await startSource(pair.source, { ...pair.sourceConfig(at, name), ...more }, prefetch, gateway);
       running.push(one);
       return one;
@@ -96,7 +115,10 @@ export function connectorCase(pair: ConnectorCase): void {
       return one;
     }
     /** A source and an outlet that talk, both through the proxy. */
-    async function both(prefetch = 16, gateway = new PretendedGateway()): Promise<RunningSource & RunningOutlet & { readonly name: string }> {
+    async function both(
+      prefetch = 16,
+      gateway = new PretendedGateway(),
+    ): Promise<RunningSource & RunningOutlet & { readonly name: string }> {
       const name = await place();
       const from = await source(through(), name, {}, prefetch, gateway);
       await eventually("the source is ready", () => from.source.health().ready);
@@ -144,9 +166,12 @@ const bytes = (incoming: Incoming | undefined): Buffer => Buffer.from(incoming?.
 function content({ pair, both, received, it }: Kit): void {
   it("carries headers, content type, correlation id, key and id", async () => {
     const { outlet, gateway } = await both();
-    const headers = { "x-tenant": "acme", "ce-type": "order", "x-text": "with spaces; and = signs, \"quotes\"" };
+    const headers = { "x-tenant": "acme", "ce-type": "order", "x-text": 'with spaces; and = signs, "quotes"' };
     const attempt = attemptOf();
-    await outlet.send(outgoing("hello", { headers, contentType: "text/plain; charset=utf-8", correlationId: "c-42", key: "customer 7" }), attempt);
+    await outlet.send(
+      outgoing("hello", { headers, contentType: "text/plain; charset=utf-8", correlationId: "c-42", key: "customer 7" }),
+      attempt,
+    );
     await received(gateway, 1);
     const [message] = gateway.received;
     assert.equal(message?.contentType, "text/plain; charset=utf-8");
@@ -177,7 +202,10 @@ function content({ pair, both, received, it }: Kit): void {
     const { outlet, gateway } = await both(64);
     for (let number = 0; number < 200; number += 1) await outlet.send(outgoing(String(number), { key: `k${number % 5}` }), attemptOf());
     await received(gateway, 200);
-    assert.deepEqual(gateway.texts(), Array.from({ length: 200 }, (_, number) => String(number)));
+    assert.deepEqual(
+      gateway.texts(),
+      Array.from({ length: 200 }, (_, number) => String(number)),
+    );
   });
 }
 
@@ -337,7 +365,10 @@ function mistakes({ pair, source, outlet, place, received, it }: Kit): void {
       const name = await place();
       const from = await source(pair.broker, name, badLogin.change);
       const to = await outlet(pair.broker, name, badLogin.change);
-      for (const [health, context] of [[from.source.health(), from.context], [to.outlet.health(), to.context]] as const) {
+      for (const [health, context] of [
+        [from.source.health(), from.context],
+        [to.outlet.health(), to.context],
+      ] as const) {
         assert.equal(health.ready, false);
         assert.ok(health.detail.startsWith(`${badLogin.code}: `), health.detail);
         assert.doesNotMatch(JSON.stringify([health, context.lines]), /wrong-password/);
@@ -354,7 +385,8 @@ function mistakes({ pair, source, outlet, place, received, it }: Kit): void {
       assert.equal(from.source.health().ready, false);
       assert.ok(from.source.health().detail.startsWith(`${missing.source}: `), from.source.health().detail);
       const to = await outlet(pair.broker, name);
-      if (missing.outlet !== undefined) await assert.rejects(to.outlet.send(outgoing("x"), attemptOf()), { code: missing.outlet, retryable: true });
+      if (missing.outlet !== undefined)
+        await assert.rejects(to.outlet.send(outgoing("x"), attemptOf()), { code: missing.outlet, retryable: true });
       await pair.make(name);
       await eventually("both are ready", () => from.source.health().ready && to.outlet.health().ready);
       await sendSurely(to.outlet, outgoing("found"));
@@ -423,7 +455,11 @@ function requests({ both, it }: Kit): void {
       if (text === "fail") return { status: "dead", id: "1", failure, kept: true };
       await new Promise((resolve) => setTimeout(resolve, text === "slow" ? 60 : 0));
       const headers = { "x-from": "flow" };
-      return { status: "done", id: "1", reply: { status: 201, contentType: "text/x-answer", headers, body: Uint8Array.from(Buffer.from(`re: ${text}`)) } };
+      return {
+        status: "done",
+        id: "1",
+        reply: { status: 201, contentType: "text/x-answer", headers, body: Uint8Array.from(Buffer.from(`re: ${text}`)) },
+      };
     };
     const { outlet } = await both(16, gateway);
     const ask = (text: string): Promise<string> =>

@@ -60,7 +60,13 @@ export interface Prepared {
 
 function limitsOf(config: FlowConfig, own: FlowLimits): FlowLimits {
   const { memory, cpu, time, sends, log } = config.limits;
-  return { memoryBytes: memory ?? own.memoryBytes, cpuMs: cpu ?? own.cpuMs, timeMs: time ?? own.timeMs, sends: sends ?? own.sends, logBytes: log ?? own.logBytes };
+  return {
+    memoryBytes: memory ?? own.memoryBytes,
+    cpuMs: cpu ?? own.cpuMs,
+    timeMs: time ?? own.timeMs,
+    sends: sends ?? own.sends,
+    logBytes: log ?? own.logBytes,
+  };
 }
 
 function same(a: SourceConfig | OutletConfig, b: SourceConfig | OutletConfig): boolean {
@@ -82,7 +88,13 @@ export class FlowUnit {
     this.name = name;
     this.#ports = ports;
     this.#logger = ports.logger.child({ flow: name });
-    const perform = callPerformer({ journal: ports.journal, clock: ports.clock, agent: ports.agent, channel: (outlet) => this.#byName.get(outlet)?.channel, hosts: () => this.#hosts });
+    const perform = callPerformer({
+      journal: ports.journal,
+      clock: ports.clock,
+      agent: ports.agent,
+      channel: (outlet) => this.#byName.get(outlet)?.channel,
+      hosts: () => this.#hosts,
+    });
     const prepared = this.prepare(config, image);
     this.delivery = new FlowDelivery(prepared.flow, {
       ...ports,
@@ -102,9 +114,19 @@ export class FlowUnit {
   /** Checks and makes what this configuration needs; what has not changed is kept as it is. Throws a CodedError, and then nothing has happened. */
   prepare(config: FlowConfig, image: FlowImage): Prepared {
     for (const outlet of image.outlets ?? []) {
-      if (config.to[outlet] === undefined) throw new CodedError("MF_OUTLET_MISSING", `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not give it: add flows.${this.name}.to.${outlet}`);
+      if (config.to[outlet] === undefined)
+        throw new CodedError(
+          "MF_OUTLET_MISSING",
+          `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not give it: add flows.${this.name}.to.${outlet}`,
+        );
     }
-    const flow: Flow = { name: this.name, image: image.image, limits: limitsOf(config, image.limits), outlets: Object.keys(config.to), config };
+    const flow: Flow = {
+      name: this.name,
+      image: image.image,
+      limits: limitsOf(config, image.limits),
+      outlets: Object.keys(config.to),
+      config,
+    };
     const hosts = config.hosts.flatMap((text) => {
       const parsed = parseHost(text);
       return parsed.ok ? [parsed.value] : [];
@@ -152,7 +174,11 @@ export class FlowUnit {
   /** No new messages from now on. Resolves once sources have let go of theirs. */
   async stopSources(): Promise<void> {
     this.#started = false;
-    await Promise.all(this.#sources.map(async ({ source, name }) => source.stop().catch((error: unknown) => this.#logger.error({ source: name }, `stopping failed: ${String(error)}`))));
+    await Promise.all(
+      this.#sources.map(async ({ source, name }) =>
+        source.stop().catch((error: unknown) => this.#logger.error({ source: name }, `stopping failed: ${String(error)}`)),
+      ),
+    );
   }
 
   /** Nothing of this flow is under way any more, and nothing is due. */
@@ -171,13 +197,18 @@ export class FlowUnit {
     await Promise.resolve(); // aborted sends give their entries back first
     for (const { outbox, channel } of this.#outlets) {
       if (!this.#ports.journal.durable && outbox.depth > 0) await outbox.bury();
-      await channel.outlet.stop().catch((error: unknown) => this.#logger.error({ outlet: channel.name }, `stopping failed: ${String(error)}`));
+      await channel.outlet
+        .stop()
+        .catch((error: unknown) => this.#logger.error({ outlet: channel.name }, `stopping failed: ${String(error)}`));
     }
   }
 
   /** Connectors that can't work now. */
   unready(): { readonly flow: string; readonly connector: string; readonly detail: string }[] {
-    const all: (readonly [string, Health])[] = [...this.#sources.map(({ name, source }) => [name, source.health()] as const), ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const)];
+    const all: (readonly [string, Health])[] = [
+      ...this.#sources.map(({ name, source }) => [name, source.health()] as const),
+      ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const),
+    ];
     return all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
   }
 
@@ -218,26 +249,41 @@ export class FlowUnit {
   async #retire({ channel, outbox }: PlacedOutlet): Promise<void> {
     outbox.stop();
     const untilMs = this.#ports.clock.now() + channel.config.timeout;
-    while (channel.underWay > 0 && this.#ports.clock.now() < untilMs) await new Promise<void>((resolve) => this.#ports.clock.after(20, resolve));
+    while (channel.underWay > 0 && this.#ports.clock.now() < untilMs)
+      await new Promise<void>((resolve) => this.#ports.clock.after(20, resolve));
     channel.stop();
     await channel.outlet.stop();
   }
 
   #context(name: string): ConnectorContext {
     const { base, clock, random, count } = this.#ports;
-    return { flow: this.name, name, base, clock, random, logger: this.#logger.child({ connector: name }), metrics: { count: (event, amount = 1) => count(this.name, name, event, amount) } };
+    return {
+      flow: this.name,
+      name,
+      base,
+      clock,
+      random,
+      logger: this.#logger.child({ connector: name }),
+      metrics: { count: (event, amount = 1) => count(this.name, name, event, amount) },
+    };
   }
 
   #makeSource(name: string, config: SourceConfig, flow: FlowConfig): PlacedSource {
     const definition = this.#ports.sources.find((each) => each.name === config.connector);
-    if (definition === undefined) throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.${name}: there is no source "${config.connector}"`);
-    return { name, config, source: definition.create(config.config as never, { ...this.#context(name), prefetch: flow.queue, http: this.#ports.routes }) };
+    if (definition === undefined)
+      throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.${name}: there is no source "${config.connector}"`);
+    return {
+      name,
+      config,
+      source: definition.create(config.config as never, { ...this.#context(name), prefetch: flow.queue, http: this.#ports.routes }),
+    };
   }
 
   #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
     const { clock, random, journal, persistence } = this.#ports;
     const definition = this.#ports.outlets.find((each) => each.name === config.connector);
-    if (definition === undefined) throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
+    if (definition === undefined)
+      throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
     const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
     const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics);
     return { channel, outbox: new Outbox(channel, { journal, persistence, clock, random, logger: this.#logger.child({ outlet: name }) }) };

@@ -1,15 +1,20 @@
 /** The gateway end to end, over real HTTP, with scripted flows. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { createServer, type IncomingMessage, request as httpRequest, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import * as nodeFs from "node:fs/promises";
+import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import type { DeadLetterFs } from "./journal/dead-letters.ts";
 import { done, fail, log, request, send, text, utf8 } from "./testing/scripted.ts";
 import { until, withGateway } from "./testing/rig.ts";
 
 const echo = `flows: { echo: { image: echo.mfi, from: [ { http: { path: /echo } }, { http: { path: "/items/:id", method: GET } } ] } }`;
 
-async function withPeer(handle: (request: IncomingMessage, response: ServerResponse) => void, run: (url: string, server: Server) => Promise<void>): Promise<void> {
+async function withPeer(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+  run: (url: string, server: Server) => Promise<void>,
+): Promise<void> {
   const server = createServer(handle);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
@@ -21,14 +26,25 @@ async function withPeer(handle: (request: IncomingMessage, response: ServerRespo
 }
 
 test("a request is a message and the reply is its response", async () => {
-  await withGateway(echo, { echo: (event) => (event.kind === "deliver" ? [log("hi"), done(`${event.source} ${event.attempt} ${text(event.body)}`, 201)] : []) }, async ({ url, runner, logs }) => {
-    const response = await fetch(`${url}/echo?x=1`, { method: "POST", body: "hello", headers: { "content-type": "text/plain", "x-a": "b", "mayfly-query": "spoofed" } });
-    deepEqual([response.status, await response.text(), response.headers.get("content-type")], [201, "http 1 hello", "text/plain"]);
-    const headers = JSON.parse(runner.delivered[0]?.headersJson ?? "{}") as Record<string, string>;
-    deepEqual([headers["x-a"], headers["content-type"], headers["mayfly-query"], headers["mayfly-path"], headers["mayfly-method"]], ["b", "text/plain", "x=1", "/echo", "POST"]);
-    equal(response.headers.get("mayfly-message-id"), runner.delivered[0]?.id);
-    ok(logs.some((line) => line.text === "hi" && line.fields["flow"] === "echo"));
-  });
+  await withGateway(
+    echo,
+    { echo: (event) => (event.kind === "deliver" ? [log("hi"), done(`${event.source} ${event.attempt} ${text(event.body)}`, 201)] : []) },
+    async ({ url, runner, logs }) => {
+      const response = await fetch(`${url}/echo?x=1`, {
+        method: "POST",
+        body: "hello",
+        headers: { "content-type": "text/plain", "x-a": "b", "mayfly-query": "spoofed" },
+      });
+      deepEqual([response.status, await response.text(), response.headers.get("content-type")], [201, "http 1 hello", "text/plain"]);
+      const headers = JSON.parse(runner.delivered[0]?.headersJson ?? "{}") as Record<string, string>;
+      deepEqual(
+        [headers["x-a"], headers["content-type"], headers["mayfly-query"], headers["mayfly-path"], headers["mayfly-method"]],
+        ["b", "text/plain", "x=1", "/echo", "POST"],
+      );
+      equal(response.headers.get("mayfly-message-id"), runner.delivered[0]?.id);
+      ok(logs.some((line) => line.text === "hi" && line.fields["flow"] === "echo"));
+    },
+  );
 });
 
 test("path parameters come as headers; HEAD, OPTIONS, 404 and 405 are sane", async () => {
@@ -40,14 +56,18 @@ test("path parameters come as headers; HEAD, OPTIONS, 404 and 405 are sane", asy
     const options = await fetch(`${url}/items/7`, { method: "OPTIONS" });
     deepEqual([options.status, options.headers.get("allow")], [204, "GET, HEAD, OPTIONS"]);
     const wrong = await fetch(`${url}/echo`);
-    deepEqual([wrong.status, wrong.headers.get("allow"), ((await wrong.json()) as { code: string }).code], [405, "OPTIONS, POST", "MF_METHOD_NOT_ALLOWED"]);
+    deepEqual(
+      [wrong.status, wrong.headers.get("allow"), ((await wrong.json()) as { code: string }).code],
+      [405, "OPTIONS, POST", "MF_METHOD_NOT_ALLOWED"],
+    );
     equal((await fetch(`${url}/nothing`)).status, 404);
   });
 });
 
 test("seeds and ids are never used twice", async () => {
   await withGateway(echo, { echo: () => [done("x")] }, async ({ url, runner }) => {
-    for (let round = 0; round < 6; round += 1) await Promise.all(Array.from({ length: 50 }, async () => (await fetch(`${url}/echo`, { method: "POST", body: "x" })).text()));
+    for (let round = 0; round < 6; round += 1)
+      await Promise.all(Array.from({ length: 50 }, async () => (await fetch(`${url}/echo`, { method: "POST", body: "x" })).text()));
     equal(new Set(runner.delivered.map((event) => Buffer.from(event.seed).toString("hex"))).size, 300);
     equal(new Set(runner.delivered.map((event) => event.id)).size, 300);
   });
@@ -55,23 +75,28 @@ test("seeds and ids are never used twice", async () => {
 
 test("a body over the limit is refused with 413, also when it only unfolds to that; garbage encodings with 400 and 415", async () => {
   const yaml = `flows: { echo: { image: echo.mfi, from: [ { http: { path: /echo, bodyLimit: 1KiB } } ] } }`;
-  await withGateway(yaml, { echo: (event) => [done(event.kind === "deliver" ? String(event.body.length) : "")] }, async ({ url, runner }) => {
-    const post = (body: Uint8Array | ReadableStream, headers: Record<string, string> = {}): Promise<Response> => fetch(`${url}/echo`, { method: "POST", body, headers, duplex: "half" } as RequestInit);
-    equal((await post(new Uint8Array(1025))).status, 413);
-    const bomb = await post(gzipSync(new Uint8Array(1_000_000)), { "content-encoding": "gzip" });
-    deepEqual([bomb.status, ((await bomb.json()) as { code: string }).code], [413, "MF_BODY_LIMIT"]);
-    const chunked = new ReadableStream({
-      start(controller) {
-        for (let chunk = 0; chunk < 4; chunk += 1) controller.enqueue(new Uint8Array(512));
-        controller.close();
-      },
-    });
-    equal((await post(chunked)).status, 413);
-    equal((await post(utf8("not gzip"), { "content-encoding": "gzip" })).status, 400);
-    equal((await post(utf8("x"), { "content-encoding": "zstd" })).status, 415);
-    equal(runner.delivered.length, 0);
-    equal(await (await post(gzipSync(new Uint8Array(1000)), { "content-encoding": "gzip" })).text(), "1000");
-  });
+  await withGateway(
+    yaml,
+    { echo: (event) => [done(event.kind === "deliver" ? String(event.body.length) : "")] },
+    async ({ url, runner }) => {
+      const post = (body: Uint8Array | ReadableStream, headers: Record<string, string> = {}): Promise<Response> =>
+        fetch(`${url}/echo`, { method: "POST", body, headers, duplex: "half" } as RequestInit);
+      equal((await post(new Uint8Array(1025))).status, 413);
+      const bomb = await post(gzipSync(new Uint8Array(1_000_000)), { "content-encoding": "gzip" });
+      deepEqual([bomb.status, ((await bomb.json()) as { code: string }).code], [413, "MF_BODY_LIMIT"]);
+      const chunked = new ReadableStream({
+        start(controller) {
+          for (let chunk = 0; chunk < 4; chunk += 1) controller.enqueue(new Uint8Array(512));
+          controller.close();
+        },
+      });
+      equal((await post(chunked)).status, 413);
+      equal((await post(utf8("not gzip"), { "content-encoding": "gzip" })).status, 400);
+      equal((await post(utf8("x"), { "content-encoding": "zstd" })).status, 415);
+      equal(runner.delivered.length, 0);
+      equal(await (await post(gzipSync(new Uint8Array(1000)), { "content-encoding": "gzip" })).text(), "1000");
+    },
+  );
 });
 
 test("replies are compressed when asked for", async () => {
@@ -79,16 +104,24 @@ test("replies are compressed when asked for", async () => {
   await withGateway(yaml, { echo: () => [done("x".repeat(5000))] }, async ({ url }) => {
     const response = await fetch(`${url}/echo`, { method: "POST", headers: { "accept-encoding": "gzip" } });
     deepEqual([response.headers.get("content-encoding"), (await response.text()).length], ["gzip", 5000]);
-    equal((await fetch(`${url}/echo`, { method: "POST", headers: { "accept-encoding": "identity" } })).headers.get("content-encoding"), null);
+    equal(
+      (await fetch(`${url}/echo`, { method: "POST", headers: { "accept-encoding": "identity" } })).headers.get("content-encoding"),
+      null,
+    );
   });
 });
 
 test("a flow that fails answers a problem with code and id; its own faults are kept as dead letters, the caller's are not", async () => {
-  const script = (event: { kind: string; body?: Uint8Array }): ReturnType<typeof fail>[] => [text(event.body ?? utf8("")) === "bad" ? fail("BAD_ORDER", "no such customer", false, 422) : fail("MF_FLOW_THREW", "secret in hand")];
+  const script = (event: { kind: string; body?: Uint8Array }): ReturnType<typeof fail>[] => [
+    text(event.body ?? utf8("")) === "bad" ? fail("BAD_ORDER", "no such customer", false, 422) : fail("MF_FLOW_THREW", "secret in hand"),
+  ];
   await withGateway(echo, { echo: script as never }, async ({ url, deadLetters, runner }) => {
     const bad = await fetch(`${url}/echo`, { method: "POST", body: "bad" });
     const problem = (await bad.json()) as Record<string, unknown>;
-    deepEqual([bad.status, bad.headers.get("content-type"), problem["code"], problem["detail"], problem["id"]], [422, "application/problem+json", "BAD_ORDER", "no such customer", runner.delivered[0]?.id]);
+    deepEqual(
+      [bad.status, bad.headers.get("content-type"), problem["code"], problem["detail"], problem["id"]],
+      [422, "application/problem+json", "BAD_ORDER", "no such customer", runner.delivered[0]?.id],
+    );
     equal(await deadLetters.count("echo"), 0);
     const threw = await fetch(`${url}/echo`, { method: "POST", body: "boom" });
     const hidden = (await threw.json()) as Record<string, unknown>;
@@ -100,18 +133,37 @@ test("a flow that fails answers a problem with code and id; its own faults are k
 
 test("mode accept answers 202 and retries till it works; what never works becomes a dead letter with the original bytes", async () => {
   const yaml = `flows: { job: { image: job.mfi, from: [ { http: { path: /jobs, mode: accept } } ], retry: { attempts: 3, backoff: 1ms..2ms } } }`;
-  await withGateway(yaml, { job: (event) => (event.kind === "deliver" ? [log(`try ${event.attempt}`), text(event.body) === "never" || event.attempt < 3 ? fail("MF_FLOW_THREW") : done()] : []) }, async ({ url, runner, deadLetters }) => {
-    const accepted = await fetch(`${url}/jobs`, { method: "POST", body: "later" });
-    deepEqual([accepted.status, ((await accepted.json()) as { status: string }).status], [202, "accepted"]);
-    await until(() => runner.delivered.length === 3);
-    deepEqual(runner.delivered.map((event) => [event.id, event.attempt]), [1, 2, 3].map((attempt) => [runner.delivered[0]?.id, attempt]));
-    await fetch(`${url}/jobs`, { method: "POST", body: "never", headers: { "x-h": "v" } });
-    await until(async () => (await deadLetters.count("job")) === 1);
-    for await (const { id } of deadLetters.list()) {
-      const found = await deadLetters.read(id);
-      deepEqual([text(found?.body ?? utf8("")), found?.letter.headers["x-h"], found?.letter.attempts.map((attempt) => [attempt.attempt, attempt.logs[0]?.text])], ["never", "v", [1, 2, 3].map((n) => [n, `try ${n}`])]);
-    }
-  });
+  await withGateway(
+    yaml,
+    {
+      job: (event) =>
+        event.kind === "deliver"
+          ? [log(`try ${event.attempt}`), text(event.body) === "never" || event.attempt < 3 ? fail("MF_FLOW_THREW") : done()]
+          : [],
+    },
+    async ({ url, runner, deadLetters }) => {
+      const accepted = await fetch(`${url}/jobs`, { method: "POST", body: "later" });
+      deepEqual([accepted.status, ((await accepted.json()) as { status: string }).status], [202, "accepted"]);
+      await until(() => runner.delivered.length === 3);
+      deepEqual(
+        runner.delivered.map((event) => [event.id, event.attempt]),
+        [1, 2, 3].map((attempt) => [runner.delivered[0]?.id, attempt]),
+      );
+      await fetch(`${url}/jobs`, { method: "POST", body: "never", headers: { "x-h": "v" } });
+      await until(async () => (await deadLetters.count("job")) === 1);
+      for await (const { id } of deadLetters.list()) {
+        const found = await deadLetters.read(id);
+        deepEqual(
+          [
+            text(found?.body ?? utf8("")),
+            found?.letter.headers["x-h"],
+            found?.letter.attempts.map((attempt) => [attempt.attempt, attempt.logs[0]?.text]),
+          ],
+          ["never", "v", [1, 2, 3].map((n) => [n, `try ${n}`])],
+        );
+      }
+    },
+  );
 });
 
 test("sends go out only when the flow completes, all with one idempotency key per send over retries, in order per key", async () => {
@@ -119,20 +171,32 @@ test("sends go out only when the flow completes, all with one idempotency key pe
   let refuse = 2;
   const handle = (incoming: IncomingMessage, response: ServerResponse): void => {
     const chunks: Buffer[] = [];
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => {
-      seen.push({ key: String(incoming.headers["idempotency-key"]), body: Buffer.concat(chunks).toString(), trace: incoming.headers["traceparent"] as string | undefined });
-      response.statusCode = refuse-- > 0 ? 503 : 200;
-      response.end();
-    });
+    incoming
+      .on("data", (chunk: Buffer) => chunks.push(chunk))
+      .on("end", () => {
+        seen.push({
+          key: String(incoming.headers["idempotency-key"]),
+          body: Buffer.concat(chunks).toString(),
+          trace: incoming.headers["traceparent"] as string | undefined,
+        });
+        response.statusCode = refuse-- > 0 ? 503 : 200;
+        response.end();
+      });
   };
   await withPeer(handle, async (peer) => {
     const yaml = `flows: { split: { image: split.mfi, from: [ { http: { path: /split } } ], to: { out: { http: { url: "${peer}" }, retry: { backoff: 1ms..2ms } } } } }`;
-    const script = (event: { kind: string; body?: Uint8Array }): unknown => (text(event.body ?? utf8("")) === "fail" ? [send("out", "never"), fail("MF_FLOW_THREW")] : [send("out", "1", "k"), send("out", "2", "k"), send("out", "3", "k"), done("ok")]);
+    const script = (event: { kind: string; body?: Uint8Array }): unknown =>
+      text(event.body ?? utf8("")) === "fail"
+        ? [send("out", "never"), fail("MF_FLOW_THREW")]
+        : [send("out", "1", "k"), send("out", "2", "k"), send("out", "3", "k"), done("ok")];
     await withGateway(yaml, { split: script as never }, async ({ url, journal }) => {
       equal((await fetch(`${url}/split`, { method: "POST", body: "fail" })).status, 500);
       equal((await fetch(`${url}/split`, { method: "POST", headers: { traceparent: "00-1-2-01" } })).status, 200);
       await until(() => journal.outboxDepth("split", "out") === 0);
-      deepEqual(seen.map((each) => each.body), ["1", "1", "1", "2", "3"]);
+      deepEqual(
+        seen.map((each) => each.body),
+        ["1", "1", "1", "2", "3"],
+      );
       equal(new Set(seen.map((each) => each.key)).size, 3);
       equal(seen[0]?.key, seen[2]?.key);
       equal(seen[0]?.trace, "00-1-2-01");
@@ -149,11 +213,19 @@ test("a request waits for the outlet's answer; what hangs, answers garbage or is
     response.end("answer");
   };
   await withPeer(handle, async (peer) => {
-    const outlet = (path: string): string => `{ http: { url: "${peer}${path}", timeout: 60ms }, retry: { attempts: 2, backoff: 1ms..1ms } }`;
+    const outlet = (path: string): string =>
+      `{ http: { url: "${peer}${path}", timeout: 60ms }, retry: { attempts: 2, backoff: 1ms..1ms } }`;
     const yaml = `flows: { ask: { image: ask.mfi, from: [ { http: { path: /ask } } ], to: { good: ${outlet("/")}, missing: ${outlet("/missing")}, hang: ${outlet("/hang")}, garbage: ${outlet("/garbage")}, gone: { http: { url: "http://127.0.0.1:1" }, retry: { attempts: 1 } }, tap: { log: {} } } } }`;
     await withGateway(
       yaml,
-      { ask: (event) => (event.kind === "deliver" ? [request(0, text(event.body), "q")] : event.kind === "resolve" ? [done(`${event.error?.code ?? "ok"} ${event.status} ${text(event.body)} ${event.headersJson.includes("x-peer")}`)] : []) },
+      {
+        ask: (event) =>
+          event.kind === "deliver"
+            ? [request(0, text(event.body), "q")]
+            : event.kind === "resolve"
+              ? [done(`${event.error?.code ?? "ok"} ${event.status} ${text(event.body)} ${event.headersJson.includes("x-peer")}`)]
+              : [],
+      },
       async ({ url }) => {
         const ask = async (outletName: string): Promise<string> => (await fetch(`${url}/ask`, { method: "POST", body: outletName })).text();
         equal(await ask("good"), "ok 200 answer true");
@@ -169,26 +241,40 @@ test("a request waits for the outlet's answer; what hangs, answers garbage or is
 });
 
 test("fetch reaches declared hosts only, also over redirects", async () => {
-  await withPeer((_incoming, response) => response.end("other"), async (other) => {
-    const handle = (incoming: IncomingMessage, response: ServerResponse): void => {
-      if (incoming.url === "/there") response.writeHead(302, { location: "/here" }).end();
-      else if (incoming.url === "/away") response.writeHead(302, { location: other }).end();
-      else if (incoming.url === "/loop") response.writeHead(302, { location: "/loop" }).end();
-      else response.end("here");
-    };
-    await withPeer(handle, async (peer) => {
-      const yaml = `flows: { get: { image: get.mfi, from: [ { http: { path: /get } } ], hosts: [ "${new URL(peer).host}" ] } }`;
-      await withGateway(yaml, { get: (event) => (event.kind === "deliver" ? [request(0, text(event.body), "", "fetch")] : event.kind === "resolve" ? [done(`${event.error?.code ?? event.status} ${text(event.body)}`)] : []) }, async ({ url }) => {
-        const get = async (target: string): Promise<string> => (await fetch(`${url}/get`, { method: "POST", body: target })).text();
-        equal(await get(`${peer}/there`), "200 here");
-        equal(await get(`${peer}/away`), "MF_HOST_NOT_DECLARED ");
-        equal(await get(other), "MF_HOST_NOT_DECLARED ");
-        equal(await get("file:///etc/passwd"), "MF_HOST_NOT_DECLARED ");
-        equal(await get("nonsense"), "MF_URL_INVALID ");
-        equal(await get(`${peer}/loop`), "MF_TOO_MANY_REDIRECTS ");
+  await withPeer(
+    (_incoming, response) => response.end("other"),
+    async (other) => {
+      const handle = (incoming: IncomingMessage, response: ServerResponse): void => {
+        if (incoming.url === "/there") response.writeHead(302, { location: "/here" }).end();
+        else if (incoming.url === "/away") response.writeHead(302, { location: other }).end();
+        else if (incoming.url === "/loop") response.writeHead(302, { location: "/loop" }).end();
+        else response.end("here");
+      };
+      await withPeer(handle, async (peer) => {
+        const yaml = `flows: { get: { image: get.mfi, from: [ { http: { path: /get } } ], hosts: [ "${new URL(peer).host}" ] } }`;
+        await withGateway(
+          yaml,
+          {
+            get: (event) =>
+              event.kind === "deliver"
+                ? [request(0, text(event.body), "", "fetch")]
+                : event.kind === "resolve"
+                  ? [done(`${event.error?.code ?? event.status} ${text(event.body)}`)]
+                  : [],
+          },
+          async ({ url }) => {
+            const get = async (target: string): Promise<string> => (await fetch(`${url}/get`, { method: "POST", body: target })).text();
+            equal(await get(`${peer}/there`), "200 here");
+            equal(await get(`${peer}/away`), "MF_HOST_NOT_DECLARED ");
+            equal(await get(other), "MF_HOST_NOT_DECLARED ");
+            equal(await get("file:///etc/passwd"), "MF_HOST_NOT_DECLARED ");
+            equal(await get("nonsense"), "MF_URL_INVALID ");
+            equal(await get(`${peer}/loop`), "MF_TOO_MANY_REDIRECTS ");
+          },
+        );
       });
-    });
-  });
+    },
+  );
 });
 
 test("a flow that hangs is ended at its time limit, and its neighbours do not notice", async () => {
@@ -204,29 +290,42 @@ test("a flow that hangs is ended at its time limit, and its neighbours do not no
 
 test("a caller who leaves cancels the message", async () => {
   const seen: string[] = [];
-  await withGateway(echo, { echo: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 60_000 }] : (seen.push(event.kind), [log("bye"), fail("MF_CANCELLED")])) }, async ({ url, logs, runner, deadLetters }) => {
-    const outgoing = httpRequest(`${url}/echo`, { method: "POST" }).on("error", () => undefined);
-    outgoing.end("x");
-    await until(() => runner.running === 1);
-    outgoing.destroy();
-    await until(() => runner.running === 0);
-    deepEqual(seen, ["cancel"]);
-    await until(() => logs.some((line) => line.text === "bye"));
-    equal(await deadLetters.count("echo"), 0);
-  });
+  await withGateway(
+    echo,
+    {
+      echo: (event) =>
+        event.kind === "deliver"
+          ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 60_000 }]
+          : (seen.push(event.kind), [log("bye"), fail("MF_CANCELLED")]),
+    },
+    async ({ url, logs, runner, deadLetters }) => {
+      const outgoing = httpRequest(`${url}/echo`, { method: "POST" }).on("error", () => undefined);
+      outgoing.end("x");
+      await until(() => runner.running === 1);
+      outgoing.destroy();
+      await until(() => runner.running === 0);
+      deepEqual(seen, ["cancel"]);
+      await until(() => logs.some((line) => line.text === "bye"));
+      equal(await deadLetters.count("echo"), 0);
+    },
+  );
 });
 
 test("a full queue answers 503 with Retry-After, and everything that was taken is answered", async () => {
   const yaml = `flows: { slow: { image: slow.mfi, from: [ { http: { path: /slow } } ], concurrency: 1, queue: 3 } }`;
   const waiting: (() => void)[] = [];
-  await withGateway(yaml, { slow: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 30 }] : [done("ok")]) }, async ({ url, runner }) => {
-    const responses = await Promise.all(Array.from({ length: 8 }, () => fetch(`${url}/slow`, { method: "POST" })));
-    const statuses = responses.map((response) => response.status).sort();
-    deepEqual(statuses, [200, 200, 200, 503, 503, 503, 503, 503]);
-    const refused = responses.find((response) => response.status === 503);
-    deepEqual([refused?.headers.get("retry-after"), ((await refused?.json()) as { code: string }).code], ["1", "MF_FLOW_BUSY"]);
-    equal(runner.mostRunning, 1);
-  });
+  await withGateway(
+    yaml,
+    { slow: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 30 }] : [done("ok")]) },
+    async ({ url, runner }) => {
+      const responses = await Promise.all(Array.from({ length: 8 }, () => fetch(`${url}/slow`, { method: "POST" })));
+      const statuses = responses.map((response) => response.status).sort();
+      deepEqual(statuses, [200, 200, 200, 503, 503, 503, 503, 503]);
+      const refused = responses.find((response) => response.status === 503);
+      deepEqual([refused?.headers.get("retry-after"), ((await refused?.json()) as { code: string }).code], ["1", "MF_FLOW_BUSY"]);
+      equal(runner.mostRunning, 1);
+    },
+  );
   deepEqual(waiting, []);
 });
 
@@ -238,19 +337,34 @@ test("a flow that lies harms itself alone", async () => {
     reply: [{ kind: "done", reply: { status: 200, contentType: "text/plain", headersJson: '{"bad name":"x"}', body: utf8("x") } }],
     state: [{ kind: "state", name: "n", valueJson: "{" }, done("no")],
     stuck: [],
-    early: [{ kind: "log", level: "info", text: "x", fieldsJson: "{not json" }, { kind: "timer", timer: 1, dueMs: -1 }],
+    early: [
+      { kind: "log", level: "info", text: "x", fieldsJson: "{not json" },
+      { kind: "timer", timer: 1, dueMs: -1 },
+    ],
   };
   const yaml = `flows: { liar: { image: liar.mfi, key: '"k"', from: [ { http: { path: /liar } } ], to: { tap: { log: {} } } } }`;
-  await withGateway(yaml, { liar: (event) => (event.kind === "deliver" ? ((lies[text(event.body)] ?? [done("fine")]) as never) : []) }, async ({ url, journal }) => {
-    const codes: Record<string, unknown> = {};
-    for (const lie of Object.keys(lies)) {
-      const response = await fetch(`${url}/liar`, { method: "POST", body: lie });
-      codes[lie] = [response.status, ((await response.json()) as { code: string }).code];
-    }
-    deepEqual(codes, { outlet: [500, "MF_OUTLET_UNKNOWN"], headers: [500, "MF_HEADER_INVALID"], split: [500, "MF_HEADER_INVALID"], reply: [500, "MF_HEADER_INVALID"], state: [500, "MF_MACHINE_LIED"], stuck: [500, "MF_FLOW_STUCK"], early: [500, "MF_FLOW_STUCK"] });
-    equal(journal.outboxDepth("liar", "tap"), 0);
-    equal(await (await fetch(`${url}/liar`, { method: "POST", body: "honest" })).text(), "fine");
-  });
+  await withGateway(
+    yaml,
+    { liar: (event) => (event.kind === "deliver" ? ((lies[text(event.body)] ?? [done("fine")]) as never) : []) },
+    async ({ url, journal }) => {
+      const codes: Record<string, unknown> = {};
+      for (const lie of Object.keys(lies)) {
+        const response = await fetch(`${url}/liar`, { method: "POST", body: lie });
+        codes[lie] = [response.status, ((await response.json()) as { code: string }).code];
+      }
+      deepEqual(codes, {
+        outlet: [500, "MF_OUTLET_UNKNOWN"],
+        headers: [500, "MF_HEADER_INVALID"],
+        split: [500, "MF_HEADER_INVALID"],
+        reply: [500, "MF_HEADER_INVALID"],
+        state: [500, "MF_MACHINE_LIED"],
+        stuck: [500, "MF_FLOW_STUCK"],
+        early: [500, "MF_FLOW_STUCK"],
+      });
+      equal(journal.outboxDepth("liar", "tap"), 0);
+      equal(await (await fetch(`${url}/liar`, { method: "POST", body: "honest" })).text(), "fine");
+    },
+  );
 });
 
 test("state is read with the message's key, committed with it, and its messages take turns", async () => {
@@ -265,29 +379,43 @@ test("state is read with the message's key, committed with it, and its messages 
       },
     },
     async ({ url }) => {
-      const answers = await Promise.all(Array.from({ length: 20 }, async (_, index) => (await fetch(`${url}/count`, { method: "POST", headers: { "x-key": index % 2 === 0 ? "a" : "b" } })).text()));
-      deepEqual(answers.map(Number).sort((a, b) => a - b), Array.from({ length: 20 }, (_, index) => Math.floor(index / 2) + 1));
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, async (_, index) =>
+          (await fetch(`${url}/count`, { method: "POST", headers: { "x-key": index % 2 === 0 ? "a" : "b" } })).text(),
+        ),
+      );
+      deepEqual(
+        answers.map(Number).sort((a, b) => a - b),
+        Array.from({ length: 20 }, (_, index) => Math.floor(index / 2) + 1),
+      );
     },
   );
 });
 
 test("a duplicate within the window gets the first one's reply and is not run again; one that comes meanwhile waits for it", async () => {
   const yaml = `flows: { once: { image: once.mfi, dedup: { window: 1m }, from: [ { http: { path: /once } } ] } }`;
-  await withGateway(yaml, { once: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 20 }] : [done("first")]) }, async ({ url, runner }) => {
-    const post = (): Promise<Response> => fetch(`${url}/once`, { method: "POST", headers: { "idempotency-key": "abc" } });
-    const both = await Promise.all([post(), post()]);
-    const third = await post();
-    deepEqual(await Promise.all([...both, third].map((response) => response.text())), ["first", "first", "first"]);
-    equal(third.headers.get("mayfly-duplicate"), "true");
-    equal(runner.delivered.length, 1);
-  });
+  await withGateway(
+    yaml,
+    { once: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 20 }] : [done("first")]) },
+    async ({ url, runner }) => {
+      const post = (): Promise<Response> => fetch(`${url}/once`, { method: "POST", headers: { "idempotency-key": "abc" } });
+      const both = await Promise.all([post(), post()]);
+      const third = await post();
+      deepEqual(await Promise.all([...both, third].map((response) => response.text())), ["first", "first", "first"]);
+      equal(third.headers.get("mayfly-duplicate"), "true");
+      equal(runner.delivered.length, 1);
+    },
+  );
 });
 
 test("the port in use, a missing outlet and a bad cron are coded errors, and everything is closed again", async () => {
   await withGateway(echo, { echo: () => [done("ok")] }, async ({ url, config }) => {
     const { port } = new URL(url);
     const inUse = { ...config(echo), http: { ...config(echo).http, port: Number(port) } };
-    await rejects(withGateway(echo, {}, async () => undefined, { ports: { loadFlow: async () => Promise.reject(new Error("no")) } }), /no/);
+    await rejects(
+      withGateway(echo, {}, async () => undefined, { ports: { loadFlow: async () => Promise.reject(new Error("no")) } }),
+      /no/,
+    );
     const { createGateway } = await import("./gateway.ts");
     const { MemoryJournal } = await import("./journal/memory.ts");
     const { DeadLetters } = await import("./journal/dead-letters.ts");
@@ -296,10 +424,18 @@ test("the port in use, a missing outlet and a bad cron are coded errors, and eve
     const { defaultFlowLimits } = await import("#abi");
     const deadLetters = new DeadLetters("/nonexistent");
     const make = (outlets: readonly string[] | undefined, used = inUse): Promise<void> =>
-      createGateway(used, { runner: new ScriptedRunner({}), deadLetters, journal: new MemoryJournal(deadLetters), logger: silentLogger, loadFlow: async (name) => ({ image: { name, sha256: "" }, outlets, limits: defaultFlowLimits }) }).start();
+      createGateway(used, {
+        runner: new ScriptedRunner({}),
+        deadLetters,
+        journal: new MemoryJournal(deadLetters),
+        logger: silentLogger,
+        loadFlow: async (name) => ({ image: { name, sha256: "" }, outlets, limits: defaultFlowLimits }),
+      }).start();
     await rejects(make(undefined), { code: "MF_PORT_IN_USE" });
     await rejects(make(["erp"]), { code: "MF_OUTLET_MISSING" });
-    await rejects(make(undefined, config(`flows: { c: { image: c.mfi, from: [ { cron: { schedule: "61 * * * *" } } ] } }`)), { code: "MF_CRON_INVALID" });
+    await rejects(make(undefined, config(`flows: { c: { image: c.mfi, from: [ { cron: { schedule: "61 * * * *" } } ] } }`)), {
+      code: "MF_CRON_INVALID",
+    });
     equal((await fetch(`${url}/echo`, { method: "POST" })).status, 200);
   });
 });
@@ -322,45 +458,60 @@ test("/ping, /ready, /metrics and the admin endpoints", async () => {
 
 test("a dead letter is retried through the admin endpoint, with another body if asked", async () => {
   const yaml = `flows: { job: { image: job.mfi, retry: { attempts: 1 }, from: [ { http: { path: /jobs, mode: accept } } ] } }`;
-  await withGateway(yaml, { job: (event) => (event.kind === "deliver" && text(event.body) === "good" ? [done()] : [fail("NO")]) }, async ({ url, deadLetters, runner }) => {
-    await fetch(`${url}/jobs`, { method: "POST", body: "bad" });
-    await until(async () => (await deadLetters.count("job")) === 1);
-    const admin = { headers: { "mayfly-admin": "1" } };
-    const [letter] = (await (await fetch(`${url}/-/dead-letters?flow=job`, admin)).json()) as { id: string; failure: { code: string } }[];
-    equal(letter?.failure.code, "NO");
-    const retried = await fetch(`${url}/-/dead-letters/${letter?.id}/retry?edit=true`, { method: "POST", body: "good", ...admin });
-    deepEqual([retried.status, ((await retried.json()) as { status: string }).status], [200, "accepted"]);
-    await until(() => runner.delivered.length === 2);
-    equal(await deadLetters.count("job"), 0);
-    equal((await fetch(`${url}/-/dead-letters/job/..%2f..%2fetc`, admin)).status, 404);
-  });
+  await withGateway(
+    yaml,
+    { job: (event) => (event.kind === "deliver" && text(event.body) === "good" ? [done()] : [fail("NO")]) },
+    async ({ url, deadLetters, runner }) => {
+      await fetch(`${url}/jobs`, { method: "POST", body: "bad" });
+      await until(async () => (await deadLetters.count("job")) === 1);
+      const admin = { headers: { "mayfly-admin": "1" } };
+      const [letter] = (await (await fetch(`${url}/-/dead-letters?flow=job`, admin)).json()) as { id: string; failure: { code: string } }[];
+      equal(letter?.failure.code, "NO");
+      const retried = await fetch(`${url}/-/dead-letters/${letter?.id}/retry?edit=true`, { method: "POST", body: "good", ...admin });
+      deepEqual([retried.status, ((await retried.json()) as { status: string }).status], [200, "accepted"]);
+      await until(() => runner.delivered.length === 2);
+      equal(await deadLetters.count("job"), 0);
+      equal((await fetch(`${url}/-/dead-letters/job/..%2f..%2fetc`, admin)).status, 404);
+    },
+  );
 });
 
 test("stopping finishes what is under way, answers it, and refuses what comes", async () => {
-  await withGateway(echo, { echo: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 50 }] : [done("finished")]) }, async ({ url, gateway, runner }) => {
-    const open = fetch(`${url}/echo`, { method: "POST" });
-    await until(() => runner.running === 1);
-    const stopped = gateway.stop();
-    deepEqual([await (await open).text()], ["finished"]);
-    await stopped;
-    await rejects(fetch(`${url}/ping`));
-  });
+  await withGateway(
+    echo,
+    { echo: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 50 }] : [done("finished")]) },
+    async ({ url, gateway, runner }) => {
+      const open = fetch(`${url}/echo`, { method: "POST" });
+      await until(() => runner.running === 1);
+      const stopped = gateway.stop();
+      deepEqual([await (await open).text()], ["finished"]);
+      await stopped;
+      await rejects(fetch(`${url}/ping`));
+    },
+  );
 });
 
 test("stopping with a journal in memory keeps what could not be finished as dead letters", async () => {
   const yaml = `flows: { job: { image: job.mfi, concurrency: 1, from: [ { http: { path: /jobs, mode: accept } } ] } }`;
-  await withGateway(yaml, { job: () => undefined }, async ({ url, gateway, deadLetters, runner }) => {
-    for (const body of ["1", "2"]) await (await fetch(`${url}/jobs`, { method: "POST", body })).text();
-    await gateway.stop();
-    const bodies: string[] = [];
-    for await (const { id, failure } of deadLetters.list()) bodies.push(`${text((await deadLetters.read(id))?.body ?? utf8(""))} ${failure.code}`);
-    deepEqual(bodies.sort(), ["1 MF_STOPPED", "2 MF_STOPPED"]);
-    equal(runner.delivered.length, 1);
-  }, { drain: "50ms" });
+  await withGateway(
+    yaml,
+    { job: () => undefined },
+    async ({ url, gateway, deadLetters, runner }) => {
+      for (const body of ["1", "2"]) await (await fetch(`${url}/jobs`, { method: "POST", body })).text();
+      await gateway.stop();
+      const bodies: string[] = [];
+      for await (const { id, failure } of deadLetters.list())
+        bodies.push(`${text((await deadLetters.read(id))?.body ?? utf8(""))} ${failure.code}`);
+      deepEqual(bodies.sort(), ["1 MF_STOPPED", "2 MF_STOPPED"]);
+      equal(runner.delivered.length, 1);
+    },
+    { drain: "50ms" },
+  );
 });
 
 test("a reload swaps image and sources without dropping a message", async () => {
-  const yaml = (image: string, path: string): string => `flows: { echo: { image: ${image}.mfi, from: [ { http: { path: ${path} } }, { http: { path: /always } } ] } }`;
+  const yaml = (image: string, path: string): string =>
+    `flows: { echo: { image: ${image}.mfi, from: [ { http: { path: ${path} } }, { http: { path: /always } } ] } }`;
   await withGateway(yaml("one", "/one"), { one: () => [done("one")], two: () => [done("two")] }, async ({ url, gateway, config }) => {
     let dropped = 0;
     const answers = new Set<string>();
@@ -379,5 +530,110 @@ test("a reload swaps image and sources without dropping a message", async () => 
     await load;
     equal(dropped, 0);
     deepEqual([(await fetch(`${url}/one`, { method: "POST" })).status, (await fetch(`${url}/two`, { method: "POST" })).status], [404, 200]);
+  });
+});
+
+test("a full disk under the dead letters holds up the message concerned and no other, shows in /ready, and is got over", async () => {
+  const yaml = `flows: { job: { image: job.mfi, retry: { attempts: 1 }, from: [ { http: { path: /jobs, mode: accept } }, { http: { path: /ask } } ] }, echo: { image: echo.mfi, from: [ { http: { path: /echo } }, { http: { path: /later, mode: accept } } ] } }`;
+  let full = true;
+  const open: DeadLetterFs["open"] = async (path, flags) => {
+    if (full && flags !== "r") throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+    return nodeFs.open(path, flags);
+  };
+  const fs = { ...nodeFs, open } as unknown as DeadLetterFs;
+  await withGateway(
+    yaml,
+    { job: () => [fail("NO")], echo: () => [done("ok")] },
+    async ({ url, deadLetters, journal }) => {
+      equal((await fetch(`${url}/jobs`, { method: "POST", body: "kept" })).status, 202);
+      const ready = await until(async () => {
+        const response = await fetch(`${url}/ready`);
+        return response.status === 503 && (await response.text());
+      });
+      match(ready, /dead letter .* no space left/);
+      equal(await (await fetch(`${url}/echo`, { method: "POST" })).text(), "ok");
+      equal((await fetch(`${url}/later`, { method: "POST" })).status, 202);
+      equal((await fetch(`${url}/ask`, { method: "POST" })).status, 500); // told at once, though no letter could be kept
+      equal(journal.stats().pending >= 1, true);
+      full = false;
+      await until(async () => (await deadLetters.count("job")) === 1);
+      await until(async () => (await fetch(`${url}/ready`)).status === 200);
+      equal(journal.stats().pending, 0);
+    },
+    { fs },
+  );
+});
+
+test("a message that is not begun in time is dead; the caller who waits is told", async () => {
+  const yaml = `flows: { slow: { image: slow.mfi, concurrency: 1, expires: 20ms, from: [ { http: { path: /slow } } ] } }`;
+  await withGateway(
+    yaml,
+    { slow: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 60 }] : [done("ok")]) },
+    async ({ url }) => {
+      const [first, second] = await Promise.all([1, 2].map(() => fetch(`${url}/slow`, { method: "POST" })));
+      deepEqual([first?.status, second?.status].sort(), [200, 504]);
+      const late = first?.status === 504 ? first : second;
+      equal(((await late?.json()) as { code: string }).code, "MF_EXPIRED");
+    },
+  );
+});
+
+test("CloudEvents are unwrapped where the source says so", async () => {
+  const yaml = `flows: { echo: { image: echo.mfi, from: [ { http: { path: /events, cloudevents: true } } ] } }`;
+  await withGateway(
+    yaml,
+    { echo: (event) => [done(event.kind === "deliver" ? `${event.headersJson.includes('"ce-type":"t"')} ${text(event.body)}` : "")] },
+    async ({ url }) => {
+      const structured = { specversion: "1.0", id: "1", source: "/s", type: "t", datacontenttype: "application/json", data: { a: 1 } };
+      const post = (body: string, headers: Record<string, string>): Promise<Response> =>
+        fetch(`${url}/events`, { method: "POST", body, headers });
+      equal(await (await post(JSON.stringify(structured), { "content-type": "application/cloudevents+json" })).text(), 'true {"a":1}');
+      equal(await (await post("raw", { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" })).text(), "true raw");
+      equal((await post("{", { "content-type": "application/cloudevents+json" })).status, 400);
+      equal(await (await post("plain", {})).text(), "false plain");
+    },
+  );
+});
+
+test("a flow sends to another flow and asks it; a circle of flows ends", async () => {
+  const yaml = `flows:
+  a: { image: a.mfi, from: [ { http: { path: /a } } ], to: { b: { flow: { name: b } } } }
+  b: { image: b.mfi, from: [ { flow: {} } ], to: { again: { flow: { name: b } } } }`;
+  let hops = 0;
+  await withGateway(
+    yaml,
+    {
+      a: (event) =>
+        event.kind === "deliver" ? [send("b", "sent"), request(0, "b", "asked")] : event.kind === "resolve" ? [done(text(event.body))] : [],
+      b: (event) =>
+        event.kind !== "deliver" ? [] : text(event.body) === "asked" ? [done("answer")] : ((hops += 1), [send("again", "on"), done()]),
+    },
+    async ({ url, deadLetters }) => {
+      equal(await (await fetch(`${url}/a`, { method: "POST" })).text(), "answer");
+      await until(async () => (await deadLetters.count("b")) === 1);
+      equal(hops, 32);
+      for await (const letter of deadLetters.list("b")) equal(letter.failure.code, "MF_FLOW_LOOP");
+    },
+  );
+});
+
+test("what is over the hard limits of HTTP itself is refused: headers too big, nonsense for a request", async () => {
+  await withGateway(echo, { echo: () => [done("ok")] }, async ({ url }) => {
+    const { port } = new URL(url);
+    const raw = (bytes: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = connect(Number(port), "127.0.0.1", () => socket.write(bytes));
+        let got = "";
+        socket
+          .on("data", (chunk) => (got += chunk.toString()))
+          .on("close", () => resolve(got.split("\r\n")[0] ?? ""))
+          .on("error", reject);
+      });
+    equal(
+      await raw(`POST /echo HTTP/1.1\r\nhost: x\r\nx-big: ${"a".repeat(20_000)}\r\n\r\n`),
+      "HTTP/1.1 431 Request Header Fields Too Large",
+    );
+    equal(await raw("nonsense\r\n\r\n"), "HTTP/1.1 400 Bad Request");
+    equal(await (await fetch(`${url}/echo`, { method: "POST" })).text(), "ok");
   });
 });

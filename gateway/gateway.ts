@@ -146,9 +146,15 @@ class TheGateway implements Gateway, Administered {
     try {
       const recovery = await this.#ports.journal.recover();
       for (const remark of recovery.remarks) this.#logger.warn({}, remark);
-      for (const flow of Object.keys(recovery.pending)) if (this.#config.flows[flow] === undefined) this.#logger.warn({ flow, pending: recovery.pending[flow] }, "the journal has messages of a flow that is not configured: they wait till it is");
+      for (const flow of Object.keys(recovery.pending))
+        if (this.#config.flows[flow] === undefined)
+          this.#logger.warn(
+            { flow, pending: recovery.pending[flow] },
+            "the journal has messages of a flow that is not configured: they wait till it is",
+          );
       const images = await this.#loadAll(this.#config.flows);
-      for (const [name, flow] of Object.entries(this.#config.flows)) this.#units.set(name, new FlowUnit(name, flow, imageOf(images, name), this.#shared));
+      for (const [name, flow] of Object.entries(this.#config.flows))
+        this.#units.set(name, new FlowUnit(name, flow, imageOf(images, name), this.#shared));
       addProbes(this.#server.routes, this);
       if (this.#config.http.admin.enabled) addAdmin(this.#server.routes, this);
       await this.#server.listen(this.#config.http.host, this.#config.http.port);
@@ -175,7 +181,16 @@ class TheGateway implements Gateway, Administered {
     const unit = this.#units.get(flow);
     if (unit === undefined) throw new CodedError("MF_FLOW_UNKNOWN", `there is no flow "${flow}"${hint(flow, [...this.#units.keys()])}`);
     const { id, headers = {}, contentType = "", body, key, correlationId, wait } = message;
-    const incoming: Incoming = { id, headers, contentType, body, key, correlationId, replyWanted: wait, keeper: wait ? "source" : "journal" };
+    const incoming: Incoming = {
+      id,
+      headers,
+      contentType,
+      body,
+      key,
+      correlationId,
+      replyWanted: wait,
+      keeper: wait ? "source" : "journal",
+    };
     return unit.delivery.accept(incoming, "direct");
   }
 
@@ -183,8 +198,17 @@ class TheGateway implements Gateway, Administered {
     const found = await this.deadLetters.read(id);
     if (found === undefined) return undefined;
     const { letter } = found;
-    const again = { headers: letter.headers, contentType: letter.contentType, body: body ?? found.body, key: letter.key, correlationId: letter.correlationId };
-    const outcome = letter.kind === "message" ? await this.inject(letter.flow, { ...again, id: letter.messageId, wait: false }) : await this.#sendAgain(letter.flow, letter.outlet ?? "", letter.messageId, again);
+    const again = {
+      headers: letter.headers,
+      contentType: letter.contentType,
+      body: body ?? found.body,
+      key: letter.key,
+      correlationId: letter.correlationId,
+    };
+    const outcome =
+      letter.kind === "message"
+        ? await this.inject(letter.flow, { ...again, id: letter.messageId, wait: false })
+        : await this.#sendAgain(letter.flow, letter.outlet ?? "", letter.messageId, again);
     if (outcome.status !== "refused") await this.deadLetters.remove(id);
     return outcome;
   }
@@ -193,12 +217,19 @@ class TheGateway implements Gateway, Administered {
     const problems: object[] = this.#state === "running" ? [] : [{ gateway: this.#state }];
     const troubled = this.#persistence.troubled;
     if (troubled !== undefined) problems.push({ journal: troubled });
+    const { buryTrouble } = this.#persistence;
+    if (buryTrouble !== undefined) problems.push({ deadLetters: buryTrouble });
     for (const unit of this.#units.values()) problems.push(...unit.unready());
     return { ready: problems.length === 0, problems };
   }
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
-    this.#registry ??= createRegistry({ units: () => this.#units.values(), runner: this.#ports.runner, journal: this.#ports.journal, events: this.#events });
+    this.#registry ??= createRegistry({
+      units: () => this.#units.values(),
+      runner: this.#ports.runner,
+      journal: this.#ports.journal,
+      events: this.#events,
+    });
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
@@ -216,13 +247,42 @@ class TheGateway implements Gateway, Administered {
     }));
   }
 
-  async #sendAgain(flow: string, outlet: string, messageId: string, send: { readonly headers: Headers; readonly contentType: string; readonly body: Uint8Array; readonly key: string | undefined; readonly correlationId: string | undefined }): Promise<Outcome> {
+  async #sendAgain(
+    flow: string,
+    outlet: string,
+    messageId: string,
+    send: {
+      readonly headers: Headers;
+      readonly contentType: string;
+      readonly body: Uint8Array;
+      readonly key: string | undefined;
+      readonly correlationId: string | undefined;
+    },
+  ): Promise<Outcome> {
     const outbox = this.#units.get(flow)?.outbox(outlet);
     if (outbox === undefined) throw new CodedError("MF_OUTLET_UNKNOWN", `the flow ${flow} has no outlet ${outlet} any more`);
     const { journal } = this.#ports;
     const nowMs = this.#clock.now();
-    const adopted = journal.adopt({ flow, id: messageId, source: "dead-letter", headers: {}, contentType: "", body: new Uint8Array(0), key: undefined, correlationId: send.correlationId, receivedMs: nowMs, expiresMs: undefined, dedup: undefined });
-    if (adopted.status === "leased") await journal.complete(adopted.lease, { nowMs, sends: [{ outlet, key: send.key, contentType: send.contentType, headers: send.headers, body: send.body }], state: undefined, reply: undefined });
+    const adopted = journal.adopt({
+      flow,
+      id: messageId,
+      source: "dead-letter",
+      headers: {},
+      contentType: "",
+      body: new Uint8Array(0),
+      key: undefined,
+      correlationId: send.correlationId,
+      receivedMs: nowMs,
+      expiresMs: undefined,
+      dedup: undefined,
+    });
+    if (adopted.status === "leased")
+      await journal.complete(adopted.lease, {
+        nowMs,
+        sends: [{ outlet, key: send.key, contentType: send.contentType, headers: send.headers, body: send.body }],
+        state: undefined,
+        reply: undefined,
+      });
     outbox.pump();
     return { status: "accepted", id: messageId };
   }
@@ -243,7 +303,8 @@ class TheGateway implements Gateway, Administered {
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
     const { http, journal, deadLetters } = this.#config;
-    if (JSON.stringify([http, journal, deadLetters]) !== JSON.stringify([config.http, config.journal, config.deadLetters])) this.#logger.warn({ code: "MF_RELOAD_RESTART" }, "http, journal and deadLetters change only at a restart");
+    if (JSON.stringify([http, journal, deadLetters]) !== JSON.stringify([config.http, config.journal, config.deadLetters]))
+      this.#logger.warn({ code: "MF_RELOAD_RESTART" }, "http, journal and deadLetters change only at a restart");
     const images = await this.#loadAll(config.flows);
     const prepared: [FlowUnit, Prepared][] = [];
     const fresh: FlowUnit[] = [];
@@ -273,7 +334,11 @@ class TheGateway implements Gateway, Administered {
     this.#server.endClose();
     this.#persistence.close();
     await this.#agent.destroy();
-    await this.#ports.journal.close().catch((error: unknown) => this.#logger.error({}, `the journal could not be closed: ${error instanceof Error ? error.message : String(error)}`));
+    await this.#ports.journal
+      .close()
+      .catch((error: unknown) =>
+        this.#logger.error({}, `the journal could not be closed: ${error instanceof Error ? error.message : String(error)}`),
+      );
     this.#state = "stopped";
     if (wasRunning) this.#logger.info({}, "stopped");
   }
@@ -285,7 +350,11 @@ class TheGateway implements Gateway, Administered {
     for (const unit of units) unit.delivery.beginDrain();
     while (units.some((unit) => !unit.quiet) && this.#clock.now() < untilMs) await this.#sleep(10);
     const open = units.filter((unit) => !unit.quiet);
-    if (open.length > 0) this.#logger.warn({ flows: open.map((unit) => unit.name) }, `not everything was finished within ${this.#config.drain} ms: the rest is given back`);
+    if (open.length > 0)
+      this.#logger.warn(
+        { flows: open.map((unit) => unit.name) },
+        `not everything was finished within ${this.#config.drain} ms: the rest is given back`,
+      );
     timeIsOver(); // what waits for a disk that refuses is given back as well
     for (const unit of units) await unit.end();
     await new Promise<void>((resolve) => {

@@ -25,4 +25,10 @@ export function createLogger({ log, terminal }: LoggerOptions): RootLogger {
 }
 
 /** Says nothing; for tests and for programs that embed the gateway. */
-export const silentLogger: RootLogger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, child: () => silentLogger };
+export const silentLogger: RootLogger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLogger,
+};

@@ -32,7 +32,10 @@ function histogram(name: string, labels: Labels, durations: Durations): Value[] 
     values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: bound / 1000 }, value: sum });
   }
   values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: "+Inf" }, value: durations.count });
-  values.push({ metricName: `${name}_sum`, labels, value: durations.sumMs / 1000 }, { metricName: `${name}_count`, labels, value: durations.count });
+  values.push(
+    { metricName: `${name}_sum`, labels, value: durations.sumMs / 1000 },
+    { metricName: `${name}_count`, labels, value: durations.count },
+  );
   return values;
 }
 
@@ -46,10 +49,14 @@ export function createRegistry(measured: Measured): Registry {
   const perFlow = (name: string, help: string, type: Type, values: (unit: FlowUnit, labels: Labels) => Value[]): void => {
     scraped(registry, name, help, type, () => [...measured.units()].flatMap((unit) => values(unit, { flow: unit.name })));
   };
-  const count = (name: string, help: string, value: (unit: FlowUnit) => number): void => perFlow(name, help, "counter", (unit, labels) => [{ labels, value: value(unit) }]);
-  const gauge = (name: string, help: string, value: (unit: FlowUnit) => number): void => perFlow(name, help, "gauge", (unit, labels) => [{ labels, value: value(unit) }]);
+  const count = (name: string, help: string, value: (unit: FlowUnit) => number): void =>
+    perFlow(name, help, "counter", (unit, labels) => [{ labels, value: value(unit) }]);
+  const gauge = (name: string, help: string, value: (unit: FlowUnit) => number): void =>
+    perFlow(name, help, "gauge", (unit, labels) => [{ labels, value: value(unit) }]);
   count("mayfly_source_received_total", "Messages sources handed over", (unit) => unit.delivery.metrics.received);
-  perFlow("mayfly_source_refused_total", "Messages refused, by code", "counter", (unit, labels) => byCode(labels, unit.delivery.metrics.refused));
+  perFlow("mayfly_source_refused_total", "Messages refused, by code", "counter", (unit, labels) =>
+    byCode(labels, unit.delivery.metrics.refused),
+  );
   count("mayfly_flow_done_total", "Messages completed", (unit) => unit.delivery.metrics.done);
   count("mayfly_flow_dead_total", "Messages given up", (unit) => unit.delivery.metrics.dead);
   count("mayfly_flow_duplicates_total", "Duplicates recognised", (unit) => unit.delivery.metrics.duplicates);
@@ -59,8 +66,12 @@ export function createRegistry(measured: Measured): Registry {
   count("mayfly_flow_state_conflicts_total", "Runs repeated because the state had changed", (unit) => unit.delivery.metrics.conflicts);
   count("mayfly_flow_log_lines_dropped_total", "Log lines over limits.log", (unit) => unit.delivery.metrics.logsDropped);
   count("mayfly_flow_cpu_seconds_total", "CPU time of steps", (unit) => unit.delivery.metrics.cpuMs / 1000);
-  perFlow("mayfly_flow_failures_total", "Failed attempts, by code", "counter", (unit, labels) => byCode(labels, unit.delivery.metrics.failures));
-  perFlow("mayfly_flow_duration_seconds", "From accept to done", "histogram", (unit, labels) => histogram("mayfly_flow_duration_seconds", labels, unit.delivery.metrics.durations));
+  perFlow("mayfly_flow_failures_total", "Failed attempts, by code", "counter", (unit, labels) =>
+    byCode(labels, unit.delivery.metrics.failures),
+  );
+  perFlow("mayfly_flow_duration_seconds", "From accept to done", "histogram", (unit, labels) =>
+    histogram("mayfly_flow_duration_seconds", labels, unit.delivery.metrics.durations),
+  );
   gauge("mayfly_flow_pending", "Messages queued, running or waiting for a retry", (unit) => unit.delivery.pending);
   gauge("mayfly_flow_running", "Machines running or waiting", (unit) => unit.delivery.running);
   outletMetrics(perFlow);
@@ -74,21 +85,36 @@ export function createRegistry(measured: Measured): Registry {
   return registry;
 }
 
-function outletMetrics(perFlow: (name: string, help: string, type: Type, values: (unit: FlowUnit, labels: Labels) => Value[]) => void): void {
+function outletMetrics(
+  perFlow: (name: string, help: string, type: Type, values: (unit: FlowUnit, labels: Labels) => Value[]) => void,
+): void {
   const each = (name: string, help: string, type: Type, values: (outlet: FlowUnit["outlets"][number], labels: Labels) => Value[]): void =>
-    perFlow(name, help, type, (unit, labels) => unit.outlets.flatMap((outlet) => values(outlet, { ...labels, outlet: outlet.channel.name })));
-  each("mayfly_outlet_sent_total", "Sends taken by the peer", "counter", ({ channel }, labels) => [{ labels, value: channel.metrics.sent }]);
+    perFlow(name, help, type, (unit, labels) =>
+      unit.outlets.flatMap((outlet) => values(outlet, { ...labels, outlet: outlet.channel.name })),
+    );
+  each("mayfly_outlet_sent_total", "Sends taken by the peer", "counter", ({ channel }, labels) => [
+    { labels, value: channel.metrics.sent },
+  ]);
   each("mayfly_outlet_requests_total", "Requests made", "counter", ({ channel }, labels) => [{ labels, value: channel.metrics.requests }]);
-  each("mayfly_outlet_retries_total", "Attempts after the first", "counter", ({ channel }, labels) => [{ labels, value: channel.metrics.retries }]);
+  each("mayfly_outlet_retries_total", "Attempts after the first", "counter", ({ channel }, labels) => [
+    { labels, value: channel.metrics.retries },
+  ]);
   each("mayfly_outlet_dead_total", "Sends given up", "counter", ({ channel }, labels) => [{ labels, value: channel.metrics.dead }]);
-  each("mayfly_outlet_failures_total", "Failed attempts, by code", "counter", ({ channel }, labels) => byCode(labels, channel.metrics.failures));
-  each("mayfly_outlet_duration_seconds", "One attempt", "histogram", ({ channel }, labels) => histogram("mayfly_outlet_duration_seconds", labels, channel.metrics.durations));
+  each("mayfly_outlet_failures_total", "Failed attempts, by code", "counter", ({ channel }, labels) =>
+    byCode(labels, channel.metrics.failures),
+  );
+  each("mayfly_outlet_duration_seconds", "One attempt", "histogram", ({ channel }, labels) =>
+    histogram("mayfly_outlet_duration_seconds", labels, channel.metrics.durations),
+  );
   each("mayfly_outlet_pending", "Committed sends not taken yet", "gauge", ({ outbox }, labels) => [{ labels, value: outbox.depth }]);
-  each("mayfly_outlet_circuit_open", "1 while the circuit is open", "gauge", ({ channel }, labels) => [{ labels, value: channel.circuitOpenMs > 0 ? 1 : 0 }]);
+  each("mayfly_outlet_circuit_open", "1 while the circuit is open", "gauge", ({ channel }, labels) => [
+    { labels, value: channel.circuitOpenMs > 0 ? 1 : 0 },
+  ]);
 }
 
 function runnerMetrics(registry: Registry, { runner, journal }: Measured): void {
-  const one = (name: string, help: string, type: Type, value: () => number): void => scraped(registry, name, help, type, () => [{ labels: {}, value: value() }]);
+  const one = (name: string, help: string, type: Type, value: () => number): void =>
+    scraped(registry, name, help, type, () => [{ labels: {}, value: value() }]);
   one("mayfly_monitor_queued", "Machines whose step waits for a worker", "gauge", () => runner.stats().queued);
   one("mayfly_monitor_running", "Machines in a step", "gauge", () => runner.stats().running);
   one("mayfly_monitor_waiting", "Machines that wait for an answer or a timer", "gauge", () => runner.stats().waiting);

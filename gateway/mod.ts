@@ -2,7 +2,14 @@
 export { loadConfig, publishedSchema } from "./config/load.ts";
 export { ConfigError, type ConfigProblem, readConfig, type ReadOptions } from "./config/read.ts";
 export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig } from "./config/types.ts";
-export { type ConnectorContext, type ConnectorDescription, type ConnectorMetrics, type Health, type JsonSchema, type Logger } from "./connector.ts";
+export {
+  type ConnectorContext,
+  type ConnectorDescription,
+  type ConnectorMetrics,
+  type Health,
+  type JsonSchema,
+  type Logger,
+} from "./connector.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
@@ -14,6 +21,14 @@ export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from 
 export { type Answer, type Failure, type Headers, type Incoming, type Outcome, type Outgoing, type Reply } from "./message.ts";
 export { outlets } from "./outlets/all.ts";
 export { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlets/outlet.ts";
-export { type Flow, type FlowImage, type ImageHandle, type LoadFlow, type Runner, type RunnerStats, type RunningMachine } from "./runner.ts";
+export {
+  type Flow,
+  type FlowImage,
+  type ImageHandle,
+  type LoadFlow,
+  type Runner,
+  type RunnerStats,
+  type RunningMachine,
+} from "./runner.ts";
 export { sources } from "./sources/all.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./sources/source.ts";

@@ -10,7 +10,12 @@ import type { FlowConfig, GatewayConfig, LimitsConfig, OutletConfig, RetryConfig
 /** mayfly.yaml after validation: defaults are in, units are numbers. */
 interface Checked {
   readonly flows: Readonly<Record<string, CheckedFlow>>;
-  readonly http: { readonly host: string; readonly port: number; readonly tls?: { readonly cert: string; readonly key: string }; readonly admin: { readonly enabled?: boolean; readonly token?: string } };
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly tls?: { readonly cert: string; readonly key: string };
+    readonly admin: { readonly enabled?: boolean; readonly token?: string };
+  };
   readonly journal: { readonly dir?: string };
   readonly deadLetters: { readonly dir: string };
   readonly monitor: GatewayConfig["monitor"];
@@ -63,7 +68,8 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
 }
 
 function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], connectors: Connectors, report: Report): FlowConfig {
-  if ((flow.flow === undefined) === (flow.image === undefined)) report(path, 'must have either "flow" (a TypeScript file) or "image" (a built image)');
+  if ((flow.flow === undefined) === (flow.image === undefined))
+    report(path, 'must have either "flow" (a TypeScript file) or "image" (a built image)');
   for (const [index, host] of flow.hosts.entries()) {
     const parsed = parseHost(host);
     if (!parsed.ok) report([...path, "hosts", index], parsed.error);
@@ -98,16 +104,26 @@ function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], 
   };
 }
 
-function buildOutlet(entry: Readonly<Record<string, unknown>>, path: Path, flowNames: readonly string[], { outlets }: Connectors, report: Report): OutletConfig | undefined {
+function buildOutlet(
+  entry: Readonly<Record<string, unknown>>,
+  path: Path,
+  flowNames: readonly string[],
+  { outlets }: Connectors,
+  report: Report,
+): OutletConfig | undefined {
   const found = Object.keys(entry).filter((key) => outlets.some((outlet) => outlet.name === key));
   const connector = found[0];
   if (connector === undefined || found.length > 1) {
-    report(path, `must have exactly one connector (${outlets.map((outlet) => outlet.name).join(", ")})${found.length > 1 ? `, not ${found.join(" and ")}` : ""}`);
+    report(
+      path,
+      `must have exactly one connector (${outlets.map((outlet) => outlet.name).join(", ")})${found.length > 1 ? `, not ${found.join(" and ")}` : ""}`,
+    );
     return undefined;
   }
   const config = entry[connector] as Readonly<Record<string, unknown>> | null;
   const target = connector === "flow" ? config?.["name"] : undefined;
-  if (typeof target === "string" && !flowNames.includes(target)) report([...path, "flow", "name"], `there is no flow "${target}"${hint(target, flowNames)}`);
+  if (typeof target === "string" && !flowNames.includes(target))
+    report([...path, "flow", "name"], `there is no flow "${target}"${hint(target, flowNames)}`);
   const ownTimeout = config?.["timeout"];
   return {
     connector,

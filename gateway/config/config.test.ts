@@ -57,7 +57,19 @@ test("the whole of a configuration is read: environment, units, defaults", () =>
   deepEqual(orders.retry, { attempts: 7, backoff: { least: 100, most: 10_000 }, age: 86_400_000 });
   deepEqual(orders.limits, { memory: 16 * 2 ** 20, cpu: 500, time: 30_000 });
   deepEqual(orders.dedup, { by: undefined, window: 3_600_000, count: 10_000 });
-  deepEqual(orders.from[0], { connector: "http", config: { method: "POST", path: "/orders", mode: "reply", bodyLimit: 8 * 2 ** 20, compress: false, idHeader: "idempotency-key", errors: "brief", cloudevents: false } });
+  deepEqual(orders.from[0], {
+    connector: "http",
+    config: {
+      method: "POST",
+      path: "/orders",
+      mode: "reply",
+      bodyLimit: 8 * 2 ** 20,
+      compress: false,
+      idHeader: "idempotency-key",
+      errors: "brief",
+      cloudevents: false,
+    },
+  });
   const { erp, audit } = orders.to;
   deepEqual([erp?.connector, erp?.timeout, erp?.rate, (erp?.config as { url: string }).url], ["http", 5000, 100, "http://erp/"]);
   deepEqual([audit?.retry.attempts, audit?.timeout, audit?.concurrency], [3, 30_000, 64]);
@@ -69,27 +81,59 @@ test("what is wrong is said with file, line, column and path", () => {
     ["flows: [", /^mayfly\.yaml:1:\d+ MF_CONFIG_SYNTAX /],
     ["{}", /^mayfly\.yaml:1:1 MF_CONFIG_INVALID "flows" is missing$/],
     ["flows: {}\nhtpp: {}", /^mayfly\.yaml:2:1 MF_CONFIG_INVALID htpp: unknown key "htpp"; did you mean "http"\?$/],
-    [flow("    from:\n      - http: { method: FETCH, path: /a }"), /^mayfly\.yaml:5:25 MF_CONFIG_INVALID flows\.orders\.from\[0\]\.http\.method: must be one of GET, POST, /],
-    [flow("    from:\n      - http: { methd: GET, path: /a }"), /^mayfly\.yaml:5:17 MF_CONFIG_INVALID flows\.orders\.from\[0\]\.http\.methd: unknown key "methd"; did you mean "method"\?$/],
-    [flow("    from:\n      - htp: { path: /a }"), /^mayfly\.yaml:5:9 MF_CONFIG_INVALID flows\.orders\.from\[0\]\.htp: unknown key "htp"; did you mean "http"\?$/],
+    [
+      flow("    from:\n      - http: { method: FETCH, path: /a }"),
+      /^mayfly\.yaml:5:25 MF_CONFIG_INVALID flows\.orders\.from\[0\]\.http\.method: must be one of GET, POST, /,
+    ],
+    [
+      flow("    from:\n      - http: { methd: GET, path: /a }"),
+      /^mayfly\.yaml:5:17 MF_CONFIG_INVALID flows\.orders\.from\[0\]\.http\.methd: unknown key "methd"; did you mean "method"\?$/,
+    ],
+    [
+      flow("    from:\n      - htp: { path: /a }"),
+      /^mayfly\.yaml:5:9 MF_CONFIG_INVALID flows\.orders\.from\[0\]\.htp: unknown key "htp"; did you mean "http"\?$/,
+    ],
     [flow("    from:\n      - {}"), /^mayfly\.yaml:5:9 MF_CONFIG_INVALID flows\.orders\.from\[0\]: must have exactly one connector$/],
     [flow("    from:\n      - http: {}"), /^mayfly\.yaml:5:15 MF_CONFIG_INVALID flows\.orders\.from\[0\]\.http: "path" is missing$/],
-    [flow("    to:\n      out: { rate: 5/s }"), /^mayfly\.yaml:5:12 MF_CONFIG_INVALID flows\.orders\.to\.out: must have exactly one connector \(http, /],
+    [
+      flow("    to:\n      out: { rate: 5/s }"),
+      /^mayfly\.yaml:5:12 MF_CONFIG_INVALID flows\.orders\.to\.out: must have exactly one connector \(http, /,
+    ],
     [flow("    to:\n      out: { log: {}, flow: { name: orders } }"), /^mayfly\.yaml:5:12 .*not log and flow$/],
-    [flow("    to:\n      out: { flow: { name: ordres } }"), /^mayfly\.yaml:5:28 MF_CONFIG_INVALID flows\.orders\.to\.out\.flow\.name: there is no flow "ordres"; did you mean "orders"\?$/],
-    [flow("    retry: { backoff: 5s }"), /^mayfly\.yaml:4:23 MF_CONFIG_INVALID flows\.orders\.retry\.backoff: must be a range of durations/],
+    [
+      flow("    to:\n      out: { flow: { name: ordres } }"),
+      /^mayfly\.yaml:5:28 MF_CONFIG_INVALID flows\.orders\.to\.out\.flow\.name: there is no flow "ordres"; did you mean "orders"\?$/,
+    ],
+    [
+      flow("    retry: { backoff: 5s }"),
+      /^mayfly\.yaml:4:23 MF_CONFIG_INVALID flows\.orders\.retry\.backoff: must be a range of durations/,
+    ],
     [flow("    retry: { backoff: 5s..1s }"), /^mayfly\.yaml:4:23 .*the shorter first/],
     [flow("    limits: { time: 5 }"), /^mayfly\.yaml:4:21 MF_CONFIG_INVALID flows\.orders\.limits\.time: must be a duration such as/],
-    [flow("    limits: { memory: 5 apples }"), /^mayfly\.yaml:4:23 MF_CONFIG_INVALID flows\.orders\.limits\.memory: must be a size such as/],
+    [
+      flow("    limits: { memory: 5 apples }"),
+      /^mayfly\.yaml:4:23 MF_CONFIG_INVALID flows\.orders\.limits\.memory: must be a size such as/,
+    ],
     [flow("    hosts: [ 'https://a.example/' ]"), /^mayfly\.yaml:4:14 MF_CONFIG_INVALID flows\.orders\.hosts\[0\]: must be a host such as/],
     [flow("    key: nonsense"), /^mayfly\.yaml:4:10 MF_CONFIG_INVALID flows\.orders\.key: must be header:NAME/],
     [flow("    flow: a.ts"), /^mayfly\.yaml:3:5 MF_CONFIG_INVALID flows\.orders: must have either "flow"/],
-    ["flows:\n  '9 lives':\n    image: a.mfi", /^mayfly\.yaml:2:3 MF_CONFIG_INVALID flows\.9 lives: the name "9 lives" must begin with a letter/],
-    [flow("    to:\n      out: { http: { url: '${NOWHERE}' } }"), /^mayfly\.yaml:5:27 MF_CONFIG_ENV flows\.orders\.to\.out\.http\.url: needs the environment variable NOWHERE/],
-    [flow("    from: [ { http: { path: /a } }, { http: { path: /a } } ]"), /MF_CONFIG_INVALID flows\.orders\.from\[1\]\.http\.path: POST \/a is taken by flows\.orders$/],
+    [
+      "flows:\n  '9 lives':\n    image: a.mfi",
+      /^mayfly\.yaml:2:3 MF_CONFIG_INVALID flows\.9 lives: the name "9 lives" must begin with a letter/,
+    ],
+    [
+      flow("    to:\n      out: { http: { url: '${NOWHERE}' } }"),
+      /^mayfly\.yaml:5:27 MF_CONFIG_ENV flows\.orders\.to\.out\.http\.url: needs the environment variable NOWHERE/,
+    ],
+    [
+      flow("    from: [ { http: { path: /a } }, { http: { path: /a } } ]"),
+      /MF_CONFIG_INVALID flows\.orders\.from\[1\]\.http\.path: POST \/a is taken by flows\.orders$/,
+    ],
   ];
   for (const [text, expected] of table) match(problems(text)[0] ?? "nothing wrong", expected, text);
-  deepEqual(problems("flows: {}\nhttp: { port: ${P} }"), ['mayfly.yaml:2:16 MF_CONFIG_SYNTAX a ${NAME} within { } must be in double quotes: "${NAME}"']);
+  deepEqual(problems("flows: {}\nhttp: { port: ${P} }"), [
+    'mayfly.yaml:2:16 MF_CONFIG_SYNTAX a ${NAME} within { } must be in double quotes: "${NAME}"',
+  ]);
 });
 
 test("every problem is reported, not only the first", () => {
@@ -112,21 +156,50 @@ test("references: defaults, escapes, what is missing", () => {
 
 test("durations, sizes, rates and ranges: written ones are read back; others are refused, never thrown on", () => {
   const unitsMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-  fc.assert(fc.property(fc.nat(1_000_000), fc.constantFrom(...(Object.keys(unitsMs) as (keyof typeof unitsMs)[])), (count, unit) => deepEqual(parseDuration(`${count}${unit}`), { ok: true, value: count * unitsMs[unit] })));
+  fc.assert(
+    fc.property(fc.nat(1_000_000), fc.constantFrom(...(Object.keys(unitsMs) as (keyof typeof unitsMs)[])), (count, unit) =>
+      deepEqual(parseDuration(`${count}${unit}`), { ok: true, value: count * unitsMs[unit] }),
+    ),
+  );
   fc.assert(fc.property(fc.nat(100_000), fc.nat(100_000), (a, b) => equal(parseDurationRange(`${a}ms..${b}ms`).ok, a <= b)));
-  for (const parse of [parseDuration, parseSize, parseRate, parseDurationRange]) fc.assert(fc.property(fc.string(), (text) => typeof parse(text).ok === "boolean"));
-  deepEqual([parseSize("16MiB"), parseSize("64KB"), parseRate("60/m")], [{ ok: true, value: 16 * 2 ** 20 }, { ok: true, value: 64_000 }, { ok: true, value: 1 }]);
+  for (const parse of [parseDuration, parseSize, parseRate, parseDurationRange])
+    fc.assert(fc.property(fc.string(), (text) => typeof parse(text).ok === "boolean"));
+  deepEqual(
+    [parseSize("16MiB"), parseSize("64KB"), parseRate("60/m")],
+    [
+      { ok: true, value: 16 * 2 ** 20 },
+      { ok: true, value: 64_000 },
+      { ok: true, value: 1 },
+    ],
+  );
   for (const bad of ["", "5", "s", "-5s", "5 s", "1e3s", "9999999999999999999d"]) equal(parseDuration(bad).ok, false, bad);
 });
 
 test("a word with one slip in it is recognised; a wholly different one is not", () => {
-  fc.assert(fc.property(fc.stringMatching(/^[a-z]{4,12}$/), fc.nat(11), (word, at) => suggestion(word.slice(0, at % word.length) + word.slice((at % word.length) + 1), [word, "zzzzzzzzzzzzzzzzzzzz"]) === word));
+  fc.assert(
+    fc.property(
+      fc.stringMatching(/^[a-z]{4,12}$/),
+      fc.nat(11),
+      (word, at) =>
+        suggestion(word.slice(0, at % word.length) + word.slice((at % word.length) + 1), [word, "zzzzzzzzzzzzzzzzzzzz"]) === word,
+    ),
+  );
   equal(suggestion("kumquat", ["http", "file"]), undefined);
   equal(editDistance("htpp", "http"), 1);
 });
 
 test("arbitrary text is read or refused with a ConfigError, never anything else", () => {
-  fc.assert(fc.property(fc.oneof(fc.string(), fc.json(), fc.json().map((json) => `flows: ${json}`)), (text) => void problems(text)), { numRuns: 60 });
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.json(),
+        fc.json().map((json) => `flows: ${json}`),
+      ),
+      (text) => void problems(text),
+    ),
+    { numRuns: 60 },
+  );
 });
 
 test("every connector's example fits its schema, and unknown settings do not", () => {
@@ -135,7 +208,12 @@ test("every connector's example fits its schema, and unknown settings do not", (
     return problems(text, Object.fromEntries(named));
   };
   for (const source of sources) deepEqual(example(`flows:\n  a:\n    image: a.mfi\n    from:\n      - ${source.example}`), [], source.name);
-  for (const outlet of outlets) deepEqual(example(`flows:\n  billing: { image: b.mfi }\n  a:\n    image: a.mfi\n    to:\n      x: { ${outlet.example} }`), [], outlet.name);
+  for (const outlet of outlets)
+    deepEqual(
+      example(`flows:\n  billing: { image: b.mfi }\n  a:\n    image: a.mfi\n    to:\n      x: { ${outlet.example} }`),
+      [],
+      outlet.name,
+    );
   throws(() => read("flows: { a: { image: a.mfi, from: [ { direct: { x: 1 } } ] } }"), { code: "MF_CONFIG_INVALID" });
 });
 

@@ -16,7 +16,8 @@ export function expand(text: string, environment: Environment): Result<string, s
     }
     const value = environment[name];
     if (fallback !== undefined) return value === undefined || value === "" ? fallback : value;
-    if (value === undefined) problem ??= `needs the environment variable ${name}, which is not set: set it, or give a default with \${${name}:-default}`;
+    if (value === undefined)
+      problem ??= `needs the environment variable ${name}, which is not set: set it, or give a default with \${${name}:-default}`;
     return value ?? "";
   });
   return problem === undefined ? ok(out) : err(problem);

@@ -15,7 +15,11 @@ export async function loadConfig(path: string, environment: Environment = proces
   try {
     text = await readFile(path, "utf8");
   } catch (cause) {
-    throw new CodedError("MF_CONFIG_FILE", `cannot read ${path} (${(cause as NodeJS.ErrnoException).code ?? "unknown"}): run mayfly in the folder of mayfly.yaml, or name it with -c`, { cause });
+    throw new CodedError(
+      "MF_CONFIG_FILE",
+      `cannot read ${path} (${(cause as NodeJS.ErrnoException).code ?? "unknown"}): run mayfly in the folder of mayfly.yaml, or name it with -c`,
+      { cause },
+    );
   }
   return readConfig(text, path, { sources, outlets, environment });
 }

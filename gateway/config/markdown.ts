@@ -22,7 +22,10 @@ function cell(text: string): string {
 }
 
 function rows(schema: JsonSchema, prefix: string): string[] {
-  const { properties = {}, required = [] } = schema as { readonly properties?: Readonly<Record<string, Property>>; readonly required?: readonly string[] };
+  const { properties = {}, required = [] } = schema as {
+    readonly properties?: Readonly<Record<string, Property>>;
+    readonly required?: readonly string[];
+  };
   return Object.entries(properties).flatMap(([name, property]) => {
     const standard = required.includes(name) ? "required" : property.default === undefined ? "" : `\`${JSON.stringify(property.default)}\``;
     const row = `| \`${prefix}${name}\` | ${cell(typeOf(property))} | ${cell(standard)} | ${cell(property.description ?? "")} |`;
@@ -32,12 +35,16 @@ function rows(schema: JsonSchema, prefix: string): string[] {
 
 function section(definition: ConnectorDescription, kind: "from" | "to", remark: string): string {
   const table = rows(definition.schema, "");
-  const settings = table.length === 0 ? "It has no settings." : ["| setting | type | default | |", "| --- | --- | --- | --- |", ...table].join("\n");
+  const settings =
+    table.length === 0 ? "It has no settings." : ["| setting | type | default | |", "| --- | --- | --- | --- |", ...table].join("\n");
   const example = kind === "from" ? `from:\n  - ${definition.example}` : `to:\n  name: { ${definition.example} }`;
   return `### ${definition.name}\n\n${definition.summary}${remark}\n\n\`\`\`yaml\n${example}\n\`\`\`\n\n${definition.description}\n\n${settings}\n`;
 }
 
-export function connectorsMarkdown(sources: readonly ConnectorDescription[], outlets: readonly (ConnectorDescription & Pick<OutletDefinition, "answers">)[]): string {
+export function connectorsMarkdown(
+  sources: readonly ConnectorDescription[],
+  outlets: readonly (ConnectorDescription & Pick<OutletDefinition, "answers">)[],
+): string {
   return [
     "# Connectors\n\nGenerated from the connectors themselves (`UPDATE=1 npm test -- gateway/config`); do not edit.\n\nDurations are written `200ms`, `5s`, `10m`, `24h`, `7d`; sizes `64KB`, `16MiB`; rates `100/s`, `60/m`.\n",
     "## Sources\n\nWhere messages come from: entries of `flows.NAME.from`.\n",

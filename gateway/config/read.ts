@@ -7,7 +7,18 @@ import { dirname, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { CodedError } from "#base";
-import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  LineCounter,
+  type Node,
+  parse as parseYaml,
+  parseDocument,
+  type Scalar,
+  visit,
+} from "yaml";
 import type { ConnectorDescription } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import { buildConfig } from "./build.ts";
@@ -34,7 +45,12 @@ export class ConfigError extends CodedError {
   readonly problems: readonly ConfigProblem[];
 
   constructor(file: string, problems: readonly ConfigProblem[]) {
-    super(problems[0]?.code ?? "MF_CONFIG_INVALID", problems.map((each) => `${file}:${each.line}:${each.column} ${each.code} ${each.path === "" ? "" : `${each.path}: `}${each.message}`).join("\n"));
+    super(
+      problems[0]?.code ?? "MF_CONFIG_INVALID",
+      problems
+        .map((each) => `${file}:${each.line}:${each.column} ${each.code} ${each.path === "" ? "" : `${each.path}: `}${each.message}`)
+        .join("\n"),
+    );
     this.name = "ConfigError";
     this.problems = problems;
   }
@@ -55,7 +71,10 @@ export interface ReadOptions {
 type Validate = (data: unknown) => readonly ErrorObject[];
 
 /** Compiled once for each list of connectors: that takes longer than all the rest of reading. */
-const compiled = new WeakMap<readonly ConnectorDescription[], { readonly outlets: readonly ConnectorDescription[]; readonly validate: Validate }>();
+const compiled = new WeakMap<
+  readonly ConnectorDescription[],
+  { readonly outlets: readonly ConnectorDescription[]; readonly validate: Validate }
+>();
 
 function validator({ sources, outlets }: ReadOptions): Validate {
   const known = compiled.get(sources);
@@ -66,7 +85,14 @@ function validator({ sources, outlets }: ReadOptions): Validate {
 }
 
 function compile(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): Validate {
-  const ajv = new Ajv2020({ allErrors: true, useDefaults: true, strict: true, strictRequired: false, allowUnionTypes: true, verbose: true });
+  const ajv = new Ajv2020({
+    allErrors: true,
+    useDefaults: true,
+    strict: true,
+    strictRequired: false,
+    allowUnionTypes: true,
+    verbose: true,
+  });
   ajv.addKeyword({
     keyword: "unit",
     type: "string",
@@ -113,9 +139,17 @@ function sentence(error: ErrorObject): { readonly message: string; readonly key:
       return { message: `"${String(params["missingProperty"])}" is missing`, key: undefined };
     case "maxProperties":
     case "minProperties":
-      return { message: Object.keys(parent.properties ?? {}).includes("http") ? "must have exactly one connector" : (error.message ?? "is invalid"), key: undefined };
+      return {
+        message: Object.keys(parent.properties ?? {}).includes("http")
+          ? "must have exactly one connector"
+          : (error.message ?? "is invalid"),
+        key: undefined,
+      };
     case "propertyNames":
-      return { message: `the name "${String(params["propertyName"])}" must begin with a letter and hold letters, digits, _ and - only, 64 at most`, key: String(params["propertyName"]) };
+      return {
+        message: `the name "${String(params["propertyName"])}" must begin with a letter and hold letters, digits, _ and - only, 64 at most`,
+        key: String(params["propertyName"]),
+      };
     default:
       return { message: error.message ?? "is invalid", key: undefined };
   }
@@ -123,12 +157,15 @@ function sentence(error: ErrorObject): { readonly message: string; readonly key:
 
 function pointerPath(pointer: string, data: unknown): (string | number)[] {
   let value = data;
-  return pointer.split("/").slice(1).map((raw) => {
-    const step = raw.replace(/~1/g, "/").replace(/~0/g, "~");
-    const index = Array.isArray(value) ? Number(step) : step;
-    value = (value as Record<string | number, unknown> | undefined)?.[index];
-    return index;
-  });
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((raw) => {
+      const step = raw.replace(/~1/g, "/").replace(/~0/g, "~");
+      const index = Array.isArray(value) ? Number(step) : step;
+      value = (value as Record<string | number, unknown> | undefined)?.[index];
+      return index;
+    });
 }
 
 class Reader {
@@ -238,7 +275,10 @@ function retyped(text: string): number | boolean | undefined {
 /** Reads a configuration's text. `file` is its path, for messages and as the place relative paths start from. Throws a ConfigError. */
 export function readConfig(text: string, file: string, options: ReadOptions): GatewayConfig {
   const shown = file.split("/").at(-1) ?? file;
-  if (text.length > gatewayLimits.configBytes) throw new ConfigError(shown, [{ code: "MF_CONFIG_INVALID", line: 1, column: 1, path: "", message: `the file has more than ${gatewayLimits.configBytes} bytes` }]);
+  if (text.length > gatewayLimits.configBytes)
+    throw new ConfigError(shown, [
+      { code: "MF_CONFIG_INVALID", line: 1, column: 1, path: "", message: `the file has more than ${gatewayLimits.configBytes} bytes` },
+    ]);
   const reader = new Reader(text);
   const check = (): void => {
     if (reader.problems.length > 0) throw new ConfigError(shown, reader.problems);

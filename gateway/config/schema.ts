@@ -51,9 +51,34 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
   return object("One flow: its code, where its messages come from and where they go.", {
     flow: text("The flow's TypeScript file, relative to this file. Either this or `image`."),
     image: text("A built image (.mfi), relative to this file."),
-    from: { type: "array", description: "Sources: each exactly one connector.", maxItems: gatewayLimits.sourcesPerFlow, default: [], items: { type: "object", description: "Exactly one connector.", minProperties: 1, maxProperties: 1, additionalProperties: false, properties: connectors(sources) } },
-    to: { type: "object", description: "Outlets by the name the flow uses.", maxProperties: gatewayLimits.outletsPerFlow, default: {}, propertyNames: { pattern: namePattern }, additionalProperties: outletSchema(outlets) },
-    hosts: { type: "array", description: "Hosts `fetch` may reach: api.example.com, *.example.com, localhost:8080.", default: [], items: text("A host.") },
+    from: {
+      type: "array",
+      description: "Sources: each exactly one connector.",
+      maxItems: gatewayLimits.sourcesPerFlow,
+      default: [],
+      items: {
+        type: "object",
+        description: "Exactly one connector.",
+        minProperties: 1,
+        maxProperties: 1,
+        additionalProperties: false,
+        properties: connectors(sources),
+      },
+    },
+    to: {
+      type: "object",
+      description: "Outlets by the name the flow uses.",
+      maxProperties: gatewayLimits.outletsPerFlow,
+      default: {},
+      propertyNames: { pattern: namePattern },
+      additionalProperties: outletSchema(outlets),
+    },
+    hosts: {
+      type: "array",
+      description: "Hosts `fetch` may reach: api.example.com, *.example.com, localhost:8080.",
+      default: [],
+      items: text("A host."),
+    },
     retry: retry("a message", gatewayLimits.attempts, "200ms..30s", "24h"),
     limits: {
       ...object("What one message may use up.", {
@@ -73,7 +98,12 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
     }),
     expires: duration("A message not begun after so long is given up."),
     concurrency: whole("Machines of this flow at once.", 1, 100_000, gatewayLimits.concurrency),
-    queue: whole("Messages queued, running or waiting for a retry at once; beyond it sources are refused.", 1, gatewayLimits.pendingTotal, gatewayLimits.pendingPerFlow),
+    queue: whole(
+      "Messages queued, running or waiting for a retry at once; beyond it sources are refused.",
+      1,
+      gatewayLimits.pendingTotal,
+      gatewayLimits.pendingPerFlow,
+    ),
   });
 }
 
@@ -81,23 +111,46 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
   const shape = object(
     "The gateway's configuration: mayfly.yaml",
     {
-      flows: { type: "object", description: "Flows by name.", maxProperties: gatewayLimits.flows, propertyNames: { pattern: namePattern }, additionalProperties: flowSchema(sources, outlets) },
+      flows: {
+        type: "object",
+        description: "Flows by name.",
+        maxProperties: gatewayLimits.flows,
+        propertyNames: { pattern: namePattern },
+        additionalProperties: flowSchema(sources, outlets),
+      },
       http: {
         ...object("The gateway's HTTP server.", {
           port: whole("Port; 0 takes a free one.", 0, 65_535, 8080),
           host: text("Address to listen on.", "127.0.0.1"),
-          tls: object("Serve HTTPS.", { cert: text("PEM file of the certificate chain."), key: text("PEM file of the private key.") }, ["cert", "key"]),
-          admin: { ...object("What `mayfly send` and `mayfly dlq` talk to, under /-/.", { enabled: { type: "boolean", description: "On by default when the address is the loopback interface or a token is set." }, token: text("Bearer token that is asked for.") }), default: {} },
+          tls: object("Serve HTTPS.", { cert: text("PEM file of the certificate chain."), key: text("PEM file of the private key.") }, [
+            "cert",
+            "key",
+          ]),
+          admin: {
+            ...object("What `mayfly send` and `mayfly dlq` talk to, under /-/.", {
+              enabled: { type: "boolean", description: "On by default when the address is the loopback interface or a token is set." },
+              token: text("Bearer token that is asked for."),
+            }),
+            default: {},
+          },
         }),
         default: {},
       },
       journal: { ...object("Where messages are kept safe; without `dir`, in memory only.", { dir: text("Folder.") }), default: {} },
-      deadLetters: { ...object("Where messages that were given up are kept.", { dir: text("Folder.", ".mayfly/dead-letters") }), default: {} },
+      deadLetters: {
+        ...object("Where messages that were given up are kept.", { dir: text("Folder.", ".mayfly/dead-letters") }),
+        default: {},
+      },
       monitor: { type: "string", enum: ["embedded", "process", "qemu"], description: "What runs machines.", default: "embedded" },
       workers: whole("Worker threads or processes; the monitor's own choice unless set.", 1, 1024),
       log: {
         ...object("The gateway's log.", {
-          level: { type: "string", enum: ["debug", "info", "warn", "error", "silent"], default: "info", description: "The least that is shown." },
+          level: {
+            type: "string",
+            enum: ["debug", "info", "warn", "error", "silent"],
+            default: "info",
+            description: "The least that is shown.",
+          },
           format: { type: "string", enum: ["auto", "json", "pretty"], default: "auto", description: "auto: pretty on a terminal." },
         }),
         default: {},

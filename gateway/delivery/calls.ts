@@ -30,11 +30,20 @@ function failed(code: string, message: string): CallAnswer {
 function failedWith(error: unknown): CallAnswer {
   if (isCoded(error)) return failed(error.code, error.message);
   const code = (error as { code?: unknown } | undefined)?.code;
-  return failed("MF_FETCH_FAILED", `${typeof code === "string" ? `${code}: ` : ""}${error instanceof Error ? error.message : String(error)}`);
+  return failed(
+    "MF_FETCH_FAILED",
+    `${typeof code === "string" ? `${code}: ` : ""}${error instanceof Error ? error.message : String(error)}`,
+  );
 }
 
-function answered(answer: { readonly status: number; readonly contentType: string; readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array }): CallAnswer {
-  if (answer.body.length > gatewayLimits.answerBytes) return failed("MF_ANSWER_LIMIT", `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: ask for less`);
+function answered(answer: {
+  readonly status: number;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}): CallAnswer {
+  if (answer.body.length > gatewayLimits.answerBytes)
+    return failed("MF_ANSWER_LIMIT", `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: ask for less`);
   const headers = answer.contentType === "" ? answer.headers : { ...answer.headers, "content-type": answer.contentType };
   return { error: undefined, status: answer.status, headersJson: JSON.stringify(headers), body: answer.body };
 }
@@ -54,7 +63,16 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
     });
     try {
       const withType = call.contentType === "" ? headers : { ...headers, "content-type": call.contentType };
-      return answered(await fetchDeclared(ports.agent, ports.hosts(), { flow: run.flow.name, url: call.target, method: call.method, headers: withTrace(run, withType), body: call.body, signal: controller.signal }));
+      return answered(
+        await fetchDeclared(ports.agent, ports.hosts(), {
+          flow: run.flow.name,
+          url: call.target,
+          method: call.method,
+          headers: withTrace(run, withType),
+          body: call.body,
+          signal: controller.signal,
+        }),
+      );
     } catch (error) {
       return late ? failed("MF_FETCH_TIMEOUT", `no answer within ${timeoutMs} ms from ${call.target.slice(0, 200)}`) : failedWith(error);
     } finally {
@@ -66,7 +84,11 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
   const requestFor = async (run: Run, call: CallEffect, signal: AbortSignal): Promise<CallAnswer> => {
     const { message } = run.work;
     const channel = ports.channel(call.target);
-    if (channel === undefined) return failed("MF_OUTLET_UNKNOWN", `mayfly.yaml gives the flow ${run.flow.name} no outlet ${JSON.stringify(call.target)}: add it under flows.${run.flow.name}.to`);
+    if (channel === undefined)
+      return failed(
+        "MF_OUTLET_UNKNOWN",
+        `mayfly.yaml gives the flow ${run.flow.name} no outlet ${JSON.stringify(call.target)}: add it under flows.${run.flow.name}.to`,
+      );
     const headers = parseHeaders(call.headersJson);
     if (typeof headers === "string") return failed("MF_HEADER_INVALID", `request to ${call.target}: ${headers}`);
     const request = {
@@ -89,7 +111,12 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
       if (call.operation === "fetch") return await fetchFor(run, call, signal);
       if (call.operation === "request") return await requestFor(run, call, signal);
       const { json } = await ports.journal.readState(run.flow.name, call.target);
-      return { error: undefined, status: 200, headersJson: '{"content-type":"application/json"}', body: json === undefined ? noBody : toUtf8(json) };
+      return {
+        error: undefined,
+        status: 200,
+        headersJson: '{"content-type":"application/json"}',
+        body: json === undefined ? noBody : toUtf8(json),
+      };
     } catch (error) {
       return failedWith(error);
     }

@@ -24,14 +24,28 @@ test("deadlines expire in order and once, whatever is removed in between", () =>
       const deadlines = new Deadlines(clock);
       const expired: number[] = [];
       const made = items.map(({ limitMs, removed }, index) => {
-        const item: Deadline & { removed: boolean; at: number } = { deadlineMs: limitMs, before: undefined, after: undefined, removed, at: 0, expired: () => (expired.push(index), (item.at = clock.now())) };
+        const item: Deadline & { removed: boolean; at: number } = {
+          deadlineMs: limitMs,
+          before: undefined,
+          after: undefined,
+          removed,
+          at: 0,
+          expired: () => (expired.push(index), (item.at = clock.now())),
+        };
         deadlines.add(item);
         return item;
       });
       for (const item of made) if (item.removed) deadlines.remove(item);
       for (const item of made) if (item.removed) deadlines.remove(item); // twice does no harm
       clock.advance(600);
-      deepEqual(expired.map((index) => items[index]?.limitMs).join(), items.filter((item) => !item.removed).map((item) => item.limitMs).sort((a, b) => a - b).join());
+      deepEqual(
+        expired.map((index) => items[index]?.limitMs).join(),
+        items
+          .filter((item) => !item.removed)
+          .map((item) => item.limitMs)
+          .sort((a, b) => a - b)
+          .join(),
+      );
       for (const item of made) if (!item.removed) ok(item.at >= item.deadlineMs && item.at <= item.deadlineMs + 10);
       equal(clock.waiting, 0);
     }),
@@ -79,41 +93,107 @@ test("seeds are 32 bytes, fresh each time, also over a refill; ids are unique an
 });
 
 test("key expressions: what they take, and that nothing makes them throw", () => {
-  const message = { headers: { "x-k": "h" }, contentType: "application/json", body: utf8('{"a":{"b/c":[1,{"d":"deep"}]},"n":null}'), id: "i", key: "pk", replyWanted: false, keeper: "source" as const };
+  const message = {
+    headers: { "x-k": "h" },
+    contentType: "application/json",
+    body: utf8('{"a":{"b/c":[1,{"d":"deep"}]},"n":null}'),
+    id: "i",
+    key: "pk",
+    replyWanted: false,
+    keeper: "source" as const,
+  };
   const take = (expression: string): string | undefined => {
     const parsed = parseKey(expression);
     return parsed.ok ? parsed.value(message) : `refused: ${parsed.error.slice(0, 9)}`;
   };
-  deepEqual(["header:X-K", "header:none", "header:content-type", "json:/a/b~1c/1/d", "json:/a/b~1c", "json:/n", "json:/a/x", "json:/__proto__", "id", "key", '"all"'].map(take), ["h", undefined, "application/json", "deep", '[1,{"d":"deep"}]', undefined, undefined, undefined, "i", "pk", "all"]);
+  deepEqual(
+    [
+      "header:X-K",
+      "header:none",
+      "header:content-type",
+      "json:/a/b~1c/1/d",
+      "json:/a/b~1c",
+      "json:/n",
+      "json:/a/x",
+      "json:/__proto__",
+      "id",
+      "key",
+      '"all"',
+    ].map(take),
+    ["h", undefined, "application/json", "deep", '[1,{"d":"deep"}]', undefined, undefined, undefined, "i", "pk", "all"],
+  );
   equal(take("nonsense"), "refused: must be h");
-  fc.assert(fc.property(fc.string(), fc.uint8Array(), (expression, body) => {
-    const parsed = parseKey(expression);
-    if (parsed.ok) ok((parsed.value({ ...message, body })?.length ?? 0) <= 256);
-  }));
+  fc.assert(
+    fc.property(fc.string(), fc.uint8Array(), (expression, body) => {
+      const parsed = parseKey(expression);
+      if (parsed.ok) ok((parsed.value({ ...message, body })?.length ?? 0) <= 256);
+    }),
+  );
 });
 
 test("headers of a machine are read or refused, never trusted", () => {
   deepEqual(parseHeaders('{"X-A":"b"}'), { "x-a": "b" });
-  for (const bad of ["[", "[]", "null", '"x"', '{"a":1}', '{"a":{}}', '{"a\\n":"x"}', '{"a":"\\r\\n"}', '{"":"x"}', '{"a":"\\u0100"}', '{"__proto__":"x"}']) equal(typeof parseHeaders(bad), "string", bad);
+  for (const bad of [
+    "[",
+    "[]",
+    "null",
+    '"x"',
+    '{"a":1}',
+    '{"a":{}}',
+    '{"a\\n":"x"}',
+    '{"a":"\\r\\n"}',
+    '{"":"x"}',
+    '{"a":"\\u0100"}',
+    '{"__proto__":"x"}',
+  ])
+    equal(typeof parseHeaders(bad), "string", bad);
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => ["string", "object"].includes(typeof parseHeaders(text))));
-  deepEqual(JSON.parse(deliverHeadersJson({ headers: {}, contentType: 'a"b', correlationId: "c" })), { "content-type": 'a"b', "mayfly-correlation-id": "c" });
+  deepEqual(JSON.parse(deliverHeadersJson({ headers: {}, contentType: 'a"b', correlationId: "c" })), {
+    "content-type": 'a"b',
+    "mayfly-correlation-id": "c",
+  });
   deepEqual(JSON.parse(deliverHeadersJson({ headers: { x: "y" }, contentType: "t" })), { x: "y", "content-type": "t" });
 });
 
-const config: OutletConfig = { connector: "test", config: {}, retry: { attempts: 5, backoff: { least: 100, most: 1000 }, age: 60_000 }, concurrency: 2, rate: undefined, timeout: 1000, breaker: undefined };
+const config: OutletConfig = {
+  connector: "test",
+  config: {},
+  retry: { attempts: 5, backoff: { least: 100, most: 1000 }, age: 60_000 },
+  concurrency: 2,
+  rate: undefined,
+  timeout: 1000,
+  breaker: undefined,
+};
 
-function channelOf(clock: ManualClock, answer: (attempt: number) => Promise<void>, change: Partial<OutletConfig> = {}): { channel: OutletChannel; attempts: number[] } {
+function channelOf(
+  clock: ManualClock,
+  answer: (attempt: number) => Promise<void>,
+  change: Partial<OutletConfig> = {},
+): { channel: OutletChannel; attempts: number[] } {
   const attempts: number[] = [];
   const outlet: Outlet = {
     send: (_message, { attempt }) => (attempts.push(attempt), answer(attempts.length)),
-    request: async (_message, { attempt }) => (attempts.push(attempt), await answer(attempts.length), { status: 200, contentType: "", headers: {}, body: utf8("ok") }),
+    request: async (_message, { attempt }) => (
+      attempts.push(attempt), await answer(attempts.length), { status: 200, contentType: "", headers: {}, body: utf8("ok") }
+    ),
     health: () => ({ ready: true, detail: "" }),
     stop: async () => undefined,
   };
   return { channel: new OutletChannel("f", "out", outlet, { ...config, ...change }, clock, prng(1)), attempts };
 }
 
-const asked = { messageId: "m", flow: "f", outlet: "out", key: undefined, contentType: "", headers: {}, body: utf8(""), correlationId: undefined, timeMs: 0, method: "" };
+const asked = {
+  messageId: "m",
+  flow: "f",
+  outlet: "out",
+  key: undefined,
+  contentType: "",
+  headers: {},
+  body: utf8(""),
+  correlationId: undefined,
+  timeMs: 0,
+  method: "",
+};
 const never = new AbortController().signal;
 
 test("requests beyond the outlet's concurrency wait their turn", async () => {
@@ -147,7 +227,13 @@ test("an outlet that never answers is given up after its timeout, and its place 
 
 test("a request is tried again after a retryable error, not before Retry-After, and not after a final one", async () => {
   const clock = new ManualClock();
-  const { channel, attempts } = channelOf(clock, (count) => (count === 1 ? Promise.reject(new OutletError("BUSY", "", { retryable: true, retryAfterMs: 5000 })) : count === 2 ? Promise.reject(new OutletError("NO", "", { retryable: false })) : Promise.resolve()));
+  const { channel, attempts } = channelOf(clock, (count) =>
+    count === 1
+      ? Promise.reject(new OutletError("BUSY", "", { retryable: true, retryAfterMs: 5000 }))
+      : count === 2
+        ? Promise.reject(new OutletError("NO", "", { retryable: false }))
+        : Promise.resolve(),
+  );
   const asking = channel.request(asked, "k", 0, never);
   const failed = rejects(asking, { code: "NO" });
   await settled();
@@ -162,7 +248,10 @@ test("a request is tried again after a retryable error, not before Retry-After, 
 test("the circuit opens after failures in a row, fails at once while open, lets one through, and closes on success", async () => {
   const clock = new ManualClock();
   let down = true;
-  const { channel, attempts } = channelOf(clock, () => (down ? Promise.reject(new CodedError("MF_DOWN", "")) : Promise.resolve()), { breaker: { failures: 3, pause: 1000 }, retry: { ...config.retry, attempts: 1 } });
+  const { channel, attempts } = channelOf(clock, () => (down ? Promise.reject(new CodedError("MF_DOWN", "")) : Promise.resolve()), {
+    breaker: { failures: 3, pause: 1000 },
+    retry: { ...config.retry, attempts: 1 },
+  });
   for (let failure = 0; failure < 3; failure += 1) await rejects(channel.request(asked, "k", 0, never), { code: "MF_DOWN" });
   await rejects(channel.request(asked, "k", 0, never), { code: "MF_CIRCUIT_OPEN" });
   equal(attempts.length, 3);

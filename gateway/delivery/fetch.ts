@@ -15,7 +15,9 @@ export interface HostPattern {
 }
 
 export function parseHost(text: string): Result<HostPattern, string> {
-  const match = /^(\*\.)?((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/i.exec(text);
+  const match = /^(\*\.)?((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/i.exec(
+    text,
+  );
   if (match === null) return err("must be a host such as api.example.com, *.example.com or localhost:8080, without a scheme or a path");
   const name = (match[2] ?? "").toLowerCase();
   return ok({ host: match[1] === undefined ? name : `.${name}`, wildcard: match[1] !== undefined, port: match[3] });
@@ -26,7 +28,11 @@ export function isDeclared(url: URL, patterns: readonly HostPattern[]): boolean 
   const host = url.hostname.toLowerCase();
   const schemePort = url.protocol === "https:" ? "443" : "80";
   const port = url.port === "" ? schemePort : url.port;
-  return patterns.some((pattern) => (pattern.port ?? schemePort) === port && (pattern.wildcard ? host.endsWith(pattern.host) && host.length > pattern.host.length : host === pattern.host));
+  return patterns.some(
+    (pattern) =>
+      (pattern.port ?? schemePort) === port &&
+      (pattern.wildcard ? host.endsWith(pattern.host) && host.length > pattern.host.length : host === pattern.host),
+  );
 }
 
 function declaredUrl(text: string, base: URL | undefined, patterns: readonly HostPattern[], flow: string): URL {
@@ -37,7 +43,10 @@ function declaredUrl(text: string, base: URL | undefined, patterns: readonly Hos
     throw new CodedError("MF_URL_INVALID", `${JSON.stringify(text.slice(0, 200))} is not a URL`);
   }
   if (isDeclared(url, patterns)) return url;
-  throw new CodedError("MF_HOST_NOT_DECLARED", `the flow may not reach ${url.protocol}//${url.host}: add ${url.host} to flows.${flow}.hosts in mayfly.yaml if it should`);
+  throw new CodedError(
+    "MF_HOST_NOT_DECLARED",
+    `the flow may not reach ${url.protocol}//${url.host}: add ${url.host} to flows.${flow}.hosts in mayfly.yaml if it should`,
+  );
 }
 
 const redirects = new Set([301, 302, 303, 307, 308]);
@@ -60,12 +69,14 @@ export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern
   let method = request.method === "" ? "GET" : request.method.toUpperCase();
   let headers = request.headers;
   let body: Uint8Array | undefined = request.body;
-  if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT") throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
+  if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT")
+    throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
   for (let hop = 0; ; hop += 1) {
     const answer = await exchange(agent, { url, method, headers, body, signal: request.signal });
     const location = answer.headers["location"];
     if (!redirects.has(answer.status) || location === undefined) return answer;
-    if (hop >= gatewayLimits.redirects) throw new CodedError("MF_TOO_MANY_REDIRECTS", `${url.host} redirected more than ${gatewayLimits.redirects} times`);
+    if (hop >= gatewayLimits.redirects)
+      throw new CodedError("MF_TOO_MANY_REDIRECTS", `${url.host} redirected more than ${gatewayLimits.redirects} times`);
     const next = declaredUrl(location, url, patterns, request.flow);
     if (next.origin !== url.origin) headers = Object.fromEntries(Object.entries(headers).filter(([name]) => !secretHeaders.includes(name)));
     if (answer.status === 303 || (method === "POST" && (answer.status === 301 || answer.status === 302))) {

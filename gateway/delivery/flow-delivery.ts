@@ -161,10 +161,18 @@ export class FlowDelivery implements RunHost {
     }
     for (const work of lost) {
       const { lease } = work;
-      const record = this.#record(work, failureOf("MF_STOPPED", "the gateway stopped before the message was finished, and its journal is in memory", true, 503), undefined);
+      const record = this.#record(
+        work,
+        failureOf("MF_STOPPED", "the gateway stopped before the message was finished, and its journal is in memory", true, 503),
+        undefined,
+      );
       this.#giveUp(work);
       if (lease === undefined) continue;
-      await this.#journal.bury(this.#withHistory(lease, work), record).catch((error: unknown) => this.logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`));
+      await this.#journal
+        .bury(this.#withHistory(lease, work), record)
+        .catch((error: unknown) =>
+          this.logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`),
+        );
     }
   }
 
@@ -208,7 +216,10 @@ export class FlowDelivery implements RunHost {
       correlationId: incoming.correlationId,
       receivedMs,
       expiresMs: config.expires === undefined ? undefined : receivedMs + config.expires,
-      dedup: dedupId === undefined || config.dedup === undefined ? undefined : { id: dedupId, windowMs: config.dedup.window, count: config.dedup.count },
+      dedup:
+        dedupId === undefined || config.dedup === undefined
+          ? undefined
+          : { id: dedupId, windowMs: config.dedup.window, count: config.dedup.count },
     };
   }
 
@@ -237,8 +248,14 @@ export class FlowDelivery implements RunHost {
     if (accepted.status === "duplicate") return Promise.resolve({ status: "duplicate", id: accepted.id, reply: accepted.reply });
     const first = this.#claimed.get(accepted.sequence);
     // Not in memory: a message of an earlier process, not taken up yet. It is durable, so its sender need not keep it.
-    if (first === undefined) return Promise.resolve(incoming.replyWanted ? this.#refused("MF_FLOW_BUSY", incoming.id) : { status: "duplicate", id: incoming.id ?? "", reply: undefined });
-    if (!incoming.replyWanted && first.lease?.durable === true) return Promise.resolve({ status: "duplicate", id: first.message.id, reply: undefined });
+    if (first === undefined)
+      return Promise.resolve(
+        incoming.replyWanted
+          ? this.#refused("MF_FLOW_BUSY", incoming.id)
+          : { status: "duplicate", id: incoming.id ?? "", reply: undefined },
+      );
+    if (!incoming.replyWanted && first.lease?.durable === true)
+      return Promise.resolve({ status: "duplicate", id: first.message.id, reply: undefined });
     return new Promise((resolve) => (first.followers ??= []).push(resolve));
   }
 
@@ -315,7 +332,12 @@ export class FlowDelivery implements RunHost {
     const run = new Run(this, this.#flow, work);
     work.run = run;
     const caller = work.incoming.caller;
-    if (caller !== undefined) caller.onLeave = () => run.stop({ kind: "cancelled", failure: failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499) }, "the caller left");
+    if (caller !== undefined)
+      caller.onLeave = () =>
+        run.stop(
+          { kind: "cancelled", failure: failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499) },
+          "the caller left",
+        );
     if (key === undefined) run.start(undefined);
     else void this.#startWithState(run, flow, key);
   }
@@ -362,7 +384,10 @@ export class FlowDelivery implements RunHost {
     const { message } = work;
     const lease = this.#leaseOf(work);
     const sends = passedOn(run.sends, message.headers);
-    const state = run.stateChanges.length === 0 || message.key === undefined ? undefined : { key: message.key, version: run.stateVersion, changes: run.stateChanges };
+    const state =
+      run.stateChanges.length === 0 || message.key === undefined
+        ? undefined
+        : { key: message.key, version: run.stateVersion, changes: run.stateChanges };
     const completed: Completed | undefined = await this.#ports.persistence.keepTrying(() =>
       this.#journal.complete(lease, { nowMs: this.clock.now(), sends, state, reply: message.dedup === undefined ? undefined : reply }),
     );
@@ -391,7 +416,16 @@ export class FlowDelivery implements RunHost {
     work.conflicts += 1;
     if (work.conflicts > gatewayLimits.conflictsInARow) {
       work.conflicts = 0;
-      void this.#failed(work, failureOf("MF_STATE_CONFLICT", `the state under the key kept changing: give the flow a key, so that its messages take turns`, true, 503), run);
+      void this.#failed(
+        work,
+        failureOf(
+          "MF_STATE_CONFLICT",
+          `the state under the key kept changing: give the flow a key, so that its messages take turns`,
+          true,
+          503,
+        ),
+        run,
+      );
       return;
     }
     work.state = "queued";
@@ -406,7 +440,10 @@ export class FlowDelivery implements RunHost {
     const ageMs = record.endedMs - work.receivedMs;
     const waitMs = backoffMs(work.attempt, retry.backoff, this.#ports.random);
     const again = failure.retry && !work.incoming.replyWanted && work.attempt < retry.attempts && ageMs + waitMs <= retry.age;
-    this.logger.warn({ message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack }, failure.message);
+    this.logger.warn(
+      { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack },
+      failure.message,
+    );
     if (!again) return this.#bury(work, failure, record);
     this.metrics.retries += 1;
     if (work.lease !== undefined) {
@@ -424,7 +461,14 @@ export class FlowDelivery implements RunHost {
 
   #record(work: Work, failure: Failure, run: Run | undefined): AttemptRecord {
     const endedMs = this.clock.now();
-    return { attempt: work.attempt, startedMs: run?.startedMs ?? endedMs, endedMs, imageSha256: run?.flow.image.sha256 ?? "", failure, logs: run?.logs ?? [] };
+    return {
+      attempt: work.attempt,
+      startedMs: run?.startedMs ?? endedMs,
+      endedMs,
+      imageSha256: run?.flow.image.sha256 ?? "",
+      failure,
+      logs: run?.logs ?? [],
+    };
   }
 
   /**
@@ -442,7 +486,10 @@ export class FlowDelivery implements RunHost {
       try {
         kept = (await this.#journal.bury(this.#withHistory(lease, work), record)) !== undefined;
       } catch (error) {
-        this.logger.error({ message: work.message.id, code: error instanceof CodedError ? error.code : undefined }, `no dead letter could be kept, but the caller was told: ${error instanceof Error ? error.message : String(error)}`);
+        this.logger.error(
+          { message: work.message.id, code: error instanceof CodedError ? error.code : undefined },
+          `no dead letter could be kept, but the caller was told: ${error instanceof Error ? error.message : String(error)}`,
+        );
         await this.#drop(lease);
       }
     } else {
@@ -450,7 +497,10 @@ export class FlowDelivery implements RunHost {
       if (work.state !== "settling") return;
       if (letter === undefined) return this.#giveBack(work);
       kept = true;
-      this.logger.error({ message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter }, `given up and kept as a dead letter: ${failure.message}`);
+      this.logger.error(
+        { message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter },
+        `given up and kept as a dead letter: ${failure.message}`,
+      );
     }
     if (work.state === "settling") this.#end(work, { status: "dead", id: work.message.id, failure, kept });
   }
@@ -508,7 +558,13 @@ export class FlowDelivery implements RunHost {
   /** Ends a message without a result; its machine, if any, is told to go. */
   #giveUp(work: Work): void {
     const { run } = work;
-    this.#end(work, { status: "refused", id: work.message.id, code: "MF_STOPPING", message: refusals["MF_STOPPING"] ?? "", retryAfterMs: gatewayLimits.retryAfterMs });
+    this.#end(work, {
+      status: "refused",
+      id: work.message.id,
+      code: "MF_STOPPING",
+      message: refusals["MF_STOPPING"] ?? "",
+      retryAfterMs: gatewayLimits.retryAfterMs,
+    });
     run?.stop({ kind: "cancelled", failure: failureOf("MF_STOPPING", "the gateway is stopping", true) }, "the gateway is stopping");
   }
 
@@ -578,7 +634,10 @@ function passedOn(sends: readonly NewSend[], headers: Headers): readonly NewSend
   if (trace === undefined && hops === undefined) return sends;
   const passed: Record<string, string> = {};
   if (trace !== undefined) passed["traceparent"] = trace;
-  return sends.map((send) => ({ ...send, headers: { ...passed, ...send.headers, ...(hops === undefined ? {} : { "mayfly-hops": hops }) } }));
+  return sends.map((send) => ({
+    ...send,
+    headers: { ...passed, ...send.headers, ...(hops === undefined ? {} : { "mayfly-hops": hops }) },
+  }));
 }
 
 /** A message of an earlier process: nobody waits for it. */

@@ -31,7 +31,8 @@ export function deliverHeadersJson(message: Pick<Incoming, "headers" | "contentT
   const { headers, contentType, correlationId } = message;
   let json = JSON.stringify(headers);
   if (contentType !== "" && headers["content-type"] === undefined) json = addMember(json, "content-type", contentType);
-  if (correlationId !== undefined && headers["mayfly-correlation-id"] === undefined) json = addMember(json, "mayfly-correlation-id", correlationId);
+  if (correlationId !== undefined && headers["mayfly-correlation-id"] === undefined)
+    json = addMember(json, "mayfly-correlation-id", correlationId);
   return json;
 }
 

@@ -17,7 +17,10 @@ import type { Incoming } from "../message.ts";
 export type KeyExpression = (message: Incoming) => string | undefined;
 
 function pointerSteps(pointer: string): string[] {
-  return pointer.split("/").slice(1).map((step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
 }
 
 function jsonValue(body: Uint8Array, steps: readonly string[]): string | undefined {
@@ -56,5 +59,5 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
     const steps = pointerSteps(rest);
     return ok((message) => bounded(jsonValue(message.body, steps)));
   }
-  return err('must be header:NAME, json:/pointer, id, key, body or a text in double quotes');
+  return err("must be header:NAME, json:/pointer, id, key, body or a text in double quotes");
 }

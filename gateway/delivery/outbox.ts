@@ -64,10 +64,17 @@ export class Outbox {
     const endedMs = clock.now();
     const entries = await journal.claimOutbox(this.channel.flow, this.channel.name, gatewayLimits.outboxPerOutlet, Number.MAX_SAFE_INTEGER);
     for (const entry of entries) {
-      const failure = { code: "MF_STOPPED", message: "the gateway stopped before this was sent, and its journal is in memory", status: 0, retry: true };
+      const failure = {
+        code: "MF_STOPPED",
+        message: "the gateway stopped before this was sent, and its journal is in memory",
+        status: 0,
+        retry: true,
+      };
       await journal
         .buryOutbox(entry, { attempt: entry.attempt, startedMs: endedMs, endedMs, imageSha256: "", failure, logs: [] })
-        .catch((error: unknown) => logger.error({ message: entry.messageId }, `lost: ${error instanceof Error ? error.message : String(error)}`));
+        .catch((error: unknown) =>
+          logger.error({ message: entry.messageId }, `lost: ${error instanceof Error ? error.message : String(error)}`),
+        );
     }
     if (entries.length > 0 && this.depth > 0) await this.bury(); // later ones of a key come once the earlier are gone
   }
@@ -110,7 +117,9 @@ export class Outbox {
     this.#sending += 1;
     const startedMs = clock.now();
     try {
-      await channel.attempt(entry.idempotencyKey, entry.attempt, channel.config.timeout, undefined, (how) => channel.outlet.send(outgoing(entry), how));
+      await channel.attempt(entry.idempotencyKey, entry.attempt, channel.config.timeout, undefined, (how) =>
+        channel.outlet.send(outgoing(entry), how),
+      );
       channel.metrics.sent += 1;
       await persistence.keepTrying(() => journal.settleOutbox(entry));
     } catch (error) {
@@ -137,7 +146,10 @@ export class Outbox {
       failure: { code: failure.code, message: failure.message, status: failure.status, retry: failure.retryable },
       logs: [],
     };
-    logger.warn({ message: entry.messageId, attempt: entry.attempt, code: failure.code, retryInMs: again ? waitMs : undefined }, failure.message);
+    logger.warn(
+      { message: entry.messageId, attempt: entry.attempt, code: failure.code, retryInMs: again ? waitMs : undefined },
+      failure.message,
+    );
     if (again) {
       this.channel.metrics.retries += 1;
       await persistence.keepTrying(() => journal.deferOutbox(entry, record, endedMs + waitMs));
@@ -145,7 +157,10 @@ export class Outbox {
     }
     this.channel.metrics.dead += 1;
     const letter = await persistence.keepTrying(() => journal.buryOutbox(entry, record));
-    logger.error({ message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter }, `the send was given up and kept as a dead letter: ${failure.message}`);
+    logger.error(
+      { message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter },
+      `the send was given up and kept as a dead letter: ${failure.message}`,
+    );
   }
 
   /** Comes back when the next deferred entry is due. */

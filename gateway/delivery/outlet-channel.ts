@@ -70,7 +70,15 @@ export class OutletChannel {
   /** Called when a place may have become free; set by the outbox. */
   onRoom: () => void = () => undefined;
 
-  constructor(flow: string, name: string, outlet: Outlet, config: OutletConfig, clock: Clock, random: Prng, metrics: OutletMetrics = new OutletMetrics()) {
+  constructor(
+    flow: string,
+    name: string,
+    outlet: Outlet,
+    config: OutletConfig,
+    clock: Clock,
+    random: Prng,
+    metrics: OutletMetrics = new OutletMetrics(),
+  ) {
     this.flow = flow;
     this.name = name;
     this.outlet = outlet;
@@ -107,7 +115,13 @@ export class OutletChannel {
   }
 
   /** Makes one attempt in a place that was taken. Rejects with an OutletError, also for an outlet that ignores its signal. */
-  async attempt<T>(key: string, attempt: number, timeoutMs: number, outer: AbortSignal | undefined, make: (how: Attempt) => Promise<T>): Promise<T> {
+  async attempt<T>(
+    key: string,
+    attempt: number,
+    timeoutMs: number,
+    outer: AbortSignal | undefined,
+    make: (how: Attempt) => Promise<T>,
+  ): Promise<T> {
     const controller = new AbortController();
     this.#controllers.add(controller);
     const startedMs = this.#clock.now();
@@ -117,15 +131,30 @@ export class OutletChannel {
         reject(error);
         controller.abort(error);
       };
-      cancelTimer = this.#clock.after(timeoutMs, () => stop(new OutletError("MF_OUTLET_TIMEOUT", `${this.name} did not answer within ${timeoutMs} ms: look at the peer, or raise the outlet's timeout`, { retryable: true })));
+      cancelTimer = this.#clock.after(timeoutMs, () =>
+        stop(
+          new OutletError(
+            "MF_OUTLET_TIMEOUT",
+            `${this.name} did not answer within ${timeoutMs} ms: look at the peer, or raise the outlet's timeout`,
+            { retryable: true },
+          ),
+        ),
+      );
       const onAbort = (): void => stop(new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true }));
-      controller.signal.addEventListener("abort", () => reject(new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true })), { once: true });
+      controller.signal.addEventListener(
+        "abort",
+        () => reject(new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true })),
+        { once: true },
+      );
       if (outer?.aborted === true) onAbort();
       else outer?.addEventListener("abort", onAbort, { once: true, signal: controller.signal });
     });
     abandoned.catch(() => undefined); // it may be rejected after the attempt has won
     try {
-      const result = await Promise.race([Promise.resolve().then(() => make({ idempotencyKey: key, attempt, signal: controller.signal })), abandoned]);
+      const result = await Promise.race([
+        Promise.resolve().then(() => make({ idempotencyKey: key, attempt, signal: controller.signal })),
+        abandoned,
+      ]);
       this.#succeeded();
       return result;
     } catch (error) {
@@ -144,7 +173,10 @@ export class OutletChannel {
   async request(message: OutletRequest, key: string, timeoutMs: number, signal: AbortSignal): Promise<Answer> {
     const { outlet, config } = this;
     const ask = outlet.request?.bind(outlet);
-    if (ask === undefined) throw new OutletError("MF_OUTLET_NO_ANSWER", `the outlet ${this.name} (${config.connector}) can't answer: use send`, { retryable: false });
+    if (ask === undefined)
+      throw new OutletError("MF_OUTLET_NO_ANSWER", `the outlet ${this.name} (${config.connector}) can't answer: use send`, {
+        retryable: false,
+      });
     this.metrics.requests += 1;
     const untilMs = timeoutMs > 0 ? this.#clock.now() + timeoutMs : Number.POSITIVE_INFINITY;
     for (let attempt = 1; ; attempt += 1) {
@@ -156,7 +188,14 @@ export class OutletChannel {
         const failure = classified(error);
         const waitMs = failure.retryAfterMs ?? backoffMs(attempt, config.retry.backoff, this.#random);
         const most = Math.min(config.retry.attempts, gatewayLimits.requestAttempts);
-        if (signal.aborted || !failure.retryable || failure.code === "MF_CIRCUIT_OPEN" || attempt >= most || this.#clock.now() + waitMs >= untilMs) throw failure;
+        if (
+          signal.aborted ||
+          !failure.retryable ||
+          failure.code === "MF_CIRCUIT_OPEN" ||
+          attempt >= most ||
+          this.#clock.now() + waitMs >= untilMs
+        )
+          throw failure;
         this.metrics.retries += 1;
         await this.#pause(waitMs, signal);
       }
@@ -215,8 +254,18 @@ export class OutletChannel {
     if (this.#stopped) return new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true });
     if (signal.aborted) return new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true });
     const openMs = this.circuitOpenMs;
-    if (openMs > 0 || this.#probing) return new OutletError("MF_CIRCUIT_OPEN", `the outlet ${this.name} failed ${this.#failuresInARow} times in a row and is left alone for a while`, { retryable: true, retryAfterMs: Math.max(openMs, 1) });
-    if (this.#waiters.length >= gatewayLimits.outletWaiters) return new OutletError("MF_OUTLET_BUSY", `${this.#waiters.length} requests wait for the outlet ${this.name}: raise its concurrency, or send it less`, { retryable: true });
+    if (openMs > 0 || this.#probing)
+      return new OutletError(
+        "MF_CIRCUIT_OPEN",
+        `the outlet ${this.name} failed ${this.#failuresInARow} times in a row and is left alone for a while`,
+        { retryable: true, retryAfterMs: Math.max(openMs, 1) },
+      );
+    if (this.#waiters.length >= gatewayLimits.outletWaiters)
+      return new OutletError(
+        "MF_OUTLET_BUSY",
+        `${this.#waiters.length} requests wait for the outlet ${this.name}: raise its concurrency, or send it less`,
+        { retryable: true },
+      );
     return undefined;
   }
 

@@ -11,9 +11,11 @@ export class Persistence {
   readonly #clock: Clock;
   readonly #random: Prng;
   readonly #logger: Logger;
-  /** Calls that are being repeated. */
+  /** Calls that are being repeated: writes of the journal, and of dead letters. */
   #repeating = 0;
+  #burying = 0;
   #lastMessage = "";
+  #buryMessage = "";
   #troubledUntilMs = 0;
   #closed = false;
   readonly #waits = new Set<() => void>();
@@ -27,6 +29,11 @@ export class Persistence {
   /** Why new messages are refused, or undefined. */
   get troubled(): string | undefined {
     return this.#repeating > 0 || this.#clock.now() < this.#troubledUntilMs ? this.#lastMessage : undefined;
+  }
+
+  /** Why dead letters can't be written, or undefined. It holds up the messages concerned and no others. */
+  get buryTrouble(): string | undefined {
+    return this.#burying > 0 ? this.#buryMessage : undefined;
   }
 
   /** A call that is not repeated failed: look away for a moment. */
@@ -48,14 +55,18 @@ export class Persistence {
   }
 
   async #repeat<T>(call: () => Promise<T>, first: unknown): Promise<T | undefined> {
-    this.#repeating += 1;
+    const burying = isCoded(first) && first.code.startsWith("MF_DEAD_LETTER");
+    if (burying) this.#burying += 1;
+    else this.#repeating += 1;
     try {
       let error = first;
       for (let attempt = 1; ; attempt += 1) {
-        this.#lastMessage = error instanceof Error ? error.message : String(error);
+        const message = error instanceof Error ? error.message : String(error);
+        if (burying) this.#buryMessage = message;
+        else this.#lastMessage = message;
         if (this.#closed || (isCoded(error) && error.code === "MF_JOURNAL_CLOSED")) return undefined;
         const waitMs = backoffMs(attempt, gatewayLimits.journalBackoffMs, this.#random);
-        this.#logger.error({ code: isCoded(error) ? error.code : undefined, retryInMs: waitMs }, this.#lastMessage);
+        this.#logger.error({ code: isCoded(error) ? error.code : undefined, retryInMs: waitMs }, message);
         await this.#wait(waitMs);
         if (this.#closed) return undefined;
         try {
@@ -65,7 +76,8 @@ export class Persistence {
         }
       }
     } finally {
-      this.#repeating -= 1;
+      if (burying) this.#burying -= 1;
+      else this.#repeating -= 1;
     }
   }
 

@@ -3,7 +3,16 @@
  * a machine may be compromised. Logs go out at once and calls are carried out while the machine waits; sends, state changes and
  * the reply are only collected here, and committed by whoever gets the result.
  */
-import { type CallEffect, type DeliverEvent, type Effect, type FlowLimits, type LogEffect, machineErrors, type ResolveEvent, type StepOutcome } from "#abi";
+import {
+  type CallEffect,
+  type DeliverEvent,
+  type Effect,
+  type FlowLimits,
+  type LogEffect,
+  machineErrors,
+  type ResolveEvent,
+  type StepOutcome,
+} from "#abi";
 import type { Clock } from "#base";
 import type { Logger } from "../connector.ts";
 import type { NewSend, StateChange, StateSnapshot } from "../journal/journal.ts";
@@ -86,16 +95,16 @@ export class Run implements Deadline {
     host.deadlines.add(this);
     this.#stepping = 1;
     const event: DeliverEvent = {
-        kind: "deliver",
-        timeMs: this.startedMs,
-        seed: host.seeds.next(),
-        id: message.id,
-        source: message.source,
-        attempt: this.work.attempt,
-        key: message.key,
-        headersJson: deliverHeadersJson(message),
-        stateJson: state?.json,
-        body: message.body,
+      kind: "deliver",
+      timeMs: this.startedMs,
+      seed: host.seeds.next(),
+      id: message.id,
+      source: message.source,
+      attempt: this.work.attempt,
+      key: message.key,
+      headersJson: deliverHeadersJson(message),
+      stateJson: state?.json,
+      body: message.body,
     };
     try {
       this.#machine = host.runner.start(this.flow.image, event, this.flow.limits);
@@ -137,8 +146,14 @@ export class Run implements Deadline {
     if (this.over) return;
     if (outcome.status === "broken") this.#broken(outcome.failure.code, outcome.failure.message);
     else if (outcome.status !== "waiting") this.#lied(`the step is said to be ${outcome.status} but its last effect says nothing of it`);
-    else if (this.#steps > gatewayLimits.stepsPerMessage) this.#fail("MF_STEP_LIMIT", `the flow took more than ${gatewayLimits.stepsPerMessage} steps: look for a timer or a call in an endless loop`, false);
-    else if (this.#stepping === 0 && this.#idle) this.#fail("MF_FLOW_STUCK", "the flow waits for a promise nothing will ever settle: look for a promise that is never resolved", true);
+    else if (this.#steps > gatewayLimits.stepsPerMessage)
+      this.#fail(
+        "MF_STEP_LIMIT",
+        `the flow took more than ${gatewayLimits.stepsPerMessage} steps: look for a timer or a call in an endless loop`,
+        false,
+      );
+    else if (this.#stepping === 0 && this.#idle)
+      this.#fail("MF_FLOW_STUCK", "the flow waits for a promise nothing will ever settle: look for a promise that is never resolved", true);
   };
 
   readonly #rejected = (error: unknown): void => {
@@ -163,27 +178,55 @@ export class Run implements Deadline {
       case "done":
         return this.#done(effect.reply);
       case "fail":
-        return this.#finish({ kind: "failed", failure: { code: effect.code, message: effect.message, stack: effect.stack, status: effect.status, retry: effect.retry } });
+        return this.#finish({
+          kind: "failed",
+          failure: { code: effect.code, message: effect.message, stack: effect.stack, status: effect.status, retry: effect.retry },
+        });
     }
   }
 
   #send(effect: Effect & { kind: "send" }): void {
     if (this.flow.config.to[effect.outlet] === undefined) {
       const known = Object.keys(this.flow.config.to);
-      return this.#fail("MF_OUTLET_UNKNOWN", `the flow sent to the outlet ${JSON.stringify(effect.outlet)}, which mayfly.yaml does not give it (${known.length === 0 ? "it has none" : known.join(", ")}): add it under flows.${this.flow.name}.to`, false);
+      return this.#fail(
+        "MF_OUTLET_UNKNOWN",
+        `the flow sent to the outlet ${JSON.stringify(effect.outlet)}, which mayfly.yaml does not give it (${known.length === 0 ? "it has none" : known.join(", ")}): add it under flows.${this.flow.name}.to`,
+        false,
+      );
     }
     this.#sendBytes += effect.body.length;
-    if (this.sends.length >= this.limits.sends) return this.#fail("MF_EFFECT_LIMIT", `the flow sent more than ${this.limits.sends} messages: split the message before it comes in, or raise limits.sends`, false);
-    if (this.#sendBytes > gatewayLimits.sendBytesPerMessage) return this.#fail("MF_EFFECT_LIMIT", `the flow sent more than ${gatewayLimits.sendBytesPerMessage} bytes: split the message before it comes in`, false);
+    if (this.sends.length >= this.limits.sends)
+      return this.#fail(
+        "MF_EFFECT_LIMIT",
+        `the flow sent more than ${this.limits.sends} messages: split the message before it comes in, or raise limits.sends`,
+        false,
+      );
+    if (this.#sendBytes > gatewayLimits.sendBytesPerMessage)
+      return this.#fail(
+        "MF_EFFECT_LIMIT",
+        `the flow sent more than ${gatewayLimits.sendBytesPerMessage} bytes: split the message before it comes in`,
+        false,
+      );
     const headers = parseHeaders(effect.headersJson);
     if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `a send to ${effect.outlet}: ${headers}`, false);
     this.sends.push({ outlet: effect.outlet, key: effect.key, contentType: effect.contentType, headers, body: effect.body });
   }
 
   #change(effect: Effect & { kind: "state" }): void {
-    if (this.work.message.key === undefined) return this.#fail("MF_STATE_NO_KEY", `the message has no key, so there is nowhere to keep state: set flows.${this.flow.name}.key in mayfly.yaml`, false);
-    if (effect.valueJson !== undefined && !isJson(effect.valueJson)) return this.#lied(`the state ${JSON.stringify(effect.name)} is not JSON`);
-    if (this.stateChanges.length >= gatewayLimits.callsPerMessage) return this.#fail("MF_EFFECT_LIMIT", `the flow changed its state more than ${gatewayLimits.callsPerMessage} times: change it once, at the end`, false);
+    if (this.work.message.key === undefined)
+      return this.#fail(
+        "MF_STATE_NO_KEY",
+        `the message has no key, so there is nowhere to keep state: set flows.${this.flow.name}.key in mayfly.yaml`,
+        false,
+      );
+    if (effect.valueJson !== undefined && !isJson(effect.valueJson))
+      return this.#lied(`the state ${JSON.stringify(effect.name)} is not JSON`);
+    if (this.stateChanges.length >= gatewayLimits.callsPerMessage)
+      return this.#fail(
+        "MF_EFFECT_LIMIT",
+        `the flow changed its state more than ${gatewayLimits.callsPerMessage} times: change it once, at the end`,
+        false,
+      );
     this.stateChanges.push({ name: effect.name, valueJson: effect.valueJson });
   }
 
@@ -191,8 +234,18 @@ export class Run implements Deadline {
     this.#calls += 1;
     const open = (this.#openCalls ??= new Map<number, AbortController>());
     if (open.has(effect.call)) return this.#lied(`call ${effect.call} is open already`);
-    if (this.#calls > gatewayLimits.callsPerMessage) return this.#fail("MF_CALL_LIMIT", `the flow made more than ${gatewayLimits.callsPerMessage} calls: split the message before it comes in`, false);
-    if (open.size >= gatewayLimits.openCallsPerMachine) return this.#fail("MF_CALL_LIMIT", `the flow has more than ${gatewayLimits.openCallsPerMachine} calls open at once: await some before making more`, false);
+    if (this.#calls > gatewayLimits.callsPerMessage)
+      return this.#fail(
+        "MF_CALL_LIMIT",
+        `the flow made more than ${gatewayLimits.callsPerMessage} calls: split the message before it comes in`,
+        false,
+      );
+    if (open.size >= gatewayLimits.openCallsPerMachine)
+      return this.#fail(
+        "MF_CALL_LIMIT",
+        `the flow has more than ${gatewayLimits.openCallsPerMachine} calls open at once: await some before making more`,
+        false,
+      );
     const controller = new AbortController();
     open.set(effect.call, controller);
     void this.#host.perform(this, effect, controller.signal).then((answer) => {
@@ -206,7 +259,12 @@ export class Run implements Deadline {
     timers.get(timer)?.();
     timers.delete(timer);
     if (dueMs < 0) return;
-    if (timers.size >= gatewayLimits.openTimersPerMachine) return this.#fail("MF_CALL_LIMIT", `the flow has more than ${gatewayLimits.openTimersPerMachine} timers open at once: await some before setting more`, false);
+    if (timers.size >= gatewayLimits.openTimersPerMachine)
+      return this.#fail(
+        "MF_CALL_LIMIT",
+        `the flow has more than ${gatewayLimits.openTimersPerMachine} timers open at once: await some before setting more`,
+        false,
+      );
     const clock = this.#host.clock;
     timers.set(
       timer,
@@ -232,7 +290,8 @@ export class Run implements Deadline {
   }
 
   #broken(code: string, message: string): void {
-    if (code === "MF_MONITOR_BUSY" || code === "MF_MONITOR_CLOSED") this.#finish({ kind: "unstarted", closing: code === "MF_MONITOR_CLOSED" });
+    if (code === "MF_MONITOR_BUSY" || code === "MF_MONITOR_CLOSED")
+      this.#finish({ kind: "unstarted", closing: code === "MF_MONITOR_CLOSED" });
     else this.#finish({ kind: "failed", failure: failureOf(code, message, true, code === "MF_TIME_LIMIT" ? 504 : 0) });
   }
 

@@ -15,7 +15,16 @@ export interface Administered {
   ready(): { readonly ready: boolean; readonly problems: readonly object[] };
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
   flows(): readonly object[];
-  inject(flow: string, message: { readonly headers: Readonly<Record<string, string>>; readonly contentType: string; readonly body: Uint8Array; readonly wait: boolean; readonly id?: string | undefined }): Promise<Outcome>;
+  inject(
+    flow: string,
+    message: {
+      readonly headers: Readonly<Record<string, string>>;
+      readonly contentType: string;
+      readonly body: Uint8Array;
+      readonly wait: boolean;
+      readonly id?: string | undefined;
+    },
+  ): Promise<Outcome>;
   deadLetters: {
     list(flow: string | undefined): AsyncIterable<DeadLetter>;
     read(id: string): Promise<{ readonly letter: DeadLetter; readonly body: Uint8Array } | undefined>;
@@ -39,7 +48,13 @@ export function bodyJson(body: Uint8Array): { readonly text: string } | { readon
 export function outcomeJson(outcome: Outcome): object {
   if (outcome.status !== "done" && outcome.status !== "duplicate") return outcome;
   const { reply } = outcome;
-  return { ...outcome, reply: reply === undefined ? undefined : { status: reply.status, contentType: reply.contentType, headers: reply.headers, body: bodyJson(reply.body) } };
+  return {
+    ...outcome,
+    reply:
+      reply === undefined
+        ? undefined
+        : { status: reply.status, contentType: reply.contentType, headers: reply.headers, body: bodyJson(reply.body) },
+  };
 }
 
 /** /ping, /ready and /metrics. */
@@ -63,7 +78,12 @@ export function addProbes(routes: HttpRoutes, gateway: Administered): void {
   });
 }
 
-type Answer = (request: IncomingMessage, parameters: Readonly<Record<string, string | undefined>>, query: URLSearchParams, body: Uint8Array) => Promise<{ readonly status: number; readonly value: unknown }>;
+type Answer = (
+  request: IncomingMessage,
+  parameters: Readonly<Record<string, string | undefined>>,
+  query: URLSearchParams,
+  body: Uint8Array,
+) => Promise<{ readonly status: number; readonly value: unknown }>;
 
 const notFound = { status: 404, value: { code: "MF_NOT_FOUND" } };
 
@@ -75,8 +95,15 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered): void {
   guarded("GET", "/-/flows", async () => ({ status: 200, value: gateway.flows() }));
   guarded("POST", "/-/flows/:flow/messages", async (request, { flow = "" }, query, body) => {
     const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(request.headers)) if (name.startsWith("x-message-") && typeof value === "string") headers[name.slice("x-message-".length)] = value;
-    const outcome = await gateway.inject(flow, { headers, contentType: request.headers["content-type"] ?? "", body, wait: query.get("wait") !== "false", id: query.get("id") ?? undefined });
+    for (const [name, value] of Object.entries(request.headers))
+      if (name.startsWith("x-message-") && typeof value === "string") headers[name.slice("x-message-".length)] = value;
+    const outcome = await gateway.inject(flow, {
+      headers,
+      contentType: request.headers["content-type"] ?? "",
+      body,
+      wait: query.get("wait") !== "false",
+      id: query.get("id") ?? undefined,
+    });
     return { status: outcome.status === "refused" ? 503 : 200, value: outcomeJson(outcome) };
   });
   guarded("GET", "/-/dead-letters", async (_request, _parameters, query) => {
@@ -92,7 +119,9 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered): void {
     const found = await gateway.deadLetters.read(`${flow}/${name}`);
     return found === undefined ? notFound : { status: 200, value: { ...found.letter, body: bodyJson(found.body) } };
   });
-  guarded("DELETE", "/-/dead-letters/:flow/:name", async (_request, { flow, name }) => ((await gateway.deadLetters.remove(`${flow}/${name}`)) ? { status: 200, value: { removed: true } } : notFound));
+  guarded("DELETE", "/-/dead-letters/:flow/:name", async (_request, { flow, name }) =>
+    (await gateway.deadLetters.remove(`${flow}/${name}`)) ? { status: 200, value: { removed: true } } : notFound,
+  );
   guarded("POST", "/-/dead-letters/:flow/:name/retry", async (_request, { flow, name }, query, body) => {
     const outcome = await gateway.retryDeadLetter(`${flow}/${name}`, query.get("edit") === "true" ? body : undefined);
     return outcome === undefined ? notFound : { status: outcome.status === "refused" ? 503 : 200, value: outcomeJson(outcome) };
@@ -110,13 +139,22 @@ function guard(token: string | undefined, answer: Answer): RouteHandler {
   return (request, response, parameters, query) => {
     if (!isAuthorised(request, token)) {
       request.resume();
-      return sendProblem(response, { status: 401, code: "MF_ADMIN_DENIED", detail: token === undefined ? "send the header mayfly-admin: 1" : "send the token of http.admin.token as a bearer token" });
+      return sendProblem(response, {
+        status: 401,
+        code: "MF_ADMIN_DENIED",
+        detail: token === undefined ? "send the header mayfly-admin: 1" : "send the token of http.admin.token as a bearer token",
+      });
     }
     return readBody(request, gatewayLimits.fileBytes, (problem, body) => {
       if (problem !== undefined) return sendProblem(response, problem);
       answer(request, parameters, new URLSearchParams(query), body).then(
         ({ status, value }) => sendJson(response, status, value),
-        (error: unknown) => sendProblem(response, { status: isCoded(error) && error.code === "MF_FLOW_UNKNOWN" ? 404 : 500, code: isCoded(error) ? error.code : "MF_INTERNAL", detail: error instanceof Error ? error.message : String(error) }),
+        (error: unknown) =>
+          sendProblem(response, {
+            status: isCoded(error) && error.code === "MF_FLOW_UNKNOWN" ? 404 : 500,
+            code: isCoded(error) ? error.code : "MF_INTERNAL",
+            detail: error instanceof Error ? error.message : String(error),
+          }),
       );
     });
   };

@@ -8,7 +8,12 @@ export type BodyDone = (problem: Problem | undefined, body: Uint8Array) => void;
 export const noBody: Uint8Array = new Uint8Array(0);
 
 function tooBig(limit: number): Problem {
-  return { status: 413, code: "MF_BODY_LIMIT", detail: `the body may have ${limit} bytes at most, also when decompressed: send less, or raise bodyLimit`, headers: { connection: "close" } };
+  return {
+    status: 413,
+    code: "MF_BODY_LIMIT",
+    detail: `the body may have ${limit} bytes at most, also when decompressed: send less, or raise bodyLimit`,
+    headers: { connection: "close" },
+  };
 }
 
 /** Calls `done` once, unless the client leaves before the end: then never. */
@@ -51,5 +56,14 @@ function decode(body: Uint8Array, encoding: string, limit: number, done: BodyDon
   if (encoding === "gzip" || encoding === "x-gzip") gunzip(body, options, decoded);
   else if (encoding === "deflate") inflate(body, options, decoded);
   else if (encoding === "br") brotliDecompress(body, options, decoded);
-  else done({ status: 415, code: "MF_BODY_ENCODING", detail: `the content encoding ${JSON.stringify(encoding.slice(0, 64))} is not known: use gzip, deflate, br or none`, headers: { "accept-encoding": "gzip, deflate, br" } }, noBody);
+  else
+    done(
+      {
+        status: 415,
+        code: "MF_BODY_ENCODING",
+        detail: `the content encoding ${JSON.stringify(encoding.slice(0, 64))} is not known: use gzip, deflate, br or none`,
+        headers: { "accept-encoding": "gzip, deflate, br" },
+      },
+      noBody,
+    );
 }

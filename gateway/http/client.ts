@@ -22,10 +22,31 @@ export interface HttpAnswer {
 }
 
 /** Headers that belong to a connection, or that the client sets itself. */
-const ownHeaders = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "host", "upgrade", "te", "trailer", "expect", "accept-encoding"]);
+const ownHeaders = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "content-length",
+  "host",
+  "upgrade",
+  "te",
+  "trailer",
+  "expect",
+  "accept-encoding",
+]);
 
 export function newAgent(connections: number): Agent {
-  return new Agent({ connections, pipelining: 1, keepAliveTimeout: 20_000, keepAliveMaxTimeout: 60_000, maxHeaderSize: 4 * gatewayLimits.httpHeadersBytes, connect: { timeout: 10_000 }, headersTimeout: 0, bodyTimeout: 0 });
+  return new Agent({
+    connections,
+    pipelining: 1,
+    keepAliveTimeout: 20_000,
+    keepAliveMaxTimeout: 60_000,
+    maxHeaderSize: 4 * gatewayLimits.httpHeadersBytes,
+    connect: { timeout: 10_000 },
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
 }
 
 /** Headers fit to be sent: without those of a connection and without pseudo headers. */
@@ -44,7 +65,13 @@ const decoders: Readonly<Record<string, (body: Uint8Array, options: { maxOutputL
 
 /** Rejects with a CodedError (MF_HTTP_ANSWER_TOO_BIG, MF_HTTP_ANSWER_GARBAGE), or as undici does. */
 export async function exchange(agent: Agent, { url, method, headers, body, signal }: HttpExchange): Promise<HttpAnswer> {
-  const response = await request(url, { dispatcher: agent, method: method as "GET", headers: requestHeaders(headers), body: body === undefined || body.length === 0 ? null : body, signal });
+  const response = await request(url, {
+    dispatcher: agent,
+    method: method as "GET",
+    headers: requestHeaders(headers),
+    body: body === undefined || body.length === 0 ? null : body,
+    signal,
+  });
   const most = gatewayLimits.answerBytes;
   const chunks: Buffer[] = [];
   let bytes = 0;

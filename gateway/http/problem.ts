@@ -12,7 +12,16 @@ export interface Problem {
 }
 
 export function problemBody({ status, code, detail, id }: Problem): Uint8Array {
-  return toUtf8(JSON.stringify({ type: "about:blank", title: STATUS_CODES[status] ?? "Error", status, detail, code, ...(id === undefined ? {} : { id }) }));
+  return toUtf8(
+    JSON.stringify({
+      type: "about:blank",
+      title: STATUS_CODES[status] ?? "Error",
+      status,
+      detail,
+      code,
+      ...(id === undefined ? {} : { id }),
+    }),
+  );
 }
 
 /** Answers and ends; does nothing when the answer has begun. */

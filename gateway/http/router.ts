@@ -22,7 +22,8 @@ export class Router implements HttpRoutes {
   readonly #methods = new Map<string, number>();
 
   add(method: string, path: string, handler: RouteHandler): () => void {
-    const removed = path.includes(":") || path.includes("*") ? this.#addToTree(method, path, handler) : this.#addFixed(method, path, handler);
+    const removed =
+      path.includes(":") || path.includes("*") ? this.#addToTree(method, path, handler) : this.#addFixed(method, path, handler);
     this.#methods.set(method, (this.#methods.get(method) ?? 0) + 1);
     let there = true;
     return () => {
@@ -64,7 +65,11 @@ export class Router implements HttpRoutes {
       this.#tree.on(method as HTTPMethod, path, () => undefined, store);
     } catch (cause) {
       if (cause instanceof Error && cause.message.includes("already declared")) throw taken(method, path);
-      throw new CodedError("MF_ROUTE_INVALID", `the path ${path} can't be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+      throw new CodedError(
+        "MF_ROUTE_INVALID",
+        `the path ${path} can't be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
     }
     this.#inTree += 1;
     return () => {

@@ -27,11 +27,19 @@ export class HttpServer {
   constructor(config: GatewayConfig["http"], base: string) {
     const listener: RequestListener = (request, response) => this.#handle(request, response);
     const { tls } = config;
-    this.#server = tls === undefined ? createServer(options, listener) : createTlsServer({ ...options, cert: readPem(base, tls.cert), key: readPem(base, tls.key) }, listener);
+    this.#server =
+      tls === undefined
+        ? createServer(options, listener)
+        : createTlsServer({ ...options, cert: readPem(base, tls.cert), key: readPem(base, tls.key) }, listener);
     this.#server.maxConnections = gatewayLimits.httpConnections;
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
       if (!socket.writable || error.code === "ECONNRESET") return socket.destroy();
-      const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
+      const status =
+        error.code === "HPE_HEADER_OVERFLOW"
+          ? "431 Request Header Fields Too Large"
+          : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+            ? "408 Request Timeout"
+            : "400 Bad Request";
       return socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     });
   }
@@ -41,8 +49,14 @@ export class HttpServer {
     await new Promise<void>((resolve, reject) => {
       const failed = (cause: NodeJS.ErrnoException): void => {
         const where = `${host}:${port}`;
-        if (cause.code === "EADDRINUSE") reject(new CodedError("MF_PORT_IN_USE", `${where} is in use: stop what listens there, or choose another with http.port or --port`, { cause }));
-        else if (cause.code === "EACCES") reject(new CodedError("MF_PORT_DENIED", `${where} needs more rights than this process has: choose a port over 1023`, { cause }));
+        if (cause.code === "EADDRINUSE")
+          reject(
+            new CodedError("MF_PORT_IN_USE", `${where} is in use: stop what listens there, or choose another with http.port or --port`, {
+              cause,
+            }),
+          );
+        else if (cause.code === "EACCES")
+          reject(new CodedError("MF_PORT_DENIED", `${where} needs more rights than this process has: choose a port over 1023`, { cause }));
         else reject(new CodedError("MF_LISTEN", `cannot listen on ${where}: ${cause.message}`, { cause }));
       };
       this.#server.once("error", failed);
@@ -84,9 +98,15 @@ export class HttpServer {
   #unrouted(method: string, path: string, request: IncomingMessage, response: ServerResponse): void {
     request.resume();
     const methods = this.routes.methodsOf(path);
-    if (methods.length === 0) return sendProblem(response, { status: 404, code: "MF_NOT_FOUND", detail: "no flow is served at this path: see `from` in mayfly.yaml" });
+    if (methods.length === 0)
+      return sendProblem(response, {
+        status: 404,
+        code: "MF_NOT_FOUND",
+        detail: "no flow is served at this path: see `from` in mayfly.yaml",
+      });
     const allow = [...new Set([...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"])].sort().join(", ");
-    if (method !== "OPTIONS") return sendProblem(response, { status: 405, code: "MF_METHOD_NOT_ALLOWED", detail: `this path takes ${allow}`, headers: { allow } });
+    if (method !== "OPTIONS")
+      return sendProblem(response, { status: 405, code: "MF_METHOD_NOT_ALLOWED", detail: `this path takes ${allow}`, headers: { allow } });
     response.writeHead(204, { allow });
     response.end();
   }

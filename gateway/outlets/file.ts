@@ -16,7 +16,10 @@ export interface FileOutletConfig {
 
 /** What stands for a value in a file name: nothing that separates folders, hides a file or means one above. */
 function safe(value: string): string {
-  return value.replace(/[^A-Za-z0-9._-]/g, "_").replace(/^\.+/, (dots) => "_".repeat(dots.length)).slice(0, 120);
+  return value
+    .replace(/[^A-Za-z0-9._-]/g, "_")
+    .replace(/^\.+/, (dots) => "_".repeat(dots.length))
+    .slice(0, 120);
 }
 
 type Variable = (message: Outgoing, idempotencyKey: string) => string;
@@ -36,12 +39,26 @@ export type NameTemplate = (message: Outgoing, idempotencyKey: string) => string
 
 /** `{date}/{id}.json`. The same for every attempt at one send. */
 export function nameTemplate(template: string): Result<NameTemplate, string> {
-  const unknown = [...template.matchAll(/\{([^}]*)\}/g)].map((match) => match[1] ?? "").find((name) => variables[name] === undefined && !/^header:[a-z0-9-]+$/.test(name));
-  if (unknown !== undefined) return err(`{${unknown}} is not known: use ${Object.keys(variables).map((name) => `{${name}}`).join(", ")} or {header:NAME}`);
-  if (template.startsWith("/") || template.endsWith("/") || template.split("/").some((part) => part === "" || part === "." || part === "..")) return err("must be a path below dir, without empty parts, . or ..");
+  const unknown = [...template.matchAll(/\{([^}]*)\}/g)]
+    .map((match) => match[1] ?? "")
+    .find((name) => variables[name] === undefined && !/^header:[a-z0-9-]+$/.test(name));
+  if (unknown !== undefined)
+    return err(
+      `{${unknown}} is not known: use ${Object.keys(variables)
+        .map((name) => `{${name}}`)
+        .join(", ")} or {header:NAME}`,
+    );
+  if (
+    template.startsWith("/") ||
+    template.endsWith("/") ||
+    template.split("/").some((part) => part === "" || part === "." || part === "..")
+  )
+    return err("must be a path below dir, without empty parts, . or ..");
   return ok((message, idempotencyKey) =>
     template.replace(/\{([^}]*)\}/g, (_whole, name: string) => {
-      const value = name.startsWith("header:") ? (message.headers[name.slice("header:".length)] ?? "none") : (variables[name]?.(message, idempotencyKey) ?? "none");
+      const value = name.startsWith("header:")
+        ? (message.headers[name.slice("header:".length)] ?? "none")
+        : (variables[name]?.(message, idempotencyKey) ?? "none");
       return safe(value === "" ? "none" : value);
     }),
   );
@@ -63,7 +80,8 @@ class FileOutlet implements Outlet {
 
   async send(message: Outgoing, { idempotencyKey }: Attempt): Promise<void> {
     const path = resolve(this.#dir, this.#name(message, idempotencyKey));
-    if (!path.startsWith(this.#dir + sep)) throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
+    if (!path.startsWith(this.#dir + sep))
+      throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
     try {
       await mkdir(dirname(path), { recursive: true });
       await (this.#config.append ? this.#append(path, message.body) : this.#write(path, message.body));
@@ -75,7 +93,9 @@ class FileOutlet implements Outlet {
   }
 
   health(): Health {
-    return this.#trouble === undefined ? { ready: true, detail: `writing to ${this.#config.dir}` } : { ready: false, detail: `MF_FILE_WRITE: ${this.#trouble}` };
+    return this.#trouble === undefined
+      ? { ready: true, detail: `writing to ${this.#config.dir}` }
+      : { ready: false, detail: `MF_FILE_WRITE: ${this.#trouble}` };
   }
 
   async stop(): Promise<void> {}
@@ -117,7 +137,13 @@ made safe: nothing leads out of \`dir\`. With \`append: true\` sends are lines o
     required: ["dir"],
     properties: {
       dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Made when missing." },
-      name: { type: "string", minLength: 1, default: "{date}/{id}", description: "Template of the file's name.", examples: ["{date}/{id}.json"] },
+      name: {
+        type: "string",
+        minLength: 1,
+        default: "{date}/{id}",
+        description: "Template of the file's name.",
+        examples: ["{date}/{id}.json"],
+      },
       append: { type: "boolean", default: false, description: "Append a line to the file instead." },
       sync: { type: "boolean", default: true, description: "Wait till the bytes are on disk." },
     },

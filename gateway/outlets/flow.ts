@@ -25,7 +25,11 @@ class FlowOutlet implements Outlet {
 
   async request(message: OutletRequest, attempt: Attempt): Promise<Answer> {
     const outcome = await this.#deliver(message, attempt, true);
-    if (outcome.status === "dead") throw new OutletError(outcome.failure.code, `the flow ${this.#target} failed: ${outcome.failure.message}`, { retryable: outcome.failure.retry, status: outcome.failure.status });
+    if (outcome.status === "dead")
+      throw new OutletError(outcome.failure.code, `the flow ${this.#target} failed: ${outcome.failure.message}`, {
+        retryable: outcome.failure.retry,
+        status: outcome.failure.status,
+      });
     const reply = outcome.status === "done" || outcome.status === "duplicate" ? outcome.reply : undefined;
     return reply ?? { status: 204, contentType: "", headers: {}, body: new Uint8Array(0) };
   }
@@ -38,7 +42,12 @@ class FlowOutlet implements Outlet {
 
   async #deliver(message: Outgoing, { idempotencyKey }: Attempt, replyWanted: boolean): Promise<Outcome> {
     const hops = Number(message.headers[hopsHeader] ?? 0) + 1;
-    if (!(hops <= gatewayLimits.flowHops)) throw new OutletError("MF_FLOW_LOOP", `the message has been through ${gatewayLimits.flowHops} flows: look for flows that send to each other in a circle`, { retryable: false });
+    if (!(hops <= gatewayLimits.flowHops))
+      throw new OutletError(
+        "MF_FLOW_LOOP",
+        `the message has been through ${gatewayLimits.flowHops} flows: look for flows that send to each other in a circle`,
+        { retryable: false },
+      );
     const incoming: Incoming = {
       id: idempotencyKey,
       headers: { ...message.headers, "mayfly-from-flow": message.flow, [hopsHeader]: String(hops) },
@@ -49,8 +58,14 @@ class FlowOutlet implements Outlet {
       replyWanted,
       keeper: replyWanted ? "source" : "journal",
     };
-    const outcome = await (this.#context.deliverTo(this.#target, incoming) ?? Promise.reject(new OutletError("MF_FLOW_UNKNOWN", `there is no flow ${this.#target} any more: it was taken out of mayfly.yaml`, { retryable: true })));
-    if (outcome.status === "refused") throw new OutletError(outcome.code, outcome.message, { retryable: true, retryAfterMs: outcome.retryAfterMs });
+    const outcome = await (this.#context.deliverTo(this.#target, incoming) ??
+      Promise.reject(
+        new OutletError("MF_FLOW_UNKNOWN", `there is no flow ${this.#target} any more: it was taken out of mayfly.yaml`, {
+          retryable: true,
+        }),
+      ));
+    if (outcome.status === "refused")
+      throw new OutletError(outcome.code, outcome.message, { retryable: true, retryAfterMs: outcome.retryAfterMs });
     return outcome;
   }
 }
@@ -58,9 +73,15 @@ class FlowOutlet implements Outlet {
 export const flowOutlet: OutletDefinition<FlowOutletConfig> = {
   name: "flow",
   summary: "To another flow of this gateway.",
-  description: "A send is taken once the journal has it for the other flow, under the send's idempotency key as its id. A request waits for the other flow's reply. Header: `mayfly-from-flow`. A message that goes in circles is given up after a number of hops.",
+  description:
+    "A send is taken once the journal has it for the other flow, under the send's idempotency key as its id. A request waits for the other flow's reply. Header: `mayfly-from-flow`. A message that goes in circles is given up after a number of hops.",
   answers: true,
-  schema: { type: "object", additionalProperties: false, required: ["name"], properties: { name: { type: "string", minLength: 1, description: "Name of the flow." } } },
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["name"],
+    properties: { name: { type: "string", minLength: 1, description: "Name of the flow." } },
+  },
   example: "flow: { name: billing }",
   create: (config, context) => new FlowOutlet(config, context),
 };

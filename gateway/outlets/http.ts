@@ -31,7 +31,10 @@ export function pathBelow(base: URL, path: string | undefined): URL {
   const url = new URL(base);
   url.pathname = root + plain.replace(/^\/+/, "");
   url.search = mark >= 0 && path[mark] === "?" ? path.slice(mark).replace(/#.*$/s, "") : base.search;
-  if (!url.pathname.startsWith(root) || /%2e%2e|%2f|%5c/i.test(url.pathname)) throw new OutletError("MF_PATH_REFUSED", `the path ${JSON.stringify(path.slice(0, 200))} leads out of the outlet's url`, { retryable: false });
+  if (!url.pathname.startsWith(root) || /%2e%2e|%2f|%5c/i.test(url.pathname))
+    throw new OutletError("MF_PATH_REFUSED", `the path ${JSON.stringify(path.slice(0, 200))} leads out of the outlet's url`, {
+      retryable: false,
+    });
   return url;
 }
 
@@ -48,9 +51,14 @@ class HttpOutlet implements Outlet {
     try {
       this.#url = new URL(config.url);
     } catch (cause) {
-      throw new CodedError("MF_URL_INVALID", `flows.${context.flow}.to.${context.name}.http.url: ${JSON.stringify(config.url)} is not a URL`, { cause });
+      throw new CodedError(
+        "MF_URL_INVALID",
+        `flows.${context.flow}.to.${context.name}.http.url: ${JSON.stringify(config.url)} is not a URL`,
+        { cause },
+      );
     }
-    if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:") throw new CodedError("MF_URL_INVALID", `flows.${context.flow}.to.${context.name}.http.url must begin with http:// or https://`);
+    if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:")
+      throw new CodedError("MF_URL_INVALID", `flows.${context.flow}.to.${context.name}.http.url must begin with http:// or https://`);
     this.#agent = newAgent(gatewayLimits.outletConcurrency);
   }
 
@@ -74,7 +82,10 @@ class HttpOutlet implements Outlet {
   }
 
   async #exchange(message: Outgoing, method: string, { idempotencyKey, signal }: Attempt): Promise<HttpAnswer> {
-    if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT") throw new OutletError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method this outlet can use`, { retryable: false });
+    if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT")
+      throw new OutletError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method this outlet can use`, {
+        retryable: false,
+      });
     const url = pathBelow(this.#url, message.headers[":path"]);
     const { cloudevents } = this.#config;
     const event = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
@@ -91,13 +102,19 @@ class HttpOutlet implements Outlet {
       const code = (cause as { code?: unknown }).code;
       this.#detail = `last attempt failed: ${typeof code === "string" ? code : "unknown"}`;
       if (isCoded(cause)) throw new OutletError(cause.code, cause.message, { retryable: true, cause });
-      throw new OutletError("MF_HTTP_FAILED", `${method} ${url.host}: ${typeof code === "string" ? `${code} ` : ""}${cause instanceof Error ? cause.message : String(cause)}`, { retryable: true, cause });
+      throw new OutletError(
+        "MF_HTTP_FAILED",
+        `${method} ${url.host}: ${typeof code === "string" ? `${code} ` : ""}${cause instanceof Error ? cause.message : String(cause)}`,
+        { retryable: true, cause },
+      );
     }
   }
 
   #refused(answer: HttpAnswer): OutletError {
     const { status, body, headers } = answer;
-    const begin = fromUtf8(body.subarray(0, 200)).replace(/[^\x20-\x7e]+/g, " ").trim();
+    const begin = fromUtf8(body.subarray(0, 200))
+      .replace(/[^\x20-\x7e]+/g, " ")
+      .trim();
     return new OutletError("MF_HTTP_STATUS", `${this.#url.host} answered ${status}${begin === "" ? "" : `: ${begin}`}`, {
       retryable: isTransient(status),
       status,
@@ -120,8 +137,19 @@ Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` 
     required: ["url"],
     properties: {
       url: { type: "string", minLength: 1, description: "Where to.", examples: ["https://erp.example.com/orders"] },
-      method: { type: "string", enum: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], default: "POST", description: "Method, unless the flow names one." },
-      headers: { type: "object", description: "Headers of every request; they win over the flow's. Names in lower case.", default: {}, propertyNames: { pattern: "^[a-z0-9-]+$" }, additionalProperties: { type: "string" } },
+      method: {
+        type: "string",
+        enum: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        default: "POST",
+        description: "Method, unless the flow names one.",
+      },
+      headers: {
+        type: "object",
+        description: "Headers of every request; they win over the flow's. Names in lower case.",
+        default: {},
+        propertyNames: { pattern: "^[a-z0-9-]+$" },
+        additionalProperties: { type: "string" },
+      },
       timeout: duration("One attempt may take so long.", "30s"),
       cloudevents: cloudEventsSchema,
     },

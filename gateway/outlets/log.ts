@@ -11,7 +11,8 @@ export interface LogOutletConfig {
 export const logOutlet: OutletDefinition<LogOutletConfig> = {
   name: "log",
   summary: "Into the gateway's log.",
-  description: "Every send is one line of the log, with its body as text, cut after `maxBytes`. Good for trying things out and as a wire tap.",
+  description:
+    "Every send is one line of the log, with its body as text, cut after `maxBytes`. Good for trying things out and as a wire tap.",
   answers: false,
   schema: {
     type: "object",
@@ -25,7 +26,17 @@ export const logOutlet: OutletDefinition<LogOutletConfig> = {
   example: "log: { level: info }",
   create: (config, context) => ({
     send: async (message, { idempotencyKey }) => {
-      context.logger[config.level]({ message: message.messageId, send: idempotencyKey, key: message.key, contentType: message.contentType, bytes: message.body.length, body: fromUtf8(message.body.subarray(0, config.maxBytes)) }, config.text);
+      context.logger[config.level](
+        {
+          message: message.messageId,
+          send: idempotencyKey,
+          key: message.key,
+          contentType: message.contentType,
+          bytes: message.body.length,
+          body: fromUtf8(message.body.subarray(0, config.maxBytes)),
+        },
+        config.text,
+      );
     },
     health: () => ({ ready: true, detail: "writing to the log" }),
     stop: async () => undefined,

@@ -18,11 +18,30 @@ import { flowOutlet } from "./flow.ts";
 import { httpOutlet, type HttpOutletConfig, pathBelow } from "./http.ts";
 import type { Attempt, OutletContext } from "./outlet.ts";
 
-const message: Outgoing = { messageId: "m1", flow: "orders", outlet: "out", key: "k/../1", contentType: "text/plain", headers: { "x-a": "../../etc/passwd", "x-none": "" }, body: utf8("hello"), correlationId: "c1", timeMs: Date.UTC(2026, 10, 23, 8, 7, 6, 5) };
+const message: Outgoing = {
+  messageId: "m1",
+  flow: "orders",
+  outlet: "out",
+  key: "k/../1",
+  contentType: "text/plain",
+  headers: { "x-a": "../../etc/passwd", "x-none": "" },
+  body: utf8("hello"),
+  correlationId: "c1",
+  timeMs: Date.UTC(2026, 10, 23, 8, 7, 6, 5),
+};
 const attempt: Attempt = { idempotencyKey: "orders/m1/7/0", attempt: 1, signal: new AbortController().signal };
 
 function context(base: string, deliverTo: OutletContext["deliverTo"] = () => undefined): OutletContext {
-  return { flow: "orders", name: "out", base, logger: silentLogger, clock: systemClock, random: prng(1), metrics: { count: () => undefined }, deliverTo };
+  return {
+    flow: "orders",
+    name: "out",
+    base,
+    logger: silentLogger,
+    clock: systemClock,
+    random: prng(1),
+    metrics: { count: () => undefined },
+    deliverTo,
+  };
 }
 
 async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
@@ -83,7 +102,10 @@ test("no value leads out of a template's folder", () => {
   for (const bad of ["/etc/{id}", "../{id}", "a/../{id}", "a//b", "{nonsense}", "a/", "./a"]) equal(nameTemplate(bad).ok, false, bad);
 });
 
-async function withPeer(handle: (request: IncomingMessage, response: ServerResponse, body: string) => void, run: (url: string) => Promise<void>): Promise<void> {
+async function withPeer(
+  handle: (request: IncomingMessage, response: ServerResponse, body: string) => void,
+  run: (url: string) => Promise<void>,
+): Promise<void> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => handle(request, response, Buffer.concat(chunks).toString()));
@@ -102,35 +124,72 @@ function httpSettings(url: string, change: Partial<HttpOutletConfig> = {}): neve
 }
 
 test("HTTP statuses are classified: taken, to be tried again and when, or final", async () => {
-  await withPeer((request, response) => response.writeHead(Number(request.url?.slice(1)), { "retry-after": "7" }).end("because"), async (url) => {
-    const classes: Record<string, unknown> = {};
-    for (const status of [200, 204, 302, 400, 404, 408, 409, 425, 429, 500, 503]) {
-      const outlet = httpOutlet.create(httpSettings(`${url}/${status}`), context("/"));
-      classes[status] = await outlet.send(message, attempt).then(
-        () => "taken",
-        (error: { retryable: boolean; status: number; retryAfterMs: number }) => [error.retryable, error.status, error.retryAfterMs],
-      );
-      await outlet.stop();
-    }
-    const again = (status: number): unknown => [true, status, 7000];
-    const final = (status: number): unknown => [false, status, undefined];
-    deepEqual(classes, { 200: "taken", 204: "taken", 302: final(302), 400: final(400), 404: final(404), 408: again(408), 409: final(409), 425: again(425), 429: again(429), 500: again(500), 503: again(503) });
-  });
+  await withPeer(
+    (request, response) => response.writeHead(Number(request.url?.slice(1)), { "retry-after": "7" }).end("because"),
+    async (url) => {
+      const classes: Record<string, unknown> = {};
+      for (const status of [200, 204, 302, 400, 404, 408, 409, 425, 429, 500, 503]) {
+        const outlet = httpOutlet.create(httpSettings(`${url}/${status}`), context("/"));
+        classes[status] = await outlet.send(message, attempt).then(
+          () => "taken",
+          (error: { retryable: boolean; status: number; retryAfterMs: number }) => [error.retryable, error.status, error.retryAfterMs],
+        );
+        await outlet.stop();
+      }
+      const again = (status: number): unknown => [true, status, 7000];
+      const final = (status: number): unknown => [false, status, undefined];
+      deepEqual(classes, {
+        200: "taken",
+        204: "taken",
+        302: final(302),
+        400: final(400),
+        404: final(404),
+        408: again(408),
+        409: final(409),
+        425: again(425),
+        429: again(429),
+        500: again(500),
+        503: again(503),
+      });
+    },
+  );
 });
 
 test("method, headers, body, idempotency key and correlation id arrive; configured headers win; a request's path stays below the url", async () => {
   const seen: { method: string | undefined; url: string | undefined; headers: IncomingMessage["headers"]; body: string }[] = [];
-  await withPeer((request, response, body) => (seen.push({ method: request.method, url: request.url, headers: request.headers, body }), response.end("ok")), async (url) => {
-    const outlet = httpOutlet.create(httpSettings(`${url}/base?a=1`, { method: "PUT", headers: { "x-a": "configured", authorization: "Bearer t" } }), context("/"));
-    await outlet.send(message, attempt);
-    const answer = await outlet.request?.({ ...message, headers: { ":path": "/sub/x?b=2" }, method: "get" }, attempt);
-    deepEqual(seen.map((each) => [each.method, each.url, each.body]), [["PUT", "/base?a=1", "hello"], ["GET", "/base/sub/x?b=2", ""]]);
-    const headers: IncomingMessage["headers"] = seen[0]?.headers ?? {};
-    deepEqual([headers["x-a"], headers["authorization"], headers["content-type"], headers["idempotency-key"], headers["x-correlation-id"]], ["configured", "Bearer t", "text/plain", "orders/m1/7/0", "c1"]);
-    equal(answer?.status, 200);
-    for (const path of ["/../secret", "/%2e%2e/secret", "/a/../../secret", "//evil.example/x/../../..", "/..%2fsecret"]) await rejects(outlet.request?.({ ...message, headers: { ":path": path }, method: "GET" }, attempt) ?? Promise.resolve(), { code: "MF_PATH_REFUSED" }, path);
-    await outlet.stop();
-  });
+  await withPeer(
+    (request, response, body) => (
+      seen.push({ method: request.method, url: request.url, headers: request.headers, body }), response.end("ok")
+    ),
+    async (url) => {
+      const outlet = httpOutlet.create(
+        httpSettings(`${url}/base?a=1`, { method: "PUT", headers: { "x-a": "configured", authorization: "Bearer t" } }),
+        context("/"),
+      );
+      await outlet.send(message, attempt);
+      const answer = await outlet.request?.({ ...message, headers: { ":path": "/sub/x?b=2" }, method: "get" }, attempt);
+      deepEqual(
+        seen.map((each) => [each.method, each.url, each.body]),
+        [
+          ["PUT", "/base?a=1", "hello"],
+          ["GET", "/base/sub/x?b=2", ""],
+        ],
+      );
+      const headers: IncomingMessage["headers"] = seen[0]?.headers ?? {};
+      deepEqual(
+        [headers["x-a"], headers["authorization"], headers["content-type"], headers["idempotency-key"], headers["x-correlation-id"]],
+        ["configured", "Bearer t", "text/plain", "orders/m1/7/0", "c1"],
+      );
+      equal(answer?.status, 200);
+      for (const path of ["/../secret", "/%2e%2e/secret", "/a/../../secret", "//evil.example/x/../../..", "/..%2fsecret"])
+        await rejects(
+          outlet.request?.({ ...message, headers: { ":path": path }, method: "GET" }, attempt) ?? Promise.resolve(),
+          { code: "MF_PATH_REFUSED" },
+          path,
+        );
+      await outlet.stop();
+    },
+  );
 });
 
 test("paths a flow asks for never leave the outlet's host and base", () => {
@@ -152,22 +211,34 @@ test("paths a flow asks for never leave the outlet's host and base", () => {
 
 test("sends leave as CloudEvents when asked to", async () => {
   const seen: [IncomingMessage["headers"], string][] = [];
-  await withPeer((request, response, body) => (seen.push([request.headers, body]), response.end()), async (url) => {
-    for (const mode of ["binary", "structured"] as const) {
-      const outlet = httpOutlet.create(httpSettings(url, { cloudevents: { mode } }), context("/"));
-      await outlet.send({ ...message, key: undefined, contentType: "application/json", body: utf8('{"a":1.0}') }, attempt);
-      await outlet.stop();
-    }
-    const [binary, structured] = seen;
-    deepEqual([binary?.[0]["ce-id"], binary?.[0]["ce-type"], binary?.[1]], ["orders/m1/7/0", "mayfly.orders.out", '{"a":1.0}']);
-    match(structured?.[0]["content-type"] ?? "", /^application\/cloudevents\+json/);
-    ok(structured?.[1].includes('"data":{"a":1.0}'));
-  });
+  await withPeer(
+    (request, response, body) => (seen.push([request.headers, body]), response.end()),
+    async (url) => {
+      for (const mode of ["binary", "structured"] as const) {
+        const outlet = httpOutlet.create(httpSettings(url, { cloudevents: { mode } }), context("/"));
+        await outlet.send({ ...message, key: undefined, contentType: "application/json", body: utf8('{"a":1.0}') }, attempt);
+        await outlet.stop();
+      }
+      const [binary, structured] = seen;
+      deepEqual([binary?.[0]["ce-id"], binary?.[0]["ce-type"], binary?.[1]], ["orders/m1/7/0", "mayfly.orders.out", '{"a":1.0}']);
+      match(structured?.[0]["content-type"] ?? "", /^application\/cloudevents\+json/);
+      ok(structured?.[1].includes('"data":{"a":1.0}'));
+    },
+  );
 });
 
 test("Retry-After in seconds, as a date, and nonsense", () => {
   const nowMs = Date.UTC(2026, 0, 1);
-  deepEqual([retryAfterMs("3", nowMs), retryAfterMs("Thu, 01 Jan 2026 00:00:10 GMT", nowMs), retryAfterMs("Wed, 31 Dec 2025 00:00:00 GMT", nowMs), retryAfterMs("soon", nowMs), retryAfterMs(undefined, nowMs)], [3000, 10_000, 0, undefined, undefined]);
+  deepEqual(
+    [
+      retryAfterMs("3", nowMs),
+      retryAfterMs("Thu, 01 Jan 2026 00:00:10 GMT", nowMs),
+      retryAfterMs("Wed, 31 Dec 2025 00:00:00 GMT", nowMs),
+      retryAfterMs("soon", nowMs),
+      retryAfterMs(undefined, nowMs),
+    ],
+    [3000, 10_000, 0, undefined, undefined],
+  );
 });
 
 test("declared hosts", () => {
@@ -175,10 +246,31 @@ test("declared hosts", () => {
     const parsed = parseHost(text);
     return parsed.ok ? [parsed.value] : [];
   });
-  const yes = ["https://api.example.com/x", "http://API.example.com", "https://a.b.internal.example", "http://localhost:8080/", "http://[::1]:90/"];
-  const no = ["https://api.example.com:8443", "https://internal.example", "https://evilapi.example.com", "https://api.example.com.evil", "http://localhost", "ftp://api.example.com", "https://x@evil.example/", "http://127.0.0.1:8080"];
-  deepEqual(yes.map((url) => isDeclared(new URL(url), patterns)), yes.map(() => true));
-  deepEqual(no.map((url) => isDeclared(new URL(url), patterns)), no.map(() => false));
+  const yes = [
+    "https://api.example.com/x",
+    "http://API.example.com",
+    "https://a.b.internal.example",
+    "http://localhost:8080/",
+    "http://[::1]:90/",
+  ];
+  const no = [
+    "https://api.example.com:8443",
+    "https://internal.example",
+    "https://evilapi.example.com",
+    "https://api.example.com.evil",
+    "http://localhost",
+    "ftp://api.example.com",
+    "https://x@evil.example/",
+    "http://127.0.0.1:8080",
+  ];
+  deepEqual(
+    yes.map((url) => isDeclared(new URL(url), patterns)),
+    yes.map(() => true),
+  );
+  deepEqual(
+    no.map((url) => isDeclared(new URL(url), patterns)),
+    no.map(() => false),
+  );
   for (const bad of ["https://a", "a/b", "*", "*.", "a:b", "a b", ""]) equal(parseHost(bad).ok, false, bad);
 });
 
@@ -189,7 +281,15 @@ test("the flow outlet passes outcomes on, counts hops, and does not go in circle
     { status: "done", id: "x", reply: { status: 200, contentType: "text/plain", headers: {}, body: utf8("reply") } },
   ];
   const seen: string[] = [];
-  const outlet = flowOutlet.create({ name: "billing" } as never, context("/", (_flow, incoming) => (seen.push(`${incoming.id} ${incoming.headers["mayfly-hops"]} ${incoming.keeper}`), Promise.resolve(outcomes.shift() as Outcome))));
+  const outlet = flowOutlet.create(
+    { name: "billing" } as never,
+    context(
+      "/",
+      (_flow, incoming) => (
+        seen.push(`${incoming.id} ${incoming.headers["mayfly-hops"]} ${incoming.keeper}`), Promise.resolve(outcomes.shift() as Outcome)
+      ),
+    ),
+  );
   await outlet.send(message, attempt);
   await rejects(outlet.send(message, attempt), { code: "MF_FLOW_BUSY", retryable: true, retryAfterMs: 5 });
   equal(Buffer.from((await outlet.request?.({ ...message, method: "" }, attempt))?.body ?? []).toString(), "reply");

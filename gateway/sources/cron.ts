@@ -31,13 +31,18 @@ class CronSource implements Source {
   constructor(config: CronSourceConfig, context: SourceContext) {
     this.#config = config;
     this.#context = context;
-    if ((config.schedule === undefined) === (config.every === undefined)) throw new CodedError("MF_CRON_INVALID", `flows.${context.flow}.${context.name}: give either "schedule" or "every"`);
+    if ((config.schedule === undefined) === (config.every === undefined))
+      throw new CodedError("MF_CRON_INVALID", `flows.${context.flow}.${context.name}: give either "schedule" or "every"`);
     if (config.schedule === undefined) return;
     try {
       this.#cron = new Cron(config.schedule, { paused: true, ...(config.timezone === undefined ? {} : { timezone: config.timezone }) });
       this.#cron.nextRun(new Date(context.clock.now()));
     } catch (cause) {
-      throw new CodedError("MF_CRON_INVALID", `flows.${context.flow}.${context.name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+      throw new CodedError(
+        "MF_CRON_INVALID",
+        `flows.${context.flow}.${context.name}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
     }
   }
 
@@ -63,7 +68,10 @@ class CronSource implements Source {
   #plan(dueMs: number, nowMs: number): void {
     if (this.#stopped) return;
     const { every } = this.#config;
-    const next = every === undefined ? this.#cron?.nextRun(new Date(nowMs))?.getTime() : dueMs + every * Math.max(Math.ceil((nowMs - dueMs + 1) / every), 1);
+    const next =
+      every === undefined
+        ? this.#cron?.nextRun(new Date(nowMs))?.getTime()
+        : dueMs + every * Math.max(Math.ceil((nowMs - dueMs + 1) / every), 1);
     this.#nextMs = next ?? 0;
     if (next !== undefined) this.#wait();
   }
@@ -100,7 +108,14 @@ class CronSource implements Source {
     const { body, contentType } = this.#config;
     const text = body === undefined ? JSON.stringify({ scheduled: due }) : typeof body === "string" ? body : JSON.stringify(body);
     const type = contentType ?? (typeof body === "string" ? "text/plain" : "application/json");
-    const outcome = await this.#accept?.({ id: `${this.#context.flow}-${this.#context.name}-${due}`, headers: { "mayfly-scheduled-time": due }, contentType: type, body: toUtf8(text), replyWanted: false, keeper: "source" });
+    const outcome = await this.#accept?.({
+      id: `${this.#context.flow}-${this.#context.name}-${due}`,
+      headers: { "mayfly-scheduled-time": due },
+      contentType: type,
+      body: toUtf8(text),
+      replyWanted: false,
+      keeper: "source",
+    });
     if (outcome?.status === "refused") this.#context.logger.warn({ due, code: outcome.code }, `this run was refused: ${outcome.message}`);
   }
 }
@@ -121,7 +136,12 @@ The body is \`{"scheduled": "…"}\` unless \`body\` says otherwise. Header: \`m
       timezone: { type: "string", minLength: 1, description: "IANA time zone of the schedule.", examples: ["Europe/Berlin"] },
       every: duration("Interval."),
       atStart: { type: "boolean", default: false, description: "Run once at the start as well." },
-      missed: { type: "string", enum: ["skip", "once"], default: "skip", description: "What becomes of a run that was due while another was going." },
+      missed: {
+        type: "string",
+        enum: ["skip", "once"],
+        default: "skip",
+        description: "What becomes of a run that was due while another was going.",
+      },
       body: { description: "Body of the message: a text, or anything that is then written as JSON." },
       contentType: { type: "string", description: "Content type; otherwise text/plain for a text and application/json for the rest." },
     },

@@ -23,11 +23,22 @@ export interface FileSourceConfig {
 
 /** `*.csv`, `orders-*.xml`, `?` for one character. */
 export function globPattern(glob: string): RegExp {
-  const body = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+  const body = glob
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replace(/\*/g, ".*")
+    .replace(/\?/g, ".");
   return new RegExp(`^${body}$`);
 }
 
-const contentTypes: Readonly<Record<string, string>> = { json: "application/json", xml: "application/xml", csv: "text/csv", txt: "text/plain", html: "text/html", yaml: "application/yaml", yml: "application/yaml" };
+const contentTypes: Readonly<Record<string, string>> = {
+  json: "application/json",
+  xml: "application/xml",
+  csv: "text/csv",
+  txt: "text/plain",
+  html: "text/html",
+  yaml: "application/yaml",
+  yml: "application/yaml",
+};
 /** Names that say the file is not finished, or not meant for us. */
 const unfinished = /(^\.)|(\.(tmp|part|partial|filepart|crdownload|swp)$)|(~$)/i;
 
@@ -72,7 +83,11 @@ class FileSource implements Source {
     try {
       for (const folder of [this.#dir, this.#done, this.#failed]) await mkdir(folder, { recursive: true });
     } catch (cause) {
-      throw new CodedError("MF_FILE_SOURCE_DIR", `the folder ${this.#config.dir} of flows.${this.#context.flow} can't be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+      throw new CodedError(
+        "MF_FILE_SOURCE_DIR",
+        `the folder ${this.#config.dir} of flows.${this.#context.flow} can't be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
     }
     this.#tick();
   }
@@ -93,7 +108,9 @@ class FileSource implements Source {
   }
 
   health(): Health {
-    return this.#trouble === undefined ? { ready: true, detail: `watching ${this.#config.dir}, ${this.#inHand.size} in hand` } : { ready: false, detail: this.#trouble };
+    return this.#trouble === undefined
+      ? { ready: true, detail: `watching ${this.#config.dir}, ${this.#inHand.size} in hand` }
+      : { ready: false, detail: this.#trouble };
   }
 
   #tick(): void {
@@ -117,7 +134,11 @@ class FileSource implements Source {
     if (this.#paused || nowMs < this.#refusedUntilMs) return;
     const entries: Dirent[] = await readdir(this.#dir, { withFileTypes: true });
     const all = new Set(entries.map((entry) => entry.name));
-    const names = entries.filter((entry) => entry.isFile() && this.#isWanted(entry.name)).map((entry) => entry.name).sort().slice(0, gatewayLimits.filesPerScan);
+    const names = entries
+      .filter((entry) => entry.isFile() && this.#isWanted(entry.name))
+      .map((entry) => entry.name)
+      .sort()
+      .slice(0, gatewayLimits.filesPerScan);
     const seen = new Map<string, Seen>();
     const most = Math.min(gatewayLimits.filesAtOnce, this.#context.prefetch);
     for (const name of names) {
@@ -126,7 +147,10 @@ class FileSource implements Source {
       if (stat === undefined || !stat.isFile()) continue;
       const finished = this.#isFinished(name, stat, nowMs, seen, all);
       if (!finished || this.#inHand.size >= most) continue;
-      this.#inHand.set(name, this.#handle(name, stat).finally(() => this.#inHand.delete(name)));
+      this.#inHand.set(
+        name,
+        this.#handle(name, stat).finally(() => this.#inHand.delete(name)),
+      );
     }
     this.#seen = seen;
   }
@@ -137,7 +161,13 @@ class FileSource implements Source {
   }
 
   /** With a marker: once it is there. Otherwise: once size and time have kept still for `stable`. */
-  #isFinished(name: string, stat: { readonly size: number; readonly mtimeMs: number }, nowMs: number, seen: Map<string, Seen>, all: ReadonlySet<string>): boolean {
+  #isFinished(
+    name: string,
+    stat: { readonly size: number; readonly mtimeMs: number },
+    nowMs: number,
+    seen: Map<string, Seen>,
+    all: ReadonlySet<string>,
+  ): boolean {
     const { marker, stable } = this.#config;
     if (marker !== undefined) return all.has(name + marker);
     const before = this.#seen.get(name);
@@ -151,7 +181,10 @@ class FileSource implements Source {
     const path = join(this.#dir, name);
     const { logger } = this.#context;
     if (stat.size > this.#config.maxSize) {
-      logger.error({ file: name, code: "MF_FILE_LIMIT" }, `the file has ${stat.size} bytes, more than maxSize: it is moved to ${this.#config.failed}`);
+      logger.error(
+        { file: name, code: "MF_FILE_LIMIT" },
+        `the file has ${stat.size} bytes, more than maxSize: it is moved to ${this.#config.failed}`,
+      );
       await this.#move(name, this.#failed, stat.mtimeMs);
       return;
     }
@@ -165,7 +198,11 @@ class FileSource implements Source {
     const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
     const outcome = await this.#accept?.({
       id: `${name}-${Math.round(stat.mtimeMs).toString(36)}-${stat.size.toString(36)}`,
-      headers: { "mayfly-file-name": encodeURIComponent(name), "mayfly-file-size": String(stat.size), "mayfly-file-time": new Date(stat.mtimeMs).toISOString() },
+      headers: {
+        "mayfly-file-name": encodeURIComponent(name),
+        "mayfly-file-size": String(stat.size),
+        "mayfly-file-time": new Date(stat.mtimeMs).toISOString(),
+      },
       contentType: this.#config.contentType ?? contentTypes[extension] ?? "application/octet-stream",
       body,
       replyWanted: false,
@@ -188,7 +225,11 @@ class FileSource implements Source {
         this.#unmoved.delete(name); // somebody took it away
         return;
       }
-      if (!this.#unmoved.has(name)) this.#context.logger.error({ file: name, code: "MF_FILE_MOVE" }, `the file is settled but can't be moved to ${basename(to)}: ${error instanceof Error ? error.message : String(error)}`);
+      if (!this.#unmoved.has(name))
+        this.#context.logger.error(
+          { file: name, code: "MF_FILE_MOVE" },
+          `the file is settled but can't be moved to ${basename(to)}: ${error instanceof Error ? error.message : String(error)}`,
+        );
       this.#unmoved.set(name, { to, mtimeMs });
     }
   }

@@ -27,7 +27,19 @@ export interface HttpSourceConfig {
 const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** Headers of a connection, or that are made anew from the body. */
-const droppedHeaders = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "content-encoding", "content-type", "upgrade", "te", "trailer", "expect"]);
+const droppedHeaders = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "content-length",
+  "content-encoding",
+  "content-type",
+  "upgrade",
+  "te",
+  "trailer",
+  "expect",
+]);
 const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
 const mostJoinedBytes = 16_384;
 const leastCompressedBytes = 1024; // below this the header costs more than is won
@@ -81,7 +93,13 @@ class HttpSource implements Source {
     });
   };
 
-  #message(request: IncomingMessage, parameters: Readonly<Record<string, string | undefined>>, query: string, body: Uint8Array, caller: Caller): Incoming {
+  #message(
+    request: IncomingMessage,
+    parameters: Readonly<Record<string, string | undefined>>,
+    query: string,
+    body: Uint8Array,
+    caller: Caller,
+  ): Incoming {
     const headers: Record<string, string> = {};
     const given = request.headers;
     for (const name in given) {
@@ -93,7 +111,8 @@ class HttpSource implements Source {
     const { url = "/" } = request;
     headers["mayfly-path"] = query === "" && !url.endsWith("?") ? url : url.slice(0, url.indexOf("?"));
     if (query !== "") headers["mayfly-query"] = query;
-    for (const name in parameters) headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = headerSafe(parameters[name] ?? "");
+    for (const name in parameters)
+      headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = headerSafe(parameters[name] ?? "");
     const reply = this.#config.mode === "reply";
     return {
       id: headers[this.#config.idHeader],
@@ -118,7 +137,13 @@ class HttpSource implements Source {
         if (this.#config.mode === "accept") return answerAccepted(response, outcome.id, true);
         return this.#reply(request, response, outcome.id, outcome.reply, true);
       case "refused":
-        return sendProblem(response, { status: 503, code: outcome.code, detail: outcome.message, id: outcome.id, headers: { "retry-after": String(Math.max(Math.ceil(outcome.retryAfterMs / 1000), 1)) } });
+        return sendProblem(response, {
+          status: 503,
+          code: outcome.code,
+          detail: outcome.message,
+          id: outcome.id,
+          headers: { "retry-after": String(Math.max(Math.ceil(outcome.retryAfterMs / 1000), 1)) },
+        });
       case "dead":
         return sendProblem(response, problemOf(outcome.failure, outcome.id, this.#config.errors));
     }
@@ -134,7 +159,13 @@ class HttpSource implements Source {
       return;
     }
     const { body } = reply;
-    const encoding = this.#config.compress && body.length >= leastCompressedBytes && compressible.test(reply.contentType) && headers["content-encoding"] === undefined ? chosenEncoding(request.headers["accept-encoding"]) : undefined;
+    const encoding =
+      this.#config.compress &&
+      body.length >= leastCompressedBytes &&
+      compressible.test(reply.contentType) &&
+      headers["content-encoding"] === undefined
+        ? chosenEncoding(request.headers["accept-encoding"])
+        : undefined;
     if (encoding === undefined) return end(response, reply.status, headers, body);
     (encoding === "br" ? brotliCompress : gzip)(body, (error, compressed) => {
       if (response.destroyed) return;
@@ -150,7 +181,11 @@ function unwrapped(message: Incoming): Incoming | Problem {
     const event = parseCloudEvent(message);
     return event === undefined ? message : { ...message, ...event, id: message.id ?? event.id, key: message.key ?? event.key };
   } catch (error) {
-    return { status: 400, code: isCoded(error) ? error.code : "MF_CLOUDEVENT", detail: error instanceof Error ? error.message : String(error) };
+    return {
+      status: 400,
+      code: isCoded(error) ? error.code : "MF_CLOUDEVENT",
+      detail: error instanceof Error ? error.message : String(error),
+    };
   }
 }
 
@@ -164,7 +199,12 @@ function end(response: ServerResponse, status: number, headers: OutgoingHttpHead
 
 function answerAccepted(response: ServerResponse, id: string, duplicate: boolean): void {
   const body = Buffer.from(JSON.stringify({ id, status: duplicate ? "duplicate" : "accepted" }));
-  end(response, 202, { "content-type": "application/json", "mayfly-message-id": id, ...(duplicate ? { "mayfly-duplicate": "true" } : {}) }, body);
+  end(
+    response,
+    202,
+    { "content-type": "application/json", "mayfly-message-id": id, ...(duplicate ? { "mayfly-duplicate": "true" } : {}) },
+    body,
+  );
 }
 
 function replyHeaders(reply: Reply): OutgoingHttpHeaders {
@@ -181,11 +221,13 @@ function headerSafe(text: string): string {
 
 export function chosenEncoding(accepted: string | undefined): "br" | "gzip" | undefined {
   if (accepted === undefined) return undefined;
-  const offers = new Map(accepted.split(",").map((each): [string, number] => {
-    const [name = "", ...parameters] = each.trim().toLowerCase().split(";");
-    const quality = parameters.map((parameter) => /^\s*q=([0-9.]+)\s*$/.exec(parameter)?.[1]).find((found) => found !== undefined);
-    return [name.trim(), quality === undefined ? 1 : Number(quality)];
-  }));
+  const offers = new Map(
+    accepted.split(",").map((each): [string, number] => {
+      const [name = "", ...parameters] = each.trim().toLowerCase().split(";");
+      const quality = parameters.map((parameter) => /^\s*q=([0-9.]+)\s*$/.exec(parameter)?.[1]).find((found) => found !== undefined);
+      return [name.trim(), quality === undefined ? 1 : Number(quality)];
+    }),
+  );
   const weight = (name: string): number => offers.get(name) ?? offers.get("*") ?? 0;
   if (weight("gzip") > 0 && weight("gzip") >= weight("br")) return "gzip";
   return weight("br") > 0 ? "br" : undefined;
@@ -219,12 +261,27 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
     required: ["path"],
     properties: {
       method: { type: "string", enum: methods, default: "POST", description: "Method. For several, give several entries." },
-      path: { type: "string", description: "Path, with parameters such as /orders/:id or a trailing /*.", pattern: "^/(?!-/)", examples: ["/orders/:id"] },
-      mode: { type: "string", enum: ["reply", "accept"], default: "reply", description: "reply: the caller waits for the flow's reply. accept: 202 once the message is kept safe." },
+      path: {
+        type: "string",
+        description: "Path, with parameters such as /orders/:id or a trailing /*.",
+        pattern: "^/(?!-/)",
+        examples: ["/orders/:id"],
+      },
+      mode: {
+        type: "string",
+        enum: ["reply", "accept"],
+        default: "reply",
+        description: "reply: the caller waits for the flow's reply. accept: 202 once the message is kept safe.",
+      },
       bodyLimit: size("Longest body, before and after decompression.", `${gatewayLimits.httpBodyBytes / 2 ** 20}MiB`),
       compress: { type: "boolean", default: false, description: "Compress replies for callers that accept it." },
       idHeader: { type: "string", default: "idempotency-key", pattern: "^[a-z0-9-]+$", description: "Header that holds the message's id." },
-      errors: { type: "string", enum: ["brief", "full"], default: "brief", description: "Whether callers are told what was thrown inside the flow." },
+      errors: {
+        type: "string",
+        enum: ["brief", "full"],
+        default: "brief",
+        description: "Whether callers are told what was thrown inside the flow.",
+      },
       cloudevents: acceptCloudEventsSchema,
     },
   },

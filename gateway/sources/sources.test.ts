@@ -15,10 +15,30 @@ import { fileSource, type FileSourceConfig, globPattern } from "./file.ts";
 import type { SourceContext } from "./source.ts";
 
 function context(base: string, clock: Clock): SourceContext {
-  return { flow: "f", name: "from[0]", base, logger: silentLogger, clock, random: prng(1), metrics: { count: () => undefined }, prefetch: 8, http: { add: () => () => undefined } };
+  return {
+    flow: "f",
+    name: "from[0]",
+    base,
+    logger: silentLogger,
+    clock,
+    random: prng(1),
+    metrics: { count: () => undefined },
+    prefetch: 8,
+    http: { add: () => () => undefined },
+  };
 }
 
-const settings: FileSourceConfig = { dir: "in", pattern: "*", done: "done", failed: "failed", marker: undefined, stable: 1000, every: 100, contentType: undefined, maxSize: 1000 };
+const settings: FileSourceConfig = {
+  dir: "in",
+  pattern: "*",
+  done: "done",
+  failed: "failed",
+  marker: undefined,
+  stable: 1000,
+  every: 100,
+  contentType: undefined,
+  maxSize: 1000,
+};
 
 async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-file-"));
@@ -48,11 +68,22 @@ test("finished files are taken in order, once, and moved to done or failed", asy
     for (const name of ["c.csv.tmp", ".hidden.csv", "d.txt"]) await writeFile(join(dir, "in", name), "x");
     await source.start(async (message) => {
       taken.push(message);
-      return text(message.body) === "2" ? { status: "dead", id: "x", failure: { code: "NO", message: "", status: 0, retry: false }, kept: true } : { status: "done", id: "x", reply: undefined };
+      return text(message.body) === "2"
+        ? { status: "dead", id: "x", failure: { code: "NO", message: "", status: 0, retry: false }, kept: true }
+        : { status: "done", id: "x", reply: undefined };
     });
-    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 1 && (await readdir(join(dir, "in/failed"))).length === 1);
+    await scanUntil(
+      clock,
+      async () => (await readdir(join(dir, "in/done"))).length === 1 && (await readdir(join(dir, "in/failed"))).length === 1,
+    );
     await source.stop();
-    deepEqual(taken.map((message) => [text(message.body), message.contentType, message.headers["mayfly-file-name"], message.keeper]), [["1", "text/csv", "a.csv", "source"], ["2", "text/csv", "b.csv", "source"]]);
+    deepEqual(
+      taken.map((message) => [text(message.body), message.contentType, message.headers["mayfly-file-name"], message.keeper]),
+      [
+        ["1", "text/csv", "a.csv", "source"],
+        ["2", "text/csv", "b.csv", "source"],
+      ],
+    );
     deepEqual((await readdir(join(dir, "in"))).sort(), [".hidden.csv", "c.csv.tmp", "d.txt", "done", "failed"]);
   });
 });
@@ -151,11 +182,22 @@ test("a settled file that can't be moved is not taken again, says so through hea
 });
 
 test("globs", () => {
-  deepEqual(["a.csv", "b.CSV", "a.csv.gz"].map((name) => globPattern("*.csv").test(name)), [true, false, false]);
+  deepEqual(
+    ["a.csv", "b.CSV", "a.csv.gz"].map((name) => globPattern("*.csv").test(name)),
+    [true, false, false],
+  );
   equal(globPattern("a?(1).x").test("ab(1).x"), true);
 });
 
-const cronSettings: CronSourceConfig = { schedule: undefined, timezone: undefined, every: undefined, atStart: false, missed: "skip", body: undefined, contentType: undefined };
+const cronSettings: CronSourceConfig = {
+  schedule: undefined,
+  timezone: undefined,
+  every: undefined,
+  atStart: false,
+  missed: "skip",
+  body: undefined,
+  contentType: undefined,
+};
 
 test("an interval fires on time; a run that is still going is not overlapped: the next is skipped, or made up for once", async () => {
   for (const missed of ["skip", "once"] as const) {
@@ -190,7 +232,10 @@ test("an interval fires on time; a run that is still going is not overlapped: th
 test("a cron expression keeps its time zone over a change of clocks", async () => {
   const clock = new ManualClock(Date.parse("2026-03-28T12:00:00Z"));
   const fired: string[] = [];
-  const source = cronSource.create({ ...cronSettings, schedule: "30 6 * * *", timezone: "Europe/Berlin", body: { a: 1 } } as never, context("/", clock));
+  const source = cronSource.create(
+    { ...cronSettings, schedule: "30 6 * * *", timezone: "Europe/Berlin", body: { a: 1 } } as never,
+    context("/", clock),
+  );
   await source.start(async (message) => {
     fired.push(`${message.headers["mayfly-scheduled-time"]} ${message.contentType} ${text(message.body)}`);
     return { status: "done", id: "x", reply: undefined };
@@ -200,5 +245,8 @@ test("a cron expression keeps its time zone over a change of clocks", async () =
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   await source.stop();
-  deepEqual(fired, ["2026-03-29T04:30:00.000Z", "2026-03-30T04:30:00.000Z", "2026-03-31T04:30:00.000Z"].map((time) => `${time} application/json {"a":1}`));
+  deepEqual(
+    fired,
+    ["2026-03-29T04:30:00.000Z", "2026-03-30T04:30:00.000Z", "2026-03-31T04:30:00.000Z"].map((time) => `${time} application/json {"a":1}`),
+  );
 });

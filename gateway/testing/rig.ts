@@ -100,10 +100,10 @@ export async function withGateway(
 }
 
 /** Waits until `check` gives something; the test's own timeout ends it otherwise. */
-export async function until<T>(check: () => T | Promise<T>): Promise<NonNullable<T>> {
+export async function until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
   for (;;) {
     const found = await check();
-    if (found !== undefined && found !== null && found !== false) return found as NonNullable<T>;
+    if (found !== undefined && found !== null && found !== false) return found as NonNullable<Exclude<T, false>>;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -232,7 +232,7 @@ export interface Report {
   readonly duplicates: number;
 }
 
-const yaml = `flows: { f: { image: f.mfi, key: "header:x-key", dedup: { window: 7d, count: 100000 }, concurrency: 4, queue: 24, retry: { attempts: 4, backoff: 50ms..500ms }, limits: { time: 5s }, to: { out: { peer: {}, concurrency: 3, retry: { attempts: 1000, backoff: 50ms..800ms }, timeout: 2s, breaker: { failures: 4, pause: 700ms } } } } }`;
+const yaml = `flows: { f: { image: f.mfi, key: "header:x-key", dedup: { window: 7d, count: 100000 }, concurrency: 4, queue: 12, retry: { attempts: 4, backoff: 50ms..500ms }, limits: { time: 5s }, to: { out: { peer: {}, concurrency: 3, retry: { attempts: 1000, backoff: 50ms..800ms }, timeout: 2s, breaker: { failures: 4, pause: 700ms } } } } }`;
 
 const peer: OutletDefinition = {
   name: "peer",
@@ -268,6 +268,8 @@ export class SimulatedGateway {
   #persistence: Persistence | undefined;
   #crashes = 0;
   #steps = 0;
+  #mostPending = 0;
+  #mostRunning = 0;
   #peerDownUntilMs = 0;
   #calm = false;
 
@@ -311,6 +313,9 @@ export class SimulatedGateway {
 
   async #step(step: number): Promise<void> {
     this.#steps += 1;
+    const { pending, running } = this.#unit?.delivery ?? { pending: 0, running: 0 };
+    this.#mostPending = Math.max(this.#mostPending, pending);
+    this.#mostRunning = Math.max(this.#mostRunning, running);
     if (step >= 0 && this.#random.below(60) === 0) await this.#crash();
     if (step >= 0 && this.#random.below(40) === 0) this.#peerDownUntilMs = this.#clock.now() + this.#random.below(6000);
     for (let offers = this.#random.below(4); offers > 0; offers -= 1) this.#offer();
@@ -469,6 +474,8 @@ export class SimulatedGateway {
         duplicates += Math.max(got.filter((each) => each.index === index).length - 1, 0);
       }
     }
+    check(this.#mostPending <= flowConfig.queue, `${this.#mostPending} were pending, the queue is ${flowConfig.queue}`);
+    check(this.#mostRunning <= flowConfig.concurrency, `${this.#mostRunning} ran at once, ${flowConfig.concurrency} may`);
     this.#checkOrder(check);
     await this.#checkState(check, dead);
     if (problems.length > 0) throw new Error(problems.slice(0, 5).join("\n"));
