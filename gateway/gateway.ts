@@ -15,6 +15,7 @@ import { FlowUnit, type Prepared, type UnitPorts } from "./flow-unit.ts";
 import { type Administered, addAdmin, addProbes } from "./http/admin.ts";
 import { newAgent } from "./http/client.ts";
 import { HttpServer } from "./http/server.ts";
+import { retryLetters } from "./journal/dead-letter-operations.ts";
 import type { DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./limits.ts";
@@ -179,7 +180,7 @@ class TheGateway implements Gateway, Administered {
 
   async inject(flow: string, message: Injected): Promise<Outcome> {
     const unit = this.#units.get(flow);
-    if (unit === undefined) throw new CodedError("MF_FLOW_UNKNOWN", `there is no flow "${flow}"${hint(flow, [...this.#units.keys()])}`);
+    if (unit === undefined) throw unknownFlow(flow, [...this.#units.keys()]);
     const { id, headers = {}, contentType = "", body, key, correlationId, wait } = message;
     const incoming: Incoming = {
       id,
@@ -197,20 +198,17 @@ class TheGateway implements Gateway, Administered {
   async retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined> {
     const found = await this.deadLetters.read(id);
     if (found === undefined) return undefined;
-    const { letter } = found;
-    const again = {
-      headers: letter.headers,
-      contentType: letter.contentType,
-      body: body ?? found.body,
-      key: letter.key,
-      correlationId: letter.correlationId,
-    };
-    const outcome =
-      letter.kind === "message"
-        ? await this.inject(letter.flow, { ...again, id: letter.messageId, wait: false })
-        : await this.#sendAgain(letter.flow, letter.outlet ?? "", letter.messageId, again);
-    if (outcome.status !== "refused") await this.deadLetters.remove(id);
-    return outcome;
+    const { flow, messageId } = found.letter;
+    if (!this.#units.has(flow)) throw unknownFlow(flow, [...this.#units.keys()]);
+    const report = await retryLetters(this.#ports.journal, this.deadLetters, { ids: [id] }, {
+      nowMs: this.#clock.now(),
+      edit: body === undefined ? undefined : { body },
+      started: (lease) => this.#units.get(flow)?.delivery.takeOver(lease),
+      resent: (_flow, outlet) => this.#units.get(flow)?.outbox(outlet)?.pump(),
+    });
+    const [failure] = report.failed;
+    if (failure !== undefined) throw new CodedError(failure.code, failure.message);
+    return report.repeated.length > 0 ? { status: "duplicate", id: messageId, reply: undefined } : { status: "accepted", id: messageId };
   }
 
   ready(): { readonly ready: boolean; readonly problems: readonly object[] } {
@@ -245,46 +243,6 @@ class TheGateway implements Gateway, Administered {
       done: delivery.metrics.done,
       dead: delivery.metrics.dead,
     }));
-  }
-
-  async #sendAgain(
-    flow: string,
-    outlet: string,
-    messageId: string,
-    send: {
-      readonly headers: Headers;
-      readonly contentType: string;
-      readonly body: Uint8Array;
-      readonly key: string | undefined;
-      readonly correlationId: string | undefined;
-    },
-  ): Promise<Outcome> {
-    const outbox = this.#units.get(flow)?.outbox(outlet);
-    if (outbox === undefined) throw new CodedError("MF_OUTLET_UNKNOWN", `the flow ${flow} has no outlet ${outlet} any more`);
-    const { journal } = this.#ports;
-    const nowMs = this.#clock.now();
-    const adopted = journal.adopt({
-      flow,
-      id: messageId,
-      source: "dead-letter",
-      headers: {},
-      contentType: "",
-      body: new Uint8Array(0),
-      key: undefined,
-      correlationId: send.correlationId,
-      receivedMs: nowMs,
-      expiresMs: undefined,
-      dedup: undefined,
-    });
-    if (adopted.status === "leased")
-      await journal.complete(adopted.lease, {
-        nowMs,
-        sends: [{ outlet, key: send.key, contentType: send.contentType, headers: send.headers, body: send.body }],
-        state: undefined,
-        reply: undefined,
-      });
-    outbox.pump();
-    return { status: "accepted", id: messageId };
   }
 
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
@@ -369,6 +327,10 @@ class TheGateway implements Gateway, Administered {
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => this.#clock.after(ms, resolve));
   }
+}
+
+function unknownFlow(flow: string, known: readonly string[]): CodedError {
+  return new CodedError("MF_FLOW_UNKNOWN", `there is no flow "${flow}"${hint(flow, known)}`);
 }
 
 function imageOf(images: ReadonlyMap<string, FlowImage>, name: string): FlowImage {

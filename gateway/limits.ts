@@ -92,6 +92,8 @@ export const gatewayLimits = {
 
   /** Routes, flows, sources and outlets in one configuration. */
   flows: 20_000,
+  /** Of more flows than this /metrics shows only those that had a message. */
+  flowsAlwaysShown: 200,
   sourcesPerFlow: 32,
   outletsPerFlow: 64,
   configBytes: 16 * mib,

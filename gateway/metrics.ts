@@ -3,6 +3,7 @@ import { collectDefaultMetrics, type Metric, type MetricValue, Registry } from "
 import { bucketsMs, type Durations } from "./delivery/metrics.ts";
 import type { FlowUnit } from "./flow-unit.ts";
 import type { Journal } from "./journal/journal.ts";
+import { gatewayLimits } from "./limits.ts";
 import type { Runner } from "./runner.ts";
 
 type Labels = Readonly<Record<string, string | number>>;
@@ -47,7 +48,7 @@ export function createRegistry(measured: Measured): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const perFlow = (name: string, help: string, type: Type, values: (unit: FlowUnit, labels: Labels) => Value[]): void => {
-    scraped(registry, name, help, type, () => [...measured.units()].flatMap((unit) => values(unit, { flow: unit.name })));
+    scraped(registry, name, help, type, () => shown(measured.units()).flatMap((unit) => values(unit, { flow: unit.name })));
   };
   const count = (name: string, help: string, value: (unit: FlowUnit) => number): void =>
     perFlow(name, help, "counter", (unit, labels) => [{ labels, value: value(unit) }]);
@@ -83,6 +84,12 @@ export function createRegistry(measured: Measured): Registry {
     }),
   );
   return registry;
+}
+
+/** Every flow; of very many only those that had a message, since a scrape of idle thousands would hold up the others. */
+function shown(units: Iterable<FlowUnit>): FlowUnit[] {
+  const all = [...units];
+  return all.length <= gatewayLimits.flowsAlwaysShown ? all : all.filter((unit) => unit.delivery.metrics.received > 0 || unit.delivery.pending > 0);
 }
 
 function outletMetrics(

@@ -144,6 +144,14 @@ export class FlowDelivery implements RunHost {
     return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), adopted.lease));
   };
 
+  /** Takes over a message that is in the journal already, such as a dead letter that is retried. Without room it waits there. */
+  takeOver(lease: Lease): void {
+    if (this.#stopping || this.pending >= this.#flow.config.queue) {
+      this.#journal.release(lease);
+      this.#backlog = true;
+    } else this.#enterLeased(new Work(recovered(lease), lease.message, undefined), lease);
+  }
+
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
   beginDrain(): void {
     this.#stopping = true;
