@@ -3,11 +3,14 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { createServer, type IncomingMessage, request as httpRequest, type Server, type ServerResponse } from "node:http";
 import * as nodeFs from "node:fs/promises";
 import { type AddressInfo, connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import type { DeadLetterFs } from "./journal/dead-letters.ts";
-import { done, fail, log, request, send, text, utf8 } from "./testing/scripted.ts";
-import { until, withGateway } from "./testing/rig.ts";
+import { DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
+import { openJournal } from "./journal/log/mod.ts";
+import { done, fail, log, request, type Script, send, text, utf8 } from "./testing/scripted.ts";
+import { type Rig, until, withGateway } from "./testing/rig.ts";
 
 const echo = `flows: { echo: { image: echo.mfi, from: [ { http: { path: /echo } }, { http: { path: "/items/:id", method: GET } } ] } }`;
 
@@ -418,7 +421,6 @@ test("the port in use, a missing outlet and a bad cron are coded errors, and eve
     );
     const { createGateway } = await import("./gateway.ts");
     const { MemoryJournal } = await import("./journal/memory.ts");
-    const { DeadLetters } = await import("./journal/dead-letters.ts");
     const { silentLogger } = await import("./logger.ts");
     const { ScriptedRunner } = await import("./testing/scripted.ts");
     const { defaultFlowLimits } = await import("#abi");
@@ -636,4 +638,41 @@ test("what is over the hard limits of HTTP itself is refused: headers too big, n
     equal(await raw("nonsense\r\n\r\n"), "HTTP/1.1 400 Bad Request");
     equal(await (await fetch(`${url}/echo`, { method: "POST" })).text(), "ok");
   });
+});
+
+test("with the durable journal a stop leaves what was accepted to the next start: pending messages, sends, dedup windows", async () => {
+  const dir = await nodeFs.mkdtemp(join(tmpdir(), "mayfly-durable-"));
+  const seen: string[] = [];
+  let down = true;
+  const handle = (incoming: IncomingMessage, response: ServerResponse): void => {
+    if (!down) seen.push(String(incoming.headers["idempotency-key"]));
+    response.writeHead(down ? 503 : 200).end();
+  };
+  try {
+    await withPeer(handle, async (peer) => {
+      const yaml = `flows: { job: { image: job.mfi, concurrency: 1, dedup: { window: 1h }, from: [ { http: { path: /jobs, mode: accept } } ], to: { out: { http: { url: "${peer}" }, retry: { backoff: 5ms..10ms } } } } }`;
+      const post = async (url: string, id: string): Promise<number> => (await fetch(`${url}/jobs`, { method: "POST", body: id, headers: { "idempotency-key": id } })).status;
+      const served = async (hang: boolean, run: (rig: Rig) => Promise<void>): Promise<void> => {
+        const deadLetters = new DeadLetters(join(dir, "dead"));
+        const journal = await openJournal(join(dir, "journal"), { deadLetters });
+        const script: Script = (event) => (event.kind !== "deliver" ? [] : hang && text(event.body) !== "first" ? undefined : [send("out", text(event.body)), done()]);
+        await withGateway(yaml, { job: script }, run, { drain: "30ms", ports: { journal, deadLetters } });
+      };
+      await served(true, async ({ url, runner }) => {
+        deepEqual([await post(url, "first"), await post(url, "second"), await post(url, "third")], [202, 202, 202]);
+        await until(() => runner.delivered.length === 2);
+      });
+      deepEqual(seen, []);
+      down = false;
+      await served(false, async ({ url, runner }) => {
+        await until(() => seen.length === 3);
+        deepEqual(runner.delivered.map((event) => event.id), ["second", "third"]);
+        deepEqual([await post(url, "first"), await post(url, "third")], [202, 202]);
+        equal(runner.delivered.length, 2);
+      });
+      equal(new Set(seen).size, 3);
+    });
+  } finally {
+    await nodeFs.rm(dir, { recursive: true, force: true });
+  }
 });
