@@ -35,6 +35,8 @@ import {
 const mostBacklog = 65_536;
 /** Images a worker knows at once; then it forgets them all and is told again what it needs. */
 const mostImagesKnown = 4096;
+/** V8's stack of a worker, in MiB: async recursion to the engine's limit needs more than half of it. */
+const stackSizeMb = 8;
 /** How often the watchdog looks, and after how many looks at the same step the ones behind it are recalled. */
 const watchMs = 10;
 const slowLooks = 2;
