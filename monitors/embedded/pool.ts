@@ -105,7 +105,12 @@ export class PoolWorker {
   constructor(pool: Pool, setup: Omit<WorkerSetup, "buffer">) {
     this.#pool = pool;
     const workerData: WorkerSetup = { ...setup, buffer: this.slots.buffer };
-    this.thread = new Worker(new URL("./worker.js", import.meta.url), { workerData, stdout: false, stderr: false, name: "mayfly-machine" });
+    this.thread = new Worker(new URL("./worker.js", import.meta.url), {
+      workerData,
+      name: "mayfly-machine",
+      execArgv: [], // the process may have been started with flags that no worker can be
+      resourceLimits: { stackSizeMb },
+    });
     this.thread.on("message", (message: 0 | FromWorker) => {
       if (message !== 0) this.#large.set(message.submission, message.effects);
       this.#pool.drain(this);
