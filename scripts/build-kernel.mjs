@@ -37,7 +37,7 @@ async function buildNative(root, layout) {
 }
 
 /** The layer below the engine where a machine is a Linux process; it has a memory of its own. `entry` lies in kernel/platform-linux. */
-async function buildPlatform(root, entry) {
+export async function buildPlatform(root, entry) {
   const asc = await import("assemblyscript/asc");
   const files = new Map();
   const options = ["-O3", "--noAssert", "--runtime", "stub", "--initialMemory", "16", "--use", "abort=", "--disable", "nontrapping-f2i"];

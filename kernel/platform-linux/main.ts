@@ -29,7 +29,7 @@ const greeting: u32 = 0xffffffff;
 
 const enum Operation { start = 1, step = 2, drop = 3 }
 /** The order of `statuses` in monitors/process/wire.ts. */
-const enum Status { complete = 0, interrupted = 1, escaped = 2, noMemory = 3, compromised = 4, missing = 5 }
+export const enum Status { complete = 0, interrupted = 1, escaped = 2, noMemory = 3, compromised = 4, missing = 5 }
 
 /** Exit code after a request that makes no sense: the monitor never writes one. */
 const badRequest: u32 = 64;
@@ -85,7 +85,7 @@ function discard(bytes: u32): void {
   }
 }
 
-function answer(number: u32, status: Status, frame: u64, length: u32, micros: u64, kept: bool): void {
+export function answer(number: u32, status: Status, frame: u64, length: u32, micros: u64, kept: bool): void {
   store<u32>(output, answerMagic);
   store<u32>(output, number, 4);
   store<u32>(output, status, 8);
@@ -148,10 +148,19 @@ function run(number: u32, length: u32, berth: u32): void {
   answer(number, status, engineBase() + frame, size, cpuMicros() - started, kept);
 }
 
-function serve(): void {
+/** The header of the next request, once it is there. */
+export function nextHeader(): usize {
   fill(headerBytes);
-  const header = input + inputAt;
+  return input + inputAt;
+}
+export function takeHeader(): void {
   inputAt += headerBytes;
+}
+
+/** Works on the next request; what it leaves in the memory is the caller's to put back. */
+export function serve(): void {
+  const header = nextHeader();
+  takeHeader();
   const operation = load<u32>(header, 4);
   const number = load<u32>(header, 8);
   const length = load<u32>(header, 12);
@@ -167,13 +176,19 @@ function serve(): void {
     discard(length);
     answer(number, Status.missing, 0, 0, 0, false);
   } else run(number, length, berth);
-  reset();
 }
 
-export function main(): void {
+export function begin(): void {
   rememberImage();
   const tracked = lockDown(imageBytes());
   trackPages(tracked);
   answer(greeting, tracked ? Status.complete : Status.missing, 0, 0, 0, false);
-  for (;;) serve();
+}
+
+export function main(): void {
+  begin();
+  for (;;) {
+    serve();
+    reset();
+  }
 }

@@ -45,6 +45,10 @@ export function enginePages(): u32 {
   return read32(engineDescriptor() + 8);
 }
 
+export function engineStackPointer(): i32 {
+  return stackPointer;
+}
+
 export function setLimitPages(pages: u32): void {
   write32(engineDescriptor() + 12, max(pages, restPages));
 }
