@@ -651,11 +651,13 @@ test("with the durable journal a stop leaves what was accepted to the next start
   try {
     await withPeer(handle, async (peer) => {
       const yaml = `flows: { job: { image: job.mfi, concurrency: 1, dedup: { window: 1h }, from: [ { http: { path: /jobs, mode: accept } } ], to: { out: { http: { url: "${peer}" }, retry: { backoff: 5ms..10ms } } } } }`;
-      const post = async (url: string, id: string): Promise<number> => (await fetch(`${url}/jobs`, { method: "POST", body: id, headers: { "idempotency-key": id } })).status;
+      const post = async (url: string, id: string): Promise<number> =>
+        (await fetch(`${url}/jobs`, { method: "POST", body: id, headers: { "idempotency-key": id } })).status;
       const served = async (hang: boolean, run: (rig: Rig) => Promise<void>): Promise<void> => {
         const deadLetters = new DeadLetters(join(dir, "dead"));
         const journal = await openJournal(join(dir, "journal"), { deadLetters });
-        const script: Script = (event) => (event.kind !== "deliver" ? [] : hang && text(event.body) !== "first" ? undefined : [send("out", text(event.body)), done()]);
+        const script: Script = (event) =>
+          event.kind !== "deliver" ? [] : hang && text(event.body) !== "first" ? undefined : [send("out", text(event.body)), done()];
         await withGateway(yaml, { job: script }, run, { drain: "30ms", ports: { journal, deadLetters } });
       };
       await served(true, async ({ url, runner }) => {
@@ -666,7 +668,10 @@ test("with the durable journal a stop leaves what was accepted to the next start
       down = false;
       await served(false, async ({ url, runner }) => {
         await until(() => seen.length === 3);
-        deepEqual(runner.delivered.map((event) => event.id), ["second", "third"]);
+        deepEqual(
+          runner.delivered.map((event) => event.id),
+          ["second", "third"],
+        );
         deepEqual([await post(url, "first"), await post(url, "third")], [202, 202]);
         equal(runner.delivered.length, 2);
       });
@@ -675,4 +680,42 @@ test("with the durable journal a stop leaves what was accepted to the next start
   } finally {
     await nodeFs.rm(dir, { recursive: true, force: true });
   }
+});
+
+test("a caller who leaves does not take the message from a duplicate that waits for it", async () => {
+  const yaml = `flows: { once: { image: once.mfi, dedup: { window: 1m }, from: [ { http: { path: /once } } ] } }`;
+  await withGateway(
+    yaml,
+    {
+      once: (event) =>
+        event.kind === "deliver"
+          ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 80 }]
+          : event.kind === "wake"
+            ? [done("reply")]
+            : [fail("MF_CANCELLED")],
+    },
+    async ({ url, runner, journal }) => {
+      const leaving = httpRequest(`${url}/once`, { method: "POST", headers: { "idempotency-key": "a" } }).on("error", () => undefined);
+      leaving.end();
+      await until(() => runner.running === 1);
+      const staying = fetch(`${url}/once`, { method: "POST", headers: { "idempotency-key": "a" } });
+      await until(async () => /duplicates_total\{flow="once"\} 1/.test(await (await fetch(`${url}/metrics`)).text()));
+      leaving.destroy();
+      equal(await (await staying).text(), "reply");
+      equal(journal.stats().pending, 0);
+    },
+  );
+});
+
+test("the admin endpoints are for this machine only, or for who has the token", async () => {
+  await withGateway(echo, { echo: () => [done("ok")] }, async ({ url }) => {
+    const status = (headers: Record<string, string>): Promise<number | undefined> =>
+      new Promise((resolve) =>
+        httpRequest(`${url}/-/flows`, { headers }, (response) => (response.resume(), resolve(response.statusCode))).end(),
+      );
+    deepEqual(
+      [await status({ "mayfly-admin": "1" }), await status({}), await status({ "mayfly-admin": "1", host: "evil.example" })],
+      [200, 401, 401],
+    );
+  });
 });

@@ -54,6 +54,9 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   for (const [name, flow] of Object.entries(data.flows)) flows[name] = buildFlow(flow, ["flows", name], names, connectors, report);
   checkRoutes(flows, report);
   const { admin, host, port, tls } = data.http;
+  if (admin.enabled === true && admin.token === undefined && !loopback.has(host)) {
+    report(["http", "admin", "enabled"], `whoever reaches ${host} could send messages and drop dead letters: give a token as well`);
+  }
   return {
     base,
     flows,

@@ -126,6 +126,10 @@ test("what is wrong is said with file, line, column and path", () => {
       /^mayfly\.yaml:5:27 MF_CONFIG_ENV flows\.orders\.to\.out\.http\.url: needs the environment variable NOWHERE/,
     ],
     [
+      "flows: {}\nhttp: { host: 0.0.0.0, admin: { enabled: true } }",
+      /^mayfly\.yaml:2:\d+ MF_CONFIG_INVALID http\.admin\.enabled: .*give a token/,
+    ],
+    [
       flow("    from: [ { http: { path: /a } }, { http: { path: /a } } ]"),
       /MF_CONFIG_INVALID flows\.orders\.from\[1\]\.http\.path: POST \/a is taken by flows\.orders$/,
     ],

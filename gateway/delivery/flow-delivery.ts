@@ -340,12 +340,7 @@ export class FlowDelivery implements RunHost {
     const run = new Run(this, this.#flow, work);
     work.run = run;
     const caller = work.incoming.caller;
-    if (caller !== undefined)
-      caller.onLeave = () =>
-        run.stop(
-          { kind: "cancelled", failure: failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499) },
-          "the caller left",
-        );
+    if (caller !== undefined) caller.onLeave = () => this.#callerLeft(work);
     if (key === undefined) run.start(undefined);
     else void this.#startWithState(run, flow, key);
   }
@@ -541,9 +536,12 @@ export class FlowDelivery implements RunHost {
     this.#rest(work, backoffMs(1, gatewayLimits.backoffMs, this.#ports.random));
   }
 
+  /** Nobody waits any more: the message is given up, unless a duplicate of it waits for the same outcome. */
   #callerLeft(work: Work): void {
-    if (work.state !== "queued" && work.state !== "behind") return;
-    this.#cancelled(work, failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499));
+    if (work.followers !== undefined) return;
+    const failure = failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499);
+    if (work.run !== undefined) work.run.stop({ kind: "cancelled", failure }, "the caller left");
+    else if (work.state === "queued" || work.state === "behind") this.#cancelled(work, failure);
   }
 
   #cancelled(work: Work, failure: Failure): void {

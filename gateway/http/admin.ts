@@ -129,7 +129,10 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered): void {
 }
 
 function isAuthorised(request: IncomingMessage, token: string | undefined): boolean {
-  if (token === undefined) return request.headers["mayfly-admin"] !== undefined; // browsers send it across origins only after a preflight, which is not granted
+  // Without a token only programs on this machine may: no foreign web page can send the header without a preflight, which is not granted,
+  // nor, with a name of its own that leads here, the host.
+  if (token === undefined)
+    return request.headers["mayfly-admin"] !== undefined && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(request.headers.host ?? "");
   const given = Buffer.from(request.headers.authorization ?? "");
   const wanted = Buffer.from(`Bearer ${token}`);
   return given.length === wanted.length && timingSafeEqual(given, wanted);
@@ -142,7 +145,8 @@ function guard(token: string | undefined, answer: Answer): RouteHandler {
       return sendProblem(response, {
         status: 401,
         code: "MF_ADMIN_DENIED",
-        detail: token === undefined ? "send the header mayfly-admin: 1" : "send the token of http.admin.token as a bearer token",
+        detail:
+          token === undefined ? "send the header mayfly-admin: 1, to localhost" : "send the token of http.admin.token as a bearer token",
       });
     }
     return readBody(request, gatewayLimits.fileBytes, (problem, body) => {

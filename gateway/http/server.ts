@@ -97,6 +97,13 @@ export class HttpServer {
 
   #unrouted(method: string, path: string, request: IncomingMessage, response: ServerResponse): void {
     request.resume();
+    if (this.#closing)
+      return sendProblem(response, {
+        status: 503,
+        code: "MF_STOPPING",
+        detail: "the gateway is stopping: try the next one",
+        headers: { "retry-after": "1" },
+      });
     const methods = this.routes.methodsOf(path);
     if (methods.length === 0)
       return sendProblem(response, {
