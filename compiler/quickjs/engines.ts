@@ -13,6 +13,8 @@ export interface Engine {
   write(address: number, bytes: Uint8Array): Promise<void>;
   read(address: number, bytes: number): Promise<Uint8Array>;
   close(): Promise<void>;
+  /** Process that runs it. */
+  readonly pid: number | "self";
 }
 
 export function quickjsBytes(): Uint8Array {
@@ -71,6 +73,7 @@ export async function nativeEngine(program: Program): Promise<Engine> {
     write: (address, bytes) => process.poke(base + BigInt(address), bytes),
     read: (address, bytes) => process.peek(base + BigInt(address), bytes),
     close: () => process.close(),
+    pid: process.child.pid ?? "self",
   };
 }
 
@@ -95,6 +98,7 @@ export function v8Engine(host: Uint8Array): Engine {
     write: async (address, bytes) => new Uint8Array(exports.memory.buffer).set(bytes, address),
     read: async (address, bytes) => new Uint8Array(exports.memory.buffer).slice(address, address + bytes),
     close: async () => undefined,
+    pid: "self",
   };
 }
 
