@@ -1,9 +1,11 @@
 /** Dead letters, wherever they are: in the folder mayfly.yaml names, or behind a running gateway. */
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { CodedError } from "#base";
 import { type DeadLetter, DeadLetters, loadConfig } from "#gateway";
 import { AdminClient, type GatewayFlags } from "./admin.ts";
+import { findCachedImage } from "./images/cache.ts";
+import { framesText, StackMapper } from "./machine/stack.ts";
 
 export interface FoundLetter {
   readonly letter: DeadLetter;
@@ -86,4 +88,12 @@ export async function retryLetter(
         message: detail ?? `the gateway answered ${status}`,
         ...(outcome.code === undefined ? {} : { code: outcome.code }),
       };
+}
+
+/** An attempt's stack in the flow's own source, while the image it ran in is still in the cache beside `config`; otherwise as it was kept. */
+export async function stackOf({ imageSha256, failure }: DeadLetter["attempts"][number], config: string): Promise<string | undefined> {
+  if (failure.stack === undefined || imageSha256 === "") return failure.stack;
+  const found = await findCachedImage(dirname(resolve(config)), imageSha256);
+  const frames = found === undefined ? [] : new StackMapper(found.image.sourceMap, dirname(found.flow)).frames(failure.stack);
+  return frames.length === 0 ? failure.stack.trimEnd() : framesText(frames);
 }

@@ -121,7 +121,7 @@ test("dev takes in changes without dropping a message, and keeps the old image w
   await dev.until(/MF_TYPE_ERROR: hello\.ts:6:7: .*\n.*served on/);
   equal(await post(url, "x"), "two");
   await writeFile(join(folder, "hello.ts"), flowText("four"));
-  await dev.until(/reloaded[\s\S]*reloaded/);
+  await dev.until(/"msg":"reloaded"[\s\S]*"msg":"reloaded"/);
   equal(await post(url, "x"), "four");
   running = false;
   await Promise.all(callers);

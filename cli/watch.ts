@@ -1,6 +1,7 @@
 /** Watching files: changes gathered for a moment, then told once; never two at a time. */
-import { type FSWatcher, watch } from "node:fs";
-import { stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { type FSWatcher, statSync, watch } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /** An editor writes a file in several steps, and a checkout many files. */
@@ -56,9 +57,17 @@ export class FileWatch {
     this.#notify = oneAtATime(changed);
   }
 
-  /** From now on these files, absolute. Their folders are watched: editors replace a file rather than write to it. */
-  set(files: Iterable<string>): void {
+  /**
+   * From now on these files, absolute. Their folders are watched: editors replace a file rather than write to it. What has changed
+   * since `sinceMs`, before there was anybody to see it, counts as a change.
+   */
+  set(files: Iterable<string>, sinceMs: number): void {
     this.#files = new Set(files);
+    this.#watchFolders();
+    for (const file of this.#files) if ((statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > sinceMs) this.#notify();
+  }
+
+  #watchFolders(): void {
     const wanted = new Set([...this.#files].map((file) => dirname(file)));
     for (const [folder, watcher] of this.#folders) {
       if (wanted.has(folder)) continue;
@@ -83,4 +92,14 @@ export class FileWatch {
     for (const watcher of this.#folders.values()) watcher.close();
     this.#folders.clear();
   }
+}
+
+/** What files hold, by path; "" for one that can't be read. */
+export async function contentsOf(files: Iterable<string>): Promise<Map<string, string>> {
+  const contents = new Map<string, string>();
+  for (const file of files) {
+    const bytes = await readFile(file).catch(() => new Uint8Array(0));
+    contents.set(file, createHash("sha256").update(bytes).digest("hex"));
+  }
+  return contents;
 }

@@ -8,6 +8,7 @@ import { addDlq } from "./dlq.ts";
 import { addDoctor } from "./doctor.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
+import { addJournal } from "./journal.ts";
 import { addLint } from "./lint.ts";
 import { addRun } from "./run.ts";
 import { addSend } from "./send.ts";
@@ -23,6 +24,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addServe,
   addSend,
   addDlq,
+  addJournal,
   addBuild,
   addInspect,
   addBench,

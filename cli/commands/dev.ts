@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes, reportFailure } from "../failure.ts";
 import type { Serving } from "../serving/serving.ts";
-import { FileWatch } from "../watch.ts";
+import { contentsOf, FileWatch } from "../watch.ts";
 import { announce, portNumber, type ServeFlags } from "./serve.ts";
 
 /** A development server: none while the first start fails, and from then on always one. */
@@ -13,23 +13,35 @@ class DevServer {
   readonly #flags: ServeFlags;
   readonly #watch: FileWatch;
   #serving: Serving | undefined;
+  #files: readonly string[];
+  /** What the files held when they were last built: an editor that writes the same again, or twice, changes nothing. */
+  #built = new Map<string, string>();
 
   constructor(cli: Cli, flags: ServeFlags) {
     this.#cli = cli;
     this.#flags = flags;
+    this.#files = [resolve(flags.config)];
     this.#watch = new FileWatch(() => this.#changed());
-    this.#watch.set([resolve(flags.config)]);
   }
 
-  async start(): Promise<void> {
-    const { startServing } = await import("../serving/serving.ts");
+  /** Starts, or takes in what has changed; then watches what is served, or what is at fault. */
+  async build(): Promise<void> {
+    const startedMs = Date.now();
+    this.#built = await contentsOf(this.#files);
     try {
-      this.#serving = await startServing({ file: this.#flags.config, port: this.#flags.port });
-      announce(this.#serving);
-      this.#watch.set(this.#serving.inputs);
+      if (this.#serving === undefined) await this.#start();
+      else {
+        await this.#serving.reload();
+        this.#serving.logger.info({ ms: Date.now() - startedMs }, "reloaded");
+      }
+      this.#files = this.#serving?.inputs ?? this.#files;
+      this.#watch.set(this.#files, startedMs);
     } catch (error) {
-      this.#show(error, "not started; waiting for a change");
-      this.#watch.set(await this.#guessInputs());
+      this.#files = this.#serving === undefined ? await this.#guessInputs() : [...new Set([...this.#files, ...this.#serving.inputs])];
+      this.#watch.set(this.#files, startedMs);
+      reportFailure(this.#cli.terminal, error, false);
+      const then = this.#serving === undefined ? "not started; waiting for a change" : "not reloaded; what was served is served on";
+      this.#cli.terminal.err(`${this.#cli.terminal.paintErr.dim(then)}\n`);
     }
   }
 
@@ -39,22 +51,14 @@ class DevServer {
   }
 
   async #changed(): Promise<void> {
-    const serving = this.#serving;
-    if (serving === undefined) return await this.start();
-    const started = performance.now();
-    try {
-      await serving.reload();
-      serving.logger.info({ ms: Math.round(performance.now() - started) }, "reloaded");
-    } catch (error) {
-      this.#show(error, "not reloaded; what was served is served on");
-    }
-    this.#watch.set(serving.inputs);
+    const now = await contentsOf(this.#files);
+    if ([...now].some(([file, content]) => this.#built.get(file) !== content)) await this.build();
   }
 
-  #show(error: unknown, then: string): void {
-    const { terminal } = this.#cli;
-    reportFailure(terminal, error, false);
-    terminal.err(`${terminal.paintErr.dim(then)}\n`);
+  async #start(): Promise<void> {
+    const { startServing } = await import("../serving/serving.ts");
+    this.#serving = await startServing({ file: this.#flags.config, port: this.#flags.port });
+    announce(this.#serving);
   }
 
   /** What to watch while nothing could be started: the configuration and, when it can be read, its flows' files. */
@@ -76,7 +80,7 @@ async function dev(cli: Cli, flags: ServeFlags): Promise<number> {
   const { untilSignal } = await import("../serving/signals.ts");
   const ended = untilSignal();
   const server = new DevServer(cli, flags);
-  await server.start();
+  await server.build();
   await ended;
   await server.stop();
   return exitCodes.ok;

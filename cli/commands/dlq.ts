@@ -75,13 +75,15 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   out(indent(table(facts)));
   out(`${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers)]))}`);
   out(`${paint.bold("body")} ${paint.dim(bytesText(body.length))}\n${indent(bodyText(body, letter.contentType))}\n`);
-  for (const { attempt, startedMs, endedMs, failure, logs } of letter.attempts) {
+  for (const record of letter.attempts) {
+    const { attempt, startedMs, endedMs, failure, logs } = record;
     out(
       `${paint.bold(`attempt ${attempt}`)} ${paint.dim(`${new Date(startedMs).toISOString()}, ${endedMs - startedMs} ms`)} ${failure.code}: ${failure.message}\n`,
     );
     for (const { level, text, fieldsJson } of logs)
       out(`  ${level} ${text}${fieldsJson === undefined ? "" : ` ${paint.dim(fieldsJson)}`}\n`);
-    if (failure.stack !== undefined) out(`${paint.dim(failure.stack.trimEnd())}\n`);
+    const stack = await letters.stackOf(record, flags.config);
+    if (stack !== undefined) out(`${paint.dim(indent(stack))}\n`);
   }
   return exitCodes.ok;
 }

@@ -1,6 +1,6 @@
 /** `mayfly run`: one message through one machine. */
 import { randomBytes, randomUUID } from "node:crypto";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { fromHex } from "#base";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
@@ -23,6 +23,7 @@ interface RunFlags {
   readonly source: string;
   readonly seed?: string;
   readonly time?: string;
+  readonly monitor: string;
   readonly check: boolean;
   readonly json?: boolean;
 }
@@ -140,8 +141,8 @@ function runJson(result: RunResult, stacks: StackMapper, buildMs: number | undef
 }
 
 async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<number> {
-  const [{ embeddedMonitor }, { driveMachine }, { imageAt, isImagePath }, { stubFromFiles }, stack] = await Promise.all([
-    import("#monitors"),
+  const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath }, { stubFromFiles }, stack] = await Promise.all([
+    import("../monitors.ts"),
     import("../machine/drive.ts"),
     import("../machine/load.ts"),
     import("../machine/stubs.ts"),
@@ -152,7 +153,7 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
   const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));
   const buildMs = isImagePath(target) ? undefined : performance.now() - began;
   const stub = await stubFromFiles(flags.outlet ?? [], flags.fetch ?? [], image.manifest.outlets);
-  const monitor = embeddedMonitor({ workers: 1 });
+  const monitor = openMonitor(flags.monitor, 1);
   try {
     const result = await driveMachine(monitor, await monitor.load(image), image.manifest.limits, stimulus, stub);
     const stacks = new stack.StackMapper(image.sourceMap, folder);
@@ -181,6 +182,7 @@ export function addRun(program: Command, cli: Cli): Command {
     .option("--source <name>", "name of the source the message comes from", "run")
     .option("--seed <hex>", "seed of the machine's randomness (default: a new one)")
     .option("--time <iso>", "the time at which the message comes in (default: now)")
+    .addOption(new Option("--monitor <name>", "what runs the machine").choices(["embedded", "process"]).default("embedded"))
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())
     .action(action(cli, (target: string, flags: RunFlags) => run(cli, target, flags)));

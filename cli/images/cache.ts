@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { abiVersion } from "#abi";
 import { buildImage, type Image, loadImage } from "#image";
@@ -21,6 +21,8 @@ export interface CachedImage {
 
 interface Entry {
   readonly made: string;
+  /** The flow's own file. */
+  readonly flow: string;
   readonly sha256: string;
   readonly inputs: readonly { readonly path: string; readonly sha256: string }[];
 }
@@ -73,14 +75,12 @@ async function readEntry(folder: string, key: string, base: string): Promise<Cac
   }
 }
 
-async function writeEntry(folder: string, key: string, base: string, { image, inputs }: CachedImage): Promise<void> {
+async function writeEntry(folder: string, key: string, base: string, flow: string, { image, inputs }: CachedImage): Promise<void> {
   const hashed = await Promise.all(inputs.map(async (path) => ({ path: relative(base, path), sha256: (await hashOf(path)) ?? "" })));
   await mkdir(folder, { recursive: true });
   await writeWhole(join(folder, `${key}.mfi`), image.bytes);
-  await writeWhole(
-    join(folder, `${key}.json`),
-    `${JSON.stringify({ made: maker(), sha256: image.sha256, inputs: hashed } satisfies Entry, undefined, 2)}\n`,
-  );
+  const entry: Entry = { made: maker(), flow: relative(base, flow), sha256: image.sha256, inputs: hashed };
+  await writeWhole(join(folder, `${key}.json`), `${JSON.stringify(entry, undefined, 2)}\n`);
 }
 
 export interface CacheOptions {
@@ -104,6 +104,25 @@ export async function cachedImage(flow: string, { name, check = true }: CacheOpt
   const { image, inputs } = await buildImage(path, { check, ...(name === undefined ? {} : { name }) });
   const built = { image, inputs, buildMs: performance.now() - started };
   // A folder that can't be written to is no reason to fail: the next start is slower, nothing else.
-  if (base !== undefined) await writeEntry(folder, key, base, built).catch(() => undefined);
+  if (base !== undefined) await writeEntry(folder, key, base, path, built).catch(() => undefined);
   return built;
+}
+
+/** The cached image with this hash below `folder`, and its flow's file; undefined when it was built anew since. */
+export async function findCachedImage(
+  folder: string,
+  sha256: string,
+): Promise<{ readonly image: Image; readonly flow: string } | undefined> {
+  const cache = join(folder, ".mayfly", "images");
+  for (const name of await readdir(cache).catch(() => [])) {
+    if (!name.endsWith(".json")) continue;
+    try {
+      const entry = JSON.parse(await readFile(join(cache, name), "utf8")) as Entry;
+      if (entry.sha256 === sha256)
+        return { image: await loadImage(join(cache, name.replace(/\.json$/, ".mfi"))), flow: resolve(folder, entry.flow) };
+    } catch {
+      // Half an entry is none.
+    }
+  }
+  return undefined;
 }

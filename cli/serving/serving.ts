@@ -1,6 +1,5 @@
 /** A gateway, its monitor and its images, wired from a mayfly.yaml: what `serve`, `dev` and the examples' tests start. */
 import { resolve } from "node:path";
-import { CodedError } from "#base";
 import {
   createGateway,
   createLogger,
@@ -12,11 +11,13 @@ import {
   type Journal,
   loadConfig,
   MemoryJournal,
+  openJournal,
   type RootLogger,
 } from "#gateway";
 import { loadImage } from "#image";
-import { embeddedMonitor, type LoadedImage, type Monitor } from "#monitors";
+import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
+import { openMonitor } from "../monitors.ts";
 
 export interface ServingOptions {
   /** Path of mayfly.yaml. */
@@ -28,16 +29,9 @@ export interface ServingOptions {
   readonly logger?: RootLogger;
 }
 
-function monitorOf({ monitor, workers }: GatewayConfig): Monitor {
-  if (monitor !== "embedded")
-    throw new CodedError("MF_MONITOR_MISSING", `monitor: ${monitor} can't be served with yet: leave it out, or write embedded`);
-  return embeddedMonitor(workers === undefined ? {} : { workers });
-}
-
 async function journalOf(config: GatewayConfig, deadLetters: DeadLetters): Promise<Journal> {
   const { dir } = config.journal;
   if (dir === undefined) return new MemoryJournal(deadLetters);
-  const { openJournal } = await import("../../gateway/journal/log/mod.ts");
   return await openJournal(resolve(config.base, dir), { deadLetters });
 }
 
@@ -159,7 +153,7 @@ class TheServing implements Serving {
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const config = withPort(await loadConfig(options.file, options.environment), options.port);
   const logger = options.logger ?? createLogger({ log: config.log, terminal: process.stdout.isTTY === true });
-  const monitor = monitorOf(config);
+  const monitor = openMonitor(config.monitor, config.workers);
   try {
     const images = new Images(monitor, logger);
     const deadLetters = new DeadLetters(resolve(config.base, config.deadLetters.dir));

@@ -1,0 +1,131 @@
+/** `mayfly journal`: the gateway's durable record, looked at and tidied from outside. */
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { resolve } from "node:path";
+import { type Command, Option } from "commander";
+import { CodedError } from "#base";
+import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
+import { exitCodes } from "../failure.ts";
+import { bytesText, indent, table } from "../format.ts";
+import { withProgress } from "../terminal.ts";
+
+interface Flags {
+  readonly config: string;
+  readonly dir?: string;
+  readonly salvage?: boolean;
+  readonly part?: readonly ("pending" | "outbox" | "state" | "dedup" | "history")[];
+  readonly output?: string;
+  readonly json?: boolean;
+}
+
+const operations = () => import("../../gateway/journal/log/mod.ts");
+
+/** The folder that is named, or the one mayfly.yaml names. */
+async function folderOf({ config, dir }: Flags): Promise<string> {
+  if (dir !== undefined) return dir;
+  const { loadConfig } = await import("#gateway");
+  const { base, journal } = await loadConfig(config);
+  if (journal.dir === undefined)
+    throw new CodedError(
+      "MF_JOURNAL_MISSING",
+      `${config} keeps its journal in memory: give it journal: { dir: … }, or name a folder with --dir`,
+    );
+  return resolve(base, journal.dir);
+}
+
+async function check({ terminal }: Cli, flags: Flags): Promise<number> {
+  const dir = await folderOf(flags);
+  const { checkJournal } = await operations();
+  const report = await withProgress(terminal, `reading ${dir}`, () => checkJournal(dir));
+  const { out, paint } = terminal;
+  if (flags.json === true) {
+    out(`${JSON.stringify({ dir, ...report }, undefined, 2)}\n`);
+    return report.ok ? exitCodes.ok : exitCodes.failed;
+  }
+  const { live } = report;
+  const pending = Object.entries(live.pending).map(([flow, count]) => [`pending of ${flow}`, String(count)]);
+  const outbox = live.outbox.map(({ flow, outlet, entries }) => [`to be sent, ${flow} → ${outlet}`, String(entries)]);
+  const facts = [
+    ["on disk", bytesText(report.diskBytes)],
+    ["files", String(report.files.length)],
+    ...pending,
+    ...outbox,
+    ["ids remembered", String(live.dedupIds)],
+    ["keys with state", String(live.stateKeys)],
+  ];
+  out(`${paint.bold(dir)}\n${indent(table(facts, [1]))}`);
+  for (const remark of report.remarks) out(`  ${paint.dim(remark)}\n`);
+  for (const { file, offset, code, message } of report.problems) out(`${paint.red(code)} ${file} at byte ${offset}: ${message}\n`);
+  out(
+    report.ok
+      ? `${paint.green("whole")}\n`
+      : `${paint.red("damaged")}: stop the gateway, then \`mayfly journal compact --salvage\` keeps what survives\n`,
+  );
+  return report.ok ? exitCodes.ok : exitCodes.failed;
+}
+
+async function compact({ terminal }: Cli, flags: Flags): Promise<number> {
+  const dir = await folderOf(flags);
+  const { compactJournal } = await operations();
+  const report = await withProgress(terminal, `compacting ${dir}`, () => compactJournal(dir, { salvage: flags.salvage }));
+  if (flags.json === true) terminal.out(`${JSON.stringify({ dir, ...report }, undefined, 2)}\n`);
+  else {
+    terminal.out(
+      `${report.removedFiles} files with ${bytesText(report.removedBytes)} removed, the checkpoint has ${bytesText(report.checkpointBytes)}\n`,
+    );
+    for (const { code, message } of report.problems) terminal.out(`${terminal.paint.red(code)} ${message}\n`);
+    for (const lost of report.lost) terminal.out(`lost: ${lost}\n`);
+    if (report.movedTo !== undefined) terminal.out(`what was damaged lies in ${report.movedTo}\n`);
+  }
+  return report.lost.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+async function exportLines({ terminal }: Cli, flags: Flags): Promise<number> {
+  const dir = await folderOf(flags);
+  const { exportJournal } = await operations();
+  const lines = flags.part === undefined ? exportJournal(dir) : exportJournal(dir, flags.part);
+  if (flags.output === undefined) {
+    for await (const line of lines) terminal.out(line);
+    return exitCodes.ok;
+  }
+  const file = createWriteStream(flags.output);
+  for await (const line of lines) if (!file.write(line)) await once(file, "drain");
+  file.end();
+  await once(file, "finish");
+  return exitCodes.ok;
+}
+
+function shared(command: Command): Command {
+  return command
+    .option("-c, --config <file>", "mayfly.yaml, to find the journal", "mayfly.yaml")
+    .option("-d, --dir <folder>", "the journal's folder itself");
+}
+
+export function addJournal(program: Command, cli: Cli): Command {
+  const journal = program.command("journal").description("The gateway's durable record of every message: check it, compact it, export it.");
+  shared(journal.command("check").description("Read all of it and say what is in it, and what is damaged. Exit code 1 when something is."))
+    .addOption(jsonOption())
+    .action(action(cli, (flags: Flags) => check(cli, flags)));
+  shared(
+    journal
+      .command("compact")
+      .description("Write a checkpoint and remove what it makes superfluous. Not beside a running gateway, which does so itself."),
+  )
+    .option("--salvage", "keep what survives of a damaged journal, and move the damaged files aside")
+    .addOption(jsonOption())
+    .action(action(cli, (flags: Flags) => compact(cli, flags)));
+  shared(journal.command("export").description("Write it as lines of JSON."))
+    .addOption(
+      new Option(
+        "--part <name>",
+        "pending, outbox, state, dedup or history; may be given more than once (default: all but history)",
+      ).argParser(collect),
+    )
+    .option("-o, --output <file>", "where to (default: standard output)")
+    .action(action(cli, (flags: Flags) => exportLines(cli, flags)));
+  return examples(journal, [
+    ["mayfly journal check", "is all of it whole, and what is in it"],
+    ["mayfly journal export --part state | jq .", "the state flows keep"],
+    ["mayfly journal compact --dir .mayfly/journal", "after the gateway was stopped"],
+  ]);
+}

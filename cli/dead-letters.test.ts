@@ -1,0 +1,102 @@
+import { deepEqual, equal, match } from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { capture, serve, type Serving } from "#cli";
+import { silentLogger } from "#gateway";
+
+let folder: string;
+let serving: Serving;
+let config: string;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-dlq-"));
+  config = join(folder, "mayfly.yaml");
+  await writeFile(
+    join(folder, "strict.ts"),
+    `import { fail, flow } from "mayfly";
+export default flow((msg, { log }) => {
+  log.info("looking");
+  if (msg.text() !== "good") refuse(msg.text());
+});
+function refuse(text: string): never {
+  fail("not good: " + text, { code: "NOT_GOOD", retry: false });
+}`,
+  );
+  await writeFile(config, "flows:\n  strict: { flow: strict.ts, from: [] }\njournal: { dir: journal }\ndeadLetters: { dir: dead }\n");
+  serving = await serve({ file: config, port: 0, logger: silentLogger });
+});
+after(async () => {
+  await serving?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Letter {
+  readonly id: string;
+  readonly failure: { readonly code: string };
+}
+
+async function letters(...more: string[]): Promise<Letter[]> {
+  const { code, out, err } = await capture(["dlq", "ls", "-c", config, "--json", ...more]);
+  equal(code, 0, err);
+  return JSON.parse(out) as Letter[];
+}
+
+/** Sends a body that is refused, and waits till it is buried. */
+async function bury(body: string): Promise<void> {
+  const before = (await letters()).length;
+  await capture(["send", "strict", "-m", "-", "--no-wait", "--gateway", serving.url], { stdin: body });
+  const untilMs = Date.now() + 10_000;
+  while ((await letters()).length === before && Date.now() < untilMs) await new Promise((done) => setTimeout(done, 20));
+  equal((await letters()).length, before + 1);
+}
+
+test("dead letters are listed, shown with their place in the source, put in again, mended, exported and dropped", async () => {
+  await bury("bad");
+  const [letter] = await letters();
+  equal(letter?.failure.code, "NOT_GOOD");
+  deepEqual(await letters("--code", "OTHER"), []);
+  deepEqual(await letters("--flow", "other"), []);
+  deepEqual(await letters("--gateway", serving.url), [letter]);
+
+  const id = letter?.id ?? "";
+  const shown = await capture(["dlq", "show", id, "-c", config]);
+  match(
+    shown.out,
+    /NOT_GOOD: not good: bad[\s\S]*body 3 B\n {2}bad[\s\S]*attempt 1 [\s\S]*info looking[\s\S]*at refuse \(\S*strict\.ts:7:\d+\)/,
+  );
+  equal((JSON.parse((await capture(["dlq", "show", id, "-c", config, "--json"])).out) as { body: string }).body, "bad");
+
+  const out = join(folder, "out");
+  await capture(["dlq", "export", "-o", out, "-c", config]);
+  equal(await readFile(join(out, `${id}.body`), "utf8"), "bad");
+
+  const retried = await capture(["dlq", "retry", id, "--edit", "-", "--gateway", serving.url, "--json"], { stdin: "good" });
+  equal(retried.code, 0, retried.out);
+  deepEqual(await letters(), []);
+});
+
+test("several are chosen by what they have in common, and never all of them by accident", async () => {
+  await bury("one");
+  await bury("two");
+  const careless = await capture(["dlq", "drop", "-c", config]);
+  equal(careless.code, 2);
+  match(careless.err, /^MF_USAGE: name letters by id, or by --flow, --code or --all/);
+  equal((await letters()).length, 2);
+  match((await capture(["dlq", "drop", "--code", "NOT_GOOD", "-c", config])).out, /2 dropped/);
+  deepEqual(await letters(), []);
+  equal((await capture(["dlq", "show", "strict/nowhere", "-c", config])).code, 2);
+  equal((await capture(["dlq", "drop", "strict/nowhere", "-c", config])).code, 1);
+});
+
+test("the journal is checked beside a running gateway, and not compacted under it", async () => {
+  const checked = await capture(["journal", "check", "-c", config, "--json"]);
+  equal(checked.code, 0, checked.err);
+  equal((JSON.parse(checked.out) as { ok: boolean }).ok, true);
+  const compacted = await capture(["journal", "compact", "-c", config]);
+  equal(compacted.code, 2);
+  match(compacted.err, /^MF_JOURNAL_LOCKED: /);
+  const exported = await capture(["journal", "export", "-c", config, "--part", "history"]);
+  for (const line of exported.out.trim().split("\n")) equal((JSON.parse(line) as { kind: string }).kind, "history");
+});
