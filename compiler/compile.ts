@@ -30,7 +30,7 @@ export function functionName(module: Module, index: number): string {
 
 export function compileModule(module: Module, options: CompileOptions = {}): CompiledModule {
   const backend = options.backend ?? "baseline";
-  const compile: (module: Module, item: ModuleFunction) => CodeBlock = backend === "baseline" ? compileBaseline : compileOptimised;
+  const compile: (module: Module, item: ModuleFunction) => CodeBlock = backend === "baseline" ? compileBaseline : (m, item) => compileOptimised(m, item);
   if (module.functionTypes.length > 1_000_000) throw new CodedError("MF_COMPILE_LIMIT", "too many functions");
   const functions = module.functions.map((item) => ({
     index: item.index,

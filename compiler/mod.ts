@@ -24,5 +24,6 @@ export { type LinkedProgram, linkProgram, type Program, type ProgramOptions } fr
 export { type ExecutableOptions, type GlobalValue, type MemoryContents, writeExecutable } from "./link/executable.ts";
 export { type LoadSegment, type Note, writeElf } from "./link/elf.ts";
 export { cachedProgram, decodeProgram, encodeProgram, programKey, type ProgramSource } from "./cache.ts";
+export { dumpFunction, type DumpKind } from "./dump.ts";
 export { trapKinds, type TrapKind } from "./assemble/code.ts";
 export { functionAt, parseTrapRecord } from "./runtime/trap-record.ts";

@@ -7,8 +7,8 @@ import { isFloatValue, type Machine } from "./machine.ts";
  */
 export interface StartState {
   readonly registers: readonly (Value | undefined)[];
-  /** Values whose slots hold them. Parameters without a register are among them. */
-  readonly saved: ReadonlySet<Value>;
+  /** Values whose slots hold them, with the slots. Parameters without a register are among them. */
+  readonly saved: ReadonlyMap<Value, number>;
 }
 
 /** Registers left free at a loop's header, so that its body need not begin with evictions. */
@@ -31,7 +31,7 @@ export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Valu
   const block = edge.to as Block;
   const single = block.incoming.length === 1;
   const registers = new Array<Value | undefined>(32).fill(undefined);
-  const saved = new Set<Value>();
+  const saved = new Map<Value, number>();
   const candidates = [...live].filter(([value]) => !isConstant(value)).sort((x, y) => x[1] - y[1] || x[0].id - y[0].id);
   const params = new Set(block.params);
   const limit = (float: boolean): number => (block.isLoop ? (float ? loopRegisters.float : loopRegisters.general) : 32);
@@ -43,7 +43,8 @@ export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Valu
     // Far away and saved, a value is better left in memory; unsaved, it would have to be stored on every way here.
     const keep = register >= 0 && (single || (hasFewerThan(registers, register >= 16, limit(register >= 16)) && !(far && (value.saved || block.isLoop))));
     if (keep) registers[register] = value;
-    if (!keep || (single && value.saved) || dominatorSaved.has(value) || (block.isLoop && value.saved) || (block.isLoop && block.loopCalls)) saved.add(value);
+    if (!keep || (single && value.saved) || dominatorSaved.has(value) || (block.isLoop && value.saved) || (block.isLoop && block.loopCalls))
+      saved.set(value, machine.slotOf(value));
   }
   for (const [value, distance] of candidates) {
     if (!params.has(value)) continue;
@@ -52,10 +53,7 @@ export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Valu
     const wanted = distance < farDistance || !block.isLoop;
     const register = wanted && hasFewerThan(registers, float, limit(float)) ? freeFor(registers, float, !isConstant(arg) && arg.register >= 0 ? arg.register : value.hint) : -1;
     if (register >= 0) registers[register] = value;
-    else {
-      saved.add(value);
-      machine.slotOf(value);
-    }
+    else saved.set(value, machine.slotOf(value));
   }
   return { registers, saved };
 }
@@ -65,7 +63,7 @@ interface Move {
   readonly to: number;
   readonly from: number;
 }
-const slotBase = 64;
+export const slotBase = 64;
 
 export interface EdgeMoves {
   readonly moves: readonly Move[];
@@ -90,7 +88,7 @@ export function edgeMoves(machine: Machine, edge: Edge, start: StartState, live:
     const place = value.op === op.parameter ? block.params.indexOf(value) : -1;
     add(register, place < 0 ? value : (edge.args[place] as Value));
   });
-  for (const value of start.saved) {
+  for (const value of start.saved.keys()) {
     const place = value.op === op.parameter ? block.params.indexOf(value) : -1;
     if (place >= 0) {
       if (live.has(value)) add(slotBase + machine.slotOf(value), edge.args[place] as Value);
@@ -104,11 +102,8 @@ export function emitMoves(machine: Machine, { moves, constants }: EdgeMoves): vo
   const scratch = 31;
   const pending = [...moves];
   const one = (to: number, from: number): void => {
-    if (to < slotBase && from < slotBase) {
-      if (to >= 16 === from >= 16) machine.moveRegister(to, from);
-      else if (to >= 16) machine.assembler.floatFromBits(true, to - 16, from);
-      else machine.assembler.floatToBits(true, to, from - 16);
-    } else if (to < slotBase) machine.loadSlot(to, from - slotBase);
+    if (to < slotBase && from < slotBase) machine.moveRegister(to, from);
+    else if (to < slotBase) machine.loadSlot(to, from - slotBase);
     else if (from < slotBase) machine.storeSlot(to - slotBase, from);
     else {
       machine.loadSlot(30, from - slotBase);
@@ -129,22 +124,7 @@ export function emitMoves(machine: Machine, { moves, constants }: EdgeMoves): vo
   }
   for (const { to, value } of constants) {
     if (to < slotBase) machine.loadConstant(to, value);
-    else storeConstant(machine, to - slotBase, value);
-  }
-}
-
-function storeConstant(machine: Machine, slot: number, value: Value): void {
-  if (isFloatValue(value)) {
-    machine.loadConstant(30, value);
-    machine.storeSlot(slot, 30);
-    return;
-  }
-  const i32Const = 0x41;
-  const high = value.op === i32Const ? 0 : value.b;
-  if (high === value.a >> 31) machine.assembler.storeImmediate(8, machine.slotMemory(slot), value.a);
-  else {
-    machine.assembler.storeImmediate(4, machine.slotMemory(slot), value.a);
-    machine.assembler.storeImmediate(4, { ...machine.slotMemory(slot), displacement: machine.slotMemory(slot).displacement + 4 }, high);
+    else machine.storeConstant(to - slotBase, value);
   }
 }
 
@@ -161,7 +141,6 @@ export function enter(machine: Machine, start: StartState, live: Liveness["liveI
   for (const value of live.keys()) value.saved = start.saved.has(value);
   start.registers.forEach((value, register) => {
     if (value === undefined) return;
-    machine.contents[register] = value;
-    value.register = register;
+    machine.put(value, register);
   });
 }

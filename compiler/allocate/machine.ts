@@ -4,8 +4,9 @@ import { isFloat, maximumFrameBytes } from "../assemble/convention.ts";
 import * as r from "../assemble/registers.ts";
 import { constantSymbol64 } from "../assemble/sequences.ts";
 import type { ValueType } from "../decode/types.ts";
-import { isConstant, opcodes, type Value } from "../ir/value.ts";
+import { type Edge, isConstant, opcodes, type Value } from "../ir/value.ts";
 import type { Node } from "../select/tile.ts";
+import type { StartState } from "./edges.ts";
 
 /**
  * Registers and slots while code is emitted, block after block.
@@ -94,7 +95,9 @@ export class Machine {
 
   moveRegister(to: number, from: number): void {
     if (to === from) return;
-    if (to >= 16) this.assembler.floatMove(to - 16, from - 16);
+    if (to >= 16 && from >= 16) this.assembler.floatMove(to - 16, from - 16);
+    else if (to >= 16) this.assembler.floatFromBits(true, to - 16, from);
+    else if (from >= 16) this.assembler.floatToBits(true, to, from - 16);
     else this.assembler.move(true, to, from);
   }
   loadSlot(register: number, slot: number): void {
@@ -115,15 +118,36 @@ export class Machine {
     if (value.a === 0 && value.b === 0) a.floatZero(register - 16);
     else a.floatLoad(true, register - 16, this.constantMemory(value));
   }
+  storeConstant(slot: number, value: Value): void {
+    const to = this.slotMemory(slot);
+    const high = value.op === opcodes.i32Const || value.op === opcodes.f32Const ? 0 : value.b;
+    if (high === value.a >> 31) this.assembler.storeImmediate(8, to, value.a);
+    else {
+      this.assembler.storeImmediate(4, to, value.a);
+      this.assembler.storeImmediate(4, { ...to, displacement: to.displacement + 4 }, high);
+    }
+  }
   constantMemory(value: Value): Memory {
     return symbol(constantSymbol64(value.a, value.op === opcodes.f32Const ? 0 : value.b));
   }
 
   // ---- registers --------------------------------------------------------------------------------------------------
 
-  private put(value: Value, register: number): void {
+  /** Notes that a register holds a value from now on. */
+  put(value: Value, register: number): void {
     this.contents[register] = value;
     value.register = register;
+  }
+  /** A value computed by the current step, or come from outside. */
+  place(value: Value, register: number, next: number): void {
+    value.next = next;
+    value.saved = false;
+    assert(this.contents[register] === undefined, "a result's register is free");
+    this.put(value, register);
+  }
+  /** The node is emitted. */
+  settle(_value: Value): void {
+    this.pinned = 0;
   }
   drop(value: Value): void {
     if (value.register >= 0) this.contents[value.register] = undefined;
@@ -271,13 +295,15 @@ export class Machine {
   }
   /** The node's result is in this register, which holds nothing. */
   result(node: Node, register: number): void {
-    const value = node.value as Value;
-    value.next = node.outNext;
-    value.saved = false;
     this.pinned = 0;
-    if (value.next === Infinity) return;
-    assert(this.contents[register] === undefined, "a result's register is free");
-    this.put(value, register);
+    if (node.outNext !== Infinity) this.place(node.value as Value, register, node.outNext);
+  }
+
+  /** A block begins as its start state says. */
+  entered(_start: StartState): void {}
+  /** Moves on an edge; the machine stays at the end of the block they leave. */
+  edge(_edge: Edge, _start: StartState, emit: () => void): void {
+    emit();
   }
 
   /** A register of the node's own, until its result; pinned. */

@@ -16,7 +16,7 @@ export function valueText(value: Value): string {
   return `${typeName(value.type)}:${wide}`;
 }
 
-function lineOf(value: Value): string {
+export function lineOf(value: Value): string {
   const immediate = value.a !== 0 && value.op !== op.result ? ` #${value.a >>> 0}` : "";
   const result = value.type === 0 ? "" : `v${value.id}:${typeName(value.type)} = `;
   return `    ${result}${operationName(value)}${immediate} ${value.args.map(valueText).join(", ")}${value.folded ? "   ; folded" : ""}`.trimEnd();
@@ -26,7 +26,7 @@ function edgeText(edge: Edge): string {
   return `block${edge.to?.id}(${edge.args.map(valueText).join(", ")})`;
 }
 
-function terminatorText(block: Block): string {
+export function terminatorText(block: Block): string {
   const t = block.terminator;
   switch (t.kind) {
     case "jump":

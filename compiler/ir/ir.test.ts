@@ -4,6 +4,7 @@ import wabt from "wabt";
 import { decodeModule } from "../decode/module.ts";
 import { generateModule } from "../fuzz/generate.ts";
 import { optimise } from "../optimise/optimise.ts";
+import { dumpFunction } from "../dump.ts";
 import { buildIr } from "./build.ts";
 import { dumpIr } from "./dump.ts";
 import { verifyIr } from "./verify.ts";
@@ -56,4 +57,14 @@ test("the verifier sees a broken promise", () => {
   const body = built.blocks[0]!.body;
   body.reverse();
   throws(() => verifyIr(built), /defined before its use/);
+});
+
+test("every phase of a function can be read as text", () => {
+  const module = decodeModule(tools.parseWat("t.wat", "(module (memory 1) (func (param i32) (result i32) (i32.load offset=8 (i32.add (local.get 0) (i32.const 4)))))").toBinary({}).buffer);
+  const item = module.functions[0]!;
+  match(dumpFunction(module, item, "operators"), /i32\.load 8/);
+  match(dumpFunction(module, item, "ir"), /v\d+:i32 = i32\.load #8 v\d+/);
+  match(dumpFunction(module, item, "alloc"), /i32\.add v0, i32:4   → rax/);
+  match(dumpFunction(module, item, "asm"), /83c004/);
+  match(dumpFunction(module, item, "baseline"), /^function 0/);
 });

@@ -69,10 +69,12 @@ class FunctionEmitter {
   private readonly starts: (StartState | undefined)[];
   private readonly savedAtEnd: (ReadonlySet<Value> | undefined)[];
   private current = 0;
+  private readonly observer: Observer | undefined;
 
-  constructor(ir: FunctionIr) {
+  constructor(ir: FunctionIr, machine: Machine, observer?: Observer) {
     this.ir = ir;
-    this.machine = new Machine(outgoingSlots(ir.module, ir.item));
+    this.machine = machine;
+    this.observer = observer;
     this.index = new Map(ir.blocks.map((block, i) => [block, i]));
     this.selected = selectFunction(ir);
     this.liveness = computeLiveness(ir, this.selected);
@@ -103,8 +105,7 @@ class FunctionEmitter {
       const place = params[i];
       if (place === undefined || place.kind === "stack" || !live.has(value)) return;
       const register = place.kind === "float" ? place.index + 16 : place.index;
-      m.contents[register] = value;
-      value.register = register;
+      m.place(value, register, value.next);
     });
     values.forEach((value, i) => {
       const place = params[i];
@@ -115,8 +116,7 @@ class FunctionEmitter {
         m.incoming(0x8b, this.scratchForStack(register), place.index);
         m.assembler.floatFromBits(true, register - 16, r.r14);
       } else m.incoming(0x8b, register, place.index);
-      m.contents[register] = value;
-      value.register = register;
+      m.place(value, register, value.next);
     });
   }
   /** A float parameter from the stack passes through r14, emptied for it. */
@@ -139,10 +139,14 @@ class FunctionEmitter {
       assert(start !== undefined, "a block is reached before it is emitted");
       m.assembler.bind(this.labels[i] as Label);
       enter(m, start, this.liveness.liveIn[i] as Map<Value, number>);
+      m.entered(start);
     }
+    this.observer?.block(block, m);
     const { nodes, terminator } = this.selected[i] as Selected;
     nodes.forEach((node, at) => this.node(node, nodes, at));
+    const from = m.assembler.length;
     this.terminate(block, terminator);
+    this.observer?.terminator(block, from, m.assembler.length);
   }
 
   /** Next uses, scanned backward, and hints for where values are wanted. */
@@ -198,8 +202,10 @@ class FunctionEmitter {
     const emitter = isSelect(value) ? select : emitters[value.op];
     assert(emitter !== undefined, `the optimising backend knows ${opcodeName(value.op)}`);
     const context: Context = { m: this.machine, module: this.ir.module, node, value, nodes, at };
+    const from = this.machine.assembler.length;
     emitter(context);
-    this.machine.pinned = 0;
+    this.machine.settle(value);
+    this.observer?.node(value, node, from, this.machine.assembler.length);
   }
 
   // ---- edges ------------------------------------------------------------------------------------------------------
@@ -230,8 +236,11 @@ class FunctionEmitter {
   private isNext(edge: Edge): boolean {
     return this.index.get(edge.to as Block) === this.current + 1;
   }
+  private emitMoves(edge: Edge, moves: EdgeMoves): void {
+    this.machine.edge(edge, this.starts[this.index.get(edge.to as Block) as number] as StartState, () => emitMoves(this.machine, moves));
+  }
   private go(edge: Edge, moves: EdgeMoves): void {
-    emitMoves(this.machine, moves);
+    this.emitMoves(edge, moves);
     if (!this.isNext(edge)) this.machine.assembler.jump(this.label(edge));
   }
 
@@ -294,11 +303,13 @@ class FunctionEmitter {
     }
     const takenMoves = this.moves(taken);
     const otherMoves = this.moves(other);
-    if (!hasMoves(takenMoves)) jumpIf(context, condition, this.label(taken));
-    else {
+    if (!hasMoves(takenMoves)) {
+      jumpIf(context, condition, this.label(taken));
+      this.emitMoves(taken, takenMoves);
+    } else {
       const skip = a.newLabel();
       jumpIf(context, condition ^ 1, skip);
-      emitMoves(m, takenMoves);
+      this.emitMoves(taken, takenMoves);
       a.jump(this.label(taken));
       a.bind(skip);
     }
@@ -327,17 +338,30 @@ class FunctionEmitter {
     a.jumpIf(r.aboveEqual, last);
     if (labels.length > 0) a.jumpTable(index, `func.${this.ir.item.index}`, labels);
     for (const [edge, { label, moves }] of stubs) {
-      if (!hasMoves(moves)) continue;
+      if (!hasMoves(moves)) {
+        this.emitMoves(edge, moves);
+        continue;
+      }
       a.bind(label);
-      emitMoves(m, moves);
+      this.emitMoves(edge, moves);
       a.jump(this.label(edge));
     }
   }
 }
 
-export function compileOptimised(module: Module, item: ModuleFunction): CodeBlock {
+/** Told what is emitted where, for dumps. */
+export interface Observer {
+  block(block: Block, machine: Machine): void;
+  node(value: Value, node: Node, from: number, to: number): void;
+  terminator(block: Block, from: number, to: number): void;
+}
+
+export type NewMachine = (outgoingSlots: number) => Machine;
+
+/** `newMachine` lets a test watch over the registers. */
+export function compileOptimised(module: Module, item: ModuleFunction, newMachine: NewMachine = (slots) => new Machine(slots), observer?: Observer): CodeBlock {
   const ir = buildIr(module, item);
   optimise(ir);
-  return new FunctionEmitter(ir).emit();
+  return new FunctionEmitter(ir, newMachine(outgoingSlots(module, item)), observer).emit();
 }
 

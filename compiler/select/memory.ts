@@ -203,10 +203,7 @@ function takeResults(c: Context, type: FunctionType): void {
       const place = results[index];
       if (place === undefined || (place.kind === "stack") !== stacked || next === Infinity) continue;
       const register = stacked ? m.take(isFloatValue(value)) : place.kind === "float" ? place.index + 16 : place.index;
-      value.next = next;
-      value.saved = false;
-      m.contents[register] = value;
-      value.register = register;
+      m.place(value, register, next);
       if (!stacked) continue;
       if (register >= 16) m.assembler.floatLoad(true, register - 16, outgoing(place.index));
       else m.assembler.move(true, register, outgoing(place.index));
