@@ -1,0 +1,178 @@
+/** docs/PATTERNS.md: every flow in it is built, served from its own mayfly.yaml and fed. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { packageRoot, serve, type Serving } from "#cli";
+import { silentLogger } from "#gateway";
+
+/** Bodies the peer got, by path; what was PUT under /store is given back on GET. */
+const received = new Map<string, string[]>();
+const stored = new Map<string, string>();
+let failStore = 0;
+let peer: Server;
+let folder: string;
+let serving: Serving;
+
+function answer(method: string, path: string, body: string): { status: number; body: string } {
+  if (path.startsWith("/customers/")) return path.endsWith("/7") ? { status: 200, body: '{"name":"Ada"}' } : { status: 404, body: "" };
+  if (path.startsWith("/store/") && method === "PUT") {
+    if (failStore-- > 0) return { status: 503, body: "" };
+    stored.set(path, body);
+    return { status: 201, body: "" };
+  }
+  if (path.startsWith("/store/")) return stored.has(path) ? { status: 200, body: stored.get(path) ?? "" } : { status: 404, body: "" };
+  const bodies = received.get(path) ?? [];
+  received.set(path, [...bodies, body]);
+  return { status: 200, body: "" };
+}
+
+before(async () => {
+  peer = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request.on("data", (part: Buffer) => parts.push(part));
+    request.on("end", () => {
+      const { status, body } = answer(request.method ?? "", request.url ?? "", Buffer.concat(parts).toString());
+      response.writeHead(status).end(body);
+    });
+  });
+  await new Promise<void>((resolve) => peer.listen(0, "127.0.0.1", resolve));
+  folder = await mkdtemp(join(tmpdir(), "mayfly-patterns-"));
+  const text = await readFile(join(packageRoot, "docs/PATTERNS.md"), "utf8");
+  for (const [, path = "", code = ""] of text.matchAll(/```ts\n\/\/ (\S+)\n([\s\S]*?)```/g)) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), code);
+  }
+  const yaml = [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? "").join("");
+  await writeFile(join(folder, "mayfly.yaml"), `flows:\n${yaml}`);
+  const environment = { PEER_URL: `http://127.0.0.1:${(peer.address() as AddressInfo).port}` };
+  serving = await serve({ file: join(folder, "mayfly.yaml"), port: 0, environment, logger: silentLogger });
+});
+
+after(async () => {
+  await serving?.stop();
+  peer?.closeAllConnections();
+  peer?.close();
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+});
+
+async function post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  return await fetch(`${serving.url}${path}`, {
+    method: "POST",
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    headers: { "content-type": "application/json", ...headers },
+  });
+}
+
+/** Bodies under `path`, once there are so many. */
+async function arrived(path: string, count: number): Promise<unknown[]> {
+  for (;;) {
+    const bodies = received.get(path) ?? [];
+    if (bodies.length >= count) return bodies.map((body) => JSON.parse(body) as unknown);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+test("filter: only what is wanted goes on", async () => {
+  for (const status of ["open", "paid", "lost"]) equal((await post("/filter", { status })).status, 202);
+  deepEqual(await arrived("/paid", 1), [{ status: "paid" }]);
+});
+
+test("content-based router: the country decides", async () => {
+  for (const country of ["DE", "FR"]) await post("/router", { country });
+  deepEqual([await arrived("/domestic", 1), await arrived("/abroad", 1)], [[{ country: "DE" }], [{ country: "FR" }]]);
+});
+
+test("recipient list: all who are named, or nobody", async () => {
+  equal((await post("/recipients", { tell: ["sales", "nobody"], text: "x" })).status, 422);
+  equal((await post("/recipients", { tell: ["sales", "finance"], text: "hello" })).status, 204);
+  deepEqual(
+    [await arrived("/sales", 1), await arrived("/finance", 1), received.get("/stock")],
+    [[{ text: "hello" }], [{ text: "hello" }], undefined],
+  );
+});
+
+test("splitter: one for each part, in order per article", async () => {
+  await post("/splitter", {
+    id: 5,
+    lines: [
+      { sku: "a", qty: 1 },
+      { sku: "a", qty: 2 },
+      { sku: "b", qty: 3 },
+    ],
+  });
+  const lines = (await arrived("/lines", 3)) as { sku: string; qty: number }[];
+  deepEqual(
+    lines.filter((line) => line.sku === "a").map((line) => line.qty),
+    [1, 2],
+  );
+});
+
+test("aggregator: three lines make one message, though they come at once", async () => {
+  await Promise.all(["1", "2", "3", "4", "5", "6"].map((line) => post("/aggregator", line)));
+  const batches = (await arrived("/batches", 2)) as { lines: string[] }[];
+  deepEqual(
+    batches.map((batch) => batch.lines.length),
+    [3, 3],
+  );
+  deepEqual(batches.flatMap((batch) => batch.lines).sort(), ["1", "2", "3", "4", "5", "6"]);
+});
+
+test("content enricher: what the message lacks is asked for", async () => {
+  equal((await post("/enricher", { customer: 8 })).status, 502);
+  equal((await post("/enricher", { customer: 7 })).status, 204);
+  deepEqual(await arrived("/enriched", 1), [{ customer: { name: "Ada" } }]);
+});
+
+test("wire tap: a copy beside the message", async () => {
+  await post("/tap", { a: 1 });
+  deepEqual(await arrived("/next", 1), [{ a: 1 }]);
+  let tapped = "";
+  while (tapped === "") {
+    tapped = await readFile(join(folder, "tapped/tap.log"), "utf8").catch(() => "");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  equal(tapped, '{"a":1}\n');
+});
+
+test("throttle: everything arrives, at the outlet's pace", async () => {
+  await Promise.all(Array.from({ length: 60 }, (_, n) => post("/throttle", { n })));
+  equal((await arrived("/slow", 60)).length, 60);
+});
+
+test("resequencer: out in the order of the numbers, duplicates gone", async () => {
+  for (const seq of [3, 1, 1, 5, 2, 4, 2]) await post("/resequencer", { stream: "s", seq });
+  deepEqual(
+    ((await arrived("/ordered", 5)) as { seq: number }[]).map((each) => each.seq),
+    [1, 2, 3, 4, 5],
+  );
+  equal(received.get("/ordered")?.length, 5);
+});
+
+test("idempotent receiver: counted once, answered every time", async () => {
+  const count = async (id: string): Promise<unknown> =>
+    await (await post("/counter", "x", { "x-account": "a", "idempotency-key": id })).json();
+  deepEqual(
+    [await count("1"), await count("2"), await count("1"), await count("2"), await count("3")],
+    [{ count: 1 }, { count: 2 }, { count: 1 }, { count: 2 }, { count: 3 }],
+  );
+  const many = await Promise.all(
+    Array.from({ length: 20 }, (_, n) =>
+      post("/counter", "x", { "x-account": "b", "idempotency-key": `b${n % 10}` }).then(
+        (response) => response.json() as Promise<{ count: number }>,
+      ),
+    ),
+  );
+  equal(Math.max(...many.map((each) => each.count)), 10);
+});
+
+test("claim check: only the ticket travels, also when the store is away for a moment", async () => {
+  failStore = 1;
+  await post("/checkin", "three short words", { "content-type": "text/plain" });
+  const [report] = (await arrived("/reports", 1)) as { ticket: string; words: number }[];
+  equal(report?.words, 3);
+  ok(stored.has(`/store/${report?.ticket}`));
+});
