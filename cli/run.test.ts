@@ -47,6 +47,15 @@ export default flow((msg) => new Uint8Array([0, 255, ...msg.bytes]));`,
 export default flow({ limits: { cpu: "50ms" } }, () => { for (;;); });`,
   "undeclared.ts": `import { flow } from "mayfly";
 export default flow(async (_msg, { fetch }) => (await fetch("https://api.example.com/rates?x=1")).text());`,
+  "top.ts": `import { flow } from "mayfly";
+import { limits } from "./settings.ts";
+export default flow(() => limits);`,
+  "settings.ts": `const text = "{oops";
+export const limits = JSON.parse(text);`,
+  "chance.ts": `import { flow } from "mayfly";
+const id = crypto.randomUUID();
+export default flow(() => id);`,
+  "no-flow.ts": "export default 5;",
   "wrong-type.ts": `import { flow } from "mayfly";
 export default flow((msg) => {
   const id: number = msg.id;
@@ -141,7 +150,7 @@ test("a request nobody answers fails the flow and names the flag; a fetch as wel
   match(outlet.error?.message ?? "", /--outlet erp=FILE/);
   deepEqual([outlet.sends.length, outlet.discardedSends], [0, 2]);
   const fetched = await run(1, [at("undeclared.ts")]);
-  match(fetched.error?.message ?? "", /--fetch https:\/\/api\.example\.com\/rates\?x=1=FILE/);
+  match(fetched.error?.message ?? "", /--fetch https:\/\/api\.example\.com\/rates=FILE/);
   const answered = await run(0, [at("undeclared.ts"), "--fetch", `https://api.example.com/=${at("erp.json")}`]);
   equal(answered.reply?.body, '{"number":"A-7"}');
 });
@@ -196,6 +205,9 @@ test("what can't be built or understood ends with 2, a code, a place, and no sta
   const cases: readonly (readonly [values: readonly string[], expected: RegExp])[] = [
     [["run", at("wrong-type.ts")], /^MF_TYPE_ERROR: \S*wrong-type\.ts:3:9: /],
     [["build", at("node.ts")], /^MF_BUNDLE_FAILED: \S*node\.ts:1:30: a machine has no Node module "node:fs": use /],
+    [["run", at("top.ts")], /^MF_FLOW_TOP_LEVEL: \S*settings\.ts:2:\d+: .*JSON/],
+    [["build", at("chance.ts")], /^MF_TOP_LEVEL: \S*chance\.ts:2:\d+: crypto\.randomUUID: /],
+    [["build", at("no-flow.ts")], /^MF_FLOW_INVALID: \S*no-flow\.ts: the flow's module must/],
     [["run", at("nowhere.ts")], /^MF_FLOW_NOT_FOUND: /],
     [["run", at("corrupt.mfi")], /^MF_IMAGE_CORRUPT: .*mayfly build/],
     [["run", at("orders.ts"), "-m", at("nowhere.json")], /^MF_FILE_UNREADABLE: the message .* there is no such file/],

@@ -36,9 +36,9 @@ async function writeImageFile(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
-  const { buildImage } = await import("#image");
+  const { buildFlow } = await import("../images/build.ts");
   const started = performance.now();
-  const { image, timings } = await buildImage(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
+  const { image, timings } = await buildFlow(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
   const output = flags.output ?? `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}.mfi`;
   await writeImageFile(output, image.bytes);
   const { bundleMs, checkMs, bootMs, freezeMs } = timings;

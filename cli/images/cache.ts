@@ -7,9 +7,10 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { abiVersion } from "#abi";
-import { buildImage, type Image, loadImage } from "#image";
+import { type Image, loadImage } from "#image";
 import { kernelArtifacts } from "#kernel";
 import { version } from "../package.ts";
+import { buildFlow } from "./build.ts";
 
 export interface CachedImage {
   readonly image: Image;
@@ -101,7 +102,7 @@ export async function cachedImage(flow: string, { name, check = true }: CacheOpt
   const known = base === undefined ? undefined : await readEntry(folder, key, base);
   if (known !== undefined) return known;
   const started = performance.now();
-  const { image, inputs } = await buildImage(path, { check, ...(name === undefined ? {} : { name }) });
+  const { image, inputs } = await buildFlow(path, { check, ...(name === undefined ? {} : { name }) });
   const built = { image, inputs, buildMs: performance.now() - started };
   // A folder that can't be written to is no reason to fail: the next start is slower, nothing else.
   if (base !== undefined) await writeEntry(folder, key, base, path, built).catch(() => undefined);

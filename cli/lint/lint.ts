@@ -2,13 +2,13 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { CodedError } from "#base";
-import { buildImage } from "#image";
-import { embeddedMonitor } from "#monitors";
 import { asCoded } from "../failure.ts";
+import { buildFlow } from "../images/build.ts";
+import { probeTopLevel } from "../machine/top-level.ts";
 import { lintConfig, outletFindings } from "./config.ts";
 import { findingsOf, type LintFinding } from "./finding.ts";
-import { topLevelFindings } from "./top-level.ts";
 
 const skipped = new Set(["node_modules", "dist", "coverage"]);
 
@@ -59,25 +59,37 @@ export async function lint(paths: readonly string[]): Promise<LintResult> {
   return { findings, flows: targets.flows.size, configs: targets.configs.size };
 }
 
+/** Uses of time and randomness at a flow's top level. */
+async function topLevelFindings(flow: string, shown: string): Promise<LintFinding[]> {
+  const { touched } = await probeTopLevel(flow);
+  const findings = touched.map(({ what, frames: [place] }): LintFinding => {
+    const message = `${what} at the top level is drawn once, when the image is built, and the same in every machine: move it into the handler`;
+    return {
+      file: place?.file ?? shown,
+      line: place?.line ?? 0,
+      column: place?.column ?? 0,
+      level: "error",
+      code: "MF_TOP_LEVEL",
+      message,
+    };
+  });
+  return findings.filter((each, index) => findings.findIndex((other) => isDeepStrictEqual(other, each)) === index); // loops touch a place often
+}
+
 /** Adds what is wrong with the flows to `findings`; gives the outlets of those that build. */
 async function lintFlows(flows: readonly string[], findings: LintFinding[]): Promise<Map<string, readonly string[] | null>> {
   const declared = new Map<string, readonly string[] | null>();
-  const monitor = embeddedMonitor({ workers: 1 });
-  try {
-    for (const flow of flows) {
-      const shown = relative(process.cwd(), flow);
-      try {
-        declared.set(flow, (await buildImage(flow)).image.manifest.outlets);
-        findings.push(...(await topLevelFindings(monitor, flow, shown)));
-      } catch (error) {
-        const { code, message } = asCoded(error);
-        // The build stops at the first; the probe knows them all, and where they stand.
-        const touched = code === "MF_TOP_LEVEL" ? await topLevelFindings(monitor, flow, shown) : [];
-        findings.push(...(touched.length > 0 ? touched : findingsOf(code, message, shown)));
-      }
+  for (const flow of flows) {
+    const shown = relative(process.cwd(), flow);
+    try {
+      declared.set(flow, (await buildFlow(flow)).image.manifest.outlets);
+      findings.push(...(await topLevelFindings(flow, shown)));
+    } catch (error) {
+      const { code, message } = asCoded(error);
+      // The build stops at the first; the probe knows them all.
+      const touched = code === "MF_TOP_LEVEL" ? await topLevelFindings(flow, shown) : [];
+      findings.push(...(touched.length > 0 ? touched : findingsOf(code, message, shown)));
     }
-  } finally {
-    await monitor.close();
   }
   return declared;
 }

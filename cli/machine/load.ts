@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CodedError } from "#base";
-import { type Built, buildImage, type Image, loadImage } from "#image";
+import { type Built, type Image, loadImage } from "#image";
+import { buildFlow } from "../images/build.ts";
 
 export interface Loaded {
   readonly image: Image;
@@ -20,6 +21,6 @@ export async function imageAt(path: string, check = true): Promise<Loaded> {
   if (isImagePath(path)) return { image: await loadImage(path), folder: undefined, built: undefined };
   if (!existsSync(path)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   if (!/\.[mc]?[jt]sx?$/.test(path)) throw new CodedError("MF_FLOW_INVALID", `${path} is neither a flow (.ts, .js) nor an image (.mfi)`);
-  const built = await buildImage(path, { check });
+  const built = await buildFlow(path, { check });
   return { image: built.image, folder: dirname(resolve(path)), built };
 }

@@ -29,7 +29,7 @@ function showCalls({ out, paint }: Terminal, { calls }: RunResult): void {
   if (calls.length === 0) return;
   out(`${paint.bold("asked")}\n`);
   for (const { target, contentType, body, method } of calls) {
-    out(`  ${paint.cyan(method === "" ? target : `${method} ${target}`)} ${paint.dim(contentType)}\n`);
+    out(`  ${paint.cyan(method === "" ? target : `${method} ${target}`)}${contentType === "" ? "" : paint.dim(` ${contentType}`)}\n`);
     if (body.length > 0) out(`${indent(bodyText(body, contentType), "    ")}\n`);
   }
 }

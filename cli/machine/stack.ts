@@ -16,6 +16,11 @@ export interface Frame extends Place {
 /** Frames of the engine's stack text: `    at name (file:line:column)`. */
 const frameShape = /^\s*at (?:(.*?) \()?(\S+?):(\d+):(\d+)\)?$/;
 
+/** Functions without a name, and the ones a bundler wraps modules in, named by their path. */
+function shownName(name: string | undefined): string {
+  return name === undefined || /^<.*>$|\.[mc]?[jt]sx?$/.test(name) ? "" : name;
+}
+
 /** Maps stacks of one image. `folder`: where the flow lies, when it is known; else places are relative to it. */
 export class StackMapper {
   readonly #map: SourceMap | undefined;
@@ -37,7 +42,7 @@ export class StackMapper {
       const [, name, file, row, column] = frameShape.exec(line) ?? [];
       if (file === undefined || file.startsWith("mayfly:")) continue;
       const place = this.#original(file, Number(row), Number(column));
-      if (place !== undefined) frames.push({ name: name === undefined || name === "<anonymous>" ? "" : name, ...place });
+      if (place !== undefined) frames.push({ name: shownName(name), ...place });
     }
     return frames;
   }
@@ -62,7 +67,14 @@ export function placeText({ file, line, column }: Place): string {
   return `${file}:${line}:${column}`;
 }
 
-/** `  at helper (flows/orders.ts:3:14)`, one line for each frame. */
+/** `at helper (flows/orders.ts:3:14)`, one line for each frame; a recursion is one line with a count. */
 export function framesText(frames: readonly Frame[]): string {
-  return frames.map((frame) => (frame.name === "" ? `at ${placeText(frame)}` : `at ${frame.name} (${placeText(frame)})`)).join("\n");
+  const lines: { text: string; times: number }[] = [];
+  for (const frame of frames) {
+    const text = frame.name === "" ? `at ${placeText(frame)}` : `at ${frame.name} (${placeText(frame)})`;
+    const last = lines.at(-1);
+    if (last?.text === text) last.times += 1;
+    else lines.push({ text, times: 1 });
+  }
+  return lines.map(({ text, times }) => (times === 1 ? text : `${text} ×${times}`)).join("\n");
 }

@@ -58,7 +58,8 @@ export async function stubFromFiles(
     if (call.operation === "state") return stateAnswer(undefined);
     if (call.operation === "fetch")
       return (
-        byPrefix(byUrl, call.target) ?? unanswered(call, `add --fetch ${call.target.slice(0, 200)}=FILE, and FILE's content is the answer`)
+        byPrefix(byUrl, call.target) ??
+        unanswered(call, `add --fetch ${call.target.replace(/[?#].*$/, "").slice(0, 200)}=FILE, and FILE's content is the answer`)
       );
     return answers.get(call.target) ?? unanswered(call, `add --outlet ${call.target}=FILE, and FILE's content is the answer`);
   };
