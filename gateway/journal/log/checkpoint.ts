@@ -59,6 +59,20 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
   return { segment, firstBatch, counters: index.ledger.counters, messages, entries, ids, states };
 }
 
+/** How long a checkpoint would be, without making it: nearer too much than too little. */
+export function estimatedBytes({ ledger, bodies }: LiveIndex): number {
+  const head = 512; // of a record with its headers and names
+  const inRecord = (body: Uint8Array): number => (bodies.placeOf(body)?.blob === true ? 0 : bodies.bytesOf(body));
+  let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes;
+  for (const flow of ledger.flows.values()) {
+    for (const { lease } of flow.pending.values()) bytes += head + inRecord(lease.message.body);
+    for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + inRecord(entry.body);
+    for (const [, , , reply] of flow.dedup.entries()) bytes += head / 2 + (reply?.body.length ?? 0);
+    bytes += flow.state.size * (head / 2);
+  }
+  return bytes;
+}
+
 export interface CheckpointOptions {
   readonly disk: Disk;
   readonly clock: Clock;

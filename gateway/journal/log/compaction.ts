@@ -1,11 +1,11 @@
 /** When checkpoints are written, and which files go afterwards. */
 import type { Clock } from "#base";
-import { capture, writeCheckpoint } from "./checkpoint.ts";
+import { capture, estimatedBytes, writeCheckpoint } from "./checkpoint.ts";
 import type { Disk } from "./disk.ts";
 import type { LiveIndex } from "./index.ts";
 import type { LogLimits } from "./limits.ts";
 import type { JournalEvent } from "./log-journal.ts";
-import { nameOfCheckpoint } from "./names.ts";
+import { nameOfCheckpoint, nameOfReserve } from "./names.ts";
 import type { CoveredSegment, ReadLog } from "./recovery.ts";
 import type { LogWriter } from "./writer.ts";
 
@@ -44,6 +44,7 @@ export class Compaction {
   #checkpointBytes: number;
   #logged: number;
   #running: Promise<CompactionResult> | undefined;
+  #reserving: Promise<void> | undefined;
   #notBeforeMs = 0;
   #closed = false;
 
@@ -69,6 +70,47 @@ export class Compaction {
     this.run().catch(() => undefined);
   }
 
+  /**
+   * The disk is full. What is live is often little, and a checkpoint of it makes all that is done superfluous: the reserve is room
+   * for it. When what is live does not fit the reserve stays, or new messages would only eat it up.
+   */
+  makeRoom(): void {
+    const { clock, limits, index } = this.#options;
+    if (this.#closed || this.#running !== undefined || clock.now() < this.#notBeforeMs) return;
+    this.#notBeforeMs = clock.now() + limits.checkpointRetryMs;
+    const bytes = estimatedBytes(index);
+    if (bytes > limits.reserveBytes || bytes > this.#logged / 2) return;
+    this.#remove(nameOfReserve)
+      .then(() => this.run())
+      .catch(() => this.keepReserve());
+  }
+
+  /** Makes the reserve where there is none, in the background; without room for it there is none. */
+  keepReserve(): void {
+    const { limits, disk, onSize } = this.#options;
+    this.#reserving ??= (async () => {
+      if ((await disk.list()).includes(nameOfReserve)) return;
+      const temporary = `${nameOfReserve}.tmp`;
+      try {
+        await disk.remove(temporary);
+        const file = await disk.create(temporary);
+        const zeros = Buffer.alloc(Math.min(limits.reserveBytes, limits.batchBytes));
+        try {
+          for (let at = 0; at < limits.reserveBytes; at += zeros.length) await file.write(zeros.subarray(0, limits.reserveBytes - at), at);
+          await file.sync(); // some file systems find out only now that there is no room
+        } finally {
+          await file.close();
+        }
+        await disk.rename(temporary, nameOfReserve);
+        onSize(nameOfReserve, limits.reserveBytes);
+      } catch {
+        await disk.remove(temporary);
+      }
+    })()
+      .catch(() => undefined)
+      .finally(() => (this.#reserving = undefined));
+  }
+
   /** Writes a checkpoint, or waits for the one that is being written. */
   run(): Promise<CompactionResult> {
     this.#running ??= this.#run().finally(() => (this.#running = undefined));
@@ -84,6 +126,7 @@ export class Compaction {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running?.catch(() => undefined);
+    await this.#reserving;
   }
 
   async #run(): Promise<CompactionResult> {
@@ -110,6 +153,7 @@ export class Compaction {
       const removed = await this.#prune();
       if (before !== undefined && before !== written.file) await this.#remove(before);
       const result: CompactionResult = { checkpoint: written.file, checkpointBytes: written.bytes, ...removed };
+      this.keepReserve();
       onEvent({ kind: "checkpoint", result });
       return result;
     } catch (error) {

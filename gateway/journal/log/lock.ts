@@ -139,6 +139,15 @@ async function take(path: string, me: LockHolder, temporary: string, clock: Cloc
   throw locked(path, await holderIn(path));
 }
 
+/** Who has the journal in `folder`, as far as that can be told at once: undefined when nobody, or a process of this machine that is dead. */
+export async function holderOf(folder: string): Promise<LockHolder | undefined> {
+  const path = join(folder, "lock");
+  const holder = await holderIn(path);
+  const me = await myself();
+  if (holder === undefined || holder.boot !== me.boot || holder.namespace !== me.namespace || me.startTime === "") return holder;
+  return (await startTimeOf(holder.pid)) === holder.startTime ? holder : undefined;
+}
+
 /** Takes the lock in `folder`. Rejects with MF_JOURNAL_LOCKED, or as the disk does. */
 export async function takeLock(folder: string, clock: Clock, lost: () => void, times: LockTimes = lockTimes): Promise<Lock> {
   const path = join(folder, "lock");

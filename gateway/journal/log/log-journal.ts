@@ -108,6 +108,9 @@ export class LogJournal implements Journal {
           this.#setSize(file, end);
           this.#compaction?.logged(bytes, file, end);
         },
+        afterRefusal: (error) => {
+          if (error.code === "MF_JOURNAL_FULL") this.#compaction?.makeRoom();
+        },
       });
       this.#compaction = new Compaction({
         disk,
@@ -123,6 +126,7 @@ export class LogJournal implements Journal {
       });
       await this.#compaction.removeObsolete(log.obsolete);
       const remarks = [...log.remarks, ...(await this.#begin()), ...(await this.#finishBurials())];
+      this.#compaction.keepReserve();
       return this.#index.ledger.recovery(remarks);
     } catch (error) {
       await this.#lock?.release();

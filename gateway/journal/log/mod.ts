@@ -1,6 +1,15 @@
 /** The durable journal, and what can be done to one from the command line. */
 export { type CompactionResult, type Retention } from "./compaction.ts";
-export { type LockTimes } from "./lock.ts";
+export { holderOf, type LockHolder, type LockTimes } from "./lock.ts";
 export { type JournalEvent, LogJournal, type LogJournalOptions } from "./log-journal.ts";
 export { type LogLimits, logLimits } from "./limits.ts";
 export { openJournal, type OpenOptions } from "./open.ts";
+export {
+  checkJournal,
+  type CheckReport,
+  compactJournal,
+  type CompactOptions,
+  type CompactReport,
+  exportJournal,
+  type ExportPart,
+} from "./operations.ts";

@@ -33,6 +33,9 @@ export function isBlob(name: string): boolean {
   return /^blob-[0-9a-z-]+\.mfb$/.test(name);
 }
 
+/** Room that is held for a checkpoint on a full disk. */
+export const nameOfReserve = "reserve.mfj";
+
 /** What is being written and has no name yet; recovery removes it. */
 export function isTemporary(name: string): boolean {
   return name.endsWith(".tmp");

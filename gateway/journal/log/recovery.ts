@@ -16,7 +16,7 @@ import type { Bodies } from "./bodies.ts";
 import { corruptError, journalError, versionError } from "./errors.ts";
 import { LiveIndex } from "./index.ts";
 import { type LogLimits, numbersAhead } from "./limits.ts";
-import { isBlob, isTemporary, nameOfCheckpoint, nameOfSegment, numberOfCheckpoint, numberOfSegment } from "./names.ts";
+import { isBlob, isTemporary, nameOfCheckpoint, nameOfReserve, nameOfSegment, numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { decodeRecord, type LogRecord } from "./records.ts";
 import type { LogEnd, Placement } from "./writer.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
@@ -156,11 +156,11 @@ class LogReader {
     const found: SegmentFound[] = [];
     for (const name of names) {
       const number = numberOfSegment(name);
-      const known = number !== undefined || numberOfCheckpoint(name) !== undefined || isBlob(name);
+      const known = number !== undefined || numberOfCheckpoint(name) !== undefined || isBlob(name) || name === nameOfReserve;
       if (!known) continue;
       await this.#withFile(name, async (reader) => {
         this.#sizes.set(name, reader.size);
-        if (isBlob(name)) return;
+        if (isBlob(name) || name === nameOfReserve) return;
         const header = await reader.header();
         if (header !== undefined) this.#salt ??= header.salt;
         if (number === undefined) return;

@@ -91,8 +91,9 @@ export class SimulatedDisk {
   #settle(inode: Inode, torn: boolean): void {
     const { cached, durable, dirty } = inode;
     const random = this.#random;
-    const from = Math.min(cached.length, durable.length);
-    const length = from + random.below(Math.max(cached.length, durable.length) - from + 1);
+    const [least, most] = [Math.min(cached.length, durable.length), Math.max(cached.length, durable.length)];
+    const between = least + random.below(most - least + 1);
+    const length = [cached.length, cached.length, durable.length, between][random.below(4)] ?? between;
     const result = resized(Buffer.from(durable), length);
     for (const sector of dirty) {
       const start = sector * sectorBytes;

@@ -1,7 +1,7 @@
 /** One life of a gateway over the journal: workers that accept, complete, retry, bury and deliver until the power goes. */
 import { fromUtf8, type Prng, toUtf8 } from "#base";
 import type { Failure } from "../../message.ts";
-import type { AttemptRecord, Lease, NewMessage, NewSend } from "../journal.ts";
+import type { AttemptRecord, Lease, NewMessage, NewSend, StateSnapshot } from "../journal.ts";
 import type { LogJournal } from "./log-journal.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 import type { Faults } from "./simulated-disk.ts";
@@ -30,6 +30,11 @@ export interface LifeOptions {
   /** Messages that were pending when it began. */
   readonly held: readonly Lease[];
   readonly counts: LifeCounts;
+}
+
+/** How many completions the state says it has had. */
+export function countIn({ json }: StateSnapshot): number {
+  return (JSON.parse(json ?? "{}") as { count?: number }).count ?? 0;
 }
 
 export function messageOf(told: Told): NewMessage {
@@ -210,7 +215,14 @@ export class SimulatedLife {
           state:
             stateKey === undefined || version === 0
               ? undefined
-              : { key: stateKey, version: version.version, changes: [{ name: `m${told.n}`, valueJson: JSON.stringify(run) }] },
+              : {
+                  key: stateKey,
+                  version: version.version,
+                  changes: [
+                    { name: `m${told.n}`, valueJson: JSON.stringify(run) },
+                    { name: "count", valueJson: String(countIn(version) + 1) },
+                  ],
+                },
           reply: this.#random.below(4) === 0 ? { status: 200, contentType: "text/plain", headers: {}, body: toUtf8("yes") } : undefined,
         }),
       );

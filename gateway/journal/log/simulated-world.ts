@@ -170,7 +170,11 @@ export class World {
 
   /** The state is exactly what the completions that happened have put there. */
   checkState(key: string, snapshot: StateSnapshot): void {
-    const values = JSON.parse(snapshot.json ?? "{}") as Record<string, string>;
+    const { count = 0, ...values } = JSON.parse(snapshot.json ?? "{}") as Record<string, string> & { count?: number };
+    check(
+      count === Object.keys(values).length,
+      `state ${key} counts ${count} completions of ${Object.keys(values).length}: an update was lost`,
+    );
     for (const told of this.messages) {
       const run = values[`m${told.n}`];
       if (run !== undefined && told.end === undefined) {

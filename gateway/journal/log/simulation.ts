@@ -20,6 +20,7 @@ const tinyLimits: Partial<LogLimits> = {
   bodyMemoryBytes: 1_500,
   smallBodyBytes: 80,
   checkpointBytes: 20_000,
+  reserveBytes: 1_000,
   checkpointRetryMs: 50,
   readBytes: 4_096,
 };

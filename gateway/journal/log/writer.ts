@@ -15,7 +15,7 @@
  * bytes of it count, and with that header what was in doubt is void.
  */
 import { crc32 } from "node:zlib";
-import { assert, type Clock } from "#base";
+import { assert, type Clock, type CodedError } from "#base";
 import type { LedgerCounters } from "../ledger.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, mixCrc, putBatchHeader, putFileHeader, recordHeaderBytes } from "./batch.ts";
 import { ByteWriter } from "./bytes.ts";
@@ -116,6 +116,8 @@ export interface LogWriterOptions {
   readonly counters: () => LedgerCounters;
   /** After each batch that is safe and applied. */
   readonly afterBatch: (batch: { readonly bytes: number; readonly file: string; readonly end: number }) => void;
+  /** After each batch that was refused. */
+  readonly afterRefusal: (error: CodedError) => void;
   /** Runs a task soon, after what else arrived in this turn of the event loop. */
   readonly soon?: ((task: () => void) => void) | undefined;
 }
@@ -250,6 +252,7 @@ export class LogWriter {
       this.#lazy = [...batch.lazy, ...this.#lazy];
       const error = journalError(cause, "write");
       for (const { reject } of batch.operations) reject(error);
+      this.#options.afterRefusal(error);
       return;
     }
     const segment = this.#segment;

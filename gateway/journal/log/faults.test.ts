@@ -1,0 +1,259 @@
+/** Disks that are full, read-only, failing or damaged. What a crash does is in ../simulation.test.ts. */
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { prng, toUtf8 } from "#base";
+import { DeadLetters } from "../dead-letters.ts";
+import { newMessage } from "../journal.case.ts";
+import type { Accepted, Completion, Lease, NewSend } from "../journal.ts";
+import { fileHeaderBytes, putFileHeader } from "./batch.ts";
+import type { LogLimits } from "./limits.ts";
+import { LogJournal, type LogJournalOptions } from "./log-journal.ts";
+import { openJournal } from "./open.ts";
+import { SimulatedClock } from "./simulated-clock.ts";
+import { SimulatedDisk } from "./simulated-disk.ts";
+
+function completion(change: Partial<Completion> = {}): Completion {
+  return { nowMs: 2_000, sends: [], state: undefined, reply: undefined, ...change };
+}
+
+function send(text: string): NewSend {
+  return { outlet: "a", key: undefined, contentType: "text/plain", headers: {}, body: toUtf8(text) };
+}
+
+function leased(accepted: Accepted): Lease {
+  if (accepted.status !== "leased") throw new Error(`expected a lease, got ${accepted.status}`);
+  return accepted.lease;
+}
+
+interface Bench {
+  readonly disk: SimulatedDisk;
+  readonly clock: SimulatedClock;
+  open(options?: Partial<LogJournalOptions>): LogJournal;
+}
+
+function bench(limits: Partial<LogLimits> = {}): Bench {
+  const disk = new SimulatedDisk(prng(11));
+  const clock = new SimulatedClock(1_000);
+  const small = { reserveBytes: 100, ...limits };
+  const open = (options: Partial<LogJournalOptions> = {}): LogJournal => {
+    disk.restart(false);
+    const mounted = disk.mount();
+    return new LogJournal({
+      disk: mounted,
+      deadLetters: new DeadLetters("dead", mounted.deadLetterFs),
+      clock,
+      limits: small,
+      salt: () => 5,
+      ...options,
+    });
+  };
+  return { disk, clock, open };
+}
+
+const faults = [
+  { what: "full", fault: { full: 1 }, code: "MF_JOURNAL_FULL" },
+  { what: "read-only", fault: { readOnly: true }, code: "MF_JOURNAL_IO" },
+  { what: "failing", fault: { broken: 1 }, code: "MF_JOURNAL_IO" },
+];
+
+for (const { what, fault, code } of faults) {
+  test(`a ${what} disk refuses every durable call and changes nothing; when it takes writes again they succeed`, async () => {
+    const { disk, clock, open } = bench();
+    const journal = open();
+    await journal.recover();
+    const lease = leased(await journal.accept(newMessage()));
+    await journal.complete(leased(await journal.accept(newMessage({ id: "m2" }))), completion({ sends: [send("1"), send("2")] }));
+    const [entry] = await journal.claimOutbox("orders", "a", 1, 5_000);
+    ok(entry);
+    const record = {
+      attempt: 1,
+      startedMs: 1,
+      endedMs: 2,
+      imageSha256: "",
+      failure: { code: "X", message: "", status: 0, retry: true },
+      logs: [],
+    };
+    Object.assign(disk.faults, fault);
+    await rejects(journal.accept(newMessage({ id: "m3", dedup: { id: "d", windowMs: 1e6, count: 9 } })), { code });
+    await rejects(journal.complete(lease, completion({ sends: [send("3")] })), { code });
+    await rejects(journal.retryLater(lease, record, 5), { code });
+    await rejects(journal.bury(lease, record), { code });
+    await rejects(journal.drop(lease), { code });
+    await rejects(journal.deferOutbox(entry, record, 5), { code });
+    await rejects(journal.buryOutbox(entry, record), { code });
+    await journal.settleOutbox(entry); // may be lost, so it is not refused
+    equal(journal.stats().pending, 1);
+    equal(journal.outboxDepth("orders", "a"), 1);
+    Object.assign(disk.faults, { full: 0, broken: 0, readOnly: false });
+    deepEqual(await journal.complete(lease, completion({ sends: [send("3")] })), { status: "committed" });
+    equal((await journal.accept(newMessage({ id: "m3", dedup: { id: "d", windowMs: 1e6, count: 9 } }))).status, "leased");
+    clock.advance(10_000);
+    await journal.close();
+    const again = open();
+    deepEqual((await again.recover()).pending, { orders: 1 });
+    const texts = (await again.claimOutbox("orders", "a", 9, 5_000)).map((each) => Buffer.from(each.body).toString());
+    deepEqual(texts, ["2", "3"]); // "1" was settled while the disk refused, and its record was kept until it could be written
+    await again.close();
+  });
+}
+
+test("a journal on a full disk opens, says so, gives what it has, and takes messages once there is room", async () => {
+  const { disk, open } = bench();
+  const first = open();
+  await first.recover();
+  await first.accept(newMessage());
+  await first.close();
+  const journal = open();
+  disk.faults.full = 1;
+  const { remarks, pending } = await journal.recover();
+  match(remarks.join("\n"), /refused until the disk takes them/);
+  deepEqual(pending, { orders: 1 });
+  equal((await journal.claim("orders", 5)).length, 1);
+  await rejects(journal.accept(newMessage()), { code: "MF_JOURNAL_FULL" });
+  disk.faults.full = 0;
+  equal((await journal.accept(newMessage())).status, "leased");
+  await journal.close();
+});
+
+/** A journal whose one segment has several batches, closed. */
+async function written(here: Bench): Promise<string> {
+  const journal = here.open();
+  await journal.recover();
+  for (let n = 1; n <= 5; n++) await journal.accept(newMessage({ id: `m${n}`, body: toUtf8(`body ${n}`) }));
+  await journal.close();
+  return "segment-0000000000000001.mfj";
+}
+
+test("a damaged batch before the last one is corruption, with file and offset, and nothing is begun", async () => {
+  const here = bench();
+  const name = await written(here);
+  const bytes = here.disk.bytesOf(name);
+  const at = bytes.indexOf("body 3");
+  bytes[at] = 0;
+  const offset = Math.floor(at / 512) * 512;
+  await rejects(here.open().recover(), { code: "MF_JOURNAL_CORRUPT", message: new RegExp(`${name} is damaged at byte ${offset}`) });
+});
+
+test("a damaged last batch is a torn end: it is cut, and said", async () => {
+  const here = bench();
+  const name = await written(here);
+  const bytes = here.disk.bytesOf(name);
+  bytes[bytes.length - 512 + 72] = 0; // the record of the clean stop
+  const { remarks, pending } = await here.open().recover();
+  match(remarks.join("\n"), new RegExp(`${name}: cut at byte ${bytes.length - 512} of ${bytes.length}`));
+  deepEqual(pending, { orders: 5 });
+});
+
+test("a segment or a header that is gone is corruption", async () => {
+  const here = bench({ segmentBytes: 2_048 });
+  await written(here);
+  here.disk.bytesOf("segment-0000000000000001.mfj").fill(0, 0, 512);
+  await rejects(here.open().recover(), { code: "MF_JOURNAL_CORRUPT", message: /segment-0000000000000001.mfj is damaged at byte 0/ });
+});
+
+test("a journal of a newer version is refused, one of an older version is read through its upgrade", async () => {
+  const here = bench();
+  const name = await written(here);
+  const bytes = here.disk.bytesOf(name);
+  const stamp = (version: number): void =>
+    putFileHeader(bytes.subarray(0, fileHeaderBytes), {
+      version,
+      kind: "segment",
+      salt: 5,
+      number: 1,
+      previous: 0,
+      previousEnd: 0,
+      createdMs: 1_000,
+      firstBatch: 1,
+    });
+  stamp(2);
+  await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION", message: /version 2 and this Mayfly knows versions up to 1/ });
+  stamp(0);
+  await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION" });
+  let upgraded = 0;
+  const upgrades = new Map([
+    [
+      0,
+      (payload: Uint8Array): Uint8Array => {
+        upgraded += 1;
+        return payload;
+      },
+    ],
+  ]);
+  const journal = here.open({ upgrades });
+  deepEqual((await journal.recover()).pending, { orders: 5 });
+  equal(upgraded, 6); // five messages and the clean stop
+  await journal.compact();
+  await journal.close();
+  const plain = here.open(); // the checkpoint is of this version, so that the upgrade is needed no longer
+  deepEqual((await plain.recover()).pending, { orders: 5 });
+  await plain.close();
+});
+
+const isRoot = process.getuid?.() === 0;
+
+test("a real disk that is full: nothing acknowledged is lost, and done messages make room for new ones", {
+  skip: !isRoot && "needs root to mount a tmpfs",
+}, async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-full-"));
+  try {
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", dir], { stdio: "pipe" });
+    } catch (error) {
+      t.skip(`cannot mount a tmpfs: ${String(error)}`);
+      return;
+    }
+    const ballast = join(dir, "ballast");
+    await writeFile(ballast, Buffer.alloc(1_000_000));
+    const folder = join(dir, "journal");
+    const limits = { reserveBytes: 500_000, checkpointRetryMs: 100 };
+    const journal = await openJournal(folder, { limits });
+    await journal.recover();
+    const kept = new Map<string, Lease>();
+    let refused = 0;
+    for (let n = 0; refused < 3; n++) {
+      const message = newMessage({ id: `m${n}`, body: Buffer.alloc(50_000, n % 256) });
+      try {
+        kept.set(message.id, leased(await journal.accept(message)));
+      } catch (error) {
+        equal((error as { code?: string }).code, "MF_JOURNAL_FULL");
+        refused += 1;
+      }
+    }
+    ok(kept.size > 10);
+    await rm(ballast);
+    equal((await journal.accept(newMessage({ id: "after" }))).status, "leased");
+    for (const lease of [...kept.values()].slice(5)) deepEqual(await journal.complete(lease, completion()), { status: "committed" });
+    // Each of these would fill what is left a few times over, were the done ones not swept away.
+    let turns = 0;
+    for (let tries = 0; turns < 100 && tries < 1_000; tries++) {
+      try {
+        const lease = leased(await journal.accept(newMessage({ id: `again${turns}`, body: Buffer.alloc(50_000, 1) })));
+        while ((await journal.complete(lease, completion()).catch(() => undefined)) === undefined)
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        turns += 1;
+      } catch (error) {
+        equal((error as { code?: string }).code, "MF_JOURNAL_FULL");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+    equal(turns, 100);
+    await journal.close();
+    const again = await openJournal(folder);
+    await again.recover();
+    const ids = (await again.claim("orders", 1_000)).map((lease) => lease.message.id);
+    deepEqual(ids, [...[...kept.keys()].slice(0, 5), "after"]);
+    await again.close();
+  } finally {
+    try {
+      execFileSync("umount", ["-l", dir], { stdio: "pipe" });
+    } catch {
+      // it was never mounted
+    }
+    await rm(dir, { recursive: true, force: true });
+  }
+});

@@ -1,0 +1,208 @@
+/** The bytes on disk: records and batches come back as they went in, and no bytes make a reader throw. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { test } from "node:test";
+import { prng, toUtf8 } from "#base";
+import type { AttemptRecord, EntryNumber, FencingToken, Lease, OutboxEntry, Sequence } from "../journal.ts";
+import type { Commit } from "../ledger.ts";
+import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHeader, putFileHeader } from "./batch.ts";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+import type { DiskFile } from "./disk.ts";
+import * as records from "./records.ts";
+import { Batch } from "./writer.ts";
+import { sectorBytes } from "./limits.ts";
+
+const attempt: AttemptRecord = {
+  attempt: 1,
+  startedMs: 1,
+  endedMs: 2,
+  imageSha256: "00",
+  failure: { code: "MF_TEST", message: "no luck — ☂", status: 0, retry: true },
+  logs: [{ kind: "log", level: "info", text: "tried", fieldsJson: undefined }],
+};
+
+const lease: Lease = {
+  sequence: 7 as Sequence,
+  token: 0 as FencingToken,
+  attempt: 2,
+  dueMs: 9,
+  durable: true,
+  attempts: [JSON.parse(JSON.stringify(attempt)) as AttemptRecord],
+  message: {
+    flow: "orders",
+    id: "m☂1",
+    source: "http",
+    headers: { a: "1", ["__proto__"]: "x" },
+    contentType: "text/plain",
+    body: new Uint8Array(0),
+    key: "",
+    correlationId: undefined,
+    receivedMs: 1_000.5,
+    expiresMs: 2_000,
+    dedup: { id: "d", windowMs: 5, count: 6 },
+  },
+};
+
+const entry: OutboxEntry = {
+  number: 3 as EntryNumber,
+  flow: "orders",
+  outlet: "a",
+  idempotencyKey: "orders/m/7/0",
+  messageId: "m",
+  correlationId: "c",
+  key: undefined,
+  contentType: "",
+  headers: {},
+  body: new Uint8Array(0),
+  committedMs: 4,
+  attempt: 1,
+  attempts: [],
+};
+
+const commit: Commit = {
+  flow: "orders",
+  sequence: 7 as Sequence,
+  entries: [entry, { ...entry, number: 4 as EntryNumber, key: "k" }],
+  state: {
+    key: "s",
+    version: 3,
+    changes: [
+      { name: "a", valueJson: "[1]" },
+      { name: "b", valueJson: undefined },
+    ],
+  },
+  completedId: {
+    dedup: { id: "d", windowMs: 1, count: 2 },
+    id: "m",
+    reply: { status: 200, contentType: "x", headers: { h: "v" }, body: Buffer.from("yes") },
+  },
+  nowMs: 4,
+};
+
+const body = toUtf8("the body");
+const blob = { form: "blob", file: "blob-m7.mfb", length: 1_000_000, crc: 0xdead_beef } as const;
+
+const writers: readonly ((writer: ByteWriter) => void)[] = [
+  (writer) => records.writeMessage(writer, "accept", lease, undefined, body),
+  (writer) => records.writeMessage(writer, "pending", lease, attempt, blob),
+  (writer) => records.writeCommit(writer, commit, [body, blob]),
+  (writer) => records.writeCommit(writer, { ...commit, entries: [], state: undefined, completedId: undefined }, []),
+  (writer) => records.writeRetry(writer, "orders", lease.sequence, 5, attempt),
+  (writer) => records.writeBurying(writer, "orders", lease.sequence, attempt),
+  (writer) => records.writeFinish(writer, "orders", lease.sequence, "orders/x"),
+  (writer) => records.writeSettle(writer, entry, undefined),
+  (writer) => records.writeSendAttempt(writer, "defer", entry, 6, attempt),
+  (writer) => records.writeSendAttempt(writer, "burySend", entry, 0, attempt),
+  (writer) => records.writeClosed(writer),
+  (writer) => records.writeEntry(writer, entry, 8, attempt, body),
+  (writer) => records.writeCompletedId(writer, "orders", "d", "m", 99, undefined),
+  (writer) => records.writeState(writer, "orders", "s", 4, [["a", "1"]]),
+  (writer) => records.writeEnd(writer, 12),
+];
+
+function payloadOf(write: (writer: ByteWriter) => void): Buffer {
+  const writer = new ByteWriter(1);
+  write(writer);
+  return writer.buffer.subarray(0, writer.length);
+}
+
+test("records come back as they went in", () => {
+  const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+  const [accept, pending, complete] = writers.map((write) => records.decodeRecord(payloadOf(write)));
+  ok(accept?.kind === "accept" && pending?.kind === "pending" && complete?.kind === "complete");
+  deepEqual(plain(accept.lease), plain(lease));
+  equal(Object.getPrototypeOf(accept.lease.message.headers), Object.prototype);
+  equal(accept.lease.message.headers["__proto__"], "x");
+  ok(accept.body.form === "inline");
+  deepEqual(Uint8Array.from(accept.body.bytes), body);
+  const payload = payloadOf(writers[0] ?? (() => undefined));
+  deepEqual(Uint8Array.from(payload.subarray(accept.body.offset, accept.body.offset + body.length)), body);
+  deepEqual(pending.body, blob);
+  deepEqual(plain(pending.burying), plain(attempt));
+  deepEqual(plain(complete.commit), plain(commit));
+  deepEqual(complete.bodies[1], blob);
+  for (const [index, write] of writers.entries()) ok(records.decodeRecord(payloadOf(write)) !== undefined, `record ${index}`);
+});
+
+test("a record that is cut, longer or changed is refused or read as another record, never thrown on", () => {
+  const random = prng(20_260_101);
+  for (const write of writers) {
+    const payload = payloadOf(write);
+    for (let length = 0; length < payload.length; length++)
+      equal(records.decodeRecord(payload.subarray(0, length)), undefined, `cut to ${length}`);
+    equal(records.decodeRecord(Buffer.concat([payload, Buffer.from([0])])), undefined);
+    for (let round = 0; round < 3_000; round++) {
+      const changed = Buffer.from(payload);
+      for (let changes = 1 + random.below(4); changes > 0; changes--) changed[random.below(changed.length)] = random.below(256);
+      records.decodeRecord(changed);
+    }
+  }
+  for (let round = 0; round < 20_000; round++)
+    records.decodeRecord(Buffer.from(Array.from({ length: random.below(60) }, () => random.below(256))));
+});
+
+test("a reader that ran out of bytes gives empty values and says so", () => {
+  const reader = new ByteReader(Uint8Array.of(255, 255, 255, 127));
+  deepEqual(
+    [reader.text(), reader.number(), reader.u8(), reader.items(8), [...reader.bytes()], reader.valid, reader.done],
+    ["", 0, 0, 0, [], false, false],
+  );
+});
+
+const counters = { sequence: 5, token: 6, entry: 7 };
+
+function fileOf(bytes: Buffer): DiskFile {
+  const never = async (): Promise<never> => Promise.reject(new Error("not in this test"));
+  return {
+    name: "x",
+    read: async (into, at) => bytes.copy(into, 0, at),
+    size: async () => bytes.length,
+    write: never,
+    sync: never,
+    truncate: never,
+    close: never,
+  };
+}
+
+/** A file with one batch of the records above. */
+function oneBatch(salt: number): Buffer {
+  const batch = new Batch(new ByteWriter(16));
+  for (const write of writers) batch.add(write, 1e6);
+  batch.writer.pad(sectorBytes);
+  const { buffer, length } = batch.writer;
+  putFileHeader(buffer, { version: 1, kind: "segment", salt, number: 3, previous: 2, previousEnd: 1024, createdMs: 5, firstBatch: 9 });
+  const header = { bytes: batch.bytes, records: batch.records, mix: batch.mix, number: 9, counters, timeMs: 5 };
+  putBatchHeader(buffer.subarray(fileHeaderBytes), header, salt, fileHeaderBytes);
+  return Buffer.from(buffer.subarray(0, length));
+}
+
+test("a batch is read whole, and refused when one bit of it changes, or when it stands elsewhere", async () => {
+  const bytes = oneBatch(42);
+  const reader = (of: Buffer): BatchReader => new BatchReader(fileOf(of), of.length, Buffer.alloc(64));
+  const read = await reader(bytes).batchAt(fileHeaderBytes, 42);
+  equal(read.batch?.payloads.length, writers.length);
+  deepEqual(getFileHeader(bytes)?.number, 3);
+  equal((await reader(bytes).batchAt(fileHeaderBytes, 43)).batch, undefined);
+  const elsewhere = Buffer.concat([bytes.subarray(0, fileHeaderBytes), Buffer.alloc(sectorBytes), bytes.subarray(fileHeaderBytes)]);
+  equal((await reader(elsewhere).batchAt(fileHeaderBytes + sectorBytes, 42)).batch, undefined);
+  const used = fileHeaderBytes + 64 + (read.batch?.header.bytes ?? 0);
+  for (let at = fileHeaderBytes; at < used; at++) {
+    const changed = Buffer.from(bytes);
+    changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
+    equal((await reader(changed).batchAt(fileHeaderBytes, 42)).batch, undefined, `byte ${at}`);
+  }
+  for (let length = 0; length < bytes.length; length += 7) {
+    const cut = bytes.subarray(0, length);
+    if (length >= fileHeaderBytes) equal((await reader(cut).batchAt(fileHeaderBytes, 42)).batch, undefined, `cut at ${length}`);
+    else equal(await reader(cut).header(), undefined);
+  }
+});
+
+test("headers of random bytes are none", () => {
+  const random = prng(7);
+  for (let round = 0; round < 5_000; round++) {
+    const bytes = Buffer.from(Array.from({ length: 64 }, () => random.below(256)));
+    bytes.writeUInt32LE(0x42_59_46_4d, 0);
+    equal(getBatchHeader(bytes, 1, 512), undefined);
+    equal(getFileHeader(bytes), undefined);
+  }
+});
