@@ -17,6 +17,8 @@ export interface Job {
   readonly operation: typeof operation.start | typeof operation.step;
   readonly frame: Uint8Array;
   readonly answer: (answer: StepAnswer) => void;
+  /** Taken back once already: under load everything looks slow, and giving it from one to the next would only add to that. */
+  recalled?: boolean;
 }
 
 /** What the pool says of a job: an answer of the process, or why there is none. */
@@ -77,7 +79,9 @@ export class Child {
   endingNumber = -1;
   /** What it did that no sound process does. */
   lie: string | undefined;
-  /** No more is given to it. */
+  /** It takes no more starts, and is ended when it idles. */
+  leaving = false;
+  /** Nothing is given to it: it was killed, or is gone. */
   closed = false;
   exitCode: number | null = null;
   exitSignal: NodeJS.Signals | null = null;
@@ -207,7 +211,7 @@ export class Child {
   }
 
   get free(): boolean {
-    return !this.closed && this.outstanding.length < requestsPerProcess;
+    return !this.closed && !this.leaving && this.outstanding.length < requestsPerProcess;
   }
 
   submit(job: Job): void {
@@ -230,7 +234,8 @@ export class Child {
   recall(): Job[] {
     const jobs: Job[] = [];
     for (const submission of this.outstanding.slice(1)) {
-      if (submission.job?.operation !== operation.start) continue;
+      if (submission.job?.operation !== operation.start || submission.job.recalled === true) continue;
+      submission.job.recalled = true;
       jobs.push(submission.job);
       submission.job = undefined;
     }

@@ -33,8 +33,8 @@ const busyRequests = 2;
 /** What the pools of all images share. */
 export interface Household {
   readonly workers: number;
-  /** Makes room for one more process, ending an idle one if need be; false when there is none. */
-  room(): boolean;
+  /** Whether there is room for one more process. When not, one is ended if any can be, and then all pools are fed. */
+  room(asker: ImagePool): boolean;
   /** Something was submitted or started: watch. */
   wake(): void;
   born(child: Child): void;
@@ -97,7 +97,7 @@ export class ImagePool implements ChildOwner {
 
   /** Starts another process when there is room. */
   start(): Child | undefined {
-    if (this.#closed || !this.#household.room()) return undefined;
+    if (this.#closed || !this.#household.room(this)) return undefined;
     const child = new Child(this, this.launch);
     this.children.push(child);
     this.#household.born(child);
@@ -131,6 +131,7 @@ export class ImagePool implements ChildOwner {
 
   drained(child: Child): void {
     if (child.answered > 0) this.#lossesInARow = 0;
+    if (child.leaving && child.idle && !child.closed) this.retire(child);
     this.feed();
   }
 
@@ -183,14 +184,13 @@ export class ImagePool implements ChildOwner {
     const index = this.children.indexOf(child);
     assert(index >= 0, "a process is lost once");
     this.children.splice(index, 1);
-    this.#household.lost(child);
     for (const machine of child.machines) if (machine.home === child) machine.home = undefined;
     child.machines.clear();
     const [running, ...behind] = child.outstanding.splice(0);
     if (running !== undefined) this.replaced++;
     if (this.#closed) {
       for (const submission of [running, ...behind]) submission?.job?.answer(noAnswer("lost", "MF_MONITOR_CLOSED"));
-      return;
+      return this.#household.lost(child);
     }
     if ((running !== undefined || !child.greeted) && ++this.#lossesInARow > mostLossesInARow) this.#giveUp();
     const starts: Job[] = [];
@@ -201,6 +201,7 @@ export class ImagePool implements ChildOwner {
     this.#backlog.unshift(starts);
     if (running !== undefined) running.job?.answer(child.epitaph(running.number));
     this.feed();
+    this.#household.lost(child);
   }
 
   /** Processes end without ever answering: what waits for them would wait for ever. */

@@ -107,9 +107,10 @@ class ProcessMonitor implements Monitor, Household {
     const child = pool.start();
     if (child === undefined || (await child.ready) || this.#closed) return;
     const why = child.failure?.message ?? startFaults[child.exitCode ?? 0] ?? `it ended with ${child.exitSignal ?? `code ${child.exitCode}`}`;
+    const who = this.#identity.uid === undefined ? "this user" : `user ${this.#identity.uid}`;
     throw new CodedError(
       "MF_PLATFORM",
-      `a machine's process can't be started here (${why}): the folder for temporary files must allow programs, the kernel must have seccomp; or use \`monitor: embedded\``,
+      `a machine's process can't be started (${why}): ${who} must be able to run programs from ${this.#folder}, and the kernel must have seccomp; or use \`monitor: embedded\``,
       { cause: child.failure },
     );
   }
@@ -134,23 +135,20 @@ class ProcessMonitor implements Monitor, Household {
     return new ProcessMachine(pool, event, limits ?? own);
   }
 
-  room(): boolean {
-    let count = 0;
-    let idle: Child | undefined;
-    let owner: ImagePool | undefined;
-    for (const pool of this.#pools) {
-      for (const child of pool.children) {
-        if (child.closed) continue;
-        count++;
-        if (!child.greeted || !child.idle || (idle !== undefined && idle.lastUsedMs <= child.lastUsedMs)) continue;
-        idle = child;
-        owner = pool;
-      }
+  room(asker: ImagePool): boolean {
+    const all = [...this.#pools].flatMap((pool) => pool.children.map((child) => ({ pool, child })));
+    if (all.length < this.#processes) return true;
+    if (all.some(({ child }) => child.closed || child.leaving)) return false; // there will be: `lost` feeds whoever waits
+    const idle = all.filter(({ child }) => child.greeted && child.idle);
+    const better = (a: Child, b: Child): boolean => (a.machines.size === 0) === (b.machines.size === 0) ? a.lastUsedMs < b.lastUsedMs : a.machines.size === 0;
+    const least = idle.reduce<(typeof idle)[number] | undefined>((best, one) => (best === undefined || better(one.child, best.child) ? one : best), undefined);
+    if (least !== undefined) least.pool.retire(least.child);
+    else if (asker.children.length === 0) {
+      // All are at work: the image with the most processes gives one up once it has done what it was given.
+      const largest = all.reduce((best, one) => (one.pool.children.length > best.pool.children.length ? one : best));
+      largest.child.leaving = true;
     }
-    if (count < this.#processes) return true;
-    if (idle === undefined) return false;
-    owner?.retire(idle);
-    return true;
+    return false;
   }
 
   wake(): void {
@@ -174,7 +172,8 @@ class ProcessMonitor implements Monitor, Household {
   }
 
   lost(): void {
-    for (const pool of this.#pools) pool.feed(); // one of them may have waited for room
+    // One of them may have waited for room; those without any process first.
+    for (const pool of [...this.#pools].sort((a, b) => a.children.length - b.children.length)) pool.feed();
   }
 
   stats(): MonitorStats {
