@@ -32,9 +32,15 @@ export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Valu
   const single = block.incoming.length === 1;
   const registers = new Array<Value | undefined>(32).fill(undefined);
   const saved = new Map<Value, number>();
+  const owners: (Value | undefined)[] = [];
+  const keepIn = (value: Value, slot: number): void => {
+    saved.set(value, slot);
+    owners[slot] = value;
+  };
   const candidates = [...live].filter(([value]) => !isConstant(value)).sort((x, y) => x[1] - y[1] || x[0].id - y[0].id);
   const params = new Set(block.params);
   const limit = (float: boolean): number => (block.isLoop ? (float ? loopRegisters.float : loopRegisters.general) : 32);
+  const unsaved: Value[] = [];
   // Values that stay where they are come first, so that no parameter takes their place.
   for (const [value, distance] of candidates) {
     if (params.has(value)) continue;
@@ -43,17 +49,21 @@ export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Valu
     // Far away and saved, a value is better left in memory; unsaved, it would have to be stored on every way here.
     const keep = register >= 0 && (single || (hasFewerThan(registers, register >= 16, limit(register >= 16)) && !(far && (value.saved || block.isLoop))));
     if (keep) registers[register] = value;
-    if (!keep || (single && value.saved) || dominatorSaved.has(value) || (block.isLoop && value.saved) || (block.isLoop && block.loopCalls))
-      saved.set(value, machine.slotOf(value));
+    const inMemory = !keep || (single && value.saved) || dominatorSaved.has(value) || (block.isLoop && (value.saved || block.loopCalls));
+    if (!inMemory) continue;
+    if (value.saved) keepIn(value, value.slot);
+    else unsaved.push(value);
   }
+  for (const value of unsaved) keepIn(value, machine.chooseSlot(value, owners));
   for (const [value, distance] of candidates) {
     if (!params.has(value)) continue;
     const float = isFloatValue(value);
     const arg = edge.args[block.params.indexOf(value)] as Value;
-    const wanted = distance < farDistance || !block.isLoop;
-    const register = wanted && hasFewerThan(registers, float, limit(float)) ? freeFor(registers, float, !isConstant(arg) && arg.register >= 0 ? arg.register : value.hint) : -1;
+    const inRegister = !isConstant(arg) && arg.register >= 0;
+    const wanted = distance < farDistance || (!block.isLoop && (inRegister || isConstant(arg)));
+    const register = wanted && hasFewerThan(registers, float, limit(float)) ? freeFor(registers, float, inRegister ? arg.register : value.hint) : -1;
     if (register >= 0) registers[register] = value;
-    else saved.set(value, machine.slotOf(value));
+    else keepIn(value, machine.chooseSlot(value, owners));
   }
   return { registers, saved };
 }
@@ -70,8 +80,13 @@ export interface EdgeMoves {
   readonly constants: readonly { readonly to: number; readonly value: Value }[];
 }
 
+/** Where a value can be read: its register, else its slot. */
+export function location(value: Value): number {
+  return value.register >= 0 ? value.register : slotBase + value.slot;
+}
+
 /** What must be done on an edge, with the machine as it is at the end of the block it leaves. */
-export function edgeMoves(machine: Machine, edge: Edge, start: StartState, live: ReadonlyMap<Value, number>): EdgeMoves {
+export function edgeMoves(edge: Edge, start: StartState): EdgeMoves {
   const block = edge.to as Block;
   const moves: Move[] = [];
   const constants: { readonly to: number; readonly value: Value }[] = [];
@@ -80,7 +95,7 @@ export function edgeMoves(machine: Machine, edge: Edge, start: StartState, live:
       constants.push({ to, value });
       return;
     }
-    const from = value.register >= 0 ? value.register : slotBase + value.slot;
+    const from = location(value);
     if (from !== to) moves.push({ to, from });
   };
   start.registers.forEach((value, register) => {
@@ -88,19 +103,23 @@ export function edgeMoves(machine: Machine, edge: Edge, start: StartState, live:
     const place = value.op === op.parameter ? block.params.indexOf(value) : -1;
     add(register, place < 0 ? value : (edge.args[place] as Value));
   });
-  for (const value of start.saved.keys()) {
+  for (const [value, slot] of start.saved) {
     const place = value.op === op.parameter ? block.params.indexOf(value) : -1;
-    if (place >= 0) {
-      if (live.has(value)) add(slotBase + machine.slotOf(value), edge.args[place] as Value);
-    } else if (!value.saved) moves.push({ to: slotBase + machine.slotOf(value), from: value.register });
+    if (place < 0) {
+      if (!value.saved || value.slot !== slot) moves.push({ to: slotBase + slot, from: location(value) });
+    } else {
+      const arg = edge.args[place] as Value;
+      if (isConstant(arg)) constants.push({ to: slotBase + slot, value: arg });
+      else if (!arg.saved || arg.slot !== slot) moves.push({ to: slotBase + slot, from: location(arg) });
+    }
   }
   return { moves, constants };
 }
 
-/** Emits parallel moves: what nothing reads any more is written first; a cycle goes through xmm15. Flags stay. */
+/** Emits parallel moves: what nothing reads any more is written first; a cycle is exchanged, or goes through xmm15. Flags stay. */
 export function emitMoves(machine: Machine, { moves, constants }: EdgeMoves): void {
   const scratch = 31;
-  const pending = [...moves];
+  const pending = moves.filter((move) => move.to !== move.from);
   const one = (to: number, from: number): void => {
     if (to < slotBase && from < slotBase) machine.moveRegister(to, from);
     else if (to < slotBase) machine.loadSlot(to, from - slotBase);
@@ -114,7 +133,19 @@ export function emitMoves(machine: Machine, { moves, constants }: EdgeMoves): vo
     let ready = pending.findIndex((move) => !pending.some((other) => other.from === move.to));
     if (ready < 0) {
       // Everything pending lies on cycles: one source steps aside.
-      const from = (pending[0] as Move).from;
+      const { from, to } = pending[0] as Move;
+      if (from < 16 && to < 16) {
+        // Exchanged, one is where it belongs, and what was in `to` is in `from` now.
+        machine.exchangeRegisters(to, from);
+        pending.shift();
+        for (let i = 0; i < pending.length; i++) {
+          const move = pending[i] as Move;
+          if (move.from === to) pending[i] = { to: move.to, from };
+          else if (move.from === from) pending[i] = { to: move.to, from: to };
+        }
+        for (let i = pending.length - 1; i >= 0; i--) if (pending[i]?.from === pending[i]?.to) pending.splice(i, 1);
+        continue;
+      }
       one(scratch, from);
       for (let i = 0; i < pending.length; i++) if (pending[i]?.from === from) pending[i] = { to: (pending[i] as Move).to, from: scratch };
       ready = pending.findIndex((move) => !pending.some((other) => other.from === move.to));
@@ -138,7 +169,9 @@ export function enter(machine: Machine, start: StartState, live: Liveness["liveI
     const value = machine.contents[register];
     if (value !== undefined) machine.drop(value);
   }
-  for (const value of live.keys()) value.saved = start.saved.has(value);
+  machine.forgetSlots();
+  for (const value of live.keys()) value.saved = false;
+  for (const [value, slot] of start.saved) machine.own(value, slot);
   start.registers.forEach((value, register) => {
     if (value === undefined) return;
     machine.put(value, register);

@@ -80,14 +80,5 @@ export function computeLiveness(ir: FunctionIr, selected: readonly Selected[]): 
       liveIn[i] = live;
     }
   }
-  liveIn.forEach((live, i) => {
-    for (const value of live.keys()) if (value.lastBlock < i) value.lastBlock = i;
-  });
-  // A loop's parameters are written at the end of its back edges, after their own last use.
-  for (const block of ir.blocks)
-    for (const edge of block.incoming) {
-      const from = index.get(edge.from) as number;
-      for (const param of block.params) if (param.lastBlock <= from) param.lastBlock = from + 1;
-    }
   return { liveIn, liveOut };
 }

@@ -27,12 +27,12 @@ export class Machine {
   readonly contents: (Value | undefined)[] = new Array<Value | undefined>(32).fill(undefined);
   /** Registers that the current node depends on, as bits. */
   pinned = 0;
-  /** Index of the block in the order of the code. */
-  block = 0;
   private readonly outgoingSlots: number;
-  private readonly freeSlots: number[] = [];
-  private slotCount = 0;
-  private withSlots: Value[] = [];
+  /** By slot: the live value it holds on the path being compiled. */
+  private readonly owners: (Value | undefined)[] = [];
+  /** By local: the slot its values prefer, so that blocks meet with them in the same places. */
+  private readonly homes = new Map<number, number>();
+  private readonly isHome: boolean[] = [];
   private readonly framePlaces: { readonly at: number; readonly value: number }[] = [];
 
   constructor(outgoingSlots: number) {
@@ -44,21 +44,33 @@ export class Machine {
   slotMemory(slot: number): Memory {
     return at(r.rsp, 8 * (this.outgoingSlots + slot));
   }
-  slotOf(value: Value): number {
-    if (value.slot < 0) {
-      value.slot = this.freeSlots.pop() ?? this.slotCount++;
-      this.withSlots.push(value);
+  /** A slot for a value, which is free in `owners`: that of its local, else any. */
+  chooseSlot(value: Value, owners: readonly (Value | undefined)[] = this.owners): number {
+    if (value.local >= 0) {
+      let home = this.homes.get(value.local);
+      if (home === undefined) {
+        home = this.slotCount++;
+        this.isHome[home] = true;
+        this.homes.set(value.local, home);
+      }
+      if (owners[home] === undefined) return home;
     }
-    return value.slot;
+    for (let slot = 0; slot < this.slotCount; slot++) if (this.isHome[slot] !== true && owners[slot] === undefined) return slot;
+    return this.slotCount++;
   }
-  /** Gives back the slots of values that no block from here on wants. */
-  expireSlots(): void {
-    this.withSlots = this.withSlots.filter((value) => {
-      if (value.lastBlock >= this.block) return true;
-      this.freeSlots.push(value.slot);
-      value.slot = -1;
-      return false;
-    });
+  private slotCount = 0;
+  /** The value is in this slot from now on, on this path. */
+  own(value: Value, slot: number): void {
+    value.slot = slot;
+    value.saved = true;
+    this.owners[slot] = value;
+  }
+  disown(value: Value): void {
+    if (value.saved && this.owners[value.slot] === value) this.owners[value.slot] = undefined;
+    value.saved = false;
+  }
+  forgetSlots(): void {
+    this.owners.length = 0;
   }
   frameBytes(): number {
     const bytes = 8 * (this.outgoingSlots + this.slotCount);
@@ -99,6 +111,9 @@ export class Machine {
     else if (to >= 16) this.assembler.floatFromBits(true, to - 16, from);
     else if (from >= 16) this.assembler.floatToBits(true, to, from - 16);
     else this.assembler.move(true, to, from);
+  }
+  exchangeRegisters(x: number, y: number): void {
+    this.assembler.exchange(true, x, y);
   }
   loadSlot(register: number, slot: number): void {
     if (register >= 16) this.assembler.floatLoad(true, register - 16, this.slotMemory(slot));
@@ -156,8 +171,9 @@ export class Machine {
   /** Stores a value that is only in its register and still wanted. */
   save(value: Value): void {
     if (value.saved || isConstant(value) || value.next === Infinity) return;
-    this.storeSlot(this.slotOf(value), value.register);
-    value.saved = true;
+    const slot = this.chooseSlot(value);
+    this.storeSlot(slot, value.register);
+    this.own(value, slot);
   }
   private evict(value: Value): void {
     this.save(value);
@@ -275,12 +291,7 @@ export class Machine {
   }
   release(value: Value): void {
     this.drop(value);
-    // A slot with a later block to come may be wanted there.
-    if (value.slot >= 0 && value.lastBlock <= this.block) {
-      this.withSlots.splice(this.withSlots.indexOf(value), 1);
-      this.freeSlots.push(value.slot);
-      value.slot = -1;
-    }
+    this.disown(value);
   }
 
   /** A register for the node's result: `preferred` when it is free now, else its hint, else any but those in `avoid`. */

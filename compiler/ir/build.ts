@@ -172,6 +172,7 @@ export class Builder implements Maker {
       this.envShared = false;
     }
     this.env[index] = value;
+    if (value.local < 0) value.local = index;
   }
   private snapshot(): readonly Value[] {
     this.envShared = true;
@@ -233,7 +234,11 @@ export class Builder implements Maker {
     if (incoming.every((from) => from.env === first.env)) this.restore(first.env);
     else {
       const types = this.localTypes;
-      this.env = first.env.map((_, local) => pick(types[local] as ValueType, (from) => from.env[local] as Value));
+      this.env = first.env.map((_, local) => {
+        const value = pick(types[local] as ValueType, (from) => from.env[local] as Value);
+        if (value.local < 0) value.local = local;
+        return value;
+      });
       this.envShared = false;
     }
     frame.results.forEach((type, i) => this.stack.push(pick(type, (from) => from.values[i] as Value)));
@@ -391,6 +396,7 @@ export class Builder implements Maker {
     item.type.params.forEach((type, i) => {
       const parameter = this.newValue(op.parameter, type, [], i, 0);
       entry.params.push(parameter);
+      parameter.local = i;
       this.env.push(parameter);
     });
     for (const type of item.body.locals) this.env.push(this.zero(type));

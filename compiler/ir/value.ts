@@ -30,18 +30,17 @@ export class Value {
   // ---- for allocation ----
   /** Where it is now: a register, SSE ones from 16 on, or −1. */
   register = -1;
-  /** Slot in the frame, or −1. */
-  slot = -1;
-  /** Whether the slot holds it on the path being compiled. */
+  /** Whether a slot of the frame holds it on the path being compiled, and which. */
   saved = false;
+  slot = -1;
+  /** The local it was first assigned to, or −1. */
+  local = -1;
   /** Position of the next use on the path being compiled; Infinity when there is none. */
   next = Infinity;
   /** A register its next user would like it in, or −1. */
   hint = -1;
   /** Computed inside the one instruction that uses it. */
   folded = false;
-  /** Index of the last block, in the order of the code, where it is live at the end. */
-  lastBlock = -1;
   /** Effects before it in its block; see `select`. */
   epoch = 0;
 

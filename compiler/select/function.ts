@@ -3,7 +3,7 @@ import { alu, type Label } from "../assemble/assembler.ts";
 import type { CodeBlock } from "../assemble/code.ts";
 import { integerRegisters, signatureLayout } from "../assemble/convention.ts";
 import * as r from "../assemble/registers.ts";
-import { decideStart, type EdgeMoves, edgeMoves, emitMoves, enter, hasMoves, type StartState } from "../allocate/edges.ts";
+import { decideStart, type EdgeMoves, edgeMoves, emitMoves, enter, hasMoves, location, type StartState } from "../allocate/edges.ts";
 import { computeLiveness, isCall, type Liveness } from "../allocate/liveness.ts";
 import { isFloatValue, Machine } from "../allocate/machine.ts";
 import { outgoingSlots } from "../baseline/function.ts";
@@ -130,8 +130,6 @@ class FunctionEmitter {
     this.current = i;
     const m = this.machine;
     const block = this.ir.blocks[i] as Block;
-    m.block = i;
-    m.expireSlots();
     this.prepare(i);
     if (i === 0) this.entry();
     else {
@@ -220,7 +218,7 @@ class FunctionEmitter {
       start = decideStart(this.machine, edge, live, saved);
       this.starts[to] = start;
     }
-    return edgeMoves(this.machine, edge, start, live);
+    return edgeMoves(edge, start);
   }
   private savedNow(): ReadonlySet<Value> {
     let saved = this.savedAtEnd[this.current];
@@ -283,7 +281,7 @@ class FunctionEmitter {
       const value = values[i] as Value;
       const to = place.kind === "float" ? place.index + 16 : place.index;
       if (isConstant(value)) constants.push({ to, value });
-      else moves.push({ to, from: value.register >= 0 ? value.register : 64 + value.slot });
+      else moves.push({ to, from: location(value) });
     });
     emitMoves(m, { moves, constants });
     m.adjustStack(0xc4);

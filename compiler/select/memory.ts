@@ -4,7 +4,7 @@ import { integerRegisters, outgoing, signatureLayout } from "../assemble/convent
 import * as r from "../assemble/registers.ts";
 import { opcode, opcodeInfo } from "../decode/opcodes.ts";
 import type { FunctionType } from "../decode/types.ts";
-import { type EdgeMoves, emitMoves } from "../allocate/edges.ts";
+import { type EdgeMoves, emitMoves, location } from "../allocate/edges.ts";
 import { isFloatValue } from "../allocate/machine.ts";
 import { isConstant, op, opcodes, type Value } from "../ir/value.ts";
 import { address, type Context, type Emitter, immediate } from "./context.ts";
@@ -13,8 +13,6 @@ import { address, type Context, type Emitter, immediate } from "./context.ts";
 
 export const memoryEmitters = new Map<number, Emitter>();
 const on = (name: string, emitter: Emitter): void => void memoryEmitters.set(opcode(name), emitter);
-
-const slotBase = 64;
 
 // ---- loads and stores -------------------------------------------------------------------------------------------------
 
@@ -141,10 +139,6 @@ on("data.drop", ({ m, value }) => m.assembler.storeImmediate(4, symbol(`data.${v
 on("elem.drop", ({ m, value }) => m.assembler.storeImmediate(4, symbol(`elem.${value.a}`, 8), 0));
 
 // ---- calls ------------------------------------------------------------------------------------------------------------
-
-function location(value: Value): number {
-  return value.register >= 0 ? value.register : slotBase + value.slot;
-}
 
 /** Arguments go to their places; `extra` are further values in given registers. Then nothing but them is in a register. */
 function placeArguments(c: Context, type: FunctionType, args: readonly Value[], extra: readonly { readonly value: Value; readonly register: number }[]): void {
