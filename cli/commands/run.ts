@@ -149,12 +149,12 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
     import("../machine/stack.ts"),
   ]);
   const stimulus = await readStimulus(terminal, flags);
-  const began = performance.now();
-  const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));
-  const buildMs = isImagePath(target) ? undefined : performance.now() - began;
-  const stub = await stubFromFiles(flags.outlet ?? [], flags.fetch ?? [], image.manifest.outlets);
-  const monitor = openMonitor(flags.monitor, 1);
+  const monitor = openMonitor(flags.monitor, 1); // its worker starts while the flow is built
   try {
+    const began = performance.now();
+    const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));
+    const buildMs = isImagePath(target) ? undefined : performance.now() - began;
+    const stub = await stubFromFiles(flags.outlet ?? [], flags.fetch ?? [], image.manifest.outlets);
     const result = await driveMachine(monitor, await monitor.load(image), image.manifest.limits, stimulus, stub);
     const stacks = new stack.StackMapper(image.sourceMap, folder);
     if (flags.json === true) terminal.out(`${JSON.stringify(runJson(result, stacks, buildMs, stimulus), undefined, 2)}\n`);

@@ -3,7 +3,6 @@ import { type Command, InvalidArgumentError } from "commander";
 import { action, type Cli, examples } from "../cli.ts";
 import { asCoded, exitCodes } from "../failure.ts";
 import type { Serving } from "../serving/serving.ts";
-import { withProgress } from "../terminal.ts";
 
 export interface ServeFlags {
   readonly config: string;
@@ -31,11 +30,10 @@ export function announce({ config, url, logger }: Serving): void {
   logger.info({ url, journal }, "ready");
 }
 
-async function serve({ terminal }: Cli, flags: ServeFlags): Promise<number> {
+async function serve(flags: ServeFlags): Promise<number> {
   const [{ startServing }, { untilSignal }] = await Promise.all([import("../serving/serving.ts"), import("../serving/signals.ts")]);
   const ended = untilSignal();
-  const starting = startServing({ file: flags.config, port: flags.port });
-  const serving = await withProgress(terminal, "starting", () => starting);
+  const serving = await startServing({ file: flags.config, port: flags.port });
   announce(serving);
   const reload = (): void => {
     void serving.reload().then(
@@ -58,7 +56,7 @@ export function addServe(program: Command, cli: Cli): Command {
     .description("Build what is stale and serve what mayfly.yaml says. SIGTERM and Ctrl-C finish what is under way, SIGHUP reloads.")
     .option("-c, --config <file>", "the configuration", "mayfly.yaml")
     .option("-p, --port <number>", "overrides http.port; 0 takes a free one", portNumber)
-    .action(action(cli, (flags: ServeFlags) => serve(cli, flags)));
+    .action(action(cli, (flags: ServeFlags) => serve(flags)));
   return examples(command, [
     ["mayfly serve", "what ./mayfly.yaml says"],
     ["ERP_URL=http://erp:8000 mayfly serve -c deploy/mayfly.yaml -p 9000", "with environment, on another port"],

@@ -19,7 +19,8 @@ export default flow<"audit">(async (msg, { to, log }) => {
 });
 `;
 
-const flowTest = `# Run with: npx mayfly test
+const flowTest = `# yaml-language-server: $schema=../node_modules/mayfly/cli/flow-test.schema.json
+# Run with: npx mayfly test
 flow: hello.ts
 cases:
   - name: greets in the language asked for
@@ -37,7 +38,8 @@ cases:
       error: { code: MF_MESSAGE_INVALID, retry: false }
 `;
 
-const config = `# Where messages come from and where outlets lead. \${NAME} is read from the environment.
+const config = `# yaml-language-server: $schema=./node_modules/mayfly/gateway/mayfly.schema.json
+# Where messages come from and where outlets lead. \${NAME} is read from the environment.
 flows:
   hello:
     flow: flows/hello.ts
@@ -51,7 +53,7 @@ http: { port: 8080 }
 
 const readme = (name: string): string => `# ${name}
 
-A [Mayfly](https://www.npmjs.com/package/mayfly) project: each message that comes in meets a machine of its own.
+A Mayfly project: each message that comes in meets a machine of its own.
 
 | | |
 | --- | --- |
