@@ -8,6 +8,7 @@ import {
   type Effect,
   encodeEffects,
   encodeEvent,
+  encodeEventInto,
   encodeFrame,
   type Event,
   hardLimits,
@@ -99,6 +100,18 @@ const effectLists = fc
 
 test("events come out as they went in", () => {
   fc.assert(fc.property(events, (event) => deepEqual(decodeEvent(encodeEvent(event)), { ok: true, value: event })));
+});
+
+test("an event written into memory is the same frame as one on its own, or is refused when it might not fit", () => {
+  fc.assert(
+    fc.property(events, fc.nat(2000), (event, room) => {
+      const frame = encodeEvent(event);
+      const target = Buffer.alloc(room);
+      const length = encodeEventInto(target, event);
+      if (length < 0) ok(frame.length * 3 >= room);
+      else deepEqual(new Uint8Array(target.subarray(0, length)), frame);
+    }),
+  );
 });
 
 test("effects come out as they went in, and the last one's kind is found without decoding", () => {

@@ -139,7 +139,7 @@ function decodeCall(record: PartRecord): CallEffect | undefined {
 }
 
 function decodeDone(record: PartRecord): DoneEffect | undefined {
-  if (record.parts.length === 4 && record.parts.every((part) => part === undefined)) return { kind: "done", reply: undefined };
+  if (record.places.length === 8 && record.places.every((place) => place <= 0)) return { kind: "done", reply: undefined };
   const fields = new Fields(record, 4);
   const reply = {
     status: fields.count(0, 999),

@@ -1,6 +1,6 @@
 /** What comes in through the door. Part 0 of every event is its time, so that a clock needs to know nothing else. */
 import { assert, err, ok, type Result } from "#base";
-import { decodeFrame, encodeFrame, Fields, type Part } from "./frame.ts";
+import { decodeFrame, encodeFrame, encodeRecordInto, Fields, type Part } from "./frame.ts";
 import { hardLimits } from "./limits.ts";
 
 export const EventKind = { deliver: 1, resolve: 2, wake: 3, cancel: 4 } as const;
@@ -72,6 +72,11 @@ function eventParts(event: Event): readonly Part[] {
 
 export function encodeEvent(event: Event): Uint8Array {
   return encodeFrame([{ kind: EventKind[event.kind], parts: eventParts(event) }]);
+}
+
+/** Writes an event's frame into `target`, which may be shared memory. Its length, or −1 when it might not fit. */
+export function encodeEventInto(target: Buffer, event: Event): number {
+  return encodeRecordInto(target, EventKind[event.kind], eventParts(event));
 }
 
 /** Reads one event; total on hostile bytes. Bodies are views into `frame`. */

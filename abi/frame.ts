@@ -18,10 +18,26 @@ export const absentPart = 0xffff_ffff;
 /** A part as a writer gives it. Absent parts are `undefined`. */
 export type Part = string | number | boolean | Uint8Array | undefined;
 
-/** A record as a reader gets it: views into the frame, nothing copied. */
-export interface PartRecord {
+/** A record as a reader gets it: where its parts lie in the frame, nothing copied. */
+export class PartRecord {
   readonly kind: number;
-  readonly parts: readonly (Uint8Array | undefined)[];
+  readonly frame: Uint8Array;
+  /** For each part its offset and its length; −1 and 0 for an absent one. */
+  readonly places: readonly number[];
+
+  constructor(kind: number, frame: Uint8Array, places: readonly number[]) {
+    this.kind = kind;
+    this.frame = frame;
+    this.places = places;
+  }
+
+  /** The parts as views. */
+  get parts(): readonly (Uint8Array | undefined)[] {
+    return Array.from({ length: this.places.length / 2 }, (_, index) => {
+      const at = this.places[2 * index] as number;
+      return at < 0 ? undefined : this.frame.subarray(at, at + (this.places[2 * index + 1] as number));
+    });
+  }
 }
 
 export type Frame = readonly PartRecord[];
@@ -69,6 +85,53 @@ export function encodeFrame(records: readonly { readonly kind: number; readonly 
   return frame;
 }
 
+/**
+ * Writes one record as a frame into `target`, which may be shared memory; allocates nothing. The frame's length, or −1 when it might
+ * not fit: then use `encodeFrame`.
+ */
+export function encodeRecordInto(target: Buffer, kind: number, parts: readonly Part[]): number {
+  const lengths = frameHeaderBytes + recordHeaderBytes;
+  let at = lengths + 4 * parts.length;
+  if (at > target.length) return -1;
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index];
+    let length = absentPart;
+    if (typeof part === "string") {
+      if (at + 3 * part.length > target.length) return -1; // no UTF-16 unit takes more than three bytes
+      length = writeText(target, part, at);
+    } else if (typeof part === "number") {
+      if (at + 8 > target.length) return -1;
+      target.writeDoubleLE(part, at);
+      length = 8;
+    } else if (typeof part === "boolean") {
+      if (at + 1 > target.length) return -1;
+      target[at] = part ? 1 : 0;
+      length = 1;
+    } else if (part !== undefined) {
+      if (at + part.length > target.length) return -1;
+      target.set(part, at);
+      length = part.length;
+    }
+    target.writeUInt32LE(length, lengths + 4 * index);
+    if (length !== absentPart) at += length;
+  }
+  target.writeUInt32LE(frameMagic, 0);
+  target.writeUInt32LE(at, 4);
+  target.writeUInt32LE(kind | (parts.length << 8), frameHeaderBytes);
+  return at;
+}
+
+/** Short ASCII, as names and ids are, costs less unit by unit than a call into the runtime. */
+function writeText(target: Buffer, text: string, at: number): number {
+  if (text.length > 24) return target.write(text, at, "utf8");
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit >= 0x80) return target.write(text, at, "utf8");
+    target[at + index] = unit;
+  }
+  return text.length;
+}
+
 /** Reads a frame; total on hostile bytes. The parts are views into `frame`. */
 export function decodeFrame(frame: Uint8Array, mostRecords: number = hardLimits.effectsPerStep): Result<Frame, string> {
   if (frame.length < frameHeaderBytes) return err("frame: shorter than its header");
@@ -81,24 +144,23 @@ export function decodeFrame(frame: Uint8Array, mostRecords: number = hardLimits.
   while (at < frame.length) {
     if (records.length === mostRecords) return err("frame: too many records");
     if (at + recordHeaderBytes > frame.length) return err("record: cut short");
-    const kind = view.getUint8(at);
     const count = view.getUint8(at + 1);
     if (view.getUint16(at + 2, true) !== 0) return err("record: reserved bytes are not zero");
     if (count > hardLimits.partsPerRecord) return err("record: too many parts");
     let data = at + recordHeaderBytes + 4 * count;
     if (data > frame.length) return err("record: cut short");
-    const parts: (Uint8Array | undefined)[] = [];
+    const places: number[] = [];
     for (let index = 0; index < count; index++) {
       const length = view.getUint32(at + recordHeaderBytes + 4 * index, true);
       if (length === absentPart) {
-        parts.push(undefined);
+        places.push(-1, 0);
         continue;
       }
       if (length > frame.length - data) return err("part: longer than its frame");
-      parts.push(frame.subarray(data, data + length));
+      places.push(data, length);
       data += length;
     }
-    records.push({ kind, parts });
+    records.push(new PartRecord(view.getUint8(at), frame, places));
     at = data;
   }
   return ok(records);
@@ -127,28 +189,35 @@ export function lastRecordKind(frame: Uint8Array): number | undefined {
   return at === frame.length ? kind : undefined;
 }
 
-/** Typed access to a record's parts. Each reader returns undefined for an absent or misshapen part; `Fields.valid` says whether any was misshapen. */
+/** Typed access to a record's parts. A reader returns undefined for an absent part, and notes in `valid` when one is misshapen. */
 export class Fields {
-  readonly #parts: readonly (Uint8Array | undefined)[];
+  readonly #frame: Uint8Array;
+  readonly #places: readonly number[];
   valid = true;
 
   constructor(record: PartRecord, count: number) {
-    this.#parts = record.parts;
-    if (record.parts.length !== count) this.valid = false;
+    this.#frame = record.frame;
+    this.#places = record.places;
+    if (record.places.length !== 2 * count) this.valid = false;
   }
 
-  optionalBytes(index: number, most: number = hardLimits.frameBytes): Uint8Array | undefined {
-    const part = this.#parts[index];
-    if (part !== undefined && part.length > most) {
-      this.valid = false;
-      return undefined;
-    }
-    return part;
+  #at(index: number): number {
+    return this.#places[2 * index] ?? -1;
+  }
+
+  #length(index: number): number {
+    return this.#places[2 * index + 1] ?? 0;
   }
 
   optionalText(index: number, most: number): string | undefined {
-    const part = this.optionalBytes(index, most);
-    return part === undefined ? undefined : fromUtf8(part);
+    const at = this.#at(index);
+    const length = this.#length(index);
+    if (at < 0) return undefined;
+    if (length > most) {
+      this.valid = false;
+      return undefined;
+    }
+    return readText(this.#frame, at, length);
   }
 
   text(index: number, most: number): string {
@@ -157,19 +226,20 @@ export class Fields {
     return text ?? "";
   }
 
+  /** A view into the frame. */
   bytes(index: number): Uint8Array {
-    const part = this.optionalBytes(index);
-    if (part === undefined) this.valid = false;
-    return part ?? new Uint8Array(0);
+    const at = this.#at(index);
+    if (at < 0) this.valid = false;
+    return at < 0 ? new Uint8Array(0) : this.#frame.subarray(at, at + this.#length(index));
   }
 
   number(index: number): number {
-    const part = this.#parts[index];
-    if (part === undefined || part.length !== 8) {
+    const at = this.#at(index);
+    if (at < 0 || this.#length(index) !== 8) {
       this.valid = false;
       return 0;
     }
-    return new DataView(part.buffer, part.byteOffset, 8).getFloat64(0, true);
+    return new DataView(this.#frame.buffer, this.#frame.byteOffset + at, 8).getFloat64(0, true);
   }
 
   /** A whole number in [0, most]. */
@@ -183,8 +253,21 @@ export class Fields {
   }
 
   flag(index: number): boolean {
-    const part = this.#parts[index];
-    if (part === undefined || part.length !== 1) this.valid = false;
-    return part?.[0] === 1;
+    const at = this.#at(index);
+    if (at < 0 || this.#length(index) !== 1) this.valid = false;
+    return at >= 0 && this.#frame[at] === 1;
   }
+}
+
+function readText(frame: Uint8Array, at: number, length: number): string {
+  let text = "";
+  if (length <= 16) {
+    for (let index = 0; index < length; index++) {
+      const byte = frame[at + index] as number;
+      if (byte >= 0x80) return fromUtf8(frame.subarray(at, at + length));
+      text += String.fromCharCode(byte);
+    }
+    return text;
+  }
+  return fromUtf8(frame.subarray(at, at + length));
 }

@@ -18,6 +18,7 @@ export {
   decodeEvent,
   type DeliverEvent,
   encodeEvent,
+  encodeEventInto,
   type Event,
   EventKind,
   type ResolveEvent,
@@ -32,7 +33,7 @@ export {
   frameMagic,
   lastRecordKind as lastEffectKind,
   type Part,
-  type PartRecord,
+  PartRecord,
   recordHeaderBytes,
 } from "./frame.ts";
 export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits } from "./limits.ts";

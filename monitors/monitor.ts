@@ -2,7 +2,7 @@
  * The contract between whoever has a message and whatever runs machines. Every monitor (embedded, process, qemu) has this
  * shape and passes monitor.case.ts; for the same image and the same events each gives byte-identical effects.
  *
- * Ownership: what is passed in is copied before the call returns; what comes out belongs to the caller.
+ * Ownership: events and the bodies in them must not be changed while their machine lives; what comes out belongs to the caller.
  * Failure: nothing here throws or rejects for what a machine does; that is a StepOutcome. Promises reject only with a
  * CodedError when an image can't be loaded.
  */

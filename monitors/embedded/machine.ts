@@ -5,7 +5,6 @@
 import {
   decodeEffects,
   type DeliverEvent,
-  encodeEvent,
   type Event,
   type FlowLimits,
   machineErrors,
@@ -13,7 +12,7 @@ import {
   type StepOutcome,
 } from "#abi";
 import type { Machine } from "../monitor.ts";
-import type { Pool, PoolWorker, StepAnswer } from "./pool.ts";
+import { lostAnswer, type Pool, type PoolWorker, type StepAnswer } from "./pool.ts";
 import { operation } from "./slots.ts";
 import type { EmbeddedImage } from "./embedded.ts";
 
@@ -29,6 +28,8 @@ export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome
 
 type NextEvent = Exclude<Event, DeliverEvent>;
 
+type Settle = (outcome: StepOutcome) => void;
+
 export class EmbeddedMachine implements Machine {
   readonly first: Promise<StepOutcome>;
   readonly number: number;
@@ -37,10 +38,10 @@ export class EmbeddedMachine implements Machine {
   /** Where the waiting machine lies. */
   home: PoolWorker | undefined;
   readonly #pool: Pool;
-  readonly #events: Uint8Array[] = [];
+  readonly #events: Event[] = [];
   readonly #startedMs = performance.now();
-  #queue: Promise<unknown> | undefined;
-  #queued = 0;
+  #busy = false;
+  #queue: { readonly event: Event; readonly settle: Settle }[] | undefined;
   #losses = 0;
   #over: MachineErrorCode | undefined;
 
@@ -49,19 +50,16 @@ export class EmbeddedMachine implements Machine {
     this.image = image;
     this.number = number;
     this.limits = limits;
-    this.first = this.#give(event);
+    this.first = new Promise((settle) => this.#give(event, settle));
   }
 
   step(event: NextEvent): Promise<StepOutcome> {
-    if (this.#queue === undefined) return this.#give(event);
-    if (this.#queued >= mostQueued) return Promise.resolve(broken("MF_MACHINE_ENDED", "too many events are waiting for it"));
-    this.#queued++;
-    const turn = this.#queue.then(() => {
-      this.#queued--;
-      return this.#give(event);
+    return new Promise((settle) => {
+      if (!this.#busy) return this.#give(event, settle);
+      this.#queue ??= [];
+      if (this.#queue.length >= mostQueued) return settle(broken("MF_MACHINE_ENDED", "too many events are waiting for it"));
+      this.#queue.push({ event, settle });
     });
-    this.#queue = turn;
-    return turn;
   }
 
   end(): void {
@@ -76,39 +74,50 @@ export class EmbeddedMachine implements Machine {
     this.home = undefined;
   }
 
-  #give(event: Event): Promise<StepOutcome> {
-    if (this.#over !== undefined) return Promise.resolve(broken(this.#over));
-    if (performance.now() - this.#startedMs > this.limits.timeMs && event.kind !== "cancel") {
+  #give(event: Event, settle: Settle): void {
+    if (this.#over !== undefined) return settle(broken(this.#over));
+    if (event.kind !== "deliver" && event.kind !== "cancel" && performance.now() - this.#startedMs > this.limits.timeMs) {
       this.#finish("MF_TIME_LIMIT");
-      return Promise.resolve(broken("MF_TIME_LIMIT"));
+      return settle(broken("MF_TIME_LIMIT"));
     }
-    const frame = encodeEvent(event);
-    this.#events.push(frame);
-    const turn = this.#run(frame);
-    this.#queue = turn;
-    return turn;
+    this.#busy = true;
+    this.#events.push(event);
+    this.#run(event, settle);
   }
 
   /** Runs the newest event, on a machine that has seen all those before. */
-  async #run(frame: Uint8Array): Promise<StepOutcome> {
-    let answer: StepAnswer;
-    do {
-      if (this.#events.length === 1) answer = await this.#pool.submit(this, operation.start, frame);
-      else if (this.home !== undefined) answer = await this.#pool.submit(this, operation.step, frame);
-      else answer = await this.#replay();
-    } while (answer.status === "lost" && this.#over === undefined && ++this.#losses < mostLosses);
-    return this.#outcome(answer);
+  #run(event: Event, settle: Settle): void {
+    const answer = (found: StepAnswer): void => {
+      if (found.status === "lost" && found.code === "MF_MACHINE_LOST" && this.#over === undefined && ++this.#losses < mostLosses)
+        return this.#run(event, settle);
+      this.#busy = false;
+      settle(this.#outcome(found));
+      const next = this.#queue?.shift();
+      if (next !== undefined) this.#give(next.event, next.settle);
+    };
+    if (this.#events.length <= 1) this.#pool.submit({ machine: this, operation: operation.start, event, answer });
+    else if (this.home !== undefined) this.#pool.submit({ machine: this, operation: operation.step, event, answer });
+    else this.#replay(0, answer);
   }
 
-  /** Takes a machine whose worker was lost to where it stood, then gives it the newest event. What it had as effects before is known already. */
-  async #replay(): Promise<StepAnswer> {
-    let answer: StepAnswer = { status: "lost", effects: undefined, detail: "", kept: undefined, cpuMs: 0 };
-    for (const [index, frame] of this.#events.entries()) {
-      answer = await this.#pool.submit(this, index === 0 ? operation.start : operation.step, frame);
-      this.home = answer.kept;
-      if (index < this.#events.length - 1 && answer.kept === undefined) break;
-    }
-    return answer;
+  /**
+   * Takes a machine whose worker was lost to where it stood, one event after the other, and answers with the newest one's answer.
+   * The effects of those before are known already.
+   */
+  #replay(index: number, answer: (answer: StepAnswer) => void): void {
+    const event = this.#events[index];
+    if (event === undefined) return answer(lostAnswer("MF_MACHINE_ENDED")); // ended meanwhile
+    const last = index === this.#events.length - 1;
+    this.#pool.submit({
+      machine: this,
+      operation: index === 0 ? operation.start : operation.step,
+      event,
+      answer: (found) => {
+        if (last || found.kept === undefined) return answer(found);
+        this.home = found.kept;
+        this.#replay(index + 1, answer);
+      },
+    });
   }
 
   #outcome(answer: StepAnswer): StepOutcome {

@@ -10,8 +10,8 @@
  */
 import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import type { MachineErrorCode } from "#abi";
-import { assert, fromUtf8, Queue } from "#base";
+import { encodeEvent, encodeEventInto, type Event, type MachineErrorCode } from "#abi";
+import { assert, Queue } from "#base";
 import type { EmbeddedImage } from "./embedded.ts";
 import type { EmbeddedMachine } from "./machine.ts";
 import type { PageStore } from "./page-store.ts";
@@ -59,10 +59,10 @@ export interface StepAnswer {
   readonly code?: MachineErrorCode;
 }
 
-interface Job {
+export interface Job {
   readonly machine: EmbeddedMachine;
   readonly operation: number;
-  readonly frame: Uint8Array;
+  readonly event: Event;
   readonly answer: (answer: StepAnswer) => void;
 }
 
@@ -72,7 +72,8 @@ interface Submission {
   job: Job | undefined;
 }
 
-const lostAnswer = (code: MachineErrorCode): StepAnswer => ({
+/** What a step gets that no worker finished. */
+export const lostAnswer = (code: MachineErrorCode): StepAnswer => ({
   status: "lost",
   effects: undefined,
   detail: "",
@@ -147,17 +148,22 @@ export class PoolWorker {
 
   /** Fills the next slot. There must be a free one. */
   submit(job: Job, store: PageStore): void {
-    const { machine, frame } = job;
+    const { machine, event } = job;
     if (job.operation === operation.start) this.#teach(machine.image, store);
     const number = this.#submitted;
     const header = this.slots.header(number);
-    const data = this.slots.data(number);
-    if (frame.length <= data.length) data.set(frame);
-    else this.#post({ kind: "frame", submission: number, frame });
+    let length = encodeEventInto(this.slots.data(number), event);
+    if (length < 0) {
+      const frame = encodeEvent(event);
+      const data = this.slots.data(number);
+      length = frame.length <= data.length ? frame.length : -1;
+      if (length >= 0) data.set(frame);
+      else this.#post({ kind: "frame", submission: number, frame });
+    }
     header[word.operation] = job.operation;
     header[word.machine] = machine.number;
     header[word.image] = machine.image.slot;
-    header[word.length] = frame.length <= data.length ? frame.length : -1;
+    header[word.length] = length;
     header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
     this.#publish({ number, job }, header);
   }
@@ -203,8 +209,9 @@ export class PoolWorker {
     Atomics.store(header, word.state, slotState.free);
     if (state === slotState.recalled || submission.job === undefined) return { job: undefined, answer: lostAnswer("MF_MACHINE_LOST") };
     const data = this.slots.data(submission.number);
-    const effects = large ?? data.slice(0, length);
-    const detail = fromUtf8(data.slice(Math.max(length, 0), Math.max(length, 0) + (header[word.detailLength] as number)));
+    const effects = large ?? new Uint8Array(data.subarray(0, length)); // a copy: the slot is filled again
+    const detailLength = header[word.detailLength] as number;
+    const detail = detailLength === 0 ? "" : data.toString("utf8", length, length + detailLength);
     const status = statuses[header[word.status] as number] ?? "lost";
     const kept = header[word.kept] === 1 ? this : undefined;
     this.answered++;
@@ -271,11 +278,8 @@ export class Pool {
     return this.#backlog.length + queuedInSlots;
   }
 
-  submit(machine: EmbeddedMachine, what: number, frame: Uint8Array): Promise<StepAnswer> {
-    return new Promise((answer) => this.#enqueue({ machine, operation: what, frame, answer }));
-  }
-
-  #enqueue(job: Job): void {
+  /** Takes a step to a worker. Never throws; answers once, later or, when it can't be taken, at once. */
+  submit(job: Job): void {
     if (this.#closed) return job.answer(lostAnswer("MF_MONITOR_CLOSED"));
     const worker = job.operation === operation.step ? job.machine.home : this.#leastBusy();
     if (worker !== undefined && worker.free && (job.operation === operation.step || this.#backlog.length === 0)) {

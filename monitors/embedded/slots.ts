@@ -60,7 +60,7 @@ export class Slots {
   readonly buffer: SharedArrayBuffer;
   readonly control: Int32Array;
   readonly #headers: Int32Array[] = [];
-  readonly #data: Uint8Array[] = [];
+  readonly #data: Buffer[] = [];
 
   constructor(buffer?: SharedArrayBuffer) {
     const size = 4 * controlWords + slotsPerWorker * (4 * headerWords + slotBytes);
@@ -69,7 +69,7 @@ export class Slots {
     for (let index = 0; index < slotsPerWorker; index++) {
       const at = 4 * controlWords + index * (4 * headerWords + slotBytes);
       this.#headers.push(new Int32Array(this.buffer, at, headerWords));
-      this.#data.push(new Uint8Array(this.buffer, at + 4 * headerWords, slotBytes));
+      this.#data.push(Buffer.from(this.buffer, at + 4 * headerWords, slotBytes));
     }
   }
 
@@ -77,8 +77,8 @@ export class Slots {
     return this.#headers[submission % slotsPerWorker] as Int32Array;
   }
 
-  data(submission: number): Uint8Array {
-    return this.#data[submission % slotsPerWorker] as Uint8Array;
+  data(submission: number): Buffer {
+    return this.#data[submission % slotsPerWorker] as Buffer;
   }
 }
 
