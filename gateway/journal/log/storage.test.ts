@@ -1,0 +1,170 @@
+/** Where bodies are, and what checkpoints keep and remove. */
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { statSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { newMessage } from "../journal.case.ts";
+import type { Completion, Lease, NewSend } from "../journal.ts";
+import type { LogJournal } from "./log-journal.ts";
+import { openJournal, type OpenOptions } from "./open.ts";
+
+const limits = {
+  segmentBytes: 20_000,
+  batchBytes: 4_000,
+  blobBytes: 5_000,
+  bodyMemoryBytes: 6_000,
+  smallBodyBytes: 100,
+  reserveBytes: 1_000,
+};
+
+async function inFolder(run: (dir: string, open: (options?: OpenOptions) => Promise<LogJournal>) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-storage-"));
+  try {
+    await run(dir, (options) => openJournal(dir, { limits, ...options }));
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function completion(sends: readonly NewSend[] = []): Completion {
+  return { nowMs: Date.now(), sends, state: undefined, reply: undefined };
+}
+
+function bodyOf(n: number, bytes: number): Buffer {
+  return Buffer.alloc(bytes, `${n} `);
+}
+
+async function accept(journal: LogJournal, n: number, bytes = 20): Promise<Lease> {
+  const accepted = await journal.accept(newMessage({ id: `m${n}`, body: bodyOf(n, bytes) }));
+  if (accepted.status !== "leased") throw new Error(accepted.status);
+  return accepted.lease;
+}
+
+async function blobs(dir: string): Promise<string[]> {
+  return (await readdir(dir)).filter((name) => name.startsWith("blob-"));
+}
+
+const sizes = [10, 400, 4_999, 5_000, 2_500_000, 1_500];
+
+test("bodies of every size come back as they were: from memory, from the log, from a checkpoint, from files of their own", () =>
+  inFolder(async (dir, open) => {
+    const send = (n: number): NewSend => ({
+      outlet: "a",
+      key: undefined,
+      contentType: "",
+      headers: {},
+      body: bodyOf(n, sizes[n % sizes.length] ?? 1),
+    });
+    const check = async (journal: LogJournal): Promise<void> => {
+      const leases = await journal.claim("orders", 100);
+      deepEqual(
+        leases.map((lease) => lease.message.id),
+        sizes.map((_, n) => `m${n}`),
+      );
+      for (const [n, lease] of leases.entries()) ok(bodyOf(n, sizes[n] ?? 0).equals(lease.message.body), `message ${n}`);
+      const entries = await journal.claimOutbox("orders", "a", 100, Date.now());
+      equal(entries.length, 2 * sizes.length);
+      for (const [n, entry] of entries.entries()) ok(bodyOf(n, sizes[n % sizes.length] ?? 0).equals(entry.body), `send ${n}`);
+      for (const lease of leases) journal.release(lease);
+      for (const entry of entries) journal.releaseOutbox(entry);
+    };
+    const first = await open();
+    await first.recover();
+    for (const [n, bytes] of sizes.entries()) first.release(await accept(first, n, bytes));
+    await first.complete(await accept(first, 100), completion(Array.from({ length: 2 * sizes.length }, (_, n) => send(n))));
+    await check(first);
+    await Promise.all([first.compact(), check(first)]); // read while what they are in is replaced
+    await check(first);
+    await first.close();
+    const second = await open();
+    await second.recover();
+    await check(second);
+    await second.compact();
+    await check(second);
+    equal((await blobs(dir)).length, 2 + 4);
+    for (const lease of await second.claim("orders", 100)) await second.complete(lease, completion());
+    for (const entry of await second.claimOutbox("orders", "a", 100, Date.now())) await second.settleOutbox(entry);
+    await second.close();
+    equal((await readdir(dir)).filter((name) => name.endsWith(".tmp")).length, 0);
+    deepEqual(await blobs(dir), []);
+  }));
+
+test("a blob that a crash has left behind goes, one that is missing is corruption", () =>
+  inFolder(async (dir, open) => {
+    const first = await open();
+    await first.recover();
+    await accept(first, 1, 10_000);
+    await first.close();
+    await writeFile(join(dir, "blob-m99.mfb"), "left");
+    const second = await open();
+    await second.recover();
+    const [name, ...others] = await blobs(dir);
+    deepEqual(others, []);
+    ok(name !== undefined && name !== "blob-m99.mfb");
+    await second.close();
+    await rm(join(dir, name));
+    await rejects((await open()).recover(), { code: "MF_JOURNAL_CORRUPT", message: /the body's file is missing/ });
+  }));
+
+test("the journal stays small however many messages go through it, and tells how large it is", () =>
+  inFolder(async (dir, open) => {
+    const journal = await open({ limits: { ...limits, checkpointBytes: 100_000 } });
+    await journal.recover();
+    const kept = await accept(journal, 0, 300);
+    let most = 0;
+    for (let n = 1; n <= 100; n++) {
+      await Promise.all(Array.from({ length: 20 }, async () => journal.complete(await accept(journal, n, 300), completion())));
+      most = Math.max(most, journal.stats().diskBytes);
+    }
+    ok(most < 400_000, `${most} bytes`);
+    await journal.compact();
+    const files = (await readdir(dir, { withFileTypes: true })).filter((entry) => entry.isFile() && entry.name !== "lock");
+    equal(
+      files.reduce((sum, file) => sum + statSync(join(dir, file.name)).size, 0),
+      journal.stats().diskBytes,
+    );
+    await journal.complete(kept, completion());
+    equal(journal.stats().pending, 0);
+    await journal.close();
+  }));
+
+test("retention keeps what is done for a while, by bytes and by age", () =>
+  inFolder(async (dir, open) => {
+    const segments = async (): Promise<number> => (await readdir(dir)).filter((name) => name.startsWith("segment-")).length;
+    const journal = await open({ retention: { ageMs: 3_600_000, bytes: 45_000 } });
+    await journal.recover();
+    for (let n = 0; n < 200; n++) await journal.complete(await accept(journal, n, 300), completion());
+    const before = await segments();
+    await journal.compact();
+    const kept = await segments();
+    ok(kept >= 2 && kept < before, `${kept} of ${before}`);
+    await journal.close();
+    const later = await open({
+      retention: { ageMs: 0, bytes: 1e9 },
+      clock: { now: () => Date.now() + 10_000, after: () => () => undefined },
+    });
+    await later.recover();
+    await later.compact();
+    ok((await segments()) <= 1);
+    await later.close();
+  }));
+
+test("state over all keys is bounded", () =>
+  inFolder(async (_dir, open) => {
+    const journal = await open({ limits: { ...limits, stateBytes: 1_000 } });
+    await journal.recover();
+    const put = async (n: number, valueJson: string | undefined, version: number): Promise<string> =>
+      (
+        await journal.complete(await accept(journal, n), {
+          ...completion(),
+          state: { key: `k${n}`, version, changes: [{ name: "a", valueJson }] },
+        })
+      ).status;
+    equal(await put(1, JSON.stringify("x".repeat(900)), 0), "committed");
+    equal(await put(2, JSON.stringify("x".repeat(200)), 0), "refused");
+    equal(await put(1, undefined, 1), "committed");
+    equal(await put(2, JSON.stringify("x".repeat(200)), 0), "committed");
+    await journal.close();
+  }));
