@@ -1,5 +1,5 @@
 import { type Block, type Edge, isConstant, op, type Value } from "../ir/value.ts";
-import { farDistance, type Liveness } from "./liveness.ts";
+import type { Liveness } from "./liveness.ts";
 import { isFloatValue, type Machine } from "./machine.ts";
 
 /**
@@ -11,14 +11,12 @@ export interface StartState {
   readonly saved: ReadonlyMap<Value, number>;
 }
 
-/** Registers left free at a loop's header, so that its body need not begin with evictions. */
-const loopRegisters = { general: 11, float: 11 };
-
-function hasFewerThan(registers: readonly (Value | undefined)[], float: boolean, limit: number): boolean {
-  let count = 0;
-  for (let i = float ? 16 : 0; i < (float ? 30 : 16); i++) if (registers[i] !== undefined) count++;
-  return count < limit;
-}
+/** Registers used at a loop's header; the rest is left free, so that its body need not begin with evictions. */
+const loopRegisters = { general: 12, float: 11 };
+/** Below this weight a value is not worth a register where blocks meet. */
+const leastWeight = 0.1;
+/** A loop's parameter changes, so that in memory it costs a store as well. */
+const parameterBonus = 0.5;
 
 function freeFor(registers: readonly (Value | undefined)[], float: boolean, preferred: number): number {
   if (preferred >= 0 && registers[preferred] === undefined) return preferred;
@@ -26,46 +24,100 @@ function freeFor(registers: readonly (Value | undefined)[], float: boolean, pref
   return order.find((register) => registers[register] === undefined) ?? -1;
 }
 
-/** `dominatorSaved`: what is saved wherever the block can be reached from. */
-export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Value, number>, dominatorSaved: ReadonlySet<Value>): StartState {
+class StartBuilder {
+  readonly registers = new Array<Value | undefined>(32).fill(undefined);
+  readonly saved = new Map<Value, number>();
+  private readonly owners: (Value | undefined)[] = [];
+  private readonly unsaved: Value[] = [];
+  private readonly machine: Machine;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+  }
+  /** Keeps a value in memory: where it is, or later in a slot that is left. */
+  inMemory(value: Value): void {
+    if (value.saved) this.keepIn(value, value.slot);
+    else this.unsaved.push(value);
+  }
+  private keepIn(value: Value, slot: number): void {
+    this.saved.set(value, slot);
+    this.owners[slot] = value;
+  }
+  chooseSlots(): void {
+    for (const value of this.unsaved.splice(0)) this.keepIn(value, this.machine.chooseSlot(value, this.owners));
+  }
+  parameterInMemory(value: Value): void {
+    this.keepIn(value, this.machine.chooseSlot(value, this.owners));
+  }
+}
+
+function argument(edge: Edge, param: Value): Value {
+  return edge.args[(edge.to as Block).params.indexOf(param)] as Value;
+}
+
+/** At a loop's header what weighs most gets the registers, wherever it comes from. */
+function loopStart(b: StartBuilder, edge: Edge, values: readonly Value[], weights: ReadonlyMap<Value, number>): void {
+  const block = edge.to as Block;
+  const params = new Set(block.params);
+  const score = (value: Value): number => (weights.get(value) ?? 0) + (params.has(value) ? parameterBonus : 0);
+  const ranked = [...values].sort((x, y) => score(y) - score(x) || x.id - y.id);
+  const chosen = new Set<Value>();
+  let general = 0;
+  let float = 0;
+  for (const value of ranked) {
+    if (score(value) < (params.has(value) ? parameterBonus + leastWeight : 2 * leastWeight)) break;
+    if (isFloatValue(value) ? float++ < loopRegisters.float : general++ < loopRegisters.general) chosen.add(value);
+  }
+  // What is in a register already stays there.
+  const late: Value[] = [];
+  for (const value of chosen) {
+    const from = params.has(value) ? argument(edge, value) : value;
+    if (!isConstant(from) && from.register >= 0 && b.registers[from.register] === undefined) b.registers[from.register] = value;
+    else late.push(value);
+  }
+  for (const value of late) b.registers[freeFor(b.registers, isFloatValue(value), value.hint)] = value;
+  for (const value of ranked) {
+    if (params.has(value)) continue;
+    if (!chosen.has(value) || value.saved || block.loopCalls) b.inMemory(value);
+  }
+  b.chooseSlots();
+  for (const value of ranked) if (params.has(value) && !chosen.has(value)) b.parameterInMemory(value);
+}
+
+/** Where forward branches meet, values stay where the first way in has them. */
+function joinStart(b: StartBuilder, edge: Edge, values: readonly Value[], weights: ReadonlyMap<Value, number>, dominatorSaved: ReadonlySet<Value>): void {
   const block = edge.to as Block;
   const single = block.incoming.length === 1;
-  const registers = new Array<Value | undefined>(32).fill(undefined);
-  const saved = new Map<Value, number>();
-  const owners: (Value | undefined)[] = [];
-  const keepIn = (value: Value, slot: number): void => {
-    saved.set(value, slot);
-    owners[slot] = value;
-  };
-  const candidates = [...live].filter(([value]) => !isConstant(value)).sort((x, y) => x[1] - y[1] || x[0].id - y[0].id);
   const params = new Set(block.params);
-  const limit = (float: boolean): number => (block.isLoop ? (float ? loopRegisters.float : loopRegisters.general) : 32);
-  const unsaved: Value[] = [];
-  // Values that stay where they are come first, so that no parameter takes their place.
-  for (const [value, distance] of candidates) {
+  for (const value of values) {
     if (params.has(value)) continue;
-    const { register } = value;
-    const far = distance >= farDistance;
-    // Far away and saved, a value is better left in memory; unsaved, it would have to be stored on every way here.
-    const keep = register >= 0 && (single || (hasFewerThan(registers, register >= 16, limit(register >= 16)) && !(far && (value.saved || block.isLoop))));
-    if (keep) registers[register] = value;
-    const inMemory = !keep || (single && value.saved) || dominatorSaved.has(value) || (block.isLoop && (value.saved || block.loopCalls));
-    if (!inMemory) continue;
-    if (value.saved) keepIn(value, value.slot);
-    else unsaved.push(value);
+    // Light and saved, a value is better left in memory; unsaved, it would have to be stored on every way here.
+    const keep = value.register >= 0 && (single || !value.saved || (weights.get(value) ?? 0) >= leastWeight);
+    if (keep) b.registers[value.register] = value;
+    if (!keep || (single && value.saved) || dominatorSaved.has(value)) b.inMemory(value);
   }
-  for (const value of unsaved) keepIn(value, machine.chooseSlot(value, owners));
-  for (const [value, distance] of candidates) {
+  b.chooseSlots();
+  for (const value of values) {
     if (!params.has(value)) continue;
-    const float = isFloatValue(value);
-    const arg = edge.args[block.params.indexOf(value)] as Value;
+    const arg = argument(edge, value);
     const inRegister = !isConstant(arg) && arg.register >= 0;
-    const wanted = distance < farDistance || (!block.isLoop && (inRegister || isConstant(arg)));
-    const register = wanted && hasFewerThan(registers, float, limit(float)) ? freeFor(registers, float, inRegister ? arg.register : value.hint) : -1;
-    if (register >= 0) registers[register] = value;
-    else keepIn(value, machine.chooseSlot(value, owners));
+    const wanted = inRegister || isConstant(arg) || (weights.get(value) ?? 0) >= leastWeight;
+    const register = wanted ? freeFor(b.registers, isFloatValue(value), inRegister ? arg.register : value.hint) : -1;
+    if (register >= 0) b.registers[register] = value;
+    else b.parameterInMemory(value);
   }
-  return { registers, saved };
+}
+
+/** `dominatorSaved`: what is saved wherever the block can be reached from. */
+export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Value, number>, weights: ReadonlyMap<Value, number>, dominatorSaved: ReadonlySet<Value>): StartState {
+  const b = new StartBuilder(machine);
+  const values = [...live]
+    .filter(([value]) => !isConstant(value))
+    .sort((x, y) => x[1] - y[1] || x[0].id - y[0].id)
+    .map(([value]) => value);
+  if ((edge.to as Block).isLoop) loopStart(b, edge, values, weights);
+  else joinStart(b, edge, values, weights, dominatorSaved);
+  return { registers: b.registers, saved: b.saved };
 }
 
 /** Registers by their number, slots from 64 on. */

@@ -6,7 +6,6 @@ import type { Selected } from "../select/tile.ts";
  * Which values are wanted at the start of each block, and how soon. A distance counts nodes; crossing a call, or leaving a loop,
  * makes it far: a register is no help there.
  */
-export const farDistance = 400;
 const callDistance = 400;
 const exitDistance = 100;
 
@@ -14,6 +13,8 @@ export interface Liveness {
   /** By block: live values at its start, its own parameters included, with their distances. */
   readonly liveIn: readonly Map<Value, number>[];
   readonly liveOut: readonly Map<Value, number>[];
+  /** By block: how many reads a register would save each live value from its start on, as far as the next call. */
+  readonly weights: readonly ReadonlyMap<Value, number>[];
 }
 
 const calls = new Set(
@@ -80,5 +81,64 @@ export function computeLiveness(ir: FunctionIr, selected: readonly Selected[]): 
       liveIn[i] = live;
     }
   }
-  return { liveIn, liveOut };
+  return { liveIn, liveOut, weights: computeWeights(ir, selected, index, liveIn) };
+}
+
+const decay = 0.9;
+
+/** How likely an edge is taken, beside the block's others: loops go round, traps do not happen. */
+function likelihood(block: Block, to: Block): number {
+  if (to.terminator.kind === "trap") return 0.01;
+  return to.loopDepth < block.loopDepth ? 0.125 : 1;
+}
+
+/**
+ * Uses before the first call count; what comes after the block counts as the average over its edges. A switch with two hundred arms
+ * so tells what all of them use from what one of them does.
+ */
+function computeWeights(ir: FunctionIr, selected: readonly Selected[], index: ReadonlyMap<Block, number>, liveIn: readonly ReadonlyMap<Value, number>[]): Map<Value, number>[] {
+  const weights = ir.blocks.map(() => new Map<Value, number>());
+  const local = selected.map(({ nodes, terminator }) => {
+    const uses = new Map<Value, number>();
+    let calling = false;
+    for (const node of [...nodes, terminator]) {
+      for (const value of node.inputs) uses.set(value, Math.min((uses.get(value) ?? 0) + 1, 2));
+      if (node.value !== undefined && isCall(node.value)) {
+        calling = true;
+        break;
+      }
+    }
+    return { uses, calling };
+  });
+  const rounds = ir.blocks.some((block) => block.isLoop) ? 3 : 1;
+  for (let round = 0; round < rounds; round++)
+    for (let i = ir.blocks.length - 1; i >= 0; i--) {
+      const block = ir.blocks[i] as Block;
+      const { uses, calling } = local[i] as (typeof local)[number];
+      const own = new Map<Value, number>();
+      if (!calling) addEdgeWeights(block, index, weights, own);
+      for (const [value, count] of uses) own.set(value, (own.get(value) ?? 0) + count);
+      for (const value of own.keys()) if (!(liveIn[i] as ReadonlyMap<Value, number>).has(value)) own.delete(value);
+      weights[i] = own;
+    }
+  return weights;
+}
+
+function addEdgeWeights(block: Block, index: ReadonlyMap<Block, number>, weights: readonly ReadonlyMap<Value, number>[], into: Map<Value, number>): void {
+  const share = new Map<(typeof block.edges)[number], number>();
+  let total = 0;
+  for (const edge of block.edges) {
+    const likely = likelihood(block, edge.to as Block);
+    share.set(edge, (share.get(edge) ?? 0) + likely);
+    total += likely;
+  }
+  for (const [edge, part] of share) {
+    const to = edge.to as Block;
+    const factor = (decay * part) / total;
+    for (const [value, weight] of weights[index.get(to) as number] as ReadonlyMap<Value, number>) {
+      const place = value.op === op.parameter ? to.params.indexOf(value) : -1;
+      const wanted = place < 0 ? value : (edge.args[place] as Value);
+      if (!isConstant(wanted)) into.set(wanted, (into.get(wanted) ?? 0) + weight * factor);
+    }
+  }
 }

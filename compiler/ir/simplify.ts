@@ -79,6 +79,8 @@ function identity(m: Maker, op: number, x: Value, y: Value): Value | undefined {
   const narrow = y.op === opcodes.i32Const;
   const isZero = y.a === 0 && (narrow || y.b === 0);
   const minusOne = y.a === -1 && (narrow || y.b === -1);
+  if (op === O["i32.sub"] && y.a !== 0) return m.make(O["i32.add"] as number, i32, [x, m.i32(-y.a)]);
+  if (op === O["i64.sub"] && y.b === y.a >> 31 && y.a !== 0 && y.a !== -0x80000000) return m.make(O["i64.add"] as number, i64, [x, m.i64(BigInt(-y.a))]);
   switch (op) {
     case O["i32.add"]: case O["i64.add"]: case O["i32.sub"]: case O["i64.sub"]: case O["i32.or"]: case O["i64.or"]:
     case O["i32.xor"]: case O["i64.xor"]: case O["i32.shl"]: case O["i64.shl"]: case O["i32.shr_s"]: case O["i64.shr_s"]:

@@ -215,7 +215,7 @@ class FunctionEmitter {
     if (start === undefined) {
       const idom = this.idom[to] as number;
       const saved = idom === this.current ? this.savedNow() : (this.savedAtEnd[idom] ?? new Set<Value>());
-      start = decideStart(this.machine, edge, live, saved);
+      start = decideStart(this.machine, edge, live, this.liveness.weights[to] as ReadonlyMap<Value, number>, saved);
       this.starts[to] = start;
     }
     return edgeMoves(edge, start);
