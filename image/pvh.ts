@@ -82,7 +82,7 @@ function regions(program: Program, lay: Layout): Region[] {
   return [
     region(pageBytes, map.headerAt - pageBytes, writable),
     region(map.headerAt, pageBytes),
-    region(map.driversAt, map.driversBytes + map.stackTopBytes, writable),
+    region(map.driversAt, map.stackAt + map.stackTopBytes - map.driversAt, writable),
     ...stacks.map((at) => region(at, map.exceptionStackBytes, writable)),
     ...program.linked.segments
       .filter(({ memoryBytes }) => memoryBytes > 0)

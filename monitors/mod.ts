@@ -2,3 +2,4 @@
 export { type EmbeddedOptions, embeddedMonitor } from "./embedded/embedded.ts";
 export type { LoadedImage, Machine, Monitor, MonitorStats } from "./monitor.ts";
 export { processMonitor, type ProcessOptions } from "./process/process.ts";
+export { type QemuOptions, qemuMonitor } from "./qemu/qemu.ts";

@@ -6,7 +6,9 @@
  *    0x001000           the firmware's: start info, command line                                  rw-
  *    0x100000  252 KiB  page tables, as the ELF brings them                                       rw-
  *    0x13f000    4 KiB  header of the image                                                       r--
- *    0x140000  256 KiB  static data of the drivers                                                rw-
+ *    0x140000   32 KiB  static data of the drivers                                                rw-
+ *    0x148000   32 KiB  slots of the machines that wait                                           rw-
+ *    0x150000  192 KiB  buffers of the channel                                                    rw-
  *    0x180000  256 KiB  the stack's uppermost part                                                rw-
  *    0x1c0000           three stacks of the exceptions, 16 KiB each, an unmapped page below each  rw-
  *    0x200000           text r-x, constants r--, tables and globals rw-
@@ -22,7 +24,10 @@ export const tablesAt = 0x100000;
 export const tablesBytes = 0x3f000;
 export const headerAt = 0x13f000;
 export const driversAt = 0x140000;
-export const driversBytes = 0x40000;
+export const driversBytes = 0x8000;
+export const slotsAt = 0x148000;
+export const incomingAt = 0x150000;
+export const outgoingAt = 0x160000;
 export const stackAt = 0x180000;
 export const stackTopBytes = 0x40000;
 export const faultStackAt = 0x1c1000;

@@ -15,6 +15,7 @@ import {
   headerAt, headerEngineDirectory, headerEntries, headerFrozen, headerRestPages, headerStackPointer, pageBytes,
 } from "./map";
 import { stackPointer } from "./engine";
+import { keepPage, openSlot, restoreRest, takenFrame, takenPage, takePage } from "./parked";
 
 const present: u64 = 1;
 const writable: u64 = 2;
@@ -54,6 +55,7 @@ export function setMemory(units: u32, most: u32): void {
   store<u32>(<usize>engineDescriptor(), units, 8);
   store<u32>(<usize>engineDescriptor(), most, 12);
 }
+export function memoryLimit(): u32 { return load<u32>(<usize>engineDescriptor(), 12); }
 export function restUnits(): u32 { return restPages / pagesPerUnit; }
 
 /** Address of the frozen contents of a page at rest; the zero frame's when it is zero. */
@@ -133,6 +135,46 @@ export function putBack(): void {
   setMemory(restUnits(), restUnits());
   stackPointer = header(headerStackPointer);
   flush();
+}
+
+/** Takes the machine that waits off the tables and into a slot: every page it wrote. The memory is the image's then. */
+export function park(slot: u32): void {
+  openSlot(slot);
+  let kept: u32 = 0;
+  for (let i: u32 = 0; i < privateCount; i++) {
+    const page = load<u32>(privateAt(i));
+    const entry = load<u64>(entryAt(page));
+    if (page < restPages && (entry & dirty) === 0) {
+      store<u32>(privateAt(kept++), page);
+      continue;
+    }
+    keepPage(slot, page, frameOf(entry));
+    store<u64>(entryAt(page), pristineEntry(page));
+  }
+  privateCount = kept;
+  putBack();
+}
+
+/** Puts a parked machine on the tables again; the memory must be the image's. */
+export function unpark(slot: u32): void {
+  while (takePage(slot)) {
+    const shown = load<u64>(entryAt(takenPage));
+    if ((shown & writable) !== 0) giveFrame(frameOf(shown));
+    else store<u32>(privateAt(privateCount++), takenPage);
+    store<u64>(entryAt(takenPage), <u64>takenFrame | privateBits);
+  }
+  restoreRest(slot);
+  flush();
+}
+
+/** Pages the machine has written that are on the tables now. */
+export function dirtyPages(): u32 {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < privateCount; i++) {
+    const page = load<u32>(privateAt(i));
+    if (page >= restPages || (load<u64>(entryAt(page)) & dirty) !== 0) count++;
+  }
+  return count;
 }
 
 /** Forgets every translation: none of ours is global. */

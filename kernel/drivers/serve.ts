@@ -1,33 +1,41 @@
 /**
  * The machine's life: a frame in, a step, a frame out. Little endian, in both directions
  *
- *     u32 magic "MFCH" │ u32 kind │ u32 length │ u32 argument │ length bytes
+ *     u32 magic "MFCH" │ u16 kind │ u16 slot │ u32 length │ u32 argument │ length bytes
  *
- *   in   1 start      an event for a pristine machine; argument: memory limit in pages of 64 KiB
- *        2 step       an event for the machine that waits
+ *   in   1 start      an event for a pristine machine, which gets the slot; argument: memory limit in pages of 64 KiB
+ *        2 step       an event for the machine of the slot, which waits
  *        3 interrupt  ends the step that runs; nothing when none does
- *        4 check      compares all of memory with the image
- *        5 stop       ends the virtual machine
- *   out 16 ready      argument: microseconds since the first instruction; nine u32 of figures follow
- *       17 complete   the effects' frame
+ *        4 drop       forgets the machine of the slot
+ *        5 check      compares all of memory with the image, when no machine waits on the tables
+ *        6 stop       ends the virtual machine
+ *   out 16 ready      argument: microseconds since the first instruction; then u32 each: units at rest, most units, free frames, MHz
+ *       17 complete   the effects' frame; argument: pages the machine holds, when it waits
  *       18 interrupted, 19 escaped   the effects' frame, as far as it came
  *       20 no memory  the event has no room
- *       21 lied       the effects lie outside the machine's memory
- *       22 checked    argument: pages that differ; the first one's number follows, and how many were compared
+ *       21 lied       event or effects lie outside the machine's memory
+ *       22 checked    argument: differences; then u32 first page, u32 pages compared, u64 faults, u64 pages put back, u32 private, u32 free
+ *
+ * A machine that ends is forgotten at once, while the monitor is busy with the answer. One that waits stays on the tables until
+ * another needs them, and is parked then.
  */
 import { hasIncoming, flush, receive, skip, transmit } from "./channel";
 import { ageMicroseconds, ticksPerMillisecond } from "./clock";
 import { engineBase, read32Far, read8Far } from "./cpu";
 import { effects, effectsLength, eventBuffer, step } from "./engine";
 import { freeFrames } from "./frames";
-import { differences, firstDifference, compared, faults, memoryUnits, mostPages, pagesPerUnit, privatePages, putBack, restored, restUnits, setMemory } from "./pages";
+import { 
+  compared, differences, dirtyPages, faults, firstDifference, memoryUnits, mostPages, pagesPerUnit, park, privatePages, putBack, restored, restUnits, setMemory,
+  unpark,
+} from "./pages";
+import { noSlot, releaseSlot, slots } from "./parked";
 import { exit, exitClean, exitProtocol } from "./power";
 import { print } from "./serial";
 import { trimStack } from "./stack";
 
 const magic: u32 = 0x4843464d; // "MFCH"
 const headerBytes: u32 = 16;
-const inStart: u32 = 1, inStep: u32 = 2, inInterrupt: u32 = 3, inCheck: u32 = 4, inStop: u32 = 5;
+const inStart: u32 = 1, inStep: u32 = 2, inInterrupt: u32 = 3, inDrop: u32 = 4, inCheck: u32 = 5, inStop: u32 = 6;
 const outReady: u32 = 16, outComplete: u32 = 17, outInterrupted: u32 = 18, outEscaped: u32 = 19, outNoMemory: u32 = 20, outLied: u32 = 21, outChecked: u32 = 22;
 /** Bytes at the bottom of the engine's memory that no machine uses (kernel/layout.ts, monitorBytes). */
 const monitorBytes: u32 = 65_536;
@@ -40,12 +48,12 @@ const mostFrame: u32 = 64 << 20;
 // @ts-ignore: decorator
 @lazy const figures: usize = memory.data(64, 16);
 
-/** Set when the memory is the image's. */
-let pristine: bool = true;
+/** The slot of the machine on the tables; without one the memory is the image's. */
+let current: u32 = noSlot;
 
 function answer(kind: u32, argument: u32, from: u64, length: u32): void {
   store<u32>(answerHead, magic);
-  store<u32>(answerHead, kind, 4);
+  store<u32>(answerHead, kind, 4); // answers name no slot
   store<u32>(answerHead, length, 8);
   store<u32>(answerHead, argument, 12);
   transmit(<u64>answerHead, headerBytes);
@@ -91,37 +99,70 @@ function lastKind(at: u64, length: u32): u32 {
 const doneEffect: u32 = 6;
 const failEffect: u32 = 7;
 
-function makePristine(): void {
-  if (pristine) return;
+/** Ends the machine on the tables. */
+function end(): void {
+  if (current === noSlot) return;
   trimStack();
   putBack();
-  pristine = true;
+  current = noSlot;
+}
+
+/** Makes room on the tables. */
+function parkCurrent(): void {
+  if (current === noSlot) return;
+  trimStack();
+  park(current);
+  current = noSlot;
+}
+
+/** Answers without effects; the machine is over. */
+function refuse(kind: u32): void {
+  answer(kind, 0, 0, 0);
+  end();
 }
 
 /** Runs a step with the event that comes in next. */
 function run(length: u32): void {
   const at = eventBuffer(length);
-  if (at === 0) {
+  if (at === 0 || !inMemory(at, length + 1)) {
     skip(length);
-    return answer(outNoMemory, 0, 0, 0);
-  }
-  if (!inMemory(at, length + 1)) {
-    skip(length);
-    return answer(outLied, 0, 0, 0);
+    return refuse(at === 0 ? outNoMemory : outLied);
   }
   receive(engineBase() + at, length);
   const result = step();
   const from = effects();
   const size = result >= 0 ? <u32>result : effectsLength();
-  if (!inMemory(from, size) || size > mostFrame) return answer(outLied, 0, 0, 0);
+  if (!inMemory(from, size) || size > mostFrame) return refuse(outLied);
   const frame = engineBase() + from;
-  answer(result >= 0 ? outComplete : result === -1 ? outInterrupted : outEscaped, 0, frame, size);
   const last = lastKind(frame, size);
-  if (result < 0 || last === doneEffect || last === failEffect) makePristine(); // while the monitor is busy with the answer
+  const over = result < 0 || last === doneEffect || last === failEffect;
+  answer(result >= 0 ? outComplete : result === -1 ? outInterrupted : outEscaped, over ? 0 : dirtyPages(), frame, size);
+  if (over) end();
+}
+
+function start(slot: u32, length: u32, limit: u32): void {
+  parkCurrent();
+  current = slot;
+  setMemory(restUnits(), min<u32>(max<u32>(limit, restUnits()), mostPages / pagesPerUnit));
+  run(length);
+}
+
+function goOn(slot: u32, length: u32): void {
+  if (current !== slot) {
+    parkCurrent();
+    unpark(slot);
+    current = slot;
+  }
+  run(length);
+}
+
+function drop(slot: u32): void {
+  if (slot === current) end();
+  else releaseSlot(slot);
 }
 
 function check(): void {
-  makePristine();
+  parkCurrent();
   const count = differences();
   store<u32>(figures, firstDifference);
   store<u32>(figures, compared, 4);
@@ -132,26 +173,26 @@ function check(): void {
   answer(outChecked, count, <u64>figures, 32);
 }
 
+function unusable(text: string): void {
+  print(text);
+  exit(exitProtocol);
+}
+
 export function serve(): void {
   for (;;) {
     receive(<u64>head, headerBytes);
-    const kind = load<u32>(head, 4);
+    const kind = <u32>load<u16>(head, 4);
+    const slot = <u32>load<u16>(head, 6);
     const length = load<u32>(head, 8);
-    if (load<u32>(head) !== magic || length > mostFrame) {
-      print("mayfly: the channel brings no frame\r\n");
-      exit(exitProtocol);
-    }
-    if (kind === inStart) {
-      makePristine();
-      pristine = false;
-      setMemory(restUnits(), min<u32>(max<u32>(load<u32>(head, 12), restUnits()), mostPages / pagesPerUnit));
-      run(length);
-    } else if (kind === inStep) run(length);
-    else if (kind === inCheck) check();
-    else if (kind === inStop) exit(exitClean);
-    else if (kind !== inInterrupt) {
-      print("mayfly: the channel brings a frame of an unknown kind\r\n");
-      exit(exitProtocol);
+    if (load<u32>(head) !== magic || length > mostFrame || slot >= slots) unusable("mayfly: the channel brings no frame\r\n");
+    switch (kind) {
+      case inStart: start(slot, length, load<u32>(head, 12)); break;
+      case inStep: goOn(slot, length); break;
+      case inInterrupt: break;
+      case inDrop: drop(slot); break;
+      case inCheck: check(); break;
+      case inStop: exit(exitClean); break;
+      default: unusable("mayfly: the channel brings a frame of an unknown kind\r\n");
     }
   }
 }

@@ -40,13 +40,19 @@ export function findDevice(kind: u32): bool {
   return false;
 }
 
-/** Up to the point where queues may be set; false when the device does not agree. */
-export function beginDevice(base: u32): bool {
+/** What the device can, of the lower 32 features. */
+export function deviceFeatures(base: u32): u32 {
+  write32(base + 0x14, 0);
+  return read32(base + 0x10);
+}
+
+/** Up to the point where queues may be set, with the lower features `wanted`; false when the device does not agree. */
+export function beginDevice(base: u32, wanted: u32): bool {
   write32(base + 0x70, 0);
   write32(base + 0x70, acknowledge);
   write32(base + 0x70, acknowledge | driver);
   write32(base + 0x24, 0);
-  write32(base + 0x20, 0);
+  write32(base + 0x20, wanted);
   write32(base + 0x24, 1);
   write32(base + 0x20, version1);
   write32(base + 0x70, acknowledge | driver | featuresOk);

@@ -1,0 +1,404 @@
+/**
+ * The virtual machines of all flows, and the steps that wait for them.
+ *
+ *     start ─▶ the flow's backlog (bounded over all flows) ─▶ a virtual machine of the flow that is idle, or a new one
+ *     step  ─▶ the virtual machine its machine waits in
+ *
+ * `flow`     a virtual machine takes message after message, its memory made the image again before each; machines wait in slots of it
+ * `message`  a virtual machine takes one message and is ended; booted ones stand by
+ *
+ * A watchdog looks at what runs: beyond its CPU limit a step is interrupted, and when that does not help its virtual machine is killed.
+ */
+import type { MachineErrorCode } from "#abi";
+import { lastEffectKind, EffectKind } from "#abi";
+import { Queue } from "#base";
+import { qemuLimits } from "./limits.ts";
+import type { FleetAnswer, QemuMachine } from "./machine.ts";
+import type { Probed } from "./probe.ts";
+import { type Step, Vm, type VmAnswer } from "./vm.ts";
+
+export interface FleetOptions {
+  readonly isolation: "flow" | "message";
+  /** Virtual machines of one flow at most. */
+  readonly perFlow: number;
+  /** Virtual machines at most, over all flows. */
+  readonly most: number;
+  /** Booted virtual machines of a flow that stand by, with isolation per message. */
+  readonly standby: number;
+  /** How much longer than on the bare CPU a step may take: limits.cpuMs is meant for that. */
+  readonly cpuFactor: number;
+  /** Memory of one virtual machine for machines that wait in it, in bytes. */
+  readonly parkedBytes: number;
+  readonly log: (line: string) => void;
+}
+
+interface Job {
+  readonly machine: QemuMachine;
+  readonly kind: Step["kind"];
+  readonly frame: Uint8Array;
+  readonly answer: (answer: FleetAnswer) => void;
+}
+
+const nothing = new Uint8Array(0);
+const lost = (code?: MachineErrorCode, detail = ""): FleetAnswer => ({
+  status: "lost",
+  effects: nothing,
+  detail,
+  pages: 0,
+  cpuMs: 0,
+  ...(code === undefined ? {} : { code }),
+});
+
+/** A virtual machine and what the fleet knows of it. */
+export class FlowVm {
+  readonly vm: Vm;
+  readonly pool: FlowPool;
+  /** Steps of machines that wait here. */
+  readonly pending = new Queue<Job>();
+  /** Machines that wait here, the one that waits longest first, and the pages each holds. */
+  readonly machines = new Map<QemuMachine, number>();
+  heldPages = 0;
+  current: Job | undefined;
+  used = false;
+  lastUsedMs = performance.now();
+  watchedLooks = 0;
+  watchedCpuMs = 0;
+  startedMs = 0;
+  interruptedAtMs: number | undefined;
+  readonly #slots: number[] = [];
+  #nextSlot = 0;
+
+  constructor(pool: FlowPool, vm: Vm) {
+    this.pool = pool;
+    this.vm = vm;
+  }
+
+  takeSlot(): number {
+    return this.#slots.pop() ?? this.#nextSlot++;
+  }
+
+  /** True when a machine more could wait here. */
+  get hasSlot(): boolean {
+    return this.#slots.length > 0 || this.#nextSlot < qemuLimits.slots;
+  }
+
+  keep(machine: QemuMachine, pages: number): void {
+    this.heldPages += pages - (this.machines.get(machine) ?? 0);
+    this.machines.delete(machine);
+    this.machines.set(machine, pages);
+    machine.home = this;
+  }
+
+  /** Forgets a machine; the guest has done so already unless `tell`. */
+  release(machine: QemuMachine, tell: boolean): void {
+    if (machine.home !== this) return;
+    if (tell) this.vm.drop(machine.slot);
+    this.heldPages -= this.machines.get(machine) ?? 0;
+    this.machines.delete(machine);
+    this.#slots.push(machine.slot);
+    machine.home = undefined;
+    machine.slot = -1;
+  }
+}
+
+/** The virtual machines of one image with one amount of memory. */
+export class FlowPool {
+  readonly elf: string;
+  readonly limitBytes: number;
+  readonly vms = new Set<FlowVm>();
+  readonly backlog = new Queue<Job>();
+  failedBoots = 0;
+  constructor(elf: string, limitBytes: number) {
+    this.elf = elf;
+    this.limitBytes = limitBytes;
+  }
+}
+
+/** Memory limits are rounded up to a power of two from here on, so that few kinds of virtual machines serve all. */
+const leastLimitBytes = 16 * 1024 ** 2;
+
+export class Fleet {
+  readonly #qemu: Probed;
+  readonly #options: FleetOptions;
+  readonly #pools = new Map<string, FlowPool>();
+  readonly #vms = new Set<FlowVm>();
+  readonly #ending = new Set<Promise<void>>();
+  #queued = 0;
+  #watchdog: NodeJS.Timeout | undefined;
+  #closed = false;
+  replaced = 0;
+
+  constructor(qemu: Probed, options: FleetOptions) {
+    this.#qemu = qemu;
+    this.#options = options;
+  }
+
+  get figures(): { queued: number; running: number; waiting: number; workers: number; waitingBytes: number } {
+    const vms = [...this.#vms];
+    const sum = (of: (vm: FlowVm) => number): number => vms.reduce((total, vm) => total + of(vm), 0);
+    return {
+      queued: this.#queued,
+      running: sum(({ current }) => (current === undefined ? 0 : 1)),
+      waiting: sum(({ machines, current }) => machines.size - (current !== undefined && machines.has(current.machine) ? 1 : 0)),
+      workers: vms.length,
+      waitingBytes: sum(({ heldPages }) => heldPages) * 4096,
+    };
+  }
+
+  /** The virtual machines, for tests and measurements. */
+  get vms(): readonly Vm[] {
+    return [...this.#vms].map(({ vm }) => vm);
+  }
+
+  #pool(elf: string, memoryBytes: number): FlowPool {
+    let limitBytes = leastLimitBytes;
+    while (limitBytes < memoryBytes) limitBytes *= 2;
+    const key = `${limitBytes} ${elf}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new FlowPool(elf, limitBytes);
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  submit(machine: QemuMachine, kind: Step["kind"], frame: Uint8Array): Promise<FleetAnswer> {
+    return new Promise((answer) => this.#enqueue({ machine, kind, frame, answer }));
+  }
+
+  #enqueue(job: Job): void {
+    if (this.#closed) return job.answer(lost("MF_MONITOR_CLOSED"));
+    if (this.#queued >= qemuLimits.backlog) return job.answer(lost("MF_MONITOR_BUSY"));
+    if (job.kind === "step") {
+      const home = job.machine.home;
+      if (home === undefined) return job.answer(lost());
+      home.pending.push(job);
+      this.#queued++;
+      this.#next(home);
+      return;
+    }
+    const { machine } = job;
+    const pool = this.#pool(machine.image.elf, machine.limits.memoryBytes);
+    pool.backlog.push(job);
+    this.#queued++;
+    this.#feed(pool);
+  }
+
+  /** Gives waiting starts to idle virtual machines, and boots more when there are none. */
+  #feed(pool: FlowPool): void {
+    if (this.#closed) return;
+    for (const vm of pool.vms) if (pool.backlog.length > 0) this.#next(vm);
+    let booting = [...pool.vms].filter(({ vm }) => vm.state === "booting").length;
+    const standby = this.#options.isolation === "message" && [...pool.vms].some(({ used }) => used) ? this.#options.standby : 0;
+    const idle = [...pool.vms].filter(({ vm, used }) => vm.state === "idle" && !used).length;
+    while (booting < pool.backlog.length + Math.max(0, standby - idle) && this.#mayBoot(pool)) {
+      this.#boot(pool);
+      booting++;
+    }
+  }
+
+  #mayBoot(pool: FlowPool): boolean {
+    if (pool.vms.size >= this.#options.perFlow && !this.#evict((vm) => vm.pool === pool, pool)) return false;
+    return this.#vms.size < this.#options.most || this.#evict((vm) => vm.pool !== pool, pool);
+  }
+
+  /** Ends the virtual machine that was idle longest, to make room; machines that wait in it are run again when they go on. */
+  #evict(eligible: (vm: FlowVm) => boolean, forPool: FlowPool): boolean {
+    if (forPool.backlog.length === 0) return false;
+    let oldest: FlowVm | undefined;
+    for (const vm of this.#vms) {
+      if (!eligible(vm) || vm.vm.state !== "idle" || vm.current !== undefined || vm.pending.length > 0) continue;
+      if (this.#options.isolation === "flow" && vm.pool === forPool) continue; // it would take the work itself
+      if (oldest === undefined || vm.lastUsedMs < oldest.lastUsedMs) oldest = vm;
+    }
+    if (oldest === undefined) return false;
+    this.#retire(oldest);
+    return true;
+  }
+
+  #boot(pool: FlowPool): void {
+    const memoryBytes = pool.limitBytes + qemuLimits.overheadBytes + (this.#options.isolation === "flow" ? this.#options.parkedBytes : 0);
+    const vm = new Vm(this.#qemu, { elf: pool.elf, memoryBytes }, () => {
+      pool.failedBoots = 0;
+      this.#next(own);
+      this.#feed(pool);
+    });
+    const own = new FlowVm(pool, vm);
+    pool.vms.add(own);
+    this.#vms.add(own);
+    const ended = vm.ended.then(() => this.#lost(own));
+    this.#ending.add(ended);
+    void ended.then(() => this.#ending.delete(ended));
+  }
+
+  /** Gives an idle virtual machine its next step. */
+  #next(own: FlowVm): void {
+    while (own.vm.state === "idle" && own.current === undefined && !this.#closed) {
+      const job = own.pending.shift() ?? (this.#takesStarts(own) ? own.pool.backlog.shift() : undefined);
+      if (job === undefined) return;
+      this.#queued--;
+      if (job.machine.over) job.answer(lost("MF_MACHINE_ENDED"));
+      else if (job.kind === "step" && job.machine.home !== own) job.answer(lost());
+      else this.#run(own, job);
+    }
+  }
+
+  #takesStarts(own: FlowVm): boolean {
+    return this.#options.isolation === "message" ? !own.used : own.hasSlot;
+  }
+
+  #run(own: FlowVm, job: Job): void {
+    const { machine } = job;
+    if (job.kind === "start") {
+      machine.slot = own.takeSlot();
+      own.keep(machine, 0);
+      own.used = true;
+    }
+    own.current = job;
+    own.watchedLooks = 0;
+    own.interruptedAtMs = undefined;
+    own.startedMs = performance.now();
+    const limitPages = Math.floor(machine.limits.memoryBytes / 65_536);
+    void own.vm.run({ kind: job.kind, slot: machine.slot, frame: job.frame, limitPages }).then((answer) => this.#answered(own, job, answer));
+    this.#watchdog ??= setInterval(() => this.#watch(), qemuLimits.watchMs);
+  }
+
+  #answered(own: FlowVm, job: Job, answer: VmAnswer): void {
+    own.current = undefined;
+    own.lastUsedMs = performance.now();
+    const kind = answer.status === "complete" ? lastEffectKind(answer.effects) : undefined;
+    const over = answer.status !== "complete" || kind === EffectKind.done || kind === EffectKind.fail;
+    if (over) own.release(job.machine, false);
+    else own.keep(job.machine, answer.pages);
+    job.answer(answer);
+    if (own.vm.state === "ended") return;
+    if (this.#options.isolation === "message") {
+      if (over) this.#retire(own);
+    } else this.#boundParked(own);
+    this.#next(own);
+    this.#feed(own.pool);
+  }
+
+  /** Sends away those that wait longest when the virtual machine's memory for waiting machines is used up. */
+  #boundParked(own: FlowVm): void {
+    const most = this.#options.parkedBytes / 4096;
+    for (const machine of own.machines.keys()) {
+      if (own.heldPages <= most && own.hasSlot) return;
+      if (machine !== own.current?.machine) own.release(machine, true);
+    }
+  }
+
+  /** A virtual machine is gone: by our hand, by its own, or by a fault nobody foresaw. */
+  #lost(own: FlowVm): void {
+    const { pool, vm } = own;
+    if (!this.#vms.delete(own)) return;
+    pool.vms.delete(own);
+    this.replaced++;
+    if (vm.figures === undefined) pool.failedBoots++;
+    this.#options.log(`qemu: a virtual machine ended: ${vm.epitaph}`);
+    this.#letGo(own);
+    if (pool.failedBoots >= qemuLimits.failedBoots) {
+      pool.failedBoots = 0;
+      for (let job = pool.backlog.shift(); job !== undefined; job = pool.backlog.shift()) {
+        this.#queued--;
+        job.answer(lost("MF_MACHINE_LOST", `no virtual machine of the flow gets ready: ${vm.epitaph}`));
+      }
+    }
+    for (const other of this.#pools.values()) this.#feed(other);
+  }
+
+  #letGo(own: FlowVm): void {
+    for (const machine of [...own.machines.keys()]) own.release(machine, false);
+    for (let job = own.pending.shift(); job !== undefined; job = own.pending.shift()) {
+      this.#queued--;
+      job.answer(lost());
+    }
+  }
+
+  /** Ends a virtual machine that nobody holds responsible for anything. */
+  #retire(own: FlowVm): void {
+    if (!this.#vms.delete(own)) return;
+    own.pool.vms.delete(own);
+    this.#letGo(own);
+    const ended = own.vm.stop();
+    this.#ending.add(ended);
+    void ended.then(() => this.#ending.delete(ended));
+  }
+
+  /** Interrupts the step of a machine, when it is in one. */
+  interrupt(machine: QemuMachine): void {
+    for (const own of this.#vms) if (own.current?.machine === machine) own.vm.interrupt();
+  }
+
+  /** A machine is over: forgets it unless it is in a step, whose answer does that. */
+  machineEnded(machine: QemuMachine): void {
+    machine.image.release();
+    const home = machine.home;
+    if (home !== undefined && home.current?.machine !== machine) this.forget(machine);
+  }
+
+  forget(machine: QemuMachine): void {
+    const home = machine.home;
+    if (home === undefined) return;
+    home.release(machine, true);
+    if (this.#options.isolation === "message") this.#retire(home);
+  }
+
+  /** The machine's effects make no sense: whatever runs there may be compromised. */
+  distrust(machine: QemuMachine): void {
+    machine.home?.vm.kill("lied", "its effects can't be decoded");
+  }
+
+  #watch(): void {
+    let running = 0;
+    for (const own of this.#vms) {
+      if (own.current === undefined) continue;
+      running++;
+      this.#watchVm(own, own.current);
+    }
+    if (running > 0) return;
+    clearInterval(this.#watchdog);
+    this.#watchdog = undefined;
+  }
+
+  #watchVm(own: FlowVm, { machine }: Job): void {
+    if (own.watchedLooks++ === 0) {
+      own.watchedCpuMs = own.vm.cpuMs();
+      return;
+    }
+    const allowedMs = machine.limits.cpuMs * this.#options.cpuFactor;
+    const usedMs = own.vm.cpuMs() - own.watchedCpuMs;
+    if (performance.now() - own.startedMs > allowedMs + qemuLimits.hangMs) own.vm.kill("hung", "the guest does not answer");
+    else if (usedMs <= allowedMs) return;
+    else if (own.interruptedAtMs === undefined) {
+      own.interruptedAtMs = usedMs;
+      own.vm.interrupt();
+    } else if (usedMs > own.interruptedAtMs + qemuLimits.graceMs * this.#options.cpuFactor) own.vm.kill("cpu", "");
+  }
+
+  /** Ends the idle virtual machines of an image; those that run end when they are idle and nothing starts in them any more. */
+  async dispose(elf: string): Promise<void> {
+    for (const [key, pool] of this.#pools) {
+      if (pool.elf !== elf) continue;
+      for (const own of [...pool.vms]) this.#retire(own);
+      this.#pools.delete(key);
+    }
+    await Promise.all(this.#ending);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#watchdog);
+    for (const pool of this.#pools.values())
+      for (let job = pool.backlog.shift(); job !== undefined; job = pool.backlog.shift()) job.answer(lost("MF_MONITOR_CLOSED"));
+    const vms = [...this.#vms];
+    for (const own of vms) {
+      this.#vms.delete(own);
+      own.pool.vms.delete(own);
+      for (let job = own.pending.shift(); job !== undefined; job = own.pending.shift()) job.answer(lost("MF_MONITOR_CLOSED"));
+      own.vm.kill("stopped", "");
+    }
+    await Promise.all([...this.#ending, ...vms.map(({ vm }) => vm.ended)]);
+    this.#queued = 0;
+  }
+}

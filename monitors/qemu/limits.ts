@@ -1,0 +1,31 @@
+/** Every bound of the QEMU monitor, in one place. */
+const mib = 1024 * 1024;
+
+export const qemuLimits = {
+  /** Steps that may wait for a virtual machine, over all flows. */
+  backlog: 65_536,
+  /** Machines that may wait inside one virtual machine (kernel/drivers/parked.ts). */
+  slots: 1024,
+  /** Memory of a virtual machine beyond the machine's own limit: program, tables, stack, buffers. */
+  overheadBytes: 16 * mib,
+  /** Memory of a virtual machine for machines that wait in it; beyond that the oldest are run again from their events. */
+  parkedBytes: 64 * mib,
+  /** Frames of 4 KiB of a virtual machine that are never promised to waiting machines: stack, tables. */
+  reservedFrames: 4096,
+  /** What QEMU and the guest's console may say, in bytes; older text is dropped. */
+  consoleBytes: 8 * 1024,
+  /** From exec to ready. Virtual machines that are slower are ended. */
+  bootMs: 30_000,
+  /** How often the watchdog looks. */
+  watchMs: 20,
+  /** CPU time a step may take after it was interrupted, before its virtual machine is killed. */
+  graceMs: 100,
+  /** Wall time a step may take beyond its CPU limit: a virtual machine that sleeps and never answers is killed. */
+  hangMs: 30_000,
+  /** Wall time between asking a virtual machine to stop and killing it. */
+  stopMs: 1_000,
+  /** Virtual machines of one flow that may die before they are ready, in a row, before its messages are given back. */
+  failedBoots: 3,
+  /** Longest answer to a probe. */
+  probeMs: 10_000,
+} as const;

@@ -1,0 +1,162 @@
+/**
+ * One machine as its owner sees it. It waits inside the virtual machine that ran it last; its events are kept here, so that when it is
+ * not there any more (its virtual machine died, or needed the memory) it is run again from its first event: same image, same events,
+ * same machine.
+ */
+import {
+  decodeEffects,
+  type DeliverEvent,
+  encodeEvent,
+  type Event,
+  type FlowLimits,
+  machineErrors,
+  type MachineErrorCode,
+  type StepOutcome,
+} from "#abi";
+import type { Machine } from "../monitor.ts";
+import type { Fleet, FlowVm } from "./fleet.ts";
+import type { QemuImage } from "./qemu.ts";
+import type { VmAnswer } from "./vm.ts";
+
+/** Events that may wait while a step runs. */
+const mostQueued = 1024;
+/** How often a machine may lose its virtual machine before it is held responsible. */
+const mostLosses = 2;
+
+export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome["effects"] = [], cpuMs = 0): StepOutcome {
+  const message = detail === "" ? machineErrors[code] : `${machineErrors[code]} (${detail})`;
+  return { status: "broken", effects, failure: { code, message }, cpuMs };
+}
+
+export interface FleetAnswer extends VmAnswer {
+  /** Why no virtual machine ran it. */
+  readonly code?: MachineErrorCode;
+}
+
+export class QemuMachine implements Machine {
+  readonly first: Promise<StepOutcome>;
+  readonly image: QemuImage;
+  readonly limits: FlowLimits;
+  /** Where it waits, and in which slot. */
+  home: FlowVm | undefined;
+  slot = -1;
+  readonly #fleet: Fleet;
+  readonly #events: Uint8Array[] = [];
+  readonly #startedMs = performance.now();
+  #queue: Promise<unknown> | undefined;
+  #queued = 0;
+  #losses = 0;
+  #over: MachineErrorCode | undefined;
+
+  constructor(fleet: Fleet, image: QemuImage, event: DeliverEvent, limits: FlowLimits) {
+    this.#fleet = fleet;
+    this.image = image;
+    this.limits = limits;
+    this.first = this.#give(event);
+  }
+
+  get over(): boolean {
+    return this.#over !== undefined;
+  }
+
+  step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome> {
+    if (this.#queue === undefined) return this.#give(event);
+    if (this.#queued >= mostQueued) return Promise.resolve(broken("MF_MACHINE_ENDED", "too many events are waiting for it"));
+    this.#queued++;
+    const turn = this.#queue.then(() => {
+      this.#queued--;
+      return this.#give(event);
+    });
+    this.#queue = turn;
+    return turn;
+  }
+
+  end(): void {
+    this.#finish("MF_MACHINE_ENDED");
+    this.#fleet.interrupt(this);
+  }
+
+  #finish(code: MachineErrorCode): void {
+    if (this.#over === undefined) this.#fleet.machineEnded(this);
+    this.#over ??= code;
+    this.#events.length = 0;
+  }
+
+  #give(event: Event): Promise<StepOutcome> {
+    if (this.#over !== undefined) return Promise.resolve(broken(this.#over));
+    if (performance.now() - this.#startedMs > this.limits.timeMs && event.kind !== "cancel") {
+      this.#finish("MF_TIME_LIMIT");
+      return Promise.resolve(broken("MF_TIME_LIMIT"));
+    }
+    this.#events.push(encodeEvent(event));
+    const turn = this.#run();
+    this.#queue = turn;
+    return turn;
+  }
+
+  /** Runs the newest event, on a machine that has seen all those before. */
+  async #run(): Promise<StepOutcome> {
+    let answer: FleetAnswer;
+    do {
+      const newest = this.#events.at(-1);
+      if (this.#events.length > 1 && this.home !== undefined && newest !== undefined) answer = await this.#fleet.submit(this, "step", newest);
+      else answer = await this.#fromFirst();
+    } while (answer.status === "lost" && answer.code === undefined && this.#over === undefined && ++this.#losses < mostLosses);
+    return this.#outcome(answer);
+  }
+
+  /** Starts the machine and takes it to its newest event. What it had as effects before is known already. */
+  async #fromFirst(): Promise<FleetAnswer> {
+    const events = [...this.#events];
+    let answer = await this.#fleet.submit(this, "start", events[0] as Uint8Array);
+    for (const frame of events.slice(1)) {
+      if (this.home === undefined) break;
+      answer = await this.#fleet.submit(this, "step", frame);
+    }
+    return answer;
+  }
+
+  #outcome(answer: FleetAnswer): StepOutcome {
+    const { status, cpuMs, detail } = answer;
+    if (this.#over !== undefined) {
+      this.#fleet.forget(this);
+      return broken(this.#over, "", [], cpuMs);
+    }
+    const decoded = answer.effects.length === 0 ? undefined : decodeEffects(answer.effects);
+    const effects = decoded?.ok === true ? decoded.value : [];
+    const breakWith = (code: MachineErrorCode, why = detail): StepOutcome => {
+      this.#finish("MF_MACHINE_ENDED");
+      return broken(
+        code,
+        why,
+        effects.filter(({ kind }) => kind === "log"),
+        cpuMs,
+      );
+    };
+    switch (status) {
+      case "complete": {
+        if (decoded?.ok !== true) {
+          this.#fleet.distrust(this);
+          return breakWith("MF_MACHINE_LIED", decoded?.error ?? "no effects");
+        }
+        const last = effects.at(-1)?.kind;
+        if (last !== "done" && last !== "fail") return { status: "waiting", effects, cpuMs };
+        this.#finish("MF_MACHINE_ENDED");
+        return { status: last === "done" ? "done" : "failed", effects, cpuMs };
+      }
+      case "interrupted":
+        return breakWith("MF_CPU_LIMIT", `${this.limits.cpuMs} ms`);
+      case "escaped":
+      case "no-memory":
+        return breakWith("MF_MEMORY_LIMIT", `${this.limits.memoryBytes / 1024 ** 2} MiB`);
+      case "trapped":
+        return breakWith("MF_MACHINE_TRAP");
+      case "lied":
+        return breakWith("MF_MACHINE_LIED");
+      case "hung":
+        return breakWith("MF_TIME_LIMIT");
+      case "lost":
+        return breakWith(answer.code ?? "MF_MACHINE_LOST");
+    }
+  }
+}

@@ -1,0 +1,179 @@
+/** The QEMU monitor: machines in virtual machines of their flow's or their own, without an operating system in them. */
+import { rmSync } from "node:fs";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
+import { assert, CodedError } from "#base";
+import { type Image, type PvhSettings, writePvh } from "#image";
+import { kernelArtifacts } from "#kernel";
+import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
+import { Fleet } from "./fleet.ts";
+import { qemuLimits } from "./limits.ts";
+import { QemuMachine } from "./machine.ts";
+import { type Probed, probeQemu } from "./probe.ts";
+import type { Vm } from "./vm.ts";
+
+export interface QemuOptions {
+  /** `flow` (the default): one virtual machine takes message after message, each pristine. `message`: each message gets its own. */
+  readonly isolation?: "flow" | "message";
+  /** Virtual machines of one flow at most; one for each core by default, two at least. */
+  readonly perFlow?: number;
+  /** Virtual machines at most, over all flows; 16 by default. */
+  readonly most?: number;
+  /** Booted virtual machines of a flow that stand by, with isolation per message; 1 by default. */
+  readonly standby?: number;
+  /** How many times limits.cpuMs a step may take: 1 with KVM, 10 with TCG, which emulates the processor. */
+  readonly cpuFactor?: number;
+  /** Memory of one virtual machine for machines that wait in it, in bytes; 64 MiB by default. */
+  readonly parkedBytes?: number;
+  /** Takes a line now and then: the accelerator, virtual machines that ended. */
+  readonly log?: (line: string) => void;
+  readonly pvh?: PvhSettings;
+}
+
+/** Under TCG a compiled step takes some ten times as long as on the processor itself. */
+const tcgFactor = 10;
+
+export class QemuImage implements LoadedImage {
+  readonly sha256: string;
+  readonly name: string;
+  readonly limits: FlowLimits;
+  /** Path of its ELF. */
+  readonly elf: string;
+  users = 1;
+  #machines = 0;
+  readonly #dispose: (image: QemuImage) => void;
+
+  constructor(image: Image, elf: string, dispose: (image: QemuImage) => void) {
+    this.sha256 = image.sha256;
+    this.name = image.manifest.name;
+    this.limits = image.manifest.limits;
+    this.elf = elf;
+    this.#dispose = dispose;
+  }
+
+  retain(): void {
+    this.#machines++;
+  }
+  release(): void {
+    this.#machines--;
+    this.settle();
+  }
+  /** Lets go of file and virtual machines when nobody uses it. */
+  settle(): void {
+    if (this.users === 0 && this.#machines === 0) this.#dispose(this);
+  }
+}
+
+class QemuMonitor implements Monitor {
+  readonly name = "qemu";
+  readonly #options: QemuOptions;
+  readonly #images = new Map<string, Promise<QemuImage>>();
+  readonly #started: Promise<Fleet>;
+  #fleet: Fleet | undefined;
+  #folder: string | undefined;
+  #nextFile = 1;
+  #closed = false;
+  readonly #disposals = new Set<Promise<void>>();
+  readonly #removeFolder = (): void => {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  };
+
+  constructor(options: QemuOptions) {
+    this.#options = options;
+    this.#started = this.#start();
+    this.#started.catch(() => undefined); // `load` tells
+  }
+
+  async #start(): Promise<Fleet> {
+    const probed = await probeQemu();
+    const { isolation = "flow", perFlow = Math.max(2, availableParallelism()), most = 16, standby = 1, log = () => undefined } = this.#options;
+    log(probed.reason);
+    this.#folder = await mkdtemp(join(tmpdir(), "mayfly-qemu-"));
+    process.once("exit", this.#removeFolder);
+    await chmod(this.#folder, 0o711); // QEMU runs as nobody; names in it can't be listed
+    const cpuFactor = this.#options.cpuFactor ?? factorOf(probed);
+    const parkedBytes = this.#options.parkedBytes ?? qemuLimits.parkedBytes;
+    this.#fleet = new Fleet(probed, { isolation, perFlow, most, standby, cpuFactor, parkedBytes, log });
+    return this.#fleet;
+  }
+
+  async load(image: Image): Promise<QemuImage> {
+    const { manifest, sha256 } = image;
+    const known = this.#images.get(sha256);
+    if (known !== undefined) {
+      const loaded = await known;
+      loaded.users++;
+      return loaded;
+    }
+    if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
+      throw new CodedError("MF_IMAGE_VERSION", `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``);
+    const loading = this.#write(image);
+    this.#images.set(sha256, loading);
+    loading.catch(() => this.#images.delete(sha256));
+    return loading;
+  }
+
+  async #write(image: Image): Promise<QemuImage> {
+    await this.#started;
+    assert(this.#folder !== undefined, "a monitor that started has a folder");
+    const file = join(this.#folder, `${this.#nextFile++}.elf`);
+    await writeFile(file, writePvh(image, this.#options.pvh), { mode: 0o644 });
+    return new QemuImage(image, file, (unused) => this.#dispose(unused));
+  }
+
+  #dispose({ elf }: QemuImage): void {
+    const disposal = (this.#fleet?.dispose(elf) ?? Promise.resolve()).then(() => rm(elf, { force: true }));
+    this.#disposals.add(disposal);
+    void disposal.finally(() => this.#disposals.delete(disposal));
+  }
+
+  unload(image: LoadedImage): void {
+    const known = image as QemuImage;
+    if (known.users === 0 || --known.users > 0) return;
+    this.#images.delete(known.sha256);
+    known.settle();
+  }
+
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine {
+    const known = image as QemuImage;
+    assert(this.#fleet !== undefined, "an image was loaded, so the fleet is there");
+    known.retain();
+    return new QemuMachine(this.#fleet, known, event, limits ?? known.limits);
+  }
+
+  stats(): MonitorStats {
+    const figures = this.#fleet?.figures ?? { queued: 0, running: 0, waiting: 0, workers: 0, waitingBytes: 0 };
+    return { ...figures, replaced: this.#fleet?.replaced ?? 0 };
+  }
+
+  /** The virtual machines alive, for tests and measurements. */
+  get vms(): readonly Vm[] {
+    return this.#fleet?.vms ?? [];
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#started.catch(() => undefined);
+    await this.#fleet?.close();
+    await Promise.all(this.#disposals);
+    process.removeListener("exit", this.#removeFolder);
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function factorOf({ accelerator }: Probed): number {
+  return accelerator === "kvm" ? 1 : tcgFactor;
+}
+
+/** Looks for QEMU and for what accelerates it; `load` rejects with MF_QEMU_MISSING or MF_QEMU_FAILED when that fails. */
+export function qemuMonitor(options: QemuOptions = {}): Monitor {
+  return new QemuMonitor(options);
+}
+
+/** The same, with its virtual machines in view. */
+export function qemuMonitorForTest(options: QemuOptions = {}): Monitor & { readonly vms: readonly Vm[] } {
+  return new QemuMonitor(options);
+}
