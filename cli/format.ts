@@ -89,13 +89,21 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
   return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
 }
 
+/** Text that came from a message, fit for a terminal: nothing in it moves the cursor or rings the bell, and it ends somewhere. */
+export function safeText(text: string, mostCharacters = 2000): string {
+  const plain = text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return plain.length <= mostCharacters ? plain : `${plain.slice(0, mostCharacters)}… (${plain.length} characters)`;
+}
+
 /** A body as lines for people: JSON laid out, long texts cut, binary counted. */
 export function bodyText(body: Uint8Array, contentType: string, mostLines = 40): string {
   const text = textOf(body);
   if (text === undefined) return `${body.length} bytes of ${contentType === "" ? "binary data" : contentType}`;
   const laidOut = /[/+]json\b/.test(contentType) ? layOut(text) : text.trimEnd();
-  const lines = laidOut.split("\n");
-  return lines.length <= mostLines ? laidOut : [...lines.slice(0, mostLines), `… ${lines.length - mostLines} more lines`].join("\n");
+  const lines = laidOut.split(/\r?\n/).map((line) => safeText(line));
+  return lines.length <= mostLines
+    ? lines.join("\n")
+    : [...lines.slice(0, mostLines), `… ${lines.length - mostLines} more lines`].join("\n");
 }
 
 function layOut(text: string): string {

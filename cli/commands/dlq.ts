@@ -7,7 +7,7 @@ import type { DeadLetter } from "#gateway";
 import type { GatewayFlags } from "../admin.ts";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
-import { bodyJson, bodyText, bytesText, indent, table } from "../format.ts";
+import { bodyJson, bodyText, bytesText, indent, safeText, table } from "../format.ts";
 import { readInput } from "../machine/stubs.ts";
 
 interface Flags extends GatewayFlags {
@@ -48,7 +48,7 @@ async function list(letters: Letters, cli: Cli, flags: Flags): Promise<number> {
     new Date(buriedMs).toISOString().slice(0, 19),
     String(attempts.length),
     bytesText(bodyBytes),
-    `${failure.code}: ${failure.message.split("\n")[0]?.slice(0, 100) ?? ""}`,
+    safeText(`${failure.code}: ${failure.message.split("\n")[0]?.slice(0, 100) ?? ""}`),
   ]);
   if (rows.length > 0) out(table([["ID", "GIVEN UP", "ATTEMPTS", "BODY", "WHY"], ...rows], [2, 3]));
   out(`${paint.dim(rows.length === 0 ? "no dead letters" : `${rows.length} dead ${rows.length === 1 ? "letter" : "letters"}`)}\n`);
@@ -64,24 +64,26 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
     out(`${JSON.stringify({ ...letter, ...bodyJson(body) }, undefined, 2)}\n`);
     return exitCodes.ok;
   }
-  out(`${paint.bold(letter.id)}\n${paint.red(letter.failure.code)}: ${letter.failure.message}\n`);
+  out(`${paint.bold(letter.id)}\n${paint.red(letter.failure.code)}: ${safeText(letter.failure.message)}\n`);
   const facts = [
     ["message", letter.messageId],
     ["from", letter.kind === "send" ? `a send to the outlet ${letter.outlet ?? ""}` : letter.source],
     ["received", new Date(letter.receivedMs).toISOString()],
     ["given up", new Date(letter.buriedMs).toISOString()],
-    ...(letter.key === undefined ? [] : [["key", letter.key]]),
+    ...(letter.key === undefined ? [] : [["key", safeText(letter.key)]]),
   ];
   out(indent(table(facts)));
-  out(`${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers)]))}`);
+  out(
+    `${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers).map(([name, value]) => [name, safeText(value)])]))}`,
+  );
   out(`${paint.bold("body")} ${paint.dim(bytesText(body.length))}\n${indent(bodyText(body, letter.contentType))}\n`);
   for (const record of letter.attempts) {
     const { attempt, startedMs, endedMs, failure, logs } = record;
     out(
-      `${paint.bold(`attempt ${attempt}`)} ${paint.dim(`${new Date(startedMs).toISOString()}, ${endedMs - startedMs} ms`)} ${failure.code}: ${failure.message}\n`,
+      `${paint.bold(`attempt ${attempt}`)} ${paint.dim(`${new Date(startedMs).toISOString()}, ${endedMs - startedMs} ms`)} ${failure.code}: ${safeText(failure.message)}\n`,
     );
     for (const { level, text, fieldsJson } of logs)
-      out(`  ${level} ${text}${fieldsJson === undefined ? "" : ` ${paint.dim(fieldsJson)}`}\n`);
+      out(`  ${level} ${safeText(text)}${fieldsJson === undefined ? "" : ` ${paint.dim(fieldsJson)}`}\n`);
     const stack = await letters.stackOf(record, flags.config);
     if (stack !== undefined) out(`${paint.dim(indent(stack))}\n`);
   }

@@ -1,5 +1,5 @@
 /** A run as people read it. */
-import { bodyText, indent, msText, parseJson } from "../format.ts";
+import { bodyText, indent, msText, parseJson, safeText } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import type { RunResult } from "./drive.ts";
 import { framesText, placeText, type StackMapper } from "./stack.ts";
@@ -15,34 +15,47 @@ function fieldsText(fieldsJson: string | undefined): string {
     .join("");
 }
 
-function showLogs({ out, paint }: Terminal, { logs }: RunResult): void {
-  if (logs.length === 0) return;
-  out(`${paint.bold("logs")}\n`);
-  for (const { level, text, fieldsJson } of logs) {
-    const mark =
-      level === "error" ? paint.red(levelMarks[level]) : level === "warn" ? paint.yellow(levelMarks[level]) : paint.dim(levelMarks[level]);
-    out(`  ${mark} ${text}${paint.dim(fieldsText(fieldsJson))}\n`);
-  }
+/** Of very many the first: whoever needs them all asks for --json. */
+const mostShown = 50;
+
+function showMore({ out, paint }: Terminal, count: number): void {
+  if (count > mostShown) out(`  ${paint.dim(`… ${count - mostShown} more, in --json`)}\n`);
 }
 
-function showCalls({ out, paint }: Terminal, { calls }: RunResult): void {
+function showLogs(terminal: Terminal, { logs }: RunResult): void {
+  const { out, paint } = terminal;
+  if (logs.length === 0) return;
+  out(`${paint.bold("logs")}\n`);
+  for (const { level, text, fieldsJson } of logs.slice(0, mostShown)) {
+    const mark =
+      level === "error" ? paint.red(levelMarks[level]) : level === "warn" ? paint.yellow(levelMarks[level]) : paint.dim(levelMarks[level]);
+    out(`  ${mark} ${safeText(text, 500)}${paint.dim(safeText(fieldsText(fieldsJson), 500))}\n`);
+  }
+  showMore(terminal, logs.length);
+}
+
+function showCalls(terminal: Terminal, { calls }: RunResult): void {
+  const { out, paint } = terminal;
   if (calls.length === 0) return;
   out(`${paint.bold("asked")}\n`);
-  for (const { target, contentType, body, method } of calls) {
+  for (const { target, contentType, body, method } of calls.slice(0, mostShown)) {
     out(`  ${paint.cyan(method === "" ? target : `${method} ${target}`)}${contentType === "" ? "" : paint.dim(` ${contentType}`)}\n`);
     if (body.length > 0) out(`${indent(bodyText(body, contentType), "    ")}\n`);
   }
+  showMore(terminal, calls.length);
 }
 
-function showSends({ out, paint }: Terminal, { sends, discardedSends }: RunResult): void {
+function showSends(terminal: Terminal, { sends, discardedSends }: RunResult): void {
+  const { out, paint } = terminal;
   if (discardedSends > 0)
     out(`${paint.dim(`${discardedSends} ${discardedSends === 1 ? "send" : "sends"} not carried out, since the flow failed`)}\n`);
   if (sends.length === 0) return;
   out(`${paint.bold("sent")}\n`);
-  for (const { outlet, key, contentType, body } of sends) {
-    out(`  ${paint.cyan(`→ ${outlet}`)}${key === undefined ? "" : ` key=${key}`} ${paint.dim(contentType)}\n`);
+  for (const { outlet, key, contentType, body } of sends.slice(0, mostShown)) {
+    out(`  ${paint.cyan(`→ ${outlet}`)}${key === undefined ? "" : ` key=${safeText(key)}`} ${paint.dim(contentType)}\n`);
     out(`${indent(bodyText(body, contentType), "    ")}\n`);
   }
+  showMore(terminal, sends.length);
 }
 
 function showEnd(terminal: Terminal, result: RunResult, stacks: StackMapper): void {
@@ -58,7 +71,7 @@ function showEnd(terminal: Terminal, result: RunResult, stacks: StackMapper): vo
   }
   const frames = stacks.frames(failure.stack);
   const [first] = frames;
-  out(`${paint.red(failure.code)}: ${failure.message}\n`);
+  out(`${paint.red(failure.code)}: ${safeText(failure.message)}\n`);
   if (first !== undefined) out(`${indent(framesText(frames))}\n`);
   const retry = failure.retry ? "the gateway would try again" : "the gateway would not try again";
   out(`${paint.red("failed")} ${paint.dim(`${first === undefined ? "" : `at ${placeText(first)} `}in ${time}; ${retry}`)}\n`);
