@@ -50,13 +50,21 @@ function run(command: string, values: readonly string[]): Promise<{ readonly cod
   });
 }
 
+/** What TypeScript advises does not help in a machine, where Node's types describe what is not there. */
+function withoutAdvice(message: string): string {
+  return message.replace(
+    / Do you need to (install type definitions for node|change your target library).*$/,
+    " A machine has no Node and no browser: docs/FLOWS.md lists what there is.",
+  );
+}
+
 /** tsc names files relative to its own folder; people want them relative to theirs. */
 function readable(text: string, folder: string): string {
   const lines = text.split("\n").map((line) => {
     const match = /^(.+?)\((\d+),(\d+)\): error (TS\d+): (.*)$/.exec(line);
     return match === null
       ? line
-      : `${relative(process.cwd(), resolve(folder, match[1] ?? ""))}:${match[2]}:${match[3]}: ${match[5]} (${match[4]})`;
+      : `${relative(process.cwd(), resolve(folder, match[1] ?? ""))}:${match[2]}:${match[3]}: ${withoutAdvice(match[5] ?? "")} (${match[4]})`;
   });
   return lines.join("\n").trimEnd();
 }
