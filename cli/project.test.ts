@@ -59,7 +59,20 @@ test("doctor reports on everything it is asked about, and how to get what is mis
   const { findings } = JSON.parse(out) as { findings: { name: string; status: string; remedy?: string }[] };
   deepEqual(
     findings.map(({ name }) => name),
-    ["Node", "Computer", "Embedded monitor", "QEMU", "KVM", "RabbitMQ", "NATS", "Mosquitto", "Redis", "PostgreSQL", "Disk"],
+    [
+      "Node",
+      "Computer",
+      "Embedded monitor",
+      "Process monitor",
+      "QEMU",
+      "KVM",
+      "RabbitMQ",
+      "NATS",
+      "Mosquitto",
+      "Redis",
+      "PostgreSQL",
+      "Disk",
+    ],
   );
   for (const { name, status, remedy } of findings) equal(status !== "ok", remedy !== undefined, name);
 });

@@ -50,6 +50,23 @@ async function kernelFiles(): Promise<Finding> {
   }
 }
 
+/** Machines as processes of their own: Linux on x86-64 with seccomp. The monitor itself knows best whether it can. */
+async function processes(): Promise<Finding> {
+  const name = "Process monitor";
+  try {
+    const { processMonitor } = await import("#monitors");
+    await processMonitor({ workers: 1 }).close();
+    return { name, status: "ok", detail: "machines can run as processes under seccomp (`monitor: process`)" };
+  } catch (error) {
+    return {
+      name,
+      status: "missing",
+      detail: (error as Error).message,
+      remedy: "it needs Linux on x86-64; the embedded monitor runs everywhere",
+    };
+  }
+}
+
 function firstLine(command: string, values: readonly string[]): Promise<string | undefined> {
   return new Promise((done) => {
     execFile(command, values, { timeout: 5000 }, (error, stdout) => done(error === null ? stdout.split("\n")[0] : undefined));
@@ -152,6 +169,6 @@ async function disk(): Promise<Finding> {
 }
 
 export async function examine(): Promise<Finding[]> {
-  const found = await Promise.all([node(), computer(), kernelFiles(), qemu(), kvm(), ...brokers.map(broker)]);
+  const found = await Promise.all([node(), computer(), kernelFiles(), processes(), qemu(), kvm(), ...brokers.map(broker)]);
   return [...found, await disk()];
 }
