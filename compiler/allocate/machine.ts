@@ -35,6 +35,18 @@ export class Machine {
   private readonly isHome: boolean[] = [];
   private readonly framePlaces: { readonly at: number; readonly value: number }[] = [];
 
+  /** Register whose value the flags tell of, as long as nothing was emitted since. */
+  private flags = { register: -1, isWide: false, at: -1 };
+
+  noteFlags(register: number, isWide: boolean): void {
+    this.flags = { register, isWide, at: this.assembler.length };
+  }
+  /** Whether the zero flag tells whether the register is zero. */
+  hasFlags(register: number, isWide: boolean): boolean {
+    const { flags } = this;
+    return flags.at === this.assembler.length && flags.register === register && (!flags.isWide || isWide);
+  }
+
   constructor(outgoingSlots: number) {
     this.outgoingSlots = outgoingSlots;
   }

@@ -24,12 +24,18 @@ function binary(operation: number, isWide: boolean): Emitter {
     const a = c.m.assembler;
     const value = immediate(y);
     if (value !== undefined) {
-      twoAddress(c, x, undefined, isWide, (to) => a.aluImmediate(operation, isWide, to, value));
+      twoAddress(c, x, undefined, isWide, (to) => {
+        a.aluImmediate(operation, isWide, to, value);
+        c.m.noteFlags(to, isWide);
+      });
       return;
     }
     if (!isConstant(x)) c.m.register(x);
     const from = source(c, y);
-    twoAddress(c, x, from, isWide, (to) => a.alu(operation, isWide, to, from));
+    twoAddress(c, x, from, isWide, (to) => {
+      a.alu(operation, isWide, to, from);
+      c.m.noteFlags(to, isWide);
+    });
   };
 }
 

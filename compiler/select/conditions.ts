@@ -1,4 +1,4 @@
-import { alu, type Label } from "../assemble/assembler.ts";
+import { alu, type Label, type Operand } from "../assemble/assembler.ts";
 import * as r from "../assemble/registers.ts";
 import { opcode, opcodeInfo } from "../decode/opcodes.ts";
 import { isConstant, isIntegerConstant, type Value } from "../ir/value.ts";
@@ -53,6 +53,13 @@ function testAnd(c: Context, value: Value, isWide: boolean): void {
   else m.assembler.test(isWide, left, m.register(y));
 }
 
+/** Sets the zero flag by an operand. */
+function testZero(c: Context, operand: Operand, isWide: boolean): void {
+  const a = c.m.assembler;
+  if (typeof operand !== "number") a.aluImmediate(alu.cmp, isWide, operand, 0);
+  else if (!c.m.hasFlags(operand, isWide)) a.test(isWide, operand, operand);
+}
+
 /** Emits the comparison `value` and gives the condition under which it holds. Anything else is compared with zero. */
 export function compare(c: Context, value: Value): number {
   const { m } = c;
@@ -64,9 +71,7 @@ export function compare(c: Context, value: Value): number {
   }
   const comparison = isComparison(value) ? comparisons.get(value.op) : undefined;
   if (comparison === undefined || (!value.folded && value !== c.value)) {
-    const operand = m.operand(value, c.node);
-    if (typeof operand === "number") a.test(false, operand, operand);
-    else a.aluImmediate(alu.cmp, false, operand, 0);
+    testZero(c, m.operand(value, c.node), false);
     return r.notEqual;
   }
   const { kind, isWide, condition, swapped } = comparison;
@@ -76,9 +81,7 @@ export function compare(c: Context, value: Value): number {
       testAnd(c, x, isWide);
       return condition;
     }
-    const operand = m.operand(x, c.node);
-    if (typeof operand === "number") a.test(isWide, operand, operand);
-    else a.aluImmediate(alu.cmp, isWide, operand, 0);
+    testZero(c, m.operand(x, c.node), isWide);
     return condition;
   }
   if (kind === "float") {

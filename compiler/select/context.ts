@@ -34,6 +34,7 @@ export function address(c: Context, index: Value, offset: number): Memory {
     a.constant64(temporary, total | 0, total >= 2 ** 32 ? 1 : 0, true);
     return indexed(r.r15, temporary);
   }
+  if (index.folded) return indexed(r.r15, m.register(index.args[0] as Value), (index.args[1] as Value).a, offset);
   const register = m.register(index);
   if (offset < 2 ** 31) return indexed(r.r15, register, 0, offset);
   const temporary = m.temporary(false);

@@ -131,6 +131,7 @@ class FunctionEmitter {
     const m = this.machine;
     const block = this.ir.blocks[i] as Block;
     this.prepare(i);
+    m.noteFlags(-1, false); // other ways lead here, with other flags
     if (i === 0) this.entry();
     else {
       const start = this.starts[i];

@@ -72,6 +72,20 @@ export function fitsImmediate(value: Value): boolean {
   return value.op === opcodes.i32Const || (value.op === opcodes.i64Const && value.b === value.a >> 31) || value.op === opcodes.refNull;
 }
 
+const opShl = opcode("i32.shl");
+const opShrU = opcode("i32.shr_u");
+const [load8, load16] = [opcode("i32.load8_u"), opcode("i32.load16_u")];
+
+/** The largest number an i32 can be, as far as is easily seen. */
+function largest(value: Value): number {
+  const y = value.args[1];
+  if (value.op === load8) return 0xff;
+  if (value.op === load16) return 0xffff;
+  if (value.op === opAnd && y !== undefined && isIntegerConstant(y) && y.a >= 0) return y.a;
+  if (value.op === opShrU && y !== undefined && isIntegerConstant(y)) return 2 ** (32 - (y.a & 31)) - 1;
+  return 0xffffffff;
+}
+
 class Tiler {
   readonly inBlock: Int32Array;
   private block = 0;
@@ -87,8 +101,21 @@ class Tiler {
     return wanted !== undefined && value.op === wanted && this.single(value) && value.epoch === epoch;
   }
 
+  /** An index shifted left goes into the address, where nothing can be shifted out of 32 bits. */
+  private foldIndex(access: Value): void {
+    const index = access.args[0] as Value;
+    const [x, count] = index.args as [Value | undefined, Value | undefined];
+    if (index.op !== opShl || access.a >= 2 ** 31 || count === undefined || x === undefined || !this.single(index)) return;
+    if (isIntegerConstant(count) && count.a >= 1 && count.a <= 3 && largest(x) * 2 ** count.a < 2 ** 32) index.folded = true;
+  }
+
   /** Folds what can be folded into `root`, seen at `epoch`. */
   private fold(root: Value, epoch: number): void {
+    this.foldInto(root, epoch);
+    if (root.op >= 0x28 && root.op <= 0x3e) this.foldIndex(root);
+    for (const arg of root.args) if (arg.folded && isLoad(arg)) this.foldIndex(arg);
+  }
+  private foldInto(root: Value, epoch: number): void {
     const [x, y] = root.args as [Value, Value | undefined];
     if (isSelect(root)) {
       const condition = root.args[2] as Value;
