@@ -719,3 +719,19 @@ test("the admin endpoints are for this machine only, or for who has the token", 
     );
   });
 });
+
+test("a message too long for a machine is refused as the sender's fault, and a runner that throws harms its message alone", async () => {
+  await withGateway(echo, { echo: () => [done("ok")] }, async ({ url, gateway, runner, deadLetters }) => {
+    const outcome = await gateway.inject("echo", { body: utf8("x"), headers: { "x-long": "a".repeat(70_000) }, wait: true });
+    deepEqual([outcome.status, outcome.status === "dead" ? outcome.failure.code : ""], ["dead", "MF_MESSAGE_LIMIT"]);
+    equal(runner.delivered.length, 0);
+    equal(await deadLetters.count("echo"), 0);
+    const { scripts } = runner;
+    const echoing = scripts.get("echo");
+    scripts.delete("echo");
+    const lost = await fetch(`${url}/echo`, { method: "POST" });
+    deepEqual([lost.status, ((await lost.json()) as { code: string }).code], [500, "MF_MACHINE_LOST"]);
+    if (echoing !== undefined) scripts.set("echo", echoing);
+    equal(await (await fetch(`${url}/echo`, { method: "POST" })).text(), "ok");
+  });
+});

@@ -16,7 +16,12 @@ export interface LoggerOptions {
 }
 
 export function createLogger({ log, terminal }: LoggerOptions): RootLogger {
-  const options = { level: log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = {
+    level: log.level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
   if (log.format === "pretty" || (log.format === "auto" && terminal)) {
     const stream = pretty({ colorize: terminal, sync: true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" });
     return pino(options, stream) as PinoLogger;

@@ -1,5 +1,5 @@
 /** Carries out what a running flow asks for: an outlet's answer, a fetch, the state under another key. Never rejects. */
-import type { CallEffect, ResolveEvent } from "#abi";
+import { type CallEffect, hardLimits, type ResolveEvent } from "#abi";
 import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
 import type { Journal } from "../journal/journal.ts";
@@ -45,7 +45,10 @@ function answered(answer: {
   if (answer.body.length > gatewayLimits.answerBytes)
     return failed("MF_ANSWER_LIMIT", `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: ask for less`);
   const headers = answer.contentType === "" ? answer.headers : { ...answer.headers, "content-type": answer.contentType };
-  return { error: undefined, status: answer.status, headersJson: JSON.stringify(headers), body: answer.body };
+  const headersJson = JSON.stringify(headers);
+  if (headersJson.length * 3 > hardLimits.headersBytes && Buffer.byteLength(headersJson) > hardLimits.headersBytes)
+    return failed("MF_ANSWER_LIMIT", `the answer's headers have more than ${hardLimits.headersBytes} bytes`);
+  return { error: undefined, status: answer.status, headersJson, body: answer.body };
 }
 
 export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, signal: AbortSignal) => Promise<CallAnswer> {

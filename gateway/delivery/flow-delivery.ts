@@ -15,7 +15,7 @@ import type { Flow, Runner } from "../runner.ts";
 import { backoffMs } from "./backoff.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
-import { type KeyExpression, parseKey } from "./keys.ts";
+import { bounded, type KeyExpression, parseKey } from "./keys.ts";
 import { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
 import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
@@ -220,7 +220,7 @@ export class FlowDelivery implements RunHost {
       headers: incoming.headers,
       contentType: incoming.contentType,
       body: incoming.body,
-      key: this.#expressions.key === undefined ? incoming.key : this.#expressions.key(incoming),
+      key: this.#expressions.key === undefined ? bounded(incoming.key) : this.#expressions.key(incoming),
       correlationId: incoming.correlationId,
       receivedMs,
       expiresMs: config.expires === undefined ? undefined : receivedMs + config.expires,

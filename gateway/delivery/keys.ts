@@ -38,7 +38,8 @@ function jsonValue(body: Uint8Array, steps: readonly string[]): string | undefin
   return value === undefined || value === null ? undefined : JSON.stringify(value);
 }
 
-function bounded(key: string | undefined): string | undefined {
+/** A key fit for the door: a longer one is replaced by its hash. */
+export function bounded(key: string | undefined): string | undefined {
   if (key === undefined || key === "") return undefined;
   if (key.length <= hardLimits.keyBytes / 4) return key;
   return createHash("sha256").update(key).digest("hex"); // a key over the bound stays a key: equal ones stay equal

@@ -8,6 +8,7 @@ import {
   type DeliverEvent,
   type Effect,
   type FlowLimits,
+  hardLimits,
   type LogEffect,
   machineErrors,
   type ResolveEvent,
@@ -106,6 +107,10 @@ export class Run implements Deadline {
       stateJson: state?.json,
       body: message.body,
     };
+    if (!fitsTheDoor(event)) {
+      const message = `the message is too long for a machine: its headers may have ${hardLimits.headersBytes} bytes, all of it ${hardLimits.frameBytes}; send less, or keep the body elsewhere and send a ticket`;
+      return this.#finish({ kind: "failed", failure: failureOf("MF_MESSAGE_LIMIT", message, false, 413) });
+    }
     try {
       this.#machine = host.runner.start(this.flow.image, event, this.flow.limits);
     } catch (error) {
@@ -278,7 +283,11 @@ export class Run implements Deadline {
   #give(event: Parameters<RunningMachine["step"]>[0]): void {
     if (this.over || this.#machine === undefined) return;
     this.#stepping += 1;
-    this.#machine.step(event).then(this.#stepped, this.#rejected);
+    try {
+      this.#machine.step(event).then(this.#stepped, this.#rejected);
+    } catch (error) {
+      this.#rejected(error);
+    }
   }
 
   #done(reply: (Effect & { kind: "done" })["reply"]): void {
@@ -323,6 +332,16 @@ export class Run implements Deadline {
     const fields = effect.fieldsJson === undefined ? undefined : logFields(effect.fieldsJson);
     logger[effect.level](fields === undefined ? { message: this.work.message.id } : { message: this.work.message.id, fields }, effect.text);
   }
+}
+
+const frameMarginBytes = 65_536; // for what frames a message: record headers, id, source, key
+
+/** Whether the event can be encoded; exact only where it is close, since a text's bytes are at most three times its length. */
+function fitsTheDoor({ headersJson, stateJson = "", body }: DeliverEvent): boolean {
+  const headersBytes = headersJson.length * 3 <= hardLimits.headersBytes ? headersJson.length * 3 : Buffer.byteLength(headersJson);
+  return (
+    headersBytes <= hardLimits.headersBytes && headersBytes + stateJson.length * 3 + body.length + frameMarginBytes <= hardLimits.frameBytes
+  );
 }
 
 function isJson(text: string): boolean {

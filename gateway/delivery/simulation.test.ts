@@ -3,7 +3,7 @@ import { ok } from "node:assert/strict";
 import { test } from "node:test";
 import { SimulatedGateway } from "../testing/simulated-gateway.ts";
 
-const seeds = Number(process.env["MAYFLY_SEEDS"] ?? 150);
+const seeds = Number(process.env["MAYFLY_SEEDS"] ?? 80);
 const first = Number(process.env["MAYFLY_SEED"] ?? 1);
 
 test(`nothing is lost, run twice or out of order, over ${seeds} seeds from ${first}`, async () => {
