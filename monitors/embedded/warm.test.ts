@@ -69,13 +69,25 @@ describe("a warm instance", () => {
   test("is the image again after every hostile flow, in any order, switching images or not", () => {
     const random = prng(20260102);
     const instance = new WarmInstance(engine, native, chunks, interrupt);
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 200; round++) {
       const name = hostile[random.below(hostile.length)] as FlowName;
       budget = 40;
       instance.reset(table(name), limitPages);
       instance.step(encodeEvent(deliver({ body: "spin", seed: new Uint8Array(32).fill(round) })));
       const next = random.below(2) === 0 ? name : (hostile[random.below(hostile.length)] as FlowName);
       expectPristine(instance, next, name);
+    }
+  });
+
+  test("puts back what a store left behind the page it began in, and what was written far beyond the image", () => {
+    const instance = new WarmInstance(engine, native, chunks, interrupt);
+    budget = 1000;
+    for (let round = 0; round < 20; round++) {
+      instance.reset(table("echo"), limitPages);
+      const boundary = layout.stackTop + (3 + (round % 7)) * layout.pageBytes;
+      instance.exportsForTest("frexp")(8.5, boundary - 2); // stores a 32-bit exponent across the boundary
+      instance.exportsForTest("memset")(instance.memory.length - 3 * layout.pageBytes, 0xff, 2 * layout.pageBytes);
+      expectPristine(instance, "echo", `round ${round}`);
     }
   });
 

@@ -18,6 +18,12 @@ const firstPage = monitorBytes / pageBytes;
 /** An instance whose memory has grown beyond this is replaced instead of kept, so that one large message does not cost its memory for ever. */
 const keptBytes = 48 * 1024 * 1024;
 
+/** How far a store may reach beyond the page whose card it marks. */
+const reachBytes = 8;
+/** Images a worker keeps in one piece, about 1.5 MB each, and after how many uses it does. */
+const mostWholeImages = 16;
+const oftenUsed = 8;
+
 /** A machine that waits, outside its instance: the pages it wrote and its globals. */
 export interface Hibernated {
   readonly table: PageTable;
@@ -98,7 +104,9 @@ export class WarmInstance {
     if (needed > 0) this.#memory.grow(needed);
     this.#refresh();
     if (this.#table !== table) this.#markDifferences(table);
-    this.#restoreMarked(table.entries);
+    const whole = this.#wholeImage(table);
+    if (whole === undefined) this.#restoreMarked(table.entries);
+    else this.#restoreRuns(whole);
     this.#table = table;
     this.#stackPointer.value = table.stackPointer;
     this.#pages.value = table.memoryPages;
@@ -113,6 +121,44 @@ export class WarmInstance {
       // A fresh instance holds the engine's and the natives' own data: everything in it is taken as different.
       if (before === undefined || (before[page] ?? 0) !== (table.entries[page] ?? 0)) this.#bytes[page] = 1;
     }
+  }
+
+  readonly #wholes = new Map<PageTable, { uses: number; memory: Uint8Array | undefined }>();
+
+  /** The image as one piece of the worker's own memory, once it is used often: runs of pages are then put back by one copy each. */
+  #wholeImage(table: PageTable): Uint8Array | undefined {
+    let whole = this.#wholes.get(table);
+    if (whole === undefined) {
+      whole = { uses: 0, memory: undefined };
+      this.#wholes.set(table, whole);
+      const oldest = this.#wholes.size > mostWholeImages ? this.#wholes.keys().next().value : undefined;
+      if (oldest !== undefined) this.#wholes.delete(oldest);
+    }
+    if (++whole.uses < oftenUsed || whole.memory !== undefined) return whole.memory;
+    whole.memory = new Uint8Array(table.entries.length * pageBytes);
+    for (const [page, entry] of table.entries.entries()) if (entry !== 0) whole.memory.set(this.#page(entry), page * pageBytes);
+    return whole.memory;
+  }
+
+  /** As restoreMarked, from a whole image: consecutive pages at once. */
+  #restoreRuns(whole: Uint8Array): void {
+    const bytes = this.#bytes;
+    const last = bytes.length / pageBytes;
+    for (let page = firstPage; page < last; page++) {
+      if ((page & 3) === 0 && this.#words[page >> 2] === 0) {
+        page += 3;
+        continue;
+      }
+      if (bytes[page] === 0) continue;
+      const first = page;
+      while (page < last && bytes[page] !== 0) bytes[page++] = 0;
+      this.#restoreRange(whole, first * pageBytes, Math.min(page * pageBytes + reachBytes, bytes.length));
+    }
+  }
+
+  #restoreRange(whole: Uint8Array, from: number, to: number): void {
+    if (from < whole.length) this.#bytes.set(whole.subarray(from, Math.min(to, whole.length)), from);
+    if (to > whole.length) this.#bytes.fill(0, Math.max(from, whole.length), to);
   }
 
   /** Puts every marked page back, and the 8 bytes behind it that an unaligned store may have reached. */
