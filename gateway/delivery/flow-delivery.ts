@@ -6,20 +6,21 @@
  *           refused      │  └── next of its key   └──failed──▶ rest, then queue again; or dead letter
  *                        └────────────────────────────┘
  */
-import { assert, CodedError, type Clock, type Prng } from "#base";
+import type { Clock, Prng } from "#base";
 import type { Logger } from "../connector.ts";
-import type { Accepted, AttemptRecord, Completed, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
+import type { Accepted, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Failure, Headers, Incoming, Outcome, Reply } from "../message.ts";
+import type { Failure, Incoming, Outcome, Reply } from "../message.ts";
 import type { Flow, Runner } from "../runner.ts";
+import { type Expressions, expressionsOf, newMessage, recovered, refusedWith } from "./admission.ts";
 import { backoffMs } from "./backoff.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
-import { bounded, type KeyExpression, parseKey } from "./keys.ts";
 import { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
 import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
-import { cleanId, type MessageIds, type SeedPool } from "./seeds.ts";
+import type { MessageIds, SeedPool } from "./seeds.ts";
+import { Settlement, type SettlementHost } from "./settlement.ts";
 import { failureOf, Work } from "./work.ts";
 
 /** What all flows share: how much is pending over all of them. */
@@ -47,22 +48,7 @@ export interface FlowDeliveryPorts {
   readonly pressure: (high: boolean) => void;
 }
 
-interface Expressions {
-  readonly key: KeyExpression | undefined;
-  readonly dedup: KeyExpression | undefined;
-}
-
-function expressionsOf(flow: Flow): Expressions {
-  const parse = (text: string | undefined): KeyExpression | undefined => {
-    if (text === undefined) return undefined;
-    const parsed = parseKey(text);
-    assert(parsed.ok, "key expressions are checked with the configuration");
-    return parsed.value;
-  };
-  return { key: parse(flow.config.key), dedup: flow.config.dedup === undefined ? undefined : parse(flow.config.dedup.by ?? "id") };
-}
-
-export class FlowDelivery implements RunHost {
+export class FlowDelivery implements RunHost, SettlementHost {
   readonly runner: Runner;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
@@ -70,8 +56,11 @@ export class FlowDelivery implements RunHost {
   readonly logger: Logger;
   readonly perform: PerformCall;
   readonly metrics = new FlowMetrics();
+  readonly journal: Journal;
+  readonly persistence: Persistence;
+  readonly random: Prng;
   readonly #ports: FlowDeliveryPorts;
-  readonly #journal: Journal;
+  readonly #settlement: Settlement;
   #flow: Flow;
   #expressions: Expressions;
   readonly #queue = new Deque<Work>();
@@ -94,7 +83,10 @@ export class FlowDelivery implements RunHost {
     this.#flow = flow;
     this.#expressions = expressionsOf(flow);
     this.#ports = ports;
-    this.#journal = ports.journal;
+    this.journal = ports.journal;
+    this.persistence = ports.persistence;
+    this.random = ports.random;
+    this.#settlement = new Settlement(this);
     this.runner = ports.runner;
     this.clock = ports.clock;
     this.seeds = ports.seeds;
@@ -109,6 +101,14 @@ export class FlowDelivery implements RunHost {
 
   get pending(): number {
     return this.#open.size + this.#entering;
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  committed(sends: readonly NewSend[]): void {
+    this.#ports.committed(sends);
   }
 
   get running(): number {
@@ -136,10 +136,10 @@ export class FlowDelivery implements RunHost {
     const refused = this.#refusal(incoming.body.length);
     if (refused !== undefined) return Promise.resolve(refused);
     this.metrics.received += 1;
-    const message = this.#newMessage(incoming, source);
+    const message = newMessage(this.#flow, this.#expressions, incoming, source, this.clock.now(), this.#ports.ids);
     if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
     if (message.dedup === undefined) return new Promise((resolve) => this.#enter(new Work(incoming, message, resolve)));
-    const adopted = this.#journal.adopt(message);
+    const adopted = this.journal.adopt(message);
     if (adopted.status !== "leased") return this.#duplicate(adopted, incoming);
     return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), adopted.lease));
   };
@@ -147,7 +147,7 @@ export class FlowDelivery implements RunHost {
   /** Takes over a message that is in the journal already, such as a dead letter that is retried. Without room it waits there. */
   takeOver(lease: Lease): void {
     if (this.#stopping || this.pending >= this.#flow.config.queue) {
-      this.#journal.release(lease);
+      this.journal.release(lease);
       this.#backlog = true;
     } else this.#enterLeased(new Work(recovered(lease), lease.message, undefined), lease);
   }
@@ -155,7 +155,7 @@ export class FlowDelivery implements RunHost {
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
   beginDrain(): void {
     this.#stopping = true;
-    for (const work of [...this.#open]) if (this.#givesBack(work)) this.#giveBack(work);
+    for (const work of [...this.#open]) if (this.#givesBack(work)) this.giveBack(work);
   }
 
   /** Ends what is still open: given back, or buried when nobody would have it after this process. */
@@ -164,20 +164,20 @@ export class FlowDelivery implements RunHost {
     this.deadlines.close();
     const lost: Work[] = [];
     for (const work of [...this.#open]) {
-      if (this.#journal.durable || work.lease?.durable !== true || work.state === "settling") this.#giveBack(work);
+      if (this.journal.durable || work.lease?.durable !== true || work.state === "settling") this.giveBack(work);
       else lost.push(work);
     }
     for (const work of lost) {
       const { lease } = work;
-      const record = this.#record(
+      const record = this.#settlement.record(
         work,
         failureOf("MF_STOPPED", "the gateway stopped before the message was finished, and its journal is in memory", true, 503),
         undefined,
       );
       this.#giveUp(work);
       if (lease === undefined) continue;
-      await this.#journal
-        .bury(this.#withHistory(lease, work), record)
+      await this.journal
+        .bury(this.#settlement.withHistory(lease, work), record)
         .catch((error: unknown) =>
           this.logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`),
         );
@@ -187,13 +187,14 @@ export class FlowDelivery implements RunHost {
   /** While draining: what has a waiting caller, or has begun, is finished; the rest is safe with its keeper. */
   #givesBack(work: Work): boolean {
     const waits = work.state === "queued" || work.state === "resting" || work.state === "behind";
-    return this.#stopping && waits && !work.incoming.replyWanted && (this.#journal.durable || work.lease?.durable !== true);
+    return this.#stopping && waits && !work.incoming.replyWanted && (this.journal.durable || work.lease?.durable !== true);
   }
 
   #refusal(bytes: number): Outcome | undefined {
-    const { totals, persistence } = this.#ports;
+    const { persistence } = this;
+    const { totals } = this.#ports;
     let code: string | undefined;
-    if (this.#closed || (this.#stopping && this.#journal.durable)) code = "MF_STOPPING";
+    if (this.#closed || (this.#stopping && this.journal.durable)) code = "MF_STOPPING";
     else if (this.#backlog || this.pending >= this.#flow.config.queue) code = "MF_FLOW_BUSY";
     else if (totals.pending >= gatewayLimits.pendingTotal || totals.bytes + bytes > gatewayLimits.pendingBytes) code = "MF_GATEWAY_BUSY";
     else if (persistence.troubled !== undefined) code = "MF_JOURNAL_UNAVAILABLE";
@@ -205,30 +206,7 @@ export class FlowDelivery implements RunHost {
   #refused(code: string, id: string | undefined): Outcome {
     this.metrics.refuse(code);
     if (code === "MF_FLOW_BUSY") this.#press();
-    return { status: "refused", id, code, message: refusals[code] ?? code, retryAfterMs: gatewayLimits.retryAfterMs };
-  }
-
-  #newMessage(incoming: Incoming, source: string): NewMessage {
-    const { config } = this.#flow;
-    const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
-    const receivedMs = this.clock.now();
-    const dedupId = this.#expressions.dedup?.(incoming);
-    return {
-      flow: this.#flow.name,
-      id: given ?? this.#ports.ids.next(),
-      source,
-      headers: incoming.headers,
-      contentType: incoming.contentType,
-      body: incoming.body,
-      key: this.#expressions.key === undefined ? bounded(incoming.key) : this.#expressions.key(incoming),
-      correlationId: incoming.correlationId,
-      receivedMs,
-      expiresMs: config.expires === undefined ? undefined : receivedMs + config.expires,
-      dedup:
-        dedupId === undefined || config.dedup === undefined
-          ? undefined
-          : { id: dedupId, windowMs: config.dedup.window, count: config.dedup.count },
-    };
+    return refusedWith(code, id);
   }
 
   async #acceptDurably(incoming: Incoming, message: NewMessage): Promise<Outcome> {
@@ -236,9 +214,9 @@ export class FlowDelivery implements RunHost {
     this.#ports.totals.pending += 1;
     let accepted: Accepted;
     try {
-      accepted = await this.#journal.accept(message);
+      accepted = await this.journal.accept(message);
     } catch (error) {
-      this.#ports.persistence.failed(error);
+      this.persistence.failed(error);
       return this.#refused("MF_JOURNAL_UNAVAILABLE", message.id);
     } finally {
       this.#entering -= 1;
@@ -255,13 +233,7 @@ export class FlowDelivery implements RunHost {
     this.metrics.duplicates += 1;
     if (accepted.status === "duplicate") return Promise.resolve({ status: "duplicate", id: accepted.id, reply: accepted.reply });
     const first = this.#claimed.get(accepted.sequence);
-    // Not in memory: a message of an earlier process, not taken up yet. It is durable, so its sender need not keep it.
-    if (first === undefined)
-      return Promise.resolve(
-        incoming.replyWanted
-          ? this.#refused("MF_FLOW_BUSY", incoming.id)
-          : { status: "duplicate", id: incoming.id ?? "", reply: undefined },
-      );
+    if (first === undefined) return Promise.resolve(this.#refused("MF_FLOW_BUSY", incoming.id)); // it is just ending: the next try finds out how
     if (!incoming.replyWanted && first.lease?.durable === true)
       return Promise.resolve({ status: "duplicate", id: first.message.id, reply: undefined });
     return new Promise((resolve) => (first.followers ??= []).push(resolve));
@@ -297,7 +269,7 @@ export class FlowDelivery implements RunHost {
   /** Its turn has come, unless it is to rest first. */
   #ready(work: Work): void {
     const waitMs = work.lease === undefined ? 0 : work.lease.dueMs - this.clock.now();
-    if (waitMs > 0) return this.#rest(work, waitMs);
+    if (waitMs > 0) return this.rest(work, waitMs);
     work.state = "queued";
     const caller = work.incoming.caller;
     if (caller !== undefined) {
@@ -308,7 +280,7 @@ export class FlowDelivery implements RunHost {
     this.#pump();
   }
 
-  #rest(work: Work, waitMs: number): void {
+  rest(work: Work, waitMs: number): void {
     work.state = "resting";
     work.wakeUp = this.clock.after(waitMs, () => {
       work.wakeUp = undefined;
@@ -334,7 +306,11 @@ export class FlowDelivery implements RunHost {
       this.metrics.expired += 1;
       this.#running -= 1;
       work.state = "settling";
-      void this.#bury(work, failureOf("MF_EXPIRED", `the message was not begun within flows.${flow}.expires`, false, 504), undefined);
+      void this.#settlement.bury(
+        work,
+        failureOf("MF_EXPIRED", `the message was not begun within flows.${flow}.expires`, false, 504),
+        undefined,
+      );
       return;
     }
     const run = new Run(this, this.#flow, work);
@@ -346,7 +322,7 @@ export class FlowDelivery implements RunHost {
   }
 
   async #startWithState(run: Run, flow: string, key: string): Promise<void> {
-    const state = await this.#ports.persistence.keepTrying(() => this.#journal.readState(flow, key));
+    const state = await this.persistence.keepTrying(() => this.journal.readState(flow, key));
     if (run.over) return;
     if (state === undefined) this.finished(run, { kind: "unstarted", closing: true });
     else run.start(state);
@@ -364,7 +340,7 @@ export class FlowDelivery implements RunHost {
         this.#done(run, result.reply);
         break;
       case "failed":
-        void this.#failed(work, result.failure, run);
+        void this.#settlement.failed(work, result.failure, run);
         break;
       case "unstarted":
         this.#unstarted(work, result.closing);
@@ -378,48 +354,23 @@ export class FlowDelivery implements RunHost {
 
   #done(run: Run, reply: Reply | undefined): void {
     const { work } = run;
-    if (work.lease === undefined && run.sends.length === 0 && run.stateChanges.length === 0) return this.#completed(work, reply, run); // nothing to keep: the caller has it all
-    void this.#commit(run, reply);
+    if (work.lease === undefined && run.sends.length === 0 && run.stateChanges.length === 0) return this.completed(work, reply, run); // nothing to keep: the caller has it all
+    void this.#settlement.commit(run, reply);
   }
 
-  async #commit(run: Run, reply: Reply | undefined): Promise<void> {
-    const { work } = run;
-    const { message } = work;
-    const lease = this.#leaseOf(work);
-    const sends = passedOn(run.sends, message.headers);
-    const state =
-      run.stateChanges.length === 0 || message.key === undefined
-        ? undefined
-        : { key: message.key, version: run.stateVersion, changes: run.stateChanges };
-    const completed: Completed | undefined = await this.#ports.persistence.keepTrying(() =>
-      this.#journal.complete(lease, { nowMs: this.clock.now(), sends, state, reply: message.dedup === undefined ? undefined : reply }),
-    );
-    if (work.state !== "settling") return;
-    if (completed === undefined) return this.#giveBack(work);
-    if (completed.status === "committed") {
-      if (sends.length > 0) this.#ports.committed(sends);
-      this.#completed(work, reply, run);
-    } else if (completed.status === "conflict") this.#conflicted(work, run);
-    else if (completed.status === "refused") await this.#failed(work, failureOf(completed.code, completed.message, false), run);
-    else {
-      this.logger.error({ message: message.id }, "a completion came late: another attempt has taken the message");
-      this.#end(work, this.#refused("MF_GATEWAY_BUSY", message.id));
-    }
-  }
-
-  #completed(work: Work, reply: Reply | undefined, run: Run): void {
+  completed(work: Work, reply: Reply | undefined, run: Run): void {
     this.metrics.done += 1;
     this.metrics.durations.add(this.clock.now() - work.receivedMs);
     this.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: this.clock.now() - run.startedMs }, "done");
-    this.#end(work, { status: "done", id: work.message.id, reply });
+    this.end(work, { status: "done", id: work.message.id, reply });
   }
 
-  #conflicted(work: Work, run: Run): void {
+  conflicted(work: Work, run: Run): void {
     this.metrics.conflicts += 1;
     work.conflicts += 1;
     if (work.conflicts > gatewayLimits.conflictsInARow) {
       work.conflicts = 0;
-      void this.#failed(
+      void this.#settlement.failed(
         work,
         failureOf(
           "MF_STATE_CONFLICT",
@@ -436,104 +387,14 @@ export class FlowDelivery implements RunHost {
     this.#pump();
   }
 
-  async #failed(work: Work, failure: Failure, run: Run): Promise<void> {
-    const record = this.#record(work, failure, run);
-    this.metrics.fail(failure.code);
-    const { retry } = this.#flow.config;
-    const ageMs = record.endedMs - work.receivedMs;
-    const waitMs = backoffMs(work.attempt, retry.backoff, this.#ports.random);
-    const again = failure.retry && !work.incoming.replyWanted && work.attempt < retry.attempts && ageMs + waitMs <= retry.age;
-    this.logger.warn(
-      { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack },
-      failure.message,
-    );
-    if (!again) return this.#bury(work, failure, record);
-    this.metrics.retries += 1;
-    if (work.lease !== undefined) {
-      const { lease } = work;
-      const next = await this.#ports.persistence.keepTrying(() => this.#journal.retryLater(lease, record, record.endedMs + waitMs));
-      if (work.state !== "settling") return;
-      if (next === undefined) return this.#giveBack(work);
-      work.lease = next;
-      work.attempts = next.attempts;
-    } else work.attempts = [...work.attempts.slice(-gatewayLimits.attemptsKept), record];
-    work.attempt += 1;
-    if (this.#stopping && this.#journal.durable) return this.#giveBack(work);
-    this.#rest(work, waitMs);
-  }
-
-  #record(work: Work, failure: Failure, run: Run | undefined): AttemptRecord {
-    const endedMs = this.clock.now();
-    return {
-      attempt: work.attempt,
-      startedMs: run?.startedMs ?? endedMs,
-      endedMs,
-      imageSha256: run?.flow.image.sha256 ?? "",
-      failure,
-      logs: run?.logs ?? [],
-    };
-  }
-
-  /**
-   * Gives a message up. One whose caller was told of a fault of their own (4xx) leaves no letter: it is the caller's to mend, and
-   * anybody could fill the disk. A waiting caller does not wait for a disk that refuses.
-   */
-  async #bury(work: Work, failure: Failure, known: AttemptRecord | undefined): Promise<void> {
-    this.metrics.dead += 1;
-    const { replyWanted } = work.incoming;
-    const record = known ?? this.#record(work, failure, undefined);
-    const lease = work.lease === undefined ? this.#leaseOf(work) : work.lease;
-    let kept = false;
-    if (replyWanted && failure.status >= 400 && failure.status < 500) await this.#drop(lease);
-    else if (replyWanted) {
-      try {
-        kept = (await this.#journal.bury(this.#withHistory(lease, work), record)) !== undefined;
-      } catch (error) {
-        this.logger.error(
-          { message: work.message.id, code: error instanceof CodedError ? error.code : undefined },
-          `no dead letter could be kept, but the caller was told: ${error instanceof Error ? error.message : String(error)}`,
-        );
-        await this.#drop(lease);
-      }
-    } else {
-      const letter = await this.#ports.persistence.keepTrying(() => this.#journal.bury(this.#withHistory(lease, work), record));
-      if (work.state !== "settling") return;
-      if (letter === undefined) return this.#giveBack(work);
-      kept = true;
-      this.logger.error(
-        { message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter },
-        `given up and kept as a dead letter: ${failure.message}`,
-      );
-    }
-    if (work.state === "settling") this.#end(work, { status: "dead", id: work.message.id, failure, kept });
-  }
-
-  /** Attempts of a message its source keeps are counted here, not by the journal. */
-  #withHistory(lease: Lease, work: Work): Lease {
-    return lease.attempts.length >= work.attempts.length ? lease : { ...lease, attempt: work.attempt, attempts: work.attempts };
-  }
-
-  async #drop(lease: Lease): Promise<void> {
-    await this.#journal.drop(lease).catch((error: unknown) => this.#ports.persistence.failed(error));
-  }
-
-  #leaseOf(work: Work): Lease {
-    if (work.lease === undefined) {
-      const adopted = this.#journal.adopt(work.message);
-      assert(adopted.status === "leased", "a message without dedup is always leased");
-      work.lease = adopted.lease;
-    }
-    return work.lease;
-  }
-
   #unstarted(work: Work, closing: boolean): void {
-    if (closing) return this.#giveBack(work);
+    if (closing) return this.giveBack(work);
     if (work.incoming.replyWanted) {
-      if (work.lease !== undefined) this.#journal.release(work.lease);
-      return this.#end(work, this.#refused("MF_MONITOR_BUSY", work.message.id));
+      if (work.lease !== undefined) this.journal.release(work.lease);
+      return this.end(work, this.#refused("MF_MONITOR_BUSY", work.message.id));
     }
     this.metrics.refuse("MF_MONITOR_BUSY");
-    this.#rest(work, backoffMs(1, gatewayLimits.backoffMs, this.#ports.random));
+    this.rest(work, backoffMs(1, gatewayLimits.backoffMs, this.random));
   }
 
   /** Nobody waits any more: the message is given up, unless a duplicate of it waits for the same outcome. */
@@ -547,15 +408,15 @@ export class FlowDelivery implements RunHost {
   #cancelled(work: Work, failure: Failure): void {
     this.metrics.cancelled += 1;
     work.state = "settling";
-    if (work.lease !== undefined) void this.#drop(work.lease);
-    this.#end(work, { status: "dead", id: work.message.id, failure, kept: false });
+    if (work.lease !== undefined) void this.#settlement.drop(work.lease);
+    this.end(work, { status: "dead", id: work.message.id, failure, kept: false });
   }
 
   /** Leaves the message to its keeper: the journal has it for the next start, or the source gives it again. */
-  #giveBack(work: Work): void {
+  giveBack(work: Work): void {
     if (work.state === "ended") return;
     if (work.lease !== undefined) {
-      this.#journal.release(work.lease);
+      this.journal.release(work.lease);
       if (work.lease.durable) this.#backlog = true;
     }
     this.#giveUp(work);
@@ -564,17 +425,11 @@ export class FlowDelivery implements RunHost {
   /** Ends a message without a result; its machine, if any, is told to go. */
   #giveUp(work: Work): void {
     const { run } = work;
-    this.#end(work, {
-      status: "refused",
-      id: work.message.id,
-      code: "MF_STOPPING",
-      message: refusals["MF_STOPPING"] ?? "",
-      retryAfterMs: gatewayLimits.retryAfterMs,
-    });
+    this.end(work, refusedWith("MF_STOPPING", work.message.id));
     run?.stop({ kind: "cancelled", failure: failureOf("MF_STOPPING", "the gateway is stopping", true) }, "the gateway is stopping");
   }
 
-  #end(work: Work, outcome: Outcome): void {
+  end(work: Work, outcome: Outcome): void {
     work.state = "ended";
     work.wakeUp?.();
     work.wakeUp = undefined;
@@ -594,7 +449,7 @@ export class FlowDelivery implements RunHost {
     const lane = this.#lanes.get(key);
     for (let next = lane?.shift(); next !== undefined; next = lane?.shift()) {
       if (next.state !== "behind") continue;
-      if (this.#givesBack(next)) this.#giveBack(next);
+      if (this.#givesBack(next)) this.giveBack(next);
       else return this.#ready(next);
     }
     this.#lanes.delete(key);
@@ -620,7 +475,7 @@ export class FlowDelivery implements RunHost {
       for (;;) {
         const room = this.#flow.config.queue - this.pending;
         if (room <= 0) break;
-        const leases = (await this.#ports.persistence.keepTrying(() => this.#journal.claim(this.#flow.name, room))) ?? [];
+        const leases = (await this.persistence.keepTrying(() => this.journal.claim(this.#flow.name, room))) ?? [];
         for (const lease of leases) this.#enterLeased(new Work(recovered(lease), lease.message, undefined), lease);
         if (leases.length < room) {
           this.#backlog = false;
@@ -632,30 +487,3 @@ export class FlowDelivery implements RunHost {
     }
   }
 }
-
-/** W3C trace context goes on with what the flow sends, unless it set its own; the count of flows passed through is ours alone. */
-function passedOn(sends: readonly NewSend[], headers: Headers): readonly NewSend[] {
-  const trace = headers["traceparent"];
-  const hops = headers["mayfly-hops"];
-  if (trace === undefined && hops === undefined) return sends;
-  const passed: Record<string, string> = {};
-  if (trace !== undefined) passed["traceparent"] = trace;
-  return sends.map((send) => ({
-    ...send,
-    headers: { ...passed, ...send.headers, ...(hops === undefined ? {} : { "mayfly-hops": hops }) },
-  }));
-}
-
-/** A message of an earlier process: nobody waits for it. */
-function recovered({ message }: Lease): Incoming {
-  return { ...message, replyWanted: false, keeper: "journal" };
-}
-
-const refusals: Readonly<Record<string, string>> = {
-  MF_STOPPING: "the gateway is stopping: send the message again, to the next one",
-  MF_FLOW_BUSY: "the flow's queue is full: try again later",
-  MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
-  MF_JOURNAL_UNAVAILABLE: "the journal can't be written to at the moment (see the gateway's log): try again later",
-  MF_OUTBOX_FULL: "an outlet of this flow does not keep up: try again later",
-  MF_MONITOR_BUSY: "every machine is in use: try again later",
-};

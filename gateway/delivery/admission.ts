@@ -1,0 +1,70 @@
+/** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
+import { assert } from "#base";
+import type { Lease, NewMessage } from "../journal/journal.ts";
+import { gatewayLimits } from "../limits.ts";
+import type { Incoming, Outcome } from "../message.ts";
+import type { Flow } from "../runner.ts";
+import { bounded, type KeyExpression, parseKey } from "./keys.ts";
+import { cleanId, type MessageIds } from "./seeds.ts";
+
+/** A flow's `key` and `dedup.by`, ready for use. */
+export interface Expressions {
+  readonly key: KeyExpression | undefined;
+  readonly dedup: KeyExpression | undefined;
+}
+
+export function expressionsOf(flow: Flow): Expressions {
+  const parse = (text: string | undefined): KeyExpression | undefined => {
+    if (text === undefined) return undefined;
+    const parsed = parseKey(text);
+    assert(parsed.ok, "key expressions are checked with the configuration");
+    return parsed.value;
+  };
+  return { key: parse(flow.config.key), dedup: flow.config.dedup === undefined ? undefined : parse(flow.config.dedup.by ?? "id") };
+}
+
+/** The message as the journal takes it. `source` is the connector's name. */
+export function newMessage(
+  flow: Flow,
+  expressions: Expressions,
+  incoming: Incoming,
+  source: string,
+  receivedMs: number,
+  ids: MessageIds,
+): NewMessage {
+  const { expires, dedup } = flow.config;
+  const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
+  const dedupId = expressions.dedup?.(incoming);
+  return {
+    flow: flow.name,
+    id: given ?? ids.next(),
+    source,
+    headers: incoming.headers,
+    contentType: incoming.contentType,
+    body: incoming.body,
+    key: expressions.key === undefined ? bounded(incoming.key) : expressions.key(incoming),
+    correlationId: incoming.correlationId,
+    receivedMs,
+    expiresMs: expires === undefined ? undefined : receivedMs + expires,
+    dedup: dedupId === undefined || dedup === undefined ? undefined : { id: dedupId, windowMs: dedup.window, count: dedup.count },
+  };
+}
+
+/** A message of an earlier process: nobody waits for it. */
+export function recovered({ message }: Lease): Incoming {
+  return { ...message, replyWanted: false, keeper: "journal" };
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  MF_STOPPING: "the gateway is stopping: send the message again, to the next one",
+  MF_FLOW_BUSY: "the flow's queue is full: try again later",
+  MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
+  MF_JOURNAL_UNAVAILABLE: "the journal can't be written to at the moment (see the gateway's log): try again later",
+  MF_OUTBOX_FULL: "an outlet of this flow does not keep up: try again later",
+  MF_MONITOR_BUSY: "every machine is in use: try again later",
+};
+
+/** Nothing was kept and nothing was run: the source is to give the message again. */
+export function refusedWith(code: string, id: string | undefined): Outcome {
+  return { status: "refused", id, code, message: refusals[code] ?? code, retryAfterMs: gatewayLimits.retryAfterMs };
+}
