@@ -100,13 +100,13 @@ export function programKey(sources: readonly ProgramSource[], options: ProgramOp
   const hash = createHash("sha256").update(compilerHash());
   for (const { name, bytes, backend } of sources) hash.update(JSON.stringify([name, bytes.length, backend ?? ""])).update(bytes);
   const bases = sources.map(({ name }, i) => [String(options.memoryBase?.(name, i)), options.memoryPages?.(name)]);
-  const { platform, entry, baseAddress, stackBytes, missing } = options;
-  return hash.update(JSON.stringify([platform, entry, baseAddress, stackBytes, missing, bases, variant])).digest("hex");
+  const { platform, entry, baseAddress, stackBytes, missing, growTables } = options;
+  return hash.update(JSON.stringify([platform, entry, baseAddress, stackBytes, missing, growTables, bases, variant])).digest("hex");
 }
 
 /**
  * Compiles and links, or takes the result from `directory`. `variant` must tell apart what functions among the options do differently
- * (`resolve`): they cannot be hashed.
+ * (`resolve`, `globals`): they cannot be hashed.
  */
 export function cachedProgram(directory: string, sources: readonly ProgramSource[], options: ProgramOptions, variant = ""): Program {
   const file = join(directory, `${programKey(sources, options, variant)}.program`);

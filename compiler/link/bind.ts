@@ -24,6 +24,8 @@ export interface BindOptions {
   readonly resolve?: (importer: string, item: Import) => { readonly module: string; readonly name: string };
   /** Whether a function import without an export is refused (the default) or traps when called. */
   readonly missing?: "refuse" | "trap";
+  /** Bits of a global that nothing exports, such as `__memory_base` of a side module: what its loader would have given it. */
+  readonly globals?: (importer: string, item: Import) => bigint | undefined;
 }
 
 export interface Bindings {
@@ -34,6 +36,8 @@ export interface Bindings {
   readonly globals: readonly (readonly Definition[])[];
   /** By module: the module that defines its memory, or −1. */
   readonly memory: readonly number[];
+  /** Bits of globals given by `BindOptions.globals`, by `module:index`; their definition is the import itself. */
+  readonly given: ReadonlyMap<string, bigint>;
   /** Whether function references may reach a module with another memory. */
   readonly referencesCross: boolean;
 }
@@ -56,6 +60,7 @@ class Binder {
   readonly tables: Definition[][] = [];
   readonly globals: Definition[][] = [];
   readonly memory: number[] = [];
+  readonly given = new Map<string, bigint>();
   private readonly byName = new Map<string, number>();
 
   constructor(modules: readonly ProgramModule[], options: BindOptions) {
@@ -83,6 +88,7 @@ class Binder {
       tables: this.tables,
       globals: this.globals,
       memory: this.memory,
+      given: this.given,
       referencesCross: this.referencesCross(),
     };
   }
@@ -100,6 +106,12 @@ class Binder {
         continue;
       }
       const found = this.find(name, item, description.kind, 0);
+      const bits = found === undefined && description.kind === "global" ? this.options.globals?.(name, item) : undefined;
+      if (bits !== undefined) {
+        this.given.set(`${i}:${globals.length}`, bits);
+        globals.push({ owner: i, index: globals.length });
+        continue;
+      }
       if (found === undefined) throw new CodedError("MF_LINK_MISSING", `unknown import: ${name} imports ${item.module}.${item.name} (${description.kind}), which nothing exports`);
       const owner = (this.modules[found.owner] as ProgramModule).code.module;
       if (description.kind === "memory") {

@@ -27,6 +27,8 @@ export interface ProgramOptions extends BindOptions {
   /** Most pages a module's memory may get, besides its own maximum. */
   readonly memoryPages?: (module: string) => number | undefined;
   readonly stackBytes?: number;
+  /** Whether tables get the size their active element segments need, as a loader of side modules would have grown them. */
+  readonly growTables?: boolean;
 }
 
 export interface Thunk {
@@ -239,6 +241,11 @@ class ProgramBuilder {
       else if (name === "ref.func") stack.push({ symbol: this.reference(i, a) });
       else if (name === "global.get") {
         const { owner, index } = (this.bindings.globals[i] as readonly Definition[])[a] as Definition;
+        const given = this.bindings.given.get(`${owner}:${index}`);
+        if (given !== undefined) {
+          stack.push({ bits: given });
+          continue;
+        }
         const global = this.module(owner).globals[index - this.module(owner).importedGlobals];
         assert(global !== undefined, "a definition is in its owner");
         stack.push(this.evaluate(owner, global.initial));
@@ -271,11 +278,12 @@ class ProgramBuilder {
       }
       const { limits } = module.tables[own] as { limits: { minimum: number; maximum: number | undefined } };
       if (limits.minimum > 2 ** 20) throw new CodedError("MF_LINK_LIMIT", `a table of ${limits.minimum} elements is too large; ${2 ** 20} are allowed`);
-      const capacity = Math.max(limits.minimum, Math.min(limits.maximum ?? 2 ** 16, 2 ** 16));
+      const size = this.options.growTables === true ? Math.max(limits.minimum, this.segmentsEnd(i, own)) : limits.minimum;
+      const capacity = this.growsTables() ? Math.max(size, Math.min(limits.maximum ?? 2 ** 16, 2 ** 16)) : size;
       const bench = this.options.platform === "bench";
       const a = new Assembler();
       a.relocate("absolute64", `${i}:table.${own}.elements`, 0);
-      a.int32(limits.minimum);
+      a.int32(size);
       a.int32(capacity);
       linker.add("data", `${i}:table.${own}`, a.finish());
       if (bench) linker.addZeroes(`${i}:table.${own}.elements`, 8 * Math.max(capacity, 1));
@@ -293,20 +301,36 @@ class ProgramBuilder {
     });
   }
 
+  private activeSegments(owner: number, table: number): { readonly user: number; readonly offset: number; readonly items: readonly ConstantExpression[] }[] {
+    return this.bindings.tables.flatMap((tables, user) =>
+      this.module(user).elements.flatMap(({ mode, items }) => {
+        const used = mode.kind === "active" ? tables[mode.index] : undefined;
+        if (mode.kind !== "active" || used?.owner !== owner || used.index !== table) return [];
+        const offset = this.evaluate(user, mode.offset);
+        assert("bits" in offset, "offsets are numbers");
+        return [{ user, offset: Number(offset.bits), items }];
+      }),
+    );
+  }
+  private segmentsEnd(owner: number, table: number): number {
+    const end = Math.max(0, ...this.activeSegments(owner, table).map(({ offset, items }) => offset + items.length));
+    if (end > 2 ** 20) throw new CodedError("MF_LINK_LIMIT", `a table of ${end} elements is too large; ${2 ** 20} are allowed`);
+    return end;
+  }
+  /** Whether anything can grow a table; else its capacity is its size. */
+  private growsTables(): boolean {
+    this.tablesGrow ??= this.bindings.modules.some(({ code }) => code.functions.some((f) => f.code.relocations.some((x) => x.symbol === "runtime.tableGrow")));
+    return this.tablesGrow;
+  }
+  private tablesGrow: boolean | undefined;
+
   /** A table as its active segments leave it: where nothing instantiates at run time. */
   private addFrozenTable(i: number, own: number, capacity: number): void {
     const cells = new Array<Cell>(capacity).fill({ bits: 0n });
-    this.bindings.tables.forEach((tables, user) =>
-      this.module(user).elements.forEach((segment) => {
-        if (segment.mode.kind !== "active") return;
-        const used = tables[segment.mode.index];
-        if (used?.owner !== i || used.index !== own) return;
-        const offset = this.evaluate(user, segment.mode.offset);
-        assert("bits" in offset, "offsets are numbers");
-        if (Number(offset.bits) + segment.items.length > capacity) throw new CodedError("MF_LINK_SEGMENT", "an element segment lies outside its table");
-        segment.items.forEach((item, n) => (cells[Number(offset.bits) + n] = this.evaluate(user, item)));
-      }),
-    );
+    for (const { user, offset, items } of this.activeSegments(i, own)) {
+      if (offset + items.length > capacity) throw new CodedError("MF_LINK_SEGMENT", "an element segment lies outside its table; with growTables the table gets room for it");
+      items.forEach((item, n) => (cells[offset + n] = this.evaluate(user, item)));
+    }
     const a = new Assembler();
     for (const value of cells) this.cell(a, value);
     this.linker.add("data", `${i}:table.${own}.elements`, a.finish());
@@ -328,7 +352,8 @@ class ProgramBuilder {
         return;
       }
       const a = new Assembler();
-      this.cell(a, this.evaluate(i, (module.globals[own - module.importedGlobals] as { initial: ConstantExpression }).initial));
+      const given = this.bindings.given.get(`${i}:${own}`);
+      this.cell(a, given === undefined ? this.evaluate(i, (module.globals[own - module.importedGlobals] as { initial: ConstantExpression }).initial) : { bits: given });
       this.linker.add("data", `${i}:global.${own}`, a.finish());
     });
   }

@@ -10,6 +10,9 @@ import { BenchProcess } from "../runtime/bench-process.ts";
 
 export interface Engine {
   call(name: string, ...args: readonly number[]): Promise<number>;
+  /** Instantiates a side module linked to the program. */
+  load?(name: string): Promise<void>;
+  callIn?(module: string, name: string, ...args: readonly number[]): Promise<number>;
   write(address: number, bytes: Uint8Array): Promise<void>;
   read(address: number, bytes: number): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -44,32 +47,49 @@ export const hostText = `(module
     (i32.store (local.get 3) (local.get 4)) (i32.const 0))
   (func (export "random_get") (param i32 i32) (result i32) (memory.fill (local.get 0) (i32.const 7) (local.get 1)) (i32.const 0)))`;
 
+/** A C extension of the package: a side module that shares the engine's memory and table, at bases its loader chose. */
+export interface SideModule {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly memoryBase: number;
+  readonly tableBase: number;
+}
+
 /** Engine and host as one program; `host` is `hostText` as a binary. */
-export function quickjsProgram(host: Uint8Array, backend: Backend): Program {
+export function quickjsProgram(host: Uint8Array, backend: Backend, side?: SideModule): Program {
   const engine = compileModule(decodeModule(quickjsBytes()), { backend });
   const stubs = compileModule(decodeModule(host), { backend });
-  return linkProgram(
-    [
-      { name: "host", code: stubs },
-      { name: "engine", code: engine },
-    ],
-    { platform: "bench", resolve: (importer, item) => (importer === "engine" ? { module: "host", name: item.name } : item) },
-  );
+  const extensions = side === undefined ? [] : [{ name: side.name, code: compileModule(decodeModule(side.bytes), { backend }) }];
+  const bases: Record<string, number | undefined> = { __memory_base: side?.memoryBase, __table_base: side?.tableBase };
+  return linkProgram([{ name: "host", code: stubs }, { name: "engine", code: engine }, ...extensions], {
+    platform: "bench",
+    missing: "trap",
+    growTables: true,
+    resolve: (importer, item) => {
+      if (importer === "engine" || item.module.startsWith("wasi")) return { module: "host", name: item.name };
+      return { module: "engine", name: item.name };
+    },
+    globals: (_, item) => {
+      const value = bases[item.name];
+      return value === undefined ? undefined : BigInt(value);
+    },
+  });
 }
 
 export async function nativeEngine(program: Program): Promise<Engine> {
   const process = new BenchProcess(program);
   const base = program.memories.find((m) => m.module === "engine")?.base ?? 0n;
-  for (const module of ["engine", "host"]) {
-    const outcome = await process.invoke(module, instantiateName);
-    if (outcome.kind === "trap") throw new Error(`instantiation trapped: ${outcome.trap}`);
-  }
+  const callIn = async (module: string, name: string, ...args: readonly number[]): Promise<number> => {
+    const outcome = await process.invoke(module, name, args.map((a) => BigInt.asUintN(32, BigInt(a))));
+    if (outcome.kind === "trap") throw new Error(`${outcome.trap} in ${outcome.function}`);
+    return Number(BigInt.asIntN(32, outcome.words[0] ?? 0n));
+  };
+  const load = async (module: string): Promise<void> => void (await callIn(module, instantiateName));
+  for (const module of ["engine", "host"]) await load(module);
   return {
-    async call(name, ...args) {
-      const outcome = await process.invoke("engine", name, args.map((a) => BigInt.asUintN(32, BigInt(a))));
-      if (outcome.kind === "trap") throw new Error(`${outcome.trap} in ${outcome.function}`);
-      return Number(BigInt.asIntN(32, outcome.words[0] ?? 0n));
-    },
+    load,
+    callIn,
+    call: (name, ...args) => callIn("engine", name, ...args),
     write: (address, bytes) => process.poke(base + BigInt(address), bytes),
     read: (address, bytes) => process.peek(base + BigInt(address), bytes),
     close: () => process.close(),
