@@ -2,10 +2,13 @@
  * `npm run bench [-- SUITE…] [--quick] [--json]`: every figure in one run on one machine, beside named peers. A suite that a machine
  * can't run says why. Nothing is asserted here: a missed aim is printed as one.
  */
+import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
 import { growthRows } from "./growth.ts";
 import { httpRows } from "./http.ts";
 import { imageRows } from "./image.ts";
+import { journalRows } from "./journal.ts";
+import { processRows } from "./process.ts";
 import type { Row } from "./rows.ts";
 import { startRows } from "./start.ts";
 
@@ -15,6 +18,9 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   density: densityRows,
   image: imageRows,
   growth: growthRows,
+  journal: journalRows,
+  compiler: compilerRows,
+  process: processRows,
 };
 
 function figure(value: number): string {

@@ -1,0 +1,75 @@
+/** docs/ERRORS.md: every code there is, what is said with it, and where it comes from. Taken from the source; UPDATE=1 writes it anew. */
+import { equal, ok } from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const document = join(root, "docs", "ERRORS.md");
+const folders = ["abi", "base", "cli", "compiler", "gateway", "image", "kernel", "monitors"];
+
+function* sources(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      if (entry.name !== "testing" && entry.name !== "node_modules") yield* sources(path);
+    } else if (/\.ts$/.test(entry.name) && !/\.(test|case|d)\.ts$/.test(entry.name)) yield path;
+  }
+}
+
+interface Found {
+  said: string;
+  readonly where: Set<string>;
+}
+
+/** A code followed by a text, as an argument or as a table's value; a template's expressions become an ellipsis. */
+const withText = /["`]?(MF_[A-Z0-9_]+)["`]?\s*[,:]\s*(?:message:\s*)?("(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)/g;
+
+function readable(literal: string): string {
+  let text = literal.slice(1, -1).replace(/\\"/g, '"').replace(/\\`/g, "`").replace(/\\n/g, " ");
+  for (let before = ""; before !== text; ) {
+    before = text;
+    text = text.replace(/\$\{[^{}]*\}/g, "…");
+  }
+  return text.replace(/\|/g, "\\|").replace(/\s+/g, " ").trim();
+}
+
+function collect(): Map<string, Found> {
+  const codes = new Map<string, Found>();
+  for (const folder of folders) {
+    for (const path of sources(join(root, folder))) {
+      const text = readFileSync(path, "utf8");
+      for (const [code] of text.matchAll(/\bMF_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g)) {
+        const found = codes.get(code) ?? { said: "", where: new Set<string>() };
+        found.where.add(relative(root, path).split("/").slice(0, 2).join("/"));
+        codes.set(code, found);
+      }
+      for (const [, code, literal] of text.matchAll(withText)) {
+        const found = codes.get(code as string);
+        const said = readable(literal as string);
+        if (found !== undefined && found.said === "" && !said.startsWith("MF_")) found.said = said;
+      }
+    }
+  }
+  return codes;
+}
+
+test("docs/ERRORS.md lists every code in the source, and no other", () => {
+  const codes = [...collect()].sort(([a], [b]) => (a < b ? -1 : 1));
+  ok(codes.length > 50);
+  const rows = codes.map(([code, { said, where }]) => `| \`${code}\` | ${said} | ${[...where].sort().join(", ")} |`);
+  const text = [
+    "# Error codes",
+    "",
+    "Codes are stable: programs may depend on them. The sentences are for people and may change; `…` stands for what differs each time.",
+    "`test/errors.test.ts` takes this list from the source (`UPDATE=1 npm test -- errors` writes it).",
+    "",
+    "| code | said with it | from |",
+    "| --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+  if (process.env["UPDATE"] === "1") writeFileSync(document, text);
+  equal(readFileSync(document, "utf8"), text, "docs/ERRORS.md is stale: run `UPDATE=1 npm test -- errors`");
+});
