@@ -262,6 +262,20 @@ function dedupCases(it: It, durable: boolean): void {
     equal((await journal.accept(newMessage({ dedup, receivedMs: 3_001 }))).status, "leased");
   });
 
+  it("an id whose accept is under way is running already", async ({ journal }) => {
+    const first = journal.accept(newMessage({ dedup }));
+    const adopted = journal.adopt(newMessage({ id: "again", dedup }));
+    const second = journal.accept(newMessage({ id: "again", dedup }));
+    const { sequence } = leased(await first);
+    deepEqual(
+      [adopted, await second],
+      [
+        { status: "running", sequence },
+        { status: "running", sequence },
+      ],
+    );
+  });
+
   it("an id is released by bury, by drop, and by releasing an adopted message; never by a retry", async ({ journal }) => {
     const adopted = leased(journal.adopt(newMessage({ dedup })));
     journal.release(adopted);

@@ -9,7 +9,7 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { runSchedule, type ScheduleResult } from "./log/simulation.ts";
 
 const only = process.env["MAYFLY_SEED"];
-const schedules = only === undefined ? Number(process.env["MAYFLY_SCHEDULES"] ?? 3_000) : 1;
+const schedules = only === undefined ? Number(process.env["MAYFLY_SCHEDULES"] ?? 2_000) : 1;
 
 interface Task {
   readonly first: number;

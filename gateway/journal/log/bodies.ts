@@ -10,7 +10,7 @@ import type { Disk, DiskFile } from "./disk.ts";
 import { corruptError, diskCode, journalError } from "./errors.ts";
 import type { LogLimits } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
-import type { BodyToWrite, StoredBody } from "./records.ts";
+import type { BodyToWrite, StoredBody } from "./fields.ts";
 import type { Placement } from "./writer.ts";
 
 /** Bytes on disk: part of a segment or checkpoint, or a whole blob. */

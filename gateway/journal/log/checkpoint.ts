@@ -12,10 +12,11 @@ import type { Bodies, Place } from "./bodies.ts";
 import { ByteWriter } from "./bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { journalError } from "./errors.ts";
+import type { BodyToWrite } from "./fields.ts";
 import type { LiveIndex } from "./index.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
-import { type BodyToWrite, writeCompletedId, writeEnd, writeEntry, writeMessage, writeState } from "./records.ts";
+import { writeCompletedId, writeEnd, writeEntry, writeMessage, writeState } from "./records.ts";
 import { Batch } from "./writer.ts";
 
 export interface Captured {

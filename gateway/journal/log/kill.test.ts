@@ -14,7 +14,7 @@ import { newMessage } from "../journal.case.ts";
 import type { LogJournal } from "./log-journal.ts";
 import { openJournal } from "./open.ts";
 
-const kills = Number(process.env["MAYFLY_KILLS"] ?? 25);
+const kills = Number(process.env["MAYFLY_KILLS"] ?? 15);
 const childDir = process.env["MAYFLY_KILL_DIR"];
 const limits = { segmentBytes: 60_000, checkpointBytes: 200_000, blobBytes: 3_000, bodyMemoryBytes: 20_000, reserveBytes: 1_000 };
 

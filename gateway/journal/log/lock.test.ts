@@ -1,6 +1,6 @@
 import { equal, ok, rejects } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -89,7 +89,8 @@ test("a holder elsewhere is believed while its beat goes on, and taken over when
     let beat = 0;
     const beats = async (): Promise<void> => {
       beat += 1;
-      await writeFile(join(dir, "lock"), JSON.stringify({ ...foreign, beat: String(beat).padStart(12, "0") }));
+      await writeFile(join(dir, "beat"), JSON.stringify({ ...foreign, beat: String(beat).padStart(12, "0") }));
+      await rename(join(dir, "beat"), join(dir, "lock")); // whole, as a holder's beat is
     };
     await beats();
     const clock = new SimulatedClock(0);

@@ -121,8 +121,10 @@ async function take(path: string, me: LockHolder, temporary: string, clock: Cloc
     if (await linked(temporary, path)) return;
     const holder = await holderIn(path);
     if (holder === undefined) {
-      // Empty or half written: its maker died in between, or the disk was full. A lock is linked whole, so it is nobody's.
-      if ((await textOf(path)) !== "" || (await fs.stat(path).catch(() => undefined)) !== undefined) await fs.rm(path, { force: true });
+      // A lock is linked whole and beats in place, so what can't be read is damaged. Nobody vouches for it: look twice, then remove it.
+      if ((await fs.stat(path).catch(() => undefined)) === undefined) continue;
+      await wait(clock, times.beatMs);
+      if ((await holderIn(path)) === undefined) await fs.rm(path, { force: true });
       continue;
     }
     if (!(await isDead(path, holder, me, clock, times))) throw locked(path, holder);

@@ -10,7 +10,6 @@
  * fails takes nothing else with it.
  */
 import { type Clock, CodedError, systemClock } from "#base";
-import { letterOfMessage, letterOfSend } from "../burial.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import type {
   Accepted,
@@ -30,6 +29,8 @@ import type {
 import { type Commit, keptAttempts } from "../ledger.ts";
 import type { OutboxQueue } from "../outbox-queue.ts";
 import { Bodies } from "./bodies.ts";
+import { type BurialPorts, buryMessage, burySend, finishBurials, finishMessage } from "./burials.ts";
+import { DiskUse, OpenCalls } from "./counts.ts";
 import { Compaction, type CompactionResult, type Retention } from "./compaction.ts";
 import type { Disk } from "./disk.ts";
 import { LiveIndex } from "./index.ts";
@@ -71,16 +72,17 @@ export class LogJournal implements Journal {
   readonly #messages = new Marks<Sequence>();
   readonly #entries = new Marks<EntryNumber>();
   readonly #ids = new Marks<string>();
+  /** Ids of messages whose accept is under way, and the sequence each will have. */
+  readonly #entering = new Map<string, Sequence>();
   readonly #states = new Marks<string>();
-  readonly #sizes = new Map<string, number>();
-  readonly #idle: (() => void)[] = [];
+  readonly #use = new DiskUse();
+  readonly #calls = new OpenCalls();
   #index: LiveIndex;
   #writer: LogWriter | undefined;
   #compaction: Compaction | undefined;
   #lock: Lock | undefined;
-  #calls = 0;
+  #writingNumbers = false;
   #closed: "open" | "closed" | "lost" = "open";
-  #diskBytes = 0;
 
   constructor(options: LogJournalOptions) {
     this.#options = options;
@@ -95,7 +97,7 @@ export class LogJournal implements Journal {
     try {
       const log = await readLog({ disk, bodies: this.#index.bodies, limits: this.#limits, sync: true, upgrades: this.#options.upgrades });
       this.#index = log.index;
-      for (const [file, bytes] of log.sizes) this.#setSize(file, bytes);
+      for (const [file, bytes] of log.sizes) this.#use.set(file, bytes);
       const salt = log.salt ?? this.#options.salt?.() ?? Math.floor(Math.random() * 2 ** 32);
       this.#writer = new LogWriter({
         disk,
@@ -105,7 +107,7 @@ export class LogJournal implements Journal {
         end: log.end,
         counters: () => this.#index.ledger.counters,
         afterBatch: ({ bytes, file, end }) => {
-          this.#setSize(file, end);
+          this.#use.set(file, end);
           this.#compaction?.logged(bytes, file, end);
         },
         afterRefusal: (error) => {
@@ -121,11 +123,11 @@ export class LogJournal implements Journal {
         index: this.#index,
         writer: this.#writer,
         log,
-        onSize: (file, bytes) => this.#setSize(file, bytes),
+        onSize: (file, bytes) => this.#use.set(file, bytes),
         onEvent: this.#options.onEvent ?? nothing,
       });
       await this.#compaction.removeObsolete(log.obsolete);
-      const remarks = [...log.remarks, ...(await this.#begin()), ...(await this.#finishBurials())];
+      const remarks = [...log.remarks, ...(await this.#begin()), ...(await finishBurials(this.#burialPorts(this.#writer)))];
       this.#compaction.keepReserve();
       return this.#index.ledger.recovery(remarks);
     } catch (error) {
@@ -146,6 +148,7 @@ export class LogJournal implements Journal {
         this.#ids.take(id);
       }
       let lease = ledger.newLease(message, true);
+      if (id !== undefined) this.#entering.set(id, lease.sequence);
       try {
         if (bodies.isLarge(message.body)) {
           const body = await this.#blob(message.body, `m${lease.sequence}`);
@@ -158,11 +161,13 @@ export class LogJournal implements Journal {
           () => ledger.keep(lease, true),
         );
       } catch (error) {
-        const blob = bodies.release(lease.message.body);
-        writer.whenVoid(() => this.#removeLater(blob));
+        this.#removeWhenVoid(writer, [bodies.release(lease.message.body)]);
         throw error;
       } finally {
-        if (id !== undefined) this.#ids.free(id);
+        if (id !== undefined) {
+          this.#entering.delete(id);
+          this.#ids.free(id);
+        }
       }
       return { status: "leased", lease };
     });
@@ -171,6 +176,8 @@ export class LogJournal implements Journal {
   adopt(message: NewMessage): Accepted {
     this.#open();
     const { ledger } = this.#index;
+    const entering = message.dedup === undefined ? undefined : this.#entering.get(`${message.flow}\0${message.dedup.id}`);
+    if (entering !== undefined) return { status: "running", sequence: entering };
     const duplicate = ledger.duplicate(message);
     if (duplicate !== undefined) return duplicate;
     const lease = ledger.admit(message, false);
@@ -225,8 +232,10 @@ export class LogJournal implements Journal {
           (placement) => this.#applyCommit(commit, offsets, placement),
         );
       } catch (error) {
-        const blobs = commit.entries.map((entry) => this.#index.bodies.release(entry.body));
-        writer.whenVoid(() => blobs.forEach((blob) => this.#removeLater(blob)));
+        this.#removeWhenVoid(
+          writer,
+          commit.entries.map((entry) => this.#index.bodies.release(entry.body)),
+        );
         if (!(error instanceof RecordTooLong)) throw error;
         return {
           status: "refused",
@@ -257,20 +266,8 @@ export class LogJournal implements Journal {
     });
   }
 
-  /** Says in the log what is about to happen, writes the letter, says that it happened. After a crash in between it is done again, and gives the same letter. */
   bury(lease: Lease, record: AttemptRecord): Promise<string | undefined> {
-    return this.#withMessage(lease, async (writer) => {
-      const { flow } = lease.message;
-      if (lease.durable) {
-        await writer.append(
-          (out) => records.writeBurying(out, flow, lease.sequence, record),
-          () => this.#index.burying.set(lease.sequence, record),
-        );
-      }
-      const id = await this.#options.deadLetters.put(letterOfMessage(lease, record), lease.message.body, String(lease.sequence));
-      await this.#finish(writer, lease, id);
-      return id;
-    });
+    return this.#withMessage(lease, (writer) => buryMessage(this.#burialPorts(writer), lease, record));
   }
 
   release(lease: Lease): void {
@@ -281,7 +278,7 @@ export class LogJournal implements Journal {
 
   async drop(lease: Lease): Promise<boolean> {
     const dropped = await this.#withMessage(lease, async (writer) => {
-      await this.#finish(writer, lease, undefined);
+      await finishMessage(this.#burialPorts(writer), lease, undefined);
       return true;
     });
     return dropped === true;
@@ -333,13 +330,7 @@ export class LogJournal implements Journal {
   }
 
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
-    return this.#withEntry(entry, async (writer) => {
-      await writer.append(
-        (out) => records.writeSendAttempt(out, "burySend", entry, 0, record),
-        () => this.#index.buryingSends.set(entry.number, record),
-      );
-      return this.#buryEntry(writer, entry, record);
-    });
+    return this.#withEntry(entry, (writer) => burySend(this.#burialPorts(writer), entry, record));
   }
 
   releaseOutbox(entry: OutboxEntry): void {
@@ -359,7 +350,7 @@ export class LogJournal implements Journal {
 
   stats(): JournalStats {
     const { batches, records: committed } = this.#writer?.stats ?? { batches: 0, records: 0 };
-    return { ...this.#index.ledger.stats(), diskBytes: this.#diskBytes, commits: batches, committed };
+    return { ...this.#index.ledger.stats(), diskBytes: this.#use.bytes, commits: batches, committed };
   }
 
   /** Writes a checkpoint now and removes what it makes superfluous. */
@@ -375,7 +366,7 @@ export class LogJournal implements Journal {
     if (this.#closed === "closed") return;
     const lost = this.#closed === "lost";
     this.#closed = "closed";
-    while (this.#calls > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    await this.#calls.end();
     await this.#compaction?.close();
     const writer = this.#writer;
     if (writer !== undefined) {
@@ -402,13 +393,7 @@ export class LogJournal implements Journal {
   /** Counts a call, so that close waits for it. */
   async #call<T>(work: (writer: LogWriter) => Promise<T>): Promise<T> {
     const writer = this.#open();
-    this.#calls += 1;
-    try {
-      return await work(writer);
-    } finally {
-      this.#calls -= 1;
-      if (this.#calls === 0) for (const done of this.#idle.splice(0)) done();
-    }
+    return this.#calls.during(() => work(writer));
   }
 
   /** Runs `work` while nothing else about the message is under way; undefined when the lease is stale. */
@@ -469,7 +454,7 @@ export class LogJournal implements Journal {
   async #blob(body: Uint8Array, unique: string): Promise<Uint8Array> {
     const view = await this.#index.bodies.writeBlob(body, unique);
     const place = this.#index.bodies.placeOf(view);
-    if (place !== undefined) this.#setSize(place.file, place.length);
+    if (place !== undefined) this.#use.set(place.file, place.length);
     return view;
   }
 
@@ -482,25 +467,8 @@ export class LogJournal implements Journal {
     return { status: "refused", code: "MF_STATE_LIMIT", message };
   }
 
-  async #finish(writer: LogWriter, lease: Lease, letter: string | undefined): Promise<void> {
-    const { ledger } = this.#index;
-    if (!lease.durable) return ledger.finish(lease);
-    await writer.append(
-      (out) => records.writeFinish(out, lease.message.flow, lease.sequence, letter),
-      () => {
-        this.#removeLater(this.#index.releaseMessage(lease.message.flow, lease.sequence));
-        ledger.finish(lease);
-      },
-    );
-  }
-
-  async #buryEntry(writer: LogWriter, entry: OutboxEntry, record: AttemptRecord): Promise<string> {
-    const id = await this.#options.deadLetters.put(letterOfSend(entry, record), entry.body, entry.idempotencyKey);
-    await writer.append(
-      (out) => records.writeSettle(out, entry, id),
-      () => this.#removeLater(this.#index.removeEntry(entry.flow, entry.outlet, entry.number)),
-    );
-    return id;
+  #burialPorts(writer: LogWriter): BurialPorts {
+    return { index: this.#index, deadLetters: this.#options.deadLetters, writer, remove: (file) => this.#removeLater(file) };
   }
 
   /** Writes where this life's numbers begin, so that the next one's begin after them, and what of the last segment counts. */
@@ -511,44 +479,6 @@ export class LogJournal implements Journal {
     } catch (error) {
       return [`new messages are refused until the disk takes them: ${error instanceof Error ? error.message : String(error)}`];
     }
-  }
-
-  /** Burials a crash has cut: the letter may be there or not, so it is written again. */
-  async #finishBurials(): Promise<string[]> {
-    const { ledger, bodies } = this.#index;
-    const writer = this.#open();
-    const remarks: string[] = [];
-    const attempt = async (what: string, bury: () => Promise<string>): Promise<void> => {
-      try {
-        remarks.push(`${what}: its burial was cut short and is finished, dead letter ${await bury()}`);
-      } catch (error) {
-        remarks.push(
-          `${what}: its burial was cut short and can't be finished (${String(error)}); it is tried again, and a dead letter of it may exist`,
-        );
-      }
-    };
-    for (const flow of ledger.flows.values()) {
-      for (const { lease } of [...flow.pending.values()]) {
-        const record = this.#index.burying.get(lease.sequence);
-        if (record === undefined) continue;
-        await attempt(`message ${lease.message.id} of ${lease.message.flow}`, async () => {
-          const body = await bodies.load(lease.message.body);
-          const id = await this.#options.deadLetters.put(letterOfMessage(lease, record), body, String(lease.sequence));
-          await this.#finish(writer, lease, id);
-          return id;
-        });
-      }
-      for (const queue of flow.outbox.values()) {
-        for (const [entry] of [...queue.entries()]) {
-          const record = this.#index.buryingSends.get(entry.number);
-          if (record === undefined) continue;
-          await attempt(`send ${entry.idempotencyKey}`, async () =>
-            this.#buryEntry(writer, { ...entry, body: await bodies.load(entry.body) }, record),
-          );
-        }
-      }
-    }
-    return remarks;
   }
 
   /** Numbers that only adopted messages and claims used are in no record: a batch now and then says how far they are. */
@@ -565,17 +495,14 @@ export class LogJournal implements Journal {
     );
   }
 
-  #writingNumbers = false;
-
   #removeLater(file: string | undefined): void {
     if (file === undefined) return;
-    this.#setSize(file, 0);
+    this.#use.set(file, 0);
     this.#options.disk.remove(file).catch(nothing); // swept by the next recovery
   }
 
-  #setSize(file: string, bytes: number): void {
-    this.#diskBytes += bytes - (this.#sizes.get(file) ?? 0);
-    if (bytes === 0) this.#sizes.delete(file);
-    else this.#sizes.set(file, bytes);
+  #removeWhenVoid(writer: LogWriter, files: readonly (string | undefined)[]): void {
+    if (files.every((file) => file === undefined)) return;
+    writer.whenVoid(() => files.forEach((file) => this.#removeLater(file)));
   }
 }

@@ -4,14 +4,28 @@
  *
  *   log         accept · complete · retry · burying · finish · burySend · settle · defer · closed
  *   checkpoint  pending · entry · completedId · state · end
- *
- * A body is `0, bytes` in the record itself or `1, name, length, crc` of a file beside the log.
  */
 import type { Brand } from "#base";
 import type { Commit } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, FencingToken, Lease, NewMessage, OutboxEntry, Sequence, StateChange } from "../journal.ts";
-import type { Headers, Reply } from "../../message.ts";
+import type { Reply } from "../../message.ts";
 import { ByteReader, type ByteWriter, writeOptionalNumber } from "./bytes.ts";
+import {
+  type BodyToWrite,
+  readAttempt,
+  readAttempts,
+  readBody,
+  readDedup,
+  readHeaders,
+  readOptionalAttempt,
+  readReply,
+  type StoredBody,
+  writeAttempts,
+  writeBody,
+  writeDedup,
+  writeHeaders,
+  writeReply,
+} from "./fields.ts";
 
 export const RecordKind = {
   accept: 1,
@@ -29,11 +43,6 @@ export const RecordKind = {
   state: 35,
   end: 36,
 } as const;
-
-/** Where a body is: in the record, at this offset of its payload, or in a file of its own. */
-export type StoredBody =
-  | { readonly form: "inline"; readonly bytes: Uint8Array; readonly offset: number }
-  | { readonly form: "blob"; readonly file: string; readonly length: number; readonly crc: number };
 
 /** A record as it is read. `body` belongs where the message, entry or send has an empty one. */
 export type LogRecord =
@@ -84,116 +93,6 @@ export type LogRecord =
     }
   /** The last record of a checkpoint; without it the checkpoint is not whole. */
   | { readonly kind: "end"; readonly records: number };
-
-/** A body to be written: a view of it, or where it is already. Returns the offset of inline bytes in `writer`, or -1. */
-export type BodyToWrite = Uint8Array | Extract<StoredBody, { form: "blob" }>;
-
-function writeBody(writer: ByteWriter, body: BodyToWrite): number {
-  if (body instanceof Uint8Array) {
-    writer.u8(0);
-    writer.bytes(body);
-    return writer.length - body.length;
-  }
-  writer.u8(1);
-  writer.text(body.file);
-  writer.number(body.length);
-  writer.u32(body.crc);
-  return -1;
-}
-
-function readBody(reader: ByteReader): StoredBody {
-  const form = reader.u8();
-  if (form === 0) {
-    const bytes = reader.bytes();
-    return { form: "inline", bytes, offset: reader.at - bytes.length };
-  }
-  if (form !== 1) reader.valid = false;
-  return { form: "blob", file: reader.text(), length: reader.count(), crc: reader.u32() };
-}
-
-function writeHeaders(writer: ByteWriter, headers: Headers): void {
-  const names = Object.keys(headers);
-  writer.u32(names.length);
-  for (const name of names) {
-    writer.text(name);
-    writer.text(headers[name] ?? "");
-  }
-}
-
-function readHeaders(reader: ByteReader): Headers {
-  const headers: Record<string, string> = {};
-  for (let left = reader.items(8); left > 0; left--) {
-    const name = reader.text();
-    // defineProperty: a header named __proto__ is a header
-    Object.defineProperty(headers, name, { value: reader.text(), enumerable: true, configurable: true, writable: true });
-  }
-  return headers;
-}
-
-function writeAttempts(writer: ByteWriter, attempts: readonly AttemptRecord[]): void {
-  writer.text(attempts.length === 0 ? undefined : JSON.stringify(attempts));
-}
-
-function readJson(reader: ByteReader): unknown {
-  const text = reader.optionalText();
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    reader.valid = false;
-    return undefined;
-  }
-}
-
-function readAttempts(reader: ByteReader): readonly AttemptRecord[] {
-  const attempts = readJson(reader) ?? [];
-  if (Array.isArray(attempts)) return attempts as AttemptRecord[];
-  reader.valid = false;
-  return [];
-}
-
-function readOptionalAttempt(reader: ByteReader): AttemptRecord | undefined {
-  const record = readJson(reader);
-  if (record === undefined) return undefined;
-  if (typeof record === "object" && record !== null) return record as AttemptRecord;
-  reader.valid = false;
-  return undefined;
-}
-
-function readAttempt(reader: ByteReader): AttemptRecord {
-  const record = readOptionalAttempt(reader);
-  if (record === undefined) reader.valid = false;
-  return record as AttemptRecord;
-}
-
-function writeReply(writer: ByteWriter, reply: Reply | undefined): void {
-  writer.u8(reply === undefined ? 0 : 1);
-  if (reply === undefined) return;
-  writer.number(reply.status);
-  writer.text(reply.contentType);
-  writeHeaders(writer, reply.headers);
-  writer.bytes(reply.body);
-}
-
-function readReply(reader: ByteReader): Reply | undefined {
-  if (reader.u8() === 0) return undefined;
-  const status = reader.number();
-  const contentType = reader.text();
-  const headers = readHeaders(reader);
-  return { status, contentType, headers, body: Buffer.from(reader.bytes()) };
-}
-
-function writeDedup(writer: ByteWriter, dedup: NewMessage["dedup"]): void {
-  writer.text(dedup?.id);
-  if (dedup === undefined) return;
-  writer.number(dedup.windowMs);
-  writer.number(dedup.count);
-}
-
-function readDedup(reader: ByteReader): NewMessage["dedup"] {
-  const id = reader.optionalText();
-  return id === undefined ? undefined : { id, windowMs: reader.number(), count: reader.number() };
-}
 
 /** A message with all of its lease but the token, which no restart keeps. The same fields for `accept` and `pending`. */
 export function writeMessage(

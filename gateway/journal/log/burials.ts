@@ -1,0 +1,101 @@
+/**
+ * Giving up a message or a send. Three steps, each safe before the next: the log says that a burial was begun, the dead letter is
+ * written, the log says what became of it. After a crash between them the letter may be there or not, so recovery writes it again:
+ * its name comes from the message, so there is one letter, and the message does not run once more beside it.
+ *
+ *   burying ──▶ letter ──▶ finish         a crash after `burying`: recovery goes on from the letter
+ */
+import { letterOfMessage, letterOfSend } from "../burial.ts";
+import type { DeadLetters } from "../dead-letters.ts";
+import type { AttemptRecord, Lease, OutboxEntry } from "../journal.ts";
+import type { LiveIndex } from "./index.ts";
+import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "./records.ts";
+import type { LogWriter } from "./writer.ts";
+
+export interface BurialPorts {
+  readonly index: LiveIndex;
+  readonly deadLetters: DeadLetters;
+  readonly writer: LogWriter;
+  /** Removes a file that is needed no longer. */
+  readonly remove: (file: string | undefined) => void;
+}
+
+/** Buries a message that is held; gives the letter's id. An adopted message is in no log, so the letter is all there is. */
+export async function buryMessage(ports: BurialPorts, lease: Lease, record: AttemptRecord): Promise<string> {
+  if (lease.durable) {
+    await ports.writer.append(
+      (out) => writeBurying(out, lease.message.flow, lease.sequence, record),
+      () => ports.index.burying.set(lease.sequence, record),
+    );
+  }
+  return endMessage(ports, lease, record, lease.message.body);
+}
+
+export async function burySend(ports: BurialPorts, entry: OutboxEntry, record: AttemptRecord): Promise<string> {
+  await ports.writer.append(
+    (out) => writeSendAttempt(out, "burySend", entry, 0, record),
+    () => ports.index.buryingSends.set(entry.number, record),
+  );
+  return endSend(ports, entry, record);
+}
+
+/** Forgets a message, which has a dead letter or was dropped. */
+export async function finishMessage({ index, writer, remove }: BurialPorts, lease: Lease, letter: string | undefined): Promise<void> {
+  if (!lease.durable) return index.ledger.finish(lease);
+  await writer.append(
+    (out) => writeFinish(out, lease.message.flow, lease.sequence, letter),
+    () => {
+      remove(index.releaseMessage(lease.message.flow, lease.sequence));
+      index.ledger.finish(lease);
+    },
+  );
+}
+
+async function endMessage(ports: BurialPorts, lease: Lease, record: AttemptRecord, body: Uint8Array): Promise<string> {
+  const id = await ports.deadLetters.put(letterOfMessage(lease, record), body, String(lease.sequence));
+  await finishMessage(ports, lease, id);
+  return id;
+}
+
+async function endSend({ index, writer, deadLetters, remove }: BurialPorts, entry: OutboxEntry, record: AttemptRecord): Promise<string> {
+  const id = await deadLetters.put(letterOfSend(entry, record), entry.body, entry.idempotencyKey);
+  await writer.append(
+    (out) => writeSettle(out, entry, id),
+    () => remove(index.removeEntry(entry.flow, entry.outlet, entry.number)),
+  );
+  return id;
+}
+
+/** Goes on with burials a crash has cut; gives a remark on each. */
+export async function finishBurials(ports: BurialPorts): Promise<string[]> {
+  const { ledger, bodies, burying, buryingSends } = ports.index;
+  const remarks: string[] = [];
+  const attempt = async (what: string, bury: () => Promise<string>): Promise<void> => {
+    try {
+      remarks.push(`${what}: its burial was cut short and is finished, dead letter ${await bury()}`);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      remarks.push(
+        `${what}: its burial was cut short and can't be finished (${why}); it is tried again, and may have a dead letter already`,
+      );
+    }
+  };
+  for (const flow of ledger.flows.values()) {
+    for (const { lease } of [...flow.pending.values()]) {
+      const record = burying.get(lease.sequence);
+      if (record === undefined) continue;
+      const what = `message ${lease.message.id} of ${lease.message.flow}`;
+      await attempt(what, async () => endMessage(ports, lease, record, await bodies.load(lease.message.body)));
+    }
+    for (const queue of flow.outbox.values()) {
+      for (const [entry] of [...queue.entries()]) {
+        const record = buryingSends.get(entry.number);
+        if (record === undefined) continue;
+        await attempt(`send ${entry.idempotencyKey}`, async () =>
+          endSend(ports, { ...entry, body: await bodies.load(entry.body) }, record),
+        );
+      }
+    }
+  }
+  return remarks;
+}

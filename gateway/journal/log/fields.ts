@@ -1,0 +1,123 @@
+/**
+ * The parts that records of several kinds have: bodies, headers, attempts, replies, ids.
+ *
+ * A body is `0, bytes` in the record itself or `1, name, length, crc` of a file beside the log.
+ */
+import type { AttemptRecord, NewMessage } from "../journal.ts";
+import type { Headers, Reply } from "../../message.ts";
+import type { ByteReader, ByteWriter } from "./bytes.ts";
+
+/** Where a body is: in the record, at this offset of its payload, or in a file of its own. */
+export type StoredBody =
+  | { readonly form: "inline"; readonly bytes: Uint8Array; readonly offset: number }
+  | { readonly form: "blob"; readonly file: string; readonly length: number; readonly crc: number };
+
+/** A body to be written: a view of it, or where it is already. Returns the offset of inline bytes in `writer`, or -1. */
+export type BodyToWrite = Uint8Array | Extract<StoredBody, { form: "blob" }>;
+
+export function writeBody(writer: ByteWriter, body: BodyToWrite): number {
+  if (body instanceof Uint8Array) {
+    writer.u8(0);
+    writer.bytes(body);
+    return writer.length - body.length;
+  }
+  writer.u8(1);
+  writer.text(body.file);
+  writer.number(body.length);
+  writer.u32(body.crc);
+  return -1;
+}
+
+export function readBody(reader: ByteReader): StoredBody {
+  const form = reader.u8();
+  if (form === 0) {
+    const bytes = reader.bytes();
+    return { form: "inline", bytes, offset: reader.at - bytes.length };
+  }
+  if (form !== 1) reader.valid = false;
+  return { form: "blob", file: reader.text(), length: reader.count(), crc: reader.u32() };
+}
+
+export function writeHeaders(writer: ByteWriter, headers: Headers): void {
+  const names = Object.keys(headers);
+  writer.u32(names.length);
+  for (const name of names) {
+    writer.text(name);
+    writer.text(headers[name] ?? "");
+  }
+}
+
+export function readHeaders(reader: ByteReader): Headers {
+  const headers: Record<string, string> = {};
+  for (let left = reader.items(8); left > 0; left--) {
+    const name = reader.text();
+    // defineProperty: a header named __proto__ is a header
+    Object.defineProperty(headers, name, { value: reader.text(), enumerable: true, configurable: true, writable: true });
+  }
+  return headers;
+}
+
+export function writeAttempts(writer: ByteWriter, attempts: readonly AttemptRecord[]): void {
+  writer.text(attempts.length === 0 ? undefined : JSON.stringify(attempts));
+}
+
+export function readJson(reader: ByteReader): unknown {
+  const text = reader.optionalText();
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    reader.valid = false;
+    return undefined;
+  }
+}
+
+export function readAttempts(reader: ByteReader): readonly AttemptRecord[] {
+  const attempts = readJson(reader) ?? [];
+  if (Array.isArray(attempts)) return attempts as AttemptRecord[];
+  reader.valid = false;
+  return [];
+}
+
+export function readOptionalAttempt(reader: ByteReader): AttemptRecord | undefined {
+  const record = readJson(reader);
+  if (record === undefined) return undefined;
+  if (typeof record === "object" && record !== null) return record as AttemptRecord;
+  reader.valid = false;
+  return undefined;
+}
+
+export function readAttempt(reader: ByteReader): AttemptRecord {
+  const record = readOptionalAttempt(reader);
+  if (record === undefined) reader.valid = false;
+  return record as AttemptRecord;
+}
+
+export function writeReply(writer: ByteWriter, reply: Reply | undefined): void {
+  writer.u8(reply === undefined ? 0 : 1);
+  if (reply === undefined) return;
+  writer.number(reply.status);
+  writer.text(reply.contentType);
+  writeHeaders(writer, reply.headers);
+  writer.bytes(reply.body);
+}
+
+export function readReply(reader: ByteReader): Reply | undefined {
+  if (reader.u8() === 0) return undefined;
+  const status = reader.number();
+  const contentType = reader.text();
+  const headers = readHeaders(reader);
+  return { status, contentType, headers, body: Buffer.from(reader.bytes()) };
+}
+
+export function writeDedup(writer: ByteWriter, dedup: NewMessage["dedup"]): void {
+  writer.text(dedup?.id);
+  if (dedup === undefined) return;
+  writer.number(dedup.windowMs);
+  writer.number(dedup.count);
+}
+
+export function readDedup(reader: ByteReader): NewMessage["dedup"] {
+  const id = reader.optionalText();
+  return id === undefined ? undefined : { id, windowMs: reader.number(), count: reader.number() };
+}
