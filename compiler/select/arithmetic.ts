@@ -22,7 +22,7 @@ function binary(operation: number, isWide: boolean): Emitter {
   return (c) => {
     const [x, y] = ordered(c);
     const a = c.m.assembler;
-    const value = immediate(y);
+    const value = immediate(y, isWide);
     if (value !== undefined) {
       twoAddress(c, x, undefined, isWide, (to) => {
         a.aluImmediate(operation, isWide, to, value);
@@ -40,12 +40,12 @@ function binary(operation: number, isWide: boolean): Emitter {
 }
 
 /** The parts of a folded address: x + (y << n) + constant. */
-function leaParts(value: Value): { readonly base: Value; readonly index: Value | undefined; readonly scale: number; readonly displacement: number } {
+function leaParts(value: Value, isWide: boolean): { readonly base: Value; readonly index: Value | undefined; readonly scale: number; readonly displacement: number } {
   const [x, y] = value.args as [Value, Value];
-  const constant = immediate(y);
+  const constant = immediate(y, isWide);
   if (constant !== undefined && !y.folded) {
     if (!x.folded) return { base: x, index: undefined, scale: 0, displacement: constant };
-    return { ...leaParts(x), displacement: constant };
+    return { ...leaParts(x, isWide), displacement: constant };
   }
   if (y.folded) return { base: x, index: y.args[0] as Value, scale: (y.args[1] as Value).a, displacement: 0 };
   return { base: x, index: y, scale: 0, displacement: 0 };
@@ -60,16 +60,16 @@ function add(isWide: boolean): Emitter {
     const a = m.assembler;
     const [x, y] = value.args as [Value, Value];
     const foldedShift = y.folded && shiftOps.has(y.op);
-    const foldedAdd = x.folded && immediate(y) !== undefined;
+    const foldedAdd = x.folded && immediate(y, isWide) !== undefined;
     if (!foldedShift && !foldedAdd) {
       // Where both operands live on, lea saves the copy.
-      const bothLive = !y.folded && !isConstant(x) && !m.dies(x, node) && (immediate(y) !== undefined || (!isConstant(y) && !m.dies(y, node)));
+      const bothLive = !y.folded && !isConstant(x) && !m.dies(x, node) && (immediate(y, isWide) !== undefined || (!isConstant(y) && !m.dies(y, node)));
       if (!bothLive) {
         plain(c);
         return;
       }
     }
-    const { base, index, scale, displacement } = leaParts(value);
+    const { base, index, scale, displacement } = leaParts(value, isWide);
     const first = m.register(base);
     const second = index === undefined ? -1 : m.register(index);
     m.advance(node);
@@ -83,7 +83,7 @@ function multiply(isWide: boolean): Emitter {
   return (c) => {
     const { m, node } = c;
     const [x, y] = ordered(c);
-    const value = immediate(y);
+    const value = immediate(y, isWide);
     const a = m.assembler;
     if (value !== undefined) {
       const from = isConstant(x) ? m.register(x) : m.operand(x, node);

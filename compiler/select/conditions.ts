@@ -47,7 +47,7 @@ const isAnd = new Map([
 function testAnd(c: Context, value: Value, isWide: boolean): void {
   const { m } = c;
   const [x, y] = value.args as [Value, Value];
-  const bits = immediate(y);
+  const bits = immediate(y, isWide);
   const left = m.register(x);
   if (bits !== undefined) m.assembler.testImmediate(isWide && bits < 0, left, bits);
   else m.assembler.test(isWide, left, m.register(y));
@@ -89,14 +89,14 @@ export function compare(c: Context, value: Value): number {
     a.floatCompare(isWide, m.register(x) - 16, source(c, y));
     return condition;
   }
-  const right = immediate(y);
+  const right = immediate(y, isWide);
   if (right !== undefined) {
     const operand = x.folded ? loadedPlace(c, x) : m.operand(x, c.node);
     if (right === 0 && typeof operand === "number") a.test(isWide, operand, operand);
     else a.aluImmediate(alu.cmp, isWide, operand, right);
     return condition;
   }
-  if (isIntegerConstant(x) && immediate(x) !== undefined && !y.folded && !isConstant(y)) {
+  if (isIntegerConstant(x) && immediate(x, isWide) !== undefined && !y.folded && !isConstant(y)) {
     a.aluImmediate(alu.cmp, isWide, m.operand(y, c.node), x.a);
     return r.exchange(condition);
   }

@@ -97,6 +97,6 @@ export function oneOperand(c: Context, emit: (to: number, from: number, temporar
   emit(encoding(to), encoding(from), own);
 }
 
-export function immediate(value: Value): number | undefined {
-  return isIntegerConstant(value) && fitsImmediate(value) ? value.a : undefined;
+export function immediate(value: Value, isWide: boolean): number | undefined {
+  return isIntegerConstant(value) && fitsImmediate(value, isWide) ? value.a : undefined;
 }

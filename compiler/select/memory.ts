@@ -37,7 +37,7 @@ function store(bytes: number): Emitter {
       // A load, an operation and a store at one place.
       const operation = operations[opcodeInfo(value.op)?.name.slice(4) ?? ""] as number;
       const right = value.args[1] as Value;
-      const constant = immediate(right);
+      const constant = immediate(right, bytes === 8);
       const register = constant === undefined ? m.register(right) : -1;
       const place = address(c, index, c.value.a);
       if (constant !== undefined) a.aluImmediate(operation, bytes === 8, place, constant);

@@ -1,4 +1,4 @@
-import { opcode } from "../decode/opcodes.ts";
+import { opcode, opcodeInfo } from "../decode/opcodes.ts";
 import { type Block, type FunctionIr, isConstant, isIntegerConstant, op, opcodes, type Value } from "../ir/value.ts";
 import { isLoad, isPure } from "../optimise/optimise.ts";
 
@@ -68,8 +68,18 @@ const andFor = new Map([
 ]);
 const opAnd = opcode("i32.and");
 
-export function fitsImmediate(value: Value): boolean {
-  return value.op === opcodes.i32Const || (value.op === opcodes.i64Const && value.b === value.a >> 31) || value.op === opcodes.refNull;
+/**
+ * Whether a constant can be the immediate of an instruction on 64 or 32 bits. An i32 stands for its zero extension where a value that was
+ * extended for nothing turned out to be constant, while immediates are sign-extended.
+ */
+export function fitsImmediate(value: Value, isWide: boolean): boolean {
+  if (value.op === opcodes.i32Const) return !isWide || value.a >= 0;
+  return value.op === opcodes.i64Const ? !isWide || value.b === value.a >> 31 : value.op === opcodes.refNull;
+}
+const wideOperators = new Set<number>();
+for (let code = 0; code < 0x112; code++) if (opcodeInfo(code)?.name.startsWith("i64.") === true) wideOperators.add(code);
+function isWideOperator(value: Value): boolean {
+  return wideOperators.has(value.op);
 }
 
 const opShl = opcode("i32.shl");
@@ -142,7 +152,7 @@ class Tiler {
       return;
     }
     if (this.foldableLoad(y, wanted, epoch)) y.folded = true;
-    else if (isConstant(y) ? intComparisons.has(root.op) && fitsImmediate(y) && this.foldableLoad(x, wanted, epoch) : isCommutative(root) && this.foldableLoad(x, wanted, epoch)) {
+    else if (isConstant(y) ? intComparisons.has(root.op) && fitsImmediate(y, isWideOperator(root)) && this.foldableLoad(x, wanted, epoch) : isCommutative(root) && this.foldableLoad(x, wanted, epoch)) {
       if (!isConstant(y)) root.args = [y, x];
       x.folded = true;
     }
@@ -155,7 +165,7 @@ class Tiler {
     const matches = (load: Value): boolean =>
       load.op === wanted && load.args[0] === address && load.a === root.a && this.single(load) && load.epoch === epoch && value.epoch === epoch;
     if (!matches(left) && isCommutative(value) && matches(right)) [left, right] = [right, left];
-    if (!matches(left) || (isConstant(right) && !fitsImmediate(right))) return;
+    if (!matches(left) || (isConstant(right) && !fitsImmediate(right, isWideOperator(value)))) return;
     value.args = [left, right];
     value.folded = true;
     left.folded = true;
@@ -176,7 +186,7 @@ class Tiler {
       x.folded = true;
       return true;
     }
-    if (fitsImmediate(y) && adds.has(x.op) && x.op === root.op && this.single(x) && !isConstant(x.args[1] as Value)) {
+    if (fitsImmediate(y, isWideOperator(root)) && adds.has(x.op) && x.op === root.op && this.single(x) && !isConstant(x.args[1] as Value)) {
       x.folded = true;
       const [p, q] = x.args as [Value, Value];
       if (scaled(q)) q.folded = true;
