@@ -134,6 +134,22 @@ test("dev takes in changes without dropping a message, and keeps the old image w
   equal(await dev.ended, 0);
 });
 
+test("dev watches what a flow imports by now, also while that is at fault; the log places errors in the source", async () => {
+  await writeProject("one");
+  const dev = new Command(["dev", "--port", "0"]);
+  const url = await dev.url();
+  await writeFile(join(folder, "word.ts"), "export const word: number = 'two';");
+  await writeFile(
+    join(folder, "hello.ts"),
+    `import { flow } from "mayfly";\nimport { word } from "./word.ts";\nexport default flow(() => { throw new Error(word); });`,
+  );
+  await dev.until(/word\.ts:1:14: Type .string.[\s\S]*served on/);
+  await writeFile(join(folder, "word.ts"), "export const word: string = 'two';");
+  await dev.until(/"msg":"reloaded"/);
+  await post(url, "x");
+  await dev.until(/"stack":"at hello\.ts:3:\d+"/);
+});
+
 test("dev waits for a flow that does not build at the start", async () => {
   await writeProject("one");
   await writeFile(join(folder, "hello.ts"), "import { flow } from 'mayfly'; export default flow(() => {");

@@ -37,7 +37,7 @@ class DevServer {
       this.#files = this.#serving?.inputs ?? this.#files;
       this.#watch.set(this.#files, startedMs);
     } catch (error) {
-      this.#files = this.#serving === undefined ? await this.#guessInputs() : [...new Set([...this.#files, ...this.#serving.inputs])];
+      this.#files = [...new Set([...(this.#serving?.inputs ?? []), ...(await this.#guessInputs())])];
       this.#watch.set(this.#files, startedMs);
       reportFailure(this.#cli.terminal, error, false);
       const then = this.#serving === undefined ? "not started; waiting for a change" : "not reloaded; what was served is served on";
@@ -61,7 +61,7 @@ class DevServer {
     announce(this.#serving);
   }
 
-  /** What to watch while nothing could be started: the configuration and, when it can be read, its flows' files. */
+  /** What may be at fault: the configuration and, when it can be read, whatever its flows import by now. */
   async #guessInputs(): Promise<string[]> {
     const files = [resolve(this.#flags.config)];
     try {

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { abiVersion } from "#abi";
-import { type Image, loadImage } from "#image";
+import { type Built, type Image, loadImage } from "#image";
 import { kernelArtifacts } from "#kernel";
 import { version } from "../package.ts";
 import { buildFlow } from "./build.ts";
@@ -16,6 +16,8 @@ export interface CachedImage {
   readonly image: Image;
   /** Every source file it depends on, absolute. */
   readonly inputs: readonly string[];
+  /** Where the image lies; undefined when it could not be kept. */
+  readonly file: string | undefined;
   /** Milliseconds the build took, undefined when it was there already. */
   readonly buildMs: number | undefined;
 }
@@ -70,18 +72,20 @@ async function readEntry(folder: string, key: string, base: string): Promise<Cac
     for (const { path, sha256 } of entry.inputs) if ((await hashOf(resolve(base, path))) !== sha256) return undefined;
     const image = await loadImage(join(folder, `${key}.mfi`));
     if (image.sha256 !== entry.sha256) return undefined;
-    return { image, inputs: entry.inputs.map(({ path }) => resolve(base, path)), buildMs: undefined };
+    const inputs = entry.inputs.map(({ path }) => resolve(base, path));
+    return { image, inputs, file: join(folder, `${key}.mfi`), buildMs: undefined };
   } catch {
     return undefined; // not there, or not whole: built anew
   }
 }
 
-async function writeEntry(folder: string, key: string, base: string, flow: string, { image, inputs }: CachedImage): Promise<void> {
+async function writeEntry(folder: string, key: string, base: string, flow: string, { image, inputs }: Built): Promise<string> {
   const hashed = await Promise.all(inputs.map(async (path) => ({ path: relative(base, path), sha256: (await hashOf(path)) ?? "" })));
   await mkdir(folder, { recursive: true });
   await writeWhole(join(folder, `${key}.mfi`), image.bytes);
   const entry: Entry = { made: maker(), flow: relative(base, flow), sha256: image.sha256, inputs: hashed };
   await writeWhole(join(folder, `${key}.json`), `${JSON.stringify(entry, undefined, 2)}\n`);
+  return join(folder, `${key}.mfi`);
 }
 
 export interface CacheOptions {
@@ -102,11 +106,11 @@ export async function cachedImage(flow: string, { name, check = true }: CacheOpt
   const known = base === undefined ? undefined : await readEntry(folder, key, base);
   if (known !== undefined) return known;
   const started = performance.now();
-  const { image, inputs } = await buildFlow(path, { check, ...(name === undefined ? {} : { name }) });
-  const built = { image, inputs, buildMs: performance.now() - started };
+  const built = await buildFlow(path, { check, ...(name === undefined ? {} : { name }) });
+  const buildMs = performance.now() - started;
   // A folder that can't be written to is no reason to fail: the next start is slower, nothing else.
-  if (base !== undefined) await writeEntry(folder, key, base, path, built).catch(() => undefined);
-  return built;
+  const file = base === undefined ? undefined : await writeEntry(folder, key, base, path, built).catch(() => undefined);
+  return { image: built.image, inputs: built.inputs, file, buildMs };
 }
 
 /** The cached image with this hash below `folder`, and its flow's file; undefined when it was built anew since. */

@@ -1,5 +1,6 @@
 /** A gateway, its monitor and its images, wired from a mayfly.yaml: what `serve`, `dev` and the examples' tests start. */
-import { resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import {
   createGateway,
   createLogger,
@@ -14,10 +15,12 @@ import {
   openJournal,
   type RootLogger,
 } from "#gateway";
-import { loadImage } from "#image";
+import { loadImage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
+import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
+import { withPlaces } from "./places.ts";
 
 export interface ServingOptions {
   /** Path of mayfly.yaml. */
@@ -35,14 +38,37 @@ async function journalOf(config: GatewayConfig, deadLetters: DeadLetters): Promi
   return await openJournal(resolve(config.base, dir), { deadLetters });
 }
 
+/** An image as a flow uses it. */
+interface UsedImage {
+  readonly loaded: LoadedImage;
+  /** Files it is made of. */
+  readonly inputs: readonly string[];
+  /** Reads its source map from disk: kept in memory it would be the largest part of an idle flow. */
+  readonly mapper: () => StackMapper | undefined;
+}
+
+/** A mapper of the image at `file`, unless another was built there since. */
+function readMapper(file: string | undefined, sha256: string, folder: string | undefined): StackMapper | undefined {
+  try {
+    const image = file === undefined ? undefined : readImage(readFileSync(file));
+    return image?.sha256 === sha256 ? new StackMapper(image.sourceMap, folder) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
 /** Images by flow: built or read when asked for, unloaded when no flow uses them any more. */
 class Images {
   readonly #monitor: Monitor;
   readonly #logger: RootLogger;
   /** What the flows of the newest configuration use. */
-  #current = new Map<string, LoadedImage>();
-  #next = new Map<string, LoadedImage>();
-  readonly #inputs = new Map<string, readonly string[]>();
+  #current = new Map<string, UsedImage>();
+  #next = new Map<string, UsedImage>();
 
   constructor(monitor: Monitor, logger: RootLogger) {
     this.#monitor = monitor;
@@ -51,33 +77,38 @@ class Images {
 
   /** Every file the flows are made of, absolute. */
   get inputs(): string[] {
-    return [...new Set([...this.#inputs.values()].flat())];
+    return [...new Set([...this.#current.values()].flatMap(({ inputs }) => inputs))];
+  }
+
+  mapperOf(flow: string): StackMapper | undefined {
+    return (this.#current.get(flow) ?? this.#next.get(flow))?.mapper();
   }
 
   async load(base: string, name: string, config: FlowConfig): Promise<FlowImage> {
-    const { image: imagePath, flow: flowPath } = config;
-    const path = resolve(base, imagePath ?? flowPath ?? "");
-    // Remembered before the build, so that a flow that does not build is watched as well.
-    if (!this.#inputs.has(name)) this.#inputs.set(name, [path]);
-    const { image, inputs, buildMs } =
-      imagePath === undefined ? await cachedImage(path, { name }) : { image: await loadImage(path), inputs: [path], buildMs: undefined };
-    this.#inputs.set(name, inputs);
-    if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: image.sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
+    const built = config.image === undefined ? undefined : resolve(base, config.image);
+    const flow = resolve(base, config.flow ?? "");
+    const { image, inputs, file, buildMs } =
+      built === undefined
+        ? await cachedImage(flow, { name })
+        : { image: await loadImage(built), inputs: [built], file: built, buildMs: undefined };
+    const { manifest, sha256 } = image;
+    if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
     const loaded = await this.#monitor.load(image);
-    this.#next.set(name, loaded);
-    return { image: loaded, outlets: image.manifest.outlets ?? undefined, limits: image.manifest.limits };
+    const folder = built === undefined ? dirname(flow) : undefined;
+    this.#next.set(name, { loaded, inputs, mapper: once(() => readMapper(file, sha256, folder)) });
+    return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits };
   }
 
   /** The newest configuration is served: what the one before it used goes. Every load counts, so every one is undone once. */
   settle(): void {
-    for (const image of this.#current.values()) this.#monitor.unload(image);
+    for (const { loaded } of this.#current.values()) this.#monitor.unload(loaded);
     this.#current = this.#next;
     this.#next = new Map();
   }
 
   /** The newest configuration was refused. */
   abandon(): void {
-    for (const image of this.#next.values()) this.#monitor.unload(image);
+    for (const { loaded } of this.#next.values()) this.#monitor.unload(loaded);
     this.#next = new Map();
   }
 }
@@ -162,7 +193,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       runner: monitor,
       journal,
       deadLetters,
-      logger,
+      logger: withPlaces(logger, (flow) => images.mapperOf(flow)),
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });
     await gateway.start();
