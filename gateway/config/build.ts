@@ -16,7 +16,7 @@ interface Checked {
     readonly tls?: { readonly cert: string; readonly key: string };
     readonly admin: { readonly enabled?: boolean; readonly token?: string };
   };
-  readonly journal: { readonly dir?: string };
+  readonly journal: { readonly dir: string; readonly memory: boolean };
   readonly deadLetters: { readonly dir: string };
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
@@ -61,7 +61,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     base,
     flows,
     http: { host, port, tls, admin: { enabled: admin.enabled ?? (admin.token !== undefined || loopback.has(host)), token: admin.token } },
-    journal: { dir: data.journal.dir },
+    journal: { dir: data.journal.memory ? undefined : data.journal.dir },
     deadLetters: data.deadLetters,
     monitor: data.monitor,
     workers: data.workers,

@@ -136,7 +136,17 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         }),
         default: {},
       },
-      journal: { ...object("Where messages are kept safe; without `dir`, in memory only.", { dir: text("Folder.") }), default: {} },
+      journal: {
+        ...object("Where messages, their effects and state are kept safe.", {
+          dir: { ...text("Folder."), default: "./.mayfly/journal" },
+          memory: {
+            type: "boolean",
+            default: false,
+            description: "Keep them in memory only: what is queued is lost in a crash, and state at every stop.",
+          },
+        }),
+        default: {},
+      },
       deadLetters: {
         ...object("Where messages that were given up are kept.", { dir: text("Folder.", ".mayfly/dead-letters") }),
         default: {},

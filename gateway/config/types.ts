@@ -76,6 +76,7 @@ export interface GatewayConfig {
     /** `mayfly send` and the like: off unless the gateway listens on the loopback interface only, or a token is set. */
     readonly admin: { readonly enabled: boolean; readonly token: string | undefined };
   };
+  /** Folder of the journal; undefined: in memory only. */
   readonly journal: { readonly dir: string | undefined };
   readonly deadLetters: { readonly dir: string };
   readonly monitor: "embedded" | "process" | "qemu";
