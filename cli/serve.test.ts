@@ -192,10 +192,10 @@ test("what can't be served ends with 2 and says what to do", async () => {
       join(folder, "env.yaml"),
       'flows:\n  hello:\n    flow: hello.ts\n    to: { a: { http: { url: "${MAYFLY_TEST_MISSING}" } } }\n',
     );
-    const command = new Command(["serve", "-c", config]);
-    equal(await command.ended, 2);
-    match(command.err, expected);
-    equal(/\n\s+at /.test(command.err), false);
+    const { code, err } = await capture(["serve", "-c", join(folder, config)]);
+    equal(code, 2);
+    match(err, expected);
+    equal(/\n\s+at /.test(err), false);
   }
   const nobody = await capture(["send", "hello", "--gateway", "http://127.0.0.1:9"]);
   equal(nobody.code, 2);

@@ -77,13 +77,14 @@ class DevServer {
 }
 
 async function dev(cli: Cli, flags: ServeFlags): Promise<number> {
-  const { untilSignal } = await import("../serving/signals.ts");
-  const ended = untilSignal();
-  const server = new DevServer(cli, flags);
-  await server.build();
-  await ended;
-  await server.stop();
-  return exitCodes.ok;
+  const { withSignals } = await import("../serving/signals.ts");
+  return await withSignals(async (ended) => {
+    const server = new DevServer(cli, flags);
+    await server.build();
+    await ended;
+    await server.stop();
+    return exitCodes.ok;
+  });
 }
 
 export function addDev(program: Command, cli: Cli): Command {

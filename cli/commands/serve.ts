@@ -31,23 +31,26 @@ export function announce({ config, url, logger }: Serving): void {
 }
 
 async function serve(flags: ServeFlags): Promise<number> {
-  const [{ startServing }, { untilSignal }] = await Promise.all([import("../serving/serving.ts"), import("../serving/signals.ts")]);
-  const ended = untilSignal();
-  const serving = await startServing({ file: flags.config, port: flags.port });
-  announce(serving);
-  const reload = (): void => {
-    void serving.reload().then(
-      () => serving.logger.info({}, "reloaded"),
-      (error: unknown) =>
-        serving.logger.error({ code: asCoded(error).code }, `not reloaded, what was served is served on: ${asCoded(error).message}`),
-    );
-  };
-  process.on("SIGHUP", reload);
-  const signal = await ended;
-  serving.logger.info({ signal }, "stopping; the same signal again does not wait");
-  await serving.stop();
-  process.off("SIGHUP", reload);
-  return exitCodes.ok;
+  const [{ startServing }, { withSignals }] = await Promise.all([import("../serving/serving.ts"), import("../serving/signals.ts")]);
+  return await withSignals(async (ended) => {
+    const serving = await startServing({ file: flags.config, port: flags.port });
+    announce(serving);
+    const reload = (): void => {
+      void serving.reload().then(
+        () => serving.logger.info({}, "reloaded"),
+        (error: unknown) => {
+          const { code, message } = asCoded(error);
+          serving.logger.error({ code }, `not reloaded, what was served is served on: ${message}`);
+        },
+      );
+    };
+    process.on("SIGHUP", reload);
+    const signal = await ended;
+    serving.logger.info({ signal }, "stopping; the same signal again does not wait");
+    await serving.stop();
+    process.off("SIGHUP", reload);
+    return exitCodes.ok;
+  });
 }
 
 export function addServe(program: Command, cli: Cli): Command {
