@@ -123,14 +123,19 @@ export class Compaction {
     await this.#prune();
   }
 
-  async close(): Promise<void> {
+  /** Begins nothing and removes nothing any more. */
+  halt(): void {
     this.#closed = true;
+  }
+
+  async close(): Promise<void> {
+    this.halt();
     await this.#running?.catch(() => undefined);
     await this.#reserving;
   }
 
   async #run(): Promise<CompactionResult> {
-    const { disk, clock, limits, salt, index, writer, onEvent } = this.#options;
+    const { disk, clock, limits, salt, index, writer, onEvent, onSize } = this.#options;
     try {
       const captured = await writer.boundary((segment, batch) => ({
         state: capture(index, segment, batch, clock.now()),
@@ -144,7 +149,7 @@ export class Compaction {
         this.#live = [...captured.segments, ...this.#live];
         throw error;
       }
-      this.#options.onSize(written.file, written.bytes);
+      onSize(written.file, written.bytes);
       const before = this.#checkpoint;
       this.#checkpoint = written.file;
       this.#checkpointBytes = written.bytes;

@@ -387,6 +387,8 @@ export class LogJournal implements Journal {
 
   #lose(): void {
     if (this.#closed === "open") this.#closed = "lost";
+    this.#writer?.halt();
+    this.#compaction?.halt();
     this.#options.onEvent?.({ kind: "lock-lost" });
   }
 

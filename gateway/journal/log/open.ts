@@ -1,6 +1,6 @@
 /** The durable journal in a folder of this machine. */
 import * as fs from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { systemClock } from "#base";
 import { DeadLetters } from "../dead-letters.ts";
 import { realDisk } from "./disk.ts";
@@ -14,10 +14,22 @@ export interface OpenOptions extends Omit<LogJournalOptions, "disk" | "deadLette
   readonly deadLetters?: DeadLetters | undefined;
 }
 
+async function syncFolder(path: string): Promise<void> {
+  const handle = await fs.open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** A journal whose files are in `dir`; `recover` is what opens and locks it. */
 export async function openJournal(dir: string, options: OpenOptions = {}): Promise<LogJournal> {
   try {
-    await fs.mkdir(dir, { recursive: true, mode: 0o700 });
+    const first = await fs.mkdir(dir, { recursive: true, mode: 0o700 });
+    // A folder is safe once the one it is in is synced, or a power loss takes the journal with it.
+    if (first !== undefined)
+      for (let made = resolve(dir); made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
   } catch (error) {
     throw journalError(error, `make ${dir}`);
   }

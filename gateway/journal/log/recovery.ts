@@ -112,7 +112,7 @@ class LogReader {
   }
 
   async read(): Promise<ReadLog> {
-    const names = (await this.#options.disk.list()).sort();
+    const names = (await this.#list()).sort();
     const checkpoints = names.map(numberOfCheckpoint).filter((number) => number !== undefined);
     const checkpoint = checkpoints.at(-1) ?? 0;
     for (const name of names) if (isTemporary(name)) this.#obsolete.push(name);
@@ -150,6 +150,14 @@ class LogReader {
       covered: this.#covered,
       obsolete: this.#obsolete,
     };
+  }
+
+  async #list(): Promise<string[]> {
+    try {
+      return await this.#options.disk.list();
+    } catch (error) {
+      throw journalError(error, "list its folder");
+    }
   }
 
   async #segments(names: readonly string[]): Promise<SegmentFound[]> {

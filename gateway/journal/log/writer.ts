@@ -15,7 +15,7 @@
  * bytes of it count, and with that header what was in doubt is void.
  */
 import { crc32 } from "node:zlib";
-import { assert, type Clock, type CodedError } from "#base";
+import { assert, type Clock, CodedError } from "#base";
 import type { LedgerCounters } from "../ledger.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, mixCrc, putBatchHeader, putFileHeader, recordHeaderBytes } from "./batch.ts";
 import { ByteWriter } from "./bytes.ts";
@@ -131,6 +131,7 @@ export class LogWriter {
   readonly #idle: (() => void)[] = [];
   #filling: Batch | undefined;
   #running = false;
+  #over = false;
   #lazy: LazyRecord[] = [];
   #cancelLazy: (() => void) | undefined;
   #segment: Segment | undefined;
@@ -202,10 +203,17 @@ export class LogWriter {
     });
   }
 
-  /** Waits until nothing is to be written, then closes the segment. */
+  /** Writes nothing any more: the files are another process's. What waits is refused. */
+  halt(): void {
+    this.#over = true;
+    this.#cancelLazy?.();
+  }
+
+  /** Waits until nothing is to be written, then closes the segment. Records that may be lost and could not be written are. */
   async close(): Promise<void> {
     this.#cancelLazy?.();
     while (this.#running) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.halt();
     this.#closeSegment();
   }
 
@@ -234,7 +242,7 @@ export class LogWriter {
   }
 
   #flushLazily(delayMs: number): void {
-    if (this.#cancelLazy !== undefined) return;
+    if (this.#cancelLazy !== undefined || this.#over) return;
     this.#cancelLazy = this.#options.clock.after(delayMs, () => {
       this.#cancelLazy = undefined;
       this.flush().catch(() => this.#flushLazily(this.#options.limits.checkpointRetryMs));
@@ -247,6 +255,7 @@ export class LogWriter {
     for (const { encode } of batch.lazy) if (encode !== undefined) batch.add(encode, this.#options.limits.recordBytes);
     batch.writer.pad(sectorBytes);
     try {
+      if (this.#over) throw new CodedError("MF_JOURNAL_CLOSED", "the journal is not written any more: stop this gateway");
       await this.#write(batch);
     } catch (cause) {
       this.#lazy = [...batch.lazy, ...this.#lazy];
