@@ -1,6 +1,6 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
@@ -179,7 +179,9 @@ test("what can't be served ends with 2 and says what to do", async () => {
   await writeProject("one");
   const first = new Command(["serve", "--port", "0"]);
   const port = new URL(await first.url()).port;
-  const second = new Command(["serve", "--port", port]);
+  await mkdir(join(folder, "second"));
+  await writeFile(join(folder, "second", "mayfly.yaml"), "flows:\n  hello: { flow: ../hello.ts, from: [{ http: { path: /hello } }] }\n");
+  const second = new Command(["serve", "-c", "second/mayfly.yaml", "--port", port]);
   equal(await second.ended, 2);
   match(second.err, /^MF_[A-Z_]*PORT[A-Z_]*: .*in use|^MF_\w+: .*(in use|taken)/m);
   for (const [config, expected] of [

@@ -28,7 +28,7 @@ async function folderOf({ config, dir }: Flags): Promise<string> {
   if (journal.dir === undefined)
     throw new CodedError(
       "MF_JOURNAL_MISSING",
-      `${config} keeps its journal in memory: give it journal: { dir: … }, or name a folder with --dir`,
+      `${config} keeps its journal in memory: take journal: { memory: true } out, or name a folder with --dir`,
     );
   return resolve(base, journal.dir);
 }
