@@ -29,8 +29,15 @@ async function timed<T>(task: () => T | Promise<T>): Promise<readonly [number, T
 async function buildRows(folder: string, host: Uint8Array): Promise<Row[]> {
   const bytes = quickjsBytes();
   const [compileMs] = await timed(() => compileModule(decodeModule(bytes), { backend: "optimising" }));
-  const sources = [{ name: "host", bytes: host }, { name: "engine", bytes }];
-  const options = { platform: "linux", missing: "trap", resolve: (_: string, item: { name: string }) => ({ module: "host", name: item.name }) } as const;
+  const sources = [
+    { name: "host", bytes: host },
+    { name: "engine", bytes },
+  ];
+  const options = {
+    platform: "linux",
+    missing: "trap",
+    resolve: (_: string, item: { name: string }) => ({ module: "host", name: item.name }),
+  } as const;
   cachedProgram(folder, sources, options, "bench");
   const [cacheMs, program] = await timed(() => cachedProgram(folder, sources, options, "bench"));
   const pages = new Uint8Array(24 * 65536).fill(1, 0, 300_000);
@@ -44,7 +51,8 @@ async function buildRows(folder: string, host: Uint8Array): Promise<Row[]> {
 }
 
 export async function compilerRows(quick: boolean): Promise<Row[]> {
-  if (process.platform !== "linux" || process.arch !== "x64") return [{ suite, name: "native code", value: Number.NaN, unit: "", skipped: "it is for x86-64 Linux" }];
+  if (process.platform !== "linux" || process.arch !== "x64")
+    return [{ suite, name: "native code", value: Number.NaN, unit: "", skipped: "it is for x86-64 Linux" }];
   const wabt = (await import("wabt")).default;
   const host = (await wabt()).parseWat("host.wat", hostText, { bulk_memory: true }).toBinary({}).buffer;
   const folder = mkdtempSync(join(tmpdir(), "mayfly-bench-"));
@@ -62,12 +70,27 @@ export async function compilerRows(quick: boolean): Promise<Row[]> {
     const rows = native.map((measured): Row => {
       const value = ratio(measured, turbofan);
       const aim = aims[measured.name] ?? 1;
-      return { suite, name: `kernels, ${measured.name} backend`, value, unit: "of TurboFan's time", beside: { name: "Liftoff", value: ratio(liftoff, turbofan) }, aim: `≤ ${aim}`, met: value <= aim };
+      return {
+        suite,
+        name: `kernels, ${measured.name} backend`,
+        value,
+        unit: "of TurboFan's time",
+        beside: { name: "Liftoff", value: ratio(liftoff, turbofan) },
+        aim: `≤ ${aim}`,
+        met: value <= aim,
+      };
     });
     const each = Object.keys(turbofan.ms).map((kernel): Row => {
       const value = native[1]?.ms[kernel] ?? Number.NaN;
       const peer = turbofan.ms[kernel] ?? Number.NaN;
-      return { suite, name: `kernel ${kernel}`, value, unit: "ms of processor", beside: { name: "TurboFan", value: peer }, ratio: peer / value };
+      return {
+        suite,
+        name: `kernel ${kernel}`,
+        value,
+        unit: "ms of processor",
+        beside: { name: "TurboFan", value: peer },
+        ratio: peer / value,
+      };
     });
     return [...rows, ...each, ...(await buildRows(folder, host))];
   } finally {

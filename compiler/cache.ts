@@ -27,7 +27,10 @@ interface Header {
   readonly segments: readonly (Omit<Segment, "bytes"> & { readonly length: number })[];
   readonly symbols: readonly Symbol[];
   readonly addresses: readonly (readonly [string, string])[];
-  readonly memories: readonly (Omit<ProgramMemory, "base" | "initial"> & { readonly base: string; readonly initial: readonly { offset: number; length: number }[] })[];
+  readonly memories: readonly (Omit<ProgramMemory, "base" | "initial"> & {
+    readonly base: string;
+    readonly initial: readonly { offset: number; length: number }[];
+  })[];
   readonly stack: { readonly limit: string; readonly bytes: number };
   readonly thunks: readonly Thunk[];
   readonly modules: readonly string[];
@@ -37,10 +40,19 @@ export function encodeProgram(program: Program): Uint8Array {
   const header: Header = {
     platform: program.platform,
     entry: String(program.entry),
-    segments: program.linked.segments.map(({ name, address, bytes, memoryBytes }) => ({ name, address, memoryBytes, length: bytes.length })),
+    segments: program.linked.segments.map(({ name, address, bytes, memoryBytes }) => ({
+      name,
+      address,
+      memoryBytes,
+      length: bytes.length,
+    })),
     symbols: program.linked.symbols,
     addresses: [...program.linked.addresses].map(([name, address]) => [name, String(address)]),
-    memories: program.memories.map((m) => ({ ...m, base: String(m.base), initial: m.initial.map((d) => ({ offset: d.offset, length: d.bytes.length })) })),
+    memories: program.memories.map((m) => ({
+      ...m,
+      base: String(m.base),
+      initial: m.initial.map((d) => ({ offset: d.offset, length: d.bytes.length })),
+    })),
     stack: { limit: String(program.stack.limit), bytes: program.stack.bytes },
     thunks: program.thunks,
     modules: program.modules,
@@ -115,7 +127,12 @@ export function cachedProgram(directory: string, sources: readonly ProgramSource
   } catch {
     // Not there, or not readable: it is made anew.
   }
-  const modules = sources.map(({ name, bytes, backend }): ProgramModule => ({ name, code: compileModule(decodeModule(bytes), backend === undefined ? {} : { backend }) }));
+  const modules = sources.map(
+    ({ name, bytes, backend }): ProgramModule => ({
+      name,
+      code: compileModule(decodeModule(bytes), backend === undefined ? {} : { backend }),
+    }),
+  );
   const program = linkProgram(modules, options);
   mkdirSync(directory, { recursive: true });
   const temporary = `${file}.${randomBytes(6).toString("hex")}`;

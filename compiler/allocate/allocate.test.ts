@@ -25,5 +25,8 @@ test("the checker sees a value that is not where it should be", () => {
   }
   const module = decodeModule(quickjsBytes());
   ok(module.functions.length > 0);
-  throws(() => module.functions.forEach((item) => compileOptimised(module, item, (slots) => new Forgetful(slots))), /where v\d+ is expected/);
+  throws(
+    () => module.functions.forEach((item) => compileOptimised(module, item, (slots) => new Forgetful(slots))),
+    /where v\d+ is expected/,
+  );
 });

@@ -94,7 +94,9 @@ export class CheckedMachine extends Machine {
       const place = value.op === op.parameter ? (edge.to?.params.indexOf(value) ?? -1) : -1;
       return place < 0 ? value : (edge.args[place] as Value);
     };
-    start.registers.forEach((value, register) => value !== undefined && this.expect(register, source(value), `edge ${edge.from.id} → ${edge.to?.id}`));
+    start.registers.forEach(
+      (value, register) => value !== undefined && this.expect(register, source(value), `edge ${edge.from.id} → ${edge.to?.id}`),
+    );
     for (const [value, slot] of start.saved) this.expect(slotBase + slot, source(value), `edge ${edge.from.id} → ${edge.to?.id}`);
     this.actual = before;
   }

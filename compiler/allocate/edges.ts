@@ -85,7 +85,13 @@ function loopStart(b: StartBuilder, edge: Edge, values: readonly Value[], weight
 }
 
 /** Where forward branches meet, values stay where the first way in has them. */
-function joinStart(b: StartBuilder, edge: Edge, values: readonly Value[], weights: ReadonlyMap<Value, number>, dominatorSaved: ReadonlySet<Value>): void {
+function joinStart(
+  b: StartBuilder,
+  edge: Edge,
+  values: readonly Value[],
+  weights: ReadonlyMap<Value, number>,
+  dominatorSaved: ReadonlySet<Value>,
+): void {
   const block = edge.to as Block;
   const single = block.incoming.length === 1;
   const params = new Set(block.params);
@@ -109,7 +115,13 @@ function joinStart(b: StartBuilder, edge: Edge, values: readonly Value[], weight
 }
 
 /** `dominatorSaved`: what is saved wherever the block can be reached from. */
-export function decideStart(machine: Machine, edge: Edge, live: ReadonlyMap<Value, number>, weights: ReadonlyMap<Value, number>, dominatorSaved: ReadonlySet<Value>): StartState {
+export function decideStart(
+  machine: Machine,
+  edge: Edge,
+  live: ReadonlyMap<Value, number>,
+  weights: ReadonlyMap<Value, number>,
+  dominatorSaved: ReadonlySet<Value>,
+): StartState {
   const b = new StartBuilder(machine);
   const values = [...live]
     .filter(([value]) => !isConstant(value))

@@ -18,7 +18,18 @@ export interface Liveness {
 }
 
 const calls = new Set(
-  ["call", "call_indirect", "memory.grow", "memory.copy", "memory.fill", "memory.init", "table.init", "table.copy", "table.grow", "table.fill"].map(opcode),
+  [
+    "call",
+    "call_indirect",
+    "memory.grow",
+    "memory.copy",
+    "memory.fill",
+    "memory.init",
+    "table.init",
+    "table.copy",
+    "table.grow",
+    "table.fill",
+  ].map(opcode),
 );
 /** Whether it changes every register. */
 export function isCall(value: Value): boolean {
@@ -96,7 +107,12 @@ function likelihood(block: Block, to: Block): number {
  * Uses before the first call count; what comes after the block counts as the average over its edges. A switch with two hundred arms
  * so tells what all of them use from what one of them does.
  */
-function computeWeights(ir: FunctionIr, selected: readonly Selected[], index: ReadonlyMap<Block, number>, liveIn: readonly ReadonlyMap<Value, number>[]): Map<Value, number>[] {
+function computeWeights(
+  ir: FunctionIr,
+  selected: readonly Selected[],
+  index: ReadonlyMap<Block, number>,
+  liveIn: readonly ReadonlyMap<Value, number>[],
+): Map<Value, number>[] {
   const weights = ir.blocks.map(() => new Map<Value, number>());
   const local = selected.map(({ nodes, terminator }) => {
     const uses = new Map<Value, number>();
@@ -124,7 +140,12 @@ function computeWeights(ir: FunctionIr, selected: readonly Selected[], index: Re
   return weights;
 }
 
-function addEdgeWeights(block: Block, index: ReadonlyMap<Block, number>, weights: readonly ReadonlyMap<Value, number>[], into: Map<Value, number>): void {
+function addEdgeWeights(
+  block: Block,
+  index: ReadonlyMap<Block, number>,
+  weights: readonly ReadonlyMap<Value, number>[],
+  into: Map<Value, number>,
+): void {
   const share = new Map<(typeof block.edges)[number], number>();
   let total = 0;
   for (const edge of block.edges) {

@@ -265,7 +265,9 @@ export class Machine {
     this.pin(register);
   }
   private freeRegister(float: boolean): number | undefined {
-    return (float ? floatOrder : generalOrder).find((register) => ((this.pinned >>> register) & 1) === 0 && this.contents[register] === undefined);
+    return (float ? floatOrder : generalOrder).find(
+      (register) => ((this.pinned >>> register) & 1) === 0 && this.contents[register] === undefined,
+    );
   }
 
   /** Whether this node is the last to want the value on this path. */
@@ -311,7 +313,13 @@ export class Machine {
     const value = node.value as Value;
     const hint = value.hint;
     let register: number;
-    if (preferred >= 0 && preferred >= 16 === isFloatValue(value) && this.contents[preferred] === undefined && ((avoid >>> preferred) & 1) === 0) register = preferred;
+    if (
+      preferred >= 0 &&
+      preferred >= 16 === isFloatValue(value) &&
+      this.contents[preferred] === undefined &&
+      ((avoid >>> preferred) & 1) === 0
+    )
+      register = preferred;
     else register = this.take(isFloatValue(value), hint, avoid);
     this.result(node, register);
     return register;

@@ -16,7 +16,11 @@ const table: readonly (readonly [(a: Assembler) => void, string, string])[] = [
   [(a) => a.move(true, r.rbx, at(r.r13, 300)), "498b9d2c010000", "mov rbx,QWORD PTR [r13+0x12c]"],
   [(a) => a.move(false, r.rcx, indexed(r.r15, r.rdi, 0, 16)), "418b4c3f10", "mov ecx,DWORD PTR [r15+rdi*1+0x10]"],
   [(a) => a.move(false, r.rcx, indexed(r.r15, r.r12, 3)), "438b0ce7", "mov ecx,DWORD PTR [r15+r12*8]"],
-  [(a) => a.move(true, r.rcx, { base: -1, index: r.rdx, scale: 3, displacement: 64, symbol: undefined }), "488b0cd540000000", "mov rcx,QWORD PTR [rdx*8+0x40]"],
+  [
+    (a) => a.move(true, r.rcx, { base: -1, index: r.rdx, scale: 3, displacement: 64, symbol: undefined }),
+    "488b0cd540000000",
+    "mov rcx,QWORD PTR [rdx*8+0x40]",
+  ],
   [(a) => a.move(false, r.rax, symbol("x")), "8b0500000000", "mov eax,DWORD PTR [rip+0x0]"],
   [(a) => a.store(1, indexed(r.r15, r.rax), r.rsi), "4188 3407".replace(" ", ""), "mov BYTE PTR [r15+rax*1],sil"],
   [(a) => a.store(2, at(r.rsp), r.r10), "6644891424", "mov WORD PTR [rsp],r10w"],
@@ -91,8 +95,15 @@ test("a disassembler reads the same text", (t) => {
     for (const [emit] of table) emit(assembler);
     const file = join(folder, "code.bin");
     writeFileSync(file, assembler.finish().bytes);
-    const run = spawnSync("objdump", ["-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--no-show-raw-insn", file], { encoding: "utf8" });
-    const lines = [...run.stdout.matchAll(/^ +[0-9a-f]+:\t(.*)$/gm)].map((m) => (m[1] as string).replace(/\s+#.*$/, "").replace(/ +/g, " ").trim());
+    const run = spawnSync("objdump", ["-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--no-show-raw-insn", file], {
+      encoding: "utf8",
+    });
+    const lines = [...run.stdout.matchAll(/^ +[0-9a-f]+:\t(.*)$/gm)].map((m) =>
+      (m[1] as string)
+        .replace(/\s+#.*$/, "")
+        .replace(/ +/g, " ")
+        .trim(),
+    );
     table.forEach(([, , text], i) => equal(lines[i], text));
     ok(lines.length === table.length);
   } finally {

@@ -182,8 +182,7 @@ export class Assembler {
     const base = rm.base & 7;
     const displacement = rm.displacement;
     // A base of rbp or r13 without displacement means something else, so it gets a zero disp8.
-    const mode =
-      rm.symbol !== undefined ? 2 : displacement === 0 && base !== 5 ? 0 : displacement >= -128 && displacement <= 127 ? 1 : 2;
+    const mode = rm.symbol !== undefined ? 2 : displacement === 0 && base !== 5 ? 0 : displacement >= -128 && displacement <= 127 ? 1 : 2;
     if (rm.index >= 0 || base === 4) {
       bytes[this.length++] = (mode << 6) | field | 4;
       bytes[this.length++] = (rm.scale << 6) | ((rm.index < 0 ? 4 : rm.index & 7) << 3) | base;

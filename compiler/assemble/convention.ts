@@ -81,7 +81,11 @@ export interface Transfer {
 }
 
 /** Orders parallel register moves; cycles are broken with `exchange`. Each register is written at most once. */
-export function parallelMoves(moves: readonly Transfer[], move: (to: number, from: number) => void, exchange: (a: number, b: number) => void): void {
+export function parallelMoves(
+  moves: readonly Transfer[],
+  move: (to: number, from: number) => void,
+  exchange: (a: number, b: number) => void,
+): void {
   const pending = moves.filter((m) => m.from !== m.to);
   while (pending.length > 0) {
     const ready = pending.findIndex((m) => !pending.some((other) => other.from === m.to));

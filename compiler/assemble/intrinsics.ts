@@ -146,7 +146,11 @@ const table: Record<string, Intrinsic> = {
     emit: (a) => {
       a.move(false, r.rdi, r.rdx);
       a.raw(0x0f, 0xa2);
-      for (const [which, register] of [[1, r.rbx], [2, r.rcx], [3, r.rdx]] as const) {
+      for (const [which, register] of [
+        [1, r.rbx],
+        [2, r.rcx],
+        [3, r.rdx],
+      ] as const) {
         a.aluImmediate(7, false, r.rdi, which);
         a.moveIf(r.equal, false, r.rax, register);
       }

@@ -10,7 +10,8 @@ import { variableEmitters } from "./variables.ts";
 /** The single pass: one emitter per operator, in the order of the code. The oracle of the optimising backend. */
 
 const emitters: (Emitter | undefined)[] = new Array<Emitter | undefined>(opcodeCount).fill(undefined);
-for (const [name, emitter] of Object.entries({ ...controlEmitters, ...numericEmitters, ...variableEmitters })) emitters[opcode(name)] = emitter;
+for (const [name, emitter] of Object.entries({ ...controlEmitters, ...numericEmitters, ...variableEmitters }))
+  emitters[opcode(name)] = emitter;
 for (let code = 0; code < opcodeCount; code++)
   assert(opcodeInfo(code) === undefined || emitters[code] !== undefined, `the single pass knows ${opcodeInfo(code)?.name}`);
 

@@ -199,7 +199,10 @@ function convert(result: ValueType, emit: (a: Assembler, to: number, from: numbe
   };
 }
 
-for (const [name, type] of [["i32", i32], ["i64", i64]] as const) {
+for (const [name, type] of [
+  ["i32", i32],
+  ["i64", i64],
+] as const) {
   const wide = type === i64;
   const on = (suffix: string, emitter: Emitter): void => void (numericEmitters[`${name}.${suffix}`] = emitter);
   on("add", arithmetic(type, alu.add, true));
@@ -219,16 +222,42 @@ for (const [name, type] of [["i32", i32], ["i64", i64]] as const) {
   on("rotr", shifted(type, shift.rotateRight));
   on("eqz", equalsZero(type));
   const conditions: Record<string, number> = {
-    eq: r.equal, ne: r.notEqual, lt_s: r.less, lt_u: r.below, gt_s: r.greater, gt_u: r.above,
-    le_s: r.lessEqual, le_u: r.belowEqual, ge_s: r.greaterEqual, ge_u: r.aboveEqual,
+    eq: r.equal,
+    ne: r.notEqual,
+    lt_s: r.less,
+    lt_u: r.below,
+    gt_s: r.greater,
+    gt_u: r.above,
+    le_s: r.lessEqual,
+    le_u: r.belowEqual,
+    ge_s: r.greaterEqual,
+    ge_u: r.aboveEqual,
   };
   for (const [suffix, condition] of Object.entries(conditions)) on(suffix, comparison(type, condition));
-  on("clz", convert(type, (a, to, from) => sequences.countLeadingZeros(a, wide, to, from, r.rax)));
-  on("ctz", convert(type, (a, to, from) => sequences.countTrailingZeros(a, wide, to, from, r.rax)));
-  on("popcnt", convert(type, (a, to, from) => a.populationCount(wide, to, from)));
-  on("extend8_s", convert(type, (a, to, from) => a.loadSigned8(wide, to, from)));
-  on("extend16_s", convert(type, (a, to, from) => a.loadSigned16(wide, to, from)));
-  for (const [floatName, isDouble] of [["f32", false], ["f64", true]] as const)
+  on(
+    "clz",
+    convert(type, (a, to, from) => sequences.countLeadingZeros(a, wide, to, from, r.rax)),
+  );
+  on(
+    "ctz",
+    convert(type, (a, to, from) => sequences.countTrailingZeros(a, wide, to, from, r.rax)),
+  );
+  on(
+    "popcnt",
+    convert(type, (a, to, from) => a.populationCount(wide, to, from)),
+  );
+  on(
+    "extend8_s",
+    convert(type, (a, to, from) => a.loadSigned8(wide, to, from)),
+  );
+  on(
+    "extend16_s",
+    convert(type, (a, to, from) => a.loadSigned16(wide, to, from)),
+  );
+  for (const [floatName, isDouble] of [
+    ["f32", false],
+    ["f64", true],
+  ] as const)
     for (const isSigned of [true, false])
       for (const saturating of [true, false]) {
         const t: sequences.Truncation = { fromDouble: isDouble, toWide: wide, isSigned, saturating };
@@ -239,7 +268,10 @@ for (const [name, type] of [["i32", i32], ["i64", i64]] as const) {
       }
 }
 
-for (const [name, type] of [["f32", f32], ["f64", f64]] as const) {
+for (const [name, type] of [
+  ["f32", f32],
+  ["f64", f64],
+] as const) {
   const isDouble = type === f64;
   const on = (suffix: string, emitter: Emitter): void => void (numericEmitters[`${name}.${suffix}`] = emitter);
   on("eq", floatComparison(isDouble, floatEqual, false));
@@ -252,22 +284,53 @@ for (const [name, type] of [["f32", f32], ["f64", f64]] as const) {
   on("sub", floatArithmetic(type, 0x5c));
   on("mul", floatArithmetic(type, 0x59));
   on("div", floatArithmetic(type, 0x5e));
-  on("min", floatPair(type, (a, to, from) => sequences.floatMinimum(a, isDouble, false, to, from)));
-  on("max", floatPair(type, (a, to, from) => sequences.floatMinimum(a, isDouble, true, to, from)));
-  on("copysign", floatPair(type, (a, to, from) => sequences.floatCopySign(a, isDouble, to, from, 15)));
-  on("abs", inPlace(type, (a, to) => sequences.floatAbsolute(a, isDouble, to)));
-  on("neg", inPlace(type, (a, to) => sequences.floatNegate(a, isDouble, to)));
-  on("sqrt", convert(type, (a, to, from) => a.float(0x51, isDouble, to, from)));
-  for (const [suffix, mode] of [["nearest", 0], ["floor", 1], ["ceil", 2], ["trunc", 3]] as const)
-    on(suffix, convert(type, (a, to, from) => a.floatRound(isDouble, mode, to, from)));
-  const fromInteger = (isWide: boolean) => (a: Assembler, to: number, from: number): void => {
-    a.floatZero(to); // cvtsi2sd keeps the upper half, on which it would otherwise wait
-    a.floatFromInteger(isDouble, isWide, to, from);
-  };
+  on(
+    "min",
+    floatPair(type, (a, to, from) => sequences.floatMinimum(a, isDouble, false, to, from)),
+  );
+  on(
+    "max",
+    floatPair(type, (a, to, from) => sequences.floatMinimum(a, isDouble, true, to, from)),
+  );
+  on(
+    "copysign",
+    floatPair(type, (a, to, from) => sequences.floatCopySign(a, isDouble, to, from, 15)),
+  );
+  on(
+    "abs",
+    inPlace(type, (a, to) => sequences.floatAbsolute(a, isDouble, to)),
+  );
+  on(
+    "neg",
+    inPlace(type, (a, to) => sequences.floatNegate(a, isDouble, to)),
+  );
+  on(
+    "sqrt",
+    convert(type, (a, to, from) => a.float(0x51, isDouble, to, from)),
+  );
+  for (const [suffix, mode] of [
+    ["nearest", 0],
+    ["floor", 1],
+    ["ceil", 2],
+    ["trunc", 3],
+  ] as const)
+    on(
+      suffix,
+      convert(type, (a, to, from) => a.floatRound(isDouble, mode, to, from)),
+    );
+  const fromInteger =
+    (isWide: boolean) =>
+    (a: Assembler, to: number, from: number): void => {
+      a.floatZero(to); // cvtsi2sd keeps the upper half, on which it would otherwise wait
+      a.floatFromInteger(isDouble, isWide, to, from);
+    };
   on("convert_i32_s", convert(type, fromInteger(false)));
   on("convert_i32_u", convert(type, fromInteger(true)));
   on("convert_i64_s", convert(type, fromInteger(true)));
-  on("convert_i64_u", convert(type, (a, to, from) => sequences.convertUnsigned64(a, isDouble, to, from, r.rax, r.rcx)));
+  on(
+    "convert_i64_u",
+    convert(type, (a, to, from) => sequences.convertUnsigned64(a, isDouble, to, from, r.rax, r.rcx)),
+  );
 }
 
 Object.assign(numericEmitters, {

@@ -31,7 +31,12 @@ test("stores can be rewritten and a global added, and the module runs as before"
   ]);
   const module = decodeModule(source);
   const counter = module.globalTypes.length;
-  const count = [instruction("global.get", counter), instruction("i32.const", 1), instruction("i32.add"), instruction("global.set", counter)];
+  const count = [
+    instruction("global.get", counter),
+    instruction("i32.const", 1),
+    instruction("i32.add"),
+    instruction("global.set", counter),
+  ];
   const edited = encodeModule(module, {
     addGlobals: [{ type: 0x7f, mutable: true, initial: instruction("i32.const", 0) }],
     addExports: [{ name: "stores", kind: "global", index: counter }],
@@ -42,8 +47,9 @@ test("stores can be rewritten and a global added, and the module runs as before"
     }),
   });
   decodeModule(edited);
-  const vm = (globalThis as unknown as { WebAssembly: { instantiate(b: Uint8Array): Promise<{ instance: { exports: Record<string, never> } }> } })
-    .WebAssembly;
+  const vm = (
+    globalThis as unknown as { WebAssembly: { instantiate(b: Uint8Array): Promise<{ instance: { exports: Record<string, never> } }> } }
+  ).WebAssembly;
   const { instance } = await vm.instantiate(edited);
   const exports = instance.exports as unknown as { f(x: number): void; m: { buffer: ArrayBuffer }; stores: { value: number } };
   exports.f(7);

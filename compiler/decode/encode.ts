@@ -29,7 +29,11 @@ export interface ModuleEdits {
   readonly addGlobals?: readonly (GlobalType & { readonly initial: Uint8Array })[];
   /** The first gets index `module.functionTypes.length`; `code` is the body without its closing `end`. */
   readonly addFunctions?: readonly { readonly type: number; readonly locals: readonly ValueType[]; readonly code: Uint8Array }[];
-  readonly addExports?: readonly { readonly name: string; readonly kind: "function" | "table" | "memory" | "global"; readonly index: number }[];
+  readonly addExports?: readonly {
+    readonly name: string;
+    readonly kind: "function" | "table" | "memory" | "global";
+    readonly index: number;
+  }[];
 }
 
 export function encodeUnsigned(value: number): Uint8Array {
@@ -87,7 +91,13 @@ export function encodeName(text: string): Uint8Array {
 }
 
 export function encodeType(type: FunctionType): Uint8Array {
-  return Uint8Array.from([0x60, ...encodeUnsigned(type.params.length), ...type.params, ...encodeUnsigned(type.results.length), ...type.results]);
+  return Uint8Array.from([
+    0x60,
+    ...encodeUnsigned(type.params.length),
+    ...type.params,
+    ...encodeUnsigned(type.results.length),
+    ...type.results,
+  ]);
 }
 
 function localGroups(locals: readonly ValueType[]): Uint8Array {
@@ -129,7 +139,12 @@ function additions(edits: ModuleEdits): Map<number, Uint8Array[]> {
     [1, (edits.addTypes ?? []).map(encodeType)],
     [3, (edits.addFunctions ?? []).map((f) => encodeUnsigned(f.type))],
     [6, (edits.addGlobals ?? []).map((g) => concatBytes([Uint8Array.of(g.type, g.mutable ? 1 : 0), g.initial, end]))],
-    [7, (edits.addExports ?? []).map((e) => concatBytes([encodeName(e.name), Uint8Array.of(exportKindByte[e.kind]), encodeUnsigned(e.index)]))],
+    [
+      7,
+      (edits.addExports ?? []).map((e) =>
+        concatBytes([encodeName(e.name), Uint8Array.of(exportKindByte[e.kind]), encodeUnsigned(e.index)]),
+      ),
+    ],
     [10, (edits.addFunctions ?? []).map((f) => sized([localGroups(f.locals), f.code, end]))],
   ]);
 }

@@ -4,8 +4,29 @@
  * Operators behind the 0xFC prefix have code 0x100 + their number.
  */
 export type Immediate =
-  | "none" | "block" | "label" | "labels" | "function" | "indirect" | "local" | "global" | "table" | "memory" | "memarg"
-  | "i32" | "i64" | "f32" | "f64" | "types" | "reference" | "data" | "dataMemory" | "memories" | "element" | "elementTable" | "tables";
+  | "none"
+  | "block"
+  | "label"
+  | "labels"
+  | "function"
+  | "indirect"
+  | "local"
+  | "global"
+  | "table"
+  | "memory"
+  | "memarg"
+  | "i32"
+  | "i64"
+  | "f32"
+  | "f64"
+  | "types"
+  | "reference"
+  | "data"
+  | "dataMemory"
+  | "memories"
+  | "element"
+  | "elementTable"
+  | "tables";
 
 export interface OpcodeInfo {
   readonly code: number;
@@ -261,7 +282,8 @@ export function unsupportedFeature(code: number): string | undefined {
   if (code === 0xfd) return "SIMD";
   if (code === 0xfe) return "threads and atomics";
   if (code === 0x12 || code === 0x13) return "tail calls";
-  if (code === 0x06 || code === 0x07 || code === 0x08 || code === 0x09 || code === 0x0a || code === 0x18 || code === 0x19 || code === 0x1f) return "exception handling";
+  if (code === 0x06 || code === 0x07 || code === 0x08 || code === 0x09 || code === 0x0a || code === 0x18 || code === 0x19 || code === 0x1f)
+    return "exception handling";
   if (code === 0x14 || code === 0x15 || code === 0xd4 || code === 0xd5 || code === 0xd6) return "typed function references";
   if (code === 0xfb) return "garbage collection";
   return undefined;

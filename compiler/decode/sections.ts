@@ -176,7 +176,8 @@ export function readData(reader: Reader): DataSegment[] {
     const flags = reader.u32();
     if (flags > 2) throw malformed(at, "malformed data segment kind");
     const index = flags === 2 ? reader.u32() : 0;
-    const mode = flags === 1 ? ({ kind: "passive" } as const) : ({ kind: "active", index, offset: readConstantExpression(reader) } as const);
+    const mode =
+      flags === 1 ? ({ kind: "passive" } as const) : ({ kind: "active", index, offset: readConstantExpression(reader) } as const);
     return { mode, bytes: reader.take(reader.u32()) };
   });
 }

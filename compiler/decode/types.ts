@@ -159,7 +159,14 @@ export function isReference(type: number): boolean {
 }
 
 export function typeName(type: number): string {
-  const names: Record<number, string> = { [i32]: "i32", [i64]: "i64", [f32]: "f32", [f64]: "f64", [funcref]: "funcref", [externref]: "externref" };
+  const names: Record<number, string> = {
+    [i32]: "i32",
+    [i64]: "i64",
+    [f32]: "f32",
+    [f64]: "f64",
+    [funcref]: "funcref",
+    [externref]: "externref",
+  };
   return names[type] ?? "any";
 }
 

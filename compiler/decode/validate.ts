@@ -6,7 +6,10 @@ import { malformed } from "./reader.ts";
 import { type ConstantExpression, f32, f64, funcref, i32, i64, type Limits, type Module, type ValueType } from "./types.ts";
 
 export function invalid(at: number | undefined, what: string): CodedError {
-  return new CodedError("MF_WASM_INVALID", `invalid WebAssembly${at === undefined ? "" : ` at byte ${at}`}: ${what}; compile the module again`);
+  return new CodedError(
+    "MF_WASM_INVALID",
+    `invalid WebAssembly${at === undefined ? "" : ` at byte ${at}`}: ${what}; compile the module again`,
+  );
 }
 
 const letters: Record<string, ValueType> = { i: i32, l: i64, f: f32, d: f64 };

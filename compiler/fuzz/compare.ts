@@ -24,7 +24,20 @@ interface V8 {
 const virtualMachine = (globalThis as unknown as { WebAssembly: V8 }).WebAssembly;
 
 const view = new DataView(new ArrayBuffer(8));
-const interesting = [0n, 1n, -1n, 7n, 255n, 65535n, 0x7fffffffn, 0x80000000n, 0x7fffffffffffffffn, 0x8000000000000000n, 0x3ff0000000000000n, 0x40000000n];
+const interesting = [
+  0n,
+  1n,
+  -1n,
+  7n,
+  255n,
+  65535n,
+  0x7fffffffn,
+  0x80000000n,
+  0x7fffffffffffffffn,
+  0x8000000000000000n,
+  0x3ff0000000000000n,
+  0x40000000n,
+];
 
 function fromWord(type: ValueType, word: bigint): number | bigint {
   view.setBigUint64(0, BigInt.asUintN(64, word), true);
@@ -63,18 +76,27 @@ function v8Outcome(call: () => unknown, results: readonly ValueType[]): string {
 function nativeOutcome(outcome: Outcome, results: readonly ValueType[]): string {
   if (outcome.kind === "values") return show(outcome.words.map((word, i) => fromWord(results[i] as ValueType, word)));
   const trap = outcome.trap;
-  if (trap === "undefined element" || trap === "uninitialized element" || trap === "indirect call type mismatch") return "trap: indirect call";
+  if (trap === "undefined element" || trap === "uninitialized element" || trap === "indirect call type mismatch")
+    return "trap: indirect call";
   if (trap === "invalid conversion to integer") return "trap: conversion";
   return `trap: ${trap}`;
 }
 /** V8 has one message for both kinds of failed conversion, Wasm's division overflow another. */
 function same(v8: string, native: string): boolean {
-  return v8 === native || (v8 === "trap: conversion" && native === "trap: integer overflow") || v8 === "trap: stack exhausted" || native === "trap: stack exhausted";
+  return (
+    v8 === native ||
+    (v8 === "trap: conversion" && native === "trap: integer overflow") ||
+    v8 === "trap: stack exhausted" ||
+    native === "trap: stack exhausted"
+  );
 }
 
 function words(random: ReturnType<typeof prng>, type: FunctionType): bigint[] {
   return type.params.map((param) => {
-    const word = random.below(3) === 0 ? (BigInt(random.uint32()) << 32n) | BigInt(random.uint32()) : (interesting[random.below(interesting.length)] as bigint);
+    const word =
+      random.below(3) === 0
+        ? (BigInt(random.uint32()) << 32n) | BigInt(random.uint32())
+        : (interesting[random.below(interesting.length)] as bigint);
     if (param === f32 || param === f64) {
       view.setFloat64(0, Number(BigInt.asIntN(64, word)) / 3, true);
       if (param === f32) view.setFloat32(0, Number(BigInt.asIntN(32, word)) / 3, true);
@@ -109,7 +131,14 @@ function imports(host: Record<string, unknown> | undefined): object {
   return new Proxy({}, { get: () => names });
 }
 
-async function compareOne(process: BenchProcess, program: Program, name: string, module: Module, subject: Subject, host: Uint8Array | undefined): Promise<string | undefined> {
+async function compareOne(
+  process: BenchProcess,
+  program: Program,
+  name: string,
+  module: Module,
+  subject: Subject,
+  host: Uint8Array | undefined,
+): Promise<string | undefined> {
   const hostExports = host === undefined ? undefined : new virtualMachine.Instance(new virtualMachine.Module(host), {}).exports;
   let exports: Record<string, unknown> = {};
   const instantiated = v8Outcome(() => {
@@ -154,7 +183,9 @@ export async function compareModules(subjects: readonly Subject[], backend: Back
     for (let i = 0; i < subjects.length; i++) {
       const subject = subjects[i] as Subject;
       if (host !== undefined) await process.invoke(`h${i}`, instantiateName);
-      const what = await compareOne(process, program, `s${i}`, modules[i] as Module, subject, host).catch((error: unknown) => String(error));
+      const what = await compareOne(process, program, `s${i}`, modules[i] as Module, subject, host).catch((error: unknown) =>
+        String(error),
+      );
       if (what !== undefined) differences.push({ subject, what });
     }
   } finally {

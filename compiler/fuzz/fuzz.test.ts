@@ -21,7 +21,8 @@ for (const backend of ["baseline", "optimising"] satisfies Backend[]) {
   test(`random modules give V8's results when compiled by the ${backend} backend`, { skip }, async (t) => {
     const seed = Number(process.env["MAYFLY_SEED"] ?? Date.now() % 2 ** 30);
     t.diagnostic(`seed ${seed}; repeat with MAYFLY_SEED=${seed}, run longer with npm run fuzz:compiler -- --seed ${seed}`);
-    for (const first of [1, seed, seed + 100]) await judge(Array.from({ length: 100 }, (_, i) => ({ label: `seed ${first + i}`, bytes: generateModule(first + i) })));
+    for (const first of [1, seed, seed + 100])
+      await judge(Array.from({ length: 100 }, (_, i) => ({ label: `seed ${first + i}`, bytes: generateModule(first + i) })));
   });
 
   test(`modules that once failed stay repaired in the ${backend} backend`, { skip }, async (t) => {

@@ -71,12 +71,48 @@ class Generator {
 
   constant(type: ValueType): void {
     const small = BigInt(this.random.below(40)) - 8n;
-    const edges = [0n, 1n, -1n, 0x7fffffffn, -0x80000000n, 0xffffn, 255n, 0x7fffffffffffffffn, -0x8000000000000000n, 0xffffffffn, 0x80000000n];
-    const integer = this.chance(3) ? this.pick(edges) : this.chance(2) ? small : (BigInt(this.random.uint32()) << 32n) | BigInt(this.random.uint32());
+    const edges = [
+      0n,
+      1n,
+      -1n,
+      0x7fffffffn,
+      -0x80000000n,
+      0xffffn,
+      255n,
+      0x7fffffffffffffffn,
+      -0x8000000000000000n,
+      0xffffffffn,
+      0x80000000n,
+    ];
+    const integer = this.chance(3)
+      ? this.pick(edges)
+      : this.chance(2)
+        ? small
+        : (BigInt(this.random.uint32()) << 32n) | BigInt(this.random.uint32());
     if (type === i32) this.emit("i32.const", Number(BigInt.asIntN(32, integer)));
     else if (type === i64) this.emit("i64.const", BigInt.asIntN(64, integer));
     else {
-      const floats = [0, -0, 1, -1, 0.5, 1e10, -1e10, 2 ** 31, -(2 ** 31), 2 ** 32, 2 ** 63, -(2 ** 63), 2 ** 64, Infinity, -Infinity, 1e-310, 1e-40, 0.1, Number(small)];
+      const floats = [
+        0,
+        -0,
+        1,
+        -1,
+        0.5,
+        1e10,
+        -1e10,
+        2 ** 31,
+        -(2 ** 31),
+        2 ** 32,
+        2 ** 63,
+        -(2 ** 63),
+        2 ** 64,
+        Infinity,
+        -Infinity,
+        1e-310,
+        1e-40,
+        0.1,
+        Number(small),
+      ];
       this.emit(type === f32 ? "f32.const" : "f64.const", this.pick(floats));
     }
   }
@@ -168,7 +204,8 @@ class Generator {
       default: {
         const operator = this.pick(numeric.get(type) as NumericOperator[]);
         for (const operand of operator.operands) this.expression(operand, depth - 1);
-        if (operator.name.includes("reinterpret") && !operator.name.endsWith("_i32") && !operator.name.endsWith("_i64")) this.beforeLast(operator.operands[0] as ValueType);
+        if (operator.name.includes("reinterpret") && !operator.name.endsWith("_i32") && !operator.name.endsWith("_i64"))
+          this.beforeLast(operator.operands[0] as ValueType);
         if (operator.name.endsWith("copysign")) this.canonical(type);
         this.emit(operator.name);
       }
@@ -184,7 +221,13 @@ class Generator {
     return encodeSigned(BigInt(this.typeIndex({ params, results: types })));
   }
 
-  inBlock(opcodeByte: number, labelTypes: readonly ValueType[], types: readonly ValueType[], params: readonly ValueType[], body: () => void): void {
+  inBlock(
+    opcodeByte: number,
+    labelTypes: readonly ValueType[],
+    types: readonly ValueType[],
+    params: readonly ValueType[],
+    body: () => void,
+  ): void {
     this.code.push(Uint8Array.of(opcodeByte), this.blockType(types, params));
     this.labels.push(labelTypes);
     body();
@@ -405,7 +448,10 @@ class Generator {
   }
 
   function(): void {
-    const type: FunctionType = { params: this.randomTypes(this.chance(6) ? 14 : 4), results: this.chance(6) ? this.randomTypes(5) : this.randomTypes(1) };
+    const type: FunctionType = {
+      params: this.randomTypes(this.chance(6) ? 14 : 4),
+      results: this.chance(6) ? this.randomTypes(5) : this.randomTypes(1),
+    };
     this.code = [];
     this.results = type.results;
     this.locals = [...type.params, ...this.randomTypes(8)];
@@ -442,10 +488,15 @@ export function generateModule(seed: number): Uint8Array {
   const initial = (type: ValueType, i: number): Uint8Array =>
     concatBytes([
       Uint8Array.of(type, 1),
-      type === i32 ? instruction("i32.const", i === 0 ? 400 : 5) : type === i64 ? instruction("i64.const", -3n) : instruction(type === f32 ? "f32.const" : "f64.const", 1.5),
+      type === i32
+        ? instruction("i32.const", i === 0 ? 400 : 5)
+        : type === i64
+          ? instruction("i64.const", -3n)
+          : instruction(type === f32 ? "f32.const" : "f64.const", 1.5),
       Uint8Array.of(0x0b),
     ]);
-  const named = (name: string, kind: number, index: number): Uint8Array => concatBytes([encodeName(name), Uint8Array.of(kind), encodeUnsigned(index)]);
+  const named = (name: string, kind: number, index: number): Uint8Array =>
+    concatBytes([encodeName(name), Uint8Array.of(kind), encodeUnsigned(index)]);
   const data = Uint8Array.from({ length: 512 }, () => g.random.below(256));
   const bodies = g.functions.map(({ locals, code }) => {
     const groups = locals.map((type) => Uint8Array.of(1, type));
@@ -455,12 +506,23 @@ export function generateModule(seed: number): Uint8Array {
   return concatBytes([
     Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
     section(1, g.types.map(encodeType)),
-    section(3, g.functions.map((f) => encodeUnsigned(f.type))),
+    section(
+      3,
+      g.functions.map((f) => encodeUnsigned(f.type)),
+    ),
     section(4, [Uint8Array.of(0x70, 0, count + 2)]),
     section(5, [Uint8Array.of(1, 1, 3)]),
     section(6, g.globals.map(initial)),
     section(7, [...g.functions.map((_, i) => named(`f${i}`, 0, i)), named("m", 2, 0), ...g.globals.map((_, i) => named(`g${i}`, 3, i))]),
-    section(9, [concatBytes([Uint8Array.of(0), instruction("i32.const", 0), Uint8Array.of(0x0b), encodeUnsigned(count), ...g.functions.map((_, i) => encodeUnsigned(i))])]),
+    section(9, [
+      concatBytes([
+        Uint8Array.of(0),
+        instruction("i32.const", 0),
+        Uint8Array.of(0x0b),
+        encodeUnsigned(count),
+        ...g.functions.map((_, i) => encodeUnsigned(i)),
+      ]),
+    ]),
     section(10, bodies),
     section(11, [concatBytes([Uint8Array.of(0), instruction("i32.const", 16), Uint8Array.of(0x0b), encodeUnsigned(data.length), data])]),
   ]);

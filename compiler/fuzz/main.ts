@@ -22,12 +22,22 @@ export const loggerText = `(module (global $h (mut i64) (i64.const 7))
   (func (export "log-f32") (param f32) (if (f32.eq (local.get 0) (local.get 0)) (then (call $mix (i64.extend_i32_u (i32.reinterpret_f32 (local.get 0)))))))
   (func (export "log-f64") (param f64) (if (f64.eq (local.get 0) (local.get 0)) (then (call $mix (i64.reinterpret_f64 (local.get 0)))))))`;
 
-const features = ["-mvp", "--enable-mutable-globals", "--enable-sign-ext", "--enable-nontrapping-float-to-int", "--enable-bulk-memory", "--enable-multivalue"];
+const features = [
+  "-mvp",
+  "--enable-mutable-globals",
+  "--enable-sign-ext",
+  "--enable-nontrapping-float-to-int",
+  "--enable-bulk-memory",
+  "--enable-multivalue",
+];
 
 function binaryenModule(seed: number, folder: string): Uint8Array | undefined {
   const tool = join(createRequire(import.meta.url).resolve("binaryen/package.json"), "..", "bin", "wasm-opt");
   const random = prng(seed);
-  writeFileSync(join(folder, "seed"), Uint8Array.from({ length: 600 + random.below(6000) }, () => random.below(256)));
+  writeFileSync(
+    join(folder, "seed"),
+    Uint8Array.from({ length: 600 + random.below(6000) }, () => random.below(256)),
+  );
   const args = [tool, join(folder, "seed"), "-ttf", ...features, "--denan", "--no-fuzz-oob", "-o", join(folder, "out.wasm")];
   const run = spawnSync(process.execPath, args, { timeout: 60_000 });
   return run.status === 0 ? new Uint8Array(readFileSync(join(folder, "out.wasm"))) : undefined;

@@ -1,7 +1,18 @@
 import { assert } from "#base";
 import { blockSignature } from "../decode/body.ts";
 import { opcode, opcodeCount, opcodeInfo } from "../decode/opcodes.ts";
-import { f32, f64, funcref, type FunctionType, i32, i64, type Module, type ModuleFunction, type Operator, type ValueType } from "../decode/types.ts";
+import {
+  f32,
+  f64,
+  funcref,
+  type FunctionType,
+  i32,
+  i64,
+  type Module,
+  type ModuleFunction,
+  type Operator,
+  type ValueType,
+} from "../decode/types.ts";
 import { type Maker, simplify } from "./simplify.ts";
 import { Block, type Edge, type FunctionIr, op, opcodes, type Terminator, Value } from "./value.ts";
 
@@ -45,7 +56,10 @@ function assignedInLoops(operators: readonly Operator[]): Map<number, readonly n
     else if (code === opEnd) {
       const closed = open.pop();
       if (closed?.locals === undefined) continue;
-      found.set(closed.at, [...closed.locals].sort((x, y) => x - y));
+      found.set(
+        closed.at,
+        [...closed.locals].sort((x, y) => x - y),
+      );
       // The enclosing loop assigns what its inner loops do.
       for (let k = open.length - 1; k >= 0; k--) {
         const outer = open[k]?.locals;
@@ -185,7 +199,8 @@ export class Builder implements Maker {
 
   /** Leads an edge that leaves the current block to the target of a branch. `values` are the label's. */
   private branchTo(frame: Frame, edge: Edge, values: readonly Value[]): void {
-    if (frame.header !== undefined) this.connect(edge, frame.header, [...values, ...frame.assigned.map((local) => this.env[local] as Value)]);
+    if (frame.header !== undefined)
+      this.connect(edge, frame.header, [...values, ...frame.assigned.map((local) => this.env[local] as Value)]);
     else frame.incoming.push({ edge, env: this.snapshot(), values });
   }
   private labelTypes(frame: Frame): readonly ValueType[] {
@@ -334,7 +349,8 @@ export class Builder implements Maker {
       this.begin(block);
       return;
     }
-    if (frame.otherwise !== undefined) frame.incoming.push({ edge: frame.otherwise.edge, env: frame.otherwise.env, values: frame.otherwise.values });
+    if (frame.otherwise !== undefined)
+      frame.incoming.push({ edge: frame.otherwise.edge, env: frame.otherwise.env, values: frame.otherwise.values });
     if (frame.kind === "block" && frame.incoming.length === 0) return; // nothing branches here
     this.leave(frame);
     this.join(frame);
@@ -463,8 +479,10 @@ export class Builder implements Maker {
     "local.get": (b: Builder, o: Operator) => void b.stack.push(b.env[o.a] as Value),
     "local.set": (b: Builder, o: Operator) => b.setLocal(o.a, b.pop()),
     "local.tee": (b: Builder, o: Operator) => b.setLocal(o.a, b.stack[b.stack.length - 1] as Value),
-    "global.get": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, (b.module.globalTypes[o.a] as { type: ValueType }).type, [], o.a)),
-    "global.set": (b: Builder, o: Operator) => void b.make(o.code, 0, [b.pop()], o.a, (b.module.globalTypes[o.a] as { type: ValueType }).type),
+    "global.get": (b: Builder, o: Operator) =>
+      void b.stack.push(b.make(o.code, (b.module.globalTypes[o.a] as { type: ValueType }).type, [], o.a)),
+    "global.set": (b: Builder, o: Operator) =>
+      void b.make(o.code, 0, [b.pop()], o.a, (b.module.globalTypes[o.a] as { type: ValueType }).type),
     "i32.const": (b: Builder, o: Operator) => void b.stack.push(b.i32(o.a)),
     "i64.const": (b: Builder, o: Operator) => void b.stack.push(b.constant(o.code, i64, o.a, o.b)),
     "f32.const": (b: Builder, o: Operator) => void b.stack.push(b.constant(o.code, f32, o.a, 0)),
@@ -472,7 +490,8 @@ export class Builder implements Maker {
     "ref.null": (b: Builder, o: Operator) => void b.stack.push(b.constant(o.code, o.a as ValueType, 0, 0)),
     "ref.is_null": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, i32, [b.pop()])),
     "ref.func": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, funcref, [], o.a)),
-    "table.get": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, (b.module.tables[o.a] as { element: ValueType }).element, [b.pop()], o.a)),
+    "table.get": (b: Builder, o: Operator) =>
+      void b.stack.push(b.make(o.code, (b.module.tables[o.a] as { element: ValueType }).element, [b.pop()], o.a)),
     "table.set": (b: Builder, o: Operator) => void b.make(o.code, 0, b.popMany(2), o.a),
     "table.grow": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, i32, b.popMany(2), o.a)),
     "table.fill": (b: Builder, o: Operator) => void b.make(o.code, 0, b.popMany(3), o.a),

@@ -21,24 +21,37 @@ function ir(body: string): FunctionIr {
 }
 
 test("blocks get parameters for what their paths disagree on, and for nothing else", () => {
-  const text = dumpIr(ir("(param i32 i32) (result i32) (local i32) (if (local.get 0) (then (local.set 2 (i32.const 3))) (else (local.set 2 (local.get 1)))) (i32.add (local.get 2) (local.get 1))"));
+  const text = dumpIr(
+    ir(
+      "(param i32 i32) (result i32) (local i32) (if (local.get 0) (then (local.set 2 (i32.const 3))) (else (local.set 2 (local.get 1)))) (i32.add (local.get 2) (local.get 1))",
+    ),
+  );
   match(text, /block\d+\(v\d+:i32\) depth 0/);
   equal([...text.matchAll(/i32\.add/g)].length, 1);
 });
 
 test("a loop keeps as parameters only what changes in it", () => {
-  const built = ir("(param i32 i32) (result i32) (local i32) (loop (local.set 1 (local.get 1)) (local.set 2 (i32.add (local.get 2) (local.get 1))) (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 2)");
+  const built = ir(
+    "(param i32 i32) (result i32) (local i32) (loop (local.set 1 (local.get 1)) (local.set 2 (i32.add (local.get 2) (local.get 1))) (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 2)",
+  );
   equal(built.blocks.find((block) => block.isLoop)?.params.length, 2);
 });
 
 test("constants are folded, branches on them decided, and what nothing uses is gone", () => {
-  const text = dumpIr(ir("(param i32) (result i32) (drop (i32.mul (local.get 0) (local.get 0))) (if (result i32) (i32.eqz (i32.const 0)) (then (i32.add (i32.mul (i32.const 6) (i32.const 7)) (i32.const 0))) (else (unreachable)))"));
+  const text = dumpIr(
+    ir(
+      "(param i32) (result i32) (drop (i32.mul (local.get 0) (local.get 0))) (if (result i32) (i32.eqz (i32.const 0)) (then (i32.add (i32.mul (i32.const 6) (i32.const 7)) (i32.const 0))) (else (unreachable)))",
+    ),
+  );
   match(text, /return i32:42/);
   equal(/mul|branch|trap/.test(text), false);
 });
 
 test("a load or division that nothing uses stays: it may trap", () => {
-  match(dumpIr(ir("(param i32) (drop (i32.load (local.get 0))) (drop (i32.div_u (i32.const 1) (local.get 0)))")), /i32\.load[^]*i32\.div_u/);
+  match(
+    dumpIr(ir("(param i32) (drop (i32.load (local.get 0))) (drop (i32.div_u (i32.const 1) (local.get 0)))")),
+    /i32\.load[^]*i32\.div_u/,
+  );
 });
 
 test("random functions keep SSA's promises through every pass", () => {
@@ -60,7 +73,11 @@ test("the verifier sees a broken promise", () => {
 });
 
 test("every phase of a function can be read as text", () => {
-  const module = decodeModule(tools.parseWat("t.wat", "(module (memory 1) (func (param i32) (result i32) (i32.load offset=8 (i32.add (local.get 0) (i32.const 4)))))").toBinary({}).buffer);
+  const module = decodeModule(
+    tools
+      .parseWat("t.wat", "(module (memory 1) (func (param i32) (result i32) (i32.load offset=8 (i32.add (local.get 0) (i32.const 4)))))")
+      .toBinary({}).buffer,
+  );
   const item = module.functions[0]!;
   match(dumpFunction(module, item, "operators"), /i32\.load 8/);
   match(dumpFunction(module, item, "ir"), /v\d+:i32 = i32\.load #8 v\d+/);

@@ -43,7 +43,10 @@ export interface Bindings {
 }
 
 function incompatible(importer: string, item: Import, why: string): CodedError {
-  return new CodedError("MF_LINK_INCOMPATIBLE", `incompatible import type: ${importer} imports ${item.module}.${item.name}, ${why}; build both against each other`);
+  return new CodedError(
+    "MF_LINK_INCOMPATIBLE",
+    `incompatible import type: ${importer} imports ${item.module}.${item.name}, ${why}; build both against each other`,
+  );
 }
 
 function checkLimits(importer: string, item: Import, wanted: Limits, offered: Limits): void {
@@ -112,7 +115,11 @@ class Binder {
         globals.push({ owner: i, index: globals.length });
         continue;
       }
-      if (found === undefined) throw new CodedError("MF_LINK_MISSING", `unknown import: ${name} imports ${item.module}.${item.name} (${description.kind}), which nothing exports`);
+      if (found === undefined)
+        throw new CodedError(
+          "MF_LINK_MISSING",
+          `unknown import: ${name} imports ${item.module}.${item.name} (${description.kind}), which nothing exports`,
+        );
       const owner = (this.modules[found.owner] as ProgramModule).code.module;
       if (description.kind === "memory") {
         checkLimits(name, item, description.memory, owner.memories[0] as Limits);
@@ -143,7 +150,10 @@ class Binder {
     if (target === undefined) {
       if (intrinsic(module, index) !== undefined) return "intrinsic";
       if (this.options.missing === "trap") return "unbound";
-      throw new CodedError("MF_LINK_MISSING", `unknown import: ${name} imports the function ${item.module}.${item.name}, which nothing exports`);
+      throw new CodedError(
+        "MF_LINK_MISSING",
+        `unknown import: ${name} imports the function ${item.module}.${item.name}, which nothing exports`,
+      );
     }
     const wanted = module.types[module.functionTypes[index] as number];
     const owner = (this.modules[target.owner] as ProgramModule).code.module;
@@ -175,7 +185,8 @@ class Binder {
     return this.modules.some(({ code }, i) => {
       const { module } = code;
       if ((this.tables[i] as Definition[]).some((t) => differ(i, t.owner))) return true;
-      if ((this.globals[i] as Definition[]).some((g, index) => differ(i, g.owner) && isReference(module.globalTypes[index]?.type ?? 0))) return true;
+      if ((this.globals[i] as Definition[]).some((g, index) => differ(i, g.owner) && isReference(module.globalTypes[index]?.type ?? 0)))
+        return true;
       return (this.functions[i] as FunctionTarget[]).some((f, index) => {
         if (typeof f === "string" || !differ(i, f.owner)) return false;
         const type = module.types[module.functionTypes[index] as number];

@@ -133,12 +133,45 @@ export function writeElf(executable: Executable): Uint8Array {
     })),
   ];
   const stringSection = sections.length + 1;
-  sections.push({ name: ".symtab", type: 2, flags: 0, address: 0n, offset: symbolsAt, bytes: symbols.length, link: stringSection, info: 1, align: 8, entryBytes: 24 });
-  sections.push({ name: ".strtab", type: 3, flags: 0, address: 0n, offset: stringsAt, bytes: strings.length, link: 0, info: 0, align: 1, entryBytes: 0 });
+  sections.push({
+    name: ".symtab",
+    type: 2,
+    flags: 0,
+    address: 0n,
+    offset: symbolsAt,
+    bytes: symbols.length,
+    link: stringSection,
+    info: 1,
+    align: 8,
+    entryBytes: 24,
+  });
+  sections.push({
+    name: ".strtab",
+    type: 3,
+    flags: 0,
+    address: 0n,
+    offset: stringsAt,
+    bytes: strings.length,
+    link: 0,
+    info: 0,
+    align: 1,
+    entryBytes: 0,
+  });
   const nameOffsets = [...sections.map((s) => sectionNames.add(s.name)), sectionNames.add(".shstrtab")];
   const nameBytes = sectionNames.bytes();
   const namesAt = stringsAt + strings.length;
-  sections.push({ name: ".shstrtab", type: 3, flags: 0, address: 0n, offset: namesAt, bytes: nameBytes.length, link: 0, info: 0, align: 1, entryBytes: 0 });
+  sections.push({
+    name: ".shstrtab",
+    type: 3,
+    flags: 0,
+    address: 0n,
+    offset: namesAt,
+    bytes: nameBytes.length,
+    link: 0,
+    info: 0,
+    align: 1,
+    entryBytes: 0,
+  });
   const sectionsAt = alignUp(namesAt + nameBytes.length, 8);
 
   const out = new Uint8Array(sectionsAt + sections.length * sectionHeaderBytes);
@@ -157,7 +190,16 @@ export function writeElf(executable: Executable): Uint8Array {
   view.setUint16(60, sections.length, true);
   view.setUint16(62, sections.length - 1, true);
   let header = headerBytes;
-  const program = (type: number, flags: number, offset: number, address: bigint, physical: bigint, fileBytes: number, memoryBytes: number, align: number): void => {
+  const program = (
+    type: number,
+    flags: number,
+    offset: number,
+    address: bigint,
+    physical: bigint,
+    fileBytes: number,
+    memoryBytes: number,
+    align: number,
+  ): void => {
     view.setUint32(header, type, true);
     view.setUint32(header + 4, flags, true);
     view.setBigUint64(header + 8, BigInt(offset), true);

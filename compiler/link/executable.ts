@@ -102,16 +102,31 @@ export function writeExecutable(program: Program, options: ExecutableOptions = {
       executable: s.name === "text",
     }));
   if (program.platform !== "bare")
-    segments.push({ name: "stack", address: program.stack.limit, bytes: new Uint8Array(0), memoryBytes: program.stack.bytes, writable: true, executable: false });
+    segments.push({
+      name: "stack",
+      address: program.stack.limit,
+      bytes: new Uint8Array(0),
+      memoryBytes: program.stack.bytes,
+      writable: true,
+      executable: false,
+    });
   for (const memory of program.memories) {
     const given = options.memories?.find((m) => m.module === memory.module);
     const bytes = given?.bytes ?? (program.platform === "bench" ? undefined : initialMemory(memory));
     if (bytes === undefined || bytes.length === 0) continue;
     if (bytes.length % wasmPageBytes !== 0 || bytes.length / wasmPageBytes > memory.maximumPages)
-      throw new CodedError("MF_LINK_LIMIT", `the memory given for ${memory.module} has ${bytes.length} bytes, not whole pages up to ${memory.maximumPages}`);
+      throw new CodedError(
+        "MF_LINK_LIMIT",
+        `the memory given for ${memory.module} has ${bytes.length} bytes, not whole pages up to ${memory.maximumPages}`,
+      );
     segments.push(...memorySegments(memory.module, memory.base, options.physicalAddress?.(memory.module), bytes));
     view.setUint32(place(`memory.${memory.module}.descriptor`) + 8, bytes.length / wasmPageBytes, true);
   }
   segments.sort((x, y) => (x.address < y.address ? -1 : 1));
-  return writeElf({ entry: program.entry, segments, symbols: linked.symbols, ...(options.notes === undefined ? {} : { notes: options.notes }) });
+  return writeElf({
+    entry: program.entry,
+    segments,
+    symbols: linked.symbols,
+    ...(options.notes === undefined ? {} : { notes: options.notes }),
+  });
 }

@@ -59,7 +59,10 @@ function build(layerText: string, options: Partial<ProgramOptions> = {}): Linked
   );
 }
 
-function run(program: Program, options: ExecutableOptions = {}): { readonly status: number | null; readonly out: Buffer; readonly err: Buffer } {
+function run(
+  program: Program,
+  options: ExecutableOptions = {},
+): { readonly status: number | null; readonly out: Buffer; readonly err: Buffer } {
   const folder = mkdtempSync(join(tmpdir(), "mayfly-link-"));
   try {
     const file = join(folder, "program");
@@ -93,6 +96,7 @@ test("a trap ends the process with its kind and function", { skip: !runs }, () =
     ["memory access out of bounds", "(drop (i32.load (i32.const 65533)))"],
     ["memory access out of bounds", "(i64.store offset=4294967295 (i32.const -1) (i64.const 1))"],
     ["stack exhausted", "(call $trap)"],
+    ["memory access out of bounds", "(memory.fill (i32.const 65530) (i32.const 1) (i32.const 7))"],
   ] as const;
   for (const [kind, code] of cases) {
     const program = build(`(module (memory 1) (func $trap (export "inner") ${code}) (func (export "main") (call $trap)))`);
@@ -120,6 +124,19 @@ test("output is deterministic, and what the binutils read in it is what was mean
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a program for bare metal begins at its entry, with its memory where it was told", () => {
+  const program = build(`(module (memory 2) (data (i32.const 8) "x") (func (export "main") (drop (memory.grow (i32.const 1)))))`, {
+    platform: "bare",
+    baseAddress: 0x100000,
+    memoryBase: (name) => (name === "layer" ? 0n : 0x10_0000_0000n),
+    memoryPages: () => 16,
+  });
+  equal(program.entry, program.linked.addresses.get("runtime.entry"));
+  equal(program.memories.find((m) => m.module === "layer")?.base, 0n);
+  const elf = writeExecutable(program, { physicalAddress: (name) => (name === "engine" ? 0x800000n : 0x200000n) });
+  equal(new DataView(elf.buffer).getUint16(18, true), 62);
 });
 
 test("what does not fit together is refused with a code", () => {

@@ -53,7 +53,12 @@ export class Linker {
    * Adds bytes under a symbol. Relocations name symbols of `scope` (prefixed by it), or global ones: those that begin with
    * `runtime.`, `constant.`, `memory.`, `stack.` or `image.` and have a second word.
    */
-  add(segment: "text" | "rodata" | "data", symbol: string, block: CodeBlock, options: { readonly title?: string; readonly scope?: string; readonly align?: number } = {}): void {
+  add(
+    segment: "text" | "rodata" | "data",
+    symbol: string,
+    block: CodeBlock,
+    options: { readonly title?: string; readonly scope?: string; readonly align?: number } = {},
+  ): void {
     this.chunks[segment].push({
       symbol,
       title: options.title,

@@ -67,7 +67,13 @@ export interface LinkedProgram extends Program {
   readonly bindings: Bindings;
 }
 
-const defaults = { baseAddress: 0x400000, stackBytes: 8 * 2 ** 20, stackLimit: 0xe_0000_0000n, firstMemory: 0x10_0000_0000n, windowBytes: 0x4_0000_0000n };
+const defaults = {
+  baseAddress: 0x400000,
+  stackBytes: 8 * 2 ** 20,
+  stackLimit: 0xe_0000_0000n,
+  firstMemory: 0x10_0000_0000n,
+  windowBytes: 0x4_0000_0000n,
+};
 
 type Cell = { readonly bits: bigint } | { readonly symbol: string };
 
@@ -106,6 +112,7 @@ class ProgramBuilder {
     const { linker, options } = this;
     const count = this.bindings.modules.length;
     for (const [name, block] of helperBlocks()) linker.add("text", name, block, { title: name });
+    linker.add("text", "runtime.helpersEnd", { bytes: new Uint8Array(0), relocations: [] });
     for (let i = 0; i < count; i++) this.addMemory(i);
     for (let i = 0; i < count; i++) this.addTypes(i);
     for (let i = 0; i < count; i++) this.addFunctions(i);
@@ -145,7 +152,10 @@ class ProgramBuilder {
     const base = this.options.memoryBase?.(name, ordinal) ?? defaults.firstMemory + BigInt(ordinal) * defaults.windowBytes;
     const maximumPages = Math.min(limits.maximum ?? 65536, this.options.memoryPages?.(name) ?? 65536);
     if (limits.minimum > maximumPages)
-      throw new CodedError("MF_LINK_LIMIT", `${name} needs ${limits.minimum} pages of memory, ${maximumPages} are allowed; raise the limit`);
+      throw new CodedError(
+        "MF_LINK_LIMIT",
+        `${name} needs ${limits.minimum} pages of memory, ${maximumPages} are allowed; raise the limit`,
+      );
     this.memories.push({ module: name, initial: this.initialData(i), base, minimumPages: limits.minimum, maximumPages });
     this.linker.define(`memory.${name}.base`, base);
     const a = new Assembler();
@@ -190,7 +200,8 @@ class ProgramBuilder {
         else a.trapHere("unbound import called");
         a.return();
         linker.add("text", symbolName, a.finish(), { scope, title: `${name}.import.${functionName(code.module, index)}` });
-      } else if (this.bindings.memory[i] === this.bindings.memory[target.owner]) linker.alias(symbolName, `${target.owner}:func.${target.index}`);
+      } else if (this.bindings.memory[i] === this.bindings.memory[target.owner])
+        linker.alias(symbolName, `${target.owner}:func.${target.index}`);
       else
         linker.add("text", symbolName, swapStub(this.type(i, index), `${target.owner}:func.${target.index}`, this.base(target.owner)), {
           title: `${name}.stub.${functionName(code.module, index)}`,
@@ -277,7 +288,8 @@ class ProgramBuilder {
         return;
       }
       const { limits } = module.tables[own] as { limits: { minimum: number; maximum: number | undefined } };
-      if (limits.minimum > 2 ** 20) throw new CodedError("MF_LINK_LIMIT", `a table of ${limits.minimum} elements is too large; ${2 ** 20} are allowed`);
+      if (limits.minimum > 2 ** 20)
+        throw new CodedError("MF_LINK_LIMIT", `a table of ${limits.minimum} elements is too large; ${2 ** 20} are allowed`);
       const size = this.options.growTables === true ? Math.max(limits.minimum, this.segmentsEnd(i, own)) : limits.minimum;
       const capacity = this.growsTables() ? Math.max(size, Math.min(limits.maximum ?? 2 ** 16, 2 ** 16)) : size;
       const bench = this.options.platform === "bench";
@@ -293,15 +305,34 @@ class ProgramBuilder {
       const items = new Assembler();
       for (const item of segment.items) this.cell(items, this.evaluate(i, item));
       linker.add("rodata", `${i}:elem.${index}.items`, items.finish());
-      this.addSegmentDescriptor(`${i}:elem.${index}`, `${i}:elem.${index}.items`, segment.mode.kind === "declarative" ? 0 : segment.items.length);
+      this.addSegmentDescriptor(
+        `${i}:elem.${index}`,
+        `${i}:elem.${index}.items`,
+        segment.mode.kind === "declarative" ? 0 : segment.items.length,
+      );
     });
     module.data.forEach((segment, index) => {
-      linker.add("rodata", `${i}:data.${index}.bytes`, { bytes: this.options.platform === "bench" || segment.mode.kind === "passive" ? segment.bytes : new Uint8Array(0), relocations: [] }, { align: 1 });
-      this.addSegmentDescriptor(`${i}:data.${index}`, `${i}:data.${index}.bytes`, segment.mode.kind === "passive" || this.options.platform === "bench" ? segment.bytes.length : 0);
+      linker.add(
+        "rodata",
+        `${i}:data.${index}.bytes`,
+        {
+          bytes: this.options.platform === "bench" || segment.mode.kind === "passive" ? segment.bytes : new Uint8Array(0),
+          relocations: [],
+        },
+        { align: 1 },
+      );
+      this.addSegmentDescriptor(
+        `${i}:data.${index}`,
+        `${i}:data.${index}.bytes`,
+        segment.mode.kind === "passive" || this.options.platform === "bench" ? segment.bytes.length : 0,
+      );
     });
   }
 
-  private activeSegments(owner: number, table: number): { readonly user: number; readonly offset: number; readonly items: readonly ConstantExpression[] }[] {
+  private activeSegments(
+    owner: number,
+    table: number,
+  ): { readonly user: number; readonly offset: number; readonly items: readonly ConstantExpression[] }[] {
     return this.bindings.tables.flatMap((tables, user) =>
       this.module(user).elements.flatMap(({ mode, items }) => {
         const used = mode.kind === "active" ? tables[mode.index] : undefined;
@@ -319,7 +350,9 @@ class ProgramBuilder {
   }
   /** Whether anything can grow a table; else its capacity is its size. */
   private growsTables(): boolean {
-    this.tablesGrow ??= this.bindings.modules.some(({ code }) => code.functions.some((f) => f.code.relocations.some((x) => x.symbol === "runtime.tableGrow")));
+    this.tablesGrow ??= this.bindings.modules.some(({ code }) =>
+      code.functions.some((f) => f.code.relocations.some((x) => x.symbol === "runtime.tableGrow")),
+    );
     return this.tablesGrow;
   }
   private tablesGrow: boolean | undefined;
@@ -328,7 +361,8 @@ class ProgramBuilder {
   private addFrozenTable(i: number, own: number, capacity: number): void {
     const cells = new Array<Cell>(capacity).fill({ bits: 0n });
     for (const { user, offset, items } of this.activeSegments(i, own)) {
-      if (offset + items.length > capacity) throw new CodedError("MF_LINK_SEGMENT", "an element segment lies outside its table; with growTables the table gets room for it");
+      if (offset + items.length > capacity)
+        throw new CodedError("MF_LINK_SEGMENT", "an element segment lies outside its table; with growTables the table gets room for it");
       items.forEach((item, n) => (cells[offset + n] = this.evaluate(user, item)));
     }
     const a = new Assembler();
@@ -353,7 +387,12 @@ class ProgramBuilder {
       }
       const a = new Assembler();
       const given = this.bindings.given.get(`${i}:${own}`);
-      this.cell(a, given === undefined ? this.evaluate(i, (module.globals[own - module.importedGlobals] as { initial: ConstantExpression }).initial) : { bits: given });
+      this.cell(
+        a,
+        given === undefined
+          ? this.evaluate(i, (module.globals[own - module.importedGlobals] as { initial: ConstantExpression }).initial)
+          : { bits: given },
+      );
       this.linker.add("data", `${i}:global.${own}`, a.finish());
     });
   }
@@ -383,7 +422,8 @@ class ProgramBuilder {
       copy(segment.mode.offset, segment.items.length, "runtime.tableInit", `${i}:table.${segment.mode.index}`, `${i}:elem.${index}`);
     });
     module.data.forEach((segment, index) => {
-      if (segment.mode.kind === "active") copy(segment.mode.offset, segment.bytes.length, "runtime.memoryInit", `${i}:memory`, `${i}:data.${index}`);
+      if (segment.mode.kind === "active")
+        copy(segment.mode.offset, segment.bytes.length, "runtime.memoryInit", `${i}:memory`, `${i}:data.${index}`);
     });
     if (module.start !== undefined) a.call(`${i}:func.${module.start}`);
     a.return();
@@ -419,7 +459,8 @@ class ProgramBuilder {
     if (entry === undefined) return undefined;
     const { owner: i, index } = this.findExport(entry);
     const type = this.type(i, index);
-    if (type.params.length > 0 || type.results.length > 0) throw new CodedError("MF_LINK_ENTRY", `the entry function ${entry.name} must take and return nothing`);
+    if (type.params.length > 0 || type.results.length > 0)
+      throw new CodedError("MF_LINK_ENTRY", `the entry function ${entry.name} must take and return nothing`);
     const block: CodeBlock = entryThunk(type, `${i}:func.${index}`, this.base(i));
     this.linker.add("text", "runtime.entry", block, { title: "runtime.entry" });
     return "runtime.entry";

@@ -42,9 +42,11 @@ export function removeRedundantParameters(ir: FunctionIr): void {
 
 /** Values whose computing can be left out when nobody wants them: all but those that write, call or may trap. */
 const trapping = new Set(
-  ["div_s", "div_u", "rem_s", "rem_u"].flatMap((name) => [opcode(`i32.${name}`), opcode(`i64.${name}`)]).concat(
-    ["i32", "i64"].flatMap((to) => ["f32", "f64"].flatMap((from) => ["s", "u"].map((sign) => opcode(`${to}.trunc_${from}_${sign}`)))),
-  ),
+  ["div_s", "div_u", "rem_s", "rem_u"]
+    .flatMap((name) => [opcode(`i32.${name}`), opcode(`i64.${name}`)])
+    .concat(
+      ["i32", "i64"].flatMap((to) => ["f32", "f64"].flatMap((from) => ["s", "u"].map((sign) => opcode(`${to}.trunc_${from}_${sign}`)))),
+    ),
 );
 const pure = new Set<number>(["global.get", "select", "select_t", "ref.is_null", "ref.func", "memory.size", "table.size"].map(opcode));
 for (let code = 0; code < 0x112; code++) {
@@ -94,10 +96,11 @@ export function removeDead(ir: FunctionIr): void {
     work.push(value);
   };
   for (const block of ir.blocks) {
-    for (const value of block.body) if (!isPure(value) && marked[value.id] === 0) {
-      marked[value.id] = 1;
-      work.push(value);
-    }
+    for (const value of block.body)
+      if (!isPure(value) && marked[value.id] === 0) {
+        marked[value.id] = 1;
+        work.push(value);
+      }
     for (const value of terminatorValues(block)) mark(value);
   }
   for (let value = work.pop(); value !== undefined; value = work.pop()) {

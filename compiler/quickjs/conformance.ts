@@ -60,7 +60,7 @@ export const conformance: readonly string[] = [
   "new Float64Array([1,NaN,-0,Infinity]).subarray(1).join()+new Int32Array(new ArrayBuffer(8),4).length",
   // JSON and dates
   "JSON.stringify({a:[1,'x',null,undefined,()=>1,NaN,new Date(0)],u:undefined,n:{toJSON(){return 'j'}},s:'\\u2028\"\\n\\ud800'},null,1)",
-  "JSON.stringify(JSON.parse('{\"a\":[1,2,{\"b\":null}],\"c\":1e5,\"__proto__\":1}',(k,v)=>typeof v==='number'?v+1:v))",
+  'JSON.stringify(JSON.parse(\'{"a":[1,2,{"b":null}],"c":1e5,"__proto__":1}\',(k,v)=>typeof v===\'number\'?v+1:v))',
   "['{', '[1,]', '{\"a\":01}', '\"\\\\x\"', 'nul', ''].map(t=>{ try { JSON.parse(t); return 'ok' } catch(e) { return e.name } }).join()",
   "[new Date(0).toISOString(), new Date(2020,1,29,12).getTime(), Date.UTC(1999,11,31), new Date('2021-03-04T05:06:07Z').getUTCDay(), new Date(NaN).getTime(), new Date(1e15).toISOString(), Date.parse('Thu, 01 Jan 1970 00:00:00 GMT')].join()",
   // errors

@@ -80,7 +80,11 @@ export async function nativeEngine(program: Program): Promise<Engine> {
   const process = new BenchProcess(program);
   const base = program.memories.find((m) => m.module === "engine")?.base ?? 0n;
   const callIn = async (module: string, name: string, ...args: readonly number[]): Promise<number> => {
-    const outcome = await process.invoke(module, name, args.map((a) => BigInt.asUintN(32, BigInt(a))));
+    const outcome = await process.invoke(
+      module,
+      name,
+      args.map((a) => BigInt.asUintN(32, BigInt(a))),
+    );
     if (outcome.kind === "trap") throw new Error(`${outcome.trap} in ${outcome.function}`);
     return Number(BigInt.asIntN(32, outcome.words[0] ?? 0n));
   };

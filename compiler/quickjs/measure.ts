@@ -23,7 +23,10 @@ export interface Measured {
 }
 
 /** Runs every kernel on every engine in turn, `rounds` times, so that all meet the same weather. */
-export async function measureKernels(engines: readonly { readonly name: string; readonly engine: Engine }[], rounds: number): Promise<Measured[]> {
+export async function measureKernels(
+  engines: readonly { readonly name: string; readonly engine: Engine }[],
+  rounds: number,
+): Promise<Measured[]> {
   const out = engines.map(({ name }): Measured => ({ name, ms: {}, results: {} }));
   for (const { engine } of engines) await start(engine);
   for (let round = 0; round < rounds; round++)

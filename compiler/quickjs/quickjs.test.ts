@@ -31,7 +31,11 @@ for (const backend of ["baseline", "optimising"] satisfies Backend[]) {
     const program = quickjsProgram(host, backend);
     t.diagnostic(`compiled and linked in ${Math.round(performance.now() - before)} ms`);
     const [expected, actual] = [await results(v8Engine(host)), await results(await nativeEngine(program))];
-    equal(expected.filter((text) => text.startsWith("thrown: ") === false).length > scripts.length - 5, true, "the scripts themselves work");
+    equal(
+      expected.filter((text) => text.startsWith("thrown: ") === false).length > scripts.length - 5,
+      true,
+      "the scripts themselves work",
+    );
     scripts.forEach((script, i) => equal(actual[i], expected[i], script));
     deepEqual(actual, expected);
     ok(actual.length === scripts.length);
@@ -42,7 +46,9 @@ test("a C extension of the package shares the engine's memory and table, linked 
   if (process.platform !== "linux" || process.arch !== "x64") return t.skip("native code here is x86-64 Linux");
   const host = (await wabt()).parseWat("host.wat", hostText, { bulk_memory: true }).toBinary({}).buffer;
   const require = createRequire(import.meta.url);
-  const bytes = new Uint8Array(readFileSync(join(dirname(require.resolve("quickjs-wasi/quickjs.wasm")), "extensions", "encoding", "encoding.so")));
+  const bytes = new Uint8Array(
+    readFileSync(join(dirname(require.resolve("quickjs-wasi/quickjs.wasm")), "extensions", "encoding", "encoding.so")),
+  );
   const staticBytes = 4096;
   // Where the extension's data will lie is known once the same steps have been taken without it.
   const scout = await nativeEngine(quickjsProgram(host, "optimising"));
@@ -59,7 +65,10 @@ test("a C extension of the package shares the engine's memory and table, linked 
     await engine.callIn?.("encoding", "__wasm_apply_data_relocs");
     const [context, runtime] = [await engine.call("qjs_get_context_ptr"), await engine.call("qjs_get_runtime_ptr")];
     await engine.callIn?.("encoding", "qjs_ext_encoding_init", context, runtime);
-    equal(await evaluate(engine, "new TextEncoder().encode('é€').join() + new TextDecoder().decode(Uint8Array.of(0xe2, 0x82, 0xac))"), "195,169,226,130,172€");
+    equal(
+      await evaluate(engine, "new TextEncoder().encode('é€').join() + new TextDecoder().decode(Uint8Array.of(0xe2, 0x82, 0xac))"),
+      "195,169,226,130,172€",
+    );
   } finally {
     await engine.close();
   }

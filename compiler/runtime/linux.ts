@@ -104,6 +104,17 @@ export function trapHandler(a: Assembler): void {
   a.moveIf(r.aboveEqual, false, r.rax, r.r8);
 
   a.bind(done);
+  // In a helper of the runtime: what is wanted is who called it. Helpers push nothing.
+  const own = a.newLabel();
+  a.addressOf(r.rsi, "image.text");
+  a.alu(alu.cmp, true, r.rcx, r.rsi);
+  a.jumpIf(r.below, own);
+  a.addressOf(r.rsi, "runtime.helpersEnd");
+  a.alu(alu.cmp, true, r.rcx, r.rsi);
+  a.jumpIf(r.aboveEqual, own);
+  a.move(true, r.rcx, at(r.rdx, context.rsp));
+  a.move(true, r.rcx, at(r.rcx));
+  a.bind(own);
   a.store(8, symbol("runtime.trap", 0), r.rax);
   a.store(8, symbol("runtime.trap", 8), r.rcx);
   a.store(8, symbol("runtime.trap", 16), r.rdi);

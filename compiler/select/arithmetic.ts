@@ -40,7 +40,10 @@ function binary(operation: number, isWide: boolean): Emitter {
 }
 
 /** The parts of a folded address: x + (y << n) + constant. */
-function leaParts(value: Value, isWide: boolean): { readonly base: Value; readonly index: Value | undefined; readonly scale: number; readonly displacement: number } {
+function leaParts(
+  value: Value,
+  isWide: boolean,
+): { readonly base: Value; readonly index: Value | undefined; readonly scale: number; readonly displacement: number } {
   const [x, y] = value.args as [Value, Value];
   const constant = immediate(y, isWide);
   if (constant !== undefined && !y.folded) {
@@ -63,7 +66,8 @@ function add(isWide: boolean): Emitter {
     const foldedAdd = x.folded && immediate(y, isWide) !== undefined;
     if (!foldedShift && !foldedAdd) {
       // Where both operands live on, lea saves the copy.
-      const bothLive = !y.folded && !isConstant(x) && !m.dies(x, node) && (immediate(y, isWide) !== undefined || (!isConstant(y) && !m.dies(y, node)));
+      const bothLive =
+        !y.folded && !isConstant(x) && !m.dies(x, node) && (immediate(y, isWide) !== undefined || (!isConstant(y) && !m.dies(y, node)));
       if (!bothLive) {
         plain(c);
         return;
@@ -124,7 +128,10 @@ function shifted(operation: number, isWide: boolean): Emitter {
   };
 }
 
-for (const [name, isWide] of [["i32", false], ["i64", true]] as const) {
+for (const [name, isWide] of [
+  ["i32", false],
+  ["i64", true],
+] as const) {
   on(`${name}.add`, add(isWide));
   on(`${name}.sub`, binary(alu.sub, isWide));
   on(`${name}.and`, binary(alu.and, isWide));
@@ -145,7 +152,10 @@ for (const [name, isWide] of [["i32", false], ["i64", true]] as const) {
   on(`${name}.popcnt`, (c) => oneOperand(c, (to, from) => c.m.assembler.populationCount(isWide, to, from)));
   on(`${name}.extend8_s`, (c) => oneOperand(c, (to, from) => c.m.assembler.loadSigned8(isWide, to, from)));
   on(`${name}.extend16_s`, (c) => oneOperand(c, (to, from) => c.m.assembler.loadSigned16(isWide, to, from)));
-  for (const [floatName, fromDouble] of [["f32", false], ["f64", true]] as const)
+  for (const [floatName, fromDouble] of [
+    ["f32", false],
+    ["f64", true],
+  ] as const)
     for (const isSigned of [true, false])
       for (const saturating of [true, false]) {
         const t: sequences.Truncation = { fromDouble, toWide: isWide, isSigned, saturating };
@@ -177,24 +187,49 @@ function floatInPlace(emit: (a: Assembler, to: number) => void): Emitter {
   return (c) => twoAddress(c, c.value.args[0] as Value, undefined, true, (to) => emit(c.m.assembler, to));
 }
 
-for (const [name, isDouble] of [["f32", false], ["f64", true]] as const) {
+for (const [name, isDouble] of [
+  ["f32", false],
+  ["f64", true],
+] as const) {
   on(`${name}.add`, floatBinary(0x58, isDouble));
   on(`${name}.sub`, floatBinary(0x5c, isDouble));
   on(`${name}.mul`, floatBinary(0x59, isDouble));
   on(`${name}.div`, floatBinary(0x5e, isDouble));
-  on(`${name}.min`, floatPair((a, to, from) => sequences.floatMinimum(a, isDouble, false, to, from)));
-  on(`${name}.max`, floatPair((a, to, from) => sequences.floatMinimum(a, isDouble, true, to, from)));
-  on(`${name}.copysign`, floatPair((a, to, from) => sequences.floatCopySign(a, isDouble, to, from, 15)));
-  on(`${name}.abs`, floatInPlace((a, to) => sequences.floatAbsolute(a, isDouble, to)));
-  on(`${name}.neg`, floatInPlace((a, to) => sequences.floatNegate(a, isDouble, to)));
+  on(
+    `${name}.min`,
+    floatPair((a, to, from) => sequences.floatMinimum(a, isDouble, false, to, from)),
+  );
+  on(
+    `${name}.max`,
+    floatPair((a, to, from) => sequences.floatMinimum(a, isDouble, true, to, from)),
+  );
+  on(
+    `${name}.copysign`,
+    floatPair((a, to, from) => sequences.floatCopySign(a, isDouble, to, from, 15)),
+  );
+  on(
+    `${name}.abs`,
+    floatInPlace((a, to) => sequences.floatAbsolute(a, isDouble, to)),
+  );
+  on(
+    `${name}.neg`,
+    floatInPlace((a, to) => sequences.floatNegate(a, isDouble, to)),
+  );
   on(`${name}.sqrt`, (c) => oneOperand(c, (to, from) => c.m.assembler.float(0x51, isDouble, to, from)));
-  for (const [suffix, mode] of [["nearest", 0], ["floor", 1], ["ceil", 2], ["trunc", 3]] as const)
+  for (const [suffix, mode] of [
+    ["nearest", 0],
+    ["floor", 1],
+    ["ceil", 2],
+    ["trunc", 3],
+  ] as const)
     on(`${name}.${suffix}`, (c) => oneOperand(c, (to, from) => c.m.assembler.floatRound(isDouble, mode, to, from)));
-  const fromInteger = (isWide: boolean): Emitter => (c) =>
-    oneOperand(c, (to, from) => {
-      c.m.assembler.floatZero(to); // cvtsi2sd keeps the upper half, on which it would otherwise wait
-      c.m.assembler.floatFromInteger(isDouble, isWide, to, from);
-    });
+  const fromInteger =
+    (isWide: boolean): Emitter =>
+    (c) =>
+      oneOperand(c, (to, from) => {
+        c.m.assembler.floatZero(to); // cvtsi2sd keeps the upper half, on which it would otherwise wait
+        c.m.assembler.floatFromInteger(isDouble, isWide, to, from);
+      });
   on(`${name}.convert_i32_s`, fromInteger(false));
   on(`${name}.convert_i32_u`, fromInteger(true));
   on(`${name}.convert_i64_s`, fromInteger(true));

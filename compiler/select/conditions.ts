@@ -23,19 +23,33 @@ for (const type of ["i32", "i64"]) {
   const isWide = type === "i64";
   comparisons.set(opcode(`${type}.eqz`), { kind: "zero", isWide, condition: r.equal, swapped: false });
   const conditions: Record<string, number> = {
-    eq: r.equal, ne: r.notEqual, lt_s: r.less, lt_u: r.below, gt_s: r.greater, gt_u: r.above,
-    le_s: r.lessEqual, le_u: r.belowEqual, ge_s: r.greaterEqual, ge_u: r.aboveEqual,
+    eq: r.equal,
+    ne: r.notEqual,
+    lt_s: r.less,
+    lt_u: r.below,
+    gt_s: r.greater,
+    gt_u: r.above,
+    le_s: r.lessEqual,
+    le_u: r.belowEqual,
+    ge_s: r.greaterEqual,
+    ge_u: r.aboveEqual,
   };
-  for (const [name, condition] of Object.entries(conditions)) comparisons.set(opcode(`${type}.${name}`), { kind: "integer", isWide, condition, swapped: false });
+  for (const [name, condition] of Object.entries(conditions))
+    comparisons.set(opcode(`${type}.${name}`), { kind: "integer", isWide, condition, swapped: false });
 }
 for (const type of ["f32", "f64"]) {
   const isWide = type === "f64";
   // ucomis sets the carry for unordered operands, so "less" is asked as "above" with the operands exchanged.
   const conditions: readonly (readonly [string, number, boolean])[] = [
-    ["eq", floatEqual, false], ["ne", floatNotEqual, false], ["gt", r.above, false],
-    ["ge", r.aboveEqual, false], ["lt", r.above, true], ["le", r.aboveEqual, true],
+    ["eq", floatEqual, false],
+    ["ne", floatNotEqual, false],
+    ["gt", r.above, false],
+    ["ge", r.aboveEqual, false],
+    ["lt", r.above, true],
+    ["le", r.aboveEqual, true],
   ];
-  for (const [name, condition, swapped] of conditions) comparisons.set(opcode(`${type}.${name}`), { kind: "float", isWide, condition, swapped });
+  for (const [name, condition, swapped] of conditions)
+    comparisons.set(opcode(`${type}.${name}`), { kind: "float", isWide, condition, swapped });
 }
 
 const isAnd = new Map([

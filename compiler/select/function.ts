@@ -191,7 +191,8 @@ class FunctionEmitter {
   private hintPlaces(values: readonly Value[], places: ReturnType<typeof signatureLayout>["params"]): void {
     places.forEach((place, k) => {
       const value = values[k];
-      if (value !== undefined && place.kind !== "stack" && !isConstant(value)) value.hint = place.kind === "float" ? place.index + 16 : place.index;
+      if (value !== undefined && place.kind !== "stack" && !isConstant(value))
+        value.hint = place.kind === "float" ? place.index + 16 : place.index;
     });
   }
 
@@ -358,9 +359,13 @@ export interface Observer {
 export type NewMachine = (outgoingSlots: number) => Machine;
 
 /** `newMachine` lets a test watch over the registers. */
-export function compileOptimised(module: Module, item: ModuleFunction, newMachine: NewMachine = (slots) => new Machine(slots), observer?: Observer): CodeBlock {
+export function compileOptimised(
+  module: Module,
+  item: ModuleFunction,
+  newMachine: NewMachine = (slots) => new Machine(slots),
+  observer?: Observer,
+): CodeBlock {
   const ir = buildIr(module, item);
   optimise(ir);
   return new FunctionEmitter(ir, newMachine(outgoingSlots(module, item)), observer).emit();
 }
-

@@ -69,13 +69,41 @@ for (let code = 0x28; code <= 0x3e; code++) {
   const { name, accessBytes: bytes } = info;
   const isWide = name.startsWith("i64");
   if (name.includes("store")) on(name, store(bytes));
-  else if (name.startsWith("f")) on(name, load((a, to, from) => a.floatLoad(bytes === 8, to, from)));
-  else if (name.endsWith("8_u")) on(name, load((a, to, from) => a.loadZero8(to, from)));
-  else if (name.endsWith("16_u")) on(name, load((a, to, from) => a.loadZero16(to, from)));
-  else if (name.endsWith("8_s")) on(name, load((a, to, from) => a.loadSigned8(isWide, to, from)));
-  else if (name.endsWith("16_s")) on(name, load((a, to, from) => a.loadSigned16(isWide, to, from)));
-  else if (name.endsWith("32_s")) on(name, load((a, to, from) => a.loadSigned32(to, from)));
-  else on(name, load((a, to, from) => a.move(bytes === 8, to, from)));
+  else if (name.startsWith("f"))
+    on(
+      name,
+      load((a, to, from) => a.floatLoad(bytes === 8, to, from)),
+    );
+  else if (name.endsWith("8_u"))
+    on(
+      name,
+      load((a, to, from) => a.loadZero8(to, from)),
+    );
+  else if (name.endsWith("16_u"))
+    on(
+      name,
+      load((a, to, from) => a.loadZero16(to, from)),
+    );
+  else if (name.endsWith("8_s"))
+    on(
+      name,
+      load((a, to, from) => a.loadSigned8(isWide, to, from)),
+    );
+  else if (name.endsWith("16_s"))
+    on(
+      name,
+      load((a, to, from) => a.loadSigned16(isWide, to, from)),
+    );
+  else if (name.endsWith("32_s"))
+    on(
+      name,
+      load((a, to, from) => a.loadSigned32(to, from)),
+    );
+  else
+    on(
+      name,
+      load((a, to, from) => a.move(bytes === 8, to, from)),
+    );
 }
 
 // ---- globals, tables, references ----------------------------------------------------------------------------------------
@@ -132,16 +160,30 @@ on("ref.is_null", (c) => {
   m.assembler.setCondition(r.equal, to);
   m.assembler.loadZero8(to, to);
 });
-const readSize = (name: (value: Value) => string): Emitter => ({ m, node, value }) => m.assembler.move(false, m.define(node), symbol(name(value), 8));
-on("memory.size", readSize(() => "memory"));
-on("table.size", readSize((value) => `table.${value.a}`));
+const readSize =
+  (name: (value: Value) => string): Emitter =>
+  ({ m, node, value }) =>
+    m.assembler.move(false, m.define(node), symbol(name(value), 8));
+on(
+  "memory.size",
+  readSize(() => "memory"),
+);
+on(
+  "table.size",
+  readSize((value) => `table.${value.a}`),
+);
 on("data.drop", ({ m, value }) => m.assembler.storeImmediate(4, symbol(`data.${value.a}`, 8), 0));
 on("elem.drop", ({ m, value }) => m.assembler.storeImmediate(4, symbol(`elem.${value.a}`, 8), 0));
 
 // ---- calls ------------------------------------------------------------------------------------------------------------
 
 /** Arguments go to their places; `extra` are further values in given registers. Then nothing but them is in a register. */
-function placeArguments(c: Context, type: FunctionType, args: readonly Value[], extra: readonly { readonly value: Value; readonly register: number }[]): void {
+function placeArguments(
+  c: Context,
+  type: FunctionType,
+  args: readonly Value[],
+  extra: readonly { readonly value: Value; readonly register: number }[],
+): void {
   const { m, node } = c;
   const a = m.assembler;
   m.saveAll(node);
@@ -243,11 +285,35 @@ function runtime(name: string, symbols: (value: Value) => readonly string[]): Em
     takeResults(c, type);
   };
 }
-on("memory.grow", runtime("runtime.memoryGrow", () => ["memory"]));
-on("memory.copy", runtime("runtime.memoryCopy", () => ["memory"]));
-on("memory.fill", runtime("runtime.memoryFill", () => ["memory"]));
-on("memory.init", runtime("runtime.memoryInit", (v) => ["memory", `data.${v.a}`]));
-on("table.init", runtime("runtime.tableInit", (v) => [`table.${v.b}`, `elem.${v.a}`]));
-on("table.copy", runtime("runtime.tableCopy", (v) => [`table.${v.a}`, `table.${v.b}`]));
-on("table.grow", runtime("runtime.tableGrow", (v) => [`table.${v.a}`]));
-on("table.fill", runtime("runtime.tableFill", (v) => [`table.${v.a}`]));
+on(
+  "memory.grow",
+  runtime("runtime.memoryGrow", () => ["memory"]),
+);
+on(
+  "memory.copy",
+  runtime("runtime.memoryCopy", () => ["memory"]),
+);
+on(
+  "memory.fill",
+  runtime("runtime.memoryFill", () => ["memory"]),
+);
+on(
+  "memory.init",
+  runtime("runtime.memoryInit", (v) => ["memory", `data.${v.a}`]),
+);
+on(
+  "table.init",
+  runtime("runtime.tableInit", (v) => [`table.${v.b}`, `elem.${v.a}`]),
+);
+on(
+  "table.copy",
+  runtime("runtime.tableCopy", (v) => [`table.${v.a}`, `table.${v.b}`]),
+);
+on(
+  "table.grow",
+  runtime("runtime.tableGrow", (v) => [`table.${v.a}`]),
+);
+on(
+  "table.fill",
+  runtime("runtime.tableFill", (v) => [`table.${v.a}`]),
+);

@@ -47,7 +47,8 @@ export function isCommutative(value: Value): boolean {
 const loadFor = new Map<number, number>();
 for (const name of ["add", "sub", "and", "or", "xor", "mul", "eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"])
   for (const type of ["i32", "i64"]) loadFor.set(opcode(`${type}.${name}`), opcode(`${type}.load`));
-for (const name of ["add", "sub", "mul", "div"]) for (const type of ["f32", "f64"]) loadFor.set(opcode(`${type}.${name}`), opcode(`${type}.load`));
+for (const name of ["add", "sub", "mul", "div"])
+  for (const type of ["f32", "f64"]) loadFor.set(opcode(`${type}.${name}`), opcode(`${type}.load`));
 loadFor.set(opcode("i64.extend_i32_s"), opcode("i32.load"));
 
 const intComparisons = code(["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"].flatMap(both));
@@ -152,7 +153,11 @@ class Tiler {
       return;
     }
     if (this.foldableLoad(y, wanted, epoch)) y.folded = true;
-    else if (isConstant(y) ? intComparisons.has(root.op) && fitsImmediate(y, isWideOperator(root)) && this.foldableLoad(x, wanted, epoch) : isCommutative(root) && this.foldableLoad(x, wanted, epoch)) {
+    else if (
+      isConstant(y)
+        ? intComparisons.has(root.op) && fitsImmediate(y, isWideOperator(root)) && this.foldableLoad(x, wanted, epoch)
+        : isCommutative(root) && this.foldableLoad(x, wanted, epoch)
+    ) {
       if (!isConstant(y)) root.args = [y, x];
       x.folded = true;
     }
@@ -163,7 +168,12 @@ class Tiler {
     if (!updates.has(value.op) || !this.single(value)) return;
     let [left, right] = value.args as [Value, Value];
     const matches = (load: Value): boolean =>
-      load.op === wanted && load.args[0] === address && load.a === root.a && this.single(load) && load.epoch === epoch && value.epoch === epoch;
+      load.op === wanted &&
+      load.args[0] === address &&
+      load.a === root.a &&
+      this.single(load) &&
+      load.epoch === epoch &&
+      value.epoch === epoch;
     if (!matches(left) && isCommutative(value) && matches(right)) [left, right] = [right, left];
     if (!matches(left) || (isConstant(right) && !fitsImmediate(right, isWideOperator(value)))) return;
     value.args = [left, right];
@@ -175,7 +185,14 @@ class Tiler {
   private foldAddress(root: Value, x: Value, y: Value): boolean {
     const scaled = (value: Value): boolean => {
       const count = value.args[1];
-      return value.op === shiftFor.get(root.op) && count !== undefined && isIntegerConstant(count) && count.a >= 1 && count.a <= 3 && this.single(value);
+      return (
+        value.op === shiftFor.get(root.op) &&
+        count !== undefined &&
+        isIntegerConstant(count) &&
+        count.a >= 1 &&
+        count.a <= 3 &&
+        this.single(value)
+      );
     };
     if (scaled(y)) {
       y.folded = true;

@@ -16,7 +16,14 @@ for (const backend of backends) {
     if (process.platform !== "linux" || process.arch !== "x64") return t.skip("native code here is x86-64 Linux");
     if (!existsSync(folder)) return t.skip(`no spec suite at ${folder}; set MAYFLY_WASM_SPEC to its folder`);
     const tools = await wabt();
-    const features = { bulk_memory: true, reference_types: true, multi_value: true, mutable_globals: true, sat_float_to_int: true, sign_extension: true };
+    const features = {
+      bulk_memory: true,
+      reference_types: true,
+      multi_value: true,
+      mutable_globals: true,
+      sat_float_to_int: true,
+      sign_extension: true,
+    };
     const convert = (name: string, text: string): Uint8Array => {
       const module = tools.parseWat(name, /^[\x00-\x7f]*$/.test(text) ? text : new Uint8Array(Buffer.from(`${text}\n`)), features);
       try {

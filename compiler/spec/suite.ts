@@ -112,7 +112,10 @@ export class Suite {
 
   private action(expression: Expression): { readonly run: (p: BenchProcess) => Promise<Outcome> } {
     const items = [...expression.items.slice(1)];
-    const module = typeof items[0] === "string" && items[0].startsWith("$") ? (this.named.get(items.shift() as string) as string) : (this.current as string);
+    const module =
+      typeof items[0] === "string" && items[0].startsWith("$")
+        ? (this.named.get(items.shift() as string) as string)
+        : (this.current as string);
     const name = stringText(items[0] as string);
     if (head(expression) === "get") {
       return {
@@ -177,7 +180,8 @@ export class Suite {
       this.fail(expression, `accepted, expected ${stringText(expression.items[2] as string)}`);
     } catch (error) {
       if (!isCoded(error)) {
-        if (error instanceof Error && /parseWat|\.wast:/.test(error.message)) this.skip("refused by wabt's text parser already: the compiler sees binaries only");
+        if (error instanceof Error && /parseWat|\.wast:/.test(error.message))
+          this.skip("refused by wabt's text parser already: the compiler sees binaries only");
         else throw error;
       } else if (codes.includes(error.code)) this.result.passed++;
       else this.fail(expression, `refused with ${error.code}: ${error.message}`);
