@@ -21,6 +21,8 @@ export interface LogLimits {
   readonly checkpointBytes: number;
   /** A settled send may be told to the disk so much later: a crash before that sends it again, under the same key. */
   readonly settleDelayMs: number;
+  /** The same while the disk refuses. */
+  readonly refusedRetryMs: number;
   /** Given back when the disk is full, so that a checkpoint of what is live fits and all that is done can go. */
   readonly reserveBytes: number;
   /** A checkpoint that failed is tried again after so long. */
@@ -39,6 +41,7 @@ export const logLimits: LogLimits = {
   stateBytes: 512 * mib,
   checkpointBytes: 256 * mib,
   settleDelayMs: 20,
+  refusedRetryMs: 1_000,
   reserveBytes: 4 * mib,
   checkpointRetryMs: 5_000,
   readBytes: 4 * mib,

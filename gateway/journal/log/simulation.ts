@@ -21,6 +21,7 @@ const tinyLimits: Partial<LogLimits> = {
   smallBodyBytes: 80,
   checkpointBytes: 20_000,
   reserveBytes: 1_000,
+  refusedRetryMs: 30,
   checkpointRetryMs: 50,
   readBytes: 4_096,
 };

@@ -132,6 +132,8 @@ export class LogWriter {
   #filling: Batch | undefined;
   #running = false;
   #over = false;
+  /** The last batch was refused. */
+  #refusing = false;
   #lazy: LazyRecord[] = [];
   #cancelLazy: (() => void) | undefined;
   #segment: Segment | undefined;
@@ -164,7 +166,7 @@ export class LogWriter {
   /** Writes a record with the next batch, or after settleDelayMs; a crash may lose it. */
   appendLazily(encode: (writer: ByteWriter) => void, safe: () => void): void {
     this.#lazy.push({ encode, safe });
-    if (!this.#running) this.#flushLazily(this.#options.limits.settleDelayMs);
+    if (!this.#running) this.#flushLazily();
   }
 
   /**
@@ -237,15 +239,16 @@ export class LogWriter {
       else await this.#commit(next);
     }
     this.#running = false;
-    if (this.#lazy.length > 0 && this.#cancelLazy === undefined) this.#flushLazily(this.#options.limits.settleDelayMs);
+    if (this.#lazy.length > 0) this.#flushLazily();
     for (const done of this.#idle.splice(0)) done();
   }
 
-  #flushLazily(delayMs: number): void {
+  #flushLazily(): void {
     if (this.#cancelLazy !== undefined || this.#over) return;
-    this.#cancelLazy = this.#options.clock.after(delayMs, () => {
+    const { settleDelayMs, refusedRetryMs } = this.#options.limits;
+    this.#cancelLazy = this.#options.clock.after(this.#refusing ? refusedRetryMs : settleDelayMs, () => {
       this.#cancelLazy = undefined;
-      this.flush().catch(() => this.#flushLazily(this.#options.limits.checkpointRetryMs));
+      this.flush().catch(() => undefined); // the end of the run sees to the next try
     });
   }
 
@@ -259,6 +262,7 @@ export class LogWriter {
       await this.#write(batch);
     } catch (cause) {
       this.#lazy = [...batch.lazy, ...this.#lazy];
+      this.#refusing = true;
       const error = journalError(cause, "write");
       for (const { reject } of batch.operations) reject(error);
       this.#options.afterRefusal(error);
@@ -268,6 +272,7 @@ export class LogWriter {
     assert(segment !== undefined, "a batch that is safe is in a segment");
     const length = batch.writer.length - fileHeaderBytes;
     const base = segment.end - length - fileHeaderBytes; // of the buffer, as if it began in the file
+    this.#refusing = false;
     this.#batches += 1;
     this.#records += batch.records;
     for (const { start, apply, resolve } of batch.operations) {
