@@ -143,6 +143,15 @@ test("a run gives reply, sends and logs as the contract says, from a flow and fr
   }
 });
 
+test("the machine as a process gives the same, where it can run", async (context) => {
+  const { out } = await capture(["doctor", "--json"]);
+  const { findings } = JSON.parse(out) as { findings: { name: string; status: string }[] };
+  if (findings.find(({ name }) => name === "Process monitor")?.status !== "ok") return context.skip("no process monitor here");
+  const values = [at("counter.ts"), "-k", "x", "--seed", "01", "--time", "2026-03-02T10:00:00Z"];
+  const [embedded, process] = [await run(0, values), await run(0, [...values, "--monitor", "process"])];
+  deepEqual([process.reply, process.state], [embedded.reply, embedded.state]);
+});
+
 test("a request nobody answers fails the flow and names the flag; a fetch as well", async () => {
   const outlet = await run(1, [at("orders.ts"), "-m", at("order.json")]);
   equal(outlet.status, "failed");
