@@ -58,7 +58,8 @@ export interface Commit {
   readonly state: Completion["state"];
   /** The id to remember. */
   readonly completedId:
-    { readonly dedup: NonNullable<NewMessage["dedup"]>; readonly id: string; readonly reply: Reply | undefined } | undefined;
+    | { readonly dedup: NonNullable<NewMessage["dedup"]>; readonly id: string; readonly reply: Reply | undefined }
+    | undefined;
   readonly nowMs: number;
 }
 
@@ -120,7 +121,14 @@ export class Ledger {
   flow(name: string): FlowLedger {
     let flow = this.#flows.get(name);
     if (flow === undefined) {
-      flow = { pending: new Map(), unleased: new Set(), dedup: new DedupWindow(), state: new Map(), deletedState: new Set(), outbox: new Map() };
+      flow = {
+        pending: new Map(),
+        unleased: new Set(),
+        dedup: new DedupWindow(),
+        state: new Map(),
+        deletedState: new Set(),
+        outbox: new Map(),
+      };
       this.#flows.set(name, flow);
     }
     return flow;
