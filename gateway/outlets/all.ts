@@ -5,9 +5,10 @@ import { flowOutlet } from "./flow.ts";
 import { httpOutlet } from "./http.ts";
 import { jetstreamOutlet } from "./jetstream.ts";
 import { logOutlet } from "./log.ts";
+import { mqttOutlet } from "./mqtt.ts";
 import { natsOutlet } from "./nats.ts";
 import { postgresOutlet } from "./postgres.ts";
 import { redisOutlet } from "./redis.ts";
 import type { OutletDefinition } from "./outlet.ts";
 
-export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, redisOutlet, postgresOutlet];
+export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, mqttOutlet, redisOutlet, postgresOutlet];

@@ -6,9 +6,10 @@ import { fileSource } from "./file.ts";
 import { flowSource } from "./flow.ts";
 import { httpSource } from "./http.ts";
 import { jetstreamSource } from "./jetstream.ts";
+import { mqttSource } from "./mqtt.ts";
 import { natsSource } from "./nats.ts";
 import { postgresSource } from "./postgres.ts";
 import { redisSource } from "./redis.ts";
 import type { SourceDefinition } from "./source.ts";
 
-export const sources: readonly SourceDefinition[] = [httpSource, fileSource, cronSource, directSource, flowSource, amqpSource, jetstreamSource, natsSource, redisSource, postgresSource];
+export const sources: readonly SourceDefinition[] = [httpSource, fileSource, cronSource, directSource, flowSource, amqpSource, jetstreamSource, natsSource, mqttSource, redisSource, postgresSource];

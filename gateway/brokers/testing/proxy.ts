@@ -62,8 +62,9 @@ export class Proxy {
       from.setNoDelay(true);
       from.on("data", (chunk) => void to.write(chunk));
       from.on("end", () => void to.end());
-      from.on("close", () => {
-        to.destroy();
+      from.on("close", (cut) => {
+        if (cut) to.destroy();
+        else to.end(); // what was sent before the end still arrives
         this.#pairs.delete(pair);
       });
       if (this.#stalled) from.pause();
