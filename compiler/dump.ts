@@ -45,8 +45,9 @@ function dumpAllocation(module: Module, item: ModuleFunction, bytes: boolean): s
     },
     terminator: (b: Block, from, to) => lines.push({ text: `    ${terminatorText(b)}`, from, to }),
   });
-  const hex = (from: number, to: number): string => Buffer.from(block.bytes.subarray(from, to)).toString("hex");
-  return `function ${item.index}: ${block.bytes.length} bytes\n${lines.map(({ text, from, to }) => (bytes && to > from ? `${text}\n        ${from.toString(16)}: ${hex(from, to)}` : text)).join("\n")}\n`;
+  const final = (offset: number): number => machine?.assembler.finalPosition(offset) ?? offset;
+  const hex = (from: number, to: number): string => Buffer.from(block.bytes.subarray(final(from), final(to))).toString("hex");
+  return `function ${item.index}: ${block.bytes.length} bytes\n${lines.map(({ text, from, to }) => (bytes && to > from ? `${text}\n        ${final(from).toString(16)}: ${hex(from, to)}` : text)).join("\n")}\n`;
 }
 
 export function dumpFunction(module: Module, item: ModuleFunction, kind: DumpKind): string {

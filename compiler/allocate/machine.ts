@@ -108,7 +108,8 @@ export class Machine {
   patchFrame(bytes: Uint8Array): void {
     const view = new DataView(bytes.buffer);
     const frame = this.frameBytes();
-    for (const { at: place, value } of this.framePlaces) {
+    for (const { at: noted, value } of this.framePlaces) {
+      const place = this.assembler.finalPosition(noted);
       view.setInt32(place, frame + value, true);
       // Without a frame, adjusting the stack is a seven-byte nop.
       if (frame === 0 && value === 0) bytes.set([0x0f, 0x1f, 0x80, 0, 0, 0, 0], place - 3);

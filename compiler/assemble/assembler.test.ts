@@ -111,6 +111,35 @@ test("a disassembler reads the same text", (t) => {
   }
 });
 
+test("a jump takes two bytes up to its reach and more beyond it", () => {
+  for (const [gap, length] of [
+    [127, 2],
+    [128, 5],
+  ] as const) {
+    const a = new Assembler();
+    const end = a.newLabel();
+    a.jump(end);
+    for (let i = 0; i < gap; i++) a.byte(0x90);
+    a.bind(end);
+    const { bytes } = a.finish();
+    equal(bytes.length, length + gap);
+    equal(bytes[1], gap);
+  }
+  for (const [gap, length] of [
+    [120, 2],
+    [127, 6],
+  ] as const) {
+    const a = new Assembler();
+    const [start, out] = [a.newLabel(), a.newLabel()];
+    a.bind(start);
+    a.jumpIf(r.equal, out);
+    for (let i = 0; i < gap; i++) a.byte(0x90);
+    a.jumpIf(r.notEqual, start);
+    a.bind(out);
+    equal(a.finish().bytes.length, length + gap + length);
+  }
+});
+
 test("labels reach forward and backward", () => {
   const a = new Assembler();
   const start = a.newLabel();
@@ -120,5 +149,5 @@ test("labels reach forward and backward", () => {
   a.jump(start);
   a.bind(end);
   a.return();
-  equal(toHex(a.finish().bytes), "0f8402000000ebf8c3");
+  equal(toHex(a.finish().bytes), "7402ebfcc3");
 });

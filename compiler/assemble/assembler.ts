@@ -1,5 +1,6 @@
 import { assert } from "#base";
 import { type CodeBlock, type RelocationKind, trapKinds, type TrapKind, trapNumber } from "./code.ts";
+import { relax } from "./relax.ts";
 
 /**
  * An x86-64 encoder. One method per instruction form; operands are register numbers or `Memory`.
@@ -123,18 +124,23 @@ export class Assembler {
       this.bind(label);
       this.trapHere(kind);
     }
-    const view = new DataView(this.bytes.buffer);
-    for (const { at: place, label } of this.jumps) {
+    const jumps = this.jumps.map(({ at: place, label }) => {
       const target = this.labels[label] as number;
       assert(target >= 0, "every label used is bound");
-      view.setInt32(place, target - place - 4, true);
-    }
+      return { at: place, target };
+    });
+    const relaxed = relax(this.bytes.subarray(0, this.length), jumps);
+    this.finalPosition = relaxed.position;
     for (const { relocation, label } of this.labelled) {
       const entry = this.relocations[relocation];
-      if (entry !== undefined) entry.addend += this.labels[label] as number;
+      if (entry !== undefined) entry.addend += relaxed.position(this.labels[label] as number);
     }
-    return { bytes: this.bytes.slice(0, this.length), relocations: this.relocations };
+    for (const entry of this.relocations) entry.at = relaxed.position(entry.at);
+    return { bytes: relaxed.bytes, relocations: this.relocations };
   }
+
+  /** Where an offset noted while assembling lies in the finished bytes. */
+  finalPosition: (offset: number) => number = (offset) => offset;
 
   // ---- the general form -------------------------------------------------------------------------------------------
 
@@ -380,24 +386,12 @@ export class Assembler {
     this.jumps.push({ at: this.length, label });
     this.int32(0);
   }
-  /** Backward jumps within reach take two bytes; forward ones always a 32-bit distance. */
+  /** Emitted with a 32-bit distance, which `finish` shortens where it can. */
   jump(label: Label): void {
-    const distance = (this.labels[label] as number) - (this.length + 2);
-    if ((this.labels[label] as number) >= 0 && distance >= -128) {
-      this.byte(0xeb);
-      this.byte(distance);
-      return;
-    }
     this.byte(0xe9);
     this.fixup(label);
   }
   jumpIf(condition: number, label: Label): void {
-    const distance = (this.labels[label] as number) - (this.length + 2);
-    if ((this.labels[label] as number) >= 0 && distance >= -128) {
-      this.byte(0x70 | condition);
-      this.byte(distance);
-      return;
-    }
     this.byte(0x0f);
     this.byte(0x80 | condition);
     this.fixup(label);

@@ -280,7 +280,7 @@ export class FunctionCompiler {
   finish(): CodeBlock {
     const block = this.assembler.finish();
     const view = new DataView(block.bytes.buffer);
-    for (const { at, value } of this.framePlaces) view.setInt32(at, this.state.frameBytes() + value, true);
+    for (const { at, value } of this.framePlaces) view.setInt32(this.assembler.finalPosition(at), this.state.frameBytes() + value, true);
     return block;
   }
 }
