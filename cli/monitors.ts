@@ -1,13 +1,20 @@
 /** Monitors by the name mayfly.yaml gives them. */
 import { CodedError } from "#base";
-import { embeddedMonitor, type Monitor, processMonitor } from "#monitors";
+import { embeddedMonitor, type Monitor, processMonitor, qemuMonitor } from "#monitors";
 
-export const monitorNames = ["embedded", "process"] as const;
+export const monitorNames = ["embedded", "process", "qemu"] as const;
 
-/** `workers` undefined: the monitor's own choice. Throws a CodedError where the monitor can't be used. */
-export function openMonitor(name: string, workers: number | undefined): Monitor {
+/** `workers` undefined: the monitor's own choice. Throws or rejects with a CodedError where the monitor can't be used. */
+export async function openMonitor(name: string, workers: number | undefined): Promise<Monitor> {
   const options = workers === undefined ? {} : { workers };
-  if (name === "embedded") return embeddedMonitor(options);
-  if (name === "process") return processMonitor(options);
-  throw new CodedError("MF_MONITOR_MISSING", `there is no monitor ${name} to serve with: there are ${monitorNames.join(" and ")}`);
+  switch (name) {
+    case "embedded":
+      return embeddedMonitor(options);
+    case "process":
+      return processMonitor(options);
+    case "qemu":
+      return await qemuMonitor(workers === undefined ? {} : { perFlow: workers });
+    default:
+      throw new CodedError("MF_MONITOR_MISSING", `there is no monitor ${name}: there are ${monitorNames.join(", ")}`);
+  }
 }

@@ -149,7 +149,7 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
     import("../machine/stack.ts"),
   ]);
   const stimulus = await readStimulus(terminal, flags);
-  const monitor = openMonitor(flags.monitor, 1); // its worker starts while the flow is built
+  const monitor = await openMonitor(flags.monitor, 1); // its worker starts while the flow is built
   try {
     const began = performance.now();
     const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));
@@ -182,7 +182,7 @@ export function addRun(program: Command, cli: Cli): Command {
     .option("--source <name>", "name of the source the message comes from", "run")
     .option("--seed <hex>", "seed of the machine's randomness (default: a new one)")
     .option("--time <iso>", "the time at which the message comes in (default: now)")
-    .addOption(new Option("--monitor <name>", "what runs the machine").choices(["embedded", "process"]).default("embedded"))
+    .addOption(new Option("--monitor <name>", "what runs the machine").choices(["embedded", "process", "qemu"]).default("embedded"))
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())
     .action(action(cli, (target: string, flags: RunFlags) => run(cli, target, flags)));
