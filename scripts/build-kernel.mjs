@@ -49,13 +49,14 @@ export async function buildPlatform(root, entry) {
   return files.get("platform.wasm");
 }
 
-/** The drivers of bare metal: their memory is the physical one, their data lies where kernel/drivers/map.ts says. */
-async function buildDrivers(root, memoryBase) {
+/** The drivers of bare metal: their memory is the physical one, their data lies where map.ts says. `entry` lies in kernel/drivers. */
+export async function buildDrivers(root, memoryBase, entry) {
   const asc = await import("assemblyscript/asc");
   const files = new Map();
   const options = ["-O3", "--noAssert", "--runtime", "stub", "--memoryBase", String(memoryBase), "--use", "abort=", "--disable", "nontrapping-f2i"];
+  options.push("--debug"); // names of functions, for the console
   const { error, stderr } = await asc.main(
-    [join("kernel", "drivers", "main.ts"), "--baseDir", root, "--outFile", "drivers.wasm", ...options],
+    [join("kernel", "drivers", entry), "--baseDir", root, "--outFile", "drivers.wasm", ...options],
     { writeFile: (name, contents) => void files.set(name, contents) },
   );
   if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
@@ -96,7 +97,7 @@ export async function buildKernel(root) {
   for (const folder of [kernel, embedded, image]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(kernel, "native.wasm"), native);
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
-  writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt));
+  writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt, "main.ts"));
   writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
   writeFileSync(join(image, "engine.wasm"), zeroOnFree(engine));
   writeFileSync(join(embedded, "engine.wasm"), trackWrites(engine));

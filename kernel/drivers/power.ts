@@ -7,7 +7,7 @@ const debugExit: u32 = 0xf4;
 const keyboardController: u32 = 0x64;
 
 /** Codes that QEMU's exit status carries; monitors/qemu/exit-codes.ts names them. */
-export const exitClean: u32 = 0;
+export const exitClean: u32 = 1; // QEMU itself ends with 1 when it does not like its options
 export const exitException: u32 = 0x10; // + vector
 export const exitTrap: u32 = 0x30; // + kind, as compiler/assemble/code.ts numbers them
 export const exitNoMemory: u32 = 0x50;

@@ -2,7 +2,7 @@
 import { trapKinds } from "#compiler";
 
 export const guestExit = {
-  clean: 0,
+  clean: 1,
   exception: 0x10,
   trap: 0x30,
   noMemory: 0x50,
@@ -31,7 +31,7 @@ export function describeExit(status: number | null, signal: string | null): { re
     return { end: "trapped", text: `exception ${code - guestExit.exception}` };
   switch (code) {
     case guestExit.clean:
-      return { end: "clean", text: "the guest ended" }; // also what QEMU says when it does not like its options: status 1
+      return { end: "clean", text: "the guest ended as it was told" };
     case guestExit.noMemory:
       return { end: "no-memory", text: "the virtual machine has no more memory" };
     case guestExit.noChannel:

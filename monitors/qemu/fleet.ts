@@ -10,7 +10,7 @@
  * A watchdog looks at what runs: beyond its CPU limit a step is interrupted, and when that does not help its virtual machine is killed.
  */
 import type { MachineErrorCode } from "#abi";
-import { lastEffectKind, EffectKind } from "#abi";
+import { decodeEffects, EffectKind, lastEffectKind } from "#abi";
 import { Queue } from "#base";
 import { qemuLimits } from "./limits.ts";
 import type { FleetAnswer, QemuMachine } from "./machine.ts";
@@ -29,6 +29,7 @@ export interface FleetOptions {
   readonly cpuFactor: number;
   /** Memory of one virtual machine for machines that wait in it, in bytes. */
   readonly parkedBytes: number;
+  readonly hangMs: number;
   readonly log: (line: string) => void;
 }
 
@@ -63,7 +64,9 @@ export class FlowVm {
   lastUsedMs = performance.now();
   watchedLooks = 0;
   watchedCpuMs = 0;
-  startedMs = 0;
+  /** CPU time when it changed last, and when that was. */
+  progressCpuMs = 0;
+  progressMs = 0;
   interruptedAtMs: number | undefined;
   readonly #slots: number[] = [];
   #nextSlot = 0;
@@ -103,12 +106,12 @@ export class FlowVm {
 
 /** The virtual machines of one image with one amount of memory. */
 export class FlowPool {
-  readonly elf: string;
+  readonly elf: number;
   readonly limitBytes: number;
   readonly vms = new Set<FlowVm>();
   readonly backlog = new Queue<Job>();
   failedBoots = 0;
-  constructor(elf: string, limitBytes: number) {
+  constructor(elf: number, limitBytes: number) {
     this.elf = elf;
     this.limitBytes = limitBytes;
   }
@@ -150,7 +153,7 @@ export class Fleet {
     return [...this.#vms].map(({ vm }) => vm);
   }
 
-  #pool(elf: string, memoryBytes: number): FlowPool {
+  #pool(elf: number, memoryBytes: number): FlowPool {
     let limitBytes = leastLimitBytes;
     while (limitBytes < memoryBytes) limitBytes *= 2;
     const key = `${limitBytes} ${elf}`;
@@ -178,10 +181,11 @@ export class Fleet {
       return;
     }
     const { machine } = job;
-    const pool = this.#pool(machine.image.elf, machine.limits.memoryBytes);
+    const pool = this.#pool(machine.image.elf.fd, machine.limits.memoryBytes);
     pool.backlog.push(job);
     this.#queued++;
     this.#feed(pool);
+    this.#watchSoon();
   }
 
   /** Gives waiting starts to idle virtual machines, and boots more when there are none. */
@@ -209,6 +213,7 @@ export class Fleet {
     for (const vm of this.#vms) {
       if (!eligible(vm) || vm.vm.state !== "idle" || vm.current !== undefined || vm.pending.length > 0) continue;
       if (this.#options.isolation === "flow" && vm.pool === forPool) continue; // it would take the work itself
+      if (vm.machines.size > 0 && performance.now() - vm.lastUsedMs < qemuLimits.holdMs) continue; // most answers come soon
       if (oldest === undefined || vm.lastUsedMs < oldest.lastUsedMs) oldest = vm;
     }
     if (oldest === undefined) return false;
@@ -226,13 +231,12 @@ export class Fleet {
     const own = new FlowVm(pool, vm);
     pool.vms.add(own);
     this.#vms.add(own);
-    const ended = vm.ended.then(() => this.#lost(own));
-    this.#ending.add(ended);
-    void ended.then(() => this.#ending.delete(ended));
+    void vm.ended.then(() => this.#lost(own));
   }
 
   /** Gives an idle virtual machine its next step. */
   #next(own: FlowVm): void {
+    if (!this.#vms.has(own)) return;
     while (own.vm.state === "idle" && own.current === undefined && !this.#closed) {
       const job = own.pending.shift() ?? (this.#takesStarts(own) ? own.pool.backlog.shift() : undefined);
       if (job === undefined) return;
@@ -257,9 +261,12 @@ export class Fleet {
     own.current = job;
     own.watchedLooks = 0;
     own.interruptedAtMs = undefined;
-    own.startedMs = performance.now();
     const limitPages = Math.floor(machine.limits.memoryBytes / 65_536);
     void own.vm.run({ kind: job.kind, slot: machine.slot, frame: job.frame, limitPages }).then((answer) => this.#answered(own, job, answer));
+    this.#watchSoon();
+  }
+
+  #watchSoon(): void {
     this.#watchdog ??= setInterval(() => this.#watch(), qemuLimits.watchMs);
   }
 
@@ -267,11 +274,13 @@ export class Fleet {
     own.current = undefined;
     own.lastUsedMs = performance.now();
     const kind = answer.status === "complete" ? lastEffectKind(answer.effects) : undefined;
-    const over = answer.status !== "complete" || kind === EffectKind.done || kind === EffectKind.fail;
+    const decoded = answer.effects.length === 0 ? undefined : decodeEffects(answer.effects);
+    if (answer.status === "complete" && decoded?.ok !== true) own.vm.kill("lied", "its effects can't be decoded");
+    const over = answer.status !== "complete" || kind === EffectKind.done || kind === EffectKind.fail || decoded?.ok !== true;
     if (over) own.release(job.machine, false);
     else own.keep(job.machine, answer.pages);
-    job.answer(answer);
-    if (own.vm.state === "ended") return;
+    job.answer({ ...answer, decoded });
+    if (own.vm.state !== "idle") return;
     if (this.#options.isolation === "message") {
       if (over) this.#retire(own);
     } else this.#boundParked(own);
@@ -344,11 +353,6 @@ export class Fleet {
     if (this.#options.isolation === "message") this.#retire(home);
   }
 
-  /** The machine's effects make no sense: whatever runs there may be compromised. */
-  distrust(machine: QemuMachine): void {
-    machine.home?.vm.kill("lied", "its effects can't be decoded");
-  }
-
   #watch(): void {
     let running = 0;
     for (const own of this.#vms) {
@@ -356,19 +360,22 @@ export class Fleet {
       running++;
       this.#watchVm(own, own.current);
     }
-    if (running > 0) return;
+    if (this.#queued > 0) for (const pool of this.#pools.values()) this.#feed(pool);
+    if (running > 0 || this.#queued > 0) return;
     clearInterval(this.#watchdog);
     this.#watchdog = undefined;
   }
 
   #watchVm(own: FlowVm, { machine }: Job): void {
-    if (own.watchedLooks++ === 0) {
-      own.watchedCpuMs = own.vm.cpuMs();
-      return;
+    const cpuMs = own.vm.cpuMs();
+    if (own.watchedLooks++ === 0) own.watchedCpuMs = cpuMs;
+    if (own.watchedLooks === 1 || cpuMs !== own.progressCpuMs) {
+      own.progressCpuMs = cpuMs;
+      own.progressMs = performance.now();
     }
     const allowedMs = machine.limits.cpuMs * this.#options.cpuFactor;
-    const usedMs = own.vm.cpuMs() - own.watchedCpuMs;
-    if (performance.now() - own.startedMs > allowedMs + qemuLimits.hangMs) own.vm.kill("hung", "the guest does not answer");
+    const usedMs = cpuMs - own.watchedCpuMs;
+    if (performance.now() - own.progressMs > this.#options.hangMs) own.vm.kill("hung", "the guest does not answer");
     else if (usedMs <= allowedMs) return;
     else if (own.interruptedAtMs === undefined) {
       own.interruptedAtMs = usedMs;
@@ -377,13 +384,17 @@ export class Fleet {
   }
 
   /** Ends the idle virtual machines of an image; those that run end when they are idle and nothing starts in them any more. */
-  async dispose(elf: string): Promise<void> {
+  async dispose(elf: number): Promise<void> {
+    const ended: Promise<void>[] = [];
     for (const [key, pool] of this.#pools) {
       if (pool.elf !== elf) continue;
-      for (const own of [...pool.vms]) this.#retire(own);
+      for (const own of [...pool.vms]) {
+        ended.push(own.vm.ended);
+        this.#retire(own);
+      }
       this.#pools.delete(key);
     }
-    await Promise.all(this.#ending);
+    await Promise.all(ended);
   }
 
   async close(): Promise<void> {

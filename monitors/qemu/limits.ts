@@ -20,10 +20,12 @@ export const qemuLimits = {
   watchMs: 20,
   /** CPU time a step may take after it was interrupted, before its virtual machine is killed. */
   graceMs: 100,
-  /** Wall time a step may take beyond its CPU limit: a virtual machine that sleeps and never answers is killed. */
+  /** Wall time a step may take without using any CPU: a virtual machine that sleeps and never answers is killed. */
   hangMs: 30_000,
   /** Wall time between asking a virtual machine to stop and killing it. */
   stopMs: 1_000,
+  /** How long a virtual machine that holds waiting machines keeps them from those that need its place. */
+  holdMs: 200,
   /** Virtual machines of one flow that may die before they are ready, in a row, before its messages are given back. */
   failedBoots: 3,
   /** Longest answer to a probe. */

@@ -4,7 +4,7 @@
  * same machine.
  */
 import {
-  decodeEffects,
+  type decodeEffects,
   type DeliverEvent,
   encodeEvent,
   type Event,
@@ -29,6 +29,7 @@ export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome
 }
 
 export interface FleetAnswer extends VmAnswer {
+  readonly decoded?: ReturnType<typeof decodeEffects> | undefined;
   /** Why no virtual machine ran it. */
   readonly code?: MachineErrorCode;
 }
@@ -122,7 +123,7 @@ export class QemuMachine implements Machine {
       this.#fleet.forget(this);
       return broken(this.#over, "", [], cpuMs);
     }
-    const decoded = answer.effects.length === 0 ? undefined : decodeEffects(answer.effects);
+    const { decoded } = answer;
     const effects = decoded?.ok === true ? decoded.value : [];
     const breakWith = (code: MachineErrorCode, why = detail): StepOutcome => {
       this.#finish("MF_MACHINE_ENDED");
@@ -135,10 +136,7 @@ export class QemuMachine implements Machine {
     };
     switch (status) {
       case "complete": {
-        if (decoded?.ok !== true) {
-          this.#fleet.distrust(this);
-          return breakWith("MF_MACHINE_LIED", decoded?.error ?? "no effects");
-        }
+        if (decoded?.ok !== true) return breakWith("MF_MACHINE_LIED", decoded?.error ?? "no effects");
         const last = effects.at(-1)?.kind;
         if (last !== "done" && last !== "fail") return { status: "waiting", effects, cpuMs };
         this.#finish("MF_MACHINE_ENDED");

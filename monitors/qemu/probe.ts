@@ -1,12 +1,9 @@
 /** Which accelerator works here. KVM's device may be there and emulate every instruction, far slower than TCG: the CPU's flag decides. */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chmod } from "node:fs/promises";
 import { CodedError } from "#base";
 import { type Accelerator, findQemu, type Qemu, qemuCommand } from "./command.ts";
+import { elfPath, namelessFile } from "./elf-file.ts";
 import { emptyGuest, emptyGuestStatus } from "./empty-guest.ts";
 import { qemuLimits } from "./limits.ts";
 
@@ -16,12 +13,18 @@ export interface Probed extends Qemu {
 }
 
 /** Runs the empty guest; the complaint when it did not end as it should. */
-async function complaint(qemu: Qemu, elf: string): Promise<string | undefined> {
-  const { program, arguments: values } = qemuCommand(qemu, { elf, memoryBytes: 16 * 1024 ** 2, channel: false });
+async function complaint(qemu: Qemu, elf: number): Promise<string | undefined> {
+  const { program, arguments: values } = qemuCommand(qemu, { elf: elfPath, memoryBytes: 16 * 1024 ** 2, channel: false });
   return new Promise((done) => {
-    const child = spawn(program, values, { stdio: ["ignore", "ignore", "pipe"], cwd: "/", env: {}, timeout: qemuLimits.probeMs, killSignal: "SIGKILL" });
+    const child = spawn(program, values, {
+      stdio: ["ignore", "ignore", "pipe", "ignore", elf],
+      cwd: "/",
+      env: {},
+      timeout: qemuLimits.probeMs,
+      killSignal: "SIGKILL",
+    });
     let text = "";
-    child.stderr.setEncoding("utf8").on("data", (part: string) => (text = (text + part).slice(-2048)));
+    child.stderr?.setEncoding("utf8").on("data", (part: string) => (text = (text + part).slice(-2048)));
     child.on("error", (error) => done(error.message));
     child.on("close", (status, signal) => done(status === emptyGuestStatus ? undefined : `${text.trim()} (status ${status ?? signal})`));
   });
@@ -45,24 +48,21 @@ export function probeQemu(): Promise<Probed> {
 
 async function probe(): Promise<Probed> {
   const path = findQemu();
-  const folder = await mkdtemp(join(tmpdir(), "mayfly-probe-"));
+  const elf = await namelessFile(emptyGuest());
   try {
-    const elf = join(folder, "empty.elf");
-    await writeFile(elf, emptyGuest());
-    await chmod(folder, 0o755); // QEMU runs as nobody
     const flag = processorVirtualises();
     const order: readonly Accelerator[] = flag ? ["kvm", "tcg"] : ["tcg"];
     const complaints: string[] = flag ? [] : ["the processor shows neither vmx nor svm"];
     for (const accelerator of order) {
       for (const sandbox of [true, false]) {
-        const said = await complaint({ path, accelerator, sandbox }, elf);
+        const said = await complaint({ path, accelerator, sandbox }, elf.fd);
         if (said === undefined) return { path, accelerator, sandbox, reason: reason(accelerator, sandbox, complaints) };
         complaints.push(`${accelerator}${sandbox ? "" : " without sandbox"}: ${said}`);
       }
     }
     throw new CodedError("MF_QEMU_FAILED", `QEMU does not run an empty guest: ${complaints.join("; ")}`);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await elf.close();
   }
 }
 

@@ -1,13 +1,12 @@
 /** The QEMU monitor: machines in virtual machines of their flow's or their own, without an operating system in them. */
-import { rmSync } from "node:fs";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import type { FileHandle } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
 import { assert, CodedError } from "#base";
 import { type Image, type PvhSettings, writePvh } from "#image";
 import { kernelArtifacts } from "#kernel";
 import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
+import { namelessFile } from "./elf-file.ts";
 import { Fleet } from "./fleet.ts";
 import { qemuLimits } from "./limits.ts";
 import { QemuMachine } from "./machine.ts";
@@ -17,7 +16,7 @@ import type { Vm } from "./vm.ts";
 export interface QemuOptions {
   /** `flow` (the default): one virtual machine takes message after message, each pristine. `message`: each message gets its own. */
   readonly isolation?: "flow" | "message";
-  /** Virtual machines of one flow at most; one for each core by default, two at least. */
+  /** Virtual machines of one flow at most; by default one for each core, two at least, or as many as there may be with isolation `message`. */
   readonly perFlow?: number;
   /** Virtual machines at most, over all flows; 16 by default. */
   readonly most?: number;
@@ -27,6 +26,8 @@ export interface QemuOptions {
   readonly cpuFactor?: number;
   /** Memory of one virtual machine for machines that wait in it, in bytes; 64 MiB by default. */
   readonly parkedBytes?: number;
+  /** Wall time a step may take without using any CPU, in milliseconds: its virtual machine sleeps and won't answer. 30 s by default. */
+  readonly hangMs?: number;
   /** Takes a line now and then: the accelerator, virtual machines that ended. */
   readonly log?: (line: string) => void;
   readonly pvh?: PvhSettings;
@@ -39,13 +40,12 @@ export class QemuImage implements LoadedImage {
   readonly sha256: string;
   readonly name: string;
   readonly limits: FlowLimits;
-  /** Path of its ELF. */
-  readonly elf: string;
+  readonly elf: FileHandle;
   users = 1;
   #machines = 0;
   readonly #dispose: (image: QemuImage) => void;
 
-  constructor(image: Image, elf: string, dispose: (image: QemuImage) => void) {
+  constructor(image: Image, elf: FileHandle, dispose: (image: QemuImage) => void) {
     this.sha256 = image.sha256;
     this.name = image.manifest.name;
     this.limits = image.manifest.limits;
@@ -72,13 +72,9 @@ class QemuMonitor implements Monitor {
   readonly #images = new Map<string, Promise<QemuImage>>();
   readonly #started: Promise<Fleet>;
   #fleet: Fleet | undefined;
-  #folder: string | undefined;
-  #nextFile = 1;
   #closed = false;
+  readonly #loaded = new Set<QemuImage>();
   readonly #disposals = new Set<Promise<void>>();
-  readonly #removeFolder = (): void => {
-    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
-  };
 
   constructor(options: QemuOptions) {
     this.#options = options;
@@ -88,14 +84,13 @@ class QemuMonitor implements Monitor {
 
   async #start(): Promise<Fleet> {
     const probed = await probeQemu();
-    const { isolation = "flow", perFlow = Math.max(2, availableParallelism()), most = 16, standby = 1, log = () => undefined } = this.#options;
+    const { isolation = "flow", most = 16, standby = 1, log = () => undefined } = this.#options;
+    const perFlow = this.#options.perFlow ?? (isolation === "flow" ? Math.max(2, availableParallelism()) : most);
     log(probed.reason);
-    this.#folder = await mkdtemp(join(tmpdir(), "mayfly-qemu-"));
-    process.once("exit", this.#removeFolder);
-    await chmod(this.#folder, 0o711); // QEMU runs as nobody; names in it can't be listed
     const cpuFactor = this.#options.cpuFactor ?? factorOf(probed);
+    const hangMs = this.#options.hangMs ?? qemuLimits.hangMs;
     const parkedBytes = this.#options.parkedBytes ?? qemuLimits.parkedBytes;
-    this.#fleet = new Fleet(probed, { isolation, perFlow, most, standby, cpuFactor, parkedBytes, log });
+    this.#fleet = new Fleet(probed, { isolation, perFlow, most, standby, cpuFactor, parkedBytes, hangMs, log });
     return this.#fleet;
   }
 
@@ -117,14 +112,15 @@ class QemuMonitor implements Monitor {
 
   async #write(image: Image): Promise<QemuImage> {
     await this.#started;
-    assert(this.#folder !== undefined, "a monitor that started has a folder");
-    const file = join(this.#folder, `${this.#nextFile++}.elf`);
-    await writeFile(file, writePvh(image, this.#options.pvh), { mode: 0o644 });
-    return new QemuImage(image, file, (unused) => this.#dispose(unused));
+    const loaded = new QemuImage(image, await namelessFile(writePvh(image, this.#options.pvh)), (unused) => this.#dispose(unused));
+    this.#loaded.add(loaded);
+    return loaded;
   }
 
-  #dispose({ elf }: QemuImage): void {
-    const disposal = (this.#fleet?.dispose(elf) ?? Promise.resolve()).then(() => rm(elf, { force: true }));
+  /** Its virtual machines end, then its file is closed. */
+  #dispose(image: QemuImage): void {
+    if (this.#closed || !this.#loaded.delete(image)) return;
+    const disposal = (this.#fleet?.dispose(image.elf.fd) ?? Promise.resolve()).then(() => image.elf.close());
     this.#disposals.add(disposal);
     void disposal.finally(() => this.#disposals.delete(disposal));
   }
@@ -159,8 +155,7 @@ class QemuMonitor implements Monitor {
     await this.#started.catch(() => undefined);
     await this.#fleet?.close();
     await Promise.all(this.#disposals);
-    process.removeListener("exit", this.#removeFolder);
-    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
+    await Promise.all([...this.#loaded].map(({ elf }) => elf.close()));
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * One virtual machine: a QEMU process, the channel on a socket nobody else has, the console on its standard output.
  *
- *     booting ──ready──▶ idle ⇄ running ──▶ ended          it may end in any state, by itself or by our hand
+ *     booting ──ready──▶ idle ⇄ running ──▶ ending ──▶ ended          it may end in any state, by itself or by our hand
  *
  * It takes one step at a time. Whatever it sends that is no answer to a step ends it.
  */
@@ -10,7 +10,8 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { assert } from "#base";
-import { type GuestOptions, type Qemu, qemuCommand } from "./command.ts";
+import { type Qemu, qemuCommand } from "./command.ts";
+import { elfPath } from "./elf-file.ts";
 import { describeExit, type GuestEnd } from "./exit-codes.ts";
 import { qemuLimits } from "./limits.ts";
 import { frameHeadBytes, FrameReader, fromGuest, type GuestFrame, guestHead, toGuest } from "./protocol.ts";
@@ -49,6 +50,14 @@ export interface GuestFigures {
   readonly freeFrames: number;
 }
 
+export interface VmOptions {
+  /** Descriptor of the ELF. */
+  readonly elf: number;
+  readonly memoryBytes: number;
+  /** The guest's command line. */
+  readonly append?: string;
+}
+
 const nothing = new Uint8Array(0);
 const stepAnswers: Readonly<Record<number, AnswerStatus>> = {
   [fromGuest.complete]: "complete",
@@ -73,7 +82,7 @@ interface Open {
 
 export class Vm {
   readonly ended: Promise<void>;
-  state: "booting" | "idle" | "running" | "ended" = "booting";
+  state: "booting" | "idle" | "running" | "ending" | "ended" = "booting";
   figures: GuestFigures | undefined;
   /** Why it ended, for the log. */
   epitaph = "";
@@ -85,13 +94,14 @@ export class Vm {
   #checking: ((frame: GuestFrame) => void) | undefined;
   #killed: KillReason | undefined;
   #why = "";
+  #booted = false;
   readonly #onReady: () => void;
   readonly #bootTimer: NodeJS.Timeout;
 
-  constructor(qemu: Qemu, guest: Omit<GuestOptions, "channel">, onReady: () => void) {
+  constructor(qemu: Qemu, guest: VmOptions, onReady: () => void) {
     this.#onReady = onReady;
-    const { program, arguments: values } = qemuCommand(qemu, { ...guest, channel: true });
-    const child = spawn(program, values, { stdio: ["ignore", "pipe", "pipe", "pipe"], cwd: "/", env: {} });
+    const { program, arguments: values } = qemuCommand(qemu, { ...guest, elf: elfPath, channel: true });
+    const child = spawn(program, values, { stdio: ["ignore", "pipe", "pipe", "pipe", guest.elf], cwd: "/", env: {} });
     this.#child = child;
     this.#channel = child.stdio[3] as Socket;
     this.#channel.on("data", (bytes: Buffer) => this.#receive(bytes)).on("error", () => undefined);
@@ -135,7 +145,7 @@ export class Vm {
   }
 
   drop(slot: number): void {
-    if (this.state !== "ended") this.#send(toGuest.drop, slot, nothing, 0);
+    if (this.state === "idle" || this.state === "running") this.#send(toGuest.drop, slot, nothing, 0);
   }
 
   /** Compares all of the guest's memory with the image; it must be idle. Undefined when it ended instead. */
@@ -148,11 +158,12 @@ export class Vm {
     return frame === undefined ? undefined : frame;
   }
 
-  /** Asks it to end, and kills it when it does not. */
+  /** Asks it to end when it is idle, and kills it when it does not. */
   stop(): Promise<void> {
     if (this.state === "booting") this.kill("stopped", "");
-    else if (this.state !== "ended") {
-      this.#killed ??= "stopped";
+    else if (this.state === "idle") {
+      this.#killed = "stopped";
+      this.state = "ending";
       this.#send(toGuest.stop, 0, nothing, 0);
       const timer = setTimeout(() => this.kill("stopped", ""), qemuLimits.stopMs);
       void this.ended.then(() => clearTimeout(timer));
@@ -163,6 +174,8 @@ export class Vm {
   kill(reason: KillReason, why: string): void {
     if (this.state === "ended") return;
     this.#killed ??= reason;
+    this.#booted ||= this.state !== "booting";
+    this.state = "ending";
     if (this.#why === "") this.#why = why;
     this.#child.kill("SIGKILL");
   }
@@ -244,7 +257,7 @@ export class Vm {
 
   #finish(status: number | null, signal: string | null, fault: string): void {
     clearTimeout(this.#bootTimer);
-    const booted = this.state !== "booting";
+    const booted = this.#booted || this.state !== "booting";
     this.state = "ended";
     this.#channel.destroy();
     const { end, text } = describeExit(status, signal);

@@ -1,0 +1,50 @@
+/** What the tests of this folder share: QEMU, or the reason why there is none; images; drivers built for tests. */
+import { spawnSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { buildImage, type Image } from "#image";
+import { machineMap } from "#kernel";
+import { findProgram } from "../command.ts";
+
+const root = fileURLToPath(new URL("../../../../", import.meta.url));
+
+/** Undefined when QEMU is there, or could be installed; otherwise why the tests are skipped. */
+export function qemuMissing(): string | undefined {
+  if (process.platform !== "linux" || process.arch !== "x64") return "virtual machines are tested on x86-64 Linux";
+  if (findProgram("qemu-system-x86_64") !== undefined) return undefined;
+  const apt = findProgram("apt-get");
+  if (process.getuid?.() !== 0 || apt === undefined) return "qemu-system-x86_64 is not installed: `apt-get install qemu-system-x86`";
+  const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const install = ["install", "-y", "--no-install-recommends", "qemu-system-x86"];
+  for (const values of [["update"], install]) spawnSync(apt, values, { env: environment, timeout: 300_000, stdio: "ignore" });
+  return findProgram("qemu-system-x86_64") === undefined ? "qemu-system-x86 could not be installed with apt-get" : undefined;
+}
+
+/** Builds an image of a flow given as text. */
+export async function imageOf(source: string, name = "flow"): Promise<Image> {
+  const folder = await mkdtemp(join(tmpdir(), "mayfly-qemu-test-"));
+  try {
+    const file = join(folder, `${name}.ts`);
+    await writeFile(file, source);
+    return (await buildImage(file, { check: false })).image;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The flow of the README's orders, as examples/orders has it. */
+export async function ordersImage(): Promise<Image> {
+  return (await buildImage(join(root, "examples", "orders", "flows", "orders.ts"), { check: false })).image;
+}
+
+interface Builder {
+  buildDrivers(root: string, memoryBase: number, entry: string): Promise<Uint8Array>;
+}
+
+/** Compiles drivers of kernel/drivers/testing. */
+export async function buildTestDrivers(entry: string): Promise<Uint8Array> {
+  const builder = (await import(new URL("../../../../scripts/build-kernel.mjs", import.meta.url).href)) as Builder;
+  return builder.buildDrivers(root, machineMap.driversAt, join("testing", entry));
+}
