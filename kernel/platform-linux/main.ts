@@ -27,7 +27,7 @@ const answerMagic: u32 = 0x4e41464d; // "MFAN"
 const headerBytes: u32 = 32;
 const greeting: u32 = 0xffffffff;
 
-const enum Operation { start = 1, step = 2, drop = 3 }
+const enum Operation { start = 1, step = 2, drop = 3, next = 4 }
 /** The order of `statuses` in monitors/process/wire.ts. */
 export const enum Status { complete = 0, interrupted = 1, escaped = 2, noMemory = 3, compromised = 4, missing = 5 }
 
@@ -51,6 +51,8 @@ const outputBytes: u32 = 65536;
 @lazy const output: usize = memory.data(65536, 16);
 
 let deadlineMicros: u64 = 0;
+/** The machine in the memory waits, and the next request is its next event. */
+let staying: bool = false;
 
 /** The engine asks every few thousand operations whether to stop. */
 export function interrupt(): i32 {
@@ -124,7 +126,7 @@ function waits(frame: u64, length: u32): bool {
 }
 
 /** Gives the machine its event and runs it; answers, and keeps the machine when it waits. */
-function run(number: u32, length: u32, berth: u32): void {
+function run(number: u32, length: u32, berth: u32, stay: bool): void {
   const started = cpuMicros();
   const at = eventBuffer(length);
   if (at === 0) {
@@ -144,7 +146,9 @@ function run(number: u32, length: u32, berth: u32): void {
     return answer(number, Status.compromised, 0, 0, cpuMicros() - started, false);
   const late = cpuMicros() > deadlineMicros; // in one long native call nobody asks whether to stop
   const status = late || result === -1 ? Status.interrupted : result >= 0 ? Status.complete : Status.escaped;
-  const kept = status === Status.complete && berth < mostBerths && waits(engineBase() + frame, size) && hibernate(berth);
+  const waiting = status === Status.complete && (stay || berth < mostBerths) && waits(engineBase() + frame, size);
+  const kept = waiting && !stay && hibernate(berth);
+  staying = waiting && stay;
   answer(number, status, engineBase() + frame, size, cpuMicros() - started, kept);
 }
 
@@ -157,7 +161,7 @@ export function takeHeader(): void {
   inputAt += headerBytes;
 }
 
-/** Works on the next request; what it leaves in the memory is the caller's to put back. */
+/** Works on the next request. */
 export function serve(): void {
   const header = nextHeader();
   takeHeader();
@@ -170,12 +174,26 @@ export function serve(): void {
     if (berth >= mostBerths) exit(badRequest);
     return drop(berth);
   }
+  const stay = load<u32>(header, 28) !== 0;
+  if (staying && operation !== Operation.next) settle();
   setLimitPages(load<u32>(header, 16));
   deadlineMicros = cpuMicros() + <u64>load<u32>(header, 20) * 1000;
-  if (operation === Operation.step && (berth >= mostBerths || !resume(berth))) {
+  const there = operation === Operation.start || (operation === Operation.next ? staying : berth < mostBerths && resume(berth));
+  staying = false;
+  if (there) run(number, length, berth, stay);
+  else {
     discard(length);
     answer(number, Status.missing, 0, 0, 0, false);
-  } else run(number, length, berth);
+  }
+}
+
+/** Makes the memory the image again, unless its machine is to go on. */
+export function settle(): void {
+  staying = false;
+  reset();
+}
+export function stays(): bool {
+  return staying;
 }
 
 export function begin(): void {
@@ -189,6 +207,6 @@ export function main(): void {
   begin();
   for (;;) {
     serve();
-    reset();
+    if (!stays()) settle();
   }
 }

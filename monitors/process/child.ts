@@ -15,7 +15,8 @@ const mostComplaintBytes = 4096;
 export interface Job {
   readonly machine: ProcessMachine;
   readonly operation: typeof operation.start | typeof operation.step;
-  readonly frame: Uint8Array;
+  /** `step`: the next event of a machine that is kept. `start`: all events so far; only what the last one gives is answered. */
+  readonly frames: readonly Uint8Array[];
   readonly answer: (answer: StepAnswer) => void;
   /** Taken back once already: under load everything looks slow, and giving it from one to the next would only add to that. */
   recalled?: boolean;
@@ -41,6 +42,8 @@ interface Submission {
   readonly number: number;
   readonly berth: number;
   readonly limits: FlowLimits;
+  /** Of the events of its job. */
+  readonly last: boolean;
   /** Undefined when it was taken back: the machine runs elsewhere, and being a pure function of its events it may run twice. */
   job: Job | undefined;
 }
@@ -88,7 +91,8 @@ export class Child {
   failure: Error | undefined;
   // What the watchdog saw last.
   watchedNumber = -1;
-  watchedLooks = 0;
+  /** The step it works on takes long. */
+  slow = false;
   watchedCpuMs = 0;
   watchedSinceMs = 0;
   readonly #owner: ChildOwner;
@@ -160,10 +164,14 @@ export class Child {
     if (answer.kept && submission.berth === noBerth) return false;
     this.outstanding.shift();
     this.answered++;
-    this.watchedLooks = 0;
+    this.slow = false;
     this.watchedNumber = -1;
     this.waitingPages = answer.waitingPages;
-    const { job, berth } = submission;
+    const { job, berth, last } = submission;
+    if (!last) {
+      if (answer.status !== "complete") this.#cutShort(submission, answer);
+      return !answer.kept;
+    }
     if (job === undefined) {
       if (answer.kept) this.#dropBerth(berth);
       else this.#freeBerth(berth);
@@ -178,6 +186,12 @@ export class Child {
     }
     job.answer({ status: answer.status, frame: answer.frame, detail: "", kept: answer.kept ? this : undefined, cpuMs: answer.cpuMs });
     return true;
+  }
+
+  /** A replay that got no further: whoever waits for its last event is told now. */
+  #cutShort({ job }: Submission, { status, frame, cpuMs }: Answer): void {
+    for (const submission of this.outstanding) if (submission.job === job) submission.job = undefined;
+    job?.answer({ status, frame, detail: "", kept: undefined, cpuMs });
   }
 
   #takeBerth(): number {
@@ -215,31 +229,39 @@ export class Child {
   }
 
   submit(job: Job): void {
-    const { machine, frame } = job;
-    const berth = job.operation === operation.start ? this.#takeBerth() : machine.berth;
-    const number = this.#nextNumber;
-    this.#nextNumber = (number + 1) & 0x3fff_ffff;
-    const limitPages = Math.floor(machine.limits.memoryBytes / layout.wasmPageBytes);
-    this.outstanding.push({ number, berth, limits: machine.limits, job });
+    const { limits } = job.machine;
+    const limitPages = Math.floor(limits.memoryBytes / layout.wasmPageBytes);
     this.lastUsedMs = performance.now();
-    this.#write(requestHeader({ operation: job.operation, number, limitPages, cpuMs: machine.limits.cpuMs, berth }, frame.length), frame);
+    for (const [index, frame] of job.frames.entries()) {
+      const last = index === job.frames.length - 1;
+      const berth = !last ? noBerth : job.operation === operation.start ? this.#takeBerth() : job.machine.berth;
+      const number = this.#nextNumber;
+      this.#nextNumber = (number + 1) & 0x3fff_ffff;
+      this.outstanding.push({ number, berth, limits, last, job });
+      const what = index === 0 ? job.operation : operation.next;
+      this.#write(requestHeader({ operation: what, number, limitPages, cpuMs: limits.cpuMs, berth, stay: !last }, frame.length), frame);
+    }
   }
 
   /** Forgets a machine that waits here. */
   drop(machine: ProcessMachine): void {
-    if (this.machines.delete(machine)) this.#dropBerth(machine.berth);
+    if (!this.machines.delete(machine)) return;
+    this.#dropBerth(machine.berth);
+    this.#owner.drained(this);
   }
 
   /** Takes back the starts it has not begun. They run twice, here for nothing. */
   recall(): Job[] {
-    const jobs: Job[] = [];
-    for (const submission of this.outstanding.slice(1)) {
-      if (submission.job?.operation !== operation.start || submission.job.recalled === true) continue;
-      submission.job.recalled = true;
-      jobs.push(submission.job);
+    const running = this.outstanding[0]?.job;
+    const jobs = new Set<Job>();
+    for (const submission of this.outstanding) {
+      const { job } = submission;
+      if (job === undefined || job === running || job.operation !== operation.start || (job.recalled === true && !jobs.has(job))) continue;
+      job.recalled = true;
+      jobs.add(job);
       submission.job = undefined;
     }
-    return jobs;
+    return [...jobs];
   }
 
   kill(): void {
@@ -247,14 +269,17 @@ export class Child {
     this.process.kill("SIGKILL");
   }
 
-  /** CPU time since it began, in milliseconds; the wall clock where /proc does not tell. */
+  /** CPU time since it began, in milliseconds; the time since it began where /proc does not tell. */
   cpuMs(): number {
     try {
-      return Number(readFileSync(`/proc/${this.process.pid}/schedstat`, "latin1").split(" ")[0]) / 1e6;
+      const text = readFileSync(`/proc/${this.process.pid}/schedstat`, "latin1");
+      this.#tellsCpu = true;
+      return Number(text.split(" ")[0]) / 1e6;
     } catch {
-      return performance.now();
+      return this.#tellsCpu ? 0 : performance.now() - this.startedMs; // it told before: the process is gone
     }
   }
+  #tellsCpu = false;
 
   /** What to say to the machine whose request was the first when the process was lost. */
   epitaph(number: number): StepAnswer {

@@ -13,12 +13,14 @@ import { type Household, ImagePool } from "./image-pool.ts";
 import { ProcessMachine } from "./machine.ts";
 import { platformFault, processMonitor, type ProcessOptions } from "./process.ts";
 import type { Monitor } from "../monitor.ts";
+import { testPlatform } from "./testing/platforms.ts";
 
 const limits: FlowLimits = { memoryBytes: 16 * 1024 ** 2, cpuMs: 60, timeMs: 60_000, sends: 100, logBytes: 1000 };
 
 /** A pool of processes that run a script of Node instead of a machine. */
 class FakeHousehold implements Household {
   readonly workers = 1;
+  readonly reuse = true;
   readonly pool: ImagePool;
   readonly #ends: Promise<void>[] = [];
   readonly #watchdog: NodeJS.Timeout;
@@ -257,6 +259,37 @@ describe("the process monitor", { skip: platformFault()?.message ?? false }, () 
     deepEqual(readdirSync(folder), []);
     equal(descriptors(), beforehand);
     await rejects(monitor.load(image("echo")), { code: "MF_MONITOR_CLOSED" });
+  });
+
+  test("replays machines that wait when no process can keep them", async () => {
+    const monitor = make({ workers: 2, cacheFolder: folder, platform: await testPlatform("testing/untracked.ts") });
+    const loaded = await monitor.load(image("many"));
+    const machines = Array.from({ length: 6 }, () => monitor.start(loaded, deliver()));
+    for (const [index, machine] of machines.entries()) {
+      let outcome = await machine.first;
+      for (let round = 0; round < 5; round++) {
+        equal(monitor.stats().waitingBytes, 0);
+        outcome = await machine.step(resolve(effect(outcome, "call").call, `{"value":${index + round}}`));
+      }
+      equal(replyText(outcome), String(5 * index + 10));
+    }
+  });
+
+  test("runs every message in a process of its own when it is told to", async () => {
+    const monitor = make({ reuse: false });
+    const loaded = await monitor.load(image("enrich"));
+    const seen = new Set<number>();
+    for (let round = 0; round < 5; round++) {
+      const machine = monitor.start(loaded, deliver());
+      const call = effect(await machine.first, "call").call;
+      const busy = monitor.stats().waitingBytes > 0 ? childrenOf(process.pid) : [];
+      ok(busy.length > 0);
+      equal(replyText(await machine.step(resolve(call, String(round)))), JSON.stringify({ answer: round }));
+      equal(monitor.stats().waitingBytes, 0, "its process is on its way out");
+      for (const pid of busy) seen.add(pid);
+    }
+    ok(seen.size >= 5, `${seen.size} processes for 5 messages`);
+    equal(monitor.stats().replaced, 0);
   });
 
   test("says so when the system lets no process run", async () => {

@@ -3,8 +3,8 @@
  *
  *   submit → backlog (bounded) → a process's requests (16, first in first out) → answer
  *
- * A step of a waiting machine goes to the process that keeps it. The watchdog looks at what runs: after `slowLooks` the starts
- * queued behind it are given to other processes; a step that goes on beyond its CPU limit, though the engine was asked to stop,
+ * A step of a waiting machine goes to the process that keeps it. The watchdog looks at what runs: behind a slow
+ * step the starts are taken back and given to other processes; a step that goes on beyond its CPU limit, though the engine was asked to stop,
  * or beyond the message's time, is ended by ending its process. What was queued there runs elsewhere, what waited there is
  * replayed.
  */
@@ -17,8 +17,12 @@ import { operation } from "./wire.ts";
 
 /** Steps of one image that may wait before callers are told that the monitor is busy. */
 const mostBacklog = 65_536;
-/** After how many looks of the watchdog at the same step the ones behind it are recalled. */
-const slowLooks = 2;
+/**
+ * When the starts behind a step are recalled: after so much CPU time of it, or so long a time in which its process hardly ran.
+ * On a busy computer the second says little, and running them twice would only add to what is to be done.
+ */
+const slowCpuMs = 10;
+const slowWallMs = 250;
 /** What a step may take beyond its limit before its process is ended: the interpreter asks far more often whether to stop. */
 const graceMs = 100;
 /** Processes beyond the usual number, while all others are slow. */
@@ -27,12 +31,16 @@ const mostExtra = 2;
 const mostLossesInARow = 8;
 /** How long a process may take until it greets, in milliseconds. */
 const mostStartMs = 10_000;
+/** Where processes are not used again: up to how many of one image the next is started before it is needed. */
+const mostProcessesAhead = 16;
 /** Requests in the least busy process from which on another is started. */
 const busyRequests = 2;
 
 /** What the pools of all images share. */
 export interface Household {
   readonly workers: number;
+  /** False: a process runs one machine and is ended with it. */
+  readonly reuse: boolean;
   /** Whether there is room for one more process. When not, one is ended if any can be, and then all pools are fed. */
   room(asker: ImagePool): boolean;
   /** Something was submitted or started: watch. */
@@ -76,8 +84,8 @@ export class ImagePool implements ChildOwner {
     if (this.machines.delete(machine) && this.machines.size === 0) this.onEmpty?.();
   }
 
-  submit(machine: ProcessMachine, what: Job["operation"], frame: Uint8Array): Promise<StepAnswer> {
-    return new Promise((answer) => this.#enqueue({ machine, operation: what, frame, answer }));
+  submit(machine: ProcessMachine, what: Job["operation"], frames: readonly Uint8Array[]): Promise<StepAnswer> {
+    return new Promise((answer) => this.#enqueue({ machine, operation: what, frames, answer }));
   }
 
   #enqueue(job: Job): void {
@@ -110,10 +118,11 @@ export class ImagePool implements ChildOwner {
     let best: Child | undefined;
     let quick = 0;
     for (const child of this.children) {
-      if (child.watchedLooks >= slowLooks) continue;
+      if (child.slow) continue;
       quick++;
       if (child.free && (best === undefined || child.outstanding.length < best.outstanding.length)) best = child;
     }
+    if (!this.#household.reuse) return best ?? this.start();
     const most = quick === 0 ? this.#household.workers + mostExtra : this.#household.workers;
     if ((best === undefined || best.outstanding.length >= busyRequests) && this.children.length < most) best = this.start() ?? best;
     return best;
@@ -126,12 +135,17 @@ export class ImagePool implements ChildOwner {
       if (child === undefined) return;
       child.submit(job);
       this.#backlog.shift();
+      if (this.#household.reuse) continue;
+      child.leaving = true;
+      // The next one starts while this one works.
+      if (this.children.every(({ leaving }) => leaving) && this.children.length < mostProcessesAhead) this.start();
     }
   }
 
   drained(child: Child): void {
     if (child.answered > 0) this.#lossesInARow = 0;
-    if (child.leaving && child.idle && !child.closed) this.retire(child);
+    const done = child.idle && (this.#household.reuse || child.machines.size === 0);
+    if (child.leaving && done && !child.closed) this.retire(child);
     this.feed();
   }
 
@@ -147,23 +161,26 @@ export class ImagePool implements ChildOwner {
       return;
     }
     const running = child.outstanding[0];
-    if (running === undefined || running.number !== child.watchedNumber) {
-      child.watchedNumber = running?.number ?? -1;
-      child.watchedLooks = 0;
+    if (running === undefined) {
+      child.watchedNumber = -1;
       return;
     }
-    if (child.watchedLooks++ === 0) {
+    if (running.number !== child.watchedNumber) {
+      child.watchedNumber = running.number;
       child.watchedCpuMs = child.cpuMs();
       child.watchedSinceMs = performance.now();
       return;
     }
-    if (child.watchedLooks >= slowLooks) this.#backlog.unshift(child.recall());
-    if (child.ending === undefined) this.#enforce(child, running.limits);
+    const usedMs = child.cpuMs() - child.watchedCpuMs;
+    const elapsedMs = performance.now() - child.watchedSinceMs;
+    child.slow ||= usedMs > slowCpuMs || elapsedMs > slowWallMs;
+    if (child.slow) this.#backlog.unshift(child.recall());
+    if (child.ending === undefined) this.#enforce(child, running.limits, usedMs, elapsedMs);
   }
 
-  #enforce(child: Child, limits: FlowLimits): void {
-    if (child.cpuMs() - child.watchedCpuMs > limits.cpuMs + graceMs) child.ending = "MF_CPU_LIMIT";
-    else if (performance.now() - child.watchedSinceMs > limits.timeMs + graceMs) child.ending = "MF_TIME_LIMIT";
+  #enforce(child: Child, limits: FlowLimits, usedMs: number, elapsedMs: number): void {
+    if (usedMs > limits.cpuMs + graceMs) child.ending = "MF_CPU_LIMIT";
+    else if (elapsedMs > limits.timeMs + graceMs) child.ending = "MF_TIME_LIMIT";
     else return;
     child.endingNumber = child.watchedNumber;
     child.kill();
@@ -171,6 +188,7 @@ export class ImagePool implements ChildOwner {
 
   /** Lets the added processes go that keep nothing. */
   #shrink(): void {
+    if (!this.#household.reuse) return;
     for (const child of this.children.slice(this.#household.workers)) if (child.idle && child.machines.size === 0) this.retire(child);
   }
 
@@ -189,17 +207,15 @@ export class ImagePool implements ChildOwner {
     const [running, ...behind] = child.outstanding.splice(0);
     if (running !== undefined) this.replaced++;
     if (this.#closed) {
-      for (const submission of [running, ...behind]) submission?.job?.answer(noAnswer("lost", "MF_MONITOR_CLOSED"));
+      for (const submission of [running, ...behind]) submission?.job?.answer(noAnswer("lost", "MF_MONITOR_CLOSED")); // a second answer changes nothing
       return this.#household.lost(child);
     }
     if ((running !== undefined || !child.greeted) && ++this.#lossesInARow > mostLossesInARow) this.#giveUp();
-    const starts: Job[] = [];
-    for (const { job } of behind) {
-      if (job?.operation === operation.start) starts.push(job);
-      else job?.answer(noAnswer("displaced"));
-    }
-    this.#backlog.unshift(starts);
-    if (running !== undefined) running.job?.answer(child.epitaph(running.number));
+    const guilty = running?.job;
+    const innocent = new Set(behind.flatMap(({ job }) => (job === undefined || job === guilty ? [] : [job])));
+    this.#backlog.unshift([...innocent].filter((job) => job.operation === operation.start));
+    for (const job of innocent) if (job.operation === operation.step) job.answer(noAnswer("displaced"));
+    if (running !== undefined) guilty?.answer(child.epitaph(running.number));
     this.feed();
     this.#household.lost(child);
   }

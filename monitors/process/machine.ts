@@ -13,7 +13,7 @@ import {
   type StepOutcome,
 } from "#abi";
 import type { Machine } from "../monitor.ts";
-import { type Child, noAnswer, type StepAnswer } from "./child.ts";
+import type { Child, StepAnswer } from "./child.ts";
 import type { ImagePool } from "./image-pool.ts";
 import { noBerth, operation } from "./wire.ts";
 
@@ -102,34 +102,19 @@ export class ProcessMachine implements Machine {
     return answer.status === "lost" && answer.code === undefined && ++this.#losses < mostLosses;
   }
 
-  /** Runs the newest event, on a machine that has seen all those before. */
+  /** Runs the newest event, on the machine where it is kept, or on one that is taken there by all events before; their effects are known already. */
   async #run(frame: Uint8Array): Promise<StepOutcome> {
     let answer: StepAnswer;
     do {
-      if (this.#events.length === 1) answer = await this.#pool.submit(this, operation.start, frame);
-      else if (this.home !== undefined && !this.home.closed) answer = await this.#pool.submit(this, operation.step, frame);
-      else answer = await this.#replay();
+      const kept = this.home !== undefined && !this.home.closed;
+      answer = await (kept ? this.#pool.submit(this, operation.step, [frame]) : this.#pool.submit(this, operation.start, [...this.#events]));
+      this.home = answer.kept;
     } while (this.#mayRepeat(answer));
     return this.#outcome(answer);
   }
 
-  /** Takes a machine that no process keeps to where it stood, then gives it the newest event. What it had as effects before is known already. */
-  async #replay(): Promise<StepAnswer> {
-    let answer: StepAnswer = noAnswer("displaced");
-    for (const [index, frame] of [...this.#events].entries()) {
-      answer = await this.#pool.submit(this, index === 0 ? operation.start : operation.step, frame);
-      this.home = answer.kept;
-      if (index < this.#events.length - 1 && answer.kept === undefined) {
-        // No room to keep it anywhere: it can't be taken further than its first event.
-        return answer.status === "complete" ? noAnswer("lost", "MF_MONITOR_BUSY") : answer;
-      }
-    }
-    return answer;
-  }
-
   #outcome(answer: StepAnswer): StepOutcome {
     const { status, cpuMs, detail } = answer;
-    this.home = answer.kept;
     if (this.#over !== undefined) {
       this.#finish(this.#over);
       return broken(this.#over, "", [], cpuMs);

@@ -20,6 +20,8 @@ export interface ProcessOptions extends ExecutableSettings {
   readonly workers?: number;
   /** Processes of all images together; 64 by default. When there are as many, one that idles longest is ended for a new one. */
   readonly processes?: number;
+  /** False runs every message in a process of its own, a new one: slower by what starting a process costs, and a machine that broke out of the engine meets nothing of another. True by default. */
+  readonly reuse?: boolean;
   /** User id the processes run under when the monitor runs as root; 65534 (nobody) by default. Ignored otherwise. */
   readonly uid?: number;
   /** Where executables lie while the monitor is open: a folder of its own is made in it. The system's folder for temporary files by default. */
@@ -47,6 +49,7 @@ export function platformFault(platform: string = process.platform, architecture:
 class ProcessMonitor implements Monitor, Household {
   readonly name = "process";
   readonly workers: number;
+  readonly reuse: boolean;
   readonly #processes: number;
   readonly #settings: ExecutableSettings;
   readonly #identity: { readonly uid?: number; readonly gid?: number };
@@ -61,10 +64,11 @@ class ProcessMonitor implements Monitor, Household {
   #closed = false;
 
   constructor(options: ProcessOptions) {
-    const { workers = Math.max(2, availableParallelism()), processes = 64, uid = nobody, folder = tmpdir(), ...settings } = options;
+    const { workers = Math.max(2, availableParallelism()), processes = 64, reuse = true, uid = nobody, folder = tmpdir(), ...settings } = options;
     const fault = platformFault();
     if (fault !== undefined) throw fault;
     this.workers = workers;
+    this.reuse = reuse;
     this.#processes = Math.max(processes, 1);
     this.#settings = settings;
     this.#identity = process.getuid?.() === 0 ? { uid, gid: uid } : {};
@@ -138,7 +142,7 @@ class ProcessMonitor implements Monitor, Household {
   room(asker: ImagePool): boolean {
     const all = [...this.#pools].flatMap((pool) => pool.children.map((child) => ({ pool, child })));
     if (all.length < this.#processes) return true;
-    if (all.some(({ child }) => child.closed || child.leaving)) return false; // there will be: `lost` feeds whoever waits
+    if (all.some(({ child }) => child.closed || (child.leaving && this.reuse))) return false; // there will be: `lost` feeds whoever waits
     const idle = all.filter(({ child }) => child.greeted && child.idle);
     const better = (a: Child, b: Child): boolean => (a.machines.size === 0) === (b.machines.size === 0) ? a.lastUsedMs < b.lastUsedMs : a.machines.size === 0;
     const least = idle.reduce<(typeof idle)[number] | undefined>((best, one) => (best === undefined || better(one.child, best.child) ? one : best), undefined);

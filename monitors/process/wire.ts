@@ -1,16 +1,17 @@
 /**
  * What goes over the two streams of a machine process. Little endian; kernel/platform-linux/main.ts is the other side.
  *
- *   request  u32 "MFRQ" │ operation │ number │ length of the frame │ memory limit, 64 KiB pages │ CPU limit, ms │ berth │ 0   then the event's frame
+ *   request  u32 "MFRQ" │ operation │ number │ length of the frame │ memory limit, 64 KiB pages │ CPU limit, ms │ berth │ 1 to stay   then the event's frame
  *   answer   u32 "MFAN" │ number │ status │ length of the frame │ CPU time, µs │ 1 if kept │ pages held for waiting machines │ 0   then the effects'
  *
  * Requests are answered in their order, except `drop`, which has no answer. The first answer is a greeting, numbered `greeting`.
+ * A machine is replayed by `start` and `next`s that follow each other: all but the last let it stay in the memory.
  * A berth is where a process keeps a machine that waits: the monitor hands them out, so that neither side searches.
  * An answer is hostile input: the process may be compromised.
  */
 import { hardLimits } from "#abi";
 
-export const operation = { start: 1, step: 2, drop: 3 } as const;
+export const operation = { start: 1, step: 2, drop: 3, next: 4 } as const;
 export type Operation = (typeof operation)[keyof typeof operation];
 
 /** What an answer says. `missing`: the berth was empty; in the greeting: the kernel does not tell which pages were written. */
@@ -32,6 +33,8 @@ export interface Request {
   readonly limitPages: number;
   readonly cpuMs: number;
   readonly berth: number;
+  /** Leaves a machine that waits in the memory, for a `next`. */
+  readonly stay?: boolean;
 }
 
 export function requestHeader(request: Request, frameBytes: number): Uint8Array {
@@ -44,6 +47,7 @@ export function requestHeader(request: Request, frameBytes: number): Uint8Array 
   view.setUint32(16, request.limitPages, true);
   view.setUint32(20, Math.min(request.cpuMs, 0xffff_ffff), true);
   view.setUint32(24, request.berth, true);
+  view.setUint32(28, request.stay === true ? 1 : 0, true);
   return header;
 }
 
