@@ -86,6 +86,7 @@ for (const { what, fault, code } of faults) {
     await rejects(journal.deferOutbox(entry, record, 5), { code });
     await rejects(journal.buryOutbox(entry, record), { code });
     await journal.settleOutbox(entry); // may be lost, so it is not refused
+    await rejects(journal.accept(newMessage({ id: "m4" })), { code }); // the batch that would have had its record
     equal(journal.stats().pending, 1);
     equal(journal.outboxDepth("orders", "a"), 1);
     Object.assign(disk.faults, { full: 0, broken: 0, readOnly: false });

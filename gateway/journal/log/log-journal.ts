@@ -217,6 +217,11 @@ export class LogJournal implements Journal {
       for (let busy = wait(); busy !== undefined; busy = wait()) await busy;
       const objection = ledger.objection(lease, completion) ?? this.#stateObjection(completion);
       if (objection !== undefined) return objection;
+      if (!lease.durable && completion.sends.length === 0 && completion.state === undefined && lease.message.dedup === undefined) {
+        // Its sender still has the message, and nothing of it is to be kept: there is nothing to write.
+        ledger.complete(lease, completion);
+        return { status: "committed" };
+      }
       this.#messages.take(lease.sequence);
       if (state !== undefined) this.#states.take(state);
       let commit = ledger.commitOf(lease, completion);
