@@ -80,6 +80,25 @@ describe("memory between messages", skip, () => {
     });
   }
 
+  test("ends where the limit says, whatever the virtual machine has, and where that has no more, whatever the limit says", async () => {
+    const exhausted = ({ status, effects }: VmAnswer): boolean => status === "escaped" || Buffer.from(effects).includes("MF_MEMORY_LIMIT");
+    const plenty = await boot("bomb");
+    try {
+      ok(exhausted(await plenty.start(0, "", 64)));
+      ok((plenty.vm.figures?.mostPages ?? 0) > 64 * 16, "there would have been more");
+      equal(await plenty.differences(), 0);
+    } finally {
+      await plenty.close();
+    }
+    const scarce = await Guest.boot(images.get("bomb") as Image, 12 * mib);
+    try {
+      const answer = await scarce.start(0, "", 4096);
+      ok(exhausted(answer) || answer.status === "no-memory", `${answer.status} ${answer.detail}`);
+    } finally {
+      await scarce.close();
+    }
+  });
+
   test("is the image again after an interrupted step", async () => {
     const guest = await boot("loop");
     try {
