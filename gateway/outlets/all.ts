@@ -9,6 +9,7 @@ import { mqttOutlet } from "./mqtt.ts";
 import { natsOutlet } from "./nats.ts";
 import { postgresOutlet } from "./postgres.ts";
 import { redisOutlet } from "./redis.ts";
+import { smtpOutlet } from "./smtp.ts";
 import type { OutletDefinition } from "./outlet.ts";
 
-export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, mqttOutlet, redisOutlet, postgresOutlet];
+export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, mqttOutlet, redisOutlet, postgresOutlet, smtpOutlet];
