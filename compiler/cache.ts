@@ -112,8 +112,8 @@ export function programKey(sources: readonly ProgramSource[], options: ProgramOp
   const hash = createHash("sha256").update(compilerHash());
   for (const { name, bytes, backend } of sources) hash.update(JSON.stringify([name, bytes.length, backend ?? ""])).update(bytes);
   const bases = sources.map(({ name }, i) => [String(options.memoryBase?.(name, i)), options.memoryPages?.(name)]);
-  const { platform, entry, baseAddress, stackBytes, missing, growTables } = options;
-  return hash.update(JSON.stringify([platform, entry, baseAddress, stackBytes, missing, growTables, bases, variant])).digest("hex");
+  const { platform, entry, baseAddress, stackBytes, missing, growTables, start } = options;
+  return hash.update(JSON.stringify([platform, entry, baseAddress, stackBytes, missing, growTables, start, bases, variant])).digest("hex");
 }
 
 /**

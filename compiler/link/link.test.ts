@@ -126,6 +126,14 @@ test("output is deterministic, and what the binutils read in it is what was mean
   }
 });
 
+test("start functions run before the entry when they are asked for", { skip: !runs }, () => {
+  const text = `(module (memory 1) (global $g (mut i32) (i32.const 0)) (func $start (global.set $g (i32.const 1))) (start $start)
+    (func (export "main") (if (global.get $g) (then (unreachable)))))`;
+  equal(run(build(text)).status, 0);
+  equal(parseTrapRecord(run(build(text, { start: ["layer"] })).err)?.kind, "unreachable");
+  throws(() => build(text, { start: ["engine"] }), { code: "MF_LINK_ENTRY" });
+});
+
 test("a program for bare metal begins at its entry, with its memory where it was told", () => {
   const program = build(`(module (memory 2) (data (i32.const 8) "x") (func (export "main") (drop (memory.grow (i32.const 1)))))`, {
     platform: "bare",

@@ -1,6 +1,5 @@
 import { assert, CodedError } from "#base";
 import { Assembler, symbol } from "../assemble/assembler.ts";
-import type { CodeBlock } from "../assemble/code.ts";
 import { intrinsic } from "../assemble/intrinsics.ts";
 import * as r from "../assemble/registers.ts";
 import { functionName } from "../compile.ts";
@@ -20,6 +19,8 @@ export interface ProgramOptions extends BindOptions {
   readonly entry?: { readonly module: string; readonly name: string };
   /** The export that `pvh` calls with the address of what an exception's entry saved: one i32 parameter, no results. */
   readonly handler?: { readonly module: string; readonly name: string };
+  /** Modules whose start functions run before the entry, in this order. A module thawed from an image has started already. */
+  readonly start?: readonly string[];
   /** Where text begins. */
   readonly baseAddress?: number;
   /** Where a module's linear memory begins; 8 GiB from there must be its own. */
@@ -450,6 +451,16 @@ class ProgramBuilder {
     return { owner, index: found.index };
   }
 
+  /** A thunk for a module's start function; returns its symbol. */
+  private addStart(name: string): string {
+    const i = this.bindings.modules.findIndex((m) => m.name === name);
+    const start = i < 0 ? undefined : this.module(i).start;
+    if (start === undefined) throw new CodedError("MF_LINK_ENTRY", `no module called ${name} has a start function`);
+    const symbolName = `runtime.start.${name}`;
+    this.linker.add("text", symbolName, entryThunk({ params: [], results: [] }, `${i}:func.${start}`, this.base(i)), { title: symbolName });
+    return symbolName;
+  }
+
   private addEntry(): string | undefined {
     const { entry, handler } = this.options;
     if (handler !== undefined) {
@@ -461,8 +472,11 @@ class ProgramBuilder {
     const type = this.type(i, index);
     if (type.params.length > 0 || type.results.length > 0)
       throw new CodedError("MF_LINK_ENTRY", `the entry function ${entry.name} must take and return nothing`);
-    const block: CodeBlock = entryThunk(type, `${i}:func.${index}`, this.base(i));
-    this.linker.add("text", "runtime.entry", block, { title: "runtime.entry" });
+    const a = new Assembler();
+    for (const name of this.options.start ?? []) a.call(this.addStart(name));
+    a.jumpSymbol("runtime.entryThunk");
+    this.linker.add("text", "runtime.entryThunk", entryThunk(type, `${i}:func.${index}`, this.base(i)), { title: "runtime.entryThunk" });
+    this.linker.add("text", "runtime.entry", a.finish(), { title: "runtime.entry" });
     return "runtime.entry";
   }
 }

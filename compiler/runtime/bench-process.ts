@@ -31,7 +31,8 @@ export class BenchProcess {
   private ended: string | undefined;
   private readonly closed: Promise<void>;
 
-  constructor(program: Program) {
+  /** Killed after `limitMs`, so that code that does not end ends the test. */
+  constructor(program: Program, limitMs = 120_000) {
     assert(program.platform === "bench", "only bench programs take commands");
     this.program = program;
     this.folder = mkdtempSync(join(tmpdir(), "mayfly-bench-"));
@@ -41,9 +42,12 @@ export class BenchProcess {
     this.child = spawn(file, [], { stdio: ["pipe", "pipe", "inherit"] });
     this.child.stdin?.on("error", () => undefined);
     this.child.stdout?.on("data", (chunk: Buffer) => this.receive(chunk));
+    const timer = setTimeout(() => this.kill(), limitMs);
+    timer.unref();
     this.closed = new Promise((resolve) => {
       const end = (why: string): void => {
         this.ended ??= why;
+        clearTimeout(timer);
         for (const item of this.pending.splice(0)) item.fail(new Error(why));
         rmSync(this.folder, { recursive: true, force: true });
         resolve();
