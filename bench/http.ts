@@ -136,18 +136,49 @@ async function startNodeRed(): Promise<{ readonly child: ChildProcess; readonly 
   return undefined;
 }
 
+async function servedBy(...values: string[]): Promise<{ readonly child: ChildProcess; readonly url: string }> {
+  const { child, port } = await startServer(...values);
+  return { child, url: `http://127.0.0.1:${port}/orders` };
+}
+
+/** Accepted with 202, a fresh machine, effects committed: on disk beside in memory. */
+export async function durableRows(quick: boolean): Promise<Row[]> {
+  const suite = "durable";
+  const seconds = quick ? 3 : 8;
+  say("durable: in memory");
+  const memory = await loaded(seconds, () => servedBy("forward", "memory"));
+  say("durable: on disk");
+  const durable = await loaded(seconds, () => servedBy("forward", "durable"));
+  if (memory === undefined || durable === undefined)
+    return [{ suite, name: "messages a second", value: Number.NaN, unit: "1/s", skipped: "neither wrk nor autocannon is to be had" }];
+  return [
+    {
+      suite,
+      name: "messages a second: accepted, run in a fresh machine, effects committed; on disk",
+      value: durable.perSecond,
+      unit: "1/s",
+      beside: { name: "in memory", value: memory.perSecond },
+      ratio: durable.perSecond / memory.perSecond,
+      aim: "≥ 0.60×",
+      met: durable.perSecond >= 0.6 * memory.perSecond,
+    },
+    {
+      suite,
+      name: "HTTP accept, p99",
+      value: durable.p99Ms,
+      unit: "ms",
+      beside: { name: "in memory", value: memory.p99Ms },
+      ratio: memory.p99Ms / durable.p99Ms,
+    },
+  ];
+}
+
 export async function httpRows(quick: boolean): Promise<Row[]> {
   const suite = "http";
   const seconds = quick ? 3 : 8;
-  const ours = (workers?: number) => async () => {
-    const { child, port } = await startServer("mayfly", ...(workers === undefined ? [] : [String(workers)]));
-    return { child, url: `http://127.0.0.1:${port}/orders` };
-  };
+  const ours = (workers?: number) => () => servedBy("reply", ...(workers === undefined ? [] : [String(workers)]));
   say("HTTP: plain node:http");
-  const plain = await loaded(seconds, async () => {
-    const { child, port } = await startServer("plain");
-    return { child, url: `http://127.0.0.1:${port}/orders` };
-  });
+  const plain = await loaded(seconds, () => servedBy("plain"));
   say("HTTP: mayfly");
   const mayfly = await loaded(seconds, ours());
   const single = await loaded(seconds, ours(1));

@@ -5,7 +5,7 @@
 import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
 import { growthRows } from "./growth.ts";
-import { httpRows } from "./http.ts";
+import { durableRows, httpRows } from "./http.ts";
 import { imageRows } from "./image.ts";
 import { journalRows } from "./journal.ts";
 import { processRows } from "./process.ts";
@@ -15,6 +15,7 @@ import { startRows } from "./start.ts";
 const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   start: startRows,
   http: httpRows,
+  durable: durableRows,
   density: densityRows,
   image: imageRows,
   growth: growthRows,

@@ -1,15 +1,30 @@
-/** The servers under load, each in a process of its own: `node dist/bench/servers.js mayfly|plain [workers]`. Prints its port. */
-import { createServer } from "node:http";
+/**
+ * The servers under load, each in a process of its own; prints its port.
+ *   node dist/bench/servers.js plain
+ *   node dist/bench/servers.js reply    [workers]            a reply from a fresh machine for each request
+ *   node dist/bench/servers.js forward  memory|durable       202, then a fresh machine that sends: accepted and committed in that journal
+ */
 import { mkdtemp } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createGateway, DeadLetters, MemoryJournal, silentLogger } from "#gateway";
-import { readBenchConfig } from "./config.ts";
+import { fileURLToPath } from "node:url";
+import { createGateway, DeadLetters, type Journal, MemoryJournal, openJournal, silentLogger } from "#gateway";
 import { buildImage } from "#image";
 import { embeddedMonitor } from "#monitors";
+import { readBenchConfig } from "./config.ts";
 import { referenceFlow, transformSource } from "./start.ts";
 
-async function mayfly(workers: number | undefined): Promise<number> {
+const forwardFlow = fileURLToPath(new URL("../../bench/flows/forward.ts", import.meta.url));
+
+interface Served {
+  readonly flow: string;
+  readonly source: string;
+  readonly durable: boolean;
+  readonly workers: number | undefined;
+}
+
+async function mayfly({ flow, source, durable, workers }: Served): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-bench-"));
   const config = readBenchConfig(`
 http: { host: 127.0.0.1, port: 0 }
@@ -17,20 +32,22 @@ deadLetters: { dir: ${folder} }
 log: { level: silent }
 flows:
   orders:
-    flow: ${referenceFlow}
+    flow: ${flow}
     from:
-      - http: { method: POST, path: /orders }
+      - http: ${source}
+    to:
+      audit: { log: { level: debug } }
 `);
-  const spin = process.argv[4] === undefined ? {} : { spin: Number(process.argv[4]) };
-  const monitor = embeddedMonitor(workers === undefined ? spin : { workers, ...spin });
+  const monitor = embeddedMonitor(workers === undefined ? {} : { workers });
   const deadLetters = new DeadLetters(folder);
+  const journal: Journal = durable ? await openJournal(join(folder, "journal"), { deadLetters }) : new MemoryJournal(deadLetters);
   const gateway = createGateway(config, {
     runner: monitor,
-    journal: new MemoryJournal(deadLetters),
+    journal,
     deadLetters,
     logger: silentLogger,
     loadFlow: async () => {
-      const { image } = await buildImage(referenceFlow, { check: false });
+      const { image } = await buildImage(flow, { check: false });
       return { image: await monitor.load(image), outlets: image.manifest.outlets ?? undefined, limits: image.manifest.limits };
     },
   });
@@ -63,6 +80,22 @@ function plain(): Promise<number> {
   return new Promise((done) => server.listen(0, "127.0.0.1", () => done((server.address() as { port: number }).port)));
 }
 
-const [mode, workers] = process.argv.slice(2);
-const port = mode === "mayfly" ? await mayfly(workers === undefined ? undefined : Number(workers)) : await plain();
-console.log(port);
+const [mode, detail] = process.argv.slice(2);
+const serve: Readonly<Record<string, () => Promise<number>>> = {
+  plain,
+  reply: () =>
+    mayfly({
+      flow: referenceFlow,
+      source: "{ method: POST, path: /orders }",
+      durable: false,
+      workers: detail === undefined ? undefined : Number(detail),
+    }),
+  forward: () =>
+    mayfly({
+      flow: forwardFlow,
+      source: "{ method: POST, path: /orders, mode: accept }",
+      durable: detail === "durable",
+      workers: undefined,
+    }),
+};
+console.log(await serve[mode ?? "plain"]?.());
