@@ -5,8 +5,8 @@
  *   binary      attributes in headers under the protocol's prefix (HTTP and NATS `ce-`, AMQP `cloudEvents:`, MQTT none), data in the body
  *   structured  content type application/cloudevents+json, everything in one JSON object
  *
- * The npm package `cloudevents` is not used here: its receiver parses JSON data into objects, so the sender's bytes (number precision,
- * key order, signatures over the body) are lost. It is the peer our tests talk to instead.
+ * The npm package `cloudevents` is not used: its receiver parses JSON data into objects, so the sender's bytes are lost (a number of 20
+ * digits comes out rounded), and it leaves the percent-encoding of the HTTP binding in the attributes. Its events are in our tests.
  */
 import { CodedError, toUtf8 } from "#base";
 import type { Headers } from "../message.ts";

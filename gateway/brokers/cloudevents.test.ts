@@ -1,0 +1,103 @@
+/** CloudEvents both ways: against recorded events of another implementation, and byte for byte through every connector's prefix. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Outgoing } from "../message.ts";
+import { emitCloudEvent } from "../outlets/cloudevents.ts";
+import { parseCloudEvent } from "../sources/cloudevents.ts";
+import { incomingOf, sendableOf } from "./wire.ts";
+import { attemptOf, outgoing } from "./testing/rig.ts";
+
+const json = (value: unknown, more: Partial<Outgoing> = {}): Outgoing => outgoing(JSON.stringify(value), { contentType: "application/json", ...more });
+const text = (body: Uint8Array): string => Buffer.from(body).toString("utf8");
+
+describe("cloudevents: what we emit", () => {
+  const message = json({ id: 7 }, { key: "customer 7", headers: { "ce-type": "order.made", "ce-subject": "größe 50%", "x-tenant": "acme" } });
+  const time = new Date(message.timeMs).toISOString();
+
+  test("binary: attributes as headers, percent-encoded as the HTTP binding says (3.1.3.2)", () => {
+    const { headers, contentType, body } = emitCloudEvent(message, "id-1", { mode: "binary", source: "/shop" });
+    assert.deepEqual(headers, {
+      "ce-specversion": "1.0", "ce-id": "id-1", "ce-source": "/shop", "ce-type": "order.made", "ce-time": time,
+      "ce-partitionkey": "customer%207", "ce-subject": "gr%C3%B6%C3%9Fe%2050%25", "x-tenant": "acme",
+    });
+    assert.deepEqual([contentType, text(body)], ["application/json", `{"id":7}`]);
+    const parsed = parseCloudEvent({ headers, contentType, body });
+    assert.deepEqual([parsed?.headers["ce-subject"], parsed?.key, parsed?.id], ["größe 50%", "customer 7", "/shop id-1"]);
+  });
+
+  test("structured: one JSON object, the data as it is", () => {
+    const { headers, contentType, body } = emitCloudEvent(message, "id-1", { mode: "structured", source: "/shop" });
+    assert.deepEqual([headers, contentType], [{ "x-tenant": "acme" }, "application/cloudevents+json; charset=utf-8"]);
+    assert.deepEqual(JSON.parse(text(body)), {
+      specversion: "1.0", id: "id-1", source: "/shop", type: "order.made", time, partitionkey: "customer 7", subject: "größe 50%",
+      datacontenttype: "application/json", data: { id: 7 },
+    });
+  });
+});
+
+describe("cloudevents: what others emit (recorded from npm's cloudevents 10.0.0)", () => {
+  const structured = `{"id":"1","time":"2026-01-02T03:04:05.000Z","type":"t","source":"/erp","specversion":"1.0","datacontenttype":"application/json","subject":"s","data":{"a":[1]},"partitionkey":"k"}`;
+  const binary = {
+    "ce-id": "1", "ce-time": "2026-01-02T03:04:05.000Z", "ce-type": "t", "ce-source": "/erp", "ce-specversion": "1.0", "ce-subject": "s", "ce-partitionkey": "k",
+  };
+  const recorded = [
+    ["binary", { headers: binary, contentType: "application/json", body: Buffer.from(`{"a":[1]}`) }],
+    ["structured", { headers: {}, contentType: "application/cloudevents+json; charset=utf-8", body: Buffer.from(structured) }],
+  ] as const;
+  for (const [mode, parts] of recorded) {
+    test(mode, () => {
+      const parsed = parseCloudEvent(parts);
+      assert.deepEqual([parsed?.id, parsed?.key, parsed?.contentType], ["/erp 1", "k", "application/json"]);
+      assert.deepEqual(parsed?.headers, binary);
+      assert.equal(text(parsed?.body ?? new Uint8Array()), `{"a":[1]}`);
+    });
+  }
+});
+
+describe("cloudevents: bytes and mistakes", () => {
+  test("JSON data keeps its digits, bytes keep their values, in both modes and over every prefix", () => {
+    const precise = outgoing(`{"n":12345678901234567890.10,  "b":1}`, { contentType: "application/json" });
+    const bytes = outgoing(Uint8Array.from({ length: 256 }, (_, index) => index), { contentType: "image/x" });
+    for (const mode of ["binary", "structured"] as const) {
+      for (const prefix of ["ce-", "cloudEvents:", ""]) {
+        for (const message of [precise, bytes]) {
+          const { headers, contentType, body } = sendableOf(message, attemptOf("id-1"), { mode }, prefix);
+          const lower = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+          const incoming = incomingOf({ headers: lower, contentType, body }, { prefixes: [prefix] });
+          assert.equal(incoming.id, "/mayfly/sender id-1");
+          assert.equal(incoming.headers["ce-type"], "mayfly.sender.out");
+          assert.equal(incoming.contentType, message.contentType);
+          const parsedAgain = mode === "structured" && message === precise; // JSON's own printing of numbers is out of our hands on that way
+          if (!parsedAgain) assert.deepEqual(Buffer.from(incoming.body), Buffer.from(message.body));
+        }
+      }
+    }
+    assert.ok(text(emitCloudEvent(precise, "i", { mode: "structured" }).body).includes("12345678901234567890.10"));
+  });
+
+  const broken: readonly (readonly [string, string])[] = [
+    ["{", "the body is not JSON"],
+    ["[]", "not a JSON object"],
+    [`{"specversion":"0.3","id":"1","source":"s","type":"t"}`, "is not 1.x"],
+    [`{"specversion":"1.0","source":"s","type":"t"}`, "id is missing"],
+    [`{"specversion":"1.0","id":"1","source":"s","type":"t","Upper":"x"}`, "not an attribute name"],
+    [`{"specversion":"1.0","id":"1","source":"s","type":"t","data":1,"data_base64":"AA=="}`, "both data and data_base64"],
+    [`{"specversion":"1.0","id":"1","source":"s","type":"t","data_base64":"*"}`, "not base64"],
+    [`{"specversion":"1.0","id":"1","source":"s","type":"t","x":{}}`, "is not text"],
+  ];
+  for (const [body, why] of broken) {
+    test(`refuses: ${why}`, () => {
+      const parts = { headers: {}, contentType: "application/cloudevents+json", body: Buffer.from(body) };
+      assert.throws(() => parseCloudEvent(parts), { code: "MF_CLOUDEVENT", message: new RegExp(why.replace(/[.]/g, "\\.")) });
+      const incoming = incomingOf({ headers: {}, contentType: parts.contentType, body: parts.body }, { prefixes: ["ce-"] });
+      assert.equal(text(incoming.body), body, "a broker's message is passed on as it is, for the flow to judge");
+      assert.match(incoming.headers["mayfly-error"] ?? "", /not a CloudEvent/);
+    });
+  }
+
+  test("what is no CloudEvent is left alone; a batch is refused", () => {
+    assert.equal(parseCloudEvent({ headers: { "x-a": "1" }, contentType: "application/json", body: new Uint8Array() }), undefined);
+    const batch = { headers: {}, contentType: "application/cloudevents-batch+json", body: Buffer.from("[]") };
+    assert.throws(() => parseCloudEvent(batch), { code: "MF_CLOUDEVENT" });
+  });
+});
