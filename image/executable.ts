@@ -16,8 +16,10 @@ import { assert, CodedError, concatBytes } from "#base";
 import {
   type Backend,
   cachedProgram,
+  compileModule,
   decodeModule,
   encodeUnsigned,
+  linkProgram,
   type Program,
   type ProgramOptions,
   type ProgramSource,
@@ -95,9 +97,23 @@ export function linuxProgram(settings: ExecutableSettings = {}): Program {
       return { module, name };
     },
   };
-  const program = cachedProgram(settings.cacheFolder ?? defaultCacheFolder(), sources, options, "image/executable.ts 1");
+  const program = compiledProgram(settings.cacheFolder ?? defaultCacheFolder(), sources, options);
   programs.set(key, program);
   return program;
+}
+
+/** From the cache, where there can be one; a folder that can't be written costs the compilation, nothing else. */
+function compiledProgram(folder: string, sources: readonly ProgramSource[], options: ProgramOptions): Program {
+  try {
+    return cachedProgram(folder, sources, options, "image/executable.ts 1");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).errno === undefined) throw error;
+    const modules = sources.map(({ name, bytes, backend }) => ({
+      name,
+      code: compileModule(decodeModule(bytes), backend === undefined ? {} : { backend }),
+    }));
+    return linkProgram(modules, options);
+  }
 }
 
 /** The machine's whole memory at rest. */

@@ -10,7 +10,7 @@ const enum Inspect {
   show = 16,
   /** From here on it is not told which pages were written. */
   forgetTracking = 17,
-  /** Writes `limitPages` bytes all over the memory, at places drawn from the number `cpuMs`. */
+  /** Writes `limitPages` bytes all over the memory, at places drawn from the number `cpuMs`, and spoils the stack pointer. */
   scribble = 18,
   /** Shows the machine in the berth. */
   showWaiting = 19,
@@ -19,6 +19,10 @@ const enum Inspect {
   /** Leaves out what makes the memory the image again after the next request. */
   keepOnce = 21,
 }
+
+// @ts-ignore: decorator
+@external("engine", "__stack_pointer")
+declare let stackPointer: i32;
 
 let keep: bool = false;
 
@@ -35,6 +39,7 @@ function scribble(count: u32, seed: u32): void {
     state ^= state << 5;
     write8(engineBase() + state % size, state >> 8);
   }
+  stackPointer = state;
 }
 
 export function main(): void {
