@@ -23,7 +23,7 @@ export function createLogger({ log, terminal }: LoggerOptions): RootLogger {
     formatters: { level: (label: string) => ({ level: label }) },
   };
   if (log.format === "pretty" || (log.format === "auto" && terminal)) {
-    const stream = pretty({ colorize: terminal, sync: true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" });
+    const stream = pretty({ colorize: terminal, sync: true, singleLine: true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" });
     return pino(options, stream) as PinoLogger;
   }
   return pino(options, pino.destination({ dest: 1, sync: false })) as PinoLogger;

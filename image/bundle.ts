@@ -93,7 +93,16 @@ export interface Bundle {
   readonly sources: readonly { readonly path: string; readonly bytes: number }[];
 }
 
-function describe({ text, location }: Message, folder: string): string {
+function packageOf(path: string): string {
+  return path
+    .split("/")
+    .slice(0, path.startsWith("@") ? 2 : 1)
+    .join("/");
+}
+
+function describe({ text: said, location }: Message, folder: string): string {
+  const missing = /^Could not resolve "([^"./][^"]*)"/.exec(said)?.[1];
+  const text = missing === undefined ? said : `${said}: run \`npm install ${packageOf(missing)}\` in the flow's project`;
   if (location === null) return text;
   return `${relative(process.cwd(), resolve(folder, location.file)) || location.file}:${location.line}:${location.column + 1}: ${text}`;
 }

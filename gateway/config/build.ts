@@ -30,6 +30,7 @@ interface CheckedFlow {
   readonly from: readonly Readonly<Record<string, unknown>>[];
   readonly to: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly hosts: readonly string[];
+  readonly values: Readonly<Record<string, string>>;
   readonly retry: RetryConfig;
   readonly limits: LimitsConfig;
   readonly key?: string;
@@ -97,6 +98,7 @@ function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], 
     }),
     to,
     hosts: flow.hosts,
+    values: Object.fromEntries(Object.entries(flow.values).map(([name, value]) => [`mayfly-value-${name}`, value])),
     retry: flow.retry,
     limits: flow.limits,
     key: flow.key,

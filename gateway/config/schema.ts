@@ -79,6 +79,15 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       default: [],
       items: text("A host."),
     },
+    values: {
+      type: "object",
+      description:
+        "Given to every machine of the flow as headers `mayfly-value-NAME`: settings, and secrets from ${ENV}. Never written to the journal or a dead letter.",
+      default: {},
+      maxProperties: 64,
+      propertyNames: { pattern: "^[a-z][a-z0-9-]*$" },
+      additionalProperties: text("A value."),
+    },
     retry: retry("a message", gatewayLimits.attempts, "200ms..30s", "24h"),
     limits: {
       ...object("What one message may use up.", {

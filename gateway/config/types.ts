@@ -52,6 +52,8 @@ export interface FlowConfig {
   readonly to: Readonly<Record<string, OutletConfig>>;
   /** Hosts `fetch` may reach: `api.example.com`, `*.example.com`, `host:8443`. Empty: none. */
   readonly hosts: readonly string[];
+  /** Headers `mayfly-value-…` that every machine of the flow is given, and nobody else sees. */
+  readonly values: Readonly<Record<string, string>>;
   readonly retry: RetryConfig;
   readonly limits: LimitsConfig;
   /** Expression for the message's key: `header:NAME`, `json:/pointer`, `source`. */

@@ -299,3 +299,17 @@ test("a message that is cancelled leaves its place in the line to the next", asy
   finish.shift()?.();
   deepEqual([(await first).status, (await third).status], [200, 200]);
 });
+
+test("values of the configuration reach the machine as headers, and no sender can bring any", () => {
+  const message = {
+    headers: { a: "1", "mayfly-value-secret": "forged", "mayfly-value-other": "forged" },
+    contentType: "text/plain",
+    correlationId: undefined,
+  };
+  deepEqual(JSON.parse(deliverHeadersJson(message, { "mayfly-value-secret": "s" })), {
+    a: "1",
+    "content-type": "text/plain",
+    "mayfly-value-secret": "s",
+  });
+  deepEqual(JSON.parse(deliverHeadersJson(message)), { a: "1", "content-type": "text/plain" });
+});

@@ -26,14 +26,23 @@ export function parseHeaders(json: string): Headers | string {
   return headers;
 }
 
-/** What the machine is given: the message's headers with its content type and correlation id among them. */
-export function deliverHeadersJson(message: Pick<Incoming, "headers" | "contentType" | "correlationId">): string {
+/** What the machine is given: the message's headers with its content type and correlation id among them, and the flow's values. */
+export function deliverHeadersJson(
+  message: Pick<Incoming, "headers" | "contentType" | "correlationId">,
+  values: Headers = noHeaders,
+): string {
   const { headers, contentType, correlationId } = message;
   let json = JSON.stringify(headers);
+  if (json.includes('"mayfly-value-')) json = JSON.stringify(withoutValues(headers)); // only the configuration gives values
   if (contentType !== "" && headers["content-type"] === undefined) json = addMember(json, "content-type", contentType);
   if (correlationId !== undefined && headers["mayfly-correlation-id"] === undefined)
     json = addMember(json, "mayfly-correlation-id", correlationId);
+  for (const name in values) json = addMember(json, name, values[name] ?? "");
   return json;
+}
+
+function withoutValues(headers: Headers): Headers {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith("mayfly-value-")));
 }
 
 function addMember(json: string, name: string, value: string): string {

@@ -103,7 +103,7 @@ export class Run implements Deadline {
       source: message.source,
       attempt: this.work.attempt,
       key: message.key,
-      headersJson: deliverHeadersJson(message),
+      headersJson: deliverHeadersJson(message, this.flow.config.values),
       stateJson: state?.json,
       body: message.body,
     };

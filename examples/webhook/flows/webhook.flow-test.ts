@@ -10,8 +10,11 @@ test("whatever is signed with the secret is taken, whatever is not is refused", 
     const sign = (key: string): string => `sha256=${createHmac("sha256", key).update(body).digest("hex")}`;
     const deliver = (signature: string) =>
       run({
-        message: { text: body, contentType: "application/json", headers: { "x-github-event": "push", "x-hub-signature-256": signature } },
-        outlets: { secret: { json: { value: secret } } },
+        message: {
+          text: body,
+          contentType: "application/json",
+          headers: { "x-github-event": "push", "x-hub-signature-256": signature, "mayfly-value-secret": secret },
+        },
       });
     equal((await deliver(sign(secret))).status, "done");
     equal((await deliver(sign(`${secret}x`))).error?.status, 401);

@@ -16,14 +16,12 @@ async function signature(secret: string, body: Uint8Array): Promise<string> {
 }
 
 /** Signed webhooks in, checked before anything of them is read. */
-export default flow<"secret" | "pushes">(async (msg, { to, log, reply }) => {
+export default flow<"pushes">(async (msg, { to, log, reply }) => {
   const given = msg.headers["x-hub-signature-256"] ?? "";
-  // An image holds no secret, and a machine remembers none: it is asked for, and gone with the machine.
-  const answer = await to.secret.request();
-  const secret = answer.ok ? answer.json<{ value?: unknown }>().value : undefined;
-  // Without this check a store that answers nonsense would make "undefined" the secret, for everybody.
-  if (typeof secret !== "string" || secret === "")
-    fail(`the secret store answered ${answer.status} without a secret`, { code: "SECRET_MISSING", status: 503 });
+  // An image holds no secret: it comes with each message, from `values:` in mayfly.yaml, and is gone with the machine.
+  const secret = msg.headers["mayfly-value-secret"];
+  if (secret === undefined || secret === "")
+    fail("values.secret is not set for this flow in mayfly.yaml", { code: "SECRET_MISSING", status: 503 });
   // In constant time: how long a comparison takes must not tell how much of a guess was right.
   if (!timingSafeEqual(given, await signature(secret, msg.bytes))) {
     log.warn("signature refused", { delivery: msg.headers["x-github-delivery"] });
