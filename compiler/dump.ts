@@ -2,7 +2,7 @@ import { registerName } from "./assemble/registers.ts";
 import { compileBaseline } from "./baseline/compile.ts";
 import { opcodeName } from "./decode/opcodes.ts";
 import type { Module, ModuleFunction } from "./decode/types.ts";
-import { buildIr } from "./ir/build.ts";
+import { buildIr } from "./ir/operators.ts";
 import { dumpIr, lineOf, terminatorText } from "./ir/dump.ts";
 import type { Block, Value } from "./ir/value.ts";
 import { optimise } from "./optimise/optimise.ts";

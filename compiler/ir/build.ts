@@ -1,18 +1,8 @@
 import { assert } from "#base";
 import { blockSignature } from "../decode/body.ts";
-import { opcode, opcodeCount, opcodeInfo } from "../decode/opcodes.ts";
-import {
-  f32,
-  f64,
-  funcref,
-  type FunctionType,
-  i32,
-  i64,
-  type Module,
-  type ModuleFunction,
-  type Operator,
-  type ValueType,
-} from "../decode/types.ts";
+import { opcode, opcodeInfo } from "../decode/opcodes.ts";
+import { f32, f64, type FunctionType, i32, i64, type Module, type ModuleFunction, type Operator, type ValueType } from "../decode/types.ts";
+import { assignedInLoops } from "./loops.ts";
 import { type Maker, simplify } from "./simplify.ts";
 import { Block, type Edge, type FunctionIr, op, opcodes, type Terminator, Value } from "./value.ts";
 
@@ -44,44 +34,15 @@ interface Frame {
 
 const letters: Record<string, ValueType> = { i: i32, l: i64, f: f32, d: f64 };
 const openers = new Set(["block", "loop", "if"].map(opcode));
-const [opEnd, opElse, opLoop, opSet, opTee] = ["end", "else", "loop", "local.set", "local.tee"].map(opcode);
+const [opEnd, opElse] = ["end", "else"].map(opcode);
 
-/** For each loop operator, by its position, the locals assigned inside. */
-function assignedInLoops(operators: readonly Operator[]): Map<number, readonly number[]> {
-  const found = new Map<number, readonly number[]>();
-  const open: { readonly at: number; readonly locals: Set<number> | undefined }[] = [];
-  for (let i = 0; i < operators.length; i++) {
-    const { code, a } = operators[i] as Operator;
-    if (openers.has(code)) open.push({ at: i, locals: code === opLoop ? new Set() : undefined });
-    else if (code === opEnd) {
-      const closed = open.pop();
-      if (closed?.locals === undefined) continue;
-      found.set(
-        closed.at,
-        [...closed.locals].sort((x, y) => x - y),
-      );
-      // The enclosing loop assigns what its inner loops do.
-      for (let k = open.length - 1; k >= 0; k--) {
-        const outer = open[k]?.locals;
-        if (outer === undefined) continue;
-        for (const local of closed.locals) outer.add(local);
-        break;
-      }
-    } else if (code === opSet || code === opTee) {
-      for (let k = open.length - 1; k >= 0; k--) {
-        const locals = open[k]?.locals;
-        if (locals === undefined) continue;
-        locals.add(a);
-        break;
-      }
-    }
-  }
-  return found;
-}
+export type Handler = (b: Builder, operator: Operator, at: number) => void;
 
 export class Builder implements Maker {
   readonly module: Module;
   readonly item: ModuleFunction;
+  /** By operator; what has none is plain. */
+  private readonly handlers: readonly (Handler | undefined)[];
   readonly blocks: Block[] = [];
   readonly stack: Value[] = [];
   private readonly frames: Frame[] = [];
@@ -92,12 +53,13 @@ export class Builder implements Maker {
   private readonly constants = new Map<string, Value>();
   /** Undefined in unreachable code. */
   private current: Block | undefined;
-  private env: Value[] = [];
+  env: Value[] = [];
   /** Whether a branch has kept `env` as it is, so that it must be copied before it changes. */
   private envShared = false;
   private deadDepth = 0;
 
-  constructor(module: Module, item: ModuleFunction) {
+  constructor(module: Module, item: ModuleFunction, handlers: readonly (Handler | undefined)[]) {
+    this.handlers = handlers;
     this.module = module;
     this.item = item;
     this.loops = assignedInLoops(item.body.operators);
@@ -152,35 +114,35 @@ export class Builder implements Maker {
 
   // ---- blocks -----------------------------------------------------------------------------------------------------
 
-  private newBlock(isLoop = false): Block {
+  newBlock(isLoop = false): Block {
     return new Block(this.blockCount++, isLoop, this.loopDepth);
   }
-  private begin(block: Block): void {
+  begin(block: Block): void {
     this.blocks.push(block);
     this.current = block;
   }
-  private edge(from: Block): Edge {
+  edge(from: Block): Edge {
     const edge: Edge = { from, to: undefined, args: [] };
     from.edges.push(edge);
     return edge;
   }
-  private connect(edge: Edge, to: Block, args: readonly Value[] = []): void {
+  connect(edge: Edge, to: Block, args: readonly Value[] = []): void {
     edge.to = to;
     edge.args = [...args];
     to.incoming.push(edge);
   }
-  private finish(terminator: Terminator): Block {
+  finish(terminator: Terminator): Block {
     const block = this.current as Block;
     block.terminator = terminator;
     return block;
   }
-  private markDead(): void {
+  markDead(): void {
     this.current = undefined;
     this.stack.length = (this.frames[this.frames.length - 1] as Frame).height;
     this.deadDepth = 0;
   }
 
-  private setLocal(index: number, value: Value): void {
+  setLocal(index: number, value: Value): void {
     if (this.envShared) {
       this.env = this.env.slice();
       this.envShared = false;
@@ -219,7 +181,7 @@ export class Builder implements Maker {
     block.terminator = { kind: "return", values: [...values] };
     this.blocks.push(block);
   }
-  private lead(edge: Edge, depth: number): void {
+  lead(edge: Edge, depth: number): void {
     const frame = this.frameAt(depth);
     const values = this.labelValues(frame);
     if (frame.kind === "function") this.returnFrom(edge, values);
@@ -262,7 +224,7 @@ export class Builder implements Maker {
 
   // ---- operators --------------------------------------------------------------------------------------------------
 
-  private push(frame: Partial<Frame> & Pick<Frame, "kind">, type: FunctionType): void {
+  push(frame: Partial<Frame> & Pick<Frame, "kind">, type: FunctionType): void {
     this.frames.push({
       height: this.stack.length - type.params.length,
       params: type.params,
@@ -274,11 +236,11 @@ export class Builder implements Maker {
       ...frame,
     });
   }
-  private signature(operator: Operator): FunctionType {
+  signature(operator: Operator): FunctionType {
     return blockSignature(this.module, operator.a) as FunctionType;
   }
 
-  private loop(operator: Operator, at: number): void {
+  loop(operator: Operator, at: number): void {
     const type = this.signature(operator);
     const assigned = this.loops.get(at) as readonly number[];
     const values = this.popMany(type.params.length);
@@ -300,7 +262,7 @@ export class Builder implements Maker {
     this.push({ kind: "loop", header, assigned }, type);
   }
 
-  private conditional(operator: Operator): void {
+  conditional(operator: Operator): void {
     const type = this.signature(operator);
     const condition = this.pop();
     const from = this.finish({ kind: "branch", condition });
@@ -320,7 +282,7 @@ export class Builder implements Maker {
     frame.incoming.push({ edge, env: this.snapshot(), values });
   }
 
-  private otherwise(): void {
+  otherwise(): void {
     const frame = this.frames.pop() as Frame;
     this.leave(frame);
     const start = frame.otherwise as NonNullable<Frame["otherwise"]>;
@@ -333,7 +295,7 @@ export class Builder implements Maker {
     this.stack.push(...start.values);
   }
 
-  private end(): void {
+  end(): void {
     const frame = this.frames.pop() as Frame;
     if (frame.kind === "function") {
       if (this.current !== undefined) this.finish({ kind: "return", values: this.popMany(frame.results.length) });
@@ -356,7 +318,7 @@ export class Builder implements Maker {
     this.join(frame);
   }
 
-  private branchTable(operator: Operator): void {
+  branchTable(operator: Operator): void {
     const index = this.pop();
     const from = this.finish({ kind: "table", index });
     const edges = new Map<number, Edge>();
@@ -375,7 +337,7 @@ export class Builder implements Maker {
     this.markDead();
   }
 
-  private call(type: FunctionType, operator: Operator, index: Value | undefined): void {
+  call(type: FunctionType, operator: Operator, index: Value | undefined): void {
     const args = this.popMany(type.params.length);
     if (index !== undefined) args.push(index);
     const first = type.results[0] ?? 0;
@@ -398,12 +360,6 @@ export class Builder implements Maker {
     if (type !== 0) this.stack.push(value);
   }
 
-  private operator(operator: Operator, at: number): void {
-    const handler = handlers[operator.code];
-    if (handler === undefined) this.plain(operator);
-    else handler(this, operator, at);
-  }
-
   build(): FunctionIr {
     const { item } = this;
     this.localTypes = [...item.type.params, ...item.body.locals];
@@ -419,7 +375,9 @@ export class Builder implements Maker {
     this.push({ kind: "function" }, { params: [], results: item.type.results });
     item.body.operators.forEach((operator, at) => {
       if (this.current === undefined && !this.revives(operator)) return;
-      this.operator(operator, at);
+      const handler = this.handlers[operator.code];
+      if (handler === undefined) this.plain(operator);
+      else handler(this, operator, at);
     });
     return { module: this.module, item, blocks: this.blocks, valueCount: this.valueCount };
   }
@@ -436,71 +394,4 @@ export class Builder implements Maker {
     } else if (operator.code === opElse) return this.deadDepth === 0;
     return false;
   }
-
-  static readonly handlers = {
-    unreachable: (b: Builder) => {
-      b.finish({ kind: "trap" });
-      b.markDead();
-    },
-    nop: () => undefined,
-    block: (b: Builder, o: Operator) => b.push({ kind: "block" }, b.signature(o)),
-    loop: (b: Builder, o: Operator, at: number) => b.loop(o, at),
-    if: (b: Builder, o: Operator) => b.conditional(o),
-    else: (b: Builder) => b.otherwise(),
-    end: (b: Builder) => b.end(),
-    br: (b: Builder, o: Operator) => {
-      b.lead(b.edge(b.finish({ kind: "jump" })), o.a);
-      b.markDead();
-    },
-    br_if: (b: Builder, o: Operator) => {
-      const from = b.finish({ kind: "branch", condition: b.pop() });
-      b.lead(b.edge(from), o.a);
-      const other = b.edge(from);
-      const block = b.newBlock();
-      b.connect(other, block);
-      b.begin(block);
-    },
-    br_table: (b: Builder, o: Operator) => b.branchTable(o),
-    return: (b: Builder) => {
-      b.finish({ kind: "return", values: b.popMany(b.item.type.results.length) });
-      b.markDead();
-    },
-    call: (b: Builder, o: Operator) => b.call(b.module.types[b.module.functionTypes[o.a] as number] as FunctionType, o, undefined),
-    call_indirect: (b: Builder, o: Operator) => {
-      const index = b.pop();
-      b.call(b.module.types[o.a] as FunctionType, o, index);
-    },
-    drop: (b: Builder) => void b.pop(),
-    select: (b: Builder, o: Operator) => {
-      const args = b.popMany(3);
-      b.stack.push(b.make(o.code, (args[0] as Value).type === (args[1] as Value).type ? (args[0] as Value).type : i64, args));
-    },
-    select_t: (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, o.a as ValueType, b.popMany(3))),
-    "local.get": (b: Builder, o: Operator) => void b.stack.push(b.env[o.a] as Value),
-    "local.set": (b: Builder, o: Operator) => b.setLocal(o.a, b.pop()),
-    "local.tee": (b: Builder, o: Operator) => b.setLocal(o.a, b.stack[b.stack.length - 1] as Value),
-    "global.get": (b: Builder, o: Operator) =>
-      void b.stack.push(b.make(o.code, (b.module.globalTypes[o.a] as { type: ValueType }).type, [], o.a)),
-    "global.set": (b: Builder, o: Operator) =>
-      void b.make(o.code, 0, [b.pop()], o.a, (b.module.globalTypes[o.a] as { type: ValueType }).type),
-    "i32.const": (b: Builder, o: Operator) => void b.stack.push(b.i32(o.a)),
-    "i64.const": (b: Builder, o: Operator) => void b.stack.push(b.constant(o.code, i64, o.a, o.b)),
-    "f32.const": (b: Builder, o: Operator) => void b.stack.push(b.constant(o.code, f32, o.a, 0)),
-    "f64.const": (b: Builder, o: Operator) => void b.stack.push(b.constant(o.code, f64, o.a, o.b)),
-    "ref.null": (b: Builder, o: Operator) => void b.stack.push(b.constant(o.code, o.a as ValueType, 0, 0)),
-    "ref.is_null": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, i32, [b.pop()])),
-    "ref.func": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, funcref, [], o.a)),
-    "table.get": (b: Builder, o: Operator) =>
-      void b.stack.push(b.make(o.code, (b.module.tables[o.a] as { element: ValueType }).element, [b.pop()], o.a)),
-    "table.set": (b: Builder, o: Operator) => void b.make(o.code, 0, b.popMany(2), o.a),
-    "table.grow": (b: Builder, o: Operator) => void b.stack.push(b.make(o.code, i32, b.popMany(2), o.a)),
-    "table.fill": (b: Builder, o: Operator) => void b.make(o.code, 0, b.popMany(3), o.a),
-  } satisfies Record<string, (b: Builder, o: Operator, at: number) => void>;
-}
-
-const handlers: (((b: Builder, o: Operator, at: number) => void) | undefined)[] = new Array(opcodeCount).fill(undefined);
-for (const [name, handler] of Object.entries(Builder.handlers)) handlers[opcode(name)] = handler;
-
-export function buildIr(module: Module, item: ModuleFunction): FunctionIr {
-  return new Builder(module, item).build();
 }

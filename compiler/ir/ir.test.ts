@@ -5,7 +5,7 @@ import { decodeModule } from "../decode/module.ts";
 import { generateModule } from "../fuzz/generate.ts";
 import { optimise } from "../optimise/optimise.ts";
 import { dumpFunction } from "../dump.ts";
-import { buildIr } from "./build.ts";
+import { buildIr } from "./operators.ts";
 import { dumpIr } from "./dump.ts";
 import { verifyIr } from "./verify.ts";
 import type { FunctionIr } from "./value.ts";

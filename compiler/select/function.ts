@@ -9,7 +9,7 @@ import { isFloatValue, Machine } from "../allocate/machine.ts";
 import { outgoingSlots } from "../baseline/function.ts";
 import { opcodeCount, opcodeName } from "../decode/opcodes.ts";
 import type { Module, ModuleFunction } from "../decode/types.ts";
-import { buildIr } from "../ir/build.ts";
+import { buildIr } from "../ir/operators.ts";
 import { type Block, type Edge, type FunctionIr, isConstant, op, type Value } from "../ir/value.ts";
 import { optimise } from "../optimise/optimise.ts";
 import { arithmeticEmitters } from "./arithmetic.ts";
