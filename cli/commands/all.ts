@@ -2,7 +2,9 @@
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { addBench } from "./bench.ts";
+import { addBoot } from "./boot.ts";
 import { addBuild } from "./build.ts";
+import { addCompile } from "./compile.ts";
 import { addDev } from "./dev.ts";
 import { addDlq } from "./dlq.ts";
 import { addDoctor } from "./doctor.ts";
@@ -27,6 +29,8 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addJournal,
   addBuild,
   addInspect,
+  addBoot,
+  addCompile,
   addBench,
   addDoctor,
 ];

@@ -1,9 +1,9 @@
 /** `mayfly build`: flows to images. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { CodedError } from "#base";
-import type { Built } from "#image";
+import type { Built, Image } from "#image";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { bytesText, msText, roundMs } from "../format.ts";
@@ -12,13 +12,20 @@ import { withProgress } from "../terminal.ts";
 interface BuildFlags {
   readonly output?: string;
   readonly name?: string;
+  readonly target: Target;
   readonly check: boolean;
   readonly json?: boolean;
 }
 
+/** What an image is written as: `.mfi` for any monitor, or an ELF that holds engine, kernel and pages as machine code. */
+const targets = { image: ".mfi", linux: ".linux.elf", pvh: ".pvh.elf" } as const;
+type Target = keyof typeof targets;
+
 /** What `--json` says of one image. */
 interface BuildReport {
+  /** The file written. */
   readonly image: string;
+  readonly target: Target;
   readonly sha256: string;
   readonly bytes: number;
   readonly pages: number;
@@ -26,26 +33,34 @@ interface BuildReport {
   readonly timings: Built["timings"];
 }
 
-async function writeImageFile(path: string, bytes: Uint8Array): Promise<void> {
+async function writeImageFile(path: string, bytes: Uint8Array, target: Target): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, bytes);
+    await writeFile(path, bytes, { mode: target === "linux" ? 0o755 : 0o644 });
   } catch (cause) {
     throw new CodedError("MF_FILE_UNWRITABLE", `the image can't be written to ${path}: ${(cause as Error).message}`, { cause });
   }
+}
+
+async function fileOf(image: Image, target: Target): Promise<Uint8Array> {
+  if (target === "image") return image.bytes;
+  const { linuxExecutable, writePvh } = await import("#image");
+  return target === "linux" ? linuxExecutable(image) : writePvh(image);
 }
 
 async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
   const { buildFlow } = await import("../images/build.ts");
   const started = performance.now();
   const { image, timings } = await buildFlow(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
-  const output = flags.output ?? `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}.mfi`;
-  await writeImageFile(output, image.bytes);
+  const output = flags.output ?? `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}${targets[flags.target]}`;
+  const bytes = await fileOf(image, flags.target);
+  await writeImageFile(output, bytes, flags.target);
   const { bundleMs, checkMs, bootMs, freezeMs } = timings;
   return {
     image: output,
+    target: flags.target,
     sha256: image.sha256,
-    bytes: image.bytes.length,
+    bytes: bytes.length,
     pages: image.pageNumbers.length,
     buildMs: roundMs(performance.now() - started),
     timings: { bundleMs: roundMs(bundleMs), checkMs: roundMs(checkMs), bootMs: roundMs(bootMs), freezeMs: roundMs(freezeMs) },
@@ -78,12 +93,18 @@ export function addBuild(program: Command, cli: Cli): Command {
     .argument("<flow...>", "source files of flows")
     .option("-o, --output <file>", "where to write the image (default: NAME.mfi here)")
     .option("--name <name>", "the image's name (default: that of the file)")
+    .addOption(
+      new Option("--target <target>", "image for any monitor, a Linux executable, or an ELF that boots without an OS")
+        .choices(Object.keys(targets))
+        .default("image"),
+    )
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())
     .action(action(cli, (flows: string[], flags: BuildFlags) => build(cli, flows, flags)));
   return examples(command, [
     ["mayfly build flows/orders.ts", "writes orders.mfi"],
     ["mayfly build flows/orders.ts -o out/orders.mfi --json", "for a pipeline"],
+    ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf: see `mayfly boot`"],
     ["mayfly build flows/*.ts --no-check", "several at once, types unchecked"],
   ]);
 }

@@ -1,0 +1,75 @@
+/** `mayfly boot`: starts an ELF without an operating system in a virtual machine, and shows its console. */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import type { DeliverEvent } from "#abi";
+import { CodedError, fromUtf8 } from "#base";
+import { action, type Cli, examples } from "../cli.ts";
+import { exitCodes } from "../failure.ts";
+
+interface BootFlags {
+  readonly message?: string;
+  readonly contentType: string;
+  readonly verbose?: boolean;
+}
+
+async function read(path: string): Promise<Uint8Array> {
+  try {
+    return path === "-" ? readFileSync(0) : await readFile(path);
+  } catch (cause) {
+    throw new CodedError("MF_FILE_UNREADABLE", `${path} can't be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function deliver(body: Uint8Array, contentType: string): DeliverEvent {
+  return {
+    kind: "deliver",
+    timeMs: Date.now(),
+    seed: randomBytes(32),
+    id: "boot-1",
+    source: "boot",
+    attempt: 1,
+    key: undefined,
+    headersJson: JSON.stringify({ "content-type": contentType }),
+    stateJson: undefined,
+    body,
+  };
+}
+
+async function boot({ terminal }: Cli, elf: string, flags: BootFlags): Promise<number> {
+  const { bootConsole } = await import("#monitors");
+  const message = flags.message === undefined ? undefined : deliver(await read(flags.message), flags.contentType);
+  const end = await bootConsole(await read(elf), {
+    console: (text) => terminal.out(text),
+    append: flags.verbose === true ? "verbose" : "",
+    ...(message === undefined ? {} : { message }),
+  });
+  for (const effect of end.effects ?? []) {
+    if (effect.kind === "log") terminal.out(`log    ${effect.level} ${effect.text} ${effect.fieldsJson ?? ""}\n`);
+    else if (effect.kind === "send") terminal.out(`send   ${effect.outlet} ${fromUtf8(effect.body)}\n`);
+    else if (effect.kind === "call") terminal.out(`asks   ${effect.target} ${fromUtf8(effect.body)}\n`);
+    else if (effect.kind === "done" && effect.reply !== undefined)
+      terminal.out(`reply  ${effect.reply.status} ${fromUtf8(effect.reply.body)}\n`);
+    else if (effect.kind === "fail") terminal.out(`failed ${effect.code} ${effect.message}\n`);
+  }
+  const micros = end.bootMicros === undefined ? "" : `; ready ${end.bootMicros} µs after its first instruction`;
+  terminal.err(`${end.text}${micros}\n`);
+  return message !== undefined && end.effects?.at(-1)?.kind === "fail" ? exitCodes.failed : exitCodes.ok;
+}
+
+export function addBoot(program: Command, cli: Cli): Command {
+  const command = program
+    .command("boot")
+    .description("Start an ELF that `mayfly build --target pvh` wrote in a virtual machine of its own, and watch its console.")
+    .argument("<elf>", "the ELF")
+    .option("--message <file>", "give it this message (- for standard input) and show what it does in its first step")
+    .option("--content-type <type>", "the message's content type", "application/json")
+    .option("--verbose", "have it print its memory map")
+    .action(action(cli, (elf: string, flags: BootFlags) => boot(cli, elf, flags)));
+  return examples(command, [
+    ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf"],
+    ["mayfly boot orders.pvh.elf --verbose", "boots it, prints the memory map, ends it"],
+    ["mayfly boot orders.pvh.elf --message order.json", "gives it an order"],
+  ]);
+}

@@ -1,0 +1,65 @@
+import { equal, match } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { capture } from "#cli";
+
+let folder: string;
+const text =
+  'import { flow } from "mayfly"; export default flow((msg, { log }) => { log.info("here"); return msg.text().toUpperCase(); });';
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-targets-"));
+  await writeFile(join(folder, "shout.ts"), text);
+  await writeFile(join(folder, "message.txt"), "hello");
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+test("a flow is built as an executable for Linux, and says so", {
+  skip: process.platform !== "linux" || process.arch !== "x64",
+}, async () => {
+  const output = join(folder, "shout.elf");
+  const { code, out } = await capture(["build", join(folder, "shout.ts"), "--target", "linux", "-o", output, "--json"]);
+  equal(code, 0);
+  equal((JSON.parse(out) as { target: string }).target, "linux");
+  // Run by hand it has no one to speak with, and ends.
+  equal(spawnSync(output, { stdio: "ignore", timeout: 10_000 }).signal, null);
+});
+
+const qemu = spawnSync("qemu-system-x86_64", ["--version"]).error === undefined;
+
+test("a flow is built to boot without an operating system, and boots", { skip: qemu ? false : "QEMU is not installed" }, async () => {
+  const output = join(folder, "shout.pvh.elf");
+  equal((await capture(["build", join(folder, "shout.ts"), "--target", "pvh", "-o", output])).code, 0);
+  const { code, out, err } = await capture([
+    "boot",
+    output,
+    "--message",
+    join(folder, "message.txt"),
+    "--content-type",
+    "text/plain",
+    "--verbose",
+  ]);
+  equal(code, 0, err);
+  match(out, /memory map[\s\S]*log {4}info here[\s\S]*reply {2}200 HELLO/);
+});
+
+test("the compiler shows a function after each phase, and says which functions there are", async () => {
+  for (const [phase, expected] of [
+    ["operators", /local\.get/],
+    ["ir", /block0/],
+    ["alloc", /→/],
+    ["asm", /\bc3\b|c3$/m],
+    ["baseline", /./],
+  ] as const) {
+    const { code, out } = await capture(["compile", "--function", "JS_NewNumber", "--dump", phase]);
+    equal(code, 0);
+    match(out, expected);
+  }
+  match((await capture(["compile"])).out, /\tJS_NewNumber\n/);
+  const { code, err } = await capture(["compile", "--function", "nobody"]);
+  equal(code, 2);
+  match(err, /MF_USAGE: the module defines no function nobody/);
+});
