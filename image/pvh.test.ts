@@ -41,7 +41,8 @@ function segments(elf: Uint8Array): Segment[] {
 /** The guest's memory below 16 MiB as a loader leaves it. */
 function load(elf: Uint8Array): DataView {
   const memory = new Uint8Array(16 * 1024 ** 2);
-  for (const { type, offset, physical, fileBytes } of segments(elf)) if (type === 1) memory.set(elf.subarray(offset, offset + fileBytes), physical);
+  for (const { type, offset, physical, fileBytes } of segments(elf))
+    if (type === 1) memory.set(elf.subarray(offset, offset + fileBytes), physical);
   return new DataView(memory.buffer);
 }
 
@@ -96,7 +97,9 @@ describe("an image as a PVH ELF", () => {
   });
 
   test("loads at or above 1 MiB, without overlaps, nothing writable and executable", () => {
-    const loaded = segments(elf).filter(({ type }) => type === 1).sort((a, b) => a.physical - b.physical);
+    const loaded = segments(elf)
+      .filter(({ type }) => type === 1)
+      .sort((a, b) => a.physical - b.physical);
     let end = 0x100000;
     for (const { physical, memoryBytes, flags } of loaded) {
       ok(physical >= end, `0x${physical.toString(16)} overlaps what ends at 0x${end.toString(16)}`);
@@ -109,14 +112,23 @@ describe("an image as a PVH ELF", () => {
     const { linked, stack } = metalProgram();
     const access: Record<string, string> = { text: "rx", rodata: "r", data: "rw", bss: "rw" };
     for (const { name, address, memoryBytes } of linked.segments)
-      for (const at of [address, address + memoryBytes - 1]) deepEqual(walk(memory, BigInt(at)), { physical: at, access: access[name] }, name);
+      for (const at of [address, address + memoryBytes - 1])
+        deepEqual(walk(memory, BigInt(at)), { physical: at, access: access[name] }, name);
     const field = (offset: number): number => memory.getUint32(map.headerAt + offset, true);
     for (const at of [map.headerAt, field(map.headerEntries), field(map.headerSymbols), field(map.headerFrozen), field(map.headerFree) - 1])
       deepEqual(walk(memory, BigInt(at)), { physical: at, access: "r" });
     for (const at of [0x1000, map.tablesAt, map.driversAt, map.stackAt, map.faultStackAt, field(map.headerFree), map.mostMemory - 1])
       deepEqual(walk(memory, BigInt(at)), { physical: at, access: "rw" });
     for (const at of [0xfeb00000, 0xfec00000, 0xfee00000]) deepEqual(walk(memory, BigInt(at)), { physical: at, access: "rwu" });
-    const unmapped = [0, 0xfff, map.faultStackAt - 1, map.doubleFaultStackAt - 1, map.exceptionStackAt - 1, map.mostMemory, map.devicesAt - 1];
+    const unmapped = [
+      0,
+      0xfff,
+      map.faultStackAt - 1,
+      map.doubleFaultStackAt - 1,
+      map.exceptionStackAt - 1,
+      map.mostMemory,
+      map.devicesAt - 1,
+    ];
     for (const at of unmapped) equal(walk(memory, BigInt(at)), undefined, `0x${at.toString(16)}`);
     const top = stack.limit + BigInt(stack.bytes);
     deepEqual(walk(memory, top - 1n), { physical: map.stackAt + map.stackTopBytes - 1, access: "rw" });

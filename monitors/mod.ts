@@ -3,6 +3,6 @@ export { type EmbeddedOptions, embeddedMonitor } from "./embedded/embedded.ts";
 export type { LoadedImage, Machine, Monitor, MonitorStats } from "./monitor.ts";
 export { processMonitor, type ProcessOptions } from "./process/process.ts";
 export { bootConsole, type ConsoleEnd, type ConsoleOptions } from "./qemu/console.ts";
-export { findQemu } from "./qemu/command.ts";
+export { findQemu, type Qemu, qemuCommand } from "./qemu/command.ts";
 export { probeQemu } from "./qemu/probe.ts";
 export { type QemuOptions, qemuMonitor } from "./qemu/qemu.ts";

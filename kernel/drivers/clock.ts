@@ -18,8 +18,12 @@ export function ticksPerMillisecond(): u64 {
   return passed === 0 ? 0 : ((rdtsc() - firstTicks) * (1000 * apicTicksPerMicrosecond)) / passed;
 }
 
-/** Microseconds since the machine's first instruction. */
+/** Ticks of the time stamp counter since the machine's first instruction. */
+export function ageTicks(): u64 {
+  return rdtsc() - load<u64>(<usize>startTicksAt());
+}
+
 export function ageMicroseconds(): u64 {
   const rate = ticksPerMillisecond();
-  return rate === 0 ? 0 : ((rdtsc() - load<u64>(<usize>startTicksAt())) * 1000) / rate;
+  return rate === 0 ? 0 : (ageTicks() * 1000) / rate;
 }

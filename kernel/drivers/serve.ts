@@ -9,7 +9,8 @@
  *        4 drop       forgets the machine of the slot
  *        5 check      compares all of memory with the image, when no machine waits on the tables
  *        6 stop       ends the virtual machine
- *   out 16 ready      argument: microseconds since the first instruction; then u32 each: units at rest, most units, free frames, MHz
+ *   out 16 ready      argument: microseconds since the first instruction; then u32 each: units at rest, most units, free frames, MHz;
+ *                     then u64: ticks of the time stamp counter since then
  *       17 complete   the effects' frame; argument: pages the machine holds, when it waits
  *       18 interrupted, 19 escaped   the effects' frame, as far as it came
  *       20 no memory  the event has no room
@@ -20,7 +21,7 @@
  * another needs them, and is parked then.
  */
 import { hasIncoming, flush, receive, skip, transmit } from "./channel";
-import { ageMicroseconds, ticksPerMillisecond } from "./clock";
+import { ageMicroseconds, ageTicks, ticksPerMillisecond } from "./clock";
 import { engineBase, read32Far, read8Far } from "./cpu";
 import { effects, effectsLength, eventBuffer, step } from "./engine";
 import { freeFrames } from "./frames";
@@ -66,7 +67,8 @@ export function sayReady(): void {
   store<u32>(figures, mostPages / pagesPerUnit, 4);
   store<u32>(figures, freeFrames(), 8);
   store<u32>(figures, <u32>(ticksPerMillisecond() / 1000), 12);
-  answer(outReady, <u32>ageMicroseconds(), <u64>figures, 16);
+  store<u64>(figures, ageTicks(), 16);
+  answer(outReady, <u32>ageMicroseconds(), <u64>figures, 24);
 }
 
 /** The engine polls this: whatever comes in while a step runs ends the step. */

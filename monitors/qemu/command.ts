@@ -71,14 +71,25 @@ function machineArguments(qemu: Qemu, guest: GuestOptions): string[] {
 export function qemuCommand(qemu: Qemu, guest: GuestOptions): { readonly program: string; readonly arguments: string[] } {
   const values = machineArguments(qemu, guest);
   if (guest.channel)
-    values.push(...["-chardev", "socket,id=channel,fd=3", "-device", "virtio-serial-device,max_ports=2", "-device", "virtserialport,chardev=channel,nr=1,name=mayfly"]);
+    values.push(
+      ...[
+        "-chardev",
+        "socket,id=channel,fd=3",
+        "-device",
+        "virtio-serial-device,max_ports=2",
+        "-device",
+        "virtserialport,chardev=channel,nr=1,name=mayfly",
+      ],
+    );
   if (qemu.sandbox) values.push("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
   values.push("-kernel", guest.elf);
   if (guest.append !== undefined && guest.append !== "") values.push("-append", guest.append);
   const setpriv = findProgram("setpriv");
   const root = process.getuid?.() === 0;
   if (setpriv === undefined) return { program: qemu.path, arguments: root ? [...values, "-runas", `${nobody}:${nobody}`] : values };
-  const drop = root ? ["--reuid", `${nobody}`, "--regid", `${nobody}`, ...groups(qemu), "--bounding-set", "-all", "--inh-caps", "-all"] : [];
+  const drop = root
+    ? ["--reuid", `${nobody}`, "--regid", `${nobody}`, ...groups(qemu), "--bounding-set", "-all", "--inh-caps", "-all"]
+    : [];
   return { program: setpriv, arguments: [...drop, "--no-new-privs", "--pdeathsig", "KILL", "--", qemu.path, ...values] };
 }
 

@@ -23,6 +23,8 @@ export interface ConsoleOptions {
   /** Killed after so many milliseconds; 60 seconds by default. */
   readonly timeoutMs?: number;
   readonly qemu?: Qemu;
+  /** More of QEMU's own options. */
+  readonly options?: readonly string[];
 }
 
 export interface ConsoleEnd {
@@ -33,6 +35,8 @@ export interface ConsoleEnd {
   readonly console: string;
   /** Microseconds between the guest's first instruction and ready. */
   readonly bootMicros: number | undefined;
+  /** The same in ticks of the guest's time stamp counter: instructions, when QEMU counts them. */
+  readonly bootTicks: bigint | undefined;
   /** Effects of the message's first step. */
   readonly effects: readonly Effect[] | undefined;
   /** Milliseconds between exec and ready, and exec and the answer. */
@@ -44,6 +48,7 @@ const consoleBytes = 1024 * 1024;
 
 interface Conversation {
   bootMicros?: number;
+  bootTicks?: bigint;
   effects?: readonly Effect[];
   readyMs?: number;
   answerMs?: number;
@@ -59,6 +64,7 @@ function converse(channel: Socket, message: DeliverEvent | undefined, sinceMs: n
   const accept = ({ kind, argument, body }: GuestFrame): void => {
     if (kind === fromGuest.ready) {
       said.bootMicros = argument;
+      if (body.length === 24) said.bootTicks = new DataView(body.buffer, body.byteOffset).getBigUint64(16, true);
       said.readyMs = performance.now() - sinceMs;
       if (message !== undefined) return send(toGuest.start, encodeEvent(message), hardLimits.memoryBytes / 65_536);
     } else {
@@ -68,13 +74,15 @@ function converse(channel: Socket, message: DeliverEvent | undefined, sinceMs: n
     }
     send(toGuest.stop, new Uint8Array(0), 0);
   };
-  channel.on("error", () => undefined).on("data", (bytes: Buffer) => {
-    reader.push(bytes);
-    for (let frame = reader.take(); frame !== undefined; frame = reader.take()) {
-      if (typeof frame === "string") return void channel.destroy();
-      accept(frame);
-    }
-  });
+  channel
+    .on("error", () => undefined)
+    .on("data", (bytes: Buffer) => {
+      reader.push(bytes);
+      for (let frame = reader.take(); frame !== undefined; frame = reader.take()) {
+        if (typeof frame === "string") return void channel.destroy();
+        accept(frame);
+      }
+    });
 }
 
 /** Boots an ELF that `writePvh` wrote. Throws MF_QEMU_MISSING, MF_QEMU_FAILED. */
@@ -83,7 +91,9 @@ export async function bootConsole(elf: Uint8Array, options: ConsoleOptions = {})
   const { channel = true, memoryBytes = 64 * 1024 ** 2, append = "", timeoutMs = 60_000 } = options;
   const file = await namelessFile(elf);
   try {
-    const { program, arguments: values } = qemuCommand(qemu, { elf: elfPath, memoryBytes, append, channel });
+    const command = qemuCommand(qemu, { elf: elfPath, memoryBytes, append, channel });
+    const { program } = command;
+    const values = [...command.arguments, ...(options.options ?? [])];
     return await new Promise<ConsoleEnd>((done, failed) => {
       const sinceMs = performance.now();
       const child = spawn(program, values, {
@@ -105,8 +115,17 @@ export async function bootConsole(elf: Uint8Array, options: ConsoleOptions = {})
       if (channel) converse(child.stdio[3] as Socket, options.message, sinceMs, said);
       child.on("error", (cause) => failed(new CodedError("MF_QEMU_FAILED", `QEMU can't be started: ${cause.message}`, { cause })));
       child.on("close", (status, signal) => {
-        const { bootMicros, effects, readyMs, answerMs } = said;
-        done({ code: guestCode(status), text: describeExit(status, signal).text, console: text, bootMicros, effects, readyMs, answerMs });
+        const { bootMicros, bootTicks, effects, readyMs, answerMs } = said;
+        done({
+          code: guestCode(status),
+          text: describeExit(status, signal).text,
+          console: text,
+          bootMicros,
+          bootTicks,
+          effects,
+          readyMs,
+          answerMs,
+        });
       });
     });
   } finally {

@@ -26,7 +26,8 @@ export function describeExit(status: number | null, signal: string | null): { re
   const code = guestCode(status);
   if (signal !== null) return { end: "lost", text: `QEMU was ended by ${signal}` };
   if (code === undefined) return { end: "lost", text: `QEMU ended with status ${status}` };
-  if (code >= guestExit.trap && code < guestExit.trap + trapKinds.length) return { end: "trapped", text: `trap: ${trapKinds[code - guestExit.trap]}` };
+  if (code >= guestExit.trap && code < guestExit.trap + trapKinds.length)
+    return { end: "trapped", text: `trap: ${trapKinds[code - guestExit.trap]}` };
   if (code >= guestExit.exception && code < guestExit.exception + exceptions)
     return { end: "trapped", text: `exception ${code - guestExit.exception}` };
   switch (code) {

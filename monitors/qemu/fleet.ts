@@ -111,6 +111,8 @@ export class FlowPool {
   readonly vms = new Set<FlowVm>();
   readonly backlog = new Queue<Job>();
   failedBoots = 0;
+  /** Whether a message has been run in it. */
+  served = false;
   constructor(elf: number, limitBytes: number) {
     this.elf = elf;
     this.limitBytes = limitBytes;
@@ -193,12 +195,17 @@ export class Fleet {
     if (this.#closed) return;
     for (const vm of pool.vms) if (pool.backlog.length > 0) this.#next(vm);
     let booting = [...pool.vms].filter(({ vm }) => vm.state === "booting").length;
-    const standby = this.#options.isolation === "message" && [...pool.vms].some(({ used }) => used) ? this.#options.standby : 0;
+    const standby = this.#wantsStandby(pool) ? this.#options.standby : 0;
     const idle = [...pool.vms].filter(({ vm, used }) => vm.state === "idle" && !used).length;
     while (booting < pool.backlog.length + Math.max(0, standby - idle) && this.#mayBoot(pool)) {
       this.#boot(pool);
       booting++;
     }
+  }
+
+  /** With isolation per message, once there were messages and while none runs: booting takes the CPU that it needs. */
+  #wantsStandby(pool: FlowPool): boolean {
+    return this.#options.isolation === "message" && pool.served && ![...pool.vms].some(({ current }) => current !== undefined);
   }
 
   #mayBoot(pool: FlowPool): boolean {
@@ -258,11 +265,14 @@ export class Fleet {
       own.keep(machine, 0);
       own.used = true;
     }
+    own.pool.served = true;
     own.current = job;
     own.watchedLooks = 0;
     own.interruptedAtMs = undefined;
     const limitPages = Math.floor(machine.limits.memoryBytes / 65_536);
-    void own.vm.run({ kind: job.kind, slot: machine.slot, frame: job.frame, limitPages }).then((answer) => this.#answered(own, job, answer));
+    void own.vm
+      .run({ kind: job.kind, slot: machine.slot, frame: job.frame, limitPages })
+      .then((answer) => this.#answered(own, job, answer));
     this.#watchSoon();
   }
 

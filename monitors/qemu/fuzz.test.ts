@@ -19,7 +19,9 @@ const missing = qemuMissing();
 test("frames come together from pieces of any size, and random bytes are refused at once", () => {
   const random = prng(7);
   for (let round = 0; round < 300; round++) {
-    const bodies = Array.from({ length: 1 + random.below(4) }, () => Uint8Array.from({ length: random.below(200) }, () => random.below(256)));
+    const bodies = Array.from({ length: 1 + random.below(4) }, () =>
+      Uint8Array.from({ length: random.below(200) }, () => random.below(256)),
+    );
     const stream = Buffer.concat(bodies.flatMap((body, index) => [guestHead(fromGuest.complete, 0, body.length, index), body]));
     const reader = new FrameReader();
     let taken = 0;
@@ -57,18 +59,26 @@ interface End {
 async function feed(elf: number, bytes: Uint8Array): Promise<End> {
   const { program, arguments: values } = qemuCommand(await probeQemu(), { elf: elfPath, memoryBytes: 64 * 1024 ** 2, channel: true });
   return new Promise((done) => {
-    const child = spawn(program, values, { stdio: ["ignore", "pipe", "inherit", "pipe", elf], cwd: "/", env: {}, timeout: 3000, killSignal: "SIGKILL" });
+    const child = spawn(program, values, {
+      stdio: ["ignore", "pipe", "inherit", "pipe", elf],
+      cwd: "/",
+      env: {},
+      timeout: 3000,
+      killSignal: "SIGKILL",
+    });
     const channel = child.stdio[3] as Socket;
     let [console, answers] = ["", 0];
     const reader = new FrameReader();
     child.stdout?.setEncoding("latin1").on("data", (text: string) => (console += text));
-    channel.on("error", () => undefined).on("data", (part: Buffer) => {
-      reader.push(part);
-      for (let frame = reader.take(); frame !== undefined && typeof frame !== "string"; frame = reader.take()) {
-        if (frame.kind === fromGuest.ready) channel.write(Buffer.concat([bytes, guestHead(toGuest.stop, 0, 0, 0)]));
-        else answers++;
-      }
-    });
+    channel
+      .on("error", () => undefined)
+      .on("data", (part: Buffer) => {
+        reader.push(part);
+        for (let frame = reader.take(); frame !== undefined && typeof frame !== "string"; frame = reader.take()) {
+          if (frame.kind === fromGuest.ready) channel.write(Buffer.concat([bytes, guestHead(toGuest.stop, 0, 0, 0)]));
+          else answers++;
+        }
+      });
     child.on("close", (status, signal) => done({ status, signal, console, answers }));
   });
 }
@@ -90,14 +100,22 @@ describe("a guest fed with random bytes", { ...(missing === undefined ? {} : { s
   test("ends and says why when what comes is no frame", async () => {
     const random = prng(11);
     for (let round = 0; round < 8; round++) {
-      const end = await feed(elf.fd, Uint8Array.from({ length: 16 + random.below(5000) }, () => random.below(256)));
+      const end = await feed(
+        elf.fd,
+        Uint8Array.from({ length: 16 + random.below(5000) }, () => random.below(256)),
+      );
       equal(guestCode(end.status), guestExit.protocol, `round ${round}: ${end.status} ${end.signal} ${end.console}`);
       match(end.console, /no frame/);
     }
   });
 
   test("ends on heads that make no sense: kinds, slots, lengths", async () => {
-    for (const head of [guestHead(99, 0, 0, 0), guestHead(toGuest.start, 1024, 0, 0), guestHead(toGuest.start, 0, 0x7fffffff, 0), guestHead(0, 0, 0, 0)]) {
+    for (const head of [
+      guestHead(99, 0, 0, 0),
+      guestHead(toGuest.start, 1024, 0, 0),
+      guestHead(toGuest.start, 0, 0x7fffffff, 0),
+      guestHead(0, 0, 0, 0),
+    ]) {
       const end = await feed(elf.fd, head);
       equal(guestCode(end.status), guestExit.protocol, end.console);
     }

@@ -49,7 +49,10 @@ describe("a guest that misbehaves is contained", skip, () => {
     });
   }
 
-  for (const [what, body] of [["floods its port", "f"], ["answers twice", "t"]] as const) {
+  for (const [what, body] of [
+    ["floods its port", "f"],
+    ["answers twice", "t"],
+  ] as const) {
     test(`one that ${what} is ended, and its neighbours run elsewhere`, async () => {
       const before = monitor.stats().replaced;
       equal((await run(body).first).status, "done"); // its first answer is a good one
@@ -67,7 +70,7 @@ describe("virtual machines that are killed", skip, () => {
     const head = 'import { flow } from "mayfly"; export default flow(async (msg, { to }) => {';
     const load = async (source: string): Promise<LoadedImage> => monitor.load((await imageOf(`${head} ${source} });`)) as Image);
     images = {
-      waits: await load('const a = await to.erp.request(1); const b = await to.erp.request(2); return a.json() + b.json() + msg.text();'),
+      waits: await load("const a = await to.erp.request(1); const b = await to.erp.request(2); return a.json() + b.json() + msg.text();"),
       spins: await load("while (true);"),
       echo: await load("return msg.text();"),
     };
@@ -106,7 +109,10 @@ describe("virtual machines that are killed", skip, () => {
 
 describe("a virtual machine's surroundings", skip, () => {
   test("it has no privilege, no network and no name in the file system, sleeps when idle, and dies with the monitor", async (t) => {
-    const names = (): string => readdirSync(tmpdir()).filter((name) => name.startsWith("mayfly-") && name.endsWith(".elf")).join();
+    const names = (): string =>
+      readdirSync(tmpdir())
+        .filter((name) => name.startsWith("mayfly-") && name.endsWith(".elf"))
+        .join();
     const namesBefore = names();
     const monitor = qemuMonitorForTest({ perFlow: 1 });
     const loaded = await monitor.load(await imageOf('import { flow } from "mayfly"; export default flow((msg) => msg.text());'));

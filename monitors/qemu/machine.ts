@@ -100,7 +100,8 @@ export class QemuMachine implements Machine {
     let answer: FleetAnswer;
     do {
       const newest = this.#events.at(-1);
-      if (this.#events.length > 1 && this.home !== undefined && newest !== undefined) answer = await this.#fleet.submit(this, "step", newest);
+      if (this.#events.length > 1 && this.home !== undefined && newest !== undefined)
+        answer = await this.#fleet.submit(this, "step", newest);
       else answer = await this.#fromFirst();
     } while (answer.status === "lost" && answer.code === undefined && this.#over === undefined && ++this.#losses < mostLosses);
     return this.#outcome(answer);

@@ -64,7 +64,19 @@ describe("memory between messages", skip, () => {
   });
   const boot = (name: FlowName): Promise<Guest> => Guest.boot(images.get(name) as Image);
 
-  for (const name of ["counter", "pollution", "grow", "bomb", "recursion", "throws", "rejects", "stalls", "cycle", "manySends", "random"] as const) {
+  for (const name of [
+    "counter",
+    "pollution",
+    "grow",
+    "bomb",
+    "recursion",
+    "throws",
+    "rejects",
+    "stalls",
+    "cycle",
+    "manySends",
+    "random",
+  ] as const) {
     test(`is the image again after ${name}`, async () => {
       const guest = await boot(name);
       try {

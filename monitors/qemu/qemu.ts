@@ -103,7 +103,10 @@ class QemuMonitor implements Monitor {
       return loaded;
     }
     if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
-      throw new CodedError("MF_IMAGE_VERSION", `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``);
+      throw new CodedError(
+        "MF_IMAGE_VERSION",
+        `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+      );
     const loading = this.#write(image);
     this.#images.set(sha256, loading);
     loading.catch(() => this.#images.delete(sha256));

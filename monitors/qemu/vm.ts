@@ -235,7 +235,7 @@ export class Vm {
   }
 
   #acceptReady({ kind, argument, body }: GuestFrame): string | undefined {
-    if (kind !== fromGuest.ready || body.length !== 16) return "the guest does not say that it is ready";
+    if (kind !== fromGuest.ready || body.length !== 24) return "the guest does not say that it is ready";
     const view = new DataView(body.buffer, body.byteOffset, body.length);
     this.figures = {
       bootMicros: argument,
@@ -261,7 +261,11 @@ export class Vm {
     this.state = "ended";
     this.#channel.destroy();
     const { end, text } = describeExit(status, signal);
-    const said = this.console.trim().split("\n").find((line) => line.includes("mayfly:")) ?? "";
+    const said =
+      this.console
+        .trim()
+        .split("\n")
+        .find((line) => line.includes("mayfly:")) ?? "";
     this.epitaph = [fault, this.#why, text, said].filter((part) => part !== "").join("; ");
     const answer = this.#killed !== undefined ? killAnswers[this.#killed] : booted ? endAnswers[end] : "lost";
     this.#answer(answer, nothing, this.#why !== "" ? this.#why : said !== "" ? said : text, 0);

@@ -45,7 +45,7 @@ function misbehave(how: u32): void {
     case 0x6d: return send(0x12345678, complete, 28, body, 28); // m: another magic
     case 0x68: return send(magic, complete, 0xffffffff, body, 0); // h: announces a huge frame
     case 0x6b: return send(magic, 99, 0, body, 0); // k: an unknown kind
-    case 0x72: return send(magic, ready, 16, body, 16); // r: says it is ready a second time
+    case 0x72: return send(magic, ready, 24, body, 24); // r: says it is ready a second time
     case 0x67: return send(magic, complete, 28, head, 28); // g: effects that are none
     case 0x65: return send(magic, complete, 0, body, 0); // e: no effects at all
     case 0x74: sendDone(); return sendDone(); // t: answers twice
@@ -66,7 +66,7 @@ export function main(): void {
   putBack();
   const scratch = takeRow(16);
   if (!startChannel()) exit(exitNoChannel);
-  send(magic, ready, 16, body, 16);
+  send(magic, ready, 24, body, 24);
   for (;;) {
     receive(<u64>head, 16);
     const kind = load<u16>(head, 4);
