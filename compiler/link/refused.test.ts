@@ -1,0 +1,93 @@
+import { equal, throws } from "node:assert/strict";
+import { test } from "node:test";
+import wabt from "wabt";
+import { concatBytes } from "#base";
+import {
+  compileModule,
+  decodeModule,
+  encodeUnsigned,
+  instruction,
+  linkProgram,
+  type ProgramModule,
+  type ProgramOptions,
+  writeExecutable,
+} from "#compiler";
+
+/** What bad input gets: a coded error, from every phase, and soon. */
+
+const tools = await wabt();
+const features = { bulk_memory: true, reference_types: true, simd: true, tail_call: true, exceptions: true };
+const binary = (text: string): Uint8Array => tools.parseWat("t.wat", text, features).toBinary({}).buffer;
+const module = (name: string, text: string): ProgramModule => ({ name, code: compileModule(decodeModule(binary(text))) });
+
+function link(texts: Readonly<Record<string, string>>, options: Partial<ProgramOptions> = {}): void {
+  writeExecutable(
+    linkProgram(
+      Object.entries(texts).map(([name, text]) => module(name, text)),
+      { platform: "linux", ...options },
+    ),
+  );
+}
+
+test("features out of scope are named and refused", () => {
+  const cases = [
+    [`(module (func (result v128) (v128.const i32x4 0 0 0 0)))`, /SIMD/],
+    [`(module (func $f (return_call $f)))`, /tail calls/],
+    [`(module (tag $t) (func (throw $t)))`, /exception|section/],
+    [`(module (memory 1 2 shared))`, /shared memory/],
+  ] as const;
+  for (const [text, message] of cases)
+    throws(
+      () => decodeModule(tools.parseWat("t.wat", text, { ...features, threads: true }).toBinary({}).buffer),
+      (error: Error & { code?: string }) => /^MF_WASM_(UNSUPPORTED|MALFORMED)$/.test(error.code ?? "") && message.test(error.message),
+    );
+});
+
+test("limits hold: memory, tables, segments, frames", () => {
+  throws(() => link({ a: "(module (memory 3))" }, { memoryPages: () => 2 }), { code: "MF_LINK_LIMIT" });
+  throws(() => link({ a: "(module (table 2000000 funcref))" }), { code: "MF_LINK_LIMIT" });
+  throws(() => link({ a: `(module (memory 1) (data (i32.const 65535) "ab"))` }), { code: "MF_LINK_SEGMENT" });
+  throws(() => link({ a: "(module (table 1 funcref) (func $f) (elem (i32.const 1) $f))" }), { code: "MF_LINK_SEGMENT" });
+  const deep = 140_000;
+  const repeat = (code: Uint8Array): Uint8Array => concatBytes(Array.from({ length: deep }, () => code));
+  const body = concatBytes([
+    Uint8Array.of(0),
+    repeat(instruction("local.get", 0)),
+    Uint8Array.of(0x02, 0x40, 0x0b),
+    repeat(instruction("drop")),
+    Uint8Array.of(0x0b),
+  ]);
+  const code = concatBytes([Uint8Array.of(1), encodeUnsigned(body.length), body]);
+  const bytes = concatBytes([
+    Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 1, 0x7f, 0, 3, 2, 1, 0, 10),
+    encodeUnsigned(code.length),
+    code,
+  ]);
+  throws(() => compileModule(decodeModule(bytes), { backend: "baseline" }), { code: "MF_COMPILE_LIMIT" });
+});
+
+test("names that do not meet are refused", () => {
+  throws(() => linkProgram([module("a", "(module)"), module("a", "(module)")], { platform: "linux" }), { code: "MF_LINK_DUPLICATE" });
+  throws(
+    () =>
+      link({ a: `(module (import "b" "f" (func)) (export "f" (func 0)))`, b: `(module (import "a" "f" (func)) (export "f" (func 0)))` }),
+    {
+      code: "MF_LINK_CYCLE",
+    },
+  );
+  throws(() => link({ a: `(module (import "b" "m" (memory 1)))`, b: `(module (func (export "m")))` }), { code: "MF_LINK_INCOMPATIBLE" });
+  throws(() => link({ a: `(module (import "symbol" "memory.nobody.base" (func $s (result i64))) (func (drop (call $s))))` }), {
+    code: "MF_LINK_SYMBOL",
+  });
+});
+
+test("a function too tangled for the optimising backend is compiled in time by the single pass", () => {
+  // 2,000 locals, each changed in its own arm of 5,000: what every path left in every local would have to be kept.
+  const locals = Array.from({ length: 2000 }, () => "i32").join(" ");
+  const arms = Array.from({ length: 12_000 }, (_, i) => `(if (local.get 0) (then (local.set ${(i % 2000) + 1} (i32.const ${i}))))`).join(
+    "\n",
+  );
+  const started = performance.now();
+  equal(module("a", `(module (func (param i32) (local ${locals}) ${arms}))`).code.functions.length, 1);
+  equal(performance.now() - started < 20_000, true);
+});
