@@ -5,7 +5,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import * as nodeFs from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CodedError } from "#base";
 import { gatewayLimits } from "../limits.ts";
 import type { Failure, Headers } from "../message.ts";
@@ -83,10 +83,11 @@ export class DeadLetters {
     const id = `${letter.flow}/${name}`;
     const meta: DeadLetter = { id, ...letter, bodyBytes: body.length };
     try {
-      await this.#fs.mkdir(folder, { recursive: true });
+      const made = await this.#fs.mkdir(folder, { recursive: true });
       await this.#write(`${path}.body`, body);
       await this.#write(`${path}.json`, `${JSON.stringify(meta, undefined, 2)}\n`);
       await this.#syncFolder(folder);
+      if (typeof made === "string") await this.#syncParents(folder, made);
     } catch (cause) {
       throw new CodedError(
         "MF_DEAD_LETTER_WRITE",
@@ -96,6 +97,11 @@ export class DeadLetters {
     }
     this.#counts.set(letter.flow, known + 1);
     return id;
+  }
+
+  /** A folder that was just made lasts only once the one it lies in is on disk; `made` is the topmost that was. */
+  async #syncParents(folder: string, made: string): Promise<void> {
+    for (let at = folder; at.startsWith(made); at = dirname(at)) await this.#syncFolder(dirname(at));
   }
 
   /** Letters of a flow, counted once and kept up to date. */
