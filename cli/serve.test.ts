@@ -105,6 +105,16 @@ test("SIGHUP reloads, and what is wrong then is told while the old is served on"
   equal(await post(url, "x"), "two");
 });
 
+test("SIGHUP while it starts does not end it: it reloads once it serves", async () => {
+  await writeProject(`early ${process.pid}`); // a word no cached image has, so that it is built
+  const serving = new Command(["serve", "--port", "0"]);
+  await serving.until(/"msg":"built"/);
+  serving.signal("SIGHUP");
+  const url = await serving.url();
+  await serving.until(/"msg":"reloaded"/);
+  equal(await post(url, "x"), `early ${process.pid}`);
+});
+
 test("dev takes in changes without dropping a message, and keeps the old image while the new one does not build", async () => {
   await writeProject("one");
   const dev = new Command(["dev", "--port", "0"]);

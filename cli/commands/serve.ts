@@ -30,25 +30,37 @@ export function announce({ config, url, logger }: Serving): void {
   logger.info({ url, journal }, "ready");
 }
 
+function reloadNow(serving: Serving): void {
+  void serving.reload().then(
+    () => serving.logger.info({}, "reloaded"),
+    (error: unknown) => {
+      const { code, message } = asCoded(error);
+      serving.logger.error({ code }, `not reloaded, what was served is served on: ${message}`);
+    },
+  );
+}
+
 async function serve(flags: ServeFlags): Promise<number> {
   const [{ startServing }, { withSignals }] = await Promise.all([import("../serving/serving.ts"), import("../serving/signals.ts")]);
   return await withSignals(async (ended) => {
-    const serving = await startServing({ file: flags.config, port: flags.port });
-    announce(serving);
+    let serving: Serving | undefined;
+    let early = false;
     const reload = (): void => {
-      void serving.reload().then(
-        () => serving.logger.info({}, "reloaded"),
-        (error: unknown) => {
-          const { code, message } = asCoded(error);
-          serving.logger.error({ code }, `not reloaded, what was served is served on: ${message}`);
-        },
-      );
+      // Not listened to, the signal would end a gateway that is just starting.
+      if (serving === undefined) early = true;
+      else reloadNow(serving);
     };
     process.on("SIGHUP", reload);
-    const signal = await ended;
-    serving.logger.info({ signal }, "stopping; the same signal again does not wait");
-    await serving.stop();
-    process.off("SIGHUP", reload);
+    try {
+      serving = await startServing({ file: flags.config, port: flags.port });
+      announce(serving);
+      if (early) reloadNow(serving);
+      const signal = await ended;
+      serving.logger.info({ signal }, "stopping; the same signal again does not wait");
+      await serving.stop();
+    } finally {
+      process.off("SIGHUP", reload);
+    }
     return exitCodes.ok;
   });
 }

@@ -1,0 +1,223 @@
+/**
+ * The schedule of harm, drawn from the seed. Two hands work at the same time: one on the gateway, one on everything around it, so that
+ * a gateway is killed while its broker restarts and its disk is full. What is done is drawn; when exactly it hits is the machine's.
+ */
+import type { Proxy } from "../../gateway/brokers/testing/proxy.ts";
+import { type Prng, prng } from "#base";
+import type { SmallDisk } from "./disk.ts";
+import type { GatewayProcess } from "./gateway-process.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Project } from "./project.ts";
+import { pause, type Transport } from "./transports/transport.ts";
+
+export interface FaultPorts {
+  readonly seed: number;
+  readonly gateway: GatewayProcess;
+  readonly project: Project;
+  readonly transports: readonly Transport[];
+  /** Between gateway and sink. */
+  readonly sinkProxy: Proxy;
+  readonly disk: SmallDisk | undefined;
+  readonly ledger: Ledger;
+  readonly say: (line: string) => void;
+  /** Once true, both hands come to rest. */
+  readonly over: () => boolean;
+}
+
+type Weighted = readonly [weight: number, name: string, act: () => Promise<void>];
+
+export class Faults {
+  readonly #ports: FaultPorts;
+  readonly #gatewayRandom: Prng;
+  readonly #worldRandom: Prng;
+  readonly counts: Record<string, number> = {};
+  kills = 0;
+  /** The disk is full just now: the gateway may end by itself, or not start. */
+  diskFull = false;
+
+  constructor(ports: FaultPorts) {
+    this.#ports = ports;
+    this.#gatewayRandom = prng(ports.seed);
+    this.#worldRandom = prng(ports.seed ^ 0x5eed);
+  }
+
+  async run(): Promise<void> {
+    await Promise.all([
+      this.#hand(this.#gatewayRandom, this.#gatewayActs(), 0, 300),
+      this.#hand(this.#worldRandom, this.#worldActs(), 400, 2_500),
+    ]);
+    this.heal();
+  }
+
+  /** Everything is as it should be again; brokers were started by whoever stopped them. */
+  heal(): void {
+    const { transports, sinkProxy, disk } = this.#ports;
+    for (const proxy of [sinkProxy, ...transports.map((transport) => transport.proxy)]) {
+      proxy.refuse(false);
+      proxy.stall(false);
+    }
+    disk?.empty();
+    this.diskFull = false;
+  }
+
+  async #hand(random: Prng, acts: readonly Weighted[], leastMs: number, spreadMs: number): Promise<void> {
+    const total = acts.reduce((sum, [weight]) => sum + weight, 0);
+    while (!this.#ports.over()) {
+      await pause(leastMs + random.below(spreadMs));
+      if (this.#ports.over()) return;
+      let drawn = random.below(total);
+      const act = acts.find(([weight]) => (drawn -= weight) < 0);
+      if (act === undefined) continue;
+      const [, name, work] = act;
+      this.#count(name);
+      this.#cut();
+      await work();
+      this.#cut();
+    }
+  }
+
+  #count(name: string): void {
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
+    this.#ports.say(name);
+  }
+
+  #cut(): void {
+    this.#ports.ledger.cut(Date.now());
+  }
+
+  async #kill(): Promise<void> {
+    this.kills += 1;
+    await this.#ports.gateway.kill();
+  }
+
+  /** Starts it again, and again while the disk is full, as whatever supervises it would. */
+  async revive(): Promise<void> {
+    const { gateway } = this.#ports;
+    for (;;) {
+      gateway.start();
+      if (await gateway.ready()) return;
+      if (gateway.running) {
+        this.#count("did not start in time");
+        await this.#kill();
+      }
+      await pause(200);
+    }
+  }
+
+  #gatewayActs(): readonly Weighted[] {
+    const { gateway, project } = this.#ports;
+    const random = this.#gatewayRandom;
+    return [
+      [
+        50,
+        "kill -9",
+        async () => {
+          await pause(random.below(2_000));
+          await this.#kill();
+          await this.revive();
+        },
+      ],
+      [
+        18,
+        "kill -9 during start",
+        async () => {
+          await this.#kill();
+          for (let times = 1 + random.below(3); times > 0; times -= 1) {
+            gateway.start();
+            await pause(100 + random.below(1_500));
+            await this.#kill();
+          }
+          await this.revive();
+        },
+      ],
+      [
+        14,
+        "kill -9 during drain",
+        async () => {
+          const stopping = gateway.stop(random.below(400));
+          const how = await stopping;
+          if (how === "SIGKILL") this.kills += 1;
+          await this.revive();
+        },
+      ],
+      [
+        8,
+        "SIGTERM and start",
+        async () => {
+          const how = await gateway.stop(30_000);
+          if (how !== "exit code 0") this.#count(`SIGTERM ended with ${how}`);
+          await this.revive();
+        },
+      ],
+      [
+        10,
+        "upgrade and reload",
+        async () => {
+          await project.upgrade();
+          gateway.reload();
+          await pause(random.below(800)); // the next act may well hit in the middle of it
+        },
+      ],
+    ];
+  }
+
+  #worldActs(): readonly Weighted[] {
+    const { transports, sinkProxy, disk } = this.#ports;
+    const random = this.#worldRandom;
+    const proxies = [sinkProxy, ...transports.map((transport) => transport.proxy)];
+    const anyProxy = (): Proxy => proxies[random.below(proxies.length)] as Proxy;
+    const acts: Weighted[] = [
+      [30, "connections cut", async () => anyProxy().cut()],
+      [8, "all connections cut", async () => proxies.forEach((proxy) => proxy.cut())],
+      [
+        14,
+        "connection stalled",
+        async () => {
+          const proxy = anyProxy();
+          proxy.stall(true);
+          await pause(200 + random.below(3_500));
+          proxy.stall(false);
+        },
+      ],
+      [
+        10,
+        "connections refused",
+        async () => {
+          const proxy = anyProxy();
+          proxy.refuse(true);
+          proxy.cut();
+          await pause(random.below(1_500));
+          proxy.refuse(false);
+        },
+      ],
+    ];
+    for (const transport of transports)
+      if (transport.broker !== undefined) acts.push([6, `${transport.name} restarted`, () => this.#restart(transport)]);
+    if (disk !== undefined) acts.push([8, "disk filled", () => this.#fill(disk)]);
+    return acts;
+  }
+
+  async #restart({ broker, stops }: Transport): Promise<void> {
+    const random = this.#worldRandom;
+    await broker?.down(stops[random.below(stops.length)] ?? "SIGTERM");
+    this.#cut();
+    await pause(random.below(1_000));
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await broker?.up();
+      } catch (error) {
+        if (tries === 3) throw error; // a broker that does not come back is no fault of the gateway's: the run ends
+        await broker?.down("SIGKILL");
+      }
+    }
+  }
+
+  async #fill(disk: SmallDisk): Promise<void> {
+    this.diskFull = true;
+    disk.fill();
+    await pause(500 + this.#worldRandom.below(3_000));
+    disk.empty();
+    // What met the full disk just before may end only now.
+    setTimeout(() => (this.diskFull = false), 2_000).unref();
+  }
+}

@@ -1,0 +1,23 @@
+/** `npm run chaos`: see docs/CHAOS.md. */
+import { runChaos } from "./campaign.ts";
+import { type ChaosOptions, readOptions, usage } from "./options.ts";
+import { reportText } from "./report.ts";
+
+async function main(argv: readonly string[]): Promise<number> {
+  let options: ChaosOptions | "help";
+  try {
+    options = readOptions(argv);
+  } catch (error) {
+    process.stderr.write(`chaos: ${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
+    return 2;
+  }
+  if (options === "help") {
+    process.stdout.write(`${usage}\n`);
+    return 0;
+  }
+  const report = await runChaos(options, (line) => process.stderr.write(`${line}\n`));
+  process.stdout.write(`${options.json ? JSON.stringify(report, undefined, 2) : reportText(report)}\n`);
+  return report.broken ? 1 : 0;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,4 @@
+/** The `mayfly` command as a process of its own, from what is built: scripts/mayfly.mjs would look for newer sources at every start. */
+import { main } from "#cli";
+
+process.exitCode = await main(process.argv.slice(2));
