@@ -36,7 +36,8 @@ async function buildRows(folder: string, host: Uint8Array): Promise<Row[]> {
   const options = {
     platform: "linux",
     missing: "trap",
-    resolve: (_: string, item: { name: string }) => ({ module: "host", name: item.name }),
+    resolve: (importer: string, item: { module: string; name: string }) =>
+      importer === "engine" ? { module: "host", name: item.name } : item,
   } as const;
   cachedProgram(folder, sources, options, "bench");
   const [cacheMs, program] = await timed(() => cachedProgram(folder, sources, options, "bench"));
