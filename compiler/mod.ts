@@ -1,10 +1,22 @@
 /**
- * WebAssembly → x86-64 → ELF.
+ * WebAssembly → x86-64 → ELF, without a native toolchain.
  *
  *     decodeModule → compileModule → linkProgram → writeExecutable
  *
- * Phases: decode → baseline, or IR → optimise → select → allocate → assemble → link. A program is linked once (`cachedProgram` keeps it);
- * `writeExecutable` then only adds the contents of memories and globals.
+ *     decode/     bytes to plain data, validated; and back to bytes with operators replaced
+ *     baseline/   one pass, one emitter per operator: the oracle, and what very large functions get
+ *     ir/         SSA with block parameters, built in one pass and simplified on the way; dump and verifier
+ *     optimise/   redundant parameters, constant branches, merged blocks, dead values, cold blocks last
+ *     select/     tiles: what is computed inside the instruction that uses it; one emitter per tile
+ *     allocate/   liveness, and registers and slots while code is emitted, block after block; a checker for tests
+ *     assemble/   the encoder, sequences of several instructions, the calling convention, intrinsics, short jumps
+ *     link/       imports to exports, stubs between memories, four segments, the ELF file
+ *     runtime/    helpers that code calls, and what a platform needs below it
+ *     spec/ fuzz/ quickjs/   the core spec suite, differential fuzzing and JavaScript, each beside V8
+ *
+ * A linear memory lies alone in a window of its own: an address is r15 + 32-bit index + 32-bit offset, the window is unmapped beyond its
+ * pages, and so nothing is checked in code. A trap is a fault or a `ud1` that names its kind; the symbol table names the function.
+ * A program is linked once (`cachedProgram` keeps it); `writeExecutable` then only adds the contents of memories and globals.
  */
 export { opcode, opcodeInfo, opcodeName } from "./decode/opcodes.ts";
 export { decodeModule } from "./decode/module.ts";
