@@ -40,7 +40,8 @@ export function endOfMemory(): u32 {
   const map = <usize>load<u32>(info(), 40);
   for (let i: u32 = 0; i < mapEntries(); i++) {
     const entry = map + <usize>i * 24;
-    const from = load<u64>(entry), size = load<u64>(entry, 8);
+    const from = load<u64>(entry),
+      size = load<u64>(entry, 8);
     if (load<u32>(entry, 16) !== usable || from > <u64>textAt || from + size <= <u64>textAt) continue;
     return <u32>min<u64>(from + size, <u64>mostMemory) & ~(<u32>pageBytes - 1);
   }

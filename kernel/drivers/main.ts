@@ -51,7 +51,7 @@ function report(): void {
   print(" frozen pages, ");
   printNumber(restUnits() * 64);
   print(" KiB at rest, ");
-  printNumber(freeFrames() * <u32>pageBytes / 1024);
+  printNumber((freeFrames() * <u32>pageBytes) / 1024);
   print(" KiB free, ");
   printNumber(ageMicroseconds());
   printLine(" us old");

@@ -26,7 +26,7 @@ export function printByte(byte: u32): void {
 /** A literal: its UTF-16 units lie in static data. ASCII only. */
 export function print(text: string): void {
   const at = changetype<usize>(text);
-  for (let i: i32 = 0; i < text.length; i++) printByte(load<u16>(at + (<usize>i << 1)));
+  for (let i: i32 = 0; i < text.length; i++) printByte(load<u16>(at + ((<usize>i) << 1)));
 }
 
 export function printLine(text: string): void {

@@ -15,14 +15,14 @@ let lowest: u64 = 0;
 
 function tableEntry(address: u64, make: bool): usize {
   const directory = <usize>load<u32>(<usize>headerAt, headerStackDirectory);
-  const slot = directory + (<usize>((address >> 21) & 511) << 3);
+  const slot = directory + ((<usize>((address >> 21) & 511)) << 3);
   if ((load<u64>(slot) & 1) === 0) {
     if (!make) return 0;
     const table = takeFrame();
     clearPage(<usize>table);
     store<u64>(slot, <u64>table | 3);
   }
-  return <usize>(load<u64>(slot) & frameMask) + (<usize>((address >> 12) & 511) << 3);
+  return <usize>(load<u64>(slot) & frameMask) + ((<usize>((address >> 12) & 511)) << 3);
 }
 
 /** True for the part of the window in which a fault means that the stack is exhausted. */

@@ -6,7 +6,8 @@ const entryBytes: usize = 12;
 
 export function printFunction(address: u64): void {
   const table = <usize>load<u32>(<usize>headerAt, headerSymbols);
-  let low: u32 = 0, high = load<u32>(<usize>headerAt, headerSymbolCount);
+  let low: u32 = 0,
+    high = load<u32>(<usize>headerAt, headerSymbolCount);
   while (low < high) {
     const middle = (low + high) >> 1;
     if (<u64>load<u32>(table + <usize>middle * entryBytes) <= address) low = middle + 1;

@@ -14,7 +14,10 @@ const usedAt: u32 = 304;
 
 const magic: u32 = 0x74726976; // "virt"
 const version1: u32 = 1; // bit 32 of the features
-const acknowledge: u32 = 1, driver: u32 = 2, driverOk: u32 = 4, featuresOk: u32 = 8;
+const acknowledge: u32 = 1,
+  driver: u32 = 2,
+  driverOk: u32 = 4,
+  featuresOk: u32 = 8;
 /** Addresses a device may have: the last 32 MiB below 4 GiB, which are mapped for that. Firecracker's lie below. */
 const lowestDevice: u64 = 0xfe000000;
 
