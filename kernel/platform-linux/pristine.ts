@@ -66,7 +66,7 @@ export function trackPages(can: bool): void {
 }
 
 /** Lists the pages of the memory that are this process's own, in `listed`. Returns how many there are, which may be more than fit. */
-function scan(): u32 {
+export function scan(): u32 {
   const last = enginePages() * pagesPerWasmPage;
   let count: u32 = 0;
   for (let page: u32 = 0; page < last; page += entriesPerRead) {
@@ -82,6 +82,11 @@ function scan(): u32 {
     }
   }
   return count;
+}
+
+/** Page `index` of the last scan. */
+export function listedPage(index: u32): u32 {
+  return load<u32>(listed + (<usize>index << 2));
 }
 
 function dropPages(): void {
@@ -101,7 +106,7 @@ export function reset(): void {
   const count = scan();
   if (count > mostPrivatePages) return dropPages();
   for (let i: u32 = 0; i < count; i++) {
-    const at = <u64>load<u32>(listed + (<usize>i << 2)) << 12;
+    const at = <u64>listedPage(i) << 12;
     copy(engineBase() + at, frozenBase() + at, pageBytes);
   }
 }
@@ -177,7 +182,7 @@ export function hibernate(berth: u32): bool {
       giveSlots(first);
       return false;
     }
-    const page = load<u32>(listed + (<usize>i << 2));
+    const page = listedPage(i);
     store<u32>(slotPage + (<usize>slot << 2), page);
     store<u32>(slotNext + (<usize>slot << 2), first);
     copy(slotAddress(slot), engineBase() + (<u64>page << 12), pageBytes);

@@ -3,6 +3,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { decodeEffects, encodeEvent } from "#abi";
 import { prng } from "#base";
+import { trapKinds } from "#compiler";
 import type { Image } from "#image";
 import { layout } from "#kernel";
 import { buildCaseImages, deliver, type FlowName, resolve } from "../monitor.case.ts";
@@ -11,7 +12,7 @@ import { RawProcess, testPlatform, Workshop } from "./testing/platforms.ts";
 import { operation } from "./wire.ts";
 
 /** Requests of kernel/platform-linux/testing/inspect.ts. */
-const inspect = { show: 16, forgetTracking: 17, scribble: 18, showWaiting: 19, startAndShow: 20, keepOnce: 21 } as const;
+const inspect = { show: 16, forgetTracking: 17, scribble: 18, showWaiting: 19, startAndShow: 20, keepOnce: 21, overreach: 22 } as const;
 
 const hostile: readonly FlowName[] = ["counter", "bomb", "recursion", "throws", "stalls", "manySends", "grow", "random", "loop", "enrich", "bigLog"];
 
@@ -89,6 +90,17 @@ describe("the memory of a machine process", { skip: platformFault()?.message ?? 
       await expectPristine(one, "grow", `${count} stray writes`);
       equal((await one.ask({ operation: operation.start, frame: event(1) })).status, "complete");
     }
+  });
+
+  test("ends where the image's ends, also after a machine that grew it", async () => {
+    const one = await open("grow");
+    one.send({ operation: inspect.startAndShow });
+    await one.ask({ operation: operation.start, frame: event(1) });
+    ok(((await one.next())?.frame.length ?? 0) > (images.get("grow") as Image).manifest.memoryPages * layout.wasmPageBytes, "it grew");
+    await expectPristine(one, "grow", "growing");
+    one.send({ operation: inspect.overreach });
+    equal((await one.ended).code, 128 + trapKinds.indexOf("memory access out of bounds"));
+    equal(await one.next(), undefined);
   });
 
   test("holds a machine that waited exactly as it was left, whatever ran in between", async () => {

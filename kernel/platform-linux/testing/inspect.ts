@@ -1,7 +1,7 @@
 /** The platform with a few requests more, for tests: they show the memory, and do to it what a compromised engine could do. */
-import { engineBase, write8 } from "../cpu";
+import { Call, call, engineBase, read8, write8 } from "../cpu";
 import { answer, begin, nextHeader, serve, Status, takeHeader } from "../main";
-import { engineStackPointer, enginePages, hibernate, reset, resume, trackPages, wasmPageBytes } from "../pristine";
+import { engineStackPointer, enginePages, hibernate, listedPage, pageBytes, reset, resume, scan, trackPages, wasmPageBytes } from "../pristine";
 
 export { interrupt } from "../main";
 
@@ -18,6 +18,8 @@ const enum Inspect {
   startAndShow = 20,
   /** Leaves out what makes the memory the image again after the next request. */
   keepOnce = 21,
+  /** Reads the first byte beyond the memory. */
+  overreach = 22,
 }
 
 // @ts-ignore: decorator
@@ -27,7 +29,14 @@ declare let stackPointer: i32;
 let keep: bool = false;
 
 function show(number: u32): void {
+  const count = scan();
   answer(number, Status.complete, engineBase(), enginePages() * wasmPageBytes, engineStackPointer(), false);
+  // Looking must not count as writing: untouched zeroes that were read look like pages of the process's own.
+  let next: u32 = 0;
+  for (let page: u32 = 0; page < enginePages() * (wasmPageBytes / pageBytes); page++) {
+    if (next < count && listedPage(next) === page) next++;
+    else call(Call.madvise, engineBase() + (<u64>page << 12), pageBytes, 4);
+  }
 }
 
 function scribble(count: u32, seed: u32): void {
@@ -70,6 +79,7 @@ export function main(): void {
       serve();
       show(number);
       reset();
-    } else keep = true;
+    } else if (operation === Inspect.overreach) answer(number, Status.complete, engineBase(), read8(engineBase() + <u64>enginePages() * wasmPageBytes) & 1, 0, false);
+    else keep = true;
   }
 }

@@ -47,6 +47,7 @@ export class RawProcess {
   readonly process: ChildProcess;
   readonly #waiting: ((answer: Answer | undefined) => void)[] = [];
   readonly #answers: Answer[] = [];
+  #over = false;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
 
   constructor(file: string) {
@@ -63,6 +64,7 @@ export class RawProcess {
     );
     this.ended = new Promise((resolve) => {
       this.process.on("close", (code, signal) => {
+        this.#over = true;
         for (const waiting of this.#waiting.splice(0)) waiting(undefined);
         resolve({ code, signal });
       });
@@ -77,6 +79,7 @@ export class RawProcess {
 
   /** The next answer; undefined when the process ended. */
   next(): Promise<Answer | undefined> {
+    if (this.#over) return Promise.resolve(this.#answers.shift());
     const ready = this.#answers.shift();
     return ready === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(ready);
   }
