@@ -21,7 +21,11 @@ if (chosen.length === 0) {
   console.error(`mayfly: no test file matches ${filters.join(", ")}`);
   process.exit(2);
 }
-const result = spawnSync(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=2", ...chosen], {
+// A file that does not end, because a failed test left a server open or hangs, is ended and counts as failed. The slowest file,
+// test/chaos, takes about a minute.
+const mostPerFileMs = 600_000;
+const flags = ["--enable-source-maps", "--test", "--test-concurrency=2", `--test-timeout=${mostPerFileMs}`];
+const result = spawnSync(process.execPath, [...flags, ...chosen], {
   cwd: root,
   stdio: "inherit",
 });

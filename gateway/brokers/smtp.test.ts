@@ -11,8 +11,9 @@ import { SmtpServer } from "./testing/smtp-server.ts";
 const envelope = { from: "mayfly@example.com", to: "{header.x-mail}", subject: "Order {key}" };
 
 describe("smtp", { timeout: 60_000 }, () => {
-  test("a text becomes the mail, anything else an attachment, and both can be recognised", async () => {
+  test("a text becomes the mail, anything else an attachment, and both can be recognised", async (context) => {
     const server = await SmtpServer.open();
+    context.after(() => server.close());
     const { outlet } = await startOutlet(smtpOutlet, { url: `smtp://127.0.0.1:${server.port}`, ...envelope });
     assert.equal(outlet.health().ready, true);
     const headers = { "x-mail": "a@example.com" };
@@ -28,11 +29,11 @@ describe("smtp", { timeout: 60_000 }, () => {
     assert.ok(attached?.data.includes(Buffer.from(`{"id":7}`).toString("base64")));
     assert.match(attached?.data ?? "", /^Message-ID: <[0-9a-f]{64}@mayfly>\r$/m);
     await outlet.stop();
-    await server.close();
   });
 
-  test("5xx is for good, 4xx is for now, and nobody can be smuggled in", async () => {
+  test("5xx is for good, 4xx is for now, and nobody can be smuggled in", async (context) => {
     const server = await SmtpServer.open();
+    context.after(() => server.close());
     server.refusals.set("gone@example.com", "550 no such mailbox");
     server.refusals.set("full@example.com", "452 mailbox full");
     const { outlet } = await startOutlet(smtpOutlet, { url: `smtp://127.0.0.1:${server.port}`, ...envelope });
@@ -45,11 +46,11 @@ describe("smtp", { timeout: 60_000 }, () => {
     assert.equal(server.mails.length, 0);
     await to("fine@example.com");
     await outlet.stop();
-    await server.close();
   });
 
-  test("wrong password and absent server are told and tried again", async () => {
+  test("wrong password and absent server are told and tried again", async (context) => {
     const server = await SmtpServer.open({ login: "u:right" });
+    context.after(() => server.close());
     const url = `smtp://u:right@127.0.0.1:${server.port}`;
     const wrong = await startOutlet(smtpOutlet, { url, password: "wrong-password", ...envelope });
     assert.match(wrong.outlet.health().detail, /^MF_SMTP_AUTH: /);
@@ -65,10 +66,11 @@ describe("smtp", { timeout: 60_000 }, () => {
     await absent.outlet.stop();
   });
 
-  test("STARTTLS with an authority of its own; without it nothing is trusted", { skip: installed("openssl") ? false : "no openssl" }, async () => {
+  test("STARTTLS with an authority of its own; without it nothing is trusted", { skip: installed("openssl") ? false : "no openssl" }, async (context) => {
     const { dir } = await makeCertificates();
     const [cert, key] = await Promise.all(["server.pem", "server.key"].map((name) => readFile(join(dir, name), "utf8")));
     const server = await SmtpServer.open({ tls: { cert: cert ?? "", key: key ?? "" } });
+    context.after(() => server.close());
     const config = { url: `smtp://127.0.0.1:${server.port}`, ...envelope, requireTls: true };
     const strict = await startOutlet(smtpOutlet, config);
     assert.match(strict.outlet.health().detail, /^MF_SMTP_TLS: /);
@@ -77,7 +79,6 @@ describe("smtp", { timeout: 60_000 }, () => {
     await trusting.outlet.send(outgoing("x", { key: "1", headers: { "x-mail": "a@example.com" } }), attemptOf());
     assert.equal(server.mails[0]?.secure, true);
     await trusting.outlet.stop();
-    await server.close();
     await rm(dir, { recursive: true });
   });
 });

@@ -14,6 +14,12 @@ export interface SmtpServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
+/** "Unfolding is accomplished by simply removing any CRLF that is immediately followed by WSP" (RFC 5322, 2.2.3); headers only. */
+function unfolded(mail: string): string {
+  const end = mail.indexOf("\r\n\r\n");
+  return end === -1 ? mail : mail.slice(0, end).replace(/\r\n(?=[ \t])/g, "") + mail.slice(end);
+}
+
 export class SmtpServer {
   readonly mails: ReceivedMail[] = [];
   /** Reply to RCPT in place of 250, by recipient. */
@@ -59,7 +65,7 @@ export class SmtpServer {
         const piece = input.slice(0, end);
         input = input.slice(end + (inData ? 5 : 2));
         if (inData) {
-          this.mails.push({ ...envelope, data: Buffer.from(piece, "latin1").toString("utf8"), secure });
+          this.mails.push({ ...envelope, data: unfolded(Buffer.from(piece, "latin1").toString("utf8")), secure });
           [envelope, inData] = [{ from: "", to: [] }, false];
           socket.write("250 taken\r\n");
         } else if (/^STARTTLS/i.test(piece)) {
