@@ -200,12 +200,17 @@ class TheGateway implements Gateway, Administered {
     if (found === undefined) return undefined;
     const { flow, messageId } = found.letter;
     if (!this.#units.has(flow)) throw unknownFlow(flow, [...this.#units.keys()]);
-    const report = await retryLetters(this.#ports.journal, this.deadLetters, { ids: [id] }, {
-      nowMs: this.#clock.now(),
-      edit: body === undefined ? undefined : { body },
-      started: (lease) => this.#units.get(flow)?.delivery.takeOver(lease),
-      resent: (_flow, outlet) => this.#units.get(flow)?.outbox(outlet)?.pump(),
-    });
+    const report = await retryLetters(
+      this.#ports.journal,
+      this.deadLetters,
+      { ids: [id] },
+      {
+        nowMs: this.#clock.now(),
+        edit: body === undefined ? undefined : { body },
+        started: (lease) => this.#units.get(flow)?.delivery.takeOver(lease),
+        resent: (_flow, outlet) => this.#units.get(flow)?.outbox(outlet)?.pump(),
+      },
+    );
     const [failure] = report.failed;
     if (failure !== undefined) throw new CodedError(failure.code, failure.message);
     return report.repeated.length > 0 ? { status: "duplicate", id: messageId, reply: undefined } : { status: "accepted", id: messageId };

@@ -89,7 +89,9 @@ export function createRegistry(measured: Measured): Registry {
 /** Every flow; of very many only those that had a message, since a scrape of idle thousands would hold up the others. */
 function shown(units: Iterable<FlowUnit>): FlowUnit[] {
   const all = [...units];
-  return all.length <= gatewayLimits.flowsAlwaysShown ? all : all.filter((unit) => unit.delivery.metrics.received > 0 || unit.delivery.pending > 0);
+  return all.length <= gatewayLimits.flowsAlwaysShown
+    ? all
+    : all.filter((unit) => unit.delivery.metrics.received > 0 || unit.delivery.pending > 0);
 }
 
 function outletMetrics(

@@ -53,12 +53,22 @@ export async function buildPlatform(root, entry) {
 export async function buildDrivers(root, memoryBase, entry) {
   const asc = await import("assemblyscript/asc");
   const files = new Map();
-  const options = ["-O3", "--noAssert", "--runtime", "stub", "--memoryBase", String(memoryBase), "--use", "abort=", "--disable", "nontrapping-f2i"];
+  const options = [
+    "-O3",
+    "--noAssert",
+    "--runtime",
+    "stub",
+    "--memoryBase",
+    String(memoryBase),
+    "--use",
+    "abort=",
+    "--disable",
+    "nontrapping-f2i",
+  ];
   options.push("--debug"); // names of functions, for the console
-  const { error, stderr } = await asc.main(
-    [join("kernel", "drivers", entry), "--baseDir", root, "--outFile", "drivers.wasm", ...options],
-    { writeFile: (name, contents) => void files.set(name, contents) },
-  );
+  const { error, stderr } = await asc.main([join("kernel", "drivers", entry), "--baseDir", root, "--outFile", "drivers.wasm", ...options], {
+    writeFile: (name, contents) => void files.set(name, contents),
+  });
   if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
   return files.get("drivers.wasm");
 }

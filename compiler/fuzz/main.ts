@@ -70,7 +70,8 @@ async function main(): Promise<void> {
       failures++;
       console.log(`${subject.label}: ${what}`);
       mkdirSync(corpus, { recursive: true });
-      if (failures <= mostKept && subject.bytes.length < 8192) writeFileSync(join(corpus, `${subject.label.replaceAll(" ", "-")}.wasm`), subject.bytes);
+      if (failures <= mostKept && subject.bytes.length < 8192)
+        writeFileSync(join(corpus, `${subject.label.replaceAll(" ", "-")}.wasm`), subject.bytes);
     }
   };
   const batch = 50;

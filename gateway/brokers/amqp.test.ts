@@ -53,7 +53,10 @@ describe("amqp: what only RabbitMQ does", { skip, timeout: 60_000 }, () => {
   }
 
   test("deadLetter: broker rejects a dead message into the dead-letter exchange, gateway does not", async () => {
-    for (const [deadLetter, expected] of [["broker", 1], ["gateway", 0]] as const) {
+    for (const [deadLetter, expected] of [
+      ["broker", 1],
+      ["gateway", 0],
+    ] as const) {
       const { queue, letters } = await queueWithDeadLetters();
       const { source, gateway } = await startSource(amqpSource, { url, queue, deadLetter });
       gateway.answer = () => dead;
@@ -128,7 +131,13 @@ describe("amqp: what only RabbitMQ does", { skip, timeout: 60_000 }, () => {
     const { "amqp-routing-key": routingKey, ...rest } = gateway.received[0]?.headers ?? {};
     assert.equal(routingKey, queue);
     assert.deepEqual(rest, {
-      number: "5", yes: "true", nested: '{"a":[1]}', "new-line": "a  b", "amqp-type": "order", "amqp-app-id": "erp", "content-encoding": "identity",
+      number: "5",
+      yes: "true",
+      nested: '{"a":[1]}',
+      "new-line": "a  b",
+      "amqp-type": "order",
+      "amqp-app-id": "erp",
+      "content-encoding": "identity",
     });
     await source.stop();
     await channel.deleteQueue(queue);

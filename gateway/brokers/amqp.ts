@@ -21,7 +21,11 @@ export const amqpConnectionSchema: Readonly<Record<string, JsonSchema>> = {
   url: { type: "string", description: "`amqp://user:password@host:5672/vhost`, or `amqps://` for TLS." },
   username: { type: "string", description: "In place of the url's." },
   password: { type: "string", description: "In place of the url's." },
-  auth: { enum: ["plain", "external"], default: "plain", description: "`external`: the broker takes the user from the client certificate." },
+  auth: {
+    enum: ["plain", "external"],
+    default: "plain",
+    description: "`external`: the broker takes the user from the client certificate.",
+  },
   heartbeat: duration("A silent broker counts as lost after two of these; whole seconds.", "10s"),
   tls: tlsSchema,
 };
@@ -99,7 +103,10 @@ export function explainAmqp(peer: string, what: string, error: unknown): CodedEr
     case 405:
       return told("MF_AMQP_LOCKED", `${what} is held exclusively by another connection: ${message}`);
     case 406:
-      return told("MF_AMQP_PRECONDITION", `${peer} closed the channel: ${message}. After 30 minutes without an acknowledgement it does so too`);
+      return told(
+        "MF_AMQP_PRECONDITION",
+        `${peer} closed the channel: ${message}. After 30 minutes without an acknowledgement it does so too`,
+      );
     case 530:
       return told("MF_AMQP_VHOST", `${peer} does not let this user in: is the vhost right? ${message}`);
     case 320:

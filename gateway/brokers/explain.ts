@@ -2,7 +2,15 @@
 import { CodedError, isCoded } from "#base";
 
 const unreachable = new Set([
-  "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN", "EPIPE", "ETIMEDOUT",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EPIPE",
+  "ETIMEDOUT",
 ]);
 
 /** Text of anything thrown. AggregateError (every address of a host failed) has an empty message of its own. */
@@ -31,7 +39,9 @@ export function explainNetwork(broker: string, peer: string, error: unknown): Co
   const code = codeOf(error);
   const message = messageOf(error);
   if (code.startsWith("ERR_TLS") || code.startsWith("ERR_SSL") || code.startsWith("CERT_") || tlsSigns.test(`${code} ${message}`)) {
-    return new CodedError(`MF_${broker}_TLS`, `no trusted TLS connection to ${peer}: ${message}. Check tls: ca, cert, key`, { cause: error });
+    return new CodedError(`MF_${broker}_TLS`, `no trusted TLS connection to ${peer}: ${message}. Check tls: ca, cert, key`, {
+      cause: error,
+    });
   }
   const why = unreachable.has(code) && !message.includes(code) ? `${code} ${message}` : message;
   return new CodedError(`MF_${broker}_UNREACHABLE`, `no connection to ${peer}: ${why}`, { cause: error });

@@ -26,7 +26,10 @@ test("the example sends, is refused, loses its connection and comes back", { tim
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("data", (chunk) => {
-      for (const line of chunk.toString().split("\n").filter((text) => text !== "")) {
+      for (const line of chunk
+        .toString()
+        .split("\n")
+        .filter((text) => text !== "")) {
         const body = Buffer.from((JSON.parse(line) as { readonly body: string }).body, "base64").toString();
         lines.push(body);
         if (body !== "silence") socket.write(body === "bad" ? "no\n" : "ok\n");

@@ -28,7 +28,10 @@ class StillClock implements Clock {
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-function bench(limit: number, answer: (text: string, count: number) => Outcome | Promise<Outcome>): { clock: StillClock; intake: Intake; offer: (text: string) => void; handed: string[]; ends: string[] } {
+function bench(
+  limit: number,
+  answer: (text: string, count: number) => Outcome | Promise<Outcome>,
+): { clock: StillClock; intake: Intake; offer: (text: string) => void; handed: string[]; ends: string[] } {
   const clock = new StillClock();
   const handed: string[] = [];
   const ends: string[] = [];
@@ -38,9 +41,20 @@ function bench(limit: number, answer: (text: string, count: number) => Outcome |
     return answer(text, handed.length);
   };
   const intake = new Intake({ context: { ...testContext(limit), clock }, accept, limit });
-  const incoming = (id: string): Incoming => ({ id, headers: {}, contentType: "", body: new Uint8Array(), replyWanted: false, keeper: "source" });
+  const incoming = (id: string): Incoming => ({
+    id,
+    headers: {},
+    contentType: "",
+    body: new Uint8Array(),
+    replyWanted: false,
+    keeper: "source",
+  });
   const offer = (text: string): void => {
-    const delivery: Delivery = { incoming: incoming(text), settle: () => void ends.push(`+${text}`), giveBack: () => void ends.push(`-${text}`) };
+    const delivery: Delivery = {
+      incoming: incoming(text),
+      settle: () => void ends.push(`+${text}`),
+      giveBack: () => void ends.push(`-${text}`),
+    };
     intake.offer(delivery);
   };
   return { clock, intake, offer, handed, ends };

@@ -8,7 +8,18 @@ import type { Outcome } from "../message.ts";
 import { jetstreamOutlet } from "../outlets/jetstream.ts";
 import { jetstreamSource } from "../sources/jetstream.ts";
 import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
-import { attemptOf, aWhile, done, eventually, outgoing, PretendedGateway, sendSurely, startOutlet, startSource, uniqueName } from "./testing/rig.ts";
+import {
+  attemptOf,
+  aWhile,
+  done,
+  eventually,
+  outgoing,
+  PretendedGateway,
+  sendSurely,
+  startOutlet,
+  startSource,
+  uniqueName,
+} from "./testing/rig.ts";
 
 const broker = { host: "127.0.0.1", port: 4222 };
 const url = `nats://${broker.host}:${broker.port}`;
@@ -77,7 +88,10 @@ describe("jetstream: what only JetStream does", { skip, timeout: 60_000 }, () =>
     assert.equal((await manager.streams.info(stream)).state.messages, 2);
     const { source, gateway } = await startSource(jetstreamSource, { url, stream, consumer: "c" });
     await eventually("both", () => gateway.received.length === 2);
-    assert.deepEqual(gateway.received.map((message) => message.id), [attempt.idempotencyKey, `${stream}:2`]);
+    assert.deepEqual(
+      gateway.received.map((message) => message.id),
+      [attempt.idempotencyKey, `${stream}:2`],
+    );
     await source.stop();
     await outlet.stop();
     await manager.streams.delete(stream);
@@ -89,7 +103,9 @@ describe("jetstream: what only JetStream does", { skip, timeout: 60_000 }, () =>
       const stream = uniqueName("dead");
       await make(stream);
       let advisories = 0;
-      const advice = connection.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.${stream}.c`, { callback: () => void (advisories += 1) });
+      const advice = connection.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.${stream}.c`, {
+        callback: () => void (advisories += 1),
+      });
       const { source, gateway } = await startSource(jetstreamSource, { url, stream, consumer: "c", deadLetter, ackWait: "300ms" });
       gateway.answer = () => dead;
       await connection.request(stream, "x");
@@ -139,7 +155,18 @@ describe("jetstream: what only JetStream does", { skip, timeout: 60_000 }, () =>
 describe("jetstream: a server of our own", { skip: skipPrivate, timeout: 60_000 }, () => {
   test("nothing is lost when the server is killed and started again; a wrong password is told", async () => {
     const server = await PrivateBroker.start((dir, port) => [
-      "nats-server", "-a", "127.0.0.1", "-p", String(port), "-js", "-sd", join(dir, "store"), "--user", "u", "--pass", "right",
+      "nats-server",
+      "-a",
+      "127.0.0.1",
+      "-p",
+      String(port),
+      "-js",
+      "-sd",
+      join(dir, "store"),
+      "--user",
+      "u",
+      "--pass",
+      "right",
     ]);
     try {
       const own = `nats://u:right@127.0.0.1:${server.port}`;

@@ -127,7 +127,8 @@ export class Link<S extends Session> {
     this.#failures += 1;
     const waitMs = backoffMs(this.#failures, gatewayLimits.reconnectMs, context.random);
     const fields = { code: failure.code, peer, retryInMs: waitMs };
-    if (known) context.logger.debug(fields, failure.message); // said already
+    if (known)
+      context.logger.debug(fields, failure.message); // said already
     else context.logger.error(fields, failure.message);
     this.#cancelWait = context.clock.after(waitMs, () => {
       this.#cancelWait = undefined;
@@ -166,7 +167,9 @@ export function within<T>(context: Pick<ConnectorContext, "clock">, limitMs: num
 export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const abort = (): void =>
-      reject(new OutletError("MF_OUTLET_TIMEOUT", "the attempt was ended before the peer answered", { retryable: true, cause: signal.reason }));
+      reject(
+        new OutletError("MF_OUTLET_TIMEOUT", "the attempt was ended before the peer answered", { retryable: true, cause: signal.reason }),
+      );
     if (signal.aborted) {
       work.catch(() => {});
       return abort();
@@ -201,7 +204,12 @@ export class LossGuard {
  * Asks for a sign of life every `everyMs` and calls `lost` when none comes within as long again: TCP alone does not notice a cable that
  * was pulled out. Returns what ends it.
  */
-export function heartbeat(context: Pick<ConnectorContext, "clock">, everyMs: number, probe: () => Promise<unknown>, lost: (error: unknown) => void): () => void {
+export function heartbeat(
+  context: Pick<ConnectorContext, "clock">,
+  everyMs: number,
+  probe: () => Promise<unknown>,
+  lost: (error: unknown) => void,
+): () => void {
   let cancel = (): void => {};
   const again = (): void => {
     cancel = context.clock.after(everyMs, () => {

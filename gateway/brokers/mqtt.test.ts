@@ -7,7 +7,19 @@ import { connectorCase } from "../connector.case.ts";
 import { mqttOutlet } from "../outlets/mqtt.ts";
 import { mqttSource } from "../sources/mqtt.ts";
 import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
-import { attemptOf, aWhile, done, eventually, outgoing, PretendedGateway, type RunningSource, sendSurely, startOutlet, startSource, uniqueName } from "./testing/rig.ts";
+import {
+  attemptOf,
+  aWhile,
+  done,
+  eventually,
+  outgoing,
+  PretendedGateway,
+  type RunningSource,
+  sendSurely,
+  startOutlet,
+  startSource,
+  uniqueName,
+} from "./testing/rig.ts";
 
 const broker = { host: "127.0.0.1", port: 1883 };
 const url = `mqtt://${broker.host}:${broker.port}`;
@@ -46,7 +58,8 @@ describe("mqtt: what only MQTT does", { skip, timeout: 60_000 }, () => {
   test("a shared subscription shares, wildcards match, the topic is told", async () => {
     const root = uniqueName("shared");
     const members: RunningSource[] = [];
-    for (const clientId of [`${root}-1`, `${root}-2`]) members.push(await startSource(mqttSource, { url, topic: `${root}/+`, share: "group", clientId }));
+    for (const clientId of [`${root}-1`, `${root}-2`])
+      members.push(await startSource(mqttSource, { url, topic: `${root}/+`, share: "group", clientId }));
     const { outlet } = await startOutlet(mqttOutlet, { url, topic: `${root}/{key}`, qos: 2 });
     for (let number = 0; number < 30; number += 1) await outlet.send(outgoing(String(number), { key: `k${number % 3}` }), attemptOf());
     const all = (): string[] => members.flatMap(({ gateway }) => gateway.texts());
@@ -109,11 +122,20 @@ describe("mqtt: a broker of our own", { skip: skipPrivate, timeout: 60_000 }, ()
   test("nothing is lost when the broker restarts; a wrong password is told", async () => {
     const prepare = async (dir: string, port: number): Promise<void> => {
       await writeFile(join(dir, "passwords"), "u:right\n", { mode: 0o600 });
-      const lines = [`listener ${port} 127.0.0.1`, "allow_anonymous false", `password_file ${dir}/plain`, "persistence true", `persistence_location ${dir}/`, "user root"];
+      const lines = [
+        `listener ${port} 127.0.0.1`,
+        "allow_anonymous false",
+        `password_file ${dir}/plain`,
+        "persistence true",
+        `persistence_location ${dir}/`,
+        "user root",
+      ];
       await writeFile(join(dir, "mosquitto.conf"), `${lines.join("\n")}\n`);
     };
     const command = (dir: string): string[] => [
-      "sh", "-c", `test -f plain || { cp passwords plain && mosquitto_passwd -U plain; }; exec mosquitto -c ${dir}/mosquitto.conf`,
+      "sh",
+      "-c",
+      `test -f plain || { cp passwords plain && mosquitto_passwd -U plain; }; exec mosquitto -c ${dir}/mosquitto.conf`,
     ];
     const server = await PrivateBroker.start(command, prepare);
     try {

@@ -149,7 +149,10 @@ export function explainMqtt(peer: string, what: string, error: unknown): CodedEr
       return told("MF_MQTT_AUTH", `${peer} refused user and password: check url, username and password`);
     case 5: // MQTT 3
     case 135:
-      return told(error instanceof MqttRefusal ? "MF_MQTT_FORBIDDEN" : "MF_MQTT_AUTH", `${peer} does not authorise this client for ${what}: check url, username, password and the broker's rules`);
+      return told(
+        error instanceof MqttRefusal ? "MF_MQTT_FORBIDDEN" : "MF_MQTT_AUTH",
+        `${peer} does not authorise this client for ${what}: check url, username, password and the broker's rules`,
+      );
     case 142:
       return told("MF_MQTT_TAKEN_OVER", `another client connected to ${peer} under our client id: give each gateway its own clientId`);
     case 133:
@@ -160,7 +163,8 @@ export function explainMqtt(peer: string, what: string, error: unknown): CodedEr
     default:
   }
   if (error instanceof MqttRefusal) return told("MF_MQTT_REFUSED", `${peer}: ${message}`);
-  if (typeof reason === "number" && codeOf(error) === "") return told("MF_MQTT_UNREACHABLE", `${peer} ended or refused the connection: ${message}`);
+  if (typeof reason === "number" && codeOf(error) === "")
+    return told("MF_MQTT_UNREACHABLE", `${peer} ended or refused the connection: ${message}`);
   return explainNetwork("MQTT", peer, error);
 }
 
@@ -181,7 +185,9 @@ export async function subscribe({ client, guard }: MqttSession, filter: string):
 }
 
 export function mqttHeaders({ properties, topic, retain }: IPublishPacket): Record<string, string> {
-  const user = Object.entries(properties?.userProperties ?? {}).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value] as const);
+  const user = Object.entries(properties?.userProperties ?? {}).map(
+    ([name, value]) => [name, Array.isArray(value) ? value[0] : value] as const,
+  );
   return headersOf([...user, ["mqtt-topic", topic], ...(retain ? [["mqtt-retained", "true"] as const] : [])]);
 }
 
@@ -193,7 +199,9 @@ export function correlationText(data: Buffer | undefined): string | undefined {
 }
 
 /** MQTT strings are well-formed UTF-8 without U+0000, at most 65,535 bytes (1.5.4). */
-export function mqttProperties(message: Omit<Sendable, "body" | "id"> & { readonly id?: string }): NonNullable<IPublishPacket["properties"]> {
+export function mqttProperties(
+  message: Omit<Sendable, "body" | "id"> & { readonly id?: string },
+): NonNullable<IPublishPacket["properties"]> {
   const userProperties: Record<string, string> = { ...message.headers };
   if (message.id !== undefined) userProperties[header.id] = message.id;
   if (message.key !== undefined) userProperties[header.key] = message.key;

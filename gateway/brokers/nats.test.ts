@@ -5,7 +5,20 @@ import { connectorCase } from "../connector.case.ts";
 import { natsOutlet } from "../outlets/nats.ts";
 import { natsSource } from "../sources/nats.ts";
 import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
-import { attemptOf, aWhile, eventually, outgoing, PretendedGateway, refused, sendSurely, startOutlet, startSource, testContext, configured, uniqueName } from "./testing/rig.ts";
+import {
+  attemptOf,
+  aWhile,
+  eventually,
+  outgoing,
+  PretendedGateway,
+  refused,
+  sendSurely,
+  startOutlet,
+  startSource,
+  testContext,
+  configured,
+  uniqueName,
+} from "./testing/rig.ts";
 
 const broker = { host: "127.0.0.1", port: 4222 };
 const url = `nats://${broker.host}:${broker.port}`;
@@ -44,7 +57,10 @@ describe("nats: what only NATS core does", { skip, timeout: 60_000 }, () => {
 
   test("a queue group shares the messages, a body over max_payload is refused for good", async () => {
     const subject = uniqueName("shared");
-    const members = [await startSource(natsSource, { url, subject, queue: "group" }), await startSource(natsSource, { url, subject, queue: "group" })];
+    const members = [
+      await startSource(natsSource, { url, subject, queue: "group" }),
+      await startSource(natsSource, { url, subject, queue: "group" }),
+    ];
     const { outlet } = await startOutlet(natsOutlet, { url, subject });
     for (let number = 0; number < 40; number += 1) await outlet.send(outgoing(String(number)), attemptOf());
     await eventually("all", () => members[0]!.gateway.received.length + members[1]!.gateway.received.length === 40);
@@ -91,7 +107,17 @@ describe("nats: what only NATS core does", { skip, timeout: 60_000 }, () => {
 
 describe("nats: a server of our own", { skip: skipPrivate, timeout: 60_000 }, () => {
   test("wrong password, then the server restarts", async () => {
-    const server = await PrivateBroker.start((_, port) => ["nats-server", "-a", "127.0.0.1", "-p", String(port), "--user", "u", "--pass", "right"]);
+    const server = await PrivateBroker.start((_, port) => [
+      "nats-server",
+      "-a",
+      "127.0.0.1",
+      "-p",
+      String(port),
+      "--user",
+      "u",
+      "--pass",
+      "right",
+    ]);
     try {
       const subject = uniqueName("restart");
       const own = `nats://u:right@127.0.0.1:${server.port}`;

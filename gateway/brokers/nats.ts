@@ -1,7 +1,15 @@
 /** NATS over @nats-io: connecting, its errors in our words, and headers. Used by NATS core and JetStream. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { connect, credsAuthenticator, headers as natsHeaders, type Msg, type MsgHdrs, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import {
+  connect,
+  credsAuthenticator,
+  headers as natsHeaders,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  nkeyAuthenticator,
+} from "@nats-io/transport-node";
 import { CodedError } from "#base";
 import type { ConnectorContext, JsonSchema } from "../connector.ts";
 import { duration } from "../config/units.ts";
@@ -98,10 +106,14 @@ export function explainNats(peer: string, what: string, error: unknown): CodedEr
   const message = messageOf(error);
   const told = (code: string, text: string): CodedError => new CodedError(code, text, { cause: error });
   if (/permissions violation/i.test(message)) return told("MF_NATS_FORBIDDEN", `${peer} does not let this user use ${what}: ${message}`);
-  if (/authorization|authentication/i.test(message)) return told("MF_NATS_AUTH", `${peer} refused the login: check username, password, token or credentials`);
-  if (/jetstream not enabled|jetstream is not enabled/i.test(message)) return told("MF_JETSTREAM_DISABLED", `${peer} has no JetStream for this account`);
-  if (/stream not found/i.test(message)) return told("MF_JETSTREAM_NO_STREAM", `there is no stream for ${what} at ${peer}: create it, or correct its name`);
-  if (/consumer (not found|deleted|is push based)/i.test(message)) return told("MF_JETSTREAM_NO_CONSUMER", `${what} at ${peer}: ${message}`);
+  if (/authorization|authentication/i.test(message))
+    return told("MF_NATS_AUTH", `${peer} refused the login: check username, password, token or credentials`);
+  if (/jetstream not enabled|jetstream is not enabled/i.test(message))
+    return told("MF_JETSTREAM_DISABLED", `${peer} has no JetStream for this account`);
+  if (/stream not found/i.test(message))
+    return told("MF_JETSTREAM_NO_STREAM", `there is no stream for ${what} at ${peer}: create it, or correct its name`);
+  if (/consumer (not found|deleted|is push based)/i.test(message))
+    return told("MF_JETSTREAM_NO_CONSUMER", `${what} at ${peer}: ${message}`);
   return explainNetwork("NATS", peer, error);
 }
 

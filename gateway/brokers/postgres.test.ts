@@ -53,7 +53,9 @@ describe("postgres: the source", { skip, timeout: 60_000 }, () => {
     await outlet.send(outgoing("x"), attemptOf());
     await eventually("it", () => gateway.received.length === 1);
     await source.stop();
-    await admin.query(`insert into ${quoteTable(table)} (body, claimed_by, claimed_until) values ('of the dead', 'dead', now() + interval '400 ms')`);
+    await admin.query(
+      `insert into ${quoteTable(table)} (body, claimed_by, claimed_until) values ('of the dead', 'dead', now() + interval '400 ms')`,
+    );
     const next = await startSource(postgresSource, { ...shared, poll: "20ms" });
     await eventually("the dead one's", () => next.gateway.texts().includes("of the dead"));
     await next.source.stop();
@@ -87,11 +89,19 @@ describe("postgres: the source", { skip, timeout: 60_000 }, () => {
     gateway.answer = (incoming) => (Buffer.from(incoming.body).toString() === "7" ? dead : { status: "done", id: "x", reply: undefined });
     const sources = [await startSource(postgresSource, config, 4, gateway), await startSource(postgresSource, config, 4, gateway)];
     await admin.query(`insert into ${quoteTable(table)} (body) select n::text::bytea from generate_series(1, 100) n`);
-    await eventually("all marked", async () => (await admin.query(`select 1 from ${quoteTable(table)} where done_at is null`)).rowCount === 0);
+    await eventually(
+      "all marked",
+      async () => (await admin.query(`select 1 from ${quoteTable(table)} where done_at is null`)).rowCount === 0,
+    );
     for (const { source } of sources) await source.stop();
     assert.equal(gateway.received.length, 100);
-    const { rows } = await admin.query<{ body: Buffer; error: string }>(`select body, error from ${quoteTable(table)} where error is not null`);
-    assert.deepEqual(rows.map(({ body, error }) => [body.toString(), error]), [["7", "MF_TEST: no"]]);
+    const { rows } = await admin.query<{ body: Buffer; error: string }>(
+      `select body, error from ${quoteTable(table)} where error is not null`,
+    );
+    assert.deepEqual(
+      rows.map(({ body, error }) => [body.toString(), error]),
+      [["7", "MF_TEST: no"]],
+    );
     await remove(table);
   });
 });
@@ -100,7 +110,9 @@ describe("postgres: the outlet", { skip, timeout: 60_000 }, () => {
   test("SQL gets parameters, never text; a second attempt changes nothing; requests answer with rows", async () => {
     const table = uniqueName("orders");
     const quoted = quoteTable(table);
-    await admin.query(`create table ${quoted} (id text primary key, name text, total numeric, tenant text, raw bytea, big bigint default 9007199254740993)`);
+    await admin.query(
+      `create table ${quoted} (id text primary key, name text, total numeric, tenant text, raw bytea, big bigint default 9007199254740993)`,
+    );
     const sql = `insert into ${quoted} (id, name, total, tenant, raw) values ($id, $json.customer.name, $json.total, $header.x-tenant, $body) on conflict (id) do nothing`;
     const { outlet } = await startOutlet(postgresOutlet, { url, sql });
     const name = `Robert'); drop table ${quoted}; --`;
@@ -108,11 +120,16 @@ describe("postgres: the outlet", { skip, timeout: 60_000 }, () => {
     const attempt = attemptOf();
     await outlet.send(message, attempt);
     await outlet.send(message, attempt);
-    const asking = await startOutlet(postgresOutlet, { url, sql: `select name, total, tenant, raw, big, true as yes, 5 as five from ${quoted} where tenant = $text` });
+    const asking = await startOutlet(postgresOutlet, {
+      url,
+      sql: `select name, total, tenant, raw, big, true as yes, 5 as five from ${quoted} where tenant = $text`,
+    });
     const answer = await asking.outlet.request!({ ...outgoing("acme"), method: "" }, attemptOf());
     assert.equal(answer.contentType, "application/json");
     const raw = `\\x${Buffer.from(message.body).toString("hex")}`;
-    assert.deepEqual(JSON.parse(Buffer.from(answer.body).toString()), [{ name, total: "12.5", tenant: "acme", raw, big: "9007199254740993", yes: true, five: 5 }]);
+    assert.deepEqual(JSON.parse(Buffer.from(answer.body).toString()), [
+      { name, total: "12.5", tenant: "acme", raw, big: "9007199254740993", yes: true, five: 5 },
+    ]);
     await assert.rejects(outlet.send(outgoing(`{"total":"no number"}`), attemptOf()), { code: "MF_POSTGRES_REFUSED", retryable: false });
     await outlet.stop();
     await asking.outlet.stop();
@@ -132,7 +149,10 @@ describe("postgres: the outlet", { skip, timeout: 60_000 }, () => {
     await remove(table);
 
     const many = await startOutlet(postgresOutlet, { url, sql: "select n from generate_series(1, 10001) n" });
-    await assert.rejects(many.outlet.request!({ ...outgoing(""), method: "" }, attemptOf()), { code: "MF_ANSWER_TOO_LARGE", retryable: false });
+    await assert.rejects(many.outlet.request!({ ...outgoing(""), method: "" }, attemptOf()), {
+      code: "MF_ANSWER_TOO_LARGE",
+      retryable: false,
+    });
     await many.outlet.stop();
     const slow = await startOutlet(postgresOutlet, { url, sql: "select pg_sleep(0.5)", connections: 1, heartbeat: "5s" });
     await assert.rejects(slow.outlet.send(outgoing(""), attemptOf("slow", 50)), { code: "MF_OUTLET_TIMEOUT", retryable: true });

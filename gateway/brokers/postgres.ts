@@ -85,7 +85,10 @@ export function explainPostgres(peer: string, what: string, error: unknown): Cod
 
 /** `orders` or `schema.orders`, quoted. */
 export function quoteTable(name: string): string {
-  return name.split(".").map((part) => pg.escapeIdentifier(part)).join(".");
+  return name
+    .split(".")
+    .map((part) => pg.escapeIdentifier(part))
+    .join(".");
 }
 
 export const tableSchema: JsonSchema = { type: "string", pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+)?$" };

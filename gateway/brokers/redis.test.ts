@@ -5,7 +5,19 @@ import { connectorCase } from "../connector.case.ts";
 import { redisOutlet } from "../outlets/redis.ts";
 import { redisSource } from "../sources/redis.ts";
 import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
-import { attemptOf, aWhile, done, eventually, outgoing, PretendedGateway, refused, sendSurely, startOutlet, startSource, uniqueName } from "./testing/rig.ts";
+import {
+  attemptOf,
+  aWhile,
+  done,
+  eventually,
+  outgoing,
+  PretendedGateway,
+  refused,
+  sendSurely,
+  startOutlet,
+  startSource,
+  uniqueName,
+} from "./testing/rig.ts";
 
 const broker = { host: "127.0.0.1", port: 6379 };
 const url = `redis://${broker.host}:${broker.port}`;
@@ -129,7 +141,19 @@ describe("redis: what only streams do", { skip, timeout: 60_000 }, () => {
 describe("redis: a server of our own", { skip: skipPrivate, timeout: 60_000 }, () => {
   test("nothing is lost when the server is stopped and started again", async () => {
     const server = await PrivateBroker.start((dir, port) => [
-      "redis-server", "--bind", "127.0.0.1", "--port", String(port), "--dir", dir, "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+      "redis-server",
+      "--bind",
+      "127.0.0.1",
+      "--port",
+      String(port),
+      "--dir",
+      dir,
+      "--appendonly",
+      "yes",
+      "--appendfsync",
+      "always",
+      "--save",
+      "",
     ]);
     try {
       const own = { url: `redis://127.0.0.1:${server.port}`, stream: "kept" };

@@ -97,7 +97,8 @@ export function explainRedis(peer: string, what: string, error: unknown): CodedE
   if (message.startsWith("NOGROUP")) return told("MF_REDIS_NO_GROUP", `the consumer group of ${what} does not exist at ${peer}`);
   if (message.startsWith("WRONGTYPE")) return told("MF_REDIS_WRONG_TYPE", `${what} at ${peer} is not a stream`);
   if (message.startsWith("OOM")) return told("MF_REDIS_FULL", `${peer} is out of memory: ${message}`);
-  if (/^(READONLY|MISCONF|LOADING|MASTERDOWN|CLUSTERDOWN)/.test(message)) return told("MF_REDIS_UNAVAILABLE", `${peer} takes no writes now: ${message}`);
+  if (/^(READONLY|MISCONF|LOADING|MASTERDOWN|CLUSTERDOWN)/.test(message))
+    return told("MF_REDIS_UNAVAILABLE", `${peer} takes no writes now: ${message}`);
   return explainNetwork("REDIS", peer, error);
 }
 

@@ -18,7 +18,10 @@ describe("smtp", { timeout: 60_000 }, () => {
     assert.equal(outlet.health().ready, true);
     const headers = { "x-mail": "a@example.com" };
     const attempt = attemptOf();
-    await outlet.send(outgoing("Grüße\n.\nEnde", { headers, key: "7", correlationId: "c-1", contentType: "text/plain; charset=utf-8" }), attempt);
+    await outlet.send(
+      outgoing("Grüße\n.\nEnde", { headers, key: "7", correlationId: "c-1", contentType: "text/plain; charset=utf-8" }),
+      attempt,
+    );
     await outlet.send(outgoing(`{"id":7}`, { headers, key: "8", contentType: "application/json" }), attemptOf("has spaces"));
     const [text, attached] = server.mails;
     assert.deepEqual([text?.from, text?.to], ["mayfly@example.com", ["a@example.com"]]);
@@ -40,7 +43,12 @@ describe("smtp", { timeout: 60_000 }, () => {
     const to = (mail: string): Promise<void> => outlet.send(outgoing("x", { key: "1", headers: { "x-mail": mail } }), attemptOf());
     await assert.rejects(to("gone@example.com"), { code: "MF_SMTP_REFUSED", retryable: false, status: 550 });
     await assert.rejects(to("full@example.com"), { code: "MF_SMTP_LATER", retryable: true, status: 452 });
-    for (const mail of ["a@example.com, b@example.com", "a@example.com\r\nBcc: b@example.com", "group: a@example.com;", "<a@example.com>"]) {
+    for (const mail of [
+      "a@example.com, b@example.com",
+      "a@example.com\r\nBcc: b@example.com",
+      "group: a@example.com;",
+      "<a@example.com>",
+    ]) {
       await assert.rejects(to(mail), { code: "MF_OUTLET_ADDRESS", retryable: false }, mail);
     }
     assert.equal(server.mails.length, 0);
@@ -66,7 +74,9 @@ describe("smtp", { timeout: 60_000 }, () => {
     await absent.outlet.stop();
   });
 
-  test("STARTTLS with an authority of its own; without it nothing is trusted", { skip: installed("openssl") ? false : "no openssl" }, async (context) => {
+  test("STARTTLS with an authority of its own; without it nothing is trusted", {
+    skip: installed("openssl") ? false : "no openssl",
+  }, async (context) => {
     const { dir } = await makeCertificates();
     const [cert, key] = await Promise.all(["server.pem", "server.key"].map((name) => readFile(join(dir, name), "utf8")));
     const server = await SmtpServer.open({ tls: { cert: cert ?? "", key: key ?? "" } });

@@ -29,7 +29,9 @@ const simple: Readonly<Record<string, Value>> = {
 };
 
 /** For documentation and error messages. */
-export const parameterNames = `${Object.keys(simple).map((name) => `$${name}`).join(", ")}, $header.name, $json.path`;
+export const parameterNames = `${Object.keys(simple)
+  .map((name) => `$${name}`)
+  .join(", ")}, $header.name, $json.path`;
 
 const pieces = new RegExp(
   [

@@ -26,7 +26,18 @@ const cases: readonly TlsCase[] = [
     program: "nats-server",
     outlet: natsOutlet,
     command: (_, port, tls) => [
-      "nats-server", "-a", "127.0.0.1", "-p", String(port), "--tlsverify", "--tlscert", join(tls, "server.pem"), "--tlskey", join(tls, "server.key"), "--tlscacert", join(tls, "ca.pem"),
+      "nats-server",
+      "-a",
+      "127.0.0.1",
+      "-p",
+      String(port),
+      "--tlsverify",
+      "--tlscert",
+      join(tls, "server.pem"),
+      "--tlskey",
+      join(tls, "server.key"),
+      "--tlscacert",
+      join(tls, "ca.pem"),
     ],
     config: (port) => ({ url: `tls://127.0.0.1:${port}`, subject: "x" }),
     code: "MF_NATS_TLS",
@@ -47,8 +58,23 @@ const cases: readonly TlsCase[] = [
     program: "redis-server",
     outlet: redisOutlet,
     command: (dir, port, tls) => [
-      "redis-server", "--bind", "127.0.0.1", "--port", "0", "--tls-port", String(port), "--dir", dir, "--save", "",
-      "--tls-cert-file", join(tls, "server.pem"), "--tls-key-file", join(tls, "server.key"), "--tls-ca-cert-file", join(tls, "ca.pem"),
+      "redis-server",
+      "--bind",
+      "127.0.0.1",
+      "--port",
+      "0",
+      "--tls-port",
+      String(port),
+      "--dir",
+      dir,
+      "--save",
+      "",
+      "--tls-cert-file",
+      join(tls, "server.pem"),
+      "--tls-key-file",
+      join(tls, "server.key"),
+      "--tls-ca-cert-file",
+      join(tls, "ca.pem"),
     ],
     config: (port) => ({ url: `rediss://127.0.0.1:${port}`, stream: "x" }),
     code: "MF_REDIS_TLS",
@@ -64,7 +90,10 @@ describe("tls", { skip: installed("openssl") ? false : "no openssl", timeout: 60
 
   for (const { program, outlet, command, prepare, config, code } of cases) {
     test(`${program}: trusts only whom it is told to`, { skip: installed(program) ? false : `no ${program}` }, async () => {
-      const server = await PrivateBroker.start((folder, port) => command(folder, port, dir), async (folder, port) => prepare?.(folder, port, dir));
+      const server = await PrivateBroker.start(
+        (folder, port) => command(folder, port, dir),
+        async (folder, port) => prepare?.(folder, port, dir),
+      );
       try {
         const strict = await startOutlet(outlet, config(server.port));
         assert.equal(strict.outlet.health().ready, false);

@@ -74,7 +74,12 @@ export function incomingOf(received: Received, cloudevents: { readonly prefixes:
     delete headers[name];
     return value;
   };
-  const ids = { contentType: taken(header.contentType), correlationId: taken(header.correlation), key: taken(header.key), id: taken(header.id) };
+  const ids = {
+    contentType: taken(header.contentType),
+    correlationId: taken(header.correlation),
+    key: taken(header.key),
+    id: taken(header.id),
+  };
   const keeper: Keeper = received.keeper ?? "source";
   const plain = {
     id: nonEmpty(received.id) ?? nonEmpty(ids.id),
@@ -135,11 +140,22 @@ export function replyOf(outcome: Settled): Omit<Sendable, "id"> {
   const none = { correlationId: undefined, key: undefined };
   if (outcome.status === "dead") {
     const { code, message } = outcome.failure;
-    return { ...none, headers: failureHeaders(outcome.failure), contentType: "application/json", body: Buffer.from(JSON.stringify({ code, message })) };
+    return {
+      ...none,
+      headers: failureHeaders(outcome.failure),
+      contentType: "application/json",
+      body: Buffer.from(JSON.stringify({ code, message })),
+    };
   }
   const reply: Reply | undefined = outcome.status === "accepted" ? undefined : outcome.reply;
-  if (reply === undefined) return { ...none, headers: { [header.status]: "204" }, contentType: "application/octet-stream", body: new Uint8Array() };
-  return { ...none, headers: { ...reply.headers, [header.status]: String(reply.status) }, contentType: reply.contentType, body: reply.body };
+  if (reply === undefined)
+    return { ...none, headers: { [header.status]: "204" }, contentType: "application/octet-stream", body: new Uint8Array() };
+  return {
+    ...none,
+    headers: { ...reply.headers, [header.status]: String(reply.status) },
+    contentType: reply.contentType,
+    body: reply.body,
+  };
 }
 
 function failureHeaders(failure: Failure): Record<string, string> {
@@ -154,15 +170,25 @@ export function answerOf(headers: Record<string, string>, contentType: string | 
   if (code !== undefined) {
     // 4xx is what the peer will say again; everything else may have been its bad moment.
     const retryable = !(status >= 400 && status < 500);
-    throw new OutletError("MF_PEER_FAILED", `the peer answered with ${code}: ${Buffer.from(body).toString("utf8").slice(0, 500)}`, { retryable, status });
+    throw new OutletError("MF_PEER_FAILED", `the peer answered with ${code}: ${Buffer.from(body).toString("utf8").slice(0, 500)}`, {
+      retryable,
+      status,
+    });
   }
   if (body.length > gatewayLimits.answerBytes) {
-    throw new OutletError("MF_ANSWER_TOO_LARGE", `the answer has ${body.length} bytes, more than ${gatewayLimits.answerBytes}`, { retryable: false });
+    throw new OutletError("MF_ANSWER_TOO_LARGE", `the answer has ${body.length} bytes, more than ${gatewayLimits.answerBytes}`, {
+      retryable: false,
+    });
   }
   const rest: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) if (!own.has(name)) rest[name] = value;
   const type = contentType ?? headers[header.contentType] ?? "application/octet-stream";
-  return { status: Number.isInteger(status) ? status : 200, contentType: type, headers: rest satisfies Headers, body: Uint8Array.from(body) };
+  return {
+    status: Number.isInteger(status) ? status : 200,
+    contentType: type,
+    headers: rest satisfies Headers,
+    body: Uint8Array.from(body),
+  };
 }
 
 /** The id, or a hash of it where a broker's field is too short: the same in, the same out. */
@@ -181,7 +207,9 @@ export function addressOf(template: string, message: Outgoing, allowed: RegExp):
   return template.replace(placeholder, (whole, name: string, argument: string | undefined) => {
     const value = addressPart(name, argument, message);
     if (value !== undefined && value !== "" && allowed.test(value)) return value;
-    throw new OutletError("MF_OUTLET_ADDRESS", `${whole} in ${template} has no usable value in this message: ${value ?? "none"}`, { retryable: false });
+    throw new OutletError("MF_OUTLET_ADDRESS", `${whole} in ${template} has no usable value in this message: ${value ?? "none"}`, {
+      retryable: false,
+    });
   });
 }
 
@@ -196,7 +224,8 @@ function addressPart(name: string, argument: string | undefined, message: Outgoi
 /** Throws MF_CONFIG_TEMPLATE for a placeholder that will never have a value. */
 export function checkTemplate(template: string): void {
   for (const [whole, name, argument] of template.matchAll(placeholder)) {
-    const known = name === "header" ? argument !== undefined : ["key", "flow", "outlet", "id"].includes(name ?? "") && argument === undefined;
+    const known =
+      name === "header" ? argument !== undefined : ["key", "flow", "outlet", "id"].includes(name ?? "") && argument === undefined;
     if (!known) throw new CodedError("MF_CONFIG_TEMPLATE", `${whole} is not one of {key}, {flow}, {outlet}, {id}, {header.name}`);
   }
 }

@@ -12,4 +12,16 @@ import { redisOutlet } from "./redis.ts";
 import { smtpOutlet } from "./smtp.ts";
 import type { OutletDefinition } from "./outlet.ts";
 
-export const outlets: readonly OutletDefinition[] = [httpOutlet, fileOutlet, logOutlet, flowOutlet, amqpOutlet, jetstreamOutlet, natsOutlet, mqttOutlet, redisOutlet, postgresOutlet, smtpOutlet];
+export const outlets: readonly OutletDefinition[] = [
+  httpOutlet,
+  fileOutlet,
+  logOutlet,
+  flowOutlet,
+  amqpOutlet,
+  jetstreamOutlet,
+  natsOutlet,
+  mqttOutlet,
+  redisOutlet,
+  postgresOutlet,
+  smtpOutlet,
+];

@@ -1,7 +1,16 @@
 /** To an exchange or a queue of RabbitMQ (AMQP 0-9-1), confirmed by the broker. */
 import type { Message } from "amqplib";
 import { CodedError } from "#base";
-import { amqpConnectionSchema, amqpHeaders, amqpOptions, type AmqpConnection, type AmqpSession, amqpPeer, explainAmqp, openAmqp } from "../brokers/amqp.ts";
+import {
+  amqpConnectionSchema,
+  amqpHeaders,
+  amqpOptions,
+  type AmqpConnection,
+  type AmqpSession,
+  amqpPeer,
+  explainAmqp,
+  openAmqp,
+} from "../brokers/amqp.ts";
 import { messageOf } from "../brokers/explain.ts";
 import { Link, unlessAborted } from "../brokers/link.ts";
 import { addressOf, answerOf, checkTemplate, sendableOf, type Sendable } from "../brokers/wire.ts";
@@ -43,7 +52,10 @@ export const amqpOutlet: OutletDefinition<AmqpOutletConfig> = {
       persistent: { type: "boolean", default: true, description: "Kept over a restart of the broker." },
       cloudevents: cloudEventsSchema,
     },
-    oneOf: [{ required: ["queue"], not: { anyOf: [{ required: ["exchange"] }, { required: ["routingKey"] }] } }, { required: ["exchange"] }],
+    oneOf: [
+      { required: ["queue"], not: { anyOf: [{ required: ["exchange"] }, { required: ["routingKey"] }] } },
+      { required: ["exchange"] },
+    ],
   },
   example: `amqp: { url: "\${AMQP_URL}", exchange: orders, routingKey: "orders.{key}" }`,
   answers: true,
@@ -82,7 +94,9 @@ class AmqpOutlet implements Outlet {
 
   health(): ReturnType<Outlet["health"]> {
     const blocked = this.#link.session?.blocked;
-    return blocked === undefined ? this.#link.health() : { ready: false, detail: `MF_AMQP_BLOCKED: ${this.#peer} blocks publishers: ${blocked}` };
+    return blocked === undefined
+      ? this.#link.health()
+      : { ready: false, detail: `MF_AMQP_BLOCKED: ${this.#peer} blocks publishers: ${blocked}` };
   }
 
   stop(): Promise<void> {
@@ -113,7 +127,10 @@ class AmqpOutlet implements Outlet {
   async #open(context: OutletContext, lost: (error: unknown) => void): Promise<OutletSession> {
     const session = await openAmqp(this.#config, context, lost);
     const { channel } = session;
-    const full: OutletSession = Object.assign(session, { returned: new Set<string>(), answers: new Map<string, (message: Message) => void>() });
+    const full: OutletSession = Object.assign(session, {
+      returned: new Set<string>(),
+      answers: new Map<string, (message: Message) => void>(),
+    });
     channel.on("return", (message: Message) => full.returned.add(String(message.properties.messageId)));
     try {
       await this.#check(session);
@@ -169,7 +186,10 @@ class AmqpOutlet implements Outlet {
 
   #refused(error: unknown): CodedError {
     if (error instanceof Error && error.message.includes("nacked")) {
-      return new OutletError("MF_AMQP_NACKED", `${this.#peer} refused the message: is ${this.#what} full?`, { retryable: true, cause: error });
+      return new OutletError("MF_AMQP_NACKED", `${this.#peer} refused the message: is ${this.#what} full?`, {
+        retryable: true,
+        cause: error,
+      });
     }
     const { code, message } = explainAmqp(this.#peer, this.#what, error);
     return new OutletError(code, message, { retryable: true, cause: error });

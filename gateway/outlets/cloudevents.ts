@@ -68,7 +68,11 @@ function isJsonText(text: string): boolean {
   }
 }
 
-function split(message: Outgoing, id: string, config: CloudEventsConfig): { attributes: Map<string, string>; headers: Record<string, string> } {
+function split(
+  message: Outgoing,
+  id: string,
+  config: CloudEventsConfig,
+): { attributes: Map<string, string>; headers: Record<string, string> } {
   const attributes = new Map([
     ["specversion", "1.0"],
     ["id", id],

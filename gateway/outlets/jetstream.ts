@@ -3,7 +3,16 @@ import { type JetStreamClient, JetStreamApiError, JetStreamError, jetstream, jet
 import { NoRespondersError, RequestError, TimeoutError } from "@nats-io/transport-node";
 import { brokerLimits } from "../brokers/limits.ts";
 import { Link, unlessAborted } from "../brokers/link.ts";
-import { explainNats, type NatsConfig, type NatsSession, natsPeer, natsSchema, openNats, subjectToken, toNatsHeaders } from "../brokers/nats.ts";
+import {
+  explainNats,
+  type NatsConfig,
+  type NatsSession,
+  natsPeer,
+  natsSchema,
+  openNats,
+  subjectToken,
+  toNatsHeaders,
+} from "../brokers/nats.ts";
 import { addressOf, checkTemplate, sendableOf } from "../brokers/wire.ts";
 import { type CloudEventsConfig, cloudEventsSchema } from "./cloudevents.ts";
 import { checkSize } from "./nats.ts";
@@ -93,11 +102,16 @@ function createJetStreamOutlet(config: JetStreamOutletConfig, context: OutletCon
 function explainPublish(peer: string, subject: string, error: unknown): unknown {
   if (error instanceof OutletError) return error;
   const noStream = error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders()) || isNoStream(error);
-  if (noStream) return new OutletError("MF_JETSTREAM_NO_STREAM", `no stream at ${peer} takes ${subject}: create it`, { retryable: true, cause: error });
+  if (noStream)
+    return new OutletError("MF_JETSTREAM_NO_STREAM", `no stream at ${peer} takes ${subject}: create it`, { retryable: true, cause: error });
   if (error instanceof JetStreamApiError || error instanceof JetStreamError) {
-    return new OutletError("MF_JETSTREAM_REFUSED", `${peer} did not store the message for ${subject}: ${error.message}`, { retryable: true, cause: error });
+    return new OutletError("MF_JETSTREAM_REFUSED", `${peer} did not store the message for ${subject}: ${error.message}`, {
+      retryable: true,
+      cause: error,
+    });
   }
-  if (error instanceof TimeoutError) return new OutletError("MF_OUTLET_TIMEOUT", `${peer} did not acknowledge in time`, { retryable: true, cause: error });
+  if (error instanceof TimeoutError)
+    return new OutletError("MF_OUTLET_TIMEOUT", `${peer} did not acknowledge in time`, { retryable: true, cause: error });
   const { code, message } = explainNats(peer, subject, error);
   return new OutletError(code, message, { retryable: true, cause: error });
 }

@@ -2,7 +2,18 @@
 import { randomUUID } from "node:crypto";
 import { Link, unlessAborted } from "../brokers/link.ts";
 import {
-  acknowledge, explainMqtt, type IPublishPacket, type MqttConfig, mqttHeaders, mqttPeer, mqttProperties, MqttRefusal, mqttSchema, type MqttSession, openMqtt, subscribe,
+  acknowledge,
+  explainMqtt,
+  type IPublishPacket,
+  type MqttConfig,
+  mqttHeaders,
+  mqttPeer,
+  mqttProperties,
+  MqttRefusal,
+  mqttSchema,
+  type MqttSession,
+  openMqtt,
+  subscribe,
 } from "../brokers/mqtt.ts";
 import { addressOf, answerOf, checkTemplate, sendableOf } from "../brokers/wire.ts";
 import { duration } from "../config/units.ts";
@@ -43,7 +54,12 @@ export const mqttOutlet: OutletDefinition<MqttOutletConfig> = {
       retain: { type: "boolean", default: false, description: "The broker keeps the topic's last message for later subscribers." },
       mandatory: { type: "boolean", default: false, description: "A message without a subscriber is an error." },
       expires: duration("The broker forgets a message it could not deliver in so long."),
-      replies: { type: "string", pattern: "^[^+#]+$", default: "mayfly/replies", description: "Where answers to requests come, below this topic." },
+      replies: {
+        type: "string",
+        pattern: "^[^+#]+$",
+        default: "mayfly/replies",
+        description: "Where answers to requests come, below this topic.",
+      },
       cloudevents: cloudEventsSchema,
     },
   },

@@ -1,6 +1,18 @@
 /** To a NATS core subject. */
 import { createInbox, type MsgHdrs } from "@nats-io/transport-node";
-import { explainNats, fromNatsHeaders, type Msg, type NatsConfig, type NatsConnection, type NatsSession, natsPeer, natsSchema, openNats, subjectToken, toNatsHeaders } from "../brokers/nats.ts";
+import {
+  explainNats,
+  fromNatsHeaders,
+  type Msg,
+  type NatsConfig,
+  type NatsConnection,
+  type NatsSession,
+  natsPeer,
+  natsSchema,
+  openNats,
+  subjectToken,
+  toNatsHeaders,
+} from "../brokers/nats.ts";
 import { Link, unlessAborted } from "../brokers/link.ts";
 import { addressOf, answerOf, checkTemplate, sendableOf } from "../brokers/wire.ts";
 import type { Answer, Outgoing } from "../message.ts";
@@ -62,7 +74,10 @@ function createNatsOutlet(config: NatsOutletConfig, context: OutletContext): Out
       const { subject, body, headers } = addressed(config, session.connection, message, attempt);
       const answer = await ask(session, attempt.signal, subject, body, headers);
       if (answer.headers?.code === 503 && answer.data.length === 0) {
-        throw new OutletError("MF_NATS_NO_RESPONDERS", `nobody at ${peer} answers requests to ${subject}`, { retryable: true, status: 503 });
+        throw new OutletError("MF_NATS_NO_RESPONDERS", `nobody at ${peer} answers requests to ${subject}`, {
+          retryable: true,
+          status: 503,
+        });
       }
       return answerOf(fromNatsHeaders(answer.headers), undefined, answer.data);
     },
@@ -90,7 +105,13 @@ function addressed(config: NatsOutletConfig, connection: NatsConnection, message
 }
 
 /** The client's own request keeps what it waits for until a timeout of its own; here the attempt's signal is the only clock. */
-async function ask({ connection, guard }: NatsSession, signal: AbortSignal, subject: string, body: Uint8Array, headers: MsgHdrs): Promise<Msg> {
+async function ask(
+  { connection, guard }: NatsSession,
+  signal: AbortSignal,
+  subject: string,
+  body: Uint8Array,
+  headers: MsgHdrs,
+): Promise<Msg> {
   const inbox = createInbox();
   let unsubscribe = (): void => {};
   const answer = new Promise<Msg>((resolve, reject) => {
@@ -109,6 +130,8 @@ async function ask({ connection, guard }: NatsSession, signal: AbortSignal, subj
 export function checkSize(connection: NatsConnection, body: Uint8Array): void {
   const most = connection.info?.max_payload ?? Infinity;
   if (body.length > most) {
-    throw new OutletError("MF_NATS_TOO_LARGE", `the message has ${body.length} bytes; the server takes ${most} (max_payload)`, { retryable: false });
+    throw new OutletError("MF_NATS_TOO_LARGE", `the message has ${body.length} bytes; the server takes ${most} (max_payload)`, {
+      retryable: false,
+    });
   }
 }

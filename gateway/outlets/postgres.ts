@@ -2,7 +2,16 @@
 import pg from "pg";
 import { brokerLimits } from "../brokers/limits.ts";
 import { heartbeat, Link, unlessAborted, within } from "../brokers/link.ts";
-import { createInbox, explainPostgres, openPostgres, type PostgresConfig, postgresPeer, postgresSchema, quoteTable, tableSchema } from "../brokers/postgres.ts";
+import {
+  createInbox,
+  explainPostgres,
+  openPostgres,
+  type PostgresConfig,
+  postgresPeer,
+  postgresSchema,
+  quoteTable,
+  tableSchema,
+} from "../brokers/postgres.ts";
 import { parameterNames, parseSql, type Statement } from "../brokers/sql.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Answer, Outgoing } from "../message.ts";
@@ -51,7 +60,13 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
       idempotency: { type: "string", default: "message_id", description: "Unique column that holds `$id`, with `table`." },
       create: { type: "boolean", default: false, description: "Create the inbox table when it is missing." },
       notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to NOTIFY, with `table`." },
-      connections: { type: "integer", minimum: 1, maximum: 64, default: 4, description: "Connections to the server: statements under way at once." },
+      connections: {
+        type: "integer",
+        minimum: 1,
+        maximum: 64,
+        default: 4,
+        description: "Connections to the server: statements under way at once.",
+      },
       cloudevents: cloudEventsSchema,
     },
     oneOf: [{ required: ["sql"], not: { anyOf: [{ required: ["columns"] }, { required: ["notify"] }] } }, { required: ["table"] }],
@@ -155,7 +170,12 @@ class PostgresOutlet implements Outlet {
     const event = cloudevents === undefined ? message : { ...message, ...emitCloudEvent(message, attempt.idempotencyKey, cloudevents) };
     const running = query(connection.client, this.#statement.text, this.#statement.values(event, attempt.idempotencyKey), wanted);
     connection.busy += 1;
-    const over = running.then(() => {}, () => {}).finally(() => (connection.busy -= 1));
+    const over = running
+      .then(
+        () => {},
+        () => {},
+      )
+      .finally(() => (connection.busy -= 1));
     try {
       return await unlessAborted(attempt.signal, running);
     } catch (error) {
@@ -175,17 +195,27 @@ class PostgresOutlet implements Outlet {
 }
 
 function insertInto({ table = "", columns, idempotency, notify }: PostgresOutletConfig): string {
-  const inbox = { [idempotency]: "$id", key: "$key", content_type: "$type", correlation_id: "$correlation", headers: "$headers", body: "$body" };
+  const inbox = {
+    [idempotency]: "$id",
+    key: "$key",
+    content_type: "$type",
+    correlation_id: "$correlation",
+    headers: "$headers",
+    body: "$body",
+  };
   const entries = Object.entries(columns ?? inbox);
   const names = entries.map(([column]) => pg.escapeIdentifier(column)).join(", ");
-  const conflict = entries.some(([column]) => column === idempotency) ? ` on conflict (${pg.escapeIdentifier(idempotency)}) do nothing` : "";
+  const conflict = entries.some(([column]) => column === idempotency)
+    ? ` on conflict (${pg.escapeIdentifier(idempotency)}) do nothing`
+    : "";
   const insert = `insert into ${quoteTable(table)} (${names}) values (${entries.map(([, parameter]) => parameter).join(", ")})${conflict}`;
   return notify === undefined ? insert : `with inserted as (${insert}) select pg_notify(${pg.escapeLiteral(notify)}, '')`;
 }
 
 const exactTypes = new Set([17, 20, 1082, 1083, 1114, 1184, 1266, 1700]); // bytea, bigint, dates and times, numeric: as PostgreSQL writes them
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: "text" | "binary") => (exactTypes.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as "text"))) as typeof pg.types.getTypeParser,
+  getTypeParser: ((oid: number, format?: "text" | "binary") =>
+    exactTypes.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
 };
 
 /** Row by row, so that a statement that answers with a million of them costs no memory. */

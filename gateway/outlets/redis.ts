@@ -32,7 +32,11 @@ export const redisOutlet: OutletDefinition<RedisOutletConfig> = {
     properties: {
       ...redisSchema,
       stream: { type: "string", minLength: 1, description: "Key of the stream." },
-      create: { type: "boolean", default: true, description: "Create the stream with its first entry; false: a missing stream is an error." },
+      create: {
+        type: "boolean",
+        default: true,
+        description: "Create the stream with its first entry; false: a missing stream is an error.",
+      },
       maxLength: { type: "integer", minimum: 1, description: "Trim the stream to so many entries." },
       exact: { type: "boolean", default: false, description: "Trim to exactly `maxLength`: slower." },
       body: { type: "string", minLength: 1, default: "body", description: "Field for the body." },
@@ -78,7 +82,10 @@ function createRedisOutlet(config: RedisOutletConfig, context: OutletContext): O
         if (error instanceof OutletError) throw error;
         const { code, message: text } = explainRedis(peer, what, error);
         // A reply says what is wrong with the stream or the server; it may be mended. Everything else is the connection.
-        throw new OutletError(isReply(error) && code.endsWith("UNREACHABLE") ? "MF_REDIS_REFUSED" : code, text, { retryable: true, cause: error });
+        throw new OutletError(isReply(error) && code.endsWith("UNREACHABLE") ? "MF_REDIS_REFUSED" : code, text, {
+          retryable: true,
+          cause: error,
+        });
       }
       if (id === null) throw new OutletError("MF_REDIS_NO_STREAM", `${what} does not exist at ${peer}`, { retryable: true });
     },

@@ -148,7 +148,9 @@ function mailOf(config: SmtpOutletConfig, message: Outgoing, sendable: Sendable)
     messageId: `<${shortened(sendable.id)}@mayfly>`,
     date: new Date(message.timeMs),
     headers: { "X-Mayfly-Id": sendable.id, ...correlation },
-    ...(inline ? { [kind.toLowerCase() === "html" ? "html" : "text"]: content } : { text: "", attachments: [{ filename, content, contentType }] }),
+    ...(inline
+      ? { [kind.toLowerCase() === "html" ? "html" : "text"]: content }
+      : { text: "", attachments: [{ filename, content, contentType }] }),
   };
 }
 
@@ -160,7 +162,8 @@ function shortened(id: string): string {
 function explainSmtp(peer: string, error: unknown): CodedError {
   const code = codeOf(error);
   const message = messageOf(error);
-  if (code === "EAUTH" || code === "ENOAUTH") return new CodedError("MF_SMTP_AUTH", `${peer} refused the login: check url, username and password`, { cause: error });
+  if (code === "EAUTH" || code === "ENOAUTH")
+    return new CodedError("MF_SMTP_AUTH", `${peer} refused the login: check url, username and password`, { cause: error });
   if (code === "ETLS") return new CodedError("MF_SMTP_TLS", `${peer}: no TLS: ${message}`, { cause: error });
   return explainNetwork("SMTP", peer, error);
 }

@@ -12,4 +12,16 @@ import { postgresSource } from "./postgres.ts";
 import { redisSource } from "./redis.ts";
 import type { SourceDefinition } from "./source.ts";
 
-export const sources: readonly SourceDefinition[] = [httpSource, fileSource, cronSource, directSource, flowSource, amqpSource, jetstreamSource, natsSource, mqttSource, redisSource, postgresSource];
+export const sources: readonly SourceDefinition[] = [
+  httpSource,
+  fileSource,
+  cronSource,
+  directSource,
+  flowSource,
+  amqpSource,
+  jetstreamSource,
+  natsSource,
+  mqttSource,
+  redisSource,
+  postgresSource,
+];

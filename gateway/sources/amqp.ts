@@ -1,6 +1,14 @@
 /** Messages of a RabbitMQ queue (AMQP 0-9-1). */
 import type { ConsumeMessage } from "amqplib";
-import { amqpConnectionSchema, amqpHeaders, type AmqpConnection, type AmqpSession, amqpPeer, explainAmqp, openAmqp } from "../brokers/amqp.ts";
+import {
+  amqpConnectionSchema,
+  amqpHeaders,
+  type AmqpConnection,
+  type AmqpSession,
+  amqpPeer,
+  explainAmqp,
+  openAmqp,
+} from "../brokers/amqp.ts";
 import { Intake, type Delivery, type Settled } from "../brokers/intake.ts";
 import { Link } from "../brokers/link.ts";
 import { incomingOf, replyOf } from "../brokers/wire.ts";
@@ -40,7 +48,12 @@ again when the connection or the gateway is lost. Messages of the queue are hand
       ...amqpConnectionSchema,
       queue: { type: "string", minLength: 1, maxLength: 255, description: "Queue to consume." },
       declare: { enum: ["none", "classic", "quorum"], default: "none", description: "Create the queue, durable, when it is missing." },
-      prefetch: { type: "integer", minimum: 1, maximum: 65535, description: "Most unacknowledged messages; never more than the flow can queue." },
+      prefetch: {
+        type: "integer",
+        minimum: 1,
+        maximum: 65535,
+        description: "Most unacknowledged messages; never more than the flow can queue.",
+      },
       deadLetter: { enum: ["gateway", "broker"], default: "gateway", description: "Who keeps a message that was given up." },
       cloudevents: acceptCloudEventsSchema,
     },

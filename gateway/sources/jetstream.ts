@@ -1,5 +1,14 @@
 /** Messages of a NATS JetStream stream, by a durable pull consumer. */
-import { AckPolicy, type Consumer, DeliverPolicy, type JetStreamManager, type JsMsg, jetstream, JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
+import {
+  AckPolicy,
+  type Consumer,
+  DeliverPolicy,
+  type JetStreamManager,
+  type JsMsg,
+  jetstream,
+  JetStreamApiError,
+  jetstreamManager,
+} from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import { CodedError } from "#base";
 import { Intake, type Delivery } from "../brokers/intake.ts";
@@ -56,7 +65,12 @@ export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
       subject: { type: "string", pattern: "^[^\\s]+$", description: "Filter, for a consumer that is created." },
       from: { enum: ["all", "new"], default: "all", description: "Where a consumer that is created begins." },
       ackWait: duration("For a consumer that is created: after so long without a sign of life a message comes again.", "30s"),
-      maxAckPending: { type: "integer", minimum: 1, default: 1000, description: "For a consumer that is created: most messages out at once, over all gateways." },
+      maxAckPending: {
+        type: "integer",
+        minimum: 1,
+        default: 1000,
+        description: "For a consumer that is created: most messages out at once, over all gateways.",
+      },
       prefetch: { type: "integer", minimum: 1, description: "Most messages at once in this gateway." },
       deadLetter: { enum: ["gateway", "broker"], default: "gateway", description: "Who keeps a message that was given up." },
       cloudevents: acceptCloudEventsSchema,
@@ -148,7 +162,14 @@ class Pulling {
   #endPull: () => void = () => {};
   #cancelWorking: (() => void) | undefined;
 
-  constructor(config: JetStreamSourceConfig, context: SourceContext, session: NatsSession, consumer: Consumer, intake: Intake, ackWaitMs: number) {
+  constructor(
+    config: JetStreamSourceConfig,
+    context: SourceContext,
+    session: NatsSession,
+    consumer: Consumer,
+    intake: Intake,
+    ackWaitMs: number,
+  ) {
     this.#config = config;
     this.#context = context;
     this.#session = session;

@@ -3,8 +3,19 @@ import { hostname } from "node:os";
 import { Intake, type Delivery } from "../brokers/intake.ts";
 import { Link } from "../brokers/link.ts";
 import {
-  acknowledge, correlationText, explainMqtt, type IPublishPacket, type MqttClient, type MqttConfig, mqttHeaders, mqttPeer, mqttProperties, mqttSchema,
-  type MqttSession, openMqtt, subscribe,
+  acknowledge,
+  correlationText,
+  explainMqtt,
+  type IPublishPacket,
+  type MqttClient,
+  type MqttConfig,
+  mqttHeaders,
+  mqttPeer,
+  mqttProperties,
+  mqttSchema,
+  type MqttSession,
+  openMqtt,
+  subscribe,
 } from "../brokers/mqtt.ts";
 import { header, incomingOf, replyOf } from "../brokers/wire.ts";
 import { duration } from "../config/units.ts";

@@ -1,5 +1,17 @@
 /** Messages of NATS core subjects. */
-import { idOf, explainNats, fromNatsHeaders, type Msg, type NatsConfig, type NatsConnection, type NatsSession, natsPeer, natsSchema, openNats, toNatsHeaders } from "../brokers/nats.ts";
+import {
+  idOf,
+  explainNats,
+  fromNatsHeaders,
+  type Msg,
+  type NatsConfig,
+  type NatsConnection,
+  type NatsSession,
+  natsPeer,
+  natsSchema,
+  openNats,
+  toNatsHeaders,
+} from "../brokers/nats.ts";
 import { Intake, type Delivery } from "../brokers/intake.ts";
 import { brokerLimits } from "../brokers/limits.ts";
 import { Link } from "../brokers/link.ts";
@@ -52,18 +64,29 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
 
   function take(connection: NatsConnection, message: Msg): void {
     const bytes = message.data.length;
-    const full = intake === undefined || intake.inHand >= limit + brokerLimits.natsWaiting || waitingBytes + bytes > brokerLimits.natsWaitingBytes;
+    const full =
+      intake === undefined || intake.inHand >= limit + brokerLimits.natsWaiting || waitingBytes + bytes > brokerLimits.natsWaitingBytes;
     if (full) return drop(connection, message);
     dropping = false;
     waitingBytes += bytes;
-    intake?.offer(delivery(config, connection, message, () => (waitingBytes -= bytes), () => drop(connection, message)));
+    intake?.offer(
+      delivery(
+        config,
+        connection,
+        message,
+        () => (waitingBytes -= bytes),
+        () => drop(connection, message),
+      ),
+    );
   }
 
   function drop(connection: NatsConnection, message: Msg): void {
     context.metrics.count("dropped");
-    if (!dropping) context.logger.error({ code: "MF_NATS_DROPPED", subject: message.subject }, "NATS messages are dropped: the flow can't keep up");
+    if (!dropping)
+      context.logger.error({ code: "MF_NATS_DROPPED", subject: message.subject }, "NATS messages are dropped: the flow can't keep up");
     dropping = true;
-    if (message.reply !== undefined && message.reply !== "" && !connection.isClosed()) message.respond(Buffer.from(`{"code":"MF_BUSY"}`), { headers: busy() });
+    if (message.reply !== undefined && message.reply !== "" && !connection.isClosed())
+      message.respond(Buffer.from(`{"code":"MF_BUSY"}`), { headers: busy() });
   }
 
   const link = new Link<Subscribed>({
@@ -75,7 +98,10 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
       const session = await openNats(config, context, lost);
       const { connection, guard } = session;
       const callback = (error: Error | null, message: Msg): void => (error === null ? take(connection, message) : lost(error));
-      const subscription = connection.subscribe(config.subject, { callback, ...(config.queue === undefined ? {} : { queue: config.queue }) });
+      const subscription = connection.subscribe(config.subject, {
+        callback,
+        ...(config.queue === undefined ? {} : { queue: config.queue }),
+      });
       await guard.during(connection.flush()); // the server answers only after it has the subscription
       return { ...session, unsubscribe: () => guard.during(subscription.drain()) };
     },
@@ -114,7 +140,10 @@ function delivery(config: NatsSourceConfig, connection: NatsConnection, message:
   const received = { id: idOf(headers), headers: { ...headers, "nats-subject": message.subject }, body: message.data, replyWanted };
   return {
     // A caller waits for a reply and can ask again; anything else exists only here, so the journal has to have it first.
-    incoming: incomingOf({ ...received, keeper: replyWanted ? "source" : "journal" }, config.cloudevents ? { prefixes: ["ce-"] } : undefined),
+    incoming: incomingOf(
+      { ...received, keeper: replyWanted ? "source" : "journal" },
+      config.cloudevents ? { prefixes: ["ce-"] } : undefined,
+    ),
     settle(outcome) {
       over();
       if (!replyWanted || connection.isClosed()) return;

@@ -10,7 +10,16 @@ import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { Intake, type Delivery, type Settled } from "../brokers/intake.ts";
 import { heartbeat, Link } from "../brokers/link.ts";
-import { createInbox, explainPostgres, openPostgres, type PostgresConfig, postgresPeer, postgresSchema, quoteTable, tableSchema } from "../brokers/postgres.ts";
+import {
+  createInbox,
+  explainPostgres,
+  openPostgres,
+  type PostgresConfig,
+  postgresPeer,
+  postgresSchema,
+  quoteTable,
+  tableSchema,
+} from "../brokers/postgres.ts";
 import { headersOf, incomingOf } from "../brokers/wire.ts";
 import { duration } from "../config/units.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
@@ -154,7 +163,10 @@ class Polling {
   /** Makes or checks the table, and takes back what the lost connection before this one had claimed. */
   async prepare(): Promise<void> {
     if (this.#config.create) await createInbox(this.#client, this.#table);
-    await this.#client.query(`update ${this.#table} set claimed_by = null, claimed_until = null where claimed_by = $1 and done_at is null`, [this.#owner]);
+    await this.#client.query(
+      `update ${this.#table} set claimed_by = null, claimed_until = null where claimed_by = $1 and done_at is null`,
+      [this.#owner],
+    );
     const { notify } = this.#config;
     if (notify === undefined) return;
     this.#client.on("notification", () => this.#hint());
@@ -239,7 +251,8 @@ class Polling {
   }
 
   #delivery(row: Row): Delivery {
-    const entries = typeof row.headers === "object" && row.headers !== null && !Array.isArray(row.headers) ? Object.entries(row.headers) : [];
+    const entries =
+      typeof row.headers === "object" && row.headers !== null && !Array.isArray(row.headers) ? Object.entries(row.headers) : [];
     const received = {
       id: row.message_id ?? `${this.#config.table}:${row.id}`,
       headers: headersOf([...entries, ["postgres-id", row.id]]),

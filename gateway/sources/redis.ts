@@ -50,7 +50,11 @@ export const redisSource: SourceDefinition<RedisSourceConfig> = {
       from: { enum: ["all", "new"], default: "all", description: "Where a group that is created begins." },
       claimAfter: duration("Pending entries of other consumers are taken over after so long without a sign of life.", "60s"),
       body: { type: "string", minLength: 1, default: "body", description: "Field that holds the body." },
-      delete: { type: "boolean", default: false, description: "Delete an entry (XDEL) with its acknowledgement: for streams used as a queue." },
+      delete: {
+        type: "boolean",
+        default: false,
+        description: "Delete an entry (XDEL) with its acknowledgement: for streams used as a queue.",
+      },
       prefetch: { type: "integer", minimum: 1, description: "Most entries at once in this gateway." },
       cloudevents: acceptCloudEventsSchema,
     },
@@ -134,7 +138,14 @@ class Reading {
   #loop: Promise<void> = Promise.resolve();
   #cancelKeeping: () => void = () => {};
 
-  constructor(config: RedisSourceConfig, context: SourceContext, intake: Intake, writer: RedisConnection, reader: RedisConnection, readerId: string) {
+  constructor(
+    config: RedisSourceConfig,
+    context: SourceContext,
+    intake: Intake,
+    writer: RedisConnection,
+    reader: RedisConnection,
+    readerId: string,
+  ) {
     this.#config = config;
     this.#context = context;
     this.#intake = intake;
@@ -190,7 +201,10 @@ class Reading {
   }
 
   async #readNew(room: number): Promise<void> {
-    for (const entry of entriesOf(await this.#read(room, ">", "BLOCK", String(Math.min(brokerLimits.redisBlockMs, this.#config.claimAfter))))) this.#take(entry, false);
+    for (const entry of entriesOf(
+      await this.#read(room, ">", "BLOCK", String(Math.min(brokerLimits.redisBlockMs, this.#config.claimAfter))),
+    ))
+      this.#take(entry, false);
   }
 
   #read(room: number, after: string, ...block: readonly string[]): Promise<Reply> {
@@ -221,7 +235,10 @@ class Reading {
     const id = idBytes.toString();
     if (fields === null) {
       this.#context.metrics.count("trimmed");
-      this.#context.logger.error({ code: "MF_REDIS_TRIMMED", entry: id }, "an entry was trimmed from the stream before it was acknowledged");
+      this.#context.logger.error(
+        { code: "MF_REDIS_TRIMMED", entry: id },
+        "an entry was trimmed from the stream before it was acknowledged",
+      );
       this.#acknowledge(id).catch(() => {}); // it will be met again
       return;
     }
@@ -260,7 +277,11 @@ function entriesOf(reply: Reply): readonly Entry[] {
   return first?.[1] ?? [];
 }
 
-function receivedOf(config: RedisSourceConfig, id: string, fields: readonly Buffer[]): { id: string | undefined; headers: Record<string, string>; body: Uint8Array; contentType?: string } {
+function receivedOf(
+  config: RedisSourceConfig,
+  id: string,
+  fields: readonly Buffer[],
+): { id: string | undefined; headers: Record<string, string>; body: Uint8Array; contentType?: string } {
   const pairs: [string, Buffer][] = [];
   let body: Buffer | undefined;
   for (let at = 0; at + 1 < fields.length; at += 2) {
@@ -268,7 +289,10 @@ function receivedOf(config: RedisSourceConfig, id: string, fields: readonly Buff
     if (name === config.body) body = value;
     else pairs.push([name, value]);
   }
-  const place: [string, string][] = [["redis-stream", config.stream], ["redis-entry-id", id]];
+  const place: [string, string][] = [
+    ["redis-stream", config.stream],
+    ["redis-entry-id", id],
+  ];
   const own = `${config.stream}:${id}`;
   if (body === undefined) {
     const object = Object.fromEntries(pairs.map(([name, value]) => [name, value.toString()]));

@@ -34,14 +34,21 @@ function decode(bytes: usize, length: u32, units: usize, fatal: bool): i32 {
       out += 2;
       continue;
     }
-    let needed: u32 = 0, point: u32 = 0, lower: u32 = 0x80, upper: u32 = 0xbf;
-    if (first >= 0xc2 && first <= 0xdf) { needed = 1; point = first & 0x1f; }
-    else if (first >= 0xe0 && first <= 0xef) {
-      needed = 2; point = first & 0x0f;
+    let needed: u32 = 0,
+      point: u32 = 0,
+      lower: u32 = 0x80,
+      upper: u32 = 0xbf;
+    if (first >= 0xc2 && first <= 0xdf) {
+      needed = 1;
+      point = first & 0x1f;
+    } else if (first >= 0xe0 && first <= 0xef) {
+      needed = 2;
+      point = first & 0x0f;
       if (first === 0xe0) lower = 0xa0;
       if (first === 0xed) upper = 0x9f;
     } else if (first >= 0xf0 && first <= 0xf4) {
-      needed = 3; point = first & 0x07;
+      needed = 3;
+      point = first & 0x07;
       if (first === 0xf0) lower = 0x90;
       if (first === 0xf4) upper = 0x8f;
     }

@@ -118,9 +118,11 @@ export class Child {
     const { stdin, stdout, stderr } = this.process;
     stdin?.on("error", () => undefined); // "close" follows and deals with it
     stdout?.on("error", () => undefined).on("data", (piece: Buffer) => this.#read(piece));
-    stderr?.on("error", () => undefined).on("data", (piece: Buffer) => {
-      if (this.#complaint.length < mostComplaintBytes) this.#complaint = Buffer.concat([this.#complaint, piece]);
-    });
+    stderr
+      ?.on("error", () => undefined)
+      .on("data", (piece: Buffer) => {
+        if (this.#complaint.length < mostComplaintBytes) this.#complaint = Buffer.concat([this.#complaint, piece]);
+      });
     this.process.on("error", (error) => {
       this.failure = error;
       if (this.process.pid === undefined) this.#ended(); // it was never there: no "close" follows

@@ -100,7 +100,12 @@ describe("a process that lies", () => {
 
 describe("a process that ends or hangs", () => {
   test("is tried again, and the message fails when it ends again", async () => {
-    for (const code of ["process.exit(0);", "process.exit(1);", 'process.kill(process.pid, "SIGKILL");', "answer(0, 100); process.exit(0);"])
+    for (const code of [
+      "process.exit(0);",
+      "process.exit(1);",
+      'process.kill(process.pid, "SIGKILL");',
+      "answer(0, 100); process.exit(0);",
+    ])
       equal((await liar(code).run()).failure?.code, "MF_MACHINE_LOST", code);
   });
 
@@ -222,7 +227,8 @@ describe("the process monitor", { skip: platformFault()?.message ?? false }, () 
     const loaded = await Promise.all(names.map((name) => monitor.load(image(name))));
     for (let round = 0; round < 3; round++) {
       const outcomes = await Promise.all(loaded.flatMap((one) => Array.from({ length: 10 }, () => monitor.start(one, deliver()).first)));
-      for (const outcome of outcomes) ok(outcome.status === "done" || outcome.status === "waiting", outcome.failure?.message ?? outcome.status);
+      for (const outcome of outcomes)
+        ok(outcome.status === "done" || outcome.status === "waiting", outcome.failure?.message ?? outcome.status);
       ok(childrenOf(process.pid).length <= 3, `${childrenOf(process.pid).length} processes`);
     }
   });

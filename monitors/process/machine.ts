@@ -107,7 +107,9 @@ export class ProcessMachine implements Machine {
     let answer: StepAnswer;
     do {
       const kept = this.home !== undefined && !this.home.closed;
-      answer = await (kept ? this.#pool.submit(this, operation.step, [frame]) : this.#pool.submit(this, operation.start, [...this.#events]));
+      answer = await (kept
+        ? this.#pool.submit(this, operation.step, [frame])
+        : this.#pool.submit(this, operation.start, [...this.#events]));
       this.home = answer.kept;
     } while (this.#mayRepeat(answer));
     return this.#outcome(answer);

@@ -14,7 +14,19 @@ import { operation } from "./wire.ts";
 /** Requests of kernel/platform-linux/testing/inspect.ts. */
 const inspect = { show: 16, forgetTracking: 17, scribble: 18, showWaiting: 19, startAndShow: 20, keepOnce: 21, overreach: 22 } as const;
 
-const hostile: readonly FlowName[] = ["counter", "bomb", "recursion", "throws", "stalls", "manySends", "grow", "random", "loop", "enrich", "bigLog"];
+const hostile: readonly FlowName[] = [
+  "counter",
+  "bomb",
+  "recursion",
+  "throws",
+  "stalls",
+  "manySends",
+  "grow",
+  "random",
+  "loop",
+  "enrich",
+  "bigLog",
+];
 
 function memoryOf(image: Image): Uint8Array {
   const memory = new Uint8Array(image.manifest.memoryPages * layout.wasmPageBytes);
@@ -59,7 +71,8 @@ describe("the memory of a machine process", { skip: platformFault()?.message ?? 
     equal(Math.round(cpuMs * 1000), image.manifest.stackPointer, `${name}, after ${after}: the stack pointer`);
   }
 
-  const event = (round: number): Uint8Array => encodeEvent(deliver({ body: "spin".repeat(1 + 400 * round), seed: new Uint8Array(32).fill(round) }));
+  const event = (round: number): Uint8Array =>
+    encodeEvent(deliver({ body: "spin".repeat(1 + 400 * round), seed: new Uint8Array(32).fill(round) }));
 
   for (const name of hostile) {
     test(`is the image again after ${name}, run over and over`, async () => {
@@ -123,7 +136,11 @@ describe("the memory of a machine process", { skip: platformFault()?.message ?? 
     }
     const answered = await one.ask({ operation: operation.step, berth: 5, frame: encodeEvent(resolve(call.call, '{"a":1}')) });
     deepEqual([answered.status, answered.kept], ["complete", false]);
-    equal((await one.ask({ operation: operation.step, berth: 5, frame: encodeEvent(resolve(call.call, "{}")) })).status, "missing", "its berth is empty");
+    equal(
+      (await one.ask({ operation: operation.step, berth: 5, frame: encodeEvent(resolve(call.call, "{}")) })).status,
+      "missing",
+      "its berth is empty",
+    );
     for (const berth of [6, 7, 8]) one.send({ operation: operation.drop, berth });
     equal((await one.ask({ operation: inspect.show })).waitingPages, 0, "nothing is held for machines that are gone");
   });

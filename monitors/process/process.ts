@@ -64,7 +64,14 @@ class ProcessMonitor implements Monitor, Household {
   #closed = false;
 
   constructor(options: ProcessOptions) {
-    const { workers = Math.max(2, availableParallelism()), processes = 64, reuse = true, uid = nobody, folder = tmpdir(), ...settings } = options;
+    const {
+      workers = Math.max(2, availableParallelism()),
+      processes = 64,
+      reuse = true,
+      uid = nobody,
+      folder = tmpdir(),
+      ...settings
+    } = options;
     const fault = platformFault();
     if (fault !== undefined) throw fault;
     this.workers = workers;
@@ -86,7 +93,10 @@ class ProcessMonitor implements Monitor, Household {
     }
     const { manifest } = image;
     if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
-      throw new CodedError("MF_IMAGE_VERSION", `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``);
+      throw new CodedError(
+        "MF_IMAGE_VERSION",
+        `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+      );
     const file = join(this.#folder, `${manifest.name.replace(/[^\w.-]/g, "_").slice(0, 64)}-${this.#nextFile++}`);
     writeFileSync(file, linuxExecutable(image, this.#settings), { mode: 0o555 });
     const pool = new ImagePool(this, { command: file, values: [], ...this.#identity }, linuxProgram(this.#settings));
@@ -110,7 +120,8 @@ class ProcessMonitor implements Monitor, Household {
   async #firstProcess(pool: ImagePool): Promise<void> {
     const child = pool.start();
     if (child === undefined || (await child.ready) || this.#closed) return;
-    const why = child.failure?.message ?? startFaults[child.exitCode ?? 0] ?? `it ended with ${child.exitSignal ?? `code ${child.exitCode}`}`;
+    const why =
+      child.failure?.message ?? startFaults[child.exitCode ?? 0] ?? `it ended with ${child.exitSignal ?? `code ${child.exitCode}`}`;
     const who = this.#identity.uid === undefined ? "this user" : `user ${this.#identity.uid}`;
     throw new CodedError(
       "MF_PLATFORM",
@@ -144,8 +155,12 @@ class ProcessMonitor implements Monitor, Household {
     if (all.length < this.#processes) return true;
     if (all.some(({ child }) => child.closed || (child.leaving && this.reuse))) return false; // there will be: `lost` feeds whoever waits
     const idle = all.filter(({ child }) => child.greeted && child.idle);
-    const better = (a: Child, b: Child): boolean => (a.machines.size === 0) === (b.machines.size === 0) ? a.lastUsedMs < b.lastUsedMs : a.machines.size === 0;
-    const least = idle.reduce<(typeof idle)[number] | undefined>((best, one) => (best === undefined || better(one.child, best.child) ? one : best), undefined);
+    const better = (a: Child, b: Child): boolean =>
+      (a.machines.size === 0) === (b.machines.size === 0) ? a.lastUsedMs < b.lastUsedMs : a.machines.size === 0;
+    const least = idle.reduce<(typeof idle)[number] | undefined>(
+      (best, one) => (best === undefined || better(one.child, best.child) ? one : best),
+      undefined,
+    );
     if (least !== undefined) least.pool.retire(least.child);
     else if (asker.children.length === 0) {
       // All are at work: the image with the most processes gives one up once it has done what it was given.

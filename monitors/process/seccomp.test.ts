@@ -140,7 +140,9 @@ function statusField(pid: number, name: string): string {
   return line?.slice(name.length + 1).trim() ?? "";
 }
 
-test("a machine process has no privileges, no descriptors but its own, and no limits to spare", { skip: platformFault()?.message ?? false }, async (context) => {
+test("a machine process has no privileges, no descriptors but its own, and no limits to spare", {
+  skip: platformFault()?.message ?? false,
+}, async (context) => {
   const workshop = new Workshop();
   const image = (await buildCaseImages()).get("echo");
   ok(image !== undefined);

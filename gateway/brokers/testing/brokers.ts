@@ -34,7 +34,8 @@ export async function reachable(debianPackage: string, address: BrokerAddress, s
   if (await answers(address)) return undefined;
   const why = `${debianPackage} does not answer at ${address.host}:${address.port}`;
   if (process.getuid?.() !== 0) return `${why}, and only root can start it`;
-  const run = (...command: string[]): boolean => spawnSync(command[0] ?? "", command.slice(1), { stdio: "ignore", timeout: 180_000 }).status === 0;
+  const run = (...command: string[]): boolean =>
+    spawnSync(command[0] ?? "", command.slice(1), { stdio: "ignore", timeout: 180_000 }).status === 0;
   run("service", service, "start");
   if (await answersWithin(address, 5_000)) return undefined;
   if (!run("apt-get", "install", "-y", "--no-install-recommends", debianPackage)) return `${why}, and apt-get can't install it`;

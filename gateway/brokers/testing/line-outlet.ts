@@ -19,7 +19,8 @@ interface Session {
 export const lineOutlet: OutletDefinition<LineConfig> = {
   name: "line",
   summary: "To a line server.",
-  description: "A message counts as sent when the server has answered `ok`. `MF_LINE_REFUSED`: it answered something else; not tried again.",
+  description:
+    "A message counts as sent when the server has answered `ok`. `MF_LINE_REFUSED`: it answered something else; not tried again.",
   schema: {
     type: "object",
     additionalProperties: false,
@@ -33,7 +34,12 @@ export const lineOutlet: OutletDefinition<LineConfig> = {
 
 function createLineOutlet(config: LineConfig, context: OutletContext): Outlet {
   const peer = `${config.host}:${config.port}`;
-  const link = new Link<Session>({ context, peer, open: (lost) => open(config, lost), explain: (error) => explainNetwork("LINE", peer, error) });
+  const link = new Link<Session>({
+    context,
+    peer,
+    open: (lost) => open(config, lost),
+    explain: (error) => explainNetwork("LINE", peer, error),
+  });
   return {
     start: () => link.start(),
     async send(message, attempt) {
@@ -53,12 +59,13 @@ async function open({ host, port }: LineConfig, lost: (error: unknown) => void):
   });
   const guard = new LossGuard();
   const waiting: ((line: string) => void)[] = []; // answers come in the order of the questions
-  createInterface(socket).on("line", (line) => waiting.shift()?.(line)).on("error", lost);
+  createInterface(socket)
+    .on("line", (line) => waiting.shift()?.(line))
+    .on("error", lost);
   socket.on("error", lost).on("close", () => {
     lost(new Error("the connection was closed"));
     guard.lost();
   });
-  const ask = (line: string): Promise<string> =>
-    guard.during(new Promise((resolve) => waiting.push(resolve) && socket.write(`${line}\n`)));
+  const ask = (line: string): Promise<string> => guard.during(new Promise((resolve) => waiting.push(resolve) && socket.write(`${line}\n`)));
   return { ask, close: async () => void socket.destroy() };
 }

@@ -33,7 +33,8 @@ export interface TestContext extends SourceContext, OutletContext {
 export function testContext(prefetch = 16, base = tmpdir()): TestContext {
   const lines: LogLine[] = [];
   const counts = new Map<string, number>();
-  const at = (level: string) => (fields: object, text: string) => void lines.push({ level, fields: fields as Record<string, unknown>, text });
+  const at = (level: string) => (fields: object, text: string) =>
+    void lines.push({ level, fields: fields as Record<string, unknown>, text });
   const context: ConnectorContext = {
     flow: "tested",
     name: "from[0]",
@@ -87,7 +88,13 @@ export function aWhile(): Promise<void> {
 }
 
 export const done = (incoming: Incoming): Outcome => ({ status: "done", id: incoming.id ?? "made", reply: undefined });
-export const refused = (retryAfterMs = 20): Outcome => ({ status: "refused", id: undefined, code: "MF_BUSY", message: "busy", retryAfterMs });
+export const refused = (retryAfterMs = 20): Outcome => ({
+  status: "refused",
+  id: undefined,
+  code: "MF_BUSY",
+  message: "busy",
+  retryAfterMs,
+});
 
 /** The gateway as a source sees it. `answer` decides what becomes of each message; held ones wait for `release`. */
 export class PretendedGateway {
@@ -127,7 +134,12 @@ export interface RunningSource {
   readonly context: TestContext;
 }
 
-export async function startSource<C>(definition: SourceDefinition<C>, raw: object, prefetch = 16, gateway = new PretendedGateway()): Promise<RunningSource> {
+export async function startSource<C>(
+  definition: SourceDefinition<C>,
+  raw: object,
+  prefetch = 16,
+  gateway = new PretendedGateway(),
+): Promise<RunningSource> {
   const context = testContext(prefetch);
   const source = definition.create(configured<C>(definition, raw), context);
   await source.start(gateway.accept);

@@ -90,8 +90,14 @@ export class SmtpServer {
     const [, recipient] = /^RCPT TO:<([^>]*)>/i.exec(line) ?? [];
     const [, sender] = /^MAIL FROM:<([^>]*)>/i.exec(line) ?? [];
     const [, plain] = /^AUTH PLAIN (.*)/i.exec(line) ?? [];
-    if (/^EHLO/i.test(line)) return [...(tls !== undefined && !secure ? ["250-STARTTLS"] : []), ...(login === undefined ? [] : ["250-AUTH PLAIN"]), "250 8BITMIME"].join("\r\n");
-    if (plain !== undefined) return Buffer.from(plain, "base64").toString() === `\0${login?.replace(":", "\0")}` ? "235 welcome" : "535 wrong";
+    if (/^EHLO/i.test(line))
+      return [
+        ...(tls !== undefined && !secure ? ["250-STARTTLS"] : []),
+        ...(login === undefined ? [] : ["250-AUTH PLAIN"]),
+        "250 8BITMIME",
+      ].join("\r\n");
+    if (plain !== undefined)
+      return Buffer.from(plain, "base64").toString() === `\0${login?.replace(":", "\0")}` ? "235 welcome" : "535 wrong";
     if (sender !== undefined) envelope.from = sender;
     if (recipient !== undefined) {
       const refusal = this.refusals.get(recipient);
