@@ -46,23 +46,38 @@ function runAutocannon(url: string, seconds: number): Load | undefined {
     "-c16",
     `-d${seconds}`,
     "-mPOST",
-    "-Hcontent-type=application/json",
+    "-H",
+    "content-type: application/json",
     `-b${orderText}`,
     "--json",
     url,
   ];
-  const { stdout } = spawnSync(process.execPath, values, { encoding: "utf8", maxBuffer: 1 << 26 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, values, { encoding: "utf8", maxBuffer: 1 << 26 });
+  if (status !== 0) throw new Error(`autocannon ended with ${status}: ${stderr.trim().split("\n").at(-1) ?? ""}`);
   const result = JSON.parse(stdout) as { requests: { average: number }; latency: { p99: number }; non2xx: number };
   if (result.non2xx > 0) throw new Error(`${url} answered ${result.non2xx} requests with an error`);
   return { perSecond: result.requests.average, p99Ms: result.latency.p99 };
 }
 
-/** Loads a URL with sixteen connections: wrk where it is installed, autocannon otherwise. */
+let wrkFound: boolean | undefined;
+
+/** wrk, installed from Debian's packages where that is possible: a load generator in JavaScript takes the processor from what it measures. */
+function hasWrk(): boolean {
+  const runs = (): boolean => spawnSync("wrk", ["-v"]).error === undefined;
+  if (wrkFound === undefined && !runs() && process.getuid?.() === 0) {
+    say("installing wrk");
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    for (const values of [["update"], ["install", "-y", "--no-install-recommends", "wrk"]])
+      spawnSync("apt-get", values, { env, stdio: "ignore", timeout: 180_000 });
+  }
+  return (wrkFound ??= runs());
+}
+
+/** Loads a URL with sixteen connections: wrk where it is to be had, autocannon otherwise. */
 function load(url: string, seconds: number): Load | undefined {
   const script = join(mkdtempSync(join(tmpdir(), "mayfly-wrk-")), "post.lua");
   writeFileSync(script, `wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [[${orderText}]]\n`);
-  const hasWrk = spawnSync("wrk", ["-v"]).error === undefined;
-  return hasWrk ? runWrk(url, seconds, script) : runAutocannon(url, seconds);
+  return hasWrk() ? runWrk(url, seconds, script) : runAutocannon(url, seconds);
 }
 
 async function loaded(
