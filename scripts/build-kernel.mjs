@@ -41,6 +41,7 @@ export async function buildPlatform(root, entry) {
   const asc = await import("assemblyscript/asc");
   const files = new Map();
   const options = ["-O3", "--noAssert", "--runtime", "stub", "--initialMemory", "16", "--use", "abort=", "--disable", "nontrapping-f2i"];
+  options.push("--debug"); // names of functions, for traps, debuggers and profilers
   const { error, stderr } = await asc.main(
     [join("kernel", "platform-linux", entry), "--baseDir", root, "--outFile", "platform.wasm", ...options],
     { writeFile: (name, contents) => void files.set(name, contents) },
