@@ -67,7 +67,8 @@ export interface ChildOwner {
 export class Child {
   readonly outstanding: Submission[] = [];
   readonly machines = new Set<ProcessMachine>();
-  readonly process: ChildProcess;
+  /** Undefined when the system could not even try, for want of memory. */
+  readonly process: ChildProcess | undefined;
   /** Resolves to true with the greeting, to false when the process ended before it. */
   readonly ready: Promise<boolean>;
   /** Resolves when the process is gone and reaped. */
@@ -114,20 +115,29 @@ export class Child {
       this.#leave = resolve;
     });
     const identity = launch.uid === undefined ? {} : { uid: launch.uid, gid: launch.gid ?? launch.uid };
-    this.process = spawn(launch.command, launch.values, { stdio: ["pipe", "pipe", "pipe"], env: {}, cwd: "/", ...identity });
-    const { stdin, stdout, stderr } = this.process;
-    stdin?.on("error", () => undefined); // "close" follows and deals with it
-    stdout?.on("error", () => undefined).on("data", (piece: Buffer) => this.#read(piece));
-    stderr
+    try {
+      this.process = spawn(launch.command, launch.values, { stdio: ["pipe", "pipe", "pipe"], env: {}, cwd: "/", ...identity });
+    } catch (error) {
+      this.failure = error as Error;
+      queueMicrotask(() => this.#ended()); // its owner does not know it yet
+      return;
+    }
+    this.#listen(this.process);
+  }
+
+  #listen(child: ChildProcess): void {
+    child.stdin?.on("error", () => undefined); // "close" follows and deals with it
+    child.stdout?.on("error", () => undefined).on("data", (piece: Buffer) => this.#read(piece));
+    child.stderr
       ?.on("error", () => undefined)
       .on("data", (piece: Buffer) => {
         if (this.#complaint.length < mostComplaintBytes) this.#complaint = Buffer.concat([this.#complaint, piece]);
       });
-    this.process.on("error", (error) => {
+    child.on("error", (error) => {
       this.failure = error;
-      if (this.process.pid === undefined) this.#ended(); // it was never there: no "close" follows
+      if (child.pid === undefined) this.#ended(); // it was never there: no "close" follows
     });
-    this.process.on("close", (code, signal) => {
+    child.on("close", (code, signal) => {
       this.exitCode = code;
       this.exitSignal = signal;
       this.#ended();
@@ -219,7 +229,7 @@ export class Child {
   #flush(): void {
     const parts = this.#unwritten;
     this.#unwritten = [];
-    if (!this.closed) this.process.stdin?.write(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts));
+    if (!this.closed) this.process?.stdin?.write(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts));
   }
 
   get idle(): boolean {
@@ -268,13 +278,13 @@ export class Child {
 
   kill(): void {
     this.closed = true;
-    this.process.kill("SIGKILL");
+    this.process?.kill("SIGKILL");
   }
 
   /** CPU time since it began, in milliseconds; the time since it began where /proc does not tell. */
   cpuMs(): number {
     try {
-      const text = readFileSync(`/proc/${this.process.pid}/schedstat`, "latin1");
+      const text = readFileSync(`/proc/${this.process?.pid}/schedstat`, "latin1");
       this.#tellsCpu = true;
       return Number(text.split(" ")[0]) / 1e6;
     } catch {

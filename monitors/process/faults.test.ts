@@ -1,9 +1,11 @@
 /** What processes can do to the monitor: lie, die, hang, never start. Each is a coded failure of one message, and nothing is left over. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import wabt from "wabt";
 import type { FlowLimits, StepOutcome } from "#abi";
 import type { Image } from "#image";
@@ -120,6 +122,7 @@ describe("a process that ends or hangs", () => {
   test("is not there at all", async () => {
     equal((await new FakeHousehold("/nonexistent/machine").run()).failure?.code, "MF_MACHINE_LOST");
     equal((await new FakeHousehold(process.execPath, "-e", "process.exit(3)").run()).failure?.code, "MF_MACHINE_LOST");
+    equal((await new FakeHousehold("/a name no system\0 takes").run()).failure?.code, "MF_MACHINE_LOST", "spawn itself throws");
   });
 });
 
@@ -296,6 +299,19 @@ describe("the process monitor", { skip: platformFault()?.message ?? false }, () 
     }
     ok(seen.size >= 5, `${seen.size} processes for 5 messages`);
     equal(monitor.stats().replaced, 0);
+  });
+
+  test("removes what a monitor left whose process was killed, and nothing of one that lives", async () => {
+    const module = pathToFileURL(join(dirname(fileURLToPath(import.meta.url)), "folder.js")).href;
+    const leave = `const { makeFolder } = await import(${JSON.stringify(module)}); console.log(makeFolder(${JSON.stringify(folder)})); process.kill(process.pid, "SIGKILL");`;
+    const { stdout, signal } = spawnSync(process.execPath, ["--input-type=module", "-e", leave], { encoding: "utf8" });
+    equal(signal, "SIGKILL");
+    const left = stdout.trim();
+    ok(existsSync(left), `${left} was left`);
+    const [one, other] = [make({ folder }), make({ folder })];
+    equal(existsSync(left), false);
+    equal(readdirSync(folder).filter((name) => name.startsWith("mayfly-process-")).length, 2, "the folders of both");
+    await Promise.all([one.close(), other.close()]);
   });
 
   test("says so when the system lets no process run", async () => {

@@ -2,7 +2,7 @@
  * The process monitor: machines in Linux processes, each of them one image as machine code under a seccomp filter of its own.
  * docs/PROCESS.md says what that keeps out. Needs x86-64 Linux and nothing else: no V8 runs a machine here.
  */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
@@ -11,6 +11,7 @@ import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } fr
 import { kernelArtifacts, layout } from "#kernel";
 import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
 import type { Child } from "./child.ts";
+import { makeFolder } from "./folder.ts";
 import { type Household, ImagePool } from "./image-pool.ts";
 import { ProcessMachine } from "./machine.ts";
 import { startFaults } from "./wire.ts";
@@ -79,8 +80,7 @@ class ProcessMonitor implements Monitor, Household {
     this.#processes = Math.max(processes, 1);
     this.#settings = settings;
     this.#identity = process.getuid?.() === 0 ? { uid, gid: uid } : {};
-    this.#folder = mkdtempSync(join(folder, "mayfly-process-"));
-    chmodSync(this.#folder, 0o711); // another user runs what lies in it
+    this.#folder = makeFolder(folder);
     process.once("exit", this.#removeFolder);
   }
 
