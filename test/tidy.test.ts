@@ -61,6 +61,59 @@ test("imports run one way, downwards, and through mod.ts", () => {
   deepEqual(wrong, []);
 });
 
+/**
+ * Relative paths in quotes, resolved: imports, and worker files named by URL; scripts name what they load from the root. The kernel's
+ * parts are handed to their compilers by folder and name, so there a quoted name will do.
+ */
+function namedBy(path: string, text: string): string[] {
+  return [...text.matchAll(/["'`]((?:\.{1,2}|[a-z]+)\/[^"'`\s]*?)(?:\.(?:js|ts|mjs|d\.ts)|\$\{[^}]*\})?["'`]/g)].map(([, name]) =>
+    relative(root, (name as string).startsWith(".") ? resolve(root, dirname(path), name as string) : join(root, name as string)),
+  );
+}
+
+test("no file is dead: each is a test, an entry, or named by another", () => {
+  const stem = (path: string): string => path.replace(/(\.d)?\.(ts|mjs)$/, "");
+  const texts = new Map(sources.map((path) => [path, readFileSync(join(root, path), "utf8")]));
+  const named = new Set<string>();
+  for (const [path, text] of texts) for (const name of namedBy(path, text)) if (name !== stem(path)) named.add(name);
+  const isEntry = (path: string): boolean =>
+    /\.test\.ts$|\bmain\.ts$|\bmod\.ts$|^scripts\/|^examples\/|^bench\/flows\/|\.d\.ts$/.test(path);
+  const isQuoted = (path: string): boolean => {
+    const quoted = new RegExp(`["'\`/]${stem(path).split("/").at(-1) as string}(\\.[jt]s)?["'\`]`);
+    return path.startsWith("kernel/") && [...texts].some(([other, text]) => other !== path && quoted.test(text));
+  };
+  deepEqual(
+    sources.filter((path) => !isEntry(path) && !named.has(stem(path)) && !isQuoted(path)),
+    [],
+  );
+});
+
+/** What comes from outside is passed in, so that the journal and delivery run under a simulated clock, disk and generator. */
+const banned: readonly { readonly call: RegExp; readonly folders: RegExp; readonly except: readonly string[] }[] = [
+  { call: /\bDate\.now\(|\bperformance\.now\(/, folders: /^(abi|base|compiler|gateway)\//, except: ["base/clock.ts"] },
+  // The journal's salt may be passed in; only where it is not, a running gateway draws its own.
+  {
+    call: /\bMath\.random\(/,
+    folders: /^(abi|base|compiler|gateway|image|monitors)\//,
+    except: ["gateway/journal/log/log-journal.ts", "gateway/journal/log/operations.ts"],
+  },
+  { call: /\bset(Timeout|Interval)\(/, folders: /^gateway\/(delivery|journal)\//, except: [] },
+  { call: /\bprocess\.exit\(/, folders: /^(abi|base|compiler|gateway|image|monitors|kernel)\//, except: [] },
+  { call: /\beval\(|\bnew Function\(/, folders: /^(abi|base|cli|compiler|gateway|image|monitors)\//, except: [] },
+];
+
+test("nothing reaches for clock, randomness or the process where they are passed in", () => {
+  const wrong = sources
+    .filter((path) => !isTest(path) && !/(^|\/)main\.ts$/.test(path))
+    .flatMap((path) => {
+      const text = readFileSync(join(root, path), "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+      return banned
+        .filter(({ call, folders, except }) => folders.test(path) && !except.includes(path) && call.test(text))
+        .map(({ call }) => `${path}: ${call.source}`);
+    });
+  deepEqual(wrong, []);
+});
+
 test("what an issue should hold does not stand in the code", () => {
   const marks = new RegExp(`\\b(${["TO", "DO"].join("")}|${["FIX", "ME"].join("")}|${["XX", "X"].join("")})\\b`);
   deepEqual(
