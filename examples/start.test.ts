@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { packageRoot } from "#cli";
 
-test("npm start shows three curl lines and what became of each, and ends by itself without a terminal", async () => {
+test("npm start shows three curl lines and what became of each, and with --once ends by itself", async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [join(packageRoot, "scripts", "start.mjs"), "--once"], {
     cwd: packageRoot,
   });

@@ -1,5 +1,6 @@
 // `npm start`: sets up, serves examples/orders with an ERP and a sales system of its own, shows three requests and what became of
-// each, then keeps serving. With --once, in CI or without a terminal to stop it from, it ends after showing.
+// each, then keeps serving: till Ctrl-C at a terminal, without one till a minute has passed with no request. With --once, and in
+// CI, it ends after showing.
 import { createServer } from "node:http";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +11,9 @@ await setUp();
 const { serve } = await import("../dist/cli/mod.js");
 const { createLogger } = await import("../dist/gateway/mod.js");
 
-const once = process.argv.includes("--once") || process.env.CI !== undefined || process.stdin.isTTY !== true;
+const once = process.argv.includes("--once") || process.env.CI !== undefined;
+const attended = process.stdin.isTTY === true;
+const mostIdleMs = 60_000;
 const colour = process.stdout.isTTY === true && !process.env.NO_COLOR;
 const paint = (code, text) => (colour ? `\x1b[${code}m${text}\x1b[0m` : text);
 const bold = (text) => paint(1, text);
@@ -109,6 +112,20 @@ async function end(code) {
   process.exitCode = code;
 }
 
+/** Every request logs at least one line, if only for debugging. */
+function endWhenIdle() {
+  let [lines, sinceMs] = [log.lines.length, Date.now()];
+  const watch = setInterval(() => {
+    if (log.lines.length !== lines) [lines, sinceMs] = [log.lines.length, Date.now()];
+    else if (Date.now() - sinceMs < mostIdleMs) return;
+    else {
+      clearInterval(watch);
+      void end(0);
+    }
+  }, 1000);
+  watch.unref();
+}
+
 process.stdout.on("error", () => process.exit(0)); // `npm start | head`: seen enough
 process.on("SIGINT", () => void end(0)).on("SIGTERM", () => void end(0));
 try {
@@ -119,7 +136,10 @@ try {
   if (once) await end(0);
   else {
     log.loud = true;
-    say(`Try them yourself. Ctrl-C ends. The flow: ${join("examples", "orders", "flows", "orders.ts")}. Your own: npx mayfly init hello`);
+    if (!attended) endWhenIdle();
+    say(
+      `Try them yourself. ${attended ? "Ctrl-C ends" : "Ends after a minute without a request"}. The flow: ${join("examples", "orders", "flows", "orders.ts")}. Your own: npx mayfly init hello`,
+    );
   }
 } catch (error) {
   console.error(`${error.code ?? "MF_START"}: ${error.message}`);
