@@ -69,7 +69,12 @@ export async function lintConfig(path: string): Promise<ConfigLint> {
     // A missing variable hides what else is wrong: look again with all of them set, and past the lines that only hold a placeholder.
     const rows = text.split("\n");
     const others = await problemsWith(path, filledEnvironment());
-    problems = [...problems, ...others.filter(({ line, message }) => !rows[line - 1]?.includes("${") && !message.includes(placeholder))];
+    problems = [
+      ...problems,
+      ...others.filter(
+        ({ code, line, message }) => code === "MF_CONFIG_INVALID" && !rows[line - 1]?.includes("${") && !message.includes(placeholder),
+      ),
+    ];
   }
   const findings = problems.map(({ code, line, column, path: where, message }): LintFinding => {
     // What is missing here may be there where it is served.

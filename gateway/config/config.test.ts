@@ -208,7 +208,18 @@ test("arbitrary text is read or refused with a ConfigError, never anything else"
 
 test("every connector's example fits its schema, and unknown settings do not", () => {
   const example = (text: string): string[] => {
-    const named = [...text.matchAll(/\$\{(\w+)\}/g)].map((match): [string, string] => [match[1] ?? "", "http://example.com"]);
+    const schemes: Readonly<Record<string, string>> = {
+      AMQP: "amqp",
+      NATS: "nats",
+      MQTT: "mqtt",
+      REDIS: "redis",
+      DATABASE: "postgres",
+      SMTP: "smtp",
+    };
+    const named = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]): [string, string] => [
+      name,
+      `${schemes[name.replace("_URL", "")] ?? "http"}://example.com`,
+    ]);
     return problems(text, Object.fromEntries(named));
   };
   for (const source of sources) deepEqual(example(`flows:\n  a:\n    image: a.mfi\n    from:\n      - ${source.example}`), [], source.name);
@@ -240,4 +251,34 @@ test("the published schema is current", () => {
 
 test("docs/CONNECTORS.md is current", () => {
   golden("docs/CONNECTORS.md", connectorsMarkdown(sources, outlets));
+});
+
+test("what only a connector can say of its configuration is told with its place, all of it at once", () => {
+  const told = problems(`
+flows:
+  f:
+    flow: f.ts
+    from:
+      - cron: { schedule: "61 * * * *" }
+      - cron: {}
+    to:
+      rates:
+        postgres: { url: "postgres://127.0.0.1/test", sql: "select $country" }
+      odd: { file: { dir: out, name: "{nonsense}" } }
+      web: { http: { url: "ftp://user:secret@example.com" } }
+      bus: { nats: { url: "http://127.0.0.1", subject: "a.{nonsense}" } }
+      fine: { nats: { url: "nats://127.0.0.1:1", subject: a } }
+`);
+  deepEqual(
+    told.map((line) => line.slice(0, line.indexOf(":", line.indexOf(" ")))),
+    [
+      "mayfly.yaml:6:15 MF_CRON_INVALID flows.f.from[0].cron",
+      "mayfly.yaml:7:15 MF_CRON_INVALID flows.f.from[1].cron",
+      "mayfly.yaml:10:19 MF_CONFIG_SQL flows.f.to.rates.postgres",
+      "mayfly.yaml:11:20 MF_FILE_NAME flows.f.to.odd.file",
+      "mayfly.yaml:12:20 MF_URL_INVALID flows.f.to.web.http",
+      "mayfly.yaml:13:20 MF_CONFIG_TEMPLATE flows.f.to.bus.nats",
+    ],
+  );
+  ok(!told.join().includes("secret"));
 });

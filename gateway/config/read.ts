@@ -25,13 +25,15 @@ import { buildConfig } from "./build.ts";
 import { type Environment, expand } from "./environment.ts";
 import { configSchema } from "./schema.ts";
 import { hint } from "./suggest.ts";
+import { type Definitions, tryConnectors } from "./trial.ts";
 import type { GatewayConfig } from "./types.ts";
 import { units } from "./units.ts";
 
 export type Path = readonly (string | number)[];
 
 export interface ConfigProblem {
-  readonly code: "MF_CONFIG_INVALID" | "MF_CONFIG_ENV" | "MF_CONFIG_SYNTAX";
+  /** MF_CONFIG_INVALID, MF_CONFIG_ENV, MF_CONFIG_SYNTAX, or a connector's own. */
+  readonly code: string;
   /** From 1; 0 when nothing in the file is at fault. */
   readonly line: number;
   readonly column: number;
@@ -62,9 +64,7 @@ export function pathText(path: Path): string {
   return text;
 }
 
-export interface ReadOptions {
-  readonly sources: readonly ConnectorDescription[];
-  readonly outlets: readonly ConnectorDescription[];
+export interface ReadOptions extends Definitions {
   readonly environment: Environment;
 }
 
@@ -185,8 +185,8 @@ class Reader {
   }
 
   /** At the value of `path`, or at `key` inside it, or at the nearest thing above that is in the file. */
-  invalid(path: Path, message: string, key?: string): void {
-    this.#add("MF_CONFIG_INVALID", this.#offset(path, key), pathText(key === undefined ? path : [...path, key]), message);
+  invalid(path: Path, message: string, key?: string, code = "MF_CONFIG_INVALID"): void {
+    this.#add(code, this.#offset(path, key), pathText(key === undefined ? path : [...path, key]), message);
   }
 
   /** Replaces references in place. Where a text is one reference alone and the schema wants a number, `retype` makes it one. */
@@ -301,6 +301,8 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
   }
   check();
   const config = buildConfig(data as never, dirname(resolve(file)), options, (path, message, key) => reader.invalid(path, message, key));
+  check();
+  tryConnectors(config, options, (path, message, code) => reader.invalid(path, message, undefined, code));
   check();
   return config;
 }

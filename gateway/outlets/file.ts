@@ -74,7 +74,7 @@ class FileOutlet implements Outlet {
     this.#config = config;
     this.#dir = resolve(context.base, config.dir);
     const name = nameTemplate(config.name);
-    if (!name.ok) throw new CodedError("MF_FILE_NAME", `flows.${context.flow}.to.${context.name}.file.name: ${name.error}`);
+    if (!name.ok) throw new CodedError("MF_FILE_NAME", `name: ${name.error}`);
     this.#name = name.value;
   }
 

@@ -51,14 +51,10 @@ class HttpOutlet implements Outlet {
     try {
       this.#url = new URL(config.url);
     } catch (cause) {
-      throw new CodedError(
-        "MF_URL_INVALID",
-        `flows.${context.flow}.to.${context.name}.http.url: ${JSON.stringify(config.url)} is not a URL`,
-        { cause },
-      );
+      throw new CodedError("MF_URL_INVALID", `url: ${JSON.stringify(config.url)} is not a URL`, { cause });
     }
     if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:")
-      throw new CodedError("MF_URL_INVALID", `flows.${context.flow}.to.${context.name}.http.url must begin with http:// or https://`);
+      throw new CodedError("MF_URL_INVALID", "url must begin with http:// or https://");
     this.#agent = newAgent(gatewayLimits.outletConcurrency);
   }
 

@@ -32,17 +32,13 @@ class CronSource implements Source {
     this.#config = config;
     this.#context = context;
     if ((config.schedule === undefined) === (config.every === undefined))
-      throw new CodedError("MF_CRON_INVALID", `flows.${context.flow}.${context.name}: give either "schedule" or "every"`);
+      throw new CodedError("MF_CRON_INVALID", `give either "schedule" or "every"`);
     if (config.schedule === undefined) return;
     try {
       this.#cron = new Cron(config.schedule, { paused: true, ...(config.timezone === undefined ? {} : { timezone: config.timezone }) });
       this.#cron.nextRun(new Date(context.clock.now()));
     } catch (cause) {
-      throw new CodedError(
-        "MF_CRON_INVALID",
-        `flows.${context.flow}.${context.name}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { cause },
-      );
+      throw new CodedError("MF_CRON_INVALID", `schedule: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     }
   }
 

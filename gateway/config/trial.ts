@@ -1,0 +1,57 @@
+/**
+ * What a schema can't say of a connector's configuration, its `create` does: an SQL parameter there is not, a cron expression that
+ * never comes. Each connector is made once for trial, so that this too is told with line and column, and by `mayfly lint`.
+ */
+import { isCoded, prng, systemClock } from "#base";
+import type { ConnectorContext, Logger } from "../connector.ts";
+import type { OutletDefinition } from "../outlets/outlet.ts";
+import type { SourceDefinition } from "../sources/source.ts";
+import type { Path } from "./read.ts";
+import type { GatewayConfig } from "./types.ts";
+
+export interface Definitions {
+  readonly sources: readonly SourceDefinition[];
+  readonly outlets: readonly OutletDefinition[];
+}
+
+const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** `create` does no I/O and starts nothing: what is made here is forgotten. Throws what is not a CodedError: that is our own fault. */
+export function tryConnectors(
+  config: GatewayConfig,
+  definitions: Definitions,
+  report: (path: Path, message: string, code: string) => void,
+): void {
+  const attempt = (path: Path, create: () => unknown): void => {
+    try {
+      create();
+    } catch (error) {
+      if (!isCoded(error)) throw error;
+      report(path, error.message, error.code);
+    }
+  };
+  for (const [flow, { from, to, queue }] of Object.entries(config.flows)) {
+    const context = (name: string): ConnectorContext => ({
+      flow,
+      name,
+      base: config.base,
+      logger: silent,
+      clock: systemClock,
+      random: prng(0),
+      metrics: { count: () => {} },
+    });
+    for (const [index, source] of from.entries()) {
+      const definition = definitions.sources.find(({ name }) => name === source.connector);
+      const http = { add: () => () => {} };
+      attempt(["flows", flow, "from", index, source.connector], () =>
+        definition?.create(source.config as never, { ...context(`from[${index}]`), prefetch: queue, http }),
+      );
+    }
+    for (const [name, outlet] of Object.entries(to)) {
+      const definition = definitions.outlets.find((each) => each.name === outlet.connector);
+      attempt(["flows", flow, "to", name, outlet.connector], () =>
+        definition?.create(outlet.config as never, { ...context(name), deliverTo: () => undefined }),
+      );
+    }
+  }
+}
