@@ -9,6 +9,7 @@ import { durableRows, httpRows } from "./http.ts";
 import { imageRows } from "./image.ts";
 import { journalRows } from "./journal.ts";
 import { processRows } from "./process.ts";
+import { qemuRows } from "./qemu.ts";
 import type { Row } from "./rows.ts";
 import { startRows } from "./start.ts";
 
@@ -22,6 +23,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   journal: journalRows,
   compiler: compilerRows,
   process: processRows,
+  qemu: qemuRows,
 };
 
 function figure(value: number): string {
