@@ -3,13 +3,17 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CodedError } from "#base";
 
 /** The descriptor under which QEMU gets it. */
 export const elfDescriptor = 4;
 export const elfPath = `/dev/fd/${elfDescriptor}`;
 
-export async function namelessFile(bytes: Uint8Array): Promise<FileHandle> {
-  const path = join(tmpdir(), `mayfly-${randomBytes(12).toString("hex")}.elf`);
+/** Where the folder for temporary files can't be written to (a read-only root, a full disk), memory will do. */
+const otherFolders = ["/dev/shm", "/var/tmp"];
+
+async function writeNameless(folder: string, bytes: Uint8Array): Promise<FileHandle> {
+  const path = join(folder, `mayfly-${randomBytes(12).toString("hex")}.elf`);
   const file = await open(path, "wx+", 0o644); // QEMU reads it as nobody
   try {
     await unlink(path);
@@ -19,4 +23,20 @@ export async function namelessFile(bytes: Uint8Array): Promise<FileHandle> {
     await file.close();
     throw error;
   }
+}
+
+/** Throws MF_QEMU_FAILED where no folder takes it. */
+export async function namelessFile(bytes: Uint8Array, folders: readonly string[] = [tmpdir(), ...otherFolders]): Promise<FileHandle> {
+  const complaints: string[] = [];
+  for (const folder of folders) {
+    try {
+      return await writeNameless(folder, bytes);
+    } catch (error) {
+      complaints.push((error as Error).message);
+    }
+  }
+  throw new CodedError(
+    "MF_QEMU_FAILED",
+    `the ELF for QEMU can't be written anywhere: set TMPDIR to a folder that can be written to (${complaints.join("; ")})`,
+  );
 }

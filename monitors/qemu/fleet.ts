@@ -11,7 +11,7 @@
  */
 import type { MachineErrorCode } from "#abi";
 import { decodeEffects, EffectKind, lastEffectKind } from "#abi";
-import { Queue } from "#base";
+import { FlowPool, FlowVm, type Job } from "./flow-vms.ts";
 import { qemuLimits } from "./limits.ts";
 import type { FleetAnswer, QemuMachine } from "./machine.ts";
 import type { Probed } from "./probe.ts";
@@ -33,13 +33,6 @@ export interface FleetOptions {
   readonly log: (line: string) => void;
 }
 
-interface Job {
-  readonly machine: QemuMachine;
-  readonly kind: Step["kind"];
-  readonly frame: Uint8Array;
-  readonly answer: (answer: FleetAnswer) => void;
-}
-
 const nothing = new Uint8Array(0);
 const lost = (code?: MachineErrorCode, detail = ""): FleetAnswer => ({
   status: "lost",
@@ -49,75 +42,6 @@ const lost = (code?: MachineErrorCode, detail = ""): FleetAnswer => ({
   cpuMs: 0,
   ...(code === undefined ? {} : { code }),
 });
-
-/** A virtual machine and what the fleet knows of it. */
-export class FlowVm {
-  readonly vm: Vm;
-  readonly pool: FlowPool;
-  /** Steps of machines that wait here. */
-  readonly pending = new Queue<Job>();
-  /** Machines that wait here, the one that waits longest first, and the pages each holds. */
-  readonly machines = new Map<QemuMachine, number>();
-  heldPages = 0;
-  current: Job | undefined;
-  used = false;
-  lastUsedMs = performance.now();
-  watchedLooks = 0;
-  watchedCpuMs = 0;
-  /** CPU time when it changed last, and when that was. */
-  progressCpuMs = 0;
-  progressMs = 0;
-  interruptedAtMs: number | undefined;
-  readonly #slots: number[] = [];
-  #nextSlot = 0;
-
-  constructor(pool: FlowPool, vm: Vm) {
-    this.pool = pool;
-    this.vm = vm;
-  }
-
-  takeSlot(): number {
-    return this.#slots.pop() ?? this.#nextSlot++;
-  }
-
-  /** True when a machine more could wait here. */
-  get hasSlot(): boolean {
-    return this.#slots.length > 0 || this.#nextSlot < qemuLimits.slots;
-  }
-
-  keep(machine: QemuMachine, pages: number): void {
-    this.heldPages += pages - (this.machines.get(machine) ?? 0);
-    this.machines.delete(machine);
-    this.machines.set(machine, pages);
-    machine.home = this;
-  }
-
-  /** Forgets a machine; the guest has done so already unless `tell`. */
-  release(machine: QemuMachine, tell: boolean): void {
-    if (machine.home !== this) return;
-    if (tell) this.vm.drop(machine.slot);
-    this.heldPages -= this.machines.get(machine) ?? 0;
-    this.machines.delete(machine);
-    this.#slots.push(machine.slot);
-    machine.home = undefined;
-    machine.slot = -1;
-  }
-}
-
-/** The virtual machines of one image with one amount of memory. */
-export class FlowPool {
-  readonly elf: number;
-  readonly limitBytes: number;
-  readonly vms = new Set<FlowVm>();
-  readonly backlog = new Queue<Job>();
-  failedBoots = 0;
-  /** Whether a message has been run in it. */
-  served = false;
-  constructor(elf: number, limitBytes: number) {
-    this.elf = elf;
-    this.limitBytes = limitBytes;
-  }
-}
 
 /** Memory limits are rounded up to a power of two from here on, so that few kinds of virtual machines serve all. */
 const leastLimitBytes = 16 * 1024 ** 2;
@@ -130,6 +54,7 @@ export class Fleet {
   readonly #ending = new Set<Promise<void>>();
   #queued = 0;
   #watchdog: NodeJS.Timeout | undefined;
+  #idleWatchdog: NodeJS.Timeout | undefined;
   #closed = false;
   replaced = 0;
 
@@ -161,7 +86,7 @@ export class Fleet {
     const key = `${limitBytes} ${elf}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new FlowPool(elf, limitBytes);
+      pool = new FlowPool(key, elf, limitBytes);
       this.#pools.set(key, pool);
     }
     return pool;
@@ -192,8 +117,9 @@ export class Fleet {
 
   /** Gives waiting starts to idle virtual machines, and boots more when there are none. */
   #feed(pool: FlowPool): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#pools.get(pool.key) !== pool) return;
     for (const vm of pool.vms) if (pool.backlog.length > 0) this.#next(vm);
+    if (performance.now() < pool.restUntilMs) return;
     let booting = [...pool.vms].filter(({ vm }) => vm.state === "booting").length;
     const standby = this.#wantsStandby(pool) ? this.#options.standby : 0;
     const idle = [...pool.vms].filter(({ vm, used }) => vm.state === "idle" && !used).length;
@@ -231,13 +157,13 @@ export class Fleet {
   #boot(pool: FlowPool): void {
     const memoryBytes = pool.limitBytes + qemuLimits.overheadBytes + (this.#options.isolation === "flow" ? this.#options.parkedBytes : 0);
     const vm = new Vm(this.#qemu, { elf: pool.elf, memoryBytes }, () => {
-      pool.failedBoots = 0;
       this.#next(own);
       this.#feed(pool);
     });
     const own = new FlowVm(pool, vm);
     pool.vms.add(own);
     this.#vms.add(own);
+    this.#idleWatchdog ??= setInterval(() => this.#watchIdle(), qemuLimits.idleWatchMs).unref();
     void vm.ended.then(() => this.#lost(own));
   }
 
@@ -266,6 +192,7 @@ export class Fleet {
       own.used = true;
     }
     own.pool.served = true;
+    own.pool.failures = 0;
     own.current = job;
     own.watchedLooks = 0;
     own.interruptedAtMs = undefined;
@@ -313,17 +240,26 @@ export class Fleet {
     if (!this.#vms.delete(own)) return;
     pool.vms.delete(own);
     this.replaced++;
-    if (vm.figures === undefined) pool.failedBoots++;
     this.#options.log(`qemu: a virtual machine ended: ${vm.epitaph}`);
     this.#letGo(own);
-    if (pool.failedBoots >= qemuLimits.failedBoots) {
-      pool.failedBoots = 0;
+    if (!own.used) this.#rest(pool);
+    if (vm.figures === undefined && pool.failures >= qemuLimits.failedBoots) {
       for (let job = pool.backlog.shift(); job !== undefined; job = pool.backlog.shift()) {
         this.#queued--;
         job.answer(lost("MF_MACHINE_LOST", `no virtual machine of the flow gets ready: ${vm.epitaph}`));
       }
     }
     for (const other of this.#pools.values()) this.#feed(other);
+  }
+
+  /** One that ended by itself before anything was asked of it will do so again: the next comes later, each time twice as late. */
+  #rest(pool: FlowPool): void {
+    const { restLeastMs, restMostMs } = qemuLimits;
+    const restMs = Math.min(restMostMs, restLeastMs * 2 ** pool.failures++);
+    pool.restUntilMs = performance.now() + restMs;
+    clearTimeout(pool.restTimer);
+    pool.restTimer = setTimeout(() => this.#feed(pool), restMs + 1);
+    pool.restTimer.unref();
   }
 
   #letGo(own: FlowVm): void {
@@ -376,6 +312,21 @@ export class Fleet {
     this.#watchdog = undefined;
   }
 
+  /** One that was asked nothing since the last look has nothing to compute. */
+  #watchIdle(): void {
+    for (const own of this.#vms) {
+      if (own.vm.state !== "idle" || own.current !== undefined) continue;
+      const cpuMs = own.vm.cpuMs();
+      if (own.idleSinceMs === own.lastUsedMs && cpuMs - own.idleCpuMs > qemuLimits.idleCpuMs)
+        own.vm.kill("lied", "the guest computes without being asked");
+      own.idleSinceMs = own.lastUsedMs;
+      own.idleCpuMs = cpuMs;
+    }
+    if (this.#vms.size > 0) return;
+    clearInterval(this.#idleWatchdog);
+    this.#idleWatchdog = undefined;
+  }
+
   #watchVm(own: FlowVm, { machine }: Job): void {
     const cpuMs = own.vm.cpuMs();
     if (own.watchedLooks++ === 0) own.watchedCpuMs = cpuMs;
@@ -402,6 +353,7 @@ export class Fleet {
         ended.push(own.vm.ended);
         this.#retire(own);
       }
+      clearTimeout(pool.restTimer);
       this.#pools.delete(key);
     }
     await Promise.all(ended);
@@ -410,8 +362,11 @@ export class Fleet {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#watchdog);
-    for (const pool of this.#pools.values())
+    clearInterval(this.#idleWatchdog);
+    for (const pool of this.#pools.values()) {
+      clearTimeout(pool.restTimer);
       for (let job = pool.backlog.shift(); job !== undefined; job = pool.backlog.shift()) job.answer(lost("MF_MONITOR_CLOSED"));
+    }
     const vms = [...this.#vms];
     for (const own of vms) {
       this.#vms.delete(own);

@@ -63,7 +63,7 @@ async function feed(elf: number, bytes: Uint8Array): Promise<End> {
       stdio: ["ignore", "pipe", "inherit", "pipe", elf],
       cwd: "/",
       env: {},
-      timeout: 3000,
+      timeout: 20_000,
       killSignal: "SIGKILL",
     });
     const channel = child.stdio[3] as Socket;
@@ -121,7 +121,7 @@ describe("a guest fed with random bytes", { ...(missing === undefined ? {} : { s
     }
   });
 
-  test("answers a misshapen event, ends by a trap of the compiled code, or waits for the rest; its drivers never fault", async () => {
+  test("answers a misshapen event or ends by a trap of the compiled code; its drivers never fault, and it never hangs", async () => {
     const random = prng(13);
     let answered = 0;
     for (let round = 0; round < 12; round++) {
@@ -130,7 +130,7 @@ describe("a guest fed with random bytes", { ...(missing === undefined ? {} : { s
       ok(!/mayfly: .* in drivers\./.test(end.console), `round ${round}: ${end.console}`);
       const code = guestCode(end.status);
       const trapped = code !== undefined && code >= guestExit.trap && code < guestExit.noMemory;
-      ok(code === guestExit.clean || trapped || end.signal === "SIGKILL", `round ${round}: ${end.status} ${end.console}`);
+      ok(code === guestExit.clean || trapped, `round ${round}: ${end.status} ${end.signal} ${end.console}`);
     }
     ok(answered > 0);
   });

@@ -18,6 +18,9 @@ export const qemuLimits = {
   bootMs: 30_000,
   /** How often the watchdog looks. */
   watchMs: 20,
+  /** How often it looks at virtual machines that nothing is asked of, and the CPU time they may use in between. */
+  idleWatchMs: 1_000,
+  idleCpuMs: 400,
   /** CPU time a step may take after it was interrupted, before its virtual machine is killed. */
   graceMs: 100,
   /** Wall time a step may take without using any CPU: a virtual machine that sleeps and never answers is killed. */
@@ -28,6 +31,9 @@ export const qemuLimits = {
   holdMs: 200,
   /** Virtual machines of one flow that may die before they are ready, in a row, before its messages are given back. */
   failedBoots: 3,
+  /** How long a flow's next virtual machine is put off after one that ended before it was asked anything; doubled each time in a row. */
+  restLeastMs: 50,
+  restMostMs: 10_000,
   /** Longest answer to a probe. */
   probeMs: 10_000,
 } as const;

@@ -14,7 +14,8 @@ import {
   type StepOutcome,
 } from "#abi";
 import type { Machine } from "../monitor.ts";
-import type { Fleet, FlowVm } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
+import type { FlowVm } from "./flow-vms.ts";
 import type { QemuImage } from "./qemu.ts";
 import type { VmAnswer } from "./vm.ts";
 

@@ -40,10 +40,13 @@ function processorVirtualises(): boolean {
 
 let probing: Promise<Probed> | undefined;
 
-/** Once a process. Throws MF_QEMU_MISSING, MF_QEMU_FAILED. */
+/** Once a process, when it succeeds. Throws MF_QEMU_MISSING, MF_QEMU_FAILED. */
 export function probeQemu(): Promise<Probed> {
-  probing ??= probe();
-  return probing;
+  if (probing !== undefined) return probing;
+  const now = probe();
+  now.catch(() => (probing = undefined)); // QEMU may be installed meanwhile
+  probing = now;
+  return now;
 }
 
 async function probe(): Promise<Probed> {

@@ -80,15 +80,29 @@ interface Open {
   readonly sinceMs: number;
 }
 
+/** Starts QEMU; the error, when there is no process to be had: Node gives some of them as an event and throws others. */
+function execute(qemu: Qemu, guest: VmOptions): ChildProcess | Error {
+  const { program, arguments: values } = qemuCommand(qemu, { ...guest, elf: elfPath, channel: true });
+  try {
+    return spawn(program, values, { stdio: ["ignore", "pipe", "pipe", "pipe", guest.elf], cwd: "/", env: {} });
+  } catch (error) {
+    return error as Error;
+  }
+}
+
 export class Vm {
   readonly ended: Promise<void>;
   state: "booting" | "idle" | "running" | "ending" | "ended" = "booting";
   figures: GuestFigures | undefined;
   /** Why it ended, for the log. */
   epitaph = "";
-  readonly #child: ChildProcess;
-  readonly #channel: Socket;
+  readonly #child: ChildProcess | undefined;
+  readonly #channel: Socket | undefined;
+  /** Slots to be dropped once the step that runs is over: whatever comes in during a step ends it. */
+  #drops: number[] = [];
   readonly #reader = new FrameReader();
+  /** Pages of 4 KiB it has: it can't hold more, whatever it says. */
+  readonly #mostPages: number;
   #console = "";
   #open: Open | undefined;
   #checking: ((frame: GuestFrame) => void) | undefined;
@@ -100,12 +114,14 @@ export class Vm {
 
   constructor(qemu: Qemu, guest: VmOptions, onReady: () => void) {
     this.#onReady = onReady;
-    const { program, arguments: values } = qemuCommand(qemu, { ...guest, elf: elfPath, channel: true });
-    const child = spawn(program, values, { stdio: ["ignore", "pipe", "pipe", "pipe", guest.elf], cwd: "/", env: {} });
-    this.#child = child;
-    this.#channel = child.stdio[3] as Socket;
-    this.#channel.on("data", (bytes: Buffer) => this.#receive(bytes)).on("error", () => undefined);
-    for (const stream of [child.stdout, child.stderr] as readonly (Readable | null)[])
+    this.#mostPages = guest.memoryBytes / 4096;
+    const child = execute(qemu, guest);
+    this.#child = child instanceof Error ? undefined : child;
+    // Without streams too when there was no descriptor left for them; the error comes as an event then.
+    const [, output, errors, channel] = this.#child?.stdio ?? [];
+    this.#channel = channel as Socket | undefined;
+    this.#channel?.on("data", (bytes: Buffer) => this.#receive(bytes)).on("error", () => undefined);
+    for (const stream of [output, errors] as readonly (Readable | null | undefined)[])
       stream?.setEncoding("latin1").on("data", (text: string) => (this.#console = (this.#console + text).slice(-qemuLimits.consoleBytes)));
     this.#bootTimer = setTimeout(() => this.kill("hung", "it did not get ready"), qemuLimits.bootMs);
     this.ended = new Promise((done) => {
@@ -116,13 +132,14 @@ export class Vm {
         this.#finish(status, signal, fault);
         done();
       };
+      if (child instanceof Error) return void setImmediate(() => end(null, null, child.message)); // never before the constructor returns
       child.on("error", (error) => end(null, null, error.message));
       child.on("close", (status, signal) => end(status, signal));
     });
   }
 
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#child?.pid;
   }
 
   /** What guest and QEMU said last; printable, bounded. */
@@ -144,8 +161,15 @@ export class Vm {
     if (this.state === "running") this.#send(toGuest.interrupt, 0, nothing, 0);
   }
 
+  /** Has the guest forget the machine of a slot, before its next step. */
   drop(slot: number): void {
-    if (this.state === "idle" || this.state === "running") this.#send(toGuest.drop, slot, nothing, 0);
+    if (this.state === "running") this.#drops.push(slot);
+    else if (this.state === "idle") this.#send(toGuest.drop, slot, nothing, 0);
+  }
+
+  #becomeIdle(): void {
+    this.state = "idle";
+    for (const slot of this.#drops.splice(0)) this.drop(slot);
   }
 
   /** Compares all of the guest's memory with the image; it must be idle. Undefined when it ended instead. */
@@ -158,9 +182,9 @@ export class Vm {
     return frame === undefined ? undefined : frame;
   }
 
-  /** Asks it to end when it is idle, and kills it when it does not. */
+  /** Asks it to end when it is idle, and kills it when it does not. In a step, which nobody waits for then, it is killed at once. */
   stop(): Promise<void> {
-    if (this.state === "booting") this.kill("stopped", "");
+    if (this.state === "booting" || this.state === "running") this.kill("stopped", "");
     else if (this.state === "idle") {
       this.#killed = "stopped";
       this.state = "ending";
@@ -177,7 +201,7 @@ export class Vm {
     this.#booted ||= this.state !== "booting";
     this.state = "ending";
     if (this.#why === "") this.#why = why;
-    this.#child.kill("SIGKILL");
+    this.#child?.kill("SIGKILL");
   }
 
   /** CPU time of all of QEMU's threads since it began, in milliseconds; the wall clock where the system does not tell. */
@@ -193,15 +217,15 @@ export class Vm {
 
   #send(kind: number, slot: number, body: Uint8Array, argument: number): void {
     const head = guestHead(kind, slot, body.length, argument);
-    if (body.length === 0) this.#channel.write(head);
+    if (body.length === 0) this.#channel?.write(head);
     else if (body.length <= 64 * 1024) {
       const whole = new Uint8Array(frameHeadBytes + body.length);
       whole.set(head);
       whole.set(body, frameHeadBytes);
-      this.#channel.write(whole);
+      this.#channel?.write(whole);
     } else {
-      this.#channel.write(head);
-      this.#channel.write(body);
+      this.#channel?.write(head);
+      this.#channel?.write(body);
     }
   }
 
@@ -223,14 +247,14 @@ export class Vm {
     if (frame.kind === fromGuest.checked && this.#checking !== undefined) {
       const done = this.#checking;
       this.#checking = undefined;
-      this.state = "idle";
+      this.#becomeIdle();
       done(frame);
       return undefined;
     }
     const status = stepAnswers[frame.kind];
     if (status === undefined || this.#open === undefined) return `the guest answers with a frame of kind ${frame.kind}`;
-    this.state = "idle";
-    this.#answer(status, frame.body, "", frame.argument);
+    this.#becomeIdle();
+    this.#answer(status, frame.body, "", Math.min(frame.argument, this.#mostPages));
     return undefined;
   }
 
@@ -259,7 +283,7 @@ export class Vm {
     clearTimeout(this.#bootTimer);
     const booted = this.#booted || this.state !== "booting";
     this.state = "ended";
-    this.#channel.destroy();
+    this.#channel?.destroy();
     const { end, text } = describeExit(status, signal);
     const said =
       this.console

@@ -49,6 +49,7 @@ function misbehave(how: u32): void {
     case 0x67: return send(magic, complete, 28, head, 28); // g: effects that are none
     case 0x65: return send(magic, complete, 0, body, 0); // e: no effects at all
     case 0x74: sendDone(); return sendDone(); // t: answers twice
+    case 0x62: sendDone(); for (;;) {} // b: is busy after it has answered
     case 0x78: return exit(99); // x: ends
     case 0x73: for (;;) { cli(); hlt(); } // s: sleeps for ever
     case 0x6c: for (;;) {} // l: computes for ever

@@ -1,0 +1,90 @@
+/** What the fleet knows of each virtual machine, and of those of one flow. */
+import { Queue } from "#base";
+import { qemuLimits } from "./limits.ts";
+import type { FleetAnswer, QemuMachine } from "./machine.ts";
+import type { Step, Vm } from "./vm.ts";
+
+/** A step that waits for a virtual machine, or runs. */
+export interface Job {
+  readonly machine: QemuMachine;
+  readonly kind: Step["kind"];
+  readonly frame: Uint8Array;
+  readonly answer: (answer: FleetAnswer) => void;
+}
+
+export class FlowVm {
+  readonly vm: Vm;
+  readonly pool: FlowPool;
+  /** Steps of machines that wait here. */
+  readonly pending = new Queue<Job>();
+  /** Machines that wait here, the one that waits longest first, and the pages each holds. */
+  readonly machines = new Map<QemuMachine, number>();
+  heldPages = 0;
+  current: Job | undefined;
+  used = false;
+  lastUsedMs = performance.now();
+  watchedLooks = 0;
+  watchedCpuMs = 0;
+  /** CPU time when it changed last, and when that was. */
+  progressCpuMs = 0;
+  progressMs = 0;
+  interruptedAtMs: number | undefined;
+  /** When it had last been used at the last look while it was idle, and its CPU time then. */
+  idleSinceMs = -1;
+  idleCpuMs = 0;
+  readonly #slots: number[] = [];
+  #nextSlot = 0;
+
+  constructor(pool: FlowPool, vm: Vm) {
+    this.pool = pool;
+    this.vm = vm;
+  }
+
+  takeSlot(): number {
+    return this.#slots.pop() ?? this.#nextSlot++;
+  }
+
+  /** True when a machine more could wait here. */
+  get hasSlot(): boolean {
+    return this.#slots.length > 0 || this.#nextSlot < qemuLimits.slots;
+  }
+
+  keep(machine: QemuMachine, pages: number): void {
+    this.heldPages += pages - (this.machines.get(machine) ?? 0);
+    this.machines.delete(machine);
+    this.machines.set(machine, pages);
+    machine.home = this;
+  }
+
+  /** Forgets a machine; the guest has done so already unless `tell`. */
+  release(machine: QemuMachine, tell: boolean): void {
+    if (machine.home !== this) return;
+    if (tell) this.vm.drop(machine.slot);
+    this.heldPages -= this.machines.get(machine) ?? 0;
+    this.machines.delete(machine);
+    this.#slots.push(machine.slot);
+    machine.home = undefined;
+    machine.slot = -1;
+  }
+}
+
+/** The virtual machines of one image with one amount of memory. */
+export class FlowPool {
+  readonly key: string;
+  readonly elf: number;
+  readonly limitBytes: number;
+  readonly vms = new Set<FlowVm>();
+  readonly backlog = new Queue<Job>();
+  /** Virtual machines in a row that ended before they were given anything. */
+  failures = 0;
+  /** None is booted before. */
+  restUntilMs = 0;
+  restTimer: NodeJS.Timeout | undefined;
+  /** Whether a message has been run in it. */
+  served = false;
+  constructor(key: string, elf: number, limitBytes: number) {
+    this.key = key;
+    this.elf = elf;
+    this.limitBytes = limitBytes;
+  }
+}
