@@ -43,6 +43,7 @@ async function boot({ terminal }: Cli, elf: string, flags: BootFlags): Promise<n
   const end = await bootConsole(await read(elf), {
     console: (text) => terminal.out(text),
     append: flags.verbose === true ? "verbose" : "",
+    entropy: true,
     ...(message === undefined ? {} : { message }),
   });
   for (const effect of end.effects ?? []) {

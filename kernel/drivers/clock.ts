@@ -1,19 +1,55 @@
-/** How old the machine is. Messages never see it: their time is the event's. */
-import { rdtsc, startTicksAt } from "./cpu";
+/**
+ * How old the machine is. Messages never see it: their time is the event's. The time stamp counter ticks at a rate that KVM tells
+ * (Linux, Documentation/virt/kvm/x86/msr.rst); elsewhere it is measured against the local APIC's timer.
+ */
+import { cpuid, rdtsc, read32, startTicksAt, wrmsr } from "./cpu";
 import { apicTicks } from "./interrupts";
 
 /** Frequency of the local APIC's timer on QEMU and on KVM. */
 const apicTicksPerMicrosecond: u64 = 1000;
+const hypervisorPresent: u32 = 1 << 31; // leaf 1, ecx
+const hypervisorLeaf: u32 = 0x40000000;
+const kvmInEbx: u32 = 0x4b4d564b; // "KVMK"
+const systemTimeFeature: u32 = 1 << 3; // KVM_FEATURE_CLOCKSOURCE2
+const systemTime: u32 = 0x4b564d01; // MSR_KVM_SYSTEM_TIME_NEW
+
+/** struct pvclock_vcpu_time_info: version u32 │ u32 │ ticks u64 │ nanoseconds u64 │ multiplier u32 │ shift i8 │ flags u8 */
+// @ts-ignore: decorator
+@lazy const told: usize = memory.data(32, 32);
 
 let firstTicks: u64 = 0;
+/** Ticks in a millisecond as KVM tells, or 0. */
+let toldRate: u64 = 0;
 
-/** Begins to measure the time stamp counter against the local APIC's timer. */
+/** Nanoseconds are (ticks << shift) × multiplier >> 32. */
+export function rateOf(multiplier: u32, shift: i32): u64 {
+  if (multiplier === 0) return 0;
+  const rate = (<u64>1_000_000 << 32) / <u64>multiplier;
+  return shift < 0 ? rate << <u64>-shift : rate >> <u64>shift;
+}
+
+function askKvm(): void {
+  if ((cpuid(1, 0, 2) & hypervisorPresent) === 0 || cpuid(hypervisorLeaf, 0, 1) !== kvmInEbx) return;
+  if ((cpuid(hypervisorLeaf + 1, 0, 0) & systemTimeFeature) === 0) return;
+  wrmsr(systemTime, <u64>told | 1);
+  const at = <u32>told;
+  if ((read32(at) & 1) === 0) toldRate = rateOf(read32(at + 24), <i32>(<i8>read32(at + 28))); // an odd version is one being written
+  wrmsr(systemTime, 0); // it has told; the memory is ours again
+}
+
+/** Asks for the rate of the time stamp counter, or begins to measure it. */
 export function startClock(): void {
+  askKvm();
   firstTicks = rdtsc();
 }
 
-/** Ticks of the time stamp counter in a millisecond, by what passed since `startClock`. */
+export function clockIsKvms(): bool {
+  return toldRate !== 0;
+}
+
+/** Ticks of the time stamp counter in a millisecond: as told, or by what passed since `startClock`. */
 export function ticksPerMillisecond(): u64 {
+  if (toldRate !== 0) return toldRate;
   const passed = <u64>apicTicks();
   return passed === 0 ? 0 : ((rdtsc() - firstTicks) * (1000 * apicTicksPerMicrosecond)) / passed;
 }

@@ -1,8 +1,9 @@
 /** What happens between the first 64-bit instruction and the first message. compiler/runtime/pvh.ts has what comes before. */
 import { endOfMemory, printMemoryMap, startedByPvh } from "./boot-info";
 import { startChannel } from "./channel";
-import { ageMicroseconds, startClock } from "./clock";
+import { ageMicroseconds, clockIsKvms, startClock, ticksPerMillisecond } from "./clock";
 import { hasWord } from "./command-line";
+import { entropyWorks, startEntropy } from "./entropy";
 import { startExceptions } from "./exceptions";
 import { freeFrames, startFrames } from "./frames";
 import { startInterrupts } from "./interrupts";
@@ -26,6 +27,7 @@ export function main(): void {
   startFrames(load<u32>(<usize>headerAt, headerFree), endOfMemory());
   startPages();
   putBack();
+  startEntropy();
   if (hasWord("verbose")) report();
   if (!startChannel()) endWithoutChannel();
   sayReady();
@@ -55,4 +57,8 @@ function report(): void {
   print(" KiB free, ");
   printNumber(ageMicroseconds());
   printLine(" us old");
+  print("mayfly: time stamp counter ");
+  printNumber(ticksPerMillisecond() / 1000);
+  print(clockIsKvms() ? " MHz as KVM tells" : " MHz by the local APIC's timer");
+  printLine(entropyWorks ? "; seeds are checked" : "");
 }

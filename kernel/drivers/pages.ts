@@ -68,6 +68,16 @@ function pristineEntry(page: u32): u64 {
   return page < restPages ? <u64>frozen(page) | present | accessed | noExecute : 0;
 }
 
+/** The entry of the page directory that covers a page; 0 until one of its pages is touched: few machines grow much. */
+// @ts-ignore: decorator
+@inline function directoryAt(page: u32): usize { return <usize>header(headerEngineDirectory) + (<usize>(page >> 9) << 3); }
+
+function makeTable(page: u32): void {
+  const table = tables + (<usize>(page >> 9) << 12);
+  clearPage(table);
+  store<u64>(directoryAt(page), <u64>table | present | writable);
+}
+
 export function startPages(): void {
   restPages = header(headerRestPages);
   zeroFrame = takeFrame();
@@ -76,12 +86,7 @@ export function startPages(): void {
   const tableFrames = mostPages / 512;
   tables = <usize>takeRow(tableFrames);
   privates = <usize>takeRow((mostPages * 4 + <u32>pageBytes - 1) / <u32>pageBytes);
-  const directory = <usize>header(headerEngineDirectory);
-  for (let i: u32 = 0; i < tableFrames; i++) {
-    const table = tables + <usize>i * <usize>pageBytes;
-    clearPage(table);
-    store<u64>(directory + (<usize>i << 3), <u64>table | present | writable);
-  }
+  for (let page: u32 = 0; page < restPages; page += 512) makeTable(page);
   for (let page: u32 = 0; page < restPages; page++) store<u64>(entryAt(page), pristineEntry(page));
   writeCr3(readCr3());
 }
@@ -100,6 +105,7 @@ export function engineFault(address: u64, write: bool): bool {
   const offset = address - engineBase();
   const page = <u32>(offset >> 12);
   if (offset >= <u64>mostPages << 12 || page >= memoryUnits() * pagesPerUnit) return false;
+  if (load<u64>(directoryAt(page)) === 0) makeTable(page);
   const entry = load<u64>(entryAt(page));
   if ((entry & present) !== 0 && (!write || (entry & writable) !== 0)) return false;
   own(page, entry);
@@ -189,8 +195,7 @@ export let firstDifference: u32 = 0;
 export let compared: u32 = 0;
 
 function differs(page: u32): bool {
-  const entry = load<u64>(entryAt(page));
-  if (page >= restPages) return entry !== 0;
+  if (page >= restPages) return load<u64>(directoryAt(page)) !== 0 && load<u64>(entryAt(page)) !== 0;
   const seen = engineBase() + (<u64>page << 12);
   const wanted = <usize>frozen(page);
   for (let i: usize = 0; i < <usize>pageBytes; i += 8) if (read64Far(seen + i) !== load<u64>(wanted + i)) return true;

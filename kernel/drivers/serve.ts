@@ -23,6 +23,7 @@
 import { hasIncoming, flush, receive, skip, transmit } from "./channel";
 import { ageMicroseconds, ageTicks, ticksPerMillisecond } from "./clock";
 import { engineBase, read32Far, read8Far } from "./cpu";
+import { checkSeed } from "./entropy";
 import { effects, effectsLength, eventBuffer, step } from "./engine";
 import { freeFrames } from "./frames";
 import { 
@@ -124,13 +125,14 @@ function refuse(kind: u32): void {
 }
 
 /** Runs a step with the event that comes in next. */
-function run(length: u32): void {
+function run(length: u32, first: bool): void {
   const at = eventBuffer(length);
   if (at === 0 || !inMemory(at, length + 1)) {
     skip(length);
     return refuse(at === 0 ? outNoMemory : outLied);
   }
   receive(engineBase() + at, length);
+  if (first) checkSeed(engineBase() + at, length);
   const result = step();
   const from = effects();
   const size = result >= 0 ? <u32>result : effectsLength();
@@ -146,7 +148,7 @@ function start(slot: u32, length: u32, limit: u32): void {
   parkCurrent();
   current = slot;
   setMemory(restUnits(), min<u32>(max<u32>(limit, restUnits()), mostPages / pagesPerUnit));
-  run(length);
+  run(length, true);
 }
 
 function goOn(slot: u32, length: u32): void {
@@ -155,7 +157,7 @@ function goOn(slot: u32, length: u32): void {
     unpark(slot);
     current = slot;
   }
-  run(length);
+  run(length, false);
 }
 
 function drop(slot: u32): void {

@@ -22,6 +22,8 @@ export interface GuestOptions {
   readonly append?: string;
   /** Whether there is a channel: a socket on descriptor 3. */
   readonly channel: boolean;
+  /** Gives it an entropy device, against which it checks the seeds of messages. */
+  readonly entropy?: boolean;
 }
 
 /** User and group of nobody, as every Linux distribution numbers them. */
@@ -81,6 +83,7 @@ export function qemuCommand(qemu: Qemu, guest: GuestOptions): { readonly program
         "virtserialport,chardev=channel,nr=1,name=mayfly",
       ],
     );
+  if (guest.entropy === true) values.push("-device", "virtio-rng-device");
   if (qemu.sandbox) values.push("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
   values.push("-kernel", guest.elf);
   if (guest.append !== undefined && guest.append !== "") values.push("-append", guest.append);

@@ -20,6 +20,8 @@ export interface ConsoleOptions {
   readonly append?: string;
   /** False leaves the channel away: the guest then ends by itself, without taking messages. */
   readonly channel?: boolean;
+  /** Gives it an entropy device: it then says on the console when the message's seed looks like none. */
+  readonly entropy?: boolean;
   /** Killed after so many milliseconds; 60 seconds by default. */
   readonly timeoutMs?: number;
   readonly qemu?: Qemu;
@@ -88,10 +90,10 @@ function converse(channel: Socket, message: DeliverEvent | undefined, sinceMs: n
 /** Boots an ELF that `writePvh` wrote. Throws MF_QEMU_MISSING, MF_QEMU_FAILED. */
 export async function bootConsole(elf: Uint8Array, options: ConsoleOptions = {}): Promise<ConsoleEnd> {
   const qemu = options.qemu ?? (await probeQemu());
-  const { channel = true, memoryBytes = 64 * 1024 ** 2, append = "", timeoutMs = 60_000 } = options;
+  const { channel = true, memoryBytes = 64 * 1024 ** 2, append = "", entropy = false, timeoutMs = 60_000 } = options;
   const file = await namelessFile(elf);
   try {
-    const command = qemuCommand(qemu, { elf: elfPath, memoryBytes, append, channel });
+    const command = qemuCommand(qemu, { elf: elfPath, memoryBytes, append, channel, entropy });
     const { program } = command;
     const values = [...command.arguments, ...(options.options ?? [])];
     return await new Promise<ConsoleEnd>((done, failed) => {

@@ -53,6 +53,11 @@ describe("a machine on bare metal that goes wrong", { ...(missing === undefined 
     });
   }
 
+  test("the rate of the time stamp counter is made of what KVM tells", async () => {
+    const end = await bootConsole(elf, { append: "fault=clock", channel: false });
+    match(end.console, /^2000000 ticks\n3000000 ticks$/m);
+  });
+
   test("what is no fault goes on: a stack that grows by megabytes", async () => {
     const end = await bootConsole(elf, { append: "fault=deep", channel: false, memoryBytes: 128 * 1024 ** 2 });
     match(end.console, /went on/);

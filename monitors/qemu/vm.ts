@@ -56,6 +56,8 @@ export interface VmOptions {
   readonly memoryBytes: number;
   /** The guest's command line. */
   readonly append?: string;
+  /** Gives it an entropy device. */
+  readonly entropy?: boolean;
 }
 
 const nothing = new Uint8Array(0);

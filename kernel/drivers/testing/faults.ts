@@ -1,5 +1,6 @@
 /** Drivers for tests: they start as the others do, then go wrong as `fault=…` on the command line says, each in a function of its own. */
 import { endOfMemory } from "../boot-info";
+import { rateOf } from "../clock";
 import { findWord } from "../command-line";
 import { engineBase, interruptTableAt, ltr, read32Far, textStart } from "../cpu";
 import { startExceptions } from "../exceptions";
@@ -7,7 +8,7 @@ import { startFrames, takeFrame } from "../frames";
 import { headerAt, headerFree } from "../map";
 import { memoryUnits, putBack, startPages } from "../pages";
 import { exit, exitClean } from "../power";
-import { printLine, startSerial } from "../serial";
+import { printLine, printNumber, startSerial } from "../serial";
 
 export { handleException } from "../exceptions";
 export function hostInterrupt(): i32 {
@@ -72,6 +73,13 @@ export function faultTwice(): void {
 export function useUpMemory(): void {
   for (;;) takeFrame();
 }
+/** What KVM says of counters of two and of three gigahertz. */
+export function printRates(): void {
+  printNumber(rateOf(0x80000000, 0));
+  printLine(" ticks");
+  printNumber(rateOf(0xaaaaaaaa, -1));
+  printLine(" ticks");
+}
 
 function is(word: string): bool {
   const at = findWord("fault=", 0);
@@ -103,6 +111,7 @@ export function main(): void {
   if (is("deep")) chosen = useStack;
   if (is("double")) chosen = faultTwice;
   if (is("exhaust")) chosen = useUpMemory;
+  if (is("clock")) chosen = printRates;
   chosen();
   printLine("went on");
   exit(exitClean);

@@ -1,0 +1,64 @@
+/**
+ * The entropy device (Virtual I/O Device 1.2, 5.4), where there is one: a second opinion on the seeds of messages. Nothing of it gets
+ * into a machine, which is a function of image and events alone; what it finds is said on the console, and the message runs as it would.
+ */
+import { deviceBase, beginDevice, findDevice, notify, offer, queueBytes, setInterrupting, setQueue, startDevice, usedCount, usedLength } from "./virtio";
+import { read32Far, read64Far } from "./cpu";
+import { printLine } from "./serial";
+
+const entropyDevice: u32 = 4;
+const seedBytes: u32 = 32;
+/** Looks at the device before it is given up; QEMU answers within some thousands. */
+const mostLooks: u32 = 10_000_000;
+
+// @ts-ignore: decorator
+@lazy const queue: usize = memory.data(queueBytes, 16);
+// @ts-ignore: decorator
+@lazy const drawn: usize = memory.data(32, 16);
+// @ts-ignore: decorator
+@lazy const previous: usize = memory.data(32, 16);
+
+/** Whether there is a device that gave something; without one nothing is checked. */
+export let entropyWorks: bool = false;
+let told: bool = false;
+
+/** Draws as much as a seed once, so that there is something to hold seeds against. */
+export function startEntropy(): void {
+  if (!findDevice(entropyDevice)) return;
+  const base = deviceBase;
+  if (!beginDevice(base, 0) || !setQueue(base, 0, <u32>queue)) return;
+  startDevice(base);
+  setInterrupting(<u32>queue, false);
+  offer(<u32>queue, 0, <u32>drawn, seedBytes, true, 0);
+  notify(base, 0);
+  for (let look: u32 = 0; look < mostLooks && usedCount(<u32>queue) === 0; look++) {}
+  entropyWorks = usedCount(<u32>queue) !== 0 && usedLength(<u32>queue, 0) === seedBytes && !allZero(<u64>drawn);
+  if (!entropyWorks) printLine("mayfly: the entropy device gives nothing, or nothing but zeroes");
+}
+
+function allZero(at: u64): bool {
+  return (read64Far(at) | read64Far(at + 8) | read64Far(at + 16) | read64Far(at + 24)) === 0;
+}
+
+function same(at: u64, other: usize): bool {
+  for (let i: usize = 0; i < seedBytes; i += 8) if (read64Far(at + i) !== load<u64>(other + i)) return false;
+  return true;
+}
+
+/** Where the seed lies in the frame of a `deliver` event: its second part, behind a number (abi/events.ts, abi/frame.ts). */
+const recordAt: u64 = 8;
+const lengthsAt: u64 = recordAt + 4;
+const deliverParts: u64 = 9;
+const seedAt: u64 = lengthsAt + deliverParts * 4 + 8;
+
+/** Looks at the seed of a message that is about to run. Says what is wrong once in a machine's life. */
+export function checkSeed(frame: u64, length: u32): void {
+  if (!entropyWorks || told || <u64>length < seedAt + seedBytes || read32Far(frame + lengthsAt) !== 8 || read32Far(frame + lengthsAt + 4) !== seedBytes) return;
+  const seed = frame + seedAt;
+  told = true;
+  if (allZero(seed)) printLine("mayfly: the seed of a message is all zeroes");
+  else if (same(seed, previous)) printLine("mayfly: two messages in a row have the same seed");
+  else if (same(seed, drawn)) printLine("mayfly: the seed of a message is what the entropy device gave");
+  else told = false;
+  for (let i: usize = 0; i < seedBytes; i += 8) store<u64>(previous + i, read64Far(seed + i));
+}
