@@ -52,6 +52,19 @@ import { limits } from "./settings.ts";
 export default flow(() => limits);`,
   "settings.ts": `const text = "{oops";
 export const limits = JSON.parse(text);`,
+  "loads.ts": `// A comment, so that lines differ from those of the bundle.
+// And another one.
+export async function load(): Promise<number> {
+  throw new Error("no table");
+}`,
+  "rejects.ts": `import { flow } from "mayfly";
+import { load } from "./loads.ts";
+const table = load();
+export default flow(async () => await table);`,
+  "timer.ts": `import { flow } from "mayfly";
+setTimeout(() => {}, 10);
+export default flow(() => 1);`,
+  "nothing.ts": "export const table = [1];",
   "chance.ts": `import { flow } from "mayfly";
 const id = crypto.randomUUID();
 export default flow(() => id);`,
@@ -217,6 +230,13 @@ test("what can't be built or understood ends with 2, a code, a place, and no sta
     [["run", at("top.ts")], /^MF_FLOW_TOP_LEVEL: \S*settings\.ts:2:\d+: .*JSON/],
     [["build", at("chance.ts")], /^MF_TOP_LEVEL: \S*chance\.ts:2:\d+: crypto\.randomUUID: /],
     [["build", at("no-flow.ts")], /^MF_FLOW_INVALID: \S*no-flow\.ts: the flow's module must/],
+    [["build", at("nothing.ts")], /^MF_FLOW_INVALID: \S*nothing\.ts: the flow's module has no default export/],
+    [["build", at("timer.ts")], /^MF_TOP_LEVEL: \S*timer\.ts:2:1: nothing can be sent, asked, stored or waited for yet/],
+    [
+      ["build", at("rejects.ts")],
+      /^MF_UNHANDLED_REJECTION: \S*loads\.ts:4:\d+: a promise was rejected .*no table\n\s+at \S*rejects\.ts:3:/,
+    ],
+    [["build", folder], /^MF_FLOW_NOT_FOUND: .* is a folder: name the flow's source file in it/],
     [["run", at("nowhere.ts")], /^MF_FLOW_NOT_FOUND: /],
     [["run", at("corrupt.mfi")], /^MF_IMAGE_CORRUPT: .*mayfly build/],
     [["run", at("orders.ts"), "-m", at("nowhere.json")], /^MF_FILE_UNREADABLE: the message .* there is no such file/],

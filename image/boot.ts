@@ -8,6 +8,7 @@ import { instantiateKernel, type KernelArtifacts, type KernelInstance, layout, n
 
 /** What a module's top level may take, in milliseconds, before it is called endless. */
 const topLevelMs = 5_000;
+/** Most memory of a machine while it boots. */
 const memoryLimitBytes = 240 * 1024 * 1024;
 /** Flags of qjs_compile: strict is left to the source; the source text and nothing else is left out (quickjs.h, JS_STRIP_SOURCE). */
 const evalGlobal = 0;
@@ -22,6 +23,12 @@ export interface BootedMachine {
   /** JSON of the options the flow was declared with. */
   readonly optionsJson: string;
 }
+
+/** The engine's own ways to give up, in the words of who wrote the flow. */
+const engineFaults: Readonly<Record<string, string>> = {
+  interrupted: `the flow's top level did not end within ${topLevelMs / 1000} s: look for a loop without an end, or compute less`,
+  "out of memory": `the flow's top level used more than ${memoryLimitBytes / 1024 ** 2} MiB: keep less, or compute it in the handler`,
+};
 
 interface Exception {
   readonly code: string | undefined;
@@ -82,7 +89,9 @@ class Engine {
       const value = this.property(error, name);
       return this.call("qjs_is_string", value) === 0 ? undefined : this.text(value);
     };
-    return { code: field("code"), message: field("message") ?? this.text(error), stack: field("stack") ?? "" };
+    const message = field("message") ?? this.text(error);
+    const fault = field("name") === "InternalError" ? engineFaults[message] : undefined;
+    return { code: field("code"), message: fault ?? message, stack: field("stack") ?? "" };
   }
 
   /** Runs `call` and throws its JavaScript exception, when it had one, as MF_BUILD_… */

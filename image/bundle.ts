@@ -1,5 +1,6 @@
 /** Bundles a flow and what it imports into one script for the machine. */
-import { existsSync } from "node:fs";
+import { isUtf8 } from "node:buffer";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { basename, dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,7 +23,7 @@ const instead: Readonly<Record<string, string>> = {
   os: "nothing: a machine has no operating system",
   path: "string operations or URL",
   perf_hooks: "the global `performance`",
-  process: "headers of the message, or values written into the flow: a machine has no environment",
+  process: "`values:` in mayfly.yaml, which come as the headers mayfly-value-NAME: a machine has no environment",
   querystring: "URLSearchParams",
   stream: "the whole body as `msg.bytes`, or async iterators",
   timers: "the global setTimeout, or `sleep` from the handler's second argument",
@@ -100,12 +101,25 @@ function packageOf(path: string): string {
     .join("/");
 }
 
-function describe({ text: said, location }: Message, folder: string): string {
+/** What esbuild says, in the words of who writes flows. */
+function inFlowsWords(said: string): string {
   const missing = /^Could not resolve "([^"./][^"]*)"/.exec(said)?.[1];
-  const text = missing === undefined ? said : `${said}: run \`npm install ${packageOf(missing)}\` in the flow's project`;
+  if (missing !== undefined) return `${said}: run \`npm install ${packageOf(missing)}\` in the flow's project`;
+  if (said.startsWith("Top-level await"))
+    return "a top level can't await, since nothing can be waited for while an image is built: await in the handler";
+  return said;
+}
+
+function describe({ text: said, location }: Message, folder: string): string {
+  const text = inFlowsWords(said);
   if (location === null) return text;
   return `${relative(process.cwd(), resolve(folder, location.file)) || location.file}:${location.line}:${location.column + 1}: ${text}`;
 }
+
+/** The module esbuild begins with. */
+const entryName = "mayfly:entry";
+/** What a flow's module looks like, for those whose module does not. */
+const flowShape = 'write `export default flow(async (msg, { to, log }) => { … })`, with `flow` imported from "mayfly"';
 
 /** Bundles with these parts of the kernel in front; without `parts`, to see what the flow mentions. */
 async function runEsbuild(flow: string, parts?: readonly string[]): Promise<BuildResult<{ write: false; metafile: true }>> {
@@ -116,7 +130,7 @@ async function runEsbuild(flow: string, parts?: readonly string[]): Promise<Buil
       stdin: {
         contents: `${imports}import flow from ${JSON.stringify(`./${basename(flow)}`)}; globalThis.__flow = flow;`,
         resolveDir: folder,
-        sourcefile: "mayfly:entry",
+        sourcefile: entryName,
         loader: "js",
       },
       absWorkingDir: folder,
@@ -141,6 +155,8 @@ async function runEsbuild(flow: string, parts?: readonly string[]): Promise<Buil
   } catch (cause) {
     const errors = (cause as { errors?: Message[] }).errors;
     if (errors === undefined) throw cause;
+    if (errors.some(({ text, location }) => location?.file === entryName && text.startsWith("No matching export")))
+      throw new CodedError("MF_FLOW_INVALID", `the flow's module has no default export: ${flowShape}`, { cause });
     throw new CodedError("MF_BUNDLE_FAILED", errors.map((error) => describe(error, folder)).join("\n"), { cause });
   }
 }
@@ -150,13 +166,37 @@ function output(result: BuildResult<{ write: false; metafile: true }>, ending: s
   return file?.contents ?? new Uint8Array(0);
 }
 
+/** Every file that went in, absolute. */
+function inputsOf({ metafile }: BuildResult<{ metafile: true }>, folder: string): string[] {
+  return Object.keys(metafile.inputs)
+    .filter((name) => name !== entryName && !name.startsWith(`${emptyNamespace}:`))
+    .map((name) => (isAbsolute(name) ? name : resolve(folder, name)));
+}
+
+/** esbuild reads what is not UTF-8 as U+FFFD and says nothing: a text in the flow would silently be another. */
+function checkUtf8(files: readonly string[]): void {
+  for (const file of files) {
+    const bytes = readFileSync(file);
+    if (isUtf8(bytes)) continue;
+    let line = 1;
+    for (let at = 0, end = 0; end >= 0; at = end + 1, line++) {
+      end = bytes.indexOf("\n", at);
+      if (!isUtf8(bytes.subarray(at, end < 0 ? bytes.length : end))) break;
+    }
+    const message = `${relative(process.cwd(), file)}:${line}:1: the line is not UTF-8: save the file as UTF-8`;
+    throw new CodedError("MF_BUNDLE_FAILED", message);
+  }
+}
+
 /** Bundles the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED with file, line and column. */
 export async function bundleFlow(path: string): Promise<Bundle> {
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
+  if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: name the flow's source file in it`);
   const folder = dirname(flow);
   let result = await runEsbuild(flow);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
+  if (text.includes("\ufffd")) checkUtf8(inputsOf(result, folder));
   const linked = linkedParts(text);
   const imported = Object.keys(result.metafile.inputs).some((name) => name.startsWith(`${emptyNamespace}:`));
   if (linked.length > 0 || imported) result = await runEsbuild(flow, linked);
@@ -168,11 +208,9 @@ export async function bundleFlow(path: string): Promise<Bundle> {
   return {
     script: output(result, ".js"),
     sourceMap: output(result, ".map"),
-    inputs: Object.keys(result.metafile.inputs)
-      .filter((name) => name !== "mayfly:entry")
-      .map((name) => (isAbsolute(name) ? name : resolve(folder, name))),
+    inputs: inputsOf(result, folder),
     sources: sources
-      .filter(({ path: name, bytes }) => bytes > 0 && name !== "mayfly:entry")
+      .filter(({ path: name, bytes }) => bytes > 0 && name !== entryName)
       .sort((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1)),
   };
 }

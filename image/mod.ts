@@ -1,5 +1,6 @@
 /** flow.ts → image: bundle, boot once, freeze; and reading images back. */
 export { type BuildOptions, type Built, buildImage, imageOfBundle } from "./build.ts";
+export { bundleFlow } from "./bundle.ts";
 export { defaultCacheFolder, type ExecutableSettings, linuxExecutable, linuxProgram } from "./executable.ts";
 export { type Image, loadImage, readImage } from "./file.ts";
 export { type Manifest } from "./manifest.ts";

@@ -1,8 +1,8 @@
 /** Builds a flow; what goes wrong at its top level is placed in its source. */
-import { relative } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { CodedError, isCoded } from "#base";
-import { type Built, buildImage, type BuildOptions } from "#image";
-import { framesText } from "../machine/stack.ts";
+import { type Built, buildImage, type BuildOptions, bundleFlow } from "#image";
+import { type Frame, framesText, StackMapper } from "../machine/stack.ts";
 import { probeTopLevel } from "../machine/top-level.ts";
 
 /** Codes of faults found while the machine was booted: their places are those of the bundle, which nobody has seen. */
@@ -14,11 +14,16 @@ function sentenceOf(message: string): string {
   return lines.join("\n").replace(/^(running \S+|taking the flow): /, "");
 }
 
+/** Where the top level failed, innermost first: by the engine's own stack, and where that says nothing by running it once more. */
+async function placeOf(error: CodedError, path: string): Promise<readonly Frame[]> {
+  const bundle = await bundleFlow(path).catch(() => undefined); // what can't be bundled was not run
+  if (bundle === undefined) return [];
+  const frames = new StackMapper(bundle.sourceMap, dirname(resolve(path))).frames(error.message);
+  return frames.length > 0 ? frames : (await probeTopLevel(path)).failedAt;
+}
+
 async function explained(error: CodedError, path: string): Promise<CodedError> {
-  const { touched, failedAt } = await probeTopLevel(path);
-  const refused = touched.find(({ what }) => error.message.includes(what.replace(/\(\)$/, "")));
-  const frames = error.code === "MF_TOP_LEVEL" ? (refused?.frames ?? failedAt) : failedAt;
-  const [first, ...outer] = frames;
+  const [first, ...outer] = await placeOf(error, path);
   const place = first === undefined ? `${relative(process.cwd(), path)}: ` : `${first.file}:${first.line}:${first.column}: `;
   const from = outer.length === 0 ? "" : `\n${framesText(outer).replace(/^/gm, "  ")}`;
   return new CodedError(error.code, `${place}${sentenceOf(error.message)}${from}`, { cause: error });

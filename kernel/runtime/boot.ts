@@ -171,6 +171,11 @@ function setFlow(exported: unknown): void {
       false,
     );
   }
+  // Left for the first message to find, it would fail every one.
+  if (unhandled.size > 0) {
+    const { code, message: sentence, stack } = unhandledFailure();
+    throw Object.assign(new FlowError(code, sentence, false), { stack });
+  }
   flow = exported;
   const outlets = exported.options.outlets ?? manifest.outlets;
   if (exported.options.limits !== undefined) setLimits(exported.options.limits);
