@@ -141,9 +141,9 @@ test("inspect accounts for every page and names the sources", async () => {
   ok(report.manifest.sources.some(({ path }) => path === "orders.ts"));
 });
 
-test("a run gives reply, sends and logs as the contract says, from a flow and from its image alike", async () => {
-  await capture(["build", at("orders.ts"), "-o", at("orders.mfi"), "--no-check"]);
-  for (const target of ["orders.ts", "orders.mfi"]) {
+test("a run gives reply, sends and logs as the contract says, from a flow and from its image alike, whatever that is called", async () => {
+  for (const image of ["orders.mfi", "or ders.bin"]) await capture(["build", at("orders.ts"), "-o", at(image), "--no-check"]);
+  for (const target of ["orders.ts", "orders.mfi", "or ders.bin"]) {
     const result = await run(0, [at(target), "--message", at("order.json"), "--outlet", `erp=${at("erp.json")}`]);
     equal(result.status, "done");
     deepEqual(result.reply, { status: 200, contentType: "application/json", headers: {}, body: '{"erp":{"number":"A-7"}}' });
@@ -223,7 +223,7 @@ test("a flow that never ends is ended", async () => {
 });
 
 test("what can't be built or understood ends with 2, a code, a place, and no stack", async () => {
-  await writeFile(at("corrupt.mfi"), "MFYI and then nothing");
+  for (const name of ["corrupt.mfi", "corrupt.bin"]) await writeFile(at(name), "MFYI and then nothing");
   const cases: readonly (readonly [values: readonly string[], expected: RegExp])[] = [
     [["run", at("wrong-type.ts")], /^MF_TYPE_ERROR: \S*wrong-type\.ts:3:9: /],
     [["build", at("node.ts")], /^MF_BUNDLE_FAILED: \S*node\.ts:1:30: a machine has no Node module "node:fs": use /],
@@ -238,7 +238,9 @@ test("what can't be built or understood ends with 2, a code, a place, and no sta
     ],
     [["build", folder], /^MF_FLOW_NOT_FOUND: .* is a folder: name the flow's source file in it/],
     [["run", at("nowhere.ts")], /^MF_FLOW_NOT_FOUND: /],
-    [["run", at("corrupt.mfi")], /^MF_IMAGE_CORRUPT: .*mayfly build/],
+    [["run", at("corrupt.mfi")], /^MF_IMAGE_CORRUPT: \S*corrupt\.mfi: .*mayfly build/],
+    [["run", at("corrupt.bin")], /^MF_IMAGE_CORRUPT: \S*corrupt\.bin: .*mayfly build/],
+    [["run", at("order.json")], /^MF_FLOW_INVALID: .* is neither a flow \(\.ts, \.js\) nor an image/],
     [["run", at("orders.ts"), "-m", at("nowhere.json")], /^MF_FILE_UNREADABLE: the message .* there is no such file/],
     [["run", at("orders.ts"), "--no-check", "--outlet", "nope=x"], /^MF_FILE_UNREADABLE: /],
     [["run", at("orders.ts"), "--no-check", "--outlet", `nope=${at("erp.json")}`], /^MF_USAGE: .*it has erp, audit/],
@@ -246,6 +248,9 @@ test("what can't be built or understood ends with 2, a code, a place, and no sta
     [["run", at("orders.ts"), "--seed", "xyz"], /^MF_USAGE: --seed/],
     [["run", at("orders.ts"), "--time", "soon"], /^MF_USAGE: --time/],
     [["run", at("orders.ts"), "--header", "x"], /^MF_USAGE: --header x: give it as/],
+    [["run", at("orders.ts"), "--header", "a name=x"], /^MF_USAGE: --header a name=x: give it as/],
+    [["run", at("orders.ts"), "--header", "x=a\nb"], /^MF_USAGE: --header x: a header can't have line breaks/],
+    [["send", "orders", "--header", "x=€"], /^MF_USAGE: --header x: .*latin1/],
     [["run"], /^MF_USAGE: missing required argument/],
     [["rnu"], /^MF_USAGE: unknown command 'rnu'/],
     [["run", "x", "--bogus"], /^MF_USAGE: unknown option '--bogus'/],

@@ -14,9 +14,10 @@
  *         SHA-256 of everything above: 32 bytes, and the image's name in the world
  */
 import { createHash } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { abiVersion, hardLimits } from "#abi";
-import { CodedError, equalBytes, fromUtf8, toHex, toUtf8 } from "#base";
+import { CodedError, equalBytes, fromUtf8, isCoded, toHex, toUtf8 } from "#base";
 import { layout } from "#kernel";
 import { type Manifest, manifestFault } from "./manifest.ts";
 
@@ -141,5 +142,25 @@ export async function loadImage(path: string): Promise<Image> {
   } catch (cause) {
     throw new CodedError("MF_IMAGE_NOT_FOUND", `no image can be read at ${path}: ${(cause as Error).message}`, { cause });
   }
-  return readImage(bytes);
+  try {
+    return readImage(bytes);
+  } catch (error) {
+    if (!isCoded(error)) throw error;
+    throw new CodedError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Whether the file begins as an image does. False for what can't be read. */
+export function isImageFile(path: string): boolean {
+  const start = new Uint8Array(4);
+  try {
+    const file = openSync(path, "r");
+    try {
+      return readSync(file, start) === start.length && new DataView(start.buffer).getUint32(0, true) === magic;
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
+  }
 }

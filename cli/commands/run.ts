@@ -8,7 +8,7 @@ import { bodyJson, contentTypeOf, guessContentType, parseJson, roundMs } from ".
 import type { RunResult, Stimulus } from "../machine/drive.ts";
 import { showRun } from "../machine/show.ts";
 import { framesText, type StackMapper } from "../machine/stack.ts";
-import { readInput } from "../machine/stubs.ts";
+import { readHeaders, readInput } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 import { withProgress } from "../terminal.ts";
 
@@ -26,16 +26,6 @@ interface RunFlags {
   readonly monitor: string;
   readonly check: boolean;
   readonly json?: boolean;
-}
-
-function readHeaders(given: readonly string[]): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const text of given) {
-    const at = text.indexOf("=");
-    if (at <= 0) throw usageError(`--header ${text}: give it as --header name=value`);
-    headers[text.slice(0, at).trim().toLowerCase()] = text.slice(at + 1);
-  }
-  return headers;
 }
 
 function readState(text: string | undefined): Record<string, unknown> | undefined {

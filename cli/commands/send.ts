@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { CodedError } from "#base";
 import { AdminClient, type GatewayFlags } from "../admin.ts";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
-import { exitCodes, usageError } from "../failure.ts";
+import { exitCodes } from "../failure.ts";
 import { bodyJson, bodyText, contentTypeOf, guessContentType, indent } from "../format.ts";
-import { readInput } from "../machine/stubs.ts";
+import { readHeaders, readInput } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface SendFlags extends GatewayFlags {
@@ -34,11 +34,7 @@ async function readMessage(terminal: Terminal, flags: SendFlags): Promise<{ read
 
 function headersOf(flags: SendFlags, prefix: string, contentType: string): Record<string, string> {
   const headers: Record<string, string> = contentType === "" ? {} : { "content-type": contentType };
-  for (const text of flags.header ?? []) {
-    const at = text.indexOf("=");
-    if (at <= 0) throw usageError(`--header ${text}: give it as --header name=value`);
-    headers[prefix + text.slice(0, at).trim().toLowerCase()] = text.slice(at + 1);
-  }
+  for (const [name, value] of Object.entries(readHeaders(flags.header ?? []))) headers[prefix + name] = value;
   return headers;
 }
 

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CodedError } from "#base";
-import { type Built, type Image, loadImage } from "#image";
+import { type Built, type Image, isImageFile, loadImage } from "#image";
 import { buildFlow } from "../images/build.ts";
 
 export interface Loaded {
@@ -12,15 +12,18 @@ export interface Loaded {
   readonly built: Built | undefined;
 }
 
+const sourceEnding = /\.[mc]?[jt]sx?$/;
+
+/** An image by its name, or, when that says nothing, by how it begins: `build -o` takes any name. */
 export function isImagePath(path: string): boolean {
-  return path.endsWith(".mfi");
+  return path.endsWith(".mfi") || (!sourceEnding.test(path) && isImageFile(path));
 }
 
-/** Loads `x.mfi`, builds anything else. */
+/** Loads an image, builds anything else. */
 export async function imageAt(path: string, check = true): Promise<Loaded> {
   if (isImagePath(path)) return { image: await loadImage(path), folder: undefined, built: undefined };
   if (!existsSync(path)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
-  if (!/\.[mc]?[jt]sx?$/.test(path)) throw new CodedError("MF_FLOW_INVALID", `${path} is neither a flow (.ts, .js) nor an image (.mfi)`);
+  if (!sourceEnding.test(path)) throw new CodedError("MF_FLOW_INVALID", `${path} is neither a flow (.ts, .js) nor an image (.mfi)`);
   const built = await buildFlow(path, { check });
   return { image: built.image, folder: dirname(resolve(path)), built };
 }

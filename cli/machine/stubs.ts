@@ -15,6 +15,26 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
   }
 }
 
+const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** What --header gives: `name=value` each. Refused is what no source could bring, so that a run here is like one there. */
+export function readHeaders(given: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const text of given) {
+    const at = text.indexOf("=");
+    const name = text.slice(0, Math.max(at, 0)).trim().toLowerCase();
+    if (!headerName.test(name) || name === "__proto__") throw usageError(`--header ${text}: give it as --header name=value`);
+    const value = text.slice(at + 1);
+    if (!headerValue.test(value))
+      throw usageError(
+        `--header ${name}: a header can't have line breaks, or characters beyond latin1: encodeURIComponent() is the usual way`,
+      );
+    headers[name] = value;
+  }
+  return headers;
+}
+
 /** `NAME=FILE` → the file's answer. */
 async function fileAnswers(given: readonly string[], flag: string): Promise<Map<string, StubAnswer>> {
   const answers = new Map<string, StubAnswer>();
