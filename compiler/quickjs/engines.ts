@@ -109,12 +109,17 @@ interface VirtualMachine {
 /** V8's own, for which the language's library has no types without the DOM. */
 export const virtualMachine = (globalThis as unknown as { WebAssembly: VirtualMachine }).WebAssembly;
 
+let compiledByV8: object | undefined;
+
 export function v8Engine(host: Uint8Array): Engine {
   // Host and engine import from each other: the host's functions are reached through a table of closures.
   let stubs: Record<string, (...args: unknown[]) => unknown> = {};
   const names = [...hostText.matchAll(/export "(\w+)"/g)].map((m) => m[1] as string);
   const late = Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => stubs[name]?.(...args)]));
-  const engine = new virtualMachine.Instance(new virtualMachine.Module(quickjsBytes()), { env: late, wasi_snapshot_preview1: late });
+  const engine = new virtualMachine.Instance((compiledByV8 ??= new virtualMachine.Module(quickjsBytes())), {
+    env: late,
+    wasi_snapshot_preview1: late,
+  });
   const exports = engine.exports as unknown as { memory: { buffer: ArrayBuffer } } & Record<string, (...args: number[]) => number>;
   stubs = new virtualMachine.Instance(new virtualMachine.Module(host), { engine: { memory: exports.memory } }).exports as never;
   return {
