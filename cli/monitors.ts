@@ -4,16 +4,27 @@ import { embeddedMonitor, type Monitor, processMonitor, qemuMonitor } from "#mon
 
 export const monitorNames = ["embedded", "process", "qemu"] as const;
 
-/** `workers` undefined: the monitor's own choice. Throws or rejects with a CodedError where the monitor can't be used. */
-export async function openMonitor(name: string, workers: number | undefined): Promise<Monitor> {
+export interface MonitorSettings {
+  /** Undefined: the monitor's own choice. */
+  readonly workers: number | undefined;
+  readonly isolation: "flow" | "message";
+}
+
+/** Throws or rejects with a CodedError where the monitor can't be used, or not in this way. */
+export async function openMonitor(name: string, { workers, isolation }: MonitorSettings): Promise<Monitor> {
   const options = workers === undefined ? {} : { workers };
   switch (name) {
     case "embedded":
+      if (isolation === "message")
+        throw new CodedError(
+          "MF_MONITOR_ISOLATION",
+          "the embedded monitor has no process to give each message: use `monitor: process` or `monitor: qemu`, or leave out `isolation`",
+        );
       return embeddedMonitor(options);
     case "process":
-      return processMonitor(options);
+      return processMonitor({ ...options, reuse: isolation === "flow" });
     case "qemu":
-      return await qemuMonitor(workers === undefined ? {} : { perFlow: workers });
+      return await qemuMonitor({ ...(workers === undefined ? {} : { perFlow: workers }), isolation });
     default:
       throw new CodedError("MF_MONITOR_MISSING", `there is no monitor ${name}: there are ${monitorNames.join(", ")}`);
   }

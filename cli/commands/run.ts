@@ -139,7 +139,7 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
     import("../machine/stack.ts"),
   ]);
   const stimulus = await readStimulus(terminal, flags);
-  const monitor = await openMonitor(flags.monitor, 1); // its worker starts while the flow is built
+  const monitor = await openMonitor(flags.monitor, { workers: 1, isolation: "flow" }); // its worker starts while the flow is built
   try {
     const began = performance.now();
     const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));

@@ -20,6 +20,7 @@ interface Checked {
   readonly deadLetters: { readonly dir: string };
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
+  readonly isolation: GatewayConfig["isolation"];
   readonly log: GatewayConfig["log"];
   readonly drain: number;
 }
@@ -66,6 +67,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     deadLetters: data.deadLetters,
     monitor: data.monitor,
     workers: data.workers,
+    isolation: data.isolation,
     log: data.log,
     drain: data.drain,
   };

@@ -162,6 +162,13 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       },
       monitor: { type: "string", enum: ["embedded", "process", "qemu"], description: "What runs machines.", default: "embedded" },
       workers: whole("Worker threads or processes; the monitor's own choice unless set.", 1, 1024),
+      isolation: {
+        type: "string",
+        enum: ["flow", "message"],
+        default: "flow",
+        description:
+          "With the monitors process and qemu: whether a process or virtual machine takes one message of its flow after another, pristine each time, or a single one.",
+      },
       log: {
         ...object("The gateway's log.", {
           level: {

@@ -84,6 +84,8 @@ export interface GatewayConfig {
   readonly monitor: "embedded" | "process" | "qemu";
   /** Worker threads or processes; undefined: the monitor's own choice. */
   readonly workers: number | undefined;
+  /** Whether what runs machines takes message after message of a flow, or each message gets its own; only processes and virtual machines can. */
+  readonly isolation: "flow" | "message";
   readonly log: { readonly level: "debug" | "info" | "warn" | "error" | "silent"; readonly format: "auto" | "json" | "pretty" };
   /** How long stop() waits for what is under way, in milliseconds. */
   readonly drain: number;
