@@ -51,6 +51,7 @@ export const enum Call {
   read = 0,
   write = 1,
   open = 2,
+  close = 3,
   mmap = 9,
   mprotect = 10,
   munmap = 11,

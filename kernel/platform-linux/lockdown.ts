@@ -171,12 +171,29 @@ function installFilter(): void {
   must(call(Call.seccomp, 1, 0, address(programHeader)), Fault.seccomp); // SECCOMP_SET_MODE_FILTER
 }
 
+// "/proc/self/oom_score_adj" and "1000"
+// @ts-ignore: decorator
+@lazy const oomScorePath: usize = memory.data<u8>([
+  47, 112, 114, 111, 99, 47, 115, 101, 108, 102, 47, 111, 111, 109, 95, 115, 99, 111, 114, 101, 95, 97, 100, 106, 0
+]);
+// @ts-ignore: decorator
+@lazy const oomScore: usize = memory.data<u8>([49, 48, 48, 48]);
+
+/** When the system runs out of memory, machines go before whatever else runs. Where /proc is not there they go in their turn. */
+function offerToOomKiller(): void {
+  const file = call(Call.open, address(oomScorePath), 0x80001); // O_WRONLY | O_CLOEXEC
+  if (file < 0) return;
+  call(Call.write, file, address(oomScore), 4);
+  call(Call.close, file);
+}
+
 /** True when the kernel tells which pages were written (/proc is mounted). `restBytes`: size of the image's memory. */
 export function lockDown(restBytes: u64): bool {
   must(call(Call.prctl, Prctl.setNoNewPrivileges, 1), Fault.prctl);
   must(call(Call.prctl, Prctl.setParentDeathSignal, signalKill), Fault.prctl);
   call(Call.prctl, Prctl.setHugePagesDisabled, 1); // saves memory only
   must(call(Call.closeRange, 3, 0xffffffff, 0), Fault.descriptors);
+  offerToOomKiller();
   const file = call(Call.open, address(pagemapPath), 0x80000); // O_RDONLY | O_CLOEXEC
   if (file >= 0 && file !== pagemapFile) exit(Fault.descriptors);
   must(call(Call.mprotect, frozenBase(), restBytes, 1), Fault.frozen); // PROT_READ

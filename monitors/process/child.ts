@@ -116,7 +116,14 @@ export class Child {
     });
     const identity = launch.uid === undefined ? {} : { uid: launch.uid, gid: launch.gid ?? launch.uid };
     try {
-      this.process = spawn(launch.command, launch.values, { stdio: ["pipe", "pipe", "pipe"], env: {}, cwd: "/", ...identity });
+      // Detached: Ctrl-C in a terminal goes to the gateway alone, which finishes what is under way.
+      this.process = spawn(launch.command, launch.values, {
+        stdio: ["pipe", "pipe", "pipe"],
+        env: {},
+        cwd: "/",
+        detached: true,
+        ...identity,
+      });
     } catch (error) {
       this.failure = error as Error;
       queueMicrotask(() => this.#ended()); // its owner does not know it yet

@@ -301,6 +301,15 @@ describe("the process monitor", { skip: platformFault()?.message ?? false }, () 
     equal(monitor.stats().replaced, 0);
   });
 
+  test("keeps its processes out of the terminal's reach: Ctrl-C is for the gateway", async () => {
+    const monitor = make();
+    await monitor.load(image("echo"));
+    const group = (pid: number): string => /\) \S \d+ (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))?.[1] ?? "";
+    const machines = childrenOf(process.pid).filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("mayfly-process-"));
+    ok(machines.length > 0);
+    for (const pid of machines) equal(group(pid), String(pid));
+  });
+
   test("removes what a monitor left whose process was killed, and nothing of one that lives", async () => {
     const module = pathToFileURL(join(dirname(fileURLToPath(import.meta.url)), "folder.js")).href;
     const leave = `const { makeFolder } = await import(${JSON.stringify(module)}); console.log(makeFolder(${JSON.stringify(folder)})); process.kill(process.pid, "SIGKILL");`;

@@ -152,6 +152,7 @@ test("a machine process has no privileges, no descriptors but its own, and no li
     const pid = one.process.pid as number;
     equal(statusField(pid, "NoNewPrivs"), "1");
     equal(statusField(pid, "Seccomp"), "2");
+    equal(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8").trim(), "1000", "when memory runs out it goes first");
     const limits = readFileSync(`/proc/${pid}/limits`, "utf8");
     for (const name of ["Max core file size", "Max processes", "Max open files"]) ok(new RegExp(`${name}\\s+0\\s+0`).test(limits), limits);
     if (process.getuid?.() !== 0) return context.diagnostic("descriptors and environment of another process are root's to see");
