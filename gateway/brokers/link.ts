@@ -25,7 +25,10 @@ export interface LinkOptions<S extends Session> {
   open(lost: (error: unknown) => void): Promise<S>;
   /** Makes a coded sentence of whatever the client threw. */
   explain(error: unknown): CodedError;
-  /** The session was lost (not: closed by stop). What was received over it can't be acknowledged any more. */
+  /**
+   * The session, or an attempt at one, was lost (not: closed by stop). What was received over it can't be acknowledged any more.
+   * An attempt counts as well: MQTT and AMQP hand out messages before `open` is through.
+   */
   onLost?(): void;
 }
 
@@ -77,8 +80,10 @@ export class Link<S extends Session> {
     const session = this.#session;
     this.#session = undefined;
     this.#failure = undefined;
-    if (session !== undefined) await this.#dispose(session);
-    // An attempt under way ends by itself within connectMs and closes what it opened; waiting for it would only slow the shutdown.
+    if (session !== undefined) return this.#dispose(session);
+    // An attempt under way closes what it opens. It is waited for: acknowledgements of messages that came before `open` was through
+    // are on their way in it, and a session that is opened later would be taken from whoever comes next under the same name.
+    await within(this.#options.context, brokerLimits.closeMs, this.#connecting ?? Promise.resolve()).catch(() => {});
   }
 
   async #connect(): Promise<void> {
@@ -88,8 +93,9 @@ export class Link<S extends Session> {
     const lost = (error: unknown): void => {
       if (over) return;
       over = true;
-      if (opened !== undefined) this.#lose(opened, error);
-      else this.#retry(error);
+      if (opened !== undefined) return this.#lose(opened, error);
+      if (!this.#stopped) this.#options.onLost?.();
+      this.#retry(error);
     };
     const timer = context.clock.after(brokerLimits.connectMs, () => lost(new Error(`no answer within ${brokerLimits.connectMs} ms`)));
     try {
