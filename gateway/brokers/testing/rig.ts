@@ -1,6 +1,7 @@
 /** What connector tests stand on: a pretended gateway behind a source, contexts, configurations that went through their schema. */
 import assert from "node:assert/strict";
 import { tmpdir } from "node:os";
+import { after } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { prng, systemClock } from "#base";
 import { units } from "../../config/units.ts";
@@ -128,6 +129,25 @@ export class PretendedGateway {
   }
 }
 
+/** What tests have started and not stopped: a test that failed never came so far, and what it left open keeps its file from ending. */
+const leftovers = new Map<{ stop(): Promise<void> }, () => void>();
+
+after(async () => {
+  for (const [one, release] of leftovers) {
+    release();
+    await one.stop();
+  }
+});
+
+function stopAtTheEnd(one: { stop(): Promise<void> }, release: () => void = () => {}): void {
+  leftovers.set(one, release);
+  const stop = one.stop.bind(one);
+  one.stop = () => {
+    leftovers.delete(one);
+    return stop();
+  };
+}
+
 export interface RunningSource {
   readonly source: Source;
   readonly gateway: PretendedGateway;
@@ -142,6 +162,10 @@ export async function startSource<C>(
 ): Promise<RunningSource> {
   const context = testContext(prefetch);
   const source = definition.create(configured<C>(definition, raw), context);
+  stopAtTheEnd(source, () => {
+    gateway.answer = done;
+    gateway.release();
+  });
   await source.start(gateway.accept);
   return { source, gateway, context };
 }
@@ -154,6 +178,7 @@ export interface RunningOutlet {
 export async function startOutlet<C>(definition: OutletDefinition<C>, raw: object, base?: string): Promise<RunningOutlet> {
   const context = testContext(16, base);
   const outlet = definition.create(configured<C>(definition, raw), context);
+  stopAtTheEnd(outlet);
   await outlet.start?.();
   return { outlet, context };
 }
