@@ -12,6 +12,7 @@ export {
 } from "./connector.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
+export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 export { type Journal, type JournalStats } from "./journal/journal.ts";
 export { openJournal, type OpenOptions } from "./journal/log/mod.ts";

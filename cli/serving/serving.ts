@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import {
+  configuredJournal,
   createGateway,
   createLogger,
   DeadLetters,
@@ -9,10 +10,7 @@ import {
   type FlowImage,
   type Gateway,
   type GatewayConfig,
-  type Journal,
   loadConfig,
-  MemoryJournal,
-  openJournal,
   type RootLogger,
 } from "#gateway";
 import { loadImage, readImage } from "#image";
@@ -30,12 +28,6 @@ export interface ServingOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Default: as `log:` says. */
   readonly logger?: RootLogger;
-}
-
-async function journalOf(config: GatewayConfig, deadLetters: DeadLetters): Promise<Journal> {
-  const { dir } = config.journal;
-  if (dir === undefined) return new MemoryJournal(deadLetters);
-  return await openJournal(resolve(config.base, dir), { deadLetters });
 }
 
 /** An image as a flow uses it. */
@@ -188,7 +180,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   try {
     const images = new Images(monitor, logger);
     const deadLetters = new DeadLetters(resolve(config.base, config.deadLetters.dir));
-    const journal = await journalOf(config, deadLetters);
+    const journal = await configuredJournal(config, deadLetters, logger);
     const gateway = createGateway(config, {
       runner: monitor,
       journal,

@@ -16,7 +16,11 @@ interface Checked {
     readonly tls?: { readonly cert: string; readonly key: string };
     readonly admin: { readonly enabled?: boolean; readonly token?: string };
   };
-  readonly journal: { readonly dir: string; readonly memory: boolean };
+  readonly journal: {
+    readonly dir: string;
+    readonly memory: boolean;
+    readonly retention?: { readonly age: number; readonly size: number };
+  };
   readonly deadLetters: { readonly dir: string };
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
@@ -63,13 +67,20 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     base,
     flows,
     http: { host, port, tls, admin: { enabled: admin.enabled ?? (admin.token !== undefined || loopback.has(host)), token: admin.token } },
-    journal: { dir: data.journal.memory ? undefined : data.journal.dir },
+    journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
     monitor: data.monitor,
     workers: data.workers,
     isolation: data.isolation,
     log: data.log,
     drain: data.drain,
+  };
+}
+
+function journalConfig({ dir, memory, retention }: Checked["journal"]): GatewayConfig["journal"] {
+  return {
+    dir: memory ? undefined : dir,
+    retention: retention === undefined ? undefined : { ageMs: retention.age, bytes: retention.size },
   };
 }
 

@@ -153,6 +153,13 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
             default: false,
             description: "Keep them in memory only: what is queued is lost in a crash, and state at every stop.",
           },
+          retention: object(
+            "Keep what is done as well, for `mayfly journal export --part history`, until one of these is reached. Without it only the ids of a dedup window stay.",
+            {
+              age: duration("What is older goes.", "7d"),
+              size: size("Of more than this the oldest goes.", "1GiB"),
+            },
+          ),
         }),
         default: {},
       },

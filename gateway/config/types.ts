@@ -78,8 +78,12 @@ export interface GatewayConfig {
     /** `mayfly send` and the like: off unless the gateway listens on the loopback interface only, or a token is set. */
     readonly admin: { readonly enabled: boolean; readonly token: string | undefined };
   };
-  /** Folder of the journal; undefined: in memory only. */
-  readonly journal: { readonly dir: string | undefined };
+  readonly journal: {
+    /** Folder; undefined: in memory only. */
+    readonly dir: string | undefined;
+    /** How long what is done stays readable; undefined: it goes with the next checkpoint. */
+    readonly retention: { readonly ageMs: number; readonly bytes: number } | undefined;
+  };
   readonly deadLetters: { readonly dir: string };
   readonly monitor: "embedded" | "process" | "qemu";
   /** Worker threads or processes; undefined: the monitor's own choice. */

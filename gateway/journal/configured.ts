@@ -1,0 +1,27 @@
+/** The journal mayfly.yaml asks for. */
+import { resolve } from "node:path";
+import type { GatewayConfig } from "../config/types.ts";
+import type { RootLogger } from "../logger.ts";
+import type { DeadLetters } from "./dead-letters.ts";
+import type { Journal } from "./journal.ts";
+import { type JournalEvent, openJournal } from "./log/mod.ts";
+import { MemoryJournal } from "./memory.ts";
+
+/** Not recovered yet. Rejects when its folder can't be made. */
+export async function configuredJournal(config: GatewayConfig, deadLetters: DeadLetters, logger: RootLogger): Promise<Journal> {
+  const { dir, retention } = config.journal;
+  if (dir === undefined) return new MemoryJournal(deadLetters);
+  return await openJournal(resolve(config.base, dir), { deadLetters, retention, onEvent: (event) => tell(event, logger) });
+}
+
+/** What a journal does on its own that somebody should know of. */
+function tell(event: JournalEvent, logger: RootLogger): void {
+  switch (event.kind) {
+    case "checkpoint":
+      return logger.debug({ ...event.result }, "the journal wrote a checkpoint");
+    case "checkpoint-failed":
+      return logger.warn({ error: String(event.error) }, "the journal could not write a checkpoint: it grows till the next one succeeds");
+    case "lock-lost":
+      return logger.error({ code: "MF_JOURNAL_LOCKED" }, "another process has taken the journal over: nothing is written any more");
+  }
+}
