@@ -3,81 +3,118 @@ import assert from "node:assert/strict";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { amqpOutlet } from "../outlets/amqp.ts";
 import { mqttOutlet } from "../outlets/mqtt.ts";
 import { natsOutlet } from "../outlets/nats.ts";
 import type { OutletDefinition } from "../outlets/outlet.ts";
+import { postgresOutlet } from "../outlets/postgres.ts";
 import { redisOutlet } from "../outlets/redis.ts";
-import { installed, PrivateBroker } from "./testing/brokers.ts";
+import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
 import { makeCertificates } from "./testing/certificates.ts";
 import { attemptOf, outgoing, startOutlet } from "./testing/rig.ts";
+import { TlsFront } from "./testing/tls-front.ts";
 
 interface TlsCase {
-  readonly program: string;
+  readonly name: string;
+  readonly skip: string | false;
   // biome-ignore lint/suspicious/noExplicitAny: configurations are checked against the schema
   readonly outlet: OutletDefinition<any>;
-  command(dir: string, port: number, certificates: string): readonly string[];
-  prepare?(dir: string, port: number, certificates: string): Promise<void>;
+  /** A listener that wants a client certificate of this authority. */
+  open(certificates: string): Promise<{ readonly port: number; remove(): Promise<void> }>;
   config(port: number): object;
   readonly code: string;
 }
 
+const unlessInstalled = (program: string): string | false => (installed(program) ? false : `no ${program}`);
+const rabbit = { host: "127.0.0.1", port: 5672 };
+const postgres = { host: "127.0.0.1", port: 5432 };
+
 const cases: readonly TlsCase[] = [
   {
-    program: "nats-server",
+    name: "nats-server",
+    skip: unlessInstalled("nats-server"),
     outlet: natsOutlet,
-    command: (_, port, tls) => [
-      "nats-server",
-      "-a",
-      "127.0.0.1",
-      "-p",
-      String(port),
-      "--tlsverify",
-      "--tlscert",
-      join(tls, "server.pem"),
-      "--tlskey",
-      join(tls, "server.key"),
-      "--tlscacert",
-      join(tls, "ca.pem"),
-    ],
+    open: (tls) =>
+      PrivateBroker.start((_, port) => [
+        "nats-server",
+        "-a",
+        "127.0.0.1",
+        "-p",
+        String(port),
+        "--tlsverify",
+        "--tlscert",
+        join(tls, "server.pem"),
+        "--tlskey",
+        join(tls, "server.key"),
+        "--tlscacert",
+        join(tls, "ca.pem"),
+      ]),
     config: (port) => ({ url: `tls://127.0.0.1:${port}`, subject: "x" }),
     code: "MF_NATS_TLS",
   },
   {
-    program: "mosquitto",
+    name: "mosquitto",
+    skip: unlessInstalled("mosquitto"),
     outlet: mqttOutlet,
-    command: (dir) => ["mosquitto", "-c", join(dir, "mosquitto.conf")],
-    prepare: async (dir, port, tls) => {
-      const files = [`cafile ${tls}/ca.pem`, `certfile ${tls}/server.pem`, `keyfile ${tls}/server.key`, "require_certificate true"];
-      const lines = [`listener ${port} 127.0.0.1`, "allow_anonymous true", ...files, ...(process.getuid?.() === 0 ? ["user root"] : [])];
-      await writeFile(join(dir, "mosquitto.conf"), `${lines.join("\n")}\n`);
-    },
+    open: (tls) =>
+      PrivateBroker.start(
+        (dir) => ["mosquitto", "-c", join(dir, "mosquitto.conf")],
+        async (dir, port) => {
+          const files = [`cafile ${tls}/ca.pem`, `certfile ${tls}/server.pem`, `keyfile ${tls}/server.key`, "require_certificate true"];
+          const lines = [
+            `listener ${port} 127.0.0.1`,
+            "allow_anonymous true",
+            ...files,
+            ...(process.getuid?.() === 0 ? ["user root"] : []),
+          ];
+          await writeFile(join(dir, "mosquitto.conf"), `${lines.join("\n")}\n`);
+        },
+      ),
     config: (port) => ({ url: `mqtts://127.0.0.1:${port}`, topic: "x" }),
     code: "MF_MQTT_TLS",
   },
   {
-    program: "redis-server",
+    name: "redis-server",
+    skip: unlessInstalled("redis-server"),
     outlet: redisOutlet,
-    command: (dir, port, tls) => [
-      "redis-server",
-      "--bind",
-      "127.0.0.1",
-      "--port",
-      "0",
-      "--tls-port",
-      String(port),
-      "--dir",
-      dir,
-      "--save",
-      "",
-      "--tls-cert-file",
-      join(tls, "server.pem"),
-      "--tls-key-file",
-      join(tls, "server.key"),
-      "--tls-ca-cert-file",
-      join(tls, "ca.pem"),
-    ],
+    open: (tls) =>
+      PrivateBroker.start((dir, port) => [
+        "redis-server",
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--tls-port",
+        String(port),
+        "--dir",
+        dir,
+        "--save",
+        "",
+        "--tls-cert-file",
+        join(tls, "server.pem"),
+        "--tls-key-file",
+        join(tls, "server.key"),
+        "--tls-ca-cert-file",
+        join(tls, "ca.pem"),
+      ]),
     config: (port) => ({ url: `rediss://127.0.0.1:${port}`, stream: "x" }),
     code: "MF_REDIS_TLS",
+  },
+  {
+    name: "rabbitmq-server behind TLS",
+    skip: (await reachable("rabbitmq-server", rabbit)) ?? false,
+    outlet: amqpOutlet,
+    open: (tls) => TlsFront.open(rabbit, tls, false),
+    config: (port) => ({ url: `amqps://guest:guest@127.0.0.1:${port}`, exchange: "amq.topic", routingKey: "x", mandatory: false }),
+    code: "MF_AMQP_TLS",
+  },
+  {
+    name: "postgresql behind TLS",
+    skip: (await reachable("postgresql", postgres)) ?? false,
+    outlet: postgresOutlet,
+    open: (tls) => TlsFront.open(postgres, tls, true),
+    config: (port) => ({ url: `postgres://postgres@127.0.0.1:${port}/test?sslmode=require`, sql: "select 1" }),
+    code: "MF_POSTGRES_TLS",
   },
 ];
 
@@ -88,12 +125,9 @@ describe("tls", { skip: installed("openssl") ? false : "no openssl", timeout: 60
   });
   after(() => rm(dir, { recursive: true }));
 
-  for (const { program, outlet, command, prepare, config, code } of cases) {
-    test(`${program}: trusts only whom it is told to`, { skip: installed(program) ? false : `no ${program}` }, async () => {
-      const server = await PrivateBroker.start(
-        (folder, port) => command(folder, port, dir),
-        async (folder, port) => prepare?.(folder, port, dir),
-      );
+  for (const { name, skip, outlet, open, config, code } of cases) {
+    test(`${name}: trusts only whom it is told to`, { skip }, async () => {
+      const server = await open(dir);
       try {
         const strict = await startOutlet(outlet, config(server.port));
         assert.equal(strict.outlet.health().ready, false);
