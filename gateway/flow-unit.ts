@@ -145,12 +145,12 @@ export class FlowUnit {
     return { flow, sources, outlets, hosts };
   }
 
-  /** Connects outlets, takes up what the journal has, then opens the sources. */
+  /** Connects outlets, takes up what the journal has, then opens the sources. Those of one kind at once: a peer may be slow to answer. */
   async start(): Promise<void> {
-    for (const { channel } of this.#outlets) await channel.outlet.start?.();
+    await Promise.all(this.#outlets.map(({ channel }) => channel.outlet.start?.()));
     for (const { outbox } of this.#outlets) outbox.pump();
     await this.delivery.resume();
-    for (const placed of this.#sources) await this.#startSource(placed);
+    await Promise.all(this.#sources.map((placed) => this.#startSource(placed)));
     this.#started = true;
   }
 

@@ -9,6 +9,8 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 import { openJournal } from "./journal/log/mod.ts";
+import { outlets } from "./outlets/all.ts";
+import { sources } from "./sources/all.ts";
 import { done, fail, log, request, type Script, send, text, utf8 } from "./testing/scripted.ts";
 import { type Rig, until, withGateway } from "./testing/rig.ts";
 
@@ -614,6 +616,25 @@ test("a flow sends to another flow and asks it; a circle of flows ends", async (
       for await (const letter of deadLetters.list("b")) equal(letter.failure.code, "MF_FLOW_LOOP");
     },
   );
+});
+
+test("a peer that is slow to answer keeps only the flow from starting that needs it", { timeout: 10_000 }, async () => {
+  const yaml = `flows:
+  slow: { image: echo.mfi, from: [ { direct: {} } ], to: { peer: { log: {} } } }
+  quick: { image: echo.mfi, from: [ { cron: { every: 1h } } ] }`;
+  let started = (): void => undefined;
+  const quick = new Promise<void>((resolve) => (started = resolve));
+  const health = (): { ready: boolean; detail: string } => ({ ready: true, detail: "" });
+  const stop = async (): Promise<void> => undefined;
+  // The slow one's peer answers only once the quick one takes messages.
+  const slow = { start: () => quick, send: async () => undefined, health, stop };
+  const ports = {
+    outlets: outlets.map((each) => (each.name === "log" ? { ...each, create: () => slow } : each)),
+    sources: sources.map((each) =>
+      each.name === "cron" ? { ...each, create: () => ({ start: async () => started(), health, stop }) } : each,
+    ),
+  };
+  await withGateway(yaml, { echo: () => [done()] }, async ({ gateway }) => equal(gateway.ready().ready, true), { ports });
 });
 
 test("what is over the hard limits of HTTP itself is refused: headers too big, nonsense for a request", async () => {

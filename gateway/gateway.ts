@@ -79,6 +79,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
 }
 
 const loadsAtOnce = 4;
+const startsAtOnce = 256;
 
 class TheGateway implements Gateway, Administered {
   #config: GatewayConfig;
@@ -159,7 +160,7 @@ class TheGateway implements Gateway, Administered {
       addProbes(this.#server.routes, this);
       if (this.#config.http.admin.enabled) addAdmin(this.#server.routes, this);
       await this.#server.listen(this.#config.http.host, this.#config.http.port);
-      for (const unit of this.#units.values()) await unit.start();
+      await this.#startAll([...this.#units.values()]);
       this.#state = "running";
     } catch (error) {
       await this.stop();
@@ -261,6 +262,17 @@ class TheGateway implements Gateway, Administered {
     };
     await Promise.all(Array.from({ length: loadsAtOnce }, load));
     return images;
+  }
+
+  /** Many at once: a peer that does not answer keeps the flow waiting that needs it, not the others. */
+  async #startAll(units: FlowUnit[]): Promise<void> {
+    const failures: unknown[] = [];
+    const start = async (): Promise<void> => {
+      for (let unit = units.shift(); unit !== undefined && failures.length === 0; unit = units.shift())
+        await unit.start().catch((error: unknown) => failures.push(error));
+    };
+    await Promise.all(Array.from({ length: startsAtOnce }, start));
+    if (failures.length > 0) throw failures[0];
   }
 
   async #reload(config: GatewayConfig): Promise<void> {
