@@ -24,11 +24,14 @@ const patienceMs = 45_000;
 /** After everything has arrived: what comes now, comes too often. */
 const lateMs = 2_000;
 const secondsPerKill = 3.5;
+/** Ctrl-C ends the run after so long, whatever is still open. */
+const goodbyeMs = 5_000;
 
 export async function runChaos(options: ChaosOptions, say: (line: string) => void): Promise<ChaosReport> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-chaos-"));
   const campaign = new Campaign(options, say, dir);
-  const interrupted = (): void => void campaign.close().finally(() => process.exit(130));
+  // Both hands still work: what they are at may keep something from closing.
+  const interrupted = (): void => void Promise.race([campaign.close(), pause(goodbyeMs)]).finally(() => process.exit(130));
   process.once("SIGINT", interrupted);
   process.once("SIGTERM", interrupted);
   try {
@@ -98,7 +101,7 @@ class Campaign {
     const log = join(this.#dir, "gateway.log");
     const died = (how: string): void => this.#died(how);
     const gateway = new GatewayProcess({ file: project.file, port: gatewayPort, log, died });
-    this.#closing.push(() => gateway.kill());
+    this.#closing.push(() => gateway.end());
     const rate = Math.max(20, (1.2 * messages) / Math.min(minutes * 60 * 0.8, Math.max(kills, 3) * secondsPerKill));
     const prober = new Prober(lanes, this.#ledger, { run: this.#run, keys, rate });
     const faults = new Faults({
@@ -155,7 +158,7 @@ class Campaign {
 
   #reached(): boolean {
     const { kills, messages, minutes } = this.#options;
-    if (Date.now() - this.#startedMs > minutes * 60_000) return true;
+    if (this.#closed !== undefined || Date.now() - this.#startedMs > minutes * 60_000) return true;
     return this.#need().faults.kills >= kills && this.#ledger.sent >= messages;
   }
 

@@ -93,7 +93,7 @@ export class Faults {
   /** Starts it again, and again while the disk is full, as whatever supervises it would. */
   async revive(): Promise<void> {
     const { gateway } = this.#ports;
-    for (;;) {
+    while (!gateway.ended) {
       gateway.start();
       if (await gateway.ready()) return;
       if (gateway.running) {

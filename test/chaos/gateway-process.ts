@@ -21,6 +21,8 @@ export class GatewayProcess {
   readonly #options: GatewayOptions;
   #child: ChildProcess | undefined;
   starts = 0;
+  /** The run is over: it is not started again. */
+  ended = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -33,7 +35,7 @@ export class GatewayProcess {
   /** Starts it without waiting. */
   start(): void {
     const { file, log, died } = this.#options;
-    if (this.#child !== undefined) return;
+    if (this.#child !== undefined || this.ended) return;
     this.starts += 1;
     const output = openSync(log, "a");
     const child = spawn(process.execPath, ["--enable-source-maps", command, "serve", "-c", file], {
@@ -79,6 +81,11 @@ export class GatewayProcess {
 
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
+  }
+
+  async end(): Promise<void> {
+    this.ended = true;
+    await this.kill();
   }
 
   /** SIGTERM; killed when it is not gone after `graceMs`. Answers with what it ended by. */
