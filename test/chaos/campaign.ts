@@ -24,6 +24,8 @@ const patienceMs = 45_000;
 /** After everything has arrived: what comes now, comes too often. */
 const lateMs = 2_000;
 const secondsPerKill = 3.5;
+/** More is aimed at than is asked for: some acts of the schedule leave little time to work. */
+const messagesAhead = 2;
 /** Ctrl-C ends the run after so long, whatever is still open. */
 const goodbyeMs = 5_000;
 
@@ -102,7 +104,7 @@ class Campaign {
     const died = (how: string): void => this.#died(how);
     const gateway = new GatewayProcess({ file: project.file, port: gatewayPort, log, died });
     this.#closing.push(() => gateway.end());
-    const rate = Math.max(20, (1.2 * messages) / Math.min(minutes * 60 * 0.8, Math.max(kills, 3) * secondsPerKill));
+    const rate = Math.max(20, (messagesAhead * messages) / Math.min(minutes * 60 * 0.8, Math.max(kills, 3) * secondsPerKill));
     const prober = new Prober(lanes, this.#ledger, { run: this.#run, keys, rate });
     const faults = new Faults({
       seed,
@@ -112,6 +114,7 @@ class Campaign {
       sinkProxy,
       disk: this.#disk,
       ledger: this.#ledger,
+      messagesPerKill: Math.ceil((messagesAhead * messages) / Math.max(kills, 1)),
       say: (line) => this.#say(`${this.#state()}  ${line}`),
       over: () => this.#reached(),
     });

@@ -19,10 +19,14 @@ export interface FaultPorts {
   readonly sinkProxy: Proxy;
   readonly disk: SmallDisk | undefined;
   readonly ledger: Ledger;
+  /** What is aimed at between two kills, on average. */
+  readonly messagesPerKill: number;
   readonly say: (line: string) => void;
   /** Once true, both hands come to rest. */
   readonly over: () => boolean;
 }
+
+const mostWorkMs = 6_000;
 
 type Weighted = readonly [weight: number, name: string, act: () => Promise<void>];
 
@@ -104,6 +108,16 @@ export class Faults {
     }
   }
 
+  /**
+   * Lets it work till so many messages came out: a kill is to hit a gateway that works, also where starting takes long because the
+   * machine is slow or busy. Not for ever: what is needed for it may be stalled or away.
+   */
+  async #work(messages: number): Promise<void> {
+    const { ledger, over } = this.#ports;
+    const enough = ledger.received + messages;
+    for (const untilMs = Date.now() + mostWorkMs; ledger.received < enough && Date.now() < untilMs && !over(); ) await pause(5);
+  }
+
   #gatewayActs(): readonly Weighted[] {
     const { gateway, project } = this.#ports;
     const random = this.#gatewayRandom;
@@ -112,7 +126,7 @@ export class Faults {
         50,
         "kill -9",
         async () => {
-          await pause(random.below(2_000));
+          await this.#work(random.below(2 * this.#ports.messagesPerKill));
           await this.#kill();
           await this.revive();
         },
