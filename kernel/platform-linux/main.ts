@@ -125,9 +125,8 @@ function waits(frame: u64, length: u32): bool {
   return at === length && kind !== effectDone && kind !== effectFail;
 }
 
-/** Gives the machine its event and runs it; answers, and keeps the machine when it waits. */
-function run(number: u32, length: u32, berth: u32, stay: bool): void {
-  const started = cpuMicros();
+/** Gives the machine its event and runs it; answers, and keeps the machine when it waits. `started`: CPU time, which is asked for as rarely as can be. */
+function run(number: u32, length: u32, berth: u32, stay: bool, started: u64): void {
   const at = eventBuffer(length);
   if (at === 0) {
     discard(length);
@@ -140,16 +139,17 @@ function run(number: u32, length: u32, berth: u32, stay: bool): void {
   take(engineBase() + at, length);
   write8(engineBase() + at + length, 0);
   const result = stepMachine();
+  const ended = cpuMicros();
   const frame = effects();
   const size = result >= 0 ? <u32>result : effectsLength();
   if (frame < monitorBytes || <u64>frame + size > <u64>enginePages() * wasmPageBytes)
-    return answer(number, Status.compromised, 0, 0, cpuMicros() - started, false);
-  const late = cpuMicros() > deadlineMicros; // in one long native call nobody asks whether to stop
+    return answer(number, Status.compromised, 0, 0, ended - started, false);
+  const late = ended > deadlineMicros; // in one long native call nobody asks whether to stop
   const status = late || result === -1 ? Status.interrupted : result >= 0 ? Status.complete : Status.escaped;
   const waiting = status === Status.complete && (stay || berth < mostBerths) && waits(engineBase() + frame, size);
   const kept = waiting && !stay && hibernate(berth);
   staying = waiting && stay;
-  answer(number, status, engineBase() + frame, size, cpuMicros() - started, kept);
+  answer(number, status, engineBase() + frame, size, ended - started, kept);
 }
 
 /** The header of the next request, once it is there. */
@@ -177,10 +177,11 @@ export function serve(): void {
   const stay = load<u32>(header, 28) !== 0;
   if (staying && operation !== Operation.next) settle();
   setLimitPages(load<u32>(header, 16));
-  deadlineMicros = cpuMicros() + <u64>load<u32>(header, 20) * 1000;
+  const started = cpuMicros();
+  deadlineMicros = started + <u64>load<u32>(header, 20) * 1000;
   const there = operation === Operation.start || (operation === Operation.next ? staying : berth < mostBerths && resume(berth));
   staying = false;
-  if (there) run(number, length, berth, stay);
+  if (there) run(number, length, berth, stay, started);
   else {
     discard(length);
     answer(number, Status.missing, 0, 0, 0, false);
