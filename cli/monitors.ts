@@ -8,10 +8,12 @@ export interface MonitorSettings {
   /** Undefined: the monitor's own choice. */
   readonly workers: number | undefined;
   readonly isolation: "flow" | "message";
+  /** Takes a line now and then: what accelerates virtual machines, which of them ended. */
+  readonly log?: (line: string) => void;
 }
 
 /** Throws or rejects with a CodedError where the monitor can't be used, or not in this way. */
-export async function openMonitor(name: string, { workers, isolation }: MonitorSettings): Promise<Monitor> {
+export async function openMonitor(name: string, { workers, isolation, log }: MonitorSettings): Promise<Monitor> {
   const options = workers === undefined ? {} : { workers };
   switch (name) {
     case "embedded":
@@ -24,7 +26,7 @@ export async function openMonitor(name: string, { workers, isolation }: MonitorS
     case "process":
       return processMonitor({ ...options, reuse: isolation === "flow" });
     case "qemu":
-      return await qemuMonitor({ ...(workers === undefined ? {} : { perFlow: workers }), isolation });
+      return qemuMonitor({ ...(workers === undefined ? {} : { perFlow: workers }), ...(log === undefined ? {} : { log }), isolation });
     default:
       throw new CodedError("MF_MONITOR_MISSING", `there is no monitor ${name}: there are ${monitorNames.join(", ")}`);
   }

@@ -176,7 +176,7 @@ class TheServing implements Serving {
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const config = withPort(await loadConfig(options.file, options.environment), options.port);
   const logger = options.logger ?? createLogger({ log: config.log, terminal: process.stdout.isTTY === true });
-  const monitor = await openMonitor(config.monitor, config);
+  const monitor = await openMonitor(config.monitor, { ...config, log: (line) => logger.info({}, line) });
   try {
     const images = new Images(monitor, logger);
     const deadLetters = new DeadLetters(resolve(config.base, config.deadLetters.dir));

@@ -317,6 +317,7 @@ export class Fleet {
     for (const own of this.#vms) {
       if (own.vm.state !== "idle" || own.current !== undefined) continue;
       const cpuMs = own.vm.cpuMs();
+      if (cpuMs === undefined) continue;
       if (own.idleSinceMs === own.lastUsedMs && cpuMs - own.idleCpuMs > qemuLimits.idleCpuMs)
         own.vm.kill("lied", "the guest computes without being asked");
       own.idleSinceMs = own.lastUsedMs;
@@ -328,7 +329,7 @@ export class Fleet {
   }
 
   #watchVm(own: FlowVm, { machine }: Job): void {
-    const cpuMs = own.vm.cpuMs();
+    const cpuMs = own.vm.cpuMs() ?? performance.now(); // the wall clock where the system does not tell
     if (own.watchedLooks++ === 0) own.watchedCpuMs = cpuMs;
     if (own.watchedLooks === 1 || cpuMs !== own.progressCpuMs) {
       own.progressCpuMs = cpuMs;

@@ -6,7 +6,7 @@
  * It takes one step at a time. Whatever it sends that is no answer to a step ends it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { assert } from "#base";
@@ -86,9 +86,19 @@ interface Open {
 function execute(qemu: Qemu, guest: VmOptions): ChildProcess | Error {
   const { program, arguments: values } = qemuCommand(qemu, { ...guest, elf: elfPath, channel: true });
   try {
-    return spawn(program, values, { stdio: ["ignore", "pipe", "pipe", "pipe", guest.elf], cwd: "/", env: {} });
+    // In a session of its own: Ctrl-C is meant for the gateway, which finishes what is under way.
+    return spawn(program, values, { stdio: ["ignore", "pipe", "pipe", "pipe", guest.elf], cwd: "/", env: {}, detached: true });
   } catch (error) {
     return error as Error;
+  }
+}
+
+/** When memory runs out a virtual machine goes, whose messages can be run again, and not the gateway. */
+function offerToOomKiller(pid: number | undefined): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, "1000");
+  } catch {
+    // the system has no such thing, or it is gone already
   }
 }
 
@@ -119,6 +129,7 @@ export class Vm {
     this.#mostPages = guest.memoryBytes / 4096;
     const child = execute(qemu, guest);
     this.#child = child instanceof Error ? undefined : child;
+    offerToOomKiller(this.pid);
     // Without streams too when there was no descriptor left for them; the error comes as an event then.
     const [, output, errors, channel] = this.#child?.stdio ?? [];
     this.#channel = channel as Socket | undefined;
@@ -206,14 +217,14 @@ export class Vm {
     this.#child?.kill("SIGKILL");
   }
 
-  /** CPU time of all of QEMU's threads since it began, in milliseconds; the wall clock where the system does not tell. */
-  cpuMs(): number {
+  /** CPU time of all of QEMU's threads since it began, in milliseconds; undefined where the system does not tell. */
+  cpuMs(): number | undefined {
     try {
       const stat = readFileSync(`/proc/${this.pid}/stat`, "latin1");
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3 on; utime and stime are 14 and 15, in 10 ms
       return (Number(fields[11]) + Number(fields[12])) * 10;
     } catch {
-      return performance.now();
+      return undefined;
     }
   }
 
