@@ -4,7 +4,10 @@
  */
 
 declare function queueMicrotask(task: () => void): void;
+/** The form without values, so that `new Promise((done) => setTimeout(done, 5))` compiles, whose `done` takes one. */
+declare function setTimeout(callback: (value: void) => void, delayMs?: number): number;
 declare function setTimeout<T extends unknown[]>(callback: (...values: T) => void, delayMs?: number, ...values: T): number;
+declare function setInterval(callback: (value: void) => void, delayMs?: number): number;
 declare function setInterval<T extends unknown[]>(callback: (...values: T) => void, delayMs?: number, ...values: T): number;
 declare function clearTimeout(timer?: number): void;
 declare function clearInterval(timer?: number): void;
