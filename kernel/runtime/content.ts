@@ -122,6 +122,11 @@ export let serialisedType = "";
 
 const plainText = "text/plain; charset=utf-8";
 
+function whyNotJson(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.startsWith("BigInt") ? "it holds a BigInt: give String(value), or Number(value) where that is exact" : text;
+}
+
 /** Any value as a body: text as it is, bytes as they are, a message or an answer with its own type, everything else as JSON. */
 export function serialise(value: unknown, code: string): string | Uint8Array {
   if (typeof value === "string") {
@@ -143,13 +148,7 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw new FlowError(
-      code,
-      `the value can't be written as JSON: ${error instanceof Error ? error.message : String(error)}`,
-      false,
-      0,
-      error,
-    );
+    throw new FlowError(code, `the value can't be written as JSON: ${whyNotJson(error)}`, false, 0, error);
   }
   if (text === undefined)
     throw new FlowError(code, `${value === undefined ? "undefined" : `a ${typeof value}`} can't be written as JSON`, false);
