@@ -2,12 +2,14 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { ensureInstalled, root } from "./setup.mjs";
+import { ensureInstalled, root, sourceFolders } from "./setup.mjs";
 
 ensureInstalled();
 const tool = (...path) => join(root, "node_modules", ...path);
+// Named one by one: what somebody has made here with `mayfly init` is theirs to format.
+const formatted = [...sourceFolders, "package.json", "tsconfig.json", "biome.json"];
 const checks = [
-  { name: "format", fix: "npm run format", values: [tool("@biomejs", "biome", "bin", "biome"), "format", "."] },
+  { name: "format", fix: "npm run format", values: [tool("@biomejs", "biome", "bin", "biome"), "format", ...formatted] },
   { name: "types", values: [tool("typescript", "bin", "tsc"), "-p", "tsconfig.json", "--noEmit", "--incremental", "false"] },
   {
     name: "types in the machine",

@@ -7,7 +7,20 @@ import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const sourceFolders = ["base", "abi", "kernel", "compiler", "image", "monitors", "gateway", "cli", "bench", "test", "examples", "scripts"];
+export const sourceFolders = [
+  "base",
+  "abi",
+  "kernel",
+  "compiler",
+  "image",
+  "monitors",
+  "gateway",
+  "cli",
+  "bench",
+  "test",
+  "examples",
+  "scripts",
+];
 const minimumNode = [20, 20];
 
 function fail(message) {
