@@ -2,15 +2,16 @@
 import { equal, match, ok, rejects } from "node:assert/strict";
 import { tmpdir } from "node:os";
 import { after, before, describe, test } from "node:test";
-import type { FlowLimits } from "#abi";
-import { metalProgram } from "#image";
+import type { FlowLimits, StepOutcome } from "#abi";
 import type { LoadedImage } from "../monitor.ts";
 import { deliver, effect, replyText, resolve } from "../monitor.case.ts";
 import { namelessFile } from "./elf-file.ts";
 import { emptyGuest } from "./empty-guest.ts";
+import { Fleet } from "./fleet.ts";
+import { QemuMachine } from "./machine.ts";
 import { probeQemu } from "./probe.ts";
-import { qemuMonitorForTest } from "./qemu.ts";
-import { buildTestDrivers, imageOf, qemuMissing } from "./testing/guests.ts";
+import { QemuImage, qemuMonitorForTest } from "./qemu.ts";
+import { imageOf, qemuMissing } from "./testing/guests.ts";
 import { Vm } from "./vm.ts";
 
 const missing = qemuMissing();
@@ -85,20 +86,26 @@ test("more flows than there may be virtual machines take turns", skip, async () 
 describe("a virtual machine that never gets ready", skip, () => {
   test("fails its messages after some tries, and is tried less often then", async () => {
     const lines: string[] = [];
-    const program = metalProgram({ platform: await buildTestDrivers("faults.ts") }); // it ends at once
-    const monitor = qemuMonitorForTest({ pvh: { program }, perFlow: 1, log: (line) => lines.push(line) });
+    const log = (line: string): void => void lines.push(line);
+    const options = { isolation: "flow", perFlow: 1, most: 4, standby: 0, cpuFactor: 10, parkedBytes: 0, hangMs: 30_000, log } as const;
+    const fleet = new Fleet(await probeQemu(), options);
+    const built = await imageOf('import { flow } from "mayfly"; export default flow(() => 1);');
+    const file = await namelessFile(emptyGuest()); // it ends at once
+    const image = new QemuImage(built, file, () => undefined);
+    const run = (): Promise<StepOutcome> => {
+      image.retain();
+      return new QemuMachine(fleet, image, deliver(), limits).first;
+    };
     try {
-      const image = await monitor.load(await imageOf('import { flow } from "mayfly"; export default flow(() => 1);'));
-      const booted = (): number => lines.filter((line) => line.includes("ended")).length;
-      const first = await monitor.start(image, deliver(), limits).first;
+      const first = await run();
       equal(first.failure?.code, "MF_MACHINE_LOST");
       match(first.failure?.message ?? "", /no virtual machine of the flow gets ready/);
-      equal(booted(), 3);
-      const others = await Promise.all(Array.from({ length: 20 }, () => monitor.start(image, deliver(), limits).first));
-      for (const { failure } of others) equal(failure?.code, "MF_MACHINE_LOST");
-      equal(booted(), 4, "one try more is enough for all that waited for it");
+      equal(lines.length, 3);
+      for (const { failure } of await Promise.all(Array.from({ length: 20 }, run))) equal(failure?.code, "MF_MACHINE_LOST");
+      equal(lines.length, 4, "one try more is enough for all that waited for it");
     } finally {
-      await monitor.close();
+      await fleet.close();
+      await file.close();
     }
   });
 
