@@ -55,6 +55,7 @@ async function startRows(qemu: Qemu, elf: Uint8Array, message: DeliverEvent, cou
       met: times <= 1.5,
     },
     { suite, name: "first instruction to ready, in the guest, p50", value: inside.p50, unit: "ms", aim: "≤ 2 ms", met: inside.p50 <= 2 },
+    { suite, name: "… the quickest of them, least disturbed by others", value: Math.min(...insides), unit: "ms" },
   ];
 }
 
