@@ -143,9 +143,9 @@ const faults: readonly (readonly [what: string, status: number, code: string])[]
   ["sends to nowhere", 500, "MF_OUTLET_UNKNOWN"],
   ["asks nowhere", 500, "MF_OUTLET_UNKNOWN"],
   ["fetches from nowhere", 500, "MF_HOST_NOT_DECLARED"],
-  ["waits for ever", 500, "MF_OUTLET_TIMEOUT"],
-  ["takes garbage", 500, "MF_RESPONSE_INVALID"],
-  ["asks who is gone", 500, "MF_HTTP_FAILED"],
+  ["waits for ever", 504, "MF_OUTLET_TIMEOUT"],
+  ["takes garbage", 502, "MF_RESPONSE_INVALID"],
+  ["asks who is gone", 502, "MF_HTTP_FAILED"],
 ];
 
 for (const [what, status, code] of faults) {
@@ -156,6 +156,7 @@ for (const [what, status, code] of faults) {
     deepEqual([problem.code, response.status, response.headers.get("content-type")], [code, status, "application/problem+json"]);
     equal(problem.id, response.headers.get("mayfly-message-id"));
     ok(problem.detail.length > 20, problem.detail);
+    ok(!/127\.0\.0\.1|ECONNREFUSED/.test(problem.detail), "where peers live is not the caller's business");
     equal((await deadBodies()).get(problem.id), body);
   });
 }

@@ -235,20 +235,35 @@ export function chosenEncoding(accepted: string | undefined): "br" | "gzip" | un
 
 /** Codes whose text may hold what the flow had in hand when it threw. */
 const thrownText = /^MF_(FLOW_THREW|UNHANDLED_REJECTION)$/;
+/** Codes of peers that were asked: their texts hold addresses, statements and what the peer said. */
+const peerText = /^MF_(HTTP|FETCH|AMQP|NATS|JETSTREAM|MQTT|REDIS|POSTGRES|SMTP|CONNECTION)_/;
 
-/** A failure as its caller is told: texts that were thrown inside the flow stay in the log unless `errors: full`. */
+/** The gateway's part of RFC 9110, 15.6: 502 for a peer that fails, 503 for one that is left alone, 504 for one that does not answer. */
+function statusOf({ status, code }: Failure): number {
+  if (status >= 400 && status <= 599) return status;
+  if (/^MF_(OUTLET|FETCH)_TIMEOUT$/.test(code)) return 504;
+  if (code === "MF_CIRCUIT_OPEN") return 503;
+  return peerText.test(code) || code === "MF_RESPONSE_INVALID" ? 502 : 500;
+}
+
+function briefText({ code, status, message }: Failure): string {
+  if (status >= 400) return message;
+  if (peerText.test(code))
+    return "a system that the flow asked failed or did not answer; the gateway's log has the reason under the message's id";
+  if (code.startsWith("MF_") && !thrownText.test(code)) return message;
+  return "the flow failed on this message; the gateway's log has the reason under its id";
+}
+
+/** A failure as its caller is told: texts that were thrown inside the flow, or came from a peer, stay in the log unless `errors: full`. */
 export function problemOf(failure: Failure, id: string, errors: "brief" | "full"): Problem {
-  const status = failure.status >= 400 && failure.status <= 599 ? failure.status : 500;
-  const open = errors === "full" || failure.status >= 400 || (failure.code.startsWith("MF_") && !thrownText.test(failure.code));
-  const detail = open ? failure.message : "the flow failed on this message; the gateway's log has the reason under its id";
-  return { status, code: failure.code, detail, id };
+  return { status: statusOf(failure), code: failure.code, detail: errors === "full" ? failure.message : briefText(failure), id };
 }
 
 export const httpSource: SourceDefinition<HttpSourceConfig> = {
   name: "http",
   summary: "Messages over HTTP, on the gateway's own server.",
   description: `Serves one path. With \`mode: reply\` the caller waits and gets the flow's reply; the message is with the caller until then, one attempt is made, and a failure is answered with
-\`application/problem+json\` that has the message's id and a code. A failure that is not the caller's fault (5xx) is kept as a dead letter as well. With \`mode: accept\` the caller gets \`202\` and
+\`application/problem+json\` that has the message's id and a code: 502 and 504 where a system that the flow asked failed or did not answer, 500 where the flow did. A failure that is not the caller's fault (5xx) is kept as a dead letter as well. With \`mode: accept\` the caller gets \`202\` and
 \`{"id": …}\` once the journal has the message, which is then retried as \`retry\` says.
 
 - Path parameters come as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped.
