@@ -26,10 +26,13 @@ const url = `mqtt://${broker.host}:${broker.port}`;
 const skip = await reachable("mosquitto", broker);
 const skipPrivate = installed("mosquitto") ? undefined : "no mosquitto to start";
 
-/** A broker keeps a session for a day: connecting with a clean start ends it. */
+/**
+ * A broker keeps a session for a day: connecting with a clean start ends it. Without retries, since the client never says that a
+ * connection was closed before it was there; and dropped, since a polite end waits for the broker, and this session ends either way.
+ */
 async function forgetSession(clientId: string): Promise<void> {
-  const client = await mqtt.connectAsync(url, { protocolVersion: 5, clientId, clean: true, reconnectPeriod: 0 });
-  await client.endAsync();
+  const client = await mqtt.connectAsync(url, { protocolVersion: 5, clientId, clean: true, reconnectPeriod: 0 }, false);
+  await client.endAsync(true);
 }
 
 if (skip === undefined) {

@@ -65,7 +65,8 @@ export class Proxy {
       from.on("close", (cut) => {
         if (cut) to.destroy();
         else to.end(); // what was sent before the end still arrives
-        this.#pairs.delete(pair);
+        // Not before both are closed: the other one may be paused, and would then be there for ever, unseen by the event loop.
+        if (client.destroyed && broker.destroyed) this.#pairs.delete(pair);
       });
       if (this.#stalled) from.pause();
     }
