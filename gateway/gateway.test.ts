@@ -618,6 +618,45 @@ test("a flow sends to another flow and asks it; a circle of flows ends", async (
   );
 });
 
+test("what the journal takes while stopping has begun waits there: it does not overtake an older message of its key", async () => {
+  const dir = await nodeFs.mkdtemp(join(tmpdir(), "mayfly-order-"));
+  try {
+    const deadLetters = new DeadLetters(join(dir, "dead"));
+    const journal = await openJournal(join(dir, "journal"), { deadLetters });
+    const accept = journal.accept.bind(journal);
+    let letGo = (): void => undefined;
+    let holds = false;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    journal.accept = async (message) => {
+      const accepted = await accept(message);
+      holds = message.id === "late";
+      if (holds) await held;
+      return accepted;
+    };
+    const yaml = `flows: { job: { image: job.mfi, key: '"all"', retry: { backoff: 1h..2h }, from: [ { http: { path: /jobs, mode: accept } } ] } }`;
+    const script: Script = (event) => (event.kind === "deliver" ? [text(event.body) === "early" ? fail("E", "later") : done()] : []);
+    const run = async ({ url, gateway, runner, logs }: Rig): Promise<void> => {
+      const post = async (id: string): Promise<number> =>
+        (await fetch(`${url}/jobs`, { method: "POST", body: id, headers: { "idempotency-key": id } })).status;
+      equal(await post("early"), 202);
+      await until(() => logs.some((line) => line.fields["retryInMs"] !== undefined));
+      const answer = post("late");
+      await until(() => holds);
+      const stopping = gateway.stop();
+      letGo();
+      equal(await answer, 202);
+      await stopping;
+      deepEqual(
+        runner.delivered.map((event) => event.id),
+        ["early"],
+      );
+    };
+    await withGateway(yaml, { job: script }, run, { ports: { journal, deadLetters } });
+  } finally {
+    await nodeFs.rm(dir, { recursive: true, force: true });
+  }
+});
+
 test("a peer that is slow to answer keeps only the flow from starting that needs it", { timeout: 10_000 }, async () => {
   const yaml = `flows:
   slow: { image: echo.mfi, from: [ { direct: {} } ], to: { peer: { log: {} } } }

@@ -224,6 +224,12 @@ export class FlowDelivery implements RunHost, SettlementHost {
     }
     if (accepted.status !== "leased") return this.#duplicate(accepted, incoming);
     const { lease } = accepted;
+    // Stopping has begun meanwhile: older messages of its key may have been given back already, and it must not overtake them.
+    if (this.#stopping && this.journal.durable && !incoming.replyWanted) {
+      this.journal.release(lease);
+      this.#backlog = true;
+      return { status: "accepted", id: message.id };
+    }
     if (incoming.replyWanted) return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), lease));
     this.#enterLeased(new Work(incoming, message, undefined), lease);
     return { status: "accepted", id: message.id };
