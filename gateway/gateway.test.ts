@@ -441,6 +441,37 @@ test("the port in use and a missing outlet are coded errors, and everything is c
   });
 });
 
+test("auth: 401 without, with wrong and with half credentials; the flow and the journal never see them", async () => {
+  const guarded = `flows: { echo: { image: echo.mfi, from: [ { http: { path: /echo, auth: { bearer: s3cret, basic: "ada:love:lace" } } } ] } }`;
+  await withGateway(guarded, { echo: () => [done("ok")] }, async ({ url, runner }) => {
+    const ask = async (authorization?: string): Promise<Response> =>
+      await fetch(`${url}/echo`, { method: "POST", body: "x", headers: authorization === undefined ? {} : { authorization } });
+    const basic = (text: string): string => `Basic ${Buffer.from(text).toString("base64")}`;
+    for (const wrong of [
+      undefined,
+      "",
+      "Bearer",
+      "Bearer s3cre",
+      "Bearer s3crett",
+      "s3cret",
+      basic("ada:"),
+      basic("ada:love"),
+      basic("s3cret"),
+      "Basic ???",
+    ]) {
+      const response = await ask(wrong);
+      equal(response.status, 401, String(wrong));
+      match(response.headers.get("www-authenticate") ?? "", /^Bearer .*, Basic /);
+      const text = await response.text();
+      equal((JSON.parse(text) as { code: string }).code, "MF_UNAUTHORIZED");
+      ok(!text.includes("s3cret"));
+    }
+    for (const right of ["Bearer s3cret", "bearer s3cret", basic("ada:love:lace")]) equal((await ask(right)).status, 200, right);
+    equal(runner.delivered.length, 3);
+    for (const { headersJson } of runner.delivered) ok(!headersJson.includes("authorization"));
+  });
+});
+
 test("/ping, /ready, /metrics and the admin endpoints", async () => {
   await withGateway(echo, { echo: () => [done("ok")] }, async ({ url }) => {
     equal(await (await fetch(`${url}/ping`)).text(), "pong\n");

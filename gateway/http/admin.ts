@@ -1,10 +1,10 @@
 /** What the gateway itself serves: /ping, /ready, /metrics for machines, and /-/ for `mayfly send` and `mayfly dlq`. */
-import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { fromUtf8, isCoded, toUtf8 } from "#base";
 import type { DeadLetter } from "../journal/dead-letters.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Outcome } from "../message.ts";
+import { sameSecret } from "./authentication.ts";
 import { readBody } from "./body.ts";
 import { sendProblem } from "./problem.ts";
 import type { HttpRoutes, RouteHandler } from "./routes.ts";
@@ -133,9 +133,7 @@ function isAuthorised(request: IncomingMessage, token: string | undefined): bool
   // nor, with a name of its own that leads here, the host.
   if (token === undefined)
     return request.headers["mayfly-admin"] !== undefined && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(request.headers.host ?? "");
-  const given = Buffer.from(request.headers.authorization ?? "");
-  const wanted = Buffer.from(`Bearer ${token}`);
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
+  return sameSecret(request.headers.authorization ?? "", `Bearer ${token}`);
 }
 
 function guard(token: string | undefined, answer: Answer): RouteHandler {

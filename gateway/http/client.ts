@@ -36,14 +36,15 @@ const ownHeaders = new Set([
   "accept-encoding",
 ]);
 
-export function newAgent(connections: number): Agent {
+/** `tls` as Node's tls.connect takes it. */
+export function newAgent(connections: number, tls: object = {}): Agent {
   return new Agent({
     connections,
     pipelining: 1,
     keepAliveTimeout: 20_000,
     keepAliveMaxTimeout: 60_000,
     maxHeaderSize: 4 * gatewayLimits.httpHeadersBytes,
-    connect: { timeout: 10_000 },
+    connect: { timeout: 10_000, ...tls },
     headersTimeout: 0,
     bodyTimeout: 0,
   });

@@ -25,6 +25,15 @@ export const cloudEventsSchema: JsonSchema = {
   },
 };
 
+/** The same where there are no headers to put attributes into. */
+export const structuredCloudEventsSchema: JsonSchema = {
+  ...cloudEventsSchema,
+  properties: {
+    ...(cloudEventsSchema["properties"] as object),
+    mode: { const: "structured", description: "One JSON object around everything." },
+  },
+};
+
 /** The `cloudevents:` option of a source. */
 export const acceptCloudEventsSchema: JsonSchema = {
   type: "boolean",

@@ -5,6 +5,7 @@ import { dirname, join, resolve, sep } from "node:path";
 import { CodedError, err, ok, type Result } from "#base";
 import type { Health } from "../connector.ts";
 import type { Outgoing } from "../message.ts";
+import { type CloudEventsConfig, emitCloudEvent, structuredCloudEventsSchema } from "./cloudevents.ts";
 import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError } from "./outlet.ts";
 
 export interface FileOutletConfig {
@@ -12,6 +13,7 @@ export interface FileOutletConfig {
   readonly name: string;
   readonly append: boolean;
   readonly sync: boolean;
+  readonly cloudevents?: CloudEventsConfig;
 }
 
 /** What stands for a value in a file name: nothing that separates folders, hides a file or means one above. */
@@ -64,6 +66,20 @@ export function nameTemplate(template: string): Result<NameTemplate, string> {
   );
 }
 
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** `first` is the uppermost folder that was made on the way to `last`: the names of all of them are made to last. */
+async function syncNew(first: string, last: string): Promise<void> {
+  for (let folder = last; folder.length >= first.length; folder = dirname(folder)) await syncFolder(dirname(folder));
+}
+
 class FileOutlet implements Outlet {
   readonly #config: FileOutletConfig;
   readonly #dir: string;
@@ -83,8 +99,11 @@ class FileOutlet implements Outlet {
     if (!path.startsWith(this.#dir + sep))
       throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
     try {
-      await mkdir(dirname(path), { recursive: true });
-      await (this.#config.append ? this.#append(path, message.body) : this.#write(path, message.body));
+      const made = await mkdir(dirname(path), { recursive: true });
+      if (made !== undefined && this.#config.sync) await syncNew(made, dirname(path));
+      const { append, cloudevents } = this.#config;
+      const { body } = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
+      await (append ? this.#append(path, body) : this.#write(path, body));
       this.#trouble = undefined;
     } catch (cause) {
       this.#trouble = cause instanceof Error ? cause.message : String(cause);
@@ -112,6 +131,7 @@ class FileOutlet implements Outlet {
         await file.close();
       }
       await rename(temporary, path);
+      if (this.#config.sync) await syncFolder(dirname(path)); // else the name may be lost with the power, and the file with it
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);
       throw error;
@@ -146,6 +166,7 @@ made safe: nothing leads out of \`dir\`. With \`append: true\` sends are lines o
       },
       append: { type: "boolean", default: false, description: "Append a line to the file instead." },
       sync: { type: "boolean", default: true, description: "Wait till the bytes are on disk." },
+      cloudevents: structuredCloudEventsSchema,
     },
   },
   example: 'file: { dir: ./audit, name: "{date}/{id}.json" }',

@@ -1,20 +1,24 @@
 /** To another flow of this gateway. */
 import { gatewayLimits } from "../limits.ts";
 import type { Answer, Incoming, Outcome, Outgoing } from "../message.ts";
+import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "./cloudevents.ts";
 import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlet.ts";
 
 export interface FlowOutletConfig {
   readonly name: string;
+  readonly cloudevents?: CloudEventsConfig;
 }
 
 const hopsHeader = "mayfly-hops";
 
 class FlowOutlet implements Outlet {
   readonly #target: string;
+  readonly #cloudevents: CloudEventsConfig | undefined;
   readonly #context: OutletContext;
 
   constructor(config: FlowOutletConfig, context: OutletContext) {
     this.#target = config.name;
+    this.#cloudevents = config.cloudevents;
     this.#context = context;
   }
 
@@ -48,11 +52,13 @@ class FlowOutlet implements Outlet {
         `the message has been through ${gatewayLimits.flowHops} flows: look for flows that send to each other in a circle`,
         { retryable: false },
       );
+    const { headers, contentType, body } =
+      this.#cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, this.#cloudevents);
     const incoming: Incoming = {
       id: idempotencyKey,
-      headers: { ...message.headers, "mayfly-from-flow": message.flow, [hopsHeader]: String(hops) },
-      contentType: message.contentType,
-      body: message.body,
+      headers: { ...headers, "mayfly-from-flow": message.flow, [hopsHeader]: String(hops) },
+      contentType,
+      body,
       key: message.key,
       correlationId: message.correlationId,
       replyWanted,
@@ -80,7 +86,7 @@ export const flowOutlet: OutletDefinition<FlowOutletConfig> = {
     type: "object",
     additionalProperties: false,
     required: ["name"],
-    properties: { name: { type: "string", minLength: 1, description: "Name of the flow." } },
+    properties: { name: { type: "string", minLength: 1, description: "Name of the flow." }, cloudevents: cloudEventsSchema },
   },
   example: "flow: { name: billing }",
   create: (config, context) => new FlowOutlet(config, context),

@@ -1,6 +1,7 @@
 /** To an HTTP server. */
 import type { Agent } from "undici";
 import { CodedError, fromUtf8, isCoded } from "#base";
+import { readTls, type TlsConfig, tlsSchema } from "../brokers/tls.ts";
 import { duration } from "../config/units.ts";
 import type { Health } from "../connector.ts";
 import { exchange, type HttpAnswer, newAgent, retryAfterMs } from "../http/client.ts";
@@ -15,6 +16,7 @@ export interface HttpOutletConfig {
   readonly headers: Headers;
   readonly timeout: number;
   readonly cloudevents: CloudEventsConfig | undefined;
+  readonly tls?: TlsConfig;
 }
 
 /** The peer may say otherwise later: too early, too many, or in trouble. */
@@ -42,7 +44,7 @@ class HttpOutlet implements Outlet {
   readonly #config: HttpOutletConfig;
   readonly #context: OutletContext;
   readonly #url: URL;
-  readonly #agent: Agent;
+  #agent: Promise<Agent> | undefined;
   #detail = "not used yet";
 
   constructor(config: HttpOutletConfig, context: OutletContext) {
@@ -55,7 +57,13 @@ class HttpOutlet implements Outlet {
     }
     if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:")
       throw new CodedError("MF_URL_INVALID", "url must begin with http:// or https://");
-    this.#agent = newAgent(gatewayLimits.outletConcurrency);
+  }
+
+  /** Made when it is first needed, and again after the TLS files could not be read: they may be put there yet. */
+  #connections(): Promise<Agent> {
+    this.#agent ??= readTls(this.#config.tls, this.#context).then((tls) => newAgent(gatewayLimits.outletConcurrency, tls));
+    this.#agent.catch(() => (this.#agent = undefined));
+    return this.#agent;
   }
 
   async send(message: Outgoing, attempt: Attempt): Promise<void> {
@@ -74,7 +82,7 @@ class HttpOutlet implements Outlet {
   }
 
   async stop(): Promise<void> {
-    await this.#agent.destroy();
+    await (await this.#agent?.catch(() => undefined))?.destroy();
   }
 
   async #exchange(message: Outgoing, method: string, { idempotencyKey, signal }: Attempt): Promise<HttpAnswer> {
@@ -91,7 +99,7 @@ class HttpOutlet implements Outlet {
     headers["idempotency-key"] ??= idempotencyKey;
     const bodiless = method === "GET" || method === "HEAD";
     try {
-      const answer = await exchange(this.#agent, { url, method, headers, body: bodiless ? undefined : event.body, signal });
+      const answer = await exchange(await this.#connections(), { url, method, headers, body: bodiless ? undefined : event.body, signal });
       this.#detail = `last answer ${answer.status}`;
       return answer;
     } catch (cause) {
@@ -148,6 +156,7 @@ Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` 
       },
       timeout: duration("One attempt may take so long.", "30s"),
       cloudevents: cloudEventsSchema,
+      tls: tlsSchema,
     },
   },
   example: 'http: { url: "https://erp.example.com/orders", timeout: 5s, headers: { authorization: "Bearer secret" } }',

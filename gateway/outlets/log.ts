@@ -1,11 +1,13 @@
 /** Into the gateway's log. */
 import { fromUtf8 } from "#base";
+import { type CloudEventsConfig, emitCloudEvent, structuredCloudEventsSchema } from "./cloudevents.ts";
 import type { OutletDefinition } from "./outlet.ts";
 
 export interface LogOutletConfig {
   readonly level: "debug" | "info" | "warn" | "error";
   readonly text: string;
   readonly maxBytes: number;
+  readonly cloudevents?: CloudEventsConfig;
 }
 
 export const logOutlet: OutletDefinition<LogOutletConfig> = {
@@ -21,19 +23,22 @@ export const logOutlet: OutletDefinition<LogOutletConfig> = {
       level: { type: "string", enum: ["debug", "info", "warn", "error"], default: "info", description: "Level of the line." },
       text: { type: "string", default: "sent", description: "Text of the line." },
       maxBytes: { type: "integer", minimum: 0, maximum: 65_536, default: 4_096, description: "Bytes of the body that are shown." },
+      cloudevents: structuredCloudEventsSchema,
     },
   },
   example: "log: { level: info }",
   create: (config, context) => ({
     send: async (message, { idempotencyKey }) => {
+      const { cloudevents } = config;
+      const { contentType, body } = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
       context.logger[config.level](
         {
           message: message.messageId,
           send: idempotencyKey,
           key: message.key,
-          contentType: message.contentType,
-          bytes: message.body.length,
-          body: fromUtf8(message.body.subarray(0, config.maxBytes)),
+          contentType,
+          bytes: body.length,
+          body: fromUtf8(body.subarray(0, config.maxBytes)),
         },
         config.text,
       );

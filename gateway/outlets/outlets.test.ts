@@ -1,22 +1,26 @@
 /** Outlets of issue 2 against real files and real HTTP. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { prng, systemClock } from "#base";
 import fc from "fast-check";
+import type { TlsConfig } from "../brokers/tls.ts";
+import { installed } from "../brokers/testing/brokers.ts";
+import { makeCertificates } from "../brokers/testing/certificates.ts";
 import { isDeclared, parseHost } from "../delivery/fetch.ts";
 import { retryAfterMs } from "../http/client.ts";
 import { silentLogger } from "../logger.ts";
-import type { Outcome, Outgoing } from "../message.ts";
+import type { Incoming, Outcome, Outgoing } from "../message.ts";
 import { utf8 } from "../testing/scripted.ts";
 import { fileOutlet, type FileOutletConfig, nameTemplate } from "./file.ts";
 import { flowOutlet } from "./flow.ts";
 import { httpOutlet, type HttpOutletConfig, pathBelow } from "./http.ts";
-import type { Attempt, OutletContext } from "./outlet.ts";
+import type { Attempt, Outlet, OutletContext } from "./outlet.ts";
 
 const message: Outgoing = {
   messageId: "m1",
@@ -225,6 +229,53 @@ test("sends leave as CloudEvents when asked to", async () => {
       ok(structured?.[1].includes('"data":{"a":1.0}'));
     },
   );
+});
+
+test("https with an authority of its own and a client certificate; files that come later are found", {
+  skip: installed("openssl") ? false : "no openssl",
+}, async (test_) => {
+  const { dir } = await makeCertificates();
+  const [cert, key, ca] = await Promise.all(["server.pem", "server.key", "ca.pem"].map((name) => readFile(join(dir, name))));
+  const server = createHttpsServer(
+    { cert, key, ca, requestCert: true, rejectUnauthorized: true },
+    (_request, response) => void response.end(),
+  );
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  test_.after(() => server.close());
+  const url = `https://127.0.0.1:${(server.address() as { port: number }).port}`;
+  const using = (tls: TlsConfig | undefined): Outlet =>
+    httpOutlet.create(httpSettings(url, tls === undefined ? {} : { tls }), context(dir));
+  const known = { ca: "ca.pem", rejectUnauthorized: true };
+  for (const tls of [undefined, known]) {
+    const outlet = using(tls);
+    await rejects(outlet.send(message, attempt), { retryable: true });
+    await outlet.stop();
+  }
+  const outlet = using({ ...known, cert: "late.pem", key: "client.key" });
+  await rejects(outlet.send(message, attempt), { code: "MF_TLS_FILE", retryable: true });
+  await copyFile(join(dir, "client.pem"), join(dir, "late.pem"));
+  await outlet.send(message, attempt);
+  await outlet.stop();
+  await rm(dir, { recursive: true });
+});
+
+test("files, log and flows take CloudEvents too", async () => {
+  await inFolder(async (dir) => {
+    const event = { ...message, contentType: "application/json", body: utf8('{"a":1.0}') };
+    const file = fileOutlet.create(
+      { dir, name: "event.json", append: false, sync: true, cloudevents: { mode: "structured" } },
+      context(dir),
+    );
+    await file.send(event, attempt);
+    const written = JSON.parse(await readFile(join(dir, "event.json"), "utf8")) as Record<string, unknown>;
+    deepEqual([written["specversion"], written["id"], written["data"]], ["1.0", "orders/m1/7/0", { a: 1 }]);
+    const got: Incoming[] = [];
+    const deliverTo = (_flow: string, incoming: Incoming): Promise<Outcome> => (
+      got.push(incoming), Promise.resolve({ status: "accepted", id: "x" })
+    );
+    await flowOutlet.create({ name: "other", cloudevents: { mode: "binary" } }, { ...context(dir), deliverTo }).send(event, attempt);
+    deepEqual([got[0]?.headers["ce-id"], got[0]?.contentType, got[0]?.headers["mayfly-hops"]], ["orders/m1/7/0", "application/json", "1"]);
+  });
 });
 
 test("Retry-After in seconds, as a date, and nonsense", () => {

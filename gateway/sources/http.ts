@@ -4,6 +4,7 @@ import { brotliCompress, gzip } from "node:zlib";
 import { isCoded } from "#base";
 import { size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
+import { type AuthConfig, authSchema, refusal } from "../http/authentication.ts";
 import { readBody } from "../http/body.ts";
 import { type Problem, sendProblem } from "../http/problem.ts";
 import type { RouteHandler } from "../http/routes.ts";
@@ -22,6 +23,7 @@ export interface HttpSourceConfig {
   readonly idHeader: string;
   readonly errors: "brief" | "full";
   readonly cloudevents: boolean;
+  readonly auth?: AuthConfig;
 }
 
 const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -75,6 +77,12 @@ class HttpSource implements Source {
   }
 
   readonly #handle: RouteHandler = (request, response, parameters, query) => {
+    const { auth } = this.#config;
+    const denied = auth === undefined ? undefined : refusal(auth, request.headers.authorization);
+    if (denied !== undefined) {
+      request.resume();
+      return sendProblem(response, denied);
+    }
     this.#open += 1;
     const caller: Caller = { left: false, onLeave: undefined };
     response.on("close", () => {
@@ -104,6 +112,7 @@ class HttpSource implements Source {
     const given = request.headers;
     for (const name in given) {
       const value = given[name];
+      if (name === "authorization" && this.#config.auth !== undefined) continue; // it has done its work, and is no business of the journal's
       if (value === undefined || droppedHeaders.has(name) || name.startsWith("mayfly-") || name === "__proto__") continue; // mayfly-… are ours to set
       headers[name] = typeof value === "string" ? value : value.join(", ");
     }
@@ -298,6 +307,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
         description: "Whether callers are told what was thrown inside the flow.",
       },
       cloudevents: acceptCloudEventsSchema,
+      auth: authSchema,
     },
   },
   example: "http: { method: POST, path: /orders, bodyLimit: 1MiB }",
