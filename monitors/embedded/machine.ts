@@ -2,16 +2,9 @@
  * One machine as its owner sees it. Its state lives with the worker that ran it last; its events are kept here, so that when that
  * worker is lost the machine is run again from its first event somewhere else: same image, same events, same machine.
  */
-import {
-  decodeEffects,
-  type DeliverEvent,
-  type Event,
-  type FlowLimits,
-  machineErrors,
-  type MachineErrorCode,
-  type StepOutcome,
-} from "#abi";
+import { decodeEffects, type DeliverEvent, type Event, type FlowLimits, type MachineErrorCode, type StepOutcome } from "#abi";
 import type { Machine } from "../monitor.ts";
+import { broken, outcomeOf } from "../outcome.ts";
 import { lostAnswer, type Pool, type PoolWorker, type StepAnswer } from "./pool.ts";
 import { operation } from "./slots.ts";
 import type { EmbeddedImage } from "./embedded.ts";
@@ -20,11 +13,6 @@ import type { EmbeddedImage } from "./embedded.ts";
 const mostQueued = 1024;
 /** How often a machine may lose its worker before it is held responsible. */
 const mostLosses = 2;
-
-export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome["effects"] = [], cpuMs = 0): StepOutcome {
-  const message = detail === "" ? machineErrors[code] : `${machineErrors[code]} (${detail})`;
-  return { status: "broken", effects, failure: { code, message }, cpuMs };
-}
 
 type NextEvent = Exclude<Event, DeliverEvent>;
 
@@ -121,43 +109,14 @@ export class EmbeddedMachine implements Machine {
   }
 
   #outcome(answer: StepAnswer): StepOutcome {
-    const { status, cpuMs, detail } = answer;
     this.home = answer.kept;
     if (this.#over !== undefined) {
       const over = this.#over;
       this.#finish(over);
-      return broken(over, "", [], cpuMs);
+      return broken(over, "", [], answer.cpuMs);
     }
-    const decoded = answer.effects === undefined ? undefined : decodeEffects(answer.effects);
-    const effects = decoded?.ok === true ? decoded.value : [];
-    const breakWith = (code: MachineErrorCode, why = detail): StepOutcome => {
-      this.#finish("MF_MACHINE_ENDED");
-      return broken(
-        code,
-        why,
-        effects.filter(({ kind }) => kind === "log"),
-        cpuMs,
-      );
-    };
-    switch (status) {
-      case "complete": {
-        if (decoded?.ok !== true) return breakWith("MF_MACHINE_LIED", decoded?.error ?? "");
-        const last = effects.at(-1)?.kind;
-        if (last !== "done" && last !== "fail") return { status: "waiting", effects, cpuMs };
-        this.#finish("MF_MACHINE_ENDED");
-        return { status: last === "done" ? "done" : "failed", effects, cpuMs };
-      }
-      case "interrupted":
-        return breakWith("MF_CPU_LIMIT", `${this.limits.cpuMs} ms`);
-      case "escaped":
-      case "no-memory":
-        return breakWith("MF_MEMORY_LIMIT", `${this.limits.memoryBytes / 1024 ** 2} MiB`);
-      case "trapped":
-        return breakWith("MF_MACHINE_TRAP");
-      case "compromised":
-        return breakWith("MF_MACHINE_LIED");
-      case "lost":
-        return breakWith(answer.code ?? "MF_MACHINE_LOST");
-    }
+    const outcome = outcomeOf(answer, answer.effects === undefined ? undefined : decodeEffects(answer.effects), this.limits);
+    if (outcome.status !== "waiting") this.#finish("MF_MACHINE_ENDED");
+    return outcome;
   }
 }

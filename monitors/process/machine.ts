@@ -2,17 +2,9 @@
  * One machine as its owner sees it. While it waits, the process that ran it last keeps it; its events are kept here, so that when
  * that process is lost, or had no room, the machine is run again from its first event: same image, same events, same machine.
  */
-import {
-  decodeEffects,
-  type DeliverEvent,
-  encodeEvent,
-  type Event,
-  type FlowLimits,
-  machineErrors,
-  type MachineErrorCode,
-  type StepOutcome,
-} from "#abi";
+import { decodeEffects, type DeliverEvent, encodeEvent, type Event, type FlowLimits, type MachineErrorCode, type StepOutcome } from "#abi";
 import type { Machine } from "../monitor.ts";
+import { broken, outcomeOf } from "../outcome.ts";
 import type { Child, StepAnswer } from "./child.ts";
 import type { ImagePool } from "./image-pool.ts";
 import { noBerth, operation } from "./wire.ts";
@@ -23,11 +15,6 @@ const mostQueued = 1024;
 const mostLosses = 2;
 /** How often it may be lost through no fault of its own. */
 const mostDisplacements = 64;
-
-export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome["effects"] = [], cpuMs = 0): StepOutcome {
-  const message = detail === "" ? machineErrors[code] : `${machineErrors[code]} (${detail})`;
-  return { status: "broken", effects, failure: { code, message }, cpuMs };
-}
 
 type NextEvent = Exclude<Event, DeliverEvent>;
 
@@ -116,42 +103,13 @@ export class ProcessMachine implements Machine {
   }
 
   #outcome(answer: StepAnswer): StepOutcome {
-    const { status, cpuMs, detail } = answer;
     if (this.#over !== undefined) {
       this.#finish(this.#over);
-      return broken(this.#over, "", [], cpuMs);
+      return broken(this.#over, "", [], answer.cpuMs);
     }
-    const decoded = decodeEffects(answer.frame);
-    const effects = decoded.ok ? decoded.value : [];
-    const breakWith = (code: MachineErrorCode, why = detail): StepOutcome => {
-      this.#finish("MF_MACHINE_ENDED");
-      const logs = effects.filter(({ kind }) => kind === "log");
-      return broken(code, why, logs, cpuMs);
-    };
-    switch (status) {
-      case "complete": {
-        if (!decoded.ok) return breakWith("MF_MACHINE_LIED", decoded.error);
-        const last = effects.at(-1)?.kind;
-        if (last !== "done" && last !== "fail") {
-          this.waiting = true;
-          return { status: "waiting", effects, cpuMs };
-        }
-        this.#finish("MF_MACHINE_ENDED");
-        return { status: last === "done" ? "done" : "failed", effects, cpuMs };
-      }
-      case "interrupted":
-        return breakWith("MF_CPU_LIMIT", `${this.limits.cpuMs} ms`);
-      case "escaped":
-      case "no-memory":
-        return breakWith("MF_MEMORY_LIMIT", `${this.limits.memoryBytes / 1024 ** 2} MiB`);
-      case "trapped":
-        return breakWith("MF_MACHINE_TRAP");
-      case "compromised":
-        return breakWith("MF_MACHINE_LIED");
-      case "lost":
-      case "displaced":
-      case "missing":
-        return breakWith(answer.code ?? "MF_MACHINE_LOST");
-    }
+    const outcome = outcomeOf(answer, decodeEffects(answer.frame), this.limits);
+    this.waiting = outcome.status === "waiting";
+    if (!this.waiting) this.#finish("MF_MACHINE_ENDED");
+    return outcome;
   }
 }

@@ -9,11 +9,11 @@ import {
   encodeEvent,
   type Event,
   type FlowLimits,
-  machineErrors,
   type MachineErrorCode,
   type StepOutcome,
 } from "#abi";
 import type { Machine } from "../monitor.ts";
+import { broken, outcomeOf } from "../outcome.ts";
 import type { Fleet } from "./fleet.ts";
 import type { FlowVm } from "./flow-vms.ts";
 import type { QemuImage } from "./qemu.ts";
@@ -23,11 +23,6 @@ import type { VmAnswer } from "./vm.ts";
 const mostQueued = 1024;
 /** How often a machine may lose its virtual machine before it is held responsible. */
 const mostLosses = 2;
-
-export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome["effects"] = [], cpuMs = 0): StepOutcome {
-  const message = detail === "" ? machineErrors[code] : `${machineErrors[code]} (${detail})`;
-  return { status: "broken", effects, failure: { code, message }, cpuMs };
-}
 
 export interface FleetAnswer extends VmAnswer {
   readonly decoded?: ReturnType<typeof decodeEffects> | undefined;
@@ -120,43 +115,12 @@ export class QemuMachine implements Machine {
   }
 
   #outcome(answer: FleetAnswer): StepOutcome {
-    const { status, cpuMs, detail } = answer;
     if (this.#over !== undefined) {
       this.#fleet.forget(this);
-      return broken(this.#over, "", [], cpuMs);
+      return broken(this.#over, "", [], answer.cpuMs);
     }
-    const { decoded } = answer;
-    const effects = decoded?.ok === true ? decoded.value : [];
-    const breakWith = (code: MachineErrorCode, why = detail): StepOutcome => {
-      this.#finish("MF_MACHINE_ENDED");
-      return broken(
-        code,
-        why,
-        effects.filter(({ kind }) => kind === "log"),
-        cpuMs,
-      );
-    };
-    switch (status) {
-      case "complete": {
-        if (decoded?.ok !== true) return breakWith("MF_MACHINE_LIED", decoded?.error ?? "no effects");
-        const last = effects.at(-1)?.kind;
-        if (last !== "done" && last !== "fail") return { status: "waiting", effects, cpuMs };
-        this.#finish("MF_MACHINE_ENDED");
-        return { status: last === "done" ? "done" : "failed", effects, cpuMs };
-      }
-      case "interrupted":
-        return breakWith("MF_CPU_LIMIT", `${this.limits.cpuMs} ms`);
-      case "escaped":
-      case "no-memory":
-        return breakWith("MF_MEMORY_LIMIT", `${this.limits.memoryBytes / 1024 ** 2} MiB`);
-      case "trapped":
-        return breakWith("MF_MACHINE_TRAP");
-      case "lied":
-        return breakWith("MF_MACHINE_LIED");
-      case "hung":
-        return breakWith("MF_TIME_LIMIT");
-      case "lost":
-        return breakWith(answer.code ?? "MF_MACHINE_LOST");
-    }
+    const outcome = outcomeOf(answer, answer.decoded, this.limits);
+    if (outcome.status !== "waiting") this.#finish("MF_MACHINE_ENDED");
+    return outcome;
   }
 }

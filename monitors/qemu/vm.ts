@@ -16,7 +16,7 @@ import { describeExit, type GuestEnd } from "./exit-codes.ts";
 import { qemuLimits } from "./limits.ts";
 import { frameHeadBytes, FrameReader, fromGuest, type GuestFrame, guestHead, toGuest } from "./protocol.ts";
 
-export type AnswerStatus = "complete" | "interrupted" | "escaped" | "no-memory" | "lied" | "trapped" | "hung" | "lost";
+export type AnswerStatus = "complete" | "interrupted" | "escaped" | "no-memory" | "compromised" | "trapped" | "hung" | "lost";
 
 /** What became of a step. */
 export interface VmAnswer {
@@ -66,7 +66,7 @@ const stepAnswers: Readonly<Record<number, AnswerStatus>> = {
   [fromGuest.interrupted]: "interrupted",
   [fromGuest.escaped]: "escaped",
   [fromGuest.noMemory]: "no-memory",
-  [fromGuest.lied]: "lied",
+  [fromGuest.lied]: "compromised",
 };
 const endAnswers: Readonly<Record<GuestEnd, AnswerStatus>> = {
   clean: "lost",
@@ -75,7 +75,7 @@ const endAnswers: Readonly<Record<GuestEnd, AnswerStatus>> = {
   broken: "lost",
   lost: "lost",
 };
-const killAnswers: Readonly<Record<KillReason, AnswerStatus>> = { cpu: "interrupted", lied: "lied", hung: "hung", stopped: "lost" };
+const killAnswers: Readonly<Record<KillReason, AnswerStatus>> = { cpu: "interrupted", lied: "compromised", hung: "hung", stopped: "lost" };
 
 interface Open {
   readonly answer: (answer: VmAnswer) => void;
