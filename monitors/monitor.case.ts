@@ -72,10 +72,12 @@ const flows = {
   counter: `let count = 0; ${head} count++; globalThis.left = (globalThis.left ?? 0) + 1; Object.prototype.polluted = 1; Array.prototype.map = () => "patched"; return { count, left: globalThis.left }; });`,
   pollution: `${head} return { polluted: {}.polluted ?? null, map: [1].map((x) => x + 1) }; });`,
   random: `${head} const bytes = crypto.getRandomValues(new Uint32Array(8)); return { math: [Math.random(), Math.random()], bytes: [...bytes], uuid: crypto.randomUUID() }; });`,
+  slow: `${head} let n = 0; for (let i = 0; i < 3_000_000; i++) n += i % 7; return n; });`,
   loop: `${head} if (msg.text() === "spin") while (true); return "fine"; });`,
   regex: `${head} return /^(a+)+$/.test("a".repeat(40) + "!"); });`,
   native: `${head} const big = "[" + "1,".repeat(400000) + "1]"; for (;;) JSON.parse(big); });`,
-  nativeCall: `${head} const wide = new Array(1 << 18).fill(0).map((_, i) => (i * 7919) % 104729); const text = JSON.stringify(wide); let n = 0; "x".repeat(1 << 20).replaceAll("x", text.slice(0, 64)).split("1").sort(); for (;;) n += text.split(",").sort().join("").length; });`,
+  /** One call of the engine's own code, some 10¹¹ comparisons long: it polls for no interrupt, and takes no memory meanwhile. */
+  nativeCall: `${head} return "a".repeat(1 << 20).indexOf("a".repeat(1 << 19) + "b"); });`,
   bomb: `${head} const all = []; for (;;) all.push(new Uint8Array(1 << 16)); });`,
   recursion: `${head} const down = (n) => down(n + 1) + 1; return down(0); });`,
   throws: `${head} throw new Error("no such customer"); });`,
@@ -322,6 +324,13 @@ function hostileCases(bench: () => Bench): void {
       equal(replyText(await bench().run("echo", { body: "next" })), "next");
     });
   }
+
+  test("one that comes right behind a step that took long is stopped as well", async () => {
+    for (let i = 0; i < 3; i++) {
+      equal((await bench().run("slow", {}, { ...tight, cpuMs: 20_000 })).status, "done");
+      equal((await bench().run("loop", { body: "spin" }, tight)).failure?.code, "MF_CPU_LIMIT");
+    }
+  });
 
   test("an allocation bomb ends at the memory limit", async () => {
     const outcome = await bench().run("bomb", {}, { ...tight, cpuMs: 5000 });

@@ -341,13 +341,10 @@ export class Pool {
   }
 
   #watch(): void {
-    let busy = false;
-    for (const worker of [...this.workers]) {
-      busy ||= worker.outstanding.length > 0;
-      this.#watchWorker(worker);
-    }
+    for (const worker of [...this.workers]) this.#watchWorker(worker);
     this.#feed();
-    if (busy || this.#backlog.length > 0) return;
+    // Looked at after feeding: what has just been handed out must be watched as well.
+    if (this.#backlog.length > 0 || this.workers.some(({ outstanding }) => outstanding.length > 0)) return;
     this.#shrink();
     clearInterval(this.#watchdog);
     this.#watchdog = undefined;

@@ -300,14 +300,10 @@ export class Fleet {
   }
 
   #watch(): void {
-    let running = 0;
-    for (const own of this.#vms) {
-      if (own.current === undefined) continue;
-      running++;
-      this.#watchVm(own, own.current);
-    }
+    for (const own of this.#vms) if (own.current !== undefined) this.#watchVm(own, own.current);
     if (this.#queued > 0) for (const pool of this.#pools.values()) this.#feed(pool);
-    if (running > 0 || this.#queued > 0) return;
+    // Looked at after feeding: what has just been handed out must be watched as well.
+    if (this.#queued > 0 || [...this.#vms].some(({ current }) => current !== undefined)) return;
     clearInterval(this.#watchdog);
     this.#watchdog = undefined;
   }
