@@ -61,7 +61,8 @@ class HttpOutlet implements Outlet {
 
   /** Made when it is first needed, and again after the TLS files could not be read: they may be put there yet. */
   #connections(): Promise<Agent> {
-    this.#agent ??= readTls(this.#config.tls, this.#context).then((tls) => newAgent(gatewayLimits.outletConcurrency, tls));
+    if (this.#agent !== undefined) return this.#agent;
+    this.#agent = readTls(this.#config.tls, this.#context).then((tls) => newAgent(gatewayLimits.outletConcurrency, tls));
     this.#agent.catch(() => (this.#agent = undefined));
     return this.#agent;
   }
