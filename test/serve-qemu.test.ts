@@ -6,20 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { findQemu } from "#monitors";
+import { qemuMissing } from "../monitors/qemu/testing/guests.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const patienceMs = 60_000;
-
-function missing(): string | false {
-  if (process.platform !== "linux" || process.arch !== "x64") return "virtual machines are tested on x86-64 Linux";
-  try {
-    findQemu();
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
 
 const flowText = `import { flow } from "mayfly";
 let seen = 0;
@@ -102,7 +92,7 @@ class Served {
 
 const setpriv = spawnSync("setpriv", ["--version"]).status === 0;
 
-describe("serve with the QEMU monitor", { skip: missing() }, () => {
+describe("serve with the QEMU monitor", { skip: qemuMissing() ?? false }, () => {
   let served: Served;
   afterEach(() => {
     served.child.kill("SIGKILL");
