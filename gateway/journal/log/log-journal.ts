@@ -75,6 +75,8 @@ export class LogJournal implements Journal {
   /** Ids of messages whose accept is under way, and the sequence each will have. */
   readonly #entering = new Map<string, Sequence>();
   readonly #states = new Marks<string>();
+  /** Keys of messages whose large body is being written: what comes behind them waits, or it would be in the log before them. */
+  readonly #keys = new Marks<string>();
   readonly #use = new DiskUse();
   readonly #calls = new OpenCalls();
   #index: LiveIndex;
@@ -141,12 +143,17 @@ export class LogJournal implements Journal {
     return this.#call(async (writer) => {
       const { ledger, bodies } = this.#index;
       const id = message.dedup === undefined ? undefined : `${message.flow}\0${message.dedup.id}`;
+      const key = message.key === undefined ? undefined : `${message.flow}\0${message.key}`;
+      const wait = (): Promise<void> | undefined =>
+        (key === undefined ? undefined : this.#keys.wait(key)) ?? (id === undefined ? undefined : this.#ids.wait(id));
+      for (let busy = wait(); busy !== undefined; busy = wait()) await busy;
       if (id !== undefined) {
-        for (let busy = this.#ids.wait(id); busy !== undefined; busy = this.#ids.wait(id)) await busy;
         const duplicate = ledger.duplicate(message);
         if (duplicate !== undefined) return duplicate;
         this.#ids.take(id);
       }
+      const slowKey = bodies.isLarge(message.body) ? key : undefined;
+      if (slowKey !== undefined) this.#keys.take(slowKey);
       let lease = ledger.newLease(message, true);
       if (id !== undefined) this.#entering.set(id, lease.sequence);
       try {
@@ -164,6 +171,7 @@ export class LogJournal implements Journal {
         this.#removeWhenVoid(writer, [bodies.release(lease.message.body)]);
         throw error;
       } finally {
+        if (slowKey !== undefined) this.#keys.free(slowKey);
         if (id !== undefined) {
           this.#entering.delete(id);
           this.#ids.free(id);

@@ -91,6 +91,40 @@ test("bodies of every size come back as they were: from memory, from the log, fr
     deepEqual(await blobs(dir), []);
   }));
 
+test("what comes behind a large body of its key is taken after it, and found after it; other keys do not wait", () =>
+  inFolder(async (dir, open) => {
+    const first = await open();
+    await first.recover();
+    const taken: string[] = [];
+    const take = async (id: string, key: string | undefined, bytes: number): Promise<void> => {
+      const accepted = await first.accept(newMessage({ id, key, body: bodyOf(1, bytes) }));
+      taken.push(`${id} ${accepted.status}`);
+    };
+    const large = 3_000_000;
+    await Promise.all([
+      take("a1", "a", large),
+      take("a2", "a", 10),
+      take("b1", "b", 10),
+      take("none", undefined, 10),
+      take("a3", "a", large),
+      take("a4", "a", 10),
+    ]);
+    deepEqual(
+      taken.filter((each) => each.startsWith("a")),
+      ["a1 leased", "a2 leased", "a3 leased", "a4 leased"],
+    );
+    deepEqual(taken.slice(0, 2).sort(), ["b1 leased", "none leased"]);
+    await first.close();
+    const second = await open();
+    await second.recover();
+    deepEqual(
+      (await second.claim("orders", 100)).map((lease) => lease.message.id).filter((id) => id.startsWith("a")),
+      ["a1", "a2", "a3", "a4"],
+    );
+    await second.close();
+    deepEqual((await blobs(dir)).length, 2);
+  }));
+
 test("a blob that a crash has left behind goes, one that is missing is corruption", () =>
   inFolder(async (dir, open) => {
     const first = await open();
