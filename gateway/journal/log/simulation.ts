@@ -107,7 +107,9 @@ class Schedule {
   }
 
   async #live(): Promise<void> {
+    const { life } = this.#world;
     const held = await this.#recover();
+    if (life !== this.#world.life) return forever; // else it would take itself for the next one, and wait for its dead disk for ever
     const [world, random, clock, journal] = [this.#world, this.#random, this.#clock, this.#journal];
     await new SimulatedLife({
       world,
