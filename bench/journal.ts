@@ -60,7 +60,7 @@ async function through(journal: Journal, index: number): Promise<void> {
 }
 
 async function opened(dir: string): Promise<LogJournal> {
-  const journal = await openJournal(dir);
+  const journal = openJournal(dir);
   await journal.recover();
   return journal;
 }
@@ -101,7 +101,7 @@ async function lmdbRate(atOnce: number, count: number): Promise<number | undefin
 async function recovery(bytes: number): Promise<Row[]> {
   return inFolder(async (dir) => {
     // No checkpoints, so that all of it is read back: the worst there is.
-    const journal = await openJournal(dir, { limits: { checkpointBytes: Number.MAX_SAFE_INTEGER } });
+    const journal = openJournal(dir, { limits: { checkpointBytes: Number.MAX_SAFE_INTEGER } });
     await journal.recover();
     let index = 0;
     while (journal.stats().diskBytes < bytes) await rate(20_000, 1_000, () => through(journal, index++));
@@ -109,7 +109,7 @@ async function recovery(bytes: number): Promise<Row[]> {
     await rate(held, 1_000, () => accept(journal, index++));
     await journal.close();
     const gigabytes = journal.stats().diskBytes / 1e9;
-    const again = await openJournal(dir, { limits: { checkpointBytes: Number.MAX_SAFE_INTEGER } });
+    const again = openJournal(dir, { limits: { checkpointBytes: Number.MAX_SAFE_INTEGER } });
     const started = performance.now();
     const { pending } = await again.recover();
     const seconds = (performance.now() - started) / 1000;
@@ -118,7 +118,7 @@ async function recovery(bytes: number): Promise<Row[]> {
     const { checkpointBytes } = await again.compact();
     const checkpointMs = performance.now() - checkpointing;
     await again.close();
-    const third = await openJournal(dir);
+    const third = openJournal(dir);
     const restarted = performance.now();
     await third.recover();
     const restartMs = performance.now() - restarted;

@@ -40,7 +40,7 @@ flows:
 `);
   const monitor = embeddedMonitor(workers === undefined ? {} : { workers });
   const deadLetters = new DeadLetters(folder);
-  const journal: Journal = durable ? await openJournal(join(folder, "journal"), { deadLetters }) : new MemoryJournal(deadLetters);
+  const journal: Journal = durable ? openJournal(join(folder, "journal"), { deadLetters }) : new MemoryJournal(deadLetters);
   const gateway = createGateway(config, {
     runner: monitor,
     journal,

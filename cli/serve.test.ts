@@ -1,6 +1,6 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { appendFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
@@ -77,6 +77,33 @@ afterEach(async () => {
   }
 });
 after(() => rm(folder, { recursive: true, force: true }));
+
+test("serve that is started on a full disk waits for room, ends with 0 when it is told to, and serves once there is room", {
+  skip: process.getuid?.() !== 0 && "needs root to mount a tmpfs",
+}, async (t) => {
+  await writeProject("hello");
+  const disk = join(folder, "disk");
+  await mkdir(disk);
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "mayfly-full", disk], { encoding: "utf8" });
+  if (mounted.status !== 0) return t.skip(`cannot mount a tmpfs: ${mounted.stderr}`);
+  try {
+    await appendFile(join(folder, "mayfly.yaml"), "journal: { dir: disk/journal }\n");
+    const filler = join(disk, "filler");
+    await writeFile(filler, Buffer.alloc(2 ** 21)).catch(() => undefined);
+    const ended = new Command(["serve", "-p", "0"]);
+    await ended.until(/MF_JOURNAL_FULL/);
+    ended.signal("SIGTERM");
+    equal(await ended.ended, 0);
+    const serving = new Command(["serve", "-p", "0"]);
+    await serving.until(/MF_JOURNAL_FULL/);
+    await rm(filler);
+    equal(await post(await serving.url(), "x"), "hello");
+    serving.signal("SIGTERM");
+    equal(await serving.ended, 0);
+  } finally {
+    spawnSync("umount", ["-l", disk], { stdio: "ignore" });
+  }
+});
 
 test("serve answers, and at SIGTERM finishes what is under way, then ends with 0", async () => {
   await writeProject("one");

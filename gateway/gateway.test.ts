@@ -653,7 +653,7 @@ test("what the journal takes while stopping has begun waits there: it does not o
   const dir = await nodeFs.mkdtemp(join(tmpdir(), "mayfly-order-"));
   try {
     const deadLetters = new DeadLetters(join(dir, "dead"));
-    const journal = await openJournal(join(dir, "journal"), { deadLetters });
+    const journal = openJournal(join(dir, "journal"), { deadLetters });
     const accept = journal.accept.bind(journal);
     let letGo = (): void => undefined;
     let holds = false;
@@ -743,7 +743,7 @@ test("with the durable journal a stop leaves what was accepted to the next start
         (await fetch(`${url}/jobs`, { method: "POST", body: id, headers: { "idempotency-key": id } })).status;
       const served = async (hang: boolean, run: (rig: Rig) => Promise<void>): Promise<void> => {
         const deadLetters = new DeadLetters(join(dir, "dead"));
-        const journal = await openJournal(join(dir, "journal"), { deadLetters });
+        const journal = openJournal(join(dir, "journal"), { deadLetters });
         const script: Script = (event) =>
           event.kind !== "deliver" ? [] : hang && text(event.body) !== "first" ? undefined : [send("out", text(event.body)), done()];
         await withGateway(yaml, { job: script }, run, { drain: "30ms", ports: { journal, deadLetters } });

@@ -4,7 +4,7 @@
  *   start   journal read back ─▶ flows loaded ─▶ port bound ─▶ outlets, backlog, sources of each flow
  *   stop    sources closed ─▶ what is under way finished, or given back ─▶ outbox flushed ─▶ outlets, journal closed
  */
-import { type Clock, CodedError, prng, type Prng, systemClock } from "#base";
+import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
 import type { FlowConfig, GatewayConfig } from "./config/types.ts";
 import { hint } from "./config/suggest.ts";
@@ -58,7 +58,10 @@ export interface Injected {
 }
 
 export interface Gateway {
-  /** Rejects with a CodedError when it can't start; then everything is closed again. */
+  /**
+   * Waits for a journal whose disk is full. Rejects with a CodedError when it can't start, MF_STOPPING when it was told to stop
+   * before it ran; then everything is closed again.
+   */
   start(): Promise<void>;
   /** Resolves once everything is closed, after the configuration's `drain` and a little more at most. */
   stop(): Promise<void>;
@@ -95,7 +98,9 @@ class TheGateway implements Gateway, Administered {
   readonly #shared: UnitPorts;
   #registry: ReturnType<typeof createRegistry> | undefined;
   #state: "new" | "starting" | "running" | "stopping" | "stopped" = "new";
+  #starting: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
   constructor(config: GatewayConfig, ports: GatewayPorts) {
@@ -142,30 +147,11 @@ class TheGateway implements Gateway, Administered {
     return this.#ports.deadLetters;
   }
 
-  async start(): Promise<void> {
-    if (this.#state !== "new") throw new CodedError("MF_GATEWAY_STATE", "the gateway was started before: make another");
-    this.#state = "starting";
-    try {
-      const recovery = await this.#ports.journal.recover();
-      for (const remark of recovery.remarks) this.#logger.warn({}, remark);
-      for (const flow of Object.keys(recovery.pending))
-        if (this.#config.flows[flow] === undefined)
-          this.#logger.warn(
-            { flow, pending: recovery.pending[flow] },
-            "the journal has messages of a flow that is not configured: they wait till it is",
-          );
-      const images = await this.#loadAll(this.#config.flows);
-      for (const [name, flow] of Object.entries(this.#config.flows))
-        this.#units.set(name, new FlowUnit(name, flow, imageOf(images, name), this.#shared));
-      addProbes(this.#server.routes, this);
-      if (this.#config.http.admin.enabled) addAdmin(this.#server.routes, this);
-      await this.#server.listen(this.#config.http.host, this.#config.http.port);
-      await this.#startAll([...this.#units.values()]);
-      this.#state = "running";
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    if (this.#starting !== undefined || this.#stopped !== undefined)
+      return Promise.reject(new CodedError("MF_GATEWAY_STATE", "the gateway was started before: make another"));
+    this.#starting = this.#start();
+    return this.#starting;
   }
 
   stop(): Promise<void> {
@@ -251,6 +237,33 @@ class TheGateway implements Gateway, Administered {
     }));
   }
 
+  async #start(): Promise<void> {
+    this.#state = "starting";
+    try {
+      const recovery = await this.#persistence.keepTrying(() => this.#ports.journal.recover(), isFull);
+      if (recovery === undefined) throw stoppedEarly();
+      for (const remark of recovery.remarks) this.#logger.warn({}, remark);
+      for (const flow of Object.keys(recovery.pending))
+        if (this.#config.flows[flow] === undefined)
+          this.#logger.warn(
+            { flow, pending: recovery.pending[flow] },
+            "the journal has messages of a flow that is not configured: they wait till it is",
+          );
+      const images = await this.#loadAll(this.#config.flows);
+      if (this.#stopped !== undefined) throw stoppedEarly();
+      for (const [name, flow] of Object.entries(this.#config.flows))
+        this.#units.set(name, new FlowUnit(name, flow, imageOf(images, name), this.#shared));
+      addProbes(this.#server.routes, this);
+      if (this.#config.http.admin.enabled) addAdmin(this.#server.routes, this);
+      await this.#server.listen(this.#config.http.host, this.#config.http.port);
+      await this.#startAll([...this.#units.values()]);
+      this.#state = "running";
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+  }
+
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
     const images = new Map<string, FlowImage>();
     const names = Object.keys(flows);
@@ -301,6 +314,17 @@ class TheGateway implements Gateway, Administered {
   }
 
   async #stop(): Promise<void> {
+    if (this.#state === "starting") this.#persistence.close(); // it may be waiting for its disk
+    await this.#starting?.catch(() => undefined); // whoever started it is told
+    await this.#close();
+  }
+
+  #close(): Promise<void> {
+    this.#closed ??= this.#closeAll();
+    return this.#closed;
+  }
+
+  async #closeAll(): Promise<void> {
     const wasRunning = this.#state === "running";
     this.#state = "stopping";
     await this.#reloading;
@@ -344,6 +368,14 @@ class TheGateway implements Gateway, Administered {
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => this.#clock.after(ms, resolve));
   }
+}
+
+function isFull(error: unknown): boolean {
+  return isCoded(error) && error.code === "MF_JOURNAL_FULL";
+}
+
+function stoppedEarly(): CodedError {
+  return new CodedError("MF_STOPPING", "the gateway was told to stop before it ran");
 }
 
 function unknownFlow(flow: string, known: readonly string[]): CodedError {

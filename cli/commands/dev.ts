@@ -17,9 +17,12 @@ class DevServer {
   /** What the files held when they were last built: an editor that writes the same again, or twice, changes nothing. */
   #built = new Map<string, string>();
 
-  constructor(cli: Cli, flags: ServeFlags) {
+  readonly #ended: Promise<unknown>;
+
+  constructor(cli: Cli, flags: ServeFlags, ended: Promise<unknown>) {
     this.#cli = cli;
     this.#flags = flags;
+    this.#ended = ended;
     this.#files = [resolve(flags.config)];
     this.#watch = new FileWatch(() => this.#changed());
   }
@@ -57,7 +60,7 @@ class DevServer {
 
   async #start(): Promise<void> {
     const { startServing } = await import("../serving/serving.ts");
-    this.#serving = await startServing({ file: this.#flags.config, port: this.#flags.port });
+    this.#serving = await startServing({ file: this.#flags.config, port: this.#flags.port, ended: this.#ended });
     announce(this.#serving);
   }
 
@@ -79,7 +82,7 @@ class DevServer {
 async function dev(cli: Cli, flags: ServeFlags): Promise<number> {
   const { withSignals } = await import("../serving/signals.ts");
   return await withSignals(async (ended) => {
-    const server = new DevServer(cli, flags);
+    const server = new DevServer(cli, flags, ended);
     await server.build();
     await ended;
     await server.stop();

@@ -1,4 +1,5 @@
 /** `mayfly serve`: builds what is stale and serves what mayfly.yaml says. */
+import { isCoded } from "#base";
 import { type Command, InvalidArgumentError } from "commander";
 import { action, type Cli, examples } from "../cli.ts";
 import { asCoded, exitCodes } from "../failure.ts";
@@ -52,12 +53,14 @@ async function serve(flags: ServeFlags): Promise<number> {
     };
     process.on("SIGHUP", reload);
     try {
-      serving = await startServing({ file: flags.config, port: flags.port });
+      serving = await startServing({ file: flags.config, port: flags.port, ended });
       announce(serving);
       if (early) reloadNow(serving);
       const signal = await ended;
       serving.logger.info({ signal }, "stopping; the same signal again does not wait");
       await serving.stop();
+    } catch (error) {
+      if (!isCoded(error) || error.code !== "MF_STOPPING") throw error; // a signal came before it served: it ends as it was told to
     } finally {
       process.off("SIGHUP", reload);
     }

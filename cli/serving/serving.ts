@@ -28,6 +28,8 @@ export interface ServingOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Default: as `log:` says. */
   readonly logger?: RootLogger;
+  /** Ends a start that is not over yet. */
+  readonly ended?: Promise<unknown>;
 }
 
 /** An image as a flow uses it. */
@@ -172,7 +174,7 @@ class TheServing implements Serving {
   }
 }
 
-/** Starts serving. Rejects with a CodedError, and then nothing runs. */
+/** Starts serving. Rejects with a CodedError, MF_STOPPING when `ended` came first; then nothing runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const config = withPort(await loadConfig(options.file, options.environment), options.port);
   const logger = options.logger ?? createLogger({ log: config.log, terminal: process.stdout.isTTY === true });
@@ -180,7 +182,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   try {
     const images = new Images(monitor, logger);
     const deadLetters = new DeadLetters(resolve(config.base, config.deadLetters.dir));
-    const journal = await configuredJournal(config, deadLetters, logger);
+    const journal = configuredJournal(config, deadLetters, logger);
     const gateway = createGateway(config, {
       runner: monitor,
       journal,
@@ -188,6 +190,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       logger: withPlaces(logger, (flow) => images.mapperOf(flow)),
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });
+    void options.ended?.then(() => gateway.stop());
     await gateway.start();
     images.settle();
     return new TheServing(options, config, monitor, images, gateway, logger);

@@ -7,6 +7,8 @@ import type { Logger } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import { backoffMs } from "./backoff.ts";
 
+const always = (): boolean => true;
+
 export class Persistence {
   readonly #clock: Clock;
   readonly #random: Prng;
@@ -43,9 +45,9 @@ export class Persistence {
     this.#logger.error({ code: isCoded(error) ? error.code : undefined }, this.#lastMessage);
   }
 
-  /** The call's result once it succeeds; undefined when the journal or this was closed before. */
-  keepTrying<T>(call: () => Promise<T>): Promise<T | undefined> {
-    return call().catch((error: unknown) => this.#repeat(call, error));
+  /** The call's result once it succeeds; undefined when the journal or this was closed before. Rejects with errors that do not pass. */
+  keepTrying<T>(call: () => Promise<T>, passes: (error: unknown) => boolean = always): Promise<T | undefined> {
+    return call().catch((error: unknown) => this.#repeat(call, error, passes));
   }
 
   /** No more repeating: open calls give undefined. */
@@ -54,13 +56,14 @@ export class Persistence {
     for (const wake of [...this.#waits]) wake();
   }
 
-  async #repeat<T>(call: () => Promise<T>, first: unknown): Promise<T | undefined> {
+  async #repeat<T>(call: () => Promise<T>, first: unknown, passes: (error: unknown) => boolean): Promise<T | undefined> {
     const burying = isCoded(first) && first.code.startsWith("MF_DEAD_LETTER");
     if (burying) this.#burying += 1;
     else this.#repeating += 1;
     try {
       let error = first;
       for (let attempt = 1; ; attempt += 1) {
+        if (!passes(error)) throw error;
         const message = error instanceof Error ? error.message : String(error);
         if (burying) this.#buryMessage = message;
         else this.#lastMessage = message;

@@ -17,7 +17,7 @@ async function historyAfter(yaml: string): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-configured-"));
   try {
     const config = readConfig(`flows: {}\n${yaml}`, join(dir, "mayfly.yaml"), { sources, outlets, environment: {} });
-    const journal = await configuredJournal(config, new DeadLetters(join(dir, "dead")), silentLogger);
+    const journal = configuredJournal(config, new DeadLetters(join(dir, "dead")), silentLogger);
     ok(journal instanceof LogJournal);
     await journal.recover();
     const accepted = await journal.accept(newMessage({ id: "m1", flow: "orders" }));

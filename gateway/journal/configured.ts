@@ -7,11 +7,11 @@ import type { Journal } from "./journal.ts";
 import { type JournalEvent, openJournal } from "./log/mod.ts";
 import { MemoryJournal } from "./memory.ts";
 
-/** Not recovered yet. Rejects when its folder can't be made. */
-export async function configuredJournal(config: GatewayConfig, deadLetters: DeadLetters, logger: RootLogger): Promise<Journal> {
+/** Not recovered yet: nothing is touched. */
+export function configuredJournal(config: GatewayConfig, deadLetters: DeadLetters, logger: RootLogger): Journal {
   const { dir, retention } = config.journal;
   if (dir === undefined) return new MemoryJournal(deadLetters);
-  return await openJournal(resolve(config.base, dir), { deadLetters, retention, onEvent: (event) => tell(event, logger) });
+  return openJournal(resolve(config.base, dir), { deadLetters, retention, onEvent: (event) => tell(event, logger) });
 }
 
 /** What a journal does on its own that somebody should know of. */

@@ -32,7 +32,7 @@ function record(code: string): AttemptRecord {
 async function withLetters(run: (place: Place) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-letters-"));
   const letters = new DeadLetters(join(dir, "dead"));
-  const journal = await openJournal(join(dir, "journal"), { deadLetters: letters });
+  const journal = openJournal(join(dir, "journal"), { deadLetters: letters });
   try {
     await journal.recover();
     const accept = async (change: Parameters<typeof newMessage>[0]): Promise<Lease> => {

@@ -181,7 +181,7 @@ class Campaign {
     const { faults } = this.#need();
     faults.counts["ended by itself"] = (faults.counts["ended by itself"] ?? 0) + 1;
     this.#say(`${this.#state()}  the gateway ended by itself: ${how}`);
-    if (!faults.diskFull) this.#troubles.push(`the gateway ended by itself: ${how}`);
+    this.#troubles.push(`the gateway ended by itself: ${how}`);
   }
 
   /** Waits while there is progress; nothing is restarted for it, since what only a restart brings forth is stuck. */

@@ -36,8 +36,6 @@ export class Faults {
   readonly #worldRandom: Prng;
   readonly counts: Record<string, number> = {};
   kills = 0;
-  /** The disk is full just now: the gateway may end by itself, or not start. */
-  diskFull = false;
 
   constructor(ports: FaultPorts) {
     this.#ports = ports;
@@ -61,7 +59,6 @@ export class Faults {
       proxy.stall(false);
     }
     disk?.empty();
-    this.diskFull = false;
   }
 
   async #hand(random: Prng, acts: readonly Weighted[], leastMs: number, spreadMs: number): Promise<void> {
@@ -227,11 +224,8 @@ export class Faults {
   }
 
   async #fill(disk: SmallDisk): Promise<void> {
-    this.diskFull = true;
     disk.fill();
     await pause(500 + this.#worldRandom.below(3_000));
     disk.empty();
-    // What met the full disk just before may end only now.
-    setTimeout(() => (this.diskFull = false), 2_000).unref();
   }
 }

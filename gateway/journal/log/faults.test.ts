@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { prng, toUtf8 } from "#base";
+import { CodedError, prng, toUtf8 } from "#base";
 import { DeadLetters } from "../dead-letters.ts";
 import { newMessage } from "../journal.case.ts";
 import type { Accepted, Completion, Lease, NewSend } from "../journal.ts";
@@ -120,6 +120,54 @@ test("a journal on a full disk opens, says so, gives what it has, and takes mess
   await journal.close();
 });
 
+test("a disk that is full now and then refuses a message together with all of its key that wait behind it: nothing overtakes", async () => {
+  const random = prng(3);
+  const seen = { whole: 0, cut: 0, none: 0 };
+  for (let round = 0; round < 300; round++) {
+    const { disk, open } = bench({ blobBytes: 1_000, batchBytes: 512 });
+    const journal = open();
+    await journal.recover();
+    disk.faults.full = 2;
+    const burst = Array.from({ length: 12 }, (_, n) => {
+      const body = new Uint8Array([10, 600, 5_000][random.below(3)] ?? 0); // gathers, fills a batch, is a file of its own
+      return journal.accept(newMessage({ id: `m${n}`, key: "k", body }));
+    });
+    const taken = (await Promise.allSettled(burst)).map(({ status }) => status === "fulfilled");
+    const count = taken.indexOf(false) === -1 ? taken.length : taken.indexOf(false);
+    deepEqual(
+      taken,
+      Array.from({ length: 12 }, (_, n) => n < count),
+    );
+    seen[count === 12 ? "whole" : count === 0 ? "none" : "cut"] += 1;
+    disk.faults.full = 0;
+    await journal.close();
+    const again = open();
+    equal((await again.recover()).pending["orders"] ?? 0, count);
+    await again.close();
+  }
+  ok(seen.cut > 50, JSON.stringify(seen));
+});
+
+test("a journal that could not be opened for its full disk opens once there is room", async () => {
+  const { disk, open } = bench();
+  const first = open();
+  await first.recover();
+  await first.accept(newMessage());
+  await first.close();
+  const journal = open({
+    lock: async () => {
+      if (disk.faults.full > 0) throw new CodedError("MF_JOURNAL_FULL", "no room for the lock");
+      return { release: async () => undefined };
+    },
+  });
+  disk.faults.full = 1;
+  await rejects(journal.recover(), { code: "MF_JOURNAL_FULL" });
+  disk.faults.full = 0;
+  deepEqual((await journal.recover()).pending, { orders: 1 });
+  equal((await journal.claim("orders", 5)).length, 1);
+  await journal.close();
+});
+
 /** A journal whose one segment has several batches, closed. */
 async function written(here: Bench): Promise<string> {
   const journal = here.open();
@@ -212,7 +260,7 @@ test("a real disk that is full: nothing acknowledged is lost, and done messages 
     await writeFile(ballast, Buffer.alloc(1_000_000));
     const folder = join(dir, "journal");
     const limits = { reserveBytes: 500_000, checkpointRetryMs: 100 };
-    const journal = await openJournal(folder, { limits });
+    const journal = openJournal(folder, { limits });
     await journal.recover();
     const kept = new Map<string, Lease>();
     let refused = 0;
@@ -244,7 +292,7 @@ test("a real disk that is full: nothing acknowledged is lost, and done messages 
     }
     equal(turns, 100);
     await journal.close();
-    const again = await openJournal(folder);
+    const again = openJournal(folder);
     await again.recover();
     const ids = (await again.claim("orders", 1_000)).map((lease) => lease.message.id);
     deepEqual(ids, [...[...kept.keys()].slice(0, 5), "after"]);

@@ -20,7 +20,7 @@ const limits = { segmentBytes: 60_000, checkpointBytes: 200_000, blobBytes: 3_00
 
 /** Works until it is killed. One line per acknowledged fact: `a N` accepted, `c N` completed, `s N` sent. */
 async function work(dir: string, from: number, random: Prng): Promise<void> {
-  const journal = await openJournal(dir, { limits });
+  const journal = openJournal(dir, { limits });
   await journal.recover();
   let next = from;
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -136,7 +136,7 @@ if (childDir !== undefined) {
         }
         heard.next = heard.tried.size === 0 ? 0 : Math.max(...heard.tried) + 1_000; // the last lines may not have been heard
         for (let n = heard.next - 1_000; n < heard.next; n++) heard.tried.add(n);
-        const journal = await openJournal(dir, { limits });
+        const journal = openJournal(dir, { limits });
         await journal.recover();
         await check(journal, heard);
         await journal.close();

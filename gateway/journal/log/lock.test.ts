@@ -23,9 +23,9 @@ async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
 
 test("a journal that is open is locked, and free again once it is closed", () =>
   inFolder(async (dir) => {
-    const first = await openJournal(dir);
+    const first = openJournal(dir);
     await first.recover();
-    const second = await openJournal(dir);
+    const second = openJournal(dir);
     await rejects(second.recover(), { code: "MF_JOURNAL_LOCKED", message: new RegExp(`process ${process.pid} on `) });
     equal((await holderOf(dir))?.pid, process.pid);
     await first.close();
@@ -118,7 +118,7 @@ test("who has lost the lock is told at the next beat, and leaves the new holder'
 test("a journal that has lost its lock refuses", () =>
   inFolder(async (dir) => {
     const events: string[] = [];
-    const journal = await openJournal(dir, {
+    const journal = openJournal(dir, {
       lockTimes: { beatMs: 1, silenceMs: 10 },
       onEvent: (event) => events.push(event.kind),
       clock: systemClock,

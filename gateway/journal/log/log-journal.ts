@@ -77,7 +77,7 @@ export class LogJournal implements Journal {
   readonly #states = new Marks<string>();
   /** Keys of messages whose large body is being written: what comes behind them waits, or it would be in the log before them. */
   readonly #keys = new Marks<string>();
-  readonly #use = new DiskUse();
+  #use = new DiskUse();
   readonly #calls = new OpenCalls();
   #index: LiveIndex;
   #writer: LogWriter | undefined;
@@ -96,6 +96,8 @@ export class LogJournal implements Journal {
   async recover(): Promise<Recovery> {
     const { disk } = this.#options;
     this.#lock = await this.#options.lock?.(() => this.#lose());
+    this.#use = new DiskUse();
+    this.#index = new LiveIndex(new Bodies(disk, this.#limits));
     try {
       const log = await readLog({ disk, bodies: this.#index.bodies, limits: this.#limits, sync: true, upgrades: this.#options.upgrades });
       this.#index = log.index;
@@ -133,6 +135,10 @@ export class LogJournal implements Journal {
       this.#compaction.keepReserve();
       return this.#index.ledger.recovery(remarks);
     } catch (error) {
+      await this.#compaction?.close();
+      await this.#writer?.close();
+      this.#compaction = undefined;
+      this.#writer = undefined;
       await this.#lock?.release();
       this.#lock = undefined;
       throw error;
@@ -169,6 +175,7 @@ export class LogJournal implements Journal {
         );
       } catch (error) {
         this.#removeWhenVoid(writer, [bodies.release(lease.message.body)]);
+        if (slowKey !== undefined) this.#keys.fail(slowKey, error);
         throw error;
       } finally {
         if (slowKey !== undefined) this.#keys.free(slowKey);

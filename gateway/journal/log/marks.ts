@@ -3,12 +3,12 @@
  * or state waits for the first one's end and looks again, instead of building on something that may yet fail.
  */
 export class Marks<K> {
-  readonly #waiting = new Map<K, (() => void)[]>();
+  readonly #waiting = new Map<K, { resolve: () => void; reject: (error: unknown) => void }[]>();
 
-  /** Resolves when the mark is gone, undefined when there is none. */
+  /** Resolves when the mark is gone, rejects when what it stood for failed; undefined when there is none. */
   wait(key: K): Promise<void> | undefined {
     const waiting = this.#waiting.get(key);
-    return waiting === undefined ? undefined : new Promise((resolve) => waiting.push(resolve));
+    return waiting === undefined ? undefined : new Promise((resolve, reject) => waiting.push({ resolve, reject }));
   }
 
   has(key: K): boolean {
@@ -22,6 +22,13 @@ export class Marks<K> {
   free(key: K): void {
     const waiting = this.#waiting.get(key);
     this.#waiting.delete(key);
-    for (const resolve of waiting ?? []) resolve();
+    for (const { resolve } of waiting ?? []) resolve();
+  }
+
+  /** Frees it for those that come, and has those that wait fail as well. */
+  fail(key: K, error: unknown): void {
+    const waiting = this.#waiting.get(key);
+    this.#waiting.delete(key);
+    for (const { reject } of waiting ?? []) reject(error);
   }
 }

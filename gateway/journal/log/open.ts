@@ -23,8 +23,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** A journal whose files are in `dir`; `recover` is what opens and locks it. */
-export async function openJournal(dir: string, options: OpenOptions = {}): Promise<LogJournal> {
+async function makeFolder(dir: string): Promise<void> {
   try {
     const first = await fs.mkdir(dir, { recursive: true, mode: 0o700 });
     // A folder is safe once the one it is in is synced, or a power loss takes the journal with it.
@@ -33,11 +32,18 @@ export async function openJournal(dir: string, options: OpenOptions = {}): Promi
   } catch (error) {
     throw journalError(error, `make ${dir}`);
   }
+}
+
+/** A journal whose files are in `dir`; `recover` is what makes, locks and reads it. */
+export function openJournal(dir: string, options: OpenOptions = {}): LogJournal {
   const { lockTimes, deadLetters, ...rest } = options;
   return new LogJournal({
     ...rest,
     disk: realDisk(dir),
     deadLetters: deadLetters ?? new DeadLetters(join(dir, "dead")),
-    lock: (lost) => takeLock(dir, options.clock ?? systemClock, lost, lockTimes),
+    lock: async (lost) => {
+      await makeFolder(dir);
+      return await takeLock(dir, options.clock ?? systemClock, lost, lockTimes);
+    },
   });
 }

@@ -20,7 +20,7 @@ async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
 
 /** Five pending messages, the last with a large body, and one completed with a send and state. */
 async function filled(dir: string): Promise<void> {
-  const journal = await openJournal(dir, { limits: { blobBytes: 5_000 } });
+  const journal = openJournal(dir, { limits: { blobBytes: 5_000 } });
   await journal.recover();
   const leases: Lease[] = [];
   for (let n = 1; n <= 6; n++) {
@@ -52,7 +52,7 @@ test("check reports a good journal, also while it is open", () =>
       [true, [], { orders: 5 }, 1, 6, 1],
     );
     equal(report.files[0]?.file, segment);
-    const journal = await openJournal(dir);
+    const journal = openJournal(dir);
     await journal.recover();
     equal((await checkJournal(dir)).ok, true);
     await rejects(compactJournal(dir), { code: "MF_JOURNAL_LOCKED" });
@@ -111,7 +111,7 @@ test("of a damaged journal check names the place, and salvage keeps the rest and
     deepEqual([salvaged.problems.length, salvaged.lost], [2, ["message m5 of orders"]]);
     ok(salvaged.movedTo !== undefined && (await readdir(salvaged.movedTo)).includes(segment));
     equal((await checkJournal(dir)).ok, true);
-    const journal = await openJournal(dir);
+    const journal = openJournal(dir);
     await journal.recover();
     deepEqual(
       (await journal.claim("orders", 9)).map((lease) => lease.message.id),

@@ -97,7 +97,7 @@ export async function compactJournal(dir: string, options: CompactOptions = {}):
     const salvaged = await salvage(dir, options);
     if (salvaged !== undefined) return salvaged;
   }
-  const journal = await openJournal(dir, { clock: options.clock, lockTimes: options.lockTimes });
+  const journal = openJournal(dir, { clock: options.clock, lockTimes: options.lockTimes });
   await journal.recover();
   try {
     return { ...(await journal.compact()), problems: [], lost: [], movedTo: undefined };

@@ -22,7 +22,7 @@ const limits = {
 async function inFolder(run: (dir: string, open: (options?: OpenOptions) => Promise<LogJournal>) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-storage-"));
   try {
-    await run(dir, (options) => openJournal(dir, { limits, ...options }));
+    await run(dir, async (options) => openJournal(dir, { limits, ...options }));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

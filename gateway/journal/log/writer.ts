@@ -8,7 +8,8 @@
  *                     the segment is given up at its last safe byte; the same batch goes into a new one
  *                                              │ failed as well
  *                                              ▼
- *                     its callers are refused, and the next batch tries a new segment again
+ *                     its callers are refused, and with them all that is queued by then: of one key, what came later must not
+ *                     be taken where what came before was not. The next batch tries a new segment again
  *
  * After a failed sync nobody knows what of the batch is on disk, and a second sync that succeeds proves nothing (the kernel may
  * have dropped the pages). That is why a segment is never written again after a failure: the header of the next one says how many
@@ -264,7 +265,7 @@ export class LogWriter {
       this.#lazy = [...batch.lazy, ...this.#lazy];
       this.#refusing = true;
       const error = journalError(cause, "write");
-      for (const { reject } of batch.operations) reject(error);
+      for (const { reject } of [batch, ...this.#takeQueued()].flatMap(({ operations }) => operations)) reject(error);
       this.#options.afterRefusal(error);
       return;
     }
@@ -283,6 +284,14 @@ export class LogWriter {
     this.#options.afterBatch({ bytes: length, file: segment.name, end: segment.end });
     if (this.#spare.length < spareBuffers && batch.writer.buffer.length <= 2 * this.#options.limits.batchBytes)
       this.#spare.push(batch.writer);
+  }
+
+  /** Takes the batches that wait out of the queue; boundaries stay in it. */
+  #takeQueued(): Batch[] {
+    const waiting = this.#queue.splice(0);
+    this.#filling = undefined;
+    this.#queue.push(...waiting.filter((next) => typeof next === "function"));
+    return waiting.filter((next) => next instanceof Batch);
   }
 
   async #write(batch: Batch): Promise<void> {
