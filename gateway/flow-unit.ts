@@ -154,21 +154,33 @@ export class FlowUnit {
     this.#started = true;
   }
 
-  /** Swaps in a successor: messages that run go on as they are, later ones meet the new image, and no source is away in between. */
-  async replace(prepared: Prepared): Promise<void> {
-    const goneSources = this.#sources.filter((placed) => !prepared.sources.includes(placed));
-    const newSources = prepared.sources.filter((placed) => !this.#sources.includes(placed));
-    const goneOutlets = this.#outlets.filter((placed) => !prepared.outlets.includes(placed));
-    const newOutlets = prepared.outlets.filter((placed) => !this.#outlets.includes(placed));
-    for (const { channel } of newOutlets) await channel.outlet.start?.();
+  /** Connects the outlets that only the successor has: the first step of a swap, which changes nothing yet. */
+  async connect(next: Prepared): Promise<void> {
+    await Promise.all(this.#added(next).map(({ channel }) => channel.outlet.start?.()));
+  }
+
+  /**
+   * Swaps in a successor: messages that run go on as they are, later ones meet the new image. Sources that go give up what they hold,
+   * such as a route, within this turn; what is returned opens the new ones, in the same turn too, and resolves when the old ones are gone.
+   */
+  replace(next: Prepared): () => Promise<void> {
+    const goneSources = this.#sources.filter((placed) => !next.sources.includes(placed));
+    const newSources = next.sources.filter((placed) => !this.#sources.includes(placed));
+    const goneOutlets = this.#outlets.filter((placed) => !next.outlets.includes(placed));
+    const newOutlets = this.#added(next);
     for (const { outbox } of goneOutlets) outbox.stop();
-    this.#place(prepared);
-    this.delivery.replace(prepared.flow);
-    const stopping = goneSources.map(({ source }) => source.stop()); // routes go and come within one turn
-    for (const placed of newSources) await this.#startSource(placed);
-    await Promise.all(stopping);
-    await Promise.all(goneOutlets.map((placed) => this.#retire(placed)));
-    for (const { outbox } of newOutlets) outbox.pump();
+    this.#place(next);
+    this.delivery.replace(next.flow);
+    const stopping = goneSources.map(({ source }) => source.stop());
+    return async () => {
+      await Promise.all([...newSources.map((placed) => this.#startSource(placed)), ...stopping]);
+      await Promise.all(goneOutlets.map((placed) => this.#retire(placed)));
+      for (const { outbox } of newOutlets) outbox.pump();
+    };
+  }
+
+  #added(next: Prepared): PlacedOutlet[] {
+    return next.outlets.filter((placed) => !this.#outlets.includes(placed));
   }
 
   /** No new messages from now on. Resolves once sources have let go of theirs. */

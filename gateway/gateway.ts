@@ -303,13 +303,12 @@ class TheGateway implements Gateway, Administered {
     }
     const gone = [...this.#units.values()].filter((unit) => config.flows[unit.name] === undefined);
     this.#config = { ...config, http, journal, deadLetters };
-    for (const [unit, successor] of prepared) await unit.replace(successor);
-    const ending = gone.map((unit) => this.#end([unit], () => undefined));
-    for (const unit of fresh) {
-      this.#units.set(unit.name, unit);
-      await unit.start();
-    }
-    await Promise.all(ending);
+    await Promise.all(prepared.map(([unit, next]) => unit.connect(next)));
+    // In one turn everything that goes lets go, also of what another flow is to have, such as a path.
+    const opening = prepared.map(([unit, next]) => unit.replace(next));
+    const ending = this.#end(gone, () => undefined);
+    for (const unit of fresh) this.#units.set(unit.name, unit);
+    await Promise.all([...opening.map((open) => open()), this.#startAll(fresh), ending]);
     for (const unit of gone) this.#units.delete(unit.name);
   }
 
