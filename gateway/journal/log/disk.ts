@@ -25,6 +25,8 @@ export interface Disk {
   list(): Promise<string[]>;
   /** A new file; rejects with EEXIST. */
   create(name: string): Promise<DiskFile>;
+  /** The same, but what is written is safe when `write` resolves: no `sync` is needed, and one call less. */
+  createSynced(name: string): Promise<DiskFile>;
   /** A file that exists, to be read and synced; rejects with ENOENT. */
   open(name: string): Promise<DiskFile>;
   /** Replaces what is at `to`. */
@@ -36,7 +38,7 @@ export interface Disk {
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
 
-/** Node's callbacks cost half of what its promises do, and the writer makes two of these calls per batch. */
+/** Node's callbacks cost half of what its promises do. */
 function promised<T>(run: (done: Done<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     run((error, value) => (error === null || error === undefined ? resolve(value) : reject(error)));
@@ -46,16 +48,19 @@ function promised<T>(run: (done: Done<T>) => void): Promise<T> {
 class RealFile implements DiskFile {
   readonly name: string;
   readonly #fd: number;
+  readonly #syncs: boolean;
 
-  constructor(name: string, fd: number) {
+  constructor(name: string, fd: number, syncs = false) {
     this.name = name;
     this.#fd = fd;
+    this.#syncs = syncs;
   }
 
   async write(bytes: Uint8Array, at: number): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       done += await promised<number>((callback) => fs.write(this.#fd, bytes, done, bytes.length - done, at + done, callback));
     }
+    if (this.#syncs) await this.sync();
   }
 
   sync(): Promise<void> {
@@ -85,14 +90,19 @@ class RealFile implements DiskFile {
   }
 }
 
+const { O_CREAT, O_EXCL, O_RDWR } = fs.constants;
+/** open(2): each write returns as if fdatasync had followed. Windows has no such thing. */
+const dataSync: number | undefined = fs.constants.O_DSYNC;
+
 /** The files of a folder, which exists. */
 export function realDisk(folder: string): Disk {
-  const open = async (name: string, flags: string): Promise<DiskFile> =>
-    new RealFile(name, await promised<number>((done) => fs.open(join(folder, name), flags, 0o600, done)));
+  const open = async (name: string, flags: string | number, syncs = false): Promise<DiskFile> =>
+    new RealFile(name, await promised<number>((done) => fs.open(join(folder, name), flags, 0o600, done)), syncs);
   return {
     list: async () =>
       (await fs.promises.readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => entry.name),
     create: (name) => open(name, "wx+"),
+    createSynced: (name) => (dataSync === undefined ? open(name, "wx+", true) : open(name, O_CREAT | O_EXCL | O_RDWR | dataSync)),
     // A read-only descriptor is enough for fdatasync, and opens on a disk that was remounted read-only.
     open: (name) => open(name, "r"),
     rename: (from, to) => fs.promises.rename(join(folder, from), join(folder, to)),

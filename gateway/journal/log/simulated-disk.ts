@@ -152,6 +152,14 @@ export class SimulatedDisk {
         this.#change({ set: name, inode });
         return this.#file(life, name, inode);
       },
+      createSynced: async (name) => {
+        const file = await disk.create(name);
+        const write: DiskFile["write"] = async (bytes, at) => {
+          await file.write(bytes, at);
+          await file.sync();
+        };
+        return { ...file, write };
+      },
       open: async (name) => {
         await this.#call(life, "read");
         return this.#file(life, name, this.#inode(name));

@@ -1,8 +1,8 @@
 /**
- * Group commit. Records that arrive while a batch is written and synced gather in the next one; each batch is one write and
- * one sync, and then all its callers are answered.
+ * Group commit. Records that arrive while a batch is written gather in the next one; each batch is one write that returns when
+ * the bytes are safe, and then all its callers are answered.
  *
- *   append ──▶ filling batch ──▶ queue ──▶ write + sync ──▶ apply each record, answer each caller, in order
+ *   append ──▶ filling batch ──▶ queue ──▶ write, safely ──▶ apply each record, answer each caller, in order
  *                                              │ failed
  *                                              ▼
  *                     the segment is given up at its last safe byte; the same batch goes into a new one
@@ -11,7 +11,7 @@
  *                     its callers are refused, and with them all that is queued by then: of one key, what came later must not
  *                     be taken where what came before was not. The next batch tries a new segment again
  *
- * After a failed sync nobody knows what of the batch is on disk, and a second sync that succeeds proves nothing (the kernel may
+ * After a failed write nobody knows what of the batch is on disk, and a second one that succeeds proves nothing (the kernel may
  * have dropped the pages). That is why a segment is never written again after a failure: the header of the next one says how many
  * bytes of it count, and with that header what was in doubt is void.
  */
@@ -301,7 +301,6 @@ export class LogWriter {
       try {
         this.#seal(batch, segment.end);
         await segment.file.write(batch.writer.buffer.subarray(fileHeaderBytes, batch.writer.length), segment.end);
-        await segment.file.sync();
         segment.end += length;
         this.#end = { ...this.#end, end: segment.end, batch: this.#end.batch + 1 };
         return;
@@ -334,9 +333,8 @@ export class LogWriter {
     this.#seal(batch, fileHeaderBytes);
     let file: DiskFile | undefined;
     try {
-      file = await disk.create(name);
+      file = await disk.createSynced(name);
       await file.write(batch.writer.buffer.subarray(0, batch.writer.length), 0);
-      await file.sync();
       await disk.syncNames();
     } catch (error) {
       await file?.close().catch(() => undefined);
