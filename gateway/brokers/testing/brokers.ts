@@ -38,7 +38,9 @@ export async function reachable(debianPackage: string, address: BrokerAddress, s
     spawnSync(command[0] ?? "", command.slice(1), { stdio: "ignore", timeout: 180_000 }).status === 0;
   run("service", service, "start");
   if (await answersWithin(address, 5_000)) return undefined;
-  if (!run("apt-get", "install", "-y", "--no-install-recommends", debianPackage)) return `${why}, and apt-get can't install it`;
+  // Another test file may be installing something just now.
+  if (!run("apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", debianPackage))
+    return `${why}, and apt-get can't install it`;
   run("service", service, "start");
   return (await answersWithin(address, 15_000)) ? undefined : `${why}, though it was installed and started`;
 }

@@ -17,7 +17,8 @@ export function qemuMissing(): string | undefined {
   const apt = findProgram("apt-get");
   if (process.getuid?.() !== 0 || apt === undefined) return "qemu-system-x86_64 is not installed: `apt-get install qemu-system-x86`";
   const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const install = ["install", "-y", "--no-install-recommends", "qemu-system-x86"];
+  // Another test file may be installing it just now.
+  const install = ["install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=240", "qemu-system-x86"];
   for (const values of [["update"], install]) spawnSync(apt, values, { env: environment, timeout: 300_000, stdio: "ignore" });
   return findProgram("qemu-system-x86_64") === undefined ? "qemu-system-x86 could not be installed with apt-get" : undefined;
 }
