@@ -48,10 +48,29 @@ export class AdminClient {
 
   /** Rejects with MF_GATEWAY_UNREACHABLE; any answer that is JSON is an answer. */
   async ask(method: string, path: string, body?: Uint8Array, headers: Readonly<Record<string, string>> = {}): Promise<AdminAnswer> {
-    const guard = this.#token === undefined ? { "mayfly-admin": "1" } : { authorization: `Bearer ${this.#token}` };
-    let response: Response;
+    const response = await this.#fetch(method, path, body, headers);
+    const text = await response.text();
     try {
-      response = await fetch(`${this.url}${path}`, {
+      return { status: response.status, value: JSON.parse(text) as unknown };
+    } catch {
+      throw new CodedError(
+        "MF_GATEWAY_ANSWER",
+        `${this.url}${path} answered ${response.status} with something that is not a gateway's answer: check the address`,
+      );
+    }
+  }
+
+  /** The answer's body in pieces. Rejects with MF_GATEWAY_UNREACHABLE, or MF_GATEWAY_ANSWER for what is no success. */
+  async pieces(path: string): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.#fetch("GET", path, undefined, {});
+    if (response.ok && response.body !== null) return response.body as unknown as AsyncIterable<Uint8Array>;
+    throw new CodedError("MF_GATEWAY_ANSWER", `${this.url}${path} answered ${response.status}: ${(await response.text()).slice(0, 500)}`);
+  }
+
+  async #fetch(method: string, path: string, body: Uint8Array | undefined, headers: Readonly<Record<string, string>>): Promise<Response> {
+    const guard = this.#token === undefined ? { "mayfly-admin": "1" } : { authorization: `Bearer ${this.#token}` };
+    try {
+      return await fetch(`${this.url}${path}`, {
         method,
         headers: { ...headers, ...guard },
         ...(body === undefined ? {} : { body: body as unknown as ArrayBuffer }),
@@ -62,15 +81,6 @@ export class AdminClient {
         "MF_GATEWAY_UNREACHABLE",
         `no gateway answers at ${this.url} (${why}): start it with \`mayfly serve\`, or say where it is with --gateway`,
         { cause },
-      );
-    }
-    const text = await response.text();
-    try {
-      return { status: response.status, value: JSON.parse(text) as unknown };
-    } catch {
-      throw new CodedError(
-        "MF_GATEWAY_ANSWER",
-        `${this.url}${path} answered ${response.status} with something that is not a gateway's answer: check the address`,
       );
     }
   }

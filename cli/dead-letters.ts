@@ -1,11 +1,14 @@
 /** Dead letters, wherever they are: in the folder mayfly.yaml names, or behind a running gateway. */
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { Readable } from "node:stream";
 import { CodedError } from "#base";
-import { type DeadLetter, DeadLetters, loadConfig } from "#gateway";
+import { claimOf, type ClaimStore, configuredClaims, type DeadLetter, DeadLetters, loadConfig } from "#gateway";
 import { AdminClient, type GatewayFlags } from "./admin.ts";
 import { findCachedImage } from "./images/cache.ts";
 import { framesText, StackMapper } from "./machine/stack.ts";
+
+export { claimOf };
 
 export interface FoundLetter {
   readonly letter: DeadLetter;
@@ -16,6 +19,8 @@ export interface LetterStore {
   list(flow: string | undefined): AsyncIterable<DeadLetter>;
   read(id: string): Promise<FoundLetter | undefined>;
   remove(id: string): Promise<boolean>;
+  /** The body in pieces, also of a letter whose body is in the claim store. */
+  body(found: FoundLetter): Promise<AsyncIterable<Uint8Array>>;
 }
 
 interface BodyJson {
@@ -49,6 +54,39 @@ class RemoteLetters implements LetterStore {
   async remove(id: string): Promise<boolean> {
     return (await this.#client.ask("DELETE", letterPath(id))).status === 200;
   }
+
+  body({ letter }: FoundLetter): Promise<AsyncIterable<Uint8Array>> {
+    return this.#client.pieces(`${letterPath(letter.id)}/body`);
+  }
+}
+
+class FolderLetters implements LetterStore {
+  readonly #letters: DeadLetters;
+  readonly #claims: ClaimStore | undefined;
+
+  constructor(letters: DeadLetters, claims: ClaimStore | undefined) {
+    this.#letters = letters;
+    this.#claims = claims;
+  }
+
+  list(flow: string | undefined): AsyncIterable<DeadLetter> {
+    return this.#letters.list(flow);
+  }
+
+  read(id: string): Promise<FoundLetter | undefined> {
+    return this.#letters.read(id);
+  }
+
+  remove(id: string): Promise<boolean> {
+    return this.#letters.remove(id);
+  }
+
+  async body({ letter, body }: FoundLetter): Promise<AsyncIterable<Uint8Array>> {
+    const claim = claimOf(letter.headers);
+    if (claim === undefined || this.#claims === undefined) return Readable.from([body]);
+    await this.#claims.check(claim);
+    return this.#claims.open(claim);
+  }
 }
 
 /** The gateway when one is named, the folder otherwise: it can be read while nothing runs. */
@@ -56,8 +94,8 @@ export async function openLetters(flags: GatewayFlags, env: Readonly<Record<stri
   if (flags.gateway !== undefined || env["MAYFLY_GATEWAY"] !== undefined) return new RemoteLetters(await AdminClient.open(flags, env));
   if (!existsSync(flags.config))
     throw new CodedError("MF_CONFIG_FILE", `there is no ${flags.config}: name one with -c, or a running gateway with --gateway`);
-  const { base, deadLetters } = await loadConfig(flags.config);
-  return new DeadLetters(resolve(base, deadLetters.dir));
+  const config = await loadConfig(flags.config);
+  return new FolderLetters(new DeadLetters(resolve(config.base, config.deadLetters.dir)), configuredClaims(config));
 }
 
 export interface RetryOutcome {

@@ -2,6 +2,7 @@
 import type { FlowLimits } from "#abi";
 import { type Clock, CodedError, type Prng } from "#base";
 import type { Agent } from "undici";
+import type { ClaimCheck, ClaimStore } from "./claims/store.ts";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./config/types.ts";
 import type { ConnectorContext, Health } from "./connector.ts";
 import { callPerformer } from "./delivery/calls.ts";
@@ -31,6 +32,7 @@ export interface UnitPorts {
   readonly totals: Totals;
   readonly logger: RootLogger;
   readonly agent: Agent;
+  readonly claims?: ClaimStore | undefined;
   readonly routes: HttpRoutes;
   readonly base: string;
   readonly sources: readonly SourceDefinition[];
@@ -245,6 +247,12 @@ export class FlowUnit {
     else for (const outlet of new Set(sends.map((send) => send.outlet))) this.#byName.get(outlet)?.outbox.pump();
   }
 
+  get #claimCheck(): ClaimCheck | undefined {
+    const { claims: store } = this.#ports;
+    const thresholdBytes = this.delivery.flow.config.claimCheck;
+    return store === undefined || thresholdBytes === undefined ? undefined : { thresholdBytes, store };
+  }
+
   #press(high: boolean): void {
     if (!this.#started) return;
     for (const { source } of this.#sources) {
@@ -287,17 +295,22 @@ export class FlowUnit {
     return {
       name,
       config,
-      source: definition.create(config.config as never, { ...this.#context(name), prefetch: flow.queue, http: this.#ports.routes }),
+      source: definition.create(config.config as never, {
+        ...this.#context(name),
+        prefetch: flow.queue,
+        http: this.#ports.routes,
+        claimCheck: () => this.#claimCheck,
+      }),
     };
   }
 
   #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
-    const { clock, random, journal, persistence } = this.#ports;
+    const { clock, random, journal, persistence, claims } = this.#ports;
     const definition = this.#ports.outlets.find((each) => each.name === config.connector);
     if (definition === undefined)
       throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
     const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
-    const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics);
+    const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics, claims);
     return { channel, outbox: new Outbox(channel, { journal, persistence, clock, random, logger: this.#logger.child({ outlet: name }) }) };
   }
 }

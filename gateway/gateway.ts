@@ -4,8 +4,12 @@
  *   start   journal read back ─▶ flows loaded ─▶ port bound ─▶ outlets, backlog, sources of each flow
  *   stop    sources closed ─▶ what is under way finished, or given back ─▶ outbox flushed ─▶ outlets, journal closed
  */
+import { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
+import { claimOf } from "./claims/claim.ts";
+import type { ClaimStore } from "./claims/store.ts";
+import { Sweeper } from "./claims/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./config/types.ts";
 import { hint } from "./config/suggest.ts";
 import type { Totals } from "./delivery/flow-delivery.ts";
@@ -16,7 +20,7 @@ import { type Administered, addAdmin, addProbes } from "./http/admin.ts";
 import { newAgent } from "./http/client.ts";
 import { HttpServer } from "./http/server.ts";
 import { retryLetters } from "./journal/dead-letter-operations.ts";
-import type { DeadLetters } from "./journal/dead-letters.ts";
+import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./limits.ts";
 import type { RootLogger } from "./logger.ts";
@@ -34,6 +38,8 @@ export interface GatewayPorts {
   readonly journal: Journal;
   /** The store the journal buries in. */
   readonly deadLetters: DeadLetters;
+  /** Where claimed bodies are; absent: there is no `claimCheck`. */
+  readonly claims?: ClaimStore | undefined;
   readonly loadFlow: LoadFlow;
   readonly logger: RootLogger;
   readonly clock?: Clock;
@@ -96,6 +102,7 @@ class TheGateway implements Gateway, Administered {
   readonly #agent: Agent = newAgent(gatewayLimits.outletConcurrency);
   readonly #server: HttpServer;
   readonly #shared: UnitPorts;
+  readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
   #state: "new" | "starting" | "running" | "stopping" | "stopped" = "new";
   #starting: Promise<void> | undefined;
@@ -111,6 +118,8 @@ class TheGateway implements Gateway, Administered {
     const random = ports.random ?? prng(Math.floor(this.#clock.now()));
     const entropy = ports.entropy ?? systemEntropy;
     this.#persistence = new Persistence(this.#clock, random, ports.logger);
+    const { claims, journal, deadLetters, logger } = ports;
+    if (claims !== undefined) this.#sweeper = new Sweeper({ claims, journal, deadLetters, clock: this.#clock, logger });
     this.#server = new HttpServer(config.http, config.base);
     this.#shared = {
       runner: ports.runner,
@@ -127,7 +136,12 @@ class TheGateway implements Gateway, Administered {
       base: config.base,
       sources: ports.sources ?? allSources,
       outlets: ports.outlets ?? allOutlets,
-      deliverTo: (flow, message) => this.#units.get(flow)?.delivery.accept(message, "flow"),
+      claims: ports.claims,
+      deliverTo: (flow, message) => {
+        const accepted = this.#units.get(flow)?.delivery.accept(message, "flow");
+        if (accepted === undefined || message.claim === undefined || ports.claims === undefined) return accepted;
+        return accepted.finally(ports.claims.hold(message.claim.id)); // the sender may not wait so long
+      },
       count: (flow, connector, event, amount) => {
         const key = `${flow}\0${connector}\0${event}`;
         this.#events.set(key, (this.#events.get(key) ?? 0) + amount);
@@ -187,6 +201,7 @@ class TheGateway implements Gateway, Administered {
     if (found === undefined) return undefined;
     const { flow, messageId } = found.letter;
     if (!this.#units.has(flow)) throw unknownFlow(flow, [...this.#units.keys()]);
+    const release = body === undefined ? await this.#holdClaim(found.letter) : undefined;
     const report = await retryLetters(
       this.#ports.journal,
       this.deadLetters,
@@ -197,10 +212,20 @@ class TheGateway implements Gateway, Administered {
         started: (lease) => this.#units.get(flow)?.delivery.takeOver(lease),
         resent: (_flow, outlet) => this.#units.get(flow)?.outbox(outlet)?.pump(),
       },
-    );
+    ).finally(release);
     const [failure] = report.failed;
     if (failure !== undefined) throw new CodedError(failure.code, failure.message);
     return report.repeated.length > 0 ? { status: "duplicate", id: messageId, reply: undefined } : { status: "accepted", id: messageId };
+  }
+
+  async letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined> {
+    const found = await this.deadLetters.read(id);
+    if (found === undefined) return undefined;
+    const claim = claimOf(found.letter.headers);
+    const { claims } = this.#ports;
+    if (claim === undefined || claims === undefined) return { bytes: found.body.length, stream: Readable.from([found.body]) };
+    await claims.check(claim);
+    return { bytes: claim.bytes, stream: claims.open(claim) };
   }
 
   ready(): { readonly ready: boolean; readonly problems: readonly object[] } {
@@ -242,6 +267,7 @@ class TheGateway implements Gateway, Administered {
     try {
       const recovery = await this.#persistence.keepTrying(() => this.#ports.journal.recover(), isFull);
       if (recovery === undefined) throw stoppedEarly();
+      await this.#sweeper?.start();
       for (const remark of recovery.remarks) this.#logger.warn({}, remark);
       for (const flow of Object.keys(recovery.pending))
         if (this.#config.flows[flow] === undefined)
@@ -262,6 +288,19 @@ class TheGateway implements Gateway, Administered {
       await this.#close();
       throw error;
     }
+  }
+
+  /** The claim goes from the letter into the journal: it is held meanwhile, and has to be there. */
+  async #holdClaim({ headers }: DeadLetter): Promise<(() => void) | undefined> {
+    const claim = claimOf(headers);
+    const { claims } = this.#ports;
+    if (claim === undefined || claims === undefined) return undefined;
+    const release = claims.hold(claim.id);
+    await claims.check(claim).catch((error: unknown) => {
+      release();
+      throw error;
+    });
+    return release;
   }
 
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
@@ -332,6 +371,7 @@ class TheGateway implements Gateway, Administered {
     this.#server.endClose();
     this.#persistence.close();
     await this.#agent.destroy();
+    await this.#sweeper?.stop();
     await this.#ports.journal
       .close()
       .catch((error: unknown) =>

@@ -1,5 +1,7 @@
 /** A message on its way through the gateway: what sources hand over and what outlets are given. */
 
+import type { Claim, ClaimedBody } from "./claims/claim.ts";
+
 /** Lower-case header name → text. `content-type` is not in here: it has its own field. */
 export type Headers = Readonly<Record<string, string>>;
 
@@ -26,6 +28,8 @@ export interface Incoming {
   readonly headers: Headers;
   readonly contentType: string;
   readonly body: Uint8Array;
+  /** Where the body is in the claim store instead: `body` is empty then. Only sources that staged it themselves give one. */
+  readonly claim?: Claim | undefined;
   /** Order and state key as the source knows it (a partition key); the flow's own `key:` wins. */
   readonly key?: string | undefined;
   readonly correlationId?: string | undefined;
@@ -91,6 +95,8 @@ export interface Outgoing {
   readonly contentType: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
+  /** Only for an outlet that streams: the body is here, and `body` is empty. */
+  readonly claim?: ClaimedBody | undefined;
   readonly correlationId: string | undefined;
   /** When the flow completed, milliseconds since 1970. */
   readonly timeMs: number;

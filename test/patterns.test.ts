@@ -1,5 +1,6 @@
 /** docs/PATTERNS.md: every flow in it is built, served from its own mayfly.yaml and fed. */
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -169,7 +170,32 @@ test("idempotent receiver: counted once, answered every time", async () => {
   equal(Math.max(...many.map((each) => each.count)), 10);
 });
 
-test("claim check: only the ticket travels, also when the store is away for a moment", async () => {
+test("claim check: a large body goes where its type says, as it came; a small one as ever", async () => {
+  const large = "0123456789abcdef".repeat(20_000);
+  const upload = async (body: string, type: string): Promise<string> =>
+    ((await (await post("/uploads", body, { "content-type": type })).json()) as { id: string }).id;
+  const ids = [await upload(large, "video/mp4"), await upload(large, "text/plain"), await upload("small", "video/mp4")];
+  const entries = (await arrived("/catalogue", 3)) as { id: string; bytes: number; sha256?: string }[];
+  const sha256 = createHash("sha256").update(large).digest("hex");
+  deepEqual(
+    ids.map((id) => entries.find((entry) => entry.id === id)).map((entry) => [entry?.bytes, entry?.sha256]),
+    [
+      [320_000, sha256],
+      [320_000, sha256],
+      [5, undefined],
+    ],
+  );
+  while ((received.get("/videos") ?? []).length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  deepEqual(received.get("/videos")?.sort(), [large, "small"]);
+  let stored = "";
+  while (stored === "") {
+    stored = await readFile(join(folder, "documents", ids[1] ?? ""), "utf8").catch(() => "");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  equal(stored, large);
+});
+
+test("claim check with a store of one's own: only the ticket travels, also when the store is away for a moment", async () => {
   failStore = 1;
   await post("/checkin", "three short words", { "content-type": "text/plain" });
   const [report] = (await arrived("/reports", 1)) as { ticket: string; words: number }[];

@@ -76,7 +76,12 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   out(
     `${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers).map(([name, value]) => [name, safeText(value)])]))}`,
   );
-  out(`${paint.bold("body")} ${paint.dim(bytesText(body.length))}\n${indent(bodyText(body, letter.contentType))}\n`);
+  const claim = letters.claimOf(letter.headers);
+  const text =
+    claim === undefined
+      ? bodyText(body, letter.contentType)
+      : `in the claim store, SHA-256 ${claim.sha256}: \`mayfly dlq export\` writes it`;
+  out(`${paint.bold("body")} ${paint.dim(bytesText(letter.bodyBytes))}\n${indent(text)}\n`);
   for (const record of letter.attempts) {
     const { attempt, startedMs, endedMs, failure, logs } = record;
     out(
@@ -130,7 +135,7 @@ async function exportLetters(letters: Letters, cli: Cli, ids: readonly string[],
     if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `there is no dead letter ${id}`);
     const path = join(folder, ...id.split("/"));
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(`${path}.body`, found.body);
+    await writeFile(`${path}.body`, await store.body(found));
     await writeFile(`${path}.json`, `${JSON.stringify(found.letter, undefined, 2)}\n`);
     written += 1;
   }

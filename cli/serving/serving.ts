@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import {
+  configuredClaims,
   configuredJournal,
   createGateway,
   createLogger,
@@ -187,6 +188,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       runner: monitor,
       journal,
       deadLetters,
+      claims: configuredClaims(config),
       logger: withPlaces(logger, (flow) => images.mapperOf(flow)),
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });

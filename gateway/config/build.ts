@@ -41,6 +41,7 @@ interface CheckedFlow {
   readonly key?: string;
   readonly dedup?: { readonly by?: string; readonly window: number; readonly count: number };
   readonly expires?: number;
+  readonly claimCheck?: number;
   readonly concurrency: number;
   readonly queue: number;
 }
@@ -59,6 +60,9 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   const flows: Record<string, FlowConfig> = {};
   for (const [name, flow] of Object.entries(data.flows)) flows[name] = buildFlow(flow, ["flows", name], names, connectors, report);
   checkRoutes(flows, report);
+  for (const [name, { claimCheck }] of Object.entries(flows))
+    if (claimCheck !== undefined && data.journal.memory)
+      report(["flows", name, "claimCheck"], "needs a journal on disk: take journal.memory out, or this");
   const { admin, host, port, tls } = data.http;
   if (admin.enabled === true && admin.token === undefined && !loopback.has(host)) {
     report(["http", "admin", "enabled"], `whoever reaches ${host} could send messages and drop dead letters: give a token as well`);
@@ -117,6 +121,7 @@ function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], 
     key: flow.key,
     dedup: flow.dedup === undefined ? undefined : { by: flow.dedup.by, window: flow.dedup.window, count: flow.dedup.count },
     expires: flow.expires,
+    claimCheck: flow.claimCheck,
     concurrency: flow.concurrency,
     queue: flow.queue,
   };

@@ -130,6 +130,11 @@ test("what is wrong is said with file, line, column and path", () => {
       /^mayfly\.yaml:2:\d+ MF_CONFIG_INVALID http\.admin\.enabled: .*give a token/,
     ],
     [
+      `${flow("    claimCheck: 1MiB")}\njournal: { memory: true }`,
+      /^mayfly\.yaml:4:17 MF_CONFIG_INVALID flows\.orders\.claimCheck: needs a journal on disk/,
+    ],
+    [flow("    claimCheck: 1"), /^mayfly\.yaml:4:17 MF_CONFIG_INVALID flows\.orders\.claimCheck: must be a size such as/],
+    [
       flow("    from: [ { http: { path: /a } }, { http: { path: /a } } ]"),
       /MF_CONFIG_INVALID flows\.orders\.from\[1\]\.http\.path: POST \/a is taken by flows\.orders$/,
     ],

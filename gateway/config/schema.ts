@@ -106,6 +106,9 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       count: whole("How many ids are remembered.", 1, gatewayLimits.dedupIds, 10_000),
     }),
     expires: duration("A message not begun after so long is given up."),
+    claimCheck: size(
+      "Longer bodies that come by http or file are kept in a store beside the journal, as streams, and never in memory: the flow gets a message it can only forward. Needs a journal on disk. Off unless given.",
+    ),
     concurrency: whole("Machines of this flow at once.", 1, 100_000, gatewayLimits.concurrency),
     queue: whole(
       "Messages queued, running or waiting for a retry at once; beyond it sources are refused.",

@@ -61,6 +61,8 @@ export interface FlowConfig {
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
   /** A message not begun after so long is dead, in milliseconds. */
   readonly expires: number | undefined;
+  /** Longer bodies go to the claim store, in bytes; undefined: none. */
+  readonly claimCheck: number | undefined;
   /** Machines of this flow at once. */
   readonly concurrency: number;
   /** Messages queued, running or waiting for a retry at once. */

@@ -1,5 +1,6 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
 import { assert } from "#base";
+import { withClaim } from "../claims/claim.ts";
 import type { Lease, NewMessage } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Incoming, Outcome } from "../message.ts";
@@ -39,7 +40,7 @@ export function newMessage(
     flow: flow.name,
     id: given ?? ids.next(),
     source,
-    headers: incoming.headers,
+    headers: withClaim(incoming.headers, incoming.claim),
     contentType: incoming.contentType,
     body: incoming.body,
     key: expressions.key === undefined ? bounded(incoming.key) : expressions.key(incoming),

@@ -2,6 +2,7 @@
 import { type CallEffect, hardLimits, type ResolveEvent } from "#abi";
 import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
+import { checkedClaim, claimHeader } from "../claims/claim.ts";
 import type { Journal } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Headers } from "../message.ts";
@@ -92,8 +93,13 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
         "MF_OUTLET_UNKNOWN",
         `mayfly.yaml gives the flow ${run.flow.name} no outlet ${JSON.stringify(call.target)}: add it under flows.${run.flow.name}.to`,
       );
-    const headers = parseHeaders(call.headersJson);
+    let headers = parseHeaders(call.headersJson);
     if (typeof headers === "string") return failed("MF_HEADER_INVALID", `request to ${call.target}: ${headers}`);
+    if (headers[claimHeader] !== undefined) {
+      const checked = checkedClaim(headers, call.body, message.headers);
+      if (typeof checked === "string") return failed("MF_CLAIM_FORBIDDEN", `request to ${call.target}: ${checked}`);
+      headers = checked;
+    }
     const request = {
       messageId: message.id,
       flow: run.flow.name,

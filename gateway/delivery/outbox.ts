@@ -118,7 +118,7 @@ export class Outbox {
     const startedMs = clock.now();
     try {
       await channel.attempt(entry.idempotencyKey, entry.attempt, channel.config.timeout, undefined, (how) =>
-        channel.outlet.send(outgoing(entry), how),
+        channel.send(outgoing(entry), how),
       );
       channel.metrics.sent += 1;
       await persistence.keepTrying(() => journal.settleOutbox(entry));

@@ -7,9 +7,12 @@
  *                                           └─────────────────────────────┘
  */
 import { type Clock, isCoded, type Prng } from "#base";
+import { claimHeader } from "../claims/claim.ts";
+import { resolved } from "../claims/outgoing.ts";
+import type { ClaimStore } from "../claims/store.ts";
 import type { OutletConfig } from "../config/types.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Answer } from "../message.ts";
+import type { Answer, Outgoing } from "../message.ts";
 import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../outlets/outlet.ts";
 import { backoffMs } from "./backoff.ts";
 import { Deque } from "./deque.ts";
@@ -59,6 +62,7 @@ export class OutletChannel {
   readonly #clock: Clock;
   readonly #random: Prng;
   readonly #rate: RateLimit | undefined;
+  readonly #claims: ClaimStore | undefined;
   readonly #waiters = new Deque<() => void>();
   readonly #controllers = new Set<AbortController>();
   #underWay = 0;
@@ -78,12 +82,14 @@ export class OutletChannel {
     clock: Clock,
     random: Prng,
     metrics: OutletMetrics = new OutletMetrics(),
+    claims?: ClaimStore,
   ) {
     this.flow = flow;
     this.name = name;
     this.outlet = outlet;
     this.config = config;
     this.metrics = metrics;
+    this.#claims = claims;
     this.#clock = clock;
     this.#random = random;
     this.#rate = config.rate === undefined ? undefined : new RateLimit(config.rate, clock);
@@ -169,6 +175,12 @@ export class OutletChannel {
     }
   }
 
+  /** Sends in a place that was taken, with a claimed body as this outlet can have it. */
+  send(message: Outgoing, how: Attempt): Promise<void> {
+    if (message.headers[claimHeader] === undefined) return this.outlet.send(message, how);
+    return this.#claimed(message, (whole) => this.outlet.send(whole, how));
+  }
+
   /** A request with its retries, `timeoutMs` at most in all when it is not 0. Rejects with an OutletError. */
   async request(message: OutletRequest, key: string, timeoutMs: number, signal: AbortSignal): Promise<Answer> {
     const { outlet, config } = this;
@@ -183,7 +195,9 @@ export class OutletChannel {
       try {
         await this.#place(signal);
         const leftMs = Math.min(config.timeout, untilMs - this.#clock.now());
-        return await this.attempt(key, attempt, Math.max(leftMs, 1), signal, (how) => ask(message, how));
+        return await this.attempt(key, attempt, Math.max(leftMs, 1), signal, (how) =>
+          message.headers[claimHeader] === undefined ? ask(message, how) : this.#claimed(message, (whole) => ask(whole, how)),
+        );
       } catch (error) {
         const failure = classified(error);
         const waitMs = failure.retryAfterMs ?? backoffMs(attempt, config.retry.backoff, this.#random);
@@ -208,6 +222,15 @@ export class OutletChannel {
     this.#waking?.();
     for (const controller of [...this.#controllers]) controller.abort();
     for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) waiter();
+  }
+
+  async #claimed<Message extends Outgoing, T>(message: Message, give: (message: Message) => Promise<T>): Promise<T> {
+    const release = this.#claims?.hold(message.headers[claimHeader] ?? "");
+    try {
+      return await give(await resolved(message, this.outlet, this.#claims));
+    } finally {
+      release?.();
+    }
   }
 
   #enter(): boolean {

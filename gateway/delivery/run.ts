@@ -15,6 +15,7 @@ import {
   type StepOutcome,
 } from "#abi";
 import type { Clock } from "#base";
+import { checkedClaim, claimHeader } from "../claims/claim.ts";
 import type { Logger } from "../connector.ts";
 import type { NewSend, StateChange, StateSnapshot } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -108,8 +109,8 @@ export class Run implements Deadline {
       body: message.body,
     };
     if (!fitsTheDoor(event)) {
-      const message = `the message is too long for a machine: its headers may have ${hardLimits.headersBytes} bytes, all of it ${hardLimits.frameBytes}; send less, or keep the body elsewhere and send a ticket`;
-      return this.#finish({ kind: "failed", failure: failureOf("MF_MESSAGE_LIMIT", message, false, 413) });
+      const text = `the message is too long for a machine: its headers may have ${hardLimits.headersBytes} bytes, all of it ${hardLimits.frameBytes}; send less, or set flows.${this.flow.name}.claimCheck`;
+      return this.#finish({ kind: "failed", failure: failureOf("MF_MESSAGE_LIMIT", text, false, 413) });
     }
     try {
       this.#machine = host.runner.start(this.flow.image, event, this.flow.limits);
@@ -212,8 +213,13 @@ export class Run implements Deadline {
         `the flow sent more than ${gatewayLimits.sendBytesPerMessage} bytes: split the message before it comes in`,
         false,
       );
-    const headers = parseHeaders(effect.headersJson);
+    let headers = parseHeaders(effect.headersJson);
     if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `a send to ${effect.outlet}: ${headers}`, false);
+    if (headers[claimHeader] !== undefined) {
+      const checked = checkedClaim(headers, effect.body, this.work.message.headers);
+      if (typeof checked === "string") return this.#fail("MF_CLAIM_FORBIDDEN", `a send to ${effect.outlet}: ${checked}`, false);
+      headers = checked;
+    }
     this.sends.push({ outlet: effect.outlet, key: effect.key, contentType: effect.contentType, headers, body: effect.body });
   }
 

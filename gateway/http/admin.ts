@@ -1,5 +1,6 @@
 /** What the gateway itself serves: /ping, /ready, /metrics for machines, and /-/ for `mayfly send` and `mayfly dlq`. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline, type Readable } from "node:stream";
 import { fromUtf8, isCoded, toUtf8 } from "#base";
 import type { DeadLetter } from "../journal/dead-letters.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -30,6 +31,8 @@ export interface Administered {
     read(id: string): Promise<{ readonly letter: DeadLetter; readonly body: Uint8Array } | undefined>;
     remove(id: string): Promise<boolean>;
   };
+  /** The body of a dead letter, also of one in the claim store; undefined when there is no such letter. */
+  letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined>;
   retryDeadLetter(id: string, body: Uint8Array | undefined): Promise<Outcome | undefined>;
 }
 
@@ -83,7 +86,7 @@ type Answer = (
   parameters: Readonly<Record<string, string | undefined>>,
   query: URLSearchParams,
   body: Uint8Array,
-) => Promise<{ readonly status: number; readonly value: unknown }>;
+) => Promise<{ readonly status: number; readonly value: unknown } | { readonly bytes: number; readonly stream: Readable }>;
 
 const notFound = { status: 404, value: { code: "MF_NOT_FOUND" } };
 
@@ -119,6 +122,9 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered): void {
     const found = await gateway.deadLetters.read(`${flow}/${name}`);
     return found === undefined ? notFound : { status: 200, value: { ...found.letter, body: bodyJson(found.body) } };
   });
+  guarded("GET", "/-/dead-letters/:flow/:name/body", async (_request, { flow, name }) => {
+    return (await gateway.letterBody(`${flow}/${name}`)) ?? notFound;
+  });
   guarded("DELETE", "/-/dead-letters/:flow/:name", async (_request, { flow, name }) =>
     (await gateway.deadLetters.remove(`${flow}/${name}`)) ? { status: 200, value: { removed: true } } : notFound,
   );
@@ -150,7 +156,15 @@ function guard(token: string | undefined, answer: Answer): RouteHandler {
     return readBody(request, gatewayLimits.fileBytes, (problem, body) => {
       if (problem !== undefined) return sendProblem(response, problem);
       answer(request, parameters, new URLSearchParams(query), body).then(
-        ({ status, value }) => sendJson(response, status, value),
+        (answered) => {
+          if ("value" in answered) return sendJson(response, answered.status, answered.value);
+          response.writeHead(200, {
+            "content-type": "application/octet-stream",
+            "content-length": answered.bytes,
+            "cache-control": "no-store",
+          });
+          pipeline(answered.stream, response, () => undefined); // a body that turns out damaged ends too early
+        },
         (error: unknown) =>
           sendProblem(response, {
             status: isCoded(error) && error.code === "MF_FLOW_UNKNOWN" ? 404 : 500,

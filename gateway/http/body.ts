@@ -7,12 +7,25 @@ export type BodyDone = (problem: Problem | undefined, body: Uint8Array) => void;
 
 export const noBody: Uint8Array = new Uint8Array(0);
 
-function tooBig(limit: number): Problem {
+export function tooBig(limit: number): Problem {
   return {
     status: 413,
     code: "MF_BODY_LIMIT",
     detail: `the body may have ${limit} bytes at most, also when decompressed: send less, or raise bodyLimit`,
     headers: { connection: "close" },
+  };
+}
+
+export function wrongEncoding(encoding: string): Problem {
+  return { status: 400, code: "MF_BODY_ENCODING", detail: `the body is not valid ${encoding}` };
+}
+
+export function unknownEncoding(encoding: string): Problem {
+  return {
+    status: 415,
+    code: "MF_BODY_ENCODING",
+    detail: `the content encoding ${JSON.stringify(encoding.slice(0, 64))} is not known: use gzip, deflate, br or none`,
+    headers: { "accept-encoding": "gzip, deflate, br" },
   };
 }
 
@@ -50,20 +63,11 @@ function decode(body: Uint8Array, encoding: string, limit: number, done: BodyDon
   const decoded = (error: NodeJS.ErrnoException | null, whole: Uint8Array): void => {
     if (error === null) done(undefined, whole);
     else if (error.code === "ERR_BUFFER_TOO_LARGE") done(tooBig(limit), noBody);
-    else done({ status: 400, code: "MF_BODY_ENCODING", detail: `the body is not valid ${encoding}` }, noBody);
+    else done(wrongEncoding(encoding), noBody);
   };
   const options = { maxOutputLength: Math.max(limit, 1) };
   if (encoding === "gzip" || encoding === "x-gzip") gunzip(body, options, decoded);
   else if (encoding === "deflate") inflate(body, options, decoded);
   else if (encoding === "br") brotliDecompress(body, options, decoded);
-  else
-    done(
-      {
-        status: 415,
-        code: "MF_BODY_ENCODING",
-        detail: `the content encoding ${JSON.stringify(encoding.slice(0, 64))} is not known: use gzip, deflate, br or none`,
-        headers: { "accept-encoding": "gzip, deflate, br" },
-      },
-      noBody,
-    );
+  else done(unknownEncoding(encoding), noBody);
 }

@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate } from "node:zlib";
 import { CodedError } from "#base";
 import { Agent, request } from "undici";
+import type { ClaimedBody } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Headers } from "../message.ts";
 
@@ -11,6 +12,8 @@ export interface HttpExchange {
   readonly method: string;
   readonly headers: Headers;
   readonly body: Uint8Array | undefined;
+  /** Sent instead of `body`. */
+  readonly stream?: ClaimedBody | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -65,12 +68,12 @@ const decoders: Readonly<Record<string, (body: Uint8Array, options: { maxOutputL
 };
 
 /** Rejects with a CodedError (MF_HTTP_ANSWER_TOO_BIG, MF_HTTP_ANSWER_GARBAGE), or as undici does. */
-export async function exchange(agent: Agent, { url, method, headers, body, signal }: HttpExchange): Promise<HttpAnswer> {
+export async function exchange(agent: Agent, { url, method, headers, body, stream, signal }: HttpExchange): Promise<HttpAnswer> {
   const response = await request(url, {
     dispatcher: agent,
     method: method as "GET",
-    headers: requestHeaders(headers),
-    body: body === undefined || body.length === 0 ? null : body,
+    headers: stream === undefined ? requestHeaders(headers) : { ...requestHeaders(headers), "content-length": String(stream.bytes) },
+    body: stream === undefined ? (body === undefined || body.length === 0 ? null : body) : stream.open(),
     signal,
   });
   const most = gatewayLimits.answerBytes;

@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { type CodedError, isCoded } from "#base";
+import { claimOf, withClaim } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Headers } from "../message.ts";
 import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
@@ -161,7 +162,7 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
     flow: letter.flow,
     id: letter.messageId,
     source: send ? letter.source : "dead-letter",
-    headers: send ? {} : (edit?.headers ?? letter.headers),
+    headers: send ? {} : editedHeaders(letter, edit),
     contentType: send ? "" : (edit?.contentType ?? letter.contentType),
     body: send ? new Uint8Array(0) : (edit?.body ?? payload),
     key: letter.key,
@@ -188,10 +189,16 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
   return true;
 }
 
+/** Of a letter whose body is claimed the claim stays, unless there is another body; an edit can't name one. */
+function editedHeaders(letter: DeadLetter, edit: LetterEdit | undefined): Headers {
+  if (edit === undefined) return letter.headers;
+  return withClaim(edit.headers ?? letter.headers, edit.body === undefined ? claimOf(letter.headers) : undefined);
+}
+
 /** The commit that puts a send back into its outbox. */
 function sendAgain(letter: DeadLetter, payload: Uint8Array, { edit, nowMs }: RetryOptions): Completion {
   const body = edit?.body ?? payload;
-  const headers = edit?.headers ?? letter.headers;
+  const headers = editedHeaders(letter, edit);
   // A peer that has seen the key may take what was edited for what it has already.
   const edited =
     edit === undefined ? "" : `/edited-${createHash("sha256").update(body).update(JSON.stringify(headers)).digest("hex").slice(0, 8)}`;

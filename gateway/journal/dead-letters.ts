@@ -7,6 +7,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as nodeFs from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError } from "#base";
+import { claimOf } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Failure, Headers } from "../message.ts";
 import type { AttemptRecord } from "./journal.ts";
@@ -41,6 +42,7 @@ export interface DeadLetter {
   readonly correlationId?: string | undefined;
   readonly receivedMs: number;
   readonly buriedMs: number;
+  /** Also when the body is in the claim store, as the headers then say: the .body is empty. */
   readonly bodyBytes: number;
   /** Why it was given up: that of the last attempt. */
   readonly failure: Failure;
@@ -81,7 +83,7 @@ export class DeadLetters {
     const folder = join(this.#dir, letter.flow);
     const path = join(folder, name);
     const id = `${letter.flow}/${name}`;
-    const meta: DeadLetter = { id, ...letter, bodyBytes: body.length };
+    const meta: DeadLetter = { id, ...letter, bodyBytes: claimOf(letter.headers)?.bytes ?? body.length };
     try {
       const made = await this.#fs.mkdir(folder, { recursive: true });
       await this.#write(`${path}.body`, body);
@@ -112,6 +114,16 @@ export class DeadLetters {
       this.#counts.set(flow, count);
     }
     return count;
+  }
+
+  /** Ids of all letters, without reading any. */
+  async *ids(): AsyncIterable<string> {
+    for (const flow of await this.#entries(this.#dir)) for (const name of await this.#names(flow)) yield `${flow}/${name}`;
+  }
+
+  /** A letter without its payload; undefined when there is none. */
+  letter(id: string): Promise<DeadLetter | undefined> {
+    return this.#meta(id);
   }
 
   async *list(flow?: string): AsyncIterable<DeadLetter> {

@@ -226,6 +226,10 @@ export interface Journal {
   /** Unsettled entries of the outlet, claimed ones included. Cheap. */
   outboxDepth(flow: string, outlet: string): number;
 
+  /** Headers of every pending message and every unsettled send, as of now. */
+  liveHeaders(): Iterable<Headers>;
+  /** Resolves once all that was said before is safe, settled sends too, and what was refused before is void. */
+  sync(): Promise<void>;
   stats(): JournalStats;
   /** Waits for open calls, then releases files and lock. What comes after rejects with MF_JOURNAL_CLOSED. */
   close(): Promise<void>;

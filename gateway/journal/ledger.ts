@@ -5,7 +5,7 @@
  */
 import { assert, type Brand } from "#base";
 import { gatewayLimits } from "../limits.ts";
-import type { Reply } from "../message.ts";
+import type { Headers, Reply } from "../message.ts";
 import { DedupWindow } from "./dedup.ts";
 import type {
   Accepted,
@@ -310,6 +310,14 @@ export class Ledger {
     if (state.values.size === 0) return { version: state.version, json: undefined };
     const members = [...state.values].map(([name, valueJson]) => `${JSON.stringify(name)}:${valueJson}`);
     return { version: state.version, json: `{${members.join(",")}}` };
+  }
+
+  /** Of every pending message and unsettled send. */
+  *headers(): Iterable<Headers> {
+    for (const flow of this.#flows.values()) {
+      for (const { lease } of flow.pending.values()) yield lease.message.headers;
+      for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) yield entry.headers;
+    }
   }
 
   recovery(remarks: readonly string[]): Recovery {

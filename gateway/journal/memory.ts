@@ -5,6 +5,7 @@
  */
 import { CodedError } from "#base";
 import { letterOfMessage, letterOfSend } from "./burial.ts";
+import type { Headers } from "../message.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type {
   Accepted,
@@ -126,6 +127,14 @@ export class MemoryJournal implements Journal {
 
   outboxDepth(flow: string, outlet: string): number {
     return this.#ledger.outbox(flow, outlet).size;
+  }
+
+  liveHeaders(): Iterable<Headers> {
+    return this.#ledger.headers();
+  }
+
+  async sync(): Promise<void> {
+    this.#open();
   }
 
   stats(): JournalStats {

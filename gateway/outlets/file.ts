@@ -2,7 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { appendFile, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
+import type { Readable } from "node:stream";
 import { CodedError, err, ok, type Result } from "#base";
+import { finalClaimError } from "../claims/outgoing.ts";
 import type { Health } from "../connector.ts";
 import type { Outgoing } from "../message.ts";
 import { type CloudEventsConfig, emitCloudEvent, structuredCloudEventsSchema } from "./cloudevents.ts";
@@ -94,7 +96,12 @@ class FileOutlet implements Outlet {
     this.#name = name.value;
   }
 
-  async send(message: Outgoing, { idempotencyKey }: Attempt): Promise<void> {
+  /** A structured event has its data in it, and a line is written at once. */
+  get streams(): boolean {
+    return !this.#config.append && this.#config.cloudevents === undefined;
+  }
+
+  async send(message: Outgoing, { idempotencyKey, signal }: Attempt): Promise<void> {
     const path = resolve(this.#dir, this.#name(message, idempotencyKey));
     if (!path.startsWith(this.#dir + sep))
       throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
@@ -103,9 +110,11 @@ class FileOutlet implements Outlet {
       if (made !== undefined && this.#config.sync) await syncNew(made, dirname(path));
       const { append, cloudevents } = this.#config;
       const { body } = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
-      await (append ? this.#append(path, body) : this.#write(path, body));
+      await (append ? this.#append(path, body) : this.#write(path, message.claim?.open() ?? [body], signal));
       this.#trouble = undefined;
     } catch (cause) {
+      const final = finalClaimError(cause);
+      if (final !== undefined) throw final;
       this.#trouble = cause instanceof Error ? cause.message : String(cause);
       throw new OutletError("MF_FILE_WRITE", `cannot write the file: ${this.#trouble}`, { retryable: true, cause });
     }
@@ -120,12 +129,15 @@ class FileOutlet implements Outlet {
   async stop(): Promise<void> {}
 
   /** All of the file or none of it: written beside, then renamed. */
-  async #write(path: string, body: Uint8Array): Promise<void> {
+  async #write(path: string, pieces: Readable | readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     const temporary = join(dirname(path), `.${randomBytes(6).toString("hex")}.tmp`);
     try {
       const file = await open(temporary, "wx");
       try {
-        await file.writeFile(body);
+        for await (const piece of pieces as AsyncIterable<Uint8Array>) {
+          signal.throwIfAborted(); // of a long body nobody waits for the rest
+          await file.writeFile(piece);
+        }
         if (this.#config.sync) await file.datasync();
       } finally {
         await file.close();

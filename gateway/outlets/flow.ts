@@ -22,6 +22,11 @@ class FlowOutlet implements Outlet {
     this.#context = context;
   }
 
+  /** The claim goes on, unless the event has its data in it. */
+  get streams(): boolean {
+    return this.#cloudevents?.mode !== "structured";
+  }
+
   async send(message: Outgoing, attempt: Attempt): Promise<void> {
     const outcome = await this.#deliver(message, attempt, false);
     if (outcome.status === "dead") throw new OutletError(outcome.failure.code, outcome.failure.message, { retryable: false });
@@ -59,6 +64,7 @@ class FlowOutlet implements Outlet {
       headers: { ...headers, "mayfly-from-flow": message.flow, [hopsHeader]: String(hops) },
       contentType,
       body,
+      claim: message.claim,
       key: message.key,
       correlationId: message.correlationId,
       replyWanted,

@@ -2,6 +2,7 @@
 import type { Agent } from "undici";
 import { CodedError, fromUtf8, isCoded } from "#base";
 import { readTls, type TlsConfig, tlsSchema } from "../brokers/tls.ts";
+import { finalClaimError } from "../claims/outgoing.ts";
 import { duration } from "../config/units.ts";
 import type { Health } from "../connector.ts";
 import { exchange, type HttpAnswer, newAgent, retryAfterMs } from "../http/client.ts";
@@ -67,6 +68,11 @@ class HttpOutlet implements Outlet {
     return this.#agent;
   }
 
+  /** A structured event has its data in it. */
+  get streams(): boolean {
+    return this.#config.cloudevents?.mode !== "structured";
+  }
+
   async send(message: Outgoing, attempt: Attempt): Promise<void> {
     const answer = await this.#exchange(message, this.#config.method, attempt);
     if (answer.status < 200 || answer.status > 299) throw this.#refused(answer);
@@ -100,12 +106,15 @@ class HttpOutlet implements Outlet {
     headers["idempotency-key"] ??= idempotencyKey;
     const bodiless = method === "GET" || method === "HEAD";
     try {
-      const answer = await exchange(await this.#connections(), { url, method, headers, body: bodiless ? undefined : event.body, signal });
+      const [body, stream] = bodiless ? [] : [event.body, message.claim];
+      const answer = await exchange(await this.#connections(), { url, method, headers, body, stream, signal });
       this.#detail = `last answer ${answer.status}`;
       return answer;
     } catch (cause) {
       const code = (cause as { code?: unknown }).code;
       this.#detail = `last attempt failed: ${typeof code === "string" ? code : "unknown"}`;
+      const final = finalClaimError(cause);
+      if (final !== undefined) throw final;
       if (isCoded(cause)) throw new OutletError(cause.code, cause.message, { retryable: true, cause });
       throw new OutletError(
         "MF_HTTP_FAILED",

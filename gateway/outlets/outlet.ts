@@ -54,6 +54,8 @@ export interface OutletRequest extends Outgoing {
 }
 
 export interface Outlet {
+  /** True where `message.claim` is sent as a stream; others are given a claimed body as a whole, up to limits.claimLoadBytes. */
+  readonly streams?: boolean;
   start?(): Promise<void>;
   send(message: Outgoing, attempt: Attempt): Promise<void>;
   /** Absent where the outlet can't answer: the flow then gets MF_OUTLET_NO_ANSWER. At most limits.answerBytes of body. */

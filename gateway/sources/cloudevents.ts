@@ -39,6 +39,11 @@ export function parseCloudEvent(parts: CloudEventParts, prefixes: readonly strin
   return undefined;
 }
 
+/** Whether all of the event is in the body. */
+export function isStructured(contentType: string): boolean {
+  return structuredType.test(contentType);
+}
+
 function broken(why: string): CodedError {
   return new CodedError("MF_CLOUDEVENT", `not a CloudEvent: ${why}`);
 }

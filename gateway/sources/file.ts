@@ -1,9 +1,10 @@
 /** Files that are dropped into a folder, one message each. */
 import { randomBytes } from "node:crypto";
-import { type Dirent } from "node:fs";
+import { createReadStream, type Dirent } from "node:fs";
 import { copyFile, lstat, mkdir, readdir, readFile, rename, unlink } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { CodedError } from "#base";
+import { CodedError, isCoded } from "#base";
+import type { StagedClaim } from "../claims/store.ts";
 import { duration, size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -188,10 +189,18 @@ class FileSource implements Source {
       await this.#move(name, this.#failed, stat.mtimeMs);
       return;
     }
-    let body: Uint8Array;
+    let body: Uint8Array = new Uint8Array(0);
+    let claim: StagedClaim | undefined;
+    const check = this.#context.claimCheck?.();
     try {
-      body = await readFile(path);
+      if (check !== undefined && stat.size > check.thresholdBytes) claim = await check.store.stage(createReadStream(path));
+      else body = await readFile(path);
     } catch (error) {
+      if (isCoded(error)) {
+        this.#refusedUntilMs = this.#context.clock.now() + gatewayLimits.claimSweepMs.least;
+        logger.error({ file: name, code: error.code }, error.message);
+        return;
+      }
       logger.error({ file: name, code: "MF_FILE_READ" }, `cannot read the file: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
@@ -205,9 +214,11 @@ class FileSource implements Source {
       },
       contentType: this.#config.contentType ?? contentTypes[extension] ?? "application/octet-stream",
       body,
+      claim,
       replyWanted: false,
       keeper: "source",
     });
+    claim?.release();
     if (outcome === undefined) return;
     if (outcome.status === "refused") this.#refusedUntilMs = this.#context.clock.now() + outcome.retryAfterMs;
     else await this.#move(name, outcome.status === "dead" ? this.#failed : this.#done, stat.mtimeMs);

@@ -2,16 +2,18 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { brotliCompress, gzip } from "node:zlib";
 import { isCoded } from "#base";
+import type { StagedClaim } from "../claims/store.ts";
 import { size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
 import { type AuthConfig, authSchema, refusal } from "../http/authentication.ts";
-import { readBody } from "../http/body.ts";
+import { noBody, readBody } from "../http/body.ts";
+import { readLargeBody } from "../http/large-body.ts";
 import { type Problem, sendProblem } from "../http/problem.ts";
 import type { RouteHandler } from "../http/routes.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Caller, Failure, Incoming, Outcome, Reply } from "../message.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
-import { parseCloudEvent } from "./cloudevents.ts";
+import { isStructured, parseCloudEvent } from "./cloudevents.ts";
 import type { Accept, Source, SourceContext, SourceDefinition } from "./source.ts";
 
 export interface HttpSourceConfig {
@@ -92,14 +94,36 @@ class HttpSource implements Source {
       caller.left = true;
       caller.onLeave?.();
     });
-    readBody(request, this.#config.bodyLimit, (problem, body) => {
-      if (problem !== undefined) return sendProblem(response, problem);
-      const plain = this.#message(request, parameters, query, body, caller);
+    const take = (body: Uint8Array, claim?: StagedClaim): void => {
+      const plain = this.#message(request, parameters, query, body, caller, claim);
       const message = this.#config.cloudevents ? unwrapped(plain) : plain;
-      if ("status" in message) return sendProblem(response, message);
-      void this.#accept?.(message).then((outcome) => this.#answer(request, response, outcome));
-    });
+      if ("status" in message) {
+        claim?.release();
+        return sendProblem(response, message);
+      }
+      void this.#accept?.(message).then((outcome) => {
+        claim?.release();
+        this.#answer(request, response, outcome);
+      });
+    };
+    const check = this.#context.claimCheck?.();
+    if (check === undefined || (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? "")))
+      readBody(request, this.#config.bodyLimit, (problem, body) => (problem === undefined ? take(body) : sendProblem(response, problem)));
+    else
+      void readLargeBody(request, this.#config.bodyLimit, check).then((read) => {
+        if (read === undefined) return; // the client has left
+        if ("problem" in read) return this.#refuse(response, read.problem);
+        if ("body" in read) return take(read.body);
+        if (!response.destroyed) return take(noBody, read.claim);
+        read.claim.release();
+      });
   };
+
+  #refuse(response: ServerResponse, problem: Problem): void {
+    if (problem.status === 503)
+      this.#context.logger.error({ code: problem.code }, "a large body was refused: the claim store's disk does not take it");
+    sendProblem(response, problem);
+  }
 
   #message(
     request: IncomingMessage,
@@ -107,6 +131,7 @@ class HttpSource implements Source {
     query: string,
     body: Uint8Array,
     caller: Caller,
+    claim: StagedClaim | undefined,
   ): Incoming {
     const headers: Record<string, string> = {};
     const given = request.headers;
@@ -128,6 +153,7 @@ class HttpSource implements Source {
       headers,
       contentType: given["content-type"] ?? "",
       body,
+      claim,
       correlationId: headers["x-correlation-id"],
       replyWanted: reply,
       keeper: reply ? "source" : "journal",
@@ -276,7 +302,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
 \`{"id": …}\` once the journal has the message, which is then retried as \`retry\` says.
 
 - Path parameters come as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped.
-- \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after.
+- \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to what is to be taken.
 - A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
 - \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it gets the first one's reply and \`mayfly-duplicate: true\`.`,
   schema: {

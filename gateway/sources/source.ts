@@ -16,6 +16,7 @@
  * - Messages under one broker connection that is lost cannot be acknowledged any more: drop their Outcome; the broker gives
  *   them again and the gateway recognises those it completed (within `dedup`).
  */
+import type { ClaimCheck } from "../claims/store.ts";
 import type { ConnectorContext, ConnectorDescription, Health } from "../connector.ts";
 import type { Incoming, Outcome } from "../message.ts";
 import type { HttpRoutes } from "../http/routes.ts";
@@ -26,6 +27,8 @@ export type Accept = (message: Incoming) => Promise<Outcome>;
 export interface SourceContext extends ConnectorContext {
   /** Most messages to have in `accept` at once: what the flow can queue and run. A lower number in the configuration wins. */
   readonly prefetch: number;
+  /** Where large bodies are to go, as of now; absent or undefined: nowhere. A source that can't stream has no use for it. */
+  readonly claimCheck?: () => ClaimCheck | undefined;
   /** Routes of the gateway's one HTTP server, for sources that are called. */
   readonly http: HttpRoutes;
 }

@@ -29,7 +29,7 @@ import type {
 } from "../journal/journal.ts";
 import { MemoryJournal } from "../journal/memory.ts";
 import { silentLogger } from "../logger.ts";
-import type { Incoming, Outcome } from "../message.ts";
+import type { Headers, Incoming, Outcome } from "../message.ts";
 import { type OutletDefinition, OutletError } from "../outlets/outlet.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { broken, done, fail, request, type Script, ScriptedRunner, send, utf8 } from "./scripted.ts";
@@ -124,6 +124,12 @@ class MoodyJournal implements Journal {
       this.#leases.delete(lease.sequence);
       return this.#inner.drop(lease);
     });
+  }
+  liveHeaders(): Iterable<Headers> {
+    return this.#inner.liveHeaders();
+  }
+  sync(): Promise<void> {
+    return this.#write(() => this.#inner.sync());
   }
   readState(flow: string, key: string): Promise<StateSnapshot> {
     return this.#process.guard(() => this.#inner.readState(flow, key));

@@ -17,7 +17,10 @@ interface Content {
   csv<T = Record<string, string>>(options?: CsvParseOptions): T[];
 }
 
-/** The message a machine was started for. What can't be parsed is MF_MESSAGE_INVALID, which is not retried. */
+/**
+ * The message a machine was started for. What can't be parsed is MF_MESSAGE_INVALID, which is not retried. One longer than the flow's
+ * `claimCheck` has headers `mayfly-claim-bytes` and `mayfly-claim-sha256`; it can be sent on, and reading its body is MF_BODY_CLAIMED.
+ */
 export interface Message extends Content {
   readonly id: string;
   /** Name of the source: `http`, `cron`, `file`, … */

@@ -314,3 +314,45 @@ test("a module that exports no flow is refused at build", async () => {
   await assert.rejects(bootMachine("export default 5;"), /export default flow/);
   await assert.rejects(bootMachine(`${header}export default flow({});`), /needs the function/);
 });
+
+test("a claimed message is forwarded by reference, asked with, logged, and never read as an empty body", async () => {
+  const machine = await bootMachine(`${header}export default flow<"a">(async (msg, { to, log }) => {
+    const codes = [];
+    for (const read of [() => msg.bytes, () => msg.text(), () => msg.json(), () => msg.xml(), () => msg.csv(), () => to.a.send({ body: msg.text() })])
+      try { read(); } catch (error) { codes.push(error.code); }
+    log.info("got", { msg });
+    to.a.send(msg, { headers: { x: "1" } });
+    to.a.send("other");
+    await to.a.request(msg, { path: "/p" });
+    try { return msg.text(); } catch (error) { codes.push(error.code); }
+    return codes;
+  });`);
+  const headersJson = '{"content-type":"video/mp4","mayfly-claim":"c","mayfly-claim-bytes":"9","mayfly-claim-sha256":"s"}';
+  const { effects } = machine.event(deliverBody("", { headersJson }));
+  const [log, sent, other, asked] = effects;
+  assert.ok(log?.kind === "log" && JSON.parse(log.fieldsJson ?? "").msg.bytes === 9);
+  assert.deepEqual(sent, {
+    kind: "send",
+    outlet: "a",
+    key: undefined,
+    contentType: "video/mp4",
+    headersJson: '{"mayfly-claim":"c","x":"1"}',
+    body: new Uint8Array(0),
+  });
+  assert.ok(other?.kind === "send" && other.headersJson === "{}");
+  assert.ok(asked?.kind === "call" && asked.headersJson === '{"mayfly-claim":"c",":path":"/p"}' && asked.contentType === "video/mp4");
+  const done = machine.event(resolveEvent(0, "")).effects[0];
+  assert.ok(done?.kind === "done");
+  assert.deepEqual(
+    JSON.parse(decode(done.reply?.body)),
+    Array.from({ length: 7 }, () => "MF_BODY_CLAIMED"),
+  );
+});
+
+test("a reply with a claimed body is an error, and an empty body that is not claimed is empty", async () => {
+  const source = `${header}export default flow((msg) => msg);`;
+  const { effects } = await run(source, deliverBody("", { headersJson: '{"mayfly-claim":"c"}' }));
+  assert.equal(failure(effects).code, "MF_BODY_CLAIMED");
+  const plain = await run(source, deliverBody(""));
+  assert.equal(plain.effects[0]?.kind, "done");
+});

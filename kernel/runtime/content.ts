@@ -13,6 +13,9 @@ export function readHeaders(parsed: unknown): Headers {
   return Object.setPrototypeOf(parsed, null);
 }
 
+/** Codes that say nothing about what is in a body. */
+const notOfTheBody: ReadonlySet<string> = new Set(["MF_FORMAT_NOT_LINKED", "MF_BODY_CLAIMED"]);
+
 /** The charset a content type names, or "utf-8". */
 function charsetOf(contentType: string): string {
   const found = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(contentType);
@@ -39,7 +42,7 @@ export abstract class Content {
   protected abstract readonly what: string;
 
   private invalid(format: string, error: unknown): unknown {
-    if (isEngineFailure(error) || (error instanceof FlowError && error.code === "MF_FORMAT_NOT_LINKED")) return error;
+    if (isEngineFailure(error) || (error instanceof FlowError && notOfTheBody.has(error.code))) return error;
     return this.refusal(`${this.what} is not valid ${format}: ${error instanceof Error ? error.message : String(error)}`, error);
   }
 
@@ -53,6 +56,15 @@ export abstract class Content {
   }
 
   get bytes(): Uint8Array {
+    const body = this.wholeBody();
+    if (body.length === 0) this.checkEmpty();
+    return body;
+  }
+
+  /** Called when an empty body is read: throws where that is not all there is. */
+  protected checkEmpty(): void {}
+
+  private wholeBody(): Uint8Array {
     return (this.body ??= native.bytes(this.bodyPart) ?? new Uint8Array(0));
   }
 
@@ -65,6 +77,7 @@ export abstract class Content {
       return decoded;
     }
     const text = this.live && this.body === undefined ? (native.text(this.bodyPart) ?? "") : native.decodeUtf8(this.bytes, false);
+    if (text === "") this.checkEmpty();
     return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
   }
 
@@ -111,7 +124,7 @@ export abstract class Content {
   /** Takes everything out of the current event, which is about to go. */
   hold(): void {
     if (!this.live) return;
-    void this.bytes;
+    this.wholeBody();
     if (this.fields === undefined) this.fieldsText = native.text(this.headersPart);
     this.live = false;
   }

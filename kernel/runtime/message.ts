@@ -37,6 +37,20 @@ export class Message extends Content implements PublicMessage {
     return this.heldKey;
   }
 
+  /** Names the body in the gateway's claim store, when it is there and not here. */
+  get claim(): string | undefined {
+    return this.headers["mayfly-claim"];
+  }
+
+  protected override checkEmpty(): void {
+    if (this.claim === undefined) return;
+    throw new FlowError(
+      "MF_BODY_CLAIMED",
+      `the body of ${this.headers["mayfly-claim-bytes"]} bytes is in the claim store: forward it with send(msg) or request(msg), or raise the flow's claimCheck`,
+      false,
+    );
+  }
+
   protected get what(): string {
     return "the message";
   }
@@ -55,7 +69,8 @@ export class Message extends Content implements PublicMessage {
 
   /** What `JSON.stringify(msg)` and the log show. */
   toJSON(): object {
-    return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.headers, bytes: this.bytes.length };
+    const bytes = this.claim === undefined ? this.bytes.length : Number(this.headers["mayfly-claim-bytes"]);
+    return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.headers, bytes };
   }
 }
 

@@ -6,6 +6,7 @@ import { headersJson, headersType, serialise, serialisedType } from "./content.t
 import { requireEffect } from "./effects.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { mostSends, native } from "./machine.ts";
+import { message } from "./message.ts";
 import { milliseconds } from "./timers.ts";
 import { requestOperation, sendEffect } from "./wire.ts";
 
@@ -27,14 +28,16 @@ export class Outlet implements PublicOutlet {
         `the flow sent more than ${mostSends} messages: split the message before it comes in, or raise limits.sends`,
         false,
       );
-    const data = serialise(body, "MF_BODY_UNSERIALISABLE");
+    const claim = body === message ? message.claim : undefined;
+    const data = claim === undefined ? serialise(body, "MF_BODY_UNSERIALISABLE") : "";
     const key = options.key;
-    let type = serialisedType;
+    let type = claim === undefined ? serialisedType : claimedType();
     let headers = "{}";
     if (options.headers !== undefined) {
       headers = headersJson(options.headers);
       if (headersType !== undefined) type = headersType;
     }
+    if (claim !== undefined) headers = withHeader(headers, "mayfly-claim", claim);
     if (options.contentType !== undefined) type = options.contentType;
     if (key !== undefined) checkLength(String(key), hardLimits.keyBytes, "the key of a message");
     checkLength(type, hardLimits.nameBytes, "the content type of a message");
@@ -48,13 +51,15 @@ export class Outlet implements PublicOutlet {
   request(body?: unknown, options: RequestOptions = noOptions): Promise<Answer> {
     try {
       const empty = body === undefined;
-      const data = empty ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
-      let type = empty ? "" : serialisedType;
+      const claim = body === message ? message.claim : undefined;
+      const data = empty || claim !== undefined ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
+      let type = empty ? "" : claim === undefined ? serialisedType : claimedType();
       let headers = "{}";
       if (options.headers !== undefined || options.path !== undefined) {
         headers = requestHeaders(options);
         if (headersType !== undefined) type = headersType;
       }
+      if (claim !== undefined) headers = withHeader(headers, "mayfly-claim", claim);
       if (options.contentType !== undefined) type = options.contentType;
       const timeout = options.timeout === undefined ? 0 : milliseconds(options.timeout, "timeout");
       return call(requestOperation, this.name, options.method ?? "", type, headers, timeout, data);
@@ -64,12 +69,20 @@ export class Outlet implements PublicOutlet {
   }
 }
 
+function claimedType(): string {
+  return message.contentType === "" ? "application/octet-stream" : message.contentType;
+}
+
 /** A path travels as the pseudo header `:path`, as HTTP/2 has it. */
 function requestHeaders(options: RequestOptions): string {
   const headers = headersJson(options.headers);
-  if (options.path === undefined) return headers;
-  const path = JSON.stringify({ ":path": String(options.path) });
-  return headers === "{}" ? path : `${path.slice(0, -1)},${headers.slice(1)}`;
+  return options.path === undefined ? headers : withHeader(headers, ":path", String(options.path));
+}
+
+/** The JSON object `headers` with one more member. */
+function withHeader(headers: string, name: string, value: string): string {
+  const member = JSON.stringify({ [name]: value });
+  return headers === "{}" ? member : `${member.slice(0, -1)},${headers.slice(1)}`;
 }
 
 export type Outlets = Record<string, Outlet>;

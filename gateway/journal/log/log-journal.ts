@@ -10,6 +10,7 @@
  * fails takes nothing else with it.
  */
 import { type Clock, CodedError, systemClock } from "#base";
+import type { Headers } from "../../message.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import type {
   Accepted,
@@ -366,6 +367,14 @@ export class LogJournal implements Journal {
 
   outboxDepth(flow: string, outlet: string): number {
     return this.#index.ledger.outbox(flow, outlet).size;
+  }
+
+  liveHeaders(): Iterable<Headers> {
+    return this.#index.ledger.headers();
+  }
+
+  sync(): Promise<void> {
+    return this.#call((writer) => writer.flush());
   }
 
   stats(): JournalStats {

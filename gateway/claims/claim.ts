@@ -1,0 +1,60 @@
+/**
+ * A claimed body: it lies in the claim store, and the message that travels has an empty body and three headers that say which one it is.
+ * Only the gateway sets these headers. A machine may name the claim of its own message in what it sends, and no other.
+ */
+import type { Readable } from "node:stream";
+import type { Headers } from "../message.ts";
+
+export const claimHeader = "mayfly-claim";
+const bytesHeader = "mayfly-claim-bytes";
+const sha256Header = "mayfly-claim-sha256";
+
+export interface Claim {
+  /** 128 random bits in base64url, 22 characters: the name of the file. */
+  readonly id: string;
+  readonly bytes: number;
+  /** Of the body, 64 hexadecimal digits. */
+  readonly sha256: string;
+}
+
+/** A claimed body as an outlet that streams gets it. */
+export interface ClaimedBody extends Claim {
+  /** The body from its beginning; may be called again, for another attempt. The stream fails with a CodedError, or as the disk does. */
+  open(): Readable;
+}
+
+const claimId = /^[A-Za-z0-9_-]{22}$/;
+
+export function isClaimId(text: string): boolean {
+  return claimId.test(text);
+}
+
+/** The claim the headers name, if any. */
+export function claimOf(headers: Headers): Claim | undefined {
+  const id = headers[claimHeader];
+  return id === undefined ? undefined : { id, bytes: Number(headers[bytesHeader]), sha256: headers[sha256Header] ?? "" };
+}
+
+export function withoutClaim(headers: Headers): Headers {
+  if (headers[claimHeader] === undefined && headers[bytesHeader] === undefined && headers[sha256Header] === undefined) return headers;
+  const { [claimHeader]: _id, [bytesHeader]: _bytes, [sha256Header]: _sha256, ...rest } = headers;
+  return rest;
+}
+
+/** The headers with this claim and no other; without one, with none: what came from outside never names a claim. */
+export function withClaim(headers: Headers, claim: Claim | undefined): Headers {
+  const plain = withoutClaim(headers);
+  if (claim === undefined) return plain;
+  return { ...plain, [claimHeader]: claim.id, [bytesHeader]: String(claim.bytes), [sha256Header]: claim.sha256 };
+}
+
+/**
+ * Headers of what a machine sends, whose message has the headers `own`. A sentence when they name another claim, or a body beside it:
+ * the machine may be compromised, and must not read another message's body by naming it.
+ */
+export function checkedClaim(headers: Headers, body: Uint8Array, own: Headers): Headers | string {
+  if (headers[claimHeader] !== own[claimHeader])
+    return "it names a claimed body that is not its message's: forward the message with send(msg), and set no mayfly-claim header";
+  if (body.length > 0) return "it names the message's claimed body and has a body as well: send one of the two";
+  return withClaim(headers, claimOf(own));
+}
