@@ -107,7 +107,11 @@ class HttpSource implements Source {
       });
     };
     const check = this.#context.claimCheck?.();
-    if (check === undefined || (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? "")))
+    if (
+      check === undefined ||
+      isSmall(request, check.thresholdBytes) ||
+      (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? ""))
+    )
       readBody(request, this.#config.bodyLimit, (problem, body) => (problem === undefined ? take(body) : sendProblem(response, problem)));
     else
       void readLargeBody(request, this.#config.bodyLimit, check).then((read) => {
@@ -208,6 +212,11 @@ class HttpSource implements Source {
       end(response, reply.status, { ...headers, "content-encoding": encoding, vary: "accept-encoding" }, compressed);
     });
   }
+}
+
+/** Whether it is known beforehand that the body is not over the threshold. */
+function isSmall({ headers }: IncomingMessage, thresholdBytes: number): boolean {
+  return headers["content-encoding"] === undefined && Number(headers["content-length"]) <= thresholdBytes;
 }
 
 /** A CloudEvent as its data and ce-… headers; other messages as they are. */

@@ -1,7 +1,7 @@
 /** Where bodies are, and what checkpoints keep and remove. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { statSync } from "node:fs";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -200,5 +200,45 @@ test("state over all keys is bounded", () =>
     equal(await put(2, JSON.stringify("x".repeat(200)), 0), "refused");
     equal(await put(1, undefined, 1), "committed");
     equal(await put(2, JSON.stringify("x".repeat(200)), 0), "committed");
+    await journal.close();
+  }));
+
+test("what is live is told by its headers; a settled send may come back after a crash, but not once the journal was synced", () =>
+  inFolder(async (dir, open) => {
+    const journal = await open({ limits: { ...limits, settleDelayMs: 1e9 } });
+    await journal.recover();
+    const live = (of: LogJournal): (string | undefined)[] => [...of.liveHeaders()].map((headers) => headers["x-name"]).sort();
+    const named = async (name: string): Promise<Lease> => {
+      const accepted = await journal.accept(newMessage({ id: name, headers: { "x-name": name } }));
+      if (accepted.status !== "leased") throw new Error(accepted.status);
+      return accepted.lease;
+    };
+    const afterCrash = async (): Promise<(string | undefined)[]> => {
+      const copy = `${dir}-copy`;
+      try {
+        await cp(dir, copy, { recursive: true });
+        await rm(join(copy, "lock"), { force: true });
+        const next = openJournal(copy, { limits });
+        await next.recover();
+        const found = live(next);
+        await next.close();
+        return found;
+      } finally {
+        await rm(copy, { recursive: true, force: true });
+      }
+    };
+    const [first] = [await named("first"), await named("second")];
+    await journal.complete(
+      first,
+      completion([{ outlet: "a", key: undefined, contentType: "", headers: { "x-name": "send" }, body: bodyOf(1, 9) }]),
+    );
+    deepEqual(live(journal), ["second", "send"]);
+    const [entry] = await journal.claimOutbox("orders", "a", 1, Date.now());
+    ok(entry !== undefined);
+    await journal.settleOutbox(entry);
+    deepEqual(live(journal), ["second"]);
+    deepEqual(await afterCrash(), ["second", "send"]);
+    await journal.sync();
+    deepEqual(await afterCrash(), ["second"]);
     await journal.close();
   }));
