@@ -67,6 +67,8 @@ class FileSource implements Source {
   #paused = false;
   #refusedUntilMs = 0;
   #scanning: Promise<void> | undefined;
+  /** Resolves when the file that was begun last is handed over. */
+  #turn: Promise<void> = Promise.resolve();
   #cancelTimer: (() => void) | undefined;
   #trouble: string | undefined;
 
@@ -148,9 +150,15 @@ class FileSource implements Source {
       if (stat === undefined || !stat.isFile()) continue;
       const finished = this.#isFinished(name, stat, nowMs, seen, all);
       if (!finished || this.#inHand.size >= most) continue;
+      const before = this.#turn;
+      let next = (): void => undefined;
+      this.#turn = new Promise((resolve) => (next = resolve));
       this.#inHand.set(
         name,
-        this.#handle(name, stat).finally(() => this.#inHand.delete(name)),
+        this.#handle(name, stat, before, next).finally(() => {
+          next();
+          this.#inHand.delete(name);
+        }),
       );
     }
     this.#seen = seen;
@@ -178,7 +186,13 @@ class FileSource implements Source {
     return stable === 0 || (same && nowMs - now.sinceMs >= stable);
   }
 
-  async #handle(name: string, stat: { readonly size: number; readonly mtimeMs: number }): Promise<void> {
+  /** Reads the file at once, and hands it over after those before it: `before` resolves when they are, `next` says that this one is. */
+  async #handle(
+    name: string,
+    stat: { readonly size: number; readonly mtimeMs: number },
+    before: Promise<void>,
+    next: () => void,
+  ): Promise<void> {
     const path = join(this.#dir, name);
     const { logger } = this.#context;
     if (stat.size > this.#config.maxSize) {
@@ -205,6 +219,9 @@ class FileSource implements Source {
       return;
     }
     const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
+    await before;
+    if (this.#context.clock.now() < this.#refusedUntilMs) return claim?.release(); // one before it was: it waits behind that one
+    setImmediate(next); // a refusal is known by then
     const outcome = await this.#accept?.({
       id: `${name}-${Math.round(stat.mtimeMs).toString(36)}-${stat.size.toString(36)}`,
       headers: {

@@ -88,6 +88,26 @@ test("finished files are taken in order, once, and moved to done or failed", asy
   });
 });
 
+test("a long file is handed over before the short ones behind it, and what is behind a refused one waits", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    const taken: string[] = [];
+    let refusals = 0;
+    const source = fileSource.create({ ...settings, maxSize: 2 ** 24 } as never, context(dir, clock));
+    await writeFile(join(dir, "in/a"), Buffer.alloc(2 ** 23, "a"));
+    for (const name of ["b", "c", "d"]) await writeFile(join(dir, "in", name), name);
+    await source.start(async (message) => {
+      const name = text(message.body.subarray(0, 1));
+      if (name === "b" && refusals++ === 0) return { status: "refused", id: "x", code: "MF_BUSY", message: "", retryAfterMs: 1_000 };
+      taken.push(name);
+      return { status: "done", id: "x", reply: undefined };
+    });
+    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 4);
+    await source.stop();
+    deepEqual(taken, ["a", "b", "c", "d"]);
+  });
+});
+
 test("a file that still grows is left alone until it keeps still; a name that is there already is not overwritten", async () => {
   await inFolder(async (dir) => {
     const clock = new ManualClock();
