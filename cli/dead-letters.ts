@@ -1,9 +1,8 @@
 /** Dead letters, wherever they are: in the folder mayfly.yaml names, or behind a running gateway. */
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { Readable } from "node:stream";
 import { CodedError } from "#base";
-import { claimOf, type ClaimStore, configuredClaims, type DeadLetter, DeadLetters, loadConfig } from "#gateway";
+import { claimOf, type ClaimStore, configuredClaims, type DeadLetter, DeadLetters, letterBody, loadConfig } from "#gateway";
 import { AdminClient, type GatewayFlags } from "./admin.ts";
 import { findCachedImage } from "./images/cache.ts";
 import { framesText, StackMapper } from "./machine/stack.ts";
@@ -81,11 +80,8 @@ class FolderLetters implements LetterStore {
     return this.#letters.remove(id);
   }
 
-  async body({ letter, body }: FoundLetter): Promise<AsyncIterable<Uint8Array>> {
-    const claim = claimOf(letter.headers);
-    if (claim === undefined || this.#claims === undefined) return Readable.from([body]);
-    await this.#claims.check(claim);
-    return this.#claims.open(claim);
+  async body(found: FoundLetter): Promise<AsyncIterable<Uint8Array>> {
+    return (await letterBody(found, this.#claims)).stream;
   }
 }
 

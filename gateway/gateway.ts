@@ -4,10 +4,11 @@
  *   start   journal read back ─▶ flows loaded ─▶ port bound ─▶ outlets, backlog, sources of each flow
  *   stop    sources closed ─▶ what is under way finished, or given back ─▶ outbox flushed ─▶ outlets, journal closed
  */
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
 import { claimOf } from "./claims/claim.ts";
+import { letterBody } from "./claims/letter-body.ts";
 import type { ClaimStore } from "./claims/store.ts";
 import { Sweeper } from "./claims/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./config/types.ts";
@@ -220,12 +221,7 @@ class TheGateway implements Gateway, Administered {
 
   async letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined> {
     const found = await this.deadLetters.read(id);
-    if (found === undefined) return undefined;
-    const claim = claimOf(found.letter.headers);
-    const { claims } = this.#ports;
-    if (claim === undefined || claims === undefined) return { bytes: found.body.length, stream: Readable.from([found.body]) };
-    await claims.check(claim);
-    return { bytes: claim.bytes, stream: claims.open(claim) };
+    return found === undefined ? undefined : letterBody(found, this.#ports.claims);
   }
 
   ready(): { readonly ready: boolean; readonly problems: readonly object[] } {

@@ -1,5 +1,6 @@
 /** What receives messages, keeps them safe, starts machines, and carries out their effects. */
 export { type Claim, claimOf } from "./claims/claim.ts";
+export { letterBody } from "./claims/letter-body.ts";
 export { ClaimStore, configuredClaims } from "./claims/store.ts";
 export { loadConfig, publishedSchema } from "./config/load.ts";
 export { ConfigError, type ConfigProblem, readConfig, type ReadOptions } from "./config/read.ts";

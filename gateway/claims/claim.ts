@@ -48,13 +48,25 @@ export function withClaim(headers: Headers, claim: Claim | undefined): Headers {
   return { ...plain, [claimHeader]: claim.id, [bytesHeader]: String(claim.bytes), [sha256Header]: claim.sha256 };
 }
 
+/** Headers as they may go on, or why they may not. */
+export type CheckedHeaders = { readonly headers: Headers } | { readonly code: string; readonly problem: string };
+
+export function refusedHeaders(code: string, problem: string): CheckedHeaders {
+  return { code, problem };
+}
+
 /**
- * Headers of what a machine sends, whose message has the headers `own`. A sentence when they name another claim, or a body beside it:
- * the machine may be compromised, and must not read another message's body by naming it.
+ * Headers of what a machine sends, whose message has the headers `own`. MF_CLAIM_FORBIDDEN when they name another claim, or a body beside
+ * it: the machine may be compromised, and must not read another message's body by naming it.
  */
-export function checkedClaim(headers: Headers, body: Uint8Array, own: Headers): Headers | string {
+export function checkedClaim(headers: Headers, body: Uint8Array, own: Headers): CheckedHeaders {
+  if (headers[claimHeader] === undefined) return { headers };
   if (headers[claimHeader] !== own[claimHeader])
-    return "it names a claimed body that is not its message's: forward the message with send(msg), and set no mayfly-claim header";
-  if (body.length > 0) return "it names the message's claimed body and has a body as well: send one of the two";
-  return withClaim(headers, claimOf(own));
+    return refusedHeaders(
+      "MF_CLAIM_FORBIDDEN",
+      "it names a claimed body that is not its message's: forward the message with send(msg), and set no mayfly-claim header",
+    );
+  if (body.length > 0)
+    return refusedHeaders("MF_CLAIM_FORBIDDEN", "it names the message's claimed body and has a body as well: send one of the two");
+  return { headers: withClaim(headers, claimOf(own)) };
 }

@@ -9,10 +9,11 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { CodedError } from "#base";
 import type { GatewayConfig } from "../config/types.ts";
+import { makeFolder, syncFolder } from "../folders.ts";
 import { type Claim, isClaimId } from "./claim.ts";
 
 /** A claim no record names yet. */
@@ -159,9 +160,7 @@ export class ClaimStore {
 
   async #create(path: string): Promise<fs.FileHandle> {
     if (!this.#made) {
-      const first = await fs.mkdir(this.#dir, { recursive: true, mode: 0o700 });
-      if (first !== undefined)
-        for (let made = this.#dir; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
+      await makeFolder(this.#dir, 0o700);
       this.#made = true;
     }
     return await fs.open(path, "wx", 0o600);
@@ -184,15 +183,6 @@ export class ClaimStore {
         });
       throw new CodedError("MF_CLAIMS_IO", `the claim store's disk refuses (${why}): mend it; the body is refused till then`, { cause });
     }
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await fs.open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

@@ -66,6 +66,7 @@ export class Sweeper {
     claims.onHold = (id) => live.add(id);
     try {
       const candidates = new Set(await claims.ids());
+      if (candidates.size === 0) return 0; // the rule where nothing is claimed: nobody looks through the journal for it
       const keep = (id: string | undefined): boolean => id !== undefined && candidates.delete(id);
       for (const id of live) keep(id);
       for (const headers of journal.liveHeaders()) keep(headers[claimHeader]);

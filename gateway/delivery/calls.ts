@@ -2,12 +2,11 @@
 import { type CallEffect, hardLimits, type ResolveEvent } from "#abi";
 import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
-import { checkedClaim, claimHeader } from "../claims/claim.ts";
 import type { Journal } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Headers } from "../message.ts";
 import { fetchDeclared, type HostPattern } from "./fetch.ts";
-import { parseHeaders } from "./headers.ts";
+import { parseHeaders, sentHeaders } from "./headers.ts";
 import type { OutletChannel } from "./outlet-channel.ts";
 import type { Run } from "./run.ts";
 
@@ -93,20 +92,15 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
         "MF_OUTLET_UNKNOWN",
         `mayfly.yaml gives the flow ${run.flow.name} no outlet ${JSON.stringify(call.target)}: add it under flows.${run.flow.name}.to`,
       );
-    let headers = parseHeaders(call.headersJson);
-    if (typeof headers === "string") return failed("MF_HEADER_INVALID", `request to ${call.target}: ${headers}`);
-    if (headers[claimHeader] !== undefined) {
-      const checked = checkedClaim(headers, call.body, message.headers);
-      if (typeof checked === "string") return failed("MF_CLAIM_FORBIDDEN", `request to ${call.target}: ${checked}`);
-      headers = checked;
-    }
+    const sent = sentHeaders(call.headersJson, call.body, message.headers);
+    if ("code" in sent) return failed(sent.code, `request to ${call.target}: ${sent.problem}`);
     const request = {
       messageId: message.id,
       flow: run.flow.name,
       outlet: call.target,
       key: message.key,
       contentType: call.contentType,
-      headers: withHops(run, withTrace(run, headers)),
+      headers: withHops(run, withTrace(run, sent.headers)),
       body: call.body,
       correlationId: message.correlationId,
       timeMs: ports.clock.now(),

@@ -1,4 +1,5 @@
 /** Headers as they cross the door: JSON text on that side, a record on this one. */
+import { checkedClaim, type CheckedHeaders, refusedHeaders } from "../claims/claim.ts";
 import type { Headers, Incoming } from "../message.ts";
 
 export const noHeaders: Headers = Object.freeze({});
@@ -24,6 +25,12 @@ export function parseHeaders(json: string): Headers | string {
     headers[name.toLowerCase()] = value;
   }
   return headers;
+}
+
+/** Headers of what a machine sends or asks with; `own` are those of its message. */
+export function sentHeaders(json: string, body: Uint8Array, own: Headers): CheckedHeaders {
+  const headers = parseHeaders(json);
+  return typeof headers === "string" ? refusedHeaders("MF_HEADER_INVALID", headers) : checkedClaim(headers, body, own);
 }
 
 /** What the machine is given: the message's headers with its content type and correlation id among them, and the flow's values. */

@@ -15,14 +15,13 @@ import {
   type StepOutcome,
 } from "#abi";
 import type { Clock } from "#base";
-import { checkedClaim, claimHeader } from "../claims/claim.ts";
 import type { Logger } from "../connector.ts";
 import type { NewSend, StateChange, StateSnapshot } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Failure, Reply } from "../message.ts";
 import type { Flow, Runner, RunningMachine } from "../runner.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
-import { deliverHeadersJson, parseHeaders } from "./headers.ts";
+import { deliverHeadersJson, parseHeaders, sentHeaders } from "./headers.ts";
 import type { FlowMetrics } from "./metrics.ts";
 import type { SeedPool } from "./seeds.ts";
 import { failureOf, type Work } from "./work.ts";
@@ -213,14 +212,15 @@ export class Run implements Deadline {
         `the flow sent more than ${gatewayLimits.sendBytesPerMessage} bytes: split the message before it comes in`,
         false,
       );
-    let headers = parseHeaders(effect.headersJson);
-    if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `a send to ${effect.outlet}: ${headers}`, false);
-    if (headers[claimHeader] !== undefined) {
-      const checked = checkedClaim(headers, effect.body, this.work.message.headers);
-      if (typeof checked === "string") return this.#fail("MF_CLAIM_FORBIDDEN", `a send to ${effect.outlet}: ${checked}`, false);
-      headers = checked;
-    }
-    this.sends.push({ outlet: effect.outlet, key: effect.key, contentType: effect.contentType, headers, body: effect.body });
+    const sent = sentHeaders(effect.headersJson, effect.body, this.work.message.headers);
+    if ("code" in sent) return this.#fail(sent.code, `a send to ${effect.outlet}: ${sent.problem}`, false);
+    this.sends.push({
+      outlet: effect.outlet,
+      key: effect.key,
+      contentType: effect.contentType,
+      headers: sent.headers,
+      body: effect.body,
+    });
   }
 
   #change(effect: Effect & { kind: "state" }): void {

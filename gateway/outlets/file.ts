@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import { CodedError, err, ok, type Result } from "#base";
 import { finalClaimError } from "../claims/outgoing.ts";
 import type { Health } from "../connector.ts";
+import { makeFolder, syncFolder } from "../folders.ts";
 import type { Outgoing } from "../message.ts";
 import { type CloudEventsConfig, emitCloudEvent, structuredCloudEventsSchema } from "./cloudevents.ts";
 import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError } from "./outlet.ts";
@@ -68,20 +69,6 @@ export function nameTemplate(template: string): Result<NameTemplate, string> {
   );
 }
 
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-/** `first` is the uppermost folder that was made on the way to `last`: the names of all of them are made to last. */
-async function syncNew(first: string, last: string): Promise<void> {
-  for (let folder = last; folder.length >= first.length; folder = dirname(folder)) await syncFolder(dirname(folder));
-}
-
 class FileOutlet implements Outlet {
   readonly #config: FileOutletConfig;
   readonly #dir: string;
@@ -106,8 +93,7 @@ class FileOutlet implements Outlet {
     if (!path.startsWith(this.#dir + sep))
       throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
     try {
-      const made = await mkdir(dirname(path), { recursive: true });
-      if (made !== undefined && this.#config.sync) await syncNew(made, dirname(path));
+      await (this.#config.sync ? makeFolder(dirname(path)) : mkdir(dirname(path), { recursive: true }));
       const { append, cloudevents } = this.#config;
       const { body } = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
       await (append ? this.#append(path, body) : this.#write(path, message.claim?.open() ?? [body], signal));

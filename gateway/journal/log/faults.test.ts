@@ -148,24 +148,35 @@ test("a disk that is full now and then refuses a message together with all of it
   ok(seen.cut > 50, JSON.stringify(seen));
 });
 
-test("a journal that could not be opened for its full disk opens once there is room", async () => {
-  const { disk, open } = bench();
+test("a journal whose disk refused while it was being opened opens later, as if it had not been tried before", async () => {
+  const { disk, open } = bench({ smallBodyBytes: 10, bodyMemoryBytes: 150 });
   const first = open();
   await first.recover();
-  await first.accept(newMessage());
+  await first.accept(newMessage({ body: new Uint8Array(100) }));
   await first.close();
+  let locks = 0;
   const journal = open({
     lock: async () => {
       if (disk.faults.full > 0) throw new CodedError("MF_JOURNAL_FULL", "no room for the lock");
-      return { release: async () => undefined };
+      locks += 1;
+      return { release: async () => void (locks -= 1) };
     },
   });
   disk.faults.full = 1;
   await rejects(journal.recover(), { code: "MF_JOURNAL_FULL" });
   disk.faults.full = 0;
+  disk.faults.broken = 1;
+  await rejects(journal.recover(), { code: "MF_JOURNAL_IO" });
+  equal(locks, 0);
+  disk.faults.broken = 0;
   deepEqual((await journal.recover()).pending, { orders: 1 });
-  equal((await journal.claim("orders", 5)).length, 1);
+  equal(locks, 1);
+  const { calls } = disk;
+  const [lease] = await journal.claim("orders", 5);
+  equal(lease?.message.body.length, 100);
+  equal(disk.calls, calls); // it fits the memory, in which nothing of the first try is counted
   await journal.close();
+  equal(locks, 0);
 });
 
 /** A journal whose one segment has several batches, closed. */
