@@ -1,5 +1,6 @@
 /** `mayfly dev`: serves, and takes in what is changed without dropping a message. */
 import { resolve } from "node:path";
+import { isCoded } from "#base";
 import type { Command } from "commander";
 import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes, reportFailure } from "../failure.ts";
@@ -12,12 +13,12 @@ class DevServer {
   readonly #cli: Cli;
   readonly #flags: ServeFlags;
   readonly #watch: FileWatch;
+  /** Resolves when a signal has come. */
+  readonly #ended: Promise<unknown>;
   #serving: Serving | undefined;
   #files: readonly string[];
   /** What the files held when they were last built: an editor that writes the same again, or twice, changes nothing. */
   #built = new Map<string, string>();
-
-  readonly #ended: Promise<unknown>;
 
   constructor(cli: Cli, flags: ServeFlags, ended: Promise<unknown>) {
     this.#cli = cli;
@@ -40,6 +41,7 @@ class DevServer {
       this.#files = this.#serving?.inputs ?? this.#files;
       this.#watch.set(this.#files, startedMs);
     } catch (error) {
+      if (isCoded(error) && error.code === "MF_STOPPING") return; // a signal came before it served
       this.#files = [...new Set([...(this.#serving?.inputs ?? []), ...(await this.#guessInputs())])];
       this.#watch.set(this.#files, startedMs);
       reportFailure(this.#cli.terminal, error, false);
