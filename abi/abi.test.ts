@@ -14,6 +14,7 @@ import {
   hardLimits,
   lastEffectKind,
 } from "#abi";
+import { fromUtf8 } from "#base";
 
 /** Plain objects, as our decoders make them. */
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
@@ -123,6 +124,18 @@ test("effects come out as they went in, and the last one's kind is found without
       equal(lastEffectKind(frame), decoded.ok ? (decoded.value.at(-1)?.kind ?? 0) : undefined);
     }),
   );
+});
+
+test("a short text is what its bytes say, whatever was read before it", () => {
+  for (let second = 0; second < 256; second++) {
+    const texts = Array.from({ length: 256 }, (_, first) => Uint8Array.of(first, second));
+    const decoded = decodeEffects(encodeFrame(texts.map((part) => ({ kind: 1, parts: [1, part, undefined] }))));
+    ok(decoded.ok);
+    deepEqual(
+      decoded.value.map((effect) => effect.kind === "log" && effect.text),
+      texts.map((part) => fromUtf8(part)),
+    );
+  }
 });
 
 test("every decoder is total on hostile bytes: changed, cut, padded and random frames are refused or read, never thrown at", () => {

@@ -1,6 +1,6 @@
 /** What goes out through the door. Everything here comes from a machine and is hostile until decoded. */
 import { err, ok, type Result } from "#base";
-import { decodeFrame, encodeFrame, Fields, type Part, type PartRecord } from "./frame.ts";
+import { decodeFrame, encodeFrame, type Part, type PartRecord } from "./frame.ts";
 import { hardLimits } from "./limits.ts";
 
 export const EffectKind = { log: 1, send: 2, call: 3, timer: 4, state: 5, done: 6, fail: 7 } as const;
@@ -123,7 +123,7 @@ export function encodeEffects(effects: readonly Effect[]): Uint8Array {
 }
 
 function decodeCall(record: PartRecord): CallEffect | undefined {
-  const fields = new Fields(record, 8);
+  const fields = record.expect(8);
   const effect: CallEffect = {
     kind: "call",
     call: fields.count(0, 0xffff_ffff),
@@ -139,8 +139,9 @@ function decodeCall(record: PartRecord): CallEffect | undefined {
 }
 
 function decodeDone(record: PartRecord): DoneEffect | undefined {
-  if (record.places.length === 8 && record.places.every((place) => place <= 0)) return { kind: "done", reply: undefined };
-  const fields = new Fields(record, 4);
+  const fields = record.expect(4);
+  if (fields.valid && fields.absent(0) && fields.absent(1) && fields.absent(2) && fields.absent(3))
+    return { kind: "done", reply: undefined };
   const reply = {
     status: fields.count(0, 999),
     contentType: fields.text(1, hardLimits.nameBytes),
@@ -153,7 +154,7 @@ function decodeDone(record: PartRecord): DoneEffect | undefined {
 function decodeEffect(record: PartRecord): Effect | undefined {
   switch (record.kind) {
     case EffectKind.log: {
-      const fields = new Fields(record, 3);
+      const fields = record.expect(3);
       const level = levels[fields.count(0, levels.length - 1)] ?? "info";
       const effect: LogEffect = {
         kind: "log",
@@ -164,7 +165,7 @@ function decodeEffect(record: PartRecord): Effect | undefined {
       return fields.valid ? effect : undefined;
     }
     case EffectKind.send: {
-      const fields = new Fields(record, 5);
+      const fields = record.expect(5);
       const effect: SendEffect = {
         kind: "send",
         outlet: fields.text(0, hardLimits.nameBytes),
@@ -178,12 +179,12 @@ function decodeEffect(record: PartRecord): Effect | undefined {
     case EffectKind.call:
       return decodeCall(record);
     case EffectKind.timer: {
-      const fields = new Fields(record, 2);
+      const fields = record.expect(2);
       const effect: TimerEffect = { kind: "timer", timer: fields.count(0, 0xffff_ffff), dueMs: fields.number(1) };
       return fields.valid && Number.isFinite(effect.dueMs) ? effect : undefined;
     }
     case EffectKind.state: {
-      const fields = new Fields(record, 2);
+      const fields = record.expect(2);
       const effect: StateEffect = {
         kind: "state",
         name: fields.text(0, hardLimits.nameBytes),
@@ -194,7 +195,7 @@ function decodeEffect(record: PartRecord): Effect | undefined {
     case EffectKind.done:
       return decodeDone(record);
     case EffectKind.fail: {
-      const fields = new Fields(record, 5);
+      const fields = record.expect(5);
       const effect: FailEffect = {
         kind: "fail",
         code: fields.text(0, hardLimits.nameBytes),

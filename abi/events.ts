@@ -1,6 +1,6 @@
 /** What comes in through the door. Part 0 of every event is its time, so that a clock needs to know nothing else. */
 import { assert, err, ok, type Result } from "#base";
-import { decodeFrame, encodeFrame, encodeRecordInto, Fields, type Part } from "./frame.ts";
+import { decodeFrame, encodeFrame, encodeRecordInto, type Part } from "./frame.ts";
 import { hardLimits } from "./limits.ts";
 
 export const EventKind = { deliver: 1, resolve: 2, wake: 3, cancel: 4 } as const;
@@ -87,7 +87,7 @@ export function decodeEvent(frame: Uint8Array): Result<Event, string> {
   if (record === undefined) return err("event: none in the frame");
   switch (record.kind) {
     case EventKind.deliver: {
-      const fields = new Fields(record, 9);
+      const fields = record.expect(9);
       const event: DeliverEvent = {
         kind: "deliver",
         timeMs: fields.number(0),
@@ -103,7 +103,7 @@ export function decodeEvent(frame: Uint8Array): Result<Event, string> {
       return fields.valid && event.seed.length === hardLimits.seedBytes ? ok(event) : err("deliver: misshapen");
     }
     case EventKind.resolve: {
-      const fields = new Fields(record, 7);
+      const fields = record.expect(7);
       const code = fields.optionalText(2, hardLimits.nameBytes);
       const message = fields.optionalText(3, hardLimits.errorTextBytes);
       const event: ResolveEvent = {
@@ -118,12 +118,12 @@ export function decodeEvent(frame: Uint8Array): Result<Event, string> {
       return fields.valid ? ok(event) : err("resolve: misshapen");
     }
     case EventKind.wake: {
-      const fields = new Fields(record, 2);
+      const fields = record.expect(2);
       const event: WakeEvent = { kind: "wake", timeMs: fields.number(0), timer: fields.count(1, 0xffff_ffff) };
       return fields.valid ? ok(event) : err("wake: misshapen");
     }
     case EventKind.cancel: {
-      const fields = new Fields(record, 2);
+      const fields = record.expect(2);
       const event: CancelEvent = { kind: "cancel", timeMs: fields.number(0), reason: fields.text(1, hardLimits.errorTextBytes) };
       return fields.valid ? ok(event) : err("cancel: misshapen");
     }

@@ -18,25 +18,96 @@ export const absentPart = 0xffff_ffff;
 /** A part as a writer gives it. Absent parts are `undefined`. */
 export type Part = string | number | boolean | Uint8Array | undefined;
 
-/** A record as a reader gets it: where its parts lie in the frame, nothing copied. */
+/**
+ * A record as a reader gets it: where its parts lie in the frame, nothing copied; and typed access to them. A reader returns
+ * undefined for an absent part, and notes in `valid` when one is misshapen.
+ */
 export class PartRecord {
   readonly kind: number;
-  readonly frame: Uint8Array;
+  readonly #frame: Uint8Array;
   /** For each part its offset and its length; −1 and 0 for an absent one. */
-  readonly places: readonly number[];
+  readonly #places: readonly number[];
+  valid = true;
 
   constructor(kind: number, frame: Uint8Array, places: readonly number[]) {
     this.kind = kind;
-    this.frame = frame;
-    this.places = places;
+    this.#frame = frame;
+    this.#places = places;
   }
 
   /** The parts as views. */
   get parts(): readonly (Uint8Array | undefined)[] {
-    return Array.from({ length: this.places.length / 2 }, (_, index) => {
-      const at = this.places[2 * index] as number;
-      return at < 0 ? undefined : this.frame.subarray(at, at + (this.places[2 * index + 1] as number));
+    return Array.from({ length: this.#places.length / 2 }, (_, index) => {
+      const at = this.#at(index);
+      return at < 0 ? undefined : this.#frame.subarray(at, at + this.#length(index));
     });
+  }
+
+  /** The record, which is misshapen when it does not have so many parts. */
+  expect(count: number): this {
+    if (this.#places.length !== 2 * count) this.valid = false;
+    return this;
+  }
+
+  absent(index: number): boolean {
+    return this.#at(index) < 0;
+  }
+
+  #at(index: number): number {
+    return this.#places[2 * index] ?? -1;
+  }
+
+  #length(index: number): number {
+    return this.#places[2 * index + 1] ?? 0;
+  }
+
+  optionalText(index: number, most: number): string | undefined {
+    const at = this.#at(index);
+    const length = this.#length(index);
+    if (at < 0) return undefined;
+    if (length > most) {
+      this.valid = false;
+      return undefined;
+    }
+    return readText(this.#frame, at, length);
+  }
+
+  text(index: number, most: number): string {
+    const text = this.optionalText(index, most);
+    if (text === undefined) this.valid = false;
+    return text ?? "";
+  }
+
+  /** A view into the frame. */
+  bytes(index: number): Uint8Array {
+    const at = this.#at(index);
+    if (at < 0) this.valid = false;
+    return at < 0 ? new Uint8Array(0) : this.#frame.subarray(at, at + this.#length(index));
+  }
+
+  number(index: number): number {
+    const at = this.#at(index);
+    if (at < 0 || this.#length(index) !== 8) {
+      this.valid = false;
+      return 0;
+    }
+    return readDouble(this.#frame, at);
+  }
+
+  /** A whole number in [0, most]. */
+  count(index: number, most: number): number {
+    const value = this.number(index);
+    if (!Number.isInteger(value) || value < 0 || value > most) {
+      this.valid = false;
+      return 0;
+    }
+    return value;
+  }
+
+  flag(index: number): boolean {
+    const at = this.#at(index);
+    if (at < 0 || this.#length(index) !== 1) this.valid = false;
+    return at >= 0 && this.#frame[at] === 1;
   }
 }
 
@@ -136,42 +207,52 @@ function writeText(target: Buffer, text: string, at: number): number {
 export function decodeFrame(frame: Uint8Array, mostRecords: number = hardLimits.effectsPerStep): Result<Frame, string> {
   if (frame.length < frameHeaderBytes) return err("frame: shorter than its header");
   if (frame.length > hardLimits.frameBytes) return err("frame: longer than the ABI allows");
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  if (view.getUint32(0, true) !== frameMagic) return err("frame: wrong magic or version");
-  if (view.getUint32(4, true) !== frame.length) return err("frame: its length field is wrong");
+  if (readU32(frame, 0) !== frameMagic) return err("frame: wrong magic or version");
+  if (readU32(frame, 4) !== frame.length) return err("frame: its length field is wrong");
   const records: PartRecord[] = [];
   let at = frameHeaderBytes;
   while (at < frame.length) {
     if (records.length === mostRecords) return err("frame: too many records");
     if (at + recordHeaderBytes > frame.length) return err("record: cut short");
-    const count = view.getUint8(at + 1);
-    if (view.getUint16(at + 2, true) !== 0) return err("record: reserved bytes are not zero");
+    const count = frame[at + 1] as number;
+    if (frame[at + 2] !== 0 || frame[at + 3] !== 0) return err("record: reserved bytes are not zero");
     if (count > hardLimits.partsPerRecord) return err("record: too many parts");
     let data = at + recordHeaderBytes + 4 * count;
     if (data > frame.length) return err("record: cut short");
-    const places: number[] = [];
+    const places = new Array<number>(2 * count);
     for (let index = 0; index < count; index++) {
-      const length = view.getUint32(at + recordHeaderBytes + 4 * index, true);
-      if (length === absentPart) {
-        places.push(-1, 0);
-        continue;
-      }
-      if (length > frame.length - data) return err("part: longer than its frame");
-      places.push(data, length);
-      data += length;
+      const length = readU32(frame, at + recordHeaderBytes + 4 * index);
+      const absent = length === absentPart;
+      if (!absent && length > frame.length - data) return err("part: longer than its frame");
+      places[2 * index] = absent ? -1 : data;
+      places[2 * index + 1] = absent ? 0 : length;
+      if (!absent) data += length;
     }
-    records.push(new PartRecord(view.getUint8(at), frame, places));
+    records.push(new PartRecord(frame[at] as number, frame, places));
     at = data;
   }
   return ok(records);
 }
 
+/** Reads four bytes that are known to be there. */
+function readU32(frame: Uint8Array, at: number): number {
+  return (
+    ((frame[at] as number) | ((frame[at + 1] as number) << 8) | ((frame[at + 2] as number) << 16) | ((frame[at + 3] as number) << 24)) >>> 0
+  );
+}
+
+const double = new Float64Array(1);
+const doubleBytes = new Uint8Array(double.buffer);
+
+/** Reads eight bytes that are known to be there. */
+function readDouble(frame: Uint8Array, at: number): number {
+  for (let index = 0; index < 8; index++) doubleBytes[index] = frame[at + index] as number;
+  return double[0] as number;
+}
+
 /** The kind of a frame's last record without reading its parts: 0 when it has none, undefined when it is malformed. Allocates nothing. */
 export function lastRecordKind(frame: Uint8Array): number | undefined {
-  const u32 = (at: number): number =>
-    ((frame[at] as number) | ((frame[at + 1] as number) << 8) | ((frame[at + 2] as number) << 16) | ((frame[at + 3] as number) << 24)) >>>
-    0;
-  if (frame.length < frameHeaderBytes || u32(0) !== frameMagic || u32(4) !== frame.length) return undefined;
+  if (frame.length < frameHeaderBytes || readU32(frame, 0) !== frameMagic || readU32(frame, 4) !== frame.length) return undefined;
   let kind = 0;
   let at = frameHeaderBytes;
   while (at < frame.length) {
@@ -181,7 +262,7 @@ export function lastRecordKind(frame: Uint8Array): number | undefined {
     let data = at + recordHeaderBytes + 4 * count;
     if (data > frame.length) return undefined;
     for (let index = 0; index < count; index++) {
-      const length = u32(at + recordHeaderBytes + 4 * index);
+      const length = readU32(frame, at + recordHeaderBytes + 4 * index);
       if (length !== absentPart) data += length;
     }
     at = data;
@@ -189,85 +270,25 @@ export function lastRecordKind(frame: Uint8Array): number | undefined {
   return at === frame.length ? kind : undefined;
 }
 
-/** Typed access to a record's parts. A reader returns undefined for an absent part, and notes in `valid` when one is misshapen. */
-export class Fields {
-  readonly #frame: Uint8Array;
-  readonly #places: readonly number[];
-  valid = true;
+const shortBytes = 32;
+/** Short texts repeat from message to message: content types, names of outlets, empty headers. */
+const shortTexts = new Array<string>(256).fill("");
 
-  constructor(record: PartRecord, count: number) {
-    this.#frame = record.frame;
-    this.#places = record.places;
-    if (record.places.length !== 2 * count) this.valid = false;
-  }
-
-  #at(index: number): number {
-    return this.#places[2 * index] ?? -1;
-  }
-
-  #length(index: number): number {
-    return this.#places[2 * index + 1] ?? 0;
-  }
-
-  optionalText(index: number, most: number): string | undefined {
-    const at = this.#at(index);
-    const length = this.#length(index);
-    if (at < 0) return undefined;
-    if (length > most) {
-      this.valid = false;
-      return undefined;
-    }
-    return readText(this.#frame, at, length);
-  }
-
-  text(index: number, most: number): string {
-    const text = this.optionalText(index, most);
-    if (text === undefined) this.valid = false;
-    return text ?? "";
-  }
-
-  /** A view into the frame. */
-  bytes(index: number): Uint8Array {
-    const at = this.#at(index);
-    if (at < 0) this.valid = false;
-    return at < 0 ? new Uint8Array(0) : this.#frame.subarray(at, at + this.#length(index));
-  }
-
-  number(index: number): number {
-    const at = this.#at(index);
-    if (at < 0 || this.#length(index) !== 8) {
-      this.valid = false;
-      return 0;
-    }
-    return new DataView(this.#frame.buffer, this.#frame.byteOffset + at, 8).getFloat64(0, true);
-  }
-
-  /** A whole number in [0, most]. */
-  count(index: number, most: number): number {
-    const value = this.number(index);
-    if (!Number.isInteger(value) || value < 0 || value > most) {
-      this.valid = false;
-      return 0;
-    }
-    return value;
-  }
-
-  flag(index: number): boolean {
-    const at = this.#at(index);
-    if (at < 0 || this.#length(index) !== 1) this.valid = false;
-    return at >= 0 && this.#frame[at] === 1;
-  }
+/** Reads a text; a short one is looked for among those read before, so that it is not made anew. */
+function readText(frame: Uint8Array, at: number, length: number): string {
+  if (length > shortBytes) return fromUtf8(frame.subarray(at, at + length));
+  let hash = length;
+  for (let index = at; index < at + length; index++) hash = (Math.imul(hash, 31) + (frame[index] as number)) | 0;
+  const place = (hash ^ (hash >>> 8)) & 255;
+  const known = shortTexts[place] as string;
+  if (isText(known, frame, at, length)) return known;
+  const text = fromUtf8(frame.subarray(at, at + length));
+  if (text.length === length) shortTexts[place] = text; // ASCII; or all of it malformed, and U+FFFD equals no byte
+  return text;
 }
 
-function readText(frame: Uint8Array, at: number, length: number): string {
-  let text = "";
-  if (length <= 16) {
-    for (let index = 0; index < length; index++) {
-      const byte = frame[at + index] as number;
-      if (byte >= 0x80) return fromUtf8(frame.subarray(at, at + length));
-      text += String.fromCharCode(byte);
-    }
-    return text;
-  }
-  return fromUtf8(frame.subarray(at, at + length));
+function isText(ascii: string, frame: Uint8Array, at: number, length: number): boolean {
+  if (ascii.length !== length) return false;
+  for (let index = 0; index < length; index++) if (ascii.charCodeAt(index) !== frame[at + index]) return false;
+  return true;
 }

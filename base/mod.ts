@@ -1,4 +1,5 @@
 /** Small things every folder above may use: assertions, results, clocks, a seeded generator, byte helpers. No I/O. */
+import "./tick-shapes.ts";
 export { assert, unreachable } from "./assert.ts";
 export { type Brand } from "./brand.ts";
 export { concatBytes, equalBytes, fromHex, fromUtf8, toHex, toUtf8 } from "./bytes.ts";
