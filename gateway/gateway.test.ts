@@ -116,6 +116,27 @@ test("replies are compressed when asked for", async () => {
   });
 });
 
+test("a reply has the flow's headers, but for those that are the connection's and the gateway's", async () => {
+  const yaml = `flows: { echo: { image: echo.mfi, from: [ { http: { path: /echo, compress: true } } ] } }`;
+  const headersJson = JSON.stringify({
+    vary: "cookie",
+    "x-a": "b",
+    "content-length": "1",
+    "mayfly-message-id": "forged",
+    "mayfly-duplicate": "true",
+  });
+  const reply = { status: 200, contentType: "text/plain; a=\u00fc\r\n", headersJson, body: utf8("x".repeat(5000)) };
+  await withGateway(yaml, { echo: () => [{ kind: "done", reply }] }, async ({ url, runner }) => {
+    const response = await fetch(`${url}/echo`, { method: "POST", headers: { "accept-encoding": "gzip" } });
+    equal((await response.text()).length, 5000);
+    const of = (name: string): string | null => response.headers.get(name);
+    deepEqual(
+      [of("x-a"), of("vary"), of("content-type"), of("mayfly-message-id"), of("mayfly-duplicate")],
+      ["b", "cookie, accept-encoding", "text/plain; a=", runner.delivered[0]?.id, null],
+    );
+  });
+});
+
 test("a flow that fails answers a problem with code and id; its own faults are kept as dead letters, the caller's are not", async () => {
   const script = (event: { kind: string; body?: Uint8Array }): ReturnType<typeof fail>[] => [
     text(event.body ?? utf8("")) === "bad" ? fail("BAD_ORDER", "no such customer", false, 422) : fail("MF_FLOW_THREW", "secret in hand"),

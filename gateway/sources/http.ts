@@ -1,5 +1,5 @@
 /** Messages over HTTP: one route of the gateway's server. */
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { brotliCompress, gzip } from "node:zlib";
 import { isCoded } from "#base";
 import type { StagedClaim } from "../claims/store.ts";
@@ -44,6 +44,10 @@ const droppedHeaders = new Set([
   "trailer",
   "expect",
 ]);
+/** Headers a flow's reply can't have. */
+const notReplied = new Set([...droppedHeaders, "mayfly-message-id", "mayfly-duplicate"]);
+notReplied.delete("content-encoding");
+const printable = /^[\t\x20-\x7e]*$/;
 const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
 const mostJoinedBytes = 16_384;
 const leastCompressedBytes = 1024; // below this the header costs more than is won
@@ -189,9 +193,9 @@ class HttpSource implements Source {
   }
 
   #reply(request: IncomingMessage, response: ServerResponse, id: string, reply: Reply | undefined, duplicate: boolean): void {
-    const headers: OutgoingHttpHeaders = reply === undefined ? {} : replyHeaders(reply);
-    headers["mayfly-message-id"] = id;
-    if (duplicate) headers["mayfly-duplicate"] = "true";
+    const headers: string[] = reply === undefined ? [] : replyHeaders(reply);
+    headers.push("mayfly-message-id", id);
+    if (duplicate) headers.push("mayfly-duplicate", "true");
     if (reply === undefined || reply.status === 204 || reply.status === 304) {
       response.writeHead(reply?.status ?? 204, headers);
       response.end();
@@ -202,14 +206,15 @@ class HttpSource implements Source {
       this.#config.compress &&
       body.length >= leastCompressedBytes &&
       compressible.test(reply.contentType) &&
-      headers["content-encoding"] === undefined
+      reply.headers["content-encoding"] === undefined
         ? chosenEncoding(request.headers["accept-encoding"])
         : undefined;
     if (encoding === undefined) return end(response, reply.status, headers, body);
     (encoding === "br" ? brotliCompress : gzip)(body, (error, compressed) => {
       if (response.destroyed) return;
       if (error !== null) return end(response, reply.status, headers, body);
-      end(response, reply.status, { ...headers, "content-encoding": encoding, vary: "accept-encoding" }, compressed);
+      headers.push("content-encoding", encoding, "vary", "accept-encoding");
+      end(response, reply.status, headers, compressed);
     });
   }
 }
@@ -233,8 +238,9 @@ function unwrapped(message: Incoming): Incoming | Problem {
   }
 }
 
-function end(response: ServerResponse, status: number, headers: OutgoingHttpHeaders, body: Uint8Array): void {
-  headers["content-length"] = body.length;
+/** `headers`: names and values in turn. */
+function end(response: ServerResponse, status: number, headers: string[], body: Uint8Array): void {
+  headers.push("content-length", String(body.length));
   response.writeHead(status, headers);
   // A short body as text goes out in one buffer with the headers: one write instead of a vector of two.
   if (body.length <= mostJoinedBytes) response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
@@ -243,19 +249,17 @@ function end(response: ServerResponse, status: number, headers: OutgoingHttpHead
 
 function answerAccepted(response: ServerResponse, id: string, duplicate: boolean): void {
   const body = Buffer.from(JSON.stringify({ id, status: duplicate ? "duplicate" : "accepted" }));
-  end(
-    response,
-    202,
-    { "content-type": "application/json", "mayfly-message-id": id, ...(duplicate ? { "mayfly-duplicate": "true" } : {}) },
-    body,
-  );
+  const headers = ["content-type", "application/json", "mayfly-message-id", id];
+  if (duplicate) headers.push("mayfly-duplicate", "true");
+  end(response, 202, headers, body);
 }
 
-function replyHeaders(reply: Reply): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {};
-  for (const name in reply.headers) if (!droppedHeaders.has(name) || name === "content-encoding") headers[name] = reply.headers[name];
-  if (reply.contentType !== "") headers["content-type"] = reply.contentType.replace(/[^\t\x20-\x7e]/g, "");
-  return headers;
+/** Names and values in turn: an object made anew for every reply costs the server more. */
+function replyHeaders({ headers, contentType }: Reply): string[] {
+  const list: string[] = [];
+  for (const name in headers) if (!notReplied.has(name)) list.push(name, headers[name] as string);
+  if (contentType !== "") list.push("content-type", printable.test(contentType) ? contentType : contentType.replace(/[^\t\x20-\x7e]/g, ""));
+  return list;
 }
 
 /** What a header can't hold is percent-encoded. */

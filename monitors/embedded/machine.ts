@@ -26,7 +26,8 @@ export class EmbeddedMachine implements Machine {
   /** Where the waiting machine lies. */
   home: PoolWorker | undefined;
   readonly #pool: Pool;
-  readonly #events: Event[] = [];
+  /** All it was given, in order; the first from the start. */
+  readonly #events: Event[];
   readonly #startedMs = performance.now();
   #busy = false;
   #queue: { readonly event: Event; readonly settle: Settle }[] | undefined;
@@ -38,7 +39,9 @@ export class EmbeddedMachine implements Machine {
     this.image = image;
     this.number = number;
     this.limits = limits;
-    this.first = new Promise((settle) => this.#give(event, settle));
+    this.#events = [event];
+    this.#busy = true;
+    this.first = new Promise((settle) => this.#run(event, settle));
   }
 
   step(event: NextEvent): Promise<StepOutcome> {

@@ -46,6 +46,8 @@ const graceMs = 100;
 const mostExtra = 4;
 /** Workers that may be lost in a row without one answer in between. */
 const mostLossesInARow = 8;
+/** Effects up to this long are copied byte by byte. */
+const shortBytes = 256;
 
 export interface StepAnswer {
   readonly status: Status;
@@ -81,6 +83,14 @@ export const lostAnswer = (code: MachineErrorCode): StepAnswer => ({
   cpuMs: 0,
   code,
 });
+
+/** The first bytes of a slot as the caller's own: short ones from Node's pool, and byte by byte, which costs less than a view and a call. */
+function copied(data: Buffer, length: number): Uint8Array {
+  const copy = Buffer.allocUnsafe(length);
+  if (length > shortBytes) data.copy(copy, 0, 0, length);
+  else for (let at = 0; at < length; at++) copy[at] = data[at] as number;
+  return copy;
+}
 
 export class PoolWorker {
   readonly slots = new Slots();
@@ -209,7 +219,7 @@ export class PoolWorker {
     Atomics.store(header, word.state, slotState.free);
     if (state === slotState.recalled || submission.job === undefined) return { job: undefined, answer: lostAnswer("MF_MACHINE_LOST") };
     const data = this.slots.data(submission.number);
-    const effects = large ?? new Uint8Array(data.subarray(0, length)); // a copy: the slot is filled again
+    const effects = large ?? copied(data, length); // the slot is filled again
     const detailLength = header[word.detailLength] as number;
     const detail = detailLength === 0 ? "" : data.toString("utf8", length, length + detailLength);
     const status = statuses[header[word.status] as number] ?? "lost";

@@ -104,7 +104,7 @@ export interface WorkerSetup {
   readonly engine: WebAssembly.Module;
   readonly native: WebAssembly.Module;
   readonly buffer: SharedArrayBuffer;
-  /** Turns of the wait loop before the worker goes to sleep: some thirty microseconds save a wake-up when messages come close together. */
+  /** Turns of the wait loop before the worker goes to sleep. */
   readonly spin: number;
 }
 

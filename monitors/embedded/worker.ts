@@ -125,10 +125,17 @@ function waits(effects: Uint8Array): boolean {
   return kind !== undefined && kind !== EffectKind.done && kind !== EffectKind.fail;
 }
 
-/** Sleeps until more was submitted than `served`. */
+/** A sleep shorter than this, in milliseconds, would have been better spent awake. */
+const shortSleepMs = 0.1;
+/** Whether messages come close together, as far as the last wait tells. */
+let close = true;
+
+/** Waits until more was submitted than `served`: awake while messages come close together, asleep otherwise. */
 function awaitSubmission(served: number): void {
-  for (let turn = 0; turn < setup.spin; turn++) if (Atomics.load(words, control.submitted) !== served) return;
+  if (close) for (let turn = 0; turn < setup.spin; turn++) if (Atomics.load(words, control.submitted) !== served) return;
+  const sinceMs = performance.now();
   Atomics.wait(words, control.submitted, served);
+  close = performance.now() - sinceMs < shortSleepMs;
 }
 
 function threadId(): number {
