@@ -12,6 +12,7 @@ export const tagRope: i32 = -6;
 export const tagObject: i32 = -1;
 export const tagInt: i32 = 0;
 export const tagBool: i32 = 1;
+const tagNull: i32 = 2;
 export const tagUndefined: i32 = 3;
 export const tagException: i32 = 6;
 const tagFirst: i32 = -9;
@@ -20,6 +21,12 @@ const float64Offset: u64 = (<u64>(0x7ff80000 - tagFirst + 1)) << 32;
 
 export const undefinedValue: JSValue = (<u64>tagUndefined) << 32;
 export const exceptionValue: JSValue = (<u64>tagException) << 32;
+export const nullValue: JSValue = (<u64>tagNull) << 32;
+export const falseValue: JSValue = (<u64>tagBool) << 32;
+export const trueValue: JSValue = ((<u64>tagBool) << 32) | 1;
+
+/** A property that can be written, enumerated and configured (quickjs.h, JS_PROP_C_W_E). */
+export const propertyOrdinary: i32 = 7;
 
 // @ts-ignore: decorator
 @inline
@@ -39,6 +46,19 @@ export function float64Of(value: JSValue): f64 {
   return reinterpret<f64>(value + float64Offset);
 }
 
+/** The value of a double that is not NaN. */
+// @ts-ignore: decorator
+@inline
+export function float64Value(value: f64): JSValue {
+  return reinterpret<u64>(value) - float64Offset;
+}
+
+// @ts-ignore: decorator
+@inline
+export function objectValue(address: usize): JSValue {
+  return ((<u64>tagObject) << 32) | <u64>address;
+}
+
 // @ts-ignore: decorator
 @inline
 export function boolValue(flag: bool): JSValue {
@@ -54,6 +74,12 @@ export declare function free(pointer: usize): void;
 // @ts-ignore: decorator
 @external("engine", "realloc")
 export declare function realloc(pointer: usize, size: usize): usize;
+// @ts-ignore: decorator
+@external("engine", "js_malloc")
+export declare function js_malloc(context: Context, size: usize): usize;
+// @ts-ignore: decorator
+@external("engine", "js_free")
+export declare function js_free(context: Context, pointer: usize): void;
 // @ts-ignore: decorator
 @external("engine", "JS_Call")
 export declare function JS_Call(context: Context, callee: JSValue, self: JSValue, count: i32, values: usize): JSValue;
@@ -85,6 +111,24 @@ export declare function JS_FreeCString(context: Context, bytes: usize): void;
 @external("engine", "JS_ParseJSON")
 export declare function JS_ParseJSON(context: Context, bytes: usize, length: usize, fileName: usize): JSValue;
 // @ts-ignore: decorator
+@external("engine", "JS_NewObject")
+export declare function JS_NewObject(context: Context): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_NewArrayFrom")
+export declare function JS_NewArrayFrom(context: Context, count: i32, values: usize): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_NewAtomLen")
+export declare function JS_NewAtomLen(context: Context, bytes: usize, length: usize): u32;
+// @ts-ignore: decorator
+@external("engine", "JS_ValueToAtom")
+export declare function JS_ValueToAtom(context: Context, value: JSValue): u32;
+// @ts-ignore: decorator
+@external("engine", "JS_FreeAtom")
+export declare function JS_FreeAtom(context: Context, atom: u32): void;
+// @ts-ignore: decorator
+@external("engine", "JS_DefinePropertyValue")
+export declare function JS_DefinePropertyValue(context: Context, object: JSValue, atom: u32, value: JSValue, flags: i32): i32;
+// @ts-ignore: decorator
 @external("engine", "JS_NewUint8ArrayCopy")
 export declare function JS_NewUint8ArrayCopy(context: Context, bytes: usize, length: usize): JSValue;
 // @ts-ignore: decorator
@@ -102,6 +146,9 @@ export declare function JS_ThrowRangeError(context: Context, format: usize, valu
 // @ts-ignore: decorator
 @external("engine", "JS_ThrowTypeError")
 export declare function JS_ThrowTypeError(context: Context, format: usize, values: usize): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_ThrowOutOfMemory")
+export declare function JS_ThrowOutOfMemory(context: Context): JSValue;
 // @ts-ignore: decorator
 @external("engine", "JS_GetException")
 export declare function JS_GetException(context: Context): JSValue;

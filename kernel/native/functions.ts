@@ -4,10 +4,11 @@
  */
 import {
   boolValue, Context, exceptionValue, float64Of, free, isFloat64, JS_FreeCString, JS_GetUint8Array, JS_NewNumber, JS_NewUint8ArrayCopy,
-  JS_ParseJSON, JS_ThrowRangeError, JS_ThrowTypeError, JS_ToCStringLen2, JS_ToFloat64, JSValue, malloc, realloc, tagBool, tagInt, tagOf, tagRope,
-  tagString, tagUndefined, undefinedValue,
+  JS_ThrowRangeError, JS_ThrowTypeError, JS_ToCStringLen2, JS_ToFloat64, JSValue, malloc, realloc, tagBool, tagInt, tagOf, tagRope, tagString,
+  tagUndefined, undefinedValue,
 } from "./engine";
 import { digest, digestBytes, hmac } from "./digest";
+import { parseJson } from "./json";
 import { fillRandom } from "./random";
 import {
   inbox, inboxLength, outbox, outboxCapacity, outboxLength, outboxRecords, scratch, setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords,
@@ -21,15 +22,13 @@ const mostFrameBytes: u32 = 64 << 20; // hardLimits.frameBytes
 const mostRecords: u32 = 100_000; // hardLimits.effectsPerStep
 const mostParts: u32 = 16; // hardLimits.partsPerRecord
 
-// "too many effects", "not bytes", "malformed UTF-8", "event"
+// "too many effects", "not bytes", "malformed UTF-8"
 // @ts-ignore: decorator
 @lazy const tooMany: usize = memory.data<u8>([116, 111, 111, 32, 109, 97, 110, 121, 32, 101, 102, 102, 101, 99, 116, 115, 0]);
 // @ts-ignore: decorator
 @lazy const notBytes: usize = memory.data<u8>([110, 111, 116, 32, 98, 121, 116, 101, 115, 0]);
 // @ts-ignore: decorator
 @lazy const malformed: usize = memory.data<u8>([109, 97, 108, 102, 111, 114, 109, 101, 100, 32, 85, 84, 70, 45, 56, 0]);
-// @ts-ignore: decorator
-@lazy const eventName: usize = memory.data<u8>([101, 118, 101, 110, 116, 0]);
 
 // @ts-ignore: decorator
 @inline
@@ -95,7 +94,7 @@ export function js_json(context: Context, self: JSValue, count: i32, values: usi
   if (length === 0) return undefinedValue;
   const behind = load<u8>(at + length);
   store<u8>(at + length, 0);
-  const value = JS_ParseJSON(context, at, length, eventName);
+  const value = parseJson(context, at, length);
   store<u8>(at + length, behind);
   return value;
 }

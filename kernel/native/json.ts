@@ -1,0 +1,455 @@
+/**
+ * JSON.parse, for what is plain in a text; the engine does the rest, so that nobody can tell the two apart:
+ *
+ *   a text or key with escapes, a number of too many digits  →  the engine's parser reads that slice
+ *   anything that is no JSON, or nested deeper than `mostDepth`  →  what was built is freed, the engine reads the whole text
+ *   memory ran out  →  what was built is freed, the exception stands
+ *
+ * Most JSON is records: objects that have the keys of the one before. An object's keys are compared with those of the object last read
+ * in the same place as bytes, from the end of one value to the colon before the next. While they are equal nothing but values is read;
+ * when all are, the object is made with the shape of the earlier one (objects.ts) and its values are copied into place. A place is the
+ * way from the outermost array: [*], [*].geometry, [*].tags[*]. Each has a record, by a hash; two places that share one are but slower.
+ *
+ * Every value that is owned here lies on a stack of values: children first, then taken off and put into their parent. What fails returns
+ * 0 for the place to read on, and `parseJson` frees whatever the stack holds. No code of the flow can run in between.
+ */
+import {
+  Context, exceptionValue, falseValue, float64Value, free, JS_DefinePropertyValue, JS_DupValue, JS_FreeAtom, JS_FreeValue, js_free, js_malloc,
+  JS_NewArrayFrom, JS_NewAtomLen, JS_NewObject, JS_NewStringLen, JS_ParseJSON, JS_ThrowOutOfMemory, JS_ValueToAtom, JSValue, malloc, nullValue,
+  objectValue, propertyOrdinary, tagException, tagOf, trueValue, undefinedValue,
+} from "./engine";
+import { hasEscapes, isDigit, quote, same, scanText, skip } from "./json-scan";
+import {
+  bucketBytes, countBefore, kindBefore, objectBody, objectBytes, objectNext, objectPrevious, objectShape, objectValues, propertyAtom, propertyBytes,
+  shapeBuckets, shapeDeleted, shapeIsHashed, shapeProperties, shapeRoom, shapeTable,
+} from "./objects";
+
+/** How deep objects and arrays are read here. Each level is one or two calls on the stack of the machine below. */
+const mostDepth: u32 = 64;
+/** Objects that are remembered, a power of two; and the most keys one may have. */
+const recordCount: u32 = 16;
+const mostKeys: u32 = 24;
+/** Values the stack holds before it moves to the heap. */
+const stackValues: u32 = 128;
+/** One in so many objects made by hand gives the engine the chance to collect garbage. */
+const objectsPerCollection: u32 = 64;
+
+const comma: u32 = 0x2c;
+const colon: u32 = 0x3a;
+
+// The parse under way: address behind the topmost value, behind the last one there is room for, and of the first; where the text ends;
+// whether an exception stands; objects made by hand.
+// @ts-ignore: decorator
+@lazy const state: usize = memory.data(24, 8);
+const atTop: usize = 0;
+const atLimit: usize = 4;
+const atBottom: usize = 8;
+const atEnd: usize = 12;
+const atThrown: usize = 16;
+const atMade: usize = 20;
+
+// @ts-ignore: decorator
+@lazy const stack: usize = memory.data(1024, 8); // stackValues × 8
+
+// A record: its object (0: none) and how many keys that has; whether an object is being read with it; and for each key where its bytes
+// begin and how many they are.
+const recordObject: usize = 0;
+const recordKeyCount: usize = 4;
+const recordBusy: usize = 8;
+const recordKeys: usize = 16;
+const recordBytes: u32 = 208; // 16 + mostKeys × 8
+// @ts-ignore: decorator
+@lazy const records: usize = memory.data(3328, 8); // recordCount × recordBytes
+
+/** The powers of ten that are doubles. */
+// @ts-ignore: decorator
+@lazy const powers: usize = memory.data<f64>([
+  1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+]);
+const mostPower: i32 = 22;
+/** Up to here every integer is a double. */
+const mostMantissa: u64 = 1 << 53;
+/** So many digits fit into 64 bits. */
+const mostDigits: usize = 19;
+
+/** "event": what the engine calls the text in an error's stack. */
+// @ts-ignore: decorator
+@lazy const eventName: usize = memory.data<u8>([101, 118, 101, 110, 116, 0]);
+
+// @ts-ignore: decorator
+@inline
+function topOffset(): u32 {
+  return load<u32>(state, atTop) - load<u32>(state, atBottom);
+}
+
+// @ts-ignore: decorator
+@inline
+function textEnd(): usize {
+  return load<u32>(state, atEnd);
+}
+
+// @ts-ignore: decorator
+@inline
+function valueAt(offset: u32): usize {
+  return load<u32>(state, atBottom) + offset;
+}
+
+/** Puts a value on the stack. Returns `next`, or 0 when there is no room, and the value is freed. */
+// @ts-ignore: decorator
+@inline
+function push(here: Context, value: JSValue, next: usize): usize {
+  const top = load<u32>(state, atTop);
+  if (top === load<u32>(state, atLimit)) return pushFar(here, value, next);
+  store<u64>(top, value);
+  store<u32>(state, top + 8, atTop);
+  return next;
+}
+
+function pushFar(here: Context, value: JSValue, next: usize): usize {
+  const bottom: usize = load<u32>(state, atBottom);
+  const size: usize = topOffset();
+  const larger = malloc(size << 1);
+  if (larger === 0) {
+    JS_FreeValue(here, value);
+    return 0;
+  }
+  memory.copy(larger, bottom, size);
+  if (bottom !== stack) free(bottom);
+  store<u32>(state, larger, atBottom);
+  store<u32>(state, larger + (size << 1), atLimit);
+  store<u64>(larger + size, value);
+  store<u32>(state, larger + size + 8, atTop);
+  return next;
+}
+
+/** Puts what the engine gave on the stack; 0 when that is an exception. */
+// @ts-ignore: decorator
+@inline
+function pushMade(here: Context, value: JSValue, next: usize): usize {
+  return tagOf(value) === tagException ? thrown() : push(here, value, next);
+}
+
+/** Notes that an exception stands. */
+function thrown(): usize {
+  store<u32>(state, 1, atThrown);
+  return 0;
+}
+
+/** The engine's value of a slice of the text that is known to be JSON. */
+function slice(here: Context, from: usize, to: usize): JSValue {
+  const behind = load<u8>(to);
+  store<u8>(to, 0);
+  const value = JS_ParseJSON(here, from, to - from, eventName);
+  store<u8>(to, behind);
+  return value;
+}
+
+/** The string whose opening quote is at `from` and of which `scanText` said `scanned`. */
+function newString(here: Context, from: usize, scanned: u64): JSValue {
+  const to: usize = <u32>scanned;
+  return (scanned & hasEscapes) === 0 ? JS_NewStringLen(here, from + 1, to - from - 1) : slice(here, from, to + 1);
+}
+
+function parseText(here: Context, at: usize): usize {
+  const scanned = scanText(at + 1, textEnd());
+  return scanned === 0 ? 0 : pushMade(here, newString(here, at, scanned), <usize>(<u32>scanned) + 1);
+}
+
+/** The key whose opening quote is at `from`, as an atom; 0 when there is no memory. */
+function newKey(here: Context, from: usize, scanned: u64): u32 {
+  // JS_NewAtomLen takes the bytes of a key that is not ASCII for its characters where such an atom exists.
+  if (scanned >> 32 === 0) return JS_NewAtomLen(here, from + 1, <usize>(<u32>scanned) - from - 1);
+  const text = newString(here, from, scanned);
+  if (tagOf(text) === tagException) return 0;
+  const atom = JS_ValueToAtom(here, text);
+  JS_FreeValue(here, text);
+  return atom;
+}
+
+/**
+ * A number. The digits as an integer below 2^53, multiplied or divided by a power of ten that is a double, are rounded once and so
+ * rightly (W. D. Clinger, "How to read floating point numbers accurately"); what does not fit goes to the engine.
+ */
+function parseNumber(here: Context, from: usize): usize {
+  let at = from;
+  let byte = <u32>load<u8>(at);
+  const negative = byte === 0x2d;
+  if (negative) byte = load<u8>(++at);
+  if (!isDigit(byte)) return 0;
+  const first = at;
+  let mantissa: u64 = 0;
+  do {
+    mantissa = mantissa * 10 + <u64>(byte - 0x30);
+    byte = load<u8>(++at);
+  } while (isDigit(byte));
+  let digits = at - first;
+  if (digits > 1 && load<u8>(first) === 0x30) return 0;
+  if (byte !== 0x2e && (byte | 0x20) !== 0x65) {
+    if (mantissa <= 0x7fffffff && digits <= mostDigits && !(negative && mantissa === 0))
+      return push(here, <u64>(<u32>(negative ? -(<i32>mantissa) : <i32>mantissa)), at);
+    return pushDouble(here, from, at, negative, mantissa, digits, 0);
+  }
+  let power: i32 = 0;
+  if (byte === 0x2e) {
+    byte = load<u8>(++at);
+    if (!isDigit(byte)) return 0;
+    const point = at;
+    do {
+      mantissa = mantissa * 10 + <u64>(byte - 0x30);
+      byte = load<u8>(++at);
+    } while (isDigit(byte));
+    digits += at - point;
+    power = -(<i32>(at - point));
+  }
+  if ((byte | 0x20) === 0x65) {
+    byte = load<u8>(++at);
+    const minus = byte === 0x2d;
+    if (minus || byte === 0x2b) byte = load<u8>(++at);
+    if (!isDigit(byte)) return 0;
+    let exponent: i32 = 0;
+    do {
+      if (exponent < 10_000) exponent = exponent * 10 + <i32>(byte - 0x30);
+      byte = load<u8>(++at);
+    } while (isDigit(byte));
+    power += minus ? -exponent : exponent;
+  }
+  return pushDouble(here, from, at, negative, mantissa, digits, power);
+}
+
+/** Pushes ±mantissa × 10^power, the number that stands from `from` to `to`. */
+// @ts-ignore: decorator
+@inline
+function pushDouble(here: Context, from: usize, to: usize, negative: bool, mantissa: u64, digits: usize, power: i32): usize {
+  if (digits > mostDigits || mantissa > mostMantissa || power < -mostPower || power > mostPower) return pushMade(here, slice(here, from, to), to);
+  const whole = <f64>mantissa;
+  const size = power < 0 ? whole / load<f64>(powers + (<usize>-power << 3)) : whole * load<f64>(powers + (<usize>power << 3));
+  return push(here, float64Value(negative ? -size : size), to);
+}
+
+function parseWord(here: Context, at: usize): usize {
+  if (at + 4 > textEnd()) return 0;
+  const word = load<u32>(at);
+  if (word === 0x65757274) return push(here, trueValue, at + 4);
+  if (word === 0x6c6c756e) return push(here, nullValue, at + 4);
+  return word === 0x736c6166 && load<u8>(at, 4) === 0x65 ? push(here, falseValue, at + 5) : 0;
+}
+
+function parseArray(here: Context, at: usize, depth: u32, place: u32): usize {
+  if (depth > mostDepth) return 0;
+  const start = topOffset();
+  at = skip(at);
+  if (load<u8>(at) === 0x5d) at++;
+  else {
+    for (;;) {
+      at = parseValue(here, at, depth, placeOfElements(place));
+      if (at === 0) return 0;
+      at = skip(at);
+      const byte = <u32>load<u8>(at++);
+      if (byte === 0x5d) break;
+      if (byte !== comma) return 0;
+    }
+  }
+  const from = valueAt(start);
+  const count = <i32>((topOffset() - start) >> 3);
+  store<u32>(state, from, atTop);
+  return pushMade(here, JS_NewArrayFrom(here, count, from), at); // the values are its own now, or freed
+}
+
+// Places, as hashes. What is in no array is read once: that is place 0, which has no record.
+// @ts-ignore: decorator
+@inline
+function placeOfElements(place: u32): u32 {
+  return place * 5 + 1;
+}
+
+// @ts-ignore: decorator
+@inline
+function placeOfKey(place: u32, index: u32): u32 {
+  return place === 0 ? 0 : place * 5 + 2 + index;
+}
+
+/** The record of a place, or 0 when it has none or an object around this one is being read with it. */
+// @ts-ignore: decorator
+@inline
+function recordOf(place: u32): usize {
+  const record = records + (place & (recordCount - 1)) * recordBytes;
+  return place === 0 || load<u32>(record, recordBusy) !== 0 ? 0 : record;
+}
+
+/** An object, from behind its brace. */
+function parseObject(here: Context, at: usize, depth: u32, place: u32): usize {
+  if (depth > mostDepth) return 0;
+  const record = recordOf(place);
+  if (record === 0) return parseOther(here, at, depth, place, 0, topOffset(), 0);
+  store<u32>(record, 1, recordBusy);
+  at = parseRecord(here, at, depth, place, record);
+  store<u32>(record, 0, recordBusy);
+  return at;
+}
+
+function parseRecord(here: Context, at: usize, depth: u32, place: u32, record: usize): usize {
+  const start = topOffset();
+  const like: usize = load<u32>(record, recordObject);
+  const end = textEnd();
+  let known: u32 = 0;
+  if (like !== 0) {
+    const count = load<u32>(record, recordKeyCount);
+    let key = record + recordKeys;
+    for (; known < count; known++) {
+      const length: usize = load<u32>(key, 4);
+      if (!same(at, load<u32>(key), length, end)) break;
+      at = parseValue(here, at + length, depth, placeOfKey(place, known));
+      if (at === 0) return 0;
+      key += 8;
+    }
+    if (known === count) {
+      const next = skip(at);
+      if (load<u8>(next) === 0x7d) return newLike(here, like, start, next + 1);
+    }
+  }
+  return parseOther(here, at, depth, place, record, start, known);
+}
+
+/** An object with the shape of `like` and the values that lie on the stack from `start` on. */
+function newLike(here: Context, like: usize, start: u32, next: usize): usize {
+  const made = load<u32>(state, atMade) + 1;
+  store<u32>(state, made, atMade);
+  if (made % objectsPerCollection === 0) {
+    const empty = JS_NewObject(here);
+    if (tagOf(empty) === tagException) return thrown();
+    JS_FreeValue(here, empty);
+  }
+  const shape: usize = load<u32>(like, objectShape);
+  const values = js_malloc(here, load<u32>(shape, shapeRoom) << 3);
+  if (values === 0) return thrown();
+  const object = js_malloc(here, objectBytes);
+  if (object === 0) {
+    js_free(here, values);
+    return thrown();
+  }
+  const from = valueAt(start);
+  const size = <usize>load<u32>(state, atTop) - from;
+  for (let i: usize = 0; i < size; i += 8) store<u64>(values + i, load<u64>(from + i));
+  for (let i: usize = objectBody; i < <usize>objectBytes; i += 8) store<u64>(object + i, load<u64>(like + i));
+  store<u32>(object, values, objectValues);
+  store<u32>(shape - countBefore, load<u32>(shape - countBefore) + 1);
+  store<u8>(object - kindBefore, load<u8>(like - kindBefore));
+  store<u32>(object - countBefore, 1);
+  const behind: usize = load<u32>(like, objectNext);
+  store<u32>(object, behind, objectNext);
+  store<u32>(object, like, objectPrevious);
+  store<u32>(behind, object, objectPrevious);
+  store<u32>(like, object, objectNext);
+  store<u64>(from, objectValue(object));
+  store<u32>(state, from + 8, atTop);
+  return next;
+}
+
+function forget(here: Context, record: usize): void {
+  const object: usize = load<u32>(record, recordObject);
+  if (object === 0) return;
+  store<u32>(record, 0, recordObject);
+  JS_FreeValue(here, objectValue(object));
+}
+
+/** Remembers an object, if others can have its shape: one that objects may share, with as many properties as there were keys, none twice. */
+function remember(here: Context, record: usize, value: JSValue, keys: u32): void {
+  const object: usize = <u32>value;
+  const shape: usize = load<u32>(object, objectShape);
+  if (load<u8>(shape, shapeIsHashed) === 0 || load<u32>(shape, shapeDeleted) !== 0 || load<u32>(shape, shapeProperties) !== keys) return;
+  JS_DupValue(here, value);
+  store<u32>(record, object, recordObject);
+  store<u32>(record, keys, recordKeyCount);
+}
+
+/** Makes an object of the `known` values on the stack from `start` on, whose keys are the first ones of the record. */
+function beginObject(here: Context, record: usize, start: u32, known: u32): bool {
+  const object = JS_NewObject(here);
+  if (pushMade(here, object, 1) === 0) return false;
+  if (known > 0) {
+    const shape: usize = load<u32>(load<u32>(record, recordObject), objectShape);
+    let atom = shape + shapeTable + (load<u32>(shape, shapeBuckets) + 1) * bucketBytes + propertyAtom;
+    let at = valueAt(start);
+    for (let i: u32 = 0; i < known; i++) {
+      const value = load<u64>(at);
+      store<u64>(at, undefinedValue);
+      if (JS_DefinePropertyValue(here, object, load<u32>(atom), value, propertyOrdinary) < 0) return thrown() !== 0;
+      at += 8;
+      atom += propertyBytes;
+    }
+    const first = valueAt(start);
+    store<u64>(first, object);
+    store<u32>(state, first + 8, atTop);
+  }
+  if (record !== 0) forget(here, record);
+  return true;
+}
+
+/** The rest of an object that is not like the one before: its first `known` values are read already. */
+function parseOther(here: Context, at: usize, depth: u32, place: u32, record: usize, start: u32, known: u32): usize {
+  if (!beginObject(here, record, start, known)) return 0;
+  const object = load<u64>(valueAt(start));
+  let count = known;
+  for (; ; count++) {
+    const from = at;
+    at = skip(at);
+    if (load<u8>(at) === 0x7d) break;
+    if (count > 0) {
+      if (load<u8>(at) !== comma) return 0;
+      at = skip(at + 1);
+    }
+    if (load<u8>(at) !== quote) return 0;
+    const scanned = scanText(at + 1, textEnd());
+    if (scanned === 0) return 0;
+    const opening = at;
+    at = skip(<usize>(<u32>scanned) + 1);
+    if (load<u8>(at++) !== colon) return 0;
+    if (record !== 0 && count < mostKeys) {
+      store<u32>(record + recordKeys + (count << 3), from);
+      store<u32>(record + recordKeys + (count << 3), at - from, 4);
+    }
+    at = parseValue(here, at, depth, placeOfKey(place, count));
+    if (at === 0) return 0;
+    const atom = newKey(here, opening, scanned);
+    if (atom === 0) {
+      JS_ThrowOutOfMemory(here);
+      return thrown();
+    }
+    const top = load<u32>(state, atTop) - 8;
+    store<u32>(state, top, atTop);
+    const defined = JS_DefinePropertyValue(here, object, atom, load<u64>(top), propertyOrdinary);
+    JS_FreeAtom(here, atom);
+    if (defined < 0) return thrown();
+  }
+  if (record !== 0 && count > 0 && count <= mostKeys) remember(here, record, object, count);
+  return at + 1;
+}
+
+/** Reads a value at a place, in containers `depth` deep, and pushes it. Returns where the text goes on, or 0. */
+function parseValue(here: Context, at: usize, depth: u32, place: u32): usize {
+  at = skip(at);
+  const byte = <u32>load<u8>(at);
+  if (byte === quote) return parseText(here, at);
+  if (isDigit(byte) || byte === 0x2d) return parseNumber(here, at);
+  if (byte === 0x7b) return parseObject(here, at + 1, depth + 1, place);
+  if (byte === 0x5b) return parseArray(here, at + 1, depth + 1, place);
+  return parseWord(here, at);
+}
+
+/** The value of a text of `length` bytes, behind which there is a zero, as JS_ParseJSON gives it. Writes to the text and puts it back. */
+export function parseJson(here: Context, at: usize, length: u32): JSValue {
+  store<u32>(state, stack, atTop);
+  store<u32>(state, stack + stackValues * 8, atLimit);
+  store<u32>(state, stack, atBottom);
+  store<u32>(state, at + length, atEnd);
+  store<u32>(state, 0, atThrown);
+  const next = parseValue(here, at, 0, 0);
+  for (let i: u32 = 0; i < recordCount; i++) forget(here, records + i * recordBytes);
+  const bottom: usize = load<u32>(state, atBottom);
+  const whole = next !== 0 && skip(next) === at + length;
+  const value = load<u64>(bottom);
+  if (!whole) for (let i: usize = bottom; i < load<u32>(state, atTop); i += 8) JS_FreeValue(here, load<u64>(i));
+  if (bottom !== stack) free(bottom);
+  if (whole) return value;
+  return load<u32>(state, atThrown) !== 0 ? exceptionValue : JS_ParseJSON(here, at, length, eventName);
+}
