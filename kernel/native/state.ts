@@ -17,7 +17,8 @@ const atStep: usize = 48; // JSValue
 const atSettle: usize = 56;
 const atRejection: usize = 64;
 const atRandom: usize = 72; // key 32, counter 8, buffer 64, used 4: 180
-const atScratch: usize = 184;
+const atScratch: usize = 184; // 24
+const atKept: usize = 208;
 
 // @ts-ignore: decorator
 @inline export function context(): usize { return load<u32>(block + atContext); }
@@ -81,3 +82,8 @@ export function setFunctions(step: JSValue, settle: JSValue, rejection: JSValue)
 /** 24 bytes for out parameters of a single call. */
 // @ts-ignore: decorator
 @inline export function scratch(): usize { return block + atScratch; }
+/** Bytes of the JSON texts whose values stay in the machine till its end (functions.ts, `keep`). */
+// @ts-ignore: decorator
+@inline export function keptBytes(): u32 { return load<u32>(block + atKept); }
+// @ts-ignore: decorator
+@inline export function setKeptBytes(value: u32): void { store<u32>(block + atKept, value); }

@@ -47,8 +47,12 @@ let tell: Box;
 let tellError: Box;
 let abused: Box;
 
+/** Texts whose values a machine keeps, in all; functions.ts. */
+const keptBytes = 16 * 1024;
+
 function start(): void {
   machine = new NativeMachine();
+  machine.json(toUtf8("1".padEnd(keptBytes))); // it keeps no value after this one, which is no object
   machine.run(scripts);
   [tell, tellError, abused] = ["tell", "tellError", "abused"].map((name) => machine.run(name)) as [Box, Box, Box];
 }
@@ -548,6 +552,20 @@ describe("memory", () => {
     ok(!machine.isException(value));
     ok(machine.usage().bytes < bytes, "the collector ran");
     machine.free(value);
+  });
+
+  test("the first values of a machine are kept, those of 16 KiB of text and no more", () => {
+    const fresh = new NativeMachine();
+    const kept = (text: string): number => {
+      const before = fresh.usage().objects;
+      fresh.free(fresh.json(toUtf8(text)), fresh.call("qjs_get_exception"));
+      return fresh.usage().objects - before;
+    };
+    equal(kept('{"a":{}}'), 2);
+    equal(kept('{"a":{}'), 0);
+    equal(kept(`{"a":${"[]".padEnd(keptBytes)}}`), 0);
+    equal(kept("[[[]]]".padEnd(keptBytes - 8)), 3);
+    equal(kept("{}"), 0);
   });
 
   test("the collector finds cycles through objects made by hand", () => {
