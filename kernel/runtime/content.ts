@@ -140,13 +140,23 @@ function whyNotJson(error: unknown): string {
   return text.startsWith("BigInt") ? "it holds a BigInt: give String(value), or Number(value) where that is exact" : text;
 }
 
+const { getPrototypeOf } = Object;
+const objectPrototype = Object.prototype;
+const arrayPrototype = Array.prototype;
+
+/** Whether a value can only go as JSON: most bodies are such objects, and asking the classes one by one takes longer than this. */
+export function isPlain(value: object): boolean {
+  const prototype: unknown = getPrototypeOf(value);
+  return prototype === objectPrototype || prototype === arrayPrototype;
+}
+
 /** Any value as a body: text as it is, bytes as they are, a message or an answer with its own type, everything else as JSON. */
 export function serialise(value: unknown, code: string): string | Uint8Array {
   if (typeof value === "string") {
     serialisedType = plainText;
     return value;
   }
-  if (typeof value === "object" && value !== null) {
+  if (typeof value === "object" && value !== null && !isPlain(value)) {
     if (value instanceof Uint8Array || value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
       serialisedType = "application/octet-stream";
       if (value instanceof Uint8Array) return value;

@@ -2,7 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { ReplyOptions } from "./api.d.ts";
 import { Answer } from "./calls.ts";
-import { headersJson, headersType, serialise, serialisedType } from "./content.ts";
+import { headersJson, headersType, isPlain, serialise, serialisedType } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { doneEffect } from "./wire.ts";
@@ -28,7 +28,8 @@ export function onResponse(reader: (value: object) => ReplyReader | undefined): 
 }
 
 export function reply(body?: unknown, options?: ReplyOptions): void {
-  const response = typeof body === "object" && body !== null ? readResponse?.(body) : undefined;
+  const special = typeof body === "object" && body !== null && !isPlain(body);
+  const response = special ? readResponse?.(body) : undefined;
   if (response !== undefined) {
     replyStatus = response.status;
     replyType = response.contentType;
@@ -37,7 +38,7 @@ export function reply(body?: unknown, options?: ReplyOptions): void {
   } else {
     replyBody = body === undefined ? "" : serialise(body, "MF_REPLY_UNSERIALISABLE");
     replyType = body === undefined ? "" : serialisedType;
-    replyStatus = body instanceof Answer && body.status !== 0 ? body.status : 200;
+    replyStatus = special && body instanceof Answer && body.status !== 0 ? body.status : 200;
     replyHeaders = "{}";
   }
   if (options !== undefined) {
