@@ -366,8 +366,9 @@ export class FlowDelivery implements RunHost, SettlementHost {
 
   completed(work: Work, reply: Reply | undefined, run: Run): void {
     this.metrics.done += 1;
-    this.metrics.durations.add(this.clock.now() - work.receivedMs);
-    this.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: this.clock.now() - run.startedMs }, "done");
+    const nowMs = this.clock.now();
+    this.metrics.durations.add(nowMs - work.receivedMs);
+    this.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: nowMs - run.startedMs }, "done");
     this.end(work, { status: "done", id: work.message.id, reply });
   }
 

@@ -15,8 +15,8 @@ export interface EmbeddedOptions {
   /** Worker threads; by default one for each core but the main thread's. More are added for a while when a step takes long. */
   readonly workers?: number;
   /**
-   * Turns a worker waits awake, some 5 ns each, before it sleeps; 0 sleeps at once. It does so only while messages come close together,
-   * and saves them the wake-up of some 25 µs; by default where there is a core for it.
+   * Turns a worker waits awake, some 5 ns each, before it sleeps, while messages come close together; 0 sleeps at once. With more than 0
+   * the main thread looks for answers for a moment too. A wake-up takes some 25 µs; by default it is avoided where there is a core for it.
    */
   readonly spin?: number;
 }

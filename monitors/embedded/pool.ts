@@ -46,6 +46,8 @@ const graceMs = 100;
 const mostExtra = 4;
 /** Workers that may be lost in a row without one answer in between. */
 const mostLossesInARow = 8;
+/** How long the main thread looks for answers after it submitted a step, before it waits for the worker to ring. */
+const awakeMs = 0.1;
 /** Effects up to this long are copied byte by byte. */
 const shortBytes = 256;
 
@@ -275,6 +277,9 @@ export class Pool {
   #watchdog: NodeJS.Timeout | undefined;
   #lossesInARow = 0;
   #closed = false;
+  /** Whether answers are looked for at every turn of the event loop, and until when. */
+  #awake = false;
+  #awakeUntilMs = 0;
 
   constructor(size: number, setup: Omit<WorkerSetup, "buffer">, store: PageStore) {
     this.#size = size;
@@ -303,6 +308,7 @@ export class Pool {
 
   #hand(worker: PoolWorker, job: Job): void {
     worker.submit(job, this.#store);
+    if (this.#setup.spin > 0) this.#stayAwake();
     this.#watchdog ??= setInterval(() => this.#watch(), watchMs);
   }
 
@@ -327,9 +333,39 @@ export class Pool {
     }
   }
 
-  /** Takes every answer a worker has. */
+  /**
+   * Looks for answers at every turn of the event loop for a while, so that no worker rings and this thread does not go to sleep
+   * just before one is there: a wake-up takes longer than most steps.
+   */
+  #stayAwake(): void {
+    this.#awakeUntilMs = performance.now() + awakeMs;
+    if (this.#awake) return;
+    this.#awake = true;
+    for (const { slots } of this.workers) Atomics.store(slots.control, control.bell, 1);
+    setImmediate(this.#look);
+  }
+
+  readonly #look = (): void => {
+    let expected = false;
+    for (const worker of this.workers) {
+      this.#takeAll(worker);
+      if (worker.outstanding.length > 0) expected = true;
+    }
+    if (expected && performance.now() < this.#awakeUntilMs) {
+      setImmediate(this.#look);
+      return;
+    }
+    this.#awake = false;
+    for (const worker of [...this.workers]) this.drain(worker);
+  };
+
+  /** Takes every answer a worker has; for the next one it rings. */
   drain(worker: PoolWorker): void {
-    Atomics.store(worker.slots.control, control.bell, 0);
+    if (!this.#awake) Atomics.store(worker.slots.control, control.bell, 0);
+    this.#takeAll(worker);
+  }
+
+  #takeAll(worker: PoolWorker): void {
     for (let next = worker.take(); next !== undefined; next = worker.take()) {
       this.#lossesInARow = 0;
       const { job, answer } = next;
