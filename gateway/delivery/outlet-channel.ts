@@ -15,6 +15,7 @@ import { gatewayLimits } from "../limits.ts";
 import type { Answer, Outgoing } from "../message.ts";
 import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../outlets/outlet.ts";
 import { backoffMs } from "./backoff.ts";
+import { type Deadline, Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
 import { OutletMetrics } from "./metrics.ts";
 
@@ -53,6 +54,60 @@ class RateLimit {
   }
 }
 
+const nobodyWaits = (): OutletError => new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true });
+const stopping = (): OutletError => new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true });
+const timedOut = (outlet: string, timeoutMs: number): OutletError =>
+  new OutletError("MF_OUTLET_TIMEOUT", `${outlet} did not answer within ${timeoutMs} ms: look at the peer, or raise the outlet's timeout`, {
+    retryable: true,
+  });
+
+/** An attempt under way. Its signal is made when somebody asks for it: the outlets that write to a log or a file do not. */
+class OpenAttempt implements Attempt, Deadline {
+  readonly idempotencyKey: string;
+  readonly attempt: number;
+  readonly deadlineMs: number;
+  before: Deadline | undefined = undefined;
+  after: Deadline | undefined = undefined;
+  readonly #late: () => OutletError;
+  #controller: AbortController | undefined;
+  #abandoned: OutletError | undefined;
+  #reject: ((error: unknown) => void) | undefined;
+
+  constructor(idempotencyKey: string, attempt: number, deadlineMs: number, late: () => OutletError) {
+    this.idempotencyKey = idempotencyKey;
+    this.attempt = attempt;
+    this.deadlineMs = deadlineMs;
+    this.#late = late;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abandoned !== undefined) this.#controller.abort(this.#abandoned);
+    }
+    return this.#controller.signal;
+  }
+
+  /** What `make` comes to, unless the attempt is abandoned before. */
+  outcome<T>(make: (how: Attempt) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      if (this.#abandoned !== undefined) reject(this.#abandoned);
+      else make(this).then(resolve, reject);
+    });
+  }
+
+  abandon(error: OutletError): void {
+    this.#abandoned ??= error;
+    this.#reject?.(error);
+    this.#controller?.abort(error);
+  }
+
+  expired(): void {
+    this.abandon(this.#late());
+  }
+}
+
 export class OutletChannel {
   readonly flow: string;
   readonly name: string;
@@ -64,7 +119,8 @@ export class OutletChannel {
   readonly #rate: RateLimit | undefined;
   readonly #claims: ClaimStore | undefined;
   readonly #waiters = new Deque<() => void>();
-  readonly #controllers = new Set<AbortController>();
+  readonly #open = new Set<OpenAttempt>();
+  readonly #deadlines: Deadlines;
   #underWay = 0;
   #failuresInARow = 0;
   #openUntilMs = 0;
@@ -91,6 +147,7 @@ export class OutletChannel {
     this.metrics = metrics;
     this.#claims = claims;
     this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
     this.#random = random;
     this.#rate = config.rate === undefined ? undefined : new RateLimit(config.rate, clock);
   }
@@ -128,39 +185,15 @@ export class OutletChannel {
     outer: AbortSignal | undefined,
     make: (how: Attempt) => Promise<T>,
   ): Promise<T> {
-    const controller = new AbortController();
-    this.#controllers.add(controller);
     const startedMs = this.#clock.now();
-    let cancelTimer: () => void = () => undefined;
-    const abandoned = new Promise<never>((_resolve, reject) => {
-      const stop = (error: OutletError): void => {
-        reject(error);
-        controller.abort(error);
-      };
-      cancelTimer = this.#clock.after(timeoutMs, () =>
-        stop(
-          new OutletError(
-            "MF_OUTLET_TIMEOUT",
-            `${this.name} did not answer within ${timeoutMs} ms: look at the peer, or raise the outlet's timeout`,
-            { retryable: true },
-          ),
-        ),
-      );
-      const onAbort = (): void => stop(new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true }));
-      controller.signal.addEventListener(
-        "abort",
-        () => reject(new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true })),
-        { once: true },
-      );
-      if (outer?.aborted === true) onAbort();
-      else outer?.addEventListener("abort", onAbort, { once: true, signal: controller.signal });
-    });
-    abandoned.catch(() => undefined); // it may be rejected after the attempt has won
+    const open = new OpenAttempt(key, attempt, startedMs + timeoutMs, () => timedOut(this.name, timeoutMs));
+    const onAbort = (): void => open.abandon(nobodyWaits());
+    this.#open.add(open);
+    this.#deadlines.add(open);
+    outer?.addEventListener("abort", onAbort, { once: true });
+    if (outer?.aborted === true) onAbort();
     try {
-      const result = await Promise.race([
-        Promise.resolve().then(() => make({ idempotencyKey: key, attempt, signal: controller.signal })),
-        abandoned,
-      ]);
+      const result = await open.outcome(make);
       this.#succeeded();
       return result;
     } catch (error) {
@@ -168,8 +201,9 @@ export class OutletChannel {
       if (outer?.aborted !== true && failure.code !== "MF_STOPPING") this.#failed(failure);
       throw failure;
     } finally {
-      cancelTimer();
-      this.#controllers.delete(controller);
+      outer?.removeEventListener("abort", onAbort);
+      this.#deadlines.remove(open);
+      this.#open.delete(open);
       this.metrics.durations.add(this.#clock.now() - startedMs);
       this.#leave();
     }
@@ -220,7 +254,8 @@ export class OutletChannel {
   stop(): void {
     this.#stopped = true;
     this.#waking?.();
-    for (const controller of [...this.#controllers]) controller.abort();
+    for (const open of [...this.#open]) open.abandon(stopping());
+    this.#deadlines.close();
     for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) waiter();
   }
 
@@ -270,12 +305,12 @@ export class OutletChannel {
     }
     if (!signal.aborted) return;
     this.leaveUnused();
-    throw new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true });
+    throw nobodyWaits();
   }
 
   #refusal(signal: AbortSignal): OutletError | undefined {
-    if (this.#stopped) return new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true });
-    if (signal.aborted) return new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true });
+    if (this.#stopped) return stopping();
+    if (signal.aborted) return nobodyWaits();
     const openMs = this.circuitOpenMs;
     if (openMs > 0 || this.#probing)
       return new OutletError(
