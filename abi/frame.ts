@@ -7,7 +7,7 @@
  * A part is text (UTF-8), bytes, a number (f64, 8 bytes), a flag (1 byte) or JSON (UTF-8); its record's kind says which.
  * Nothing is aligned or padded, a body crosses as it is, and a reader finds a part without reading those before it.
  */
-import { assert, err, fromUtf8, ok, type Result, toUtf8 } from "#base";
+import { assert, err, fromUtf8, ok, type Result, toUtf8, writeUtf8 } from "#base";
 import { abiVersion, hardLimits } from "./limits.ts";
 
 export const frameMagic = (0x59_46_4d | (abiVersion << 24)) >>> 0; // "MFY", version
@@ -169,7 +169,7 @@ export function encodeRecordInto(target: Buffer, kind: number, parts: readonly P
     let length = absentPart;
     if (typeof part === "string") {
       if (at + 3 * part.length > target.length) return -1; // no UTF-16 unit takes more than three bytes
-      length = writeText(target, part, at);
+      length = writeUtf8(target, part, at);
     } else if (typeof part === "number") {
       if (at + 8 > target.length) return -1;
       target.writeDoubleLE(part, at);
@@ -190,17 +190,6 @@ export function encodeRecordInto(target: Buffer, kind: number, parts: readonly P
   target.writeUInt32LE(at, 4);
   target.writeUInt32LE(kind | (parts.length << 8), frameHeaderBytes);
   return at;
-}
-
-/** Short ASCII, as names and ids are, costs less unit by unit than a call into the runtime. */
-function writeText(target: Buffer, text: string, at: number): number {
-  if (text.length > 24) return target.write(text, at, "utf8");
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    if (unit >= 0x80) return target.write(text, at, "utf8");
-    target[at + index] = unit;
-  }
-  return text.length;
 }
 
 /** Reads a frame; total on hostile bytes. The parts are views into `frame`. */

@@ -11,6 +11,20 @@ export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+/**
+ * Writes a text as UTF-8 at an offset; gives how many bytes that were. There must be room: three bytes for each UTF-16 unit. Short ASCII, as
+ * names and ids are, costs less unit by unit than a call into the runtime.
+ */
+export function writeUtf8(target: Buffer, text: string, at: number): number {
+  if (text.length > 24) return target.write(text, at, "utf8");
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit >= 0x80) return target.write(text, at, "utf8");
+    target[at + index] = unit;
+  }
+  return text.length;
+}
+
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }

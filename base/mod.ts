@@ -2,7 +2,7 @@
 import "./tick-shapes.ts";
 export { assert, unreachable } from "./assert.ts";
 export { type Brand } from "./brand.ts";
-export { concatBytes, equalBytes, fromHex, fromUtf8, toHex, toUtf8 } from "./bytes.ts";
+export { concatBytes, equalBytes, fromHex, fromUtf8, toHex, toUtf8, writeUtf8 } from "./bytes.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { CodedError, isCoded } from "./coded-error.ts";
 export { type Prng, prng } from "./prng.ts";

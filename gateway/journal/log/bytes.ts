@@ -6,6 +6,8 @@
  * The writer appends to one growing buffer that is used again; the reader is total: after the first misfit it gives zeros and
  * empty values and `valid` is false.
  */
+import { writeUtf8 } from "#base";
+
 const absent = 0xffff_ffff;
 
 export class ByteWriter {
@@ -43,7 +45,7 @@ export class ByteWriter {
   text(value: string | undefined): void {
     if (value === undefined) return this.u32(absent);
     this.reserve(4 + value.length * 3); // a UTF-16 unit is at most three bytes of UTF-8
-    const bytes = this.buffer.write(value, this.length + 4);
+    const bytes = writeUtf8(this.buffer, value, this.length + 4);
     this.buffer.writeUInt32LE(bytes, this.length);
     this.length += 4 + bytes;
   }
