@@ -4,22 +4,19 @@
  */
 import {
   boolValue, Context, exceptionValue, float64Of, free, isFloat64, JS_DupValue, JS_FreeCString, JS_GetUint8Array, JS_NewNumber, JS_NewUint8ArrayCopy,
-  JS_ThrowRangeError, JS_ThrowTypeError, JS_ToCStringLen2, JS_ToFloat64, JSValue, malloc, realloc, tagBool, tagException, tagInt, tagOf,
+  JS_ThrowRangeError, JS_ThrowTypeError, JS_ToCStringLen2, JS_ToFloat64, JSValue, malloc, tagBool, tagException, tagInt, tagOf,
   tagRope, tagString, tagUndefined, undefinedValue,
 } from "./engine";
 import { digest, digestBytes, hmac } from "./digest";
 import { parseJson } from "./json";
+import { reserve } from "./outbox";
 import { fillRandom } from "./random";
-import {
-  inbox, inboxLength, keptBytes, outbox, outboxCapacity, outboxLength, outboxRecords, scratch, setKeptBytes, setOutbox, setOutboxCapacity,
-  setOutboxLength, setOutboxRecords,
-} from "./state";
+import { inbox, inboxLength, keptBytes, outbox, outboxLength, outboxRecords, scratch, setKeptBytes, setOutboxLength, setOutboxRecords } from "./state";
 import { newText, replaceSurrogates } from "./text";
 
 const frameHeader: u32 = 8;
 const recordHeader: u32 = 4;
 const absent: u32 = 0xffffffff;
-const mostFrameBytes: u32 = 64 << 20; // hardLimits.frameBytes
 const mostRecords: u32 = 100_000; // hardLimits.effectsPerStep
 const mostParts: u32 = 16; // hardLimits.partsPerRecord
 const mostKeptBytes: u32 = 16 << 10;
@@ -113,21 +110,6 @@ function keep(context: Context, value: JSValue, length: u32): void {
   if (kept > mostKeptBytes) return;
   setKeptBytes(kept);
   JS_DupValue(context, value);
-}
-
-/** Room for `more` bytes at the end of the outbox; its address, or 0. */
-function reserve(more: u32): usize {
-  const length = outboxLength();
-  if (more > mostFrameBytes || length + more > mostFrameBytes) return 0;
-  let capacity = outboxCapacity();
-  if (length + more > capacity) {
-    while (capacity < length + more) capacity = capacity << 1;
-    const moved = realloc(outbox(), capacity);
-    if (moved === 0) return 0;
-    setOutbox(moved);
-    setOutboxCapacity(capacity);
-  }
-  return outbox() + length;
 }
 
 /** Appends one part; its length, `absent`, or -2 when there is no room or it is of no known type. */
