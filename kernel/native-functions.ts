@@ -13,4 +13,5 @@ export const nativeFunctions = [
   "digest",
   "hmac",
   "equal",
+  "stringify",
 ] as const;

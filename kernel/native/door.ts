@@ -9,8 +9,10 @@ import {
   undefinedValue,
 } from "./engine";
 import {
-  js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_hmac, js_json, js_kind, js_number, js_random, js_randomFloat, js_text, partAddress,
+  js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_hmac, js_json, js_kind, js_number, js_random, js_randomFloat, js_stringify, js_text,
+  partAddress,
 } from "./functions";
+import { rememberPrototypes } from "./json-write";
 import { fillRandom, seedRandom } from "./random";
 import {
   context, inbox, inboxCapacity, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
@@ -30,6 +32,7 @@ const escaped: i32 = -2;
 export function boot(): void {
   setContext(qjs_get_context_ptr());
   setRuntime(qjs_get_runtime_ptr());
+  rememberPrototypes(context());
   setInbox(malloc(bufferBytes));
   setInboxCapacity(bufferBytes);
   setOutbox(malloc(bufferBytes));
@@ -62,6 +65,7 @@ function functionIndex(index: i32): u32 {
     case 10: { const f = js_digest; return f.index; }
     case 11: { const f = js_hmac; return f.index; }
     case 12: { const f = js_equal; return f.index; }
+    case 13: { const f = js_stringify; return f.index; }
     default: return 0;
   }
 }

@@ -12,7 +12,7 @@ export const tagRope: i32 = -6;
 export const tagObject: i32 = -1;
 export const tagInt: i32 = 0;
 export const tagBool: i32 = 1;
-const tagNull: i32 = 2;
+export const tagNull: i32 = 2;
 export const tagUndefined: i32 = 3;
 export const tagException: i32 = 6;
 const tagFirst: i32 = -9;
@@ -110,6 +110,15 @@ export declare function JS_FreeCString(context: Context, bytes: usize): void;
 // @ts-ignore: decorator
 @external("engine", "JS_ParseJSON")
 export declare function JS_ParseJSON(context: Context, bytes: usize, length: usize, fileName: usize): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_JSONStringify")
+export declare function JS_JSONStringify(context: Context, value: JSValue, replacer: JSValue, space: JSValue): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_ToString")
+export declare function JS_ToString(context: Context, value: JSValue): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_GetClassProto")
+export declare function JS_GetClassProto(context: Context, kind: u32): JSValue;
 // @ts-ignore: decorator
 @external("engine", "JS_NewObject")
 export declare function JS_NewObject(context: Context): JSValue;

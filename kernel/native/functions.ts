@@ -9,6 +9,7 @@ import {
 } from "./engine";
 import { digest, digestBytes, hmac } from "./digest";
 import { parseJson } from "./json";
+import { stringifyJson } from "./json-write";
 import { reserve } from "./outbox";
 import { fillRandom } from "./random";
 import { inbox, inboxLength, keptBytes, outbox, outboxLength, outboxRecords, scratch, setKeptBytes, setOutboxLength, setOutboxRecords } from "./state";
@@ -97,6 +98,10 @@ export function js_json(context: Context, self: JSValue, count: i32, values: usi
   store<u8>(at + length, behind);
   keep(context, value, length);
   return value;
+}
+
+export function js_stringify(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  return count < 1 ? undefinedValue : stringifyJson(context, argument(values, 0));
 }
 
 /**

@@ -33,7 +33,7 @@ const hasOthers: u64 = 1 << 33;
 /** For each of eight bytes its high bit: is it a quote, a backslash, a control character or not ASCII? Right up to the lowest one set. */
 // @ts-ignore: decorator
 @inline
-function special(bytes: u64): u64 {
+export function special(bytes: u64): u64 {
   const quotes = bytes ^ 0x2222222222222222;
   const backslashes = bytes ^ 0x5c5c5c5c5c5c5c5c;
   return (

@@ -19,6 +19,7 @@ const atRejection: usize = 64;
 const atRandom: usize = 72; // key 32, counter 8, buffer 64, used 4: 180
 const atScratch: usize = 184; // 24
 const atKept: usize = 208;
+const atPrototypes: usize = 212; // addresses of Object.prototype and Array.prototype
 
 // @ts-ignore: decorator
 @inline export function context(): usize { return load<u32>(block + atContext); }
@@ -87,3 +88,11 @@ export function setFunctions(step: JSValue, settle: JSValue, rejection: JSValue)
 @inline export function keptBytes(): u32 { return load<u32>(block + atKept); }
 // @ts-ignore: decorator
 @inline export function setKeptBytes(value: u32): void { store<u32>(block + atKept, value); }
+// @ts-ignore: decorator
+@inline export function objectPrototype(): usize { return load<u32>(block + atPrototypes); }
+// @ts-ignore: decorator
+@inline export function arrayPrototype(): usize { return load<u32>(block + atPrototypes, 4); }
+export function setPrototypes(object: usize, array: usize): void {
+  store<u32>(block + atPrototypes, object);
+  store<u32>(block + atPrototypes, array, 4);
+}

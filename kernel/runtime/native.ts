@@ -29,4 +29,6 @@ export interface Native {
   hmac(algorithm: number, key: Uint8Array, bytes: Uint8Array): Uint8Array;
   /** Whether two byte strings are equal, in a time that depends on their lengths only. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
+  /** JSON.stringify(value), to its errors; undefined where that gives undefined. Also when a flow has put another function there. */
+  stringify(value: unknown): string | undefined;
 }

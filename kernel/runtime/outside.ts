@@ -30,6 +30,7 @@ const native: Native = {
   digest: (algorithm, bytes) => createHash(hashNames[algorithm]!).update(bytes).digest(),
   hmac: (algorithm, key, bytes) => createHmac(hashNames[algorithm]!, key).update(bytes).digest(),
   equal: (a, b) => a.length === b.length && equalInNode(a, b),
+  stringify: (value) => JSON.stringify(value),
 };
 
 setNative(native);
