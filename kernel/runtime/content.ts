@@ -169,7 +169,7 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
   }
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    text = native.stringify(value);
   } catch (error) {
     throw new FlowError(code, `the value can't be written as JSON: ${whyNotJson(error)}`, false, 0, error);
   }
