@@ -19,7 +19,17 @@ interface Task {
 }
 
 async function run({ first, count, everywhere }: Task): Promise<ScheduleResult> {
-  const total: ScheduleResult = { calls: 0, crashes: 0, messages: 0, refused: 0, checkpoints: 0, cut: 0, burials: 0, conflicts: 0 };
+  const total: ScheduleResult = {
+    calls: 0,
+    crashes: 0,
+    messages: 0,
+    refused: 0,
+    checkpoints: 0,
+    cut: 0,
+    burials: 0,
+    conflicts: 0,
+    ahead: 0,
+  };
   const add = (result: ScheduleResult): void => {
     for (const name of Object.keys(total) as (keyof ScheduleResult)[]) total[name] += result[name];
   };

@@ -198,6 +198,17 @@ export class BatchReader {
     return undefined;
   }
 
+  /** Whether there is nothing but zeros from `offset` on. */
+  async isZero(offset: number): Promise<boolean> {
+    const zeros = Buffer.alloc(Math.min(this.#window.length, 64 * 1024));
+    for (let at = offset; at < this.#size; ) {
+      const view = await this.#view(at, zeros.length);
+      if (view.length === 0 || !view.equals(zeros.subarray(0, view.length))) return false;
+      at += view.length;
+    }
+    return true;
+  }
+
   /** Bytes of the file, shorter at its end. */
   async #view(offset: number, length: number): Promise<Buffer> {
     const inside = Math.max(Math.min(length, this.#size - offset), 0);

@@ -27,6 +27,8 @@ export interface Disk {
   create(name: string): Promise<DiskFile>;
   /** The same, but what is written is safe when `write` resolves: no `sync` is needed, and one call less. */
   createSynced(name: string): Promise<DiskFile>;
+  /** A file that exists, to be written in the same way; rejects with ENOENT. */
+  openSynced(name: string): Promise<DiskFile>;
   /** A file that exists, to be read and synced; rejects with ENOENT. */
   open(name: string): Promise<DiskFile>;
   /** Replaces what is at `to`. */
@@ -103,6 +105,7 @@ export function realDisk(folder: string): Disk {
       (await fs.promises.readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => entry.name),
     create: (name) => open(name, "wx+"),
     createSynced: (name) => (dataSync === undefined ? open(name, "wx+", true) : open(name, O_CREAT | O_EXCL | O_RDWR | dataSync)),
+    openSynced: (name) => (dataSync === undefined ? open(name, "r+", true) : open(name, O_RDWR | dataSync)),
     // A read-only descriptor is enough for fdatasync, and opens on a disk that was remounted read-only.
     open: (name) => open(name, "r"),
     rename: (from, to) => fs.promises.rename(join(folder, from), join(folder, to)),

@@ -5,6 +5,8 @@ const mib = 1024 * kib;
 export interface LogLimits {
   /** A segment is closed once the next batch would make it longer; one batch alone may be longer. */
   readonly segmentBytes: number;
+  /** Zeros are written so many at a time: the batches that are written meanwhile wait for one such write at most. */
+  readonly zeroBytes: number;
   /** A batch takes no further records once it is so long; one record alone may be longer. */
   readonly batchBytes: number;
   /** Longest record. A completion with 64 MiB of sends and a reply fits. */
@@ -33,6 +35,7 @@ export interface LogLimits {
 
 export const logLimits: LogLimits = {
   segmentBytes: 64 * mib,
+  zeroBytes: 256 * kib,
   batchBytes: 1 * mib,
   recordBytes: 160 * mib,
   blobBytes: 256 * kib,

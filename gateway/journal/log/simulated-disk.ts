@@ -12,6 +12,7 @@ import type { Prng } from "#base";
 import type { DeadLetterFs } from "../dead-letters.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { sectorBytes } from "./limits.ts";
+import { nameOfNext } from "./names.ts";
 
 interface Inode {
   cached: Buffer;
@@ -44,6 +45,14 @@ function resized(buffer: Buffer, length: number): Buffer {
   return grown;
 }
 
+function synced(file: DiskFile): DiskFile {
+  const write: DiskFile["write"] = async (bytes, at) => {
+    await file.write(bytes, at);
+    await file.sync();
+  };
+  return { ...file, write };
+}
+
 export class SimulatedDisk {
   readonly faults: Faults = { full: 0, broken: 0, readOnly: false };
   readonly #random: Prng;
@@ -55,6 +64,8 @@ export class SimulatedDisk {
   #life = 0;
   /** Calls made so far; each is a place to crash at. */
   calls = 0;
+  /** Segments made ahead that were put to use. */
+  ahead = 0;
 
   constructor(random: Prng) {
     this.#random = random;
@@ -152,14 +163,8 @@ export class SimulatedDisk {
         this.#change({ set: name, inode });
         return this.#file(life, name, inode);
       },
-      createSynced: async (name) => {
-        const file = await disk.create(name);
-        const write: DiskFile["write"] = async (bytes, at) => {
-          await file.write(bytes, at);
-          await file.sync();
-        };
-        return { ...file, write };
-      },
+      createSynced: async (name) => synced(await disk.create(name)),
+      openSynced: async (name) => synced(await disk.open(name)),
       open: async (name) => {
         await this.#call(life, "read");
         return this.#file(life, name, this.#inode(name));
@@ -167,6 +172,7 @@ export class SimulatedDisk {
       rename: async (from, to) => {
         await this.#call(life, "name");
         this.#change({ unset: from, set: to, inode: this.#inode(from) });
+        if (from === nameOfNext) this.ahead += 1;
       },
       remove: async (name) => {
         await this.#call(life, "removal");

@@ -15,6 +15,7 @@ import { check, Violation, World } from "./simulated-world.ts";
 /** Small, so that few calls fill batches and segments, spill bodies, and make checkpoints. */
 const tinyLimits: Partial<LogLimits> = {
   segmentBytes: 6_000,
+  zeroBytes: 2_000,
   batchBytes: 2_000,
   blobBytes: 700,
   bodyMemoryBytes: 1_500,
@@ -38,6 +39,8 @@ export interface ScheduleResult {
   cut: number;
   burials: number;
   conflicts: number;
+  /** Segments that were made ahead. */
+  ahead: number;
 }
 
 export interface ScheduleOptions {
@@ -68,7 +71,17 @@ class Schedule {
   #letters!: DeadLetters;
   #crashed!: Promise<void>;
   #faulty = false;
-  readonly #result: ScheduleResult = { calls: 0, crashes: 0, messages: 0, refused: 0, checkpoints: 0, cut: 0, burials: 0, conflicts: 0 };
+  readonly #result: ScheduleResult = {
+    calls: 0,
+    crashes: 0,
+    messages: 0,
+    refused: 0,
+    checkpoints: 0,
+    cut: 0,
+    burials: 0,
+    conflicts: 0,
+    ahead: 0,
+  };
 
   constructor(seed: number) {
     this.#random = prng(seed);
@@ -94,7 +107,8 @@ class Schedule {
     await this.#recover();
     await this.#drain();
     await this.#journal.close();
-    return { ...this.#result, calls: this.#disk.calls, crashes: this.#world.crashes, messages: this.#world.messages.length };
+    const { calls, ahead } = this.#disk;
+    return { ...this.#result, calls, ahead, crashes: this.#world.crashes, messages: this.#world.messages.length };
   }
 
   #setCrash(call: number): void {

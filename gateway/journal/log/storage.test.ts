@@ -46,7 +46,39 @@ async function blobs(dir: string): Promise<string[]> {
   return (await readdir(dir)).filter((name) => name.startsWith("blob-"));
 }
 
+/** What a crash now would leave. What is being made in the background may be gone while it is copied. */
+function copyAsCrashed(dir: string, to: string): Promise<void> {
+  return cp(dir, to, { recursive: true, filter: (path) => !path.endsWith(".tmp") && !path.endsWith("/lock") });
+}
+
 const sizes = [10, 400, 4_999, 5_000, 2_500_000, 1_500];
+
+test("a segment that follows a full one is made ahead, and gives its zeros back; after a crash they are no damage", () =>
+  inFolder(async (dir, open) => {
+    const journal = await open();
+    await journal.recover();
+    const segments = async (): Promise<number[]> =>
+      (await readdir(dir)).filter((name) => name.startsWith("segment-")).map((name) => statSync(join(dir, name)).size);
+    let count = 0;
+    while ((await segments()).length < 3) await accept(journal, ++count, 200);
+    const last = (await segments()).at(-1);
+    equal(last, limits.segmentBytes);
+    ok((await segments())[1]! < limits.segmentBytes);
+    const crashed = `${dir}-crashed`;
+    await copyAsCrashed(dir, crashed);
+    try {
+      const { pending, remarks } = await openJournal(crashed, { limits }).recover();
+      deepEqual([pending, remarks], [{ orders: count }, []]);
+    } finally {
+      await rm(crashed, { recursive: true, force: true });
+    }
+    await journal.close();
+    ok((await segments()).at(-1)! < limits.segmentBytes);
+    deepEqual(
+      (await readdir(dir)).filter((name) => name.endsWith(".tmp")),
+      [],
+    );
+  }));
 
 test("bodies of every size come back as they were: from memory, from the log, from a checkpoint, from files of their own", () =>
   inFolder(async (dir, open) => {
@@ -216,8 +248,7 @@ test("what is live is told by its headers; a settled send may come back after a 
     const afterCrash = async (): Promise<(string | undefined)[]> => {
       const copy = `${dir}-copy`;
       try {
-        await cp(dir, copy, { recursive: true });
-        await rm(join(copy, "lock"), { force: true });
+        await copyAsCrashed(dir, copy);
         const next = openJournal(copy, { limits });
         await next.recover();
         const found = live(next);

@@ -23,7 +23,7 @@ import { ByteWriter } from "./bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { journalError } from "./errors.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
-import { nameOfSegment } from "./names.ts";
+import { nameOfNext, nameOfSegment } from "./names.ts";
 
 /** Where a record came to be: the file, and the offset of its payload in it. */
 export interface Placement {
@@ -125,6 +125,74 @@ export interface LogWriterOptions {
 
 const spareBuffers = 2;
 
+/**
+ * The next segment, made ahead and full of zeros: writing to a file that need not grow costs the file system half of the CPU and of the
+ * time. Made only when a segment is half full, so that a quiet journal does not take the room. Without room or time for it the next segment
+ * grows as it is written, like the first one.
+ */
+class NextSegment {
+  readonly #disk: Disk;
+  readonly #limits: LogLimits;
+  #making: Promise<void> | undefined;
+  #ready = false;
+  #over = false;
+
+  constructor(disk: Disk, limits: LogLimits) {
+    this.#disk = disk;
+    this.#limits = limits;
+  }
+
+  /** Begins to make it, where it is not there and not being made. */
+  make(): void {
+    if (this.#ready || this.#over) return;
+    this.#making ??= this.#make().finally(() => (this.#making = undefined));
+  }
+
+  /** Gives the file its name, if it is ready; undefined otherwise. */
+  async take(name: string): Promise<DiskFile | undefined> {
+    if (!this.#ready) return undefined;
+    this.#ready = false;
+    try {
+      await this.#disk.rename(nameOfNext, name);
+      return await this.#disk.openSynced(name);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Makes nothing any more, and touches no file: they are another process's. */
+  halt(): void {
+    this.#over = true;
+    this.#ready = false;
+  }
+
+  async close(): Promise<void> {
+    this.halt();
+    await this.#making;
+    await this.#remove();
+  }
+
+  async #make(): Promise<void> {
+    const { segmentBytes, zeroBytes } = this.#limits;
+    await this.#remove();
+    let file: DiskFile | undefined;
+    try {
+      file = await this.#disk.createSynced(nameOfNext);
+      const zeros = Buffer.alloc(Math.min(zeroBytes, segmentBytes));
+      for (let at = 0; at < segmentBytes && !this.#over; at += zeros.length) await file.write(zeros.subarray(0, segmentBytes - at), at);
+      this.#ready = !this.#over;
+    } catch {
+      if (!this.#over) await this.#remove(); // it is only faster with it, and on a full disk the room is needed
+    } finally {
+      await file?.close().catch(() => undefined);
+    }
+  }
+
+  async #remove(): Promise<void> {
+    await this.#disk.remove(nameOfNext).catch(() => undefined);
+  }
+}
+
 export class LogWriter {
   readonly #options: LogWriterOptions;
   readonly #queue: (Batch | (() => void))[] = [];
@@ -138,6 +206,7 @@ export class LogWriter {
   #lazy: LazyRecord[] = [];
   #cancelLazy: (() => void) | undefined;
   #segment: Segment | undefined;
+  readonly #next: NextSegment;
   #end: LogEnd;
   #batches = 0;
   #records = 0;
@@ -145,6 +214,7 @@ export class LogWriter {
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
+    this.#next = new NextSegment(options.disk, options.limits);
     this.#end = options.end;
     this.#written = options.counters();
   }
@@ -195,7 +265,7 @@ export class LogWriter {
       this.#filling = undefined;
       this.#queue.push(() => {
         try {
-          this.#closeSegment();
+          void this.#closeSegment();
           this.#end = { ...this.#end, highest: this.#end.highest + 1 };
           resolve(task(this.#end.highest, this.#end.batch));
         } catch (error) {
@@ -210,14 +280,17 @@ export class LogWriter {
   halt(): void {
     this.#over = true;
     this.#cancelLazy?.();
+    this.#next.halt();
   }
 
   /** Waits until nothing is to be written, then closes the segment. Records that may be lost and could not be written are. */
   async close(): Promise<void> {
     this.#cancelLazy?.();
     while (this.#running) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    const halted = this.#over;
     this.halt();
-    this.#closeSegment();
+    if (halted) this.#segment?.file.close().catch(() => undefined);
+    else await Promise.all([this.#closeSegment(), this.#next.close()]);
   }
 
   #batch(): Batch {
@@ -303,13 +376,15 @@ export class LogWriter {
         await segment.file.write(batch.writer.buffer.subarray(fileHeaderBytes, batch.writer.length), segment.end);
         segment.end += length;
         this.#end = { ...this.#end, end: segment.end, batch: this.#end.batch + 1 };
+        const half = this.#options.limits.segmentBytes / 2;
+        if (segment.end > half && segment.end - length <= half) this.#next.make(); // once for each segment: the disk may be full
         return;
       } catch {
         this.#segment = undefined;
         await this.#giveUp(segment);
       }
     }
-    this.#closeSegment();
+    void this.#closeSegment();
     await this.#writeNewSegment(batch);
   }
 
@@ -333,7 +408,7 @@ export class LogWriter {
     this.#seal(batch, fileHeaderBytes);
     let file: DiskFile | undefined;
     try {
-      file = await disk.createSynced(name);
+      file = (await this.#next.take(name)) ?? (await disk.createSynced(name));
       await file.write(batch.writer.buffer.subarray(0, batch.writer.length), 0);
       await disk.syncNames();
     } catch (error) {
@@ -366,8 +441,12 @@ export class LogWriter {
     await segment.file.close().catch(() => undefined);
   }
 
-  #closeSegment(): void {
-    this.#segment?.file.close().catch(() => undefined);
+  /** Gives back the zeros that were not written over. */
+  async #closeSegment(): Promise<void> {
+    const segment = this.#segment;
     this.#segment = undefined;
+    if (segment === undefined) return;
+    await segment.file.truncate(segment.end).catch(() => undefined);
+    await segment.file.close().catch(() => undefined);
   }
 }
