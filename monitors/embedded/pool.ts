@@ -86,9 +86,12 @@ export const lostAnswer = (code: MachineErrorCode): StepAnswer => ({
   code,
 });
 
-/** The first bytes of a slot as the caller's own: short ones from Node's pool, and byte by byte, which costs less than a view and a call. */
+/**
+ * The first bytes of a slot as the caller's own; short ones byte by byte, which costs less than a view and a call. Not from Node's pool: a
+ * send that waits for its outlet would hold 8 KiB of it.
+ */
 function copied(data: Buffer, length: number): Uint8Array {
-  const copy = Buffer.allocUnsafe(length);
+  const copy = Buffer.allocUnsafeSlow(length);
   if (length > shortBytes) data.copy(copy, 0, 0, length);
   else for (let at = 0; at < length; at++) copy[at] = data[at] as number;
   return copy;

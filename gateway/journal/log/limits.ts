@@ -34,7 +34,7 @@ export interface LogLimits {
 }
 
 export const logLimits: LogLimits = {
-  segmentBytes: 64 * mib,
+  segmentBytes: 16 * mib,
   zeroBytes: 256 * kib,
   batchBytes: 1 * mib,
   recordBytes: 160 * mib,
