@@ -6,7 +6,7 @@
 import { ok } from "node:assert/strict";
 import { test } from "node:test";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { runSchedule, type ScheduleResult } from "./log/simulation.ts";
+import { noResult, runSchedule, type ScheduleResult } from "./log/simulation.ts";
 
 const only = process.env["MAYFLY_SEED"];
 const schedules = only === undefined ? Number(process.env["MAYFLY_SCHEDULES"] ?? 2_000) : 1;
@@ -19,17 +19,7 @@ interface Task {
 }
 
 async function run({ first, count, everywhere }: Task): Promise<ScheduleResult> {
-  const total: ScheduleResult = {
-    calls: 0,
-    crashes: 0,
-    messages: 0,
-    refused: 0,
-    checkpoints: 0,
-    cut: 0,
-    burials: 0,
-    conflicts: 0,
-    ahead: 0,
-  };
+  const total = noResult();
   const add = (result: ScheduleResult): void => {
     for (const name of Object.keys(total) as (keyof ScheduleResult)[]) total[name] += result[name];
   };

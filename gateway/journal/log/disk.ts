@@ -23,6 +23,8 @@ export interface DiskFile {
 export interface Disk {
   /** Names of all files. */
   list(): Promise<string[]>;
+  /** What may still be written, in bytes. */
+  freeBytes(): Promise<number>;
   /** A new file; rejects with EEXIST. */
   create(name: string): Promise<DiskFile>;
   /** The same, but what is written is safe when `write` resolves: no `sync` is needed, and one call less. */
@@ -103,6 +105,10 @@ export function realDisk(folder: string): Disk {
   return {
     list: async () =>
       (await fs.promises.readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => entry.name),
+    freeBytes: async () => {
+      const { bavail, bsize } = await fs.promises.statfs(folder);
+      return bavail * bsize;
+    },
     create: (name) => open(name, "wx+"),
     createSynced: (name) => (dataSync === undefined ? open(name, "wx+", true) : open(name, O_CREAT | O_EXCL | O_RDWR | dataSync)),
     openSynced: (name) => (dataSync === undefined ? open(name, "r+", true) : open(name, O_RDWR | dataSync)),

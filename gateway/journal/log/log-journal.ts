@@ -111,10 +111,8 @@ export class LogJournal implements Journal {
         salt,
         end: log.end,
         counters: () => this.#index.ledger.counters,
-        afterBatch: ({ bytes, file, end }) => {
-          this.#use.set(file, end);
-          this.#compaction?.logged(bytes, file, end);
-        },
+        afterBatch: ({ bytes, file, end }) => this.#compaction?.logged(bytes, file, end),
+        onSize: (file, bytes) => this.#use.set(file, bytes),
         afterRefusal: (error) => {
           if (error.code === "MF_JOURNAL_FULL") this.#compaction?.makeRoom();
         },

@@ -36,7 +36,7 @@ export function isBlob(name: string): boolean {
 /** Room that is held for a checkpoint on a full disk. */
 export const nameOfReserve = "reserve.mfj";
 
-/** The next segment, while it is nothing but zeros (writer.ts). */
+/** The next segment, while it is nothing but zeros (next-segment.ts). */
 export const nameOfNext = "next.tmp";
 
 /** What is being written and has no name yet; recovery removes it. */

@@ -284,7 +284,7 @@ class LogReader {
         at = end = batch.end;
         continue;
       }
-      if (torn && batch === undefined && (await reader.isZero(at))) break; // room that was made ahead (writer.ts)
+      if (torn && batch === undefined && (await reader.isZero(at))) break; // room that was made ahead (next-segment.ts)
       const later = await reader.laterBatch(at + 1, header.salt, torn ? this.#nextBatch : 0);
       if (torn && later === undefined) {
         this.#remarks.push(`${name}: cut at byte ${at} of ${reader.size}, ${why ?? "torn"} (written but never acknowledged)`);

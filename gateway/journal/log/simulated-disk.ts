@@ -156,6 +156,10 @@ export class SimulatedDisk {
         await this.#call(life, "read");
         return [...this.#names.keys()].filter((name) => !name.includes("/"));
       },
+      freeBytes: async () => {
+        await this.#call(life, "read");
+        return this.#random.below(4) === 0 ? 0 : Infinity;
+      },
       create: async (name) => {
         await this.#call(life, "name");
         if (this.#names.has(name)) throw diskError("EEXIST");

@@ -43,6 +43,10 @@ export interface ScheduleResult {
   ahead: number;
 }
 
+export function noResult(): ScheduleResult {
+  return { calls: 0, crashes: 0, messages: 0, refused: 0, checkpoints: 0, cut: 0, burials: 0, conflicts: 0, ahead: 0 };
+}
+
 export interface ScheduleOptions {
   /** Crash the first life at this call of the disk; absent: where the seed says. */
   readonly crashAt?: number | undefined;
@@ -71,17 +75,7 @@ class Schedule {
   #letters!: DeadLetters;
   #crashed!: Promise<void>;
   #faulty = false;
-  readonly #result: ScheduleResult = {
-    calls: 0,
-    crashes: 0,
-    messages: 0,
-    refused: 0,
-    checkpoints: 0,
-    cut: 0,
-    burials: 0,
-    conflicts: 0,
-    ahead: 0,
-  };
+  readonly #result = noResult();
 
   constructor(seed: number) {
     this.#random = prng(seed);

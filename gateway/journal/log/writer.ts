@@ -23,7 +23,8 @@ import { ByteWriter } from "./bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { journalError } from "./errors.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
-import { nameOfNext, nameOfSegment } from "./names.ts";
+import { nameOfSegment } from "./names.ts";
+import { NextSegment } from "./next-segment.ts";
 
 /** Where a record came to be: the file, and the offset of its payload in it. */
 export interface Placement {
@@ -106,6 +107,8 @@ interface Segment {
   readonly name: string;
   readonly file: DiskFile;
   end: number;
+  /** How long the file is at least, until it is cut. */
+  readonly room: number;
 }
 
 export interface LogWriterOptions {
@@ -117,6 +120,8 @@ export interface LogWriterOptions {
   readonly counters: () => LedgerCounters;
   /** After each batch that is safe and applied. */
   readonly afterBatch: (batch: { readonly bytes: number; readonly file: string; readonly end: number }) => void;
+  /** A file is so long now; 0 when it is gone. */
+  readonly onSize: (file: string, bytes: number) => void;
   /** After each batch that was refused. */
   readonly afterRefusal: (error: CodedError) => void;
   /** Runs a task soon, after what else arrived in this turn of the event loop. */
@@ -124,74 +129,6 @@ export interface LogWriterOptions {
 }
 
 const spareBuffers = 2;
-
-/**
- * The next segment, made ahead and full of zeros: writing to a file that need not grow costs the file system half of the CPU and of the
- * time. Made only when a segment is half full, so that a quiet journal does not take the room. Without room or time for it the next segment
- * grows as it is written, like the first one.
- */
-class NextSegment {
-  readonly #disk: Disk;
-  readonly #limits: LogLimits;
-  #making: Promise<void> | undefined;
-  #ready = false;
-  #over = false;
-
-  constructor(disk: Disk, limits: LogLimits) {
-    this.#disk = disk;
-    this.#limits = limits;
-  }
-
-  /** Begins to make it, where it is not there and not being made. */
-  make(): void {
-    if (this.#ready || this.#over) return;
-    this.#making ??= this.#make().finally(() => (this.#making = undefined));
-  }
-
-  /** Gives the file its name, if it is ready; undefined otherwise. */
-  async take(name: string): Promise<DiskFile | undefined> {
-    if (!this.#ready) return undefined;
-    this.#ready = false;
-    try {
-      await this.#disk.rename(nameOfNext, name);
-      return await this.#disk.openSynced(name);
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Makes nothing any more, and touches no file: they are another process's. */
-  halt(): void {
-    this.#over = true;
-    this.#ready = false;
-  }
-
-  async close(): Promise<void> {
-    this.halt();
-    await this.#making;
-    await this.#remove();
-  }
-
-  async #make(): Promise<void> {
-    const { segmentBytes, zeroBytes } = this.#limits;
-    await this.#remove();
-    let file: DiskFile | undefined;
-    try {
-      file = await this.#disk.createSynced(nameOfNext);
-      const zeros = Buffer.alloc(Math.min(zeroBytes, segmentBytes));
-      for (let at = 0; at < segmentBytes && !this.#over; at += zeros.length) await file.write(zeros.subarray(0, segmentBytes - at), at);
-      this.#ready = !this.#over;
-    } catch {
-      if (!this.#over) await this.#remove(); // it is only faster with it, and on a full disk the room is needed
-    } finally {
-      await file?.close().catch(() => undefined);
-    }
-  }
-
-  async #remove(): Promise<void> {
-    await this.#disk.remove(nameOfNext).catch(() => undefined);
-  }
-}
 
 export class LogWriter {
   readonly #options: LogWriterOptions;
@@ -206,6 +143,8 @@ export class LogWriter {
   #lazy: LazyRecord[] = [];
   #cancelLazy: (() => void) | undefined;
   #segment: Segment | undefined;
+  /** Segments that were left and are being cut. */
+  #closing: Promise<unknown> = Promise.resolve();
   readonly #next: NextSegment;
   #end: LogEnd;
   #batches = 0;
@@ -214,7 +153,7 @@ export class LogWriter {
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
-    this.#next = new NextSegment(options.disk, options.limits);
+    this.#next = new NextSegment(options);
     this.#end = options.end;
     this.#written = options.counters();
   }
@@ -265,7 +204,7 @@ export class LogWriter {
       this.#filling = undefined;
       this.#queue.push(() => {
         try {
-          void this.#closeSegment();
+          this.#closeSegment();
           this.#end = { ...this.#end, highest: this.#end.highest + 1 };
           resolve(task(this.#end.highest, this.#end.batch));
         } catch (error) {
@@ -289,8 +228,9 @@ export class LogWriter {
     while (this.#running) await new Promise<void>((resolve) => this.#idle.push(resolve));
     const halted = this.#over;
     this.halt();
-    if (halted) this.#segment?.file.close().catch(() => undefined);
-    else await Promise.all([this.#closeSegment(), this.#next.close()]);
+    if (halted) return this.#segment?.file.close().catch(() => undefined);
+    this.#closeSegment();
+    await Promise.all([this.#closing, this.#next.close()]);
   }
 
   #batch(): Batch {
@@ -354,6 +294,7 @@ export class LogWriter {
       resolve();
     }
     for (const { safe } of batch.lazy) safe();
+    this.#options.onSize(segment.name, Math.max(segment.end, segment.room));
     this.#options.afterBatch({ bytes: length, file: segment.name, end: segment.end });
     if (this.#spare.length < spareBuffers && batch.writer.buffer.length <= 2 * this.#options.limits.batchBytes)
       this.#spare.push(batch.writer);
@@ -381,10 +322,10 @@ export class LogWriter {
         return;
       } catch {
         this.#segment = undefined;
-        await this.#giveUp(segment);
+        await this.#cut(segment);
       }
     }
-    void this.#closeSegment();
+    this.#closeSegment();
     await this.#writeNewSegment(batch);
   }
 
@@ -406,9 +347,10 @@ export class LogWriter {
       firstBatch,
     });
     this.#seal(batch, fileHeaderBytes);
-    let file: DiskFile | undefined;
+    const made = await this.#next.take(name);
+    let file = made;
     try {
-      file = (await this.#next.take(name)) ?? (await disk.createSynced(name));
+      file ??= await disk.createSynced(name);
       await file.write(batch.writer.buffer.subarray(0, batch.writer.length), 0);
       await disk.syncNames();
     } catch (error) {
@@ -416,7 +358,7 @@ export class LogWriter {
       await disk.remove(name).catch(() => undefined);
       throw error;
     }
-    this.#segment = { number, name, file, end: batch.writer.length };
+    this.#segment = { number, name, file, end: batch.writer.length, room: made === undefined ? 0 : this.#options.limits.segmentBytes };
     this.#end = { segment: number, end: batch.writer.length, highest: number, batch: firstBatch + 1 };
   }
 
@@ -435,17 +377,19 @@ export class LogWriter {
     this.#written = counters;
   }
 
-  /** Cuts what is in doubt, which also makes room on a full disk; when that fails the next header still makes it void. */
-  async #giveUp(segment: Segment): Promise<void> {
-    await segment.file.truncate(segment.end).catch(() => undefined);
-    await segment.file.close().catch(() => undefined);
-  }
-
-  /** Gives back the zeros that were not written over. */
-  async #closeSegment(): Promise<void> {
+  #closeSegment(): void {
     const segment = this.#segment;
     this.#segment = undefined;
     if (segment === undefined) return;
+    this.#options.onSize(segment.name, segment.end);
+    this.#closing = Promise.all([this.#closing, this.#cut(segment)]);
+  }
+
+  /**
+   * Cuts a segment at its last safe byte and closes it: behind that are zeros, or what is in doubt, and to cut it makes room on a full disk.
+   * When that fails the next header still makes it void.
+   */
+  async #cut(segment: Segment): Promise<void> {
     await segment.file.truncate(segment.end).catch(() => undefined);
     await segment.file.close().catch(() => undefined);
   }
