@@ -5,7 +5,8 @@
 import { decodeEffects, type DeliverEvent, type Event, type FlowLimits, type MachineErrorCode, type StepOutcome } from "#abi";
 import type { Machine } from "../monitor.ts";
 import { broken, outcomeOf } from "../outcome.ts";
-import { lostAnswer, type Pool, type PoolWorker, type StepAnswer } from "./pool.ts";
+import type { Pool } from "./pool.ts";
+import { lostAnswer, type PoolWorker, type StepAnswer } from "./pool-worker.ts";
 import { operation } from "./slots.ts";
 import type { EmbeddedImage } from "./embedded.ts";
 

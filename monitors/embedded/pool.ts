@@ -8,38 +8,15 @@
  * interrupted; and when that does not help, because it is deep in one native call, its worker is terminated and replaced. What
  * was queued on it runs elsewhere, what waited on it is replayed. Added workers leave when everything is idle.
  */
-import { readFileSync } from "node:fs";
-import { Worker } from "node:worker_threads";
-import { encodeEvent, encodeEventInto, type Event, type MachineErrorCode } from "#abi";
 import { assert, Queue } from "#base";
-import type { EmbeddedImage } from "./embedded.ts";
-import type { EmbeddedMachine } from "./machine.ts";
 import type { PageStore } from "./page-store.ts";
-import {
-  control,
-  type FromWorker,
-  nextSubmission,
-  operation,
-  Slots,
-  slotsPerWorker,
-  slotState,
-  type Status,
-  statuses,
-  type ToWorker,
-  wasmPageBytes,
-  word,
-  type WorkerSetup,
-} from "./slots.ts";
+import { type Job, lostAnswer, PoolWorker, type WorkerOwner } from "./pool-worker.ts";
+import { operation, type WorkerSetup } from "./slots.ts";
 
 /** Steps that may wait for a slot before callers are told that the monitor is busy. */
 const mostBacklog = 65_536;
-/** Images a worker knows at once; then it forgets them all and is told again what it needs. */
-const mostImagesKnown = 4096;
-/** V8's stack of a worker, in MiB: async recursion to the engine's limit needs more than half of it. */
-const stackSizeMb = 8;
-/** How often the watchdog looks, and after how many looks at the same step the ones behind it are recalled. */
+/** How often the watchdog looks. */
 const watchMs = 10;
-const slowLooks = 2;
 /** What a step may take beyond its limit before its worker is terminated: the interpreter polls for interrupts far more often than this. */
 const graceMs = 100;
 /** Workers added at most while steps take long. */
@@ -48,229 +25,8 @@ const mostExtra = 4;
 const mostLossesInARow = 8;
 /** How long the main thread looks for answers after it submitted a step, before it waits for the worker to ring. */
 const awakeMs = 0.1;
-/** Effects up to this long are copied byte by byte. */
-const shortBytes = 256;
 
-export interface StepAnswer {
-  readonly status: Status;
-  /** The effects' frame, the caller's own. */
-  readonly effects: Uint8Array | undefined;
-  readonly detail: string;
-  /** The worker that keeps the waiting machine. */
-  readonly kept: PoolWorker | undefined;
-  readonly cpuMs: number;
-  /** Why it was lost. */
-  readonly code?: MachineErrorCode;
-}
-
-export interface Job {
-  readonly machine: EmbeddedMachine;
-  readonly operation: number;
-  readonly event: Event;
-  readonly answer: (answer: StepAnswer) => void;
-}
-
-interface Submission {
-  readonly number: number;
-  /** Undefined for a drop, or when it was recalled. */
-  job: Job | undefined;
-}
-
-/** What a step gets that no worker finished. */
-export const lostAnswer = (code: MachineErrorCode): StepAnswer => ({
-  status: "lost",
-  effects: undefined,
-  detail: "",
-  kept: undefined,
-  cpuMs: 0,
-  code,
-});
-
-/**
- * The first bytes of a slot as the caller's own; short ones byte by byte, which costs less than a view and a call. Not from Node's pool: a
- * send that waits for its outlet would hold 8 KiB of it.
- */
-function copied(data: Buffer, length: number): Uint8Array {
-  const copy = Buffer.allocUnsafeSlow(length);
-  if (length > shortBytes) data.copy(copy, 0, 0, length);
-  else for (let at = 0; at < length; at++) copy[at] = data[at] as number;
-  return copy;
-}
-
-export class PoolWorker {
-  readonly slots = new Slots();
-  readonly outstanding: Submission[] = [];
-  readonly machines = new Set<EmbeddedMachine>();
-  readonly thread: Worker;
-  answered = 0;
-  #submitted = 0;
-  #chunksGiven = 0;
-  readonly #images = new Set<number>();
-  readonly #large = new Map<number, Uint8Array>();
-  readonly #drops: number[] = [];
-  // What the watchdog saw last.
-  watchedRunning = 0;
-  watchedLooks = 0;
-  watchedCpuMs = 0;
-  watchedSinceMs = 0;
-  interruptedMs: number | undefined;
-  /** Why the pool ends it. */
-  ending: MachineErrorCode | undefined;
-  readonly #pool: Pool;
-
-  constructor(pool: Pool, setup: Omit<WorkerSetup, "buffer">) {
-    this.#pool = pool;
-    const workerData: WorkerSetup = { ...setup, buffer: this.slots.buffer };
-    this.thread = new Worker(new URL("./worker.js", import.meta.url), {
-      workerData,
-      name: "mayfly-machine",
-      execArgv: [], // the process may have been started with flags that no worker can be
-      resourceLimits: { stackSizeMb },
-    });
-    this.thread.on("message", (message: 0 | FromWorker) => {
-      if (message !== 0) this.#large.set(message.submission, message.effects);
-      this.#pool.drain(this);
-    });
-    this.thread.on("error", () => undefined); // "exit" follows and deals with it
-    this.thread.on("exit", () => this.#pool.lost(this));
-  }
-
-  /** Its step has been running for a while. */
-  get slow(): boolean {
-    return this.watchedLooks >= slowLooks;
-  }
-
-  get free(): boolean {
-    return this.outstanding.length < slotsPerWorker;
-  }
-
-  #post(message: ToWorker): void {
-    this.thread.postMessage(message);
-  }
-
-  #teach(image: EmbeddedImage, store: PageStore): void {
-    if (this.#images.has(image.slot)) return;
-    for (; this.#chunksGiven < store.chunks.length; this.#chunksGiven++)
-      this.#post({ kind: "chunk", buffer: store.chunks[this.#chunksGiven] as SharedArrayBuffer });
-    if (this.#images.size >= mostImagesKnown) {
-      this.#images.clear();
-      this.#post({ kind: "forget" });
-    }
-    const { entries, stackPointer, memoryPages } = image.table;
-    this.#post({ kind: "image", slot: image.slot, entries, stackPointer, memoryPages });
-    this.#images.add(image.slot);
-  }
-
-  /** Fills the next slot. There must be a free one. */
-  submit(job: Job, store: PageStore): void {
-    const { machine, event } = job;
-    if (job.operation === operation.start) this.#teach(machine.image, store);
-    const number = this.#submitted;
-    const header = this.slots.header(number);
-    let length = encodeEventInto(this.slots.data(number), event);
-    if (length < 0) {
-      const frame = encodeEvent(event);
-      const data = this.slots.data(number);
-      length = frame.length <= data.length ? frame.length : -1;
-      if (length >= 0) data.set(frame);
-      else this.#post({ kind: "frame", submission: number, frame });
-    }
-    header[word.operation] = job.operation;
-    header[word.machine] = machine.number;
-    header[word.image] = machine.image.slot;
-    header[word.length] = length;
-    header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
-    this.#publish({ number, job }, header);
-  }
-
-  #publish(submission: Submission, header: Int32Array): void {
-    this.outstanding.push(submission);
-    Atomics.store(header, word.state, slotState.queued);
-    this.#submitted = nextSubmission(this.#submitted);
-    Atomics.store(this.slots.control, control.submitted, this.#submitted);
-    Atomics.notify(this.slots.control, control.submitted);
-  }
-
-  /** Forgets a waiting machine. */
-  drop(machine: EmbeddedMachine): void {
-    this.machines.delete(machine);
-    this.#drops.push(machine.number);
-    this.dropPending();
-  }
-
-  #dropNow(machine: number): void {
-    const header = this.slots.header(this.#submitted);
-    header[word.operation] = operation.drop;
-    header[word.machine] = machine;
-    this.#publish({ number: this.#submitted, job: undefined }, header);
-  }
-
-  dropPending(): void {
-    while (this.free && this.#drops.length > 0) this.#dropNow(this.#drops.pop() as number);
-  }
-
-  /** The next answer, when there is one. */
-  take(): { readonly job: Job | undefined; readonly answer: StepAnswer } | undefined {
-    const submission = this.outstanding[0];
-    if (submission === undefined) return undefined;
-    const header = this.slots.header(submission.number);
-    const state = Atomics.load(header, word.state);
-    if (state !== slotState.done && state !== slotState.recalled) return undefined;
-    const length = header[word.length] as number;
-    const large = this.#large.get(submission.number);
-    if (state === slotState.done && submission.job !== undefined && length < 0 && large === undefined) return undefined; // still on the port
-    this.outstanding.shift();
-    this.#large.delete(submission.number);
-    Atomics.store(header, word.state, slotState.free);
-    if (state === slotState.recalled || submission.job === undefined) return { job: undefined, answer: lostAnswer("MF_MACHINE_LOST") };
-    const data = this.slots.data(submission.number);
-    const effects = large ?? copied(data, length); // the slot is filled again
-    const detailLength = header[word.detailLength] as number;
-    const detail = detailLength === 0 ? "" : data.toString("utf8", length, length + detailLength);
-    const status = statuses[header[word.status] as number] ?? "lost";
-    const kept = header[word.kept] === 1 ? this : undefined;
-    this.answered++;
-    return { job: submission.job, answer: { status, effects, detail, kept, cpuMs: (header[word.cpuMicros] as number) / 1000 } };
-  }
-
-  /** The submission in a step now. */
-  running(): Submission | undefined {
-    const number = Atomics.load(this.slots.control, control.running) - 1;
-    return number < 0 ? undefined : this.outstanding.find((submission) => submission.number === number);
-  }
-
-  /** Takes back the starts that have not begun. */
-  recall(): Job[] {
-    const jobs: Job[] = [];
-    for (const submission of this.outstanding) {
-      if (submission.job?.operation !== operation.start) continue;
-      const header = this.slots.header(submission.number);
-      if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.recalled) !== slotState.queued) continue;
-      jobs.push(submission.job);
-      submission.job = undefined;
-    }
-    return jobs;
-  }
-
-  interrupt(number: number): void {
-    Atomics.store(this.slots.control, control.interrupt, number + 1);
-  }
-
-  /** CPU time of the thread since it began, in milliseconds; the wall clock where the system does not tell. */
-  cpuMs(): number {
-    const thread = Atomics.load(this.slots.control, control.thread);
-    if (thread > 0) {
-      try {
-        return Number(readFileSync(`/proc/self/task/${thread}/schedstat`, "latin1").split(" ")[0]) / 1e6;
-      } catch {
-        // Gone, or not told here.
-      }
-    }
-    return performance.now();
-  }
-}
-
-export class Pool {
+export class Pool implements WorkerOwner {
   readonly workers: PoolWorker[] = [];
   replaced = 0;
   readonly #size: number;
@@ -344,7 +100,7 @@ export class Pool {
     this.#awakeUntilMs = performance.now() + awakeMs;
     if (this.#awake) return;
     this.#awake = true;
-    for (const { slots } of this.workers) Atomics.store(slots.control, control.bell, 1);
+    for (const worker of this.workers) worker.rings(false);
     setImmediate(this.#look);
   }
 
@@ -364,7 +120,7 @@ export class Pool {
 
   /** Takes every answer a worker has; for the next one it rings. */
   drain(worker: PoolWorker): void {
-    if (!this.#awake) Atomics.store(worker.slots.control, control.bell, 0);
+    if (!this.#awake) worker.rings(true);
     this.#takeAll(worker);
   }
 

@@ -19,7 +19,7 @@ const headerWords = 16;
 export const control = {
   /** Slots submitted since the start. The worker waits on it. */
   submitted: 0,
-  /** 1 while a bell is on its way to the main thread. */
+  /** 1 while a bell is on its way to the main thread, or none is wanted because it looks by itself. */
   bell: 1,
   /** 1 + number of the submission that runs now, 0 when idle. */
   running: 2,
