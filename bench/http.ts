@@ -33,13 +33,19 @@ function milliseconds(text: string): number {
 /** A server that accepts first and works afterwards answers 503 when its queue is full: that does not count, and is to be rare. */
 const mostRefused = 0.01;
 
+/** What was taken, of what was answered: throws when too much was refused. */
+function taken(url: string, answered: number, refused: number): number {
+  const part = refused / answered;
+  if (part > mostRefused) throw new Error(`${url} answered ${(100 * part).toFixed(1)} % of the requests with an error`);
+  return 1 - part;
+}
+
 function runWrk(url: string, seconds: number, script: string): Load | undefined {
   const { status, stdout } = spawnSync("wrk", ["-t1", "-c16", `-d${seconds}s`, "--latency", "-s", script, url], { encoding: "utf8" });
   if (status !== 0) return undefined;
-  const refused = Number(/Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? 0) / Number(/(\d+) requests in/.exec(stdout)?.[1]);
-  if (refused > mostRefused) throw new Error(`${url} answered ${(100 * refused).toFixed(1)} % of the requests with an error`);
-  const perSecond = Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1]) * (1 - refused);
-  return { perSecond, p99Ms: milliseconds(/99%\s+(\S+)/.exec(stdout)?.[1] ?? "") };
+  const number = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1] ?? 0);
+  const part = taken(url, number(/(\d+) requests in/), number(/Non-2xx or 3xx responses: (\d+)/));
+  return { perSecond: number(/Requests\/sec:\s*([\d.]+)/) * part, p99Ms: milliseconds(/99%\s+(\S+)/.exec(stdout)?.[1] ?? "") };
 }
 
 function runAutocannon(url: string, seconds: number): Load | undefined {
@@ -58,9 +64,8 @@ function runAutocannon(url: string, seconds: number): Load | undefined {
   ];
   const { status, stdout, stderr } = spawnSync(process.execPath, values, { encoding: "utf8", maxBuffer: 1 << 26 });
   if (status !== 0) throw new Error(`autocannon ended with ${status}: ${stderr.trim().split("\n").at(-1) ?? ""}`);
-  const result = JSON.parse(stdout) as { requests: { average: number }; latency: { p99: number }; non2xx: number };
-  if (result.non2xx > 0) throw new Error(`${url} answered ${result.non2xx} requests with an error`);
-  return { perSecond: result.requests.average, p99Ms: result.latency.p99 };
+  const result = JSON.parse(stdout) as { requests: { average: number; total: number }; latency: { p99: number }; non2xx: number };
+  return { perSecond: result.requests.average * taken(url, result.requests.total, result.non2xx), p99Ms: result.latency.p99 };
 }
 
 let wrkFound: boolean | undefined;
