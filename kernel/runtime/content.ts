@@ -145,9 +145,24 @@ const objectPrototype = Object.prototype;
 const arrayPrototype = Array.prototype;
 
 /** Whether a value can only go as JSON: most bodies are such objects, and asking the classes one by one takes longer than this. */
-export function isPlain(value: object): boolean {
+export function isPlain(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = getPrototypeOf(value);
   return prototype === objectPrototype || prototype === arrayPrototype;
+}
+
+export const jsonType = "application/json";
+
+export function toJson(value: unknown, code: string): string {
+  let text: string | undefined;
+  try {
+    text = native.stringify(value);
+  } catch (error) {
+    throw new FlowError(code, `the value can't be written as JSON: ${whyNotJson(error)}`, false, 0, error);
+  }
+  if (text === undefined)
+    throw new FlowError(code, `${value === undefined ? "undefined" : `a ${typeof value}`} can't be written as JSON`, false);
+  return text;
 }
 
 /** Any value as a body: text as it is, bytes as they are, a message or an answer with its own type, everything else as JSON. */
@@ -167,16 +182,8 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
       return value.bytes;
     }
   }
-  let text: string | undefined;
-  try {
-    text = native.stringify(value);
-  } catch (error) {
-    throw new FlowError(code, `the value can't be written as JSON: ${whyNotJson(error)}`, false, 0, error);
-  }
-  if (text === undefined)
-    throw new FlowError(code, `${value === undefined ? "undefined" : `a ${typeof value}`} can't be written as JSON`, false);
-  serialisedType = "application/json";
-  return text;
+  serialisedType = jsonType;
+  return toJson(value, code);
 }
 
 /** The content type among the headers last given to `headersJson`. A second result without an object for it. */

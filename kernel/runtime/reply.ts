@@ -2,7 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { ReplyOptions } from "./api.d.ts";
 import { Answer } from "./calls.ts";
-import { headersJson, headersType, isPlain, serialise, serialisedType } from "./content.ts";
+import { headersJson, headersType, isPlain, jsonType, serialise, serialisedType, toJson } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { doneEffect } from "./wire.ts";
@@ -27,20 +27,26 @@ export function onResponse(reader: (value: object) => ReplyReader | undefined): 
   readResponse = reader;
 }
 
+const unserialisable = "MF_REPLY_UNSERIALISABLE";
+
+function hold(status: number, contentType: string, headers: string, body: string | Uint8Array): void {
+  replyStatus = status;
+  replyType = contentType;
+  replyHeaders = headers;
+  replyBody = body;
+}
+
+function holdBody(body: unknown): void {
+  if (isPlain(body)) return hold(200, jsonType, "{}", toJson(body, unserialisable));
+  if (body === undefined) return hold(200, "", "{}", "");
+  const response = typeof body === "object" && body !== null ? readResponse?.(body) : undefined;
+  if (response !== undefined) return hold(response.status, response.contentType, response.headers, response.body);
+  const data = serialise(body, unserialisable);
+  hold(body instanceof Answer && body.status !== 0 ? body.status : 200, serialisedType, "{}", data);
+}
+
 export function reply(body?: unknown, options?: ReplyOptions): void {
-  const special = typeof body === "object" && body !== null && !isPlain(body);
-  const response = special ? readResponse?.(body) : undefined;
-  if (response !== undefined) {
-    replyStatus = response.status;
-    replyType = response.contentType;
-    replyHeaders = response.headers;
-    replyBody = response.body;
-  } else {
-    replyBody = body === undefined ? "" : serialise(body, "MF_REPLY_UNSERIALISABLE");
-    replyType = body === undefined ? "" : serialisedType;
-    replyStatus = special && body instanceof Answer && body.status !== 0 ? body.status : 200;
-    replyHeaders = "{}";
-  }
+  holdBody(body);
   if (options !== undefined) {
     const { status, headers, contentType } = options;
     if (status !== undefined) {
