@@ -45,8 +45,7 @@ const droppedHeaders = new Set([
   "expect",
 ]);
 /** Headers a flow's reply can't have. */
-const notReplied = new Set([...droppedHeaders, "mayfly-message-id", "mayfly-duplicate"]);
-notReplied.delete("content-encoding");
+const notReplied = new Set(["mayfly-message-id", "mayfly-duplicate", ...droppedHeaders].filter((name) => name !== "content-encoding"));
 const printable = /^[\t\x20-\x7e]*$/;
 const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
 const mostJoinedBytes = 16_384;
