@@ -10,15 +10,17 @@
  * when all are, the object is made with the shape of the earlier one (objects.ts) and its values are copied into place. A place is the
  * way from the outermost array: [*], [*].geometry, [*].tags[*]. Each has a record, by a hash; two places that share one are but slower.
  *
- * Every value that is owned here lies on a stack of values: children first, then taken off and put into their parent. What fails returns
- * 0 for the place to read on, and `parseJson` frees whatever the stack holds. No code of the flow can run in between.
+ * Every value that is owned here lies on a stack (json-values.ts). What fails returns 0 for the place to read on, and `parseJson` frees
+ * whatever the stack holds. No code of the flow can run in between.
  */
 import {
-  Context, exceptionValue, falseValue, float64Value, free, JS_DefinePropertyValue, JS_DupValue, JS_FreeAtom, JS_FreeValue, js_free, js_malloc,
-  JS_NewArrayFrom, JS_NewAtomLen, JS_NewObject, JS_NewStringLen, JS_ParseJSON, JS_ThrowOutOfMemory, JS_ValueToAtom, JSValue, malloc, nullValue,
-  objectValue, propertyOrdinary, tagException, tagOf, trueValue, undefinedValue,
+  Context, exceptionValue, falseValue, JS_DefinePropertyValue, JS_DupValue, JS_FreeAtom, JS_FreeValue, js_free, js_malloc, JS_NewArrayFrom,
+  JS_NewAtomLen, JS_NewObject, JS_NewStringLen, JS_ThrowOutOfMemory, JS_ValueToAtom, JSValue, nullValue, objectValue, propertyOrdinary, tagException,
+  tagOf, trueValue, undefinedValue,
 } from "./engine";
+import { parseNumber } from "./json-number";
 import { hasEscapes, isDigit, quote, same, scanText, skip } from "./json-scan";
+import { beginValues, endValues, hasThrown, push, pushMade, setTop, slice, thrown, topAddress, topOffset, valueAt } from "./json-values";
 import {
   bucketBytes, countBefore, kindBefore, objectBody, objectBytes, objectNext, objectPrevious, objectShape, objectValues, propertyAtom, propertyBytes,
   shapeBuckets, shapeDeleted, shapeIsHashed, shapeProperties, shapeRoom, shapeTable,
@@ -29,27 +31,11 @@ const mostDepth: u32 = 64;
 /** Objects that are remembered, a power of two; and the most keys one may have. */
 const recordCount: u32 = 16;
 const mostKeys: u32 = 24;
-/** Values the stack holds before it moves to the heap. */
-const stackValues: u32 = 128;
 /** One in so many objects made by hand gives the engine the chance to collect garbage. */
 const objectsPerCollection: u32 = 64;
 
 const comma: u32 = 0x2c;
 const colon: u32 = 0x3a;
-
-// The parse under way: address behind the topmost value, behind the last one there is room for, and of the first; where the text ends;
-// whether an exception stands; objects made by hand.
-// @ts-ignore: decorator
-@lazy const state: usize = memory.data(24, 8);
-const atTop: usize = 0;
-const atLimit: usize = 4;
-const atBottom: usize = 8;
-const atEnd: usize = 12;
-const atThrown: usize = 16;
-const atMade: usize = 20;
-
-// @ts-ignore: decorator
-@lazy const stack: usize = memory.data(1024, 8); // stackValues × 8
 
 // A record: its object (0: none) and how many keys that has; whether an object is being read with it; and for each key where its bytes
 // begin and how many they are.
@@ -61,87 +47,16 @@ const recordBytes: u32 = 208; // 16 + mostKeys × 8
 // @ts-ignore: decorator
 @lazy const records: usize = memory.data(3328, 8); // recordCount × recordBytes
 
-/** The powers of ten that are doubles. */
+// Where the text ends; objects made by hand.
 // @ts-ignore: decorator
-@lazy const powers: usize = memory.data<f64>([
-  1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-]);
-const mostPower: i32 = 22;
-/** Up to here every integer is a double. */
-const mostMantissa: u64 = 1 << 53;
-/** So many digits fit into 64 bits. */
-const mostDigits: usize = 19;
-
-/** "event": what the engine calls the text in an error's stack. */
-// @ts-ignore: decorator
-@lazy const eventName: usize = memory.data<u8>([101, 118, 101, 110, 116, 0]);
-
-// @ts-ignore: decorator
-@inline
-function topOffset(): u32 {
-  return load<u32>(state, atTop) - load<u32>(state, atBottom);
-}
+@lazy const state: usize = memory.data(8, 8);
+const atEnd: usize = 0;
+const atMade: usize = 4;
 
 // @ts-ignore: decorator
 @inline
 function textEnd(): usize {
   return load<u32>(state, atEnd);
-}
-
-// @ts-ignore: decorator
-@inline
-function valueAt(offset: u32): usize {
-  return load<u32>(state, atBottom) + offset;
-}
-
-/** Puts a value on the stack. Returns `next`, or 0 when there is no room, and the value is freed. */
-// @ts-ignore: decorator
-@inline
-function push(here: Context, value: JSValue, next: usize): usize {
-  const top = load<u32>(state, atTop);
-  if (top === load<u32>(state, atLimit)) return pushFar(here, value, next);
-  store<u64>(top, value);
-  store<u32>(state, top + 8, atTop);
-  return next;
-}
-
-function pushFar(here: Context, value: JSValue, next: usize): usize {
-  const bottom: usize = load<u32>(state, atBottom);
-  const size: usize = topOffset();
-  const larger = malloc(size << 1);
-  if (larger === 0) {
-    JS_FreeValue(here, value);
-    return 0;
-  }
-  memory.copy(larger, bottom, size);
-  if (bottom !== stack) free(bottom);
-  store<u32>(state, larger, atBottom);
-  store<u32>(state, larger + (size << 1), atLimit);
-  store<u64>(larger + size, value);
-  store<u32>(state, larger + size + 8, atTop);
-  return next;
-}
-
-/** Puts what the engine gave on the stack; 0 when that is an exception. */
-// @ts-ignore: decorator
-@inline
-function pushMade(here: Context, value: JSValue, next: usize): usize {
-  return tagOf(value) === tagException ? thrown() : push(here, value, next);
-}
-
-/** Notes that an exception stands. */
-function thrown(): usize {
-  store<u32>(state, 1, atThrown);
-  return 0;
-}
-
-/** The engine's value of a slice of the text that is known to be JSON. */
-function slice(here: Context, from: usize, to: usize): JSValue {
-  const behind = load<u8>(to);
-  store<u8>(to, 0);
-  const value = JS_ParseJSON(here, from, to - from, eventName);
-  store<u8>(to, behind);
-  return value;
 }
 
 /** The string whose opening quote is at `from` and of which `scanText` said `scanned`. */
@@ -164,66 +79,6 @@ function newKey(here: Context, from: usize, scanned: u64): u32 {
   const atom = JS_ValueToAtom(here, text);
   JS_FreeValue(here, text);
   return atom;
-}
-
-/**
- * A number. The digits as an integer below 2^53, multiplied or divided by a power of ten that is a double, are rounded once and so
- * rightly (W. D. Clinger, "How to read floating point numbers accurately"); what does not fit goes to the engine.
- */
-function parseNumber(here: Context, from: usize): usize {
-  let at = from;
-  let byte = <u32>load<u8>(at);
-  const negative = byte === 0x2d;
-  if (negative) byte = load<u8>(++at);
-  if (!isDigit(byte)) return 0;
-  const first = at;
-  let mantissa: u64 = 0;
-  do {
-    mantissa = mantissa * 10 + <u64>(byte - 0x30);
-    byte = load<u8>(++at);
-  } while (isDigit(byte));
-  let digits = at - first;
-  if (digits > 1 && load<u8>(first) === 0x30) return 0;
-  if (byte !== 0x2e && (byte | 0x20) !== 0x65) {
-    if (mantissa <= 0x7fffffff && digits <= mostDigits && !(negative && mantissa === 0))
-      return push(here, <u64>(<u32>(negative ? -(<i32>mantissa) : <i32>mantissa)), at);
-    return pushDouble(here, from, at, negative, mantissa, digits, 0);
-  }
-  let power: i32 = 0;
-  if (byte === 0x2e) {
-    byte = load<u8>(++at);
-    if (!isDigit(byte)) return 0;
-    const point = at;
-    do {
-      mantissa = mantissa * 10 + <u64>(byte - 0x30);
-      byte = load<u8>(++at);
-    } while (isDigit(byte));
-    digits += at - point;
-    power = -(<i32>(at - point));
-  }
-  if ((byte | 0x20) === 0x65) {
-    byte = load<u8>(++at);
-    const minus = byte === 0x2d;
-    if (minus || byte === 0x2b) byte = load<u8>(++at);
-    if (!isDigit(byte)) return 0;
-    let exponent: i32 = 0;
-    do {
-      if (exponent < 10_000) exponent = exponent * 10 + <i32>(byte - 0x30);
-      byte = load<u8>(++at);
-    } while (isDigit(byte));
-    power += minus ? -exponent : exponent;
-  }
-  return pushDouble(here, from, at, negative, mantissa, digits, power);
-}
-
-/** Pushes ±mantissa × 10^power, the number that stands from `from` to `to`. */
-// @ts-ignore: decorator
-@inline
-function pushDouble(here: Context, from: usize, to: usize, negative: bool, mantissa: u64, digits: usize, power: i32): usize {
-  if (digits > mostDigits || mantissa > mostMantissa || power < -mostPower || power > mostPower) return pushMade(here, slice(here, from, to), to);
-  const whole = <f64>mantissa;
-  const size = power < 0 ? whole / load<f64>(powers + (<usize>-power << 3)) : whole * load<f64>(powers + (<usize>power << 3));
-  return push(here, float64Value(negative ? -size : size), to);
 }
 
 function parseWord(here: Context, at: usize): usize {
@@ -251,7 +106,7 @@ function parseArray(here: Context, at: usize, depth: u32, place: u32): usize {
   }
   const from = valueAt(start);
   const count = <i32>((topOffset() - start) >> 3);
-  store<u32>(state, from, atTop);
+  setTop(from);
   return pushMade(here, JS_NewArrayFrom(here, count, from), at); // the values are its own now, or freed
 }
 
@@ -328,7 +183,7 @@ function newLike(here: Context, like: usize, start: u32, next: usize): usize {
     return thrown();
   }
   const from = valueAt(start);
-  const size = <usize>load<u32>(state, atTop) - from;
+  const size = topAddress() - from;
   for (let i: usize = 0; i < size; i += 8) store<u64>(values + i, load<u64>(from + i));
   for (let i: usize = objectBody; i < <usize>objectBytes; i += 8) store<u64>(object + i, load<u64>(like + i));
   store<u32>(object, values, objectValues);
@@ -341,7 +196,7 @@ function newLike(here: Context, like: usize, start: u32, next: usize): usize {
   store<u32>(behind, object, objectPrevious);
   store<u32>(like, object, objectNext);
   store<u64>(from, objectValue(object));
-  store<u32>(state, from + 8, atTop);
+  setTop(from + 8);
   return next;
 }
 
@@ -379,7 +234,7 @@ function beginObject(here: Context, record: usize, start: u32, known: u32): bool
     }
     const first = valueAt(start);
     store<u64>(first, object);
-    store<u32>(state, first + 8, atTop);
+    setTop(first + 8);
   }
   if (record !== 0) forget(here, record);
   return true;
@@ -415,8 +270,8 @@ function parseOther(here: Context, at: usize, depth: u32, place: u32, record: us
       JS_ThrowOutOfMemory(here);
       return thrown();
     }
-    const top = load<u32>(state, atTop) - 8;
-    store<u32>(state, top, atTop);
+    const top = topAddress() - 8;
+    setTop(top);
     const defined = JS_DefinePropertyValue(here, object, atom, load<u64>(top), propertyOrdinary);
     JS_FreeAtom(here, atom);
     if (defined < 0) return thrown();
@@ -438,18 +293,12 @@ function parseValue(here: Context, at: usize, depth: u32, place: u32): usize {
 
 /** The value of a text of `length` bytes, behind which there is a zero, as JS_ParseJSON gives it. Writes to the text and puts it back. */
 export function parseJson(here: Context, at: usize, length: u32): JSValue {
-  store<u32>(state, stack, atTop);
-  store<u32>(state, stack + stackValues * 8, atLimit);
-  store<u32>(state, stack, atBottom);
+  beginValues();
   store<u32>(state, at + length, atEnd);
-  store<u32>(state, 0, atThrown);
   const next = parseValue(here, at, 0, 0);
   for (let i: u32 = 0; i < recordCount; i++) forget(here, records + i * recordBytes);
-  const bottom: usize = load<u32>(state, atBottom);
   const whole = next !== 0 && skip(next) === at + length;
-  const value = load<u64>(bottom);
-  if (!whole) for (let i: usize = bottom; i < load<u32>(state, atTop); i += 8) JS_FreeValue(here, load<u64>(i));
-  if (bottom !== stack) free(bottom);
+  const value = endValues(here, whole);
   if (whole) return value;
-  return load<u32>(state, atThrown) !== 0 ? exceptionValue : JS_ParseJSON(here, at, length, eventName);
+  return hasThrown() ? exceptionValue : slice(here, at, at + length);
 }

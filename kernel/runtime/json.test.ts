@@ -1,9 +1,9 @@
 /** kernel/native/json.ts beside the engine's own parser, on the same bytes in the same machine: no difference that a flow could see. */
-import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { concatBytes, prng, toUtf8 } from "#base";
 import fc from "fast-check";
-import * as objects from "../native/objects.ts";
+import { objectShape } from "../native/objects.ts";
 import { type Box, NativeMachine } from "./testing/native-machine.ts";
 
 /** Scripts of the machine: `tell` shows all there is to see of a value, `abuse` does to it what flows do. */
@@ -516,8 +516,6 @@ describe("memory", () => {
     }
   });
 
-  const limit = (bytes: number): number => machine.call("JS_SetMemoryLimit", machine.call("qjs_get_runtime_ptr"), bytes);
-
   test("when memory runs out at any moment, the exception stands and nothing is left", () => {
     for (const text of sound) {
       const bytes = toUtf8(text);
@@ -525,9 +523,9 @@ describe("memory", () => {
       let refused = 0;
       for (let more = 0; ; more += more < 4000 ? 16 : 1000) {
         const before = machine.usage();
-        limit(before.bytes + more);
+        machine.limit(before.bytes + more);
         const value = machine.json(bytes);
-        limit(0);
+        machine.limit(0);
         const failed = machine.isException(value);
         if (failed) machine.free(machine.call("qjs_get_exception"));
         else equal(shown(value), shown(machine.engineJson(bytes)));
@@ -546,9 +544,9 @@ describe("memory", () => {
     const { bytes } = machine.usage();
     const text = toUtf8(`[${'{"a":1},'.repeat(1500)}{"a":1}]`);
     machine.call("qjs_set_gc_threshold", bytes + 20_000); // not yet due when the first record is made
-    limit(bytes + 60_000); // too little for all of them beside the garbage
+    machine.limit(bytes + 60_000); // too little for all of them beside the garbage
     const value = machine.json(text);
-    limit(0);
+    machine.limit(0);
     ok(!machine.isException(value));
     ok(machine.usage().bytes < bytes, "the collector ran");
     machine.free(value);
@@ -568,6 +566,15 @@ describe("memory", () => {
     equal(kept("{}"), 0);
   });
 
+  test("records of an array share the shape of the first one", () => {
+    const value = machine.json(toUtf8(records(3)));
+    const shapes = [0, 1, 2].map((i) => {
+      const record = machine.apply(machine.run("(list, i) => list[i]"), value, machine.call("qjs_new_number", i));
+      return machine.memory.getUint32(machine.address(record) + objectShape, true);
+    });
+    deepEqual(shapes, [shapes[0], shapes[0], shapes[0]]);
+  });
+
   test("the collector finds cycles through objects made by hand", () => {
     machine.call("qjs_run_gc");
     const ring = machine.run("(list) => { for (const [i, one] of list.entries()) one.next = list[(i + 1) % list.length]; }");
@@ -580,74 +587,6 @@ describe("memory", () => {
     const before = machine.usage();
     rounds();
     deepEqual(machine.usage(), before);
-  });
-});
-
-describe("the engine's objects lie in memory as kernel/native/objects.ts says", () => {
-  before(start);
-
-  const u32 = (at: number): number => machine.memory.getUint32(at, true);
-  const shapeOf = (value: Box): number => u32(machine.address(value) + objects.objectShape);
-  const atom = (name: string): number => {
-    const at = machine.call("wasm_malloc", name.length);
-    new Uint8Array(machine.kernel.engine.memory.buffer).set(toUtf8(name), at);
-    return machine.call("JS_NewAtomLen", machine.call("qjs_get_context_ptr"), at, name.length);
-  };
-
-  test("object: counts, list, shape, values, size", () => {
-    const value = machine.run("({ first: 1, second: 2, third: 3 })");
-    const at = machine.address(value);
-    equal(u32(at - objects.countBefore), 1);
-    const again = machine.call("qjs_dup_value", value);
-    equal(u32(at - objects.countBefore), 2);
-    machine.free(again);
-    equal(u32(at - objects.countBefore), 1);
-    equal(u32(u32(at + objects.objectNext) + objects.objectPrevious), at);
-    equal(u32(u32(at + objects.objectPrevious) + objects.objectNext), at);
-    const values = u32(at + objects.objectValues);
-    deepEqual(
-      [0, 8, 16].map((i) => machine.memory.getBigUint64(values + i, true)),
-      [1n, 2n, 3n],
-    );
-    const usable = machine.call("js_malloc_usable_size", machine.call("qjs_get_context_ptr"), at);
-    equal(usable, objects.objectBytes);
-    const other = machine.address(machine.run("({ first: 4, second: 5, third: 6 })"));
-    for (let i = objects.objectBody; i < 24; i += 4) equal(u32(at + i) === u32(other + i), i !== objects.objectValues, `offset ${i}`);
-    equal(machine.memory.getUint8(at - objects.kindBefore), machine.memory.getUint8(other - objects.kindBefore));
-    notEqual(machine.memory.getUint8(at - objects.kindBefore), machine.memory.getUint8(shapeOf(value) - objects.kindBefore));
-  });
-
-  test("shape: counts, hashed, properties, room, atoms", () => {
-    const value = machine.run("globalThis.one = { alpha: 1, beta: 2, gamma: 3 }");
-    const shape = shapeOf(value);
-    const count = u32(shape - objects.countBefore);
-    const other = machine.run("({ alpha: 4, beta: 5, gamma: 6 })");
-    equal(shapeOf(other), shape);
-    equal(u32(shape - objects.countBefore), count + 1);
-    machine.free(other);
-    equal(u32(shape - objects.countBefore), count);
-    equal(machine.memory.getUint8(shape + objects.shapeIsHashed), 1);
-    deepEqual([u32(shape + objects.shapeProperties), u32(shape + objects.shapeDeleted)], [3, 0]);
-    const usable = machine.call(
-      "js_malloc_usable_size",
-      machine.call("qjs_get_context_ptr"),
-      u32(machine.address(value) + objects.objectValues),
-    );
-    ok(u32(shape + objects.shapeRoom) >= 3 && u32(shape + objects.shapeRoom) * 8 <= usable);
-    const properties = shape + objects.shapeTable + (u32(shape + objects.shapeBuckets) + 1) * objects.bucketBytes;
-    const atoms = [0, 1, 2].map((i) => u32(properties + i * objects.propertyBytes + objects.propertyAtom));
-    deepEqual(atoms, ["alpha", "beta", "gamma"].map(atom));
-    machine.run("delete one.beta");
-    equal(machine.memory.getUint8(shapeOf(value) + objects.shapeIsHashed), 0);
-    equal(u32(shapeOf(value) + objects.shapeDeleted), 1);
-  });
-
-  test("records of an array share the shape of the first one", () => {
-    const value = machine.json(toUtf8(records(3)));
-    const shapes = [0, 1, 2].map((i) =>
-      shapeOf(machine.apply(machine.run("(list, i) => list[i]"), value, machine.call("qjs_new_number", i))),
-    );
-    deepEqual(shapes, [shapes[0], shapes[0], shapes[0]]);
   });
 });
 

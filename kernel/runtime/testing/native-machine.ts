@@ -114,8 +114,7 @@ export class NativeMachine {
     const at = this.kernel.door.eventBuffer(frame.length);
     this.#bytes(frame, at);
     const value = this.apply(this.#parse, this.#part);
-    const after = new Uint8Array(this.kernel.engine.memory.buffer).slice(at, at + frame.length);
-    assert(Buffer.compare(after, frame) === 0, "the event is as it was");
+    assert(Buffer.compare(this.bytesAt(at, frame.length), frame) === 0, "the event is as it was");
     return value;
   }
 
@@ -127,6 +126,15 @@ export class NativeMachine {
     const box = this.call("qjs_new_number", 0);
     this.memory.setBigUint64(box, BigInt.asUintN(64, value), true);
     return box;
+  }
+
+  bytesAt(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.kernel.engine.memory.buffer).slice(address, address + length);
+  }
+
+  /** The engine may have so many bytes; 0 lifts the limit. */
+  limit(bytes: number): void {
+    this.call("JS_SetMemoryLimit", this.call("qjs_get_runtime_ptr"), bytes);
   }
 
   /** What the engine counts of its own memory. */
