@@ -5,6 +5,7 @@ export { type Brand } from "./brand.ts";
 export { concatBytes, equalBytes, fromHex, fromUtf8, toHex, toUtf8, writeUtf8 } from "./bytes.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { CodedError, isCoded } from "./coded-error.ts";
+export { MemoryAccount, memoryBudget, type MemoryHolder, type MemoryWait } from "./memory-budget.ts";
 export { type Prng, prng } from "./prng.ts";
 export { err, ok, type Result } from "./result.ts";
 export { parseDuration, parseSize } from "./units.ts";

@@ -1,0 +1,205 @@
+/**
+ * One budget for memory that messages fill: bytes are taken before they are read, unpacked, parked or answered, and given back
+ * afterwards. Accounts form a tree; taking from one takes from all above it, so a share can run out before the whole does.
+ *
+ *   memory ─┬─ intake (a share) ─┬─ requests
+ *           │                    └─ messages
+ *           └─ answers …
+ *
+ * Whoever finds no room either gives up (`tryTake`) or waits its turn (`take`). Before either, holders that stalled are evicted: a
+ * sender that stopped in the middle of its body must not keep others out. `force` is for bytes that are in memory already.
+ */
+import { assert } from "./assert.ts";
+import { type Clock, systemClock } from "./clock.ts";
+
+/** Holds bytes that can be taken from it: an upload whose sender stalls, a reply whose reader does. */
+export interface MemoryHolder {
+  /** Gives back everything it holds, before it returns. */
+  evict(): void;
+}
+
+export interface MemoryWait {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Waiter {
+  readonly account: MemoryAccount;
+  readonly bytes: number;
+  readonly settle: (taken: boolean) => void;
+}
+
+/** Waiters of one budget; more are turned away. */
+const mostWaiters = 16_384;
+/** A holder that made no progress for this long may be evicted. */
+const stallMs = 1000;
+
+/** What all accounts of one budget share. */
+class Shared {
+  readonly clock: Clock;
+  readonly waiters = new Set<Waiter>();
+  waking = false;
+  refusals = 0;
+  refusedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+}
+
+export class MemoryAccount {
+  readonly use: string;
+  readonly mostBytes: number;
+  readonly parts: MemoryAccount[] = [];
+  #takenBytes = 0;
+  readonly #parent: MemoryAccount | undefined;
+  readonly #shared: Shared;
+  /** Holders, the one without progress for longest first. */
+  readonly #holders = new Map<MemoryHolder, number>();
+
+  /** Not called directly: `memoryBudget` makes the root, `part` the rest. */
+  constructor(use: string, mostBytes: number, parent: MemoryAccount | undefined, shared: Shared) {
+    this.use = use;
+    this.mostBytes = mostBytes;
+    this.#parent = parent;
+    this.#shared = shared;
+  }
+
+  get takenBytes(): number {
+    return this.#takenBytes;
+  }
+
+  /** What `tryTake` would grant now, without evicting anybody; negative after `force` went beyond the budget. */
+  get roomBytes(): number {
+    let room = Number.POSITIVE_INFINITY;
+    for (let account: MemoryAccount | undefined = this; account !== undefined; account = account.#parent)
+      room = Math.min(room, account.mostBytes - account.#takenBytes);
+    return room;
+  }
+
+  /** The most one holder can ever be granted. */
+  get largestBytes(): number {
+    return Math.min(this.mostBytes, this.#parent?.largestBytes ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Refusals of this budget since the start, and when the last one was. */
+  get refusals(): { readonly count: number; readonly lastMs: number } {
+    return { count: this.#shared.refusals, lastMs: this.#shared.refusedMs };
+  }
+
+  /** An account for one use, with at most this share of its parent. */
+  part(use: string, share = 1): MemoryAccount {
+    const account = new MemoryAccount(use, Math.floor(this.mostBytes * share), this, this.#shared);
+    this.parts.push(account);
+    return account;
+  }
+
+  tryTake(bytes: number): boolean {
+    if (this.#grant(bytes)) return true;
+    const shared = this.#shared;
+    shared.refusals += 1;
+    shared.refusedMs = shared.clock.now();
+    return false;
+  }
+
+  /** Takes bytes once there is room, first come, first served within an account. False: the time is over, the signal aborted, or too many wait. */
+  take(bytes: number, { timeoutMs, signal }: MemoryWait): Promise<boolean> {
+    const { waiters } = this.#shared;
+    let queued = false;
+    for (const waiter of waiters) if (waiter.account === this) queued = true;
+    if (!queued && this.#grant(bytes)) return Promise.resolve(true);
+    if (signal?.aborted === true || waiters.size >= mostWaiters || bytes > this.largestBytes) return Promise.resolve(this.tryTake(bytes));
+    return new Promise((resolve) => {
+      const settle = (taken: boolean): void => {
+        waiters.delete(waiter);
+        cancel();
+        signal?.removeEventListener("abort", giveUp);
+        resolve(taken);
+      };
+      const waiter: Waiter = { account: this, bytes, settle };
+      const giveUp = (): void => settle(false);
+      const cancel = this.#shared.clock.after(timeoutMs, giveUp);
+      signal?.addEventListener("abort", giveUp, { once: true });
+      waiters.add(waiter);
+    });
+  }
+
+  /** Counts bytes that are in memory already, also beyond the budget: nothing else gets any until they are given back. */
+  force(bytes: number): void {
+    for (let account: MemoryAccount | undefined = this; account !== undefined; account = account.#parent) account.#takenBytes += bytes;
+  }
+
+  /** Those who wait get what is given back a moment later, so that bytes can move from one account to another in between. */
+  give(bytes: number): void {
+    for (let account: MemoryAccount | undefined = this; account !== undefined; account = account.#parent) {
+      account.#takenBytes -= bytes;
+      assert(account.#takenBytes >= 0, "more memory is given back than was taken");
+    }
+    const shared = this.#shared;
+    if (shared.waiters.size === 0 || shared.waking) return;
+    shared.waking = true;
+    queueMicrotask(() => this.#wake());
+  }
+
+  /** From now on the holder may be evicted; called again whenever it made progress. */
+  progressed(holder: MemoryHolder): void {
+    this.#holders.delete(holder);
+    this.#holders.set(holder, this.#shared.clock.now());
+  }
+
+  /** The holder has let go by itself. */
+  left(holder: MemoryHolder): void {
+    this.#holders.delete(holder);
+  }
+
+  #grant(bytes: number): boolean {
+    for (;;) {
+      const full = this.#fullFor(bytes);
+      if (full === undefined) break;
+      if (bytes > this.largestBytes || !full.#evictStalled()) return false;
+    }
+    this.force(bytes);
+    return true;
+  }
+
+  /** The account, here or above, that has no room for so much. */
+  #fullFor(bytes: number): MemoryAccount | undefined {
+    let account: MemoryAccount | undefined = this;
+    while (account !== undefined && account.#takenBytes + bytes <= account.mostBytes) account = account.#parent;
+    return account;
+  }
+
+  #evictStalled(): boolean {
+    const found = this.#longestStalled();
+    if (found === undefined || this.#shared.clock.now() - found.sinceMs < stallMs) return false;
+    found.account.#holders.delete(found.holder);
+    found.holder.evict();
+    return true;
+  }
+
+  #longestStalled(): { readonly account: MemoryAccount; readonly holder: MemoryHolder; readonly sinceMs: number } | undefined {
+    const [first] = this.#holders;
+    let longest = first === undefined ? undefined : { account: this as MemoryAccount, holder: first[0], sinceMs: first[1] };
+    for (const part of this.parts) {
+      const found = part.#longestStalled();
+      if (found !== undefined && (longest === undefined || found.sinceMs < longest.sinceMs)) longest = found;
+    }
+    return longest;
+  }
+
+  #wake(): void {
+    const shared = this.#shared;
+    shared.waking = false;
+    const stuck = new Set<MemoryAccount>();
+    for (const waiter of [...shared.waiters]) {
+      if (stuck.has(waiter.account)) continue;
+      if (waiter.account.#grant(waiter.bytes)) waiter.settle(true);
+      else stuck.add(waiter.account);
+    }
+  }
+}
+
+/** A new budget. */
+export function memoryBudget(bytes: number, clock: Clock = systemClock): MemoryAccount {
+  return new MemoryAccount("all", bytes, undefined, new Shared(clock));
+}
