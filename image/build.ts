@@ -15,6 +15,8 @@ export interface BuildOptions {
   readonly name?: string;
   /** False skips the type check. */
   readonly check?: boolean;
+  /** Folders the build may read besides the flow's project, absolute. */
+  readonly include?: readonly string[] | undefined;
 }
 
 export interface Built {
@@ -137,10 +139,10 @@ export function imageOfBundle(
   return { image, bootMs: booted - started, freezeMs: performance.now() - booted };
 }
 
-/** Builds the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED, MF_TYPE_ERROR, MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
+/** Builds the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE, MF_TYPE_ERROR, MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
 export async function buildImage(path: string, options: BuildOptions = {}): Promise<Built> {
-  const bundling = timed(bundleFlow(path));
-  const checking = timed(options.check === false ? Promise.resolve() : checkTypes(path));
+  const bundling = timed(bundleFlow(path, options.include));
+  const checking = timed(options.check === false ? Promise.resolve() : checkTypes(path, options.include));
   const [bundled, checked] = await Promise.allSettled([bundling, checking]);
   if (bundled.status === "rejected") throw bundled.reason;
   if (checked.status === "rejected") throw checked.reason;

@@ -2,11 +2,12 @@
 import { isUtf8 } from "node:buffer";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { isBuiltin } from "node:module";
-import { basename, dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { basename, dirname, extname, isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, type BuildResult, type Message, type Plugin } from "esbuild";
+import { build, type BuildResult, type Loader, type Message, type Plugin } from "esbuild";
 import { CodedError } from "#base";
 import { linkedParts, partModules } from "#kernel";
+import { type Readable, readableFor, refusedFile } from "./readable.ts";
 
 /** What to use in a machine instead of a Node module. */
 const instead: Readonly<Record<string, string>> = {
@@ -85,6 +86,57 @@ function kernelModules(scan: boolean): Plugin {
   };
 }
 
+/** Files whose `sourceMappingURL` esbuild would follow by itself, wherever it leads. */
+const mapped: Readonly<Record<string, Loader>> = {
+  ".js": "js",
+  ".mjs": "js",
+  ".cjs": "js",
+  ".jsx": "jsx",
+  ".ts": "ts",
+  ".mts": "ts",
+  ".cts": "ts",
+  ".tsx": "tsx",
+  ".css": "css",
+};
+const mapMark = "sourceMappingURL=";
+
+/** Lets esbuild load only files that the build may read, and follow no source map to others. */
+function onlyReadable(readable: Readable, refused: Set<string>): Plugin {
+  return {
+    name: "only-readable",
+    setup(builder) {
+      builder.onLoad({ filter: /.*/, namespace: "file" }, ({ path, with: attributes }) => {
+        if (path.startsWith(kernelFolder)) return undefined;
+        const text = refusedFile(path, readable);
+        if (text !== undefined) {
+          refused.add(path);
+          return { errors: [{ text }] };
+        }
+        const loader = mapped[extname(path)];
+        if (loader === undefined || Object.keys(attributes).length > 0) return undefined;
+        const contents = readFileSync(path);
+        if (!contents.includes(mapMark)) return undefined;
+        return { contents: contents.toString("utf8").replaceAll(mapMark, "sourceMapping-"), loader };
+      });
+    },
+  };
+}
+
+/** Refuses the imports that lead to `refused` files where they stand: esbuild gives only those a line. */
+function refuseImports(readable: Readable, refused: ReadonlySet<string>): Plugin {
+  const resolved = Symbol("resolved");
+  return {
+    name: "refuse-imports",
+    setup(builder) {
+      builder.onResolve({ filter: /.*/ }, async ({ path, pluginData, kind, ...from }) => {
+        if (pluginData === resolved || kind === "entry-point" || isBuiltin(path)) return undefined;
+        const found = await builder.resolve(path, { ...from, kind, pluginData: resolved });
+        return refused.has(found.path) ? { errors: [{ text: refusedFile(found.path, readable) ?? path }] } : undefined;
+      });
+    },
+  };
+}
+
 export interface Bundle {
   readonly script: Uint8Array;
   readonly sourceMap: Uint8Array;
@@ -121,12 +173,15 @@ const entryName = "mayfly:entry";
 /** What a flow's module looks like, for those whose module does not. */
 const flowShape = 'write `export default flow(async (msg, { to, log }) => { … })`, with `flow` imported from "mayfly"';
 
+type Result = BuildResult<{ write: false; metafile: true }>;
+
 /** Bundles with these parts of the kernel in front; without `parts`, to see what the flow mentions. */
-async function runEsbuild(flow: string, parts?: readonly string[]): Promise<BuildResult<{ write: false; metafile: true }>> {
+async function runEsbuild(flow: string, readable: Readable, parts?: readonly string[]): Promise<Result> {
   const folder = dirname(flow);
   const imports = (parts ?? []).map((name) => `import "mayfly/${name}";`).join("");
-  try {
-    return await build({
+  const refused = new Set<string>();
+  const bundle = (first: readonly Plugin[]): Promise<Result> =>
+    build({
       stdin: {
         contents: `${imports}import flow from ${JSON.stringify(`./${basename(flow)}`)}; globalThis.__flow = flow;`,
         resolveDir: folder,
@@ -149,12 +204,22 @@ async function runEsbuild(flow: string, parts?: readonly string[]): Promise<Buil
       legalComments: "none",
       charset: "utf8",
       define: { "process.env.NODE_ENV": '"production"' },
+      // As with the type check, no tsconfig.json counts: it could name another as its base, anywhere on the computer.
+      tsconfigRaw: {},
       logLevel: "silent",
-      plugins: [kernelModules(parts === undefined), noNodeModules()],
+      plugins: [...first, kernelModules(parts === undefined), noNodeModules(), onlyReadable(readable, refused)],
     });
+  try {
+    return await bundle([]);
   } catch (cause) {
     const errors = (cause as { errors?: Message[] }).errors;
     if (errors === undefined) throw cause;
+    if (refused.size > 0) {
+      const placed = await bundle([refuseImports(readable, refused)]).catch((again: { errors?: Message[] }) => again.errors);
+      const places = Array.isArray(placed) ? placed.filter(({ pluginName }) => pluginName === "refuse-imports") : [];
+      const said = places.length > 0 ? places : errors.filter(({ pluginName }) => pluginName === "only-readable");
+      throw new CodedError("MF_BUNDLE_OUTSIDE", said.map((error) => describe(error, folder)).join("\n"), { cause });
+    }
     if (errors.some(({ text, location }) => location?.file === entryName && text.startsWith("No matching export")))
       throw new CodedError("MF_FLOW_INVALID", `the flow's module has no default export: ${flowShape}`, { cause });
     throw new CodedError("MF_BUNDLE_FAILED", errors.map((error) => describe(error, folder)).join("\n"), { cause });
@@ -188,18 +253,39 @@ function checkUtf8(files: readonly string[]): void {
   }
 }
 
-/** Bundles the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED with file, line and column. */
-export async function bundleFlow(path: string): Promise<Bundle> {
+/** A package reads itself and other packages by their names; the project's own files are the flow's business. */
+function checkPackages({ metafile }: Result, folder: string): void {
+  const inPackage = (name: string): boolean => name.split(/[\\/]/).includes("node_modules");
+  const isKernel = (name: string): boolean => resolve(folder, name).startsWith(kernelFolder);
+  for (const [importer, { imports }] of Object.entries(metafile.inputs)) {
+    if (!inPackage(importer) || isKernel(importer)) continue;
+    const out = imports.find(({ path, original = "", external }) => external !== true && /^[./]/.test(original) && !inPackage(path));
+    if (out === undefined) continue;
+    const shown = relative(process.cwd(), resolve(folder, importer));
+    throw new CodedError(
+      "MF_BUNDLE_OUTSIDE",
+      `${shown}: the package imports ${out.original}, a file of the project: it may read packages only`,
+    );
+  }
+}
+
+/**
+ * Bundles the flow at `path`; `include`: folders it may read besides its project. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED and
+ * MF_BUNDLE_OUTSIDE with file, line and column.
+ */
+export async function bundleFlow(path: string, include: readonly string[] = []): Promise<Bundle> {
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: name the flow's source file in it`);
   const folder = dirname(flow);
-  let result = await runEsbuild(flow);
+  const readable = readableFor(flow, include);
+  let result = await runEsbuild(flow, readable);
+  checkPackages(result, folder);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
   if (text.includes("\ufffd")) checkUtf8(inputsOf(result, folder));
   const linked = linkedParts(text);
   const imported = Object.keys(result.metafile.inputs).some((name) => name.startsWith(`${emptyNamespace}:`));
-  if (linked.length > 0 || imported) result = await runEsbuild(flow, linked);
+  if (linked.length > 0 || imported) result = await runEsbuild(flow, readable, linked);
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),

@@ -3,9 +3,10 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { CodedError } from "#base";
+import { readableFor, refusedFile } from "./readable.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -34,6 +35,7 @@ function config(flow: string): string {
       resolveJsonModule: true,
       allowJs: false,
       noErrorTruncation: true,
+      listFiles: true,
       typeRoots: [],
       paths: { mayfly: [join(root, "kernel/runtime/api.d.ts")], "mayfly/*": [join(root, "kernel/runtime/api.d.ts")] },
     },
@@ -43,7 +45,7 @@ function config(flow: string): string {
 
 function run(command: string, values: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
   return new Promise((done, failed) => {
-    const child = spawn(command, values, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, values, { stdio: ["ignore", "pipe", "pipe"], env: {} });
     let text = "";
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part: string) => (text += part));
     child.on("error", failed).on("close", (code) => done({ code: code ?? 1, text }));
@@ -59,7 +61,7 @@ function withoutAdvice(message: string): string {
 }
 
 /** tsc names files relative to its own folder; people want them relative to theirs. */
-function readable(text: string, folder: string): string {
+function readableText(text: string, folder: string): string {
   const lines = text.split("\n").map((line) => {
     const match = /^(.+?)\((\d+),(\d+)\): error (TS\d+): (.*)$/.exec(line);
     return match === null
@@ -69,16 +71,31 @@ function readable(text: string, folder: string): string {
   return lines.join("\n").trimEnd();
 }
 
-/** Throws MF_TYPE_ERROR with file, line and column of every fault. JavaScript flows are not checked. */
-export async function checkTypes(path: string): Promise<void> {
+/** What tsc said about faults, and the files it read: `listFiles` gives them a line each. */
+function split(text: string): { readonly faults: string; readonly files: readonly string[] } {
+  const lines = text.split("\n");
+  const isFile = (line: string): boolean => isAbsolute(line) && !/\(\d+,\d+\): error TS\d+: /.test(line);
+  return { faults: lines.filter((line) => !isFile(line)).join("\n"), files: lines.filter(isFile) };
+}
+
+/**
+ * Throws MF_TYPE_ERROR with file, line and column of every fault, MF_BUNDLE_OUTSIDE when types come from files that a build may not
+ * read: a fault's text could quote them. JavaScript flows are not checked.
+ */
+export async function checkTypes(path: string, include: readonly string[] = []): Promise<void> {
   if (!/\.[mc]?ts$/.test(path)) return;
   compiler ??= compilerPath();
+  const compilerFolder = dirname(await compiler);
+  const readable = readableFor(path, [...include, join(root, "kernel", "runtime"), compilerFolder]);
   const folder = await mkdtemp(join(tmpdir(), "mayfly-check-"));
   try {
     const file = join(folder, "tsconfig.json");
     await writeFile(file, config(resolve(path)));
     const { code, text } = await run(await compiler, ["-p", file, "--pretty", "false"]);
-    if (code !== 0) throw new CodedError("MF_TYPE_ERROR", readable(text, process.cwd()));
+    const { faults, files } = split(text);
+    const refused = files.map((each) => refusedFile(each.trim(), readable)).find((each) => each !== undefined);
+    if (refused !== undefined) throw new CodedError("MF_BUNDLE_OUTSIDE", `${relative(process.cwd(), path)}: ${refused}`);
+    if (code !== 0) throw new CodedError("MF_TYPE_ERROR", readableText(faults, process.cwd()));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -6,4 +6,5 @@ export { type Image, isImageFile, loadImage, readImage } from "./file.ts";
 export { type Manifest } from "./manifest.ts";
 export { engineDataBytes } from "./engine-data.ts";
 export { metalProgram } from "./metal.ts";
+export { projectFolder, type Readable, readableFor, refusedFile } from "./readable.ts";
 export { type PvhSettings, writePvh } from "./pvh.ts";

@@ -8,7 +8,7 @@ import { bodyJson, contentTypeOf, guessContentType, parseJson, roundMs } from ".
 import type { RunResult, Stimulus } from "../machine/drive.ts";
 import { showRun } from "../machine/show.ts";
 import { framesText, type StackMapper } from "../machine/stack.ts";
-import { readHeaders, readInput } from "../machine/stubs.ts";
+import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 import { withProgress } from "../terminal.ts";
 
@@ -52,16 +52,20 @@ function readTime(text: string | undefined): number {
   return timeMs;
 }
 
-async function readMessage(terminal: Terminal, flags: RunFlags): Promise<{ readonly body: Uint8Array; readonly contentType: string }> {
+async function readMessage(
+  terminal: Terminal,
+  flags: RunFlags,
+  folder: string,
+): Promise<{ readonly body: Uint8Array; readonly contentType: string }> {
   const { message, contentType } = flags;
   if (message === undefined) return { body: new Uint8Array(0), contentType: contentType ?? "" };
-  const body = message === "-" ? await terminal.readStdin() : await readInput(message, "message");
+  const body = message === "-" ? await terminal.readStdin() : await readInputOf(folder, message, "message");
   return { body, contentType: contentType ?? (message === "-" ? guessContentType(body) : contentTypeOf(message)) };
 }
 
-async function readStimulus(terminal: Terminal, flags: RunFlags): Promise<Stimulus> {
+async function readStimulus(terminal: Terminal, flags: RunFlags, folder: string): Promise<Stimulus> {
   const state = readState(flags.state);
-  const { body, contentType } = await readMessage(terminal, flags);
+  const { body, contentType } = await readMessage(terminal, flags, folder);
   const headers = readHeaders(flags.header ?? []);
   if (contentType !== "") headers["content-type"] ??= contentType;
   return {
@@ -131,20 +135,26 @@ function runJson(result: RunResult, stacks: StackMapper, buildMs: number | undef
 }
 
 async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<number> {
-  const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath }, { stubFromFiles }, stack] = await Promise.all([
+  const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath, projectOf }, { stubFromFiles }, stack] = await Promise.all([
     import("../monitors.ts"),
     import("../machine/drive.ts"),
     import("../machine/load.ts"),
     import("../machine/stubs.ts"),
     import("../machine/stack.ts"),
   ]);
-  const stimulus = await readStimulus(terminal, flags);
+  const project = projectOf(target);
+  const stimulus = await readStimulus(terminal, flags, project);
   const monitor = await openMonitor(flags.monitor, { workers: 1, isolation: "flow" }); // its worker starts while the flow is built
   try {
     const began = performance.now();
     const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));
     const buildMs = isImagePath(target) ? undefined : performance.now() - began;
-    const stub = await stubFromFiles(flags.outlet ?? [], flags.fetch ?? [], image.manifest.outlets);
+    const stub = await stubFromFiles({
+      outlets: flags.outlet ?? [],
+      fetches: flags.fetch ?? [],
+      declared: image.manifest.outlets,
+      folder: project,
+    });
     const result = await driveMachine(monitor, await monitor.load(image), image.manifest.limits, stimulus, stub);
     const stacks = new stack.StackMapper(image.sourceMap, folder);
     if (flags.json === true) terminal.out(`${JSON.stringify(runJson(result, stacks, buildMs, stimulus), undefined, 2)}\n`);

@@ -1,11 +1,12 @@
 /** `mayfly send`: a message into a running gateway, or to any URL. */
+import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { CodedError } from "#base";
 import { AdminClient, type GatewayFlags } from "../admin.ts";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
 import { bodyJson, bodyText, contentTypeOf, guessContentType, indent } from "../format.ts";
-import { readHeaders, readInput } from "../machine/stubs.ts";
+import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface SendFlags extends GatewayFlags {
@@ -28,7 +29,7 @@ interface Sent {
 async function readMessage(terminal: Terminal, flags: SendFlags): Promise<{ readonly body: Uint8Array; readonly contentType: string }> {
   const { message, contentType } = flags;
   if (message === undefined) return { body: new Uint8Array(0), contentType: contentType ?? "" };
-  const body = message === "-" ? await terminal.readStdin() : await readInput(message, "message");
+  const body = message === "-" ? await terminal.readStdin() : await readInputOf(dirname(resolve(flags.config)), message, "message");
   return { body, contentType: contentType ?? (message === "-" ? guessContentType(body) : contentTypeOf(message)) };
 }
 

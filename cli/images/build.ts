@@ -2,6 +2,7 @@
 import { dirname, relative, resolve } from "node:path";
 import { CodedError, isCoded } from "#base";
 import { type Built, buildImage, type BuildOptions, bundleFlow } from "#image";
+import { includedFolders } from "./project.ts";
 import { type Frame, framesText, StackMapper } from "../machine/stack.ts";
 import { probeTopLevel } from "../machine/top-level.ts";
 
@@ -15,26 +16,27 @@ function sentenceOf(message: string): string {
 }
 
 /** Where the top level failed, innermost first: by the engine's own stack, and where that says nothing by running it once more. */
-async function placeOf(error: CodedError, path: string): Promise<readonly Frame[]> {
-  const bundle = await bundleFlow(path).catch(() => undefined); // what can't be bundled was not run
+async function placeOf(error: CodedError, path: string, include: readonly string[]): Promise<readonly Frame[]> {
+  const bundle = await bundleFlow(path, include).catch(() => undefined); // what can't be bundled was not run
   if (bundle === undefined) return [];
   const frames = new StackMapper(bundle.sourceMap, dirname(resolve(path))).frames(error.message);
   return frames.length > 0 ? frames : (await probeTopLevel(path)).failedAt;
 }
 
-async function explained(error: CodedError, path: string): Promise<CodedError> {
-  const [first, ...outer] = await placeOf(error, path);
+async function explained(error: CodedError, path: string, include: readonly string[]): Promise<CodedError> {
+  const [first, ...outer] = await placeOf(error, path, include);
   const place = first === undefined ? `${relative(process.cwd(), path)}: ` : `${first.file}:${first.line}:${first.column}: `;
   const from = outer.length === 0 ? "" : `\n${framesText(outer).replace(/^/gm, "  ")}`;
   return new CodedError(error.code, `${place}${sentenceOf(error.message)}${from}`, { cause: error });
 }
 
-/** As `buildImage`; every CodedError says where. */
+/** As `buildImage`, with the folders that the nearest mayfly.yaml includes unless others are given; every CodedError says where. */
 export async function buildFlow(path: string, options: BuildOptions = {}): Promise<Built> {
+  const include = options.include ?? (await includedFolders(path));
   try {
-    return await buildImage(path, options);
+    return await buildImage(path, { ...options, include });
   } catch (error) {
-    if (isCoded(error) && bootCodes.has(error.code)) throw await explained(error, path);
+    if (isCoded(error) && bootCodes.has(error.code)) throw await explained(error, path, include);
     throw error;
   }
 }

@@ -3,11 +3,10 @@
  * was built from, `KEY.mfi` is the image. A flow has one entry, so the cache is never larger than what is served.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join, relative, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { abiVersion } from "#abi";
-import { type Built, type Image, loadImage } from "#image";
+import { type Built, type Image, loadImage, projectFolder } from "#image";
 import { kernelArtifacts } from "#kernel";
 import { version } from "../package.ts";
 import { buildFlow } from "./build.ts";
@@ -57,14 +56,6 @@ async function writeWhole(path: string, data: Uint8Array | string): Promise<void
   }
 }
 
-/** The nearest folder above a flow that has a mayfly.yaml or a package.json: where its `.mayfly/` belongs. */
-export function projectFolder(flow: string): string | undefined {
-  for (let at = dirname(resolve(flow)); ; at = dirname(at)) {
-    if (existsSync(join(at, "mayfly.yaml")) || existsSync(join(at, "package.json"))) return at;
-    if (dirname(at) === at) return undefined;
-  }
-}
-
 async function readEntry(folder: string, key: string, base: string): Promise<CachedImage | undefined> {
   try {
     const entry = JSON.parse(await readFile(join(folder, `${key}.json`), "utf8")) as Entry;
@@ -92,10 +83,12 @@ export interface CacheOptions {
   readonly name?: string;
   /** False: neither checked nor cached, since a cached image passes for a checked one. */
   readonly check?: boolean;
+  /** As `BuildOptions.include`; the nearest mayfly.yaml's unless given. */
+  readonly include?: readonly string[] | undefined;
 }
 
 /** The image of the flow at `flow`: from the cache when nothing has changed, built otherwise. Throws what buildImage throws. */
-export async function cachedImage(flow: string, { name, check = true }: CacheOptions = {}): Promise<CachedImage> {
+export async function cachedImage(flow: string, { name, check = true, include }: CacheOptions = {}): Promise<CachedImage> {
   const base = check ? projectFolder(flow) : undefined;
   const path = resolve(flow);
   const key = createHash("sha256")
@@ -106,7 +99,7 @@ export async function cachedImage(flow: string, { name, check = true }: CacheOpt
   const known = base === undefined ? undefined : await readEntry(folder, key, base);
   if (known !== undefined) return known;
   const started = performance.now();
-  const built = await buildFlow(path, { check, ...(name === undefined ? {} : { name }) });
+  const built = await buildFlow(path, { check, include, ...(name === undefined ? {} : { name }) });
   const buildMs = performance.now() - started;
   // A folder that can't be written to is no reason to fail: the next start is slower, nothing else.
   const file = base === undefined ? undefined : await writeEntry(folder, key, base, path, built).catch(() => undefined);

@@ -1,16 +1,20 @@
 /** Files a flow is made of when it does not build: whatever of its imports can be found. */
 import { dirname, relative } from "node:path";
 import { build } from "esbuild";
+import { readableFor, refusedFile } from "#image";
+import { includedFolders } from "./project.ts";
 
 /** Absolute paths; the flow's own file at least. */
 export async function bundleInputs(flow: string): Promise<string[]> {
   const files = new Set([flow]);
+  const readable = readableFor(flow, await includedFolders(flow));
   await build({
     entryPoints: [flow],
     absWorkingDir: dirname(flow),
     bundle: true,
     write: false,
     packages: "external",
+    tsconfigRaw: {},
     logLevel: "silent",
     plugins: [
       {
@@ -18,7 +22,7 @@ export async function bundleInputs(flow: string): Promise<string[]> {
         setup(builder) {
           builder.onLoad({ filter: /.*/ }, ({ path }) => {
             files.add(path);
-            return undefined;
+            return refusedFile(path, readable) === undefined ? undefined : { contents: "" };
           });
         },
       },

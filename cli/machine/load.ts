@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CodedError } from "#base";
-import { type Built, type Image, isImageFile, loadImage } from "#image";
+import { type Built, type Image, isImageFile, loadImage, projectFolder } from "#image";
 import { buildFlow } from "../images/build.ts";
 
 export interface Loaded {
@@ -17,6 +17,11 @@ const sourceEnding = /\.[mc]?[jt]sx?$/;
 /** An image by its name, or, when that says nothing, by how it begins: `build -o` takes any name. */
 export function isImagePath(path: string): boolean {
   return path.endsWith(".mfi") || (!sourceEnding.test(path) && isImageFile(path));
+}
+
+/** The folder of the project whose files a run of this flow or image may read. */
+export function projectOf(path: string): string {
+  return projectFolder(path) ?? dirname(resolve(path));
 }
 
 /** Loads an image, builds anything else. */

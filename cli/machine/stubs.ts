@@ -15,6 +15,13 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
   }
 }
 
+/** As readInput, for a file that the project of `folder` lets commands read. Throws MF_FILE_OUTSIDE for others. */
+export async function readInputOf(folder: string, path: string, what: string): Promise<Uint8Array> {
+  const { checkReadable } = await import("../images/project.ts");
+  await checkReadable(path, folder, what);
+  return readInput(path, what);
+}
+
 const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -36,7 +43,7 @@ export function readHeaders(given: readonly string[]): Record<string, string> {
 }
 
 /** `NAME=FILE` → the file's answer. */
-async function fileAnswers(given: readonly string[], flag: string): Promise<Map<string, StubAnswer>> {
+async function fileAnswers(given: readonly string[], flag: string, folder: string): Promise<Map<string, StubAnswer>> {
   const answers = new Map<string, StubAnswer>();
   for (const text of given) {
     // A URL may hold "=", and a file's name hardly does: the last one counts for --fetch, the first for names.
@@ -44,7 +51,7 @@ async function fileAnswers(given: readonly string[], flag: string): Promise<Map<
     if (at <= 0 || at === text.length - 1)
       throw usageError(`${flag} ${text}: give it as ${flag} ${flag === "--fetch" ? "URL" : "NAME"}=FILE`);
     const file = text.slice(at + 1);
-    const body = await readInput(file, "answer");
+    const body = await readInputOf(folder, file, "answer");
     answers.set(text.slice(0, at), { status: 200, headers: { "content-type": contentTypeOf(file) }, body, delayMs: 0 });
   }
   return answers;
@@ -63,13 +70,20 @@ export function byPrefix<T>(answers: ReadonlyMap<string, T>, url: string): T | u
   return best === undefined ? undefined : answers.get(best);
 }
 
-export async function stubFromFiles(
-  outlets: readonly string[],
-  fetches: readonly string[],
-  declared: readonly string[] | null,
-): Promise<Stub> {
-  const answers = await fileAnswers(outlets, "--outlet");
-  const byUrl = await fileAnswers(fetches, "--fetch");
+export interface FileStubs {
+  /** `NAME=FILE` each. */
+  readonly outlets: readonly string[];
+  /** `URL=FILE` each. */
+  readonly fetches: readonly string[];
+  /** Outlets the flow declares; null: any. */
+  readonly declared: readonly string[] | null;
+  /** A folder of the project whose files may be read. */
+  readonly folder: string;
+}
+
+export async function stubFromFiles({ outlets, fetches, declared, folder }: FileStubs): Promise<Stub> {
+  const answers = await fileAnswers(outlets, "--outlet", folder);
+  const byUrl = await fileAnswers(fetches, "--fetch", folder);
   for (const name of answers.keys()) {
     if (declared !== null && !declared.includes(name))
       throw usageError(`--outlet ${name}: the flow has no such outlet, it has ${declared.length === 0 ? "none" : declared.join(", ")}`);

@@ -6,8 +6,9 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { buildImage } from "#image";
+import { buildImage, projectFolder } from "#image";
 import { embeddedMonitor } from "#monitors";
+import { includedFolders } from "../images/project.ts";
 import { driveMachine } from "./drive.ts";
 import { type Frame, StackMapper } from "./stack.ts";
 import { unanswered } from "./stubs.ts";
@@ -51,7 +52,8 @@ export async function probeTopLevel(path: string): Promise<TopLevel> {
   try {
     const file = join(folder, "probe.ts");
     await writeFile(file, probe(resolve(path)));
-    const { image } = await buildImage(file, { check: false });
+    const project = projectFolder(path) ?? dirname(resolve(path));
+    const { image } = await buildImage(file, { check: false, include: [project, ...(await includedFolders(path))] });
     const stimulus = {
       id: "probe",
       source: "probe",

@@ -59,6 +59,8 @@ function once<T>(make: () => T): () => T {
 
 /** Images by flow: built or read when asked for, unloaded when no flow uses them any more. */
 class Images {
+  /** Folders that builds may read, as the newest configuration says. */
+  include: readonly string[] = [];
   readonly #monitor: Monitor;
   readonly #logger: RootLogger;
   /** What the flows of the newest configuration use. */
@@ -84,7 +86,7 @@ class Images {
     const flow = resolve(base, config.flow ?? "");
     const { image, inputs, file, buildMs } =
       built === undefined
-        ? await cachedImage(flow, { name })
+        ? await cachedImage(flow, { name, include: this.include })
         : { image: await loadImage(built), inputs: [built], file: built, buildMs: undefined };
     const { manifest, sha256 } = image;
     if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
@@ -159,6 +161,7 @@ class TheServing implements Serving {
 
   async reload(): Promise<void> {
     const config = withPort(await loadConfig(this.#options.file, this.#options.environment), this.#options.port);
+    this.#images.include = config.build.include;
     try {
       await this.gateway.reload(config);
     } catch (error) {
@@ -182,6 +185,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const monitor = await openMonitor(config.monitor, { ...config, log: (line) => logger.info({}, line) });
   try {
     const images = new Images(monitor, logger);
+    images.include = config.build.include;
     const deadLetters = new DeadLetters(resolve(config.base, config.deadLetters.dir));
     const journal = configuredJournal(config, deadLetters, logger);
     const gateway = createGateway(config, {

@@ -4,7 +4,7 @@ import type { CallEffect } from "#abi";
 import { CodedError, fromHex, parseDuration, toUtf8 } from "#base";
 import { contentTypeOf } from "../format.ts";
 import { type Stimulus, type Stub, type StubAnswer, stateAnswer } from "../machine/drive.ts";
-import { byPrefix, readInput, unanswered } from "../machine/stubs.ts";
+import { byPrefix, readInputOf, unanswered } from "../machine/stubs.ts";
 import type { AnswerSpec, BodySpec, GivenSpec } from "./case.ts";
 
 /** When nothing is said: tests must not depend on when they run, nor on chance. */
@@ -24,7 +24,10 @@ export async function bodyOf(spec: BodySpec | undefined, folder: string): Promis
   if (spec.base64 !== undefined)
     return { bytes: new Uint8Array(Buffer.from(spec.base64, "base64")), contentType: spec.contentType ?? "application/octet-stream" };
   if (spec.file !== undefined)
-    return { bytes: await readInput(resolve(folder, spec.file), "file"), contentType: spec.contentType ?? contentTypeOf(spec.file) };
+    return {
+      bytes: await readInputOf(folder, resolve(folder, spec.file), "file"),
+      contentType: spec.contentType ?? contentTypeOf(spec.file),
+    };
   return { bytes: new Uint8Array(0), contentType: spec.contentType ?? "" };
 }
 

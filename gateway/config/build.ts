@@ -1,4 +1,5 @@
 /** From checked data to the configuration the gateway uses: what a schema can't say is checked here. */
+import { resolve } from "node:path";
 import type { ConnectorDescription } from "../connector.ts";
 import { parseHost } from "../delivery/fetch.ts";
 import { parseKey } from "../delivery/keys.ts";
@@ -22,6 +23,7 @@ interface Checked {
     readonly retention?: { readonly age: number; readonly size: number };
   };
   readonly deadLetters: { readonly dir: string };
+  readonly build: { readonly include: readonly string[] };
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
   readonly isolation: GatewayConfig["isolation"];
@@ -73,6 +75,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     http: { host, port, tls, admin: { enabled: admin.enabled ?? (admin.token !== undefined || loopback.has(host)), token: admin.token } },
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
+    build: { include: data.build.include.map((folder) => resolve(base, folder)) },
     monitor: data.monitor,
     workers: data.workers,
     isolation: data.isolation,

@@ -170,6 +170,19 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         ...object("Where messages that were given up are kept.", { dir: text("Folder.", ".mayfly/dead-letters") }),
         default: {},
       },
+      build: {
+        ...object("How flows are built.", {
+          include: {
+            type: "array",
+            description:
+              "Folders a build may read besides the project's own and its node_modules, relative to this file: ../shared in a monorepo. Its packages' files included.",
+            default: [],
+            maxItems: 64,
+            items: text("A folder."),
+          },
+        }),
+        default: {},
+      },
       monitor: { type: "string", enum: ["embedded", "process", "qemu"], description: "What runs machines.", default: "embedded" },
       workers: whole("Worker threads or processes; the monitor's own choice unless set.", 1, 1024),
       isolation: {

@@ -87,6 +87,8 @@ export interface GatewayConfig {
     readonly retention: { readonly ageMs: number; readonly bytes: number } | undefined;
   };
   readonly deadLetters: { readonly dir: string };
+  /** Folders a build may read besides the project's, absolute. */
+  readonly build: { readonly include: readonly string[] };
   readonly monitor: "embedded" | "process" | "qemu";
   /** Worker threads or processes; undefined: the monitor's own choice. */
   readonly workers: number | undefined;
