@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
+import { bringServices } from "./services.mjs";
 import { root, setUp } from "./setup.mjs";
 
 function* tests(folder) {
@@ -13,6 +14,7 @@ function* tests(folder) {
 }
 
 await setUp();
+bringServices();
 const filters = process.argv.slice(2);
 const chosen = [...tests(join(root, "dist"))].filter(
   (path) => filters.length === 0 || filters.some((f) => relative(root, path).includes(f)),

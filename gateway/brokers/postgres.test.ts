@@ -7,12 +7,14 @@ import { postgresOutlet } from "../outlets/postgres.ts";
 import { postgresSource } from "../sources/postgres.ts";
 import { inboxTable, quoteTable } from "./postgres.ts";
 import { parseSql } from "./sql.ts";
-import { reachable } from "./testing/brokers.ts";
+import type { BrokerAddress } from "./testing/brokers.ts";
+import { privatePostgres } from "./testing/postgres-server.ts";
 import { attemptOf, aWhile, eventually, outgoing, PretendedGateway, startOutlet, startSource, uniqueName } from "./testing/rig.ts";
 
-const broker = { host: "127.0.0.1", port: 5432 };
-const url = `postgres://postgres@${broker.host}:${broker.port}/test`;
-const skip = await reachable("postgresql", broker);
+const server = await privatePostgres();
+const skip = typeof server === "string" ? server : undefined;
+const broker: BrokerAddress = typeof server === "string" ? { host: "127.0.0.1", port: 0 } : server;
+const url = `postgres://postgres@${broker.host}:${broker.port}/postgres`;
 
 const admin = new pg.Client({ connectionString: url });
 const make = async (table: string): Promise<void> => void (await admin.query(inboxTable(quoteTable(table))));
@@ -20,15 +22,18 @@ const remove = async (table: string): Promise<void> => void (await admin.query(`
 
 if (skip === undefined) {
   before(() => admin.connect());
-  after(() => admin.end());
+  after(async () => {
+    await admin.end();
+    if (typeof server !== "string") await server.remove();
+  });
 
   connectorCase({
     name: "postgres",
     source: postgresSource,
     outlet: postgresOutlet,
     broker,
-    sourceConfig: (at, table) => ({ url: `postgres://postgres@${at.host}:${at.port}/test`, table, poll: "20ms" }),
-    outletConfig: (at, table) => ({ url: `postgres://postgres@${at.host}:${at.port}/test`, table, connections: 1 }),
+    sourceConfig: (at, table) => ({ url: `postgres://postgres@${at.host}:${at.port}/postgres`, table, poll: "20ms" }),
+    outletConfig: (at, table) => ({ url: `postgres://postgres@${at.host}:${at.port}/postgres`, table, connections: 1 }),
     make,
     remove,
     badLogin: { code: "MF_POSTGRES_AUTH", change: { username: "nobody-here", password: "wrong-password" } },

@@ -10,6 +10,7 @@ import type { OutletDefinition } from "../outlets/outlet.ts";
 import { postgresOutlet } from "../outlets/postgres.ts";
 import { redisOutlet } from "../outlets/redis.ts";
 import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
+import { privatePostgres } from "./testing/postgres-server.ts";
 import { makeCertificates } from "./testing/certificates.ts";
 import { attemptOf, outgoing, startOutlet } from "./testing/rig.ts";
 import { TlsFront } from "./testing/tls-front.ts";
@@ -27,7 +28,7 @@ interface TlsCase {
 
 const unlessInstalled = (program: string): string | false => (installed(program) ? false : `no ${program}`);
 const rabbit = { host: "127.0.0.1", port: 5672 };
-const postgres = { host: "127.0.0.1", port: 5432 };
+const postgres = await privatePostgres();
 
 const cases: readonly TlsCase[] = [
   {
@@ -110,10 +111,10 @@ const cases: readonly TlsCase[] = [
   },
   {
     name: "postgresql behind TLS",
-    skip: (await reachable("postgresql", postgres)) ?? false,
+    skip: typeof postgres === "string" ? postgres : false,
     outlet: postgresOutlet,
-    open: (tls) => TlsFront.open(postgres, tls, true),
-    config: (port) => ({ url: `postgres://postgres@127.0.0.1:${port}/test?sslmode=require`, sql: "select 1" }),
+    open: (tls) => TlsFront.open(postgres as PrivateBroker, tls, true),
+    config: (port) => ({ url: `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=require`, sql: "select 1" }),
     code: "MF_POSTGRES_TLS",
   },
 ];
@@ -123,7 +124,10 @@ describe("tls", { skip: installed("openssl") ? false : "no openssl", timeout: 60
   before(async () => {
     ({ dir } = await makeCertificates());
   });
-  after(() => rm(dir, { recursive: true }));
+  after(async () => {
+    await rm(dir, { recursive: true });
+    if (typeof postgres !== "string") await postgres.remove();
+  });
 
   for (const { name, skip, outlet, open, config, code } of cases) {
     test(`${name}: trusts only whom it is told to`, { skip }, async () => {

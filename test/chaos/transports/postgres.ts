@@ -1,45 +1,15 @@
-/** A PostgreSQL cluster of our own, run as its unprivileged user: SIGINT ends its sessions, SIGQUIT is a crash it recovers from. */
-import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+/** A PostgreSQL cluster of our own: SIGINT ends its sessions, SIGQUIT is a crash it recovers from. */
 import pg from "pg";
-import { PrivateBroker } from "../../../gateway/brokers/testing/brokers.ts";
+import type { PrivateBroker } from "../../../gateway/brokers/testing/brokers.ts";
+import { privatePostgres } from "../../../gateway/brokers/testing/postgres-server.ts";
 import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
 import type { Probe } from "../message.ts";
 import { Lazy, poll, type Site, type Transport, Unavailable } from "./transport.ts";
 
-/** Debian keeps the server's programs off the PATH. */
-function programs(): string {
-  const root = "/usr/lib/postgresql";
-  try {
-    const newest = readdirSync(root).sort((a, b) => Number(b) - Number(a))[0];
-    if (newest !== undefined) return join(root, newest, "bin");
-  } catch {
-    // Not Debian, or not installed.
-  }
-  throw new Unavailable("no PostgreSQL server programs below /usr/lib/postgresql");
-}
-
-/** PostgreSQL refuses to run as root. */
-function unprivileged(): readonly string[] {
-  if (process.getuid?.() !== 0) return [];
-  if (spawnSync("id", ["postgres"], { stdio: "ignore" }).status !== 0) throw new Unavailable("we are root, and there is no user postgres");
-  return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"];
-}
-
 async function startCluster(): Promise<PrivateBroker> {
-  const [bin, as] = [programs(), unprivileged()];
-  const run = (...command: string[]): void => {
-    const { status, stderr } = spawnSync(command[0] ?? "", command.slice(1), { encoding: "utf8", cwd: "/", timeout: 60_000 });
-    if (status !== 0) throw new Unavailable(`${command.join(" ")}: ${stderr}`);
-  };
-  const command = (dir: string, port: number): string[] => [
-    ...as, join(bin, "postgres"), "-D", join(dir, "data"), "-p", String(port), "-h", "127.0.0.1", "-k", dir,
-  ]; // biome-ignore format: one command
-  return await PrivateBroker.start(command, async (dir) => {
-    if (as.length > 0) run("chown", "postgres", dir);
-    run(...as, join(bin, "initdb"), "-D", join(dir, "data"), "-A", "trust", "-U", "chaos", "--no-sync", "-E", "UTF8");
-  });
+  const cluster = await privatePostgres();
+  if (typeof cluster === "string") throw new Unavailable(cluster);
+  return cluster;
 }
 
 const tableSql = (name: string): string => `create table ${name} (
@@ -50,25 +20,16 @@ const tableSql = (name: string): string => `create table ${name} (
 export async function postgresTransport({ receive }: Site): Promise<Transport> {
   const broker = await startCluster();
   const proxy = await Proxy.open(broker);
-  const url = `postgres://chaos@127.0.0.1:${proxy.port}/postgres`;
+  const url = `postgres://postgres@127.0.0.1:${proxy.port}/postgres`;
   const open = async (): Promise<pg.Pool> => {
-    const connection = { host: "127.0.0.1", port: broker.port, user: "chaos", database: "postgres", connectionTimeoutMillis: 2_000 };
+    const connection = { host: "127.0.0.1", port: broker.port, user: "postgres", database: "postgres", connectionTimeoutMillis: 2_000 };
     const pool = new pg.Pool({ ...connection, query_timeout: 5_000, max: 4 });
     pool.on("error", () => undefined); // an idle connection was lost: the next query makes another
     return pool;
   };
   const close = (pool: pg.Pool): Promise<void> => pool.end();
   const [client, reader] = [new Lazy(open, close), new Lazy(open, close)];
-  for (let tries = 0; ; tries += 1) {
-    // The port is open a moment before the server takes sessions.
-    try {
-      await client.use(async (sql) => void (await sql.query(`${tableSql("inbox")}; ${tableSql("outbox")}`)));
-      break;
-    } catch (error) {
-      if (tries > 40) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
+  await client.use(async (sql) => void (await sql.query(`${tableSql("inbox")}; ${tableSql("outbox")}`)));
   const insert = `insert into inbox (message_id, content_type, body) values ($1, 'application/json', $2) on conflict (message_id) do nothing`;
   const send = ({ id, body }: Probe): Promise<void> => client.use(async (sql) => void (await sql.query(insert, [id, Buffer.from(body)])));
   const stop = poll(readTable(reader, receive));
