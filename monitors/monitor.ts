@@ -7,6 +7,7 @@
  * CodedError when an image can't be loaded.
  */
 import type { DeliverEvent, Event, FlowLimits, StepOutcome } from "#abi";
+import type { MemoryAccount } from "#base";
 import type { Image } from "#image";
 
 /** An image a monitor can start machines from, until it is unloaded. */
@@ -39,6 +40,14 @@ export interface MonitorStats {
   readonly replaced: number;
   /** Bytes held for waiting machines. */
   readonly waitingBytes: number;
+}
+
+/** Accounts of the process's memory budget for what a monitor holds. */
+export interface MonitorMemory {
+  /** Waiting machines, set aside. Over its share the oldest are put off: they run again from their first event when their answer comes. */
+  readonly waiting: MemoryAccount;
+  /** Workers: memory of the machines that run, and events on their way to them. */
+  readonly workers: MemoryAccount;
 }
 
 export interface Monitor {

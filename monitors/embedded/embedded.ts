@@ -3,13 +3,14 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
-import { CodedError } from "#base";
+import { CodedError, memoryBudget } from "#base";
 import type { Image } from "#image";
 import { kernelArtifacts } from "#kernel";
-import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
+import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { EmbeddedMachine } from "./machine.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
 import { Pool } from "./pool.ts";
+import { wasmPageBytes } from "./slots.ts";
 
 export interface EmbeddedOptions {
   /** Worker threads; by default one for each core but the main thread's. More are added for a while when a step takes long. */
@@ -19,6 +20,8 @@ export interface EmbeddedOptions {
    * the main thread looks for answers for a moment too. A wake-up takes some 25 µs; by default it is avoided where there is a core for it.
    */
   readonly spin?: number;
+  /** What it may hold; without it there is no bound. */
+  readonly memory?: MonitorMemory | undefined;
 }
 
 export interface EmbeddedImage extends LoadedImage {
@@ -40,6 +43,15 @@ export function trackedModules(): { readonly engine: WebAssembly.Module; readonl
   return modules;
 }
 
+/** Memory that an instance may keep between messages, with a small budget and with a large one. */
+const leastKeptBytes = 4 * 2 ** 20;
+const mostKeptBytes = 48 * 2 ** 20;
+
+function unbounded(): MonitorMemory {
+  const all = memoryBudget(Number.POSITIVE_INFINITY);
+  return { waiting: all.part("waiting"), workers: all.part("workers") };
+}
+
 const cores = availableParallelism();
 
 class EmbeddedMonitor implements Monitor {
@@ -50,8 +62,13 @@ class EmbeddedMonitor implements Monitor {
   #nextImage = 1;
   #nextMachine = 1;
 
-  constructor({ workers = Math.max(1, cores - 1), spin = cores > workers ? 10_000 : 0 }: EmbeddedOptions) {
-    this.#pool = new Pool(workers, { ...trackedModules(), spin }, this.#store);
+  readonly #memory: MonitorMemory;
+
+  constructor({ workers = Math.max(1, cores - 1), spin = cores > workers ? 10_000 : 0, memory = unbounded() }: EmbeddedOptions) {
+    this.#memory = memory;
+    const keptBytes = Math.min(mostKeptBytes, Math.max(leastKeptBytes, memory.workers.mostBytes / (2 * workers)));
+    const setup = { ...trackedModules(), spin, keptPages: Math.floor(keptBytes / wasmPageBytes) };
+    this.#pool = new Pool(workers, setup, this.#store, memory);
   }
 
   load(image: Image): Promise<EmbeddedImage> {
@@ -92,10 +109,10 @@ class EmbeddedMonitor implements Monitor {
   }
 
   stats(): MonitorStats {
-    const { workers, queued, replaced } = this.#pool;
+    const { workers, queued, replaced, putOff } = this.#pool;
     const running = workers.filter((worker) => worker.outstanding.length > 0).length;
-    const waiting = workers.reduce((sum, worker) => sum + worker.machines.size, 0);
-    return { queued, running, waiting, workers: workers.length, replaced, waitingBytes: 0 };
+    const waiting = workers.reduce((sum, worker) => sum + worker.machines.size, putOff);
+    return { queued, running, waiting, workers: workers.length, replaced, waitingBytes: this.#memory.waiting.takenBytes };
   }
 
   close(): Promise<void> {

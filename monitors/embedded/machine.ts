@@ -34,6 +34,8 @@ export class EmbeddedMachine implements Machine {
   #queue: { readonly event: Event; readonly settle: Settle }[] | undefined;
   #losses = 0;
   #over: MachineErrorCode | undefined;
+  /** It waits, and no worker keeps it. */
+  #isPutOff = false;
 
   constructor(pool: Pool, image: EmbeddedImage, number: number, event: DeliverEvent, limits: FlowLimits) {
     this.#pool = pool;
@@ -54,6 +56,22 @@ export class EmbeddedMachine implements Machine {
     });
   }
 
+  /** The worker it waits at lets go of it: its next event runs it again from its first. False while it is in a step. */
+  evict(): boolean {
+    if (this.#busy || this.home === undefined) return false;
+    this.home.drop(this);
+    this.home = undefined;
+    this.#isPutOff = true;
+    this.#pool.putOff++;
+    return true;
+  }
+
+  #takenUp(): void {
+    if (!this.#isPutOff) return;
+    this.#isPutOff = false;
+    this.#pool.putOff--;
+  }
+
   end(): void {
     if (this.#over === undefined) this.#finish("MF_MACHINE_ENDED");
     this.#pool.interrupt(this.number);
@@ -62,6 +80,7 @@ export class EmbeddedMachine implements Machine {
   #finish(code: MachineErrorCode): void {
     this.#over = code;
     this.#events.length = 0;
+    this.#takenUp();
     this.home?.drop(this);
     this.home = undefined;
   }
@@ -73,6 +92,7 @@ export class EmbeddedMachine implements Machine {
       return settle(broken("MF_TIME_LIMIT"));
     }
     this.#busy = true;
+    this.#takenUp();
     this.#events.push(event);
     this.#run(event, settle);
   }

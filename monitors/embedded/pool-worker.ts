@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { encodeEvent, encodeEventInto, type Event, type MachineErrorCode } from "#abi";
 import type { EmbeddedImage } from "./embedded.ts";
 import type { EmbeddedMachine } from "./machine.ts";
+import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
 import {
   control,
@@ -29,6 +30,8 @@ const stackSizeMb = 8;
 const slowLooks = 2;
 /** Effects up to this long are copied byte by byte. */
 const shortBytes = 256;
+/** Frames that no slot can hold are copies of whole bodies: with this many bytes of them on its way a worker is given nothing more. */
+const mostFrameBytes = 32 * 2 ** 20;
 
 export interface StepAnswer {
   readonly status: Status;
@@ -37,6 +40,8 @@ export interface StepAnswer {
   readonly detail: string;
   /** The worker that keeps the waiting machine. */
   readonly kept: PoolWorker | undefined;
+  /** What it keeps of it. */
+  readonly keptBytes: number;
   readonly cpuMs: number;
   /** Why it was lost. */
   readonly code?: MachineErrorCode;
@@ -61,6 +66,7 @@ export const lostAnswer = (code: MachineErrorCode): StepAnswer => ({
   effects: undefined,
   detail: "",
   kept: undefined,
+  keptBytes: 0,
   cpuMs: 0,
   code,
 });
@@ -85,13 +91,19 @@ export interface WorkerOwner {
 export class PoolWorker {
   readonly slots = new Slots();
   readonly outstanding: Submission[] = [];
-  readonly machines = new Set<EmbeddedMachine>();
+  /** Machines that wait here and the bytes they take, the one that has waited longest first. */
+  readonly machines = new Map<EmbeddedMachine, number>();
   readonly thread: Worker;
   answered = 0;
   #submitted = 0;
   #chunksGiven = 0;
   readonly #images = new Set<number>();
   readonly #large = new Map<number, Uint8Array>();
+  /** Frames on their way to it that no slot could hold, by submission. */
+  readonly #frames = new Map<number, number>();
+  #frameBytes = 0;
+  #heldBytes = 0;
+  readonly #memory: MonitorMemory;
   readonly #drops: number[] = [];
   // What the watchdog saw last.
   watchedRunning = 0;
@@ -103,8 +115,9 @@ export class PoolWorker {
   ending: MachineErrorCode | undefined;
   readonly #owner: WorkerOwner;
 
-  constructor(owner: WorkerOwner, setup: Omit<WorkerSetup, "buffer">) {
+  constructor(owner: WorkerOwner, setup: Omit<WorkerSetup, "buffer">, memory: MonitorMemory) {
     this.#owner = owner;
+    this.#memory = memory;
     const workerData: WorkerSetup = { ...setup, buffer: this.slots.buffer };
     this.thread = new Worker(new URL("./worker.js", import.meta.url), {
       workerData,
@@ -131,7 +144,14 @@ export class PoolWorker {
   }
 
   get free(): boolean {
-    return this.outstanding.length < slotsPerWorker;
+    return this.outstanding.length < slotsPerWorker && this.#frameBytes < mostFrameBytes;
+  }
+
+  /** Bytes of the machines that wait here. */
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const each of this.machines.values()) bytes += each;
+    return bytes;
   }
 
   #post(message: ToWorker): void {
@@ -163,7 +183,7 @@ export class PoolWorker {
       const data = this.slots.data(number);
       length = frame.length <= data.length ? frame.length : -1;
       if (length >= 0) data.set(frame);
-      else this.#post({ kind: "frame", submission: number, frame });
+      else this.#postFrame(number, frame);
     }
     header[word.operation] = job.operation;
     header[word.machine] = machine.number;
@@ -171,6 +191,21 @@ export class PoolWorker {
     header[word.length] = length;
     header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
     this.#publish({ number, job }, header);
+  }
+
+  #postFrame(submission: number, frame: Uint8Array): void {
+    this.#frames.set(submission, frame.length);
+    this.#frameBytes += frame.length;
+    this.#memory.workers.force(frame.length);
+    this.#post({ kind: "frame", submission, frame });
+  }
+
+  #frameRead(submission: number): void {
+    const bytes = this.#frames.get(submission);
+    if (bytes === undefined) return;
+    this.#frames.delete(submission);
+    this.#frameBytes -= bytes;
+    this.#memory.workers.give(bytes);
   }
 
   #publish(submission: Submission, header: Int32Array): void {
@@ -181,9 +216,33 @@ export class PoolWorker {
     Atomics.notify(this.slots.control, control.submitted);
   }
 
+  /** The machine waits here, or does no more: then `bytes` is 0. */
+  keeps(machine: EmbeddedMachine, bytes: number): void {
+    const before = this.machines.get(machine);
+    if (before !== undefined) this.#memory.waiting.give(before);
+    this.machines.delete(machine);
+    if (bytes === 0) return;
+    this.machines.set(machine, bytes);
+    this.#memory.waiting.force(bytes);
+  }
+
+  /** It is gone, and what it held with it. */
+  ended(): void {
+    for (const machine of [...this.machines.keys()]) this.keeps(machine, 0);
+    for (const submission of [...this.#frames.keys()]) this.#frameRead(submission);
+    this.#holds(0);
+  }
+
+  #holds(bytes: number): void {
+    if (bytes === this.#heldBytes) return;
+    if (bytes > this.#heldBytes) this.#memory.workers.force(bytes - this.#heldBytes);
+    else this.#memory.workers.give(this.#heldBytes - bytes);
+    this.#heldBytes = bytes;
+  }
+
   /** Forgets a waiting machine. */
   drop(machine: EmbeddedMachine): void {
-    this.machines.delete(machine);
+    this.keeps(machine, 0);
     this.#drops.push(machine.number);
     this.dropPending();
   }
@@ -211,6 +270,8 @@ export class PoolWorker {
     if (state === slotState.done && submission.job !== undefined && length < 0 && large === undefined) return undefined; // still on the port
     this.outstanding.shift();
     this.#large.delete(submission.number);
+    if (this.#frames.size > 0) this.#frameRead(submission.number);
+    this.#holds((this.slots.control[control.heldPages] as number) * wasmPageBytes);
     Atomics.store(header, word.state, slotState.free);
     if (state === slotState.recalled || submission.job === undefined) return { job: undefined, answer: lostAnswer("MF_MACHINE_LOST") };
     const data = this.slots.data(submission.number);
@@ -218,9 +279,10 @@ export class PoolWorker {
     const detailLength = header[word.detailLength] as number;
     const detail = detailLength === 0 ? "" : data.toString("utf8", length, length + detailLength);
     const status = statuses[header[word.status] as number] ?? "lost";
-    const kept = header[word.kept] === 1 ? this : undefined;
+    const keptBytes = header[word.keptBytes] as number;
+    const kept = keptBytes > 0 ? this : undefined;
     this.answered++;
-    return { job: submission.job, answer: { status, effects, detail, kept, cpuMs: (header[word.cpuMicros] as number) / 1000 } };
+    return { job: submission.job, answer: { status, effects, detail, kept, keptBytes, cpuMs: (header[word.cpuMicros] as number) / 1000 } };
   }
 
   /** The submission in a step now. */

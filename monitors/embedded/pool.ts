@@ -9,6 +9,7 @@
  * was queued on it runs elsewhere, what waited on it is replayed. Added workers leave when everything is idle.
  */
 import { assert, Queue } from "#base";
+import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
 import { type Job, lostAnswer, PoolWorker, type WorkerOwner } from "./pool-worker.ts";
 import { operation, type WorkerSetup } from "./slots.ts";
@@ -29,9 +30,12 @@ const awakeMs = 0.1;
 export class Pool implements WorkerOwner {
   readonly workers: PoolWorker[] = [];
   replaced = 0;
+  /** Machines that wait and were put off for want of memory. */
+  putOff = 0;
   readonly #size: number;
   readonly #setup: Omit<WorkerSetup, "buffer">;
   readonly #store: PageStore;
+  readonly #memory: MonitorMemory;
   readonly #backlog = new Queue<Job>();
   #watchdog: NodeJS.Timeout | undefined;
   #lossesInARow = 0;
@@ -40,11 +44,12 @@ export class Pool implements WorkerOwner {
   #awake = false;
   #awakeUntilMs = 0;
 
-  constructor(size: number, setup: Omit<WorkerSetup, "buffer">, store: PageStore) {
+  constructor(size: number, setup: Omit<WorkerSetup, "buffer">, store: PageStore, memory: MonitorMemory) {
+    this.#memory = memory;
     this.#size = size;
     this.#setup = setup;
     this.#store = store;
-    for (let i = 0; i < size; i++) this.workers.push(new PoolWorker(this, setup));
+    for (let i = 0; i < size; i++) this.workers.push(new PoolWorker(this, setup, memory));
   }
 
   get queued(): number {
@@ -129,12 +134,23 @@ export class Pool implements WorkerOwner {
       this.#lossesInARow = 0;
       const { job, answer } = next;
       if (job === undefined) continue;
-      if (answer.kept === undefined) worker.machines.delete(job.machine);
-      else worker.machines.add(job.machine);
+      if (answer.kept !== undefined || worker.machines.size > 0) worker.keeps(job.machine, answer.keptBytes);
       job.answer(answer);
     }
+    if (this.#memory.waiting.roomBytes < 0) this.#evict();
     worker.dropPending();
     this.#feed();
+  }
+
+  /** Puts off the machines that have waited longest, at the worker that keeps most, until the rest fits its share again. */
+  #evict(): void {
+    const { waiting } = this.#memory;
+    for (const worker of [...this.workers].sort((a, b) => b.waitingBytes - a.waitingBytes)) {
+      for (const machine of [...worker.machines.keys()]) {
+        if (waiting.roomBytes >= 0) return;
+        machine.evict();
+      }
+    }
   }
 
   /** Interrupts the step of a machine, when it is in one. */
@@ -159,8 +175,8 @@ export class Pool implements WorkerOwner {
   #relieve(worker: PoolWorker): void {
     if (worker.outstanding.length > 1) this.#backlog.unshift(worker.recall());
     const stuck = this.workers.every(({ slow, ending }) => slow || ending !== undefined);
-    if (stuck && this.#backlog.length > 0 && this.workers.length < this.#size + mostExtra)
-      this.workers.push(new PoolWorker(this, this.#setup));
+    if (stuck && this.#backlog.length > 0 && this.workers.length < this.#size + mostExtra && this.#memory.workers.roomBytes > 0)
+      this.workers.push(new PoolWorker(this, this.#setup, this.#memory));
   }
 
   /** Lets the added workers go that keep nothing. */
@@ -168,6 +184,7 @@ export class Pool implements WorkerOwner {
     for (const worker of this.workers.slice(this.#size)) {
       if (worker.outstanding.length > 0 || worker.machines.size > 0) continue;
       this.workers.splice(this.workers.indexOf(worker), 1);
+      worker.ended();
       void worker.thread.terminate();
     }
   }
@@ -204,14 +221,14 @@ export class Pool implements WorkerOwner {
     if (index < 0) return;
     const running = worker.running();
     this.drain(worker); // what it had answered still counts
-    for (const machine of worker.machines) if (machine.home === worker) machine.home = undefined;
-    worker.machines.clear();
+    for (const machine of worker.machines.keys()) if (machine.home === worker) machine.home = undefined;
+    worker.ended();
     if (this.#closed) this.workers.splice(index, 1);
     else {
       this.replaced++;
       this.#lossesInARow++;
       assert(this.#lossesInARow <= mostLossesInARow, "workers keep dying before they answer");
-      this.workers[index] = new PoolWorker(this, this.#setup);
+      this.workers[index] = new PoolWorker(this, this.#setup, this.#memory);
     }
     const requeued: Job[] = [];
     for (const { job, number } of worker.outstanding) {

@@ -27,6 +27,8 @@ export const control = {
   interrupt: 3,
   /** The worker's thread id in the operating system, 0 when unknown. */
   thread: 4,
+  /** Pages of 64 KiB that the worker holds between steps: its instance, and images it keeps whole. */
+  heldPages: 5,
 } as const;
 
 export const word = {
@@ -40,8 +42,8 @@ export const word = {
   limitPages: 5,
   status: 6,
   cpuMicros: 7,
-  /** 1 when the machine waits and the worker keeps it. */
-  kept: 8,
+  /** Bytes the worker keeps of a machine that waits, 0 when it does not. */
+  keptBytes: 8,
   /** Bytes of the text that says why, behind the effects. */
   detailLength: 9,
 } as const;
@@ -106,6 +108,8 @@ export interface WorkerSetup {
   readonly buffer: SharedArrayBuffer;
   /** Turns of the wait loop before the worker goes to sleep. */
   readonly spin: number;
+  /** Pages of 64 KiB an instance's memory may have after a step; a larger one is replaced, so that one large message does not cost it for ever. */
+  readonly keptPages: number;
 }
 
 export const wasmPageBytes: number = layout.wasmPageBytes;

@@ -15,9 +15,6 @@ import { pageLimitExport, pagesExport } from "./track.ts";
 const { pageBytes, wasmPageBytes, monitorBytes } = layout;
 const pageWords = pageBytes / 4;
 const firstPage = monitorBytes / pageBytes;
-/** An instance whose memory has grown beyond this is replaced instead of kept, so that one large message does not cost its memory for ever. */
-const keptBytes = 48 * 1024 * 1024;
-
 /** How far a store may reach beyond the page whose card it marks. */
 const reachBytes = 8;
 /** Images a worker keeps in one piece, about 1.5 MB each, and after how many uses it does. */
@@ -80,7 +77,17 @@ export class WarmInstance {
 
   /** True when the instance must not be used again. */
   get unfit(): boolean {
-    return this.#unfit || this.#bytes.length > keptBytes;
+    return this.#unfit;
+  }
+
+  /** Its linear memory, in pages of 64 KiB; it never shrinks. */
+  get memoryPages(): number {
+    return this.#bytes.length / wasmPageBytes;
+  }
+
+  /** What it keeps of images beside that, in pages of 64 KiB. */
+  get wholePages(): number {
+    return this.#wholePages;
   }
 
   /** For tests: the whole memory, card table included. */
@@ -123,6 +130,7 @@ export class WarmInstance {
     }
   }
 
+  #wholePages = 0;
   readonly #wholes = new Map<PageTable, { uses: number; memory: Uint8Array | undefined }>();
 
   /** The image as one piece of the worker's own memory, once it is used often: runs of pages are then put back by one copy each. */
@@ -132,12 +140,18 @@ export class WarmInstance {
       whole = { uses: 0, memory: undefined };
       this.#wholes.set(table, whole);
       const oldest = this.#wholes.size > mostWholeImages ? this.#wholes.keys().next().value : undefined;
-      if (oldest !== undefined) this.#wholes.delete(oldest);
+      if (oldest !== undefined) this.#forgetWhole(oldest);
     }
     if (++whole.uses < oftenUsed || whole.memory !== undefined) return whole.memory;
     whole.memory = new Uint8Array(table.entries.length * pageBytes);
+    this.#wholePages += table.memoryPages;
     for (const [page, entry] of table.entries.entries()) if (entry !== 0) whole.memory.set(this.#page(entry), page * pageBytes);
     return whole.memory;
+  }
+
+  #forgetWhole(table: PageTable): void {
+    if (this.#wholes.get(table)?.memory !== undefined) this.#wholePages -= table.memoryPages;
+    this.#wholes.delete(table);
   }
 
   /** As restoreMarked, from a whole image: consecutive pages at once. */

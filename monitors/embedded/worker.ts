@@ -28,6 +28,9 @@ const images = new Map<number, PageTable>();
 const frames = new Map<number, Uint8Array>();
 const waiting = new Map<number, Hibernated>();
 
+/** What a parked machine takes besides its pages. */
+const parkedBytes = 1024;
+
 let current = 0;
 const interrupt = (): number => (Atomics.load(words, control.interrupt) === current ? 1 : 0);
 const newInstance = (): WarmInstance => new WarmInstance(setup.engine, setup.native, chunks, interrupt);
@@ -99,9 +102,15 @@ function answer(submission: number, header: Int32Array, result: StepResult | und
   }
 }
 
+/** A recalled submission's frame is not kept either. */
+function forget(submission: number): void {
+  readPort();
+  frames.delete(submission);
+}
+
 function serve(submission: number): void {
   const header = slots.header(submission);
-  if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued) return; // recalled
+  if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued) return forget(submission); // recalled
   if (header[word.operation] === operation.drop) waiting.delete(header[word.machine] as number);
   else {
     current = submission + 1;
@@ -111,13 +120,20 @@ function serve(submission: number): void {
     header[word.cpuMicros] = Math.round((performance.now() - started) * 1000);
     Atomics.store(words, control.running, 0);
     const goesOn = result?.status === "complete" && waits(result.effects);
-    header[word.kept] = goesOn ? 1 : 0;
-    if (goesOn) waiting.set(header[word.machine] as number, instance.hibernate());
+    header[word.keptBytes] = goesOn ? park(header[word.machine] as number) : 0;
     answer(submission, header, result);
-    if (instance.unfit) instance = newInstance();
+    if (instance.unfit || instance.memoryPages > setup.keptPages) instance = newInstance();
+    words[control.heldPages] = instance.memoryPages + instance.wholePages;
   }
   Atomics.store(header, word.state, slotState.done);
   if (Atomics.exchange(words, control.bell, 1) === 0) port.postMessage(0);
+}
+
+/** Sets a waiting machine aside; the bytes it takes. */
+function park(machine: number): number {
+  const hibernated = instance.hibernate();
+  waiting.set(machine, hibernated);
+  return parkedBytes + hibernated.pages.byteLength;
 }
 
 function waits(effects: Uint8Array): boolean {
