@@ -28,7 +28,7 @@ class TestReader {
 
   constructor(path: string, text: string) {
     this.#shown = relative(process.cwd(), path);
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, logLevel: "error" });
     for (const error of this.#document.errors) this.#fault(error.pos[0], error.message);
     this.#check();
   }

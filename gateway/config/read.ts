@@ -176,7 +176,7 @@ class Reader {
   readonly problems: ConfigProblem[] = [];
 
   constructor(text: string) {
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, merge: true });
+    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, merge: true, logLevel: "error" });
     for (const error of this.#document.errors) {
       const beside = text.slice(Math.max(0, error.pos[0] - 2), error.pos[1] + 2).includes("${"); // YAML takes the brace for the begin of a map
       this.#add("MF_CONFIG_SYNTAX", error.pos[0], "", beside ? 'a ${NAME} within { } must be in double quotes: "${NAME}"' : error.message);

@@ -1,0 +1,29 @@
+/** A decoder under fuzzing: everything a target needs to be fed with bytes, whatever they are. */
+
+/** What one input did. */
+export interface Verdict {
+  /** How the input was taken, in a few words: an input that is taken in a new way becomes a seed. */
+  readonly signature: string;
+  /** What is wrong with that; undefined when all is well. */
+  readonly fault?: string | undefined;
+}
+
+export interface Target {
+  readonly name: string;
+  /** Inputs to begin with. */
+  readonly seeds: readonly Uint8Array[];
+  /** Texts that mean something to the decoder. */
+  readonly words: readonly string[];
+  /** Bytes at the beginning that say how the rest is read: every other change is made there. */
+  readonly headBytes?: number;
+  /** Never rejects for what an input does: that is a fault, and a rejection is taken for one. */
+  run(input: Uint8Array): Verdict | Promise<Verdict>;
+  close?(): Promise<void>;
+}
+
+/** Makes a target ready. Rejects with an Error that says why it can't run here. */
+export type Open = () => Promise<Target>;
+
+export function faulty(signature: string, fault: string): Verdict {
+  return { signature, fault };
+}

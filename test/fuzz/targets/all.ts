@@ -1,0 +1,21 @@
+/** Every decoder of what comes from outside, by name. */
+import type { Open } from "../target.ts";
+import { openConfig } from "./config.ts";
+import { openEffects, openEvents } from "./door.ts";
+import { openCsv, openJson, openXml } from "./formats.ts";
+import { openHttp } from "./http.ts";
+import { openImage } from "./image.ts";
+import { openJournal, openRecords } from "./journal.ts";
+
+export const targets: Readonly<Record<string, Open>> = {
+  effects: openEffects,
+  events: openEvents,
+  image: openImage,
+  journal: openJournal,
+  records: openRecords,
+  config: openConfig,
+  json: openJson,
+  csv: openCsv,
+  xml: openXml,
+  http: openHttp,
+};

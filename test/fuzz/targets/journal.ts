@@ -1,0 +1,105 @@
+/** A journal on disk: records as they are decoded, and whole folders of damaged files as a start reads them. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { equalBytes, isCoded } from "#base";
+import { openJournal as openAt } from "#gateway";
+import { BatchReader, fileHeaderBytes } from "../../../gateway/journal/log/batch.ts";
+import { realDisk } from "../../../gateway/journal/log/disk.ts";
+import { decodeRecord } from "../../../gateway/journal/log/records.ts";
+import { faulty, type Target } from "../target.ts";
+
+const flow = "orders";
+
+/** A folder whose journal has messages, sends, state, retries and a dead one behind it. */
+async function writtenJournal(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-fuzz-journal-"));
+  const journal = openAt(dir);
+  await journal.recover();
+  for (let n = 0; n < 6; n++) {
+    const accepted = await journal.accept({
+      flow,
+      id: `m${n}`,
+      source: "fuzz",
+      headers: { "x-n": String(n) },
+      contentType: "text/plain",
+      body: Buffer.alloc(n * 50, "body "),
+      key: n % 2 === 0 ? "k" : undefined,
+      correlationId: undefined,
+      receivedMs: 1_000 + n,
+      expiresMs: undefined,
+      dedup: { id: `d${n}`, windowMs: 60_000, count: 100 },
+    } as never);
+    if (accepted.status !== "leased" || n > 3) continue;
+    const send = { outlet: "a", key: undefined, contentType: "", headers: {}, body: Buffer.from("sent") };
+    await journal.complete(accepted.lease, { nowMs: 2_000, sends: [send], state: undefined, reply: undefined } as never);
+  }
+  await journal.close();
+  return dir;
+}
+
+async function segmentsOf(dir: string): Promise<string[]> {
+  return (await readdir(dir)).filter((name) => /^(segment|checkpoint)-/.test(name)).sort();
+}
+
+/** The records of a file, one after the other. */
+async function recordsOf(dir: string, name: string): Promise<Uint8Array[]> {
+  const file = await realDisk(dir).open(name);
+  const reader = new BatchReader(file, await file.size(), Buffer.alloc(1 << 20));
+  const salt = (await reader.header())?.salt ?? 0;
+  const records: Uint8Array[] = [];
+  for (let at = fileHeaderBytes; at < reader.size; ) {
+    const { batch } = await reader.batchAt(at, salt);
+    if (batch === undefined) break;
+    records.push(...batch.payloads.map(({ bytes }) => Uint8Array.from(bytes)));
+    at = batch.end;
+  }
+  await file.close();
+  return records;
+}
+
+export async function openRecords(): Promise<Target> {
+  const dir = await writtenJournal();
+  const seeds = (await Promise.all((await segmentsOf(dir)).map((name) => recordsOf(dir, name)))).flat();
+  await rm(dir, { recursive: true, force: true });
+  return {
+    name: "records",
+    seeds,
+    words: ["orders", "__proto__", '{"a":1}', "\uffff"],
+    run: (input) => ({ signature: String(decodeRecord(input)?.kind) }),
+  };
+}
+
+export async function openJournal(): Promise<Target> {
+  const dir = await writtenJournal();
+  const names = await segmentsOf(dir);
+  const files = new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(dir, name))] as const)));
+  const changed = names.at(-1);
+  const whole = files.get(changed ?? "");
+  if (changed === undefined || whole === undefined) throw new Error("the journal wrote no file");
+  const reset = async (input: Uint8Array): Promise<void> => {
+    for (const name of await readdir(dir)) await rm(join(dir, name), { force: true });
+    for (const [name, bytes] of files) await writeFile(join(dir, name), name === changed ? input : bytes);
+  };
+  return {
+    name: "journal",
+    seeds: [whole],
+    words: [flow],
+    run: async (input) => {
+      await reset(input);
+      const journal = openAt(dir);
+      try {
+        const { pending } = await journal.recover();
+        const leases = await journal.claim(flow, 100);
+        const signature = `${pending[flow] ?? 0} pending, ${leases.length} claimed`;
+        return !equalBytes(input, whole) || leases.length === 2 ? { signature } : faulty(signature, "a whole journal lost messages");
+      } catch (error) {
+        if (!isCoded(error)) throw error;
+        return { signature: error.code };
+      } finally {
+        await journal.close().catch(() => undefined);
+      }
+    },
+    close: () => rm(dir, { recursive: true, force: true }),
+  };
+}
