@@ -52,6 +52,48 @@ test("a folder that holds something of it already is left alone, unless told oth
   equal((await capture(["init", project, "--no-install", "--force"])).code, 0);
 });
 
+test("a project that is there keeps its dependencies and settings, with --force as well", async () => {
+  const project = join(folder, "grown");
+  await mkdir(project);
+  const manifest = {
+    name: "mine",
+    version: "3.0.0",
+    scripts: { test: "my-tests" },
+    dependencies: { zod: "^4.0.0" },
+    devDependencies: { tsx: "^4.0.0" },
+    workspaces: ["packages/*"],
+  };
+  await writeFile(join(project, "package.json"), `${JSON.stringify(manifest, undefined, "\t")}\n`);
+  await writeFile(join(project, ".gitignore"), "node_modules/\nsecrets/");
+  await writeFile(join(project, "README.md"), "mine");
+  await writeFile(join(project, "tsconfig.json"), "{}");
+  for (const flags of [[], ["--force"]]) {
+    const { code, out, err } = await capture(["init", project, "--no-install", "--json", ...flags]);
+    equal(code, 0, err);
+    const told = JSON.parse(out) as { merged: string[]; kept: string[] };
+    deepEqual([told.merged, told.kept], [["package.json", ".gitignore"], flags.length === 0 ? ["tsconfig.json", "README.md"] : []]);
+    const text = await readFile(join(project, "package.json"), "utf8");
+    const made = JSON.parse(text) as typeof manifest & { dependencies: Record<string, string> };
+    match(text, /^\t"name"/m);
+    const { mayfly, ...others } = made.dependencies;
+    ok(mayfly !== undefined);
+    deepEqual({ ...made, dependencies: others }, { ...manifest, scripts: { test: "my-tests", start: "mayfly serve", dev: "mayfly dev" } });
+    equal(await readFile(join(project, ".gitignore"), "utf8"), "node_modules/\nsecrets/\n.mayfly/\naudit/\n*.mfi\n");
+  }
+  // One that names Mayfly already names it on as it did.
+  await writeFile(join(project, "package.json"), '{"devDependencies":{"mayfly":"file:../m.tgz"}}');
+  equal((await capture(["init", project, "--no-install", "--force"])).code, 0);
+  const again = JSON.parse(await readFile(join(project, "package.json"), "utf8")) as object;
+  deepEqual(again, {
+    devDependencies: { mayfly: "file:../m.tgz" },
+    scripts: { test: "mayfly test", start: "mayfly serve", dev: "mayfly dev" },
+  });
+  await writeFile(join(project, "package.json"), "[oops");
+  const broken = await capture(["init", project, "--no-install", "--force"]);
+  match(broken.err, /^MF_INIT_MANIFEST: .*package\.json/);
+  equal(await readFile(join(project, "package.json"), "utf8"), "[oops");
+});
+
 test("doctor reports on everything it is asked about, and how to get what is missing", async () => {
   process.chdir(folder);
   const { code, out } = await capture(["doctor", "--json"]);

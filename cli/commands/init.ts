@@ -1,13 +1,13 @@
 /** `mayfly init`: a small project that works at once. */
-import { existsSync } from "node:fs";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { spawn } from "node:child_process";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { CodedError } from "#base";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
-import { projectFiles } from "../init/project.ts";
+import { mergedIgnore, mergedManifest, projectFiles } from "../init/project.ts";
 import { isCheckout, packageRoot, version } from "../package.ts";
 import { withProgress } from "../terminal.ts";
 
@@ -25,10 +25,24 @@ function projectName(folder: string): string {
   return name === "" ? "mayfly-project" : name;
 }
 
-/** How the project's package.json names Mayfly: the checkout itself when this is one, the version otherwise. */
+/** The tarball or folder that Mayfly was installed from, absolute, as npm noted it; undefined when it came from a registry. */
+function installedFrom(): string | undefined {
+  try {
+    const modules = dirname(packageRoot);
+    const { packages } = JSON.parse(readFileSync(join(modules, ".package-lock.json"), "utf8")) as {
+      readonly packages?: Readonly<Record<string, { readonly resolved?: string }>>;
+    };
+    const file = /^file:(.*)$/.exec(packages?.["node_modules/mayfly"]?.resolved ?? "")?.[1];
+    return file === undefined ? undefined : resolve(dirname(modules), file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How the project's package.json names Mayfly: the checkout or the file it came from, the version otherwise. */
 function dependency(folder: string): string {
-  if (!isCheckout) return `^${version()}`;
-  return `file:${relative(folder, packageRoot)}`;
+  const from = isCheckout ? packageRoot : installedFrom();
+  return from === undefined ? `^${version()}` : `file:${relative(folder, from)}`;
 }
 
 /** Runs npm quietly; the sentence it failed with, or undefined. */
@@ -46,36 +60,76 @@ function npmInstall(folder: string): Promise<string | undefined> {
   });
 }
 
-async function checkFolder(folder: string, paths: readonly string[], force: boolean): Promise<void> {
-  if (!existsSync(folder)) return;
-  const entries = await readdir(folder).catch((cause: unknown) => {
-    throw new CodedError("MF_INIT_FOLDER", `${folder} can't be used: ${(cause as Error).message}`, { cause });
-  });
-  if (force || entries.length === 0) return;
-  const taken = paths.filter((path) => existsSync(join(folder, path)));
-  if (taken.length > 0)
+/** Files of a new project that join what is there instead of taking its place. */
+const merged: Readonly<Record<string, (text: string, folder: string) => string | undefined>> = {
+  "package.json": (text, folder) => mergedManifest(text, dependency(folder)),
+  ".gitignore": mergedIgnore,
+};
+/** Files that stay as they are where there is one. */
+const kept = new Set(["README.md", "tsconfig.json"]);
+
+interface Plan {
+  /** Contents by path. */
+  readonly written: ReadonlyMap<string, string>;
+  /** Paths of those that hold what was there as well. */
+  readonly merged: readonly string[];
+  readonly kept: readonly string[];
+}
+
+/** What to write into the folder. Rejects with MF_INIT_FOLDER, MF_INIT_MANIFEST, and without `force` MF_INIT_EXISTS. */
+async function plan(folder: string, force: boolean): Promise<Plan> {
+  const there = new Set(
+    existsSync(folder)
+      ? await readdir(folder).catch((cause: unknown) => {
+          throw new CodedError("MF_INIT_FOLDER", `${folder} can't be used: ${(cause as Error).message}`, { cause });
+        })
+      : [],
+  );
+  const written = new Map<string, string>();
+  const joined: string[] = [];
+  const left: string[] = [];
+  const taken: string[] = [];
+  for (const [path, text] of Object.entries(projectFiles(projectName(folder), dependency(folder)))) {
+    const merge = merged[path];
+    if (!there.has(path.split("/")[0] ?? path) || !existsSync(join(folder, path))) written.set(path, text);
+    else if (merge !== undefined) {
+      const whole = merge(await readFile(join(folder, path), "utf8"), folder);
+      if (whole === undefined) throw new CodedError("MF_INIT_MANIFEST", `${join(folder, path)} is not a JSON object: mend it first`);
+      written.set(path, whole);
+      joined.push(path);
+    } else if (kept.has(path) && !force) left.push(path);
+    else {
+      taken.push(path);
+      written.set(path, text);
+    }
+  }
+  if (taken.length > 0 && !force)
     throw new CodedError(
       "MF_INIT_EXISTS",
       `${folder} has ${taken.join(", ")} already: choose another folder, or write over them with --force`,
     );
+  return { written, merged: joined, kept: left };
 }
 
 async function init({ terminal }: Cli, given: string, flags: InitFlags): Promise<number> {
   const folder = resolve(given);
-  const files = projectFiles(projectName(folder), dependency(folder));
-  const paths = Object.keys(files);
-  await checkFolder(folder, paths, flags.force === true);
-  for (const [path, text] of Object.entries(files)) {
+  const planned = await plan(folder, flags.force === true);
+  for (const [path, text] of planned.written) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), text);
   }
+  const paths = [...planned.written.keys()];
   const fault = flags.install ? await withProgress(terminal, "npm install", () => npmInstall(folder)) : undefined;
   if (flags.json === true) {
-    terminal.out(`${JSON.stringify({ folder, files: paths, installed: flags.install && fault === undefined }, undefined, 2)}\n`);
+    terminal.out(
+      `${JSON.stringify({ folder, files: paths, merged: planned.merged, kept: planned.kept, installed: flags.install && fault === undefined }, undefined, 2)}\n`,
+    );
     return exitCodes.ok;
   }
   const { bold, dim } = terminal.paint;
-  terminal.out(`${bold(folder)}\n${paths.map((path) => `  ${path}\n`).join("")}`);
+  const remark = (path: string): string => (planned.merged.includes(path) ? dim("  added to what was there") : "");
+  terminal.out(`${bold(folder)}\n${paths.map((path) => `  ${path}${remark(path)}\n`).join("")}`);
+  for (const path of planned.kept) terminal.out(`  ${path}${dim("  left as it was")}\n`);
   if (fault !== undefined) terminal.err(`${terminal.paintErr.yellow("MF_INIT_INSTALL")}: npm install failed, run it yourself: ${fault}\n`);
   const shown = relative(process.cwd(), folder);
   const steps = [
@@ -95,7 +149,7 @@ export function addInit(program: Command, cli: Cli): Command {
     .description("Make a small project that works at once: a flow, its test, mayfly.yaml, README.")
     .argument("[dir]", "where to", ".")
     .option("--no-install", "do not run npm install")
-    .option("--force", "write over files that are there")
+    .option("--force", "write over flows, samples, mayfly.yaml, tsconfig.json and README.md that are there")
     .addOption(jsonOption())
     .action(action(cli, (folder: string, flags: InitFlags) => init(cli, folder, flags)));
   return examples(command, [

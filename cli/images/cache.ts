@@ -1,15 +1,16 @@
 /**
- * Images that were built before, by the hashes of all that went into them. Under `FOLDER/.mayfly/images/`: `KEY.json` says what an image
- * was built from, `KEY.mfi` is the image. A flow has one entry, so the cache is never larger than what is served.
+ * Images that were built before, by the hashes of all that went into them: `KEY.json` in the store says what the newest image of a flow was
+ * built from, and its hash.
  */
-import { createHash, randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { abiVersion } from "#abi";
-import { type Built, type Image, loadImage, projectFolder } from "#image";
+import { type Built, type Image, projectFolder } from "#image";
 import { kernelArtifacts } from "#kernel";
 import { version } from "../package.ts";
 import { buildFlow } from "./build.ts";
+import { flowOf, getImage, pruneImages, putImage, storeFolder, writeWhole } from "./store.ts";
 
 export interface CachedImage {
   readonly image: Image;
@@ -23,8 +24,6 @@ export interface CachedImage {
 
 interface Entry {
   readonly made: string;
-  /** The flow's own file. */
-  readonly flow: string;
   readonly sha256: string;
   readonly inputs: readonly { readonly path: string; readonly sha256: string }[];
 }
@@ -44,27 +43,16 @@ function maker(): string {
   return `mayfly ${version()} abi ${abiVersion} kernel ${kernelArtifacts().hash}`;
 }
 
-/** Written beside and renamed: two commands at once leave one of the two, never half of one. */
-async function writeWhole(path: string, data: Uint8Array | string): Promise<void> {
-  const beside = `${path}.${randomBytes(4).toString("hex")}.tmp`;
-  try {
-    await writeFile(beside, data);
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true });
-    throw error;
-  }
-}
+/** Names of entries, as `cachedImage` makes them. */
+const entryName = /^[0-9a-f]{24}\.json$/;
 
 async function readEntry(folder: string, key: string, base: string): Promise<CachedImage | undefined> {
   try {
     const entry = JSON.parse(await readFile(join(folder, `${key}.json`), "utf8")) as Entry;
     if (entry.made !== maker()) return undefined;
     for (const { path, sha256 } of entry.inputs) if ((await hashOf(resolve(base, path))) !== sha256) return undefined;
-    const image = await loadImage(join(folder, `${key}.mfi`));
-    if (image.sha256 !== entry.sha256) return undefined;
     const inputs = entry.inputs.map(({ path }) => resolve(base, path));
-    return { image, inputs, file: join(folder, `${key}.mfi`), buildMs: undefined };
+    return { ...(await getImage(folder, entry.sha256)), inputs, buildMs: undefined };
   } catch {
     return undefined; // not there, or not whole: built anew
   }
@@ -72,11 +60,26 @@ async function readEntry(folder: string, key: string, base: string): Promise<Cac
 
 async function writeEntry(folder: string, key: string, base: string, flow: string, { image, inputs }: Built): Promise<string> {
   const hashed = await Promise.all(inputs.map(async (path) => ({ path: relative(base, path), sha256: (await hashOf(path)) ?? "" })));
-  await mkdir(folder, { recursive: true });
-  await writeWhole(join(folder, `${key}.mfi`), image.bytes);
-  const entry: Entry = { made: maker(), flow: relative(base, flow), sha256: image.sha256, inputs: hashed };
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const file = await putImage(folder, image, relative(base, flow));
+  const entry: Entry = { made: maker(), sha256: image.sha256, inputs: hashed };
   await writeWhole(join(folder, `${key}.json`), `${JSON.stringify(entry, undefined, 2)}\n`);
-  return join(folder, `${key}.mfi`);
+  await pruneImages(folder, await newestImages(folder));
+  return file;
+}
+
+/** Hashes of the images that flows of this project were built to last. */
+async function newestImages(folder: string): Promise<ReadonlySet<string>> {
+  const newest = new Set<string>();
+  for (const name of await readdir(folder)) {
+    if (!entryName.test(name)) continue;
+    try {
+      newest.add((JSON.parse(await readFile(join(folder, name), "utf8")) as Entry).sha256);
+    } catch {
+      // An entry that can't be read is built anew.
+    }
+  }
+  return newest;
 }
 
 export interface CacheOptions {
@@ -95,7 +98,7 @@ export async function cachedImage(flow: string, { name, check = true, include }:
     .update(`${base === undefined ? "" : relative(base, path)}\0${name ?? ""}`)
     .digest("hex")
     .slice(0, 24);
-  const folder = join(base ?? "", ".mayfly", "images");
+  const folder = storeFolder(base ?? "");
   const known = base === undefined ? undefined : await readEntry(folder, key, base);
   if (known !== undefined) return known;
   const started = performance.now();
@@ -106,21 +109,13 @@ export async function cachedImage(flow: string, { name, check = true, include }:
   return { image: built.image, inputs: built.inputs, file, buildMs };
 }
 
-/** The cached image with this hash below `folder`, and its flow's file; undefined when it was built anew since. */
+/** The image with this hash that was built in `project`, and its flow's file; undefined when it is not kept any more. */
 export async function findCachedImage(
-  folder: string,
+  project: string,
   sha256: string,
 ): Promise<{ readonly image: Image; readonly flow: string } | undefined> {
-  const cache = join(folder, ".mayfly", "images");
-  for (const name of await readdir(cache).catch(() => [])) {
-    if (!name.endsWith(".json")) continue;
-    try {
-      const entry = JSON.parse(await readFile(join(cache, name), "utf8")) as Entry;
-      if (entry.sha256 === sha256)
-        return { image: await loadImage(join(cache, name.replace(/\.json$/, ".mfi"))), flow: resolve(folder, entry.flow) };
-    } catch {
-      // Half an entry is none.
-    }
-  }
-  return undefined;
+  const flow = await flowOf(project, sha256);
+  if (flow === undefined) return undefined;
+  const found = await getImage(storeFolder(project), sha256).catch(() => undefined);
+  return found === undefined ? undefined : { image: found.image, flow };
 }

@@ -71,15 +71,11 @@ A Mayfly project: each message that comes in meets a machine of its own.
 \`npx mayfly dev\` serves as well, and takes in what you change.
 `;
 
+const scripts = { test: "mayfly test", start: "mayfly serve", dev: "mayfly dev" };
+const ignored = "node_modules/\n.mayfly/\naudit/\n*.mfi\n";
+
 export function projectFiles(name: string, dependency: string): Readonly<Record<string, string>> {
-  const manifest = {
-    name,
-    version: "0.1.0",
-    private: true,
-    type: "module",
-    scripts: { test: "mayfly test", start: "mayfly serve", dev: "mayfly dev" },
-    dependencies: { mayfly: dependency },
-  };
+  const manifest = { name, version: "0.1.0", private: true, type: "module", scripts, dependencies: { mayfly: dependency } };
   const editor = {
     compilerOptions: {
       target: "ES2023",
@@ -102,6 +98,46 @@ export function projectFiles(name: string, dependency: string): Readonly<Record<
     "flows/hello.flow-test.yaml": flowTest,
     "samples/hello.json": `${JSON.stringify({ name: "Ada", language: "fr" })}\n`,
     "README.md": readme(name),
-    ".gitignore": "node_modules/\n.mayfly/\naudit/\n*.mfi\n",
+    ".gitignore": ignored,
   };
+}
+
+type Manifest = Readonly<Record<string, unknown>>;
+
+function section(manifest: Manifest, name: string): Manifest {
+  const value = manifest[name];
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Manifest) : {};
+}
+
+/**
+ * A package.json that is there, with Mayfly added: everything in it stays, a script or a dependency of the same name as well. Undefined when
+ * the text is not a JSON object.
+ */
+export function mergedManifest(text: string, dependency: string): string | undefined {
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(text.replace(/^\ufeff/, ""));
+  } catch {
+    return undefined;
+  }
+  if (typeof manifest !== "object" || manifest === null || Array.isArray(manifest)) return undefined;
+  const found = manifest as Manifest;
+  const has = ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"].some(
+    (name) => "mayfly" in section(found, name),
+  );
+  const merged = {
+    ...found,
+    scripts: { ...scripts, ...section(found, "scripts") },
+    ...(has ? {} : { dependencies: { ...section(found, "dependencies"), mayfly: dependency } }),
+  };
+  const indent = /^[{\s]*?\n([ \t]+)"/.exec(text)?.[1] ?? "  ";
+  return `${JSON.stringify(merged, undefined, indent)}\n`;
+}
+
+/** A .gitignore that is there, with the lines added that it lacks. */
+export function mergedIgnore(text: string): string {
+  const known = new Set(text.split(/\r?\n/).map((line) => line.trim()));
+  const missing = ignored.split("\n").filter((line) => line !== "" && !known.has(line));
+  if (missing.length === 0) return text;
+  return `${text}${text === "" || text.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`;
 }

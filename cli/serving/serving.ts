@@ -17,6 +17,7 @@ import {
 import { loadImage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
+import { namedImage } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
 import { withPlaces } from "./places.ts";
@@ -52,6 +53,11 @@ function readMapper(file: string | undefined, sha256: string, folder: string | u
   }
 }
 
+/** The image's file: `image:` names it by its path or, as `sha256:DIGITS`, among those that were built here. */
+async function imagePath(base: string, image: string): Promise<string> {
+  return image.startsWith("sha256:") ? await namedImage(base, image.slice("sha256:".length)) : resolve(base, image);
+}
+
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => (made ??= { value: make() }).value;
@@ -82,7 +88,7 @@ class Images {
   }
 
   async load(base: string, name: string, config: FlowConfig): Promise<FlowImage> {
-    const built = config.image === undefined ? undefined : resolve(base, config.image);
+    const built = config.image === undefined ? undefined : await imagePath(base, config.image);
     const flow = resolve(base, config.flow ?? "");
     const { image, inputs, file, buildMs } =
       built === undefined

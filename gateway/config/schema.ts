@@ -50,7 +50,7 @@ function outletSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
 function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
   return object("One flow: its code, where its messages come from and where they go.", {
     flow: text("The flow's TypeScript file, relative to this file. Either this or `image`."),
-    image: text("A built image (.mfi), relative to this file."),
+    image: text("A built image (.mfi), relative to this file, or sha256:DIGITS of one that was built in this project before."),
     from: {
       type: "array",
       description: "Sources: each exactly one connector.",

@@ -1,0 +1,94 @@
+/**
+ * Built images by their SHA-256, under `PROJECT/.mayfly/images/`: `SHA256.mfi` is the image, `SHA256.json` says which flow it was built
+ * from. Older ones stay for a while, so that a dead letter finds the image it died in, and yesterday's can be served again.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { CodedError } from "#base";
+import { type Image, loadImage } from "#image";
+
+/** Images kept that nothing uses, and their bytes. */
+const mostUnused = 64;
+const mostUnusedBytes = 256 * 1024 * 1024;
+/** Digits of a hash that name an image, at least. */
+const leastDigits = 8;
+
+const imageName = /^([0-9a-f]{64})\.mfi$/;
+
+export function storeFolder(project: string): string {
+  return join(project, ".mayfly", "images");
+}
+
+/** Written beside and renamed: two commands at once leave one of the two, never half of one. */
+export async function writeWhole(path: string, data: Uint8Array | string): Promise<void> {
+  const beside = `${path}.${randomBytes(4).toString("hex")}.tmp`;
+  try {
+    await writeFile(beside, data, { mode: 0o600 });
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+}
+
+/** Keeps an image. Gives its path. `flow`: the file it was built from, relative to the project. */
+export async function putImage(folder: string, { sha256, bytes }: Image, flow: string): Promise<string> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, `${sha256}.mfi`);
+  await writeWhole(path, bytes);
+  await writeWhole(join(folder, `${sha256}.json`), `${JSON.stringify({ flow })}\n`);
+  return path;
+}
+
+/** Reads an image by its hash, and counts it as used now. Rejects as loadImage does. */
+export async function getImage(folder: string, sha256: string): Promise<{ readonly image: Image; readonly file: string }> {
+  const file = join(folder, `${sha256}.mfi`);
+  const image = await loadImage(file);
+  const now = new Date();
+  await utimes(file, now, now).catch(() => undefined); // a read-only store serves as well
+  return { image, file };
+}
+
+/** The file of the flow an image was built from, absolute; undefined when nothing is known of it. */
+export async function flowOf(project: string, sha256: string): Promise<string | undefined> {
+  try {
+    const { flow } = JSON.parse(await readFile(join(storeFolder(project), `${sha256}.json`), "utf8")) as { flow?: unknown };
+    return typeof flow === "string" ? resolve(project, flow) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The path of the image that `image: sha256:DIGITS` names. Rejects with MF_IMAGE_NOT_FOUND. */
+export async function namedImage(project: string, digits: string): Promise<string> {
+  const folder = storeFolder(project);
+  const known = (await readdir(folder).catch(() => [])).flatMap((name) => imageName.exec(name)?.[1] ?? []);
+  const found = digits.length < leastDigits ? [] : known.filter((sha256) => sha256.startsWith(digits.toLowerCase()));
+  const [only] = found;
+  if (found.length === 1 && only !== undefined) return join(folder, `${only}.mfi`);
+  const why =
+    found.length > 1
+      ? "names several images: give more digits"
+      : `names no image in ${folder}: give at least ${leastDigits} digits of one that is there, or build its flow again`;
+  throw new CodedError("MF_IMAGE_NOT_FOUND", `sha256:${digits} ${why}`);
+}
+
+/** Removes the images that were used least recently, beyond what is kept; `used`: hashes of those that stay. */
+export async function pruneImages(folder: string, used: ReadonlySet<string>): Promise<void> {
+  const unused: { readonly sha256: string; readonly bytes: number; readonly usedMs: number }[] = [];
+  for (const name of await readdir(folder)) {
+    const sha256 = imageName.exec(name)?.[1];
+    if (sha256 === undefined || used.has(sha256)) continue;
+    const found = await stat(join(folder, name)).catch(() => undefined);
+    if (found !== undefined) unused.push({ sha256, bytes: found.size, usedMs: found.mtimeMs });
+  }
+  let kept = 0;
+  let keptBytes = 0;
+  for (const { sha256, bytes } of unused.sort((a, b) => b.usedMs - a.usedMs)) {
+    kept += 1;
+    keptBytes += bytes;
+    if (kept <= mostUnused && keptBytes <= mostUnusedBytes) continue;
+    for (const ending of ["mfi", "json"]) await rm(join(folder, `${sha256}.${ending}`), { force: true });
+  }
+}
