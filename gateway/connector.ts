@@ -1,5 +1,6 @@
 /** What sources and outlets have in common: how a connector describes itself, and what it is given. */
 import type { Clock, Prng } from "#base";
+import type { ReportUnexpected } from "./unexpected.ts";
 
 /** A JSON Schema (2020-12) as plain data. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -39,6 +40,8 @@ export interface ConnectorContext {
   /** For jitter; not for secrets. */
   readonly random: Prng;
   readonly metrics: ConnectorMetrics;
+  /** Where errors of callbacks end that nobody foresaw: see `guarded`. */
+  readonly unexpected: ReportUnexpected;
 }
 
 /**

@@ -19,6 +19,7 @@ import type { Incoming, Outcome } from "./message.ts";
 import type { OutletDefinition } from "./outlets/outlet.ts";
 import type { Flow, FlowImage, Runner } from "./runner.ts";
 import type { Source, SourceDefinition } from "./sources/source.ts";
+import type { ReportUnexpected } from "./unexpected.ts";
 
 /** What all flows share. */
 export interface UnitPorts {
@@ -39,6 +40,7 @@ export interface UnitPorts {
   readonly outlets: readonly OutletDefinition[];
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
   readonly count: (flow: string, connector: string, event: string, amount: number) => void;
+  readonly unexpected: ReportUnexpected;
 }
 
 interface PlacedSource {
@@ -276,7 +278,7 @@ export class FlowUnit {
   }
 
   #context(name: string): ConnectorContext {
-    const { base, clock, random, count } = this.#ports;
+    const { base, clock, random, count, unexpected } = this.#ports;
     return {
       flow: this.name,
       name,
@@ -285,6 +287,7 @@ export class FlowUnit {
       random,
       logger: this.#logger.child({ connector: name }),
       metrics: { count: (event, amount = 1) => count(this.name, name, event, amount) },
+      unexpected: (error, where) => unexpected(error, `flows.${this.name}.${name}, ${where}`),
     };
   }
 

@@ -813,6 +813,33 @@ test("with the durable journal a stop leaves what was accepted to the next start
   }
 });
 
+test("a send to a flow that is stopping waits its turn: stopping ends, and the send is there at the next start", async () => {
+  const yaml = `flows: { first: { image: first.mfi, from: [ { http: { path: /first } } ], to: { next: { flow: { name: second } } } }, second: { image: second.mfi } }`;
+  const slow: Script = (event) =>
+    event.kind === "deliver" ? [{ kind: "timer", timer: 1, dueMs: event.timeMs + 200 }] : [send("next", "late"), done("sent")];
+  const dir = await nodeFs.mkdtemp(join(tmpdir(), "mayfly-durable-"));
+  const deadLetters = new DeadLetters(join(dir, "dead"));
+  const journal = openJournal(join(dir, "journal"), { deadLetters });
+  try {
+    await withGateway(
+      yaml,
+      { first: slow, second: () => [done()] },
+      async ({ url, gateway, runner }) => {
+        const reply = fetch(`${url}/first`, { method: "POST", body: "x" });
+        await until(() => runner.running === 1);
+        await gateway.stop();
+        equal(await (await reply).text(), "sent");
+      },
+      { ports: { journal, deadLetters }, drain: "1s" },
+    );
+    const again = openJournal(join(dir, "journal"), { deadLetters });
+    deepEqual((await again.recover()).outbox, [{ flow: "first", outlet: "next", entries: 1 }]);
+    await again.close();
+  } finally {
+    await nodeFs.rm(dir, { recursive: true, force: true });
+  }
+});
+
 test("a caller who leaves does not take the message from a duplicate that waits for it", async () => {
   const yaml = `flows: { once: { image: once.mfi, dedup: { window: 1m }, from: [ { http: { path: /once } } ] } }`;
   await withGateway(

@@ -32,6 +32,7 @@ import type { OutletDefinition } from "./outlets/outlet.ts";
 import type { FlowImage, LoadFlow, Runner } from "./runner.ts";
 import { sources as allSources } from "./sources/all.ts";
 import type { SourceDefinition } from "./sources/source.ts";
+import { type ReportUnexpected, UnexpectedErrors } from "./unexpected.ts";
 
 export interface GatewayPorts {
   readonly runner: Runner;
@@ -80,6 +81,8 @@ export interface Gateway {
   retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined>;
   /** Whether everything works, and what does not. */
   ready(): { readonly ready: boolean; readonly problems: readonly object[] };
+  /** Takes an error that reached the process: it is logged, counted and shown by `ready`. */
+  readonly unexpected: ReportUnexpected;
   /** Undefined before start and after stop. */
   readonly address: { readonly host: string; readonly port: number } | undefined;
 }
@@ -102,6 +105,7 @@ class TheGateway implements Gateway, Administered {
   readonly #events = new Map<string, number>();
   readonly #agent: Agent = newAgent(gatewayLimits.outletConcurrency);
   readonly #server: HttpServer;
+  readonly #unexpected: UnexpectedErrors;
   readonly #shared: UnitPorts;
   readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
@@ -121,7 +125,15 @@ class TheGateway implements Gateway, Administered {
     this.#persistence = new Persistence(this.#clock, random, ports.logger);
     const { claims, journal, deadLetters, logger } = ports;
     if (claims !== undefined) this.#sweeper = new Sweeper({ claims, journal, deadLetters, clock: this.#clock, logger });
-    this.#server = new HttpServer(config.http, config.base);
+    this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
+    this.#server = new HttpServer({
+      tls: config.http.tls,
+      base: config.base,
+      connectionsPerAddress: config.http.connectionsPerAddress,
+      clock: this.#clock,
+      logger: ports.logger,
+      unexpected: this.#unexpected.report,
+    });
     this.#shared = {
       runner: ports.runner,
       journal: ports.journal,
@@ -147,11 +159,16 @@ class TheGateway implements Gateway, Administered {
         const key = `${flow}\0${connector}\0${event}`;
         this.#events.set(key, (this.#events.get(key) ?? 0) + amount);
       },
+      unexpected: this.#unexpected.report,
     };
   }
 
   get address(): Gateway["address"] {
     return this.#server.address;
+  }
+
+  get unexpected(): ReportUnexpected {
+    return this.#unexpected.report;
   }
 
   get token(): string | undefined {
@@ -230,6 +247,8 @@ class TheGateway implements Gateway, Administered {
     if (troubled !== undefined) problems.push({ journal: troubled });
     const { buryTrouble } = this.#persistence;
     if (buryTrouble !== undefined) problems.push({ deadLetters: buryTrouble });
+    const unexpected = this.#unexpected.problem;
+    if (unexpected !== undefined) problems.push(unexpected);
     for (const unit of this.#units.values()) problems.push(...unit.unready());
     return { ready: problems.length === 0, problems };
   }
@@ -240,6 +259,8 @@ class TheGateway implements Gateway, Administered {
       runner: this.#ports.runner,
       journal: this.#ports.journal,
       events: this.#events,
+      unexpected: this.#unexpected,
+      connections: this.#server.connections,
     });
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }

@@ -78,12 +78,20 @@ export const gatewayLimits = {
   httpBodyBytes: 8 * mib,
   /** Most a request or response header block may hold, in bytes. */
   httpHeadersBytes: 16 * kib,
+  /** Header lines of a request. */
+  httpHeaders: 1000,
   /** A request's headers must be complete after so long, and all of it after the second (slow senders hold sockets). */
   httpHeadersMs: 10 * second,
   httpRequestMs: 60 * second,
   httpKeepAliveMs: 65 * second,
   /** Connections open at once. */
   httpConnections: 10_000,
+  /** Of those from one address, unless `http.connectionsPerAddress` says otherwise. */
+  httpConnectionsPerAddress: 1000,
+  /** Lines of one kind that repeat, such as refused connections, are logged this far apart. */
+  repeatedLogMs: 5 * second,
+  /** An error nobody foresaw shows in /ready for this time. */
+  unexpectedShownMs: minute,
 
   /** Files a file source has in hand at once, and lists in one scan. */
   filesAtOnce: 16,

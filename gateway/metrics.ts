@@ -15,6 +15,8 @@ export interface Measured {
   readonly journal: Journal;
   /** Events connectors counted: flow, connector, event → count. */
   readonly events: ReadonlyMap<string, number>;
+  readonly unexpected: { readonly total: number };
+  readonly connections: { readonly refused: number };
 }
 
 type Type = "counter" | "gauge" | "histogram";
@@ -121,9 +123,11 @@ function outletMetrics(
   ]);
 }
 
-function runnerMetrics(registry: Registry, { runner, journal }: Measured): void {
+function runnerMetrics(registry: Registry, { runner, journal, unexpected, connections }: Measured): void {
   const one = (name: string, help: string, type: Type, value: () => number): void =>
     scraped(registry, name, help, type, () => [{ labels: {}, value: value() }]);
+  one("mayfly_unexpected_errors_total", "Errors nobody foresaw", "counter", () => unexpected.total);
+  one("mayfly_http_connections_refused_total", "Connections closed at once", "counter", () => connections.refused);
   one("mayfly_monitor_queued", "Machines whose step waits for a worker", "gauge", () => runner.stats().queued);
   one("mayfly_monitor_running", "Machines in a step", "gauge", () => runner.stats().running);
   one("mayfly_monitor_waiting", "Machines that wait for an answer or a timer", "gauge", () => runner.stats().waiting);

@@ -20,6 +20,7 @@ import { cachedImage } from "../images/cache.ts";
 import { namedImage } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
+import { catchUnexpected } from "./last-resort.ts";
 import { withPlaces } from "./places.ts";
 
 export interface ServingOptions {
@@ -135,19 +136,31 @@ function withPort(config: GatewayConfig, port: number | undefined): GatewayConfi
   return port === undefined ? config : { ...config, http: { ...config.http, port } };
 }
 
+interface Parts {
+  readonly config: GatewayConfig;
+  readonly monitor: Monitor;
+  readonly images: Images;
+  readonly gateway: Gateway;
+  readonly logger: RootLogger;
+  /** Leaves the process's uncaught errors to others. */
+  readonly letGo: () => void;
+}
+
 class TheServing implements Serving {
   readonly gateway: Gateway;
   readonly logger: RootLogger;
   readonly #options: ServingOptions;
   readonly #monitor: Monitor;
   readonly #images: Images;
+  readonly #letGo: () => void;
   #config: GatewayConfig;
 
-  constructor(options: ServingOptions, config: GatewayConfig, monitor: Monitor, images: Images, gateway: Gateway, logger: RootLogger) {
+  constructor(options: ServingOptions, { config, monitor, images, gateway, logger, letGo }: Parts) {
     this.#options = options;
     this.#config = config;
     this.#monitor = monitor;
     this.#images = images;
+    this.#letGo = letGo;
     this.gateway = gateway;
     this.logger = logger;
   }
@@ -181,6 +194,7 @@ class TheServing implements Serving {
   async stop(): Promise<void> {
     await this.gateway.stop();
     await this.#monitor.close();
+    this.#letGo();
   }
 }
 
@@ -202,10 +216,14 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       logger: withPlaces(logger, (flow) => images.mapperOf(flow)),
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });
-    void options.ended?.then(() => gateway.stop());
-    await gateway.start();
+    const letGo = catchUnexpected(gateway.unexpected);
+    options.ended?.then(() => gateway.stop()).catch((error: unknown) => gateway.unexpected(error, "stopping"));
+    await gateway.start().catch((error: unknown) => {
+      letGo();
+      throw error;
+    });
     images.settle();
-    return new TheServing(options, config, monitor, images, gateway, logger);
+    return new TheServing(options, { config, monitor, images, gateway, logger, letGo });
   } catch (error) {
     await monitor.close();
     throw error;

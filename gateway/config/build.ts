@@ -14,6 +14,7 @@ interface Checked {
   readonly http: {
     readonly host: string;
     readonly port: number;
+    readonly connectionsPerAddress: number;
     readonly tls?: { readonly cert: string; readonly key: string };
     readonly admin: { readonly enabled?: boolean; readonly token?: string };
   };
@@ -65,14 +66,20 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
       report(["flows", name, "claimCheck"], "needs a journal on disk: take journal.memory out, or this");
-  const { admin, host, port, tls } = data.http;
+  const { admin, host, port, connectionsPerAddress, tls } = data.http;
   if (admin.enabled === true && admin.token === undefined && !loopback.has(host)) {
     report(["http", "admin", "enabled"], `whoever reaches ${host} could send messages and drop dead letters: give a token as well`);
   }
   return {
     base,
     flows,
-    http: { host, port, tls, admin: { enabled: admin.enabled ?? (admin.token !== undefined || loopback.has(host)), token: admin.token } },
+    http: {
+      host,
+      port,
+      connectionsPerAddress,
+      tls,
+      admin: { enabled: admin.enabled ?? (admin.token !== undefined || loopback.has(host)), token: admin.token },
+    },
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
     build: { include: data.build.include.map((folder) => resolve(base, folder)) },

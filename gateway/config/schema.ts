@@ -134,6 +134,12 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         ...object("The gateway's HTTP server.", {
           port: whole("Port; 0 takes a free one.", 0, 65_535, 8080),
           host: text("Address to listen on.", "127.0.0.1"),
+          connectionsPerAddress: whole(
+            "Connections open at once from one IPv4 address or IPv6 /64; more are closed. Raise it behind a proxy, whose callers share its address.",
+            1,
+            gatewayLimits.httpConnections,
+            gatewayLimits.httpConnectionsPerAddress,
+          ),
           tls: object("Serve HTTPS.", { cert: text("PEM file of the certificate chain."), key: text("PEM file of the private key.") }, [
             "cert",
             "key",

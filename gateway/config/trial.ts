@@ -39,6 +39,7 @@ export function tryConnectors(
       clock: systemClock,
       random: prng(0),
       metrics: { count: () => {} },
+      unexpected: () => {},
     });
     for (const [index, source] of from.entries()) {
       const definition = definitions.sources.find(({ name }) => name === source.connector);

@@ -76,6 +76,8 @@ export interface GatewayConfig {
   readonly http: {
     readonly host: string;
     readonly port: number;
+    /** Connections open at once from one address. */
+    readonly connectionsPerAddress: number;
     readonly tls: { readonly cert: string; readonly key: string } | undefined;
     /** `mayfly send` and the like: off unless the gateway listens on the loopback interface only, or a token is set. */
     readonly admin: { readonly enabled: boolean; readonly token: string | undefined };

@@ -1,14 +1,18 @@
 /** Headers as they cross the door: JSON text on that side, a record on this one. */
 import { checkedClaim, type CheckedHeaders, refusedHeaders } from "../claims/claim.ts";
+import { isHeaderName, isHeaderValue } from "../http/headers.ts";
 import type { Headers, Incoming } from "../message.ts";
 
 export const noHeaders: Headers = Object.freeze({});
 
-const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z:-]+$/; // RFC 9110 token, and the colon of `:path`
-const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** A request's path below its outlet's url: the one name that is no header, for sends and requests only. */
+const pathHeader = ":path";
 
-/** Headers a machine gave, lower-cased; a sentence when they are not headers. Values that are not text are refused: a machine may be compromised. */
-export function parseHeaders(json: string): Headers | string {
+/**
+ * Headers a machine gave, lower-cased; a sentence when they are not headers. Values that are not text are refused: a machine may be
+ * compromised. `pseudo`: the one name that is allowed without being a header's.
+ */
+export function parseHeaders(json: string, pseudo?: typeof pathHeader): Headers | string {
   if (json === "{}" || json === "") return noHeaders;
   let parsed: unknown;
   try {
@@ -20,8 +24,9 @@ export function parseHeaders(json: string): Headers | string {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(parsed)) {
     if (typeof value !== "string") return `header ${JSON.stringify(name.slice(0, 64))} is not text`;
-    if (name === "__proto__" || !headerName.test(name)) return `${JSON.stringify(name.slice(0, 64))} is not a header name`;
-    if (!headerValue.test(value)) return `header ${JSON.stringify(name.slice(0, 64))} holds characters a header can't have`;
+    if (name === "__proto__" || !(isHeaderName(name) || name === pseudo))
+      return `${JSON.stringify(name.slice(0, 64))} is not a header name`;
+    if (!isHeaderValue(value)) return `header ${JSON.stringify(name.slice(0, 64))} holds characters a header can't have`;
     headers[name.toLowerCase()] = value;
   }
   return headers;
@@ -29,7 +34,7 @@ export function parseHeaders(json: string): Headers | string {
 
 /** Headers of what a machine sends or asks with; `own` are those of its message. */
 export function sentHeaders(json: string, body: Uint8Array, own: Headers): CheckedHeaders {
-  const headers = parseHeaders(json);
+  const headers = parseHeaders(json, pathHeader);
   return typeof headers === "string" ? refusedHeaders("MF_HEADER_INVALID", headers) : checkedClaim(headers, body, own);
 }
 

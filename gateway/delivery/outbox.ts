@@ -133,7 +133,8 @@ export class Outbox {
 
   async #failed(entry: OutboxEntry, failure: OutletError, startedMs: number): Promise<void> {
     const { journal, persistence, clock, random, logger } = this.#ports;
-    if (failure.code === "MF_STOPPING" || this.#stopped) return journal.releaseOutbox(entry);
+    // A flow that is stopping refuses with MF_STOPPING as well: its sends are deferred, for to release one here is to claim it again at once.
+    if (this.#stopped) return journal.releaseOutbox(entry);
     const { retry } = this.channel.config;
     const endedMs = clock.now();
     const waitMs = Math.max(backoffMs(entry.attempt, retry.backoff, random), failure.retryAfterMs ?? 0);

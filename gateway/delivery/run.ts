@@ -300,8 +300,9 @@ export class Run implements Deadline {
     if (reply === undefined) return this.#finish({ kind: "done", reply: undefined });
     const headers = parseHeaders(reply.headersJson);
     if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `the reply: ${headers}`, false);
-    const status = reply.status >= 200 && reply.status <= 599 ? reply.status : 200;
-    this.#finish({ kind: "done", reply: { status, contentType: reply.contentType, headers, body: reply.body } });
+    const { status, contentType, body } = reply;
+    if (status !== 0 && !(status >= 200 && status <= 599)) return this.#lied(`a reply can't have the status ${status}`);
+    this.#finish({ kind: "done", reply: { status: status === 0 ? 200 : status, contentType, headers, body } });
   }
 
   #broken(code: string, message: string): void {

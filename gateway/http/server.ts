@@ -1,13 +1,17 @@
-/** The gateway's one HTTP server: finds the route, answers what has none, and closes in order. */
+/** An HTTP server of the gateway: finds the route, answers what has none, and closes in order. */
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { resolve } from "node:path";
-import { CodedError } from "#base";
+import type { Duplex } from "node:stream";
+import { type Clock, CodedError } from "#base";
 import type { GatewayConfig } from "../config/types.ts";
+import type { Logger } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
-import { sendProblem } from "./problem.ts";
+import type { ReportUnexpected } from "../unexpected.ts";
+import { ConnectionLimit } from "./connections.ts";
+import { type Problem, sendProblem } from "./problem.ts";
 import { Router } from "./router.ts";
 
 const options: ServerOptions = {
@@ -19,29 +23,40 @@ const options: ServerOptions = {
   connectionsCheckingInterval: 5_000,
 };
 
+export interface HttpServerPorts {
+  readonly tls: GatewayConfig["http"]["tls"];
+  /** Folder the paths in `tls` start from. */
+  readonly base: string;
+  readonly connectionsPerAddress: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly unexpected: ReportUnexpected;
+}
+
 export class HttpServer {
   readonly routes = new Router();
+  readonly connections: ConnectionLimit;
   readonly #server: Server;
   #closing = false;
 
-  constructor(config: GatewayConfig["http"], base: string) {
-    const listener: RequestListener = (request, response) => this.#handle(request, response);
-    const { tls } = config;
+  constructor({ tls, base, connectionsPerAddress, clock, logger, unexpected }: HttpServerPorts) {
+    this.connections = new ConnectionLimit(connectionsPerAddress, clock, logger);
+    const listener: RequestListener = (request, response) => {
+      try {
+        this.#handle(request, response);
+      } catch (error) {
+        unexpected(error, "an HTTP request");
+        failWith(response);
+      }
+    };
     this.#server =
       tls === undefined
         ? createServer(options, listener)
         : createTlsServer({ ...options, cert: readPem(base, tls.cert), key: readPem(base, tls.key) }, listener);
     this.#server.maxConnections = gatewayLimits.httpConnections;
-    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-      if (!socket.writable || error.code === "ECONNRESET") return socket.destroy();
-      const status =
-        error.code === "HPE_HEADER_OVERFLOW"
-          ? "431 Request Header Fields Too Large"
-          : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-            ? "408 Request Timeout"
-            : "400 Bad Request";
-      return socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-    });
+    this.#server.maxHeadersCount = 0; // Node would cut the rest off silently: `objection` counts instead
+    this.#server.on("connection", (socket: Socket) => this.connections.admit(socket));
+    this.#server.on("clientError", refuseBytes);
   }
 
   /** Rejects with MF_PORT_IN_USE, MF_PORT_DENIED or MF_LISTEN. */
@@ -62,6 +77,8 @@ export class HttpServer {
       this.#server.once("error", failed);
       this.#server.listen(port, host, () => {
         this.#server.off("error", failed);
+        // accept(2) fails while the process has no file descriptor left: the server goes on once it has.
+        this.#server.on("error", (error: NodeJS.ErrnoException) => this.connections.acceptFailed(error));
         resolve();
       });
     });
@@ -85,7 +102,13 @@ export class HttpServer {
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
-    const url = request.url ?? "/";
+    response.on("error", ignored);
+    const objection = objectionTo(request.rawHeaders);
+    if (objection !== undefined) {
+      request.resume();
+      return sendProblem(response, objection);
+    }
+    const url = originForm(request);
     const mark = url.indexOf("?");
     const path = mark < 0 ? url : url.slice(0, mark);
     if (this.#closing) response.setHeader("connection", "close");
@@ -105,6 +128,11 @@ export class HttpServer {
         headers: { "retry-after": "1" },
       });
     const methods = this.routes.methodsOf(path);
+    if (method === "OPTIONS" && path === "*") {
+      response.writeHead(204);
+      response.end();
+      return;
+    }
     if (methods.length === 0)
       return sendProblem(response, {
         status: 404,
@@ -117,6 +145,74 @@ export class HttpServer {
     response.writeHead(204, { allow });
     response.end();
   }
+}
+
+/** A response that is written to after its client left emits an error that says nothing new. */
+const ignored = (): void => undefined;
+
+/** 500 for a request whose handler threw; cuts an answer that has begun. */
+export function failWith(response: ServerResponse): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  sendProblem(response, {
+    status: 500,
+    code: "MF_INTERNAL",
+    detail: "the gateway failed on this request; its log has the reason",
+    headers: { connection: "close" },
+  });
+}
+
+/** Bytes that are no HTTP request, or came too slowly. */
+function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? "431 Request Header Fields Too Large"
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? "408 Request Timeout"
+        : "400 Bad Request";
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
+
+/** `rawHeaders`: names and values in turn. RFC 9112, 3.2: a request with more than one Host line gets 400. */
+function objectionTo(rawHeaders: readonly string[]): Problem | undefined {
+  if (rawHeaders.length > 2 * gatewayLimits.httpHeaders)
+    return {
+      status: 431,
+      code: "MF_HEADERS_LIMIT",
+      detail: `a request may have ${gatewayLimits.httpHeaders} header lines at most: send fewer`,
+      headers: { connection: "close" },
+    };
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
+    if (name.length === 4 && name.toLowerCase() === "host") hosts += 1;
+  }
+  if (hosts <= 1) return undefined;
+  return {
+    status: 400,
+    code: "MF_REQUEST_INVALID",
+    detail: "a request must have one Host line: send the header once",
+    headers: { connection: "close" },
+  };
+}
+
+const absoluteForm = /^https?:\/\/([^/?#]*)([^#]*)/i;
+
+/** The target as path and query. RFC 9112, 3.2.2: an absolute form is accepted, and its authority replaces the Host header. */
+function originForm(request: IncomingMessage): string {
+  const { url = "/" } = request;
+  if (url.startsWith("/")) return url;
+  const [, authority = "", rest = ""] = absoluteForm.exec(url) ?? [];
+  if (authority === "") return url;
+  request.headers.host = authority;
+  request.url = rest.startsWith("/") ? rest : `/${rest}`;
+  return request.url;
 }
 
 function readPem(base: string, path: string): Buffer {

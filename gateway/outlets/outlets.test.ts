@@ -44,6 +44,9 @@ function context(base: string, deliverTo: OutletContext["deliverTo"] = () => und
     clock: systemClock,
     random: prng(1),
     metrics: { count: () => undefined },
+    unexpected: (error) => {
+      throw error;
+    },
     deliverTo,
   };
 }

@@ -1,17 +1,19 @@
 /** Messages over HTTP: one route of the gateway's server. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { brotliCompress, gzip } from "node:zlib";
 import { isCoded } from "#base";
 import type { StagedClaim } from "../claims/store.ts";
 import { size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
 import { type AuthConfig, authSchema, refusal } from "../http/authentication.ts";
 import { noBody, readBody } from "../http/body.ts";
-import { readLargeBody } from "../http/large-body.ts";
+import { connectionHeaders, headerSafe } from "../http/headers.ts";
+import { type LargeBody, readLargeBody } from "../http/large-body.ts";
 import { type Problem, sendProblem } from "../http/problem.ts";
+import { endWith, sendReply } from "../http/reply.ts";
 import type { RouteHandler } from "../http/routes.ts";
+import { failWith } from "../http/server.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Caller, Failure, Incoming, Outcome, Reply } from "../message.ts";
+import type { Caller, Failure, Incoming, Outcome } from "../message.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
 import { isStructured, parseCloudEvent } from "./cloudevents.ts";
 import type { Accept, Source, SourceContext, SourceDefinition } from "./source.ts";
@@ -30,26 +32,17 @@ export interface HttpSourceConfig {
 
 const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/** Headers of a connection, or that are made anew from the body. */
-const droppedHeaders = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "content-length",
-  "content-encoding",
-  "content-type",
-  "upgrade",
-  "te",
-  "trailer",
-  "expect",
-]);
-/** Headers a flow's reply can't have. */
-const notReplied = new Set(["mayfly-message-id", "mayfly-duplicate", ...droppedHeaders].filter((name) => name !== "content-encoding"));
-const printable = /^[\t\x20-\x7e]*$/;
-const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
-const mostJoinedBytes = 16_384;
-const leastCompressedBytes = 1024; // below this the header costs more than is won
+/** Headers that end here, or that are made anew from the body. */
+const droppedHeaders = new Set(["content-length", "content-encoding", "content-type", ...connectionHeaders]);
+
+/** A request with all that its route says of it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly parameters: Readonly<Record<string, string | undefined>>;
+  readonly query: string;
+  readonly caller: Caller;
+}
 
 class HttpSource implements Source {
   readonly #config: HttpSourceConfig;
@@ -97,34 +90,69 @@ class HttpSource implements Source {
       caller.left = true;
       caller.onLeave?.();
     });
-    const take = (body: Uint8Array, claim?: StagedClaim): void => {
-      const plain = this.#message(request, parameters, query, body, caller, claim);
-      const message = this.#config.cloudevents ? unwrapped(plain) : plain;
-      if ("status" in message) {
-        claim?.release();
-        return sendProblem(response, message);
-      }
-      void this.#accept?.(message).then((outcome) => {
-        claim?.release();
-        this.#answer(request, response, outcome);
-      });
-    };
+    const exchange: Exchange = { request, response, parameters, query, caller };
     const check = this.#context.claimCheck?.();
     if (
       check === undefined ||
       isSmall(request, check.thresholdBytes) ||
       (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? ""))
     )
-      readBody(request, this.#config.bodyLimit, (problem, body) => (problem === undefined ? take(body) : sendProblem(response, problem)));
+      readBody(request, this.#config.bodyLimit, (problem, body) => this.#read(exchange, problem === undefined ? { body } : { problem }));
     else
-      void readLargeBody(request, this.#config.bodyLimit, check).then((read) => {
-        if (read === undefined) return; // the client has left
-        if ("problem" in read) return this.#refuse(response, read.problem);
-        if ("body" in read) return take(read.body);
-        if (!response.destroyed) return take(noBody, read.claim);
-        read.claim.release();
-      });
+      readLargeBody(request, this.#config.bodyLimit, check).then(
+        (read) => this.#read(exchange, read),
+        (error: unknown) => this.#failed(exchange, error),
+      );
   };
+
+  /** The body is there, or a reason why it is not; undefined when the client has left. */
+  #read(exchange: Exchange, read: LargeBody): void {
+    const { response } = exchange;
+    try {
+      if (read === undefined) return;
+      if ("problem" in read) this.#refuse(response, read.problem);
+      else if ("body" in read) this.#take(exchange, read.body, undefined);
+      else if (response.destroyed) read.claim.release();
+      else this.#take(exchange, noBody, read.claim);
+    } catch (error) {
+      if (read !== undefined && "claim" in read) read.claim.release();
+      this.#failed(exchange, error);
+    }
+  }
+
+  #take(exchange: Exchange, body: Uint8Array, claim: StagedClaim | undefined): void {
+    const plain = this.#message(exchange, body, claim);
+    const message = this.#config.cloudevents && !("status" in plain) ? unwrapped(plain) : plain;
+    if ("status" in message) {
+      claim?.release();
+      return sendProblem(exchange.response, message);
+    }
+    this.#accept?.(message).then(
+      (outcome) => {
+        claim?.release();
+        try {
+          this.#answer(exchange, outcome);
+        } catch (error) {
+          this.#unsendable(exchange, outcome, error);
+        }
+      },
+      (error: unknown) => this.#failed(exchange, error),
+    );
+  }
+
+  /** The message is done, but HTTP can't carry its reply. */
+  #unsendable({ response }: Exchange, { id }: Outcome, error: unknown): void {
+    this.#context.metrics.count("reply_unsendable");
+    const why = error instanceof Error ? error.message : String(error);
+    this.#context.logger.error({ message: id, code: "MF_REPLY_UNSENDABLE" }, `the message is done, but its reply can't be sent: ${why}`);
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, { status: 500, code: "MF_REPLY_UNSENDABLE", detail: "the flow's reply is not one HTTP can carry", id });
+  }
+
+  #failed({ response }: Exchange, error: unknown): void {
+    this.#context.unexpected(error, "an HTTP request");
+    failWith(response);
+  }
 
   #refuse(response: ServerResponse, problem: Problem): void {
     if (problem.status === 503)
@@ -132,14 +160,7 @@ class HttpSource implements Source {
     sendProblem(response, problem);
   }
 
-  #message(
-    request: IncomingMessage,
-    parameters: Readonly<Record<string, string | undefined>>,
-    query: string,
-    body: Uint8Array,
-    caller: Caller,
-    claim: StagedClaim | undefined,
-  ): Incoming {
+  #message({ request, parameters, query, caller }: Exchange, body: Uint8Array, claim: StagedClaim | undefined): Incoming | Problem {
     const headers: Record<string, string> = {};
     const given = request.headers;
     for (const name in given) {
@@ -168,16 +189,19 @@ class HttpSource implements Source {
     };
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse, outcome: Outcome): void {
+  #answer({ request, response }: Exchange, outcome: Outcome): void {
     if (response.destroyed || response.headersSent) return;
+    const { compress, mode } = this.#config;
     switch (outcome.status) {
       case "done":
-        return this.#reply(request, response, outcome.id, outcome.reply, false);
+      case "duplicate": {
+        const { id, reply, status } = outcome;
+        const duplicate = status === "duplicate";
+        if (duplicate && mode === "accept") return answerAccepted(response, id, true);
+        return sendReply(request, response, { id, reply, duplicate, compress }, this.#context.unexpected);
+      }
       case "accepted":
         return answerAccepted(response, outcome.id, false);
-      case "duplicate":
-        if (this.#config.mode === "accept") return answerAccepted(response, outcome.id, true);
-        return this.#reply(request, response, outcome.id, outcome.reply, true);
       case "refused":
         return sendProblem(response, {
           status: 503,
@@ -189,32 +213,6 @@ class HttpSource implements Source {
       case "dead":
         return sendProblem(response, problemOf(outcome.failure, outcome.id, this.#config.errors));
     }
-  }
-
-  #reply(request: IncomingMessage, response: ServerResponse, id: string, reply: Reply | undefined, duplicate: boolean): void {
-    const headers: string[] = reply === undefined ? [] : replyHeaders(reply);
-    headers.push("mayfly-message-id", id);
-    if (duplicate) headers.push("mayfly-duplicate", "true");
-    if (reply === undefined || reply.status === 204 || reply.status === 304) {
-      response.writeHead(reply?.status ?? 204, headers);
-      response.end();
-      return;
-    }
-    const { body } = reply;
-    const encoding =
-      this.#config.compress &&
-      body.length >= leastCompressedBytes &&
-      compressible.test(reply.contentType) &&
-      reply.headers["content-encoding"] === undefined
-        ? chosenEncoding(request.headers["accept-encoding"])
-        : undefined;
-    if (encoding === undefined) return end(response, reply.status, headers, body);
-    (encoding === "br" ? brotliCompress : gzip)(body, (error, compressed) => {
-      if (response.destroyed) return;
-      if (error !== null) return end(response, reply.status, headers, body);
-      headers.push("content-encoding", encoding, "vary", "accept-encoding");
-      end(response, reply.status, headers, compressed);
-    });
   }
 }
 
@@ -237,47 +235,11 @@ function unwrapped(message: Incoming): Incoming | Problem {
   }
 }
 
-/** `headers`: names and values in turn. */
-function end(response: ServerResponse, status: number, headers: string[], body: Uint8Array): void {
-  headers.push("content-length", String(body.length));
-  response.writeHead(status, headers);
-  // A short body as text goes out in one buffer with the headers: one write instead of a vector of two.
-  if (body.length <= mostJoinedBytes) response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
-  else response.end(body);
-}
-
 function answerAccepted(response: ServerResponse, id: string, duplicate: boolean): void {
   const body = Buffer.from(JSON.stringify({ id, status: duplicate ? "duplicate" : "accepted" }));
   const headers = ["content-type", "application/json", "mayfly-message-id", id];
   if (duplicate) headers.push("mayfly-duplicate", "true");
-  end(response, 202, headers, body);
-}
-
-/** Names and values in turn: an object made anew for every reply costs the server more. */
-function replyHeaders({ headers, contentType }: Reply): string[] {
-  const list: string[] = [];
-  for (const name in headers) if (!notReplied.has(name)) list.push(name, headers[name] as string);
-  if (contentType !== "") list.push("content-type", printable.test(contentType) ? contentType : contentType.replace(/[^\t\x20-\x7e]/g, ""));
-  return list;
-}
-
-/** What a header can't hold is percent-encoded. */
-function headerSafe(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text);
-}
-
-export function chosenEncoding(accepted: string | undefined): "br" | "gzip" | undefined {
-  if (accepted === undefined) return undefined;
-  const offers = new Map(
-    accepted.split(",").map((each): [string, number] => {
-      const [name = "", ...parameters] = each.trim().toLowerCase().split(";");
-      const quality = parameters.map((parameter) => /^\s*q=([0-9.]+)\s*$/.exec(parameter)?.[1]).find((found) => found !== undefined);
-      return [name.trim(), quality === undefined ? 1 : Number(quality)];
-    }),
-  );
-  const weight = (name: string): number => offers.get(name) ?? offers.get("*") ?? 0;
-  if (weight("gzip") > 0 && weight("gzip") >= weight("br")) return "gzip";
-  return weight("br") > 0 ? "br" : undefined;
+  endWith(response, 202, headers, body);
 }
 
 /** Codes whose text may hold what the flow had in hand when it threw. */

@@ -23,6 +23,9 @@ function context(base: string, clock: Clock): SourceContext {
     clock,
     random: prng(1),
     metrics: { count: () => undefined },
+    unexpected: (error) => {
+      throw error;
+    },
     prefetch: 8,
     http: { add: () => () => undefined },
   };

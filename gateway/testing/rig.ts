@@ -66,7 +66,7 @@ export async function withGateway(
   const deadLetters = options.fs === undefined ? new DeadLetters(join(dir, "dead")) : new DeadLetters(join(dir, "dead"), options.fs);
   const journal = new MemoryJournal(deadLetters);
   const config = (text: string): GatewayConfig =>
-    readConfig(`http: { port: 0 }\ndrain: ${options.drain ?? "2s"}\n${text}`, join(dir, "mayfly.yaml"), {
+    readConfig(`${/^http:/m.test(text) ? "" : "http: { port: 0 }\n"}drain: ${options.drain ?? "2s"}\n${text}`, join(dir, "mayfly.yaml"), {
       sources,
       outlets,
       environment: options.environment ?? {},

@@ -404,6 +404,9 @@ export class SimulatedGateway {
       outlets,
       deliverTo: () => undefined,
       count: () => undefined,
+      unexpected: (error) => {
+        throw error;
+      },
     });
     void this.#unit.start();
     await settled();

@@ -44,6 +44,9 @@ export function testContext(prefetch = 16, base = tmpdir()): TestContext {
     clock: systemClock,
     random: prng(random.uint32()),
     metrics: { count: (event, amount = 1) => void counts.set(event, (counts.get(event) ?? 0) + amount) },
+    unexpected: (error) => {
+      throw error;
+    },
   };
   const http = {
     add(): never {

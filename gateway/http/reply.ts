@@ -1,0 +1,85 @@
+/** A flow's reply as HTTP: headers, compression, and the statuses that have no content. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { brotliCompress, gzip } from "node:zlib";
+import { connectionHeaders } from "./headers.ts";
+import type { Reply } from "../message.ts";
+import type { ReportUnexpected } from "../unexpected.ts";
+
+/** Headers a flow's reply can't have. */
+const notReplied = new Set(["mayfly-message-id", "mayfly-duplicate", "content-type", "content-length", ...connectionHeaders]);
+/** RFC 9110, 15.3.5, 15.3.6 and 15.4.5. */
+const withoutContent = new Set([204, 205, 304]);
+const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
+const printable = /^[\t\x20-\x7e]*$/;
+const mostJoinedBytes = 16_384;
+const leastCompressedBytes = 1024; // below this the header costs more than is won
+
+export interface AnsweredReply {
+  readonly id: string;
+  readonly reply: Reply | undefined;
+  readonly duplicate: boolean;
+  readonly compress: boolean;
+}
+
+/** May throw for a reply HTTP can't carry, as an old journal may have recorded one; `unexpected` is told of what fails later. */
+export function sendReply(request: IncomingMessage, response: ServerResponse, answer: AnsweredReply, unexpected: ReportUnexpected): void {
+  const { reply } = answer;
+  const headers: string[] = reply === undefined ? [] : replyHeaders(reply);
+  headers.push("mayfly-message-id", answer.id);
+  if (answer.duplicate) headers.push("mayfly-duplicate", "true");
+  if (reply === undefined || withoutContent.has(reply.status)) {
+    if (reply?.status === 205) headers.push("content-length", "0");
+    response.writeHead(reply?.status ?? 204, headers);
+    response.end();
+    return;
+  }
+  const { body } = reply;
+  const encoding = answer.compress && isCompressible(reply) ? chosenEncoding(request.headers["accept-encoding"]) : undefined;
+  if (encoding === undefined) return endWith(response, reply.status, headers, body);
+  (encoding === "br" ? brotliCompress : gzip)(body, (error, compressed) => {
+    if (response.destroyed) return;
+    try {
+      if (error !== null) return endWith(response, reply.status, headers, body);
+      headers.push("content-encoding", encoding, "vary", "accept-encoding");
+      endWith(response, reply.status, headers, compressed);
+    } catch (cause) {
+      unexpected(cause, "a compressed reply");
+      response.destroy();
+    }
+  });
+}
+
+/** `headers`: names and values in turn. */
+export function endWith(response: ServerResponse, status: number, headers: string[], body: Uint8Array): void {
+  headers.push("content-length", String(body.length));
+  response.writeHead(status, headers);
+  // A short body as text goes out in one buffer with the headers: one write instead of a vector of two.
+  if (body.length <= mostJoinedBytes) response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
+  else response.end(body);
+}
+
+/** Names and values in turn: an object made anew for every reply costs the server more. */
+function replyHeaders({ headers, contentType }: Reply): string[] {
+  const list: string[] = [];
+  for (const name in headers) if (!notReplied.has(name)) list.push(name, headers[name] as string);
+  if (contentType !== "") list.push("content-type", printable.test(contentType) ? contentType : contentType.replace(/[^\t\x20-\x7e]/g, ""));
+  return list;
+}
+
+function isCompressible({ body, contentType, headers }: Reply): boolean {
+  return body.length >= leastCompressedBytes && compressible.test(contentType) && headers["content-encoding"] === undefined;
+}
+
+export function chosenEncoding(accepted: string | undefined): "br" | "gzip" | undefined {
+  if (accepted === undefined) return undefined;
+  const offers = new Map(
+    accepted.split(",").map((each): [string, number] => {
+      const [name = "", ...parameters] = each.trim().toLowerCase().split(";");
+      const quality = parameters.map((parameter) => /^\s*q=([0-9.]+)\s*$/.exec(parameter)?.[1]).find((found) => found !== undefined);
+      return [name.trim(), quality === undefined ? 1 : Number(quality)];
+    }),
+  );
+  const weight = (name: string): number => offers.get(name) ?? offers.get("*") ?? 0;
+  if (weight("gzip") > 0 && weight("gzip") >= weight("br")) return "gzip";
+  return weight("br") > 0 ? "br" : undefined;
+}
