@@ -83,12 +83,16 @@ async function* after(held: Uint8Array[], rest: AsyncIterable<Uint8Array>): Asyn
 
 async function* decompressed(pieces: AsyncIterable<Uint8Array>, decompressor: Transform): AsyncGenerator<Uint8Array> {
   let failure: unknown;
+  // Only what the pieces themselves throw: a decompressor that fails ends this generator with an error of its own.
   const input = async function* (): AsyncGenerator<Uint8Array> {
-    try {
-      yield* pieces;
-    } catch (error) {
-      failure = error;
-      throw error;
+    const source = pieces[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await source.next().catch((error: unknown) => {
+        failure = error;
+        throw error;
+      });
+      if (next.done === true) return;
+      yield next.value;
     }
   };
   try {
