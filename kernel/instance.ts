@@ -16,6 +16,8 @@ export interface Door {
   readonly step: () => number;
   readonly effects: () => number;
   readonly effectsLength: () => number;
+  /** Makes a whole frame of the records that a step had written when it was cut off. */
+  readonly closeFrame: () => void;
 }
 
 /** The engine's exports that booting and running need; all of them are `quickjs-wasi`'s. */

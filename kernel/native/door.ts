@@ -109,10 +109,10 @@ function call(here: Context, callee: JSValue): i32 {
   return 0;
 }
 
-function finishFrame(): i32 {
+/** Writes the head of the effects' frame: it holds every record that was complete, also when the step was cut off in the middle of one. */
+export function closeFrame(): void {
   store<u32>(outbox(), frameMagic);
   store<u32>(outbox(), outboxLength(), 4);
-  return <i32>outboxLength();
 }
 
 /**
@@ -131,8 +131,8 @@ export function step(): i32 {
     if (JS_ExecutePendingJob(runtime(), scratch()) < 0) status = wasInterrupted(here) ? interrupted : escaped;
   }
   if (status === 0) status = call(here, settleFunction());
-  const length = finishFrame();
-  return status === 0 ? length : status;
+  closeFrame();
+  return status === 0 ? <i32>outboxLength() : status;
 }
 
 /** Length of the effects' frame, also after a step that failed. */

@@ -72,9 +72,6 @@ export declare function malloc(size: usize): usize;
 @external("engine", "free")
 export declare function free(pointer: usize): void;
 // @ts-ignore: decorator
-@external("engine", "realloc")
-export declare function realloc(pointer: usize, size: usize): usize;
-// @ts-ignore: decorator
 @external("engine", "js_malloc")
 export declare function js_malloc(context: Context, size: usize): usize;
 // @ts-ignore: decorator
@@ -92,9 +89,6 @@ export declare function JS_DupValue(context: Context, value: JSValue): JSValue;
 // @ts-ignore: decorator
 @external("engine", "JS_NewNumber")
 export declare function JS_NewNumber(context: Context, value: f64): JSValue;
-// @ts-ignore: decorator
-@external("engine", "JS_ToFloat64")
-export declare function JS_ToFloat64(context: Context, result: usize, value: JSValue): i32;
 // @ts-ignore: decorator
 @external("engine", "JS_NewStringLen")
 export declare function JS_NewStringLen(context: Context, bytes: usize, length: usize): JSValue;
@@ -158,6 +152,9 @@ export declare function JS_ThrowTypeError(context: Context, format: usize, value
 // @ts-ignore: decorator
 @external("engine", "JS_ThrowOutOfMemory")
 export declare function JS_ThrowOutOfMemory(context: Context): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_HasException")
+export declare function JS_HasException(context: Context): i32;
 // @ts-ignore: decorator
 @external("engine", "JS_GetException")
 export declare function JS_GetException(context: Context): JSValue;

@@ -1,18 +1,24 @@
 /**
  * The functions of kernel/runtime/native.ts, as C functions of the engine:
  * `JSValue f(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)`.
+ *
+ * Arguments are taken as they are: no valueOf, toString or getter of the flow runs while a native holds an address. Only encodeUtf8 converts,
+ * before anything else. A function that fails leaves an exception behind and returns `exceptionValue`: "out of memory" when an allocation
+ * failed, never a value that could be taken for an answer.
  */
 import {
-  boolValue, Context, exceptionValue, float64Of, free, isFloat64, JS_DupValue, JS_FreeCString, JS_GetUint8Array, JS_NewNumber, JS_NewUint8ArrayCopy,
-  JS_ThrowRangeError, JS_ThrowTypeError, JS_ToCStringLen2, JS_ToFloat64, JSValue, malloc, tagBool, tagException, tagInt, tagOf,
-  tagRope, tagString, tagUndefined, undefinedValue,
+  boolValue, Context, exceptionValue, float64Of, isFloat64, JS_DupValue, JS_FreeCString, JS_FreeValue, JS_GetUint8Array, JS_HasException, JS_NewNumber,
+  JS_NewUint8ArrayCopy, JS_ThrowOutOfMemory, JS_ThrowRangeError, JS_ThrowTypeError, JS_ToCStringLen2, JS_ToString, JSValue, tagBool, tagException,
+  tagInt, tagOf, tagRope, tagString, tagUndefined, trueValue, undefinedValue,
 } from "./engine";
 import { digest, digestBytes, hmac } from "./digest";
 import { parseJson } from "./json";
 import { stringifyJson } from "./json-write";
-import { reserve } from "./outbox";
+import { fits, reserve } from "./outbox";
 import { fillRandom } from "./random";
-import { inbox, inboxLength, keptBytes, outbox, outboxLength, outboxRecords, scratch, setKeptBytes, setOutboxLength, setOutboxRecords } from "./state";
+import {
+  inbox, keptBytes, outbox, outboxLength, outboxRecords, scratch, setKeptBytes, setOutboxLength, setOutboxRecords,
+} from "./state";
 import { newText, replaceSurrogates } from "./text";
 
 const frameHeader: u32 = 8;
@@ -22,24 +28,35 @@ const mostRecords: u32 = 100_000; // hardLimits.effectsPerStep
 const mostParts: u32 = 16; // hardLimits.partsPerRecord
 const mostKeptBytes: u32 = 16 << 10;
 
-// "too many effects", "not bytes", "malformed UTF-8"
+/** No address: an exception stands. */
+const noBytes: usize = <usize>-1;
+/** No length: an exception stands. */
+const failed: i64 = -2;
+
+// "too many effects", "not an effect", "not an algorithm"
 // @ts-ignore: decorator
 @lazy const tooMany: usize = memory.data<u8>([116, 111, 111, 32, 109, 97, 110, 121, 32, 101, 102, 102, 101, 99, 116, 115, 0]);
 // @ts-ignore: decorator
-@lazy const notBytes: usize = memory.data<u8>([110, 111, 116, 32, 98, 121, 116, 101, 115, 0]);
+@lazy const noKind: usize = memory.data<u8>([110, 111, 116, 32, 97, 110, 32, 101, 102, 102, 101, 99, 116, 0]);
 // @ts-ignore: decorator
-@lazy const malformed: usize = memory.data<u8>([109, 97, 108, 102, 111, 114, 109, 101, 100, 32, 85, 84, 70, 45, 56, 0]);
+@lazy const noAlgorithm: usize = memory.data<u8>([110, 111, 116, 32, 97, 110, 32, 97, 108, 103, 111, 114, 105, 116, 104, 109, 0]);
+
+/** The digest computed last. */
+// @ts-ignore: decorator
+@lazy const digested: usize = memory.data(64, 16);
 
 // @ts-ignore: decorator
 @inline
-function argument(values: usize, index: i32): JSValue {
-  return load<u64>(values + (<usize>index << 3));
+function argument(values: usize, count: i32, index: i32): JSValue {
+  return index < count ? load<u64>(values + (<usize>index << 3)) : undefinedValue;
 }
 
-function integer(context: Context, value: JSValue): i32 {
+/** An argument that is a number, as an integer; -1 for anything else. Converts nothing. */
+function integer(value: JSValue): i32 {
   if (tagOf(value) === tagInt) return <i32>value;
-  const at = scratch();
-  return JS_ToFloat64(context, at, value) < 0 ? -1 : <i32>load<f64>(at);
+  if (!isFloat64(value)) return -1;
+  const number = float64Of(value);
+  return number >= 0 && number < 2147483648.0 ? <i32>number : -1;
 }
 
 /** Address of an event part, its length in scratch()+0; 0 when absent. The monitor wrote the frame, so it is well formed. */
@@ -68,23 +85,23 @@ export function js_kind(context: Context, self: JSValue, count: i32, values: usi
 }
 
 export function js_text(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const at = part(integer(context, argument(values, 0)));
-  return at === 0 ? undefinedValue : newText(context, at, load<u32>(scratch()), false);
+  const at = part(integer(argument(values, count, 0)));
+  return at === 0 ? undefinedValue : newText(context, at, load<u32>(scratch()), argument(values, count, 1) === trueValue);
 }
 
 export function js_bytes(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const at = part(integer(context, argument(values, 0)));
+  const at = part(integer(argument(values, count, 0)));
   return at === 0 ? undefinedValue : JS_NewUint8ArrayCopy(context, at, load<u32>(scratch()));
 }
 
 export function js_number(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const at = part(integer(context, argument(values, 0)));
+  const at = part(integer(argument(values, count, 0)));
   return JS_NewNumber(context, at === 0 || load<u32>(scratch()) !== 8 ? NaN : load<f64>(at));
 }
 
 /** The engine's parser wants a zero byte behind the text: the byte there is put back afterwards (the inbox has one to spare). */
 export function js_json(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  let at = part(integer(context, argument(values, 0)));
+  let at = part(integer(argument(values, count, 0)));
   if (at === 0) return undefinedValue;
   let length = load<u32>(scratch());
   if (length >= 3 && load<u8>(at) === 0xef && load<u8>(at, 1) === 0xbb && load<u8>(at, 2) === 0xbf) {
@@ -101,7 +118,7 @@ export function js_json(context: Context, self: JSValue, count: i32, values: usi
 }
 
 export function js_stringify(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  return count < 1 ? undefinedValue : stringifyJson(context, argument(values, 0));
+  return stringifyJson(context, argument(values, count, 0));
 }
 
 /**
@@ -117,90 +134,115 @@ function keep(context: Context, value: JSValue, length: u32): void {
   JS_DupValue(context, value);
 }
 
-/** Appends one part; its length, `absent`, or -2 when there is no room or it is of no known type. */
-function appendPart(context: Context, value: JSValue): i64 {
+/** Throws for a frame or a step that would be too long. */
+function throwTooMany(context: Context): i64 {
+  JS_ThrowRangeError(context, tooMany, 0);
+  return failed;
+}
+
+/** The address of `more` bytes, `size` bytes behind the end of the outbox; 0 when an exception stands. */
+function roomBehind(context: Context, size: u32, more: u32): usize {
+  if (!fits(size, more)) {
+    throwTooMany(context);
+    return 0;
+  }
+  const at = reserve(size + more);
+  if (at !== 0) return at + size;
+  JS_ThrowOutOfMemory(context);
+  return 0;
+}
+
+/** Writes one part behind the `size` bytes that its record has. Returns its length, `absent`, or `failed`: an exception stands. */
+function writePart(context: Context, value: JSValue, size: u32): i64 {
   const tag = tagOf(value);
   if (tag === tagUndefined) return absent;
   if (tag === tagInt || isFloat64(value)) {
-    const at = reserve(8);
-    if (at === 0) return -2;
+    const at = roomBehind(context, size, 8);
+    if (at === 0) return failed;
     store<f64>(at, tag === tagInt ? <f64>(<i32>value) : float64Of(value));
-    setOutboxLength(outboxLength() + 8);
     return 8;
   }
   if (tag === tagBool) {
-    const at = reserve(1);
-    if (at === 0) return -2;
+    const at = roomBehind(context, size, 1);
+    if (at === 0) return failed;
     store<u8>(at, <u8>value);
-    setOutboxLength(outboxLength() + 1);
     return 1;
   }
-  const isText = tag === tagString || tag === tagRope;
-  const from = isText ? JS_ToCStringLen2(context, scratch(), value, 0) : JS_GetUint8Array(context, scratch(), value);
+  if (tag === tagString || tag === tagRope) return writeTextPart(context, value, size);
+  const from = bytesOf(context, value);
+  if (from === noBytes) return failed;
   const length = load<u32>(scratch());
-  if (from === 0 && (isText || length !== 0)) return -2;
-  const at = reserve(length);
-  if (at !== 0) {
-    memory.copy(at, from, length);
-    if (isText) replaceSurrogates(at, length);
-    setOutboxLength(outboxLength() + length);
-  }
-  if (isText) JS_FreeCString(context, from);
-  return at === 0 ? -2 : <i64>length;
+  const at = roomBehind(context, size, length);
+  if (at === 0) return failed;
+  memory.copy(at, from, length);
+  return length;
 }
 
-export function js_emit(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const parts = <u32>(count - 1);
-  const begin = outboxLength();
-  const header = recordHeader + (parts << 2);
-  const at = count < 1 || parts > mostParts || outboxRecords() >= mostRecords ? 0 : reserve(header);
-  if (at === 0) return JS_ThrowRangeError(context, tooMany, 0);
-  store<u32>(at, (<u32>integer(context, argument(values, 0)) & 0xff) | (parts << 8));
-  setOutboxLength(begin + header);
-  for (let i: u32 = 0; i < parts; i++) {
-    const length = appendPart(context, argument(values, <i32>i + 1));
-    if (length < 0) {
-      setOutboxLength(begin); // nothing of a record that failed goes out
-      return JS_ThrowRangeError(context, tooMany, 0);
-    }
-    store<u32>(outbox() + begin + recordHeader + (i << 2), <u32>length);
+function writeTextPart(context: Context, value: JSValue, size: u32): i64 {
+  const from = JS_ToCStringLen2(context, scratch(), value, 0);
+  if (from === 0) return failed;
+  const length = load<u32>(scratch());
+  const at = roomBehind(context, size, length);
+  if (at !== 0) {
+    memory.copy(at, from, length);
+    replaceSurrogates(at, length);
   }
+  JS_FreeCString(context, from);
+  return at === 0 ? failed : <i64>length;
+}
+
+/** The record counts when it is whole: one that fails, or in which the step is cut off, does not go out. */
+export function js_emit(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const kind = count < 1 ? -1 : integer(argument(values, count, 0));
+  const parts = <u32>(count - 1);
+  if (kind < 0 || kind > 255) return JS_ThrowTypeError(context, noKind, 0);
+  let size = recordHeader + (parts << 2);
+  if (parts > mostParts || outboxRecords() >= mostRecords) {
+    throwTooMany(context);
+    return exceptionValue;
+  }
+  if (roomBehind(context, 0, size) === 0) return exceptionValue;
+  for (let i: u32 = 0; i < parts; i++) {
+    const length = writePart(context, argument(values, count, <i32>i + 1), size);
+    if (length < 0) return exceptionValue;
+    store<u32>(outbox() + outboxLength() + recordHeader + (i << 2), <u32>length);
+    if (length !== absent) size += <u32>length;
+  }
+  store<u32>(outbox() + outboxLength(), <u32>kind | (parts << 8));
+  setOutboxLength(outboxLength() + size);
   setOutboxRecords(outboxRecords() + 1);
   return undefinedValue;
 }
 
 export function js_encodeUtf8(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const from = JS_ToCStringLen2(context, scratch(), argument(values, 0), 0);
+  const text = JS_ToString(context, argument(values, count, 0));
+  if (tagOf(text) === tagException) return exceptionValue;
+  const from = JS_ToCStringLen2(context, scratch(), text, 0);
+  JS_FreeValue(context, text);
   if (from === 0) return exceptionValue;
   const length = load<u32>(scratch());
   const value = JS_NewUint8ArrayCopy(context, from, length);
   JS_FreeCString(context, from);
-  if (tagOf(value) === -1) {
-    const copied = JS_GetUint8Array(context, scratch(), value);
-    replaceSurrogates(copied, length);
-  }
+  if (tagOf(value) === tagException) return exceptionValue;
+  replaceSurrogates(bytesOf(context, value), length);
   return value;
 }
 
-/** Address of a Uint8Array argument, its length in scratch()+0. Throws and returns -1 when it is not one. */
-function bytesArgument(context: Context, values: usize, index: i32): usize {
-  store<u32>(scratch(), 0);
-  const at = JS_GetUint8Array(context, scratch(), argument(values, index));
-  if (at === 0 && load<u32>(scratch()) !== 0) return <usize>-1;
-  return at;
+/** Address of a Uint8Array's bytes, their number in scratch()+0; `noBytes` when it is none: an exception stands. */
+function bytesOf(context: Context, value: JSValue): usize {
+  const at = JS_GetUint8Array(context, scratch(), value);
+  return at === 0 && JS_HasException(context) !== 0 ? noBytes : at;
 }
 
 export function js_decodeUtf8(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const at = bytesArgument(context, values, 0);
-  if (at === <usize>-1) return exceptionValue;
-  const fatal = count > 1 && <i32>argument(values, 1) === 1;
-  const value = newText(context, at, load<u32>(scratch()), fatal);
-  return tagOf(value) === tagUndefined ? JS_ThrowTypeError(context, malformed, 0) : value;
+  const at = bytesOf(context, argument(values, count, 0));
+  if (at === noBytes) return exceptionValue;
+  return newText(context, at, load<u32>(scratch()), argument(values, count, 1) === trueValue);
 }
 
 export function js_random(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const at = bytesArgument(context, values, 0);
-  if (at === <usize>-1) return exceptionValue;
+  const at = bytesOf(context, argument(values, count, 0));
+  if (at === noBytes) return exceptionValue;
   fillRandom(at, load<u32>(scratch()));
   return undefinedValue;
 }
@@ -212,47 +254,36 @@ export function js_randomFloat(context: Context, self: JSValue, count: i32, valu
 }
 
 export function js_digest(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const algorithm = integer(context, argument(values, 0));
-  const at = bytesArgument(context, values, 1);
+  const algorithm = integer(argument(values, count, 0));
   const size = digestBytes(algorithm);
-  if (at === <usize>-1) return exceptionValue;
-  if (size === 0) return JS_ThrowTypeError(context, notBytes, 0);
-  const length = load<u32>(scratch());
-  const target = malloc(64);
-  if (target === 0) return undefinedValue;
-  digest(algorithm, at, length, target);
-  const value = JS_NewUint8ArrayCopy(context, target, size);
-  free(target);
-  return value;
+  const at = bytesOf(context, argument(values, count, 1));
+  if (at === noBytes) return exceptionValue;
+  if (size === 0) return JS_ThrowTypeError(context, noAlgorithm, 0);
+  digest(algorithm, at, load<u32>(scratch()), digested);
+  return JS_NewUint8ArrayCopy(context, digested, size);
 }
 
 export function js_hmac(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const algorithm = integer(context, argument(values, 0));
-  const key = bytesArgument(context, values, 1);
-  const keyLength = load<u32>(scratch());
-  if (key === <usize>-1) return exceptionValue;
-  const at = bytesArgument(context, values, 2);
-  const length = load<u32>(scratch());
+  const algorithm = integer(argument(values, count, 0));
   const size = digestBytes(algorithm);
-  if (at === <usize>-1) return exceptionValue;
-  if (size === 0) return JS_ThrowTypeError(context, notBytes, 0);
-  const target = malloc(64);
-  if (target === 0) return undefinedValue;
-  hmac(algorithm, key, keyLength, at, length, target);
-  const value = JS_NewUint8ArrayCopy(context, target, size);
-  free(target);
-  return value;
+  const key = bytesOf(context, argument(values, count, 1));
+  if (key === noBytes) return exceptionValue;
+  const keyLength = load<u32>(scratch());
+  const at = bytesOf(context, argument(values, count, 2));
+  if (at === noBytes) return exceptionValue;
+  if (size === 0) return JS_ThrowTypeError(context, noAlgorithm, 0);
+  hmac(algorithm, key, keyLength, at, load<u32>(scratch()), digested);
+  return JS_NewUint8ArrayCopy(context, digested, size);
 }
 
 /** Looks at every byte of both whatever they hold (CWE-208). */
 export function js_equal(context: Context, self: JSValue, count: i32, values: usize): JSValue {
-  const a = bytesArgument(context, values, 0);
+  const a = bytesOf(context, argument(values, count, 0));
+  if (a === noBytes) return exceptionValue;
   const aLength = load<u32>(scratch());
-  if (a === <usize>-1) return exceptionValue;
-  const b = bytesArgument(context, values, 1);
-  const bLength = load<u32>(scratch());
-  if (b === <usize>-1) return exceptionValue;
-  if (aLength !== bLength) return boolValue(false);
+  const b = bytesOf(context, argument(values, count, 1));
+  if (b === noBytes) return exceptionValue;
+  if (aLength !== load<u32>(scratch())) return boolValue(false);
   let difference: u32 = 0;
   for (let i: u32 = 0; i < aLength; i++) difference |= <u32>load<u8>(a + i) ^ <u32>load<u8>(b + i);
   return boolValue(difference === 0);

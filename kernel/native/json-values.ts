@@ -1,9 +1,8 @@
 /**
  * The values that a parse (json.ts) owns, on a stack: children first, then taken off and put into their parent. It lies in static memory and
- * moves to the heap when it is too short. What makes a value returns the place where the text goes on, `next`, or 0: no room, or an
- * exception stands.
+ * moves to the heap when it is too short. What makes a value returns the place where the text goes on, `next`, or 0: an exception stands.
  */
-import { Context, free, JS_FreeValue, JS_ParseJSON, JSValue, malloc, tagException, tagOf } from "./engine";
+import { Context, free, JS_FreeValue, JS_ParseJSON, JS_ThrowOutOfMemory, JSValue, malloc, tagException, tagOf } from "./engine";
 
 /** Values the stack holds before it moves to the heap. */
 const stackValues: u32 = 128;
@@ -87,7 +86,8 @@ function pushFar(here: Context, value: JSValue, next: usize): usize {
   const larger = malloc(size << 1);
   if (larger === 0) {
     JS_FreeValue(here, value);
-    return 0;
+    JS_ThrowOutOfMemory(here);
+    return thrown();
   }
   memory.copy(larger, bottom, size);
   if (bottom !== stack) free(bottom);

@@ -1,20 +1,32 @@
 /** Room in the effects' frame. */
-import { realloc } from "./engine";
+import { free, malloc } from "./engine";
 import { outbox, outboxCapacity, outboxLength, setOutbox, setOutboxCapacity } from "./state";
 
 const mostFrameBytes: u32 = 64 << 20; // hardLimits.frameBytes
 
-/** Room for `more` bytes at the end of the outbox; its address, or 0. */
+/** Whether the frame may grow by `size` and `more` bytes. */
+export function fits(size: u32, more: u32): bool {
+  return <u64>outboxLength() + size + more <= mostFrameBytes;
+}
+
+/**
+ * Room for `more` bytes at the end of the outbox; its address, or 0. What was written there already stays. At every moment there is a whole outbox: a step can be cut off in any
+ * loop, the allocator's too.
+ */
 export function reserve(more: u32): usize {
+  if (!fits(more, 0)) return 0;
   const length = outboxLength();
-  if (more > mostFrameBytes || length + more > mostFrameBytes) return 0;
-  let capacity = outboxCapacity();
-  if (length + more > capacity) {
+  const before = outboxCapacity();
+  if (length + more > before) {
+    let capacity = before;
     while (capacity < length + more) capacity = capacity << 1;
-    const moved = realloc(outbox(), capacity);
-    if (moved === 0) return 0;
-    setOutbox(moved);
+    const larger = malloc(capacity);
+    if (larger === 0) return 0;
+    const old = outbox();
+    memory.copy(larger, old, before);
+    setOutbox(larger);
     setOutboxCapacity(capacity);
+    free(old);
   }
   return outbox() + length;
 }

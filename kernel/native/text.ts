@@ -1,5 +1,6 @@
 /** Text across the door: the engine's strings may hold lone surrogates and its decoder is lenient, so UTF-8 is checked here. */
-import { Context, free, JS_NewStringLen, JS_NewStringUTF16, JSValue, malloc, undefinedValue } from "./engine";
+import { Context, free, JS_NewStringLen, JS_NewStringUTF16, JS_ThrowOutOfMemory, JS_ThrowTypeError, JSValue, malloc } from "./engine";
+import { scratch } from "./state";
 
 /** The length of the leading run of ASCII bytes. */
 function asciiRun(bytes: usize, length: u32): u32 {
@@ -22,12 +23,18 @@ export function replaceSurrogates(bytes: usize, length: u32): void {
 
 /**
  * Decodes `length` bytes to UTF-16 units at `units` (room for `length` of them), as the WHATWG UTF-8 decoder does: each maximal
- * subpart of an ill-formed sequence becomes one U+FFFD. Returns the number of units, or -1 when `fatal` and ill-formed.
+ * subpart of an ill-formed sequence becomes one U+FFFD. With `units` 0 nothing is written, and the first ill-formed sequence ends it.
+ * Returns the number of units, or -1 less the offset of that sequence.
  */
-function decode(bytes: usize, length: u32, units: usize, fatal: bool): i32 {
+function decode(bytes: usize, length: u32, units: usize): i32 {
   let at: u32 = 0;
   let out = units;
   while (at < length) {
+    if (units === 0) {
+      at += asciiRun(bytes + at, length - at);
+      if (at === length) break;
+    }
+    const start = at;
     const first = <u32>load<u8>(bytes + at++);
     if (first < 0x80) {
       store<u16>(out, <u16>first);
@@ -63,10 +70,11 @@ function decode(bytes: usize, length: u32, units: usize, fatal: bool): i32 {
       needed--;
       at++;
     }
-    if (!good) {
-      if (fatal) return -1;
-      point = 0xfffd;
+    if (units === 0) {
+      if (!good) return -1 - <i32>start;
+      continue;
     }
+    if (!good) point = 0xfffd;
     if (point > 0xffff) {
       store<u16>(out, <u16>(0xd7c0 + (point >> 10)));
       store<u16>(out, <u16>(0xdc00 | (point & 0x3ff)), 2);
@@ -79,13 +87,24 @@ function decode(bytes: usize, length: u32, units: usize, fatal: bool): i32 {
   return <i32>((out - units) >> 1);
 }
 
-/** A string of UTF-8 bytes; `undefined` when `fatal` and ill-formed, or when there is no memory for it. */
+// "malformed UTF-8 at byte %u"
+// @ts-ignore: decorator
+@lazy const malformed: usize = memory.data<u8>([109, 97, 108, 102, 111, 114, 109, 101, 100, 32, 85, 84, 70, 45, 56, 32, 97, 116, 32, 98, 121, 116, 101, 32, 37, 117, 0]);
+
+/**
+ * A string of UTF-8 bytes; an exception when there is no memory for it, or when it is `fatal` and they are ill-formed. What is well-formed
+ * the engine decodes itself, in one allocation.
+ */
 export function newText(context: Context, bytes: usize, length: u32, fatal: bool): JSValue {
-  if (asciiRun(bytes, length) === length) return JS_NewStringLen(context, bytes, length);
+  const checked = decode(bytes, length, 0);
+  if (checked >= 0) return JS_NewStringLen(context, bytes, length);
+  if (fatal) {
+    store<u32>(scratch(), -1 - checked);
+    return JS_ThrowTypeError(context, malformed, scratch());
+  }
   const units = malloc((<usize>length) << 1);
-  if (units === 0) return undefinedValue;
-  const count = decode(bytes, length, units, fatal);
-  const value = count < 0 ? undefinedValue : JS_NewStringUTF16(context, units, <usize>count);
+  if (units === 0) return JS_ThrowOutOfMemory(context);
+  const value = JS_NewStringUTF16(context, units, <usize>decode(bytes, length, units));
   free(units);
   return value;
 }

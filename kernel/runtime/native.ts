@@ -5,8 +5,8 @@
 export interface Native {
   /** The kind of the event of this step (docs/ABI.md, "Events"). */
   kind(): number;
-  /** A part of the event as text (UTF-8, malformed sequences become U+FFFD), or undefined when absent. */
-  text(part: number): string | undefined;
+  /** A part of the event as text, or undefined when absent. Malformed UTF-8 becomes U+FFFD; with `fatal` it throws TypeError and names the byte. */
+  text(part: number, fatal?: boolean): string | undefined;
   /** A part of the event as bytes of its own, or undefined when absent. */
   bytes(part: number): Uint8Array | undefined;
   /** A part of the event parsed as JSON straight from its bytes; throws SyntaxError. Undefined when absent or empty. */
@@ -17,7 +17,7 @@ export interface Native {
   emit(kind: number, ...parts: (string | number | boolean | Uint8Array | undefined)[]): void;
   /** UTF-8 bytes of a text; lone surrogates become U+FFFD. */
   encodeUtf8(text: string): Uint8Array;
-  /** Text of UTF-8 bytes as WHATWG decodes them (no byte order mark handling); `fatal` throws TypeError on malformed bytes. */
+  /** Text of UTF-8 bytes as WHATWG decodes them (no byte order mark handling); `fatal` throws TypeError on malformed bytes and names the first. */
   decodeUtf8(bytes: Uint8Array, fatal: boolean): string;
   /** Fills `bytes` from the machine's generator (ChaCha20 keyed with the event's seed). */
   random(bytes: Uint8Array): void;

@@ -4,13 +4,15 @@
  * marks what it writes (track.ts), so that is about thirty pages and not the whole memory.
  *
  *   memory    pages marked in the card table, and 8 bytes beyond each
- *   globals   the stack pointer and the machine's own memory size; the natives have none
+ *   globals   the stack pointer and the machine's own memory size; the fuel (track.ts) no machine can see; the natives have none
  *   table     nothing in either module writes it (warm.test.ts looks)
+ *
+ * That holds however a step ended, unless the machine wrote to the card table: then the instance is unfit.
  */
 import { assert } from "#base";
 import { type Door, instantiateKernel, type KernelInstance, layout } from "#kernel";
 import { pagesPerChunk, type PageTable } from "./page-store.ts";
-import { pageLimitExport, pagesExport } from "./track.ts";
+import { pageLimitExport, pagesExport, pollExport, pollSlot } from "./track.ts";
 
 const { pageBytes, wasmPageBytes, monitorBytes } = layout;
 const pageWords = pageBytes / 4;
@@ -42,6 +44,8 @@ export interface StepResult {
 }
 
 const nothing = new Uint8Array(0);
+/** What the natives' `step` returns for one that was interrupted (kernel/native/door.ts). */
+const interruptedStep = -1;
 
 export class WarmInstance {
   readonly #memory: WebAssembly.Memory;
@@ -55,9 +59,16 @@ export class WarmInstance {
   #words = new Int32Array(0);
   #table: PageTable | undefined;
   #unfit = false;
+  /** The step was asked to stop. */
+  #stopped = false;
 
   constructor(engine: WebAssembly.Module, native: WebAssembly.Module, chunks: readonly Uint8Array[], interrupt: () => number) {
-    const kernel = instantiateKernel(engine, native, interrupt);
+    const kernel = instantiateKernel(engine, native, () => {
+      if (interrupt() === 0) return 0;
+      this.#stopped = true;
+      return 1;
+    });
+    kernel.engine.__indirect_function_table.set(pollSlot, kernel.engine[pollExport]);
     this.#memory = kernel.engine.memory;
     this.#kernel = kernel;
     this.#door = kernel.door;
@@ -218,30 +229,48 @@ export class WarmInstance {
 
   /** Runs one step with the event's frame. Never throws for what the machine does. */
   step(frame: Uint8Array): StepResult {
-    let length: number;
+    this.#stopped = false;
+    let result: StepResult;
     try {
-      const at = this.#door.eventBuffer(frame.length);
-      this.#refresh();
-      if (at === 0) return { status: "no-memory", effects: nothing, detail: "" };
-      if (at < monitorBytes || at + frame.length + 1 > this.#bytes.length)
-        return this.#broken("compromised", "the event buffer lies outside the memory");
-      this.#bytes.set(frame, at);
-      this.#bytes[at + frame.length] = 0;
-      for (let page = Math.floor(at / pageBytes); page <= Math.floor((at + frame.length) / pageBytes); page++) this.#bytes[page] = 1;
-      length = this.#door.step();
+      result = this.#run(frame);
     } catch (trap) {
-      return this.#broken("trapped", trap instanceof Error ? trap.message : String(trap));
+      result = this.#trapped(trap);
     }
+    // A trap, or no memory, leaves the engine in mid-flight, but all of its state is put back like any other: what the cards say counts.
+    if (!this.#wroteCards()) return result;
+    return this.#compromised("the machine wrote to the monitor's part of its memory");
+  }
+
+  #run(frame: Uint8Array): StepResult {
+    const at = this.#door.eventBuffer(frame.length);
     this.#refresh();
-    if (this.#wroteCards()) return this.#broken("compromised", "the machine wrote to the monitor's part of its memory");
+    if (at === 0) return { status: "no-memory", effects: nothing, detail: "" };
+    if (at < monitorBytes || at + frame.length + 1 > this.#bytes.length)
+      return this.#compromised("the event buffer lies outside the memory");
+    this.#bytes.set(frame, at);
+    this.#bytes[at + frame.length] = 0;
+    for (let page = Math.floor(at / pageBytes); page <= Math.floor((at + frame.length) / pageBytes); page++) this.#bytes[page] = 1;
+    const length = this.#door.step();
+    this.#refresh();
     return this.#result(length);
   }
 
-  #broken(status: StepStatus, detail: string): StepResult {
-    // A trap leaves the engine in mid-flight, but all of its state is restored like any other; a compromised one is not trusted with that.
-    if (status === "compromised") this.#unfit = true;
+  /** A poll that said stop is a trap as well (track.ts): what was logged before is in the frame of effects. */
+  #trapped(trap: unknown): StepResult {
     this.#refresh();
-    return { status, effects: nothing, detail };
+    const trapped: StepResult = { status: "trapped", effects: nothing, detail: trap instanceof Error ? trap.message : String(trap) };
+    if (!this.#stopped) return trapped;
+    try {
+      this.#door.closeFrame();
+      return this.#result(interruptedStep);
+    } catch {
+      return trapped;
+    }
+  }
+
+  #compromised(detail: string): StepResult {
+    this.#unfit = true;
+    return { status: "compromised", effects: nothing, detail };
   }
 
   #wroteCards(): boolean {
@@ -252,9 +281,8 @@ export class WarmInstance {
   #result(length: number): StepResult {
     const at = this.#door.effects();
     const size = length >= 0 ? length : this.#door.effectsLength();
-    if (at < monitorBytes || size < 0 || at + size > this.#bytes.length)
-      return this.#broken("compromised", "the effects lie outside the memory");
-    const status = length >= 0 ? "complete" : length === -1 ? "interrupted" : "escaped";
+    if (at < monitorBytes || size < 0 || at + size > this.#bytes.length) return this.#compromised("the effects lie outside the memory");
+    const status = length >= 0 ? "complete" : length === interruptedStep ? "interrupted" : "escaped";
     return { status, effects: this.#bytes.subarray(at, at + size), detail: "" };
   }
 
