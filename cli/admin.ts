@@ -1,5 +1,6 @@
 /** Talks to a running gateway's admin endpoints. */
 import { existsSync } from "node:fs";
+import type { Dispatcher, Response } from "undici";
 import { CodedError } from "#base";
 import { usageError } from "./failure.ts";
 
@@ -14,36 +15,42 @@ export interface AdminAnswer {
   readonly value: unknown;
 }
 
-/** Where the gateway listens: as told, by MAYFLY_GATEWAY, or as mayfly.yaml says. */
-async function gatewayAt(
-  flags: GatewayFlags,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<{ readonly url: string; readonly token: string | undefined }> {
-  const token = flags.token ?? env["MAYFLY_TOKEN"];
+/** A gateway's admin endpoints: a UNIX socket, or a URL with a token. */
+type Place = { readonly socket: string } | { readonly url: string; readonly token: string | undefined };
+
+/** As told, by MAYFLY_GATEWAY, or the socket of the gateway that mayfly.yaml describes. */
+async function placeOf(flags: GatewayFlags, env: Readonly<Record<string, string | undefined>>): Promise<Place> {
   const given = flags.gateway ?? env["MAYFLY_GATEWAY"];
   if (given !== undefined) {
-    if (!/^https?:\/\//.test(given)) throw usageError(`--gateway ${given}: give it as http://host:port`);
-    return { url: given.replace(/\/+$/, ""), token };
+    if (given.startsWith("unix:")) return { socket: given.slice("unix:".length) };
+    if (!/^https?:\/\//.test(given)) throw usageError(`--gateway ${given}: give it as http://host:port or unix:/path/to/admin.sock`);
+    return { url: given.replace(/\/+$/, ""), token: flags.token ?? env["MAYFLY_TOKEN"] };
   }
-  if (!existsSync(flags.config)) return { url: "http://127.0.0.1:8080", token };
-  const { loadConfig } = await import("#gateway");
-  const { http } = await loadConfig(flags.config);
-  const host = http.host === "0.0.0.0" || http.host === "::" ? "127.0.0.1" : http.host;
-  return { url: `${http.tls === undefined ? "http" : "https"}://${host}:${http.port}`, token: token ?? http.admin.token };
+  const { adminSocketPaths, readPlaces } = await import("#gateway");
+  const paths = adminSocketPaths(await readPlaces(flags.config, env));
+  const socket = paths.find((path) => existsSync(path)) ?? paths[0];
+  if (socket === undefined)
+    throw usageError(`the path of the admin socket beside ${flags.config} is too long: name the gateway's http.admin.port with --gateway`);
+  return { socket };
 }
 
 export class AdminClient {
-  readonly url: string;
+  /** For people: where the gateway is. */
+  readonly where: string;
+  readonly #url: string;
   readonly #token: string | undefined;
+  readonly #socket: string | undefined;
+  #dispatcher: Dispatcher | undefined;
 
-  constructor(url: string, token: string | undefined) {
-    this.url = url;
-    this.#token = token;
+  constructor(place: Place) {
+    this.where = "socket" in place ? place.socket : place.url;
+    this.#url = "socket" in place ? "http://gateway" : place.url;
+    this.#token = "socket" in place ? undefined : place.token;
+    this.#socket = "socket" in place ? place.socket : undefined;
   }
 
   static async open(flags: GatewayFlags, env: Readonly<Record<string, string | undefined>>): Promise<AdminClient> {
-    const { url, token } = await gatewayAt(flags, env);
-    return new AdminClient(url, token);
+    return new AdminClient(await placeOf(flags, env));
   }
 
   /** Rejects with MF_GATEWAY_UNREACHABLE; any answer that is JSON is an answer. */
@@ -55,7 +62,7 @@ export class AdminClient {
     } catch {
       throw new CodedError(
         "MF_GATEWAY_ANSWER",
-        `${this.url}${path} answered ${response.status} with something that is not a gateway's answer: check the address`,
+        `${this.where} answered ${path} with ${response.status} and something that is not a gateway's answer: check the address`,
       );
     }
   }
@@ -64,22 +71,27 @@ export class AdminClient {
   async pieces(path: string): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#fetch("GET", path, undefined, {});
     if (response.ok && response.body !== null) return response.body as unknown as AsyncIterable<Uint8Array>;
-    throw new CodedError("MF_GATEWAY_ANSWER", `${this.url}${path} answered ${response.status}: ${(await response.text()).slice(0, 500)}`);
+    throw new CodedError(
+      "MF_GATEWAY_ANSWER",
+      `${this.where} answered ${path} with ${response.status}: ${(await response.text()).slice(0, 500)}`,
+    );
   }
 
   async #fetch(method: string, path: string, body: Uint8Array | undefined, headers: Readonly<Record<string, string>>): Promise<Response> {
-    const guard = this.#token === undefined ? { "mayfly-admin": "1" } : { authorization: `Bearer ${this.#token}` };
+    const { Agent, fetch } = await import("undici");
+    if (this.#socket !== undefined) this.#dispatcher ??= new Agent({ connect: { socketPath: this.#socket } });
     try {
-      return await fetch(`${this.url}${path}`, {
+      return await fetch(`${this.#url}${path}`, {
         method,
-        headers: { ...headers, ...guard },
-        ...(body === undefined ? {} : { body: body as unknown as ArrayBuffer }),
+        headers: this.#token === undefined ? headers : { ...headers, authorization: `Bearer ${this.#token}` },
+        ...(body === undefined ? {} : { body }),
+        ...(this.#dispatcher === undefined ? {} : { dispatcher: this.#dispatcher }),
       });
     } catch (cause) {
       const why = (cause as { cause?: { code?: string } }).cause?.code ?? (cause as Error).message;
       throw new CodedError(
         "MF_GATEWAY_UNREACHABLE",
-        `no gateway answers at ${this.url} (${why}): start it with \`mayfly serve\`, or say where it is with --gateway`,
+        `no gateway answers at ${this.where} (${why}): start it with \`mayfly serve\`, or say where it is with --gateway`,
         { cause },
       );
     }
@@ -92,7 +104,9 @@ export class AdminClient {
     const { code = "MF_GATEWAY_ANSWER", detail = `the gateway answered ${status}` } = value as { code?: string; detail?: string };
     throw new CodedError(
       code,
-      status === 404 && code === "MF_NOT_FOUND" ? `${this.url} has no ${path}: is it there, and is http.admin enabled?` : detail,
+      status === 404 && code === "MF_NOT_FOUND"
+        ? `${this.where} has no ${path}: is it there, and does --gateway name http.admin.port?`
+        : detail,
     );
   }
 }

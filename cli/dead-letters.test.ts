@@ -46,7 +46,7 @@ async function letters(...more: string[]): Promise<Letter[]> {
 /** Sends a body that is refused, and waits till it is buried. */
 async function bury(body: string): Promise<void> {
   const before = (await letters()).length;
-  await capture(["send", "strict", "-m", "-", "--no-wait", "--gateway", serving.url], { stdin: body });
+  await capture(["send", "strict", "-m", "-", "--no-wait", "--gateway", `unix:${serving.gateway.admin.socket}`], { stdin: body });
   const untilMs = Date.now() + 10_000;
   while ((await letters()).length === before && Date.now() < untilMs) await new Promise((done) => setTimeout(done, 20));
   equal((await letters()).length, before + 1);
@@ -58,7 +58,7 @@ test("dead letters are listed, shown with their place in the source, put in agai
   equal(letter?.failure.code, "NOT_GOOD");
   deepEqual(await letters("--code", "OTHER"), []);
   deepEqual(await letters("--flow", "other"), []);
-  deepEqual(await letters("--gateway", serving.url), [letter]);
+  deepEqual(await letters("--gateway", `unix:${serving.gateway.admin.socket}`), [letter]);
 
   const id = letter?.id ?? "";
   const shown = await capture(["dlq", "show", id, "-c", config]);
@@ -72,7 +72,9 @@ test("dead letters are listed, shown with their place in the source, put in agai
   await capture(["dlq", "export", "-o", out, "-c", config]);
   equal(await readFile(join(out, `${id}.body`), "utf8"), "bad");
 
-  const retried = await capture(["dlq", "retry", id, "--edit", "-", "--gateway", serving.url, "--json"], { stdin: "good" });
+  const retried = await capture(["dlq", "retry", id, "--edit", "-", "--gateway", `unix:${serving.gateway.admin.socket}`, "--json"], {
+    stdin: "good",
+  });
   equal(retried.code, 0, retried.out);
   deepEqual(await letters(), []);
 });

@@ -1,8 +1,6 @@
 /** Dead letters, wherever they are: in the folder mayfly.yaml names, or behind a running gateway. */
-import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { CodedError } from "#base";
-import { claimOf, type ClaimStore, configuredClaims, type DeadLetter, DeadLetters, letterBody, loadConfig } from "#gateway";
+import { claimOf, type ClaimStore, configuredClaims, type DeadLetter, DeadLetters, letterBody, readPlaces } from "#gateway";
 import { AdminClient, type GatewayFlags } from "./admin.ts";
 import { findCachedImage } from "./images/cache.ts";
 import { framesText, StackMapper } from "./machine/stack.ts";
@@ -88,10 +86,8 @@ class FolderLetters implements LetterStore {
 /** The gateway when one is named, the folder otherwise: it can be read while nothing runs. */
 export async function openLetters(flags: GatewayFlags, env: Readonly<Record<string, string | undefined>>): Promise<LetterStore> {
   if (flags.gateway !== undefined || env["MAYFLY_GATEWAY"] !== undefined) return new RemoteLetters(await AdminClient.open(flags, env));
-  if (!existsSync(flags.config))
-    throw new CodedError("MF_CONFIG_FILE", `there is no ${flags.config}: name one with -c, or a running gateway with --gateway`);
-  const config = await loadConfig(flags.config);
-  return new FolderLetters(new DeadLetters(resolve(config.base, config.deadLetters.dir)), configuredClaims(config));
+  const places = await readPlaces(flags.config, env);
+  return new FolderLetters(new DeadLetters(resolve(places.base, places.deadLetters.dir)), configuredClaims(places));
 }
 
 export interface RetryOutcome {

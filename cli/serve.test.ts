@@ -27,10 +27,10 @@ class Command {
   out = "";
   err = "";
 
-  constructor(values: readonly string[]) {
+  constructor(values: readonly string[], more: Readonly<Record<string, string>> = {}) {
     this.#child = spawn(process.execPath, [join(folder, "mayfly.mjs"), ...values], {
       cwd: folder,
-      env: { ...process.env, CI: "1" },
+      env: { ...process.env, CI: "1", ...more },
     });
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.out += text));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.err += text));
@@ -200,16 +200,37 @@ test("send puts a message in by flow and by URL, and tells what became of it", a
   await writeProject("sent");
   const serving = new Command(["serve", "--port", "0"]);
   const url = await serving.url();
-  const byFlow = await capture(["send", "hello", "-m", "-", "--gateway", url, "--json"], { stdin: "x" });
+  const config = join(folder, "mayfly.yaml");
+  const byFlow = await capture(["send", "hello", "-m", "-", "-c", config, "--json"], { stdin: "x" });
   equal(byFlow.code, 0, byFlow.err);
   deepEqual((JSON.parse(byFlow.out) as { reply: object }).reply, { status: 200, contentType: "text/plain; charset=utf-8", body: "sent" });
   const byUrl = await capture(["send", `${url}/hello`, "-m", "-"], { stdin: "x" });
   match(byUrl.out, /reply 200[\s\S]*sent[\s\S]*done/);
-  const queued = await capture(["send", "hello", "--no-wait", "--gateway", url, "--json"]);
+  const queued = await capture(["send", "hello", "--no-wait", "-c", config, "--json"]);
   equal((JSON.parse(queued.out) as { status: string }).status, "accepted");
-  const unknown = await capture(["send", "helo", "--gateway", url]);
+  const unknown = await capture(["send", "helo", "-c", config]);
   equal(unknown.code, 2);
   match(unknown.err, /^MF_FLOW_UNKNOWN: .*did you mean "hello"/);
+  const elsewhere = await capture(["send", "hello", "--gateway", url]);
+  equal(elsewhere.code, 2);
+  match(elsewhere.err, /^MF_NOT_FOUND: /);
+});
+
+test("send finds the gateway beside a mayfly.yaml whose secrets it does not have", async () => {
+  await writeProject("secret");
+  const yaml = join(folder, "mayfly.yaml");
+  await appendFile(yaml, '    to: { erp: { http: { url: "${MAYFLY_TEST_URL}", headers: { authorization: "${MAYFLY_TEST_SECRET}" } } } }\n');
+  const serving = new Command(["serve", "--port", "0"], { MAYFLY_TEST_URL: "http://127.0.0.1:9", MAYFLY_TEST_SECRET: "s" });
+  await serving.url();
+  const sent = await capture(["send", "hello", "-c", yaml]);
+  match(sent.out, /secret/, sent.err);
+  for (const command of [
+    ["dlq", "ls"],
+    ["journal", "check"],
+  ]) {
+    const { code, err } = await capture([...command, "-c", yaml]);
+    equal(code, 0, err);
+  }
 });
 
 test("what can't be served ends with 2 and says what to do", async () => {

@@ -17,7 +17,8 @@ import type { Totals } from "./delivery/flow-delivery.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { FlowUnit, type Prepared, type UnitPorts } from "./flow-unit.ts";
-import { type Administered, addAdmin, addProbes } from "./http/admin.ts";
+import { type Access, type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
+import { listenAtSocket } from "./http/admin-socket.ts";
 import { newAgent } from "./http/client.ts";
 import { HttpServer } from "./http/server.ts";
 import { retryLetters } from "./journal/dead-letter-operations.ts";
@@ -83,6 +84,8 @@ export interface Gateway {
   ready(): { readonly ready: boolean; readonly problems: readonly object[] };
   /** Takes an error that reached the process: it is logged, counted and shown by `ready`. */
   readonly unexpected: ReportUnexpected;
+  /** Where the admin endpoints are served. */
+  readonly admin: { readonly socket: string | undefined; readonly address: Gateway["address"] };
   /** Undefined before start and after stop. */
   readonly address: { readonly host: string; readonly port: number } | undefined;
 }
@@ -106,6 +109,9 @@ class TheGateway implements Gateway, Administered {
   readonly #agent: Agent = newAgent(gatewayLimits.outletConcurrency);
   readonly #server: HttpServer;
   readonly #unexpected: UnexpectedErrors;
+  #adminServer: HttpServer | undefined;
+  #socketServer: HttpServer | undefined;
+  #adminSocket: string | undefined;
   readonly #shared: UnitPorts;
   readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
@@ -126,14 +132,7 @@ class TheGateway implements Gateway, Administered {
     const { claims, journal, deadLetters, logger } = ports;
     if (claims !== undefined) this.#sweeper = new Sweeper({ claims, journal, deadLetters, clock: this.#clock, logger });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
-    this.#server = new HttpServer({
-      tls: config.http.tls,
-      base: config.base,
-      connectionsPerAddress: config.http.connectionsPerAddress,
-      clock: this.#clock,
-      logger: ports.logger,
-      unexpected: this.#unexpected.report,
-    });
+    this.#server = this.#newServer(config.http.tls);
     this.#shared = {
       runner: ports.runner,
       journal: ports.journal,
@@ -171,8 +170,8 @@ class TheGateway implements Gateway, Administered {
     return this.#unexpected.report;
   }
 
-  get token(): string | undefined {
-    return this.#config.http.admin.token;
+  get admin(): Gateway["admin"] {
+    return { socket: this.#adminSocket, address: this.#adminServer?.address };
   }
 
   get deadLetters(): DeadLetters {
@@ -296,14 +295,51 @@ class TheGateway implements Gateway, Administered {
       if (this.#stopped !== undefined) throw stoppedEarly();
       for (const [name, flow] of Object.entries(this.#config.flows))
         this.#units.set(name, new FlowUnit(name, flow, imageOf(images, name), this.#shared));
-      addProbes(this.#server.routes, this);
-      if (this.#config.http.admin.enabled) addAdmin(this.#server.routes, this);
+      await this.#startAdmin();
+      const access = { kind: "public", token: this.#config.http.admin.token } as const;
+      addProbes(this.#server.routes, this, access);
+      if (this.#config.http.metrics === "public") addMetrics(this.#server.routes, this, access);
       await this.#server.listen(this.#config.http.host, this.#config.http.port);
       await this.#startAll([...this.#units.values()]);
       this.#state = "running";
     } catch (error) {
       await this.#close();
       throw error;
+    }
+  }
+
+  #newServer(tls: GatewayConfig["http"]["tls"]): HttpServer {
+    return new HttpServer({
+      tls,
+      base: this.#config.base,
+      connectionsPerAddress: this.#config.http.connectionsPerAddress,
+      clock: this.#clock,
+      logger: this.#logger,
+      unexpected: this.#unexpected.report,
+    });
+  }
+
+  #newAdminServer(access: Access, tls: GatewayConfig["http"]["tls"]): HttpServer {
+    const server = this.#newServer(tls);
+    for (const add of [addProbes, addMetrics, addAdmin]) add(server.routes, this, access);
+    return server;
+  }
+
+  /** A gateway without its socket serves all the same: only the command line misses it. */
+  async #startAdmin(): Promise<void> {
+    const { admin, tls } = this.#config.http;
+    if (!admin.enabled) return;
+    if (admin.port !== undefined) {
+      this.#adminServer = this.#newAdminServer({ kind: "tcp", token: admin.token }, tls);
+      await this.#adminServer.listen(admin.host, admin.port);
+    }
+    const server = this.#newAdminServer({ kind: "socket" }, undefined);
+    try {
+      this.#adminSocket = await listenAtSocket(this.#config, (path) => server.listenAt(path));
+      this.#socketServer = server;
+    } catch (error) {
+      const { code, message } = error as CodedError;
+      this.#logger.warn({ code }, message);
     }
   }
 
@@ -383,9 +419,9 @@ class TheGateway implements Gateway, Administered {
     const wasRunning = this.#state === "running";
     this.#state = "stopping";
     await this.#reloading;
-    this.#server.beginClose();
+    for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.beginClose();
     await this.#end([...this.#units.values()], () => this.#persistence.close());
-    this.#server.endClose();
+    for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.endClose();
     this.#persistence.close();
     await this.#agent.destroy();
     await this.#sweeper?.stop();

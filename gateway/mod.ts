@@ -3,6 +3,7 @@ export { type Claim, claimOf } from "./claims/claim.ts";
 export { letterBody } from "./claims/letter-body.ts";
 export { ClaimStore, configuredClaims } from "./claims/store.ts";
 export { loadConfig, publishedSchema } from "./config/load.ts";
+export { type Places, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem, readConfig, type ReadOptions } from "./config/read.ts";
 export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig } from "./config/types.ts";
 export {
@@ -15,6 +16,7 @@ export {
 } from "./connector.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
+export { adminSocketPaths } from "./http/admin-socket.ts";
 export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 export { type Journal, type JournalStats } from "./journal/journal.ts";

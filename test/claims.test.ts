@@ -301,8 +301,6 @@ test("a dead letter keeps the body: shown, exported, put in again; dropped, it i
   equal((await send(`${url}/accept`, body, { "x-do": "die" })).status, 202);
   const expected = sha256();
   const config = join(folder, "mayfly.yaml");
-  const env = { PEER_URL: "http://127.0.0.1:9" };
-  Object.assign(process.env, env);
   const list = async (): Promise<{ id: string; bodyBytes: number }[]> =>
     JSON.parse((await capture(["dlq", "ls", "-c", config, "--json"])).out) as { id: string; bodyBytes: number }[];
   const [letter] = await until(async () => ((await list()).length === 1 ? await list() : undefined));
@@ -312,13 +310,13 @@ test("a dead letter keeps the body: shown, exported, put in again; dropped, it i
   match(shown.out, new RegExp(`body 3\\.0 MiB\\n {2}in the claim store, SHA-256 ${expected}`));
   for (const [to, more] of [
     ["exported", []],
-    ["fetched", ["--gateway", url]],
+    ["fetched", ["--gateway", `unix:${join(folder, "journal", "admin.sock")}`]],
   ] as const) {
     const written = await capture(["dlq", "export", id, "-o", join(folder, "out", to), "-c", config, ...more]);
     equal(written.code, 0, written.err);
     equal(await hashOf(join(folder, "out", to, `${id}.body`)), expected);
   }
-  const again = await capture(["dlq", "retry", id, "-c", config, "--gateway", url]);
+  const again = await capture(["dlq", "retry", id, "-c", config]);
   equal(again.code, 0, again.out);
   const [second] = await until(async () => ((await list())[0]?.id !== id && (await list()).length === 1 ? await list() : undefined));
   equal((await claims()).length, 1);

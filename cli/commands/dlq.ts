@@ -147,8 +147,8 @@ async function exportLetters(letters: Letters, cli: Cli, ids: readonly string[],
 function shared(command: Command): Command {
   return command
     .option("-c, --config <file>", "mayfly.yaml, to find the folder or the gateway", "mayfly.yaml")
-    .option("--gateway <url>", "ask this running gateway (default: MAYFLY_GATEWAY, or the folder)")
-    .addOption(new Option("--token <token>", "http.admin.token (default: MAYFLY_TOKEN)"))
+    .option("--gateway <url>", "ask this running gateway, http://… or unix:PATH (default: MAYFLY_GATEWAY, or the folder)")
+    .addOption(new Option("--token <token>", "http.admin.token, for a gateway named by URL (default: MAYFLY_TOKEN)"))
     .addOption(jsonOption());
 }
 

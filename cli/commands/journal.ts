@@ -7,7 +7,7 @@ import { CodedError } from "#base";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
 import { bytesText, indent, table } from "../format.ts";
-import { withProgress } from "../terminal.ts";
+import { type Terminal, withProgress } from "../terminal.ts";
 
 interface Flags {
   readonly config: string;
@@ -21,10 +21,10 @@ interface Flags {
 const operations = () => import("../../gateway/journal/log/mod.ts");
 
 /** The folder that is named, or the one mayfly.yaml names. */
-async function folderOf({ config, dir }: Flags): Promise<string> {
+async function folderOf({ env }: Terminal, { config, dir }: Flags): Promise<string> {
   if (dir !== undefined) return dir;
-  const { loadConfig } = await import("#gateway");
-  const { base, journal } = await loadConfig(config);
+  const { readPlaces } = await import("#gateway");
+  const { base, journal } = await readPlaces(config, env);
   if (journal.dir === undefined)
     throw new CodedError(
       "MF_JOURNAL_MISSING",
@@ -34,7 +34,7 @@ async function folderOf({ config, dir }: Flags): Promise<string> {
 }
 
 async function check({ terminal }: Cli, flags: Flags): Promise<number> {
-  const dir = await folderOf(flags);
+  const dir = await folderOf(terminal, flags);
   const { checkJournal } = await operations();
   const report = await withProgress(terminal, `reading ${dir}`, () => checkJournal(dir));
   const { out, paint } = terminal;
@@ -65,7 +65,7 @@ async function check({ terminal }: Cli, flags: Flags): Promise<number> {
 }
 
 async function compact({ terminal }: Cli, flags: Flags): Promise<number> {
-  const dir = await folderOf(flags);
+  const dir = await folderOf(terminal, flags);
   const { compactJournal } = await operations();
   const report = await withProgress(terminal, `compacting ${dir}`, () => compactJournal(dir, { salvage: flags.salvage }));
   if (flags.json === true) terminal.out(`${JSON.stringify({ dir, ...report }, undefined, 2)}\n`);
@@ -81,7 +81,7 @@ async function compact({ terminal }: Cli, flags: Flags): Promise<number> {
 }
 
 async function exportLines({ terminal }: Cli, flags: Flags): Promise<number> {
-  const dir = await folderOf(flags);
+  const dir = await folderOf(terminal, flags);
   const { exportJournal } = await operations();
   const lines = flags.part === undefined ? exportJournal(dir) : exportJournal(dir, flags.part);
   if (flags.output === undefined) {

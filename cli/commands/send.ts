@@ -131,8 +131,11 @@ export function addSend(program: Command, cli: Cli): Command {
     .option("--id <id>", "the message's id, by which duplicates are recognised")
     .option("--no-wait", "do not wait for the reply: return once the gateway has it safe")
     .option("-c, --config <file>", "mayfly.yaml, to find the gateway", "mayfly.yaml")
-    .option("--gateway <url>", "where the gateway is (default: MAYFLY_GATEWAY, or as mayfly.yaml says)")
-    .option("--token <token>", "http.admin.token (default: MAYFLY_TOKEN, or as mayfly.yaml says)")
+    .option(
+      "--gateway <url>",
+      "where the gateway is, http://… or unix:PATH (default: MAYFLY_GATEWAY, or the socket beside mayfly.yaml's journal)",
+    )
+    .option("--token <token>", "http.admin.token, for a gateway named by URL (default: MAYFLY_TOKEN)")
     .addOption(jsonOption())
     .action(action(cli, (target: string, flags: SendFlags) => send(cli, target, flags)));
   return examples(command, [

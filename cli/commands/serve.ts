@@ -17,7 +17,7 @@ export function portNumber(text: string): number {
 }
 
 /** One line for each flow: where its messages come from, where they go. */
-export function announce({ config, url, logger }: Serving): void {
+export function announce({ config, gateway, url, logger }: Serving): void {
   for (const [name, { from, to }] of Object.entries(config.flows)) {
     const sources = from.map(({ connector, config: settings }) => {
       if (connector !== "http") return connector;
@@ -28,7 +28,7 @@ export function announce({ config, url, logger }: Serving): void {
   }
   const journal =
     config.journal.dir === undefined ? "in memory: what is queued is lost in a crash, unless its sender keeps it" : config.journal.dir;
-  logger.info({ url, journal }, "ready");
+  logger.info({ url, journal, admin: gateway.admin.socket }, "ready");
 }
 
 function reloadNow(serving: Serving): void {

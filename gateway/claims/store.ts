@@ -32,7 +32,9 @@ const pieceBytes = 2 ** 18;
 const temporaryName = /^\.[A-Za-z0-9_-]{22}\.tmp$/;
 
 /** Where the configuration's claims are, or undefined: a journal in memory has none. */
-export function configuredClaims(config: GatewayConfig): ClaimStore | undefined {
+export function configuredClaims(
+  config: Pick<GatewayConfig, "base"> & { readonly journal: { readonly dir: string | undefined } },
+): ClaimStore | undefined {
   const { dir } = config.journal;
   return dir === undefined ? undefined : new ClaimStore(join(resolve(config.base, dir), "claims"));
 }

@@ -16,7 +16,8 @@ interface Checked {
     readonly port: number;
     readonly connectionsPerAddress: number;
     readonly tls?: { readonly cert: string; readonly key: string };
-    readonly admin: { readonly enabled?: boolean; readonly token?: string };
+    readonly metrics: GatewayConfig["http"]["metrics"];
+    readonly admin: { readonly enabled: boolean; readonly host: string; readonly port?: number; readonly token?: string };
   };
   readonly journal: {
     readonly dir: string;
@@ -56,8 +57,6 @@ interface Connectors {
   readonly outlets: readonly ConnectorDescription[];
 }
 
-const loopback = new Set(["127.0.0.1", "::1", "localhost"]);
-
 export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): GatewayConfig {
   const names = Object.keys(data.flows);
   const flows: Record<string, FlowConfig> = {};
@@ -66,10 +65,8 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
       report(["flows", name, "claimCheck"], "needs a journal on disk: take journal.memory out, or this");
-  const { admin, host, port, connectionsPerAddress, tls } = data.http;
-  if (admin.enabled === true && admin.token === undefined && !loopback.has(host)) {
-    report(["http", "admin", "enabled"], `whoever reaches ${host} could send messages and drop dead letters: give a token as well`);
-  }
+  const { admin, host, port, connectionsPerAddress, metrics, tls } = data.http;
+  checkAdmin(data.http, report);
   return {
     base,
     flows,
@@ -77,8 +74,9 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
       host,
       port,
       connectionsPerAddress,
+      metrics,
       tls,
-      admin: { enabled: admin.enabled ?? (admin.token !== undefined || loopback.has(host)), token: admin.token },
+      admin: { enabled: admin.enabled, host: admin.host, port: admin.port, token: admin.token },
     },
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
@@ -89,6 +87,21 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     log: data.log,
     drain: data.drain,
   };
+}
+
+function checkAdmin({ admin, port }: Checked["http"], report: Report): void {
+  if (admin.port !== undefined && admin.token === undefined)
+    report(
+      ["http", "admin", "port"],
+      "whoever reaches the port could send messages and drop dead letters: give http.admin.token as well, or take the port out and use the socket",
+    );
+  if (admin.token !== undefined && admin.port === undefined)
+    report(
+      ["http", "admin", "token"],
+      "the admin endpoints are not served on http.port: give http.admin.port a port of its own, or take the token out; on this computer the command line uses a socket and needs none",
+    );
+  if (admin.port !== undefined && admin.port !== 0 && admin.port === port)
+    report(["http", "admin", "port"], `${port} is http.port: the admin endpoints need a port of their own`);
 }
 
 function journalConfig({ dir, memory, retention }: Checked["journal"]): GatewayConfig["journal"] {

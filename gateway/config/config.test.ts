@@ -53,7 +53,7 @@ test("the whole of a configuration is read: environment, units, defaults", () =>
   ok(orders);
   equal(config.base, "/some/where");
   equal(config.http.port, 8080);
-  deepEqual(config.http.admin, { enabled: true, token: undefined });
+  deepEqual(config.http.admin, { enabled: true, host: "127.0.0.1", port: undefined, token: undefined });
   deepEqual(orders.retry, { attempts: 7, backoff: { least: 100, most: 10_000 }, age: 86_400_000 });
   deepEqual(orders.limits, { memory: 16 * 2 ** 20, cpu: 500, time: 30_000 });
   deepEqual(orders.dedup, { by: undefined, window: 3_600_000, count: 10_000 });
@@ -126,8 +126,16 @@ test("what is wrong is said with file, line, column and path", () => {
       /^mayfly\.yaml:5:27 MF_CONFIG_ENV flows\.orders\.to\.out\.http\.url: needs the environment variable NOWHERE/,
     ],
     [
-      "flows: {}\nhttp: { host: 0.0.0.0, admin: { enabled: true } }",
-      /^mayfly\.yaml:2:\d+ MF_CONFIG_INVALID http\.admin\.enabled: .*give a token/,
+      "flows: {}\nhttp: { admin: { port: 8081 } }",
+      /^mayfly\.yaml:2:\d+ MF_CONFIG_INVALID http\.admin\.port: .*give http\.admin\.token as well/,
+    ],
+    [
+      "flows: {}\nhttp: { admin: { token: secret } }",
+      /^mayfly\.yaml:2:\d+ MF_CONFIG_INVALID http\.admin\.token: .*give http\.admin\.port a port of its own/,
+    ],
+    [
+      "flows: {}\nhttp: { port: 8081, admin: { port: 8081, token: secret } }",
+      /^mayfly\.yaml:2:\d+ MF_CONFIG_INVALID http\.admin\.port: 8081 is http\.port/,
     ],
     [
       `${flow("    claimCheck: 1MiB")}\njournal: { memory: true }`,

@@ -1,6 +1,7 @@
 /** mayfly.yaml's JSON Schema, made of the connectors' own. Published as gateway/mayfly.schema.json and used for validation as it is. */
 import type { ConnectorDescription, JsonSchema } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
+import { defaultPlaces } from "./places.ts";
 import { duration, durationRange, rate, size } from "./units.ts";
 
 /** Flow and outlet names: they are folder names and metric labels as well. */
@@ -144,11 +145,22 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
             "cert",
             "key",
           ]),
+          metrics: {
+            type: "string",
+            enum: ["public", "admin"],
+            default: "public",
+            description: "public: /metrics is served on `port` too. admin: only where the admin endpoints are.",
+          },
           admin: {
-            ...object("What `mayfly send` and `mayfly dlq` talk to, under /-/.", {
-              enabled: { type: "boolean", description: "On by default when the address is the loopback interface or a token is set." },
-              token: text("Bearer token that is asked for."),
-            }),
+            ...object(
+              "What `mayfly send` and `mayfly dlq` talk to: a UNIX socket in the journal's folder that only the gateway's user can open, and a port of its own where one is given.",
+              {
+                enabled: { type: "boolean", default: true, description: "False: neither socket nor port." },
+                port: whole("Port for the same over TCP, with a token; 0 takes a free one.", 0, 65_535),
+                host: text("Address `port` is on.", "127.0.0.1"),
+                token: text("Bearer token that `port` asks for; /ready on http.port gives its details for it as well."),
+              },
+            ),
             default: {},
           },
         }),
@@ -156,7 +168,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       },
       journal: {
         ...object("Where messages, their effects and state are kept safe.", {
-          dir: { ...text("Folder."), default: "./.mayfly/journal" },
+          dir: text("Folder.", defaultPlaces.journal),
           memory: {
             type: "boolean",
             default: false,
@@ -173,7 +185,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         default: {},
       },
       deadLetters: {
-        ...object("Where messages that were given up are kept.", { dir: text("Folder.", ".mayfly/dead-letters") }),
+        ...object("Where messages that were given up are kept.", { dir: text("Folder.", defaultPlaces.deadLetters) }),
         default: {},
       },
       build: {

@@ -79,8 +79,16 @@ export interface GatewayConfig {
     /** Connections open at once from one address. */
     readonly connectionsPerAddress: number;
     readonly tls: { readonly cert: string; readonly key: string } | undefined;
-    /** `mayfly send` and the like: off unless the gateway listens on the loopback interface only, or a token is set. */
-    readonly admin: { readonly enabled: boolean; readonly token: string | undefined };
+    /** Whether /metrics is served on `port` as well, or only where the admin endpoints are. */
+    readonly metrics: "public" | "admin";
+    /** `mayfly send` and the like: on a UNIX socket, and with `port` over TCP for whoever has the token. */
+    readonly admin: {
+      readonly enabled: boolean;
+      readonly host: string;
+      /** Undefined: the socket only. */
+      readonly port: number | undefined;
+      readonly token: string | undefined;
+    };
   };
   readonly journal: {
     /** Folder; undefined: in memory only. */

@@ -1,4 +1,10 @@
-/** What the gateway itself serves: /ping, /ready, /metrics for machines, and /-/ for `mayfly send` and `mayfly dlq`. */
+/**
+ * What the gateway itself serves: /ping, /ready and /metrics for machines, and /-/ for `mayfly send` and `mayfly dlq`.
+ *
+ *   public listener (http.port)        /ping, /ready without details, /metrics unless it is for the admin only
+ *   UNIX socket (admin-socket.ts)      everything, for whoever may open it
+ *   admin listener (http.admin.port)   everything, for whoever has the token
+ */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, type Readable } from "node:stream";
 import { fromUtf8, isCoded, toUtf8 } from "#base";
@@ -12,7 +18,6 @@ import type { HttpRoutes, RouteHandler } from "./routes.ts";
 
 /** What this needs of the gateway. */
 export interface Administered {
-  readonly token: string | undefined;
   ready(): { readonly ready: boolean; readonly problems: readonly object[] };
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
   flows(): readonly object[];
@@ -60,18 +65,25 @@ export function outcomeJson(outcome: Outcome): object {
   };
 }
 
-/** /ping, /ready and /metrics. */
-export function addProbes(routes: HttpRoutes, gateway: Administered): void {
+/** Who may see and do what on a listener. `socket`: whoever can connect is trusted. */
+export type Access = { readonly kind: "public" | "tcp"; readonly token: string | undefined } | { readonly kind: "socket" };
+
+/** /ping and /ready. Strangers learn whether the gateway is ready, and not what it is made of. */
+export function addProbes(routes: HttpRoutes, gateway: Administered, access: Access): void {
   routes.add("GET", "/ping", (_request, response) => {
     response.writeHead(200, { "content-type": "text/plain", "content-length": 5 });
     response.end("pong\n");
   });
-  routes.add("GET", "/ready", (_request, response) => {
-    const state = gateway.ready();
-    sendJson(response, state.ready ? 200 : 503, state);
+  routes.add("GET", "/ready", (request, response) => {
+    const { ready, problems } = gateway.ready();
+    sendJson(response, ready ? 200 : 503, isTrusted(request, access) ? { ready, problems } : { ready });
   });
-  routes.add("GET", "/metrics", (_request, response) => {
-    void gateway.metrics().then(
+}
+
+export function addMetrics(routes: HttpRoutes, gateway: Administered, access: Access): void {
+  routes.add("GET", "/metrics", (request, response) => {
+    if (access.kind === "tcp" && !isTrusted(request, access)) return sendProblem(response, denied);
+    gateway.metrics().then(
       ({ contentType, text }) => {
         response.writeHead(200, { "content-type": contentType });
         response.end(text);
@@ -81,22 +93,49 @@ export function addProbes(routes: HttpRoutes, gateway: Administered): void {
   });
 }
 
+/** What a query parameter may be. */
+interface Parameter {
+  readonly pattern: RegExp;
+  readonly says: string;
+}
+
+const flag: Parameter = { pattern: /^(true|false)$/, says: "true or false" };
+const limit: Parameter = { pattern: /^([1-9]\d{0,3}|10000)$/, says: "a whole number from 1 to 10000" };
+const flowName: Parameter = { pattern: /^[A-Za-z][A-Za-z0-9_-]{0,63}$/, says: "a flow's name" };
+const messageId: Parameter = { pattern: /^.{1,1000}$/s, says: "an id of 1 to 1000 characters" };
+
+type Parameters = Readonly<Record<string, Parameter>>;
+type Query = ReadonlyMap<string, string>;
+
+/** The parameters of a query string; a sentence for the first that is unknown, given twice or not what it may be. */
+function readQuery(text: string, known: Parameters): Query | string {
+  const query = new Map<string, string>();
+  for (const [name, value] of new URLSearchParams(text)) {
+    const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (parameter === undefined) return `there is no query parameter ${JSON.stringify(name.slice(0, 64))} here`;
+    if (query.has(name)) return `the query parameter ${name} is given twice`;
+    if (!parameter.pattern.test(value)) return `the query parameter ${name} must be ${parameter.says}`;
+    query.set(name, value);
+  }
+  return query;
+}
+
 type Answer = (
   request: IncomingMessage,
   parameters: Readonly<Record<string, string | undefined>>,
-  query: URLSearchParams,
+  query: Query,
   body: Uint8Array,
 ) => Promise<{ readonly status: number; readonly value: unknown } | { readonly bytes: number; readonly stream: Readable }>;
 
 const notFound = { status: 404, value: { code: "MF_NOT_FOUND" } };
 
-/** The endpoints under /-/: guarded by the token, and by a header no foreign web page can send. */
-export function addAdmin(routes: HttpRoutes, gateway: Administered): void {
-  const guarded = (method: string, path: string, answer: Answer): void => {
-    routes.add(method, path, guard(gateway.token, answer));
+/** The endpoints under /-/. */
+export function addAdmin(routes: HttpRoutes, gateway: Administered, access: Access): void {
+  const guarded = (method: string, path: string, known: Parameters, answer: Answer): void => {
+    routes.add(method, path, guard(access, known, answer));
   };
-  guarded("GET", "/-/flows", async () => ({ status: 200, value: gateway.flows() }));
-  guarded("POST", "/-/flows/:flow/messages", async (request, { flow = "" }, query, body) => {
+  guarded("GET", "/-/flows", {}, async () => ({ status: 200, value: gateway.flows() }));
+  guarded("POST", "/-/flows/:flow/messages", { wait: flag, id: messageId }, async (request, { flow = "" }, query, body) => {
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(request.headers))
       if (name.startsWith("x-message-") && typeof value === "string") headers[name.slice("x-message-".length)] = value;
@@ -105,57 +144,58 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered): void {
       contentType: request.headers["content-type"] ?? "",
       body,
       wait: query.get("wait") !== "false",
-      id: query.get("id") ?? undefined,
+      id: query.get("id"),
     });
     return { status: outcome.status === "refused" ? 503 : 200, value: outcomeJson(outcome) };
   });
-  guarded("GET", "/-/dead-letters", async (_request, _parameters, query) => {
+  guarded("GET", "/-/dead-letters", { flow: flowName, limit }, async (_request, _parameters, query) => {
     const letters: DeadLetter[] = [];
-    const most = Math.min(Number(query.get("limit") ?? 1000), 10_000);
-    for await (const letter of gateway.deadLetters.list(query.get("flow") ?? undefined)) {
+    const most = Number(query.get("limit") ?? 1000);
+    for await (const letter of gateway.deadLetters.list(query.get("flow"))) {
       if (letters.length >= most) break;
       letters.push(letter);
     }
     return { status: 200, value: letters };
   });
-  guarded("GET", "/-/dead-letters/:flow/:name", async (_request, { flow, name }) => {
+  guarded("GET", "/-/dead-letters/:flow/:name", {}, async (_request, { flow, name }) => {
     const found = await gateway.deadLetters.read(`${flow}/${name}`);
     return found === undefined ? notFound : { status: 200, value: { ...found.letter, body: bodyJson(found.body) } };
   });
-  guarded("GET", "/-/dead-letters/:flow/:name/body", async (_request, { flow, name }) => {
+  guarded("GET", "/-/dead-letters/:flow/:name/body", {}, async (_request, { flow, name }) => {
     return (await gateway.letterBody(`${flow}/${name}`)) ?? notFound;
   });
-  guarded("DELETE", "/-/dead-letters/:flow/:name", async (_request, { flow, name }) =>
+  guarded("DELETE", "/-/dead-letters/:flow/:name", {}, async (_request, { flow, name }) =>
     (await gateway.deadLetters.remove(`${flow}/${name}`)) ? { status: 200, value: { removed: true } } : notFound,
   );
-  guarded("POST", "/-/dead-letters/:flow/:name/retry", async (_request, { flow, name }, query, body) => {
+  guarded("POST", "/-/dead-letters/:flow/:name/retry", { edit: flag }, async (_request, { flow, name }, query, body) => {
     const outcome = await gateway.retryDeadLetter(`${flow}/${name}`, query.get("edit") === "true" ? body : undefined);
     return outcome === undefined ? notFound : { status: outcome.status === "refused" ? 503 : 200, value: outcomeJson(outcome) };
   });
 }
 
-function isAuthorised(request: IncomingMessage, token: string | undefined): boolean {
-  // Without a token only programs on this machine may: no foreign web page can send the header without a preflight, which is not granted,
-  // nor, with a name of its own that leads here, the host.
-  if (token === undefined)
-    return request.headers["mayfly-admin"] !== undefined && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(request.headers.host ?? "");
-  return sameSecret(request.headers.authorization ?? "", `Bearer ${token}`);
+const denied = {
+  status: 401,
+  code: "MF_ADMIN_DENIED",
+  detail: "send the token of http.admin.token as a bearer token",
+  headers: { "www-authenticate": 'Bearer realm="mayfly admin"' },
+};
+
+function isTrusted(request: IncomingMessage, access: Access): boolean {
+  if (access.kind === "socket") return true;
+  return access.token !== undefined && sameSecret(request.headers.authorization ?? "", `Bearer ${access.token}`);
 }
 
-function guard(token: string | undefined, answer: Answer): RouteHandler {
-  return (request, response, parameters, query) => {
-    if (!isAuthorised(request, token)) {
+function guard(access: Access, known: Parameters, answer: Answer): RouteHandler {
+  return (request, response, parameters, queryText) => {
+    const trusted = isTrusted(request, access);
+    const query = trusted ? readQuery(queryText, known) : "";
+    if (typeof query === "string") {
       request.resume();
-      return sendProblem(response, {
-        status: 401,
-        code: "MF_ADMIN_DENIED",
-        detail:
-          token === undefined ? "send the header mayfly-admin: 1, to localhost" : "send the token of http.admin.token as a bearer token",
-      });
+      return sendProblem(response, trusted ? { status: 400, code: "MF_QUERY_INVALID", detail: query } : denied);
     }
     return readBody(request, gatewayLimits.fileBytes, (problem, body) => {
       if (problem !== undefined) return sendProblem(response, problem);
-      answer(request, parameters, new URLSearchParams(query), body).then(
+      answer(request, parameters, query, body).then(
         (answered) => {
           if ("value" in answered) return sendJson(response, answered.status, answered.value);
           response.writeHead(200, {

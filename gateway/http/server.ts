@@ -60,10 +60,18 @@ export class HttpServer {
   }
 
   /** Rejects with MF_PORT_IN_USE, MF_PORT_DENIED or MF_LISTEN. */
-  async listen(host: string, port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
+  listen(host: string, port: number): Promise<void> {
+    return this.#listen(`${host}:${port}`, () => this.#server.listen(port, host));
+  }
+
+  /** At a UNIX socket, which is bound when this returns. Rejects with MF_LISTEN. */
+  listenAt(path: string): Promise<void> {
+    return this.#listen(path, () => this.#server.listen(path));
+  }
+
+  #listen(where: string, begin: () => void): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
       const failed = (cause: NodeJS.ErrnoException): void => {
-        const where = `${host}:${port}`;
         if (cause.code === "EADDRINUSE")
           reject(
             new CodedError("MF_PORT_IN_USE", `${where} is in use: stop what listens there, or choose another with http.port or --port`, {
@@ -75,18 +83,19 @@ export class HttpServer {
         else reject(new CodedError("MF_LISTEN", `cannot listen on ${where}: ${cause.message}`, { cause }));
       };
       this.#server.once("error", failed);
-      this.#server.listen(port, host, () => {
+      this.#server.once("listening", () => {
         this.#server.off("error", failed);
         // accept(2) fails while the process has no file descriptor left: the server goes on once it has.
         this.#server.on("error", (error: NodeJS.ErrnoException) => this.connections.acceptFailed(error));
         resolve();
       });
+      begin();
     });
   }
 
   get address(): { readonly host: string; readonly port: number } | undefined {
-    const address = this.#server.address() as AddressInfo | null;
-    return address === null ? undefined : { host: address.address, port: address.port };
+    const address = this.#server.address() as AddressInfo | string | null;
+    return address === null || typeof address === "string" ? undefined : { host: address.address, port: address.port };
   }
 
   /** From now on answers say that the connection ends, and idle ones are closed. */

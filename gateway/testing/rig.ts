@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Agent, fetch, type RequestInit, type Response } from "undici";
 import { type Clock, prng, systemClock } from "#base";
 import { defaultFlowLimits } from "#abi";
 import { readConfig } from "../config/read.ts";
@@ -29,6 +30,8 @@ export interface Rig {
   readonly logs: LogLine[];
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
+  /** Asks the admin endpoints, through their socket. */
+  admin(path: string, init?: RequestInit): Promise<Response>;
   config(yaml: string): GatewayConfig;
 }
 
@@ -88,10 +91,13 @@ export async function withGateway(
       ...options.ports,
     });
     await gateway.start();
+    const agent = new Agent({ connect: { socketPath: gateway.admin.socket ?? "" } });
+    const admin: Rig["admin"] = (path, init = {}) => fetch(`http://gateway${path}`, { ...init, dispatcher: agent });
     try {
       const { address } = gateway;
-      await run({ dir, gateway, runner, journal, deadLetters, logs, url: `http://127.0.0.1:${address?.port}`, config });
+      await run({ dir, gateway, runner, journal, deadLetters, logs, url: `http://127.0.0.1:${address?.port}`, admin, config });
     } finally {
+      await agent.destroy();
       await gateway.stop();
     }
   } finally {

@@ -1,0 +1,57 @@
+/**
+ * Where a gateway keeps things, read from its mayfly.yaml without all the rest: a command that looks at dead letters or the journal needs
+ * none of the secrets that flows and connectors take from the environment, and works for a file with other faults.
+ */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { CodedError } from "#base";
+import { parse } from "yaml";
+import { gatewayLimits } from "../limits.ts";
+import { type Environment, expand } from "./environment.ts";
+
+export interface Places {
+  /** Folder relative paths start from: that of mayfly.yaml. */
+  readonly base: string;
+  /** `dir`: undefined for a journal in memory. */
+  readonly journal: { readonly dir: string | undefined };
+  readonly deadLetters: { readonly dir: string };
+}
+
+/** As in the schema, which has the same defaults. */
+export const defaultPlaces = { journal: "./.mayfly/journal", deadLetters: ".mayfly/dead-letters" } as const;
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+/** Rejects with MF_CONFIG_FILE, MF_CONFIG_SYNTAX, MF_CONFIG_INVALID or MF_CONFIG_ENV. */
+export async function readPlaces(path: string, environment: Environment): Promise<Places> {
+  const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    throw new CodedError(
+      "MF_CONFIG_FILE",
+      `cannot read ${path} (${cause.code ?? "unknown"}): run mayfly in the folder of mayfly.yaml, or name it with -c`,
+      { cause },
+    );
+  });
+  if (text.length > gatewayLimits.configBytes)
+    throw new CodedError("MF_CONFIG_SYNTAX", `${path} has more than ${gatewayLimits.configBytes} bytes`);
+  let whole: unknown;
+  try {
+    whole = parse(text);
+  } catch (cause) {
+    throw new CodedError("MF_CONFIG_SYNTAX", `${path} is not YAML: ${(cause as Error).message}`, { cause });
+  }
+  const folder = (section: "journal" | "deadLetters"): string => {
+    const value = member(member(whole, section), "dir") ?? defaultPlaces[section];
+    if (typeof value !== "string") throw new CodedError("MF_CONFIG_INVALID", `${path}: ${section}.dir must be a text`);
+    const expanded = expand(value, environment);
+    if (!expanded.ok) throw new CodedError("MF_CONFIG_ENV", `${path}: ${section}.dir ${expanded.error}`);
+    return expanded.value;
+  };
+  const memory = member(member(whole, "journal"), "memory");
+  return {
+    base: dirname(resolve(path)),
+    journal: { dir: memory === true || memory === "true" ? undefined : folder("journal") },
+    deadLetters: { dir: folder("deadLetters") },
+  };
+}
