@@ -77,6 +77,18 @@ function same(a: SourceConfig | OutletConfig, b: SourceConfig | OutletConfig): b
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
+/** Settings that say where a source's messages come from; how it takes them may change without their ids meaning others. */
+const placeSettings = ["url", "servers", "path", "queue", "topic", "subject", "stream", "table", "dir"];
+
+/** The same for a source with the same place, whatever else its configuration says. Holds no credentials. */
+export function placeOf({ connector, config }: SourceConfig): string {
+  const settings = config as Readonly<Record<string, unknown>>;
+  const named = placeSettings.flatMap((name) =>
+    settings[name] === undefined ? [] : [String(settings[name]).replace(/\/\/[^/@]*@/g, "//")],
+  );
+  return [connector, ...named.map(encodeURI)].join(" ");
+}
+
 export class FlowUnit {
   readonly name: string;
   readonly delivery: FlowDelivery;
@@ -93,6 +105,7 @@ export class FlowUnit {
     this.#ports = ports;
     this.#logger = ports.logger.child({ flow: name });
     const perform = callPerformer({
+      ids: ports.ids,
       journal: ports.journal,
       clock: ports.clock,
       agent: ports.agent,
@@ -264,7 +277,8 @@ export class FlowUnit {
   }
 
   async #startSource({ source, config }: PlacedSource): Promise<void> {
-    await source.start((message) => this.delivery.accept(message, config.connector));
+    const origin = { source: config.connector, place: placeOf(config) };
+    await source.start((message) => this.delivery.accept(message, origin));
   }
 
   /** Waits for what is under way through an outlet that was replaced, then closes it. */

@@ -150,7 +150,7 @@ class TheGateway implements Gateway, Administered {
       outlets: ports.outlets ?? allOutlets,
       claims: ports.claims,
       deliverTo: (flow, message) => {
-        const accepted = this.#units.get(flow)?.delivery.accept(message, "flow");
+        const accepted = this.#units.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
         if (accepted === undefined || message.claim === undefined || ports.claims === undefined) return accepted;
         return accepted.finally(ports.claims.hold(message.claim.id)); // the sender may not wait so long
       },
@@ -210,7 +210,7 @@ class TheGateway implements Gateway, Administered {
       replyWanted: wait,
       keeper: wait ? "source" : "journal",
     };
-    return unit.delivery.accept(incoming, "direct");
+    return unit.delivery.accept(incoming, { source: "direct", place: "direct" });
   }
 
   async retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined> {

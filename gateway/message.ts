@@ -25,6 +25,10 @@ export interface Caller {
 export interface Incoming {
   /** The sender's own id (a broker's message id, an `Idempotency-Key`): what duplicates are recognised by. Absent: the gateway makes one. */
   readonly id?: string | undefined;
+  /** Route and caller the id belongs to, as far as the source knows: ids of two are never duplicates of each other. */
+  readonly idScope?: string | undefined;
+  /** True where the id promises the same request again (`Idempotency-Key`): with other content it is refused with 422. */
+  readonly sameRequest?: boolean | undefined;
   readonly headers: Headers;
   readonly contentType: string;
   readonly body: Uint8Array;

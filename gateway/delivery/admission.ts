@@ -1,6 +1,8 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
+import { createHash } from "node:crypto";
 import { assert } from "#base";
 import { withClaim } from "../claims/claim.ts";
+import { dedupIdOf } from "../journal/dedup-id.ts";
 import type { Lease, NewMessage } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Incoming, Outcome } from "../message.ts";
@@ -24,18 +26,31 @@ export function expressionsOf(flow: Flow): Expressions {
   return { key: parse(flow.config.key), dedup: flow.config.dedup === undefined ? undefined : parse(flow.config.dedup.by ?? "id") };
 }
 
-/** The message as the journal takes it. `source` is the connector's name. */
+/** Where a message comes from. */
+export interface Origin {
+  /** The connector's name. */
+  readonly source: string;
+  /** What of its kind: a queue, a path. Ids of two places are never duplicates of each other. */
+  readonly place: string;
+}
+
+/** What is fixed for a message's flow when it comes in. */
+export interface Admission {
+  readonly flow: Flow;
+  readonly expressions: Expressions;
+  readonly ids: MessageIds;
+}
+
+/** The message as the journal takes it. */
 export function newMessage(
-  flow: Flow,
-  expressions: Expressions,
+  { flow, expressions, ids }: Admission,
   incoming: Incoming,
-  source: string,
+  { source, place }: Origin,
   receivedMs: number,
-  ids: MessageIds,
 ): NewMessage {
   const { expires, dedup } = flow.config;
   const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
-  const dedupId = expressions.dedup?.(incoming);
+  const by = expressions.dedup?.(incoming);
   return {
     flow: flow.name,
     id: given ?? ids.next(),
@@ -47,8 +62,22 @@ export function newMessage(
     correlationId: incoming.correlationId,
     receivedMs,
     expiresMs: expires === undefined ? undefined : receivedMs + expires,
-    dedup: dedupId === undefined || dedup === undefined ? undefined : { id: dedupId, windowMs: dedup.window, count: dedup.count },
+    dedup:
+      by === undefined || dedup === undefined
+        ? undefined
+        : {
+            id: dedupIdOf({ place, scope: incoming.idScope ?? "", id: by, fingerprint: fingerprintOf(incoming, dedup.by) }),
+            windowMs: dedup.window,
+            count: dedup.count,
+          },
   };
+}
+
+/** Of a request whose id promises that it is the same again; a key of the flow's own (`dedup.by`) promises no such thing. */
+function fingerprintOf({ sameRequest, headers, body, claim }: Incoming, by: string | undefined): string | undefined {
+  if (sameRequest !== true || (by !== undefined && by !== "id")) return undefined;
+  const target = JSON.stringify([headers["mayfly-path"] ?? "", headers["mayfly-query"] ?? "", claim?.sha256 ?? ""]);
+  return createHash("sha256").update(target).update(body).digest("base64url");
 }
 
 /** A message of an earlier process: nobody waits for it. */

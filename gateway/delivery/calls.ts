@@ -9,10 +9,12 @@ import { fetchDeclared, type HostPattern } from "./fetch.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
 import type { OutletChannel } from "./outlet-channel.ts";
 import type { Run } from "./run.ts";
+import type { MessageIds } from "./seeds.ts";
 
 type CallAnswer = Omit<ResolveEvent, "kind" | "timeMs" | "call">;
 
 export interface CallPorts {
+  readonly ids: MessageIds;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly agent: Agent;
@@ -106,7 +108,16 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
       timeMs: ports.clock.now(),
       method: call.method,
     };
-    return answered(await channel.request(request, `${run.flow.name}/${message.id}/call/${call.call}`, call.timeoutMs, signal));
+    return answered(await channel.request(request, keyOf(run, call), call.timeoutMs, signal));
+  };
+
+  /**
+   * The same for every attempt at this call of this message. Nobody can make it before the message does: a sender chooses the id, and not
+   * the journal's number, which a message in the journal keeps over restarts, or the random part another gets.
+   */
+  const keyOf = ({ flow, work }: Run, { call }: CallEffect): string => {
+    const part = work.lease?.durable === true ? String(work.lease.sequence) : (work.nonce ??= ports.ids.next());
+    return `${flow.name}/${work.message.id}/${part}/call/${call}`;
   };
 
   return async (run, call, signal) => {

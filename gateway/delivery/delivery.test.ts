@@ -1,5 +1,5 @@
 /** The parts of the delivery core, under a clock of our own. */
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import { CodedError, prng } from "#base";
 import fc from "fast-check";
@@ -13,7 +13,8 @@ import { Deque } from "./deque.ts";
 import { deliverHeadersJson, parseHeaders } from "./headers.ts";
 import { parseKey } from "./keys.ts";
 import { OutletChannel } from "./outlet-channel.ts";
-import { cleanId, MessageIds, SeedPool } from "./seeds.ts";
+import { contradicts, dedupIdOf, identityOf } from "../journal/dedup-id.ts";
+import { cleanId, MessageIds, SeedPool, systemEntropy } from "./seeds.ts";
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -84,12 +85,70 @@ test("seeds are 32 bytes, fresh each time, also over a refill; ids are unique an
   const seeds = Array.from({ length: 300 }, () => Uint8Array.from(pool.next()));
   ok(seeds.every((seed) => seed.length === 32));
   deepEqual([seeds[0]?.[0], seeds[255]?.[0], seeds[256]?.[0]], [1, 1, 2]);
-  const ids = new MessageIds((bytes) => bytes.fill(255));
-  match(ids.next(), /^[A-Za-z0-9]+-0$/);
-  equal(cleanId("\r\n \u00e9"), undefined);
-  equal(cleanId("a b\n"), "ab");
-  const long = (tail: string): string | undefined => cleanId("x".repeat(500) + tail);
-  ok((long("1")?.length ?? 999) <= 200 && long("1") !== long("2") && long("1") === long("1"));
+  let filled = 0;
+  const ids = new MessageIds((bytes) => bytes.fill(++filled));
+  const made = Array.from({ length: 257 }, () => ids.next());
+  ok(made.every((id) => /^mf-[A-Za-z0-9_-]{22}$/.test(id)));
+  deepEqual([made[0] === made[255], made[0] === made[256]], [true, false]); // all of one refill here; the system's are all different
+  equal(new Set(Array.from({ length: 1000 }, () => new MessageIds(systemEntropy).next())).size, 1000);
+});
+
+test("a sender's id stays one id: no two become one, and none is one of the gateway's", () => {
+  equal(cleanId(""), undefined);
+  deepEqual(["order-17", "a b\n", "100%", "\u00e9", "\ud800", "mf-x", "~"].map(cleanId), [
+    "order-17",
+    "a%20b%0a",
+    "100%25",
+    "%e9",
+    "%ud800",
+    "%6df-x",
+    "~",
+  ]);
+  const odd = fc.string({
+    unit: fc.constantFrom("a", "%", "2", "0", " ", "m", "f", "-", "~", "\u00e9", "\ud800", "\u0100"),
+    maxLength: 12,
+  });
+  const padded = fc
+    .tuple(odd, fc.constantFrom(0, 180, 190, 199, 200, 201), odd)
+    .map(([front, more, back]) => front + "x".repeat(more) + back);
+  const seen = new Map<string, string>();
+  fc.assert(
+    fc.property(padded, (id) => {
+      const clean = cleanId(id);
+      if (clean === undefined) return id === "";
+      // The attack on a hash: what a long id became is another's own id.
+      for (const each of [id, clean]) {
+        const become = cleanId(each) ?? "";
+        if (become.length > 200 || !/^[\x21-\x7e]+$/.test(become) || become.startsWith("mf-")) return false;
+        if ((seen.get(become) ?? each) !== each) return false;
+        seen.set(become, each);
+      }
+      return true;
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("what duplicates are found by holds place, scope and id, none of which can pass for another", () => {
+  const of = (place: string, scope: string, id: string, fingerprint?: string): string => dedupIdOf({ place, scope, id, fingerprint });
+  const long = "x".repeat(2000);
+  const all = [
+    of("a", "b", "c"),
+    of("a b", "", "c"),
+    of("a", "b c", ""),
+    of('a","b', "", "c"),
+    of("a", "b", long),
+    of("a", "b", `${long}y`),
+    of("a", "b", "c\0d"),
+  ];
+  equal(new Set(all.map(identityOf)).size, all.length);
+  ok(all.every((id) => id.length <= 512 && !id.includes("\0")));
+  const [plain, one, other] = [of("a", "b", "c"), of("a", "b", "c", "1"), of("a", "b", "c", "2")];
+  deepEqual([identityOf(one), identityOf(other)], [plain, plain]);
+  deepEqual(
+    [contradicts(one, other), contradicts(one, one), contradicts(plain, one), contradicts(one, plain)],
+    [true, false, false, false],
+  );
 });
 
 test("key expressions: what they take, and that nothing makes them throw", () => {

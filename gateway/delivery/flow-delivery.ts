@@ -12,7 +12,7 @@ import type { Accepted, Journal, Lease, NewMessage, NewSend, Sequence } from "..
 import { gatewayLimits } from "../limits.ts";
 import type { Failure, Incoming, Outcome, Reply } from "../message.ts";
 import type { Flow, Runner } from "../runner.ts";
-import { type Expressions, expressionsOf, newMessage, recovered, refusedWith } from "./admission.ts";
+import { type Expressions, expressionsOf, newMessage, type Origin, recovered, refusedWith } from "./admission.ts";
 import { backoffMs } from "./backoff.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
@@ -131,12 +131,12 @@ export class FlowDelivery implements RunHost, SettlementHost {
     return this.#takeBacklog();
   }
 
-  /** `source` is the connector's name. */
-  readonly accept = (incoming: Incoming, source: string): Promise<Outcome> => {
+  readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => {
     const refused = this.#refusal(incoming.body.length);
     if (refused !== undefined) return Promise.resolve(refused);
     this.metrics.received += 1;
-    const message = newMessage(this.#flow, this.#expressions, incoming, source, this.clock.now(), this.#ports.ids);
+    const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids };
+    const message = newMessage(admission, incoming, origin, this.clock.now());
     if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
     if (message.dedup === undefined) return new Promise((resolve) => this.#enter(new Work(incoming, message, resolve)));
     const adopted = this.journal.adopt(message);
@@ -236,6 +236,16 @@ export class FlowDelivery implements RunHost, SettlementHost {
   }
 
   #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming): Promise<Outcome> {
+    if (accepted.status === "mismatch") {
+      this.metrics.refuse("MF_ID_REUSED");
+      const failure = failureOf(
+        "MF_ID_REUSED",
+        "the id was used before, for a request with other content: give this one an id of its own",
+        false,
+        422,
+      );
+      return Promise.resolve({ status: "dead", id: incoming.id ?? "", failure, kept: false });
+    }
     this.metrics.duplicates += 1;
     if (accepted.status === "duplicate") return Promise.resolve({ status: "duplicate", id: accepted.id, reply: accepted.reply });
     const first = this.#claimed.get(accepted.sequence);

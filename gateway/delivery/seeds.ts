@@ -32,27 +32,50 @@ export class SeedPool {
   }
 }
 
-/** Ids that are unique over restarts: 80 random bits once, then a counter. */
+/** What the gateway's own ids begin with, and no id of a sender does. */
+const ownMark = "mf-";
+const idBytes = 16;
+
+/** Ids of messages whose sender gave none: 128 random bits each, so that nobody guesses another's. */
 export class MessageIds {
-  readonly #prefix: string;
-  #count = 0;
+  readonly #entropy: Entropy;
+  readonly #pool = Buffer.alloc(256 * idBytes);
+  #at = this.#pool.length;
 
   constructor(entropy: Entropy) {
-    const bytes = new Uint8Array(10);
-    entropy(bytes);
-    this.#prefix = `${Buffer.from(bytes).toString("base64url").replace(/[-_]/g, "0")}-`;
+    this.#entropy = entropy;
   }
 
   next(): string {
-    return this.#prefix + (this.#count++).toString(36);
+    if (this.#at === this.#pool.length) {
+      this.#entropy(this.#pool);
+      this.#at = 0;
+    }
+    this.#at += idBytes;
+    return ownMark + this.#pool.toString("base64url", this.#at - idBytes, this.#at);
   }
 }
 
 const longestId = 200;
 
-/** An id as a sender gave it, made fit for headers, file names' hashes and idempotency keys; undefined when nothing is left of it. */
+/**
+ * A sender's id, fit for headers, file names and idempotency keys; undefined for an empty one. Two ids never become one: what is not
+ * printable ASCII is percent-encoded, as are a percent sign itself and the gateway's own mark, and only an id that ends in its hash has
+ * the full length.
+ */
 export function cleanId(id: string): string | undefined {
-  const clean = id.replace(/[^\x21-\x7e]/g, "");
-  if (clean.length > longestId) return `${clean.slice(0, longestId - 65)}-${createHash("sha256").update(id).digest("hex")}`; // still one id for one message
-  return clean === "" ? undefined : clean;
+  if (id === "") return undefined;
+  const clean = id.startsWith(ownMark) ? encoded(id.slice(0, 1)) + readable(id.slice(1)) : readable(id);
+  if (clean.length < longestId) return clean;
+  return `${clean.slice(0, longestId - 65)}~${createHash("sha256").update(clean).digest("hex")}`;
+}
+
+function readable(text: string): string {
+  return text.replace(/[^\x21-\x24\x26-\x7e]/g, encoded);
+}
+
+/** One UTF-16 unit: a lone surrogate has a form of its own too. */
+function encoded(unit: string): string {
+  const code = unit.charCodeAt(0);
+  return code < 0x100 ? `%${code.toString(16).padStart(2, "0")}` : `%u${code.toString(16).padStart(4, "0")}`;
 }

@@ -22,6 +22,8 @@ export class Work {
   attempt = 1;
   attempts: readonly AttemptRecord[] = [];
   run: Run | undefined;
+  /** Random part of its requests' idempotency keys, for a message that has no number in the journal. */
+  nonce: string | undefined;
   /** Runs thrown away because the state had changed. */
   conflicts = 0;
   /** Tells the source; undefined once it has been told. */

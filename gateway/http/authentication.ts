@@ -31,12 +31,12 @@ function credentials(header: string, scheme: string): string | undefined {
   return header.slice(0, scheme.length + 1).toLowerCase() === `${scheme} ` ? header.slice(scheme.length + 1).trim() : undefined;
 }
 
-/** What to answer a request with this `authorization` header; undefined: let it in. */
-export function refusal({ bearer, basic }: AuthConfig, header = ""): Problem | undefined {
+/** Name of the credentials that a request with this `authorization` header has, or what to answer it. */
+export function authenticated({ bearer, basic }: AuthConfig, header = ""): "bearer" | "basic" | Problem {
   const token = credentials(header, "bearer");
-  if (bearer !== undefined && token !== undefined && sameSecret(token, bearer)) return undefined;
+  if (bearer !== undefined && token !== undefined && sameSecret(token, bearer)) return "bearer";
   const pair = credentials(header, "basic");
-  if (basic !== undefined && pair !== undefined && sameSecret(Buffer.from(pair, "base64").toString("utf8"), basic)) return undefined;
+  if (basic !== undefined && pair !== undefined && sameSecret(Buffer.from(pair, "base64").toString("utf8"), basic)) return "basic";
   const challenges = [
     ...(bearer === undefined ? [] : ['Bearer realm="mayfly"']),
     ...(basic === undefined ? [] : ['Basic realm="mayfly", charset="UTF-8"']),

@@ -1,9 +1,17 @@
 /** The idempotent receiver of one flow: which ids are being worked on, and which were completed within the window. */
 import { gatewayLimits } from "../limits.ts";
 import type { Reply } from "../message.ts";
+import { identityOf } from "./dedup-id.ts";
 import type { Sequence } from "./journal.ts";
 
+/** `dedupId`: with its fingerprint, as the message had it. */
+interface ClaimedId {
+  readonly dedupId: string;
+  readonly sequence: Sequence;
+}
+
 interface CompletedId {
+  readonly dedupId: string;
   readonly id: string;
   readonly untilMs: number;
   reply: Reply | undefined;
@@ -15,10 +23,10 @@ function replyBytes(reply: Reply | undefined): number {
 
 /**
  * An id is claimed from accept to the message's end, whatever the window says; a completed one is remembered for a time and
- * among so many. Maps keep insertion order, so the oldest completed id is the first.
+ * among so many. Maps keep insertion order, so the oldest completed id is the first. Their keys are identities (dedup-id.ts).
  */
 export class DedupWindow {
-  readonly #claimed = new Map<string, Sequence>();
+  readonly #claimed = new Map<string, ClaimedId>();
   readonly #completed = new Map<string, CompletedId>();
   #replyBytes = 0;
 
@@ -26,50 +34,52 @@ export class DedupWindow {
     return this.#claimed.size + this.#completed.size;
   }
 
-  claimedBy(dedupId: string): Sequence | undefined {
-    return this.#claimed.get(dedupId);
+  claimed(dedupId: string): ClaimedId | undefined {
+    return this.#claimed.get(identityOf(dedupId));
   }
 
-  completed(dedupId: string, nowMs: number): { readonly id: string; readonly reply: Reply | undefined } | undefined {
-    const known = this.#completed.get(dedupId);
+  completed(dedupId: string, nowMs: number): Omit<CompletedId, "untilMs"> | undefined {
+    const identity = identityOf(dedupId);
+    const known = this.#completed.get(identity);
     if (known === undefined) return undefined;
     if (known.untilMs > nowMs) return known;
-    this.#forget(dedupId, known);
+    this.#forget(identity, known);
     return undefined;
   }
 
   claim(dedupId: string, sequence: Sequence): void {
-    this.#claimed.set(dedupId, sequence);
+    this.#claimed.set(identityOf(dedupId), { dedupId, sequence });
   }
 
   release(dedupId: string): void {
-    this.#claimed.delete(dedupId);
+    this.#claimed.delete(identityOf(dedupId));
   }
 
   complete(dedupId: string, id: string, reply: Reply | undefined, nowMs: number, windowMs: number, count: number): void {
-    this.#claimed.delete(dedupId);
-    const before = this.#completed.get(dedupId);
-    if (before !== undefined) this.#forget(dedupId, before);
-    this.#completed.set(dedupId, { id, untilMs: nowMs + windowMs, reply });
+    const identity = identityOf(dedupId);
+    this.#claimed.delete(identity);
+    const before = this.#completed.get(identity);
+    if (before !== undefined) this.#forget(identity, before);
+    this.#completed.set(identity, { dedupId, id, untilMs: nowMs + windowMs, reply });
     this.#replyBytes += replyBytes(reply);
     this.#shrink(nowMs, Math.min(count, gatewayLimits.dedupIds));
   }
 
   /** Adds a completed id of a snapshot. */
   remember(dedupId: string, id: string, untilMs: number, reply: Reply | undefined): void {
-    this.#completed.set(dedupId, { id, untilMs, reply });
+    this.#completed.set(identityOf(dedupId), { dedupId, id, untilMs, reply });
     this.#replyBytes += replyBytes(reply);
   }
 
   /** Completed ids, oldest first; for a journal that writes snapshots. */
   *entries(): Iterable<readonly [dedupId: string, id: string, untilMs: number, reply: Reply | undefined]> {
-    for (const [dedupId, known] of this.#completed) yield [dedupId, known.id, known.untilMs, known.reply];
+    for (const { dedupId, id, untilMs, reply } of this.#completed.values()) yield [dedupId, id, untilMs, reply];
   }
 
   #shrink(nowMs: number, count: number): void {
-    for (const [dedupId, known] of this.#completed) {
+    for (const [identity, known] of this.#completed) {
       if (this.#completed.size <= count && known.untilMs > nowMs) break;
-      this.#forget(dedupId, known);
+      this.#forget(identity, known);
     }
     if (this.#replyBytes <= gatewayLimits.dedupReplyBytes) return;
     for (const known of this.#completed.values()) {
@@ -79,8 +89,8 @@ export class DedupWindow {
     }
   }
 
-  #forget(dedupId: string, known: CompletedId): void {
+  #forget(identity: string, known: CompletedId): void {
     this.#replyBytes -= replyBytes(known.reply);
-    this.#completed.delete(dedupId);
+    this.#completed.delete(identity);
   }
 }

@@ -10,6 +10,7 @@ import { test } from "node:test";
 import { fromUtf8, toUtf8 } from "#base";
 import type { Failure } from "../message.ts";
 import { DeadLetters } from "./dead-letters.ts";
+import { dedupIdOf } from "./dedup-id.ts";
 import type { Accepted, AttemptRecord, Completion, Journal, Lease, NewMessage, NewSend } from "./journal.ts";
 
 export interface JournalUnderTest {
@@ -274,6 +275,30 @@ function dedupCases(it: It, durable: boolean): void {
         { status: "running", sequence },
       ],
     );
+  });
+
+  it("an id with another fingerprint is a mismatch, while it is worked on and when it is done, also when reopened", async ({
+    journal,
+    reopen,
+  }) => {
+    const of = (fingerprint: string): NewMessage["dedup"] => ({ ...dedup, id: dedupIdOf({ place: "p", scope: "", id: "k", fingerprint }) });
+    const entering = journal.accept(newMessage({ dedup: of("1") }));
+    const adopted = journal.adopt(newMessage({ dedup: of("2") }));
+    const lease = leased(await entering);
+    equal(adopted.status, "mismatch");
+    equal((await journal.accept(newMessage({ dedup: of("2") }))).status, "mismatch");
+    equal((await journal.accept(newMessage({ dedup: of("1") }))).status, "running");
+    await journal.complete(lease, completion());
+    const knows = async (one: Journal): Promise<void> => {
+      equal((await one.accept(newMessage({ dedup: of("2") }))).status, "mismatch");
+      equal(one.adopt(newMessage({ dedup: of("2") })).status, "mismatch");
+      equal((await one.accept(newMessage({ dedup: of("1") }))).status, "duplicate");
+    };
+    await knows(journal);
+    if (!durable) return;
+    const again = (await reopen()).journal;
+    await knows(again);
+    await again.close();
   });
 
   it("an id is released by bury, by drop, and by releasing an adopted message; never by a retry", async ({ journal }) => {

@@ -58,7 +58,7 @@ export interface NewMessage {
   readonly receivedMs: number;
   /** Not begun by then, it is dead. */
   readonly expiresMs: number | undefined;
-  /** When given, a message of this flow with the same dedupId is not accepted twice within the window. */
+  /** When given, a message of this flow with the same identity (`id`, see dedup-id.ts) is not accepted twice within the window. */
   readonly dedup: { readonly id: string; readonly windowMs: number; readonly count: number } | undefined;
 }
 
@@ -94,7 +94,9 @@ export type Accepted =
   /** Completed before, within the window; with its reply when there was one and it is still kept. */
   | { readonly status: "duplicate"; readonly id: string; readonly reply: Reply | undefined }
   /** The first one is still being worked on, under this sequence: wait for its outcome. */
-  | { readonly status: "running"; readonly sequence: Sequence };
+  | { readonly status: "running"; readonly sequence: Sequence }
+  /** The id was first used for another request: their fingerprints differ. */
+  | { readonly status: "mismatch" };
 
 export interface NewSend {
   readonly outlet: string;

@@ -7,6 +7,7 @@ import { assert, type Brand } from "#base";
 import { gatewayLimits } from "../limits.ts";
 import type { Headers, Reply } from "../message.ts";
 import { DedupWindow } from "./dedup.ts";
+import { contradicts } from "./dedup-id.ts";
 import type {
   Accepted,
   AttemptRecord,
@@ -157,10 +158,14 @@ export class Ledger {
   duplicate(message: NewMessage): Accepted | undefined {
     if (message.dedup === undefined) return undefined;
     const { dedup } = this.flow(message.flow);
-    const running = dedup.claimedBy(message.dedup.id);
-    if (running !== undefined) return { status: "running", sequence: running };
-    const completed = dedup.completed(message.dedup.id, message.receivedMs);
-    return completed === undefined ? undefined : { status: "duplicate", id: completed.id, reply: completed.reply };
+    const { id } = message.dedup;
+    const running = dedup.claimed(id);
+    if (running !== undefined)
+      return contradicts(running.dedupId, id) ? { status: "mismatch" } : { status: "running", sequence: running.sequence };
+    const completed = dedup.completed(id, message.receivedMs);
+    if (completed === undefined) return undefined;
+    if (contradicts(completed.dedupId, id)) return { status: "mismatch" };
+    return { status: "duplicate", id: completed.id, reply: completed.reply };
   }
 
   admit(message: NewMessage, durable: boolean): Lease {

@@ -120,5 +120,11 @@ function finished(headers: Record<string, string>, contentType: string, body: Ui
   if (!(headers["ce-specversion"] ?? "").startsWith("1."))
     throw broken(`specversion ${headers["ce-specversion"] ?? "is missing and"} is not 1.x`);
   for (const name of ["ce-id", "ce-source", "ce-type"]) if ((headers[name] ?? "") === "") throw broken(`${name.slice(3)} is missing`);
-  return { headers, contentType, body, id: `${headers["ce-source"]} ${headers["ce-id"]}`, key: headers["ce-partitionkey"] };
+  return {
+    headers,
+    contentType,
+    body,
+    id: `${(headers["ce-source"] ?? "").replace(/[ %]/g, encodeURIComponent)} ${headers["ce-id"]}`,
+    key: headers["ce-partitionkey"],
+  };
 }

@@ -4,7 +4,7 @@ import { isCoded } from "#base";
 import type { StagedClaim } from "../claims/store.ts";
 import { size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
-import { type AuthConfig, authSchema, refusal } from "../http/authentication.ts";
+import { type AuthConfig, authenticated, authSchema } from "../http/authentication.ts";
 import { noBody, readBody } from "../http/body.ts";
 import { connectionHeaders, headerSafe } from "../http/headers.ts";
 import { type LargeBody, readLargeBody } from "../http/large-body.ts";
@@ -41,6 +41,8 @@ interface Exchange {
   readonly response: ServerResponse;
   readonly parameters: Readonly<Record<string, string | undefined>>;
   readonly query: string;
+  /** Name of those the caller has shown; empty where none are asked for. */
+  readonly credentials: string;
   readonly caller: Caller;
 }
 
@@ -76,10 +78,10 @@ class HttpSource implements Source {
 
   readonly #handle: RouteHandler = (request, response, parameters, query) => {
     const { auth } = this.#config;
-    const denied = auth === undefined ? undefined : refusal(auth, request.headers.authorization);
-    if (denied !== undefined) {
+    const credentials = auth === undefined ? "" : authenticated(auth, request.headers.authorization);
+    if (typeof credentials !== "string") {
       request.resume();
-      return sendProblem(response, denied);
+      return sendProblem(response, credentials);
     }
     this.#open += 1;
     const caller: Caller = { left: false, onLeave: undefined };
@@ -90,7 +92,7 @@ class HttpSource implements Source {
       caller.left = true;
       caller.onLeave?.();
     });
-    const exchange: Exchange = { request, response, parameters, query, caller };
+    const exchange: Exchange = { request, response, parameters, query, credentials, caller };
     const check = this.#context.claimCheck?.();
     if (
       check === undefined ||
@@ -160,7 +162,11 @@ class HttpSource implements Source {
     sendProblem(response, problem);
   }
 
-  #message({ request, parameters, query, caller }: Exchange, body: Uint8Array, claim: StagedClaim | undefined): Incoming | Problem {
+  #message(
+    { request, parameters, query, credentials, caller }: Exchange,
+    body: Uint8Array,
+    claim: StagedClaim | undefined,
+  ): Incoming | Problem {
     const headers: Record<string, string> = {};
     const given = request.headers;
     for (const name in given) {
@@ -176,8 +182,11 @@ class HttpSource implements Source {
     for (const name in parameters)
       headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = headerSafe(parameters[name] ?? "");
     const reply = this.#config.mode === "reply";
+    const id = headers[this.#config.idHeader];
     return {
-      id: headers[this.#config.idHeader],
+      id,
+      idScope: `${this.#config.method} ${credentials}`,
+      sameRequest: id !== undefined,
       headers,
       contentType: given["content-type"] ?? "",
       body,
@@ -278,7 +287,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
 - Path parameters come as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped.
 - \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to what is to be taken.
 - A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
-- \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it gets the first one's reply and \`mayfly-duplicate: true\`.`,
+- \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.`,
   schema: {
     type: "object",
     additionalProperties: false,

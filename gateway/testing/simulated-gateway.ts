@@ -352,7 +352,7 @@ export class SimulatedGateway {
       const process = this.#process;
       sender.held = process;
       sender.offeredStep = this.#steps;
-      void delivery?.accept(sender.message, "test").then((outcome) => {
+      void delivery?.accept(sender.message, { source: "test", place: "test" }).then((outcome) => {
         if (!process.alive) return;
         if (outcome.status !== "refused") sender.outcome = outcome;
         else {

@@ -40,6 +40,7 @@ import type { Lock } from "./lock.ts";
 import { Marks } from "./marks.ts";
 import { readLog } from "./recovery.ts";
 import * as records from "./records.ts";
+import { contradicts, identityOf } from "../dedup-id.ts";
 import type { Upgrade } from "./upgrades.ts";
 import { LogWriter, type Placement, RecordTooLong } from "./writer.ts";
 
@@ -74,7 +75,7 @@ export class LogJournal implements Journal {
   readonly #entries = new Marks<EntryNumber>();
   readonly #ids = new Marks<string>();
   /** Ids of messages whose accept is under way, and the sequence each will have. */
-  readonly #entering = new Map<string, Sequence>();
+  readonly #entering = new Map<string, { readonly sequence: Sequence; readonly dedupId: string }>();
   readonly #states = new Marks<string>();
   /** Keys of messages whose large body is being written: what comes behind them waits, or it would be in the log before them. */
   readonly #keys = new Marks<string>();
@@ -147,7 +148,7 @@ export class LogJournal implements Journal {
   accept(message: NewMessage): Promise<Accepted> {
     return this.#call(async (writer) => {
       const { ledger, bodies } = this.#index;
-      const id = message.dedup === undefined ? undefined : `${message.flow}\0${message.dedup.id}`;
+      const id = message.dedup === undefined ? undefined : `${message.flow}\0${identityOf(message.dedup.id)}`;
       const key = message.key === undefined ? undefined : `${message.flow}\0${message.key}`;
       const wait = (): Promise<void> | undefined =>
         (key === undefined ? undefined : this.#keys.wait(key)) ?? (id === undefined ? undefined : this.#ids.wait(id));
@@ -160,7 +161,7 @@ export class LogJournal implements Journal {
       const slowKey = bodies.isLarge(message.body) ? key : undefined;
       if (slowKey !== undefined) this.#keys.take(slowKey);
       let lease = ledger.newLease(message, true);
-      if (id !== undefined) this.#entering.set(id, lease.sequence);
+      if (id !== undefined) this.#entering.set(id, { sequence: lease.sequence, dedupId: message.dedup?.id ?? "" });
       try {
         if (bodies.isLarge(message.body)) {
           const body = await this.#blob(message.body, `m${lease.sequence}`);
@@ -190,8 +191,10 @@ export class LogJournal implements Journal {
   adopt(message: NewMessage): Accepted {
     this.#open();
     const { ledger } = this.#index;
-    const entering = message.dedup === undefined ? undefined : this.#entering.get(`${message.flow}\0${message.dedup.id}`);
-    if (entering !== undefined) return { status: "running", sequence: entering };
+    const { dedup } = message;
+    const entering = dedup === undefined ? undefined : this.#entering.get(`${message.flow}\0${identityOf(dedup.id)}`);
+    if (dedup !== undefined && entering !== undefined)
+      return contradicts(entering.dedupId, dedup.id) ? { status: "mismatch" } : { status: "running", sequence: entering.sequence };
     const duplicate = ledger.duplicate(message);
     if (duplicate !== undefined) return duplicate;
     const lease = ledger.admit(message, false);
