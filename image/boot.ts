@@ -194,15 +194,14 @@ function startRuntime(
   const boot = engine.property(global, "__mayfly");
   const functions = engine.apply(boot, [natives, engine.property(global, "__manifest")], "MF_KERNEL_BROKEN", "booting the kernel");
   kernel.door.adopt(engine.property(functions, "step"), engine.property(functions, "settle"), engine.property(functions, "rejection"));
+  engine.run(compiler.compile(dismissal, kernelName, "MF_KERNEL_BROKEN"), kernelName, "MF_KERNEL_BROKEN");
   return functions;
 }
 
-/** What follows the flow's bundle: tells its options, takes the hidden globals away. */
-const epilogue = `
-  globalThis.__options = JSON.stringify(globalThis.__flow?.options ?? {});
-  delete globalThis.__mayfly;
-  delete globalThis.__manifest;
-`;
+/** The flow's code finds none of the globals that the kernel was booted with. */
+const dismissal = "delete globalThis.__mayfly; delete globalThis.__manifest;";
+/** Follows the flow's bundle. */
+const epilogue = "globalThis.__options = JSON.stringify(globalThis.__flow?.options ?? {});";
 const farewell = "delete globalThis.__flow; delete globalThis.__options;";
 
 function startFlow(engine: Engine, compiler: Compiler, runtimeFunctions: number, bundle: Uint8Array, name: string): string {

@@ -60,6 +60,10 @@ function kernelModule(name: string): string {
 }
 
 const emptyNamespace = "empty";
+/** Takes the kernel object away from the globals before any module of the flow runs. */
+const sealName = "mayfly:seal";
+const sealNamespace = "mayfly-seal";
+const seal = 'delete globalThis[Symbol.for("mayfly.kernel")];';
 
 /** `scan`: the kernel's own parts are left out, so that what they mention is not taken for what the flow mentions. */
 function kernelModules(scan: boolean): Plugin {
@@ -82,6 +86,8 @@ function kernelModules(scan: boolean): Plugin {
         return scan && path !== "mayfly" ? { path, namespace: emptyNamespace } : { path: kernelModule(module) };
       });
       builder.onLoad({ filter: /.*/, namespace: emptyNamespace }, () => ({ contents: "export {};" }));
+      builder.onResolve({ filter: /^mayfly:seal$/ }, ({ path }) => ({ path, namespace: sealNamespace }));
+      builder.onLoad({ filter: /.*/, namespace: sealNamespace }, () => ({ contents: seal }));
     },
   };
 }
@@ -178,7 +184,8 @@ type Result = BuildResult<{ write: false; metafile: true }>;
 /** Bundles with these parts of the kernel in front; without `parts`, to see what the flow mentions. */
 async function runEsbuild(flow: string, readable: Readable, parts?: readonly string[]): Promise<Result> {
   const folder = dirname(flow);
-  const imports = (parts ?? []).map((name) => `import "mayfly/${name}";`).join("");
+  // In this order: parts and "mayfly" take the kernel, then it is sealed, then the flow's own modules run.
+  const imports = [...(parts ?? []).map((name) => `mayfly/${name}`), "mayfly", sealName].map((name) => `import "${name}";`).join("");
   const refused = new Set<string>();
   const bundle = (first: readonly Plugin[]): Promise<Result> =>
     build({
@@ -234,7 +241,7 @@ function output(result: BuildResult<{ write: false; metafile: true }>, ending: s
 /** Every file that went in, absolute. */
 function inputsOf({ metafile }: BuildResult<{ metafile: true }>, folder: string): string[] {
   return Object.keys(metafile.inputs)
-    .filter((name) => name !== entryName && !name.startsWith(`${emptyNamespace}:`))
+    .filter((name) => name !== entryName && !name.startsWith(`${emptyNamespace}:`) && !name.startsWith(`${sealNamespace}:`))
     .map((name) => (isAbsolute(name) ? name : resolve(folder, name)));
 }
 
@@ -269,6 +276,18 @@ function checkPackages({ metafile }: Result, folder: string): void {
   }
 }
 
+/** The kernel's modules have names, "mayfly" and "mayfly/xml": by their files nobody but they themselves imports them. */
+function checkKernelImports({ metafile }: Result, folder: string): void {
+  const isKernel = (name: string): boolean => resolve(folder, name).startsWith(kernelFolder);
+  for (const [importer, { imports }] of Object.entries(metafile.inputs)) {
+    if (isKernel(importer)) continue;
+    const found = imports.find(({ path, original = "" }) => isKernel(path) && !/^mayfly(\/[a-z]+)?$/.test(original));
+    if (found === undefined) continue;
+    const shown = relative(process.cwd(), resolve(folder, importer));
+    throw new CodedError("MF_BUNDLE_OUTSIDE", `${shown}: ${found.original} is a file of the kernel: import from "mayfly"`);
+  }
+}
+
 /**
  * Bundles the flow at `path`; `include`: folders it may read besides its project. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED and
  * MF_BUNDLE_OUTSIDE with file, line and column.
@@ -281,11 +300,15 @@ export async function bundleFlow(path: string, include: readonly string[] = []):
   const readable = readableFor(flow, include);
   let result = await runEsbuild(flow, readable);
   checkPackages(result, folder);
+  checkKernelImports(result, folder);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
   if (text.includes("\ufffd")) checkUtf8(inputsOf(result, folder));
-  const linked = linkedParts(text);
-  const imported = Object.keys(result.metafile.inputs).some((name) => name.startsWith(`${emptyNamespace}:`));
-  if (linked.length > 0 || imported) result = await runEsbuild(flow, readable, linked);
+  const imported = Object.keys(result.metafile.inputs).filter((name) => name.startsWith(`${emptyNamespace}:mayfly/`));
+  const linked = linkedParts(
+    text,
+    imported.map((name) => name.slice(`${emptyNamespace}:mayfly/`.length)),
+  );
+  if (linked.length > 0) result = await runEsbuild(flow, readable, linked);
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),

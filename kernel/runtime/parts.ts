@@ -37,13 +37,13 @@ export const partModules: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(rules).map(([name, rule]) => [name, rule.module]),
 );
 
-/** The parts a bundle needs, by what its text mentions. Rather one too many than one too few. */
-export function linkedParts(bundleText: string): string[] {
+/** The parts a bundle needs, by what it imports and what its text mentions. Rather one too many than one too few. */
+export function linkedParts(bundleText: string, imported: readonly string[] = []): string[] {
   const found = new Set<string>();
   function add(name: string): void {
     for (const need of rules[name]?.needs ?? []) add(need);
     found.add(name);
   }
-  for (const [name, rule] of Object.entries(rules)) if (rule.mention.test(bundleText)) add(name);
+  for (const [name, rule] of Object.entries(rules)) if (imported.includes(name) || rule.mention.test(bundleText)) add(name);
   return Object.keys(rules).filter((name) => found.has(name));
 }

@@ -2,3 +2,4 @@
 export { type EmbeddedOptions, embeddedMonitor, trackedModules } from "./embedded.ts";
 export { PageStore, type PageTable } from "./page-store.ts";
 export { WarmInstance } from "./warm.ts";
+export { NativesFuzzer, type NativesVerdict } from "./testing/fuzz-natives.ts";

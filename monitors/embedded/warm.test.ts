@@ -9,6 +9,7 @@ import { instantiateKernel, kernelArtifacts, layout } from "#kernel";
 import { buildCaseImages, deliver, type FlowName, resolve } from "../monitor.case.ts";
 import { trackedModules } from "./embedded.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
+import { expectPristine } from "./testing/pristine.ts";
 import { WarmInstance } from "./warm.ts";
 
 const limitPages = 256;
@@ -29,17 +30,6 @@ const hostile: readonly FlowName[] = [
   "enrich",
 ];
 
-/** Everything but the card table, as the image says it must be. */
-function pristine(table: PageTable, chunks: readonly Uint8Array[], bytes: number): Uint8Array {
-  const memory = new Uint8Array(bytes);
-  for (const [page, entry] of table.entries.entries()) {
-    if (entry === 0) continue;
-    const at = ((entry - 1) % 1024) * layout.pageBytes;
-    memory.set((chunks[Math.floor((entry - 1) / 1024)] as Uint8Array).subarray(at, at + layout.pageBytes), page * layout.pageBytes);
-  }
-  return memory;
-}
-
 describe("a warm instance", () => {
   const store = new PageStore();
   const tables = new Map<FlowName, PageTable>();
@@ -55,16 +45,13 @@ describe("a warm instance", () => {
 
   const table = (name: FlowName): PageTable => tables.get(name) as PageTable;
 
-  function expectPristine(instance: WarmInstance, name: FlowName, after: string): void {
-    instance.reset(table(name), limitPages);
-    const memory = instance.memory;
-    const expected = pristine(table(name), chunks, memory.length);
-    if (Buffer.compare(memory, expected) !== 0) {
-      const at = memory.findIndex((byte, index) => byte !== expected[index]);
-      ok(false, `after ${after}, byte ${at} (page ${Math.floor(at / layout.pageBytes)}) differs from the image of ${name}`);
+  const checkPristine = (instance: WarmInstance, name: FlowName, after: string): void => {
+    try {
+      expectPristine(instance, table(name), chunks, limitPages);
+    } catch (cause) {
+      throw new Error(`after ${after}, as ${name}`, { cause });
     }
-    deepEqual(instance.globals, { stackPointer: table(name).stackPointer, memoryPages: table(name).memoryPages });
-  }
+  };
 
   test("is the image again after every hostile flow, in any order, switching images or not", () => {
     const random = prng(20260102);
@@ -75,7 +62,7 @@ describe("a warm instance", () => {
       instance.reset(table(name), limitPages);
       instance.step(encodeEvent(deliver({ body: "spin", seed: new Uint8Array(32).fill(round) })));
       const next = random.below(2) === 0 ? name : (hostile[random.below(hostile.length)] as FlowName);
-      expectPristine(instance, next, name);
+      checkPristine(instance, next, name);
     }
   });
 
@@ -87,7 +74,7 @@ describe("a warm instance", () => {
       const boundary = layout.stackTop + (3 + (round % 7)) * layout.pageBytes;
       instance.exportsForTest("frexp")(8.5, boundary - 2); // stores a 32-bit exponent across the boundary
       instance.exportsForTest("memset")(instance.memory.length - 3 * layout.pageBytes, 0xff, 2 * layout.pageBytes);
-      expectPristine(instance, "echo", `round ${round}`);
+      checkPristine(instance, "echo", `round ${round}`);
     }
   });
 
@@ -107,6 +94,36 @@ describe("a warm instance", () => {
     equal(Buffer.compare(before, again), 0, "the resumed machine's memory differs");
     ok(instance.memory.subarray(layout.monitorBytes + before.length).every((byte) => byte === 0));
     equal(instance.step(encodeEvent(resolve(1, '{"a":1}'))).status, "complete");
+  });
+
+  test("notices a write to the monitor's pages however the step ends: for want of memory, interrupted, or in a trap", () => {
+    const ends = [
+      { name: "echo", body: "x".repeat(2 ** 22), polls: 1000, pages: table("echo").memoryPages, status: "no-memory" },
+      { name: "loop", body: "spin", polls: 0, pages: limitPages, status: "interrupted" },
+      { name: "nativeCall", body: "", polls: 5, pages: limitPages, status: "interrupted" },
+    ] as const;
+    for (const { name, body, polls, pages, status } of ends) {
+      for (const wrote of [false, true]) {
+        const instance = new WarmInstance(engine, native, chunks, interrupt);
+        budget = 1000;
+        instance.reset(table(name), pages);
+        if (wrote) instance.exportsForTest("memset")(100, 0, 1);
+        budget = polls;
+        equal(instance.step(encodeEvent(deliver({ body }))).status, wrote ? "compromised" : status, name);
+        equal(instance.unfit, wrote);
+      }
+    }
+    // The outbox's address is the natives' (state.ts): a machine that puts it elsewhere makes them trap.
+    const instance = new WarmInstance(engine, native, chunks, interrupt);
+    budget = 1000;
+    for (const [address, status] of [
+      [layout.nativeBase + layout.pageBytes, "trapped"],
+      [100, "compromised"],
+    ] as const) {
+      instance.reset(table("echo"), limitPages);
+      instance.exportsForTest("memset")(address, 0xff, layout.nativeEnd - address);
+      equal(instance.step(encodeEvent(deliver())).status, status);
+    }
   });
 
   test("notices a machine that writes to the monitor's pages, and one that clears its own card", () => {

@@ -6,6 +6,7 @@ import { openCsv, openJson, openXml } from "./formats.ts";
 import { openHttp } from "./http.ts";
 import { openImage } from "./image.ts";
 import { openJournal, openRecords } from "./journal.ts";
+import { openNatives } from "./natives.ts";
 
 export const targets: Readonly<Record<string, Open>> = {
   effects: openEffects,
@@ -18,4 +19,5 @@ export const targets: Readonly<Record<string, Open>> = {
   csv: openCsv,
   xml: openXml,
   http: openHttp,
+  natives: openNatives,
 };
