@@ -24,7 +24,7 @@ const instead: Readonly<Record<string, string>> = {
   os: "nothing: a machine has no operating system",
   path: "string operations or URL",
   perf_hooks: "the global `performance`",
-  process: "`values:` in mayfly.yaml, which come as the headers mayfly-value-NAME: a machine has no environment",
+  process: "`values:` in mayfly.yaml, and `values` from the handler's second argument: a machine has no environment",
   querystring: "URLSearchParams",
   stream: "the whole body as `msg.bytes`, or async iterators",
   timers: "the global setTimeout, or `sleep` from the handler's second argument",

@@ -83,7 +83,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
     values: {
       type: "object",
       description:
-        "Given to every machine of the flow as headers `mayfly-value-NAME`: settings, and secrets from ${ENV}. Never written to the journal or a dead letter.",
+        "Given to every machine of the flow as `values` (the handler's second argument): settings, and secrets from ${ENV}. Never written to the journal, a log or a dead letter.",
       default: {},
       maxProperties: 64,
       propertyNames: { pattern: "^[a-z][a-z0-9-]*$" },

@@ -52,7 +52,7 @@ export interface FlowConfig {
   readonly to: Readonly<Record<string, OutletConfig>>;
   /** Hosts `fetch` may reach: `api.example.com`, `*.example.com`, `host:8443`. Empty: none. */
   readonly hosts: readonly string[];
-  /** Headers `mayfly-value-…` that every machine of the flow is given, and nobody else sees. */
+  /** What every machine of the flow is given as `values`, and nobody else sees: by names `mayfly-value-…` among the headers of its event. */
   readonly values: Readonly<Record<string, string>>;
   readonly retry: RetryConfig;
   readonly limits: LimitsConfig;

@@ -102,6 +102,8 @@ export interface Context<Outlets extends string = string> {
   /** Waits milliseconds, or "250ms", "5s", "2m", "1h". The machine leaves the processor meanwhile. */
   sleep(span: number | string): Promise<void>;
   readonly fetch: typeof fetch;
+  /** What `values:` in mayfly.yaml gives the flow: settings, and secrets from `${ENV}`. No message shows them, no log, no dead letter. */
+  readonly values: Readonly<Record<string, string | undefined>>;
   /** Aborted when the message is given up: its caller left, or its time is over. */
   readonly signal: AbortSignal;
 }

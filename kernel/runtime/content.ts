@@ -48,7 +48,11 @@ export abstract class Content {
 
   /** Names in lower case. */
   get headers(): Headers {
-    return (this.fields ??= readHeaders(this.live ? native.json(this.headersPart) : JSON.parse(this.fieldsText ?? "{}")));
+    return (this.fields ??= this.readFields());
+  }
+
+  protected readFields(): Headers {
+    return readHeaders(this.live ? native.json(this.headersPart) : JSON.parse(this.fieldsText ?? "{}"));
   }
 
   get contentType(): string {

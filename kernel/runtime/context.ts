@@ -1,5 +1,6 @@
 /** The second argument of a flow's handler. Built at boot. */
 import { log } from "./log.ts";
+import { messageValues } from "./message.ts";
 import { makeOutlets, type Outlets } from "./outlets.ts";
 import { reply } from "./reply.ts";
 import { messageSignal } from "./signal.ts";
@@ -15,6 +16,11 @@ class Context {
 
   constructor(outlets: readonly string[] | undefined) {
     this.to = makeOutlets(outlets);
+  }
+
+  /** Settings and secrets from `values:` in mayfly.yaml. */
+  get values(): Readonly<Record<string, string>> {
+    return messageValues();
   }
 
   /** Aborted when the message is given up. Made on first touch by the part `events`. */

@@ -100,7 +100,7 @@ const insteadOf: Readonly<Record<string, string>> = {
   Intl: "a machine does not localise: use dayjs or an explicit format for dates, toFixed() and a regular expression for numbers",
   Temporal: "use Date, or a package such as dayjs",
   Buffer: "use Uint8Array, TextEncoder, TextDecoder, atob and btoa",
-  process: "a machine has no environment: use `values:` in mayfly.yaml, which come as the headers mayfly-value-NAME",
+  process: "a machine has no environment: use `values:` in mayfly.yaml, and `values` from the handler's second argument",
   require: "use import: a flow is bundled",
   module: "use export: a flow is bundled",
   __dirname: "a machine has no files",

@@ -1,9 +1,15 @@
 /** The message a machine was started for. There is one for each machine, so there is one object, built at boot. */
 import type { Message as PublicMessage } from "./api.d.ts";
-import { Content } from "./content.ts";
+import { Content, type Headers } from "./content.ts";
 import { FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { deliverPart } from "./wire.ts";
+
+/** How the door names what `values:` in mayfly.yaml gives the flow, among the headers. */
+const valuePrefix = "mayfly-value-";
+
+/** What `values:` gives the flow. Not in the message: whatever shows a message, shows no secret. */
+const values: Record<string, string> = Object.create(null);
 
 export class Message extends Content implements PublicMessage {
   private heldId: string | undefined;
@@ -37,6 +43,17 @@ export class Message extends Content implements PublicMessage {
     return this.heldKey;
   }
 
+  /** Takes the flow's values out of the headers. The names of old go on finding them there, and nothing that lists headers does. */
+  protected override readFields(): Headers {
+    const fields = super.readFields();
+    for (const name in fields) {
+      if (!name.startsWith(valuePrefix)) continue;
+      values[name.slice(valuePrefix.length)] = fields[name]!;
+      Object.defineProperty(fields, name, { enumerable: false });
+    }
+    return fields;
+  }
+
   /** Names the body in the gateway's claim store, when it is there and not here. */
   get claim(): string | undefined {
     return this.headers["mayfly-claim"];
@@ -64,6 +81,7 @@ export class Message extends Content implements PublicMessage {
     void this.source;
     void this.attempt;
     void this.key;
+    void this.headers; // as text they would hold the values
     super.hold();
   }
 
@@ -75,3 +93,9 @@ export class Message extends Content implements PublicMessage {
 }
 
 export const message: Message = new Message();
+
+/** What `values:` in mayfly.yaml gives the flow, by name. */
+export function messageValues(): Readonly<Record<string, string>> {
+  void message.headers;
+  return values;
+}

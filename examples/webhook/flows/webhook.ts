@@ -16,10 +16,10 @@ async function signature(secret: string, body: Uint8Array): Promise<string> {
 }
 
 /** Signed webhooks in, checked before anything of them is read. */
-export default flow<"pushes">(async (msg, { to, log, reply }) => {
+export default flow<"pushes">(async (msg, { to, log, reply, values }) => {
   const given = msg.headers["x-hub-signature-256"] ?? "";
   // An image holds no secret: it comes with each message, from `values:` in mayfly.yaml, and is gone with the machine.
-  const secret = msg.headers["mayfly-value-secret"];
+  const { secret } = values;
   if (secret === undefined || secret === "")
     fail("values.secret is not set for this flow in mayfly.yaml", { code: "SECRET_MISSING", status: 503 });
   // In constant time: how long a comparison takes must not tell how much of a guess was right.
