@@ -91,7 +91,10 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
 
 /** Text that came from a message, fit for a terminal: nothing in it moves the cursor or rings the bell, and it ends somewhere. */
 export function safeText(text: string, mostCharacters = 2000): string {
-  const plain = text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  const plain = text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (character) => {
+    const code = character.charCodeAt(0).toString(16);
+    return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
+  });
   return plain.length <= mostCharacters ? plain : `${plain.slice(0, mostCharacters)}… (${plain.length} characters)`;
 }
 

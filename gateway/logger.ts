@@ -1,5 +1,5 @@
 /** The gateway's log: JSON lines, or lines for people when somebody is watching. */
-import { pino, type Logger as PinoLogger } from "pino";
+import { pino, type Logger as PinoLogger, type LoggerOptions as LoggerSettings } from "pino";
 import pretty from "pino-pretty";
 import type { GatewayConfig } from "./config/types.ts";
 import type { Logger } from "./connector.ts";
@@ -15,18 +15,67 @@ export interface LoggerOptions {
   readonly terminal: boolean;
 }
 
+/** The longest text of a line, and of one of its fields: what a flow or a peer says may be longer. */
+const longestText = 8192;
+/** Lines that wait for a slow reader, in bytes; more are dropped. */
+const waitingBytes = 16 * 2 ** 20;
+
+function bounded<T>(value: T): T | string {
+  if (typeof value !== "string" || value.length <= longestText) return value;
+  return `${value.slice(0, longestText)}… (${value.length} characters)`;
+}
+
+function boundedFields(fields: object): Record<string, unknown> {
+  const all: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) all[name] = bounded(value);
+  return all;
+}
+
+/** Characters that move a cursor, end a line or turn text around: C0, DEL, C1, separators and bidirectional controls. */
+const unsafe = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+/** An escape in JSON text. */
+const escapes = /\\(?:u([0-9a-fA-F]{4})|(.))/g;
+
+/**
+ * A line of JSON whose texts show every such character as an escape once they are printed: nothing a sender or a peer wrote moves the
+ * cursor of who reads the log, or looks like a line of its own.
+ */
+export function printableLine(line: string): string {
+  return line
+    .replace(escapes, (whole, hex: string | undefined, short: string | undefined) => {
+      if (short !== undefined) return "bfnrt".includes(short) ? `\\\\${short}` : whole;
+      const character = String.fromCharCode(Number.parseInt(hex ?? "", 16));
+      return character < " " || character.search(unsafe) === 0 ? `\\\\u${hex}` : whole;
+    })
+    .replace(unsafe, (character) => `\\\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 export function createLogger({ log, terminal }: LoggerOptions): RootLogger {
-  const options = {
+  const options: LoggerSettings = {
     level: log.level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+    formatters: { level: (label: string) => ({ level: label }), log: boundedFields },
+    hooks: {
+      logMethod(values, method) {
+        Reflect.apply(method, this, values.map(bounded));
+      },
+    },
   };
   if (log.format === "pretty" || (log.format === "auto" && terminal)) {
-    const stream = pretty({ colorize: terminal, sync: true, singleLine: true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" });
-    return pino(options, stream) as PinoLogger;
+    const stream = pretty({
+      colorize: terminal,
+      sync: true,
+      singleLine: true,
+      translateTime: "SYS:HH:MM:ss.l",
+      ignore: "pid,hostname",
+      errorLikeObjectKeys: [],
+    });
+    return pino(options, { write: (line: string) => stream.write(printableLine(line)) }) as PinoLogger;
   }
-  return pino(options, pino.destination({ dest: 1, sync: false })) as PinoLogger;
+  const destination = pino.destination({ dest: 1, sync: false, maxLength: waitingBytes });
+  destination.on("error", () => undefined); // a log that can't be written, on a full disk or to a reader who has gone, stops no flow
+  return pino(options, destination) as PinoLogger;
 }
 
 /** Says nothing; for tests and for programs that embed the gateway. */

@@ -64,7 +64,7 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
     out(`${JSON.stringify({ ...letter, ...bodyJson(body) }, undefined, 2)}\n`);
     return exitCodes.ok;
   }
-  out(`${paint.bold(letter.id)}\n${paint.red(letter.failure.code)}: ${safeText(letter.failure.message)}\n`);
+  out(`${paint.bold(letter.id)}\n${paint.red(safeText(letter.failure.code))}: ${safeText(letter.failure.message)}\n`);
   const facts = [
     ["message", letter.messageId],
     ["from", letter.kind === "send" ? `a send to the outlet ${letter.outlet ?? ""}` : letter.source],
@@ -74,7 +74,7 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   ];
   out(indent(table(facts)));
   out(
-    `${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers).map(([name, value]) => [name, safeText(value)])]))}`,
+    `${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers)].map((row) => row.map((cell) => safeText(cell)))))}`,
   );
   const claim = letters.claimOf(letter.headers);
   const text =
@@ -85,12 +85,12 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   for (const record of letter.attempts) {
     const { attempt, startedMs, endedMs, failure, logs } = record;
     out(
-      `${paint.bold(`attempt ${attempt}`)} ${paint.dim(`${new Date(startedMs).toISOString()}, ${endedMs - startedMs} ms`)} ${failure.code}: ${safeText(failure.message)}\n`,
+      `${paint.bold(`attempt ${attempt}`)} ${paint.dim(`${new Date(startedMs).toISOString()}, ${endedMs - startedMs} ms`)} ${safeText(failure.code)}: ${safeText(failure.message)}\n`,
     );
     for (const { level, text, fieldsJson } of logs)
-      out(`  ${level} ${safeText(text)}${fieldsJson === undefined ? "" : ` ${paint.dim(fieldsJson)}`}\n`);
+      out(`  ${level} ${safeText(text)}${fieldsJson === undefined ? "" : ` ${paint.dim(safeText(fieldsJson))}`}\n`);
     const stack = await letters.stackOf(record, flags.config);
-    if (stack !== undefined) out(`${paint.dim(indent(stack))}\n`);
+    if (stack !== undefined) out(`${paint.dim(indent(safeText(stack, 20_000)))}\n`);
   }
   return exitCodes.ok;
 }

@@ -5,7 +5,7 @@ import { CodedError } from "#base";
 import { AdminClient, type GatewayFlags } from "../admin.ts";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
-import { bodyJson, bodyText, contentTypeOf, guessContentType, indent } from "../format.ts";
+import { bodyJson, bodyText, contentTypeOf, guessContentType, indent, safeText } from "../format.ts";
 import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -102,8 +102,10 @@ async function toFlow(flow: string, { env }: Terminal, flags: SendFlags, body: U
 function show({ out, paint }: Terminal, { status, id, reply, error }: Sent): void {
   const good = status === "done" || status === "accepted" || status === "duplicate";
   if (reply !== undefined)
-    out(`${paint.bold("reply")} ${reply.status} ${paint.dim(reply.contentType)}\n${indent(bodyText(reply.body, reply.contentType))}\n`);
-  if (error !== undefined) out(`${paint.red(error.code)}: ${error.message}\n`);
+    out(
+      `${paint.bold("reply")} ${reply.status} ${paint.dim(safeText(reply.contentType))}\n${indent(bodyText(reply.body, reply.contentType))}\n`,
+    );
+  if (error !== undefined) out(`${paint.red(safeText(error.code))}: ${safeText(error.message)}\n`);
   out(`${good ? paint.green(status) : paint.red(status)}${id === undefined ? "" : paint.dim(` ${id}`)}\n`);
 }
 

@@ -76,6 +76,8 @@ describe("amqp: what only RabbitMQ does", { skip, timeout: 60_000 }, () => {
     const { outlet } = await startOutlet(amqpOutlet, { url, exchange, routingKey: "{key}" });
     await assert.rejects(outlet.send(outgoing("x", { key: "nobody" }), attemptOf()), { code: "MF_AMQP_UNROUTABLE", retryable: true });
     await assert.rejects(outlet.send(outgoing("x"), attemptOf()), { code: "MF_OUTLET_ADDRESS", retryable: false });
+    for (const key of ["a\nb", "a\r", "\u2028", "\0", "#", "a.#", "*.b", "\u0085"])
+      await assert.rejects(outlet.send(outgoing("x", { key }), attemptOf()), { code: "MF_OUTLET_ADDRESS", retryable: false });
     const { queue } = await channel.assertQueue("", { exclusive: true });
     await channel.bindQueue(queue, exchange, "somebody");
     await outlet.send(outgoing("x", { key: "somebody" }), attemptOf());

@@ -207,9 +207,13 @@ export function addressOf(template: string, message: Outgoing, allowed: RegExp):
   return template.replace(placeholder, (whole, name: string, argument: string | undefined) => {
     const value = addressPart(name, argument, message);
     if (value !== undefined && value !== "" && allowed.test(value)) return value;
-    throw new OutletError("MF_OUTLET_ADDRESS", `${whole} in ${template} has no usable value in this message: ${value ?? "none"}`, {
-      retryable: false,
-    });
+    throw new OutletError(
+      "MF_OUTLET_ADDRESS",
+      `${whole} in ${template} has no usable value in this message: ${value === undefined ? "none" : JSON.stringify(value.slice(0, 100))}`,
+      {
+        retryable: false,
+      },
+    );
   });
 }
 

@@ -42,6 +42,8 @@ function declaredUrl(text: string, base: URL | undefined, patterns: readonly Hos
   } catch {
     throw new CodedError("MF_URL_INVALID", `${JSON.stringify(text.slice(0, 200))} is not a URL`);
   }
+  if (url.username !== "" || url.password !== "")
+    throw new CodedError("MF_URL_INVALID", `the URL for ${url.host} holds a user or a password: give them in the authorization header`);
   if (isDeclared(url, patterns)) return url;
   throw new CodedError(
     "MF_HOST_NOT_DECLARED",

@@ -5,6 +5,7 @@ import { CodedError } from "#base";
 import { Agent, request } from "undici";
 import type { ClaimedBody } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
+import { isHeaderName, isHeaderValue } from "./headers.ts";
 import type { Headers } from "../message.ts";
 
 export interface HttpExchange {
@@ -58,6 +59,11 @@ export function requestHeaders(headers: Headers): Record<string, string> {
   const out: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) if (!ownHeaders.has(name) && !name.startsWith(":")) out[name] = value;
   return out;
+}
+
+/** Name of the first header that HTTP can't carry; headers that are not sent at all are not looked at. */
+export function unsendable(headers: Headers): string | undefined {
+  return Object.entries(requestHeaders(headers)).find(([name, value]) => !isHeaderName(name) || !isHeaderValue(value))?.[0];
 }
 
 const decoders: Readonly<Record<string, (body: Uint8Array, options: { maxOutputLength: number }) => Promise<Buffer>>> = {

@@ -68,6 +68,9 @@ interface OutletSession extends AmqpSession {
   readonly answers: Map<string, (message: Message) => void>;
 }
 
+/** No wildcards of a topic exchange, no control characters and no line ends. */
+const addressValue = /^[^#*\u0000-\u001f\u007f-\u009f\u2028\u2029]{1,255}$/;
+
 class AmqpOutlet implements Outlet {
   readonly #config: AmqpOutletConfig;
   readonly #link: Link<OutletSession>;
@@ -153,9 +156,8 @@ class AmqpOutlet implements Outlet {
 
   #address(message: Parameters<Outlet["send"]>[0]): readonly [exchange: string, routingKey: string] {
     const { queue, exchange, routingKey } = this.#config;
-    const any = /^.{1,255}$/s;
-    if (queue !== undefined) return ["", addressOf(queue, message, any)];
-    return [addressOf(exchange ?? "", message, any), addressOf(routingKey ?? "", message, any)];
+    if (queue !== undefined) return ["", addressOf(queue, message, addressValue)];
+    return [addressOf(exchange ?? "", message, addressValue), addressOf(routingKey ?? "", message, addressValue)];
   }
 
   #publish(session: OutletSession, [exchange, routingKey]: readonly [string, string], sendable: Sendable, more: object): Promise<void> {

@@ -5,7 +5,8 @@ import { readTls, type TlsConfig, tlsSchema } from "../brokers/tls.ts";
 import { finalClaimError } from "../claims/outgoing.ts";
 import { duration } from "../config/units.ts";
 import type { Health } from "../connector.ts";
-import { exchange, type HttpAnswer, newAgent, retryAfterMs } from "../http/client.ts";
+import { exchange, type HttpAnswer, newAgent, retryAfterMs, unsendable } from "../http/client.ts";
+import { headerSafe } from "../http/headers.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Answer, Headers, Outgoing } from "../message.ts";
 import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "./cloudevents.ts";
@@ -25,7 +26,41 @@ function isTransient(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }
 
-/** `base` with the path a flow asked for below it. Never leaves the base: the machine may be compromised. */
+/** A parameter's name as lenient servers read it: without case, brackets and what stands for a space or a dot. */
+function plainName(name: string): string {
+  return name
+    .normalize("NFKC")
+    .toLowerCase()
+    .replace(/\[.*$/s, "")
+    .replace(/[^\p{L}\p{N}]+/gu, "_")
+    .replace(/^_+|_+$/g, "");
+}
+
+/** Names in a query string, also where a server takes `;` for `&`. */
+function parameterNames(search: string): Set<string> {
+  return new Set([search, search.replace(/;/g, "&")].flatMap((text) => [...new URLSearchParams(text).keys()].map(plainName)));
+}
+
+/** The operator's query with the flow's behind it, which names none of its parameters: the operator's may be a key. */
+function joinedQuery(own: string, asked: string): string {
+  if (own === "" || asked.length <= 1) return own === "" ? asked : own;
+  const taken = parameterNames(own);
+  for (const name of parameterNames(asked))
+    if (taken.has(name))
+      throw new OutletError(
+        "MF_PATH_REFUSED",
+        `the query parameter ${JSON.stringify(name.slice(0, 64))} is set by the outlet's url: ask without it`,
+        {
+          retryable: false,
+        },
+      );
+  return `${own}&${asked.slice(1)}`;
+}
+
+/**
+ * `base` with the path and query a flow asked for below it. Never leaves the base, and never changes its query: the machine may be
+ * compromised.
+ */
 export function pathBelow(base: URL, path: string | undefined): URL {
   if (path === undefined || path === "") return base;
   const mark = path.search(/[?#]/);
@@ -33,7 +68,7 @@ export function pathBelow(base: URL, path: string | undefined): URL {
   const root = base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`;
   const url = new URL(base);
   url.pathname = root + plain.replace(/^\/+/, "");
-  url.search = mark >= 0 && path[mark] === "?" ? path.slice(mark).replace(/#.*$/s, "") : base.search;
+  if (mark >= 0 && path[mark] === "?") url.search = joinedQuery(base.search, path.slice(mark).replace(/#.*$/s, ""));
   if (!url.pathname.startsWith(root) || /%2e%2e|%2f|%5c/i.test(url.pathname))
     throw new OutletError("MF_PATH_REFUSED", `the path ${JSON.stringify(path.slice(0, 200))} leads out of the outlet's url`, {
       retryable: false,
@@ -41,10 +76,32 @@ export function pathBelow(base: URL, path: string | undefined): URL {
   return url;
 }
 
+/** Takes `user:password@` out of the url, as a Basic authorization header (RFC 7617). */
+function withCredentials(headers: Headers, url: URL): Headers {
+  const { username, password } = url;
+  if (username === "" && password === "") return headers;
+  if (headers["authorization"] !== undefined)
+    throw new CodedError("MF_URL_INVALID", "url holds a user, and headers an authorization: give one of the two");
+  url.username = url.password = "";
+  const [user, word] = [username, password].map((text) => Buffer.from(decoded(text)));
+  if (user === undefined || user.includes(":")) throw new CodedError("MF_URL_INVALID", "url: the user's name must not hold a colon");
+  return { ...headers, authorization: `Basic ${Buffer.concat([user, Buffer.from(":"), word ?? Buffer.alloc(0)]).toString("base64")}` };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a plain percent sign
+  }
+}
+
 class HttpOutlet implements Outlet {
   readonly #config: HttpOutletConfig;
   readonly #context: OutletContext;
   readonly #url: URL;
+  /** Headers of every request, credentials of the url among them. */
+  readonly #headers: Headers;
   #agent: Promise<Agent> | undefined;
   #detail = "not used yet";
 
@@ -58,6 +115,7 @@ class HttpOutlet implements Outlet {
     }
     if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:")
       throw new CodedError("MF_URL_INVALID", "url must begin with http:// or https://");
+    this.#headers = withCredentials(config.headers, this.#url);
   }
 
   /** Made when it is first needed, and again after the TLS files could not be read: they may be put there yet. */
@@ -100,10 +158,19 @@ class HttpOutlet implements Outlet {
     const url = pathBelow(this.#url, message.headers[":path"]);
     const { cloudevents } = this.#config;
     const event = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
-    const headers: Record<string, string> = { ...event.headers, ...this.#config.headers };
+    const headers: Record<string, string> = { ...event.headers, ...this.#headers };
     if (event.contentType !== "") headers["content-type"] ??= event.contentType;
-    if (message.correlationId !== undefined) headers["x-correlation-id"] ??= message.correlationId;
+    if (message.correlationId !== undefined) headers["x-correlation-id"] ??= headerSafe(message.correlationId);
     headers["idempotency-key"] ??= idempotencyKey;
+    const wrong = unsendable(headers);
+    if (wrong !== undefined)
+      throw new OutletError(
+        "MF_HEADER_INVALID",
+        `HTTP can't carry the header ${JSON.stringify(wrong.slice(0, 64))}: send it without, or encoded`,
+        {
+          retryable: false,
+        },
+      );
     const bodiless = method === "GET" || method === "HEAD";
     try {
       const [body, stream] = bodiless ? [] : [event.body, message.claim];
@@ -143,7 +210,7 @@ export const httpOutlet: OutletDefinition<HttpOutletConfig> = {
   description: `A send is taken once the server answers 2xx. 5xx, 408, 425, 429, timeouts and cut connections are tried again, not before \`Retry-After\`; any other status is final. A request gives the flow whatever
 answer is not worth another attempt, 4xx included. Connections are kept open and pooled; redirects are not followed.
 
-Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` and the correlation id (\`X-Correlation-Id\`) go along. A request's \`path\` is taken below \`url\` and can't leave it.`,
+Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` and the correlation id (\`X-Correlation-Id\`) go along. A request's \`path\` is taken below \`url\` and can't leave it; its query is added to that of \`url\`, and may name none of the parameters there. \`user:password@\` in \`url\` is sent as Basic credentials.`,
   answers: true,
   schema: {
     type: "object",

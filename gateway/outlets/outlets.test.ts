@@ -1,5 +1,5 @@
 /** Outlets of issue 2 against real files and real HTTP. */
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -179,7 +179,7 @@ test("method, headers, body, idempotency key and correlation id arrive; configur
         seen.map((each) => [each.method, each.url, each.body]),
         [
           ["PUT", "/base?a=1", "hello"],
-          ["GET", "/base/sub/x?b=2", ""],
+          ["GET", "/base/sub/x?a=1&b=2", ""],
         ],
       );
       const headers: IncomingMessage["headers"] = seen[0]?.headers ?? {};
@@ -197,6 +197,88 @@ test("method, headers, body, idempotency key and correlation id arrive; configur
       await outlet.stop();
     },
   );
+});
+
+test("the operator's query is kept as it is: a flow adds to it, and names none of its parameters", () => {
+  const base = new URL("https://erp.example/api?api_key=s%20e&x[]=1&v=2");
+  const own = "?api_key=s%20e&x[]=1&v=2";
+  for (const [path, search] of [
+    ["", own],
+    ["/a", own],
+    ["/a?", own],
+    ["/a#?v=3", own],
+    ["/a?b=2", `${own}&b=2`],
+    ["?b=2&b=3#v=4", `${own}&b=2&b=3`],
+    ["/a?vv=1&apikey=2", `${own}&vv=1&apikey=2`],
+    ["/a?%3Fv=1", undefined],
+  ] as const) {
+    if (search === undefined) throws(() => pathBelow(base, path), { code: "MF_PATH_REFUSED" });
+    else equal(pathBelow(base, path).search, search, path);
+  }
+  const taken = [
+    "v=3",
+    "V=3",
+    "b=1&v=3",
+    "%76=3",
+    "v",
+    "v[]=3",
+    "v[a]=3",
+    "api.key=1",
+    "API_KEY=1",
+    "api%20key",
+    " api_key=1",
+    "b=1;v=3",
+    "x=1",
+    "x[1]=1",
+    "\uff56=3",
+  ];
+  for (const query of taken) throws(() => pathBelow(base, `/a?${query}`), { code: "MF_PATH_REFUSED" }, query);
+  equal(pathBelow(new URL("https://erp.example/api"), "/a?v=3;x").search, "?v=3;x");
+});
+
+test("credentials in an http outlet's url are sent as Basic, and shown nowhere; two of them are a mistake", async () => {
+  const seen: (string | undefined)[] = [];
+  await withPeer(
+    (request, response) => (seen.push(request.headers.authorization), response.writeHead(503).end()),
+    async (url) => {
+      for (const userinfo of ["user:pa%20ss%C3%A9", "us%40er:", ":word", "user:a%3Ab"]) {
+        const outlet = httpOutlet.create(httpSettings(url.replace("//", `//${userinfo}@`)), context("/"));
+        const error: unknown = await outlet.send(message, attempt).catch((cause: unknown) => cause);
+        ok(error instanceof Error && !/user|ss|word/.test(`${error.message} ${outlet.health().detail}`), String(error));
+        await outlet.stop();
+      }
+    },
+  );
+  deepEqual(
+    seen.map((header) => Buffer.from(header?.replace("Basic ", "") ?? "", "base64").toString()),
+    ["user:pa ss\u00e9", "us@er:", ":word", "user:a:b"],
+  );
+  const both = httpSettings("http://user:pass@erp.example", { headers: { authorization: "Bearer t" } });
+  throws(() => httpOutlet.create(both, context("/")), { code: "MF_URL_INVALID" });
+  throws(() => httpOutlet.create(httpSettings("http://a%3Ab:pass@erp.example"), context("/")), { code: "MF_URL_INVALID" });
+});
+
+test("a header HTTP can't carry is refused for good, at the first attempt; a correlation id is encoded", async () => {
+  const seen: (string | string[] | undefined)[] = [];
+  await withPeer(
+    (request, response) => (seen.push(request.headers["x-correlation-id"]), response.end()),
+    async (url) => {
+      const outlet = httpOutlet.create(httpSettings(url), context("/"));
+      for (const headers of [
+        { "x-a": "1\r\nx-b: 2" },
+        { "x-a": "\u0100" },
+        { "x-a": "\0" },
+        { "a b": "1" },
+        { "x\n": "1" },
+        { "": "1" },
+      ] as const)
+        await rejects(outlet.send({ ...message, headers }, attempt), { code: "MF_HEADER_INVALID", retryable: false });
+      await rejects(outlet.send({ ...message, contentType: "text/plain\r\nx: y" }, attempt), { code: "MF_HEADER_INVALID" });
+      await outlet.send({ ...message, headers: { ":path": "/x" }, correlationId: "c\r\nx: y\u0100" }, attempt);
+      await outlet.stop();
+    },
+  );
+  deepEqual(seen, ["c%0D%0Ax%3A%20y%C4%80"]);
 });
 
 test("paths a flow asks for never leave the outlet's host and base", () => {
