@@ -76,6 +76,16 @@ test("what is beyond the budget keeps everybody else out until it is given back"
   deepEqual(all.refusals.count, 1);
 });
 
+test("a reserve has room however full the rest is, and no more than its share", () => {
+  const all = memoryBudget(100);
+  const [intake, rest] = [all.reserve("intake", 0.4), all.reserve("rest", 0.6)];
+  rest.force(90);
+  ok(intake.part("requests").tryTake(40));
+  ok(!intake.tryTake(1));
+  ok(!rest.tryTake(1));
+  deepEqual([all.takenBytes, intake.largestBytes], [130, 40]);
+});
+
 test("holders that stalled are evicted, the one without progress for longest first; those who go on are not", () => {
   let nowMs = 0;
   const all = memoryBudget(100, { now: () => nowMs, after: () => () => undefined });

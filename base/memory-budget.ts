@@ -1,9 +1,10 @@
 /**
  * One budget for memory that messages fill: bytes are taken before they are read, unpacked, parked or answered, and given back
- * afterwards. Accounts form a tree; taking from one takes from all above it, so a share can run out before the whole does.
+ * afterwards. Accounts form a tree; taking from one takes from all above it, so a share can run out before the whole does. A reserve has
+ * room of its own, however full the rest is.
  *
- *   memory ─┬─ intake (a share) ─┬─ requests
- *           │                    └─ messages
+ *   memory ─┬─ intake (a reserve) ─┬─ requests
+ *           │                      └─ messages
  *           └─ answers …
  *
  * Whoever finds no room either gives up (`tryTake`) or waits its turn (`take`). Before either, holders that stalled are evicted: a
@@ -31,6 +32,8 @@ interface Waiter {
 
 /** Waiters of one budget; more are turned away. */
 const mostWaiters = 16_384;
+/** Bytes that are many at once. */
+const largeBytes = 262_144;
 /** A holder that made no progress for this long may be evicted. */
 const stallMs = 1000;
 
@@ -41,9 +44,11 @@ class Shared {
   waking = false;
   refusals = 0;
   refusedMs = Number.NEGATIVE_INFINITY;
+  readonly onLargeGiven: (bytes: number) => void;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, onLargeGiven: (bytes: number) => void) {
     this.clock = clock;
+    this.onLargeGiven = onLargeGiven;
   }
 }
 
@@ -52,16 +57,25 @@ export class MemoryAccount {
   readonly mostBytes: number;
   readonly parts: MemoryAccount[] = [];
   #takenBytes = 0;
+  /** Counts with it. */
   readonly #parent: MemoryAccount | undefined;
+  /** Has to have room as well; nobody for a reserve. */
+  readonly #limit: MemoryAccount | undefined;
   readonly #shared: Shared;
   /** Holders, the one without progress for longest first. */
   readonly #holders = new Map<MemoryHolder, number>();
 
-  /** Not called directly: `memoryBudget` makes the root, `part` the rest. */
-  constructor(use: string, mostBytes: number, parent: MemoryAccount | undefined, shared: Shared) {
+  /** Not called directly: `memoryBudget` makes the root, `part` and `reserve` the rest. */
+  constructor(
+    use: string,
+    mostBytes: number,
+    shared: Shared,
+    above: { readonly parent?: MemoryAccount; readonly limit?: MemoryAccount } = {},
+  ) {
     this.use = use;
     this.mostBytes = mostBytes;
-    this.#parent = parent;
+    this.#parent = above.parent;
+    this.#limit = above.limit;
     this.#shared = shared;
   }
 
@@ -72,14 +86,14 @@ export class MemoryAccount {
   /** What `tryTake` would grant now, without evicting anybody; negative after `force` went beyond the budget. */
   get roomBytes(): number {
     let room = Number.POSITIVE_INFINITY;
-    for (let account: MemoryAccount | undefined = this; account !== undefined; account = account.#parent)
+    for (let account: MemoryAccount | undefined = this; account !== undefined; account = account.#limit)
       room = Math.min(room, account.mostBytes - account.#takenBytes);
     return room;
   }
 
   /** The most one holder can ever be granted. */
   get largestBytes(): number {
-    return Math.min(this.mostBytes, this.#parent?.largestBytes ?? Number.POSITIVE_INFINITY);
+    return Math.min(this.mostBytes, this.#limit?.largestBytes ?? Number.POSITIVE_INFINITY);
   }
 
   /** Refusals of this budget since the start, and when the last one was. */
@@ -89,7 +103,17 @@ export class MemoryAccount {
 
   /** An account for one use, with at most this share of its parent. */
   part(use: string, share = 1): MemoryAccount {
-    const account = new MemoryAccount(use, Math.floor(this.mostBytes * share), this, this.#shared);
+    return this.#part(use, share, this);
+  }
+
+  /** A share that is this account's alone: there is room in it however full everything else is. Reserves must not add up to more than all. */
+  reserve(use: string, share: number): MemoryAccount {
+    return this.#part(use, share, undefined);
+  }
+
+  #part(use: string, share: number, limit: MemoryAccount | undefined): MemoryAccount {
+    const above = { parent: this, ...(limit === undefined ? {} : { limit }) };
+    const account = new MemoryAccount(use, Math.floor(this.mostBytes * share), this.#shared, above);
     this.parts.push(account);
     return account;
   }
@@ -99,6 +123,7 @@ export class MemoryAccount {
     const shared = this.#shared;
     shared.refusals += 1;
     shared.refusedMs = shared.clock.now();
+    if (bytes >= largeBytes) shared.onLargeGiven(bytes); // often they are in memory already, and thrown away now
     return false;
   }
 
@@ -136,6 +161,7 @@ export class MemoryAccount {
       assert(account.#takenBytes >= 0, "more memory is given back than was taken");
     }
     const shared = this.#shared;
+    if (bytes >= largeBytes) shared.onLargeGiven(bytes);
     if (shared.waiters.size === 0 || shared.waking) return;
     shared.waking = true;
     queueMicrotask(() => this.#wake());
@@ -165,7 +191,7 @@ export class MemoryAccount {
   /** The account, here or above, that has no room for so much. */
   #fullFor(bytes: number): MemoryAccount | undefined {
     let account: MemoryAccount | undefined = this;
-    while (account !== undefined && account.#takenBytes + bytes <= account.mostBytes) account = account.#parent;
+    while (account !== undefined && account.#takenBytes + bytes <= account.mostBytes) account = account.#limit;
     return account;
   }
 
@@ -199,7 +225,11 @@ export class MemoryAccount {
   }
 }
 
-/** A new budget. */
-export function memoryBudget(bytes: number, clock: Clock = systemClock): MemoryAccount {
-  return new MemoryAccount("all", bytes, undefined, new Shared(clock));
+/** A new budget. `onLargeGiven` is told of bytes given back that were many at once. */
+export function memoryBudget(
+  bytes: number,
+  clock: Clock = systemClock,
+  onLargeGiven: (bytes: number) => void = () => undefined,
+): MemoryAccount {
+  return new MemoryAccount("all", bytes, new Shared(clock, onLargeGiven));
 }

@@ -4,6 +4,7 @@ export { assert, unreachable } from "./assert.ts";
 export { type Brand } from "./brand.ts";
 export { concatBytes, equalBytes, fromHex, fromUtf8, toHex, toUtf8, writeUtf8 } from "./bytes.ts";
 export { type Clock, systemClock } from "./clock.ts";
+export { collectGarbage } from "./collect.ts";
 export { CodedError, isCoded } from "./coded-error.ts";
 export { MemoryAccount, memoryBudget, type MemoryHolder, type MemoryWait } from "./memory-budget.ts";
 export { type Prng, prng } from "./prng.ts";

@@ -1,6 +1,6 @@
 /** Monitors by the name mayfly.yaml gives them. */
 import { CodedError } from "#base";
-import { embeddedMonitor, type Monitor, processMonitor, qemuMonitor } from "#monitors";
+import { embeddedMonitor, type Monitor, type MonitorMemory, processMonitor, qemuMonitor } from "#monitors";
 
 export const monitorNames = ["embedded", "process", "qemu"] as const;
 
@@ -8,12 +8,14 @@ export interface MonitorSettings {
   /** Undefined: the monitor's own choice. */
   readonly workers: number | undefined;
   readonly isolation: "flow" | "message";
+  /** Absent: no bound. */
+  readonly memory?: MonitorMemory;
   /** Takes a line now and then: what accelerates virtual machines, which of them ended. */
   readonly log?: (line: string) => void;
 }
 
 /** Throws or rejects with a CodedError where the monitor can't be used, or not in this way. */
-export async function openMonitor(name: string, { workers, isolation, log }: MonitorSettings): Promise<Monitor> {
+export async function openMonitor(name: string, { workers, isolation, memory, log }: MonitorSettings): Promise<Monitor> {
   const options = workers === undefined ? {} : { workers };
   switch (name) {
     case "embedded":
@@ -22,7 +24,7 @@ export async function openMonitor(name: string, { workers, isolation, log }: Mon
           "MF_MONITOR_ISOLATION",
           "the embedded monitor has no process to give each message: use `monitor: process` or `monitor: qemu`, or leave out `isolation`",
         );
-      return embeddedMonitor(options);
+      return embeddedMonitor({ ...options, ...(memory === undefined ? {} : { memory }) });
     case "process":
       return processMonitor({ ...options, reuse: isolation === "flow" });
     case "qemu":

@@ -1,6 +1,7 @@
 /** What sources and outlets have in common: how a connector describes itself, and what it is given. */
 import type { Clock, Prng } from "#base";
 import type { ReportUnexpected } from "./unexpected.ts";
+import type { GatewayMemory } from "./memory.ts";
 
 /** A JSON Schema (2020-12) as plain data. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -42,6 +43,8 @@ export interface ConnectorContext {
   readonly metrics: ConnectorMetrics;
   /** Where errors of callbacks end that nobody foresaw: see `guarded`. */
   readonly unexpected: ReportUnexpected;
+  /** The process's memory budget: bytes are taken before they are read, or a source does not read. */
+  readonly memory: GatewayMemory;
 }
 
 /**

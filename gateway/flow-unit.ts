@@ -15,6 +15,7 @@ import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { Journal, NewSend } from "./journal/journal.ts";
 import type { RootLogger } from "./logger.ts";
+import type { GatewayMemory } from "./memory.ts";
 import type { Incoming, Outcome } from "./message.ts";
 import type { OutletDefinition } from "./outlets/outlet.ts";
 import type { Flow, FlowImage, Runner } from "./runner.ts";
@@ -31,6 +32,7 @@ export interface UnitPorts {
   readonly seeds: SeedPool;
   readonly ids: MessageIds;
   readonly totals: Totals;
+  readonly memory: GatewayMemory;
   readonly logger: RootLogger;
   readonly agent: Agent;
   readonly claims?: ClaimStore | undefined;
@@ -109,6 +111,7 @@ export class FlowUnit {
       journal: ports.journal,
       clock: ports.clock,
       agent: ports.agent,
+      memory: ports.memory,
       channel: (outlet) => this.#byName.get(outlet)?.channel,
       hosts: () => this.#hosts,
     });
@@ -292,8 +295,9 @@ export class FlowUnit {
   }
 
   #context(name: string): ConnectorContext {
-    const { base, clock, random, count, unexpected } = this.#ports;
+    const { base, clock, random, count, unexpected, memory } = this.#ports;
     return {
+      memory,
       flow: this.name,
       name,
       base,
@@ -322,12 +326,15 @@ export class FlowUnit {
   }
 
   #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
-    const { clock, random, journal, persistence, claims } = this.#ports;
+    const { clock, random, journal, persistence, claims, memory } = this.#ports;
     const definition = this.#ports.outlets.find((each) => each.name === config.connector);
     if (definition === undefined)
       throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
     const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
     const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics, claims);
-    return { channel, outbox: new Outbox(channel, { journal, persistence, clock, random, logger: this.#logger.child({ outlet: name }) }) };
+    return {
+      channel,
+      outbox: new Outbox(channel, { journal, persistence, clock, random, memory, logger: this.#logger.child({ outlet: name }) }),
+    };
   }
 }

@@ -26,6 +26,7 @@ import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./limits.ts";
 import type { RootLogger } from "./logger.ts";
+import { type GatewayMemory, gatewayMemory, memoryBusy } from "./memory.ts";
 import type { Headers, Incoming, Outcome } from "./message.ts";
 import { createRegistry } from "./metrics.ts";
 import { outlets as allOutlets } from "./outlets/all.ts";
@@ -44,6 +45,8 @@ export interface GatewayPorts {
   /** Where claimed bodies are; absent: there is no `claimCheck`. */
   readonly claims?: ClaimStore | undefined;
   readonly loadFlow: LoadFlow;
+  /** Shared with the runner; absent: a budget as the configuration says. */
+  readonly memory?: GatewayMemory | undefined;
   readonly logger: RootLogger;
   readonly clock?: Clock;
   /** For jitter. */
@@ -104,7 +107,8 @@ class TheGateway implements Gateway, Administered {
   readonly #logger: RootLogger;
   readonly #persistence: Persistence;
   readonly #units = new Map<string, FlowUnit>();
-  readonly #totals: Totals = { pending: 0, bytes: 0 };
+  readonly #totals: Totals = { pending: 0 };
+  readonly #memory: GatewayMemory;
   readonly #events = new Map<string, number>();
   readonly #agent: Agent = newAgent(gatewayLimits.outletConcurrency);
   readonly #server: HttpServer;
@@ -126,6 +130,7 @@ class TheGateway implements Gateway, Administered {
     this.#ports = ports;
     this.#clock = ports.clock ?? systemClock;
     this.#logger = ports.logger;
+    this.#memory = ports.memory ?? gatewayMemory(config.memory, this.#clock);
     const random = ports.random ?? prng(Math.floor(this.#clock.now()));
     const entropy = ports.entropy ?? systemEntropy;
     this.#persistence = new Persistence(this.#clock, random, ports.logger);
@@ -142,6 +147,7 @@ class TheGateway implements Gateway, Administered {
       seeds: new SeedPool(entropy),
       ids: new MessageIds(entropy),
       totals: this.#totals,
+      memory: this.#memory,
       logger: ports.logger,
       agent: this.#agent,
       routes: this.#server.routes,
@@ -172,6 +178,10 @@ class TheGateway implements Gateway, Administered {
 
   get admin(): Gateway["admin"] {
     return { socket: this.#adminSocket, address: this.#adminServer?.address };
+  }
+
+  get memory(): GatewayMemory {
+    return this.#memory;
   }
 
   get deadLetters(): DeadLetters {
@@ -248,8 +258,18 @@ class TheGateway implements Gateway, Administered {
     if (buryTrouble !== undefined) problems.push({ deadLetters: buryTrouble });
     const unexpected = this.#unexpected.problem;
     if (unexpected !== undefined) problems.push(unexpected);
+    const memory = this.#memoryTrouble;
+    if (memory !== undefined) problems.push({ memory });
     for (const unit of this.#units.values()) problems.push(...unit.unready());
     return { ready: problems.length === 0, problems };
+  }
+
+  /** Said for a moment after a refusal: who asks now and then is to see it. */
+  get #memoryTrouble(): string | undefined {
+    const { all } = this.#memory;
+    if (this.#clock.now() - all.refusals.lastMs > gatewayLimits.memoryTroubleMs) return undefined;
+    const uses = all.parts.filter(({ takenBytes }) => takenBytes > 0).map(({ use, takenBytes }) => `${use} ${takenBytes}`);
+    return `${memoryBusy}: ${all.takenBytes} of ${all.mostBytes} bytes are taken (${uses.join(", ")}): raise \`memory\`, or send less at once`;
   }
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
@@ -257,6 +277,7 @@ class TheGateway implements Gateway, Administered {
       units: () => this.#units.values(),
       runner: this.#ports.runner,
       journal: this.#ports.journal,
+      memory: this.#memory,
       events: this.#events,
       unexpected: this.#unexpected,
       connections: this.#server.connections,

@@ -10,8 +10,6 @@ export const gatewayLimits = {
   pendingPerFlow: 1_024,
   /** The same over all flows. */
   pendingTotal: 16_384,
-  /** Bytes of bodies of those messages over all flows. */
-  pendingBytes: 256 * mib,
   /** Machines of one flow that run or wait at once, unless `concurrency` says otherwise. */
   concurrency: 256,
   /** Share of `pendingPerFlow` at which sources are paused, and at which they go on. */
@@ -19,6 +17,15 @@ export const gatewayLimits = {
   resumeAt: 0.5,
   /** What a refused source is told when nothing better is known. */
   retryAfterMs: 1 * second,
+
+  /** The memory budget: what Node itself needs, and the least and the most unless `memory` says otherwise. */
+  memory: { nodeBytes: 160 * mib, leastBytes: 32 * mib, mostBytes: 1024 * mib },
+  /** What a message takes besides its body. */
+  messageBytes: 2 * kib,
+  /** Longest wait for memory, of an answer that is coming in. */
+  memoryWaitMs: 10 * second,
+  /** /ready says for so long that the budget was exhausted. */
+  memoryTroubleMs: 5 * second,
 
   /** Calls one machine may have open at once. */
   openCallsPerMachine: 256,

@@ -4,6 +4,7 @@ import { bucketsMs, type Durations } from "./delivery/metrics.ts";
 import type { FlowUnit } from "./flow-unit.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./limits.ts";
+import type { GatewayMemory } from "./memory.ts";
 import type { Runner } from "./runner.ts";
 
 type Labels = Readonly<Record<string, string | number>>;
@@ -13,6 +14,7 @@ export interface Measured {
   readonly units: () => Iterable<FlowUnit>;
   readonly runner: Runner;
   readonly journal: Journal;
+  readonly memory: GatewayMemory;
   /** Events connectors counted: flow, connector, event → count. */
   readonly events: ReadonlyMap<string, number>;
   readonly unexpected: { readonly total: number };
@@ -79,6 +81,7 @@ export function createRegistry(measured: Measured): Registry {
   gauge("mayfly_flow_running", "Machines running or waiting", (unit) => unit.delivery.running);
   outletMetrics(perFlow);
   runnerMetrics(registry, measured);
+  memoryMetrics(registry, measured.memory);
   scraped(registry, "mayfly_connector_events_total", "Events connectors count", "counter", () =>
     [...measured.events].map(([key, value]) => {
       const [flow = "", connector = "", event = ""] = key.split("\0");
@@ -121,6 +124,18 @@ function outletMetrics(
   each("mayfly_outlet_circuit_open", "1 while the circuit is open", "gauge", ({ channel }, labels) => [
     { labels, value: channel.circuitOpenMs > 0 ? 1 : 0 },
   ]);
+}
+
+function memoryMetrics(registry: Registry, { all, ...uses }: GatewayMemory): void {
+  const one = (name: string, help: string, type: Type, value: () => number): void =>
+    scraped(registry, name, help, type, () => [{ labels: {}, value: value() }]);
+  one("mayfly_memory_budget_bytes", "The memory budget", "gauge", () => all.mostBytes);
+  one("mayfly_memory_refused_total", "Requests for memory that were refused", "counter", () => all.refusals.count);
+  scraped(registry, "mayfly_memory_taken_bytes", "Bytes of the budget that are taken, by use", "gauge", () =>
+    Object.values(uses)
+      .filter(({ parts }) => parts.length === 0)
+      .map(({ use, takenBytes }) => ({ labels: { use }, value: takenBytes })),
+  );
 }
 
 function runnerMetrics(registry: Registry, { runner, journal, unexpected, connections }: Measured): void {

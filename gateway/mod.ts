@@ -24,6 +24,7 @@ export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
 export { MemoryJournal } from "./journal/memory.ts";
 export { gatewayLimits } from "./limits.ts";
 export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from "./logger.ts";
+export { type GatewayMemory, gatewayMemory } from "./memory.ts";
 export { type Answer, type Failure, type Headers, type Incoming, type Outcome, type Outgoing, type Reply } from "./message.ts";
 export { outlets } from "./outlets/all.ts";
 export { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlets/outlet.ts";

@@ -1,6 +1,7 @@
 /** A gateway, its monitor and its images, wired from a mayfly.yaml: what `serve`, `dev` and the examples' tests start. */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { collectGarbage } from "#base";
 import {
   configuredClaims,
   configuredJournal,
@@ -11,6 +12,7 @@ import {
   type FlowImage,
   type Gateway,
   type GatewayConfig,
+  gatewayMemory,
   loadConfig,
   type RootLogger,
 } from "#gateway";
@@ -202,17 +204,19 @@ class TheServing implements Serving {
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const config = withPort(await loadConfig(options.file, options.environment), options.port);
   const logger = options.logger ?? createLogger({ log: config.log, terminal: process.stdout.isTTY === true });
-  const monitor = await openMonitor(config.monitor, { ...config, log: (line) => logger.info({}, line) });
+  const memory = gatewayMemory(config.memory);
+  const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
   try {
     const images = new Images(monitor, logger);
     images.include = config.build.include;
     const deadLetters = new DeadLetters(resolve(config.base, config.deadLetters.dir));
-    const journal = configuredJournal(config, deadLetters, logger);
+    const journal = configuredJournal(config, deadLetters, logger, memory.journal);
     const gateway = createGateway(config, {
       runner: monitor,
       journal,
       deadLetters,
       claims: configuredClaims(config),
+      memory,
       logger: withPlaces(logger, (flow) => images.mapperOf(flow)),
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });
@@ -223,6 +227,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       throw error;
     });
     images.settle();
+    collectGarbage(); // of the builds
     return new TheServing(options, { config, monitor, images, gateway, logger, letGo });
   } catch (error) {
     await monitor.close();

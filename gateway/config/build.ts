@@ -26,6 +26,7 @@ interface Checked {
   };
   readonly deadLetters: { readonly dir: string };
   readonly build: { readonly include: readonly string[] };
+  readonly memory?: number;
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
   readonly isolation: GatewayConfig["isolation"];
@@ -65,6 +66,8 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
       report(["flows", name, "claimCheck"], "needs a journal on disk: take journal.memory out, or this");
+  if (data.memory !== undefined && data.memory < gatewayLimits.memory.leastBytes)
+    report(["memory"], `must be at least ${gatewayLimits.memory.leastBytes / 2 ** 20}MiB`);
   const { admin, host, port, connectionsPerAddress, metrics, tls } = data.http;
   checkAdmin(data.http, report);
   return {
@@ -81,6 +84,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
     build: { include: data.build.include.map((folder) => resolve(base, folder)) },
+    memory: data.memory,
     monitor: data.monitor,
     workers: data.workers,
     isolation: data.isolation,

@@ -201,6 +201,9 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         }),
         default: {},
       },
+      memory: size(
+        "Memory for messages over all flows: bodies, answers, replies and waiting machines. By default a third of what the process may use (the computer's memory or the control group's limit) less 160MiB, from 32MiB to 1GiB. The process takes up to three times as much and 160MiB.",
+      ),
       monitor: { type: "string", enum: ["embedded", "process", "qemu"], description: "What runs machines.", default: "embedded" },
       workers: whole("Worker threads or processes; the monitor's own choice unless set.", 1, 1024),
       isolation: {

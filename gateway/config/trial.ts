@@ -8,6 +8,7 @@ import type { OutletDefinition } from "../outlets/outlet.ts";
 import type { SourceDefinition } from "../sources/source.ts";
 import type { Path } from "./read.ts";
 import type { GatewayConfig } from "./types.ts";
+import { gatewayMemory } from "../memory.ts";
 
 export interface Definitions {
   readonly sources: readonly SourceDefinition[];
@@ -30,6 +31,7 @@ export function tryConnectors(
       report(path, error.message, error.code);
     }
   };
+  const memory = gatewayMemory();
   for (const [flow, { from, to, queue }] of Object.entries(config.flows)) {
     const context = (name: string): ConnectorContext => ({
       flow,
@@ -40,6 +42,7 @@ export function tryConnectors(
       random: prng(0),
       metrics: { count: () => {} },
       unexpected: () => {},
+      memory,
     });
     for (const [index, source] of from.entries()) {
       const definition = definitions.sources.find(({ name }) => name === source.connector);

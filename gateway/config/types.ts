@@ -99,6 +99,8 @@ export interface GatewayConfig {
   readonly deadLetters: { readonly dir: string };
   /** Folders a build may read besides the project's, absolute. */
   readonly build: { readonly include: readonly string[] };
+  /** Memory budget, in bytes; undefined: by what the process may use. */
+  readonly memory: number | undefined;
   readonly monitor: "embedded" | "process" | "qemu";
   /** Worker threads or processes; undefined: the monitor's own choice. */
   readonly workers: number | undefined;

@@ -89,6 +89,7 @@ const refusals: Readonly<Record<string, string>> = {
   MF_STOPPING: "the gateway is stopping: send the message again, to the next one",
   MF_FLOW_BUSY: "the flow's queue is full: try again later",
   MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
+  MF_MEMORY_BUSY: "the gateway's memory is taken: try again later",
   MF_JOURNAL_UNAVAILABLE: "the journal can't be written to at the moment (see the gateway's log): try again later",
   MF_OUTBOX_FULL: "an outlet of this flow does not keep up: try again later",
   MF_MONITOR_BUSY: "every machine is in use: try again later",

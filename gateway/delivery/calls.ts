@@ -4,6 +4,7 @@ import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
 import type { Journal } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
+import type { GatewayMemory } from "../memory.ts";
 import type { Headers } from "../message.ts";
 import { fetchDeclared, type HostPattern } from "./fetch.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
@@ -18,6 +19,7 @@ export interface CallPorts {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly agent: Agent;
+  readonly memory: GatewayMemory;
   /** As of now: a reload changes them. */
   readonly channel: (outlet: string) => OutletChannel | undefined;
   readonly hosts: () => readonly HostPattern[];
@@ -76,6 +78,7 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
           headers: withTrace(run, withType),
           body: call.body,
           signal: controller.signal,
+          memory: ports.memory.answers,
         }),
       );
     } catch (error) {

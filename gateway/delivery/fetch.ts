@@ -1,5 +1,5 @@
 /** `fetch` for flows: to declared hosts only, redirects included. */
-import { CodedError, err, ok, type Result } from "#base";
+import { CodedError, err, type MemoryAccount, ok, type Result } from "#base";
 import type { Agent } from "undici";
 import { exchange, type HttpAnswer } from "../http/client.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -63,6 +63,7 @@ export interface FetchRequest {
   readonly headers: Headers;
   readonly body: Uint8Array;
   readonly signal: AbortSignal;
+  readonly memory: MemoryAccount;
 }
 
 /** Rejects with a CodedError, or as undici does. */
@@ -74,7 +75,7 @@ export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern
   if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT")
     throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
   for (let hop = 0; ; hop += 1) {
-    const answer = await exchange(agent, { url, method, headers, body, signal: request.signal });
+    const answer = await exchange(agent, { url, method, headers, body, signal: request.signal, memory: request.memory });
     const location = answer.headers["location"];
     if (!redirects.has(answer.status) || location === undefined) return answer;
     if (hop >= gatewayLimits.redirects)

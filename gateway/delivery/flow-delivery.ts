@@ -7,10 +7,12 @@
  *                        └────────────────────────────┘
  */
 import type { Clock, Prng } from "#base";
+import { ByteWindow } from "../byte-window.ts";
 import type { Logger } from "../connector.ts";
 import type { Accepted, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Failure, Incoming, Outcome, Reply } from "../message.ts";
+import { type GatewayMemory, memoryBusy } from "../memory.ts";
 import type { Flow, Runner } from "../runner.ts";
 import { type Expressions, expressionsOf, newMessage, type Origin, recovered, refusedWith } from "./admission.ts";
 import { backoffMs } from "./backoff.ts";
@@ -21,12 +23,11 @@ import type { Persistence } from "./persistence.ts";
 import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
 import { Settlement, type SettlementHost } from "./settlement.ts";
-import { failureOf, Work } from "./work.ts";
+import { failureOf, heldBytesOf, Work } from "./work.ts";
 
 /** What all flows share: how much is pending over all of them. */
 export interface Totals {
   pending: number;
-  bytes: number;
 }
 
 export interface FlowDeliveryPorts {
@@ -38,6 +39,7 @@ export interface FlowDeliveryPorts {
   readonly seeds: SeedPool;
   readonly ids: MessageIds;
   readonly totals: Totals;
+  readonly memory: GatewayMemory;
   readonly logger: Logger;
   readonly perform: PerformCall;
   /** Sends for these outlets were committed. */
@@ -59,6 +61,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   readonly journal: Journal;
   readonly persistence: Persistence;
   readonly random: Prng;
+  readonly memory: GatewayMemory;
   readonly #ports: FlowDeliveryPorts;
   readonly #settlement: Settlement;
   #flow: Flow;
@@ -76,6 +79,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
   #claiming = false;
   /** The journal may have messages that are not in here; new ones must not overtake them. */
   #backlog = true;
+  readonly #backlogWindow: ByteWindow;
+  #backlogTimer: (() => void) | undefined;
   #stopping = false;
   #closed = false;
 
@@ -86,6 +91,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
     this.journal = ports.journal;
     this.persistence = ports.persistence;
     this.random = ports.random;
+    this.memory = ports.memory;
+    this.#backlogWindow = new ByteWindow(ports.memory.messages);
     this.#settlement = new Settlement(this);
     this.runner = ports.runner;
     this.clock = ports.clock;
@@ -132,7 +139,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   }
 
   readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => {
-    const refused = this.#refusal(incoming.body.length);
+    const refused = this.#refusal(incoming);
     if (refused !== undefined) return Promise.resolve(refused);
     this.metrics.received += 1;
     const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids };
@@ -140,21 +147,26 @@ export class FlowDelivery implements RunHost, SettlementHost {
     if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
     if (message.dedup === undefined) return new Promise((resolve) => this.#enter(new Work(incoming, message, resolve)));
     const adopted = this.journal.adopt(message);
-    if (adopted.status !== "leased") return this.#duplicate(adopted, incoming);
+    if (adopted.status !== "leased") {
+      this.#giveMemory(incoming);
+      return this.#duplicate(adopted, incoming);
+    }
     return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), adopted.lease));
   };
 
   /** Takes over a message that is in the journal already, such as a dead letter that is retried. Without room it waits there. */
   takeOver(lease: Lease): void {
-    if (this.#stopping || this.pending >= this.#flow.config.queue) {
+    if (this.#stopping || this.pending >= this.#flow.config.queue || !this.memory.messages.tryTake(heldBytesOf(lease.message.body))) {
       this.journal.release(lease);
       this.#backlog = true;
+      this.#backlogLater();
     } else this.#enterLeased(new Work(recovered(lease), lease.message, undefined), lease);
   }
 
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
   beginDrain(): void {
     this.#stopping = true;
+    this.#backlogTimer?.();
     for (const work of [...this.#open]) if (this.#givesBack(work)) this.giveBack(work);
   }
 
@@ -190,15 +202,17 @@ export class FlowDelivery implements RunHost, SettlementHost {
     return this.#stopping && waits && !work.incoming.replyWanted && (this.journal.durable || work.lease?.durable !== true);
   }
 
-  #refusal(bytes: number): Outcome | undefined {
+  /** Why a message is not taken now; undefined: memory for it has been taken. */
+  #refusal({ body }: Incoming): Outcome | undefined {
     const { persistence } = this;
     const { totals } = this.#ports;
     let code: string | undefined;
     if (this.#closed || (this.#stopping && this.journal.durable)) code = "MF_STOPPING";
     else if (this.#backlog || this.pending >= this.#flow.config.queue) code = "MF_FLOW_BUSY";
-    else if (totals.pending >= gatewayLimits.pendingTotal || totals.bytes + bytes > gatewayLimits.pendingBytes) code = "MF_GATEWAY_BUSY";
+    else if (totals.pending >= gatewayLimits.pendingTotal) code = "MF_GATEWAY_BUSY";
     else if (persistence.troubled !== undefined) code = "MF_JOURNAL_UNAVAILABLE";
-    else if (this.#ports.outboxFull()) code = "MF_OUTBOX_FULL";
+    else if (this.#ports.outboxFull() || this.#journalFull) code = "MF_OUTBOX_FULL";
+    else if (!this.memory.messages.tryTake(heldBytesOf(body))) code = memoryBusy;
     if (code === undefined) return undefined;
     return this.#refused(code, undefined);
   }
@@ -209,6 +223,16 @@ export class FlowDelivery implements RunHost, SettlementHost {
     return refusedWith(code, id);
   }
 
+  /** A journal in memory holds as many sends as it may: flows that send nothing are not held up. */
+  get #journalFull(): boolean {
+    const { takenBytes, mostBytes } = this.memory.journal;
+    return takenBytes >= mostBytes && this.#flow.outlets.length > 0;
+  }
+
+  #giveMemory({ body }: Incoming): void {
+    this.memory.messages.give(heldBytesOf(body));
+  }
+
   async #acceptDurably(incoming: Incoming, message: NewMessage): Promise<Outcome> {
     this.#entering += 1;
     this.#ports.totals.pending += 1;
@@ -217,17 +241,22 @@ export class FlowDelivery implements RunHost, SettlementHost {
       accepted = await this.journal.accept(message);
     } catch (error) {
       this.persistence.failed(error);
+      this.#giveMemory(incoming);
       return this.#refused("MF_JOURNAL_UNAVAILABLE", message.id);
     } finally {
       this.#entering -= 1;
       this.#ports.totals.pending -= 1;
     }
-    if (accepted.status !== "leased") return this.#duplicate(accepted, incoming);
+    if (accepted.status !== "leased") {
+      this.#giveMemory(incoming);
+      return this.#duplicate(accepted, incoming);
+    }
     const { lease } = accepted;
     // Stopping has begun meanwhile: older messages of its key may have been given back already, and it must not overtake them.
     if (this.#stopping && this.journal.durable && !incoming.replyWanted) {
       this.journal.release(lease);
       this.#backlog = true;
+      this.#giveMemory(incoming);
       return { status: "accepted", id: message.id };
     }
     if (incoming.replyWanted) return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), lease));
@@ -267,7 +296,6 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const { totals } = this.#ports;
     this.#open.add(work);
     totals.pending += 1;
-    totals.bytes += work.message.body.length;
     if (this.#open.size >= this.#flow.config.queue * gatewayLimits.pauseAt) this.#press();
     const { key } = work.message;
     if (key !== undefined) {
@@ -297,6 +325,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   }
 
   rest(work: Work, waitMs: number): void {
+    this.#giveReply(work);
     work.state = "resting";
     work.wakeUp = this.clock.after(waitMs, () => {
       work.wakeUp = undefined;
@@ -340,7 +369,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   async #startWithState(run: Run, flow: string, key: string): Promise<void> {
     const state = await this.persistence.keepTrying(() => this.journal.readState(flow, key));
     if (run.over) return;
-    if (state === undefined) this.finished(run, { kind: "unstarted", closing: true });
+    if (state === undefined) this.finished(run, { kind: "unstarted", closing: true, code: "MF_STOPPING" });
     else run.start(state);
   }
 
@@ -349,7 +378,10 @@ export class FlowDelivery implements RunHost, SettlementHost {
     run.over = true;
     work.run = undefined;
     this.#running -= 1;
-    if (work.state !== "running") return this.#pump(); // given back while it ran: its result is late
+    if (work.state !== "running") {
+      run.releaseSends();
+      return this.#pump(); // given back while it ran: its result is late
+    }
     work.state = "settling";
     switch (result.kind) {
       case "done":
@@ -359,7 +391,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
         void this.#settlement.failed(work, result.failure, run);
         break;
       case "unstarted":
-        this.#unstarted(work, result.closing);
+        this.#unstarted(work, result);
         break;
       case "cancelled":
         this.#cancelled(work, result.failure);
@@ -382,7 +414,13 @@ export class FlowDelivery implements RunHost, SettlementHost {
     this.end(work, { status: "done", id: work.message.id, reply });
   }
 
+  #giveReply(work: Work): void {
+    if (work.replyBytes > 0) this.memory.replies.give(work.replyBytes);
+    work.replyBytes = 0;
+  }
+
   conflicted(work: Work, run: Run): void {
+    this.#giveReply(work);
     this.metrics.conflicts += 1;
     work.conflicts += 1;
     if (work.conflicts > gatewayLimits.conflictsInARow) {
@@ -404,13 +442,13 @@ export class FlowDelivery implements RunHost, SettlementHost {
     this.#pump();
   }
 
-  #unstarted(work: Work, closing: boolean): void {
+  #unstarted(work: Work, { closing, code }: RunResult & { kind: "unstarted" }): void {
     if (closing) return this.giveBack(work);
     if (work.incoming.replyWanted) {
       if (work.lease !== undefined) this.journal.release(work.lease);
-      return this.end(work, this.#refused("MF_MONITOR_BUSY", work.message.id));
+      return this.end(work, this.#refused(code, work.message.id));
     }
-    this.metrics.refuse("MF_MONITOR_BUSY");
+    this.metrics.refuse(code);
     this.rest(work, backoffMs(1, gatewayLimits.backoffMs, this.random));
   }
 
@@ -453,7 +491,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const { totals } = this.#ports;
     this.#open.delete(work);
     totals.pending -= 1;
-    totals.bytes -= work.message.body.length;
+    this.memory.messages.give(work.heldBytes);
+    this.#giveReply(work);
     if (work.lease !== undefined && work.message.dedup !== undefined) this.#claimed.delete(work.lease.sequence);
     const caller = work.incoming.caller;
     if (caller !== undefined) caller.onLeave = undefined;
@@ -485,6 +524,22 @@ export class FlowDelivery implements RunHost, SettlementHost {
     if (this.#backlog) void this.#takeBacklog();
   }
 
+  #enterOfBacklog(lease: Lease): void {
+    const work = new Work(recovered(lease), lease.message, undefined);
+    this.memory.messages.force(work.heldBytes);
+    this.#backlogWindow.saw(work.heldBytes);
+    this.#enterLeased(work, lease);
+  }
+
+  /** What the journal has is taken up once there is memory for it, also when nothing of this flow ends till then. */
+  #backlogLater(): void {
+    if (this.#stopping || this.#backlogTimer !== undefined) return;
+    this.#backlogTimer = this.clock.after(gatewayLimits.retryAfterMs, () => {
+      this.#backlogTimer = undefined;
+      if (this.#backlog) void this.#takeBacklog();
+    });
+  }
+
   async #takeBacklog(): Promise<void> {
     if (this.#claiming || this.#stopping) return;
     this.#claiming = true;
@@ -492,9 +547,14 @@ export class FlowDelivery implements RunHost, SettlementHost {
       for (;;) {
         const room = this.#flow.config.queue - this.pending;
         if (room <= 0) break;
-        const leases = (await this.persistence.keepTrying(() => this.journal.claim(this.#flow.name, room))) ?? [];
-        for (const lease of leases) this.#enterLeased(new Work(recovered(lease), lease.message, undefined), lease);
-        if (leases.length < room) {
+        const most = this.#backlogWindow.fits(room);
+        if (most === 0) {
+          this.#backlogLater();
+          break;
+        }
+        const leases = (await this.persistence.keepTrying(() => this.journal.claim(this.#flow.name, most))) ?? [];
+        for (const lease of leases) this.#enterOfBacklog(lease);
+        if (leases.length < most) {
           this.#backlog = false;
           break;
         }

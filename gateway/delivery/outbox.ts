@@ -1,8 +1,10 @@
 /** Carries out the committed sends of one outlet: claims what is due, makes attempts in free places, settles, defers or buries. */
 import type { Clock, Prng } from "#base";
+import { ByteWindow } from "../byte-window.ts";
 import type { Logger } from "../connector.ts";
 import type { AttemptRecord, Journal, OutboxEntry } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
+import type { GatewayMemory } from "../memory.ts";
 import type { Outgoing } from "../message.ts";
 import type { OutletError } from "../outlets/outlet.ts";
 import { backoffMs } from "./backoff.ts";
@@ -15,11 +17,13 @@ export interface OutboxPorts {
   readonly clock: Clock;
   readonly random: Prng;
   readonly logger: Logger;
+  readonly memory: GatewayMemory;
 }
 
 export class Outbox {
   readonly channel: OutletChannel;
   readonly #ports: OutboxPorts;
+  readonly #window: ByteWindow;
   #sending = 0;
   #claiming = false;
   /** Something may have changed while a claim was under way. */
@@ -31,6 +35,7 @@ export class Outbox {
   constructor(channel: OutletChannel, ports: OutboxPorts) {
     this.channel = channel;
     this.#ports = ports;
+    this.#window = new ByteWindow(ports.memory.sends);
     channel.onRoom = () => this.pump();
   }
 
@@ -97,7 +102,7 @@ export class Outbox {
       do {
         this.#again = false;
         let places = 0;
-        const most = Math.min(channel.config.concurrency, this.depth - this.#sending);
+        const most = this.#fits(Math.min(channel.config.concurrency, this.depth - this.#sending));
         while (places < most && channel.tryEnter()) places += 1;
         if (places === 0) return;
         const entries = await persistence.keepTrying(() => journal.claimOutbox(channel.flow, channel.name, places, clock.now()));
@@ -111,10 +116,18 @@ export class Outbox {
     }
   }
 
+  /** One goes out whatever memory there is: it is what makes room. */
+  #fits(most: number): number {
+    const fits = this.#window.fits(most);
+    return fits === 0 && this.#sending === 0 ? Math.min(most, 1) : fits;
+  }
+
   async #send(entry: OutboxEntry): Promise<void> {
-    const { journal, persistence, clock } = this.#ports;
+    const { journal, persistence, clock, memory } = this.#ports;
     const { channel } = this;
     this.#sending += 1;
+    memory.sends.force(entry.body.length);
+    this.#window.saw(entry.body.length);
     const startedMs = clock.now();
     try {
       await channel.attempt(entry.idempotencyKey, entry.attempt, channel.config.timeout, undefined, (how) =>
@@ -126,6 +139,7 @@ export class Outbox {
       await this.#failed(entry, classified(error), startedMs);
     } finally {
       this.#sending -= 1;
+      memory.sends.give(entry.body.length);
       this.pump();
       this.#schedule();
     }

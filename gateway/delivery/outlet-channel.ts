@@ -12,6 +12,7 @@ import { resolved } from "../claims/outgoing.ts";
 import type { ClaimStore } from "../claims/store.ts";
 import type { OutletConfig } from "../config/types.ts";
 import { gatewayLimits } from "../limits.ts";
+import { memoryBusy } from "../memory.ts";
 import type { Answer, Outgoing } from "../message.ts";
 import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../outlets/outlet.ts";
 import { backoffMs } from "./backoff.ts";
@@ -198,7 +199,7 @@ export class OutletChannel {
       return result;
     } catch (error) {
       const failure = classified(error);
-      if (outer?.aborted !== true && failure.code !== "MF_STOPPING") this.#failed(failure);
+      if (outer?.aborted !== true && failure.code !== "MF_STOPPING" && failure.code !== memoryBusy) this.#failed(failure);
       throw failure;
     } finally {
       outer?.removeEventListener("abort", onAbort);

@@ -14,11 +14,12 @@ import {
   type ResolveEvent,
   type StepOutcome,
 } from "#abi";
-import type { Clock } from "#base";
+import type { Clock, MemoryAccount } from "#base";
 import type { Logger } from "../connector.ts";
 import type { NewSend, StateChange, StateSnapshot } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Failure, Reply } from "../message.ts";
+import { type GatewayMemory, memoryBusy } from "../memory.ts";
 import type { Flow, Runner, RunningMachine } from "../runner.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { deliverHeadersJson, parseHeaders, sentHeaders } from "./headers.ts";
@@ -32,8 +33,8 @@ export type PerformCall = (run: Run, call: CallEffect, signal: AbortSignal) => P
 export type RunResult =
   | { readonly kind: "done"; readonly reply: Reply | undefined }
   | { readonly kind: "failed"; readonly failure: Failure }
-  /** The runner had no room, or is closing: not an attempt. */
-  | { readonly kind: "unstarted"; readonly closing: boolean }
+  /** The runner or the memory budget had no room, or it is closing: not an attempt. */
+  | { readonly kind: "unstarted"; readonly closing: boolean; readonly code: string }
   /** The caller left. */
   | { readonly kind: "cancelled"; readonly failure: Failure };
 
@@ -45,6 +46,7 @@ export interface RunHost {
   readonly seeds: SeedPool;
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
+  readonly memory: GatewayMemory;
   readonly perform: PerformCall;
   finished(run: Run, result: RunResult): void;
 }
@@ -64,6 +66,9 @@ export class Run implements Deadline {
   stateVersion = 0;
   readonly logs: LogEffect[] = [];
   #sendBytes = 0;
+  /** Answers of calls: the machine's events are kept until its end, to run it again where its worker is lost. */
+  #answerBytes = 0;
+  #heldSendBytes = 0;
   #logBytes = 0;
   #steps = 0;
   #calls = 0;
@@ -214,6 +219,8 @@ export class Run implements Deadline {
       );
     const sent = sentHeaders(effect.headersJson, effect.body, this.work.message.headers);
     if ("code" in sent) return this.#fail(sent.code, `a send to ${effect.outlet}: ${sent.problem}`, false);
+    if (!this.#takeMemory(this.#host.memory.sends, effect.body.length)) return;
+    this.#heldSendBytes += effect.body.length;
     this.sends.push({
       outlet: effect.outlet,
       key: effect.key,
@@ -257,12 +264,46 @@ export class Run implements Deadline {
         `the flow has more than ${gatewayLimits.openCallsPerMachine} calls open at once: await some before making more`,
         false,
       );
+    const { sends } = this.#host.memory;
+    const bytes = effect.body.length;
+    if (!this.#takeMemory(sends, bytes)) return;
     const controller = new AbortController();
     open.set(effect.call, controller);
     void this.#host.perform(this, effect, controller.signal).then((answer) => {
       open.delete(effect.call);
+      sends.give(bytes);
+      this.#holdAnswer(answer.body.length);
       this.#give({ kind: "resolve", timeMs: this.#host.clock.now(), call: effect.call, ...answer });
     });
+  }
+
+  /** Memory for what the flow wants to send; false: the run is over. Without room for it now the message comes again later. */
+  #takeMemory(account: MemoryAccount, bytes: number): boolean {
+    if (account.tryTake(bytes)) return true;
+    const mostBytes = account.largestBytes;
+    if (bytes > mostBytes)
+      this.#fail(
+        "MF_EFFECT_LIMIT",
+        `the flow sent ${bytes} bytes at once, and ${mostBytes} are allowed: send less, or raise \`memory\``,
+        false,
+      );
+    else {
+      this.#finish({ kind: "unstarted", closing: false, code: memoryBusy });
+      this.#machine?.end();
+    }
+    return false;
+  }
+
+  #holdAnswer(bytes: number): void {
+    if (this.over || bytes === 0) return;
+    this.#answerBytes += bytes;
+    this.#host.memory.answers.force(bytes);
+  }
+
+  /** What the flow sent is safe in the journal, or will never be sent. */
+  releaseSends(): void {
+    if (this.#heldSendBytes > 0) this.#host.memory.sends.give(this.#heldSendBytes);
+    this.#heldSendBytes = 0;
   }
 
   #timer(timer: number, dueMs: number): void {
@@ -302,12 +343,14 @@ export class Run implements Deadline {
     if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `the reply: ${headers}`, false);
     const { status, contentType, body } = reply;
     if (status !== 0 && !(status >= 200 && status <= 599)) return this.#lied(`a reply can't have the status ${status}`);
+    if (!this.#takeMemory(this.#host.memory.replies, body.length)) return;
+    this.work.replyBytes = body.length;
     this.#finish({ kind: "done", reply: { status: status === 0 ? 200 : status, contentType, headers, body } });
   }
 
   #broken(code: string, message: string): void {
     if (code === "MF_MONITOR_BUSY" || code === "MF_MONITOR_CLOSED")
-      this.#finish({ kind: "unstarted", closing: code === "MF_MONITOR_CLOSED" });
+      this.#finish({ kind: "unstarted", closing: code === "MF_MONITOR_CLOSED", code: "MF_MONITOR_BUSY" });
     else this.#finish({ kind: "failed", failure: failureOf(code, message, true, code === "MF_TIME_LIMIT" ? 504 : 0) });
   }
 
@@ -325,6 +368,8 @@ export class Run implements Deadline {
     this.#host.deadlines.remove(this);
     if (this.#openCalls !== undefined) for (const controller of this.#openCalls.values()) controller.abort();
     if (this.#timers !== undefined) for (const cancel of this.#timers.values()) cancel();
+    if (this.#answerBytes > 0) this.#host.memory.answers.give(this.#answerBytes);
+    if (result.kind !== "done") this.releaseSends();
     this.#host.finished(this, result);
   }
 

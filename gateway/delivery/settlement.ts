@@ -55,6 +55,7 @@ export class Settlement {
         reply: message.dedup === undefined ? undefined : reply,
       }),
     );
+    run.releaseSends();
     if (work.state !== "settling") return;
     if (completed === undefined) return this.#host.giveBack(work);
     if (completed.status === "committed") {

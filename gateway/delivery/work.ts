@@ -1,4 +1,5 @@
 /** One message in the gateway's hands, from accept to its end. */
+import { gatewayLimits } from "../limits.ts";
 import type { Failure, Incoming, Outcome } from "../message.ts";
 import type { Run } from "./run.ts";
 import type { AttemptRecord, Lease, NewMessage } from "../journal/journal.ts";
@@ -16,6 +17,8 @@ export class Work {
   readonly incoming: Incoming;
   readonly message: NewMessage;
   readonly receivedMs: number;
+  /** Taken from the memory budget until its end. */
+  readonly heldBytes: number;
   /** The journal's lease; undefined for a message its source keeps, until it has something to commit. */
   lease: Lease | undefined;
   state: WorkState = "queued";
@@ -24,6 +27,8 @@ export class Work {
   run: Run | undefined;
   /** Random part of its requests' idempotency keys, for a message that has no number in the journal. */
   nonce: string | undefined;
+  /** Of the reply, taken from the memory budget until its end. */
+  replyBytes = 0;
   /** Runs thrown away because the state had changed. */
   conflicts = 0;
   /** Tells the source; undefined once it has been told. */
@@ -37,6 +42,7 @@ export class Work {
     this.incoming = incoming;
     this.message = message;
     this.receivedMs = message.receivedMs;
+    this.heldBytes = heldBytesOf(message.body);
     this.tell = tell;
   }
 
@@ -49,6 +55,10 @@ export class Work {
     const theirs: Outcome = outcome.status === "done" ? { status: "duplicate", id: outcome.id, reply: outcome.reply } : outcome;
     for (const follower of followers) follower(theirs);
   }
+}
+
+export function heldBytesOf(body: Uint8Array): number {
+  return body.length + gatewayLimits.messageBytes;
 }
 
 /** A failure found by the gateway itself. */

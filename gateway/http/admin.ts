@@ -10,6 +10,7 @@ import { pipeline, type Readable } from "node:stream";
 import { fromUtf8, isCoded, toUtf8 } from "#base";
 import type { DeadLetter } from "../journal/dead-letters.ts";
 import { gatewayLimits } from "../limits.ts";
+import type { GatewayMemory } from "../memory.ts";
 import type { Outcome } from "../message.ts";
 import { sameSecret } from "./authentication.ts";
 import { readBody } from "./body.ts";
@@ -18,6 +19,7 @@ import type { HttpRoutes, RouteHandler } from "./routes.ts";
 
 /** What this needs of the gateway. */
 export interface Administered {
+  readonly memory: GatewayMemory;
   ready(): { readonly ready: boolean; readonly problems: readonly object[] };
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
   flows(): readonly object[];
@@ -132,7 +134,7 @@ const notFound = { status: 404, value: { code: "MF_NOT_FOUND" } };
 /** The endpoints under /-/. */
 export function addAdmin(routes: HttpRoutes, gateway: Administered, access: Access): void {
   const guarded = (method: string, path: string, known: Parameters, answer: Answer): void => {
-    routes.add(method, path, guard(access, known, answer));
+    routes.add(method, path, guard(access, gateway.memory, known, answer));
   };
   guarded("GET", "/-/flows", {}, async () => ({ status: 200, value: gateway.flows() }));
   guarded("POST", "/-/flows/:flow/messages", { wait: flag, id: messageId }, async (request, { flow = "" }, query, body) => {
@@ -185,7 +187,7 @@ function isTrusted(request: IncomingMessage, access: Access): boolean {
   return access.token !== undefined && sameSecret(request.headers.authorization ?? "", `Bearer ${access.token}`);
 }
 
-function guard(access: Access, known: Parameters, answer: Answer): RouteHandler {
+function guard(access: Access, memory: GatewayMemory, known: Parameters, answer: Answer): RouteHandler {
   return (request, response, parameters, queryText) => {
     const trusted = isTrusted(request, access);
     const query = trusted ? readQuery(queryText, known) : "";
@@ -193,7 +195,7 @@ function guard(access: Access, known: Parameters, answer: Answer): RouteHandler 
       request.resume();
       return sendProblem(response, trusted ? { status: 400, code: "MF_QUERY_INVALID", detail: query } : denied);
     }
-    return readBody(request, gatewayLimits.fileBytes, (problem, body) => {
+    return readBody(request, { limit: gatewayLimits.fileBytes, memory }, (problem, body) => {
       if (problem !== undefined) return sendProblem(response, problem);
       answer(request, parameters, query, body).then(
         (answered) => {

@@ -1,17 +1,38 @@
-/** A request's body, bounded as it comes and again as it unfolds. Callbacks, not promises: this is in the path of every message. */
+/**
+ * A request's body, bounded as it comes and again as it unfolds. Memory is taken as the bytes come, so that a sender can hold no more
+ * than it has sent; one that stalls is turned away when somebody else needs the room. Callbacks, not promises: this is in the path of
+ * every message.
+ */
 import type { IncomingMessage } from "node:http";
-import { brotliDecompress, gunzip, inflate } from "node:zlib";
+import type { MemoryAccount, MemoryHolder } from "#base";
+import { memoryBusyProblem } from "../memory.ts";
+import { Pieces } from "./pieces.ts";
 import type { Problem } from "./problem.ts";
+import { unpack, type Unpacked } from "./unpack.ts";
 
 export type BodyDone = (problem: Problem | undefined, body: Uint8Array) => void;
 
+export interface BodyBounds {
+  /** Most bytes, before and after decompression. */
+  readonly limit: number;
+  readonly memory: { readonly requests: MemoryAccount; readonly uploads: MemoryAccount };
+}
+
 export const noBody: Uint8Array = new Uint8Array(0);
+
+/** Bodies up to this length are short: they have an account that long ones can't fill. */
+const shortBytes = 65_536;
+/** More chunks than this must have so many bytes on average: each costs as much time as a message. */
+const mostShortChunks = 4_096;
+const shortChunkBytes = 32;
+/** A sender makes progress when it has sent this much more. */
+const progressBytes = 65_536;
 
 export function tooBig(limit: number): Problem {
   return {
     status: 413,
     code: "MF_BODY_LIMIT",
-    detail: `the body may have ${limit} bytes at most, also when decompressed: send less, or raise bodyLimit`,
+    detail: `the body may have ${limit} bytes at most, also when decompressed: send less, or raise bodyLimit, and \`memory\` where that is what limits it`,
     headers: { connection: "close" },
   };
 }
@@ -29,45 +50,132 @@ export function unknownEncoding(encoding: string): Problem {
   };
 }
 
-/** Calls `done` once, unless the client leaves before the end: then never. */
-export function readBody(request: IncomingMessage, limit: number, done: BodyDone): void {
-  const length = request.headers["content-length"];
-  if (length === undefined && request.headers["transfer-encoding"] === undefined) return done(undefined, noBody);
-  if (length !== undefined && Number(length) > limit) return done(tooBig(limit), noBody);
-  let first: Buffer | undefined;
-  let more: Buffer[] | undefined;
-  let bytes = 0;
-  let over = false;
-  request.on("data", (chunk: Buffer) => {
-    if (over) return;
-    bytes += chunk.length;
-    if (bytes > limit) {
-      over = true;
-      first = more = undefined;
-      request.pause(); // the answer closes the connection: nothing more is read
-      done(tooBig(limit), noBody);
-    } else if (first === undefined) first = chunk;
-    else if (more === undefined) more = [first, chunk];
-    else more.push(chunk);
-  });
-  request.on("end", () => {
-    if (over) return;
-    const body = more === undefined ? (first ?? noBody) : Buffer.concat(more, bytes);
-    const encoding = request.headers["content-encoding"];
-    if (encoding === undefined || encoding === "identity" || body.length === 0) done(undefined, body);
-    else decode(body, encoding.toLowerCase(), limit, done);
-  });
+function tinyChunks(): Problem {
+  return {
+    status: 400,
+    code: "MF_BODY_CHUNKS",
+    detail: `the body comes in chunks of less than ${shortChunkBytes} bytes: send it in larger ones`,
+    headers: { connection: "close" },
+  };
 }
 
-function decode(body: Uint8Array, encoding: string, limit: number, done: BodyDone): void {
-  const decoded = (error: NodeJS.ErrnoException | null, whole: Uint8Array): void => {
-    if (error === null) done(undefined, whole);
-    else if (error.code === "ERR_BUFFER_TOO_LARGE") done(tooBig(limit), noBody);
-    else done(wrongEncoding(encoding), noBody);
+function stalled(): Problem {
+  return memoryBusyProblem("the body came too slowly while the gateway's memory was taken: send it again");
+}
+
+/** Whether the request says that its body is short. */
+export function isShort(request: IncomingMessage): boolean {
+  const length = request.headers["content-length"];
+  return length !== undefined && Number(length) <= shortBytes;
+}
+
+/** Calls `done` once, unless the client leaves before the end: then never. What the body took is given back right before. */
+export function readBody(request: IncomingMessage, bounds: BodyBounds, done: BodyDone): void {
+  const length = request.headers["content-length"];
+  if (length === undefined && request.headers["transfer-encoding"] === undefined) return done(undefined, noBody);
+  const limit = Math.min(bounds.limit, bounds.memory.uploads.largestBytes);
+  if (length !== undefined && Number(length) > limit) return done(tooBig(limit), noBody);
+  const reader = new BodyReader(request, bounds, done);
+  request.on("data", reader.take);
+  request.on("end", reader.finish);
+  request.on("close", reader.drop);
+}
+
+class BodyReader implements MemoryHolder {
+  readonly #request: IncomingMessage;
+  readonly #limit: number;
+  readonly #account: MemoryAccount;
+  readonly #expectedBytes: number;
+  readonly #done: BodyDone;
+  /** Nearly every body comes in one piece. */
+  #first: Buffer | undefined;
+  #pieces: Pieces | undefined;
+  #bytes = 0;
+  #taken = 0;
+  #progressAt = 0;
+  #chunks = 1;
+  #complete = false;
+  #over = false;
+
+  constructor(request: IncomingMessage, { limit, memory }: BodyBounds, done: BodyDone) {
+    this.#request = request;
+    this.#done = done;
+    this.#account = isShort(request) ? memory.requests : memory.uploads;
+    this.#limit = Math.min(limit, this.#account.largestBytes);
+    this.#expectedBytes = Number(request.headers["content-length"]);
+  }
+
+  readonly take = (chunk: Buffer): void => {
+    if (this.#over) return;
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#limit) return this.#finished(tooBig(this.#limit));
+    if (this.#first === undefined) {
+      this.#first = chunk;
+      if (chunk.length === this.#expectedBytes) return; // all of it: `finish` follows at once
+    } else {
+      if (++this.#chunks > mostShortChunks && this.#bytes < this.#chunks * shortChunkBytes) return this.#finished(tinyChunks());
+      if (this.#pieces === undefined) {
+        this.#pieces = new Pieces();
+        this.#pieces.add(this.#first);
+      }
+      this.#pieces.add(chunk);
+    }
+    if (!this.#takeMemory(chunk.length)) return this.#finished(memoryBusyProblem());
+    if (this.#bytes < this.#progressAt) return;
+    this.#progressAt = this.#bytes + progressBytes;
+    this.#account.progressed(this);
   };
-  const options = { maxOutputLength: Math.max(limit, 1) };
-  if (encoding === "gzip" || encoding === "x-gzip") gunzip(body, options, decoded);
-  else if (encoding === "deflate") inflate(body, options, decoded);
-  else if (encoding === "br") brotliDecompress(body, options, decoded);
-  else done(unknownEncoding(encoding), noBody);
+
+  readonly finish = (): void => {
+    if (this.#over) return;
+    this.#complete = true;
+    const encoding = this.#request.headers["content-encoding"];
+    if (encoding === undefined || encoding === "identity" || this.#bytes === 0) {
+      const body = this.#pieces === undefined ? (this.#first ?? noBody) : this.#pieces.whole();
+      return this.#finished(undefined, body);
+    }
+    const whole = this.#pieces?.whole() ?? this.#first ?? noBody;
+    this.#account.left(this); // it has sent all
+    const take = (bytes: number): boolean => this.#takeMemory(bytes);
+    unpack(whole, { encoding: encoding.toLowerCase(), limit: this.#limit, take }, (unpacked) => this.#unpacked(unpacked, encoding));
+  };
+
+  /** The connection of the request is done with: before its end the client has left. */
+  readonly drop = (): void => {
+    if (this.#over || this.#complete) return;
+    this.#over = true;
+    this.#giveBack();
+  };
+
+  evict(): void {
+    this.#finished(stalled());
+  }
+
+  #takeMemory(bytes: number): boolean {
+    if (!this.#account.tryTake(bytes)) return false;
+    this.#taken += bytes;
+    return true;
+  }
+
+  #unpacked(unpacked: Unpacked, encoding: string): void {
+    if (this.#over) return;
+    if ("body" in unpacked) this.#finished(undefined, unpacked.body);
+    else if (unpacked.failed === "tooBig") this.#finished(tooBig(this.#limit));
+    else if (unpacked.failed === "noMemory") this.#finished(memoryBusyProblem());
+    else this.#finished(unpacked.failed === "unknown" ? unknownEncoding(encoding) : wrongEncoding(encoding));
+  }
+
+  /** A problem's answer closes the connection. Until then what comes is thrown away: a paused request would keep chunks, however many tiny ones. */
+  #finished(problem: Problem | undefined, body: Uint8Array = noBody): void {
+    this.#over = true;
+    this.#first = this.#pieces = undefined;
+    this.#giveBack();
+    this.#done(problem, body);
+  }
+
+  #giveBack(): void {
+    if (this.#progressAt > 0) this.#account.left(this);
+    if (this.#taken > 0) this.#account.give(this.#taken);
+    this.#taken = 0;
+  }
 }

@@ -1,12 +1,13 @@
 /** One HTTP exchange, bounded: what fetch and the http outlet are made of. */
-import { promisify } from "node:util";
-import { brotliDecompress, gunzip, inflate } from "node:zlib";
-import { CodedError } from "#base";
+import { CodedError, type MemoryAccount } from "#base";
 import { Agent, request } from "undici";
 import type { ClaimedBody } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
+import { memoryBusy } from "../memory.ts";
 import { isHeaderName, isHeaderValue } from "./headers.ts";
 import type { Headers } from "../message.ts";
+import { Pieces } from "./pieces.ts";
+import { unpack, type Unpacked } from "./unpack.ts";
 
 export interface HttpExchange {
   readonly url: URL;
@@ -16,6 +17,8 @@ export interface HttpExchange {
   /** Sent instead of `body`. */
   readonly stream?: ClaimedBody | undefined;
   readonly signal: AbortSignal;
+  /** Where memory for the answer is taken while it comes in. */
+  readonly memory: MemoryAccount;
 }
 
 export interface HttpAnswer {
@@ -66,15 +69,71 @@ export function unsendable(headers: Headers): string | undefined {
   return Object.entries(requestHeaders(headers)).find(([name, value]) => !isHeaderName(name) || !isHeaderValue(value))?.[0];
 }
 
-const decoders: Readonly<Record<string, (body: Uint8Array, options: { maxOutputLength: number }) => Promise<Buffer>>> = {
-  gzip: promisify(gunzip),
-  "x-gzip": promisify(gunzip),
-  deflate: promisify(inflate),
-  br: promisify(brotliDecompress),
-};
+/** An answer up to this long takes memory as it comes. */
+const shortBytes = 65_536;
+/** What an answer that unfolds is expected to grow to. */
+const expectedRatio = 16;
 
-/** Rejects with a CodedError (MF_HTTP_ANSWER_TOO_BIG, MF_HTTP_ANSWER_GARBAGE), or as undici does. */
-export async function exchange(agent: Agent, { url, method, headers, body, stream, signal }: HttpExchange): Promise<HttpAnswer> {
+/**
+ * Memory for one answer, given back as a whole. A long one takes all it may need before it is read on, and holds next to nothing while
+ * it waits: answers that hold a part each and wait for the rest would wait for one another.
+ */
+class AnswerMemory {
+  readonly #account: MemoryAccount;
+  readonly #signal: AbortSignal;
+  #bytes = 0;
+
+  constructor(account: MemoryAccount, signal: AbortSignal) {
+    this.#account = account;
+    this.#signal = signal;
+  }
+
+  get largestBytes(): number {
+    return this.#account.largestBytes;
+  }
+
+  /** Sees to it that so many bytes are taken in all; of an answer whose length is not known, as many as it may have. Rejects with MF_MEMORY_BUSY. */
+  async hold(bytes: number, knownBytes: number | undefined): Promise<void> {
+    if (bytes <= this.#bytes) return;
+    const wanted = knownBytes ?? (bytes <= shortBytes ? bytes : Math.min(gatewayLimits.answerBytes, this.#account.largestBytes));
+    await this.take(Math.max(wanted, bytes) - this.#bytes);
+  }
+
+  async take(bytes: number): Promise<void> {
+    if (!(await this.#account.take(bytes, { timeoutMs: gatewayLimits.memoryWaitMs, signal: this.#signal }))) throw noMemory();
+    this.#bytes += bytes;
+  }
+
+  tryTake(bytes: number): boolean {
+    if (!this.#account.tryTake(bytes)) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  giveBack(): void {
+    if (this.#bytes > 0) this.#account.give(this.#bytes);
+  }
+}
+
+function noMemory(): CodedError {
+  return new CodedError(memoryBusy, "the gateway's memory is taken, and the answer could not be read: try again later, or raise `memory`");
+}
+
+/** Rejects with a CodedError (MF_HTTP_ANSWER_TOO_BIG, MF_HTTP_ANSWER_GARBAGE, MF_MEMORY_BUSY), or as undici does. */
+export async function exchange(agent: Agent, wanted: HttpExchange): Promise<HttpAnswer> {
+  const memory = new AnswerMemory(wanted.memory, wanted.signal);
+  try {
+    return await exchangeWithin(agent, wanted, memory);
+  } finally {
+    memory.giveBack();
+  }
+}
+
+async function exchangeWithin(
+  agent: Agent,
+  { url, method, headers, body, stream, signal }: HttpExchange,
+  memory: AnswerMemory,
+): Promise<HttpAnswer> {
   const response = await request(url, {
     dispatcher: agent,
     method: method as "GET",
@@ -82,38 +141,44 @@ export async function exchange(agent: Agent, { url, method, headers, body, strea
     body: stream === undefined ? (body === undefined || body.length === 0 ? null : body) : stream.open(),
     signal,
   });
-  const most = gatewayLimits.answerBytes;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const most = Math.min(gatewayLimits.answerBytes, memory.largestBytes);
+  const length = Number(response.headers["content-length"] ?? Number.NaN);
+  const knownBytes = length <= most ? length : undefined;
+  const pieces = new Pieces();
   for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > most) {
+    if (length > most || pieces.bytes + chunk.length > most) {
       response.body.destroy();
-      throw new CodedError("MF_HTTP_ANSWER_TOO_BIG", `${url.host} answered with more than ${most} bytes: ask it for less`);
+      throw new CodedError(
+        "MF_HTTP_ANSWER_TOO_BIG",
+        `${url.host} answered with more than ${most} bytes: ask it for less, or raise \`memory\` where that is what limits it`,
+      );
     }
-    chunks.push(chunk);
+    await memory.hold(pieces.bytes + chunk.length, knownBytes);
+    pieces.add(chunk);
   }
   const answerHeaders: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (value === undefined || ownHeaders.has(name) || name === "__proto__") continue;
     answerHeaders[name] = Array.isArray(value) ? value.join(", ") : value;
   }
-  const whole = await decoded(Buffer.concat(chunks), answerHeaders, url);
+  const whole = await decoded(pieces.whole(), answerHeaders, url, memory);
   return { status: response.statusCode, headers: answerHeaders, contentType: answerHeaders["content-type"] ?? "", body: whole };
 }
 
-async function decoded(body: Buffer, headers: Record<string, string>, url: URL): Promise<Uint8Array> {
+async function decoded(body: Uint8Array, headers: Record<string, string>, url: URL, memory: AnswerMemory): Promise<Uint8Array> {
   const encoding = headers["content-encoding"]?.toLowerCase();
   if (encoding === undefined || encoding === "identity" || body.length === 0) return body;
-  const decode = decoders[encoding];
-  if (decode === undefined) return body; // the flow asked for it, or the peer is odd: it gets what came
-  try {
-    const whole = await decode(body, { maxOutputLength: gatewayLimits.answerBytes });
+  let expectedBytes = Math.min(body.length * expectedRatio, gatewayLimits.answerBytes);
+  await memory.take(expectedBytes);
+  const take = (bytes: number): boolean => (expectedBytes -= bytes) >= 0 || memory.tryTake(bytes);
+  const unpacked = await new Promise<Unpacked>((resolve) => unpack(body, { encoding, limit: gatewayLimits.answerBytes, take }, resolve));
+  if ("body" in unpacked) {
     delete headers["content-encoding"];
-    return whole;
-  } catch (cause) {
-    throw new CodedError("MF_HTTP_ANSWER_GARBAGE", `${url.host} answered with a body that is not valid ${encoding}, or too big`, { cause });
+    return unpacked.body;
   }
+  if (unpacked.failed === "unknown") return body; // the flow asked for it, or the peer is odd: it gets what came
+  if (unpacked.failed === "noMemory") throw noMemory();
+  throw new CodedError("MF_HTTP_ANSWER_GARBAGE", `${url.host} answered with a body that is not valid ${encoding}, or too big`);
 }
 
 /** Milliseconds of a Retry-After header (seconds, or a date); undefined when there is none or it makes no sense. */

@@ -1,58 +1,79 @@
 /** A request's body where large ones go to the claim store: held in memory up to the threshold, streamed from there on. */
 import type { IncomingMessage } from "node:http";
 import { pipeline, Readable, type Transform } from "node:stream";
-import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
-import { isCoded } from "#base";
+import { isCoded, type MemoryAccount } from "#base";
 import type { ClaimCheck, StagedClaim } from "../claims/store.ts";
 import { gatewayLimits } from "../limits.ts";
-import { noBody, tooBig, unknownEncoding, wrongEncoding } from "./body.ts";
+import { memoryBusyProblem } from "../memory.ts";
+import { type BodyBounds, noBody, tooBig, unknownEncoding, wrongEncoding } from "./body.ts";
 import type { Problem } from "./problem.ts";
+import { decompressor } from "./unpack.ts";
 
 /** One of the three, unless the client left before the end: then undefined, and nothing is left of what it sent. */
 export type LargeBody = { readonly problem: Problem } | { readonly body: Uint8Array } | { readonly claim: StagedClaim } | undefined;
 
 class TooBig extends Error {}
 class WrongEncoding extends Error {}
+class NoMemory extends Error {}
 
-const decompressors: Readonly<Record<string, () => Transform>> = {
-  gzip: createGunzip,
-  "x-gzip": createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
-};
+/** What is held before it is known to be large; given back when the body is whole, stored or refused. */
+class HeldPieces {
+  readonly pieces: Uint8Array[] = [];
+  readonly #account: MemoryAccount;
+  bytes = 0;
 
-/** `limit` counts before and after decompression. Never rejects. */
-export async function readLargeBody(request: IncomingMessage, limit: number, { thresholdBytes, store }: ClaimCheck): Promise<LargeBody> {
+  constructor(account: MemoryAccount) {
+    this.#account = account;
+  }
+
+  add(piece: Uint8Array): void {
+    if (!this.#account.tryTake(piece.length)) throw new NoMemory();
+    this.bytes += piece.length;
+    this.pieces.push(piece);
+  }
+
+  giveBack(): void {
+    if (this.bytes > 0) this.#account.give(this.bytes);
+    this.bytes = 0;
+  }
+}
+
+/** Never rejects. */
+export async function readLargeBody(
+  request: IncomingMessage,
+  { limit, memory }: BodyBounds,
+  { thresholdBytes, store }: ClaimCheck,
+): Promise<LargeBody> {
   const length = request.headers["content-length"];
   if (length === undefined && request.headers["transfer-encoding"] === undefined) return { body: noBody };
   if (length !== undefined && Number(length) > limit) return { problem: tooBig(limit) };
   const encoding = request.headers["content-encoding"]?.toLowerCase() ?? "identity";
-  const decompressor = decompressors[encoding];
-  if (encoding !== "identity" && decompressor === undefined) return { problem: unknownEncoding(encoding) };
+  const unfolding = decompressor(encoding);
+  if (encoding !== "identity" && unfolding === undefined) return { problem: unknownEncoding(encoding) };
   // Not closed when it is left early: the socket is still to carry the answer.
   const raw = bounded(request.iterator({ destroyOnReturn: false }), limit);
-  const pieces = decompressor === undefined ? raw : bounded(decompressed(raw, decompressor()), limit);
+  const pieces = unfolding === undefined ? raw : bounded(decompressed(raw, unfolding), limit);
+  const held = new HeldPieces(memory.uploads);
   try {
-    const held: Uint8Array[] = [];
-    let bytes = 0;
     for (let next = await pieces.next(); ; next = await pieces.next()) {
-      if (next.done === true) return { body: held.length === 1 ? (held[0] ?? noBody) : Buffer.concat(held, bytes) };
-      held.push(next.value);
-      bytes += next.value.length;
-      if (bytes > thresholdBytes) return { claim: await store.stage(after(held, pieces)) };
+      if (next.done === true)
+        return { body: held.pieces.length === 1 ? (held.pieces[0] ?? noBody) : Buffer.concat(held.pieces, held.bytes) };
+      held.add(next.value);
+      if (held.bytes > thresholdBytes) return { claim: await store.stage(after(held.pieces, pieces)) };
     }
   } catch (error) {
     return problemOf(error, limit, encoding, request);
   } finally {
+    held.giveBack();
     await pieces.return(undefined);
   }
 }
 
 function problemOf(error: unknown, limit: number, encoding: string, request: IncomingMessage): LargeBody {
   if (request.destroyed && !request.complete) return undefined;
-  if (error instanceof TooBig) {
+  if (error instanceof TooBig || error instanceof NoMemory) {
     request.pause(); // the answer closes the connection: nothing more is read
-    return { problem: tooBig(limit) };
+    return { problem: error instanceof TooBig ? tooBig(limit) : memoryBusyProblem() };
   }
   request.resume(); // the rest goes nowhere; were the connection closed on a client that still sends, it might never see the answer
   if (error instanceof WrongEncoding) return { problem: wrongEncoding(encoding) };

@@ -1,8 +1,10 @@
 /** A flow's reply as HTTP: headers, compression, and the statuses that have no content. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { brotliCompress, gzip } from "node:zlib";
+import type { MemoryAccount } from "#base";
 import { connectionHeaders } from "./headers.ts";
 import type { Reply } from "../message.ts";
+import { sendBody } from "./reply-body.ts";
 import type { ReportUnexpected } from "../unexpected.ts";
 
 /** Headers a flow's reply can't have. */
@@ -11,7 +13,6 @@ const notReplied = new Set(["mayfly-message-id", "mayfly-duplicate", "content-ty
 const withoutContent = new Set([204, 205, 304]);
 const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
 const printable = /^[\t\x20-\x7e]*$/;
-const mostJoinedBytes = 16_384;
 const leastCompressedBytes = 1024; // below this the header costs more than is won
 
 export interface AnsweredReply {
@@ -19,6 +20,8 @@ export interface AnsweredReply {
   readonly reply: Reply | undefined;
   readonly duplicate: boolean;
   readonly compress: boolean;
+  /** Where what a slow reader has not read yet counts. */
+  readonly memory: MemoryAccount;
 }
 
 /** May throw for a reply HTTP can't carry, as an old journal may have recorded one; `unexpected` is told of what fails later. */
@@ -34,14 +37,18 @@ export function sendReply(request: IncomingMessage, response: ServerResponse, an
     return;
   }
   const { body } = reply;
+  const end = (bytes: Uint8Array): void => {
+    writeHead(response, reply.status, headers, bytes.length);
+    sendBody(response, bytes, answer.memory);
+  };
   const encoding = answer.compress && isCompressible(reply) ? chosenEncoding(request.headers["accept-encoding"]) : undefined;
-  if (encoding === undefined) return endWith(response, reply.status, headers, body);
+  if (encoding === undefined) return end(body);
   (encoding === "br" ? brotliCompress : gzip)(body, (error, compressed) => {
     if (response.destroyed) return;
     try {
-      if (error !== null) return endWith(response, reply.status, headers, body);
+      if (error !== null) return end(body);
       headers.push("content-encoding", encoding, "vary", "accept-encoding");
-      endWith(response, reply.status, headers, compressed);
+      end(compressed);
     } catch (cause) {
       unexpected(cause, "a compressed reply");
       response.destroy();
@@ -50,12 +57,9 @@ export function sendReply(request: IncomingMessage, response: ServerResponse, an
 }
 
 /** `headers`: names and values in turn. */
-export function endWith(response: ServerResponse, status: number, headers: string[], body: Uint8Array): void {
-  headers.push("content-length", String(body.length));
+export function writeHead(response: ServerResponse, status: number, headers: string[], bodyBytes: number): void {
+  headers.push("content-length", String(bodyBytes));
   response.writeHead(status, headers);
-  // A short body as text goes out in one buffer with the headers: one write instead of a vector of two.
-  if (body.length <= mostJoinedBytes) response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
-  else response.end(body);
 }
 
 /** Names and values in turn: an object made anew for every reply costs the server more. */

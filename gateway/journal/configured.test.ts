@@ -7,6 +7,7 @@ import { readConfig } from "../config/read.ts";
 import { silentLogger } from "../logger.ts";
 import { outlets } from "../outlets/all.ts";
 import { sources } from "../sources/all.ts";
+import { memoryBudget } from "#base";
 import { configuredJournal } from "./configured.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { newMessage } from "./journal.case.ts";
@@ -17,7 +18,7 @@ async function historyAfter(yaml: string): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-configured-"));
   try {
     const config = readConfig(`flows: {}\n${yaml}`, join(dir, "mayfly.yaml"), { sources, outlets, environment: {} });
-    const journal = configuredJournal(config, new DeadLetters(join(dir, "dead")), silentLogger);
+    const journal = configuredJournal(config, new DeadLetters(join(dir, "dead")), silentLogger, memoryBudget(2 ** 20));
     ok(journal instanceof LogJournal);
     await journal.recover();
     const accepted = await journal.accept(newMessage({ id: "m1", flow: "orders" }));

@@ -1,17 +1,25 @@
 /** The journal mayfly.yaml asks for. */
 import { resolve } from "node:path";
+import type { MemoryAccount } from "#base";
 import type { GatewayConfig } from "../config/types.ts";
 import type { RootLogger } from "../logger.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { Journal } from "./journal.ts";
+import { logLimits } from "./log/limits.ts";
 import { type JournalEvent, openJournal } from "./log/mod.ts";
 import { MemoryJournal } from "./memory.ts";
 
 /** Not recovered yet: nothing is touched. */
-export function configuredJournal(config: GatewayConfig, deadLetters: DeadLetters, logger: RootLogger): Journal {
+export function configuredJournal(config: GatewayConfig, deadLetters: DeadLetters, logger: RootLogger, memory: MemoryAccount): Journal {
   const { dir, retention } = config.journal;
-  if (dir === undefined) return new MemoryJournal(deadLetters);
-  return openJournal(resolve(config.base, dir), { deadLetters, retention, onEvent: (event) => tell(event, logger) });
+  if (dir === undefined) return new MemoryJournal(deadLetters, memory);
+  const bodyMemoryBytes = Math.min(logLimits.bodyMemoryBytes, Math.floor(memory.mostBytes / 2));
+  return openJournal(resolve(config.base, dir), {
+    deadLetters,
+    retention,
+    limits: { bodyMemoryBytes },
+    onEvent: (event) => tell(event, logger),
+  });
 }
 
 /** What a journal does on its own that somebody should know of. */

@@ -3,7 +3,8 @@
  * state. Good for flows whose callers wait (HTTP) or whose sources keep the message (brokers), for development and for tests.
  * Dead letters are on disk here as well.
  */
-import { CodedError } from "#base";
+import { CodedError, type MemoryAccount, memoryBudget } from "#base";
+import type { OutboxQueue } from "./outbox-queue.ts";
 import { letterOfMessage, letterOfSend } from "./burial.ts";
 import type { Headers } from "../message.ts";
 import type { DeadLetters } from "./dead-letters.ts";
@@ -28,9 +29,12 @@ export class MemoryJournal implements Journal {
   readonly #deadLetters: DeadLetters;
   #closed = false;
   #committed = 0;
+  /** Bodies of sends from their commit to their end. */
+  readonly #memory: MemoryAccount;
 
-  constructor(deadLetters: DeadLetters) {
+  constructor(deadLetters: DeadLetters, memory: MemoryAccount = memoryBudget(Number.POSITIVE_INFINITY)) {
     this.#deadLetters = deadLetters;
+    this.#memory = memory;
   }
 
   async recover(): Promise<Recovery> {
@@ -57,6 +61,7 @@ export class MemoryJournal implements Journal {
     const objection = this.#ledger.objection(lease, completion);
     if (objection !== undefined) return objection;
     this.#ledger.complete(lease, completion);
+    for (const { body } of completion.sends) this.#memory.force(body.length);
     this.#committed += 1;
     return { status: "committed" };
   }
@@ -98,7 +103,7 @@ export class MemoryJournal implements Journal {
   async settleOutbox(entry: OutboxEntry): Promise<void> {
     this.#open();
     const queue = this.#ledger.outbox(entry.flow, entry.outlet);
-    if (queue.holds(entry)) queue.remove(entry.number);
+    if (queue.holds(entry)) this.#remove(queue, entry);
   }
 
   async deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void> {
@@ -112,8 +117,13 @@ export class MemoryJournal implements Journal {
     const queue = this.#ledger.outbox(entry.flow, entry.outlet);
     if (!queue.holds(entry)) return undefined;
     const id = await this.#deadLetters.put(letterOfSend(entry, record), entry.body, entry.idempotencyKey);
-    queue.remove(entry.number);
+    this.#remove(queue, entry);
     return id;
+  }
+
+  #remove(queue: OutboxQueue, entry: OutboxEntry): void {
+    queue.remove(entry.number);
+    this.#memory.give(entry.body.length);
   }
 
   releaseOutbox(entry: OutboxEntry): void {

@@ -174,7 +174,15 @@ class HttpOutlet implements Outlet {
     const bodiless = method === "GET" || method === "HEAD";
     try {
       const [body, stream] = bodiless ? [] : [event.body, message.claim];
-      const answer = await exchange(await this.#connections(), { url, method, headers, body, stream, signal });
+      const answer = await exchange(await this.#connections(), {
+        url,
+        method,
+        headers,
+        body,
+        stream,
+        signal,
+        memory: this.#context.memory.answers,
+      });
       this.#detail = `last answer ${answer.status}`;
       return answer;
     } catch (cause) {

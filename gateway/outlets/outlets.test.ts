@@ -15,6 +15,7 @@ import { makeCertificates } from "../brokers/testing/certificates.ts";
 import { isDeclared, parseHost } from "../delivery/fetch.ts";
 import { retryAfterMs } from "../http/client.ts";
 import { silentLogger } from "../logger.ts";
+import { gatewayMemory } from "../memory.ts";
 import type { Incoming, Outcome, Outgoing } from "../message.ts";
 import { utf8 } from "../testing/scripted.ts";
 import { fileOutlet, type FileOutletConfig, nameTemplate } from "./file.ts";
@@ -47,6 +48,7 @@ function context(base: string, deliverTo: OutletContext["deliverTo"] = () => und
     unexpected: (error) => {
       throw error;
     },
+    memory: gatewayMemory(),
     deliverTo,
   };
 }

@@ -5,11 +5,11 @@ import type { StagedClaim } from "../claims/store.ts";
 import { size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
 import { type AuthConfig, authenticated, authSchema } from "../http/authentication.ts";
-import { noBody, readBody } from "../http/body.ts";
+import { type BodyBounds, noBody, readBody } from "../http/body.ts";
 import { connectionHeaders, headerSafe } from "../http/headers.ts";
 import { type LargeBody, readLargeBody } from "../http/large-body.ts";
 import { type Problem, sendProblem } from "../http/problem.ts";
-import { endWith, sendReply } from "../http/reply.ts";
+import { sendReply, writeHead } from "../http/reply.ts";
 import type { RouteHandler } from "../http/routes.ts";
 import { failWith } from "../http/server.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -49,6 +49,7 @@ interface Exchange {
 class HttpSource implements Source {
   readonly #config: HttpSourceConfig;
   readonly #context: SourceContext;
+  readonly #bounds: BodyBounds;
   #accept: Accept | undefined;
   #remove: (() => void) | undefined;
   #open = 0;
@@ -57,6 +58,7 @@ class HttpSource implements Source {
   constructor(config: HttpSourceConfig, context: SourceContext) {
     this.#config = config;
     this.#context = context;
+    this.#bounds = { limit: config.bodyLimit, memory: context.memory };
   }
 
   async start(accept: Accept): Promise<void> {
@@ -99,9 +101,9 @@ class HttpSource implements Source {
       isSmall(request, check.thresholdBytes) ||
       (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? ""))
     )
-      readBody(request, this.#config.bodyLimit, (problem, body) => this.#read(exchange, problem === undefined ? { body } : { problem }));
+      readBody(request, this.#bounds, (problem, body) => this.#read(exchange, problem === undefined ? { body } : { problem }));
     else
-      readLargeBody(request, this.#config.bodyLimit, check).then(
+      readLargeBody(request, this.#bounds, check).then(
         (read) => this.#read(exchange, read),
         (error: unknown) => this.#failed(exchange, error),
       );
@@ -157,7 +159,7 @@ class HttpSource implements Source {
   }
 
   #refuse(response: ServerResponse, problem: Problem): void {
-    if (problem.status === 503)
+    if (problem.code.startsWith("MF_CLAIMS"))
       this.#context.logger.error({ code: problem.code }, "a large body was refused: the claim store's disk does not take it");
     sendProblem(response, problem);
   }
@@ -207,7 +209,12 @@ class HttpSource implements Source {
         const { id, reply, status } = outcome;
         const duplicate = status === "duplicate";
         if (duplicate && mode === "accept") return answerAccepted(response, id, true);
-        return sendReply(request, response, { id, reply, duplicate, compress }, this.#context.unexpected);
+        return sendReply(
+          request,
+          response,
+          { id, reply, duplicate, compress, memory: this.#context.memory.replies },
+          this.#context.unexpected,
+        );
       }
       case "accepted":
         return answerAccepted(response, outcome.id, false);
@@ -248,7 +255,8 @@ function answerAccepted(response: ServerResponse, id: string, duplicate: boolean
   const body = Buffer.from(JSON.stringify({ id, status: duplicate ? "duplicate" : "accepted" }));
   const headers = ["content-type", "application/json", "mayfly-message-id", id];
   if (duplicate) headers.push("mayfly-duplicate", "true");
-  endWith(response, 202, headers, body);
+  writeHead(response, 202, headers, body.length);
+  response.end(body);
 }
 
 /** Codes whose text may hold what the flow had in hand when it threw. */

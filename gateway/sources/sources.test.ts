@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Clock, prng } from "#base";
+import { gatewayMemory } from "../memory.ts";
 import type { Incoming, Outcome } from "../message.ts";
 import { silentLogger } from "../logger.ts";
 import { until } from "../testing/rig.ts";
@@ -26,6 +27,7 @@ function context(base: string, clock: Clock): SourceContext {
     unexpected: (error) => {
       throw error;
     },
+    memory: gatewayMemory(),
     prefetch: 8,
     http: { add: () => () => undefined },
   };

@@ -29,6 +29,7 @@ import type {
 } from "../journal/journal.ts";
 import { MemoryJournal } from "../journal/memory.ts";
 import { silentLogger } from "../logger.ts";
+import { gatewayMemory } from "../memory.ts";
 import type { Headers, Incoming, Outcome } from "../message.ts";
 import { type OutletDefinition, OutletError } from "../outlets/outlet.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -395,7 +396,8 @@ export class SimulatedGateway {
       random: this.#random,
       seeds: new SeedPool(entropy),
       ids: new MessageIds(entropy),
-      totals: { pending: 0, bytes: 0 },
+      totals: { pending: 0 },
+      memory: gatewayMemory(64 * 2 ** 20, clock),
       logger: silentLogger,
       agent: undefined as unknown as Agent,
       routes: { add: () => () => undefined },

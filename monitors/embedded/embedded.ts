@@ -21,7 +21,7 @@ export interface EmbeddedOptions {
    */
   readonly spin?: number;
   /** What it may hold; without it there is no bound. */
-  readonly memory?: MonitorMemory | undefined;
+  readonly memory?: MonitorMemory;
 }
 
 export interface EmbeddedImage extends LoadedImage {
@@ -44,7 +44,7 @@ export function trackedModules(): { readonly engine: WebAssembly.Module; readonl
 }
 
 /** Memory that an instance may keep between messages, with a small budget and with a large one. */
-const leastKeptBytes = 4 * 2 ** 20;
+const leastKeptBytes = 20 * 2 ** 20;
 const mostKeptBytes = 48 * 2 ** 20;
 
 function unbounded(): MonitorMemory {
@@ -67,7 +67,12 @@ class EmbeddedMonitor implements Monitor {
   constructor({ workers = Math.max(1, cores - 1), spin = cores > workers ? 10_000 : 0, memory = unbounded() }: EmbeddedOptions) {
     this.#memory = memory;
     const keptBytes = Math.min(mostKeptBytes, Math.max(leastKeptBytes, memory.workers.mostBytes / (2 * workers)));
-    const setup = { ...trackedModules(), spin, keptPages: Math.floor(keptBytes / wasmPageBytes) };
+    const setup = {
+      ...trackedModules(),
+      spin,
+      keptPages: Math.floor(keptBytes / wasmPageBytes),
+      waitingBytes: memory.waiting.mostBytes / 2, // workers keep machines before the main thread knows of them
+    };
     this.#pool = new Pool(workers, setup, this.#store, memory);
   }
 

@@ -34,7 +34,6 @@ export class EmbeddedMachine implements Machine {
   #queue: { readonly event: Event; readonly settle: Settle }[] | undefined;
   #losses = 0;
   #over: MachineErrorCode | undefined;
-  /** It waits, and no worker keeps it. */
   #isPutOff = false;
 
   constructor(pool: Pool, image: EmbeddedImage, number: number, event: DeliverEvent, limits: FlowLimits) {
@@ -61,9 +60,14 @@ export class EmbeddedMachine implements Machine {
     if (this.#busy || this.home === undefined) return false;
     this.home.drop(this);
     this.home = undefined;
+    this.#putOff();
+    return true;
+  }
+
+  /** It waits, and nobody keeps it. */
+  #putOff(): void {
     this.#isPutOff = true;
     this.#pool.putOff++;
-    return true;
   }
 
   #takenUp(): void {
@@ -109,7 +113,13 @@ export class EmbeddedMachine implements Machine {
     };
     if (this.#events.length <= 1) this.#pool.submit({ machine: this, operation: operation.start, event, answer });
     else if (this.home !== undefined) this.#pool.submit({ machine: this, operation: operation.step, event, answer });
-    else this.#replay(0, answer);
+    else
+      this.#pool.replay((over) => {
+        this.#replay(0, (found) => {
+          over();
+          answer(found);
+        });
+      });
   }
 
   /**
@@ -124,6 +134,7 @@ export class EmbeddedMachine implements Machine {
       machine: this,
       operation: index === 0 ? operation.start : operation.step,
       event,
+      mustKeep: !last,
       answer: (found) => {
         if (last || found.kept === undefined) return answer(found);
         this.home = found.kept;
@@ -141,6 +152,7 @@ export class EmbeddedMachine implements Machine {
     }
     const outcome = outcomeOf(answer, answer.effects === undefined ? undefined : decodeEffects(answer.effects), this.limits);
     if (outcome.status !== "waiting") this.#finish("MF_MACHINE_ENDED");
+    else if (this.home === undefined) this.#putOff();
     return outcome;
   }
 }

@@ -8,6 +8,7 @@ import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
 import {
   control,
+  kib,
   type FromWorker,
   nextSubmission,
   operation,
@@ -52,6 +53,8 @@ export interface Job {
   readonly operation: number;
   readonly event: Event;
   readonly answer: (answer: StepAnswer) => void;
+  /** Another step of it follows at once. */
+  readonly mustKeep?: boolean;
 }
 
 interface Submission {
@@ -188,6 +191,7 @@ export class PoolWorker {
     header[word.operation] = job.operation;
     header[word.machine] = machine.number;
     header[word.image] = machine.image.slot;
+    header[word.mustKeep] = job.mustKeep === true ? 1 : 0;
     header[word.length] = length;
     header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
     this.#publish({ number, job }, header);
@@ -197,7 +201,8 @@ export class PoolWorker {
     this.#frames.set(submission, frame.length);
     this.#frameBytes += frame.length;
     this.#memory.workers.force(frame.length);
-    this.#post({ kind: "frame", submission, frame });
+    const message: ToWorker = { kind: "frame", submission, frame };
+    this.thread.postMessage(message, frame.byteLength === frame.buffer.byteLength ? [frame.buffer as ArrayBuffer] : []);
   }
 
   #frameRead(submission: number): void {
@@ -274,6 +279,7 @@ export class PoolWorker {
     this.#holds((this.slots.control[control.heldPages] as number) * wasmPageBytes);
     Atomics.store(header, word.state, slotState.free);
     if (state === slotState.recalled || submission.job === undefined) return { job: undefined, answer: lostAnswer("MF_MACHINE_LOST") };
+    if (large !== undefined) this.#taken(large.length);
     const data = this.slots.data(submission.number);
     const effects = large ?? copied(data, length); // the slot is filled again
     const detailLength = header[word.detailLength] as number;
@@ -283,6 +289,11 @@ export class PoolWorker {
     const kept = keptBytes > 0 ? this : undefined;
     this.answered++;
     return { job: submission.job, answer: { status, effects, detail, kept, keptBytes, cpuMs: (header[word.cpuMicros] as number) / 1000 } };
+  }
+
+  #taken(bytes: number): void {
+    Atomics.add(this.slots.control, control.takenKib, kib(bytes));
+    Atomics.notify(this.slots.control, control.takenKib);
   }
 
   /** The submission in a step now. */

@@ -20,8 +20,9 @@ const mostBacklog = 65_536;
 const watchMs = 10;
 /** What a step may take beyond its limit before its worker is terminated: the interpreter polls for interrupts far more often than this. */
 const graceMs = 100;
-/** Workers added at most while steps take long. */
+/** Workers added at most while steps take long, and for how much of the workers' share there may be one. */
 const mostExtra = 4;
+const extraBytes = 6 * 2 ** 20;
 /** Workers that may be lost in a row without one answer in between. */
 const mostLossesInARow = 8;
 /** How long the main thread looks for answers after it submitted a step, before it waits for the worker to ring. */
@@ -37,6 +38,9 @@ export class Pool implements WorkerOwner {
   readonly #store: PageStore;
   readonly #memory: MonitorMemory;
   readonly #backlog = new Queue<Job>();
+  readonly #mostExtra: number;
+  #replays = 0;
+  readonly #replaysWaiting = new Queue<(over: () => void) => void>();
   #watchdog: NodeJS.Timeout | undefined;
   #lossesInARow = 0;
   #closed = false;
@@ -46,6 +50,7 @@ export class Pool implements WorkerOwner {
 
   constructor(size: number, setup: Omit<WorkerSetup, "buffer">, store: PageStore, memory: MonitorMemory) {
     this.#memory = memory;
+    this.#mostExtra = Math.min(mostExtra, Math.floor(memory.workers.mostBytes / extraBytes));
     this.#size = size;
     this.#setup = setup;
     this.#store = store;
@@ -142,6 +147,20 @@ export class Pool implements WorkerOwner {
     this.#feed();
   }
 
+  /**
+   * Runs `begin`, which calls `over` at its end, when a worker's worth of replays or less is under way: between the steps of one its
+   * machine is kept, whatever the room.
+   */
+  replay(begin: (over: () => void) => void): void {
+    if (this.#replays >= this.#size) return void this.#replaysWaiting.push(begin);
+    this.#replays++;
+    begin(() => {
+      this.#replays--;
+      const next = this.#replaysWaiting.shift();
+      if (next !== undefined) this.replay(next);
+    });
+  }
+
   /** Puts off the machines that have waited longest, at the worker that keeps most, until the rest fits its share again. */
   #evict(): void {
     const { waiting } = this.#memory;
@@ -175,7 +194,7 @@ export class Pool implements WorkerOwner {
   #relieve(worker: PoolWorker): void {
     if (worker.outstanding.length > 1) this.#backlog.unshift(worker.recall());
     const stuck = this.workers.every(({ slow, ending }) => slow || ending !== undefined);
-    if (stuck && this.#backlog.length > 0 && this.workers.length < this.#size + mostExtra && this.#memory.workers.roomBytes > 0)
+    if (stuck && this.#backlog.length > 0 && this.workers.length < this.#size + this.#mostExtra)
       this.workers.push(new PoolWorker(this, this.#setup, this.#memory));
   }
 

@@ -29,6 +29,8 @@ export const control = {
   thread: 4,
   /** Pages of 64 KiB that the worker holds between steps: its instance, and images it keeps whole. */
   heldPages: 5,
+  /** KiB of effects that no slot could hold and that the main thread has taken, since the start. The worker waits on it. */
+  takenKib: 6,
 } as const;
 
 export const word = {
@@ -46,6 +48,8 @@ export const word = {
   keptBytes: 8,
   /** Bytes of the text that says why, behind the effects. */
   detailLength: 9,
+  /** 1 when the machine is kept whatever room there is: it goes on at once. */
+  mustKeep: 10,
 } as const;
 
 export const slotState = { free: 0, queued: 1, running: 2, done: 3, recalled: 4 } as const;
@@ -84,6 +88,11 @@ export class Slots {
   }
 }
 
+/** Bytes as they are counted in `takenKib`. */
+export function kib(bytes: number): number {
+  return Math.ceil(bytes / 1024);
+}
+
 /** Messages on the port, besides the bell (the number 0). */
 export type ToWorker =
   | { readonly kind: "chunk"; readonly buffer: SharedArrayBuffer }
@@ -110,6 +119,8 @@ export interface WorkerSetup {
   readonly spin: number;
   /** Pages of 64 KiB an instance's memory may have after a step; a larger one is replaced, so that one large message does not cost it for ever. */
   readonly keptPages: number;
+  /** Bytes of waiting machines the worker keeps; one that does not fit is run again from its first event when its answer comes. */
+  readonly waitingBytes: number;
 }
 
 export const wasmPageBytes: number = layout.wasmPageBytes;

@@ -286,6 +286,13 @@ export class WarmInstance {
     return { status, effects: this.#bytes.subarray(at, at + size), detail: "" };
   }
 
+  /** What a machine that waits here would take, in whole pages; a little more when a store reached into the next one. */
+  get writtenBytes(): number {
+    let pages = 0;
+    for (let page = firstPage; page < this.#bytes.length / pageBytes; page++) pages += this.#bytes[page] as number;
+    return pages * pageBytes;
+  }
+
   /** Takes the waiting machine out of the instance. */
   hibernate(): Hibernated {
     const table = this.#table;

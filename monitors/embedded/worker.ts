@@ -2,10 +2,11 @@
 import { readlinkSync } from "node:fs";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { lastEffectKind, EffectKind } from "#abi";
-import { assert, toUtf8 } from "#base";
+import { assert, collectGarbage, toUtf8 } from "#base";
 import type { PageTable } from "./page-store.ts";
 import {
   control,
+  kib,
   type FromWorker,
   nextSubmission,
   operation,
@@ -28,8 +29,18 @@ const images = new Map<number, PageTable>();
 const frames = new Map<number, Uint8Array>();
 const waiting = new Map<number, Hibernated>();
 
+/** The memory of the old one is given back at once: V8 would wait for garbage of its own heap, and let it grow to many times what is in use. */
+function replaceInstance(): void {
+  instance = newInstance();
+  collectGarbage();
+}
+
 /** What a parked machine takes besides its pages. */
-const parkedBytes = 1024;
+const ownBytes = 1024;
+/** Effects on the port that the main thread has not taken: with more the worker waits. */
+const mostPostedKib = 16 * 1024;
+let postedKib = 0;
+let waitingBytes = 0;
 
 let current = 0;
 const interrupt = (): number => (Atomics.load(words, control.interrupt) === current ? 1 : 0);
@@ -68,15 +79,22 @@ function eventFrame(submission: number, header: Int32Array): Uint8Array {
   return frame;
 }
 
+/** Waits until the main thread has taken most of what is on the port: it may be busy while steps go on. */
+function awaitTaken(): void {
+  for (let taken = Atomics.load(words, control.takenKib); ((postedKib - taken) | 0) > mostPostedKib; ) {
+    Atomics.wait(words, control.takenKib, taken);
+    taken = Atomics.load(words, control.takenKib);
+  }
+}
+
 /** Prepares the instance and runs the step; undefined when the machine is not here. */
 function run(submission: number, header: Int32Array): StepResult | undefined {
   const machine = header[word.machine] as number;
   const limitPages = header[word.limitPages] as number;
   if (header[word.operation] === operation.start) instance.reset(image(header[word.image] as number), limitPages);
   else {
-    const hibernated = waiting.get(machine);
+    const hibernated = unpark(machine);
     if (hibernated === undefined) return undefined;
-    waiting.delete(machine);
     instance.resume(hibernated, limitPages);
   }
   return instance.step(eventFrame(submission, header));
@@ -90,7 +108,9 @@ function answer(submission: number, header: Int32Array, result: StepResult | und
   header[word.status] = statuses.indexOf(result?.status ?? "lost");
   header[word.detailLength] = 0;
   if (effects !== undefined && effects.length > data.length) {
-    port.postMessage({ submission, effects: effects.slice() } satisfies FromWorker);
+    postedKib = (postedKib + kib(effects.length)) | 0;
+    const copy = effects.slice();
+    port.postMessage({ submission, effects: copy } satisfies FromWorker, [copy.buffer]);
     header[word.length] = -1;
     return;
   }
@@ -111,29 +131,41 @@ function forget(submission: number): void {
 function serve(submission: number): void {
   const header = slots.header(submission);
   if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued) return forget(submission); // recalled
-  if (header[word.operation] === operation.drop) waiting.delete(header[word.machine] as number);
+  if (header[word.operation] === operation.drop) unpark(header[word.machine] as number);
   else {
     current = submission + 1;
     Atomics.store(words, control.running, current);
+    if (postedKib !== 0) awaitTaken();
     const started = performance.now();
     const result = run(submission, header);
     header[word.cpuMicros] = Math.round((performance.now() - started) * 1000);
     Atomics.store(words, control.running, 0);
     const goesOn = result?.status === "complete" && waits(result.effects);
-    header[word.keptBytes] = goesOn ? park(header[word.machine] as number) : 0;
+    header[word.keptBytes] = goesOn ? park(header[word.machine] as number, header[word.mustKeep] === 1) : 0;
     answer(submission, header, result);
-    if (instance.unfit || instance.memoryPages > setup.keptPages) instance = newInstance();
+    if (instance.unfit || instance.memoryPages > setup.keptPages) replaceInstance();
     words[control.heldPages] = instance.memoryPages + instance.wholePages;
   }
   Atomics.store(header, word.state, slotState.done);
   if (Atomics.exchange(words, control.bell, 1) === 0) port.postMessage(0);
 }
 
-/** Sets a waiting machine aside; the bytes it takes. */
-function park(machine: number): number {
-  const hibernated = instance.hibernate();
-  waiting.set(machine, hibernated);
-  return parkedBytes + hibernated.pages.byteLength;
+/** Sets a waiting machine aside; the bytes it takes, 0 when there is no room for it. */
+function park(machine: number, must: boolean): number {
+  const bytes = ownBytes + instance.writtenBytes;
+  if (!must && waitingBytes + bytes > setup.waitingBytes) return 0;
+  waiting.set(machine, instance.hibernate());
+  waitingBytes += bytes;
+  return bytes;
+}
+
+/** Takes a waiting machine out of what is kept. */
+function unpark(machine: number): Hibernated | undefined {
+  const hibernated = waiting.get(machine);
+  if (hibernated === undefined) return undefined;
+  waiting.delete(machine);
+  waitingBytes -= ownBytes + hibernated.pages.byteLength;
+  return hibernated;
 }
 
 function waits(effects: Uint8Array): boolean {

@@ -6,6 +6,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { prng, systemClock } from "#base";
 import { units } from "../../config/units.ts";
 import type { ConnectorContext, ConnectorDescription, JsonSchema } from "../../connector.ts";
+import { gatewayMemory } from "../../memory.ts";
 import type { Incoming, Outcome, Outgoing } from "../../message.ts";
 import type { Attempt, Outlet, OutletContext, OutletDefinition } from "../../outlets/outlet.ts";
 import type { Accept, Source, SourceContext, SourceDefinition } from "../../sources/source.ts";
@@ -43,6 +44,7 @@ export function testContext(prefetch = 16, base = tmpdir()): TestContext {
     logger: { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
     clock: systemClock,
     random: prng(random.uint32()),
+    memory: gatewayMemory(),
     metrics: { count: (event, amount = 1) => void counts.set(event, (counts.get(event) ?? 0) + amount) },
     unexpected: (error) => {
       throw error;

@@ -1,0 +1,30 @@
+/** How many things of unknown length to fetch at once: few at first, more as they turn out short, fewer after a long one. */
+import type { MemoryAccount } from "#base";
+
+const firstCount = 4;
+const mostCount = 65_536;
+/** How much of the longest is remembered when a shorter one comes: of a mixed queue the next may be long again. */
+const memoryOfLongest = 0.98;
+
+export class ByteWindow {
+  readonly #account: MemoryAccount;
+  #count = firstCount;
+  #expectedBytes = 1;
+
+  constructor(account: MemoryAccount) {
+    this.#account = account;
+  }
+
+  /** As many as fit if each is as long as the longest lately, `most` at most. 0: there is no room now. */
+  fits(most: number): number {
+    const room = Math.floor(Math.max(this.#account.roomBytes, 0) / this.#expectedBytes);
+    return Math.min(most, this.#count, room);
+  }
+
+  /** One came. */
+  saw(bytes: number): void {
+    if (bytes > 2 * this.#expectedBytes) this.#count = Math.max(firstCount, Math.floor(this.#count / 2));
+    else if (this.#count < mostCount) this.#count += 1;
+    this.#expectedBytes = Math.max(bytes, this.#expectedBytes * memoryOfLongest, 1);
+  }
+}

@@ -1,0 +1,25 @@
+/** Bytes that come in pieces. Many tiny pieces are joined as they come: each would take a hundred bytes of its own. */
+
+const mostLoose = 64;
+const joinedBytes = 65_536;
+
+export class Pieces {
+  bytes = 0;
+  readonly #joined: Uint8Array[] = [];
+  #loose: Uint8Array[] = [];
+
+  add(piece: Uint8Array): void {
+    this.bytes += piece.length;
+    this.#loose.push(piece);
+    if (this.#loose.length < mostLoose) return;
+    const joined = Buffer.concat(this.#loose);
+    this.#loose = [];
+    (joined.length >= joinedBytes ? this.#joined : this.#loose).push(joined);
+  }
+
+  /** All of them as one; a single piece as it is. */
+  whole(): Uint8Array {
+    const all = this.#joined.length === 0 ? this.#loose : [...this.#joined, ...this.#loose];
+    return all.length === 1 ? (all[0] as Uint8Array) : Buffer.concat(all, this.bytes);
+  }
+}
