@@ -88,7 +88,7 @@ test("a reserve has room however full the rest is, and no more than its share", 
 
 test("holders that stalled are evicted, the one without progress for longest first; those who go on are not", () => {
   let nowMs = 0;
-  const all = memoryBudget(100, { now: () => nowMs, after: () => () => undefined });
+  const all = memoryBudget(100, { now: () => nowMs, monotonicMs: () => nowMs, after: () => () => undefined });
   const uploads = all.part("uploads");
   const evicted: string[] = [];
   const hold = (name: string, bytes: number): (() => void) => {

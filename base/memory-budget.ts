@@ -122,7 +122,7 @@ export class MemoryAccount {
     if (this.#grant(bytes)) return true;
     const shared = this.#shared;
     shared.refusals += 1;
-    shared.refusedMs = shared.clock.now();
+    shared.refusedMs = shared.clock.monotonicMs();
     if (bytes >= largeBytes) shared.onLargeGiven(bytes); // often they are in memory already, and thrown away now
     return false;
   }
@@ -170,7 +170,7 @@ export class MemoryAccount {
   /** From now on the holder may be evicted; called again whenever it made progress. */
   progressed(holder: MemoryHolder): void {
     this.#holders.delete(holder);
-    this.#holders.set(holder, this.#shared.clock.now());
+    this.#holders.set(holder, this.#shared.clock.monotonicMs());
   }
 
   /** The holder has let go by itself. */
@@ -197,7 +197,7 @@ export class MemoryAccount {
 
   #evictStalled(): boolean {
     const found = this.#longestStalled();
-    if (found === undefined || this.#shared.clock.now() - found.sinceMs < stallMs) return false;
+    if (found === undefined || this.#shared.clock.monotonicMs() - found.sinceMs < stallMs) return false;
     found.account.#holders.delete(found.holder);
     found.holder.evict();
     return true;

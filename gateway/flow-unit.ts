@@ -287,8 +287,8 @@ export class FlowUnit {
   /** Waits for what is under way through an outlet that was replaced, then closes it. */
   async #retire({ channel, outbox }: PlacedOutlet): Promise<void> {
     outbox.stop();
-    const untilMs = this.#ports.clock.now() + channel.config.timeout;
-    while (channel.underWay > 0 && this.#ports.clock.now() < untilMs)
+    const untilMs = this.#ports.clock.monotonicMs() + channel.config.timeout;
+    while (channel.underWay > 0 && this.#ports.clock.monotonicMs() < untilMs)
       await new Promise<void>((resolve) => this.#ports.clock.after(20, resolve));
     channel.stop();
     await channel.outlet.stop();

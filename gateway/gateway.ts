@@ -267,7 +267,7 @@ class TheGateway implements Gateway, Administered {
   /** Said for a moment after a refusal: who asks now and then is to see it. */
   get #memoryTrouble(): string | undefined {
     const { all } = this.#memory;
-    if (this.#clock.now() - all.refusals.lastMs > gatewayLimits.memoryTroubleMs) return undefined;
+    if (this.#clock.monotonicMs() - all.refusals.lastMs > gatewayLimits.memoryTroubleMs) return undefined;
     const uses = all.parts.filter(({ takenBytes }) => takenBytes > 0).map(({ use, takenBytes }) => `${use} ${takenBytes}`);
     return `${memoryBusy}: ${all.takenBytes} of ${all.mostBytes} bytes are taken (${uses.join(", ")}): raise \`memory\`, or send less at once`;
   }
@@ -457,10 +457,10 @@ class TheGateway implements Gateway, Administered {
 
   /** Stops flows in order: no new messages, then what is under way within the drain time, then the rest is given back. */
   async #end(units: readonly FlowUnit[], timeIsOver: () => void): Promise<void> {
-    const untilMs = this.#clock.now() + this.#config.drain;
+    const untilMs = this.#clock.monotonicMs() + this.#config.drain;
     const sourcesStopped = Promise.all(units.map((unit) => unit.stopSources()));
     for (const unit of units) unit.delivery.beginDrain();
-    while (units.some((unit) => !unit.quiet) && this.#clock.now() < untilMs) await this.#sleep(10);
+    while (units.some((unit) => !unit.quiet) && this.#clock.monotonicMs() < untilMs) await this.#sleep(10);
     const open = units.filter((unit) => !unit.quiet);
     if (open.length > 0)
       this.#logger.warn(

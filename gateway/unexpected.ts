@@ -43,14 +43,14 @@ export class UnexpectedErrors {
   /** An entry for /ready while the newest error is younger than limits.unexpectedShownMs. */
   get problem(): { readonly unexpected: string; readonly errors: number } | undefined {
     const last = this.#last;
-    if (last === undefined || this.#clock.now() - last.atMs > gatewayLimits.unexpectedShownMs) return undefined;
+    if (last === undefined || this.#clock.monotonicMs() - last.atMs > gatewayLimits.unexpectedShownMs) return undefined;
     return { unexpected: `an error nobody foresaw in ${last.where}: see the log`, errors: this.#total };
   }
 
   readonly report: ReportUnexpected = (error, where) => {
     this.#total += 1;
     try {
-      this.#last = { where, atMs: this.#clock.now() };
+      this.#last = { where, atMs: this.#clock.monotonicMs() };
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
       this.#logger.error(
         { code: "MF_UNEXPECTED", where, stack },

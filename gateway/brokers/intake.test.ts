@@ -12,6 +12,9 @@ class StillClock implements Clock {
   now(): number {
     return this.#now;
   }
+  monotonicMs(): number {
+    return this.#now;
+  }
   after(delayMs: number, task: () => void): () => void {
     const entry = { atMs: this.#now + delayMs, task };
     this.#tasks.push(entry);

@@ -104,7 +104,7 @@ export class Link<S extends Session> {
       opened = session;
       this.#session = session;
       this.#failure = undefined;
-      this.#readySinceMs = context.clock.now();
+      this.#readySinceMs = context.clock.monotonicMs();
       context.logger.info({ peer }, this.#failures === 0 ? "connected" : "connected again");
     } catch (error) {
       lost(error);
@@ -117,7 +117,7 @@ export class Link<S extends Session> {
     const { context } = this.#options;
     if (this.#stopped || this.#session !== session) return;
     this.#session = undefined;
-    if (context.clock.now() - this.#readySinceMs >= brokerLimits.steadyMs) this.#failures = 0;
+    if (context.clock.monotonicMs() - this.#readySinceMs >= brokerLimits.steadyMs) this.#failures = 0;
     this.#options.onLost?.();
     context.metrics.count("lost");
     void this.#dispose(session);

@@ -97,7 +97,7 @@ export class Sweeper {
   /** Sweeps in so many milliseconds, or earlier if that was planned. */
   #in(ms: number): void {
     const { clock } = this.#ports;
-    const dueMs = clock.now() + ms;
+    const dueMs = clock.monotonicMs() + ms;
     if (this.#closed || dueMs >= this.#dueMs) return;
     this.#cancel?.();
     this.#dueMs = dueMs;

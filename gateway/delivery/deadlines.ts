@@ -58,11 +58,11 @@ export class Deadlines {
     const first = this.#first;
     if (first === undefined) return;
     this.#armed?.();
-    this.#armed = this.#clock.after(Math.max(first.deadlineMs - this.#clock.now(), coarseMs), () => this.#check());
+    this.#armed = this.#clock.after(Math.max(first.deadlineMs - this.#clock.monotonicMs(), coarseMs), () => this.#check());
   }
 
   #check(): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonicMs();
     this.#armed = undefined;
     for (let item = this.#first; item !== undefined && item.deadlineMs <= nowMs; item = this.#first) {
       this.remove(item);

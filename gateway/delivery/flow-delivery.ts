@@ -145,13 +145,13 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids };
     const message = newMessage(admission, incoming, origin, this.clock.now());
     if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
-    if (message.dedup === undefined) return new Promise((resolve) => this.#enter(new Work(incoming, message, resolve)));
+    if (message.dedup === undefined) return new Promise((resolve) => this.#enter(this.#work(incoming, message, resolve)));
     const adopted = this.journal.adopt(message);
     if (adopted.status !== "leased") {
       this.#giveMemory(incoming);
       return this.#duplicate(adopted, incoming);
     }
-    return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), adopted.lease));
+    return new Promise((resolve) => this.#enterLeased(this.#work(incoming, message, resolve), adopted.lease));
   };
 
   /** Takes over a message that is in the journal already, such as a dead letter that is retried. Without room it waits there. */
@@ -160,7 +160,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
       this.journal.release(lease);
       this.#backlog = true;
       this.#backlogLater();
-    } else this.#enterLeased(new Work(recovered(lease), lease.message, undefined), lease);
+    } else this.#enterLeased(this.#recovered(lease), lease);
   }
 
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
@@ -259,8 +259,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
       this.#giveMemory(incoming);
       return { status: "accepted", id: message.id };
     }
-    if (incoming.replyWanted) return new Promise((resolve) => this.#enterLeased(new Work(incoming, message, resolve), lease));
-    this.#enterLeased(new Work(incoming, message, undefined), lease);
+    if (incoming.replyWanted) return new Promise((resolve) => this.#enterLeased(this.#work(incoming, message, resolve), lease));
+    this.#enterLeased(this.#work(incoming, message, undefined), lease);
     return { status: "accepted", id: message.id };
   }
 
@@ -282,6 +282,16 @@ export class FlowDelivery implements RunHost, SettlementHost {
     if (!incoming.replyWanted && first.lease?.durable === true)
       return Promise.resolve({ status: "duplicate", id: first.message.id, reply: undefined });
     return new Promise((resolve) => (first.followers ??= []).push(resolve));
+  }
+
+  #work(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined): Work {
+    return new Work(incoming, message, tell, this.clock.monotonicMs());
+  }
+
+  /** A message that the journal has had for a while. */
+  #recovered(lease: Lease): Work {
+    const ageMs = Math.max(this.clock.now() - lease.message.receivedMs, 0);
+    return new Work(recovered(lease), lease.message, undefined, this.clock.monotonicMs() - ageMs);
   }
 
   #enterLeased(work: Work, lease: Lease): void {
@@ -312,7 +322,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
 
   /** Its turn has come, unless it is to rest first. */
   #ready(work: Work): void {
-    const waitMs = work.lease === undefined ? 0 : work.lease.dueMs - this.clock.now();
+    const waitMs =
+      work.lease === undefined ? 0 : Math.min(work.lease.dueMs - this.clock.monotonicMs(), this.#flow.config.retry.backoff.most);
     if (waitMs > 0) return this.rest(work, waitMs);
     work.state = "queued";
     const caller = work.incoming.caller;
@@ -346,8 +357,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
   #begin(work: Work): void {
     work.state = "running";
     this.#running += 1;
-    const { expiresMs, key, flow } = work.message;
-    if (expiresMs !== undefined && work.attempt === 1 && this.clock.now() > expiresMs) {
+    const { expiresMs, receivedMs, key, flow } = work.message;
+    if (expiresMs !== undefined && work.attempt === 1 && this.clock.monotonicMs() - work.receivedMs > expiresMs - receivedMs) {
       this.metrics.expired += 1;
       this.#running -= 1;
       work.state = "settling";
@@ -408,9 +419,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
 
   completed(work: Work, reply: Reply | undefined, run: Run): void {
     this.metrics.done += 1;
-    const nowMs = this.clock.now();
-    this.metrics.durations.add(nowMs - work.receivedMs);
-    this.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: nowMs - run.startedMs }, "done");
+    this.metrics.durations.add(this.clock.monotonicMs() - work.receivedMs);
+    this.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: Math.round(run.elapsedMs) }, "done");
     this.end(work, { status: "done", id: work.message.id, reply });
   }
 
@@ -525,7 +535,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   }
 
   #enterOfBacklog(lease: Lease): void {
-    const work = new Work(recovered(lease), lease.message, undefined);
+    const work = this.#recovered(lease);
     this.memory.messages.force(work.heldBytes);
     this.#backlogWindow.saw(work.heldBytes);
     this.#enterLeased(work, lease);

@@ -2,7 +2,7 @@
 import type { Clock, Prng } from "#base";
 import { ByteWindow } from "../byte-window.ts";
 import type { Logger } from "../connector.ts";
-import type { AttemptRecord, Journal, OutboxEntry } from "../journal/journal.ts";
+import type { AttemptRecord, EntryNumber, Journal, OutboxEntry } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { GatewayMemory } from "../memory.ts";
 import type { Outgoing } from "../message.ts";
@@ -29,6 +29,8 @@ export class Outbox {
   /** Something may have changed while a claim was under way. */
   #again = false;
   #stopped = false;
+  /** When sends that failed were committed, by the monotonic clock; of an earlier process as far as dates tell. */
+  readonly #committedMs = new Map<EntryNumber, number>();
   #cancelTimer: (() => void) | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
 
@@ -53,7 +55,7 @@ export class Outbox {
     if (this.#stopped) return;
     const nextMs = this.#nextMs;
     if (nextMs === undefined) return;
-    if (nextMs > this.#ports.clock.now()) this.#schedule();
+    if (nextMs > this.#ports.clock.monotonicMs()) this.#schedule();
     else if (this.#claiming) this.#again = true;
     else void this.#claim();
   }
@@ -98,21 +100,22 @@ export class Outbox {
     const { journal, persistence, clock } = this.#ports;
     const { channel } = this;
     this.#claiming = true;
+    let places = 0;
     try {
       do {
         this.#again = false;
-        let places = 0;
+        places = 0;
         const most = this.#fits(Math.min(channel.config.concurrency, this.depth - this.#sending));
         while (places < most && channel.tryEnter()) places += 1;
         if (places === 0) return;
-        const entries = await persistence.keepTrying(() => journal.claimOutbox(channel.flow, channel.name, places, clock.now()));
+        const entries = await persistence.keepTrying(() => journal.claimOutbox(channel.flow, channel.name, places, clock.monotonicMs()));
         for (let unused = entries?.length ?? 0; unused < places; unused += 1) channel.leaveUnused();
         for (const entry of entries ?? []) void this.#send(entry);
         if (entries?.length === places) this.#again = true;
       } while (this.#again && !this.#stopped);
     } finally {
       this.#claiming = false;
-      this.#schedule();
+      if (places > 0) this.#schedule(); // otherwise the channel says when there is a place
     }
   }
 
@@ -134,6 +137,7 @@ export class Outbox {
         channel.send(outgoing(entry), how),
       );
       channel.metrics.sent += 1;
+      this.#committedMs.delete(entry.number);
       await persistence.keepTrying(() => journal.settleOutbox(entry));
     } catch (error) {
       await this.#failed(entry, classified(error), startedMs);
@@ -141,7 +145,6 @@ export class Outbox {
       this.#sending -= 1;
       memory.sends.give(entry.body.length);
       this.pump();
-      this.#schedule();
     }
   }
 
@@ -152,7 +155,7 @@ export class Outbox {
     const { retry } = this.channel.config;
     const endedMs = clock.now();
     const waitMs = Math.max(backoffMs(entry.attempt, retry.backoff, random), failure.retryAfterMs ?? 0);
-    const again = failure.retryable && entry.attempt < retry.attempts && endedMs + waitMs - entry.committedMs <= retry.age;
+    const again = failure.retryable && entry.attempt < retry.attempts && this.#ageMs(entry) + waitMs <= retry.age;
     const record: AttemptRecord = {
       attempt: entry.attempt,
       startedMs,
@@ -167,15 +170,24 @@ export class Outbox {
     );
     if (again) {
       this.channel.metrics.retries += 1;
-      await persistence.keepTrying(() => journal.deferOutbox(entry, record, endedMs + waitMs));
+      await persistence.keepTrying(() => journal.deferOutbox(entry, record, Math.ceil(clock.monotonicMs() + waitMs)));
       return;
     }
     this.channel.metrics.dead += 1;
+    this.#committedMs.delete(entry.number);
     const letter = await persistence.keepTrying(() => journal.buryOutbox(entry, record));
     logger.error(
       { message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter },
       `the send was given up and kept as a dead letter: ${failure.message}`,
     );
+  }
+
+  #ageMs(entry: OutboxEntry): number {
+    const { clock } = this.#ports;
+    const nowMs = clock.monotonicMs();
+    const sinceMs = this.#committedMs.get(entry.number) ?? nowMs - Math.max(clock.now() - entry.committedMs, 0);
+    this.#committedMs.set(entry.number, sinceMs);
+    return nowMs - sinceMs;
   }
 
   /** Comes back when the next deferred entry is due. */
@@ -184,7 +196,7 @@ export class Outbox {
     if (this.#stopped || nextMs === undefined || nextMs === 0 || nextMs >= this.#timerMs) return;
     this.#cancelTimer?.();
     this.#timerMs = nextMs;
-    this.#cancelTimer = this.#ports.clock.after(Math.max(nextMs - this.#ports.clock.now(), 1), () => {
+    this.#cancelTimer = this.#ports.clock.after(Math.max(nextMs - this.#ports.clock.monotonicMs(), 1), () => {
       this.#timerMs = Number.POSITIVE_INFINITY;
       this.pump();
     });

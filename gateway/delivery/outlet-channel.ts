@@ -37,12 +37,12 @@ class RateLimit {
     this.#perSecond = perSecond;
     this.#clock = clock;
     this.#tokens = Math.max(perSecond, 1);
-    this.#lastMs = clock.now();
+    this.#lastMs = clock.monotonicMs();
   }
 
   /** Milliseconds till there is one; 0 when it was taken. */
   take(): number {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonicMs();
     this.#tokens = Math.min(Math.max(this.#perSecond, 1), this.#tokens + ((nowMs - this.#lastMs) * this.#perSecond) / 1000);
     this.#lastMs = nowMs;
     if (this.#tokens < 1) return Math.max(Math.ceil(((1 - this.#tokens) * 1000) / this.#perSecond), 1);
@@ -159,7 +159,7 @@ export class OutletChannel {
 
   /** Milliseconds the circuit stays open, 0 when it is not. */
   get circuitOpenMs(): number {
-    return Math.max(this.#openUntilMs - this.#clock.now(), 0);
+    return Math.max(this.#openUntilMs - this.#clock.monotonicMs(), 0);
   }
 
   get failuresInARow(): number {
@@ -186,7 +186,7 @@ export class OutletChannel {
     outer: AbortSignal | undefined,
     make: (how: Attempt) => Promise<T>,
   ): Promise<T> {
-    const startedMs = this.#clock.now();
+    const startedMs = this.#clock.monotonicMs();
     const open = new OpenAttempt(key, attempt, startedMs + timeoutMs, () => timedOut(this.name, timeoutMs));
     const onAbort = (): void => open.abandon(nobodyWaits());
     this.#open.add(open);
@@ -205,7 +205,7 @@ export class OutletChannel {
       outer?.removeEventListener("abort", onAbort);
       this.#deadlines.remove(open);
       this.#open.delete(open);
-      this.metrics.durations.add(this.#clock.now() - startedMs);
+      this.metrics.durations.add(this.#clock.monotonicMs() - startedMs);
       this.#leave();
     }
   }
@@ -225,11 +225,11 @@ export class OutletChannel {
         retryable: false,
       });
     this.metrics.requests += 1;
-    const untilMs = timeoutMs > 0 ? this.#clock.now() + timeoutMs : Number.POSITIVE_INFINITY;
+    const untilMs = timeoutMs > 0 ? this.#clock.monotonicMs() + timeoutMs : Number.POSITIVE_INFINITY;
     for (let attempt = 1; ; attempt += 1) {
       try {
         await this.#place(signal);
-        const leftMs = Math.min(config.timeout, untilMs - this.#clock.now());
+        const leftMs = Math.min(config.timeout, untilMs - this.#clock.monotonicMs());
         return await this.attempt(key, attempt, Math.max(leftMs, 1), signal, (how) =>
           message.headers[claimHeader] === undefined ? ask(message, how) : this.#claimed(message, (whole) => ask(whole, how)),
         );
@@ -242,7 +242,7 @@ export class OutletChannel {
           !failure.retryable ||
           failure.code === "MF_CIRCUIT_OPEN" ||
           attempt >= most ||
-          this.#clock.now() + waitMs >= untilMs
+          this.#clock.monotonicMs() + waitMs >= untilMs
         )
           throw failure;
         this.metrics.retries += 1;
@@ -355,7 +355,7 @@ export class OutletChannel {
     this.#failuresInARow += 1;
     const { breaker } = this.config;
     if (breaker === undefined || this.#failuresInARow < breaker.failures) return;
-    this.#openUntilMs = this.#clock.now() + Math.max(breaker.pause, failure.retryAfterMs ?? 0);
+    this.#openUntilMs = this.#clock.monotonicMs() + Math.max(breaker.pause, failure.retryAfterMs ?? 0);
   }
 
   #pause(ms: number, signal: AbortSignal): Promise<void> {

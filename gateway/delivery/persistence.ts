@@ -30,7 +30,7 @@ export class Persistence {
 
   /** Why new messages are refused, or undefined. */
   get troubled(): string | undefined {
-    return this.#repeating > 0 || this.#clock.now() < this.#troubledUntilMs ? this.#lastMessage : undefined;
+    return this.#repeating > 0 || this.#clock.monotonicMs() < this.#troubledUntilMs ? this.#lastMessage : undefined;
   }
 
   /** Why dead letters can't be written, or undefined. It holds up the messages concerned and no others. */
@@ -41,7 +41,7 @@ export class Persistence {
   /** A call that is not repeated failed: look away for a moment. */
   failed(error: unknown): void {
     this.#lastMessage = error instanceof Error ? error.message : String(error);
-    this.#troubledUntilMs = this.#clock.now() + gatewayLimits.journalBackoffMs.least;
+    this.#troubledUntilMs = this.#clock.monotonicMs() + gatewayLimits.journalBackoffMs.least;
     this.#logger.error({ code: isCoded(error) ? error.code : undefined }, this.#lastMessage);
   }
 

@@ -56,7 +56,9 @@ type Timers = Map<number, () => void>;
 export class Run implements Deadline {
   readonly work: Work;
   readonly flow: Flow;
+  /** By the wall clock, for the record. */
   readonly startedMs: number;
+  readonly #beganMs: number;
   readonly #host: RunHost;
   /** True once there is a result: whatever the machine says afterwards is not heard, but for its logs. */
   over = false;
@@ -87,7 +89,18 @@ export class Run implements Deadline {
     this.flow = flow;
     this.work = work;
     this.startedMs = host.clock.now();
-    this.deadlineMs = this.startedMs + flow.limits.timeMs;
+    this.#beganMs = host.clock.monotonicMs();
+    this.deadlineMs = this.#beganMs + flow.limits.timeMs;
+  }
+
+  /** Milliseconds since the start. */
+  get elapsedMs(): number {
+    return this.#host.clock.monotonicMs() - this.#beganMs;
+  }
+
+  /** The machine's time: the date it was started with, and from there on steady, so that its timers and measurements are right. */
+  get #timeMs(): number {
+    return this.startedMs + Math.floor(this.elapsedMs);
   }
 
   get limits(): FlowLimits {
@@ -142,7 +155,7 @@ export class Run implements Deadline {
       if (outcome !== undefined) for (const effect of outcome.effects) if (effect.kind === "log") this.#log(effect);
       machine.end();
     };
-    machine.step({ kind: "cancel", timeMs: this.#host.clock.now(), reason }).then(end, () => end());
+    machine.step({ kind: "cancel", timeMs: this.#timeMs, reason }).then(end, () => end());
   }
 
   readonly #stepped = (outcome: StepOutcome): void => {
@@ -273,7 +286,7 @@ export class Run implements Deadline {
       open.delete(effect.call);
       sends.give(bytes);
       this.#holdAnswer(answer.body.length);
-      this.#give({ kind: "resolve", timeMs: this.#host.clock.now(), call: effect.call, ...answer });
+      this.#give({ kind: "resolve", timeMs: this.#timeMs, call: effect.call, ...answer });
     });
   }
 
@@ -317,12 +330,11 @@ export class Run implements Deadline {
         `the flow has more than ${gatewayLimits.openTimersPerMachine} timers open at once: await some before setting more`,
         false,
       );
-    const clock = this.#host.clock;
     timers.set(
       timer,
-      clock.after(dueMs - clock.now(), () => {
+      this.#host.clock.after(dueMs - this.#timeMs, () => {
         timers.delete(timer);
-        this.#give({ kind: "wake", timeMs: clock.now(), timer });
+        this.#give({ kind: "wake", timeMs: this.#timeMs, timer });
       }),
     );
   }

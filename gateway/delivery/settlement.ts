@@ -73,7 +73,8 @@ export class Settlement {
     const record = this.record(work, failure, run);
     this.#host.metrics.fail(failure.code);
     const { retry } = this.#host.flow.config;
-    const ageMs = record.endedMs - work.receivedMs;
+    const { clock } = this.#host;
+    const ageMs = clock.monotonicMs() - work.receivedMs;
     const waitMs = backoffMs(work.attempt, retry.backoff, this.#host.random);
     const again = failure.retry && !work.incoming.replyWanted && work.attempt < retry.attempts && ageMs + waitMs <= retry.age;
     this.#host.logger.warn(
@@ -84,7 +85,9 @@ export class Settlement {
     this.#host.metrics.retries += 1;
     if (work.lease !== undefined) {
       const { lease } = work;
-      const next = await this.#host.persistence.keepTrying(() => this.#host.journal.retryLater(lease, record, record.endedMs + waitMs));
+      const next = await this.#host.persistence.keepTrying(() =>
+        this.#host.journal.retryLater(lease, record, Math.ceil(clock.monotonicMs() + waitMs)),
+      );
       if (work.state !== "settling") return;
       if (next === undefined) return this.#host.giveBack(work);
       work.lease = next;

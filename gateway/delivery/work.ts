@@ -16,6 +16,7 @@ export type WorkState = "behind" | "queued" | "running" | "settling" | "resting"
 export class Work {
   readonly incoming: Incoming;
   readonly message: NewMessage;
+  /** When the gateway had it first, by the monotonic clock; of an earlier process as far as dates tell. */
   readonly receivedMs: number;
   /** Taken from the memory budget until its end. */
   readonly heldBytes: number;
@@ -38,10 +39,10 @@ export class Work {
   /** Takes a resting message's timer back. */
   wakeUp: (() => void) | undefined;
 
-  constructor(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined) {
+  constructor(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined, receivedMs: number) {
     this.incoming = incoming;
     this.message = message;
-    this.receivedMs = message.receivedMs;
+    this.receivedMs = receivedMs;
     this.heldBytes = heldBytesOf(message.body);
     this.tell = tell;
   }

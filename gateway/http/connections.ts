@@ -70,7 +70,7 @@ export class ConnectionLimit {
   }
 
   #warn(fields: object, text: string): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonicMs();
     if (nowMs - this.#loggedMs < gatewayLimits.repeatedLogMs) return;
     this.#loggedMs = nowMs;
     this.#logger.warn(fields, text);

@@ -57,14 +57,14 @@ export async function askThroughSpool(dir: string, request: SpoolRequest, clock:
   await fs.mkdir(dir, { recursive: true, mode: 0o700 });
   const name = join(dir, randomBytes(8).toString("hex"));
   await writeWhole(`${name}${requestEnding}`, request);
-  const untilMs = clock.now() + timeoutMs;
+  const untilMs = clock.monotonicMs() + timeoutMs;
   for (;;) {
     const text = await fs.readFile(`${name}${answerEnding}`, "utf8").catch(() => undefined);
     if (text !== undefined) {
       await fs.rm(`${name}${answerEnding}`, { force: true });
       return JSON.parse(text) as SpoolAnswer;
     }
-    if (clock.now() >= untilMs) break;
+    if (clock.monotonicMs() >= untilMs) break;
     await new Promise<void>((resolve) => clock.after(spoolLimits.pollMs, resolve));
   }
   await fs.rm(`${name}${requestEnding}`, { force: true });

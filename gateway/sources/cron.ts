@@ -15,13 +15,15 @@ export interface CronSourceConfig {
   readonly contentType: string | undefined;
 }
 
-const farthestMs = 86_400_000; // look at the clock at least once a day: timers of weeks drift
+const lookMs = 30_000; // at least this often the clock is looked at: somebody may have set it
+const setBackMs = 1_000; // less than this is a clock that is being adjusted
 
 class CronSource implements Source {
   readonly #config: CronSourceConfig;
   readonly #context: SourceContext;
   readonly #cron: Cron | undefined;
   #accept: Accept | undefined;
+  /** When the next run is due: by the wall clock with a schedule, by the monotonic one with an interval; 0 for never. */
   #nextMs = 0;
   #running: Promise<void> | undefined;
   #missed = false;
@@ -36,7 +38,8 @@ class CronSource implements Source {
     if (config.schedule === undefined) return;
     try {
       this.#cron = new Cron(config.schedule, { paused: true, ...(config.timezone === undefined ? {} : { timezone: config.timezone }) });
-      this.#cron.nextRun(new Date(context.clock.now()));
+      if (this.#cron.nextRun(new Date(context.clock.now())) === null)
+        throw new Error(`"${config.schedule}" is never due: there is no such date`);
     } catch (cause) {
       throw new CodedError("MF_CRON_INVALID", `schedule: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     }
@@ -44,9 +47,8 @@ class CronSource implements Source {
 
   async start(accept: Accept): Promise<void> {
     this.#accept = accept;
-    const nowMs = this.#context.clock.now();
-    if (this.#config.atStart) this.#run(nowMs);
-    this.#plan(nowMs, nowMs);
+    if (this.#config.atStart) this.#run(this.#timeMs);
+    this.#plan(this.#timeMs);
   }
 
   async stop(): Promise<void> {
@@ -57,12 +59,24 @@ class CronSource implements Source {
   }
 
   health(): Health {
-    return { ready: true, detail: this.#nextMs === 0 ? "no run is due any more" : `next run at ${new Date(this.#nextMs).toISOString()}` };
+    return { ready: true, detail: this.#nextMs === 0 ? "no run is due any more" : `next run at ${this.#dateOf(this.#nextMs)}` };
   }
 
-  /** The next run after `nowMs`: after a long sleep not every missed run is made up for. Intervals are counted from the run before, so that they don't drift. */
-  #plan(dueMs: number, nowMs: number): void {
+  /** Now, by the clock this source goes by: a schedule names dates, an interval is a duration. */
+  get #timeMs(): number {
+    const { clock } = this.#context;
+    return this.#cron === undefined ? clock.monotonicMs() : clock.now();
+  }
+
+  #dateOf(dueMs: number): string {
+    const { clock } = this.#context;
+    return new Date(this.#cron === undefined ? Math.round(clock.now() + dueMs - clock.monotonicMs()) : dueMs).toISOString();
+  }
+
+  /** The next run after now: after a long sleep not every missed run is made up for. Intervals are counted from the run before, so that they don't drift. */
+  #plan(dueMs: number): void {
     if (this.#stopped) return;
+    const nowMs = this.#timeMs;
     const { every } = this.#config;
     const next =
       every === undefined
@@ -74,13 +88,16 @@ class CronSource implements Source {
 
   #wait(): void {
     const { clock } = this.#context;
-    const leftMs = this.#nextMs - clock.now();
-    this.#cancelTimer = clock.after(Math.min(Math.max(leftMs, 0), farthestMs), () => {
-      const nowMs = clock.now();
+    const sinceMs = this.#timeMs;
+    const sinceMonotonicMs = clock.monotonicMs();
+    this.#cancelTimer = clock.after(Math.min(Math.max(this.#nextMs - sinceMs, 0), lookMs), () => {
+      const nowMs = this.#timeMs;
+      const setBack = nowMs - sinceMs < clock.monotonicMs() - sinceMonotonicMs - setBackMs;
+      if (setBack) return this.#plan(nowMs);
       if (nowMs < this.#nextMs) return this.#wait();
       const dueMs = this.#nextMs;
       this.#run(dueMs);
-      this.#plan(dueMs, nowMs);
+      this.#plan(dueMs);
     });
   }
 
@@ -88,19 +105,19 @@ class CronSource implements Source {
     if (this.#running !== undefined) {
       this.#context.metrics.count("overlap");
       if (this.#config.missed === "once") this.#missed = true;
-      else this.#context.logger.warn({ due: new Date(dueMs).toISOString() }, "the run before is still going: this one is skipped");
+      else this.#context.logger.warn({ due: this.#dateOf(dueMs) }, "the run before is still going: this one is skipped");
       return;
     }
     this.#running = this.#deliver(dueMs).finally(() => {
       this.#running = undefined;
       if (!this.#missed || this.#stopped) return;
       this.#missed = false;
-      this.#run(this.#context.clock.now());
+      this.#run(this.#timeMs);
     });
   }
 
   async #deliver(dueMs: number): Promise<void> {
-    const due = new Date(dueMs).toISOString();
+    const due = this.#dateOf(dueMs);
     const { body, contentType } = this.#config;
     const text = body === undefined ? JSON.stringify({ scheduled: due }) : typeof body === "string" ? body : JSON.stringify(body);
     const type = contentType ?? (typeof body === "string" ? "text/plain" : "application/json");

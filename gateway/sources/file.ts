@@ -133,7 +133,7 @@ class FileSource implements Source {
 
   async #scan(): Promise<void> {
     for (const [name, { to, mtimeMs }] of this.#unmoved) await this.#move(name, to, mtimeMs);
-    const nowMs = this.#context.clock.now();
+    const nowMs = this.#context.clock.monotonicMs();
     if (this.#paused || nowMs < this.#refusedUntilMs) return;
     const entries: Dirent[] = await readdir(this.#dir, { withFileTypes: true });
     const all = new Set(entries.map((entry) => entry.name));
@@ -211,7 +211,7 @@ class FileSource implements Source {
       else body = await readFile(path);
     } catch (error) {
       if (isCoded(error)) {
-        this.#refusedUntilMs = this.#context.clock.now() + gatewayLimits.claimSweepMs.least;
+        this.#refusedUntilMs = this.#context.clock.monotonicMs() + gatewayLimits.claimSweepMs.least;
         logger.error({ file: name, code: error.code }, error.message);
         return;
       }
@@ -220,7 +220,7 @@ class FileSource implements Source {
     }
     const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
     await before;
-    if (this.#context.clock.now() < this.#refusedUntilMs) return claim?.release(); // one before it was: it waits behind that one
+    if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return claim?.release(); // one before it was: it waits behind that one
     setImmediate(next); // a refusal is known by then
     const outcome = await this.#accept?.({
       id: `${name}-${Math.round(stat.mtimeMs).toString(36)}-${stat.size.toString(36)}`,
@@ -237,7 +237,7 @@ class FileSource implements Source {
     });
     claim?.release();
     if (outcome === undefined) return;
-    if (outcome.status === "refused") this.#refusedUntilMs = this.#context.clock.now() + outcome.retryAfterMs;
+    if (outcome.status === "refused") this.#refusedUntilMs = this.#context.clock.monotonicMs() + outcome.retryAfterMs;
     else await this.#move(name, outcome.status === "dead" ? this.#failed : this.#done, stat.mtimeMs);
   }
 

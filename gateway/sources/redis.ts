@@ -186,9 +186,9 @@ class Reading {
       const room = await this.#intake.untilRoom();
       if (room === 0 || this.#ended) return;
       if (after !== ">") after = await this.#readOwn(room, after);
-      else if (this.#context.clock.now() >= claimAtMs) {
+      else if (this.#context.clock.monotonicMs() >= claimAtMs) {
         const more = await this.#claim(room);
-        claimAtMs = more ? 0 : this.#context.clock.now() + this.#config.claimAfter / 2;
+        claimAtMs = more ? 0 : this.#context.clock.monotonicMs() + this.#config.claimAfter / 2;
       } else await this.#readNew(room);
     }
   }

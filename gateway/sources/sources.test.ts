@@ -1,5 +1,5 @@
 /** File and cron sources: real files, a clock of our own. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -274,4 +274,42 @@ test("a cron expression keeps its time zone over a change of clocks", async () =
     fired,
     ["2026-03-29T04:30:00.000Z", "2026-03-30T04:30:00.000Z", "2026-03-31T04:30:00.000Z"].map((time) => `${time} application/json {"a":1}`),
   );
+});
+
+test("somebody sets the clock: a schedule goes by the new dates, an interval goes on as before", async () => {
+  for (const [jumpMs, scheduled] of [
+    [-3_600_000, ["0 09:20:00", "1 09:20:30", "0 09:30:00", "1 09:30:30"]],
+    [3_600_000, ["0 10:20:00", "0 11:20:00", "1 11:20:30", "0 11:30:00", "1 11:30:30"]], // of the hour that never was one run is made up for
+  ] as const) {
+    const clock = new ManualClock(Date.parse("2026-06-01T10:00:30Z"));
+    const fired: string[] = [];
+    const make = (config: object): ReturnType<typeof cronSource.create> =>
+      cronSource.create({ ...cronSettings, ...config } as never, context("/", clock));
+    const sources = [make({ schedule: "*/10 * * * *" }), make({ every: 600_000 })];
+    for (const [index, source] of sources.entries())
+      await source.start(async (message) => {
+        fired.push(`${index} ${message.headers["mayfly-scheduled-time"]?.slice(11, 19)}`);
+        return { status: "done", id: "x", reply: undefined };
+      });
+    const pass = async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= 30_000) {
+        clock.advance(Math.min(left, 30_000));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await pass(15 * 60_000);
+    deepEqual(fired.splice(0), ["0 10:10:00", "1 10:10:30"]);
+    clock.jump(jumpMs);
+    await pass(15 * 60_000);
+    deepEqual(fired, scheduled);
+    for (const source of sources) await source.stop();
+  }
+});
+
+test("a schedule that is never due is refused", () => {
+  for (const schedule of ["0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *"])
+    throws(() => cronSource.create({ ...cronSettings, schedule } as never, context("/", new ManualClock(Date.parse("2026-01-01")))), {
+      code: "MF_CRON_INVALID",
+    });
+  cronSource.create({ ...cronSettings, schedule: "0 0 29 2 *" } as never, context("/", new ManualClock(Date.parse("2026-03-01"))));
 });

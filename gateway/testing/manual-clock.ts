@@ -1,4 +1,4 @@
-/** A clock that moves only when told to; tasks run in the order they are due. */
+/** A clock that moves only when told to; tasks run in the order they are due. Its wall clock can be set, as an operator would. */
 import type { Clock } from "#base";
 
 interface Task {
@@ -9,6 +9,7 @@ interface Task {
 
 export class ManualClock implements Clock {
   #nowMs: number;
+  #setByMs = 0;
   #made = 0;
   readonly #tasks = new Set<Task>();
 
@@ -17,7 +18,16 @@ export class ManualClock implements Clock {
   }
 
   now(): number {
+    return this.#nowMs + this.#setByMs;
+  }
+
+  monotonicMs(): number {
     return this.#nowMs;
+  }
+
+  /** Sets the wall clock forward, or back by a negative number; nothing that has a duration may notice. */
+  jump(byMs: number): void {
+    this.#setByMs += byMs;
   }
 
   after(delayMs: number, run: () => void): () => void {
@@ -31,7 +41,7 @@ export class ManualClock implements Clock {
     return this.#tasks.size;
   }
 
-  /** When the next task is due; undefined when none waits. */
+  /** When the next task is due, by the monotonic clock; undefined when none waits. */
   get nextMs(): number | undefined {
     return this.#first()?.dueMs;
   }

@@ -377,6 +377,7 @@ export class SimulatedGateway {
     this.#process = process;
     const clock: Clock = {
       now: () => this.#clock.now(),
+      monotonicMs: () => this.#clock.monotonicMs(),
       after: (delayMs, task) => this.#clock.after(delayMs, () => process.alive && task()),
     };
     const journal = new MoodyJournal(this.#store, process, this.#random, clock);

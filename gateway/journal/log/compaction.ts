@@ -66,7 +66,7 @@ export class Compaction {
     else this.#live.push({ file, bytes: end, createdMs: this.#options.clock.now() });
     if (this.#closed || this.#running !== undefined) return;
     if (this.#logged < Math.max(this.#options.limits.checkpointBytes, 2 * this.#checkpointBytes)) return;
-    if (this.#options.clock.now() < this.#notBeforeMs) return;
+    if (this.#options.clock.monotonicMs() < this.#notBeforeMs) return;
     this.run().catch(() => undefined);
   }
 
@@ -76,8 +76,8 @@ export class Compaction {
    */
   makeRoom(): void {
     const { clock, limits, index } = this.#options;
-    if (this.#closed || this.#running !== undefined || clock.now() < this.#notBeforeMs) return;
-    this.#notBeforeMs = clock.now() + limits.checkpointRetryMs;
+    if (this.#closed || this.#running !== undefined || clock.monotonicMs() < this.#notBeforeMs) return;
+    this.#notBeforeMs = clock.monotonicMs() + limits.checkpointRetryMs;
     const bytes = estimatedBytes(index);
     if (bytes > limits.reserveBytes || bytes > this.#logged / 2) return;
     this.#remove(nameOfReserve)
@@ -162,7 +162,7 @@ export class Compaction {
       onEvent({ kind: "checkpoint", result });
       return result;
     } catch (error) {
-      this.#notBeforeMs = clock.now() + limits.checkpointRetryMs;
+      this.#notBeforeMs = clock.monotonicMs() + limits.checkpointRetryMs;
       onEvent({ kind: "checkpoint-failed", error });
       throw error;
     }

@@ -84,8 +84,8 @@ async function isDead(path: string, holder: LockHolder, me: LockHolder, clock: C
   if (holder.boot === me.boot && holder.namespace === me.namespace && me.startTime !== "") {
     return (await startTimeOf(holder.pid)) !== holder.startTime;
   }
-  const sinceMs = clock.now();
-  while (clock.now() - sinceMs < times.silenceMs) {
+  const sinceMs = clock.monotonicMs();
+  while (clock.monotonicMs() - sinceMs < times.silenceMs) {
     await wait(clock, Math.min(times.beatMs, times.silenceMs));
     const now = await holderIn(path);
     if (now === undefined || now.nonce !== holder.nonce) return false;

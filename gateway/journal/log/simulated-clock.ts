@@ -13,6 +13,10 @@ export class SimulatedClock implements Clock {
     return this.#nowMs;
   }
 
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
   after(delayMs: number, task: () => void): () => void {
     const timer = { dueMs: this.#nowMs + delayMs, task };
     this.#timers.add(timer);

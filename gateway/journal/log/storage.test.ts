@@ -233,7 +233,7 @@ test("retention keeps what is done for a while, by bytes and by age", () =>
     await journal.close();
     const later = await open({
       retention: { ageMs: 0, bytes: 1e9 },
-      clock: { now: () => Date.now() + 10_000, after: () => () => undefined },
+      clock: { now: () => Date.now() + 10_000, monotonicMs: () => 0, after: () => () => undefined },
     });
     await later.recover();
     await later.compact();
