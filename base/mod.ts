@@ -11,3 +11,4 @@ export { type Prng, prng } from "./prng.ts";
 export { err, ok, type Result } from "./result.ts";
 export { parseDuration, parseSize } from "./units.ts";
 export { Queue } from "./queue.ts";
+export { table } from "./table.ts";

@@ -1,8 +1,8 @@
 /** Numbers, bodies and tables as people read them. */
 import { extname } from "node:path";
-import { fromUtf8 } from "#base";
+import { fromUtf8, table as namedTable } from "#base";
 
-const contentTypes: Readonly<Record<string, string>> = {
+const contentTypes: Readonly<Record<string, string>> = namedTable({
   ".json": "application/json",
   ".ndjson": "application/x-ndjson",
   ".xml": "application/xml",
@@ -13,7 +13,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   ".yml": "application/yaml",
   ".pdf": "application/pdf",
   ".form": "application/x-www-form-urlencoded",
-};
+});
 
 /** The content type of a file by its ending; application/octet-stream when it says nothing. */
 export function contentTypeOf(path: string): string {

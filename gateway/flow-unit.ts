@@ -134,7 +134,7 @@ export class FlowUnit {
   /** Checks and makes what this configuration needs; what has not changed is kept as it is. Throws a CodedError, and then nothing has happened. */
   prepare(config: FlowConfig, image: FlowImage): Prepared {
     for (const outlet of image.outlets ?? []) {
-      if (config.to[outlet] === undefined)
+      if (!Object.hasOwn(config.to, outlet))
         throw new CodedError(
           "MF_OUTLET_MISSING",
           `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not give it: add flows.${this.name}.to.${outlet}`,

@@ -307,7 +307,7 @@ class TheGateway implements Gateway, Administered {
       await this.#sweeper?.start();
       for (const remark of recovery.remarks) this.#logger.warn({}, remark);
       for (const flow of Object.keys(recovery.pending))
-        if (this.#config.flows[flow] === undefined)
+        if (!Object.hasOwn(this.#config.flows, flow))
           this.#logger.warn(
             { flow, pending: recovery.pending[flow] },
             "the journal has messages of a flow that is not configured: they wait till it is",
@@ -414,7 +414,7 @@ class TheGateway implements Gateway, Administered {
       if (unit === undefined) fresh.push(new FlowUnit(name, flow, imageOf(images, name), this.#shared));
       else prepared.push([unit, unit.prepare(flow, imageOf(images, name))]);
     }
-    const gone = [...this.#units.values()].filter((unit) => config.flows[unit.name] === undefined);
+    const gone = [...this.#units.values()].filter((unit) => !Object.hasOwn(config.flows, unit.name));
     this.#config = { ...config, http, journal, deadLetters };
     await Promise.all(prepared.map(([unit, next]) => unit.connect(next)));
     // In one turn everything that goes lets go, also of what another flow is to have, such as a path.

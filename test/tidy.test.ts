@@ -100,6 +100,12 @@ const banned: readonly { readonly call: RegExp; readonly folders: RegExp; readon
   { call: /\bset(Timeout|Interval)\(/, folders: /^gateway\/(delivery|journal)\//, except: [] },
   { call: /\bprocess\.exit\(/, folders: /^(abi|base|compiler|gateway|image|monitors|kernel)\//, except: [] },
   { call: /\beval\(|\bnew Function\(/, folders: /^(abi|base|cli|compiler|gateway|image|monitors)\//, except: [] },
+  // A table without a prototype: base/table.ts.
+  {
+    call: /\bconst \w+: Readonly<Record<string, (?!JsonSchema).*> = \{/,
+    folders: /^(cli|connectors|gateway|kernel\/runtime)\//,
+    except: [],
+  },
 ];
 
 test("nothing reaches for clock, randomness or the process where they are passed in", () => {

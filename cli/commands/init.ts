@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { spawn } from "node:child_process";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Command } from "commander";
-import { CodedError } from "#base";
+import { CodedError, table } from "#base";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
 import { mergedIgnore, mergedManifest, projectFiles } from "../init/project.ts";
@@ -61,10 +61,10 @@ function npmInstall(folder: string): Promise<string | undefined> {
 }
 
 /** Files of a new project that join what is there instead of taking its place. */
-const merged: Readonly<Record<string, (text: string, folder: string) => string | undefined>> = {
+const merged: Readonly<Record<string, (text: string, folder: string) => string | undefined>> = table({
   "package.json": (text, folder) => mergedManifest(text, dependency(folder)),
   ".gitignore": mergedIgnore,
-};
+});
 /** Files that stay as they are where there is one. */
 const kept = new Set(["README.md", "tsconfig.json"]);
 

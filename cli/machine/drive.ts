@@ -13,7 +13,7 @@ import {
   type SendEffect,
   type StepOutcome,
 } from "#abi";
-import { CodedError, toUtf8 } from "#base";
+import { CodedError, table, toUtf8 } from "#base";
 import type { LoadedImage, Machine, Monitor } from "#monitors";
 
 export interface Stimulus {
@@ -129,7 +129,7 @@ class Drive {
     this.#stub = stub;
     this.#limits = limits;
     this.#nowMs = stimulus.timeMs;
-    this.#state = { ...stimulus.state };
+    this.#state = table(stimulus.state);
   }
 
   get virtualMs(): number {
@@ -138,7 +138,7 @@ class Drive {
 
   get state(): Readonly<Record<string, unknown>> | undefined {
     if (this.failure !== undefined) return this.#stimulus.state;
-    return this.#stateChanged || this.#stimulus.state !== undefined ? this.#state : undefined;
+    return this.#stateChanged || this.#stimulus.state !== undefined ? { ...this.#state } : undefined;
   }
 
   deliver(): DeliverEvent {

@@ -3,7 +3,7 @@
  * `… values ($1, $2, $3)` and three values. Names are never replaced by text, and inside of strings, quoted names, dollar quotes and
  * comments they are left alone.
  */
-import { CodedError } from "#base";
+import { CodedError, table } from "#base";
 import type { Outgoing } from "../message.ts";
 
 export interface Statement {
@@ -13,7 +13,7 @@ export interface Statement {
 
 type Value = (message: Outgoing, idempotencyKey: string, json: () => unknown) => unknown;
 
-const simple: Readonly<Record<string, Value>> = {
+const simple: Readonly<Record<string, Value>> = table({
   id: (_, idempotencyKey) => idempotencyKey,
   message: (message) => message.messageId,
   key: (message) => message.key,
@@ -26,7 +26,7 @@ const simple: Readonly<Record<string, Value>> = {
   text: (message) => Buffer.from(message.body).toString("utf8"),
   json: (message) => Buffer.from(message.body).toString("utf8"),
   headers: (message) => JSON.stringify(message.headers),
-};
+});
 
 /** For documentation and error messages. */
 export const parameterNames = `${Object.keys(simple)

@@ -1,4 +1,5 @@
 /** From checked data to the configuration the gateway uses: what a schema can't say is checked here. */
+import { table } from "#base";
 import { resolve } from "node:path";
 import type { ConnectorDescription } from "../connector.ts";
 import { parseHost } from "../delivery/fetch.ts";
@@ -60,7 +61,7 @@ interface Connectors {
 
 export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): GatewayConfig {
   const names = Object.keys(data.flows);
-  const flows: Record<string, FlowConfig> = {};
+  const flows = table<FlowConfig>();
   for (const [name, flow] of Object.entries(data.flows)) flows[name] = buildFlow(flow, ["flows", name], names, connectors, report);
   checkRoutes(flows, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
@@ -128,7 +129,7 @@ function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], 
   };
   expression(flow.key, [...path, "key"]);
   expression(flow.dedup?.by, [...path, "dedup", "by"]);
-  const to: Record<string, OutletConfig> = {};
+  const to = table<OutletConfig>();
   for (const [name, entry] of Object.entries(flow.to)) {
     const outlet = buildOutlet(entry, [...path, "to", name], flowNames, connectors, report);
     if (outlet !== undefined) to[name] = outlet;

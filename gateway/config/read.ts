@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { CodedError } from "#base";
+import { CodedError, table } from "#base";
 import {
   type Document,
   isAlias,
@@ -116,12 +116,12 @@ function compile(sources: readonly ConnectorDescription[], outlets: readonly Con
   };
 }
 
-const unitExamples: Readonly<Record<string, string>> = {
+const unitExamples: Readonly<Record<string, string>> = table({
   duration: "must be a duration such as 200ms, 5s, 10m, 24h or 7d",
   durationRange: "must be a range of durations, the shorter first, such as 200ms..30s",
   size: "must be a size such as 64KB or 16MiB",
   rate: "must be a rate such as 100/s or 60/m",
-};
+});
 
 /** Ajv's error as a sentence for people. */
 function sentence(error: ErrorObject): { readonly message: string; readonly key: string | undefined } {

@@ -1,10 +1,10 @@
 /** Durations, sizes and rates as people write them, and the schema fragments connectors use for them. */
-import { err, ok, type Result } from "#base";
+import { err, ok, type Result, table } from "#base";
 import type { JsonSchema } from "../connector.ts";
 import type { DurationRange } from "./types.ts";
 
-const durationUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const sizeUnits: Readonly<Record<string, number>> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+const durationUnitsMs: Readonly<Record<string, number>> = table({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 });
+const sizeUnits: Readonly<Record<string, number>> = table({ B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 });
 
 const durationPattern = "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$";
 const rangePattern = "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)\\.\\.[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$";
@@ -46,12 +46,12 @@ export function parseRate(text: string): Result<number, string> {
 }
 
 /** Units by the name they have in a schema's `unit` keyword. */
-export const units: Readonly<Record<string, (text: string) => Result<unknown, string>>> = {
+export const units: Readonly<Record<string, (text: string) => Result<unknown, string>>> = table({
   duration: parseDuration,
   durationRange: parseDurationRange,
   size: parseSize,
   rate: parseRate,
-};
+});
 
 function fragment(
   unit: string,

@@ -1,6 +1,6 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
 import { createHash } from "node:crypto";
-import { assert } from "#base";
+import { assert, table } from "#base";
 import { withClaim } from "../claims/claim.ts";
 import { dedupIdOf } from "../journal/dedup-id.ts";
 import type { Lease, NewMessage } from "../journal/journal.ts";
@@ -85,7 +85,7 @@ export function recovered({ message }: Lease): Incoming {
   return { ...message, replyWanted: false, keeper: "journal" };
 }
 
-const refusals: Readonly<Record<string, string>> = {
+const refusals: Readonly<Record<string, string>> = table({
   MF_STOPPING: "the gateway is stopping: send the message again, to the next one",
   MF_FLOW_BUSY: "the flow's queue is full: try again later",
   MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
@@ -93,7 +93,7 @@ const refusals: Readonly<Record<string, string>> = {
   MF_JOURNAL_UNAVAILABLE: "the journal can't be written to at the moment (see the gateway's log): try again later",
   MF_OUTBOX_FULL: "an outlet of this flow does not keep up: try again later",
   MF_MONITOR_BUSY: "every machine is in use: try again later",
-};
+});
 
 /** Nothing was kept and nothing was run: the source is to give the message again. */
 export function refusedWith(code: string, id: string | undefined): Outcome {

@@ -54,7 +54,9 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
   const [kind, rest] = [expression.slice(0, expression.indexOf(":")), expression.slice(expression.indexOf(":") + 1)];
   if (kind === "header" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(rest)) {
     const name = rest.toLowerCase();
-    return ok((message) => bounded(name === "content-type" ? message.contentType : message.headers[name]));
+    return ok((message) =>
+      bounded(name === "content-type" ? message.contentType : Object.hasOwn(message.headers, name) ? message.headers[name] : undefined),
+    );
   }
   if (kind === "json" && (rest === "" || rest.startsWith("/"))) {
     const steps = pointerSteps(rest);

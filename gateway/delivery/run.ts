@@ -209,7 +209,7 @@ export class Run implements Deadline {
   }
 
   #send(effect: Effect & { kind: "send" }): void {
-    if (this.flow.config.to[effect.outlet] === undefined) {
+    if (!Object.hasOwn(this.flow.config.to, effect.outlet)) {
       const known = Object.keys(this.flow.config.to);
       return this.#fail(
         "MF_OUTLET_UNKNOWN",

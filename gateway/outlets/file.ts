@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { appendFile, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import type { Readable } from "node:stream";
-import { CodedError, err, ok, type Result } from "#base";
+import { CodedError, err, ok, type Result, table } from "#base";
 import { finalClaimError } from "../claims/outgoing.ts";
 import type { Health } from "../connector.ts";
 import { makeFolder, syncFolder } from "../folders.ts";
@@ -29,7 +29,7 @@ function safe(value: string): string {
 
 type Variable = (message: Outgoing, idempotencyKey: string) => string;
 
-const variables: Readonly<Record<string, Variable>> = {
+const variables: Readonly<Record<string, Variable>> = table({
   id: (message, idempotencyKey) => `${message.messageId}-${idempotencyKey.split("/").slice(-2).join("-")}`,
   message: (message) => message.messageId,
   date: (message) => new Date(message.timeMs).toISOString().slice(0, 10),
@@ -38,7 +38,7 @@ const variables: Readonly<Record<string, Variable>> = {
   flow: (message) => message.flow,
   outlet: (message) => message.outlet,
   key: (message) => message.key ?? "none",
-};
+});
 
 export type NameTemplate = (message: Outgoing, idempotencyKey: string) => string;
 

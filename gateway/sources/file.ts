@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createReadStream, type Dirent } from "node:fs";
 import { copyFile, lstat, mkdir, readdir, readFile, rename, unlink } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { CodedError, isCoded } from "#base";
+import { CodedError, isCoded, table } from "#base";
 import type { StagedClaim } from "../claims/store.ts";
 import { duration, size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
@@ -31,7 +31,7 @@ export function globPattern(glob: string): RegExp {
   return new RegExp(`^${body}$`);
 }
 
-const contentTypes: Readonly<Record<string, string>> = {
+const contentTypes: Readonly<Record<string, string>> = table({
   json: "application/json",
   xml: "application/xml",
   csv: "text/csv",
@@ -39,7 +39,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   html: "text/html",
   yaml: "application/yaml",
   yml: "application/yaml",
-};
+});
 /** Names that say the file is not finished, or not meant for us. */
 const unfinished = /(^\.)|(\.(tmp|part|partial|filepart|crdownload|swp)$)|(~$)/i;
 

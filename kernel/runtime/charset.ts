@@ -1,11 +1,12 @@
 /** Charsets: UTF-8, UTF-16 and windows-1252, which the web also calls latin1 and ASCII. */
+import { table } from "./table.ts";
 import { native } from "./machine.ts";
 
 export type Encoding = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
 export type Bytes = ArrayBuffer | ArrayBufferView;
 
 /** Labels of the Encoding Standard, as far as the decoders go. */
-const labels: Readonly<Record<string, Encoding>> = {
+const labels: Readonly<Record<string, Encoding>> = table({
   "utf-8": "utf-8",
   utf8: "utf-8",
   "unicode-1-1-utf-8": "utf-8",
@@ -25,7 +26,7 @@ const labels: Readonly<Record<string, Encoding>> = {
   l1: "windows-1252",
   ascii: "windows-1252",
   "us-ascii": "windows-1252",
-};
+});
 
 export function encodingOf(label: string): Encoding | undefined {
   return labels[label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase()];

@@ -1,4 +1,5 @@
 /** Errors with a code, and what the world is told of an error that ended the flow. */
+import { table } from "./table.ts";
 import { hardLimits } from "../../abi/limits.ts";
 import type { FailOptions } from "./api.d.ts";
 import { native } from "./machine.ts";
@@ -96,7 +97,7 @@ function engineCode(name: unknown, message: unknown): string | undefined {
 }
 
 /** Globals of other places, and what to use here instead. */
-const insteadOf: Readonly<Record<string, string>> = {
+const insteadOf: Readonly<Record<string, string>> = table({
   Intl: "a machine does not localise: use dayjs or an explicit format for dates, toFixed() and a regular expression for numbers",
   Temporal: "use Date, or a package such as dayjs",
   Buffer: "use Uint8Array, TextEncoder, TextDecoder, atob and btoa",
@@ -115,7 +116,7 @@ const insteadOf: Readonly<Record<string, string>> = {
   window: "a machine is no browser",
   document: "a machine is no browser",
   navigator: "a machine is no browser",
-};
+});
 
 /** The global a ReferenceError is about, when it is one of those. */
 function missingGlobal(message: string): string | undefined {

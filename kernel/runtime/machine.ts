@@ -2,6 +2,7 @@
  * The one machine this runtime is. A machine handles one message and is then put back to its image, so what belongs to the message
  * is kept in variables of the modules and in objects built at boot: a message costs no set-up.
  */
+import { table } from "./table.ts";
 import { defaultFlowLimits } from "../../abi/limits.ts";
 import type { Native } from "./native.ts";
 
@@ -22,7 +23,7 @@ export interface RuntimeLimits {
   readonly logBytes?: number | string;
 }
 
-const sizeUnits: Readonly<Record<string, number>> = { "": 1, B: 1, KB: 1000, MB: 1e6, KiB: 1024, MiB: 1024 ** 2 };
+const sizeUnits: Readonly<Record<string, number>> = table({ "": 1, B: 1, KB: 1000, MB: 1e6, KiB: 1024, MiB: 1024 ** 2 });
 
 /** A size as `flow({ limits })` has it; undefined when it is none, which the image step reports. */
 function size(value: number | string | undefined): number | undefined {

@@ -3,6 +3,7 @@
  * step bundles a flow once, asks `linkedParts` what its text mentions, and bundles it again with `import "mayfly/NAME"` in front.
  * This module runs at build time, outside the machine.
  */
+import { table } from "./table.ts";
 
 interface PartRule {
   /** The part's module, from this folder. */
@@ -19,7 +20,7 @@ function mentionOf(name: string): RegExp {
 }
 
 /** In the order in which they are linked. */
-const rules: Readonly<Record<string, PartRule>> = {
+const rules: Readonly<Record<string, PartRule>> = table({
   console: { module: "web/console.ts", mention: /\bconsole\b/, needs: [] },
   encoding: { module: "web/encoding.ts", mention: /\bText(?:En|De)coder\b/, needs: [] },
   events: { module: "web/events.ts", mention: /\b(?:Event|CustomEvent|EventTarget|AbortController|AbortSignal|signal)\b/, needs: [] },
@@ -30,7 +31,7 @@ const rules: Readonly<Record<string, PartRule>> = {
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },
   xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
-};
+});
 
 /** Name → module, from this folder: what `mayfly/NAME` stands for in a flow's bundle. */
 export const partModules: Readonly<Record<string, string>> = Object.fromEntries(

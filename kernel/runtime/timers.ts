@@ -1,4 +1,5 @@
 /** Timers. Time stands still inside a step: a timer is an effect, and its end is an event. */
+import { table } from "./table.ts";
 import { requireEffect } from "./effects.ts";
 import { describe, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
@@ -20,7 +21,7 @@ export function openTimers(): number {
   return timers.size;
 }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const units: Readonly<Record<string, number>> = table({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 });
 /** The longest time a timer or a timeout can have: what a signed 32-bit number of milliseconds holds, 24.8 days. */
 const mostMilliseconds = 2 ** 31 - 1;
 

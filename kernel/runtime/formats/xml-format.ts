@@ -3,6 +3,7 @@
  * text. A document type declaration is refused, so there is nothing to expand. Parsing is @rgrove/parse-xml's, which accepts
  * what is well formed and nothing else.
  */
+import { table } from "../table.ts";
 import { parseXml, XmlCdata, XmlDocumentType, XmlElement, XmlText } from "@rgrove/parse-xml";
 
 import type { XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
@@ -98,7 +99,7 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: X
 
 /** A name as XML 1.0 has it (production 5), with the letters of all scripts taken as they come. */
 const nameShape = /^[A-Za-z_:\u00c0-\ud7ff\uf900-\ufffd][\w:.\-\u00b7-\ud7ff\uf900-\ufffd]*$/;
-const escapes: Readonly<Record<string, string>> = {
+const escapes: Readonly<Record<string, string>> = table({
   "&": "&amp;",
   "<": "&lt;",
   ">": "&gt;",
@@ -106,7 +107,7 @@ const escapes: Readonly<Record<string, string>> = {
   "\t": "&#9;",
   "\n": "&#10;",
   "\r": "&#13;",
-};
+});
 
 function escape(value: unknown, set: RegExp, where: string): string {
   const text = value instanceof Date ? value.toISOString() : String(value);

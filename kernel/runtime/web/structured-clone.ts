@@ -1,11 +1,19 @@
 /** The part `clone`: structuredClone (HTML, §2.7). Linked into images whose flow mentions it. */
+import { table } from "../table.ts";
 import { kernel } from "../link.ts";
 
 function refuse(what: string): never {
   throw new DOMException(`${what} can't be cloned`, "DataCloneError");
 }
 
-const errorTypes: Readonly<Record<string, ErrorConstructor>> = { EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+const errorTypes: Readonly<Record<string, ErrorConstructor>> = table({
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+  URIError,
+});
 
 type ViewConstructor = new (buffer: ArrayBufferLike, offset: number, length?: number) => ArrayBufferView;
 

@@ -1,4 +1,5 @@
 /** The part `subtle`: crypto.subtle with SHA digests and HMAC (Web Cryptography API). Linked into images whose flow mentions it. */
+import { table } from "../table.ts";
 import { kernel } from "../link.ts";
 import { crypto } from "./crypto.ts";
 
@@ -6,12 +7,12 @@ type Named = string | { readonly name: string };
 type Usage = "sign" | "verify";
 
 /** Name → number of the native digest, its block and its output in bytes. */
-const hashes: Readonly<Record<string, readonly [number: number, block: number, output: number]>> = {
+const hashes: Readonly<Record<string, readonly [number: number, block: number, output: number]>> = table({
   "SHA-1": [1, 64, 20],
   "SHA-256": [256, 64, 32],
   "SHA-384": [384, 128, 48],
   "SHA-512": [512, 128, 64],
-};
+});
 
 function nameOf(algorithm: Named): string {
   return String(typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm).toUpperCase();

@@ -2,6 +2,7 @@
  * URLs taken apart and put together (URL Standard, §4.4). The standard describes a machine that reads character by character; since
  * `#` ends everything before the fragment, and `?` everything before the query, the same language is read here piece by piece.
  */
+import { table } from "../table.ts";
 import { parseHost, percentEncode, type Utf8 } from "./url-host.ts";
 
 export interface UrlRecord {
@@ -17,7 +18,7 @@ export interface UrlRecord {
   fragment: string | null;
 }
 
-const defaultPorts: Readonly<Record<string, number | null>> = { http: 80, https: 443, ws: 80, wss: 443, ftp: 21, file: null };
+const defaultPorts: Readonly<Record<string, number | null>> = table({ http: 80, https: 443, ws: 80, wss: 443, ftp: 21, file: null });
 
 export function isSpecial(scheme: string): boolean {
   return Object.hasOwn(defaultPorts, scheme);
