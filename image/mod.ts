@@ -4,6 +4,7 @@ export { bundleFlow } from "./bundle.ts";
 export { defaultCacheFolder, type ExecutableSettings, linuxExecutable, linuxProgram } from "./executable.ts";
 export { type Image, isImageFile, loadImage, readImage } from "./file.ts";
 export { type Manifest } from "./manifest.ts";
+export { memoryShortage } from "./room.ts";
 export { engineDataBytes } from "./engine-data.ts";
 export { metalProgram } from "./metal.ts";
 export { projectFolder, type Readable, readableFor, refusedFile } from "./readable.ts";

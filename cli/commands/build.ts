@@ -31,6 +31,8 @@ interface BuildReport {
   readonly pages: number;
   readonly buildMs: number;
   readonly timings: Built["timings"];
+  /** What will keep its machines from working, unless mayfly.yaml says otherwise. */
+  readonly warnings: readonly string[];
 }
 
 async function writeImageFile(path: string, bytes: Uint8Array, target: Target): Promise<void> {
@@ -55,6 +57,8 @@ async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
   const output = flags.output ?? `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}${targets[flags.target]}`;
   const bytes = await fileOf(image, flags.target);
   await writeImageFile(output, bytes, flags.target);
+  const { memoryShortage } = await import("#image");
+  const shortage = memoryShortage(image.manifest, image.manifest.limits.memoryBytes);
   const { bundleMs, checkMs, bootMs, freezeMs } = timings;
   return {
     image: output,
@@ -64,6 +68,7 @@ async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
     pages: image.pageNumbers.length,
     buildMs: roundMs(performance.now() - started),
     timings: { bundleMs: roundMs(bundleMs), checkMs: roundMs(checkMs), bootMs: roundMs(bootMs), freezeMs: roundMs(freezeMs) },
+    warnings: shortage === undefined ? [] : [shortage],
   };
 }
 
@@ -72,6 +77,7 @@ async function build({ terminal }: Cli, flows: readonly string[], flags: BuildFl
     throw usageError("-o and --name are for one flow: build them one by one, or leave them out");
   const reports: BuildReport[] = [];
   for (const flow of flows) reports.push(await withProgress(terminal, `building ${flow}`, () => buildOne(flow, flags)));
+  for (const { image, warnings } of reports) for (const warning of warnings) terminal.err(`${image}: warning: ${warning}\n`);
   if (flags.json === true) {
     terminal.out(`${JSON.stringify(reports.length === 1 ? reports[0] : { images: reports }, undefined, 2)}\n`);
     return exitCodes.ok;

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CodedError } from "#base";
-import { type Built, type Image, isImageFile, loadImage, projectFolder } from "#image";
+import { type Built, type Image, isImageFile, loadImage, memoryShortage, projectFolder } from "#image";
 import { buildFlow } from "../images/build.ts";
 
 export interface Loaded {
@@ -24,8 +24,16 @@ export function projectOf(path: string): string {
   return projectFolder(path) ?? dirname(resolve(path));
 }
 
-/** Loads an image, builds anything else. */
+/** Loads an image, builds anything else. Throws MF_IMAGE_MEMORY when it leaves its machines no memory. */
 export async function imageAt(path: string, check = true): Promise<Loaded> {
+  const loaded = await loadOrBuild(path, check);
+  const { manifest } = loaded.image;
+  const shortage = memoryShortage(manifest, manifest.limits.memoryBytes);
+  if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `${path}: ${shortage}`);
+  return loaded;
+}
+
+async function loadOrBuild(path: string, check: boolean): Promise<Loaded> {
   if (isImagePath(path)) return { image: await loadImage(path), folder: undefined, built: undefined };
   if (!existsSync(path)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   if (!sourceEnding.test(path)) throw new CodedError("MF_FLOW_INVALID", `${path} is neither a flow (.ts, .js) nor an image (.mfi)`);

@@ -16,7 +16,8 @@ import {
   loadConfig,
   type RootLogger,
 } from "#gateway";
-import { loadImage, readImage } from "#image";
+import { CodedError } from "#base";
+import { loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
 import { namedImage } from "../images/store.ts";
@@ -98,6 +99,8 @@ class Images {
         ? await cachedImage(flow, { name, include: this.include })
         : { image: await loadImage(built), inputs: [built], file: built, buildMs: undefined };
     const { manifest, sha256 } = image;
+    const shortage = memoryShortage(manifest, config.limits.memory ?? manifest.limits.memoryBytes);
+    if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `the flow ${name}: ${shortage}`);
     if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
     const loaded = await this.#monitor.load(image);
     const folder = built === undefined ? dirname(flow) : undefined;
