@@ -1,24 +1,37 @@
 /**
  * What a source has in its hands: messages taken from the broker and not settled yet.
  *
- *     broker ──offer──▶ waiting ──accept──▶ in the gateway ──Outcome──▶ settle (ack, reply)
- *                          ▲                       │
- *                          └──────── refused ──────┘   after retryAfterMs, in the order they came in
+ *     broker ──offer──▶ waiting ──accept──▶ in the gateway ──Outcome──▶ reply ──▶ settle (ack)
+ *                          ▲                       │                      │
+ *                          └──────── refused ──────┘                      └── refused by the peer: dropped, logged, counted
  *
  * A refused message is kept here and offered again, not given back to the broker: only so do the ones that came after it stay
  * behind it, with every broker (MQTT has no nack, JetStream and Redis change the order). Pausing works the same way: nothing is
  * handed on, and the broker stops by itself once `limit` messages are in hand. What waits is given back when the source stops and
  * forgotten when its connection is lost, since the broker then gives it again.
+ *
+ * A message that takes the connection down is not met for ever. If the connection ends twice while its reply is on its way, it is
+ * acknowledged without one; if twice while it is acknowledged, it is set aside: kept from the flow, and not acknowledged again.
+ *
+ * What waits here is taken from the memory budget. Its bytes came before they could be asked for, so they are taken whatever there is;
+ * how many more may come is said by `room`.
  */
+import { createHash } from "node:crypto";
+import { ByteWindow } from "../byte-window.ts";
 import type { ConnectorContext } from "../connector.ts";
 import type { Incoming, Outcome } from "../message.ts";
 import type { Accept } from "../sources/source.ts";
+import { messageOf } from "./explain.ts";
+import { brokerLimits } from "./limits.ts";
+import { LossGuard, within } from "./link.ts";
 
 export type Settled = Exclude<Outcome, { readonly status: "refused" }>;
 
 export interface Delivery {
   readonly incoming: Incoming;
-  /** Acknowledges, sends the reply. May fail: the broker will then give the message again. */
+  /** Sends the reply; absent where none is wanted. What fails is dropped: the message is acknowledged without it. */
+  reply?(outcome: Settled): Promise<void> | void;
+  /** Acknowledges. May fail: the broker will then give the message again. */
   settle(outcome: Settled): Promise<void> | void;
   /** Lets the broker give it to the next consumer. */
   giveBack(): Promise<void> | void;
@@ -28,7 +41,16 @@ interface Entry {
   readonly delivery: Delivery;
   readonly sequence: number;
   readonly generation: number;
+  readonly bytes: number;
 }
+
+/** What is under way for a message when its connection ends. */
+type Step = "reply" | "settle";
+
+/** How often a connection may end in a step of one message before that step is left out. */
+const mostDeadlySteps = 2;
+/** Messages whose deadly steps are remembered. */
+const mostSuspects = 1_024;
 
 export interface IntakeOptions {
   readonly context: ConnectorContext;
@@ -50,21 +72,40 @@ export class Intake {
   #cancelCooling: (() => void) | undefined;
   #drained: (() => void) | undefined;
   #roomWaiters: (() => void)[] = [];
+  readonly #window: ByteWindow;
+  readonly #lost = new LossGuard();
+  /** Steps under way, by message; and those that took a connection down with them, with how often. */
+  readonly #underWay = new Map<Entry, Step>();
+  readonly #suspects = new Map<string, number>();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.#window = new ByteWindow(options.context.memory.requests);
   }
 
-  /** How many more messages may be fetched now: none while paused, cooling after a refusal or stopping. */
+  /** How many more messages may be fetched now: none while paused, cooling after a refusal, stopping, or without memory. */
   get room(): number {
-    return this.#open ? Math.max(0, this.#options.limit - this.inHand) : 0;
+    return this.#open ? this.#window.fits(this.#free) : 0;
+  }
+
+  /** More bytes have come than there is memory for: what comes now is to be given back. */
+  get overfull(): boolean {
+    return this.inHand > 0 && this.#options.context.memory.requests.roomBytes <= 0;
+  }
+
+  get #free(): number {
+    return Math.max(0, this.#options.limit - this.inHand);
   }
 
   /** For sources that fetch: waits till there is room and says how much. 0: the source stops, or the connection is lost. */
   async untilRoom(): Promise<number> {
     const generation = this.#generation;
     while (this.room === 0 && !this.#stopping && generation === this.#generation) {
-      await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
+      await new Promise<void>((resolve) => {
+        this.#roomWaiters.push(resolve);
+        // Others may give memory back without this being told.
+        if (this.#open && this.#free > 0) this.#options.context.clock.after(brokerLimits.memoryLookMs, resolve);
+      });
     }
     return generation === this.#generation ? this.room : 0;
   }
@@ -78,9 +119,15 @@ export class Intake {
   }
 
   offer(delivery: Delivery): void {
-    const entry = { delivery, sequence: this.#sequence++, generation: this.#generation };
+    const { headers, body } = delivery.incoming;
+    let bytes = body.length;
+    for (const name in headers) bytes += name.length + (headers[name] ?? "").length;
+    const entry = { delivery, sequence: this.#sequence++, generation: this.#generation, bytes };
+    this.#window.saw(bytes);
+    if (this.#isSuspect(entry, "settle")) return this.#setAside(entry);
     if (this.#stopping && this.#options.handOverAtStop !== true) return void this.#giveBack(entry);
     this.#waiting.push(entry);
+    this.#options.context.memory.requests.force(bytes);
     this.#pump();
   }
 
@@ -104,7 +151,9 @@ export class Intake {
   /** The connection is lost: nothing received over it can be settled any more. */
   forget(): void {
     this.#generation += 1;
-    this.#waiting = [];
+    for (const [entry, step] of this.#underWay) this.#suspect(entry, step);
+    this.#lost.lost();
+    this.#takeWaiting();
     this.#wake();
   }
 
@@ -115,8 +164,14 @@ export class Intake {
     this.#cancelCooling = undefined;
     this.#wake();
     if (this.#options.handOverAtStop === true) this.#pump();
-    else await Promise.all(this.#waiting.splice(0).map((entry) => this.#giveBack(entry)));
+    else await Promise.all(this.#takeWaiting().map((entry) => this.#giveBack(entry)));
     if (this.#handed > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
+  }
+
+  #takeWaiting(): Entry[] {
+    const entries = this.#waiting.splice(0);
+    for (const { bytes } of entries) this.#options.context.memory.requests.give(bytes);
+    return entries;
   }
 
   get #open(): boolean {
@@ -132,6 +187,7 @@ export class Intake {
     while ((last || this.#open) && this.#handed < this.#options.limit) {
       const entry = this.#waiting.shift();
       if (entry === undefined) return;
+      this.#options.context.memory.requests.give(entry.bytes); // the flow's queue takes them
       this.#handed += 1;
       void this.#hand(entry);
     }
@@ -143,7 +199,7 @@ export class Intake {
     try {
       if (entry.generation !== this.#generation) context.metrics.count("stale");
       else if (outcome.status === "refused") await this.#keep(entry, outcome.retryAfterMs);
-      else await entry.delivery.settle(outcome);
+      else await this.#settle(entry, outcome);
     } catch (error) {
       context.metrics.count("unsettled");
       context.logger.warn({ id: outcome.id, error: String(error) }, "a message could not be acknowledged; the broker will give it again");
@@ -154,12 +210,74 @@ export class Intake {
     if (this.room > 0) this.#wake();
   }
 
+  async #settle(entry: Entry, outcome: Settled): Promise<void> {
+    const { context } = this.#options;
+    const { reply } = entry.delivery;
+    if (reply !== undefined) {
+      try {
+        if (this.#isSuspect(entry, "reply")) throw new Error("the connection ended each time it was sent");
+        await this.#step(entry, "reply", () => reply.call(entry.delivery, outcome));
+      } catch (error) {
+        if (entry.generation !== this.#generation) return context.metrics.count("stale");
+        context.metrics.count("reply_dropped");
+        context.logger.warn(
+          { id: outcome.id, code: "MF_REPLY_DROPPED" },
+          `the reply could not be sent and is dropped, the message is acknowledged: ${messageOf(error)}`,
+        );
+      }
+    }
+    if (entry.generation !== this.#generation) return context.metrics.count("stale");
+    await this.#step(entry, "settle", () => entry.delivery.settle(outcome));
+  }
+
+  /** Bounded: a peer that says nothing must not keep the message's place. */
+  async #step(entry: Entry, step: Step, work: () => Promise<void> | void): Promise<void> {
+    this.#underWay.set(entry, step);
+    try {
+      await within(this.#options.context, brokerLimits.settleMs, this.#lost.during((async () => work())()));
+    } finally {
+      this.#underWay.delete(entry);
+    }
+  }
+
+  #setAside({ delivery: { incoming } }: Entry): void {
+    const { context } = this.#options;
+    context.metrics.count("set_aside");
+    context.logger.error(
+      { id: incoming.id, code: "MF_MESSAGE_SET_ASIDE" },
+      "the connection ended each time this message was acknowledged: it is left with the broker, and not run again while this connection lasts",
+    );
+  }
+
+  #isSuspect(entry: Entry, step: Step): boolean {
+    return this.#suspects.size > 0 && (this.#suspects.get(this.#nameOf(entry, step)) ?? 0) >= mostDeadlySteps;
+  }
+
+  #suspect(entry: Entry, step: Step): void {
+    const name = this.#nameOf(entry, step);
+    const times = (this.#suspects.get(name) ?? 0) + 1;
+    this.#suspects.delete(name);
+    this.#suspects.set(name, times);
+    const [oldest] = this.#suspects.keys();
+    if (this.#suspects.size > mostSuspects && oldest !== undefined) this.#suspects.delete(oldest);
+  }
+
+  /** The same for every delivery of one message: brokers do not all give it an id. */
+  #nameOf({ delivery: { incoming } }: Entry, step: Step): string {
+    const { id = "", correlationId = "", contentType, headers, body } = incoming;
+    const hash = createHash("sha256")
+      .update(JSON.stringify([step, id, correlationId, contentType, headers]))
+      .update(body);
+    return hash.digest("base64");
+  }
+
   async #keep(entry: Entry, retryAfterMs: number): Promise<void> {
     const { context } = this.#options;
     context.metrics.count("refused");
     if (this.#stopping) return this.#giveBack(entry);
     const at = this.#waiting.findIndex((other) => other.sequence > entry.sequence);
     this.#waiting.splice(at === -1 ? this.#waiting.length : at, 0, entry);
+    context.memory.requests.force(entry.bytes);
     this.#cancelCooling?.();
     this.#cancelCooling = context.clock.after(retryAfterMs, () => {
       this.#cancelCooling = undefined;

@@ -18,6 +18,10 @@ export const brokerLimits = {
   publishMs: 60_000,
   /** One blocking read of a Redis stream; claims of others' entries happen between two of them. */
   redisBlockMs: 5_000,
+  /** One reply or acknowledgement. */
+  settleMs: 30_000,
+  /** A source without memory for another message looks again this often. */
+  memoryLookMs: 100,
   /** Rows one SQL request may answer with. */
   answerRows: 10_000,
 } as const;

@@ -186,7 +186,7 @@ export async function subscribe({ client, guard }: MqttSession, filter: string):
 
 export function mqttHeaders({ properties, topic, retain }: IPublishPacket): Record<string, string> {
   const user = Object.entries(properties?.userProperties ?? {}).map(
-    ([name, value]) => [name, Array.isArray(value) ? value[0] : value] as const,
+    ([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value] as const,
   );
   return headersOf([...user, ["mqtt-topic", topic], ...(retain ? [["mqtt-retained", "true"] as const] : [])]);
 }

@@ -117,10 +117,31 @@ export function explainNats(peer: string, what: string, error: unknown): CodedEr
   return explainNetwork("NATS", peer, error);
 }
 
-/** Of several values under one name the first counts, as with HTTP's getters; JetStream's own (Nats-…) stay in. */
-export function fromNatsHeaders(headers: MsgHdrs | undefined): Record<string, string> {
-  if (headers === undefined) return {};
-  return headersOf(headers.keys().map((name) => [name, headers.get(name)] as const));
+/**
+ * Headers of a message; several values under one name are a list with commas, as in HTTP. JetStream's own (Nats-…) stay in. A header block
+ * the client can't read is left out and counted: the message itself is whole.
+ */
+export function fromNatsHeaders(
+  message: { readonly headers?: MsgHdrs | undefined },
+  { metrics, logger }: Pick<ConnectorContext, "metrics" | "logger">,
+): Record<string, string> {
+  try {
+    const { headers } = message;
+    if (headers === undefined) return {};
+    return headersOf(headers.keys().map((name) => [name, headers.values(name).join(", ")] as const));
+  } catch (error) {
+    metrics.count("headers_dropped");
+    logger.warn({ code: "MF_NATS_HEADERS" }, `a message's headers can't be read and are left out: ${messageOf(error)}`);
+    return {};
+  }
+}
+
+/** What a message counts against the server's `max_payload`: the header block as it is written, and the body. */
+export function natsBytes(body: Uint8Array, headers: MsgHdrs): number {
+  let bytes = body.length + "NATS/1.0\r\n\r\n".length;
+  for (const name of headers.keys())
+    for (const value of headers.values(name)) bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 4;
+  return bytes;
 }
 
 /** `Nats-Msg-Id` is set by whoever wants it. */

@@ -79,7 +79,7 @@ function createNatsOutlet(config: NatsOutletConfig, context: OutletContext): Out
           status: 503,
         });
       }
-      return answerOf(fromNatsHeaders(answer.headers), undefined, answer.data);
+      return answerOf(fromNatsHeaders(answer, context), undefined, answer.data);
     },
     health: () => link.health(),
     async stop() {

@@ -1,5 +1,5 @@
 /** Messages of a RabbitMQ queue (AMQP 0-9-1). */
-import type { ConsumeMessage } from "amqplib";
+import type { ChannelModel, ConfirmChannel, ConsumeMessage } from "amqplib";
 import {
   amqpConnectionSchema,
   amqpHeaders,
@@ -10,9 +10,10 @@ import {
   openAmqp,
 } from "../brokers/amqp.ts";
 import { Intake, type Delivery, type Settled } from "../brokers/intake.ts";
-import { Link } from "../brokers/link.ts";
+import { Link, LossGuard } from "../brokers/link.ts";
 import { incomingOf, replyOf } from "../brokers/wire.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
+import { guarded } from "../unexpected.ts";
 import type { Source, SourceContext, SourceDefinition } from "./source.ts";
 
 export interface AmqpSourceConfig extends AmqpConnection {
@@ -68,7 +69,7 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
   const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
   let intake: Intake | undefined;
 
-  const link = new Link<AmqpSession & { readonly consumerTag: string }>({
+  const link = new Link<AmqpSession & { readonly consumption: Consumption }>({
     context,
     peer: `${peer} ${what}`,
     explain: (error) => explainAmqp(peer, what, error),
@@ -79,14 +80,10 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
         const { channel } = session;
         if (config.declare === "none") await channel.checkQueue(config.queue);
         else await channel.assertQueue(config.queue, { durable: true, arguments: { "x-queue-type": config.declare } });
-        await channel.prefetch(Math.min(limit, 65535));
-        const onMessage = (message: ConsumeMessage | null): void => {
-          // null: the broker cancelled the consumer, because the queue was deleted or moved.
-          if (message === null) lost(new Error(`the broker ended the consumption of ${what}`));
-          else intake?.offer(delivery(config, session, message));
-        };
-        const { consumerTag } = await channel.consume(config.queue, onMessage);
-        return { ...session, consumerTag };
+        const replies = new Replies(session.connection);
+        const consumption = new Consumption(config, context, { ...session, replies }, intake as Intake, lost);
+        await consumption.start();
+        return { ...session, consumption };
       } catch (error) {
         lost(error); // before closing, which would be taken for the reason
         await session.close();
@@ -103,8 +100,7 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
     pause: () => intake?.pause(),
     resume: () => intake?.resume(),
     async stop() {
-      const session = link.session;
-      if (session !== undefined) await session.channel.cancel(session.consumerTag).catch(() => {});
+      await link.session?.consumption.stop().catch(() => {});
       await intake?.drain();
       await link.stop();
     },
@@ -112,9 +108,134 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
   };
 }
 
-function delivery(config: AmqpSourceConfig, session: AmqpSession, message: ConsumeMessage): Delivery {
+const noContent = Buffer.alloc(0);
+
+interface ReplyingSession extends AmqpSession {
+  readonly replies: Replies;
+}
+
+/**
+ * Replies, on a channel of their own: a broker that refuses one closes the channel it came by, and that of the messages must stay. The
+ * next reply opens another.
+ */
+class Replies {
+  readonly #connection: ChannelModel;
+  readonly #guard = new LossGuard();
+  #channel: Promise<ConfirmChannel> | undefined;
+
+  constructor(connection: ChannelModel) {
+    this.#connection = connection;
+  }
+
+  /** Resolves when the broker has it. Not mandatory: a requester that went away is no reason to ask again. */
+  async send(replyTo: string, correlationId: string | undefined, outcome: Settled): Promise<void> {
+    const { body, contentType, headers } = replyOf(outcome);
+    const options = { contentType, headers, ...(correlationId === undefined ? {} : { correlationId }) };
+    const channel = await this.#open();
+    const confirmed = new Promise<void>((resolve, reject) => {
+      channel.publish("", replyTo, Buffer.from(body), options, (error: unknown) => {
+        if (error === null || error === undefined) resolve();
+        else reject(error instanceof Error ? error : new Error(String(error)));
+      });
+    });
+    await this.#guard.during(confirmed);
+  }
+
+  #open(): Promise<ConfirmChannel> {
+    this.#channel ??= this.#connection.createConfirmChannel().then((channel) => {
+      channel.on("error", () => undefined); // whoever sends is told
+      channel.on("close", () => {
+        this.#channel = undefined;
+        this.#guard.lost();
+      });
+      return channel;
+    });
+    this.#channel.catch(() => (this.#channel = undefined));
+    return this.#channel;
+  }
+}
+
+/** Unacknowledged messages at first; four times as many whenever so many have come. */
+const firstPrefetch = 8;
+
+/**
+ * A consumer whose prefetch follows the memory there is. AMQP counts messages, not bytes, and a consumer's prefetch is fixed when it
+ * starts; so it is ended and started anew with another. What comes when memory is short goes back to its place in the queue.
+ */
+class Consumption {
+  readonly #config: AmqpSourceConfig;
+  readonly #context: SourceContext;
+  readonly #session: ReplyingSession;
+  readonly #intake: Intake;
+  readonly #lost: (error: unknown) => void;
+  readonly #most: number;
+  #consumerTag: string | undefined;
+  #prefetch: number;
+  #received = 0;
+  #restarting = false;
+  #stopped = false;
+
+  constructor(config: AmqpSourceConfig, context: SourceContext, session: ReplyingSession, intake: Intake, lost: (error: unknown) => void) {
+    this.#config = config;
+    this.#context = context;
+    this.#session = session;
+    this.#intake = intake;
+    this.#lost = lost;
+    this.#most = Math.min(config.prefetch ?? context.prefetch, context.prefetch, 65_535);
+    this.#prefetch = Math.min(this.#most, firstPrefetch);
+  }
+
+  async start(): Promise<void> {
+    const { channel } = this.#session;
+    this.#received = 0;
+    await channel.prefetch(this.#prefetch);
+    const take = guarded(this.#context.unexpected, "an AMQP message", (message: ConsumeMessage | null) => this.#take(message));
+    ({ consumerTag: this.#consumerTag } = await channel.consume(this.#config.queue, take));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const tag = this.#consumerTag;
+    this.#consumerTag = undefined;
+    if (tag !== undefined) await this.#session.channel.cancel(tag);
+  }
+
+  #take(message: ConsumeMessage | null): void {
+    // null: the broker cancelled the consumer, because the queue was deleted or moved.
+    if (message === null) return this.#lost(new Error(`the broker ended the consumption of queue ${this.#config.queue}`));
+    this.#received += 1;
+    if (this.#intake.overfull || (this.#restarting && this.#prefetch === 1)) {
+      this.#context.metrics.count("given_back");
+      this.#session.channel.nack(message, false, true);
+      return this.#restart(1);
+    }
+    this.#intake.offer(delivery(this.#config, this.#session, message));
+    if (this.#received >= this.#prefetch && this.#prefetch < this.#most) this.#restart(Math.min(this.#most, this.#prefetch * 4));
+  }
+
+  #restart(prefetch: number): void {
+    if (this.#restarting || this.#stopped) return;
+    this.#restarting = true;
+    this.#prefetch = prefetch;
+    this.#startAnew().catch((error: unknown) => this.#lost(error));
+  }
+
+  async #startAnew(): Promise<void> {
+    const tag = this.#consumerTag;
+    this.#consumerTag = undefined;
+    if (tag !== undefined) await this.#session.channel.cancel(tag);
+    const room = await this.#intake.untilRoom();
+    if (room === 0 || this.#stopped) return;
+    this.#prefetch = Math.max(1, Math.min(this.#prefetch, room));
+    this.#restarting = false;
+    await this.start();
+  }
+}
+
+function delivery(config: AmqpSourceConfig, session: ReplyingSession, message: ConsumeMessage): Delivery {
   const { channel } = session;
   const { properties, fields } = message;
+  const receipt: ConsumeMessage = { fields, properties, content: noContent }; // not the whole message, which would be in memory twice
   const replyTo = typeof properties.replyTo === "string" && properties.replyTo !== "" ? properties.replyTo : undefined;
   const received = {
     headers: amqpHeaders(message),
@@ -127,27 +248,15 @@ function delivery(config: AmqpSourceConfig, session: AmqpSession, message: Consu
   };
   return {
     incoming: incomingOf(received, config.cloudevents ? { prefixes: ["cloudEvents:", "cloudEvents_", "ce-"] } : undefined),
-    async settle(outcome) {
-      if (replyTo !== undefined) await reply(session, replyTo, received.correlationId, outcome);
-      if (outcome.status === "dead" && config.deadLetter === "broker") channel.nack(message, false, false);
-      else channel.ack(message);
+    ...(replyTo === undefined ? {} : { reply: (outcome: Settled) => session.replies.send(replyTo, received.correlationId, outcome) }),
+    settle(outcome) {
+      if (outcome.status === "dead" && config.deadLetter === "broker") channel.nack(receipt, false, false);
+      else channel.ack(receipt);
     },
-    giveBack: () => channel.nack(message, false, true),
+    giveBack: () => channel.nack(receipt, false, true),
   };
 }
 
 function textOf(property: unknown): string | undefined {
   return typeof property === "string" && property !== "" ? property : undefined;
-}
-
-/** Confirmed before the request is acknowledged. Not mandatory: a requester that went away is no reason to ask again. */
-function reply({ channel }: AmqpSession, replyTo: string, correlationId: string | undefined, outcome: Settled): Promise<void> {
-  const { body, contentType, headers } = replyOf(outcome);
-  const options = { contentType, headers, ...(correlationId === undefined ? {} : { correlationId }) };
-  return new Promise((resolve, reject) => {
-    channel.publish("", replyTo, Buffer.from(body), options, (error: unknown) => {
-      if (error === null || error === undefined) resolve();
-      else reject(error instanceof Error ? error : new Error(String(error)));
-    });
-  });
 }

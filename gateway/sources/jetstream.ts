@@ -223,7 +223,7 @@ class Pulling {
   }
 
   #delivery(message: JsMsg): Delivery {
-    const headers = fromNatsHeaders(message.headers);
+    const headers = fromNatsHeaders(message, this.#context);
     const { stream, streamSequence } = message.info;
     const id = idOf(headers) ?? `${stream}:${streamSequence}`;
     const place = { "nats-subject": message.subject, "nats-stream": stream, "nats-sequence": String(streamSequence) };

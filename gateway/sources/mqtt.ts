@@ -1,6 +1,7 @@
 /** Messages of MQTT 5 topics. */
 import { hostname } from "node:os";
-import { Intake, type Delivery } from "../brokers/intake.ts";
+import { CodedError } from "#base";
+import { Intake, type Delivery, type Settled } from "../brokers/intake.ts";
 import { Link } from "../brokers/link.ts";
 import {
   acknowledge,
@@ -8,6 +9,7 @@ import {
   explainMqtt,
   type IPublishPacket,
   type MqttClient,
+  MqttRefusal,
   type MqttConfig,
   mqttHeaders,
   mqttPeer,
@@ -20,6 +22,7 @@ import {
 import { header, incomingOf, replyOf } from "../brokers/wire.ts";
 import { duration } from "../config/units.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
+import { guarded } from "../unexpected.ts";
 import type { Source, SourceContext, SourceDefinition } from "./source.ts";
 
 export interface MqttSourceConfig extends MqttConfig {
@@ -71,6 +74,7 @@ function createMqttSource(config: MqttSourceConfig, context: SourceContext): Sou
   const what = `topic ${config.topic}`;
   const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch, 65535);
   let intake: Intake | undefined;
+  let most = limit;
 
   const link = new Link<MqttSession>({
     context,
@@ -83,9 +87,17 @@ function createMqttSource(config: MqttSourceConfig, context: SourceContext): Sou
         options: {
           clientId: config.clientId ?? `mayfly-${hostname()}-${context.flow}-${context.name}`,
           clean: false,
-          properties: { sessionExpiryInterval: Math.round(config.sessionExpiry / 1000), receiveMaximum: limit },
+          properties: { sessionExpiryInterval: Math.round(config.sessionExpiry / 1000), receiveMaximum: most },
         },
-        onMessage: (client, packet) => intake?.offer(delivery(config, acks, client, packet)),
+        onMessage: guarded(context.unexpected, "an MQTT message", (client: MqttClient, packet: IPublishPacket) => {
+          if (intake?.overfull === true && most > 1) {
+            most = Math.max(1, Math.floor(most / 4));
+            return lost(
+              new CodedError("MF_MEMORY_BUSY", "messages came faster than there is memory for them: the next connection takes fewer"),
+            );
+          }
+          intake?.offer(delivery(config, acks, client, packet));
+        }),
       });
       try {
         await subscribe(session, config.share === undefined ? config.topic : `$share/${config.share}/${config.topic}`);
@@ -139,6 +151,20 @@ class OrderedAcks {
   }
 }
 
+async function respond(client: MqttClient, { responseTopic = "", correlationData }: Properties, outcome: Settled): Promise<void> {
+  // A broker ends the connection over a topic that can't be published to (4.7.1, 4.7.2, 4.8.2): it is not tried.
+  if (responseTopic === "" || /[+#\u0000]/.test(responseTopic) || responseTopic.startsWith("$"))
+    throw new Error(`nothing can be published to ${JSON.stringify(responseTopic.slice(0, 200))}`);
+  const reply = replyOf(outcome);
+  const correlation = correlationData === undefined ? {} : { correlationData };
+  const options = { qos: 1 as const, properties: { ...mqttProperties(reply), ...correlation } };
+  const answer = await client.publishAsync(responseTopic, Buffer.from(reply.body), options);
+  const { reasonCode = 0 } = (answer ?? {}) as { readonly reasonCode?: number };
+  if (reasonCode >= 128) throw new MqttRefusal(`the publication to ${responseTopic}`, reasonCode);
+}
+
+type Properties = NonNullable<IPublishPacket["properties"]>;
+
 function delivery(config: MqttSourceConfig, acks: OrderedAcks, client: MqttClient, packet: IPublishPacket): Delivery {
   const { properties, payload } = packet;
   const headers = mqttHeaders(packet);
@@ -154,15 +180,8 @@ function delivery(config: MqttSourceConfig, acks: OrderedAcks, client: MqttClien
   const ack = acks.add(client, packet);
   return {
     incoming: incomingOf(received, config.cloudevents ? { prefixes: ["", "ce-"] } : undefined),
-    async settle(outcome) {
-      if (properties?.responseTopic !== undefined) {
-        const reply = replyOf(outcome);
-        const correlation = properties.correlationData === undefined ? {} : { correlationData: properties.correlationData };
-        const options = { qos: 1 as const, properties: { ...mqttProperties(reply), ...correlation } };
-        await client.publishAsync(properties.responseTopic, Buffer.from(reply.body), options);
-      }
-      acks.settle(ack, "settled");
-    },
+    ...(properties?.responseTopic === undefined ? {} : { reply: (outcome: Settled) => respond(client, properties, outcome) }),
+    settle: () => acks.settle(ack, "settled"),
     // MQTT has no nack: the broker sends it again when this session is taken up again.
     giveBack: () => acks.settle(ack, "left"),
   };

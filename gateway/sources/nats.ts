@@ -1,4 +1,5 @@
 /** Messages of NATS core subjects. */
+import { CodedError } from "#base";
 import {
   idOf,
   explainNats,
@@ -8,15 +9,17 @@ import {
   type NatsConnection,
   type NatsSession,
   natsPeer,
+  natsBytes,
   natsSchema,
   openNats,
   toNatsHeaders,
 } from "../brokers/nats.ts";
-import { Intake, type Delivery } from "../brokers/intake.ts";
+import { Intake, type Delivery, type Settled } from "../brokers/intake.ts";
 import { brokerLimits } from "../brokers/limits.ts";
 import { Link } from "../brokers/link.ts";
 import { incomingOf, replyOf } from "../brokers/wire.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
+import { guarded } from "../unexpected.ts";
 import type { Source, SourceContext, SourceDefinition } from "./source.ts";
 
 export interface NatsSourceConfig extends NatsConfig {
@@ -65,18 +68,20 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
   function take(connection: NatsConnection, message: Msg): void {
     const bytes = message.data.length;
     const full =
-      intake === undefined || intake.inHand >= limit + brokerLimits.natsWaiting || waitingBytes + bytes > brokerLimits.natsWaitingBytes;
+      intake === undefined ||
+      intake.inHand >= limit + brokerLimits.natsWaiting ||
+      waitingBytes + bytes > brokerLimits.natsWaitingBytes ||
+      intake.overfull;
     if (full) return drop(connection, message);
     dropping = false;
     waitingBytes += bytes;
     intake?.offer(
-      delivery(
-        config,
+      delivery(config, context, {
         connection,
         message,
-        () => (waitingBytes -= bytes),
-        () => drop(connection, message),
-      ),
+        over: () => (waitingBytes -= bytes),
+        drop: () => drop(connection, message),
+      }),
     );
   }
 
@@ -97,7 +102,9 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
     async open(lost) {
       const session = await openNats(config, context, lost);
       const { connection, guard } = session;
-      const callback = (error: Error | null, message: Msg): void => (error === null ? take(connection, message) : lost(error));
+      const callback = guarded(context.unexpected, "a NATS message", (error: Error | null, message: Msg): void =>
+        error === null ? take(connection, message) : lost(error),
+      );
       const subscription = connection.subscribe(config.subject, {
         callback,
         ...(config.queue === undefined ? {} : { queue: config.queue }),
@@ -129,13 +136,42 @@ interface Subscribed extends NatsSession {
   unsubscribe(): Promise<void>;
 }
 
+/** A reply that is longer than the server takes is told its requester as a failure: else they would wait to the end. */
+function respond(connection: NatsConnection, message: Msg, outcome: Settled): void {
+  if (connection.isClosed()) return;
+  const reply = replyOf(outcome);
+  const mostBytes = connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+  const headers = toNatsHeaders(reply);
+  if (natsBytes(reply.body, headers) <= mostBytes) message.respond(reply.body, { headers });
+  else {
+    const text = `the reply has ${reply.body.length} bytes, and the server takes ${mostBytes}, headers included`;
+    message.respond(Buffer.from(JSON.stringify({ code: "MF_NATS_TOO_LARGE", message: text })), {
+      headers: toNatsHeaders({
+        headers: { "mayfly-status": "500", "mayfly-error": "MF_NATS_TOO_LARGE" },
+        contentType: "application/json",
+        correlationId: undefined,
+        key: undefined,
+      }),
+    });
+    throw new CodedError("MF_NATS_TOO_LARGE", text);
+  }
+}
+
 function busy(): ReturnType<typeof toNatsHeaders> {
   const headers = { "mayfly-status": "503", "mayfly-error": "MF_BUSY" };
   return toNatsHeaders({ headers, contentType: "application/json", correlationId: undefined, key: undefined });
 }
 
-function delivery(config: NatsSourceConfig, connection: NatsConnection, message: Msg, over: () => void, drop: () => void): Delivery {
-  const headers = fromNatsHeaders(message.headers);
+interface Taken {
+  readonly connection: NatsConnection;
+  readonly message: Msg;
+  /** It is out of our hands. */
+  readonly over: () => void;
+  readonly drop: () => void;
+}
+
+function delivery(config: NatsSourceConfig, context: SourceContext, { connection, message, over, drop }: Taken): Delivery {
+  const headers = fromNatsHeaders(message, context);
   const replyWanted = message.reply !== undefined && message.reply !== "";
   const received = { id: idOf(headers), headers: { ...headers, "nats-subject": message.subject }, body: message.data, replyWanted };
   return {
@@ -144,12 +180,8 @@ function delivery(config: NatsSourceConfig, connection: NatsConnection, message:
       { ...received, keeper: replyWanted ? "source" : "journal" },
       config.cloudevents ? { prefixes: ["ce-"] } : undefined,
     ),
-    settle(outcome) {
-      over();
-      if (!replyWanted || connection.isClosed()) return;
-      const reply = replyOf(outcome);
-      message.respond(reply.body, { headers: toNatsHeaders(reply) });
-    },
+    ...(replyWanted ? { reply: (outcome: Settled) => respond(connection, message, outcome) } : {}),
+    settle: over,
     giveBack() {
       over();
       drop();
