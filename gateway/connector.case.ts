@@ -214,7 +214,7 @@ function acknowledgement({ pair, both, received, source, through, it, proxy }: K
 
   it("acknowledges dead and duplicate messages: they don't come again", async () => {
     const gateway = new PretendedGateway();
-    const failure = { code: "MF_TEST", message: "no", status: 0, retry: false };
+    const failure = { origin: "flow" as const, code: "MF_TEST", message: "no", status: 0, retry: false };
     const outcomes: Readonly<Record<string, Outcome>> = {
       dead: { status: "dead", id: "1", failure, kept: true },
       duplicate: { status: "duplicate", id: "2", reply: undefined },
@@ -412,7 +412,7 @@ function requests({ both, it }: Kit): void {
     gateway.answer = async (incoming) => {
       const text = bytes(incoming).toString();
       assert.equal(incoming.replyWanted, true);
-      const failure = { code: "MF_TEST_FAILED", message: "no such order", status: 404, retry: false };
+      const failure = { origin: "flow" as const, code: "MF_TEST_FAILED", message: "no such order", status: 404, retry: false };
       if (text === "fail") return { status: "dead", id: "1", failure, kept: true };
       await new Promise((resolve) => setTimeout(resolve, text === "slow" ? 60 : 0));
       const headers = { "x-from": "flow" };

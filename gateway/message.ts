@@ -55,13 +55,17 @@ export interface Reply {
   readonly body: Uint8Array;
 }
 
+/** Whose fault a failure is: said where it is made, and carried to wherever it is told. */
+export type FailureOrigin = "caller" | "flow" | "peer" | "gateway";
+
 /** Why a message was given up or an attempt failed. */
 export interface Failure {
+  readonly origin: FailureOrigin;
   /** `MF_…`, or the code the flow gave. */
   readonly code: string;
   readonly message: string;
   readonly stack?: string | undefined;
-  /** HTTP status the flow asked for, 0 for none. */
+  /** HTTP status a caller gets, 0 for the origin's own (400, 500 or 502). */
   readonly status: number;
   /** False when another attempt can't help. */
   readonly retry: boolean;

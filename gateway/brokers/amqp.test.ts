@@ -43,7 +43,12 @@ if (skip === undefined) {
 } else test("amqp", { skip }, () => {});
 
 describe("amqp: what only RabbitMQ does", { skip, timeout: 60_000 }, () => {
-  const dead: Outcome = { status: "dead", id: "1", failure: { code: "MF_TEST", message: "no", status: 0, retry: false }, kept: true };
+  const dead: Outcome = {
+    status: "dead",
+    id: "1",
+    failure: { origin: "flow", code: "MF_TEST", message: "no", status: 0, retry: false },
+    kept: true,
+  };
 
   async function queueWithDeadLetters(): Promise<{ queue: string; letters: string }> {
     const [queue, letters] = [uniqueName("queue"), uniqueName("letters")];

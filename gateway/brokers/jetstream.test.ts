@@ -98,7 +98,12 @@ describe("jetstream: what only JetStream does", { skip, timeout: 60_000 }, () =>
   });
 
   test("a dead message is terminated for deadLetter: broker, acknowledged otherwise; either way it is over", async () => {
-    const dead: Outcome = { status: "dead", id: "1", failure: { code: "MF_TEST", message: "no", status: 0, retry: false }, kept: true };
+    const dead: Outcome = {
+      status: "dead",
+      id: "1",
+      failure: { origin: "flow", code: "MF_TEST", message: "no", status: 0, retry: false },
+      kept: true,
+    };
     for (const deadLetter of ["broker", "gateway"]) {
       const stream = uniqueName("dead");
       await make(stream);

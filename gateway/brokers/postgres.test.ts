@@ -88,7 +88,12 @@ describe("postgres: the source", { skip, timeout: 60_000 }, () => {
 
   test("done: mark keeps rows, with the error of those given up; two sources never share a row", async () => {
     const table = uniqueName("mark");
-    const dead: Outcome = { status: "dead", id: "1", failure: { code: "MF_TEST", message: "no", status: 0, retry: false }, kept: true };
+    const dead: Outcome = {
+      status: "dead",
+      id: "1",
+      failure: { origin: "flow", code: "MF_TEST", message: "no", status: 0, retry: false },
+      kept: true,
+    };
     const config = { url, table, poll: "20ms", done: "mark", create: true };
     const gateway = new PretendedGateway();
     gateway.answer = (incoming) => (Buffer.from(incoming.body).toString() === "7" ? dead : { status: "done", id: "x", reply: undefined });

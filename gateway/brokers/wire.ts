@@ -7,7 +7,8 @@
  */
 import { createHash } from "node:crypto";
 import { CodedError } from "#base";
-import type { Answer, Failure, Headers, Incoming, Keeper, Outgoing, Reply } from "../message.ts";
+import type { Answer, Headers, Incoming, Keeper, Outgoing, Reply } from "../message.ts";
+import { told } from "../failure.ts";
 import { emitCloudEvent, type CloudEventsConfig } from "../outlets/cloudevents.ts";
 import { type Attempt, OutletError } from "../outlets/outlet.ts";
 import { parseCloudEvent } from "../sources/cloudevents.ts";
@@ -139,10 +140,10 @@ export function flatHeaders(message: Omit<Sendable, "id" | "body">): Record<stri
 export function replyOf(outcome: Settled): Omit<Sendable, "id"> {
   const none = { correlationId: undefined, key: undefined };
   if (outcome.status === "dead") {
-    const { code, message } = outcome.failure;
+    const { status, code, message } = told(outcome.failure);
     return {
       ...none,
-      headers: failureHeaders(outcome.failure),
+      headers: { [header.status]: String(status), [header.error]: headerText(code) ?? "" },
       contentType: "application/json",
       body: Buffer.from(JSON.stringify({ code, message })),
     };
@@ -156,11 +157,6 @@ export function replyOf(outcome: Settled): Omit<Sendable, "id"> {
     contentType: reply.contentType,
     body: reply.body,
   };
-}
-
-function failureHeaders(failure: Failure): Record<string, string> {
-  const status = failure.status === 0 ? 500 : failure.status;
-  return { [header.status]: String(status), [header.error]: headerText(failure.code) ?? "" };
 }
 
 /** The answer to a request. Throws when the peer says it failed or the body is longer than a flow may be given. */

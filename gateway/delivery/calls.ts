@@ -5,14 +5,22 @@ import type { Agent } from "undici";
 import type { Journal } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { GatewayMemory } from "../memory.ts";
-import type { Headers } from "../message.ts";
+import type { FailureOrigin, Headers } from "../message.ts";
+import { OutletError } from "../outlets/outlet.ts";
 import { fetchDeclared, type HostPattern } from "./fetch.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
 import type { OutletChannel } from "./outlet-channel.ts";
 import type { Run } from "./run.ts";
 import type { MessageIds } from "./seeds.ts";
 
-type CallAnswer = Omit<ResolveEvent, "kind" | "timeMs" | "call">;
+/** Whose fault a failed call is, and the status a caller gets whose flow does not handle it. */
+export interface Blame {
+  readonly origin: FailureOrigin;
+  readonly status: number;
+}
+
+/** `blame` stays in the gateway. */
+export type CallAnswer = Omit<ResolveEvent, "kind" | "timeMs" | "call"> & { readonly blame?: Blame };
 
 export interface CallPorts {
   readonly ids: MessageIds;
@@ -27,16 +35,22 @@ export interface CallPorts {
 
 const noBody = new Uint8Array(0);
 
-function failed(code: string, message: string): CallAnswer {
-  return { error: { code: code.slice(0, 64), message: message.slice(0, 4096) }, status: 0, headersJson: "{}", body: noBody };
+const flowsFault: Blame = { origin: "flow", status: 0 };
+const peersFault: Blame = { origin: "peer", status: 0 };
+const gatewaysFault: Blame = { origin: "gateway", status: 0 };
+
+function failed(code: string, message: string, blame: Blame): CallAnswer {
+  return { error: { code: code.slice(0, 64), message: message.slice(0, 4096) }, status: 0, headersJson: "{}", body: noBody, blame };
 }
 
-function failedWith(error: unknown): CallAnswer {
-  if (isCoded(error)) return failed(error.code, error.message);
+function failedWith(error: unknown, otherwise: Blame): CallAnswer {
+  const blame = error instanceof OutletError ? { origin: error.origin, status: error.callerStatus } : otherwise;
+  if (isCoded(error)) return failed(error.code, error.message, blame);
   const code = (error as { code?: unknown } | undefined)?.code;
   return failed(
     "MF_FETCH_FAILED",
     `${typeof code === "string" ? `${code}: ` : ""}${error instanceof Error ? error.message : String(error)}`,
+    blame,
   );
 }
 
@@ -47,18 +61,22 @@ function answered(answer: {
   readonly body: Uint8Array;
 }): CallAnswer {
   if (answer.body.length > gatewayLimits.answerBytes)
-    return failed("MF_ANSWER_LIMIT", `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: ask for less`);
+    return failed(
+      "MF_ANSWER_LIMIT",
+      `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: ask for less`,
+      peersFault,
+    );
   const headers = answer.contentType === "" ? answer.headers : { ...answer.headers, "content-type": answer.contentType };
   const headersJson = JSON.stringify(headers);
   if (headersJson.length * 3 > hardLimits.headersBytes && Buffer.byteLength(headersJson) > hardLimits.headersBytes)
-    return failed("MF_ANSWER_LIMIT", `the answer's headers have more than ${hardLimits.headersBytes} bytes`);
+    return failed("MF_ANSWER_LIMIT", `the answer's headers have more than ${hardLimits.headersBytes} bytes`, peersFault);
   return { error: undefined, status: answer.status, headersJson, body: answer.body };
 }
 
 export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, signal: AbortSignal) => Promise<CallAnswer> {
   const fetchFor = async (run: Run, call: CallEffect, signal: AbortSignal): Promise<CallAnswer> => {
     const headers = parseHeaders(call.headersJson);
-    if (typeof headers === "string") return failed("MF_HEADER_INVALID", `fetch: ${headers}`);
+    if (typeof headers === "string") return failed("MF_HEADER_INVALID", `fetch: ${headers}`, flowsFault);
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     signal.addEventListener("abort", abort, { once: true });
@@ -82,7 +100,11 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
         }),
       );
     } catch (error) {
-      return late ? failed("MF_FETCH_TIMEOUT", `no answer within ${timeoutMs} ms from ${call.target.slice(0, 200)}`) : failedWith(error);
+      if (!late) return failedWith(error, peersFault);
+      return failed("MF_FETCH_TIMEOUT", `no answer within ${timeoutMs} ms from ${call.target.slice(0, 200)}`, {
+        origin: "peer",
+        status: 504,
+      });
     } finally {
       cancel();
       signal.removeEventListener("abort", abort);
@@ -96,9 +118,10 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
       return failed(
         "MF_OUTLET_UNKNOWN",
         `mayfly.yaml gives the flow ${run.flow.name} no outlet ${JSON.stringify(call.target)}: add it under flows.${run.flow.name}.to`,
+        flowsFault,
       );
     const sent = sentHeaders(call.headersJson, call.body, message.headers);
-    if ("code" in sent) return failed(sent.code, `request to ${call.target}: ${sent.problem}`);
+    if ("code" in sent) return failed(sent.code, `request to ${call.target}: ${sent.problem}`, flowsFault);
     const request = {
       messageId: message.id,
       flow: run.flow.name,
@@ -135,7 +158,7 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
         body: json === undefined ? noBody : toUtf8(json),
       };
     } catch (error) {
-      return failedWith(error);
+      return failedWith(error, call.operation === "state" ? gatewaysFault : peersFault);
     }
   };
 }

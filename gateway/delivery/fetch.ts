@@ -1,5 +1,6 @@
 /** `fetch` for flows: to declared hosts only, redirects included. */
 import { CodedError, err, type MemoryAccount, ok, type Result } from "#base";
+import { OutletError } from "../outlets/outlet.ts";
 import type { Agent } from "undici";
 import { exchange, type HttpAnswer } from "../http/client.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -35,17 +36,21 @@ export function isDeclared(url: URL, patterns: readonly HostPattern[]): boolean 
   );
 }
 
+function flowsFault(code: string, message: string): OutletError {
+  return new OutletError(code, message, { retryable: false, origin: "flow" });
+}
+
 function declaredUrl(text: string, base: URL | undefined, patterns: readonly HostPattern[], flow: string): URL {
   let url: URL;
   try {
     url = new URL(text, base);
   } catch {
-    throw new CodedError("MF_URL_INVALID", `${JSON.stringify(text.slice(0, 200))} is not a URL`);
+    throw flowsFault("MF_URL_INVALID", `${JSON.stringify(text.slice(0, 200))} is not a URL`);
   }
   if (url.username !== "" || url.password !== "")
-    throw new CodedError("MF_URL_INVALID", `the URL for ${url.host} holds a user or a password: give them in the authorization header`);
+    throw flowsFault("MF_URL_INVALID", `the URL for ${url.host} holds a user or a password: give them in the authorization header`);
   if (isDeclared(url, patterns)) return url;
-  throw new CodedError(
+  throw flowsFault(
     "MF_HOST_NOT_DECLARED",
     `the flow may not reach ${url.protocol}//${url.host}: add ${url.host} to flows.${flow}.hosts in mayfly.yaml if it should`,
   );
@@ -73,7 +78,7 @@ export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern
   let headers = request.headers;
   let body: Uint8Array | undefined = request.body;
   if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT")
-    throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
+    throw flowsFault("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
   for (let hop = 0; ; hop += 1) {
     const answer = await exchange(agent, { url, method, headers, body, signal: request.signal, memory: request.memory });
     const location = answer.headers["location"];

@@ -23,7 +23,7 @@ import type { Persistence } from "./persistence.ts";
 import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
 import { Settlement, type SettlementHost } from "./settlement.ts";
-import { failureOf, heldBytesOf, Work } from "./work.ts";
+import { callersFault, failureOf, heldBytesOf, Work } from "./work.ts";
 
 /** What all flows share: how much is pending over all of them. */
 export interface Totals {
@@ -267,10 +267,9 @@ export class FlowDelivery implements RunHost, SettlementHost {
   #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming): Promise<Outcome> {
     if (accepted.status === "mismatch") {
       this.metrics.refuse("MF_ID_REUSED");
-      const failure = failureOf(
+      const failure = callersFault(
         "MF_ID_REUSED",
         "the id was used before, for a request with other content: give this one an id of its own",
-        false,
         422,
       );
       return Promise.resolve({ status: "dead", id: incoming.id ?? "", failure, kept: false });
@@ -465,7 +464,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   /** Nobody waits any more: the message is given up, unless a duplicate of it waits for the same outcome. */
   #callerLeft(work: Work): void {
     if (work.followers !== undefined) return;
-    const failure = failureOf("MF_CALLER_LEFT", "the caller left before the reply", false, 499);
+    const failure = callersFault("MF_CALLER_LEFT", "the caller left before the reply", 499);
     if (work.run !== undefined) work.run.stop({ kind: "cancelled", failure }, "the caller left");
     else if (work.state === "queued" || work.state === "behind") this.#cancelled(work, failure);
   }

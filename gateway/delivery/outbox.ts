@@ -5,7 +5,7 @@ import type { Logger } from "../connector.ts";
 import type { AttemptRecord, EntryNumber, Journal, OutboxEntry } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { GatewayMemory } from "../memory.ts";
-import type { Outgoing } from "../message.ts";
+import type { Failure, Outgoing } from "../message.ts";
 import type { OutletError } from "../outlets/outlet.ts";
 import { backoffMs } from "./backoff.ts";
 import { classified, type OutletChannel } from "./outlet-channel.ts";
@@ -71,7 +71,8 @@ export class Outbox {
     const endedMs = clock.now();
     const entries = await journal.claimOutbox(this.channel.flow, this.channel.name, gatewayLimits.outboxPerOutlet, Number.MAX_SAFE_INTEGER);
     for (const entry of entries) {
-      const failure = {
+      const failure: Failure = {
+        origin: "gateway",
         code: "MF_STOPPED",
         message: "the gateway stopped before this was sent, and its journal is in memory",
         status: 0,
@@ -161,7 +162,13 @@ export class Outbox {
       startedMs,
       endedMs,
       imageSha256: "",
-      failure: { code: failure.code, message: failure.message, status: failure.status, retry: failure.retryable },
+      failure: {
+        origin: failure.origin,
+        code: failure.code,
+        message: failure.message,
+        status: failure.status,
+        retry: failure.retryable,
+      },
       logs: [],
     };
     logger.warn(

@@ -55,11 +55,13 @@ class RateLimit {
   }
 }
 
-const nobodyWaits = (): OutletError => new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true });
-const stopping = (): OutletError => new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true });
+const nobodyWaits = (): OutletError =>
+  new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true, origin: "gateway" });
+const stopping = (): OutletError => new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true, origin: "gateway" });
 const timedOut = (outlet: string, timeoutMs: number): OutletError =>
   new OutletError("MF_OUTLET_TIMEOUT", `${outlet} did not answer within ${timeoutMs} ms: look at the peer, or raise the outlet's timeout`, {
     retryable: true,
+    callerStatus: 504,
   });
 
 /** An attempt under way. Its signal is made when somebody asks for it: the outlets that write to a log or a file do not. */
@@ -223,6 +225,7 @@ export class OutletChannel {
     if (ask === undefined)
       throw new OutletError("MF_OUTLET_NO_ANSWER", `the outlet ${this.name} (${config.connector}) can't answer: use send`, {
         retryable: false,
+        origin: "flow",
       });
     this.metrics.requests += 1;
     const untilMs = timeoutMs > 0 ? this.#clock.monotonicMs() + timeoutMs : Number.POSITIVE_INFINITY;
@@ -317,13 +320,13 @@ export class OutletChannel {
       return new OutletError(
         "MF_CIRCUIT_OPEN",
         `the outlet ${this.name} failed ${this.#failuresInARow} times in a row and is left alone for a while`,
-        { retryable: true, retryAfterMs: Math.max(openMs, 1) },
+        { retryable: true, retryAfterMs: Math.max(openMs, 1), callerStatus: 503 },
       );
     if (this.#waiters.length >= gatewayLimits.outletWaiters)
       return new OutletError(
         "MF_OUTLET_BUSY",
         `${this.#waiters.length} requests wait for the outlet ${this.name}: raise its concurrency, or send it less`,
-        { retryable: true },
+        { retryable: true, origin: "gateway", callerStatus: 503 },
       );
     return undefined;
   }

@@ -11,7 +11,6 @@ import {
   hardLimits,
   type LogEffect,
   machineErrors,
-  type ResolveEvent,
   type StepOutcome,
 } from "#abi";
 import type { Clock, MemoryAccount } from "#base";
@@ -21,14 +20,15 @@ import { gatewayLimits } from "../limits.ts";
 import type { Failure, Reply } from "../message.ts";
 import { type GatewayMemory, memoryBusy } from "../memory.ts";
 import type { Flow, Runner, RunningMachine } from "../runner.ts";
+import type { Blame, CallAnswer } from "./calls.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { deliverHeadersJson, parseHeaders, sentHeaders } from "./headers.ts";
 import type { FlowMetrics } from "./metrics.ts";
 import type { SeedPool } from "./seeds.ts";
-import { failureOf, type Work } from "./work.ts";
+import { callersFault, failureOf, type Work } from "./work.ts";
 
-/** What a call came to. `signal` aborts when nobody waits for it any more. */
-export type PerformCall = (run: Run, call: CallEffect, signal: AbortSignal) => Promise<Omit<ResolveEvent, "kind" | "timeMs" | "call">>;
+/** Carries a call out. `signal` aborts when nobody waits for it any more. */
+export type PerformCall = (run: Run, call: CallEffect, signal: AbortSignal) => Promise<CallAnswer>;
 
 export type RunResult =
   | { readonly kind: "done"; readonly reply: Reply | undefined }
@@ -52,6 +52,11 @@ export interface RunHost {
 }
 
 type Timers = Map<number, () => void>;
+
+/** The kernel's codes for a message and for an answer that are not what the flow reads them as. */
+const unreadableMessage = "MF_MESSAGE_INVALID";
+const unreadableAnswer = "MF_RESPONSE_INVALID";
+const peersFault: Blame = { origin: "peer", status: 502 };
 
 export class Run implements Deadline {
   readonly work: Work;
@@ -77,6 +82,8 @@ export class Run implements Deadline {
   /** Open calls by the machine's number; both maps are made on first use. */
   #openCalls: Map<number, AbortController> | undefined;
   #timers: Timers | undefined;
+  /** Of failed calls, by the code the machine was given; made on first use. */
+  #blames: Map<string, Blame> | undefined;
   /** Events given to the machine whose outcome is not there yet. */
   #stepping = 0;
 
@@ -127,7 +134,7 @@ export class Run implements Deadline {
     };
     if (!fitsTheDoor(event)) {
       const text = `the message is too long for a machine: its headers may have ${hardLimits.headersBytes} bytes, all of it ${hardLimits.frameBytes}; send less, or set flows.${this.flow.name}.claimCheck`;
-      return this.#finish({ kind: "failed", failure: failureOf("MF_MESSAGE_LIMIT", text, false, 413) });
+      return this.#finish({ kind: "failed", failure: callersFault("MF_MESSAGE_LIMIT", text, 413) });
     }
     try {
       this.#machine = host.runner.start(this.flow.image, event, this.flow.limits);
@@ -203,9 +210,16 @@ export class Run implements Deadline {
       case "fail":
         return this.#finish({
           kind: "failed",
-          failure: { code: effect.code, message: effect.message, stack: effect.stack, status: effect.status, retry: effect.retry },
+          failure: this.#failureOf(effect),
         });
     }
+  }
+
+  /** A flow that passes on the failure of a call passes on the blame; one that gives a status speaks for itself. */
+  #failureOf({ code, message, stack, status, retry }: Effect & { kind: "fail" }): Failure {
+    const blame = status === 0 ? (this.#blames?.get(code) ?? (code === unreadableAnswer ? peersFault : undefined)) : undefined;
+    const origin = blame?.origin ?? (status === 400 && code === unreadableMessage ? "caller" : "flow");
+    return { origin, code, message, stack, status: blame?.status ?? status, retry };
   }
 
   #send(effect: Effect & { kind: "send" }): void {
@@ -282,8 +296,9 @@ export class Run implements Deadline {
     if (!this.#takeMemory(sends, bytes)) return;
     const controller = new AbortController();
     open.set(effect.call, controller);
-    void this.#host.perform(this, effect, controller.signal).then((answer) => {
+    void this.#host.perform(this, effect, controller.signal).then(({ blame, ...answer }) => {
       open.delete(effect.call);
+      if (answer.error !== undefined && blame !== undefined) (this.#blames ??= new Map<string, Blame>()).set(answer.error.code, blame);
       sends.give(bytes);
       this.#holdAnswer(answer.body.length);
       this.#give({ kind: "resolve", timeMs: this.#timeMs, call: effect.call, ...answer });

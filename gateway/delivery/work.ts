@@ -64,5 +64,10 @@ export function heldBytesOf(body: Uint8Array): number {
 
 /** A failure found by the gateway itself. */
 export function failureOf(code: string, message: string, retry: boolean, status = 0): Failure {
-  return { code, message, retry, status };
+  return { origin: "gateway", code, message, retry, status };
+}
+
+/** A failure that is the caller's to mend. Another attempt can't help. */
+export function callersFault(code: string, message: string, status: number): Failure {
+  return { origin: "caller", code, message, retry: false, status };
 }

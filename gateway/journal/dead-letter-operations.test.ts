@@ -23,7 +23,7 @@ function record(code: string): AttemptRecord {
     startedMs: 1,
     endedMs: 2,
     imageSha256: "",
-    failure: { code, message: "no luck", status: 0, retry: false },
+    failure: { origin: "flow", code, message: "no luck", status: 0, retry: false },
     logs: [],
   };
 }

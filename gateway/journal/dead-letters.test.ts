@@ -26,7 +26,7 @@ test("the first letter's folders are synced up to the one that was there before"
       contentType: "text/plain",
       receivedMs: 0,
       buriedMs: 1,
-      failure: { code: "MF_X", message: "no", retryable: false, status: 0 },
+      failure: { origin: "flow", code: "MF_X", message: "no", retryable: false, status: 0 },
       attempts: [],
     } as unknown as Parameters<DeadLetters["put"]>[0];
     await letters.put(letter, new Uint8Array(1), "1");

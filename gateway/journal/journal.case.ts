@@ -20,7 +20,7 @@ export interface JournalUnderTest {
   open(dir: string, deadLetters: DeadLetters): Promise<Journal>;
 }
 
-const failure: Failure = { code: "MF_TEST", message: "no luck", status: 0, retry: true };
+const failure: Failure = { origin: "flow", code: "MF_TEST", message: "no luck", status: 0, retry: true };
 
 function record(attempt: number): AttemptRecord {
   return {

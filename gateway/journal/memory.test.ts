@@ -32,7 +32,7 @@ test("a dead letter on a full disk rejects, leaves the lease held, and succeeds 
       startedMs: 1,
       endedMs: 2,
       imageSha256: "",
-      failure: { code: "MF_X", message: "x", status: 0, retry: false },
+      failure: { origin: "flow" as const, code: "MF_X", message: "x", status: 0, retry: false },
       logs: [],
     };
     await rejects(journal.bury(accepted.lease, record), { code: "MF_DEAD_LETTER_WRITE" });

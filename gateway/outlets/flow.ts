@@ -1,6 +1,6 @@
 /** To another flow of this gateway. */
 import { gatewayLimits } from "../limits.ts";
-import type { Answer, Incoming, Outcome, Outgoing } from "../message.ts";
+import type { Answer, Failure, FailureOrigin, Incoming, Outcome, Outgoing } from "../message.ts";
 import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "./cloudevents.ts";
 import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlet.ts";
 
@@ -10,6 +10,11 @@ export interface FlowOutletConfig {
 }
 
 const hopsHeader = "mayfly-hops";
+
+/** The other flow's caller is this flow: what it was told to mend is this flow's fault. */
+function originOf({ origin }: Failure): FailureOrigin {
+  return origin === "caller" ? "flow" : origin;
+}
 
 class FlowOutlet implements Outlet {
   readonly #target: string;
@@ -29,7 +34,8 @@ class FlowOutlet implements Outlet {
 
   async send(message: Outgoing, attempt: Attempt): Promise<void> {
     const outcome = await this.#deliver(message, attempt, false);
-    if (outcome.status === "dead") throw new OutletError(outcome.failure.code, outcome.failure.message, { retryable: false });
+    if (outcome.status === "dead")
+      throw new OutletError(outcome.failure.code, outcome.failure.message, { retryable: false, origin: originOf(outcome.failure) });
   }
 
   async request(message: OutletRequest, attempt: Attempt): Promise<Answer> {
@@ -38,6 +44,7 @@ class FlowOutlet implements Outlet {
       throw new OutletError(outcome.failure.code, `the flow ${this.#target} failed: ${outcome.failure.message}`, {
         retryable: outcome.failure.retry,
         status: outcome.failure.status,
+        origin: originOf(outcome.failure),
       });
     const reply = outcome.status === "done" || outcome.status === "duplicate" ? outcome.reply : undefined;
     return reply ?? { status: 204, contentType: "", headers: {}, body: new Uint8Array(0) };

@@ -15,7 +15,16 @@
  */
 import { CodedError } from "#base";
 import type { ConnectorContext, ConnectorDescription, Health } from "../connector.ts";
-import type { Answer, Incoming, Outcome, Outgoing } from "../message.ts";
+import type { Answer, FailureOrigin, Incoming, Outcome, Outgoing } from "../message.ts";
+
+export interface OutletErrorHow {
+  readonly retryable: boolean;
+  readonly retryAfterMs?: number | undefined;
+  readonly status?: number;
+  readonly origin?: FailureOrigin;
+  readonly callerStatus?: number;
+  readonly cause?: unknown;
+}
 
 export class OutletError extends CodedError {
   /** True when a later attempt may succeed. */
@@ -24,17 +33,19 @@ export class OutletError extends CodedError {
   readonly retryAfterMs: number | undefined;
   /** HTTP status, 0 where there is none. */
   readonly status: number;
+  /** Whose fault it is: the peer's unless the outlet says otherwise. */
+  readonly origin: FailureOrigin;
+  /** Status a caller gets whose flow does not handle it; 0 for the origin's own. */
+  readonly callerStatus: number;
 
-  constructor(
-    code: string,
-    message: string,
-    how: { readonly retryable: boolean; readonly retryAfterMs?: number | undefined; readonly status?: number; readonly cause?: unknown },
-  ) {
+  constructor(code: string, message: string, how: OutletErrorHow) {
     super(code, message, { cause: how.cause });
     this.name = "OutletError";
     this.retryable = how.retryable;
     this.retryAfterMs = how.retryAfterMs;
     this.status = how.status ?? 0;
+    this.origin = how.origin ?? "peer";
+    this.callerStatus = how.callerStatus ?? 0;
   }
 }
 

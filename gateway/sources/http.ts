@@ -4,6 +4,7 @@ import { isCoded } from "#base";
 import type { StagedClaim } from "../claims/store.ts";
 import { size } from "../config/units.ts";
 import type { Health } from "../connector.ts";
+import { told } from "../failure.ts";
 import { type AuthConfig, authenticated, authSchema } from "../http/authentication.ts";
 import { type BodyBounds, noBody, readBody } from "../http/body.ts";
 import { connectionHeaders, headerSafe } from "../http/headers.ts";
@@ -13,7 +14,7 @@ import { sendReply, writeHead } from "../http/reply.ts";
 import type { RouteHandler } from "../http/routes.ts";
 import { failWith } from "../http/server.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Caller, Failure, Incoming, Outcome } from "../message.ts";
+import type { Caller, Incoming, Outcome } from "../message.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
 import { isStructured, parseCloudEvent } from "./cloudevents.ts";
 import type { Accept, Source, SourceContext, SourceDefinition } from "./source.ts";
@@ -227,7 +228,7 @@ class HttpSource implements Source {
           headers: { "retry-after": String(Math.max(Math.ceil(outcome.retryAfterMs / 1000), 1)) },
         });
       case "dead":
-        return sendProblem(response, problemOf(outcome.failure, outcome.id, this.#config.errors));
+        return sendProblem(response, problemOf(outcome, this.#config.errors));
     }
   }
 }
@@ -259,30 +260,9 @@ function answerAccepted(response: ServerResponse, id: string, duplicate: boolean
   response.end(body);
 }
 
-/** Codes whose text may hold what the flow had in hand when it threw. */
-const thrownText = /^MF_(FLOW_THREW|UNHANDLED_REJECTION)$/;
-/** Codes of peers that were asked: their texts hold addresses, statements and what the peer said. */
-const peerText = /^MF_(HTTP|FETCH|AMQP|NATS|JETSTREAM|MQTT|REDIS|POSTGRES|SMTP|CONNECTION)_/;
-
-/** The gateway's part of RFC 9110, 15.6: 502 for a peer that fails, 503 for one that is left alone, 504 for one that does not answer. */
-function statusOf({ status, code }: Failure): number {
-  if (status >= 400 && status <= 599) return status;
-  if (/^MF_(OUTLET|FETCH)_TIMEOUT$/.test(code)) return 504;
-  if (code === "MF_CIRCUIT_OPEN") return 503;
-  return peerText.test(code) || code === "MF_RESPONSE_INVALID" ? 502 : 500;
-}
-
-function briefText({ code, status, message }: Failure): string {
-  if (status >= 400) return message;
-  if (peerText.test(code))
-    return "a system that the flow asked failed or did not answer; the gateway's log has the reason under the message's id";
-  if (code.startsWith("MF_") && !thrownText.test(code)) return message;
-  return "the flow failed on this message; the gateway's log has the reason under its id";
-}
-
-/** A failure as its caller is told: texts that were thrown inside the flow, or came from a peer, stay in the log unless `errors: full`. */
-export function problemOf(failure: Failure, id: string, errors: "brief" | "full"): Problem {
-  return { status: statusOf(failure), code: failure.code, detail: errors === "full" ? failure.message : briefText(failure), id };
+function problemOf({ failure, id }: Outcome & { status: "dead" }, errors: "brief" | "full"): Problem {
+  const { status, code, message } = told(failure, errors);
+  return { status, code, detail: message, id };
 }
 
 export const httpSource: SourceDefinition<HttpSourceConfig> = {
@@ -321,7 +301,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
         type: "string",
         enum: ["brief", "full"],
         default: "brief",
-        description: "Whether callers are told what was thrown inside the flow.",
+        description: "full: callers are told what was thrown inside the flow. What peers said they never are.",
       },
       cloudevents: acceptCloudEventsSchema,
       auth: authSchema,

@@ -22,6 +22,7 @@ import {
 } from "../brokers/postgres.ts";
 import { headersOf, incomingOf } from "../brokers/wire.ts";
 import { duration } from "../config/units.ts";
+import { told } from "../failure.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
 import type { Source, SourceContext, SourceDefinition } from "./source.ts";
 
@@ -274,7 +275,8 @@ class Polling {
   }
 
   #end(id: string, outcome: Settled): Promise<void> {
-    const error = outcome.status === "dead" ? `${outcome.failure.code}: ${outcome.failure.message}` : null;
+    const failure = outcome.status === "dead" ? told(outcome.failure, "full") : undefined;
+    const error = failure === undefined ? null : `${failure.code}: ${failure.message}`;
     return new Promise((resolve, reject) => {
       this.#endings.push({ id, error, resolve, reject });
       if (!this.#ending) void this.#writeEndings();

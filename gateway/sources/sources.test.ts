@@ -74,7 +74,7 @@ test("finished files are taken in order, once, and moved to done or failed", asy
     await source.start(async (message) => {
       taken.push(message);
       return text(message.body) === "2"
-        ? { status: "dead", id: "x", failure: { code: "NO", message: "", status: 0, retry: false }, kept: true }
+        ? { status: "dead", id: "x", failure: { origin: "flow", code: "NO", message: "", status: 0, retry: false }, kept: true }
         : { status: "done", id: "x", reply: undefined };
     });
     await scanUntil(

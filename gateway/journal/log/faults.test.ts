@@ -74,7 +74,7 @@ for (const { what, fault, code } of faults) {
       startedMs: 1,
       endedMs: 2,
       imageSha256: "",
-      failure: { code: "X", message: "", status: 0, retry: true },
+      failure: { origin: "flow" as const, code: "X", message: "", status: 0, retry: true },
       logs: [],
     };
     Object.assign(disk.faults, fault);

@@ -16,7 +16,7 @@ const attempt: AttemptRecord = {
   startedMs: 1,
   endedMs: 2,
   imageSha256: "00",
-  failure: { code: "MF_TEST", message: "no luck — ☂", status: 0, retry: true },
+  failure: { origin: "flow" as const, code: "MF_TEST", message: "no luck — ☂", status: 0, retry: true },
   logs: [{ kind: "log", level: "info", text: "tried", fieldsJson: undefined }],
 };
 

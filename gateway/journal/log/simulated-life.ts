@@ -9,7 +9,7 @@ import { check, type End, type Told, type World } from "./simulated-world.ts";
 
 export const outlets: readonly string[] = ["a", "b"];
 export const stateKeys: readonly string[] = ["s0", "s1", "s2"];
-const failure: Failure = { code: "MF_TEST", message: "no luck", status: 0, retry: true };
+const failure: Failure = { origin: "flow", code: "MF_TEST", message: "no luck", status: 0, retry: true };
 
 /** Never ends: what is left of a life after its end. */
 const forever = new Promise<never>(() => undefined);
