@@ -209,10 +209,15 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const logger = options.logger ?? createLogger({ log: config.log, terminal: process.stdout.isTTY === true });
   const memory = gatewayMemory(config.memory);
   const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
+  let served: TheServing | undefined;
   try {
     const images = new Images(monitor, logger);
     images.include = config.build.include;
-    const deadLetters = new DeadLetters(resolve(config.base, config.deadLetters.dir));
+    const deadLetters = new DeadLetters(
+      resolve(config.base, config.deadLetters.dir),
+      undefined,
+      (flow) => (served?.config ?? config).flows[flow]?.keepCredentials === true,
+    );
     const journal = configuredJournal(config, deadLetters, logger, memory.journal);
     const gateway = createGateway(config, {
       runner: monitor,
@@ -231,7 +236,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     });
     images.settle();
     collectGarbage(); // of the builds
-    return new TheServing(options, { config, monitor, images, gateway, logger, letGo });
+    served = new TheServing(options, { config, monitor, images, gateway, logger, letGo });
+    return served;
   } catch (error) {
     await monitor.close();
     throw error;

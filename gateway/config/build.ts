@@ -46,6 +46,7 @@ interface CheckedFlow {
   readonly limits: LimitsConfig;
   readonly key?: string;
   readonly dedup?: { readonly by?: string; readonly window: number; readonly count: number };
+  readonly keepCredentials: boolean;
   readonly expires?: number;
   readonly claimCheck?: number;
   readonly concurrency: number;
@@ -148,6 +149,7 @@ function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], 
     limits: flow.limits,
     key: flow.key,
     dedup: flow.dedup === undefined ? undefined : { by: flow.dedup.by, window: flow.dedup.window, count: flow.dedup.count },
+    keepCredentials: flow.keepCredentials,
     expires: flow.expires,
     claimCheck: flow.claimCheck,
     concurrency: flow.concurrency,

@@ -106,6 +106,12 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       window: duration("How long an id is remembered.", "24h"),
       count: whole("How many ids are remembered.", 1, gatewayLimits.dedupIds, 10_000),
     }),
+    keepCredentials: {
+      type: "boolean",
+      default: false,
+      description:
+        "Keep the headers authorization, proxy-authorization and cookie in the flow's dead letters, for a retry that needs them.",
+    },
     expires: duration("A message not begun after so long is given up."),
     claimCheck: size(
       "Longer bodies that come by http or file are kept in a store beside the journal, as streams, and never in memory: the flow gets a message it can only forward. Needs a journal on disk. Off unless given.",

@@ -59,6 +59,8 @@ export interface FlowConfig {
   /** Expression for the message's key: `header:NAME`, `json:/pointer`, `source`. */
   readonly key: string | undefined;
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
+  /** Whether dead letters keep the headers a caller identified itself with. */
+  readonly keepCredentials: boolean;
   /** A message not begun after so long is dead, in milliseconds. */
   readonly expires: number | undefined;
   /** Longer bodies go to the claim store, in bytes; undefined: none. */

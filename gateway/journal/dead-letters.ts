@@ -55,15 +55,29 @@ function compactTime(timeMs: number): string {
   return new Date(timeMs).toISOString().replace(/[-:.]/g, "");
 }
 
+const credentialHeaders = ["authorization", "proxy-authorization", "cookie"];
+
+function withoutCredentials(headers: Headers): Headers {
+  if (!credentialHeaders.some((name) => headers[name] !== undefined)) return headers;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !credentialHeaders.includes(name)));
+}
+
 export class DeadLetters {
   readonly #dir: string;
   readonly #fs: DeadLetterFs;
+  readonly #keepsCredentials: (flow: string) => boolean;
   /** Letters per flow, counted when a flow's folder is first used. */
   readonly #counts = new Map<string, number>();
 
-  constructor(dir: string, fs: DeadLetterFs = nodeFs as unknown as DeadLetterFs) {
+  /** `keepsCredentials`: the flows whose letters keep what their callers identified themselves with. */
+  constructor(
+    dir: string,
+    fs: DeadLetterFs = nodeFs as unknown as DeadLetterFs,
+    keepsCredentials: (flow: string) => boolean = () => false,
+  ) {
     this.#dir = dir;
     this.#fs = fs;
+    this.#keepsCredentials = keepsCredentials;
   }
 
   /** Writes a letter and gives its id. `unique` tells apart what has the same time and message id. Rejects with MF_DEAD_LETTER_WRITE or MF_DEAD_LETTER_LIMIT. */
@@ -83,7 +97,9 @@ export class DeadLetters {
     const folder = join(this.#dir, letter.flow);
     const path = join(folder, name);
     const id = `${letter.flow}/${name}`;
-    const meta: DeadLetter = { id, ...letter, bodyBytes: claimOf(letter.headers)?.bytes ?? body.length };
+    // What a send has in its headers the flow has put there: without it a second try would be another request.
+    const headers = letter.kind === "message" && !this.#keepsCredentials(letter.flow) ? withoutCredentials(letter.headers) : letter.headers;
+    const meta: DeadLetter = { id, ...letter, headers, bodyBytes: claimOf(letter.headers)?.bytes ?? body.length };
     try {
       const made = await this.#fs.mkdir(folder, { recursive: true });
       await this.#write(`${path}.body`, body);
