@@ -2,10 +2,11 @@
 import findMyWay, { type HTTPMethod } from "find-my-way";
 import { METHODS } from "node:http";
 import { CodedError } from "#base";
-import type { HttpRoutes, RouteHandler } from "./routes.ts";
+import type { HttpRoutes, RouteHandler, RouteOptions } from "./routes.ts";
 
 export interface FoundRoute {
   readonly handler: RouteHandler;
+  readonly webhook: boolean;
   readonly parameters: Readonly<Record<string, string | undefined>>;
 }
 
@@ -13,6 +14,7 @@ const noParameters: FoundRoute["parameters"] = Object.freeze({});
 
 interface StoredRoute {
   readonly handler: RouteHandler;
+  readonly webhook: boolean;
 }
 
 export class Router implements HttpRoutes {
@@ -21,9 +23,9 @@ export class Router implements HttpRoutes {
   #inTree = 0;
   readonly #methods = new Map<string, number>();
 
-  add(method: string, path: string, handler: RouteHandler): () => void {
-    const removed =
-      path.includes(":") || path.includes("*") ? this.#addToTree(method, path, handler) : this.#addFixed(method, path, handler);
+  add(method: string, path: string, handler: RouteHandler, { webhook = false }: RouteOptions = {}): () => void {
+    const route: StoredRoute = { handler, webhook };
+    const removed = path.includes(":") || path.includes("*") ? this.#addToTree(method, path, route) : this.#addFixed(method, path, route);
     this.#methods.set(method, (this.#methods.get(method) ?? 0) + 1);
     let there = true;
     return () => {
@@ -39,7 +41,8 @@ export class Router implements HttpRoutes {
     if (fixed !== undefined || this.#inTree === 0) return fixed;
     const found = this.#tree.find(method as HTTPMethod, path);
     if (found === null) return undefined;
-    return { handler: (found.store as StoredRoute).handler, parameters: found.params };
+    const { handler, webhook } = found.store as StoredRoute;
+    return { handler, webhook, parameters: found.params };
   }
 
   /** Methods this path has: for OPTIONS and 405. */
@@ -47,20 +50,19 @@ export class Router implements HttpRoutes {
     return [...this.#methods].filter(([method, count]) => count > 0 && this.find(method, path) !== undefined).map(([method]) => method);
   }
 
-  #addFixed(method: string, path: string, handler: RouteHandler): () => void {
+  #addFixed(method: string, path: string, route: StoredRoute): () => void {
     let methods = this.#fixed.get(path);
     if (methods === undefined) this.#fixed.set(path, (methods = new Map()));
     if (methods.has(method)) throw taken(method, path);
-    methods.set(method, { handler, parameters: noParameters });
+    methods.set(method, { ...route, parameters: noParameters });
     return () => {
       methods.delete(method);
       if (methods.size === 0) this.#fixed.delete(path);
     };
   }
 
-  #addToTree(method: string, path: string, handler: RouteHandler): () => void {
+  #addToTree(method: string, path: string, store: StoredRoute): () => void {
     if (!METHODS.includes(method)) throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method)} is not an HTTP method`);
-    const store: StoredRoute = { handler };
     try {
       this.#tree.on(method as HTTPMethod, path, () => undefined, store);
     } catch (cause) {

@@ -9,10 +9,15 @@ export type RouteHandler = (
   query: string,
 ) => void;
 
+export interface RouteOptions {
+  /** Takes CloudEvents: OPTIONS answers the handshake of their webhooks. */
+  readonly webhook?: boolean;
+}
+
 export interface HttpRoutes {
   /**
    * Adds a route: `/orders/:id`, `/files/*`. Returns what takes it away again.
    * Throws MF_ROUTE_TAKEN when method and path are taken.
    */
-  add(method: string, path: string, handler: RouteHandler): () => void;
+  add(method: string, path: string, handler: RouteHandler, options?: RouteOptions): () => void;
 }

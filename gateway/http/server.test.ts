@@ -103,6 +103,26 @@ test("a target in absolute form is served as its path, and its authority is the 
   });
 });
 
+test("a path parameter is decoded, whatever characters it holds; one with a control character gets 400", async () => {
+  await withGateway(echo, { echo: () => [reply(200, {})] }, async ({ url, runner }) => {
+    const seen = (): unknown => (JSON.parse(runner.delivered.at(-1)?.headersJson ?? "{}") as Record<string, unknown>)["mayfly-path-name"];
+    for (const name of ["a b", "Größe", "注文", "😀", "100%", "a%20b", "a/b", "a?b#c", "%C3%BC", "+"]) {
+      equal((await fetch(`${url}/items/${encodeURIComponent(name)}`, { method: "POST" })).status, 200, name);
+      equal(seen(), name);
+    }
+    const before = runner.delivered.length;
+    for (const name of ["%0a", "a%00", "%0D%0Ax:%20y", "%7f"])
+      equal((await fetch(`${url}/items/${name}`, { method: "POST" })).status, 400, name);
+    for (const name of ["%zz", "%C0%A0", "%"])
+      match(
+        await exchange(url, `POST /items/${name} HTTP/1.1\r\nHost: x\r\n${close}content-length: 0\r\n\r\n`),
+        /^HTTP\/1\.1 4\d\d /,
+        name,
+      );
+    equal(runner.delivered.length, before);
+  });
+});
+
 test("one address gets so many connections and no more; what it closes is free again", async () => {
   const yaml = `http: { port: 0, connectionsPerAddress: 3 }\n${echo}`;
   await withGateway(yaml, { echo: () => [reply(200, {})] }, async ({ url, logs, gateway }) => {

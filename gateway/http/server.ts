@@ -1,6 +1,14 @@
 /** An HTTP server of the gateway: finds the route, answers what has none, and closes in order. */
 import { readFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { resolve } from "node:path";
@@ -151,7 +159,9 @@ export class HttpServer {
     const allow = [...new Set([...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"])].sort().join(", ");
     if (method !== "OPTIONS")
       return sendProblem(response, { status: 405, code: "MF_METHOD_NOT_ALLOWED", detail: `this path takes ${allow}`, headers: { allow } });
-    response.writeHead(204, { allow });
+    const handshake = methods.some((each) => this.routes.find(each, path)?.webhook === true) ? webhookHandshake(request) : undefined;
+    if (handshake === undefined) response.writeHead(204, { allow });
+    else response.writeHead(200, { ...handshake, allow, "content-length": 0 });
     response.end();
   }
 }
@@ -171,6 +181,17 @@ export function failWith(response: ServerResponse): void {
     detail: "the gateway failed on this request; its log has the reason",
     headers: { connection: "close" },
   });
+}
+
+/**
+ * HTTP 1.1 Web Hooks for Event Delivery, 4.2: a sender asks before it delivers, and the operator who said `cloudevents: true` has agreed.
+ * Undefined for a request that is none.
+ */
+function webhookHandshake({ headers }: IncomingMessage): OutgoingHttpHeaders | undefined {
+  const origin = headers["webhook-request-origin"];
+  if (typeof origin !== "string" || !/^[A-Za-z0-9._:*[\]-]{1,255}$/.test(origin)) return undefined;
+  const rate = headers["webhook-request-rate"];
+  return { "webhook-allowed-origin": origin, ...(rate === undefined ? {} : { "webhook-allowed-rate": "*" }) };
 }
 
 /** Bytes that are no HTTP request, or came too slowly. */

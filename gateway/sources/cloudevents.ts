@@ -10,6 +10,7 @@
  */
 import { CodedError, toUtf8 } from "#base";
 import type { Headers } from "../message.ts";
+import { jsonMembers } from "./json-members.ts";
 
 export interface CloudEventParts {
   readonly headers: Headers;
@@ -44,6 +45,9 @@ export function isStructured(contentType: string): boolean {
   return structuredType.test(contentType);
 }
 
+/** A document may begin with a byte order mark. */
+const documentUtf8 = new TextDecoder("utf-8", { fatal: true });
+
 function broken(why: string): CodedError {
   return new CodedError("MF_CLOUDEVENT", `not a CloudEvent: ${why}`);
 }
@@ -53,46 +57,54 @@ function parseBinary(parts: CloudEventParts, prefix: string): ParsedCloudEvent {
   for (const [name, value] of Object.entries(parts.headers)) {
     const attribute = name.startsWith(prefix) ? name.slice(prefix.length) : "";
     // Without a prefix (MQTT) any header could be an attribute by its name; the ones that can't be stay headers.
-    if (attributeName.test(attribute)) headers[`ce-${attribute}`] = prefix === "ce-" ? decodePercent(value) : value;
+    if (attributeName.test(attribute))
+      headers[`ce-${attribute}`] = checkedText(attribute, prefix === "ce-" ? headerText(attribute, value) : value);
     else headers[name] = value;
   }
   return finished(headers, parts.contentType, parts.body);
 }
 
-/** HTTP binding 3.1.3.2: characters outside printable ASCII come percent-encoded. */
-function decodePercent(value: string): string {
-  if (!value.includes("%")) return value;
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** HTTP binding 3.1.3.2: quotes around the value go first, then one round of percent-decoding, whose bytes have to be UTF-8. */
+function headerText(name: string, value: string): string {
+  const quoted = /^"((?:[^"\\]|\\.)*)"$/s.exec(value)?.[1];
+  const plain = quoted === undefined ? value : quoted.replace(/\\(.)/gs, "$1");
+  return plain.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
+    try {
+      return strictUtf8.decode(Buffer.from(run.replaceAll("%", ""), "hex"));
+    } catch {
+      throw broken(`attribute ${name} holds ${run.slice(0, 32)}, which is not UTF-8`);
+    }
+  });
 }
 
 function parseStructured(outer: Headers, body: Uint8Array): ParsedCloudEvent {
   let event: unknown;
-  const text = Buffer.from(body).toString("utf8");
+  let text: string;
   try {
+    text = documentUtf8.decode(body);
     event = JSON.parse(text);
   } catch {
-    throw broken("the body is not JSON");
+    throw broken("the body is not JSON in UTF-8");
   }
   if (typeof event !== "object" || event === null || Array.isArray(event)) throw broken("the body is not a JSON object");
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(outer)) if (!name.startsWith("ce-")) headers[name] = value;
+  const written = jsonMembers(text);
   let contentType = "application/json"; // JSON format, section 3.1: what `data` is when nothing else is said
   let data: Uint8Array = new Uint8Array();
   for (const [name, value] of Object.entries(event)) {
     if (value === null) continue; // "null … MUST be treated as absent"
     if (name === "datacontenttype") contentType = String(value);
     else if (name === "data_base64") data = base64(value);
-    else if (name !== "data") headers[`ce-${attribute(name)}`] = attributeText(name, value);
+    else if (name !== "data") headers[`ce-${attribute(name)}`] = attributeText(name, value, written.get(name));
   }
   if (Object.hasOwn(event, "data")) {
     if (Object.hasOwn(event, "data_base64")) throw broken("it has both data and data_base64");
     const value = (event as { readonly data: unknown }).data;
-    // A string of a type that is not JSON is the data itself, section 3.1.
-    data = typeof value === "string" && !isJson(contentType) ? toUtf8(value) : toUtf8(JSON.stringify(value));
+    // A string of a type that is not JSON is the data itself, section 3.1; all else is kept as it is written.
+    data = toUtf8(typeof value === "string" && !isJson(contentType) ? value : (written.get("data") ?? ""));
   }
   return finished(headers, contentType, data);
 }
@@ -106,9 +118,18 @@ function attribute(name: string): string {
   return name;
 }
 
-function attributeText(name: string, value: unknown): string {
-  if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") throw broken(`attribute ${name} is not text`);
-  return String(value).replace(/[\u0000-\u001f\u007f]/g, " ");
+/** `written`: as it stands in the document, for a number's digits. */
+function attributeText(name: string, value: unknown, written: string | undefined): string {
+  if (typeof value === "string") return checkedText(name, value);
+  if (typeof value === "number") return written ?? String(value);
+  if (typeof value === "boolean") return String(value);
+  throw broken(`attribute ${name} is not text`);
+}
+
+/** Section 3.2: control characters are no part of a String. */
+function checkedText(name: string, value: string): string {
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(value)) throw broken(`attribute ${name} holds a control character`);
+  return value;
 }
 
 function base64(value: unknown): Uint8Array {

@@ -7,7 +7,7 @@ import type { Health } from "../connector.ts";
 import { told } from "../failure.ts";
 import { type AuthConfig, authenticated, authSchema } from "../http/authentication.ts";
 import { type BodyBounds, noBody, readBody } from "../http/body.ts";
-import { connectionHeaders, headerSafe } from "../http/headers.ts";
+import { connectionHeaders } from "../http/headers.ts";
 import { type LargeBody, readLargeBody } from "../http/large-body.ts";
 import { type Problem, sendProblem } from "../http/problem.ts";
 import { sendReply, writeHead } from "../http/reply.ts";
@@ -35,6 +35,13 @@ const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** Headers that end here, or that are made anew from the body. */
 const droppedHeaders = new Set(["content-length", "content-encoding", "content-type", ...connectionHeaders]);
+
+const controls = /[\u0000-\u001f\u007f]/;
+const unusablePath: Problem = {
+  status: 400,
+  code: "MF_PATH_INVALID",
+  detail: "the path holds a control character: send it without",
+};
 
 /** A request with all that its route says of it. */
 interface Exchange {
@@ -64,8 +71,8 @@ class HttpSource implements Source {
 
   async start(accept: Accept): Promise<void> {
     this.#accept = accept;
-    const { method, path } = this.#config;
-    this.#remove = this.#context.http.add(method, path, this.#handle);
+    const { method, path, cloudevents } = this.#config;
+    this.#remove = this.#context.http.add(method, path, this.#handle, { webhook: cloudevents });
   }
 
   /** Takes the route away within the same turn, so that a successor can have it. */
@@ -182,8 +189,11 @@ class HttpSource implements Source {
     const { url = "/" } = request;
     headers["mayfly-path"] = query === "" && !url.endsWith("?") ? url : url.slice(0, url.indexOf("?"));
     if (query !== "") headers["mayfly-query"] = query;
-    for (const name in parameters)
-      headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = headerSafe(parameters[name] ?? "");
+    for (const name in parameters) {
+      const value = parameters[name] ?? "";
+      if (controls.test(value)) return unusablePath;
+      headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = value;
+    }
     const reply = this.#config.mode === "reply";
     const id = headers[this.#config.idHeader];
     return {
@@ -272,8 +282,9 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
 \`application/problem+json\` that has the message's id and a code: 502 and 504 where a system that the flow asked failed or did not answer, 500 where the flow did. A failure that is not the caller's fault (5xx) is kept as a dead letter as well. With \`mode: accept\` the caller gets \`202\` and
 \`{"id": …}\` once the journal has the message, which is then retried as \`retry\` says.
 
-- Path parameters come as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped.
+- Path parameters come decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped.
 - \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to what is to be taken.
+- With \`cloudevents: true\`, \`OPTIONS\` answers the handshake of CloudEvents webhooks.
 - A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
 - \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.`,
   schema: {
