@@ -42,7 +42,7 @@ export const gatewayLimits = {
   /** Longest answer to a call, in bytes. */
   answerBytes: 16 * mib,
   /** Redirects a declared host may answer with in a row. */
-  redirects: 5,
+  redirects: 20,
   /** After a cancel the machine gets so long for its last words, then it is ended. */
   cancelGraceMs: 250,
 

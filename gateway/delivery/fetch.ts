@@ -71,25 +71,39 @@ export interface FetchRequest {
   readonly memory: MemoryAccount;
 }
 
+/** By this header a machine asks that no redirect is followed; it goes no further. */
+const redirectHeader = "mayfly-fetch-redirect";
+/** By this header a machine is told where an answer came from. */
+const urlHeader = "mayfly-fetch-url";
+/** Headers that describe a body, and go with it (Fetch Standard, §4.4). */
+const bodyHeaders = ["content-encoding", "content-language", "content-location", "content-type", "content-length"];
+
+function without(headers: Headers, names: readonly string[]): Headers {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name)));
+}
+
 /** Rejects with a CodedError, or as undici does. */
 export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern[], request: FetchRequest): Promise<HttpAnswer> {
   let url = declaredUrl(request.url, undefined, patterns, request.flow);
   let method = request.method === "" ? "GET" : request.method.toUpperCase();
-  let headers = request.headers;
+  const follow = request.headers[redirectHeader] === undefined;
+  let headers = without(request.headers, [redirectHeader]);
   let body: Uint8Array | undefined = request.body;
   if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT")
     throw flowsFault("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
   for (let hop = 0; ; hop += 1) {
     const answer = await exchange(agent, { url, method, headers, body, signal: request.signal, memory: request.memory });
     const location = answer.headers["location"];
-    if (!redirects.has(answer.status) || location === undefined) return answer;
+    if (!follow || !redirects.has(answer.status) || location === undefined)
+      return { ...answer, headers: { ...answer.headers, [urlHeader]: url.href } };
     if (hop >= gatewayLimits.redirects)
       throw new CodedError("MF_TOO_MANY_REDIRECTS", `${url.host} redirected more than ${gatewayLimits.redirects} times`);
     const next = declaredUrl(location, url, patterns, request.flow);
-    if (next.origin !== url.origin) headers = Object.fromEntries(Object.entries(headers).filter(([name]) => !secretHeaders.includes(name)));
+    if (next.origin !== url.origin) headers = without(headers, secretHeaders);
     if (answer.status === 303 || (method === "POST" && (answer.status === 301 || answer.status === 302))) {
       method = method === "HEAD" ? "HEAD" : "GET";
       body = undefined;
+      headers = without(headers, bodyHeaders);
     }
     url = next;
   }

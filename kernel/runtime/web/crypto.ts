@@ -1,5 +1,6 @@
 /** The part `crypto`: random values, from the machine's seeded generator; `subtle` is a part of its own (web/subtle.ts). */
 import { kernel } from "../link.ts";
+import { expose } from "./interface.ts";
 
 const { native, requireHandler } = kernel;
 
@@ -35,4 +36,5 @@ class Crypto {
 
 export const crypto: Crypto = new Crypto();
 
+expose("Crypto", Crypto);
 kernel.define("crypto", crypto);

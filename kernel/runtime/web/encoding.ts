@@ -1,6 +1,7 @@
 /** The part `encoding`: TextEncoder and TextDecoder (Encoding Standard) for the charsets of charset.ts. */
 import type { Bytes, Encoding } from "../charset.ts";
 import { kernel } from "../link.ts";
+import { expose } from "./interface.ts";
 
 const { native, encodingOf, decodeUtf16, decodeWindows, viewBytes } = kernel;
 
@@ -87,10 +88,6 @@ export class TextDecoder {
     else if (dangling) text = endsInHighSurrogate(bytes, this.encoding === "utf-16be") ? text : `${text}\ufffd`;
     return !this.ignoreBOM && !this.#started && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
   }
-
-  get [Symbol.toStringTag](): string {
-    return "TextDecoder";
-  }
 }
 
 function endsInHighSurrogate(bytes: Uint8Array, bigEndian: boolean): boolean {
@@ -118,11 +115,7 @@ export class TextEncoder {
     target.set(bytes);
     return { read, written: bytes.length };
   }
-
-  get [Symbol.toStringTag](): string {
-    return "TextEncoder";
-  }
 }
 
-kernel.define("TextDecoder", TextDecoder);
-kernel.define("TextEncoder", TextEncoder);
+expose("TextDecoder", TextDecoder);
+expose("TextEncoder", TextEncoder);

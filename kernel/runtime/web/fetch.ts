@@ -6,6 +6,7 @@ import { kernel } from "../link.ts";
 import { fetchOperation } from "../wire.ts";
 import { AbortController, type AbortSignal } from "./events.ts";
 import { Headers, headersRecord, type HeadersInit } from "./headers.ts";
+import { expose } from "./interface.ts";
 import { URL } from "./url.ts";
 
 type Init = string | ArrayBuffer | ArrayBufferView | object | null | undefined;
@@ -13,26 +14,38 @@ type Answer = InstanceType<typeof kernel.Answer>;
 
 const noBytes = new Uint8Array(0);
 
+/** Bytes of a body, and the type it brings along; undefined: no body. */
+function extract(body: Init): { readonly source: Uint8Array; readonly type: string | undefined } | undefined {
+  if (body === null || body === undefined) return undefined;
+  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return { source: kernel.viewBytes(body).slice(), type: undefined };
+  const form = Object.prototype.toString.call(body) === "[object URLSearchParams]";
+  const type = form ? "application/x-www-form-urlencoded;charset=UTF-8" : "text/plain;charset=UTF-8";
+  return { source: kernel.utf8.encode(`${body as string}`), type };
+}
+
+/** What a body is read by: functions over its holder, so that nothing of it shows. */
+let sourceOf: (of: Body) => Uint8Array | Answer | undefined;
+let setSource: (of: Body, source: Uint8Array | Answer | undefined) => void;
+
+/** All bytes, whether read before or not. */
+function bytesOf(of: Body): Uint8Array {
+  const source = sourceOf(of);
+  if (source === undefined) return noBytes;
+  return source instanceof Uint8Array ? source : source.bytes;
+}
+
 /** A body: bytes of its own, or those of the answer it came with, which are read on first touch. */
 abstract class Body {
-  protected source: Uint8Array | Answer | undefined;
-  bodyUsed = false;
+  #source: Uint8Array | Answer | undefined;
+  #used = false;
 
-  abstract readonly headers: Headers;
+  static {
+    sourceOf = (of) => of.#source;
+    setSource = (of, source) => void (of.#source = source);
+  }
 
-  /** Takes what a constructor was given, and names its type when nobody did. */
-  protected take(body: Init): void {
-    if (body === null || body === undefined) return;
-    let type: string | undefined;
-    if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) this.source = kernel.viewBytes(body).slice();
-    else {
-      type =
-        Object.prototype.toString.call(body) === "[object URLSearchParams]"
-          ? "application/x-www-form-urlencoded;charset=UTF-8"
-          : "text/plain;charset=UTF-8";
-      this.source = kernel.utf8.encode(String(body));
-    }
-    if (type !== undefined && !this.headers.has("content-type")) this.headers.set("content-type", type);
+  get bodyUsed(): boolean {
+    return this.#used;
   }
 
   /** There is no stream: `null`, as for an empty body. */
@@ -40,72 +53,146 @@ abstract class Body {
     return null;
   }
 
-  /** All bytes, whether read before or not. */
-  static bytesOf(of: Body): Uint8Array {
-    const source = of.source;
-    if (source === undefined) return noBytes;
-    return source instanceof Uint8Array ? source : source.bytes;
-  }
-
-  static sourceOf(of: Body): Uint8Array | Answer | undefined {
-    return of.source;
-  }
-
-  private use(): Uint8Array {
-    if (this.bodyUsed) throw new TypeError("the body was read already");
-    this.bodyUsed = this.source !== undefined;
-    return Body.bytesOf(this);
+  #use(): Uint8Array {
+    if (this.#used) throw new TypeError("the body was read already");
+    this.#used = this.#source !== undefined;
+    return bytesOf(this);
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    return this.use().slice().buffer as ArrayBuffer;
+    return this.#use().slice().buffer as ArrayBuffer;
   }
 
   async bytes(): Promise<Uint8Array> {
-    return this.use().slice();
+    return this.#use().slice();
   }
 
   async text(): Promise<string> {
-    return kernel.decodeText(this.use(), "utf-8")!;
+    return kernel.decodeText(this.#use(), "utf-8")!;
   }
 
   async json(): Promise<unknown> {
-    return JSON.parse(kernel.decodeText(this.use(), "utf-8")!);
+    return JSON.parse(kernel.decodeText(this.#use(), "utf-8")!);
   }
 }
+
+type Redirect = "follow" | "error" | "manual";
 
 interface RequestInit {
   readonly method?: string;
   readonly headers?: HeadersInit;
   readonly body?: Init;
   readonly signal?: AbortSignal | null;
+  readonly redirect?: Redirect;
+}
+
+const redirectModes: readonly string[] = ["follow", "error", "manual"];
+
+/** A member that is one of a few words. */
+function word<T extends string>(value: unknown, words: readonly string[], what: string): T {
+  const text = `${value as string}`;
+  if (!words.includes(text)) throw new TypeError(`${what}: ${JSON.stringify(text)} is none of ${words.join(", ")}`);
+  return text as T;
 }
 
 export class Request extends Body {
-  readonly url: string;
-  readonly method: string;
-  readonly headers: Headers;
-  readonly signal: AbortSignal;
+  readonly #url: string;
+  readonly #method: string;
+  readonly #headers: Headers;
+  readonly #signal: AbortSignal;
+  readonly #redirect: Redirect;
 
   constructor(input: string | object, init: RequestInit = {}) {
     super();
     const from = input instanceof Request ? input : undefined;
-    const address = new URL(from?.url ?? String(input));
+    const given = init as RequestInit | Request;
+    const address = new URL(from?.url ?? `${input as string}`);
     if (address.username !== "" || address.password !== "")
       throw new TypeError("fetch: a URL with a name or a password is refused; use the header authorization");
     if (address.protocol !== "http:" && address.protocol !== "https:")
       throw new TypeError(`fetch: ${address.protocol} is not http: or https:`);
-    this.url = address.href;
-    const method = String(init.method ?? from?.method ?? "GET");
-    this.method = /^(?:delete|get|head|options|post|put)$/i.test(method) ? method.toUpperCase() : method;
+    this.#url = address.href;
+    const method = `${given.method ?? from?.method ?? "GET"}`;
+    this.#method = /^(?:delete|get|head|options|post|put)$/i.test(method) ? method.toUpperCase() : method;
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method) || /^(?:connect|trace|track)$/i.test(method))
       throw new TypeError(`fetch: the method ${JSON.stringify(method)} is refused`);
-    this.headers = new Headers(init.headers ?? from?.headers);
-    this.signal = init.signal ?? from?.signal ?? new AbortController().signal;
-    const hasBody = init.body !== undefined && init.body !== null;
-    if (hasBody && (this.method === "GET" || this.method === "HEAD")) throw new TypeError(`fetch: a ${this.method} has no body`);
-    if (hasBody) this.take(init.body);
-    else if (from !== undefined) this.source = Body.sourceOf(from);
+    this.#redirect = word<Redirect>(given.redirect ?? from?.redirect ?? "follow", redirectModes, "redirect");
+    this.#headers = new Headers(given.headers ?? from?.headers);
+    this.#signal = given.signal ?? from?.signal ?? new AbortController().signal;
+    if (from?.bodyUsed === true && (given.body === undefined || given.body === null)) throw new TypeError("the body was read already");
+    // A Request as settings brings its body, for which there is no stream to look at.
+    const other = init instanceof Request ? sourceOf(init) : undefined;
+    const body = other === undefined ? extract(given.body as Init) : { source: other, type: undefined };
+    if (body !== undefined && (this.#method === "GET" || this.#method === "HEAD"))
+      throw new TypeError(`fetch: a ${this.#method} has no body`);
+    setSource(this, body?.source ?? (from === undefined ? undefined : sourceOf(from)));
+    if (body?.type !== undefined && !this.#headers.has("content-type")) this.#headers.set("content-type", body.type);
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get method(): string {
+    return this.#method;
+  }
+
+  get headers(): Headers {
+    return this.#headers;
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  get redirect(): Redirect {
+    return this.#redirect;
+  }
+
+  // What follows has no meaning without a page, and is what a page would find.
+
+  get destination(): string {
+    return "";
+  }
+
+  get referrer(): string {
+    return "about:client";
+  }
+
+  get referrerPolicy(): string {
+    return "";
+  }
+
+  get mode(): string {
+    return "cors";
+  }
+
+  get credentials(): string {
+    return "same-origin";
+  }
+
+  get cache(): string {
+    return "default";
+  }
+
+  get integrity(): string {
+    return "";
+  }
+
+  get keepalive(): boolean {
+    return false;
+  }
+
+  get isReloadNavigation(): boolean {
+    return false;
+  }
+
+  get isHistoryNavigation(): boolean {
+    return false;
+  }
+
+  get duplex(): string {
+    return "half";
   }
 
   clone(): Request {
@@ -121,84 +208,132 @@ interface ResponseInit {
 }
 
 const emptyStatuses: readonly number[] = [101, 103, 204, 205, 304];
+const redirectStatuses: readonly number[] = [301, 302, 303, 307, 308];
 
-export class Response extends Body {
+/** What a response is made of besides its body. */
+interface Head {
   readonly status: number;
   readonly statusText: string;
   readonly headers: Headers;
-  readonly url: string = "";
-  readonly redirected: boolean = false;
-  readonly type: string = "default";
+  readonly url: string;
+  readonly redirected: boolean;
+  readonly type: string;
+}
+
+/** A response with this head. */
+let responseOf: (head: Head, source: Uint8Array | Answer | undefined) => Response;
+
+/** The header by which the gateway says where an answer came from, after redirects. */
+const urlHeader = "mayfly-fetch-url";
+/** The header that asks the gateway to follow no redirect. It goes no further. */
+const redirectHeader = "mayfly-fetch-redirect";
+
+export class Response extends Body {
+  #head: Head;
+
+  static {
+    responseOf = (head, source) => {
+      const response = new Response();
+      response.#head = head;
+      setSource(response, source);
+      return response;
+    };
+  }
 
   constructor(body?: Init, init: ResponseInit = {}) {
     super();
     const status = init.status ?? 200;
     if (!Number.isInteger(status) || status < 200 || status > 599)
       throw new RangeError(`Response: the status ${String(status)} must be from 200 to 599`);
-    this.status = status;
-    this.statusText = String(init.statusText ?? "");
-    this.headers = new Headers(init.headers);
-    if (body !== null && body !== undefined && emptyStatuses.includes(status)) throw new TypeError(`Response: a ${status} has no body`);
-    this.take(body);
-  }
-
-  /** The response to a fetch. */
-  static answered(answer: Answer, url: string): Response {
-    const response = Object.create(Response.prototype) as { -readonly [Name in keyof Response]: Response[Name] };
-    Object.assign(response, {
-      status: answer.status,
-      statusText: "",
-      headers: new Headers(),
-      url,
-      redirected: false,
-      type: "basic",
-      bodyUsed: false,
-      source: answer,
-    });
-    for (const [name, value] of Object.entries(answer.headers)) response.headers.append(name, value);
-    return response as Response;
+    const statusText = `${init.statusText ?? ""}`;
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(statusText)) throw new TypeError("Response: the text of the status holds characters it must not");
+    const headers = new Headers(init.headers ?? {});
+    const extracted = extract(body);
+    if (extracted !== undefined && emptyStatuses.includes(status)) throw new TypeError(`Response: a ${status} has no body`);
+    if (extracted?.type !== undefined && !headers.has("content-type")) headers.set("content-type", extracted.type);
+    this.#head = { status, statusText, headers, url: "", redirected: false, type: "default" };
+    setSource(this, extracted?.source);
   }
 
   static json(value: unknown, init: ResponseInit = {}): Response {
     const text = JSON.stringify(value);
     if (text === undefined) throw new TypeError("Response.json: the value can't be written as JSON");
-    const headers = new Headers(init.headers);
+    const headers = new Headers(init.headers ?? {});
     if (!headers.has("content-type")) headers.set("content-type", "application/json");
     return new Response(text, { ...init, headers });
   }
 
   static redirect(url: string | object, status = 302): Response {
-    if (![301, 302, 303, 307, 308].includes(status)) throw new RangeError(`Response.redirect: ${status} is no redirect`);
-    return new Response(null, { status, headers: { location: String(url) } });
+    const { href } = new URL(`${url as string}`);
+    if (!redirectStatuses.includes(status)) throw new RangeError(`Response.redirect: ${status} is no redirect`);
+    return new Response(null, { status, headers: { location: href } });
   }
 
   static error(): Response {
-    const response = new Response();
-    Object.assign(response, { type: "error", status: 0 });
-    return response;
+    return responseOf({ status: 0, statusText: "", headers: new Headers(), url: "", redirected: false, type: "error" }, undefined);
+  }
+
+  get type(): string {
+    return this.#head.type;
+  }
+
+  get url(): string {
+    return this.#head.url;
+  }
+
+  get redirected(): boolean {
+    return this.#head.redirected;
+  }
+
+  get status(): number {
+    return this.#head.status;
   }
 
   get ok(): boolean {
-    return this.status >= 200 && this.status <= 299;
+    return this.#head.status >= 200 && this.#head.status <= 299;
+  }
+
+  get statusText(): string {
+    return this.#head.statusText;
+  }
+
+  get headers(): Headers {
+    return this.#head.headers;
   }
 
   clone(): Response {
     if (this.bodyUsed) throw new TypeError("the body was read already");
-    const copy = Object.create(Response.prototype) as Response;
-    return Object.assign(copy, this, { headers: new Headers(this.headers) });
+    return responseOf({ ...this.#head, headers: new Headers(this.#head.headers) }, sourceOf(this));
   }
+}
+
+/** The response to a fetch of `url`. */
+function answered(answer: Answer, url: string, redirect: Redirect): Response {
+  const headers = new Headers();
+  let last = url;
+  for (const [name, value] of Object.entries(answer.headers)) {
+    if (name === urlHeader) last = value!;
+    else headers.append(name, value!);
+  }
+  const { status } = answer;
+  if (redirect === "error" && redirectStatuses.includes(status) && headers.has("location"))
+    throw new TypeError("fetch: the server redirects, and the request says that this is an error");
+  const type = redirect === "manual" && redirectStatuses.includes(status) ? "opaqueredirect" : "basic";
+  return responseOf({ status, statusText: "", headers, url: last.replace(/#.*$/, ""), redirected: last !== url, type }, answer);
 }
 
 async function fetch(input: string | object, init?: RequestInit): Promise<Response> {
   const request = new Request(input, init);
   request.signal.throwIfAborted();
   const type = request.headers.get("content-type") ?? "";
-  const answer = kernel.call(fetchOperation, request.url, request.method, type, headersRecord(request.headers), 0, Body.bytesOf(request));
+  const headers = new Headers(request.headers);
+  if (request.redirect !== "follow") headers.set(redirectHeader, "manual");
+  const answer = kernel.call(fetchOperation, request.url, request.method, type, headersRecord(headers), 0, bytesOf(request));
   const number = kernel.lastCall();
   const abort = (): void => kernel.abandonCall(number, request.signal.reason);
   request.signal.addEventListener("abort", abort);
   try {
-    return Response.answered(await answer, request.url);
+    return answered(await answer, request.url, request.redirect);
   } finally {
     request.signal.removeEventListener("abort", abort);
   }
@@ -209,10 +344,10 @@ kernel.onResponse((value) => {
   const headers = new Headers(value.headers);
   const contentType = headers.get("content-type") ?? "";
   headers.delete("content-type");
-  return { status: value.status, headers: headersRecord(headers), contentType, body: Body.bytesOf(value) };
+  return { status: value.status, headers: headersRecord(headers), contentType, body: bytesOf(value) };
 });
 
 kernel.define("fetch", fetch);
-kernel.define("Headers", Headers);
-kernel.define("Request", Request);
-kernel.define("Response", Response);
+expose("Headers", Headers);
+expose("Request", Request);
+expose("Response", Response);

@@ -1,44 +1,54 @@
 /** Headers (Fetch Standard, §5.1). */
+import { pairIterators, readPairs } from "./interface.ts";
 
 const nameShape = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
+/** A ByteString (Web IDL, §3.2.9). */
+function byteString(value: unknown): string {
+  const text = `${value as string}`;
+  if (/[^\0-\xff]/.test(text)) throw new TypeError("a header must not hold characters beyond latin1");
+  return text;
+}
+
 function nameOf(name: unknown): string {
-  const text = String(name);
+  const text = byteString(name);
   if (!nameShape.test(text)) throw new TypeError(`${JSON.stringify(text)} is not a header's name`);
   return text.toLowerCase();
 }
 
 function valueOf(value: unknown): string {
-  const text = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
-  if (/[\0\n\r]|[^\0-\xff]/.test(text)) throw new TypeError("a header must not hold line breaks or characters beyond latin1");
+  const text = byteString(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
+  if (/[\0\n\r]/.test(text)) throw new TypeError("a header must not hold line breaks");
   return text;
 }
 
 export type HeadersInit = Headers | Iterable<readonly [string, string]> | Readonly<Record<string, string>>;
 
+/** The pair at an index of what the headers are iterated as. */
+let pairAt: (headers: Headers, index: number) => readonly [string, string] | undefined;
+
 export class Headers {
   readonly #values = new Map<string, string[]>();
+  /** Sorted by name, each cookie on its own; made anew after a change. */
+  #sorted: (readonly [string, string])[] | undefined;
 
-  constructor(init?: HeadersInit | null) {
-    if (init === undefined || init === null) return;
-    if (typeof init !== "object") throw new TypeError("Headers: an object or a list of pairs is needed");
-    const pairs = Symbol.iterator in init ? (init as Iterable<Iterable<string>>) : Object.entries(init);
-    for (const entry of pairs) {
-      const pair = Array.from(entry);
-      if (pair.length !== 2) throw new TypeError("Headers: each entry must be a name and a value");
-      this.append(pair[0]!, pair[1]!);
-    }
+  constructor(init?: HeadersInit) {
+    if (init === undefined) return;
+    if (typeof init !== "object" || init === null) throw new TypeError("Headers: an object or a list of pairs is needed");
+    for (const [name, value] of readPairs(init, "Headers", byteString)) this.append(name, value);
   }
 
   append(name: string, value: string): void {
-    const key = nameOf(name);
+    const [key, text] = [nameOf(name), valueOf(value)];
     const values = this.#values.get(key);
-    if (values === undefined) this.#values.set(key, [valueOf(value)]);
-    else values.push(valueOf(value));
+    if (values === undefined) this.#values.set(key, [text]);
+    else values.push(text);
+    this.#sorted = undefined;
   }
 
   delete(name: string): void {
     this.#values.delete(nameOf(name));
+    this.#sorted = undefined;
   }
 
   get(name: string): string | null {
@@ -55,45 +65,51 @@ export class Headers {
 
   set(name: string, value: string): void {
     this.#values.set(nameOf(name), [valueOf(value)]);
+    this.#sorted = undefined;
   }
 
   forEach(callback: (value: string, name: string, headers: Headers) => void, self?: unknown): void {
-    for (const [name, value] of this) callback.call(self, value, name, this);
+    if (typeof callback !== "function") throw new TypeError("Headers.forEach needs a function to call");
+    for (let index = 0, pair = pairAt(this, 0); pair !== undefined; pair = pairAt(this, ++index))
+      callback.call(self, pair[1], pair[0], this);
   }
 
-  /** Sorted by name; each cookie on its own. */
-  *entries(): IterableIterator<[string, string]> {
-    for (const name of [...this.#values.keys()].sort()) {
-      const values = this.#values.get(name);
-      if (values === undefined) continue;
-      if (name === "set-cookie") for (const value of values) yield [name, value];
-      else yield [name, values.join(", ")];
-    }
+  static {
+    pairAt = (headers, index) => {
+      headers.#sorted ??= [...headers.#values.keys()].sort().flatMap((name): (readonly [string, string])[] => {
+        const values = headers.#values.get(name) ?? [];
+        return name === "set-cookie" ? values.map((value) => [name, value] as const) : [[name, values.join(", ")]];
+      });
+      // Beyond the end an array finds what somebody put on its prototype.
+      return index < headers.#sorted.length ? headers.#sorted[index] : undefined;
+    };
   }
 
-  *keys(): IterableIterator<string> {
-    for (const [name] of this.entries()) yield name;
+  entries(): IterableIterator<[string, string]> {
+    return iterate(this, "entries");
   }
 
-  *values(): IterableIterator<string> {
-    for (const [, value] of this.entries()) yield value;
+  keys(): IterableIterator<string> {
+    return iterate(this, "keys");
   }
 
-  [Symbol.iterator](): IterableIterator<[string, string]> {
-    return this.entries();
+  values(): IterableIterator<string> {
+    return iterate(this, "values");
   }
 
-  get [Symbol.toStringTag](): string {
-    return "Headers";
-  }
+  declare [Symbol.iterator]: () => IterableIterator<[string, string]>;
 }
+
+const iterate = pairIterators<Headers>("Headers", pairAt);
+Object.defineProperty(Headers.prototype, Symbol.iterator, { value: Headers.prototype.entries, writable: true, configurable: true });
 
 /** The headers as the door takes them: a name has one text, so there can be but one cookie. */
 export function headersRecord(headers: Headers): string {
   const record: Record<string, string> = Object.create(null);
-  for (const [name, value] of headers) {
+  for (let index = 0, pair = pairAt(headers, 0); pair !== undefined; pair = pairAt(headers, ++index)) {
+    const name = pair[0];
     if (name in record) throw new TypeError("only one set-cookie can leave a machine: join what it says, or set the others elsewhere");
-    record[name] = value;
+    record[name] = pair[1];
   }
   return JSON.stringify(record);
 }

@@ -17,7 +17,26 @@ const errorTypes: Readonly<Record<string, ErrorConstructor>> = table({
 
 type ViewConstructor = new (buffer: ArrayBufferLike, offset: number, length?: number) => ArrayBufferView;
 
+/** The engine has these; the library of ES2023 does not know them yet. */
+type Detachable = ArrayBuffer & { readonly detached: boolean; transfer(): ArrayBuffer };
+
+const interfaceNames = ["URL", "URLSearchParams", "Headers", "Request", "Response", "Event", "EventTarget", "AbortController", "CryptoKey"];
+
+/** An object of an interface that is neither serialisable nor a plain object of the flow's. */
+function isPlatformObject(value: object): boolean {
+  return interfaceNames.some((name) => {
+    const constructor = (globalThis as unknown as Record<string, unknown>)[name];
+    return typeof constructor === "function" && value instanceof (constructor as abstract new () => object);
+  });
+}
+
 class Cloner {
+  private readonly transferred: ReadonlySet<ArrayBuffer>;
+
+  constructor(transferred: ReadonlySet<ArrayBuffer>) {
+    this.transferred = transferred;
+  }
+
   /** What was cloned already: keeps cycles and shared parts as they are. */
   private readonly known = new Map<object, object>();
 
@@ -39,7 +58,7 @@ class Cloner {
     if (value instanceof RegExp) return this.keep(value, new RegExp(value.source, value.flags));
     if (value instanceof Map) return this.map(value);
     if (value instanceof Set) return this.set(value);
-    if (value instanceof ArrayBuffer) return this.keep(value, value.slice(0));
+    if (value instanceof ArrayBuffer) return this.keep(value, this.buffer(value));
     if (ArrayBuffer.isView(value)) return this.view(value);
     if (value instanceof Error) return this.error(value);
     if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt)
@@ -49,11 +68,18 @@ class Cloner {
       value instanceof WeakMap ||
       value instanceof WeakSet ||
       value instanceof WeakRef ||
-      value instanceof Symbol
+      value instanceof Symbol ||
+      isPlatformObject(value)
     ) {
       refuse(Object.prototype.toString.call(value));
     }
     return this.properties(value, this.keep(value, {}));
+  }
+
+  private buffer(value: ArrayBuffer): ArrayBuffer {
+    if ((value as Detachable).detached) refuse("a detached ArrayBuffer");
+    if (this.transferred.has(value)) return (value as Detachable).transfer();
+    return value.slice(0);
   }
 
   private properties(value: object, copy: object): object {
@@ -101,9 +127,19 @@ function viewName(value: ArrayBufferView): string {
   return value instanceof DataView ? "DataView" : (value as unknown as Record<symbol, string>)[Symbol.toStringTag]!;
 }
 
-function structuredClone(value: unknown, options?: { readonly transfer?: readonly unknown[] }): unknown {
-  for (const item of options?.transfer ?? []) if (!(item instanceof ArrayBuffer)) refuse("what is to be transferred");
-  return new Cloner().value(value);
+function structuredClone(value: unknown, options?: { readonly transfer?: Iterable<unknown> }): unknown {
+  if (arguments.length === 0) throw new TypeError("structuredClone needs a value");
+  const transferred = new Set<ArrayBuffer>();
+  for (const item of options?.transfer ?? []) {
+    if (!(item instanceof ArrayBuffer)) refuse("what is to be transferred");
+    if (transferred.has(item)) refuse("an ArrayBuffer that is to be transferred twice");
+    if ((item as Detachable).detached) refuse("a detached ArrayBuffer");
+    transferred.add(item);
+  }
+  const clone = new Cloner(transferred).value(value);
+  // What was not met on the way is gone all the same.
+  for (const buffer of transferred) if (!(buffer as Detachable).detached) (buffer as Detachable).transfer();
+  return clone;
 }
 
 kernel.define("structuredClone", structuredClone);

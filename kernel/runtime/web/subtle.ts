@@ -1,6 +1,7 @@
 /** The part `subtle`: crypto.subtle with SHA digests and HMAC (Web Cryptography API). Linked into images whose flow mentions it. */
 import { table } from "../table.ts";
 import { kernel } from "../link.ts";
+import { expose } from "./interface.ts";
 import { crypto } from "./crypto.ts";
 
 type Named = string | { readonly name: string };
@@ -160,4 +161,5 @@ function readJwk(jwk: Jwk, hash: string, extractable: boolean, usages: readonly 
 }
 
 Object.defineProperty(crypto, "subtle", { value: new SubtleCrypto(), configurable: true });
-kernel.define("CryptoKey", CryptoKey);
+expose("SubtleCrypto", SubtleCrypto);
+expose("CryptoKey", CryptoKey);

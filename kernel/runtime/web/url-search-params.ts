@@ -1,4 +1,5 @@
 /** URLSearchParams (URL Standard, §6) and application/x-www-form-urlencoded (§5). */
+import { pairIterators, readRecord } from "./interface.ts";
 import { percentDecode, percentEncode, type Utf8 } from "./url-host.ts";
 
 type Pair = [name: string, value: string];
@@ -41,13 +42,19 @@ function readInit(init: unknown): Pair[] {
     const text = scalar(init);
     return parsePairs(text.startsWith("?") ? text.slice(1) : text);
   }
-  if (!(Symbol.iterator in init)) return Object.entries(init).map(([name, value]) => [scalar(name), scalar(value)]);
+  const method = (init as { [Symbol.iterator]?: unknown })[Symbol.iterator];
+  if (method === undefined || method === null) return readRecord(init, scalar);
   return Array.from(init as Iterable<Iterable<unknown>>, (entry) => {
     const pair = Array.from(entry);
     if (pair.length !== 2) throw new TypeError("URLSearchParams: each entry must be a name and a value");
     return [scalar(pair[0]), scalar(pair[1])];
   });
 }
+
+/** The pair at an index of the parameters as they are now. */
+let pairAt: (parameters: URLSearchParams, index: number) => Pair | undefined;
+/** Takes new parameters without telling the URL, which has them already. */
+export let reload: (parameters: URLSearchParams, query: string) => void;
 
 export class URLSearchParams {
   #pairs: Pair[];
@@ -59,9 +66,10 @@ export class URLSearchParams {
     this.#changed = changed;
   }
 
-  /** Takes new parameters without telling the URL, which has them already. */
-  static reload(parameters: URLSearchParams, query: string): void {
-    parameters.#pairs = parsePairs(query);
+  static {
+    // Beyond the end an array finds what somebody put on its prototype.
+    pairAt = (parameters, index) => (index < parameters.#pairs.length ? parameters.#pairs[index] : undefined);
+    reload = (parameters, query) => void (parameters.#pairs = parsePairs(query));
   }
 
   get size(): number {
@@ -111,30 +119,33 @@ export class URLSearchParams {
   }
 
   forEach(callback: (value: string, name: string, parameters: URLSearchParams) => void, self?: unknown): void {
-    for (const [name, value] of this.#pairs) callback.call(self, value, name, this);
+    if (typeof callback !== "function") throw new TypeError("URLSearchParams.forEach needs a function to call");
+    for (let index = 0, pair = pairAt(this, 0); pair !== undefined; pair = pairAt(this, ++index))
+      callback.call(self, pair[1], pair[0], this);
   }
 
-  *entries(): IterableIterator<Pair> {
-    for (const [name, value] of this.#pairs) yield [name, value];
+  entries(): IterableIterator<Pair> {
+    return iterate(this, "entries");
   }
 
-  *keys(): IterableIterator<string> {
-    for (const [name] of this.#pairs) yield name;
+  keys(): IterableIterator<string> {
+    return iterate(this, "keys");
   }
 
-  *values(): IterableIterator<string> {
-    for (const [, value] of this.#pairs) yield value;
+  values(): IterableIterator<string> {
+    return iterate(this, "values");
   }
 
-  [Symbol.iterator](): IterableIterator<Pair> {
-    return this.entries();
-  }
+  declare [Symbol.iterator]: () => IterableIterator<Pair>;
 
   toString(): string {
     return this.#pairs.map(([name, value]) => `${encodeForm(name)}=${encodeForm(value)}`).join("&");
   }
-
-  get [Symbol.toStringTag](): string {
-    return "URLSearchParams";
-  }
 }
+
+const iterate = pairIterators<URLSearchParams>("URLSearchParams", pairAt);
+Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
+  value: URLSearchParams.prototype.entries,
+  writable: true,
+  configurable: true,
+});

@@ -1,7 +1,8 @@
 /** The part `url`: URL and URLSearchParams. Linked into images whose flow mentions them, or fetch. */
 import { kernel } from "../link.ts";
+import { expose } from "./interface.ts";
 import { hostText, isSpecial, pathText, UrlParser, type UrlRecord, urlText } from "./url-record.ts";
-import { URLSearchParams, useUtf8 } from "./url-search-params.ts";
+import { reload, URLSearchParams, useUtf8 } from "./url-search-params.ts";
 
 const utf8 = kernel.utf8;
 useUtf8(utf8);
@@ -55,7 +56,7 @@ export class URL {
   }
 
   set protocol(value: string) {
-    const found = /^([A-Za-z][A-Za-z0-9+.-]*)(?::|$)/.exec(String(value));
+    const found = /^([A-Za-z][A-Za-z0-9+.-]*)(?::|$)/.exec(String(value).replace(/[\t\n\r]/g, ""));
     const record = this.#record;
     if (found === null) return;
     const scheme = found[1]!.toLowerCase();
@@ -163,7 +164,7 @@ export class URL {
   }
 
   #reload(): void {
-    if (this.#parameters !== undefined) URLSearchParams.reload(this.#parameters, this.#record.query ?? "");
+    if (this.#parameters !== undefined) reload(this.#parameters, this.#record.query ?? "");
   }
 
   get hash(): string {
@@ -183,11 +184,7 @@ export class URL {
   toJSON(): string {
     return this.href;
   }
-
-  get [Symbol.toStringTag](): string {
-    return "URL";
-  }
 }
 
-kernel.define("URL", URL);
-kernel.define("URLSearchParams", URLSearchParams);
+expose("URL", URL);
+expose("URLSearchParams", URLSearchParams);

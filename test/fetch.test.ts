@@ -1,0 +1,94 @@
+/** fetch in a served flow, against a real server: redirects as the standard has them. */
+import { deepEqual } from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { serve } from "#cli";
+import { silentLogger } from "#gateway";
+
+const flow = `import { flow } from "mayfly";
+export default flow(async (msg, { fetch }) => {
+  const { url, init } = msg.json<{ url: string; init?: object }>();
+  try {
+    const response = await fetch(url, init);
+    return { status: response.status, url: response.url, redirected: response.redirected, type: response.type,
+      own: [...response.headers.keys()].filter((name) => name.startsWith("mayfly-")), json: JSON.stringify(response), body: await response.text() };
+  } catch (error) {
+    return { error: (error as Error).name };
+  }
+});`;
+
+let folder: string;
+let serving: Awaited<ReturnType<typeof serve>>;
+let base: string;
+const peer = createServer((request, response) => {
+  const path = request.url ?? "";
+  const count = Number(/^\/loop\/(\d+)$/.exec(path)?.[1] ?? 0);
+  let body = "";
+  request.on("data", (part) => (body += part));
+  request.on("end", () => {
+    if (path.startsWith("/to/")) response.writeHead(Number(path.slice(4)), { location: "/end#part" }).end("moved");
+    else if (count > 0) response.writeHead(302, { location: count === 1 ? "/end" : `/loop/${count - 1}` }).end();
+    else {
+      const seen = ["content-type", "mayfly-fetch-redirect"].map((name) => request.headers[name] ?? null);
+      response.end(JSON.stringify([request.method, body, ...seen]));
+    }
+  });
+});
+
+before(async () => {
+  await once(peer.listen(0, "127.0.0.1"), "listening");
+  base = `http://127.0.0.1:${(peer.address() as AddressInfo).port}`;
+  folder = await mkdtemp(join(tmpdir(), "mayfly-fetch-"));
+  await writeFile(join(folder, "asks.ts"), flow);
+  await writeFile(
+    join(folder, "mayfly.yaml"),
+    `flows: { asks: { flow: asks.ts, from: [{ http: { path: / } }], hosts: ["${base.slice(7)}"] } }\nhttp: { port: 0 }\njournal: { memory: true }\n`,
+  );
+  serving = await serve({ file: join(folder, "mayfly.yaml"), logger: silentLogger });
+});
+after(async () => {
+  await serving.stop();
+  peer.closeAllConnections();
+  peer.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function asks(path: string, init?: object): Promise<unknown> {
+  const body = JSON.stringify({ url: base + path, init });
+  return await (await fetch(serving.url, { method: "POST", headers: { "content-type": "application/json" }, body })).json();
+}
+
+const common = { own: [], json: "{}" };
+
+test("redirects are followed, told, refused or left alone, as the request says", async () => {
+  const end = (method: string, body = "", type: string | null = null): object => ({
+    ...common,
+    status: 200,
+    url: `${base}/end`,
+    redirected: true,
+    type: "basic",
+    body: JSON.stringify([method, body, type, null]),
+  });
+  deepEqual(await asks("/to/302"), end("GET"));
+  const post = { method: "POST", body: "x" };
+  deepEqual(await asks("/to/301", post), end("GET"));
+  deepEqual(await asks("/to/303", post), end("GET"));
+  deepEqual(await asks("/to/307", post), end("POST", "x", "text/plain;charset=UTF-8"));
+  deepEqual(await asks("/loop/20"), end("GET"));
+  deepEqual(await asks("/loop/21"), { error: "FlowError" });
+  deepEqual(await asks("/to/302", { redirect: "error" }), { error: "TypeError" });
+  deepEqual(await asks("/to/302", { redirect: "manual" }), {
+    ...common,
+    status: 302,
+    url: `${base}/to/302`,
+    redirected: false,
+    type: "opaqueredirect",
+    body: "moved",
+  });
+  deepEqual(await asks("/end"), { ...(end("GET") as object), redirected: false });
+});
