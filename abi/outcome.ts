@@ -21,6 +21,8 @@ export type MachineErrorCode = keyof typeof machineErrors;
 export interface StepFailure {
   readonly code: MachineErrorCode;
   readonly message: string;
+  /** Workers that ended while they ran the machine, by its fault as far as can be told. */
+  readonly workersLost?: number;
 }
 
 /**

@@ -24,7 +24,7 @@ export async function openMonitor(name: string, { workers, isolation, memory, lo
           "MF_MONITOR_ISOLATION",
           "the embedded monitor has no process to give each message: use `monitor: process` or `monitor: qemu`, or leave out `isolation`",
         );
-      return embeddedMonitor({ ...options, ...(memory === undefined ? {} : { memory }) });
+      return embeddedMonitor({ ...options, log, ...(memory === undefined ? {} : { memory }) });
     case "process":
       return processMonitor({ ...options, reuse: isolation === "flow" });
     case "qemu":

@@ -9,6 +9,7 @@
 import type { DeliverEvent, Event, FlowLimits, StepOutcome } from "#abi";
 import type { MemoryAccount } from "#base";
 import type { Image } from "#image";
+import type { Share } from "./fair-queue.ts";
 
 /** An image a monitor can start machines from, until it is unloaded. */
 export interface LoadedImage {
@@ -56,8 +57,8 @@ export interface Monitor {
   load(image: Image): Promise<LoadedImage>;
   /** Forgets an image; its running machines go on to their end. */
   unload(image: LoadedImage): void;
-  /** Starts a machine in the image's pristine state and gives it its message. `limits` default to the image's own. */
-  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine;
+  /** Starts a machine in the image's pristine state and gives it its message. `limits` default to the image's own, and so does the share. */
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine;
   stats(): MonitorStats;
   /** Ends every machine and releases every thread, process and descriptor. */
   close(): Promise<void>;

@@ -24,6 +24,12 @@ export interface StepEnded {
   readonly code?: MachineErrorCode | undefined;
 }
 
+/** The failure as well names the workers that ended while they ran the machine. */
+export function blamed(outcome: StepOutcome, workersLost: number): StepOutcome {
+  if (workersLost === 0 || outcome.status !== "broken") return outcome;
+  return { ...outcome, failure: { ...outcome.failure, workersLost } };
+}
+
 export function broken(code: MachineErrorCode, detail = "", effects: StepOutcome["effects"] = [], cpuMs = 0): StepOutcome {
   const message = detail === "" ? machineErrors[code] : `${machineErrors[code]} (${detail})`;
   return { status: "broken", effects, failure: { code, message }, cpuMs };

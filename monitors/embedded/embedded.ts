@@ -6,10 +6,12 @@ import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
 import { CodedError, memoryBudget } from "#base";
 import type { Image } from "#image";
 import { kernelArtifacts } from "#kernel";
+import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { EmbeddedMachine } from "./machine.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
 import { Pool } from "./pool.ts";
+import type { StartThread } from "./pool-worker.ts";
 import { wasmPageBytes } from "./slots.ts";
 
 export interface EmbeddedOptions {
@@ -22,12 +24,18 @@ export interface EmbeddedOptions {
   readonly spin?: number;
   /** What it may hold; without it there is no bound. */
   readonly memory?: MonitorMemory;
+  /** Takes a line when a worker ended by itself. */
+  readonly log?: ((line: string) => void) | undefined;
+  /** For tests: starts another thread in a worker's place. */
+  readonly startThread?: StartThread;
 }
 
 export interface EmbeddedImage extends LoadedImage {
   readonly slot: number;
   readonly table: PageTable;
   readonly limits: FlowLimits;
+  /** Whose steps they are where nobody says. */
+  readonly share: Share;
 }
 
 let modules: { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } | undefined;
@@ -64,7 +72,9 @@ class EmbeddedMonitor implements Monitor {
 
   readonly #memory: MonitorMemory;
 
-  constructor({ workers = Math.max(1, cores - 1), spin = cores > workers ? 10_000 : 0, memory = unbounded() }: EmbeddedOptions) {
+  constructor(options: EmbeddedOptions) {
+    const { workers = Math.max(1, cores - 1), memory = unbounded(), log } = options;
+    const { spin = cores > workers ? 10_000 : 0 } = options;
     this.#memory = memory;
     const keptBytes = Math.min(mostKeptBytes, Math.max(leastKeptBytes, memory.workers.mostBytes / (2 * workers)));
     const setup = {
@@ -73,7 +83,7 @@ class EmbeddedMonitor implements Monitor {
       keptPages: Math.floor(keptBytes / wasmPageBytes),
       waitingBytes: memory.waiting.mostBytes / 2, // workers keep machines before the main thread knows of them
     };
-    this.#pool = new Pool(workers, setup, this.#store, memory);
+    this.#pool = new Pool({ size: workers, setup, store: this.#store, memory, log, start: options.startThread });
   }
 
   load(image: Image): Promise<EmbeddedImage> {
@@ -93,6 +103,7 @@ class EmbeddedMonitor implements Monitor {
       slot: this.#nextImage++,
       table: this.#store.add(image),
       limits: manifest.limits,
+      share: { name: manifest.name, weight: 1 },
       users: 1,
     };
     this.#images.set(image.sha256, loaded);
@@ -106,11 +117,11 @@ class EmbeddedMonitor implements Monitor {
     this.#images.delete(image.sha256);
   }
 
-  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine {
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
     const known = image as EmbeddedImage;
     const number = this.#nextMachine;
     this.#nextMachine = (number % 0x7fff_ffff) + 1;
-    return new EmbeddedMachine(this.#pool, known, number, event, limits ?? known.limits);
+    return new EmbeddedMachine(this.#pool, known, number, event, { limits: limits ?? known.limits, share: share ?? known.share });
   }
 
   stats(): MonitorStats {

@@ -3,21 +3,30 @@
  * worker is lost the machine is run again from its first event somewhere else: same image, same events, same machine.
  */
 import { decodeEffects, type DeliverEvent, type Event, type FlowLimits, type MachineErrorCode, type StepOutcome } from "#abi";
+import type { Share } from "../fair-queue.ts";
 import type { Machine } from "../monitor.ts";
-import { broken, outcomeOf } from "../outcome.ts";
+import { blamed, broken, outcomeOf } from "../outcome.ts";
 import type { Pool } from "./pool.ts";
-import { lostAnswer, type PoolWorker, type StepAnswer } from "./pool-worker.ts";
+import { type Job, lostAnswer, type PoolWorker, type StepAnswer } from "./pool-worker.ts";
 import { operation } from "./slots.ts";
 import type { EmbeddedImage } from "./embedded.ts";
 
 /** Events that may wait while a step runs. */
 const mostQueued = 1024;
-/** How often a machine may lose its worker before it is held responsible. */
+/** How often a machine may end its worker before it is given up. */
 const mostLosses = 2;
+/** How often it may lose it through no fault of its own. */
+const mostDisplacements = 64;
 
 type NextEvent = Exclude<Event, DeliverEvent>;
 
 type Settle = (outcome: StepOutcome) => void;
+
+/** On what terms a machine runs. */
+export interface Terms {
+  readonly limits: FlowLimits;
+  readonly share: Share;
+}
 
 export class EmbeddedMachine implements Machine {
   readonly first: Promise<StepOutcome>;
@@ -33,14 +42,17 @@ export class EmbeddedMachine implements Machine {
   #busy = false;
   #queue: { readonly event: Event; readonly settle: Settle }[] | undefined;
   #losses = 0;
+  #displacements = 0;
+  readonly #line: Job["line"];
   #over: MachineErrorCode | undefined;
   #isPutOff = false;
 
-  constructor(pool: Pool, image: EmbeddedImage, number: number, event: DeliverEvent, limits: FlowLimits) {
+  constructor(pool: Pool, image: EmbeddedImage, number: number, event: DeliverEvent, { limits, share }: Terms) {
     this.#pool = pool;
     this.image = image;
     this.number = number;
     this.limits = limits;
+    this.#line = pool.line(share);
     this.#events = [event];
     this.#busy = true;
     this.first = new Promise((settle) => this.#run(event, settle));
@@ -104,15 +116,15 @@ export class EmbeddedMachine implements Machine {
   /** Runs the newest event, on a machine that has seen all those before. */
   #run(event: Event, settle: Settle): void {
     const answer = (found: StepAnswer): void => {
-      if (found.status === "lost" && found.code === "MF_MACHINE_LOST" && this.#over === undefined && ++this.#losses < mostLosses)
-        return this.#run(event, settle);
+      if (found.endedWorker === true) this.#losses++;
+      if (this.#over === undefined && this.#mayRepeat(found)) return this.#run(event, settle);
       this.#busy = false;
       settle(this.#outcome(found));
       const next = this.#queue?.shift();
       if (next !== undefined) this.#give(next.event, next.settle);
     };
-    if (this.#events.length <= 1) this.#pool.submit({ machine: this, operation: operation.start, event, answer });
-    else if (this.home !== undefined) this.#pool.submit({ machine: this, operation: operation.step, event, answer });
+    if (this.#events.length <= 1) this.#submit(operation.start, event, answer);
+    else if (this.home !== undefined) this.#submit(operation.step, event, answer);
     else
       this.#pool.replay((over) => {
         this.#replay(0, (found) => {
@@ -120,6 +132,16 @@ export class EmbeddedMachine implements Machine {
           answer(found);
         });
       });
+  }
+
+  /** Whether an answer that is none may be followed by another try. */
+  #mayRepeat(found: StepAnswer): boolean {
+    if (found.status === "displaced") return ++this.#displacements < mostDisplacements;
+    return found.status === "lost" && found.endedWorker === true && this.#losses < mostLosses;
+  }
+
+  #submit(what: number, event: Event, answer: (answer: StepAnswer) => void, mustKeep = false): void {
+    this.#pool.submit({ machine: this, line: this.#line, operation: what, event, answer, mustKeep, chargedMs: 0 });
   }
 
   /**
@@ -130,17 +152,12 @@ export class EmbeddedMachine implements Machine {
     const event = this.#events[index];
     if (event === undefined) return answer(lostAnswer("MF_MACHINE_ENDED")); // ended meanwhile
     const last = index === this.#events.length - 1;
-    this.#pool.submit({
-      machine: this,
-      operation: index === 0 ? operation.start : operation.step,
-      event,
-      mustKeep: !last,
-      answer: (found) => {
-        if (last || found.kept === undefined) return answer(found);
-        this.home = found.kept;
-        this.#replay(index + 1, answer);
-      },
-    });
+    const next = (found: StepAnswer): void => {
+      if (last || found.kept === undefined) return answer(found);
+      this.home = found.kept;
+      this.#replay(index + 1, answer);
+    };
+    this.#submit(index === 0 ? operation.start : operation.step, event, next, !last);
   }
 
   #outcome(answer: StepAnswer): StepOutcome {
@@ -150,7 +167,8 @@ export class EmbeddedMachine implements Machine {
       this.#finish(over);
       return broken(over, "", [], answer.cpuMs);
     }
-    const outcome = outcomeOf(answer, answer.effects === undefined ? undefined : decodeEffects(answer.effects), this.limits);
+    const decoded = answer.effects === undefined ? undefined : decodeEffects(answer.effects);
+    const outcome = blamed(outcomeOf(answer, decoded, this.limits), this.#losses);
     if (outcome.status !== "waiting") this.#finish("MF_MACHINE_ENDED");
     else if (this.home === undefined) this.#putOff();
     return outcome;

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { encodeEvent, encodeEventInto, type Event, type MachineErrorCode } from "#abi";
 import type { EmbeddedImage } from "./embedded.ts";
 import type { EmbeddedMachine } from "./machine.ts";
+import type { FairJob } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
 import {
@@ -29,13 +30,16 @@ const mostImagesKnown = 4096;
 const stackSizeMb = 8;
 /** After how many of the watchdog's looks at the same step it is called slow. */
 const slowLooks = 2;
+/** Sums of estimates below this are rounding errors. */
+const negligibleMs = 1e-6;
 /** Effects up to this long are copied byte by byte. */
 const shortBytes = 256;
 /** Frames that no slot can hold are copies of whole bodies: with this many bytes of them on its way a worker is given nothing more. */
 const mostFrameBytes = 32 * 2 ** 20;
 
 export interface StepAnswer {
-  readonly status: Status;
+  /** `displaced`: its worker was lost through no fault of this machine. */
+  readonly status: Status | "displaced";
   /** The effects' frame, the caller's own. */
   readonly effects: Uint8Array | undefined;
   readonly detail: string;
@@ -46,9 +50,11 @@ export interface StepAnswer {
   readonly cpuMs: number;
   /** Why it was lost. */
   readonly code?: MachineErrorCode;
+  /** Its worker ended while it ran the step. */
+  readonly endedWorker?: boolean;
 }
 
-export interface Job {
+export interface Job extends FairJob<PoolWorker> {
   readonly machine: EmbeddedMachine;
   readonly operation: number;
   readonly event: Event;
@@ -64,10 +70,10 @@ interface Submission {
 }
 
 /** What a step gets that no worker finished. */
-export const lostAnswer = (code: MachineErrorCode): StepAnswer => ({
+export const lostAnswer = (code: MachineErrorCode, detail = ""): StepAnswer => ({
   status: "lost",
   effects: undefined,
-  detail: "",
+  detail,
   kept: undefined,
   keptBytes: 0,
   cpuMs: 0,
@@ -90,6 +96,17 @@ export interface WorkerOwner {
   drain(worker: PoolWorker): void;
   lost(worker: PoolWorker): void;
 }
+
+/** Starts the thread. Throws when the system has none to give. */
+export type StartThread = (workerData: WorkerSetup) => Worker;
+
+export const startThread: StartThread = (workerData) =>
+  new Worker(new URL("./worker.js", import.meta.url), {
+    workerData,
+    name: "mayfly-machine",
+    execArgv: [], // the process may have been started with flags that no worker can be
+    resourceLimits: { stackSizeMb },
+  });
 
 export class PoolWorker {
   readonly slots = new Slots();
@@ -116,24 +133,48 @@ export class PoolWorker {
   interruptedMs: number | undefined;
   /** Why the pool ends it. */
   ending: MachineErrorCode | undefined;
+  /** Added while steps take long; leaves when it idles. */
+  isExtra = false;
+  /** What ended it, for the log. */
+  failure = "";
+  /** What is in its slots is likely to take so long, in milliseconds; and of each line. */
+  aheadMs = 0;
+  readonly #ahead = new Map<Job["line"], number>();
   readonly #owner: WorkerOwner;
 
-  constructor(owner: WorkerOwner, setup: Omit<WorkerSetup, "buffer">, memory: MonitorMemory) {
+  /** Throws when there is no thread to be had. */
+  constructor(owner: WorkerOwner, setup: Omit<WorkerSetup, "buffer">, memory: MonitorMemory, start: StartThread) {
     this.#owner = owner;
     this.#memory = memory;
-    const workerData: WorkerSetup = { ...setup, buffer: this.slots.buffer };
-    this.thread = new Worker(new URL("./worker.js", import.meta.url), {
-      workerData,
-      name: "mayfly-machine",
-      execArgv: [], // the process may have been started with flags that no worker can be
-      resourceLimits: { stackSizeMb },
-    });
+    this.thread = start({ ...setup, buffer: this.slots.buffer });
     this.thread.on("message", (message: 0 | FromWorker) => {
       if (message !== 0) this.#large.set(message.submission, message.effects);
       this.#owner.drain(this);
     });
-    this.thread.on("error", () => undefined); // "exit" follows and deals with it
+    // "exit" follows both and deals with it; an answer that can't be read was lost, and the worker does not know.
+    this.thread.on("error", (error: unknown) => (this.failure = error instanceof Error ? error.message : String(error)));
+    this.thread.on("messageerror", (error) => {
+      this.failure = error.message;
+      void this.thread.terminate();
+    });
     this.thread.on("exit", () => this.#owner.lost(this));
+  }
+
+  /** The thread is gone, told or not. */
+  get gone(): boolean {
+    return this.thread.threadId < 0;
+  }
+
+  /** What of a line is in its slots is likely to take so long, in milliseconds. */
+  aheadOf(line: Job["line"]): number {
+    return this.#ahead.get(line) ?? 0;
+  }
+
+  #addAhead({ line }: Job, ms: number): void {
+    const sum = this.aheadOf(line) + ms;
+    if (sum > negligibleMs) this.#ahead.set(line, sum);
+    else this.#ahead.delete(line);
+    this.aheadMs = this.#ahead.size === 0 ? 0 : this.aheadMs + ms;
   }
 
   /** Whether it is to ring when it has an answer. */
@@ -144,6 +185,11 @@ export class PoolWorker {
   /** Its step has been running for a while. */
   get slow(): boolean {
     return this.watchedLooks >= slowLooks;
+  }
+
+  /** It takes slots; before, it is being started. */
+  get ready(): boolean {
+    return Atomics.load(this.slots.control, control.ready) === 1;
   }
 
   get free(): boolean {
@@ -195,14 +241,16 @@ export class PoolWorker {
     header[word.length] = length;
     header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
     this.#publish({ number, job }, header);
+    this.#addAhead(job, job.chargedMs);
   }
 
   #postFrame(submission: number, frame: Uint8Array): void {
-    this.#frames.set(submission, frame.length);
-    this.#frameBytes += frame.length;
-    this.#memory.workers.force(frame.length);
     const message: ToWorker = { kind: "frame", submission, frame };
+    const { length } = frame; // 0 once it is handed over
     this.thread.postMessage(message, frame.byteLength === frame.buffer.byteLength ? [frame.buffer as ArrayBuffer] : []);
+    this.#frames.set(submission, length);
+    this.#frameBytes += length;
+    this.#memory.workers.force(length);
   }
 
   #frameRead(submission: number): void {
@@ -288,6 +336,7 @@ export class PoolWorker {
     const keptBytes = header[word.keptBytes] as number;
     const kept = keptBytes > 0 ? this : undefined;
     this.answered++;
+    this.#addAhead(submission.job, -submission.job.chargedMs);
     return { job: submission.job, answer: { status, effects, detail, kept, keptBytes, cpuMs: (header[word.cpuMicros] as number) / 1000 } };
   }
 
@@ -310,6 +359,7 @@ export class PoolWorker {
       const header = this.slots.header(submission.number);
       if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.recalled) !== slotState.queued) continue;
       jobs.push(submission.job);
+      this.#addAhead(submission.job, -submission.job.chargedMs);
       submission.job = undefined;
     }
     return jobs;

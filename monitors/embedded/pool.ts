@@ -1,17 +1,22 @@
 /**
  * The worker threads and what is submitted to them.
  *
- *   submit → backlog (bounded) → a worker's slots (32, first in first out) → answer
+ *   submit → fair queue over flows (bounded) → a worker's slots (32, first in first out) → answer
  *
- * A step of a waiting machine goes to the worker that keeps it. A watchdog looks at what runs: when a step takes long, those queued
+ * A step of a waiting machine goes to the worker that keeps it. Of one flow a worker has no more in its slots than it is likely to run in
+ * `mostAheadMs`, so that what others submit is never far behind. A watchdog looks at what runs: when a step takes long, those queued
  * behind it are recalled for other workers, and a worker is added when none is free, up to `mostExtra`; after its CPU limit the step is
  * interrupted; and when that does not help, because it is deep in one native call, its worker is terminated and replaced. What
  * was queued on it runs elsewhere, what waited on it is replayed. Added workers leave when everything is idle.
+ *
+ * A flow whose steps end workers runs one step at a time, with pauses: see `Line`. Workers that end before they are ready are replaced
+ * after a pause; when there is none at all, callers are told that the monitor is busy.
  */
-import { assert, Queue } from "#base";
+import { Queue } from "#base";
+import { FairQueue, type Share } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
-import { type Job, lostAnswer, PoolWorker, type WorkerOwner } from "./pool-worker.ts";
+import { type Job, lostAnswer, PoolWorker, type StartThread, startThread, type StepAnswer, type WorkerOwner } from "./pool-worker.ts";
 import { operation, type WorkerSetup } from "./slots.ts";
 
 /** Steps that may wait for a slot before callers are told that the monitor is busy. */
@@ -23,10 +28,28 @@ const graceMs = 100;
 /** Workers added at most while steps take long, and for how much of the workers' share there may be one. */
 const mostExtra = 4;
 const extraBytes = 6 * 2 ** 20;
-/** Workers that may be lost in a row without one answer in between. */
-const mostLossesInARow = 8;
+/** Slots of a worker are filled by one flow up to this estimate; the step that reaches it is the last. */
+const mostAheadMs = 2;
+/** Workers in a row that ended before they were ready: from this many on nothing waits for the next. */
+const mostFailedStarts = 4;
+/** Pauses before the next is started. */
+const leastPauseMs = 10;
+const mostPauseMs = 10_000;
 /** How long the main thread looks for answers after it submitted a step, before it waits for the worker to ring. */
 const awakeMs = 0.1;
+
+type Line = Job["line"];
+
+export interface PoolOptions {
+  readonly size: number;
+  readonly setup: Omit<WorkerSetup, "buffer">;
+  readonly store: PageStore;
+  readonly memory: MonitorMemory;
+  /** Takes a line when a worker ended by itself. */
+  readonly log?: ((line: string) => void) | undefined;
+  /** For tests: starts another thread in its place. */
+  readonly start?: StartThread | undefined;
+}
 
 export class Pool implements WorkerOwner {
   readonly workers: PoolWorker[] = [];
@@ -37,24 +60,29 @@ export class Pool implements WorkerOwner {
   readonly #setup: Omit<WorkerSetup, "buffer">;
   readonly #store: PageStore;
   readonly #memory: MonitorMemory;
-  readonly #backlog = new Queue<Job>();
+  readonly #log: (line: string) => void;
+  readonly #start: StartThread;
+  readonly #backlog = new FairQueue<Job, PoolWorker>();
   readonly #mostExtra: number;
   #replays = 0;
   readonly #replaysWaiting = new Queue<(over: () => void) => void>();
   #watchdog: NodeJS.Timeout | undefined;
-  #lossesInARow = 0;
+  #restTimer: NodeJS.Timeout | undefined;
+  #failedStarts = 0;
   #closed = false;
   /** Whether answers are looked for at every turn of the event loop, and until when. */
   #awake = false;
   #awakeUntilMs = 0;
 
-  constructor(size: number, setup: Omit<WorkerSetup, "buffer">, store: PageStore, memory: MonitorMemory) {
+  constructor({ size, setup, store, memory, log = () => undefined, start = startThread }: PoolOptions) {
     this.#memory = memory;
     this.#mostExtra = Math.min(mostExtra, Math.floor(memory.workers.mostBytes / extraBytes));
     this.#size = size;
     this.#setup = setup;
     this.#store = store;
-    for (let i = 0; i < size; i++) this.workers.push(new PoolWorker(this, setup, memory));
+    this.#log = log;
+    this.#start = start;
+    this.#fill();
   }
 
   get queued(): number {
@@ -62,43 +90,90 @@ export class Pool implements WorkerOwner {
     return this.#backlog.length + queuedInSlots;
   }
 
+  line(share: Share): Line {
+    return this.#backlog.line(share);
+  }
+
   /** Takes a step to a worker. Never throws; answers once, later or, when it can't be taken, at once. */
   submit(job: Job): void {
     if (this.#closed) return job.answer(lostAnswer("MF_MONITOR_CLOSED"));
-    const worker = job.operation === operation.step ? job.machine.home : this.#leastBusy();
-    if (worker !== undefined && worker.free && (job.operation === operation.step || this.#backlog.length === 0)) {
-      this.#hand(worker, job);
-      return;
+    const home = job.operation === operation.step ? job.machine.home : undefined;
+    if (job.operation === operation.step && home === undefined) return job.answer(displaced);
+    if (this.#backlog.length === 0) {
+      const worker = home ?? this.#leastBusy();
+      if (worker !== undefined && this.#mayTake(worker, job.line)) {
+        this.#backlog.passes(job);
+        return this.#hand(worker, job);
+      }
     }
-    if (job.operation === operation.step && worker === undefined) return job.answer(lostAnswer("MF_MACHINE_LOST"));
-    if (this.#backlog.length >= mostBacklog) return job.answer(lostAnswer("MF_MONITOR_BUSY"));
-    this.#backlog.push(job);
+    if (this.#backlog.length >= mostBacklog || this.#workerless) return job.answer(lostAnswer("MF_MONITOR_BUSY"));
+    this.#backlog.push(job, home);
+    if (this.#backlog.length > 1) this.#feed();
+    this.#watchSoon();
   }
 
+  get #workerless(): boolean {
+    return this.workers.length === 0 && this.#failedStarts >= mostFailedStarts;
+  }
+
+  /** The job was charged for. */
   #hand(worker: PoolWorker, job: Job): void {
-    worker.submit(job, this.#store);
+    try {
+      worker.submit(job, this.#store);
+    } catch (error) {
+      // The port or the codec refused it: nothing of it is in a slot.
+      const detail = error instanceof Error ? error.message : String(error);
+      this.#log(`embedded: a step could not be given to its worker: ${detail}`);
+      this.#settle(job, lostAnswer("MF_MACHINE_LOST", detail));
+      return;
+    }
     if (this.#setup.spin > 0) this.#stayAwake();
+    this.#watchSoon();
+  }
+
+  #settle(job: Job, answer: StepAnswer): void {
+    this.#backlog.settle(job, answer.cpuMs);
+    job.answer(answer);
+  }
+
+  #watchSoon(): void {
     this.#watchdog ??= setInterval(() => this.#watch(), watchMs);
   }
 
-  /** The free worker with the fewest steps; the one that is first keeps its caches warm when the load is light. */
+  /** Room in the slots, and no more of one flow than runs in a moment. Steps that must go to a slow worker wait in its slots. */
+  #mayTake(worker: PoolWorker, line: Line): boolean {
+    if (!worker.free || worker.aheadOf(line) >= mostAheadMs || !line.mayRun) return false;
+    return worker.isExtra ? !this.#crowds(line) : true;
+  }
+
+  /** A flow that keeps as many workers busy as there usually are, and one more, gets no others of those that were added. */
+  #crowds(line: Line): boolean {
+    let slow = 0;
+    for (const worker of this.workers) if (worker.slow && worker.running()?.job?.line === line) slow++;
+    return slow > this.#size;
+  }
+
+  /** The free worker with the least to do; the one that is first keeps its caches warm when the load is light. */
   #leastBusy(): PoolWorker | undefined {
     let best: PoolWorker | undefined;
     for (const worker of this.workers) {
-      if (!worker.free || worker.slow || worker.ending !== undefined) continue;
-      if (best === undefined || worker.outstanding.length < best.outstanding.length) best = worker;
+      if (!worker.free || worker.slow || worker.ending !== undefined || !worker.ready) continue;
+      if (best === undefined || worker.aheadMs < best.aheadMs) best = worker;
     }
     return best;
   }
 
-  /** Hands out what waits. */
+  /** Hands out what waits: a job to each worker in turn, until none can take any. */
   #feed(): void {
-    for (let job = this.#backlog.peek(); job !== undefined; job = this.#backlog.peek()) {
-      const worker = job.operation === operation.step ? job.machine.home : this.#leastBusy();
-      if (worker === undefined && job.operation === operation.step) job.answer(lostAnswer("MF_MACHINE_LOST"));
-      else if (worker === undefined || !worker.free) return;
-      else this.#hand(worker, job);
-      this.#backlog.shift();
+    for (let took = true; took && this.#backlog.length > 0; ) {
+      took = false;
+      for (const worker of this.workers) {
+        if (!worker.free || worker.ending !== undefined || !worker.ready) continue;
+        const job = this.#backlog.take(worker, (line) => this.#mayTake(worker, line), worker.slow);
+        if (job === undefined) continue;
+        took = true;
+        this.#hand(worker, job);
+      }
     }
   }
 
@@ -135,12 +210,13 @@ export class Pool implements WorkerOwner {
   }
 
   #takeAll(worker: PoolWorker): void {
+    if (worker.outstanding.length > 0) this.#failedStarts = 0;
     for (let next = worker.take(); next !== undefined; next = worker.take()) {
-      this.#lossesInARow = 0;
       const { job, answer } = next;
       if (job === undefined) continue;
       if (answer.kept !== undefined || worker.machines.size > 0) worker.keeps(job.machine, answer.keptBytes);
-      job.answer(answer);
+      if (job.line.losses > 0) job.line.recovers();
+      this.#settle(job, answer);
     }
     if (this.#memory.waiting.roomBytes < 0) this.#evict();
     worker.dropPending();
@@ -192,15 +268,15 @@ export class Pool implements WorkerOwner {
 
   /** Takes from a slow worker what it has not begun, and sees to it that there is another for that. */
   #relieve(worker: PoolWorker): void {
-    if (worker.outstanding.length > 1) this.#backlog.unshift(worker.recall());
+    if (worker.outstanding.length > 1) this.#backlog.putBack(worker.recall());
     const stuck = this.workers.every(({ slow, ending }) => slow || ending !== undefined);
-    if (stuck && this.#backlog.length > 0 && this.workers.length < this.#size + this.#mostExtra)
-      this.workers.push(new PoolWorker(this, this.#setup, this.#memory));
+    if (!stuck || this.workers.length >= this.#size + this.#mostExtra) return;
+    if (this.#backlog.some((line) => line.mayRun && !this.#crowds(line))) this.#add(true);
   }
 
   /** Lets the added workers go that keep nothing. */
   #shrink(): void {
-    for (const worker of this.workers.slice(this.#size)) {
+    for (const worker of this.workers.filter(({ isExtra }) => isExtra)) {
       if (worker.outstanding.length > 0 || worker.machines.size > 0) continue;
       this.workers.splice(this.workers.indexOf(worker), 1);
       worker.ended();
@@ -208,7 +284,10 @@ export class Pool implements WorkerOwner {
     }
   }
 
+  /** A bell or an end that was not told is found here too. */
   #watchWorker(worker: PoolWorker): void {
+    this.#takeAll(worker);
+    if (worker.gone) return this.lost(worker);
     const running = worker.running();
     const number = running === undefined ? 0 : running.number + 1;
     if (running?.job === undefined || number !== worker.watchedRunning) {
@@ -234,41 +313,88 @@ export class Pool implements WorkerOwner {
     }
   }
 
+  /** Has as many workers as there usually are. */
+  #fill(): void {
+    while (!this.#closed && this.#restTimer === undefined && this.workers.filter(({ isExtra }) => !isExtra).length < this.#size)
+      this.#add(false);
+  }
+
+  #add(isExtra: boolean): void {
+    try {
+      const worker = new PoolWorker(this, this.#setup, this.#memory, this.#start);
+      worker.isExtra = isExtra;
+      this.workers.push(worker);
+    } catch (error) {
+      this.#rest(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** A worker can't be started, or ended before it was ready: the next comes later, each time twice as late. */
+  #rest(why: string): void {
+    const pauseMs = Math.min(mostPauseMs, leastPauseMs * 2 ** this.#failedStarts++);
+    this.#log(`embedded: a worker can't be started, the next is in ${pauseMs} ms: ${why}`);
+    clearTimeout(this.#restTimer);
+    this.#restTimer = setTimeout(() => {
+      this.#restTimer = undefined;
+      this.#fill();
+      this.#feed();
+    }, pauseMs);
+    this.#restTimer.unref();
+    if (this.#workerless) for (const job of this.#backlog.clear()) job.answer(lostAnswer("MF_MONITOR_BUSY"));
+  }
+
   /** A worker is gone: by our own hand, or by a fault nobody foresaw. */
   lost(worker: PoolWorker): void {
     const index = this.workers.indexOf(worker);
     if (index < 0) return;
     const running = worker.running();
     this.drain(worker); // what it had answered still counts
+    this.workers.splice(index, 1);
     for (const machine of worker.machines.keys()) if (machine.home === worker) machine.home = undefined;
     worker.ended();
-    if (this.#closed) this.workers.splice(index, 1);
-    else {
-      this.replaced++;
-      this.#lossesInARow++;
-      assert(this.#lossesInARow <= mostLossesInARow, "workers keep dying before they answer");
-      this.workers[index] = new PoolWorker(this, this.#setup, this.#memory);
+    const bound = this.#backlog.displace(worker);
+    const inSlots = worker.outstanding.splice(0).flatMap(({ job, number }) => (job === undefined ? [] : [{ job, number }]));
+    if (this.#closed) {
+      for (const { job } of inSlots) job.answer(lostAnswer("MF_MONITOR_CLOSED"));
+      return;
     }
-    const requeued: Job[] = [];
-    for (const { job, number } of worker.outstanding) {
-      if (job === undefined) continue;
-      if (this.#closed) job.answer(lostAnswer("MF_MONITOR_CLOSED"));
-      else if (number === running?.number)
-        job.answer(
-          worker.ending === "MF_CPU_LIMIT" ? { ...lostAnswer("MF_CPU_LIMIT"), status: "interrupted" } : lostAnswer("MF_MACHINE_LOST"),
-        );
-      else if (job.operation === operation.start) requeued.push(job);
-      else job.answer({ ...lostAnswer("MF_MACHINE_LOST") });
-    }
-    worker.outstanding.length = 0;
-    this.#backlog.unshift(requeued);
+    const guilty = inSlots.find(({ number }) => number === running?.number)?.job;
+    this.#blame(worker, guilty);
+    const others = inSlots.flatMap(({ job }) => (job === guilty ? [] : [job]));
+    this.#backlog.putBack(others.filter((job) => job.operation === operation.start));
+    for (const job of others) if (job.operation !== operation.start) this.#settle(job, displaced);
+    for (const job of bound) job.answer(displaced);
+    if (guilty !== undefined) this.#settle(guilty, endedAnswer(worker));
     this.#feed();
+  }
+
+  /** Holds the flow responsible whose step ran, and replaces the worker: at once, unless it never got ready. */
+  #blame(worker: PoolWorker, guilty: Job | undefined): void {
+    this.replaced++;
+    guilty?.line.lost();
+    if (worker.ending === undefined)
+      this.#log(
+        `embedded: a worker ended while it ran ${guilty?.line.share.name ?? "nothing"}: ${worker.failure || "it does not say why"}`,
+      );
+    if (!worker.ready) this.#rest(worker.failure || "it ended");
+    else this.#fill();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#watchdog);
-    for (let job = this.#backlog.shift(); job !== undefined; job = this.#backlog.shift()) job.answer(lostAnswer("MF_MONITOR_CLOSED"));
+    clearTimeout(this.#restTimer);
+    for (const job of this.#backlog.clear()) job.answer(lostAnswer("MF_MONITOR_CLOSED"));
     await Promise.all([...this.workers].map(({ thread }) => thread.terminate()));
   }
+}
+
+/** For the step of a machine whose worker is gone: it is run again from its first event elsewhere. */
+const displaced: StepAnswer = { ...lostAnswer("MF_MACHINE_LOST"), status: "displaced" };
+
+/** For the step that ran when its worker ended. */
+function endedAnswer(worker: PoolWorker): StepAnswer {
+  const status = worker.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost";
+  const cpuMs = Math.max(0, worker.watchedSinceMs === 0 ? 0 : performance.now() - worker.watchedSinceMs);
+  return { ...lostAnswer(worker.ending ?? "MF_MACHINE_LOST", worker.failure), status, cpuMs, endedWorker: true };
 }

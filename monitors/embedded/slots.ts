@@ -31,6 +31,8 @@ export const control = {
   heldPages: 5,
   /** KiB of effects that no slot could hold and that the main thread has taken, since the start. The worker waits on it. */
   takenKib: 6,
+  /** 1 once the worker takes slots. */
+  ready: 7,
 } as const;
 
 export const word = {

@@ -196,6 +196,8 @@ function threadId(): number {
 
 Atomics.store(words, control.thread, threadId());
 readPort();
+Atomics.store(words, control.ready, 1);
+port.postMessage(0);
 for (let served = 0; ; served = nextSubmission(served)) {
   while (Atomics.load(words, control.submitted) === served) awaitSubmission(served);
   serve(served);
