@@ -144,6 +144,7 @@ export class FlowUnit {
       name: this.name,
       image: image.image,
       limits: limitsOf(config, image.limits),
+      share: { name: this.name, weight: 1 },
       outlets: Object.keys(config.to),
       config,
     };

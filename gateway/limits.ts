@@ -41,6 +41,8 @@ export const gatewayLimits = {
   conflictsInARow: 20,
   /** Longest answer to a call, in bytes. */
   answerBytes: 16 * mib,
+  /** Workers a message may end, over all its attempts, before it is quarantined. */
+  workersPerMessage: 2,
   /** Redirects a declared host may answer with in a row. */
   redirects: 20,
   /** After a cancel the machine gets so long for its last words, then it is ended. */

@@ -29,8 +29,15 @@ export interface RunnerStats {
   readonly waitingBytes: number;
 }
 
+/** A flow's part of the CPU time, in relation to the other flows'. */
+export interface Share {
+  readonly name: string;
+  readonly weight: number;
+}
+
 export interface Runner {
-  start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits): RunningMachine;
+  /** `share`: the same object for all messages of a flow. */
+  start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine;
   stats(): RunnerStats;
 }
 
@@ -51,6 +58,7 @@ export interface Flow {
   readonly name: string;
   readonly image: ImageHandle;
   readonly limits: FlowLimits;
+  readonly share: Share;
   readonly outlets: readonly string[];
   readonly config: FlowConfig;
 }

@@ -11,6 +11,7 @@ import {
   hardLimits,
   type LogEffect,
   machineErrors,
+  type StepFailure,
   type StepOutcome,
 } from "#abi";
 import type { Clock, MemoryAccount } from "#base";
@@ -137,7 +138,7 @@ export class Run implements Deadline {
       return this.#finish({ kind: "failed", failure: callersFault("MF_MESSAGE_LIMIT", text, 413) });
     }
     try {
-      this.#machine = host.runner.start(this.flow.image, event, this.flow.limits);
+      this.#machine = host.runner.start(this.flow.image, event, this.flow.limits, this.flow.share);
     } catch (error) {
       this.#rejected(error);
       return;
@@ -174,7 +175,7 @@ export class Run implements Deadline {
       else if (!this.over) this.#take(effect);
     }
     if (this.over) return;
-    if (outcome.status === "broken") this.#broken(outcome.failure.code, outcome.failure.message);
+    if (outcome.status === "broken") this.#broken(outcome.failure);
     else if (outcome.status !== "waiting") this.#lied(`the step is said to be ${outcome.status} but its last effect says nothing of it`);
     else if (this.#steps > gatewayLimits.stepsPerMessage)
       this.#fail(
@@ -375,10 +376,13 @@ export class Run implements Deadline {
     this.#finish({ kind: "done", reply: { status: status === 0 ? 200 : status, contentType, headers, body } });
   }
 
-  #broken(code: string, message: string): void {
+  #broken({ code, message, workersLost }: StepFailure): void {
     if (code === "MF_MONITOR_BUSY" || code === "MF_MONITOR_CLOSED")
       this.#finish({ kind: "unstarted", closing: code === "MF_MONITOR_CLOSED", code: "MF_MONITOR_BUSY" });
-    else this.#finish({ kind: "failed", failure: failureOf(code, message, true, code === "MF_TIME_LIMIT" ? 504 : 0) });
+    else {
+      const failure = failureOf(code, message, true, code === "MF_TIME_LIMIT" ? 504 : 0);
+      this.#finish({ kind: "failed", failure: workersLost === undefined ? failure : { ...failure, workersLost } });
+    }
   }
 
   #lied(what: string): void {

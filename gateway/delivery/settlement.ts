@@ -69,7 +69,8 @@ export class Settlement {
     }
   }
 
-  async failed(work: Work, failure: Failure, run: Run): Promise<void> {
+  async failed(work: Work, found: Failure, run: Run): Promise<void> {
+    const failure = quarantined(work, found);
     const record = this.record(work, failure, run);
     this.#host.metrics.fail(failure.code);
     const { retry } = this.#host.flow.config;
@@ -161,6 +162,19 @@ export class Settlement {
     }
     return work.lease;
   }
+}
+
+/** A message that ended workers in one attempt or over several is not tried again: it would harm what others have waiting there. */
+function quarantined({ attempts }: Work, failure: Failure): Failure {
+  const { workersLost = 0 } = failure;
+  const lost = attempts.reduce((sum, attempt) => sum + (attempt.failure.workersLost ?? 0), workersLost);
+  if (workersLost === 0 || lost < gatewayLimits.workersPerMessage) return failure;
+  return {
+    ...failure,
+    code: "MF_MESSAGE_QUARANTINED",
+    message: `the message ended ${lost} workers and is not tried again: mend the flow or the message, then \`mayfly dlq retry\` (${failure.code}: ${failure.message})`,
+    retry: false,
+  };
 }
 
 /** W3C trace context goes on with what the flow sends, unless it set its own; the count of flows passed through is ours alone. */
