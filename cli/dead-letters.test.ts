@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { capture, serve, type Serving } from "#cli";
 import { silentLogger } from "#gateway";
 
+const logged: string[] = [];
 let folder: string;
 let serving: Serving;
 let config: string;
@@ -25,7 +26,11 @@ function refuse(text: string): never {
 }`,
   );
   await writeFile(config, "flows:\n  strict: { flow: strict.ts, from: [] }\njournal: { dir: journal }\ndeadLetters: { dir: dead }\n");
-  serving = await serve({ file: config, port: 0, logger: silentLogger });
+  serving = await serve({
+    file: config,
+    port: 0,
+    logger: { ...silentLogger, info: (_fields, text) => void logged.push(text), child: () => silentLogger },
+  });
 });
 after(async () => {
   await serving?.stop();
@@ -77,6 +82,39 @@ test("dead letters are listed, shown with their place in the source, put in agai
   });
   equal(retried.code, 0, retried.out);
   deepEqual(await letters(), []);
+});
+
+test("an edited letter: the original stays until the edited one has ended well, and how it ended is told", async () => {
+  await bury("worse");
+  const [original] = await letters();
+  const id = original?.id ?? "";
+  const failed = await capture(["dlq", "retry", id, "--edit", "-", "-c", config], { stdin: "still bad" });
+  equal(failed.code, 1, failed.err);
+  match(failed.out, /: dead NOT_GOOD: not good: still bad\nthe original is kept/);
+  const both = await letters();
+  equal(both.length, 2);
+  const shown = await capture(["dlq", "show", id, "-c", config, "--json"]);
+  equal((JSON.parse(shown.out) as { body: string }).body, "worse");
+  const done = await capture(["dlq", "retry", id, "--edit", "-", "-c", config, "--json"], { stdin: "good" });
+  equal((JSON.parse(done.out) as { outcomes: { status: string }[] }).outcomes[0]?.status, "done");
+  deepEqual(
+    (await letters()).map((letter) => letter.id),
+    both.map((letter) => letter.id).filter((each) => each !== id),
+  );
+  match(logged.join("\n"), /put in again[\s\S]*edited dead letter has ended/);
+  await capture(["dlq", "drop", "--all", "-c", config]);
+});
+
+test("a command that lacks something names itself whole", async () => {
+  for (const [command, path] of [
+    [["dlq", "show"], "mayfly dlq show"],
+    [["journal", "nonsense"], "mayfly journal"],
+    [["send"], "mayfly send"],
+  ] as const) {
+    const { code, err } = await capture([...command]);
+    equal(code, 2);
+    match(err, new RegExp(`see ${path} --help`));
+  }
 });
 
 test("several are chosen by what they have in common, and never all of them by accident", async () => {

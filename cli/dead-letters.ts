@@ -92,6 +92,8 @@ export async function openLetters(flags: GatewayFlags, env: Readonly<Record<stri
 
 export interface RetryOutcome {
   readonly status: string;
+  /** Of one that was given up again. */
+  readonly failure?: { readonly code: string; readonly message: string };
   readonly code?: string;
   readonly message?: string;
 }

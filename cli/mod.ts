@@ -19,11 +19,16 @@ export async function serve(options: ServingOptions): Promise<Serving> {
   return await startServing(options);
 }
 
+/** `mayfly dlq show`: a command with those it stands below. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
+
 /** Options every command shares, and errors written as every other error is. */
 function prepare(command: Command, { terminal }: Cli): Command {
   return command
     .exitOverride()
-    .showHelpAfterError(`(see mayfly ${command.name() === "mayfly" ? "" : `${command.name()} `}--help)`)
+    .showHelpAfterError(`(see ${pathOf(command)} --help)`)
     .configureOutput({
       writeOut: (text) => terminal.out(text),
       writeErr: (text) => terminal.err(text),

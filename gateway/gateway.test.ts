@@ -526,7 +526,7 @@ test("a dead letter is retried through the admin endpoint, with another body if 
       const [letter] = (await (await admin("/-/dead-letters?flow=job")).json()) as { id: string; failure: { code: string } }[];
       equal(letter?.failure.code, "NO");
       const retried = await admin(`/-/dead-letters/${letter?.id}/retry?edit=true`, { method: "POST", body: "good" });
-      deepEqual([retried.status, ((await retried.json()) as { status: string }).status], [200, "accepted"]);
+      deepEqual([retried.status, ((await retried.json()) as { status: string }).status], [200, "done"]);
       await until(() => runner.delivered.length === 2);
       equal(await deadLetters.count("job"), 0);
       equal((await admin("/-/dead-letters/job/..%2f..%2fetc")).status, 404);

@@ -228,21 +228,39 @@ class TheGateway implements Gateway, Administered {
     if (found === undefined) return undefined;
     const { flow, messageId } = found.letter;
     if (!this.#units.has(flow)) throw unknownFlow(flow, [...this.#units.keys()]);
-    const release = body === undefined ? await this.#holdClaim(found.letter) : undefined;
+    const edited = body !== undefined;
+    const release = edited ? undefined : await this.#holdClaim(found.letter);
+    let ended: Promise<Outcome> | undefined;
     const report = await retryLetters(
       this.#ports.journal,
       this.deadLetters,
       { ids: [id] },
       {
         nowMs: this.#clock.now(),
-        edit: body === undefined ? undefined : { body },
-        started: (lease) => this.#units.get(flow)?.delivery.takeOver(lease),
+        edit: edited ? { body } : undefined,
+        keepLetter: edited,
+        started: (lease) => {
+          ended = new Promise((tell) => this.#units.get(flow)?.delivery.takeOver(lease, tell));
+        },
         resent: (_flow, outlet) => this.#units.get(flow)?.outbox(outlet)?.pump(),
       },
     ).finally(release);
     const [failure] = report.failed;
     if (failure !== undefined) throw new CodedError(failure.code, failure.message);
-    return report.repeated.length > 0 ? { status: "duplicate", id: messageId, reply: undefined } : { status: "accepted", id: messageId };
+    if (report.repeated.length > 0) return { status: "duplicate", id: messageId, reply: undefined };
+    this.#logger.info({ flow, message: messageId, deadLetter: id, edited }, "a dead letter was put in again");
+    const accepted: Outcome = { status: "accepted", id: messageId };
+    if (!edited || ended === undefined) return accepted;
+    const outcome = await Promise.race([this.#endOfEdited(id, ended), this.#sleep(gatewayLimits.retryTellMs)]);
+    return outcome === undefined || outcome.status === "refused" ? accepted : outcome;
+  }
+
+  /** The original letter goes once what was put in for it has ended well; otherwise there is the letter of that as well. */
+  async #endOfEdited(id: string, ended: Promise<Outcome>): Promise<Outcome> {
+    const outcome = await ended;
+    const kept = outcome.status !== "done" || !(await this.deadLetters.remove(id).catch(() => false));
+    this.#logger.info({ deadLetter: id, message: outcome.id, outcome: outcome.status, kept }, "an edited dead letter has ended");
+    return outcome;
   }
 
   async letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined> {

@@ -78,6 +78,8 @@ export const gatewayLimits = {
   dedupReplyBytes: 16 * mib,
   /** State kept under one key, in bytes of JSON. */
   stateBytes: 1 * mib,
+  /** Whoever retries an edited dead letter is told how it ended, if it ends within this time. */
+  retryTellMs: 20 * second,
   /** Dead letters of one flow; beyond it burying fails and the flow's sources are refused. */
   deadLettersPerFlow: 100_000,
   /** Waits between two attempts at a journal or a dead-letter disk that refuses. */

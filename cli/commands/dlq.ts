@@ -20,6 +20,7 @@ interface Flags extends GatewayFlags {
 }
 
 type Letters = typeof import("../dead-letters.ts");
+type RetryOutcome = import("../dead-letters.ts").RetryOutcome;
 
 async function matching({ openLetters }: Letters, { terminal }: Cli, flags: Flags): Promise<DeadLetter[]> {
   const store = await openLetters(flags, terminal.env);
@@ -95,11 +96,19 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   return exitCodes.ok;
 }
 
+/** What became of the original, by how the edited one ended. */
+const afterEdit: ReadonlyMap<string, string> = new Map([
+  ["done", "done: the original is gone"],
+  ["duplicate", "it was put in again before, and is done"],
+  ["accepted", "not ended yet: the original is kept until it has ended well; the gateway's log will tell"],
+  ["dead", "the original is kept, beside a letter of the edited one"],
+]);
+
 async function retry(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<number> {
   const { terminal } = cli;
   if (flags.edit !== undefined && ids.length !== 1) throw usageError("--edit takes one id: one body is put in for one letter");
   const body = flags.edit === undefined ? undefined : flags.edit === "-" ? await terminal.readStdin() : await readInput(flags.edit, "body");
-  const outcomes: { id: string; status: string; code?: string; message?: string }[] = [];
+  const outcomes: ({ readonly id: string } & RetryOutcome)[] = [];
   for (const id of await chosen(letters, cli, ids, flags))
     outcomes.push({
       id,
@@ -109,7 +118,11 @@ async function retry(letters: Letters, cli: Cli, ids: readonly string[], flags: 
   if (flags.json === true)
     terminal.out(`${JSON.stringify({ retried: outcomes.length - failed.length, failed: failed.length, outcomes }, undefined, 2)}\n`);
   else {
-    for (const { id, status, message } of failed) terminal.out(`${id}: ${terminal.paint.red(status)} ${message ?? ""}\n`);
+    for (const { id, status, message, failure } of failed)
+      terminal.out(
+        `${id}: ${terminal.paint.red(status)} ${safeText(failure === undefined ? (message ?? "") : `${failure.code}: ${failure.message}`)}\n`,
+      );
+    if (body !== undefined) terminal.out(`${afterEdit.get(outcomes[0]?.status ?? "") ?? "the original is kept"}\n`);
     terminal.out(`${outcomes.length - failed.length} put in again${failed.length === 0 ? "" : `, ${failed.length} not`}\n`);
   }
   return failed.length === 0 ? exitCodes.ok : exitCodes.failed;

@@ -154,13 +154,20 @@ export class FlowDelivery implements RunHost, SettlementHost {
     return new Promise((resolve) => this.#enterLeased(this.#work(incoming, message, resolve), adopted.lease));
   };
 
-  /** Takes over a message that is in the journal already, such as a dead letter that is retried. Without room it waits there. */
-  takeOver(lease: Lease): void {
+  /**
+   * Takes over a message that is in the journal already, such as a dead letter that is retried, and tells how it ends. Without room it
+   * waits there, and nobody is told.
+   */
+  takeOver(lease: Lease, tell?: (outcome: Outcome) => void): void {
     if (this.#stopping || this.pending >= this.#flow.config.queue || !this.memory.messages.tryTake(heldBytesOf(lease.message.body))) {
       this.journal.release(lease);
       this.#backlog = true;
       this.#backlogLater();
-    } else this.#enterLeased(this.#recovered(lease), lease);
+    } else {
+      const work = this.#recovered(lease);
+      work.tell = tell;
+      this.#enterLeased(work, lease);
+    }
   }
 
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */

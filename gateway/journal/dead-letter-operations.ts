@@ -6,7 +6,7 @@
  * letter goes. A message starts again from the beginning; a send keeps its idempotency key, unless its body was edited.
  */
 import { createHash } from "node:crypto";
-import { type CodedError, isCoded } from "#base";
+import { CodedError, isCoded } from "#base";
 import { claimOf, withClaim } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Headers } from "../message.ts";
@@ -56,6 +56,8 @@ export type RetryJournal = Pick<Journal, "accept" | "adopt" | "complete" | "rele
 export interface RetryOptions {
   readonly edit?: LetterEdit | undefined;
   readonly nowMs: number;
+  /** The letter stays, for whoever takes the message over to remove once it has ended well. */
+  readonly keepLetter?: boolean;
   /** Takes over a message that is back in the journal. Absent: its lease is released, and whoever claims next has it. */
   readonly started?: ((lease: Lease) => void) | undefined;
   /** Told that the outbox has something new. */
@@ -145,7 +147,7 @@ export async function retryLetters(
         continue;
       }
       const again = await putBack(journal, found.letter, found.body, options);
-      await deadLetters.remove(id);
+      if (!again || options.keepLetter !== true) await deadLetters.remove(id);
       (again ? retried : repeated).push(id);
     } catch (error) {
       failed.push(failureOf(id, error));
@@ -172,6 +174,8 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
     dedup: { id: `dead-letter/${letter.id}`, windowMs: retryWindowMs, count: gatewayLimits.dedupIds },
   };
   const accepted: Accepted = send ? journal.adopt(message) : await journal.accept(message);
+  if (accepted.status === "running" && options.keepLetter === true)
+    throw new CodedError("MF_DEAD_LETTER_RUNNING", `${letter.id} was put in again before and is being worked on: see how that ends`);
   if (accepted.status !== "leased") return false;
   const { lease } = accepted;
   if (!send) {
