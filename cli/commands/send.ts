@@ -110,6 +110,7 @@ function show({ out, paint }: Terminal, { status, id, reply, error }: Sent): voi
 }
 
 async function send({ terminal }: Cli, target: string, flags: SendFlags): Promise<number> {
+  readHeaders(flags.header ?? []); // wrong use is told before a gateway is looked for
   const { body, contentType } = await readMessage(terminal, flags);
   const sent = /^https?:\/\//.test(target)
     ? await toUrl(target, flags, body, contentType)
