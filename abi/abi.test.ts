@@ -88,7 +88,7 @@ const last: fc.Arbitrary<Effect> = fc.oneof(
   }),
   record({
     kind: fc.constant("fail" as const),
-    code: name,
+    code: fc.stringMatching(/^[A-Z][A-Z_]{0,30}$/),
     message: text(100),
     stack: fc.option(text(100), { nil: undefined }),
     retry: fc.boolean(),
@@ -186,5 +186,28 @@ test("bounds hold: names, headers, numbers and times beyond them are refused", (
       ]),
     ).ok,
     false,
+  );
+});
+
+test("the code of a failure fits for a log line and a header, whatever the machine says", () => {
+  const decoded = (code: string): string | undefined => {
+    const effect: Effect = { kind: "fail", code, message: "", stack: undefined, retry: false, status: 0 };
+    const effects = decodeEffects(encodeEffects([effect]));
+    const [first] = effects.ok ? effects.value : [];
+    return first?.kind === "fail" ? first.code : undefined;
+  };
+  deepEqual(
+    ["", " ", "\n", "OUT_OF_STOCK", "a\r\nforged: line", "zu gro\u00df", "\u202egnp", "\u0000", "_", "tab\t2028\u2028"].map(decoded),
+    [
+      ...["MF_FLOW_FAILED", "MF_FLOW_FAILED", "MF_FLOW_FAILED", "OUT_OF_STOCK", "a_forged:_line", "zu_gro\u00df", "_gnp"],
+      ...["MF_FLOW_FAILED", "MF_FLOW_FAILED", "tab_2028"],
+    ],
+  );
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 60 }), (code) => {
+      const found = decoded(code);
+      ok(found === undefined || /^[^\p{C}\p{Z}]+$/u.test(found), JSON.stringify(found));
+    }),
+    { numRuns: 50 },
   );
 });

@@ -72,7 +72,7 @@ export interface DoneEffect {
 /** The flow gave up. Always the last effect; the message's sends and state changes are void. */
 export interface FailEffect {
   readonly kind: "fail";
-  /** `MF_…`, or the `code` the flow gave. */
+  /** `MF_…`, or the `code` the flow gave; never empty, and without white space and control characters once it was decoded. */
   readonly code: string;
   readonly message: string;
   readonly stack: string | undefined;
@@ -83,6 +83,12 @@ export interface FailEffect {
 }
 
 export type Effect = LogEffect | SendEffect | CallEffect | TimerEffect | StateEffect | DoneEffect | FailEffect;
+
+/** A code goes into log lines, metrics and headers: what would break those is replaced. */
+function tidyCode(code: string): string {
+  const tidy = code.trim().replace(/[\p{C}\p{Z}]+/gu, "_");
+  return /[^_]/.test(tidy) ? tidy : "MF_FLOW_FAILED";
+}
 
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const operations: readonly CallEffect["operation"][] = ["request", "fetch", "state"];
@@ -198,7 +204,7 @@ function decodeEffect(record: PartRecord): Effect | undefined {
       const fields = record.expect(5);
       const effect: FailEffect = {
         kind: "fail",
-        code: fields.text(0, hardLimits.nameBytes),
+        code: tidyCode(fields.text(0, hardLimits.nameBytes)),
         message: fields.text(1, hardLimits.errorTextBytes),
         stack: fields.optionalText(2, hardLimits.errorTextBytes),
         retry: fields.flag(3),

@@ -270,7 +270,7 @@ class TheGateway implements Gateway, Administered {
 
   ready(): { readonly ready: boolean; readonly problems: readonly object[] } {
     const problems: object[] = this.#state === "running" ? [] : [{ gateway: this.#state }];
-    const troubled = this.#persistence.troubled;
+    const troubled = this.#persistence.troubled ?? this.#ports.journal.trouble?.message;
     if (troubled !== undefined) problems.push({ journal: troubled });
     const { buryTrouble } = this.#persistence;
     if (buryTrouble !== undefined) problems.push({ deadLetters: buryTrouble });

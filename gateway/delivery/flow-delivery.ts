@@ -217,7 +217,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     if (this.#closed || (this.#stopping && this.journal.durable)) code = "MF_STOPPING";
     else if (this.#backlog || this.pending >= this.#flow.config.queue) code = "MF_FLOW_BUSY";
     else if (totals.pending >= gatewayLimits.pendingTotal) code = "MF_GATEWAY_BUSY";
-    else if (persistence.troubled !== undefined) code = "MF_JOURNAL_UNAVAILABLE";
+    else if (persistence.troubled !== undefined || this.journal.trouble !== undefined) code = "MF_JOURNAL_UNAVAILABLE";
     else if (this.#ports.outboxFull() || this.#journalFull) code = "MF_OUTBOX_FULL";
     else if (!this.memory.messages.tryTake(heldBytesOf(body))) code = memoryBusy;
     if (code === undefined) return undefined;

@@ -32,7 +32,7 @@
  * Bounds. The caller bounds what is pending (limits.pendingPerFlow and so on); implementations bound the dedup window by the
  *   time and count given, and refuse state over limits.stateBytes.
  */
-import type { Brand } from "#base";
+import type { Brand, CodedError } from "#base";
 import type { LogEffect } from "#abi";
 import type { Failure, Headers, Reply } from "../message.ts";
 
@@ -195,7 +195,7 @@ export interface Journal {
   claim(flow: string, most: number): Promise<readonly Lease[]>;
 
   complete(lease: Lease, completion: Completion): Promise<Completed>;
-  /** Records a failed attempt. The old lease ends, the new one is for the next attempt; undefined when stale. Adopted messages stay adopted. */
+  /** Records a failed attempt, also while the disk refuses: then a crash forgets it. The old lease ends, the new one is for the next attempt; undefined when stale. Adopted messages stay adopted. */
   retryLater(lease: Lease, record: AttemptRecord, dueMs: number): Promise<Lease | undefined>;
   /**
    * Writes the dead letter, then forgets the message and releases its id, so that its sender may send it again.
@@ -217,7 +217,7 @@ export interface Journal {
   claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]>;
   /** The peer has it. */
   settleOutbox(entry: OutboxEntry): Promise<void>;
-  /** This attempt failed; the next not before `dueMs`. */
+  /** This attempt failed; the next not before `dueMs`. Also while the disk refuses: then a crash forgets it. */
   deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void>;
   /** Given up: a dead letter of the send, with its history. */
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined>;
@@ -232,6 +232,8 @@ export interface Journal {
   liveHeaders(): Iterable<Headers>;
   /** Resolves once all that was said before is safe, settled sends too, and what was refused before is void. */
   sync(): Promise<void>;
+  /** Why it takes no new messages now (a disk that is nearly full, files that were deleted), as far as known. Cheap. */
+  readonly trouble: CodedError | undefined;
   stats(): JournalStats;
   /** Waits for open calls, then releases files and lock. What comes after rejects with MF_JOURNAL_CLOSED. */
   close(): Promise<void>;

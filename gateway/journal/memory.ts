@@ -25,6 +25,7 @@ import { keptAttempts, Ledger } from "./ledger.ts";
 
 export class MemoryJournal implements Journal {
   readonly durable = false;
+  readonly trouble = undefined;
   readonly #ledger = new Ledger();
   readonly #deadLetters: DeadLetters;
   #closed = false;

@@ -53,6 +53,7 @@ class Process {
 /** A memory journal that says it is durable, whose disk has moods, and that knows what a dead process held. */
 class MoodyJournal implements Journal {
   readonly durable = true;
+  readonly trouble = undefined;
   readonly #inner: MemoryJournal;
   readonly #process: Process;
   readonly #random: Prng;

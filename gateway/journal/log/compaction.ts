@@ -71,18 +71,27 @@ export class Compaction {
   }
 
   /**
-   * The disk is full. What is live is often little, and a checkpoint of it makes all that is done superfluous: the reserve is room
-   * for it. When what is live does not fit the reserve stays, or new messages would only eat it up.
+   * The disk is full, or nearly. What is live is often little, and a checkpoint of it makes all that is done superfluous: the reserve is
+   * room for it, with what is free besides. When what is live does not fit the reserve stays, or new messages would only eat it up.
    */
   makeRoom(): void {
-    const { clock, limits, index } = this.#options;
+    void this.#makeRoom().catch(() => undefined);
+  }
+
+  async #makeRoom(): Promise<void> {
+    const { clock, disk, limits, index } = this.#options;
     if (this.#closed || this.#running !== undefined || clock.monotonicMs() < this.#notBeforeMs) return;
     this.#notBeforeMs = clock.monotonicMs() + limits.checkpointRetryMs;
     const bytes = estimatedBytes(index);
-    if (bytes > limits.reserveBytes || bytes > this.#logged / 2) return;
-    this.#remove(nameOfReserve)
-      .then(() => this.run())
-      .catch(() => this.keepReserve());
+    if (bytes > this.#logged / 2) return;
+    const free = await disk.freeBytes().catch(() => 0);
+    if (bytes > limits.reserveBytes + free / 2 || this.#closed) return;
+    try {
+      if (free < 2 * bytes) await this.#remove(nameOfReserve);
+      await this.run();
+    } catch {
+      this.keepReserve();
+    }
   }
 
   /** Makes the reserve where there is none, in the background; without room for it there is none. */

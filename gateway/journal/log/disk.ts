@@ -17,6 +17,8 @@ export interface DiskFile {
   read(into: Uint8Array, at: number): Promise<number>;
   size(): Promise<number>;
   truncate(length: number): Promise<void>;
+  /** False once nobody can find the file any more, since it was deleted. At once, and cheap. */
+  isLinked(): boolean;
   close(): Promise<void>;
 }
 
@@ -87,6 +89,10 @@ class RealFile implements DiskFile {
 
   truncate(length: number): Promise<void> {
     return promised((done) => fs.ftruncate(this.#fd, length, done as fs.NoParamCallback));
+  }
+
+  isLinked(): boolean {
+    return fs.fstatSync(this.#fd).nlink > 0;
   }
 
   close(): Promise<void> {

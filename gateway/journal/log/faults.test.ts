@@ -1,14 +1,14 @@
 /** Disks that are full, read-only, failing or damaged. What a crash does is in ../simulation.test.ts. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { CodedError, prng, toUtf8 } from "#base";
 import { DeadLetters } from "../dead-letters.ts";
 import { newMessage } from "../journal.case.ts";
-import type { Accepted, Completion, Lease, NewSend } from "../journal.ts";
+import type { Accepted, Completion, Lease, NewMessage, NewSend } from "../journal.ts";
 import { fileHeaderBytes, putFileHeader } from "./batch.ts";
 import type { LogLimits } from "./limits.ts";
 import { LogJournal, type LogJournalOptions } from "./log-journal.ts";
@@ -35,8 +35,8 @@ interface Bench {
   open(options?: Partial<LogJournalOptions>): LogJournal;
 }
 
-function bench(limits: Partial<LogLimits> = {}): Bench {
-  const disk = new SimulatedDisk(prng(11));
+function bench(limits: Partial<LogLimits> = {}, seed = 11): Bench {
+  const disk = new SimulatedDisk(prng(seed));
   const clock = new SimulatedClock(1_000);
   const small = { reserveBytes: 100, ...limits };
   const open = (options: Partial<LogJournalOptions> = {}): LogJournal => {
@@ -80,25 +80,31 @@ for (const { what, fault, code } of faults) {
     Object.assign(disk.faults, fault);
     await rejects(journal.accept(newMessage({ id: "m3", dedup: { id: "d", windowMs: 1e6, count: 9 } })), { code });
     await rejects(journal.complete(lease, completion({ sends: [send("3")] })), { code });
-    await rejects(journal.retryLater(lease, record, 5), { code });
     await rejects(journal.bury(lease, record), { code });
     await rejects(journal.drop(lease), { code });
-    await rejects(journal.deferOutbox(entry, record, 5), { code });
     await rejects(journal.buryOutbox(entry, record), { code });
-    await journal.settleOutbox(entry); // may be lost, so it is not refused
+    await journal.deferOutbox(entry, record, 5); // may be lost, so it is not refused
+    const [second, again] = await journal.claimOutbox("orders", "a", 2, 5_000);
+    deepEqual([again?.number, again?.attempt], [entry.number, 2]);
+    if (second !== undefined) journal.releaseOutbox(second);
+    if (again !== undefined) await journal.settleOutbox(again); // the same
     await rejects(journal.accept(newMessage({ id: "m4" })), { code }); // the batch that would have had its record
     equal(journal.stats().pending, 1);
     equal(journal.outboxDepth("orders", "a"), 1);
     Object.assign(disk.faults, { full: 0, broken: 0, readOnly: false });
-    deepEqual(await journal.complete(lease, completion({ sends: [send("3")] })), { status: "committed" });
+    disk.faults.readOnly = true;
+    const next = await journal.retryLater(lease, record, 5); // may be lost, so it is not refused
+    disk.faults.readOnly = false;
+    if (next === undefined) throw new Error("the lease is held");
+    deepEqual(await journal.complete(next, completion({ sends: [send("3")] })), { status: "committed" });
     equal((await journal.accept(newMessage({ id: "m3", dedup: { id: "d", windowMs: 1e6, count: 9 } }))).status, "leased");
     clock.advance(10_000);
     await journal.close();
-    const again = open();
-    deepEqual((await again.recover()).pending, { orders: 1 });
-    const texts = (await again.claimOutbox("orders", "a", 9, 5_000)).map((each) => Buffer.from(each.body).toString());
+    const reopened = open();
+    deepEqual((await reopened.recover()).pending, { orders: 1 });
+    const texts = (await reopened.claimOutbox("orders", "a", 9, 5_000)).map((each) => Buffer.from(each.body).toString());
     deepEqual(texts, ["2", "3"]); // "1" was settled while the disk refused, and its record was kept until it could be written
-    await again.close();
+    await reopened.close();
   });
 }
 
@@ -124,7 +130,7 @@ test("a disk that is full now and then refuses a message together with all of it
   const random = prng(3);
   const seen = { whole: 0, cut: 0, none: 0 };
   for (let round = 0; round < 300; round++) {
-    const { disk, open } = bench({ blobBytes: 1_000, batchBytes: 512 });
+    const { disk, open } = bench({ blobBytes: 1_000, batchBytes: 512 }, round);
     const journal = open();
     await journal.recover();
     disk.faults.full = 2;
@@ -256,6 +262,100 @@ test("a journal of a newer version is refused, one of an older version is read t
 
 const isRoot = process.getuid?.() === 0;
 
+/** Accepts once the journal has found that there is room again. */
+async function accepted(journal: LogJournal, message: NewMessage): Promise<Accepted> {
+  for (;;) {
+    try {
+      return await journal.accept(message);
+    } catch (error) {
+      equal((error as { code?: string }).code, "MF_JOURNAL_FULL");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** Runs with a folder on a disk of its own; without root it is skipped. */
+async function withSmallDisk(t: TestContext, size: string, run: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-full-"));
+  let mounted = false;
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", dir], { stdio: "pipe" });
+    mounted = true;
+    await run(dir);
+  } catch (error) {
+    if (mounted) throw error;
+    t.skip(`cannot mount a tmpfs: ${String(error)}`);
+  } finally {
+    if (mounted) execFileSync("umount", ["-l", dir], { stdio: "pipe" });
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+test("a real disk that fills up: there is room for the sends of all that was accepted, and when they are gone, for new messages", async (t) => {
+  await withSmallDisk(t, "12m", async (dir) => {
+    const limits = { reserveBytes: 500_000, checkpointRetryMs: 50 };
+    const journal = openJournal(join(dir, "journal"), { limits });
+    await journal.recover();
+    for (let round = 0; round < 3; round += 1) {
+      const leases = [leased(await accepted(journal, newMessage({ id: `first${round}`, body: Buffer.alloc(30_000, round) })))];
+      for (let refused = false; !refused; ) {
+        const message = newMessage({ id: `m${round}.${leases.length}`, body: Buffer.alloc(30_000, leases.length % 256) });
+        await journal.accept(message).then(
+          (found) => leases.push(leased(found)),
+          (error: unknown) => {
+            equal((error as CodedError).code, "MF_JOURNAL_FULL");
+            refused = true;
+          },
+        );
+      }
+      ok(leases.length > 5, `${leases.length} were accepted in round ${round}`);
+      equal(journal.trouble?.code, undefined); // a shorter message would still fit
+      for (const { message, ...lease } of leases) {
+        const sends = [{ ...send(""), body: message.body }];
+        deepEqual(await journal.complete({ ...lease, message }, completion({ sends })), { status: "committed" });
+      }
+      await writeFile(join(dir, "ballast"), Buffer.alloc(12_000_000)).catch(() => undefined); // somebody else takes all that is left
+      const entries = await journal.claimOutbox("orders", "a", 10_000, 5_000);
+      equal(entries.length, leases.length);
+      const failure = { code: "X", message: "", status: 0, retry: true, origin: "peer" as const };
+      for (const entry of entries)
+        await journal.deferOutbox(entry, { attempt: 1, startedMs: 1, endedMs: 2, imageSha256: "", failure, logs: [] }, 6_000);
+      const again = await journal.claimOutbox("orders", "a", 10_000, 7_000);
+      equal(again.length, leases.length);
+      for (const entry of again) await journal.settleOutbox(entry);
+      await rm(join(dir, "ballast"));
+    }
+    equal(journal.stats().outbox, 0);
+    await journal.close();
+  });
+});
+
+test("files that are deleted while the journal is open: the next message is refused, and every one after it", async () => {
+  const deletions: Readonly<Record<string, (dir: string) => Promise<void>>> = {
+    "the folder": (dir) => rm(dir, { recursive: true }),
+    "the folder, which is made again": async (dir) => {
+      await rm(dir, { recursive: true });
+      await mkdir(dir);
+    },
+    "the segment": async (dir) => {
+      for (const name of await readdir(dir)) if (name.startsWith("segment-")) await rm(join(dir, name));
+    },
+  };
+  for (const [what, remove] of Object.entries(deletions)) {
+    const dir = join(await mkdtemp(join(tmpdir(), "mayfly-gone-")), "journal");
+    const journal = openJournal(dir);
+    await journal.recover();
+    const lease = leased(await journal.accept(newMessage()));
+    await remove(dir);
+    for (let n = 0; n < 3; n += 1) await rejects(journal.accept(newMessage({ id: `after${n}` })), { code: "MF_JOURNAL_GONE" }, what);
+    await rejects(journal.complete(lease, completion()), { code: "MF_JOURNAL_GONE" }, what);
+    equal(journal.trouble?.code, "MF_JOURNAL_GONE", what);
+    equal(journal.stats().pending, 1);
+    await journal.close();
+    await rm(join(dir, ".."), { recursive: true, force: true });
+  }
+});
+
 test("a real disk that is full: nothing acknowledged is lost, and done messages make room for new ones", {
   skip: !isRoot && "needs root to mount a tmpfs",
 }, async (t) => {
@@ -276,7 +376,7 @@ test("a real disk that is full: nothing acknowledged is lost, and done messages 
     const kept = new Map<string, Lease>();
     let refused = 0;
     for (let n = 0; refused < 3; n++) {
-      const message = newMessage({ id: `m${n}`, body: Buffer.alloc(50_000, n % 256) });
+      const message = newMessage({ id: `m${n}`, body: Buffer.alloc(20_000, n % 256) });
       try {
         kept.set(message.id, leased(await journal.accept(message)));
       } catch (error) {
@@ -286,7 +386,7 @@ test("a real disk that is full: nothing acknowledged is lost, and done messages 
     }
     ok(kept.size > 10);
     await rm(ballast);
-    equal((await journal.accept(newMessage({ id: "after" }))).status, "leased");
+    equal((await accepted(journal, newMessage({ id: "after" }))).status, "leased");
     for (const lease of [...kept.values()].slice(5)) deepEqual(await journal.complete(lease, completion()), { status: "committed" });
     // Each of these would fill what is left a few times over, were the done ones not swept away.
     let turns = 0;

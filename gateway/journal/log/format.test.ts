@@ -158,6 +158,7 @@ function fileOf(bytes: Buffer): DiskFile {
     size: async () => bytes.length,
     write: never,
     sync: never,
+    isLinked: () => true,
     truncate: never,
     close: never,
   };

@@ -40,7 +40,9 @@ import type { Lock } from "./lock.ts";
 import { Marks } from "./marks.ts";
 import { readLog } from "./recovery.ts";
 import * as records from "./records.ts";
+import { Room } from "./room.ts";
 import { contradicts, identityOf } from "../dedup-id.ts";
+import type { ByteWriter } from "./bytes.ts";
 import type { Upgrade } from "./upgrades.ts";
 import { LogWriter, type Placement, RecordTooLong } from "./writer.ts";
 
@@ -66,6 +68,10 @@ export type JournalEvent =
 
 const nothing = (): undefined => undefined;
 
+function lockLost(): CodedError {
+  return new CodedError("MF_JOURNAL_CLOSED", "another process has taken over this journal: stop this gateway");
+}
+
 export class LogJournal implements Journal {
   readonly durable = true;
   readonly #options: LogJournalOptions;
@@ -84,6 +90,7 @@ export class LogJournal implements Journal {
   #index: LiveIndex;
   #writer: LogWriter | undefined;
   #compaction: Compaction | undefined;
+  #room: Room | undefined;
   #lock: Lock | undefined;
   #writingNumbers = false;
   #closed: "open" | "closed" | "lost" = "open";
@@ -130,6 +137,14 @@ export class LogJournal implements Journal {
         onSize: (file, bytes) => this.#use.set(file, bytes),
         onEvent: this.#options.onEvent ?? nothing,
       });
+      this.#room = new Room({
+        disk,
+        clock: this.#clock,
+        limits: this.#limits,
+        index: () => this.#index,
+        onShort: () => this.#compaction?.makeRoom(),
+      });
+      await this.#room.ask();
       await this.#compaction.removeObsolete(log.obsolete);
       const remarks = [...log.remarks, ...(await this.#begin()), ...(await finishBurials(this.#burialPorts(this.#writer)))];
       this.#compaction.keepReserve();
@@ -156,17 +171,21 @@ export class LogJournal implements Journal {
       if (id !== undefined) {
         const duplicate = ledger.duplicate(message);
         if (duplicate !== undefined) return duplicate;
-        this.#ids.take(id);
       }
+      this.#room?.take(message.body.length);
+      if (id !== undefined) this.#ids.take(id);
       const slowKey = bodies.isLarge(message.body) ? key : undefined;
       if (slowKey !== undefined) this.#keys.take(slowKey);
       let lease = ledger.newLease(message, true);
       if (id !== undefined) this.#entering.set(id, { sequence: lease.sequence, dedupId: message.dedup?.id ?? "" });
       try {
         if (bodies.isLarge(message.body)) {
+          const { lastRefusal } = writer;
           const body = await this.#blob(message.body, `m${lease.sequence}`);
           await bodies.syncNames();
           lease = { ...lease, message: { ...message, body } };
+          // A message of its key that was on its way before it may have been refused meanwhile.
+          if (key !== undefined && writer.lastRefusal !== undefined && writer.lastRefusal !== lastRefusal) throw writer.lastRefusal;
         }
         const body = bodies.toWrite(lease.message.body) ?? message.body;
         await writer.append(
@@ -277,13 +296,11 @@ export class LogJournal implements Journal {
       const { ledger } = this.#index;
       if (!lease.durable) return ledger.retry(lease, record, dueMs);
       const next = ledger.nextLease(lease, record, dueMs);
-      await writer.append(
-        (out) => records.writeRetry(out, lease.message.flow, lease.sequence, dueMs, record),
-        () => {
-          this.#index.burying.delete(lease.sequence);
-          ledger.replace(next);
-        },
-      );
+      const apply = (): void => {
+        this.#index.burying.delete(lease.sequence);
+        ledger.replace(next);
+      };
+      await this.#record(writer, (out) => records.writeRetry(out, lease.message.flow, lease.sequence, dueMs, record), apply);
       return next;
     });
   }
@@ -340,15 +357,26 @@ export class LogJournal implements Journal {
   }
 
   async deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void> {
-    await this.#withEntry(entry, (writer, queue) =>
-      writer.append(
-        (out) => records.writeSendAttempt(out, "defer", entry, dueMs, record),
-        () => {
-          this.#index.buryingSends.delete(entry.number);
-          queue.defer(entry.number, keptAttempts(entry.attempts, record), dueMs);
-        },
-      ),
-    );
+    await this.#withEntry(entry, (writer, queue) => {
+      const apply = (): void => {
+        this.#index.buryingSends.delete(entry.number);
+        queue.defer(entry.number, keptAttempts(entry.attempts, record), dueMs);
+      };
+      return this.#record(writer, (out) => records.writeSendAttempt(out, "defer", entry, dueMs, record), apply);
+    });
+  }
+
+  /**
+   * Records a failed attempt. A disk that refuses costs that record, after a crash, and nothing else: were the next attempt to wait for the
+   * disk, a full one could never empty itself.
+   */
+  async #record(writer: LogWriter, encode: (out: ByteWriter) => void, apply: () => void): Promise<void> {
+    try {
+      await writer.append(encode, apply);
+    } catch (error) {
+      if (this.#closed !== "open") throw error;
+      apply();
+    }
   }
 
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
@@ -376,6 +404,10 @@ export class LogJournal implements Journal {
 
   sync(): Promise<void> {
     return this.#call((writer) => writer.flush());
+  }
+
+  get trouble(): CodedError | undefined {
+    return this.#closed === "lost" ? lockLost() : (this.#writer?.gone ?? this.#room?.trouble);
   }
 
   stats(): JournalStats {
@@ -408,8 +440,7 @@ export class LogJournal implements Journal {
   }
 
   #open(): LogWriter {
-    if (this.#closed === "lost")
-      throw new CodedError("MF_JOURNAL_CLOSED", "another process has taken over this journal: stop this gateway");
+    if (this.#closed === "lost") throw this.#writer?.gone ?? lockLost();
     if (this.#closed === "closed") throw new CodedError("MF_JOURNAL_CLOSED", "the journal is closed: the gateway is shutting down");
     if (this.#writer === undefined) throw new CodedError("MF_JOURNAL_CLOSED", "the journal was not recovered yet");
     return this.#writer;

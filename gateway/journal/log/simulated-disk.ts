@@ -158,7 +158,7 @@ export class SimulatedDisk {
       },
       freeBytes: async () => {
         await this.#call(life, "read");
-        return this.#random.below(4) === 0 ? 0 : Infinity;
+        return Infinity;
       },
       create: async (name) => {
         await this.#call(life, "name");
@@ -167,7 +167,10 @@ export class SimulatedDisk {
         this.#change({ set: name, inode });
         return this.#file(life, name, inode);
       },
-      createSynced: async (name) => synced(await disk.create(name)),
+      createSynced: async (name) => {
+        if (name === nameOfNext && this.#random.below(4) === 0) throw diskError("ENOSPC"); // too little room for a segment made ahead
+        return synced(await disk.create(name));
+      },
       openSynced: async (name) => synced(await disk.open(name)),
       open: async (name) => {
         await this.#call(life, "read");
@@ -256,6 +259,7 @@ export class SimulatedDisk {
         return inode.cached.copy(into, 0, at, Math.min(inode.cached.length, at + into.length));
       },
       size: async () => inode.cached.length,
+      isLinked: () => true,
       truncate: async (length) => {
         await this.#call(life, "write");
         inode.cached = resized(inode.cached, length);

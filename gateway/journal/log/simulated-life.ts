@@ -147,6 +147,7 @@ export class SimulatedLife {
       end: undefined,
       maybe: [],
       attempt: 1,
+      safeAttempt: 1,
       maybeRetried: false,
     };
     messages.push(told);
@@ -246,6 +247,7 @@ export class SimulatedLife {
     check(next !== undefined, "a lease that is held can be retried");
     told.maybeRetried = false;
     told.attempt = next.attempt;
+    if (!this.#options.faulty) told.safeAttempt = next.attempt; // of an attempt's record a refusing disk may keep nothing
     this.#world.acknowledged += 1;
     const late = await this.#answer(this.#journal.complete(lease, { nowMs: 1, sends: [], state: undefined, reply: undefined }));
     check(late === "refused" || late.status === "stale", "a late result of the attempt before was taken");

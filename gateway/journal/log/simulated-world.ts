@@ -26,7 +26,9 @@ export interface Told {
   end: End | undefined;
   /** Ends that may have happened. */
   maybe: End[];
+  /** At most, as of calls that were answered; and at least, after a crash. */
   attempt: number;
+  safeAttempt: number;
   /** A retry was called and not answered. */
   maybeRetried: boolean;
 }
@@ -160,11 +162,12 @@ export class World {
     told.accepted = "yes";
     told.maybe = [];
     check(
-      lease.attempt === told.attempt || (told.maybeRetried && lease.attempt === told.attempt + 1),
-      `${what} is at attempt ${lease.attempt}, was at ${told.attempt}`,
+      lease.attempt >= told.safeAttempt && lease.attempt <= told.attempt + (told.maybeRetried ? 1 : 0),
+      `${what} is at attempt ${lease.attempt}, was at ${told.safeAttempt} to ${told.attempt}`,
     );
     check(lease.attempts.length === lease.attempt - 1, `${what} has ${lease.attempts.length} records at attempt ${lease.attempt}`);
     told.attempt = lease.attempt;
+    told.safeAttempt = lease.attempt;
     told.maybeRetried = false;
   }
 

@@ -25,6 +25,7 @@ import { journalError } from "./errors.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfSegment } from "./names.ts";
 import { NextSegment } from "./next-segment.ts";
+import { goneError } from "./room.ts";
 
 /** Where a record came to be: the file, and the offset of its payload in it. */
 export interface Placement {
@@ -138,8 +139,11 @@ export class LogWriter {
   #filling: Batch | undefined;
   #running = false;
   #over = false;
+  /** Files were deleted: what is in them is lost, and a new segment would hide that. */
+  #gone: CodedError | undefined;
   /** The last batch was refused. */
   #refusing = false;
+  #lastRefusal: CodedError | undefined;
   #lazy: LazyRecord[] = [];
   #cancelLazy: (() => void) | undefined;
   #segment: Segment | undefined;
@@ -156,6 +160,16 @@ export class LogWriter {
     this.#next = new NextSegment(options);
     this.#end = options.end;
     this.#written = options.counters();
+  }
+
+  /** Of the batch that was refused last: another object once one more is. */
+  get lastRefusal(): CodedError | undefined {
+    return this.#lastRefusal;
+  }
+
+  /** Why nothing can be written any more, if so. */
+  get gone(): CodedError | undefined {
+    return this.#gone;
   }
 
   /** Batches that became safe, the records in them, and the counters the last one wrote down. */
@@ -272,12 +286,14 @@ export class LogWriter {
     for (const { encode } of batch.lazy) if (encode !== undefined) batch.add(encode, this.#options.limits.recordBytes);
     batch.writer.pad(sectorBytes);
     try {
+      if (this.#gone !== undefined) throw this.#gone;
       if (this.#over) throw new CodedError("MF_JOURNAL_CLOSED", "the journal is not written any more: stop this gateway");
       await this.#write(batch);
     } catch (cause) {
       this.#lazy = [...batch.lazy, ...this.#lazy];
       this.#refusing = true;
       const error = journalError(cause, "write");
+      this.#lastRefusal = error;
       for (const { reject } of [batch, ...this.#takeQueued()].flatMap(({ operations }) => operations)) reject(error);
       this.#options.afterRefusal(error);
       return;
@@ -315,6 +331,8 @@ export class LogWriter {
       try {
         this.#seal(batch, segment.end);
         await segment.file.write(batch.writer.buffer.subarray(fileHeaderBytes, batch.writer.length), segment.end);
+        if (!segment.file.isLinked()) this.#gone = goneError(`${segment.name} was removed`);
+        if (this.#gone !== undefined) throw this.#gone;
         segment.end += length;
         this.#end = { ...this.#end, end: segment.end, batch: this.#end.batch + 1 };
         const half = this.#options.limits.segmentBytes / 2;
@@ -323,6 +341,7 @@ export class LogWriter {
       } catch {
         this.#segment = undefined;
         await this.#cut(segment);
+        if (this.#gone !== undefined) throw this.#gone;
       }
     }
     this.#closeSegment();
