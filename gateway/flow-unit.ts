@@ -3,7 +3,7 @@ import type { FlowLimits } from "#abi";
 import { type Clock, CodedError, type Prng } from "#base";
 import type { Agent } from "undici";
 import type { ClaimCheck, ClaimStore } from "./claims/store.ts";
-import type { FlowConfig, OutletConfig, SourceConfig } from "./config/types.ts";
+import type { Ceilings, FlowConfig, OutletConfig, SourceConfig } from "./config/types.ts";
 import type { ConnectorContext, Health } from "./connector.ts";
 import { callPerformer } from "./delivery/calls.ts";
 import { type HostPattern, parseHost } from "./delivery/fetch.ts";
@@ -64,14 +64,15 @@ export interface Prepared {
   readonly hosts: readonly HostPattern[];
 }
 
-function limitsOf(config: FlowConfig, own: FlowLimits): FlowLimits {
-  const { memory, cpu, time, sends, log } = config.limits;
+/** The flow's limits, or else its image's, but none above its ceiling; and the names of those that were. */
+function limitsOf({ limits, ceilings }: FlowConfig, own: FlowLimits): { readonly limits: FlowLimits; readonly capped: readonly string[] } {
+  const { memoryBytes: memory, cpuMs: cpu, timeMs: time, sends, logBytes: log } = own;
+  const wanted: Ceilings = { memory, cpu, time, sends, log, ...limits };
+  const capped = (Object.keys(ceilings) as (keyof Ceilings)[]).filter((name) => wanted[name] > ceilings[name]);
+  const least = (name: keyof Ceilings): number => Math.min(wanted[name], ceilings[name]);
   return {
-    memoryBytes: memory ?? own.memoryBytes,
-    cpuMs: cpu ?? own.cpuMs,
-    timeMs: time ?? own.timeMs,
-    sends: sends ?? own.sends,
-    logBytes: log ?? own.logBytes,
+    limits: { memoryBytes: least("memory"), cpuMs: least("cpu"), timeMs: least("time"), sends: least("sends"), logBytes: least("log") },
+    capped,
   };
 }
 
@@ -140,11 +141,14 @@ export class FlowUnit {
           `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not give it: add flows.${this.name}.to.${outlet}`,
         );
     }
+    const { limits, capped } = limitsOf(config, image.limits);
+    for (const name of capped)
+      this.#logger.warn({}, `limits.${name} of the flow ${this.name} is above ceilings.${name} in mayfly.yaml: the ceiling counts`);
     const flow: Flow = {
       name: this.name,
       image: image.image,
-      limits: limitsOf(config, image.limits),
-      share: { name: this.name, weight: 1 },
+      limits,
+      share: { name: this.name, weight: config.weight },
       outlets: Object.keys(config.to),
       config,
     };

@@ -7,7 +7,7 @@ import { parseKey } from "../delivery/keys.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Path } from "./read.ts";
 import { hint } from "./suggest.ts";
-import type { FlowConfig, GatewayConfig, LimitsConfig, OutletConfig, RetryConfig, SourceConfig } from "./types.ts";
+import type { Ceilings, FlowConfig, GatewayConfig, LimitsConfig, OutletConfig, RetryConfig, SourceConfig } from "./types.ts";
 
 /** mayfly.yaml after validation: defaults are in, units are numbers. */
 interface Checked {
@@ -28,6 +28,7 @@ interface Checked {
   readonly deadLetters: { readonly dir: string };
   readonly build: { readonly include: readonly string[] };
   readonly memory?: number;
+  readonly ceilings: Ceilings;
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
   readonly isolation: GatewayConfig["isolation"];
@@ -44,6 +45,7 @@ interface CheckedFlow {
   readonly values: Readonly<Record<string, string>>;
   readonly retry: RetryConfig;
   readonly limits: LimitsConfig;
+  readonly weight: number;
   readonly key?: string;
   readonly dedup?: { readonly by?: string; readonly window: number; readonly count: number };
   readonly keepCredentials: boolean;
@@ -63,7 +65,8 @@ interface Connectors {
 export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): GatewayConfig {
   const names = Object.keys(data.flows);
   const flows = table<FlowConfig>();
-  for (const [name, flow] of Object.entries(data.flows)) flows[name] = buildFlow(flow, ["flows", name], names, connectors, report);
+  for (const [name, flow] of Object.entries(data.flows))
+    flows[name] = { ...buildFlow(flow, ["flows", name], names, connectors, report), ceilings: data.ceilings };
   checkRoutes(flows, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
@@ -117,7 +120,13 @@ function journalConfig({ dir, memory, retention }: Checked["journal"]): GatewayC
   };
 }
 
-function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], connectors: Connectors, report: Report): FlowConfig {
+function buildFlow(
+  flow: CheckedFlow,
+  path: Path,
+  flowNames: readonly string[],
+  connectors: Connectors,
+  report: Report,
+): Omit<FlowConfig, "ceilings"> {
   if ((flow.flow === undefined) === (flow.image === undefined))
     report(path, 'must have either "flow" (a TypeScript file) or "image" (a built image)');
   for (const [index, host] of flow.hosts.entries()) {
@@ -147,6 +156,7 @@ function buildFlow(flow: CheckedFlow, path: Path, flowNames: readonly string[], 
     values: Object.fromEntries(Object.entries(flow.values).map(([name, value]) => [`mayfly-value-${name}`, value])),
     retry: flow.retry,
     limits: flow.limits,
+    weight: flow.weight,
     key: flow.key,
     dedup: flow.dedup === undefined ? undefined : { by: flow.dedup.by, window: flow.dedup.window, count: flow.dedup.count },
     keepCredentials: flow.keepCredentials,

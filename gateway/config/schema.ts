@@ -100,6 +100,12 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       }),
       default: {},
     },
+    weight: whole(
+      "CPU time in relation to the other flows', while all want more than there is: a flow of weight 2 has twice that of a flow of weight 1.",
+      1,
+      100,
+      1,
+    ),
     key: text("What orders messages and owns state: header:NAME, json:/pointer, id, key, body or a text in double quotes."),
     dedup: object("Duplicates within the window are recognised and not run again.", {
       by: text("As `key`; the message's id unless said otherwise."),
@@ -211,6 +217,16 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         "Memory for messages over all flows: bodies, answers, replies and waiting machines. By default a third of what the process may use (the computer's memory or the control group's limit) less 160MiB, from 32MiB to 1GiB. The process takes up to three times as much and 160MiB.",
       ),
       monitor: { type: "string", enum: ["embedded", "process", "qemu"], description: "What runs machines.", default: "embedded" },
+      ceilings: {
+        ...object("What no flow's limits exceed, whatever it or its image says: the least of both counts.", {
+          memory: size("The machine's memory.", "256MiB"),
+          cpu: duration("CPU time of one step.", "10s"),
+          time: duration("Wall time of one message, waiting included.", "1h"),
+          sends: whole("Sends of one message.", 0, 1_000_000, 100_000),
+          log: size("Log text of one message.", "4MiB"),
+        }),
+        default: {},
+      },
       workers: whole("Worker threads or processes; the monitor's own choice unless set.", 1, 1024),
       isolation: {
         type: "string",

@@ -22,6 +22,9 @@ export interface LimitsConfig {
   readonly log?: number;
 }
 
+/** What no flow's limits exceed, its own and its image's. */
+export type Ceilings = Required<LimitsConfig>;
+
 /** One entry of `from:`: exactly one connector and its checked configuration. */
 export interface SourceConfig {
   readonly connector: string;
@@ -56,6 +59,9 @@ export interface FlowConfig {
   readonly values: Readonly<Record<string, string>>;
   readonly retry: RetryConfig;
   readonly limits: LimitsConfig;
+  readonly ceilings: Ceilings;
+  /** CPU time in relation to the other flows', while all want more than there is. */
+  readonly weight: number;
   /** Expression for the message's key: `header:NAME`, `json:/pointer`, `source`. */
   readonly key: string | undefined;
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;

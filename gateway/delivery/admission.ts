@@ -7,7 +7,7 @@ import type { Lease, NewMessage } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Incoming, Outcome } from "../message.ts";
 import type { Flow } from "../runner.ts";
-import { bounded, type KeyExpression, parseKey } from "./keys.ts";
+import { bothOf, bounded, type KeyExpression, parseKey } from "./keys.ts";
 import { cleanId, type MessageIds } from "./seeds.ts";
 
 /** A flow's `key` and `dedup.by`, ready for use. */
@@ -50,7 +50,7 @@ export function newMessage(
 ): NewMessage {
   const { expires, dedup } = flow.config;
   const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
-  const by = expressions.dedup?.(incoming);
+  const [key, by] = bothOf(expressions.key, expressions.dedup, incoming);
   return {
     flow: flow.name,
     id: given ?? ids.next(),
@@ -58,7 +58,7 @@ export function newMessage(
     headers: withClaim(incoming.headers, incoming.claim),
     contentType: incoming.contentType,
     body: incoming.body,
-    key: expressions.key === undefined ? bounded(incoming.key) : expressions.key(incoming),
+    key: expressions.key === undefined ? bounded(incoming.key) : key,
     correlationId: incoming.correlationId,
     receivedMs,
     expiresMs: expires === undefined ? undefined : receivedMs + expires,

@@ -9,12 +9,17 @@
  *   "text"          that text: every message has the same
  */
 import { createHash } from "node:crypto";
-import { err, fromUtf8, ok, type Result } from "#base";
+import { err, ok, type Result } from "#base";
 import { hardLimits } from "#abi";
 import type { Incoming } from "../message.ts";
+import { valuesAt } from "./json-pointer.ts";
 
 /** Undefined when the message does not have it. Never throws. */
-export type KeyExpression = (message: Incoming) => string | undefined;
+export interface KeyExpression {
+  (message: Incoming): string | undefined;
+  /** Of json:, so that several can be read in one pass. */
+  readonly steps?: readonly string[];
+}
 
 function pointerSteps(pointer: string): string[] {
   return pointer
@@ -23,26 +28,21 @@ function pointerSteps(pointer: string): string[] {
     .map((step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
 }
 
-function jsonValue(body: Uint8Array, steps: readonly string[]): string | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(fromUtf8(body));
-  } catch {
-    return undefined;
-  }
-  for (const step of steps) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
-    value = (value as Record<string, unknown>)[step];
-  }
-  if (typeof value === "string") return value;
-  return value === undefined || value === null ? undefined : JSON.stringify(value);
-}
-
 /** A key fit for the door: a longer one is replaced by its hash. */
 export function bounded(key: string | undefined): string | undefined {
   if (key === undefined || key === "") return undefined;
   if (key.length <= hardLimits.keyBytes / 4) return key;
   return createHash("sha256").update(key).digest("hex"); // a key over the bound stays a key: equal ones stay equal
+}
+
+/** Both expressions of a message, its body read once. */
+export function bothOf(
+  first: KeyExpression | undefined,
+  second: KeyExpression | undefined,
+  message: Incoming,
+): readonly (string | undefined)[] {
+  if (first?.steps === undefined || second?.steps === undefined) return [first?.(message), second?.(message)];
+  return valuesAt(message.body, [first.steps, second.steps]).map(bounded);
 }
 
 export function parseKey(expression: string): Result<KeyExpression, string> {
@@ -60,7 +60,7 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
   }
   if (kind === "json" && (rest === "" || rest.startsWith("/"))) {
     const steps = pointerSteps(rest);
-    return ok((message) => bounded(jsonValue(message.body, steps)));
+    return ok(Object.assign(({ body }: Incoming) => bounded(valuesAt(body, [steps])[0]), { steps }));
   }
   return err("must be header:NAME, json:/pointer, id, key, body or a text in double quotes");
 }

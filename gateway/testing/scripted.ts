@@ -1,6 +1,6 @@
 /** A runner for tests: a flow is a function from events to effects, run in process. The door is the same, the machine is not. */
 import type { DeliverEvent, Effect, Event, FlowLimits, StepOutcome } from "#abi";
-import type { ImageHandle, Runner, RunnerStats, RunningMachine } from "../runner.ts";
+import type { ImageHandle, Runner, RunnerStats, RunningMachine, Share } from "../runner.ts";
 
 /** Called for every event of one machine; `undefined` never answers (a flow that hangs). */
 export type Script = (event: Event, memory: Map<string, unknown>) => readonly Effect[] | StepOutcome | undefined;
@@ -54,6 +54,7 @@ export class ScriptedRunner implements Runner {
   /** Every deliver event, in order. */
   readonly delivered: DeliverEvent[] = [];
   readonly limits: (FlowLimits | undefined)[] = [];
+  readonly shares: (Share | undefined)[] = [];
   running = 0;
   mostRunning = 0;
   ended = 0;
@@ -62,11 +63,12 @@ export class ScriptedRunner implements Runner {
     for (const [name, script] of Object.entries(scripts)) this.scripts.set(name, script);
   }
 
-  start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits): RunningMachine {
+  start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine {
     const script = this.scripts.get(image.name);
     if (script === undefined) throw new Error(`no script ${image.name}`);
     this.delivered.push({ ...event, seed: Uint8Array.from(event.seed) });
     this.limits.push(limits);
+    this.shares.push(share);
     const memory = new Map<string, unknown>();
     let over = false;
     this.running += 1;

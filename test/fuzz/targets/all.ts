@@ -6,6 +6,7 @@ import { openCsv, openJson, openXml } from "./formats.ts";
 import { openHttp } from "./http.ts";
 import { openImage } from "./image.ts";
 import { openJournal, openRecords } from "./journal.ts";
+import { openKey } from "./key.ts";
 import { openNatives } from "./natives.ts";
 
 export const targets: Readonly<Record<string, Open>> = {
@@ -19,5 +20,6 @@ export const targets: Readonly<Record<string, Open>> = {
   csv: openCsv,
   xml: openXml,
   http: openHttp,
+  key: openKey,
   natives: openNatives,
 };
