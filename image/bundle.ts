@@ -181,8 +181,23 @@ const flowShape = 'write `export default flow(async (msg, { to, log }) => { … 
 
 type Result = BuildResult<{ write: false; metafile: true }>;
 
-/** Bundles with these parts of the kernel in front; without `parts`, to see what the flow mentions. */
-async function runEsbuild(flow: string, readable: Readable, parts?: readonly string[]): Promise<Result> {
+interface BundleOptions {
+  readonly flow: string;
+  readonly readable: Readable;
+  /** Parts of the kernel to put in front; undefined to see what the flow mentions. */
+  readonly parts?: readonly string[] | undefined;
+  /** Functions and classes keep their names where the bundler has to give them others. */
+  readonly keepNames?: boolean | undefined;
+}
+
+/**
+ * Names that a bundler may have made of others, since two modules had the same, or one has that of a global: `AppError2`, `_URL`. Keeping
+ * names costs a call for each function that is made, so it is done only where there may be such a one.
+ */
+const madeName =
+  /\b(?:class|function\*?)\s+(?:_\w|[\w$]*\d\b)|\b(?:var|let|const)\s+(?:_\w+|[\w$]*\d)\s*=\s*(?:class\b|(?:async\s+)?function\b)/;
+
+async function runEsbuild({ flow, readable, parts, keepNames = false }: BundleOptions): Promise<Result> {
   const folder = dirname(flow);
   // In this order: parts and "mayfly" take the kernel, then it is sealed, then the flow's own modules run.
   const imports = [...(parts ?? []).map((name) => `mayfly/${name}`), "mayfly", sealName].map((name) => `import "${name}";`).join("");
@@ -208,6 +223,7 @@ async function runEsbuild(flow: string, readable: Readable, parts?: readonly str
       sourcemap: "external",
       sourcesContent: false,
       minifySyntax: true,
+      keepNames,
       legalComments: "none",
       charset: "utf8",
       define: { "process.env.NODE_ENV": '"production"' },
@@ -298,7 +314,7 @@ export async function bundleFlow(path: string, include: readonly string[] = []):
   if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: name the flow's source file in it`);
   const folder = dirname(flow);
   const readable = readableFor(flow, include);
-  let result = await runEsbuild(flow, readable);
+  let result = await runEsbuild({ flow, readable });
   checkPackages(result, folder);
   checkKernelImports(result, folder);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
@@ -308,7 +324,8 @@ export async function bundleFlow(path: string, include: readonly string[] = []):
     text,
     imported.map((name) => name.slice(`${emptyNamespace}:mayfly/`.length)),
   );
-  if (linked.length > 0) result = await runEsbuild(flow, readable, linked);
+  const keepNames = madeName.test(text);
+  if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames });
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),

@@ -1,5 +1,6 @@
 /** Type-checks a flow with TypeScript's own compiler, against the kernel's declarations: no Node, no DOM. */
 import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -20,13 +21,41 @@ async function compilerPath(): Promise<string> {
   return getExePath();
 }
 
-function config(flow: string): string {
+/** What the engine has of ECMAScript: 2025, and these of what comes after. */
+const engineLibs = ["ES2025", "ESNext.Array", "ESNext.Disposable", "ESNext.Error", "ESNext.TypedArrays"];
+
+/** JSON as tsconfig.json has it: with comments and commas at ends. Undefined when it is not that. */
+function looseJson(text: string): unknown {
+  const plain = text
+    .replace(/("(?:[^"\\\n]|\\.)*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, "$1")
+    .replace(/("(?:[^"\\\n]|\\.)*")|,(?=\s*[\]}])/g, "$1");
+  try {
+    return JSON.parse(plain) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The `lib` of the project's tsconfig.json, as far as it is of ECMAScript: a machine has the rest of it or has it not, whatever an editor is
+ * told. Undefined when it says nothing of it.
+ */
+function projectLibs(project: string): readonly string[] | undefined {
+  const file = join(project, "tsconfig.json");
+  if (!existsSync(file) || refusedFile(file, readableFor(file)) !== undefined) return undefined;
+  const config = looseJson(readFileSync(file, "utf8")) as { compilerOptions?: { lib?: unknown } } | null | undefined;
+  const lib = config?.compilerOptions?.lib;
+  const libs = Array.isArray(lib) ? lib.filter((each): each is string => typeof each === "string" && /^es[\w.]+$/i.test(each)) : [];
+  return libs.length === 0 ? undefined : libs;
+}
+
+function config(flow: string, project: string): string {
   return JSON.stringify({
     compilerOptions: {
       strict: true,
       noEmit: true,
-      target: "ES2023",
-      lib: ["ES2023"],
+      target: "ES2025",
+      lib: projectLibs(project) ?? engineLibs,
       types: [],
       module: "ESNext",
       moduleResolution: "bundler",
@@ -54,10 +83,15 @@ function run(command: string, values: readonly string[]): Promise<{ readonly cod
 
 /** What TypeScript advises does not help in a machine, where Node's types describe what is not there. */
 function withoutAdvice(message: string): string {
-  return message.replace(
-    / Do you need to (install type definitions for node|change your target library).*$/,
-    " A machine has no Node and no browser: docs/FLOWS.md lists what there is.",
-  );
+  return message
+    .replace(
+      / Do you need to install type definitions for node.*$/,
+      " A machine has no Node and no browser: docs/FLOWS.md lists what there is.",
+    )
+    .replace(
+      / Do you need to change your target library.*$/,
+      " The engine has ECMAScript 2025: name it under compilerOptions.lib in the project's tsconfig.json, if that names another.",
+    );
 }
 
 /** tsc names files relative to its own folder; people want them relative to theirs. */
@@ -90,7 +124,7 @@ export async function checkTypes(path: string, include: readonly string[] = []):
   const folder = await mkdtemp(join(tmpdir(), "mayfly-check-"));
   try {
     const file = join(folder, "tsconfig.json");
-    await writeFile(file, config(resolve(path)));
+    await writeFile(file, config(resolve(path), readable.project));
     const { code, text } = await run(await compiler, ["-p", file, "--pretty", "false"]);
     const { faults, files } = split(text);
     const refused = files.map((each) => refusedFile(each.trim(), readable)).find((each) => each !== undefined);

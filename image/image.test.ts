@@ -5,6 +5,8 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { prng } from "#base";
 import { outletsInTypes } from "./build.ts";
+import { embeddedMonitor } from "../monitors/mod.ts";
+import { deliver } from "../monitors/monitor.case.ts";
 import { buildImage, type Image, loadImage, readImage } from "./mod.ts";
 
 const plain = 'import { flow } from "mayfly"; export default flow<"a" | "b">((msg) => msg.text());';
@@ -41,6 +43,47 @@ describe("building an image", () => {
     equal(one.sha256, two.sha256);
     deepEqual(one.manifest.outlets, ["a", "b"]);
     notEqual((await build("three/flow.ts", plain.replace("text()", "id"))).sha256, one.sha256);
+  });
+
+  test("classes and functions keep the names their authors gave them", async () => {
+    await file("names/one.ts", "export class AppError extends Error {} export function help() {}");
+    const text = `import { flow } from "mayfly"; import * as one from "./one.ts"; class AppError extends Error {} class URL2 {} function help() {}
+export default flow(() => [one.AppError, AppError, URL2, one.help, help, URL, URLSearchParams, Headers].map((each) => each.name));`;
+    const image = await build("names/flow.ts", text);
+    const monitor = embeddedMonitor({ workers: 1 });
+    try {
+      const { effects } = await monitor.start(await monitor.load(image), deliver()).first;
+      const reply = effects.at(-1) as { readonly reply?: { readonly body: Uint8Array } };
+      deepEqual(JSON.parse(new TextDecoder().decode(reply.reply?.body)), [
+        "AppError",
+        "AppError",
+        "URL2",
+        "help",
+        "help",
+        "URL",
+        "URLSearchParams",
+        "Headers",
+      ]);
+    } finally {
+      await monitor.close();
+    }
+  });
+
+  test("the type check knows what the engine has, and the project's own lib", async () => {
+    const modern = `import { flow } from "mayfly";
+export default flow(async () => {
+  using scope = { [Symbol.dispose]: () => undefined };
+  const all = new Set([1]).union(new Set([2]));
+  const { promise, resolve } = Promise.withResolvers<number>();
+  resolve([...all].values().map((each) => each * 2).toArray().length);
+  const groups = Object.groupBy([1, 2], (each) => (each > 1 ? "big" : "small"));
+  return [scope === undefined, await promise, await Array.fromAsync([1]), groups.big, new Uint8Array([1]).toBase64()];
+});`;
+    await build("modern/flow.ts", modern, true);
+    await file("old/package.json", "{}");
+    await file("old/tsconfig.json", '{ // an older editor\n "compilerOptions": { "lib": ["ES2020", "DOM",], }, }');
+    await failsWith("old/flow.ts", modern, "MF_TYPE_ERROR", /The engine has ECMAScript 2025: name it under compilerOptions\.lib/, true);
+    await failsWith("old/page.ts", `${plain}\ndocument.title;`, "MF_TYPE_ERROR", /document/, true);
   });
 
   test("type errors name file, line and column", async () => {
