@@ -1,0 +1,90 @@
+/** A gateway in a process of its own whose callbacks can be made to throw: see sabotage.ts. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+/** Told through standard input which callback is to throw; `dist` is the folder of the built project. */
+function script(dist: string, files: RegExp): string {
+  const at = (path: string): string => JSON.stringify(pathToFileURL(join(dist, path)).href);
+  return `
+import { createInterface } from "node:readline";
+import { arm, disarm, sabotage } from ${at("gateway/testing/sabotage.js")};
+sabotage(${String(files)});
+const { serve } = await import(${at("cli/mod.js")});
+const serving = await serve({ file: "mayfly.yaml", port: 0 });
+console.log("at " + serving.url);
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const called = disarm();
+  if (line === "throw") setTimeout(() => { throw new Error("thrown into nowhere"); });
+  else if (line === "reject") void Promise.reject(new Error("rejected into nowhere"));
+  else if (line === "reject nonsense") void Promise.reject(undefined);
+  else if (line === "stop") void serving.stop().then(() => process.exit(0));
+  console.log("called " + called);
+  if (line.startsWith("arm ")) arm(Number(line.slice(4)));
+});
+`;
+}
+
+export class SabotagedProcess {
+  readonly folder: string;
+  readonly #child: ChildProcess;
+  /** All it has written. */
+  written = "";
+  #unread = "";
+  url = "";
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.#child = spawn(process.execPath, ["gateway.mjs"], { cwd: folder, stdio: ["pipe", "pipe", "inherit"] });
+    this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.written += text;
+      this.#unread += text;
+    });
+  }
+
+  /** `project`: files of the gateway's folder by name, mayfly.yaml among them. `files`: whose callbacks are sabotaged. */
+  static async start(dist: string, project: Readonly<Record<string, string>>, files: RegExp): Promise<SabotagedProcess> {
+    const folder = await mkdtemp(join(tmpdir(), "mayfly-sabotage-"));
+    for (const [name, text] of Object.entries(project)) await writeFile(join(folder, name), text);
+    await writeFile(join(folder, "gateway.mjs"), script(dist, files));
+    const started = new SabotagedProcess(folder);
+    started.url = (await started.#said(/at (http:\S+)/))[1] as string;
+    return started;
+  }
+
+  get alive(): boolean {
+    return this.#child.exitCode === null;
+  }
+
+  /** Gives the number of callbacks called since the last `arm`. */
+  async tell(line: string): Promise<number> {
+    this.#child.stdin?.write(`${line}\n`);
+    return Number((await this.#said(/called (\d+)/))[1]);
+  }
+
+  /** Stops in order; gives the exit code. */
+  async stop(): Promise<unknown> {
+    const ended = once(this.#child, "exit");
+    this.#child.stdin?.write("stop\n");
+    return (await ended)[0];
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #said(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.#unread);
+      if (found !== null) {
+        this.#unread = this.#unread.slice(found.index + found[0].length);
+        return found;
+      }
+      await once(this.#child.stdout as NodeJS.ReadableStream, "data");
+    }
+  }
+}
