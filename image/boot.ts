@@ -278,5 +278,6 @@ function bootInto(
   const functions = startRuntime(engine, kernel, compiler, runtime, outlets);
   const optionsJson = startFlow(engine, compiler, functions, bundle, name);
   engine.call("qjs_run_gc");
+  engine.call("qjs_set_memory_limit", -1); // a machine's bound is that of its linear memory
   return { memory: engine.bytes(), stackPointer: kernel.engine.__stack_pointer.value, optionsJson };
 }

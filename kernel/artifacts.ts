@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { CodedError } from "#base";
 
 export interface KernelArtifacts {
-  /** quickjs.wasm as the package ships it. */
+  /** The package's quickjs.wasm, which notes allocations that fail (image/exhaustion.ts). */
   readonly engine: Uint8Array;
   /** kernel/native, compiled. */
   readonly native: Uint8Array;
@@ -23,7 +23,7 @@ export function kernelArtifacts(): KernelArtifacts {
   if (cached !== undefined) return cached;
   try {
     const require = createRequire(import.meta.url);
-    const engine = readFileSync(require.resolve("quickjs-wasi/quickjs.wasm"));
+    const engine = readFileSync(new URL("./engine.wasm", import.meta.url));
     const native = readFileSync(new URL("./native.wasm", import.meta.url));
     const runtime = readFileSync(new URL("./runtime.js", import.meta.url));
     const hash = createHash("sha256");

@@ -16,6 +16,8 @@ export const layout = {
   monitorBytes: 64 * 1024,
   nativeBase: 64 * 1024,
   nativeEnd: 80 * 1024,
+  /** A word that is not 0 when an allocation failed in this step (image/exhaustion.ts); the last of the natives' part. */
+  exhaustedAt: 80 * 1024 - 4,
   stackTop: 1024 * 1024,
   /** How deep the engine lets its stack grow, in bytes. */
   stackBytes: 512 * 1024,

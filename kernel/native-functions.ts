@@ -14,4 +14,5 @@ export const nativeFunctions = [
   "hmac",
   "equal",
   "stringify",
+  "exhausted",
 ] as const;

@@ -79,6 +79,8 @@ const flows = {
   /** One call of the engine's own code, some 10¹¹ comparisons long: it polls for no interrupt, and takes no memory meanwhile. */
   nativeCall: `${head} return "a".repeat(1 << 20).indexOf("a".repeat(1 << 19) + "b"); });`,
   bomb: `${head} const all = []; for (;;) all.push(new Uint8Array(1 << 16)); });`,
+  /** Memory that ran out, and nobody would know. */
+  swallows: `${head} let all = []; try { for (;;) all.push(new Uint8Array(1 << 16)); } catch { all = []; } return "fine"; });`,
   recursion: `${head} const down = (n) => down(n + 1) + 1; return down(0); });`,
   throws: `${head} throw new Error("no such customer"); });`,
   rejects: `${head} Promise.reject(new Error("nobody looks")); await sleep(1); return 1; });`,
@@ -337,6 +339,12 @@ function hostileCases(bench: () => Bench): void {
     const code = outcome.status === "broken" ? outcome.failure.code : (effect(outcome, "fail") as FailEffect).code;
     equal(code, "MF_MEMORY_LIMIT");
     equal(replyText(await bench().run("echo", { body: "next" })), "next");
+  });
+
+  test("memory that ran out is told, also when the flow caught that", async () => {
+    const outcome = await bench().run("swallows", {}, { ...tight, cpuMs: 5000 });
+    const code = outcome.status === "broken" ? outcome.failure.code : (effect(outcome, "fail") as FailEffect).code;
+    equal(code, "MF_MEMORY_LIMIT");
   });
 
   const failures: readonly (readonly [FlowName, string])[] = [

@@ -101,11 +101,13 @@ export async function buildKernel(root) {
   const { trackWrites } = await load("monitors/embedded/track.js");
   const { zeroOnFree } = await load("image/clean-free.js");
   const native = await buildNative(root, layout);
-  const engine = readFileSync(createRequire(join(root, "package.json")).resolve("quickjs-wasi/quickjs.wasm"));
+  const { noteExhaustion } = await load("image/exhaustion.js");
+  const engine = noteExhaustion(readFileSync(createRequire(join(root, "package.json")).resolve("quickjs-wasi/quickjs.wasm")));
   const kernel = join(root, "dist", "kernel");
   const embedded = join(root, "dist", "monitors", "embedded");
   const image = join(root, "dist", "image");
   for (const folder of [kernel, embedded, image]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(kernel, "engine.wasm"), engine);
   writeFileSync(join(kernel, "native.wasm"), native);
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt, "main.ts"));

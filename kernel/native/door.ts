@@ -9,13 +9,13 @@ import {
   undefinedValue,
 } from "./engine";
 import {
-  js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_hmac, js_json, js_kind, js_number, js_random, js_randomFloat, js_stringify, js_text,
+  js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_exhausted, js_hmac, js_json, js_kind, js_number, js_random, js_randomFloat, js_stringify, js_text,
   partAddress,
 } from "./functions";
 import { rememberPrototypes } from "./json-write";
 import { fillRandom, seedRandom } from "./random";
 import {
-  context, inbox, inboxCapacity, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
+  context, forgetExhaustion, inbox, inboxCapacity, isExhausted, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
   randomState, scratch, setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords, setRuntime, setTimeMs, settleFunction, stepFunction, timeMs,
 } from "./state";
 
@@ -27,6 +27,9 @@ const bufferBytes: u32 = 16 << 10;
 // What `step` returns besides the number of effect bytes.
 const interrupted: i32 = -1;
 const escaped: i32 = -2;
+
+/** What the runtime's `settle` answers when it gave the message up (kernel/runtime/boot.ts). */
+const settledAsFailed: i32 = 2;
 
 /** Prepares the buffers and remembers the context. Once, at image build, after the engine's own start. */
 export function boot(): void {
@@ -66,6 +69,7 @@ function functionIndex(index: i32): u32 {
     case 11: { const f = js_hmac; return f.index; }
     case 12: { const f = js_equal; return f.index; }
     case 13: { const f = js_stringify; return f.index; }
+    case 14: { const f = js_exhausted; return f.index; }
     default: return 0;
   }
 }
@@ -109,6 +113,13 @@ function call(here: Context, callee: JSValue): i32 {
   return 0;
 }
 
+/** Ends the step. Without memory nothing counts but a failure that says so. */
+function settle(here: Context): i32 {
+  const result = JS_Call(here, settleFunction(), undefinedValue, 0, 0);
+  if (tagOf(result) === tagException) return wasInterrupted(here) ? interrupted : escaped;
+  return isExhausted() && <i32>result !== settledAsFailed ? escaped : 0;
+}
+
 /** Writes the head of the effects' frame: it holds every record that was complete, also when the step was cut off in the middle of one. */
 export function closeFrame(): void {
   store<u32>(outbox(), frameMagic);
@@ -117,11 +128,12 @@ export function closeFrame(): void {
 
 /**
  * Runs the machine with the event in the buffer until nothing is left to do at this instant. Returns the length of the effects'
- * frame, -1 when the monitor interrupted it, or -2 when an exception left the runtime (memory ran out, most likely); the frame
- * is complete in every case, so that what was logged is not lost.
+ * frame, -1 when the monitor interrupted it, or -2 when memory ran out, whatever became of that, or an exception left the runtime; the
+ * frame is complete in every case, so that what was logged is not lost.
  */
 export function step(): i32 {
   const here = context();
+  forgetExhaustion();
   setOutboxLength(frameHeader);
   setOutboxRecords(0);
   setTimeMs(load<f64>(partAddress(0)));
@@ -130,7 +142,7 @@ export function step(): i32 {
   while (status === 0 && JS_IsJobPending(runtime()) !== 0) {
     if (JS_ExecutePendingJob(runtime(), scratch()) < 0) status = wasInterrupted(here) ? interrupted : escaped;
   }
-  if (status === 0) status = call(here, settleFunction());
+  if (status === 0) status = settle(here);
   closeFrame();
   return status === 0 ? <i32>outboxLength() : status;
 }

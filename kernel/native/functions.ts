@@ -17,7 +17,7 @@ import { stringifyJson } from "./json-write";
 import { fits, reserve } from "./outbox";
 import { fillRandom } from "./random";
 import {
-  inbox, keptBytes, outbox, outboxLength, outboxRecords, scratch, setKeptBytes, setOutboxLength, setOutboxRecords,
+  inbox, isExhausted, keptBytes, outbox, outboxLength, outboxRecords, scratch, setKeptBytes, setOutboxLength, setOutboxRecords,
 } from "./state";
 import { newText, replaceSurrogates } from "./text";
 
@@ -119,6 +119,10 @@ export function js_json(context: Context, self: JSValue, count: i32, values: usi
 
 export function js_stringify(context: Context, self: JSValue, count: i32, values: usize): JSValue {
   return stringifyJson(context, argument(values, count, 0));
+}
+
+export function js_exhausted(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  return boolValue(isExhausted());
 }
 
 /**

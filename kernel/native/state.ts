@@ -88,6 +88,13 @@ export function setFunctions(step: JSValue, settle: JSValue, rejection: JSValue)
 @inline export function keptBytes(): u32 { return load<u32>(block + atKept); }
 // @ts-ignore: decorator
 @inline export function setKeptBytes(value: u32): void { store<u32>(block + atKept, value); }
+const exhaustedAt: usize = 80 * 1024 - 4; // layout.exhaustedAt
+/** Whether an allocation failed in this step: the engine notes it. */
+// @ts-ignore: decorator
+@inline export function isExhausted(): bool { return load<u32>(exhaustedAt) !== 0; }
+export function forgetExhaustion(): void {
+  if (isExhausted()) store<u32>(exhaustedAt, 0); // a page that is not written need not be put back
+}
 // @ts-ignore: decorator
 @inline export function objectPrototype(): usize { return load<u32>(block + atPrototypes); }
 // @ts-ignore: decorator

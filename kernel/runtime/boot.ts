@@ -15,7 +15,7 @@
 import { abandonCalls, holdAnswer, onResolve, openCalls } from "./calls.ts";
 import { makeContext } from "./context.ts";
 import { startCounting } from "./effects.ts";
-import { type Failure, FlowError, readFailure } from "./errors.ts";
+import { type Failure, FlowError, memorySentence, readFailure } from "./errors.ts";
 import { type FlowDefinition, isFlow } from "./definition.ts";
 import { kernel, kernelName } from "./exports.ts";
 import { reportDropped } from "./log.ts";
@@ -39,7 +39,7 @@ export interface Manifest {
 /** What `settle()` answers. */
 export const waiting = 0;
 export const done = 1;
-export const failed = 2;
+export const givenUp = 2;
 
 export interface Runtime {
   step(): void;
@@ -108,10 +108,11 @@ function step(): void {
   }
 }
 
-function emitFailure(found: Failure): number {
+function emitFailure(failed: Failure): number {
+  const found = native.exhausted() ? withoutMemory(failed) : failed;
   reportDropped();
   native.emit(failEffect, found.code, found.message, found.stack, found.retry, found.status);
-  return failed;
+  return givenUp;
 }
 
 function unhandledFailure(): Failure {
@@ -138,7 +139,20 @@ function hold(): void {
   holdTimeOrigin();
 }
 
+/** When memory ran out, that is why the step failed, whatever was made of it: by its code nobody is blamed for another reason. */
+function withoutMemory(found: Failure | undefined): Failure {
+  return {
+    code: "MF_MEMORY_LIMIT",
+    message: memorySentence,
+    stack: found?.stack,
+    retry: true,
+    status: 0,
+  };
+}
+
 function settle(): number {
+  // An allocation that failed may have been caught and taken for something else, a value among it.
+  if (failure === undefined && native.exhausted()) failure = withoutMemory(undefined);
   // Giving up a message rejects what is open; that nobody waits for some of it is no fault of the flow.
   if (failure === undefined && unhandled.size > 0 && cancelled === undefined) failure = unhandledFailure();
   if (failure === undefined && completed) {

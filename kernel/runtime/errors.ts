@@ -124,8 +124,10 @@ function missingGlobal(message: string): string | undefined {
   return name !== undefined && Object.hasOwn(insteadOf, name) ? name : undefined;
 }
 
+export const memorySentence = "the flow used more memory than its limit: handle less at once, or raise limits.memory";
+
 function engineMessage(code: string | undefined, message: string): string {
-  if (code === "MF_MEMORY_LIMIT") return "the flow used more memory than its limit: handle less at once, or raise limits.memory";
+  if (code === "MF_MEMORY_LIMIT") return memorySentence;
   if (code === "MF_STACK_OVERFLOW") return "the flow called itself too deeply: look for a recursion without an end";
   if (code === "MF_EFFECT_LIMIT") return "the flow had more effects than a step may have: split the message before it comes in";
   return `${message}: ${insteadOf[missingGlobal(message)!]!}`;

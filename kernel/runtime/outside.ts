@@ -31,6 +31,7 @@ const native: Native = {
   hmac: (algorithm, key, bytes) => createHmac(hashNames[algorithm]!, key).update(bytes).digest(),
   equal: (a, b) => a.length === b.length && equalInNode(a, b),
   stringify: (value) => JSON.stringify(value),
+  exhausted: () => false,
 };
 
 setNative(native);

@@ -112,6 +112,15 @@ export class WarmInstance {
     return (...values) => this.#kernel.call(name, ...values);
   }
 
+  /** For tests: a global that another rewriting of the engine exports. */
+  globalForTest(name: string): number {
+    return (this.#kernel.engine[name] as WebAssembly.Global<number>).value;
+  }
+
+  setGlobalForTest(name: string, value: number): void {
+    (this.#kernel.engine[name] as WebAssembly.Global<number>).value = value;
+  }
+
   get globals(): { readonly stackPointer: number; readonly memoryPages: number } {
     return { stackPointer: this.#stackPointer.value, memoryPages: this.#pages.value };
   }
@@ -236,9 +245,12 @@ export class WarmInstance {
     } catch (trap) {
       result = this.#trapped(trap);
     }
+    if (result.status !== "complete" && result.status !== "interrupted" && this.#isExhausted()) result = { ...result, status: "no-memory" };
     // A trap, or no memory, leaves the engine in mid-flight, but all of its state is put back like any other: what the cards say counts.
     if (!this.#wroteCards()) return result;
-    return this.#compromised("the machine wrote to the monitor's part of its memory");
+    // Engine code that does not look at what it was given writes at 0 when that is nothing.
+    this.#unfit = true;
+    return this.#isExhausted() ? result : this.#compromised("the machine wrote to the monitor's part of its memory");
   }
 
   #run(frame: Uint8Array): StepResult {
@@ -271,6 +283,11 @@ export class WarmInstance {
   #compromised(detail: string): StepResult {
     this.#unfit = true;
     return { status: "compromised", effects: nothing, detail };
+  }
+
+  /** An allocation failed: whatever the step ended as, that is why. */
+  #isExhausted(): boolean {
+    return this.#words[layout.exhaustedAt / 4] !== 0;
   }
 
   #wroteCards(): boolean {
