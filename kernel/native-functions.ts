@@ -15,4 +15,5 @@ export const nativeFunctions = [
   "equal",
   "stringify",
   "exhausted",
+  "mentionsCharset",
 ] as const;

@@ -9,7 +9,7 @@ import {
   undefinedValue,
 } from "./engine";
 import {
-  js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_exhausted, js_hmac, js_json, js_kind, js_number, js_random, js_randomFloat, js_stringify, js_text,
+  js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_exhausted, js_hmac, js_json, js_kind, js_mentionsCharset, js_number, js_random, js_randomFloat, js_stringify, js_text,
   partAddress,
 } from "./functions";
 import { rememberPrototypes } from "./json-write";
@@ -70,6 +70,7 @@ function functionIndex(index: i32): u32 {
     case 12: { const f = js_equal; return f.index; }
     case 13: { const f = js_stringify; return f.index; }
     case 14: { const f = js_exhausted; return f.index; }
+    case 15: { const f = js_mentionsCharset; return f.index; }
     default: return 0;
   }
 }

@@ -7,7 +7,7 @@
  * failed, never a value that could be taken for an answer.
  */
 import {
-  boolValue, Context, exceptionValue, float64Of, isFloat64, JS_DupValue, JS_FreeCString, JS_FreeValue, JS_GetUint8Array, JS_HasException, JS_NewNumber,
+  boolValue, Context, exceptionValue, falseValue, float64Of, isFloat64, JS_DupValue, JS_FreeCString, JS_FreeValue, JS_GetUint8Array, JS_HasException, JS_NewNumber,
   JS_NewUint8ArrayCopy, JS_ThrowOutOfMemory, JS_ThrowRangeError, JS_ThrowTypeError, JS_ToCStringLen2, JS_ToString, JSValue, tagBool, tagException,
   tagInt, tagOf, tagRope, tagString, tagUndefined, trueValue, undefinedValue,
 } from "./engine";
@@ -123,6 +123,17 @@ export function js_stringify(context: Context, self: JSValue, count: i32, values
 
 export function js_exhausted(context: Context, self: JSValue, count: i32, values: usize): JSValue {
   return boolValue(isExhausted());
+}
+
+/** Whether "charset" stands in a part, in letters of either case. */
+export function js_mentionsCharset(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const at = part(integer(argument(values, count, 0)));
+  if (at === 0) return falseValue;
+  const length = load<u32>(scratch());
+  const lower: u64 = 0x20202020202020;
+  for (let i: u32 = 0; i + 8 <= length; i++)
+    if ((((load<u64>(at + i) | lower) ^ 0x74657372616863) & 0xffffffffffffff) === 0) return trueValue; // "charset", the first letter last
+  return falseValue;
 }
 
 /**

@@ -21,6 +21,7 @@ import {
 import { parseNumber } from "./json-number";
 import { hasEscapes, isDigit, quote, same, scanText, skip } from "./json-scan";
 import { beginValues, endValues, hasThrown, push, pushMade, setTop, slice, thrown, topAddress, topOffset, valueAt } from "./json-values";
+import { malformedAt, throwMalformed } from "./text";
 import {
   bucketBytes, countBefore, kindBefore, objectBody, objectBytes, objectNext, objectPrevious, objectShape, objectValues, propertyAtom, propertyBytes,
   shapeBuckets, shapeDeleted, shapeIsHashed, shapeProperties, shapeRoom, shapeTable,
@@ -300,5 +301,11 @@ export function parseJson(here: Context, at: usize, length: u32): JSValue {
   const whole = next !== 0 && skip(next) === at + length;
   const value = endValues(here, whole);
   if (whole) return value;
-  return hasThrown() ? exceptionValue : slice(here, at, at + length);
+  if (hasThrown()) return exceptionValue;
+  const other = slice(here, at, at + length);
+  if (tagOf(other) === tagException) return other;
+  const offset = malformedAt(at, length); // the engine takes surrogates that are encoded for themselves
+  if (offset < 0) return other;
+  JS_FreeValue(here, other);
+  return throwMalformed(here, offset);
 }

@@ -91,17 +91,26 @@ function decode(bytes: usize, length: u32, units: usize): i32 {
 // @ts-ignore: decorator
 @lazy const malformed: usize = memory.data<u8>([109, 97, 108, 102, 111, 114, 109, 101, 100, 32, 85, 84, 70, 45, 56, 32, 97, 116, 32, 98, 121, 116, 101, 32, 37, 117, 0]);
 
+/** The offset of the first ill-formed sequence; -1 when all is well-formed. */
+export function malformedAt(bytes: usize, length: u32): i32 {
+  const checked = decode(bytes, length, 0);
+  return checked >= 0 ? -1 : -1 - checked;
+}
+
+/** Throws TypeError for the sequence at that offset. */
+export function throwMalformed(context: Context, offset: i32): JSValue {
+  store<u32>(scratch(), offset);
+  return JS_ThrowTypeError(context, malformed, scratch());
+}
+
 /**
  * A string of UTF-8 bytes; an exception when there is no memory for it, or when it is `fatal` and they are ill-formed. What is well-formed
  * the engine decodes itself, in one allocation.
  */
 export function newText(context: Context, bytes: usize, length: u32, fatal: bool): JSValue {
-  const checked = decode(bytes, length, 0);
-  if (checked >= 0) return JS_NewStringLen(context, bytes, length);
-  if (fatal) {
-    store<u32>(scratch(), -1 - checked);
-    return JS_ThrowTypeError(context, malformed, scratch());
-  }
+  const offset = malformedAt(bytes, length);
+  if (offset < 0) return JS_NewStringLen(context, bytes, length);
+  if (fatal) return throwMalformed(context, offset);
   const units = malloc((<usize>length) << 1);
   if (units === 0) return JS_ThrowOutOfMemory(context);
   const value = JS_NewStringUTF16(context, units, <usize>decode(bytes, length, units));

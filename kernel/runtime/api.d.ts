@@ -3,6 +3,11 @@
  * in globals.d.ts, apart, so that this file also serves in a project that has Node's types.
  */
 
+export interface TextOptions {
+  /** What becomes of bytes that are no text in the charset: an error (default), or U+FFFD each. */
+  readonly malformed?: "refuse" | "replace" | undefined;
+}
+
 /** What messages and answers have in common. A body is decoded when it is asked for, and each time anew. */
 interface Content {
   /** Names in lower case. The object has no prototype: a name finds a header or nothing. */
@@ -10,8 +15,11 @@ interface Content {
   /** The header `content-type`, "" when there is none. */
   readonly contentType: string;
   readonly bytes: Uint8Array;
-  /** By the charset of the content type: UTF-8 (when it names none), UTF-16 or windows-1252. A byte order mark is dropped. */
-  text(): string;
+  /**
+   * By the byte order mark, which is dropped, else the charset of the content type: UTF-8 (when it names none), UTF-16 or windows-1252.
+   * Malformed bytes are an error that names the first.
+   */
+  text(options?: TextOptions): string;
   json<T = unknown>(): T;
   xml<T = XmlElement>(options?: XmlParseOptions): T;
   csv<T = Record<string, string>>(options?: CsvParseOptions): T[];
@@ -166,7 +174,8 @@ export const json: {
 
 /** UTF-8 text and its bytes. */
 export const text: {
-  parse(bytes: Uint8Array, charset?: string): string;
+  /** Throws MF_CHARSET_UNKNOWN, and MF_TEXT_INVALID with the offset of the first malformed byte. A byte order mark counts more than `charset`. */
+  parse(bytes: Uint8Array, charset?: string, options?: TextOptions): string;
   stringify(value: string): Uint8Array;
 };
 
@@ -176,7 +185,7 @@ export interface XmlElement {
 }
 export type XmlValue = string | XmlElement | (string | XmlElement)[] | undefined;
 
-export interface XmlParseOptions {
+export interface XmlParseOptions extends TextOptions {
   /** Names whose elements are always arrays, also when there is one: "Line", or "Invoice.Line" for those under Invoice only. */
   readonly arrays?: readonly string[];
   /** Drop namespace prefixes of elements and attributes. Default false. */
@@ -198,7 +207,7 @@ export const xml: {
   stringify(value: object, options?: XmlStringifyOptions): string;
 };
 
-export interface CsvParseOptions {
+export interface CsvParseOptions extends TextOptions {
   /** One character; default: found among , ; tab and |. */
   readonly delimiter?: string;
   /** True (default): the first row has the names. False: rows are arrays. A list: these are the names, and the first row is data. */

@@ -63,24 +63,55 @@ export function decodeWindows(bytes: Uint8Array): string {
   return textOfCodes(codes);
 }
 
-/** UTF-16 of an even number of bytes; lone surrogates become U+FFFD, or throw. */
-export function decodeUtf16(bytes: Uint8Array, bigEndian: boolean, fatal: boolean): string {
+function decodeUnits(bytes: Uint8Array, bigEndian: boolean): string {
   const codes = new Uint16Array(bytes.length >> 1);
   const high = bigEndian ? 0 : 1;
   for (let index = 0; index < codes.length; index++) codes[index] = (bytes[2 * index + high]! << 8) | bytes[2 * index + 1 - high]!;
-  const text = textOfCodes(codes);
+  return textOfCodes(codes);
+}
+
+/** UTF-16 of an even number of bytes; lone surrogates become U+FFFD, or throw. */
+export function decodeUtf16(bytes: Uint8Array, bigEndian: boolean, fatal: boolean): string {
+  const text = decodeUnits(bytes, bigEndian);
   // With the flag u only a surrogate without its other half is one.
   if (fatal && /\p{Surrogate}/u.test(text)) throw new TypeError("the bytes are not valid UTF-16");
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
-/** Text of whole bytes in a named charset without its byte order mark, or undefined when the charset is not known. */
-export function decodeText(bytes: Uint8Array, charset: string): string | undefined {
-  const encoding = encodingOf(charset);
+/** Bytes that are no text in the charset: an error that names the first, unless they are to be U+FFFD. */
+export type Malformed = "refuse" | "replace";
+
+/** The encoding that a byte order mark names (Encoding Standard, BOM sniff). */
+export function markedEncoding(bytes: Uint8Array): Encoding | undefined {
+  const [first, second] = bytes;
+  if (first === 0xef && second === 0xbb && bytes[2] === 0xbf) return "utf-8";
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  return first === 0xfe && second === 0xff ? "utf-16be" : undefined;
+}
+
+/** UTF-16 of any bytes. Throws TypeError for lone surrogates and half a unit at the end, unless they are to be replaced. */
+function wideText(bytes: Uint8Array, bigEndian: boolean, malformed: Malformed): string {
+  const odd = (bytes.length & 1) === 1;
+  if (malformed === "replace") return decodeUtf16(bytes, bigEndian, false) + (odd ? "\ufffd" : "");
+  const text = decodeUnits(bytes, bigEndian);
+  const lone = text.search(/\p{Surrogate}/u);
+  if (lone >= 0 || odd) throw new TypeError(`malformed UTF-16 at byte ${lone >= 0 ? 2 * lone : bytes.length - 1}`);
+  return text;
+}
+
+/**
+ * Text of whole bytes, without its byte order mark: in the encoding that the mark names, else in the named charset; undefined when that is
+ * not known. Throws TypeError for bytes that are malformed, with the first one's offset.
+ */
+export function decodeText(bytes: Uint8Array, charset: string, malformed: Malformed = "refuse"): string | undefined {
+  const encoding = markedEncoding(bytes) ?? encodingOf(charset);
   if (encoding === undefined) return undefined;
   if (encoding === "windows-1252") return decodeWindows(bytes);
-  let text: string;
-  if (encoding === "utf-8") text = native.decodeUtf8(bytes, false);
-  else text = decodeUtf16(bytes, encoding === "utf-16be", false) + ((bytes.length & 1) === 1 ? "\ufffd" : "");
+  const text =
+    encoding === "utf-8" ? native.decodeUtf8(bytes, malformed === "refuse") : wideText(bytes, encoding === "utf-16be", malformed);
+  return withoutMark(text);
+}
+
+export function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }

@@ -3,7 +3,7 @@ import type { CsvParseOptions, XmlElement, XmlParseOptions } from "./api.d.ts";
 import { FlowError, isEngineFailure } from "./errors.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
-import { decodeText } from "./charset.ts";
+import { decodeText, type Malformed, withoutMark } from "./charset.ts";
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -16,9 +16,15 @@ export function readHeaders(parsed: unknown): Headers {
 /** Codes that say nothing about what is in a body. */
 const notOfTheBody: ReadonlySet<string> = new Set(["MF_FORMAT_NOT_LINKED", "MF_BODY_CLAIMED"]);
 
+export interface TextOptions {
+  readonly malformed?: Malformed | undefined;
+}
+
+const charsetParameter = /;\s*charset\s*=\s*"?([^";\s]+)/i;
+
 /** The charset a content type names, or "utf-8". */
 function charsetOf(contentType: string): string {
-  const found = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(contentType);
+  const found = charsetParameter.exec(contentType);
   return found === null ? "utf-8" : found[1]!;
 }
 
@@ -72,29 +78,44 @@ export abstract class Content {
     return (this.body ??= native.bytes(this.bodyPart) ?? new Uint8Array(0));
   }
 
-  /** The body as text, by the charset of its content type; UTF-8 when it names none. A byte order mark is dropped. */
-  text(): string {
+  /**
+   * The body as text: by its byte order mark, which is dropped, else by the charset of its content type, else as UTF-8. Bytes that are
+   * malformed in that are refused, or replaced by U+FFFD.
+   */
+  text(options?: TextOptions): string {
+    const malformed = options?.malformed ?? "refuse";
     const charset = charsetOf(this.contentType);
-    if (charset !== "utf-8" && charset !== "UTF-8") {
-      const decoded = decodeText(this.bytes, charset);
-      if (decoded === undefined) throw this.invalid("text", new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not known`));
-      return decoded;
+    try {
+      const text = this.plainText(charset) ?? decodeText(this.bytes, charset, malformed);
+      if (text === undefined) throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not known`);
+      if (text === "") this.checkEmpty();
+      return text;
+    } catch (error) {
+      throw this.invalid("text", error);
     }
-    const text = this.live && this.body === undefined ? (native.text(this.bodyPart) ?? "") : native.decodeUtf8(this.bytes, false);
-    if (text === "") this.checkEmpty();
-    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  }
+
+  /** Straight from the event, if it is well-formed UTF-8. */
+  private plainText(charset: string): string | undefined {
+    if (!this.live || this.body !== undefined || (charset !== "utf-8" && charset !== "UTF-8")) return undefined;
+    try {
+      return withoutMark(native.text(this.bodyPart, true) ?? "");
+    } catch (error) {
+      if (isEngineFailure(error)) throw error;
+      return undefined; // UTF-16 with a mark, or malformed
+    }
   }
 
   /** The body parsed as JSON. */
   json<T = unknown>(): T {
-    try {
-      if (this.live) {
+    if (this.live && !native.mentionsCharset(this.headersPart)) {
+      try {
         const value = native.json(this.bodyPart);
         if (value !== undefined) return value as T;
+      } catch (error) {
+        if (isEngineFailure(error)) throw error;
+        // UTF-16 with a byte order mark, perhaps: text() knows it, and what is malformed where.
       }
-    } catch (error) {
-      if (isEngineFailure(error)) throw error;
-      // A byte order mark or another charset, perhaps: text() knows both.
     }
     const text = this.text();
     if (text === "") throw this.invalid("JSON", new SyntaxError("the body is empty"));
@@ -107,9 +128,10 @@ export abstract class Content {
 
   /** The body parsed as XML (docs/FLOWS.md, "XML"). */
   xml<T = XmlElement>(options?: XmlParseOptions): T {
+    // A mark counts most, then what the transport says of the charset, then what the document says (RFC 7303 §3).
+    const source = charsetParameter.test(this.contentType) ? this.text(options) : this.bytes;
     try {
-      // What the transport says of the charset counts more than what the document says (RFC 7303 §3).
-      return xml.parse(/charset/i.test(this.contentType) ? this.text() : this.bytes, options) as T;
+      return xml.parse(source, options) as T;
     } catch (error) {
       throw this.invalid("XML", error);
     }
@@ -117,7 +139,7 @@ export abstract class Content {
 
   /** The body parsed as CSV (docs/FLOWS.md, "CSV"). */
   csv<T = Record<string, string>>(options?: CsvParseOptions): T[] {
-    const text = this.text();
+    const text = this.text(options);
     try {
       return csv.parse(text, options) as T[];
     } catch (error) {

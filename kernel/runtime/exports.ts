@@ -3,7 +3,7 @@
  * part of it to authors; the rest is for the parts that are linked on demand (link.ts).
  */
 import { abandonCall, Answer, call, lastCall } from "./calls.ts";
-import { decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes } from "./charset.ts";
+import { decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes, withoutMark } from "./charset.ts";
 import { flow } from "./definition.ts";
 import { requireHandler } from "./effects.ts";
 import { fail, FlowError } from "./errors.ts";
@@ -43,6 +43,7 @@ export const kernel = {
   decodeWindows,
   encodingOf,
   viewBytes,
+  withoutMark,
   show,
   write,
   milliseconds,

@@ -32,6 +32,7 @@ const native: Native = {
   equal: (a, b) => a.length === b.length && equalInNode(a, b),
   stringify: (value) => JSON.stringify(value),
   exhausted: () => false,
+  mentionsCharset: notInNode,
 };
 
 setNative(native);

@@ -1,14 +1,14 @@
 /** The small helpers `json`, `text` and `timingSafeEqual` of "mayfly". */
-import { FlowError } from "./errors.ts";
+import { FlowError, isEngineFailure } from "./errors.ts";
 import { native } from "./machine.ts";
-import { decodeText } from "./charset.ts";
+import { decodeText, type Malformed } from "./charset.ts";
+import type { TextOptions } from "./content.ts";
 
 export const json = {
   /** Throws MF_JSON_INVALID. */
   parse<T = unknown>(input: string | Uint8Array): T {
-    const source = typeof input === "string" ? input : decodeText(input, "utf-8")!;
     try {
-      return JSON.parse(source) as T;
+      return JSON.parse(typeof input === "string" ? input : decodeText(input, "utf-8")!) as T;
     } catch (error) {
       throw new FlowError("MF_JSON_INVALID", `the text is not valid JSON: ${(error as Error).message}`, false, 0, error);
     }
@@ -20,9 +20,18 @@ export const json = {
   },
 };
 
+function decoding(bytes: Uint8Array, charset: string, malformed: Malformed | undefined): string | undefined {
+  try {
+    return decodeText(bytes, charset, malformed);
+  } catch (error) {
+    if (isEngineFailure(error)) throw error;
+    throw new FlowError("MF_TEXT_INVALID", error instanceof Error ? error.message : String(error), false, 0, error);
+  }
+}
+
 export const text = {
-  parse(bytes: Uint8Array, charset = "utf-8"): string {
-    const decoded = decodeText(bytes, charset);
+  parse(bytes: Uint8Array, charset = "utf-8", options?: TextOptions): string {
+    const decoded = decoding(bytes, charset, options?.malformed);
     if (decoded === undefined)
       throw new FlowError(
         "MF_CHARSET_UNKNOWN",

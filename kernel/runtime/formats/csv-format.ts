@@ -25,7 +25,7 @@ function checkNames(names: readonly string[]): void {
 
 /** Rows as objects by column name, or as arrays when there is no header. */
 export function parse(input: string | Uint8Array, decode: DecodeText, options: CsvParseOptions = {}): unknown[] {
-  const rows = rowsOf(typeof input === "string" ? input : decode(input, "utf-8")!, options);
+  const rows = rowsOf(typeof input === "string" ? input : decode(input, "utf-8", options.malformed)!, options);
   if (options.header === false) return rows;
   const given = typeof options.header === "object" ? options.header : undefined;
   const names = given ?? rows[0] ?? [];

@@ -6,9 +6,10 @@
 import { table } from "../table.ts";
 import { parseXml, XmlCdata, XmlDocumentType, XmlElement, XmlText } from "@rgrove/parse-xml";
 
+import type { Malformed } from "../charset.ts";
 import type { XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
 
-export type DecodeText = (bytes: Uint8Array, charset: string) => string | undefined;
+export type DecodeText = (bytes: Uint8Array, charset: string, malformed?: Malformed) => string | undefined;
 
 type Properties = Record<string, unknown>;
 
@@ -22,12 +23,18 @@ function put(target: Properties, name: string, value: unknown): void {
 }
 
 /** Text of XML's bytes: by the byte order mark, else by what the declaration names, else UTF-8 (XML 1.0, appendix F). */
-export function decodeXml(bytes: Uint8Array, decode: DecodeText): string {
-  const charset =
-    bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : declaredCharset(bytes);
-  const text = decode(bytes, charset);
+export function decodeXml(bytes: Uint8Array, decode: DecodeText, malformed?: Malformed): string {
+  const charset = wideCharset(bytes) ?? declaredCharset(bytes);
+  const text = decode(bytes, charset, malformed);
   if (text === undefined) throw new Error(`the charset ${charset} is not known; there are utf-8, utf-16 and iso-8859-1`);
   return text;
+}
+
+/** UTF-16 begins with a mark, or with "<" in two bytes. */
+function wideCharset(bytes: Uint8Array): string | undefined {
+  const [first, second] = bytes;
+  if ((first === 0xff && second === 0xfe) || (first === 0x3c && second === 0)) return "utf-16le";
+  return (first === 0xfe && second === 0xff) || (first === 0 && second === 0x3c) ? "utf-16be" : undefined;
 }
 
 function declaredCharset(bytes: Uint8Array): string {
@@ -85,7 +92,7 @@ class Reader {
 
 /** `{ root: … }` of a document. */
 export function parse(input: string | Uint8Array, decode: DecodeText, options: XmlParseOptions = {}): unknown {
-  const source = typeof input === "string" ? input : decodeXml(input, decode);
+  const source = typeof input === "string" ? input : decodeXml(input, decode, options.malformed);
   // Refused before the parser sees it: outside of comments and CDATA, `<!DOCTYPE` can only be a declaration, and those are rare enough.
   const document = parseXml(source, { preserveDocumentType: true });
   const result: Properties = {};

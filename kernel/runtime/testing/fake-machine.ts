@@ -113,11 +113,13 @@ class Door {
     };
     return {
       kind: () => vm.newNumber(this.eventKind),
-      text: (index) => (part(index) === undefined ? vm.undefined : decode(part(index)!, false)),
+      text: (index, fatal) =>
+        part(index) === undefined ? vm.undefined : decode(part(index)!, fatal?.isBool === true && fatal.toBoolean()),
+      mentionsCharset: (index) => (/charset/i.test(Buffer.from(part(index) ?? []).toString("latin1")) ? vm.true : vm.false),
       bytes: (index) => give(part(index)),
       json: (index) => {
         const found = part(index);
-        return found === undefined || found.length === 0 ? vm.undefined : vm.callFunction(parse, vm.undefined, decode(found, false));
+        return found === undefined || found.length === 0 ? vm.undefined : vm.callFunction(parse, vm.undefined, decode(found, true));
       },
       number: (index) => {
         const found = part(index);

@@ -68,11 +68,11 @@ abstract class Body {
   }
 
   async text(): Promise<string> {
-    return kernel.decodeText(this.#use(), "utf-8")!;
+    return kernel.withoutMark(kernel.utf8.decode(this.#use()));
   }
 
   async json(): Promise<unknown> {
-    return JSON.parse(kernel.decodeText(this.#use(), "utf-8")!);
+    return JSON.parse(kernel.withoutMark(kernel.utf8.decode(this.#use())));
   }
 }
 
