@@ -37,7 +37,7 @@ export default flow<"out">((msg, { to, log, state, reply }) => {
   const params = new URLSearchParams(url.search);
   const decoded = new TextDecoder("utf-8", { fatal: true }).decode(new TextEncoder().encode(whole));
   const copied = structuredClone({ map: new Map([[1, rows[0]]]), set: new Set(["a"]), when: new Date(0) });
-  const latin = text.parse(Uint8Array.of(0xfc, 0x80), "latin1"), wide = text.parse(Uint8Array.of(0xfc, 0, 0x3c, 0xd8), "utf-16le");
+  const latin = text.parse(Uint8Array.of(0xfc, 0x80), "latin1"), wide = text.parse(Uint8Array.of(0xfc, 0, 0x3c, 0xd8), "utf-16le", { malformed: "replace" });
   log.info("read " + rows.length, { rows: rows.length, last: rows.at(-1), map: new Map([["k", 1]]) });
   state.set("sum", rows.reduce((sum, { amount }) => sum + Number(amount), 0));
   for (const row of again.slice(0, 40)) to.out.send(row, { key: row.name, headers: { "x-index": String(row.index) } });

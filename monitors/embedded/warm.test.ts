@@ -121,7 +121,7 @@ describe("a warm instance", () => {
       [100, "compromised"],
     ] as const) {
       instance.reset(table("echo"), limitPages);
-      instance.exportsForTest("memset")(address, 0xff, layout.nativeEnd - address);
+      instance.exportsForTest("memset")(address, 0xff, layout.exhaustedAt - address);
       equal(instance.step(encodeEvent(deliver())).status, status);
     }
   });
