@@ -5,7 +5,7 @@ import type { ConnectorContext, JsonSchema } from "../connector.ts";
 import { duration } from "../config/units.ts";
 import { codeOf, explainNetwork, messageOf, parseUrl, withoutSecrets } from "./explain.ts";
 import { brokerLimits } from "./limits.ts";
-import { readTls, tlsSchema, type TlsConfig } from "./tls.ts";
+import { checkTls, readTls, tlsSchema, type TlsConfig } from "./tls.ts";
 import { headersOf, shortId, type Sendable } from "./wire.ts";
 
 export interface AmqpConnection {
@@ -32,6 +32,7 @@ export const amqpConnectionSchema: Readonly<Record<string, JsonSchema>> = {
 
 export function amqpPeer(config: AmqpConnection): string {
   parseUrl(config.url, ["amqp:", "amqps:"]);
+  checkTls(config.url, config.tls, { "amqp:": "amqps:" });
   return withoutSecrets(config.url);
 }
 

@@ -93,6 +93,11 @@ export class Intake {
     return this.inHand > 0 && this.#options.context.memory.requests.roomBytes <= 0;
   }
 
+  /** Bytes that may come. */
+  get roomBytes(): number {
+    return Math.max(0, this.#options.context.memory.requests.roomBytes);
+  }
+
   get #free(): number {
     return Math.max(0, this.#options.limit - this.inHand);
   }

@@ -10,6 +10,7 @@ import type { ConnectorContext, Health } from "../connector.ts";
 import { backoffMs } from "../delivery/backoff.ts";
 import { gatewayLimits } from "../limits.ts";
 import { OutletError } from "../outlets/outlet.ts";
+import { AttemptSockets } from "./attempt-sockets.ts";
 import { brokerLimits } from "./limits.ts";
 
 export interface Session {
@@ -90,16 +91,18 @@ export class Link<S extends Session> {
     const { context, peer } = this.#options;
     let over = false; // this attempt, or the session that came of it
     let opened: S | undefined;
+    const sockets = new AttemptSockets();
     const lost = (error: unknown): void => {
       if (over) return;
       over = true;
       if (opened !== undefined) return this.#lose(opened, error);
       if (!this.#stopped) this.#options.onLost?.();
+      sockets.destroy();
       this.#retry(error);
     };
     const timer = context.clock.after(brokerLimits.connectMs, () => lost(new Error(`no answer within ${brokerLimits.connectMs} ms`)));
     try {
-      const session = await this.#options.open(lost);
+      const session = await sockets.run(() => this.#options.open(lost));
       if (over || this.#stopped) return void (await this.#dispose(session));
       opened = session;
       this.#session = session;

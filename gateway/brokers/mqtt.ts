@@ -6,7 +6,7 @@ import { duration } from "../config/units.ts";
 import { codeOf, explainNetwork, messageOf, parseUrl, withoutSecrets } from "./explain.ts";
 import { brokerLimits } from "./limits.ts";
 import { LossGuard, within } from "./link.ts";
-import { readTls, tlsSchema, type TlsConfig } from "./tls.ts";
+import { checkTls, readTls, tlsSchema, type TlsConfig } from "./tls.ts";
 import { header, headersOf, type Sendable } from "./wire.ts";
 
 export interface MqttConfig {
@@ -29,6 +29,7 @@ const schemes = ["mqtt:", "mqtts:", "ws:", "wss:"];
 
 export function mqttPeer(config: MqttConfig): string {
   parseUrl(config.url, schemes);
+  checkTls(config.url, config.tls, { "mqtt:": "mqtts:", "ws:": "wss:" });
   return withoutSecrets(config.url);
 }
 

@@ -1,6 +1,8 @@
 /** NATS over @nats-io: connecting, its errors in our words, and headers. Used by NATS core and JetStream. */
 import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
+import { checkServerIdentity } from "node:tls";
 import {
   connect,
   credsAuthenticator,
@@ -16,7 +18,7 @@ import { duration } from "../config/units.ts";
 import { explainNetwork, messageOf, parseUrl, withoutSecrets } from "./explain.ts";
 import { brokerLimits } from "./limits.ts";
 import { LossGuard } from "./link.ts";
-import { readTls, tlsSchema, type TlsConfig } from "./tls.ts";
+import { readTls, tlsSchema, type TlsConfig, type TlsMaterial } from "./tls.ts";
 import { flatHeaders, headersOf, type Sendable } from "./wire.ts";
 
 export interface NatsConfig {
@@ -74,7 +76,7 @@ export async function openNats(config: NatsConfig, context: ConnectorContext, lo
     ...(config.token === undefined ? {} : { token: config.token }),
     ...(config.nkey === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(config.nkey)) }),
     ...(config.credentials === undefined ? {} : { authenticator: credsAuthenticator(await readCredentials(config.credentials, context)) }),
-    ...(tls !== undefined || first?.protocol === "tls:" ? { tls: tls ?? {} } : {}),
+    ...(tls !== undefined || first?.protocol === "tls:" ? { tls: { ...(tls ?? {}), ...checkedAddress(urls, tls) } } : {}),
   });
   const guard = new LossGuard();
   void connection.closed().then((error) => {
@@ -83,6 +85,22 @@ export async function openNats(config: NatsConfig, context: ConnectorContext, lo
   });
   void watch(connection, lost);
   return { connection, guard, close: () => connection.close() };
+}
+
+/**
+ * For a url with an address in place of a name the client names no server, and Node then checks the certificate for "localhost". The
+ * certificate must be for the address; of several in the url, for one of them.
+ */
+function checkedAddress(urls: readonly URL[], tls: TlsMaterial | undefined): { readonly checkServerIdentity?: typeof checkServerIdentity } {
+  const addresses = urls.map((url) => url.hostname.replace(/^\[|\]$/g, "")).filter((host) => isIP(host) !== 0);
+  if (addresses.length === 0 || tls?.servername !== undefined) return {};
+  return {
+    checkServerIdentity: (host, certificate) => {
+      if (host !== "localhost" && host !== "") return checkServerIdentity(host, certificate);
+      const errors = addresses.map((address) => checkServerIdentity(address, certificate));
+      return errors.includes(undefined) ? undefined : errors[0];
+    },
+  };
 }
 
 async function readCredentials(file: string, context: ConnectorContext): Promise<Uint8Array> {

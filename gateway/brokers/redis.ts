@@ -6,7 +6,7 @@ import { duration } from "../config/units.ts";
 import { explainNetwork, messageOf, parseUrl, withoutSecrets } from "./explain.ts";
 import { brokerLimits } from "./limits.ts";
 import { heartbeat } from "./link.ts";
-import { readTls, tlsSchema, type TlsConfig, type TlsMaterial } from "./tls.ts";
+import { checkTls, readTls, tlsSchema, type TlsConfig, type TlsMaterial } from "./tls.ts";
 
 export interface RedisConfig {
   readonly url: string;
@@ -28,6 +28,7 @@ const schemes = ["redis:", "rediss:"];
 
 export function redisPeer(config: RedisConfig): string {
   parseUrl(config.url, schemes);
+  checkTls(config.url, config.tls, { "redis:": "rediss:" });
   return withoutSecrets(config.url);
 }
 

@@ -37,6 +37,14 @@ export const tlsSchema: JsonSchema = {
   dependentRequired: { cert: ["key"], key: ["cert"] },
 };
 
+/** Throws MF_CONFIG_TLS for TLS options beside a url that connects without TLS: they would be ignored, and everything be sent in the open. */
+export function checkTls(url: string, tls: TlsConfig | undefined, secure: Readonly<Record<string, string>>): void {
+  const scheme = /^[a-z]+:/i.exec(url)?.[0].toLowerCase() ?? "";
+  const instead = secure[scheme];
+  if (tls !== undefined && instead !== undefined)
+    throw new CodedError("MF_CONFIG_TLS", `tls is given, but ${scheme}// connects without TLS: write ${instead}//, or leave out tls`);
+}
+
 /** Throws MF_TLS_FILE, retried like any failure to connect: the file may be put there yet. */
 export async function readTls(config: TlsConfig | undefined, context: Pick<ConnectorContext, "base">): Promise<TlsMaterial | undefined> {
   if (config === undefined) return undefined;

@@ -1,7 +1,7 @@
 /** To an HTTP server. */
 import type { Agent } from "undici";
 import { CodedError, fromUtf8, isCoded } from "#base";
-import { readTls, type TlsConfig, tlsSchema } from "../brokers/tls.ts";
+import { checkTls, readTls, type TlsConfig, tlsSchema } from "../brokers/tls.ts";
 import { finalClaimError } from "../claims/outgoing.ts";
 import { duration } from "../config/units.ts";
 import type { Health } from "../connector.ts";
@@ -108,6 +108,7 @@ class HttpOutlet implements Outlet {
   constructor(config: HttpOutletConfig, context: OutletContext) {
     this.#config = config;
     this.#context = context;
+    checkTls(config.url, config.tls, { "http:": "https:" });
     try {
       this.#url = new URL(config.url);
     } catch (cause) {

@@ -96,9 +96,10 @@ function createJetStreamSource(config: JetStreamSourceConfig, context: SourceCon
       try {
         const manager = await session.guard.during(jetstreamManager(session.connection, { timeout: brokerLimits.connectMs }));
         const ackWaitMs = await session.guard.during(consumerReady(config, manager));
+        const { created } = await session.guard.during(manager.streams.info(config.stream));
         const consumer = await session.guard.during(jetstream(session.connection).consumers.get(config.stream, config.consumer));
         if (intake === undefined) throw new CodedError("MF_STOPPED", "not started");
-        const pulling = new Pulling(config, context, session, consumer, intake, ackWaitMs);
+        const pulling = new Pulling({ config, context, session, consumer, intake, ackWaitMs, streamCreated: String(created) });
         pulling.run().catch(lost);
         return pulling;
       } catch (error) {
@@ -149,6 +150,17 @@ async function consumerReady(config: JetStreamSourceConfig, manager: JetStreamMa
   return (made.config.ack_wait ?? nanos(config.ackWait)) / 1e6;
 }
 
+interface PullingOptions {
+  readonly config: JetStreamSourceConfig;
+  readonly context: SourceContext;
+  readonly session: NatsSession;
+  readonly consumer: Consumer;
+  readonly intake: Intake;
+  readonly ackWaitMs: number;
+  /** When the stream was made. */
+  readonly streamCreated: string;
+}
+
 /** Pulls as many messages as there is room for, one pull after the other, and tells the server which are still being worked on. */
 class Pulling {
   readonly #config: JetStreamSourceConfig;
@@ -157,25 +169,21 @@ class Pulling {
   readonly #consumer: Consumer;
   readonly #intake: Intake;
   readonly #ackWaitMs: number;
+  /** A stream that is deleted and made again counts its messages from 1 again. */
+  readonly #streamCreated: string;
   readonly #open = new Set<JsMsg>();
   #ended = false;
   #endPull: () => void = () => {};
   #cancelWorking: (() => void) | undefined;
 
-  constructor(
-    config: JetStreamSourceConfig,
-    context: SourceContext,
-    session: NatsSession,
-    consumer: Consumer,
-    intake: Intake,
-    ackWaitMs: number,
-  ) {
+  constructor({ config, context, session, consumer, intake, ackWaitMs, streamCreated }: PullingOptions) {
     this.#config = config;
     this.#context = context;
     this.#session = session;
     this.#consumer = consumer;
     this.#intake = intake;
     this.#ackWaitMs = ackWaitMs;
+    this.#streamCreated = streamCreated;
     this.#scheduleWorking();
   }
 
@@ -225,7 +233,7 @@ class Pulling {
   #delivery(message: JsMsg): Delivery {
     const headers = fromNatsHeaders(message, this.#context);
     const { stream, streamSequence } = message.info;
-    const id = idOf(headers) ?? `${stream}:${streamSequence}`;
+    const id = idOf(headers) ?? `${stream}@${this.#streamCreated}:${streamSequence}`;
     const place = { "nats-subject": message.subject, "nats-stream": stream, "nats-sequence": String(streamSequence) };
     const received = { id, headers: { ...headers, ...place }, body: message.data, redelivered: message.redelivered };
     return {

@@ -123,7 +123,7 @@ interface Row {
   readonly content_type: string | null;
   readonly correlation_id: string | null;
   readonly headers: unknown;
-  readonly body: Buffer;
+  readonly body: Buffer | null;
   readonly attempts: number;
 }
 
@@ -143,6 +143,8 @@ class Polling {
   readonly #owner: string;
   readonly #table: string;
   readonly #open = new Set<string>();
+  /** The table's name, and what is another number after it was truncated, made anew or restored. */
+  #identity: string;
   #endings: Ending[] = [];
   #ending = false;
   #ended = false;
@@ -159,6 +161,7 @@ class Polling {
     this.#intake = intake;
     this.#owner = owner;
     this.#table = quoteTable(config.table);
+    this.#identity = config.table;
   }
 
   /** Makes or checks the table, and takes back what the lost connection before this one had claimed. */
@@ -168,10 +171,18 @@ class Polling {
       `update ${this.#table} set claimed_by = null, claimed_until = null where claimed_by = $1 and done_at is null`,
       [this.#owner],
     );
+    this.#identity = `${this.#config.table}@${await this.#incarnation()}`;
     const { notify } = this.#config;
     if (notify === undefined) return;
     this.#client.on("notification", () => this.#hint());
     await this.#client.query(`listen ${this.#client.escapeIdentifier(notify)}`);
+  }
+
+  /** Row ids begin again when a table is truncated with its identity restarted: its file is another then, as its oid is when it is made anew. */
+  async #incarnation(): Promise<string> {
+    const sql = "select $1::regclass::oid::text || '.' || coalesce(pg_relation_filenode($1::regclass), 0)::text as id";
+    const { rows } = await this.#client.query<{ readonly id: string }>(sql, [this.#table]);
+    return rows[0]?.id ?? "0";
   }
 
   start(lost: (error: unknown) => void): void {
@@ -222,18 +233,21 @@ class Polling {
     });
   }
 
+  /** As many rows as there is room for, in number and in bytes; at least one. */
   async #claim(room: number): Promise<readonly Row[]> {
     const { rows } = await this.#client.query<Row>(
-      `with next as (
-         select id from ${this.#table}
+      `with free as (
+         select id, coalesce(octet_length(body), 0) as bytes from ${this.#table}
          where done_at is null and (claimed_until is null or claimed_until < now())
          order by id limit $1 for update skip locked
+       ), next as (
+         select id from (select id, sum(bytes) over (order by id) - bytes as before from free) as summed where before = 0 or before < $4
        )
        update ${this.#table} as inbox
-       set claimed_by = $2, claimed_until = now() + $3 * interval '1 millisecond', attempts = attempts + 1
+       set claimed_by = $2, claimed_until = now() + $3 * interval '1 millisecond', attempts = least(coalesce(attempts, 0), 2147483646) + 1
        from next where inbox.id = next.id
        returning inbox.id::text, message_id, key, content_type, correlation_id, headers, body, attempts`,
-      [room, this.#owner, this.#config.lease],
+      [room, this.#owner, this.#config.lease, Math.max(this.#intake.roomBytes, 1)],
     );
     return rows.sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1)); // "returning" promises no order
   }
@@ -248,14 +262,29 @@ class Polling {
 
   #take(row: Row): void {
     this.#open.add(row.id);
-    this.#intake.offer(this.#delivery(row));
+    if (row.body === null)
+      return void this.#pass(row.id).catch(() => undefined); // it is met again when its lease is over
+    else this.#intake.offer(this.#delivery({ ...row, body: row.body }));
   }
 
-  #delivery(row: Row): Delivery {
+  /** A row that can't be read is marked, and those behind it go on. It stays in the table, whatever \`done\` says: nobody else has it. */
+  async #pass(id: string): Promise<void> {
+    const why = "MF_POSTGRES_ROW: the body is null";
+    this.#context.metrics.count("unreadable");
+    this.#context.logger.error(
+      { row: id, code: "MF_POSTGRES_ROW" },
+      `the row ${id} of ${this.#config.table} can't be read and is marked: its body is null`,
+    );
+    const sql = `update ${this.#table} set done_at = now(), claimed_by = null, claimed_until = null, error = $3 where id = $1 and claimed_by = $2`;
+    await this.#client.query(sql, [id, this.#owner, why]);
+    this.#open.delete(id);
+  }
+
+  #delivery(row: Row & { readonly body: Buffer }): Delivery {
     const entries =
       typeof row.headers === "object" && row.headers !== null && !Array.isArray(row.headers) ? Object.entries(row.headers) : [];
     const received = {
-      id: row.message_id ?? `${this.#config.table}:${row.id}`,
+      id: row.message_id ?? `${this.#identity}:${row.id}`,
       headers: headersOf([...entries, ["postgres-id", row.id]]),
       body: row.body,
       contentType: row.content_type ?? undefined,
