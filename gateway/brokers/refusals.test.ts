@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo, connect as connectSocket } from "node:net";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { connect as connectNats } from "@nats-io/transport-node";
 import { jetstream, jetstreamManager, StorageType } from "@nats-io/jetstream";
 import amqp from "amqplib";
@@ -262,6 +262,9 @@ describe("refusals: amqp", { skip: noRabbit ?? false, timeout: 90_000 }, () => {
 });
 
 const postgres = await privatePostgres();
+after(async () => {
+  if (typeof postgres !== "string") await postgres.remove();
+});
 
 describe("refusals: postgres", { skip: typeof postgres === "string" && postgres, timeout: 60_000 }, () => {
   const url = typeof postgres === "string" ? "" : `postgres://postgres@127.0.0.1:${postgres.port}/postgres`;
@@ -335,9 +338,6 @@ describe("refusals: postgres", { skip: typeof postgres === "string" && postgres,
       }
       await source.stop();
     });
-  });
-  test("the cluster is removed", async () => {
-    if (typeof postgres !== "string") await postgres.remove();
   });
 });
 

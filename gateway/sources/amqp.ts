@@ -1,5 +1,5 @@
 /** Messages of a RabbitMQ queue (AMQP 0-9-1). */
-import type { ChannelModel, ConfirmChannel, ConsumeMessage } from "amqplib";
+import type { ConsumeMessage } from "amqplib";
 import {
   amqpConnectionSchema,
   amqpHeaders,
@@ -80,10 +80,17 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
         const { channel } = session;
         if (config.declare === "none") await channel.checkQueue(config.queue);
         else await channel.assertQueue(config.queue, { durable: true, arguments: { "x-queue-type": config.declare } });
-        const replies = new Replies(session.connection);
+        const replies = new Replies(config, context);
         const consumption = new Consumption(config, context, { ...session, replies }, intake as Intake, lost);
         await consumption.start();
-        return { ...session, consumption };
+        return {
+          ...session,
+          consumption,
+          close: async () => {
+            await replies.close();
+            await session.close();
+          },
+        };
       } catch (error) {
         lost(error); // before closing, which would be taken for the reason
         await session.close();
@@ -114,44 +121,72 @@ interface ReplyingSession extends AmqpSession {
   readonly replies: Replies;
 }
 
+interface ReplySession {
+  readonly session: AmqpSession;
+  /** Ends what waits for a confirmation when the connection is lost. */
+  readonly guard: LossGuard;
+}
+
 /**
- * Replies, on a channel of their own: a broker that refuses one closes the channel it came by, and that of the messages must stay. The
- * next reply opens another.
+ * Replies, over a connection of their own, made for the first: RabbitMQ closes the channel, or ends the whole connection, over a reply it
+ * can't take, and that of the messages must stay. With the refused one go all that were on their way; so each of them is sent once more, by
+ * itself.
  */
 class Replies {
-  readonly #connection: ChannelModel;
-  readonly #guard = new LossGuard();
-  #channel: Promise<ConfirmChannel> | undefined;
+  readonly #connect: (closed: () => void) => Promise<AmqpSession>;
+  #shared: Promise<ReplySession> | undefined;
 
-  constructor(connection: ChannelModel) {
-    this.#connection = connection;
+  constructor(config: AmqpConnection, context: SourceContext) {
+    this.#connect = (closed) => openAmqp(config, context, closed);
   }
 
   /** Resolves when the broker has it. Not mandatory: a requester that went away is no reason to ask again. */
   async send(replyTo: string, correlationId: string | undefined, outcome: Settled): Promise<void> {
     const { body, contentType, headers } = replyOf(outcome);
     const options = { contentType, headers, ...(correlationId === undefined ? {} : { correlationId }) };
-    const channel = await this.#open();
-    const confirmed = new Promise<void>((resolve, reject) => {
-      channel.publish("", replyTo, Buffer.from(body), options, (error: unknown) => {
-        if (error === null || error === undefined) resolve();
-        else reject(error instanceof Error ? error : new Error(String(error)));
-      });
-    });
-    await this.#guard.during(confirmed);
+    const publish = ({ session, guard }: ReplySession): Promise<void> =>
+      guard.during(
+        new Promise((resolve, reject) => {
+          session.channel.publish("", replyTo, Buffer.from(body), options, (error: unknown) => {
+            if (error === null || error === undefined) resolve();
+            else reject(error instanceof Error ? error : new Error(String(error)));
+          });
+        }),
+      );
+    try {
+      await publish(await this.#sharedSession());
+    } catch {
+      const own = await this.#open(() => undefined);
+      try {
+        await publish(own);
+      } finally {
+        await own.session.close();
+      }
+    }
   }
 
-  #open(): Promise<ConfirmChannel> {
-    this.#channel ??= this.#connection.createConfirmChannel().then((channel) => {
-      channel.on("error", () => undefined); // whoever sends is told
-      channel.on("close", () => {
-        this.#channel = undefined;
-        this.#guard.lost();
-      });
-      return channel;
+  async close(): Promise<void> {
+    const shared = await this.#shared?.catch(() => undefined);
+    await shared?.session.close();
+  }
+
+  async #open(closed: () => void): Promise<ReplySession> {
+    const guard = new LossGuard();
+    const session = await this.#connect(() => {
+      closed();
+      guard.lost();
     });
-    this.#channel.catch(() => (this.#channel = undefined));
-    return this.#channel;
+    return { session, guard };
+  }
+
+  #sharedSession(): Promise<ReplySession> {
+    if (this.#shared !== undefined) return this.#shared;
+    const opening = this.#open(() => {
+      if (this.#shared === opening) this.#shared = undefined;
+    });
+    this.#shared = opening;
+    opening.catch(() => (this.#shared = undefined));
+    return opening;
   }
 }
 
