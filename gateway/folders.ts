@@ -1,5 +1,5 @@
 /** Folders that outlast a power loss: a name is safe once the folder it stands in is synced. */
-import { mkdir, open } from "node:fs/promises";
+import { chmod, mkdir, open } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /** Makes the names in `path` safe. Rejects as the disk does. */
@@ -12,9 +12,15 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Makes `path` and what is missing above it, and the names of all that were made safe. Rejects as the disk does. */
-export async function makeFolder(path: string, mode?: number): Promise<void> {
+/**
+ * Makes `path` and what is missing above it, and the names of all that were made safe unless `sync` is false. With a mode those that were
+ * made have it, whatever the process's umask says. Rejects as the disk does.
+ */
+export async function makeFolder(path: string, mode?: number, sync = true): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode });
   if (first === undefined) return;
-  for (let made = resolve(path); made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
+  for (let made = resolve(path); made.length >= first.length; made = dirname(made)) {
+    if (mode !== undefined) await chmod(made, mode);
+    if (sync) await syncFolder(dirname(made));
+  }
 }

@@ -97,10 +97,12 @@ export class Link<S extends Session> {
       over = true;
       if (opened !== undefined) return this.#lose(opened, error);
       if (!this.#stopped) this.#options.onLost?.();
-      sockets.destroy();
       this.#retry(error);
     };
-    const timer = context.clock.after(brokerLimits.connectMs, () => lost(new Error(`no answer within ${brokerLimits.connectMs} ms`)));
+    const timer = context.clock.after(brokerLimits.connectMs, () => {
+      lost(new Error(`no answer within ${brokerLimits.connectMs} ms`));
+      sockets.destroy();
+    });
     try {
       const session = await sockets.run(() => this.#options.open(lost));
       if (over || this.#stopped) return void (await this.#dispose(session));
@@ -111,6 +113,7 @@ export class Link<S extends Session> {
       context.logger.info({ peer }, this.#failures === 0 ? "connected" : "connected again");
     } catch (error) {
       lost(error);
+      sockets.destroy();
     } finally {
       timer();
     }

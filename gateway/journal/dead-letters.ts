@@ -14,10 +14,11 @@ import type { AttemptRecord } from "./journal.ts";
 
 /** What this needs of a file system; a test passes one that is full. */
 export interface DeadLetterFs {
-  mkdir(path: string, options: { recursive: true }): Promise<unknown>;
+  mkdir(path: string, options: { recursive: true; mode: number }): Promise<unknown>;
   open(
     path: string,
     flags: string,
+    mode?: number,
   ): Promise<{ writeFile(data: Uint8Array | string): Promise<void>; datasync(): Promise<void>; close(): Promise<void> }>;
   rename(from: string, to: string): Promise<void>;
   readdir(path: string): Promise<string[]>;
@@ -101,7 +102,7 @@ export class DeadLetters {
     const headers = letter.kind === "message" && !this.#keepsCredentials(letter.flow) ? withoutCredentials(letter.headers) : letter.headers;
     const meta: DeadLetter = { id, ...letter, headers, bodyBytes: claimOf(letter.headers)?.bytes ?? body.length };
     try {
-      const made = await this.#fs.mkdir(folder, { recursive: true });
+      const made = await this.#fs.mkdir(folder, { recursive: true, mode: 0o700 });
       await this.#write(`${path}.body`, body);
       await this.#write(`${path}.json`, `${JSON.stringify(meta, undefined, 2)}\n`);
       await this.#syncFolder(folder);
@@ -172,7 +173,7 @@ export class DeadLetters {
   async #write(path: string, data: Uint8Array | string): Promise<void> {
     const temporary = `${path}.${randomBytes(4).toString("hex")}.tmp`;
     try {
-      const file = await this.#fs.open(temporary, "wx");
+      const file = await this.#fs.open(temporary, "wx", 0o600);
       try {
         await file.writeFile(data);
         await file.datasync();

@@ -1,14 +1,15 @@
 /** Into files. */
 import { randomBytes } from "node:crypto";
-import { appendFile, mkdir, open, rename, rm } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import type { Readable } from "node:stream";
-import { CodedError, err, ok, type Result, table } from "#base";
+import { CodedError } from "#base";
 import { finalClaimError } from "../claims/outgoing.ts";
 import type { Health } from "../connector.ts";
 import { makeFolder, syncFolder } from "../folders.ts";
 import type { Outgoing } from "../message.ts";
 import { type CloudEventsConfig, emitCloudEvent, structuredCloudEventsSchema } from "./cloudevents.ts";
+import { type NameTemplate, nameTemplate } from "./file-name.ts";
 import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError } from "./outlet.ts";
 
 export interface FileOutletConfig {
@@ -16,63 +17,15 @@ export interface FileOutletConfig {
   readonly name: string;
   readonly append: boolean;
   readonly sync: boolean;
+  readonly mode: string;
   readonly cloudevents?: CloudEventsConfig;
-}
-
-/** What stands for a value in a file name: nothing that separates folders, hides a file or means one above. */
-function safe(value: string): string {
-  return value
-    .replace(/[^A-Za-z0-9._-]/g, "_")
-    .replace(/^\.+/, (dots) => "_".repeat(dots.length))
-    .slice(0, 120);
-}
-
-type Variable = (message: Outgoing, idempotencyKey: string) => string;
-
-const variables: Readonly<Record<string, Variable>> = table({
-  id: (message, idempotencyKey) => `${message.messageId}-${idempotencyKey.split("/").slice(-2).join("-")}`,
-  message: (message) => message.messageId,
-  date: (message) => new Date(message.timeMs).toISOString().slice(0, 10),
-  hour: (message) => new Date(message.timeMs).toISOString().slice(11, 13),
-  time: (message) => new Date(message.timeMs).toISOString().slice(11, 23).replace(/[:.]/g, ""),
-  flow: (message) => message.flow,
-  outlet: (message) => message.outlet,
-  key: (message) => message.key ?? "none",
-});
-
-export type NameTemplate = (message: Outgoing, idempotencyKey: string) => string;
-
-/** `{date}/{id}.json`. The same for every attempt at one send. */
-export function nameTemplate(template: string): Result<NameTemplate, string> {
-  const unknown = [...template.matchAll(/\{([^}]*)\}/g)]
-    .map((match) => match[1] ?? "")
-    .find((name) => variables[name] === undefined && !/^header:[a-z0-9-]+$/.test(name));
-  if (unknown !== undefined)
-    return err(
-      `{${unknown}} is not known: use ${Object.keys(variables)
-        .map((name) => `{${name}}`)
-        .join(", ")} or {header:NAME}`,
-    );
-  if (
-    template.startsWith("/") ||
-    template.endsWith("/") ||
-    template.split("/").some((part) => part === "" || part === "." || part === "..")
-  )
-    return err("must be a path below dir, without empty parts, . or ..");
-  return ok((message, idempotencyKey) =>
-    template.replace(/\{([^}]*)\}/g, (_whole, name: string) => {
-      const value = name.startsWith("header:")
-        ? (message.headers[name.slice("header:".length)] ?? "none")
-        : (variables[name]?.(message, idempotencyKey) ?? "none");
-      return safe(value === "" ? "none" : value);
-    }),
-  );
 }
 
 class FileOutlet implements Outlet {
   readonly #config: FileOutletConfig;
   readonly #dir: string;
   readonly #name: NameTemplate;
+  readonly #mode: number;
   #trouble: string | undefined;
 
   constructor(config: FileOutletConfig, context: OutletContext) {
@@ -81,6 +34,7 @@ class FileOutlet implements Outlet {
     const name = nameTemplate(config.name);
     if (!name.ok) throw new CodedError("MF_FILE_NAME", `name: ${name.error}`);
     this.#name = name.value;
+    this.#mode = Number.parseInt(config.mode, 8);
   }
 
   /** A structured event has its data in it, and a line is written at once. */
@@ -93,7 +47,7 @@ class FileOutlet implements Outlet {
     if (!path.startsWith(this.#dir + sep))
       throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
     try {
-      await (this.#config.sync ? makeFolder(dirname(path)) : mkdir(dirname(path), { recursive: true }));
+      await makeFolder(dirname(path), folderMode(this.#mode), this.#config.sync);
       const { append, cloudevents } = this.#config;
       const { body } = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
       await (append ? this.#append(path, body) : this.#write(path, message.claim?.open() ?? [body], signal));
@@ -118,8 +72,9 @@ class FileOutlet implements Outlet {
   async #write(path: string, pieces: Readable | readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     const temporary = join(dirname(path), `.${randomBytes(6).toString("hex")}.tmp`);
     try {
-      const file = await open(temporary, "wx");
+      const file = await open(temporary, "wx", 0o600);
       try {
+        await file.chmod(this.#mode); // whatever the process's umask says
         for await (const piece of pieces as AsyncIterable<Uint8Array>) {
           signal.throwIfAborted(); // of a long body nobody waits for the rest
           await file.writeFile(piece);
@@ -138,8 +93,20 @@ class FileOutlet implements Outlet {
 
   async #append(path: string, body: Uint8Array): Promise<void> {
     const line = body.at(-1) === 10 ? body : Buffer.concat([body, Buffer.from("\n")]);
-    await appendFile(path, line, { flush: this.#config.sync } as object); // `flush` is newer than the types
+    const file = await open(path, "a", this.#mode);
+    try {
+      if ((await file.stat()).size === 0) await file.chmod(this.#mode);
+      await file.writeFile(line);
+      if (this.#config.sync) await file.sync();
+    } finally {
+      await file.close();
+    }
   }
+}
+
+/** Whoever may read the files may enter their folder. */
+function folderMode(mode: number): number {
+  return mode | ((mode & 0o444) >> 2);
 }
 
 export const fileOutlet: OutletDefinition<FileOutletConfig> = {
@@ -147,7 +114,7 @@ export const fileOutlet: OutletDefinition<FileOutletConfig> = {
   summary: "Into files.",
   description: `One file per send, written beside and then renamed, so that nobody sees half of it. The name is made from a template and is the same for every attempt at one send, so a second attempt replaces the first.
 Variables: \`{id}\` (of this send, unique), \`{message}\` (the message's id), \`{date}\`, \`{hour}\`, \`{time}\` (UTC, when the flow completed), \`{flow}\`, \`{outlet}\`, \`{key}\`, \`{header:NAME}\`. What they stand for is
-made safe: nothing leads out of \`dir\`. With \`append: true\` sends are lines of one file instead; after a crash a line may be there twice.`,
+made safe: nothing leads out of \`dir\`, and different values give different names. A value that is changed for it, because of a character, its length or a separator of the template in it, ends with \`~\` and a hash. With \`append: true\` sends are lines of one file instead; after a crash a line may be there twice.`,
   answers: false,
   schema: {
     type: "object",
@@ -163,6 +130,13 @@ made safe: nothing leads out of \`dir\`. With \`append: true\` sends are lines o
         examples: ["{date}/{id}.json"],
       },
       append: { type: "boolean", default: false, description: "Append a line to the file instead." },
+      mode: {
+        type: "string",
+        pattern: "^0[0-7]{3}$",
+        default: "0600",
+        description: "Permissions of the files, whatever the umask. Folders that are made can be entered by those who may read.",
+        examples: ["0640"],
+      },
       sync: { type: "boolean", default: true, description: "Wait till the bytes are on disk." },
       cloudevents: structuredCloudEventsSchema,
     },

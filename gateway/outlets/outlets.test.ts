@@ -1,6 +1,6 @@
 /** Outlets of issue 2 against real files and real HTTP. */
 import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -18,7 +18,8 @@ import { silentLogger } from "../logger.ts";
 import { gatewayMemory } from "../memory.ts";
 import type { Incoming, Outcome, Outgoing } from "../message.ts";
 import { utf8 } from "../testing/scripted.ts";
-import { fileOutlet, type FileOutletConfig, nameTemplate } from "./file.ts";
+import { nameTemplate } from "./file-name.ts";
+import { fileOutlet, type FileOutletConfig } from "./file.ts";
 import { flowOutlet } from "./flow.ts";
 import { httpOutlet, type HttpOutletConfig, pathBelow } from "./http.ts";
 import type { Attempt, Outlet, OutletContext } from "./outlet.ts";
@@ -62,7 +63,7 @@ async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
   }
 }
 
-const fileSettings: FileOutletConfig = { dir: "out", name: "{date}/{id}.json", append: false, sync: true };
+const fileSettings: FileOutletConfig = { dir: "out", name: "{date}/{id}.json", append: false, sync: true, mode: "0600" };
 
 test("a file is written whole under its template's name; a second attempt replaces it; nothing is left over", async () => {
   await inFolder(async (dir) => {
@@ -95,6 +96,62 @@ test("a folder that can't be written to is a retryable error, and shows in healt
   });
 });
 
+/** Every two of these differ, and so must the names made of them, in every template. */
+const names = [
+  "注文", "発注", "Größe", "Grüße", "a/b", "a b", "a:b", "a_b", "order 12 3", "order 123", "order_12_3", "none", "", ".", "..", "_", "__", ".a", "_a",
+  "x".repeat(120), "x".repeat(121), `${"x".repeat(200)}1`, `${"x".repeat(200)}2`, "é", "e\u0301", "a-b", "a", "b-c", "a-b-c", "a~b", "~", "A", "\0",
+]; // biome-ignore format: a table
+
+test("different values give different names, also long ones, absent ones and those with the template's separators in them", () => {
+  for (const text of [
+    "{key}",
+    "{key}-{message}",
+    "{message}{key}",
+    "{key}.{header:x-a}-{message}",
+    "{date}/{key}/{message}.json",
+    "{hour}-{key}",
+  ]) {
+    const template = nameTemplate(text);
+    ok(template.ok);
+    const made = new Map<string, string>();
+    for (const key of [undefined, ...names])
+      for (const id of text.includes("message") ? names : ["m"]) {
+        const name = template.value({ ...message, key, messageId: id, headers: { "x-a": "h" } }, attempt.idempotencyKey);
+        const what = JSON.stringify([key ?? null, id]);
+        equal(made.get(name), undefined, `${text}: ${what} and ${made.get(name)} are both ${name}`);
+        made.set(name, what);
+        for (const part of name.split("/")) ok(Buffer.byteLength(part) <= 240, name);
+      }
+  }
+  const plain = nameTemplate("{key}.json");
+  ok(plain.ok);
+  equal(plain.value({ ...message, key: "order-17_b.x" }, attempt.idempotencyKey), "order-17_b.x.json", "what can stand as it is does");
+});
+
+test("files are for their owner only, or as mode says, whatever the umask", async () => {
+  const before = process.umask(0);
+  try {
+    for (const [mode, umask, file, folder] of [
+      ["0600", 0, 0o600, 0o700],
+      ["0640", 0o077, 0o640, 0o750],
+    ] as const) {
+      // biome-ignore format: a table
+      process.umask(umask);
+      for (const append of [false, true])
+        await inFolder(async (dir) => {
+          const outlet = fileOutlet.create({ ...fileSettings, mode, append, name: "{date}/{id}" }, context(dir));
+          await outlet.send(message, attempt);
+          const [day = ""] = await readdir(join(dir, "out"));
+          const [name = ""] = await readdir(join(dir, "out", day));
+          const bits = async (...path: string[]): Promise<number> => (await stat(join(dir, "out", ...path))).mode & 0o777;
+          deepEqual([await bits(day, name), await bits(day), await bits()], [file, folder, folder], `${mode} ${append}`);
+        });
+    }
+  } finally {
+    process.umask(before);
+  }
+});
+
 test("no value leads out of a template's folder", () => {
   const template = nameTemplate("{date}/{key}-{header:x-a}-{header:missing}-{message}");
   ok(template.ok);
@@ -105,7 +162,7 @@ test("no value leads out of a template's folder", () => {
       const [date, rest, ...more] = name.split("/");
       equal(more.length, 0);
       equal(date, "2026-11-23");
-      match(rest ?? "", /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/);
+      match(rest ?? "", /^[A-Za-z0-9_-][A-Za-z0-9._~-]*$/);
     }),
   );
   for (const bad of ["/etc/{id}", "../{id}", "a/../{id}", "a//b", "{nonsense}", "a/", "./a"]) equal(nameTemplate(bad).ok, false, bad);
@@ -350,7 +407,7 @@ test("files, log and flows take CloudEvents too", async () => {
   await inFolder(async (dir) => {
     const event = { ...message, contentType: "application/json", body: utf8('{"a":1.0}') };
     const file = fileOutlet.create(
-      { dir, name: "event.json", append: false, sync: true, cloudevents: { mode: "structured" } },
+      { dir, name: "event.json", append: false, sync: true, mode: "0600", cloudevents: { mode: "structured" } },
       context(dir),
     );
     await file.send(event, attempt);
