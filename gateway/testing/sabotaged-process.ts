@@ -84,7 +84,8 @@ export class SabotagedProcess {
         this.#unread = this.#unread.slice(found.index + found[0].length);
         return found;
       }
-      await once(this.#child.stdout as NodeJS.ReadableStream, "data");
+      if (!this.alive) throw new Error(`the gateway has ended: ${this.written.slice(-2000)}`);
+      await Promise.race([once(this.#child.stdout as NodeJS.ReadableStream, "data"), once(this.#child, "exit")]);
     }
   }
 }
