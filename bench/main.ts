@@ -4,6 +4,7 @@
  */
 import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
+import { fairnessRows } from "./fairness.ts";
 import { growthRows } from "./growth.ts";
 import { durableRows, httpRows } from "./http.ts";
 import { imageRows } from "./image.ts";
@@ -20,6 +21,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   density: densityRows,
   image: imageRows,
   growth: growthRows,
+  fairness: fairnessRows,
   journal: journalRows,
   compiler: compilerRows,
   process: processRows,

@@ -30,6 +30,8 @@ export interface StepAnswer extends Pick<Answer, "frame" | "cpuMs"> {
   /** Where the waiting machine is kept. */
   readonly kept: Child | undefined;
   readonly code?: MachineErrorCode;
+  /** Its process ended while it ran the step. */
+  readonly endedProcess?: boolean;
 }
 
 const nothing = new Uint8Array(0);
@@ -303,6 +305,10 @@ export class Child {
   /** What to say to the machine whose request was the first when the process was lost. */
   epitaph(number: number): StepAnswer {
     if (this.ending !== undefined && this.endingNumber !== number) return noAnswer("displaced"); // the one it was ended for has answered meanwhile
+    return { ...this.#cause(), endedProcess: true };
+  }
+
+  #cause(): StepAnswer {
     if (this.ending !== undefined) return noAnswer(this.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost", this.ending);
     if (this.lie !== undefined) return noAnswer("compromised", undefined, this.lie);
     if (this.exitSignal === "SIGSYS") return noAnswer("compromised", undefined, "a system call that no machine makes");

@@ -107,12 +107,15 @@ describe("a process that ends or hangs", () => {
       "process.exit(1);",
       'process.kill(process.pid, "SIGKILL");',
       "answer(0, 100); process.exit(0);",
-    ])
-      equal((await liar(code).run()).failure?.code, "MF_MACHINE_LOST", code);
+    ]) {
+      const { failure } = await liar(code).run();
+      deepEqual([failure?.code, failure?.workersLost], ["MF_MACHINE_LOST", 2], code);
+    }
   });
 
   test("computes beyond its limit, deaf to the engine's question", async () => {
-    equal((await liar("for (;;);").run()).failure?.code, "MF_CPU_LIMIT");
+    const { failure } = await liar("for (;;);").run();
+    deepEqual([failure?.code, failure?.workersLost], ["MF_CPU_LIMIT", 1]);
   });
 
   test("sleeps beyond the message's time", async () => {
@@ -202,9 +205,29 @@ describe("the process monitor", { skip: platformFault()?.message ?? false }, () 
         if (ns > 100e6) process.kill(pid, "SIGKILL");
       }
     }, 20);
-    equal((await outcome).failure?.code, "MF_MACHINE_LOST");
+    const { failure } = await outcome;
+    deepEqual([failure?.code, failure?.workersLost], ["MF_MACHINE_LOST", 2]);
     clearInterval(killing);
     for (const neighbour of neighbours) equal(replyText(await neighbour.first), "fine");
+  });
+
+  test("answers every other message of the image, however many end their process", async () => {
+    const monitor = make({ workers: 2 });
+    const loaded = await monitor.load(image("loop"));
+    const killers = Array.from({ length: 8 }, () => monitor.start(loaded, deliver({ body: "spin" }), { ...limits, cpuMs: 50_000 }));
+    const others = Array.from({ length: 40 }, () => monitor.start(loaded, deliver({ body: "x" }), limits));
+    const killing = setInterval(() => {
+      for (const pid of childrenOf(process.pid)) {
+        const ns = Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[0]);
+        if (ns > 60e6) process.kill(pid, "SIGKILL");
+      }
+    }, 10);
+    try {
+      for (const { first } of killers) equal((await first).failure?.code, "MF_MACHINE_LOST");
+      for (const { first } of others) equal(replyText(await first), "fine");
+    } finally {
+      clearInterval(killing);
+    }
   });
 
   test("is not held up by a process that takes nothing in", async () => {

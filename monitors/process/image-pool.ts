@@ -27,8 +27,11 @@ const slowWallMs = 250;
 const graceMs = 100;
 /** Processes beyond the usual number, while all others are slow. */
 const mostExtra = 2;
-/** Processes that may be lost in a row without one answer in between. */
-const mostLossesInARow = 8;
+/** Processes in a row that may end before they greet; then what waits for them is given up. */
+const mostFailedStarts = 8;
+/** Pauses of an image whose messages end processes: none after the first, then doubled each time. */
+const leastPauseMs = 20;
+const mostPauseMs = 500;
 /** How long a process may take until it greets, in milliseconds. */
 const mostStartMs = 10_000;
 /** Where processes are not used again: up to how many of one image the next is started before it is needed. */
@@ -59,7 +62,10 @@ export class ImagePool implements ChildOwner {
   onEmpty: (() => void) | undefined;
   readonly #household: Household;
   readonly #backlog = new Queue<Job>();
-  #lossesInARow = 0;
+  #failedStarts = 0;
+  /** Processes that messages ended lately; forgotten slowly, or every second message could end one. */
+  #losses = 0;
+  #restUntilMs = 0;
   #closed = false;
 
   constructor(household: Household, launch: Launch, program: Program | undefined) {
@@ -105,7 +111,7 @@ export class ImagePool implements ChildOwner {
 
   /** Starts another process when there is room. */
   start(): Child | undefined {
-    if (this.#closed || !this.#household.room(this)) return undefined;
+    if (this.#closed || performance.now() < this.#restUntilMs || !this.#household.room(this)) return undefined;
     const child = new Child(this, this.launch);
     this.children.push(child);
     this.#household.born(child);
@@ -143,7 +149,8 @@ export class ImagePool implements ChildOwner {
   }
 
   drained(child: Child): void {
-    if (child.answered > 0) this.#lossesInARow = 0;
+    if (child.greeted) this.#failedStarts = 0;
+    if (this.#losses > 0 && child.answered > 0) this.#losses = this.#losses < 0.5 ? 0 : this.#losses * 0.9;
     const done = child.idle && (this.#household.reuse || child.machines.size === 0);
     if (child.leaving && done && !child.closed) this.retire(child);
     this.feed();
@@ -210,7 +217,8 @@ export class ImagePool implements ChildOwner {
       for (const submission of [running, ...behind]) submission?.job?.answer(noAnswer("lost", "MF_MONITOR_CLOSED")); // a second answer changes nothing
       return this.#household.lost(child);
     }
-    if ((running !== undefined || !child.greeted) && ++this.#lossesInARow > mostLossesInARow) this.#giveUp();
+    if (running !== undefined && child.greeted) this.#rest();
+    else if (!child.greeted && ++this.#failedStarts > mostFailedStarts) this.#giveUp();
     const guilty = running?.job;
     const innocent = new Set(behind.flatMap(({ job }) => (job === undefined || job === guilty ? [] : [job])));
     this.#backlog.unshift([...innocent].filter((job) => job.operation === operation.start));
@@ -220,9 +228,16 @@ export class ImagePool implements ChildOwner {
     this.#household.lost(child);
   }
 
-  /** Processes end without ever answering: what waits for them would wait for ever. */
+  /** A message ended a process: the next one of the image is started after a pause, so that it takes no more than its part of the computer. */
+  #rest(): void {
+    const pauseMs = this.#losses < 1 ? 0 : Math.min(mostPauseMs, leastPauseMs * 2 ** (this.#losses - 1));
+    this.#losses += 1;
+    this.#restUntilMs = performance.now() + pauseMs;
+  }
+
+  /** Processes end before they greet: what waits for them would wait for ever. */
   #giveUp(): void {
-    this.#lossesInARow = 0;
+    this.#failedStarts = 0;
     for (let job = this.#backlog.shift(); job !== undefined; job = this.#backlog.shift())
       job.answer(noAnswer("lost", "MF_MACHINE_LOST", "its processes end before they answer"));
   }

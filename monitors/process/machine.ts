@@ -4,14 +4,14 @@
  */
 import { decodeEffects, type DeliverEvent, encodeEvent, type Event, type FlowLimits, type MachineErrorCode, type StepOutcome } from "#abi";
 import type { Machine } from "../monitor.ts";
-import { broken, outcomeOf } from "../outcome.ts";
+import { blamed, broken, outcomeOf } from "../outcome.ts";
 import type { Child, StepAnswer } from "./child.ts";
 import type { ImagePool } from "./image-pool.ts";
 import { noBerth, operation } from "./wire.ts";
 
 /** Events that may wait while a step runs. */
 const mostQueued = 1024;
-/** How often a machine may lose the process it runs in before it is held responsible. */
+/** How often a machine may end the process it runs in before it is given up. */
 const mostLosses = 2;
 /** How often it may be lost through no fault of its own. */
 const mostDisplacements = 64;
@@ -86,7 +86,7 @@ export class ProcessMachine implements Machine {
   #mayRepeat(answer: StepAnswer): boolean {
     if (this.#over !== undefined) return false;
     if (answer.status === "displaced" || answer.status === "missing") return ++this.#displacements < mostDisplacements;
-    return answer.status === "lost" && answer.code === undefined && ++this.#losses < mostLosses;
+    return answer.status === "lost" && answer.code === undefined && this.#losses < mostLosses;
   }
 
   /** Runs the newest event, on the machine where it is kept, or on one that is taken there by all events before; their effects are known already. */
@@ -98,6 +98,7 @@ export class ProcessMachine implements Machine {
         ? this.#pool.submit(this, operation.step, [frame])
         : this.#pool.submit(this, operation.start, [...this.#events]));
       this.home = answer.kept;
+      if (answer.endedProcess === true) this.#losses++;
     } while (this.#mayRepeat(answer));
     return this.#outcome(answer);
   }
@@ -107,7 +108,7 @@ export class ProcessMachine implements Machine {
       this.#finish(this.#over);
       return broken(this.#over, "", [], answer.cpuMs);
     }
-    const outcome = outcomeOf(answer, decodeEffects(answer.frame), this.limits);
+    const outcome = blamed(outcomeOf(answer, decodeEffects(answer.frame), this.limits), this.#losses);
     this.waiting = outcome.status === "waiting";
     if (!this.waiting) this.#finish("MF_MACHINE_ENDED");
     return outcome;
