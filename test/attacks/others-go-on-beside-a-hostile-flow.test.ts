@@ -1,0 +1,90 @@
+/**
+ * A flow takes no more than its part of the CPU, whatever its author or its senders do: while it has more messages than can be run, each of
+ * another flow's is answered after few of them. Counts and order, no times.
+ */
+import { equal, ok } from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { packageRoot } from "#cli";
+
+const entry = JSON.stringify(pathToFileURL(join(packageRoot, "dist", "cli", "mod.js")).href);
+const script = `const { main } = await import(${entry}); process.exitCode = await main(process.argv.slice(2));\n`;
+const hostile = `import { flow } from "mayfly";
+const burn = (rounds: number) => { for (let i = 0; i < rounds; i++) Math.sin(i); };
+export default flow({ limits: { cpu: "1h" } }, async (msg, { sleep }) => {
+  const kind = msg.headers["mayfly-path-kind"];
+  if (kind === "long") burn(1e5);
+  if (kind === "waiting") for (let step = 0; step < 3; step++) { await sleep(1); burn(4e4); }
+  if (kind === "now-and-then" && Number(msg.text()) % 2 === 0) burn(2e5);
+  if (kind === "endless") for (;;);
+  return kind;
+});`;
+const quiet = `import { flow } from "mayfly"; export default flow(async (msg, { sleep }) => { if (msg.text() === "wait") await sleep(1); return "quiet"; });`;
+const yaml = `flows:
+  hostile: { flow: hostile.ts, concurrency: 1000, from: [ { http: { path: "/hostile/:kind" } } ] }
+  quiet: { flow: quiet.ts, from: [ { http: { path: /quiet } } ] }
+ceilings: { cpu: 150ms }
+workers: 2
+http: { port: 0 }
+journal: { memory: true }
+log: { format: json }
+`;
+
+let folder: string;
+let child: ChildProcess;
+let url: string;
+let out = "";
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-fair-"));
+  for (const [name, text] of Object.entries({ "mayfly.mjs": script, "hostile.ts": hostile, "quiet.ts": quiet, "mayfly.yaml": yaml }))
+    await writeFile(join(folder, name), text);
+  child = spawn(process.execPath, ["mayfly.mjs", "serve"], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (out += text));
+  let found: RegExpExecArray | null = null;
+  while ((found = /"url":"(http:[^"]+)".*"msg":"ready"/.exec(out)) === null) await once(child.stdout as NodeJS.ReadableStream, "data");
+  url = found[1] as string;
+});
+after(async () => {
+  child.kill("SIGKILL");
+  await rm(folder, { recursive: true, force: true });
+});
+
+const post = async (path: string, body = ""): Promise<Response> => fetch(`${url}${path}`, { method: "POST", body });
+
+/** Sends the flow `count` messages at once, and ten to the quiet one, in turn; how many of the first came before the last of the second. */
+async function answeredBefore(kind: string, count: number): Promise<number> {
+  let answered = 0;
+  const attack = Array.from({ length: count }, async (_, index) => {
+    await (await post(`/hostile/${kind}`, String(index))).text();
+    answered += 1;
+  });
+  for (let i = 0; i < 10; i++) equal(await (await post("/quiet", i % 2 === 0 ? "" : "wait")).text(), "quiet");
+  const before = answered;
+  await Promise.all(attack);
+  return before;
+}
+
+for (const kind of ["long", "waiting", "now-and-then"]) {
+  test(`ten messages go past sixty of another flow: ${kind}`, { timeout: 120_000 }, async () => {
+    const before = await answeredBefore(kind, 60);
+    // Ten in turn, each behind one or two steps on two workers and those added; in order of arrival all sixty would come first.
+    ok(before < 50, `${before} of 60 came first`);
+  });
+}
+
+test("a flow that gives itself an hour of CPU is stopped at the ceiling, others are answered, and the log says so", {
+  timeout: 120_000,
+}, async () => {
+  ok(/limits\.cpu of the flow hostile is above ceilings\.cpu/.test(out), out);
+  const attack = Array.from({ length: 8 }, async () => ((await (await post("/hostile/endless")).json()) as { code: string }).code);
+  let over = false;
+  void Promise.all(attack).then(() => (over = true));
+  for (let i = 0; i < 5; i++) equal(await (await post("/quiet")).text(), "quiet");
+  equal(over, false, "the quiet flow's come first");
+  for (const code of await Promise.all(attack)) equal(code, "MF_CPU_LIMIT");
+});
