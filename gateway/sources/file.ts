@@ -49,6 +49,20 @@ interface Seen {
   readonly sinceMs: number;
 }
 
+/** Which file it was, and as of when: another under its name, or more in it, is another message. */
+interface Version {
+  readonly ino: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+function same(a: Version, b: Version | undefined): boolean {
+  return b !== undefined && a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs;
+}
+
+/** Names that were told of, of those that are there. */
+const mostTold = 10_000;
+
 class FileSource implements Source {
   readonly #config: FileSourceConfig;
   readonly #context: SourceContext;
@@ -62,7 +76,9 @@ class FileSource implements Source {
   /** Files in the gateway's hands. */
   readonly #inHand = new Map<string, Promise<void>>();
   /** Files that are settled but could not be moved: moved when it works again, never handed over twice. */
-  readonly #unmoved = new Map<string, { readonly to: string; readonly mtimeMs: number }>();
+  readonly #unmoved = new Map<string, { readonly to: string; readonly version: Version }>();
+  /** Names that are left alone, and that somebody was told of. */
+  readonly #told = new Set<string>();
   #stopped = false;
   #paused = false;
   #refusedUntilMs = 0;
@@ -132,11 +148,18 @@ class FileSource implements Source {
   }
 
   async #scan(): Promise<void> {
-    for (const [name, { to, mtimeMs }] of this.#unmoved) await this.#move(name, to, mtimeMs);
+    for (const [name, { to, version }] of this.#unmoved) await this.#move(name, to, version);
     const nowMs = this.#context.clock.monotonicMs();
     if (this.#paused || nowMs < this.#refusedUntilMs) return;
     const entries: Dirent[] = await readdir(this.#dir, { withFileTypes: true });
     const all = new Set(entries.map((entry) => entry.name));
+    for (const name of this.#told) if (!all.has(name)) this.#told.delete(name);
+    for (const entry of entries)
+      if (!entry.isFile() && !entry.isDirectory() && this.#isWanted(entry.name))
+        this.#tellOnce(
+          entry.name,
+          entry.isSymbolicLink() ? "it is a symbolic link: put the file itself into the folder" : "it is not a regular file",
+        );
     const names = entries
       .filter((entry) => entry.isFile() && this.#isWanted(entry.name))
       .map((entry) => entry.name)
@@ -147,6 +170,7 @@ class FileSource implements Source {
     for (const name of names) {
       if (this.#stopped || this.#inHand.has(name) || this.#unmoved.has(name)) continue;
       const stat = await lstat(join(this.#dir, name)).catch(() => undefined);
+      if (stat === undefined && name.includes("\ufffd")) this.#tellOnce(name, "its name is not UTF-8: rename it");
       if (stat === undefined || !stat.isFile()) continue;
       const finished = this.#isFinished(name, stat, nowMs, seen, all);
       if (!finished || this.#inHand.size >= most) continue;
@@ -162,6 +186,14 @@ class FileSource implements Source {
       );
     }
     this.#seen = seen;
+  }
+
+  /** A name that is left alone is logged and counted once, until it is gone. */
+  #tellOnce(name: string, why: string): void {
+    if (this.#told.has(name) || this.#told.size >= mostTold) return;
+    this.#told.add(name);
+    this.#context.metrics.count("ignored");
+    this.#context.logger.warn({ file: name, code: "MF_FILE_IGNORED" }, `the file is left alone: ${why}`);
   }
 
   #isWanted(name: string): boolean {
@@ -187,22 +219,40 @@ class FileSource implements Source {
   }
 
   /** Reads the file at once, and hands it over after those before it: `before` resolves when they are, `next` says that this one is. */
-  async #handle(
-    name: string,
-    stat: { readonly size: number; readonly mtimeMs: number },
-    before: Promise<void>,
-    next: () => void,
-  ): Promise<void> {
+  async #handle(name: string, stat: Version, before: Promise<void>, next: () => void): Promise<void> {
     const path = join(this.#dir, name);
     const { logger } = this.#context;
-    if (stat.size > this.#config.maxSize) {
+    const check = this.#context.claimCheck?.();
+    const large = check !== undefined && stat.size > check.thresholdBytes;
+    const { uploads } = this.#context.memory;
+    const limit = stat.size > this.#config.maxSize ? "maxSize" : !large && stat.size > uploads.largestBytes ? "`memory` allows" : undefined;
+    if (limit !== undefined) {
       logger.error(
         { file: name, code: "MF_FILE_LIMIT" },
-        `the file has ${stat.size} bytes, more than maxSize: it is moved to ${this.#config.failed}`,
+        `the file has ${stat.size} bytes, more than ${limit}: it is moved to ${this.#config.failed}`,
       );
-      await this.#move(name, this.#failed, stat.mtimeMs);
+      await this.#move(name, this.#failed, stat);
       return;
     }
+    const heldBytes = large ? 0 : stat.size;
+    if (!uploads.tryTake(heldBytes)) {
+      this.#refusedUntilMs = this.#context.clock.monotonicMs() + gatewayLimits.retryAfterMs;
+      return;
+    }
+    let held = true;
+    const giveBack = (): void => {
+      if (held) uploads.give(heldBytes);
+      held = false;
+    };
+    try {
+      await this.#handOver({ name, path, stat, before, next, giveBack });
+    } finally {
+      giveBack();
+    }
+  }
+
+  async #handOver({ name, path, stat, before, next, giveBack }: InHand): Promise<void> {
+    const { logger } = this.#context;
     let body: Uint8Array = new Uint8Array(0);
     let claim: StagedClaim | undefined;
     const check = this.#context.claimCheck?.();
@@ -218,10 +268,12 @@ class FileSource implements Source {
       logger.error({ file: name, code: "MF_FILE_READ" }, `cannot read the file: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
+    if (!same(stat, await lstat(path).catch(() => undefined))) return claim?.release(); // it was changed meanwhile, and is not finished
     const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
     await before;
     if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return claim?.release(); // one before it was: it waits behind that one
     setImmediate(next); // a refusal is known by then
+    giveBack(); // the flow's queue takes them
     const outcome = await this.#accept?.({
       id: `${name}-${Math.round(stat.mtimeMs).toString(36)}-${stat.size.toString(36)}`,
       headers: {
@@ -238,14 +290,15 @@ class FileSource implements Source {
     claim?.release();
     if (outcome === undefined) return;
     if (outcome.status === "refused") this.#refusedUntilMs = this.#context.clock.monotonicMs() + outcome.retryAfterMs;
-    else await this.#move(name, outcome.status === "dead" ? this.#failed : this.#done, stat.mtimeMs);
+    else await this.#move(name, outcome.status === "dead" ? this.#failed : this.#done, stat);
   }
 
-  /** Moves a settled file; one that can't be moved now is remembered. */
-  async #move(name: string, to: string, mtimeMs: number): Promise<void> {
+  /** Moves a settled file; one that can't be moved now is remembered, and one that is another by now stays: it is the next message. */
+  async #move(name: string, to: string, version: Version): Promise<void> {
     const from = join(this.#dir, name);
     try {
-      await moveFile(from, await freeName(to, name));
+      if (!same(version, await lstat(from))) return this.#stays(name);
+      if (!(await moveFile(from, await freeName(to, name), version))) return this.#stays(name);
       if (this.#config.marker !== undefined) await unlink(from + this.#config.marker).catch(() => undefined);
       this.#unmoved.delete(name);
     } catch (error) {
@@ -258,9 +311,28 @@ class FileSource implements Source {
           { file: name, code: "MF_FILE_MOVE" },
           `the file is settled but can't be moved to ${basename(to)}: ${error instanceof Error ? error.message : String(error)}`,
         );
-      this.#unmoved.set(name, { to, mtimeMs });
+      this.#unmoved.set(name, { to, version });
     }
   }
+
+  #stays(name: string): void {
+    this.#unmoved.delete(name);
+    this.#context.metrics.count("changed");
+    this.#context.logger.info(
+      { file: name },
+      "the file was replaced or changed while it was worked on: what is there now is another message",
+    );
+  }
+}
+
+/** A file on its way into the gateway. */
+interface InHand {
+  readonly name: string;
+  readonly path: string;
+  readonly stat: Version;
+  readonly before: Promise<void>;
+  readonly next: () => void;
+  readonly giveBack: () => void;
 }
 
 async function freeName(folder: string, name: string): Promise<string> {
@@ -268,13 +340,19 @@ async function freeName(folder: string, name: string): Promise<string> {
   return (await lstat(plain).catch(() => undefined)) === undefined ? plain : join(folder, `${name}.${randomBytes(4).toString("hex")}`);
 }
 
-async function moveFile(from: string, to: string): Promise<void> {
+/** False when the file was changed in between: then it is where it was. */
+async function moveFile(from: string, to: string, version: Version): Promise<boolean> {
   try {
     await rename(from, to);
+    if (same(version, await lstat(to))) return true;
+    await rename(to, from);
+    return false;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
     await copyFile(from, to);
-    await unlink(from);
+    const unchanged = same(version, await lstat(from).catch(() => undefined));
+    await unlink(unchanged ? from : to);
+    return unchanged;
   }
 }
 
@@ -283,7 +361,8 @@ export const fileSource: SourceDefinition<FileSourceConfig> = {
   summary: "Files dropped into a folder, one message each.",
   description: `A file is taken once it is finished: its size and time have kept still for \`stable\`, or, with \`marker: .done\`, \`NAME.done\` lies beside it. Hidden files and \`*.tmp\`, \`*.part\` and the like are left alone.
 It stays where it is until the flow has completed, and is then moved to \`done\`, or to \`failed\` when it was given up (its dead letter says why). A crash in between leaves it in the folder: it is taken again, and
-with \`dedup\` recognised, since its id is made of name, time and size. One gateway per folder.
+with \`dedup\` recognised, since its id is made of name, time and size. A file that is replaced or appended to while it is worked on stays, and is taken again as it is then. One gateway per folder.
+Symbolic links, other things that are no files, and names that are not UTF-8 are left alone; each is logged and counted (\`ignored\`) once.
 
 Headers: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-file-time\`. The content type comes from the extension unless \`contentType\` is given.`,
   schema: {

@@ -1,6 +1,6 @@
 /** File and cron sources: real files, a clock of our own. */
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -133,6 +133,59 @@ test("a file that still grows is left alone until it keeps still; a name that is
     await until(async () => (await readdir(join(dir, "in/done"))).length === 2);
     await source.stop();
     deepEqual(taken, ["11"]);
+  });
+});
+
+test("a file that is replaced or appended to while it is worked on stays, and is the next message", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    const taken: string[] = [];
+    const source = fileSource.create({ ...settings, stable: 0 } as never, context(dir, clock));
+    for (const name of ["appended", "replaced", "gone", "kept"]) await writeFile(join(dir, "in", name), `${name} 1`);
+    await source.start(async (message) => {
+      const body = text(message.body);
+      taken.push(body);
+      if (body === "appended 1") await appendFile(join(dir, "in/appended"), " and more");
+      if (body === "gone 1") await rm(join(dir, "in/gone"));
+      if (body === "replaced 1") {
+        await writeFile(join(dir, "other"), "replaced 2"); // as long as before
+        await rename(join(dir, "other"), join(dir, "in/replaced"));
+      }
+      return { status: "done", id: body, reply: undefined };
+    });
+    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 3);
+    await source.stop();
+    deepEqual(taken.sort(), ["appended 1", "appended 1 and more", "gone 1", "kept 1", "replaced 1", "replaced 2"]);
+    deepEqual((await readdir(join(dir, "in"))).sort(), ["done", "failed"]);
+    equal(text(await readFile(join(dir, "in/done/appended"))), "appended 1 and more");
+  });
+});
+
+test("symbolic links and names that are not UTF-8 are told of once, and counted", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    const told: string[] = [];
+    let ignored = 0;
+    const given = context(dir, clock);
+    const source = fileSource.create({ ...settings, stable: 0 } as never, {
+      ...given,
+      logger: { ...given.logger, warn: (fields: object) => void told.push((fields as { file: string }).file) },
+      metrics: { count: (event: string) => (ignored += event === "ignored" ? 1 : 0) },
+    });
+    await writeFile(join(dir, "outside"), "x");
+    await symlink(join(dir, "outside"), join(dir, "in/link"));
+    await symlink(join(dir, "nowhere"), join(dir, "in/dangling"));
+    await writeFile(Buffer.concat([Buffer.from(join(dir, "in/")), Buffer.from([0x66, 0xfc, 0x72])]), "latin1");
+    await writeFile(join(dir, "in/good"), "good");
+    const taken: string[] = [];
+    await source.start(async (message) => {
+      taken.push(text(message.body));
+      return { status: "done", id: "x", reply: undefined };
+    });
+    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 1 && told.length >= 3);
+    for (let scan = 0; scan < 5; scan += 1) await scanUntil(clock, () => true);
+    await source.stop();
+    deepEqual([taken, told.sort(), ignored], [["good"], ["dangling", "f\ufffdr", "link"], 3]);
   });
 });
 
