@@ -67,6 +67,9 @@ describe("nats: what only NATS core does", { skip, timeout: 60_000 }, () => {
     await aWhile();
     assert.equal(members[0]!.gateway.received.length + members[1]!.gateway.received.length, 40);
     await assert.rejects(outlet.send(outgoing(new Uint8Array(2 ** 20 + 1)), attemptOf()), { code: "MF_NATS_TOO_LARGE", retryable: false });
+    const withHeaders = outgoing(new Uint8Array(2 ** 20 - 1_000), { headers: { "x-long": "x".repeat(2_000) } });
+    await assert.rejects(outlet.send(withHeaders, attemptOf()), { code: "MF_NATS_TOO_LARGE", retryable: false });
+    assert.equal(outlet.health().ready, true);
     for (const { source } of members) await source.stop();
     await outlet.stop();
   });

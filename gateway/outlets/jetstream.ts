@@ -84,10 +84,13 @@ function createJetStreamOutlet(config: JetStreamOutletConfig, context: OutletCon
     async send(message, attempt) {
       const { client, connection, guard } = link.need();
       const sendable = sendableOf(message, attempt, config.cloudevents);
-      checkSize(connection, sendable.body);
+      const headers = toNatsHeaders(sendable);
+      const sized = toNatsHeaders(sendable);
+      sized.set("Nats-Msg-Id", sendable.id); // as the client will
+      checkSize(connection, sendable.body, sized);
       const subject = addressOf(config.subject, message, subjectToken);
       const expect = config.stream === undefined ? {} : { expect: { streamName: config.stream } };
-      const options = { msgID: sendable.id, headers: toNatsHeaders(sendable), timeout: brokerLimits.publishMs, retries: 0, ...expect };
+      const options = { msgID: sendable.id, headers, timeout: brokerLimits.publishMs, retries: 0, ...expect };
       try {
         await unlessAborted(attempt.signal, guard.during(client.publish(subject, sendable.body, options)));
       } catch (error) {

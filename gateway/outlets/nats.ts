@@ -7,6 +7,7 @@ import {
   type NatsConfig,
   type NatsConnection,
   type NatsSession,
+  natsBytes,
   natsPeer,
   natsSchema,
   openNats,
@@ -100,7 +101,7 @@ function addressed(config: NatsOutletConfig, connection: NatsConnection, message
   const sendable = sendableOf(message, attempt, config.cloudevents);
   const headers = toNatsHeaders(sendable);
   headers.set("Nats-Msg-Id", sendable.id);
-  checkSize(connection, sendable.body);
+  checkSize(connection, sendable.body, headers);
   return { subject: addressOf(config.subject, message, subjectToken), body: sendable.body, headers };
 }
 
@@ -127,10 +128,12 @@ async function ask(
   }
 }
 
-export function checkSize(connection: NatsConnection, body: Uint8Array): void {
+/** The server counts headers and body together, and ends the connection over more than it takes. */
+export function checkSize(connection: NatsConnection, body: Uint8Array, headers: MsgHdrs): void {
   const most = connection.info?.max_payload ?? Infinity;
-  if (body.length > most) {
-    throw new OutletError("MF_NATS_TOO_LARGE", `the message has ${body.length} bytes; the server takes ${most} (max_payload)`, {
+  const bytes = natsBytes(body, headers);
+  if (bytes > most) {
+    throw new OutletError("MF_NATS_TOO_LARGE", `the message has ${bytes} bytes with its headers; the server takes ${most} (max_payload)`, {
       retryable: false,
     });
   }

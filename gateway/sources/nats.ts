@@ -36,7 +36,7 @@ export const natsSource: SourceDefinition<NatsSourceConfig> = {
 safe from there on; what is sent while the gateway is away, is lost. Use \`jetstream\` where that matters.
 
 - **Requests**: a message with a reply subject is answered there; its sender sees a failure as \`mayfly-error\` and \`mayfly-status\` headers.
-- **Backpressure**: NATS has none. While the flow is busy up to 4,096 messages (32 MiB) wait in memory; what comes then is dropped, counted as
+- **Backpressure**: NATS has none. While the flow is busy up to 4,096 messages (32 MiB, within the memory budget) wait in memory; what comes then is dropped, counted as
   \`dropped\` and logged; a request is answered with \`MF_BUSY\`, status 503.
 - **Several gateways** share the messages when they name one \`queue\` group.
 - **Headers** as they are, in lower case, and \`nats-subject\`. \`Nats-Msg-Id\` is what duplicates are recognised by.
