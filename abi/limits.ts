@@ -44,4 +44,4 @@ export interface FlowLimits {
   readonly logBytes: number;
 }
 
-export const defaultFlowLimits: FlowLimits = { memoryBytes: 16 * mib, cpuMs: 500, timeMs: 30_000, sends: 10_000, logBytes: 256 * kib };
+export const defaultFlowLimits: FlowLimits = { memoryBytes: 64 * mib, cpuMs: 500, timeMs: 30_000, sends: 10_000, logBytes: 256 * kib };

@@ -8,7 +8,7 @@ import { capture, serve } from "#cli";
 import { silentLogger } from "#gateway";
 
 const flow = `import { flow } from "mayfly";
-const table = new Uint8Array(20 * 2 ** 20).fill(7);
+const table = new Uint8Array(70 * 2 ** 20).fill(7);
 export default flow(() => table.length);`;
 
 let folder: string;
@@ -25,7 +25,7 @@ async function config(limits: string): Promise<string> {
   return at("mayfly.yaml");
 }
 
-const shortage = /a machine of large begins with 2\d(\.\d)? MiB, and limits\.memory is 16 MiB: .*raise limits\.memory/;
+const shortage = /a machine of large begins with 7\d(\.\d)? MiB, and limits\.memory is 64 MiB: .*raise limits\.memory/;
 
 test("serve refuses it, and takes it with a limit that is enough", async () => {
   const options = { port: 0, environment: {}, logger: silentLogger };
@@ -34,10 +34,10 @@ test("serve refuses it, and takes it with a limit that is enough", async () => {
     match(error.message, shortage);
     return true;
   });
-  const serving = await serve({ ...options, file: await config("    limits: { memory: 64MiB }\n") });
+  const serving = await serve({ ...options, file: await config("    limits: { memory: 128MiB }\n") });
   try {
     const response = await fetch(`${serving.url}/large`, { method: "POST" });
-    equal(await response.text(), String(20 * 2 ** 20));
+    equal(await response.text(), String(70 * 2 ** 20));
   } finally {
     await serving.stop();
   }

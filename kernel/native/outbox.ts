@@ -3,6 +3,8 @@ import { free, malloc } from "./engine";
 import { outbox, outboxCapacity, outboxLength, setOutbox, setOutboxCapacity } from "./state";
 
 const mostFrameBytes: u32 = 64 << 20; // hardLimits.frameBytes
+/** Up to here the outbox doubles. */
+const mostDoubledBytes: u32 = 1 << 20;
 
 /** Whether the frame may grow by `size` and `more` bytes. */
 export function fits(size: u32, more: u32): bool {
@@ -19,7 +21,9 @@ export function reserve(more: u32): usize {
   const before = outboxCapacity();
   if (length + more > before) {
     let capacity = before;
-    while (capacity < length + more) capacity = capacity << 1;
+    while (capacity < length + more && capacity < mostDoubledBytes) capacity = capacity << 1;
+    // A long body is not worth as much again of what the machine has.
+    if (capacity < length + more) capacity = length + more + ((length + more) >> 3);
     const larger = malloc(capacity);
     if (larger === 0) return 0;
     const old = outbox();

@@ -12,7 +12,7 @@
  *        deliver          resolve, wake
  *   ready ─────▶ running ⇄ waiting ─────▶ done / failed
  */
-import { abandonCalls, holdAnswer, onResolve, openCalls } from "./calls.ts";
+import { abandonCalls, holdAnswer, onResolve, openCalls, reportOpenCalls } from "./calls.ts";
 import { makeContext } from "./context.ts";
 import { startCounting } from "./effects.ts";
 import { type Failure, FlowError, memorySentence, readFailure } from "./errors.ts";
@@ -157,6 +157,7 @@ function settle(): number {
   if (failure === undefined && unhandled.size > 0 && cancelled === undefined) failure = unhandledFailure();
   if (failure === undefined && completed) {
     try {
+      reportOpenCalls();
       reportDropped();
       emitDone(returned);
       return done;

@@ -3,9 +3,10 @@ import { hardLimits } from "../../abi/limits.ts";
 import type { Answer as PublicAnswer } from "./api.d.ts";
 import { Content } from "./content.ts";
 import { requireEffect } from "./effects.ts";
-import { checkLength, FlowError } from "./errors.ts";
+import { checkLength, FlowError, placeOfCaller } from "./errors.ts";
+import { write } from "./log.ts";
 import { native } from "./machine.ts";
-import { callEffect, resolvePart } from "./wire.ts";
+import { callEffect, resolvePart, warnLevel } from "./wire.ts";
 
 type Resolve = (answer: Answer) => void;
 type Reject = (error: unknown) => void;
@@ -43,6 +44,20 @@ export class Answer extends Content implements PublicAnswer {
   toJSON(): object {
     return { status: this.status, headers: this.headers, bytes: this.bytes.length };
   }
+}
+
+/** Where each call was made, for one that nobody waits for. */
+const places: (string | undefined)[] = [];
+
+/** Says of the calls that are still open that nobody will see their answers: the flow has completed. */
+export function reportOpenCalls(): void {
+  if (openCalls === 0) return;
+  const at = places.filter((_place, number) => settlers[2 * number] !== undefined);
+  write(
+    warnLevel,
+    `the flow completed while ${at.length === 1 ? "a request was" : `${at.length} requests were`} open: what was to come of the answer is lost. Await requests before you return`,
+    { at: at.slice(0, 8) },
+  );
 }
 
 /** Settlers of the open calls, two to a call: resolve at 2·n, reject at 2·n + 1. */
@@ -85,6 +100,7 @@ export function call(
   openCalls++;
   const promise = new Promise<Answer>(capture);
   settlers.push(capturedResolve, capturedReject);
+  places.push(placeOfCaller());
   return promise;
 }
 

@@ -140,8 +140,10 @@ export abstract class Content {
   /** The body parsed as CSV (docs/FLOWS.md, "CSV"). */
   csv<T = Record<string, string>>(options?: CsvParseOptions): T[] {
     const text = this.text(options);
+    // RFC 4180 §3: the sender says that there is no row of names.
+    const absent = options?.header === undefined && /;\s*header\s*=\s*"?absent\b/i.test(this.contentType);
     try {
-      return csv.parse(text, options) as T[];
+      return csv.parse(text, absent ? { ...options, header: false } : options) as T[];
     } catch (error) {
       throw this.invalid("CSV", error);
     }

@@ -187,3 +187,32 @@ test("answers: errors, garbage, an answer kept beyond its event, several at once
     "{garbage",
   ]);
 });
+
+test("a flow that completes while a request is open is told where it was made", async () => {
+  const open = async (body: string): Promise<readonly unknown[]> => {
+    const { effects } = await run(`${header}export default flow(async function handler(m, { to, state }) { ${body} });`);
+    return effects.flatMap((effect) => (effect.kind === "log" ? [effect.level, effect.text, effect.fieldsJson] : []));
+  };
+  const [level, text, fields] = await open('to.erp.request({}).then((a) => to.out.send(a)); return "ok";');
+  assert.equal(level, "warn");
+  assert.match(String(text), /a request was open.*Await/);
+  assert.equal((JSON.parse(String(fields)) as { at: unknown[] }).at.length, 1);
+  assert.match(String((await open('to.a.request(); to.b.request(); return "ok";'))[1]), /2 requests were open/);
+  assert.deepEqual(await open('return "ok";'), []);
+});
+
+test("the sender's word that a CSV has no row of names is taken", async () => {
+  const read = async (type: string, options = ""): Promise<unknown> => {
+    const event = deliverBody("a,b\n1,2", { headersJson: JSON.stringify({ "content-type": type }) });
+    const last = (await run(`import "mayfly/csv"; ${header}export default flow((m) => m.csv(${options}));`, event)).effects.at(-1);
+    return last?.kind === "done" ? JSON.parse(decode(last.reply?.body)) : last;
+  };
+  const rows = [
+    ["a", "b"],
+    ["1", "2"],
+  ];
+  assert.deepEqual(await read("text/csv; header=absent"), rows);
+  assert.deepEqual(await read('text/csv; charset=utf-8; Header="absent"'), rows);
+  assert.deepEqual(await read("text/csv; header=present"), [{ a: "1", b: "2" }]);
+  assert.deepEqual(await read("text/csv; header=absent", "{ header: true }"), [{ a: "1", b: "2" }]);
+});

@@ -141,6 +141,12 @@ export function isEngineFailure(error: unknown): boolean {
 /** Lines of a stack that tell an author nothing; the image step names the kernel's script so. */
 const kernelFrames = /^.*\(mayfly:kernel\b.*\n?/gm;
 
+/** The innermost line of the stack that is not the kernel's. */
+export function placeOfCaller(): string | undefined {
+  const { stack } = new Error("for its place");
+  return typeof stack === "string" ? stack.replace(kernelFrames, "").split("\n", 1)[0]!.trim() : undefined;
+}
+
 /** Reads an error of any kind. `fallback` is the code of one that has none. Never throws, whatever was thrown. */
 export function readFailure(error: unknown, fallback: string): Failure {
   try {

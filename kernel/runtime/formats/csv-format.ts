@@ -5,11 +5,26 @@ import type { DecodeText } from "./xml-format.ts";
 
 type Row = string[];
 
+/** Line breaks of several kinds in one text: outside of quoted fields each ends a row (RFC 4180 §2). */
+function withOneLineBreak(text: string): string {
+  const hasBoth = text.includes("\r") && /(?:^|[^\r])\n|\r(?!\n)/.test(text);
+  if (!hasBoth) return text;
+  if (!text.includes('"')) return text.replace(/\r\n?/g, "\n");
+  return text.replace(/(\r\n?|^|[\n,;\t|])("(?:[^"]|"")*")|\r\n?/g, (_found, before?: string, quoted?: string) =>
+    quoted === undefined ? "\n" : `${before!.startsWith("\r") ? "\n" : before}${quoted}`,
+  );
+}
+
+/** What spreadsheets write first to name the delimiter. */
+const delimiterLine = /^sep=(.)(?:\r\n|\r|\n|$)/;
+
 function rowsOf(source: string, options: CsvParseOptions): Row[] {
   // A line break at the end closes the last row; it does not begin an empty one.
-  const text = (source.charCodeAt(0) === 0xfeff ? source.slice(1) : source).replace(/(?:\r\n|\r|\n)$/, "");
-  const { data, errors } = papaparse.parse<Row>(text, {
-    delimiter: options.delimiter ?? "",
+  let text = (source.charCodeAt(0) === 0xfeff ? source.slice(1) : source).replace(/(?:\r\n|\r|\n)$/, "");
+  const named = delimiterLine.exec(text);
+  if (named !== null) text = text.slice(named[0].length);
+  const { data, errors } = papaparse.parse<Row>(withOneLineBreak(text), {
+    delimiter: options.delimiter ?? named?.[1] ?? "",
     skipEmptyLines: options.keepEmptyRows !== true,
   });
   // A text without any delimiter has one column: that is no error.
@@ -19,8 +34,11 @@ function rowsOf(source: string, options: CsvParseOptions): Row[] {
 }
 
 function checkNames(names: readonly string[]): void {
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new Error(`two columns have the name ${JSON.stringify(twice)}: give the names as \`header\``);
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name)) throw new Error(`two columns have the name ${JSON.stringify(name)}: give the names as \`header\``);
+    seen.add(name);
+  }
 }
 
 /** Rows as objects by column name, or as arrays when there is no header. */
@@ -49,10 +67,23 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: C
   return result;
 }
 
-function field(value: unknown): string {
+/** What a spreadsheet takes for a formula (OWASP, CSV injection), in its wide forms too. */
+const formulaStart = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+const number = /^[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?$/;
+
+function field(value: unknown, escapes: boolean): string {
   if (value === undefined || value === null) return "";
   if (value instanceof Date) return value.toISOString();
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return escapes && formulaStart.test(text) && !number.test(text) ? `'${text}` : text;
+}
+
+/** Every column that some row has, in the order in which they come. */
+function columnsOf(rows: readonly unknown[]): string[] {
+  const names = new Set<string>();
+  for (const row of rows) if (typeof row === "object" && row !== null) for (const name of Object.keys(row)) names.add(name);
+  return [...names];
 }
 
 /** The text of rows given as objects or arrays. */
@@ -60,18 +91,15 @@ export function stringify(value: unknown, options: CsvStringifyOptions = {}): st
   if (!Array.isArray(value)) throw new Error("CSV is made of a list of rows");
   const first: unknown = value[0];
   const names =
-    typeof options.header === "object"
-      ? [...options.header]
-      : Array.isArray(first) || first === undefined
-        ? undefined
-        : Object.keys(first as object);
+    typeof options.header === "object" ? [...options.header] : Array.isArray(first) || first === undefined ? undefined : columnsOf(value);
+  const escapes = options.escapeFormulas === true;
   const rows = value.map((row: unknown) => {
-    if (Array.isArray(row)) return row.map(field);
+    if (Array.isArray(row)) return row.map((each) => field(each, escapes));
     if (typeof row !== "object" || row === null || names === undefined) throw new Error("every row must be an object, or every row a list");
-    return names.map((name) => field((row as Record<string, unknown>)[name]));
+    return names.map((name) => field((row as Record<string, unknown>)[name], escapes));
   });
-  if (names !== undefined && options.header !== false) rows.unshift(names);
+  if (names !== undefined && options.header !== false) rows.unshift(names.map((name) => field(name, escapes)));
   const newline = options.newline ?? "\r\n";
-  const text = papaparse.unparse(rows, { delimiter: options.delimiter ?? ",", newline, escapeFormulae: options.escapeFormulas === true });
+  const text = papaparse.unparse(rows, { delimiter: options.delimiter ?? ",", newline });
   return text === "" ? "" : text + newline;
 }

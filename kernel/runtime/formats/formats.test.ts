@@ -156,7 +156,7 @@ test("CSV is written", () => {
         { a: 1, b: 'x,"y"' },
         { a: null, c: 5 },
       ],
-      'a,b\r\n1,"x,""y"""\r\n,\r\n',
+      'a,b,c\r\n1,"x,""y""",\r\n,,5\r\n',
     ],
     [[{ a: 1, b: 2 }], "b;a\n2;1\n", { header: ["b", "a"], delimiter: ";", newline: "\n" }],
     [
@@ -166,12 +166,37 @@ test("CSV is written", () => {
       ],
       '1,2\r\n1970-01-01T00:00:00.000Z,"{""x"":1}"\r\n',
     ],
-    [[{ a: "=1+1" }], 'a\r\n"\'=1+1"\r\n', { escapeFormulas: true }],
+    [[{ a: "=1+1" }], "a\r\n'=1+1\r\n", { escapeFormulas: true }],
+    [
+      [["-12.5", -3, "+1e5", "1,234.5", "-1-1", "@x", "\t=1", "=a\nb", "\n=1", "\uff1d1", "a=1", ""]],
+      "-12.5,-3,+1e5,\"1,234.5\",'-1-1,'@x,'\t=1,\"'=a\nb\",\"'\n=1\",'\uff1d1,a=1,\r\n",
+      { escapeFormulas: true },
+    ],
     [[{ a: 1 }], "1\r\n", { header: false }],
     [[], ""],
   ];
   for (const [rows, text, options] of table) assert.equal(stringifyCsv(rows, options), text);
   for (const wrong of [5, [5], [{ a: 1 }, 5]]) assert.throws(() => stringifyCsv(wrong), /row/);
+});
+
+test("CSV has its rows whatever the mix of line breaks, and its columns by what the text says", () => {
+  const rows = [
+    { a: "1", b: "NYC" },
+    { a: 'x\r\ny "q"', b: "" },
+    { a: "3", b: '5" pipe' },
+  ];
+  const lines = ["a,b", "1,NYC", '"x\r\ny ""q""",', '3,5" pipe'];
+  for (const first of ["\n", "\r\n", "\r"])
+    for (const second of ["\n", "\r\n", "\r"])
+      for (const third of ["\n", "\r\n", "\r"])
+        for (const end of ["", "\n", "\r\n"]) {
+          const text = `${lines[0]}${first}${lines[1]}${second}${lines[2]}${third}${lines[3]}${end}`;
+          assert.deepEqual(parseCsv(text, decode), rows, JSON.stringify(text));
+        }
+  assert.deepEqual(parseCsv("sep=;\r\na;b\r\n1,5;2", decode), [{ a: "1,5", b: "2" }]);
+  assert.deepEqual(parseCsv("sep=|\na|b", decode, { header: false }), [["a", "b"]]);
+  const names = Array.from({ length: 100_000 }, (_, index) => `c${index}`);
+  assert.equal(Object.keys(parseCsv(`${names.join()}\n${names.join()}`, decode)[0] as object).length, 100_000);
 });
 
 test("CSV round trips", () => {

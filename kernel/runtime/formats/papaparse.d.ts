@@ -7,7 +7,7 @@ declare module "papaparse" {
   }
   const papaparse: {
     parse<Row>(text: string, options: { delimiter: string; skipEmptyLines: boolean }): { data: Row[]; errors: ParseError[] };
-    unparse(rows: readonly (readonly string[])[], options: { delimiter: string; newline: string; escapeFormulae: boolean }): string;
+    unparse(rows: readonly (readonly string[])[], options: { delimiter: string; newline: string }): string;
   };
   export default papaparse;
 }
