@@ -75,7 +75,7 @@ async function beside(url: string, attack: ((url: string) => Promise<void>) | un
 export async function fairnessRows(quick: boolean): Promise<Row[]> {
   const suite = "fairness";
   const folder = await mkdtemp(join(tmpdir(), "mayfly-fairness-"));
-  const count = quick ? 200 : 1000;
+  const count = quick ? 80 : 1000;
   const rows: Row[] = [];
   const { child, url } = await started(folder);
   try {

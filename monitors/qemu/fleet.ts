@@ -216,7 +216,7 @@ export class Fleet {
     const over = answer.status !== "complete" || kind === EffectKind.done || kind === EffectKind.fail || decoded?.ok !== true;
     if (over) own.release(job.machine, false);
     else own.keep(job.machine, answer.pages);
-    job.answer({ ...answer, decoded });
+    job.answer({ ...answer, decoded, endedVm: own.vm.state !== "idle" });
     if (own.vm.state !== "idle") return;
     if (this.#options.isolation === "message") {
       if (over) this.#retire(own);

@@ -13,7 +13,7 @@ import {
   type StepOutcome,
 } from "#abi";
 import type { Machine } from "../monitor.ts";
-import { broken, outcomeOf } from "../outcome.ts";
+import { blamed, broken, outcomeOf } from "../outcome.ts";
 import type { Fleet } from "./fleet.ts";
 import type { FlowVm } from "./flow-vms.ts";
 import type { QemuImage } from "./qemu.ts";
@@ -21,13 +21,17 @@ import type { VmAnswer } from "./vm.ts";
 
 /** Events that may wait while a step runs. */
 const mostQueued = 1024;
-/** How often a machine may lose its virtual machine before it is held responsible. */
+/** How often a machine may end its virtual machine before it is given up. */
 const mostLosses = 2;
+/** How often it may lose it through no fault of its own. */
+const mostDisplacements = 64;
 
 export interface FleetAnswer extends VmAnswer {
   readonly decoded?: ReturnType<typeof decodeEffects> | undefined;
   /** Why no virtual machine ran it. */
   readonly code?: MachineErrorCode;
+  /** Its virtual machine ended while it ran the step. */
+  readonly endedVm?: boolean;
 }
 
 export class QemuMachine implements Machine {
@@ -43,6 +47,7 @@ export class QemuMachine implements Machine {
   #queue: Promise<unknown> | undefined;
   #queued = 0;
   #losses = 0;
+  #displacements = 0;
   #over: MachineErrorCode | undefined;
 
   constructor(fleet: Fleet, image: QemuImage, event: DeliverEvent, limits: FlowLimits) {
@@ -91,6 +96,12 @@ export class QemuMachine implements Machine {
     return turn;
   }
 
+  /** Whether an answer that is none may be followed by another try. */
+  #mayRepeat({ status, code, endedVm }: FleetAnswer): boolean {
+    if (status !== "lost" || code !== undefined || this.#over !== undefined) return false;
+    return endedVm === true ? this.#losses < mostLosses : ++this.#displacements < mostDisplacements;
+  }
+
   /** Runs the newest event, on a machine that has seen all those before. */
   async #run(): Promise<StepOutcome> {
     let answer: FleetAnswer;
@@ -99,7 +110,8 @@ export class QemuMachine implements Machine {
       if (this.#events.length > 1 && this.home !== undefined && newest !== undefined)
         answer = await this.#fleet.submit(this, "step", newest);
       else answer = await this.#fromFirst();
-    } while (answer.status === "lost" && answer.code === undefined && this.#over === undefined && ++this.#losses < mostLosses);
+      if (answer.endedVm === true) this.#losses++;
+    } while (this.#mayRepeat(answer));
     return this.#outcome(answer);
   }
 
@@ -119,7 +131,7 @@ export class QemuMachine implements Machine {
       this.#fleet.forget(this);
       return broken(this.#over, "", [], answer.cpuMs);
     }
-    const outcome = outcomeOf(answer, answer.decoded, this.limits);
+    const outcome = blamed(outcomeOf(answer, answer.decoded, this.limits), this.#losses);
     if (outcome.status !== "waiting") this.#finish("MF_MACHINE_ENDED");
     return outcome;
   }
