@@ -54,7 +54,7 @@ export function gatewayMemory(bytes: number = defaultMemoryBytes(availableMemory
 }
 
 /** Garbage of so much of the budget is collected at once: V8 alone would let it grow to as much as the budget, or more. */
-const collectedShare = 0.25;
+const collectedShare = 0.15;
 
 function collectingEvery(limitBytes: number): (bytes: number) => void {
   let garbageBytes = 0;

@@ -77,6 +77,7 @@ export class Run implements Deadline {
   /** Answers of calls: the machine's events are kept until its end, to run it again where its worker is lost. */
   #answerBytes = 0;
   #heldSendBytes = 0;
+  #askedBytes = 0;
   #logBytes = 0;
   #steps = 0;
   #calls = 0;
@@ -247,7 +248,7 @@ export class Run implements Deadline {
       );
     const sent = sentHeaders(effect.headersJson, effect.body, this.work.message.headers);
     if ("code" in sent) return this.#fail(sent.code, `a send to ${effect.outlet}: ${sent.problem}`, false);
-    if (!this.#takeMemory(this.#host.memory.sends, effect.body.length)) return;
+    if (!this.#takeMemory(this.#host.memory.sends, effect.body.length, this.#heldSendBytes)) return;
     this.#heldSendBytes += effect.body.length;
     this.sends.push({
       outlet: effect.outlet,
@@ -294,21 +295,29 @@ export class Run implements Deadline {
       );
     const { sends } = this.#host.memory;
     const bytes = effect.body.length;
-    if (!this.#takeMemory(sends, bytes)) return;
+    if (!this.#takeMemory(sends, bytes, this.#askedBytes)) return;
+    this.#askedBytes += bytes;
     const controller = new AbortController();
     open.set(effect.call, controller);
     void this.#host.perform(this, effect, controller.signal).then(({ blame, ...answer }) => {
       open.delete(effect.call);
       if (answer.error !== undefined && blame !== undefined) (this.#blames ??= new Map<string, Blame>()).set(answer.error.code, blame);
       sends.give(bytes);
+      this.#askedBytes -= bytes;
       this.#holdAnswer(answer.body.length);
       this.#give({ kind: "resolve", timeMs: this.#timeMs, call: effect.call, ...answer });
     });
   }
 
   /** Memory for what the flow wants to send; false: the run is over. Without room for it now the message comes again later. */
-  #takeMemory(account: MemoryAccount, bytes: number): boolean {
-    if (account.tryTake(bytes)) return true;
+  #takeMemory(account: MemoryAccount, bytes: number, heldBytes: number): boolean {
+    // A little is free: what other flows hold must not keep short messages from their end.
+    if (heldBytes + bytes <= freeBytes) account.force(bytes);
+    else if (!account.tryTake(bytes)) return this.#noMemory(account, bytes);
+    return true;
+  }
+
+  #noMemory(account: MemoryAccount, bytes: number): false {
     const mostBytes = account.largestBytes;
     if (bytes > mostBytes)
       this.#fail(
@@ -371,7 +380,7 @@ export class Run implements Deadline {
     if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `the reply: ${headers}`, false);
     const { status, contentType, body } = reply;
     if (status !== 0 && !(status >= 200 && status <= 599)) return this.#lied(`a reply can't have the status ${status}`);
-    if (!this.#takeMemory(this.#host.memory.replies, body.length)) return;
+    if (!this.#takeMemory(this.#host.memory.replies, body.length, 0)) return;
     this.work.replyBytes = body.length;
     this.#finish({ kind: "done", reply: { status: status === 0 ? 200 : status, contentType, headers, body } });
   }
@@ -417,6 +426,8 @@ export class Run implements Deadline {
   }
 }
 
+/** What one attempt may send, ask and reply each, whatever memory there is. */
+const freeBytes = 65_536;
 const frameMarginBytes = 65_536; // for what frames a message: record headers, id, source, key
 
 /** Whether the event can be encoded; exact only where it is close, since a text's bytes are at most three times its length. */

@@ -38,7 +38,7 @@ function replaceInstance(): void {
 /** What a parked machine takes besides its pages. */
 const ownBytes = 1024;
 /** Effects on the port that the main thread has not taken: with more the worker waits. */
-const mostPostedKib = 16 * 1024;
+const mostPostedKib = 8 * 1024;
 let postedKib = 0;
 let waitingBytes = 0;
 
