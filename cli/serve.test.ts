@@ -84,12 +84,12 @@ test("serve that is started on a full disk waits for room, ends with 0 when it i
   await writeProject("hello");
   const disk = join(folder, "disk");
   await mkdir(disk);
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "mayfly-full", disk], { encoding: "utf8" });
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=24m", "mayfly-full", disk], { encoding: "utf8" });
   if (mounted.status !== 0) return t.skip(`cannot mount a tmpfs: ${mounted.stderr}`);
   try {
     await appendFile(join(folder, "mayfly.yaml"), "journal: { dir: disk/journal }\n");
     const filler = join(disk, "filler");
-    await writeFile(filler, Buffer.alloc(2 ** 21)).catch(() => undefined);
+    await writeFile(filler, Buffer.alloc(2 ** 25)).catch(() => undefined);
     const ended = new Command(["serve", "-p", "0"]);
     await ended.until(/MF_JOURNAL_FULL/);
     ended.signal("SIGTERM");
