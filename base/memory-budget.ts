@@ -37,7 +37,7 @@ const largeBytes = 262_144;
 /** A holder that made no progress for this long may be evicted. */
 const stallMs = 1000;
 
-/** What all accounts of one budget share. */
+/** State shared by all accounts of one budget. */
 class Shared {
   readonly clock: Clock;
   readonly waiters = new Set<Waiter>();
@@ -83,7 +83,7 @@ export class MemoryAccount {
     return this.#takenBytes;
   }
 
-  /** What `tryTake` would grant now, without evicting anybody; negative after `force` went beyond the budget. */
+  /** Bytes that `tryTake` would grant now, without evicting anybody; negative after `force` went beyond the budget. */
   get roomBytes(): number {
     let room = Number.POSITIVE_INFINITY;
     for (let account: MemoryAccount | undefined = this; account !== undefined; account = account.#limit)

@@ -1,4 +1,4 @@
-/** What one flow under attack costs the others: the 99th percentile of a quiet flow's replies, idle and beside a hostile flow. */
+/** The cost of one hostile flow to the others: the 99th percentile of a quiet flow's replies, idle and beside a hostile flow. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";

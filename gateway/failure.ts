@@ -1,5 +1,5 @@
 /**
- * What a caller is told of a failure: the one place that decides it, for HTTP and for brokers. The operator's log has everything.
+ * The text of a failure as a caller is told it: decided here alone, for HTTP and for brokers. The operator's log has everything.
  *
  *   origin    the caller is told
  *   caller    everything: the fault is theirs to mend

@@ -20,11 +20,11 @@ export const gatewayLimits = {
 
   /** The memory budget: what Node itself needs, and the least and the most unless `memory` says otherwise. */
   memory: { nodeBytes: 160 * mib, leastBytes: 32 * mib, mostBytes: 1024 * mib },
-  /** What a message takes besides its body. */
+  /** Bytes a message takes besides its body. */
   messageBytes: 2 * kib,
   /** Longest wait for memory, of an answer that is coming in. */
   memoryWaitMs: 10 * second,
-  /** /ready says for so long that the budget was exhausted. */
+  /** The time for which /ready says that the budget was exhausted. */
   memoryTroubleMs: 5 * second,
 
   /** Calls one machine may have open at once. */

@@ -1,4 +1,4 @@
-/** What a sender or a peer says stays one line that moves nothing, however it is shown. */
+/** Texts of senders and peers stay one line that moves nothing, however they are shown. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

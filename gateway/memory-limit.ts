@@ -1,4 +1,4 @@
-/** What the operating system lets this process use. */
+/** Memory the operating system lets this process use. */
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";

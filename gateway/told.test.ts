@@ -14,7 +14,7 @@ import { outlets } from "./outlets/all.ts";
 import { request, type Script, fail } from "./testing/scripted.ts";
 import { withGateway } from "./testing/rig.ts";
 
-/** What none of it may be told. */
+/** Texts that no caller may be told. */
 const secrets = /127\.0\.0\.1|localhost|ECONN|hunter2|operator|PEERBODY|nowhere\.invalid/;
 
 /** Outlets by name, with credentials, at a port. */
@@ -29,7 +29,7 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
   smtp: (port) =>
     `smtp: { url: "smtp://127.0.0.1:${port}", username: operator, password: hunter2, from: a@b.example, to: c@d.example, subject: s }`,
 };
-/** What a peer says, where its protocol has words for it. */
+/** A peer's own words, where its protocol has any. */
 const babble: Readonly<Record<string, string>> = {
   http: "HTTP/1.1 500 PEERBODY\r\ncontent-length: 17\r\n\r\nPEERBODY hunter2\n",
   nats: "-ERR 'PEERBODY hunter2'\r\n",

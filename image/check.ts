@@ -21,7 +21,7 @@ async function compilerPath(): Promise<string> {
   return getExePath();
 }
 
-/** What the engine has of ECMAScript: 2025, and these of what comes after. */
+/** The engine's part of ECMAScript: 2025, and these proposals. */
 const engineLibs = ["ES2025", "ESNext.Array", "ESNext.Disposable", "ESNext.Error", "ESNext.TypedArrays"];
 
 /** JSON as tsconfig.json has it: with comments and commas at ends. Undefined when it is not that. */
@@ -105,7 +105,7 @@ function readableText(text: string, folder: string): string {
   return lines.join("\n").trimEnd();
 }
 
-/** What tsc said about faults, and the files it read: `listFiles` gives them a line each. */
+/** Splits tsc's output into faults and the files it read: `listFiles` gives them a line each. */
 function split(text: string): { readonly faults: string; readonly files: readonly string[] } {
   const lines = text.split("\n");
   const isFile = (line: string): boolean => isAbsolute(line) && !/\(\d+,\d+\): error TS\d+: /.test(line);

@@ -11,7 +11,7 @@ const i32 = 0x7f;
 
 const note = concatBytes([instruction("i32.const", layout.exhaustedAt), instruction("i32.const", 1), instruction("i32.store", 2, 0)]);
 
-/** What follows memory.grow. `result`: a local. */
+/** Code after memory.grow. `result`: a local. */
 function afterGrow(result: number): Uint8Array {
   return concatBytes([
     instruction("local.tee", result),

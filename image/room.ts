@@ -1,4 +1,4 @@
-/** Whether a machine of an image has any memory to work with. */
+/** Memory that an image leaves its machines to work with. */
 import { layout } from "#kernel";
 import type { Manifest } from "./manifest.ts";
 

@@ -32,7 +32,7 @@ export class Line<Job, Place> {
   creditMs = 0;
   /** Steps given out and not yet answered. */
   underWay = 0;
-  /** What a step takes, estimated. */
+  /** The estimated duration of a step. */
   stepMs = firstStepMs;
   /** Workers its steps ended lately. While there are any, its steps run one at a time, with pauses. */
   losses = 0;
@@ -126,7 +126,7 @@ function allOf<T>(queue: Queue<T>): T[] {
 
 export interface FairJob<Place> {
   readonly line: Line<unknown, Place>;
-  /** What the line was charged for it, in milliseconds. */
+  /** The line's charge for it, in milliseconds. */
   chargedMs: number;
 }
 

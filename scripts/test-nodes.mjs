@@ -24,7 +24,7 @@ function readArguments(values) {
   return { versions, filters: [...values.slice(0, at), ...values.slice(at + 2)] };
 }
 
-/** The program of this version, or the reason why there is none. */
+/** The program of this version, or the reason why it is missing. */
 function fetchNode(version, folder) {
   const name = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
   writeFileSync(join(folder, "package.json"), '{ "private": true }');

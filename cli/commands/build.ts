@@ -31,7 +31,7 @@ interface BuildReport {
   readonly pages: number;
   readonly buildMs: number;
   readonly timings: Built["timings"];
-  /** What will keep its machines from working, unless mayfly.yaml says otherwise. */
+  /** Reasons why its machines will not work, unless mayfly.yaml says otherwise. */
   readonly warnings: readonly string[];
 }
 

@@ -96,7 +96,7 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   return exitCodes.ok;
 }
 
-/** What became of the original, by how the edited one ended. */
+/** The fate of the original, by how the edited one ended. */
 const afterEdit: ReadonlyMap<string, string> = new Map([
   ["done", "done: the original is gone"],
   ["duplicate", "it was put in again before, and is done"],

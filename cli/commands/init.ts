@@ -76,7 +76,7 @@ interface Plan {
   readonly kept: readonly string[];
 }
 
-/** What to write into the folder. Rejects with MF_INIT_FOLDER, MF_INIT_MANIFEST, and without `force` MF_INIT_EXISTS. */
+/** Plans the files of the folder. Rejects with MF_INIT_FOLDER, MF_INIT_MANIFEST, and without `force` MF_INIT_EXISTS. */
 async function plan(folder: string, force: boolean): Promise<Plan> {
   const there = new Set(
     existsSync(folder)

@@ -13,7 +13,7 @@
  * A message that takes the connection down is not met for ever. If the connection ends twice while its reply is on its way, it is
  * acknowledged without one; if twice while it is acknowledged, it is set aside: kept from the flow, and not acknowledged again.
  *
- * What waits here is taken from the memory budget. Its bytes came before they could be asked for, so they are taken whatever there is;
+ * Waiting messages are taken from the memory budget. Its bytes came before they could be asked for, so they are taken whatever there is;
  * how many more may come is said by `room`.
  */
 import { createHash } from "node:crypto";
@@ -44,7 +44,7 @@ interface Entry {
   readonly bytes: number;
 }
 
-/** What is under way for a message when its connection ends. */
+/** The state of a message when its connection ends. */
 type Step = "reply" | "settle";
 
 /** How often a connection may end in a step of one message before that step is left out. */

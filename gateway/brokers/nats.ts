@@ -154,7 +154,7 @@ export function fromNatsHeaders(
   }
 }
 
-/** What a message counts against the server's `max_payload`: the header block as it is written, and the body. */
+/** Bytes of a message that count against the server's `max_payload`: the header block as it is written, and the body. */
 export function natsBytes(body: Uint8Array, headers: MsgHdrs): number {
   let bytes = body.length + "NATS/1.0\r\n\r\n".length;
   for (const name of headers.keys())

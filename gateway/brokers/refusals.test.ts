@@ -1,5 +1,5 @@
 /**
- * What a sender or a broker may do to a source, against real brokers: replies that are refused, headers that can't be read, rows that are
+ * Faults of senders and brokers that a source must stand, against real brokers: replies that are refused, headers that can't be read, rows that are
  * no messages, more bytes than there is memory for. The message is acknowledged or marked, and those behind it come.
  */
 import assert from "node:assert/strict";

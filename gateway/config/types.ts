@@ -22,7 +22,7 @@ export interface LimitsConfig {
   readonly log?: number;
 }
 
-/** What no flow's limits exceed, its own and its image's. */
+/** Upper bounds of every flow's limits, its own and its image's. */
 export type Ceilings = Required<LimitsConfig>;
 
 /** One entry of `from:`: exactly one connector and its checked configuration. */
@@ -55,7 +55,7 @@ export interface FlowConfig {
   readonly to: Readonly<Record<string, OutletConfig>>;
   /** Hosts `fetch` may reach: `api.example.com`, `*.example.com`, `host:8443`. Empty: none. */
   readonly hosts: readonly string[];
-  /** What every machine of the flow is given as `values`, and nobody else sees: by names `mayfly-value-…` among the headers of its event. */
+  /** The `values` of every machine of the flow, which nobody else sees: by names `mayfly-value-…` among the headers of its event. */
   readonly values: Readonly<Record<string, string>>;
   readonly retry: RetryConfig;
   readonly limits: LimitsConfig;
@@ -65,7 +65,7 @@ export interface FlowConfig {
   /** Expression for the message's key: `header:NAME`, `json:/pointer`, `source`. */
   readonly key: string | undefined;
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
-  /** Whether dead letters keep the headers a caller identified itself with. */
+  /** True: dead letters keep the headers a caller identified itself with. */
   readonly keepCredentials: boolean;
   /** A message not begun after so long is dead, in milliseconds. */
   readonly expires: number | undefined;
@@ -87,7 +87,7 @@ export interface GatewayConfig {
     /** Connections open at once from one address. */
     readonly connectionsPerAddress: number;
     readonly tls: { readonly cert: string; readonly key: string } | undefined;
-    /** Whether /metrics is served on `port` as well, or only where the admin endpoints are. */
+    /** Where /metrics is served: on `port` as well, or only with the admin endpoints. */
     readonly metrics: "public" | "admin";
     /** `mayfly send` and the like: on a UNIX socket, and with `port` over TCP for whoever has the token. */
     readonly admin: {

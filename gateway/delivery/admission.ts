@@ -30,11 +30,11 @@ export function expressionsOf(flow: Flow): Expressions {
 export interface Origin {
   /** The connector's name. */
   readonly source: string;
-  /** What of its kind: a queue, a path. Ids of two places are never duplicates of each other. */
+  /** The queue, path or table of that kind. Ids of two places are never duplicates of each other. */
   readonly place: string;
 }
 
-/** What is fixed for a message's flow when it comes in. */
+/** Properties of a message's flow that are fixed when it comes in. */
 export interface Admission {
   readonly flow: Flow;
   readonly expressions: Expressions;

@@ -547,7 +547,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     this.#enterLeased(work, lease);
   }
 
-  /** What the journal has is taken up once there is memory for it, also when nothing of this flow ends till then. */
+  /** The journal's messages are taken up once there is memory for them, also when nothing of this flow ends until then. */
   #backlogLater(): void {
     if (this.#stopping || this.#backlogTimer !== undefined) return;
     this.#backlogTimer = this.clock.after(gatewayLimits.retryAfterMs, () => {

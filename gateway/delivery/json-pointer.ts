@@ -60,7 +60,7 @@ class Scanner {
   readonly #bytes: Uint8Array;
   readonly trails: readonly Trail[];
   #at = 0;
-  /** What closes each open container. */
+  /** The closing bracket of each open container. */
   #closers = new Uint8Array(64);
   #depth = 0;
   /** The index of the member that is read, of containers that a pointer may lead into. */
@@ -105,7 +105,7 @@ class Scanner {
     }
   }
 
-  /** What follows a value: true when that is another one. */
+  /** Reads past a value: true when another one follows. */
   #behind(): boolean {
     for (;;) {
       this.#space();
@@ -164,7 +164,7 @@ class Scanner {
     if (this.#bytes[this.#at++] !== colon) throw new Malformed();
   }
 
-  /** Whether the name between the quotes from `from` to here is the step. A UTF-16 unit takes one to six bytes there. */
+  /** True when the name between the quotes from `from` to here is the step. A UTF-16 unit takes one to six bytes there. */
   #isName(from: number, step: string): boolean {
     const length = this.#at - from - 2;
     return length >= step.length && length <= step.length * 6 && textOf(this.#bytes.subarray(from, this.#at)) === step;

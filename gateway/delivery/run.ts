@@ -338,7 +338,7 @@ export class Run implements Deadline {
     this.#host.memory.answers.force(bytes);
   }
 
-  /** What the flow sent is safe in the journal, or will never be sent. */
+  /** The flow's sends are safe in the journal, or will never leave. */
   releaseSends(): void {
     if (this.#heldSendBytes > 0) this.#host.memory.sends.give(this.#heldSendBytes);
     this.#heldSendBytes = 0;
@@ -426,7 +426,7 @@ export class Run implements Deadline {
   }
 }
 
-/** What one attempt may send, ask and reply each, whatever memory there is. */
+/** Bytes one attempt may send, ask and reply each, however little memory there is. */
 const freeBytes = 65_536;
 const frameMarginBytes = 65_536; // for what frames a message: record headers, id, source, key
 

@@ -32,7 +32,7 @@ export class SeedPool {
   }
 }
 
-/** What the gateway's own ids begin with, and no id of a sender does. */
+/** The beginning of the gateway's own ids, and of no sender's. */
 const ownMark = "mf-";
 const idBytes = 16;
 

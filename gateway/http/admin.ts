@@ -1,5 +1,5 @@
 /**
- * What the gateway itself serves: /ping, /ready and /metrics for machines, and /-/ for `mayfly send` and `mayfly dlq`.
+ * The gateway's own paths: /ping, /ready and /metrics for machines, and /-/ for `mayfly send` and `mayfly dlq`.
  *
  *   public listener (http.port)        /ping, /ready without details, /metrics unless it is for the admin only
  *   UNIX socket (admin-socket.ts)      everything, for whoever may open it
@@ -67,7 +67,7 @@ export function outcomeJson(outcome: Outcome): object {
   };
 }
 
-/** Who may see and do what on a listener. `socket`: whoever can connect is trusted. */
+/** The rights of a listener's callers. `socket`: whoever can connect is trusted. */
 export type Access = { readonly kind: "public" | "tcp"; readonly token: string | undefined } | { readonly kind: "socket" };
 
 /** /ping and /ready. Strangers learn whether the gateway is ready, and not what it is made of. */
@@ -95,7 +95,7 @@ export function addMetrics(routes: HttpRoutes, gateway: Administered, access: Ac
   });
 }
 
-/** What a query parameter may be. */
+/** The accepted values of a query parameter. */
 interface Parameter {
   readonly pattern: RegExp;
   readonly says: string;

@@ -63,7 +63,7 @@ function stalled(): Problem {
   return memoryBusyProblem("the body came too slowly while the gateway's memory was taken: send it again");
 }
 
-/** Whether the request says that its body is short. */
+/** True when the request says that its body is short. */
 export function isShort(request: IncomingMessage): boolean {
   const length = request.headers["content-length"];
   return length !== undefined && Number(length) <= shortBytes;

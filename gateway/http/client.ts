@@ -71,7 +71,7 @@ export function unsendable(headers: Headers): string | undefined {
 
 /** An answer up to this long takes memory as it comes. */
 const shortBytes = 65_536;
-/** What an answer that unfolds is expected to grow to. */
+/** The size a compressed answer is expected to grow to. */
 const expectedRatio = 16;
 
 /**

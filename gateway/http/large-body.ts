@@ -16,7 +16,7 @@ class TooBig extends Error {}
 class WrongEncoding extends Error {}
 class NoMemory extends Error {}
 
-/** What is held before it is known to be large; given back when the body is whole, stored or refused. */
+/** Pieces held before the body is known to be large; given back when it is whole, stored or refused. */
 class HeldPieces {
   readonly pieces: Uint8Array[] = [];
   readonly #account: MemoryAccount;

@@ -1,4 +1,4 @@
-/** Decompression within bounds: memory is taken as the bytes unfold, and unpacking stops where there is none. */
+/** Decompression within bounds: memory is taken as the bytes unfold, and unpacking stops where there is no more. */
 import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { Pieces } from "./pieces.ts";

@@ -98,7 +98,7 @@ export class DeadLetters {
     const folder = join(this.#dir, letter.flow);
     const path = join(folder, name);
     const id = `${letter.flow}/${name}`;
-    // What a send has in its headers the flow has put there: without it a second try would be another request.
+    // The flow itself put these headers into its send: without it a second try would be another request.
     const headers = letter.kind === "message" && !this.#keepsCredentials(letter.flow) ? withoutCredentials(letter.headers) : letter.headers;
     const meta: DeadLetter = { id, ...letter, headers, bodyBytes: claimOf(letter.headers)?.bytes ?? body.length };
     try {

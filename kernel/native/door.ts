@@ -28,7 +28,7 @@ const bufferBytes: u32 = 16 << 10;
 const interrupted: i32 = -1;
 const escaped: i32 = -2;
 
-/** What the runtime's `settle` answers when it gave the message up (kernel/runtime/boot.ts). */
+/** The answer of the runtime's `settle` when it gave the message up (kernel/runtime/boot.ts). */
 const settledAsFailed: i32 = 2;
 
 /** Prepares the buffers and remembers the context. Once, at image build, after the engine's own start. */

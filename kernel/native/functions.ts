@@ -125,7 +125,7 @@ export function js_exhausted(context: Context, self: JSValue, count: i32, values
   return boolValue(isExhausted());
 }
 
-/** Whether "charset" stands in a part, in letters of either case. */
+/** True when "charset" stands in a part, in letters of either case. */
 export function js_mentionsCharset(context: Context, self: JSValue, count: i32, values: usize): JSValue {
   const at = part(integer(argument(values, count, 0)));
   if (at === 0) return falseValue;
@@ -243,7 +243,7 @@ export function js_encodeUtf8(context: Context, self: JSValue, count: i32, value
   return value;
 }
 
-/** Address of a Uint8Array's bytes, their number in scratch()+0; `noBytes` when it is none: an exception stands. */
+/** Address of a Uint8Array's bytes, their number in scratch()+0; `noBytes` for anything else: an exception stands. */
 function bytesOf(context: Context, value: JSValue): usize {
   const at = JS_GetUint8Array(context, scratch(), value);
   return at === 0 && JS_HasException(context) !== 0 ? noBytes : at;

@@ -6,7 +6,7 @@ const mostFrameBytes: u32 = 64 << 20; // hardLimits.frameBytes
 /** Up to here the outbox doubles. */
 const mostDoubledBytes: u32 = 1 << 20;
 
-/** Whether the frame may grow by `size` and `more` bytes. */
+/** True when the frame may grow by `size` and `more` bytes. */
 export function fits(size: u32, more: u32): bool {
   return <u64>outboxLength() + size + more <= mostFrameBytes;
 }

@@ -89,7 +89,7 @@ export function setFunctions(step: JSValue, settle: JSValue, rejection: JSValue)
 // @ts-ignore: decorator
 @inline export function setKeptBytes(value: u32): void { store<u32>(block + atKept, value); }
 const exhaustedAt: usize = 80 * 1024 - 4; // layout.exhaustedAt
-/** Whether an allocation failed in this step: the engine notes it. */
+/** True when an allocation failed in this step: the engine notes it. */
 // @ts-ignore: decorator
 @inline export function isExhausted(): bool { return load<u32>(exhaustedAt) !== 0; }
 export function forgetExhaustion(): void {

@@ -4,7 +4,7 @@
  */
 
 export interface TextOptions {
-  /** What becomes of bytes that are no text in the charset: an error (default), or U+FFFD each. */
+  /** The treatment of bytes that are no text in the charset: an error (default), or U+FFFD each. */
   readonly malformed?: "refuse" | "replace" | undefined;
 }
 
@@ -12,7 +12,7 @@ export interface TextOptions {
 interface Content {
   /** Names in lower case. The object has no prototype: a name finds a header or nothing. */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** The header `content-type`, "" when there is none. */
+  /** The header `content-type`, "" without one. */
   readonly contentType: string;
   readonly bytes: Uint8Array;
   /**
@@ -110,7 +110,7 @@ export interface Context<Outlets extends string = string> {
   /** Waits milliseconds, or "250ms", "5s", "2m", "1h". The machine leaves the processor meanwhile. */
   sleep(span: number | string): Promise<void>;
   readonly fetch: typeof fetch;
-  /** What `values:` in mayfly.yaml gives the flow: settings, and secrets from `${ENV}`. No message shows them, no log, no dead letter. */
+  /** The flow's `values:` of mayfly.yaml: settings, and secrets from `${ENV}`. No message shows them, no log, no dead letter. */
   readonly values: Readonly<Record<string, string | undefined>>;
   /** Aborted when the message is given up: its caller left, or its time is over. */
   readonly signal: AbortSignal;

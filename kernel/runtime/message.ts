@@ -8,7 +8,7 @@ import { deliverPart } from "./wire.ts";
 /** How the door names what `values:` in mayfly.yaml gives the flow, among the headers. */
 const valuePrefix = "mayfly-value-";
 
-/** What `values:` gives the flow. Not in the message: whatever shows a message, shows no secret. */
+/** The flow's `values:`. They are not in the message: whatever shows a message, shows no secret. */
 const values: Record<string, string> = Object.create(null);
 
 export class Message extends Content implements PublicMessage {
@@ -94,7 +94,7 @@ export class Message extends Content implements PublicMessage {
 
 export const message: Message = new Message();
 
-/** What `values:` in mayfly.yaml gives the flow, by name. */
+/** The flow's `values:` of mayfly.yaml, by name. */
 export function messageValues(): Readonly<Record<string, string>> {
   void message.headers;
   return values;

@@ -31,8 +31,8 @@ export interface Native {
   equal(a: Uint8Array, b: Uint8Array): boolean;
   /** JSON.stringify(value), to its errors; undefined where that gives undefined. Also when a flow has put another function there. */
   stringify(value: unknown): string | undefined;
-  /** Whether a part holds the word "charset". */
+  /** True when a part holds the word "charset". */
   mentionsCharset(part: number): boolean;
-  /** Whether an allocation failed in this step, whoever caught that. */
+  /** True when an allocation failed in this step, whoever caught that. */
   exhausted(): boolean;
 }

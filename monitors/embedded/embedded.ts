@@ -22,7 +22,7 @@ export interface EmbeddedOptions {
    * the main thread looks for answers for a moment too. A wake-up takes some 25 µs; by default it is avoided where there is a core for it.
    */
   readonly spin?: number;
-  /** What it may hold; without it there is no bound. */
+  /** The memory it may hold; without it there is no bound. */
   readonly memory?: MonitorMemory;
   /** Takes a line when a worker ended by itself. */
   readonly log?: ((line: string) => void) | undefined;

@@ -69,7 +69,7 @@ async function buildFlow(): Promise<Image> {
 const allocators = ["malloc", "calloc", "realloc", "js_malloc_rt", "js_calloc_rt", "js_mallocz_rt", "js_realloc_rt"];
 const countdownExport = "test_allocations";
 
-/** The engine with allocations that fail when the countdown comes to 0, as they do without memory. */
+/** The engine with allocations that fail once the countdown is over, as they do without memory. */
 function refusing(engine: Uint8Array): Uint8Array {
   const module = decodeModule(engine);
   const indices = allocators.map((name) => module.exports.find((each) => each.name === name)?.index);

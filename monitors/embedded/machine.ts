@@ -134,7 +134,7 @@ export class EmbeddedMachine implements Machine {
       });
   }
 
-  /** Whether an answer that is none may be followed by another try. */
+  /** True when a missing answer may be followed by another try. */
   #mayRepeat(found: StepAnswer): boolean {
     if (found.status === "displaced") return ++this.#displacements < mostDisplacements;
     return found.status === "lost" && found.endedWorker === true && this.#losses < mostLosses;

@@ -45,7 +45,7 @@ export interface StepAnswer {
   readonly detail: string;
   /** The worker that keeps the waiting machine. */
   readonly kept: PoolWorker | undefined;
-  /** What it keeps of it. */
+  /** Bytes it keeps of it. */
   readonly keptBytes: number;
   readonly cpuMs: number;
   /** Why it was lost. */
@@ -135,9 +135,9 @@ export class PoolWorker {
   ending: MachineErrorCode | undefined;
   /** Added while steps take long; leaves when it idles. */
   isExtra = false;
-  /** What ended it, for the log. */
+  /** The reason of its end, for the log. */
   failure = "";
-  /** What is in its slots is likely to take so long, in milliseconds; and of each line. */
+  /** The likely duration of the steps in its slots, in milliseconds; and of each line. */
   aheadMs = 0;
   readonly #ahead = new Map<Job["line"], number>();
   readonly #owner: WorkerOwner;
@@ -165,7 +165,7 @@ export class PoolWorker {
     return this.thread.threadId < 0;
   }
 
-  /** What of a line is in its slots is likely to take so long, in milliseconds. */
+  /** The likely duration of a line's steps in its slots, in milliseconds. */
   aheadOf(line: Job["line"]): number {
     return this.#ahead.get(line) ?? 0;
   }

@@ -10,7 +10,7 @@
  * was queued on it runs elsewhere, what waited on it is replayed. Added workers leave when everything is idle.
  *
  * A flow whose steps end workers runs one step at a time, with pauses: see `Line`. Workers that end before they are ready are replaced
- * after a pause; when there is none at all, callers are told that the monitor is busy.
+ * after a pause; without any worker, callers are told that the monitor is busy.
  */
 import { Queue } from "#base";
 import { FairQueue, type Share } from "../fair-queue.ts";

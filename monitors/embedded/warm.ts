@@ -44,7 +44,7 @@ export interface StepResult {
 }
 
 const nothing = new Uint8Array(0);
-/** What the natives' `step` returns for one that was interrupted (kernel/native/door.ts). */
+/** The natives' `step` returns this when it was interrupted (kernel/native/door.ts). */
 const interruptedStep = -1;
 
 export class WarmInstance {
@@ -96,7 +96,7 @@ export class WarmInstance {
     return this.#bytes.length / wasmPageBytes;
   }
 
-  /** What it keeps of images beside that, in pages of 64 KiB. */
+  /** Memory it keeps of images beside that, in pages of 64 KiB. */
   get wholePages(): number {
     return this.#wholePages;
   }
@@ -303,7 +303,7 @@ export class WarmInstance {
     return { status, effects: this.#bytes.subarray(at, at + size), detail: "" };
   }
 
-  /** What a machine that waits here would take, in whole pages; a little more when a store reached into the next one. */
+  /** Bytes a machine that waits here would take, in whole pages; a little more when a store reached into the next one. */
   get writtenBytes(): number {
     let pages = 0;
     for (let page = firstPage; page < this.#bytes.length / pageBytes; page++) pages += this.#bytes[page] as number;

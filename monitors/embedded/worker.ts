@@ -35,7 +35,7 @@ function replaceInstance(): void {
   collectGarbage();
 }
 
-/** What a parked machine takes besides its pages. */
+/** Bytes a parked machine takes besides its pages. */
 const ownBytes = 1024;
 /** Effects on the port that the main thread has not taken: with more the worker waits. */
 const mostPostedKib = 8 * 1024;

@@ -82,7 +82,7 @@ export class ProcessMachine implements Machine {
     return turn;
   }
 
-  /** Whether an answer that is none may be followed by another try. */
+  /** True when a missing answer may be followed by another try. */
   #mayRepeat(answer: StepAnswer): boolean {
     if (this.#over !== undefined) return false;
     if (answer.status === "displaced" || answer.status === "missing") return ++this.#displacements < mostDisplacements;

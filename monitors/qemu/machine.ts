@@ -96,7 +96,7 @@ export class QemuMachine implements Machine {
     return turn;
   }
 
-  /** Whether an answer that is none may be followed by another try. */
+  /** True when a missing answer may be followed by another try. */
   #mayRepeat({ status, code, endedVm }: FleetAnswer): boolean {
     if (status !== "lost" || code !== undefined || this.#over !== undefined) return false;
     return endedVm === true ? this.#losses < mostLosses : ++this.#displacements < mostDisplacements;

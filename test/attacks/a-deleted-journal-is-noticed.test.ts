@@ -1,4 +1,4 @@
-/** What is acknowledged is on disk: a gateway whose journal was deleted acknowledges nothing more, and says so. */
+/** An acknowledged message is on disk: a gateway whose journal was deleted acknowledges nothing more, and says so. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

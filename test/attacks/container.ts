@@ -16,7 +16,7 @@ interface Group {
 
 let groups = 0;
 
-/** A control group of version 1 or 2 with this limit, or the reason why there is none. */
+/** A control group of version 1 or 2 with this limit, or the reason why it is missing. */
 function makeGroup(bytes: number): Group | string {
   const name = `mayfly-test-${process.pid}-${groups++}`;
   const tries = [

@@ -1,6 +1,6 @@
 /**
  * Names that every object of JavaScript has are names like any other: of outlets, headers, state, values, path parameters, charsets, ids.
- * What is not there is not there, and what is there by such a name is found.
+ * Such a name is found where somebody gave it, and nowhere else.
  */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** What `values:` gives a flow stands in no log line, no file of the journal, no dead letter and no outlet, however the flow shows its message. */
+/** A flow's `values:` stand in no log line, no file of the journal, no dead letter and no outlet, however the flow shows its message. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** What suites that nobody here wrote say of a machine. */
+/** Results of suites that nobody here wrote. */
 
 export interface CaseResult {
   /** `file › test`, or the file alone: unique in its suite. */
@@ -19,7 +19,7 @@ export interface SuiteOptions {
 
 export interface Suite {
   readonly name: string;
-  /** What it holds, in a few words. */
+  /** Its contents, in a few words. */
   readonly about: string;
   run(options: SuiteOptions): Promise<readonly CaseResult[]>;
 }

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { type CaseResult, failed, passed, type Suite, type SuiteOptions } from "./case.ts";
 import { flowMachine } from "./machine.ts";
 
-/** What a page or a worker has around its scripts, and tests ask for. */
+/** Globals of a page or a worker that tests ask for. */
 const preamble = `
 globalThis.self ??= globalThis;
 globalThis.GLOBAL ??= { isWindow: () => false, isWorker: () => false, isShadowRealm: () => false };

@@ -1,10 +1,10 @@
 /** A decoder under fuzzing: everything a target needs to be fed with bytes, whatever they are. */
 
-/** What one input did. */
+/** The result of one input. */
 export interface Verdict {
   /** How the input was taken, in a few words: an input that is taken in a new way becomes a seed. */
   readonly signature: string;
-  /** What is wrong with that; undefined when all is well. */
+  /** The fault; undefined when all is well. */
   readonly fault?: string | undefined;
 }
 

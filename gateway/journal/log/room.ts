@@ -76,7 +76,7 @@ export class Room {
   }
 }
 
-/** What has to be written until everything that is live is done. */
+/** Bytes still to be written until everything that is live is done. */
 function owedBytes({ ledger, bodies }: LiveIndex): number {
   let bytes = ledger.stateBytes;
   for (const flow of ledger.flows.values()) {

@@ -15,7 +15,7 @@ function withOneLineBreak(text: string): string {
   );
 }
 
-/** What spreadsheets write first to name the delimiter. */
+/** The first line of spreadsheets that names the delimiter. */
 const delimiterLine = /^sep=(.)(?:\r\n|\r|\n|$)/;
 
 function rowsOf(source: string, options: CsvParseOptions): Row[] {
@@ -67,7 +67,7 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: C
   return result;
 }
 
-/** What a spreadsheet takes for a formula (OWASP, CSV injection), in its wide forms too. */
+/** Beginnings that a spreadsheet takes for a formula (OWASP, CSV injection), in its wide forms too. */
 const formulaStart = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const number = /^[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?$/;
 

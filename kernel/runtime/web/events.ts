@@ -11,7 +11,7 @@ export interface EventInit {
   readonly composed?: boolean;
 }
 
-/** What dispatching does to an event: only EventTarget may. */
+/** The steps of dispatching an event, which only EventTarget may take. */
 let begin: (event: Event, target: EventTarget) => void;
 let finish: (event: Event) => void;
 let isStopped: (event: Event) => boolean;

@@ -23,7 +23,7 @@ function extract(body: Init): { readonly source: Uint8Array; readonly type: stri
   return { source: kernel.utf8.encode(`${body as string}`), type };
 }
 
-/** What a body is read by: functions over its holder, so that nothing of it shows. */
+/** Functions that read a body's holder, so that nothing of it shows. */
 let sourceOf: (of: Body) => Uint8Array | Answer | undefined;
 let setSource: (of: Body, source: Uint8Array | Answer | undefined) => void;
 
@@ -91,7 +91,7 @@ const redirectModes: readonly string[] = ["follow", "error", "manual"];
 /** A member that is one of a few words. */
 function word<T extends string>(value: unknown, words: readonly string[], what: string): T {
   const text = `${value as string}`;
-  if (!words.includes(text)) throw new TypeError(`${what}: ${JSON.stringify(text)} is none of ${words.join(", ")}`);
+  if (!words.includes(text)) throw new TypeError(`${what}: ${JSON.stringify(text)} must be one of ${words.join(", ")}`);
   return text as T;
 }
 
@@ -149,7 +149,7 @@ export class Request extends Body {
     return this.#redirect;
   }
 
-  // What follows has no meaning without a page, and is what a page would find.
+  // These have no meaning without a page, and the values a page would find.
 
   get destination(): string {
     return "";
@@ -210,7 +210,7 @@ interface ResponseInit {
 const emptyStatuses: readonly number[] = [101, 103, 204, 205, 304];
 const redirectStatuses: readonly number[] = [301, 302, 303, 307, 308];
 
-/** What a response is made of besides its body. */
+/** The parts of a response besides its body. */
 interface Head {
   readonly status: number;
   readonly statusText: string;

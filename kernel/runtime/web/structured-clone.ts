@@ -137,7 +137,7 @@ function structuredClone(value: unknown, options?: { readonly transfer?: Iterabl
     transferred.add(item);
   }
   const clone = new Cloner(transferred).value(value);
-  // What was not met on the way is gone all the same.
+  // Buffers that were not met on the way are detached all the same.
   for (const buffer of transferred) if (!(buffer as Detachable).detached) (buffer as Detachable).transfer();
   return clone;
 }

@@ -102,16 +102,16 @@ function frame(body: Uint8Array): Uint8Array {
   });
 }
 
-/** What one program did; `fault` undefined: as it should. */
+/** The result of one program; `fault` undefined: as it should. */
 export interface NativesVerdict {
   readonly status: StepStatus;
-  /** What its last call gave or threw. */
+  /** The value or error of its last call. */
   readonly outcome: string;
   readonly fault: string | undefined;
 }
 
 const wasmPagesPerMiB = 16;
-/** What the stack of V8 or of the engine may end with, however deep the values are. */
+/** Errors with which the stack of V8 or of the engine may end, however deep the values are. */
 const stackEnds = /Maximum call stack/;
 
 /** The instance that programs run in, one after the other. */
@@ -130,7 +130,7 @@ export class NativesFuzzer {
     return new WarmInstance(engine, native, this.#chunks, () => (--this.#polls < 0 ? 1 : 0));
   }
 
-  /** What the innocent flow answers now. */
+  /** The innocent flow's answer now. */
   #ask(): Uint8Array {
     this.#polls = Number.MAX_SAFE_INTEGER;
     this.#instance.reset(this.#innocent, 256);
@@ -149,7 +149,7 @@ export class NativesFuzzer {
     return { status, outcome, fault: soundly ? this.#harm() : `the machine is ${status}: ${detail}` };
   }
 
-  /** What the run did to those that come after it. */
+  /** The effect of the run on those that come after it. */
   #harm(): string | undefined {
     if (this.#instance.unfit) return "the instance is unfit";
     try {

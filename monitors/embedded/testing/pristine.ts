@@ -1,4 +1,4 @@
-/** What the memory of an instance must be when it is a machine of an image. */
+/** The memory of an instance that is a machine of an image. */
 import { deepEqual, ok } from "node:assert/strict";
 import { layout } from "#kernel";
 import { pagesPerChunk, type PageTable } from "../page-store.ts";

@@ -33,7 +33,7 @@ const heads = [
   "GET http://a/ready HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\nforwarded: for=1.2.3.4\r\n\r\n",
 ];
 
-/** Sends bytes and gives the first line of the answer, "" when there is none. */
+/** Sends bytes and gives the first line of the answer, "" without one. */
 function send(port: number, bytes: Uint8Array, limitMs: number): Promise<string> {
   return new Promise((resolve) => {
     let answer = "";
