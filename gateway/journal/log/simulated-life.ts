@@ -247,8 +247,11 @@ export class SimulatedLife {
     check(next !== undefined, "a lease that is held can be retried");
     told.maybeRetried = false;
     told.attempt = next.attempt;
-    if (!this.#options.faulty) told.safeAttempt = next.attempt; // of an attempt's record a refusing disk may keep nothing
-    this.#world.acknowledged += 1;
+    // A refusing disk may keep nothing of an attempt's record: the answer proves neither that nor that what was refused before is not there.
+    if (!this.#options.faulty) {
+      told.safeAttempt = next.attempt;
+      this.#world.acknowledged += 1;
+    }
     const late = await this.#answer(this.#journal.complete(lease, { nowMs: 1, sends: [], state: undefined, reply: undefined }));
     check(late === "refused" || late.status === "stale", "a late result of the attempt before was taken");
     check((await this.#answer(this.#journal.retryLater(lease, this.#record(lease.attempt), 5))) === undefined, "a late retry was taken");
