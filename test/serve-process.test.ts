@@ -36,7 +36,7 @@ flows:
   count:
     flow: count.ts
     from: [{ http: { path: /count } }]
-    limits: { cpu: 300ms, time: 20s }
+    limits: { cpu: 300ms, time: 20s, memory: 16MiB }
     retry: { attempts: 1 }
 `;
 

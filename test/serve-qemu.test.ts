@@ -25,7 +25,7 @@ flows:
   count:
     flow: count.ts
     from: [{ http: { path: /count } }]
-    limits: { cpu: 60ms, time: 30s }
+    limits: { cpu: 60ms, time: 30s, memory: 16MiB }
     retry: { attempts: 3, backoff: 10ms..10ms }
 `;
 

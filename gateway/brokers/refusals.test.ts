@@ -211,7 +211,7 @@ describe("refusals: amqp", { skip: noRabbit ?? false, timeout: 90_000 }, () => {
       await channel.consume(answers, (message) => void got.push(String(message?.properties.correlationId)), { noAck: true });
       await eventually("ten answers", () => got.length === 10);
       assert.deepEqual(
-        got,
+        got.sort(), // messages without a key run side by side: their replies come in any order
         Array.from({ length: 10 }, (_, n) => `c${n}`),
       );
       assert.equal(gateway.received.length, refused.length + 10, "none came twice");

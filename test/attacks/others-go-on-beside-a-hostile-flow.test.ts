@@ -18,9 +18,9 @@ const hostile = `import { flow } from "mayfly";
 const burn = (rounds: number) => { for (let i = 0; i < rounds; i++) Math.sin(i); };
 export default flow({ limits: { cpu: "1h" } }, async (msg, { sleep }) => {
   const kind = msg.headers["mayfly-path-kind"];
-  if (kind === "long") burn(1e5);
-  if (kind === "waiting") for (let step = 0; step < 3; step++) { await sleep(1); burn(4e4); }
-  if (kind === "now-and-then" && Number(msg.text()) % 2 === 0) burn(2e5);
+  if (kind === "long") burn(5e5);
+  if (kind === "waiting") for (let step = 0; step < 3; step++) { await sleep(1); burn(2e5); }
+  if (kind === "now-and-then" && Number(msg.text()) % 2 === 0) burn(1e6);
   if (kind === "endless") for (;;);
   return kind;
 });`;
