@@ -12,6 +12,7 @@ import { Outbox } from "./delivery/outbox.ts";
 import { OutletChannel } from "./delivery/outlet-channel.ts";
 import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
+import { gatewayLimits } from "./limits.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { Journal, NewSend } from "./journal/journal.ts";
 import type { RootLogger } from "./logger.ts";
@@ -172,7 +173,7 @@ export class FlowUnit {
 
   /** Connects outlets, takes up what the journal has, then opens the sources. Those of one kind at once: a peer may be slow to answer. */
   async start(): Promise<void> {
-    await Promise.all(this.#outlets.map(({ channel }) => channel.outlet.start?.()));
+    await this.#connected(this.#outlets);
     for (const { outbox } of this.#outlets) outbox.pump();
     await this.delivery.resume();
     await Promise.all(this.#sources.map((placed) => this.#startSource(placed)));
@@ -181,7 +182,30 @@ export class FlowUnit {
 
   /** Connects the outlets that only the successor has: the first step of a swap, which changes nothing yet. */
   async connect(next: Prepared): Promise<void> {
-    await Promise.all(this.#added(next).map(({ channel }) => channel.outlet.start?.()));
+    await this.#connected(this.#added(next));
+  }
+
+  /** Resolves once the outlets have connected, or have had their moment: a peer that does not answer delays no source. */
+  async #connected(outlets: readonly PlacedOutlet[]): Promise<void> {
+    const starting = Promise.all(outlets.map(({ channel }) => channel.outlet.start?.()));
+    let late = false;
+    await new Promise<void>((resolve, reject) => {
+      const cancel = this.#ports.clock.after(gatewayLimits.outletStartMs, () => {
+        late = true;
+        resolve();
+      });
+      starting.then(
+        () => {
+          cancel();
+          resolve();
+        },
+        (error: unknown) => {
+          cancel();
+          if (late) this.#ports.unexpected(error, `flows.${this.name}, the start of its outlets`);
+          else reject(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    });
   }
 
   /**
@@ -224,6 +248,12 @@ export class FlowUnit {
     return this.delivery.pending === 0 && this.#outlets.every(({ outbox }) => outbox.idle && (durable || outbox.depth === 0));
   }
 
+  /** What the journal keeps of a flow that has ended. */
+  get left(): { readonly pending: number; readonly sends: number } {
+    if (!this.#ports.journal.durable) return { pending: 0, sends: 0 };
+    return { pending: this.delivery.leftToJournal, sends: this.#outlets.reduce((sum, { outbox }) => sum + outbox.depth, 0) };
+  }
+
   /** Gives back or buries what is left, and closes the outlets. */
   async end(): Promise<void> {
     await this.delivery.endDrain();
@@ -246,7 +276,14 @@ export class FlowUnit {
       ...this.#sources.map(({ name, source }) => [name, source.health()] as const),
       ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const),
     ];
-    return all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
+    const unready = all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
+    for (const { channel } of this.#outlets) {
+      const openMs = channel.circuitOpenMs;
+      if (openMs === 0) continue;
+      const detail = `its circuit is open for ${Math.ceil(openMs / 1000)} s more, after ${channel.failuresInARow} failures in a row`;
+      unready.push({ flow: this.name, connector: `to.${channel.name}`, detail });
+    }
+    return unready;
   }
 
   outbox(outlet: string): Outbox | undefined {
@@ -258,6 +295,11 @@ export class FlowUnit {
     this.#outlets = prepared.outlets;
     this.#hosts = prepared.hosts;
     this.#byName = new Map(prepared.outlets.map((placed) => [placed.channel.name, placed]));
+    for (const { channel, outbox } of prepared.outlets)
+      channel.onRecovered = () => {
+        outbox.peerIsBack();
+        this.delivery.peerIsBack();
+      };
   }
 
   get #full(): boolean {

@@ -338,8 +338,10 @@ class TheGateway implements Gateway, Administered {
       const access = { kind: "public", token: this.#config.http.admin.token } as const;
       addProbes(this.#server.routes, this, access);
       if (this.#config.http.metrics === "public") addMetrics(this.#server.routes, this, access);
+      this.#server.routesAreThere = false;
       await this.#server.listen(this.#config.http.host, this.#config.http.port);
       await this.#startAll([...this.#units.values()]);
+      this.#server.routesAreThere = true;
       this.#state = "running";
     } catch (error) {
       await this.#close();
@@ -440,7 +442,15 @@ class TheGateway implements Gateway, Administered {
     const ending = this.#end(gone, () => undefined);
     for (const unit of fresh) this.#units.set(unit.name, unit);
     await Promise.all([...opening.map((open) => open()), this.#startAll(fresh), ending]);
-    for (const unit of gone) this.#units.delete(unit.name);
+    for (const unit of gone) {
+      this.#units.delete(unit.name);
+      const { pending, sends } = unit.left;
+      if (pending + sends > 0)
+        this.#logger.warn(
+          { flow: unit.name, pending, sends },
+          "the flow was removed, and the journal has messages of it: they wait until it is configured again",
+        );
+    }
   }
 
   async #stop(): Promise<void> {

@@ -56,6 +56,10 @@ export const gatewayLimits = {
   outletWaiters: 4_096,
   /** Attempts at a request a flow waits for; its message may be tried again as a whole. */
   requestAttempts: 3,
+  /** Longest Retry-After that a request waits for; beyond it the flow gets the answer at once. */
+  requestWaitMs: 1 * second,
+  /** Outlets have this time to connect before the sources of their flow start. */
+  outletStartMs: 250,
   /** Attempts and total age of a send unless the outlet's `retry` says otherwise. */
   outletAttempts: 12,
   outletAgeMs: 24 * 60 * minute,

@@ -69,6 +69,8 @@ export interface Failure {
   readonly status: number;
   /** False when another attempt can't help. */
   readonly retry: boolean;
+  /** A peer was not reached: the attempt does not count. */
+  readonly unreached?: boolean | undefined;
   /** Workers, processes or virtual machines that ended while they ran the message. */
   readonly workersLost?: number | undefined;
 }

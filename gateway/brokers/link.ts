@@ -71,6 +71,7 @@ export class Link<S extends Session> {
     const failure = this.#failure;
     throw new OutletError(failure?.code ?? "MF_NOT_CONNECTED", failure?.message ?? `not connected to ${this.#options.peer}`, {
       retryable: true,
+      unreached: true,
       cause: failure,
     });
   }

@@ -3,6 +3,7 @@ import { type CallEffect, hardLimits, type ResolveEvent } from "#abi";
 import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
 import type { Journal } from "../journal/journal.ts";
+import { isUnreached } from "../http/client.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { GatewayMemory } from "../memory.ts";
 import type { FailureOrigin, Headers } from "../message.ts";
@@ -17,6 +18,8 @@ import type { MessageIds } from "./seeds.ts";
 export interface Blame {
   readonly origin: FailureOrigin;
   readonly status: number;
+  /** The peer was not reached: waiting helps, and uses up no attempt. */
+  readonly unreached?: boolean;
 }
 
 /** `blame` stays in the gateway. */
@@ -44,7 +47,10 @@ function failed(code: string, message: string, blame: Blame): CallAnswer {
 }
 
 function failedWith(error: unknown, otherwise: Blame): CallAnswer {
-  const blame = error instanceof OutletError ? { origin: error.origin, status: error.callerStatus } : otherwise;
+  const blame =
+    error instanceof OutletError
+      ? { origin: error.origin, status: error.callerStatus, unreached: error.unreached }
+      : { ...otherwise, unreached: isUnreached(error) };
   if (isCoded(error)) return failed(error.code, error.message, blame);
   const code = (error as { code?: unknown } | undefined)?.code;
   return failed(

@@ -72,6 +72,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
   readonly #open = new Set<Work>();
   /** Works whose dedup id is claimed, by sequence, for duplicates that come meanwhile. */
   readonly #claimed = new Map<Sequence, Work>();
+  /** Messages given back to the journal. */
+  leftToJournal = 0;
   #running = 0;
   /** Being accepted by the journal: counted as pending already. */
   #entering = 0;
@@ -345,11 +347,25 @@ export class FlowDelivery implements RunHost, SettlementHost {
     this.#giveReply(work);
     work.state = "resting";
     work.wakeUp = this.clock.after(waitMs, () => {
-      work.wakeUp = undefined;
-      work.state = "queued";
-      this.#queue.push(work);
+      this.#wake(work);
       this.#pump();
     });
+  }
+
+  #wake(work: Work): void {
+    work.wakeUp = undefined;
+    work.state = "queued";
+    this.#queue.push(work);
+  }
+
+  /** A peer is back: messages that rest because it was away go on at once. */
+  peerIsBack(): void {
+    for (const work of this.#open) {
+      if (work.state !== "resting" || work.unreached === 0) continue;
+      work.wakeUp?.();
+      this.#wake(work);
+    }
+    this.#pump();
   }
 
   #pump(): void {
@@ -488,7 +504,10 @@ export class FlowDelivery implements RunHost, SettlementHost {
     if (work.state === "ended") return;
     if (work.lease !== undefined) {
       this.journal.release(work.lease);
-      if (work.lease.durable) this.#backlog = true;
+      if (work.lease.durable) {
+        this.#backlog = true;
+        this.leftToJournal += 1;
+      }
     }
     this.#giveUp(work);
   }

@@ -31,6 +31,8 @@ export class Outbox {
   #stopped = false;
   /** When sends that failed were committed, by the monotonic clock; of an earlier process as far as dates tell. */
   readonly #committedMs = new Map<EntryNumber, number>();
+  /** Of each entry: attempts in a row that reached no peer. */
+  readonly #unreached = new Map<EntryNumber, number>();
   #cancelTimer: (() => void) | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
 
@@ -39,6 +41,8 @@ export class Outbox {
     this.#ports = ports;
     this.#window = new ByteWindow(ports.memory.sends);
     channel.onRoom = () => this.pump();
+    channel.onCircuitOpen = (openMs, failure) =>
+      ports.logger.warn({ code: failure.code, openMs }, `the outlet's circuit is open, nothing is sent for a while: ${failure.message}`);
   }
 
   /** Unsettled sends, those under way included. */
@@ -58,6 +62,13 @@ export class Outbox {
     if (nextMs > this.#ports.clock.monotonicMs()) this.#schedule();
     else if (this.#claiming) this.#again = true;
     else void this.#claim();
+  }
+
+  /** The peer is back: what waits for it is sent at once. */
+  peerIsBack(): void {
+    this.#unreached.clear();
+    this.#ports.journal.hastenOutbox(this.channel.flow, this.channel.name);
+    this.pump();
   }
 
   /** Nothing is under way and nothing is due now. */
@@ -138,7 +149,7 @@ export class Outbox {
         channel.send(outgoing(entry), how),
       );
       channel.metrics.sent += 1;
-      this.#committedMs.delete(entry.number);
+      this.#forget(entry);
       await persistence.keepTrying(() => journal.settleOutbox(entry));
     } catch (error) {
       await this.#failed(entry, classified(error), startedMs);
@@ -155,8 +166,10 @@ export class Outbox {
     if (this.#stopped) return journal.releaseOutbox(entry);
     const { retry } = this.channel.config;
     const endedMs = clock.now();
-    const waitMs = Math.max(backoffMs(entry.attempt, retry.backoff, random), failure.retryAfterMs ?? 0);
-    const again = failure.retryable && entry.attempt < retry.attempts && this.#ageMs(entry) + waitMs <= retry.age;
+    const leftMs = retry.age - this.#ageMs(entry);
+    if (failure.unreached && failure.retryable && leftMs > 0) return this.#waitForPeer(entry, failure, leftMs);
+    const waitMs = Math.max(backoffMs(entry.attempt, retry.backoff, random), Math.min(failure.retryAfterMs ?? 0, leftMs));
+    const again = failure.retryable && entry.attempt < retry.attempts && waitMs <= leftMs;
     const record: AttemptRecord = {
       attempt: entry.attempt,
       startedMs,
@@ -181,12 +194,31 @@ export class Outbox {
       return;
     }
     this.channel.metrics.dead += 1;
-    this.#committedMs.delete(entry.number);
+    this.#forget(entry);
     const letter = await persistence.keepTrying(() => journal.buryOutbox(entry, record));
     logger.error(
       { message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter },
       `the send was given up and kept as a dead letter: ${failure.message}`,
     );
+  }
+
+  /** Until retry.age is over: the attempt does not count, and nothing is written. */
+  #waitForPeer(entry: OutboxEntry, failure: OutletError, leftMs: number): void {
+    const { journal, clock, random, logger } = this.#ports;
+    const times = this.#unreached.get(entry.number) ?? 0;
+    this.#unreached.set(entry.number, times + 1);
+    const waitMs = Math.min(Math.max(backoffMs(times + 1, this.channel.config.retry.backoff, random), failure.retryAfterMs ?? 0), leftMs);
+    this.channel.metrics.retries += 1;
+    logger[times === 0 ? "warn" : "debug"](
+      { message: entry.messageId, attempt: entry.attempt, code: failure.code, retryInMs: waitMs },
+      `the send waits for a peer that is away: ${failure.message}`,
+    );
+    journal.releaseOutbox(entry, Math.ceil(clock.monotonicMs() + waitMs));
+  }
+
+  #forget(entry: OutboxEntry): void {
+    this.#committedMs.delete(entry.number);
+    this.#unreached.delete(entry.number);
   }
 
   #ageMs(entry: OutboxEntry): number {

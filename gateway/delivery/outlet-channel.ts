@@ -132,6 +132,10 @@ export class OutletChannel {
   #stopped = false;
   /** Called when a place may have become free; set by the outbox. */
   onRoom: () => void = () => undefined;
+  /** Called when an attempt succeeds after one that did not; set by whoever has what waits for it. */
+  onRecovered: () => void = () => undefined;
+  /** Called when the circuit opens, for so many milliseconds. */
+  onCircuitOpen: (openMs: number, failure: OutletError) => void = () => undefined;
 
   constructor(
     flow: string,
@@ -238,6 +242,7 @@ export class OutletChannel {
         );
       } catch (error) {
         const failure = classified(error);
+        if (failure.answer !== undefined && (failure.retryAfterMs ?? 0) > gatewayLimits.requestWaitMs) return failure.answer;
         const waitMs = failure.retryAfterMs ?? backoffMs(attempt, config.retry.backoff, this.#random);
         const most = Math.min(config.retry.attempts, gatewayLimits.requestAttempts);
         if (
@@ -320,7 +325,7 @@ export class OutletChannel {
       return new OutletError(
         "MF_CIRCUIT_OPEN",
         `the outlet ${this.name} failed ${this.#failuresInARow} times in a row and is left alone for a while`,
-        { retryable: true, retryAfterMs: Math.max(openMs, 1), callerStatus: 503 },
+        { retryable: true, unreached: true, retryAfterMs: Math.max(openMs, 1), callerStatus: 503 },
       );
     if (this.#waiters.length >= gatewayLimits.outletWaiters)
       return new OutletError(
@@ -347,8 +352,10 @@ export class OutletChannel {
   }
 
   #succeeded(): void {
+    const recovered = this.#failuresInARow > 0;
     this.#failuresInARow = 0;
     this.#openUntilMs = 0;
+    if (recovered) this.onRecovered();
   }
 
   /** Only what says the peer is in trouble opens the circuit: a refused message (4xx) says it is well. */
@@ -358,7 +365,10 @@ export class OutletChannel {
     this.#failuresInARow += 1;
     const { breaker } = this.config;
     if (breaker === undefined || this.#failuresInARow < breaker.failures) return;
-    this.#openUntilMs = this.#clock.monotonicMs() + Math.max(breaker.pause, failure.retryAfterMs ?? 0);
+    const openMs = Math.max(breaker.pause, Math.min(failure.retryAfterMs ?? 0, this.config.retry.age));
+    const wasOpen = this.circuitOpenMs > 0;
+    this.#openUntilMs = this.#clock.monotonicMs() + openMs;
+    if (!wasOpen) this.onCircuitOpen(openMs, failure);
   }
 
   #pause(ms: number, signal: AbortSignal): Promise<void> {

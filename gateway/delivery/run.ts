@@ -221,7 +221,7 @@ export class Run implements Deadline {
   #failureOf({ code, message, stack, status, retry }: Effect & { kind: "fail" }): Failure {
     const blame = status === 0 ? (this.#blames?.get(code) ?? (code === unreadableAnswer ? peersFault : undefined)) : undefined;
     const origin = blame?.origin ?? (status === 400 && code === unreadableMessage ? "caller" : "flow");
-    return { origin, code, message, stack, status: blame?.status ?? status, retry };
+    return { origin, code, message, stack, status: blame?.status ?? status, retry, unreached: blame?.unreached };
   }
 
   #send(effect: Effect & { kind: "send" }): void {

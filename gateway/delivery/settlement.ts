@@ -71,8 +71,10 @@ export class Settlement {
 
   async failed(work: Work, found: Failure, run: Run): Promise<void> {
     const failure = quarantined(work, found);
-    const record = this.record(work, failure, run);
     this.#host.metrics.fail(failure.code);
+    if (this.#waitsForPeer(work, failure)) return;
+    work.unreached = 0;
+    const record = this.record(work, failure, run);
     const { retry } = this.#host.flow.config;
     const { clock } = this.#host;
     const ageMs = clock.monotonicMs() - work.receivedMs;
@@ -97,6 +99,24 @@ export class Settlement {
     work.attempt += 1;
     if (this.#host.stopping && this.#host.journal.durable) return this.#host.giveBack(work);
     this.#host.rest(work, waitMs);
+  }
+
+  /** A peer that is away is waited for as long as retry.age allows, without an attempt that counts and without a record. */
+  #waitsForPeer(work: Work, failure: Failure): boolean {
+    const { clock, flow, logger, metrics, random, stopping, journal } = this.#host;
+    const { backoff, age } = flow.config.retry;
+    const leftMs = age - (clock.monotonicMs() - work.receivedMs);
+    if (failure.unreached !== true || !failure.retry || work.incoming.replyWanted || leftMs <= 0) return false;
+    const waitMs = Math.min(backoffMs(work.unreached + 1, backoff, random), leftMs);
+    logger[work.unreached === 0 ? "warn" : "debug"](
+      { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: waitMs },
+      `the message waits for a peer that is away: ${failure.message}`,
+    );
+    work.unreached += 1;
+    metrics.retries += 1;
+    if (stopping && journal.durable) this.#host.giveBack(work);
+    else this.#host.rest(work, waitMs);
+    return true;
   }
 
   record(work: Work, failure: Failure, run: Run | undefined): AttemptRecord {

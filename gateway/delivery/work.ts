@@ -30,6 +30,8 @@ export class Work {
   nonce: string | undefined;
   /** Of the reply, taken from the memory budget until its end. */
   replyBytes = 0;
+  /** Attempts in a row that reached no peer: they do not count, and it rests until one is there. */
+  unreached = 0;
   /** Runs thrown away because the state had changed. */
   conflicts = 0;
   /** Tells the source; undefined once it has been told. */

@@ -44,6 +44,17 @@ const ownHeaders = new Set([
 ]);
 
 /** `tls` as Node's tls.connect takes it. */
+const unreachedCodes: ReadonlySet<unknown> = new Set([
+  ...["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENOENT", "EADDRNOTAVAIL"],
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** True for an error before there was a connection: the peer can't have seen anything. */
+export function isUnreached(error: unknown): boolean {
+  const { code, syscall } = error as { readonly code?: unknown; readonly syscall?: unknown };
+  return unreachedCodes.has(code) || (code === "ETIMEDOUT" && syscall === "connect");
+}
+
 export function newAgent(connections: number, tls: object = {}): Agent {
   return new Agent({
     connections,

@@ -45,6 +45,8 @@ export class HttpServer {
   readonly routes = new Router();
   readonly connections: ConnectionLimit;
   readonly #server: Server;
+  /** False while sources are still to add theirs: then an unknown path says "later" instead of "never". */
+  routesAreThere = true;
   #closing = false;
 
   constructor({ tls, base, connectionsPerAddress, clock, logger, unexpected }: HttpServerPorts) {
@@ -145,6 +147,13 @@ export class HttpServer {
         headers: { "retry-after": "1" },
       });
     const methods = this.routes.methodsOf(path);
+    if (methods.length === 0 && !this.routesAreThere)
+      return sendProblem(response, {
+        status: 503,
+        code: "MF_STARTING",
+        detail: "the gateway is starting, and its flows are not there yet: try again",
+        headers: { "retry-after": "1" },
+      });
     if (method === "OPTIONS" && path === "*") {
       response.writeHead(204);
       response.end();

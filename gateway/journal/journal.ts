@@ -221,8 +221,10 @@ export interface Journal {
   deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void>;
   /** Given up: a dead letter of the send, with its history. */
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined>;
-  /** Gives a claimed entry back; this attempt does not count. */
-  releaseOutbox(entry: OutboxEntry): void;
+  /** Gives a claimed entry back; this attempt does not count. It is due at `dueMs`, or once the outlet is hastened. Nothing is written. */
+  releaseOutbox(entry: OutboxEntry, dueMs?: number): void;
+  /** All that was released is due now. */
+  hastenOutbox(flow: string, outlet: string): void;
   /** When claimOutbox has something to give next, as of what is known now: 0 for at once, undefined for nothing. */
   nextOutboxMs(flow: string, outlet: string): number | undefined;
   /** Unsettled entries of the outlet, claimed ones included. Cheap. */

@@ -127,9 +127,13 @@ export class MemoryJournal implements Journal {
     this.#memory.give(entry.body.length);
   }
 
-  releaseOutbox(entry: OutboxEntry): void {
+  releaseOutbox(entry: OutboxEntry, dueMs?: number): void {
     const queue = this.#ledger.outbox(entry.flow, entry.outlet);
-    if (queue.holds(entry)) queue.release(entry.number);
+    if (queue.holds(entry)) queue.release(entry.number, dueMs);
+  }
+
+  hastenOutbox(flow: string, outlet: string): void {
+    this.#ledger.outbox(flow, outlet).hasten();
   }
 
   nextOutboxMs(flow: string, outlet: string): number | undefined {

@@ -13,6 +13,8 @@ interface Slot {
   entry: OutboxEntry;
   state: "ready" | "claimed" | "deferred" | "behind";
   dueMs: number;
+  /** Deferred without an attempt that counts: it goes as soon as the peer is back. */
+  released: boolean;
 }
 
 export class OutboxQueue {
@@ -28,7 +30,7 @@ export class OutboxQueue {
   }
 
   add(entry: OutboxEntry): void {
-    const slot: Slot = { entry, state: "ready", dueMs: 0 };
+    const slot: Slot = { entry, state: "ready", dueMs: 0, released: false };
     this.#slots.set(entry.number, slot);
     if (entry.key !== undefined) {
       const line = this.#byKey.get(entry.key);
@@ -93,6 +95,7 @@ export class OutboxQueue {
     slot.entry = { ...slot.entry, attempt: slot.entry.attempt + 1, attempts };
     slot.state = "deferred";
     slot.dueMs = dueMs;
+    slot.released = false;
     this.#ready.delete(number); // not claimed when a durable journal reads its log back
     this.#deferred.set(number, slot);
   }
@@ -112,12 +115,18 @@ export class OutboxQueue {
     return this.#slots.get(number)?.entry;
   }
 
-  release(number: EntryNumber): void {
+  release(number: EntryNumber, dueMs = 0): void {
     const slot = this.#slots.get(number);
     if (slot === undefined || slot.state !== "claimed") return;
-    slot.state = "deferred"; // due at once; claim puts deferred ones back first
-    slot.dueMs = 0;
+    slot.state = "deferred"; // claim puts deferred ones that are due back first
+    slot.dueMs = dueMs;
+    slot.released = true;
     this.#deferred.set(number, slot);
+  }
+
+  /** What was released is due now. */
+  hasten(): void {
+    for (const slot of this.#deferred.values()) if (slot.released) slot.dueMs = 0;
   }
 
   nextMs(): number | undefined {

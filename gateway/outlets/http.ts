@@ -5,7 +5,7 @@ import { checkTls, readTls, type TlsConfig, tlsSchema } from "../brokers/tls.ts"
 import { finalClaimError } from "../claims/outgoing.ts";
 import { duration } from "../config/units.ts";
 import type { Health } from "../connector.ts";
-import { exchange, type HttpAnswer, newAgent, retryAfterMs, unsendable } from "../http/client.ts";
+import { exchange, type HttpAnswer, isUnreached, newAgent, retryAfterMs, unsendable } from "../http/client.ts";
 import { headerSafe } from "../http/headers.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Answer, Headers, Outgoing } from "../message.ts";
@@ -139,7 +139,7 @@ class HttpOutlet implements Outlet {
 
   async request(message: OutletRequest, attempt: Attempt): Promise<Answer> {
     const answer = await this.#exchange(message, message.method === "" ? this.#config.method : message.method.toUpperCase(), attempt);
-    if (isTransient(answer.status)) throw this.#refused(answer);
+    if (isTransient(answer.status)) throw this.#refused(answer, answer);
     return answer;
   }
 
@@ -195,12 +195,12 @@ class HttpOutlet implements Outlet {
       throw new OutletError(
         "MF_HTTP_FAILED",
         `${method} ${url.host}: ${typeof code === "string" ? `${code} ` : ""}${cause instanceof Error ? cause.message : String(cause)}`,
-        { retryable: true, cause },
+        { retryable: true, unreached: isUnreached(cause), cause },
       );
     }
   }
 
-  #refused(answer: HttpAnswer): OutletError {
+  #refused(answer: HttpAnswer, whole?: Answer): OutletError {
     const { status, body, headers } = answer;
     const begin = fromUtf8(body.subarray(0, 200))
       .replace(/[^\x20-\x7e]+/g, " ")
@@ -208,6 +208,7 @@ class HttpOutlet implements Outlet {
     return new OutletError("MF_HTTP_STATUS", `${this.#url.host} answered ${status}${begin === "" ? "" : `: ${begin}`}`, {
       retryable: isTransient(status),
       status,
+      ...(whole === undefined ? {} : { answer: whole }),
       retryAfterMs: isTransient(status) ? retryAfterMs(headers["retry-after"], this.#context.clock.now()) : undefined,
     });
   }
@@ -216,8 +217,8 @@ class HttpOutlet implements Outlet {
 export const httpOutlet: OutletDefinition<HttpOutletConfig> = {
   name: "http",
   summary: "To an HTTP server.",
-  description: `A send is taken once the server answers 2xx. 5xx, 408, 425, 429, timeouts and cut connections are tried again, not before \`Retry-After\`; any other status is final. A request gives the flow whatever
-answer is not worth another attempt, 4xx included. Connections are kept open and pooled; redirects are not followed.
+  description: `A send is taken once the server answers 2xx. 5xx, 408, 425, 429, timeouts and cut connections are tried again, not before \`Retry-After\`; any other status is final. A server that can't be reached at all is waited for, for the whole of \`retry.age\`, and uses up no attempts. A request gives the flow whatever
+answer is not worth another attempt, 4xx included, and one whose \`Retry-After\` is over a second at once. Connections are kept open and pooled; redirects are not followed.
 
 Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` and the correlation id (\`X-Correlation-Id\`) go along. A request's \`path\` is taken below \`url\` and can't leave it; its query is added to that of \`url\`, and may name none of the parameters there. \`user:password@\` in \`url\` is sent as Basic credentials.`,
   answers: true,

@@ -23,6 +23,8 @@ export interface OutletErrorHow {
   readonly status?: number;
   readonly origin?: FailureOrigin;
   readonly callerStatus?: number;
+  readonly unreached?: boolean;
+  readonly answer?: Answer;
   readonly cause?: unknown;
 }
 
@@ -38,6 +40,11 @@ export class OutletError extends CodedError {
   /** Status a caller gets whose flow does not handle it; 0 for the origin's own. */
   readonly callerStatus: number;
 
+  /** True when there was no connection and the peer can't have anything of it: such an attempt does not count, and is repeated for the whole of `retry.age`. */
+  readonly unreached: boolean;
+  /** Of a request: the answer itself, for a flow that is not to wait as long as the peer asks. */
+  readonly answer: Answer | undefined;
+
   constructor(code: string, message: string, how: OutletErrorHow) {
     super(code, message, { cause: how.cause });
     this.name = "OutletError";
@@ -46,6 +53,8 @@ export class OutletError extends CodedError {
     this.status = how.status ?? 0;
     this.origin = how.origin ?? "peer";
     this.callerStatus = how.callerStatus ?? 0;
+    this.unreached = how.unreached ?? false;
+    this.answer = how.answer;
   }
 }
 

@@ -152,10 +152,13 @@ class MoodyJournal implements Journal {
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
     return this.#write(() => this.#settled(entry, this.#inner.buryOutbox(entry, record)));
   }
-  releaseOutbox(entry: OutboxEntry): void {
+  releaseOutbox(entry: OutboxEntry, dueMs?: number): void {
     if (!this.#process.alive) return;
     this.#entries.delete(entry.number);
-    this.#inner.releaseOutbox(entry);
+    this.#inner.releaseOutbox(entry, dueMs);
+  }
+  hastenOutbox(flow: string, outlet: string): void {
+    if (this.#process.alive) this.#inner.hastenOutbox(flow, outlet);
   }
   nextOutboxMs(flow: string, outlet: string): number | undefined {
     return this.#inner.nextOutboxMs(flow, outlet);

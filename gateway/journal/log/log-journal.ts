@@ -383,11 +383,15 @@ export class LogJournal implements Journal {
     return this.#withEntry(entry, (writer) => burySend(this.#burialPorts(writer), entry, record));
   }
 
-  releaseOutbox(entry: OutboxEntry): void {
+  releaseOutbox(entry: OutboxEntry, dueMs?: number): void {
     const busy = this.#entries.wait(entry.number);
-    if (busy !== undefined) return void busy.then(() => this.releaseOutbox(entry));
+    if (busy !== undefined) return void busy.then(() => this.releaseOutbox(entry, dueMs));
     const queue = this.#index.ledger.outbox(entry.flow, entry.outlet);
-    if (queue.holds(entry)) queue.release(entry.number);
+    if (queue.holds(entry)) queue.release(entry.number, dueMs);
+  }
+
+  hastenOutbox(flow: string, outlet: string): void {
+    this.#index.ledger.outbox(flow, outlet).hasten();
   }
 
   nextOutboxMs(flow: string, outlet: string): number | undefined {
