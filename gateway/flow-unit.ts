@@ -248,7 +248,7 @@ export class FlowUnit {
     return this.delivery.pending === 0 && this.#outlets.every(({ outbox }) => outbox.idle && (durable || outbox.depth === 0));
   }
 
-  /** What the journal keeps of a flow that has ended. */
+  /** The journal's remains of a flow that has ended. */
   get left(): { readonly pending: number; readonly sends: number } {
     if (!this.#ports.journal.durable) return { pending: 0, sends: 0 };
     return { pending: this.delivery.leftToJournal, sends: this.#outlets.reduce((sum, { outbox }) => sum + outbox.depth, 0) };

@@ -9,7 +9,7 @@ import { until, withGateway } from "../testing/rig.ts";
 import { done, fail, request, type Script, send, text, utf8 } from "../testing/scripted.ts";
 
 interface Peer {
-  /** What the next attempts meet: no connection, an answer that refuses, or nothing wrong. */
+  /** The peer as the next attempts meet it: no connection, an answer that refuses, or nothing wrong. */
   mood: "away" | "refuses" | "well";
   attempts: number;
   readonly got: string[];

@@ -1,4 +1,4 @@
-/** Who reaches the admin endpoints, from where, and with what. */
+/** Access to the admin endpoints: by the socket, by the port with a token, and by nothing else. */
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -194,7 +194,7 @@ export function failWith(response: ServerResponse): void {
 
 /**
  * HTTP 1.1 Web Hooks for Event Delivery, 4.2: a sender asks before it delivers, and the operator who said `cloudevents: true` has agreed.
- * Undefined for a request that is none.
+ * Undefined for a malformed request.
  */
 function webhookHandshake({ headers }: IncomingMessage): OutgoingHttpHeaders | undefined {
   const origin = headers["webhook-request-origin"];

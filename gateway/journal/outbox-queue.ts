@@ -124,7 +124,7 @@ export class OutboxQueue {
     this.#deferred.set(number, slot);
   }
 
-  /** What was released is due now. */
+  /** Released entries are due now. */
   hasten(): void {
     for (const slot of this.#deferred.values()) if (slot.released) slot.dueMs = 0;
   }

@@ -44,7 +44,7 @@ export class Room {
     return this.#leftBytes < 0 ? fullError() : undefined;
   }
 
-  /** Takes room for a message. Throws MF_JOURNAL_FULL when there is none, MF_JOURNAL_GONE when the folder is gone. At once: messages keep their order. */
+  /** Takes room for a message. Throws MF_JOURNAL_FULL without room, MF_JOURNAL_GONE when the folder is gone. At once: messages keep their order. */
   take(bodyBytes: number): void {
     const { trouble } = this;
     if (trouble !== undefined) throw trouble;

@@ -1,28 +1,13 @@
 /** Bodies as a machine reads them: JSON beside V8's, CSV and XML over a round trip of their own writers. */
-import { type DeliverEvent, defaultFlowLimits, type DoneEffect, type FailEffect } from "#abi";
+import { defaultFlowLimits, type DoneEffect, type FailEffect } from "#abi";
 import { fromUtf8, toUtf8 } from "#base";
 import { embeddedMonitor } from "#monitors";
-import { imageOf } from "../flow-image.ts";
+import { deliver, imageOf } from "../flow-image.ts";
 import { faulty, type Target, type Verdict } from "../target.ts";
 
 const limits = { ...defaultFlowLimits, cpuMs: 2_000 };
 /** Ends a body may have in a machine. */
 const refusals = new Set(["MF_MESSAGE_INVALID", "MF_CSV_INVALID", "MF_XML_INVALID", "MF_CPU_LIMIT", "MF_MEMORY_LIMIT", "MF_EFFECT_LIMIT"]);
-
-function deliver(body: Uint8Array, contentType: string): DeliverEvent {
-  return {
-    kind: "deliver",
-    timeMs: 1,
-    seed: new Uint8Array(32),
-    id: "m",
-    source: "fuzz",
-    attempt: 1,
-    key: undefined,
-    headersJson: JSON.stringify({ "content-type": contentType }),
-    stateJson: undefined,
-    body,
-  };
-}
 
 interface Format {
   readonly name: string;

@@ -1,10 +1,10 @@
 /** Image files: read, and where their hash is right, run. What an image holds harms its own machine at most. */
 import { createHash } from "node:crypto";
-import { type DeliverEvent, defaultFlowLimits } from "#abi";
+import { defaultFlowLimits } from "#abi";
 import { isCoded, toUtf8 } from "#base";
 import { type Image, readImage } from "#image";
 import { embeddedMonitor, type Monitor } from "#monitors";
-import { imageOf } from "../flow-image.ts";
+import { deliver, imageOf } from "../flow-image.ts";
 import { faulty, type Target, type Verdict } from "../target.ts";
 
 const hashBytes = 32;
@@ -12,18 +12,7 @@ const hashBytes = 32;
 const imagesPerMonitor = 50;
 const limits = { ...defaultFlowLimits, cpuMs: 50, memoryBytes: 16 * 1024 ** 2 };
 
-const message: DeliverEvent = {
-  kind: "deliver",
-  timeMs: 1,
-  seed: new Uint8Array(32),
-  id: "m",
-  source: "fuzz",
-  attempt: 1,
-  key: undefined,
-  headersJson: "{}",
-  stateJson: undefined,
-  body: toUtf8("[1]"),
-};
+const message = deliver(toUtf8("[1]"), "application/json");
 
 /** The input with the hash that belongs to it: what an attacker would send. */
 function hashed(input: Uint8Array): Uint8Array {
