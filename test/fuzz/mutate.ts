@@ -29,7 +29,7 @@ function piece(input: Uint8Array, random: Prng): { readonly at: number; readonly
 
 function withByte(input: Uint8Array, random: Prng, byte: (old: number) => number): Uint8Array {
   if (input.length === 0) return input;
-  const out = input.slice();
+  const out = new Uint8Array(input); // slice() of a Buffer shares its bytes
   const at = random.below(out.length);
   out[at] = byte(out[at] as number);
   return out;
@@ -62,7 +62,7 @@ const changes: readonly Change[] = [
   },
   (input, random) => {
     if (input.length < 4) return input;
-    const out = input.slice();
+    const out = new Uint8Array(input); // slice() of a Buffer shares its bytes
     const view = new DataView(out.buffer);
     const values = [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, out.length, out.length - 1, random.uint32()];
     view.setUint32(random.below(out.length - 3), values[random.below(values.length)] as number, true);

@@ -17,7 +17,7 @@ const message = deliver(toUtf8("[1]"), "application/json");
 /** The input with the hash that belongs to it: what an attacker would send. */
 function hashed(input: Uint8Array): Uint8Array {
   if (input.length < hashBytes) return input;
-  const out = input.slice();
+  const out = new Uint8Array(input);
   out.set(createHash("sha256").update(out.subarray(0, -hashBytes)).digest(), out.length - hashBytes);
   return out;
 }
