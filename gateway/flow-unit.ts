@@ -12,6 +12,7 @@ import { Outbox } from "./delivery/outbox.ts";
 import { OutletChannel } from "./delivery/outlet-channel.ts";
 import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
+import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./limits.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { Journal, NewSend } from "./journal/journal.ts";
@@ -44,6 +45,8 @@ export interface UnitPorts {
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
   readonly count: (flow: string, connector: string, event: string, amount: number) => void;
   readonly unexpected: ReportUnexpected;
+  /** Steps of connectors, while they are under way. */
+  readonly steps: OpenSteps;
 }
 
 interface PlacedSource {
@@ -187,7 +190,9 @@ export class FlowUnit {
 
   /** Resolves once the outlets have connected, or have had their moment: a peer that does not answer delays no source. */
   async #connected(outlets: readonly PlacedOutlet[]): Promise<void> {
-    const starting = Promise.all(outlets.map(({ channel }) => channel.outlet.start?.()));
+    const starting = Promise.all(
+      outlets.map(({ channel }) => this.#step(`to.${channel.name}`, channel.config, "start", () => channel.outlet.start?.())),
+    );
     let late = false;
     await new Promise<void>((resolve, reject) => {
       const cancel = this.#ports.clock.after(gatewayLimits.outletStartMs, () => {
@@ -220,7 +225,7 @@ export class FlowUnit {
     for (const { outbox } of goneOutlets) outbox.stop();
     this.#place(next);
     this.delivery.replace(next.flow);
-    const stopping = goneSources.map(({ source }) => source.stop());
+    const stopping = goneSources.map((placed) => this.#stopSource(placed));
     return async () => {
       await Promise.all([...newSources.map((placed) => this.#startSource(placed)), ...stopping]);
       await Promise.all(goneOutlets.map((placed) => this.#retire(placed)));
@@ -235,11 +240,19 @@ export class FlowUnit {
   /** No new messages from now on. Resolves once sources have let go of theirs. */
   async stopSources(): Promise<void> {
     this.#started = false;
-    await Promise.all(
-      this.#sources.map(async ({ source, name }) =>
-        source.stop().catch((error: unknown) => this.#logger.error({ source: name }, `stopping failed: ${String(error)}`)),
-      ),
-    );
+    await Promise.all(this.#sources.map((placed) => this.#stopSource(placed)));
+  }
+
+  /** Messages and sends that have not ended, for people. */
+  get underWay(): string[] {
+    if (this.quiet) return [];
+    const flow = `flows.${this.name}`;
+    const { pending } = this.delivery;
+    const outlets = this.#outlets.filter(({ outbox }) => !outbox.idle || (!this.#ports.journal.durable && outbox.depth > 0));
+    return [
+      ...(pending > 0 ? [`${flow}: ${pending} message${pending === 1 ? "" : "s"}`] : []),
+      ...outlets.map(({ channel, outbox }) => `${flow}.to.${channel.name}: ${outbox.depth} send${outbox.depth === 1 ? "" : "s"}`),
+    ];
   }
 
   /** Nothing of this flow is under way any more, and nothing is due. */
@@ -262,12 +275,11 @@ export class FlowUnit {
       channel.stop();
     }
     await Promise.resolve(); // aborted sends give their entries back first
-    for (const { outbox, channel } of this.#outlets) {
+    const ending = this.#outlets.map(async ({ outbox, channel }) => {
       if (!this.#ports.journal.durable && outbox.depth > 0) await outbox.bury();
-      await channel.outlet
-        .stop()
-        .catch((error: unknown) => this.#logger.error({ outlet: channel.name }, `stopping failed: ${String(error)}`));
-    }
+      await this.#stopOutlet(channel);
+    });
+    await Promise.all(ending);
   }
 
   /** Connectors that can't work now. */
@@ -320,15 +332,37 @@ export class FlowUnit {
 
   #press(high: boolean): void {
     if (!this.#started) return;
-    for (const { source } of this.#sources) {
-      if (high) source.pause?.();
-      else source.resume?.();
+    for (const { name, source } of this.#sources) {
+      try {
+        if (high) source.pause?.();
+        else source.resume?.();
+      } catch (error) {
+        this.#ports.unexpected(error, `flows.${this.name}.${name}, ${high ? "pause" : "resume"}`);
+      }
     }
   }
 
-  async #startSource({ source, config }: PlacedSource): Promise<void> {
+  async #startSource({ name, source, config }: PlacedSource): Promise<void> {
     const origin = { source: config.connector, place: placeOf(config) };
-    await source.start((message) => this.delivery.accept(message, origin));
+    await this.#step(name, config, "start", () => source.start((message) => this.delivery.accept(message, origin)));
+  }
+
+  /** Never rejects. */
+  async #stopSource({ name, source, config }: PlacedSource): Promise<void> {
+    await this.#step(name, config, "stop", () => source.stop()).catch((error: unknown) =>
+      this.#logger.error({ source: name }, `stopping failed: ${String(error)}`),
+    );
+  }
+
+  /** Never rejects. */
+  async #stopOutlet({ name, outlet, config }: OutletChannel): Promise<void> {
+    await this.#step(`to.${name}`, config, "stop", () => outlet.stop()).catch((error: unknown) =>
+      this.#logger.error({ outlet: name }, `stopping failed: ${String(error)}`),
+    );
+  }
+
+  #step<T>(name: string, { connector }: SourceConfig | OutletConfig, step: string, work: () => Promise<T> | T): Promise<T> {
+    return this.#ports.steps.during(`flows.${this.name}.${name} (${connector}): ${step}`, work);
   }
 
   /** Waits for what is under way through an outlet that was replaced, then closes it. */
@@ -338,7 +372,7 @@ export class FlowUnit {
     while (channel.underWay > 0 && this.#ports.clock.monotonicMs() < untilMs)
       await new Promise<void>((resolve) => this.#ports.clock.after(20, resolve));
     channel.stop();
-    await channel.outlet.stop();
+    await this.#stopOutlet(channel);
   }
 
   #context(name: string): ConnectorContext {

@@ -16,6 +16,7 @@ import { hint } from "./config/suggest.ts";
 import type { Totals } from "./delivery/flow-delivery.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
+import { Ending, OpenSteps } from "./ending.ts";
 import { FlowUnit, type Prepared, type UnitPorts } from "./flow-unit.ts";
 import { type Access, type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
@@ -75,7 +76,7 @@ export interface Gateway {
    * before it ran; then everything is closed again.
    */
   start(): Promise<void>;
-  /** Resolves once everything is closed, after the configuration's `drain` and a little more at most. */
+  /** Resolves once everything is closed, or when the configuration's `drain` is over; then the log names what was still open. */
   stop(): Promise<void>;
   /** Swaps flows without dropping a message. Rejects, with nothing changed, when a flow can't be built or a connector be made. */
   reload(config: GatewayConfig): Promise<void>;
@@ -98,6 +99,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
 }
 
 const loadsAtOnce = 4;
+const openShown = 20;
 const startsAtOnce = 256;
 
 class TheGateway implements Gateway, Administered {
@@ -121,8 +123,12 @@ class TheGateway implements Gateway, Administered {
   #registry: ReturnType<typeof createRegistry> | undefined;
   #state: "new" | "starting" | "running" | "stopping" | "stopped" = "new";
   #starting: Promise<void> | undefined;
+  /** Tells who started it that it has stopped, for a connector whose start never ends. */
+  #abandonStart: () => void = () => undefined;
   #stopped: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
+  #ending: Ending | undefined;
+  readonly #steps = new OpenSteps();
   #reloading: Promise<void> = Promise.resolve();
 
   constructor(config: GatewayConfig, ports: GatewayPorts) {
@@ -165,6 +171,7 @@ class TheGateway implements Gateway, Administered {
         this.#events.set(key, (this.#events.get(key) ?? 0) + amount);
       },
       unexpected: this.#unexpected.report,
+      steps: this.#steps,
     };
   }
 
@@ -191,8 +198,11 @@ class TheGateway implements Gateway, Administered {
   start(): Promise<void> {
     if (this.#starting !== undefined || this.#stopped !== undefined)
       return Promise.reject(new CodedError("MF_GATEWAY_STATE", "the gateway was started before: make another"));
-    this.#starting = this.#start();
-    return this.#starting;
+    const starting = (this.#starting = this.#start());
+    return new Promise((resolve, reject) => {
+      this.#abandonStart = () => reject(stoppedEarly());
+      starting.then(resolve, reject);
+    });
   }
 
   stop(): Promise<void> {
@@ -341,6 +351,7 @@ class TheGateway implements Gateway, Administered {
       this.#server.routesAreThere = false;
       await this.#server.listen(this.#config.http.host, this.#config.http.port);
       await this.#startAll([...this.#units.values()]);
+      if (this.#stopped !== undefined) throw stoppedEarly();
       this.#server.routesAreThere = true;
       this.#state = "running";
     } catch (error) {
@@ -439,7 +450,7 @@ class TheGateway implements Gateway, Administered {
     await Promise.all(prepared.map(([unit, next]) => unit.connect(next)));
     // In one turn everything that goes lets go, also of what another flow is to have, such as a path.
     const opening = prepared.map(([unit, next]) => unit.replace(next));
-    const ending = this.#end(gone, () => undefined);
+    const ending = this.#end(gone, new Ending(this.#clock, config.drain), () => undefined);
     for (const unit of fresh) this.#units.set(unit.name, unit);
     await Promise.all([...opening.map((open) => open()), this.#startAll(fresh), ending]);
     for (const unit of gone) {
@@ -454,56 +465,65 @@ class TheGateway implements Gateway, Administered {
   }
 
   async #stop(): Promise<void> {
+    const ending = (this.#ending = new Ending(this.#clock, this.#config.drain));
     if (this.#state === "starting") this.#persistence.close(); // it may be waiting for its disk
-    await this.#starting?.catch(() => undefined); // whoever started it is told
+    if (this.#starting !== undefined) await ending.by(ending.workMs, this.#starting); // whoever started it is told
     await this.#close();
+    this.#abandonStart();
   }
 
   #close(): Promise<void> {
-    this.#closed ??= this.#closeAll();
+    this.#ending ??= new Ending(this.#clock, this.#config.drain);
+    this.#closed ??= this.#closeAll(this.#ending);
     return this.#closed;
   }
 
-  async #closeAll(): Promise<void> {
+  async #closeAll(ending: Ending): Promise<void> {
     const wasRunning = this.#state === "running";
     this.#state = "stopping";
-    await this.#reloading;
+    await ending.by(ending.workMs, this.#reloading);
     for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.beginClose();
-    await this.#end([...this.#units.values()], () => this.#persistence.close());
+    await this.#end([...this.#units.values()], ending, () => this.#persistence.close());
     for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.endClose();
     this.#persistence.close();
-    await this.#agent.destroy();
-    await this.#sweeper?.stop();
-    await this.#ports.journal
-      .close()
-      .catch((error: unknown) =>
-        this.#logger.error({}, `the journal could not be closed: ${error instanceof Error ? error.message : String(error)}`),
+    const closing = [
+      this.#step("the HTTP client", () => this.#agent.destroy()),
+      this.#step("the sweep of claimed bodies", () => this.#sweeper?.stop()),
+      this.#step("the journal", () => this.#ports.journal.close()),
+    ];
+    await ending.by(ending.endMs, Promise.all(closing));
+    const open = this.#steps.names;
+    if (open.length > 0)
+      this.#logger.error(
+        { code: "MF_STOP_INCOMPLETE", open },
+        `not everything has closed within ${this.#config.drain} ms and is left as it is: ${open.join("; ")}`,
       );
     this.#state = "stopped";
     if (wasRunning) this.#logger.info({}, "stopped");
   }
 
-  /** Stops flows in order: no new messages, then what is under way within the drain time, then the rest is given back. */
-  async #end(units: readonly FlowUnit[], timeIsOver: () => void): Promise<void> {
-    const untilMs = this.#clock.monotonicMs() + this.#config.drain;
+  /** Never rejects. */
+  async #step(name: string, work: () => Promise<unknown> | undefined): Promise<void> {
+    await this.#steps
+      .during(name, work)
+      .catch((error: unknown) =>
+        this.#logger.error({}, `${name} could not be closed: ${error instanceof Error ? error.message : String(error)}`),
+      );
+  }
+
+  /** Stops flows in order: no new messages, then what is under way within its time, then the rest is given back. */
+  async #end(units: readonly FlowUnit[], ending: Ending, timeIsOver: () => void): Promise<void> {
     const sourcesStopped = Promise.all(units.map((unit) => unit.stopSources()));
     for (const unit of units) unit.delivery.beginDrain();
-    while (units.some((unit) => !unit.quiet) && this.#clock.monotonicMs() < untilMs) await this.#sleep(10);
-    const open = units.filter((unit) => !unit.quiet);
+    while (units.some((unit) => !unit.quiet) && this.#clock.monotonicMs() < ending.workMs) await this.#sleep(10);
+    const open = units.flatMap((unit) => unit.underWay);
     if (open.length > 0)
       this.#logger.warn(
-        { flows: open.map((unit) => unit.name) },
-        `not everything was finished within ${this.#config.drain} ms: the rest is given back`,
+        { open },
+        `not everything was finished within ${this.#config.drain} ms, the rest is given back: ${open.slice(0, openShown).join("; ")}`,
       );
     timeIsOver(); // what waits for a disk that refuses is given back as well
-    for (const unit of units) await unit.end();
-    await new Promise<void>((resolve) => {
-      const cancel = this.#clock.after(gatewayLimits.sourceStopMs, resolve);
-      void sourcesStopped.then(() => {
-        cancel();
-        resolve();
-      });
-    });
+    await ending.by(ending.closedMs, Promise.all([sourcesStopped, ...units.map((unit) => unit.end())]));
   }
 
   #sleep(ms: number): Promise<void> {

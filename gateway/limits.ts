@@ -129,10 +129,10 @@ export const gatewayLimits = {
   /** Flows one message may go through, one after the other. */
   flowHops: 32,
 
-  /** How long stop() waits for what is under way, unless told otherwise. */
+  /** Longest stop, unless told otherwise. */
   drainMs: 10 * second,
-  /** After that, how long a source may take to let go. */
-  sourceStopMs: 2 * second,
+  /** The part of it in which connectors and journal close: a quarter, within these bounds. */
+  closingMs: { least: 1 * second, most: 2 * second },
   /** Connect attempts of a source or an outlet that lost its peer are this far apart. */
   reconnectMs: { least: 200, most: 30 * second },
 } as const;

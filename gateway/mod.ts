@@ -14,6 +14,7 @@ export {
   type JsonSchema,
   type Logger,
 } from "./connector.ts";
+export { settles } from "./ending.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { adminSocketPaths } from "./http/admin-socket.ts";

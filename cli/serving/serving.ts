@@ -1,7 +1,7 @@
 /** A gateway, its monitor and its images, wired from a mayfly.yaml: what `serve`, `dev` and the examples' tests start. */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { collectGarbage } from "#base";
+import { CodedError, collectGarbage, systemClock } from "#base";
 import {
   configuredClaims,
   configuredJournal,
@@ -15,8 +15,8 @@ import {
   gatewayMemory,
   loadConfig,
   type RootLogger,
+  settles,
 } from "#gateway";
-import { CodedError } from "#base";
 import { loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
@@ -137,6 +137,14 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
+const monitorCloseMs = 1_000;
+
+/** Resolves once the monitor has closed, or has had its time. */
+async function closed(monitor: Monitor, logger: RootLogger): Promise<void> {
+  if (!(await settles(systemClock, monitorCloseMs, monitor.close())))
+    logger.error({ code: "MF_STOP_INCOMPLETE" }, `the monitor has not closed within ${monitorCloseMs} ms and is left as it is`);
+}
+
 function withPort(config: GatewayConfig, port: number | undefined): GatewayConfig {
   return port === undefined ? config : { ...config, http: { ...config.http, port } };
 }
@@ -198,7 +206,7 @@ class TheServing implements Serving {
 
   async stop(): Promise<void> {
     await this.gateway.stop();
-    await this.#monitor.close();
+    await closed(this.#monitor, this.logger);
     this.#letGo();
   }
 }
@@ -239,7 +247,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     served = new TheServing(options, { config, monitor, images, gateway, logger, letGo });
     return served;
   } catch (error) {
-    await monitor.close();
+    await closed(monitor, logger);
     throw error;
   }
 }

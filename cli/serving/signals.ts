@@ -2,9 +2,12 @@
 
 const signals = ["SIGINT", "SIGTERM"] as const;
 
+/** A process that was told to end and has nothing more to do still has this time for what a library left open, such as a socket. */
+const lingerMs = 500;
+
 /**
  * Runs `task` with a promise of the first SIGINT or SIGTERM. From that one on, another ends the process at once. Signals do what they
- * did before once the task is over.
+ * did before once the task is over; after one, the process ends soon, whatever is still open.
  */
 export async function withSignals<T>(task: (ended: Promise<NodeJS.Signals>) => Promise<T>): Promise<T> {
   let first = true;
@@ -21,5 +24,12 @@ export async function withSignals<T>(task: (ended: Promise<NodeJS.Signals>) => P
     return await task(ended);
   } finally {
     for (const signal of signals) process.off(signal, heard);
+    if (!first) setTimeout(endAnyway, lingerMs).unref();
   }
+}
+
+function endAnyway(): void {
+  const open = process.getActiveResourcesInfo().filter((name) => !/^(TTY|Pipe)Wrap$/.test(name));
+  process.stderr.write(`mayfly: the process ends with these open: ${open.join(", ")}\n`);
+  process.exit();
 }

@@ -36,6 +36,8 @@ export interface LinkOptions<S extends Session> {
 export class Link<S extends Session> {
   readonly #options: LinkOptions<S>;
   #session: S | undefined;
+  /** Of the live session: no client library keeps one open past its end. */
+  #sockets = new AttemptSockets();
   #stopped = false;
   #failure: CodedError | undefined;
   #failures = 0;
@@ -82,7 +84,7 @@ export class Link<S extends Session> {
     const session = this.#session;
     this.#session = undefined;
     this.#failure = undefined;
-    if (session !== undefined) return this.#dispose(session);
+    if (session !== undefined) return this.#dispose(session, this.#sockets);
     // An attempt under way closes what it opens. It is waited for: acknowledgements of messages that came before `open` was through
     // are on their way in it, and a session that is opened later would be taken from whoever comes next under the same name.
     await within(this.#options.context, brokerLimits.closeMs, this.#connecting ?? Promise.resolve()).catch(() => {});
@@ -106,9 +108,10 @@ export class Link<S extends Session> {
     });
     try {
       const session = await sockets.run(() => this.#options.open(lost));
-      if (over || this.#stopped) return void (await this.#dispose(session));
+      if (over || this.#stopped) return void (await this.#dispose(session, sockets));
       opened = session;
       this.#session = session;
+      this.#sockets = sockets;
       this.#failure = undefined;
       this.#readySinceMs = context.clock.monotonicMs();
       context.logger.info({ peer }, this.#failures === 0 ? "connected" : "connected again");
@@ -127,7 +130,7 @@ export class Link<S extends Session> {
     if (context.clock.monotonicMs() - this.#readySinceMs >= brokerLimits.steadyMs) this.#failures = 0;
     this.#options.onLost?.();
     context.metrics.count("lost");
-    void this.#dispose(session);
+    void this.#dispose(session, this.#sockets);
     this.#retry(error);
   }
 
@@ -150,12 +153,14 @@ export class Link<S extends Session> {
     });
   }
 
-  async #dispose(session: S): Promise<void> {
-    try {
-      await within(this.#options.context, brokerLimits.closeMs, session.close());
-    } catch {
-      // It was going away in any case.
-    }
+  async #dispose(session: S, sockets: AttemptSockets): Promise<void> {
+    await this.lastWords(session.close()); // it was going away in any case
+    sockets.destroy();
+  }
+
+  /** Waits for what the peer is told before the end; one that says nothing is not waited for. Never rejects. */
+  async lastWords(work: Promise<unknown> | undefined): Promise<void> {
+    if (work !== undefined) await within(this.#options.context, brokerLimits.closeMs, work).catch(() => undefined);
   }
 }
 

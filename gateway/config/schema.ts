@@ -247,7 +247,10 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         }),
         default: {},
       },
-      drain: duration("How long stopping waits for what is under way.", "10s"),
+      drain: duration(
+        "Longest stop. The last quarter of it, 2s at most, is for closing; what comes before is for messages under way.",
+        "10s",
+      ),
     },
     ["flows"],
   );

@@ -107,7 +107,7 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
     pause: () => intake?.pause(),
     resume: () => intake?.resume(),
     async stop() {
-      await link.session?.consumption.stop().catch(() => {});
+      await link.lastWords(link.session?.consumption.stop());
       await intake?.drain();
       await link.stop();
     },

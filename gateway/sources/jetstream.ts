@@ -118,9 +118,9 @@ function createJetStreamSource(config: JetStreamSourceConfig, context: SourceCon
     pause: () => intake?.pause(),
     resume: () => intake?.resume(),
     async stop() {
-      await link.session?.stopPulling().catch(() => {});
+      await link.lastWords(link.session?.stopPulling());
       await intake?.drain();
-      await link.session?.flush().catch(() => {}); // what was given back
+      await link.lastWords(link.session?.flush()); // what was given back
       await link.stop();
     },
     health: () => link.health(),

@@ -122,10 +122,10 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
     pause: () => intake?.pause(),
     resume: () => intake?.resume(),
     async stop() {
-      await link.session?.unsubscribe().catch(() => {});
+      await link.lastWords(link.session?.unsubscribe());
       await intake?.drain();
       const session = link.session;
-      if (session !== undefined) await session.guard.during(session.connection.flush()).catch(() => {}); // replies
+      await link.lastWords(session?.guard.during(session.connection.flush())); // replies
       await link.stop();
     },
     health: () => link.health(),

@@ -108,7 +108,7 @@ function createPostgresSource(config: PostgresSourceConfig, context: SourceConte
     pause: () => intake?.pause(),
     resume: () => intake?.resume(),
     async stop() {
-      await link.session?.stopPolling();
+      await link.lastWords(link.session?.stopPolling());
       await intake?.drain();
       await link.stop();
     },

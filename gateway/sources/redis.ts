@@ -100,7 +100,7 @@ function createRedisSource(config: RedisSourceConfig, context: SourceContext): S
     pause: () => intake?.pause(),
     resume: () => intake?.resume(),
     async stop() {
-      await link.session?.stopReading();
+      await link.lastWords(link.session?.stopReading());
       await intake?.drain();
       await link.stop();
     },

@@ -12,6 +12,7 @@ import { readConfig } from "../config/read.ts";
 import type { FlowConfig } from "../config/types.ts";
 import { Persistence } from "../delivery/persistence.ts";
 import { MessageIds, SeedPool } from "../delivery/seeds.ts";
+import { OpenSteps } from "../ending.ts";
 import { FlowUnit } from "../flow-unit.ts";
 import { DeadLetters, type DeadLetterFs } from "../journal/dead-letters.ts";
 import type {
@@ -414,6 +415,7 @@ export class SimulatedGateway {
       unexpected: (error) => {
         throw error;
       },
+      steps: new OpenSteps(),
     });
     void this.#unit.start();
     await settled();
