@@ -1,9 +1,7 @@
 /** Dead letters, wherever they are: in the folder mayfly.yaml names, or behind a running gateway. */
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { claimOf, type ClaimStore, configuredClaims, type DeadLetter, DeadLetters, letterBody, readPlaces } from "#gateway";
 import { AdminClient, type GatewayFlags } from "./admin.ts";
-import { findCachedImage } from "./images/cache.ts";
-import { framesText, StackMapper } from "./machine/stack.ts";
 
 export { claimOf };
 
@@ -120,12 +118,4 @@ export async function retryLetter(
         message: detail ?? `the gateway answered ${status}`,
         ...(outcome.code === undefined ? {} : { code: outcome.code }),
       };
-}
-
-/** An attempt's stack in the flow's own source, while the image it ran in is still in the cache beside `config`; otherwise as it was kept. */
-export async function stackOf({ imageSha256, failure }: DeadLetter["attempts"][number], config: string): Promise<string | undefined> {
-  if (failure.stack === undefined || imageSha256 === "") return failure.stack;
-  const found = await findCachedImage(dirname(resolve(config)), imageSha256);
-  const frames = found === undefined ? [] : new StackMapper(found.image.sourceMap, dirname(found.flow)).frames(failure.stack);
-  return frames.length === 0 ? failure.stack.trimEnd() : framesText(frames);
 }

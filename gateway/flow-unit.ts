@@ -155,6 +155,7 @@ export class FlowUnit {
       share: { name: this.name, weight: config.weight },
       outlets: Object.keys(config.to),
       config,
+      places: image.places,
     };
     const hosts = config.hosts.flatMap((text) => {
       const parsed = parseHost(text);

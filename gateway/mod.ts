@@ -34,6 +34,7 @@ export {
   type FlowImage,
   type ImageHandle,
   type LoadFlow,
+  type SourcePlaces,
   type Runner,
   type RunnerStats,
   type RunningMachine,

@@ -3,7 +3,7 @@
  * gateway itself never imports a monitor. Ownership and failures are as said there: what goes in is copied, what comes out
  * is ours, and nothing rejects for what a machine does.
  */
-import type { DeliverEvent, Event, FlowLimits, StepOutcome } from "#abi";
+import type { DeliverEvent, Event, FlowLimits, LogEffect, StepOutcome } from "#abi";
 import type { FlowConfig } from "./config/types.ts";
 
 /** An image the runner has loaded. Opaque here, but for its hash and name. */
@@ -41,6 +41,12 @@ export interface Runner {
   stats(): RunnerStats;
 }
 
+/** Shows places of a flow's bundle in its sources. */
+export interface SourcePlaces {
+  log(effect: LogEffect): LogEffect;
+  stack(stack: string): string;
+}
+
 /** What the CLI knows of a flow once its image is built and loaded. */
 export interface FlowImage {
   readonly image: ImageHandle;
@@ -48,6 +54,8 @@ export interface FlowImage {
   readonly outlets: readonly string[] | undefined;
   /** The image's own limits; the configuration's win. */
   readonly limits: FlowLimits;
+  /** Absent when nothing is known of the flow's sources. */
+  readonly places?: SourcePlaces;
 }
 
 /** Builds what is stale and loads it. Rejects with a CodedError. Called at start and at reload, for each flow. */
@@ -61,4 +69,5 @@ export interface Flow {
   readonly share: Share;
   readonly outlets: readonly string[];
   readonly config: FlowConfig;
+  readonly places?: SourcePlaces | undefined;
 }

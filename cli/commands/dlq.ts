@@ -83,15 +83,13 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
       ? bodyText(body, letter.contentType)
       : `in the claim store, SHA-256 ${claim.sha256}: \`mayfly dlq export\` writes it`;
   out(`${paint.bold("body")} ${paint.dim(bytesText(letter.bodyBytes))}\n${indent(text)}\n`);
-  for (const record of letter.attempts) {
-    const { attempt, startedMs, endedMs, failure, logs } = record;
+  for (const { attempt, startedMs, endedMs, failure, logs } of letter.attempts) {
     out(
       `${paint.bold(`attempt ${attempt}`)} ${paint.dim(`${new Date(startedMs).toISOString()}, ${endedMs - startedMs} ms`)} ${safeText(failure.code)}: ${safeText(failure.message)}\n`,
     );
     for (const { level, text, fieldsJson } of logs)
       out(`  ${level} ${safeText(text)}${fieldsJson === undefined ? "" : ` ${paint.dim(safeText(fieldsJson))}`}\n`);
-    const stack = await letters.stackOf(record, flags.config);
-    if (stack !== undefined) out(`${paint.dim(indent(safeText(stack, 20_000)))}\n`);
+    if (failure.stack !== undefined) out(`${paint.dim(indent(safeText(failure.stack.trimEnd(), 20_000)))}\n`);
   }
   return exitCodes.ok;
 }

@@ -7,7 +7,6 @@ import { exitCodes, usageError } from "../failure.ts";
 import { bodyJson, contentTypeOf, guessContentType, parseJson, roundMs } from "../format.ts";
 import type { RunResult, Stimulus } from "../machine/drive.ts";
 import { showRun } from "../machine/show.ts";
-import { framesText, type StackMapper } from "../machine/stack.ts";
 import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 import { withProgress } from "../terminal.ts";
@@ -82,10 +81,8 @@ async function readStimulus(terminal: Terminal, flags: RunFlags, folder: string)
 }
 
 /** The contract of `--json`. */
-function runJson(result: RunResult, stacks: StackMapper, buildMs: number | undefined, stimulus: Stimulus): object {
+function runJson(result: RunResult, buildMs: number | undefined, stimulus: Stimulus): object {
   const { reply, failure } = result;
-  const frames = stacks.frames(failure?.stack);
-  const { name: _name, ...at } = frames[0] ?? { name: "" };
   return {
     status: result.status,
     reply:
@@ -120,7 +117,8 @@ function runJson(result: RunResult, stacks: StackMapper, buildMs: number | undef
             message: failure.message,
             retry: failure.retry,
             ...(failure.status === 0 ? {} : { status: failure.status }),
-            ...(frames.length === 0 ? {} : { at, stack: framesText(frames).split("\n") }),
+            ...(failure.at === undefined ? {} : { at: failure.at }),
+            ...(failure.stack === undefined || failure.stack === "" ? {} : { stack: failure.stack.split("\n") }),
           },
         }),
     message: { id: stimulus.id, seed: Buffer.from(stimulus.seed).toString("hex"), time: new Date(stimulus.timeMs).toISOString() },
@@ -135,7 +133,7 @@ function runJson(result: RunResult, stacks: StackMapper, buildMs: number | undef
 }
 
 async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<number> {
-  const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath, projectOf }, { stubFromFiles }, stack] = await Promise.all([
+  const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath, projectOf }, { stubFromFiles }, { StackMapper }] = await Promise.all([
     import("../monitors.ts"),
     import("../machine/drive.ts"),
     import("../machine/load.ts"),
@@ -155,10 +153,10 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
       declared: image.manifest.outlets,
       folder: project,
     });
-    const result = await driveMachine(monitor, await monitor.load(image), image.manifest.limits, stimulus, stub);
-    const stacks = new stack.StackMapper(image.sourceMap, folder);
-    if (flags.json === true) terminal.out(`${JSON.stringify(runJson(result, stacks, buildMs, stimulus), undefined, 2)}\n`);
-    else showRun(terminal, result, stacks);
+    const stacks = StackMapper.of(image, folder);
+    const result = await driveMachine(monitor, await monitor.load(image), { limits: image.manifest.limits, stimulus, stub, stacks });
+    if (flags.json === true) terminal.out(`${JSON.stringify(runJson(result, buildMs, stimulus), undefined, 2)}\n`);
+    else showRun(terminal, result);
     return result.status === "done" ? exitCodes.ok : exitCodes.failed;
   } finally {
     await monitor.close();

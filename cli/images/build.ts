@@ -19,7 +19,7 @@ function sentenceOf(message: string): string {
 async function placeOf(error: CodedError, path: string, include: readonly string[]): Promise<readonly Frame[]> {
   const bundle = await bundleFlow(path, include).catch(() => undefined); // what can't be bundled was not run
   if (bundle === undefined) return [];
-  const frames = new StackMapper(bundle.sourceMap, dirname(resolve(path))).frames(error.message);
+  const frames = new StackMapper(() => bundle.sourceMap, dirname(resolve(path))).frames(error.message);
   return frames.length > 0 ? frames : (await probeTopLevel(path)).failedAt;
 }
 

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { serve } from "#cli";
 import { silentLogger } from "#gateway";
-import { cachedImage, findCachedImage } from "./cache.ts";
-import { namedImage, pruneImages, storeFolder } from "./store.ts";
+import { loadImage } from "#image";
+import { cachedImage } from "./cache.ts";
+import { flowOf, namedImage, pruneImages, storeFolder } from "./store.ts";
 
 let project: string;
 const at = (...names: string[]): string => join(project, ...names);
@@ -28,10 +29,10 @@ test("an image outlives the next build of its flow: found by its hash, and serve
   notEqual(one, two);
   equal((await cachedImage(at("flow.ts"))).buildMs, undefined, "nothing has changed: nothing is built");
   for (const sha256 of [one, two]) {
-    const found = await findCachedImage(project, sha256);
-    deepEqual([found?.image.sha256, found?.flow], [sha256, at("flow.ts")]);
+    equal((await loadImage(await namedImage(project, sha256))).sha256, sha256);
+    equal(await flowOf(project, sha256), at("flow.ts"));
   }
-  equal(await findCachedImage(project, "0".repeat(64)), undefined);
+  equal(await flowOf(project, "0".repeat(64)), undefined);
 
   await writeFile(
     at("mayfly.yaml"),

@@ -10,7 +10,7 @@ import { type Built, type Image, projectFolder } from "#image";
 import { kernelArtifacts } from "#kernel";
 import { version } from "../package.ts";
 import { buildFlow } from "./build.ts";
-import { flowOf, getImage, pruneImages, putImage, storeFolder, writeWhole } from "./store.ts";
+import { getImage, pruneImages, putImage, storeFolder, writeWhole } from "./store.ts";
 
 export interface CachedImage {
   readonly image: Image;
@@ -107,15 +107,4 @@ export async function cachedImage(flow: string, { name, check = true, include }:
   // A folder that can't be written to is no reason to fail: the next start is slower, nothing else.
   const file = base === undefined ? undefined : await writeEntry(folder, key, base, path, built).catch(() => undefined);
   return { image: built.image, inputs: built.inputs, file, buildMs };
-}
-
-/** The image with this hash that was built in `project`, and its flow's file; undefined when it is not kept any more. */
-export async function findCachedImage(
-  project: string,
-  sha256: string,
-): Promise<{ readonly image: Image; readonly flow: string } | undefined> {
-  const flow = await flowOf(project, sha256);
-  if (flow === undefined) return undefined;
-  const found = await getImage(storeFolder(project), sha256).catch(() => undefined);
-  return found === undefined ? undefined : { image: found.image, flow };
 }

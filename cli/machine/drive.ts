@@ -15,6 +15,7 @@ import {
 } from "#abi";
 import { CodedError, table, toUtf8 } from "#base";
 import type { LoadedImage, Machine, Monitor } from "#monitors";
+import type { Place, StackMapper } from "./stack.ts";
 
 export interface Stimulus {
   readonly id: string;
@@ -55,8 +56,9 @@ export interface Reply {
 export interface RunFailure {
   readonly code: string;
   readonly message: string;
-  /** As the engine gave it: places are those of the bundle. */
   readonly stack: string | undefined;
+  /** Where it failed; undefined when nothing is known of it. */
+  readonly at: Place | undefined;
   readonly retry: boolean;
   /** HTTP status the flow asked for, 0 for none. */
   readonly status: number;
@@ -105,11 +107,20 @@ function headersOf(json: string): Readonly<Record<string, string>> {
   }
 }
 
+export interface DriveOptions {
+  readonly limits: FlowLimits;
+  readonly stimulus: Stimulus;
+  readonly stub: Stub;
+  /** Without one, stacks are those of the bundle. */
+  readonly stacks?: StackMapper;
+}
+
 /** One run under way. */
 class Drive {
   readonly #stimulus: Stimulus;
   readonly #stub: Stub;
   readonly #limits: FlowLimits;
+  readonly #stacks: StackMapper | undefined;
   readonly #pending: Pending[] = [];
   readonly sends: SendEffect[] = [];
   readonly calls: CallEffect[] = [];
@@ -124,10 +135,11 @@ class Drive {
   cpuMs = 0;
   steps = 0;
 
-  constructor(stimulus: Stimulus, stub: Stub, limits: FlowLimits) {
+  constructor({ stimulus, stub, limits, stacks }: DriveOptions) {
     this.#stimulus = stimulus;
     this.#stub = stub;
     this.#limits = limits;
+    this.#stacks = stacks;
     this.#nowMs = stimulus.timeMs;
     this.#state = table(stimulus.state);
   }
@@ -159,7 +171,14 @@ class Drive {
   }
 
   #fail(code: string, message: string, retry = false, stack?: string, status = 0): void {
-    this.failure ??= { code, message, stack, retry, status };
+    this.failure ??= {
+      code,
+      message,
+      stack: stack === undefined ? undefined : (this.#stacks?.stack(stack) ?? stack),
+      at: this.#stacks?.frames(stack)[0],
+      retry,
+      status,
+    };
   }
 
   #take(outcome: StepOutcome): void {
@@ -172,7 +191,7 @@ class Drive {
   #effect(effect: Effect): void {
     switch (effect.kind) {
       case "log":
-        this.logs.push({ ...effect });
+        this.logs.push(this.#stacks?.log(effect) ?? { ...effect });
         return;
       case "send":
         this.#send(effect);
@@ -276,16 +295,11 @@ class Drive {
   }
 }
 
-/** Runs `stimulus` through a fresh machine. Never rejects for what the flow does. */
-export async function driveMachine(
-  monitor: Monitor,
-  image: LoadedImage,
-  limits: FlowLimits,
-  stimulus: Stimulus,
-  stub: Stub,
-): Promise<RunResult> {
+/** Runs the stimulus through a fresh machine. Never rejects for what the flow does. */
+export async function driveMachine(monitor: Monitor, image: LoadedImage, options: DriveOptions): Promise<RunResult> {
+  const { stimulus, limits } = options;
   if (stimulus.seed.length !== 32) throw new CodedError("MF_USAGE", "a seed is 32 bytes: 64 hexadecimal digits");
-  const drive = new Drive(stimulus, stub, limits);
+  const drive = new Drive(options);
   const started = performance.now();
   const machine = monitor.start(image, drive.deliver(), limits);
   try {

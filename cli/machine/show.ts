@@ -2,7 +2,7 @@
 import { bodyText, indent, msText, parseJson, safeText } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import type { RunResult } from "./drive.ts";
-import { framesText, placeText, type StackMapper } from "./stack.ts";
+import { placeText } from "./stack.ts";
 
 const levelMarks = { debug: "debug", info: "info ", warn: "warn ", error: "error" } as const;
 
@@ -58,7 +58,7 @@ function showSends(terminal: Terminal, { sends, discardedSends }: RunResult): vo
   showMore(terminal, sends.length);
 }
 
-function showEnd(terminal: Terminal, result: RunResult, stacks: StackMapper): void {
+function showEnd(terminal: Terminal, result: RunResult): void {
   const { out, paint } = terminal;
   const { reply, failure, timings } = result;
   const waited = timings.virtualMs > 0 ? `, ${msText(Math.round(timings.virtualMs))} of virtual time` : "";
@@ -69,18 +69,17 @@ function showEnd(terminal: Terminal, result: RunResult, stacks: StackMapper): vo
     out(`${paint.green("done")} ${paint.dim(`in ${time}`)}\n`);
     return;
   }
-  const frames = stacks.frames(failure.stack);
-  const [first] = frames;
+  const { at, stack } = failure;
   out(`${paint.red(failure.code)}: ${safeText(failure.message)}\n`);
-  if (first !== undefined) out(`${indent(framesText(frames))}\n`);
+  if (stack !== undefined && stack !== "") out(`${indent(safeText(stack, 20_000))}\n`);
   const retry = failure.retry ? "the gateway would try again" : "the gateway would not try again";
-  out(`${paint.red("failed")} ${paint.dim(`${first === undefined ? "" : `at ${placeText(first)} `}in ${time}; ${retry}`)}\n`);
+  out(`${paint.red("failed")} ${paint.dim(`${at === undefined ? "" : `at ${placeText(at)} `}in ${time}; ${retry}`)}\n`);
 }
 
-export function showRun(terminal: Terminal, result: RunResult, stacks: StackMapper): void {
+export function showRun(terminal: Terminal, result: RunResult): void {
   showLogs(terminal, result);
   showCalls(terminal, result);
   showSends(terminal, result);
   if (result.state !== undefined) terminal.out(`${terminal.paint.bold("state")} ${JSON.stringify(result.state)}\n`);
-  showEnd(terminal, result, stacks);
+  showEnd(terminal, result);
 }

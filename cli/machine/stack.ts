@@ -1,6 +1,9 @@
 /** Turns places in a flow's bundle into places in its source, by the image's source map. */
 import { SourceMap } from "node:module";
 import { basename, isAbsolute, join, relative } from "node:path";
+import type { LogEffect } from "#abi";
+import type { SourcePlaces } from "#gateway";
+import type { Image } from "#image";
 
 export interface Place {
   readonly file: string;
@@ -16,40 +19,111 @@ export interface Frame extends Place {
 /** Frames of the engine's stack text: `    at name (file:line:column)`. */
 const frameShape = /^\s*at (?:(.*?) \()?(\S+?):(\d+):(\d+)\)?$/;
 
+/** What the kernel's own functions have as file. */
+const kernelScript = "mayfly:";
+
 /** Functions without a name, and the ones a bundler wraps modules in, named by their path. */
 function shownName(name: string | undefined): string {
   return name === undefined || /^<.*>$|\.[mc]?[jt]sx?$/.test(name) ? "" : name;
 }
 
-/** Maps stacks of one image. `folder`: where the flow lies, when it is known; else places are relative to it. */
-export class StackMapper {
-  readonly #map: SourceMap | undefined;
-  readonly #folder: string | undefined;
+/** A line of a text: a frame of the flow, one that is left out, or anything else. */
+type Line = Frame | "left out" | undefined;
 
-  constructor(sourceMap: Uint8Array, folder?: string) {
+/**
+ * Shows places of one image's bundle in its sources. `folder`: where the flow lies, when it is known; else places are relative to it.
+ * `script`: the bundle's name in stacks; without it every frame is taken for one of the bundle.
+ */
+export class StackMapper implements SourcePlaces {
+  #map: SourceMap | undefined;
+  #sourceMap: (() => Uint8Array | undefined) | undefined;
+  readonly #folder: string | undefined;
+  readonly #script: string | undefined;
+
+  /** `sourceMap` is asked for when the first place is mapped. */
+  constructor(sourceMap: () => Uint8Array | undefined, folder?: string, script?: string) {
+    this.#sourceMap = sourceMap;
     this.#folder = folder;
+    this.#script = script;
+  }
+
+  static of(image: Image, folder: string | undefined): StackMapper {
+    return new StackMapper(() => image.sourceMap, folder, `${image.manifest.name}.js`);
+  }
+
+  #readMap(): SourceMap | undefined {
+    const read = this.#sourceMap;
+    this.#sourceMap = undefined;
     try {
-      if (sourceMap.length > 0) this.#map = new SourceMap(JSON.parse(Buffer.from(sourceMap).toString("utf8")));
+      const bytes = read?.();
+      if (bytes !== undefined && bytes.length > 0) this.#map = new SourceMap(JSON.parse(Buffer.from(bytes).toString("utf8")));
     } catch {
       // An image whose map can't be read still runs; its stacks stay those of the bundle.
     }
+    return this.#map;
   }
 
   /** The flow's own frames, innermost first; those of the kernel are left out. */
   frames(stack: string | undefined): Frame[] {
-    const frames: Frame[] = [];
-    for (const line of (stack ?? "").split("\n")) {
-      const [, name, file, row, column] = frameShape.exec(line) ?? [];
-      if (file === undefined || file.startsWith("mayfly:")) continue;
-      const place = this.#original(file, Number(row), Number(column));
-      if (place !== undefined) frames.push({ name: shownName(name), ...place });
+    return (stack ?? "").split("\n").flatMap((line) => {
+      const found = this.#line(line);
+      return typeof found === "object" ? [found] : [];
+    });
+  }
+
+  stack(stack: string): string {
+    return this.#text(stack)
+      .replace(/^ +(?=at )/gm, "")
+      .trimEnd();
+  }
+
+  log(effect: LogEffect): LogEffect {
+    const { text, fieldsJson } = effect;
+    const inText = this.#mentionsFrames(text);
+    const inFields = fieldsJson !== undefined && this.#mentionsFrames(fieldsJson);
+    if (!inText && !inFields) return effect;
+    return { ...effect, text: inText ? this.#text(text) : text, fieldsJson: inFields ? this.#json(fieldsJson) : fieldsJson };
+  }
+
+  #mentionsFrames(text: string): boolean {
+    return text.includes(kernelScript) || text.includes(`${this.#script ?? ""}:`);
+  }
+
+  #json(json: string): string {
+    try {
+      return JSON.stringify(JSON.parse(json, (_name, value: unknown) => (typeof value === "string" ? this.#text(value) : value)));
+    } catch {
+      return json; // a machine may say anything
     }
-    return frames;
+  }
+
+  /** The text with the frames in it mapped; everything else in it stays. */
+  #text(text: string): string {
+    const lines: { text: string; times: number }[] = [];
+    for (const line of text.split("\n")) {
+      const found = this.#line(line);
+      if (found === "left out") continue;
+      const shown = found === undefined ? line : `${/^\s*/.exec(line)?.[0] ?? ""}${frameText(found)}`;
+      const last = lines.at(-1);
+      if (found !== undefined && last?.text === shown) last.times += 1;
+      else lines.push({ text: shown, times: 1 });
+    }
+    return lines.map(timesText).join("\n");
+  }
+
+  #line(line: string): Line {
+    const [, name, file, row, column] = frameShape.exec(line) ?? [];
+    if (file === undefined) return undefined;
+    if (file.startsWith(kernelScript)) return "left out";
+    if (this.#script !== undefined && file !== this.#script) return undefined;
+    const place = this.#original(file, Number(row), Number(column));
+    return place === undefined ? "left out" : { name: shownName(name), ...place };
   }
 
   #original(file: string, line: number, column: number): Place | undefined {
-    const entry = this.#map?.findEntry(line - 1, column - 1);
-    if (entry === undefined || !("originalSource" in entry)) return this.#map === undefined ? { file, line, column } : undefined;
+    const map = this.#readMap();
+    const entry = map?.findEntry(line - 1, column - 1);
+    if (entry === undefined || !("originalSource" in entry)) return map === undefined ? { file, line, column } : undefined;
     const source = entry.originalSource;
     if (/(^|\/)kernel\/runtime\/|mayfly:/.test(source)) return undefined; // linked parts of the kernel
     return { file: this.#shown(source), line: entry.originalLine + 1, column: entry.originalColumn + 1 };
@@ -67,14 +141,16 @@ export function placeText({ file, line, column }: Place): string {
   return `${file}:${line}:${column}`;
 }
 
-/** `at helper (flows/orders.ts:3:14)`, one line for each frame; a recursion is one line with a count. */
+function frameText(frame: Frame): string {
+  return frame.name === "" ? `at ${placeText(frame)}` : `at ${frame.name} (${placeText(frame)})`;
+}
+
+/** A recursion is one line with a count. */
+function timesText({ text, times }: { readonly text: string; readonly times: number }): string {
+  return times === 1 ? text : `${text} ×${times}`;
+}
+
+/** `at helper (flows/orders.ts:3:14)`, one line for each frame. */
 export function framesText(frames: readonly Frame[]): string {
-  const lines: { text: string; times: number }[] = [];
-  for (const frame of frames) {
-    const text = frame.name === "" ? `at ${placeText(frame)}` : `at ${frame.name} (${placeText(frame)})`;
-    const last = lines.at(-1);
-    if (last?.text === text) last.times += 1;
-    else lines.push({ text, times: 1 });
-  }
-  return lines.map(({ text, times }) => (times === 1 ? text : `${text} ×${times}`)).join("\n");
+  return frames.map(frameText).join("\n");
 }

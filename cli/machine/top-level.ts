@@ -65,10 +65,12 @@ export async function probeTopLevel(path: string): Promise<TopLevel> {
       seed: new Uint8Array(32),
       timeMs: Date.now(),
     };
-    const { logs, failure } = await driveMachine(monitor, await monitor.load(image), image.manifest.limits, stimulus, (call) =>
-      unanswered(call, "a top level can't ask"),
-    );
-    const stacks = new StackMapper(image.sourceMap, dirname(file));
+    const { logs, failure } = await driveMachine(monitor, await monitor.load(image), {
+      limits: image.manifest.limits,
+      stimulus,
+      stub: (call) => unanswered(call, "a top level can't ask"),
+    });
+    const stacks = StackMapper.of(image, dirname(file));
     const framesOf = (stack: string | undefined): Frame[] => stacks.frames(stack).filter((frame) => !frame.file.endsWith("probe.ts"));
     const touched = logs.map(({ text, fieldsJson }) => ({
       what: text,

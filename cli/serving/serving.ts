@@ -20,11 +20,10 @@ import {
 import { loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
-import { namedImage } from "../images/store.ts";
+import { flowOf, namedImage } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
 import { catchUnexpected } from "./last-resort.ts";
-import { withPlaces } from "./places.ts";
 
 export interface ServingOptions {
   /** Path of mayfly.yaml. */
@@ -43,28 +42,17 @@ interface UsedImage {
   readonly loaded: LoadedImage;
   /** Files it is made of. */
   readonly inputs: readonly string[];
-  /** Reads its source map from disk: kept in memory it would be the largest part of an idle flow. */
-  readonly mapper: () => StackMapper | undefined;
 }
 
-/** A mapper of the image at `file`, unless another was built there since. */
-function readMapper(file: string | undefined, sha256: string, folder: string | undefined): StackMapper | undefined {
-  try {
-    const image = file === undefined ? undefined : readImage(readFileSync(file));
-    return image?.sha256 === sha256 ? new StackMapper(image.sourceMap, folder) : undefined;
-  } catch {
-    return undefined;
-  }
+/** The source map of the image at `file`, unless another was built there since. In memory it would be the largest part of an idle flow. */
+function readSourceMap(file: string | undefined, sha256: string): Uint8Array | undefined {
+  const image = file === undefined ? undefined : readImage(readFileSync(file));
+  return image?.sha256 === sha256 ? image.sourceMap : undefined;
 }
 
 /** The image's file: `image:` names it by its path or, as `sha256:DIGITS`, among those that were built here. */
 async function imagePath(base: string, image: string): Promise<string> {
   return image.startsWith("sha256:") ? await namedImage(base, image.slice("sha256:".length)) : resolve(base, image);
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }
 
 /** Images by flow: built or read when asked for, unloaded when no flow uses them any more. */
@@ -87,10 +75,6 @@ class Images {
     return [...new Set([...this.#current.values()].flatMap(({ inputs }) => inputs))];
   }
 
-  mapperOf(flow: string): StackMapper | undefined {
-    return (this.#current.get(flow) ?? this.#next.get(flow))?.mapper();
-  }
-
   async load(base: string, name: string, config: FlowConfig): Promise<FlowImage> {
     const built = config.image === undefined ? undefined : await imagePath(base, config.image);
     const flow = resolve(base, config.flow ?? "");
@@ -103,9 +87,11 @@ class Images {
     if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `the flow ${name}: ${shortage}`);
     if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
     const loaded = await this.#monitor.load(image);
-    const folder = built === undefined ? dirname(flow) : undefined;
-    this.#next.set(name, { loaded, inputs, mapper: once(() => readMapper(file, sha256, folder)) });
-    return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits };
+    this.#next.set(name, { loaded, inputs });
+    const source = built === undefined ? flow : await flowOf(base, sha256);
+    const folder = source === undefined ? undefined : dirname(source);
+    const places = new StackMapper(() => readSourceMap(file, sha256), folder, `${manifest.name}.js`);
+    return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };
   }
 
   /** The newest configuration is served: what the one before it used goes. Every load counts, so every one is undone once. */
@@ -233,7 +219,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       deadLetters,
       claims: configuredClaims(config),
       memory,
-      logger: withPlaces(logger, (flow) => images.mapperOf(flow)),
+      logger,
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });
     const letGo = catchUnexpected(gateway.unexpected);

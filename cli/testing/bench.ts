@@ -33,11 +33,12 @@ export class TestBench {
   async #load(path: string): Promise<ReadyFlow> {
     if (isImagePath(path)) throw new CodedError("MF_TEST_INVALID", `${relative(process.cwd(), path)} is an image: name the flow's source`);
     const { image, inputs } = await cachedImage(path);
-    return { image, inputs, loaded: await this.#monitor.load(image), stacks: new StackMapper(image.sourceMap, dirname(path)) };
+    return { image, inputs, loaded: await this.#monitor.load(image), stacks: StackMapper.of(image, dirname(path)) };
   }
 
   async run(flow: ReadyFlow, stimulus: Stimulus, stub: Stub): Promise<RunResult> {
-    return await driveMachine(this.#monitor, flow.loaded, flow.image.manifest.limits, stimulus, stub);
+    const { loaded, image, stacks } = flow;
+    return await driveMachine(this.#monitor, loaded, { limits: image.manifest.limits, stimulus, stub, stacks });
   }
 
   close(): Promise<void> {

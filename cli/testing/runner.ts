@@ -10,7 +10,6 @@ import { stimulusOf, stubOf } from "./given.ts";
 import { readTestFile } from "./read.ts";
 import { loadTypeScriptTests, runnerFor } from "./typescript.ts";
 import type { RunResult } from "../machine/drive.ts";
-import { framesText } from "../machine/stack.ts";
 
 export interface CaseResult {
   readonly name: string;
@@ -63,14 +62,14 @@ export async function findTests(paths: readonly string[]): Promise<string[]> {
   return [...found];
 }
 
-function contextOf(result: RunResult, frames: string): string[] {
+function contextOf(result: RunResult): string[] {
   const logs = result.logs
     .slice(0, 20)
     .map(({ level, text, fieldsJson }) => `log ${level}: ${text}${fieldsJson === undefined ? "" : ` ${fieldsJson}`}`);
   const failure =
     result.failure === undefined
       ? []
-      : [`${result.failure.code}: ${result.failure.message}`, ...frames.split("\n").filter((line) => line !== "")];
+      : [`${result.failure.code}: ${result.failure.message}`, ...(result.failure.stack ?? "").split("\n").filter((line) => line !== "")];
   return [...logs, ...failure];
 }
 
@@ -88,7 +87,7 @@ async function runCase(bench: TestBench, path: string, flow: string, spec: CaseS
     passed,
     ms: performance.now() - started,
     differences,
-    context: passed ? [] : contextOf(result, framesText(ready.stacks.frames(result.failure?.stack))),
+    context: passed ? [] : contextOf(result),
   };
 }
 

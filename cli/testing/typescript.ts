@@ -9,7 +9,6 @@ import type { CallEffect, SendEffect } from "#abi";
 import { CodedError, fromUtf8 } from "#base";
 import { parseJson } from "../format.ts";
 import type { RunResult, Stub, StubAnswer } from "../machine/drive.ts";
-import { framesText, type StackMapper } from "../machine/stack.ts";
 import { byPrefix } from "../machine/stubs.ts";
 import { collectTests, type RegisteredTest } from "./api.ts";
 import type { TestBench } from "./bench.ts";
@@ -89,7 +88,7 @@ function sendOf(send: SendEffect): Send {
   return { ...content(send.contentType, parseJson(send.headersJson), send.body), outlet: send.outlet, key: send.key };
 }
 
-export function outcomeOf(result: RunResult, stacks: StackMapper): RunOutcome {
+export function outcomeOf(result: RunResult): RunOutcome {
   const { reply, failure } = result;
   return {
     status: result.status,
@@ -109,7 +108,7 @@ export function outcomeOf(result: RunResult, stacks: StackMapper): RunOutcome {
             message: failure.message,
             retry: failure.retry,
             status: failure.status,
-            stack: framesText(stacks.frames(failure.stack)).split("\n"),
+            stack: (failure.stack ?? "").split("\n"),
           },
     state: result.state,
   };
@@ -181,6 +180,6 @@ export function runnerFor(bench: TestBench, path: string): (input?: RunInput, fl
       ...(time === undefined ? {} : { time }),
       ...(seed === undefined ? {} : { seed }),
     };
-    return outcomeOf(await bench.run(ready, await stimulusOf(given, folder), await stubOfInput(input, folder)), ready.stacks);
+    return outcomeOf(await bench.run(ready, await stimulusOf(given, folder), await stubOfInput(input, folder)));
   };
 }

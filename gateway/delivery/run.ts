@@ -221,7 +221,11 @@ export class Run implements Deadline {
   #failureOf({ code, message, stack, status, retry }: Effect & { kind: "fail" }): Failure {
     const blame = status === 0 ? (this.#blames?.get(code) ?? (code === unreadableAnswer ? peersFault : undefined)) : undefined;
     const origin = blame?.origin ?? (status === 400 && code === unreadableMessage ? "caller" : "flow");
-    return { origin, code, message, stack, status: blame?.status ?? status, retry, unreached: blame?.unreached };
+    return { origin, code, message, stack: this.#inSource(stack), status: blame?.status ?? status, retry, unreached: blame?.unreached };
+  }
+
+  #inSource(stack: string | undefined): string | undefined {
+    return stack === undefined ? undefined : (this.flow.places?.stack(stack) ?? stack);
   }
 
   #send(effect: Effect & { kind: "send" }): void {
@@ -413,12 +417,13 @@ export class Run implements Deadline {
     this.#host.finished(this, result);
   }
 
-  #log(effect: LogEffect): void {
-    this.#logBytes += effect.text.length + (effect.fieldsJson?.length ?? 0);
+  #log(given: LogEffect): void {
+    this.#logBytes += given.text.length + (given.fieldsJson?.length ?? 0);
     if (this.#logBytes > this.limits.logBytes) {
       this.#host.metrics.logsDropped += 1;
       return;
     }
+    const effect = this.flow.places?.log(given) ?? given;
     if (this.logs.length < gatewayLimits.logsPerAttempt) this.logs.push(effect);
     const { logger } = this.#host;
     const fields = effect.fieldsJson === undefined ? undefined : logFields(effect.fieldsJson);

@@ -15,7 +15,8 @@
 import { abandonCalls, holdAnswer, onResolve, openCalls, reportOpenCalls } from "./calls.ts";
 import { makeContext } from "./context.ts";
 import { startCounting } from "./effects.ts";
-import { type Failure, FlowError, memorySentence, readFailure } from "./errors.ts";
+import { FlowError, memorySentence } from "./errors.ts";
+import { type Failure, readFailure } from "./failure.ts";
 import { type FlowDefinition, isFlow } from "./definition.ts";
 import { kernel, kernelName } from "./exports.ts";
 import { reportDropped } from "./log.ts";

@@ -115,7 +115,11 @@ export function onResolve(): void {
   openCalls--;
   const code = native.text(resolvePart.errorCode);
   if (code !== undefined) {
-    reject(new FlowError(code, native.text(resolvePart.errorMessage) ?? ""));
+    const error = new FlowError(code, native.text(resolvePart.errorMessage) ?? "");
+    // Its own stack is the kernel's: the flow's part in it is where it asked.
+    const place = places[native.number(resolvePart.call)];
+    if (place !== undefined) error.stack = `    ${place}\n`;
+    reject(error);
     return;
   }
   resolve((current = new Answer(native.number(resolvePart.status))));

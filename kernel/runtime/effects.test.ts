@@ -99,11 +99,65 @@ test("log fields: anything goes and nothing throws", async () => {
       ["list", { value: [1, 2] }],
       ["text", { value: "plain" }],
       ["none", undefined],
-      ["hostile", { unserialisable: "Error: getter" }],
+      ["hostile", { x: "unreadable: Error: getter" }],
       ['{"not":"text"}', undefined],
       ["json", { value: 5 }],
     ],
   );
+});
+
+test("errors: causes, parts, cycles and hostile properties, in the log and in the failure", async () => {
+  const { effects } = await run(`${header}export default flow((m, { log }) => {
+    const root = new RangeError("root", { cause: { status: 500 } });
+    const top = new Error("top", { cause: new AggregateError([new Error("a"), "b", root], "all", { cause: root }) });
+    root.self = root;
+    const cycle = new Error("one"); cycle.cause = new Error("two", { cause: cycle });
+    const hostile = Object.defineProperties(new TypeError("hostile"), Object.fromEntries(["cause", "errors", "code", "stack"].map((name) => [name, { get() { throw name; } }])));
+    const endless = new Error("endless"); Object.defineProperty(endless, "cause", { get() { return endless.constructor === Error ? Object.defineProperty(new Error("again"), "cause", Object.getOwnPropertyDescriptor(endless, "cause")) : 0; } });
+    const revoked = Proxy.revocable([], {}); revoked.revoke();
+    const parts = Object.assign(new Error("parts"), { errors: revoked.proxy, cause: revoked.proxy });
+    for (const error of [top, cycle, hostile, endless, parts]) { log.error("logged", { error }); console.error(error); }
+    throw top;
+  });`);
+  const logs = effects.filter((effect) => effect.kind === "log");
+  interface Shown {
+    readonly name: string;
+    readonly message: string;
+    readonly stack: string;
+    readonly cause: Shown;
+    readonly errors: readonly (Shown | string)[];
+  }
+  const fields = logs.flatMap((log) =>
+    log.fieldsJson === undefined ? [] : [(JSON.parse(log.fieldsJson) as { readonly error: Shown | "[cycle]" }).error as Shown],
+  );
+  const [top, cycle, hostile, endless, parts] = fields;
+  assert.ok(top !== undefined && cycle !== undefined && hostile !== undefined && endless !== undefined && parts !== undefined);
+  assert.deepEqual(
+    [top.message, top.cause.name, top.cause.message, top.cause.cause.message, top.cause.cause.cause],
+    ["top", "AggregateError", "AggregateError: all", "RangeError: root", { status: 500 }],
+  );
+  assert.deepEqual(
+    top.cause.errors.map((part) => (typeof part === "string" ? part : part.message)),
+    ["a", "b", "RangeError: root"],
+  );
+  assert.match(top.cause.cause.stack, /^ {4}at /);
+  assert.equal(cycle.cause.cause as unknown, "[cycle]");
+  assert.deepEqual([hostile.name, hostile.message, hostile.stack], ["TypeError", "TypeError: hostile", undefined]);
+  assert.ok(JSON.stringify(endless).split("again").length <= 10);
+  assert.equal(parts.message, "parts");
+
+  const texts = logs
+    .filter(({ fieldsJson }) => fieldsJson === undefined)
+    .map(({ text }) => text.replaceAll(/^ {4}at .*\n?/gm, "").trimEnd());
+  const topText =
+    'caused by AggregateError: all\ncaused by RangeError: root\ncaused by {"status":500}\nerror 1 of 3 Error: a\nerror 2 of 3 "b"\nerror 3 of 3 an error above: RangeError: root\n';
+  assert.equal(texts[0], `Error: top\n${topText.trimEnd()}`);
+  assert.equal(texts[1], "Error: one\ncaused by Error: two\ncaused by an error above: Error: one");
+  assert.match(texts[2]!, /^TypeError: hostile/);
+  assert.ok(texts[3]!.split("caused by Error: again").length <= 10);
+  const failed = failure(effects);
+  assert.deepEqual([failed.code, failed.message], ["MF_FLOW_THREW", "top"]);
+  assert.equal(failed.stack?.replaceAll(/^ {4}at .*\n/gm, ""), topText);
 });
 
 test("state: read, changed, deleted, read elsewhere", async () => {

@@ -1,6 +1,5 @@
-/** Errors with a code, and what the world is told of an error that ended the flow. */
+/** Errors with a code, and the codes and sentences of the engine's own errors. */
 import { table } from "./table.ts";
-import { hardLimits } from "../../abi/limits.ts";
 import type { FailOptions } from "./api.d.ts";
 import { native } from "./machine.ts";
 
@@ -33,13 +32,15 @@ export function fail(message: string, options?: FailOptions): never {
 
 const codeShape = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 
-function isCode(value: unknown): value is string {
+export function isCode(value: unknown): value is string {
   return typeof value === "string" && codeShape.test(value);
 }
 
-function isErrorStatus(value: unknown): value is number {
+export function isErrorStatus(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 400 && value <= 599;
 }
+
+export const indescribable = "something that can't be described";
 
 /** A value as a few words for an error's sentence; never throws. */
 export function describe(value: unknown): string {
@@ -49,7 +50,7 @@ export function describe(value: unknown): string {
     if (typeof value === "object" && value !== null) return value instanceof Error ? String(value) : Object.prototype.toString.call(value);
     return typeof value === "bigint" ? `${value}n` : String(value);
   } catch {
-    return "something that can't be described";
+    return indescribable;
   }
 }
 
@@ -73,16 +74,8 @@ export function checkLength(text: string, mostBytes: number, what: string): stri
   return text;
 }
 
-/** What a `fail` effect says. */
-export interface Failure {
-  readonly code: string;
-  readonly message: string;
-  readonly stack: string | undefined;
-  readonly retry: boolean;
-  readonly status: number;
-}
-
-function engineCode(name: unknown, message: unknown): string | undefined {
+/** The code of an error that is the engine's own; undefined for any other. */
+export function engineCode(name: unknown, message: unknown): string | undefined {
   if (name === "InternalError" && message === "out of memory") return "MF_MEMORY_LIMIT";
   if (
     (name === "RangeError" || name === "InternalError") &&
@@ -126,7 +119,7 @@ function missingGlobal(message: string): string | undefined {
 
 export const memorySentence = "the flow used more memory than its limit: handle less at once, or raise limits.memory";
 
-function engineMessage(code: string | undefined, message: string): string {
+export function engineMessage(code: string | undefined, message: string): string {
   if (code === "MF_MEMORY_LIMIT") return memorySentence;
   if (code === "MF_STACK_OVERFLOW") return "the flow called itself too deeply: look for a recursion without an end";
   if (code === "MF_EFFECT_LIMIT") return "the flow had more effects than a step may have: split the message before it comes in";
@@ -139,44 +132,10 @@ export function isEngineFailure(error: unknown): boolean {
 }
 
 /** Lines of a stack that tell an author nothing; the image step names the kernel's script so. */
-const kernelFrames = /^.*\(mayfly:kernel\b.*\n?/gm;
+export const kernelFrames: RegExp = /^.*\(mayfly:kernel\b.*\n?/gm;
 
 /** The innermost line of the stack that is not the kernel's. */
 export function placeOfCaller(): string | undefined {
   const { stack } = new Error("for its place");
   return typeof stack === "string" ? stack.replace(kernelFrames, "").split("\n", 1)[0]!.trim() : undefined;
-}
-
-/** Reads an error of any kind. `fallback` is the code of one that has none. Never throws, whatever was thrown. */
-export function readFailure(error: unknown, fallback: string): Failure {
-  try {
-    if (typeof error !== "object" || error === null) {
-      return { code: fallback, message: `the flow threw ${describe(error)} instead of an Error`, stack: undefined, retry: true, status: 0 };
-    }
-    const { name, message, stack, code, retry, status } = error as {
-      name?: unknown;
-      message?: unknown;
-      stack?: unknown;
-      code?: unknown;
-      retry?: unknown;
-      status?: unknown;
-    };
-    const engine = engineCode(name, message);
-    const text = typeof message === "string" && message !== "" ? message : describe(error);
-    const titled = typeof name === "string" && name !== "Error" && name !== "FlowError" && engine === undefined ? `${name}: ${text}` : text;
-    return {
-      code: engine ?? (isCode(code) ? code : fallback),
-      message: cutText(engine === undefined ? titled : engineMessage(engine, text), hardLimits.errorTextBytes),
-      stack: typeof stack === "string" ? cutText(stack.replace(kernelFrames, ""), hardLimits.errorTextBytes) : undefined,
-      retry:
-        retry !== false &&
-        engine !== "MF_STACK_OVERFLOW" &&
-        engine !== "MF_EFFECT_LIMIT" &&
-        engine !== "MF_NO_INTL" &&
-        engine !== "MF_GLOBAL_MISSING",
-      status: error instanceof FlowError && isErrorStatus(status) ? status : 0,
-    };
-  } catch {
-    return { code: fallback, message: "the flow threw something that can't be read", stack: undefined, retry: true, status: 0 };
-  }
 }

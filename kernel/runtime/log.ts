@@ -2,7 +2,8 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { Log as PublicLog } from "./api.d.ts";
 import { claimEffect, isTopLevel } from "./effects.ts";
-import { cutText, describe, readFailure } from "./errors.ts";
+import { cutText, describe } from "./errors.ts";
+import { errorText, isError, tolerantJson } from "./failure.ts";
 import { mostLogCharacters, native } from "./machine.ts";
 import { debugLevel, errorLevel, infoLevel, logEffect, warnLevel } from "./wire.ts";
 
@@ -11,43 +12,6 @@ let dropped = 0;
 
 /** Longest fields of one line, in characters. */
 const mostFieldCharacters = 8 * 1024;
-
-/** An error as a plain object. */
-function plainError(error: Error): object {
-  const { code, message, stack } = readFailure(error, error.name);
-  return { name: error.name, code: code === error.name ? undefined : code, message, stack };
-}
-
-/** JSON of anything: what JSON has no form for is described, a cycle is named, and nothing throws. */
-function tolerantJson(value: unknown): string {
-  const open: unknown[] = [];
-  function visit(item: unknown, depth: number): unknown {
-    if (typeof item === "bigint" || typeof item === "function" || typeof item === "symbol") return describe(item);
-    if (typeof item !== "object" || item === null) return item;
-    if (item instanceof Error) return plainError(item);
-    if (open.includes(item)) return "[cycle]";
-    if (depth > 8) return describe(item);
-    if (item instanceof Map) return visit(Object.fromEntries(item), depth + 1);
-    if (item instanceof Set) return visit([...item], depth + 1);
-    const own = (item as { toJSON?: unknown }).toJSON;
-    if (typeof own === "function") return own.call(item, "");
-    if (ArrayBuffer.isView(item)) return describe(item);
-    open.push(item);
-    const copy: unknown = Array.isArray(item) ? item.map((part) => visit(part, depth + 1)) : copyObject(item, depth);
-    open.pop();
-    return copy;
-  }
-  function copyObject(item: object, depth: number): object {
-    const copy: Record<string, unknown> = {};
-    for (const name of Object.keys(item)) copy[name] = visit((item as Record<string, unknown>)[name], depth + 1);
-    return copy;
-  }
-  try {
-    return JSON.stringify(visit(value, 0)) ?? "null";
-  } catch (error) {
-    return JSON.stringify({ unserialisable: describe(error) });
-  }
-}
 
 /** Whether fields are an error or have one: JSON knows none of its properties. */
 function holdsError(fields: unknown): boolean {
@@ -104,7 +68,7 @@ export function reportDropped(): void {
 /** A value as the text of a log line. */
 export function show(value: unknown): string {
   if (typeof value === "string") return value;
-  if (value instanceof Error) return value.stack === undefined ? String(value) : `${value}\n${value.stack}`;
+  if (isError(value)) return errorText(value);
   return typeof value === "object" && value !== null ? tolerantJson(value) : describe(value);
 }
 

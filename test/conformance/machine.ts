@@ -47,7 +47,7 @@ export async function flowMachine(code: string): Promise<FlowMachine> {
           seed: new Uint8Array(32),
           timeMs: Date.UTC(2026, 0, 1),
         };
-        const { reply, failure } = await driveMachine(monitor, image, limits, stimulus, () => noAnswer);
+        const { reply, failure } = await driveMachine(monitor, image, { limits, stimulus, stub: () => noAnswer });
         if (failure !== undefined) return { reply: undefined, failure: `${failure.code}: ${failure.message}` };
         return { reply: fromUtf8(reply?.body ?? new Uint8Array(0)), failure: "" };
       },
