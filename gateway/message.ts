@@ -44,6 +44,8 @@ export interface Incoming {
   readonly caller?: Caller | undefined;
   /** Delivery attempts of the broker before this one, for the log. */
   readonly redelivered?: boolean | undefined;
+  /** The reason why the source can't settle it: it is not run, and kept as a dead letter. */
+  readonly setAside?: Failure | undefined;
 }
 
 /** The flow's answer. */

@@ -135,3 +135,80 @@ test("room is what the limit leaves, none while paused, cooling or stopping; wai
   await intake.drain();
   assert.equal(await stopping, 0);
 });
+
+test("of messages that are acknowledged when the connection ends, only the one that ends it by itself twice is set aside", async () => {
+  const { context, ends, offer, lose, aside, handed } = deadly("poison");
+  for (const text of ["a", "poison", "b"]) offer(text);
+  await settle();
+  assert.equal(ends.length, 0, "the connection ended over all three");
+  for (let round = 0; round < 3; round += 1) {
+    lose();
+    for (const text of ["a", "poison", "b"]) if (!ends.includes(text)) offer(text);
+    for (let turn = 0; turn < 10; turn += 1) await settle();
+  }
+  assert.deepEqual([ends.sort(), aside], [["a", "b"], ["poison"]]);
+  assert.equal(context.counts.get("set_aside"), 1);
+  assert.equal(handed.filter((text) => text === "poison").length, 3, "it is not run once it is set aside");
+  const runs = handed.length;
+  offer("poison");
+  await settle();
+  assert.deepEqual([aside, handed.length], [["poison"], runs], "nor kept twice");
+});
+
+test("a message the gateway can't keep is set aside again when it comes again", async () => {
+  const { offer, lose, aside, refuse } = deadly("poison");
+  refuse(true);
+  for (let round = 0; round < 4; round += 1) {
+    offer("poison");
+    await settle();
+    lose();
+  }
+  assert.deepEqual(aside, []);
+  refuse(false);
+  offer("poison");
+  await settle();
+  assert.deepEqual(aside, ["poison"]);
+});
+
+/** An intake whose acknowledgements wait until the broker takes them; that of one text is never taken. */
+function deadly(poison: string): {
+  context: ReturnType<typeof testContext>;
+  ends: string[];
+  handed: string[];
+  aside: string[];
+  offer: (text: string) => void;
+  lose: () => void;
+  refuse: (refusing: boolean) => void;
+} {
+  const context = testContext(8);
+  const ends: string[] = [];
+  const handed: string[] = [];
+  const aside: string[] = [];
+  let crowd = true;
+  let refusing = false;
+  const accept = async (incoming: Incoming): Promise<Outcome> => {
+    const text = incoming.id ?? "";
+    if (incoming.setAside === undefined) handed.push(text);
+    else if (refusing) return refused(1);
+    else aside.push(text);
+    return ok(text);
+  };
+  const intake = new Intake({ context, accept, limit: 8 });
+  return {
+    context,
+    ends,
+    handed,
+    aside,
+    offer: (text) =>
+      intake.offer({
+        incoming: { id: text, headers: {}, contentType: "", body: new Uint8Array(), replyWanted: false, keeper: "source" },
+        settle: () => (crowd || text === poison ? new Promise<void>(() => undefined) : void ends.push(text)),
+        giveBack: () => undefined,
+      }),
+    lose: () => {
+      crowd = false;
+      intake.forget();
+    },
+    refuse: (next) => (refusing = next),
+  };
+}

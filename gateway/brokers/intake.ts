@@ -11,7 +11,8 @@
  * forgotten when its connection is lost, since the broker then gives it again.
  *
  * A message that takes the connection down is not met for ever. If the connection ends twice while its reply is on its way, it is
- * acknowledged without one; if twice while it is acknowledged, it is set aside: kept from the flow, and not acknowledged again.
+ * acknowledged without one. If twice while it alone is acknowledged, it is set aside: a dead letter, kept from the flow, and not
+ * acknowledged again. Of several that were being acknowledged when the connection ended, each is acknowledged by itself when it comes again.
  *
  * Waiting messages are taken from the memory budget. Its bytes came before they could be asked for, so they are taken whatever there is;
  * how many more may come is said by `room`.
@@ -19,7 +20,7 @@
 import { createHash } from "node:crypto";
 import { ByteWindow } from "../byte-window.ts";
 import type { ConnectorContext } from "../connector.ts";
-import type { Incoming, Outcome } from "../message.ts";
+import type { Failure, Incoming, Outcome } from "../message.ts";
 import type { Accept } from "../sources/source.ts";
 import { messageOf } from "./explain.ts";
 import { brokerLimits } from "./limits.ts";
@@ -33,8 +34,12 @@ export interface Delivery {
   reply?(outcome: Settled): Promise<void> | void;
   /** Acknowledges. May fail: the broker will then give the message again. */
   settle(outcome: Settled): Promise<void> | void;
+  /** Resolves when the broker has read all that was written before. Absent where `settle` resolves no earlier. */
+  proof?(): Promise<unknown>;
   /** Lets the broker give it to the next consumer. */
   giveBack(): Promise<void> | void;
+  /** It is never settled over this connection: those behind it must not wait for it. */
+  leave?(): void;
 }
 
 interface Entry {
@@ -51,6 +56,11 @@ type Step = "reply" | "settle";
 const mostDeadlySteps = 2;
 /** Messages whose deadly steps are remembered. */
 const mostSuspects = 1_024;
+/** Acknowledgements that the broker may not have read yet: the newest ones, and none older than this. */
+const mostUnproven = 256;
+const unprovenMs = 1_000;
+/** Bytes of a body that tell apart messages without an id; their lengths count too. */
+const bodyNameBytes = 65_536;
 
 export interface IntakeOptions {
   readonly context: ConnectorContext;
@@ -77,6 +87,13 @@ export class Intake {
   /** Steps under way, by message; and those that took a connection down with them, with how often. */
   readonly #underWay = new Map<Entry, Step>();
   readonly #suspects = new Map<string, number>();
+  /** Messages whose acknowledgement was written and may not have been read. */
+  #unproven: { readonly name: string; readonly atMs: number }[] = [];
+  /** A suspect that is acknowledged by itself. */
+  #alone: Promise<void> | undefined;
+  readonly #settling = new Set<Promise<void>>();
+  /** Messages that are dead letters by now. */
+  readonly #aside = new Set<string>();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -129,7 +146,7 @@ export class Intake {
     for (const name in headers) bytes += name.length + (headers[name] ?? "").length;
     const entry = { delivery, sequence: this.#sequence++, generation: this.#generation, bytes };
     this.#window.saw(bytes);
-    if (this.#isSuspect(entry, "settle")) return this.#setAside(entry);
+    if (this.#isDeadly(entry, "settle")) return void this.#setAside(entry);
     if (this.#stopping && this.#options.handOverAtStop !== true) return void this.#giveBack(entry);
     this.#waiting.push(entry);
     this.#options.context.memory.requests.force(bytes);
@@ -156,7 +173,7 @@ export class Intake {
   /** The connection is lost: nothing received over it can be settled any more. */
   forget(): void {
     this.#generation += 1;
-    for (const [entry, step] of this.#underWay) this.#suspect(entry, step);
+    this.#suspectAll();
     this.#lost.lost();
     this.#takeWaiting();
     this.#wake();
@@ -220,7 +237,7 @@ export class Intake {
     const { reply } = entry.delivery;
     if (reply !== undefined) {
       try {
-        if (this.#isSuspect(entry, "reply")) throw new Error("the connection ended each time it was sent");
+        if (this.#isDeadly(entry, "reply")) throw new Error("the connection ended each time it was sent");
         await this.#step(entry, "reply", () => reply.call(entry.delivery, outcome));
       } catch (error) {
         if (entry.generation !== this.#generation) return context.metrics.count("stale");
@@ -232,7 +249,45 @@ export class Intake {
       }
     }
     if (entry.generation !== this.#generation) return context.metrics.count("stale");
-    await this.#step(entry, "settle", () => entry.delivery.settle(outcome));
+    await this.#acknowledge(entry, outcome);
+  }
+
+  async #acknowledge(entry: Entry, outcome: Settled): Promise<void> {
+    const { delivery } = entry;
+    const name = this.#suspects.size > 0 || delivery.proof !== undefined ? this.#nameOf(entry, "settle") : "";
+    while (this.#alone !== undefined) await this.#alone;
+    if (entry.generation !== this.#generation) return this.#options.context.metrics.count("stale");
+    if (this.#suspects.has(name)) return await this.#acknowledgeAlone(entry, name, outcome);
+    const settling = this.#step(entry, "settle", () => delivery.settle(outcome));
+    this.#settling.add(settling);
+    await settling.finally(() => this.#settling.delete(settling));
+    if (delivery.proof === undefined) return;
+    this.#unproven.push({ name, atMs: this.#options.context.clock.monotonicMs() });
+    if (this.#unproven.length > mostUnproven) this.#unproven.shift();
+  }
+
+  /** Nothing else is acknowledged meanwhile, so that a connection that ends says whose fault it was. */
+  async #acknowledgeAlone(entry: Entry, name: string, outcome: Settled): Promise<void> {
+    let free = (): void => undefined;
+    this.#alone = new Promise((resolve) => {
+      free = () => {
+        this.#alone = undefined;
+        resolve();
+      };
+    });
+    try {
+      await Promise.allSettled(this.#settling);
+      const proof = this.#lost.during((async () => entry.delivery.proof?.())());
+      await within(this.#options.context, brokerLimits.settleMs, proof);
+      this.#unproven = [];
+      await this.#step(entry, "settle", async () => {
+        await entry.delivery.settle(outcome);
+        await entry.delivery.proof?.();
+      });
+      this.#suspects.delete(name);
+    } finally {
+      free();
+    }
   }
 
   /** Bounded: a peer that says nothing must not keep the message's place. */
@@ -245,22 +300,50 @@ export class Intake {
     }
   }
 
-  #setAside({ delivery: { incoming } }: Entry): void {
-    const { context } = this.#options;
+  /** Kept as a dead letter, once, and left with the broker, which gives it again with every connection. */
+  async #setAside(entry: Entry): Promise<void> {
+    const { context, accept } = this.#options;
+    const { delivery } = entry;
+    const { incoming } = delivery;
+    delivery.leave?.();
+    const name = this.#nameOf(entry, "settle");
+    if (this.#aside.has(name)) return;
+    this.#aside.add(name);
     context.metrics.count("set_aside");
-    context.logger.error(
-      { id: incoming.id, code: "MF_MESSAGE_SET_ASIDE" },
-      "the connection ended each time this message was acknowledged: it is left with the broker, and not run again while this connection lasts",
-    );
+    const failure: Failure = {
+      origin: "peer",
+      code: "MF_MESSAGE_SET_ASIDE",
+      message:
+        "the connection ended each time this message was acknowledged: it is not run again, and left with the broker; remove it there, and retry this letter only if its effects are missing",
+      status: 0,
+      retry: false,
+    };
+    context.logger.error({ id: incoming.id, code: failure.code }, failure.message);
+    this.#handed += 1;
+    const outcome = await accept({ ...incoming, replyWanted: false, setAside: failure });
+    if (outcome.status === "refused") this.#aside.delete(name); // it comes with the next connection
+    this.#handed -= 1;
+    if (this.#handed === 0) this.#drained?.();
   }
 
-  #isSuspect(entry: Entry, step: Step): boolean {
+  #isDeadly(entry: Entry, step: Step): boolean {
     return this.#suspects.size > 0 && (this.#suspects.get(this.#nameOf(entry, step)) ?? 0) >= mostDeadlySteps;
   }
 
-  #suspect(entry: Entry, step: Step): void {
-    const name = this.#nameOf(entry, step);
-    const times = (this.#suspects.get(name) ?? 0) + 1;
+  /** The connection has ended: whose step it was that ended it is certain only where there was one. */
+  #suspectAll(): void {
+    const sinceMs = this.#options.context.clock.monotonicMs() - unprovenMs;
+    const names = this.#unproven.filter(({ atMs }) => atMs >= sinceMs).map(({ name }) => name);
+    for (const [entry, step] of this.#underWay) {
+      if (step === "settle") names.push(this.#nameOf(entry, step));
+      else this.#suspect(this.#nameOf(entry, step), 1);
+    }
+    for (const name of names) this.#suspect(name, names.length === 1 ? 1 : 0);
+    this.#unproven = [];
+  }
+
+  #suspect(name: string, more: number): void {
+    const times = (this.#suspects.get(name) ?? 0) + more;
     this.#suspects.delete(name);
     this.#suspects.set(name, times);
     const [oldest] = this.#suspects.keys();
@@ -269,11 +352,12 @@ export class Intake {
 
   /** The same for every delivery of one message: brokers do not all give it an id. */
   #nameOf({ delivery: { incoming } }: Entry, step: Step): string {
-    const { id = "", correlationId = "", contentType, headers, body } = incoming;
+    const { id, correlationId = "", contentType, headers, body } = incoming;
+    if (id !== undefined) return `${step} ${id}`;
     const hash = createHash("sha256")
-      .update(JSON.stringify([step, id, correlationId, contentType, headers]))
-      .update(body);
-    return hash.digest("base64");
+      .update(JSON.stringify([correlationId, contentType, headers, body.length]))
+      .update(body.subarray(0, bodyNameBytes));
+    return `${step} ${hash.digest("base64")}`;
   }
 
   async #keep(entry: Entry, retryAfterMs: number): Promise<void> {

@@ -121,7 +121,7 @@ async function closeMqtt(client: MqttClient, context: ConnectorContext): Promise
 }
 
 /** A PINGRESP comes after the broker has read everything before the PINGREQ: the last acknowledgements among it. */
-function pinged(client: MqttClient): Promise<void> {
+export function pinged(client: MqttClient): Promise<void> {
   return new Promise((resolve) => {
     const onPacket = (packet: { readonly cmd: string }): void => {
       if (packet.cmd !== "pingresp") return;

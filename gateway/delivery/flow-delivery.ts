@@ -6,7 +6,7 @@
  *           refused      │  └── next of its key   └──failed──▶ rest, then queue again; or dead letter
  *                        └────────────────────────────┘
  */
-import type { Clock, Prng } from "#base";
+import { assert, type Clock, type Prng } from "#base";
 import { ByteWindow } from "../byte-window.ts";
 import type { Logger } from "../connector.ts";
 import type { Accepted, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
@@ -141,6 +141,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   }
 
   readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => {
+    if (incoming.setAside !== undefined) return this.#setAside(incoming, origin, incoming.setAside);
     const refused = this.#refusal(incoming);
     if (refused !== undefined) return Promise.resolve(refused);
     this.metrics.received += 1;
@@ -240,6 +241,30 @@ export class FlowDelivery implements RunHost, SettlementHost {
 
   #giveMemory({ body }: Incoming): void {
     this.memory.messages.give(heldBytesOf(body));
+  }
+
+  /** A dead letter without a run. Its id may be one that is done: it is not looked at. */
+  async #setAside(incoming: Incoming, origin: Origin, failure: Failure): Promise<Outcome> {
+    if (this.#closed) return refusedWith("MF_STOPPING", incoming.id);
+    const nowMs = this.clock.now();
+    const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids };
+    const message = { ...newMessage(admission, incoming, origin, nowMs), dedup: undefined };
+    this.memory.messages.force(heldBytesOf(incoming.body));
+    try {
+      const adopted = this.journal.adopt(message);
+      assert(adopted.status === "leased", "a message without dedup is always leased");
+      const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
+      const letter = await this.persistence.keepTrying(() => this.journal.bury(adopted.lease, record));
+      if (letter === undefined) {
+        this.journal.release(adopted.lease);
+        return refusedWith("MF_STOPPING", message.id);
+      }
+      this.metrics.dead += 1;
+      this.metrics.fail(failure.code);
+      return { status: "dead", id: message.id, failure, kept: true };
+    } finally {
+      this.#giveMemory(incoming);
+    }
   }
 
   async #acceptDurably(incoming: Incoming, message: NewMessage): Promise<Outcome> {

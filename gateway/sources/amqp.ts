@@ -244,7 +244,11 @@ class Consumption {
       this.#session.channel.nack(message, false, true);
       return this.#restart(1);
     }
-    this.#intake.offer(delivery(this.#config, this.#session, message));
+    this.#intake.offer({
+      ...delivery(this.#config, this.#session, message),
+      proof: () => this.#session.channel.prefetch(this.#prefetch),
+      leave: () => this.#restart(this.#prefetch), // a new consumer has all of its places
+    });
     if (this.#received >= this.#prefetch && this.#prefetch < this.#most) this.#restart(Math.min(this.#most, this.#prefetch * 4));
   }
 

@@ -247,6 +247,7 @@ class Pulling {
         this.#open.delete(message);
         message.nak();
       },
+      leave: () => this.#open.delete(message),
     };
   }
 }

@@ -17,6 +17,7 @@ import {
   mqttSchema,
   type MqttSession,
   openMqtt,
+  pinged,
   subscribe,
 } from "../brokers/mqtt.ts";
 import { header, incomingOf, replyOf } from "../brokers/wire.ts";
@@ -182,7 +183,9 @@ function delivery(config: MqttSourceConfig, acks: OrderedAcks, client: MqttClien
     incoming: incomingOf(received, config.cloudevents ? { prefixes: ["", "ce-"] } : undefined),
     ...(properties?.responseTopic === undefined ? {} : { reply: (outcome: Settled) => respond(client, properties, outcome) }),
     settle: () => acks.settle(ack, "settled"),
+    proof: () => pinged(client),
     // MQTT has no nack: the broker sends it again when this session is taken up again.
     giveBack: () => acks.settle(ack, "left"),
+    leave: () => acks.settle(ack, "left"),
   };
 }

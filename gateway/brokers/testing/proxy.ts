@@ -9,6 +9,10 @@ export class Proxy {
   #stalled = false;
   /** Connections taken so far. */
   connections = 0;
+  /** Bytes from the client that end its connection before they reach the broker. */
+  deadly: (bytes: Buffer) => boolean = () => false;
+  /** Connections ended so. */
+  killed = 0;
 
   private constructor(target: { readonly host: string; readonly port: number }) {
     this.#target = target;
@@ -60,7 +64,11 @@ export class Proxy {
     broker.on("error", () => {});
     for (const [from, to] of [pair, [broker, client] as const]) {
       from.setNoDelay(true);
-      from.on("data", (chunk) => void to.write(chunk));
+      from.on("data", (chunk: Buffer) => {
+        if (from !== client || !this.deadly(chunk)) return void to.write(chunk);
+        this.killed += 1;
+        for (const socket of pair) socket.resetAndDestroy();
+      });
       from.on("end", () => void to.end());
       from.on("close", (cut) => {
         if (cut) to.destroy();
