@@ -23,7 +23,7 @@ export interface SendEffect {
   /** Orders messages of one outlet, when given. */
   readonly key: string | undefined;
   readonly contentType: string;
-  /** A JSON object: name → text. */
+  /** A JSON object: name → text, or a list of texts. */
   readonly headersJson: string;
   readonly body: Uint8Array;
 }

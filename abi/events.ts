@@ -19,7 +19,7 @@ export interface DeliverEvent {
   readonly attempt: number;
   /** The key that orders messages and owns `state`, when the flow has one. */
   readonly key: string | undefined;
-  /** A JSON object: lower-case name → text. */
+  /** A JSON object: lower-case name → text, or a list of two texts and more. */
   readonly headersJson: string;
   /** A JSON object: the state kept under `key`, name → value; absent when there is none. */
   readonly stateJson: string | undefined;

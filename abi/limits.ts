@@ -1,7 +1,7 @@
 /** Every bound of the door, in one place. */
 
 /** Version of the wire form in docs/ABI.md. A machine, an image and a monitor must agree on it exactly. */
-export const abiVersion = 1;
+export const abiVersion = 2;
 
 const kib = 1024;
 const mib = 1024 * kib;

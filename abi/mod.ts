@@ -36,5 +36,15 @@ export {
   PartRecord,
   recordHeaderBytes,
 } from "./frame.ts";
+export {
+  appendHeader,
+  type Headers,
+  type HeadersDraft,
+  headerList,
+  headerPairs,
+  headerText,
+  type HeaderValue,
+  isHeaderText,
+} from "./headers.ts";
 export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits } from "./limits.ts";
 export { machineErrors, type MachineErrorCode, type StepFailure, type StepOutcome } from "./outcome.ts";

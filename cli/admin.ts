@@ -1,6 +1,7 @@
 /** Talks to a running gateway's admin endpoints. */
 import { existsSync } from "node:fs";
-import type { Dispatcher, Response } from "undici";
+import type { Dispatcher } from "undici";
+import type { Headers } from "#abi";
 import { CodedError } from "#base";
 import { usageError } from "./failure.ts";
 
@@ -54,15 +55,15 @@ export class AdminClient {
   }
 
   /** Rejects with MF_GATEWAY_UNREACHABLE; any answer that is JSON is an answer. */
-  async ask(method: string, path: string, body?: Uint8Array, headers: Readonly<Record<string, string>> = {}): Promise<AdminAnswer> {
+  async ask(method: string, path: string, body?: Uint8Array, headers: Headers = {}): Promise<AdminAnswer> {
     const response = await this.#fetch(method, path, body, headers);
-    const text = await response.text();
+    const text = await response.body.text();
     try {
-      return { status: response.status, value: JSON.parse(text) as unknown };
+      return { status: response.statusCode, value: JSON.parse(text) as unknown };
     } catch {
       throw new CodedError(
         "MF_GATEWAY_ANSWER",
-        `${this.where} answered ${path} with ${response.status} and something that is not a gateway's answer: check the address`,
+        `${this.where} answered ${path} with ${response.statusCode} and something that is not a gateway's answer: check the address`,
       );
     }
   }
@@ -70,25 +71,28 @@ export class AdminClient {
   /** The answer's body in pieces. Rejects with MF_GATEWAY_UNREACHABLE, or MF_GATEWAY_ANSWER for what is no success. */
   async pieces(path: string): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#fetch("GET", path, undefined, {});
-    if (response.ok && response.body !== null) return response.body as unknown as AsyncIterable<Uint8Array>;
+    if (response.statusCode >= 200 && response.statusCode <= 299) return response.body as AsyncIterable<Uint8Array>;
     throw new CodedError(
       "MF_GATEWAY_ANSWER",
-      `${this.where} answered ${path} with ${response.status}: ${(await response.text()).slice(0, 500)}`,
+      `${this.where} answered ${path} with ${response.statusCode}: ${(await response.body.text()).slice(0, 500)}`,
     );
   }
 
-  async #fetch(method: string, path: string, body: Uint8Array | undefined, headers: Readonly<Record<string, string>>): Promise<Response> {
-    const { Agent, fetch } = await import("undici");
+  async #fetch(method: string, path: string, body: Uint8Array | undefined, headers: Headers): Promise<Dispatcher.ResponseData> {
+    const { Agent, request } = await import("undici");
     if (this.#socket !== undefined) this.#dispatcher ??= new Agent({ connect: { socketPath: this.#socket } });
     try {
-      return await fetch(`${this.#url}${path}`, {
-        method,
-        headers: this.#token === undefined ? headers : { ...headers, authorization: `Bearer ${this.#token}` },
+      return await request(`${this.#url}${path}`, {
+        method: method as "GET",
+        headers: {
+          ...(headers as Record<string, string | string[]>),
+          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+        },
         ...(body === undefined ? {} : { body }),
         ...(this.#dispatcher === undefined ? {} : { dispatcher: this.#dispatcher }),
       });
     } catch (cause) {
-      const why = (cause as { cause?: { code?: string } }).cause?.code ?? (cause as Error).message;
+      const why = (cause as { code?: string }).code ?? (cause as Error).message;
       throw new CodedError(
         "MF_GATEWAY_UNREACHABLE",
         `no gateway answers at ${this.where} (${why}): start it with \`mayfly serve\`, or say where it is with --gateway`,
@@ -98,7 +102,7 @@ export class AdminClient {
   }
 
   /** As `ask`, but what is no success is an error: the problem's own code and words. */
-  async get(method: string, path: string, body?: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<unknown> {
+  async get(method: string, path: string, body?: Uint8Array, headers?: Headers): Promise<unknown> {
     const { status, value } = await this.ask(method, path, body, headers);
     if (status < 400) return value;
     const { code = "MF_GATEWAY_ANSWER", detail = `the gateway answered ${status}` } = value as { code?: string; detail?: string };

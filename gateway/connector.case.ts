@@ -124,10 +124,19 @@ interface Kit {
 
 const bytes = (incoming: Incoming | undefined): Buffer => Buffer.from(incoming?.body ?? "no message");
 
+const replyHeaders = { "x-from": "flow — 日本", "set-cookie": ["a=1", "b=2; Path=/"] };
+
 function content({ pair, both, received, it }: Kit): void {
   it("carries headers, content type, correlation id, key and id", async () => {
     const { outlet, gateway } = await both();
-    const headers = { "x-tenant": "acme", "ce-type": "order", "x-text": 'with spaces; and = signs, "quotes"' };
+    const headers = {
+      "x-tenant": "acme",
+      "ce-type": "order",
+      "x-text": 'with spaces; and = signs, "quotes"',
+      "x-wide": "Größe 日本 €",
+      "x-many": ["one", "two, with a comma", "one"],
+      constructor: ["a", "b"],
+    };
     const attempt = attemptOf();
     await outlet.send(
       outgoing("hello", { headers, contentType: "text/plain; charset=utf-8", correlationId: "c-42", key: "customer 7" }),
@@ -139,7 +148,7 @@ function content({ pair, both, received, it }: Kit): void {
     assert.equal(message?.correlationId, "c-42");
     assert.equal(message?.key, "customer 7");
     if (pair.carriesId) assert.equal(message?.id, attempt.idempotencyKey);
-    for (const [name, value] of Object.entries(headers)) assert.equal(message?.headers[name], value, name);
+    for (const [name, value] of Object.entries(headers)) assert.deepEqual(message?.headers[name], value, name);
     for (const name of Object.keys(message?.headers ?? {})) assert.doesNotMatch(name, /^(content-type|mayfly-(key|id|correlation-id))$/);
     assert.equal(message?.keeper, pair.keeps ? "source" : "journal");
     assert.equal(message?.replyWanted, false);
@@ -415,7 +424,7 @@ function requests({ both, it }: Kit): void {
       const failure = { origin: "flow" as const, code: "MF_TEST_FAILED", message: "no such order", status: 404, retry: false };
       if (text === "fail") return { status: "dead", id: "1", failure, kept: true };
       await new Promise((resolve) => setTimeout(resolve, text === "slow" ? 60 : 0));
-      const headers = { "x-from": "flow" };
+      const headers = replyHeaders;
       return {
         status: "done",
         id: "1",
@@ -427,7 +436,7 @@ function requests({ both, it }: Kit): void {
       outlet.request!({ ...outgoing(text), method: "" }, attemptOf()).then((answer) => {
         assert.equal(answer.status, 201);
         assert.equal(answer.contentType, "text/x-answer");
-        assert.equal(answer.headers["x-from"], "flow");
+        assert.deepEqual([answer.headers["x-from"], answer.headers["set-cookie"]], [replyHeaders["x-from"], replyHeaders["set-cookie"]]);
         return Buffer.from(answer.body).toString();
       });
     assert.deepEqual(await Promise.all([ask("slow"), ask("one"), ask("two")]), ["re: slow", "re: one", "re: two"]);

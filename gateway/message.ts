@@ -1,9 +1,9 @@
 /** A message on its way through the gateway: what sources hand over and what outlets are given. */
 
+import type { Headers } from "#abi";
 import type { Claim, ClaimedBody } from "./claims/claim.ts";
 
-/** Lower-case header name → text. `content-type` is not in here: it has its own field. */
-export type Headers = Readonly<Record<string, string>>;
+export type { Headers };
 
 /**
  * Who is keeping the message safe while it is worked on.
@@ -39,6 +39,8 @@ export interface Incoming {
   readonly correlationId?: string | undefined;
   /** When true the caller waits for the flow's reply: one attempt, and its failure is the Outcome. */
   readonly replyWanted: boolean;
+  /** True where headers of the reply can hold no character beyond Latin-1 (HTTP): such a reply fails the message. */
+  readonly latin1Reply?: boolean | undefined;
   readonly keeper: Keeper;
   /** Only where the sender can leave before the end. */
   readonly caller?: Caller | undefined;

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
+import { headerPairs } from "#abi";
 import { CodedError } from "#base";
 import type { DeadLetter } from "#gateway";
 import type { GatewayFlags } from "../admin.ts";
@@ -75,7 +76,7 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   ];
   out(indent(table(facts)));
   out(
-    `${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...Object.entries(letter.headers)].map((row) => row.map((cell) => safeText(cell)))))}`,
+    `${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...headerPairs(letter.headers)].map((row) => row.map((cell) => safeText(cell)))))}`,
   );
   const claim = letters.claimOf(letter.headers);
   const text =

@@ -1,10 +1,12 @@
 /** `mayfly send`: a message into a running gateway, or to any URL. */
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
+import type { Dispatcher } from "undici";
+import { headerList, type HeadersDraft, headerText } from "#abi";
 import { CodedError } from "#base";
 import { AdminClient, type GatewayFlags } from "../admin.ts";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
-import { exitCodes } from "../failure.ts";
+import { exitCodes, usageError } from "../failure.ts";
 import { bodyJson, bodyText, contentTypeOf, guessContentType, indent, safeText } from "../format.ts";
 import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
@@ -33,32 +35,33 @@ async function readMessage(terminal: Terminal, flags: SendFlags): Promise<{ read
   return { body, contentType: contentType ?? (message === "-" ? guessContentType(body) : contentTypeOf(message)) };
 }
 
-function headersOf(flags: SendFlags, prefix: string, contentType: string): Record<string, string> {
-  const headers: Record<string, string> = contentType === "" ? {} : { "content-type": contentType };
-  for (const [name, value] of Object.entries(readHeaders(flags.header ?? []))) headers[prefix + name] = value;
+function headersOf(flags: SendFlags, prefix: string, contentType: string): HeadersDraft {
+  const headers: HeadersDraft = contentType === "" ? {} : { "content-type": contentType };
+  for (const [name, value] of Object.entries(readHeaders(flags.header ?? []))) {
+    if (headerList(value).some((each) => /[^\0-\xff]/.test(each)))
+      throw usageError(`--header ${name}: HTTP can't carry characters beyond latin1: encodeURIComponent() is the usual way`);
+    headers[prefix + name] = value;
+  }
   return headers;
 }
 
 async function toUrl(url: string, flags: SendFlags, body: Uint8Array, contentType: string): Promise<Sent> {
   const headers = headersOf(flags, "", contentType);
   if (flags.id !== undefined) headers["idempotency-key"] = flags.id;
-  let response: Response;
+  const { request } = await import("undici");
+  let response: Dispatcher.ResponseData;
   try {
-    response = await fetch(url, { method: "POST", headers, body: body as unknown as ArrayBuffer });
+    response = await request(url, { method: "POST", headers: headers as Record<string, string | string[]>, body });
   } catch (cause) {
-    throw new CodedError(
-      "MF_GATEWAY_UNREACHABLE",
-      `nothing answers at ${url}: ${(cause as { cause?: Error }).cause?.message ?? (cause as Error).message}`,
-      { cause },
-    );
+    throw new CodedError("MF_GATEWAY_UNREACHABLE", `nothing answers at ${url}: ${(cause as Error).message}`, { cause });
   }
   const reply = {
-    status: response.status,
-    contentType: response.headers.get("content-type") ?? "",
-    body: new Uint8Array(await response.arrayBuffer()),
+    status: response.statusCode,
+    contentType: headerText(response.headers["content-type"]) ?? "",
+    body: await response.body.bytes(),
   };
-  const id = response.headers.get("mayfly-message-id") ?? undefined;
-  return { status: response.ok ? "done" : "failed", id, reply };
+  const id = headerText(response.headers["mayfly-message-id"]);
+  return { status: reply.status >= 200 && reply.status <= 299 ? "done" : "failed", id, reply };
 }
 
 interface OutcomeJson {
@@ -110,7 +113,7 @@ function show({ out, paint }: Terminal, { status, id, reply, error }: Sent): voi
 }
 
 async function send({ terminal }: Cli, target: string, flags: SendFlags): Promise<number> {
-  readHeaders(flags.header ?? []); // wrong use is told before a gateway is looked for
+  headersOf(flags, "", ""); // wrong use is told before a gateway is looked for
   const { body, contentType } = await readMessage(terminal, flags);
   const sent = /^https?:\/\//.test(target)
     ? await toUrl(target, flags, body, contentType)

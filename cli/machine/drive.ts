@@ -4,10 +4,11 @@
  */
 import {
   type CallEffect,
+  type DeliverEvent,
   type Effect,
   type Event,
-  type DeliverEvent,
   type FlowLimits,
+  type Headers,
   type LogEffect,
   machineErrors,
   type SendEffect,
@@ -23,7 +24,7 @@ export interface Stimulus {
   readonly attempt: number;
   readonly key: string | undefined;
   /** Names in lower case, content type included. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Headers;
   readonly body: Uint8Array;
   /** What is kept under `key`. */
   readonly state: Readonly<Record<string, unknown>> | undefined;
@@ -37,7 +38,7 @@ export interface Stimulus {
 export type StubAnswer =
   | {
       readonly status: number;
-      readonly headers: Readonly<Record<string, string>>;
+      readonly headers: Headers;
       readonly body: Uint8Array;
       readonly delayMs: number;
       readonly error?: undefined;
@@ -49,7 +50,7 @@ export type Stub = (call: CallEffect) => StubAnswer;
 export interface Reply {
   readonly status: number;
   readonly contentType: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Headers;
   readonly body: Uint8Array;
 }
 
@@ -98,10 +99,10 @@ interface Pending {
   readonly event: (timeMs: number) => Exclude<Event, DeliverEvent>;
 }
 
-function headersOf(json: string): Readonly<Record<string, string>> {
+function headersOf(json: string): Headers {
   try {
     const parsed = JSON.parse(json === "" ? "{}" : json) as unknown;
-    return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, string>) : {};
+    return typeof parsed === "object" && parsed !== null ? (parsed as Headers) : {};
   } catch {
     return {};
   }

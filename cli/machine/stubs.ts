@@ -1,6 +1,6 @@
 /** Answers of outlets that are not there: from files, for `mayfly run`. */
 import { readFile } from "node:fs/promises";
-import type { CallEffect } from "#abi";
+import { appendHeader, type CallEffect, type HeadersDraft, isHeaderText } from "#abi";
 import { CodedError } from "#base";
 import { contentTypeOf } from "../format.ts";
 import { usageError } from "../failure.ts";
@@ -23,21 +23,17 @@ export async function readInputOf(folder: string, path: string, what: string): P
 }
 
 const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** What --header gives: `name=value` each. Refused is what no source could bring, so that a run here is like one there. */
-export function readHeaders(given: readonly string[]): Record<string, string> {
-  const headers: Record<string, string> = {};
+/** The headers of `--header name=value`, once for each value. A header that no source could bring is refused, so that a run here is like one there. */
+export function readHeaders(given: readonly string[]): HeadersDraft {
+  const headers: HeadersDraft = {};
   for (const text of given) {
     const at = text.indexOf("=");
     const name = text.slice(0, Math.max(at, 0)).trim().toLowerCase();
     if (!headerName.test(name) || name === "__proto__") throw usageError(`--header ${text}: give it as --header name=value`);
     const value = text.slice(at + 1);
-    if (!headerValue.test(value))
-      throw usageError(
-        `--header ${name}: a header can't have line breaks, or characters beyond latin1: encodeURIComponent() is the usual way`,
-      );
-    headers[name] = value;
+    if (!isHeaderText(value)) throw usageError(`--header ${name}: a header can't have line breaks: encodeURIComponent() is the usual way`);
+    appendHeader(headers, name, value);
   }
   return headers;
 }

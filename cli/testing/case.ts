@@ -7,7 +7,8 @@ export interface BodySpec {
   /** Relative to the test's file. */
   readonly file?: string;
   readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** A list where the sender repeats the header. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export interface MessageSpec extends BodySpec {

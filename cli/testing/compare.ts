@@ -157,7 +157,7 @@ function parsed(body: Uint8Array): unknown {
   }
 }
 
-function lowerCased(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
+function lowerCased(headers: ContentSpec["headers"]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
 }
 

@@ -9,7 +9,8 @@ export interface BodyInput {
   readonly file?: string;
   /** Default: by what the body is, or the file's ending. */
   readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** A list where the sender repeats the header. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export interface MessageInput extends BodyInput {
@@ -47,7 +48,7 @@ export interface RunInput {
 
 export interface Content {
   readonly contentType: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly bytes: Uint8Array;
   text(): string;
   json<T = any>(): T;

@@ -1,6 +1,6 @@
 /** From what a test says is given to a stimulus and stubs. */
 import { resolve } from "node:path";
-import type { CallEffect } from "#abi";
+import { appendHeader, type CallEffect, type Headers, type HeadersDraft } from "#abi";
 import { CodedError, fromHex, parseDuration, toUtf8 } from "#base";
 import { contentTypeOf } from "../format.ts";
 import { type Stimulus, type Stub, type StubAnswer, stateAnswer } from "../machine/drive.ts";
@@ -31,9 +31,9 @@ export async function bodyOf(spec: BodySpec | undefined, folder: string): Promis
   return { bytes: new Uint8Array(0), contentType: spec.contentType ?? "" };
 }
 
-export function headersOf(spec: BodySpec | undefined, contentType: string): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(spec?.headers ?? {})) headers[name.toLowerCase()] = value;
+export function headersOf(spec: BodySpec | undefined, contentType: string): Headers {
+  const headers: HeadersDraft = {};
+  for (const [name, value] of Object.entries(spec?.headers ?? {})) appendHeader(headers, name.toLowerCase(), value);
   if (contentType !== "") headers["content-type"] ??= contentType;
   return headers;
 }

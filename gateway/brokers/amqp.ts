@@ -1,5 +1,6 @@
 /** AMQP 0-9-1 (RabbitMQ) over amqplib: connecting, its errors in our words, and properties ⇄ headers. */
 import amqp, { type ChannelModel, type ConfirmChannel, type Message, type Options } from "amqplib";
+import { type HeadersDraft, headerText } from "#abi";
 import { CodedError } from "#base";
 import type { ConnectorContext, JsonSchema } from "../connector.ts";
 import { duration } from "../config/units.ts";
@@ -121,7 +122,7 @@ export function explainAmqp(peer: string, what: string, error: unknown): CodedEr
 }
 
 /** Properties that have no field in our message, as headers `amqp-…`; and the header table. */
-export function amqpHeaders(message: Message): Record<string, string> {
+export function amqpHeaders(message: Message): HeadersDraft {
   const { properties, fields } = message;
   const special: (readonly [string, unknown])[] = [
     ["amqp-exchange", fields.exchange === "" ? undefined : fields.exchange],
@@ -134,8 +135,8 @@ export function amqpHeaders(message: Message): Record<string, string> {
     ["content-encoding", properties.contentEncoding],
     ["reply-to", properties.replyTo],
   ];
-  // Properties last: they win over a header of the same name.
-  return headersOf([...Object.entries(properties.headers ?? {}), ...special]);
+  // Properties win over a header of the same name.
+  return { ...headersOf(Object.entries(properties.headers ?? {})), ...headersOf(special) };
 }
 
 /** Short strings hold 255 bytes (AMQP 0-9-1, 4.2.5.3). */
@@ -148,7 +149,7 @@ export function amqpOptions(message: Sendable): Options.Publish {
     contentType: message.contentType.slice(0, shortStringBytes),
     messageId: shortId(message.id, shortStringBytes),
   };
-  if (contentEncoding !== undefined) options.contentEncoding = contentEncoding.slice(0, shortStringBytes);
+  if (contentEncoding !== undefined) options.contentEncoding = headerText(contentEncoding).slice(0, shortStringBytes);
   if (message.correlationId !== undefined) setCorrelation(options, message.correlationId);
   return options;
 }
@@ -156,5 +157,5 @@ export function amqpOptions(message: Sendable): Options.Publish {
 /** A correlation id that is too long for the property goes into a header: cut short it would correlate nothing. */
 function setCorrelation(options: Options.Publish, correlationId: string): void {
   if (Buffer.byteLength(correlationId) <= shortStringBytes) options.correlationId = correlationId;
-  else (options.headers as Record<string, string>)["mayfly-correlation-id"] = correlationId;
+  else (options.headers as HeadersDraft)["mayfly-correlation-id"] = correlationId;
 }

@@ -1,5 +1,6 @@
 /** MQTT 5 over mqtt.js: connecting, its errors in our words, and properties ⇄ headers. */
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import type { HeadersDraft } from "#abi";
 import { CodedError } from "#base";
 import type { ConnectorContext, JsonSchema } from "../connector.ts";
 import { duration } from "../config/units.ts";
@@ -185,11 +186,9 @@ export async function subscribe({ client, guard }: MqttSession, filter: string):
   if (granted >= 128) throw new MqttRefusal(`the subscription of ${filter}`, granted);
 }
 
-export function mqttHeaders({ properties, topic, retain }: IPublishPacket): Record<string, string> {
-  const user = Object.entries(properties?.userProperties ?? {}).map(
-    ([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value] as const,
-  );
-  return headersOf([...user, ["mqtt-topic", topic], ...(retain ? [["mqtt-retained", "true"] as const] : [])]);
+export function mqttHeaders({ properties, topic, retain }: IPublishPacket): HeadersDraft {
+  const place = headersOf([["mqtt-topic", topic], ...(retain ? [["mqtt-retained", "true"] as const] : [])]);
+  return { ...headersOf(Object.entries(properties?.userProperties ?? {})), ...place };
 }
 
 /** Correlation data are bytes; as an id they are text where they can be. */
@@ -203,7 +202,8 @@ export function correlationText(data: Buffer | undefined): string | undefined {
 export function mqttProperties(
   message: Omit<Sendable, "body" | "id"> & { readonly id?: string },
 ): NonNullable<IPublishPacket["properties"]> {
-  const userProperties: Record<string, string> = { ...message.headers };
+  const userProperties: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(message.headers)) userProperties[name] = typeof value === "string" ? value : [...value];
   if (message.id !== undefined) userProperties[header.id] = message.id;
   if (message.key !== undefined) userProperties[header.key] = message.key;
   const correlation = message.correlationId === undefined ? {} : { correlationData: Buffer.from(message.correlationId) };

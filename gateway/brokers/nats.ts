@@ -12,6 +12,7 @@ import {
   type NatsConnection,
   nkeyAuthenticator,
 } from "@nats-io/transport-node";
+import { headerPairs, type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError } from "#base";
 import type { ConnectorContext, JsonSchema } from "../connector.ts";
 import { duration } from "../config/units.ts";
@@ -136,17 +137,17 @@ export function explainNats(peer: string, what: string, error: unknown): CodedEr
 }
 
 /**
- * Headers of a message; several values under one name are a list with commas, as in HTTP. JetStream's own (Nats-…) stay in. A header block
- * the client can't read is left out and counted: the message itself is whole.
+ * Headers of a message. JetStream's own (Nats-…) stay in. A header block the client can't read is left out and counted: the message itself
+ * is whole.
  */
 export function fromNatsHeaders(
   message: { readonly headers?: MsgHdrs | undefined },
   { metrics, logger }: Pick<ConnectorContext, "metrics" | "logger">,
-): Record<string, string> {
+): HeadersDraft {
   try {
     const { headers } = message;
     if (headers === undefined) return {};
-    return headersOf(headers.keys().map((name) => [name, headers.values(name).join(", ")] as const));
+    return headersOf(headers.keys().map((name) => [name, headers.values(name)] as const));
   } catch (error) {
     metrics.count("headers_dropped");
     logger.warn({ code: "MF_NATS_HEADERS" }, `a message's headers can't be read and are left out: ${messageOf(error)}`);
@@ -166,15 +167,15 @@ export function natsBytes(body: Uint8Array, headers: MsgHdrs): number {
 export function toNatsHeaders(message: Omit<Sendable, "id" | "body">): MsgHdrs {
   const headers = natsHeaders();
   // Nats-… are orders to the server (expectations, rollups, ids): what a flow forwards must not become one.
-  for (const [name, value] of Object.entries(flatHeaders(message))) if (!/^nats-/i.test(name)) headers.set(name, value);
+  for (const [name, value] of headerPairs(flatHeaders(message))) if (!/^nats-/i.test(name)) headers.append(name, value);
   return headers;
 }
 
 /** What a value may be in a subject: no wildcard, no space, and no dot, which would make it several tokens. */
 export const subjectToken = /^[^\s.*>\u0000-\u001f\u007f]+$/;
 
-export function idOf(headers: Record<string, string>): string | undefined {
-  return headers["nats-msg-id"];
+export function idOf(headers: Headers): string | undefined {
+  return headerText(headers["nats-msg-id"]);
 }
 
 export type { Msg, NatsConnection };

@@ -3,6 +3,7 @@
  * `… values ($1, $2, $3)` and three values. Names are never replaced by text, and inside of strings, quoted names, dollar quotes and
  * comments they are left alone.
  */
+import { headerText } from "#abi";
 import { CodedError, table } from "#base";
 import type { Outgoing } from "../message.ts";
 
@@ -74,7 +75,7 @@ export function valueOf(name: string): Value {
   const known = Object.hasOwn(simple, name) ? simple[name] : undefined;
   if (known !== undefined) return known;
   const [first, ...path] = name.split(".");
-  if (first === "header" && path.length === 1) return (message) => message.headers[(path[0] ?? "").toLowerCase()];
+  if (first === "header" && path.length === 1) return (message) => headerText(message.headers[(path[0] ?? "").toLowerCase()]);
   if (first === "json" && path.length > 0) return (_message, _key, json) => textAt(json(), path);
   throw new CodedError("MF_CONFIG_SQL", `$${name} is not one of ${parameterNames}`);
 }

@@ -6,8 +6,9 @@
  *   mayfly-status, mayfly-error                                    on replies
  */
 import { createHash } from "node:crypto";
+import { appendHeader, type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError } from "#base";
-import type { Answer, Headers, Incoming, Keeper, Outgoing, Reply } from "../message.ts";
+import type { Answer, Incoming, Keeper, Outgoing, Reply } from "../message.ts";
 import { told } from "../failure.ts";
 import { emitCloudEvent, type CloudEventsConfig } from "../outlets/cloudevents.ts";
 import { type Attempt, OutletError } from "../outlets/outlet.ts";
@@ -29,7 +30,7 @@ const own: ReadonlySet<string> = new Set([header.contentType, header.correlation
 const unprintable = /[^\t\x20-\x7e\u00a0-\u{10ffff}]/gu;
 
 /** Text a header may hold: one line, bounded. */
-function headerText(value: unknown): string | undefined {
+function headerLine(value: unknown): string | undefined {
   let text: string;
   if (typeof value === "string") text = value;
   else if (value === null || value === undefined) return undefined;
@@ -39,23 +40,32 @@ function headerText(value: unknown): string | undefined {
   return text.replace(unprintable, " ").slice(0, brokerLimits.headerCharacters);
 }
 
+/** A list of texts and numbers is a header's several values; one with anything else in it is one value, as JSON. */
+function valuesOf(value: unknown): readonly unknown[] {
+  const isList = Array.isArray(value) && value.length > 0 && value.every((each) => typeof each !== "object" || each instanceof Uint8Array);
+  return isList ? (value as readonly unknown[]) : [value];
+}
+
 /** A broker's headers as the gateway has them: lower-case names, text values, bounded in number and length. */
-export function headersOf(entries: Iterable<readonly [string, unknown]>): Record<string, string> {
-  const headers: Record<string, string> = {};
+export function headersOf(entries: Iterable<readonly [string, unknown]>): HeadersDraft {
+  const headers: HeadersDraft = {};
   let count = 0;
   for (const [name, value] of entries) {
-    const text = headerText(value);
     const lower = name.toLowerCase().replace(/[^!#$%&'*+.^_`|~0-9a-z:-]/g, "-");
-    if (text === undefined || lower === "" || lower === "__proto__") continue;
-    if (count++ >= brokerLimits.headersPerMessage) break;
-    headers[lower] = text;
+    if (lower === "" || lower === "__proto__") continue;
+    for (const each of valuesOf(value)) {
+      const text = headerLine(each);
+      if (text === undefined) continue;
+      if (count++ >= brokerLimits.headersPerMessage) return headers;
+      appendHeader(headers, lower, text);
+    }
   }
   return headers;
 }
 
 /** What a source read, in the broker's own fields where it has them. */
 export interface Received {
-  readonly headers: Record<string, string>;
+  readonly headers: HeadersDraft;
   readonly body: Uint8Array;
   readonly id?: string | undefined;
   readonly contentType?: string | undefined;
@@ -71,7 +81,7 @@ export interface Received {
 export function incomingOf(received: Received, cloudevents: { readonly prefixes: readonly string[] } | undefined): Incoming {
   const { headers } = received;
   const taken = (name: string): string | undefined => {
-    const value = headers[name];
+    const value = headerText(headers[name]);
     delete headers[name];
     return value;
   };
@@ -100,7 +110,7 @@ export function incomingOf(received: Received, cloudevents: { readonly prefixes:
     event = parseCloudEvent(plain, cloudevents.prefixes);
   } catch (error) {
     // A broker gives a refused message again for ever. The flow is better placed to judge it, and its dead letter shows it whole.
-    return { ...plain, headers: { ...headers, [header.error]: headerText(error instanceof Error ? error.message : error) ?? "" } };
+    return { ...plain, headers: { ...headers, [header.error]: headerLine(error instanceof Error ? error.message : error) ?? "" } };
   }
   if (event === undefined) return plain;
   return { ...plain, headers: event.headers, contentType: event.contentType, body: event.body, id: event.id, key: event.key ?? plain.key };
@@ -112,7 +122,7 @@ function nonEmpty(text: string | undefined): string | undefined {
 
 /** What an outlet writes: fields for brokers that have them, and `headers` without any of ours. */
 export interface Sendable {
-  readonly headers: Record<string, string>;
+  readonly headers: Headers;
   readonly contentType: string;
   readonly body: Uint8Array;
   readonly id: string;
@@ -122,15 +132,15 @@ export interface Sendable {
 
 export function sendableOf(message: Outgoing, attempt: Attempt, cloudevents: CloudEventsConfig | undefined, prefix = "ce-"): Sendable {
   const event = cloudevents === undefined ? message : emitCloudEvent(message, attempt.idempotencyKey, cloudevents, prefix);
-  const headers: Record<string, string> = {};
+  const headers: HeadersDraft = {};
   for (const [name, value] of Object.entries(event.headers)) if (!own.has(name)) headers[name] = value;
   const { key, correlationId } = message;
   return { headers, contentType: event.contentType, body: event.body, id: attempt.idempotencyKey, correlationId, key };
 }
 
 /** All headers of a message for brokers that have headers only. `id` is left to the caller: each broker has its own place for it. */
-export function flatHeaders(message: Omit<Sendable, "id" | "body">): Record<string, string> {
-  const flat: Record<string, string> = { ...message.headers, [header.contentType]: message.contentType };
+export function flatHeaders(message: Omit<Sendable, "id" | "body">): HeadersDraft {
+  const flat: HeadersDraft = { ...message.headers, [header.contentType]: message.contentType };
   if (message.correlationId !== undefined) flat[header.correlation] = message.correlationId;
   if (message.key !== undefined) flat[header.key] = message.key;
   return flat;
@@ -143,7 +153,7 @@ export function replyOf(outcome: Settled): Omit<Sendable, "id"> {
     const { status, code, message } = told(outcome.failure);
     return {
       ...none,
-      headers: { [header.status]: String(status), [header.error]: headerText(code) ?? "" },
+      headers: { [header.status]: String(status), [header.error]: headerLine(code) ?? "" },
       contentType: "application/json",
       body: Buffer.from(JSON.stringify({ code, message })),
     };
@@ -160,9 +170,9 @@ export function replyOf(outcome: Settled): Omit<Sendable, "id"> {
 }
 
 /** The answer to a request. Throws when the peer says it failed or the body is longer than a flow may be given. */
-export function answerOf(headers: Record<string, string>, contentType: string | undefined, body: Uint8Array): Answer {
-  const status = Number(headers[header.status] ?? "200");
-  const code = headers[header.error];
+export function answerOf(headers: Headers, contentType: string | undefined, body: Uint8Array): Answer {
+  const status = Number(headerText(headers[header.status]) ?? "200");
+  const code = headerText(headers[header.error]);
   if (code !== undefined) {
     // 4xx is what the peer will say again; everything else may have been its bad moment.
     const retryable = !(status >= 400 && status < 500);
@@ -176,13 +186,13 @@ export function answerOf(headers: Record<string, string>, contentType: string | 
       retryable: false,
     });
   }
-  const rest: Record<string, string> = {};
+  const rest: HeadersDraft = {};
   for (const [name, value] of Object.entries(headers)) if (!own.has(name)) rest[name] = value;
-  const type = contentType ?? headers[header.contentType] ?? "application/octet-stream";
+  const type = contentType ?? headerText(headers[header.contentType]) ?? "application/octet-stream";
   return {
     status: Number.isInteger(status) ? status : 200,
     contentType: type,
-    headers: rest satisfies Headers,
+    headers: rest,
     body: Uint8Array.from(body),
   };
 }
@@ -214,7 +224,7 @@ export function addressOf(template: string, message: Outgoing, allowed: RegExp):
 }
 
 function addressPart(name: string, argument: string | undefined, message: Outgoing): string | undefined {
-  if (name === "header") return argument === undefined ? undefined : message.headers[argument.toLowerCase()];
+  if (name === "header") return argument === undefined ? undefined : headerText(message.headers[argument.toLowerCase()]);
   if (name === "key") return message.key;
   if (name === "flow") return message.flow;
   if (name === "outlet") return message.outlet;

@@ -3,7 +3,7 @@
  * Only the gateway sets these headers. A machine may name the claim of its own message in what it sends, and no other.
  */
 import type { Readable } from "node:stream";
-import type { Headers } from "../message.ts";
+import { type Headers, headerText } from "#abi";
 
 export const claimHeader = "mayfly-claim";
 const bytesHeader = "mayfly-claim-bytes";
@@ -31,8 +31,8 @@ export function isClaimId(text: string): boolean {
 
 /** The claim the headers name, if any. */
 export function claimOf(headers: Headers): Claim | undefined {
-  const id = headers[claimHeader];
-  return id === undefined ? undefined : { id, bytes: Number(headers[bytesHeader]), sha256: headers[sha256Header] ?? "" };
+  const id = headerText(headers[claimHeader]);
+  return id === undefined ? undefined : { id, bytes: Number(headers[bytesHeader]), sha256: headerText(headers[sha256Header]) ?? "" };
 }
 
 export function withoutClaim(headers: Headers): Headers {

@@ -21,7 +21,7 @@ import type { Logger } from "../connector.ts";
 import type { DeadLetters } from "../journal/dead-letters.ts";
 import type { Journal } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
-import { claimHeader } from "./claim.ts";
+import { claimOf } from "./claim.ts";
 import type { ClaimStore } from "./store.ts";
 
 export interface SweepPorts {
@@ -69,7 +69,7 @@ export class Sweeper {
       if (candidates.size === 0) return 0; // the rule where nothing is claimed: nobody looks through the journal for it
       const keep = (id: string | undefined): boolean => id !== undefined && candidates.delete(id);
       for (const id of live) keep(id);
-      for (const headers of journal.liveHeaders()) keep(headers[claimHeader]);
+      for (const headers of journal.liveHeaders()) keep(claimOf(headers)?.id);
       if (candidates.size > 0) for (const id of await this.#lettersClaims()) keep(id);
       if (candidates.size === 0) return 0;
       await journal.sync();
@@ -88,10 +88,14 @@ export class Sweeper {
   async #lettersClaims(): Promise<Iterable<string | undefined>> {
     const { deadLetters } = this.#ports;
     const known = new Map<string, string | undefined>();
-    for await (const id of deadLetters.ids())
-      known.set(id, this.#letters.has(id) ? this.#letters.get(id) : (await deadLetters.letter(id))?.headers[claimHeader]);
+    for await (const id of deadLetters.ids()) known.set(id, this.#letters.has(id) ? this.#letters.get(id) : await this.#claimOf(id));
     this.#letters = known;
     return known.values();
+  }
+
+  async #claimOf(letterId: string): Promise<string | undefined> {
+    const letter = await this.#ports.deadLetters.letter(letterId);
+    return letter === undefined ? undefined : claimOf(letter.headers)?.id;
   }
 
   /** Sweeps in so many milliseconds, or earlier if that was planned. */

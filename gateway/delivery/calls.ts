@@ -1,12 +1,13 @@
 /** Carries out what a running flow asks for: an outlet's answer, a fetch, the state under another key. Never rejects. */
-import { type CallEffect, hardLimits, type ResolveEvent } from "#abi";
+import { type CallEffect, hardLimits, type Headers, type ResolveEvent } from "#abi";
 import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
 import type { Journal } from "../journal/journal.ts";
 import { isUnreached } from "../http/client.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { GatewayMemory } from "../memory.ts";
-import type { FailureOrigin, Headers } from "../message.ts";
+import { isHeaderValue } from "../http/headers.ts";
+import type { FailureOrigin } from "../message.ts";
 import { OutletError } from "../outlets/outlet.ts";
 import { fetchDeclared, type HostPattern } from "./fetch.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
@@ -63,7 +64,7 @@ function failedWith(error: unknown, otherwise: Blame): CallAnswer {
 function answered(answer: {
   readonly status: number;
   readonly contentType: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Headers;
   readonly body: Uint8Array;
 }): CallAnswer {
   if (answer.body.length > gatewayLimits.answerBytes)
@@ -81,7 +82,7 @@ function answered(answer: {
 
 export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, signal: AbortSignal) => Promise<CallAnswer> {
   const fetchFor = async (run: Run, call: CallEffect, signal: AbortSignal): Promise<CallAnswer> => {
-    const headers = parseHeaders(call.headersJson);
+    const headers = parseHeaders(call.headersJson, isHeaderValue);
     if (typeof headers === "string") return failed("MF_HEADER_INVALID", `fetch: ${headers}`, flowsFault);
     const controller = new AbortController();
     const abort = (): void => controller.abort();

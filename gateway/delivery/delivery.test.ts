@@ -10,6 +10,7 @@ import { utf8 } from "../testing/scripted.ts";
 import { backoffMs } from "./backoff.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
+import { isHeaderValue } from "../http/headers.ts";
 import { deliverHeadersJson, parseHeaders } from "./headers.ts";
 import { parseKey } from "./keys.ts";
 import { OutletChannel } from "./outlet-channel.ts";
@@ -192,6 +193,11 @@ test("key expressions: what they take, and that nothing makes them throw", () =>
 
 test("headers of a machine are read or refused, never trusted", () => {
   deepEqual(parseHeaders('{"X-A":"b"}'), { "x-a": "b" });
+  deepEqual(parseHeaders('{"X-A":["b","c"],"x-a":"d","constructor":["e"],"none":[],"wide":"\u0100 \ud83d\ude00"}'), {
+    "x-a": ["b", "c", "d"],
+    constructor: "e",
+    wide: "\u0100 \u{1f600}",
+  });
   for (const bad of [
     "[",
     "[]",
@@ -202,10 +208,16 @@ test("headers of a machine are read or refused, never trusted", () => {
     '{"a\\n":"x"}',
     '{"a":"\\r\\n"}',
     '{"":"x"}',
-    '{"a":"\\u0100"}',
+    '{"a":"\\ud83d"}',
+    '{"a":"\\udc00\\ud83d"}',
+    '{"a":["x","\\n"]}',
+    '{"a":["x",1]}',
+    '{"a":[["x"]]}',
+    '{"a":"\\u007f"}',
     '{"__proto__":"x"}',
   ])
     equal(typeof parseHeaders(bad), "string", bad);
+  equal(typeof parseHeaders('{"a":"\\u0100"}', isHeaderValue), "string", "beyond HTTP");
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => ["string", "object"].includes(typeof parseHeaders(text))));
   deepEqual(JSON.parse(deliverHeadersJson({ headers: {}, contentType: 'a"b', correlationId: "c" })), {
     "content-type": 'a"b',

@@ -1,10 +1,10 @@
 /** `fetch` for flows: to declared hosts only, redirects included. */
+import { headerList, type Headers } from "#abi";
 import { CodedError, err, type MemoryAccount, ok, type Result } from "#base";
 import { OutletError } from "../outlets/outlet.ts";
 import type { Agent } from "undici";
 import { exchange, type HttpAnswer } from "../http/client.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Headers } from "../message.ts";
 
 /** A host of `hosts:` — `api.example.com`, `*.example.com`, `host:8443`. */
 export interface HostPattern {
@@ -93,7 +93,7 @@ export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern
     throw flowsFault("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
   for (let hop = 0; ; hop += 1) {
     const answer = await exchange(agent, { url, method, headers, body, signal: request.signal, memory: request.memory });
-    const location = answer.headers["location"];
+    const [location] = headerList(answer.headers["location"]);
     if (!follow || !redirects.has(answer.status) || location === undefined)
       return { ...answer, headers: { ...answer.headers, [urlHeader]: url.href } };
     if (hop >= gatewayLimits.redirects)

@@ -1,18 +1,20 @@
 /** Headers as they cross the door: JSON text on that side, a record on this one. */
+import { appendHeader, type Headers, type HeadersDraft, isHeaderText } from "#abi";
 import { checkedClaim, type CheckedHeaders, refusedHeaders } from "../claims/claim.ts";
-import { isHeaderName, isHeaderValue } from "../http/headers.ts";
-import type { Headers, Incoming } from "../message.ts";
+import { isHeaderName } from "../http/headers.ts";
+import type { Incoming } from "../message.ts";
 
 export const noHeaders: Headers = Object.freeze({});
+const noValues: Readonly<Record<string, string>> = Object.freeze({});
 
 /** A request's path below its outlet's url: the one name that is no header, for sends and requests only. */
 const pathHeader = ":path";
 
 /**
- * Headers a machine gave, lower-cased; a sentence when they are not headers. Values that are not text are refused: a machine may be
- * compromised. `pseudo`: the one name that is allowed without being a header's.
+ * Headers a machine gave, lower-cased; a sentence when they are not headers. Values that are neither text nor lists of texts are refused: a
+ * machine may be compromised. `fits`: the values the protocol can carry. `pseudo`: the one name that is allowed without being a header's.
  */
-export function parseHeaders(json: string, pseudo?: typeof pathHeader): Headers | string {
+export function parseHeaders(json: string, fits: (value: string) => boolean = isHeaderText, pseudo?: typeof pathHeader): Headers | string {
   if (json === "{}" || json === "") return noHeaders;
   let parsed: unknown;
   try {
@@ -21,27 +23,30 @@ export function parseHeaders(json: string, pseudo?: typeof pathHeader): Headers 
     return "headers are not JSON";
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return "headers are not an object";
-  const headers: Record<string, string> = {};
+  const headers: HeadersDraft = {};
   for (const [name, value] of Object.entries(parsed)) {
-    if (typeof value !== "string") return `header ${JSON.stringify(name.slice(0, 64))} is not text`;
     if (name === "__proto__" || !(isHeaderName(name) || name === pseudo))
       return `${JSON.stringify(name.slice(0, 64))} is not a header name`;
-    if (!isHeaderValue(value)) return `header ${JSON.stringify(name.slice(0, 64))} holds characters a header can't have`;
-    headers[name.toLowerCase()] = value;
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (typeof each !== "string") return `header ${JSON.stringify(name.slice(0, 64))} is not text`;
+      if (!fits(each))
+        return `header ${JSON.stringify(name.slice(0, 64))} holds characters that the protocol can't carry in a header: encode them`;
+      appendHeader(headers, name.toLowerCase(), each);
+    }
   }
   return headers;
 }
 
 /** Headers of what a machine sends or asks with; `own` are those of its message. */
 export function sentHeaders(json: string, body: Uint8Array, own: Headers): CheckedHeaders {
-  const headers = parseHeaders(json, pathHeader);
+  const headers = parseHeaders(json, isHeaderText, pathHeader);
   return typeof headers === "string" ? refusedHeaders("MF_HEADER_INVALID", headers) : checkedClaim(headers, body, own);
 }
 
 /** What the machine is given: the message's headers with its content type and correlation id among them, and the flow's values. */
 export function deliverHeadersJson(
   message: Pick<Incoming, "headers" | "contentType" | "correlationId">,
-  values: Headers = noHeaders,
+  values: Readonly<Record<string, string>> = noValues,
 ): string {
   const { headers, contentType, correlationId } = message;
   let json = JSON.stringify(headers);

@@ -9,8 +9,8 @@
  *   "text"          that text: every message has the same
  */
 import { createHash } from "node:crypto";
+import { hardLimits, headerText } from "#abi";
 import { err, ok, type Result } from "#base";
-import { hardLimits } from "#abi";
 import type { Incoming } from "../message.ts";
 import { valuesAt } from "./json-pointer.ts";
 
@@ -55,7 +55,13 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
   if (kind === "header" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(rest)) {
     const name = rest.toLowerCase();
     return ok((message) =>
-      bounded(name === "content-type" ? message.contentType : Object.hasOwn(message.headers, name) ? message.headers[name] : undefined),
+      bounded(
+        name === "content-type"
+          ? message.contentType
+          : Object.hasOwn(message.headers, name)
+            ? headerText(message.headers[name])
+            : undefined,
+      ),
     );
   }
   if (kind === "json" && (rest === "" || rest.startsWith("/"))) {

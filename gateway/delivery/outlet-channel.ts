@@ -7,7 +7,7 @@
  *                                           └─────────────────────────────┘
  */
 import { type Clock, isCoded, type Prng } from "#base";
-import { claimHeader } from "../claims/claim.ts";
+import { claimHeader, claimOf } from "../claims/claim.ts";
 import { resolved } from "../claims/outgoing.ts";
 import type { ClaimStore } from "../claims/store.ts";
 import type { OutletConfig } from "../config/types.ts";
@@ -269,7 +269,7 @@ export class OutletChannel {
   }
 
   async #claimed<Message extends Outgoing, T>(message: Message, give: (message: Message) => Promise<T>): Promise<T> {
-    const release = this.#claims?.hold(message.headers[claimHeader] ?? "");
+    const release = this.#claims?.hold(claimOf(message.headers)?.id ?? "");
     try {
       return await give(await resolved(message, this.outlet, this.#claims));
     } finally {

@@ -9,6 +9,7 @@ import {
   type Effect,
   type FlowLimits,
   hardLimits,
+  isHeaderText,
   type LogEffect,
   machineErrors,
   type StepFailure,
@@ -19,6 +20,7 @@ import type { Logger } from "../connector.ts";
 import type { NewSend, StateChange, StateSnapshot } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Failure, Reply } from "../message.ts";
+import { isHeaderValue } from "../http/headers.ts";
 import { type GatewayMemory, memoryBusy } from "../memory.ts";
 import type { Flow, Runner, RunningMachine } from "../runner.ts";
 import type { Blame, CallAnswer } from "./calls.ts";
@@ -380,7 +382,7 @@ export class Run implements Deadline {
 
   #done(reply: (Effect & { kind: "done" })["reply"]): void {
     if (reply === undefined) return this.#finish({ kind: "done", reply: undefined });
-    const headers = parseHeaders(reply.headersJson);
+    const headers = parseHeaders(reply.headersJson, this.work.incoming.latin1Reply === true ? isHeaderValue : isHeaderText);
     if (typeof headers === "string") return this.#fail("MF_HEADER_INVALID", `the reply: ${headers}`, false);
     const { status, contentType, body } = reply;
     if (status !== 0 && !(status >= 200 && status <= 599)) return this.#lied(`a reply can't have the status ${status}`);

@@ -1,9 +1,10 @@
 /** How an attempt ends: what a flow wanted is committed, or the message rests till its next attempt, or it becomes a dead letter. */
+import type { Headers, HeadersDraft } from "#abi";
 import { assert, CodedError, type Clock, type Prng } from "#base";
 import type { Logger } from "../connector.ts";
 import type { AttemptRecord, Completed, Journal, Lease, NewSend } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Failure, Headers, Outcome, Reply } from "../message.ts";
+import type { Failure, Outcome, Reply } from "../message.ts";
 import type { Flow } from "../runner.ts";
 import { refusedWith } from "./admission.ts";
 import { backoffMs } from "./backoff.ts";
@@ -202,7 +203,7 @@ function passedOn(sends: readonly NewSend[], headers: Headers): readonly NewSend
   const trace = headers["traceparent"];
   const hops = headers["mayfly-hops"];
   if (trace === undefined && hops === undefined) return sends;
-  const passed: Record<string, string> = {};
+  const passed: HeadersDraft = {};
   if (trace !== undefined) passed["traceparent"] = trace;
   return sends.map((send) => ({
     ...send,

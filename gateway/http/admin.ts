@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, type Readable } from "node:stream";
+import { appendHeader, type Headers, type HeadersDraft } from "#abi";
 import { fromUtf8, isCoded, toUtf8 } from "#base";
 import type { DeadLetter } from "../journal/dead-letters.ts";
 import { gatewayLimits } from "../limits.ts";
@@ -26,7 +27,7 @@ export interface Administered {
   inject(
     flow: string,
     message: {
-      readonly headers: Readonly<Record<string, string>>;
+      readonly headers: Headers;
       readonly contentType: string;
       readonly body: Uint8Array;
       readonly wait: boolean;
@@ -138,9 +139,11 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered, access: Acce
   };
   guarded("GET", "/-/flows", {}, async () => ({ status: 200, value: gateway.flows() }));
   guarded("POST", "/-/flows/:flow/messages", { wait: flag, id: messageId }, async (request, { flow = "" }, query, body) => {
-    const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(request.headers))
-      if (name.startsWith("x-message-") && typeof value === "string") headers[name.slice("x-message-".length)] = value;
+    const headers: HeadersDraft = {};
+    for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
+      const name = (request.rawHeaders[at] as string).toLowerCase();
+      if (name.startsWith("x-message-")) appendHeader(headers, name.slice("x-message-".length), request.rawHeaders[at + 1] as string);
+    }
     const outcome = await gateway.inject(flow, {
       headers,
       contentType: request.headers["content-type"] ?? "",

@@ -1,11 +1,11 @@
 /** One HTTP exchange, bounded: what fetch and the http outlet are made of. */
+import { headerList, type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
 import { Agent, request } from "undici";
 import type { ClaimedBody } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
 import { memoryBusy } from "../memory.ts";
 import { isHeaderName, isHeaderValue } from "./headers.ts";
-import type { Headers } from "../message.ts";
 import { Pieces } from "./pieces.ts";
 import { unpack, type Unpacked } from "./unpack.ts";
 
@@ -23,7 +23,7 @@ export interface HttpExchange {
 
 export interface HttpAnswer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Headers;
   readonly contentType: string;
   readonly body: Uint8Array;
 }
@@ -69,15 +69,18 @@ export function newAgent(connections: number, tls: object = {}): Agent {
 }
 
 /** Headers fit to be sent: without those of a connection and without pseudo headers. */
-export function requestHeaders(headers: Headers): Record<string, string> {
-  const out: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) if (!ownHeaders.has(name) && !name.startsWith(":")) out[name] = value;
+function requestHeaders(headers: Headers): Record<string, string | string[]> {
+  const out: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers))
+    if (!ownHeaders.has(name) && !name.startsWith(":")) out[name] = typeof value === "string" ? value : [...value];
   return out;
 }
 
 /** Name of the first header that HTTP can't carry; headers that are not sent at all are not looked at. */
 export function unsendable(headers: Headers): string | undefined {
-  return Object.entries(requestHeaders(headers)).find(([name, value]) => !isHeaderName(name) || !isHeaderValue(value))?.[0];
+  return Object.entries(requestHeaders(headers)).find(
+    ([name, value]) => !isHeaderName(name) || !headerList(value).every(isHeaderValue),
+  )?.[0];
 }
 
 /** An answer up to this long takes memory as it comes. */
@@ -167,17 +170,17 @@ async function exchangeWithin(
     await memory.hold(pieces.bytes + chunk.length, knownBytes);
     pieces.add(chunk);
   }
-  const answerHeaders: Record<string, string> = {};
+  const answerHeaders: HeadersDraft = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (value === undefined || ownHeaders.has(name) || name === "__proto__") continue;
-    answerHeaders[name] = Array.isArray(value) ? value.join(", ") : value;
+    answerHeaders[name] = value;
   }
   const whole = await decoded(pieces.whole(), answerHeaders, url, memory);
-  return { status: response.statusCode, headers: answerHeaders, contentType: answerHeaders["content-type"] ?? "", body: whole };
+  return { status: response.statusCode, headers: answerHeaders, contentType: headerText(answerHeaders["content-type"]) ?? "", body: whole };
 }
 
-async function decoded(body: Uint8Array, headers: Record<string, string>, url: URL, memory: AnswerMemory): Promise<Uint8Array> {
-  const encoding = headers["content-encoding"]?.toLowerCase();
+async function decoded(body: Uint8Array, headers: HeadersDraft, url: URL, memory: AnswerMemory): Promise<Uint8Array> {
+  const encoding = headerText(headers["content-encoding"])?.toLowerCase();
   if (encoding === undefined || encoding === "identity" || body.length === 0) return body;
   let expectedBytes = Math.min(body.length * expectedRatio, gatewayLimits.answerBytes);
   await memory.take(expectedBytes);

@@ -19,7 +19,7 @@ export function isHeaderName(name: string): boolean {
   return token.test(name);
 }
 
-/** False for a value with line breaks, other control characters, or characters beyond Latin-1. */
+/** False for a value that HTTP can't carry: line breaks, other control characters, characters beyond Latin-1. */
 export function isHeaderValue(value: string): boolean {
   return fieldValue.test(value);
 }

@@ -1,6 +1,7 @@
 /** A flow's reply as HTTP: headers, compression, and the statuses that have no content. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { brotliCompress, gzip } from "node:zlib";
+import type { HeaderValue } from "#abi";
 import type { MemoryAccount } from "#base";
 import { connectionHeaders } from "./headers.ts";
 import type { Reply } from "../message.ts";
@@ -65,7 +66,12 @@ export function writeHead(response: ServerResponse, status: number, headers: str
 /** Names and values in turn: an object made anew for every reply costs the server more. */
 function replyHeaders({ headers, contentType }: Reply): string[] {
   const list: string[] = [];
-  for (const name in headers) if (!notReplied.has(name)) list.push(name, headers[name] as string);
+  for (const name in headers) {
+    if (notReplied.has(name)) continue;
+    const value = headers[name] as HeaderValue;
+    if (typeof value === "string") list.push(name, value);
+    else for (const each of value) list.push(name, each);
+  }
   if (contentType !== "") list.push("content-type", printable.test(contentType) ? contentType : contentType.replace(/[^\t\x20-\x7e]/g, ""));
   return list;
 }

@@ -218,7 +218,10 @@ function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex): void {
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
-/** `rawHeaders`: names and values in turn. RFC 9112, 3.2: a request with more than one Host line gets 400. */
+/** Headers that say one thing: of two lines, whoever stands before this server may have read the other. */
+const singleHeaders: readonly string[] = ["host", "content-type", "authorization"];
+
+/** `rawHeaders`: names and values in turn. A request that repeats a header of one value gets 400 (RFC 9112, 3.2; RFC 9110, 5.3). */
 function objectionTo(rawHeaders: readonly string[]): Problem | undefined {
   if (rawHeaders.length > 2 * gatewayLimits.httpHeaders)
     return {
@@ -227,18 +230,23 @@ function objectionTo(rawHeaders: readonly string[]): Problem | undefined {
       detail: `a request may have ${gatewayLimits.httpHeaders} header lines at most: send fewer`,
       headers: { connection: "close" },
     };
-  let hosts = 0;
+  let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string;
-    if (name.length === 4 && name.toLowerCase() === "host") hosts += 1;
+    const { length } = name;
+    if (length !== 4 && length !== 12 && length !== 13) continue;
+    const single = singleHeaders.indexOf(name.toLowerCase());
+    if (single < 0) continue;
+    if ((seen & (1 << single)) !== 0)
+      return {
+        status: 400,
+        code: "MF_REQUEST_INVALID",
+        detail: `a request must have one ${singleHeaders[single]} line: send the header once`,
+        headers: { connection: "close" },
+      };
+    seen |= 1 << single;
   }
-  if (hosts <= 1) return undefined;
-  return {
-    status: 400,
-    code: "MF_REQUEST_INVALID",
-    detail: "a request must have one Host line: send the header once",
-    headers: { connection: "close" },
-  };
+  return undefined;
 }
 
 const absoluteForm = /^https?:\/\/([^/?#]*)([^#]*)/i;

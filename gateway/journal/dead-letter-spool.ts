@@ -10,6 +10,7 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
+import type { Headers } from "#abi";
 import { type Clock, CodedError } from "#base";
 import {
   type DropReport,
@@ -29,7 +30,7 @@ export interface SpoolRequest {
   readonly edit?:
     | {
         readonly bodyBase64?: string | undefined;
-        readonly headers?: Readonly<Record<string, string>> | undefined;
+        readonly headers?: Headers | undefined;
         readonly contentType?: string | undefined;
       }
     | undefined;

@@ -36,7 +36,7 @@ export const amqpOutlet: OutletDefinition<AmqpOutletConfig> = {
 - **Idempotency**: \`message-id\` is the same for every attempt at one send.
 - **Address**: \`queue\`, or \`exchange\` with \`routingKey\`; both may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`.
 - **Requests** use RabbitMQ's direct reply-to; the answer's \`mayfly-status\` and \`mayfly-error\` headers are understood.
-- **Headers** go into the header table; \`content-encoding\`, content type and correlation id into their properties.
+- **Headers** go into the header table, several values as an array; \`content-encoding\`, content type and correlation id into their properties.
 - **Errors**: as those of the source, and \`MF_AMQP_UNROUTABLE\`, \`MF_AMQP_NACKED\` (the broker refused it: a full queue), \`MF_AMQP_BLOCKED\` (an
   alarm for memory or disk), \`MF_AMQP_HEADERS\` (more than 64 KiB of headers; not tried again).`,
   schema: {

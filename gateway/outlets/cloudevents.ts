@@ -2,8 +2,9 @@
  * Any outlet's messages as CloudEvents 1.0. Attributes the flow set as `ce-…` headers win; the rest comes from the configuration and
  * the message: `id` is the idempotency key, so that a second attempt is the same event.
  */
+import { type Headers, type HeadersDraft, headerText } from "#abi";
 import type { JsonSchema } from "../connector.ts";
-import type { Headers, Outgoing } from "../message.ts";
+import type { Outgoing } from "../message.ts";
 import { isJson } from "../sources/cloudevents.ts";
 
 export interface CloudEventsConfig {
@@ -77,11 +78,7 @@ function isJsonText(text: string): boolean {
   }
 }
 
-function split(
-  message: Outgoing,
-  id: string,
-  config: CloudEventsConfig,
-): { attributes: Map<string, string>; headers: Record<string, string> } {
+function split(message: Outgoing, id: string, config: CloudEventsConfig): { attributes: Map<string, string>; headers: HeadersDraft } {
   const attributes = new Map([
     ["specversion", "1.0"],
     ["id", id],
@@ -90,11 +87,11 @@ function split(
     ["time", new Date(message.timeMs).toISOString()],
   ]);
   if (message.key !== undefined) attributes.set("partitionkey", message.key);
-  const headers: Record<string, string> = {};
+  const headers: HeadersDraft = {};
   for (const [name, value] of Object.entries(message.headers)) {
     const attribute = /^ce-([a-z0-9]+)$/.exec(name)?.[1];
     if (attribute === undefined) headers[name] = value;
-    else if (attribute !== "specversion" && value !== "") attributes.set(attribute, value);
+    else if (attribute !== "specversion" && value !== "") attributes.set(attribute, headerText(value));
   }
   return { attributes, headers };
 }

@@ -3,6 +3,7 @@
  * safe, and has `~` and a hash of the whole value at its end. `~` is in no value that stands as it is.
  */
 import { createHash } from "node:crypto";
+import { headerText } from "#abi";
 import { err, ok, type Result } from "#base";
 import type { Outgoing } from "../message.ts";
 
@@ -66,7 +67,7 @@ export function nameTemplate(template: string): Result<NameTemplate, string> {
 
 function partOf(template: string, message: Outgoing, idempotencyKey: string): string {
   const part = template.replace(/\{([^}]*)\}/g, (whole, name: string, at: number) => {
-    const kind: Kind = variables.get(name) ?? { value: () => message.headers[name.slice("header:".length)] };
+    const kind: Kind = variables.get(name) ?? { value: () => headerText(message.headers[name.slice("header:".length)]) };
     // Up to the next variable: with it in a value, two pairs of values could make one name.
     const separator = kind.fixed === true ? undefined : /^([^{]*)\{/.exec(template.slice(at + whole.length))?.[1];
     return safe(kind.value(message, idempotencyKey), separator);

@@ -1,5 +1,6 @@
 /** To an HTTP server. */
 import type { Agent } from "undici";
+import { type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError, fromUtf8, isCoded } from "#base";
 import { checkTls, readTls, type TlsConfig, tlsSchema } from "../brokers/tls.ts";
 import { finalClaimError } from "../claims/outgoing.ts";
@@ -8,7 +9,7 @@ import type { Health } from "../connector.ts";
 import { exchange, type HttpAnswer, isUnreached, newAgent, retryAfterMs, unsendable } from "../http/client.ts";
 import { headerSafe } from "../http/headers.ts";
 import { gatewayLimits } from "../limits.ts";
-import type { Answer, Headers, Outgoing } from "../message.ts";
+import type { Answer, Outgoing } from "../message.ts";
 import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "./cloudevents.ts";
 import { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlet.ts";
 
@@ -156,10 +157,10 @@ class HttpOutlet implements Outlet {
       throw new OutletError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method this outlet can use`, {
         retryable: false,
       });
-    const url = pathBelow(this.#url, message.headers[":path"]);
+    const url = pathBelow(this.#url, headerText(message.headers[":path"]));
     const { cloudevents } = this.#config;
     const event = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
-    const headers: Record<string, string> = { ...event.headers, ...this.#headers };
+    const headers: HeadersDraft = { ...event.headers, ...this.#headers };
     if (event.contentType !== "") headers["content-type"] ??= event.contentType;
     if (message.correlationId !== undefined) headers["x-correlation-id"] ??= headerSafe(message.correlationId);
     headers["idempotency-key"] ??= idempotencyKey;
@@ -209,7 +210,7 @@ class HttpOutlet implements Outlet {
       retryable: isTransient(status),
       status,
       ...(whole === undefined ? {} : { answer: whole }),
-      retryAfterMs: isTransient(status) ? retryAfterMs(headers["retry-after"], this.#context.clock.now()) : undefined,
+      retryAfterMs: isTransient(status) ? retryAfterMs(headerText(headers["retry-after"]), this.#context.clock.now()) : undefined,
     });
   }
 }
@@ -220,7 +221,7 @@ export const httpOutlet: OutletDefinition<HttpOutletConfig> = {
   description: `A send is taken once the server answers 2xx. 5xx, 408, 425, 429, timeouts and cut connections are tried again, not before \`Retry-After\`; any other status is final. A server that can't be reached at all is waited for, for the whole of \`retry.age\`, and uses up no attempts. A request gives the flow whatever
 answer is not worth another attempt, 4xx included, and one whose \`Retry-After\` is over a second at once. Connections are kept open and pooled; redirects are not followed.
 
-Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` and the correlation id (\`X-Correlation-Id\`) go along. A request's \`path\` is taken below \`url\` and can't leave it; its query is added to that of \`url\`, and may name none of the parameters there. \`user:password@\` in \`url\` is sent as Basic credentials.`,
+Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` and the correlation id (\`X-Correlation-Id\`) go along. Several values of a header go as several lines; one beyond Latin-1 is \`MF_HEADER_INVALID\`, and nothing is sent. A request's \`path\` is taken below \`url\` and can't leave it; its query is added to that of \`url\`, and may name none of the parameters there. \`user:password@\` in \`url\` is sent as Basic credentials.`,
   answers: true,
   schema: {
     type: "object",

@@ -41,7 +41,7 @@ export const mqttOutlet: OutletDefinition<MqttOutletConfig> = {
 - **Idempotency**: the user property \`mayfly-id\` is the same for every attempt at one send.
 - **Address**: \`topic\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`; a value with a slash or a wildcard is an error.
 - **Requests** have a response topic of this gateway's own, below \`replies\`, and correlation data.
-- **Headers** become user properties; content type and correlation id have properties of their own.
+- **Headers** become user properties, one for each value; content type and correlation id have properties of their own.
 - **Errors**: as those of the source, and \`MF_MQTT_UNROUTABLE\`.`,
   schema: {
     type: "object",

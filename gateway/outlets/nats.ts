@@ -34,7 +34,7 @@ have it stored.
 - **Address**: \`subject\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`; a value with a dot, a space or a wildcard is an error.
 - **Idempotency**: \`Nats-Msg-Id\` is the same for every attempt at one send.
 - **Requests** are NATS requests; without a subscriber they fail at once with \`MF_NATS_NO_RESPONDERS\`.
-- **Headers** go with the message, content type as \`content-type\`, correlation id as \`mayfly-correlation-id\`; \`nats-…\` headers are left out.
+- **Headers** go with the message, one line for each value, content type as \`content-type\`, correlation id as \`mayfly-correlation-id\`; \`nats-…\` headers are left out.
 - **Errors**: as those of the source, and \`MF_NATS_TOO_LARGE\` (over the server's max_payload; not tried again).`,
   schema: {
     type: "object",

@@ -1,4 +1,5 @@
 /** Into a Redis stream (XADD). */
+import { headerPairs } from "#abi";
 import { Link, unlessAborted } from "../brokers/link.ts";
 import { explainRedis, isReply, openRedis, type RedisConfig, type RedisConnection, redisPeer, redisSchema } from "../brokers/redis.ts";
 import { addressOf, checkTemplate, flatHeaders, header, sendableOf } from "../brokers/wire.ts";
@@ -100,6 +101,6 @@ function entryOf(config: RedisOutletConfig, message: Outgoing, attempt: Attempt)
   if (!config.create) words.push("NOMKSTREAM");
   if (config.maxLength !== undefined) words.push("MAXLEN", config.exact ? "=" : "~", String(config.maxLength));
   words.push("*", config.body, Buffer.from(sendable.body), header.id, sendable.id);
-  for (const [name, value] of Object.entries(flatHeaders(sendable))) if (name !== config.body) words.push(name, value);
+  for (const [name, value] of headerPairs(flatHeaders(sendable))) if (name !== config.body) words.push(name, value);
   return words;
 }

@@ -37,7 +37,7 @@ again when the connection or the gateway is lost. Messages of the queue are hand
   \`mayfly-error\` are among the reply's headers.
 - **Time**: RabbitMQ closes the channel of a consumer that keeps a message for 30 minutes (\`consumer_timeout\`), and gives the message
   again. Flows that wait longer need a higher timeout at the broker.
-- **Headers**: the header table as it is; properties as \`amqp-routing-key\`, \`amqp-exchange\`, \`amqp-type\`, \`amqp-app-id\`,
+- **Headers**: the header table as it is, an array of texts and numbers as a header with several values, anything else as JSON; properties as \`amqp-routing-key\`, \`amqp-exchange\`, \`amqp-type\`, \`amqp-app-id\`,
   \`amqp-user-id\`, \`amqp-timestamp\`, \`amqp-priority\`, \`content-encoding\`, \`reply-to\`. \`message-id\` is what duplicates are recognised by.
 - **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_AMQP_UNREACHABLE\`, \`MF_AMQP_AUTH\`, \`MF_AMQP_VHOST\`, \`MF_AMQP_FORBIDDEN\`,
   \`MF_AMQP_NOT_FOUND\` (no such queue), \`MF_AMQP_LOCKED\`, \`MF_AMQP_PRECONDITION\`, \`MF_AMQP_TLS\`.`,

@@ -8,8 +8,8 @@
  * The npm package `cloudevents` is not used: its receiver parses JSON data into objects, so the sender's bytes are lost (a number of 20
  * digits comes out rounded), and it leaves the percent-encoding of the HTTP binding in the attributes. Its events are in our tests.
  */
+import { type Headers, type HeadersDraft, headerText, type HeaderValue } from "#abi";
 import { CodedError, toUtf8 } from "#base";
-import type { Headers } from "../message.ts";
 import { jsonMembers } from "./json-members.ts";
 
 export interface CloudEventParts {
@@ -53,12 +53,11 @@ function broken(why: string): CodedError {
 }
 
 function parseBinary(parts: CloudEventParts, prefix: string): ParsedCloudEvent {
-  const headers: Record<string, string> = {};
+  const headers: HeadersDraft = {};
   for (const [name, value] of Object.entries(parts.headers)) {
     const attribute = name.startsWith(prefix) ? name.slice(prefix.length) : "";
     // Without a prefix (MQTT) any header could be an attribute by its name; the ones that can't be stay headers.
-    if (attributeName.test(attribute))
-      headers[`ce-${attribute}`] = checkedText(attribute, prefix === "ce-" ? headerText(attribute, value) : value);
+    if (attributeName.test(attribute)) headers[`ce-${attribute}`] = checkedText(attribute, attributeHeader(attribute, value, prefix));
     else headers[name] = value;
   }
   return finished(headers, parts.contentType, parts.body);
@@ -66,8 +65,13 @@ function parseBinary(parts: CloudEventParts, prefix: string): ParsedCloudEvent {
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+function attributeHeader(name: string, value: HeaderValue, prefix: string): string {
+  if (typeof value !== "string") throw broken(`attribute ${name} comes ${value.length} times`);
+  return prefix === "ce-" ? decodedText(name, value) : value;
+}
+
 /** HTTP binding 3.1.3.2: quotes around the value go first, then one round of percent-decoding, whose bytes have to be UTF-8. */
-function headerText(name: string, value: string): string {
+function decodedText(name: string, value: string): string {
   const quoted = /^"((?:[^"\\]|\\.)*)"$/s.exec(value)?.[1];
   const plain = quoted === undefined ? value : quoted.replace(/\\(.)/gs, "$1");
   return plain.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
@@ -89,7 +93,7 @@ function parseStructured(outer: Headers, body: Uint8Array): ParsedCloudEvent {
     throw broken("the body is not JSON in UTF-8");
   }
   if (typeof event !== "object" || event === null || Array.isArray(event)) throw broken("the body is not a JSON object");
-  const headers: Record<string, string> = {};
+  const headers: HeadersDraft = {};
   for (const [name, value] of Object.entries(outer)) if (!name.startsWith("ce-")) headers[name] = value;
   const written = jsonMembers(text);
   let contentType = "application/json"; // JSON format, section 3.1: what `data` is when nothing else is said
@@ -137,15 +141,15 @@ function base64(value: unknown): Uint8Array {
   return Uint8Array.from(Buffer.from(value, "base64"));
 }
 
-function finished(headers: Record<string, string>, contentType: string, body: Uint8Array): ParsedCloudEvent {
-  if (!(headers["ce-specversion"] ?? "").startsWith("1."))
-    throw broken(`specversion ${headers["ce-specversion"] ?? "is missing and"} is not 1.x`);
+function finished(headers: HeadersDraft, contentType: string, body: Uint8Array): ParsedCloudEvent {
+  const [version, id, source] = ["ce-specversion", "ce-id", "ce-source"].map((name) => headerText(headers[name]));
+  if (!(version ?? "").startsWith("1.")) throw broken(`specversion ${version ?? "is missing and"} is not 1.x`);
   for (const name of ["ce-id", "ce-source", "ce-type"]) if ((headers[name] ?? "") === "") throw broken(`${name.slice(3)} is missing`);
   return {
     headers,
     contentType,
     body,
-    id: `${(headers["ce-source"] ?? "").replace(/[ %]/g, encodeURIComponent)} ${headers["ce-id"]}`,
-    key: headers["ce-partitionkey"],
+    id: `${(source ?? "").replace(/[ %]/g, encodeURIComponent)} ${id}`,
+    key: headerText(headers["ce-partitionkey"]),
   };
 }

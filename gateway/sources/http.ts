@@ -1,5 +1,6 @@
 /** Messages over HTTP: one route of the gateway's server. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { appendHeader, type HeadersDraft, headerText, type HeaderValue } from "#abi";
 import { isCoded } from "#base";
 import type { StagedClaim } from "../claims/store.ts";
 import { size } from "../config/units.ts";
@@ -177,14 +178,14 @@ class HttpSource implements Source {
     body: Uint8Array,
     claim: StagedClaim | undefined,
   ): Incoming | Problem {
-    const headers: Record<string, string> = {};
+    const headers: HeadersDraft = {};
     const given = request.headers;
+    let lines = 0;
     for (const name in given) {
-      const value = given[name];
-      if (name === "authorization" && this.#config.auth !== undefined) continue; // it has done its work, and is no business of the journal's
-      if (value === undefined || droppedHeaders.has(name) || name.startsWith("mayfly-") || name === "__proto__") continue; // mayfly-… are ours to set
-      headers[name] = typeof value === "string" ? value : value.join(", ");
+      lines += 1;
+      if (this.#keeps(name)) headers[name] = given[name] as HeaderValue;
     }
+    if (2 * lines < request.rawHeaders.length) this.#repeated(request.rawHeaders, headers);
     headers["mayfly-method"] = request.method ?? "";
     const { url = "/" } = request;
     headers["mayfly-path"] = query === "" && !url.endsWith("?") ? url : url.slice(0, url.indexOf("?"));
@@ -195,7 +196,7 @@ class HttpSource implements Source {
       headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = value;
     }
     const reply = this.#config.mode === "reply";
-    const id = headers[this.#config.idHeader];
+    const id = headerText(headers[this.#config.idHeader]);
     return {
       id,
       idScope: `${this.#config.method} ${credentials}`,
@@ -204,11 +205,27 @@ class HttpSource implements Source {
       contentType: given["content-type"] ?? "",
       body,
       claim,
-      correlationId: headers["x-correlation-id"],
+      correlationId: headerText(headers["x-correlation-id"]),
       replyWanted: reply,
+      latin1Reply: reply,
       keeper: reply ? "source" : "journal",
       caller: reply ? caller : undefined,
     };
+  }
+
+  #keeps(name: string): boolean {
+    if (name === "authorization") return this.#config.auth === undefined; // it has done its work, and is no business of the journal's
+    return !droppedHeaders.has(name) && !name.startsWith("mayfly-") && name !== "__proto__"; // mayfly-… are ours to set
+  }
+
+  /** Node joins repeated headers or drops all but the first: here each line is a value. Cookies stay one text (RFC 6265, 5.4). */
+  #repeated(lines: readonly string[], headers: HeadersDraft): void {
+    const all: HeadersDraft = {};
+    for (let at = 0; at + 1 < lines.length; at += 2) {
+      const name = (lines[at] as string).toLowerCase();
+      if (name !== "cookie" && this.#keeps(name)) appendHeader(all, name, lines[at + 1] as string);
+    }
+    Object.assign(headers, all);
   }
 
   #answer({ request, response }: Exchange, outcome: Outcome): void {
@@ -282,7 +299,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
 \`application/problem+json\` that has the message's id and a code: 502 and 504 where a system that the flow asked failed or did not answer, 500 where the flow did. A failure that is not the caller's fault (5xx) is kept as a dead letter as well. With \`mode: accept\` the caller gets \`202\` and
 \`{"id": …}\` once the journal has the message, which is then retried as \`retry\` says.
 
-- Path parameters come decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped.
+- Path parameters come decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped. Header lines with one name are several values of it; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
 - \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to what is to be taken.
 - With \`cloudevents: true\`, \`OPTIONS\` answers the handshake of CloudEvents webhooks.
 - A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.

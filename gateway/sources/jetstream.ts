@@ -47,7 +47,7 @@ export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
 - **Order**: that of the stream, as long as nothing comes again: what was under way when a connection broke returns after \`ackWait\`, behind later
   messages. For strict order over failures set \`maxAckPending: 1\`.
 - **Dead letters**: \`deadLetter: broker\` terminates a message that was given up (the server publishes an advisory), \`gateway\` acknowledges it.
-- **Headers** as they are, in lower case, and \`nats-subject\`, \`nats-sequence\`, \`nats-stream\`. Duplicates are recognised by \`Nats-Msg-Id\`, or
+- **Headers** as they are, in lower case, each value of a repeated one, and \`nats-subject\`, \`nats-sequence\`, \`nats-stream\`. Duplicates are recognised by \`Nats-Msg-Id\`, or
   else by stream and sequence.
 - **Durability** is the server's: by default it syncs its files every two minutes (\`sync_interval\`), so a crash of its machine can lose
   acknowledged messages of a stream without replicas.

@@ -1,5 +1,6 @@
 /** Messages of MQTT 5 topics. */
 import { hostname } from "node:os";
+import { headerText } from "#abi";
 import { CodedError } from "#base";
 import { Intake, type Delivery, type Settled } from "../brokers/intake.ts";
 import { Link } from "../brokers/link.ts";
@@ -49,7 +50,7 @@ the connection (\`sessionExpiry\`), so the broker keeps messages while the gatew
 - **Order of acknowledgement**: MQTT wants PUBACKs in the order of the messages, so one that waits holds up the acknowledgement of those
   behind it; after a crash some of them come again and are recognised as duplicates.
 - **Requests**: a message with a response topic is answered there, with its correlation data.
-- **Headers**: user properties, and \`mqtt-topic\`, \`mqtt-retained\`. \`mayfly-id\` is what duplicates are recognised by.
+- **Headers**: user properties, each value of a repeated one, and \`mqtt-topic\`, \`mqtt-retained\`. \`mayfly-id\` is what duplicates are recognised by.
 - **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_MQTT_UNREACHABLE\`, \`MF_MQTT_AUTH\`, \`MF_MQTT_FORBIDDEN\`, \`MF_MQTT_TAKEN_OVER\`
   (two clients under one id), \`MF_MQTT_CLIENT_ID\`, \`MF_MQTT_VERSION\`, \`MF_MQTT_REFUSED\`, \`MF_MQTT_TLS\`.`,
   schema: {
@@ -170,7 +171,7 @@ function delivery(config: MqttSourceConfig, acks: OrderedAcks, client: MqttClien
   const { properties, payload } = packet;
   const headers = mqttHeaders(packet);
   const received = {
-    id: headers[header.id],
+    id: headerText(headers[header.id]),
     headers,
     body: typeof payload === "string" ? Buffer.from(payload) : payload,
     contentType: properties?.contentType,

@@ -39,7 +39,7 @@ safe from there on; what is sent while the gateway is away, is lost. Use \`jetst
 - **Backpressure**: NATS has none. While the flow is busy up to 4,096 messages (32 MiB, within the memory budget) wait in memory; what comes then is dropped, counted as
   \`dropped\` and logged; a request is answered with \`MF_BUSY\`, status 503.
 - **Several gateways** share the messages when they name one \`queue\` group.
-- **Headers** as they are, in lower case, and \`nats-subject\`. \`Nats-Msg-Id\` is what duplicates are recognised by.
+- **Headers** as they are, in lower case, each value of a repeated one, and \`nats-subject\`. \`Nats-Msg-Id\` is what duplicates are recognised by.
 - **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_NATS_UNREACHABLE\`, \`MF_NATS_AUTH\`, \`MF_NATS_FORBIDDEN\`, \`MF_NATS_TLS\`.`,
   schema: {
     type: "object",

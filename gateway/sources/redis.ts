@@ -1,5 +1,6 @@
 /** Entries of a Redis stream, by a consumer group. */
 import { hostname } from "node:os";
+import { appendHeader, type HeadersDraft, headerText } from "#abi";
 import { Intake, type Delivery } from "../brokers/intake.ts";
 import { brokerLimits } from "../brokers/limits.ts";
 import { Link } from "../brokers/link.ts";
@@ -281,7 +282,7 @@ function receivedOf(
   config: RedisSourceConfig,
   id: string,
   fields: readonly Buffer[],
-): { id: string | undefined; headers: Record<string, string>; body: Uint8Array; contentType?: string } {
+): { id: string | undefined; headers: HeadersDraft; body: Uint8Array; contentType?: string } {
   const pairs: [string, Buffer][] = [];
   let body: Buffer | undefined;
   for (let at = 0; at + 1 < fields.length; at += 2) {
@@ -289,15 +290,16 @@ function receivedOf(
     if (name === config.body) body = value;
     else pairs.push([name, value]);
   }
-  const place: [string, string][] = [
+  const place = headersOf([
     ["redis-stream", config.stream],
     ["redis-entry-id", id],
-  ];
+  ]);
   const own = `${config.stream}:${id}`;
   if (body === undefined) {
-    const object = Object.fromEntries(pairs.map(([name, value]) => [name, value.toString()]));
-    return { id: own, headers: headersOf(place), body: Buffer.from(JSON.stringify(object)), contentType: "application/json" };
+    const object: HeadersDraft = Object.create(null); // any name is a field's
+    for (const [name, value] of pairs) appendHeader(object, name, value.toString());
+    return { id: own, headers: place, body: Buffer.from(JSON.stringify(object)), contentType: "application/json" };
   }
-  const headers = headersOf([...pairs, ...place]);
-  return { id: headers[header.id] ?? own, headers, body };
+  const headers = { ...headersOf(pairs), ...place };
+  return { id: headerText(headers[header.id]) ?? own, headers, body };
 }

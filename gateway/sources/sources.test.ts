@@ -4,6 +4,7 @@ import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, symli
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { headerText } from "#abi";
 import { type Clock, prng } from "#base";
 import { gatewayMemory } from "../memory.ts";
 import type { Incoming, Outcome } from "../message.ts";
@@ -284,7 +285,7 @@ test("an interval fires on time; a run that is still going is not overlapped: th
     const pending: ((outcome: Outcome) => void)[] = [];
     const source = cronSource.create({ ...cronSettings, every: 1000, missed } as never, context("/", clock));
     await source.start((message) => {
-      fired.push(message.headers["mayfly-scheduled-time"] ?? "");
+      fired.push(headerText(message.headers["mayfly-scheduled-time"]) ?? "");
       return new Promise((resolve) => pending.push(resolve));
     });
     clock.advance(999);

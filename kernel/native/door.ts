@@ -20,7 +20,7 @@ import {
 } from "./state";
 
 const frameHeader: u32 = 8;
-const frameMagic: u32 = 0x0159464d; // "MFY", version 1
+const frameMagic: u32 = 0x0259464d; // "MFY", version 2
 const deliver: u8 = 1;
 const bufferBytes: u32 = 16 << 10;
 

@@ -37,7 +37,7 @@ const monitorBytes: u32 = 65536;
 const frameHeader: u32 = 8;
 const recordHeader: u32 = 4;
 const absent: u32 = 0xffffffff;
-const frameMagic: u32 = 0x0159464d;
+const frameMagic: u32 = 0x0259464d;
 const effectDone: u32 = 6;
 const effectFail: u32 = 7;
 

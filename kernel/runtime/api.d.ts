@@ -10,8 +10,13 @@ export interface TextOptions {
 
 /** What messages and answers have in common. A body is decoded when it is asked for, and each time anew. */
 interface Content {
-  /** Names in lower case. The object has no prototype: a name finds a header or nothing. */
+  /**
+   * Names in lower case; of a repeated header all values, with commas between them. Given to `send`, `request` or `reply`, whole or copied,
+   * a repeated header goes on as it came. The object has no prototype: a name finds a header or nothing.
+   */
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Each value of a header by itself, in order: `set-cookie`, or any other that its sender has repeated. Empty when there is none. */
+  headerValues(name: string): readonly string[];
   /** The header `content-type`, "" without one. */
   readonly contentType: string;
   readonly bytes: Uint8Array;
@@ -47,12 +52,17 @@ export interface Answer extends Content {
   readonly ok: boolean;
 }
 
+/** A list: the header is sent once for each value. HTTP carries Latin-1 only, brokers any text. Of pairs each counts. */
+export type SentHeaders =
+  | Readonly<Record<string, string | readonly string[] | undefined>>
+  | Iterable<readonly [name: string, value: string]>;
+
 export interface SendOptions {
   /** Messages of one key leave in order. At most 1024 bytes. */
   readonly key?: string | undefined;
   /** Default: text/plain for a string, application/octet-stream for bytes, the own type of a message or an answer, else application/json. */
   readonly contentType?: string | undefined;
-  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly headers?: SentHeaders | undefined;
 }
 
 export interface RequestOptions {
@@ -60,7 +70,7 @@ export interface RequestOptions {
   readonly method?: string | undefined;
   /** Appended to the outlet's URL, query included. */
   readonly path?: string | undefined;
-  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly headers?: SentHeaders | undefined;
   readonly contentType?: string | undefined;
   /** Milliseconds, or "5s"; default: the outlet's own. */
   readonly timeout?: number | string | undefined;
@@ -98,7 +108,7 @@ export interface ReplyOptions {
   /** Default 200. */
   readonly status?: number | undefined;
   readonly contentType?: string | undefined;
-  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly headers?: SentHeaders | undefined;
 }
 
 export interface Context<Outlets extends string = string> {

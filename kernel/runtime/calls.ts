@@ -42,7 +42,7 @@ export class Answer extends Content implements PublicAnswer {
   }
 
   toJSON(): object {
-    return { status: this.status, headers: this.headers, bytes: this.bytes.length };
+    return { status: this.status, headers: this.shownHeaders, bytes: this.bytes.length };
   }
 }
 

@@ -1,17 +1,36 @@
 /** Bodies: what a message or an answer carries, read on first touch; and what a flow gives to be sent. */
 import type { CsvParseOptions, XmlElement, XmlParseOptions } from "./api.d.ts";
+import { isHeaderText } from "../../abi/headers.ts";
 import { FlowError, isEngineFailure } from "./errors.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
 import { decodeText, type Malformed, withoutMark } from "./charset.ts";
 
-export type Headers = Readonly<Record<string, string>>;
+/** A header's name → its text; the values of a repeated one with commas between them. */
+export type Headers = Readonly<Record<string, string>> & { readonly [listsOf]?: Lists };
+type Lists = Readonly<Record<string, readonly string[]>>;
 
-/** Headers as the door brings them: a JSON object of texts. Its prototype goes, so that no name finds anything but a header. */
+/**
+ * Where headers have their repeated ones as lists. A symbol shows in no listing, and goes along when a flow copies headers to send them on.
+ */
+const listsOf: unique symbol = Symbol("lists");
+
+/** Headers as the door brings them: a JSON object of texts and lists. Its prototype goes, so that no name finds anything but a header. */
 export function readHeaders(parsed: unknown): Headers {
   if (typeof parsed !== "object" || parsed === null) return Object.create(null);
-  return Object.setPrototypeOf(parsed, null);
+  const headers = Object.setPrototypeOf(parsed, null);
+  let lists: Record<string, readonly string[]> | undefined;
+  for (const name in headers) {
+    const value: unknown = headers[name];
+    if (typeof value === "string") continue;
+    (lists ??= Object.create(null) as Record<string, readonly string[]>)[name] = value as readonly string[];
+    headers[name] = (value as readonly string[]).join(listSeparator);
+  }
+  if (lists !== undefined) headers[listsOf] = lists;
+  return headers;
 }
+
+const listSeparator = ", "; // RFC 9110, 5.3
 
 /** Codes that say nothing about what is in a body. */
 const notOfTheBody: ReadonlySet<string> = new Set(["MF_FORMAT_NOT_LINKED", "MF_BODY_CLAIMED"]);
@@ -59,6 +78,19 @@ export abstract class Content {
 
   protected readFields(): Headers {
     return readHeaders(this.live ? native.json(this.headersPart) : JSON.parse(this.fieldsText ?? "{}"));
+  }
+
+  /** All values of a header. */
+  headerValues(name: string): readonly string[] {
+    const { headers } = this;
+    const key = String(name).toLowerCase();
+    const value = headers[key];
+    return value === undefined ? [] : [...(headers[listsOf]?.[key] ?? [value])];
+  }
+
+  /** The headers as JSON shows them. */
+  protected get shownHeaders(): object {
+    return { ...this.headers, ...this.headers[listsOf] };
   }
 
   get contentType(): string {
@@ -218,26 +250,37 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
 export let headersType: string | undefined;
 
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Headers a flow gives, as a JSON object of texts with names in lower case; the content type is set apart. */
+function checkedText(name: string, value: unknown): string {
+  const text = String(value);
+  if (isHeaderText(text)) return text;
+  throw new FlowError("MF_ARGUMENT", `the header ${name} holds line breaks or other characters that no header can have`, false);
+}
+
+/**
+ * Headers a flow gives, as a JSON object of texts and lists with names in lower case; the content type is set apart. Of an object's members
+ * with one name the last counts, of pairs with one name each.
+ */
 export function headersJson(headers: unknown): string {
   headersType = undefined;
   if (headers === undefined) return "{}";
-  const out: Record<string, string> = Object.create(null);
+  const out: Record<string, string | string[]> = Object.create(null);
   if (typeof headers !== "object" || headers === null)
     throw new FlowError("MF_ARGUMENT", "headers must be an object of name → text", false);
-  const pairs: Iterable<readonly [string, unknown]> =
-    Symbol.iterator in headers ? (headers as Iterable<readonly [string, unknown]>) : Object.entries(headers);
+  const isList = Symbol.iterator in headers;
+  const pairs: Iterable<readonly [string, unknown]> = isList ? (headers as Iterable<readonly [string, unknown]>) : Object.entries(headers);
+  const lists = isList ? undefined : (headers as Headers)[listsOf];
   for (const [name, value] of pairs) {
     if (!headerName.test(name) || name === "__proto__")
       throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header's name`, false);
-    if (value === undefined) continue;
-    const text = String(value);
-    if (!headerValue.test(text))
-      throw new FlowError("MF_ARGUMENT", `the header ${name} holds line breaks or other characters that no header can have`, false);
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     const key = name.toLowerCase();
+    const list = Array.isArray(value) ? value : lists?.[name];
+    const text = checkedText(name, Array.isArray(value) ? value.join(listSeparator) : value);
     if (key === "content-type") headersType = text;
+    else if (isList && key in out) out[key] = [out[key]!, text].flat();
+    // A list that came with the message, unless the flow has put something else in its place.
+    else if (list !== undefined && list.join(listSeparator) === text) out[key] = list.map((each) => checkedText(name, each));
     else out[key] = text;
   }
   return JSON.stringify(out);

@@ -88,7 +88,7 @@ export class Message extends Content implements PublicMessage {
   /** What `JSON.stringify(msg)` and the log show. */
   toJSON(): object {
     const bytes = this.claim === undefined ? this.bytes.length : Number(this.headers["mayfly-claim-bytes"]);
-    return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.headers, bytes };
+    return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.shownHeaders, bytes };
   }
 }
 

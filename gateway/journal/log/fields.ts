@@ -3,8 +3,9 @@
  *
  * A body is `0, bytes` in the record itself or `1, name, length, crc` of a file beside the log.
  */
+import { appendHeader, headerPairs, type Headers, type HeadersDraft } from "#abi";
 import type { AttemptRecord, NewMessage } from "../journal.ts";
-import type { Headers, Reply } from "../../message.ts";
+import type { Reply } from "../../message.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 
 /** Where a body is: in the record, at this offset of its payload, or in a file of its own. */
@@ -38,21 +39,24 @@ export function readBody(reader: ByteReader): StoredBody {
   return { form: "blob", file: reader.text(), length: reader.count(), crc: reader.u32() };
 }
 
+/** Names and values in turn: a header with several values stands there several times. */
 export function writeHeaders(writer: ByteWriter, headers: Headers): void {
-  const names = Object.keys(headers);
-  writer.u32(names.length);
-  for (const name of names) {
+  const pairs = [...headerPairs(headers)];
+  writer.u32(pairs.length);
+  for (const [name, value] of pairs) {
     writer.text(name);
-    writer.text(headers[name] ?? "");
+    writer.text(value);
   }
 }
 
 export function readHeaders(reader: ByteReader): Headers {
-  const headers: Record<string, string> = {};
+  const headers: HeadersDraft = {};
   for (let left = reader.items(8); left > 0; left--) {
     const name = reader.text();
+    const value = reader.text();
     // defineProperty: a header named __proto__ is a header
-    Object.defineProperty(headers, name, { value: reader.text(), enumerable: true, configurable: true, writable: true });
+    if (name === "__proto__") Object.defineProperty(headers, name, { value, enumerable: true, configurable: true, writable: true });
+    else appendHeader(headers, name, value);
   }
   return headers;
 }

@@ -5,6 +5,7 @@ import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { headerText } from "#abi";
 import { DeadLetters } from "../dead-letters.ts";
 import { newMessage } from "../journal.case.ts";
 import type { Completion, Lease, NewSend } from "../journal.ts";
@@ -270,7 +271,7 @@ test("what is live is told by its headers; a settled send may come back after a 
   inFolder(async (dir, open) => {
     const journal = await open({ limits: { ...limits, settleDelayMs: 1e9 } });
     await journal.recover();
-    const live = (of: LogJournal): (string | undefined)[] => [...of.liveHeaders()].map((headers) => headers["x-name"]).sort();
+    const live = (of: LogJournal): (string | undefined)[] => [...of.liveHeaders()].map((headers) => headerText(headers["x-name"])).sort();
     const named = async (name: string): Promise<Lease> => {
       const accepted = await journal.accept(newMessage({ id: name, headers: { "x-name": name } }));
       if (accepted.status !== "leased") throw new Error(accepted.status);

@@ -311,9 +311,9 @@ export class Response extends Body {
 function answered(answer: Answer, url: string, redirect: Redirect): Response {
   const headers = new Headers();
   let last = url;
-  for (const [name, value] of Object.entries(answer.headers)) {
-    if (name === urlHeader) last = value!;
-    else headers.append(name, value!);
+  for (const name in answer.headers) {
+    if (name === urlHeader) last = answer.headers[name]!;
+    else for (const value of answer.headerValues(name)) headers.append(name, value);
   }
   const { status } = answer;
   if (redirect === "error" && redirectStatuses.includes(status) && headers.has("location"))

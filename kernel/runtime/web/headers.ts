@@ -26,6 +26,7 @@ export type HeadersInit = Headers | Iterable<readonly [string, string]> | Readon
 
 /** The pair at an index of what the headers are iterated as. */
 let pairAt: (headers: Headers, index: number) => readonly [string, string] | undefined;
+let valuesOf: (headers: Headers) => ReadonlyMap<string, readonly string[]>;
 
 export class Headers {
   readonly #values = new Map<string, string[]>();
@@ -75,6 +76,7 @@ export class Headers {
   }
 
   static {
+    valuesOf = (headers) => headers.#values;
     pairAt = (headers, index) => {
       headers.#sorted ??= [...headers.#values.keys()].sort().flatMap((name): (readonly [string, string])[] => {
         const values = headers.#values.get(name) ?? [];
@@ -103,13 +105,9 @@ export class Headers {
 const iterate = pairIterators<Headers>("Headers", pairAt);
 Object.defineProperty(Headers.prototype, Symbol.iterator, { value: Headers.prototype.entries, writable: true, configurable: true });
 
-/** The headers as the door takes them: a name has one text, so there can be but one cookie. */
+/** The headers as the door takes them: a text, or a list of them, for each name. */
 export function headersRecord(headers: Headers): string {
-  const record: Record<string, string> = Object.create(null);
-  for (let index = 0, pair = pairAt(headers, 0); pair !== undefined; pair = pairAt(headers, ++index)) {
-    const name = pair[0];
-    if (name in record) throw new TypeError("only one set-cookie can leave a machine: join what it says, or set the others elsewhere");
-    record[name] = pair[1];
-  }
+  const record: Record<string, string | readonly string[]> = Object.create(null);
+  for (const [name, values] of valuesOf(headers)) record[name] = values.length === 1 ? values[0]! : values;
   return JSON.stringify(record);
 }

@@ -5,7 +5,7 @@ import { faulty, type Target, type Verdict } from "../target.ts";
 
 const effects: readonly Effect[] = [
   { kind: "log", level: "warn", text: "tried", fieldsJson: '{"a":1}' },
-  { kind: "send", outlet: "erp", key: "k", contentType: "application/json", headersJson: '{"x-a":"1"}', body: toUtf8("{}") },
+  { kind: "send", outlet: "erp", key: "k", contentType: "application/json", headersJson: '{"x-a":["1","2"]}', body: toUtf8("{}") },
   {
     kind: "call",
     call: 1,
@@ -21,7 +21,7 @@ const effects: readonly Effect[] = [
   { kind: "state", name: "seen", valueJson: "3" },
 ];
 const ends: readonly Effect[] = [
-  { kind: "done", reply: { status: 200, contentType: "text/plain", headersJson: '{"set-cookie":"a=b"}', body: toUtf8("yes") } },
+  { kind: "done", reply: { status: 200, contentType: "text/plain", headersJson: '{"set-cookie":["a=b","c=d"]}', body: toUtf8("yes") } },
   { kind: "done", reply: undefined },
   { kind: "fail", code: "MF_X", message: "no", stack: "at a:1:2", retry: true, status: 503 },
 ];
@@ -69,7 +69,7 @@ const events: readonly Event[] = [
     source: "http",
     attempt: 1,
     key: "k",
-    headersJson: '{"content-type":"text/plain"}',
+    headersJson: '{"content-type":"text/plain","x-b":["1","2"]}',
     stateJson: '{"seen":3}',
     body: toUtf8("x"),
   },

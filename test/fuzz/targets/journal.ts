@@ -21,7 +21,7 @@ async function writtenJournal(): Promise<string> {
       flow,
       id: `m${n}`,
       source: "fuzz",
-      headers: { "x-n": String(n) },
+      headers: { "x-n": String(n), "x-list": ["a", "b"] },
       contentType: "text/plain",
       body: Buffer.alloc(n * 50, "body "),
       key: n % 2 === 0 ? "k" : undefined,
