@@ -115,6 +115,12 @@ test("an event written into memory is the same frame as one on its own, or is re
   );
 });
 
+test("a failure says whether it is the program's own", () => {
+  const fail = { kind: "fail", code: "C", message: "m", stack: undefined, retry: false, status: 0 } as const;
+  for (const effect of [fail, { ...fail, flaw: true as const }, { ...fail, retry: true }])
+    deepEqual(decodeEffects(encodeEffects([effect])), { ok: true, value: [effect] });
+});
+
 test("effects come out as they went in, and the last one's kind is found without decoding", () => {
   fc.assert(
     fc.property(effectLists, (effects) => {

@@ -78,11 +78,16 @@ export interface FailEffect {
   readonly stack: string | undefined;
   /** False when another attempt can't help. */
   readonly retry: boolean;
+  /** True for an error of the program itself, such as a TypeError: then `retry` is false unless somebody asks for more. */
+  readonly flaw?: true;
   /** HTTP status the flow asks its caller to be told, 0 for none. */
   readonly status: number;
 }
 
 export type Effect = LogEffect | SendEffect | CallEffect | TimerEffect | StateEffect | DoneEffect | FailEffect;
+
+/** In place of the flag `retry`: an error of the program itself. */
+export const flawByte = 2;
 
 /** A code goes into log lines, metrics and headers: what would break those is replaced. */
 function tidyCode(code: string): string {
@@ -119,7 +124,7 @@ function effectParts(effect: Effect): readonly Part[] {
         ? [undefined, undefined, undefined, undefined]
         : [effect.reply.status, effect.reply.contentType, effect.reply.headersJson, effect.reply.body];
     case "fail":
-      return [effect.code, effect.message, effect.stack, effect.retry, effect.status];
+      return [effect.code, effect.message, effect.stack, effect.flaw === true ? Uint8Array.of(flawByte) : effect.retry, effect.status];
   }
 }
 
@@ -208,6 +213,7 @@ function decodeEffect(record: PartRecord): Effect | undefined {
         message: fields.text(1, hardLimits.errorTextBytes),
         stack: fields.optionalText(2, hardLimits.errorTextBytes),
         retry: fields.flag(3),
+        ...(fields.byte(3) === flawByte ? { flaw: true } : {}),
         status: fields.count(4, 999),
       };
       return fields.valid ? effect : undefined;

@@ -105,9 +105,13 @@ export class PartRecord {
   }
 
   flag(index: number): boolean {
+    return this.byte(index) === 1;
+  }
+
+  byte(index: number): number {
     const at = this.#at(index);
     if (at < 0 || this.#length(index) !== 1) this.valid = false;
-    return at >= 0 && this.#frame[at] === 1;
+    return at >= 0 ? (this.#frame[at] ?? 0) : 0;
   }
 }
 

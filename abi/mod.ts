@@ -4,6 +4,7 @@ export {
   decodeEffects,
   type Effect,
   EffectKind,
+  flawByte,
   encodeEffects,
   type DoneEffect,
   type FailEffect,

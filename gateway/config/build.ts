@@ -7,7 +7,16 @@ import { parseKey } from "../delivery/keys.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Path } from "./read.ts";
 import { hint } from "./suggest.ts";
-import type { Ceilings, FlowConfig, GatewayConfig, LimitsConfig, OutletConfig, RetryConfig, SourceConfig } from "./types.ts";
+import type {
+  Ceilings,
+  FlowConfig,
+  FlowRetryConfig,
+  GatewayConfig,
+  LimitsConfig,
+  OutletConfig,
+  RetryConfig,
+  SourceConfig,
+} from "./types.ts";
 
 /** mayfly.yaml after validation: defaults are in, units are numbers. */
 interface Checked {
@@ -43,7 +52,7 @@ interface CheckedFlow {
   readonly to: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly hosts: readonly string[];
   readonly values: Readonly<Record<string, string>>;
-  readonly retry: RetryConfig;
+  readonly retry: FlowRetryConfig;
   readonly limits: LimitsConfig;
   readonly weight: number;
   readonly key?: string;

@@ -41,13 +41,18 @@ function section(definition: ConnectorDescription, kind: "from" | "to", remark: 
   return `### ${definition.name}\n\n${definition.summary}${remark}\n\n\`\`\`yaml\n${example}\n\`\`\`\n\n${definition.description}\n\n${settings}\n`;
 }
 
+const aboutBrokers = `A broker has a message until its effects are committed and it is acknowledged. A message whose acknowledgement ends the
+connection twice is set aside: it becomes a dead letter, \`MF_MESSAGE_SET_ASIDE\`, is left with the broker and not run again, and those behind it go
+on. After a restart it may come again once more; \`dedup\` recognises it. A reply that a broker refuses is dropped and counted
+(\`reply_dropped\`), and its message acknowledged.`;
+
 export function connectorsMarkdown(
   sources: readonly ConnectorDescription[],
   outlets: readonly (ConnectorDescription & Pick<OutletDefinition, "answers">)[],
 ): string {
   return [
     "# Connectors\n\nGenerated from the connectors themselves (`UPDATE=1 npm test -- gateway/config`); do not edit.\n\nDurations are written `200ms`, `5s`, `10m`, `24h`, `7d`; sizes `64KB`, `16MiB`; rates `100/s`, `60/m`.\n",
-    "## Sources\n\nWhere messages come from: entries of `flows.NAME.from`.\n",
+    `## Sources\n\nWhere messages come from: entries of \`flows.NAME.from\`.\n\n${aboutBrokers}\n`,
     ...sources.map((each) => section(each, "from", "")),
     "## Outlets\n\nWhere messages go: entries of `flows.NAME.to`, by the name the flow uses. Beside the connector each may have `retry`, `concurrency`, `rate`, `timeout` and `breaker`.\n",
     ...outlets.map((each) => section(each, "to", each.answers ? " Answers requests." : " Takes sends only.")),

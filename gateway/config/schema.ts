@@ -23,12 +23,13 @@ function connectors(definitions: readonly ConnectorDescription[]): Record<string
   return Object.fromEntries(definitions.map((each) => [each.name, { ...each.schema, description: each.summary }]));
 }
 
-function retry(what: string, attempts: number, backoff: string, age: string): JsonSchema {
+function retry(what: string, attempts: number, backoff: string, age: string, more: Record<string, JsonSchema> = {}): JsonSchema {
   return {
     ...object(`When ${what} fails: how often, how far apart and for how long it is tried.`, {
       attempts: whole("Attempts in all, the first included.", 1, 1000, attempts),
       backoff: durationRange("The first wait and the longest; doubled each time, with jitter.", backoff),
       age: duration("Nothing is tried again after so long.", age),
+      ...more,
     }),
     default: {},
   };
@@ -89,7 +90,14 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       propertyNames: { pattern: "^[a-z][a-z0-9-]*$" },
       additionalProperties: text("A value."),
     },
-    retry: retry("a message", gatewayLimits.attempts, "200ms..30s", "24h"),
+    retry: retry("a message", gatewayLimits.attempts, "200ms..30s", "24h", {
+      programErrors: {
+        type: "boolean",
+        default: false,
+        description:
+          "Try again also after a TypeError, ReferenceError, SyntaxError or RangeError of the flow; otherwise such a message has one attempt.",
+      },
+    }),
     limits: {
       ...object("What one message may use up.", {
         memory: size("The machine's memory."),

@@ -14,6 +14,11 @@ export interface RetryConfig {
   readonly age: number;
 }
 
+export interface FlowRetryConfig extends RetryConfig {
+  /** True: errors of the flow's program, such as a TypeError, are tried again as well. */
+  readonly programErrors: boolean;
+}
+
 export interface LimitsConfig {
   readonly memory?: number;
   readonly cpu?: number;
@@ -57,7 +62,7 @@ export interface FlowConfig {
   readonly hosts: readonly string[];
   /** The `values` of every machine of the flow, which nobody else sees: by names `mayfly-value-…` among the headers of its event. */
   readonly values: Readonly<Record<string, string>>;
-  readonly retry: RetryConfig;
+  readonly retry: FlowRetryConfig;
   readonly limits: LimitsConfig;
   readonly ceilings: Ceilings;
   /** CPU time in relation to the other flows', while all want more than there is. */

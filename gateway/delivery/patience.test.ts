@@ -172,3 +172,29 @@ test("Retry-After: a request has the answer at once, and a send's circuit opens 
   };
   await withGateway(yaml, { f: script }, run).finally(() => server.close());
 });
+
+test("an error of the program has one attempt, unless the flow asks for more", async () => {
+  const flow = (name: string, more: string): string =>
+    `${name}: { image: job.mfi, from: [ { http: { path: /${name}, mode: accept } } ], retry: { attempts: 3, backoff: 1ms..2ms${more} } }`;
+  const job: Script = () => [
+    { kind: "fail", code: "MF_FLOW_THREW", message: "TypeError: x", stack: undefined, retry: false, flaw: true, status: 0 },
+  ];
+  await withGateway(
+    `flows:\n  ${flow("once", "")}\n  ${flow("more", ", programErrors: true")}\n`,
+    { job },
+    async ({ url, runner, deadLetters }) => {
+      for (const [name, attempts] of [
+        ["once", 1],
+        ["more", 3],
+      ] as const) {
+        runner.delivered.length = 0;
+        await fetch(`${url}/${name}`, { method: "POST", body: "x" });
+        await until(async () => (await deadLetters.count(name)) === 1);
+        deepEqual(
+          runner.delivered.map(({ attempt }) => attempt),
+          Array.from({ length: attempts }, (_, index) => index + 1),
+        );
+      }
+    },
+  );
+});

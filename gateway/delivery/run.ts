@@ -220,9 +220,10 @@ export class Run implements Deadline {
   }
 
   /** A flow that passes on the failure of a call passes on the blame; one that gives a status speaks for itself. */
-  #failureOf({ code, message, stack, status, retry }: Effect & { kind: "fail" }): Failure {
+  #failureOf({ code, message, stack, status, flaw, ...effect }: Effect & { kind: "fail" }): Failure {
     const blame = status === 0 ? (this.#blames?.get(code) ?? (code === unreadableAnswer ? peersFault : undefined)) : undefined;
     const origin = blame?.origin ?? (status === 400 && code === unreadableMessage ? "caller" : "flow");
+    const retry = effect.retry || (flaw === true && this.flow.config.retry.programErrors);
     return { origin, code, message, stack: this.#inSource(stack), status: blame?.status ?? status, retry, unreached: blame?.unreached };
   }
 

@@ -1,7 +1,7 @@
 /** What the gateway sees of flows, good and bad: every case is a flow's source and the effects of its steps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EffectKind, EventKind } from "#abi";
+import { EffectKind, EventKind, flawByte } from "#abi";
 import { bootMachine, deliver, deliverBody, run } from "./testing/fake-machine.ts";
 import { decode, failure, failureOf, header, replyOf, resolveEvent } from "./testing/flows.ts";
 import * as wire from "./wire.ts";
@@ -14,6 +14,7 @@ test("the runtime's numbers are the door's", () => {
     [wire.logEffect, wire.sendEffect, wire.callEffect, wire.timerEffect, wire.stateEffect, wire.doneEffect, wire.failEffect],
     [log, send, call, timer, state, done, fail],
   );
+  assert.equal(wire.flawByte, flawByte);
 });
 
 test("the reference flow: log, route, split, enrich, reply", async () => {
@@ -107,7 +108,18 @@ test("replies", async () => {
 
 test("failures have a code, and say whether to retry", async () => {
   const table: readonly (readonly [handler: string, code: string, message: RegExp, retry: boolean, status?: number])[] = [
-    ["() => { throw new TypeError('x'); }", "MF_FLOW_THREW", /^TypeError: x$/, true],
+    ["() => { throw new TypeError('x'); }", "MF_FLOW_THREW", /^TypeError: x$/, false],
+    ["() => undefined.x", "MF_FLOW_THREW", /^TypeError: /, false],
+    ["async () => { await 0; return null.x; }", "MF_FLOW_THREW", /^TypeError: /, false],
+    ["() => JSON.parse('{')", "MF_FLOW_THREW", /^SyntaxError: /, false],
+    ["() => 'x'.repeat(-1)", "MF_FLOW_THREW", /^RangeError: /, false],
+    ["() => { throw new (class Mine extends TypeError {})('x'); }", "MF_FLOW_THREW", /x$/, false],
+    ["() => { throw Object.assign(new TypeError('x'), { retry: true }); }", "MF_FLOW_THREW", /^TypeError: x$/, true],
+    ["() => { throw Object.assign(new TypeError('x'), { code: 'E_X' }); }", "E_X", /x$/, true],
+    ["() => { throw new TypeError('x', { cause: Object.assign(new Error('y'), { code: 'E_PEER' }) }); }", "MF_FLOW_THREW", /x$/, true],
+    ["() => { throw new TypeError('x', { cause: new Error('y') }); }", "MF_FLOW_THREW", /x$/, false],
+    ["() => { throw new EvalError('x'); }", "MF_FLOW_THREW", /x$/, true],
+    ["async () => { Promise.reject(new TypeError('lost')); }", "MF_UNHANDLED_REJECTION", /lost/, false],
     ["async () => { throw new Error('x'); }", "MF_FLOW_THREW", /^x$/, true],
     ["() => { throw Object.assign(new Error('x'), { code: 'E_X', retry: false }); }", "E_X", /^x$/, false],
     ["() => { throw Object.assign(new Error('x'), { code: 'not a code!' }); }", "MF_FLOW_THREW", /^x$/, true],
@@ -143,7 +155,7 @@ test("failures have a code, and say whether to retry", async () => {
     ["() => new Intl.NumberFormat()", "MF_NO_INTL", /dayjs/, false],
     ["() => Buffer.from('x')", "MF_GLOBAL_MISSING", /Uint8Array/, false],
     ["() => process.env.HOME", "MF_GLOBAL_MISSING", /no environment/, false],
-    ["() => nothing", "MF_FLOW_THREW", /nothing.* is not defined/, true],
+    ["() => nothing", "MF_FLOW_THREW", /nothing.* is not defined/, false],
     ["(m, { state }) => state.set('a', 1)", "MF_STATE_NO_KEY", /mayfly\.yaml/, false],
     ["() => { setTimeout(() => { throw new Error('late'); }); return 'done before'; }", "none", /none/, true],
     ["() => { queueMicrotask(() => { throw new Error('soon'); }); return 1; }", "MF_FLOW_THREW", /^soon$/, true],

@@ -29,7 +29,7 @@ import { holdState } from "./state.ts";
 import { abandonTimers, onWake, openTimers } from "./timers.ts";
 import { installGlobals } from "./web/install.ts";
 import { holdTimeOrigin } from "./web/performance.ts";
-import { cancelPart, cancelKind, deliverKind, failEffect, resolveKind, wakeKind } from "./wire.ts";
+import { cancelPart, cancelKind, deliverKind, failEffect, flawByte, resolveKind, wakeKind } from "./wire.ts";
 
 export interface Manifest {
   /** The outlets the flow may use; absent leaves it to the gateway. */
@@ -109,10 +109,12 @@ function step(): void {
   }
 }
 
+const flaw = Uint8Array.of(flawByte);
+
 function emitFailure(failed: Failure): number {
   const found = native.exhausted() ? withoutMemory(failed) : failed;
   reportDropped();
-  native.emit(failEffect, found.code, found.message, found.stack, found.retry, found.status);
+  native.emit(failEffect, found.code, found.message, found.stack, found.flaw ? flaw : found.retry, found.status);
   return givenUp;
 }
 
@@ -129,6 +131,7 @@ const stalled: Failure = {
   message: "the flow waits for something that can't come: no request and no timer is open. Look for a promise that is never resolved",
   stack: undefined,
   retry: false,
+  flaw: false,
   status: 0,
 };
 
@@ -147,6 +150,7 @@ function withoutMemory(found: Failure | undefined): Failure {
     message: memorySentence,
     stack: found?.stack,
     retry: true,
+    flaw: false,
     status: 0,
   };
 }

@@ -12,8 +12,13 @@ export interface Failure {
   /** Frames of the error, then of each error that caused it, below a line that names it. */
   readonly stack: string | undefined;
   readonly retry: boolean;
+  /** An error of the program itself: the same message would meet it again. */
+  readonly flaw: boolean;
   readonly status: number;
 }
+
+/** Classes of errors that say that the program is wrong. */
+const flaws: readonly unknown[] = ["TypeError", "ReferenceError", "SyntaxError", "RangeError"];
 
 /** Most errors that are shown beside the first: causes, and parts of an AggregateError. */
 const mostErrors = 8;
@@ -119,12 +124,25 @@ export function errorText(error: Error): string {
   return stack === undefined ? titleOf(error) : `${titleOf(error)}\n${stack.trimEnd()}`;
 }
 
+/** True for an error that wraps one with a code, such as a peer's: that one is the reason. */
+function hasReason(error: object): boolean {
+  const cause = property(error, "cause");
+  return typeof cause === "object" && cause !== null && isCode(property(cause, "code"));
+}
+
 /** Reads an error of any kind. `fallback` is the code of one that has none. Never throws, whatever was thrown. */
 export function readFailure(error: unknown, fallback: string): Failure {
-  const unreadable = { code: fallback, message: "the flow threw something that can't be read", stack: undefined, retry: true, status: 0 };
+  const unreadable = {
+    code: fallback,
+    message: "the flow threw something that can't be read",
+    stack: undefined,
+    retry: true,
+    flaw: false,
+    status: 0,
+  };
   try {
     if (typeof error !== "object" || error === null) {
-      return { code: fallback, message: `the flow threw ${describe(error)} instead of an Error`, stack: undefined, retry: true, status: 0 };
+      return { ...unreadable, message: `the flow threw ${describe(error)} instead of an Error` };
     }
     const name = property(error, "name");
     const code = property(error, "code");
@@ -133,16 +151,20 @@ export function readFailure(error: unknown, fallback: string): Failure {
     const text = messageOf(error);
     if (text === indescribable) return unreadable;
     const titled = typeof name === "string" && name !== "Error" && name !== "FlowError" && engine === undefined ? `${name}: ${text}` : text;
+    const retry = property(error, "retry");
+    const flaw = typeof retry !== "boolean" && engine === undefined && !isCode(code) && flaws.includes(name) && !hasReason(error);
     return {
       code: engine ?? (isCode(code) ? code : fallback),
       message: cutText(engine === undefined ? titled : engineMessage(engine, text), hardLimits.errorTextBytes),
       stack: wholeStack(error),
       retry:
-        property(error, "retry") !== false &&
+        retry !== false &&
+        !flaw &&
         engine !== "MF_STACK_OVERFLOW" &&
         engine !== "MF_EFFECT_LIMIT" &&
         engine !== "MF_NO_INTL" &&
         engine !== "MF_GLOBAL_MISSING",
+      flaw,
       status: error instanceof FlowError && isErrorStatus(status) ? status : 0,
     };
   } catch {

@@ -24,6 +24,9 @@ export const stateEffect = 5;
 export const doneEffect = 6;
 export const failEffect = 7;
 
+/** In place of the flag of a fail effect: an error of the program itself. */
+export const flawByte = 2;
+
 /** Levels of a log effect. */
 export const debugLevel = 0;
 export const infoLevel = 1;

@@ -317,7 +317,10 @@ function answered(answer: Answer, url: string, redirect: Redirect): Response {
   }
   const { status } = answer;
   if (redirect === "error" && redirectStatuses.includes(status) && headers.has("location"))
-    throw new TypeError("fetch: the server redirects, and the request says that this is an error");
+    // What the server does is no flaw of the flow.
+    throw Object.defineProperty(new TypeError("fetch: the server redirects, and the request says that this is an error"), "retry", {
+      value: true,
+    });
   const type = redirect === "manual" && redirectStatuses.includes(status) ? "opaqueredirect" : "basic";
   return responseOf({ status, statusText: "", headers, url: last.replace(/#.*$/, ""), redirected: last !== url, type }, answer);
 }
