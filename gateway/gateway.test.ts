@@ -851,7 +851,7 @@ test("a caller who leaves does not take the message from a duplicate that waits 
             ? [done("reply")]
             : [fail("MF_CANCELLED")],
     },
-    async ({ url, runner, journal }) => {
+    async ({ url, runner, journal, logs }) => {
       const leaving = httpRequest(`${url}/once`, { method: "POST", headers: { "idempotency-key": "a" } }).on("error", () => undefined);
       leaving.end();
       await until(() => runner.running === 1);
@@ -860,6 +860,16 @@ test("a caller who leaves does not take the message from a duplicate that waits 
       leaving.destroy();
       equal(await (await staying).text(), "reply");
       equal(journal.stats().pending, 0);
+      await (await fetch(`${url}/once`, { method: "POST", headers: { "idempotency-key": "a" } })).text();
+      deepEqual(
+        logs
+          .filter((line) => line.text.startsWith("a duplicate"))
+          .map(({ level, fields }) => [level, fields["message"], fields["source"], fields["first"]]),
+        [
+          ["info", "a", "http", "running"],
+          ["info", "a", "http", "done"],
+        ],
+      );
     },
   );
 });

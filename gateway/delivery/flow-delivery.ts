@@ -152,7 +152,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const adopted = this.journal.adopt(message);
     if (adopted.status !== "leased") {
       this.#giveMemory(incoming);
-      return this.#duplicate(adopted, incoming);
+      return this.#duplicate(adopted, incoming, message);
     }
     return new Promise((resolve) => this.#enterLeased(this.#work(incoming, message, resolve), adopted.lease));
   };
@@ -283,7 +283,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     }
     if (accepted.status !== "leased") {
       this.#giveMemory(incoming);
-      return this.#duplicate(accepted, incoming);
+      return this.#duplicate(accepted, incoming, message);
     }
     const { lease } = accepted;
     // Stopping has begun meanwhile: older messages of its key may have been given back already, and it must not overtake them.
@@ -298,7 +298,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     return { status: "accepted", id: message.id };
   }
 
-  #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming): Promise<Outcome> {
+  #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming, { id, source }: NewMessage): Promise<Outcome> {
     if (accepted.status === "mismatch") {
       this.metrics.refuse("MF_ID_REUSED");
       const failure = callersFault(
@@ -309,6 +309,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
       return Promise.resolve({ status: "dead", id: incoming.id ?? "", failure, kept: false });
     }
     this.metrics.duplicates += 1;
+    this.logger.info({ message: id, source, first: accepted.status === "running" ? "running" : "done" }, "a duplicate is not run again");
     if (accepted.status === "duplicate") return Promise.resolve({ status: "duplicate", id: accepted.id, reply: accepted.reply });
     const first = this.#claimed.get(accepted.sequence);
     if (first === undefined) return Promise.resolve(this.#refused("MF_FLOW_BUSY", incoming.id)); // it is just ending: the next try finds out how
