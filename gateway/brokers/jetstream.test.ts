@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { AckPolicy, type JetStreamManager, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
@@ -7,7 +6,6 @@ import { connectorCase } from "../connector.case.ts";
 import type { Outcome } from "../message.ts";
 import { jetstreamOutlet } from "../outlets/jetstream.ts";
 import { jetstreamSource } from "../sources/jetstream.ts";
-import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
 import {
   attemptOf,
   aWhile,
@@ -20,11 +18,10 @@ import {
   startSource,
   uniqueName,
 } from "./testing/rig.ts";
+import { natsServer, started, suiteServer } from "./testing/servers.ts";
 
-const broker = { host: "127.0.0.1", port: 4222 };
+const { skip, broker, end } = await suiteServer(natsServer());
 const url = `nats://${broker.host}:${broker.port}`;
-const skip = await reachable("nats-server", broker);
-const skipPrivate = installed("nats-server") ? undefined : "no nats-server to start";
 
 let connection: NatsConnection;
 let manager: JetStreamManager;
@@ -37,7 +34,10 @@ if (skip === undefined) {
     connection = await connect({ servers: url });
     manager = await jetstreamManager(connection);
   });
-  after(() => connection.close());
+  after(async () => {
+    await connection.close();
+    await end();
+  });
 
   connectorCase({
     name: "jetstream",
@@ -157,22 +157,9 @@ describe("jetstream: what only JetStream does", { skip, timeout: 60_000 }, () =>
   });
 });
 
-describe("jetstream: a server of our own", { skip: skipPrivate, timeout: 60_000 }, () => {
+describe("jetstream: a server of our own", { skip, timeout: 60_000 }, () => {
   test("nothing is lost when the server is killed and started again; a wrong password is told", async () => {
-    const server = await PrivateBroker.start((dir, port) => [
-      "nats-server",
-      "-a",
-      "127.0.0.1",
-      "-p",
-      String(port),
-      "-js",
-      "-sd",
-      join(dir, "store"),
-      "--user",
-      "u",
-      "--pass",
-      "right",
-    ]);
+    const server = await started(natsServer("--user", "u", "--pass", "right"));
     try {
       const own = `nats://u:right@127.0.0.1:${server.port}`;
       const admin = await connect({ servers: `127.0.0.1:${server.port}`, user: "u", pass: "right" });

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import mqtt from "mqtt";
 import { headerText } from "#abi";
 import { connectorCase } from "../connector.case.ts";
 import { mqttOutlet } from "../outlets/mqtt.ts";
 import { mqttSource } from "../sources/mqtt.ts";
-import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
 import {
   attemptOf,
   aWhile,
@@ -21,11 +21,11 @@ import {
   startSource,
   uniqueName,
 } from "./testing/rig.ts";
+import { mqttServer, started, suiteServer } from "./testing/servers.ts";
 
-const broker = { host: "127.0.0.1", port: 1883 };
+const { skip, broker, end } = await suiteServer(mqttServer());
 const url = `mqtt://${broker.host}:${broker.port}`;
-const skip = await reachable("mosquitto", broker);
-const skipPrivate = installed("mosquitto") ? undefined : "no mosquitto to start";
+after(end);
 
 /**
  * A broker keeps a session for a day: connecting with a clean start ends it. Without retries, since the client never says that a
@@ -122,26 +122,16 @@ describe("mqtt: what only MQTT does", { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe("mqtt: a broker of our own", { skip: skipPrivate, timeout: 60_000 }, () => {
+describe("mqtt: a broker of our own", { skip, timeout: 60_000 }, () => {
   test("nothing is lost when the broker restarts; a wrong password is told", async () => {
-    const prepare = async (dir: string, port: number): Promise<void> => {
-      await writeFile(join(dir, "passwords"), "u:right\n", { mode: 0o600 });
-      const lines = [
-        `listener ${port} 127.0.0.1`,
-        "allow_anonymous false",
-        `password_file ${dir}/plain`,
-        "persistence true",
-        `persistence_location ${dir}/`,
-        "user root",
-      ];
-      await writeFile(join(dir, "mosquitto.conf"), `${lines.join("\n")}\n`);
-    };
-    const command = (dir: string): string[] => [
-      "sh",
-      "-c",
-      `test -f plain || { cp passwords plain && mosquitto_passwd -U plain; }; exec mosquitto -c ${dir}/mosquitto.conf`,
-    ];
-    const server = await PrivateBroker.start(command, prepare);
+    const server = await started(
+      mqttServer(async (dir) => {
+        const passwords = join(dir, "passwords");
+        await writeFile(passwords, "u:right\n", { mode: 0o600 });
+        assert.equal(spawnSync("mosquitto_passwd", ["-U", passwords]).status, 0);
+        return ["allow_anonymous false", `password_file ${passwords}`];
+      }),
+    );
     try {
       const own = { url: `mqtt://u:right@127.0.0.1:${server.port}`, topic: "kept" };
       const wrong = await startSource(mqttSource, { ...own, clientId: "wrong", password: "wrong-password" });

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { connect } from "@nats-io/transport-node";
 import { connectorCase } from "../connector.case.ts";
 import { natsOutlet } from "../outlets/nats.ts";
 import { natsSource } from "../sources/nats.ts";
-import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
 import {
   attemptOf,
   aWhile,
@@ -19,11 +18,11 @@ import {
   configured,
   uniqueName,
 } from "./testing/rig.ts";
+import { natsServer, started, suiteServer } from "./testing/servers.ts";
 
-const broker = { host: "127.0.0.1", port: 4222 };
+const { skip, broker, end } = await suiteServer(natsServer());
 const url = `nats://${broker.host}:${broker.port}`;
-const skip = await reachable("nats-server", broker);
-const skipPrivate = installed("nats-server") ? undefined : "no nats-server to start";
+after(end);
 
 if (skip === undefined) {
   connectorCase({
@@ -35,7 +34,7 @@ if (skip === undefined) {
     outletConfig: (at, subject) => ({ url: `nats://${at.host}:${at.port}`, subject }),
     make: async () => {},
     remove: async () => {},
-    badLogin: undefined, // the machine's server wants none: tested below with one that does
+    badLogin: undefined, // this server wants none: tested below with one that does
     missing: undefined,
     keeps: false,
     ordersThroughCuts: false,
@@ -108,19 +107,9 @@ describe("nats: what only NATS core does", { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe("nats: a server of our own", { skip: skipPrivate, timeout: 60_000 }, () => {
+describe("nats: a server of our own", { skip, timeout: 60_000 }, () => {
   test("wrong password, then the server restarts", async () => {
-    const server = await PrivateBroker.start((_, port) => [
-      "nats-server",
-      "-a",
-      "127.0.0.1",
-      "-p",
-      String(port),
-      "--user",
-      "u",
-      "--pass",
-      "right",
-    ]);
+    const server = await started(natsServer("--user", "u", "--pass", "right"));
     try {
       const subject = uniqueName("restart");
       const own = `nats://u:right@127.0.0.1:${server.port}`;

@@ -4,7 +4,6 @@ import { createClient } from "redis";
 import { connectorCase } from "../connector.case.ts";
 import { redisOutlet } from "../outlets/redis.ts";
 import { redisSource } from "../sources/redis.ts";
-import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
 import {
   attemptOf,
   aWhile,
@@ -18,11 +17,10 @@ import {
   startSource,
   uniqueName,
 } from "./testing/rig.ts";
+import { redisServer, started, suiteServer } from "./testing/servers.ts";
 
-const broker = { host: "127.0.0.1", port: 6379 };
+const { skip, broker, end } = await suiteServer(redisServer());
 const url = `redis://${broker.host}:${broker.port}`;
-const skip = await reachable("redis-server", broker);
-const skipPrivate = installed("redis-server") ? undefined : "no redis-server to start";
 
 const admin = createClient({ url });
 async function make(stream: string): Promise<void> {
@@ -32,7 +30,10 @@ async function make(stream: string): Promise<void> {
 
 if (skip === undefined) {
   before(() => admin.connect());
-  after(() => admin.close());
+  after(async () => {
+    await admin.close();
+    await end();
+  });
 
   connectorCase({
     name: "redis",
@@ -138,23 +139,9 @@ describe("redis: what only streams do", { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe("redis: a server of our own", { skip: skipPrivate, timeout: 60_000 }, () => {
+describe("redis: a server of our own", { skip, timeout: 60_000 }, () => {
   test("nothing is lost when the server is stopped and started again", async () => {
-    const server = await PrivateBroker.start((dir, port) => [
-      "redis-server",
-      "--bind",
-      "127.0.0.1",
-      "--port",
-      String(port),
-      "--dir",
-      dir,
-      "--appendonly",
-      "yes",
-      "--appendfsync",
-      "always",
-      "--save",
-      "",
-    ]);
+    const server = await started(redisServer());
     try {
       const own = { url: `redis://127.0.0.1:${server.port}`, stream: "kept" };
       const { outlet } = await startOutlet(redisOutlet, own);

@@ -1,6 +1,6 @@
 /** TLS against real listeners: an unknown authority is refused, a known one accepted, a client certificate shown. */
 import assert from "node:assert/strict";
-import { rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { amqpOutlet } from "../outlets/amqp.ts";
@@ -13,6 +13,7 @@ import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
 import { privatePostgres } from "./testing/postgres-server.ts";
 import { makeCertificates } from "./testing/certificates.ts";
 import { attemptOf, outgoing, startOutlet } from "./testing/rig.ts";
+import { mqttServer, natsServer, started } from "./testing/servers.ts";
 import { TlsFront } from "./testing/tls-front.ts";
 
 interface TlsCase {
@@ -36,20 +37,17 @@ const cases: readonly TlsCase[] = [
     skip: unlessInstalled("nats-server"),
     outlet: natsOutlet,
     open: (tls) =>
-      PrivateBroker.start((_, port) => [
-        "nats-server",
-        "-a",
-        "127.0.0.1",
-        "-p",
-        String(port),
-        "--tlsverify",
-        "--tlscert",
-        join(tls, "server.pem"),
-        "--tlskey",
-        join(tls, "server.key"),
-        "--tlscacert",
-        join(tls, "ca.pem"),
-      ]),
+      started(
+        natsServer(
+          "--tlsverify",
+          "--tlscert",
+          join(tls, "server.pem"),
+          "--tlskey",
+          join(tls, "server.key"),
+          "--tlscacert",
+          join(tls, "ca.pem"),
+        ),
+      ),
     config: (port) => ({ url: `tls://127.0.0.1:${port}`, subject: "x" }),
     code: "MF_NATS_TLS",
   },
@@ -58,18 +56,14 @@ const cases: readonly TlsCase[] = [
     skip: unlessInstalled("mosquitto"),
     outlet: mqttOutlet,
     open: (tls) =>
-      PrivateBroker.start(
-        (dir) => ["mosquitto", "-c", join(dir, "mosquitto.conf")],
-        async (dir, port) => {
-          const files = [`cafile ${tls}/ca.pem`, `certfile ${tls}/server.pem`, `keyfile ${tls}/server.key`, "require_certificate true"];
-          const lines = [
-            `listener ${port} 127.0.0.1`,
-            "allow_anonymous true",
-            ...files,
-            ...(process.getuid?.() === 0 ? ["user root"] : []),
-          ];
-          await writeFile(join(dir, "mosquitto.conf"), `${lines.join("\n")}\n`);
-        },
+      started(
+        mqttServer(async () => [
+          "allow_anonymous true",
+          `cafile ${tls}/ca.pem`,
+          `certfile ${tls}/server.pem`,
+          `keyfile ${tls}/server.key`,
+          "require_certificate true",
+        ]),
       ),
     config: (port) => ({ url: `mqtts://127.0.0.1:${port}`, topic: "x" }),
     code: "MF_MQTT_TLS",

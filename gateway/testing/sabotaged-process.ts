@@ -5,15 +5,24 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { Targets } from "./sabotage.ts";
+
+export interface Sabotaged extends Targets {
+  /** The calls of a durable journal fail as well. */
+  readonly journal?: boolean;
+}
+
+const synchronousCalls = ["adopt", "release", "releaseOutbox", "hastenOutbox", "nextOutboxMs", "outboxDepth", "liveHeaders", "stats"];
 
 /** Told through standard input which callback is to throw; `dist` is the folder of the built project. */
-function script(dist: string, files: RegExp): string {
+function script(dist: string, { callbacks, disk, journal }: Sabotaged): string {
   const at = (path: string): string => JSON.stringify(pathToFileURL(join(dist, path)).href);
   return `
 import { createInterface } from "node:readline";
-import { arm, disarm, sabotage } from ${at("gateway/testing/sabotage.js")};
-sabotage(${String(files)});
+import { arm, disarm, sabotage, sabotageCalls } from ${at("gateway/testing/sabotage.js")};
+sabotage({ callbacks: ${String(callbacks)}, disk: ${String(disk)} });
 const { serve } = await import(${at("cli/mod.js")});
+${journal === true ? `sabotageCalls((await import(${at("gateway/journal/log/log-journal.js")})).LogJournal.prototype, ${JSON.stringify(synchronousCalls)});` : ""}
 const serving = await serve({ file: "mayfly.yaml", port: 0 });
 console.log("at " + serving.url);
 createInterface({ input: process.stdin }).on("line", (line) => {
@@ -34,6 +43,8 @@ export class SabotagedProcess {
   /** All it has written. */
   written = "";
   #unread = "";
+  /** Wakes the one who waits for words. */
+  #awake: () => void = () => undefined;
   url = "";
 
   private constructor(folder: string) {
@@ -42,21 +53,32 @@ export class SabotagedProcess {
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.written += text;
       this.#unread += text;
+      this.#awake();
     });
+    this.#child.on("exit", () => this.#awake());
   }
 
-  /** `project`: files of the gateway's folder by name, mayfly.yaml among them. `files`: whose callbacks are sabotaged. */
-  static async start(dist: string, project: Readonly<Record<string, string>>, files: RegExp): Promise<SabotagedProcess> {
+  /** `project`: files of the gateway's folder by name, mayfly.yaml among them. */
+  static async start(dist: string, project: Readonly<Record<string, string>>, sabotaged: Sabotaged): Promise<SabotagedProcess> {
     const folder = await mkdtemp(join(tmpdir(), "mayfly-sabotage-"));
     for (const [name, text] of Object.entries(project)) await writeFile(join(folder, name), text);
-    await writeFile(join(folder, "gateway.mjs"), script(dist, files));
+    await writeFile(join(folder, "gateway.mjs"), script(dist, sabotaged));
+    return await SabotagedProcess.#startIn(folder);
+  }
+
+  static async #startIn(folder: string): Promise<SabotagedProcess> {
     const started = new SabotagedProcess(folder);
     started.url = (await started.#said(/at (http:\S+)/))[1] as string;
     return started;
   }
 
+  /** Starts anew in the same folder, once it has ended. */
+  again(): Promise<SabotagedProcess> {
+    return SabotagedProcess.#startIn(this.folder);
+  }
+
   get alive(): boolean {
-    return this.#child.exitCode === null;
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Gives the number of callbacks called since the last `arm`. */
@@ -85,7 +107,7 @@ export class SabotagedProcess {
         return found;
       }
       if (!this.alive) throw new Error(`the gateway has ended: ${this.written.slice(-2000)}`);
-      await Promise.race([once(this.#child.stdout as NodeJS.ReadableStream, "data"), once(this.#child, "exit")]);
+      await new Promise<void>((resolve) => (this.#awake = resolve));
     }
   }
 }

@@ -58,8 +58,12 @@ before(async () => {
 log: { level: error }
 drain: 1s
 `;
-  const files = /\/dist\/(gateway\/(http|sources|outlets|brokers)\/|gateway\/[a-z-]+\.js|cli\/serving\/)/;
-  gateway = await SabotagedProcess.start(join(packageRoot, "dist"), { "busy.ts": busy, "plain.ts": plain, "mayfly.yaml": yaml }, files);
+  const callbacks = /\/dist\/(gateway\/(http|sources|outlets|brokers)\/|gateway\/[a-z-]+\.js|cli\/serving\/)/;
+  gateway = await SabotagedProcess.start(
+    join(packageRoot, "dist"),
+    { "busy.ts": busy, "plain.ts": plain, "mayfly.yaml": yaml },
+    { callbacks },
+  );
 });
 after(async () => {
   await gateway.end();

@@ -1,28 +1,19 @@
 /** A Mosquitto of our own. It writes its store when it ends, so it is stopped, never killed. */
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import mqtt from "mqtt";
-import { installed, PrivateBroker } from "../../../gateway/brokers/testing/brokers.ts";
 import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
+import { mqttServer } from "../../../gateway/brokers/testing/servers.ts";
 import type { Probe } from "../message.ts";
-import { type Site, type Transport, Unavailable } from "./transport.ts";
+import { available, type Site, type Transport } from "./transport.ts";
 
 const day = 86_400;
 
 export async function mqttTransport({ run, receive }: Site): Promise<Transport> {
-  if (!installed("mosquitto")) throw new Unavailable("no mosquitto to start");
-  const command = (dir: string): string[] => ["mosquitto", "-c", join(dir, "mosquitto.conf")];
-  const broker = await PrivateBroker.start(command, async (dir, port) => {
-    const lines = [
-      `listener ${port} 127.0.0.1`,
+  const broker = await available(
+    mqttServer(async () => [
       "allow_anonymous true",
-      "persistence true",
-      `persistence_location ${dir}/`,
-      "max_queued_messages 0", // no bound: what it drops would look like a loss of ours
-      ...(process.getuid?.() === 0 ? ["user root"] : []),
-    ];
-    await writeFile(join(dir, "mosquitto.conf"), `${lines.join("\n")}\n`);
-  });
+      "max_queued_messages 0", // no bound: a message it drops would look like a loss of ours
+    ]),
+  );
   const proxy = await Proxy.open(broker);
   const url = `mqtt://127.0.0.1:${proxy.port}`;
   const own = (clientId: string, clean: boolean) =>

@@ -1,25 +1,13 @@
 /** One nats-server of our own, with JetStream in files and core subjects beside it. */
-import { join } from "node:path";
 import { AckPolicy, jetstream, type JetStreamManager, jetstreamManager, StorageType } from "@nats-io/jetstream";
 import { connect, headers as newHeaders, type NatsConnection } from "@nats-io/transport-node";
-import { installed, PrivateBroker } from "../../../gateway/brokers/testing/brokers.ts";
 import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
+import { natsServer } from "../../../gateway/brokers/testing/servers.ts";
 import type { Probe } from "../message.ts";
-import { type Lane, Lazy, poll, type Site, type Transport, Unavailable } from "./transport.ts";
+import { available, type Lane, Lazy, poll, type Site, type Transport } from "./transport.ts";
 
 export async function natsTransport({ run, receive }: Site, wanted: readonly ("jetstream" | "nats")[]): Promise<Transport> {
-  if (!installed("nats-server")) throw new Unavailable("no nats-server to start");
-  const command = (dir: string, port: number): string[] => [
-    "nats-server",
-    "-a",
-    "127.0.0.1",
-    "-p",
-    String(port),
-    "-js",
-    "-sd",
-    join(dir, "store"),
-  ];
-  const broker = await PrivateBroker.start(command);
+  const broker = await available(natsServer());
   const proxy = await Proxy.open(broker);
   const url = `nats://127.0.0.1:${proxy.port}`;
   const servers = `127.0.0.1:${broker.port}`;

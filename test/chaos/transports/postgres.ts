@@ -1,16 +1,9 @@
 /** A PostgreSQL cluster of our own: SIGINT ends its sessions, SIGQUIT is a crash it recovers from. */
 import pg from "pg";
-import type { PrivateBroker } from "../../../gateway/brokers/testing/brokers.ts";
 import { privatePostgres } from "../../../gateway/brokers/testing/postgres-server.ts";
 import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
 import type { Probe } from "../message.ts";
-import { Lazy, poll, type Site, type Transport, Unavailable } from "./transport.ts";
-
-async function startCluster(): Promise<PrivateBroker> {
-  const cluster = await privatePostgres();
-  if (typeof cluster === "string") throw new Unavailable(cluster);
-  return cluster;
-}
+import { available, Lazy, poll, type Site, type Transport } from "./transport.ts";
 
 const tableSql = (name: string): string => `create table ${name} (
   id bigint generated always as identity primary key, message_id text unique, key text, content_type text, correlation_id text,
@@ -18,7 +11,7 @@ const tableSql = (name: string): string => `create table ${name} (
   claimed_by text, claimed_until timestamptz, done_at timestamptz, error text)`;
 
 export async function postgresTransport({ receive }: Site): Promise<Transport> {
-  const broker = await startCluster();
+  const broker = await available(privatePostgres());
   const proxy = await Proxy.open(broker);
   const url = `postgres://postgres@127.0.0.1:${proxy.port}/postgres`;
   const open = async (): Promise<pg.Pool> => {

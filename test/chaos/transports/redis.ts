@@ -1,15 +1,12 @@
 /** A Redis of our own that syncs its append-only file before it answers. */
 import { createClient } from "redis";
-import { installed, PrivateBroker } from "../../../gateway/brokers/testing/brokers.ts";
 import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
+import { redisServer } from "../../../gateway/brokers/testing/servers.ts";
 import type { Probe } from "../message.ts";
-import { Lazy, poll, type Site, type Transport, Unavailable } from "./transport.ts";
+import { available, Lazy, poll, type Site, type Transport } from "./transport.ts";
 
 export async function redisTransport({ run, receive }: Site): Promise<Transport> {
-  if (!installed("redis-server")) throw new Unavailable("no redis-server to start");
-  const broker = await PrivateBroker.start((dir, port) => [
-    "redis-server", "--bind", "127.0.0.1", "--port", String(port), "--dir", dir, "--appendonly", "yes", "--appendfsync", "always", "--save", "",
-  ]); // biome-ignore format: one command
+  const broker = await available(redisServer());
   const proxy = await Proxy.open(broker);
   const url = `redis://127.0.0.1:${proxy.port}`;
   const [stream, out] = [`${run}-in`, `${run}-out`];

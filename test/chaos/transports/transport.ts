@@ -42,6 +42,12 @@ export interface Site {
 /** Why there is no such transport here. */
 export class Unavailable extends Error {}
 
+export async function available(starting: Promise<PrivateBroker | string>): Promise<PrivateBroker> {
+  const broker = await starting;
+  if (typeof broker === "string") throw new Unavailable(broker);
+  return broker;
+}
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
