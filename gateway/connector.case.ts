@@ -216,8 +216,8 @@ function acknowledgement({ pair, both, received, source, through, it, proxy }: K
       const distinct = (): string[] => [...new Set(gateway.texts())];
       await eventually("all messages", () => distinct().length === count);
       const sent = Array.from({ length: count }, (_, number) => String(number));
-      if (pair.ordersThroughCuts) assert.deepEqual(distinct(), sent, `SEED=${seed}`);
-      else assert.deepEqual(new Set(distinct()), new Set(sent), `SEED=${seed}`);
+      if (pair.ordersThroughCuts) assert.deepEqual(distinct(), sent, `MAYFLY_SEED=${seed}`);
+      else assert.deepEqual(new Set(distinct()), new Set(sent), `MAYFLY_SEED=${seed}`);
     });
   }
 

@@ -1,7 +1,9 @@
-// `npm test [-- FILTER…]`: sets up, then runs every *.test.js under dist/ (or those whose path contains a FILTER).
+// `npm test [-- FILTER… --name PATTERN]`: sets up, then runs every *.test.js under dist/, or those whose path contains a FILTER; of these
+// every test, or those whose name matches PATTERN.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
+import { parseArgs } from "node:util";
 import { bringServices } from "./services.mjs";
 import { root, setUp } from "./setup.mjs";
 
@@ -13,9 +15,18 @@ function* tests(folder) {
   }
 }
 
+function readArguments() {
+  try {
+    return parseArgs({ options: { name: { type: "string" } }, allowPositionals: true });
+  } catch (error) {
+    console.error(`mayfly: ${error.message}; usage: npm test -- [FILTER…] [--name PATTERN]`);
+    process.exit(2);
+  }
+}
+
+const { positionals: filters, values: wanted } = readArguments();
 await setUp();
 bringServices();
-const filters = process.argv.slice(2);
 const chosen = [...tests(join(root, "dist"))].filter(
   (path) => filters.length === 0 || filters.some((f) => relative(root, path).includes(f)),
 );
@@ -27,6 +38,7 @@ if (chosen.length === 0) {
 // test/chaos, takes about a minute.
 const mostPerFileMs = 600_000;
 const flags = ["--enable-source-maps", "--test", "--test-concurrency=2", `--test-timeout=${mostPerFileMs}`];
+if (wanted.name !== undefined) flags.push(`--test-name-pattern=${wanted.name}`);
 const result = spawnSync(process.execPath, [...flags, ...chosen], {
   cwd: root,
   stdio: "inherit",

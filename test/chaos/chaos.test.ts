@@ -5,7 +5,7 @@ import { runChaos } from "./campaign.ts";
 import { defaults } from "./options.ts";
 import { reportText } from "./report.ts";
 
-const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
+const seed = Number(process.env["MAYFLY_SEED"] ?? Date.now() % 1_000_000);
 
 test("nothing is lost, doubled or out of order while everything is killed, cut and filled", { timeout: 240_000 }, async (context) => {
   const options = { ...defaults, seed, kills: 5, messages: 1_200, minutes: 0.5, keys: 4 };

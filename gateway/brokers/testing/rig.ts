@@ -11,8 +11,8 @@ import type { Incoming, Outcome, Outgoing } from "../../message.ts";
 import type { Attempt, Outlet, OutletContext, OutletDefinition } from "../../outlets/outlet.ts";
 import type { Accept, Source, SourceContext, SourceDefinition } from "../../sources/source.ts";
 
-/** Printed with every failure; `SEED=n` repeats a run. */
-export const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
+/** Printed with every failure; `MAYFLY_SEED=n` repeats a run. */
+export const seed = Number(process.env["MAYFLY_SEED"] ?? Date.now() % 1_000_000);
 export const random = prng(seed);
 
 /** Names that no other run uses. */
@@ -83,7 +83,7 @@ function withUnits(value: unknown, schema: JsonSchema): unknown {
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>, limitMs = 12_000): Promise<void> {
   const end = Date.now() + limitMs;
   while (!(await condition())) {
-    if (Date.now() > end) assert.fail(`never happened: ${what} (SEED=${seed})`);
+    if (Date.now() > end) assert.fail(`never happened: ${what} (MAYFLY_SEED=${seed})`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
