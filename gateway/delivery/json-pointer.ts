@@ -237,7 +237,7 @@ function textOf(literal: Uint8Array): string {
 }
 
 /** A longer value that is no text is given as it stands there, not as JSON.stringify writes it. */
-const mostNormalBytes = 64 * 1024;
+export const mostNormalBytes = 64 * 1024;
 
 function valueText(bytes: Uint8Array, { found }: Trail): string | undefined {
   if (found === undefined) return undefined;

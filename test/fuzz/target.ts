@@ -24,6 +24,8 @@ export interface Target {
 /** Makes a target ready. Rejects with an Error that says why it can't run here. */
 export type Open = () => Promise<Target>;
 
+const mostFaultCharacters = 2_000; // it may quote the input
+
 export function faulty(signature: string, fault: string): Verdict {
-  return { signature, fault };
+  return { signature, fault: fault.slice(0, mostFaultCharacters) };
 }
