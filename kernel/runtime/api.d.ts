@@ -198,9 +198,9 @@ export type XmlValue = string | XmlElement | (string | XmlElement)[] | undefined
 export interface XmlParseOptions extends TextOptions {
   /** Names whose elements are always arrays, also when there is one: "Line", or "Invoice.Line" for those under Invoice only. */
   readonly arrays?: readonly string[];
-  /** Drop namespace prefixes of elements and attributes. Default false. */
+  /** Drop namespace prefixes of elements and attributes. Default false. Two attributes of an element with one name without them are an error. */
   readonly removePrefixes?: boolean;
-  /** Keep white space around text. Default false: it is trimmed, and text that is all white space is dropped. */
+  /** Keep white space around text. Default false: it is trimmed, and text that is all white space is dropped. Between elements it always is. */
   readonly keepSpace?: boolean;
 }
 
@@ -222,7 +222,7 @@ export interface CsvParseOptions extends TextOptions {
   readonly delimiter?: string;
   /** True (default): the first row has the names. False: rows are arrays. A list: these are the names, and the first row is data. */
   readonly header?: boolean | readonly string[];
-  /** Rows that are empty count. Default false. */
+  /** Empty lines are rows. Default false; a line with `""` always is. */
   readonly keepEmptyRows?: boolean;
   /** A row with too many or too few fields is an error. Default true. */
   readonly strict?: boolean;
@@ -233,7 +233,7 @@ export interface CsvStringifyOptions {
   readonly delimiter?: string;
   /** Default "\r\n" (RFC 4180). */
   readonly newline?: string;
-  /** True (default): a first row of names, those of the first object. A list: these columns in this order. False: none. */
+  /** True (default): a first row of names, those of all objects. A list: these columns in this order. False: none. */
   readonly header?: boolean | readonly string[];
   /** Write fields so that no spreadsheet takes one for a formula. Default false. */
   readonly escapeFormulas?: boolean;

@@ -1,36 +1,111 @@
 /** CSV as rows, both ways, as RFC 4180 has it. The work is papaparse's; its errors become one error that names the row. */
 import papaparse from "papaparse";
 import type { CsvParseOptions, CsvStringifyOptions } from "../api.d.ts";
+import { written } from "./written.ts";
 import type { DecodeText } from "./xml-format.ts";
 
 type Row = string[];
 
+/** Delimiters that are found where none is given; of two that do as well, the first. */
+const usualDelimiters = ",\t|;\x1e\x1f";
+
+/** A delimiter is one character that a row can't hold otherwise. */
+function checkDelimiter(delimiter: string): void {
+  if ([...delimiter].length !== 1 || /[\r\n"\ufeff]/.test(delimiter))
+    throw new Error(`${JSON.stringify(delimiter)} can't be the delimiter: it is one character, and no quote or line break`);
+}
+
 /** Line breaks of several kinds in one text: outside of quoted fields each ends a row (RFC 4180 §2). */
-function withOneLineBreak(text: string): string {
-  const hasBoth = text.includes("\r") && /(?:^|[^\r])\n|\r(?!\n)/.test(text);
-  if (!hasBoth) return text;
+function withOneLineBreak(text: string, delimiter: string): string {
   if (!text.includes('"')) return text.replace(/\r\n?/g, "\n");
-  return text.replace(/(\r\n?|^|[\n,;\t|])("(?:[^"]|"")*")|\r\n?/g, (_found, before?: string, quoted?: string) =>
-    quoted === undefined ? "\n" : `${before!.startsWith("\r") ? "\n" : before}${quoted}`,
+  const before = delimiter.replace(/[\\\]^-]/, "\\$&");
+  return text.replace(new RegExp(`(\\r\\n?|^|[\\n${before}])("(?:[^"]|"")*")|\\r\\n?`, "gu"), (_found, start?: string, quoted?: string) =>
+    quoted === undefined ? "\n" : `${start!.startsWith("\r") ? "\n" : start}${quoted}`,
   );
 }
 
 /** The first line of spreadsheets that names the delimiter. */
-const delimiterLine = /^sep=(.)(?:\r\n|\r|\n|$)/;
+const delimiterLine = /^sep=(.)(?:\r\n|\r|\n|$)/u;
+
+const sampleRows = 10;
+const sampleCharacters = 65_536;
+
+/** How well a delimiter reads the first rows; undefined where it does not. */
+interface Reading {
+  /** Quotes that are part of a field: a wrong delimiter leaves those in that enclose another's. */
+  readonly quotes: number;
+  /** Between the numbers of fields of one row and the next. */
+  readonly difference: number;
+  readonly fieldsPerRow: number;
+}
+
+function readingOf(text: string, delimiter: string, newline: string): Reading | undefined {
+  const { data, errors } = papaparse.parse<Row>(text, { delimiter, newline, skipEmptyLines: true, preview: sampleRows });
+  let [quotes, difference, fields] = [0, 0, 0];
+  for (const [index, row] of data.entries()) {
+    for (const field of row) if (field.includes('"')) quotes += field.split('"').length - 1;
+    fields += row.length;
+    if (index > 0) difference += Math.abs(row.length - data[index - 1]!.length);
+  }
+  return errors.length > 0 || fields < 1.99 * data.length ? undefined : { quotes, difference, fieldsPerRow: fields / data.length };
+}
+
+function isBetter(reading: Reading, than: Reading): boolean {
+  if (reading.quotes !== than.quotes) return reading.quotes < than.quotes;
+  if (reading.difference !== than.difference) return reading.difference < than.difference;
+  return reading.fieldsPerRow > than.fieldsPerRow;
+}
+
+function likelyDelimiter(text: string, newline: string): string | undefined {
+  let found: string | undefined;
+  let best: Reading | undefined;
+  for (const delimiter of usualDelimiters) {
+    if (!text.includes(delimiter)) continue;
+    const reading = readingOf(text, delimiter, newline);
+    if (reading !== undefined && (best === undefined || isBetter(reading, best))) [found, best] = [delimiter, reading];
+  }
+  return found;
+}
+
+/** A sample is enough, unless it ends within quotes. */
+function foundDelimiter(text: string, newline: string): string {
+  const sample = text.length > sampleCharacters ? text.slice(0, text.lastIndexOf(newline, sampleCharacters) + 1) : text;
+  return likelyDelimiter(sample, newline) ?? (sample === text ? undefined : likelyDelimiter(text, newline)) ?? ",";
+}
 
 function rowsOf(source: string, options: CsvParseOptions): Row[] {
   // A line break at the end closes the last row; it does not begin an empty one.
   let text = (source.charCodeAt(0) === 0xfeff ? source.slice(1) : source).replace(/(?:\r\n|\r|\n)$/, "");
   const named = delimiterLine.exec(text);
   if (named !== null) text = text.slice(named[0].length);
-  const { data, errors } = papaparse.parse<Row>(withOneLineBreak(text), {
-    delimiter: options.delimiter ?? named?.[1] ?? "",
-    skipEmptyLines: options.keepEmptyRows !== true,
-  });
-  // A text without any delimiter has one column: that is no error.
-  const error = errors.find(({ code }) => code !== "UndetectableDelimiter");
+  const given = options.delimiter ?? named?.[1];
+  if (given !== undefined) checkDelimiter(given);
+  const hasSeveral = text.includes("\r") && /(?:^|[^\r])\n|\r(?!\n)/.test(text) && text.includes("\n");
+  const newline = hasSeveral || !text.includes("\r") ? "\n" : text.includes("\n") ? "\r\n" : "\r";
+  const delimiter = given ?? foundDelimiter(hasSeveral ? text.replace(/\r\n?/g, "\n") : text, newline);
+  if (hasSeveral) text = withOneLineBreak(text, delimiter);
+  const { data, errors } = papaparse.parse<Row>(text, { delimiter, newline, skipEmptyLines: false });
+  const [error] = errors;
   if (error !== undefined) throw new Error(`row ${(error.row ?? 0) + 1}: ${error.message}`);
-  return data;
+  return options.keepEmptyRows === true ? data : withoutEmptyRows(data, text, delimiter, newline);
+}
+
+function isEmptyRow(row: Row): boolean {
+  return row.length === 1 && row[0] === "";
+}
+
+/** A line with nothing on it is no row; one with `""` on it has a field. */
+function withoutEmptyRows(rows: Row[], text: string, delimiter: string, newline: string): Row[] {
+  if (!rows.some(isEmptyRow)) return rows;
+  if (!/(?:^|[\r\n])""(?:[\r\n]|$)/.test(text)) return rows.filter((row) => !isEmptyRow(row));
+  const kept: Row[] = [];
+  let start = 0;
+  const step = ({ data, meta }: { readonly data: Row; readonly meta: { readonly cursor: number } }): void => {
+    if (!isEmptyRow(data) || text[start] === '"') kept.push(data);
+    start = meta.cursor;
+  };
+  papaparse.parse<Row>(text, { delimiter, newline, skipEmptyLines: false, step });
+  return kept;
 }
 
 function checkNames(names: readonly string[]): void {
@@ -71,14 +146,6 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: C
 const formulaStart = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const number = /^[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?$/;
 
-function field(value: unknown, escapes: boolean): string {
-  if (value === undefined || value === null) return "";
-  if (value instanceof Date) return value.toISOString();
-  if (typeof value === "number" || typeof value === "bigint") return String(value);
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  return escapes && formulaStart.test(text) && !number.test(text) ? `'${text}` : text;
-}
-
 /** Every column that some row has, in the order in which they come. */
 function columnsOf(rows: readonly unknown[]): string[] {
   const names = new Set<string>();
@@ -86,20 +153,82 @@ function columnsOf(rows: readonly unknown[]): string[] {
   return [...names];
 }
 
+/** Fields that need quotes so that a reader takes them for what they are: an empty line, a delimiter's line, another delimiter. */
+const misread = new RegExp(`^sep=|[${usualDelimiters}]`);
+
+class Writer {
+  private readonly escapes: boolean;
+  private readonly names: readonly string[] | undefined;
+  /** Of the row and the column that are being written, from 0; −1 for the row of names. */
+  private row = -1;
+  private column = 0;
+
+  constructor(names: readonly string[] | undefined, escapes: boolean) {
+    this.names = names;
+    this.escapes = escapes;
+  }
+
+  private readonly refuse = (why: string): never => {
+    const column = this.names === undefined ? this.column + 1 : JSON.stringify(this.names[this.column]);
+    throw new Error(`${this.row < 0 ? "the header" : `row ${this.row + 1}`}, column ${column}: ${why}`);
+  };
+
+  private field(value: unknown): string {
+    if (value === undefined || value === null) return "";
+    if (typeof value === "number" || typeof value === "bigint") return String(value);
+    const plain = written(value, this.refuse);
+    const text = typeof plain === "string" ? plain : JSON.stringify(plain);
+    if (/\p{Surrogate}/u.test(text)) this.refuse("it holds half of a character");
+    return this.escapes && formulaStart.test(text) && !number.test(text) ? `'${text}` : text;
+  }
+
+  header(names: readonly string[]): string[] {
+    return this.list(names, -1);
+  }
+
+  list(row: readonly unknown[], index: number): string[] {
+    this.row = index;
+    if (row.length === 0) throw new Error(`row ${index + 1} has no fields`);
+    if (this.names !== undefined && row.length !== this.names.length)
+      throw new Error(`row ${index + 1} has ${row.length} fields instead of ${this.names.length}`);
+    const fields: string[] = [];
+    for (this.column = 0; this.column < row.length; this.column++) fields.push(this.field(row[this.column]));
+    return fields;
+  }
+
+  object(row: object, index: number): string[] {
+    const { names = [] } = this;
+    this.row = index;
+    if (names.length === 0) throw new Error("the rows have no columns");
+    const fields: string[] = [];
+    for (this.column = 0; this.column < names.length; this.column++) {
+      const name = names[this.column]!;
+      fields.push(Object.hasOwn(row, name) ? this.field((row as Record<string, unknown>)[name]) : "");
+    }
+    return fields;
+  }
+}
+
 /** The text of rows given as objects or arrays. */
 export function stringify(value: unknown, options: CsvStringifyOptions = {}): string {
   if (!Array.isArray(value)) throw new Error("CSV is made of a list of rows");
-  const first: unknown = value[0];
-  const names =
-    typeof options.header === "object" ? [...options.header] : Array.isArray(first) || first === undefined ? undefined : columnsOf(value);
-  const escapes = options.escapeFormulas === true;
-  const rows = value.map((row: unknown) => {
-    if (Array.isArray(row)) return row.map((each) => field(each, escapes));
-    if (typeof row !== "object" || row === null || names === undefined) throw new Error("every row must be an object, or every row a list");
-    return names.map((name) => field((row as Record<string, unknown>)[name], escapes));
+  const { delimiter = ",", newline = "\r\n" } = options;
+  checkDelimiter(delimiter);
+  if (!/^(?:\r\n|\r|\n)$/.test(newline)) throw new Error(`${JSON.stringify(newline)} is no line break: give "\\r\\n", "\\n" or "\\r"`);
+  const given = typeof options.header === "object" ? [...options.header] : undefined;
+  const names = given ?? (value.length === 0 || Array.isArray(value[0]) ? undefined : columnsOf(value));
+  if (names !== undefined) checkNames(names);
+  const writer = new Writer(names, options.escapeFormulas === true);
+  const rows = value.map((row: unknown, index) => {
+    if (Array.isArray(row) && (names === undefined || given !== undefined)) return writer.list(row, index);
+    if (typeof row !== "object" || row === null || Array.isArray(row) || names === undefined)
+      throw new Error("every row must be an object, or every row a list");
+    return writer.object(row, index);
   });
-  if (names !== undefined && options.header !== false) rows.unshift(names.map((name) => field(name, escapes)));
-  const newline = options.newline ?? "\r\n";
-  const text = papaparse.unparse(rows, { delimiter: options.delimiter ?? ",", newline });
-  return text === "" ? "" : text + newline;
+  if (names !== undefined && options.header !== false) rows.unshift(writer.header(names));
+  if (rows.length === 0) return "";
+  // A single empty field without quotes would be an empty line.
+  const single = rows.some((row) => row.length === 1);
+  const quotes = (field: string): boolean => (field === "" ? single : misread.test(field));
+  return papaparse.unparse(rows, { delimiter, newline, quotes }) + newline;
 }

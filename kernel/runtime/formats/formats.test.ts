@@ -115,6 +115,123 @@ test("XML round trips", () => {
   );
 });
 
+/** As the reader gives what the writer was given: text for every scalar, no list of one, no object of nothing but text. */
+function asRead(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value === null ? "" : String(value);
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) {
+    const items = value.filter((item) => item !== undefined).map(asRead);
+    return items.length === 1 ? items[0] : items.length === 0 ? undefined : items;
+  }
+  const result: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) {
+    const read = item === undefined ? undefined : asRead(item);
+    if (read !== undefined && !(key === "#text" && read === ""))
+      Object.defineProperty(result, key, { value: read, enumerable: true, writable: true });
+  }
+  const keys = Object.keys(result);
+  if (keys.length === 0) return "";
+  return keys.length === 1 && keys[0] === "#text" ? result["#text"] : result;
+}
+
+test("XML is read back as it was written, or refused with its place", () => {
+  const name = fc.oneof(
+    { weight: 6, arbitrary: fc.stringMatching(/^[@]?[A-Za-z_:é\u3042-\u3050][\w.:·-]{0,3}$/) },
+    fc.constantFrom(
+      "#text",
+      "@",
+      "a b",
+      "",
+      "__proto__",
+      "constructor",
+      "\u2260",
+      "\u00d7",
+      "a\u00d7",
+      "\u037e",
+      "\u2000",
+      "\u3000x",
+      "1a",
+      "\u{10000}",
+    ),
+    fc.string({ unit: "binary", maxLength: 2 }),
+  );
+  const text = fc.oneof(fc.string({ unit: "binary", maxLength: 5 }), fc.stringMatching(/^[ \t\r\n\u00a0\u2003&<>"'\]]{0,5}$/));
+  const { node } = fc.letrec((tie) => ({
+    node: fc.oneof(
+      { maxDepth: 4 },
+      text,
+      fc.constantFrom(
+        1,
+        -0.5,
+        true,
+        null,
+        undefined,
+        10n,
+        new Date(0),
+        Symbol("s"),
+        new Map([[1, 2]]),
+        new Date(Number.NaN),
+        () => 1,
+        /x/,
+        new Uint8Array(1),
+      ),
+      fc.array(tie("node"), { maxLength: 3 }),
+      fc.dictionary(name, fc.oneof(text, tie("node")), { maxKeys: 4 }),
+    ),
+  }));
+  let written = 0;
+  fc.assert(
+    fc.property(node, fc.constantFrom(0, 2), (value, indent) => {
+      let source: string;
+      try {
+        source = stringifyXml({ root: value }, { indent });
+      } catch (error) {
+        assert.ok(error instanceof Error && /^(root[[:.].*|root): |one root element/s.test(error.message), String(error));
+        return;
+      }
+      written += 1;
+      assert.deepEqual(parseXml(source, decode, { keepSpace: true }), { root: asRead(value) });
+    }),
+    { numRuns: 3000, seed: 11 },
+  );
+  assert.ok(written > 500, `${written} of them were written`);
+});
+
+test("XML: white space is XML's, prefixes that hid a difference are refused, depth is the reader's", () => {
+  const spaces = "\u00a0\u2003x\u3000\ufeff";
+  assert.deepEqual(parseXml(`<a> \t\r\n${spaces}\n </a>`, decode), { a: spaces });
+  assert.deepEqual(parseXml("<a>\u00a0<b/></a>", decode), { a: { b: "", "#text": "\u00a0" } });
+  assert.deepEqual(parseXml('<a i="1"> </a>', decode, { keepSpace: true }), { a: { "@i": "1", "#text": " " } });
+  for (const source of ['<a n:x="1" x="2"/>', '<a><b n:x="1" m:x="1"/></a>', '<a xml:lang="de" lang="de"/>'])
+    assert.throws(() => parseXml(source, decode, { removePrefixes: true }), /two attributes that are @(x|lang) without their prefixes/);
+  assert.deepEqual(parseXml('<a n:x="1" x="2"/>', decode), { a: { "@n:x": "1", "@x": "2" } });
+  const nested = (depth: number, leaf: unknown): object => ({ e: depth === 1 ? leaf : nested(depth - 1, leaf) });
+  assert.deepEqual(parseXml(stringifyXml(nested(200, "x")), decode), nested(200, "x"));
+  for (const leaf of ["x", null, {}]) assert.throws(() => stringifyXml(nested(201, leaf)), /nested deeper than 200/);
+});
+
+test("XML: what can't be written is refused with its place", () => {
+  const table: readonly (readonly [value: object, message: RegExp])[] = [
+    [{ a: { "#text": { b: 1 } } }, /^a\.#text: an object can't be text$/],
+    [{ a: { "#text": ["x"] } }, /^a\.#text: a list can't be text$/],
+    [{ a: { b: [{}, { "@id": { c: 1 } }] } }, /^a\.b\[1\]\.@id: an object can't be an attribute$/],
+    [{ a: { b: [["x"], ["y"]] } }, /^a\.b\[0\]: a list in a list/],
+    [{ a: { b: new Map([["x", 1]]) } }, /^a\.b: a Map can't be written/],
+    [{ a: { b: new Set([1]) } }, /^a\.b: a Set/],
+    [{ a: { b: Symbol("s") } }, /^a\.b: a symbol/],
+    [{ a: { "@b": () => 1 } }, /^a\.@b: a function/],
+    [{ a: { b: new Date(Number.NaN) } }, /^a\.b: an invalid date/],
+    [{ a: { "b c": "" } }, /^a\.b c: "b c" is not a name of XML$/],
+    [{ a: { b: "\u0001" } }, /^a\.b: it holds a character/],
+    [{ a: { "#text": " ", b: "" } }, /^a: white space beside elements/],
+  ];
+  for (const [value, message] of table) assert.throws(() => stringifyXml(value), { message });
+  assert.equal(
+    stringifyXml({ a: { "#text": null, "@b": null, c: new URL("http://h/") } }, { declaration: false }),
+    '<a b=""><c>http://h/</c></a>',
+  );
+});
+
 test("CSV as rows", () => {
   const table: readonly (readonly [source: string, rows: unknown, options?: object])[] = [
     ["a,b\r\n1,2\r\n", [{ a: "1", b: "2" }]],
@@ -169,7 +286,7 @@ test("CSV is written", () => {
     [[{ a: "=1+1" }], "a\r\n'=1+1\r\n", { escapeFormulas: true }],
     [
       [["-12.5", -3, "+1e5", "1,234.5", "-1-1", "@x", "\t=1", "=a\nb", "\n=1", "\uff1d1", "a=1", ""]],
-      "-12.5,-3,+1e5,\"1,234.5\",'-1-1,'@x,'\t=1,\"'=a\nb\",\"'\n=1\",'\uff1d1,a=1,\r\n",
+      '-12.5,-3,+1e5,"1,234.5",\'-1-1,\'@x,"\'\t=1","\'=a\nb","\'\n=1",\'\uff1d1,a=1,\r\n',
       { escapeFormulas: true },
     ],
     [[{ a: 1 }], "1\r\n", { header: false }],
@@ -211,6 +328,86 @@ test("CSV round trips", () => {
     ),
     { numRuns: 500, seed: 7 },
   );
+});
+
+test("CSV is read back as it was written, whatever its values, names and delimiters", () => {
+  const characters = [..."aü,;\t|:' \"\n\r=1sep\u001e", "\ufeff", "\u{1f600}", "\0"];
+  const value = fc.oneof(fc.string({ unit: fc.constantFrom(...characters), maxLength: 6 }), fc.constantFrom("", "sep=;", '""', "\n", " "));
+  const table = fc
+    .tuple(fc.uniqueArray(fc.oneof(value, fc.constantFrom("__proto__", "constructor")), { minLength: 1, maxLength: 3 }), fc.nat(12))
+    .chain(([names, count]) =>
+      fc.tuple(
+        fc.constant(names),
+        fc.array(fc.array(value, { minLength: names.length, maxLength: names.length }), { minLength: count, maxLength: count }),
+      ),
+    );
+  const newline = fc.constantFrom("\r\n", "\n", "\r");
+  const asObject = (names: readonly string[], row: readonly string[]): object =>
+    Object.fromEntries(names.map((name, column) => [name, row[column]]));
+  fc.assert(
+    fc.property(table, fc.constantFrom(",", ";", "\t", "|", ":", "a", "'", "\u{1f600}"), newline, ([names, lines], delimiter, newline) => {
+      const text = stringifyCsv(lines, { header: names, delimiter, newline });
+      assert.deepEqual(
+        parseCsv(text, decode, { delimiter }),
+        lines.map((row) => asObject(names, row)),
+      );
+      const inOrder = Object.keys(asObject(names, names)).join() === names.join(); // an object has its numbers first
+      if (lines.length > 0 && inOrder)
+        assert.equal(
+          stringifyCsv(
+            lines.map((row) => asObject(names, row)),
+            { delimiter, newline },
+          ),
+          text,
+        );
+    }),
+    { numRuns: 2000, seed: 12 },
+  );
+  // The delimiter of several columns is found by itself, and that of one does not matter.
+  fc.assert(
+    fc.property(table, fc.constantFrom(",", ";", "\t", "|"), newline, ([names, lines], delimiter, newline) => {
+      if (names.length === 1 && delimiter !== ",") return;
+      const rows = [names, ...lines];
+      assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter, newline }), decode, { header: false }), rows);
+    }),
+    { numRuns: 2000, seed: 13 },
+  );
+});
+
+test("CSV: empty fields, line breaks within quotes, quotes within fields", () => {
+  assert.equal(stringifyCsv([{ a: "" }]), 'a\r\n""\r\n');
+  assert.deepEqual(parseCsv('a\r\n""\r\n\r\nx\r\n"b\n""\nc"\r\n""', decode), [{ a: "" }, { a: "x" }, { a: 'b\n"\nc' }, { a: "" }]);
+  assert.deepEqual(parseCsv("a\n\nx\n", decode, { keepEmptyRows: true }), [{ a: "" }, { a: "x" }]);
+  assert.equal(stringifyCsv([{ a: null }, { a: undefined }]), 'a\r\n""\r\n""\r\n');
+  assert.deepEqual(parseCsv('a:b\n1:"x\r\ny"\r\n2:z', decode, { delimiter: ":" }), [
+    { a: "1", b: "x\r\ny" },
+    { a: "2", b: "z" },
+  ]);
+  assert.deepEqual(parseCsv('5" \r\n6" \r\n', decode, { header: false }), [['5" '], ['6" ']]);
+  assert.deepEqual(parseCsv('a;"b\r\nc\n', decode, { header: false, delimiter: "," }), [['a;"b'], ["c"]]);
+});
+
+test("CSV: what can't be written is refused with its place, and no column is found on a prototype", () => {
+  const table: readonly (readonly [rows: unknown, message: RegExp, options?: object])[] = [
+    [[{ a: 1, b: Symbol("s") }], /^row 1, column "b": a symbol can't be written/],
+    [[["x"], ["y", () => 1]], /^row 2, column 2: a function/],
+    [[{ a: new Map() }], /^row 1, column "a": a Map/],
+    [[{ a: new Date(Number.NaN) }], /^row 1, column "a": an invalid date/],
+    [[{ a: "\ud800" }], /^row 1, column "a": it holds half of a character/],
+    [[{ "\ud800": 1 }], /^the header, column .*: it holds half/],
+    [[[]], /^row 1 has no fields/],
+    [[{}], /no columns/],
+    [[["x"]], /^row 1 has 1 fields instead of 2/, { header: ["a", "b"] }],
+    [[{ a: 1 }], /two columns have the name "a"/, { header: ["a", "a"] }],
+    [[{ a: 1 }], /can't be the delimiter/, { delimiter: '"' }],
+    [[{ a: 1 }], /can't be the delimiter/, { delimiter: "" }],
+    [[{ a: 1 }], /can't be the delimiter/, { delimiter: ",," }],
+    [[{ a: 1 }], /is no line break/, { newline: ";" }],
+  ];
+  for (const [rows, message, options] of table) assert.throws(() => stringifyCsv(rows, options), { message });
+  for (const delimiter of ['"', "\n", "", ";;"]) assert.throws(() => parseCsv("a\n1", decode, { delimiter }), /can't be the delimiter/);
+  const own = Object.defineProperty({ constructor: "c", toString: "t" }, "__proto__", { value: "p", enumerable: true });
+  assert.equal(stringifyCsv([own, { x: 1 }]), "constructor,toString,__proto__,x\r\nc,t,p,\r\n,,,1\r\n");
 });
 
 test("inside a machine: msg.xml, msg.csv, the helpers, what goes wrong", async () => {

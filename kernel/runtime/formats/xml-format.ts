@@ -8,6 +8,7 @@ import { parseXml, XmlCdata, XmlDocumentType, XmlElement, XmlText } from "@rgrov
 
 import type { Malformed } from "../charset.ts";
 import type { XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
+import { written } from "./written.ts";
 
 export type DecodeText = (bytes: Uint8Array, charset: string, malformed?: Malformed) => string | undefined;
 
@@ -43,6 +44,23 @@ function declaredCharset(bytes: Uint8Array): string {
   return /^(?:\xef\xbb\xbf)?<\?xml[^>]*\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']/.exec(start)?.[1] ?? "utf-8";
 }
 
+function isSpaceAt(text: string, index: number): boolean {
+  const code = text.charCodeAt(index);
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+}
+
+/** Without XML's white space (production 3) at both ends; a no-break space is text. */
+function trimmed(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isSpaceAt(text, start)) start++;
+  while (end > start && isSpaceAt(text, end - 1)) end--;
+  return start === 0 && end === text.length ? text : text.slice(start, end);
+}
+
+function isSpace(text: string): boolean {
+  return trimmed(text) === "";
+}
+
 class Reader {
   private readonly arrays: ReadonlySet<string>;
   private readonly removePrefixes: boolean;
@@ -55,7 +73,7 @@ class Reader {
   }
 
   name(name: string): string {
-    return this.removePrefixes ? name.slice(name.indexOf(":") + 1) : name;
+    return (this.removePrefixes && name.slice(name.indexOf(":") + 1)) || name;
   }
 
   element(element: XmlElement, depth: number): unknown {
@@ -64,20 +82,24 @@ class Reader {
     let isText = true;
     for (const name of Object.keys(element.attributes)) {
       if (this.removePrefixes && (name === "xmlns" || name.startsWith("xmlns:"))) continue;
-      put(result, `@${this.name(name)}`, element.attributes[name]);
+      const key = `@${this.name(name)}`;
+      if (Object.hasOwn(result, key))
+        throw new Error(`${element.name} has two attributes that are ${key} without their prefixes: read it without removePrefixes`);
+      put(result, key, element.attributes[name]);
       isText = false;
     }
     let text = "";
+    let isLeaf = true;
     for (const child of element.children) {
       if (child instanceof XmlText || child instanceof XmlCdata) text += child.text;
       else if (child instanceof XmlElement) {
-        isText = false;
+        isText = isLeaf = false;
         this.add(result, this.name(element.name), this.name(child.name), this.element(child, depth + 1));
       }
     }
-    if (!this.keepSpace) text = text.trim();
+    if (!this.keepSpace) text = trimmed(text);
     if (isText) return text;
-    if (text !== "" && (!this.keepSpace || text.trim() !== "")) put(result, "#text", text);
+    if (text !== "" && (isLeaf || !isSpace(text))) put(result, "#text", text); // white space between elements is layout
     return result;
   }
 
@@ -104,8 +126,13 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: X
   return result;
 }
 
-/** A name as XML 1.0 has it (production 5), with the letters of all scripts taken as they come. */
-const nameShape = /^[A-Za-z_:\u00c0-\ud7ff\uf900-\ufffd][\w:.\-\u00b7-\ud7ff\uf900-\ufffd]*$/;
+/** Name (XML 1.0, productions 4 to 5). */
+const nameShape = (() => {
+  const start =
+    ":A-Z_a-z\\u{c0}-\\u{d6}\\u{d8}-\\u{f6}\\u{f8}-\\u{2ff}\\u{370}-\\u{37d}\\u{37f}-\\u{1fff}\\u{200c}\\u{200d}\\u{2070}-\\u{218f}" +
+    "\\u{2c00}-\\u{2fef}\\u{3001}-\\u{d7ff}\\u{f900}-\\u{fdcf}\\u{fdf0}-\\u{fffd}\\u{10000}-\\u{effff}";
+  return new RegExp(`^[${start}][${start}\\-.0-9\\u{b7}\\u{300}-\\u{36f}\\u{203f}\\u{2040}]*$`, "u");
+})();
 const escapes: Readonly<Record<string, string>> = table({
   "&": "&amp;",
   "<": "&lt;",
@@ -115,60 +142,101 @@ const escapes: Readonly<Record<string, string>> = table({
   "\n": "&#10;",
   "\r": "&#13;",
 });
-
-function escape(value: unknown, set: RegExp, where: string): string {
-  const text = value instanceof Date ? value.toISOString() : String(value);
-  if (/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u.test(text)) throw new Error(`${where} holds a character that XML can't`);
-  return text.replace(set, (character) => escapes[character]!);
-}
-
-function isName(name: string): string {
-  if (!nameShape.test(name)) throw new Error(`${JSON.stringify(name)} is not a name of XML`);
-  return name;
-}
+const inText = /[&<>\r]/g;
+const inAttribute = /[&<>"\t\n\r]/g;
 
 class Writer {
   private readonly step: string;
   private readonly open: object[] = [];
+  /** Names and indices from the root to what is being written. */
+  private readonly path: (string | number)[] = [];
 
   constructor(indent: number) {
     this.step = " ".repeat(indent);
   }
 
-  element(name: string, value: unknown, indent: string): string {
-    if (value === undefined) return "";
-    if (Array.isArray(value)) return value.map((item) => this.element(name, item, indent)).join("");
-    const start = `${indent}<${isName(name)}`;
-    const end = this.step === "" ? "" : "\n";
-    if (typeof value === "function" || typeof value === "symbol") throw new Error(`${name} is a ${typeof value}, which XML can't hold`);
-    if (value === null || value === "") return `${start}/>${end}`;
-    if (typeof value !== "object" || value instanceof Date) return `${start}>${escape(value, /[&<>\r]/g, name)}</${name}>${end}`;
-    if (this.open.includes(value)) throw new Error(`${name} contains itself`);
-    if (this.open.length >= mostDepth) throw new Error(`elements are nested deeper than ${mostDepth}`);
-    this.open.push(value);
-    let attributes = "";
-    let text = "";
-    let children = "";
-    for (const [key, item] of Object.entries(value)) {
-      if (item === undefined) continue;
-      if (key === "#text") text += escape(item, /[&<>\r]/g, name);
-      else if (key.startsWith("@")) attributes += ` ${isName(key.slice(1))}="${escape(item, /[&<>"\t\n\r]/g, key)}"`;
-      else children += this.element(key, item, indent + this.step);
-    }
-    this.open.pop();
-    if (text === "" && children === "") return `${start}${attributes}/>${end}`;
-    // White space beside text would become part of it.
-    if (text !== "" && children !== "" && this.step !== "")
-      return `${start}${attributes}>${text}${new Writer(0).children(value)}</${name}>${end}`;
-    return children === ""
-      ? `${start}${attributes}>${text}</${name}>${end}`
-      : `${start}${attributes}>${text}${end}${children}${this.step === "" ? "" : indent}</${name}>${end}`;
+  /** `Order.Line[2].@id` */
+  private get place(): string {
+    return this.path.map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`)).join("");
   }
 
-  private children(value: object): string {
-    return Object.entries(value)
-      .map(([key, item]) => (key === "#text" || key.startsWith("@") ? "" : this.element(key, item, "")))
-      .join("");
+  private readonly refuse = (what: string): never => {
+    throw new Error(`${this.place}: ${what}`);
+  };
+
+  document(name: string, value: unknown): string {
+    return this.element(name, value, "", this.step);
+  }
+
+  private escaped(text: string, set: RegExp): string {
+    if (/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u.test(text)) this.refuse("it holds a character that XML can't");
+    return text.replace(set, (character) => escapes[character]!);
+  }
+
+  private name(name: string): string {
+    if (!nameShape.test(name)) this.refuse(`${JSON.stringify(name)} is not a name of XML`);
+    return name;
+  }
+
+  private element(name: string, value: unknown, indent: string, step: string): string {
+    if (value === undefined) return "";
+    this.path.push(name);
+    const text = Array.isArray(value) ? this.list(name, value, indent, step) : this.single(name, value, indent, step);
+    this.path.pop();
+    return text;
+  }
+
+  private list(name: string, items: readonly unknown[], indent: string, step: string): string {
+    let all = "";
+    for (let index = 0; index < items.length; index++) {
+      this.path.push(index);
+      if (items[index] !== undefined) all += this.single(name, items[index], indent, step);
+      this.path.pop();
+    }
+    return all;
+  }
+
+  private single(name: string, given: unknown, indent: string, step: string): string {
+    const start = `${indent}<${this.name(name)}`;
+    const end = step === "" ? "" : "\n";
+    if (this.open.length >= mostDepth) this.refuse(`elements are nested deeper than ${mostDepth}`);
+    const value = given === null ? "" : written(given, this.refuse);
+    if (typeof value === "string") return value === "" ? `${start}/>${end}` : `${start}>${this.escaped(value, inText)}</${name}>${end}`;
+    if (Array.isArray(value)) return this.refuse("a list in a list has no form in XML");
+    if (this.open.includes(value)) this.refuse("it contains itself");
+    this.open.push(value);
+    const { attributes, text } = this.parts(value);
+    const inner = text === "" ? step : ""; // white space beside text would become part of it
+    const children = this.children(value, inner === "" ? "" : indent + inner, inner);
+    this.open.pop();
+    if (text === "" && children === "") return `${start}${attributes}/>${end}`;
+    if (text !== "" && children !== "" && isSpace(text)) this.refuse("white space beside elements is layout, and can't be its text");
+    const layout = children !== "" && inner !== "";
+    return `${start}${attributes}>${text}${layout ? end : ""}${children}${layout ? indent : ""}</${name}>${end}`;
+  }
+
+  private parts(value: object): { readonly attributes: string; readonly text: string } {
+    let attributes = "";
+    let text = "";
+    for (const [key, item] of Object.entries(value)) {
+      const isText = key === "#text";
+      if (item === undefined || !(isText || key.startsWith("@"))) continue;
+      this.path.push(key);
+      const plain = item === null ? "" : written(item, this.refuse);
+      if (typeof plain === "object")
+        return this.refuse(`${Array.isArray(plain) ? "a list" : "an object"} can't be ${isText ? "text" : "an attribute"}`);
+      if (isText) text = this.escaped(plain, inText);
+      else attributes += ` ${this.name(key.slice(1))}="${this.escaped(plain, inAttribute)}"`;
+      this.path.pop();
+    }
+    return { attributes, text };
+  }
+
+  private children(value: object, indent: string, step: string): string {
+    let all = "";
+    for (const [key, item] of Object.entries(value))
+      if (key !== "#text" && !key.startsWith("@")) all += this.element(key, item, indent, step);
+    return all;
   }
 }
 
@@ -178,5 +246,5 @@ export function stringify(value: unknown, options: XmlStringifyOptions = {}): st
   if (roots.length !== 1 || Array.isArray(roots[0]![1]))
     throw new Error("a document has one root element: give an object with one property");
   const declaration = options.declaration === false ? "" : `<?xml version="1.0" encoding="UTF-8"?>${options.indent ? "\n" : ""}`;
-  return declaration + new Writer(options.indent ?? 0).element(roots[0]![0], roots[0]![1], "");
+  return declaration + new Writer(options.indent ?? 0).document(roots[0]![0], roots[0]![1]);
 }
