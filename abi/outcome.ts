@@ -21,6 +21,8 @@ export type MachineErrorCode = keyof typeof machineErrors;
 export interface StepFailure {
   readonly code: MachineErrorCode;
   readonly message: string;
+  /** Where the step was cut off, as the machine says: frames as in a `fail` effect. */
+  readonly stack?: string;
   /** Workers that ended while they ran the machine, by its fault as far as can be told. */
   readonly workersLost?: number;
 }

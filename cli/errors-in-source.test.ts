@@ -94,6 +94,41 @@ test("mayfly run: the log, its fields, the text of console, and the failure", as
   inSource((await capture(["run", at("orders.ts"), "-m", "-", "--no-check"], { stdin: "7" })).out);
 });
 
+test("a limit names the line that was running", async () => {
+  await writeFile(
+    at("greedy.ts"),
+    `import { flow } from "mayfly";
+
+const deeds: Record<string, () => unknown> = {
+  spin: () => {
+    const list = [1]; let total = 0;
+    while (list.length > 0)
+      total += 1;
+    return total;
+  },
+  search: () =>
+    "a".repeat(1 << 21).indexOf("a".repeat(1 << 20) + "b"),
+  hoard: () => {
+    const list: unknown[] = [];
+    for (;;) list.push(new Array(1000).fill(1));
+  },
+};
+export default flow({ limits: { cpu: "100ms", memory: "16MiB" } }, async (msg, { sleep }) => {
+  await sleep(1);
+  return deeds[msg.text()]?.();
+});`,
+  );
+  for (const [deed, code, line] of [
+    ["spin", "MF_CPU_LIMIT", 6],
+    ["search", "MF_CPU_LIMIT", 11],
+    ["hoard", "MF_MEMORY_LIMIT", 14],
+  ] as const) {
+    const { out } = await capture(["run", at("greedy.ts"), "-m", "-", "--no-check", "--json"], { stdin: deed });
+    const { error } = JSON.parse(out) as { readonly error: { readonly code: string; readonly at?: { readonly line: number } } };
+    deepEqual([error.code, error.at?.line], [code, line], out);
+  }
+});
+
 test("mayfly test: what a case that fails shows", async () => {
   const { code, out } = await capture(["test", at("orders.flow-test.yaml")]);
   equal(code, 1);

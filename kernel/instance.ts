@@ -18,6 +18,8 @@ export interface Door {
   readonly effectsLength: () => number;
   /** Makes a whole frame of the records that a step had written when it was cut off. */
   readonly closeFrame: () => void;
+  /** Adds where a trap was to the closed frame. May trap itself. */
+  readonly noteTrap: () => void;
 }
 
 /** The engine's exports that booting and running need; all of them are `quickjs-wasi`'s. */

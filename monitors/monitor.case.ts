@@ -323,6 +323,9 @@ function hostileCases(bench: () => Bench): void {
       const outcome = await bench().run(name, { body: "spin" }, { ...tight, memoryBytes: 64 * 1024 ** 2 });
       equal(outcome.status, "broken", JSON.stringify(outcome.effects.at(-1)));
       equal(outcome.failure?.code, "MF_CPU_LIMIT");
+      // A call that the engine itself never ends tells nobody where it is, unless the monitor stops it.
+      if (name === "loop" || name === "regex")
+        match(outcome.failure?.stack ?? "", new RegExp(`^ {4}at .*\\(${name}\\.js:\\d+:\\d+\\)$`, "m"));
       equal(replyText(await bench().run("echo", { body: "next" })), "next");
     });
   }
@@ -336,8 +339,9 @@ function hostileCases(bench: () => Bench): void {
 
   test("an allocation bomb ends at the memory limit", async () => {
     const outcome = await bench().run("bomb", {}, { ...tight, cpuMs: 5000 });
-    const code = outcome.status === "broken" ? outcome.failure.code : (effect(outcome, "fail") as FailEffect).code;
+    const { code, stack } = outcome.status === "broken" ? outcome.failure : (effect(outcome, "fail") as FailEffect);
     equal(code, "MF_MEMORY_LIMIT");
+    match(stack ?? "", /^ {4}at .*\(bomb\.js:\d+:\d+\)$/m);
     equal(replyText(await bench().run("echo", { body: "next" })), "next");
   });
 

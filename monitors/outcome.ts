@@ -71,5 +71,8 @@ export function outcomeOf(ended: StepEnded, decoded: ReturnType<typeof decodeEff
   }
   const detail = status !== "complete" ? detailOf(ended, limits) : decoded?.ok === false ? decoded.error : "no effects";
   const logs = effects.filter(({ kind }) => kind === "log");
-  return broken(codeOf(ended), detail, logs, cpuMs);
+  const outcome = broken(codeOf(ended), detail, logs, cpuMs);
+  const last = effects.at(-1);
+  if (outcome.status !== "broken" || (status !== "interrupted" && status !== "escaped")) return outcome;
+  return last?.kind !== "fail" || last.stack === undefined ? outcome : { ...outcome, failure: { ...outcome.failure, stack: last.stack } };
 }

@@ -116,6 +116,10 @@ export interface DriveOptions {
   readonly stacks?: StackMapper;
 }
 
+function placeOf(frame: Place | undefined): Place | undefined {
+  return frame === undefined ? undefined : { file: frame.file, line: frame.line, column: frame.column };
+}
+
 /** One run under way. */
 class Drive {
   readonly #stimulus: Stimulus;
@@ -176,7 +180,7 @@ class Drive {
       code,
       message,
       stack: stack === undefined ? undefined : (this.#stacks?.stack(stack) ?? stack),
-      at: this.#stacks?.frames(stack)[0],
+      at: placeOf(this.#stacks?.frames(stack)[0]),
       retry,
       status,
     };
@@ -186,7 +190,7 @@ class Drive {
     this.steps += 1;
     this.cpuMs += outcome.cpuMs;
     for (const effect of outcome.effects) this.#effect(effect);
-    if (outcome.status === "broken") this.#fail(outcome.failure.code, outcome.failure.message, true);
+    if (outcome.status === "broken") this.#fail(outcome.failure.code, outcome.failure.message, true, outcome.failure.stack);
   }
 
   #effect(effect: Effect): void {

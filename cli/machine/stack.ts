@@ -1,5 +1,5 @@
 /** Turns places in a flow's bundle into places in its source, by the image's source map. */
-import { SourceMap } from "node:module";
+import { SourceMap, type SourceMapping } from "node:module";
 import { basename, isAbsolute, join, relative } from "node:path";
 import type { LogEffect } from "#abi";
 import type { SourcePlaces } from "#gateway";
@@ -25,6 +25,19 @@ const kernelScript = "mayfly:";
 /** Functions without a name, and the ones a bundler wraps modules in, named by their path. */
 function shownName(name: string | undefined): string {
   return name === undefined || /^<.*>$|\.[mc]?[jt]sx?$/.test(name) ? "" : name;
+}
+
+/** How far behind a place its mapping may begin: the engine places a function a little before the bundler does. */
+const mostColumnsOff = 80;
+
+/** The mapping that covers a place of the bundle, or the next one on its line: the map's own answer may be the end of another line. */
+function entryAt(map: SourceMap, line: number, column: number): SourceMapping | undefined {
+  for (let at = column; at < column + mostColumnsOff; at++) {
+    const entry = map.findEntry(line, at);
+    if ("originalSource" in entry && entry.generatedLine === line) return entry;
+  }
+  const entry = map.findEntry(line, column);
+  return "originalSource" in entry ? entry : undefined;
 }
 
 /** A line of a text: a frame of the flow, one that is left out, or anything else. */
@@ -122,8 +135,8 @@ export class StackMapper implements SourcePlaces {
 
   #original(file: string, line: number, column: number): Place | undefined {
     const map = this.#readMap();
-    const entry = map?.findEntry(line - 1, column - 1);
-    if (entry === undefined || !("originalSource" in entry)) return map === undefined ? { file, line, column } : undefined;
+    const entry = map === undefined ? undefined : entryAt(map, line - 1, column - 1);
+    if (entry === undefined) return map === undefined ? { file, line, column } : undefined;
     const source = entry.originalSource;
     if (/(^|\/)kernel\/runtime\/|mayfly:/.test(source)) return undefined; // linked parts of the kernel
     return { file: this.#shown(source), line: entry.originalLine + 1, column: entry.originalColumn + 1 };

@@ -392,11 +392,11 @@ export class Run implements Deadline {
     this.#finish({ kind: "done", reply: { status: status === 0 ? 200 : status, contentType, headers, body } });
   }
 
-  #broken({ code, message, workersLost }: StepFailure): void {
+  #broken({ code, message, stack, workersLost }: StepFailure): void {
     if (code === "MF_MONITOR_BUSY" || code === "MF_MONITOR_CLOSED")
       this.#finish({ kind: "unstarted", closing: code === "MF_MONITOR_CLOSED", code: "MF_MONITOR_BUSY" });
     else {
-      const failure = failureOf(code, message, true, code === "MF_TIME_LIMIT" ? 504 : 0);
+      const failure = { ...failureOf(code, message, true, code === "MF_TIME_LIMIT" ? 504 : 0), stack: this.#inSource(stack) };
       this.#finish({ kind: "failed", failure: workersLost === undefined ? failure : { ...failure, workersLost } });
     }
   }

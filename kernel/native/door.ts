@@ -13,6 +13,7 @@ import {
   partAddress,
 } from "./functions";
 import { rememberPrototypes } from "./json-write";
+import { notePlace, notePlaceOfTrap, rememberError } from "./place";
 import { fillRandom, seedRandom } from "./random";
 import {
   context, forgetExhaustion, inbox, inboxCapacity, isExhausted, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
@@ -36,6 +37,7 @@ export function boot(): void {
   setContext(qjs_get_context_ptr());
   setRuntime(qjs_get_runtime_ptr());
   rememberPrototypes(context());
+  rememberError(context());
   setInbox(malloc(bufferBytes));
   setInboxCapacity(bufferBytes);
   setOutbox(malloc(bufferBytes));
@@ -99,17 +101,18 @@ export function effects(): usize {
   return outbox();
 }
 
-/** True when the pending exception is the engine's own "interrupted", which no flow can catch. */
-function wasInterrupted(here: Context): bool {
+/** Takes the pending exception, which ends the step, and notes where: `interrupted` is the engine's own, which no flow can catch. */
+function cutShort(here: Context): i32 {
   const error = JS_GetException(here);
-  const uncatchable = JS_IsUncatchableError(error) !== 0;
+  const status = JS_IsUncatchableError(error) !== 0 ? interrupted : escaped;
+  notePlace(here, error);
   JS_FreeValue(here, error);
-  return uncatchable;
+  return status;
 }
 
 function call(here: Context, callee: JSValue): i32 {
   const result = JS_Call(here, callee, undefinedValue, 0, 0);
-  if (tagOf(result) === tagException) return wasInterrupted(here) ? interrupted : escaped;
+  if (tagOf(result) === tagException) return cutShort(here);
   JS_FreeValue(here, result);
   return 0;
 }
@@ -117,7 +120,7 @@ function call(here: Context, callee: JSValue): i32 {
 /** Ends the step. Without memory nothing counts but a failure that says so. */
 function settle(here: Context): i32 {
   const result = JS_Call(here, settleFunction(), undefinedValue, 0, 0);
-  if (tagOf(result) === tagException) return wasInterrupted(here) ? interrupted : escaped;
+  if (tagOf(result) === tagException) return cutShort(here);
   return isExhausted() && <i32>result !== settledAsFailed ? escaped : 0;
 }
 
@@ -127,10 +130,16 @@ export function closeFrame(): void {
   store<u32>(outbox(), outboxLength(), 4);
 }
 
+/** After a trap: the frame is whole already, and gets a record of where the trap was unless that traps as well. */
+export function noteTrap(): void {
+  notePlaceOfTrap(context());
+  closeFrame();
+}
+
 /**
  * Runs the machine with the event in the buffer until nothing is left to do at this instant. Returns the length of the effects'
  * frame, -1 when the monitor interrupted it, or -2 when memory ran out, whatever became of that, or an exception left the runtime; the
- * frame is complete in every case, so that what was logged is not lost.
+ * frame is complete in every case, so that what was logged is not lost. After -1 and -2 a `fail` at its end says where that was.
  */
 export function step(): i32 {
   const here = context();
@@ -141,7 +150,7 @@ export function step(): i32 {
   if (load<u8>(inbox() + frameHeader) === deliver) seedRandom(partAddress(1));
   let status = call(here, stepFunction());
   while (status === 0 && JS_IsJobPending(runtime()) !== 0) {
-    if (JS_ExecutePendingJob(runtime(), scratch()) < 0) status = wasInterrupted(here) ? interrupted : escaped;
+    if (JS_ExecutePendingJob(runtime(), scratch()) < 0) status = cutShort(here);
   }
   if (status === 0) status = settle(here);
   closeFrame();

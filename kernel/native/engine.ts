@@ -144,6 +144,15 @@ export declare function JS_NewCFunction2(context: Context, callee: usize, name: 
 @external("engine", "JS_SetPropertyStr")
 export declare function JS_SetPropertyStr(context: Context, object: JSValue, name: usize, value: JSValue): i32;
 // @ts-ignore: decorator
+@external("engine", "JS_GetPropertyStr")
+export declare function JS_GetPropertyStr(context: Context, object: JSValue, name: usize): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_GetGlobalObject")
+export declare function JS_GetGlobalObject(context: Context): JSValue;
+// @ts-ignore: decorator
+@external("engine", "JS_CallConstructor")
+export declare function JS_CallConstructor(context: Context, callee: JSValue, count: i32, values: usize): JSValue;
+// @ts-ignore: decorator
 @external("engine", "JS_ThrowRangeError")
 export declare function JS_ThrowRangeError(context: Context, format: usize, values: usize): JSValue;
 // @ts-ignore: decorator

@@ -20,6 +20,7 @@ const atRandom: usize = 72; // key 32, counter 8, buffer 64, used 4: 180
 const atScratch: usize = 184; // 24
 const atKept: usize = 208;
 const atPrototypes: usize = 212; // addresses of Object.prototype and Array.prototype
+const atError: usize = 224; // the constructor Error, a JSValue
 
 // @ts-ignore: decorator
 @inline export function context(): usize { return load<u32>(block + atContext); }
@@ -88,6 +89,10 @@ export function setFunctions(step: JSValue, settle: JSValue, rejection: JSValue)
 @inline export function keptBytes(): u32 { return load<u32>(block + atKept); }
 // @ts-ignore: decorator
 @inline export function setKeptBytes(value: u32): void { store<u32>(block + atKept, value); }
+// @ts-ignore: decorator
+@inline export function errorConstructor(): JSValue { return load<u64>(block + atError); }
+// @ts-ignore: decorator
+@inline export function setErrorConstructor(value: JSValue): void { store<u64>(block + atError, value); }
 const exhaustedAt: usize = 80 * 1024 - 4; // layout.exhaustedAt
 /** True when an allocation failed in this step: the engine notes it. */
 // @ts-ignore: decorator

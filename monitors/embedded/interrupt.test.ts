@@ -76,16 +76,22 @@ describe("a step is interrupted", () => {
     instance = new WarmInstance(engine, native, chunks, () => (--polls < 0 ? 1 : 0));
   });
 
-  function run(script: string, body: string, mostPolls: number, headers = {}): unknown {
+  function run(
+    script: string,
+    body: string,
+    mostPolls: number,
+    headers = {},
+  ): { readonly status: string; readonly texts: readonly string[] } {
     polls = mostPolls;
     instance.reset(table, 2048);
     const { status, effects } = instance.step(encodeEvent(deliver({ body, headers: { script, ...headers } })));
     const decoded = decodeEffects(effects);
-    const texts = decoded.ok ? decoded.value.map((effect) => (effect.kind === "log" ? effect.text : effect.kind)) : decoded.error;
+    const texts = decoded.ok ? decoded.value.map((effect) => (effect.kind === "log" ? effect.text : effect.kind)) : [decoded.error];
     return { status, texts };
   }
 
-  const stopped = { status: "interrupted", texts: ["begun"] };
+  /** The last effect says where it was stopped. */
+  const stopped = { status: "interrupted", texts: ["begun", "fail"] };
   const innocent = (): void => deepEqual(run("return 1", "", 3), { status: "complete", texts: ["begun", "done"] });
 
   for (const [name, script] of Object.entries(endless)) {
@@ -111,7 +117,9 @@ describe("a step is interrupted", () => {
   })) {
     test(`in ${name} of several MiB`, () => {
       const body = `[${'"ü",'.repeat(1 << 19)}1]`;
-      deepEqual(run(script, body, 0), stopped);
+      // Stopped inside the allocator, the engine can't say where it was.
+      const { status, texts } = run(script, body, 0);
+      deepEqual([status, texts[0]], ["interrupted", "begun"]);
       innocent();
     });
   }

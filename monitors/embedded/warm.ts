@@ -32,6 +32,9 @@ export interface Hibernated {
   readonly stackPointer: number;
 }
 
+/** About a millisecond. */
+const gracePolls = 4;
+
 /** What a step left. `compromised`: the machine wrote where only the monitor writes; trust nothing of it. */
 export type StepStatus = "complete" | "interrupted" | "escaped" | "trapped" | "compromised" | "no-memory";
 
@@ -61,11 +64,15 @@ export class WarmInstance {
   #unfit = false;
   /** The step was asked to stop. */
   #stopped = false;
+  /** Polls that find nothing once it was: for the kernel, which notes where that was. */
+  #grace = 0;
 
   constructor(engine: WebAssembly.Module, native: WebAssembly.Module, chunks: readonly Uint8Array[], interrupt: () => number) {
     const kernel = instantiateKernel(engine, native, () => {
+      if (this.#stopped) return this.#grace-- > 0 ? 0 : 1;
       if (interrupt() === 0) return 0;
       this.#stopped = true;
+      this.#grace = gracePolls;
       return 1;
     });
     kernel.engine.__indirect_function_table.set(pollSlot, kernel.engine[pollExport]);
@@ -274,10 +281,24 @@ export class WarmInstance {
     if (!this.#stopped) return trapped;
     try {
       this.#door.closeFrame();
+      if (!this.#wroteCards()) this.#noteTrap();
       return this.#result(interruptedStep);
     } catch {
       return trapped;
     }
+  }
+
+  /** The engine was in the middle of something: what it does now may trap as well, or write anywhere. */
+  #noteTrap(): void {
+    try {
+      this.#door.noteTrap();
+    } catch {
+      // The frame without it is whole.
+    }
+    this.#refresh();
+    if (!this.#wroteCards()) return;
+    this.#unfit = true;
+    this.#bytes.fill(0, 0, firstPage);
   }
 
   #compromised(detail: string): StepResult {
