@@ -98,6 +98,10 @@ describe("cloudevents: bytes and mistakes", () => {
         }
       }
     }
+    // Bytes that are not UTF-8 would be changed by being put into a text.
+    const latin1 = { ...precise, contentType: "application/json", body: Uint8Array.from(Buffer.from('{"a":"M\xfcller"}', "latin1")) };
+    const event = JSON.parse(text(emitCloudEvent(latin1, "i", { mode: "structured" }).body)) as { readonly data_base64?: string };
+    assert.deepEqual(Buffer.from(event.data_base64 ?? "", "base64"), Buffer.from(latin1.body));
     assert.ok(text(emitCloudEvent(precise, "i", { mode: "structured" }).body).includes("12345678901234567890.10"));
   });
 
@@ -111,6 +115,9 @@ describe("cloudevents: bytes and mistakes", () => {
     [`{"specversion":"1.0","id":"1","source":"s","type":"t","Upper":"x"}`, "not an attribute name"],
     [`{"specversion":"1.0","id":"1","source":"s","type":"t","data":1,"data_base64":"AA=="}`, "both data and data_base64"],
     [`{"specversion":"1.0","id":"1","source":"s","type":"t","data_base64":"*"}`, "not base64"],
+    ...["A", "AAA", "AAAAA=", "A===", "AA==AA=="].map(
+      (data) => [`{"specversion":"1.0","id":"1","source":"s","type":"t","data_base64":"${data}"}`, "not base64"] as const,
+    ),
     [`{"specversion":"1.0","id":"1","source":"s","type":"t","x":{}}`, "is not text"],
   ];
   for (const [body, why] of broken) {
@@ -155,6 +162,11 @@ describe("cloudevents: bytes and mistakes", () => {
     assert.throws(() => parseCloudEvent({ headers: {}, contentType: "application/cloudevents+json", body: latin1 }), {
       code: "MF_CLOUDEVENT",
     });
+  });
+
+  test("an attribute that comes twice is no attribute", () => {
+    const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": ["t", "u"] };
+    assert.throws(() => parseCloudEvent({ headers, contentType: "", body: new Uint8Array() }), { message: /attribute type comes 2 times/ });
   });
 
   test("header values lose their quotes, then one round of percent-encoding; what is not UTF-8 then is refused (3.1.3.2)", () => {

@@ -5,7 +5,7 @@ import { Agent, request } from "undici";
 import type { ClaimedBody } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
 import { memoryBusy } from "../memory.ts";
-import { isHeaderName, isHeaderValue } from "./headers.ts";
+import { connectionHeaders, isHeaderName, isHeaderValue } from "./headers.ts";
 import { Pieces } from "./pieces.ts";
 import { unpack, type Unpacked } from "./unpack.ts";
 
@@ -28,20 +28,9 @@ export interface HttpAnswer {
   readonly body: Uint8Array;
 }
 
+const ofConnection: ReadonlySet<string> = new Set(connectionHeaders);
 /** Headers that belong to a connection, or that the client sets itself. */
-const ownHeaders = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "content-length",
-  "host",
-  "upgrade",
-  "te",
-  "trailer",
-  "expect",
-  "accept-encoding",
-]);
+const ownHeaders = new Set([...connectionHeaders, "content-length", "host", "accept-encoding"]);
 
 /** `tls` as Node's tls.connect takes it. */
 const unreachedCodes: ReadonlySet<unknown> = new Set([
@@ -172,7 +161,7 @@ async function exchangeWithin(
   }
   const answerHeaders: HeadersDraft = {};
   for (const [name, value] of Object.entries(response.headers)) {
-    if (value === undefined || ownHeaders.has(name) || name === "__proto__") continue;
+    if (value === undefined || ofConnection.has(name) || name === "__proto__") continue;
     answerHeaders[name] = value;
   }
   const whole = await decoded(pieces.whole(), answerHeaders, url, memory);
@@ -188,6 +177,7 @@ async function decoded(body: Uint8Array, headers: HeadersDraft, url: URL, memory
   const unpacked = await new Promise<Unpacked>((resolve) => unpack(body, { encoding, limit: gatewayLimits.answerBytes, take }, resolve));
   if ("body" in unpacked) {
     delete headers["content-encoding"];
+    delete headers["content-length"]; // of what came
     return unpacked.body;
   }
   if (unpacked.failed === "unknown") return body; // the flow asked for it, or the peer is odd: it gets what came

@@ -2,6 +2,7 @@
  * Any outlet's messages as CloudEvents 1.0. Attributes the flow set as `ce-…` headers win; the rest comes from the configuration and
  * the message: `id` is the idempotency key, so that a second attempt is the same event.
  */
+import { isUtf8 } from "node:buffer";
 import { type Headers, type HeadersDraft, headerText } from "#abi";
 import type { JsonSchema } from "../connector.ts";
 import type { Outgoing } from "../message.ts";
@@ -61,11 +62,11 @@ export function emitCloudEvent(message: Outgoing, id: string, config: CloudEvent
   return { headers, contentType: "application/cloudevents+json; charset=utf-8", body };
 }
 
-/** JSON data is put in as the bytes it is: parsing and printing it would change numbers and spacing. */
+/** JSON data is put in as the bytes it is: parsing and printing it would change numbers and spacing. What is no JSON in UTF-8 goes as base64. */
 function structuredBody(event: Record<string, unknown>, { contentType, body }: Outgoing): Uint8Array {
   if (body.length === 0) return Buffer.from(JSON.stringify(event));
-  const text = Buffer.from(body).toString("utf8");
-  if (isJson(contentType) && isJsonText(text)) return Buffer.from(`${JSON.stringify(event).slice(0, -1)},"data":${text}}`);
+  const text = isJson(contentType) && isUtf8(body) ? Buffer.from(body).toString("utf8") : "";
+  if (isJsonText(text)) return Buffer.from(`${JSON.stringify(event).slice(0, -1)},"data":${text}}`);
   return Buffer.from(JSON.stringify({ ...event, data_base64: Buffer.from(body).toString("base64") }));
 }
 

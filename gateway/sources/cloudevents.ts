@@ -137,7 +137,9 @@ function checkedText(name: string, value: string): string {
 }
 
 function base64(value: unknown): Uint8Array {
-  if (typeof value !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) throw broken("data_base64 is not base64");
+  // Padded, as RFC 4648 has it: a text that was cut short must not pass.
+  if (typeof value !== "string" || value.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(value))
+    throw broken("data_base64 is not base64");
   return Uint8Array.from(Buffer.from(value, "base64"));
 }
 

@@ -24,7 +24,7 @@ export default flow<"peer">(async (msg, { to, reply, fetch }) => {
     case "fetch": {
       const headers = new Headers([["x-list", "f1"], ["x-list", "f2"]]);
       const response = await fetch(msg.headers["x-url"]!, { headers });
-      return { list: response.headers.getSetCookie(), pairs: [...response.headers].filter(([name]) => name === "set-cookie"), vary: response.headers.get("vary") };
+      return { list: response.headers.getSetCookie(), pairs: [...response.headers].filter(([name]) => name === "set-cookie"), vary: response.headers.get("vary"), length: response.headers.get("content-length") };
     }
     case "reply": return reply("three", { headers: { "set-cookie": ["a=1; Path=/", "b=2", "c=3, with a comma"] } });
     case "response": return new Response("two", { headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"], ["content-type", "text/x-two"]] });
@@ -47,7 +47,18 @@ const peer = createServer((incoming, response) => {
   incoming.resume();
   if (incoming.method === "POST") asked.push(incoming);
   response
-    .writeHead(200, ["Set-Cookie", "s=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "set-cookie", "t=2", "vary", "a", "vary", "b"])
+    .writeHead(200, [
+      "Set-Cookie",
+      "s=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+      "set-cookie",
+      "t=2",
+      "vary",
+      "a",
+      "vary",
+      "b",
+      "content-length",
+      "2",
+    ])
     .end("ok");
 });
 
@@ -134,6 +145,7 @@ test("the cookies of an answer are a list, to request and to fetch", async () =>
     list: cookies,
     pairs: cookies.map((cookie) => ["set-cookie", cookie]),
     vary: "a, b",
+    length: "2",
   });
 });
 

@@ -25,7 +25,7 @@ function withOneLineBreak(text: string, delimiter: string): string {
 }
 
 /** The first line of spreadsheets that names the delimiter. */
-const delimiterLine = /^sep=(.)(?:\r\n|\r|\n|$)/u;
+const delimiterLine = /^sep=(.)(?:\r\n|\r|\n|$)/iu;
 
 const sampleRows = 10;
 const sampleCharacters = 65_536;
@@ -144,7 +144,7 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: C
 
 /** Beginnings that a spreadsheet takes for a formula (OWASP, CSV injection), in its wide forms too. */
 const formulaStart = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
-const number = /^[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?$/;
+const number = /^[+-]?(?:\d+(?:[.,]\d+)*[.,]?|[.,]\d+)(?:[eE][+-]?\d+)?$/;
 
 /** Every column that some row has, in the order in which they come. */
 function columnsOf(rows: readonly unknown[]): string[] {
@@ -154,7 +154,7 @@ function columnsOf(rows: readonly unknown[]): string[] {
 }
 
 /** Fields that need quotes so that a reader takes them for what they are: an empty line, a delimiter's line, another delimiter. */
-const misread = new RegExp(`^sep=|[${usualDelimiters}]`);
+const misread = new RegExp(`^sep=|[${usualDelimiters}]`, "i");
 
 class Writer {
   private readonly escapes: boolean;

@@ -285,8 +285,8 @@ test("CSV is written", () => {
     ],
     [[{ a: "=1+1" }], "a\r\n'=1+1\r\n", { escapeFormulas: true }],
     [
-      [["-12.5", -3, "+1e5", "1,234.5", "-1-1", "@x", "\t=1", "=a\nb", "\n=1", "\uff1d1", "a=1", ""]],
-      '-12.5,-3,+1e5,"1,234.5",\'-1-1,\'@x,"\'\t=1","\'=a\nb","\'\n=1",\'\uff1d1,a=1,\r\n',
+      [["-12.5", -3, "-.5", "-7.", "+1e5", "1,234.5", "-1-1", "@x", "\t=1", "=a\nb", "\n=1", "\uff1d1", "a=1", ""]],
+      '-12.5,-3,-.5,-7.,+1e5,"1,234.5",\'-1-1,\'@x,"\'\t=1","\'=a\nb","\'\n=1",\'\uff1d1,a=1,\r\n',
       { escapeFormulas: true },
     ],
     [[{ a: 1 }], "1\r\n", { header: false }],
@@ -311,6 +311,7 @@ test("CSV has its rows whatever the mix of line breaks, and its columns by what 
           assert.deepEqual(parseCsv(text, decode), rows, JSON.stringify(text));
         }
   assert.deepEqual(parseCsv("sep=;\r\na;b\r\n1,5;2", decode), [{ a: "1,5", b: "2" }]);
+  assert.deepEqual(parseCsv("Sep=\t\na\tb\n1\t2", decode), [{ a: "1", b: "2" }]);
   assert.deepEqual(parseCsv("sep=|\na|b", decode, { header: false }), [["a", "b"]]);
   const names = Array.from({ length: 100_000 }, (_, index) => `c${index}`);
   assert.equal(Object.keys(parseCsv(`${names.join()}\n${names.join()}`, decode)[0] as object).length, 100_000);
@@ -332,7 +333,10 @@ test("CSV round trips", () => {
 
 test("CSV is read back as it was written, whatever its values, names and delimiters", () => {
   const characters = [..."aü,;\t|:' \"\n\r=1sep\u001e", "\ufeff", "\u{1f600}", "\0"];
-  const value = fc.oneof(fc.string({ unit: fc.constantFrom(...characters), maxLength: 6 }), fc.constantFrom("", "sep=;", '""', "\n", " "));
+  const value = fc.oneof(
+    fc.string({ unit: fc.constantFrom(...characters), maxLength: 6 }),
+    fc.constantFrom("", "sep=;", "SEP=,", '""', "\n", " "),
+  );
   const table = fc
     .tuple(fc.uniqueArray(fc.oneof(value, fc.constantFrom("__proto__", "constructor")), { minLength: 1, maxLength: 3 }), fc.nat(12))
     .chain(([names, count]) =>
