@@ -25,7 +25,10 @@ function refuse(text: string): never {
   fail("not good: " + text, { code: "NOT_GOOD", retry: false });
 }`,
   );
-  await writeFile(config, "flows:\n  strict: { flow: strict.ts, from: [] }\njournal: { dir: journal }\ndeadLetters: { dir: dead }\n");
+  await writeFile(
+    config,
+    "flows:\n  strict: { flow: strict.ts, from: [] }\n  held: { flow: strict.ts, key: 'header:k', onDead: hold }\njournal: { dir: journal }\ndeadLetters: { dir: dead }\n",
+  );
   serving = await serve({
     file: config,
     port: 0,
@@ -139,4 +142,26 @@ test("the journal is checked beside a running gateway, and not compacted under i
   match(compacted.err, /^MF_JOURNAL_LOCKED: /);
   const exported = await capture(["journal", "export", "-c", config, "--part", "history"]);
   for (const line of exported.out.trim().split("\n")) equal((JSON.parse(line) as { kind: string }).kind, "history");
+});
+
+test("a letter that holds is shown as such, its retry tells how it ended, and dropping it from the folder lets go", async () => {
+  const gateway = ["--gateway", `unix:${serving.gateway.admin.socket}`];
+  const give = (body: string): Promise<{ readonly code: number }> =>
+    capture(["send", "held", "-m", "-", "--no-wait", "--header", "k=x", ...gateway], { stdin: body });
+  await give("bad");
+  const untilMs = Date.now() + 10_000;
+  while ((await letters("--flow", "held")).length === 0 && Date.now() < untilMs) await new Promise((done) => setTimeout(done, 20));
+  await give("good");
+  const { out } = await capture(["dlq", "ls", "-c", config, "--flow", "held"]);
+  match(out, /HOLDS[^]*key x/);
+  const [letter] = await letters("--flow", "held");
+  const again = await capture(["dlq", "retry", "-c", config, ...gateway, letter?.id ?? ""]);
+  equal(again.code, 1);
+  match(again.out, /dead NOT_GOOD/);
+  const done = (): number => Number(/mayfly_flow_done_total\{flow="held"\} (\d+)/.exec(text)?.[1] ?? 0);
+  let text = "";
+  equal(done(), 0);
+  equal((await capture(["dlq", "drop", "-c", config, "--flow", "held"])).code, 0);
+  while (done() === 0 && Date.now() < untilMs + 10_000) text = await (await fetch(`${serving.url}/metrics`)).text();
+  equal(done(), 1);
 });

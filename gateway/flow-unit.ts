@@ -14,7 +14,9 @@ import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
 import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./limits.ts";
+import { Held } from "./held.ts";
 import type { HttpRoutes } from "./http/routes.ts";
+import type { DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal, NewSend } from "./journal/journal.ts";
 import type { RootLogger } from "./logger.ts";
 import type { GatewayMemory } from "./memory.ts";
@@ -28,6 +30,7 @@ import type { ReportUnexpected } from "./unexpected.ts";
 export interface UnitPorts {
   readonly runner: Runner;
   readonly journal: Journal;
+  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove">;
   readonly persistence: Persistence;
   readonly clock: Clock;
   readonly random: Prng;
@@ -99,6 +102,8 @@ export function placeOf({ connector, config }: SourceConfig): string {
 export class FlowUnit {
   readonly name: string;
   readonly delivery: FlowDelivery;
+  /** Dead letters that hold what comes behind them. */
+  readonly held: Held;
   readonly #ports: UnitPorts;
   readonly #logger: RootLogger;
   #sources: readonly PlacedSource[] = [];
@@ -128,6 +133,13 @@ export class FlowUnit {
       committed: (sends) => this.#committed(sends),
       outboxFull: () => this.#full,
       pressure: (high) => this.#press(high),
+    });
+    this.held = new Held({
+      ...ports,
+      flow: name,
+      logger: this.#logger,
+      delivery: () => this.delivery,
+      outboxes: () => this.#outlets.map(({ outbox }) => outbox),
     });
     this.#place(prepared);
   }
@@ -178,6 +190,7 @@ export class FlowUnit {
   /** Connects outlets, takes up what the journal has, then opens the sources. Those of one kind at once: a peer may be slow to answer. */
   async start(): Promise<void> {
     await this.#connected(this.#outlets);
+    await this.held.read();
     for (const { outbox } of this.#outlets) outbox.pump();
     await this.delivery.resume();
     await Promise.all(this.#sources.map((placed) => this.#startSource(placed)));
@@ -230,7 +243,8 @@ export class FlowUnit {
     return async () => {
       await Promise.all([...newSources.map((placed) => this.#startSource(placed)), ...stopping]);
       await Promise.all(goneOutlets.map((placed) => this.#retire(placed)));
-      for (const { outbox } of newOutlets) outbox.pump();
+      await this.held.read();
+      for (const { outbox } of newOutlets) outbox.peerIsBack(); // also what the outlet before held
     };
   }
 
@@ -270,6 +284,7 @@ export class FlowUnit {
 
   /** Gives back or buries what is left, and closes the outlets. */
   async end(): Promise<void> {
+    this.held.end();
     await this.delivery.endDrain();
     for (const { outbox, channel } of this.#outlets) {
       outbox.stop();
@@ -290,7 +305,10 @@ export class FlowUnit {
       ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const),
     ];
     const unready = all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
-    for (const { channel } of this.#outlets) {
+    const everything = "a dead letter without a key holds everything: look at it with `mayfly dlq ls`, then retry or drop it";
+    if (this.delivery.holds.all) unready.push({ flow: this.name, connector: "onDead", detail: everything });
+    for (const { channel, outbox } of this.#outlets) {
+      if (outbox.holds.all) unready.push({ flow: this.name, connector: `to.${channel.name}`, detail: everything });
       const openMs = channel.circuitOpenMs;
       if (openMs === 0) continue;
       const detail = `its circuit is open for ${Math.ceil(openMs / 1000)} s more, after ${channel.failuresInARow} failures in a row`;

@@ -18,6 +18,7 @@ import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { Ending, OpenSteps } from "./ending.ts";
 import { FlowUnit, type Prepared, type UnitPorts } from "./flow-unit.ts";
+import type { FoundLetter } from "./held.ts";
 import { type Access, type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
 import { newAgent } from "./http/client.ts";
@@ -142,11 +143,17 @@ class TheGateway implements Gateway, Administered {
     this.#persistence = new Persistence(this.#clock, random, ports.logger);
     const { claims, journal, deadLetters, logger } = ports;
     if (claims !== undefined) this.#sweeper = new Sweeper({ claims, journal, deadLetters, clock: this.#clock, logger });
+    deadLetters.decideHolds(({ flow, outlet, failure }) => {
+      const found = this.#config.flows[flow];
+      const onDead = outlet === undefined ? found?.onDead : found?.to[outlet]?.onDead;
+      return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE"; // one that is set aside was run
+    });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#server = this.#newServer(config.http.tls);
     this.#shared = {
       runner: ports.runner,
       journal: ports.journal,
+      letters: ports.deadLetters,
       persistence: this.#persistence,
       clock: this.#clock,
       random,
@@ -237,8 +244,10 @@ class TheGateway implements Gateway, Administered {
     const found = await this.deadLetters.read(id);
     if (found === undefined) return undefined;
     const { flow, messageId } = found.letter;
-    if (!this.#units.has(flow)) throw unknownFlow(flow, [...this.#units.keys()]);
+    const unit = this.#units.get(flow);
+    if (unit === undefined) throw unknownFlow(flow, [...this.#units.keys()]);
     const edited = body !== undefined;
+    if (unit.held.has(found.letter)) return this.#retryHeld(unit, found, body);
     const release = edited ? undefined : await this.#holdClaim(found.letter);
     let ended: Promise<Outcome> | undefined;
     const report = await retryLetters(
@@ -263,6 +272,22 @@ class TheGateway implements Gateway, Administered {
     if (!edited || ended === undefined) return accepted;
     const outcome = await Promise.race([this.#endOfEdited(id, ended), this.#sleep(gatewayLimits.retryTellMs)]);
     return outcome === undefined || outcome.status === "refused" ? accepted : outcome;
+  }
+
+  /** Tells how it ended, if that is soon. */
+  async #retryHeld(unit: FlowUnit, found: FoundLetter, body: Uint8Array | undefined): Promise<Outcome> {
+    const { id, messageId } = found.letter;
+    const release = await this.#holdClaim(found.letter);
+    const ended = unit.held.retry(found, body === undefined ? undefined : { body }).finally(release);
+    const told = ended.then((outcome) => {
+      this.#logger.info(
+        { deadLetter: id, message: messageId, outcome: outcome.status },
+        "a dead letter that holds others was put in again",
+      );
+      return outcome;
+    });
+    told.catch((error: unknown) => this.#logger.error({ deadLetter: id }, `the dead letter could not be put in again: ${String(error)}`));
+    return (await Promise.race([told, this.#sleep(gatewayLimits.retryTellMs)])) ?? { status: "accepted", id: messageId };
   }
 
   /** The original letter goes once what was put in for it has ended well; otherwise there is the letter of that as well. */

@@ -86,6 +86,10 @@ export const gatewayLimits = {
   retryTellMs: 20 * second,
   /** Dead letters of one flow; beyond it burying fails and the flow's sources are refused. */
   deadLettersPerFlow: 100_000,
+  /** Letters that hold messages and are retried at once: they need no place in the flow's queue. */
+  heldRetries: 16,
+  /** Letters that hold messages are looked for this often: somebody may have dropped one. */
+  holdLookMs: 1 * second,
   /** Waits between two attempts at a journal or a dead-letter disk that refuses. */
   journalBackoffMs: { least: 500, most: 30 * second },
 

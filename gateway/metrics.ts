@@ -78,6 +78,7 @@ export function createRegistry(measured: Measured): Registry {
     histogram("mayfly_flow_duration_seconds", labels, unit.delivery.metrics.durations),
   );
   gauge("mayfly_flow_pending", "Messages queued, running or waiting for a retry", (unit) => unit.delivery.pending);
+  gauge("mayfly_flow_holds", "Dead letters that hold messages behind them", (unit) => unit.delivery.holds.size);
   gauge("mayfly_flow_running", "Machines running or waiting", (unit) => unit.delivery.running);
   outletMetrics(perFlow);
   runnerMetrics(registry, measured);
@@ -121,6 +122,9 @@ function outletMetrics(
     histogram("mayfly_outlet_duration_seconds", labels, channel.metrics.durations),
   );
   each("mayfly_outlet_pending", "Committed sends not taken yet", "gauge", ({ outbox }, labels) => [{ labels, value: outbox.depth }]);
+  each("mayfly_outlet_holds", "Dead letters that hold sends behind them", "gauge", ({ outbox }, labels) => [
+    { labels, value: outbox.holds.size },
+  ]);
   each("mayfly_outlet_circuit_open", "1 while the circuit is open", "gauge", ({ channel }, labels) => [
     { labels, value: channel.circuitOpenMs > 0 ? 1 : 0 },
   ]);

@@ -38,6 +38,13 @@ async function chosen(letters: Letters, cli: Cli, ids: readonly string[], flags:
   return (await matching(letters, cli, flags)).map(({ id }) => id);
 }
 
+/** What waits behind a letter, with `onDead: hold`. */
+function heldText({ holds, kind, outlet, key }: DeadLetter): string {
+  if (holds !== true) return "";
+  const place = kind === "send" ? ` to ${outlet ?? ""}` : "";
+  return key === undefined ? `all${place}` : `key ${safeText(key.slice(0, 40))}${place}`;
+}
+
 async function list(letters: Letters, cli: Cli, flags: Flags): Promise<number> {
   const found = await matching(letters, cli, flags);
   const { out, paint } = cli.terminal;
@@ -45,14 +52,17 @@ async function list(letters: Letters, cli: Cli, flags: Flags): Promise<number> {
     out(`${JSON.stringify(found, undefined, 2)}\n`);
     return exitCodes.ok;
   }
-  const rows = found.map(({ id, buriedMs, attempts, bodyBytes, failure }) => [
-    id,
-    new Date(buriedMs).toISOString().slice(0, 19),
-    String(attempts.length),
-    bytesText(bodyBytes),
-    safeText(`${failure.code}: ${failure.message.split("\n")[0]?.slice(0, 100) ?? ""}`),
+  const holding = found.some(({ holds }) => holds === true);
+  const rows = found.map((letter) => [
+    letter.id,
+    new Date(letter.buriedMs).toISOString().slice(0, 19),
+    String(letter.attempts.length),
+    bytesText(letter.bodyBytes),
+    ...(holding ? [heldText(letter)] : []),
+    safeText(`${letter.failure.code}: ${letter.failure.message.split("\n")[0]?.slice(0, 100) ?? ""}`),
   ]);
-  if (rows.length > 0) out(table([["ID", "GIVEN UP", "ATTEMPTS", "BODY", "WHY"], ...rows], [2, 3]));
+  const titles = ["ID", "GIVEN UP", "ATTEMPTS", "BODY", ...(holding ? ["HOLDS"] : []), "WHY"];
+  if (rows.length > 0) out(table([titles, ...rows], [2, 3]));
   out(`${paint.dim(rows.length === 0 ? "no dead letters" : `${rows.length} dead ${rows.length === 1 ? "letter" : "letters"}`)}\n`);
   return exitCodes.ok;
 }
@@ -73,6 +83,7 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
     ["received", new Date(letter.receivedMs).toISOString()],
     ["given up", new Date(letter.buriedMs).toISOString()],
     ...(letter.key === undefined ? [] : [["key", safeText(letter.key)]]),
+    ...(letter.holds === true ? [["holds", heldText(letter)]] : []),
   ];
   out(indent(table(facts)));
   out(

@@ -13,6 +13,7 @@ import type {
   FlowRetryConfig,
   GatewayConfig,
   LimitsConfig,
+  OnDead,
   OutletConfig,
   RetryConfig,
   SourceConfig,
@@ -53,6 +54,7 @@ interface CheckedFlow {
   readonly hosts: readonly string[];
   readonly values: Readonly<Record<string, string>>;
   readonly retry: FlowRetryConfig;
+  readonly onDead: OnDead;
   readonly limits: LimitsConfig;
   readonly weight: number;
   readonly key?: string;
@@ -164,6 +166,7 @@ function buildFlow(
     hosts: flow.hosts,
     values: Object.fromEntries(Object.entries(flow.values).map(([name, value]) => [`mayfly-value-${name}`, value])),
     retry: flow.retry,
+    onDead: flow.onDead,
     limits: flow.limits,
     weight: flow.weight,
     key: flow.key,
@@ -201,6 +204,7 @@ function buildOutlet(
     connector,
     config,
     retry: entry["retry"] as RetryConfig,
+    onDead: entry["onDead"] as OnDead,
     concurrency: entry["concurrency"] as number,
     rate: entry["rate"] as number | undefined,
     timeout: (entry["timeout"] as number | undefined) ?? (typeof ownTimeout === "number" ? ownTimeout : gatewayLimits.outletTimeoutMs),

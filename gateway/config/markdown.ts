@@ -54,7 +54,7 @@ export function connectorsMarkdown(
     "# Connectors\n\nGenerated from the connectors themselves (`UPDATE=1 npm test -- gateway/config`); do not edit.\n\nDurations are written `200ms`, `5s`, `10m`, `24h`, `7d`; sizes `64KB`, `16MiB`; rates `100/s`, `60/m`.\n",
     `## Sources\n\nWhere messages come from: entries of \`flows.NAME.from\`.\n\n${aboutBrokers}\n`,
     ...sources.map((each) => section(each, "from", "")),
-    "## Outlets\n\nWhere messages go: entries of `flows.NAME.to`, by the name the flow uses. Beside the connector each may have `retry`, `concurrency`, `rate`, `timeout` and `breaker`.\n",
+    "## Outlets\n\nWhere messages go: entries of `flows.NAME.to`, by the name the flow uses. Beside the connector each may have `retry`, `onDead`, `concurrency`, `rate`, `timeout` and `breaker`.\n",
     ...outlets.map((each) => section(each, "to", each.answers ? " Answers requests." : " Takes sends only.")),
   ].join("\n");
 }

@@ -35,10 +35,20 @@ function retry(what: string, attempts: number, backoff: string, age: string, mor
   };
 }
 
+function onDead(what: string): JsonSchema {
+  return {
+    type: "string",
+    enum: ["continue", "hold"],
+    default: "continue",
+    description: `hold: behind a dead letter nothing of its key ${what} until somebody retries or drops it; behind one without a key, nothing at all.`,
+  };
+}
+
 function outletSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
   return object("Exactly one connector, and how it is to be used.", {
     ...connectors(outlets),
     retry: retry("a send", gatewayLimits.outletAttempts, "200ms..60s", "24h"),
+    onDead: onDead("is sent"),
     concurrency: whole("Sends and requests under way at once.", 1, 10_000, gatewayLimits.outletConcurrency),
     rate: rate("Sends and requests at most in a time."),
     timeout: duration("One attempt may take so long. The connector's own `timeout` says the same."),
@@ -98,6 +108,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
           "Try again also after a TypeError, ReferenceError, SyntaxError or RangeError of the flow; otherwise such a message has one attempt.",
       },
     }),
+    onDead: onDead("is begun"),
     limits: {
       ...object("What one message may use up.", {
         memory: size("The machine's memory."),

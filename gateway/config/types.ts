@@ -14,6 +14,9 @@ export interface RetryConfig {
   readonly age: number;
 }
 
+/** What becomes of messages behind a dead letter of their key. */
+export type OnDead = "continue" | "hold";
+
 export interface FlowRetryConfig extends RetryConfig {
   /** True: errors of the flow's program, such as a TypeError, are tried again as well. */
   readonly programErrors: boolean;
@@ -49,6 +52,7 @@ export interface OutletConfig {
   readonly timeout: number;
   /** Failures in a row that open the circuit, and how long it stays open in milliseconds; undefined: never. */
   readonly breaker: { readonly failures: number; readonly pause: number } | undefined;
+  readonly onDead: OnDead;
 }
 
 export interface FlowConfig {
@@ -63,6 +67,7 @@ export interface FlowConfig {
   /** The `values` of every machine of the flow, which nobody else sees: by names `mayfly-value-…` among the headers of its event. */
   readonly values: Readonly<Record<string, string>>;
   readonly retry: FlowRetryConfig;
+  readonly onDead: OnDead;
   readonly limits: LimitsConfig;
   readonly ceilings: Ceilings;
   /** CPU time in relation to the other flows', while all want more than there is. */

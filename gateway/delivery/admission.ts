@@ -91,6 +91,7 @@ const refusals: Readonly<Record<string, string>> = table({
   MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
   MF_MEMORY_BUSY: "the gateway's memory is taken: try again later",
   MF_JOURNAL_UNAVAILABLE: "the journal can't be written to at the moment (see the gateway's log): try again later",
+  MF_FLOW_HELD: "a dead letter holds the messages of this key, or all of them, until somebody has looked at it: try again later",
   MF_OUTBOX_FULL: "an outlet of this flow does not keep up: try again later",
   MF_MONITOR_BUSY: "every machine is in use: try again later",
 });

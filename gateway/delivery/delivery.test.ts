@@ -234,6 +234,7 @@ const config: OutletConfig = {
   rate: undefined,
   timeout: 1000,
   breaker: undefined,
+  onDead: "continue",
 };
 
 function channelOf(

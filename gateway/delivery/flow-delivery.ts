@@ -18,6 +18,7 @@ import { type Expressions, expressionsOf, newMessage, type Origin, recovered, re
 import { backoffMs } from "./backoff.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
+import { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
 import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
@@ -70,6 +71,8 @@ export class FlowDelivery implements RunHost, SettlementHost {
   /** Messages with a key that wait behind an older one of that key; a key is in here while any of its messages is pending. */
   readonly #lanes = new Map<string, Deque<Work>>();
   readonly #open = new Set<Work>();
+  /** Keys behind a dead letter: none of their messages is begun. */
+  readonly holds = new Holds();
   /** Works whose dedup id is claimed, by sequence, for duplicates that come meanwhile. */
   readonly #claimed = new Map<Sequence, Work>();
   /** Messages given back to the journal. */
@@ -147,6 +150,10 @@ export class FlowDelivery implements RunHost, SettlementHost {
     this.metrics.received += 1;
     const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids };
     const message = newMessage(admission, incoming, origin, this.clock.now());
+    if (incoming.replyWanted && this.holds.holds(message.key)) {
+      this.#giveMemory(incoming);
+      return Promise.resolve(this.#refused("MF_FLOW_HELD", message.id)); // a caller can't wait until somebody looks at the letter
+    }
     if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
     if (message.dedup === undefined) return new Promise((resolve) => this.#enter(this.#work(incoming, message, resolve)));
     const adopted = this.journal.adopt(message);
@@ -171,6 +178,51 @@ export class FlowDelivery implements RunHost, SettlementHost {
       work.tell = tell;
       this.#enterLeased(work, lease);
     }
+  }
+
+  /** Runs a dead letter that holds its key, before all that is held. Its lease is not durable: the letter stays until it has ended. */
+  takeOverLetter(lease: Lease, tell: (outcome: Outcome) => void): void {
+    let retries = 0;
+    for (const { isRetriedLetter } of this.#open) if (isRetriedLetter) retries += 1;
+    if (this.#stopping || retries >= gatewayLimits.heldRetries) {
+      this.journal.release(lease);
+      return tell(refusedWith(this.#stopping ? "MF_STOPPING" : "MF_FLOW_BUSY", lease.message.id));
+    }
+    const work = this.#recovered(lease);
+    work.tell = tell;
+    work.isRetriedLetter = true;
+    this.memory.messages.force(work.heldBytes);
+    this.#enterLeased(work, lease);
+  }
+
+  /** From now on nothing of the key is begun. Callers who wait for a reply are told to come again. */
+  hold(letter: string, key: string | undefined): void {
+    this.holds.add(letter, key);
+    if (key !== undefined && !this.#lanes.has(key)) this.#lanes.set(key, new Deque());
+    for (const work of [...this.#open]) {
+      if (!work.incoming.replyWanted || !this.holds.holds(work.message.key)) continue;
+      if (work.state !== "queued" && work.state !== "behind") continue;
+      if (work.lease !== undefined) this.journal.release(work.lease);
+      this.end(work, this.#refused("MF_FLOW_HELD", work.message.id));
+    }
+  }
+
+  buried(letter: string, { message }: Work): void {
+    if (this.#flow.config.onDead !== "hold") return;
+    this.hold(letter, message.key);
+    const held = message.key === undefined ? "the flow" : "messages of its key";
+    this.logger.error(
+      { message: message.id, deadLetter: letter, key: message.key },
+      `the dead letter holds ${held} until it is retried or dropped (onDead: hold)`,
+    );
+  }
+
+  /** The letter is gone: what it held goes on. */
+  unhold(letter: string): void {
+    const key = this.holds.keyOf(letter);
+    if (!this.holds.delete(letter)) return;
+    if (key !== undefined) this.#nextOfKey(key);
+    this.#pump();
   }
 
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
@@ -340,6 +392,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const { totals } = this.#ports;
     this.#open.add(work);
     totals.pending += 1;
+    if (work.isRetriedLetter) return this.#ready(work);
     if (this.#open.size >= this.#flow.config.queue * gatewayLimits.pauseAt) this.#press();
     const { key } = work.message;
     if (key !== undefined) {
@@ -365,6 +418,12 @@ export class FlowDelivery implements RunHost, SettlementHost {
       if (caller.left) return this.#callerLeft(work);
       caller.onLeave = () => this.#callerLeft(work);
     }
+    this.#enqueue(work);
+  }
+
+  /** A letter that is retried waits for no place: what is held behind it may have taken them all. */
+  #enqueue(work: Work): void {
+    if (work.isRetriedLetter && !this.#closed) return this.#begin(work);
     this.#queue.push(work);
     this.#pump();
   }
@@ -374,14 +433,13 @@ export class FlowDelivery implements RunHost, SettlementHost {
     work.state = "resting";
     work.wakeUp = this.clock.after(waitMs, () => {
       this.#wake(work);
-      this.#pump();
     });
   }
 
   #wake(work: Work): void {
     work.wakeUp = undefined;
     work.state = "queued";
-    this.#queue.push(work);
+    this.#enqueue(work);
   }
 
   /** A peer is back: messages that rest because it was away go on at once. */
@@ -391,11 +449,10 @@ export class FlowDelivery implements RunHost, SettlementHost {
       work.wakeUp?.();
       this.#wake(work);
     }
-    this.#pump();
   }
 
   #pump(): void {
-    while (!this.#closed && this.#running < this.#flow.config.concurrency) {
+    while (!this.#closed && !this.holds.all && this.#running < this.#flow.config.concurrency) {
       const work = this.#queue.shift();
       if (work === undefined) return;
       if (work.state === "queued") this.#begin(work);
@@ -496,8 +553,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
       return;
     }
     work.state = "queued";
-    this.#queue.push(work);
-    this.#pump();
+    this.#enqueue(work);
   }
 
   #unstarted(work: Work, { closing, code }: RunResult & { kind: "unstarted" }): void {
@@ -558,11 +614,12 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const caller = work.incoming.caller;
     if (caller !== undefined) caller.onLeave = undefined;
     work.settle(outcome);
-    if (work.message.key !== undefined) this.#nextOfKey(work.message.key);
+    if (work.message.key !== undefined && !work.isRetriedLetter) this.#nextOfKey(work.message.key);
     if ((this.#pressed || this.#backlog) && this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt) this.#release();
   }
 
   #nextOfKey(key: string): void {
+    if (this.holds.holdsKey(key)) return;
     const lane = this.#lanes.get(key);
     for (let next = lane?.shift(); next !== undefined; next = lane?.shift()) {
       if (next.state !== "behind") continue;

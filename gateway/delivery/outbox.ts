@@ -8,6 +8,7 @@ import type { GatewayMemory } from "../memory.ts";
 import type { Failure, Outgoing } from "../message.ts";
 import type { OutletError } from "../outlets/outlet.ts";
 import { backoffMs } from "./backoff.ts";
+import { Holds } from "./holds.ts";
 import { classified, type OutletChannel } from "./outlet-channel.ts";
 import type { Persistence } from "./persistence.ts";
 
@@ -33,6 +34,8 @@ export class Outbox {
   readonly #committedMs = new Map<EntryNumber, number>();
   /** Of each entry: attempts in a row that reached no peer. */
   readonly #unreached = new Map<EntryNumber, number>();
+  /** Keys behind a dead letter: nothing of them is sent. */
+  readonly holds = new Holds();
   #cancelTimer: (() => void) | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
 
@@ -56,7 +59,7 @@ export class Outbox {
 
   /** Claims and sends what is due and has a place. Called when something was committed, came due, or a place is free. */
   pump(): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.holds.all) return;
     const nextMs = this.#nextMs;
     if (nextMs === undefined) return;
     if (nextMs > this.#ports.clock.monotonicMs()) this.#schedule();
@@ -73,7 +76,7 @@ export class Outbox {
 
   /** Nothing is under way and nothing is due now. */
   get idle(): boolean {
-    return this.#sending === 0 && !this.#claiming && this.#nextMs !== 0;
+    return this.#sending === 0 && !this.#claiming && (this.holds.all || this.#nextMs !== 0);
   }
 
   /** For a journal in memory: what was not sent before the gateway ends becomes dead letters. */
@@ -122,13 +125,30 @@ export class Outbox {
         if (places === 0) return;
         const entries = await persistence.keepTrying(() => journal.claimOutbox(channel.flow, channel.name, places, clock.monotonicMs()));
         for (let unused = entries?.length ?? 0; unused < places; unused += 1) channel.leaveUnused();
-        for (const entry of entries ?? []) void this.#send(entry);
+        for (const entry of entries ?? [])
+          if (this.holds.holds(entry.key)) this.#keepHeld(entry);
+          else void this.#send(entry);
         if (entries?.length === places) this.#again = true;
       } while (this.#again && !this.#stopped);
     } finally {
       this.#claiming = false;
       if (places > 0) this.#schedule(); // otherwise the channel says when there is a place
     }
+  }
+
+  /** Until `unhold`, with all that is behind it. */
+  #keepHeld(entry: OutboxEntry): void {
+    this.#ports.journal.releaseOutbox(entry, Number.MAX_SAFE_INTEGER);
+    this.channel.leaveUnused();
+  }
+
+  hold(letter: string, key: string | undefined): void {
+    this.holds.add(letter, key);
+  }
+
+  /** The letter is gone: what it held is sent. */
+  unhold(letter: string): void {
+    if (this.holds.delete(letter)) this.peerIsBack();
   }
 
   /** One goes out whatever memory there is: it is what makes room. */
@@ -195,11 +215,32 @@ export class Outbox {
     }
     this.channel.metrics.dead += 1;
     this.#forget(entry);
-    const letter = await persistence.keepTrying(() => journal.buryOutbox(entry, record));
+    const letter = await this.#bury(entry, record);
     logger.error(
       { message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter },
       `the send was given up and kept as a dead letter: ${failure.message}`,
     );
+  }
+
+  /** What comes behind it is held before it is gone: the journal gives that out as soon as it is. */
+  async #bury(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
+    const { journal, persistence, logger } = this.#ports;
+    const holds = this.channel.config.onDead === "hold";
+    const place = `entry ${entry.number}`;
+    if (holds) this.holds.add(place, entry.key);
+    const letter = await persistence.keepTrying(() => journal.buryOutbox(entry, record));
+    if (!holds) return letter;
+    if (letter === undefined) this.unhold(place);
+    else {
+      this.holds.add(letter, entry.key);
+      this.holds.delete(place);
+      const held = entry.key === undefined ? "the outlet" : "sends of its key";
+      logger.error(
+        { message: entry.messageId, deadLetter: letter, key: entry.key },
+        `the dead letter holds ${held} until it is retried or dropped (onDead: hold)`,
+      );
+    }
+    return letter;
   }
 
   /** Until retry.age is over: the attempt does not count, and nothing is written. */

@@ -222,6 +222,12 @@ export class OutletChannel {
     return this.#claimed(message, (whole) => this.outlet.send(whole, how));
   }
 
+  /** One attempt by hand: waits for a place, but not for an open circuit. Rejects with an OutletError. */
+  async sendNow(message: Outgoing, key: string, attempt: number, signal: AbortSignal): Promise<void> {
+    await this.#place(signal);
+    await this.attempt(key, attempt, this.config.timeout, signal, (how) => this.send(message, how));
+  }
+
   /** A request with its retries, `timeoutMs` at most in all when it is not 0. Rejects with an OutletError. */
   async request(message: OutletRequest, key: string, timeoutMs: number, signal: AbortSignal): Promise<Answer> {
     const { outlet, config } = this;

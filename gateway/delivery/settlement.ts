@@ -28,6 +28,8 @@ export interface SettlementHost {
   conflicted(work: Work, run: Run): void;
   rest(work: Work, waitMs: number): void;
   giveBack(work: Work): void;
+  /** A dead letter was written. */
+  buried(letter: string, work: Work): void;
   end(work: Work, outcome: Outcome): void;
 }
 
@@ -145,7 +147,9 @@ export class Settlement {
     if (replyWanted && failure.status >= 400 && failure.status < 500) await this.drop(lease);
     else if (replyWanted) {
       try {
-        kept = (await this.#host.journal.bury(this.withHistory(lease, work), record)) !== undefined;
+        const letter = await this.#host.journal.bury(this.withHistory(lease, work), record);
+        kept = letter !== undefined;
+        if (letter !== undefined) this.#host.buried(letter, work);
       } catch (error) {
         this.#host.logger.error(
           { message: work.message.id, code: error instanceof CodedError ? error.code : undefined },
@@ -158,6 +162,7 @@ export class Settlement {
       if (work.state !== "settling") return;
       if (letter === undefined) return this.#host.giveBack(work);
       kept = true;
+      this.#host.buried(letter, work);
       this.#host.logger.error(
         { message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter },
         `given up and kept as a dead letter: ${failure.message}`,

@@ -6,13 +6,13 @@ import { SimulatedGateway } from "../testing/simulated-gateway.ts";
 const seeds = Number(process.env["MAYFLY_SEEDS"] ?? 80);
 const first = Number(process.env["MAYFLY_SEED"] ?? 1);
 
-test(`nothing is lost, run twice or out of order, over ${seeds} seeds from ${first}`, async () => {
+async function simulated(seeds: number, holds: boolean): Promise<void> {
   let crashes = 0;
   let duplicates = 0;
   let dead = 0;
   for (let seed = first; seed < first + seeds; seed += 1) {
     try {
-      const report = await new SimulatedGateway(seed, 60).run();
+      const report = await new SimulatedGateway(seed, 60, holds).run();
       crashes += report.crashes;
       duplicates += report.duplicates;
       dead += report.dead;
@@ -21,4 +21,9 @@ test(`nothing is lost, run twice or out of order, over ${seeds} seeds from ${fir
     }
   }
   ok(crashes > seeds && duplicates > 0 && dead > 0, "the schedules were worth running");
-});
+}
+
+test(`nothing is lost, run twice or out of order, over ${seeds} seeds from ${first}`, () => simulated(seeds, false));
+
+const holding = Math.ceil(seeds / 2);
+test(`with onDead: hold nothing overtakes a dead letter, over ${holding} seeds from ${first}`, () => simulated(holding, true));

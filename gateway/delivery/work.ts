@@ -32,6 +32,8 @@ export class Work {
   replyBytes = 0;
   /** Attempts in a row that reached no peer: they do not count, and it rests until one is there. */
   unreached = 0;
+  /** A dead letter that is run again while its key is held: what is held waits for its end. */
+  isRetriedLetter = false;
   /** Runs thrown away because the state had changed. */
   conflicts = 0;
   /** Tells the source; undefined once it has been told. */

@@ -11,7 +11,7 @@ import { claimOf, withClaim } from "../claims/claim.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Headers } from "../message.ts";
 import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
-import type { Accepted, Completion, Journal, Lease, NewMessage, NewSend } from "./journal.ts";
+import type { Accepted, Journal, Lease, NewMessage, NewSend } from "./journal.ts";
 import type { Resend } from "./ledger.ts";
 import { bodyAsJson } from "./log/operations.ts";
 
@@ -156,11 +156,10 @@ export async function retryLetters(
   return { retried, repeated, failed };
 }
 
-/** False when the letter was put back before. */
-async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8Array, options: RetryOptions): Promise<boolean> {
-  const { edit, nowMs } = options;
+/** The message of a letter as it goes in again. */
+export function messageAgain(letter: DeadLetter, payload: Uint8Array, { edit, nowMs }: Pick<RetryOptions, "edit" | "nowMs">): NewMessage {
   const send = letter.kind === "send";
-  const message: NewMessage = {
+  return {
     flow: letter.flow,
     id: letter.messageId,
     source: send ? letter.source : "dead-letter",
@@ -173,6 +172,12 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
     expiresMs: undefined,
     dedup: { id: `dead-letter/${letter.id}`, windowMs: retryWindowMs, count: gatewayLimits.dedupIds },
   };
+}
+
+/** False when the letter was put back before. */
+async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8Array, options: RetryOptions): Promise<boolean> {
+  const send = letter.kind === "send";
+  const message = messageAgain(letter, payload, options);
   const accepted: Accepted = send ? journal.adopt(message) : await journal.accept(message);
   if (accepted.status === "running" && options.keepLetter === true)
     throw new CodedError("MF_DEAD_LETTER_RUNNING", `${letter.id} was put in again before and is being worked on: see how that ends`);
@@ -184,7 +189,8 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
     return true;
   }
   try {
-    await journal.complete(lease, sendAgain(letter, payload, options));
+    const sends = [sendAgain(letter, payload, options.edit)];
+    await journal.complete(lease, { nowMs: options.nowMs, sends, state: undefined, reply: undefined });
   } catch (error) {
     journal.release(lease);
     throw error;
@@ -199,14 +205,14 @@ function editedHeaders(letter: DeadLetter, edit: LetterEdit | undefined): Header
   return withClaim(edit.headers ?? letter.headers, edit.body === undefined ? claimOf(letter.headers) : undefined);
 }
 
-/** The commit that puts a send back into its outbox. */
-function sendAgain(letter: DeadLetter, payload: Uint8Array, { edit, nowMs }: RetryOptions): Completion {
+/** The send of a letter as it goes out again. */
+export function sendAgain(letter: DeadLetter, payload: Uint8Array, edit: LetterEdit | undefined): NewSend & Resend {
   const body = edit?.body ?? payload;
   const headers = editedHeaders(letter, edit);
   // A peer that has seen the key may take what was edited for what it has already.
   const edited =
     edit === undefined ? "" : `/edited-${createHash("sha256").update(body).update(JSON.stringify(headers)).digest("hex").slice(0, 8)}`;
-  const send: NewSend & Resend = {
+  return {
     outlet: letter.outlet ?? "",
     key: letter.key,
     contentType: edit?.contentType ?? letter.contentType,
@@ -214,5 +220,4 @@ function sendAgain(letter: DeadLetter, payload: Uint8Array, { edit, nowMs }: Ret
     body,
     idempotencyKey: letter.idempotencyKey === undefined ? undefined : `${letter.idempotencyKey}${edited}`,
   };
-  return { nowMs, sends: [send], state: undefined, reply: undefined };
 }

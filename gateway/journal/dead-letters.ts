@@ -48,9 +48,11 @@ export interface DeadLetter {
   /** Why it was given up: that of the last attempt. */
   readonly failure: Failure;
   readonly attempts: readonly AttemptRecord[];
+  /** What comes behind it with the same key waits until it is gone; without a key, everything of its flow or outlet. */
+  readonly holds?: true;
 }
 
-export type NewDeadLetter = Omit<DeadLetter, "id" | "bodyBytes">;
+export type NewDeadLetter = Omit<DeadLetter, "id" | "bodyBytes" | "holds">;
 
 function compactTime(timeMs: number): string {
   return new Date(timeMs).toISOString().replace(/[-:.]/g, "");
@@ -67,6 +69,7 @@ export class DeadLetters {
   readonly #dir: string;
   readonly #fs: DeadLetterFs;
   readonly #keepsCredentials: (flow: string) => boolean;
+  #holds: (letter: NewDeadLetter) => boolean = () => false;
   /** Letters per flow, counted when a flow's folder is first used. */
   readonly #counts = new Map<string, number>();
 
@@ -79,6 +82,11 @@ export class DeadLetters {
     this.#dir = dir;
     this.#fs = fs;
     this.#keepsCredentials = keepsCredentials;
+  }
+
+  /** From now on letters say whether they hold what comes behind them. */
+  decideHolds(holds: (letter: NewDeadLetter) => boolean): void {
+    this.#holds = holds;
   }
 
   /** Writes a letter and gives its id. `unique` tells apart what has the same time and message id. Rejects with MF_DEAD_LETTER_WRITE or MF_DEAD_LETTER_LIMIT. */
@@ -100,7 +108,8 @@ export class DeadLetters {
     const id = `${letter.flow}/${name}`;
     // The flow itself put these headers into its send: without it a second try would be another request.
     const headers = letter.kind === "message" && !this.#keepsCredentials(letter.flow) ? withoutCredentials(letter.headers) : letter.headers;
-    const meta: DeadLetter = { id, ...letter, headers, bodyBytes: claimOf(letter.headers)?.bytes ?? body.length };
+    const bodyBytes = claimOf(letter.headers)?.bytes ?? body.length;
+    const meta: DeadLetter = { id, ...letter, headers, bodyBytes, ...(this.#holds(letter) ? { holds: true } : {}) };
     try {
       const made = await this.#fs.mkdir(folder, { recursive: true, mode: 0o700 });
       await this.#write(`${path}.body`, body);
@@ -114,7 +123,7 @@ export class DeadLetters {
         { cause },
       );
     }
-    this.#counts.set(letter.flow, known + 1);
+    this.#counts.set(letter.flow, (this.#counts.get(letter.flow) ?? known) + 1); // others may have been written meanwhile
     return id;
   }
 
@@ -131,6 +140,11 @@ export class DeadLetters {
       this.#counts.set(flow, count);
     }
     return count;
+  }
+
+  /** Ids of a flow's letters, without reading any. */
+  async idsOf(flow: string): Promise<Set<string>> {
+    return new Set((await this.#names(flow)).map((name) => `${flow}/${name}`));
   }
 
   /** Ids of all letters, without reading any. */

@@ -30,6 +30,7 @@ import type {
 } from "../journal/journal.ts";
 import { MemoryJournal } from "../journal/memory.ts";
 import { silentLogger } from "../logger.ts";
+import { gatewayLimits } from "../limits.ts";
 import { gatewayMemory } from "../memory.ts";
 import type { Headers, Incoming, Outcome } from "../message.ts";
 import { type OutletDefinition, OutletError } from "../outlets/outlet.ts";
@@ -268,6 +269,7 @@ function readFlow(): FlowConfig {
 }
 
 const flowConfig = readFlow();
+const holdingConfig: FlowConfig = { ...flowConfig, onDead: "hold" };
 
 export class SimulatedGateway {
   readonly #random: Prng;
@@ -287,9 +289,17 @@ export class SimulatedGateway {
   #mostRunning = 0;
   #peerDownUntilMs = 0;
   #calm = false;
+  readonly #config: FlowConfig;
+  readonly #overtaken: string[] = [];
+  readonly #retried = new Set<string>();
+  /** Ids of messages whose letter was dropped. */
+  readonly #dropped = new Set<string>();
 
-  constructor(seed: number, messages: number) {
+  /** `holds`: with `onDead: hold`, and an operator who retries most dead letters and drops others. */
+  constructor(seed: number, messages: number, holds = false) {
     this.#random = prng(seed);
+    this.#config = holds ? holdingConfig : flowConfig;
+    this.#deadLetters.decideHolds(() => holds);
     for (let number = 0; number < messages; number += 1) {
       const key = this.#random.below(3) === 0 ? undefined : `k${this.#random.below(3)}`;
       // One key comes from one kind of source: else a crash changes the order at the senders.
@@ -322,6 +332,7 @@ export class SimulatedGateway {
       this.#senders.every((sender) => sender.outcome !== undefined) &&
       this.#unit?.quiet === true &&
       this.#unit.delivery.pending === 0 &&
+      this.#unit.delivery.holds.size === 0 &&
       this.#store.stats().outbox === 0
     );
   }
@@ -333,12 +344,29 @@ export class SimulatedGateway {
     this.#mostRunning = Math.max(this.#mostRunning, running);
     if (step >= 0 && this.#random.below(60) === 0) await this.#crash();
     if (step >= 0 && this.#random.below(40) === 0) this.#peerDownUntilMs = this.#clock.now() + this.#random.below(6000);
+    if (this.#config.onDead === "hold" && this.#random.below(12) === 0) await this.#operate();
     for (let offers = this.#random.below(4); offers > 0; offers -= 1) this.#offer();
     await settled();
     const nextMs = this.#clock.nextMs;
     const jumpMs = this.#random.below(100);
     this.#clock.advance(nextMs === undefined || this.#random.below(2) === 0 ? jumpMs : Math.max(nextMs - this.#clock.now(), 0));
     await settled();
+  }
+
+  /** Somebody looks at the dead letters. */
+  async #operate(): Promise<void> {
+    const { held } = this.#unit ?? {};
+    for await (const letter of this.#deadLetters.list()) {
+      const found = await this.#deadLetters.read(letter.id);
+      if (held === undefined || found === undefined || !held.has(letter)) continue;
+      if (!this.#calm && !this.#retried.has(letter.id) && this.#random.below(4) === 0) {
+        this.#dropped.add(letter.messageId);
+        await this.#deadLetters.remove(letter.id);
+      } else {
+        this.#retried.add(letter.id);
+        held.retry(found, undefined).catch(() => undefined); // it may be under way already
+      }
+    }
   }
 
   /** A sender gives its message, in order per key: not before the one ahead of it has an outcome or is in the gateway's hands for certain. */
@@ -394,9 +422,10 @@ export class SimulatedGateway {
     const entropy = (bytes: Uint8Array): void => void bytes.forEach((_byte, index) => (bytes[index] = this.#random.below(256)));
     const outlets = [{ ...peer, create: this.#makePeer(process) }];
     const image = { image: { name: "f", sha256: "0" }, outlets: undefined, limits: defaultFlowLimits };
-    this.#unit = new FlowUnit("f", flowConfig, image, {
+    this.#unit = new FlowUnit("f", this.#config, image, {
       runner,
       journal,
+      letters: this.#deadLetters,
       persistence,
       clock,
       random: this.#random,
@@ -453,6 +482,7 @@ export class SimulatedGateway {
           const [id = "", index = ""] = Buffer.from(message.body).toString().split("/");
           const down = this.#clock.now() < this.#peerDownUntilMs;
           const mood = this.#calm ? 9 : this.#random.below(10);
+          if (!down && mood !== 0) this.#checkHeld(id, message.key);
           if (!down && mood !== 0) this.#received.push({ idempotencyKey, id, index: Number(index), key: message.key });
           if (mood === 1) return never(); // took it, but the answer is lost
           if (down || mood === 0 || mood === 2)
@@ -469,11 +499,30 @@ export class SimulatedGateway {
     });
   }
 
+  /** Nothing of a key arrives that came after its dead letter, while that lies there. */
+  #checkHeld(id: string, key: string | undefined): void {
+    const { holds } = this.#unit?.delivery ?? {};
+    if (key === undefined || holds === undefined) return;
+    for (const letter of holds.letters) {
+      const dead = this.#senderOf(letter);
+      if (dead !== undefined && dead.key === key && Number(id.slice(1)) > dead.number)
+        this.#overtaken.push(`${id} overtook m${dead.number}`);
+    }
+  }
+
+  #senderOf(letter: string): Sender | undefined {
+    const file = this.#files.get(`/dead/${letter}.json`);
+    if (file === undefined) return undefined;
+    const { messageId } = JSON.parse(Buffer.from(file).toString()) as { readonly messageId: string };
+    return this.#senders[Number(messageId.slice(1))];
+  }
+
   async #verify(): Promise<Report> {
-    const problems: string[] = [];
+    const problems: string[] = [...this.#overtaken];
     const check = (holds: boolean, what: string): void => void (holds || problems.push(what));
     const dead = new Map<string, number>();
     for await (const letter of this.#deadLetters.list()) dead.set(letter.messageId, (dead.get(letter.messageId) ?? 0) + 1);
+    for (const id of this.#dropped) dead.set(id, (dead.get(id) ?? 0) + 1);
     check(
       this.#isOver,
       `everything comes to an end; open: ${this.#senders
@@ -495,8 +544,9 @@ export class SimulatedGateway {
         duplicates += Math.max(got.filter((each) => each.index === index).length - 1, 0);
       }
     }
-    check(this.#mostPending <= flowConfig.queue, `${this.#mostPending} were pending, the queue is ${flowConfig.queue}`);
-    check(this.#mostRunning <= flowConfig.concurrency, `${this.#mostRunning} ran at once, ${flowConfig.concurrency} may`);
+    const retries = this.#config.onDead === "hold" ? gatewayLimits.heldRetries : 0;
+    check(this.#mostPending <= flowConfig.queue + retries, `${this.#mostPending} were pending, the queue is ${flowConfig.queue}`);
+    check(this.#mostRunning <= flowConfig.concurrency + retries, `${this.#mostRunning} ran at once, ${flowConfig.concurrency} may`);
     this.#checkOrder(check);
     await this.#checkState(check, dead);
     if (problems.length > 0) throw new Error(problems.slice(0, 5).join("\n"));
