@@ -1,0 +1,23 @@
+/** Parts of the product and the tests that should notice what is wrong in them, quickest first. Paths are of dist/; a folder stands for all below it. */
+export interface Area {
+  readonly files: readonly string[];
+  readonly tests: readonly string[];
+}
+
+export const areas: Readonly<Record<string, Area>> = {
+  abi: { files: ["abi"], tests: ["abi"] },
+  base: { files: ["base"], tests: ["base"] },
+  claims: { files: ["gateway/claims"], tests: ["gateway/claims", "test/claims.test.js"] },
+  config: { files: ["gateway/config"], tests: ["gateway/config"] },
+  delivery: {
+    files: ["gateway/delivery"],
+    tests: ["gateway/delivery", "gateway/gateway.test.js", "gateway/ceilings.test.js", "gateway/identity.test.js"],
+  },
+  http: {
+    files: ["gateway/http", "gateway/sources/http.js", "gateway/outlets/http.js"],
+    tests: ["gateway/http", "gateway/sources", "gateway/outlets", "gateway/gateway.test.js"],
+  },
+  image: { files: ["image"], tests: ["image"] },
+  journal: { files: ["gateway/journal"], tests: ["gateway/journal"] },
+  monitors: { files: ["monitors/embedded", "monitors/fair-queue.js"], tests: ["monitors/fair-queue.test.js", "monitors/embedded"] },
+};
