@@ -2,14 +2,14 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type FairJob, FairQueue, type Share } from "./fair-queue.ts";
+import { type FairJob, FairQueue, reach, type Reach, type Share } from "./fair-queue.ts";
 
 interface Job extends FairJob<string> {
   readonly name: string;
   readonly number: number;
 }
 
-const always = (): boolean => true;
+const always = (): Reach => reach.all;
 const share = (name: string, weight = 1): Share => ({ name, weight });
 
 /** Runs jobs one by one for `ms` of CPU; what each flow had of it. All have work without end. */
@@ -18,7 +18,7 @@ function shares(flows: readonly { readonly share: Share; readonly stepMs: number
   const used: Record<string, number> = {};
   for (const each of flows)
     for (let number = 0; number < 5000; number++)
-      queue.push({ name: each.share.name, number, line: queue.line(each.share), chargedMs: 0 }, undefined);
+      queue.push({ name: each.share.name, number, line: queue.line(each.share), chargedMs: 0, stopped: false }, undefined);
   for (let sum = 0; sum < ms; ) {
     const job = queue.take("here", always);
     ok(job !== undefined);
@@ -52,9 +52,9 @@ test("flows of short and of long steps have the same CPU time, and by weight", (
 test("one that comes new waits for one step of another, not for its debt of an hour alone", () => {
   const queue = new FairQueue<Job, string>();
   const [busy, fresh] = [queue.line(share("busy")), queue.line(share("fresh"))];
-  for (let number = 0; number < 2000; number++) queue.push({ name: "busy", number, line: busy, chargedMs: 0 }, undefined);
+  for (let number = 0; number < 2000; number++) queue.push({ name: "busy", number, line: busy, chargedMs: 0, stopped: false }, undefined);
   for (let number = 0; number < 1000; number++) queue.settle(queue.take("here", always) as Job, 200);
-  queue.push({ name: "fresh", number: 0, line: fresh, chargedMs: 0 }, undefined);
+  queue.push({ name: "fresh", number: 0, line: fresh, chargedMs: 0, stopped: false }, undefined);
   const names = [0, 1].map(() => {
     const job = queue.take("here", always) as Job;
     queue.settle(job, 200);
@@ -80,7 +80,7 @@ test("every job is given once, in its flow's order, and only where it may be", (
         return true;
       };
       for (const [number, { flow, place, takes, usedMs }] of list.entries()) {
-        const job: Job = { name: String(flow), number, line: lines[flow] as Job["line"], chargedMs: 0 };
+        const job: Job = { name: String(flow), number, line: lines[flow] as Job["line"], chargedMs: 0, stopped: false };
         pushed.set(job, places[place]);
         queue.push(job, places[place]);
         for (let i = 0; i < takes; i++) take(i % 2 === 0 ? "left" : "right", usedMs);

@@ -2,7 +2,8 @@
  * Jobs of many flows, taken in turn: deficit round robin over the CPU time their steps take.
  *
  *     share ──▶ line: credit, and jobs in their order
- *                  jobs for any place (starts), jobs for one place only (the next step of a machine that waits there)
+ *                  jobs for one place only (the next step of a machine that waits there),
+ *                  jobs that were stopped once to let others go first, jobs for any place (starts)
  *
  * A line with credit gives its jobs; each costs what a step of the line lately took, corrected once it has run. When no line that could give
  * one has credit left, all get as many rounds of it as the nearest needs. So a flow of 200 ms steps gives one and then waits until the
@@ -17,6 +18,18 @@ export interface Share {
   readonly weight: number;
 }
 
+/** The jobs of a line that may be taken: each level has those of the levels before it. */
+export const reach = {
+  nothing: 0,
+  /** Jobs for this place only. */
+  placed: 1,
+  /** And those for any place. */
+  fresh: 2,
+  /** And those that were stopped once. */
+  all: 3,
+} as const;
+export type Reach = (typeof reach)[keyof typeof reach];
+
 /** Credit of one round at weight 1, in milliseconds. */
 const quantumMs = 1;
 /** Estimate for the first step of a line, in milliseconds. */
@@ -27,7 +40,7 @@ const falling = 0.8;
 const leastPauseMs = 20;
 const mostPauseMs = 500;
 
-export class Line<Job, Place> {
+export class Line<Job extends { readonly stopped: boolean }, Place> {
   readonly share: Share;
   creditMs = 0;
   /** Steps given out and not yet answered. */
@@ -41,6 +54,7 @@ export class Line<Job, Place> {
   round = 0;
   #restUntilMs = 0;
   readonly #anywhere = new Queue<Job>();
+  readonly #stopped = new Queue<Job>();
   readonly #placed = new Map<Place, Queue<Job>>();
 
   constructor(share: Share) {
@@ -70,42 +84,55 @@ export class Line<Job, Place> {
 
   push(job: Job, place: Place | undefined): void {
     this.length += 1;
-    if (place === undefined) return this.#anywhere.push(job);
+    if (place === undefined) return (job.stopped ? this.#stopped : this.#anywhere).push(job);
     const queue = this.#placed.get(place);
     if (queue === undefined) this.#placed.set(place, queueOf(job));
     else queue.push(job);
   }
 
-  putBack(jobs: readonly Job[]): void {
-    this.length += jobs.length;
-    this.#anywhere.unshift(jobs);
+  putBack(job: Job): void {
+    this.length += 1;
+    (job.stopped ? this.#stopped : this.#anywhere).unshift([job]);
+  }
+
+  get holdsStopped(): boolean {
+    return this.#stopped.length > 0;
   }
 
   /** `place` undefined: any job that is bound to none. */
-  has(place: Place | undefined, placedOnly: boolean): boolean {
-    return (!placedOnly && this.#anywhere.length > 0) || (place !== undefined && this.#placed.has(place));
+  has(place: Place | undefined, level: Reach): boolean {
+    if (level >= reach.fresh && this.#anywhere.length > 0) return true;
+    if (level >= reach.placed && place !== undefined && this.#placed.has(place)) return true;
+    return level >= reach.all && this.#stopped.length > 0;
   }
 
   /** Machines that wait come first: they hold memory. */
-  shift(place: Place | undefined): Job | undefined {
+  shift(place: Place | undefined, level: Reach): Job | undefined {
     const queue = place === undefined ? undefined : this.#placed.get(place);
-    const job = queue?.shift() ?? this.#anywhere.shift();
+    const job =
+      queue?.shift() ??
+      (level >= reach.all ? this.#stopped.shift() : undefined) ??
+      (level >= reach.fresh ? this.#anywhere.shift() : undefined);
     if (place !== undefined && queue?.length === 0) this.#placed.delete(place);
     if (job !== undefined) this.length -= 1;
     return job;
   }
 
-  /** Takes out the jobs of a place that is gone. */
-  displace(place: Place): Job[] {
+  /** Takes out jobs that are for one place only. */
+  displace(place: Place, which: (job: Job) => boolean): Job[] {
     const queue = this.#placed.get(place);
+    if (queue === undefined) return [];
     this.#placed.delete(place);
-    const jobs = queue === undefined ? [] : allOf(queue);
+    const [jobs, others] = [[] as Job[], [] as Job[]];
+    for (const job of allOf(queue)) (which(job) ? jobs : others).push(job);
+    queue.unshift(others);
+    if (others.length > 0) this.#placed.set(place, queue);
     this.length -= jobs.length;
     return jobs;
   }
 
   clear(): Job[] {
-    const jobs = [...this.#placed.values(), this.#anywhere].flatMap(allOf);
+    const jobs = [...this.#placed.values(), this.#stopped, this.#anywhere].flatMap(allOf);
     this.#placed.clear();
     this.length = 0;
     return jobs;
@@ -125,7 +152,9 @@ function allOf<T>(queue: Queue<T>): T[] {
 }
 
 export interface FairJob<Place> {
-  readonly line: Line<unknown, Place>;
+  readonly line: Line<FairJob<Place>, Place>;
+  /** It was stopped once to let others go first, and is not again. */
+  stopped: boolean;
   /** The line's charge for it, in milliseconds. */
   chargedMs: number;
 }
@@ -158,24 +187,25 @@ export class FairQueue<Job extends FairJob<Place>, Place> {
   putBack(jobs: readonly Job[]): void {
     for (const job of [...jobs].reverse()) {
       this.#refund(job);
-      this.#activate(job).putBack([job]);
+      this.#activate(job).putBack(job);
       this.length += 1;
     }
   }
 
-  /** True when a line that passes `may` has a job for any place. */
+  /** True when a line that passes `may` has a job for any place that was never stopped. */
   some(may: (line: Line<Job, Place>) => boolean): boolean {
-    return this.#active.some((line) => line.has(undefined, false) && may(line));
+    return this.#active.some((line) => line.has(undefined, reach.fresh) && may(line));
   }
 
-  /** The next job for a place, of a line that passes `may`; `placedOnly`: of those for this place alone. */
-  take(place: Place | undefined, may: (line: Line<Job, Place>) => boolean, placedOnly = false): Job | undefined {
+  /** The next job for a place; `levelOf` says which of a line's jobs it may have. */
+  take(place: Place | undefined, levelOf: (line: Line<Job, Place>) => Reach): Job | undefined {
     for (;;) {
       let rounds = Number.POSITIVE_INFINITY;
       for (let looked = 0; looked < this.#active.length; looked++) {
         const line = this.#active[this.#cursor] as Line<Job, Place>;
-        if (line.has(place, placedOnly) && may(line)) {
-          if (line.creditMs > 0) return this.#takeFrom(line, place);
+        const level = levelOf(line);
+        if (line.has(place, level)) {
+          if (line.creditMs > 0) return this.#takeFrom(line, place, level);
           rounds = Math.min(rounds, Math.floor(-line.creditMs / line.quantumMs) + 1);
         }
         this.#cursor = (this.#cursor + 1) % this.#active.length;
@@ -201,9 +231,9 @@ export class FairQueue<Job extends FairJob<Place>, Place> {
     this.#refund(job, usedMs);
   }
 
-  /** Takes out the jobs of a place that is gone. */
-  displace(place: Place): Job[] {
-    return this.#remove((line) => line.displace(place));
+  /** Takes out jobs that are for this place only: all of them when it is gone. */
+  displace(place: Place, which: (job: Job) => boolean = () => true): Job[] {
+    return this.#remove((line) => line.displace(place, which));
   }
 
   clear(): Job[] {
@@ -243,8 +273,8 @@ export class FairQueue<Job extends FairJob<Place>, Place> {
     line.round = this.#round;
   }
 
-  #takeFrom(line: Line<Job, Place>, place: Place | undefined): Job {
-    const job = line.shift(place);
+  #takeFrom(line: Line<Job, Place>, place: Place | undefined, level: Reach): Job {
+    const job = line.shift(place, level);
     assert(job !== undefined, "a line that has a job gives it");
     this.length -= 1;
     if (line.length === 0) this.#deactivate(line);
@@ -266,6 +296,6 @@ export class FairQueue<Job extends FairJob<Place>, Place> {
   }
 
   #lineOf(job: Job): Line<Job, Place> {
-    return job.line as Line<Job, Place>;
+    return job.line as unknown as Line<Job, Place>;
   }
 }

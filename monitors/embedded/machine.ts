@@ -7,7 +7,7 @@ import type { Share } from "../fair-queue.ts";
 import type { Machine } from "../monitor.ts";
 import { blamed, broken, outcomeOf } from "../outcome.ts";
 import type { Pool } from "./pool.ts";
-import { type Job, lostAnswer, type PoolWorker, type StepAnswer } from "./pool-worker.ts";
+import type { Job, PoolWorker, StepAnswer } from "./pool-worker.ts";
 import { operation } from "./slots.ts";
 import type { EmbeddedImage } from "./embedded.ts";
 
@@ -15,7 +15,7 @@ import type { EmbeddedImage } from "./embedded.ts";
 const mostQueued = 1024;
 /** How often a machine may end its worker before it is given up. */
 const mostLosses = 2;
-/** How often it may lose it through no fault of its own. */
+/** How often a step may be displaced through no fault of the machine's own. */
 const mostDisplacements = 64;
 
 type NextEvent = Exclude<Event, DeliverEvent>;
@@ -35,14 +35,17 @@ export class EmbeddedMachine implements Machine {
   readonly limits: FlowLimits;
   /** Where the waiting machine lies. */
   home: PoolWorker | undefined;
+  /** All it was given, in order; the first from the start. Empty once it is over. */
+  readonly events: Event[];
+  /** CPU time that running it again from its first event takes, in milliseconds. */
+  replayMs = 0;
   readonly #pool: Pool;
-  /** All it was given, in order; the first from the start. */
-  readonly #events: Event[];
   readonly #startedMs = performance.now();
   #busy = false;
   #queue: { readonly event: Event; readonly settle: Settle }[] | undefined;
   #losses = 0;
   #displacements = 0;
+  #stopped = false;
   readonly #line: Job["line"];
   #over: MachineErrorCode | undefined;
   #isPutOff = false;
@@ -53,9 +56,13 @@ export class EmbeddedMachine implements Machine {
     this.number = number;
     this.limits = limits;
     this.#line = pool.line(share);
-    this.#events = [event];
+    this.events = [event];
     this.#busy = true;
-    this.first = new Promise((settle) => this.#run(event, settle));
+    this.first = new Promise((settle) => this.#run(settle));
+  }
+
+  get over(): boolean {
+    return this.#over !== undefined;
   }
 
   step(event: NextEvent): Promise<StepOutcome> {
@@ -95,7 +102,7 @@ export class EmbeddedMachine implements Machine {
 
   #finish(code: MachineErrorCode): void {
     this.#over = code;
-    this.#events.length = 0;
+    this.events.length = 0;
     this.#takenUp();
     this.home?.drop(this);
     this.home = undefined;
@@ -109,59 +116,36 @@ export class EmbeddedMachine implements Machine {
     }
     this.#busy = true;
     this.#takenUp();
-    this.#events.push(event);
-    this.#run(event, settle);
+    this.events.push(event);
+    this.#run(settle);
   }
 
-  /** Runs the newest event, on a machine that has seen all those before. */
-  #run(event: Event, settle: Settle): void {
+  /** Runs the newest event where the machine waits, or else all its events; the effects of those before are known already. */
+  #run(settle: Settle): void {
+    const what = this.home === undefined ? operation.start : operation.step;
     const answer = (found: StepAnswer): void => {
+      this.home = found.kept;
+      this.replayMs = what === operation.start ? found.cpuMs : this.replayMs + found.cpuMs;
       if (found.endedWorker === true) this.#losses++;
-      if (this.#over === undefined && this.#mayRepeat(found)) return this.#run(event, settle);
+      if (this.#over === undefined && this.#mayRepeat(found)) return this.#run(settle);
+      this.#displacements = 0;
+      this.#stopped = false;
       this.#busy = false;
       settle(this.#outcome(found));
       const next = this.#queue?.shift();
       if (next !== undefined) this.#give(next.event, next.settle);
     };
-    if (this.#events.length <= 1) this.#submit(operation.start, event, answer);
-    else if (this.home !== undefined) this.#submit(operation.step, event, answer);
-    else
-      this.#pool.replay((over) => {
-        this.#replay(0, (found) => {
-          over();
-          answer(found);
-        });
-      });
+    this.#pool.submit({ machine: this, line: this.#line, operation: what, answer, chargedMs: 0, stopped: this.#stopped });
   }
 
   /** True when a missing answer may be followed by another try. */
   #mayRepeat(found: StepAnswer): boolean {
+    if (found.stopped === true) this.#stopped = true;
     if (found.status === "displaced") return ++this.#displacements < mostDisplacements;
     return found.status === "lost" && found.endedWorker === true && this.#losses < mostLosses;
   }
 
-  #submit(what: number, event: Event, answer: (answer: StepAnswer) => void, mustKeep = false): void {
-    this.#pool.submit({ machine: this, line: this.#line, operation: what, event, answer, mustKeep, chargedMs: 0 });
-  }
-
-  /**
-   * Takes a machine whose worker was lost to where it stood, one event after the other, and answers with the newest one's answer.
-   * The effects of those before are known already.
-   */
-  #replay(index: number, answer: (answer: StepAnswer) => void): void {
-    const event = this.#events[index];
-    if (event === undefined) return answer(lostAnswer("MF_MACHINE_ENDED")); // ended meanwhile
-    const last = index === this.#events.length - 1;
-    const next = (found: StepAnswer): void => {
-      if (last || found.kept === undefined) return answer(found);
-      this.home = found.kept;
-      this.#replay(index + 1, answer);
-    };
-    this.#submit(index === 0 ? operation.start : operation.step, event, next, !last);
-  }
-
   #outcome(answer: StepAnswer): StepOutcome {
-    this.home = answer.kept;
     if (this.#over !== undefined) {
       const over = this.#over;
       this.#finish(over);

@@ -1,12 +1,14 @@
 /** A worker thread as the main thread sees it: its slots and what is in them, the machines that wait there, and the images it was told of. */
 import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { encodeEvent, encodeEventInto, type Event, type MachineErrorCode } from "#abi";
+import { assert } from "#base";
+import { encodeEvent, encodeEventInto, type MachineErrorCode } from "#abi";
 import type { EmbeddedImage } from "./embedded.ts";
 import type { EmbeddedMachine } from "./machine.ts";
 import type { FairJob } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
+import { graceMs, StepWatch } from "./step-watch.ts";
 import {
   control,
   kib,
@@ -28,8 +30,6 @@ import {
 const mostImagesKnown = 4096;
 /** V8's stack of a worker, in MiB: async recursion to the engine's limit needs more than half of it. */
 const stackSizeMb = 8;
-/** After how many of the watchdog's looks at the same step it is called slow. */
-const slowLooks = 2;
 /** Sums of estimates below this are rounding errors. */
 const negligibleMs = 1e-6;
 /** Effects up to this long are copied byte by byte. */
@@ -52,21 +52,31 @@ export interface StepAnswer {
   readonly code?: MachineErrorCode;
   /** Its worker ended while it ran the step. */
   readonly endedWorker?: boolean;
+  /** It was displaced to let others go first. */
+  readonly stopped?: boolean;
 }
 
 export interface Job extends FairJob<PoolWorker> {
   readonly machine: EmbeddedMachine;
+  /** `step`: the machine's newest event, where it waits. `start`: all its events so far; what the last one gives is answered. */
   readonly operation: number;
-  readonly event: Event;
   readonly answer: (answer: StepAnswer) => void;
-  /** Another step of it follows at once. */
-  readonly mustKeep?: boolean;
 }
 
 interface Submission {
   readonly number: number;
   /** Undefined for a drop, or when it was recalled. */
   job: Job | undefined;
+  /** CPU time of the thread when it was asked to let others go first. */
+  askedCpuMs?: number | undefined;
+}
+
+export interface Taken {
+  /** Undefined when nobody waits for it. */
+  readonly job: Job | undefined;
+  readonly answer: StepAnswer;
+  /** The step was stopped to let others go first: it is to be run again. */
+  readonly stopped: boolean;
 }
 
 /** What a step gets that no worker finished. */
@@ -90,6 +100,8 @@ function copied(data: Buffer, length: number): Uint8Array {
   else for (let at = 0; at < length; at++) copy[at] = data[at] as number;
   return copy;
 }
+
+const takenBack: Taken = { job: undefined, answer: lostAnswer("MF_MACHINE_LOST"), stopped: false };
 
 /** Who is told of a worker's answers, and of its end. */
 export interface WorkerOwner {
@@ -125,18 +137,14 @@ export class PoolWorker {
   #heldBytes = 0;
   readonly #memory: MonitorMemory;
   readonly #drops: number[] = [];
-  // What the watchdog saw last.
-  watchedRunning = 0;
-  watchedLooks = 0;
-  watchedCpuMs = 0;
-  watchedSinceMs = 0;
-  interruptedMs: number | undefined;
+  readonly watch: StepWatch = new StepWatch();
   /** Why the pool ends it. */
   ending: MachineErrorCode | undefined;
   /** Added while steps take long; leaves when it idles. */
   isExtra = false;
   /** The reason of its end, for the log. */
   failure = "";
+  readonly startedMs: number = performance.now();
   /** The likely duration of the steps in its slots, in milliseconds; and of each line. */
   aheadMs = 0;
   readonly #ahead = new Map<Job["line"], number>();
@@ -184,7 +192,7 @@ export class PoolWorker {
 
   /** Its step has been running for a while. */
   get slow(): boolean {
-    return this.watchedLooks >= slowLooks;
+    return this.watch.slow;
   }
 
   /** It takes slots; before, it is being started. */
@@ -222,35 +230,46 @@ export class PoolWorker {
 
   /** Fills the next slot. There must be a free one. */
   submit(job: Job, store: PageStore): void {
-    const { machine, event } = job;
+    const { machine } = job;
     if (job.operation === operation.start) this.#teach(machine.image, store);
     const number = this.#submitted;
     const header = this.slots.header(number);
-    let length = encodeEventInto(this.slots.data(number), event);
-    if (length < 0) {
-      const frame = encodeEvent(event);
-      const data = this.slots.data(number);
-      length = frame.length <= data.length ? frame.length : -1;
-      if (length >= 0) data.set(frame);
-      else this.#postFrame(number, frame);
-    }
+    const length = this.#putEvents(number, job);
     header[word.operation] = job.operation;
     header[word.machine] = machine.number;
     header[word.image] = machine.image.slot;
-    header[word.mustKeep] = job.mustKeep === true ? 1 : 0;
     header[word.length] = length;
     header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
     this.#publish({ number, job }, header);
     this.#addAhead(job, job.chargedMs);
   }
 
-  #postFrame(submission: number, frame: Uint8Array): void {
-    const message: ToWorker = { kind: "frame", submission, frame };
-    const { length } = frame; // 0 once it is handed over
-    this.thread.postMessage(message, frame.byteLength === frame.buffer.byteLength ? [frame.buffer as ArrayBuffer] : []);
+  /** The bytes of the frame in the slot; −1 when it went over the port. */
+  #putEvents(number: number, { operation: what, machine: { events } }: Job): number {
+    const event = events.at(-1);
+    assert(event !== undefined, "a machine that is not over has an event");
+    if (what === operation.start && events.length > 1) return this.#postFrames(number, events.map(encodeEvent));
+    const data = this.slots.data(number);
+    const length = encodeEventInto(data, event);
+    if (length >= 0) return length;
+    const frame = encodeEvent(event);
+    if (frame.length > data.length) return this.#postFrames(number, [frame]);
+    data.set(frame);
+    return frame.length;
+  }
+
+  #postFrames(submission: number, frames: readonly Uint8Array[]): -1 {
+    const message: ToWorker = { kind: "frames", submission, frames };
+    const length = frames.reduce((sum, frame) => sum + frame.length, 0); // 0 once they are handed over
+    const whole = frames.filter((frame) => frame.byteLength === frame.buffer.byteLength);
+    this.thread.postMessage(
+      message,
+      whole.map((frame) => frame.buffer as ArrayBuffer),
+    );
     this.#frames.set(submission, length);
     this.#frameBytes += length;
     this.#memory.workers.force(length);
+    return -1;
   }
 
   #frameRead(submission: number): void {
@@ -312,21 +331,21 @@ export class PoolWorker {
   }
 
   /** The next answer, when there is one. */
-  take(): { readonly job: Job | undefined; readonly answer: StepAnswer } | undefined {
+  take(): Taken | undefined {
     const submission = this.outstanding[0];
     if (submission === undefined) return undefined;
     const header = this.slots.header(submission.number);
-    const state = Atomics.load(header, word.state);
-    if (state !== slotState.done && state !== slotState.recalled) return undefined;
+    if (Atomics.load(header, word.state) !== slotState.done) return undefined;
     const length = header[word.length] as number;
     const large = this.#large.get(submission.number);
-    if (state === slotState.done && submission.job !== undefined && length < 0 && large === undefined) return undefined; // still on the port
+    if (submission.job !== undefined && length < 0 && large === undefined) return undefined; // still on the port
     this.outstanding.shift();
+    this.watch.reset();
     this.#large.delete(submission.number);
     if (this.#frames.size > 0) this.#frameRead(submission.number);
     this.#holds((this.slots.control[control.heldPages] as number) * wasmPageBytes);
     Atomics.store(header, word.state, slotState.free);
-    if (state === slotState.recalled || submission.job === undefined) return { job: undefined, answer: lostAnswer("MF_MACHINE_LOST") };
+    if (submission.job === undefined) return takenBack;
     if (large !== undefined) this.#taken(large.length);
     const data = this.slots.data(submission.number);
     const effects = large ?? copied(data, length); // the slot is filled again
@@ -337,7 +356,8 @@ export class PoolWorker {
     const kept = keptBytes > 0 ? this : undefined;
     this.answered++;
     this.#addAhead(submission.job, -submission.job.chargedMs);
-    return { job: submission.job, answer: { status, effects, detail, kept, keptBytes, cpuMs: (header[word.cpuMicros] as number) / 1000 } };
+    const answer = { status, effects, detail, kept, keptBytes, cpuMs: (header[word.cpuMicros] as number) / 1000 };
+    return { job: submission.job, answer, stopped: submission.askedCpuMs !== undefined && status === "interrupted" };
   }
 
   #taken(bytes: number): void {
@@ -351,11 +371,11 @@ export class PoolWorker {
     return number < 0 ? undefined : this.outstanding.find((submission) => submission.number === number);
   }
 
-  /** Takes back the starts that have not begun. */
-  recall(): Job[] {
+  /** Takes back those of the steps that have not begun. */
+  recall(which: (job: Job) => boolean): Job[] {
     const jobs: Job[] = [];
     for (const submission of this.outstanding) {
-      if (submission.job?.operation !== operation.start) continue;
+      if (submission.job === undefined || !which(submission.job)) continue;
       const header = this.slots.header(submission.number);
       if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.recalled) !== slotState.queued) continue;
       jobs.push(submission.job);
@@ -367,6 +387,45 @@ export class PoolWorker {
 
   interrupt(number: number): void {
     Atomics.store(this.slots.control, control.interrupt, number + 1);
+  }
+
+  /** Stops the step that runs, which will be run again, to let others go first. */
+  stop(): void {
+    const running = this.running();
+    if (running === undefined) return;
+    running.askedCpuMs = this.cpuMs();
+    this.interrupt(running.number);
+  }
+
+  /** The step that runs was asked to let others go first: it is about to (`asked`), or it is deep in one native call (`deaf`). */
+  get stopping(): "asked" | "deaf" | undefined {
+    const asked = this.running()?.askedCpuMs;
+    if (asked === undefined) return undefined;
+    return this.cpuMs() - asked < graceMs ? "asked" : "deaf";
+  }
+
+  /** Has a step that can't be stopped again. */
+  get runsStopped(): boolean {
+    return this.outstanding.some(({ job }) => job?.stopped === true);
+  }
+
+  /** Looks at the step that runs, and stops it at its limit. */
+  look(): void {
+    const running = this.running();
+    const limitMs = running?.job?.machine.limits.cpuMs;
+    const due = this.watch.look({
+      running: running === undefined || limitMs === undefined ? 0 : running.number + 1,
+      begun: Atomics.load(this.slots.control, control.begun),
+      limitMs: limitMs ?? 0,
+      cpuMs: () => this.cpuMs(),
+    });
+    if (due === "interrupt" && running !== undefined) {
+      running.askedCpuMs = undefined;
+      this.interrupt(running.number);
+    }
+    if (due !== "terminate" || this.ending !== undefined) return;
+    this.ending = "MF_CPU_LIMIT";
+    void this.thread.terminate();
   }
 
   /** CPU time of the thread since it began, in milliseconds; the wall clock where the system does not tell. */

@@ -6,10 +6,11 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { defaultFlowLimits, type StepOutcome } from "#abi";
+import { memoryBudget } from "#base";
 import { buildImage, type Image } from "#image";
 import type { Share } from "../fair-queue.ts";
 import { deliver } from "../monitor.case.ts";
-import type { LoadedImage, Monitor } from "../monitor.ts";
+import type { LoadedImage, Monitor, MonitorMemory } from "../monitor.ts";
 import { embeddedMonitor } from "./embedded.ts";
 import type { StartThread } from "./pool-worker.ts";
 
@@ -33,9 +34,16 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 afterEach(() => monitor.close());
 
-async function open(workers: number, startThread: StartThread = wickedThread): Promise<void> {
+/** Without `memory` the pool may add as many workers as ever. */
+async function open(workers: number, startThread: StartThread = wickedThread, memory?: MonitorMemory): Promise<void> {
   lines = [];
-  monitor = embeddedMonitor({ workers, spin: 0, startThread, log: (line) => lines.push(line) });
+  monitor = embeddedMonitor({
+    workers,
+    spin: 0,
+    startThread,
+    log: (line) => lines.push(line),
+    ...(memory === undefined ? {} : { memory }),
+  });
   loaded = await monitor.load(image);
 }
 
@@ -130,7 +138,7 @@ test("an event the port refuses is a failure of its message", { timeout: 60_000 
     const thread = wickedThread(data);
     const post = thread.postMessage.bind(thread);
     thread.postMessage = (message: { kind: string }) => {
-      if (message.kind === "frame") throw new Error("could not be cloned");
+      if (message.kind === "frames") throw new Error("could not be cloned");
       post(message);
     };
     return thread;
@@ -152,5 +160,53 @@ describe("others wait for no more than the step that runs", () => {
     await Promise.all(goods);
     ok(order.filter((name) => name === "evil").length <= 6, order.join(" "));
     await Promise.all(evils);
+  });
+
+  /** A worker, and one more when its step takes long. */
+  async function openTwo(): Promise<void> {
+    const all = memoryBudget(2 ** 22);
+    await open(1, wickedThread, { waiting: all.part("waiting"), workers: all.part("workers") });
+  }
+
+  const share = (name: string): Share => ({ name, weight: 1 });
+  const minute = { ...limits, cpuMs: 60_000 };
+
+  test("all workers are taken by steps that hardly end: one makes way, and none is lost", { timeout: 60_000 }, async () => {
+    await openTwo();
+    const order: string[] = [];
+    const evils = Array.from({ length: 6 }, async (_, index) => {
+      const outcome = await monitor.start(loaded, deliver({ body: "spin 700" }), minute, share(`evil ${index % 3}`)).first;
+      order.push("evil");
+      return outcome;
+    });
+    await monitor.start(loaded, deliver({ body: "spin 60" }), minute, evil).first; // every worker has its step by now
+    for (let n = 0; n < 5; n++) equal((await run("spin 1", good)).status, "done");
+    ok(order.length <= 3, `${order.length} of 6 came first`);
+    for (const outcome of await Promise.all(evils)) deepEqual(result(outcome), ["done", undefined, undefined]);
+    equal(monitor.stats().replaced, 0);
+    ok(monitor.stats().workers <= 2);
+  });
+
+  test("a machine that waits where a step takes long goes on elsewhere", { timeout: 60_000 }, async () => {
+    await open(1);
+    const machine = monitor.start(loaded, deliver({ body: "wait" }), minute, good);
+    equal((await machine.first).status, "waiting");
+    let over = false;
+    const long = monitor.start(loaded, deliver({ body: "spin 2000" }), minute, evil).first.then(() => (over = true));
+    await new Promise((done) => setTimeout(done, 50));
+    deepEqual(result(await machine.step({ kind: "wake", timeMs: 1, timer: 1 })), ["done", undefined, undefined]);
+    equal(over, false);
+    await long;
+    equal(monitor.stats().waitingBytes, 0);
+  });
+
+  test("a machine that is over is not run any more", { timeout: 60_000 }, async () => {
+    await openTwo();
+    const running = monitor.start(loaded, deliver({ body: "spin 500" }), minute, evil);
+    const ended = Array.from({ length: 5 }, () => monitor.start(loaded, deliver({ body: "spin 60000" }), minute, evil));
+    await new Promise((done) => setTimeout(done, 100));
+    for (const machine of ended) machine.end();
+    for (const { first } of ended) equal((await first).failure?.code, "MF_MACHINE_ENDED");
+    equal((await running.first).status, "done");
   });
 });

@@ -4,16 +4,21 @@
  *   submit → fair queue over flows (bounded) → a worker's slots (32, first in first out) → answer
  *
  * A step of a waiting machine goes to the worker that keeps it. Of one flow a worker has no more in its slots than it is likely to run in
- * `mostAheadMs`, so that what others submit is never far behind. A watchdog looks at what runs: when a step takes long, those queued
- * behind it are recalled for other workers, and a worker is added when none is free, up to `mostExtra`; after its CPU limit the step is
- * interrupted; and when that does not help, because it is deep in one native call, its worker is terminated and replaced. What
- * was queued on it runs elsewhere, what waited on it is replayed. Added workers leave when everything is idle.
+ * `mostAheadMs`, so that what others submit is never far behind. A watchdog looks at what runs. When a step takes long:
+ *
+ *   - Those queued behind it are recalled. A machine that waits there is run again elsewhere, once that costs less than it has waited.
+ *   - When no worker is free one is added, up to `mostExtra`. A flow holds at most `mostHeld` workers, so that one is left for others.
+ *   - When none can be added, or it takes long, the step that has run for the shortest time is stopped, for one that is likely to take
+ *     less than that. It runs again later, beside others of its kind on all workers but one, and is not stopped again.
+ *   - After its CPU limit it is interrupted; and when that does not help, because it is deep in one native call, its worker is
+ *     terminated and replaced. What was queued there runs elsewhere, what waited there is run again.
+ *
+ * Stopping and running again is safe since a machine is a function of its events. Added workers leave when everything is idle.
  *
  * A flow whose steps end workers runs one step at a time, with pauses: see `Line`. Workers that end before they are ready are replaced
  * after a pause; without any worker, callers are told that the monitor is busy.
  */
-import { Queue } from "#base";
-import { FairQueue, type Share } from "../fair-queue.ts";
+import { FairQueue, reach, type Reach, type Share } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
 import { type Job, lostAnswer, PoolWorker, type StartThread, startThread, type StepAnswer, type WorkerOwner } from "./pool-worker.ts";
@@ -23,13 +28,17 @@ import { operation, type WorkerSetup } from "./slots.ts";
 const mostBacklog = 65_536;
 /** How often the watchdog looks. */
 const watchMs = 10;
-/** What a step may take beyond its limit before its worker is terminated: the interpreter polls for interrupts far more often than this. */
-const graceMs = 100;
-/** Workers added at most while steps take long, and for how much of the workers' share there may be one. */
+/** Workers added at most while steps take long, one at least, and for how much of the workers' share there may be one. */
 const mostExtra = 4;
 const extraBytes = 6 * 2 ** 20;
 /** Slots of a worker are filled by one flow up to this estimate; the step that reaches it is the last. */
 const mostAheadMs = 2;
+/** Work that is thrown away rather than to wait for a worker that is being started. */
+const mostWasteMs = 250;
+/** How long others wait for a worker that is being started before a step makes way nevertheless. */
+const mostStartMs = 50;
+/** Work ahead of a worker from which on those that were added help it. */
+const helpedMs = 10;
 /** Workers in a row that ended before they were ready: from this many on nothing waits for the next. */
 const mostFailedStarts = 4;
 /** Pauses before the next is started. */
@@ -63,9 +72,9 @@ export class Pool implements WorkerOwner {
   readonly #log: (line: string) => void;
   readonly #start: StartThread;
   readonly #backlog = new FairQueue<Job, PoolWorker>();
-  readonly #mostExtra: number;
-  #replays = 0;
-  readonly #replaysWaiting = new Queue<(over: () => void) => void>();
+  readonly #mostWorkers: number;
+  /** Workers that steps of one flow may keep from others. */
+  readonly #mostHeld: number;
   #watchdog: NodeJS.Timeout | undefined;
   #restTimer: NodeJS.Timeout | undefined;
   #failedStarts = 0;
@@ -76,8 +85,9 @@ export class Pool implements WorkerOwner {
 
   constructor({ size, setup, store, memory, log = () => undefined, start = startThread }: PoolOptions) {
     this.#memory = memory;
-    this.#mostExtra = Math.min(mostExtra, Math.floor(memory.workers.mostBytes / extraBytes));
     this.#size = size;
+    this.#mostWorkers = size + Math.min(mostExtra, Math.max(1, Math.floor(memory.workers.mostBytes / extraBytes)));
+    this.#mostHeld = Math.min(size + 1, this.#mostWorkers - 1);
     this.#setup = setup;
     this.#store = store;
     this.#log = log;
@@ -99,16 +109,16 @@ export class Pool implements WorkerOwner {
     if (this.#closed) return job.answer(lostAnswer("MF_MONITOR_CLOSED"));
     const home = job.operation === operation.step ? job.machine.home : undefined;
     if (job.operation === operation.step && home === undefined) return job.answer(displaced);
-    if (this.#backlog.length === 0) {
+    if (this.#backlog.length === 0 && !job.stopped) {
       const worker = home ?? this.#leastBusy();
-      if (worker !== undefined && this.#mayTake(worker, job.line)) {
+      if (worker !== undefined && this.#reach(worker, job.line) >= (home === undefined ? reach.fresh : reach.placed)) {
         this.#backlog.passes(job);
         return this.#hand(worker, job);
       }
     }
     if (this.#backlog.length >= mostBacklog || this.#workerless) return job.answer(lostAnswer("MF_MONITOR_BUSY"));
     this.#backlog.push(job, home);
-    if (this.#backlog.length > 1) this.#feed();
+    if (this.#backlog.length > 1 || job.stopped) this.#feed();
     this.#watchSoon();
   }
 
@@ -140,24 +150,38 @@ export class Pool implements WorkerOwner {
     this.#watchdog ??= setInterval(() => this.#watch(), watchMs);
   }
 
-  /** Room in the slots, and no more of one flow than runs in a moment. Steps that must go to a slow worker wait in its slots. */
-  #mayTake(worker: PoolWorker, line: Line): boolean {
-    if (!worker.free || worker.aheadOf(line) >= mostAheadMs || !line.mayRun) return false;
-    return worker.isExtra ? !this.#crowds(line) : true;
+  /** The jobs of a line that a worker may have: there is room in the slots, and no more of one flow than runs in a moment. */
+  #reach(worker: PoolWorker, line: Line): Reach {
+    if (!this.#isOpen(worker) || worker.aheadOf(line) >= mostAheadMs || !line.mayRun) return reach.nothing;
+    if (worker.isExtra && (!this.#needsHelp() || this.#crowds(line))) return reach.placed;
+    return line.holdsStopped && !this.#mayRunStopped() ? reach.fresh : reach.all;
   }
 
-  /** A flow that keeps as many workers busy as there usually are, and one more, gets no others of those that were added. */
+  /** Workers beyond the usual number take the CPU from the others, unless those have long steps. */
+  #needsHelp(): boolean {
+    for (const { isExtra, slow, ready, aheadMs } of this.workers) if (!isExtra && ready && !slow && aheadMs < helpedMs) return false;
+    return true;
+  }
+
+  #isOpen(worker: PoolWorker): boolean {
+    return worker.free && !worker.slow && worker.ending === undefined && worker.ready;
+  }
+
+  /** A flow that holds as many workers as it may gets no others of those that were added. */
   #crowds(line: Line): boolean {
-    let slow = 0;
-    for (const worker of this.workers) if (worker.slow && worker.running()?.job?.line === line) slow++;
-    return slow > this.#size;
+    let held = 0;
+    for (const { slow, outstanding } of this.workers) {
+      const job = outstanding[0]?.job; // the step it is in
+      if (job?.line === line && (slow || job.chargedMs >= mostAheadMs)) held++;
+    }
+    return held >= this.#mostHeld;
   }
 
   /** The free worker with the least to do; the one that is first keeps its caches warm when the load is light. */
   #leastBusy(): PoolWorker | undefined {
     let best: PoolWorker | undefined;
     for (const worker of this.workers) {
-      if (!worker.free || worker.slow || worker.ending !== undefined || !worker.ready) continue;
+      if (!this.#isOpen(worker)) continue;
       if (best === undefined || worker.aheadMs < best.aheadMs) best = worker;
     }
     return best;
@@ -168,11 +192,12 @@ export class Pool implements WorkerOwner {
     for (let took = true; took && this.#backlog.length > 0; ) {
       took = false;
       for (const worker of this.workers) {
-        if (!worker.free || worker.ending !== undefined || !worker.ready) continue;
-        const job = this.#backlog.take(worker, (line) => this.#mayTake(worker, line), worker.slow);
+        if (!this.#isOpen(worker)) continue;
+        const job = this.#backlog.take(worker, (line) => this.#reach(worker, line));
         if (job === undefined) continue;
         took = true;
-        this.#hand(worker, job);
+        if (job.machine.over) this.#settle(job, lostAnswer("MF_MACHINE_ENDED"));
+        else this.#hand(worker, job);
       }
     }
   }
@@ -214,6 +239,10 @@ export class Pool implements WorkerOwner {
     for (let next = worker.take(); next !== undefined; next = worker.take()) {
       const { job, answer } = next;
       if (job === undefined) continue;
+      if (next.stopped && !job.machine.over) {
+        this.#stopped(worker, job, answer);
+        continue;
+      }
       if (answer.kept !== undefined || worker.machines.size > 0) worker.keeps(job.machine, answer.keptBytes);
       if (job.line.losses > 0) job.line.recovers();
       this.#settle(job, answer);
@@ -223,18 +252,20 @@ export class Pool implements WorkerOwner {
     this.#feed();
   }
 
-  /**
-   * Runs `begin`, which calls `over` at its end, when a worker's worth of replays or less is under way: between the steps of one its
-   * machine is kept, whatever the room.
-   */
-  replay(begin: (over: () => void) => void): void {
-    if (this.#replays >= this.#size) return void this.#replaysWaiting.push(begin);
-    this.#replays++;
-    begin(() => {
-      this.#replays--;
-      const next = this.#replaysWaiting.shift();
-      if (next !== undefined) this.replay(next);
-    });
+  /** It made way, and is run again from the machine's first event. */
+  #stopped(worker: PoolWorker, job: Job, { cpuMs }: StepAnswer): void {
+    worker.keeps(job.machine, 0);
+    if (job.operation === operation.step) return this.#settle(job, { ...displaced, cpuMs, stopped: true });
+    job.stopped = true;
+    this.#backlog.settle(job, cpuMs);
+    this.#backlog.push(job, undefined);
+  }
+
+  /** Steps that can't be stopped again leave one worker to others. */
+  #mayRunStopped(): boolean {
+    const ready = this.workers.filter((worker) => worker.ready);
+    const most = ready.length === 1 && this.workers.length === 1 ? 1 : ready.length - 1;
+    return ready.filter(({ runsStopped }) => runsStopped).length < most;
   }
 
   /** Puts off the machines that have waited longest, at the worker that keeps most, until the rest fits its share again. */
@@ -258,6 +289,7 @@ export class Pool implements WorkerOwner {
 
   #watch(): void {
     for (const worker of [...this.workers]) this.#watchWorker(worker);
+    this.#makeWay();
     this.#feed();
     // Looked at after feeding: what has just been handed out must be watched as well.
     if (this.#backlog.length > 0 || this.workers.some(({ outstanding }) => outstanding.length > 0)) return;
@@ -266,17 +298,43 @@ export class Pool implements WorkerOwner {
     this.#watchdog = undefined;
   }
 
-  /** Takes from a slow worker what it has not begun, and sees to it that there is another for that. */
+  /** Takes from a slow worker what it has not begun, and machines that had better not wait for it. */
   #relieve(worker: PoolWorker): void {
-    if (worker.outstanding.length > 1) this.#backlog.putBack(worker.recall());
-    const stuck = this.workers.every(({ slow, ending }) => slow || ending !== undefined);
-    if (!stuck || this.workers.length >= this.#size + this.#mostExtra) return;
-    if (this.#backlog.some((line) => line.mayRun && !this.#crowds(line))) this.#add(true);
+    const { elapsedMs } = worker.watch;
+    const moves = ({ line, machine }: Job): boolean => machine.replayMs < elapsedMs && line.mayRun && !this.#crowds(line);
+    const recalled = worker.outstanding.length > 1 ? worker.recall((job) => job.operation === operation.start || moves(job)) : [];
+    this.#backlog.putBack(recalled.filter((job) => job.operation === operation.start));
+    for (const job of recalled) if (job.operation !== operation.start) this.#move(worker, job, () => this.#settle(job, displaced));
+    for (const job of this.#backlog.displace(worker, moves)) this.#move(worker, job, () => job.answer(displaced));
   }
 
-  /** Lets the added workers go that keep nothing. */
+  #move(worker: PoolWorker, { machine }: Job, answer: () => void): void {
+    if (worker.machines.has(machine)) worker.drop(machine);
+    answer();
+  }
+
+  /** When no worker is free: adds one, or stops the step that is cheapest to run again for one that is likely to be shorter. */
+  #makeWay(): void {
+    const able = this.workers.filter(({ ready, ending }) => ready && ending === undefined);
+    if (able.length === 0 || able.some(({ slow }) => !slow)) return;
+    const coming = this.workers.find(({ ready }) => !ready);
+    const wanted = this.#backlog.length > 0 || this.workers.length === this.#size;
+    if (wanted && coming === undefined && this.workers.length < this.#mostWorkers) this.#add(true);
+    if (this.#backlog.length === 0 || able.some(({ stopping }) => stopping === "asked")) return;
+    const [youngest] = able
+      .filter((worker) => worker.stopping === undefined && worker.running()?.job?.stopped === false)
+      .sort((a, b) => a.watch.elapsedMs - b.watch.elapsedMs);
+    const victim = youngest?.running()?.job?.line;
+    if (youngest === undefined || victim === undefined) return;
+    const { elapsedMs } = youngest.watch;
+    const isBetter = (line: Line): boolean => line !== victim && line.stepMs < elapsedMs && line.mayRun && !this.#crowds(line);
+    if (!this.#backlog.some(isBetter)) return;
+    if (coming === undefined || elapsedMs < mostWasteMs || performance.now() - coming.startedMs > mostStartMs) youngest.stop();
+  }
+
+  /** Lets the added workers go that keep nothing, but for one: starting it takes long when it is wanted. */
   #shrink(): void {
-    for (const worker of this.workers.filter(({ isExtra }) => isExtra)) {
+    for (const worker of this.workers.filter(({ isExtra }) => isExtra).slice(1)) {
       if (worker.outstanding.length > 0 || worker.machines.size > 0) continue;
       this.workers.splice(this.workers.indexOf(worker), 1);
       worker.ended();
@@ -288,29 +346,8 @@ export class Pool implements WorkerOwner {
   #watchWorker(worker: PoolWorker): void {
     this.#takeAll(worker);
     if (worker.gone) return this.lost(worker);
-    const running = worker.running();
-    const number = running === undefined ? 0 : running.number + 1;
-    if (running?.job === undefined || number !== worker.watchedRunning) {
-      worker.watchedRunning = number;
-      worker.watchedLooks = 0;
-      worker.interruptedMs = undefined;
-      return;
-    }
-    if (worker.watchedLooks++ === 0) {
-      worker.watchedCpuMs = worker.cpuMs();
-      worker.watchedSinceMs = performance.now();
-      return;
-    }
+    worker.look();
     if (worker.slow) this.#relieve(worker);
-    const usedMs = worker.cpuMs() - worker.watchedCpuMs;
-    if (usedMs <= running.job.machine.limits.cpuMs) return;
-    if (worker.interruptedMs === undefined) {
-      worker.interruptedMs = usedMs;
-      worker.interrupt(running.number);
-    } else if (usedMs > worker.interruptedMs + graceMs && worker.ending === undefined) {
-      worker.ending = "MF_CPU_LIMIT";
-      void worker.thread.terminate();
-    }
   }
 
   /** Has as many workers as there usually are. */
@@ -395,6 +432,10 @@ const displaced: StepAnswer = { ...lostAnswer("MF_MACHINE_LOST"), status: "displ
 /** For the step that ran when its worker ended. */
 function endedAnswer(worker: PoolWorker): StepAnswer {
   const status = worker.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost";
-  const cpuMs = Math.max(0, worker.watchedSinceMs === 0 ? 0 : performance.now() - worker.watchedSinceMs);
-  return { ...lostAnswer(worker.ending ?? "MF_MACHINE_LOST", worker.failure), status, cpuMs, endedWorker: true };
+  return {
+    ...lostAnswer(worker.ending ?? "MF_MACHINE_LOST", worker.failure),
+    status,
+    cpuMs: worker.watch.elapsedMs,
+    endedWorker: true,
+  };
 }

@@ -1,19 +1,19 @@
 /**
  * How a worker and the main thread talk: one shared buffer a worker, used as a ring of slots, first in, first out.
  *
- *   control   8 words, see `control`
+ *   control   16 words, see `control`
  *   slot      16 words, see `word`, then `slotBytes` of data: the event's frame on the way in, the effects' on the way out
  *
  * The main thread fills a free slot, marks it queued and adds one to `submitted`; the worker sleeps on that word, takes the slot
  * by changing queued → running, runs the step, marks it done and rings the bell (a message on a port) unless it is rung already.
- * The main thread may change queued → recalled, when the step before it takes long and another worker is free.
- * Frames that do not fit go over the port, before the slot is marked.
+ * The main thread may change queued → recalled, when the step before it takes long; the worker passes over it and marks it done.
+ * Frames that do not fit, and those of a machine that is run again from its first event, go over the port before the slot is marked.
  */
 import { layout } from "#kernel";
 
 export const slotsPerWorker = 32;
 const slotBytes = 32 * 1024;
-const controlWords = 8;
+const controlWords = 16;
 const headerWords = 16;
 
 export const control = {
@@ -33,6 +33,8 @@ export const control = {
   takenKib: 6,
   /** 1 once the worker takes slots. */
   ready: 7,
+  /** Events begun since the start. */
+  begun: 8,
 } as const;
 
 export const word = {
@@ -40,7 +42,7 @@ export const word = {
   operation: 1,
   machine: 2,
   image: 3,
-  /** Bytes of the frame, −1 when it goes over the port. In: the event's; out: the effects'. */
+  /** Bytes of the frame, −1 when it goes over the port. In: the event's, or all events' so far; out: the effects'. */
   length: 4,
   /** Memory limit, in 64 KiB pages. */
   limitPages: 5,
@@ -50,8 +52,6 @@ export const word = {
   keptBytes: 8,
   /** Bytes of the text that says why, behind the effects. */
   detailLength: 9,
-  /** 1 when the machine is kept whatever room there is: it goes on at once. */
-  mustKeep: 10,
 } as const;
 
 export const slotState = { free: 0, queued: 1, running: 2, done: 3, recalled: 4 } as const;
@@ -106,7 +106,7 @@ export type ToWorker =
       readonly memoryPages: number;
     }
   | { readonly kind: "forget" }
-  | { readonly kind: "frame"; readonly submission: number; readonly frame: Uint8Array };
+  | { readonly kind: "frames"; readonly submission: number; readonly frames: readonly Uint8Array[] };
 
 export interface FromWorker {
   readonly submission: number;

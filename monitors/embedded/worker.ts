@@ -26,7 +26,7 @@ const words = slots.control;
 
 const chunks: Uint8Array[] = [];
 const images = new Map<number, PageTable>();
-const frames = new Map<number, Uint8Array>();
+const frames = new Map<number, readonly Uint8Array[]>();
 const waiting = new Map<number, Hibernated>();
 
 /** The memory of the old one is given back at once: V8 would wait for garbage of its own heap, and let it grow to many times what is in use. */
@@ -55,7 +55,7 @@ function readPort(): void {
     else if (message.kind === "image")
       images.set(message.slot, { entries: message.entries, stackPointer: message.stackPointer, memoryPages: message.memoryPages });
     else if (message.kind === "forget") images.clear();
-    else frames.set(message.submission, message.frame);
+    else frames.set(message.submission, message.frames);
   }
 }
 
@@ -69,14 +69,12 @@ function image(slot: number): PageTable {
   return table;
 }
 
-function eventFrame(submission: number, header: Int32Array): Uint8Array {
-  const length = header[word.length] as number;
-  if (length >= 0) return slots.data(submission).subarray(0, length);
+function framesOnPort(submission: number): readonly Uint8Array[] {
   readPort();
-  const frame = frames.get(submission);
-  assert(frame !== undefined, "a large frame is sent before its slot");
+  const found = frames.get(submission);
+  assert(found !== undefined, "frames on the port are sent before their slot");
   frames.delete(submission);
-  return frame;
+  return found;
 }
 
 /** Waits until the main thread has taken most of what is on the port: it may be busy while steps go on. */
@@ -85,6 +83,18 @@ function awaitTaken(): void {
     Atomics.wait(words, control.takenKib, taken);
     taken = Atomics.load(words, control.takenKib);
   }
+}
+
+function step(frame: Uint8Array): StepResult {
+  Atomics.add(words, control.begun, 1);
+  return instance.step(frame);
+}
+
+/** Runs all events so far. What the last one gives is answered, or the one that got no further. */
+function steps(all: readonly Uint8Array[]): StepResult {
+  let result = step(all[0] as Uint8Array);
+  for (let index = 1; index < all.length && !instance.unfit && waits(result); index++) result = step(all[index] as Uint8Array);
+  return result;
 }
 
 /** Prepares the instance and runs the step; undefined when the machine is not here. */
@@ -97,7 +107,8 @@ function run(submission: number, header: Int32Array): StepResult | undefined {
     if (hibernated === undefined) return undefined;
     instance.resume(hibernated, limitPages);
   }
-  return instance.step(eventFrame(submission, header));
+  const length = header[word.length] as number;
+  return length >= 0 ? step(slots.data(submission).subarray(0, length)) : steps(framesOnPort(submission));
 }
 
 /** Puts the outcome into the slot, or on the port when it is too large for one. */
@@ -122,15 +133,22 @@ function answer(submission: number, header: Int32Array, result: StepResult | und
   }
 }
 
-/** A recalled submission's frame is not kept either. */
-function forget(submission: number): void {
+/** A recalled submission's frames are not kept either. Its slot may be filled again only now: before, this thread would take what is in it. */
+function skip(submission: number, header: Int32Array): void {
   readPort();
   frames.delete(submission);
+  finish(header);
+}
+
+function finish(header: Int32Array): void {
+  Atomics.store(header, word.state, slotState.done);
+  if (Atomics.exchange(words, control.bell, 1) === 0) port.postMessage(0);
 }
 
 function serve(submission: number): void {
   const header = slots.header(submission);
-  if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued) return forget(submission); // recalled
+  if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued)
+    return skip(submission, header);
   if (header[word.operation] === operation.drop) unpark(header[word.machine] as number);
   else {
     current = submission + 1;
@@ -140,20 +158,18 @@ function serve(submission: number): void {
     const result = run(submission, header);
     header[word.cpuMicros] = Math.round((performance.now() - started) * 1000);
     Atomics.store(words, control.running, 0);
-    const goesOn = result?.status === "complete" && waits(result.effects);
-    header[word.keptBytes] = goesOn ? park(header[word.machine] as number, header[word.mustKeep] === 1) : 0;
+    header[word.keptBytes] = result !== undefined && waits(result) ? park(header[word.machine] as number) : 0;
     answer(submission, header, result);
     if (instance.unfit || instance.memoryPages > setup.keptPages) replaceInstance();
     words[control.heldPages] = instance.memoryPages + instance.wholePages;
   }
-  Atomics.store(header, word.state, slotState.done);
-  if (Atomics.exchange(words, control.bell, 1) === 0) port.postMessage(0);
+  finish(header);
 }
 
 /** Sets a waiting machine aside; the bytes it takes, 0 when there is no room for it. */
-function park(machine: number, must: boolean): number {
+function park(machine: number): number {
   const bytes = ownBytes + instance.writtenBytes;
-  if (!must && waitingBytes + bytes > setup.waitingBytes) return 0;
+  if (waitingBytes + bytes > setup.waitingBytes) return 0;
   waiting.set(machine, instance.hibernate());
   waitingBytes += bytes;
   return bytes;
@@ -168,8 +184,8 @@ function unpark(machine: number): Hibernated | undefined {
   return hibernated;
 }
 
-function waits(effects: Uint8Array): boolean {
-  const kind = lastEffectKind(effects);
+function waits({ status, effects }: StepResult): boolean {
+  const kind = status === "complete" ? lastEffectKind(effects) : undefined;
   return kind !== undefined && kind !== EffectKind.done && kind !== EffectKind.fail;
 }
 

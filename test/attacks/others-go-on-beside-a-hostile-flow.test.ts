@@ -25,36 +25,54 @@ export default flow({ limits: { cpu: "1h" } }, async (msg, { sleep }) => {
   return kind;
 });`;
 const quiet = `import { flow } from "mayfly"; export default flow(async (msg, { sleep }) => { if (msg.text() === "wait") await sleep(1); return "quiet"; });`;
-const yaml = `flows:
+const several = [1, 2, 3, 4, 5, 6];
+const yaml = (ceiling: string, more: string): string => `flows:
   hostile: { flow: hostile.ts, concurrency: 1000, from: [ { http: { path: "/hostile/:kind" } } ] }
+${several.map((n) => `  hostile${n}: { flow: hostile.ts, from: [ { http: { path: "/hostile${n}/:kind" } } ] }`).join("\n")}
   quiet: { flow: quiet.ts, from: [ { http: { path: /quiet } } ] }
-ceilings: { cpu: 150ms }
-workers: 2
+ceilings: { cpu: ${ceiling} }
+${more}
 http: { port: 0 }
 journal: { memory: true }
 log: { format: json }
 `;
 
 let folder: string;
-let child: ChildProcess;
-let url: string;
-let out = "";
+let served: Served;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "mayfly-fair-"));
-  for (const [name, text] of Object.entries({ "mayfly.mjs": script, "hostile.ts": hostile, "quiet.ts": quiet, "mayfly.yaml": yaml }))
+  for (const [name, text] of Object.entries({ "mayfly.mjs": script, "hostile.ts": hostile, "quiet.ts": quiet }))
     await writeFile(join(folder, name), text);
-  child = spawn(process.execPath, ["mayfly.mjs", "serve"], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => (out += text));
-  let found: RegExpExecArray | null = null;
-  while ((found = /"url":"(http:[^"]+)".*"msg":"ready"/.exec(out)) === null) await once(child.stdout as NodeJS.ReadableStream, "data");
-  url = found[1] as string;
+  served = await Served.start(yaml("150ms", "workers: 2"));
 });
 after(async () => {
-  child.kill("SIGKILL");
+  served.child.kill("SIGKILL");
   await rm(folder, { recursive: true, force: true });
 });
 
-const post = async (path: string, body = ""): Promise<Response> => fetch(`${url}${path}`, { method: "POST", body });
+/** `mayfly serve` as a process of its own. */
+class Served {
+  readonly child: ChildProcess;
+  out = "";
+  url = "";
+
+  private constructor() {
+    this.child = spawn(process.execPath, ["mayfly.mjs", "serve"], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.out += text));
+  }
+
+  static async start(config: string): Promise<Served> {
+    await writeFile(join(folder, "mayfly.yaml"), config);
+    const served = new Served();
+    let found: RegExpExecArray | null = null;
+    while ((found = /"url":"(http:[^"]+)".*"msg":"ready"/.exec(served.out)) === null)
+      await once(served.child.stdout as NodeJS.ReadableStream, "data");
+    served.url = found[1] as string;
+    return served;
+  }
+}
+
+const post = async (path: string, body = "", url = served.url): Promise<Response> => fetch(`${url}${path}`, { method: "POST", body });
 
 /** Sends the flow `count` messages at once, and ten to the quiet one, in turn; how many of the first came before the last of the second. */
 async function answeredBefore(kind: string, count: number): Promise<number> {
@@ -80,7 +98,7 @@ for (const kind of ["long", "waiting", "now-and-then"]) {
 test("a flow that gives itself an hour of CPU is stopped at the ceiling, others are answered, and the log says so", {
   timeout: 120_000,
 }, async () => {
-  ok(/limits\.cpu of the flow hostile is above ceilings\.cpu/.test(out), out);
+  ok(/limits\.cpu of the flow hostile is above ceilings\.cpu/.test(served.out), served.out);
   const attack = Array.from({ length: 8 }, async () => ((await (await post("/hostile/endless")).json()) as { code: string }).code);
   let over = false;
   void Promise.all(attack).then(() => (over = true));
@@ -88,3 +106,28 @@ test("a flow that gives itself an hour of CPU is stopped at the ceiling, others 
   equal(over, false, "the quiet flow's come first");
   for (const code of await Promise.all(attack)) equal(code, "MF_CPU_LIMIT");
 });
+
+for (const [name, more] of [
+  ["workers enough", "workers: 1"],
+  ["hardly any memory for workers", "workers: 1\nmemory: 64MiB"],
+]) {
+  test(`loops that end in an hour keep nobody waiting: ${name}`, { timeout: 120_000 }, async () => {
+    const hour = await Served.start(yaml("1h", more as string));
+    try {
+      let answered = 0;
+      // Of one flow more than there are workers, and of more flows than there are workers.
+      const loops = ["", "", "", "", "", ...several].map((n) =>
+        post(`/hostile${n}/endless`, "", hour.url).then(
+          () => (answered += 1),
+          () => undefined, // the process is ended
+        ),
+      );
+      for (let i = 0; i < 12; i++) equal(await (await post("/quiet", i % 2 === 0 ? "" : "wait", hour.url)).text(), "quiet");
+      equal(answered, 0);
+      hour.child.kill("SIGKILL");
+      await Promise.all(loops);
+    } finally {
+      hour.child.kill("SIGKILL");
+    }
+  });
+}
