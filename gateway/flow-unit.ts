@@ -14,6 +14,7 @@ import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
 import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./limits.ts";
+import { journalRecall } from "./recall.ts";
 import { Held } from "./held.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { DeadLetters } from "./journal/dead-letters.ts";
@@ -420,6 +421,7 @@ export class FlowUnit {
         ...this.#context(name),
         prefetch: flow.queue,
         http: this.#ports.routes,
+        recall: journalRecall(this.name, this.#ports),
         claimCheck: () => this.#claimCheck,
       }),
     };

@@ -47,8 +47,37 @@ class CronSource implements Source {
 
   async start(accept: Accept): Promise<void> {
     this.#accept = accept;
+    const missedMs = await this.#missedMs();
+    if (this.#stopped) return;
     if (this.#config.atStart) this.#run(this.#timeMs);
+    else if (missedMs !== undefined) this.#run(missedMs);
     this.#plan(this.#timeMs);
+  }
+
+  /** The last run that was due while the gateway was down, with `missed: once`. Before the first start nothing was due. */
+  async #missedMs(): Promise<number | undefined> {
+    const { clock, recall } = this.#context;
+    if (this.#config.missed !== "once" || recall === undefined) return undefined;
+    const last = await recall.read(this.#name);
+    if (last === undefined) {
+      await this.#remember(clock.now());
+      return undefined;
+    }
+    const lastMs = Date.parse(last);
+    const { every } = this.#config;
+    if (every !== undefined) return clock.now() - lastMs >= every ? this.#timeMs : undefined;
+    const dueMs = this.#cron?.previousRuns(1, new Date(clock.now()))[0]?.getTime();
+    return dueMs !== undefined && dueMs > lastMs ? dueMs : undefined;
+  }
+
+  /** Another schedule begins anew. */
+  get #name(): string {
+    const { schedule, timezone, every } = this.#config;
+    return `cron ${schedule ?? every} ${timezone ?? ""}`;
+  }
+
+  async #remember(dueMs: number): Promise<void> {
+    if (this.#config.missed === "once") await this.#context.recall?.write(this.#name, new Date(dueMs).toISOString());
   }
 
   async stop(): Promise<void> {
@@ -130,6 +159,7 @@ class CronSource implements Source {
       keeper: "source",
     });
     if (outcome?.status === "refused") this.#context.logger.warn({ due, code: outcome.code }, `this run was refused: ${outcome.message}`);
+    else await this.#remember(Date.parse(due));
   }
 }
 
@@ -137,8 +167,9 @@ export const cronSource: SourceDefinition<CronSourceConfig> = {
   name: "cron",
   summary: "A message by the clock: a cron expression or an interval.",
   description: `\`schedule\` is a cron expression of five fields, or six with seconds first; \`timezone\` an IANA name, UTC being the machine's own. \`every\` is an interval, counted from the start.
-Runs never overlap: when one is due while the one before is still worked on (retries included), it is skipped, or with \`missed: once\` made up for once, as soon as the one before has ended. Runs that were due
-while the gateway was not running are not made up for. A crash loses the run that was going; the next comes as scheduled.
+Runs never overlap: when one is due while the one before is still worked on (retries included), it is skipped, or with \`missed: once\` made up for once, as soon as the one before has ended. With \`missed: once\` and a journal on disk, runs that were due
+while the gateway was not running are made up for by one at its start, with the date of the last of them, as is a run that a stop or a crash cut short; the first start of a schedule makes up for nothing.
+Otherwise the next run comes as scheduled.
 
 The body is \`{"scheduled": "…"}\` unless \`body\` says otherwise. Header: \`mayfly-scheduled-time\`.`,
   schema: {
@@ -153,7 +184,7 @@ The body is \`{"scheduled": "…"}\` unless \`body\` says otherwise. Header: \`m
         type: "string",
         enum: ["skip", "once"],
         default: "skip",
-        description: "What becomes of a run that was due while another was going.",
+        description: "What becomes of a run that was due while another was going, or while the gateway was not running.",
       },
       body: { description: "Body of the message: a text, or anything that is then written as JSON." },
       contentType: { type: "string", description: "Content type; otherwise text/plain for a text and application/json for the rest." },

@@ -24,11 +24,21 @@ import type { HttpRoutes } from "../http/routes.ts";
 /** Hands a message over. Resolves with what became of it, never rejects. Synchronous up to the queue: it keeps the order of calls. */
 export type Accept = (message: Incoming) => Promise<Outcome>;
 
+/** What a source keeps over restarts, by name. */
+export interface Recall {
+  /** Undefined for what was never written, or was lost with a journal in memory. */
+  read(name: string): Promise<string | undefined>;
+  /** Resolves once it is kept, or the gateway closes. */
+  write(name: string, fact: string): Promise<void>;
+}
+
 export interface SourceContext extends ConnectorContext {
   /** Most messages to have in `accept` at once: what the flow can queue and run. A lower number in the configuration wins. */
   readonly prefetch: number;
   /** Where large bodies are to go, as of now; absent or undefined: nowhere. A source that can't stream has no use for it. */
   readonly claimCheck?: () => ClaimCheck | undefined;
+  /** Absent where nothing is kept. */
+  readonly recall?: Recall;
   /** Routes of the gateway's one HTTP server, for sources that are called. */
   readonly http: HttpRoutes;
 }

@@ -367,3 +367,42 @@ test("a schedule that is never due is refused", () => {
     });
   cronSource.create({ ...cronSettings, schedule: "0 0 29 2 *" } as never, context("/", new ManualClock(Date.parse("2026-03-01"))));
 });
+
+test("runs that were due while nothing ran are made up for by one, unless there was no start before", async () => {
+  const hourMs = 3_600_000;
+  const facts = new Map<string, string>();
+  const recall = { read: async (name: string) => facts.get(name), write: async (name: string, fact: string) => void facts.set(name, fact) };
+  let nowMs = Date.parse("2026-03-10T00:30:00Z");
+  /** Serves from now on for some hours, then is down for others; gives the runs' dates. */
+  async function life(settings: object, hours: number, downHours: number, ended: Outcome["status"] = "done"): Promise<string[]> {
+    const clock = new ManualClock(nowMs);
+    const dates: string[] = [];
+    const source = cronSource.create({ ...cronSettings, ...settings } as never, { ...context("/", clock), recall });
+    await source.start(async ({ id = "", headers }) => {
+      dates.push(headerText(headers["mayfly-scheduled-time"]) ?? "");
+      return (
+        ended === "refused"
+          ? { status: "refused", id, code: "MF_STOPPING", message: "", retryAfterMs: 1 }
+          : { status: "done", id, reply: undefined }
+      ) as Outcome;
+    });
+    for (let minute = 0; minute < hours * 60; minute += 1) {
+      clock.advance(60_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await source.stop();
+    nowMs += (hours + downHours) * hourMs;
+    return dates.map((date) => date.slice(11, 16));
+  }
+  const hourly = { schedule: "0 * * * *", missed: "once" };
+  deepEqual(await life(hourly, 2, 5), ["01:00", "02:00"], "the first start makes up for nothing");
+  deepEqual(await life(hourly, 1, 0), ["07:00", "08:00"], "one for five");
+  deepEqual(await life(hourly, 0, 0), [], "nothing was due");
+  deepEqual(await life(hourly, 1, 0, "refused"), ["09:00"]);
+  deepEqual(await life(hourly, 0, 3), ["09:00"], "one that was refused is due still");
+  deepEqual(await life({ ...hourly, missed: "skip" }, 0, 3), []);
+  deepEqual(await life({ ...hourly, schedule: "30 * * * *" }, 0, 2), [], "another schedule begins anew");
+  const interval = { schedule: undefined, every: 2 * hourMs, missed: "once" };
+  deepEqual([(await life(interval, 3, 1)).length, (await life(interval, 0, 3)).length, (await life(interval, 1, 0)).length], [1, 1, 1]);
+  deepEqual((await life({ ...interval, atStart: true }, 0, 0)).length, 1);
+});
