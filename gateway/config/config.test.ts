@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { gatewayLimits } from "../limits.ts";
 import { outlets } from "../outlets/all.ts";
 import { sources } from "../sources/all.ts";
 import { expand } from "./environment.ts";
@@ -116,6 +117,9 @@ test("what is wrong is said with file, line, column and path", () => {
     ],
     [flow("    hosts: [ 'https://a.example/' ]"), /^mayfly\.yaml:4:14 MF_CONFIG_INVALID flows\.orders\.hosts\[0\]: must be a host such as/],
     [flow("    key: nonsense"), /^mayfly\.yaml:4:10 MF_CONFIG_INVALID flows\.orders\.key: must be header:NAME/],
+    [flow("    dedup: { by: nonsense }"), /^mayfly\.yaml:4:18 MF_CONFIG_INVALID flows\.orders\.dedup\.by: must be header:NAME/],
+    [flow("    key: &a [ *a ]"), /^mayfly\.yaml:\d+:\d+ MF_CONFIG_/],
+    [`#${"x".repeat(gatewayLimits.configBytes)}`, /^mayfly\.yaml:1:1 MF_CONFIG_INVALID the file has more than/],
     [flow("    flow: a.ts"), /^mayfly\.yaml:3:5 MF_CONFIG_INVALID flows\.orders: must have either "flow"/],
     [
       "flows:\n  '9 lives':\n    image: a.mfi",
@@ -189,8 +193,19 @@ test("durations, sizes, rates and ranges: written ones are read back; others are
       { ok: true, value: 1 },
     ],
   );
+  for (const bad of ["1s", "1s..", "..1s", "1s..2s..3s", "1s..2", "2s..1s"]) equal(parseDurationRange(bad).ok, false, bad);
   for (const bad of ["", "5", "s", "-5s", "5 s", "1e3s", "9999999999999999999d"]) equal(parseDuration(bad).ok, false, bad);
 });
+
+/** The definition, step by step: of the optimal string alignment of two words. */
+function slowDistance(a: string, b: string): number {
+  if (a === "" || b === "") return a.length + b.length;
+  const [a1, b1] = [a.slice(0, -1), b.slice(0, -1)];
+  const ways = [slowDistance(a1, b) + 1, slowDistance(a, b1) + 1, slowDistance(a1, b1) + (a.at(-1) === b.at(-1) ? 0 : 1)];
+  if (a.length > 1 && b.length > 1 && a.at(-1) === b.at(-2) && a.at(-2) === b.at(-1))
+    ways.push(slowDistance(a.slice(0, -2), b.slice(0, -2)) + 1);
+  return Math.min(...ways);
+}
 
 test("a word with one slip in it is recognised; a wholly different one is not", () => {
   fc.assert(
@@ -203,6 +218,21 @@ test("a word with one slip in it is recognised; a wholly different one is not", 
   );
   equal(suggestion("kumquat", ["http", "file"]), undefined);
   equal(editDistance("htpp", "http"), 1);
+  for (const [word, known] of [
+    ["htt", "http"],
+    ["ab", "a"],
+    ["abcdef", "abcd"],
+    ["abcdefgh", "abcdef"],
+  ] as const)
+    equal(suggestion(word, [known]), known, word);
+  for (const [word, known] of [
+    ["ab", "xy"],
+    ["abc", "xyc"],
+    ["abcdef", "abc"],
+  ] as const)
+    equal(suggestion(word, [known]), undefined, word);
+  const letters = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 6 }).map((list) => list.join(""));
+  fc.assert(fc.property(letters, letters, (a, b) => equal(editDistance(a, b), slowDistance(a, b))));
 });
 
 test("arbitrary text is read or refused with a ConfigError, never anything else", () => {
