@@ -1,9 +1,8 @@
 /** One flow as it is served: its delivery, its sources and its outlets, wired together; and how they are swapped at a reload. */
-import type { FlowLimits } from "#abi";
 import { type Clock, CodedError, type Prng } from "#base";
 import type { Agent } from "undici";
 import type { ClaimCheck, ClaimStore } from "./claims/store.ts";
-import type { Ceilings, FlowConfig, OutletConfig, SourceConfig } from "./config/types.ts";
+import type { FlowConfig, OutletConfig, SourceConfig } from "./config/types.ts";
 import type { ConnectorContext, Health } from "./connector.ts";
 import { callPerformer } from "./delivery/calls.ts";
 import { type HostPattern, parseHost } from "./delivery/fetch.ts";
@@ -23,6 +22,7 @@ import type { RootLogger } from "./logger.ts";
 import type { GatewayMemory } from "./memory.ts";
 import type { Incoming, Outcome } from "./message.ts";
 import type { OutletDefinition } from "./outlets/outlet.ts";
+import { limitsOf } from "./flow-rules.ts";
 import type { Flow, FlowImage, Runner } from "./runner.ts";
 import type { Source, SourceDefinition } from "./sources/source.ts";
 import type { ReportUnexpected } from "./unexpected.ts";
@@ -70,18 +70,6 @@ export interface Prepared {
   readonly sources: readonly PlacedSource[];
   readonly outlets: readonly PlacedOutlet[];
   readonly hosts: readonly HostPattern[];
-}
-
-/** The flow's limits, or else its image's, but none above its ceiling; and the names of those that were. */
-function limitsOf({ limits, ceilings }: FlowConfig, own: FlowLimits): { readonly limits: FlowLimits; readonly capped: readonly string[] } {
-  const { memoryBytes: memory, cpuMs: cpu, timeMs: time, sends, logBytes: log } = own;
-  const wanted: Ceilings = { memory, cpu, time, sends, log, ...limits };
-  const capped = (Object.keys(ceilings) as (keyof Ceilings)[]).filter((name) => wanted[name] > ceilings[name]);
-  const least = (name: keyof Ceilings): number => Math.min(wanted[name], ceilings[name]);
-  return {
-    limits: { memoryBytes: least("memory"), cpuMs: least("cpu"), timeMs: least("time"), sends: least("sends"), logBytes: least("log") },
-    capped,
-  };
 }
 
 function same(a: SourceConfig | OutletConfig, b: SourceConfig | OutletConfig): boolean {

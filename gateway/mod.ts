@@ -16,6 +16,7 @@ export {
 } from "./connector.ts";
 export { settles } from "./ending.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
+export { type FlowRules, flowRules } from "./flow-rules.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { adminSocketPaths } from "./http/admin-socket.ts";
 export { configuredJournal } from "./journal/configured.ts";

@@ -71,7 +71,7 @@ async function readStimulus(terminal: Terminal, flags: RunFlags, folder: string)
     id: randomUUID(),
     source: flags.source,
     attempt: 1,
-    key: flags.key ?? (state === undefined ? undefined : "run"),
+    key: flags.key,
     headers,
     body,
     state,
@@ -133,28 +133,33 @@ function runJson(result: RunResult, buildMs: number | undefined, stimulus: Stimu
 }
 
 async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<number> {
-  const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath, projectOf }, { stubFromFiles }, { StackMapper }] = await Promise.all([
-    import("../monitors.ts"),
-    import("../machine/drive.ts"),
-    import("../machine/load.ts"),
-    import("../machine/stubs.ts"),
-    import("../machine/stack.ts"),
-  ]);
+  const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath, projectOf }, { stubFromFiles }, { StackMapper }, deployed] =
+    await Promise.all([
+      import("../monitors.ts"),
+      import("../machine/drive.ts"),
+      import("../machine/load.ts"),
+      import("../machine/stubs.ts"),
+      import("../machine/stack.ts"),
+      import("../machine/deployed.ts"),
+    ]);
   const project = projectOf(target);
-  const stimulus = await readStimulus(terminal, flags, project);
+  const rules = await deployed.deployedRules(target, { ...process.env, ...terminal.env });
+  const stimulus = deployed.asDeployed(await readStimulus(terminal, flags, project), rules);
   const monitor = await openMonitor(flags.monitor, { workers: 1, isolation: "flow" }); // its worker starts while the flow is built
   try {
     const began = performance.now();
     const { image, folder } = await withProgress(terminal, `building ${target}`, () => imageAt(target, flags.check));
     const buildMs = isImagePath(target) ? undefined : performance.now() - began;
+    deployed.checkOutlets(image.manifest.outlets, rules);
+    const limits = rules?.limits(image.manifest.limits) ?? image.manifest.limits;
     const stub = await stubFromFiles({
       outlets: flags.outlet ?? [],
       fetches: flags.fetch ?? [],
-      declared: image.manifest.outlets,
+      declared: image.manifest.outlets ?? rules?.outlets ?? null,
       folder: project,
     });
     const stacks = StackMapper.of(image, folder);
-    const result = await driveMachine(monitor, await monitor.load(image), { limits: image.manifest.limits, stimulus, stub, stacks });
+    const result = await driveMachine(monitor, await monitor.load(image), { limits, stimulus, stub, rules, stacks });
     if (flags.json === true) terminal.out(`${JSON.stringify(runJson(result, buildMs, stimulus), undefined, 2)}\n`);
     else showRun(terminal, result);
     return result.status === "done" ? exitCodes.ok : exitCodes.failed;

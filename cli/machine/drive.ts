@@ -15,6 +15,7 @@ import {
   type StepOutcome,
 } from "#abi";
 import { CodedError, table, toUtf8 } from "#base";
+import type { FlowRules } from "#gateway";
 import type { LoadedImage, Machine, Monitor } from "#monitors";
 import type { Place, StackMapper } from "./stack.ts";
 
@@ -112,6 +113,8 @@ export interface DriveOptions {
   readonly limits: FlowLimits;
   readonly stimulus: Stimulus;
   readonly stub: Stub;
+  /** What mayfly.yaml says of the flow; without it any outlet is there and any host may be reached. */
+  readonly rules?: FlowRules | undefined;
   /** Without one, stacks are those of the bundle. */
   readonly stacks?: StackMapper;
 }
@@ -126,6 +129,7 @@ class Drive {
   readonly #stub: Stub;
   readonly #limits: FlowLimits;
   readonly #stacks: StackMapper | undefined;
+  readonly #rules: FlowRules | undefined;
   readonly #pending: Pending[] = [];
   readonly sends: SendEffect[] = [];
   readonly calls: CallEffect[] = [];
@@ -140,10 +144,11 @@ class Drive {
   cpuMs = 0;
   steps = 0;
 
-  constructor({ stimulus, stub, limits, stacks }: DriveOptions) {
+  constructor({ stimulus, stub, limits, rules, stacks }: DriveOptions) {
     this.#stimulus = stimulus;
     this.#stub = stub;
     this.#limits = limits;
+    this.#rules = rules;
     this.#stacks = stacks;
     this.#nowMs = stimulus.timeMs;
     this.#state = table(stimulus.state);
@@ -221,7 +226,9 @@ class Drive {
 
   #send(effect: SendEffect): void {
     this.#sendCount += 1;
-    if (this.#sendCount > this.#limits.sends)
+    const unknown = this.#unknownOutlet(effect.outlet);
+    if (unknown !== undefined) this.#fail("MF_OUTLET_UNKNOWN", unknown);
+    else if (this.#sendCount > this.#limits.sends)
       this.#fail(
         "MF_EFFECT_LIMIT",
         `the flow sent more than ${this.#limits.sends} messages: split the message before it comes in, or raise limits.sends`,
@@ -229,10 +236,27 @@ class Drive {
     else this.sends.push({ ...effect, body: effect.body.slice() });
   }
 
+  /** The sentence for an outlet that mayfly.yaml does not give the flow. */
+  #unknownOutlet(name: string): string | undefined {
+    const rules = this.#rules;
+    if (rules === undefined || rules.outlets.includes(name)) return undefined;
+    return `mayfly.yaml gives the flow ${rules.name} no outlet ${JSON.stringify(name)}: add it under flows.${rules.name}.to`;
+  }
+
+  /** The gateway's own answer to a call that it would not carry out. */
+  #refusal({ operation, target }: CallEffect): StubAnswer | undefined {
+    const rules = this.#rules;
+    const unknown = operation === "request" ? this.#unknownOutlet(target) : undefined;
+    if (unknown !== undefined) return { error: { code: "MF_OUTLET_UNKNOWN", message: unknown }, delayMs: 0 };
+    if (rules === undefined || operation !== "fetch" || rules.mayFetch(target)) return undefined;
+    const message = `the flow may not reach ${target.slice(0, 200)}: add its host to flows.${rules.name}.hosts in mayfly.yaml if it should`;
+    return { error: { code: "MF_HOST_NOT_DECLARED", message }, delayMs: 0 };
+  }
+
   #call(effect: CallEffect): void {
     const call = { ...effect, body: effect.body.slice() };
     this.calls.push(call);
-    let answer = this.#stub(call);
+    let answer = this.#refusal(call) ?? this.#stub(call);
     if (call.timeoutMs > 0 && answer.delayMs > call.timeoutMs) {
       const message = `no answer from ${call.target} within ${call.timeoutMs} ms`;
       answer = { error: { code: call.operation === "fetch" ? "MF_FETCH_TIMEOUT" : "MF_OUTLET_TIMEOUT", message }, delayMs: call.timeoutMs };

@@ -1,9 +1,11 @@
 /** What tests share: one monitor, and images built once. */
 import { dirname, relative } from "node:path";
 import { CodedError } from "#base";
+import type { FlowRules } from "#gateway";
 import { embeddedMonitor, type LoadedImage, type Monitor } from "#monitors";
 import type { Image } from "#image";
 import { cachedImage } from "../images/cache.ts";
+import { asDeployed, checkOutlets, deployedRules } from "../machine/deployed.ts";
 import { driveMachine, type RunResult, type Stimulus, type Stub } from "../machine/drive.ts";
 import { isImagePath } from "../machine/load.ts";
 import { StackMapper } from "../machine/stack.ts";
@@ -12,6 +14,8 @@ export interface ReadyFlow {
   readonly image: Image;
   readonly loaded: LoadedImage;
   readonly stacks: StackMapper;
+  /** Undefined where no mayfly.yaml names the flow. */
+  readonly rules: FlowRules | undefined;
   /** Files it is made of: watch these. */
   readonly inputs: readonly string[];
 }
@@ -33,12 +37,15 @@ export class TestBench {
   async #load(path: string): Promise<ReadyFlow> {
     if (isImagePath(path)) throw new CodedError("MF_TEST_INVALID", `${relative(process.cwd(), path)} is an image: name the flow's source`);
     const { image, inputs } = await cachedImage(path);
-    return { image, inputs, loaded: await this.#monitor.load(image), stacks: StackMapper.of(image, dirname(path)) };
+    const rules = await deployedRules(path);
+    checkOutlets(image.manifest.outlets, rules);
+    return { image, inputs, rules, loaded: await this.#monitor.load(image), stacks: StackMapper.of(image, dirname(path)) };
   }
 
   async run(flow: ReadyFlow, stimulus: Stimulus, stub: Stub): Promise<RunResult> {
-    const { loaded, image, stacks } = flow;
-    return await driveMachine(this.#monitor, loaded, { limits: image.manifest.limits, stimulus, stub, stacks });
+    const { loaded, image, stacks, rules } = flow;
+    const limits = rules?.limits(image.manifest.limits) ?? image.manifest.limits;
+    return await driveMachine(this.#monitor, loaded, { limits, stimulus: asDeployed(stimulus, rules), stub, rules, stacks });
   }
 
   close(): Promise<void> {

@@ -54,7 +54,7 @@ export async function stimulusOf({ message, state, time, seed }: GivenSpec, fold
     id: message?.id ?? "message-1",
     source: message?.source ?? "test",
     attempt: message?.attempt ?? 1,
-    key: message?.key ?? (state === undefined ? undefined : "key"),
+    key: message?.key,
     headers: headersOf(message, body.contentType),
     body: body.bytes,
     state,

@@ -14,9 +14,12 @@ import { err, ok, type Result } from "#base";
 import type { Incoming } from "../message.ts";
 import { valuesAt } from "./json-pointer.ts";
 
+/** What expressions look at. */
+export type Keyed = Pick<Incoming, "id" | "key" | "headers" | "contentType" | "body" | "claim">;
+
 /** Undefined when the message does not have it. Never throws. */
 export interface KeyExpression {
-  (message: Incoming): string | undefined;
+  (message: Keyed): string | undefined;
   /** Of json:, so that several can be read in one pass. */
   readonly steps?: readonly string[];
 }
@@ -66,7 +69,7 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
   }
   if (kind === "json" && (rest === "" || rest.startsWith("/"))) {
     const steps = pointerSteps(rest);
-    return ok(Object.assign(({ body }: Incoming) => bounded(valuesAt(body, [steps])[0]), { steps }));
+    return ok(Object.assign(({ body }: Keyed) => bounded(valuesAt(body, [steps])[0]), { steps }));
   }
   return err("must be header:NAME, json:/pointer, id, key, body or a text in double quotes");
 }

@@ -1,0 +1,84 @@
+/** A flow as the mayfly.yaml of its project deploys it: limits, key, outlets, hosts and values that count for a run of it. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { CodedError } from "#base";
+import { ConfigError, type FlowRules, flowRules, type GatewayConfig, loadConfig } from "#gateway";
+import { projectFolder } from "#image";
+import type { Stimulus } from "./drive.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Stand for a variable the environment lacks, since it may be there where the flow is served: the first that the schema takes. */
+const missingUrl = "http://mayfly-missing.invalid/";
+const placeholders: readonly string[] = [missingUrl, "1", "1s", "1MiB", "true"];
+
+/** Names in `${NAME}`, without those that have a default. */
+function namesIn(text: string): string[] {
+  return [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => name);
+}
+
+/** Rejects with a ConfigError for what is wrong whatever the environment holds. */
+async function readLeniently(file: string, environment: Environment): Promise<GatewayConfig> {
+  const text = await readFile(file, "utf8");
+  const lines = text.split("\n");
+  const tried = new Map<string, number>();
+  for (const name of namesIn(text)) if (environment[name] === undefined) tried.set(name, 0);
+  for (;;) {
+    const stand = [...tried].map(([name, index]) => [name, placeholders[index]]);
+    try {
+      return await loadConfig(file, { ...environment, ...Object.fromEntries(stand) });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const next = error.problems.flatMap(({ line }) => namesIn(lines[line - 1] ?? "")).filter((name) => tried.has(name));
+      if (next.length === 0) throw error;
+      for (const name of new Set(next)) {
+        const index = (tried.get(name) ?? 0) + 1;
+        if (index === placeholders.length) throw error;
+        tried.set(name, index);
+      }
+    }
+  }
+}
+
+/**
+ * The rules for the flow or image at `path`; undefined where no mayfly.yaml names it. Of several flows made of one file the first counts.
+ * Values that need a variable the environment lacks are left out. Rejects with a ConfigError.
+ */
+export async function deployedRules(path: string, environment: Environment = process.env): Promise<FlowRules | undefined> {
+  const folder = projectFolder(path);
+  const file = folder === undefined ? undefined : join(folder, "mayfly.yaml");
+  if (file === undefined || !existsSync(file)) return undefined;
+  const config = await readLeniently(file, environment);
+  const found = Object.entries(config.flows).find(([, flow]) => resolve(config.base, flow.flow ?? flow.image ?? "") === resolve(path));
+  if (found === undefined) return undefined;
+  const [name, flow] = found;
+  const values = Object.fromEntries(Object.entries(flow.values).filter(([, value]) => !value.includes(missingUrl)));
+  return flowRules(name, { ...flow, values });
+}
+
+/** The stimulus as the gateway would make it. `state` asks for a key; throws MF_STATE_NO_KEY where the message would have none. */
+export function asDeployed(stimulus: Stimulus, rules: FlowRules | undefined): Stimulus {
+  const { id, headers, body, state } = stimulus;
+  const contentType = headers["content-type"];
+  const key =
+    rules === undefined
+      ? (stimulus.key ?? (state === undefined ? undefined : "key"))
+      : rules.keyOf({ id, key: stimulus.key, headers, body, contentType: typeof contentType === "string" ? contentType : "" });
+  if (state !== undefined && key === undefined)
+    throw new CodedError(
+      "MF_STATE_NO_KEY",
+      `state is given, and the message has no key by flows.${rules?.name ?? ""}.key in mayfly.yaml: give the flow a key, or the message what its key is made of`,
+    );
+  return { ...stimulus, key, headers: { ...rules?.values, ...headers } };
+}
+
+/** Throws MF_OUTLET_MISSING where the gateway would not start: the flow declares an outlet it is not given. */
+export function checkOutlets(declared: readonly string[] | null, rules: FlowRules | undefined): void {
+  const missing = rules === undefined ? undefined : declared?.find((name) => !rules.outlets.includes(name));
+  if (missing === undefined || rules === undefined) return;
+  throw new CodedError(
+    "MF_OUTLET_MISSING",
+    `the flow ${rules.name} uses the outlet "${missing}", which mayfly.yaml does not give it: add flows.${rules.name}.to.${missing}`,
+  );
+}
