@@ -191,8 +191,8 @@ interface RequestInit {
   readonly headers?: HeadersInit;
   readonly body?: BodyInit | null;
   readonly signal?: AbortSignal | null;
-  /** What of these there is in a browser has no meaning here; they are accepted and not used. */
   readonly redirect?: string;
+  /** These have a meaning in a page only; they are checked and kept. */
   readonly mode?: string;
   readonly credentials?: string;
   readonly cache?: string;

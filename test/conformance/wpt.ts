@@ -12,6 +12,15 @@ for (const name of ["Blob", "File", "FileList", "ImageData", "ImageBitmap"]) glo
 globalThis.location ??= { search: "", pathname: "/", href: "https://web-platform.test/", origin: "https://web-platform.test" };
 `;
 
+/** Relative addresses are resolved against the page's, which a machine does not have. */
+const pageShim = `
+const Request = class Request extends globalThis.Request {
+  constructor(input, init) {
+    super(typeof input === "string" ? new URL(input, location.href).href : input, init);
+  }
+};
+`;
+
 /** Files of one folder that \`fetch\` of a relative name gives. */
 const resourcesShim = (files: Readonly<Record<string, string>>): string => `
 const resources = ${JSON.stringify(files)};
@@ -32,7 +41,9 @@ const standIns: Readonly<Record<string, string>> = {
     "function subsetTestByKey(_key, run, ...values) { return run(...values); } function shouldRunSubTest() { return true; }",
   "get-host-info.sub.js":
     'function get_host_info() { return { HTTP_ORIGIN: "http://web-platform.test", HTTPS_ORIGIN: "https://web-platform.test", REMOTE_ORIGIN: "http://other.test" }; }',
-  "utils.js": "function token() { return crypto.randomUUID(); }",
+  "utils.js": `function token() { return crypto.randomUUID(); }
+const RESOURCES_DIR = "../resources/";
+function validateBufferFromString(buffer, expected, what) { assert_equals(new TextDecoder().decode(buffer), expected, what); }`,
   "sab.js":
     "function createBuffer(type, length) { if (type !== 'ArrayBuffer') throw new Error('no shared memory'); return new ArrayBuffer(length); }",
 };
@@ -71,6 +82,7 @@ export default flow(async () => {
   setup({ explicit_timeout: true });
   add_completion_callback((tests, status) => finished({ status, tests: tests.map(({ name, status, message }) => ({ name, status, message })) }));
   (function () {
+  ${pageShim}
   ${Object.keys(resources).length === 0 ? "" : resourcesShim(resources)}
   ${scripts.map(textOf).join("\n;\n")}
   })();

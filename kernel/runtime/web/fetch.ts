@@ -5,8 +5,9 @@
 import { kernel } from "../link.ts";
 import { fetchOperation } from "../wire.ts";
 import { AbortController, type AbortSignal } from "./events.ts";
-import { Headers, headersRecord, type HeadersInit } from "./headers.ts";
+import { copied, fixed, Headers, headersRecord, type HeadersInit } from "./headers.ts";
 import { expose } from "./interface.ts";
+import { defaultSettings, type RequestSettings, settingsOf, type SettingsInit, word } from "./request-settings.ts";
 import { URL } from "./url.ts";
 
 type Init = string | ArrayBuffer | ArrayBufferView | object | null | undefined;
@@ -78,7 +79,7 @@ abstract class Body {
 
 type Redirect = "follow" | "error" | "manual";
 
-interface RequestInit {
+interface RequestInit extends SettingsInit {
   readonly method?: string;
   readonly headers?: HeadersInit;
   readonly body?: Init;
@@ -86,14 +87,8 @@ interface RequestInit {
   readonly redirect?: Redirect;
 }
 
+const simpleMethods: readonly string[] = ["GET", "HEAD", "POST"];
 const redirectModes: readonly string[] = ["follow", "error", "manual"];
-
-/** A member that is one of a few words. */
-function word<T extends string>(value: unknown, words: readonly string[], what: string): T {
-  const text = `${value as string}`;
-  if (!words.includes(text)) throw new TypeError(`${what}: ${JSON.stringify(text)} must be one of ${words.join(", ")}`);
-  return text as T;
-}
 
 export class Request extends Body {
   readonly #url: string;
@@ -101,6 +96,7 @@ export class Request extends Body {
   readonly #headers: Headers;
   readonly #signal: AbortSignal;
   readonly #redirect: Redirect;
+  readonly #settings: RequestSettings;
 
   constructor(input: string | object, init: RequestInit = {}) {
     super();
@@ -117,6 +113,9 @@ export class Request extends Body {
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method) || /^(?:connect|trace|track)$/i.test(method))
       throw new TypeError(`fetch: the method ${JSON.stringify(method)} is refused`);
     this.#redirect = word<Redirect>(given.redirect ?? from?.redirect ?? "follow", redirectModes, "redirect");
+    this.#settings = settingsOf(given, from === undefined ? defaultSettings : from.#settings);
+    if (this.#settings.mode === "no-cors" && !simpleMethods.includes(this.#method))
+      throw new TypeError(`mode: "no-cors" needs one of the methods ${simpleMethods.join(", ")}`);
     this.#headers = new Headers(given.headers ?? from?.headers);
     this.#signal = given.signal ?? from?.signal ?? new AbortController().signal;
     if (from?.bodyUsed === true && (given.body === undefined || given.body === null)) throw new TypeError("the body was read already");
@@ -149,38 +148,38 @@ export class Request extends Body {
     return this.#redirect;
   }
 
-  // These have no meaning without a page, and the values a page would find.
+  // These have no meaning without a page.
 
   get destination(): string {
     return "";
   }
 
   get referrer(): string {
-    return "about:client";
+    return this.#settings.referrer;
   }
 
   get referrerPolicy(): string {
-    return "";
+    return this.#settings.referrerPolicy;
   }
 
   get mode(): string {
-    return "cors";
+    return this.#settings.mode;
   }
 
   get credentials(): string {
-    return "same-origin";
+    return this.#settings.credentials;
   }
 
   get cache(): string {
-    return "default";
+    return this.#settings.cache;
   }
 
   get integrity(): string {
-    return "";
+    return this.#settings.integrity;
   }
 
   get keepalive(): boolean {
-    return false;
+    return this.#settings.keepalive;
   }
 
   get isReloadNavigation(): boolean {
@@ -266,11 +265,14 @@ export class Response extends Body {
   static redirect(url: string | object, status = 302): Response {
     const { href } = new URL(`${url as string}`);
     if (!redirectStatuses.includes(status)) throw new RangeError(`Response.redirect: ${status} is no redirect`);
-    return new Response(null, { status, headers: { location: href } });
+    return responseOf(
+      { status, statusText: "", headers: fixed(new Headers({ location: href })), url: "", redirected: false, type: "default" },
+      undefined,
+    );
   }
 
   static error(): Response {
-    return responseOf({ status: 0, statusText: "", headers: new Headers(), url: "", redirected: false, type: "error" }, undefined);
+    return responseOf({ status: 0, statusText: "", headers: fixed(new Headers()), url: "", redirected: false, type: "error" }, undefined);
   }
 
   get type(): string {
@@ -303,7 +305,7 @@ export class Response extends Body {
 
   clone(): Response {
     if (this.bodyUsed) throw new TypeError("the body was read already");
-    return responseOf({ ...this.#head, headers: new Headers(this.#head.headers) }, sourceOf(this));
+    return responseOf({ ...this.#head, headers: copied(this.#head.headers) }, sourceOf(this));
   }
 }
 
@@ -322,7 +324,10 @@ function answered(answer: Answer, url: string, redirect: Redirect): Response {
       value: true,
     });
   const type = redirect === "manual" && redirectStatuses.includes(status) ? "opaqueredirect" : "basic";
-  return responseOf({ status, statusText: "", headers, url: last.replace(/#.*$/, ""), redirected: last !== url, type }, answer);
+  return responseOf(
+    { status, statusText: "", headers: fixed(headers), url: last.replace(/#.*$/, ""), redirected: last !== url, type },
+    answer,
+  );
 }
 
 async function fetch(input: string | object, init?: RequestInit): Promise<Response> {

@@ -26,10 +26,16 @@ export type HeadersInit = Headers | Iterable<readonly [string, string]> | Readon
 
 /** The pair at an index of what the headers are iterated as. */
 let pairAt: (headers: Headers, index: number) => readonly [string, string] | undefined;
+/** Headers that can be changed no more (guard "immutable"). */
+export let fixed: (headers: Headers) => Headers;
+/** A copy with the same guard. */
+export let copied: (headers: Headers) => Headers;
 let valuesOf: (headers: Headers) => ReadonlyMap<string, readonly string[]>;
 
 export class Headers {
   readonly #values = new Map<string, string[]>();
+  /** Of a response that somebody else made: what it says is not to be changed. */
+  #isFixed = false;
   /** Sorted by name, each cookie on its own; made anew after a change. */
   #sorted: (readonly [string, string])[] | undefined;
 
@@ -41,15 +47,16 @@ export class Headers {
 
   append(name: string, value: string): void {
     const [key, text] = [nameOf(name), valueOf(value)];
+    this.#change();
     const values = this.#values.get(key);
     if (values === undefined) this.#values.set(key, [text]);
     else values.push(text);
-    this.#sorted = undefined;
   }
 
   delete(name: string): void {
-    this.#values.delete(nameOf(name));
-    this.#sorted = undefined;
+    const key = nameOf(name);
+    this.#change();
+    this.#values.delete(key);
   }
 
   get(name: string): string | null {
@@ -65,8 +72,9 @@ export class Headers {
   }
 
   set(name: string, value: string): void {
-    this.#values.set(nameOf(name), [valueOf(value)]);
-    this.#sorted = undefined;
+    const [key, text] = [nameOf(name), valueOf(value)];
+    this.#change();
+    this.#values.set(key, [text]);
   }
 
   forEach(callback: (value: string, name: string, headers: Headers) => void, self?: unknown): void {
@@ -75,7 +83,21 @@ export class Headers {
       callback.call(self, pair[1], pair[0], this);
   }
 
+  #change(): void {
+    if (this.#isFixed) throw new TypeError("these headers are a response's and can't be changed: make new Headers of them");
+    this.#sorted = undefined;
+  }
+
   static {
+    fixed = (headers) => {
+      headers.#isFixed = true;
+      return headers;
+    };
+    copied = (headers) => {
+      const copy = new Headers(headers);
+      copy.#isFixed = headers.#isFixed;
+      return copy;
+    };
     valuesOf = (headers) => headers.#values;
     pairAt = (headers, index) => {
       headers.#sorted ??= [...headers.#values.keys()].sort().flatMap((name): (readonly [string, string])[] => {

@@ -55,6 +55,10 @@ test("Headers, Request and Response", async () => {
     "(async () => { const r = new Request('https://x/y?z', { method: 'post', body: new URLSearchParams({ a: '1 2' }), headers: { q: 'r' } }); return [r.url, r.method, r.headers.get('content-type').toLowerCase(), r.headers.get('q'), await r.text()]; })()",
     "(() => { try { new Request('https://x', { body: 'b' }); } catch (error) { return error.name; } })()",
     "(() => { const r = new Request(new Request('https://x/', { headers: { a: '1' } }), { method: 'PUT', body: 'b' }); return [r.method, r.headers.get('a'), r.url]; })()",
+    "[['mode', 'navigate'], ['mode', 'x'], ['cache', 'x'], ['cache', 'only-if-cached'], ['credentials', 'x'], ['referrerPolicy', 'x'], ['duplex', 'full'], ['window', 1], ['redirect', 'x']].map(([k, v]) => { try { new Request('https://x/', { [k]: v }); return 'made'; } catch (error) { return error.name; } })",
+    "(() => { const r = new Request('https://x/', { mode: 'same-origin', cache: 'only-if-cached', credentials: 'omit', keepalive: true, integrity: 'i', referrerPolicy: 'origin', referrer: '' }).clone(); return [r.mode, r.cache, r.credentials, r.keepalive, r.integrity, r.referrerPolicy, r.referrer]; })()",
+    "[Response.error(), Response.redirect('https://x/'), Response.error().clone(), new Response('')].map((r) => { try { r.headers.set('a', 'b'); return 'set'; } catch (error) { return error.name; } })",
+    "[...new Headers([['a', '1'], ['A', '2'], ['set-cookie', 'x'], ['set-cookie', 'y']])]",
   ];
   for (const source of cases) await same(source);
 });
