@@ -43,6 +43,8 @@ export interface AmqpSession {
   readonly connection: ChannelModel;
   /** Why the broker blocks publishers (an alarm for memory or disk), or undefined. */
   blocked: string | undefined;
+  /** Why the broker closed the channel: what waits for a confirm is only told that it did. */
+  failure: unknown;
   close(): Promise<void>;
 }
 
@@ -69,10 +71,13 @@ export async function openAmqp(config: AmqpConnection, context: ConnectorContext
     connection.on("error", lost);
     connection.on("close", (error: unknown) => lost(error ?? new Error("the broker closed the connection")));
     const channel = await connection.createConfirmChannel();
+    const session: AmqpSession = { channel, connection, blocked: undefined, failure: undefined, close: () => closeAmqp(session) };
     // A channel's error event comes first and says why; its close says nothing.
-    channel.on("error", lost);
+    channel.on("error", (error: unknown) => {
+      session.failure = error;
+      lost(error);
+    });
     channel.on("close", () => lost(new Error("the broker closed the channel")));
-    const session: AmqpSession = { channel, connection, blocked: undefined, close: () => closeAmqp(session) };
     connection.on("blocked", (reason: string) => (session.blocked = reason));
     connection.on("unblocked", () => (session.blocked = undefined));
     return session;
@@ -96,6 +101,9 @@ export function explainAmqp(peer: string, what: string, error: unknown): CodedEr
   if (/ACCESS[-_]REFUSED/.test(message) && /login|handshake/i.test(message)) {
     return told("MF_AMQP_AUTH", `${peer} refused user and password: check url, username and password`);
   }
+  // amqplib drops the reason: after the login only the vhost is left to be refused.
+  if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(message))
+    return told("MF_AMQP_VHOST", `${peer} does not let this user into the vhost: create it, correct the url, or give the user permissions`);
   if (/mechanism/.test(message)) return told("MF_AMQP_AUTH", `${peer} does not offer this way to log in: ${message}`);
   switch (status) {
     case 403:

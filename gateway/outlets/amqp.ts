@@ -169,7 +169,7 @@ class AmqpOutlet implements Outlet {
     return new Promise((resolve, reject) => {
       const onConfirm = (error: unknown): void => {
         const returned = session.returned.delete(options.messageId ?? "");
-        if (error !== null && error !== undefined) reject(this.#refused(error));
+        if (error !== null && error !== undefined) reject(this.#refused(session.failure ?? error));
         else if (returned) {
           const where = exchange === "" ? `queue ${routingKey}` : `exchange ${exchange} with routing key ${JSON.stringify(routingKey)}`;
           reject(new OutletError("MF_AMQP_UNROUTABLE", `no queue at ${this.#peer} takes messages for ${where}`, { retryable: true }));

@@ -4,7 +4,16 @@ import { appendHeader, type HeadersDraft, headerText } from "#abi";
 import { Intake, type Delivery } from "../brokers/intake.ts";
 import { brokerLimits } from "../brokers/limits.ts";
 import { Link } from "../brokers/link.ts";
-import { explainRedis, openRedis, type RedisConfig, type RedisConnection, redisPeer, redisSchema, type Reply } from "../brokers/redis.ts";
+import {
+  explainRedis,
+  isReply,
+  openRedis,
+  type RedisConfig,
+  type RedisConnection,
+  redisPeer,
+  redisSchema,
+  type Reply,
+} from "../brokers/redis.ts";
 import { header, headersOf, incomingOf } from "../brokers/wire.ts";
 import { duration } from "../config/units.ts";
 import { acceptCloudEventsSchema } from "../outlets/cloudevents.ts";
@@ -80,6 +89,7 @@ function createRedisSource(config: RedisSourceConfig, context: SourceContext): S
       let reader: RedisConnection | undefined;
       try {
         await createGroup(config, writer);
+        await mayAcknowledge(config, writer);
         reader = await openRedis({ ...config, heartbeat: 2 ** 31 - 1 }, context, lost); // blocked most of the time: the writer's pings count
         const readerId = String(await reader.command("CLIENT", "ID"));
         const reading = new Reading(config, context, intake as Intake, writer, reader, readerId);
@@ -123,6 +133,12 @@ async function createGroup(config: RedisSourceConfig, { command }: RedisConnecti
   }
 }
 
+/** Acknowledges no entry: a user without the right is told now, and not after every entry was run. */
+async function mayAcknowledge({ stream, group, delete: deletes }: RedisSourceConfig, { command }: RedisConnection): Promise<void> {
+  await command("XACK", stream, group, "0-0");
+  if (deletes) await command("XDEL", stream, "0-0");
+}
+
 type Entry = readonly [id: Buffer, fields: readonly Buffer[] | null];
 
 /** One session's reading: first what this consumer left pending, then new entries, and others' abandoned ones in between. */
@@ -138,6 +154,7 @@ class Reading {
   #ended = false;
   #loop: Promise<void> = Promise.resolve();
   #cancelKeeping: () => void = () => {};
+  #lost: (error: unknown) => void = () => {};
 
   constructor(
     config: RedisSourceConfig,
@@ -157,6 +174,7 @@ class Reading {
   }
 
   start(lost: (error: unknown) => void): void {
+    this.#lost = lost;
     this.#loop = this.#run().catch(lost);
     this.#keep(lost);
   }
@@ -261,7 +279,12 @@ class Reading {
       incoming: incomingOf({ ...received, redelivered }, this.#config.cloudevents ? { prefixes: ["ce-"] } : undefined),
       settle: async () => {
         this.#open.delete(id);
-        await this.#acknowledge(id);
+        try {
+          await this.#acknowledge(id);
+        } catch (error) {
+          if (isReply(error)) this.#lost(error); // the server refuses: it would refuse the next one too
+          throw error;
+        }
       },
       giveBack: async () => {
         this.#open.delete(id);
