@@ -7,7 +7,7 @@ import type { Lease, NewMessage } from "../journal/journal.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Incoming, Outcome } from "../message.ts";
 import type { Flow } from "../runner.ts";
-import { bothOf, bounded, type KeyExpression, parseKey } from "./keys.ts";
+import { bounded, type KeyExpression, parseKey, type Texts } from "./keys.ts";
 import { cleanId, type MessageIds } from "./seeds.ts";
 
 /** A flow's `key` and `dedup.by`, ready for use. */
@@ -39,18 +39,20 @@ export interface Admission {
   readonly flow: Flow;
   readonly expressions: Expressions;
   readonly ids: MessageIds;
+  /** Of the message: the texts of `key` and `dedup`. */
+  readonly texts: Texts;
 }
 
 /** The message as the journal takes it. */
 export function newMessage(
-  { flow, expressions, ids }: Admission,
+  { flow, expressions, ids, texts }: Admission,
   incoming: Incoming,
   { source, place }: Origin,
   receivedMs: number,
 ): NewMessage {
   const { expires, dedup } = flow.config;
   const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
-  const [key, by] = bothOf(expressions.key, expressions.dedup, incoming);
+  const [key, by] = texts;
   return {
     flow: flow.name,
     id: given ?? ids.next(),

@@ -19,6 +19,7 @@ import { backoffMs } from "./backoff.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
 import { Holds } from "./holds.ts";
+import { type Texts, textsOf } from "./keys.ts";
 import { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
 import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
@@ -80,6 +81,9 @@ export class FlowDelivery implements RunHost, SettlementHost {
   #running = 0;
   /** Being accepted by the journal: counted as pending already. */
   #entering = 0;
+  /** Messages whose bodies are being read for their keys, or that came behind one, and the last of them. */
+  #reading = 0;
+  #lastRead: Promise<unknown> = Promise.resolve();
   #pressed = false;
   #claiming = false;
   /** The journal may have messages that are not in here; new ones must not overtake them. */
@@ -112,7 +116,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   }
 
   get pending(): number {
-    return this.#open.size + this.#entering;
+    return this.#open.size + this.#entering + this.#reading;
   }
 
   get stopping(): boolean {
@@ -148,8 +152,33 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const refused = this.#refusal(incoming);
     if (refused !== undefined) return Promise.resolve(refused);
     this.metrics.received += 1;
-    const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids };
-    const message = newMessage(admission, incoming, origin, this.clock.now());
+    const { key, dedup } = this.#expressions;
+    const texts = textsOf([key, dedup], incoming);
+    if (texts instanceof Promise || this.#reading > 0) return this.#acceptInTurn(incoming, origin, texts);
+    return this.#admit(incoming, this.#messageOf(incoming, origin, texts));
+  };
+
+  /** Its body is long, or one before it is still being read, which it must not overtake. */
+  async #acceptInTurn(incoming: Incoming, origin: Origin, texts: Texts | Promise<Texts>): Promise<Outcome> {
+    this.#reading += 1;
+    this.#ports.totals.pending += 1;
+    const before = this.#lastRead;
+    const turn = before.then(() => texts);
+    this.#lastRead = turn;
+    const read = await turn;
+    this.#reading -= 1;
+    this.#ports.totals.pending -= 1;
+    if (!this.#closed && !(this.#stopping && this.journal.durable)) return this.#admit(incoming, this.#messageOf(incoming, origin, read));
+    this.#giveMemory(incoming);
+    return this.#refused("MF_STOPPING", incoming.id);
+  }
+
+  #messageOf(incoming: Incoming, origin: Origin, texts: Texts): NewMessage {
+    const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids, texts };
+    return newMessage(admission, incoming, origin, this.clock.now());
+  }
+
+  #admit(incoming: Incoming, message: NewMessage): Promise<Outcome> {
     if (incoming.replyWanted && this.holds.holds(message.key)) {
       this.#giveMemory(incoming);
       return Promise.resolve(this.#refused("MF_FLOW_HELD", message.id)); // a caller can't wait until somebody looks at the letter
@@ -162,7 +191,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
       return this.#duplicate(adopted, incoming, message);
     }
     return new Promise((resolve) => this.#enterLeased(this.#work(incoming, message, resolve), adopted.lease));
-  };
+  }
 
   /**
    * Takes over a message that is in the journal already, such as a dead letter that is retried, and tells how it ends. Without room it
@@ -299,10 +328,10 @@ export class FlowDelivery implements RunHost, SettlementHost {
   async #setAside(incoming: Incoming, origin: Origin, failure: Failure): Promise<Outcome> {
     if (this.#closed) return refusedWith("MF_STOPPING", incoming.id);
     const nowMs = this.clock.now();
-    const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids };
-    const message = { ...newMessage(admission, incoming, origin, nowMs), dedup: undefined };
     this.memory.messages.force(heldBytesOf(incoming.body));
     try {
+      const texts = await textsOf([this.#expressions.key, undefined], incoming);
+      const message = { ...this.#messageOf(incoming, origin, texts), dedup: undefined };
       const adopted = this.journal.adopt(message);
       assert(adopted.status === "leased", "a message without dedup is always leased");
       const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };

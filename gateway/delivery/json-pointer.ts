@@ -25,9 +25,14 @@ const escaped = new Set([...'"\\/bfnrt'].map((each) => each.charCodeAt(0)));
 
 class Malformed extends Error {}
 
+/** A step whose text in JSON is most likely the same bytes: ASCII without quotes, backslashes and controls. */
+const plain = /^[ !#-[\]-~]*$/;
+
 /** How far the path of one pointer is followed. */
 class Trail {
   readonly steps: readonly string[];
+  /** The steps as bytes, where they are plain. */
+  readonly #plain: readonly (Uint8Array | undefined)[];
   /** Open containers, from the outermost, that the pointer leads into. */
   live = 0;
   /** The value that comes, or has just been read, is one the pointer leads to or through. */
@@ -37,6 +42,22 @@ class Trail {
 
   constructor(steps: readonly string[]) {
     this.steps = steps;
+    this.#plain = steps.map((step) => (plain.test(step) ? Uint8Array.from(Buffer.from(step)) : undefined));
+  }
+
+  /** True when the name between the quotes from `from` to `to` is the step into the container that is `depth` deep. */
+  isStep(depth: number, bytes: Uint8Array, from: number, to: number): boolean {
+    const step = this.live === depth ? this.steps[depth - 1] : undefined;
+    const length = to - from - 2;
+    // A UTF-16 unit takes one to six bytes.
+    if (step === undefined || length < step.length || length > step.length * 6) return false;
+    const expected = this.#plain[depth - 1];
+    if (expected !== undefined && length === expected.length) {
+      for (let at = 0; at < length; at++) if (bytes[from + 1 + at] !== expected[at]) return false;
+      return true;
+    }
+    if (expected !== undefined && !bytes.subarray(from, to).includes(backslash)) return false;
+    return textOf(bytes.subarray(from, to)) === step;
   }
 
   /** A value begins within `depth` containers. */
@@ -59,7 +80,10 @@ class Trail {
 class Scanner {
   readonly #bytes: Uint8Array;
   readonly trails: readonly Trail[];
+  isJson = false;
   #at = 0;
+  /** A value begins here; or else one has just ended. */
+  #valueNext = true;
   /** The closing bracket of each open container. */
   #closers = new Uint8Array(64);
   #depth = 0;
@@ -72,54 +96,55 @@ class Scanner {
     this.#indexes = new Uint32Array(Math.max(...pointers.map(({ length }) => length)) + 2);
   }
 
-  /** Reads the text from its first byte to its last. False when it is not JSON. */
-  run(): boolean {
+  /** Reads on, some steps or so many bytes. True when there is more; `isJson` is known afterwards. */
+  run(mostSteps: number, mostBytes: number): boolean {
+    const lastByte = this.#at + mostBytes;
     try {
-      do this.#value();
-      while (this.#behind());
-      return this.#at === this.#bytes.length;
+      for (let steps = 0; steps < mostSteps && this.#at <= lastByte; steps++) {
+        this.#space();
+        if (this.#valueNext) this.#value();
+        else if (this.#depth > 0) this.#behind();
+        else {
+          this.isJson = this.#at === this.#bytes.length;
+          return false;
+        }
+      }
+      return true;
     } catch (error) {
       if (error instanceof Malformed) return false;
       throw error;
     }
   }
 
-  /** A scalar, or the beginnings of containers up to one. */
+  /** A scalar, or the beginning of a container up to its first value. */
   #value(): void {
-    for (;;) {
-      this.#space();
-      for (const trail of this.trails) trail.begin(this.#depth, this.#at);
-      const byte = this.#bytes[this.#at];
-      if (byte !== openBrace && byte !== openBracket) {
-        this.#scalar(byte);
-        for (const trail of this.trails) trail.end(this.#depth, this.#at);
-        return;
-      }
-      this.#open(byte === openBrace ? closeBrace : closeBracket);
-      this.#space();
-      if (this.#bytes[this.#at] === this.#closers[this.#depth - 1]) {
-        this.#at++;
-        return this.#close();
-      }
-      this.#member();
+    for (const trail of this.trails) trail.begin(this.#depth, this.#at);
+    const byte = this.#bytes[this.#at];
+    this.#valueNext = false;
+    if (byte !== openBrace && byte !== openBracket) {
+      this.#scalar(byte);
+      for (const trail of this.trails) trail.end(this.#depth, this.#at);
+      return;
     }
+    this.#open(byte === openBrace ? closeBrace : closeBracket);
+    this.#space();
+    if (this.#bytes[this.#at] === this.#closers[this.#depth - 1]) {
+      this.#at++;
+      return this.#close();
+    }
+    this.#member();
   }
 
-  /** Reads past a value: true when another one follows. */
-  #behind(): boolean {
-    for (;;) {
+  /** What follows a value: another one, or the end of its container. */
+  #behind(): void {
+    const byte = this.#bytes[this.#at++];
+    if (byte === comma) {
+      if (this.#depth < this.#indexes.length) (this.#indexes[this.#depth] as number)++;
       this.#space();
-      if (this.#depth === 0) return false;
-      const byte = this.#bytes[this.#at++];
-      if (byte === comma) {
-        if (this.#depth < this.#indexes.length) (this.#indexes[this.#depth] as number)++;
-        this.#space();
-        this.#member();
-        return true;
-      }
-      if (byte !== this.#closers[this.#depth - 1]) throw new Malformed();
-      this.#close();
+      return this.#member();
     }
+    if (byte !== this.#closers[this.#depth - 1]) throw new Malformed();
+    this.#close();
   }
 
   #open(closer: number): void {
@@ -145,6 +170,7 @@ class Scanner {
 
   /** The name of an object's next member; says which trails it is on. */
   #member(): void {
+    this.#valueNext = true;
     const depth = this.#depth;
     if (this.#closers[depth - 1] === closeBracket) {
       for (const trail of this.trails) {
@@ -156,18 +182,9 @@ class Scanner {
     const from = this.#at;
     if (this.#bytes[from] !== quote) throw new Malformed();
     this.#string();
-    for (const trail of this.trails) {
-      const step = trail.step(depth);
-      trail.on = step !== undefined && this.#isName(from, step);
-    }
+    for (const trail of this.trails) trail.on = trail.isStep(depth, this.#bytes, from, this.#at);
     this.#space();
     if (this.#bytes[this.#at++] !== colon) throw new Malformed();
-  }
-
-  /** True when the name between the quotes from `from` to here is the step. A UTF-16 unit takes one to six bytes there. */
-  #isName(from: number, step: string): boolean {
-    const length = this.#at - from - 2;
-    return length >= step.length && length <= step.length * 6 && textOf(this.#bytes.subarray(from, this.#at)) === step;
   }
 
   #space(): void {
@@ -253,11 +270,38 @@ function valueText(bytes: Uint8Array, { found }: Trail): string | undefined {
   }
 }
 
+/** What one slice reads at most: some milliseconds of a hostile body, and of one long string. */
+const sliceSteps = 8192;
+const sliceBytes = 1024 * 1024;
+
 /**
  * The value at each pointer as a text: a string as it is, anything else as JSON.stringify writes it, and undefined for null, for what is not
  * there and where the bytes are not JSON. Never throws.
  */
+export class Scan {
+  readonly #bytes: Uint8Array;
+  readonly #scanner: Scanner;
+
+  constructor(bytes: Uint8Array, pointers: readonly (readonly string[])[]) {
+    this.#bytes = bytes;
+    this.#scanner = new Scanner(bytes, pointers);
+  }
+
+  /** Reads on. True when there is more. */
+  slice(): boolean {
+    return this.#scanner.run(sliceSteps, sliceBytes);
+  }
+
+  /** Once everything is read. */
+  values(): readonly (string | undefined)[] {
+    const { isJson, trails } = this.#scanner;
+    return trails.map((trail) => (isJson ? valueText(this.#bytes, trail) : undefined));
+  }
+}
+
+/** The same, at once. */
 export function valuesAt(bytes: Uint8Array, pointers: readonly (readonly string[])[]): readonly (string | undefined)[] {
-  const scanner = new Scanner(bytes, pointers);
-  return scanner.run() ? scanner.trails.map((trail) => valueText(bytes, trail)) : pointers.map(() => undefined);
+  const scan = new Scan(bytes, pointers);
+  while (scan.slice());
+  return scan.values();
 }

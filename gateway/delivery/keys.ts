@@ -12,6 +12,7 @@ import { createHash } from "node:crypto";
 import { hardLimits, headerText } from "#abi";
 import { err, ok, type Result } from "#base";
 import type { Incoming } from "../message.ts";
+import { readInSlices, shortBytes } from "./body-reader.ts";
 import { valuesAt } from "./json-pointer.ts";
 
 /** What expressions look at. */
@@ -38,14 +39,18 @@ export function bounded(key: string | undefined): string | undefined {
   return createHash("sha256").update(key).digest("hex"); // a key over the bound stays a key: equal ones stay equal
 }
 
-/** Both expressions of a message, its body read once. */
-export function bothOf(
-  first: KeyExpression | undefined,
-  second: KeyExpression | undefined,
-  message: Incoming,
-): readonly (string | undefined)[] {
-  if (first?.steps === undefined || second?.steps === undefined) return [first?.(message), second?.(message)];
-  return valuesAt(message.body, [first.steps, second.steps]).map(bounded);
+/** The texts of a message's expressions, its body read once. A promise where that takes long. */
+export type Texts = readonly (string | undefined)[];
+
+export function textsOf(expressions: readonly (KeyExpression | undefined)[], message: Incoming): Texts | Promise<Texts> {
+  const pointers = expressions.flatMap((expression) => (expression?.steps === undefined ? [] : [expression.steps]));
+  const together = (found: Texts): Texts => {
+    let next = 0;
+    return expressions.map((expression) => (expression?.steps === undefined ? expression?.(message) : bounded(found[next++])));
+  };
+  if (pointers.length === 0) return together([]);
+  if (message.body.length <= shortBytes) return together(valuesAt(message.body, pointers));
+  return readInSlices(message.body, pointers).then(together);
 }
 
 export function parseKey(expression: string): Result<KeyExpression, string> {

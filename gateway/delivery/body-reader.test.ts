@@ -1,0 +1,57 @@
+/** Long bodies are read beside other work, and nothing overtakes them within their flow. */
+import { deepEqual, ok } from "node:assert/strict";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { toUtf8 } from "#base";
+import { until, withGateway } from "../testing/rig.ts";
+import { done } from "../testing/scripted.ts";
+import { readInSlices } from "./body-reader.ts";
+import { valuesAt } from "./json-pointer.ts";
+
+const hostile: Readonly<Record<string, string>> = {
+  values: `[${"1,".repeat(200_000)}1]`,
+  nesting: "[".repeat(200_000) + "]".repeat(200_000),
+  "names that are the pointer's": `{${'"a":1,'.repeat(60_000)}"a":2}`,
+  "names in escapes": `{${'"\\u0061":1,'.repeat(60_000)}"a":2}`,
+  "no JSON at its end": `{"a":2,"b":[${"1,".repeat(200_000)}]}`,
+};
+
+for (const [name, text] of Object.entries(hostile))
+  test(`a body of many ${name} is read in slices, and gives the same`, async () => {
+    const bytes = toUtf8(text);
+    const pointers = [["a"], ["b", "0"]];
+    let over = false;
+    let turns = 0;
+    const others = (): void => {
+      turns += 1;
+      if (!over) setImmediate(others);
+    };
+    setImmediate(others);
+    const found = await readInSlices(bytes, pointers);
+    over = true;
+    deepEqual(found, valuesAt(bytes, pointers));
+    ok(turns >= 10, `${turns} turns of the event loop`);
+  });
+
+test("a short one does not wait for a long one to end", async () => {
+  const order: string[] = [];
+  const read = (name: string, text: string): Promise<unknown> => readInSlices(toUtf8(text), [["a"]]).then(() => order.push(name));
+  await Promise.all([read("long", hostile["values"] as string), read("short", '{"a":1}')]);
+  deepEqual(order, ["short", "long"]);
+});
+
+test("a short message does not overtake a long one of its flow", async () => {
+  const flow = '  orders: { image: orders.mfi, key: "json:/k", from: [ { http: { path: /orders, bodyLimit: 8MiB } } ] }';
+  await withGateway(`flows:\n${flow}\n`, { orders: () => [done("fine")] }, async ({ url, runner }) => {
+    const request = (body: string): string => `POST /orders HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const bodies = [`{"k":"one","more":[${"1,".repeat(400_000)}1]}`, '{"k":"two"}', `{"more":[${"1,".repeat(20_000)}1],"k":"three"}`];
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    socket.resume().write(bodies.map(request).join(""));
+    await until(() => runner.delivered.length === 3);
+    socket.destroy();
+    deepEqual(
+      runner.delivered.map(({ key }) => key),
+      ["one", "two", "three"],
+    );
+  });
+});
