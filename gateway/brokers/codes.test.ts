@@ -174,6 +174,26 @@ describe("codes: nats", { skip: missing("nats-server"), timeout: 60_000 }, () =>
     }
   });
 
+  test("replies to a subject that is forbidden are dropped, and nothing behind them is lost", async () => {
+    const broker = await start();
+    const admin = await connectNats({ servers: `127.0.0.1:${broker.port}`, user: "admin", pass: "p" });
+    try {
+      const gateway = new PretendedGateway();
+      gateway.answer = answer;
+      const { source, context } = await startSource(natsSource, { url: `nats://u:p@127.0.0.1:${broker.port}`, subject: "in" }, 64, gateway);
+      for (let n = 0; n < 50; n += 1) admin.publish("in", `${n}`, n % 2 === 0 ? { reply: `forbidden.${n}` } : {});
+      assert.equal((await admin.request("in", "last", { timeout: 5_000 })).string(), "answer");
+      await eventually("all came", () => gateway.received.length === 51);
+      await eventually("the refused are counted", () => context.counts.get("reply_dropped") === 25);
+      assert.equal(context.counts.get("lost"), undefined);
+      assert.equal(source.health().ready, true);
+      await source.stop();
+    } finally {
+      await admin.close();
+      await broker.remove();
+    }
+  });
+
   test("a consumer that may not acknowledge says so, and runs nothing again and again", async () => {
     const broker = await start();
     const admin = await connectNats({ servers: `127.0.0.1:${broker.port}`, user: "admin", pass: "p" });

@@ -11,6 +11,7 @@ import {
   type MsgHdrs,
   type NatsConnection,
   nkeyAuthenticator,
+  PermissionViolationError,
 } from "@nats-io/transport-node";
 import { headerPairs, type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError } from "#base";
@@ -59,7 +60,13 @@ export interface NatsSession {
   close(): Promise<void>;
 }
 
-export async function openNats(config: NatsConfig, context: ConnectorContext, lost: (error: unknown) => void): Promise<NatsSession> {
+/** `refused` is told of publications that the server does not allow; absent: they end the session. */
+export async function openNats(
+  config: NatsConfig,
+  context: ConnectorContext,
+  lost: (error: unknown) => void,
+  refused: (error: Error) => void = lost,
+): Promise<NatsSession> {
   const urls = config.url.split(",").map((url) => parseUrl(url.trim(), schemes));
   const [first] = urls;
   const tls = await readTls(config.tls, context);
@@ -84,7 +91,7 @@ export async function openNats(config: NatsConfig, context: ConnectorContext, lo
     lost(error ?? new Error("the connection was closed"));
     guard.lost();
   });
-  void watch(connection, lost);
+  void watch(connection, lost, refused);
   return { connection, guard, close: () => connection.close() };
 }
 
@@ -113,11 +120,13 @@ async function readCredentials(file: string, context: ConnectorContext): Promise
 }
 
 /** A lost or refused connection says why here; `closed` only says that. */
-async function watch(connection: NatsConnection, lost: (error: unknown) => void): Promise<void> {
+async function watch(connection: NatsConnection, lost: (error: unknown) => void, refused: (error: Error) => void): Promise<void> {
   for await (const status of connection.status()) {
     if (status.type === "disconnect") lost(new Error("the connection was lost"));
     else if (status.type === "staleConnection") lost(new Error("the server does not answer pings"));
-    else if (status.type === "error") lost(status.error);
+    else if (status.type !== "error") continue;
+    else if (status.error instanceof PermissionViolationError && status.error.operation === "publish") refused(status.error);
+    else lost(status.error);
   }
 }
 

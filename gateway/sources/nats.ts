@@ -14,6 +14,7 @@ import {
   openNats,
   toNatsHeaders,
 } from "../brokers/nats.ts";
+import { messageOf } from "../brokers/explain.ts";
 import { Intake, type Delivery, type Settled } from "../brokers/intake.ts";
 import { brokerLimits } from "../brokers/limits.ts";
 import { Link } from "../brokers/link.ts";
@@ -100,7 +101,11 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
     explain: (error) => explainNats(peer, what, error),
     // What was received before the connection was lost is still good: nothing has to be acknowledged over it.
     async open(lost) {
-      const session = await openNats(config, context, lost);
+      // Whoever asks names the subject of the reply: one that is forbidden must not end the connection.
+      const session = await openNats(config, context, lost, (error) => {
+        context.metrics.count("reply_dropped");
+        context.logger.warn({ code: "MF_REPLY_DROPPED" }, `a reply is refused by the server and dropped: ${messageOf(error)}`);
+      });
       const { connection, guard } = session;
       const callback = guarded(context.unexpected, "a NATS message", (error: Error | null, message: Msg): void =>
         error === null ? take(connection, message) : lost(error),
