@@ -182,3 +182,34 @@ test("nothing to run is not success", async () => {
     1,
   );
 });
+
+test("a repeated header is a list, in what is given and in what is expected, and --header takes each value", async () => {
+  await writeFile(
+    at("many.ts"),
+    `import { flow } from "mayfly";
+export default flow<"peer">(async (msg, { to, reply }) => {
+  const answer = await to.peer.request(msg.headerValues("x-many").join("|"), { headers: msg.headers });
+  reply(answer.headerValues("set-cookie").join("|"), { headers: { "set-cookie": answer.headerValues("set-cookie"), "x-wide": msg.headers["x-wide"] } });
+});`,
+  );
+  const testOf = (cookie: string): string => `
+cases:
+  - name: many
+    message: { text: x, headers: { X-Many: [a, "b, c"] } }
+    outlets: { peer: { text: ok, headers: { set-cookie: [s=1, t=2] } } }
+    expect:
+      requests: [{ outlet: peer, text: "a|b, c", headers: { X-Many: [a, "b, c"] } }]
+      reply: { text: "s=1|t=2", headers: { Set-Cookie: [s=1, ${cookie}] } }
+`;
+  await writeFile(at("many.flow-test.yaml"), testOf("t=2"));
+  const { code, out, err } = await capture(["test", at("many.flow-test.yaml")]);
+  equal(code, 0, out + err);
+  await writeFile(at("many.flow-test.yaml"), testOf("t=3"));
+  equal((await capture(["test", at("many.flow-test.yaml")])).code, 1);
+  await rm(at("many.flow-test.yaml"));
+  await writeFile(at("answer.txt"), "");
+  const headers = ["x-many=1", "x-many=2", "x-wide=日本"].flatMap((each) => ["--header", each]);
+  const ran = await capture(["run", at("many.ts"), ...headers, "--outlet", `peer=${at("answer.txt")}`, "--json", "--no-check"]);
+  const { reply } = JSON.parse(ran.out) as { readonly reply: { readonly headers: object } };
+  deepEqual(reply.headers, { "x-wide": "日本" });
+});

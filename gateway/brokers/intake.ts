@@ -18,7 +18,7 @@
  * how many more may come is said by `room`.
  */
 import { createHash } from "node:crypto";
-import { headerPairs } from "#abi";
+import { headerText } from "#abi";
 import { ByteWindow } from "../byte-window.ts";
 import type { ConnectorContext } from "../connector.ts";
 import type { Failure, Incoming, Outcome } from "../message.ts";
@@ -144,7 +144,7 @@ export class Intake {
   offer(delivery: Delivery): void {
     const { headers, body } = delivery.incoming;
     let bytes = body.length;
-    for (const [name, value] of headerPairs(headers)) bytes += name.length + value.length;
+    for (const name in headers) bytes += name.length + (headerText(headers[name]) ?? "").length;
     const entry = { delivery, sequence: this.#sequence++, generation: this.#generation, bytes };
     this.#window.saw(bytes);
     if (this.#isDeadly(entry, "settle")) return void this.#setAside(entry);

@@ -3,7 +3,7 @@
  *
  * A body is `0, bytes` in the record itself or `1, name, length, crc` of a file beside the log.
  */
-import { appendHeader, headerPairs, type Headers, type HeadersDraft } from "#abi";
+import { appendHeader, headerList, type Headers, type HeadersDraft, type HeaderValue } from "#abi";
 import type { AttemptRecord, NewMessage } from "../journal.ts";
 import type { Reply } from "../../message.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
@@ -39,13 +39,25 @@ export function readBody(reader: ByteReader): StoredBody {
   return { form: "blob", file: reader.text(), length: reader.count(), crc: reader.u32() };
 }
 
+function headerCount(value: HeaderValue | undefined): number {
+  return typeof value === "string" ? 1 : headerList(value).length;
+}
+
 /** Names and values in turn: a header with several values stands there several times. */
 export function writeHeaders(writer: ByteWriter, headers: Headers): void {
-  const pairs = [...headerPairs(headers)];
-  writer.u32(pairs.length);
-  for (const [name, value] of pairs) {
-    writer.text(name);
-    writer.text(value);
+  let count = 0;
+  for (const name in headers) count += headerCount(headers[name]);
+  writer.u32(count);
+  for (const name in headers) {
+    const value = headers[name];
+    if (typeof value === "string") {
+      writer.text(name);
+      writer.text(value);
+    } else
+      for (const each of headerList(value)) {
+        writer.text(name);
+        writer.text(each);
+      }
   }
 }
 
