@@ -31,6 +31,11 @@ export function jsonOption(): Option {
   return new Option("--json", "write the result as one JSON object to standard output");
 }
 
+/** Of commands that go on until they are stopped. */
+export function jsonLinesOption(): Option {
+  return new Option("--json", "write the log as lines of JSON to standard output, on a terminal too");
+}
+
 /** Collects an option that may be given more than once. */
 export function collect(value: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), value];

@@ -78,6 +78,18 @@ afterEach(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
+test("serve and dev write their log as lines of JSON with --json, whatever the configuration says", async () => {
+  await writeProject("hello");
+  await appendFile(join(folder, "mayfly.yaml"), "log: { format: pretty }\n");
+  for (const command of ["serve", "dev"]) {
+    const serving = new Command([command, "-p", "0", "--json"]);
+    await serving.url();
+    serving.signal("SIGTERM");
+    equal(await serving.ended, 0);
+    for (const line of serving.out.trim().split("\n")) equal(typeof (JSON.parse(line) as { readonly msg: unknown }).msg, "string");
+  }
+});
+
 test("serve that is started on a full disk waits for room, ends with 0 when it is told to, and serves once there is room", {
   skip: process.getuid?.() !== 0 && "needs root to mount a tmpfs",
 }, async (t) => {

@@ -3,15 +3,17 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import type { DeliverEvent } from "#abi";
+import type { DeliverEvent, Effect } from "#abi";
 import { CodedError, fromUtf8 } from "#base";
-import { action, type Cli, examples } from "../cli.ts";
+import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
+import { bodyJson } from "../format.ts";
 
 interface BootFlags {
   readonly message?: string;
   readonly contentType: string;
   readonly verbose?: boolean;
+  readonly json?: boolean;
 }
 
 async function read(path: string): Promise<Uint8Array> {
@@ -37,15 +39,37 @@ function deliver(body: Uint8Array, contentType: string): DeliverEvent {
   };
 }
 
+/** An effect as a member of the result of `--json`. */
+function effectJson(effect: Effect): object {
+  switch (effect.kind) {
+    case "send":
+      return { kind: "send", outlet: effect.outlet, contentType: effect.contentType, ...bodyJson(effect.body) };
+    case "call":
+      return { kind: "call", target: effect.target, contentType: effect.contentType, ...bodyJson(effect.body) };
+    case "done":
+      return effect.reply === undefined
+        ? { kind: "done" }
+        : { kind: "done", status: effect.reply.status, contentType: effect.reply.contentType, ...bodyJson(effect.reply.body) };
+    default:
+      return effect;
+  }
+}
+
 async function boot({ terminal }: Cli, elf: string, flags: BootFlags): Promise<number> {
   const { bootConsole } = await import("#monitors");
   const message = flags.message === undefined ? undefined : deliver(await read(flags.message), flags.contentType);
   const end = await bootConsole(await read(elf), {
-    console: (text) => terminal.out(text),
+    console: (text) => (flags.json === true ? terminal.err(text) : terminal.out(text)),
     append: flags.verbose === true ? "verbose" : "",
     entropy: true,
     ...(message === undefined ? {} : { message }),
   });
+  const status = message !== undefined && end.effects?.at(-1)?.kind === "fail" ? exitCodes.failed : exitCodes.ok;
+  if (flags.json === true) {
+    const result = { end: end.text, bootMicros: end.bootMicros, effects: end.effects?.map(effectJson) };
+    terminal.out(`${JSON.stringify(result, undefined, 2)}\n`);
+    return status;
+  }
   for (const effect of end.effects ?? []) {
     if (effect.kind === "log") terminal.out(`log    ${effect.level} ${effect.text} ${effect.fieldsJson ?? ""}\n`);
     else if (effect.kind === "send") terminal.out(`send   ${effect.outlet} ${fromUtf8(effect.body)}\n`);
@@ -56,7 +80,7 @@ async function boot({ terminal }: Cli, elf: string, flags: BootFlags): Promise<n
   }
   const micros = end.bootMicros === undefined ? "" : `; ready ${end.bootMicros} µs after its first instruction`;
   terminal.err(`${end.text}${micros}\n`);
-  return message !== undefined && end.effects?.at(-1)?.kind === "fail" ? exitCodes.failed : exitCodes.ok;
+  return status;
 }
 
 export function addBoot(program: Command, cli: Cli): Command {
@@ -67,6 +91,7 @@ export function addBoot(program: Command, cli: Cli): Command {
     .option("--message <file>", "give it this message (- for standard input) and show what it does in its first step")
     .option("--content-type <type>", "the message's content type", "application/json")
     .option("--verbose", "have it print its memory map")
+    .addOption(jsonOption())
     .action(action(cli, (elf: string, flags: BootFlags) => boot(cli, elf, flags)));
   return examples(command, [
     ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf"],

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { isCoded } from "#base";
 import type { Command } from "commander";
-import { action, type Cli, examples } from "../cli.ts";
+import { action, type Cli, examples, jsonLinesOption } from "../cli.ts";
 import { exitCodes, reportFailure } from "../failure.ts";
 import type { Serving } from "../serving/serving.ts";
 import { contentsOf, FileWatch } from "../watch.ts";
@@ -44,7 +44,7 @@ class DevServer {
       if (isCoded(error) && error.code === "MF_STOPPING") return; // a signal came before it served
       this.#files = [...new Set([...(this.#serving?.inputs ?? []), ...(await this.#guessInputs())])];
       this.#watch.set(this.#files, startedMs);
-      reportFailure(this.#cli.terminal, error, false);
+      reportFailure(this.#cli.terminal, error, this.#flags.json === true);
       const then = this.#serving === undefined ? "not started; waiting for a change" : "not reloaded; what was served is served on";
       this.#cli.terminal.err(`${this.#cli.terminal.paintErr.dim(then)}\n`);
     }
@@ -62,7 +62,7 @@ class DevServer {
 
   async #start(): Promise<void> {
     const { startServing } = await import("../serving/serving.ts");
-    this.#serving = await startServing({ file: this.#flags.config, port: this.#flags.port, ended: this.#ended });
+    this.#serving = await startServing({ file: this.#flags.config, port: this.#flags.port, json: this.#flags.json, ended: this.#ended });
     announce(this.#serving);
   }
 
@@ -98,6 +98,7 @@ export function addDev(program: Command, cli: Cli): Command {
     .description("Serve, watch, rebuild and reload without dropping messages. What does not build is shown, and the old image serves on.")
     .option("-c, --config <file>", "the configuration", "mayfly.yaml")
     .option("-p, --port <number>", "overrides http.port; 0 takes a free one", portNumber)
+    .addOption(jsonLinesOption())
     .action(action(cli, (flags: ServeFlags) => dev(cli, flags)));
   return examples(command, [["mayfly dev", "what ./mayfly.yaml says, and what becomes of it"]]);
 }

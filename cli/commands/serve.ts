@@ -1,13 +1,14 @@
 /** `mayfly serve`: builds what is stale and serves what mayfly.yaml says. */
 import { isCoded } from "#base";
 import { type Command, InvalidArgumentError } from "commander";
-import { action, type Cli, examples } from "../cli.ts";
+import { action, type Cli, examples, jsonLinesOption } from "../cli.ts";
 import { asCoded, exitCodes } from "../failure.ts";
 import type { Serving } from "../serving/serving.ts";
 
 export interface ServeFlags {
   readonly config: string;
   readonly port?: number;
+  readonly json?: boolean;
 }
 
 export function portNumber(text: string): number {
@@ -53,7 +54,7 @@ async function serve(flags: ServeFlags): Promise<number> {
     };
     process.on("SIGHUP", reload);
     try {
-      serving = await startServing({ file: flags.config, port: flags.port, ended });
+      serving = await startServing({ file: flags.config, port: flags.port, json: flags.json, ended });
       announce(serving);
       if (early) reloadNow(serving);
       const signal = await ended;
@@ -74,6 +75,7 @@ export function addServe(program: Command, cli: Cli): Command {
     .description("Build what is stale and serve what mayfly.yaml says. SIGTERM and Ctrl-C finish what is under way, SIGHUP reloads.")
     .option("-c, --config <file>", "the configuration", "mayfly.yaml")
     .option("-p, --port <number>", "overrides http.port; 0 takes a free one", portNumber)
+    .addOption(jsonLinesOption())
     .action(action(cli, (flags: ServeFlags) => serve(flags)));
   return examples(command, [
     ["mayfly serve", "what ./mayfly.yaml says"],

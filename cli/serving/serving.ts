@@ -33,6 +33,8 @@ export interface ServingOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Default: as `log:` says. */
   readonly logger?: RootLogger;
+  /** True: the log is lines of JSON, whatever `log:` says. */
+  readonly json?: boolean | undefined;
   /** Ends a start that is not over yet. */
   readonly ended?: Promise<unknown>;
 }
@@ -200,7 +202,9 @@ class TheServing implements Serving {
 /** Starts serving. Rejects with a CodedError, MF_STOPPING when `ended` came first; then nothing runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const config = withPort(await loadConfig(options.file, options.environment), options.port);
-  const logger = options.logger ?? createLogger({ log: config.log, terminal: process.stdout.isTTY === true });
+  const logger =
+    options.logger ??
+    createLogger({ log: options.json === true ? { ...config.log, format: "json" } : config.log, terminal: process.stdout.isTTY === true });
   const memory = gatewayMemory(config.memory);
   const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
   let served: TheServing | undefined;

@@ -1,4 +1,5 @@
 /** From checked data to the configuration the gateway uses: what a schema can't say is checked here. */
+import { hardLimits } from "#abi";
 import { table } from "#base";
 import { resolve } from "node:path";
 import type { ConnectorDescription } from "../connector.ts";
@@ -82,6 +83,8 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
       report(["flows", name, "claimCheck"], "needs a journal on disk: take journal.memory out, or this");
+  if (data.ceilings.memory > hardLimits.memoryBytes)
+    report(["ceilings", "memory"], `a machine can have ${hardLimits.memoryBytes / 2 ** 20}MiB at most: nothing lifts that`);
   if (data.memory !== undefined && data.memory < gatewayLimits.memory.leastBytes)
     report(["memory"], `must be at least ${gatewayLimits.memory.leastBytes / 2 ** 20}MiB`);
   const { admin, host, port, connectionsPerAddress, metrics, tls } = data.http;

@@ -325,3 +325,10 @@ flows:
   );
   ok(!told.join().includes("secret"));
 });
+
+test("no ceiling lifts what a machine can have at most", () => {
+  throws(
+    () => read("flows: {}\nceilings: { memory: 512MiB }\n"),
+    /2:21 MF_CONFIG_INVALID ceilings\.memory: a machine can have 256MiB at most/,
+  );
+});

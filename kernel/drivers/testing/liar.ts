@@ -32,7 +32,7 @@ function send(word: u32, kind: u32, length: u32, from: usize, present: u32): voi
 
 /** The effects' frame of a flow that is done without a reply (abi/frame.ts). */
 function sendDone(): void {
-  store<u32>(body, 0x0159464d);
+  store<u32>(body, 0x0259464d);
   store<u32>(body, 28, 4);
   store<u32>(body, 0x0406, 8);
   for (let part: usize = 0; part < 4; part++) store<u32>(body + 12 + (part << 2), 0xffffffff);

@@ -1,0 +1,106 @@
+/** What documents promise: flows in them build, configurations are taken, command lines and flags exist, codes are real. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { capture, packageRoot } from "#cli";
+import { outlets, readConfig, sources } from "#gateway";
+import { buildImage } from "#image";
+
+const documents = new Map<string, string>();
+let folder: string;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-documents-"));
+  documents.set("README.md", await readFile(join(packageRoot, "README.md"), "utf8"));
+  for (const name of await readdir(join(packageRoot, "docs")))
+    if (name.endsWith(".md")) documents.set(name, await readFile(join(packageRoot, "docs", name), "utf8"));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+function blocks(name: string, language: string): string[] {
+  const found = [...(documents.get(name) ?? "").matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))];
+  return found.map(([, block = ""]) => block);
+}
+
+test("every flow in README.md and FLOWS.md builds and boots", async () => {
+  const flows = [...blocks("README.md", "ts"), ...blocks("FLOWS.md", "ts")].filter((block) => block.includes("export default flow"));
+  ok(flows.length >= 10);
+  for (const [index, source] of flows.entries()) {
+    const file = join(folder, `flow-${index}.ts`);
+    await writeFile(file, source);
+    equal((await buildImage(file, { check: false })).image.manifest.name, `flow-${index}`, source);
+  }
+});
+
+/** Variables of examples, as they may be where they are served. */
+const environment = new Proxy<Record<string, string>>(
+  { AMQP_URL: "amqp://localhost", NATS_URL: "nats://localhost", MQTT_URL: "mqtt://localhost", REDIS_URL: "redis://localhost" },
+  {
+    get: (known, name) =>
+      known[String(name)] ??
+      (name === "DATABASE_URL" ? "postgres://localhost/db" : name === "SMTP_URL" ? "smtp://localhost" : "http://localhost"),
+  },
+);
+
+/** A block as a whole configuration: some show the sources or outlets of a flow only. */
+function wholeConfig(block: string): string {
+  if (/^(flows|http|journal|memory|log):/m.test(block)) return block;
+  const inFlow = block.replace(/^/gm, "    ");
+  return `flows:\n  example:\n    flow: example.ts\n${inFlow}\n${/^from:/m.test(block) ? "" : "    from: []\n"}  billing: { flow: billing.ts, from: [ { flow: {} } ] }\n`;
+}
+
+test("every configuration in README.md and CONNECTORS.md is taken", () => {
+  const configs = ["README.md", "CONNECTORS.md"].flatMap((name) => blocks(name, "yaml"));
+  ok(configs.length >= 20);
+  for (const block of configs) {
+    const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { sources, outlets, environment });
+    ok(Object.keys(flows).length > 0, block);
+  }
+});
+
+/** The names of commands that help lists, those below others with them: `dlq show`. */
+async function commandsBelow(path: readonly string[]): Promise<string[]> {
+  const { out } = await capture([...path, "--help"]);
+  const listed = out.split("\nCommands:\n")[1]?.split("\n\n")[0] ?? "";
+  const names = [...listed.matchAll(/^ {2}(\S+)/gm)].map(([, name = ""]) => name.split("|")[0] ?? "").filter((name) => name !== "help");
+  if (names.length === 0) return [path.join(" ")];
+  return (await Promise.all(names.map((name) => commandsBelow([...path, name])))).flat();
+}
+
+test("every command has --json", async () => {
+  const commands = await commandsBelow([]);
+  ok(commands.length >= 18, commands.join());
+  const without: string[] = [];
+  for (const command of commands) if (!/--json/.test((await capture([...command.split(" "), "--help"])).out)) without.push(command);
+  deepEqual(without, ["journal export"], "what it writes is lines of JSON as it is");
+});
+
+test("every command line in a document is one: the command exists, and has the flags", async () => {
+  const commands = await commandsBelow([]);
+  let seen = 0;
+  for (const [name, text] of documents)
+    for (const [line, words = ""] of text.matchAll(
+      /^(?: {4}|(?:echo .*\| )?npx |ERP_URL\S+ |.*\| )?(?:npx )?mayfly ((?:[a-z]+)\b[^\n`|]*)$/gm,
+    )) {
+      const [first = "", second = ""] = words.split(/\s+/);
+      const command = commands.find((each) => each === first || each === `${first} ${second}`);
+      ok(command !== undefined, `${name}: ${line}`);
+      const help = (await capture([...command.split(" "), "--help"])).out;
+      for (const [, flag = ""] of words.replace(/'[^']*'|#.*$/g, "").matchAll(/(?:^|\s)(-[a-zA-Z]|--[a-z][a-z-]*)(?=[\s=]|$)/g))
+        ok(new RegExp(`(^|[\\s,])${flag}\\b`, "m").test(help), `${name}: ${line}: ${flag}`);
+      seen++;
+    }
+  ok(seen >= 12, `${seen} command lines`);
+});
+
+/** Codes that stand for any, or for those of a connector that a reader writes. */
+const examplesOfCodes = new Set(["MF_CODE", "MF_NAME_", "MF_LINE_REFUSED"]);
+
+test("every code that a document names is in ERRORS.md", () => {
+  const codes = (text: string): string[] => text.match(/\bMF_[A-Z0-9_]+/g) ?? [];
+  const known = new Set(codes(documents.get("ERRORS.md") ?? ""));
+  const unknown = [...documents.values()].flatMap(codes).filter((code) => !known.has(code) && !examplesOfCodes.has(code));
+  deepEqual([...new Set(unknown)], []);
+});
