@@ -10,16 +10,22 @@ import { after, describe, test } from "node:test";
 import { jetstream, jetstreamManager, StorageType } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
 import amqp from "amqplib";
+import pg from "pg";
 import { createClient } from "redis";
 import type { Incoming, Outcome } from "../message.ts";
 import { natsOutlet } from "../outlets/nats.ts";
 import { jetstreamOutlet } from "../outlets/jetstream.ts";
 import { amqpOutlet } from "../outlets/amqp.ts";
+import { mqttOutlet } from "../outlets/mqtt.ts";
+import { redisOutlet } from "../outlets/redis.ts";
 import { amqpSource } from "../sources/amqp.ts";
 import { jetstreamSource } from "../sources/jetstream.ts";
 import { natsSource } from "../sources/nats.ts";
+import { postgresSource } from "../sources/postgres.ts";
 import { redisSource } from "../sources/redis.ts";
+import type { SourceDefinition } from "../sources/source.ts";
 import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
+import { privatePostgres } from "./testing/postgres-server.ts";
 import { attemptOf, eventually, outgoing, PretendedGateway, startOutlet, startSource, uniqueName } from "./testing/rig.ts";
 
 const rabbit = { host: "127.0.0.1", port: 5672 };
@@ -36,6 +42,14 @@ const answer = (incoming: Incoming): Outcome => ({
   reply: { status: 200, contentType: "text/plain", headers: {}, body: Buffer.from("answer") },
 });
 
+/** The source says so, and goes on trying. */
+async function toldBy<C>(definition: SourceDefinition<C>, raw: object, code: string): Promise<void> {
+  const { source } = await startSource(definition, raw);
+  await eventually(`${code}, not: ${source.health().detail}`, () => source.health().detail.startsWith(code), 5_000);
+  assert.equal(source.health().ready, false);
+  await source.stop();
+}
+
 describe("codes: amqp", { skip: noRabbit, timeout: 120_000 }, () => {
   const user = `u${process.pid}`;
   const queue = uniqueName("codes");
@@ -50,6 +64,20 @@ describe("codes: amqp", { skip: noRabbit, timeout: 120_000 }, () => {
       const { outlet } = await startOutlet(amqpOutlet, { url: as("guest", vhost), queue });
       assert.match(outlet.health().detail, /^MF_AMQP_VHOST/);
       await outlet.stop();
+    }
+  });
+
+  test("a queue that another connection holds, and one of another kind", async () => {
+    const connection = await amqp.connect("amqp://guest:guest@127.0.0.1:5672");
+    const channel = await connection.createChannel();
+    const [held, kind] = [uniqueName("held"), uniqueName("kind")];
+    try {
+      await channel.assertQueue(held, { exclusive: true });
+      await channel.assertQueue(kind, { durable: false, expires: 60_000 });
+      await toldBy(amqpSource, { url: as("guest"), queue: held }, "MF_AMQP_LOCKED");
+      await toldBy(amqpSource, { url: as("guest"), queue: kind, declare: "classic" }, "MF_AMQP_PRECONDITION");
+    } finally {
+      await connection.close();
     }
   });
 
@@ -98,6 +126,30 @@ describe("codes: amqp", { skip: noRabbit, timeout: 120_000 }, () => {
 const missing = (program: string): string | false => (installed(program) ? false : `no ${program}`);
 
 describe("codes: redis", { skip: missing("redis-server"), timeout: 60_000 }, () => {
+  test("what is not there, is something else, or is full", async () => {
+    const broker = await PrivateBroker.start((_dir, port) => ["redis-server", "--port", String(port), "--save", ""]);
+    const admin = createClient({ url: `redis://127.0.0.1:${broker.port}` });
+    await admin.connect();
+    try {
+      const url = `redis://127.0.0.1:${broker.port}`;
+      await admin.set("text", "x");
+      await admin.xAdd("there", "*", { body: "x" });
+      await toldBy(redisSource, { url, stream: "text" }, "MF_REDIS_WRONG_TYPE");
+      await toldBy(redisSource, { url, stream: "absent", create: "none" }, "MF_REDIS_NO_STREAM");
+      await toldBy(redisSource, { url, stream: "there", group: "g", create: "none" }, "MF_REDIS_NO_GROUP");
+      await admin.sendCommand(["CONFIG", "SET", "maxmemory", "1"]);
+      const { outlet } = await startOutlet(redisOutlet, { url, stream: "there" });
+      await assert.rejects(outlet.send(outgoing("x"), attemptOf()), { code: "MF_REDIS_FULL" });
+      await outlet.stop();
+      await admin.sendCommand(["CONFIG", "SET", "maxmemory", "0"]);
+      await admin.sendCommand(["REPLICAOF", "127.0.0.1", "1"]);
+      await toldBy(redisSource, { url, stream: "new" }, "MF_REDIS_UNAVAILABLE");
+    } finally {
+      admin.destroy();
+      await broker.remove();
+    }
+  });
+
   test("a user who may not acknowledge gets nothing, from the start or from when the right is taken", async () => {
     const broker = await PrivateBroker.start((_dir, port) => ["redis-server", "--port", String(port), "--save", ""]);
     const admin = createClient({ url: `redis://127.0.0.1:${broker.port}` });
@@ -130,6 +182,55 @@ describe("codes: redis", { skip: missing("redis-server"), timeout: 60_000 }, () 
   });
 });
 
+describe("codes: mqtt", { skip: missing("mosquitto"), timeout: 60_000 }, () => {
+  test("a topic that is forbidden", async () => {
+    const broker = await PrivateBroker.start(
+      (dir) => ["mosquitto", "-c", join(dir, "mosquitto.conf")],
+      async (dir, port) => {
+        await writeFile(join(dir, "acl"), "topic readwrite in\n");
+        await writeFile(
+          join(dir, "mosquitto.conf"),
+          `listener ${port} 127.0.0.1\nallow_anonymous true\nacl_file ${join(dir, "acl")}\nuser root\n`,
+        );
+      },
+    );
+    try {
+      const url = `mqtt://127.0.0.1:${broker.port}`;
+      const { outlet } = await startOutlet(mqttOutlet, { url, topic: "forbidden" });
+      await assert.rejects(outlet.send(outgoing("x"), attemptOf()), { code: "MF_MQTT_FORBIDDEN" });
+      await outlet.stop();
+    } finally {
+      await broker.remove();
+    }
+  });
+});
+
+const postgres = await privatePostgres();
+after(async () => {
+  if (typeof postgres !== "string") await postgres.remove();
+});
+
+describe("codes: postgres", { skip: typeof postgres === "string" && postgres, timeout: 60_000 }, () => {
+  test("a database, table or column that is not there, and a user who may not", async () => {
+    if (typeof postgres === "string") return;
+    const url = (user: string, database = "postgres"): string => `postgres://${user}@127.0.0.1:${postgres.port}/${database}`;
+    const client = new pg.Client({ connectionString: url("postgres") });
+    await client.connect();
+    try {
+      await client.query("create table short (id bigint); create role stranger login");
+      await client.query(`create table whole (id bigint generated always as identity primary key, message_id text, key text, content_type text,
+        correlation_id text, headers jsonb, body bytea, attempts integer, claimed_by text, claimed_until timestamptz, done_at timestamptz, error text)`);
+      await toldBy(postgresSource, { url: url("postgres", "nowhere"), table: "whole" }, "MF_POSTGRES_NO_DATABASE");
+      await toldBy(postgresSource, { url: url("nobody"), table: "whole" }, "MF_POSTGRES_AUTH");
+      await toldBy(postgresSource, { url: url("postgres"), table: "absent" }, "MF_POSTGRES_NO_TABLE");
+      await toldBy(postgresSource, { url: url("postgres"), table: "short" }, "MF_POSTGRES_COLUMNS");
+      await toldBy(postgresSource, { url: url("stranger"), table: "whole" }, "MF_POSTGRES_FORBIDDEN");
+    } finally {
+      await client.end();
+    }
+  });
+});
+
 describe("codes: nats", { skip: missing("nats-server"), timeout: 60_000 }, () => {
   const permissions = `
     default_permissions = { publish: { deny: ["$JS.ACK.>", "forbidden.>", "$JS.API.CONSUMER.CREATE.T.>"] }, subscribe: { deny: ["forbidden.>"] } }
@@ -143,6 +244,16 @@ describe("codes: nats", { skip: missing("nats-server"), timeout: 60_000 }, () =>
           `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${dir}" }\nmax_payload: 65536\nauthorization {${permissions}\n}\n`,
         ),
     );
+
+  test("a server without JetStream", async () => {
+    const broker = await PrivateBroker.start((_dir, port) => ["nats-server", "-a", "127.0.0.1", "-p", String(port)]);
+    try {
+      const url = `nats://127.0.0.1:${broker.port}`;
+      await toldBy(jetstreamSource, { url, stream: "S", consumer: "c" }, "MF_JETSTREAM_DISABLED");
+    } finally {
+      await broker.remove();
+    }
+  });
 
   test("what is forbidden or too long", async () => {
     const broker = await start();

@@ -121,7 +121,9 @@ function createRedisSource(config: RedisSourceConfig, context: SourceContext): S
 
 async function createGroup(config: RedisSourceConfig, { command }: RedisConnection): Promise<void> {
   if (config.create === "none") {
-    await command("XINFO", "GROUPS", config.stream); // says when there is no such stream
+    const groups = (await command("XINFO", "GROUPS", config.stream)) as readonly (readonly Reply[])[]; // says when there is no such stream
+    if (!groups.some((fields) => String(fields[fields.findIndex((field) => String(field) === "name") + 1]) === config.group))
+      throw new Error(`NOGROUP there is no group ${config.group}`);
     return;
   }
   const words = ["XGROUP", "CREATE", config.stream, config.group, config.from === "all" ? "0" : "$"];
