@@ -16,7 +16,7 @@ export interface MonitorSettings {
 
 /** Throws or rejects with a CodedError where the monitor can't be used, or not in this way. */
 export async function openMonitor(name: string, { workers, isolation, memory, log }: MonitorSettings): Promise<Monitor> {
-  const options = workers === undefined ? {} : { workers };
+  const options = { ...(workers === undefined ? {} : { workers }), ...(memory === undefined ? {} : { memory }) };
   switch (name) {
     case "embedded":
       if (isolation === "message")
@@ -24,11 +24,16 @@ export async function openMonitor(name: string, { workers, isolation, memory, lo
           "MF_MONITOR_ISOLATION",
           "the embedded monitor has no process to give each message: use `monitor: process` or `monitor: qemu`, or leave out `isolation`",
         );
-      return embeddedMonitor({ ...options, log, ...(memory === undefined ? {} : { memory }) });
+      return embeddedMonitor({ ...options, log });
     case "process":
       return processMonitor({ ...options, reuse: isolation === "flow" });
     case "qemu":
-      return qemuMonitor({ ...(workers === undefined ? {} : { perFlow: workers }), ...(log === undefined ? {} : { log }), isolation });
+      return qemuMonitor({
+        ...options,
+        ...(workers === undefined ? {} : { perFlow: workers }),
+        ...(log === undefined ? {} : { log }),
+        isolation,
+      });
     default:
       throw new CodedError("MF_MONITOR_MISSING", `there is no monitor ${name}: there are ${monitorNames.join(", ")}`);
   }

@@ -60,6 +60,8 @@ export interface Launch {
 
 export interface ChildOwner {
   readonly program: Program | undefined;
+  /** So many more bytes are held for waiting machines, or fewer. */
+  held(bytes: number): void;
   /** An answer was taken in: there is room for more. */
   drained(child: Child): void;
   /** The process is gone and everything it said was read. */
@@ -158,6 +160,7 @@ export class Child {
     if (this.#over) return;
     this.#over = true;
     this.closed = true;
+    this.#holds(0);
     this.#greet(false);
     this.#owner.lost(this);
     this.#leave();
@@ -187,8 +190,10 @@ export class Child {
     this.answered++;
     this.slow = false;
     this.watchedNumber = -1;
-    this.waitingPages = answer.waitingPages;
     const { job, berth, last } = submission;
+    if (job !== undefined)
+      job.machine.heldPages = answer.kept ? Math.max(0, job.machine.heldPages + answer.waitingPages - this.waitingPages) : 0;
+    this.#holds(answer.waitingPages);
     if (!last) {
       if (answer.status !== "complete") this.#cutShort(submission, answer);
       return !answer.kept;
@@ -213,6 +218,12 @@ export class Child {
   #cutShort({ job }: Submission, { status, frame, cpuMs }: Answer): void {
     for (const submission of this.outstanding) if (submission.job === job) submission.job = undefined;
     job?.answer({ status, frame, detail: "", kept: undefined, cpuMs });
+  }
+
+  #holds(pages: number): void {
+    const before = this.waitingPages;
+    this.waitingPages = pages;
+    if (pages !== before) this.#owner.held((pages - before) * layout.pageBytes);
   }
 
   #takeBerth(): number {
@@ -268,6 +279,8 @@ export class Child {
   drop(machine: ProcessMachine): void {
     if (!this.machines.delete(machine)) return;
     this.#dropBerth(machine.berth);
+    this.#holds(Math.max(0, this.waitingPages - machine.heldPages)); // the next answer says exactly
+    machine.heldPages = 0;
     this.#owner.drained(this);
   }
 

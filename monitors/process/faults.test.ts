@@ -36,6 +36,8 @@ class FakeHousehold implements Household {
     return true;
   }
   wake(): void {}
+  held(): void {}
+  evict(): void {}
   lost(): void {}
   born(child: Child): void {
     this.#ends.push(child.gone);

@@ -46,6 +46,10 @@ export interface Household {
   readonly reuse: boolean;
   /** Whether there is room for one more process. When not, one is ended if any can be, and then all pools are fed. */
   room(asker: ImagePool): boolean;
+  /** So many more bytes are held for waiting machines, or fewer. */
+  held(bytes: number): void;
+  /** Puts off the machines that have waited longest while all hold more than they may. */
+  evict(): void;
   /** Something was submitted or started: watch. */
   wake(): void;
   born(child: Child): void;
@@ -148,7 +152,12 @@ export class ImagePool implements ChildOwner {
     }
   }
 
+  held(bytes: number): void {
+    this.#household.held(bytes);
+  }
+
   drained(child: Child): void {
+    this.#household.evict();
     if (child.greeted) this.#failedStarts = 0;
     if (this.#losses > 0 && child.answered > 0) this.#losses = this.#losses < 0.5 ? 0 : this.#losses * 0.9;
     const done = child.idle && (this.#household.reuse || child.machines.size === 0);

@@ -24,6 +24,8 @@ export class ProcessMachine implements Machine {
   /** The process that keeps the waiting machine, and where in it. */
   home: Child | undefined;
   berth = noBerth;
+  /** Pages it takes there, about. */
+  heldPages = 0;
   /** Between a step that left calls or timers open and the next. */
   waiting = false;
   readonly #pool: ImagePool;
@@ -57,6 +59,13 @@ export class ProcessMachine implements Machine {
   /** A step that runs now goes on to its end or its CPU limit: to stop it, its process and what waits there would have to go. */
   end(): void {
     if (this.#over === undefined) this.#finish("MF_MACHINE_ENDED");
+  }
+
+  /** The process where it waits lets go of it: its next event runs it again from its first. */
+  evict(): void {
+    if (!this.waiting || this.home === undefined) return;
+    this.home.drop(this);
+    this.home = undefined;
   }
 
   #finish(code: MachineErrorCode): void {

@@ -6,10 +6,10 @@ import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
-import { CodedError } from "#base";
+import { CodedError, type MemoryAccount } from "#base";
 import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } from "#image";
 import { kernelArtifacts, layout } from "#kernel";
-import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
+import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import type { Child } from "./child.ts";
 import { makeFolder } from "./folder.ts";
 import { type Household, ImagePool } from "./image-pool.ts";
@@ -27,6 +27,8 @@ export interface ProcessOptions extends ExecutableSettings {
   readonly uid?: number;
   /** Where executables lie while the monitor is open: a folder of its own is made in it. The system's folder for temporary files by default. */
   readonly folder?: string;
+  /** The memory waiting machines may hold; without it there is no bound. */
+  readonly memory?: MonitorMemory;
 }
 
 interface ProcessImage extends LoadedImage {
@@ -52,6 +54,7 @@ class ProcessMonitor implements Monitor, Household {
   readonly workers: number;
   readonly reuse: boolean;
   readonly #processes: number;
+  readonly #waiting: MemoryAccount | undefined;
   readonly #settings: ExecutableSettings;
   readonly #identity: { readonly uid?: number; readonly gid?: number };
   readonly #folder: string;
@@ -71,12 +74,14 @@ class ProcessMonitor implements Monitor, Household {
       reuse = true,
       uid = nobody,
       folder = tmpdir(),
+      memory,
       ...settings
     } = options;
     const fault = platformFault();
     if (fault !== undefined) throw fault;
     this.workers = workers;
     this.reuse = reuse;
+    this.#waiting = memory?.waiting;
     this.#processes = Math.max(processes, 1);
     this.#settings = settings;
     this.#identity = process.getuid?.() === 0 ? { uid, gid: uid } : {};
@@ -168,6 +173,20 @@ class ProcessMonitor implements Monitor, Household {
       largest.child.leaving = true;
     }
     return false;
+  }
+
+  held(bytes: number): void {
+    if (bytes > 0) this.#waiting?.force(bytes);
+    else this.#waiting?.give(-bytes);
+  }
+
+  evict(): void {
+    if (this.#waiting === undefined || this.#waiting.roomBytes >= 0) return;
+    for (const pool of this.#pools)
+      for (const machine of pool.machines) {
+        machine.evict();
+        if (this.#waiting.roomBytes >= 0) return;
+      }
   }
 
   wake(): void {

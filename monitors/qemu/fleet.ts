@@ -10,8 +10,9 @@
  * A watchdog looks at what runs: beyond its CPU limit a step is interrupted, and when that does not help its virtual machine is killed.
  */
 import type { MachineErrorCode } from "#abi";
+import type { MemoryAccount } from "#base";
 import { decodeEffects, EffectKind, lastEffectKind } from "#abi";
-import { FlowPool, FlowVm, type Job } from "./flow-vms.ts";
+import { FlowPool, FlowVm, type Job, pageBytes } from "./flow-vms.ts";
 import { qemuLimits } from "./limits.ts";
 import type { FleetAnswer, QemuMachine } from "./machine.ts";
 import type { Probed } from "./probe.ts";
@@ -30,6 +31,8 @@ export interface FleetOptions {
   /** Memory of one virtual machine for machines that wait in it, in bytes. */
   readonly parkedBytes: number;
   readonly hangMs: number;
+  /** The memory that machines which wait may hold, over all flows; undefined: no bound. */
+  readonly waiting?: MemoryAccount | undefined;
   readonly log: (line: string) => void;
 }
 
@@ -57,6 +60,8 @@ export class Fleet {
   #idleWatchdog: NodeJS.Timeout | undefined;
   #closed = false;
   replaced = 0;
+  /** Machines between two steps, also those that no virtual machine keeps. */
+  readonly waiting = new Set<QemuMachine>();
 
   constructor(qemu: Probed, options: FleetOptions) {
     this.#qemu = qemu;
@@ -69,9 +74,9 @@ export class Fleet {
     return {
       queued: this.#queued,
       running: sum(({ current }) => (current === undefined ? 0 : 1)),
-      waiting: sum(({ machines, current }) => machines.size - (current !== undefined && machines.has(current.machine) ? 1 : 0)),
+      waiting: this.waiting.size,
       workers: vms.length,
-      waitingBytes: sum(({ heldPages }) => heldPages) * 4096,
+      waitingBytes: sum(({ heldPages }) => heldPages) * pageBytes,
     };
   }
 
@@ -160,7 +165,7 @@ export class Fleet {
       this.#next(own);
       this.#feed(pool);
     });
-    const own = new FlowVm(pool, vm);
+    const own = new FlowVm(pool, vm, this.#options.waiting);
     pool.vms.add(own);
     this.#vms.add(own);
     this.#idleWatchdog ??= setInterval(() => this.#watchIdle(), qemuLimits.idleWatchMs).unref();
@@ -217,6 +222,7 @@ export class Fleet {
     if (over) own.release(job.machine, false);
     else own.keep(job.machine, answer.pages);
     job.answer({ ...answer, decoded, endedVm: own.vm.state !== "idle" });
+    this.#boundWaiting();
     if (own.vm.state !== "idle") return;
     if (this.#options.isolation === "message") {
       if (over) this.#retire(own);
@@ -227,11 +233,22 @@ export class Fleet {
 
   /** Sends away those that wait longest when the virtual machine's memory for waiting machines is used up. */
   #boundParked(own: FlowVm): void {
-    const most = this.#options.parkedBytes / 4096;
+    const most = this.#options.parkedBytes / pageBytes;
     for (const machine of own.machines.keys()) {
       if (own.heldPages <= most && own.hasSlot) return;
       if (machine !== own.current?.machine) own.release(machine, true);
     }
+  }
+
+  /** Sends away those that wait longest, one virtual machine after the other, while all hold more than they may. */
+  #boundWaiting(): void {
+    const { waiting } = this.#options;
+    if (waiting === undefined || waiting.roomBytes >= 0) return;
+    for (const own of [...this.#vms])
+      for (const machine of [...own.machines.keys()]) {
+        if (waiting.roomBytes >= 0) return;
+        if (machine !== own.current?.machine) this.forget(machine);
+      }
   }
 
   /** A virtual machine is gone: by our hand, by its own, or by a fault nobody foresaw. */
@@ -369,6 +386,7 @@ export class Fleet {
       this.#vms.delete(own);
       own.pool.vms.delete(own);
       for (let job = own.pending.shift(); job !== undefined; job = own.pending.shift()) job.answer(lost("MF_MONITOR_CLOSED"));
+      for (const machine of [...own.machines.keys()]) own.release(machine, false);
       own.vm.kill("stopped", "");
     }
     await Promise.all([...this.#ending, ...vms.map(({ vm }) => vm.ended)]);

@@ -1,8 +1,10 @@
 /** What the fleet knows of each virtual machine, and of those of one flow. */
-import { Queue } from "#base";
+import { type MemoryAccount, Queue } from "#base";
 import { qemuLimits } from "./limits.ts";
 import type { FleetAnswer, QemuMachine } from "./machine.ts";
 import type { Step, Vm } from "./vm.ts";
+
+export const pageBytes = 4096;
 
 /** A step that waits for a virtual machine, or runs. */
 export interface Job {
@@ -34,10 +36,18 @@ export class FlowVm {
   idleCpuMs = 0;
   readonly #slots: number[] = [];
   #nextSlot = 0;
+  readonly #memory: MemoryAccount | undefined;
 
-  constructor(pool: FlowPool, vm: Vm) {
+  constructor(pool: FlowPool, vm: Vm, memory: MemoryAccount | undefined) {
     this.pool = pool;
     this.vm = vm;
+    this.#memory = memory;
+  }
+
+  #holds(pages: number): void {
+    this.heldPages += pages;
+    if (pages > 0) this.#memory?.force(pages * pageBytes);
+    else if (pages < 0) this.#memory?.give(-pages * pageBytes);
   }
 
   takeSlot(): number {
@@ -50,7 +60,7 @@ export class FlowVm {
   }
 
   keep(machine: QemuMachine, pages: number): void {
-    this.heldPages += pages - (this.machines.get(machine) ?? 0);
+    this.#holds(pages - (this.machines.get(machine) ?? 0));
     this.machines.delete(machine);
     this.machines.set(machine, pages);
     machine.home = this;
@@ -60,7 +70,7 @@ export class FlowVm {
   release(machine: QemuMachine, tell: boolean): void {
     if (machine.home !== this) return;
     if (tell) this.vm.drop(machine.slot);
-    this.heldPages -= this.machines.get(machine) ?? 0;
+    this.#holds(-(this.machines.get(machine) ?? 0));
     this.machines.delete(machine);
     this.#slots.push(machine.slot);
     machine.home = undefined;

@@ -81,6 +81,7 @@ export class QemuMachine implements Machine {
   #finish(code: MachineErrorCode): void {
     if (this.#over === undefined) this.#fleet.machineEnded(this);
     this.#over ??= code;
+    this.#fleet.waiting.delete(this);
     this.#events.length = 0;
   }
 
@@ -90,6 +91,7 @@ export class QemuMachine implements Machine {
       this.#finish("MF_TIME_LIMIT");
       return Promise.resolve(broken("MF_TIME_LIMIT"));
     }
+    this.#fleet.waiting.delete(this);
     this.#events.push(encodeEvent(event));
     const turn = this.#run();
     this.#queue = turn;
@@ -132,7 +134,8 @@ export class QemuMachine implements Machine {
       return broken(this.#over, "", [], answer.cpuMs);
     }
     const outcome = blamed(outcomeOf(answer, answer.decoded, this.limits), this.#losses);
-    if (outcome.status !== "waiting") this.#finish("MF_MACHINE_ENDED");
+    if (outcome.status === "waiting") this.#fleet.waiting.add(this);
+    else this.#finish("MF_MACHINE_ENDED");
     return outcome;
   }
 }

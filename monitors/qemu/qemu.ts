@@ -5,7 +5,7 @@ import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
 import { assert, CodedError } from "#base";
 import { type Image, type PvhSettings, writePvh } from "#image";
 import { kernelArtifacts } from "#kernel";
-import type { LoadedImage, Machine, Monitor, MonitorStats } from "../monitor.ts";
+import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { namelessFile } from "./elf-file.ts";
 import { Fleet } from "./fleet.ts";
 import { qemuLimits } from "./limits.ts";
@@ -31,6 +31,8 @@ export interface QemuOptions {
   /** Takes a line now and then: the accelerator, virtual machines that ended. */
   readonly log?: (line: string) => void;
   readonly pvh?: PvhSettings;
+  /** The memory waiting machines may hold, over all flows; without it there is no bound but `parkedBytes`. */
+  readonly memory?: MonitorMemory;
 }
 
 /** Under TCG a compiled step takes some ten times as long as on the processor itself. */
@@ -90,7 +92,17 @@ class QemuMonitor implements Monitor {
     const cpuFactor = this.#options.cpuFactor ?? factorOf(probed);
     const hangMs = this.#options.hangMs ?? qemuLimits.hangMs;
     const parkedBytes = this.#options.parkedBytes ?? qemuLimits.parkedBytes;
-    this.#fleet = new Fleet(probed, { isolation, perFlow, most, standby, cpuFactor, parkedBytes, hangMs, log });
+    this.#fleet = new Fleet(probed, {
+      isolation,
+      perFlow,
+      most,
+      standby,
+      cpuFactor,
+      parkedBytes,
+      hangMs,
+      waiting: this.#options.memory?.waiting,
+      log,
+    });
     return this.#fleet;
   }
 
