@@ -9,6 +9,7 @@ import { growthRows } from "./growth.ts";
 import { durableRows, httpRows } from "./http.ts";
 import { imageRows } from "./image.ts";
 import { journalRows } from "./journal.ts";
+import { memoryRows } from "./memory.ts";
 import { processRows } from "./process.ts";
 import { qemuRows } from "./qemu.ts";
 import type { Row } from "./rows.ts";
@@ -22,6 +23,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   image: imageRows,
   growth: growthRows,
   fairness: fairnessRows,
+  memory: memoryRows,
   journal: journalRows,
   compiler: compilerRows,
   process: processRows,

@@ -21,7 +21,11 @@ export interface Sample {
 
 /** Percentiles of durations, the first quarter left out as warm-up. */
 export function sample(durations: readonly number[]): Sample {
-  const sorted = durations.slice(Math.floor(durations.length / 4)).sort((a, b) => a - b);
+  return percentiles(durations.slice(Math.floor(durations.length / 4)));
+}
+
+export function percentiles(durations: readonly number[]): Sample {
+  const sorted = [...durations].sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
   return { p50: at(0.5), p99: at(0.99) };
 }

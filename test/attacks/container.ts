@@ -30,13 +30,20 @@ function makeGroup(bytes: number): Group | string {
       mkdirSync(dir);
       writeFileSync(join(dir, limits[0] as string), String(bytes));
       for (const swap of limits.slice(1)) writeIfThere(join(dir, swap), String(bytes));
-      return { dir, procs: join(dir, "cgroup.procs"), peakBytes: () => Number(readFileSync(join(dir, peak), "utf8")) };
+      return { dir, procs: join(dir, "cgroup.procs"), peakBytes: () => readPeak(join(dir, peak)) };
     } catch (error) {
       why = error instanceof Error ? error.message : String(error);
       removeGroup(dir);
     }
   }
   return `no control group can be made: ${why}`;
+}
+
+/** The most since the last reading; since the start where the system does not forget it. */
+function readPeak(file: string): number {
+  const bytes = Number(readFileSync(file, "utf8"));
+  writeIfThere(file, "0");
+  return bytes;
 }
 
 function writeIfThere(file: string, text: string): void {
