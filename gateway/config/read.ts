@@ -7,18 +7,7 @@ import { dirname, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { CodedError, table } from "#base";
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  LineCounter,
-  type Node,
-  parse as parseYaml,
-  parseDocument,
-  type Scalar,
-  visit,
-} from "yaml";
+import { Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
 import type { ConnectorDescription } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import { buildConfig } from "./build.ts";
@@ -176,11 +165,22 @@ class Reader {
   readonly problems: ConfigProblem[] = [];
 
   constructor(text: string) {
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, merge: true, logLevel: "error" });
+    this.#document = this.#parsed(text);
     for (const error of this.#document.errors) {
       const beside = text.slice(Math.max(0, error.pos[0] - 2), error.pos[1] + 2).includes("${"); // YAML takes the brace for the begin of a map
       this.#add("MF_CONFIG_SYNTAX", error.pos[0], "", beside ? 'a ${NAME} within { } must be in double quotes: "${NAME}"' : error.message);
       if (beside) break;
+    }
+  }
+
+  #parsed(text: string): Document {
+    try {
+      return parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, merge: true, logLevel: "error" });
+    } catch (error) {
+      // The parser calls itself for each level, as deep as this Node's stack allows.
+      if (!(error instanceof RangeError)) throw error;
+      this.#add("MF_CONFIG_SYNTAX", 0, "", "the file is nested too deeply");
+      return new Document({});
     }
   }
 
