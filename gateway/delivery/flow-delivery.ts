@@ -250,8 +250,14 @@ export class FlowDelivery implements RunHost, SettlementHost {
   unhold(letter: string): void {
     const key = this.holds.keyOf(letter);
     if (!this.holds.delete(letter)) return;
-    if (key !== undefined) this.#nextOfKey(key);
+    if (key !== undefined && !this.#isRetried(key)) this.#nextOfKey(key);
     this.#pump();
+  }
+
+  /** A letter of the key is being run again: its end gives the turn to the next. */
+  #isRetried(key: string): boolean {
+    for (const { isRetriedLetter, message } of this.#open) if (isRetriedLetter && message.key === key) return true;
+    return false;
   }
 
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
@@ -643,7 +649,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const caller = work.incoming.caller;
     if (caller !== undefined) caller.onLeave = undefined;
     work.settle(outcome);
-    if (work.message.key !== undefined && !work.isRetriedLetter) this.#nextOfKey(work.message.key);
+    if (work.message.key !== undefined) this.#nextOfKey(work.message.key);
     if ((this.#pressed || this.#backlog) && this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt) this.#release();
   }
 

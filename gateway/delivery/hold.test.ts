@@ -113,6 +113,34 @@ test("a letter that is dropped lets go, also when it is dropped from its folder"
   }
 });
 
+test("a letter that is dropped while it is retried does not let its followers overtake it", async () => {
+  const world = newWorld("a 1");
+  let go = false;
+  const script: Script = (event, memory) => {
+    if (event.kind === "wake")
+      return go ? world.script(memory.get("deliver") as typeof event, memory) : [{ kind: "timer", timer: 0, dueMs: event.timeMs + 10 }];
+    if (event.kind === "deliver" && event.source === "dead-letter") {
+      memory.set("deliver", event);
+      return [{ kind: "timer", timer: 0, dueMs: event.timeMs + 10 }];
+    }
+    return world.script(event, memory);
+  };
+  await withWorld({ ...world, script }, flow(`${keyed}, onDead: hold`), async (rig) => {
+    await give(rig, "a 1", "a 2");
+    const letter = await letterOf(rig);
+    world.bad.clear();
+    const retried = rig.gateway.retryDeadLetter(letter);
+    await until(() => rig.runner.running === 1);
+    await rig.deadLetters.remove(letter);
+    await until(async () => /mayfly_flow_holds\{flow="f"\} 0/.test(await (await fetch(`${rig.url}/metrics`)).text()));
+    deepEqual(world.ran, []);
+    go = true;
+    equal((await retried)?.status, "done");
+    await until(() => world.got.length === 2);
+    deepEqual(world.ran, ["a 1", "a 2"]);
+  });
+});
+
 test("a dead letter without a key holds the whole flow, and /ready says so", async () => {
   const world = newWorld("- 1");
   await withWorld(world, flow(`${keyed}, onDead: hold`), async (rig) => {
