@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import type { FlowLimits, MachineErrorCode } from "#abi";
 import { functionAt, parseTrapRecord, type Program } from "#compiler";
 import { layout } from "#kernel";
+import { prioritise } from "../priority.ts";
 import type { ProcessMachine } from "./machine.ts";
 import { type Answer, AnswerReader, berthsPerProcess, greeting, noBerth, operation, requestHeader } from "./wire.ts";
 
@@ -89,6 +90,8 @@ export class Child {
   lie: string | undefined;
   /** It takes no more starts, and is ended when it idles. */
   leaving = false;
+  /** It was ended in a step for another flow, and nothing is held against that step. */
+  makesWay = false;
   /** Nothing is given to it: it was killed, or is gone. */
   closed = false;
   exitCode: number | null = null;
@@ -303,6 +306,19 @@ export class Child {
     this.process?.kill("SIGKILL");
   }
 
+  /** Ends it in a step, which will be run again. */
+  makeWay(): void {
+    const job = this.outstanding[0]?.job;
+    if (job !== undefined) job.machine.stopped = true;
+    this.makesWay = true;
+    this.kill();
+  }
+
+  prioritise(priority: number): void {
+    if (this.#priority !== priority && prioritise(this.process?.pid, priority)) this.#priority = priority;
+  }
+  #priority = 0;
+
   /** CPU time since it began, in milliseconds; the time since it began where /proc does not tell. */
   cpuMs(): number {
     try {
@@ -317,6 +333,7 @@ export class Child {
 
   /** What to say to the machine whose request was the first when the process was lost. */
   epitaph(number: number): StepAnswer {
+    if (this.makesWay) return noAnswer("displaced");
     if (this.ending !== undefined && this.endingNumber !== number) return noAnswer("displaced"); // the one it was ended for has answered meanwhile
     return { ...this.#cause(), endedProcess: true };
   }

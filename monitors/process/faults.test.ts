@@ -35,6 +35,12 @@ class FakeHousehold implements Household {
   room(): boolean {
     return true;
   }
+  roomForStopped(): boolean {
+    return true;
+  }
+  priorityOf(): number {
+    return 0;
+  }
   wake(): void {}
   held(): void {}
   evict(): void {}

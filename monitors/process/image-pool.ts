@@ -46,6 +46,10 @@ export interface Household {
   readonly reuse: boolean;
   /** Whether there is room for one more process. When not, one is ended if any can be, and then all pools are fed. */
   room(asker: ImagePool): boolean;
+  /** False while steps that were stopped once keep all processes but one: that one is for the others. */
+  roomForStopped(): boolean;
+  /** The priority of a flow's processes. */
+  priorityOf(weight: number): number;
   /** So many more bytes are held for waiting machines, or fewer. */
   held(bytes: number): void;
   /** Puts off the machines that have waited longest while all hold more than they may. */
@@ -62,10 +66,14 @@ export class ImagePool implements ChildOwner {
   readonly launch: Launch;
   readonly program: Program | undefined;
   replaced = 0;
+  /** CPU time in relation to other flows', while all want more than there is. */
+  weight = 1;
   /** Called when nothing of the image runs or waits any more. */
   onEmpty: (() => void) | undefined;
   readonly #household: Household;
   readonly #backlog = new Queue<Job>();
+  /** Starts that were stopped once to let another flow have a process. */
+  readonly #stopped = new Queue<Job>();
   #failedStarts = 0;
   /** Processes that messages ended lately; forgotten slowly, or every second message could end one. */
   #losses = 0;
@@ -79,11 +87,17 @@ export class ImagePool implements ChildOwner {
   }
 
   get queued(): number {
-    return this.#backlog.length + this.children.reduce((sum, { outstanding }) => sum + Math.max(0, outstanding.length - 1), 0);
+    const inside = this.children.reduce((sum, { outstanding }) => sum + Math.max(0, outstanding.length - 1), 0);
+    return this.#backlog.length + this.#stopped.length + inside;
+  }
+
+  /** It could use another process, for something that was never stopped. */
+  get starves(): boolean {
+    return this.#backlog.length > 0 && this.children.length < this.#household.workers && performance.now() >= this.#restUntilMs;
   }
 
   get busy(): boolean {
-    return this.#backlog.length > 0 || this.children.some(({ idle, greeted }) => !idle || !greeted);
+    return this.#backlog.length + this.#stopped.length > 0 || this.children.some(({ idle, greeted }) => !idle || !greeted);
   }
 
   adopt(machine: ProcessMachine): void {
@@ -107,7 +121,7 @@ export class ImagePool implements ChildOwner {
       home.submit(job);
     } else {
       if (this.#backlog.length >= mostBacklog) return job.answer(noAnswer("lost", "MF_MONITOR_BUSY"));
-      this.#backlog.push(job);
+      (job.machine.stopped ? this.#stopped : this.#backlog).push(job);
       this.feed();
     }
     this.#household.wake();
@@ -140,16 +154,28 @@ export class ImagePool implements ChildOwner {
 
   /** Hands out what waits. */
   feed(): void {
-    for (let job = this.#backlog.peek(); job !== undefined; job = this.#backlog.peek()) {
+    for (let queue = this.#next(); queue !== undefined; queue = this.#next()) {
       const child = this.#leastBusy();
       if (child === undefined) return;
-      child.submit(job);
-      this.#backlog.shift();
+      child.submit(queue.peek() as Job);
+      queue.shift();
       if (this.#household.reuse) continue;
       child.leaving = true;
       // The next one starts while this one works.
       if (this.children.every(({ leaving }) => leaving) && this.children.length < mostProcessesAhead) this.start();
     }
+  }
+
+  /** The queue whose turn it is. */
+  #next(): Queue<Job> | undefined {
+    if (this.#stopped.length > 0 && this.#household.roomForStopped()) return this.#stopped;
+    return this.#backlog.length > 0 ? this.#backlog : undefined;
+  }
+
+  /** Puts starts that were handed out before all others. */
+  #putBack(jobs: readonly Job[]): void {
+    this.#stopped.unshift(jobs.filter(({ machine }) => machine.stopped));
+    this.#backlog.unshift(jobs.filter(({ machine }) => !machine.stopped));
   }
 
   held(bytes: number): void {
@@ -172,6 +198,7 @@ export class ImagePool implements ChildOwner {
   }
 
   #watchChild(child: Child): void {
+    child.prioritise(this.#household.priorityOf(this.weight));
     if (!child.greeted) {
       if (performance.now() - child.startedMs > mostStartMs) child.kill();
       return;
@@ -190,7 +217,7 @@ export class ImagePool implements ChildOwner {
     const usedMs = child.cpuMs() - child.watchedCpuMs;
     const elapsedMs = performance.now() - child.watchedSinceMs;
     child.slow ||= usedMs > slowCpuMs || elapsedMs > slowWallMs;
-    if (child.slow) this.#backlog.unshift(child.recall());
+    if (child.slow) this.#putBack(child.recall());
     if (child.ending === undefined) this.#enforce(child, running.limits, usedMs, elapsedMs);
   }
 
@@ -221,18 +248,18 @@ export class ImagePool implements ChildOwner {
     for (const machine of child.machines) if (machine.home === child) machine.home = undefined;
     child.machines.clear();
     const [running, ...behind] = child.outstanding.splice(0);
-    if (running !== undefined) this.replaced++;
+    const guilty = running !== undefined && !child.makesWay;
+    if (guilty) this.replaced++;
     if (this.#closed) {
       for (const submission of [running, ...behind]) submission?.job?.answer(noAnswer("lost", "MF_MONITOR_CLOSED")); // a second answer changes nothing
       return this.#household.lost(child);
     }
-    if (running !== undefined && child.greeted) this.#rest();
+    if (guilty && child.greeted) this.#rest();
     else if (!child.greeted && ++this.#failedStarts > mostFailedStarts) this.#giveUp();
-    const guilty = running?.job;
-    const innocent = new Set(behind.flatMap(({ job }) => (job === undefined || job === guilty ? [] : [job])));
-    this.#backlog.unshift([...innocent].filter((job) => job.operation === operation.start));
+    const innocent = new Set(behind.flatMap(({ job }) => (job === undefined || job === running?.job ? [] : [job])));
+    this.#putBack([...innocent].filter((job) => job.operation === operation.start));
     for (const job of innocent) if (job.operation === operation.step) job.answer(noAnswer("displaced"));
-    if (running !== undefined) guilty?.answer(child.epitaph(running.number));
+    if (running !== undefined) running.job?.answer(child.epitaph(running.number));
     this.feed();
     this.#household.lost(child);
   }
@@ -247,14 +274,18 @@ export class ImagePool implements ChildOwner {
   /** Processes end before they greet: what waits for them would wait for ever. */
   #giveUp(): void {
     this.#failedStarts = 0;
-    for (let job = this.#backlog.shift(); job !== undefined; job = this.#backlog.shift())
-      job.answer(noAnswer("lost", "MF_MACHINE_LOST", "its processes end before they answer"));
+    this.#refuse(noAnswer("lost", "MF_MACHINE_LOST", "its processes end before they answer"));
+  }
+
+  #refuse(answer: StepAnswer): void {
+    for (const queue of [this.#stopped, this.#backlog])
+      for (let job = queue.shift(); job !== undefined; job = queue.shift()) job.answer(answer);
   }
 
   /** Ends every process. */
   close(): void {
     this.#closed = true;
-    for (let job = this.#backlog.shift(); job !== undefined; job = this.#backlog.shift()) job.answer(noAnswer("lost", "MF_MONITOR_CLOSED"));
+    this.#refuse(noAnswer("lost", "MF_MONITOR_CLOSED"));
     for (const child of this.children) child.kill();
   }
 }

@@ -26,6 +26,8 @@ export class ProcessMachine implements Machine {
   berth = noBerth;
   /** Pages it takes there, about. */
   heldPages = 0;
+  /** The step it is in was stopped once to let another flow have its process, and is not again. */
+  stopped = false;
   /** Between a step that left calls or timers open and the next. */
   waiting = false;
   readonly #pool: ImagePool;
@@ -109,6 +111,7 @@ export class ProcessMachine implements Machine {
       this.home = answer.kept;
       if (answer.endedProcess === true) this.#losses++;
     } while (this.#mayRepeat(answer));
+    this.stopped = false;
     return this.#outcome(answer);
   }
 

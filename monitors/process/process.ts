@@ -9,7 +9,9 @@ import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
 import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } from "#image";
 import { kernelArtifacts, layout } from "#kernel";
+import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
+import { priorityOf } from "../priority.ts";
 import type { Child } from "./child.ts";
 import { makeFolder } from "./folder.ts";
 import { type Household, ImagePool } from "./image-pool.ts";
@@ -64,6 +66,7 @@ class ProcessMonitor implements Monitor, Household {
   readonly #removeFolder = (): void => rmSync(this.#folder, { recursive: true, force: true });
   #nextFile = 0;
   #replaced = 0;
+  #heaviest = 1;
   #watchdog: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -150,8 +153,10 @@ class ProcessMonitor implements Monitor, Household {
     rmSync(file, { force: true });
   }
 
-  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine {
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
     const { pool, limits: own } = image as ProcessImage;
+    pool.weight = share?.weight ?? 1;
+    this.#heaviest = Math.max(this.#heaviest, pool.weight);
     return new ProcessMachine(pool, event, limits ?? own);
   }
 
@@ -173,6 +178,31 @@ class ProcessMonitor implements Monitor, Household {
       largest.child.leaving = true;
     }
     return false;
+  }
+
+  roomForStopped(): boolean {
+    let stopped = 0;
+    for (const pool of this.#pools)
+      for (const { outstanding } of pool.children) if (outstanding.some(({ job }) => job?.machine.stopped === true)) stopped++;
+    return stopped < Math.max(1, this.#processes - 1);
+  }
+
+  priorityOf(weight: number): number {
+    return priorityOf(weight, this.#heaviest);
+  }
+
+  /** While a flow starves, a long step of one that has more processes makes way, and the shortest such step of the flow that has most. */
+  #makeWay(): void {
+    const starving = [...this.#pools].filter(({ starves }) => starves);
+    if (starving.length === 0) return;
+    const all = [...this.#pools].flatMap((pool) => pool.children.map((child) => ({ child, beside: pool.children.length })));
+    if (all.length < this.#processes || all.some(({ child }) => child.closed)) return;
+    const fewest = Math.min(...starving.map(({ children }) => children.length));
+    const long = all.filter(
+      ({ child, beside }) => child.slow && child.outstanding[0]?.job?.machine.stopped !== true && (fewest === 0 || beside > fewest + 1),
+    );
+    long.sort((a, b) => b.beside - a.beside || b.child.watchedSinceMs - a.child.watchedSinceMs);
+    long[0]?.child.makeWay();
   }
 
   held(bytes: number): void {
@@ -199,6 +229,7 @@ class ProcessMonitor implements Monitor, Household {
       pool.watch();
       busy ||= pool.busy;
     }
+    this.#makeWay();
     if (busy) return;
     clearInterval(this.#watchdog);
     this.#watchdog = undefined;

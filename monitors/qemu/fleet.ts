@@ -12,6 +12,7 @@
 import type { MachineErrorCode } from "#abi";
 import type { MemoryAccount } from "#base";
 import { decodeEffects, EffectKind, lastEffectKind } from "#abi";
+import { prioritise, priorityOf } from "../priority.ts";
 import { FlowPool, FlowVm, type Job, pageBytes } from "./flow-vms.ts";
 import { qemuLimits } from "./limits.ts";
 import type { FleetAnswer, QemuMachine } from "./machine.ts";
@@ -56,6 +57,7 @@ export class Fleet {
   readonly #vms = new Set<FlowVm>();
   readonly #ending = new Set<Promise<void>>();
   #queued = 0;
+  #heaviest = 1;
   #watchdog: NodeJS.Timeout | undefined;
   #idleWatchdog: NodeJS.Timeout | undefined;
   #closed = false;
@@ -114,7 +116,9 @@ export class Fleet {
     }
     const { machine } = job;
     const pool = this.#pool(machine.image.elf.fd, machine.limits.memoryBytes);
-    pool.backlog.push(job);
+    pool.weight = machine.weight;
+    this.#heaviest = Math.max(this.#heaviest, pool.weight);
+    (machine.stopped ? pool.stopped : pool.backlog).push(job);
     this.#queued++;
     this.#feed(pool);
     this.#watchSoon();
@@ -123,15 +127,27 @@ export class Fleet {
   /** Gives waiting starts to idle virtual machines, and boots more when there are none. */
   #feed(pool: FlowPool): void {
     if (this.#closed || this.#pools.get(pool.key) !== pool) return;
-    for (const vm of pool.vms) if (pool.backlog.length > 0) this.#next(vm);
+    for (const vm of pool.vms) if (this.#starts(pool) > 0) this.#next(vm);
     if (performance.now() < pool.restUntilMs) return;
     let booting = [...pool.vms].filter(({ vm }) => vm.state === "booting").length;
     const standby = this.#wantsStandby(pool) ? this.#options.standby : 0;
     const idle = [...pool.vms].filter(({ vm, used }) => vm.state === "idle" && !used).length;
-    while (booting < pool.backlog.length + Math.max(0, standby - idle) && this.#mayBoot(pool)) {
+    while (booting < this.#starts(pool) + Math.max(0, standby - idle) && this.#mayBoot(pool)) {
       this.#boot(pool);
       booting++;
     }
+  }
+
+  /** How many starts could be handed out now. */
+  #starts(pool: FlowPool): number {
+    return pool.backlog.length + (this.#roomForStopped(pool) ? pool.stopped.length : 0);
+  }
+
+  /** False while steps that were stopped once keep all virtual machines but one: that one is for the others. */
+  #roomForStopped(pool: FlowPool): boolean {
+    if (pool.stopped.length === 0) return false;
+    const taken = [...this.#vms].filter(({ current }) => current?.machine.stopped === true).length;
+    return taken < Math.max(1, this.#options.most - 1);
   }
 
   /** With isolation per message, once there were messages and while none runs: booting takes the CPU that it needs. */
@@ -146,7 +162,7 @@ export class Fleet {
 
   /** Ends the virtual machine that was idle longest, to make room; machines that wait in it are run again when they go on. */
   #evict(eligible: (vm: FlowVm) => boolean, forPool: FlowPool): boolean {
-    if (forPool.backlog.length === 0) return false;
+    if (this.#starts(forPool) === 0) return false;
     let oldest: FlowVm | undefined;
     for (const vm of this.#vms) {
       if (!eligible(vm) || vm.vm.state !== "idle" || vm.current !== undefined || vm.pending.length > 0) continue;
@@ -176,13 +192,17 @@ export class Fleet {
   #next(own: FlowVm): void {
     if (!this.#vms.has(own)) return;
     while (own.vm.state === "idle" && own.current === undefined && !this.#closed) {
-      const job = own.pending.shift() ?? (this.#takesStarts(own) ? own.pool.backlog.shift() : undefined);
+      const job = own.pending.shift() ?? (this.#takesStarts(own) ? this.#nextStart(own.pool) : undefined);
       if (job === undefined) return;
       this.#queued--;
       if (job.machine.over) job.answer(lost("MF_MACHINE_ENDED"));
       else if (job.kind === "step" && job.machine.home !== own) job.answer(lost());
       else this.#run(own, job);
     }
+  }
+
+  #nextStart(pool: FlowPool): Job | undefined {
+    return (this.#roomForStopped(pool) ? pool.stopped : pool.backlog).shift();
   }
 
   #takesStarts(own: FlowVm): boolean {
@@ -221,7 +241,7 @@ export class Fleet {
     const over = answer.status !== "complete" || kind === EffectKind.done || kind === EffectKind.fail || decoded?.ok !== true;
     if (over) own.release(job.machine, false);
     else own.keep(job.machine, answer.pages);
-    job.answer({ ...answer, decoded, endedVm: own.vm.state !== "idle" });
+    job.answer({ ...answer, decoded, endedVm: own.vm.state !== "idle" && !own.makesWay });
     this.#boundWaiting();
     if (own.vm.state !== "idle") return;
     if (this.#options.isolation === "message") {
@@ -261,7 +281,7 @@ export class Fleet {
     this.#letGo(own);
     if (!own.used) this.#rest(pool);
     if (vm.figures === undefined && pool.failures >= qemuLimits.failedBoots) {
-      for (let job = pool.backlog.shift(); job !== undefined; job = pool.backlog.shift()) {
+      for (const job of pool.clear()) {
         this.#queued--;
         job.answer(lost("MF_MACHINE_LOST", `no virtual machine of the flow gets ready: ${vm.epitaph}`));
       }
@@ -318,11 +338,40 @@ export class Fleet {
 
   #watch(): void {
     for (const own of this.#vms) if (own.current !== undefined) this.#watchVm(own, own.current);
-    if (this.#queued > 0) for (const pool of this.#pools.values()) this.#feed(pool);
+    if (this.#queued > 0) {
+      for (const pool of this.#pools.values()) this.#feed(pool);
+      this.#makeWay();
+    }
     // Looked at after feeding: what has just been handed out must be watched as well.
     if (this.#queued > 0 || [...this.#vms].some(({ current }) => current !== undefined)) return;
     clearInterval(this.#watchdog);
     this.#watchdog = undefined;
+  }
+
+  /** True when a flow could use another virtual machine, for something that was never stopped. */
+  #starves(pool: FlowPool): boolean {
+    const booting = [...pool.vms].filter(({ vm }) => vm.state === "booting").length;
+    return pool.backlog.length > booting && pool.vms.size < this.#options.perFlow && performance.now() >= pool.restUntilMs;
+  }
+
+  /** While a flow starves, a long step of one that has more virtual machines makes way, and the shortest such step of the flow that has most. */
+  #makeWay(): void {
+    if (this.#vms.size < this.#options.most) return;
+    const starving = [...this.#pools.values()].filter((pool) => this.#starves(pool)).sort((a, b) => a.vms.size - b.vms.size);
+    const [neediest] = starving;
+    if (neediest === undefined) return;
+    const fewest = neediest.vms.size;
+    const long = [...this.#vms].filter(
+      ({ current, watchedLooks, pool }) =>
+        current?.machine.stopped === false && watchedLooks > 1 && pool !== neediest && (fewest === 0 || pool.vms.size > fewest + 1),
+    );
+    long.sort((a, b) => b.pool.vms.size - a.pool.vms.size || a.watchedLooks - b.watchedLooks);
+    const [own] = long;
+    if (own?.current === undefined) return;
+    own.current.machine.stopped = true;
+    own.makesWay = true;
+    this.#retire(own);
+    this.#feed(neediest);
   }
 
   /** One that was asked nothing since the last look has nothing to compute. */
@@ -342,6 +391,8 @@ export class Fleet {
   }
 
   #watchVm(own: FlowVm, { machine }: Job): void {
+    const priority = priorityOf(own.pool.weight, this.#heaviest);
+    if (own.priority !== priority && prioritise(own.vm.pid, priority)) own.priority = priority;
     const cpuMs = own.vm.cpuMs() ?? performance.now(); // the wall clock where the system does not tell
     if (own.watchedLooks++ === 0) own.watchedCpuMs = cpuMs;
     if (own.watchedLooks === 1 || cpuMs !== own.progressCpuMs) {
@@ -379,7 +430,7 @@ export class Fleet {
     clearInterval(this.#idleWatchdog);
     for (const pool of this.#pools.values()) {
       clearTimeout(pool.restTimer);
-      for (let job = pool.backlog.shift(); job !== undefined; job = pool.backlog.shift()) job.answer(lost("MF_MONITOR_CLOSED"));
+      for (const job of pool.clear()) job.answer(lost("MF_MONITOR_CLOSED"));
     }
     const vms = [...this.#vms];
     for (const own of vms) {

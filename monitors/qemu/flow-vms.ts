@@ -23,6 +23,10 @@ export class FlowVm {
   readonly machines = new Map<QemuMachine, number>();
   heldPages = 0;
   current: Job | undefined;
+  /** It was ended in a step for another flow, and nothing is held against that step. */
+  makesWay = false;
+  /** As the system was told. */
+  priority = 0;
   used = false;
   lastUsedMs = performance.now();
   watchedLooks = 0;
@@ -85,6 +89,10 @@ export class FlowPool {
   readonly limitBytes: number;
   readonly vms = new Set<FlowVm>();
   readonly backlog = new Queue<Job>();
+  /** Starts that were stopped once to let another flow have a virtual machine. */
+  readonly stopped = new Queue<Job>();
+  /** CPU time in relation to other flows', while all want more than there is. */
+  weight = 1;
   /** Virtual machines in a row that ended before they were given anything. */
   failures = 0;
   /** None is booted before. */
@@ -96,5 +104,10 @@ export class FlowPool {
     this.key = key;
     this.elf = elf;
     this.limitBytes = limitBytes;
+  }
+
+  /** Takes out all that waits to be started. */
+  *clear(): Generator<Job> {
+    for (const queue of [this.stopped, this.backlog]) for (let job = queue.shift(); job !== undefined; job = queue.shift()) yield job;
   }
 }

@@ -41,6 +41,9 @@ export class QemuMachine implements Machine {
   /** Where it waits, and in which slot. */
   home: FlowVm | undefined;
   slot = -1;
+  /** The step it is in was stopped once to let another flow have its virtual machine, and is not again. */
+  stopped = false;
+  readonly weight: number;
   readonly #fleet: Fleet;
   readonly #events: Uint8Array[] = [];
   readonly #startedMs = performance.now();
@@ -50,10 +53,11 @@ export class QemuMachine implements Machine {
   #displacements = 0;
   #over: MachineErrorCode | undefined;
 
-  constructor(fleet: Fleet, image: QemuImage, event: DeliverEvent, limits: FlowLimits) {
+  constructor(fleet: Fleet, image: QemuImage, event: DeliverEvent, limits: FlowLimits, weight = 1) {
     this.#fleet = fleet;
     this.image = image;
     this.limits = limits;
+    this.weight = weight;
     this.first = this.#give(event);
   }
 
@@ -114,6 +118,7 @@ export class QemuMachine implements Machine {
       else answer = await this.#fromFirst();
       if (answer.endedVm === true) this.#losses++;
     } while (this.#mayRepeat(answer));
+    this.stopped = false;
     return this.#outcome(answer);
   }
 

@@ -5,6 +5,7 @@ import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
 import { assert, CodedError } from "#base";
 import { type Image, type PvhSettings, writePvh } from "#image";
 import { kernelArtifacts } from "#kernel";
+import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { namelessFile } from "./elf-file.ts";
 import { Fleet } from "./fleet.ts";
@@ -147,11 +148,11 @@ class QemuMonitor implements Monitor {
     known.settle();
   }
 
-  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): Machine {
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
     const known = image as QemuImage;
     assert(this.#fleet !== undefined, "an image was loaded, so the fleet is there");
     known.retain();
-    return new QemuMachine(this.#fleet, known, event, limits ?? known.limits);
+    return new QemuMachine(this.#fleet, known, event, limits ?? known.limits, share?.weight);
   }
 
   stats(): MonitorStats {
