@@ -5,7 +5,7 @@ import type { Module } from "../decode/types.ts";
 import { generateModule } from "../fuzz/generate.ts";
 import { quickjsBytes } from "../quickjs/engines.ts";
 import { compileOptimised } from "../select/function.ts";
-import { CheckedMachine } from "./check.ts";
+import { CheckedMachine } from "./testing/check.ts";
 
 function compileChecked(module: Module): void {
   for (const item of module.functions) compileOptimised(module, item, (slots) => new CheckedMachine(slots));

@@ -3,7 +3,7 @@ import { type Backend, compileModule } from "../compile.ts";
 import { decodeModule } from "../decode/module.ts";
 import { f32, f64, type FunctionType, i32, type Module, type ValueType } from "../decode/types.ts";
 import { instantiateName, linkProgram, type Program } from "../link/program.ts";
-import { BenchProcess, type Outcome } from "../runtime/bench-process.ts";
+import { BenchProcess, type Outcome } from "../testing/bench-process.ts";
 
 /** Runs modules under V8 and natively with the same calls and tells the first difference. */
 

@@ -7,7 +7,7 @@ import { optimise } from "../optimise/optimise.ts";
 import { dumpFunction } from "../dump.ts";
 import { buildIr } from "./operators.ts";
 import { dumpIr } from "./dump.ts";
-import { verifyIr } from "./verify.ts";
+import { verifyIr } from "./testing/verify.ts";
 import type { FunctionIr } from "./value.ts";
 
 const tools = await wabt();

@@ -4,7 +4,7 @@ import { fromUtf8, toUtf8 } from "#base";
 import { type Backend, compileModule } from "../compile.ts";
 import { decodeModule } from "../decode/module.ts";
 import { instantiateName, linkProgram, type Program } from "../link/program.ts";
-import { BenchProcess } from "../runtime/bench-process.ts";
+import { BenchProcess } from "../testing/bench-process.ts";
 
 /** quickjs.wasm behind one small interface, run by V8 or natively, with the same deterministic host. For tests and measurements. */
 

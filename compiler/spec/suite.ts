@@ -6,7 +6,7 @@ import { decodeModule } from "../decode/module.ts";
 import type { Import, Module } from "../decode/types.ts";
 import { bindModules, type ProgramModule } from "../link/bind.ts";
 import { instantiateName, type LinkedProgram, linkProgram } from "../link/program.ts";
-import { BenchProcess, type Outcome } from "../runtime/bench-process.ts";
+import { BenchProcess, type Outcome } from "../testing/bench-process.ts";
 import { argumentWord, type Expression, head, matches, parseScript, stringBytes, stringText } from "./script.ts";
 
 /** Runs a script of the core test suite natively: its modules become one executable, its commands go there one by one. */

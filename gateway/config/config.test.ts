@@ -8,7 +8,7 @@ import { outlets } from "../outlets/all.ts";
 import { sources } from "../sources/all.ts";
 import { expand } from "./environment.ts";
 import { publishedSchema } from "./load.ts";
-import { connectorsMarkdown } from "./markdown.ts";
+import { connectorsMarkdown } from "./testing/markdown.ts";
 import { ConfigError, readConfig } from "./read.ts";
 import { editDistance, suggestion } from "./suggest.ts";
 import type { GatewayConfig } from "./types.ts";

@@ -162,12 +162,18 @@ export class FlowDelivery implements RunHost, SettlementHost {
   async #acceptInTurn(incoming: Incoming, origin: Origin, texts: Texts | Promise<Texts>): Promise<Outcome> {
     this.#reading += 1;
     this.#ports.totals.pending += 1;
-    const before = this.#lastRead;
-    const turn = before.then(() => texts);
-    this.#lastRead = turn;
-    const read = await turn;
-    this.#reading -= 1;
-    this.#ports.totals.pending -= 1;
+    const turn = this.#lastRead.then(() => texts);
+    this.#lastRead = turn.catch(() => undefined); // those behind it are read all the same
+    let read: Texts;
+    try {
+      read = await turn;
+    } catch (error) {
+      this.#giveMemory(incoming);
+      throw error;
+    } finally {
+      this.#reading -= 1;
+      this.#ports.totals.pending -= 1;
+    }
     if (!this.#closed && !(this.#stopping && this.journal.durable)) return this.#admit(incoming, this.#messageOf(incoming, origin, read));
     this.#giveMemory(incoming);
     return this.#refused("MF_STOPPING", incoming.id);

@@ -1,11 +1,10 @@
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fromUtf8, systemClock, toUtf8 } from "#base";
+import { fromUtf8, toUtf8 } from "#base";
 import { dropLetters, exportLetters, listLetters, type LetterSelection, retryLetters, showLetter } from "./dead-letter-operations.ts";
-import { askThroughSpool, serveSpool } from "./dead-letter-spool.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { newMessage } from "./journal.case.ts";
 import type { AttemptRecord, Journal, Lease } from "./journal.ts";
@@ -133,28 +132,4 @@ test("dropped letters are gone; what is not there is reported", () =>
     const report = await dropLetters(letters, { ids: [await idOf(letters, "m1"), "orders/none"] });
     deepEqual([report.dropped.length, report.failed.map(({ id, code }) => [id, code])], [1, [["orders/none", "MF_DEAD_LETTER_MISSING"]]]);
     equal((await dropLetters(letters, {})).dropped.length, 2);
-  }));
-
-test("a running gateway is asked through the spool, with an edited body", () =>
-  withLetters(async ({ dir, journal, letters }) => {
-    const spool = join(dir, "spool");
-    const id = await idOf(letters, "m1");
-    const asked = askThroughSpool(
-      spool,
-      { operation: "retry", selection: { ids: [id] }, edit: { bodyBase64: Buffer.from("mended").toString("base64") } },
-      systemClock,
-      60_000,
-    );
-    const started: Lease[] = [];
-    const options = { nowMs: 9_000, started: (lease: Lease): void => void started.push(lease) };
-    while ((await serveSpool(spool, journal, letters, options)) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    const answer = await asked;
-    deepEqual(answer.operation === "retry" ? answer.report.retried : answer, [id]);
-    equal(fromUtf8(started[0]?.message.body ?? new Uint8Array(0)), "mended");
-    await writeFile(join(spool, "x.request.json"), "{");
-    await writeFile(join(spool, "y.request.json"), '{"operation":"explode","selection":{}}');
-    equal(await serveSpool(spool, journal, letters, options), 2);
-    deepEqual((await readdir(spool)).sort(), ["x.answer.json", "y.answer.json"]);
-    await rejects(askThroughSpool(spool, { operation: "drop", selection: {} }, systemClock, 0), { code: "MF_SPOOL_TIMEOUT" });
-    equal((await ids(letters)).length, 2);
   }));

@@ -13,8 +13,8 @@ import { fileHeaderBytes, putFileHeader } from "./batch.ts";
 import type { LogLimits } from "./limits.ts";
 import { LogJournal, type LogJournalOptions } from "./log-journal.ts";
 import { openJournal } from "./open.ts";
-import { SimulatedClock } from "./simulated-clock.ts";
-import { SimulatedDisk } from "./simulated-disk.ts";
+import { SimulatedClock } from "./testing/simulated-clock.ts";
+import { SimulatedDisk } from "./testing/simulated-disk.ts";
 
 function completion(change: Partial<Completion> = {}): Completion {
   return { nowMs: 2_000, sends: [], state: undefined, reply: undefined, ...change };

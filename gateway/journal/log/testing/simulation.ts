@@ -3,10 +3,10 @@
  * until the power goes, then it is recovered and held against the world, several times over.
  */
 import { fromUtf8, prng, type Prng } from "#base";
-import { DeadLetters } from "../dead-letters.ts";
-import type { Lease } from "../journal.ts";
-import type { LogLimits } from "./limits.ts";
-import { LogJournal } from "./log-journal.ts";
+import { DeadLetters } from "../../dead-letters.ts";
+import type { Lease } from "../../journal.ts";
+import type { LogLimits } from "../limits.ts";
+import { LogJournal } from "../log-journal.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 import { messageOf, outlets, SimulatedLife, stateKeys } from "./simulated-life.ts";

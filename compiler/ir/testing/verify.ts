@@ -1,5 +1,5 @@
 import { assert } from "#base";
-import { type Block, type FunctionIr, isConstant, type Value } from "./value.ts";
+import { type Block, type FunctionIr, isConstant, type Value } from "../value.ts";
 
 /** Checks what SSA promises: every use is dominated by its definition, edges carry a value of the right kind for every parameter. For tests. */
 export function verifyIr(ir: FunctionIr): void {

@@ -2,8 +2,8 @@
  * What is true outside the journal: what it has acknowledged, what its peers have received, and what may or may not have happened
  * because a crash came before the answer. It survives every crash, and after each it is held against what the journal says.
  */
-import type { DeadLetter } from "../dead-letters.ts";
-import type { Lease, OutboxEntry, StateSnapshot } from "../journal.ts";
+import type { DeadLetter } from "../../dead-letters.ts";
+import type { Lease, OutboxEntry, StateSnapshot } from "../../journal.ts";
 import { fromUtf8 } from "#base";
 
 /** A way a message may have ended. `run` tells completions of one message apart. */

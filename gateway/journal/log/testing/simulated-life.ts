@@ -1,8 +1,8 @@
 /** One life of a gateway over the journal: workers that accept, complete, retry, bury and deliver until the power goes. */
 import { fromUtf8, type Prng, toUtf8 } from "#base";
-import type { Failure } from "../../message.ts";
-import type { AttemptRecord, Lease, NewMessage, NewSend, StateSnapshot } from "../journal.ts";
-import type { LogJournal } from "./log-journal.ts";
+import type { Failure } from "../../../message.ts";
+import type { AttemptRecord, Lease, NewMessage, NewSend, StateSnapshot } from "../../journal.ts";
+import type { LogJournal } from "../log-journal.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 import type { Faults } from "./simulated-disk.ts";
 import { check, type End, type Told, type World } from "./simulated-world.ts";

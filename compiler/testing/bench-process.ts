@@ -6,8 +6,8 @@ import { assert } from "#base";
 import { trapKinds, type TrapKind } from "../assemble/code.ts";
 import { writeExecutable } from "../link/executable.ts";
 import type { Program } from "../link/program.ts";
-import { benchBufferBytes } from "./platforms.ts";
-import { functionAt } from "./trap-record.ts";
+import { benchBufferBytes } from "../runtime/platforms.ts";
+import { functionAt } from "../runtime/trap-record.ts";
 
 /** Runs a program of the `bench` platform and speaks its command protocol (see `platforms.ts`). For tests and measurements. */
 

@@ -9,10 +9,10 @@
  * - A write that fails: any part of it is written.
  */
 import type { Prng } from "#base";
-import type { DeadLetterFs } from "../dead-letters.ts";
-import type { Disk, DiskFile } from "./disk.ts";
-import { sectorBytes } from "./limits.ts";
-import { nameOfNext } from "./names.ts";
+import type { DeadLetterFs } from "../../dead-letters.ts";
+import type { Disk, DiskFile } from "../disk.ts";
+import { sectorBytes } from "../limits.ts";
+import { nameOfNext } from "../names.ts";
 
 interface Inode {
   cached: Buffer;
