@@ -45,6 +45,10 @@ export function arm(n: number): void {
 }
 
 /** Callbacks and calls of the disk since `arm`. */
+export function calls(): number {
+  return called;
+}
+
 export function disarm(): number {
   armedAt = Number.POSITIVE_INFINITY;
   return called;

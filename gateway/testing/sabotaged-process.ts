@@ -19,14 +19,14 @@ function script(dist: string, { callbacks, disk, journal }: Sabotaged): string {
   const at = (path: string): string => JSON.stringify(pathToFileURL(join(dist, path)).href);
   return `
 import { createInterface } from "node:readline";
-import { arm, disarm, sabotage, sabotageCalls } from ${at("gateway/testing/sabotage.js")};
+import { arm, calls, disarm, sabotage, sabotageCalls } from ${at("gateway/testing/sabotage.js")};
 sabotage({ callbacks: ${String(callbacks)}, disk: ${String(disk)} });
 const { serve } = await import(${at("cli/mod.js")});
 ${journal === true ? `sabotageCalls((await import(${at("gateway/journal/log/log-journal.js")})).LogJournal.prototype, ${JSON.stringify(synchronousCalls)});` : ""}
 const serving = await serve({ file: "mayfly.yaml", port: 0 });
 console.log("at " + serving.url);
 createInterface({ input: process.stdin }).on("line", (line) => {
-  const called = disarm();
+  const called = line === "count" ? calls() : disarm();
   if (line === "throw") setTimeout(() => { throw new Error("thrown into nowhere"); });
   else if (line === "reject") void Promise.reject(new Error("rejected into nowhere"));
   else if (line === "reject nonsense") void Promise.reject(undefined);
@@ -81,7 +81,7 @@ export class SabotagedProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Gives the number of callbacks called since the last `arm`. */
+  /** Gives the number of callbacks called since the last `arm`; all lines but `count` disarm. */
   async tell(line: string): Promise<number> {
     this.#child.stdin?.write(`${line}\n`);
     return Number((await this.#said(/called (\d+)/))[1]);

@@ -3,7 +3,7 @@
  * is made to throw, in a real `serve`, and other requests are answered all the while. See gateway/testing/sabotage.ts.
  */
 import { equal, match, ok } from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
@@ -70,9 +70,9 @@ after(async () => {
   peer.close();
 });
 
-/** One of everything: bodies that are read whole, unpacked, unwrapped and stored; a client that leaves; a file. */
-async function everything(round: number): Promise<void> {
-  await writeFile(join(gateway.folder, "in", `${round}`), "x");
+/** One of everything, until the n-th callback is called: bodies that are read whole, unpacked, unwrapped and stored; a client that leaves; a file. */
+async function everything(n: number): Promise<void> {
+  await writeFile(join(gateway.folder, "in", `${n}`), "x");
   const leaving = connect(Number(new URL(gateway.url).port), "127.0.0.1");
   leaving.on("error", () => undefined);
   leaving.write("POST /busy HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf");
@@ -83,7 +83,11 @@ async function everything(round: number): Promise<void> {
     post("/busy/accept", "{}", { "content-type": "application/cloudevents+json" }),
     post("/busy/accept"),
   ]);
-  await Promise.race([all, new Promise((done) => setTimeout(done, 60))]);
+  let settled = false;
+  void all.then(() => (settled = true));
+  // One that was struck may wait for its deadline: nobody waits for it.
+  const isOver = async (): Promise<boolean> => settled && !(await readdir(join(gateway.folder, "in"))).includes(`${n}`);
+  while (!(await isOver()) && (await gateway.tell("count")) < n) await new Promise((done) => setTimeout(done, 5));
   leaving.destroy();
 }
 
