@@ -1,5 +1,5 @@
-/** fetch in a served flow, against a real server: redirects as the standard has them. */
-import { deepEqual } from "node:assert/strict";
+/** fetch in a served flow, against a real server: redirects and failures as the standard has them. */
+import { deepEqual, equal } from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -18,20 +18,28 @@ export default flow(async (msg, { fetch }) => {
     return { status: response.status, url: response.url, redirected: response.redirected, type: response.type,
       own: [...response.headers.keys()].filter((name) => name.startsWith("mayfly-")), json: JSON.stringify(response), body: await response.text() };
   } catch (error) {
-    return { error: (error as Error).name };
+    const { name, message, cause } = error as Error;
+    return { error: name, message, cause: (cause as { code?: string } | undefined)?.code };
   }
 });`;
+const careless = `import { flow } from "mayfly";
+export default flow(async (msg, { fetch }) => (await fetch(msg.text())).text());`;
 
 let folder: string;
 let serving: Awaited<ReturnType<typeof serve>>;
 let base: string;
+/** Requests that were cut off. */
+let cut = 0;
 const peer = createServer((request, response) => {
   const path = request.url ?? "";
   const count = Number(/^\/loop\/(\d+)$/.exec(path)?.[1] ?? 0);
   let body = "";
   request.on("data", (part) => (body += part));
   request.on("end", () => {
-    if (path.startsWith("/to/")) response.writeHead(Number(path.slice(4)), { location: "/end#part" }).end("moved");
+    if (path === "/cut") {
+      cut += 1;
+      request.socket.destroy();
+    } else if (path.startsWith("/to/")) response.writeHead(Number(path.slice(4)), { location: "/end#part" }).end("moved");
     else if (count > 0) response.writeHead(302, { location: count === 1 ? "/end" : `/loop/${count - 1}` }).end();
     else {
       const seen = ["content-type", "mayfly-fetch-redirect"].map((name) => request.headers[name] ?? null);
@@ -45,9 +53,16 @@ before(async () => {
   base = `http://127.0.0.1:${(peer.address() as AddressInfo).port}`;
   folder = await mkdtemp(join(tmpdir(), "mayfly-fetch-"));
   await writeFile(join(folder, "asks.ts"), flow);
+  await writeFile(join(folder, "careless.ts"), careless);
+  const hosts = `hosts: ["${base.slice(7)}"]`;
   await writeFile(
     join(folder, "mayfly.yaml"),
-    `flows: { asks: { flow: asks.ts, from: [{ http: { path: / } }], hosts: ["${base.slice(7)}"] } }\nhttp: { port: 0 }\njournal: { memory: true }\n`,
+    `flows:
+  asks: { flow: asks.ts, from: [{ http: { path: / } }], ${hosts} }
+  careless: { flow: careless.ts, from: [{ http: { path: /careless, mode: accept } }], ${hosts}, retry: { attempts: 3, backoff: 1ms..2ms } }
+http: { port: 0 }
+journal: { memory: true }
+`,
   );
   serving = await serve({ file: join(folder, "mayfly.yaml"), logger: silentLogger });
 });
@@ -62,6 +77,8 @@ async function asks(path: string, init?: object): Promise<unknown> {
   const body = JSON.stringify({ url: base + path, init });
   return await (await fetch(serving.url, { method: "POST", headers: { "content-type": "application/json" }, body })).json();
 }
+
+const failed = (cause: string): object => ({ error: "TypeError", message: "fetch failed", cause });
 
 const common = { own: [], json: "{}" };
 
@@ -80,8 +97,8 @@ test("redirects are followed, told, refused or left alone, as the request says",
   deepEqual(await asks("/to/303", post), end("GET"));
   deepEqual(await asks("/to/307", post), end("POST", "x", "text/plain;charset=UTF-8"));
   deepEqual(await asks("/loop/20"), end("GET"));
-  deepEqual(await asks("/loop/21"), { error: "FlowError" });
-  deepEqual(await asks("/to/302", { redirect: "error" }), { error: "TypeError" });
+  deepEqual(await asks("/loop/21"), failed("MF_TOO_MANY_REDIRECTS"));
+  deepEqual(await asks("/to/302", { redirect: "error" }), failed("MF_FETCH_REDIRECTED"));
   deepEqual(await asks("/to/302", { redirect: "manual" }), {
     ...common,
     status: 302,
@@ -91,4 +108,15 @@ test("redirects are followed, told, refused or left alone, as the request says",
     body: "moved",
   });
   deepEqual(await asks("/end"), { ...(end("GET") as object), redirected: false });
+});
+
+test("a peer that cuts the connection is not taken for an error of the program: the message is tried again", {
+  timeout: 60_000,
+}, async () => {
+  deepEqual(await asks("/cut"), failed("MF_FETCH_FAILED"));
+  cut = 0;
+  await fetch(`${serving.url}/careless`, { method: "POST", headers: { "content-type": "text/plain" }, body: `${base}/cut` });
+  let metrics = "";
+  while (!/mayfly_flow_dead_total\{flow="careless"\} 1/.test(metrics)) metrics = await (await fetch(`${serving.url}/metrics`)).text();
+  equal(cut, 3);
 });

@@ -250,6 +250,55 @@ test("fetch: the call, the answer, an abort, a refusal", async () => {
   ]);
 });
 
+test("a fetch that fails rejects with a TypeError; the message fails as if it were its cause", async () => {
+  const error = { code: "MF_FETCH_FAILED", message: "ECONNREFUSED: nobody listens" };
+  const lost = resolveEvent(0, "", { error, status: 0 });
+  const caught = await bootMachine(`${header}export default flow(() => fetch("https://a.example/").catch((error) => [
+    error.constructor === TypeError, error.message, error.code, error.cause instanceof FlowError, error.cause.code, error.cause.message ]));`);
+  caught.event(deliver);
+  const done = caught.event(lost).effects.at(-1);
+  assert.ok(done?.kind === "done");
+  assert.deepEqual(JSON.parse(decode(done.reply?.body)), [true, "fetch failed", error.code, true, error.code, error.message]);
+
+  async function failed(handler: string): Promise<object> {
+    const machine = await bootMachine(`${header}export default flow(${handler});`);
+    machine.event(deliver);
+    const { stack, ...more } = failure(machine.event(lost).effects);
+    return more;
+  }
+  const expected = { kind: "fail", ...error, retry: true, status: 0 };
+  assert.deepEqual(await failed("async (m, { to }) => { await to.a.request(1); }"), expected);
+  assert.deepEqual(await failed("async () => { await fetch('https://a.example/'); }"), expected);
+  const given =
+    "async () => { try { await fetch('https://a.example/'); } catch (error) { throw Object.assign(error, { retry: false }); } }";
+  assert.deepEqual(await failed(given), { ...expected, retry: false });
+  const wrapped =
+    "async () => { try { await fetch('https://a.example/'); } catch (cause) { throw new TypeError('no rates', { cause }); } }";
+  assert.deepEqual(await failed(wrapped), { ...expected, code: "MF_FLOW_THREW", message: "TypeError: no rates" });
+  const dropped = {
+    ...expected,
+    code: "MF_UNHANDLED_REJECTION",
+    message: `a promise was rejected and nobody handled it: ${error.message}`,
+  };
+  assert.deepEqual(await failed("(m, { sleep }) => { void fetch('https://a.example/'); return sleep(9); }"), dropped);
+});
+
+test("a fetch that is given up rejects with the reason of its signal, whatever that is", async () => {
+  const machine = await bootMachine(`${header}export default flow(async (m, { signal }) => {
+    const controller = new AbortController();
+    const reason = new FlowError("MINE", "enough");
+    const aborted = fetch("https://a.example/", { signal: controller.signal });
+    controller.abort(reason);
+    const first = await aborted.catch((error) => error === reason);
+    try { await fetch("https://b.example/"); } catch (error) { throw error === signal.reason && first ? error : new Error("another reason"); }
+  });`);
+  machine.event(deliver);
+  assert.equal(
+    failure(machine.event({ kind: "cancel", timeMs: deliver.timeMs + 50, reason: "the caller left" }).effects).code,
+    "MF_CANCELLED",
+  );
+});
+
 test("cancel: the signal is aborted, what is open is rejected, the machine ends", async () => {
   const machine = await bootMachine(`${header}export default flow(async (m, { to, signal, log, sleep }) => {
     signal.addEventListener("abort", () => log.warn("aborted", { why: signal.reason.message }));

@@ -19,6 +19,22 @@ export class FlowError extends Error {
 }
 Object.defineProperty(FlowError.prototype, "name", { value: "FlowError", configurable: true, writable: true });
 
+const fetchReasons = new WeakMap<object, FlowError>();
+
+/** The error of a failed fetch: a TypeError (Fetch Standard, network error), caused by the reason, whose code it shares. */
+export function fetchFailed(reason: FlowError): TypeError {
+  const error = Object.assign(new TypeError("fetch failed", { cause: reason }), { code: reason.code });
+  // Where the flow asked: its own stack is the kernel's.
+  if (reason.stack !== undefined) error.stack = reason.stack;
+  fetchReasons.set(error, reason);
+  return error;
+}
+
+/** The reason of a failed fetch; any other error itself. */
+export function reasonOf(error: object): object {
+  return fetchReasons.get(error) ?? error;
+}
+
 /** Gives the message up with an error of the flow's own. */
 export function fail(message: string, options?: FailOptions): never {
   const status = options?.status ?? 0;

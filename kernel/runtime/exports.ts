@@ -6,7 +6,7 @@ import { abandonCall, Answer, call, lastCall } from "./calls.ts";
 import { decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes, withoutMark } from "./charset.ts";
 import { flow } from "./definition.ts";
 import { requireHandler } from "./effects.ts";
-import { fail, FlowError } from "./errors.ts";
+import { fail, fetchFailed, FlowError } from "./errors.ts";
 import { csv, xml } from "./formats.ts";
 import { show, write } from "./log.ts";
 import { native, uncaught } from "./machine.ts";
@@ -50,6 +50,7 @@ export const kernel = {
   setTimeout,
   onSignal,
   onResponse,
+  fetchFailed,
   requireHandler,
   call,
   lastCall,

@@ -3,7 +3,18 @@
  * it may be missing, throw, or lead to errors without end, so each is read by itself and all together are bounded.
  */
 import { hardLimits } from "../../abi/limits.ts";
-import { cutText, describe, engineCode, engineMessage, FlowError, indescribable, isCode, isErrorStatus, kernelFrames } from "./errors.ts";
+import {
+  cutText,
+  describe,
+  engineCode,
+  engineMessage,
+  FlowError,
+  indescribable,
+  isCode,
+  isErrorStatus,
+  kernelFrames,
+  reasonOf,
+} from "./errors.ts";
 
 /** What a `fail` effect says. */
 export interface Failure {
@@ -144,11 +155,12 @@ export function readFailure(error: unknown, fallback: string): Failure {
     if (typeof error !== "object" || error === null) {
       return { ...unreadable, message: `the flow threw ${describe(error)} instead of an Error` };
     }
-    const name = property(error, "name");
+    const told = reasonOf(error);
+    const name = property(told, "name");
     const code = property(error, "code");
     const status = property(error, "status");
-    const engine = engineCode(name, property(error, "message"));
-    const text = messageOf(error);
+    const engine = engineCode(name, property(told, "message"));
+    const text = messageOf(told);
     if (text === indescribable) return unreadable;
     const titled = typeof name === "string" && name !== "Error" && name !== "FlowError" && engine === undefined ? `${name}: ${text}` : text;
     const retry = property(error, "retry");
@@ -156,7 +168,7 @@ export function readFailure(error: unknown, fallback: string): Failure {
     return {
       code: engine ?? (isCode(code) ? code : fallback),
       message: cutText(engine === undefined ? titled : engineMessage(engine, text), hardLimits.errorTextBytes),
-      stack: wholeStack(error),
+      stack: wholeStack(told),
       retry:
         retry !== false &&
         !flaw &&

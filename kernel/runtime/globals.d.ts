@@ -14,6 +14,7 @@ declare function clearInterval(timer?: number): void;
 declare function structuredClone<T>(value: T, options?: { readonly transfer?: readonly ArrayBuffer[] }): T;
 declare function atob(base64: string): string;
 declare function btoa(binary: string): string;
+/** Rejects with a TypeError whose `cause` is a FlowError, or with the reason of the signal. */
 declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
 
 /** Writes lines to the log. */

@@ -319,10 +319,7 @@ function answered(answer: Answer, url: string, redirect: Redirect): Response {
   }
   const { status } = answer;
   if (redirect === "error" && redirectStatuses.includes(status) && headers.has("location"))
-    // What the server does is no flaw of the flow.
-    throw Object.defineProperty(new TypeError("fetch: the server redirects, and the request says that this is an error"), "retry", {
-      value: true,
-    });
+    throw new kernel.FlowError("MF_FETCH_REDIRECTED", "the server redirects, and the request says that this is an error");
   const type = redirect === "manual" && redirectStatuses.includes(status) ? "opaqueredirect" : "basic";
   return responseOf(
     { status, statusText: "", headers: fixed(headers), url: last.replace(/#.*$/, ""), redirected: last !== url, type },
@@ -330,9 +327,8 @@ function answered(answer: Answer, url: string, redirect: Redirect): Response {
   );
 }
 
-async function fetch(input: string | object, init?: RequestInit): Promise<Response> {
-  const request = new Request(input, init);
-  request.signal.throwIfAborted();
+/** Asks the gateway. Rejects with a FlowError, or with the reason of the signal. */
+async function ask(request: Request): Promise<Response> {
   const type = request.headers.get("content-type") ?? "";
   const headers = new Headers(request.headers);
   if (request.redirect !== "follow") headers.set(redirectHeader, "manual");
@@ -344,6 +340,18 @@ async function fetch(input: string | object, init?: RequestInit): Promise<Respon
     return answered(await answer, request.url, request.redirect);
   } finally {
     request.signal.removeEventListener("abort", abort);
+  }
+}
+
+async function fetch(input: string | object, init?: RequestInit): Promise<Response> {
+  const request = new Request(input, init);
+  request.signal.throwIfAborted();
+  try {
+    return await ask(request);
+  } catch (error) {
+    // A message that is given up aborts its fetches: what they reject with is the reason of its signal.
+    const isAbort = error === request.signal.reason || (error instanceof kernel.FlowError && error.code === "MF_CANCELLED");
+    throw error instanceof kernel.FlowError && !isAbort ? kernel.fetchFailed(error) : error;
   }
 }
 
