@@ -98,8 +98,10 @@ export class Faults {
       gateway.start();
       if (await gateway.ready()) return;
       if (gateway.running) {
-        this.#count("did not start in time");
+        this.#count(`did not start in time: ${gateway.lastAnswer}`);
+        this.#cut(); // it may have worked for long, only not answered that it does
         await this.#kill();
+        this.#cut();
       }
       await pause(200);
     }

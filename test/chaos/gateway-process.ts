@@ -51,6 +51,9 @@ export class GatewayProcess {
     });
   }
 
+  /** What it last answered instead of being ready. */
+  lastAnswer = "";
+
   /** True once it takes messages; false when it ended before, or did not start within the limit. */
   async ready(limitMs = 30_000): Promise<boolean> {
     for (const end = Date.now() + limitMs; Date.now() < end && this.running; await pause(25)) {
@@ -58,8 +61,9 @@ export class GatewayProcess {
         const answer = await request(`http://127.0.0.1:${this.#options.port}/ping`, { headersTimeout: 1_000 });
         await answer.body.dump();
         if (answer.statusCode === 200) return true;
-      } catch {
-        // Not yet.
+        this.lastAnswer = `status ${answer.statusCode}`;
+      } catch (error) {
+        this.lastAnswer = (error as NodeJS.ErrnoException).code ?? String(error);
       }
     }
     return false;
