@@ -13,6 +13,13 @@ const hostile: Readonly<Record<string, string>> = {
   nesting: "[".repeat(200_000) + "]".repeat(200_000),
   "names that are the pointer's": `{${'"a":1,'.repeat(60_000)}"a":2}`,
   "names in escapes": `{${'"\\u0061":1,'.repeat(60_000)}"a":2}`,
+  "bytes in one text": `{"a":"${"x".repeat(12 << 20)}"}`,
+  "escapes in one text": `{"b":"${"\\u0061".repeat(2 << 20)}"}`,
+  "bytes in one name": `{"${"x".repeat(12 << 20)}":1}`,
+  "digits in one number": `[${"1".repeat(12 << 20)}]`,
+  "digits behind one point": `[1.${"1".repeat(12 << 20)}]`,
+  "digits in one exponent": `[1e${"1".repeat(12 << 20)}]`,
+  "bytes of space": `[${" ".repeat(12 << 20)}1]`,
   "no JSON at its end": `{"a":2,"b":[${"1,".repeat(200_000)}]}`,
 };
 

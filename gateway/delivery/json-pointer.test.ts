@@ -1,9 +1,9 @@
-/** The scanner says what JSON.parse and a walk would, whatever the bytes are. */
+/** The scanner says what JSON.parse and a walk would, whatever the bytes are, and wherever its slices end. */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { fromUtf8, toUtf8 } from "#base";
-import { valuesAt } from "./json-pointer.ts";
+import { Scan, valuesAt } from "./json-pointer.ts";
 
 /** The same by way of JSON.parse. */
 function expected(bytes: Uint8Array, steps: readonly string[]): string | undefined {
@@ -22,13 +22,19 @@ function expected(bytes: Uint8Array, steps: readonly string[]): string | undefin
   return value === undefined || value === null ? undefined : JSON.stringify(value);
 }
 
+/** The same in slices of so many steps or bytes. */
+function inSlices(bytes: Uint8Array, pointers: readonly (readonly string[])[], most: number): readonly (string | undefined)[] {
+  const scan = new Scan(bytes, pointers);
+  while (scan.slice(most, most));
+  return scan.values();
+}
+
 function check(text: string | Uint8Array, ...pointers: readonly (readonly string[])[]): void {
   const bytes = typeof text === "string" ? toUtf8(text) : text;
-  deepEqual(
-    valuesAt(bytes, pointers),
-    pointers.map((steps) => expected(bytes, steps)),
-    fromUtf8(bytes).slice(0, 500),
-  );
+  const values = pointers.map((steps) => expected(bytes, steps));
+  const shown = fromUtf8(bytes).slice(0, 500);
+  deepEqual(valuesAt(bytes, pointers), values, shown);
+  for (const most of [1, 2, 5]) deepEqual(inSlices(bytes, pointers, most), values, `${shown} in slices of ${most}`);
 }
 
 const pointers = [[], ["a"], ["a", "b"], ["a", "0"], ["0"], ["1", "a"], ["a", "b", "a"], [""], ["__proto__"], ["é"], ["😀"], ["00"]];

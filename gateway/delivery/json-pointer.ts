@@ -77,13 +77,20 @@ class Trail {
   }
 }
 
+/** Where the scanner stands. In the last five it is inside a token, which may be many MiB long; before the others there may be space. */
+const place = { value: 0, first: 1, member: 2, colon: 3, behind: 4, text: 5, name: 6, whole: 7, fraction: 8, exponent: 9 } as const;
+type Place = (typeof place)[keyof typeof place];
+
 class Scanner {
   readonly #bytes: Uint8Array;
   readonly trails: readonly Trail[];
   isJson = false;
   #at = 0;
-  /** A value begins here; or else one has just ended. */
-  #valueNext = true;
+  /** Where the slice ends. A token is read on in the next one. */
+  #until = 0;
+  #place: Place = place.value;
+  /** The first quote of the name that is read. */
+  #nameFrom = 0;
   /** The closing bracket of each open container. */
   #closers = new Uint8Array(64);
   #depth = 0;
@@ -98,16 +105,17 @@ class Scanner {
 
   /** Reads on, some steps or so many bytes. True when there is more; `isJson` is known afterwards. */
   run(mostSteps: number, mostBytes: number): boolean {
-    const lastByte = this.#at + mostBytes;
+    const { length } = this.#bytes;
+    this.#until = Math.min(length, this.#at + mostBytes);
     try {
-      for (let steps = 0; steps < mostSteps && this.#at <= lastByte; steps++) {
-        this.#space();
-        if (this.#valueNext) this.#value();
-        else if (this.#depth > 0) this.#behind();
-        else {
-          this.isJson = this.#at === this.#bytes.length;
+      for (let steps = 0; steps < mostSteps; steps++) {
+        if (this.#place <= place.behind) this.#space();
+        if (this.#at >= this.#until && this.#until < length) return true;
+        if (this.#place === place.behind && this.#depth === 0) {
+          this.isJson = this.#at === length;
           return false;
         }
+        this.#read();
       }
       return true;
     } catch (error) {
@@ -116,39 +124,69 @@ class Scanner {
     }
   }
 
-  /** A scalar, or the beginning of a container up to its first value. */
+  #read(): void {
+    switch (this.#place) {
+      case place.value:
+        return this.#value();
+      case place.first:
+        return this.#bytes[this.#at] === this.#closers[this.#depth - 1] ? this.#close() : this.#member();
+      case place.member:
+        return this.#member();
+      case place.colon:
+        if (this.#bytes[this.#at++] !== colon) throw new Malformed();
+        this.#place = place.value;
+        return;
+      case place.behind:
+        return this.#behind();
+      case place.text:
+        return this.#text();
+      case place.name:
+        return this.#name();
+      case place.whole:
+        return this.#whole();
+      case place.fraction:
+        return this.#fraction();
+      case place.exponent:
+        return this.#exponent();
+    }
+  }
+
+  /** A scalar, or the beginning of a container. */
   #value(): void {
     for (const trail of this.trails) trail.begin(this.#depth, this.#at);
     const byte = this.#bytes[this.#at];
-    this.#valueNext = false;
-    if (byte !== openBrace && byte !== openBracket) {
-      this.#scalar(byte);
-      for (const trail of this.trails) trail.end(this.#depth, this.#at);
-      return;
-    }
-    this.#open(byte === openBrace ? closeBrace : closeBracket);
-    this.#space();
-    if (this.#bytes[this.#at] === this.#closers[this.#depth - 1]) {
+    if (byte === openBrace) return this.#open(closeBrace);
+    if (byte === openBracket) return this.#open(closeBracket);
+    if (byte === quote) {
       this.#at++;
-      return this.#close();
+      this.#place = place.text;
+      return this.#text();
     }
-    this.#member();
+    if (byte === minus || isDigit(byte)) return this.#number(byte);
+    const word = words.find((each) => each[0] === byte);
+    if (word === undefined) throw new Malformed();
+    for (const expected of word) if (this.#bytes[this.#at++] !== expected) throw new Malformed();
+    this.#ended();
   }
 
-  /** What follows a value: another one, or the end of its container. */
+  #ended(): void {
+    this.#place = place.behind;
+    for (const trail of this.trails) trail.end(this.#depth, this.#at);
+  }
+
+  /** What follows a value in a container: another one, or the end. */
   #behind(): void {
-    const byte = this.#bytes[this.#at++];
-    if (byte === comma) {
-      if (this.#depth < this.#indexes.length) (this.#indexes[this.#depth] as number)++;
-      this.#space();
-      return this.#member();
-    }
-    if (byte !== this.#closers[this.#depth - 1]) throw new Malformed();
-    this.#close();
+    const byte = this.#bytes[this.#at];
+    if (byte === this.#closers[this.#depth - 1]) return this.#close();
+    if (byte !== comma) throw new Malformed();
+    this.#at++;
+    if (this.#depth < this.#indexes.length) (this.#indexes[this.#depth] as number)++;
+    this.#place = place.member;
   }
 
   #open(closer: number): void {
     this.#at++;
+    this.#place = place.first;
     if (this.#depth === this.#closers.length) {
       const grown = new Uint8Array(2 * this.#depth);
       grown.set(this.#closers);
@@ -160,6 +198,8 @@ class Scanner {
   }
 
   #close(): void {
+    this.#at++;
+    this.#place = place.behind;
     this.#depth--;
     for (const trail of this.trails) {
       trail.on = trail.live === this.#depth + 1;
@@ -168,84 +208,124 @@ class Scanner {
     }
   }
 
-  /** The name of an object's next member; says which trails it is on. */
+  /** The next member: in an object its name comes first. Says which trails it is on. */
   #member(): void {
-    this.#valueNext = true;
     const depth = this.#depth;
-    if (this.#closers[depth - 1] === closeBracket) {
-      for (const trail of this.trails) {
-        const step = trail.step(depth);
-        trail.on = step !== undefined && step === String(this.#indexes[depth]);
-      }
-      return;
+    if (this.#closers[depth - 1] === closeBrace) {
+      if (this.#bytes[this.#at] !== quote) throw new Malformed();
+      this.#nameFrom = this.#at++;
+      this.#place = place.name;
+      return this.#name();
     }
-    const from = this.#at;
-    if (this.#bytes[from] !== quote) throw new Malformed();
-    this.#string();
-    for (const trail of this.trails) trail.on = trail.isStep(depth, this.#bytes, from, this.#at);
-    this.#space();
-    if (this.#bytes[this.#at++] !== colon) throw new Malformed();
+    for (const trail of this.trails) {
+      const step = trail.step(depth);
+      trail.on = step !== undefined && step === String(this.#indexes[depth]);
+    }
+    this.#value();
+  }
+
+  #name(): void {
+    if (!this.#string()) return;
+    for (const trail of this.trails) trail.on = trail.isStep(this.#depth, this.#bytes, this.#nameFrom, this.#at);
+    this.#place = place.colon;
+  }
+
+  #text(): void {
+    if (this.#string()) this.#ended();
   }
 
   #space(): void {
-    for (;;) {
+    for (; this.#at < this.#until; this.#at++) {
       const byte = this.#bytes[this.#at];
       if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
-      this.#at++;
     }
   }
 
-  #scalar(byte: number | undefined): void {
-    if (byte === quote) return this.#string();
-    if (byte === minus || (byte !== undefined && byte >= zero && byte <= nine)) return this.#number();
-    const word = words.find((each) => each[0] === byte);
-    if (word === undefined) throw new Malformed();
-    for (const expected of word) if (this.#bytes[this.#at++] !== expected) throw new Malformed();
-  }
-
-  #string(): void {
+  /** Reads on in a string. True at its end, false where the slice ends. */
+  #string(): boolean {
     const bytes = this.#bytes;
-    for (let at = this.#at + 1; ; at++) {
-      const byte = bytes[at];
-      if (byte === undefined || byte < 0x20) throw new Malformed();
-      if (byte === quote) {
+    const until = this.#until;
+    let at = this.#at;
+    for (; at < until; at++) {
+      const byte = bytes[at] as number;
+      if (byte < 0x20) throw new Malformed();
+      if (byte === backslash) at = this.#escape(at + 1);
+      else if (byte === quote) {
         this.#at = at + 1;
-        return;
+        return true;
       }
-      if (byte !== backslash) continue;
-      const next = bytes[++at];
-      if (next === 0x75) {
-        for (let digit = 0; digit < 4; digit++) if (!isHex(bytes[++at])) throw new Malformed();
-      } else if (next === undefined || !escaped.has(next)) throw new Malformed();
     }
+    this.#at = at;
+    if (at >= bytes.length) throw new Malformed();
+    return false;
   }
 
-  #number(): void {
-    if (this.#bytes[this.#at] === minus) this.#at++;
-    if (this.#bytes[this.#at] === zero) this.#at++;
-    else this.#digits();
-    if (this.#bytes[this.#at] === dot) {
-      this.#at++;
-      this.#digits();
+  /** The last byte of an escape, by what follows its backslash. */
+  #escape(at: number): number {
+    const next = this.#bytes[at];
+    if (next !== 0x75) {
+      if (next === undefined || !escaped.has(next)) throw new Malformed();
+      return at;
     }
-    const exponent = this.#bytes[this.#at];
-    if (exponent !== 0x65 && exponent !== 0x45) return;
+    for (let digit = 1; digit <= 4; digit++) if (!isHex(this.#bytes[at + digit])) throw new Malformed();
+    return at + 4;
+  }
+
+  #number(byte: number | undefined): void {
+    if (byte === minus) this.#at++;
+    if (this.#bytes[this.#at] !== zero) return this.#enter(place.whole);
+    this.#at++;
+    this.#place = place.whole;
+    this.#behindWhole();
+  }
+
+  #whole(): void {
+    if (this.#digits()) this.#behindWhole();
+  }
+
+  #behindWhole(): void {
+    if (this.#bytes[this.#at] !== dot) return this.#behindFraction();
+    this.#at++;
+    this.#enter(place.fraction);
+  }
+
+  #fraction(): void {
+    if (this.#digits()) this.#behindFraction();
+  }
+
+  #behindFraction(): void {
+    const letter = this.#bytes[this.#at];
+    if (letter !== 0x65 && letter !== 0x45) return this.#ended();
     this.#at++;
     const sign = this.#bytes[this.#at];
     if (sign === minus || sign === 0x2b) this.#at++;
-    this.#digits();
+    this.#enter(place.exponent);
   }
 
-  /** One at least. */
-  #digits(): void {
-    const from = this.#at;
-    for (let byte = this.#bytes[from]; byte !== undefined && byte >= zero && byte <= nine; byte = this.#bytes[this.#at]) this.#at++;
-    if (this.#at === from) throw new Malformed();
+  #exponent(): void {
+    if (this.#digits()) this.#ended();
+  }
+
+  /** Digits come, one at least. */
+  #enter(digits: typeof place.whole | typeof place.fraction | typeof place.exponent): void {
+    if (!isDigit(this.#bytes[this.#at])) throw new Malformed();
+    this.#place = digits;
+    this.#read();
+  }
+
+  /** Reads on in digits. True behind the last, false where the slice ends. */
+  #digits(): boolean {
+    while (this.#at < this.#until && isDigit(this.#bytes[this.#at])) this.#at++;
+    return this.#at < this.#until || this.#until === this.#bytes.length;
   }
 }
 
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= zero && byte <= nine;
+}
+
 function isHex(byte: number | undefined): boolean {
-  return byte !== undefined && ((byte >= zero && byte <= nine) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66));
+  return isDigit(byte) || (byte !== undefined && (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66);
 }
 
 /** The text a JSON string stands for. */
@@ -270,9 +350,9 @@ function valueText(bytes: Uint8Array, { found }: Trail): string | undefined {
   }
 }
 
-/** What one slice reads at most: some milliseconds of a hostile body, and of one long string. */
-const sliceSteps = 8192;
-const sliceBytes = 1024 * 1024;
+/** What one slice reads at most: some milliseconds of a hostile body, and of one long string, number or space. */
+const sliceSteps = 16_384;
+const sliceBytes = 512 * 1024;
 
 /**
  * The value at each pointer as a text: a string as it is, anything else as JSON.stringify writes it, and undefined for null, for what is not
@@ -288,8 +368,8 @@ export class Scan {
   }
 
   /** Reads on. True when there is more. */
-  slice(): boolean {
-    return this.#scanner.run(sliceSteps, sliceBytes);
+  slice(mostSteps: number = sliceSteps, mostBytes: number = sliceBytes): boolean {
+    return this.#scanner.run(mostSteps, mostBytes);
   }
 
   /** Once everything is read. */

@@ -1,6 +1,6 @@
 /** `key: json:` and `dedup.by: json:`: the scanner says what JSON.parse and a walk along the pointer would. */
 import { fromUtf8, toUtf8 } from "#base";
-import { mostNormalBytes, valuesAt } from "../../../gateway/delivery/json-pointer.ts";
+import { mostNormalBytes, Scan, valuesAt } from "../../../gateway/delivery/json-pointer.ts";
 import { faulty, type Target, type Verdict } from "../target.ts";
 
 const pointers = [[], ["a"], ["a", "b"], ["0"], ["a", "1", "b"], [""], ["__proto__"]] as const;
@@ -12,6 +12,13 @@ function walk(value: unknown, steps: readonly string[]): string | undefined {
   }
   if (typeof value === "string") return value;
   return value === undefined || value === null ? undefined : JSON.stringify(value);
+}
+
+/** In slices that end anywhere, also inside a text or a number. */
+function inSlices(input: Uint8Array, mostBytes: number): readonly (string | undefined)[] {
+  const scan = new Scan(input, pointers);
+  while (scan.slice(mostBytes, mostBytes));
+  return scan.values();
 }
 
 /** A value too long to be put in JSON's plain form is taken as it was sent. */
@@ -28,9 +35,12 @@ function run(input: Uint8Array): Verdict {
     // not JSON
   }
   const found = valuesAt(input, pointers);
+  const sliced = inSlices(input, 1 + (input.length % 7));
   const signature = parsed === undefined ? "no JSON" : found.map((text) => (text === undefined ? "-" : (text[0] ?? "empty"))).join("");
   for (const [index, steps] of pointers.entries()) {
     const expected = parsed === undefined ? undefined : walk(parsed.value, steps);
+    if (sliced[index] !== found[index])
+      return faulty(signature, `/${steps.join("/")} is ${sliced[index]} in slices, and ${found[index]} at once`);
     if (!isSame(found[index], expected)) return faulty(signature, `/${steps.join("/")} is ${found[index]}, and should be ${expected}`);
   }
   return { signature };
