@@ -58,7 +58,7 @@ export class GatewayProcess {
   async ready(limitMs = 30_000): Promise<boolean> {
     for (const end = Date.now() + limitMs; Date.now() < end && this.running; await pause(25)) {
       try {
-        const answer = await request(`http://127.0.0.1:${this.#options.port}/ping`, { headersTimeout: 1_000 });
+        const answer = await request(`http://127.0.0.1:${this.#options.port}/ping`, { headersTimeout: 5_000 });
         await answer.body.dump();
         if (answer.statusCode === 200) return true;
         this.lastAnswer = `status ${answer.statusCode}`;
