@@ -1,4 +1,4 @@
-import { equal, match } from "node:assert/strict";
+import { deepEqual, equal, match } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -44,6 +44,31 @@ test("a flow is built to boot without an operating system, and boots", { skip: q
   ]);
   equal(code, 0, err);
   match(out, /memory map[\s\S]*log {4}info here[\s\S]*reply {2}200 HELLO/);
+});
+
+test("boot --json writes one object; an ELF that does not boot and a flow that fails end with 1", {
+  skip: qemu ? false : "QEMU is not installed",
+}, async () => {
+  const elf = join(folder, "shout.json.elf");
+  equal((await capture(["build", join(folder, "shout.ts"), "--target", "pvh", "-o", elf])).code, 0);
+  const bootJson = async (file: string, stdin?: string): Promise<{ code: number; result: Record<string, unknown> }> => {
+    const message = stdin === undefined ? [] : ["--message", "-", "--content-type", "text/plain"];
+    const { code, out } = await capture(["boot", file, ...message, "--json"], stdin === undefined ? {} : { stdin });
+    return { code, result: JSON.parse(out) as Record<string, unknown> };
+  };
+  const answered = await bootJson(elf, "hello");
+  equal(answered.code, 0);
+  deepEqual(answered.result["effects"], [
+    { kind: "log", level: "info", text: "here" },
+    { kind: "done", status: 200, contentType: "text/plain; charset=utf-8", body: "HELLO" },
+  ]);
+  const booted = await bootJson(elf);
+  deepEqual([booted.code, booted.result["end"], booted.result["effects"]], [0, "the guest ended as it was told", undefined]);
+  equal((await bootJson(join(folder, "message.txt"))).code, 1);
+  await writeFile(join(folder, "fails.ts"), 'import { flow } from "mayfly"; export default flow(() => { throw new Error("no"); });');
+  const failing = join(folder, "fails.elf");
+  equal((await capture(["build", join(folder, "fails.ts"), "--target", "pvh", "-o", failing])).code, 0);
+  equal((await bootJson(failing, "hello")).code, 1);
 });
 
 test("the compiler shows a function after each phase, and says which functions there are", async () => {

@@ -1,6 +1,5 @@
 /** `mayfly boot`: starts an ELF without an operating system in a virtual machine, and shows its console. */
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import type { DeliverEvent, Effect } from "#abi";
@@ -18,7 +17,7 @@ interface BootFlags {
 
 async function read(path: string): Promise<Uint8Array> {
   try {
-    return path === "-" ? readFileSync(0) : await readFile(path);
+    return await readFile(path);
   } catch (cause) {
     throw new CodedError("MF_FILE_UNREADABLE", `${path} can't be read: ${(cause as Error).message}`, { cause });
   }
@@ -57,14 +56,16 @@ function effectJson(effect: Effect): object {
 
 async function boot({ terminal }: Cli, elf: string, flags: BootFlags): Promise<number> {
   const { bootConsole } = await import("#monitors");
-  const message = flags.message === undefined ? undefined : deliver(await read(flags.message), flags.contentType);
+  const body = flags.message === undefined ? undefined : await (flags.message === "-" ? terminal.readStdin() : read(flags.message));
+  const message = body === undefined ? undefined : deliver(body, flags.contentType);
   const end = await bootConsole(await read(elf), {
     console: (text) => (flags.json === true ? terminal.err(text) : terminal.out(text)),
     append: flags.verbose === true ? "verbose" : "",
     entropy: true,
     ...(message === undefined ? {} : { message }),
   });
-  const status = message !== undefined && end.effects?.at(-1)?.kind === "fail" ? exitCodes.failed : exitCodes.ok;
+  const answered = message === undefined || (end.effects !== undefined && end.effects.at(-1)?.kind !== "fail");
+  const status = end.end === "clean" && answered ? exitCodes.ok : exitCodes.failed;
   if (flags.json === true) {
     const result = { end: end.text, bootMicros: end.bootMicros, effects: end.effects?.map(effectJson) };
     terminal.out(`${JSON.stringify(result, undefined, 2)}\n`);

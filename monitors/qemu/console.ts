@@ -5,7 +5,7 @@ import { decodeEffects, type DeliverEvent, type Effect, encodeEvent, hardLimits 
 import { CodedError } from "#base";
 import { type Qemu, qemuCommand } from "./command.ts";
 import { elfPath, namelessFile } from "./elf-file.ts";
-import { describeExit, guestCode } from "./exit-codes.ts";
+import { describeExit, type GuestEnd, guestCode } from "./exit-codes.ts";
 import { FrameReader, fromGuest, type GuestFrame, guestHead, toGuest } from "./protocol.ts";
 import { probeQemu } from "./probe.ts";
 
@@ -32,7 +32,9 @@ export interface ConsoleOptions {
 export interface ConsoleEnd {
   /** The code the guest ended with, undefined when QEMU ended otherwise. */
   readonly code: number | undefined;
-  /** What that means. */
+  /** `clean`: as it was told. */
+  readonly end: GuestEnd;
+  /** The end as a sentence. */
   readonly text: string;
   readonly console: string;
   /** Microseconds between the guest's first instruction and ready. */
@@ -120,7 +122,7 @@ export async function bootConsole(elf: Uint8Array, options: ConsoleOptions = {})
         const { bootMicros, bootTicks, effects, readyMs, answerMs } = said;
         done({
           code: guestCode(status),
-          text: describeExit(status, signal).text,
+          ...describeExit(status, signal),
           console: text,
           bootMicros,
           bootTicks,
