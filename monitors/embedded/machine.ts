@@ -6,8 +6,9 @@ import { decodeEffects, type DeliverEvent, type Event, type FlowLimits, type Mac
 import type { Share } from "../fair-queue.ts";
 import type { Machine } from "../monitor.ts";
 import { blamed, broken, outcomeOf } from "../outcome.ts";
+import type { Line, StepAnswer } from "./job.ts";
 import type { Pool } from "./pool.ts";
-import type { Job, PoolWorker, StepAnswer } from "./pool-worker.ts";
+import type { PoolWorker } from "./pool-worker.ts";
 import { operation } from "./slots.ts";
 import type { EmbeddedImage } from "./embedded.ts";
 
@@ -46,7 +47,7 @@ export class EmbeddedMachine implements Machine {
   #losses = 0;
   #displacements = 0;
   #stopped = false;
-  readonly #line: Job["line"];
+  readonly #line: Line;
   #over: MachineErrorCode | undefined;
   #isPutOff = false;
 

@@ -6,9 +6,10 @@ import { memoryBudget } from "#base";
 import { FairQueue } from "../fair-queue.ts";
 import { deliver } from "../monitor.case.ts";
 import type { MonitorMemory } from "../monitor.ts";
+import type { Job } from "./job.ts";
 import type { EmbeddedMachine } from "./machine.ts";
 import { PageStore } from "./page-store.ts";
-import { type Job, PoolWorker } from "./pool-worker.ts";
+import { PoolWorker } from "./pool-worker.ts";
 import { operation, slotsPerWorker } from "./slots.ts";
 import { ScriptedThread } from "./testing/scripted-thread.ts";
 

@@ -3,9 +3,8 @@ import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { assert } from "#base";
 import { encodeEvent, encodeEventInto, type MachineErrorCode } from "#abi";
-import type { EmbeddedImage } from "./embedded.ts";
+import { type Job, type Line, lostAnswer, type StepAnswer } from "./job.ts";
 import type { EmbeddedMachine } from "./machine.ts";
-import type { FairJob } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
 import { graceMs, StepWatch } from "./step-watch.ts";
@@ -18,50 +17,19 @@ import {
   Slots,
   slotsPerWorker,
   slotState,
-  type Status,
   statuses,
-  type ToWorker,
   wasmPageBytes,
   word,
   type WorkerSetup,
 } from "./slots.ts";
+import { WorkerPort } from "./worker-port.ts";
 
-/** Images a worker knows at once; then it forgets them all and is told again what it needs. */
-const mostImagesKnown = 4096;
 /** V8's stack of a worker, in MiB: async recursion to the engine's limit needs more than half of it. */
 const stackSizeMb = 8;
 /** Sums of estimates below this are rounding errors. */
 const negligibleMs = 1e-6;
 /** Effects up to this long are copied byte by byte. */
 const shortBytes = 256;
-/** Frames that no slot can hold are copies of whole bodies: with this many bytes of them on its way a worker is given nothing more. */
-const mostFrameBytes = 32 * 2 ** 20;
-
-export interface StepAnswer {
-  /** `displaced`: its worker was lost through no fault of this machine. */
-  readonly status: Status | "displaced";
-  /** The effects' frame, the caller's own. */
-  readonly effects: Uint8Array | undefined;
-  readonly detail: string;
-  /** The worker that keeps the waiting machine. */
-  readonly kept: PoolWorker | undefined;
-  /** Bytes it keeps of it. */
-  readonly keptBytes: number;
-  readonly cpuMs: number;
-  /** Why it was lost. */
-  readonly code?: MachineErrorCode;
-  /** Its worker ended while it ran the step. */
-  readonly endedWorker?: boolean;
-  /** It was displaced to let others go first. */
-  readonly stopped?: boolean;
-}
-
-export interface Job extends FairJob<PoolWorker> {
-  readonly machine: EmbeddedMachine;
-  /** `step`: the machine's newest event, where it waits. `start`: all its events so far; what the last one gives is answered. */
-  readonly operation: number;
-  readonly answer: (answer: StepAnswer) => void;
-}
 
 interface Submission {
   readonly number: number;
@@ -78,17 +46,6 @@ export interface Taken {
   /** The step was stopped to let others go first: it is to be run again. */
   readonly stopped: boolean;
 }
-
-/** What a step gets that no worker finished. */
-export const lostAnswer = (code: MachineErrorCode, detail = ""): StepAnswer => ({
-  status: "lost",
-  effects: undefined,
-  detail,
-  kept: undefined,
-  keptBytes: 0,
-  cpuMs: 0,
-  code,
-});
 
 /**
  * The first bytes of a slot as the caller's own; short ones byte by byte, which costs less than a view and a call. Not from Node's pool: a
@@ -128,12 +85,7 @@ export class PoolWorker {
   readonly thread: Worker;
   answered = 0;
   #submitted = 0;
-  #chunksGiven = 0;
-  readonly #images = new Set<number>();
-  readonly #large = new Map<number, Uint8Array>();
-  /** Frames on their way to it that no slot could hold, by submission. */
-  readonly #frames = new Map<number, number>();
-  #frameBytes = 0;
+  readonly #port: WorkerPort;
   #heldBytes = 0;
   readonly #memory: MonitorMemory;
   readonly #drops: number[] = [];
@@ -147,7 +99,7 @@ export class PoolWorker {
   readonly startedMs: number = performance.now();
   /** The likely duration of the steps in its slots, in milliseconds; and of each line. */
   aheadMs = 0;
-  readonly #ahead = new Map<Job["line"], number>();
+  readonly #ahead = new Map<Line, number>();
   readonly #owner: WorkerOwner;
 
   /** Throws when there is no thread to be had. */
@@ -155,8 +107,9 @@ export class PoolWorker {
     this.#owner = owner;
     this.#memory = memory;
     this.thread = start({ ...setup, buffer: this.slots.buffer });
+    this.#port = new WorkerPort(this.thread, memory.workers);
     this.thread.on("message", (message: 0 | FromWorker) => {
-      if (message !== 0) this.#large.set(message.submission, message.effects);
+      if (message !== 0) this.#port.received(message);
       this.#owner.drain(this);
     });
     // "exit" follows both and deals with it; an answer that can't be read was lost, and the worker does not know.
@@ -174,7 +127,7 @@ export class PoolWorker {
   }
 
   /** The likely duration of a line's steps in its slots, in milliseconds. */
-  aheadOf(line: Job["line"]): number {
+  aheadOf(line: Line): number {
     return this.#ahead.get(line) ?? 0;
   }
 
@@ -201,7 +154,7 @@ export class PoolWorker {
   }
 
   get free(): boolean {
-    return this.outstanding.length < slotsPerWorker && this.#frameBytes < mostFrameBytes;
+    return this.outstanding.length < slotsPerWorker && !this.#port.full;
   }
 
   /** Bytes of the machines that wait here. */
@@ -211,27 +164,10 @@ export class PoolWorker {
     return bytes;
   }
 
-  #post(message: ToWorker): void {
-    this.thread.postMessage(message);
-  }
-
-  #teach(image: EmbeddedImage, store: PageStore): void {
-    if (this.#images.has(image.slot)) return;
-    for (; this.#chunksGiven < store.chunks.length; this.#chunksGiven++)
-      this.#post({ kind: "chunk", buffer: store.chunks[this.#chunksGiven] as SharedArrayBuffer });
-    if (this.#images.size >= mostImagesKnown) {
-      this.#images.clear();
-      this.#post({ kind: "forget" });
-    }
-    const { entries, stackPointer, memoryPages } = image.table;
-    this.#post({ kind: "image", slot: image.slot, entries, stackPointer, memoryPages });
-    this.#images.add(image.slot);
-  }
-
   /** Fills the next slot. There must be a free one. */
   submit(job: Job, store: PageStore): void {
     const { machine } = job;
-    if (job.operation === operation.start) this.#teach(machine.image, store);
+    if (job.operation === operation.start) this.#port.teach(machine.image, store);
     const number = this.#submitted;
     const header = this.slots.header(number);
     const length = this.#putEvents(number, job);
@@ -248,36 +184,14 @@ export class PoolWorker {
   #putEvents(number: number, { operation: what, machine: { events } }: Job): number {
     const event = events.at(-1);
     assert(event !== undefined, "a machine that is not over has an event");
-    if (what === operation.start && events.length > 1) return this.#postFrames(number, events.map(encodeEvent));
+    if (what === operation.start && events.length > 1) return this.#port.postFrames(number, events.map(encodeEvent));
     const data = this.slots.data(number);
     const length = encodeEventInto(data, event);
     if (length >= 0) return length;
     const frame = encodeEvent(event);
-    if (frame.length > data.length) return this.#postFrames(number, [frame]);
+    if (frame.length > data.length) return this.#port.postFrames(number, [frame]);
     data.set(frame);
     return frame.length;
-  }
-
-  #postFrames(submission: number, frames: readonly Uint8Array[]): -1 {
-    const message: ToWorker = { kind: "frames", submission, frames };
-    const length = frames.reduce((sum, frame) => sum + frame.length, 0); // 0 once they are handed over
-    const whole = frames.filter((frame) => frame.byteLength === frame.buffer.byteLength);
-    this.thread.postMessage(
-      message,
-      whole.map((frame) => frame.buffer as ArrayBuffer),
-    );
-    this.#frames.set(submission, length);
-    this.#frameBytes += length;
-    this.#memory.workers.force(length);
-    return -1;
-  }
-
-  #frameRead(submission: number): void {
-    const bytes = this.#frames.get(submission);
-    if (bytes === undefined) return;
-    this.#frames.delete(submission);
-    this.#frameBytes -= bytes;
-    this.#memory.workers.give(bytes);
   }
 
   #publish(submission: Submission, header: Int32Array): void {
@@ -301,7 +215,7 @@ export class PoolWorker {
   /** It is gone, and what it held with it. */
   ended(): void {
     for (const machine of [...this.machines.keys()]) this.keeps(machine, 0);
-    for (const submission of [...this.#frames.keys()]) this.#frameRead(submission);
+    this.#port.ended();
     this.#holds(0);
   }
 
@@ -337,12 +251,11 @@ export class PoolWorker {
     const header = this.slots.header(submission.number);
     if (Atomics.load(header, word.state) !== slotState.done) return undefined;
     const length = header[word.length] as number;
-    const large = this.#large.get(submission.number);
+    const large = this.#port.effects(submission.number);
     if (submission.job !== undefined && length < 0 && large === undefined) return undefined; // still on the port
     this.outstanding.shift();
     this.watch.reset();
-    this.#large.delete(submission.number);
-    if (this.#frames.size > 0) this.#frameRead(submission.number);
+    this.#port.done(submission.number);
     this.#holds((this.slots.control[control.heldPages] as number) * wasmPageBytes);
     Atomics.store(header, word.state, slotState.free);
     if (submission.job === undefined) return takenBack;

@@ -1,0 +1,96 @@
+/**
+ * What is done when steps take long, so that others need not wait for them.
+ *
+ *   - Those queued behind it are recalled. A machine that waits there is run again elsewhere, once that costs less than it has waited.
+ *   - When no worker is free one is added. A flow holds only so many workers that one is left for others.
+ *   - When none can be added, or it takes long, the step that has run for the shortest time is stopped, for one that is likely to take
+ *     less than that. It runs again later, beside others of its kind on all workers but one, and is not stopped again.
+ *
+ * Stopping and running again is safe since a machine is a function of its events.
+ */
+import type { FairQueue } from "../fair-queue.ts";
+import { displaced, type Job, type Line, type StepAnswer } from "./job.ts";
+import type { PoolWorker } from "./pool-worker.ts";
+import { operation } from "./slots.ts";
+import type { Workforce } from "./workforce.ts";
+
+/** A step of this estimate or more holds its worker. */
+const heldMs = 2;
+/** Work that is thrown away rather than to wait for a worker that is being started. */
+const mostWasteMs = 250;
+/** How long others wait for a worker that is being started before a step makes way nevertheless. */
+const mostStartMs = 50;
+/** Work ahead of a worker from which on those that were added help it. */
+const helpedMs = 10;
+
+export class Relief {
+  readonly #workforce: Workforce;
+  readonly #backlog: FairQueue<Job, PoolWorker>;
+  readonly #settle: (job: Job, answer: StepAnswer) => void;
+
+  /** `settle` answers a job that was given out. */
+  constructor(workforce: Workforce, backlog: FairQueue<Job, PoolWorker>, settle: (job: Job, answer: StepAnswer) => void) {
+    this.#workforce = workforce;
+    this.#backlog = backlog;
+    this.#settle = settle;
+  }
+
+  /** A flow that holds as many workers as it may gets no others of those that were added. */
+  crowds(line: Line): boolean {
+    let held = 0;
+    for (const { slow, outstanding } of this.#workforce.workers) {
+      const job = outstanding[0]?.job; // the step it is in
+      if (job?.line === line && (slow || job.chargedMs >= heldMs)) held++;
+    }
+    return held >= this.#workforce.mostHeld;
+  }
+
+  /** Workers beyond the usual number take the CPU from the others, unless those have long steps. */
+  get isWanted(): boolean {
+    for (const { isExtra, slow, ready, aheadMs } of this.#workforce.workers)
+      if (!isExtra && ready && !slow && aheadMs < helpedMs) return false;
+    return true;
+  }
+
+  /** Steps that can't be stopped again leave one worker to others. */
+  get mayRunStopped(): boolean {
+    const { workers } = this.#workforce;
+    const ready = workers.filter((worker) => worker.ready);
+    const most = ready.length === 1 && workers.length === 1 ? 1 : ready.length - 1;
+    return ready.filter(({ runsStopped }) => runsStopped).length < most;
+  }
+
+  /** Takes from a slow worker what it has not begun, and machines that had better not wait for it. */
+  relieve(worker: PoolWorker): void {
+    const { elapsedMs } = worker.watch;
+    const moves = ({ line, machine }: Job): boolean => machine.replayMs < elapsedMs && line.mayRun && !this.crowds(line);
+    const recalled = worker.outstanding.length > 1 ? worker.recall((job) => job.operation === operation.start || moves(job)) : [];
+    this.#backlog.putBack(recalled.filter((job) => job.operation === operation.start));
+    for (const job of recalled) if (job.operation !== operation.start) this.#move(worker, job, () => this.#settle(job, displaced));
+    for (const job of this.#backlog.displace(worker, moves)) this.#move(worker, job, () => job.answer(displaced));
+  }
+
+  #move(worker: PoolWorker, { machine }: Job, answer: () => void): void {
+    if (worker.machines.has(machine)) worker.drop(machine);
+    answer();
+  }
+
+  /** When no worker is free: adds one, or stops the step that is cheapest to run again for one that is likely to be shorter. */
+  makeWay(): void {
+    const { workers, isUsual, mayGrow } = this.#workforce;
+    const able = workers.filter(({ ready, ending }) => ready && ending === undefined);
+    if (able.length === 0 || able.some(({ slow }) => !slow)) return;
+    const coming = workers.find(({ ready }) => !ready);
+    if ((this.#backlog.length > 0 || isUsual) && coming === undefined && mayGrow) this.#workforce.add();
+    if (this.#backlog.length === 0 || able.some(({ stopping }) => stopping === "asked")) return;
+    const [youngest] = able
+      .filter((worker) => worker.stopping === undefined && worker.running()?.job?.stopped === false)
+      .sort((a, b) => a.watch.elapsedMs - b.watch.elapsedMs);
+    const victim = youngest?.running()?.job?.line;
+    if (youngest === undefined || victim === undefined) return;
+    const { elapsedMs } = youngest.watch;
+    const isBetter = (line: Line): boolean => line !== victim && line.stepMs < elapsedMs && line.mayRun && !this.crowds(line);
+    if (!this.#backlog.some(isBetter)) return;
+    if (coming === undefined || elapsedMs < mostWasteMs || performance.now() - coming.startedMs > mostStartMs) youngest.stop();
+  }
+}

@@ -1,0 +1,91 @@
+/** What goes to a worker beside its slots: the images it has to know, and frames that no slot can hold. Effects as long as that come back. */
+import type { Worker } from "node:worker_threads";
+import type { MemoryAccount } from "#base";
+import type { EmbeddedImage } from "./embedded.ts";
+import type { PageStore } from "./page-store.ts";
+import type { FromWorker, ToWorker } from "./slots.ts";
+
+/** Images a worker knows at once; then it forgets them all and is told again what it needs. */
+const mostImagesKnown = 4096;
+/** Long frames are copies of whole bodies: with this many bytes of them on its way a worker is given nothing more. */
+const mostFrameBytes = 32 * 2 ** 20;
+
+export class WorkerPort {
+  readonly #thread: Worker;
+  readonly #account: MemoryAccount;
+  #chunksGiven = 0;
+  readonly #images = new Set<number>();
+  readonly #effects = new Map<number, Uint8Array>();
+  /** Bytes of the frames that are on their way, by submission. */
+  readonly #frames = new Map<number, number>();
+  #frameBytes = 0;
+
+  constructor(thread: Worker, account: MemoryAccount) {
+    this.#thread = thread;
+    this.#account = account;
+  }
+
+  get full(): boolean {
+    return this.#frameBytes >= mostFrameBytes;
+  }
+
+  #post(message: ToWorker): void {
+    this.#thread.postMessage(message);
+  }
+
+  teach(image: EmbeddedImage, store: PageStore): void {
+    if (this.#images.has(image.slot)) return;
+    for (; this.#chunksGiven < store.chunks.length; this.#chunksGiven++)
+      this.#post({ kind: "chunk", buffer: store.chunks[this.#chunksGiven] as SharedArrayBuffer });
+    if (this.#images.size >= mostImagesKnown) {
+      this.#images.clear();
+      this.#post({ kind: "forget" });
+    }
+    const { entries, stackPointer, memoryPages } = image.table;
+    this.#post({ kind: "image", slot: image.slot, entries, stackPointer, memoryPages });
+    this.#images.add(image.slot);
+  }
+
+  /** Returns the length that the slot says: −1. */
+  postFrames(submission: number, frames: readonly Uint8Array[]): -1 {
+    const message: ToWorker = { kind: "frames", submission, frames };
+    const length = frames.reduce((sum, frame) => sum + frame.length, 0); // 0 once they are handed over
+    const whole = frames.filter((frame) => frame.byteLength === frame.buffer.byteLength);
+    this.#thread.postMessage(
+      message,
+      whole.map((frame) => frame.buffer as ArrayBuffer),
+    );
+    this.#frames.set(submission, length);
+    this.#frameBytes += length;
+    this.#account.force(length);
+    return -1;
+  }
+
+  received({ submission, effects }: FromWorker): void {
+    this.#effects.set(submission, effects);
+  }
+
+  /** The effects of a submission that no slot could hold, once they are here. */
+  effects(submission: number): Uint8Array | undefined {
+    return this.#effects.size === 0 ? undefined : this.#effects.get(submission);
+  }
+
+  /** The worker is done with a submission, and its answer was taken. */
+  done(submission: number): void {
+    if (this.#effects.size > 0) this.#effects.delete(submission);
+    if (this.#frames.size > 0) this.#frameRead(submission);
+  }
+
+  #frameRead(submission: number): void {
+    const bytes = this.#frames.get(submission);
+    if (bytes === undefined) return;
+    this.#frames.delete(submission);
+    this.#frameBytes -= bytes;
+    this.#account.give(bytes);
+  }
+
+  /** The worker is gone: nothing is on its way any more. */
+  ended(): void {
+    for (const submission of [...this.#frames.keys()]) this.#frameRead(submission);
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Which workers a pool has: as many as usual, and a few more while steps take long.
+ *
+ * One that ends before it is ready is replaced after a pause, each time twice as long; without any worker, nothing waits for the next.
+ */
+import type { MonitorMemory } from "../monitor.ts";
+import { PoolWorker, type StartThread, type WorkerOwner } from "./pool-worker.ts";
+import type { WorkerSetup } from "./slots.ts";
+
+/** Workers added at most while steps take long, one at least, and for how much of the workers' share there may be one. */
+const mostExtra = 4;
+const extraBytes = 6 * 2 ** 20;
+/** Workers in a row that ended before they were ready: from this many on nothing waits for the next. */
+const mostFailedStarts = 4;
+/** Pauses before the next is started. */
+const leastPauseMs = 10;
+const mostPauseMs = 10_000;
+
+export interface WorkforceOptions {
+  /** Workers there usually are. */
+  readonly size: number;
+  readonly setup: Omit<WorkerSetup, "buffer">;
+  readonly memory: MonitorMemory;
+  readonly log: (line: string) => void;
+  readonly start: StartThread;
+  readonly owner: WorkerOwner;
+  /** Called when there is no worker any more, and when one may have come after a pause. */
+  readonly changed: () => void;
+}
+
+export class Workforce {
+  readonly workers: PoolWorker[] = [];
+  readonly #options: WorkforceOptions;
+  /** Workers there are at most. */
+  readonly #most: number;
+  /** Workers that steps of one flow may keep from others. */
+  readonly mostHeld: number;
+  #restTimer: NodeJS.Timeout | undefined;
+  #failedStarts = 0;
+  #closed = false;
+
+  constructor(options: WorkforceOptions) {
+    const { size, memory } = options;
+    this.#options = options;
+    this.#most = size + Math.min(mostExtra, Math.max(1, Math.floor(memory.workers.mostBytes / extraBytes)));
+    this.mostHeld = Math.min(size + 1, this.#most - 1);
+  }
+
+  get mayGrow(): boolean {
+    return this.workers.length < this.#most;
+  }
+
+  /** As many as there usually are. */
+  get isUsual(): boolean {
+    return this.workers.length === this.#options.size;
+  }
+
+  /** There is no worker, and there will hardly be one soon. */
+  get gone(): boolean {
+    return this.workers.length === 0 && this.#failedStarts >= mostFailedStarts;
+  }
+
+  /** A worker does what it is for. */
+  works(): void {
+    this.#failedStarts = 0;
+  }
+
+  /** Starts workers up to the usual number. */
+  fill(): void {
+    while (!this.#closed && this.#restTimer === undefined && this.workers.filter(({ isExtra }) => !isExtra).length < this.#options.size)
+      this.#start(false);
+  }
+
+  /** Starts one more for a while. */
+  add(): void {
+    this.#start(true);
+  }
+
+  #start(isExtra: boolean): void {
+    const { owner, setup, memory, start } = this.#options;
+    try {
+      const worker = new PoolWorker(owner, setup, memory, start);
+      worker.isExtra = isExtra;
+      this.workers.push(worker);
+    } catch (error) {
+      this.#rest(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** A worker can't be started, or ended before it was ready: the next comes later, each time twice as late. */
+  #rest(why: string): void {
+    const pauseMs = Math.min(mostPauseMs, leastPauseMs * 2 ** this.#failedStarts++);
+    this.#options.log(`embedded: a worker can't be started, the next is in ${pauseMs} ms: ${why}`);
+    clearTimeout(this.#restTimer);
+    this.#restTimer = setTimeout(() => {
+      this.#restTimer = undefined;
+      this.fill();
+      this.#options.changed();
+    }, pauseMs);
+    this.#restTimer.unref();
+    if (this.gone) this.#options.changed();
+  }
+
+  /** Takes out a worker that is gone. */
+  remove(worker: PoolWorker): void {
+    this.workers.splice(this.workers.indexOf(worker), 1);
+  }
+
+  /** Starts another in place of one that was removed: at once, unless it never got ready. */
+  replace(worker: PoolWorker): void {
+    if (worker.ready) this.fill();
+    else this.#rest(worker.failure || "it ended");
+  }
+
+  /** Lets the added workers go that keep nothing, but for one: starting it takes long when it is wanted. */
+  shrink(): void {
+    for (const worker of this.workers.filter(({ isExtra }) => isExtra).slice(1)) {
+      if (worker.outstanding.length > 0 || worker.machines.size > 0) continue;
+      this.remove(worker);
+      worker.ended();
+      void worker.thread.terminate();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#restTimer);
+    await Promise.all([...this.workers].map(({ thread }) => thread.terminate()));
+  }
+}
