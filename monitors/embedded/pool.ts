@@ -45,7 +45,7 @@ export interface PoolOptions {
 export class Pool implements WorkerOwner {
   readonly workers: readonly PoolWorker[];
   replaced = 0;
-  /** Machines that wait and were put off for want of memory. */
+  /** Machines that wait and that no worker keeps: for want of memory, or since theirs left. */
   putOff = 0;
   readonly #spins: boolean;
   readonly #store: PageStore;
@@ -142,7 +142,7 @@ export class Pool implements WorkerOwner {
   #leastBusy(): PoolWorker | undefined {
     let best: PoolWorker | undefined;
     for (const worker of this.workers) {
-      if (!this.#isOpen(worker)) continue;
+      if (!this.#isOpen(worker) || (worker.isExtra && !this.#relief.isWanted)) continue;
       if (best === undefined || worker.aheadMs < best.aheadMs) best = worker;
     }
     return best;
@@ -247,7 +247,7 @@ export class Pool implements WorkerOwner {
     this.#feed();
     // Looked at after feeding: what has just been handed out must be watched as well.
     if (this.#backlog.length > 0 || this.workers.some(({ outstanding }) => outstanding.length > 0)) return;
-    this.#workforce.shrink();
+    this.#workforce.shrink(1);
     clearInterval(this.#watchdog);
     this.#watchdog = undefined;
   }

@@ -62,6 +62,7 @@ export class Relief {
 
   /** Takes from a slow worker what it has not begun, and machines that had better not wait for it. */
   relieve(worker: PoolWorker): void {
+    this.#workforce.prolong();
     const { elapsedMs } = worker.watch;
     const moves = ({ line, machine }: Job): boolean => machine.replayMs < elapsedMs && line.mayRun && !this.crowds(line);
     const recalled = worker.outstanding.length > 1 ? worker.recall((job) => job.operation === operation.start || moves(job)) : [];

@@ -1,5 +1,6 @@
 /**
- * Which workers a pool has: as many as usual, and a few more while steps take long.
+ * Which workers a pool has: as many as usual, and a few more while steps take long. When all is idle those leave but for one, since
+ * starting it takes long when it is wanted again; and that one when no step has taken long for a while. What waits there is put off.
  *
  * One that ends before it is ready is replaced after a pause, each time twice as long; without any worker, nothing waits for the next.
  */
@@ -10,6 +11,8 @@ import type { WorkerSetup } from "./slots.ts";
 /** Workers added at most while steps take long, one at least, and for how much of the workers' share there may be one. */
 const mostExtra = 4;
 const extraBytes = 6 * 2 ** 20;
+/** How long an added worker stays after the last long step. */
+const stayMs = 10_000;
 /** Workers in a row that ended before they were ready: from this many on nothing waits for the next. */
 const mostFailedStarts = 4;
 /** Pauses before the next is started. */
@@ -36,6 +39,7 @@ export class Workforce {
   /** Workers that steps of one flow may keep from others. */
   readonly mostHeld: number;
   #restTimer: NodeJS.Timeout | undefined;
+  #leaveTimer: NodeJS.Timeout | undefined;
   #failedStarts = 0;
   #closed = false;
 
@@ -74,6 +78,19 @@ export class Workforce {
   /** Starts one more for a while. */
   add(): void {
     this.#start(true);
+    this.prolong();
+  }
+
+  /** A step takes long: the added workers stay on. */
+  prolong(): void {
+    clearTimeout(this.#leaveTimer);
+    if (!this.#closed && this.workers.some(({ isExtra }) => isExtra)) this.#leaveTimer = setTimeout(() => this.#leave(), stayMs).unref();
+  }
+
+  #leave(): void {
+    for (const { isExtra, machines } of this.workers) if (isExtra) for (const machine of [...machines.keys()]) machine.evict();
+    this.shrink(0);
+    this.prolong(); // those that still have to forget what was put off
   }
 
   #start(isExtra: boolean): void {
@@ -112,9 +129,9 @@ export class Workforce {
     else this.#rest(worker.failure || "it ended");
   }
 
-  /** Lets the added workers go that keep nothing, but for one: starting it takes long when it is wanted. */
-  shrink(): void {
-    for (const worker of this.workers.filter(({ isExtra }) => isExtra).slice(1)) {
+  /** Lets the added workers go that have nothing, but for some. */
+  shrink(kept: number): void {
+    for (const worker of this.workers.filter(({ isExtra }) => isExtra).slice(kept)) {
       if (worker.outstanding.length > 0 || worker.machines.size > 0) continue;
       this.remove(worker);
       worker.ended();
@@ -125,6 +142,7 @@ export class Workforce {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#restTimer);
+    clearTimeout(this.#leaveTimer);
     await Promise.all([...this.workers].map(({ thread }) => thread.terminate()));
   }
 }
