@@ -1,6 +1,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { appendFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
@@ -243,6 +244,57 @@ test("send finds the gateway beside a mayfly.yaml whose secrets it does not have
     const { code, err } = await capture([...command, "-c", yaml]);
     equal(code, 0, err);
   }
+});
+
+/** What /ready says to those who may open the admin socket. */
+async function readyDetails(): Promise<{ connector: string; detail: string }[]> {
+  const text = await new Promise<string>((done, failed) => {
+    get({ socketPath: join(folder, "journal", "admin.sock"), path: "/ready" }, (response) => {
+      let read = "";
+      response.setEncoding("utf8").on("data", (part: string) => (read += part));
+      response.on("end", () => done(read));
+    }).on("error", failed);
+  });
+  return (JSON.parse(text) as { problems: { connector: string; detail: string }[] }).problems;
+}
+
+test("/ready is 503 while a connector has no peer, and names it and the code to those who may see them", async () => {
+  await writeProject("one");
+  const away = "127.0.0.1:9";
+  const connectors = {
+    amqp: `{ url: "amqp://${away}", queue: q }`,
+    jetstream: `{ url: "nats://${away}", stream: S, subject: s, consumer: c }`,
+    nats: `{ url: "nats://${away}", subject: s }`,
+    mqtt: `{ url: "mqtt://${away}", topic: t }`,
+    redis: `{ url: "redis://${away}", stream: s }`,
+    postgres: `{ url: "postgres://u:p@${away}/d", table: t }`,
+  };
+  const listed = Object.entries(connectors);
+  const lines = [
+    ...listed.map(([name, settings]) => `      - ${name}: ${settings}`),
+    "    to:",
+    ...listed.map(([name, settings]) => `      ${name}: { ${name}: ${settings.replace(", consumer: c", "")} }`),
+    `      smtp: { smtp: { url: "smtp://${away}", from: a@b.c, to: a@b.c, subject: s } }`,
+  ];
+  await appendFile(join(folder, "mayfly.yaml"), "journal: { dir: journal }\n");
+  const yaml = await readFile(join(folder, "mayfly.yaml"), "utf8");
+  await writeFile(
+    join(folder, "mayfly.yaml"),
+    yaml.replace("from: [{ http: { path: /hello } }]", `from:\n      - http: { path: /hello }\n${lines.join("\n")}`),
+  );
+  const url = await new Command(["serve", "--port", "0"]).url();
+  const codes = async (): Promise<string[]> =>
+    (await readyDetails()).map(({ connector, detail }) => `${connector} ${/^MF_\w+(?=: )/.exec(detail)?.[0]}`).sort();
+  const names = listed.map(([name], index) => [`from[${index + 1}]`, name] as const);
+  const expected = [...names, ...listed.map(([name]) => [`to.${name}`, name] as const), ["to.smtp", "smtp"] as const]
+    .map(([connector, name]) => `${connector} MF_${(name === "jetstream" ? "nats" : name).toUpperCase()}_UNREACHABLE`)
+    .sort();
+  const untilMs = Date.now() + patienceMs;
+  while ((await codes()).join() !== expected.join() && Date.now() < untilMs) await new Promise((done) => setTimeout(done, 50));
+  deepEqual(await codes(), expected);
+  const told = await fetch(`${url}/ready`);
+  deepEqual([told.status, await told.json()], [503, { ready: false }]);
+  equal(await post(url, "x"), "one");
 });
 
 test("what can't be served ends with 2 and says what to do", async () => {
