@@ -91,4 +91,23 @@ describe("smtp", { timeout: 60_000 }, () => {
     await trusting.outlet.stop();
     await rm(dir, { recursive: true });
   });
+
+  test("the certificate must be for the host of the url, or for servername", {
+    skip: installed("openssl") ? false : "no openssl",
+  }, async (context) => {
+    const { dir } = await makeCertificates("DNS:mail.test");
+    const [cert, key] = await Promise.all(["server.pem", "server.key"].map((name) => readFile(join(dir, name), "utf8")));
+    const server = await SmtpServer.open({ tls: { cert: cert ?? "", key: key ?? "" } });
+    context.after(() => server.close());
+    const config = { url: `smtp://127.0.0.1:${server.port}`, ...envelope, requireTls: true };
+    for (const more of [{}, { servername: "localhost" }]) {
+      const refused = await startOutlet(smtpOutlet, { ...config, tls: { ca: "ca.pem", ...more } }, dir);
+      assert.match(refused.outlet.health().detail, /^MF_SMTP_TLS: /);
+      await refused.outlet.stop();
+    }
+    const right = await startOutlet(smtpOutlet, { ...config, tls: { ca: "ca.pem", servername: "mail.test" } }, dir);
+    assert.equal(right.outlet.health().ready, true, right.outlet.health().detail);
+    await right.outlet.stop();
+    await rm(dir, { recursive: true });
+  });
 });

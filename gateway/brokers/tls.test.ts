@@ -115,11 +115,14 @@ const cases: readonly TlsCase[] = [
 
 describe("tls", { skip: installed("openssl") ? false : "no openssl", timeout: 60_000 }, () => {
   let dir: string;
+  /** The server's certificate here is for a name that is not the host of the url. */
+  let named: string;
   before(async () => {
     ({ dir } = await makeCertificates());
+    ({ dir: named } = await makeCertificates("DNS:broker.test"));
   });
   after(async () => {
-    await rm(dir, { recursive: true });
+    for (const each of [dir, named]) await rm(each, { recursive: true });
     if (typeof postgres !== "string") await postgres.remove();
   });
 
@@ -139,6 +142,24 @@ describe("tls", { skip: installed("openssl") ? false : "no openssl", timeout: 60
         const absent = await startOutlet(outlet, { ...config(server.port), tls: { ca: "absent.pem" } }, dir);
         assert.match(absent.outlet.health().detail, /^MF_TLS_FILE: .*absent\.pem/);
         await absent.outlet.stop();
+      } finally {
+        await server.remove();
+      }
+    });
+
+    test(`${name}: the certificate must be for the host of the url, or for servername`, { skip }, async () => {
+      const server = await open(named);
+      const files = { ca: "ca.pem", cert: "client.pem", key: "client.key" };
+      try {
+        for (const servername of [undefined, "localhost", "other.test"]) {
+          const tls = servername === undefined ? files : { ...files, servername };
+          const refused = await startOutlet(outlet, { ...config(server.port), tls }, named);
+          assert.ok(refused.outlet.health().detail.startsWith(`${code}: `), `${servername}: ${refused.outlet.health().detail}`);
+          await refused.outlet.stop();
+        }
+        const right = await startOutlet(outlet, { ...config(server.port), tls: { ...files, servername: "broker.test" } }, named);
+        assert.equal(right.outlet.health().ready, true, right.outlet.health().detail);
+        await right.outlet.stop();
       } finally {
         await server.remove();
       }

@@ -403,6 +403,24 @@ test("https with an authority of its own and a client certificate; files that co
   await rm(dir, { recursive: true });
 });
 
+test("https: the certificate must be for the host of the url, or for servername", {
+  skip: installed("openssl") ? false : "no openssl",
+}, async (test_) => {
+  const { dir } = await makeCertificates("DNS:peer.test");
+  const [cert, key] = await Promise.all(["server.pem", "server.key"].map((name) => readFile(join(dir, name))));
+  const server = createHttpsServer({ cert, key }, (_request, response) => void response.end());
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  test_.after(() => server.close());
+  const url = `https://127.0.0.1:${(server.address() as { port: number }).port}`;
+  const sendWith = async (more: object): Promise<void> => {
+    const outlet = httpOutlet.create(httpSettings(url, { tls: { ca: "ca.pem", rejectUnauthorized: true, ...more } }), context(dir));
+    await outlet.send(message, attempt).finally(() => outlet.stop());
+  };
+  for (const more of [{}, { servername: "localhost" }]) await rejects(sendWith(more), { retryable: true });
+  await sendWith({ servername: "peer.test" });
+  await rm(dir, { recursive: true });
+});
+
 test("files, log and flows take CloudEvents too", async () => {
   await inFolder(async (dir) => {
     const event = { ...message, contentType: "application/json", body: utf8('{"a":1.0}') };

@@ -9,8 +9,8 @@ export interface Certificates {
   readonly dir: string;
 }
 
-/** A server certificate for 127.0.0.1 and `localhost`, and a client's, both signed by one authority. */
-export async function makeCertificates(): Promise<Certificates> {
+/** A server certificate for `names`, and a client's, both signed by one authority. */
+export async function makeCertificates(names = "IP:127.0.0.1,DNS:localhost"): Promise<Certificates> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-tls-"));
   const openssl = (...words: readonly string[]): void => {
     const { status, stderr } = spawnSync("openssl", words, { cwd: dir });
@@ -18,7 +18,7 @@ export async function makeCertificates(): Promise<Certificates> {
   };
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   openssl("req", "-x509", ...curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", "-days", "2");
-  await writeFile(join(dir, "names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
+  await writeFile(join(dir, "names"), `subjectAltName=${names}\n`);
   for (const name of ["server", "client"]) {
     openssl("req", ...curve, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
     openssl(
