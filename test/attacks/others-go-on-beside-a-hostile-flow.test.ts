@@ -2,7 +2,7 @@
  * A flow takes no more than its part of the CPU, whatever its author or its senders do: while it has more messages than can be run, each of
  * another flow's is answered after few of them. Counts and order, no times.
  */
-import { equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -22,12 +22,13 @@ export default flow({ limits: { cpu: "1h" } }, async (msg, { sleep }) => {
   if (kind === "waiting") for (let step = 0; step < 3; step++) { await sleep(1); burn(2e5); }
   if (kind === "now-and-then" && Number(msg.text()) % 2 === 0) burn(1e6);
   if (kind === "endless") for (;;);
+  if (kind === "object") return String(Object.keys(msg.json()).length);
   return kind;
 });`;
 const quiet = `import { flow } from "mayfly"; export default flow(async (msg, { sleep }) => { if (msg.text() === "wait") await sleep(1); return "quiet"; });`;
 const several = [1, 2, 3, 4, 5, 6];
 const yaml = (ceiling: string, more: string): string => `flows:
-  hostile: { flow: hostile.ts, concurrency: 1000, from: [ { http: { path: "/hostile/:kind" } } ] }
+  hostile: { flow: hostile.ts, concurrency: 1000, from: [ { http: { path: "/hostile/:kind", bodyLimit: 8MiB } } ] }
 ${several.map((n) => `  hostile${n}: { flow: hostile.ts, from: [ { http: { path: "/hostile${n}/:kind" } } ] }`).join("\n")}
   quiet: { flow: quiet.ts, from: [ { http: { path: /quiet } } ] }
 ceilings: { cpu: ${ceiling} }
@@ -105,6 +106,23 @@ test("a flow that gives itself an hour of CPU is stopped at the ceiling, others 
   for (let i = 0; i < 5; i++) equal(await (await post("/quiet")).text(), "quiet");
   equal(over, false, "the quiet flow's come first");
   for (const code of await Promise.all(attack)) equal(code, "MF_CPU_LIMIT");
+});
+
+/** Names of one hash to the engine, which is h · 263 + unit for each unit: a pair (c − i, d + 263 · i) adds the same for every i. */
+function namesOfOneHash(count: number): string[] {
+  const pairs = Array.from({ length: 35 }, (_, i) => String.fromCharCode(100 - i, 1000 + 263 * i));
+  return pairs.flatMap((a) => pairs.flatMap((b) => pairs.map((c) => a + b + c))).slice(0, count);
+}
+
+test("JSON objects of names that share a hash end at the ceiling, and others are answered", { timeout: 120_000 }, async () => {
+  const names = namesOfOneHash(40_000);
+  const hash = (name: string): number => name.split("").reduce((sum, unit) => (Math.imul(sum, 263) + unit.charCodeAt(0)) | 0, 1);
+  deepEqual([new Set(names).size, new Set(names.map(hash)).size], [40_000, 1]);
+  const body = JSON.stringify(Object.fromEntries(names.map((name) => [name, 1])));
+  const answers = Array.from({ length: 12 }, async () => (await post("/hostile/object", body)).text());
+  for (let i = 0; i < 10; i++) equal(await (await post("/quiet", i % 2 === 0 ? "" : "wait")).text(), "quiet");
+  for (const text of await Promise.all(answers)) if (text !== "40000") equal((JSON.parse(text) as { code: string }).code, "MF_CPU_LIMIT");
+  equal(await (await post("/hostile/object", '{"a":1,"b":2}')).text(), "2");
 });
 
 for (const [name, more] of [
