@@ -149,4 +149,22 @@ describe("amqp: what only RabbitMQ does", { skip, timeout: 60_000 }, () => {
     await source.stop();
     await channel.deleteQueue(queue);
   });
+
+  test("headers that are changed or left out are counted, and logged once", async () => {
+    const queue = uniqueName("many");
+    await channel.assertQueue(queue);
+    const { source, gateway, context } = await startSource(amqpSource, { url, queue });
+    const many = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`h${n}`, n]));
+    const tables = [{ a: "a\r\nb" }, { "a b": "c" }, { long: "x".repeat(9_000) }, many, { "": "x" }, { A: "b\tc", none: null }];
+    for (const headers of tables) channel.sendToQueue(queue, Buffer.from("x"), { headers });
+    await eventually("the messages", () => gateway.received.length === tables.length);
+    assert.equal(Object.keys(gateway.received[3]?.headers ?? {}).filter((name) => /^h\d/.test(name)).length, 256);
+    assert.equal(gateway.received[2]?.headers["long"]?.length, 8_192);
+    assert.deepEqual([context.counts.get("headers_altered"), context.counts.get("headers_dropped")], [3, 2]);
+    const lines = context.lines.filter((line) => /MF_HEADERS/.test(JSON.stringify(line)));
+    assert.equal(lines.length, 2, JSON.stringify(lines));
+    assert.match(JSON.stringify(lines), /MF_HEADERS_ALTERED.*control character.*MF_HEADERS_DROPPED.*more than 256/);
+    await source.stop();
+    await channel.deleteQueue(queue);
+  });
 });

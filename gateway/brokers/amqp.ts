@@ -130,7 +130,7 @@ export function explainAmqp(peer: string, what: string, error: unknown): CodedEr
 }
 
 /** Properties that have no field in our message, as headers `amqp-…`; and the header table. */
-export function amqpHeaders(message: Message): HeadersDraft {
+export function amqpHeaders(message: Message, context: ConnectorContext): HeadersDraft {
   const { properties, fields } = message;
   const special: (readonly [string, unknown])[] = [
     ["amqp-exchange", fields.exchange === "" ? undefined : fields.exchange],
@@ -144,7 +144,7 @@ export function amqpHeaders(message: Message): HeadersDraft {
     ["reply-to", properties.replyTo],
   ];
   // Properties win over a header of the same name.
-  return { ...headersOf(Object.entries(properties.headers ?? {})), ...headersOf(special) };
+  return { ...headersOf(Object.entries(properties.headers ?? {}), context), ...headersOf(special, context) };
 }
 
 /** Short strings hold 255 bytes (AMQP 0-9-1, 4.2.5.3). */

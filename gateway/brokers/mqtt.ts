@@ -186,9 +186,9 @@ export async function subscribe({ client, guard }: MqttSession, filter: string):
   if (granted >= 128) throw new MqttRefusal(`the subscription of ${filter}`, granted);
 }
 
-export function mqttHeaders({ properties, topic, retain }: IPublishPacket): HeadersDraft {
-  const place = headersOf([["mqtt-topic", topic], ...(retain ? [["mqtt-retained", "true"] as const] : [])]);
-  return { ...headersOf(Object.entries(properties?.userProperties ?? {})), ...place };
+export function mqttHeaders({ properties, topic, retain }: IPublishPacket, context: ConnectorContext): HeadersDraft {
+  const place = headersOf([["mqtt-topic", topic], ...(retain ? [["mqtt-retained", "true"] as const] : [])], context);
+  return { ...headersOf(Object.entries(properties?.userProperties ?? {}), context), ...place };
 }
 
 /** Correlation data are bytes; as an id they are text where they can be. */

@@ -21,7 +21,7 @@ import { explainNetwork, messageOf, parseUrl, withoutSecrets } from "./explain.t
 import { brokerLimits } from "./limits.ts";
 import { LossGuard } from "./link.ts";
 import { readTls, tlsSchema, type TlsConfig, type TlsMaterial } from "./tls.ts";
-import { flatHeaders, headersOf, type Sendable } from "./wire.ts";
+import { flatHeaders, headersOf, reportHeaders, type Sendable } from "./wire.ts";
 
 export interface NatsConfig {
   readonly url: string;
@@ -149,17 +149,16 @@ export function explainNats(peer: string, what: string, error: unknown): CodedEr
  * Headers of a message. JetStream's own (Nats-…) stay in. A header block the client can't read is left out and counted: the message itself
  * is whole.
  */
-export function fromNatsHeaders(
-  message: { readonly headers?: MsgHdrs | undefined },
-  { metrics, logger }: Pick<ConnectorContext, "metrics" | "logger">,
-): HeadersDraft {
+export function fromNatsHeaders(message: { readonly headers?: MsgHdrs | undefined }, context: ConnectorContext): HeadersDraft {
   try {
     const { headers } = message;
     if (headers === undefined) return {};
-    return headersOf(headers.keys().map((name) => [name, headers.values(name)] as const));
+    return headersOf(
+      headers.keys().map((name) => [name, headers.values(name)] as const),
+      context,
+    );
   } catch (error) {
-    metrics.count("headers_dropped");
-    logger.warn({ code: "MF_NATS_HEADERS" }, `a message's headers can't be read and are left out: ${messageOf(error)}`);
+    reportHeaders("dropped", context, `they can't be read (${messageOf(error)})`);
     return {};
   }
 }

@@ -76,13 +76,15 @@ describe("refusals: nats", { skip: unlessInstalled("nats-server"), timeout: 60_0
     const broker = await start();
     try {
       const url = `nats://127.0.0.1:${broker.port}`;
-      const { gateway, source } = await startSource(natsSource, { url, subject: "in" });
+      const { gateway, source, context } = await startSource(natsSource, { url, subject: "in" });
       const blocks = ["a b: c", "a\xe9: c", ": c", "no colon", "a: \xff\xfe", "a: b\r\nno colon either", "\r\n", "a:"];
       for (const [index, block] of blocks.entries()) await rawPublish(broker.port, "in", block, `m${index}`);
       await rawPublish(broker.port, "in", "fine: yes", "last");
       await eventually("all came", () => gateway.received.length === blocks.length + 1);
       assert.deepEqual(gateway.texts().sort(), [...blocks.map((_, index) => `m${index}`), "last"].sort());
       assert.equal(gateway.received.find((message) => Buffer.from(message.body).toString() === "last")?.headers["fine"], "yes");
+      assert.ok((context.counts.get("headers_dropped") ?? 0) >= 3, String(context.counts.get("headers_dropped")));
+      assert.equal(context.lines.filter((line) => JSON.stringify(line).includes("MF_HEADERS_DROPPED")).length, 1);
       assert.equal(source.health().ready, true);
       await source.stop();
     } finally {

@@ -8,12 +8,14 @@
 import { createHash } from "node:crypto";
 import { appendHeader, type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError } from "#base";
+import type { ConnectorContext } from "../connector.ts";
 import type { Answer, Incoming, Keeper, Outgoing, Reply } from "../message.ts";
 import { told } from "../failure.ts";
 import { emitCloudEvent, type CloudEventsConfig } from "../outlets/cloudevents.ts";
 import { type Attempt, OutletError } from "../outlets/outlet.ts";
 import { parseCloudEvent } from "../sources/cloudevents.ts";
 import { gatewayLimits } from "../limits.ts";
+import { messageOf } from "./explain.ts";
 import type { Settled } from "./intake.ts";
 import { brokerLimits } from "./limits.ts";
 
@@ -29,15 +31,17 @@ export const header = {
 const own: ReadonlySet<string> = new Set([header.contentType, header.correlation, header.key, header.id, header.status, header.error]);
 const unprintable = /[^\t\x20-\x7e\u00a0-\u{10ffff}]/gu;
 
+/** A header's value as text, undefined where there is none. */
+function valueText(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (value === null || value === undefined) return undefined;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("utf8");
+  return typeof value === "object" ? JSON.stringify(value) : String(value as number | boolean | bigint);
+}
+
 /** Text a header may hold: one line, bounded. */
-function headerLine(value: unknown): string | undefined {
-  let text: string;
-  if (typeof value === "string") text = value;
-  else if (value === null || value === undefined) return undefined;
-  else if (value instanceof Uint8Array) text = Buffer.from(value).toString("utf8");
-  else if (typeof value === "object") text = JSON.stringify(value);
-  else text = String(value as number | boolean | bigint);
-  return text.replace(unprintable, " ").slice(0, brokerLimits.headerCharacters);
+function headerLine(text: string): string {
+  return text.slice(0, brokerLimits.headerCharacters).replace(unprintable, " ");
 }
 
 /** A list of texts and numbers is a header's several values; one with anything else in it is one value, as JSON. */
@@ -46,20 +50,56 @@ function valuesOf(value: unknown): readonly unknown[] {
   return isList ? (value as readonly unknown[]) : [value];
 }
 
-/** A broker's headers as the gateway has them: lower-case names, text values, bounded in number and length. */
-export function headersOf(entries: Iterable<readonly [string, unknown]>): HeadersDraft {
+/** A broker's header as it is written here: lower case, with a hyphen for each character that no name can have. */
+function headerName(name: string): string {
+  return name.toLowerCase().replace(/[^!#$%&'*+.^_`|~0-9a-z:-]/g, "-");
+}
+
+type HeaderContext = Pick<ConnectorContext, "metrics" | "logger">;
+
+/** Each change of headers: its code, and the connectors whose log has named it. */
+const headerChanges = {
+  altered: { code: "MF_HEADERS_ALTERED", logged: new WeakSet<object>() },
+  dropped: { code: "MF_HEADERS_DROPPED", logged: new WeakSet<object>() },
+} as const;
+
+/** Counts a message whose headers were changed or left out, and logs the first of a connector. */
+export function reportHeaders(change: keyof typeof headerChanges, context: HeaderContext, reason: string): void {
+  const event = `headers_${change}`;
+  const { code, logged } = headerChanges[change];
+  context.metrics.count(event);
+  if (logged.has(context)) return;
+  logged.add(context);
+  context.logger.warn({ code }, `headers of a message were ${change}: ${reason}; of further messages ${event} has the number`);
+}
+
+/**
+ * A broker's headers as the gateway has them: lower-case names, text values, bounded in number and length. A change beyond upper case is
+ * reported.
+ */
+export function headersOf(entries: Iterable<readonly [string, unknown]>, context: HeaderContext): HeadersDraft {
   const headers: HeadersDraft = {};
   let count = 0;
+  let altered: string | undefined;
+  let dropped: string | undefined;
   for (const [name, value] of entries) {
-    const lower = name.toLowerCase().replace(/[^!#$%&'*+.^_`|~0-9a-z:-]/g, "-");
-    if (lower === "" || lower === "__proto__") continue;
+    const lower = headerName(name);
     for (const each of valuesOf(value)) {
-      const text = headerLine(each);
-      if (text === undefined) continue;
-      if (count++ >= brokerLimits.headersPerMessage) return headers;
-      appendHeader(headers, lower, text);
+      const whole = valueText(each);
+      if (whole === undefined) continue;
+      if (lower === "" || lower === "__proto__") dropped ??= `${JSON.stringify(lower)} is no name of a header`;
+      else if (count++ >= brokerLimits.headersPerMessage) dropped ??= `it has more than ${brokerLimits.headersPerMessage}`;
+      else {
+        const line = headerLine(whole);
+        if (line.length < whole.length) altered ??= `a value has more than ${brokerLimits.headerCharacters} characters`;
+        else if (line !== whole) altered ??= "a value holds a control character";
+        if (lower !== name.toLowerCase()) altered ??= "a name holds a character that no header's name can have";
+        appendHeader(headers, lower, line);
+      }
     }
   }
+  if (altered !== undefined) reportHeaders("altered", context, altered);
+  if (dropped !== undefined) reportHeaders("dropped", context, dropped);
   return headers;
 }
 
@@ -110,7 +150,7 @@ export function incomingOf(received: Received, cloudevents: { readonly prefixes:
     event = parseCloudEvent(plain, cloudevents.prefixes);
   } catch (error) {
     // A broker gives a refused message again for ever. The flow is better placed to judge it, and its dead letter shows it whole.
-    return { ...plain, headers: { ...headers, [header.error]: headerLine(error instanceof Error ? error.message : error) ?? "" } };
+    return { ...plain, headers: { ...headers, [header.error]: headerLine(messageOf(error)) } };
   }
   if (event === undefined) return plain;
   return { ...plain, headers: event.headers, contentType: event.contentType, body: event.body, id: event.id, key: event.key ?? plain.key };
@@ -153,7 +193,7 @@ export function replyOf(outcome: Settled): Omit<Sendable, "id"> {
     const { status, code, message } = told(outcome.failure);
     return {
       ...none,
-      headers: { [header.status]: String(status), [header.error]: headerLine(code) ?? "" },
+      headers: { [header.status]: String(status), [header.error]: headerLine(code) },
       contentType: "application/json",
       body: Buffer.from(JSON.stringify({ code, message })),
     };

@@ -74,6 +74,7 @@ const addressValue = /^[^#*\u0000-\u001f\u007f-\u009f\u2028\u2029]{1,255}$/;
 class AmqpOutlet implements Outlet {
   readonly #config: AmqpOutletConfig;
   readonly #link: Link<OutletSession>;
+  readonly #context: OutletContext;
   readonly #peer: string;
   readonly #what: string;
   #requests = 0;
@@ -81,13 +82,14 @@ class AmqpOutlet implements Outlet {
   constructor(config: AmqpOutletConfig, context: OutletContext) {
     for (const template of [config.queue, config.exchange, config.routingKey]) if (template !== undefined) checkTemplate(template);
     this.#config = config;
+    this.#context = context;
     this.#peer = amqpPeer(config);
     this.#what = config.queue === undefined ? `exchange ${config.exchange ?? ""}` : `queue ${config.queue}`;
     this.#link = new Link({
       context,
       peer: `${this.#peer} ${this.#what}`,
       explain: (error) => explainAmqp(this.#peer, this.#what, error),
-      open: (lost) => this.#open(context, lost),
+      open: (lost) => this.#open(lost),
     });
   }
 
@@ -121,14 +123,14 @@ class AmqpOutlet implements Outlet {
     try {
       await unlessAborted(attempt.signal, this.#publish(session, this.#address(message), sendable, replyTo));
       const reply = await unlessAborted(attempt.signal, answer);
-      return answerOf(amqpHeaders(reply), reply.properties.contentType as string | undefined, reply.content);
+      return answerOf(amqpHeaders(reply, this.#context), reply.properties.contentType as string | undefined, reply.content);
     } finally {
       session.answers.delete(correlationId);
     }
   }
 
-  async #open(context: OutletContext, lost: (error: unknown) => void): Promise<OutletSession> {
-    const session = await openAmqp(this.#config, context, lost);
+  async #open(lost: (error: unknown) => void): Promise<OutletSession> {
+    const session = await openAmqp(this.#config, this.#context, lost);
     const { channel } = session;
     const full: OutletSession = Object.assign(session, {
       returned: new Set<string>(),

@@ -79,6 +79,7 @@ interface OutletSession extends MqttSession {
 
 class MqttOutlet implements Outlet {
   readonly #config: MqttOutletConfig;
+  readonly #context: OutletContext;
   readonly #peer: string;
   readonly #link: Link<OutletSession>;
   #requests = 0;
@@ -86,12 +87,13 @@ class MqttOutlet implements Outlet {
   constructor(config: MqttOutletConfig, context: OutletContext) {
     checkTemplate(config.topic);
     this.#config = config;
+    this.#context = context;
     this.#peer = mqttPeer(config);
     this.#link = new Link({
       context,
       peer: this.#peer,
       explain: (error) => explainMqtt(this.#peer, `topic ${config.topic}`, error),
-      open: (lost) => this.#open(context, lost),
+      open: (lost) => this.#open(lost),
     });
   }
 
@@ -120,20 +122,20 @@ class MqttOutlet implements Outlet {
     try {
       await this.#publish(session, message, attempt, { responseTopic: session.replyTopic, correlationData: Buffer.from(correlation) });
       const packet = await unlessAborted(attempt.signal, session.guard.during(answer));
-      return answerOf(mqttHeaders(packet), packet.properties?.contentType, Buffer.from(packet.payload));
+      return answerOf(mqttHeaders(packet, this.#context), packet.properties?.contentType, Buffer.from(packet.payload));
     } finally {
       session.answers.delete(correlation);
     }
   }
 
-  async #open(context: OutletContext, lost: (error: unknown) => void): Promise<OutletSession> {
+  async #open(lost: (error: unknown) => void): Promise<OutletSession> {
     const clientId = `mayfly-${randomUUID()}`;
     const answers = new Map<string, (packet: IPublishPacket) => void>();
     const onMessage = (client: MqttSession["client"], packet: IPublishPacket): void => {
       answers.get(String(packet.properties?.correlationData))?.(packet);
       acknowledge(client, packet);
     };
-    const session = await openMqtt(this.#config, context, lost, { options: { clientId, clean: true }, onMessage });
+    const session = await openMqtt(this.#config, this.#context, lost, { options: { clientId, clean: true }, onMessage });
     const unheard = new Set<number>();
     session.client.on("packetreceive", ({ cmd, messageId, ...packet }) => {
       const { reasonCode } = packet as { readonly reasonCode?: number };

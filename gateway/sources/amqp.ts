@@ -245,7 +245,7 @@ class Consumption {
       return this.#restart(1);
     }
     this.#intake.offer({
-      ...delivery(this.#config, this.#session, message),
+      ...delivery(this.#context, this.#config, this.#session, message),
       proof: () => this.#session.channel.prefetch(this.#prefetch),
       leave: () => this.#restart(this.#prefetch), // a new consumer has all of its places
     });
@@ -271,13 +271,13 @@ class Consumption {
   }
 }
 
-function delivery(config: AmqpSourceConfig, session: ReplyingSession, message: ConsumeMessage): Delivery {
+function delivery(context: SourceContext, config: AmqpSourceConfig, session: ReplyingSession, message: ConsumeMessage): Delivery {
   const { channel } = session;
   const { properties, fields } = message;
   const receipt: ConsumeMessage = { fields, properties, content: noContent }; // not the whole message, which would be in memory twice
   const replyTo = typeof properties.replyTo === "string" && properties.replyTo !== "" ? properties.replyTo : undefined;
   const received = {
-    headers: amqpHeaders(message),
+    headers: amqpHeaders(message, context),
     body: message.content,
     id: textOf(properties.messageId),
     contentType: textOf(properties.contentType),

@@ -98,7 +98,7 @@ function createMqttSource(config: MqttSourceConfig, context: SourceContext): Sou
               new CodedError("MF_MEMORY_BUSY", "messages came faster than there is memory for them: the next connection takes fewer"),
             );
           }
-          intake?.offer(delivery(config, acks, client, packet));
+          intake?.offer(delivery({ config, context, acks }, client, packet));
         }),
       });
       try {
@@ -167,9 +167,15 @@ async function respond(client: MqttClient, { responseTopic = "", correlationData
 
 type Properties = NonNullable<IPublishPacket["properties"]>;
 
-function delivery(config: MqttSourceConfig, acks: OrderedAcks, client: MqttClient, packet: IPublishPacket): Delivery {
+interface Receiving {
+  readonly config: MqttSourceConfig;
+  readonly context: SourceContext;
+  readonly acks: OrderedAcks;
+}
+
+function delivery({ config, context, acks }: Receiving, client: MqttClient, packet: IPublishPacket): Delivery {
   const { properties, payload } = packet;
-  const headers = mqttHeaders(packet);
+  const headers = mqttHeaders(packet, context);
   const received = {
     id: headerText(headers[header.id]),
     headers,

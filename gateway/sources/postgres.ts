@@ -285,7 +285,7 @@ class Polling {
       typeof row.headers === "object" && row.headers !== null && !Array.isArray(row.headers) ? Object.entries(row.headers) : [];
     const received = {
       id: row.message_id ?? `${this.#identity}:${row.id}`,
-      headers: { ...headersOf(entries), "postgres-id": row.id },
+      headers: { ...headersOf(entries, this.#context), "postgres-id": row.id },
       body: row.body,
       contentType: row.content_type ?? undefined,
       correlationId: row.correlation_id ?? undefined,

@@ -276,7 +276,7 @@ class Reading {
 
   #delivery(id: string, fields: readonly Buffer[], redelivered: boolean): Delivery {
     const { group, stream, claimAfter } = this.#config;
-    const received = receivedOf(this.#config, id, fields);
+    const received = receivedOf(this.#context, this.#config, id, fields);
     return {
       incoming: incomingOf({ ...received, redelivered }, this.#config.cloudevents ? { prefixes: ["ce-"] } : undefined),
       settle: async () => {
@@ -304,6 +304,7 @@ function entriesOf(reply: Reply): readonly Entry[] {
 }
 
 function receivedOf(
+  context: SourceContext,
   config: RedisSourceConfig,
   id: string,
   fields: readonly Buffer[],
@@ -315,16 +316,19 @@ function receivedOf(
     if (name === config.body) body = value;
     else pairs.push([name, value]);
   }
-  const place = headersOf([
-    ["redis-stream", config.stream],
-    ["redis-entry-id", id],
-  ]);
+  const place = headersOf(
+    [
+      ["redis-stream", config.stream],
+      ["redis-entry-id", id],
+    ],
+    context,
+  );
   const own = `${config.stream}:${id}`;
   if (body === undefined) {
     const object: HeadersDraft = Object.create(null); // any name is a field's
     for (const [name, value] of pairs) appendHeader(object, name, value.toString());
     return { id: own, headers: place, body: Buffer.from(JSON.stringify(object)), contentType: "application/json" };
   }
-  const headers = { ...headersOf(pairs), ...place };
+  const headers = { ...headersOf(pairs, context), ...place };
   return { id: headerText(headers[header.id]) ?? own, headers, body };
 }

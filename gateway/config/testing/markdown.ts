@@ -44,7 +44,9 @@ function section(definition: ConnectorDescription, kind: "from" | "to", remark: 
 const aboutBrokers = `A broker has a message until its effects are committed and it is acknowledged. A message whose acknowledgement ends the
 connection twice is set aside: it becomes a dead letter, \`MF_MESSAGE_SET_ASIDE\`, is left with the broker and not run again, and those behind it go
 on. After a restart it may come again once more; \`dedup\` recognises it. A reply that a broker refuses is dropped and counted
-(\`reply_dropped\`), and its message acknowledged.
+(\`reply_dropped\`), and its message acknowledged. A message may have 256 headers of 8,192 characters each; a control character in a value becomes a
+space, a character that no header's name can have a hyphen. Messages whose headers were changed or left out are counted (\`headers_altered\`,
+\`headers_dropped\`), and the first of each source is logged.
 
 \`/ready\` shows an error as status 503 while it lasts. Over the admin socket, or with \`http.admin.token\`, it names flow, connector and code
 (\`curl --unix-socket JOURNAL/admin.sock http://mayfly/ready\`); anybody else is told \`{"ready":false}\`.`;
