@@ -17,10 +17,35 @@ const errorTypes: Readonly<Record<string, ErrorConstructor>> = table({
 
 type ViewConstructor = new (buffer: ArrayBufferLike, offset: number, length?: number) => ArrayBufferView;
 
+type Resizable = ArrayBuffer & { readonly resizable: boolean; readonly maxByteLength: number };
+const { at } = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+
+/** A view whose buffer was resized to end before it. */
+function isOutOfBounds(value: ArrayBufferView): boolean {
+  try {
+    if (value instanceof DataView) void value.byteLength;
+    else at.call(value, 0);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** The engine has these; the library of ES2023 does not know them yet. */
 type Detachable = ArrayBuffer & { readonly detached: boolean; transfer(): ArrayBuffer };
 
-const interfaceNames = ["URL", "URLSearchParams", "Headers", "Request", "Response", "Event", "EventTarget", "AbortController", "CryptoKey"];
+const interfaceNames = [
+  "URL",
+  "URLSearchParams",
+  "Headers",
+  "Request",
+  "Response",
+  "Event",
+  "EventTarget",
+  "AbortController",
+  "CryptoKey",
+  "FormData",
+];
 
 /** An object of an interface that is neither serialisable nor a plain object of the flow's. */
 function isPlatformObject(value: object): boolean {
@@ -79,7 +104,11 @@ class Cloner {
   private buffer(value: ArrayBuffer): ArrayBuffer {
     if ((value as Detachable).detached) refuse("a detached ArrayBuffer");
     if (this.transferred.has(value)) return (value as Detachable).transfer();
-    return value.slice(0);
+    const { resizable, maxByteLength } = value as Resizable;
+    if (!resizable) return value.slice(0);
+    const copy = new (ArrayBuffer as unknown as new (length: number, options: object) => ArrayBuffer)(value.byteLength, { maxByteLength });
+    new Uint8Array(copy).set(new Uint8Array(value));
+    return copy;
   }
 
   private properties(value: object, copy: object): object {
@@ -107,10 +136,12 @@ class Cloner {
   }
 
   private view(value: ArrayBufferView): object {
-    const buffer = this.value(value.buffer) as ArrayBuffer;
+    if (isOutOfBounds(value)) refuse("a view that is out of bounds of its buffer");
     const make = (globalThis as unknown as Record<string, ViewConstructor>)[viewName(value)]!;
+    // Before the buffer is transferred, and the view with it.
+    const { byteOffset } = value;
     const length = value instanceof DataView ? value.byteLength : (value as Uint8Array).length;
-    return this.keep(value, new make(buffer, value.byteOffset, length));
+    return this.keep(value, new make(this.value(value.buffer) as ArrayBuffer, byteOffset, length));
   }
 
   private error(value: Error): object {
