@@ -28,6 +28,8 @@ interface Content {
   json<T = unknown>(): T;
   xml<T = XmlElement>(options?: XmlParseOptions): T;
   csv<T = Record<string, string>>(options?: CsvParseOptions): T[];
+  /** A body of `multipart/form-data` or `application/x-www-form-urlencoded`, with its boundary from the content type. */
+  formData(options?: TextOptions): FormData;
 }
 
 /**
@@ -60,7 +62,7 @@ export type SentHeaders =
 export interface SendOptions {
   /** Messages of one key leave in order. At most 1024 bytes. */
   readonly key?: string | undefined;
-  /** Default: text/plain for a string, application/octet-stream for bytes, the own type of a message or an answer, else application/json. */
+  /** Default: text/plain for a string, application/octet-stream for bytes, the own type of a message, an answer, a Blob or a FormData, else application/json. */
   readonly contentType?: string | undefined;
   readonly headers?: SentHeaders | undefined;
 }

@@ -2,6 +2,7 @@
 import type { CsvParseOptions, XmlElement, XmlParseOptions } from "./api.d.ts";
 import { isHeaderText } from "../../abi/headers.ts";
 import { FlowError, isEngineFailure } from "./errors.ts";
+import { bodyValue, readForm } from "./bodies.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
 import { decodeText, type Malformed, withoutMark } from "./charset.ts";
@@ -181,6 +182,15 @@ export abstract class Content {
     }
   }
 
+  /** The body as a FormData: `multipart/form-data` or `application/x-www-form-urlencoded`, by its content type. */
+  formData(options?: TextOptions): FormData {
+    try {
+      return readForm(this.bytes, this.contentType, options?.malformed ?? "refuse") as FormData;
+    } catch (error) {
+      throw this.invalid("form data", error);
+    }
+  }
+
   /** Takes everything out of the current event, which is about to go. */
   hold(): void {
     if (!this.live) return;
@@ -194,6 +204,7 @@ export abstract class Content {
 export let serialisedType = "";
 
 const plainText = "text/plain; charset=utf-8";
+const octets = "application/octet-stream";
 
 function whyNotJson(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
@@ -225,7 +236,7 @@ export function toJson(value: unknown, code: string): string {
   return text;
 }
 
-/** Any value as a body: text as it is, bytes as they are, a message or an answer with its own type, everything else as JSON. */
+/** Any value as a body: text as it is, bytes as they are, a message, an answer, a blob or a form with its own type, everything else as JSON. */
 export function serialise(value: unknown, code: string): string | Uint8Array {
   if (typeof value === "string") {
     serialisedType = plainText;
@@ -233,13 +244,18 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
   }
   if (typeof value === "object" && value !== null && !isPlain(value)) {
     if (value instanceof Uint8Array || value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
-      serialisedType = "application/octet-stream";
+      serialisedType = octets;
       if (value instanceof Uint8Array) return value;
       return value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     }
     if (value instanceof Content) {
-      serialisedType = value.contentType === "" ? "application/octet-stream" : value.contentType;
+      serialisedType = value.contentType === "" ? octets : value.contentType;
       return value.bytes;
+    }
+    const written = bodyValue(value);
+    if (written !== undefined) {
+      serialisedType = written.type === "" ? octets : written.type;
+      return written.bytes;
     }
   }
   serialisedType = jsonType;

@@ -119,8 +119,6 @@ const insteadOf: Readonly<Record<string, string>> = table({
   XMLHttpRequest: "use fetch, or an outlet with to.NAME.request()",
   WebSocket: "use an outlet: a machine has no network of its own",
   ReadableStream: "use the whole body: msg.bytes, await response.bytes()",
-  FormData: "use URLSearchParams, or build the body as text",
-  Blob: "use Uint8Array",
   WebAssembly: "a machine runs JavaScript only",
   window: "a machine is no browser",
   document: "a machine is no browser",

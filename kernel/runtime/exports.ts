@@ -3,6 +3,7 @@
  * part of it to authors; the rest is for the parts that are linked on demand (link.ts).
  */
 import { abandonCall, Answer, call, lastCall } from "./calls.ts";
+import { bodyValue, onBlob, onBody, onForm, readBlob, readForm } from "./bodies.ts";
 import { decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes, withoutMark } from "./charset.ts";
 import { flow } from "./definition.ts";
 import { requireHandler } from "./effects.ts";
@@ -51,6 +52,12 @@ export const kernel = {
   onSignal,
   onResponse,
   fetchFailed,
+  onBody,
+  bodyValue,
+  onForm,
+  readForm,
+  onBlob,
+  readBlob,
   requireHandler,
   call,
   lastCall,

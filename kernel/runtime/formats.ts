@@ -9,6 +9,15 @@ export interface Format {
   stringify(value: unknown, options?: object): string;
 }
 
+/** The error of what belongs to a part that this image does not have. */
+export function notLinked(what: string, part: string): FlowError {
+  return new FlowError(
+    "MF_FORMAT_NOT_LINKED",
+    `${what} is not linked into this image: add \`import "mayfly/${part}";\` to the flow`,
+    false,
+  );
+}
+
 class LinkedFormat implements Format {
   private readonly name: string;
   private linked: Format | undefined;
@@ -22,13 +31,7 @@ class LinkedFormat implements Format {
   }
 
   private format(): Format {
-    if (this.linked === undefined) {
-      throw new FlowError(
-        "MF_FORMAT_NOT_LINKED",
-        `${this.name} is not linked into this image: add \`import "mayfly/${this.name}";\` to the flow`,
-        false,
-      );
-    }
+    if (this.linked === undefined) throw notLinked(this.name, this.name);
     return this.linked;
   }
 

@@ -177,12 +177,57 @@ interface Headers extends Iterable<[string, string]> {
 }
 declare var Headers: { readonly prototype: Headers; new (init?: HeadersInit): Headers };
 
-type BodyInit = string | ArrayBuffer | ArrayBufferView | URLSearchParams;
+/** Bytes that nobody can change. They are wholly there: there is no `stream()`. */
+interface Blob {
+  readonly size: number;
+  readonly type: string;
+  slice(start?: number, end?: number, contentType?: string): Blob;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  bytes(): Promise<Uint8Array<ArrayBuffer>>;
+  text(): Promise<string>;
+}
+type BlobPart = string | ArrayBuffer | ArrayBufferView | Blob;
+interface BlobPropertyBag {
+  readonly type?: string;
+  /** "native": line breaks of texts become `\n`. */
+  readonly endings?: "transparent" | "native";
+}
+declare var Blob: { readonly prototype: Blob; new (parts?: Iterable<BlobPart>, options?: BlobPropertyBag): Blob };
+interface File extends Blob {
+  readonly name: string;
+  readonly lastModified: number;
+}
+interface FilePropertyBag extends BlobPropertyBag {
+  /** Default: the event's time. */
+  readonly lastModified?: number;
+}
+declare var File: { readonly prototype: File; new (parts: Iterable<BlobPart>, name: string, options?: FilePropertyBag): File };
+
+type FormDataEntryValue = string | File;
+interface FormData extends Iterable<[string, FormDataEntryValue]> {
+  append(name: string, value: string): void;
+  append(name: string, value: Blob, filename?: string): void;
+  delete(name: string): void;
+  get(name: string): FormDataEntryValue | null;
+  getAll(name: string): FormDataEntryValue[];
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  set(name: string, value: Blob, filename?: string): void;
+  forEach(callback: (value: FormDataEntryValue, name: string, form: FormData) => void, self?: unknown): void;
+  entries(): IterableIterator<[string, FormDataEntryValue]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<FormDataEntryValue>;
+}
+declare var FormData: { readonly prototype: FormData; new (): FormData };
+
+type BodyInit = string | ArrayBuffer | ArrayBufferView | URLSearchParams | Blob | FormData;
 /** A body that is wholly there: it has no stream. */
 interface Body {
   readonly bodyUsed: boolean;
   arrayBuffer(): Promise<ArrayBuffer>;
+  blob(): Promise<Blob>;
   bytes(): Promise<Uint8Array<ArrayBuffer>>;
+  formData(): Promise<FormData>;
   text(): Promise<string>;
   // biome-ignore lint/suspicious/noExplicitAny: as in every other library's declaration of fetch
   json(): Promise<any>;

@@ -43,6 +43,10 @@ test("an image has the parts its flow mentions, and no others", () => {
     ["(msg, context) => context.fetch('https://x')", ["events", "url", "fetch"]],
     ["() => crypto.randomUUID()", ["crypto"]],
     ["async () => crypto.subtle.digest('SHA-1', new TextEncoder().encode(''))", ["encoding", "crypto", "subtle"]],
+    ["() => new Blob([])", ["blob"]],
+    ["async () => (await fetch('https://x')).blob()", ["blob", "events", "url", "fetch"]],
+    ["(msg) => msg.formData()", ["blob", "form"]],
+    ["() => new FormData()", ["blob", "form"]],
     ["() => console.log(structuredClone(1))", ["console", "clone"]],
   ];
   for (const [handler, parts] of table) {

@@ -23,7 +23,7 @@ import { type StepResult, WarmInstance } from "./warm.ts";
 /** Everything that allocates; each reading by a way of its own, and what a swallowed failure would change is in the answer. */
 const flow = `
 import { csv, flow, json, text, timingSafeEqual, xml } from "mayfly";
-export default flow<"out">((msg, { to, log, state, reply }) => {
+export default flow<"out">(async (msg, { to, log, state, reply }) => {
   const rows = msg.csv<{ name: string; amount: string }>();
   const whole = msg.text();
   const bytes = msg.bytes;
@@ -45,11 +45,16 @@ export default flow<"out">((msg, { to, log, state, reply }) => {
   to.out.send(whole);
   const parts = whole.split(/\\r?\\n/).map((line) => line.split(",")).flat().sort().reverse();
   const big = (123456789n ** 20n).toString(36), random = crypto.randomUUID(), values = crypto.getRandomValues(new Uint8Array(9));
+  const form = new FormData();
+  form.append("whole", whole.slice(0, 500));
+  form.append("file", new Blob([bytes, "ü"], { type: "text/csv" }), "rows.csv");
+  const encoded = new Response(form), reread = await new Response(await encoded.bytes(), { headers: encoded.headers }).formData();
+  const file = reread.get("file") as File;
   const response = new Headers({ a: "1", b: "2" });
   return {
     rows: rows.length, chars: whole.length, bytes: bytes.length, same: whole === decoded, written: written.length, again: again.length,
     tree: JSON.stringify(tree).length, back, table: table.length, url: String(url), params: [...params], latin, wide, big, random, parts: parts.length,
-    clone: copied.map.get(1), key: msg.key ?? null, first: parts[0], bigger: parts.join("|").length, equal: timingSafeEqual(whole, decoded), headers: [...response],
+    clone: copied.map.get(1), key: msg.key ?? null, first: parts[0], bigger: parts.join("|").length, form: [(reread.get("whole") as string).length, file.name, file.size, (await file.slice(1, 9).text())], equal: timingSafeEqual(whole, decoded), headers: [...response],
     values: [...values], sum: state.get("sum"), fixed: whole.normalize("NFD").length, padded: whole.slice(0, 50).padStart(2000, "ü").length,
     valid: URL.canParse("http://a/?b=ü"), names: Object.keys(rows[0]!), last: rows.at(-1), text: "ü".repeat(300),
   };

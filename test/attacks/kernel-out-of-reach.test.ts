@@ -64,9 +64,10 @@ const files: Readonly<Record<string, string>> = {
       console.log("x"); new URL("http://a/?b=c"); structuredClone({}); new TextEncoder().encode({ toString() { new Error("in").stack; return "x"; } });
       context.log.info("y", { toJSON() { new Error("in").stack; return 1; } });
       mayfly.xml.parse("<a/>"); mayfly.csv.parse("a,b\\n1,2"); await crypto.subtle.digest("SHA-256", new Uint8Array(2)); crypto.randomUUID();
+      const form = new FormData(); form.append("f", new File(["x"], "n")); await (await new Response(form).formData()).get("f").slice(0).text();
       new AbortController().signal; new Headers({ a: "b" });
       const answer = await context.to.erp.request({ get a() { new Error("in").stack; return 1; } });
-      return { early, nosy, late: reach([globalThis, msg, context, mayfly, heard, sites, answer]) };
+      return { early, nosy, late: reach([globalThis, msg, context, mayfly, form, heard, sites, answer]) };
     });`,
 };
 

@@ -4,88 +4,24 @@
  */
 import { kernel } from "../link.ts";
 import { fetchOperation } from "../wire.ts";
+import { Body, type BodyInit, bytesOf, extract, setSource, sourceOf, type Source } from "./body.ts";
 import { AbortController, type AbortSignal } from "./events.ts";
 import { copied, fixed, Headers, headersRecord, type HeadersInit } from "./headers.ts";
 import { expose } from "./interface.ts";
 import { defaultSettings, type RequestSettings, settingsOf, type SettingsInit, word } from "./request-settings.ts";
 import { URL } from "./url.ts";
 
-type Init = string | ArrayBuffer | ArrayBufferView | object | null | undefined;
-type Answer = InstanceType<typeof kernel.Answer>;
-
-const noBytes = new Uint8Array(0);
-
-/** Bytes of a body, and the type it brings along; undefined: no body. */
-function extract(body: Init): { readonly source: Uint8Array; readonly type: string | undefined } | undefined {
-  if (body === null || body === undefined) return undefined;
-  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return { source: kernel.viewBytes(body).slice(), type: undefined };
-  const form = Object.prototype.toString.call(body) === "[object URLSearchParams]";
-  const type = form ? "application/x-www-form-urlencoded;charset=UTF-8" : "text/plain;charset=UTF-8";
-  return { source: kernel.utf8.encode(`${body as string}`), type };
-}
-
-/** Functions that read a body's holder, so that nothing of it shows. */
-let sourceOf: (of: Body) => Uint8Array | Answer | undefined;
-let setSource: (of: Body, source: Uint8Array | Answer | undefined) => void;
-
-/** All bytes, whether read before or not. */
-function bytesOf(of: Body): Uint8Array {
-  const source = sourceOf(of);
-  if (source === undefined) return noBytes;
-  return source instanceof Uint8Array ? source : source.bytes;
-}
-
-/** A body: bytes of its own, or those of the answer it came with, which are read on first touch. */
-abstract class Body {
-  #source: Uint8Array | Answer | undefined;
-  #used = false;
-
-  static {
-    sourceOf = (of) => of.#source;
-    setSource = (of, source) => void (of.#source = source);
-  }
-
-  get bodyUsed(): boolean {
-    return this.#used;
-  }
-
-  /** There is no stream: `null`, as for an empty body. */
-  get body(): null {
-    return null;
-  }
-
-  #use(): Uint8Array {
-    if (this.#used) throw new TypeError("the body was read already");
-    this.#used = this.#source !== undefined;
-    return bytesOf(this);
-  }
-
-  async arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#use().slice().buffer as ArrayBuffer;
-  }
-
-  async bytes(): Promise<Uint8Array> {
-    return this.#use().slice();
-  }
-
-  async text(): Promise<string> {
-    return kernel.withoutMark(kernel.utf8.decode(this.#use()));
-  }
-
-  async json(): Promise<unknown> {
-    return JSON.parse(kernel.withoutMark(kernel.utf8.decode(this.#use())));
-  }
-}
-
 type Redirect = "follow" | "error" | "manual";
 
 interface RequestInit extends SettingsInit {
   readonly method?: string;
   readonly headers?: HeadersInit;
-  readonly body?: Init;
+  readonly body?: BodyInit;
   readonly signal?: AbortSignal | null;
   readonly redirect?: Redirect;
 }
+
+type Answer = InstanceType<typeof kernel.Answer>;
 
 const simpleMethods: readonly string[] = ["GET", "HEAD", "POST"];
 const redirectModes: readonly string[] = ["follow", "error", "manual"];
@@ -105,8 +41,6 @@ export class Request extends Body {
     const address = new URL(from?.url ?? `${input as string}`);
     if (address.username !== "" || address.password !== "")
       throw new TypeError("fetch: a URL with a name or a password is refused; use the header authorization");
-    if (address.protocol !== "http:" && address.protocol !== "https:")
-      throw new TypeError(`fetch: ${address.protocol} is not http: or https:`);
     this.#url = address.href;
     const method = `${given.method ?? from?.method ?? "GET"}`;
     this.#method = /^(?:delete|get|head|options|post|put)$/i.test(method) ? method.toUpperCase() : method;
@@ -121,10 +55,11 @@ export class Request extends Body {
     if (from?.bodyUsed === true && (given.body === undefined || given.body === null)) throw new TypeError("the body was read already");
     // A Request as settings brings its body, for which there is no stream to look at.
     const other = init instanceof Request ? sourceOf(init) : undefined;
-    const body = other === undefined ? extract(given.body as Init) : { source: other, type: undefined };
-    if (body !== undefined && (this.#method === "GET" || this.#method === "HEAD"))
+    const body = other === undefined ? extract(given.body as BodyInit) : { source: other, type: undefined };
+    const source = body?.source ?? (from === undefined ? undefined : sourceOf(from));
+    if (source !== undefined && (this.#method === "GET" || this.#method === "HEAD"))
       throw new TypeError(`fetch: a ${this.#method} has no body`);
-    setSource(this, body?.source ?? (from === undefined ? undefined : sourceOf(from)));
+    setSource(this, source);
     if (body?.type !== undefined && !this.#headers.has("content-type")) this.#headers.set("content-type", body.type);
   }
 
@@ -220,7 +155,7 @@ interface Head {
 }
 
 /** A response with this head. */
-let responseOf: (head: Head, source: Uint8Array | Answer | undefined) => Response;
+let responseOf: (head: Head, source: Source) => Response;
 
 /** The header by which the gateway says where an answer came from, after redirects. */
 const urlHeader = "mayfly-fetch-url";
@@ -239,7 +174,7 @@ export class Response extends Body {
     };
   }
 
-  constructor(body?: Init, init: ResponseInit = {}) {
+  constructor(body?: BodyInit, init: ResponseInit = {}) {
     super();
     const status = init.status ?? 200;
     if (!Number.isInteger(status) || status < 200 || status > 599)
@@ -346,6 +281,8 @@ async function ask(request: Request): Promise<Response> {
 async function fetch(input: string | object, init?: RequestInit): Promise<Response> {
   const request = new Request(input, init);
   request.signal.throwIfAborted();
+  const [scheme] = request.url.split(":", 1);
+  if (scheme !== "http" && scheme !== "https") throw new TypeError(`fetch: ${scheme}: is not http: or https:`);
   try {
     return await ask(request);
   } catch (error) {

@@ -11,6 +11,11 @@ function enumerable(holder: object): void {
   }
 }
 
+/** A text without lone surrogates (Web IDL, USVString). */
+export function scalar(value: unknown): string {
+  return `${value as string}`.replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
 export function tag(prototype: object, name: string): void {
   Object.defineProperty(prototype, Symbol.toStringTag, { value: name, writable: false, enumerable: false, configurable: true });
 }
@@ -32,7 +37,7 @@ const iteratorPrototype: object = Object.getPrototypeOf(Object.getPrototypeOf([]
  */
 export function pairIterators<T extends object>(
   name: string,
-  pairAt: (of: T, index: number) => readonly [string, string] | undefined,
+  pairAt: (of: T, index: number) => readonly [string, unknown] | undefined,
 ): (of: T, kind: "entries" | "keys" | "values") => IterableIterator<never> {
   const states = new WeakMap<object, { readonly of: T; readonly kind: string; index: number }>();
   const prototype = Object.create(iteratorPrototype, {

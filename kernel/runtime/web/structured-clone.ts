@@ -1,6 +1,7 @@
 /** The part `clone`: structuredClone (HTML, §2.7). Linked into images whose flow mentions it. */
 import { table } from "../table.ts";
 import { kernel } from "../link.ts";
+import { cloners } from "./cloners.ts";
 
 function refuse(what: string): never {
   throw new DOMException(`${what} can't be cloned`, "DataCloneError");
@@ -86,6 +87,10 @@ class Cloner {
     if (value instanceof ArrayBuffer) return this.keep(value, this.buffer(value));
     if (ArrayBuffer.isView(value)) return this.view(value);
     if (value instanceof Error) return this.error(value);
+    for (const clone of cloners) {
+      const copy = clone(value);
+      if (copy !== undefined) return this.keep(value, copy);
+    }
     if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt)
       return this.keep(value, Object(value.valueOf()) as object);
     if (

@@ -1,5 +1,5 @@
 /** URLSearchParams (URL Standard, §6) and application/x-www-form-urlencoded (§5). */
-import { pairIterators, readRecord } from "./interface.ts";
+import { pairIterators, readRecord, scalar } from "./interface.ts";
 import { percentDecode, percentEncode, type Utf8 } from "./url-host.ts";
 
 type Pair = [name: string, value: string];
@@ -17,11 +17,9 @@ function encodeForm(text: string): string {
   return percentEncode(text, formSet, utf8).replace(/%20/g, "+");
 }
 
-function decodeForm(text: string): string {
-  return percentDecode(text.replace(/\+/g, " "), utf8);
-}
-
-function parsePairs(text: string): Pair[] {
+/** Names and values of application/x-www-form-urlencoded (§5.1). */
+export function parsePairs(text: string, coder: Utf8): Pair[] {
+  const decodeForm = (part: string): string => percentDecode(part.replace(/\+/g, " "), coder);
   const pairs: Pair[] = [];
   for (const part of text.split("&")) {
     if (part === "") continue;
@@ -31,16 +29,11 @@ function parsePairs(text: string): Pair[] {
   return pairs;
 }
 
-/** Text as the web's interfaces take it: lone surrogates replaced. */
-function scalar(value: unknown): string {
-  return String(value).replace(/\p{Surrogate}/gu, "\ufffd");
-}
-
 function readInit(init: unknown): Pair[] {
   if (init === undefined || init === null) return [];
   if (typeof init !== "object" && typeof init !== "function") {
     const text = scalar(init);
-    return parsePairs(text.startsWith("?") ? text.slice(1) : text);
+    return parsePairs(text.startsWith("?") ? text.slice(1) : text, utf8);
   }
   const method = (init as { [Symbol.iterator]?: unknown })[Symbol.iterator];
   if (method === undefined || method === null) return readRecord(init, scalar);
@@ -69,7 +62,7 @@ export class URLSearchParams {
   static {
     // Beyond the end an array finds what somebody put on its prototype.
     pairAt = (parameters, index) => (index < parameters.#pairs.length ? parameters.#pairs[index] : undefined);
-    reload = (parameters, query) => void (parameters.#pairs = parsePairs(query));
+    reload = (parameters, query) => void (parameters.#pairs = parsePairs(query, utf8));
   }
 
   get size(): number {

@@ -186,5 +186,11 @@ export class URL {
   }
 }
 
+kernel.onBody((value) =>
+  value instanceof URLSearchParams
+    ? { bytes: utf8.encode(value.toString()), type: "application/x-www-form-urlencoded;charset=UTF-8" }
+    : undefined,
+);
+
 expose("URL", URL);
 expose("URLSearchParams", URLSearchParams);

@@ -56,6 +56,8 @@ test("Headers, Request and Response", async () => {
     "[[600], [199], [204, 'body']].map(([status, body]) => { try { return new Response(body, { status }).status; } catch (error) { return error.name; } })",
     "(async () => { const r = new Request('https://x/y?z', { method: 'post', body: new URLSearchParams({ a: '1 2' }), headers: { q: 'r' } }); return [r.url, r.method, r.headers.get('content-type').toLowerCase(), r.headers.get('q'), await r.text()]; })()",
     "(() => { try { new Request('https://x', { body: 'b' }); } catch (error) { return error.name; } })()",
+    "(() => { try { new Request(new Request('https://x', { method: 'PUT', body: 'b' }), { method: 'GET' }); } catch (error) { return error.name; } })()",
+    "[new Request('about:blank').url, new Request('ftp://x/').url]",
     "(() => { const r = new Request(new Request('https://x/', { headers: { a: '1' } }), { method: 'PUT', body: 'b' }); return [r.method, r.headers.get('a'), r.url]; })()",
     "[['mode', 'navigate'], ['mode', 'x'], ['cache', 'x'], ['cache', 'only-if-cached'], ['credentials', 'x'], ['referrerPolicy', 'x'], ['duplex', 'full'], ['window', 1], ['redirect', 'x']].map(([k, v]) => { try { new Request('https://x/', { [k]: v }); return 'made'; } catch (error) { return error.name; } })",
     "(() => { const r = new Request('https://x/', { mode: 'same-origin', cache: 'only-if-cached', credentials: 'omit', keepalive: true, integrity: 'i', referrerPolicy: 'origin', referrer: '' }).clone(); return [r.mode, r.cache, r.credentials, r.keepalive, r.integrity, r.referrerPolicy, r.referrer]; })()",

@@ -2,7 +2,7 @@
 import type { Open } from "../target.ts";
 import { openConfig } from "./config.ts";
 import { openEffects, openEvents } from "./door.ts";
-import { openCsv, openJson, openXml } from "./formats.ts";
+import { openCsv, openForm, openJson, openXml } from "./formats.ts";
 import { openHttp } from "./http.ts";
 import { openImage } from "./image.ts";
 import { openJournal, openRecords } from "./journal.ts";
@@ -19,6 +19,7 @@ export const targets: Readonly<Record<string, Open>> = {
   json: openJson,
   csv: openCsv,
   xml: openXml,
+  form: openForm,
   http: openHttp,
   key: openKey,
   natives: openNatives,

@@ -133,3 +133,39 @@ export function openXml(): Promise<Target> {
     fault: () => undefined,
   });
 }
+
+export function openForm(): Promise<Target> {
+  return openFormat({
+    name: "form",
+    contentType: "multipart/form-data; boundary=b",
+    code: `async function shown(form) {
+  return Promise.all([...form].map(async ([name, value]) => [name, typeof value === "string" ? value : [value.name, value.type, (await value.bytes()).toHex()]]));
+}
+const lines = (text) => text.replace(/\\r\\n?|\\n/g, "\\r\\n"); // as forms are written
+export default flow(async (msg) => {
+  const form = msg.formData({ malformed: "replace" });
+  const first = (await shown(form)).map(([name, value]) => [lines(name), typeof value === "string" ? lines(value) : [value[0], value[1] || "application/octet-stream", value[2]]]);
+  return new Response(JSON.stringify([first, await shown(await new Response(form).formData())]));
+});`,
+    seeds: [
+      '--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=f; filename="x.csv"\r\nContent-Type: text/csv\r\n\r\n1,2\r\n3,4\r\n--b--\r\n',
+      "--b\r\nContent-Disposition: form-data; filename*=utf-8''%C3%BC; name=\"%22%0A\"\r\nContent-Transfer-Encoding: binary\r\n\r\n\r\n--b--",
+    ],
+    words: [
+      "--b",
+      "--b--",
+      "\r\n",
+      "\r\n\r\n",
+      "\r\n--b\r\n",
+      "; filename=",
+      "name*=utf-8''%FF",
+      '"',
+      "%22",
+      "%0D%0A",
+      "\r",
+      "content-type: ",
+      "\0",
+    ],
+    fault: sameTwice,
+  });
+}
