@@ -121,6 +121,15 @@ export class EmbeddedMachine implements Machine {
     this.#run(settle);
   }
 
+  /** Gives the machine what came meanwhile: when it is over, all of it is told so. */
+  #goOn(): void {
+    while (!this.#busy) {
+      const next = this.#queue?.shift();
+      if (next === undefined) return;
+      this.#give(next.event, next.settle);
+    }
+  }
+
   /** Runs the newest event where the machine waits, or else all its events; the effects of those before are known already. */
   #run(settle: Settle): void {
     const what = this.home === undefined ? operation.start : operation.step;
@@ -133,8 +142,7 @@ export class EmbeddedMachine implements Machine {
       this.#stopped = false;
       this.#busy = false;
       settle(this.#outcome(found));
-      const next = this.#queue?.shift();
-      if (next !== undefined) this.#give(next.event, next.settle);
+      this.#goOn();
     };
     this.#pool.submit({ machine: this, line: this.#line, operation: what, answer, chargedMs: 0, stopped: this.#stopped });
   }
