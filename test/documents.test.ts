@@ -104,3 +104,24 @@ test("every code that a document names is in ERRORS.md", () => {
   const unknown = [...documents.values()].flatMap(codes).filter((code) => !known.has(code) && !examplesOfCodes.has(code));
   deepEqual([...new Set(unknown)], []);
 });
+
+/** The text of every test and of what tests share. */
+async function testTexts(folder: string): Promise<string> {
+  let text = "";
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && !/^(?:node_modules|dist|\..*)$/.test(entry.name)) text += await testTexts(path);
+    else if (/\.(?:test|case)\.ts$/.test(entry.name)) text += await readFile(path, "utf8");
+  }
+  return text;
+}
+
+test("every code that CONNECTORS.md promises is expected by a test", async () => {
+  const tested = new Set((await testTexts(packageRoot)).match(/\bMF_[A-Z0-9_]+/g));
+  const promised = new Set((documents.get("CONNECTORS.md") ?? "").match(/\bMF_[A-Z0-9_]+/g));
+  ok(promised.size >= 60, String(promised.size));
+  deepEqual(
+    [...promised].filter((code) => !tested.has(code)),
+    [],
+  );
+});

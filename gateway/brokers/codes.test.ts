@@ -5,9 +5,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { jetstream, jetstreamManager, StorageType } from "@nats-io/jetstream";
+import { DiscardPolicy, jetstream, jetstreamManager, StorageType } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
 import amqp from "amqplib";
 import pg from "pg";
@@ -17,15 +18,18 @@ import { natsOutlet } from "../outlets/nats.ts";
 import { jetstreamOutlet } from "../outlets/jetstream.ts";
 import { amqpOutlet } from "../outlets/amqp.ts";
 import { mqttOutlet } from "../outlets/mqtt.ts";
+import { postgresOutlet } from "../outlets/postgres.ts";
 import { redisOutlet } from "../outlets/redis.ts";
 import { amqpSource } from "../sources/amqp.ts";
 import { jetstreamSource } from "../sources/jetstream.ts";
+import { mqttSource } from "../sources/mqtt.ts";
 import { natsSource } from "../sources/nats.ts";
 import { postgresSource } from "../sources/postgres.ts";
 import { redisSource } from "../sources/redis.ts";
 import type { SourceDefinition } from "../sources/source.ts";
 import { installed, PrivateBroker, reachable } from "./testing/brokers.ts";
 import { privatePostgres } from "./testing/postgres-server.ts";
+import { rabbitServer } from "./testing/servers.ts";
 import { attemptOf, eventually, outgoing, PretendedGateway, startOutlet, startSource, uniqueName } from "./testing/rig.ts";
 
 const rabbit = { host: "127.0.0.1", port: 5672 };
@@ -182,6 +186,53 @@ describe("codes: redis", { skip: missing("redis-server"), timeout: 60_000 }, () 
   });
 });
 
+test("codes: amqp, a broker that is short of memory", { timeout: 120_000 }, async (context) => {
+  const broker = await rabbitServer("vm_memory_high_watermark.absolute = 1MB");
+  if (typeof broker === "string") return context.skip(broker);
+  try {
+    const { outlet } = await startOutlet(amqpOutlet, {
+      url: `amqp://127.0.0.1:${broker.port}`,
+      exchange: "amq.topic",
+      routingKey: "x",
+      mandatory: false,
+    });
+    assert.equal(outlet.health().ready, true, outlet.health().detail);
+    // The broker tells a connection once it publishes.
+    const first = outlet.send(outgoing("x"), attemptOf());
+    first.catch(() => undefined);
+    await eventually("it is told", () => outlet.health().detail.startsWith("MF_AMQP_BLOCKED: "));
+    assert.equal(outlet.health().ready, false);
+    await assert.rejects(outlet.send(outgoing("x"), attemptOf()), { code: "MF_AMQP_BLOCKED", retryable: true });
+    await outlet.stop();
+    await assert.rejects(first);
+  } finally {
+    await broker.down();
+    await broker.remove();
+  }
+});
+
+/** A broker that answers CONNECT, and what comes then, with given packets: for codes that Mosquitto never gives. */
+async function scripted(
+  ...packets: readonly (readonly number[] | ((got: Buffer) => readonly number[]))[]
+): Promise<{ readonly url: string; close(): void }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    const left = [...packets];
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("data", (got: Buffer) => {
+      const next = left.shift();
+      if (next !== undefined) socket.write(Uint8Array.from(typeof next === "function" ? next(got) : next));
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const close = (): void => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  return { url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
+}
+
 describe("codes: mqtt", { skip: missing("mosquitto"), timeout: 60_000 }, () => {
   test("a topic that is forbidden", async () => {
     const broker = await PrivateBroker.start(
@@ -201,6 +252,26 @@ describe("codes: mqtt", { skip: missing("mosquitto"), timeout: 60_000 }, () => {
       await outlet.stop();
     } finally {
       await broker.remove();
+    }
+  });
+
+  test("codes that Mosquitto never gives", async () => {
+    const connack = (...rest: readonly number[]): readonly number[] => [0x20, rest.length, ...rest];
+    const suback =
+      (reason: number) =>
+      (subscribe: Buffer): readonly number[] => [0x90, 4, subscribe[2] ?? 0, subscribe[3] ?? 0, 0, reason];
+    const cases = [
+      ["MF_MQTT_CLIENT_ID: ", connack(0, 133, 0)],
+      ["MF_MQTT_VERSION: ", connack(0, 1)], // MQTT 3.1.1, 3.2.2.3
+      ["MF_MQTT_VERSION: ", connack(0, 132, 0)],
+      ["MF_MQTT_REFUSED: ", connack(0, 0, 0), suback(158)],
+      ["MF_MQTT_FORBIDDEN: ", connack(0, 0, 0), suback(135)],
+      ["MF_MQTT_TAKEN_OVER: ", connack(0, 0, 0), (got: Buffer) => [...suback(1)(got), 0xe0, 2, 142, 0]],
+      ["MF_MQTT_UNREACHABLE: ", connack(0, 136, 0)],
+    ] as const;
+    for (const [code, ...packets] of cases) {
+      const { url, close } = await scripted(...packets);
+      await toldBy(mqttSource, { url, topic: "t" }, code).finally(close);
     }
   });
 });
@@ -225,6 +296,22 @@ describe("codes: postgres", { skip: typeof postgres === "string" && postgres, ti
       await toldBy(postgresSource, { url: url("postgres"), table: "absent" }, "MF_POSTGRES_NO_TABLE");
       await toldBy(postgresSource, { url: url("postgres"), table: "short" }, "MF_POSTGRES_COLUMNS");
       await toldBy(postgresSource, { url: url("stranger"), table: "whole" }, "MF_POSTGRES_FORBIDDEN");
+
+      await client.query(
+        "create role late login connection limit 0; create role reader login; alter role reader set default_transaction_read_only = on",
+      );
+      await client.query("grant all on whole to reader");
+      for (const user of ["late", "reader"]) await toldBy(postgresSource, { url: url(user), table: "whole" }, "MF_POSTGRES_UNAVAILABLE");
+
+      await client.query("create function refuse() returns void language plpgsql as $$ begin raise exception 'no'; end $$");
+      for (const [sql, code, retryable] of [
+        ["select refuse()", "MF_POSTGRES_FAILED", true],
+        ["select $text::integer", "MF_POSTGRES_REFUSED", false],
+      ] as const) {
+        const { outlet } = await startOutlet(postgresOutlet, { url: url("postgres"), sql });
+        await assert.rejects(outlet.send(outgoing("x"), attemptOf()), { code, retryable });
+        await outlet.stop();
+      }
     } finally {
       await client.end();
     }
@@ -283,6 +370,32 @@ describe("codes: nats", { skip: missing("nats-server"), timeout: 60_000 }, () =>
       await admin.close();
       await broker.remove();
     }
+  });
+
+  test("a stream that is full", async () => {
+    const broker = await start();
+    const url = `nats://admin:p@127.0.0.1:${broker.port}`;
+    const admin = await connectNats({ servers: `127.0.0.1:${broker.port}`, user: "admin", pass: "p" });
+    try {
+      const manager = await jetstreamManager(admin);
+      await manager.streams.add({ name: "S", subjects: ["in"], storage: StorageType.Memory, max_msgs: 1, discard: DiscardPolicy.New });
+      const { outlet } = await startOutlet(jetstreamOutlet, { url, stream: "S", subject: "in" });
+      await outlet.send(outgoing("one"), attemptOf());
+      await assert.rejects(outlet.send(outgoing("two"), { ...attemptOf(), idempotencyKey: "two" }), {
+        code: "MF_JETSTREAM_REFUSED",
+        retryable: true,
+      });
+      await manager.streams.purge("S");
+      await outlet.send(outgoing("two"), { ...attemptOf(), idempotencyKey: "two" });
+      await outlet.stop();
+    } finally {
+      await admin.close();
+      await broker.remove();
+    }
+  });
+
+  test("a file of credentials that can't be read", async () => {
+    await toldBy(natsSource, { url: "nats://127.0.0.1:9", credentials: "absent.creds", subject: "x" }, "MF_NATS_CREDENTIALS: ");
   });
 
   test("replies to a subject that is forbidden are dropped, and nothing behind them is lost", async () => {

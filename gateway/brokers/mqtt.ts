@@ -181,7 +181,11 @@ export class MqttRefusal extends Error {
 
 /** Subscribes with QoS 1: what was published with QoS 2 comes with 1. Retained messages only when the subscription is new. */
 export async function subscribe({ client, guard }: MqttSession, filter: string): Promise<void> {
-  const grants = await guard.during(client.subscribeAsync(filter, { qos: 1, rh: 1 }));
+  const refused = (error: unknown): never => {
+    const reason = (error as { readonly packet?: { readonly granted?: readonly unknown[] } } | undefined)?.packet?.granted?.[0];
+    throw typeof reason === "number" ? new MqttRefusal(`the subscription of ${filter}`, reason) : error;
+  };
+  const grants = await guard.during(client.subscribeAsync(filter, { qos: 1, rh: 1 })).catch(refused);
   const granted = grants[0]?.qos ?? 0;
   if (granted >= 128) throw new MqttRefusal(`the subscription of ${filter}`, granted);
 }

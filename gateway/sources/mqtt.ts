@@ -52,7 +52,7 @@ the connection (\`sessionExpiry\`), so the broker keeps messages while the gatew
 - **Requests**: a message with a response topic is answered there, with its correlation data.
 - **Headers**: user properties, each value of a repeated one, and \`mqtt-topic\`, \`mqtt-retained\`. \`mayfly-id\` is what duplicates are recognised by.
 - **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_MQTT_UNREACHABLE\`, \`MF_MQTT_AUTH\`, \`MF_MQTT_FORBIDDEN\`, \`MF_MQTT_TAKEN_OVER\`
-  (two clients under one id), \`MF_MQTT_CLIENT_ID\`, \`MF_MQTT_VERSION\`, \`MF_MQTT_REFUSED\`, \`MF_MQTT_TLS\`.`,
+  (two clients under one id, where the broker says so), \`MF_MQTT_CLIENT_ID\`, \`MF_MQTT_VERSION\`, \`MF_MQTT_REFUSED\`, \`MF_MQTT_TLS\`.`,
   schema: {
     type: "object",
     additionalProperties: false,

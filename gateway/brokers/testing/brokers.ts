@@ -69,23 +69,24 @@ export class PrivateBroker {
   static async start(
     command: (dir: string, port: number) => readonly string[],
     prepare: (dir: string, port: number) => Promise<void> = async () => {},
+    startMs = 8_000,
   ): Promise<PrivateBroker> {
     const port = await freePort();
     const dir = await mkdtemp(join(tmpdir(), "mayfly-broker-"));
     await prepare(dir, port);
     const broker = new PrivateBroker(port, dir, command);
-    await broker.up();
+    await broker.up(startMs);
     return broker;
   }
 
-  async up(): Promise<void> {
+  async up(startMs = 8_000): Promise<void> {
     const [program, ...rest] = this.#command(this.dir, this.port);
     const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
     let output = "";
     const child = spawn(program ?? "", rest, { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output = (output + String(chunk)).slice(-2_000)));
     this.#process = child;
-    if (!(await answersWithin(this, 8_000))) throw new Error(`${program} did not start: ${output}`);
+    if (!(await answersWithin(this, startMs))) throw new Error(`${program} did not start: ${output}`);
   }
 
   /** SIGTERM or SIGKILL, and waits for its end. */

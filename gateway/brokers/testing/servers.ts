@@ -1,7 +1,8 @@
 /** Servers of a test's own, each with its data in a temporary folder. A string instead of one is the reason why it can't be started. */
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type BrokerAddress, installed, PrivateBroker } from "./brokers.ts";
+import { type BrokerAddress, freePort, installed, PrivateBroker } from "./brokers.ts";
 
 export type Server = Promise<PrivateBroker | string>;
 
@@ -38,6 +39,29 @@ export async function mqttServer(configure: (dir: string) => Promise<readonly st
       const lines = [`listener ${port} 127.0.0.1`, "persistence true", `persistence_location ${dir}/`, ...root, ...(await configure(dir))];
       await writeFile(join(dir, "mosquitto.conf"), `${lines.join("\n")}\n`);
     },
+  );
+}
+
+const rabbitProgram = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/** A RabbitMQ node beside the one that runs as a service. `lines`: of its rabbitmq.conf. End it with `down` before `remove`: SIGKILL reaches its shell only. */
+export async function rabbitServer(...lines: readonly string[]): Server {
+  if (!existsSync(rabbitProgram)) return `no ${rabbitProgram} to start`;
+  const distributionPort = await freePort();
+  return await PrivateBroker.start(
+    (dir, port) => {
+      const settings = {
+        NODENAME: `mayfly${port}@localhost`,
+        DIST_PORT: distributionPort,
+        CONFIG_FILE: join(dir, "rabbitmq"),
+        MNESIA_BASE: join(dir, "data"),
+        LOG_BASE: join(dir, "log"),
+        ENABLED_PLUGINS_FILE: join(dir, "plugins"),
+      };
+      return ["env", `HOME=${dir}`, ...Object.entries(settings).map(([name, value]) => `RABBITMQ_${name}=${value}`), rabbitProgram];
+    },
+    (dir, port) => writeFile(join(dir, "rabbitmq.conf"), [`listeners.tcp.1 = 127.0.0.1:${port}`, ...lines, ""].join("\n")),
+    60_000,
   );
 }
 
