@@ -4,7 +4,12 @@ import { decodeEvent, type Effect, encodeEffects } from "#abi";
 import { assert, fromUtf8 } from "#base";
 import { control, nextSubmission, operation, Slots, slotState, statuses, type ToWorker, word, type WorkerSetup } from "../slots.ts";
 
-const { buffer } = workerData as WorkerSetup;
+/** What the test gives its threads besides: not 0 once those that are held may go on. */
+export interface WickedSetup extends WorkerSetup {
+  readonly released?: Int32Array;
+}
+
+const { buffer, released } = workerData as WickedSetup;
 const port = parentPort as MessagePort;
 const slots = new Slots(buffer);
 const words = slots.control;
@@ -20,6 +25,9 @@ function act(body: string): Effect[] | undefined {
   if (deed === "spin") {
     const untilMs = performance.now() + Number(rest);
     while (performance.now() < untilMs) if (Atomics.load(words, control.interrupt) === current) return undefined;
+  }
+  if (deed === "hold" && released !== undefined) {
+    while (Atomics.load(released, 0) === 0) if (Atomics.load(words, control.interrupt) === current) return undefined;
   }
   return deed === "wait" ? [{ kind: "timer", timer: 1, dueMs: 1 }] : [{ kind: "done", reply: undefined }];
 }
