@@ -19,5 +19,14 @@ export const areas: Readonly<Record<string, Area>> = {
   },
   image: { files: ["image"], tests: ["image"] },
   journal: { files: ["gateway/journal"], tests: ["gateway/journal"] },
-  monitors: { files: ["monitors/embedded", "monitors/fair-queue.js"], tests: ["monitors/fair-queue.test.js", "monitors/embedded"] },
+  monitors: {
+    files: ["monitors/embedded", "monitors/fair-queue.js"],
+    tests: [
+      "monitors/fair-queue.test.js",
+      "monitors/embedded/pool-worker.test.js",
+      "monitors/embedded/submission.test.js",
+      "monitors/embedded/relief.test.js",
+      "monitors/embedded",
+    ],
+  },
 };

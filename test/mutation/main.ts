@@ -115,7 +115,7 @@ const short = (source: string): string => (source.length > 60 ? `${source.slice(
 
 process.stderr.write(`seed ${seed}\n`);
 const queue = choose(area.files.flatMap(filesBelow).filter(isProduct));
-const tests = area.tests.flatMap(filesBelow).filter((path) => path.endsWith(".test.js"));
+const tests = [...new Set(area.tests.flatMap(filesBelow))].filter((path) => path.endsWith(".test.js"));
 const tried: Tried[] = [];
 
 async function work(limits: ReadonlyMap<string, number>, workspace: Workspace): Promise<void> {
