@@ -20,6 +20,8 @@ export interface Door {
   readonly closeFrame: () => void;
   /** Adds where a trap was to the closed frame. May trap itself. */
   readonly noteTrap: () => void;
+  /** Adds where the interpreter is, when it is about to be told to stop. */
+  readonly noteInterrupt: () => void;
 }
 
 /** The engine's exports that booting and running need; all of them are `quickjs-wasi`'s. */

@@ -74,6 +74,12 @@ const flows = {
   random: `${head} const bytes = crypto.getRandomValues(new Uint32Array(8)); return { math: [Math.random(), Math.random()], bytes: [...bytes], uuid: crypto.randomUUID() }; });`,
   slow: `${head} let n = 0; for (let i = 0; i < 3_000_000; i++) n += i % 7; return n; });`,
   loop: `${head} if (msg.text() === "spin") while (true); return "fine"; });`,
+  called: `${head} const spin = msg.text() === "spin";
+    if (!spin) return new Error("here").stack;
+    for (;;)
+      Math.abs(1);
+  });`,
+  tracing: `${head} Error.prepareStackTrace = () => { for (;;) Math.abs(1); }; for (;;) Math.abs(1); });`,
   regex: `${head} return /^(a+)+$/.test("a".repeat(40) + "!"); });`,
   native: `${head} const big = "[" + "1,".repeat(400000) + "1]"; for (;;) JSON.parse(big); });`,
   /** One call of the engine's own code, some 10¹¹ comparisons long: it polls for no interrupt, and takes no memory meanwhile. */
@@ -318,7 +324,7 @@ function pristineCases(bench: () => Bench): void {
 }
 
 function hostileCases(bench: () => Bench): void {
-  for (const name of ["loop", "regex", "native", "nativeCall"] as const) {
+  for (const name of ["loop", "tracing", "regex", "native", "nativeCall"] as const) {
     test(`a flow that computes without end is stopped: ${name}`, async () => {
       const outcome = await bench().run(name, { body: "spin" }, { ...tight, memoryBytes: 64 * 1024 ** 2 });
       equal(outcome.status, "broken", JSON.stringify(outcome.effects.at(-1)));
@@ -329,6 +335,12 @@ function hostileCases(bench: () => Bench): void {
       equal(replyText(await bench().run("echo", { body: "next" })), "next");
     });
   }
+
+  test("the line of the last call is told of a step that is stopped", async () => {
+    const lineOf = (stack: string): number => Number(/\(called\.js:(\d+):\d+\)/.exec(stack)?.[1]);
+    const { failure } = await bench().run("called", { body: "spin" }, tight);
+    equal(lineOf(failure?.stack ?? ""), lineOf(replyText(await bench().run("called"))) + 2);
+  });
 
   test("one that comes right behind a step that took long is stopped as well", async () => {
     for (let i = 0; i < 3; i++) {

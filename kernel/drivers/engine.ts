@@ -13,5 +13,8 @@ export declare function effects(): u32;
 @external("native", "effectsLength")
 export declare function effectsLength(): u32;
 // @ts-ignore: decorator
+@external("native", "noteInterrupt")
+export declare function noteInterrupt(): void;
+// @ts-ignore: decorator
 @external("engine", "__stack_pointer")
 export declare let stackPointer: u32;

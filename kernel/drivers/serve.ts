@@ -24,7 +24,7 @@ import { hasIncoming, flush, receive, skip, transmit } from "./channel";
 import { ageMicroseconds, ageTicks, ticksPerMillisecond } from "./clock";
 import { engineBase, read32Far, read8Far } from "./cpu";
 import { checkSeed } from "./entropy";
-import { effects, effectsLength, eventBuffer, step } from "./engine";
+import { effects, effectsLength, eventBuffer, noteInterrupt, step } from "./engine";
 import { freeFrames } from "./frames";
 import { 
   compared, differences, dirtyPages, faults, firstDifference, memoryUnits, mostPages, pagesPerUnit, park, privatePages, putBack, restored, restUnits, setMemory,
@@ -74,7 +74,9 @@ export function sayReady(): void {
 
 /** The engine polls this: whatever comes in while a step runs ends the step. */
 export function hostInterrupt(): i32 {
-  return hasIncoming() ? 1 : 0;
+  if (!hasIncoming()) return 0;
+  noteInterrupt();
+  return 1;
 }
 
 function inMemory(at: u32, length: u32): bool {

@@ -13,11 +13,11 @@ import {
   partAddress,
 } from "./functions";
 import { rememberPrototypes } from "./json-write";
-import { notePlace, notePlaceOfTrap, rememberError } from "./place";
+import { notePlace, notePlaceNow, rememberError } from "./place";
 import { fillRandom, seedRandom } from "./random";
 import {
-  context, forgetExhaustion, inbox, inboxCapacity, isExhausted, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
-  randomState, scratch, setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords, setRuntime, setTimeMs, settleFunction, stepFunction, timeMs,
+  context, forgetExhaustion, inbox, inboxCapacity, isExhausted, isPlaceNoted, outbox, outboxLength, rejectionFunction, runtime, setContext, setFunctions, setInbox, setInboxCapacity, setInboxLength,
+  randomState, scratch, setOutbox, setOutboxCapacity, setOutboxLength, setOutboxRecords, setPlaceNoted, setRuntime, setTimeMs, settleFunction, stepFunction, timeMs,
 } from "./state";
 
 const frameHeader: u32 = 8;
@@ -105,7 +105,7 @@ export function effects(): usize {
 function cutShort(here: Context): i32 {
   const error = JS_GetException(here);
   const status = JS_IsUncatchableError(error) !== 0 ? interrupted : escaped;
-  notePlace(here, error);
+  if (!isPlaceNoted()) notePlace(here, error);
   JS_FreeValue(here, error);
   return status;
 }
@@ -132,8 +132,19 @@ export function closeFrame(): void {
 
 /** After a trap: the frame is whole already, and gets a record of where the trap was unless that traps as well. */
 export function noteTrap(): void {
-  notePlaceOfTrap(context());
+  notePlaceNow(context());
   closeFrame();
+}
+
+/**
+ * For the monitor, before it tells the interpreter to stop: notes the last call or property of what is running. The exception that ends
+ * the step knows the head of the loop at best, and is asked where no such line is known. Does nothing within itself: what a flow
+ * put into `Error.prepareStackTrace` may be told to stop as well.
+ */
+export function noteInterrupt(): void {
+  if (isPlaceNoted()) return;
+  setPlaceNoted(true);
+  setPlaceNoted(notePlaceNow(context(), true));
 }
 
 /**
@@ -144,6 +155,7 @@ export function noteTrap(): void {
 export function step(): i32 {
   const here = context();
   forgetExhaustion();
+  if (isPlaceNoted()) setPlaceNoted(false);
   setOutboxLength(frameHeader);
   setOutboxRecords(0);
   setTimeMs(load<f64>(partAddress(0)));

@@ -15,6 +15,10 @@ import { replaceSurrogates } from "./text";
 @lazy const code: usize = memory.data<u8>([0x4d, 0x46, 0x5f, 0x43, 0x55, 0x54, 0x5f, 0x4f, 0x46, 0x46]); // "MF_CUT_OFF"
 const codeBytes: u32 = 10;
 
+// @ts-ignore: decorator
+@lazy const missing: usize = memory.data<u8>([0x28, 0x6d, 0x69, 0x73, 0x73, 0x69, 0x6e, 0x67, 0x29]); // "(missing)"
+const missingBytes: u32 = 9;
+
 const failEffect: u32 = 7;
 /** Code, message, stack, retry, status. */
 const parts: u32 = 5;
@@ -56,23 +60,35 @@ function writeRecord(from: usize, length: u32): void {
   setOutboxRecords(outboxRecords() + 1);
 }
 
-/** Writes the record of an error's stack; nothing where it has none. */
-export function notePlace(here: Context, error: JSValue): void {
-  if (tagOf(error) !== tagObject) return;
+/** True when the first line of a stack says no line: its function has passed nothing yet that notes one. */
+function lacksLine(from: usize, length: u32): bool {
+  let end: u32 = 0;
+  while (end < length && load<u8>(from + end) !== 0x0a) end++;
+  return end >= missingBytes && memory.compare(from + end - missingBytes, missing, missingBytes) === 0;
+}
+
+/** Writes the record of an error's stack, and says so; not where it has none, or none that is `exact`. */
+export function notePlace(here: Context, error: JSValue, exact: bool = false): bool {
+  if (tagOf(error) !== tagObject) return false;
+  let noted = false;
   const stack = JS_GetPropertyStr(here, error, stackName);
   const tag = tagOf(stack);
   if (tag === tagString || tag === tagRope) {
     const from = JS_ToCStringLen2(here, scratch(), stack, 0);
     if (from !== 0) {
-      writeRecord(from, wholeLines(from, load<u32>(scratch())));
+      const length = load<u32>(scratch());
+      noted = !exact || !lacksLine(from, length);
+      if (noted) writeRecord(from, wholeLines(from, length));
       JS_FreeCString(here, from);
     }
   }
   JS_FreeValue(here, tag === tagException ? JS_GetException(here) : stack);
+  return noted;
 }
 
-/** As notePlace, of the functions that were running when a trap ended the step. */
-export function notePlaceOfTrap(here: Context): void {
+/** As notePlace, of the functions that are running: each at the last call or property it noted. */
+export function notePlaceNow(here: Context, exact: bool = false): bool {
   const error = JS_CallConstructor(here, errorConstructor(), 0, 0);
-  notePlace(here, error);
+  if (tagOf(error) === tagException) JS_FreeValue(here, JS_GetException(here));
+  return notePlace(here, error, exact);
 }

@@ -21,6 +21,7 @@ const atScratch: usize = 184; // 24
 const atKept: usize = 208;
 const atPrototypes: usize = 212; // addresses of Object.prototype and Array.prototype
 const atError: usize = 224; // the constructor Error, a JSValue
+const atPlaceNoted: usize = 232;
 
 // @ts-ignore: decorator
 @inline export function context(): usize { return load<u32>(block + atContext); }
@@ -93,6 +94,11 @@ export function setFunctions(step: JSValue, settle: JSValue, rejection: JSValue)
 @inline export function errorConstructor(): JSValue { return load<u64>(block + atError); }
 // @ts-ignore: decorator
 @inline export function setErrorConstructor(value: JSValue): void { store<u64>(block + atError, value); }
+/** True once the step's effects say where it was told to stop. */
+// @ts-ignore: decorator
+@inline export function isPlaceNoted(): bool { return load<u32>(block + atPlaceNoted) !== 0; }
+// @ts-ignore: decorator
+@inline export function setPlaceNoted(value: bool): void { store<u32>(block + atPlaceNoted, u32(value)); }
 const exhaustedAt: usize = 80 * 1024 - 4; // layout.exhaustedAt
 /** True when an allocation failed in this step: the engine notes it. */
 // @ts-ignore: decorator

@@ -21,6 +21,9 @@ declare function effects(): u32;
 // @ts-ignore: decorator
 @external("native", "effectsLength")
 declare function effectsLength(): u32;
+// @ts-ignore: decorator
+@external("native", "noteInterrupt")
+declare function noteInterrupt(): void;
 
 const requestMagic: u32 = 0x5152464d; // "MFRQ"
 const answerMagic: u32 = 0x4e41464d; // "MFAN"
@@ -56,7 +59,9 @@ let staying: bool = false;
 
 /** The engine asks every few thousand operations whether to stop. */
 export function interrupt(): i32 {
-  return i32(cpuMicros() > deadlineMicros);
+  if (cpuMicros() <= deadlineMicros) return 0;
+  noteInterrupt();
+  return 1;
 }
 
 /** Makes `bytes` of input, at most the buffer's size, lie together at `input + inputAt`. */

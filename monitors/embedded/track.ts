@@ -39,6 +39,8 @@ export const pagesExport = "mayfly_pages";
 export const pageLimitExport = "mayfly_page_limit";
 /** Asks the monitor whether to stop, and traps if so. The engine's only; the natives call it through the table, at `pollSlot`. */
 export const pollExport = "mayfly_poll";
+/** Of a rewritten engine: 1 while a loop asks, 0 while the interpreter does. */
+export const askingExport = "mayfly_asking";
 export const pollSlot: number = layout.engineTable + layout.nativeTable - 1;
 
 /** Turns of loops between two polls: a few tenths of a millisecond. */
@@ -204,11 +206,16 @@ function growCode({ pages, limit }: Added): Uint8Array {
 }
 
 /** poll(): traps when the monitor wants the step to stop. Undefined in a module that can't ask it. */
-function askCode(module: Module): Uint8Array | undefined {
+function askCode(module: Module, asking: number): Uint8Array | undefined {
   const asks = module.imports
     .filter(({ description }) => description.kind === "function")
     .findIndex(({ name }) => name === "host_interrupt");
-  return asks < 0 ? undefined : code(["call", asks], ["if", noResult], ["unreachable"], ["end"]);
+  if (asks < 0) return undefined;
+  const mark = (value: number): readonly Instruction[] => [
+    ["i32.const", value],
+    ["global.set", asking],
+  ];
+  return code(...mark(1), ["call", asks], ...mark(0), ["if", noResult], ["unreachable"], ["end"]);
 }
 
 /** The interpreter: by far the longest function of the engine. */
@@ -231,7 +238,8 @@ export function trackWrites(binary: Uint8Array): Uint8Array {
     limit: firstGlobal + 1,
     fuel: firstGlobal + 2,
   };
-  const ask = askCode(module);
+  const asking = firstGlobal + 3;
+  const ask = askCode(module, asking);
   const interpreter = ask === undefined ? -1 : interpreterOf(module);
   const poll = ask ?? code(["i32.const", pollSlot], ["call_indirect", firstType + 2, 0]);
   const refuelCode = concatBytes([code(["i32.const", fuelPerPoll], ["global.set", added.fuel]), poll]);
@@ -247,6 +255,7 @@ export function trackWrites(binary: Uint8Array): Uint8Array {
       { type: i32, mutable: true, initial: zero },
       { type: i32, mutable: true, initial: zero },
       { type: i32, mutable: true, initial: zero },
+      { type: i32, mutable: true, initial: zero },
     ],
     addFunctions: [
       { type: firstType, locals: [i32], code: markCode(added) },
@@ -255,7 +264,12 @@ export function trackWrites(binary: Uint8Array): Uint8Array {
       ...(ask === undefined ? [] : [{ type: firstType + 2, locals: [], code: ask }]),
     ],
     addExports: [
-      ...(ask === undefined ? [] : [{ name: pollExport, kind: "function" as const, index: firstFunction + 3 }]),
+      ...(ask === undefined
+        ? []
+        : [
+            { name: pollExport, kind: "function" as const, index: firstFunction + 3 },
+            { name: askingExport, kind: "global" as const, index: asking },
+          ]),
       { name: pagesExport, kind: "global", index: added.pages },
       { name: pageLimitExport, kind: "global", index: added.limit },
     ],

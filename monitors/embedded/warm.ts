@@ -12,7 +12,7 @@
 import { assert } from "#base";
 import { type Door, instantiateKernel, type KernelInstance, layout } from "#kernel";
 import { pagesPerChunk, type PageTable } from "./page-store.ts";
-import { pageLimitExport, pagesExport, pollExport, pollSlot } from "./track.ts";
+import { askingExport, pageLimitExport, pagesExport, pollExport, pollSlot } from "./track.ts";
 
 const { pageBytes, wasmPageBytes, monitorBytes } = layout;
 const pageWords = pageBytes / 4;
@@ -56,6 +56,7 @@ export class WarmInstance {
   readonly #door: Door;
   readonly #stackPointer: WebAssembly.Global<number>;
   readonly #pages: WebAssembly.Global<number>;
+  readonly #asking: WebAssembly.Global<number> | undefined;
   readonly #pageLimit: WebAssembly.Global<number>;
   readonly #chunks: readonly Uint8Array[];
   #bytes = nothing;
@@ -73,12 +74,14 @@ export class WarmInstance {
       if (interrupt() === 0) return 0;
       this.#stopped = true;
       this.#grace = gracePolls;
+      if (this.#asking?.value === 0) this.#door.noteInterrupt(); // a loop's poll is a trap, which is noted once it has happened
       return 1;
     });
     kernel.engine.__indirect_function_table.set(pollSlot, kernel.engine[pollExport]);
     this.#memory = kernel.engine.memory;
     this.#kernel = kernel;
     this.#door = kernel.door;
+    this.#asking = kernel.engine[askingExport] as WebAssembly.Global<number>;
     this.#stackPointer = kernel.engine.__stack_pointer;
     this.#pages = kernel.engine[pagesExport] as WebAssembly.Global<number>;
     this.#pageLimit = kernel.engine[pageLimitExport] as WebAssembly.Global<number>;
