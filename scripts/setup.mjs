@@ -66,31 +66,69 @@ function* files(folder) {
   }
 }
 
-function sourceHash() {
+/** Changes with the name, the time of change or the size of any file of these. */
+function hashOf(paths) {
   const hash = createHash("sha256");
-  for (const name of ["package.json", "tsconfig.json", "package-lock.json"]) {
-    if (existsSync(join(root, name))) hash.update(readFileSync(join(root, name)));
-  }
-  for (const folder of sourceFolders) {
-    if (!existsSync(join(root, folder))) continue;
-    for (const path of files(join(root, folder))) {
-      const { mtimeMs, size } = statSync(path);
-      hash.update(`${relative(root, path).split(sep).join("/")} ${mtimeMs} ${size}\n`);
-    }
-  }
+  const add = (path) => {
+    const { mtimeMs, size } = statSync(path);
+    hash.update(`${relative(root, path).split(sep).join("/")} ${mtimeMs} ${size}\n`);
+  };
+  for (const path of paths.map((name) => join(root, name)).filter((each) => existsSync(each)))
+    if (statSync(path).isDirectory()) for (const file of files(path)) add(file);
+    else add(path);
   return hash.digest("hex");
 }
+
+/** What is built from other sources than a file of its own name. */
+const made = new Set([join("kernel", "runtime.js")]);
+
+/** Takes out of dist/ what was compiled from a file that is gone: a test of it would go on being run. */
+function removeStale(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) removeStale(path);
+    else {
+      const name = relative(join(root, "dist"), path);
+      const [, stem] = /^(.*)\.js(?:\.map)?$/.exec(name) ?? [];
+      if (stem !== undefined && !made.has(name) && !existsSync(join(root, `${stem}.ts`))) rmSync(path);
+    }
+  }
+}
+
+/** What the kernel and the scripts that build it are made of. */
+const kernelSources = [
+  "package-lock.json",
+  "scripts/build-kernel.mjs",
+  "abi",
+  "base",
+  "compiler",
+  "kernel",
+  "image/clean-free.ts",
+  "image/exhaustion.ts",
+  "monitors/embedded/track.ts",
+];
 
 /** Compiles TypeScript to dist/, AssemblyScript to dist/kernel/native.wasm, the in-machine runtime to dist/kernel/runtime.js. */
 export async function ensureBuilt() {
   if (!existsSync(join(root, "tsconfig.json"))) return; // installed as a package: dist/ was shipped
   const stamp = join(root, "dist", ".stamp");
-  const wanted = sourceHash();
+  const wanted = hashOf(["package.json", "tsconfig.json", "package-lock.json", ...sourceFolders]);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   say("building");
   mkdirSync(join(root, "dist"), { recursive: true });
   rmSync(stamp, { force: true });
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
+  for (const folder of sourceFolders) if (existsSync(join(root, "dist", folder))) removeStale(join(root, "dist", folder));
+  await ensureKernel();
+  writeFileSync(stamp, wanted);
+}
+
+/** Builds the kernel again when what it is made of has changed; TypeScript is compiled already. */
+export async function ensureKernel() {
+  const stamp = join(root, "dist", ".kernel-stamp");
+  const wanted = hashOf(kernelSources);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  rmSync(stamp, { force: true });
   const { buildKernel } = await import(pathToFileURL(join(root, "scripts", "build-kernel.mjs")).href);
   await buildKernel(root);
   writeFileSync(stamp, wanted);
