@@ -1,0 +1,150 @@
+/** What a message holds in memory while it is worked on, and what is counted of it: all is given back, and nothing is counted twice or not at all. */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { test } from "node:test";
+import type { Effect } from "#abi";
+import { gatewayLimits } from "../limits.ts";
+import { type GatewayMemory, gatewayMemory } from "../memory.ts";
+import type { Failure, Incoming } from "../message.ts";
+import { logOutlet } from "../outlets/log.ts";
+import type { OutletDefinition } from "../outlets/outlet.ts";
+import { directSource } from "../sources/direct.ts";
+import type { Accept, SourceDefinition } from "../sources/source.ts";
+import { type Rig, until, withGateway } from "../testing/rig.ts";
+import { done, fail, request, type Script, utf8 } from "../testing/scripted.ts";
+
+/** An outlet that answers every request with 1000 bytes. */
+const answering: OutletDefinition = {
+  ...(logOutlet as OutletDefinition),
+  create: () => ({
+    send: async () => undefined,
+    request: async () => ({ status: 200, contentType: "", headers: {}, body: new Uint8Array(1000) }),
+    stop: async () => undefined,
+    health: () => ({ ready: true, detail: "" }),
+  }),
+};
+
+/** A source whose `accept` the test calls. */
+function givenSource(): { readonly definition: SourceDefinition; readonly accept: () => Accept } {
+  let accept: Accept | undefined;
+  const definition = {
+    ...directSource,
+    create: () => ({
+      start: async (given: Accept) => void (accept = given),
+      stop: async () => undefined,
+      health: () => ({ ready: true, detail: "" }),
+    }),
+  };
+  return { definition, accept: () => accept as Accept };
+}
+
+interface Tried extends Rig {
+  readonly memory: GatewayMemory;
+  readonly accept: Accept;
+}
+
+async function withFlow(script: Script, run: (tried: Tried) => Promise<void>, more = ""): Promise<void> {
+  const memory = gatewayMemory(2 ** 28);
+  const { definition, accept } = givenSource();
+  const yaml = `flows: { f: { image: f.mfi, from: [ { direct: {} } ], to: { out: { log: {} } }, retry: { attempts: 3, backoff: 1ms..2ms } ${more} } }`;
+  const ports = { memory, sources: [definition], outlets: [answering] };
+  await withGateway(yaml, { f: script }, (rig) => run({ ...rig, memory, accept: accept() }), { ports });
+}
+
+const incoming = (more: Partial<Incoming> = {}): Incoming => ({
+  headers: {},
+  contentType: "",
+  body: utf8("x".repeat(500)),
+  replyWanted: true,
+  keeper: "source",
+  ...more,
+});
+
+const asks = (event: { readonly kind: string }): readonly Effect[] => (event.kind === "deliver" ? [request(1, "out")] : [done("fine")]);
+
+const taken = ({ messages, answers, sends }: GatewayMemory): readonly number[] => [
+  messages.takenBytes,
+  answers.takenBytes,
+  sends.takenBytes,
+];
+
+test("a message's body and the answers it got count until its end", async () => {
+  const seen: (readonly number[])[] = [];
+  let memory: GatewayMemory | undefined;
+  const script: Script = (event) => {
+    if (memory !== undefined) seen.push(taken(memory));
+    return asks(event);
+  };
+  await withFlow(script, async (tried) => {
+    memory = tried.memory;
+    equal((await tried.accept(incoming())).status, "done");
+    const message = 500 + gatewayLimits.messageBytes;
+    deepEqual(seen, [
+      [message, 0, 0],
+      [message, 1000, 0],
+    ]);
+    await until(() => taken(tried.memory).every((bytes) => bytes === 0));
+  });
+});
+
+test("a message that was set aside is a dead letter without a run, and holds memory until it is one", async () => {
+  const failure: Failure = { origin: "peer", code: "MF_MESSAGE_SET_ASIDE", message: "twice", status: 0, retry: false };
+  await withFlow(asks, async ({ accept, memory, runner, deadLetters, url }) => {
+    const outcome = accept(incoming({ replyWanted: false, setAside: failure }));
+    equal(memory.messages.takenBytes, 500 + gatewayLimits.messageBytes);
+    const { status } = await outcome;
+    deepEqual([status, runner.delivered.length, await deadLetters.count("f"), memory.messages.takenBytes], ["dead", 0, 1, 0]);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    match(metrics, /mayfly_flow_dead_total\{flow="f"\} 1/);
+    match(metrics, /mayfly_flow_failures_total\{flow="f",code="MF_MESSAGE_SET_ASIDE"\} 1/);
+  });
+});
+
+test("failed attempts count by code, and what the flow may not do has one attempt only", async () => {
+  const failing: Readonly<Record<string, readonly Effect[]>> = {
+    MF_MINE: [fail("MF_MINE")],
+    MF_OUTLET_UNKNOWN: [{ ...request(1, "x"), kind: "send", outlet: "x", key: undefined } as Effect, done()],
+  };
+  let code = "MF_MINE";
+  await withFlow(
+    () => failing[code] ?? [],
+    async ({ accept, url, deadLetters, runner, memory }) => {
+      for (const [name, attempts] of [
+        ["MF_MINE", 3],
+        ["MF_OUTLET_UNKNOWN", 1],
+      ] as const) {
+        code = name;
+        const before = runner.delivered.length;
+        equal((await accept(incoming({ replyWanted: false }))).status, "dead");
+        equal(runner.delivered.length - before, attempts, name);
+        match(
+          await (await fetch(`${url}/metrics`)).text(),
+          new RegExp(`mayfly_flow_failures_total\\{flow="f",code="${name}"\\} ${attempts}`),
+        );
+      }
+      equal(await deadLetters.count("f"), 2);
+      deepEqual(taken(memory), [0, 0, 0]);
+    },
+  );
+});
+
+test("who sends a message again while it runs gets its outcome: a duplicate of what is done, and otherwise the same failure", async () => {
+  for (const [effects, statuses] of [
+    [[done("fine")], ["done", "duplicate", "duplicate"]],
+    [[fail("MF_MINE", "no", false)], ["dead", "dead", "dead"]],
+  ] as const) {
+    await withFlow(
+      () => effects,
+      async ({ accept, runner, memory }) => {
+        const outcomes = await Promise.all(["7", "7", "7"].map((id) => accept(incoming({ id, replyWanted: false }))));
+        deepEqual(
+          outcomes.map(({ status }) => status),
+          statuses,
+        );
+        ok(outcomes.every((outcome) => "id" in outcome && outcome.id === outcomes[0]?.id));
+        equal(runner.delivered.length, 1);
+        equal(memory.messages.takenBytes, 0);
+      },
+      ", dedup: { window: 1m }",
+    );
+  }
+});
