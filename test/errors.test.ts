@@ -1,5 +1,8 @@
-/** docs/ERRORS.md: every code there is, what is said with it, and where it comes from. Taken from the source; UPDATE=1 writes it anew. */
-import { equal, ok } from "node:assert/strict";
+/**
+ * docs/ERRORS.md: every code there is, what to do, what is said with it, and where it comes from. What to do is written there by hand; the
+ * rest is taken from the source, and UPDATE=1 writes it anew.
+ */
+import { equal, match, ok } from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { test } from "node:test";
@@ -39,7 +42,8 @@ function collect(): Map<string, Found> {
   const codes = new Map<string, Found>();
   for (const folder of folders) {
     for (const path of sources(join(root, folder))) {
-      const text = readFileSync(path, "utf8");
+      // A remark names codes of others, and a comparison of beginnings no code.
+      const text = readFileSync(path, "utf8").replace(/startsWith\("MF_\w+"\)|\/\/ .*$/gm, "");
       for (const [code] of text.matchAll(/\bMF_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g)) {
         const found = codes.get(code) ?? { said: "", where: new Set<string>() };
         found.where.add(relative(root, path).split("/").slice(0, 2).join("/"));
@@ -55,21 +59,34 @@ function collect(): Map<string, Found> {
   return codes;
 }
 
+/** Of each code in the document: what to do. */
+function advice(): Map<string, string> {
+  const rows = readFileSync(document, "utf8").matchAll(/^\| `(MF_\w+)` \| ((?:[^|\\]|\\.)*) \|/gm);
+  return new Map([...rows].map(([, code = "", text = ""]) => [code, text.trim()]));
+}
+
 test("docs/ERRORS.md lists every code in the source, and no other", () => {
   const codes = [...collect()].sort(([a], [b]) => (a < b ? -1 : 1));
   ok(codes.length > 50);
-  const rows = codes.map(([code, { said, where }]) => `| \`${code}\` | ${said} | ${[...where].sort().join(", ")} |`);
+  const known = advice();
+  const rows = codes.map(
+    ([code, { said, where }]) => `| \`${code}\` | ${known.get(code) ?? ""} | ${said} | ${[...where].sort().join(", ")} |`,
+  );
   const text = [
     "# Error codes",
     "",
     "Codes are stable: programs may depend on them. The sentences are for people and may change; `…` stands for what differs each time.",
-    "`test/errors.test.ts` takes this list from the source (`UPDATE=1 npm test -- errors` writes it).",
+    "What to do is written here by hand; `test/errors.test.ts` takes the rest from the source (`UPDATE=1 npm test -- errors` writes it).",
     "",
-    "| code | said with it | from |",
-    "| --- | --- | --- |",
+    "| code | what to do | said with it | from |",
+    "| --- | --- | --- | --- |",
     ...rows,
     "",
   ].join("\n");
   if (process.env["UPDATE"] === "1") writeFileSync(document, text);
   equal(readFileSync(document, "utf8"), text, "docs/ERRORS.md is stale: run `UPDATE=1 npm test -- errors`");
+});
+
+test("docs/ERRORS.md says what to do for every code", () => {
+  for (const [code, text] of advice()) match(text, /^[A-Z`][^|]{12,}\.$/, `${code} needs a sentence that says what to do`);
 });
