@@ -303,6 +303,24 @@ test("fetch reaches declared hosts only, also over redirects", async () => {
   );
 });
 
+test("a fetch without an answer in time fails with its address, and its connection is closed", async () => {
+  let closed = false;
+  await withPeer(
+    (_incoming, response) => void response.once("close", () => (closed = true)),
+    async (peer) => {
+      const yaml = `flows: { get: { image: get.mfi, from: [ { http: { path: /get } } ], hosts: [ "${new URL(peer).host}" ] } }`;
+      const get: Script = (event) => {
+        if (event.kind === "deliver") return [request(0, `${peer}/slow`, "", "fetch", 20)];
+        return event.kind === "resolve" ? [done(`${event.error?.code} ${event.error?.message}`)] : [];
+      };
+      await withGateway(yaml, { get }, async ({ url }) => {
+        equal(await (await fetch(`${url}/get`, { method: "POST" })).text(), `MF_FETCH_TIMEOUT no answer within 20 ms from ${peer}/slow`);
+        await until(() => closed);
+      });
+    },
+  );
+});
+
 test("a flow that hangs is ended at its time limit, and its neighbours do not notice", async () => {
   const yaml = `flows: { slow: { image: slow.mfi, from: [ { http: { path: /slow } } ], limits: { time: 40ms } }, echo: { image: echo.mfi, from: [ { http: { path: /echo } } ] } }`;
   await withGateway(yaml, { slow: () => undefined, echo: () => [done("ok")] }, async ({ url, runner }) => {

@@ -91,8 +91,10 @@ test("a message that was set aside is a dead letter without a run, and holds mem
   await withFlow(asks, async ({ accept, memory, runner, deadLetters, url }) => {
     const outcome = accept(incoming({ replyWanted: false, setAside: failure }));
     equal(memory.messages.takenBytes, 500 + gatewayLimits.messageBytes);
-    const { status } = await outcome;
-    deepEqual([status, runner.delivered.length, await deadLetters.count("f"), memory.messages.takenBytes], ["dead", 0, 1, 0]);
+    const { id, ...told } = await outcome;
+    deepEqual(told, { status: "dead", failure, kept: true });
+    ok(id?.startsWith("mf-"));
+    deepEqual([runner.delivered.length, await deadLetters.count("f"), memory.messages.takenBytes], [0, 1, 0]);
     const metrics = await (await fetch(`${url}/metrics`)).text();
     match(metrics, /mayfly_flow_dead_total\{flow="f"\} 1/);
     match(metrics, /mayfly_flow_failures_total\{flow="f",code="MF_MESSAGE_SET_ASIDE"\} 1/);
