@@ -1,6 +1,6 @@
-/** What documents promise: flows in them build, configurations are taken, command lines and flags exist, codes are real. */
+/** Promises of the documents: their blocks of code run, their configurations are taken, commands, flags, scripts and codes exist. */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -13,7 +13,7 @@ let folder: string;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "mayfly-documents-"));
-  documents.set("README.md", await readFile(join(packageRoot, "README.md"), "utf8"));
+  for (const name of ["README.md", "CONTRIBUTING.md"]) documents.set(name, await readFile(join(packageRoot, name), "utf8"));
   for (const name of await readdir(join(packageRoot, "docs")))
     if (name.endsWith(".md")) documents.set(name, await readFile(join(packageRoot, "docs", name), "utf8"));
 });
@@ -93,6 +93,104 @@ test("every command line in a document is one: the command exists, and has the f
       seen++;
     }
   ok(seen >= 12, `${seen} command lines`);
+});
+
+/** The flow that CLI.md's tests of orders are about. */
+const ordersFlow = `import { flow } from "mayfly";
+interface Order { id: number; lines: { sku: string; qty: number; price: number }[] }
+export default flow<"erp" | "bigOrders" | "audit">(async (msg, { to, log, state }) => {
+  const order = msg.json<Order>();
+  const total = order.lines.reduce((sum, line) => sum + line.qty * line.price, 0);
+  log.info("order received", { id: order.id });
+  if (msg.key !== undefined) state.set("seen", (state.get<number>("seen") ?? 0) + 1);
+  if (total > 1000) to.bigOrders.send({ id: order.id, total });
+  for (const line of order.lines) to.audit.send(line, { key: line.sku });
+  const answer = await to.erp.request({ id: order.id, total });
+  return { status: "accepted", erp: answer.json() };
+});
+`;
+
+test("the flow tests in CLI.md pass, and a run's JSON has the members that it shows", async () => {
+  const project = join(folder, "orders");
+  await mkdir(join(project, "samples"), { recursive: true });
+  await mkdir(join(project, "node_modules"));
+  await symlink(packageRoot, join(project, "node_modules", "mayfly"));
+  const big = { id: 8, lines: [{ sku: "DESK-4", qty: 2, price: 685.5 }] };
+  const files = {
+    "package.json": "{}",
+    "orders.ts": ordersFlow,
+    "samples/big-order.json": JSON.stringify(big),
+    "orders.flow-test.yaml": blocks("CLI.md", "yaml").join("\n"),
+    "orders.flow-test.ts": blocks("CLI.md", "ts").join("\n"),
+    "small.json": JSON.stringify({ id: 7, lines: [{ sku: "a", qty: 1, price: 1 }] }),
+    "answer.json": "{}",
+  };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(project, name), text);
+  const tested = await capture(["test", project, "--json"]);
+  equal(tested.code, 0, `${tested.out}${tested.err}`);
+  const { passed } = JSON.parse(tested.out) as { passed: number };
+  equal(passed, 3, tested.out);
+
+  const run = await capture([
+    ...["run", join(project, "orders.ts"), "-m", join(project, "small.json"), "--key", "k1"],
+    ...["-O", `erp=${join(project, "answer.json")}`, "--json"],
+  ]);
+  const shown = JSON.parse(blocks("CLI.md", "json")[0] ?? "") as Record<string, unknown>;
+  const result = JSON.parse(run.out) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(shown)) {
+    const [sample, actual] = [value, result[name]].map((each) => (Array.isArray(each) ? (each as unknown[])[0] : each));
+    ok(actual !== undefined, `${name} of ${run.out}`);
+    if (typeof sample === "object")
+      deepEqual(
+        Object.keys(sample as object).filter((key) => !Object.hasOwn(actual as object, key)),
+        [],
+        name,
+      );
+    else equal(typeof actual, typeof sample, name);
+  }
+});
+
+/** The test that runs the blocks of a document in a language. Blocks without a language are drawings. */
+const runBy: Readonly<Record<string, string>> = {
+  "README.md ts": "test/documents.test.ts",
+  "README.md yaml": "test/documents.test.ts",
+  "README.md sh": "test/documents.test.ts",
+  "CONTRIBUTING.md sh": "test/documents.test.ts",
+  "CHAOS.md sh": "test/documents.test.ts",
+  "CLI.md json": "test/documents.test.ts",
+  "CLI.md yaml": "test/documents.test.ts",
+  "CLI.md ts": "test/documents.test.ts",
+  "CONNECTORS.md yaml": "test/documents.test.ts",
+  "FLOWS.md ts": "test/documents.test.ts",
+  "PATTERNS.md ts": "test/patterns.test.ts",
+  "PATTERNS.md yaml": "test/patterns.test.ts",
+  "BOOT.md sh": "monitors/qemu/boot-doc.test.ts",
+  "CONNECTOR-HOWTO.md ts": "gateway/brokers/howto.test.ts",
+  "PROCESS.md js": "monitors/process/process-doc.test.ts",
+};
+
+test("every block of code in a document is run by a test that names the document", async () => {
+  for (const [name, text] of documents)
+    for (const [, language = ""] of text.matchAll(/^```([a-z]+)\n[\s\S]*?^```$/gm)) {
+      const file = runBy[`${name} ${language}`];
+      ok(file !== undefined, `${name} has a block in ${language} that no test runs`);
+      ok((await readFile(join(packageRoot, file), "utf8")).includes(name), `${file} does not name ${name}`);
+    }
+});
+
+test("every npm script that a document names exists, and the flags of a chaos run", async () => {
+  const { scripts } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8")) as { scripts: Record<string, string> };
+  const options = await readFile(join(packageRoot, "test", "chaos", "options.ts"), "utf8");
+  let seen = 0;
+  for (const [name, text] of documents) {
+    for (const [line, script = ""] of text.matchAll(/\bnpm (?:run )?((?<=run )[a-z][a-z:-]*|test|start)\b/g)) {
+      ok(scripts[script] !== undefined, `${name}: ${line}`);
+      seen++;
+    }
+    for (const [line, flags = ""] of text.matchAll(/npm run chaos -- ([^#\n`]*)/g))
+      for (const [, flag = ""] of flags.matchAll(/--([a-z-]+)/g)) ok(new RegExp(`\\b${flag}\\b`).test(options), `${name}: ${line}`);
+  }
+  ok(seen >= 20, `${seen} scripts`);
 });
 
 /** Codes that stand for any, or for those of a connector that a reader writes. */
