@@ -1,4 +1,4 @@
-/** What a message holds in memory while it is worked on, and what is counted of it: all is given back, and nothing is counted twice or not at all. */
+/** Memory that a message holds while it is worked on is all given back, and its end is counted once. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
 import type { Effect } from "#abi";

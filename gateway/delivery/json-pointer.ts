@@ -77,7 +77,7 @@ class Trail {
   }
 }
 
-/** Where the scanner stands. In the last five it is inside a token, which may be many MiB long; before the others there may be space. */
+/** Places of the scanner between two steps. The last five are inside a token, which may be many MiB long; before the others there may be space. */
 const place = { value: 0, first: 1, member: 2, colon: 3, behind: 4, text: 5, name: 6, whole: 7, fraction: 8, exponent: 9 } as const;
 type Place = (typeof place)[keyof typeof place];
 
@@ -86,7 +86,7 @@ class Scanner {
   readonly trails: readonly Trail[];
   isJson = false;
   #at = 0;
-  /** Where the slice ends. A token is read on in the next one. */
+  /** The end of the slice. A token is read on in the next one. */
   #until = 0;
   #place: Place = place.value;
   /** The first quote of the name that is read. */

@@ -33,7 +33,7 @@ export interface Job extends FairJob<PoolWorker> {
 
 export type Line = Job["line"];
 
-/** What a step gets that no worker finished. */
+/** The answer to a step that no worker finished. */
 export const lostAnswer = (code: MachineErrorCode, detail = ""): StepAnswer => ({
   status: "lost",
   effects: undefined,

@@ -1,4 +1,4 @@
-/** What a pool does about steps that take long, turn by turn: the test is the workers, and the clock of the watchdog. */
+/** Relief from steps that take long, turn by turn: the test is the workers, and the clock of the watchdog. */
 import { deepEqual, equal } from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import type { Share } from "../fair-queue.ts";

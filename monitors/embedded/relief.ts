@@ -1,5 +1,5 @@
 /**
- * What is done when steps take long, so that others need not wait for them.
+ * Relief from steps that take long: others need not wait for them.
  *
  *   - Those queued behind it are recalled. A machine that waits there is run again elsewhere, once that costs less than it has waited.
  *   - When no worker is free one is added. A flow holds only so many workers that one is left for others.

@@ -1,4 +1,4 @@
-/** What a pool takes, and where it puts it: the test takes the workers' turns. */
+/** Submission to a pool: bounds, places and order. The test takes the workers' turns. */
 import { deepEqual, equal } from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import type { Share } from "../fair-queue.ts";

@@ -1,4 +1,4 @@
-/** What goes to a worker beside its slots: the images it has to know, and frames that no slot can hold. Effects as long as that come back. */
+/** The port of a worker, beside its slots: images it has to know and frames that no slot can hold go out, effects as long as that come back. */
 import type { Worker } from "node:worker_threads";
 import type { MemoryAccount } from "#base";
 import type { EmbeddedImage } from "./embedded.ts";

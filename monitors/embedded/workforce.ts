@@ -1,5 +1,5 @@
 /**
- * Which workers a pool has: as many as usual, and a few more while steps take long. When all is idle those leave but for one, since
+ * The workers of a pool: as many as usual, and a few more while steps take long. When all is idle those leave but for one, since
  * starting it takes long when it is wanted again; and that one when no step has taken long for a while. What waits there is put off.
  *
  * One that ends before it is ready is replaced after a pause, each time twice as long; without any worker, nothing waits for the next.

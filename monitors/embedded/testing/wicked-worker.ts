@@ -4,8 +4,9 @@ import { decodeEvent, type Effect, encodeEffects } from "#abi";
 import { assert, fromUtf8 } from "#base";
 import { control, nextSubmission, operation, Slots, slotState, statuses, type ToWorker, word, type WorkerSetup } from "../slots.ts";
 
-/** What the test gives its threads besides: not 0 once those that are held may go on. */
+/** The setup of a wicked worker. */
 export interface WickedSetup extends WorkerSetup {
+  /** Not 0 once steps that are held may go on. */
   readonly released?: Int32Array;
 }
 
