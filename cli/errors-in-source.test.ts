@@ -113,7 +113,7 @@ const deeds: Record<string, () => unknown> = {
     for (;;) list.push(new Array(1000).fill(1));
   },
 };
-export default flow({ limits: { cpu: "100ms", memory: "16MiB" } }, async (msg, { sleep }) => {
+export default flow({ limits: { cpu: "1s", memory: "16MiB" } }, async (msg, { sleep }) => {
   await sleep(1);
   return deeds[msg.text()]?.();
 });`,

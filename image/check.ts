@@ -112,6 +112,18 @@ function split(text: string): { readonly faults: string; readonly files: readonl
   return { faults: lines.filter((line) => !isFile(line)).join("\n"), files: lines.filter(isFile) };
 }
 
+/** Runs `work` with the configuration under which a flow is checked, in a folder of its own. */
+export async function withTypeConfig<T>(path: string, work: (file: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "mayfly-check-"));
+  try {
+    const file = join(folder, "tsconfig.json");
+    await writeFile(file, config(resolve(path), readableFor(path).project));
+    return await work(file);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
 /**
  * Throws MF_TYPE_ERROR with file, line and column of every fault, MF_BUNDLE_OUTSIDE when types come from files that a build may not
  * read: a fault's text could quote them. JavaScript flows are not checked.
@@ -121,16 +133,10 @@ export async function checkTypes(path: string, include: readonly string[] = []):
   compiler ??= compilerPath();
   const compilerFolder = dirname(await compiler);
   const readable = readableFor(path, [...include, join(root, "kernel", "runtime"), compilerFolder]);
-  const folder = await mkdtemp(join(tmpdir(), "mayfly-check-"));
-  try {
-    const file = join(folder, "tsconfig.json");
-    await writeFile(file, config(resolve(path), readable.project));
-    const { code, text } = await run(await compiler, ["-p", file, "--pretty", "false"]);
-    const { faults, files } = split(text);
-    const refused = files.map((each) => refusedFile(each.trim(), readable)).find((each) => each !== undefined);
-    if (refused !== undefined) throw new CodedError("MF_BUNDLE_OUTSIDE", `${relative(process.cwd(), path)}: ${refused}`);
-    if (code !== 0) throw new CodedError("MF_TYPE_ERROR", readableText(faults, process.cwd()));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const command = await compiler;
+  const { code, text } = await withTypeConfig(path, (file) => run(command, ["-p", file, "--pretty", "false"]));
+  const { faults, files } = split(text);
+  const refused = files.map((each) => refusedFile(each.trim(), readable)).find((each) => each !== undefined);
+  if (refused !== undefined) throw new CodedError("MF_BUNDLE_OUTSIDE", `${relative(process.cwd(), path)}: ${refused}`);
+  if (code !== 0) throw new CodedError("MF_TYPE_ERROR", readableText(faults, process.cwd()));
 }

@@ -54,6 +54,44 @@ test("lint finds each fault once, where it is", async () => {
   ]);
 });
 
+test("promises that nobody waits for are found by their types, also in modules that a flow imports", async () => {
+  const floating = `import { flow } from "mayfly";
+import { save } from "./save.ts";
+let last: Promise<number>;
+export default flow<"erp" | "out">(async (msg, { to, sleep }) => {
+  to.erp.request({}).then((answer) => to.out.send(answer.json()));
+  msg.json<number[]>().forEach(async (n) => { await to.erp.request(n); });
+  if (msg.text() === "a") save(1).catch(() => 0);
+  msg.text() === "b" && sleep(5);
+  setTimeout(async () => { await save(2); }, 5);
+  void to.erp.request({});
+  last = save(3);
+  await Promise.all([1].map(async (n) => save(n)));
+  to.out.send(await last);
+  [3].map((n) => n);
+});`;
+  const saving = `export async function save(n: number): Promise<number> {
+  await undefined;
+  if (n > 1) save(n - 1);
+  return n;
+}`;
+  await mkdir(join(folder, "floating"));
+  await writeFile(join(folder, "floating", "flow.ts"), floating);
+  await writeFile(join(folder, "floating", "save.ts"), saving);
+  const { code, out } = await capture(["lint", join(folder, "floating"), "--json"]);
+  equal(code, 1);
+  const { findings } = JSON.parse(out) as { findings: { file: string; line: number; column: number; code: string }[] };
+  deepEqual(findings.map(({ file, line, column, code: found }) => [file.slice(file.lastIndexOf("/") + 1), line, column, found]).sort(), [
+    ["flow.ts", 5, 3, "MF_LINT_PROMISE"],
+    ["flow.ts", 6, 32, "MF_LINT_PROMISE"],
+    ["flow.ts", 7, 27, "MF_LINT_PROMISE"],
+    ["flow.ts", 8, 3, "MF_LINT_PROMISE"],
+    ["flow.ts", 9, 14, "MF_LINT_PROMISE"],
+    ["save.ts", 3, 14, "MF_LINT_PROMISE"],
+  ]);
+  await rm(join(folder, "floating"), { recursive: true });
+});
+
 test("outlets a flow uses and is not given are errors, those it does not use are warnings", async () => {
   await writeFile(
     join(folder, "flows/fine.ts"),

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { CodedError } from "#base";
 import { asCoded } from "../failure.ts";
 import { buildFlow } from "../images/build.ts";
+import { droppedPromises, type DroppedPromise } from "#image";
 import { probeTopLevel } from "../machine/top-level.ts";
 import { lintConfig, outletFindings } from "./config.ts";
 import { findingsOf, type LintFinding } from "./finding.ts";
@@ -76,6 +77,24 @@ async function topLevelFindings(flow: string, shown: string): Promise<LintFindin
   return findings.filter((each, index) => findings.findIndex((other) => isDeepStrictEqual(other, each)) === index); // loops touch a place often
 }
 
+const dropped: Readonly<Record<DroppedPromise["kind"], string>> = {
+  statement:
+    "nobody waits for this promise, and what comes of it after the handler's end is lost: put `await` before it, or `void` where that is meant",
+  callback:
+    "the promises of this function are given to a caller that waits for none: use a loop with `await`, or `await Promise.all(… .map(…))`",
+};
+
+async function promiseFindings(flow: string): Promise<LintFinding[]> {
+  return (await droppedPromises(flow)).map(({ file, line, column, kind }) => ({
+    file: relative(process.cwd(), file),
+    line,
+    column,
+    level: "error",
+    code: "MF_LINT_PROMISE",
+    message: dropped[kind],
+  }));
+}
+
 /** Adds what is wrong with the flows to `findings`; gives the outlets of those that build. */
 async function lintFlows(flows: readonly string[], findings: LintFinding[]): Promise<Map<string, readonly string[] | null>> {
   const declared = new Map<string, readonly string[] | null>();
@@ -83,7 +102,7 @@ async function lintFlows(flows: readonly string[], findings: LintFinding[]): Pro
     const shown = relative(process.cwd(), flow);
     try {
       declared.set(flow, (await buildFlow(flow)).image.manifest.outlets);
-      findings.push(...(await topLevelFindings(flow, shown)));
+      findings.push(...(await topLevelFindings(flow, shown)), ...(await promiseFindings(flow)));
     } catch (error) {
       const { code, message } = asCoded(error);
       // The build stops at the first; the probe knows them all.
