@@ -147,7 +147,7 @@ test("serve: the log, and the dead letter with its attempts and their logs", asy
       const { out } = await capture(["dlq", "ls", "-c", at("mayfly.yaml"), "--json"]);
       return JSON.parse(out) as readonly { readonly id: string }[];
     };
-    const untilMs = Date.now() + 20_000;
+    const untilMs = Date.now() + 60_000;
     while ((await letters()).length === 0 && Date.now() < untilMs) await new Promise((done) => setTimeout(done, 20));
     const [letter] = await letters();
     for (const line of [lines.find((text) => text.includes("looked in vain")), lines.find((text) => text.includes("nothing worked"))])

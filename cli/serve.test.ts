@@ -8,7 +8,7 @@ import { after, afterEach, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { capture, packageRoot } from "#cli";
 
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 const entry = pathToFileURL(join(packageRoot, "dist", "cli", "mod.js")).href;
 const script = `const { main } = await import(${JSON.stringify(entry)}); process.exitCode = await main(process.argv.slice(2));\n`;
 

@@ -16,7 +16,7 @@ import { gzipSync } from "node:zlib";
 import { capture } from "#cli";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 const mib = 2 ** 20;
 
 const flowText = `import { fail, flow } from "mayfly";

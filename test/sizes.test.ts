@@ -117,6 +117,6 @@ test("with raised limits a body of 60 MiB is read, sent on, asked with and repli
   equal(await count("/raised", "text", body.toString("latin1")), body.length);
   equal((await post("/raised", "ask", body)).body.toString(), "taken");
   equal((await post("/raised", "send", body)).status, 204);
-  for (const endMs = Date.now() + 20_000; arrived.length < 2 && Date.now() < endMs; ) await new Promise((done) => setTimeout(done, 20));
+  for (const endMs = Date.now() + 60_000; arrived.length < 2 && Date.now() < endMs; ) await new Promise((done) => setTimeout(done, 20));
   deepEqual(arrived, [hashOf(body), hashOf(body)]);
 });

@@ -109,7 +109,7 @@ flows: { tried: { flow: flow.ts, queue: 4, from: [ { http: { path: /x, mode: acc
   const closed = once(child, "close");
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const endMs = Date.now() + 20_000;
+  const endMs = Date.now() + 60_000;
   while (!ready.test(said) && Date.now() < endMs && child.exitCode === null) await new Promise((done) => setTimeout(done, 20));
   match(said, ready);
   const url = /"url":"(http:[^"]+)"/.exec(said)?.[1];
