@@ -7,6 +7,7 @@ import { until, withGateway } from "../testing/rig.ts";
 import { done } from "../testing/scripted.ts";
 import { readInSlices } from "./body-reader.ts";
 import { valuesAt } from "./json-pointer.ts";
+import { bounded } from "./keys.ts";
 
 const hostile: Readonly<Record<string, string>> = {
   values: `[${"1,".repeat(200_000)}1]`,
@@ -23,22 +24,32 @@ const hostile: Readonly<Record<string, string>> = {
   "no JSON at its end": `{"a":2,"b":[${"1,".repeat(200_000)}]}`,
 };
 
+/** The turns that other work gets while a body is read. */
+async function turnsBeside(bytes: Uint8Array): Promise<number> {
+  const pointers = [["a"], ["b", "0"]];
+  let over = false;
+  let turns = 0;
+  const others = (): void => {
+    turns += 1;
+    if (!over) setImmediate(others);
+  };
+  setImmediate(others);
+  const found = await readInSlices(bytes, pointers);
+  over = true;
+  deepEqual(found.map(bounded), valuesAt(bytes, pointers).map(bounded));
+  return turns;
+}
+
 for (const [name, text] of Object.entries(hostile))
   test(`a body of many ${name} is read in slices, and gives the same`, async () => {
-    const bytes = toUtf8(text);
-    const pointers = [["a"], ["b", "0"]];
-    let over = false;
-    let turns = 0;
-    const others = (): void => {
-      turns += 1;
-      if (!over) setImmediate(others);
-    };
-    setImmediate(others);
-    const found = await readInSlices(bytes, pointers);
-    over = true;
-    deepEqual(found, valuesAt(bytes, pointers));
+    const turns = await turnsBeside(toUtf8(text));
     ok(turns >= 10, `${turns} turns of the event loop`);
   });
+
+test("a key of many MiB is made of its value in slices as well", async () => {
+  const turns = await turnsBeside(toUtf8(`{"a":"${"ü".repeat(5 << 20)}","b":[${"7".repeat(10 << 20)}]}`));
+  ok(turns >= 160, `${turns} turns of the event loop`); // of which the search takes 40
+});
 
 test("a short one does not wait for a long one to end", async () => {
   const order: string[] = [];

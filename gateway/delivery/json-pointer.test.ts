@@ -3,7 +3,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { fromUtf8, toUtf8 } from "#base";
-import { Scan, valuesAt } from "./json-pointer.ts";
+import { Scan, textOfValue, valuesAt } from "./json-pointer.ts";
 
 /** The same by way of JSON.parse. */
 function expected(bytes: Uint8Array, steps: readonly string[]): string | undefined {
@@ -26,7 +26,7 @@ function expected(bytes: Uint8Array, steps: readonly string[]): string | undefin
 function inSlices(bytes: Uint8Array, pointers: readonly (readonly string[])[], most: number): readonly (string | undefined)[] {
   const scan = new Scan(bytes, pointers);
   while (scan.slice(most, most));
-  return scan.values();
+  return scan.literals().map(textOfValue);
 }
 
 function check(text: string | Uint8Array, ...pointers: readonly (readonly string[])[]): void {

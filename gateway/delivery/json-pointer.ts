@@ -336,9 +336,9 @@ function textOf(literal: Uint8Array): string {
 /** A longer value that is no text is given as it stands there, not as JSON.stringify writes it. */
 export const mostNormalBytes = 64 * 1024;
 
-function valueText(bytes: Uint8Array, { found }: Trail): string | undefined {
-  if (found === undefined) return undefined;
-  const literal = bytes.subarray(found.from, found.to);
+/** The text of a value as it stands in sound JSON: a string as it is, anything else as JSON.stringify writes it, undefined for null. */
+export function textOfValue(literal: Uint8Array | undefined): string | undefined {
+  if (literal === undefined) return undefined;
   if (literal[0] === quote) return textOf(literal);
   const text = decoder.decode(literal);
   if (literal.length > mostNormalBytes) return text;
@@ -354,10 +354,7 @@ function valueText(bytes: Uint8Array, { found }: Trail): string | undefined {
 const sliceSteps = 16_384;
 const sliceBytes = 512 * 1024;
 
-/**
- * The value at each pointer as a text: a string as it is, anything else as JSON.stringify writes it, and undefined for null, for what is not
- * there and where the bytes are not JSON. Never throws.
- */
+/** Finds the value at each pointer. Never throws. */
 export class Scan {
   readonly #bytes: Uint8Array;
   readonly #scanner: Scanner;
@@ -372,16 +369,16 @@ export class Scan {
     return this.#scanner.run(mostSteps, mostBytes);
   }
 
-  /** Once everything is read. */
-  values(): readonly (string | undefined)[] {
+  /** Once everything is read: the values as they stand in the JSON, undefined for one that is not there and where the bytes are not JSON. */
+  literals(): readonly (Uint8Array | undefined)[] {
     const { isJson, trails } = this.#scanner;
-    return trails.map((trail) => (isJson ? valueText(this.#bytes, trail) : undefined));
+    return trails.map(({ found }) => (isJson && found !== undefined ? this.#bytes.subarray(found.from, found.to) : undefined));
   }
 }
 
-/** The same, at once. */
+/** The texts of the values at the pointers, at once. */
 export function valuesAt(bytes: Uint8Array, pointers: readonly (readonly string[])[]): readonly (string | undefined)[] {
   const scan = new Scan(bytes, pointers);
   while (scan.slice());
-  return scan.values();
+  return scan.literals().map(textOfValue);
 }

@@ -1,6 +1,6 @@
 /** `key: json:` and `dedup.by: json:`: the scanner says what JSON.parse and a walk along the pointer would. */
 import { fromUtf8, toUtf8 } from "#base";
-import { mostNormalBytes, Scan, valuesAt } from "../../../gateway/delivery/json-pointer.ts";
+import { mostNormalBytes, Scan, textOfValue, valuesAt } from "../../../gateway/delivery/json-pointer.ts";
 import { faulty, type Target, type Verdict } from "../target.ts";
 
 const pointers = [[], ["a"], ["a", "b"], ["0"], ["a", "1", "b"], [""], ["__proto__"]] as const;
@@ -18,7 +18,7 @@ function walk(value: unknown, steps: readonly string[]): string | undefined {
 function inSlices(input: Uint8Array, mostBytes: number): readonly (string | undefined)[] {
   const scan = new Scan(input, pointers);
   while (scan.slice(mostBytes, mostBytes));
-  return scan.values();
+  return scan.literals().map(textOfValue);
 }
 
 /** A value too long to be put in JSON's plain form is taken as it was sent. */
