@@ -95,20 +95,69 @@ function adapt(delta: number, count: number, first: boolean): number {
   return bias + Math.floor((36 * rest) / (rest + 38));
 }
 
-/** ASCII form of a domain. Non-ASCII labels are folded (NFKC, lower case) and written in Punycode; IDNA's tables of validity are not consulted. */
-function domainToAscii(domain: string): string | undefined {
-  if (!/[^\0-\x7f]/.test(domain)) return domain.toLowerCase();
-  if (domain.includes("\ufffd")) return undefined;
-  const folded = domain
+/** Reads Punycode (RFC 3492, §6.2), or undefined when it is none. */
+function fromPunycode(code: string): string | undefined {
+  const dash = code.lastIndexOf("-");
+  const points = Array.from(code.slice(0, Math.max(dash, 0)), (character) => character.charCodeAt(0));
+  let point = 0x80;
+  let index = 0;
+  let bias = 72;
+  for (let at = dash + 1; at < code.length; ) {
+    const before = index;
+    let weight = 1;
+    for (let step = 36; ; step += 36) {
+      const digit = punycodeValue(code.charCodeAt(at++));
+      index += digit * weight;
+      if (!(index <= 0x7fff_ffff)) return undefined; // NaN as well
+      const threshold = step <= bias ? 1 : step >= bias + 26 ? 26 : step - bias;
+      if (digit < threshold) break;
+      weight *= 36 - threshold;
+    }
+    bias = adapt(index - before, points.length + 1, before === 0);
+    point += Math.floor(index / (points.length + 1));
+    index %= points.length + 1;
+    if (point > 0x10_ffff) return undefined;
+    points.splice(index++, 0, point);
+  }
+  return points.map((each) => String.fromCodePoint(each)).join("");
+}
+
+/** The value of a lower-case digit's code; NaN for what is no digit. */
+function punycodeValue(code: number): number {
+  if (code >= 0x61 && code <= 0x7a) return code - 0x61;
+  return code >= 0x30 && code <= 0x39 ? code - 22 : Number.NaN;
+}
+
+/** Folds as IDNA's mapping does, but for characters that only its own table maps. */
+function folded(domain: string): string {
+  return domain
     .replace(/[\u00ad\u200b\u2060\ufeff]/g, "")
     .normalize("NFKC")
     .toLowerCase()
     .normalize("NFC")
     .replace(/\u3002/g, ".");
-  const labels = folded.split(".");
+}
+
+/** Not assigned, for private use, controls, surrogates and spaces: IDNA allows none of them, in no version. */
+const neverInDomain = /[\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Z}\ufffd]/u;
+
+/** A label that somebody has written in Punycode must be what folding makes of its text. */
+function isLabel(label: string): boolean {
+  if (!label.startsWith("xn--")) return true;
+  const text = fromPunycode(label.slice(4));
+  return text !== undefined && /[^\0-\x7f]/.test(text) && !neverInDomain.test(text) && folded(text) === text;
+}
+
+/** ASCII form of a domain. Labels that are not ASCII are folded and written in Punycode; IDNA's tables of validity are not consulted. */
+function domainToAscii(domain: string): string | undefined {
+  const labels = (/[^\0-\x7f]/.test(domain) ? folded(domain) : domain.toLowerCase()).split(".");
   for (let index = 0; index < labels.length; index++) {
-    if (!/[^\0-\x7f]/.test(labels[index]!)) continue;
-    const code = punycode(labels[index]!);
+    const label = labels[index]!;
+    if (!/[^\0-\x7f]/.test(label)) {
+      if (!isLabel(label)) return undefined;
+      continue;
+    }
+    const code = label.startsWith("xn--") || neverInDomain.test(label) ? undefined : punycode(label);
     if (code === undefined) return undefined;
     labels[index] = `xn--${code}`;
   }

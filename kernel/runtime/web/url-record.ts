@@ -103,6 +103,8 @@ export class UrlParser {
     if (rest.startsWith("//")) return this.authority(url, rest.slice(2));
     if (rest.startsWith("/")) return this.withPath(url, rest);
     url.path = this.encode(rest, controlSet);
+    // Without a query and a fragment it would be the end of the URL, and be taken away when that is read again.
+    if (hasQuery || hasFragment) url.path = url.path.replace(/ $/, "%20");
     return url;
   }
 
@@ -148,11 +150,9 @@ export class UrlParser {
     const end = /[/\\]|$/.exec(text)!.index;
     const host = text.slice(0, end);
     if (driveLetter.test(host)) return this.withPath(url, text);
-    if (host !== "") {
-      const parsed = parseHost(host, true, this.utf8);
-      if (parsed === undefined) return undefined;
-      url.host = parsed === "localhost" ? "" : parsed;
-    }
+    const parsed = this.host(host, "file");
+    if (parsed === undefined) return undefined;
+    url.host = parsed;
     return this.withPath(url, text.slice(end));
   }
 
@@ -177,11 +177,17 @@ export class UrlParser {
     const hasPort = colon >= 0 && !text.slice(colon).includes("]");
     const name = hasPort ? text.slice(0, colon) : text;
     if (name === "" && (hasPort || isSpecial(url.scheme))) return false;
-    const host = name === "" ? "" : parseHost(name, isSpecial(url.scheme), this.utf8);
+    const host = this.host(name, url.scheme);
     if (host === undefined) return false;
     if (hasPort && !this.setPort(url, text.slice(colon + 1))) return false;
     url.host = host;
     return true;
+  }
+
+  /** A host as a URL of that scheme has it; undefined when it is none. */
+  host(name: string, scheme: string): string | undefined {
+    const host = name === "" ? "" : parseHost(name, isSpecial(scheme), this.utf8);
+    return scheme === "file" && host === "localhost" ? "" : host;
   }
 
   setPort(url: UrlRecord, text: string): boolean {

@@ -104,17 +104,25 @@ export class URL {
     this.#setHost(value, false);
   }
 
+  /** Host state and file host state of the standard's parser (§4.4), begun by a setter. */
   #setHost(value: string, withPort: boolean): void {
-    if (typeof this.#record.path === "string") return;
+    const record = this.#record;
+    if (typeof record.path === "string") return;
     const text = String(value).replace(/[\t\n\r]/g, "");
-    const host = text.slice(0, (isSpecial(this.#record.scheme) ? /[/\\?#]|$/ : /[/?#]|$/).exec(text)!.index);
-    const found = /^(\[[^\]]*\]|[^:]*)(?::(\d*))?/.exec(host)!;
-    if (host.includes("@") || (found[1] === "" && (found[2] !== undefined || isSpecial(this.#record.scheme)))) return;
-    if (!withPort && host.length > found[1]!.length) return;
-    const copy = { ...this.#record };
-    if (!parser.setHost(copy, found[1]!)) return;
-    if (withPort && found[2] !== undefined && found[2] !== "") parser.setPort(copy, found[2]);
-    this.#record = copy;
+    const given = text.slice(0, (isSpecial(record.scheme) ? /[/\\?#]|$/ : /[/?#]|$/).exec(text)!.index);
+    if (record.scheme === "file") {
+      record.host = parser.host(given, "file") ?? record.host;
+      return;
+    }
+    // Brackets hold the colons of an IPv6 address.
+    const [, name = "", digits] = /^((?:\[[^\]]*\]?|[^:[])*)(?::(\d*))?/.exec(given)!;
+    const hasPort = name.length < given.length;
+    if (hasPort && (name === "" || !withPort)) return;
+    if (name === "" && (isSpecial(record.scheme) || record.username !== "" || record.password !== "" || record.port !== null)) return;
+    const host = parser.host(name, record.scheme);
+    if (host === undefined) return;
+    record.host = host;
+    if (digits !== undefined && digits !== "") parser.setPort(record, digits);
   }
 
   get port(): string {
@@ -125,7 +133,7 @@ export class URL {
     if (!this.#hasAuthority) return;
     const text = String(value).replace(/[\t\n\r]/g, "");
     const digits = /^\d*/.exec(text)![0];
-    if (digits !== "" || text === "") parser.setPort(this.#record, digits);
+    if (digits !== "" || value === "") parser.setPort(this.#record, digits);
   }
 
   get pathname(): string {
@@ -140,6 +148,8 @@ export class URL {
       this.#record,
       text.replace(/[?#]/g, (mark) => (mark === "?" ? "%3F" : "%23")),
     );
+    // Without a host an empty path would be no path.
+    if (this.#record.path.length === 0 && this.#record.host === null) this.#record.path = [""];
   }
 
   get search(): string {
