@@ -74,6 +74,8 @@ interface Event {
   readonly cancelable: boolean;
   readonly composed: boolean;
   readonly timeStamp: number;
+  /** True for the event of a signal that is aborted. */
+  readonly isTrusted: boolean;
   readonly target: EventTarget | null;
   readonly currentTarget: EventTarget | null;
   readonly defaultPrevented: boolean;

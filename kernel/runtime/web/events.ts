@@ -16,6 +16,20 @@ let begin: (event: Event, target: EventTarget) => void;
 let finish: (event: Event) => void;
 let isStopped: (event: Event) => boolean;
 let listen: (event: Event, passive: boolean) => void;
+/** Says that an event comes from the machine itself, or that it does not. */
+let trust: (event: Event, trusted: boolean) => Event;
+let isTrusted: (event: Event) => boolean;
+/** Dispatches an event of the machine's own, whatever the flow has put in place of `dispatchEvent`. */
+let dispatch: (target: EventTarget, event: Event) => boolean;
+
+/** Every event has this property of its own, and none can be given another (Web IDL, [LegacyUnforgeable]). */
+const trustedProperty: PropertyDescriptor & ThisType<Event> = {
+  get() {
+    return isTrusted(this);
+  },
+  enumerable: true,
+  configurable: false,
+};
 
 export class Event {
   readonly #type: string;
@@ -27,6 +41,8 @@ export class Event {
   #stopped = false;
   #propagationStopped = false;
   #passive = false;
+  #trusted = false;
+  declare readonly isTrusted: boolean;
 
   static {
     begin = (event, target) => {
@@ -41,6 +57,11 @@ export class Event {
     };
     isStopped = (event) => event.#stopped;
     listen = (event, passive) => void (event.#passive = passive);
+    isTrusted = (event) => event.#trusted;
+    trust = (event, trusted) => {
+      event.#trusted = trusted;
+      return event;
+    };
     for (const [name, value] of Object.entries({ NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 })) {
       Object.defineProperty(Event, name, { value, enumerable: true });
       Object.defineProperty(Event.prototype, name, { value, enumerable: true });
@@ -49,6 +70,7 @@ export class Event {
 
   constructor(type: string, init: EventInit = {}) {
     if (arguments.length === 0) throw new TypeError("Event: a type is needed");
+    Object.defineProperty(this, "isTrusted", trustedProperty);
     this.#type = `${type}`;
     this.#init = { bubbles: Boolean(init?.bubbles), cancelable: Boolean(init?.cancelable), composed: Boolean(init?.composed) };
   }
@@ -107,10 +129,6 @@ export class Event {
 
   set cancelBubble(value: boolean) {
     if (value) this.stopPropagation();
-  }
-
-  get isTrusted(): boolean {
-    return false;
   }
 
   get timeStamp(): number {
@@ -186,8 +204,17 @@ export class EventTarget {
     this.#listening = this.#listening.filter((known) => known !== gone);
   }
 
+  static {
+    dispatch = (target, event) => target.#dispatch(event);
+  }
+
   dispatchEvent(event: Event): boolean {
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent needs an Event");
+    if (event.eventPhase === 0) trust(event, false);
+    return this.#dispatch(event);
+  }
+
+  #dispatch(event: Event): boolean {
     begin(event, this);
     // Captured ones first: at its target an event has both phases (DOM, §2.9).
     for (const capture of [true, false]) {
@@ -244,7 +271,7 @@ export class AbortSignal extends EventTarget {
         each.#aborted = true;
         each.#reason = error;
       }
-      for (const each of all) each.dispatchEvent(new Event("abort"));
+      for (const each of all) dispatch(each, trust(new Event("abort"), true));
     };
   }
 

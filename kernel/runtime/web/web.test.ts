@@ -43,6 +43,13 @@ test("events and abort signals", async () => {
     "(() => { const e = new DOMException('m', 'AbortError'); return [e.name, e.message, e.code, e instanceof Error]; })()",
   ];
   for (const source of cases) await same(source);
+  // Node 20 has no such property on its events.
+  const trusted =
+    "(() => { const of = (event) => { const { get, enumerable, configurable } = Object.getOwnPropertyDescriptor(event, 'isTrusted'); return [typeof get, enumerable, configurable]; }; const seen = []; const t = new EventTarget(); t.addEventListener('abort', (e) => seen.push(e.isTrusted)); const c = new AbortController(); c.signal.addEventListener('abort', (e) => { seen.push(e.isTrusted); queueMicrotask(() => t.dispatchEvent(e)); }); c.abort(); t.dispatchEvent(new Event('abort')); return Promise.resolve().then(() => [of(new Event('x')), seen]); })()";
+  assert.deepEqual(await evaluate(trusted), [
+    ["function", true, false],
+    [true, false, false],
+  ]);
 });
 
 test("Headers, Request and Response", async () => {
