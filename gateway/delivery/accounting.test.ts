@@ -1,4 +1,4 @@
-/** Memory that a message holds while it is worked on is all given back, and its end is counted once. */
+/** Memory that a message holds while it is worked on is all given back, its end is counted once, and the limits of a flow are met exactly. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
 import type { Effect } from "#abi";
@@ -10,7 +10,7 @@ import type { OutletDefinition } from "../outlets/outlet.ts";
 import { directSource } from "../sources/direct.ts";
 import type { Accept, SourceDefinition } from "../sources/source.ts";
 import { type Rig, until, withGateway } from "../testing/rig.ts";
-import { done, fail, request, type Script, utf8 } from "../testing/scripted.ts";
+import { done, fail, request, type Script, send, utf8 } from "../testing/scripted.ts";
 
 /** An outlet that answers every request with 1000 bytes. */
 const answering: OutletDefinition = {
@@ -150,3 +150,41 @@ test("who sends a message again while it runs gets its outcome: a duplicate of w
     );
   }
 });
+
+/** Effects of the first step by what there may be at most of them, and the code where there is one more. */
+const bounded: Readonly<Record<string, { readonly most: number; readonly code: string; readonly effect: (n: number) => Effect }>> = {
+  "calls open at once": { most: 256, code: "MF_CALL_LIMIT", effect: (n) => request(n, "out") },
+  "timers open at once": {
+    most: 512,
+    code: "MF_CALL_LIMIT",
+    effect: (timer) => ({ kind: "timer", timer, dueMs: Number.MAX_SAFE_INTEGER }),
+  },
+  sends: { most: 100, code: "MF_EFFECT_LIMIT", effect: () => send("out", "x") },
+  "changes of its state": {
+    most: 10_000,
+    code: "MF_EFFECT_LIMIT",
+    effect: (n) => ({ kind: "state", name: `${n % 10}`, valueJson: "1" }),
+  },
+};
+for (const [name, { most, code, effect }] of Object.entries(bounded)) {
+  test(`a flow has as many ${name} as it may, and fails with one more`, async () => {
+    let count = most;
+    const script: Script = (event) => {
+      if (event.kind !== "deliver") return [done("fine")];
+      const effects = Array.from({ length: count }, (_, n) => effect(n));
+      return name.startsWith("calls") ? effects : [...effects, name.startsWith("timers") ? request(0, "out") : done("fine")];
+    };
+    await withFlow(
+      script,
+      async ({ accept, memory }) => {
+        equal((await accept(incoming({ key: "k" }))).status, "done");
+        count = most + 1;
+        const outcome = await accept(incoming({ key: "k" }));
+        ok(outcome.status === "dead", outcome.status);
+        equal(outcome.failure.code, code);
+        await until(() => memory.messages.takenBytes === 0 && memory.answers.takenBytes === 0);
+      },
+      ", limits: { sends: 100 }",
+    );
+  });
+}
