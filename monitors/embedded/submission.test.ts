@@ -86,3 +86,33 @@ test("a machine that waits past its time is over, and its worker forgets it", as
   equal(scripted.pool.workers[0]?.machines.size, 0);
   deepEqual(await statuses([machine.step(wake)]), ["MF_TIME_LIMIT"]);
 });
+
+test("a worker ends: its step is run once more, what it had not begun elsewhere, and what waited there again", {
+  timeout: 60_000,
+}, async () => {
+  scripted = new ScriptedPool({ size: 1 });
+  const { pool } = scripted;
+  const waiting = [scripted.start(one), scripted.start(one)];
+  for (const machine of waiting) {
+    scripted.thread(0).begin();
+    scripted.thread(0).end(waits);
+    await machine.first;
+  }
+  const guilty = scripted.start(another);
+  equal(scripted.thread(0).begin(), guilty.number);
+  const queued = [waiting[0]?.step(wake), scripted.start(one).first];
+  deepEqual(scripted.outstanding, [3]);
+  await scripted.thread(0).terminate();
+  deepEqual([scripted.threads.length, pool.replaced, scripted.outstanding], [2, 1, [0]]);
+  const later = waiting[1]?.step(wake);
+  scripted.thread(1).ready();
+  let next = scripted.thread(1).begin();
+  for (; next !== undefined && next !== guilty.number; next = scripted.thread(1).begin()) scripted.thread(1).end();
+  equal(next, guilty.number);
+  await scripted.thread(1).terminate();
+  scripted.thread(2).ready();
+  while (scripted.thread(2).begin() !== undefined) scripted.thread(2).end();
+  deepEqual(await statuses([guilty.first]), ["MF_MACHINE_LOST"]);
+  deepEqual(await statuses([...queued, later] as (typeof guilty.first)[]), ["done", "done", "done"]);
+  deepEqual([pool.replaced, pool.queued, pool.workers[0]?.machines.size], [2, 0, 0]);
+});
