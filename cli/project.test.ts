@@ -38,6 +38,19 @@ test("a new project passes its test, runs, lints, and type-checks in an editor",
   await mkdir(join(project, "node_modules"));
   await symlink(packageRoot, join(project, "node_modules", "mayfly"));
   const compiler = join(createRequire(join(packageRoot, "package.json")).resolve("typescript/package.json"), "..", "bin", "tsc");
+  await writeFile(
+    join(project, "flows", "modern.ts"),
+    `import { flow } from "mayfly";
+export default flow((msg) => {
+  using end = { [Symbol.dispose]: () => console.timeEnd("all") };
+  console.time("all");
+  const odd = Object.groupBy(msg.json<number[]>(), (n) => (n % 2 ? "odd" : "even")).odd ?? [];
+  return { end: typeof end, all: [...new Set(odd).union(new Set([9]))], twice: odd.values().map((n) => 2 * n).toArray() };
+});`,
+  );
+  await writeFile(join(project, "numbers.json"), "[1, 2, 3]");
+  const modern = await capture(["run", "flows/modern.ts", "-m", "numbers.json", "--json"]);
+  equal((JSON.parse(modern.out) as { reply: { body: string } }).reply.body, '{"end":"object","all":[1,3,9],"twice":[2,6]}', modern.err);
   await promisify(execFile)(process.execPath, [compiler, "-p", "."], { cwd: project });
 });
 

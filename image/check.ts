@@ -22,7 +22,7 @@ async function compilerPath(): Promise<string> {
 }
 
 /** The engine's part of ECMAScript: 2025, and these proposals. */
-const engineLibs = ["ES2025", "ESNext.Array", "ESNext.Disposable", "ESNext.Error", "ESNext.TypedArrays"];
+export const engineLibs: readonly string[] = ["ES2025", "ESNext.Array", "ESNext.Disposable", "ESNext.Error", "ESNext.TypedArrays"];
 
 /** JSON as tsconfig.json has it: with comments and commas at ends. Undefined when it is not that. */
 function looseJson(text: string): unknown {

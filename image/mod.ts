@@ -7,6 +7,7 @@ export { type Manifest } from "./manifest.ts";
 export { memoryShortage } from "./room.ts";
 export { engineDataBytes } from "./engine-data.ts";
 export { metalProgram } from "./metal.ts";
+export { engineLibs } from "./check.ts";
 export { type DroppedPromise, droppedPromises } from "./promises.ts";
 export { projectFolder, type Readable, readableFor, refusedFile } from "./readable.ts";
 export { type PvhSettings, writePvh } from "./pvh.ts";

@@ -1,4 +1,5 @@
 /** The files of a new project. Kept as text: they are the user's from the moment they are written. */
+import { engineLibs } from "#image";
 
 const flow = `import { flow } from "mayfly";
 
@@ -78,8 +79,8 @@ export function projectFiles(name: string, dependency: string): Readonly<Record<
   const manifest = { name, version: "0.1.0", private: true, type: "module", scripts, dependencies: { mayfly: dependency } };
   const editor = {
     compilerOptions: {
-      target: "ES2023",
-      lib: ["ES2023"],
+      target: "ES2025",
+      lib: [...engineLibs],
       module: "ESNext",
       moduleResolution: "bundler",
       strict: true,

@@ -26,8 +26,19 @@ interface Console {
   warn(...values: unknown[]): void;
   error(...values: unknown[]): void;
   dir(value: unknown): void;
-  table(value: unknown): void;
+  dirxml(...values: unknown[]): void;
+  table(value: unknown, columns?: readonly string[]): void;
   assert(condition?: unknown, ...values: unknown[]): void;
+  count(label?: string): void;
+  countReset(label?: string): void;
+  group(...label: unknown[]): void;
+  groupCollapsed(...label: unknown[]): void;
+  groupEnd(): void;
+  /** Times are the events': a step takes none. */
+  time(label?: string): void;
+  timeLog(label?: string, ...values: unknown[]): void;
+  timeEnd(label?: string): void;
+  clear(): void;
 }
 declare var console: Console;
 
@@ -79,6 +90,8 @@ interface Event {
   readonly target: EventTarget | null;
   readonly currentTarget: EventTarget | null;
   readonly defaultPrevented: boolean;
+  readonly eventPhase: number;
+  composedPath(): EventTarget[];
   preventDefault(): void;
   stopPropagation(): void;
   stopImmediatePropagation(): void;
@@ -251,6 +264,17 @@ interface Request extends Body {
   readonly method: string;
   readonly headers: Headers;
   readonly signal: AbortSignal;
+  readonly redirect: "follow" | "error" | "manual";
+  /** These are kept as they were given, and change nothing: a machine is no page. */
+  readonly mode: string;
+  readonly credentials: string;
+  readonly cache: string;
+  readonly referrer: string;
+  readonly referrerPolicy: string;
+  readonly integrity: string;
+  readonly keepalive: boolean;
+  readonly destination: string;
+  readonly duplex: "half";
   clone(): Request;
 }
 declare var Request: { readonly prototype: Request; new (input: string | URL | Request, init?: RequestInit): Request };
