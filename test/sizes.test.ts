@@ -55,6 +55,11 @@ before(async () => {
     flow: sizes.ts
     from: [ { http: { path: /default } }, { http: { path: /accept, mode: accept } } ]
     ${to}
+  patient:
+    flow: sizes.ts
+    limits: { cpu: 10s }
+    from: [ { http: { path: /patient } } ]
+    ${to}
   raised:
     flow: sizes.ts
     limits: { memory: 256MiB, cpu: 10s }
@@ -107,6 +112,11 @@ test("a default machine reads the longest body that HTTP takes by default as byt
   equal(await count("/default", "csv", `id,name,street,amount,date\n${rows}`), rows.split("\n").length - 1);
   equal((await post("/default", "", Buffer.alloc(most, "x"))).body.length, most);
   equal((await post("/default", "", Buffer.alloc(most + 1, "x"))).status, 413);
+});
+
+test("a default machine has the memory for 6 MiB of CSV, given the time", async () => {
+  const rows = repeated("100001,Customer 17,Long Street 5,13.5,2026-01-10\n", 6 * mib);
+  equal(await count("/patient", "csv", `id,name,street,amount,date\n${rows}`), rows.split("\n").length - 1);
 });
 
 test("with raised limits a body of 60 MiB is read, sent on, asked with and replied, byte for byte", async () => {

@@ -73,17 +73,43 @@ function foundDelimiter(text: string, newline: string): string {
   return likelyDelimiter(sample, newline) ?? (sample === text ? undefined : likelyDelimiter(text, newline)) ?? ",";
 }
 
+/** A line break at the end closes the last row; it does not begin an empty one. */
+function withoutLastBreak(text: string): string {
+  if (text.endsWith("\r\n")) return text.slice(0, -2);
+  return text.endsWith("\n") || text.endsWith("\r") ? text.slice(0, -1) : text;
+}
+
+/** Reports whether a line feed comes without a carriage return before it, or the other way round. */
+function mixesLineBreaks(text: string): boolean {
+  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) if (text[at - 1] !== "\r") return true;
+  for (let at = text.indexOf("\r"); at !== -1; at = text.indexOf("\r", at + 1)) if (text[at + 1] !== "\n") return true;
+  return false;
+}
+
+/** Rows of a text without quotes: each line is one, and `split` of the engine finds its fields. It takes less time than papaparse. */
+function plainRows(text: string, delimiter: string, newline: string, keepsEmptyRows: boolean): Row[] {
+  const rows: Row[] = [];
+  if (text === "") return rows;
+  for (let start = 0; start <= text.length; ) {
+    let end = text.indexOf(newline, start);
+    if (end === -1) end = text.length;
+    if (end > start || keepsEmptyRows) rows.push(text.slice(start, end).split(delimiter));
+    start = end + newline.length;
+  }
+  return rows;
+}
+
 function rowsOf(source: string, options: CsvParseOptions): Row[] {
-  // A line break at the end closes the last row; it does not begin an empty one.
-  let text = (source.charCodeAt(0) === 0xfeff ? source.slice(1) : source).replace(/(?:\r\n|\r|\n)$/, "");
+  let text = withoutLastBreak(source.charCodeAt(0) === 0xfeff ? source.slice(1) : source);
   const named = delimiterLine.exec(text);
   if (named !== null) text = text.slice(named[0].length);
   const given = options.delimiter ?? named?.[1];
   if (given !== undefined) checkDelimiter(given);
-  const hasSeveral = text.includes("\r") && /(?:^|[^\r])\n|\r(?!\n)/.test(text) && text.includes("\n");
+  const hasSeveral = text.includes("\r") && text.includes("\n") && mixesLineBreaks(text);
   const newline = hasSeveral || !text.includes("\r") ? "\n" : text.includes("\n") ? "\r\n" : "\r";
   const delimiter = given ?? foundDelimiter(hasSeveral ? text.replace(/\r\n?/g, "\n") : text, newline);
   if (hasSeveral) text = withOneLineBreak(text, delimiter);
+  if (!text.includes('"')) return plainRows(text, delimiter, newline, options.keepEmptyRows === true);
   const { data, errors } = papaparse.parse<Row>(text, { delimiter, newline, skipEmptyLines: false });
   const [error] = errors;
   if (error !== undefined) throw new Error(`row ${(error.row ?? 0) + 1}: ${error.message}`);
@@ -124,7 +150,8 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: C
   const names = given ?? rows[0] ?? [];
   checkNames(names);
   const first = given === undefined ? 1 : 0;
-  const result: Record<string, string>[] = [];
+  // Objects take the places of the rows that they are made of: both together need twice the memory.
+  const result: unknown[] = rows;
   for (let index = first; index < rows.length; index++) {
     const row = rows[index]!;
     if (options.strict !== false && row.length !== names.length)
@@ -137,8 +164,9 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: C
         Object.defineProperty(object, "__proto__", { value, writable: true, enumerable: true, configurable: true });
       else object[names[column]!] = value;
     }
-    result.push(object);
+    result[index - first] = object;
   }
+  result.length = Math.max(0, rows.length - first);
   return result;
 }
 

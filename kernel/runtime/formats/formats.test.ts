@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import papaparse from "papaparse";
 import { bootMachine, deliverBody, evaluate, run } from "../testing/fake-machine.ts";
 import { parse as parseCsv, stringify as stringifyCsv } from "./csv-format.ts";
 import { parse as parseXml, stringify as stringifyXml } from "./xml-format.ts";
@@ -375,6 +376,26 @@ test("CSV is read back as it was written, whatever its values, names and delimit
       assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter, newline }), decode, { header: false }), rows);
     }),
     { numRuns: 2000, seed: 13 },
+  );
+});
+
+test("CSV without quotes has the rows that papaparse finds, whatever its line breaks and delimiter", () => {
+  const parts = fc.array(fc.constantFrom("a", "bc", "\n", "\n\n", ",", ";", " ", "é"), { maxLength: 30 });
+  fc.assert(
+    fc.property(
+      parts,
+      fc.constantFrom("\n", "\r\n", "\r"),
+      fc.constantFrom(",", ";"),
+      fc.boolean(),
+      (made, newline, delimiter, keepEmptyRows) => {
+        const text = made.join("").replaceAll("\n", newline);
+        const whole = text.endsWith(newline) ? text.slice(0, -newline.length) : text;
+        const { data } = papaparse.parse<string[]>(whole, { delimiter, newline, skipEmptyLines: false });
+        const expected = keepEmptyRows ? data : data.filter((row) => row.length > 1 || row[0] !== "");
+        assert.deepEqual(parseCsv(text, decode, { header: false, delimiter, keepEmptyRows }), expected);
+      },
+    ),
+    { numRuns: 2_000 },
   );
 });
 
