@@ -283,6 +283,20 @@ test("a fetch that fails rejects with a TypeError; the message fails as if it we
   assert.deepEqual(await failed("(m, { sleep }) => { void fetch('https://a.example/'); return sleep(9); }"), dropped);
 });
 
+test("an answer to fetch that can't be parsed is the peer's fault, and no error of the program", async () => {
+  const tried: readonly (readonly [read: string, retry: boolean, flaw: true | undefined, code: string])[] = [
+    ["(await fetch('https://a.example/')).json()", true, undefined, "MF_RESPONSE_INVALID"],
+    ["(await fetch('https://a.example/')).clone().formData()", true, undefined, "MF_RESPONSE_INVALID"],
+    ["fetch('https://a.example/').then(() => new Response('{').json())", false, true, "MF_FLOW_THREW"],
+  ];
+  for (const [read, retry, flaw, code] of tried) {
+    const machine = await bootMachine(`${header}export default flow(async () => { await (${read}); });`);
+    machine.event(deliver);
+    const found = failure(machine.event(resolveEvent(0, "{")).effects);
+    assert.deepEqual([found.code, found.retry, found.flaw], [code, retry, flaw], read);
+  }
+});
+
 test("a fetch that is given up rejects with the reason of its signal, whatever that is", async () => {
   const machine = await bootMachine(`${header}export default flow(async (m, { signal }) => {
     const controller = new AbortController();

@@ -55,6 +55,18 @@ export abstract class Body {
     return bytesOf(this);
   }
 
+  /** What the parser makes of the body. An answer it can't read is its peer's fault, and no error of the program: it has a code. */
+  #parsed<T>(parse: (bytes: Uint8Array) => T): T {
+    const bytes = this.#use();
+    try {
+      return parse(bytes);
+    } catch (error) {
+      if (this.#source instanceof kernel.Answer && (error instanceof SyntaxError || error instanceof TypeError))
+        Object.assign(error, { code: "MF_RESPONSE_INVALID" });
+      throw error;
+    }
+  }
+
   get #type(): string {
     return this.headers.get("content-type") ?? "";
   }
@@ -72,7 +84,7 @@ export abstract class Body {
   }
 
   async formData(): Promise<object> {
-    return kernel.readForm(this.#use(), this.#type, "replace");
+    return this.#parsed((bytes) => kernel.readForm(bytes, this.#type, "replace"));
   }
 
   async text(): Promise<string> {
@@ -80,6 +92,6 @@ export abstract class Body {
   }
 
   async json(): Promise<unknown> {
-    return JSON.parse(kernel.withoutMark(kernel.utf8.decode(this.#use())));
+    return this.#parsed((bytes) => JSON.parse(kernel.withoutMark(kernel.utf8.decode(bytes))) as unknown);
   }
 }
