@@ -10,7 +10,7 @@ import type { OutletDefinition } from "../outlets/outlet.ts";
 import { directSource } from "../sources/direct.ts";
 import type { Accept, SourceDefinition } from "../sources/source.ts";
 import { type Rig, until, withGateway } from "../testing/rig.ts";
-import { done, fail, request, type Script, send, utf8 } from "../testing/scripted.ts";
+import { broken, done, fail, request, type Script, send, utf8 } from "../testing/scripted.ts";
 
 /** An outlet that answers every request with 1000 bytes. */
 const answering: OutletDefinition = {
@@ -188,3 +188,22 @@ for (const [name, { most, code, effect }] of Object.entries(bounded)) {
     );
   });
 }
+
+test("a message that the monitor has no room for is refused where its caller waits, and else comes again, without an attempt", async () => {
+  let busy = true;
+  await withFlow(
+    () => (busy ? broken("MF_MONITOR_BUSY") : [done("fine")]),
+    async ({ accept, runner, url, memory }) => {
+      const refused = await accept(incoming());
+      ok(refused.status === "refused", refused.status);
+      equal(refused.code, "MF_MONITOR_BUSY");
+      const later = accept(incoming({ replyWanted: false }));
+      await until(() => runner.delivered.length === 3);
+      busy = false;
+      equal((await later).status, "done");
+      deepEqual(new Set(runner.delivered.map(({ attempt }) => attempt)), new Set([1]));
+      match(await (await fetch(`${url}/metrics`)).text(), /code="MF_MONITOR_BUSY"/);
+      deepEqual(taken(memory), [0, 0, 0]);
+    },
+  );
+});
