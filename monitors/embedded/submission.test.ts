@@ -51,7 +51,7 @@ test("whatever is under way when the pool closes is told so, and what comes late
 });
 
 test("when waiting machines take too much memory, those that have waited longest are put off", async () => {
-  scripted = new ScriptedPool({ size: 1, bytes: 1000 });
+  scripted = new ScriptedPool({ size: 1, bytes: 800 });
   const { pool } = scripted;
   const machines = [scripted.start(one), scripted.start(one), scripted.start(one)];
   for (const machine of machines) {
