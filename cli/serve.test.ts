@@ -330,6 +330,26 @@ test("what can't be served ends with 2 and says what to do", async () => {
     match(err, expected);
     equal(/\n\s+at /.test(err), false);
   }
+  await writeFile(join(folder, "no-folder"), "a file");
+  const http = (path: string): string => `http: { path: "${path}" }`;
+  for (const [sources, expected, more] of [
+    [[http("/a"), http("/a")], /^MF_CONFIG_INVALID: source\.yaml:6:\d+: .*POST \/a is taken by flows\.hello/],
+    [[http("/a/:x"), http("/a/:y")], /^MF_(?:ROUTE_TAKEN|CONFIG_INVALID): .*POST \/a\/:y is (?:served|taken) by/],
+    [[http("/a/*/b")], /^MF_ROUTE_INVALID: the path \/a\/\*\/b can't be used: /],
+    [[http("/a/:x/:x")], /^MF_ROUTE_INVALID: .*:x stands in it twice/],
+    [["nats: { url: http://localhost, subject: s }"], /^MF_CONFIG_URL: source\.yaml:5:\d+: .*nats:\/\/ or tls:\/\//],
+    [["file: { dir: no-folder }"], /^MF_FILE_SOURCE_DIR: the folder no-folder of flows\.hello can't be used: /],
+    [[http("/a")], /^MF_LISTEN: cannot listen on 203\.0\.113\.7/, "http: { host: 203.0.113.7 }\n"],
+  ] as const) {
+    const listed = sources.map((source) => `      - ${source}\n`).join("");
+    await writeFile(
+      join(folder, "source.yaml"),
+      `flows:\n  hello:\n    flow: hello.ts\n    from:\n${listed}journal: { memory: true }\n${more ?? ""}`,
+    );
+    const { code, err } = await capture(["serve", "-c", join(folder, "source.yaml"), "--port", "0"]);
+    equal(code, 2, err);
+    match(err, expected);
+  }
   const nobody = await capture(["send", "hello", "--gateway", "http://127.0.0.1:9"]);
   equal(nobody.code, 2);
   match(nobody.err, /^MF_GATEWAY_UNREACHABLE: .*mayfly serve/);

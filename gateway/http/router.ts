@@ -17,6 +17,12 @@ interface StoredRoute {
   readonly webhook: boolean;
 }
 
+/** Of two parameters with one name a flow would see the second only. */
+function repeatedParameter(path: string): string | undefined {
+  const names = [...path.matchAll(/:\w+/g)].map(([name]) => name);
+  return names.find((name, index) => names.indexOf(name) !== index);
+}
+
 export class Router implements HttpRoutes {
   readonly #fixed = new Map<string, Map<string, FoundRoute>>();
   readonly #tree = findMyWay({ ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 500 });
@@ -63,6 +69,9 @@ export class Router implements HttpRoutes {
 
   #addToTree(method: string, path: string, store: StoredRoute): () => void {
     if (!METHODS.includes(method)) throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method)} is not an HTTP method`);
+    const twice = repeatedParameter(path);
+    if (twice !== undefined)
+      throw new CodedError("MF_ROUTE_INVALID", `the path ${path} can't be used: the parameter ${twice} stands in it twice`);
     try {
       this.#tree.on(method as HTTPMethod, path, () => undefined, store);
     } catch (cause) {

@@ -76,7 +76,7 @@ test("a request with two Host lines gets 400, in whatever case they are; with to
     for (const lines of [1001, 2001, 3000])
       match(
         await exchange(url, `POST /echo HTTP/1.1\r\nHost: a\r\n${"a:\r\n".repeat(lines)}content-length: 1\r\n\r\nx`),
-        /^HTTP\/1\.1 431 /,
+        /^HTTP\/1\.1 431 .*MF_HEADERS_LIMIT/s,
       );
     equal(runner.delivered.length, 0);
     const most = `POST /echo HTTP/1.1\r\nHost: a\r\n${close}${"a:\r\n".repeat(900)}content-length: 4\r\n\r\nbody`;
@@ -112,7 +112,7 @@ test("a path parameter is decoded, whatever characters it holds; one with a cont
     }
     const before = runner.delivered.length;
     for (const name of ["%0a", "a%00", "%0D%0Ax:%20y", "%7f"])
-      equal((await fetch(`${url}/items/${name}`, { method: "POST" })).status, 400, name);
+      equal(((await (await fetch(`${url}/items/${name}`, { method: "POST" })).json()) as { code: string }).code, "MF_PATH_INVALID", name);
     for (const name of ["%zz", "%C0%A0", "%"])
       match(
         await exchange(url, `POST /items/${name} HTTP/1.1\r\nHost: x\r\n${close}content-length: 0\r\n\r\n`),
