@@ -207,3 +207,20 @@ test("a message that the monitor has no room for is refused where its caller wai
     },
   );
 });
+
+test("long bodies whose key is searched for count as waiting until then, and no longer", async () => {
+  await withFlow(
+    () => [done("fine")],
+    async ({ accept, memory }) => {
+      const body = (n: number): Uint8Array => utf8(JSON.stringify({ k: n, more: "x".repeat(20_000) }));
+      for (let n = 0; n < 5; n++) equal((await accept(incoming({ body: body(n) }))).status, "done");
+      const together = await Promise.all([0, 1, 2, 3].map((n) => accept(incoming({ body: body(n) }))));
+      deepEqual(
+        together.map(({ status }) => status),
+        ["done", "done", "refused", "refused"],
+      );
+      equal(memory.messages.takenBytes, 0);
+    },
+    ", key: 'json:/k', queue: 2",
+  );
+});
