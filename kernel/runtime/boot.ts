@@ -12,6 +12,7 @@
  *        deliver          resolve, wake
  *   ready ─────▶ running ⇄ waiting ─────▶ done / failed
  */
+import { mendAsyncGenerators } from "./async-generators.ts";
 import { abandonCalls, holdAnswer, onResolve, openCalls, reportOpenCalls } from "./calls.ts";
 import { makeContext } from "./context.ts";
 import { startCounting } from "./effects.ts";
@@ -207,6 +208,7 @@ function setFlow(exported: unknown): void {
 export function boot(layerBelow: Native, given: Manifest = {}): Runtime {
   setNative(layerBelow);
   setUncaught(failWith);
+  mendAsyncGenerators();
   installGlobals();
   manifest = given;
   Object.defineProperty(globalThis, kernelName, { value: kernel, configurable: true });
