@@ -263,23 +263,19 @@ test("domains that are no domains are refused, as Node does", async () => {
     ...fc
       .sample(fc.string({ unit: fc.constantFrom(..."abz0-"), maxLength: 4 }), { numRuns: 100, seed: 5 })
       .map((text): Case => [`http://xn--0-${text}\ufdd0/`]),
-    ...[
-      "\ufdd0",
-      "\uffff",
-      "\ue000",
-      "\u2028",
-      "\u0085",
-      "a\u{10ffff}",
-      "xn--",
-      "xn--pokxncvks",
-      "XN--99999999",
-      "xn--0",
-      "xn--a\u00fc",
-    ].flatMap((text): Case[] => [[`http://${text}.b/`], [`file://${text}/p`]]),
+    ...["\ufdd0", "\uffff", "\ue000", "\u2028", "\u0085", "a\u{10ffff}", "xn--a\u00fc"].flatMap((text): Case[] => [
+      [`http://${text}.b/`],
+      [`file://${text}/p`],
+    ]),
   ];
   await compare(cases);
-  // Of ASCII alone: an error since revision 31 of UTS 46, which Node 20 does not have.
-  assert.deepEqual(await evaluate("['xn--a-', 'xn--a-.b'].map((host) => URL.canParse(`http://${host}/`))"), [false, false]);
+  // Versions of Node differ in labels that are ASCII and yet no Punycode; the Web Platform Tests refuse them.
+  const codes = ["xn--", "xn--a-", "xn--0", "xn--pokxncvks", "XN--99999999"];
+  const parsed = "msg.json().map((code) => URL.canParse(`http://${code}.b/`) || URL.canParse(`file://${code}/p`))";
+  assert.deepEqual(
+    await evaluate(parsed, codes),
+    codes.map(() => false),
+  );
 });
 
 test("URL's setters", async () => {
@@ -305,7 +301,6 @@ test("URL's setters", async () => {
     ["http://a/b", "host", ":81"],
     ["http://a/b", "host", "[::1]:81"],
     ["http://a/b", "host", "[::1"],
-    ["http://a/b", "host", "xn--"],
     ["file://a/b", "host", "c"],
     ["file://a/b", "host", "loc%41lhost"],
     ["foo://a/b", "host", "[::1]:9"],
@@ -340,8 +335,9 @@ test("URL's setters", async () => {
   const expected = ((0, eval)(run) as (cases: unknown) => unknown[])(assignments);
   const inside = (await evaluate(`(${run})(msg.json())`, assignments)) as unknown[];
   for (const [index, given] of assignments.entries()) assert.deepEqual(inside[index], expected[index], JSON.stringify(given));
-  // Here the standard and the Web Platform Tests say something else than Node 20.
+  // Here the standard and the Web Platform Tests say something else than some versions of Node.
   const ours: readonly (readonly [url: string, property: string, value: string, href: string])[] = [
+    ["http://a/b", "host", "xn--", "http://a/b"],
     ["file://a/b", "host", "c:81", "file://a/b"],
     ["file://a/b", "host", "", "file:///b"],
     ["foo://u@a/b", "host", "", "foo://u@a/b"],
