@@ -78,6 +78,11 @@ export default flow<"erp" | "out">(async (msg, { to, sleep }) => {
   await mkdir(join(folder, "floating"));
   await writeFile(join(folder, "floating", "flow.ts"), floating);
   await writeFile(join(folder, "floating", "save.ts"), saving);
+  // A second flow that imports the same module: its fault is one.
+  await writeFile(
+    join(folder, "floating", "other.ts"),
+    'import { flow } from "mayfly";\nimport { save } from "./save.ts";\nexport default flow(async () => await save(5));',
+  );
   const { code, out } = await capture(["lint", join(folder, "floating"), "--json"]);
   equal(code, 1);
   const { findings } = JSON.parse(out) as { findings: { file: string; line: number; column: number; code: string }[] };

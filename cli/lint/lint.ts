@@ -2,11 +2,10 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
-import { isDeepStrictEqual } from "node:util";
 import { CodedError } from "#base";
+import { droppedPromises, type DroppedPromise } from "#image";
 import { asCoded } from "../failure.ts";
 import { buildFlow } from "../images/build.ts";
-import { droppedPromises, type DroppedPromise } from "#image";
 import { probeTopLevel } from "../machine/top-level.ts";
 import { lintConfig, outletFindings } from "./config.ts";
 import { findingsOf, type LintFinding } from "./finding.ts";
@@ -57,13 +56,13 @@ export async function lint(paths: readonly string[]): Promise<LintResult> {
   for (const { path, flows } of configs)
     for (const flow of flows)
       if (flow.flow !== undefined && declared.has(flow.flow)) findings.push(...outletFindings(path, flow, declared.get(flow.flow) ?? null));
-  return { findings, flows: targets.flows.size, configs: targets.configs.size };
+  return { findings: distinct(findings), flows: targets.flows.size, configs: targets.configs.size };
 }
 
 /** Uses of time and randomness at a flow's top level. */
 async function topLevelFindings(flow: string, shown: string): Promise<LintFinding[]> {
   const { touched } = await probeTopLevel(flow);
-  const findings = touched.map(({ what, frames: [place] }): LintFinding => {
+  return touched.map(({ what, frames: [place] }): LintFinding => {
     const message = `${what} at the top level is drawn once, when the image is built, and the same in every machine: move it into the handler`;
     return {
       file: place?.file ?? shown,
@@ -74,7 +73,11 @@ async function topLevelFindings(flow: string, shown: string): Promise<LintFindin
       message,
     };
   });
-  return findings.filter((each, index) => findings.findIndex((other) => isDeepStrictEqual(other, each)) === index); // loops touch a place often
+}
+
+/** Each finding once: loops touch a place often, and flows share modules. */
+function distinct(findings: readonly LintFinding[]): readonly LintFinding[] {
+  return [...new Map(findings.map((each) => [JSON.stringify(each), each])).values()];
 }
 
 const dropped: Readonly<Record<DroppedPromise["kind"], string>> = {
