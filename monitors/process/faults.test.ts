@@ -29,7 +29,7 @@ class FakeHousehold implements Household {
 
   constructor(command: string, ...values: readonly string[]) {
     this.pool = new ImagePool(this, { command, values }, undefined);
-    this.#watchdog = setInterval(() => this.pool.watch(), 10);
+    this.#watchdog = setInterval(() => this.pool.watch(0), 10);
   }
 
   room(): boolean {
@@ -37,9 +37,6 @@ class FakeHousehold implements Household {
   }
   roomForStopped(): boolean {
     return true;
-  }
-  priorityOf(): number {
-    return 0;
   }
   wake(): void {}
   held(): void {}

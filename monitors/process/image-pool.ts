@@ -48,8 +48,6 @@ export interface Household {
   room(asker: ImagePool): boolean;
   /** False while steps that were stopped once keep all processes but one: that one is for the others. */
   roomForStopped(): boolean;
-  /** The priority of a flow's processes. */
-  priorityOf(weight: number): number;
   /** So many more bytes are held for waiting machines, or fewer. */
   held(bytes: number): void;
   /** Puts off the machines that have waited longest while all hold more than they may. */
@@ -191,14 +189,17 @@ export class ImagePool implements ChildOwner {
     this.feed();
   }
 
-  watch(): void {
-    for (const child of [...this.children]) this.#watchChild(child);
+  /** `priority`: of its processes, for the system. */
+  watch(priority: number): void {
+    for (const child of [...this.children]) {
+      child.prioritise(priority);
+      this.#watchChild(child);
+    }
     this.feed();
     this.#shrink();
   }
 
   #watchChild(child: Child): void {
-    child.prioritise(this.#household.priorityOf(this.weight));
     if (!child.greeted) {
       if (performance.now() - child.startedMs > mostStartMs) child.kill();
       return;

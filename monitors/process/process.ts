@@ -11,6 +11,7 @@ import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } fr
 import { kernelArtifacts, layout } from "#kernel";
 import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
+import { stepToStop } from "../make-way.ts";
 import { priorityOf } from "../priority.ts";
 import type { Child } from "./child.ts";
 import { makeFolder } from "./folder.ts";
@@ -66,7 +67,6 @@ class ProcessMonitor implements Monitor, Household {
   readonly #removeFolder = (): void => rmSync(this.#folder, { recursive: true, force: true });
   #nextFile = 0;
   #replaced = 0;
-  #heaviest = 1;
   #watchdog: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -156,7 +156,6 @@ class ProcessMonitor implements Monitor, Household {
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
     const { pool, limits: own } = image as ProcessImage;
     pool.weight = share?.weight ?? 1;
-    this.#heaviest = Math.max(this.#heaviest, pool.weight);
     return new ProcessMachine(pool, event, limits ?? own);
   }
 
@@ -187,22 +186,16 @@ class ProcessMonitor implements Monitor, Household {
     return stopped < Math.max(1, this.#processes - 1);
   }
 
-  priorityOf(weight: number): number {
-    return priorityOf(weight, this.#heaviest);
-  }
-
-  /** While a flow starves, a long step of one that has more processes makes way, and the shortest such step of the flow that has most. */
+  /** While a flow starves, a long step of another makes way. */
   #makeWay(): void {
     const starving = [...this.#pools].filter(({ starves }) => starves);
     if (starving.length === 0) return;
-    const all = [...this.#pools].flatMap((pool) => pool.children.map((child) => ({ child, beside: pool.children.length })));
+    const all = [...this.#pools].flatMap((pool) => pool.children.map((child) => ({ child, places: pool.children.length })));
     if (all.length < this.#processes || all.some(({ child }) => child.closed)) return;
-    const fewest = Math.min(...starving.map(({ children }) => children.length));
-    const long = all.filter(
-      ({ child, beside }) => child.slow && child.outstanding[0]?.job?.machine.stopped !== true && (fewest === 0 || beside > fewest + 1),
-    );
-    long.sort((a, b) => b.beside - a.beside || b.child.watchedSinceMs - a.child.watchedSinceMs);
-    long[0]?.child.makeWay();
+    const long = all
+      .filter(({ child }) => child.slow && child.outstanding[0]?.job?.machine.stopped !== true)
+      .map(({ child, places }) => ({ child, places, ranMs: performance.now() - child.watchedSinceMs }));
+    stepToStop(long, Math.min(...starving.map(({ children }) => children.length)))?.child.makeWay();
   }
 
   held(bytes: number): void {
@@ -225,8 +218,9 @@ class ProcessMonitor implements Monitor, Household {
 
   #watch(): void {
     let busy = false;
+    const heaviest = Math.max(...[...this.#pools].map(({ weight }) => weight));
     for (const pool of this.#pools) {
-      pool.watch();
+      pool.watch(priorityOf(pool.weight, heaviest));
       busy ||= pool.busy;
     }
     this.#makeWay();

@@ -12,6 +12,7 @@
 import type { MachineErrorCode } from "#abi";
 import type { MemoryAccount } from "#base";
 import { decodeEffects, EffectKind, lastEffectKind } from "#abi";
+import { stepToStop } from "../make-way.ts";
 import { prioritise, priorityOf } from "../priority.ts";
 import { FlowPool, FlowVm, type Job, pageBytes } from "./flow-vms.ts";
 import { qemuLimits } from "./limits.ts";
@@ -57,7 +58,6 @@ export class Fleet {
   readonly #vms = new Set<FlowVm>();
   readonly #ending = new Set<Promise<void>>();
   #queued = 0;
-  #heaviest = 1;
   #watchdog: NodeJS.Timeout | undefined;
   #idleWatchdog: NodeJS.Timeout | undefined;
   #closed = false;
@@ -117,7 +117,6 @@ export class Fleet {
     const { machine } = job;
     const pool = this.#pool(machine.image.elf.fd, machine.limits.memoryBytes);
     pool.weight = machine.weight;
-    this.#heaviest = Math.max(this.#heaviest, pool.weight);
     (machine.stopped ? pool.stopped : pool.backlog).push(job);
     this.#queued++;
     this.#feed(pool);
@@ -337,6 +336,7 @@ export class Fleet {
   }
 
   #watch(): void {
+    this.#prioritise();
     for (const own of this.#vms) if (own.current !== undefined) this.#watchVm(own, own.current);
     if (this.#queued > 0) {
       for (const pool of this.#pools.values()) this.#feed(pool);
@@ -354,19 +354,15 @@ export class Fleet {
     return pool.backlog.length > booting && pool.vms.size < this.#options.perFlow && performance.now() >= pool.restUntilMs;
   }
 
-  /** While a flow starves, a long step of one that has more virtual machines makes way, and the shortest such step of the flow that has most. */
+  /** While a flow starves, a long step of another makes way. */
   #makeWay(): void {
     if (this.#vms.size < this.#options.most) return;
-    const starving = [...this.#pools.values()].filter((pool) => this.#starves(pool)).sort((a, b) => a.vms.size - b.vms.size);
-    const [neediest] = starving;
+    const [neediest] = [...this.#pools.values()].filter((pool) => this.#starves(pool)).sort((a, b) => a.vms.size - b.vms.size);
     if (neediest === undefined) return;
-    const fewest = neediest.vms.size;
-    const long = [...this.#vms].filter(
-      ({ current, watchedLooks, pool }) =>
-        current?.machine.stopped === false && watchedLooks > 1 && pool !== neediest && (fewest === 0 || pool.vms.size > fewest + 1),
-    );
-    long.sort((a, b) => b.pool.vms.size - a.pool.vms.size || a.watchedLooks - b.watchedLooks);
-    const [own] = long;
+    const long = [...this.#vms]
+      .filter(({ current, watchedLooks }) => current?.machine.stopped === false && watchedLooks > 1)
+      .map((own) => ({ own, places: own.pool.vms.size, ranMs: own.watchedLooks * qemuLimits.watchMs }));
+    const own = stepToStop(long, neediest.vms.size)?.own;
     if (own?.current === undefined) return;
     own.current.machine.stopped = true;
     own.makesWay = true;
@@ -390,9 +386,16 @@ export class Fleet {
     this.#idleWatchdog = undefined;
   }
 
+  /** Tells the system what the flows weigh. */
+  #prioritise(): void {
+    const heaviest = Math.max(...[...this.#pools.values()].map(({ weight }) => weight));
+    for (const own of this.#vms) {
+      const priority = priorityOf(own.pool.weight, heaviest);
+      if (own.priority !== priority && prioritise(own.vm.pid, priority)) own.priority = priority;
+    }
+  }
+
   #watchVm(own: FlowVm, { machine }: Job): void {
-    const priority = priorityOf(own.pool.weight, this.#heaviest);
-    if (own.priority !== priority && prioritise(own.vm.pid, priority)) own.priority = priority;
     const cpuMs = own.vm.cpuMs() ?? performance.now(); // the wall clock where the system does not tell
     if (own.watchedLooks++ === 0) own.watchedCpuMs = cpuMs;
     if (own.watchedLooks === 1 || cpuMs !== own.progressCpuMs) {
