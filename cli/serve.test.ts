@@ -246,7 +246,7 @@ test("send finds the gateway beside a mayfly.yaml whose secrets it does not have
   }
 });
 
-/** What /ready says to those who may open the admin socket. */
+/** The answer of /ready to those who may open the admin socket. */
 async function readyDetails(): Promise<{ connector: string; detail: string }[]> {
   const text = await new Promise<string>((done, failed) => {
     get({ socketPath: join(folder, "journal", "admin.sock"), path: "/ready" }, (response) => {

@@ -10,9 +10,18 @@ const chosen = chosenTests(process.argv.slice(2), "npm run test:watch");
 const flags = testFlags(chosen.name);
 
 let tests;
-async function runTests() {
+let turn = Promise.resolve();
+/** One build of the kernel at a time; a fault in it is shown, and mended by the next save. */
+function runTests() {
   tests?.kill();
-  await ensureKernel();
+  turn = turn
+    .then(ensureKernel)
+    .then(startTests)
+    .catch((error) => console.error(`mayfly: ${error.message}`));
+}
+
+function startTests() {
+  tests?.kill();
   tests = spawn(process.execPath, [...flags, "--test-reporter=spec", ...chosen.files], { cwd: root, stdio: "inherit" });
 }
 
@@ -23,7 +32,7 @@ const watch = spawn(process.execPath, [compiler, "-p", "tsconfig.json", "--watch
 });
 createInterface({ input: watch.stdout }).on("line", (line) => {
   const [, errors] = /Found (\d+) errors?\b/.exec(line) ?? [];
-  if (errors === "0") void runTests();
+  if (errors === "0") runTests();
   else if (line.trim() !== "" && !/Starting (?:incremental )?compilation/.test(line)) console.error(line);
 });
 process.on("SIGINT", () => {

@@ -31,7 +31,7 @@ export const header = {
 const own: ReadonlySet<string> = new Set([header.contentType, header.correlation, header.key, header.id, header.status, header.error]);
 const unprintable = /[^\t\x20-\x7e\u00a0-\u{10ffff}]/gu;
 
-/** A header's value as text, undefined where there is none. */
+/** A header's value as text; undefined for null. */
 function valueText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (value === null || value === undefined) return undefined;
@@ -50,10 +50,8 @@ function valuesOf(value: unknown): readonly unknown[] {
   return isList ? (value as readonly unknown[]) : [value];
 }
 
-/** A broker's header as it is written here: lower case, with a hyphen for each character that no name can have. */
-function headerName(name: string): string {
-  return name.toLowerCase().replace(/[^!#$%&'*+.^_`|~0-9a-z:-]/g, "-");
-}
+/** Characters that no header's name can have, once it is in lower case. */
+const foreign = /[^!#$%&'*+.^_`|~0-9a-z:-]/g;
 
 type HeaderContext = Pick<ConnectorContext, "metrics" | "logger">;
 
@@ -83,7 +81,8 @@ export function headersOf(entries: Iterable<readonly [string, unknown]>, context
   let altered: string | undefined;
   let dropped: string | undefined;
   for (const [name, value] of entries) {
-    const lower = headerName(name);
+    const given = name.toLowerCase();
+    const lower = given.replace(foreign, "-");
     for (const each of valuesOf(value)) {
       const whole = valueText(each);
       if (whole === undefined) continue;
@@ -93,7 +92,7 @@ export function headersOf(entries: Iterable<readonly [string, unknown]>, context
         const line = headerLine(whole);
         if (line.length < whole.length) altered ??= `a value has more than ${brokerLimits.headerCharacters} characters`;
         else if (line !== whole) altered ??= "a value holds a control character";
-        if (lower !== name.toLowerCase()) altered ??= "a name holds a character that no header's name can have";
+        if (lower !== given) altered ??= "a name holds a character that no header's name can have";
         appendHeader(headers, lower, line);
       }
     }

@@ -180,10 +180,10 @@ export class ClaimStore {
       const why = cause instanceof Error ? cause.message : String(cause);
       if (code === "ENOENT") this.#made = false; // somebody took the folder away: the next one makes it anew
       if (code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG")
-        throw new CodedError("MF_CLAIMS_FULL", `the claim store's disk is full (${why}): make room; the body is refused till then`, {
+        throw new CodedError("MF_CLAIMS_FULL", `the claim store's disk is full (${why}): make room; bodies are refused until then`, {
           cause,
         });
-      throw new CodedError("MF_CLAIMS_IO", `the claim store's disk refuses (${why}): mend it; the body is refused till then`, { cause });
+      throw new CodedError("MF_CLAIMS_IO", `the claim store's disk refuses (${why}): mend it; bodies are refused until then`, { cause });
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Memory that a message holds while it is worked on is all given back, its end is counted once, and the limits of a flow are met exactly. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import type { Effect } from "#abi";
 import { gatewayLimits } from "../limits.ts";
@@ -222,5 +222,25 @@ test("long bodies whose key is searched for count as waiting until then, and no 
       equal(memory.messages.takenBytes, 0);
     },
     ", key: 'json:/k', queue: 2",
+  );
+});
+
+test("a message whose key can't be read is not accepted, and those behind it are", async () => {
+  const body = utf8(`{"a":"${"y".repeat(20_000)}"}`);
+  const unreadable = Object.defineProperty(body.slice(), "subarray", {
+    value: () => {
+      throw new Error("not to be read");
+    },
+  });
+  await withFlow(
+    () => [done("done")],
+    async ({ accept, memory, url }) => {
+      const [failing, behind] = [unreadable, body].map((given) => accept(incoming({ body: given, contentType: "application/json" })));
+      await rejects(failing as Promise<unknown>, /not to be read/);
+      equal((await behind)?.status, "done");
+      equal(memory.messages.takenBytes, 0);
+      match(await (await fetch(`${url}/metrics`)).text(), /^mayfly_flow_pending\{flow="f"\} 0$/m);
+    },
+    ', key: "json:/a"',
   );
 });

@@ -1,5 +1,5 @@
 /** Long bodies are read beside other work, and nothing overtakes them within their flow. */
-import { deepEqual, ok } from "node:assert/strict";
+import { deepEqual, ok, rejects } from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { toUtf8 } from "#base";
@@ -23,6 +23,22 @@ const hostile: Readonly<Record<string, string>> = {
   "bytes of space": `[${" ".repeat(12 << 20)}1]`,
   "no JSON at its end": `{"a":2,"b":[${"1,".repeat(200_000)}]}`,
 };
+
+/** A body that can't be read to its end. */
+function unreadable(): Uint8Array {
+  return Object.defineProperty(toUtf8(`{"a":"${"x".repeat(100_000)}"}`), "subarray", {
+    value: () => {
+      throw new Error("not to be read");
+    },
+  });
+}
+
+test("a reading that fails fails alone", async () => {
+  const failing = readInSlices(unreadable(), [["a"]]);
+  const behind = readInSlices(toUtf8(`{"a":"${"y".repeat(20_000)}"}`), [["a"]]);
+  await rejects(failing, /not to be read/);
+  deepEqual(await behind, ["y".repeat(20_000)]);
+});
 
 /** The turns that other work gets while a body is read. */
 async function turnsBeside(bytes: Uint8Array): Promise<number> {

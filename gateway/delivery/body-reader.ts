@@ -14,12 +14,14 @@ type Texts = readonly (string | undefined)[];
 
 class Reading {
   readonly done: (texts: Texts) => void;
+  readonly failed: (error: unknown) => void;
   readonly #scan: Scan;
   #hashes: readonly (TextHash | undefined)[] | undefined;
 
-  constructor(scan: Scan, done: (texts: Texts) => void) {
+  constructor(scan: Scan, done: (texts: Texts) => void, failed: (error: unknown) => void) {
     this.#scan = scan;
     this.done = done;
+    this.failed = failed;
   }
 
   /** Reads on. True when there is more. */
@@ -40,8 +42,8 @@ const readings: Reading[] = [];
 
 /** The texts of the values at the pointers, as of `valuesAt`, later; of a long one the SHA-256, in hexadecimal digits. */
 export function readInSlices(bytes: Uint8Array, pointers: readonly (readonly string[])[]): Promise<Texts> {
-  return new Promise((done) => {
-    readings.push(new Reading(new Scan(bytes, pointers), done));
+  return new Promise((done, failed) => {
+    readings.push(new Reading(new Scan(bytes, pointers), done, failed));
     if (readings.length === 1) setImmediate(turn);
   });
 }
@@ -49,7 +51,11 @@ export function readInSlices(bytes: Uint8Array, pointers: readonly (readonly str
 function turn(): void {
   const reading = readings.shift();
   if (reading === undefined) return;
-  if (reading.slice()) readings.push(reading);
-  else reading.done(reading.texts());
+  try {
+    if (reading.slice()) readings.push(reading);
+    else reading.done(reading.texts());
+  } catch (error) {
+    reading.failed(error); // the others are read all the same
+  }
   if (readings.length > 0) setImmediate(turn);
 }

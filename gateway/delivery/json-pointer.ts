@@ -174,7 +174,7 @@ class Scanner {
     for (const trail of this.trails) trail.end(this.#depth, this.#at);
   }
 
-  /** What follows a value in a container: another one, or the end. */
+  /** Behind a value in a container: another one, or the end. */
   #behind(): void {
     const byte = this.#bytes[this.#at];
     if (byte === this.#closers[this.#depth - 1]) return this.#close();
@@ -350,7 +350,7 @@ export function textOfValue(literal: Uint8Array | undefined): string | undefined
   }
 }
 
-/** What one slice reads at most: some milliseconds of a hostile body, and of one long string, number or space. */
+/** Bounds of one slice: some milliseconds of a hostile body, and of one long string, number or space. */
 const sliceSteps = 16_384;
 const sliceBytes = 512 * 1024;
 

@@ -4,7 +4,7 @@
  *   ready (Map, in order) ──claim──▶ claimed ──settle / bury──▶ gone
  *     ▲   ▲                            │  └─ release ─▶ ready
  *     │   └── due ── deferred ◀─ defer ┘
- *     └── the next of its key, when the one before is gone: waiting behind it till then
+ *     └── the next of its key, when the one before is gone: waiting behind it until then
  */
 import { assert } from "#base";
 import type { AttemptRecord, EntryNumber, OutboxEntry } from "./journal.ts";

@@ -44,7 +44,7 @@ test("calls of an async generator that queue behind its return() settle as in No
   assert.deepEqual(await reply(orders), JSON.parse(JSON.stringify(inNode)));
 });
 
-test("the methods of async generators are named and counted as ever, and fail for what is none", async () => {
+test("the methods of async generators keep their names and lengths, and reject when called on anything else", async () => {
   const found = await reply(`async () => {
     const prototype = Object.getPrototypeOf(async function* () {}).prototype;
     const wrong = await prototype.return.call(5, 1).catch((error) => error instanceof TypeError);

@@ -69,7 +69,7 @@ export class GatewayProcess {
     return false;
   }
 
-  /** What /ready says, for the report of a run that does not come to its end. */
+  /** The answer of /ready, for the report of a run that does not come to its end. */
   async readiness(): Promise<string> {
     try {
       const answer = await request(`http://127.0.0.1:${this.#options.port}/ready`, { headersTimeout: 2_000 });

@@ -55,7 +55,7 @@ export abstract class Body {
     return bytesOf(this);
   }
 
-  /** What the parser makes of the body. An answer it can't read is its peer's fault, and no error of the program: it has a code. */
+  /** Parses the body. An answer that can't be parsed is its peer's fault and not the program's: the error has a code. */
   #parsed<T>(parse: (bytes: Uint8Array) => T): T {
     const bytes = this.#use();
     try {

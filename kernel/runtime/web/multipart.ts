@@ -71,7 +71,7 @@ const lineEnd = asciiBytes("\r\n");
 const headersEnd = new Finder("\r\n\r\n");
 const [space, tab, dash] = [0x20, 0x09, 0x2d];
 
-/** What the header fields of one part say. */
+/** Name, file name and type of one part, from its header fields. */
 interface Fields {
   readonly name: string;
   readonly filename: string | undefined;
