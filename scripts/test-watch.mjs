@@ -1,42 +1,25 @@
-// `npm run test:watch -- FILTER… [--name PATTERN]`: compiles what is saved, and runs the tests that `npm test` would run with the same values.
+// `npm run test:watch -- FILTER… [--name PATTERN]`: what `npm test` does with the same values, again whenever something is saved.
 import { spawn } from "node:child_process";
+import { watch } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { chosenTests, testFlags } from "./test-files.mjs";
-import { ensureKernel, root, setUp } from "./setup.mjs";
+import { ensureInstalled, root, sourceFolders } from "./setup.mjs";
 
-await setUp();
-const chosen = chosenTests(process.argv.slice(2), "npm run test:watch");
-const flags = testFlags(chosen.name);
+/** Editors write a file in several steps. */
+const settleMs = 50;
 
+ensureInstalled();
 let tests;
-let turn = Promise.resolve();
-/** One build of the kernel at a time; a fault in it is shown, and mended by the next save. */
-function runTests() {
+let timer;
+
+function run() {
   tests?.kill();
-  turn = turn
-    .then(ensureKernel)
-    .then(startTests)
-    .catch((error) => console.error(`mayfly: ${error.message}`));
+  tests = spawn(process.execPath, [join(root, "scripts", "test.mjs"), ...process.argv.slice(2)], { cwd: root, stdio: "inherit" });
 }
 
-function startTests() {
-  tests?.kill();
-  tests = spawn(process.execPath, [...flags, "--test-reporter=spec", ...chosen.files], { cwd: root, stdio: "inherit" });
-}
-
-const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-const watch = spawn(process.execPath, [compiler, "-p", "tsconfig.json", "--watch", "--preserveWatchOutput"], {
-  cwd: root,
-  stdio: ["ignore", "pipe", "inherit"],
-});
-createInterface({ input: watch.stdout }).on("line", (line) => {
-  const [, errors] = /Found (\d+) errors?\b/.exec(line) ?? [];
-  if (errors === "0") runTests();
-  else if (line.trim() !== "" && !/Starting (?:incremental )?compilation/.test(line)) console.error(line);
-});
-process.on("SIGINT", () => {
-  tests?.kill();
-  watch.kill();
-  process.exit(0);
-});
+for (const folder of sourceFolders)
+  watch(join(root, folder), { recursive: true }, (_event, name) => {
+    if (name === null || !/\.(ts|mjs|json)$/.test(name) || /(^|[\\/])(node_modules|peers)[\\/]/.test(name)) return;
+    clearTimeout(timer);
+    timer = setTimeout(run, settleMs);
+  });
+run();
