@@ -9,6 +9,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { connectors } from "#connectors";
 import { createGateway, DeadLetters, type Journal, MemoryJournal, openJournal, silentLogger } from "#gateway";
 import { buildImage } from "#image";
 import { embeddedMonitor } from "#monitors";
@@ -45,6 +46,7 @@ flows:
     runner: monitor,
     journal,
     deadLetters,
+    connectors,
     logger: silentLogger,
     loadFlow: async () => {
       const { image } = await buildImage(flow, { check: false });

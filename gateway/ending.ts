@@ -6,7 +6,7 @@
  * Steps of connectors are named while they are under way, so that the log can say what was waited for.
  */
 import type { Clock } from "#base";
-import { gatewayLimits } from "./limits.ts";
+import { gatewayLimits } from "./contract/limits.ts";
 
 /** Steps under way, by name. */
 export class OpenSteps {

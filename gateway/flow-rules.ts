@@ -1,6 +1,6 @@
 /** What mayfly.yaml says of a flow, for those who run it without a gateway: `mayfly run` and flow tests. */
 import type { FlowLimits } from "#abi";
-import type { Ceilings, FlowConfig } from "./config/types.ts";
+import type { Ceilings, FlowConfig } from "./contract/config.ts";
 import { isDeclared, parseHost } from "./delivery/fetch.ts";
 import { bounded, type Keyed, parseKey } from "./delivery/keys.ts";
 

@@ -9,8 +9,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 import { openJournal } from "./journal/log/mod.ts";
-import { outlets } from "./outlets/all.ts";
-import { sources } from "./sources/all.ts";
+import { connectors } from "#connectors";
 import { done, fail, log, request, type Script, send, text, utf8 } from "./testing/scripted.ts";
 import { type Rig, until, withGateway } from "./testing/rig.ts";
 
@@ -475,6 +474,7 @@ test("the port in use and a missing outlet are coded errors, and everything is c
     const make = (outlets: readonly string[] | undefined): Promise<void> =>
       createGateway(inUse, {
         runner: new ScriptedRunner({}),
+        connectors,
         deadLetters,
         journal: new MemoryJournal(deadLetters),
         logger: silentLogger,
@@ -758,13 +758,15 @@ test("a peer that is slow to answer keeps only the flow from starting that needs
   const stop = async (): Promise<void> => undefined;
   // The slow one's peer answers only once the quick one takes messages.
   const slow = { start: () => quick, send: async () => undefined, health, stop };
-  const ports = {
-    outlets: outlets.map((each) => (each.name === "log" ? { ...each, create: () => slow } : each)),
-    sources: sources.map((each) =>
+  const mixed = {
+    outlets: connectors.outlets.map((each) => (each.name === "log" ? { ...each, create: () => slow } : each)),
+    sources: connectors.sources.map((each) =>
       each.name === "cron" ? { ...each, create: () => ({ start: async () => started(), health, stop }) } : each,
     ),
   };
-  await withGateway(yaml, { echo: () => [done()] }, async ({ gateway }) => equal(gateway.ready().ready, true), { ports });
+  await withGateway(yaml, { echo: () => [done()] }, async ({ gateway }) => equal(gateway.ready().ready, true), {
+    ports: { connectors: mixed },
+  });
 });
 
 test("what is over the hard limits of HTTP itself is refused: headers too big, nonsense for a request", async () => {

@@ -7,36 +7,35 @@
 import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
-import { claimOf } from "./claims/claim.ts";
-import { letterBody } from "./claims/letter-body.ts";
-import type { ClaimStore } from "./claims/store.ts";
-import { Sweeper } from "./claims/sweep.ts";
-import type { FlowConfig, GatewayConfig } from "./config/types.ts";
+import { claimOf } from "./contract/stored-body.ts";
+import { letterBody } from "./stored-bodies/letter-body.ts";
+import type { ClaimStore } from "./stored-bodies/store.ts";
+import { Sweeper } from "./stored-bodies/sweep.ts";
+import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
 import { hint } from "./config/suggest.ts";
 import type { Totals } from "./delivery/flow-delivery.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { Ending, OpenSteps } from "./ending.ts";
-import { FlowUnit, type Prepared, type UnitPorts } from "./flow-unit.ts";
+import { FlowUnit, type Prepared, type UnitPorts } from "./served-flow.ts";
 import type { FoundLetter } from "./held.ts";
 import { type Access, type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
-import { newAgent } from "./http/client.ts";
+import { newAgent } from "./contract/http/exchange.ts";
 import { HttpServer } from "./http/server.ts";
 import { retryLetters } from "./journal/dead-letter-operations.ts";
 import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
-import { gatewayLimits } from "./limits.ts";
+import { gatewayLimits } from "./contract/limits.ts";
 import type { RootLogger } from "./logger.ts";
-import { type GatewayMemory, gatewayMemory, memoryBusy } from "./memory.ts";
-import type { Headers, Incoming, Outcome } from "./message.ts";
+import { type GatewayMemory, memoryBusy } from "./contract/memory.ts";
+import { gatewayMemory } from "./memory/budget.ts";
+import type { Headers, Incoming, Outcome } from "./contract/message.ts";
 import { createRegistry } from "./metrics.ts";
-import { outlets as allOutlets } from "./outlets/all.ts";
-import type { OutletDefinition } from "./outlets/outlet.ts";
-import type { FlowImage, LoadFlow, Runner } from "./runner.ts";
-import { sources as allSources } from "./sources/all.ts";
-import type { SourceDefinition } from "./sources/source.ts";
-import { type ReportUnexpected, UnexpectedErrors } from "./unexpected.ts";
+import type { Connectors } from "./contract/connectors.ts";
+import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
+import { type ReportUnexpected } from "./contract/unexpected.ts";
+import { UnexpectedErrors } from "./unexpected-errors.ts";
 
 export interface GatewayPorts {
   readonly runner: Runner;
@@ -55,8 +54,7 @@ export interface GatewayPorts {
   readonly random?: Prng;
   /** For seeds and ids. */
   readonly entropy?: Entropy;
-  readonly sources?: readonly SourceDefinition[];
-  readonly outlets?: readonly OutletDefinition[];
+  readonly connectors: Connectors;
 }
 
 /** A message put in by hand. */
@@ -165,8 +163,7 @@ class TheGateway implements Gateway, Administered {
       agent: this.#agent,
       routes: this.#server.routes,
       base: config.base,
-      sources: ports.sources ?? allSources,
-      outlets: ports.outlets ?? allOutlets,
+      connectors: ports.connectors,
       claims: ports.claims,
       deliverTo: (flow, message) => {
         const accepted = this.#units.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });

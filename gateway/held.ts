@@ -10,9 +10,9 @@ import { classified } from "./delivery/outlet-channel.ts";
 import { type LetterEdit, messageAgain, sendAgain } from "./journal/dead-letter-operations.ts";
 import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
-import { gatewayLimits } from "./limits.ts";
-import type { Logger } from "./connector.ts";
-import type { Outcome } from "./message.ts";
+import { gatewayLimits } from "./contract/limits.ts";
+import type { Logger } from "./contract/connector.ts";
+import type { Outcome } from "./contract/message.ts";
 
 export interface HeldPorts {
   readonly flow: string;

@@ -1,8 +1,8 @@
 /** The gateway's log: JSON lines, or lines for people when somebody is watching. */
 import { pino, type Logger as PinoLogger, type LoggerOptions as LoggerSettings } from "pino";
 import pretty from "pino-pretty";
-import type { GatewayConfig } from "./config/types.ts";
-import type { Logger } from "./connector.ts";
+import type { GatewayConfig } from "./contract/config.ts";
+import type { Logger } from "./contract/connector.ts";
 
 /** A logger that can make children with fields of their own; structurally pino's. */
 export interface RootLogger extends Logger {

@@ -1,11 +1,11 @@
 /** /metrics: Prometheus text from the plain numbers of delivery/metrics.ts, made when it is asked for. */
 import { collectDefaultMetrics, type Metric, type MetricValue, Registry } from "prom-client";
 import { bucketsMs, type Durations } from "./delivery/metrics.ts";
-import type { FlowUnit } from "./flow-unit.ts";
+import type { FlowUnit } from "./served-flow.ts";
 import type { Journal } from "./journal/journal.ts";
-import { gatewayLimits } from "./limits.ts";
-import type { GatewayMemory } from "./memory.ts";
-import type { Runner } from "./runner.ts";
+import { gatewayLimits } from "./contract/limits.ts";
+import type { GatewayMemory } from "./contract/memory.ts";
+import type { Runner } from "./contract/runner.ts";
 
 type Labels = Readonly<Record<string, string | number>>;
 type Value = MetricValue<string> & { metricName?: string };

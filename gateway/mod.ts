@@ -1,11 +1,12 @@
 /** What receives messages, keeps them safe, starts machines, and carries out their effects. */
-export { type Claim, claimOf } from "./claims/claim.ts";
-export { letterBody } from "./claims/letter-body.ts";
-export { ClaimStore, configuredClaims } from "./claims/store.ts";
+export { type Claim, claimOf } from "./contract/stored-body.ts";
+export { letterBody } from "./stored-bodies/letter-body.ts";
+export { ClaimStore, configuredClaims } from "./stored-bodies/store.ts";
 export { loadConfig, publishedSchema } from "./config/load.ts";
 export { type Places, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem, readConfig, type ReadOptions } from "./config/read.ts";
-export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig } from "./config/types.ts";
+export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig } from "./contract/config.ts";
+export { type Connectors } from "./contract/connectors.ts";
 export {
   type ConnectorContext,
   type ConnectorDescription,
@@ -13,7 +14,7 @@ export {
   type Health,
   type JsonSchema,
   type Logger,
-} from "./connector.ts";
+} from "./contract/connector.ts";
 export { settles } from "./ending.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { type FlowRules, flowRules } from "./flow-rules.ts";
@@ -24,12 +25,19 @@ export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-
 export { type Journal, type JournalStats } from "./journal/journal.ts";
 export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
 export { MemoryJournal } from "./journal/memory.ts";
-export { gatewayLimits } from "./limits.ts";
+export { gatewayLimits } from "./contract/limits.ts";
 export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from "./logger.ts";
-export { type GatewayMemory, gatewayMemory } from "./memory.ts";
-export { type Answer, type Failure, type Headers, type Incoming, type Outcome, type Outgoing, type Reply } from "./message.ts";
-export { outlets } from "./outlets/all.ts";
-export { type Attempt, type Outlet, type OutletContext, type OutletDefinition, OutletError, type OutletRequest } from "./outlets/outlet.ts";
+export { type GatewayMemory } from "./contract/memory.ts";
+export { gatewayMemory } from "./memory/budget.ts";
+export { type Answer, type Failure, type Headers, type Incoming, type Outcome, type Outgoing, type Reply } from "./contract/message.ts";
+export {
+  type Attempt,
+  type Outlet,
+  type OutletContext,
+  type OutletDefinition,
+  OutletError,
+  type OutletRequest,
+} from "./contract/outlet.ts";
 export {
   type Flow,
   type FlowImage,
@@ -39,6 +47,5 @@ export {
   type Runner,
   type RunnerStats,
   type RunningMachine,
-} from "./runner.ts";
-export { sources } from "./sources/all.ts";
-export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./sources/source.ts";
+} from "./contract/runner.ts";
+export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./contract/source.ts";

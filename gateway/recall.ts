@@ -2,7 +2,7 @@
 import type { Clock } from "#base";
 import type { Persistence } from "./delivery/persistence.ts";
 import type { Journal, NewMessage } from "./journal/journal.ts";
-import type { Recall } from "./sources/source.ts";
+import type { Recall } from "./contract/source.ts";
 
 const factName = "fact";
 

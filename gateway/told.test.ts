@@ -7,10 +7,10 @@ import { createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { type Clock, systemClock } from "#base";
-import { replyOf } from "./brokers/wire.ts";
-import { told } from "./failure.ts";
-import type { Failure, FailureOrigin, Outcome } from "./message.ts";
-import { outlets } from "./outlets/all.ts";
+import { replyOf } from "../connectors/shared/wire.ts";
+import { told } from "./contract/failure.ts";
+import type { Failure, FailureOrigin, Outcome } from "./contract/message.ts";
+import { connectors } from "#connectors";
 import { request, type Script, fail } from "./testing/scripted.ts";
 import { withGateway } from "./testing/rig.ts";
 
@@ -43,7 +43,7 @@ const answering = ["postgres", "redis"];
 const local = ["file", "flow", "log"];
 
 test("the list below has every outlet there is", () => {
-  deepEqual([...Object.keys(configurations), ...local].sort(), outlets.map(({ name }) => name).sort());
+  deepEqual([...Object.keys(configurations), ...local].sort(), connectors.outlets.map(({ name }) => name).sort());
 });
 
 const asks: Script = (event) => {

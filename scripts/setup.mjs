@@ -15,6 +15,7 @@ export const sourceFolders = [
   "image",
   "monitors",
   "gateway",
+  "connectors",
   "cli",
   "bench",
   "test",

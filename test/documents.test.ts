@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { capture, packageRoot } from "#cli";
-import { outlets, readConfig, sources } from "#gateway";
+import { readConfig } from "#gateway";
+import { connectors } from "#connectors";
 import { buildImage } from "#image";
 
 const documents = new Map<string, string>();
@@ -55,7 +56,7 @@ test("every configuration in README.md and CONNECTORS.md is taken", () => {
   const configs = ["README.md", "CONNECTORS.md"].flatMap((name) => blocks(name, "yaml"));
   ok(configs.length >= 20);
   for (const block of configs) {
-    const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { sources, outlets, environment });
+    const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { ...connectors, environment });
     ok(Object.keys(flows).length > 0, block);
   }
 });
@@ -165,7 +166,7 @@ const runBy: Readonly<Record<string, string>> = {
   "PATTERNS.md ts": "test/patterns.test.ts",
   "PATTERNS.md yaml": "test/patterns.test.ts",
   "BOOT.md sh": "monitors/qemu/boot-doc.test.ts",
-  "CONNECTOR-HOWTO.md ts": "gateway/brokers/howto.test.ts",
+  "CONNECTOR-HOWTO.md ts": "connectors/shared/howto.test.ts",
   "PROCESS.md js": "monitors/process/process-doc.test.ts",
 };
 

@@ -18,7 +18,7 @@ function* walk(folder: string): Generator<string> {
 
 const files = [...walk(root)].map((path) => relative(root, path));
 const sources = files.filter((path) =>
-  /^(base|abi|kernel|compiler|image|monitors|gateway|cli|bench|test|scripts|examples)\/.*\.(ts|mjs)$/.test(path),
+  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|cli|bench|test|scripts|examples)\/.*\.(ts|mjs)$/.test(path),
 );
 
 /** What each folder may import by its `#name`, besides its own files. Tests and suites may reach further. */
@@ -30,6 +30,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   image: ["compiler", "kernel", "abi", "base"],
   monitors: ["image", "compiler", "kernel", "abi", "base", "monitors"],
   gateway: ["abi", "base", "gateway"],
+  connectors: ["gateway/contract", "abi", "base"],
 };
 
 function importsOf(text: string): string[] {
@@ -49,7 +50,7 @@ test("imports run one way, downwards, and through mod.ts", () => {
     for (const name of importsOf(readFileSync(join(root, path), "utf8"))) {
       if (name.startsWith("#")) {
         const target = name.slice(1).split("/")[0] as string;
-        if (!may.includes(target)) wrong.push(`${path} imports ${name}`);
+        if (!may.includes(target) && !may.includes(name.slice(1))) wrong.push(`${path} imports ${name}`);
       } else if (name.startsWith(".")) {
         const target = relative(root, resolve(root, dirname(path), name)).split("/")[0] as string;
         // The runtime inside a machine is bundled from source and takes the door's constants as they stand.
@@ -58,6 +59,53 @@ test("imports run one way, downwards, and through mod.ts", () => {
       }
     }
   }
+  deepEqual(wrong, []);
+});
+
+/** Rooms of the gateway, bottom to top: each may import those before it, and the files at the top of the gateway may import all. */
+const rooms = ["contract", "memory", "journal", "stored-bodies", "http", "delivery", "config"];
+
+function relativeImports(path: string): string[] {
+  const text = readFileSync(join(root, path), "utf8");
+  const dynamic = [...text.matchAll(/\bimport\(\s*["']([^"']+)["']/g)].map(([, name]) => name as string);
+  return [...importsOf(text), ...dynamic]
+    .filter((name) => name.startsWith("."))
+    .map((name) => relative(root, resolve(root, dirname(path), name)));
+}
+
+test("rooms of the gateway import downwards, and the gateway no connector", () => {
+  const rankOf = (path: string): number => {
+    const [, room = "", file] = path.split("/");
+    return file === undefined ? rooms.length : rooms.indexOf(room);
+  };
+  const product = sources.filter((path) => path.startsWith("gateway/") && !isTest(path));
+  deepEqual(
+    product.filter((path) => rankOf(path) < 0),
+    [],
+    "a room that the list above lacks",
+  );
+  deepEqual(
+    product.flatMap((path) =>
+      relativeImports(path)
+        .filter((target) => !target.startsWith("gateway/") || rankOf(target) > rankOf(path))
+        .map((target) => `${path} imports ${target}`),
+    ),
+    [],
+  );
+});
+
+/** What a connector may import of others, besides shared/: JetStream speaks through the client of NATS. */
+const neighbours: Readonly<Record<string, string>> = { jetstream: "nats" };
+
+test("a connector imports its own room and shared/, shared/ no connector", () => {
+  const wrong = sources
+    .filter((path) => path.startsWith("connectors/") && path !== "connectors/mod.ts" && !isTest(path))
+    .flatMap((path) => {
+      const room = path.split("/")[1] as string;
+      return relativeImports(path)
+        .filter((target) => ![room, "shared", neighbours[room]].includes(target.split("/")[1]))
+        .map((target) => `${path} imports ${target}`);
+    });
   deepEqual(wrong, []);
 });
 
@@ -93,16 +141,16 @@ test("no file is dead: each is a test, an entry, or named by one that is no test
 
 /** What comes from outside is passed in, so that the journal and delivery run under a simulated clock, disk and generator. */
 const banned: readonly { readonly call: RegExp; readonly folders: RegExp; readonly except: readonly string[] }[] = [
-  { call: /\bDate\.now\(|\bperformance\.now\(/, folders: /^(abi|base|compiler|gateway)\//, except: ["base/clock.ts"] },
+  { call: /\bDate\.now\(|\bperformance\.now\(/, folders: /^(abi|base|compiler|connectors|gateway)\//, except: ["base/clock.ts"] },
   // The journal's salt may be passed in; only where it is not, a running gateway draws its own.
   {
     call: /\bMath\.random\(/,
-    folders: /^(abi|base|compiler|gateway|image|monitors)\//,
+    folders: /^(abi|base|compiler|connectors|gateway|image|monitors)\//,
     except: ["gateway/journal/log/log-journal.ts", "gateway/journal/log/operations.ts"],
   },
   { call: /\bset(Timeout|Interval)\(/, folders: /^gateway\/(delivery|journal)\//, except: [] },
-  { call: /\bprocess\.exit\(/, folders: /^(abi|base|compiler|gateway|image|monitors|kernel)\//, except: [] },
-  { call: /\beval\(|\bnew Function\(/, folders: /^(abi|base|cli|compiler|gateway|image|monitors)\//, except: [] },
+  { call: /\bprocess\.exit\(/, folders: /^(abi|base|compiler|connectors|gateway|image|monitors|kernel)\//, except: [] },
+  { call: /\beval\(|\bnew Function\(/, folders: /^(abi|base|cli|compiler|connectors|gateway|image|monitors)\//, except: [] },
   // A table without a prototype: base/table.ts.
   {
     call: /\bconst \w+: Readonly<Record<string, (?!JsonSchema).*> = \{/,

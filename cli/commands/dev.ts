@@ -70,9 +70,10 @@ class DevServer {
   async #guessInputs(): Promise<string[]> {
     const files = [resolve(this.#flags.config)];
     try {
+      const { connectors } = await import("#connectors");
       const { loadConfig } = await import("#gateway");
       const { bundleInputs } = await import("../images/inputs.ts");
-      const { base, flows } = await loadConfig(this.#flags.config);
+      const { base, flows } = await loadConfig(this.#flags.config, connectors);
       for (const { flow } of Object.values(flows)) if (flow !== undefined) files.push(...(await bundleInputs(resolve(base, flow))));
     } catch {
       // The configuration itself is at fault, and it is watched.

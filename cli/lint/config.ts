@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { isMap, isNode, isScalar, LineCounter, type Document, parseDocument } from "yaml";
+import { connectors } from "#connectors";
 import { ConfigError, type ConfigProblem, loadConfig } from "#gateway";
 import type { LintFinding } from "./finding.ts";
 
@@ -53,7 +54,7 @@ function filledEnvironment(): Readonly<Record<string, string | undefined>> {
 
 async function problemsWith(path: string, environment: Readonly<Record<string, string | undefined>>): Promise<readonly ConfigProblem[]> {
   try {
-    await loadConfig(path, environment);
+    await loadConfig(path, connectors, environment);
     return [];
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CodedError } from "#base";
+import { connectors } from "#connectors";
 import { ConfigError, type FlowRules, flowRules, type GatewayConfig, loadConfig } from "#gateway";
 import { projectFolder } from "#image";
 import type { Stimulus } from "./drive.ts";
@@ -27,7 +28,7 @@ async function readLeniently(file: string, environment: Environment): Promise<Ga
   for (;;) {
     const stand = [...tried].map(([name, index]) => [name, placeholders[index]]);
     try {
-      return await loadConfig(file, { ...environment, ...Object.fromEntries(stand) });
+      return await loadConfig(file, connectors, { ...environment, ...Object.fromEntries(stand) });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const next = error.problems.flatMap(({ line }) => namesIn(lines[line - 1] ?? "")).filter((name) => tried.has(name));

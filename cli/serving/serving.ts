@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CodedError, collectGarbage, systemClock } from "#base";
+import { connectors } from "#connectors";
 import {
   configuredClaims,
   configuredJournal,
@@ -180,7 +181,7 @@ class TheServing implements Serving {
   }
 
   async reload(): Promise<void> {
-    const config = withPort(await loadConfig(this.#options.file, this.#options.environment), this.#options.port);
+    const config = withPort(await loadConfig(this.#options.file, connectors, this.#options.environment), this.#options.port);
     this.#images.include = config.build.include;
     try {
       await this.gateway.reload(config);
@@ -201,7 +202,7 @@ class TheServing implements Serving {
 
 /** Starts serving. Rejects with a CodedError, MF_STOPPING when `ended` came first; then nothing runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
-  const config = withPort(await loadConfig(options.file, options.environment), options.port);
+  const config = withPort(await loadConfig(options.file, connectors, options.environment), options.port);
   const logger =
     options.logger ??
     createLogger({ log: options.json === true ? { ...config.log, format: "json" } : config.log, terminal: process.stdout.isTTY === true });
@@ -223,6 +224,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       deadLetters,
       claims: configuredClaims(config),
       memory,
+      connectors,
       logger,
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });

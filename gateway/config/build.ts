@@ -2,10 +2,10 @@
 import { hardLimits } from "#abi";
 import { table } from "#base";
 import { resolve } from "node:path";
-import type { ConnectorDescription } from "../connector.ts";
+import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../delivery/fetch.ts";
 import { parseKey } from "../delivery/keys.ts";
-import { gatewayLimits } from "../limits.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 import type { Path } from "./read.ts";
 import { hint } from "./suggest.ts";
 import type {
@@ -18,7 +18,7 @@ import type {
   OutletConfig,
   RetryConfig,
   SourceConfig,
-} from "./types.ts";
+} from "../contract/config.ts";
 
 /** mayfly.yaml after validation: defaults are in, units are numbers. */
 interface Checked {
@@ -68,11 +68,6 @@ interface CheckedFlow {
 }
 
 type Report = (path: Path, message: string, key?: string) => void;
-
-interface Connectors {
-  readonly sources: readonly ConnectorDescription[];
-  readonly outlets: readonly ConnectorDescription[];
-}
 
 export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): GatewayConfig {
   const names = Object.keys(data.flows);

@@ -3,19 +3,18 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { gatewayLimits } from "../limits.ts";
-import { outlets } from "../outlets/all.ts";
-import { sources } from "../sources/all.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import { connectors } from "#connectors";
 import { expand } from "./environment.ts";
 import { publishedSchema } from "./load.ts";
 import { connectorsMarkdown } from "./testing/markdown.ts";
 import { ConfigError, readConfig } from "./read.ts";
 import { editDistance, suggestion } from "./suggest.ts";
-import type { GatewayConfig } from "./types.ts";
-import { parseDuration, parseDurationRange, parseRate, parseSize } from "./units.ts";
+import type { GatewayConfig } from "../contract/config.ts";
+import { parseDuration, parseDurationRange, parseRate, parseSize } from "../contract/units.ts";
 
 function read(text: string, environment: Readonly<Record<string, string>> = {}): GatewayConfig {
-  return readConfig(text, "/some/where/mayfly.yaml", { sources, outlets, environment });
+  return readConfig(text, "/some/where/mayfly.yaml", { ...connectors, environment });
 }
 
 function problems(text: string, environment: Readonly<Record<string, string>> = {}): string[] {
@@ -265,8 +264,9 @@ test("every connector's example fits its schema, and unknown settings do not", (
     ]);
     return problems(text, Object.fromEntries(named));
   };
-  for (const source of sources) deepEqual(example(`flows:\n  a:\n    image: a.mfi\n    from:\n      - ${source.example}`), [], source.name);
-  for (const outlet of outlets)
+  for (const source of connectors.sources)
+    deepEqual(example(`flows:\n  a:\n    image: a.mfi\n    from:\n      - ${source.example}`), [], source.name);
+  for (const outlet of connectors.outlets)
     deepEqual(
       example(`flows:\n  billing: { image: b.mfi }\n  a:\n    image: a.mfi\n    to:\n      x: { ${outlet.example} }`),
       [],
@@ -289,11 +289,11 @@ function golden(path: string, current: string): void {
 }
 
 test("the published schema is current", () => {
-  golden("gateway/mayfly.schema.json", `${JSON.stringify(publishedSchema(), undefined, 2)}\n`);
+  golden("gateway/mayfly.schema.json", `${JSON.stringify(publishedSchema(connectors), undefined, 2)}\n`);
 });
 
 test("docs/CONNECTORS.md is current", () => {
-  golden("docs/CONNECTORS.md", connectorsMarkdown(sources, outlets));
+  golden("docs/CONNECTORS.md", connectorsMarkdown(connectors.sources, connectors.outlets));
 });
 
 test("what only a connector can say of its configuration is told with its place, all of it at once", () => {

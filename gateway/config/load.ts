@@ -1,16 +1,15 @@
-/** Reads mayfly.yaml from disk, against the connectors there are. */
+/** Reads mayfly.yaml from disk, against the connectors it may name. */
 import { readFile } from "node:fs/promises";
 import { CodedError } from "#base";
-import type { JsonSchema } from "../connector.ts";
-import { outlets } from "../outlets/all.ts";
-import { sources } from "../sources/all.ts";
+import type { JsonSchema } from "../contract/connector.ts";
+import type { Connectors } from "../contract/connectors.ts";
 import type { Environment } from "./environment.ts";
 import { readConfig } from "./read.ts";
 import { configSchema } from "./schema.ts";
-import type { GatewayConfig } from "./types.ts";
+import type { GatewayConfig } from "../contract/config.ts";
 
 /** Rejects with a ConfigError that names every problem with line and column, or MF_CONFIG_FILE. */
-export async function loadConfig(path: string, environment: Environment = process.env): Promise<GatewayConfig> {
+export async function loadConfig(path: string, connectors: Connectors, environment: Environment = process.env): Promise<GatewayConfig> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -21,10 +20,10 @@ export async function loadConfig(path: string, environment: Environment = proces
       { cause },
     );
   }
-  return readConfig(text, path, { sources, outlets, environment });
+  return readConfig(text, path, { ...connectors, environment });
 }
 
 /** The JSON Schema of mayfly.yaml, as it is published. */
-export function publishedSchema(): JsonSchema {
+export function publishedSchema({ sources, outlets }: Connectors): JsonSchema {
   return configSchema(sources, outlets);
 }

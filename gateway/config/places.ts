@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { CodedError } from "#base";
 import { parse } from "yaml";
-import { gatewayLimits } from "../limits.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 import { type Environment, expand } from "./environment.ts";
 
 export interface Places {

@@ -8,15 +8,16 @@ import type { ErrorObject } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { CodedError, table } from "#base";
 import { Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
-import type { ConnectorDescription } from "../connector.ts";
-import { gatewayLimits } from "../limits.ts";
+import type { Connectors } from "../contract/connectors.ts";
+import type { ConnectorDescription } from "../contract/connector.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 import { buildConfig } from "./build.ts";
 import { type Environment, expand } from "./environment.ts";
 import { configSchema } from "./schema.ts";
 import { hint } from "./suggest.ts";
-import { type Definitions, tryConnectors } from "./trial.ts";
-import type { GatewayConfig } from "./types.ts";
-import { units } from "./units.ts";
+import { tryConnectors } from "./trial.ts";
+import type { GatewayConfig } from "../contract/config.ts";
+import { units } from "../contract/units.ts";
 
 export type Path = readonly (string | number)[];
 
@@ -53,7 +54,7 @@ export function pathText(path: Path): string {
   return text;
 }
 
-export interface ReadOptions extends Definitions {
+export interface ReadOptions extends Connectors {
   readonly environment: Environment;
 }
 

@@ -1,8 +1,8 @@
 /** mayfly.yaml's JSON Schema, made of the connectors' own. Published as gateway/mayfly.schema.json and used for validation as it is. */
-import type { ConnectorDescription, JsonSchema } from "../connector.ts";
-import { gatewayLimits } from "../limits.ts";
+import type { ConnectorDescription, JsonSchema } from "../contract/connector.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 import { defaultPlaces } from "./places.ts";
-import { duration, durationRange, rate, size } from "./units.ts";
+import { duration, durationRange, rate, size } from "../contract/units.ts";
 
 /** Flow and outlet names: they are folder names and metric labels as well. */
 export const namePattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";

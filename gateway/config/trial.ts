@@ -3,24 +3,18 @@
  * never comes. Each connector is made once for trial, so that this too is told with line and column, and by `mayfly lint`.
  */
 import { isCoded, prng, systemClock } from "#base";
-import type { ConnectorContext, Logger } from "../connector.ts";
-import type { OutletDefinition } from "../outlets/outlet.ts";
-import type { SourceDefinition } from "../sources/source.ts";
+import type { Connectors } from "../contract/connectors.ts";
+import type { ConnectorContext, Logger } from "../contract/connector.ts";
 import type { Path } from "./read.ts";
-import type { GatewayConfig } from "./types.ts";
-import { gatewayMemory } from "../memory.ts";
-
-export interface Definitions {
-  readonly sources: readonly SourceDefinition[];
-  readonly outlets: readonly OutletDefinition[];
-}
+import type { GatewayConfig } from "../contract/config.ts";
+import { gatewayMemory } from "../memory/budget.ts";
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** `create` does no I/O and starts nothing: what is made here is forgotten. Throws what is not a CodedError: that is our own fault. */
 export function tryConnectors(
   config: GatewayConfig,
-  definitions: Definitions,
+  connectors: Connectors,
   report: (path: Path, message: string, code: string) => void,
 ): void {
   const attempt = (path: Path, create: () => unknown): void => {
@@ -45,14 +39,14 @@ export function tryConnectors(
       memory,
     });
     for (const [index, source] of from.entries()) {
-      const definition = definitions.sources.find(({ name }) => name === source.connector);
+      const definition = connectors.sources.find(({ name }) => name === source.connector);
       const http = { add: () => () => {} };
       attempt(["flows", flow, "from", index, source.connector], () =>
         definition?.create(source.config as never, { ...context(`from[${index}]`), prefetch: queue, http }),
       );
     }
     for (const [name, outlet] of Object.entries(to)) {
-      const definition = definitions.outlets.find((each) => each.name === outlet.connector);
+      const definition = connectors.outlets.find((each) => each.name === outlet.connector);
       attempt(["flows", flow, "to", name, outlet.connector], () =>
         definition?.create(outlet.config as never, { ...context(name), deliverTo: () => undefined }),
       );

@@ -2,13 +2,14 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import type { Effect } from "#abi";
-import { gatewayLimits } from "../limits.ts";
-import { type GatewayMemory, gatewayMemory } from "../memory.ts";
-import type { Failure, Incoming } from "../message.ts";
-import { logOutlet } from "../outlets/log.ts";
-import type { OutletDefinition } from "../outlets/outlet.ts";
-import { directSource } from "../sources/direct.ts";
-import type { Accept, SourceDefinition } from "../sources/source.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import { type GatewayMemory } from "../contract/memory.ts";
+import { gatewayMemory } from "../memory/budget.ts";
+import type { Failure, Incoming } from "../contract/message.ts";
+import { logOutlet } from "../../connectors/log/outlet.ts";
+import type { OutletDefinition } from "../contract/outlet.ts";
+import { directSource } from "../../connectors/direct/source.ts";
+import type { Accept, SourceDefinition } from "../contract/source.ts";
 import { type Rig, until, withGateway } from "../testing/rig.ts";
 import { broken, done, fail, request, type Script, send, utf8 } from "../testing/scripted.ts";
 
@@ -46,7 +47,7 @@ async function withFlow(script: Script, run: (tried: Tried) => Promise<void>, mo
   const memory = gatewayMemory(2 ** 28);
   const { definition, accept } = givenSource();
   const yaml = `flows: { f: { image: f.mfi, from: [ { direct: {} } ], to: { out: { log: {} } }, retry: { attempts: 3, backoff: 1ms..2ms } ${more} } }`;
-  const ports = { memory, sources: [definition], outlets: [answering] };
+  const ports = { memory, connectors: { sources: [definition], outlets: [answering] } };
   await withGateway(yaml, { f: script }, (rig) => run({ ...rig, memory, accept: accept() }), { ports });
 }
 

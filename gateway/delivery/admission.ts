@@ -1,12 +1,12 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
 import { createHash } from "node:crypto";
 import { assert, table } from "#base";
-import { withClaim } from "../claims/claim.ts";
+import { withClaim } from "../contract/stored-body.ts";
 import { dedupIdOf } from "../journal/dedup-id.ts";
 import type { Lease, NewMessage } from "../journal/journal.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { Incoming, Outcome } from "../message.ts";
-import type { Flow } from "../runner.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Incoming, Outcome } from "../contract/message.ts";
+import type { Flow } from "../contract/runner.ts";
 import { bounded, type KeyExpression, parseKey, type Texts } from "./keys.ts";
 import { cleanId, type MessageIds } from "./seeds.ts";
 

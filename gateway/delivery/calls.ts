@@ -3,12 +3,12 @@ import { type CallEffect, hardLimits, type Headers, type ResolveEvent } from "#a
 import { type Clock, isCoded, toUtf8 } from "#base";
 import type { Agent } from "undici";
 import type { Journal } from "../journal/journal.ts";
-import { isUnreached } from "../http/client.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { GatewayMemory } from "../memory.ts";
-import { isHeaderValue } from "../http/headers.ts";
-import type { FailureOrigin } from "../message.ts";
-import { OutletError } from "../outlets/outlet.ts";
+import { isUnreached } from "../contract/http/exchange.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { GatewayMemory } from "../contract/memory.ts";
+import { isHeaderValue } from "../contract/http/headers.ts";
+import type { FailureOrigin } from "../contract/message.ts";
+import { OutletError } from "../contract/outlet.ts";
 import { fetchDeclared, type HostPattern } from "./fetch.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
 import type { OutletChannel } from "./outlet-channel.ts";

@@ -1,9 +1,10 @@
 /** Somebody sets the computer's clock an hour back or forth: nothing that has a duration notices, and dates are right. */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
+import { connectors } from "#connectors";
 import { prng } from "#base";
-import { logOutlet } from "../outlets/log.ts";
-import { type Outlet, type OutletDefinition, OutletError } from "../outlets/outlet.ts";
+import { logOutlet } from "../../connectors/log/outlet.ts";
+import { type Outlet, type OutletDefinition, OutletError } from "../contract/outlet.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { type Rig, until, withGateway } from "../testing/rig.ts";
 import { done, fail, type Script, send, text, utf8 } from "../testing/scripted.ts";
@@ -40,7 +41,7 @@ async function withClock(
   const clock = new ManualClock(Date.UTC(2026, 5, 1, 10));
   let ticking: NodeJS.Timeout | undefined;
   const scripts = { f: script };
-  const ports = { random: prng(1), ...(outlets.length === 0 ? {} : { outlets }) };
+  const ports = { random: prng(1), connectors: outlets.length === 0 ? connectors : { ...connectors, outlets } };
   const test = (rig: Rig): Promise<void> => run(rig, clock).finally(() => (ticking = setInterval(() => clock.advance(1000), 1))); // its stop waits by this clock
   await withGateway(yaml, scripts, test, { clock, ports }).finally(() => clearInterval(ticking));
 }

@@ -1,10 +1,10 @@
 /** `fetch` for flows: to declared hosts only, redirects included. */
 import { headerList, type Headers } from "#abi";
 import { CodedError, err, type MemoryAccount, ok, type Result } from "#base";
-import { OutletError } from "../outlets/outlet.ts";
+import { OutletError } from "../contract/outlet.ts";
 import type { Agent } from "undici";
-import { exchange, type HttpAnswer } from "../http/client.ts";
-import { gatewayLimits } from "../limits.ts";
+import { exchange, type HttpAnswer } from "../contract/http/exchange.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 
 /** A host of `hosts:` — `api.example.com`, `*.example.com`, `host:8443`. */
 export interface HostPattern {

@@ -7,15 +7,15 @@
  *                        └────────────────────────────┘
  */
 import { assert, type Clock, type Prng } from "#base";
-import { ByteWindow } from "../byte-window.ts";
-import type { Logger } from "../connector.ts";
+import { ByteWindow } from "../contract/byte-window.ts";
+import type { Logger } from "../contract/connector.ts";
 import type { Accepted, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { Failure, Incoming, Outcome, Reply } from "../message.ts";
-import { type GatewayMemory, memoryBusy } from "../memory.ts";
-import type { Flow, Runner } from "../runner.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Failure, Incoming, Outcome, Reply } from "../contract/message.ts";
+import { type GatewayMemory, memoryBusy } from "../contract/memory.ts";
+import type { Flow, Runner } from "../contract/runner.ts";
 import { type Expressions, expressionsOf, newMessage, type Origin, recovered, refusedWith } from "./admission.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../contract/backoff.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
 import { Holds } from "./holds.ts";

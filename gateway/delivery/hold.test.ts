@@ -1,4 +1,5 @@
 /** `onDead: hold`: nothing of a key overtakes its dead letter until somebody retries or drops it, also after a restart. */
+import { connectors } from "#connectors";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,8 +7,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { DeadLetters } from "../journal/dead-letters.ts";
 import { openJournal } from "../journal/log/mod.ts";
-import { logOutlet } from "../outlets/log.ts";
-import { type OutletDefinition, OutletError } from "../outlets/outlet.ts";
+import { logOutlet } from "../../connectors/log/outlet.ts";
+import { type OutletDefinition, OutletError } from "../contract/outlet.ts";
 import { type Rig, until, withGateway } from "../testing/rig.ts";
 import { done, fail, type Script, send, text, utf8 } from "../testing/scripted.ts";
 
@@ -68,7 +69,10 @@ const letterOf = async ({ deadLetters }: Pick<Rig, "deadLetters">): Promise<stri
 const of = (bodies: readonly string[], key: string): string[] => bodies.filter((body) => body.startsWith(key));
 
 function withWorld(world: World, yaml: string, run: (rig: Rig) => Promise<void>, ports: object = {}): Promise<void> {
-  return withGateway(yaml, { f: world.script }, run, { drain: "200ms", ports: { outlets: [world.outlet], ...ports } });
+  return withGateway(yaml, { f: world.script }, run, {
+    drain: "200ms",
+    ports: { connectors: { ...connectors, outlets: [world.outlet] }, ...ports },
+  });
 }
 
 test("a flow holds the messages of a dead one's key, in order, and those of no other", async () => {

@@ -7,15 +7,15 @@
  *                                           └─────────────────────────────┘
  */
 import { type Clock, isCoded, type Prng } from "#base";
-import { claimHeader, claimOf } from "../claims/claim.ts";
-import { resolved } from "../claims/outgoing.ts";
-import type { ClaimStore } from "../claims/store.ts";
-import type { OutletConfig } from "../config/types.ts";
-import { gatewayLimits } from "../limits.ts";
-import { memoryBusy } from "../memory.ts";
-import type { Answer, Outgoing } from "../message.ts";
-import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../outlets/outlet.ts";
-import { backoffMs } from "./backoff.ts";
+import { claimHeader, claimOf } from "../contract/stored-body.ts";
+import { resolved } from "../stored-bodies/outgoing.ts";
+import type { ClaimStore } from "../stored-bodies/store.ts";
+import type { OutletConfig } from "../contract/config.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import { memoryBusy } from "../contract/memory.ts";
+import type { Answer, Outgoing } from "../contract/message.ts";
+import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../contract/outlet.ts";
+import { backoffMs } from "../contract/backoff.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
 import { OutletMetrics } from "./metrics.ts";

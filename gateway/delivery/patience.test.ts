@@ -1,10 +1,11 @@
 /** A peer that is away makes messages wait, not die: attempts are for answers. */
+import { connectors } from "#connectors";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { logOutlet } from "../outlets/log.ts";
-import { type Outlet, type OutletDefinition, OutletError } from "../outlets/outlet.ts";
+import { logOutlet } from "../../connectors/log/outlet.ts";
+import { type Outlet, type OutletDefinition, OutletError } from "../contract/outlet.ts";
 import { until, withGateway } from "../testing/rig.ts";
 import { done, fail, request, type Script, send, text, utf8 } from "../testing/scripted.ts";
 
@@ -62,7 +63,7 @@ test("sends to a peer that is away outlive their attempts, and once it is back t
       );
     equal(gateway.ready().ready, true);
   };
-  await withGateway(yaml, { f: sender }, run, { ports: { outlets: [peer.definition] } });
+  await withGateway(yaml, { f: sender }, run, { ports: { connectors: { ...connectors, outlets: [peer.definition] } } });
 });
 
 test("what waits for a peer does not wait for its backoff once the peer is back", async () => {
@@ -75,7 +76,7 @@ test("what waits for a peer does not wait for its backoff once the peer is back"
     await gateway.inject("f", { body: utf8("next"), wait: false });
     await until(() => peer.got.length === 9);
   };
-  await withGateway(yaml, { f: sender }, run, { ports: { outlets: [peer.definition] } });
+  await withGateway(yaml, { f: sender }, run, { ports: { connectors: { ...connectors, outlets: [peer.definition] } } });
 });
 
 test("answers use up attempts as ever, also after the peer was away", async () => {
@@ -96,7 +97,7 @@ test("answers use up attempts as ever, also after the peer was away", async () =
       ["MF_REFUSED", "MF_REFUSED"],
     );
   };
-  await withGateway(yaml, { f: sender }, run, { ports: { outlets: [peer.definition] } });
+  await withGateway(yaml, { f: sender }, run, { ports: { connectors: { ...connectors, outlets: [peer.definition] } } });
 });
 
 test("waiting ends with retry.age", async () => {
@@ -110,7 +111,7 @@ test("waiting ends with retry.age", async () => {
     });
     await until(() => journal.outboxDepth("f", "out") === 0);
   };
-  await withGateway(yaml, { f: sender }, run, { ports: { outlets: [peer.definition] } });
+  await withGateway(yaml, { f: sender }, run, { ports: { connectors: { ...connectors, outlets: [peer.definition] } } });
 });
 
 test("a flow whose request reaches nobody waits as well; one that fails by itself does not", async () => {
@@ -140,7 +141,7 @@ test("a flow whose request reaches nobody waits as well; one that fails by itsel
     await new Promise((resolve) => setTimeout(resolve, 50));
     equal(runs, before + 2);
   };
-  await withGateway(yaml, { f: script }, run, { ports: { outlets: [peer.definition] } });
+  await withGateway(yaml, { f: script }, run, { ports: { connectors: { ...connectors, outlets: [peer.definition] } } });
 });
 
 test("Retry-After: a request has the answer at once, and a send's circuit opens for retry.age at most", async () => {

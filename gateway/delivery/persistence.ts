@@ -3,9 +3,9 @@
  * messages are refused, so that nothing is lost and nothing grows.
  */
 import { type Clock, isCoded, type Prng } from "#base";
-import type { Logger } from "../connector.ts";
-import { gatewayLimits } from "../limits.ts";
-import { backoffMs } from "./backoff.ts";
+import type { Logger } from "../contract/connector.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import { backoffMs } from "../contract/backoff.ts";
 
 const always = (): boolean => true;
 

@@ -16,13 +16,13 @@ import {
   type StepOutcome,
 } from "#abi";
 import type { Clock, MemoryAccount } from "#base";
-import type { Logger } from "../connector.ts";
+import type { Logger } from "../contract/connector.ts";
 import type { NewSend, StateChange, StateSnapshot } from "../journal/journal.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { Failure, Reply } from "../message.ts";
-import { isHeaderValue } from "../http/headers.ts";
-import { type GatewayMemory, memoryBusy } from "../memory.ts";
-import type { Flow, Runner, RunningMachine } from "../runner.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Failure, Reply } from "../contract/message.ts";
+import { isHeaderValue } from "../contract/http/headers.ts";
+import { type GatewayMemory, memoryBusy } from "../contract/memory.ts";
+import type { Flow, Runner, RunningMachine } from "../contract/runner.ts";
 import type { Blame, CallAnswer } from "./calls.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { deliverHeadersJson, parseHeaders, sentHeaders } from "./headers.ts";

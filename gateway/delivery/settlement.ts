@@ -1,13 +1,13 @@
 /** How an attempt ends: what a flow wanted is committed, or the message rests till its next attempt, or it becomes a dead letter. */
 import type { Headers, HeadersDraft } from "#abi";
 import { assert, CodedError, type Clock, type Prng } from "#base";
-import type { Logger } from "../connector.ts";
+import type { Logger } from "../contract/connector.ts";
 import type { AttemptRecord, Completed, Journal, Lease, NewSend } from "../journal/journal.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { Failure, Outcome, Reply } from "../message.ts";
-import type { Flow } from "../runner.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Failure, Outcome, Reply } from "../contract/message.ts";
+import type { Flow } from "../contract/runner.ts";
 import { refusedWith } from "./admission.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../contract/backoff.ts";
 import type { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
 import type { Run } from "./run.ts";

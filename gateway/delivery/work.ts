@@ -1,6 +1,6 @@
 /** One message in the gateway's hands, from accept to its end. */
-import { gatewayLimits } from "../limits.ts";
-import type { Failure, Incoming, Outcome } from "../message.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Failure, Incoming, Outcome } from "../contract/message.ts";
 import type { Run } from "./run.ts";
 import type { AttemptRecord, Lease, NewMessage } from "../journal/journal.ts";
 

@@ -10,13 +10,13 @@ import { pipeline, type Readable } from "node:stream";
 import { appendHeader, type Headers, type HeadersDraft } from "#abi";
 import { fromUtf8, isCoded, toUtf8 } from "#base";
 import type { DeadLetter } from "../journal/dead-letters.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { GatewayMemory } from "../memory.ts";
-import type { Outcome } from "../message.ts";
-import { sameSecret } from "./authentication.ts";
-import { readBody } from "./body.ts";
-import { sendProblem } from "./problem.ts";
-import type { HttpRoutes, RouteHandler } from "./routes.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { GatewayMemory } from "../contract/memory.ts";
+import type { Outcome } from "../contract/message.ts";
+import { sameSecret } from "../contract/http/authentication.ts";
+import { readBody } from "../contract/http/body.ts";
+import { sendProblem } from "../contract/http/problem.ts";
+import type { HttpRoutes, RouteHandler } from "../contract/http/routes.ts";
 
 /** What this needs of the gateway. */
 export interface Administered {

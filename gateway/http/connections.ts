@@ -1,8 +1,8 @@
 /** Connections by address: no peer takes all of limits.httpConnections and locks the others out. */
 import type { Socket } from "node:net";
 import type { Clock } from "#base";
-import type { Logger } from "../connector.ts";
-import { gatewayLimits } from "../limits.ts";
+import type { Logger } from "../contract/connector.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 
 /**
  * The part of an address that one peer can't choose at will: all of an IPv4 address, the /64 of an IPv6 one (RFC 4291, 2.5.4: the rest is

@@ -2,7 +2,7 @@
 import findMyWay, { type HTTPMethod } from "find-my-way";
 import { METHODS } from "node:http";
 import { CodedError } from "#base";
-import type { HttpRoutes, RouteHandler, RouteOptions } from "./routes.ts";
+import type { HttpRoutes, RouteHandler, RouteOptions } from "../contract/http/routes.ts";
 
 export interface FoundRoute {
   readonly handler: RouteHandler;

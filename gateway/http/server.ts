@@ -14,12 +14,12 @@ import type { AddressInfo, Socket } from "node:net";
 import { resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { type Clock, CodedError } from "#base";
-import type { GatewayConfig } from "../config/types.ts";
-import type { Logger } from "../connector.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { ReportUnexpected } from "../unexpected.ts";
+import type { GatewayConfig } from "../contract/config.ts";
+import type { Logger } from "../contract/connector.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { ReportUnexpected } from "../contract/unexpected.ts";
 import { ConnectionLimit } from "./connections.ts";
-import { type Problem, sendProblem } from "./problem.ts";
+import { failWith, type Problem, sendProblem } from "../contract/http/problem.ts";
 import { Router } from "./router.ts";
 
 const options: ServerOptions = {
@@ -177,20 +177,6 @@ export class HttpServer {
 
 /** A response that is written to after its client left emits an error that says nothing new. */
 const ignored = (): void => undefined;
-
-/** 500 for a request whose handler threw; cuts an answer that has begun. */
-export function failWith(response: ServerResponse): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  sendProblem(response, {
-    status: 500,
-    code: "MF_INTERNAL",
-    detail: "the gateway failed on this request; its log has the reason",
-    headers: { connection: "close" },
-  });
-}
 
 /**
  * HTTP 1.1 Web Hooks for Event Delivery, 4.2: a sender asks before it delivers, and the operator who said `cloudevents: true` has agreed.

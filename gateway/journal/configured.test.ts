@@ -5,19 +5,18 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readConfig } from "../config/read.ts";
 import { silentLogger } from "../logger.ts";
-import { outlets } from "../outlets/all.ts";
-import { sources } from "../sources/all.ts";
+import { connectors } from "#connectors";
 import { memoryBudget } from "#base";
 import { configuredJournal } from "./configured.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import { newMessage } from "./journal.case.ts";
+import { newMessage } from "./testing/journal.case.ts";
 import { exportJournal, LogJournal } from "./log/mod.ts";
 
 /** One message is accepted and completed, a checkpoint is written: what of it is left to be exported? */
 async function historyAfter(yaml: string): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-configured-"));
   try {
-    const config = readConfig(`flows: {}\n${yaml}`, join(dir, "mayfly.yaml"), { sources, outlets, environment: {} });
+    const config = readConfig(`flows: {}\n${yaml}`, join(dir, "mayfly.yaml"), { ...connectors, environment: {} });
     const journal = configuredJournal(config, new DeadLetters(join(dir, "dead")), silentLogger, memoryBudget(2 ** 20));
     ok(journal instanceof LogJournal);
     await journal.recover();

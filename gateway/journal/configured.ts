@@ -1,8 +1,8 @@
 /** The journal mayfly.yaml asks for. */
 import { resolve } from "node:path";
 import type { MemoryAccount } from "#base";
-import type { GatewayConfig } from "../config/types.ts";
-import type { RootLogger } from "../logger.ts";
+import type { GatewayConfig } from "../contract/config.ts";
+import type { Logger } from "../contract/connector.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { Journal } from "./journal.ts";
 import { logLimits } from "./log/limits.ts";
@@ -10,7 +10,7 @@ import { type JournalEvent, openJournal } from "./log/mod.ts";
 import { MemoryJournal } from "./memory.ts";
 
 /** Not recovered yet: nothing is touched. */
-export function configuredJournal(config: GatewayConfig, deadLetters: DeadLetters, logger: RootLogger, memory: MemoryAccount): Journal {
+export function configuredJournal(config: GatewayConfig, deadLetters: DeadLetters, logger: Logger, memory: MemoryAccount): Journal {
   const { dir, retention } = config.journal;
   if (dir === undefined) return new MemoryJournal(deadLetters, memory);
   const bodyMemoryBytes = Math.min(logLimits.bodyMemoryBytes, Math.floor(memory.mostBytes / 2));
@@ -23,12 +23,12 @@ export function configuredJournal(config: GatewayConfig, deadLetters: DeadLetter
 }
 
 /** What a journal does on its own that somebody should know of. */
-function tell(event: JournalEvent, logger: RootLogger): void {
+function tell(event: JournalEvent, logger: Logger): void {
   switch (event.kind) {
     case "checkpoint":
       return logger.debug({ ...event.result }, "the journal wrote a checkpoint");
     case "checkpoint-failed":
-      return logger.warn({ error: String(event.error) }, "the journal could not write a checkpoint: it grows till the next one succeeds");
+      return logger.warn({ error: String(event.error) }, "the journal could not write a checkpoint: it grows until the next one succeeds");
     case "lock-lost":
       return logger.error({ code: "MF_JOURNAL_LOCKED" }, "another process has taken the journal over: nothing is written any more");
   }

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fromUtf8, toUtf8 } from "#base";
 import { dropLetters, exportLetters, listLetters, type LetterSelection, retryLetters, showLetter } from "./dead-letter-operations.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import { newMessage } from "./journal.case.ts";
+import { newMessage } from "./testing/journal.case.ts";
 import type { AttemptRecord, Journal, Lease } from "./journal.ts";
 import { openJournal } from "./log/open.ts";
 

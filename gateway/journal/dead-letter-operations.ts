@@ -7,9 +7,9 @@
  */
 import { createHash } from "node:crypto";
 import { CodedError, isCoded } from "#base";
-import { claimOf, withClaim } from "../claims/claim.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { Headers } from "../message.ts";
+import { claimOf, withClaim } from "../contract/stored-body.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Headers } from "../contract/message.ts";
 import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
 import type { Accepted, Journal, Lease, NewMessage, NewSend } from "./journal.ts";
 import type { Resend } from "./ledger.ts";

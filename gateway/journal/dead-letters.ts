@@ -7,9 +7,9 @@ import { createHash, randomBytes } from "node:crypto";
 import * as nodeFs from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError } from "#base";
-import { claimOf } from "../claims/claim.ts";
-import { gatewayLimits } from "../limits.ts";
-import type { Failure, Headers } from "../message.ts";
+import { claimOf } from "../contract/stored-body.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Failure, Headers } from "../contract/message.ts";
 import type { AttemptRecord } from "./journal.ts";
 
 /** What this needs of a file system; a test passes one that is full. */

@@ -1,6 +1,6 @@
 /** The idempotent receiver of one flow: which ids are being worked on, and which were completed within the window. */
-import { gatewayLimits } from "../limits.ts";
-import type { Reply } from "../message.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Reply } from "../contract/message.ts";
 import { identityOf } from "./dedup-id.ts";
 import type { Sequence } from "./journal.ts";
 

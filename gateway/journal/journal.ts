@@ -34,7 +34,7 @@
  */
 import type { Brand, CodedError } from "#base";
 import type { LogEffect } from "#abi";
-import type { Failure, Headers, Reply } from "../message.ts";
+import type { Failure, Headers, Reply } from "../contract/message.ts";
 
 /** The journal's own number of a message: grows, never used again. */
 export type Sequence = Brand<number, "Sequence">;

@@ -4,8 +4,8 @@
  * (`holds`, `conflicts`), write, and apply once the bytes are down.
  */
 import { assert, type Brand } from "#base";
-import { gatewayLimits } from "../limits.ts";
-import type { Headers, Reply } from "../message.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Headers, Reply } from "../contract/message.ts";
 import { DedupWindow } from "./dedup.ts";
 import { contradicts } from "./dedup-id.ts";
 import type {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { DeadLetters, type DeadLetterFs } from "./dead-letters.ts";
-import { journalCases, newMessage } from "./journal.case.ts";
+import { journalCases, newMessage } from "./testing/journal.case.ts";
 import { MemoryJournal } from "./memory.ts";
 
 journalCases({ name: "memory", durable: false, open: async (_dir, deadLetters) => new MemoryJournal(deadLetters) });

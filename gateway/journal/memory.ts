@@ -6,7 +6,7 @@
 import { CodedError, type MemoryAccount, memoryBudget } from "#base";
 import type { OutboxQueue } from "./outbox-queue.ts";
 import { letterOfMessage, letterOfSend } from "./burial.ts";
-import type { Headers } from "../message.ts";
+import type { Headers } from "../contract/message.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type {
   Accepted,

@@ -6,7 +6,7 @@
 import { ok } from "node:assert/strict";
 import { test } from "node:test";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { noResult, runSchedule, type ScheduleResult } from "./log/testing/simulation.ts";
+import { noResult, runSchedule, type ScheduleResult } from "./testing/simulation.ts";
 
 const only = process.env["MAYFLY_SEED"];
 const schedules = only === undefined ? Number(process.env["MAYFLY_SCHEDULES"] ?? 2_000) : 1;

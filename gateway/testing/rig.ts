@@ -6,13 +6,12 @@ import { Agent, fetch, type RequestInit, type Response } from "undici";
 import { type Clock, prng, systemClock } from "#base";
 import { defaultFlowLimits } from "#abi";
 import { readConfig } from "../config/read.ts";
-import type { GatewayConfig } from "../config/types.ts";
+import type { GatewayConfig } from "../contract/config.ts";
 import { createGateway, type Gateway, type GatewayPorts } from "../gateway.ts";
 import { DeadLetters, type DeadLetterFs } from "../journal/dead-letters.ts";
 import { MemoryJournal } from "../journal/memory.ts";
 import type { RootLogger } from "../logger.ts";
-import { outlets } from "../outlets/all.ts";
-import { sources } from "../sources/all.ts";
+import { connectors } from "#connectors";
 import { type Script, ScriptedRunner } from "./scripted.ts";
 
 export interface LogLine {
@@ -70,8 +69,7 @@ export async function withGateway(
   const journal = new MemoryJournal(deadLetters);
   const config = (text: string): GatewayConfig =>
     readConfig(`${/^http:/m.test(text) ? "" : "http: { port: 0 }\n"}drain: ${options.drain ?? "2s"}\n${text}`, join(dir, "mayfly.yaml"), {
-      sources,
-      outlets,
+      ...connectors,
       environment: options.environment ?? {},
     });
   try {
@@ -83,6 +81,7 @@ export async function withGateway(
       logger: recordingLogger(logs, {}),
       clock: options.clock ?? systemClock,
       random: prng(1),
+      connectors,
       loadFlow: async (name, flow) => ({
         image: { name: flow.image?.replace(".mfi", "") ?? name, sha256: "0".repeat(64) },
         outlets: undefined,

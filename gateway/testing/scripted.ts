@@ -1,6 +1,6 @@
 /** A runner for tests: a flow is a function from events to effects, run in process. The door is the same, the machine is not. */
 import type { DeliverEvent, Effect, Event, FlowLimits, StepOutcome } from "#abi";
-import type { ImageHandle, Runner, RunnerStats, RunningMachine, Share } from "../runner.ts";
+import type { ImageHandle, Runner, RunnerStats, RunningMachine, Share } from "../contract/runner.ts";
 
 /** Called for every event of one machine; `undefined` never answers (a flow that hangs). */
 export type Script = (event: Event, memory: Map<string, unknown>) => readonly Effect[] | StepOutcome | undefined;

@@ -9,11 +9,11 @@ import { type Clock, CodedError, prng, type Prng } from "#base";
 import { defaultFlowLimits, type Effect } from "#abi";
 import type { Agent } from "undici";
 import { readConfig } from "../config/read.ts";
-import type { FlowConfig } from "../config/types.ts";
+import type { FlowConfig } from "../contract/config.ts";
 import { Persistence } from "../delivery/persistence.ts";
 import { MessageIds, SeedPool } from "../delivery/seeds.ts";
 import { OpenSteps } from "../ending.ts";
-import { FlowUnit } from "../flow-unit.ts";
+import { FlowUnit } from "../served-flow.ts";
 import { DeadLetters, type DeadLetterFs } from "../journal/dead-letters.ts";
 import type {
   Accepted,
@@ -30,10 +30,10 @@ import type {
 } from "../journal/journal.ts";
 import { MemoryJournal } from "../journal/memory.ts";
 import { silentLogger } from "../logger.ts";
-import { gatewayLimits } from "../limits.ts";
-import { gatewayMemory } from "../memory.ts";
-import type { Headers, Incoming, Outcome } from "../message.ts";
-import { type OutletDefinition, OutletError } from "../outlets/outlet.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import { gatewayMemory } from "../memory/budget.ts";
+import type { Headers, Incoming, Outcome } from "../contract/message.ts";
+import { type OutletDefinition, OutletError } from "../contract/outlet.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { broken, done, fail, request, type Script, ScriptedRunner, send, utf8 } from "./scripted.ts";
 
@@ -437,8 +437,7 @@ export class SimulatedGateway {
       agent: undefined as unknown as Agent,
       routes: { add: () => () => undefined },
       base: "/",
-      sources: [],
-      outlets,
+      connectors: { sources: [], outlets },
       deliverTo: () => undefined,
       count: () => undefined,
       unexpected: (error) => {

@@ -10,11 +10,11 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import pg from "pg";
 import { packageRoot } from "#cli";
-import { inboxTable } from "../../gateway/brokers/postgres.ts";
-import { reachable } from "../../gateway/brokers/testing/brokers.ts";
-import { privatePostgres } from "../../gateway/brokers/testing/postgres-server.ts";
-import { mqttServer, natsServer, redisServer, type SuiteServer, suiteServer } from "../../gateway/brokers/testing/servers.ts";
-import { SmtpServer } from "../../gateway/brokers/testing/smtp-server.ts";
+import { inboxTable } from "../../connectors/postgres/client.ts";
+import { reachable } from "../../connectors/testing/brokers.ts";
+import { privatePostgres } from "../../connectors/testing/postgres-server.ts";
+import { mqttServer, natsServer, redisServer, type SuiteServer, suiteServer } from "../../connectors/testing/servers.ts";
+import { SmtpServer } from "../../connectors/testing/smtp-server.ts";
 import { SabotagedProcess } from "../../gateway/testing/sabotaged-process.ts";
 
 const name = `sabotage-${process.pid}`;
@@ -117,7 +117,7 @@ ${here.map(({ name: outlet, to }) => `      ${outlet}: { ${to}, timeout: 1s }`).
 log: { level: error }
 drain: 1s
 `;
-  const callbacks = /\/dist\/gateway\/(sources|outlets|brokers)\/(?!http)/;
+  const callbacks = /\/dist\/connectors\/(?!http)/;
   gateway = await SabotagedProcess.start(
     join(packageRoot, "dist"),
     { "feeder.ts": feeder, "taker.ts": taker, "plain.ts": plain, "mayfly.yaml": yaml },

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { packageRoot } from "#cli";
-import { installed } from "../../gateway/brokers/testing/brokers.ts";
+import { installed } from "../../connectors/testing/brokers.ts";
 import { SabotagedProcess } from "../../gateway/testing/sabotaged-process.ts";
 
 const taker = `import { flow } from "mayfly";
@@ -65,7 +65,7 @@ async function campaign(t: TestContext, monitor: string, rounds: number, deepest
   const at = await peer.open();
   const project = { "taker.ts": taker, "mayfly.yaml": yaml(at, monitor) };
   let gateway = await SabotagedProcess.start(join(packageRoot, "dist"), project, {
-    callbacks: /\/dist\/(gateway\/(delivery|claims)\/|monitors\/)/,
+    callbacks: /\/dist\/(gateway\/(delivery|stored-bodies)\/|monitors\/)/,
     disk: /\/dist\/gateway\/journal\//,
     journal: true,
   });

@@ -67,7 +67,7 @@ before(async () => {
 log: { level: error }
 drain: 1s
 `;
-  const callbacks = /\/dist\/(gateway\/(http|sources|outlets|brokers)\/|gateway\/[a-z-]+\.js|cli\/serving\/)/;
+  const callbacks = /\/dist\/(gateway\/(http|contract)\/|connectors\/|gateway\/[a-z-]+\.js|cli\/serving\/)/;
   gateway = await SabotagedProcess.start(
     join(packageRoot, "dist"),
     { "busy.ts": busy, "plain.ts": plain, "mayfly.yaml": yaml },

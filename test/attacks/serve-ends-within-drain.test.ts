@@ -17,8 +17,7 @@ const at = (path: string): string => JSON.stringify(pathToFileURL(join(packageRo
 
 /** A connector that never ends the step it is told, `hang: { step: stop }`, and keeps the process alive by itself. */
 const script = `
-import { sources } from ${at("gateway/sources/all.js")};
-import { outlets } from ${at("gateway/outlets/all.js")};
+import { connectors } from ${at("connectors/mod.js")};
 import { main } from ${at("cli/mod.js")};
 const never = new Promise(() => undefined);
 const described = { name: "hang", summary: "", description: "", example: "", schema: { type: "object", properties: { step: { type: "string" } } } };
@@ -36,8 +35,8 @@ const create = ({ step }) => {
     health,
   };
 };
-sources.push({ ...described, create });
-outlets.push({ ...described, answers: true, create: ({ step }) => ({
+connectors.sources.push({ ...described, create });
+connectors.outlets.push({ ...described, answers: true, create: ({ step }) => ({
   start: () => (step === "start" ? never : nothing()),
   send: () => (step === "send" ? never : nothing()),
   request: () => never,

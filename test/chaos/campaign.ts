@@ -2,8 +2,8 @@
 import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../../gateway/brokers/testing/brokers.ts";
-import { Proxy } from "../../gateway/brokers/testing/proxy.ts";
+import { freePort } from "../../connectors/testing/brokers.ts";
+import { Proxy } from "../../connectors/testing/proxy.ts";
 import { prng } from "#base";
 import { capture } from "#cli";
 import { SmallDisk } from "./disk.ts";

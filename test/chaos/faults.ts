@@ -2,7 +2,7 @@
  * The schedule of harm, drawn from the seed. Two hands work at the same time: one on the gateway, one on everything around it, so that
  * a gateway is killed while its broker restarts and its disk is full. What is done is drawn; when exactly it hits is the machine's.
  */
-import type { Proxy } from "../../gateway/brokers/testing/proxy.ts";
+import type { Proxy } from "../../connectors/testing/proxy.ts";
 import { type Prng, prng } from "#base";
 import type { SmallDisk } from "./disk.ts";
 import type { GatewayProcess } from "./gateway-process.ts";

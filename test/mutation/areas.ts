@@ -7,15 +7,18 @@ export interface Area {
 export const areas: Readonly<Record<string, Area>> = {
   abi: { files: ["abi"], tests: ["abi"] },
   base: { files: ["base"], tests: ["base"] },
-  claims: { files: ["gateway/claims"], tests: ["gateway/claims", "test/claims.test.js"] },
   config: { files: ["gateway/config"], tests: ["gateway/config"] },
+  connectors: {
+    files: ["connectors/http", "connectors/file", "connectors/cron"],
+    tests: ["connectors/sources.test.js", "connectors/outlets.test.js", "gateway/http", "gateway/gateway.test.js"],
+  },
   delivery: {
     files: ["gateway/delivery"],
     tests: ["gateway/delivery", "gateway/gateway.test.js", "gateway/ceilings.test.js", "gateway/identity.test.js"],
   },
   http: {
-    files: ["gateway/http", "gateway/sources/http.js", "gateway/outlets/http.js"],
-    tests: ["gateway/http", "gateway/sources", "gateway/outlets", "gateway/gateway.test.js"],
+    files: ["gateway/http", "gateway/contract/http"],
+    tests: ["gateway/http", "connectors/sources.test.js", "connectors/outlets.test.js", "gateway/gateway.test.js"],
   },
   image: { files: ["image"], tests: ["image"] },
   journal: { files: ["gateway/journal"], tests: ["gateway/journal"] },
@@ -29,4 +32,5 @@ export const areas: Readonly<Record<string, Area>> = {
       "monitors/embedded",
     ],
   },
+  "stored-bodies": { files: ["gateway/stored-bodies"], tests: ["gateway/stored-bodies", "test/claims.test.js"] },
 };

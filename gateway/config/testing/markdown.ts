@@ -1,6 +1,6 @@
 /** docs/CONNECTORS.md, from what the connectors say of themselves. */
-import type { ConnectorDescription, JsonSchema } from "../../connector.ts";
-import type { OutletDefinition } from "../../outlets/outlet.ts";
+import type { ConnectorDescription, JsonSchema } from "../../contract/connector.ts";
+import type { OutletDefinition } from "../../contract/outlet.ts";
 
 interface Property {
   readonly type?: unknown;

@@ -2,7 +2,7 @@
 import type { Clock } from "#base";
 import { capture, estimatedBytes, writeCheckpoint } from "./checkpoint.ts";
 import type { Disk } from "./disk.ts";
-import type { LiveIndex } from "./index.ts";
+import type { LiveIndex } from "./live-index.ts";
 import type { LogLimits } from "./limits.ts";
 import type { JournalEvent } from "./log-journal.ts";
 import { nameOfCheckpoint, nameOfReserve } from "./names.ts";

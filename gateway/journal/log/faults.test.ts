@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { CodedError, prng, toUtf8 } from "#base";
 import { DeadLetters } from "../dead-letters.ts";
-import { newMessage } from "../journal.case.ts";
+import { newMessage } from "../testing/journal.case.ts";
 import type { Accepted, Completion, Lease, NewMessage, NewSend } from "../journal.ts";
 import { fileHeaderBytes, putFileHeader } from "./batch.ts";
 import type { LogLimits } from "./limits.ts";
 import { LogJournal, type LogJournalOptions } from "./log-journal.ts";
 import { openJournal } from "./open.ts";
-import { SimulatedClock } from "./testing/simulated-clock.ts";
-import { SimulatedDisk } from "./testing/simulated-disk.ts";
+import { SimulatedClock } from "../testing/simulated-clock.ts";
+import { SimulatedDisk } from "../testing/simulated-disk.ts";
 
 function completion(change: Partial<Completion> = {}): Completion {
   return { nowMs: 2_000, sends: [], state: undefined, reply: undefined, ...change };

@@ -5,7 +5,7 @@
  */
 import { appendHeader, headerList, type Headers, type HeadersDraft, type HeaderValue } from "#abi";
 import type { AttemptRecord, NewMessage } from "../journal.ts";
-import type { Reply } from "../../message.ts";
+import type { Reply } from "../../contract/message.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 
 /** Where a body is: in the record, at this offset of its payload, or in a file of its own. */

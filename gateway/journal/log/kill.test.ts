@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { fromUtf8, prng, type Prng, toUtf8 } from "#base";
-import { newMessage } from "../journal.case.ts";
+import { newMessage } from "../testing/journal.case.ts";
 import type { LogJournal } from "./log-journal.ts";
 import { openJournal } from "./open.ts";
 

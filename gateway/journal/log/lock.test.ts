@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { systemClock } from "#base";
 import { holderOf, type LockHolder, takeLock } from "./lock.ts";
 import { openJournal } from "./open.ts";
-import { SimulatedClock } from "./testing/simulated-clock.ts";
+import { SimulatedClock } from "../testing/simulated-clock.ts";
 
 const times = { beatMs: 1_000, silenceMs: 3_000 };
 const nothing = (): undefined => undefined;

@@ -10,7 +10,7 @@
  * fails takes nothing else with it.
  */
 import { type Clock, CodedError, systemClock } from "#base";
-import type { Headers } from "../../message.ts";
+import type { Headers } from "../../contract/message.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import type {
   Accepted,
@@ -34,10 +34,10 @@ import { type BurialPorts, buryMessage, burySend, finishBurials, finishMessage }
 import { DiskUse, OpenCalls } from "./counts.ts";
 import { Compaction, type CompactionResult, type Retention } from "./compaction.ts";
 import type { Disk } from "./disk.ts";
-import { LiveIndex } from "./index.ts";
+import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, logLimits, numbersAhead } from "./limits.ts";
 import type { Lock } from "./lock.ts";
-import { Marks } from "./marks.ts";
+import { Marks } from "./keyed-locks.ts";
 import { readLog } from "./recovery.ts";
 import * as records from "./records.ts";
 import { Room } from "./room.ts";

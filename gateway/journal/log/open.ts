@@ -1,7 +1,7 @@
 /** The durable journal in a folder of this machine. */
 import { join } from "node:path";
 import { systemClock } from "#base";
-import { makeFolder } from "../../folders.ts";
+import { makeFolder } from "../../contract/folders.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import { realDisk } from "./disk.ts";
 import { journalError } from "./errors.ts";

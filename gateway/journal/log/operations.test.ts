@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { toUtf8 } from "#base";
-import { newMessage } from "../journal.case.ts";
+import { newMessage } from "../testing/journal.case.ts";
 import type { Lease } from "../journal.ts";
 import { openJournal } from "./open.ts";
 import { checkJournal, compactJournal, exportJournal, type ExportPart } from "./operations.ts";

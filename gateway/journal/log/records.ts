@@ -8,7 +8,7 @@
 import type { Brand } from "#base";
 import type { Commit } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, FencingToken, Lease, NewMessage, OutboxEntry, Sequence, StateChange } from "../journal.ts";
-import type { Reply } from "../../message.ts";
+import type { Reply } from "../../contract/message.ts";
 import { ByteReader, type ByteWriter, writeOptionalNumber } from "./bytes.ts";
 import {
   type BodyToWrite,

@@ -14,7 +14,7 @@ import type { Disk, DiskFile } from "./disk.ts";
 import { BatchReader, fileHeaderBytes, type FileHeader, formatVersion, type ReadBatch } from "./batch.ts";
 import type { Bodies } from "./bodies.ts";
 import { corruptError, journalError, versionError } from "./errors.ts";
-import { LiveIndex } from "./index.ts";
+import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, numbersAhead } from "./limits.ts";
 import { isBlob, isTemporary, nameOfCheckpoint, nameOfReserve, nameOfSegment, numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { decodeRecord, type LogRecord } from "./records.ts";

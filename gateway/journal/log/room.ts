@@ -6,7 +6,7 @@
 import { type Clock, CodedError } from "#base";
 import type { Disk } from "./disk.ts";
 import { diskCode } from "./errors.ts";
-import type { LiveIndex } from "./index.ts";
+import type { LiveIndex } from "./live-index.ts";
 import type { LogLimits } from "./limits.ts";
 
 const recordBytes = 512; // headers and names of a record

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { headerText } from "#abi";
 import { DeadLetters } from "../dead-letters.ts";
-import { newMessage } from "../journal.case.ts";
+import { newMessage } from "../testing/journal.case.ts";
 import type { Completion, Lease, NewSend } from "../journal.ts";
 import { realDisk } from "./disk.ts";
 import { LogJournal } from "./log-journal.ts";

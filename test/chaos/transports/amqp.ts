@@ -1,7 +1,7 @@
 /** The machine's own RabbitMQ: shared with others, so only our connections to it are cut. */
 import amqp, { type ChannelModel, type ConfirmChannel } from "amqplib";
-import { reachable } from "../../../gateway/brokers/testing/brokers.ts";
-import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
+import { reachable } from "../../../connectors/testing/brokers.ts";
+import { Proxy } from "../../../connectors/testing/proxy.ts";
 import type { Probe } from "../message.ts";
 import { Lazy, poll, type Site, type Transport, Unavailable } from "./transport.ts";
 

@@ -1,6 +1,6 @@
 /** In over HTTP: `http` is answered once the journal has the message, `reply` once the flow has replied. */
 import { Agent, request } from "undici";
-import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
+import { Proxy } from "../../../connectors/testing/proxy.ts";
 import type { Probe } from "../message.ts";
 import type { Lane, Transport } from "./transport.ts";
 

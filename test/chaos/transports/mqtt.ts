@@ -1,7 +1,7 @@
 /** A Mosquitto of our own. It writes its store when it ends, so it is stopped, never killed. */
 import mqtt from "mqtt";
-import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
-import { mqttServer } from "../../../gateway/brokers/testing/servers.ts";
+import { Proxy } from "../../../connectors/testing/proxy.ts";
+import { mqttServer } from "../../../connectors/testing/servers.ts";
 import type { Probe } from "../message.ts";
 import { available, type Site, type Transport } from "./transport.ts";
 

@@ -1,8 +1,8 @@
 /** One nats-server of our own, with JetStream in files and core subjects beside it. */
 import { AckPolicy, jetstream, type JetStreamManager, jetstreamManager, StorageType } from "@nats-io/jetstream";
 import { connect, headers as newHeaders, type NatsConnection } from "@nats-io/transport-node";
-import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
-import { natsServer } from "../../../gateway/brokers/testing/servers.ts";
+import { Proxy } from "../../../connectors/testing/proxy.ts";
+import { natsServer } from "../../../connectors/testing/servers.ts";
 import type { Probe } from "../message.ts";
 import { available, type Lane, Lazy, poll, type Site, type Transport } from "./transport.ts";
 

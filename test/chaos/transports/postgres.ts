@@ -1,7 +1,7 @@
 /** A PostgreSQL cluster of our own: SIGINT ends its sessions, SIGQUIT is a crash it recovers from. */
 import pg from "pg";
-import { privatePostgres } from "../../../gateway/brokers/testing/postgres-server.ts";
-import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
+import { privatePostgres } from "../../../connectors/testing/postgres-server.ts";
+import { Proxy } from "../../../connectors/testing/proxy.ts";
 import type { Probe } from "../message.ts";
 import { available, Lazy, poll, type Site, type Transport } from "./transport.ts";
 

@@ -1,7 +1,7 @@
 /** A Redis of our own that syncs its append-only file before it answers. */
 import { createClient } from "redis";
-import { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
-import { redisServer } from "../../../gateway/brokers/testing/servers.ts";
+import { Proxy } from "../../../connectors/testing/proxy.ts";
+import { redisServer } from "../../../connectors/testing/servers.ts";
 import type { Probe } from "../message.ts";
 import { available, Lazy, poll, type Site, type Transport } from "./transport.ts";
 

@@ -1,6 +1,6 @@
 /** What a way in and out has to offer: its part of mayfly.yaml, the prober's end, the receiver's end, and how it can be harmed. */
-import type { PrivateBroker } from "../../../gateway/brokers/testing/brokers.ts";
-import type { Proxy } from "../../../gateway/brokers/testing/proxy.ts";
+import type { PrivateBroker } from "../../../connectors/testing/brokers.ts";
+import type { Proxy } from "../../../connectors/testing/proxy.ts";
 import type { LaneTraits } from "../ledger.ts";
 import type { Probe } from "../message.ts";
 

@@ -1,6 +1,7 @@
 /** mayfly.yaml: whatever it holds, it is read or refused with places. */
 import { isCoded } from "#base";
-import { outlets, readConfig, sources } from "#gateway";
+import { readConfig } from "#gateway";
+import { connectors } from "#connectors";
 import type { Target } from "../target.ts";
 
 const seed = `flows:
@@ -23,7 +24,7 @@ log: { level: info }
 `;
 
 export async function openConfig(): Promise<Target> {
-  const options = { sources, outlets, environment: { T: "secret" } };
+  const options = { ...connectors, environment: { T: "secret" } };
   return {
     name: "config",
     seeds: [new TextEncoder().encode(seed)],

@@ -1,0 +1,153 @@
+/** Into files. */
+import { randomBytes } from "node:crypto";
+import { open, rename, rm } from "node:fs/promises";
+import { dirname, join, resolve, sep } from "node:path";
+import type { Readable } from "node:stream";
+import { CodedError } from "#base";
+import {
+  type Attempt,
+  finalClaimError,
+  type Health,
+  makeFolder,
+  type Outgoing,
+  type Outlet,
+  type OutletContext,
+  type OutletDefinition,
+  OutletError,
+  syncFolder,
+} from "#gateway/contract";
+import { type CloudEventsConfig, emitCloudEvent, structuredCloudEventsSchema } from "../shared/cloudevents/write.ts";
+import { type NameTemplate, nameTemplate } from "./file-name.ts";
+
+export interface FileOutletConfig {
+  readonly dir: string;
+  readonly name: string;
+  readonly append: boolean;
+  readonly sync: boolean;
+  readonly mode: string;
+  readonly cloudevents?: CloudEventsConfig;
+}
+
+class FileOutlet implements Outlet {
+  readonly #config: FileOutletConfig;
+  readonly #dir: string;
+  readonly #name: NameTemplate;
+  readonly #mode: number;
+  #trouble: string | undefined;
+
+  constructor(config: FileOutletConfig, context: OutletContext) {
+    this.#config = config;
+    this.#dir = resolve(context.base, config.dir);
+    const name = nameTemplate(config.name);
+    if (!name.ok) throw new CodedError("MF_FILE_NAME", `name: ${name.error}`);
+    this.#name = name.value;
+    this.#mode = Number.parseInt(config.mode, 8);
+  }
+
+  /** A structured event has its data in it, and a line is written at once. */
+  get streams(): boolean {
+    return !this.#config.append && this.#config.cloudevents === undefined;
+  }
+
+  async send(message: Outgoing, { idempotencyKey, signal }: Attempt): Promise<void> {
+    const path = resolve(this.#dir, this.#name(message, idempotencyKey));
+    if (!path.startsWith(this.#dir + sep))
+      throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
+    try {
+      await makeFolder(dirname(path), folderMode(this.#mode), this.#config.sync);
+      const { append, cloudevents } = this.#config;
+      const { body } = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
+      await (append ? this.#append(path, body) : this.#write(path, message.claim?.open() ?? [body], signal));
+      this.#trouble = undefined;
+    } catch (cause) {
+      const final = finalClaimError(cause);
+      if (final !== undefined) throw final;
+      this.#trouble = cause instanceof Error ? cause.message : String(cause);
+      throw new OutletError("MF_FILE_WRITE", `cannot write the file: ${this.#trouble}`, { retryable: true, cause });
+    }
+  }
+
+  health(): Health {
+    return this.#trouble === undefined
+      ? { ready: true, detail: `writing to ${this.#config.dir}` }
+      : { ready: false, detail: `MF_FILE_WRITE: ${this.#trouble}` };
+  }
+
+  async stop(): Promise<void> {}
+
+  /** All of the file or none of it: written beside, then renamed. */
+  async #write(path: string, pieces: Readable | readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const temporary = join(dirname(path), `.${randomBytes(6).toString("hex")}.tmp`);
+    try {
+      const file = await open(temporary, "wx", 0o600);
+      try {
+        await file.chmod(this.#mode); // whatever the process's umask says
+        for await (const piece of pieces as AsyncIterable<Uint8Array>) {
+          signal.throwIfAborted(); // of a long body nobody waits for the rest
+          await file.writeFile(piece);
+        }
+        if (this.#config.sync) await file.datasync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+      if (this.#config.sync) await syncFolder(dirname(path)); // else the name may be lost with the power, and the file with it
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #append(path: string, body: Uint8Array): Promise<void> {
+    const line = body.at(-1) === 10 ? body : Buffer.concat([body, Buffer.from("\n")]);
+    const file = await open(path, "a", this.#mode);
+    try {
+      if ((await file.stat()).size === 0) await file.chmod(this.#mode);
+      await file.writeFile(line);
+      if (this.#config.sync) await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** Whoever may read the files may enter their folder. */
+function folderMode(mode: number): number {
+  return mode | ((mode & 0o444) >> 2);
+}
+
+export const fileOutlet: OutletDefinition<FileOutletConfig> = {
+  name: "file",
+  summary: "Into files.",
+  description: `One file per send, written beside and then renamed, so that nobody sees half of it. The name is made from a template and is the same for every attempt at one send, so a second attempt replaces the first.
+Variables: \`{id}\` (of this send, unique), \`{message}\` (the message's id), \`{date}\`, \`{hour}\`, \`{time}\` (UTC, when the flow completed), \`{flow}\`, \`{outlet}\`, \`{key}\`, \`{header:NAME}\`. What they stand for is
+made safe: nothing leads out of \`dir\`, and different values give different names. A value that is changed for it, because of a character, its length or a separator of the template in it, ends with \`~\` and a hash. With \`append: true\` sends are lines of one file instead; after a crash a line may be there twice.`,
+  answers: false,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["dir"],
+    properties: {
+      dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Made when missing." },
+      name: {
+        type: "string",
+        minLength: 1,
+        default: "{date}/{id}",
+        description: "Template of the file's name.",
+        examples: ["{date}/{id}.json"],
+      },
+      append: { type: "boolean", default: false, description: "Append a line to the file instead." },
+      mode: {
+        type: "string",
+        pattern: "^0[0-7]{3}$",
+        default: "0600",
+        description: "Permissions of the files, whatever the umask. Folders that are made can be entered by those who may read.",
+        examples: ["0640"],
+      },
+      sync: { type: "boolean", default: true, description: "Wait till the bytes are on disk." },
+      cloudevents: structuredCloudEventsSchema,
+    },
+  },
+  example: 'file: { dir: ./audit, name: "{date}/{id}.json" }',
+  create: (config, context) => new FileOutlet(config, context),
+};

@@ -1,0 +1,352 @@
+/** Messages over HTTP: one route of the gateway's server. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { appendHeader, type HeadersDraft, headerText, type HeaderValue } from "#abi";
+import { isCoded } from "#base";
+import {
+  type Accept,
+  type AuthConfig,
+  authenticated,
+  authSchema,
+  type BodyBounds,
+  type Caller,
+  connectionHeaders,
+  failWith,
+  gatewayLimits,
+  type Health,
+  type Incoming,
+  noBody,
+  type Outcome,
+  type Problem,
+  readBody,
+  type RouteHandler,
+  sendProblem,
+  size,
+  type Source,
+  type SourceContext,
+  type SourceDefinition,
+  type StagedClaim,
+  told,
+} from "#gateway/contract";
+import { type LargeBody, readLargeBody } from "./large-body.ts";
+import { sendReply, writeHead } from "./reply.ts";
+import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
+import { isStructured, parseCloudEvent } from "../shared/cloudevents/read.ts";
+
+export interface HttpSourceConfig {
+  readonly method: string;
+  readonly path: string;
+  readonly mode: "reply" | "accept";
+  readonly bodyLimit: number;
+  readonly compress: boolean;
+  readonly idHeader: string;
+  readonly errors: "brief" | "full";
+  readonly cloudevents: boolean;
+  readonly auth?: AuthConfig;
+}
+
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/** Headers that end here, or that are made anew from the body. */
+const droppedHeaders = new Set(["content-length", "content-encoding", "content-type", ...connectionHeaders]);
+
+const controls = /[\u0000-\u001f\u007f]/;
+const unusablePath: Problem = {
+  status: 400,
+  code: "MF_PATH_INVALID",
+  detail: "the path holds a control character: send it without",
+};
+
+/** A request with all that its route says of it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly parameters: Readonly<Record<string, string | undefined>>;
+  readonly query: string;
+  /** Name of those the caller has shown; empty where none are asked for. */
+  readonly credentials: string;
+  readonly caller: Caller;
+}
+
+class HttpSource implements Source {
+  readonly #config: HttpSourceConfig;
+  readonly #context: SourceContext;
+  readonly #bounds: BodyBounds;
+  #accept: Accept | undefined;
+  #remove: (() => void) | undefined;
+  #open = 0;
+  #idle: (() => void) | undefined;
+
+  constructor(config: HttpSourceConfig, context: SourceContext) {
+    this.#config = config;
+    this.#context = context;
+    this.#bounds = { limit: config.bodyLimit, memory: context.memory };
+  }
+
+  async start(accept: Accept): Promise<void> {
+    this.#accept = accept;
+    const { method, path, cloudevents } = this.#config;
+    this.#remove = this.#context.http.add(method, path, this.#handle, { webhook: cloudevents });
+  }
+
+  /** Takes the route away within the same turn, so that a successor can have it. */
+  async stop(): Promise<void> {
+    this.#remove?.();
+    this.#remove = undefined;
+    if (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  health(): Health {
+    return { ready: this.#remove !== undefined, detail: `serving ${this.#config.path}` };
+  }
+
+  readonly #handle: RouteHandler = (request, response, parameters, query) => {
+    const { auth } = this.#config;
+    const credentials = auth === undefined ? "" : authenticated(auth, request.headers.authorization);
+    if (typeof credentials !== "string") {
+      request.resume();
+      return sendProblem(response, credentials);
+    }
+    this.#open += 1;
+    const caller: Caller = { left: false, onLeave: undefined };
+    response.on("close", () => {
+      this.#open -= 1;
+      if (this.#open === 0) this.#idle?.();
+      if (response.writableFinished) return;
+      caller.left = true;
+      caller.onLeave?.();
+    });
+    const exchange: Exchange = { request, response, parameters, query, credentials, caller };
+    const check = this.#context.claimCheck?.();
+    if (
+      check === undefined ||
+      isSmall(request, check.thresholdBytes) ||
+      (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? ""))
+    )
+      readBody(request, this.#bounds, (problem, body) => this.#read(exchange, problem === undefined ? { body } : { problem }));
+    else
+      readLargeBody(request, this.#bounds, check).then(
+        (read) => this.#read(exchange, read),
+        (error: unknown) => this.#failed(exchange, error),
+      );
+  };
+
+  /** The body is there, or a reason why it is not; undefined when the client has left. */
+  #read(exchange: Exchange, read: LargeBody): void {
+    const { response } = exchange;
+    try {
+      if (read === undefined) return;
+      if ("problem" in read) this.#refuse(response, read.problem);
+      else if ("body" in read) this.#take(exchange, read.body, undefined);
+      else if (response.destroyed) read.claim.release();
+      else this.#take(exchange, noBody, read.claim);
+    } catch (error) {
+      if (read !== undefined && "claim" in read) read.claim.release();
+      this.#failed(exchange, error);
+    }
+  }
+
+  #take(exchange: Exchange, body: Uint8Array, claim: StagedClaim | undefined): void {
+    const plain = this.#message(exchange, body, claim);
+    const message = this.#config.cloudevents && !("status" in plain) ? unwrapped(plain) : plain;
+    if ("status" in message) {
+      claim?.release();
+      return sendProblem(exchange.response, message);
+    }
+    this.#accept?.(message).then(
+      (outcome) => {
+        claim?.release();
+        try {
+          this.#answer(exchange, outcome);
+        } catch (error) {
+          this.#unsendable(exchange, outcome, error);
+        }
+      },
+      (error: unknown) => this.#failed(exchange, error),
+    );
+  }
+
+  /** The message is done, but HTTP can't carry its reply. */
+  #unsendable({ response }: Exchange, { id }: Outcome, error: unknown): void {
+    this.#context.metrics.count("reply_unsendable");
+    const why = error instanceof Error ? error.message : String(error);
+    this.#context.logger.error({ message: id, code: "MF_REPLY_UNSENDABLE" }, `the message is done, but its reply can't be sent: ${why}`);
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, { status: 500, code: "MF_REPLY_UNSENDABLE", detail: "the flow's reply is not one HTTP can carry", id });
+  }
+
+  #failed({ response }: Exchange, error: unknown): void {
+    this.#context.unexpected(error, "an HTTP request");
+    failWith(response);
+  }
+
+  #refuse(response: ServerResponse, problem: Problem): void {
+    if (problem.code.startsWith("MF_CLAIMS"))
+      this.#context.logger.error({ code: problem.code }, "a large body was refused: the claim store's disk does not take it");
+    sendProblem(response, problem);
+  }
+
+  #message(
+    { request, parameters, query, credentials, caller }: Exchange,
+    body: Uint8Array,
+    claim: StagedClaim | undefined,
+  ): Incoming | Problem {
+    const headers: HeadersDraft = {};
+    const given = request.headers;
+    let lines = 0;
+    for (const name in given) {
+      lines += 1;
+      if (this.#keeps(name)) headers[name] = given[name] as HeaderValue;
+    }
+    if (2 * lines < request.rawHeaders.length) this.#repeated(request.rawHeaders, headers);
+    headers["mayfly-method"] = request.method ?? "";
+    const { url = "/" } = request;
+    headers["mayfly-path"] = query === "" && !url.endsWith("?") ? url : url.slice(0, url.indexOf("?"));
+    if (query !== "") headers["mayfly-query"] = query;
+    for (const name in parameters) {
+      const value = parameters[name] ?? "";
+      if (controls.test(value)) return unusablePath;
+      headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = value;
+    }
+    const reply = this.#config.mode === "reply";
+    const id = headerText(headers[this.#config.idHeader]);
+    return {
+      id,
+      idScope: `${this.#config.method} ${credentials}`,
+      sameRequest: id !== undefined,
+      headers,
+      contentType: given["content-type"] ?? "",
+      body,
+      claim,
+      correlationId: headerText(headers["x-correlation-id"]),
+      replyWanted: reply,
+      latin1Reply: reply,
+      keeper: reply ? "source" : "journal",
+      caller: reply ? caller : undefined,
+    };
+  }
+
+  #keeps(name: string): boolean {
+    if (name === "authorization") return this.#config.auth === undefined; // it has done its work, and is no business of the journal's
+    return !droppedHeaders.has(name) && !name.startsWith("mayfly-") && name !== "__proto__"; // mayfly-… are ours to set
+  }
+
+  /** Node joins repeated headers or drops all but the first: here each line is a value. Cookies stay one text (RFC 6265, 5.4). */
+  #repeated(lines: readonly string[], headers: HeadersDraft): void {
+    const all: HeadersDraft = {};
+    for (let at = 0; at + 1 < lines.length; at += 2) {
+      const name = (lines[at] as string).toLowerCase();
+      if (name !== "cookie" && this.#keeps(name)) appendHeader(all, name, lines[at + 1] as string);
+    }
+    Object.assign(headers, all);
+  }
+
+  #answer({ request, response }: Exchange, outcome: Outcome): void {
+    if (response.destroyed || response.headersSent) return;
+    const { compress, mode } = this.#config;
+    switch (outcome.status) {
+      case "done":
+      case "duplicate": {
+        const { id, reply, status } = outcome;
+        const duplicate = status === "duplicate";
+        if (duplicate && mode === "accept") return answerAccepted(response, id, true);
+        return sendReply(
+          request,
+          response,
+          { id, reply, duplicate, compress, memory: this.#context.memory.replies },
+          this.#context.unexpected,
+        );
+      }
+      case "accepted":
+        return answerAccepted(response, outcome.id, false);
+      case "refused":
+        return sendProblem(response, {
+          status: 503,
+          code: outcome.code,
+          detail: outcome.message,
+          id: outcome.id,
+          headers: { "retry-after": String(Math.max(Math.ceil(outcome.retryAfterMs / 1000), 1)) },
+        });
+      case "dead":
+        return sendProblem(response, problemOf(outcome, this.#config.errors));
+    }
+  }
+}
+
+/** Whether it is known beforehand that the body is not over the threshold. */
+function isSmall({ headers }: IncomingMessage, thresholdBytes: number): boolean {
+  return headers["content-encoding"] === undefined && Number(headers["content-length"]) <= thresholdBytes;
+}
+
+/** A CloudEvent as its data and ce-… headers; other messages as they are. */
+function unwrapped(message: Incoming): Incoming | Problem {
+  try {
+    const event = parseCloudEvent(message);
+    return event === undefined ? message : { ...message, ...event, id: message.id ?? event.id, key: message.key ?? event.key };
+  } catch (error) {
+    return {
+      status: 400,
+      code: isCoded(error) ? error.code : "MF_CLOUDEVENT",
+      detail: error instanceof Error ? error.message : String(error),
+    };
+  }
+}
+
+function answerAccepted(response: ServerResponse, id: string, duplicate: boolean): void {
+  const body = Buffer.from(JSON.stringify({ id, status: duplicate ? "duplicate" : "accepted" }));
+  const headers = ["content-type", "application/json", "mayfly-message-id", id];
+  if (duplicate) headers.push("mayfly-duplicate", "true");
+  writeHead(response, 202, headers, body.length);
+  response.end(body);
+}
+
+function problemOf({ failure, id }: Outcome & { status: "dead" }, errors: "brief" | "full"): Problem {
+  const { status, code, message } = told(failure, errors);
+  return { status, code, detail: message, id };
+}
+
+export const httpSource: SourceDefinition<HttpSourceConfig> = {
+  name: "http",
+  summary: "Messages over HTTP, on the gateway's own server.",
+  description: `Serves one path. With \`mode: reply\` the caller waits and gets the flow's reply; the message is with the caller until then, one attempt is made, and a failure is answered with
+\`application/problem+json\` that has the message's id and a code: 502 and 504 where a system that the flow asked failed or did not answer, 500 where the flow did. A failure that is not the caller's fault (5xx) is kept as a dead letter as well. With \`mode: accept\` the caller gets \`202\` and
+\`{"id": …}\` once the journal has the message, which is then retried as \`retry\` says.
+
+- Path parameters come decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped. Header lines with one name are several values of it; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
+- \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to what is to be taken.
+- With \`cloudevents: true\`, \`OPTIONS\` answers the handshake of CloudEvents webhooks.
+- A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
+- \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["path"],
+    properties: {
+      method: { type: "string", enum: methods, default: "POST", description: "Method. For several, give several entries." },
+      path: {
+        type: "string",
+        description: "Path, with parameters such as /orders/:id or a trailing /*.",
+        pattern: "^/(?!-/)",
+        examples: ["/orders/:id"],
+      },
+      mode: {
+        type: "string",
+        enum: ["reply", "accept"],
+        default: "reply",
+        description: "reply: the caller waits for the flow's reply. accept: 202 once the message is kept safe.",
+      },
+      bodyLimit: size("Longest body, before and after decompression.", `${gatewayLimits.httpBodyBytes / 2 ** 20}MiB`),
+      compress: { type: "boolean", default: false, description: "Compress replies for callers that accept it." },
+      idHeader: { type: "string", default: "idempotency-key", pattern: "^[a-z0-9-]+$", description: "Header that holds the message's id." },
+      errors: {
+        type: "string",
+        enum: ["brief", "full"],
+        default: "brief",
+        description: "full: callers are told what was thrown inside the flow. What peers said they never are.",
+      },
+      cloudevents: acceptCloudEventsSchema,
+      auth: authSchema,
+    },
+  },
+  example: "http: { method: POST, path: /orders, bodyLimit: 1MiB }",
+  create: (config, context) => new HttpSource(config, context),
+};

@@ -1,0 +1,22 @@
+/** Every connector there is, in the order of the documentation. A new one is a folder, and its line here. */
+import type { Connector, Connectors } from "#gateway/contract";
+import { amqp } from "./amqp/mod.ts";
+import { cron } from "./cron/mod.ts";
+import { direct } from "./direct/mod.ts";
+import { file } from "./file/mod.ts";
+import { flow } from "./flow/mod.ts";
+import { http } from "./http/mod.ts";
+import { jetstream } from "./jetstream/mod.ts";
+import { log } from "./log/mod.ts";
+import { mqtt } from "./mqtt/mod.ts";
+import { nats } from "./nats/mod.ts";
+import { postgres } from "./postgres/mod.ts";
+import { redis } from "./redis/mod.ts";
+import { smtp } from "./smtp/mod.ts";
+
+const all: readonly Connector[] = [http, file, log, cron, direct, flow, amqp, jetstream, nats, mqtt, redis, postgres, smtp];
+
+export const connectors: Connectors = {
+  sources: all.flatMap(({ source }) => source ?? []),
+  outlets: all.flatMap(({ outlet }) => outlet ?? []),
+};

@@ -1,0 +1,196 @@
+/** Messages of MQTT 5 topics. */
+import { hostname } from "node:os";
+import { headerText } from "#abi";
+import { CodedError } from "#base";
+import { duration, guarded, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
+import { Intake, type Delivery, type Settled } from "../shared/intake.ts";
+import { Link } from "../shared/link.ts";
+import {
+  acknowledge,
+  correlationText,
+  explainMqtt,
+  type IPublishPacket,
+  type MqttClient,
+  MqttRefusal,
+  type MqttConfig,
+  mqttHeaders,
+  mqttPeer,
+  mqttProperties,
+  mqttSchema,
+  type MqttSession,
+  openMqtt,
+  pinged,
+  subscribe,
+} from "./client.ts";
+import { header, incomingOf, replyOf } from "../shared/wire.ts";
+import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
+
+export interface MqttSourceConfig extends MqttConfig {
+  readonly topic: string;
+  readonly share?: string;
+  readonly clientId?: string;
+  readonly sessionExpiry: number;
+  readonly prefetch?: number;
+  readonly cloudevents: boolean;
+}
+
+export const mqttSource: SourceDefinition<MqttSourceConfig> = {
+  name: "mqtt",
+  summary: "Messages of MQTT 5 topics.",
+  description: `At least once for what is published with QoS 1 or 2: it is acknowledged (PUBACK) only after its effects are committed. The session outlives
+the connection (\`sessionExpiry\`), so the broker keeps messages while the gateway is away, as many as its own limits allow
+(\`max_queued_messages\` of Mosquitto: 1,000). QoS 0 comes at most once.
+
+- **Client id**: named after the machine, the flow and the place in \`from\`; it must stay the same over restarts and be unique. Give each a
+  \`clientId\` when several gateways run on one machine.
+- **Several gateways** share the messages when they name one \`share\` group (a shared subscription).
+- **Prefetch**: at most \`prefetch\` messages are unacknowledged (Receive Maximum).
+- **Order of acknowledgement**: MQTT wants PUBACKs in the order of the messages, so one that waits holds up the acknowledgement of those
+  behind it; after a crash some of them come again and are recognised as duplicates.
+- **Requests**: a message with a response topic is answered there, with its correlation data.
+- **Headers**: user properties, each value of a repeated one, and \`mqtt-topic\`, \`mqtt-retained\`. \`mayfly-id\` is what duplicates are recognised by.
+- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_MQTT_UNREACHABLE\`, \`MF_MQTT_AUTH\`, \`MF_MQTT_FORBIDDEN\`, \`MF_MQTT_TAKEN_OVER\`
+  (two clients under one id, where the broker says so), \`MF_MQTT_CLIENT_ID\`, \`MF_MQTT_VERSION\`, \`MF_MQTT_REFUSED\`, \`MF_MQTT_TLS\`.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["url", "topic"],
+    properties: {
+      ...mqttSchema,
+      topic: { type: "string", minLength: 1, description: "Topic filter; `+` and `#` as in MQTT." },
+      share: { type: "string", pattern: "^[^/+#]+$", description: "Group whose members share the messages." },
+      clientId: { type: "string", minLength: 1, description: "Client id; must be unique and stay the same over restarts." },
+      sessionExpiry: duration("The broker keeps messages for a gateway that is away so long.", "1d"),
+      prefetch: { type: "integer", minimum: 1, maximum: 65535, description: "Most unacknowledged messages." },
+      cloudevents: acceptCloudEventsSchema,
+    },
+  },
+  example: `mqtt: { url: "\${MQTT_URL}", topic: plant/+/measurements, share: mayfly }`,
+  create: createMqttSource,
+};
+
+function createMqttSource(config: MqttSourceConfig, context: SourceContext): Source {
+  const peer = mqttPeer(config);
+  const what = `topic ${config.topic}`;
+  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch, 65535);
+  let intake: Intake | undefined;
+  let most = limit;
+
+  const link = new Link<MqttSession>({
+    context,
+    peer: `${peer} ${what}`,
+    explain: (error) => explainMqtt(peer, what, error),
+    onLost: () => intake?.forget(),
+    async open(lost) {
+      const acks = new OrderedAcks();
+      const session = await openMqtt(config, context, lost, {
+        options: {
+          clientId: config.clientId ?? `mayfly-${hostname()}-${context.flow}-${context.name}`,
+          clean: false,
+          properties: { sessionExpiryInterval: Math.round(config.sessionExpiry / 1000), receiveMaximum: most },
+        },
+        onMessage: guarded(context.unexpected, "an MQTT message", (client: MqttClient, packet: IPublishPacket) => {
+          if (intake?.overfull === true && most > 1) {
+            most = Math.max(1, Math.floor(most / 4));
+            return lost(
+              new CodedError("MF_MEMORY_BUSY", "messages came faster than there is memory for them: the next connection takes fewer"),
+            );
+          }
+          intake?.offer(delivery({ config, context, acks }, client, packet));
+        }),
+      });
+      try {
+        await subscribe(session, config.share === undefined ? config.topic : `$share/${config.share}/${config.topic}`);
+        return session;
+      } catch (error) {
+        lost(error); // before closing, which would be taken for the reason
+        await session.close();
+        throw error;
+      }
+    },
+  });
+
+  return {
+    start(accept) {
+      intake = new Intake({ context, accept, limit });
+      return link.start();
+    },
+    pause: () => intake?.pause(),
+    resume: () => intake?.resume(),
+    async stop() {
+      // The subscription stays: the session is to collect what comes while the gateway is away.
+      await intake?.drain();
+      await link.stop();
+    },
+    health: () => link.health(),
+  };
+}
+
+interface Ack {
+  readonly client: MqttClient;
+  readonly packet: IPublishPacket;
+  state: "open" | "settled" | "left";
+}
+
+/** "It MUST send PUBACK packets in the order in which the corresponding PUBLISH packets were received" [MQTT-4.6.0-2]. At most `limit` entries. */
+class OrderedAcks {
+  readonly #queue: Ack[] = [];
+
+  add(client: MqttClient, packet: IPublishPacket): Ack {
+    const ack: Ack = { client, packet, state: "open" };
+    this.#queue.push(ack);
+    return ack;
+  }
+
+  settle(ack: Ack, state: "settled" | "left"): void {
+    ack.state = state;
+    while (this.#queue[0] !== undefined && this.#queue[0].state !== "open") {
+      const first = this.#queue.shift() as Ack;
+      if (first.state === "settled" && first.client.connected) acknowledge(first.client, first.packet);
+    }
+  }
+}
+
+async function respond(client: MqttClient, { responseTopic = "", correlationData }: Properties, outcome: Settled): Promise<void> {
+  // A broker ends the connection over a topic that can't be published to (4.7.1, 4.7.2, 4.8.2): it is not tried.
+  if (responseTopic === "" || /[+#\u0000]/.test(responseTopic) || responseTopic.startsWith("$"))
+    throw new Error(`nothing can be published to ${JSON.stringify(responseTopic.slice(0, 200))}`);
+  const reply = replyOf(outcome);
+  const correlation = correlationData === undefined ? {} : { correlationData };
+  const options = { qos: 1 as const, properties: { ...mqttProperties(reply), ...correlation } };
+  const answer = await client.publishAsync(responseTopic, Buffer.from(reply.body), options);
+  const { reasonCode = 0 } = (answer ?? {}) as { readonly reasonCode?: number };
+  if (reasonCode >= 128) throw new MqttRefusal(`the publication to ${responseTopic}`, reasonCode);
+}
+
+type Properties = NonNullable<IPublishPacket["properties"]>;
+
+interface Receiving {
+  readonly config: MqttSourceConfig;
+  readonly context: SourceContext;
+  readonly acks: OrderedAcks;
+}
+
+function delivery({ config, context, acks }: Receiving, client: MqttClient, packet: IPublishPacket): Delivery {
+  const { properties, payload } = packet;
+  const headers = mqttHeaders(packet, context);
+  const received = {
+    id: headerText(headers[header.id]),
+    headers,
+    body: typeof payload === "string" ? Buffer.from(payload) : payload,
+    contentType: properties?.contentType,
+    correlationId: correlationText(properties?.correlationData),
+    replyWanted: properties?.responseTopic !== undefined,
+    redelivered: packet.dup,
+  };
+  const ack = acks.add(client, packet);
+  return {
+    incoming: incomingOf(received, config.cloudevents ? { prefixes: ["", "ce-"] } : undefined),
+    ...(properties?.responseTopic === undefined ? {} : { reply: (outcome: Settled) => respond(client, properties, outcome) }),
+    settle: () => acks.settle(ack, "settled"),
+    proof: () => pinged(client),
+    // MQTT has no nack: the broker sends it again when this session is taken up again.
+    giveBack: () => acks.settle(ack, "left"),
+    leave: () => acks.settle(ack, "left"),
+  };
+}

@@ -1,0 +1,122 @@
+/** PostgreSQL over pg: connecting, its errors in our words, and the layout of an inbox table. */
+import pg from "pg";
+import { CodedError } from "#base";
+import { type ConnectorContext, duration, type JsonSchema } from "#gateway/contract";
+import { explainNetwork, messageOf, parseUrl, withoutSecrets } from "../shared/explain.ts";
+import { brokerLimits } from "../shared/limits.ts";
+import { readTls, tlsSchema, type TlsConfig } from "../shared/tls.ts";
+
+export interface PostgresConfig {
+  readonly url: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly heartbeat: number;
+  readonly tls?: TlsConfig;
+}
+
+export const postgresSchema: Readonly<Record<string, JsonSchema>> = {
+  url: { type: "string", description: "`postgres://user:password@host:5432/database`; TLS with `?sslmode=require` or `tls`." },
+  username: { type: "string", description: "In place of the url's." },
+  password: { type: "string", description: "In place of the url's." },
+  heartbeat: duration("A server that does not answer for so long counts as lost.", "10s"),
+  tls: tlsSchema,
+};
+
+const schemes = ["postgres:", "postgresql:"];
+const plainModes = new Set(["disable", "allow", "prefer", ""]);
+
+export function postgresPeer(config: PostgresConfig): string {
+  parseUrl(config.url, schemes);
+  return withoutSecrets(config.url);
+}
+
+export async function openPostgres(config: PostgresConfig, context: ConnectorContext, lost: (error: unknown) => void): Promise<pg.Client> {
+  const url = parseUrl(config.url, schemes);
+  const tls = await readTls(config.tls, context);
+  // libpq's "require" trusts any certificate; ours does not unless told to.
+  const wanted = tls !== undefined || !plainModes.has(url.searchParams.get("sslmode") ?? "");
+  const client = new pg.Client({
+    host: decodeURIComponent(url.hostname).replace(/^\[|\]$/g, ""),
+    port: url.port === "" ? 5432 : Number(url.port),
+    user: config.username ?? decodeURIComponent(url.username),
+    password: config.password ?? decodeURIComponent(url.password),
+    database: decodeURIComponent(url.pathname.slice(1)),
+    ssl: wanted ? { rejectUnauthorized: true, ...tls } : false,
+    connectionTimeoutMillis: brokerLimits.connectMs,
+    keepAlive: true,
+    application_name: `mayfly ${context.flow} ${context.name}`,
+  });
+  client.on("error", lost);
+  client.on("end", () => lost(new Error("the connection was closed")));
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    lost(error); // before closing, which would be taken for the reason
+    await client.end().catch(() => {});
+    throw error;
+  }
+}
+
+export function explainPostgres(peer: string, what: string, error: unknown): CodedError {
+  const message = messageOf(error);
+  const state = error instanceof pg.DatabaseError ? (error.code ?? "") : "";
+  const told = (code: string, text: string): CodedError => new CodedError(code, text, { cause: error });
+  if (state.startsWith("28")) return told("MF_POSTGRES_AUTH", `${peer} refused the login: check url, username and password`);
+  if (/password must be a string|no password supplied/i.test(message)) return told("MF_POSTGRES_AUTH", `${peer} wants a password`);
+  switch (state) {
+    case "3D000":
+      return told("MF_POSTGRES_NO_DATABASE", `${peer}: ${message}`);
+    case "42P01":
+    case "3F000":
+      return told("MF_POSTGRES_NO_TABLE", `${what} does not exist at ${peer}: create it, or correct its name`);
+    case "42703":
+      return told("MF_POSTGRES_COLUMNS", `${what} at ${peer} has other columns than expected: ${message}`);
+    case "42501":
+      return told("MF_POSTGRES_FORBIDDEN", `${peer} does not let this user use ${what}: ${message}`);
+    default:
+  }
+  if (/^(57P|53|25006)/.test(state)) return told("MF_POSTGRES_UNAVAILABLE", `${peer} is not available now: ${message}`);
+  if (state !== "" && !state.startsWith("08")) return told("MF_POSTGRES_FAILED", `${peer} refused a statement on ${what}: ${message}`);
+  if (/does not support SSL/i.test(message)) return told("MF_POSTGRES_TLS", `${peer} does not speak TLS`);
+  return explainNetwork("POSTGRES", peer, error);
+}
+
+/** `orders` or `schema.orders`, quoted. */
+export function quoteTable(name: string): string {
+  return name
+    .split(".")
+    .map((part) => pg.escapeIdentifier(part))
+    .join(".");
+}
+
+export const tableSchema: JsonSchema = { type: "string", pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+)?$" };
+
+/** What source and outlet mean by an inbox table. Row ids are handed out at insert, so a long transaction's rows may come behind later ones. */
+export function inboxTable(quoted: string): string {
+  return `create table if not exists ${quoted} (
+    id bigint generated always as identity primary key,
+    message_id text unique,
+    key text,
+    content_type text,
+    correlation_id text,
+    headers jsonb not null default '{}',
+    body bytea not null,
+    created_at timestamptz not null default now(),
+    attempts integer not null default 0,
+    claimed_by text,
+    claimed_until timestamptz,
+    done_at timestamptz,
+    error text
+  )`;
+}
+
+/** Two connectors that create one table at once: the second one's "already exists" in spite of "if not exists" is no error. */
+export async function createInbox(client: pg.Client, quoted: string): Promise<void> {
+  try {
+    await client.query(inboxTable(quoted));
+  } catch (error) {
+    const state = error instanceof pg.DatabaseError ? error.code : undefined;
+    if (state !== "23505" && state !== "42P07" && state !== "42710") throw error;
+  }
+}

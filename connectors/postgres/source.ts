@@ -1,0 +1,337 @@
+/**
+ * Rows of a PostgreSQL inbox table.
+ *
+ * Why a lease column and not a transaction held open per message (both work with FOR UPDATE SKIP LOCKED)? A held transaction needs a
+ * connection for each message under way, is lost with it, and keeps vacuum from cleaning up for as long as the slowest flow takes. A
+ * lease needs one connection for all. Its price, that rows of a gateway that died stay out of reach till the lease is over, is paid only
+ * by real crashes: after a mere loss of connection the source takes its own claims back at once.
+ */
+import { randomUUID } from "node:crypto";
+import { duration, type Source, type SourceContext, type SourceDefinition, told } from "#gateway/contract";
+import type pg from "pg";
+import { Intake, type Delivery, type Settled } from "../shared/intake.ts";
+import { heartbeat, Link } from "../shared/link.ts";
+import {
+  createInbox,
+  explainPostgres,
+  openPostgres,
+  type PostgresConfig,
+  postgresPeer,
+  postgresSchema,
+  quoteTable,
+  tableSchema,
+} from "./client.ts";
+import { headersOf, incomingOf } from "../shared/wire.ts";
+import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
+
+export interface PostgresSourceConfig extends PostgresConfig {
+  readonly table: string;
+  readonly create: boolean;
+  readonly poll: number;
+  readonly notify?: string;
+  readonly lease: number;
+  readonly done: "delete" | "mark";
+  readonly prefetch?: number;
+  readonly cloudevents: boolean;
+}
+
+export const postgresSource: SourceDefinition<PostgresSourceConfig> = {
+  name: "postgres",
+  summary: "Rows of a PostgreSQL inbox table.",
+  description: `At least once. Rows are claimed with a lease (\`FOR UPDATE SKIP LOCKED\`) and deleted, or marked, only after their effects are
+committed. Several gateways may share a table.
+
+- **Table**: \`id bigint\` (its order is the order of delivery), \`message_id text\`, \`key text\`, \`content_type text\`, \`correlation_id text\`,
+  \`headers jsonb\`, \`body bytea\`, \`attempts integer\`, \`claimed_by text\`, \`claimed_until timestamptz\`, \`done_at timestamptz\`, \`error text\`;
+  \`create: true\` makes it. Write to it in the transaction that makes the message true: that is a transactional outbox.
+- **Hints**: the table is polled every \`poll\`. With \`notify\` the source also LISTENs on that channel and looks at once when told to; a
+  NOTIFY that is missed costs nothing but the wait for the next poll.
+- **After a crash** rows come again when their \`lease\` is over; it is renewed while the gateway has them.
+- **Given up**: with \`done: mark\` the row stays, with \`done_at\` and the \`error\` of a message that was given up.
+- **Duplicates** are recognised by \`message_id\`, or else by table and row id. Also set: header \`postgres-id\`.
+- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_POSTGRES_UNREACHABLE\`, \`MF_POSTGRES_AUTH\`, \`MF_POSTGRES_NO_DATABASE\`,
+  \`MF_POSTGRES_NO_TABLE\`, \`MF_POSTGRES_COLUMNS\`, \`MF_POSTGRES_FORBIDDEN\`, \`MF_POSTGRES_UNAVAILABLE\`, \`MF_POSTGRES_TLS\`.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["url", "table"],
+    properties: {
+      ...postgresSchema,
+      table: { ...tableSchema, description: "Table, or `schema.table`." },
+      create: { type: "boolean", default: false, description: "Create the table when it is missing." },
+      poll: duration("Look for new rows this often.", "1s"),
+      notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to LISTEN on for hints." },
+      lease: duration("Rows of a gateway that died come again after so long.", "60s"),
+      done: { enum: ["delete", "mark"], default: "delete", description: "What becomes of a row that is done." },
+      prefetch: { type: "integer", minimum: 1, description: "Most rows at once in this gateway." },
+      cloudevents: acceptCloudEventsSchema,
+    },
+  },
+  example: `postgres: { url: "\${DATABASE_URL}", table: inbox, notify: inbox }`,
+  create: createPostgresSource,
+};
+
+function createPostgresSource(config: PostgresSourceConfig, context: SourceContext): Source {
+  const peer = postgresPeer(config);
+  const what = `table ${config.table}`;
+  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
+  const owner = randomUUID(); // of this source's claims, over all its connections
+  let intake: Intake | undefined;
+
+  const link = new Link<Polling>({
+    context,
+    peer: `${peer} ${what}`,
+    explain: (error) => explainPostgres(peer, what, error),
+    onLost: () => intake?.forget(),
+    async open(lost) {
+      const client = await openPostgres(config, context, lost);
+      try {
+        const polling = new Polling(config, context, client, intake as Intake, owner);
+        await polling.prepare();
+        polling.start(lost);
+        return polling;
+      } catch (error) {
+        lost(error); // before closing, which would be taken for the reason
+        await client.end();
+        throw error;
+      }
+    },
+  });
+
+  return {
+    start(accept) {
+      intake = new Intake({ context, accept, limit });
+      return link.start();
+    },
+    pause: () => intake?.pause(),
+    resume: () => intake?.resume(),
+    async stop() {
+      await link.lastWords(link.session?.stopPolling());
+      await intake?.drain();
+      await link.stop();
+    },
+    health: () => link.health(),
+  };
+}
+
+interface Row {
+  readonly id: string;
+  readonly message_id: string | null;
+  readonly key: string | null;
+  readonly content_type: string | null;
+  readonly correlation_id: string | null;
+  readonly headers: unknown;
+  readonly body: Buffer | null;
+  readonly attempts: number;
+}
+
+/** A row whose fate is to be written down. */
+interface Ending {
+  readonly id: string;
+  readonly error: string | null;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+class Polling {
+  readonly #config: PostgresSourceConfig;
+  readonly #context: SourceContext;
+  readonly #client: pg.Client;
+  readonly #intake: Intake;
+  readonly #owner: string;
+  readonly #table: string;
+  readonly #open = new Set<string>();
+  /** The table's name, and what is another number after it was truncated, made anew or restored. */
+  #identity: string;
+  #endings: Ending[] = [];
+  #ending = false;
+  #ended = false;
+  #hinted = false;
+  #wake: () => void = () => {};
+  #loop: Promise<void> = Promise.resolve();
+  #cancels: (() => void)[] = [];
+  #cancelRenewal: () => void = () => {};
+
+  constructor(config: PostgresSourceConfig, context: SourceContext, client: pg.Client, intake: Intake, owner: string) {
+    this.#config = config;
+    this.#context = context;
+    this.#client = client;
+    this.#intake = intake;
+    this.#owner = owner;
+    this.#table = quoteTable(config.table);
+    this.#identity = config.table;
+  }
+
+  /** Makes or checks the table, and takes back what the lost connection before this one had claimed. */
+  async prepare(): Promise<void> {
+    if (this.#config.create) await createInbox(this.#client, this.#table);
+    await this.#client.query(
+      `update ${this.#table} set claimed_by = null, claimed_until = null where claimed_by = $1 and done_at is null`,
+      [this.#owner],
+    );
+    this.#identity = `${this.#config.table}@${await this.#incarnation()}`;
+    const { notify } = this.#config;
+    if (notify === undefined) return;
+    this.#client.on("notification", () => this.#hint());
+    await this.#client.query(`listen ${this.#client.escapeIdentifier(notify)}`);
+  }
+
+  /** Row ids begin again when a table is truncated with its identity restarted: its file is another then, as its oid is when it is made anew. */
+  async #incarnation(): Promise<string> {
+    const sql = "select $1::regclass::oid::text || '.' || coalesce(pg_relation_filenode($1::regclass), 0)::text as id";
+    const { rows } = await this.#client.query<{ readonly id: string }>(sql, [this.#table]);
+    return rows[0]?.id ?? "0";
+  }
+
+  start(lost: (error: unknown) => void): void {
+    this.#loop = this.#run().catch(lost);
+    this.#cancels = [heartbeat(this.#context, this.#config.heartbeat, () => this.#client.query("select 1"), lost)];
+    this.#renew(lost);
+  }
+
+  async stopPolling(): Promise<void> {
+    this.#ended = true;
+    this.#intake.shut();
+    this.#wake();
+    await this.#loop;
+  }
+
+  async close(): Promise<void> {
+    this.#ended = true;
+    this.#wake();
+    for (const cancel of this.#cancels) cancel();
+    this.#cancelRenewal();
+    await this.#client.end();
+  }
+
+  #hint(): void {
+    this.#hinted = true;
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended) {
+      const room = await this.#intake.untilRoom();
+      if (room === 0 || this.#ended) return;
+      this.#hinted = false;
+      const rows = await this.#claim(room);
+      for (const row of rows) this.#take(row);
+      if (rows.length < room && !this.#hinted && !this.#ended) await this.#pause();
+    }
+  }
+
+  /** Till the next poll, or a hint that comes before it. */
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#context.clock.after(this.#config.poll, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** As many rows as there is room for, in number and in bytes; at least one. */
+  async #claim(room: number): Promise<readonly Row[]> {
+    const { rows } = await this.#client.query<Row>(
+      `with free as (
+         select id, coalesce(octet_length(body), 0) as bytes from ${this.#table}
+         where done_at is null and (claimed_until is null or claimed_until < now())
+         order by id limit $1 for update skip locked
+       ), next as (
+         select id from (select id, sum(bytes) over (order by id) - bytes as before from free) as summed where before = 0 or before < $4
+       )
+       update ${this.#table} as inbox
+       set claimed_by = $2, claimed_until = now() + $3 * interval '1 millisecond', attempts = least(coalesce(attempts, 0), 2147483646) + 1
+       from next where inbox.id = next.id
+       returning inbox.id::text, message_id, key, content_type, correlation_id, headers, body, attempts`,
+      [room, this.#owner, this.#config.lease, Math.max(this.#intake.roomBytes, 1)],
+    );
+    return rows.sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1)); // "returning" promises no order
+  }
+
+  #renew(lost: (error: unknown) => void): void {
+    this.#cancelRenewal = this.#context.clock.after(this.#config.lease / 3, () => {
+      const sql = `update ${this.#table} set claimed_until = now() + $3 * interval '1 millisecond' where id = any($1::bigint[]) and claimed_by = $2`;
+      if (this.#open.size > 0) this.#client.query(sql, [[...this.#open], this.#owner, this.#config.lease]).catch(lost);
+      this.#renew(lost);
+    });
+  }
+
+  #take(row: Row): void {
+    this.#open.add(row.id);
+    if (row.body === null)
+      return void this.#pass(row.id).catch(() => undefined); // it is met again when its lease is over
+    else this.#intake.offer(this.#delivery({ ...row, body: row.body }));
+  }
+
+  /** A row that can't be read is marked, and those behind it go on. It stays in the table, whatever \`done\` says: nobody else has it. */
+  async #pass(id: string): Promise<void> {
+    const why = "MF_POSTGRES_ROW: the body is null";
+    this.#context.metrics.count("unreadable");
+    this.#context.logger.error(
+      { row: id, code: "MF_POSTGRES_ROW" },
+      `the row ${id} of ${this.#config.table} can't be read and is marked: its body is null`,
+    );
+    const sql = `update ${this.#table} set done_at = now(), claimed_by = null, claimed_until = null, error = $3 where id = $1 and claimed_by = $2`;
+    await this.#client.query(sql, [id, this.#owner, why]);
+    this.#open.delete(id);
+  }
+
+  #delivery(row: Row & { readonly body: Buffer }): Delivery {
+    const entries =
+      typeof row.headers === "object" && row.headers !== null && !Array.isArray(row.headers) ? Object.entries(row.headers) : [];
+    const received = {
+      id: row.message_id ?? `${this.#identity}:${row.id}`,
+      headers: { ...headersOf(entries, this.#context), "postgres-id": row.id },
+      body: row.body,
+      contentType: row.content_type ?? undefined,
+      correlationId: row.correlation_id ?? undefined,
+      key: row.key ?? undefined,
+      redelivered: row.attempts > 1,
+    };
+    return {
+      incoming: incomingOf(received, this.#config.cloudevents ? { prefixes: ["ce-"] } : undefined),
+      settle: (outcome) => this.#end(row.id, outcome),
+      giveBack: async () => {
+        this.#open.delete(row.id);
+        const sql = `update ${this.#table} set claimed_by = null, claimed_until = null where id = $1 and claimed_by = $2`;
+        await this.#client.query(sql, [row.id, this.#owner]);
+      },
+    };
+  }
+
+  #end(id: string, outcome: Settled): Promise<void> {
+    const failure = outcome.status === "dead" ? told(outcome.failure, "full") : undefined;
+    const error = failure === undefined ? null : `${failure.code}: ${failure.message}`;
+    return new Promise((resolve, reject) => {
+      this.#endings.push({ id, error, resolve, reject });
+      if (!this.#ending) void this.#writeEndings();
+    });
+  }
+
+  /** One statement, and one sync of the server's disk, for all that ended while the one before was under way. */
+  async #writeEndings(): Promise<void> {
+    this.#ending = true;
+    while (this.#endings.length > 0) {
+      const batch = this.#endings.splice(0);
+      const ids = batch.map(({ id }) => id);
+      try {
+        if (this.#config.done === "delete") {
+          await this.#client.query(`delete from ${this.#table} where id = any($1::bigint[]) and claimed_by = $2`, [ids, this.#owner]);
+        } else {
+          await this.#client.query(
+            `update ${this.#table} as inbox set done_at = now(), claimed_by = null, claimed_until = null, error = ended.error
+             from unnest($1::bigint[], $3::text[]) as ended(id, error) where inbox.id = ended.id and claimed_by = $2`,
+            [ids, this.#owner, batch.map(({ error }) => error)],
+          );
+        }
+        for (const ending of batch) ending.resolve();
+      } catch (error) {
+        for (const ending of batch) ending.reject(error);
+      }
+      for (const id of ids) this.#open.delete(id);
+    }
+    this.#ending = false;
+  }
+}

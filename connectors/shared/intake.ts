@@ -1,0 +1,384 @@
+/**
+ * What a source has in its hands: messages taken from the broker and not settled yet.
+ *
+ *     broker ──offer──▶ waiting ──accept──▶ in the gateway ──Outcome──▶ reply ──▶ settle (ack)
+ *                          ▲                       │                      │
+ *                          └──────── refused ──────┘                      └── refused by the peer: dropped, logged, counted
+ *
+ * A refused message is kept here and offered again, not given back to the broker: only so do the ones that came after it stay
+ * behind it, with every broker (MQTT has no nack, JetStream and Redis change the order). Pausing works the same way: nothing is
+ * handed on, and the broker stops by itself once `limit` messages are in hand. What waits is given back when the source stops and
+ * forgotten when its connection is lost, since the broker then gives it again.
+ *
+ * A message that takes the connection down is not met for ever. If the connection ends twice while its reply is on its way, it is
+ * acknowledged without one. If twice while it alone is acknowledged, it is set aside: a dead letter, kept from the flow, and not
+ * acknowledged again. Of several that were being acknowledged when the connection ended, each is acknowledged by itself when it comes again.
+ *
+ * Waiting messages are taken from the memory budget. Its bytes came before they could be asked for, so they are taken whatever there is;
+ * how many more may come is said by `room`.
+ */
+import { createHash } from "node:crypto";
+import { headerText } from "#abi";
+import { type Accept, ByteWindow, type ConnectorContext, type Failure, type Incoming, type Outcome } from "#gateway/contract";
+import { messageOf } from "./explain.ts";
+import { brokerLimits } from "./limits.ts";
+import { LossGuard, within } from "./link.ts";
+
+export type Settled = Exclude<Outcome, { readonly status: "refused" }>;
+
+export interface Delivery {
+  readonly incoming: Incoming;
+  /** Sends the reply; absent where none is wanted. What fails is dropped: the message is acknowledged without it. */
+  reply?(outcome: Settled): Promise<void> | void;
+  /** Acknowledges. May fail: the broker will then give the message again. */
+  settle(outcome: Settled): Promise<void> | void;
+  /** Resolves when the broker has read all that was written before. Absent where `settle` resolves no earlier. */
+  proof?(): Promise<unknown>;
+  /** Lets the broker give it to the next consumer. */
+  giveBack(): Promise<void> | void;
+  /** It is never settled over this connection: those behind it must not wait for it. */
+  leave?(): void;
+}
+
+interface Entry {
+  readonly delivery: Delivery;
+  readonly sequence: number;
+  readonly generation: number;
+  readonly bytes: number;
+}
+
+/** The state of a message when its connection ends. */
+type Step = "reply" | "settle";
+
+/** How often a connection may end in a step of one message before that step is left out. */
+const mostDeadlySteps = 2;
+/** Messages whose deadly steps are remembered. */
+const mostSuspects = 1_024;
+/** Acknowledgements that the broker may not have read yet: the newest ones, and none older than this. */
+const mostUnproven = 256;
+const unprovenMs = 1_000;
+/** Bytes of a body that tell apart messages without an id; their lengths count too. */
+const bodyNameBytes = 65_536;
+
+export interface IntakeOptions {
+  readonly context: ConnectorContext;
+  readonly accept: Accept;
+  /** Most messages in hand; pushing brokers are told this number as their prefetch. */
+  readonly limit: number;
+  /** The broker keeps nothing: what waits when the source stops is handed over rather than given back. */
+  readonly handOverAtStop?: boolean;
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  #waiting: Entry[] = [];
+  #sequence = 0;
+  #generation = 0;
+  #handed = 0;
+  #paused = false;
+  #stopping = false;
+  #cancelCooling: (() => void) | undefined;
+  #drained: (() => void) | undefined;
+  #roomWaiters: (() => void)[] = [];
+  readonly #window: ByteWindow;
+  readonly #lost = new LossGuard();
+  /** Steps under way, by message; and those that took a connection down with them, with how often. */
+  readonly #underWay = new Map<Entry, Step>();
+  readonly #suspects = new Map<string, number>();
+  /** Messages whose acknowledgement was written and may not have been read. */
+  #unproven: { readonly name: string; readonly atMs: number }[] = [];
+  /** A suspect that is acknowledged by itself. */
+  #alone: Promise<void> | undefined;
+  readonly #settling = new Set<Promise<void>>();
+  /** Messages that are dead letters by now. */
+  readonly #aside = new Set<string>();
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#window = new ByteWindow(options.context.memory.requests);
+  }
+
+  /** How many more messages may be fetched now: none while paused, cooling after a refusal, stopping, or without memory. */
+  get room(): number {
+    return this.#open ? this.#window.fits(this.#free) : 0;
+  }
+
+  /** More bytes have come than there is memory for: what comes now is to be given back. */
+  get overfull(): boolean {
+    return this.inHand > 0 && this.#options.context.memory.requests.roomBytes <= 0;
+  }
+
+  /** Bytes that may come. */
+  get roomBytes(): number {
+    return Math.max(0, this.#options.context.memory.requests.roomBytes);
+  }
+
+  get #free(): number {
+    return Math.max(0, this.#options.limit - this.inHand);
+  }
+
+  /** For sources that fetch: waits till there is room and says how much. 0: the source stops, or the connection is lost. */
+  async untilRoom(): Promise<number> {
+    const generation = this.#generation;
+    while (this.room === 0 && !this.#stopping && generation === this.#generation) {
+      await new Promise<void>((resolve) => {
+        this.#roomWaiters.push(resolve);
+        // Others may give memory back without this being told.
+        if (this.#open && this.#free > 0) this.#options.context.clock.after(brokerLimits.memoryLookMs, resolve);
+      });
+    }
+    return generation === this.#generation ? this.room : 0;
+  }
+
+  get inHand(): number {
+    return this.#waiting.length + this.#handed;
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  offer(delivery: Delivery): void {
+    const { headers, body } = delivery.incoming;
+    let bytes = body.length;
+    for (const name in headers) bytes += name.length + (headerText(headers[name]) ?? "").length;
+    const entry = { delivery, sequence: this.#sequence++, generation: this.#generation, bytes };
+    this.#window.saw(bytes);
+    if (this.#isDeadly(entry, "settle")) return void this.#setAside(entry);
+    if (this.#stopping && this.#options.handOverAtStop !== true) return void this.#giveBack(entry);
+    this.#waiting.push(entry);
+    this.#options.context.memory.requests.force(bytes);
+    this.#pump();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#pump();
+    this.#wake();
+  }
+
+  /** Takes nothing new from now on: the first half of `drain`, for sources that must end their reading in between. */
+  shut(): void {
+    this.#stopping = true;
+    this.#wake();
+  }
+
+  /** The connection is lost: nothing received over it can be settled any more. */
+  forget(): void {
+    this.#generation += 1;
+    this.#suspectAll();
+    this.#lost.lost();
+    this.#takeWaiting();
+    this.#wake();
+  }
+
+  /** Gives back what waits and resolves when all that was handed over is settled. */
+  async drain(): Promise<void> {
+    this.#stopping = true;
+    this.#cancelCooling?.();
+    this.#cancelCooling = undefined;
+    this.#wake();
+    if (this.#options.handOverAtStop === true) this.#pump();
+    else await Promise.all(this.#takeWaiting().map((entry) => this.#giveBack(entry)));
+    if (this.#handed > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
+  }
+
+  #takeWaiting(): Entry[] {
+    const entries = this.#waiting.splice(0);
+    for (const { bytes } of entries) this.#options.context.memory.requests.give(bytes);
+    return entries;
+  }
+
+  get #open(): boolean {
+    return !this.#paused && !this.#stopping && this.#cancelCooling === undefined;
+  }
+
+  #wake(): void {
+    for (const wake of this.#roomWaiters.splice(0)) wake();
+  }
+
+  #pump(): void {
+    const last = this.#stopping && this.#options.handOverAtStop === true;
+    while ((last || this.#open) && this.#handed < this.#options.limit) {
+      const entry = this.#waiting.shift();
+      if (entry === undefined) return;
+      this.#options.context.memory.requests.give(entry.bytes); // the flow's queue takes them
+      this.#handed += 1;
+      void this.#hand(entry);
+    }
+  }
+
+  async #hand(entry: Entry): Promise<void> {
+    const { context, accept } = this.#options;
+    const outcome = await accept(entry.delivery.incoming);
+    try {
+      if (entry.generation !== this.#generation) context.metrics.count("stale");
+      else if (outcome.status === "refused") await this.#keep(entry, outcome.retryAfterMs);
+      else await this.#settle(entry, outcome);
+    } catch (error) {
+      context.metrics.count("unsettled");
+      context.logger.warn({ id: outcome.id, error: String(error) }, "a message could not be acknowledged; the broker will give it again");
+    }
+    this.#handed -= 1;
+    this.#pump();
+    if (this.#handed === 0) this.#drained?.();
+    if (this.room > 0) this.#wake();
+  }
+
+  async #settle(entry: Entry, outcome: Settled): Promise<void> {
+    const { context } = this.#options;
+    const { reply } = entry.delivery;
+    if (reply !== undefined) {
+      try {
+        if (this.#isDeadly(entry, "reply")) throw new Error("the connection ended each time it was sent");
+        await this.#step(entry, "reply", () => reply.call(entry.delivery, outcome));
+      } catch (error) {
+        if (entry.generation !== this.#generation) return context.metrics.count("stale");
+        context.metrics.count("reply_dropped");
+        context.logger.warn(
+          { id: outcome.id, code: "MF_REPLY_DROPPED" },
+          `the reply could not be sent and is dropped, the message is acknowledged: ${messageOf(error)}`,
+        );
+      }
+    }
+    if (entry.generation !== this.#generation) return context.metrics.count("stale");
+    await this.#acknowledge(entry, outcome);
+  }
+
+  async #acknowledge(entry: Entry, outcome: Settled): Promise<void> {
+    const { delivery } = entry;
+    const name = this.#suspects.size > 0 || delivery.proof !== undefined ? this.#nameOf(entry, "settle") : "";
+    while (this.#alone !== undefined) await this.#alone;
+    if (entry.generation !== this.#generation) return this.#options.context.metrics.count("stale");
+    if (this.#suspects.has(name)) return await this.#acknowledgeAlone(entry, name, outcome);
+    const settling = this.#step(entry, "settle", () => delivery.settle(outcome));
+    this.#settling.add(settling);
+    await settling.finally(() => this.#settling.delete(settling));
+    if (delivery.proof === undefined) return;
+    this.#unproven.push({ name, atMs: this.#options.context.clock.monotonicMs() });
+    if (this.#unproven.length > mostUnproven) this.#unproven.shift();
+  }
+
+  /** Nothing else is acknowledged meanwhile, so that a connection that ends says whose fault it was. */
+  async #acknowledgeAlone(entry: Entry, name: string, outcome: Settled): Promise<void> {
+    let free = (): void => undefined;
+    this.#alone = new Promise((resolve) => {
+      free = () => {
+        this.#alone = undefined;
+        resolve();
+      };
+    });
+    try {
+      await Promise.allSettled(this.#settling);
+      const proof = this.#lost.during((async () => entry.delivery.proof?.())());
+      await within(this.#options.context, brokerLimits.settleMs, proof);
+      this.#unproven = [];
+      await this.#step(entry, "settle", async () => {
+        await entry.delivery.settle(outcome);
+        await entry.delivery.proof?.();
+      });
+      this.#suspects.delete(name);
+    } finally {
+      free();
+    }
+  }
+
+  /** Bounded: a peer that says nothing must not keep the message's place. */
+  async #step(entry: Entry, step: Step, work: () => Promise<void> | void): Promise<void> {
+    this.#underWay.set(entry, step);
+    try {
+      await within(this.#options.context, brokerLimits.settleMs, this.#lost.during((async () => work())()));
+    } finally {
+      this.#underWay.delete(entry);
+    }
+  }
+
+  /** Kept as a dead letter, once, and left with the broker, which gives it again with every connection. */
+  async #setAside(entry: Entry): Promise<void> {
+    const { context, accept } = this.#options;
+    const { delivery } = entry;
+    const { incoming } = delivery;
+    delivery.leave?.();
+    const name = this.#nameOf(entry, "settle");
+    if (this.#aside.has(name)) return;
+    this.#aside.add(name);
+    context.metrics.count("set_aside");
+    const failure: Failure = {
+      origin: "peer",
+      code: "MF_MESSAGE_SET_ASIDE",
+      message:
+        "the connection ended each time this message was acknowledged: it is not run again, and left with the broker; remove it there, and retry this letter only if its effects are missing",
+      status: 0,
+      retry: false,
+    };
+    context.logger.error({ id: incoming.id, code: failure.code }, failure.message);
+    this.#handed += 1;
+    const outcome = await accept({ ...incoming, replyWanted: false, setAside: failure });
+    if (outcome.status === "refused") this.#aside.delete(name); // it comes with the next connection
+    this.#handed -= 1;
+    if (this.#handed === 0) this.#drained?.();
+  }
+
+  #isDeadly(entry: Entry, step: Step): boolean {
+    return this.#suspects.size > 0 && (this.#suspects.get(this.#nameOf(entry, step)) ?? 0) >= mostDeadlySteps;
+  }
+
+  /** The connection has ended: whose step it was that ended it is certain only where there was one. */
+  #suspectAll(): void {
+    const sinceMs = this.#options.context.clock.monotonicMs() - unprovenMs;
+    const names = this.#unproven.filter(({ atMs }) => atMs >= sinceMs).map(({ name }) => name);
+    for (const [entry, step] of this.#underWay) {
+      if (step === "settle") names.push(this.#nameOf(entry, step));
+      else this.#suspect(this.#nameOf(entry, step), 1);
+    }
+    for (const name of names) this.#suspect(name, names.length === 1 ? 1 : 0);
+    this.#unproven = [];
+  }
+
+  #suspect(name: string, more: number): void {
+    const times = (this.#suspects.get(name) ?? 0) + more;
+    this.#suspects.delete(name);
+    this.#suspects.set(name, times);
+    const [oldest] = this.#suspects.keys();
+    if (this.#suspects.size > mostSuspects && oldest !== undefined) this.#suspects.delete(oldest);
+  }
+
+  /** The same for every delivery of one message: brokers do not all give it an id. */
+  #nameOf({ delivery: { incoming } }: Entry, step: Step): string {
+    const { id, correlationId = "", contentType, headers, body } = incoming;
+    if (id !== undefined) return `${step} ${id}`;
+    const hash = createHash("sha256")
+      .update(JSON.stringify([correlationId, contentType, headers, body.length]))
+      .update(body.subarray(0, bodyNameBytes));
+    return `${step} ${hash.digest("base64")}`;
+  }
+
+  async #keep(entry: Entry, retryAfterMs: number): Promise<void> {
+    const { context } = this.#options;
+    context.metrics.count("refused");
+    if (this.#stopping) return this.#giveBack(entry);
+    const at = this.#waiting.findIndex((other) => other.sequence > entry.sequence);
+    this.#waiting.splice(at === -1 ? this.#waiting.length : at, 0, entry);
+    context.memory.requests.force(entry.bytes);
+    this.#cancelCooling?.();
+    this.#cancelCooling = context.clock.after(retryAfterMs, () => {
+      this.#cancelCooling = undefined;
+      this.#pump();
+      if (this.room > 0) this.#wake();
+    });
+  }
+
+  async #giveBack(entry: Entry): Promise<void> {
+    this.#options.context.metrics.count("given_back");
+    try {
+      await entry.delivery.giveBack();
+    } catch {
+      // Its connection is gone: the broker has it back already.
+    }
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * One connection to a peer that is made again whenever it is lost. Every broker connector uses this in place of its client's own
+ * reconnecting: so backoff, jitter, health and logging are the same for all of them, and run on the clock they are given.
+ *
+ *     idle ──start──▶ connecting ──open──▶ ready ──lost──▶ waiting ──backoff──▶ connecting …
+ *                          └──fails──▶ waiting          any ──stop──▶ stopped
+ */
+import { type CodedError } from "#base";
+import { backoffMs, type ConnectorContext, gatewayLimits, type Health, OutletError } from "#gateway/contract";
+import { AttemptSockets } from "./attempt-sockets.ts";
+import { brokerLimits } from "./limits.ts";
+
+export interface Session {
+  /** Says goodbye and lets go of everything. Called once; also for a session that is lost already. */
+  close(): Promise<void>;
+}
+
+export interface LinkOptions<S extends Session> {
+  readonly context: ConnectorContext;
+  /** Whom it connects to, for people: no secrets in it. */
+  readonly peer: string;
+  /** Connects, logs in, subscribes. Calls `lost` once the session can't be used any more; more calls do no harm. */
+  open(lost: (error: unknown) => void): Promise<S>;
+  /** Makes a coded sentence of whatever the client threw. */
+  explain(error: unknown): CodedError;
+  /**
+   * The session, or an attempt at one, was lost (not: closed by stop). What was received over it can't be acknowledged any more.
+   * An attempt counts as well: MQTT and AMQP hand out messages before `open` is through.
+   */
+  onLost?(): void;
+}
+
+export class Link<S extends Session> {
+  readonly #options: LinkOptions<S>;
+  #session: S | undefined;
+  /** Of the live session: no client library keeps one open past its end. */
+  #sockets = new AttemptSockets();
+  #stopped = false;
+  #failure: CodedError | undefined;
+  #failures = 0;
+  #readySinceMs = 0;
+  #cancelWait: (() => void) | undefined;
+  #connecting: Promise<void> | undefined;
+
+  constructor(options: LinkOptions<S>) {
+    this.#options = options;
+  }
+
+  /** The live session, if there is one. */
+  get session(): S | undefined {
+    return this.#session;
+  }
+
+  /** Makes the first attempt; resolves when it is over, however it went. */
+  start(): Promise<void> {
+    this.#connecting = this.#connect();
+    return this.#connecting;
+  }
+
+  health(): Health {
+    const { peer } = this.#options;
+    if (this.#session !== undefined) return { ready: true, detail: `connected to ${peer}` };
+    if (this.#failure !== undefined) return { ready: false, detail: `${this.#failure.code}: ${this.#failure.message}` };
+    return { ready: false, detail: this.#stopped ? "stopped" : `connecting to ${peer}` };
+  }
+
+  /** The live session for an outlet's attempt; throws the reason why there is none, as an error worth retrying. */
+  need(): S {
+    if (this.#session !== undefined) return this.#session;
+    const failure = this.#failure;
+    throw new OutletError(failure?.code ?? "MF_NOT_CONNECTED", failure?.message ?? `not connected to ${this.#options.peer}`, {
+      retryable: true,
+      unreached: true,
+      cause: failure,
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelWait?.();
+    const session = this.#session;
+    this.#session = undefined;
+    this.#failure = undefined;
+    if (session !== undefined) return this.#dispose(session, this.#sockets);
+    // An attempt under way closes what it opens. It is waited for: acknowledgements of messages that came before `open` was through
+    // are on their way in it, and a session that is opened later would be taken from whoever comes next under the same name.
+    await within(this.#options.context, brokerLimits.closeMs, this.#connecting ?? Promise.resolve()).catch(() => {});
+  }
+
+  async #connect(): Promise<void> {
+    const { context, peer } = this.#options;
+    let over = false; // this attempt, or the session that came of it
+    let opened: S | undefined;
+    const sockets = new AttemptSockets();
+    const lost = (error: unknown): void => {
+      if (over) return;
+      over = true;
+      if (opened !== undefined) return this.#lose(opened, error);
+      if (!this.#stopped) this.#options.onLost?.();
+      this.#retry(error);
+    };
+    const timer = context.clock.after(brokerLimits.connectMs, () => {
+      lost(new Error(`no answer within ${brokerLimits.connectMs} ms`));
+      sockets.destroy();
+    });
+    try {
+      const session = await sockets.run(() => this.#options.open(lost));
+      if (over || this.#stopped) return void (await this.#dispose(session, sockets));
+      opened = session;
+      this.#session = session;
+      this.#sockets = sockets;
+      this.#failure = undefined;
+      this.#readySinceMs = context.clock.monotonicMs();
+      context.logger.info({ peer }, this.#failures === 0 ? "connected" : "connected again");
+    } catch (error) {
+      lost(error);
+      sockets.destroy();
+    } finally {
+      timer();
+    }
+  }
+
+  #lose(session: S, error: unknown): void {
+    const { context } = this.#options;
+    if (this.#stopped || this.#session !== session) return;
+    this.#session = undefined;
+    if (context.clock.monotonicMs() - this.#readySinceMs >= brokerLimits.steadyMs) this.#failures = 0;
+    this.#options.onLost?.();
+    context.metrics.count("lost");
+    void this.#dispose(session, this.#sockets);
+    this.#retry(error);
+  }
+
+  #retry(error: unknown): void {
+    if (this.#stopped) return;
+    const { context, peer } = this.#options;
+    const failure = this.#options.explain(error);
+    const known = this.#failure?.code === failure.code;
+    this.#failure = failure;
+    this.#failures += 1;
+    const waitMs = backoffMs(this.#failures, gatewayLimits.reconnectMs, context.random);
+    const fields = { code: failure.code, peer, retryInMs: waitMs };
+    if (known)
+      context.logger.debug(fields, failure.message); // said already
+    else context.logger.error(fields, failure.message);
+    this.#cancelWait = context.clock.after(waitMs, () => {
+      this.#cancelWait = undefined;
+      context.metrics.count("reconnect");
+      this.#connecting = this.#connect();
+    });
+  }
+
+  async #dispose(session: S, sockets: AttemptSockets): Promise<void> {
+    await this.lastWords(session.close()); // it was going away in any case
+    sockets.destroy();
+  }
+
+  /** Waits for what the peer is told before the end; one that says nothing is not waited for. Never rejects. */
+  async lastWords(work: Promise<unknown> | undefined): Promise<void> {
+    if (work !== undefined) await within(this.#options.context, brokerLimits.closeMs, work).catch(() => undefined);
+  }
+}
+
+/** Waits for `work`, but no longer than `limitMs`; then it rejects, and what becomes of `work` is ignored. */
+export function within<T>(context: Pick<ConnectorContext, "clock">, limitMs: number, work: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const cancel = context.clock.after(limitMs, () => reject(new Error(`not done within ${limitMs} ms`)));
+    work.then(
+      (value) => {
+        cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        cancel();
+        reject(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  });
+}
+
+/** Waits for `work` till the signal aborts; then it rejects, and what becomes of `work` is ignored. */
+export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void =>
+      reject(
+        new OutletError("MF_OUTLET_TIMEOUT", "the attempt was ended before the peer answered", { retryable: true, cause: signal.reason }),
+      );
+    if (signal.aborted) {
+      work.catch(() => {});
+      return abort();
+    }
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/**
+ * Ends what waits for an answer over a connection when the connection is lost, for clients that leave it waiting. A race against one
+ * long-lived promise would do too, but keeps every loser in memory till the connection ends.
+ */
+export class LossGuard {
+  readonly #waiting = new Set<(error: Error) => void>();
+
+  during<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
+  lost(): void {
+    const error = new OutletError("MF_CONNECTION_LOST", "the connection was lost before the peer answered", { retryable: true });
+    for (const reject of this.#waiting) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+/**
+ * Asks for a sign of life every `everyMs` and calls `lost` when none comes within as long again: TCP alone does not notice a cable that
+ * was pulled out. Returns what ends it.
+ */
+export function heartbeat(
+  context: Pick<ConnectorContext, "clock">,
+  everyMs: number,
+  probe: () => Promise<unknown>,
+  lost: (error: unknown) => void,
+): () => void {
+  let cancel = (): void => {};
+  const again = (): void => {
+    cancel = context.clock.after(everyMs, () => {
+      within(context, everyMs, probe()).then(again, () => lost(new Error("the server does not answer pings")));
+    });
+  };
+  again();
+  return () => cancel();
+}

@@ -1,0 +1,40 @@
+/** All that a connector may import of the gateway. The gateway imports no connector: it gets `Connectors` passed in. */
+export { backoffMs } from "./backoff.ts";
+export { ByteWindow } from "./byte-window.ts";
+export { type ConnectorContext, type Health, type JsonSchema } from "./connector.ts";
+export { told } from "./failure.ts";
+export { makeFolder, syncFolder } from "./folders.ts";
+export { type AuthConfig, authenticated, authSchema } from "./http/authentication.ts";
+export { type BodyBounds, noBody, readBody, tooBig, unknownEncoding, wrongEncoding } from "./http/body.ts";
+export { exchange, type HttpAnswer, isUnreached, newAgent, retryAfterMs, unsendable } from "./http/exchange.ts";
+export { connectionHeaders, headerSafe } from "./http/headers.ts";
+export { failWith, type Problem, sendProblem } from "./http/problem.ts";
+export { type RouteHandler } from "./http/routes.ts";
+export { decompressor } from "./http/unpack.ts";
+export { gatewayLimits } from "./limits.ts";
+export { memoryBusyProblem } from "./memory.ts";
+export {
+  type Answer,
+  type Caller,
+  type Failure,
+  type FailureOrigin,
+  type Incoming,
+  type Keeper,
+  type Outcome,
+  type Outgoing,
+  type Reply,
+} from "./message.ts";
+export {
+  type Attempt,
+  finalClaimError,
+  type Outlet,
+  type OutletContext,
+  type OutletDefinition,
+  OutletError,
+  type OutletRequest,
+} from "./outlet.ts";
+export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./source.ts";
+export { type ClaimCheck, type StagedClaim } from "./stored-body.ts";
+export { guarded, type ReportUnexpected } from "./unexpected.ts";
+export { duration, size } from "./units.ts";
+export { type Connector, type Connectors } from "./connectors.ts";

@@ -1,0 +1,73 @@
+/**
+ * The port to whatever runs machines. Its shape is that of `Monitor` in monitors/monitor.ts, which the CLI passes in; the
+ * gateway itself never imports a monitor. Ownership and failures are as said there: what goes in is copied, what comes out
+ * is ours, and nothing rejects for what a machine does.
+ */
+import type { DeliverEvent, Event, FlowLimits, LogEffect, StepOutcome } from "#abi";
+import type { FlowConfig } from "./config.ts";
+
+/** An image the runner has loaded. Opaque here, but for its hash and name. */
+export interface ImageHandle {
+  /** SHA-256 of the image, 64 hexadecimal digits. */
+  readonly sha256: string;
+  readonly name: string;
+}
+
+export interface RunningMachine {
+  /** The outcome of the `deliver` the machine was started with. */
+  readonly first: Promise<StepOutcome>;
+  step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome>;
+  end(): void;
+}
+
+export interface RunnerStats {
+  readonly queued: number;
+  readonly running: number;
+  readonly waiting: number;
+  readonly workers: number;
+  readonly replaced: number;
+  readonly waitingBytes: number;
+}
+
+/** A flow's part of the CPU time, in relation to the other flows'. */
+export interface Share {
+  readonly name: string;
+  readonly weight: number;
+}
+
+export interface Runner {
+  /** `share`: the same object for all messages of a flow. */
+  start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine;
+  stats(): RunnerStats;
+}
+
+/** Shows places of a flow's bundle in its sources. */
+export interface SourcePlaces {
+  log(effect: LogEffect): LogEffect;
+  stack(stack: string): string;
+}
+
+/** What the CLI knows of a flow once its image is built and loaded. */
+export interface FlowImage {
+  readonly image: ImageHandle;
+  /** Outlets the flow declares; `undefined` when the image does not say. */
+  readonly outlets: readonly string[] | undefined;
+  /** The image's own limits; the configuration's win. */
+  readonly limits: FlowLimits;
+  /** Absent when nothing is known of the flow's sources. */
+  readonly places?: SourcePlaces;
+}
+
+/** Builds what is stale and loads it. Rejects with a CodedError. Called at start and at reload, for each flow. */
+export type LoadFlow = (name: string, config: FlowConfig) => Promise<FlowImage>;
+
+/** A flow that is being served. */
+export interface Flow {
+  readonly name: string;
+  readonly image: ImageHandle;
+  readonly limits: FlowLimits;
+  readonly share: Share;
+  readonly outlets: readonly string[];
+  readonly config: FlowConfig;
+  readonly places?: SourcePlaces | undefined;
+}

@@ -1,0 +1,85 @@
+/** Durations, sizes and rates as people write them, and the schema fragments connectors use for them. */
+import { err, ok, type Result, table } from "#base";
+import type { JsonSchema } from "./connector.ts";
+import type { DurationRange } from "./config.ts";
+
+const durationUnitsMs: Readonly<Record<string, number>> = table({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 });
+const sizeUnits: Readonly<Record<string, number>> = table({ B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 });
+
+const durationPattern = "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$";
+const rangePattern = "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)\\.\\.[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$";
+const sizePattern = "^[0-9]+(\\.[0-9]+)?(B|KB|MB|GB|KiB|MiB|GiB)$";
+const ratePattern = "^[0-9]+(\\.[0-9]+)?/(s|m|h)$";
+
+function scaled(text: string, units: Readonly<Record<string, number>>, what: string): Result<number, string> {
+  const match = /^([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)$/.exec(text);
+  const unit = match === null ? undefined : units[match[2] ?? ""];
+  const value = match === null || unit === undefined ? Number.NaN : Math.round(Number(match[1]) * unit);
+  return Number.isSafeInteger(value) ? ok(value) : err(`must be a ${what}`);
+}
+
+/** Milliseconds of `200ms`, `5s`, `1.5m`, `24h`, `7d`. */
+export function parseDuration(text: string): Result<number, string> {
+  return scaled(text, durationUnitsMs, "duration such as 200ms, 5s, 10m, 24h or 7d");
+}
+
+/** Bytes of `512B`, `64KB` (1,000), `16MiB` (1,024²). */
+export function parseSize(text: string): Result<number, string> {
+  return scaled(text, sizeUnits, "size such as 64KB or 16MiB");
+}
+
+/** `200ms..30s`. */
+export function parseDurationRange(text: string): Result<DurationRange, string> {
+  const [from, to, ...rest] = text.split("..");
+  const least = parseDuration(from ?? "");
+  const most = parseDuration(to ?? "");
+  if (!least.ok || !most.ok || rest.length > 0) return err("must be a range of durations such as 200ms..30s");
+  return least.value <= most.value ? ok({ least: least.value, most: most.value }) : err("must be a range of durations, the shorter first");
+}
+
+/** Events a second of `100/s`, `60/m`, `10/h`. */
+export function parseRate(text: string): Result<number, string> {
+  const match = /^([0-9]+(?:\.[0-9]+)?)\/(s|m|h)$/.exec(text);
+  const unitMs = durationUnitsMs[match?.[2] ?? ""];
+  const value = match === null || unitMs === undefined ? 0 : (Number(match[1]) * 1000) / unitMs;
+  return value > 0 && Number.isFinite(value) ? ok(value) : err("must be a rate such as 100/s or 60/m");
+}
+
+/** Units by the name they have in a schema's `unit` keyword. */
+export const units: Readonly<Record<string, (text: string) => Result<unknown, string>>> = table({
+  duration: parseDuration,
+  durationRange: parseDurationRange,
+  size: parseSize,
+  rate: parseRate,
+});
+
+function fragment(
+  unit: string,
+  pattern: string,
+  description: string,
+  fallback: string | undefined,
+  examples: readonly string[],
+): JsonSchema {
+  const schema = { type: "string", unit, pattern, description, examples };
+  return fallback === undefined ? schema : { ...schema, default: fallback };
+}
+
+/** A duration; reaches the connector as milliseconds. */
+export function duration(description: string, fallback?: string): JsonSchema {
+  return fragment("duration", durationPattern, description, fallback, ["200ms", "5s", "10m"]);
+}
+
+/** A range of durations; reaches the connector as `{ least, most }` in milliseconds. */
+export function durationRange(description: string, fallback?: string): JsonSchema {
+  return fragment("durationRange", rangePattern, description, fallback, ["200ms..30s"]);
+}
+
+/** A size; reaches the connector as bytes. */
+export function size(description: string, fallback?: string): JsonSchema {
+  return fragment("size", sizePattern, description, fallback, ["64KB", "16MiB"]);
+}
+
+/** A rate; reaches the connector as events a second. */
+export function rate(description: string, fallback?: string): JsonSchema {
+  return fragment("rate", ratePattern, description, fallback, ["100/s", "60/m"]);
+}

@@ -1,0 +1,430 @@
+/** One flow as it is served: its delivery, its sources and its outlets, wired together; and how they are swapped at a reload. */
+import { type Clock, CodedError, type Prng } from "#base";
+import type { Agent } from "undici";
+import type { ClaimCheck } from "./contract/stored-body.ts";
+import type { ClaimStore } from "./stored-bodies/store.ts";
+import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
+import type { Connectors } from "./contract/connectors.ts";
+import type { ConnectorContext, Health } from "./contract/connector.ts";
+import { callPerformer } from "./delivery/calls.ts";
+import { type HostPattern, parseHost } from "./delivery/fetch.ts";
+import { FlowDelivery, type Totals } from "./delivery/flow-delivery.ts";
+import { Outbox } from "./delivery/outbox.ts";
+import { OutletChannel } from "./delivery/outlet-channel.ts";
+import type { Persistence } from "./delivery/persistence.ts";
+import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
+import type { OpenSteps } from "./ending.ts";
+import { gatewayLimits } from "./contract/limits.ts";
+import { journalRecall } from "./recall.ts";
+import { Held } from "./held.ts";
+import type { HttpRoutes } from "./contract/http/routes.ts";
+import type { DeadLetters } from "./journal/dead-letters.ts";
+import type { Journal, NewSend } from "./journal/journal.ts";
+import type { RootLogger } from "./logger.ts";
+import type { GatewayMemory } from "./contract/memory.ts";
+import type { Incoming, Outcome } from "./contract/message.ts";
+import { limitsOf } from "./flow-rules.ts";
+import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
+import type { Source } from "./contract/source.ts";
+import type { ReportUnexpected } from "./contract/unexpected.ts";
+
+/** What all flows share. */
+export interface UnitPorts {
+  readonly runner: Runner;
+  readonly journal: Journal;
+  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove">;
+  readonly persistence: Persistence;
+  readonly clock: Clock;
+  readonly random: Prng;
+  readonly seeds: SeedPool;
+  readonly ids: MessageIds;
+  readonly totals: Totals;
+  readonly memory: GatewayMemory;
+  readonly logger: RootLogger;
+  readonly agent: Agent;
+  readonly claims?: ClaimStore | undefined;
+  readonly routes: HttpRoutes;
+  readonly base: string;
+  readonly connectors: Connectors;
+  readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
+  readonly count: (flow: string, connector: string, event: string, amount: number) => void;
+  readonly unexpected: ReportUnexpected;
+  /** Steps of connectors, while they are under way. */
+  readonly steps: OpenSteps;
+}
+
+interface PlacedSource {
+  readonly name: string;
+  readonly config: SourceConfig;
+  readonly source: Source;
+}
+
+interface PlacedOutlet {
+  readonly channel: OutletChannel;
+  readonly outbox: Outbox;
+}
+
+/** A successor that is ready to be swapped in: everything that can go wrong with it has been tried. */
+export interface Prepared {
+  readonly flow: Flow;
+  readonly sources: readonly PlacedSource[];
+  readonly outlets: readonly PlacedOutlet[];
+  readonly hosts: readonly HostPattern[];
+}
+
+function same(a: SourceConfig | OutletConfig, b: SourceConfig | OutletConfig): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Settings that say where a source's messages come from; how it takes them may change without their ids meaning others. */
+const placeSettings = ["url", "servers", "path", "queue", "topic", "subject", "stream", "table", "dir"];
+
+/** The same for a source with the same place, whatever else its configuration says. Holds no credentials. */
+export function placeOf({ connector, config }: SourceConfig): string {
+  const settings = config as Readonly<Record<string, unknown>>;
+  const named = placeSettings.flatMap((name) =>
+    settings[name] === undefined ? [] : [String(settings[name]).replace(/\/\/[^/@]*@/g, "//")],
+  );
+  return [connector, ...named.map(encodeURI)].join(" ");
+}
+
+export class FlowUnit {
+  readonly name: string;
+  readonly delivery: FlowDelivery;
+  /** Dead letters that hold what comes behind them. */
+  readonly held: Held;
+  readonly #ports: UnitPorts;
+  readonly #logger: RootLogger;
+  #sources: readonly PlacedSource[] = [];
+  #outlets: readonly PlacedOutlet[] = [];
+  #byName = new Map<string, PlacedOutlet>();
+  #hosts: readonly HostPattern[] = [];
+  #started = false;
+
+  constructor(name: string, config: FlowConfig, image: FlowImage, ports: UnitPorts) {
+    this.name = name;
+    this.#ports = ports;
+    this.#logger = ports.logger.child({ flow: name });
+    const perform = callPerformer({
+      ids: ports.ids,
+      journal: ports.journal,
+      clock: ports.clock,
+      agent: ports.agent,
+      memory: ports.memory,
+      channel: (outlet) => this.#byName.get(outlet)?.channel,
+      hosts: () => this.#hosts,
+    });
+    const prepared = this.prepare(config, image);
+    this.delivery = new FlowDelivery(prepared.flow, {
+      ...ports,
+      logger: this.#logger,
+      perform,
+      committed: (sends) => this.#committed(sends),
+      outboxFull: () => this.#full,
+      pressure: (high) => this.#press(high),
+    });
+    this.held = new Held({
+      ...ports,
+      flow: name,
+      logger: this.#logger,
+      delivery: () => this.delivery,
+      outboxes: () => this.#outlets.map(({ outbox }) => outbox),
+    });
+    this.#place(prepared);
+  }
+
+  get outlets(): readonly PlacedOutlet[] {
+    return this.#outlets;
+  }
+
+  /** Checks and makes what this configuration needs; what has not changed is kept as it is. Throws a CodedError, and then nothing has happened. */
+  prepare(config: FlowConfig, image: FlowImage): Prepared {
+    for (const outlet of image.outlets ?? []) {
+      if (!Object.hasOwn(config.to, outlet))
+        throw new CodedError(
+          "MF_OUTLET_MISSING",
+          `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not give it: add flows.${this.name}.to.${outlet}`,
+        );
+    }
+    const { limits, capped } = limitsOf(config, image.limits);
+    for (const name of capped)
+      this.#logger.warn({}, `limits.${name} of the flow ${this.name} is above ceilings.${name} in mayfly.yaml: the ceiling counts`);
+    const flow: Flow = {
+      name: this.name,
+      image: image.image,
+      limits,
+      share: { name: this.name, weight: config.weight },
+      outlets: Object.keys(config.to),
+      config,
+      places: image.places,
+    };
+    const hosts = config.hosts.flatMap((text) => {
+      const parsed = parseHost(text);
+      return parsed.ok ? [parsed.value] : [];
+    });
+    const outlets = Object.entries(config.to).map(([name, each]) => {
+      const now = this.#byName.get(name);
+      return now !== undefined && same(now.channel.config, each) ? now : this.#makeOutlet(name, each, now);
+    });
+    const free = new Set(this.#sources);
+    const sources = config.from.map((each, index): PlacedSource => {
+      const now = [...free].find((placed) => same(placed.config, each));
+      if (now === undefined) return this.#makeSource(`from[${index}]`, each, config);
+      free.delete(now);
+      return now;
+    });
+    return { flow, sources, outlets, hosts };
+  }
+
+  /** Connects outlets, takes up what the journal has, then opens the sources. Those of one kind at once: a peer may be slow to answer. */
+  async start(): Promise<void> {
+    await this.#connected(this.#outlets);
+    await this.held.read();
+    for (const { outbox } of this.#outlets) outbox.pump();
+    await this.delivery.resume();
+    await Promise.all(this.#sources.map((placed) => this.#startSource(placed)));
+    this.#started = true;
+  }
+
+  /** Connects the outlets that only the successor has: the first step of a swap, which changes nothing yet. */
+  async connect(next: Prepared): Promise<void> {
+    await this.#connected(this.#added(next));
+  }
+
+  /** Resolves once the outlets have connected, or have had their moment: a peer that does not answer delays no source. */
+  async #connected(outlets: readonly PlacedOutlet[]): Promise<void> {
+    const starting = Promise.all(
+      outlets.map(({ channel }) => this.#step(`to.${channel.name}`, channel.config, "start", () => channel.outlet.start?.())),
+    );
+    let late = false;
+    await new Promise<void>((resolve, reject) => {
+      const cancel = this.#ports.clock.after(gatewayLimits.outletStartMs, () => {
+        late = true;
+        resolve();
+      });
+      starting.then(
+        () => {
+          cancel();
+          resolve();
+        },
+        (error: unknown) => {
+          cancel();
+          if (late) this.#ports.unexpected(error, `flows.${this.name}, the start of its outlets`);
+          else reject(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    });
+  }
+
+  /**
+   * Swaps in a successor: messages that run go on as they are, later ones meet the new image. Sources that go give up what they hold,
+   * such as a route, within this turn; what is returned opens the new ones, in the same turn too, and resolves when the old ones are gone.
+   */
+  replace(next: Prepared): () => Promise<void> {
+    const goneSources = this.#sources.filter((placed) => !next.sources.includes(placed));
+    const newSources = next.sources.filter((placed) => !this.#sources.includes(placed));
+    const goneOutlets = this.#outlets.filter((placed) => !next.outlets.includes(placed));
+    const newOutlets = this.#added(next);
+    for (const { outbox } of goneOutlets) outbox.stop();
+    this.#place(next);
+    this.delivery.replace(next.flow);
+    const stopping = goneSources.map((placed) => this.#stopSource(placed));
+    return async () => {
+      await Promise.all([...newSources.map((placed) => this.#startSource(placed)), ...stopping]);
+      await Promise.all(goneOutlets.map((placed) => this.#retire(placed)));
+      await this.held.read();
+      for (const { outbox } of newOutlets) outbox.peerIsBack(); // also what the outlet before held
+    };
+  }
+
+  #added(next: Prepared): PlacedOutlet[] {
+    return next.outlets.filter((placed) => !this.#outlets.includes(placed));
+  }
+
+  /** No new messages from now on. Resolves once sources have let go of theirs. */
+  async stopSources(): Promise<void> {
+    this.#started = false;
+    await Promise.all(this.#sources.map((placed) => this.#stopSource(placed)));
+  }
+
+  /** Messages and sends that have not ended, for people. */
+  get underWay(): string[] {
+    if (this.quiet) return [];
+    const flow = `flows.${this.name}`;
+    const { pending } = this.delivery;
+    const outlets = this.#outlets.filter(({ outbox }) => !outbox.idle || (!this.#ports.journal.durable && outbox.depth > 0));
+    return [
+      ...(pending > 0 ? [`${flow}: ${pending} message${pending === 1 ? "" : "s"}`] : []),
+      ...outlets.map(({ channel, outbox }) => `${flow}.to.${channel.name}: ${outbox.depth} send${outbox.depth === 1 ? "" : "s"}`),
+    ];
+  }
+
+  /** Nothing of this flow is under way any more, and nothing is due. */
+  get quiet(): boolean {
+    const { durable } = this.#ports.journal;
+    return this.delivery.pending === 0 && this.#outlets.every(({ outbox }) => outbox.idle && (durable || outbox.depth === 0));
+  }
+
+  /** The journal's remains of a flow that has ended. */
+  get left(): { readonly pending: number; readonly sends: number } {
+    if (!this.#ports.journal.durable) return { pending: 0, sends: 0 };
+    return { pending: this.delivery.leftToJournal, sends: this.#outlets.reduce((sum, { outbox }) => sum + outbox.depth, 0) };
+  }
+
+  /** Gives back or buries what is left, and closes the outlets. */
+  async end(): Promise<void> {
+    this.held.end();
+    await this.delivery.endDrain();
+    for (const { outbox, channel } of this.#outlets) {
+      outbox.stop();
+      channel.stop();
+    }
+    await Promise.resolve(); // aborted sends give their entries back first
+    const ending = this.#outlets.map(async ({ outbox, channel }) => {
+      if (!this.#ports.journal.durable && outbox.depth > 0) await outbox.bury();
+      await this.#stopOutlet(channel);
+    });
+    await Promise.all(ending);
+  }
+
+  /** Connectors that can't work now. */
+  unready(): { readonly flow: string; readonly connector: string; readonly detail: string }[] {
+    const all: (readonly [string, Health])[] = [
+      ...this.#sources.map(({ name, source }) => [name, source.health()] as const),
+      ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const),
+    ];
+    const unready = all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
+    const everything = "a dead letter without a key holds everything: look at it with `mayfly dlq ls`, then retry or drop it";
+    if (this.delivery.holds.all) unready.push({ flow: this.name, connector: "onDead", detail: everything });
+    for (const { channel, outbox } of this.#outlets) {
+      if (outbox.holds.all) unready.push({ flow: this.name, connector: `to.${channel.name}`, detail: everything });
+      const openMs = channel.circuitOpenMs;
+      if (openMs === 0) continue;
+      const detail = `its circuit is open for ${Math.ceil(openMs / 1000)} s more, after ${channel.failuresInARow} failures in a row`;
+      unready.push({ flow: this.name, connector: `to.${channel.name}`, detail });
+    }
+    return unready;
+  }
+
+  outbox(outlet: string): Outbox | undefined {
+    return this.#byName.get(outlet)?.outbox;
+  }
+
+  #place(prepared: Prepared): void {
+    this.#sources = prepared.sources;
+    this.#outlets = prepared.outlets;
+    this.#hosts = prepared.hosts;
+    this.#byName = new Map(prepared.outlets.map((placed) => [placed.channel.name, placed]));
+    for (const { channel, outbox } of prepared.outlets)
+      channel.onRecovered = () => {
+        outbox.peerIsBack();
+        this.delivery.peerIsBack();
+      };
+  }
+
+  get #full(): boolean {
+    for (const { outbox } of this.#outlets) if (outbox.full) return true;
+    return false;
+  }
+
+  #committed(sends: readonly NewSend[]): void {
+    if (sends.length === 1) this.#byName.get(sends[0]?.outlet ?? "")?.outbox.pump();
+    else for (const outlet of new Set(sends.map((send) => send.outlet))) this.#byName.get(outlet)?.outbox.pump();
+  }
+
+  get #claimCheck(): ClaimCheck | undefined {
+    const { claims: store } = this.#ports;
+    const thresholdBytes = this.delivery.flow.config.claimCheck;
+    return store === undefined || thresholdBytes === undefined ? undefined : { thresholdBytes, store };
+  }
+
+  #press(high: boolean): void {
+    if (!this.#started) return;
+    for (const { name, source } of this.#sources) {
+      try {
+        if (high) source.pause?.();
+        else source.resume?.();
+      } catch (error) {
+        this.#ports.unexpected(error, `flows.${this.name}.${name}, ${high ? "pause" : "resume"}`);
+      }
+    }
+  }
+
+  async #startSource({ name, source, config }: PlacedSource): Promise<void> {
+    const origin = { source: config.connector, place: placeOf(config) };
+    await this.#step(name, config, "start", () => source.start((message) => this.delivery.accept(message, origin)));
+  }
+
+  /** Never rejects. */
+  async #stopSource({ name, source, config }: PlacedSource): Promise<void> {
+    await this.#step(name, config, "stop", () => source.stop()).catch((error: unknown) =>
+      this.#logger.error({ source: name }, `stopping failed: ${String(error)}`),
+    );
+  }
+
+  /** Never rejects. */
+  async #stopOutlet({ name, outlet, config }: OutletChannel): Promise<void> {
+    await this.#step(`to.${name}`, config, "stop", () => outlet.stop()).catch((error: unknown) =>
+      this.#logger.error({ outlet: name }, `stopping failed: ${String(error)}`),
+    );
+  }
+
+  #step<T>(name: string, { connector }: SourceConfig | OutletConfig, step: string, work: () => Promise<T> | T): Promise<T> {
+    return this.#ports.steps.during(`flows.${this.name}.${name} (${connector}): ${step}`, work);
+  }
+
+  /** Waits for what is under way through an outlet that was replaced, then closes it. */
+  async #retire({ channel, outbox }: PlacedOutlet): Promise<void> {
+    outbox.stop();
+    const untilMs = this.#ports.clock.monotonicMs() + channel.config.timeout;
+    while (channel.underWay > 0 && this.#ports.clock.monotonicMs() < untilMs)
+      await new Promise<void>((resolve) => this.#ports.clock.after(20, resolve));
+    channel.stop();
+    await this.#stopOutlet(channel);
+  }
+
+  #context(name: string): ConnectorContext {
+    const { base, clock, random, count, unexpected, memory } = this.#ports;
+    return {
+      memory,
+      flow: this.name,
+      name,
+      base,
+      clock,
+      random,
+      logger: this.#logger.child({ connector: name }),
+      metrics: { count: (event, amount = 1) => count(this.name, name, event, amount) },
+      unexpected: (error, where) => unexpected(error, `flows.${this.name}.${name}, ${where}`),
+    };
+  }
+
+  #makeSource(name: string, config: SourceConfig, flow: FlowConfig): PlacedSource {
+    const definition = this.#ports.connectors.sources.find((each) => each.name === config.connector);
+    if (definition === undefined)
+      throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.${name}: there is no source "${config.connector}"`);
+    return {
+      name,
+      config,
+      source: definition.create(config.config as never, {
+        ...this.#context(name),
+        prefetch: flow.queue,
+        http: this.#ports.routes,
+        recall: journalRecall(this.name, this.#ports),
+        claimCheck: () => this.#claimCheck,
+      }),
+    };
+  }
+
+  #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
+    const { clock, random, journal, persistence, claims, memory } = this.#ports;
+    const definition = this.#ports.connectors.outlets.find((each) => each.name === config.connector);
+    if (definition === undefined)
+      throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
+    const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
+    const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics, claims);
+    return {
+      channel,
+      outbox: new Outbox(channel, { journal, persistence, clock, random, memory, logger: this.#logger.child({ outlet: name }) }),
+    };
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Bodies too big for memory, one file each, in the folder `claims` beside the journal's files.
+ *
+ *   stage: stream ──▶ .ID.tmp ──fsync──▶ ID ──fsync of the folder──▶ a claim, held until `release`
+ *   open:  ID ──▶ stream, its length and hash checked before its last piece is given out
+ *
+ * Nothing here says how long a file is needed: sweep.ts does, by what the journal and the dead letters name. A hold keeps a file that no
+ * record names yet. Files of an earlier process that were never finished are removed when the store is opened.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import * as fs from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Readable } from "node:stream";
+import { CodedError } from "#base";
+import type { GatewayConfig } from "../contract/config.ts";
+import { makeFolder, syncFolder } from "../contract/folders.ts";
+import { type Claim, isClaimId, type StagedClaim } from "../contract/stored-body.ts";
+
+const pieceBytes = 2 ** 18;
+const temporaryName = /^\.[A-Za-z0-9_-]{22}\.tmp$/;
+
+/** Where the configuration's claims are, or undefined: a journal in memory has none. */
+export function configuredClaims(
+  config: Pick<GatewayConfig, "base"> & { readonly journal: { readonly dir: string | undefined } },
+): ClaimStore | undefined {
+  const { dir } = config.journal;
+  return dir === undefined ? undefined : new ClaimStore(join(resolve(config.base, dir), "claims"));
+}
+
+export class ClaimStore {
+  readonly #dir: string;
+  /** How many hold each claim. */
+  readonly #holds = new Map<string, number>();
+  #made = false;
+  /** Set by the sweeper; called when a claim may have become free. */
+  onFree: () => void = () => undefined;
+  /** Set by the sweeper while it looks: told of every claim that is held from then on. */
+  onHold: ((id: string) => void) | undefined;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /**
+   * Keeps a body. Rejects with MF_CLAIMS_FULL or MF_CLAIMS_IO when the disk refuses, or as `body` does; then nothing is left of it.
+   * No more of `body` is asked for than was written.
+   */
+  async stage(body: AsyncIterable<Uint8Array>): Promise<StagedClaim> {
+    const id = randomBytes(16).toString("base64url");
+    const release = this.hold(id);
+    const temporary = join(this.#dir, `.${id}.tmp`);
+    try {
+      const file = await this.#disk(() => this.#create(temporary));
+      const hash = createHash("sha256");
+      let bytes = 0;
+      try {
+        for await (const piece of body) {
+          hash.update(piece);
+          await this.#disk(() => file.writeFile(piece)); // goes on where the last one ended
+          bytes += piece.length;
+        }
+        await this.#disk(() => file.sync());
+      } finally {
+        await file.close();
+      }
+      await this.#disk(async () => {
+        await fs.rename(temporary, join(this.#dir, id));
+        await syncFolder(this.#dir);
+      });
+      return { id, bytes, sha256: hash.digest("hex"), release };
+    } catch (error) {
+      await fs.rm(temporary, { force: true }).catch(() => undefined);
+      release();
+      throw error;
+    }
+  }
+
+  /** Keeps the claim's file until the function given back is called, whatever the records say. */
+  hold(id: string): () => void {
+    this.#holds.set(id, (this.#holds.get(id) ?? 0) + 1);
+    this.onHold?.(id);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const left = (this.#holds.get(id) ?? 1) - 1;
+      if (left > 0) this.#holds.set(id, left);
+      else this.#holds.delete(id);
+      this.onFree();
+    };
+  }
+
+  get held(): Iterable<string> {
+    return this.#holds.keys();
+  }
+
+  /** Rejects with MF_CLAIM_MISSING, MF_CLAIM_DAMAGED when its length is another, or as the disk does. */
+  async check({ id, bytes }: Claim): Promise<void> {
+    const stat = isClaimId(id) ? await fs.stat(join(this.#dir, id)).catch(missingIsUndefined) : undefined;
+    if (stat === undefined) throw missing(id);
+    if (stat.size !== bytes) throw damaged(id);
+  }
+
+  /** The body in pieces. The stream fails with MF_CLAIM_DAMAGED instead of giving its last piece when it is not what was staged. */
+  open(claim: Claim): Readable {
+    return Readable.from(this.#pieces(claim), { objectMode: false, highWaterMark: pieceBytes });
+  }
+
+  /** The body as a whole. Rejects as `check` and `open`. */
+  async load(claim: Claim): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of this.#pieces(claim)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  }
+
+  /** Names of all claims that are whole. */
+  async ids(): Promise<string[]> {
+    return (await this.#names()).filter(isClaimId);
+  }
+
+  async remove(id: string): Promise<void> {
+    await fs.rm(join(this.#dir, id), { force: true });
+  }
+
+  /** Removes what an earlier process did not finish. For the start, before anything is staged. */
+  async removeUnfinished(): Promise<void> {
+    for (const name of await this.#names()) if (temporaryName.test(name)) await fs.rm(join(this.#dir, name), { force: true });
+  }
+
+  async *#pieces(claim: Claim): AsyncGenerator<Uint8Array> {
+    await this.check(claim);
+    const file = await fs.open(join(this.#dir, claim.id), "r");
+    try {
+      const hash = createHash("sha256");
+      let last: Uint8Array | undefined;
+      for (;;) {
+        const piece = Buffer.allocUnsafeSlow(pieceBytes);
+        const { bytesRead } = await file.read(piece, 0, pieceBytes);
+        if (bytesRead === 0) break;
+        if (last !== undefined) yield last;
+        last = piece.subarray(0, bytesRead);
+        hash.update(last);
+      }
+      if (hash.digest("hex") !== claim.sha256) throw damaged(claim.id);
+      if (last !== undefined) yield last;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #create(path: string): Promise<fs.FileHandle> {
+    if (!this.#made) {
+      await makeFolder(this.#dir, 0o700);
+      this.#made = true;
+    }
+    return await fs.open(path, "wx", 0o600);
+  }
+
+  async #names(): Promise<string[]> {
+    return (await fs.readdir(this.#dir).catch(missingIsUndefined)) ?? [];
+  }
+
+  async #disk<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code ?? "";
+      const why = cause instanceof Error ? cause.message : String(cause);
+      if (code === "ENOENT") this.#made = false; // somebody took the folder away: the next one makes it anew
+      if (code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG")
+        throw new CodedError("MF_CLAIMS_FULL", `the claim store's disk is full (${why}): make room; bodies are refused until then`, {
+          cause,
+        });
+      throw new CodedError("MF_CLAIMS_IO", `the claim store's disk refuses (${why}): mend it; bodies are refused until then`, { cause });
+    }
+  }
+}
+
+function missingIsUndefined(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
+function missing(id: string): CodedError {
+  return new CodedError(
+    "MF_CLAIM_MISSING",
+    `the claimed body ${JSON.stringify(id.slice(0, 64))} is not in the claim store: give the message again, or drop its dead letter`,
+  );
+}
+
+function damaged(id: string): CodedError {
+  return new CodedError(
+    "MF_CLAIM_DAMAGED",
+    `the claimed body ${id} is not what was stored: look at the journal's disk, and give the message again`,
+  );
+}
