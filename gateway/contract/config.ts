@@ -72,7 +72,7 @@ export interface FlowConfig {
   readonly ceilings: Ceilings;
   /** CPU time in relation to the other flows', while all want more than there is. */
   readonly weight: number;
-  /** Expression for the message's key: `header:NAME`, `json:/pointer`, `source`. */
+  /** Expression for the message's key: `header:NAME`, `json:/pointer`, `id`, `key`, `body` or a quoted text. */
   readonly key: string | undefined;
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
   /** True: dead letters keep the headers a caller identified itself with. */

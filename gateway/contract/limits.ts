@@ -1,4 +1,7 @@
-/** Every bound of the gateway, in one place. A machine's own bounds stand in `#abi`. */
+/**
+ * Bounds of delivery, HTTP and memory, and defaults of settings. The journal's are in `journal/log/limits.ts`, the connectors' in
+ * `connectors/shared/limits.ts`, a machine's own in `#abi`.
+ */
 
 const kib = 1024;
 const mib = 1024 * kib;
