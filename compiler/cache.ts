@@ -7,7 +7,8 @@ import { compileModule } from "./compile.ts";
 import { decodeModule } from "./decode/module.ts";
 import type { ProgramModule } from "./link/bind.ts";
 import type { Segment, Symbol } from "./link/linker.ts";
-import { linkProgram, type Program, type ProgramMemory, type ProgramOptions, type Thunk } from "./link/program.ts";
+import type { ProgramOptions } from "./link/options.ts";
+import { linkProgram, type Program, type ProgramMemory, type Thunk } from "./link/program.ts";
 
 /**
  * Keeps linked programs in a directory, by the hash of everything they are made from: the modules' bytes, the options,

@@ -32,7 +32,8 @@ export {
 export type * from "./decode/types.ts";
 export { type Backend, compileModule, type CompiledModule, type CompileOptions } from "./compile.ts";
 export type { ProgramModule } from "./link/bind.ts";
-export { type LinkedProgram, linkProgram, type Program, type ProgramOptions } from "./link/program.ts";
+export { type ProgramOptions } from "./link/options.ts";
+export { type LinkedProgram, linkProgram, type Program } from "./link/program.ts";
 export { type ExecutableOptions, type GlobalValue, type MemoryContents, writeExecutable } from "./link/executable.ts";
 export { type LoadSegment, type Note, writeElf } from "./link/elf.ts";
 export { cachedProgram, decodeProgram, encodeProgram, programKey, type ProgramSource } from "./cache.ts";

@@ -1,15 +1,8 @@
 import { type Block, type Edge, isConstant, op, type Value } from "../ir/value.ts";
 import type { Liveness } from "./liveness.ts";
-import { isFloatValue, type Machine } from "./machine.ts";
+import { isFloatValue, type Machine, type StartState } from "./machine.ts";
 
-/**
- * Where values are at the start of a block, decided when the first edge to it is met, and the moves on its edges.
- */
-export interface StartState {
-  readonly registers: readonly (Value | undefined)[];
-  /** Values whose slots hold them, with the slots. Parameters without a register are among them. */
-  readonly saved: ReadonlyMap<Value, number>;
-}
+/** The moves on edges between blocks, and where values are when a block begins: decided when the first edge to it is met. */
 
 /** Registers used at a loop's header; the rest is left free, so that its body need not begin with evictions. */
 const loopRegisters = { general: 12, float: 11 };

@@ -6,7 +6,6 @@ import { constantSymbol64 } from "../assemble/sequences.ts";
 import type { ValueType } from "../decode/types.ts";
 import { type Edge, isConstant, opcodes, type Value } from "../ir/value.ts";
 import type { Node } from "../select/tile.ts";
-import type { StartState } from "./edges.ts";
 
 /**
  * Registers and slots while code is emitted, block after block.
@@ -20,6 +19,13 @@ const floatOrder = [22, 23, 24, 25, 26, 27, 28, 29, 21, 20, 19, 18, 17, 16];
 
 export function isFloatValue(value: Value): boolean {
   return isFloat(value.type as ValueType);
+}
+
+/** Where values are at the start of a block (edges.ts). */
+export interface StartState {
+  readonly registers: readonly (Value | undefined)[];
+  /** Values whose slots hold them, with the slots. Parameters without a register are among them. */
+  readonly saved: ReadonlyMap<Value, number>;
 }
 
 export class Machine {

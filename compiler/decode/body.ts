@@ -15,7 +15,7 @@ import {
   typeName,
   type ValueType,
 } from "./types.ts";
-import { invalid } from "./validate.ts";
+import { invalid } from "./errors.ts";
 
 /** The validation algorithm of the spec's appendix (7.3): one pass, a stack of types and a stack of control frames. */
 

@@ -1,6 +1,7 @@
 import { CodedError } from "#base";
 import { decodeLimits } from "./limits.ts";
-import { malformed, Reader } from "./reader.ts";
+import { malformed } from "./errors.ts";
+import { Reader } from "./reader.ts";
 import * as read from "./sections.ts";
 import type { CustomSection, Export, FunctionBody, FunctionType, Module, ModuleFunction, Section } from "./types.ts";
 import { validateModule } from "./validate.ts";

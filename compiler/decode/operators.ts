@@ -1,7 +1,8 @@
 import { CodedError } from "#base";
 import { decodeLimits } from "./limits.ts";
 import { opcodeInfo, unsupportedFeature } from "./opcodes.ts";
-import { malformed, type Reader } from "./reader.ts";
+import { malformed } from "./errors.ts";
+import type { Reader } from "./reader.ts";
 import { externref, f32, f64, funcref, i32, i64, type Operator, type ValueType } from "./types.ts";
 
 const none: readonly number[] = [];

@@ -1,8 +1,4 @@
-import { CodedError } from "#base";
-
-export function malformed(offset: number, what: string): CodedError {
-  return new CodedError("MF_WASM_MALFORMED", `malformed WebAssembly at byte ${offset}: ${what}; compile the module again`);
-}
+import { malformed } from "./errors.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

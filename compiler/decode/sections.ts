@@ -2,7 +2,8 @@ import { CodedError } from "#base";
 import { decodeLimits } from "./limits.ts";
 import { opcode } from "./opcodes.ts";
 import { readOperator, readReferenceType, readValueType, unsupported } from "./operators.ts";
-import { malformed, Reader } from "./reader.ts";
+import { malformed } from "./errors.ts";
+import { Reader } from "./reader.ts";
 import {
   type ConstantExpression,
   type DataSegment,

@@ -1,16 +1,8 @@
-import { CodedError } from "#base";
 import { validateBody } from "./body.ts";
 import { decodeLimits } from "./limits.ts";
 import { opcodeInfo, opcodeName } from "./opcodes.ts";
-import { malformed } from "./reader.ts";
+import { invalid, malformed } from "./errors.ts";
 import { type ConstantExpression, f32, f64, funcref, i32, i64, type Limits, type Module, type ValueType } from "./types.ts";
-
-export function invalid(at: number | undefined, what: string): CodedError {
-  return new CodedError(
-    "MF_WASM_INVALID",
-    `invalid WebAssembly${at === undefined ? "" : ` at byte ${at}`}: ${what}; compile the module again`,
-  );
-}
 
 const letters: Record<string, ValueType> = { i: i32, l: i64, f: f32, d: f64 };
 const arithmetic = new Set(["i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"]);

@@ -4,7 +4,7 @@ import { opcodeName } from "../decode/opcodes.ts";
 import type { ConstantExpression, Module } from "../decode/types.ts";
 import type { Bindings, Definition, ProgramModule } from "./bind.ts";
 import type { Linker } from "./linker.ts";
-import type { ProgramOptions } from "./program.ts";
+import type { ProgramOptions } from "./options.ts";
 
 /** The data of a program: tables, globals and segments, whose constant expressions are all known when it is linked. */
 

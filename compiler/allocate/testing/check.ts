@@ -2,8 +2,8 @@ import { assert } from "#base";
 import type { Operand } from "../../assemble/assembler.ts";
 import { type Edge, isConstant, op, type Value } from "../../ir/value.ts";
 import type { Node } from "../../select/tile.ts";
-import { slotBase, type StartState } from "../edges.ts";
-import { Machine } from "../machine.ts";
+import { slotBase } from "../edges.ts";
+import { Machine, type StartState } from "../machine.ts";
 
 /**
  * A machine that follows what the emitted moves really do, apart from what the allocator believes, and compares the two whenever
