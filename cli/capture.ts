@@ -1,5 +1,5 @@
 /** Runs a command in this process and keeps what it writes: for tests, and for programs that embed the command line. */
-import { main } from "./mod.ts";
+import { main } from "./command-line.ts";
 import { paintWith } from "./terminal.ts";
 
 export interface Captured {

@@ -4,7 +4,8 @@ export { letterBody } from "./stored-bodies/letter-body.ts";
 export { ClaimStore, configuredClaims } from "./stored-bodies/store.ts";
 export { loadConfig, publishedSchema } from "./config/load.ts";
 export { type Places, readPlaces } from "./config/places.ts";
-export { ConfigError, type ConfigProblem, readConfig, type ReadOptions } from "./config/read.ts";
+export { ConfigError, type ConfigProblem } from "./config/problem.ts";
+export { readConfig, type ReadOptions } from "./config/read.ts";
 export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig } from "./contract/config.ts";
 export { type Connectors } from "./contract/connectors.ts";
 export {

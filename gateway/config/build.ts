@@ -6,7 +6,7 @@ import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../delivery/fetch.ts";
 import { parseKey } from "../delivery/keys.ts";
 import { gatewayLimits } from "../contract/limits.ts";
-import type { Path } from "./read.ts";
+import type { Path } from "./problem.ts";
 import { hint } from "./suggest.ts";
 import type {
   Ceilings,

@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { CodedError, table } from "#base";
+import { table } from "#base";
 import { Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
 import type { Connectors } from "../contract/connectors.ts";
 import type { ConnectorDescription } from "../contract/connector.ts";
@@ -14,45 +14,11 @@ import { gatewayLimits } from "../contract/limits.ts";
 import { buildConfig } from "./build.ts";
 import { type Environment, expand } from "./environment.ts";
 import { configSchema } from "./schema.ts";
+import { ConfigError, type ConfigProblem, type Path, pathText } from "./problem.ts";
 import { hint } from "./suggest.ts";
 import { tryConnectors } from "./trial.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 import { units } from "../contract/units.ts";
-
-export type Path = readonly (string | number)[];
-
-export interface ConfigProblem {
-  /** MF_CONFIG_INVALID, MF_CONFIG_ENV, MF_CONFIG_SYNTAX, or a connector's own. */
-  readonly code: string;
-  /** From 1; 0 when nothing in the file is at fault. */
-  readonly line: number;
-  readonly column: number;
-  /** `flows.orders.from[0].http.method`; empty for the file as a whole. */
-  readonly path: string;
-  readonly message: string;
-}
-
-/** Everything that is wrong with a configuration; its message has one line for each problem. */
-export class ConfigError extends CodedError {
-  readonly problems: readonly ConfigProblem[];
-
-  constructor(file: string, problems: readonly ConfigProblem[]) {
-    super(
-      problems[0]?.code ?? "MF_CONFIG_INVALID",
-      problems
-        .map((each) => `${file}:${each.line}:${each.column} ${each.code} ${each.path === "" ? "" : `${each.path}: `}${each.message}`)
-        .join("\n"),
-    );
-    this.name = "ConfigError";
-    this.problems = problems;
-  }
-}
-
-export function pathText(path: Path): string {
-  let text = "";
-  for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
-  return text;
-}
 
 export interface ReadOptions extends Connectors {
   readonly environment: Environment;

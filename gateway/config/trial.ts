@@ -5,7 +5,7 @@
 import { isCoded, prng, systemClock } from "#base";
 import type { Connectors } from "../contract/connectors.ts";
 import type { ConnectorContext, Logger } from "../contract/connector.ts";
-import type { Path } from "./read.ts";
+import type { Path } from "./problem.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 import { gatewayMemory } from "../memory/budget.ts";
 
