@@ -11,16 +11,7 @@ import { corruptError, diskCode, journalError } from "./errors.ts";
 import type { LogLimits } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
 import type { BodyToWrite, StoredBody } from "./fields.ts";
-import type { Placement } from "./writer.ts";
-
-/** Bytes on disk: part of a segment or checkpoint, or a whole blob. */
-export interface Place {
-  readonly file: string;
-  readonly offset: number;
-  readonly length: number;
-  readonly crc: number;
-  readonly blob: boolean;
-}
+import type { Place, Placement } from "./places.ts";
 
 interface Handle {
   readonly file: Promise<DiskFile>;

@@ -8,7 +8,7 @@ import type { AttemptRecord, Lease, OutboxEntry } from "../journal.ts";
 import type { LedgerCounters } from "../ledger.ts";
 import type { Reply } from "../../contract/message.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, putBatchHeader, putFileHeader } from "./batch.ts";
-import type { Bodies, Place } from "./bodies.ts";
+import type { Bodies } from "./bodies.ts";
 import { ByteWriter } from "./bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { journalError } from "./errors.ts";
@@ -16,6 +16,7 @@ import type { BodyToWrite } from "./fields.ts";
 import type { LiveIndex } from "./live-index.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
+import type { Place } from "./places.ts";
 import { writeCompletedId, writeEnd, writeEntry, writeMessage, writeState } from "./records.ts";
 import { Batch } from "./writer.ts";
 

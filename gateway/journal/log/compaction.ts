@@ -4,7 +4,6 @@ import { capture, estimatedBytes, writeCheckpoint } from "./checkpoint.ts";
 import type { Disk } from "./disk.ts";
 import type { LiveIndex } from "./live-index.ts";
 import type { LogLimits } from "./limits.ts";
-import type { JournalEvent } from "./log-journal.ts";
 import { nameOfCheckpoint, nameOfReserve } from "./names.ts";
 import type { CoveredSegment, ReadLog } from "./recovery.ts";
 import type { LogWriter } from "./writer.ts";
@@ -21,6 +20,12 @@ export interface CompactionResult {
   readonly removedFiles: number;
   readonly removedBytes: number;
 }
+
+/** What the journal does unasked, for the operator's log. */
+export type JournalEvent =
+  | { readonly kind: "checkpoint"; readonly result: CompactionResult }
+  | { readonly kind: "checkpoint-failed"; readonly error: unknown }
+  | { readonly kind: "lock-lost" };
 
 export interface CompactionOptions {
   readonly disk: Disk;

@@ -39,3 +39,11 @@ export function versionError(file: string, version: number, known: number): Code
     `${file} has format version ${version} and this Mayfly knows versions up to ${known}: use the newer Mayfly that wrote it`,
   );
 }
+
+/** Files that were deleted while they were in use. */
+export function goneError(what: string): CodedError {
+  return new CodedError(
+    "MF_JOURNAL_GONE",
+    `the journal was deleted while it was open (${what}): stop the gateway, put the folder back if you have it, and start again`,
+  );
+}

@@ -32,19 +32,20 @@ import type { OutboxQueue } from "../outbox-queue.ts";
 import { Bodies } from "./bodies.ts";
 import { type BurialPorts, buryMessage, burySend, finishBurials, finishMessage } from "./burials.ts";
 import { DiskUse, OpenCalls } from "./counts.ts";
-import { Compaction, type CompactionResult, type Retention } from "./compaction.ts";
+import { Compaction, type CompactionResult, type JournalEvent, type Retention } from "./compaction.ts";
 import type { Disk } from "./disk.ts";
 import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, logLimits, numbersAhead } from "./limits.ts";
 import type { Lock } from "./lock.ts";
 import { Marks } from "./keyed-locks.ts";
+import type { Placement } from "./places.ts";
 import { readLog } from "./recovery.ts";
 import * as records from "./records.ts";
 import { Room } from "./room.ts";
 import { contradicts, identityOf } from "../dedup-id.ts";
 import type { ByteWriter } from "./bytes.ts";
 import type { Upgrade } from "./upgrades.ts";
-import { LogWriter, type Placement, RecordTooLong } from "./writer.ts";
+import { LogWriter, RecordTooLong } from "./writer.ts";
 
 export interface LogJournalOptions {
   readonly disk: Disk;
@@ -60,11 +61,6 @@ export interface LogJournalOptions {
   /** Told what happens on its own: a checkpoint, a file that can't be removed. */
   readonly onEvent?: ((event: JournalEvent) => void) | undefined;
 }
-
-export type JournalEvent =
-  | { readonly kind: "checkpoint"; readonly result: CompactionResult }
-  | { readonly kind: "checkpoint-failed"; readonly error: unknown }
-  | { readonly kind: "lock-lost" };
 
 const nothing = (): undefined => undefined;
 

@@ -1,7 +1,7 @@
 /** The durable journal, and what can be done to one from the command line. */
-export { type CompactionResult, type Retention } from "./compaction.ts";
+export { type CompactionResult, type JournalEvent, type Retention } from "./compaction.ts";
 export { holderOf, type LockHolder, type LockTimes } from "./lock.ts";
-export { type JournalEvent, LogJournal, type LogJournalOptions } from "./log-journal.ts";
+export { LogJournal, type LogJournalOptions } from "./log-journal.ts";
 export { type LogLimits, logLimits } from "./limits.ts";
 export { openJournal, type OpenOptions } from "./open.ts";
 export {

@@ -6,10 +6,16 @@
 import type { Disk, DiskFile } from "./disk.ts";
 import type { LogLimits } from "./limits.ts";
 import { nameOfNext } from "./names.ts";
-import type { LogWriterOptions } from "./writer.ts";
 
 /** Made only where so many segments would find room: zeros must not take it from what is to be written now. */
 const leastRoom = 4;
+
+export interface NextSegmentOptions {
+  readonly disk: Disk;
+  readonly limits: LogLimits;
+  /** A file has this many bytes now; 0 when it is gone. */
+  readonly onSize: (file: string, bytes: number) => void;
+}
 
 export class NextSegment {
   readonly #disk: Disk;
@@ -19,7 +25,7 @@ export class NextSegment {
   #ready = false;
   #over = false;
 
-  constructor({ disk, limits, onSize }: Pick<LogWriterOptions, "disk" | "limits" | "onSize">) {
+  constructor({ disk, limits, onSize }: NextSegmentOptions) {
     this.#disk = disk;
     this.#limits = limits;
     this.#onSize = onSize;

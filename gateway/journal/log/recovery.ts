@@ -17,8 +17,9 @@ import { corruptError, journalError, versionError } from "./errors.ts";
 import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, numbersAhead } from "./limits.ts";
 import { isBlob, isTemporary, nameOfCheckpoint, nameOfReserve, nameOfSegment, numberOfCheckpoint, numberOfSegment } from "./names.ts";
+import type { Placement } from "./places.ts";
 import { decodeRecord, type LogRecord } from "./records.ts";
-import type { LogEnd, Placement } from "./writer.ts";
+import type { LogEnd } from "./writer.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
 
 /** A place where something is wrong. */

@@ -5,7 +5,7 @@
  */
 import { type Clock, CodedError } from "#base";
 import type { Disk } from "./disk.ts";
-import { diskCode } from "./errors.ts";
+import { diskCode, goneError } from "./errors.ts";
 import type { LiveIndex } from "./live-index.ts";
 import type { LogLimits } from "./limits.ts";
 
@@ -97,12 +97,4 @@ function fullError(): CodedError {
 
 function folderGone(): CodedError {
   return goneError("its folder is not there any more");
-}
-
-/** Files that were deleted while they were in use. */
-export function goneError(what: string): CodedError {
-  return new CodedError(
-    "MF_JOURNAL_GONE",
-    `the journal was deleted while it was open (${what}): stop the gateway, put the folder back if you have it, and start again`,
-  );
 }

@@ -21,17 +21,11 @@ import type { LedgerCounters } from "../ledger.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, mixCrc, putBatchHeader, putFileHeader, recordHeaderBytes } from "./batch.ts";
 import { ByteWriter } from "./bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
-import { journalError } from "./errors.ts";
+import { goneError, journalError } from "./errors.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfSegment } from "./names.ts";
 import { NextSegment } from "./next-segment.ts";
-import { goneError } from "./room.ts";
-
-/** Where a record came to be: the file, and the offset of its payload in it. */
-export interface Placement {
-  readonly file: string;
-  readonly offset: number;
-}
+import type { Placement } from "./places.ts";
 
 interface Operation {
   readonly start: number;
