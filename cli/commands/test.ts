@@ -4,7 +4,7 @@ import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { asCoded, exitCodes, reportFailure } from "../failure.ts";
 import { indent, msText, roundMs } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
-import type { CaseResult } from "../testing/runner.ts";
+import type { CaseResult } from "../flow-tests/runner.ts";
 
 interface TestFlags {
   readonly only?: string;
@@ -28,7 +28,7 @@ function showCase({ out, paint }: Terminal, result: CaseResult, file: string | u
 }
 
 async function runOnce({ terminal }: Cli, paths: readonly string[], flags: TestFlags): Promise<number> {
-  const { findTests, runTests } = await import("../testing/runner.ts");
+  const { findTests, runTests } = await import("../flow-tests/runner.ts");
   const started = performance.now();
   const cases: CaseResult[] = [];
   let file: string | undefined;

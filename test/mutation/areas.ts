@@ -16,6 +16,7 @@ export const areas: Readonly<Record<string, Area>> = {
     files: ["gateway/delivery"],
     tests: ["gateway/delivery", "gateway/gateway.test.js", "gateway/ceilings.test.js", "gateway/identity.test.js"],
   },
+  "flow-tests": { files: ["cli/flow-tests"], tests: ["cli/flow-tests"] },
   http: {
     files: ["gateway/http", "gateway/contract/http"],
     tests: ["gateway/http", "connectors/sources.test.js", "connectors/outlets.test.js", "gateway/gateway.test.js"],

@@ -107,7 +107,7 @@ async function runYaml(bench: TestBench, path: string, { only, onCase }: TestOpt
 function thrownText(error: unknown): string {
   if (!(error instanceof Error)) return `threw ${String(error)}`;
   const lines = (error.stack ?? error.message).split("\n");
-  const own = lines.findIndex((line) => /^\s+at .*\/cli\/testing\//.test(line));
+  const own = lines.findIndex((line) => /^\s+at .*\/cli\/flow-tests\//.test(line));
   return (own < 0 ? lines : lines.slice(0, own)).join("\n");
 }
 
