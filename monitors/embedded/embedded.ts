@@ -11,8 +11,8 @@ import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from 
 import { EmbeddedMachine } from "./machine.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
 import { Pool } from "./pool.ts";
-import type { StartThread } from "./pool-worker.ts";
-import { wasmPageBytes } from "./slots.ts";
+import type { StartThread } from "./worker.ts";
+import { wasmPageBytes } from "./wire.ts";
 
 export interface EmbeddedOptions {
   /** Worker threads; by default one for each core but the main thread's. More are added for a while when a step takes long. */

@@ -2,8 +2,8 @@
 import type { MachineErrorCode } from "#abi";
 import type { FairJob } from "../fair-queue.ts";
 import type { EmbeddedMachine } from "./machine.ts";
-import type { PoolWorker } from "./pool-worker.ts";
-import type { Status } from "./slots.ts";
+import type { PoolWorker } from "./worker.ts";
+import type { Status } from "./wire.ts";
 
 export interface StepAnswer {
   /** `displaced`: its worker was lost through no fault of this machine. */

@@ -8,8 +8,8 @@ import type { Machine } from "../monitor.ts";
 import { blamed, broken, outcomeOf } from "../outcome.ts";
 import type { Line, StepAnswer } from "./job.ts";
 import type { Pool } from "./pool.ts";
-import type { PoolWorker } from "./pool-worker.ts";
-import { operation } from "./slots.ts";
+import type { PoolWorker } from "./worker.ts";
+import { operation } from "./wire.ts";
 import type { EmbeddedImage } from "./embedded.ts";
 
 /** Events that may wait while a step runs. */

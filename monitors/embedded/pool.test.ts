@@ -12,11 +12,11 @@ import type { Share } from "../fair-queue.ts";
 import { deliver } from "../monitor.case.ts";
 import type { LoadedImage, Monitor, MonitorMemory } from "../monitor.ts";
 import { embeddedMonitor } from "./embedded.ts";
-import type { StartThread } from "./pool-worker.ts";
-import type { WickedSetup } from "./testing/wicked-worker.ts";
+import type { StartThread } from "./worker.ts";
+import type { WickedSetup } from "./testing/wicked-thread.ts";
 
 const wickedThread: StartThread = (workerData) =>
-  new Worker(new URL("./testing/wicked-worker.js", import.meta.url), { workerData, resourceLimits: { maxOldGenerationSizeMb: 16 } });
+  new Worker(new URL("./testing/wicked-thread.js", import.meta.url), { workerData, resourceLimits: { maxOldGenerationSizeMb: 16 } });
 const limits = { ...defaultFlowLimits, cpuMs: 5000 };
 const tight = { ...limits, cpuMs: 50 };
 const evil: Share = { name: "evil", weight: 1 };

@@ -17,9 +17,9 @@ import { FairQueue, reach, type Reach, type Share } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import { displaced, endedAnswer, type Job, type Line, lostAnswer, type StepAnswer } from "./job.ts";
 import type { PageStore } from "./page-store.ts";
-import { type PoolWorker, type StartThread, startThread, type WorkerOwner } from "./pool-worker.ts";
+import { type PoolWorker, type StartThread, startThread, type WorkerOwner } from "./worker.ts";
 import { Relief } from "./relief.ts";
-import { operation, type WorkerSetup } from "./slots.ts";
+import { operation, type WorkerSetup } from "./wire.ts";
 import { Workforce } from "./workforce.ts";
 
 /** Steps that may wait for a slot before callers are told that the monitor is busy. */

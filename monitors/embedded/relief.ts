@@ -10,8 +10,8 @@
  */
 import type { FairQueue } from "../fair-queue.ts";
 import { displaced, type Job, type Line, type StepAnswer } from "./job.ts";
-import type { PoolWorker } from "./pool-worker.ts";
-import { operation } from "./slots.ts";
+import type { PoolWorker } from "./worker.ts";
+import { operation } from "./wire.ts";
 import type { Workforce } from "./workforce.ts";
 
 /** A step of this estimate or more holds its worker. */

@@ -3,7 +3,7 @@ import type { Worker } from "node:worker_threads";
 import type { MemoryAccount } from "#base";
 import type { EmbeddedImage } from "./embedded.ts";
 import type { PageStore } from "./page-store.ts";
-import type { FromWorker, ToWorker } from "./slots.ts";
+import type { FromWorker, ToWorker } from "./wire.ts";
 
 /** Images a worker knows at once; then it forgets them all and is told again what it needs. */
 const mostImagesKnown = 4096;

@@ -1,79 +1,110 @@
-/** The worker's side of the ring of slots, in a real thread: recalled slots are passed over, and what is in them afterwards is run. */
+/** The ring of slots between the main thread and a worker: in whatever order the two take their turns, each step is run once or taken back. */
 import { deepEqual, equal } from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { test } from "node:test";
-import { decodeEffects, defaultFlowLimits } from "#abi";
-import { fromUtf8, memoryBudget } from "#base";
-import { buildImage, type Image } from "#image";
+import { beforeEach, test } from "node:test";
+import fc from "fast-check";
+import { memoryBudget } from "#base";
 import { FairQueue } from "../fair-queue.ts";
 import { deliver } from "../monitor.case.ts";
-import { trackedModules } from "./embedded.ts";
-import type { Job, StepAnswer } from "./job.ts";
+import type { MonitorMemory } from "../monitor.ts";
+import type { Job } from "./job.ts";
 import type { EmbeddedMachine } from "./machine.ts";
 import { PageStore } from "./page-store.ts";
-import { PoolWorker, startThread } from "./pool-worker.ts";
-import { operation, slotsPerWorker } from "./slots.ts";
+import { PoolWorker } from "./worker.ts";
+import { operation, slotsPerWorker } from "./wire.ts";
+import { ScriptedThread } from "./testing/scripted-thread.ts";
 
-const source = `import { flow } from "mayfly"; export default flow((msg) => { if (msg.text() === "loop") for (;;); return msg.text().slice(0, 10); });`;
+const setup = { engine: {} as WebAssembly.Module, native: {} as WebAssembly.Module, spin: 0, keptPages: 1, waitingBytes: 0 };
+const store = new PageStore();
+const line = new FairQueue<Job, PoolWorker>().line({ name: "flow", weight: 1 });
 
-async function built(): Promise<Image> {
-  const folder = await mkdtemp(join(tmpdir(), "mayfly-worker-"));
-  try {
-    await writeFile(join(folder, "flow.ts"), source);
-    return (await buildImage(join(folder, "flow.ts"), { check: false })).image;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-function reply({ effects }: StepAnswer): string {
-  const decoded = decodeEffects(effects ?? new Uint8Array());
-  const last = decoded.ok ? decoded.value.at(-1) : undefined;
-  return last?.kind === "done" && last.reply !== undefined ? fromUtf8(last.reply.body) : String(last?.kind);
-}
-
-test("recalled slots are passed over, and steps put there afterwards are run, each with its own frames", { timeout: 60_000 }, async () => {
-  const store = new PageStore();
-  const table = store.add(await built());
+let memory: MonitorMemory;
+let thread: ScriptedThread;
+let worker: PoolWorker;
+/** By number of the machine: the steps that were given to the worker. */
+let machines = 0;
+beforeEach(() => {
   const all = memoryBudget(2 ** 30);
-  const memory = { waiting: all.part("waiting"), workers: all.part("workers") };
-  const line = new FairQueue<Job, PoolWorker>().line({ name: "flow", weight: 1 });
-  const replies: string[] = [];
-  const setup = { ...trackedModules(), spin: 0, keptPages: 1000, waitingBytes: 0 };
-  const worker = new PoolWorker({ drain: () => undefined, lost: () => undefined }, setup, memory, startThread);
+  memory = { waiting: all.part("waiting"), workers: all.part("workers") };
+  const owner = { drain: () => undefined, lost: () => undefined };
+  worker = new PoolWorker(owner, setup, memory, (data) => (thread = new ScriptedThread(data)).worker);
+  machines = 0;
+});
 
-  let number = 0;
-  const submit = (body: string): void => {
-    const limits = { ...defaultFlowLimits };
-    const machine = { number: ++number, image: { slot: 1, table }, limits, events: [deliver({ body })] };
-    const answer = (answered: StepAnswer): void => void replies.push(reply(answered));
-    const job = { machine: machine as unknown as EmbeddedMachine, line, operation: operation.start, answer };
-    worker.submit({ ...job, chargedMs: 1, stopped: false }, store);
-  };
-  const takeAll = (): void => {
-    for (let next = worker.take(); next !== undefined; next = worker.take()) next.job?.answer(next.answer);
-  };
-  const until = async (check: () => boolean): Promise<void> => {
-    for (takeAll(); !check(); takeAll()) await new Promise((later) => setImmediate(later));
-  };
+/** Machines count from 1. */
+function submit(body = ""): void {
+  const machine = { number: ++machines, image: { slot: 1 }, limits: { memoryBytes: 0 }, events: [deliver({ body })] };
+  const job = { machine: machine as unknown as EmbeddedMachine, line, operation: operation.step, answer: () => undefined };
+  worker.submit({ ...job, chargedMs: 1, stopped: false }, store);
+}
 
-  try {
-    submit("loop");
-    while (worker.free) submit(number % 2 === 0 ? "short" : "recalled, too long for a slot".padEnd(40_000));
-    await until(() => worker.running() !== undefined);
-    equal(worker.recall(() => true).length, slotsPerWorker - 1);
-    worker.interrupt(0);
-    const bodies = Array.from({ length: 2 * slotsPerWorker }, (_, index) => `body ${index}`);
-    for (const [index, body] of bodies.entries()) {
-      await until(() => worker.free);
-      submit(index % 2 === 0 ? body : `${body},`.padEnd(40_000));
-    }
-    await until(() => worker.outstanding.length === 0);
-    deepEqual(replies, ["fail", ...bodies.map((body, index) => (index % 2 === 0 ? body : `${body},`.padEnd(10)).slice(0, 10))]);
-    equal(memory.workers.takenBytes > 0, true, "the worker's instance");
-  } finally {
-    await worker.thread.terminate();
+const numbers = (jobs: readonly (Job | undefined)[]): (number | undefined)[] => jobs.map((job) => job?.machine.number);
+
+/** All answers that are there. */
+function takeAll(): (number | undefined)[] {
+  const jobs: (Job | undefined)[] = [];
+  for (let next = worker.take(); next !== undefined; next = worker.take()) jobs.push(next.job);
+  return numbers(jobs);
+}
+
+test("a recalled slot is filled again only once the worker has passed it", () => {
+  while (worker.free) submit();
+  equal(thread.begin(), 1);
+  equal(worker.recall(() => true).length, slotsPerWorker - 1);
+  deepEqual([takeAll(), worker.free], [[], false]);
+  thread.end();
+  deepEqual([takeAll(), worker.free], [[1], true]);
+  submit(); // into the slot of the first
+  deepEqual([takeAll(), worker.free], [[], false]);
+  equal(thread.begin(), undefined);
+  deepEqual([takeAll(), worker.free], [[undefined], true]);
+  submit();
+  for (let passed = 2; passed < slotsPerWorker; passed++) equal(thread.begin(), undefined);
+  for (const machine of [slotsPerWorker + 1, slotsPerWorker + 2]) {
+    equal(thread.begin(), machine);
+    equal(worker.running()?.job?.machine.number, machine);
+    thread.end();
   }
+});
+
+test("in any order of turns each step is run once or taken back, under its own number", () => {
+  const turn = fc.oneof(
+    { weight: 8, arbitrary: fc.constant({ kind: "submit" as const, bytes: 0 }) },
+    { weight: 1, arbitrary: fc.constant({ kind: "submit" as const, bytes: 40_000 }) },
+    { weight: 6, arbitrary: fc.constant({ kind: "work" as const }) },
+    { weight: 3, arbitrary: fc.constant({ kind: "take" as const }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("recall" as const), each: fc.integer({ min: 1, max: 3 }) }) },
+  );
+  fc.assert(
+    fc.property(fc.array(turn, { minLength: 50, maxLength: 400, size: "max" }), (turns) => {
+      const [begun, answered, recalled]: [number[], number[], number[]] = [[], [], []];
+      let running: number | undefined;
+      const work = (): void => {
+        if (running !== undefined) thread.end();
+        running = running === undefined ? thread.begin() : undefined;
+        if (running === undefined) return;
+        begun.push(running);
+        equal(worker.running()?.job?.machine.number, running);
+      };
+      const take = (): void => void answered.push(...takeAll().filter((number) => number !== undefined));
+      for (const each of turns) {
+        if (each.kind === "submit" && worker.free) submit("x".repeat(each.bytes));
+        if (each.kind === "work") work();
+        if (each.kind === "take") take();
+        if (each.kind === "recall")
+          recalled.push(...worker.recall(({ machine }) => machine.number % each.each === 0).map(({ machine }) => machine.number));
+      }
+      while (worker.outstanding.length > 0) {
+        work();
+        take();
+      }
+      deepEqual(answered, begun);
+      deepEqual(
+        [...begun, ...recalled].sort((a, b) => a - b),
+        Array.from({ length: machines }, (_, index) => index + 1),
+      );
+      deepEqual([worker.free, worker.aheadMs, memory.workers.takenBytes], [true, 0, 0]);
+      machines = 0;
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -1,9 +1,13 @@
-/** A worker thread: one CPU for machines. Takes slots in turn, runs each step in its one warm instance, never returns to its event loop. */
-import { readlinkSync } from "node:fs";
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { lastEffectKind, EffectKind } from "#abi";
-import { assert, collectGarbage, toUtf8 } from "#base";
-import type { PageTable } from "./page-store.ts";
+/** A worker thread as the main thread sees it: its slots and what is in them, the machines that wait there, and the images it was told of. */
+import { readFileSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { assert } from "#base";
+import { encodeEvent, encodeEventInto, type MachineErrorCode } from "#abi";
+import { type Job, type Line, lostAnswer, type StepAnswer } from "./job.ts";
+import type { EmbeddedMachine } from "./machine.ts";
+import type { MonitorMemory } from "../monitor.ts";
+import type { PageStore } from "./page-store.ts";
+import { graceMs, StepWatch } from "./step-watch.ts";
 import {
   control,
   kib,
@@ -11,210 +15,342 @@ import {
   nextSubmission,
   operation,
   Slots,
+  slotsPerWorker,
   slotState,
   statuses,
-  type ToWorker,
+  wasmPageBytes,
   word,
   type WorkerSetup,
-} from "./slots.ts";
-import { type Hibernated, type StepResult, WarmInstance } from "./warm.ts";
+} from "./wire.ts";
+import { WorkerPort } from "./worker-port.ts";
 
-const setup = workerData as WorkerSetup;
-const port = parentPort as MessagePort;
-const slots = new Slots(setup.buffer);
-const words = slots.control;
+/** V8's stack of a worker, in MiB: async recursion to the engine's limit needs more than half of it. */
+const stackSizeMb = 8;
+/** Sums of estimates below this are rounding errors. */
+const negligibleMs = 1e-6;
+/** Effects up to this long are copied byte by byte. */
+const shortBytes = 256;
 
-const chunks: Uint8Array[] = [];
-const images = new Map<number, PageTable>();
-const frames = new Map<number, readonly Uint8Array[]>();
-const waiting = new Map<number, Hibernated>();
-
-/** The memory of the old one is given back at once: V8 would wait for garbage of its own heap, and let it grow to many times what is in use. */
-function replaceInstance(): void {
-  instance = newInstance();
-  collectGarbage();
+interface Submission {
+  readonly number: number;
+  /** Undefined for a drop, or when it was recalled. */
+  job: Job | undefined;
+  /** CPU time of the thread when it was asked to let others go first. */
+  askedCpuMs?: number | undefined;
 }
 
-/** Bytes a parked machine takes besides its pages. */
-const ownBytes = 1024;
-/** Effects on the port that the main thread has not taken: with more the worker waits. */
-const mostPostedKib = 8 * 1024;
-let postedKib = 0;
-let waitingBytes = 0;
+export interface Taken {
+  /** Undefined when nobody waits for it. */
+  readonly job: Job | undefined;
+  readonly answer: StepAnswer;
+  /** The step was stopped to let others go first: it is to be run again. */
+  readonly stopped: boolean;
+}
 
-let current = 0;
-const interrupt = (): number => (Atomics.load(words, control.interrupt) === current ? 1 : 0);
-const newInstance = (): WarmInstance => new WarmInstance(setup.engine, setup.native, chunks, interrupt);
-let instance = newInstance();
+/**
+ * The first bytes of a slot as the caller's own; short ones byte by byte, which costs less than a view and a call. Not from Node's pool: a
+ * send that waits for its outlet would hold 8 KiB of it.
+ */
+function copied(data: Buffer, length: number): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(length);
+  if (length > shortBytes) data.copy(copy, 0, 0, length);
+  else for (let at = 0; at < length; at++) copy[at] = data[at] as number;
+  return copy;
+}
 
-/** Takes in everything that waits on the port. */
-function readPort(): void {
-  for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
-    const message = received.message as ToWorker;
-    if (message.kind === "chunk") chunks.push(new Uint8Array(message.buffer));
-    else if (message.kind === "image")
-      images.set(message.slot, { entries: message.entries, stackPointer: message.stackPointer, memoryPages: message.memoryPages });
-    else if (message.kind === "forget") images.clear();
-    else frames.set(message.submission, message.frames);
+const takenBack: Taken = { job: undefined, answer: lostAnswer("MF_MACHINE_LOST"), stopped: false };
+
+/** Who is told of a worker's answers, and of its end. */
+export interface WorkerOwner {
+  drain(worker: PoolWorker): void;
+  lost(worker: PoolWorker): void;
+}
+
+/** Starts the thread. Throws when the system has none to give. */
+export type StartThread = (workerData: WorkerSetup) => Worker;
+
+export const startThread: StartThread = (workerData) =>
+  new Worker(new URL("./thread.js", import.meta.url), {
+    workerData,
+    name: "mayfly-machine",
+    execArgv: [], // the process may have been started with flags that no worker can be
+    resourceLimits: { stackSizeMb },
+  });
+
+export class PoolWorker {
+  readonly slots = new Slots();
+  readonly outstanding: Submission[] = [];
+  /** Machines that wait here and the bytes they take, the one that has waited longest first. */
+  readonly machines = new Map<EmbeddedMachine, number>();
+  readonly thread: Worker;
+  answered = 0;
+  #submitted = 0;
+  readonly #port: WorkerPort;
+  #heldBytes = 0;
+  readonly #memory: MonitorMemory;
+  readonly #drops: number[] = [];
+  readonly watch: StepWatch = new StepWatch();
+  /** Why the pool ends it. */
+  ending: MachineErrorCode | undefined;
+  /** Added while steps take long; leaves when it idles. */
+  isExtra = false;
+  /** The reason of its end, for the log. */
+  failure = "";
+  readonly startedMs: number = performance.now();
+  /** The likely duration of the steps in its slots, in milliseconds; and of each line. */
+  aheadMs = 0;
+  readonly #ahead = new Map<Line, number>();
+  readonly #owner: WorkerOwner;
+
+  /** Throws when there is no thread to be had. */
+  constructor(owner: WorkerOwner, setup: Omit<WorkerSetup, "buffer">, memory: MonitorMemory, start: StartThread) {
+    this.#owner = owner;
+    this.#memory = memory;
+    this.thread = start({ ...setup, buffer: this.slots.buffer });
+    this.#port = new WorkerPort(this.thread, memory.workers);
+    this.thread.on("message", (message: 0 | FromWorker) => {
+      if (message !== 0) this.#port.received(message);
+      this.#owner.drain(this);
+    });
+    // "exit" follows both and deals with it; an answer that can't be read was lost, and the worker does not know.
+    this.thread.on("error", (error: unknown) => (this.failure = error instanceof Error ? error.message : String(error)));
+    this.thread.on("messageerror", (error) => {
+      this.failure = error.message;
+      void this.thread.terminate();
+    });
+    this.thread.on("exit", () => this.#owner.lost(this));
   }
-}
 
-function image(slot: number): PageTable {
-  let table = images.get(slot);
-  if (table === undefined) {
-    readPort();
-    table = images.get(slot);
+  /** The thread is gone, told or not. */
+  get gone(): boolean {
+    return this.thread.threadId < 0;
   }
-  assert(table !== undefined, "a machine is started from an image its worker was not given");
-  return table;
-}
 
-function framesOnPort(submission: number): readonly Uint8Array[] {
-  readPort();
-  const found = frames.get(submission);
-  assert(found !== undefined, "frames on the port are sent before their slot");
-  frames.delete(submission);
-  return found;
-}
-
-/** Waits until the main thread has taken most of what is on the port: it may be busy while steps go on. */
-function awaitTaken(): void {
-  for (let taken = Atomics.load(words, control.takenKib); ((postedKib - taken) | 0) > mostPostedKib; ) {
-    Atomics.wait(words, control.takenKib, taken);
-    taken = Atomics.load(words, control.takenKib);
+  /** The likely duration of a line's steps in its slots, in milliseconds. */
+  aheadOf(line: Line): number {
+    return this.#ahead.get(line) ?? 0;
   }
-}
 
-function step(frame: Uint8Array): StepResult {
-  Atomics.add(words, control.begun, 1);
-  return instance.step(frame);
-}
-
-/** Runs all events so far. What the last one gives is answered, or the one that got no further. */
-function steps(all: readonly Uint8Array[]): StepResult {
-  let result = step(all[0] as Uint8Array);
-  for (let index = 1; index < all.length && !instance.unfit && waits(result); index++) result = step(all[index] as Uint8Array);
-  return result;
-}
-
-/** Prepares the instance and runs the step; undefined when the machine is not here. */
-function run(submission: number, header: Int32Array): StepResult | undefined {
-  const machine = header[word.machine] as number;
-  const limitPages = header[word.limitPages] as number;
-  if (header[word.operation] === operation.start) instance.reset(image(header[word.image] as number), limitPages);
-  else {
-    const hibernated = unpark(machine);
-    if (hibernated === undefined) return undefined;
-    instance.resume(hibernated, limitPages);
+  #addAhead({ line }: Job, ms: number): void {
+    const sum = this.aheadOf(line) + ms;
+    if (sum > negligibleMs) this.#ahead.set(line, sum);
+    else this.#ahead.delete(line);
+    this.aheadMs = this.#ahead.size === 0 ? 0 : this.aheadMs + ms;
   }
-  const length = header[word.length] as number;
-  return length >= 0 ? step(slots.data(submission).subarray(0, length)) : steps(framesOnPort(submission));
-}
 
-/** Puts the outcome into the slot, or on the port when it is too large for one. */
-function answer(submission: number, header: Int32Array, result: StepResult | undefined): void {
-  const data = slots.data(submission);
-  const detail = result === undefined || result.detail === "" ? undefined : toUtf8(result.detail).subarray(0, 1024);
-  const effects = result?.effects;
-  header[word.status] = statuses.indexOf(result?.status ?? "lost");
-  header[word.detailLength] = 0;
-  if (effects !== undefined && effects.length > data.length) {
-    postedKib = (postedKib + kib(effects.length)) | 0;
-    const copy = effects.slice();
-    port.postMessage({ submission, effects: copy } satisfies FromWorker, [copy.buffer]);
-    header[word.length] = -1;
-    return;
+  /** Whether it is to ring when it has an answer. */
+  rings(wanted: boolean): void {
+    Atomics.store(this.slots.control, control.bell, wanted ? 0 : 1);
   }
-  header[word.length] = effects?.length ?? 0;
-  if (effects !== undefined) data.set(effects);
-  if (detail !== undefined && (effects?.length ?? 0) + detail.length <= data.length) {
-    data.set(detail, effects?.length ?? 0);
-    header[word.detailLength] = detail.length;
+
+  /** Its step has been running for a while. */
+  get slow(): boolean {
+    return this.watch.slow;
   }
-}
 
-/** A recalled submission's frames are not kept either. Its slot may be filled again only now: before, this thread would take what is in it. */
-function skip(submission: number, header: Int32Array): void {
-  readPort();
-  frames.delete(submission);
-  finish(header);
-}
-
-function finish(header: Int32Array): void {
-  Atomics.store(header, word.state, slotState.done);
-  if (Atomics.exchange(words, control.bell, 1) === 0) port.postMessage(0);
-}
-
-function serve(submission: number): void {
-  const header = slots.header(submission);
-  if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued)
-    return skip(submission, header);
-  if (header[word.operation] === operation.drop) unpark(header[word.machine] as number);
-  else {
-    current = submission + 1;
-    Atomics.store(words, control.running, current);
-    if (postedKib !== 0) awaitTaken();
-    const started = performance.now();
-    const result = run(submission, header);
-    header[word.cpuMicros] = Math.round((performance.now() - started) * 1000);
-    Atomics.store(words, control.running, 0);
-    header[word.keptBytes] = result !== undefined && waits(result) ? park(header[word.machine] as number) : 0;
-    answer(submission, header, result);
-    if (instance.unfit || instance.memoryPages > setup.keptPages) replaceInstance();
-    words[control.heldPages] = instance.memoryPages + instance.wholePages;
+  /** It takes slots; before, it is being started. */
+  get ready(): boolean {
+    return Atomics.load(this.slots.control, control.ready) === 1;
   }
-  finish(header);
-}
 
-/** Sets a waiting machine aside; the bytes it takes, 0 when there is no room for it. */
-function park(machine: number): number {
-  const bytes = ownBytes + instance.writtenBytes;
-  if (waitingBytes + bytes > setup.waitingBytes) return 0;
-  waiting.set(machine, instance.hibernate());
-  waitingBytes += bytes;
-  return bytes;
-}
-
-/** Takes a waiting machine out of what is kept. */
-function unpark(machine: number): Hibernated | undefined {
-  const hibernated = waiting.get(machine);
-  if (hibernated === undefined) return undefined;
-  waiting.delete(machine);
-  waitingBytes -= ownBytes + hibernated.pages.byteLength;
-  return hibernated;
-}
-
-function waits({ status, effects }: StepResult): boolean {
-  const kind = status === "complete" ? lastEffectKind(effects) : undefined;
-  return kind !== undefined && kind !== EffectKind.done && kind !== EffectKind.fail;
-}
-
-/** A sleep shorter than this, in milliseconds, would have been better spent awake. */
-const shortSleepMs = 0.1;
-/** Whether messages come close together, as far as the last wait tells. */
-let close = true;
-
-/** Waits until more was submitted than `served`: awake while messages come close together, asleep otherwise. */
-function awaitSubmission(served: number): void {
-  if (close) for (let turn = 0; turn < setup.spin; turn++) if (Atomics.load(words, control.submitted) !== served) return;
-  const sinceMs = performance.now();
-  Atomics.wait(words, control.submitted, served);
-  close = performance.now() - sinceMs < shortSleepMs;
-}
-
-function threadId(): number {
-  try {
-    return Number(readlinkSync("/proc/thread-self").split("/").at(-1));
-  } catch {
-    return 0; // not Linux
+  get free(): boolean {
+    return this.outstanding.length < slotsPerWorker && !this.#port.full;
   }
-}
 
-Atomics.store(words, control.thread, threadId());
-readPort();
-Atomics.store(words, control.ready, 1);
-port.postMessage(0);
-for (let served = 0; ; served = nextSubmission(served)) {
-  while (Atomics.load(words, control.submitted) === served) awaitSubmission(served);
-  serve(served);
+  /** Bytes of the machines that wait here. */
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const each of this.machines.values()) bytes += each;
+    return bytes;
+  }
+
+  /** Fills the next slot. There must be a free one. */
+  submit(job: Job, store: PageStore): void {
+    const { machine } = job;
+    if (job.operation === operation.start) this.#port.teach(machine.image, store);
+    const number = this.#submitted;
+    const header = this.slots.header(number);
+    const length = this.#putEvents(number, job);
+    header[word.operation] = job.operation;
+    header[word.machine] = machine.number;
+    header[word.image] = machine.image.slot;
+    header[word.length] = length;
+    header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
+    this.#publish({ number, job }, header);
+    this.#addAhead(job, job.chargedMs);
+  }
+
+  /** The bytes of the frame in the slot; −1 when it went over the port. */
+  #putEvents(number: number, { operation: what, machine: { events } }: Job): number {
+    const event = events.at(-1);
+    assert(event !== undefined, "a machine that is not over has an event");
+    if (what === operation.start && events.length > 1) return this.#port.postFrames(number, events.map(encodeEvent));
+    const data = this.slots.data(number);
+    const length = encodeEventInto(data, event);
+    if (length >= 0) return length;
+    const frame = encodeEvent(event);
+    if (frame.length > data.length) return this.#port.postFrames(number, [frame]);
+    data.set(frame);
+    return frame.length;
+  }
+
+  #publish(submission: Submission, header: Int32Array): void {
+    this.outstanding.push(submission);
+    Atomics.store(header, word.state, slotState.queued);
+    this.#submitted = nextSubmission(this.#submitted);
+    Atomics.store(this.slots.control, control.submitted, this.#submitted);
+    Atomics.notify(this.slots.control, control.submitted);
+  }
+
+  /** The machine waits here, or does no more: then `bytes` is 0. */
+  keeps(machine: EmbeddedMachine, bytes: number): void {
+    const before = this.machines.get(machine);
+    if (before !== undefined) this.#memory.waiting.give(before);
+    this.machines.delete(machine);
+    if (bytes === 0) return;
+    this.machines.set(machine, bytes);
+    this.#memory.waiting.force(bytes);
+  }
+
+  /** It is gone, and what it held with it. */
+  ended(): void {
+    for (const machine of [...this.machines.keys()]) this.keeps(machine, 0);
+    this.#port.ended();
+    this.#holds(0);
+  }
+
+  #holds(bytes: number): void {
+    if (bytes === this.#heldBytes) return;
+    if (bytes > this.#heldBytes) this.#memory.workers.force(bytes - this.#heldBytes);
+    else this.#memory.workers.give(this.#heldBytes - bytes);
+    this.#heldBytes = bytes;
+  }
+
+  /** Forgets a waiting machine. */
+  drop(machine: EmbeddedMachine): void {
+    this.keeps(machine, 0);
+    this.#drops.push(machine.number);
+    this.dropPending();
+  }
+
+  #dropNow(machine: number): void {
+    const header = this.slots.header(this.#submitted);
+    header[word.operation] = operation.drop;
+    header[word.machine] = machine;
+    this.#publish({ number: this.#submitted, job: undefined }, header);
+  }
+
+  dropPending(): void {
+    while (this.free && this.#drops.length > 0) this.#dropNow(this.#drops.pop() as number);
+  }
+
+  /** The next answer, when there is one. */
+  take(): Taken | undefined {
+    const submission = this.outstanding[0];
+    if (submission === undefined) return undefined;
+    const header = this.slots.header(submission.number);
+    if (Atomics.load(header, word.state) !== slotState.done) return undefined;
+    const length = header[word.length] as number;
+    const large = this.#port.effects(submission.number);
+    if (submission.job !== undefined && length < 0 && large === undefined) return undefined; // still on the port
+    this.outstanding.shift();
+    this.watch.reset();
+    this.#port.done(submission.number);
+    this.#holds((this.slots.control[control.heldPages] as number) * wasmPageBytes);
+    Atomics.store(header, word.state, slotState.free);
+    if (submission.job === undefined) return takenBack;
+    if (large !== undefined) this.#taken(large.length);
+    const data = this.slots.data(submission.number);
+    const effects = large ?? copied(data, length); // the slot is filled again
+    const detailLength = header[word.detailLength] as number;
+    const detail = detailLength === 0 ? "" : data.toString("utf8", length, length + detailLength);
+    const status = statuses[header[word.status] as number] ?? "lost";
+    const keptBytes = header[word.keptBytes] as number;
+    const kept = keptBytes > 0 ? this : undefined;
+    this.answered++;
+    this.#addAhead(submission.job, -submission.job.chargedMs);
+    const answer = { status, effects, detail, kept, keptBytes, cpuMs: (header[word.cpuMicros] as number) / 1000 };
+    return { job: submission.job, answer, stopped: submission.askedCpuMs !== undefined && status === "interrupted" };
+  }
+
+  #taken(bytes: number): void {
+    Atomics.add(this.slots.control, control.takenKib, kib(bytes));
+    Atomics.notify(this.slots.control, control.takenKib);
+  }
+
+  /** The submission in a step now. */
+  running(): Submission | undefined {
+    const number = Atomics.load(this.slots.control, control.running) - 1;
+    return number < 0 ? undefined : this.outstanding.find((submission) => submission.number === number);
+  }
+
+  /** Takes back those of the steps that have not begun. */
+  recall(which: (job: Job) => boolean): Job[] {
+    const jobs: Job[] = [];
+    for (const submission of this.outstanding) {
+      if (submission.job === undefined || !which(submission.job)) continue;
+      const header = this.slots.header(submission.number);
+      if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.recalled) !== slotState.queued) continue;
+      jobs.push(submission.job);
+      this.#addAhead(submission.job, -submission.job.chargedMs);
+      submission.job = undefined;
+    }
+    return jobs;
+  }
+
+  interrupt(number: number): void {
+    Atomics.store(this.slots.control, control.interrupt, number + 1);
+  }
+
+  /** Stops the step that runs, which will be run again, to let others go first. */
+  stop(): void {
+    const running = this.running();
+    if (running === undefined) return;
+    running.askedCpuMs = this.cpuMs();
+    this.interrupt(running.number);
+  }
+
+  /** The step that runs was asked to let others go first: it is about to (`asked`), or it is deep in one native call (`deaf`). */
+  get stopping(): "asked" | "deaf" | undefined {
+    const asked = this.running()?.askedCpuMs;
+    if (asked === undefined) return undefined;
+    return this.cpuMs() - asked < graceMs ? "asked" : "deaf";
+  }
+
+  /** Has a step that can't be stopped again. */
+  get runsStopped(): boolean {
+    return this.outstanding.some(({ job }) => job?.stopped === true);
+  }
+
+  /** Looks at the step that runs, and stops it at its limit. */
+  look(): void {
+    const running = this.running();
+    const limitMs = running?.job?.machine.limits.cpuMs;
+    const due = this.watch.look({
+      running: running === undefined || limitMs === undefined ? 0 : running.number + 1,
+      begun: Atomics.load(this.slots.control, control.begun),
+      limitMs: limitMs ?? 0,
+      cpuMs: () => this.cpuMs(),
+    });
+    if (due === "interrupt" && running !== undefined) {
+      running.askedCpuMs = undefined;
+      this.interrupt(running.number);
+    }
+    if (due !== "terminate" || this.ending !== undefined) return;
+    this.ending = "MF_CPU_LIMIT";
+    void this.thread.terminate();
+  }
+
+  /** CPU time of the thread since it began, in milliseconds; the wall clock where the system does not tell. */
+  cpuMs(): number {
+    const thread = Atomics.load(this.slots.control, control.thread);
+    if (thread > 0) {
+      try {
+        return Number(readFileSync(`/proc/self/task/${thread}/schedstat`, "latin1").split(" ")[0]) / 1e6;
+      } catch {
+        // Gone, or not told here.
+      }
+    }
+    return performance.now();
+  }
 }

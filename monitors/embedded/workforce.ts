@@ -5,8 +5,8 @@
  * One that ends before it is ready is replaced after a pause, each time twice as long; without any worker, nothing waits for the next.
  */
 import type { MonitorMemory } from "../monitor.ts";
-import { PoolWorker, type StartThread, type WorkerOwner } from "./pool-worker.ts";
-import type { WorkerSetup } from "./slots.ts";
+import { PoolWorker, type StartThread, type WorkerOwner } from "./worker.ts";
+import type { WorkerSetup } from "./wire.ts";
 
 /** Workers added at most while steps take long, one at least, and for how much of the workers' share there may be one. */
 const mostExtra = 4;

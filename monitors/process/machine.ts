@@ -5,8 +5,8 @@
 import { decodeEffects, type DeliverEvent, encodeEvent, type Event, type FlowLimits, type MachineErrorCode, type StepOutcome } from "#abi";
 import type { Machine } from "../monitor.ts";
 import { blamed, broken, outcomeOf } from "../outcome.ts";
-import type { Child, StepAnswer } from "./child.ts";
-import type { ImagePool } from "./image-pool.ts";
+import type { Child, StepAnswer } from "./worker.ts";
+import type { ImagePool } from "./pool.ts";
 import { noBerth, operation } from "./wire.ts";
 
 /** Events that may wait while a step runs. */

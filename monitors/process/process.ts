@@ -13,9 +13,9 @@ import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { stepToStop } from "../make-way.ts";
 import { priorityOf } from "../priority.ts";
-import type { Child } from "./child.ts";
+import type { Child } from "./worker.ts";
 import { makeFolder } from "./folder.ts";
-import { type Household, ImagePool } from "./image-pool.ts";
+import { type Household, ImagePool } from "./pool.ts";
 import { ProcessMachine } from "./machine.ts";
 import { startFaults } from "./wire.ts";
 

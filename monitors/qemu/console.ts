@@ -6,7 +6,7 @@ import { CodedError } from "#base";
 import { type Qemu, qemuCommand } from "./command.ts";
 import { elfPath, namelessFile } from "./elf-file.ts";
 import { describeExit, type GuestEnd, guestCode } from "./exit-codes.ts";
-import { FrameReader, fromGuest, type GuestFrame, guestHead, toGuest } from "./protocol.ts";
+import { FrameReader, fromGuest, type GuestFrame, guestHead, toGuest } from "./wire.ts";
 import { probeQemu } from "./probe.ts";
 
 export interface ConsoleOptions {

@@ -7,7 +7,7 @@ import type { LoadedImage } from "../monitor.ts";
 import { deliver, effect, replyText, resolve } from "../monitor.case.ts";
 import { namelessFile } from "./elf-file.ts";
 import { emptyGuest } from "./empty-guest.ts";
-import { Fleet } from "./fleet.ts";
+import { Fleet } from "./pool.ts";
 import { QemuMachine } from "./machine.ts";
 import { probeQemu } from "./probe.ts";
 import { QemuImage, qemuMonitorForTest } from "./qemu.ts";

@@ -11,7 +11,7 @@ import { qemuCommand } from "./command.ts";
 import { elfPath, namelessFile } from "./elf-file.ts";
 import { guestCode, guestExit } from "./exit-codes.ts";
 import { probeQemu } from "./probe.ts";
-import { frameHeadBytes, FrameReader, fromGuest, guestHead, toGuest } from "./protocol.ts";
+import { frameHeadBytes, FrameReader, fromGuest, guestHead, toGuest } from "./wire.ts";
 import { imageOf, qemuMissing } from "./testing/guests.ts";
 
 const missing = qemuMissing();

@@ -14,8 +14,8 @@ import {
 } from "#abi";
 import type { Machine } from "../monitor.ts";
 import { blamed, broken, outcomeOf } from "../outcome.ts";
-import type { Fleet } from "./fleet.ts";
-import type { FlowVm } from "./flow-vms.ts";
+import type { Fleet } from "./pool.ts";
+import type { FlowVm } from "./worker.ts";
 import type { QemuImage } from "./qemu.ts";
 import type { VmAnswer } from "./vm.ts";
 

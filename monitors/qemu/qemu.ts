@@ -8,7 +8,7 @@ import { kernelArtifacts } from "#kernel";
 import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { namelessFile } from "./elf-file.ts";
-import { Fleet } from "./fleet.ts";
+import { Fleet } from "./pool.ts";
 import { qemuLimits } from "./limits.ts";
 import { QemuMachine } from "./machine.ts";
 import { type Probed, probeQemu } from "./probe.ts";

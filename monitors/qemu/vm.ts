@@ -14,7 +14,7 @@ import { type Qemu, qemuCommand } from "./command.ts";
 import { elfPath } from "./elf-file.ts";
 import { describeExit, type GuestEnd } from "./exit-codes.ts";
 import { qemuLimits } from "./limits.ts";
-import { frameHeadBytes, FrameReader, fromGuest, type GuestFrame, guestHead, toGuest } from "./protocol.ts";
+import { frameHeadBytes, FrameReader, fromGuest, type GuestFrame, guestHead, toGuest } from "./wire.ts";
 
 export type AnswerStatus = "complete" | "interrupted" | "escaped" | "no-memory" | "compromised" | "trapped" | "hung" | "lost";
 

@@ -27,7 +27,7 @@ export const areas: Readonly<Record<string, Area>> = {
     files: ["monitors/embedded", "monitors/fair-queue.js"],
     tests: [
       "monitors/fair-queue.test.js",
-      "monitors/embedded/pool-worker.test.js",
+      "monitors/embedded/worker.test.js",
       "monitors/embedded/submission.test.js",
       "monitors/embedded/relief.test.js",
       "monitors/embedded",

@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import type { Worker } from "node:worker_threads";
 import { type Effect, encodeEffects } from "#abi";
 import { assert } from "#base";
-import { control, nextSubmission, operation, Slots, slotState, statuses, type Status, word, type WorkerSetup } from "../slots.ts";
+import { control, nextSubmission, operation, Slots, slotState, statuses, type Status, word, type WorkerSetup } from "../wire.ts";
 
 export interface Answer {
   readonly status?: Status;

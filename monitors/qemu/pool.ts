@@ -14,7 +14,7 @@ import type { MemoryAccount } from "#base";
 import { decodeEffects, EffectKind, lastEffectKind } from "#abi";
 import { stepToStop } from "../make-way.ts";
 import { prioritise, priorityOf } from "../priority.ts";
-import { FlowPool, FlowVm, type Job, pageBytes } from "./flow-vms.ts";
+import { FlowPool, FlowVm, type Job, pageBytes } from "./worker.ts";
 import { qemuLimits } from "./limits.ts";
 import type { FleetAnswer, QemuMachine } from "./machine.ts";
 import type { Probed } from "./probe.ts";

@@ -11,7 +11,7 @@
 import { assert, Queue } from "#base";
 import type { Program } from "#compiler";
 import type { FlowLimits } from "#abi";
-import { Child, type ChildOwner, type Job, type Launch, noAnswer, type StepAnswer } from "./child.ts";
+import { Child, type ChildOwner, type Job, type Launch, noAnswer, type StepAnswer } from "./worker.ts";
 import type { ProcessMachine } from "./machine.ts";
 import { operation } from "./wire.ts";
 

@@ -2,7 +2,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { decodeEvent, type Effect, encodeEffects } from "#abi";
 import { assert, fromUtf8 } from "#base";
-import { control, nextSubmission, operation, Slots, slotState, statuses, type ToWorker, word, type WorkerSetup } from "../slots.ts";
+import { control, nextSubmission, operation, Slots, slotState, statuses, type ToWorker, word, type WorkerSetup } from "../wire.ts";
 
 /** The setup of a wicked worker. */
 export interface WickedSetup extends WorkerSetup {
