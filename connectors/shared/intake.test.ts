@@ -170,8 +170,28 @@ test("a message the gateway can't keep is set aside again when it comes again", 
   assert.deepEqual(aside, ["poison"]);
 });
 
+test("a message that has been set aside makes room, both for the one behind it and for the next to be fetched", async () => {
+  const { intake, ends, offer, lose, aside } = deadly("poison", 1);
+  for (let round = 0; round < 2; round += 1) {
+    offer("poison");
+    await settle();
+    lose();
+    await settle();
+  }
+  offer("poison");
+  offer("behind it");
+  const room = intake.untilRoom();
+  await settle();
+  assert.deepEqual([aside, ends], [["poison"], ["behind it"]]);
+  assert.equal(await room, 1);
+});
+
 /** An intake whose acknowledgements wait until the broker takes them; that of one text is never taken. */
-function deadly(poison: string): {
+function deadly(
+  poison: string,
+  limit = 8,
+): {
+  intake: Intake;
   context: ReturnType<typeof testContext>;
   ends: string[];
   handed: string[];
@@ -180,7 +200,7 @@ function deadly(poison: string): {
   lose: () => void;
   refuse: (refusing: boolean) => void;
 } {
-  const context = testContext(8);
+  const context = testContext(limit);
   const ends: string[] = [];
   const handed: string[] = [];
   const aside: string[] = [];
@@ -193,8 +213,9 @@ function deadly(poison: string): {
     else aside.push(text);
     return ok(text);
   };
-  const intake = new Intake({ context, accept, limit: 8 });
+  const intake = new Intake({ context, accept, limit });
   return {
+    intake,
     context,
     ends,
     handed,

@@ -224,6 +224,11 @@ export class Intake {
       context.metrics.count("unsettled");
       context.logger.warn({ id: outcome.id, error: String(error) }, "a message could not be acknowledged; the broker will give it again");
     }
+    this.#release();
+  }
+
+  /** A message is out of the gateway's hands: its place is free. */
+  #release(): void {
     this.#handed -= 1;
     this.#pump();
     if (this.#handed === 0) this.#drained?.();
@@ -320,8 +325,7 @@ export class Intake {
     this.#handed += 1;
     const outcome = await accept({ ...incoming, replyWanted: false, setAside: failure });
     if (outcome.status === "refused") this.#aside.delete(name); // it comes with the next connection
-    this.#handed -= 1;
-    if (this.#handed === 0) this.#drained?.();
+    this.#release();
   }
 
   #isDeadly(entry: Entry, step: Step): boolean {
