@@ -1,10 +1,12 @@
 /** Messages of a RabbitMQ queue (AMQP 0-9-1). */
-import { guarded, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
-import type { ConsumeMessage } from "amqplib";
-import { amqpConnectionSchema, amqpHeaders, type AmqpConnection, type AmqpSession, amqpPeer, explainAmqp, openAmqp } from "./client.ts";
-import { Intake, type Delivery, type Settled } from "../shared/intake.ts";
-import { Link, LossGuard } from "../shared/link.ts";
-import { incomingOf, replyOf } from "../shared/wire.ts";
+import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
+import type { ConfirmChannel, ConsumeMessage } from "amqplib";
+import { amqpConnectionSchema, amqpHeaders, type AmqpConnection, amqpPeer, explainAmqp, openAmqp } from "./client.ts";
+import { Replies } from "./replies.ts";
+import { brokerSource, type Opening } from "../shared/broker-source.ts";
+import type { Delivery, Settled } from "../shared/intake.ts";
+import { brokerLimits } from "../shared/limits.ts";
+import { incomingOf } from "../shared/wire.ts";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 
 export interface AmqpSourceConfig extends AmqpConnection {
@@ -55,206 +57,96 @@ again when the connection or the gateway is lost. Messages of the queue are hand
 };
 
 function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Source {
-  const peer = amqpPeer(config);
-  const what = `queue ${config.queue}`;
-  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
-  let intake: Intake | undefined;
-
-  const link = new Link<AmqpSession & { readonly consumption: Consumption }>({
+  return brokerSource({
     context,
-    peer: `${peer} ${what}`,
-    explain: (error) => explainAmqp(peer, what, error),
-    onLost: () => intake?.forget(),
-    async open(lost) {
-      const session = await openAmqp(config, context, lost);
-      try {
-        const { channel } = session;
-        if (config.declare === "none") await channel.checkQueue(config.queue);
-        else await channel.assertQueue(config.queue, { durable: true, arguments: { "x-queue-type": config.declare } });
-        const replies = new Replies(config, context);
-        const consumption = new Consumption(config, context, { ...session, replies }, intake as Intake, lost);
-        await consumption.start();
-        return {
-          ...session,
-          consumption,
-          close: async () => {
-            await replies.close();
-            await session.close();
-          },
-        };
-      } catch (error) {
-        lost(error); // before closing, which would be taken for the reason
-        await session.close();
-        throw error;
-      }
+    peer: amqpPeer(config),
+    place: `queue ${config.queue}`,
+    prefetch: config.prefetch ?? brokerLimits.unacknowledged,
+    explain: explainAmqp,
+    async open({ intake, lost, own, callback }) {
+      const { channel } = own(await openAmqp(config, context, lost));
+      if (config.declare === "none") await channel.checkQueue(config.queue);
+      else await channel.assertQueue(config.queue, { durable: true, arguments: { "x-queue-type": config.declare } });
+      const replies = own(new Replies((closed) => openAmqp(config, context, closed)));
+      const deliver = (message: ConsumeMessage): Delivery => delivery({ config, context, channel, replies }, message);
+      const consumption = new Consumption({ config, context, channel, intake, lost, callback, deliver });
+      await consumption.start();
+      return { end: () => consumption.stop() };
     },
   });
-
-  return {
-    start(accept) {
-      intake = new Intake({ context, accept, limit });
-      return link.start();
-    },
-    pause: () => intake?.pause(),
-    resume: () => intake?.resume(),
-    async stop() {
-      await link.lastWords(link.session?.consumption.stop());
-      await intake?.drain();
-      await link.stop();
-    },
-    health: () => link.health(),
-  };
 }
 
-const noContent = Buffer.alloc(0);
-
-interface ReplyingSession extends AmqpSession {
-  readonly replies: Replies;
+interface ConsumptionOptions extends Pick<Opening, "intake" | "lost" | "callback"> {
+  readonly config: AmqpSourceConfig;
+  readonly context: SourceContext;
+  readonly channel: ConfirmChannel;
+  readonly deliver: (message: ConsumeMessage) => Delivery;
 }
-
-interface ReplySession {
-  readonly session: AmqpSession;
-  /** Ends what waits for a confirmation when the connection is lost. */
-  readonly guard: LossGuard;
-}
-
-/**
- * Replies, over a connection of their own, made for the first: RabbitMQ closes the channel, or ends the whole connection, over a reply it
- * can't take, and that of the messages must stay. With the refused one go all that were on their way; so each of them is sent once more, by
- * itself.
- */
-class Replies {
-  readonly #connect: (closed: () => void) => Promise<AmqpSession>;
-  #shared: Promise<ReplySession> | undefined;
-
-  constructor(config: AmqpConnection, context: SourceContext) {
-    this.#connect = (closed) => openAmqp(config, context, closed);
-  }
-
-  /** Resolves when the broker has it. Not mandatory: a requester that went away is no reason to ask again. */
-  async send(replyTo: string, correlationId: string | undefined, outcome: Settled): Promise<void> {
-    const { body, contentType, headers } = replyOf(outcome);
-    const options = { contentType, headers, ...(correlationId === undefined ? {} : { correlationId }) };
-    const publish = ({ session, guard }: ReplySession): Promise<void> =>
-      guard.during(
-        new Promise((resolve, reject) => {
-          session.channel.publish("", replyTo, Buffer.from(body), options, (error: unknown) => {
-            if (error === null || error === undefined) resolve();
-            else reject(error instanceof Error ? error : new Error(String(error)));
-          });
-        }),
-      );
-    try {
-      await publish(await this.#sharedSession());
-    } catch {
-      const own = await this.#open(() => undefined);
-      try {
-        await publish(own);
-      } finally {
-        await own.session.close();
-      }
-    }
-  }
-
-  async close(): Promise<void> {
-    const shared = await this.#shared?.catch(() => undefined);
-    await shared?.session.close();
-  }
-
-  async #open(closed: () => void): Promise<ReplySession> {
-    const guard = new LossGuard();
-    const session = await this.#connect(() => {
-      closed();
-      guard.lost();
-    });
-    return { session, guard };
-  }
-
-  #sharedSession(): Promise<ReplySession> {
-    if (this.#shared !== undefined) return this.#shared;
-    const opening = this.#open(() => {
-      if (this.#shared === opening) this.#shared = undefined;
-    });
-    this.#shared = opening;
-    opening.catch(() => (this.#shared = undefined));
-    return opening;
-  }
-}
-
-/** Unacknowledged messages at first; four times as many whenever so many have come. */
-const firstPrefetch = 8;
 
 /**
  * A consumer whose prefetch follows the memory there is. AMQP counts messages, not bytes, and a consumer's prefetch is fixed when it
  * starts; so it is ended and started anew with another. What comes when memory is short goes back to its place in the queue.
  */
 class Consumption {
-  readonly #config: AmqpSourceConfig;
-  readonly #context: SourceContext;
-  readonly #session: ReplyingSession;
-  readonly #intake: Intake;
-  readonly #lost: (error: unknown) => void;
-  readonly #most: number;
+  readonly #options: ConsumptionOptions;
   #consumerTag: string | undefined;
   #prefetch: number;
   #received = 0;
   #restarting = false;
   #stopped = false;
 
-  constructor(config: AmqpSourceConfig, context: SourceContext, session: ReplyingSession, intake: Intake, lost: (error: unknown) => void) {
-    this.#config = config;
-    this.#context = context;
-    this.#session = session;
-    this.#intake = intake;
-    this.#lost = lost;
-    this.#most = Math.min(config.prefetch ?? context.prefetch, context.prefetch, 65_535);
-    this.#prefetch = Math.min(this.#most, firstPrefetch);
+  constructor(options: ConsumptionOptions) {
+    this.#options = options;
+    this.#prefetch = Math.min(options.intake.limit, brokerLimits.amqpFirstPrefetch);
   }
 
   async start(): Promise<void> {
-    const { channel } = this.#session;
+    const { config, channel, callback } = this.#options;
     this.#received = 0;
     await channel.prefetch(this.#prefetch);
-    const take = guarded(this.#context.unexpected, "an AMQP message", (message: ConsumeMessage | null) => this.#take(message));
-    ({ consumerTag: this.#consumerTag } = await channel.consume(this.#config.queue, take));
+    const take = callback((message: ConsumeMessage | null) => this.#take(message));
+    ({ consumerTag: this.#consumerTag } = await channel.consume(config.queue, take));
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    await this.#cancel();
+  }
+
+  async #cancel(): Promise<void> {
     const tag = this.#consumerTag;
     this.#consumerTag = undefined;
-    if (tag !== undefined) await this.#session.channel.cancel(tag);
+    if (tag !== undefined) await this.#options.channel.cancel(tag);
   }
 
   #take(message: ConsumeMessage | null): void {
+    const { config, context, channel, intake, lost, deliver } = this.#options;
     // null: the broker cancelled the consumer, because the queue was deleted or moved.
-    if (message === null) return this.#lost(new Error(`the broker ended the consumption of queue ${this.#config.queue}`));
+    if (message === null) return lost(new Error(`the broker ended the consumption of queue ${config.queue}`));
     this.#received += 1;
-    if (this.#intake.overfull || (this.#restarting && this.#prefetch === 1)) {
-      this.#context.metrics.count("given_back");
-      this.#session.channel.nack(message, false, true);
+    if (intake.overfull || (this.#restarting && this.#prefetch === 1)) {
+      context.metrics.count("given_back");
+      channel.nack(message, false, true);
       return this.#restart(1);
     }
-    this.#intake.offer({
-      ...delivery(this.#context, this.#config, this.#session, message),
-      proof: () => this.#session.channel.prefetch(this.#prefetch),
+    intake.offer({
+      ...deliver(message),
+      proof: () => channel.prefetch(this.#prefetch),
       leave: () => this.#restart(this.#prefetch), // a new consumer has all of its places
     });
-    if (this.#received >= this.#prefetch && this.#prefetch < this.#most) this.#restart(Math.min(this.#most, this.#prefetch * 4));
+    if (this.#received >= this.#prefetch && this.#prefetch < intake.limit) this.#restart(Math.min(intake.limit, this.#prefetch * 4));
   }
 
   #restart(prefetch: number): void {
     if (this.#restarting || this.#stopped) return;
     this.#restarting = true;
     this.#prefetch = prefetch;
-    this.#startAnew().catch((error: unknown) => this.#lost(error));
+    this.#startAnew().catch(this.#options.lost);
   }
 
   async #startAnew(): Promise<void> {
-    const tag = this.#consumerTag;
-    this.#consumerTag = undefined;
-    if (tag !== undefined) await this.#session.channel.cancel(tag);
-    const room = await this.#intake.untilRoom();
+    await this.#cancel();
+    const room = await this.#options.intake.untilRoom();
     if (room === 0 || this.#stopped) return;
     this.#prefetch = Math.max(1, Math.min(this.#prefetch, room));
     this.#restarting = false;
@@ -262,8 +154,13 @@ class Consumption {
   }
 }
 
-function delivery(context: SourceContext, config: AmqpSourceConfig, session: ReplyingSession, message: ConsumeMessage): Delivery {
-  const { channel } = session;
+interface Receiving extends Pick<ConsumptionOptions, "config" | "context" | "channel"> {
+  readonly replies: Replies;
+}
+
+const noContent = Buffer.alloc(0);
+
+function delivery({ config, context, channel, replies }: Receiving, message: ConsumeMessage): Delivery {
   const { properties, fields } = message;
   const receipt: ConsumeMessage = { fields, properties, content: noContent }; // not the whole message, which would be in memory twice
   const replyTo = typeof properties.replyTo === "string" && properties.replyTo !== "" ? properties.replyTo : undefined;
@@ -278,7 +175,7 @@ function delivery(context: SourceContext, config: AmqpSourceConfig, session: Rep
   };
   return {
     incoming: incomingOf(received, config.cloudevents ? { prefixes: ["cloudEvents:", "cloudEvents_", "ce-"] } : undefined),
-    ...(replyTo === undefined ? {} : { reply: (outcome: Settled) => session.replies.send(replyTo, received.correlationId, outcome) }),
+    ...(replyTo === undefined ? {} : { reply: (outcome: Settled) => replies.send(replyTo, received.correlationId, outcome) }),
     settle(outcome) {
       if (outcome.status === "dead" && config.deadLetter === "broker") channel.nack(receipt, false, false);
       else channel.ack(receipt);

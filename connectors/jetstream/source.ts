@@ -12,10 +12,11 @@ import {
 import { nanos } from "@nats-io/transport-node";
 import { CodedError } from "#base";
 import { duration, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
-import { Intake, type Delivery } from "../shared/intake.ts";
+import { explainNats, fromNatsHeaders, idOf, type NatsConfig, natsPeer, natsSchema, openNats } from "../nats/client.ts";
+import { brokerSource, FetchLoop, Held } from "../shared/broker-source.ts";
+import type { Delivery } from "../shared/intake.ts";
 import { brokerLimits } from "../shared/limits.ts";
-import { Link } from "../shared/link.ts";
-import { explainNats, fromNatsHeaders, idOf, type NatsConfig, type NatsSession, natsPeer, natsSchema, openNats } from "../nats/client.ts";
+import type { LossGuard } from "../shared/link.ts";
 import { incomingOf } from "../shared/wire.ts";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 
@@ -80,50 +81,34 @@ export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
 };
 
 function createJetStreamSource(config: JetStreamSourceConfig, context: SourceContext): Source {
-  const peer = natsPeer(config);
-  const what = `stream ${config.stream}, consumer ${config.consumer}`;
-  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
-  let intake: Intake | undefined;
-
-  const link = new Link<Pulling>({
+  return brokerSource({
     context,
-    peer: `${peer} ${what}`,
-    explain: (error) => explainNats(peer, what, error),
-    onLost: () => intake?.forget(),
-    async open(lost) {
-      const session = await openNats(config, context, lost);
-      try {
-        const manager = await session.guard.during(jetstreamManager(session.connection, { timeout: brokerLimits.connectMs }));
-        const ackWaitMs = await session.guard.during(consumerReady(config, manager));
-        const { created } = await session.guard.during(manager.streams.info(config.stream));
-        const consumer = await session.guard.during(jetstream(session.connection).consumers.get(config.stream, config.consumer));
-        if (intake === undefined) throw new CodedError("MF_STOPPED", "not started");
-        const pulling = new Pulling({ config, context, session, consumer, intake, ackWaitMs, streamCreated: String(created) });
-        pulling.run().catch(lost);
-        return pulling;
-      } catch (error) {
-        lost(error); // before closing, which would be taken for the reason
-        await session.close();
-        throw error;
-      }
+    peer: natsPeer(config),
+    place: `stream ${config.stream}, consumer ${config.consumer}`,
+    prefetch: config.prefetch,
+    explain: explainNats,
+    async open({ intake, lost, own }) {
+      const { connection, guard } = own(await openNats(config, context, lost));
+      const manager = await guard.during(jetstreamManager(connection, { timeout: brokerLimits.connectMs }));
+      const ackWaitMs = await guard.during(consumerReady(config, manager));
+      const { created } = await guard.during(manager.streams.info(config.stream));
+      const consumer = await guard.during(jetstream(connection).consumers.get(config.stream, config.consumer));
+      const held = own(new Held<JsMsg>(context, ackWaitMs / 3, (messages) => messages.forEach((message) => message.working())));
+      const deliver = (message: JsMsg): Delivery => delivery({ config, context, guard, held, streamCreated: String(created) }, message);
+      const pulls = own(new Pulls(consumer, config.heartbeat, (message) => intake.offer(deliver(message))));
+      const loop = own(new FetchLoop(intake, lost, (room) => pulls.pull(room)));
+      const flush = (): Promise<void> => guard.during(connection.flush());
+      return {
+        /** Flushed: what is given back before the server knows would be sent to the pull that has just been left. */
+        end() {
+          loop.close();
+          pulls.close();
+          return flush();
+        },
+        flush,
+      };
     },
   });
-
-  return {
-    start(accept) {
-      intake = new Intake({ context, accept, limit });
-      return link.start();
-    },
-    pause: () => intake?.pause(),
-    resume: () => intake?.resume(),
-    async stop() {
-      await link.lastWords(link.session?.stopPulling());
-      await intake?.drain();
-      await link.lastWords(link.session?.flush()); // what was given back
-      await link.stop();
-    },
-    health: () => link.health(),
-  };
 }
 
 /** Makes sure that the consumer is there and one we can work with; answers with its ack wait in milliseconds. */
@@ -149,104 +134,65 @@ async function consumerReady(config: JetStreamSourceConfig, manager: JetStreamMa
   return (made.config.ack_wait ?? nanos(config.ackWait)) / 1e6;
 }
 
-interface PullingOptions {
+/** One pull after the other; `take` gets the messages. */
+class Pulls {
+  readonly #consumer: Consumer;
+  readonly #idleHeartbeatMs: number;
+  readonly #take: (message: JsMsg) => void;
+  #closed = false;
+  #endPull: () => void = () => {};
+
+  constructor(consumer: Consumer, heartbeatMs: number, take: (message: JsMsg) => void) {
+    this.#consumer = consumer;
+    // Two missed heartbeats end the pull with an error: a consumer that was deleted while no pull was open says nothing else.
+    this.#idleHeartbeatMs = Math.min(Math.max(heartbeatMs, brokerLimits.pullHeartbeatMs), brokerLimits.pullMs / 2);
+    this.#take = take;
+  }
+
+  async pull(room: number): Promise<void> {
+    const messages = await this.#consumer.fetch({
+      max_messages: room,
+      expires: brokerLimits.pullMs,
+      idle_heartbeat: this.#idleHeartbeatMs,
+    });
+    this.#endPull = () => void messages.close();
+    if (this.#closed) return void messages.close();
+    for await (const message of messages) this.#take(message);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#endPull();
+  }
+}
+
+interface Receiving {
   readonly config: JetStreamSourceConfig;
   readonly context: SourceContext;
-  readonly session: NatsSession;
-  readonly consumer: Consumer;
-  readonly intake: Intake;
-  readonly ackWaitMs: number;
-  /** When the stream was made. */
+  readonly guard: LossGuard;
+  readonly held: Held<JsMsg>;
+  /** When the stream was made: one that is deleted and made again counts its messages from 1 again. */
   readonly streamCreated: string;
 }
 
-/** Pulls as many messages as there is room for, one pull after the other, and tells the server which are still being worked on. */
-class Pulling {
-  readonly #config: JetStreamSourceConfig;
-  readonly #context: SourceContext;
-  readonly #session: NatsSession;
-  readonly #consumer: Consumer;
-  readonly #intake: Intake;
-  readonly #ackWaitMs: number;
-  /** A stream that is deleted and made again counts its messages from 1 again. */
-  readonly #streamCreated: string;
-  readonly #open = new Set<JsMsg>();
-  #ended = false;
-  #endPull: () => void = () => {};
-  #cancelWorking: (() => void) | undefined;
-
-  constructor({ config, context, session, consumer, intake, ackWaitMs, streamCreated }: PullingOptions) {
-    this.#config = config;
-    this.#context = context;
-    this.#session = session;
-    this.#consumer = consumer;
-    this.#intake = intake;
-    this.#ackWaitMs = ackWaitMs;
-    this.#streamCreated = streamCreated;
-    this.#scheduleWorking();
-  }
-
-  async run(): Promise<void> {
-    while (!this.#ended) {
-      const room = await this.#intake.untilRoom();
-      if (this.#ended || room === 0) return;
-      // Two missed heartbeats end the pull with an error: a consumer that was deleted while no pull was open says nothing else.
-      const idleHeartbeat = Math.min(Math.max(this.#config.heartbeat, 500), brokerLimits.pullMs / 2);
-      const messages = await this.#consumer.fetch({ max_messages: room, expires: brokerLimits.pullMs, idle_heartbeat: idleHeartbeat });
-      this.#endPull = () => void messages.close();
-      if (this.#ended) return void messages.close();
-      for await (const message of messages) this.#take(message);
-    }
-  }
-
-  /** Resolves when the server knows: what is given back earlier than that would be sent to the pull that has just been left. */
-  async stopPulling(): Promise<void> {
-    this.#ended = true;
-    this.#endPull();
-    await this.flush();
-  }
-
-  flush(): Promise<void> {
-    return this.#session.guard.during(this.#session.connection.flush());
-  }
-
-  async close(): Promise<void> {
-    this.#ended = true;
-    this.#endPull();
-    this.#cancelWorking?.();
-    await this.#session.close();
-  }
-
-  #scheduleWorking(): void {
-    this.#cancelWorking = this.#context.clock.after(this.#ackWaitMs / 3, () => {
-      for (const message of this.#open) message.working();
-      this.#scheduleWorking();
-    });
-  }
-
-  #take(message: JsMsg): void {
-    this.#open.add(message);
-    this.#intake.offer(this.#delivery(message));
-  }
-
-  #delivery(message: JsMsg): Delivery {
-    const headers = fromNatsHeaders(message, this.#context);
-    const { stream, streamSequence } = message.info;
-    const id = idOf(headers) ?? `${stream}@${this.#streamCreated}:${streamSequence}`;
-    const place = { "nats-subject": message.subject, "nats-stream": stream, "nats-sequence": String(streamSequence) };
-    const received = { id, headers: { ...headers, ...place }, body: message.data, redelivered: message.redelivered };
-    return {
-      incoming: incomingOf(received, this.#config.cloudevents ? { prefixes: ["ce-"] } : undefined),
-      settle: async (outcome) => {
-        this.#open.delete(message);
-        if (outcome.status === "dead" && this.#config.deadLetter === "broker") return message.term();
-        await this.#session.guard.during(message.ackAck({ timeout: brokerLimits.connectMs }));
-      },
-      giveBack: () => {
-        this.#open.delete(message);
-        message.nak();
-      },
-      leave: () => this.#open.delete(message),
-    };
-  }
+function delivery({ config, context, guard, held, streamCreated }: Receiving, message: JsMsg): Delivery {
+  held.add(message);
+  const headers = fromNatsHeaders(message, context);
+  const { stream, streamSequence } = message.info;
+  const id = idOf(headers) ?? `${stream}@${streamCreated}:${streamSequence}`;
+  const place = { "nats-subject": message.subject, "nats-stream": stream, "nats-sequence": String(streamSequence) };
+  const received = { id, headers: { ...headers, ...place }, body: message.data, redelivered: message.redelivered };
+  return {
+    incoming: incomingOf(received, config.cloudevents ? { prefixes: ["ce-"] } : undefined),
+    settle: async (outcome) => {
+      held.delete(message);
+      if (outcome.status === "dead" && config.deadLetter === "broker") return message.term();
+      await guard.during(message.ackAck({ timeout: brokerLimits.connectMs }));
+    },
+    giveBack: () => {
+      held.delete(message);
+      message.nak();
+    },
+    leave: () => held.delete(message),
+  };
 }

@@ -2,9 +2,7 @@
 import { hostname } from "node:os";
 import { headerText } from "#abi";
 import { CodedError } from "#base";
-import { duration, guarded, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
-import { Intake, type Delivery, type Settled } from "../shared/intake.ts";
-import { Link } from "../shared/link.ts";
+import { duration, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
 import {
   acknowledge,
   correlationText,
@@ -13,15 +11,18 @@ import {
   type MqttClient,
   MqttRefusal,
   type MqttConfig,
+  type MqttListener,
   mqttHeaders,
   mqttPeer,
   mqttProperties,
   mqttSchema,
-  type MqttSession,
   openMqtt,
   pinged,
   subscribe,
 } from "./client.ts";
+import { brokerSource } from "../shared/broker-source.ts";
+import type { Delivery, Settled } from "../shared/intake.ts";
+import { brokerLimits } from "../shared/limits.ts";
 import { header, incomingOf, replyOf } from "../shared/wire.ts";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 
@@ -70,60 +71,33 @@ the connection (\`sessionExpiry\`), so the broker keeps messages while the gatew
 };
 
 function createMqttSource(config: MqttSourceConfig, context: SourceContext): Source {
-  const peer = mqttPeer(config);
-  const what = `topic ${config.topic}`;
-  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch, 65535);
-  let intake: Intake | undefined;
-  let most = limit;
-
-  const link = new Link<MqttSession>({
+  let most: number = brokerLimits.unacknowledged; // fewer after messages came faster than there was memory for them
+  return brokerSource({
     context,
-    peer: `${peer} ${what}`,
-    explain: (error) => explainMqtt(peer, what, error),
-    onLost: () => intake?.forget(),
-    async open(lost) {
+    peer: mqttPeer(config),
+    place: `topic ${config.topic}`,
+    prefetch: config.prefetch ?? brokerLimits.unacknowledged,
+    explain: explainMqtt,
+    async open({ intake, lost, own, callback }) {
       const acks = new OrderedAcks();
-      const session = await openMqtt(config, context, lost, {
+      const receiveMaximum = Math.min(most, intake.limit);
+      const listener: MqttListener = {
         options: {
           clientId: config.clientId ?? `mayfly-${hostname()}-${context.flow}-${context.name}`,
           clean: false,
-          properties: { sessionExpiryInterval: Math.round(config.sessionExpiry / 1000), receiveMaximum: most },
+          properties: { sessionExpiryInterval: Math.round(config.sessionExpiry / 1000), receiveMaximum },
         },
-        onMessage: guarded(context.unexpected, "an MQTT message", (client: MqttClient, packet: IPublishPacket) => {
-          if (intake?.overfull === true && most > 1) {
-            most = Math.max(1, Math.floor(most / 4));
-            return lost(
-              new CodedError("MF_MEMORY_BUSY", "messages came faster than there is memory for them: the next connection takes fewer"),
-            );
-          }
-          intake?.offer(delivery({ config, context, acks }, client, packet));
+        onMessage: callback((client: MqttClient, packet: IPublishPacket) => {
+          if (!intake.overfull || receiveMaximum === 1) return intake.offer(delivery({ config, context, acks }, client, packet));
+          most = Math.max(1, Math.floor(receiveMaximum / 4));
+          lost(new CodedError("MF_MEMORY_BUSY", "messages came faster than there is memory for them: the next connection takes fewer"));
         }),
-      });
-      try {
-        await subscribe(session, config.share === undefined ? config.topic : `$share/${config.share}/${config.topic}`);
-        return session;
-      } catch (error) {
-        lost(error); // before closing, which would be taken for the reason
-        await session.close();
-        throw error;
-      }
+      };
+      const session = own(await openMqtt(config, context, lost, listener));
+      await subscribe(session, config.share === undefined ? config.topic : `$share/${config.share}/${config.topic}`);
+      return {}; // the subscription has no end: the session is to collect what comes while the gateway is away
     },
   });
-
-  return {
-    start(accept) {
-      intake = new Intake({ context, accept, limit });
-      return link.start();
-    },
-    pause: () => intake?.pause(),
-    resume: () => intake?.resume(),
-    async stop() {
-      // The subscription stays: the session is to collect what comes while the gateway is away.
-      await intake?.drain();
-      await link.stop();
-    },
-    health: () => link.health(),
-  };
 }
 
 interface Ack {

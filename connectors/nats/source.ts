@@ -1,6 +1,6 @@
 /** Messages of NATS core subjects. */
 import { CodedError } from "#base";
-import { guarded, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
+import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
 import {
   idOf,
   explainNats,
@@ -8,17 +8,16 @@ import {
   type Msg,
   type NatsConfig,
   type NatsConnection,
-  type NatsSession,
   natsPeer,
   natsBytes,
   natsSchema,
   openNats,
   toNatsHeaders,
 } from "./client.ts";
+import { brokerSource } from "../shared/broker-source.ts";
 import { messageOf } from "../shared/explain.ts";
-import { Intake, type Delivery, type Settled } from "../shared/intake.ts";
+import type { Delivery, Intake, Settled } from "../shared/intake.ts";
 import { brokerLimits } from "../shared/limits.ts";
-import { Link } from "../shared/link.ts";
 import { incomingOf, replyOf } from "../shared/wire.ts";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 
@@ -58,86 +57,73 @@ safe from there on; what is sent while the gateway is away, is lost. Use \`jetst
 };
 
 function createNatsSource(config: NatsSourceConfig, context: SourceContext): Source {
-  const peer = natsPeer(config);
-  const what = `subject ${config.subject}`;
-  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
-  let intake: Intake | undefined;
-  let waitingBytes = 0;
-  let dropping = false;
-
-  function take(connection: NatsConnection, message: Msg): void {
-    const bytes = message.data.length;
-    const full =
-      intake === undefined ||
-      intake.inHand >= limit + brokerLimits.natsWaiting ||
-      waitingBytes + bytes > brokerLimits.natsWaitingBytes ||
-      intake.overfull;
-    if (full) return drop(connection, message);
-    dropping = false;
-    waitingBytes += bytes;
-    intake?.offer(
-      delivery(config, context, {
-        connection,
-        message,
-        over: () => (waitingBytes -= bytes),
-        drop: () => drop(connection, message),
-      }),
-    );
-  }
-
-  function drop(connection: NatsConnection, message: Msg): void {
-    context.metrics.count("dropped");
-    if (!dropping)
-      context.logger.error({ code: "MF_NATS_DROPPED", subject: message.subject }, "NATS messages are dropped: the flow can't keep up");
-    dropping = true;
-    if (message.reply !== undefined && message.reply !== "" && !connection.isClosed())
-      message.respond(Buffer.from(`{"code":"MF_BUSY"}`), { headers: busy() });
-  }
-
-  const link = new Link<Subscribed>({
+  const backlog = new Backlog(config, context);
+  return brokerSource({
     context,
-    peer: `${peer} ${what}`,
-    explain: (error) => explainNats(peer, what, error),
-    // What was received before the connection was lost is still good: nothing has to be acknowledged over it.
-    async open(lost) {
+    peer: natsPeer(config),
+    place: `subject ${config.subject}`,
+    prefetch: config.prefetch,
+    atMostOnce: true,
+    explain: explainNats,
+    async open({ intake, lost, own, callback }) {
       // Whoever asks names the subject of the reply: one that is forbidden must not end the connection.
       const session = await openNats(config, context, lost, (error) => {
         context.metrics.count("reply_dropped");
         context.logger.warn({ code: "MF_REPLY_DROPPED" }, `a reply is refused by the server and dropped: ${messageOf(error)}`);
       });
-      const { connection, guard } = session;
-      const callback = guarded(context.unexpected, "a NATS message", (error: Error | null, message: Msg): void =>
-        error === null ? take(connection, message) : lost(error),
-      );
+      const { connection, guard } = own(session);
       const subscription = connection.subscribe(config.subject, {
-        callback,
+        callback: callback((error: Error | null, message: Msg) => {
+          if (error !== null) lost(error);
+          else backlog.take(intake, connection, message);
+        }),
         ...(config.queue === undefined ? {} : { queue: config.queue }),
       });
-      await guard.during(connection.flush()); // the server answers only after it has the subscription
-      return { ...session, unsubscribe: () => guard.during(subscription.drain()) };
+      const flush = (): Promise<void> => guard.during(connection.flush());
+      await flush(); // the server answers only after it has the subscription
+      return { end: () => guard.during(subscription.drain()), flush };
     },
   });
-
-  return {
-    start(accept) {
-      intake = new Intake({ context, accept, limit, handOverAtStop: true });
-      return link.start();
-    },
-    pause: () => intake?.pause(),
-    resume: () => intake?.resume(),
-    async stop() {
-      await link.lastWords(link.session?.unsubscribe());
-      await intake?.drain();
-      const session = link.session;
-      await link.lastWords(session?.guard.during(session.connection.flush())); // replies
-      await link.stop();
-    },
-    health: () => link.health(),
-  };
 }
 
-interface Subscribed extends NatsSession {
-  unsubscribe(): Promise<void>;
+/** Messages that wait in memory, over all connections. Those beyond its bounds are dropped. */
+class Backlog {
+  readonly #config: NatsSourceConfig;
+  readonly #context: SourceContext;
+  #bytes = 0;
+  #dropping = false;
+
+  constructor(config: NatsSourceConfig, context: SourceContext) {
+    this.#config = config;
+    this.#context = context;
+  }
+
+  take(intake: Intake, connection: NatsConnection, message: Msg): void {
+    const bytes = message.data.length;
+    const full =
+      intake.inHand >= intake.limit + brokerLimits.natsWaiting || this.#bytes + bytes > brokerLimits.natsWaitingBytes || intake.overfull;
+    if (full) return this.#drop(connection, message);
+    this.#dropping = false;
+    this.#bytes += bytes;
+    intake.offer(
+      delivery(this.#config, this.#context, {
+        connection,
+        message,
+        over: () => (this.#bytes -= bytes),
+        drop: () => this.#drop(connection, message),
+      }),
+    );
+  }
+
+  #drop(connection: NatsConnection, message: Msg): void {
+    const { metrics, logger } = this.#context;
+    metrics.count("dropped");
+    if (!this.#dropping)
+      logger.error({ code: "MF_NATS_DROPPED", subject: message.subject }, "NATS messages are dropped: the flow can't keep up");
+    this.#dropping = true;
+    if (message.reply !== undefined && message.reply !== "" && !connection.isClosed())
+      message.respond(Buffer.from(`{"code":"MF_BUSY"}`), { headers: busy() });
+  }
 }
 
 /** A reply that is longer than the server takes is told its requester as a failure: else they would wait to the end. */

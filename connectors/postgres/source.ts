@@ -9,8 +9,9 @@
 import { randomUUID } from "node:crypto";
 import { duration, type Source, type SourceContext, type SourceDefinition, told } from "#gateway/contract";
 import type pg from "pg";
-import { Intake, type Delivery, type Settled } from "../shared/intake.ts";
-import { heartbeat, Link } from "../shared/link.ts";
+import { brokerSource, FetchLoop, Held } from "../shared/broker-source.ts";
+import type { Delivery, Intake, Settled } from "../shared/intake.ts";
+import { heartbeat } from "../shared/link.ts";
 import {
   createInbox,
   explainPostgres,
@@ -72,46 +73,34 @@ committed. Several gateways may share a table.
 };
 
 function createPostgresSource(config: PostgresSourceConfig, context: SourceContext): Source {
-  const peer = postgresPeer(config);
-  const what = `table ${config.table}`;
-  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
   const owner = randomUUID(); // of this source's claims, over all its connections
-  let intake: Intake | undefined;
-
-  const link = new Link<Polling>({
+  return brokerSource({
     context,
-    peer: `${peer} ${what}`,
-    explain: (error) => explainPostgres(peer, what, error),
-    onLost: () => intake?.forget(),
-    async open(lost) {
+    peer: postgresPeer(config),
+    place: `table ${config.table}`,
+    prefetch: config.prefetch,
+    explain: explainPostgres,
+    async open({ intake, lost, own }) {
       const client = await openPostgres(config, context, lost);
-      try {
-        const polling = new Polling(config, context, client, intake as Intake, owner);
-        await polling.prepare();
-        polling.start(lost);
-        return polling;
-      } catch (error) {
-        lost(error); // before closing, which would be taken for the reason
-        await client.end();
-        throw error;
-      }
+      own({ close: () => client.end() });
+      own({ close: heartbeat(context, config.heartbeat, () => client.query("select 1"), lost) });
+      const renew = `update ${quoteTable(config.table)} set claimed_until = now() + $3 * interval '1 millisecond' where id = any($1::bigint[]) and claimed_by = $2`;
+      const held = own(
+        new Held<string>(context, config.lease / 3, (ids) => void client.query(renew, [ids, owner, config.lease]).catch(lost)),
+      );
+      const inbox = own(new Inbox({ config, context, client, intake, held, owner }));
+      await inbox.prepare();
+      const loop = own(new FetchLoop(intake, lost, (room) => inbox.fetch(room)));
+      return {
+        end() {
+          loop.close();
+          intake.shut();
+          inbox.close();
+          return loop.over;
+        },
+      };
     },
   });
-
-  return {
-    start(accept) {
-      intake = new Intake({ context, accept, limit });
-      return link.start();
-    },
-    pause: () => intake?.pause(),
-    resume: () => intake?.resume(),
-    async stop() {
-      await link.lastWords(link.session?.stopPolling());
-      await intake?.drain();
-      await link.stop();
-    },
-    health: () => link.health(),
-  };
 }
 
 interface Row {
@@ -133,30 +122,40 @@ interface Ending {
   reject(error: unknown): void;
 }
 
-class Polling {
+interface InboxOptions {
+  readonly config: PostgresSourceConfig;
+  readonly context: SourceContext;
+  readonly client: pg.Client;
+  readonly intake: Intake;
+  /** Ids of rows in hand. */
+  readonly held: Held<string>;
+  /** Our name in `claimed_by`. */
+  readonly owner: string;
+}
+
+/** One session's rows. */
+class Inbox {
   readonly #config: PostgresSourceConfig;
   readonly #context: SourceContext;
   readonly #client: pg.Client;
   readonly #intake: Intake;
+  readonly #held: Held<string>;
   readonly #owner: string;
   readonly #table: string;
-  readonly #open = new Set<string>();
   /** The table's name, and what is another number after it was truncated, made anew or restored. */
   #identity: string;
   #endings: Ending[] = [];
   #ending = false;
-  #ended = false;
+  #closed = false;
   #hinted = false;
   #wake: () => void = () => {};
-  #loop: Promise<void> = Promise.resolve();
-  #cancels: (() => void)[] = [];
-  #cancelRenewal: () => void = () => {};
 
-  constructor(config: PostgresSourceConfig, context: SourceContext, client: pg.Client, intake: Intake, owner: string) {
+  constructor({ config, context, client, intake, held, owner }: InboxOptions) {
     this.#config = config;
     this.#context = context;
     this.#client = client;
     this.#intake = intake;
+    this.#held = held;
     this.#owner = owner;
     this.#table = quoteTable(config.table);
     this.#identity = config.table;
@@ -183,25 +182,10 @@ class Polling {
     return rows[0]?.id ?? "0";
   }
 
-  start(lost: (error: unknown) => void): void {
-    this.#loop = this.#run().catch(lost);
-    this.#cancels = [heartbeat(this.#context, this.#config.heartbeat, () => this.#client.query("select 1"), lost)];
-    this.#renew(lost);
-  }
-
-  async stopPolling(): Promise<void> {
-    this.#ended = true;
-    this.#intake.shut();
+  /** Ends the wait for the next poll. */
+  close(): void {
+    this.#closed = true;
     this.#wake();
-    await this.#loop;
-  }
-
-  async close(): Promise<void> {
-    this.#ended = true;
-    this.#wake();
-    for (const cancel of this.#cancels) cancel();
-    this.#cancelRenewal();
-    await this.#client.end();
   }
 
   #hint(): void {
@@ -209,18 +193,14 @@ class Polling {
     this.#wake();
   }
 
-  async #run(): Promise<void> {
-    while (!this.#ended) {
-      const room = await this.#intake.untilRoom();
-      if (room === 0 || this.#ended) return;
-      this.#hinted = false;
-      const rows = await this.#claim(room);
-      for (const row of rows) this.#take(row);
-      if (rows.length < room && !this.#hinted && !this.#ended) await this.#pause();
-    }
+  async fetch(room: number): Promise<void> {
+    this.#hinted = false;
+    const rows = await this.#claim(room);
+    for (const row of rows) this.#take(row);
+    if (rows.length < room && !this.#hinted && !this.#closed) await this.#pause();
   }
 
-  /** Till the next poll, or a hint that comes before it. */
+  /** Until the next poll, or a hint that comes before it. */
   #pause(): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.#context.clock.after(this.#config.poll, resolve);
@@ -250,16 +230,8 @@ class Polling {
     return rows.sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1)); // "returning" promises no order
   }
 
-  #renew(lost: (error: unknown) => void): void {
-    this.#cancelRenewal = this.#context.clock.after(this.#config.lease / 3, () => {
-      const sql = `update ${this.#table} set claimed_until = now() + $3 * interval '1 millisecond' where id = any($1::bigint[]) and claimed_by = $2`;
-      if (this.#open.size > 0) this.#client.query(sql, [[...this.#open], this.#owner, this.#config.lease]).catch(lost);
-      this.#renew(lost);
-    });
-  }
-
   #take(row: Row): void {
-    this.#open.add(row.id);
+    this.#held.add(row.id);
     if (row.body === null)
       return void this.#pass(row.id).catch(() => undefined); // it is met again when its lease is over
     else this.#intake.offer(this.#delivery({ ...row, body: row.body }));
@@ -275,7 +247,7 @@ class Polling {
     );
     const sql = `update ${this.#table} set done_at = now(), claimed_by = null, claimed_until = null, error = $3 where id = $1 and claimed_by = $2`;
     await this.#client.query(sql, [id, this.#owner, why]);
-    this.#open.delete(id);
+    this.#held.delete(id);
   }
 
   #delivery(row: Row & { readonly body: Buffer }): Delivery {
@@ -294,7 +266,7 @@ class Polling {
       incoming: incomingOf(received, this.#config.cloudevents ? { prefixes: ["ce-"] } : undefined),
       settle: (outcome) => this.#end(row.id, outcome),
       giveBack: async () => {
-        this.#open.delete(row.id);
+        this.#held.delete(row.id);
         const sql = `update ${this.#table} set claimed_by = null, claimed_until = null where id = $1 and claimed_by = $2`;
         await this.#client.query(sql, [row.id, this.#owner]);
       },
@@ -330,7 +302,7 @@ class Polling {
       } catch (error) {
         for (const ending of batch) ending.reject(error);
       }
-      for (const id of ids) this.#open.delete(id);
+      for (const id of ids) this.#held.delete(id);
     }
     this.#ending = false;
   }

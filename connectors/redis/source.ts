@@ -2,9 +2,9 @@
 import { hostname } from "node:os";
 import { appendHeader, type HeadersDraft, headerText } from "#abi";
 import { duration, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
-import { Intake, type Delivery } from "../shared/intake.ts";
+import { brokerSource, FetchLoop, Held, type Opening } from "../shared/broker-source.ts";
+import type { Delivery } from "../shared/intake.ts";
 import { brokerLimits } from "../shared/limits.ts";
-import { Link } from "../shared/link.ts";
 import { explainRedis, isReply, openRedis, type RedisConfig, type RedisConnection, redisPeer, redisSchema, type Reply } from "./client.ts";
 import { header, headersOf, incomingOf } from "../shared/wire.ts";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
@@ -64,49 +64,47 @@ export const redisSource: SourceDefinition<RedisSourceConfig> = {
 };
 
 function createRedisSource(config: RedisSourceConfig, context: SourceContext): Source {
-  const peer = redisPeer(config);
-  const what = `stream ${config.stream}`;
-  const limit = Math.min(config.prefetch ?? context.prefetch, context.prefetch);
-  let intake: Intake | undefined;
-
-  const link = new Link<Reading>({
+  const consumer = config.consumer ?? `${hostname()}/${context.flow}/${context.name}`;
+  return brokerSource({
     context,
-    peer: `${peer} ${what}`,
-    explain: (error) => explainRedis(peer, what, error),
-    onLost: () => intake?.forget(),
-    async open(lost) {
-      const writer = await openRedis(config, context, lost);
-      let reader: RedisConnection | undefined;
-      try {
-        await createGroup(config, writer);
-        await mayAcknowledge(config, writer);
-        reader = await openRedis({ ...config, heartbeat: 2 ** 31 - 1 }, context, lost); // blocked most of the time: the writer's pings count
-        const readerId = String(await reader.command("CLIENT", "ID"));
-        const reading = new Reading(config, context, intake as Intake, writer, reader, readerId);
-        reading.start(lost);
-        return reading;
-      } catch (error) {
-        lost(error); // before closing, which would be taken for the reason
-        await Promise.all([writer.close(), reader?.close()]);
-        throw error;
-      }
+    peer: redisPeer(config),
+    place: `stream ${config.stream}`,
+    prefetch: config.prefetch,
+    explain: explainRedis,
+    async open({ intake, lost, own }) {
+      const writer = own(await openRedis(config, context, lost));
+      await createGroup(config, writer);
+      await mayAcknowledge(config, writer);
+      const reader = own(await openRedis({ ...config, heartbeat: neverMs }, context, lost)); // blocked most of the time: the writer's pings count
+      const readerId = String(await reader.command("CLIENT", "ID"));
+      const { group, stream, claimAfter } = config;
+      // Claiming an entry again sets its idle time back (JUSTID: without counting a delivery).
+      const keep = (ids: readonly string[]): Promise<Reply> => writer.command("XCLAIM", stream, group, consumer, "0", ...ids, "JUSTID");
+      const held = own(new Held<string>(context, claimAfter / 3, (ids) => void keep(ids).catch(lost)));
+      const entries = new Entries({ config, context, intake, lost, writer, reader, consumer, held });
+      const loop = own(new FetchLoop(intake, lost, (room) => entries.fetch(room)));
+      return {
+        end() {
+          loop.close();
+          intake.shut();
+          return unblock(context, writer, readerId, loop.over);
+        },
+      };
     },
   });
+}
 
-  return {
-    start(accept) {
-      intake = new Intake({ context, accept, limit });
-      return link.start();
-    },
-    pause: () => intake?.pause(),
-    resume: () => intake?.resume(),
-    async stop() {
-      await link.lastWords(link.session?.stopReading());
-      await intake?.drain();
-      await link.stop();
-    },
-    health: () => link.health(),
-  };
+const neverMs = 2 ** 31 - 1;
+
+/** CLIENT UNBLOCK lets a blocked read answer with nothing: no entry can be on its way when this resolves. */
+async function unblock(context: SourceContext, { command }: RedisConnection, readerId: string, over: Promise<void>): Promise<void> {
+  let reading = true;
+  const read = over.then(() => (reading = false));
+  while (reading) {
+    // Again and again: the read goes over another connection and may reach the server after this. It ends by itself in redisBlockMs.
+    await command("CLIENT", "UNBLOCK", readerId).catch(() => {});
+    await Promise.race([read, new Promise<void>((resolve) => context.clock.after(brokerLimits.redisUnblockMs, resolve))]);
+  }
 }
 
 async function createGroup(config: RedisSourceConfig, { command }: RedisConnection): Promise<void> {
@@ -133,155 +131,103 @@ async function mayAcknowledge({ stream, group, delete: deletes }: RedisSourceCon
 
 type Entry = readonly [id: Buffer, fields: readonly Buffer[] | null];
 
-/** One session's reading: first what this consumer left pending, then new entries, and others' abandoned ones in between. */
-class Reading {
-  readonly #config: RedisSourceConfig;
-  readonly #context: SourceContext;
-  readonly #intake: Intake;
-  readonly #writer: RedisConnection;
-  readonly #reader: RedisConnection;
-  readonly #readerId: string;
-  readonly #consumer: string;
-  readonly #open = new Set<string>();
-  #ended = false;
-  #loop: Promise<void> = Promise.resolve();
-  #cancelKeeping: () => void = () => {};
-  #lost: (error: unknown) => void = () => {};
+interface EntriesOptions extends Pick<Opening, "intake" | "lost"> {
+  readonly config: RedisSourceConfig;
+  readonly context: SourceContext;
+  readonly writer: RedisConnection;
+  readonly reader: RedisConnection;
+  /** Our name within the group. */
+  readonly consumer: string;
+  /** Ids of entries in hand. */
+  readonly held: Held<string>;
+}
 
-  constructor(
-    config: RedisSourceConfig,
-    context: SourceContext,
-    intake: Intake,
-    writer: RedisConnection,
-    reader: RedisConnection,
-    readerId: string,
-  ) {
-    this.#config = config;
-    this.#context = context;
-    this.#intake = intake;
-    this.#writer = writer;
-    this.#reader = reader;
-    this.#readerId = readerId;
-    this.#consumer = config.consumer ?? `${hostname()}/${context.flow}/${context.name}`;
+/** One session's entries: first those this consumer left pending, then new ones, and others' abandoned ones in between. */
+class Entries {
+  readonly #options: EntriesOptions;
+  /** Where reading goes on. */
+  #after = "0";
+  #claimAtMs = 0;
+
+  constructor(options: EntriesOptions) {
+    this.#options = options;
   }
 
-  start(lost: (error: unknown) => void): void {
-    this.#lost = lost;
-    this.#loop = this.#run().catch(lost);
-    this.#keep(lost);
+  async fetch(room: number): Promise<void> {
+    const { context, config } = this.#options;
+    if (this.#after !== ">") return await this.#readOwn(room);
+    if (context.clock.monotonicMs() < this.#claimAtMs) return await this.#readNew(room);
+    const more = await this.#claim(room);
+    this.#claimAtMs = more ? 0 : context.clock.monotonicMs() + config.claimAfter / 2;
   }
 
-  /** CLIENT UNBLOCK lets a blocked read answer with nothing: no entry can be on its way when this resolves. */
-  async stopReading(): Promise<void> {
-    this.#ended = true;
-    this.#intake.shut();
-    let reading = true;
-    const over = this.#loop.then(() => (reading = false));
-    while (reading) {
-      // Again and again: the read goes over another connection and may reach the server after this. It ends by itself in redisBlockMs.
-      await this.#writer.command("CLIENT", "UNBLOCK", this.#readerId).catch(() => {});
-      await Promise.race([over, new Promise<void>((resolve) => this.#context.clock.after(20, resolve))]);
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#ended = true;
-    this.#cancelKeeping();
-    await Promise.all([this.#writer.close(), this.#reader.close()]);
-  }
-
-  async #run(): Promise<void> {
-    let after = "0";
-    let claimAtMs = 0;
-    while (!this.#ended) {
-      const room = await this.#intake.untilRoom();
-      if (room === 0 || this.#ended) return;
-      if (after !== ">") after = await this.#readOwn(room, after);
-      else if (this.#context.clock.monotonicMs() >= claimAtMs) {
-        const more = await this.#claim(room);
-        claimAtMs = more ? 0 : this.#context.clock.monotonicMs() + this.#config.claimAfter / 2;
-      } else await this.#readNew(room);
-    }
-  }
-
-  /** Entries this consumer was given before and never acknowledged. Answers with where to go on: an id, or `>` at the end. */
-  async #readOwn(room: number, after: string): Promise<string> {
-    const entries = entriesOf(await this.#read(room, after));
+  /** Entries this consumer was given before and never acknowledged. */
+  async #readOwn(room: number): Promise<void> {
+    const entries = entriesOf(await this.#read(room));
     for (const entry of entries) this.#take(entry, true);
-    return entries.at(-1)?.[0].toString() ?? ">";
+    this.#after = entries.at(-1)?.[0].toString() ?? ">";
   }
 
   async #readNew(room: number): Promise<void> {
-    for (const entry of entriesOf(
-      await this.#read(room, ">", "BLOCK", String(Math.min(brokerLimits.redisBlockMs, this.#config.claimAfter))),
-    ))
-      this.#take(entry, false);
+    const blockMs = Math.min(brokerLimits.redisBlockMs, this.#options.config.claimAfter);
+    for (const entry of entriesOf(await this.#read(room, "BLOCK", String(blockMs)))) this.#take(entry, false);
   }
 
-  #read(room: number, after: string, ...block: readonly string[]): Promise<Reply> {
-    const { group, stream } = this.#config;
-    return this.#reader.command("XREADGROUP", "GROUP", group, this.#consumer, "COUNT", String(room), ...block, "STREAMS", stream, after);
+  #read(room: number, ...block: readonly string[]): Promise<Reply> {
+    const { config, consumer, reader } = this.#options;
+    const { group, stream } = config;
+    return reader.command("XREADGROUP", "GROUP", group, consumer, "COUNT", String(room), ...block, "STREAMS", stream, this.#after);
   }
 
   /** True when there may be more to claim. */
   async #claim(room: number): Promise<boolean> {
-    const { group, stream, claimAfter } = this.#config;
-    const reply = await this.#writer.command("XAUTOCLAIM", stream, group, this.#consumer, String(claimAfter), "0-0", "COUNT", String(room));
+    const { config, consumer, writer, held } = this.#options;
+    const { group, stream, claimAfter } = config;
+    const reply = await writer.command("XAUTOCLAIM", stream, group, consumer, String(claimAfter), "0-0", "COUNT", String(room));
     const entries = (reply as readonly Reply[])[1] as unknown as readonly Entry[];
-    for (const entry of entries) if (entry !== null && !this.#open.has(entry[0].toString())) this.#take(entry, true);
+    for (const entry of entries) if (entry !== null && !held.has(entry[0].toString())) this.#take(entry, true);
     return entries.length === room;
   }
 
-  /** An entry stays ours while it is worked on: claiming it again sets its idle time back (JUSTID: without counting a delivery). */
-  #keep(lost: (error: unknown) => void): void {
-    const { group, stream, claimAfter } = this.#config;
-    this.#cancelKeeping = this.#context.clock.after(claimAfter / 3, () => {
-      const ids = [...this.#open];
-      if (ids.length > 0) this.#writer.command("XCLAIM", stream, group, this.#consumer, "0", ...ids, "JUSTID").catch(lost);
-      this.#keep(lost);
-    });
-  }
-
   #take([idBytes, fields]: Entry, redelivered: boolean): void {
+    const { context, held, intake } = this.#options;
     const id = idBytes.toString();
     if (fields === null) {
-      this.#context.metrics.count("trimmed");
-      this.#context.logger.error(
-        { code: "MF_REDIS_TRIMMED", entry: id },
-        "an entry was trimmed from the stream before it was acknowledged",
-      );
+      context.metrics.count("trimmed");
+      context.logger.error({ code: "MF_REDIS_TRIMMED", entry: id }, "an entry was trimmed from the stream before it was acknowledged");
       this.#acknowledge(id).catch(() => {}); // it will be met again
       return;
     }
-    this.#open.add(id);
-    this.#intake.offer(this.#delivery(id, fields, redelivered));
+    held.add(id);
+    intake.offer(this.#delivery(id, fields, redelivered));
   }
 
   async #acknowledge(id: string): Promise<void> {
-    const { group, stream } = this.#config;
-    const acknowledged = this.#writer.command("XACK", stream, group, id);
-    const deleted = this.#config.delete ? this.#writer.command("XDEL", stream, id) : undefined; // one round trip for both
+    const { config, writer } = this.#options;
+    const acknowledged = writer.command("XACK", config.stream, config.group, id);
+    const deleted = config.delete ? writer.command("XDEL", config.stream, id) : undefined; // one round trip for both
     await Promise.all([acknowledged, deleted]);
   }
 
   #delivery(id: string, fields: readonly Buffer[], redelivered: boolean): Delivery {
-    const { group, stream, claimAfter } = this.#config;
-    const received = receivedOf(this.#context, this.#config, id, fields);
+    const { config, context, consumer, writer, held, lost } = this.#options;
+    const received = receivedOf(context, config, id, fields);
     return {
-      incoming: incomingOf({ ...received, redelivered }, this.#config.cloudevents ? { prefixes: ["ce-"] } : undefined),
+      incoming: incomingOf({ ...received, redelivered }, config.cloudevents ? { prefixes: ["ce-"] } : undefined),
       settle: async () => {
-        this.#open.delete(id);
+        held.delete(id);
         try {
           await this.#acknowledge(id);
         } catch (error) {
-          if (isReply(error)) this.#lost(error); // the server refuses: it would refuse the next one too
+          if (isReply(error)) lost(error); // the server refuses: it would refuse the next one too
           throw error;
         }
       },
       giveBack: async () => {
-        this.#open.delete(id);
+        held.delete(id);
+        const { group, stream, claimAfter } = config;
         // Redis has no nack; as idle as this the next one to claim gets it.
-        await this.#writer.command("XCLAIM", stream, group, this.#consumer, "0", id, "IDLE", String(claimAfter), "JUSTID");
+        await writer.command("XCLAIM", stream, group, consumer, "0", id, "IDLE", String(claimAfter), "JUSTID");
       },
     };
   }

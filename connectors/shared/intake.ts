@@ -98,6 +98,11 @@ export class Intake {
     this.#window = new ByteWindow(options.context.memory.requests);
   }
 
+  /** Most messages in hand. */
+  get limit(): number {
+    return this.#options.limit;
+  }
+
   /** How many more messages may be fetched now: none while paused, cooling after a refusal, stopping, or without memory. */
   get room(): number {
     return this.#open ? this.#window.fits(this.#free) : 0;

@@ -1,15 +1,9 @@
 /** To a line server: one JSON line per message, answered with `ok` or `no`. The example of docs/CONNECTOR-HOWTO.md. */
-import { connect, type Socket } from "node:net";
-import { createInterface } from "node:readline";
 import { type Outlet, type OutletContext, type OutletDefinition, OutletError } from "#gateway/contract";
 import { explainNetwork } from "../shared/explain.ts";
 import { Link, LossGuard, unlessAborted } from "../shared/link.ts";
 import { sendableOf } from "../shared/wire.ts";
-
-export interface LineConfig {
-  readonly host: string;
-  readonly port: number;
-}
+import { type LineConfig, lineSchema, openLine } from "./line-client.ts";
 
 interface Session {
   ask(line: string): Promise<string>;
@@ -21,12 +15,7 @@ export const lineOutlet: OutletDefinition<LineConfig> = {
   summary: "To a line server.",
   description:
     "A message counts as sent when the server has answered `ok`. `MF_LINE_REFUSED`: it answered something else; not tried again.",
-  schema: {
-    type: "object",
-    additionalProperties: false,
-    required: ["port"],
-    properties: { host: { type: "string", default: "127.0.0.1" }, port: { type: "integer", minimum: 1, maximum: 65535 } },
-  },
+  schema: { type: "object", additionalProperties: false, required: ["port"], properties: lineSchema },
   example: "line: { port: 7000 }",
   answers: false,
   create: createLineOutlet,
@@ -53,19 +42,14 @@ function createLineOutlet(config: LineConfig, context: OutletContext): Outlet {
   };
 }
 
-async function open({ host, port }: LineConfig, lost: (error: unknown) => void): Promise<Session> {
-  const socket = await new Promise<Socket>((resolve, reject) => {
-    const opening: Socket = connect(port, host, () => resolve(opening)).once("error", reject);
-  });
+async function open(config: LineConfig, lost: (error: unknown) => void): Promise<Session> {
   const guard = new LossGuard();
-  const waiting: ((line: string) => void)[] = []; // answers come in the order of the questions
-  createInterface(socket)
-    .on("line", (line) => waiting.shift()?.(line))
-    .on("error", lost);
-  socket.on("error", lost).on("close", () => {
-    lost(new Error("the connection was closed"));
+  const { lines, write, close } = await openLine(config, (error) => {
+    lost(error);
     guard.lost();
   });
-  const ask = (line: string): Promise<string> => guard.during(new Promise((resolve) => waiting.push(resolve) && socket.write(`${line}\n`)));
-  return { ask, close: async () => void socket.destroy() };
+  const waiting: ((line: string) => void)[] = []; // answers come in the order of the questions
+  lines.on("line", (line) => waiting.shift()?.(line));
+  const ask = (line: string): Promise<string> => guard.during(new Promise((resolve) => waiting.push(resolve) && write(line)));
+  return { ask, close };
 }

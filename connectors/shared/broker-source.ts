@@ -1,0 +1,181 @@
+/**
+ * The shell of every source that reads from a broker: a Link (one connection, made again when it is lost) and an Intake (the messages in
+ * hand), joined as the contract of a source asks. The connector adds what its broker is: how to open, read, settle and give back.
+ *
+ *     start   make the intake, then the first attempt to `open`
+ *     lost    forget what was received (the broker gives it again), close what was owned, open again after a backoff
+ *     stop    `end` (no new messages) → give back what waits, finish what the gateway has → `flush` → close
+ *
+ * A broker that pushes is told `intake.limit` as its prefetch, and its callback offers each message to the intake. A broker that is asked is
+ * read by a `FetchLoop`. Either may need to be told which messages are still worked on: `Held`.
+ */
+import type { CodedError } from "#base";
+import { type ConnectorContext, guarded, type Source, type SourceContext } from "#gateway/contract";
+import { Intake } from "./intake.ts";
+import { Link, type Session } from "./link.ts";
+
+export interface BrokerSourceOptions {
+  readonly context: SourceContext;
+  /** Address of the broker, without secrets. */
+  readonly peer: string;
+  /** The thing that is read, for people: "queue orders". */
+  readonly place: string;
+  /** Most messages in hand; the flow's queue may allow fewer. Absent: as many as that allows. */
+  readonly prefetch: number | undefined;
+  /** The broker forgets what it has sent: messages received before a loss stay good, and those that wait at the stop are handed over. */
+  readonly atMostOnce?: boolean;
+  /** A coded sentence for whatever the client threw. */
+  explain(peer: string, place: string, error: unknown): CodedError;
+  /** Connects, logs in and begins to read. */
+  open(opening: Opening): Promise<Reading>;
+}
+
+export interface Opening {
+  readonly intake: Intake;
+  /** To be called once the connection can't be used any more; more calls do no harm. */
+  readonly lost: (error: unknown) => void;
+  /** Closes `closable` with the session, or if opening fails; what was owned last is closed first. */
+  readonly own: <T extends Closable>(closable: T) => T;
+  /** Makes a callback for the client: an error thrown in it is reported, and not thrown into the client. */
+  readonly callback: <Arguments extends unknown[]>(work: (...values: Arguments) => void) => (...values: Arguments) => void;
+}
+
+export interface Closable {
+  close(): Promise<void> | void;
+}
+
+/** A session's reading. */
+export interface Reading {
+  /** Resolves when no message can come any more. Absent: messages may come until the connection is closed. */
+  end?(): Promise<unknown>;
+  /** Resolves when the broker has read what was given back and replied. Absent where closing the connection ensures that. */
+  flush?(): Promise<unknown>;
+}
+
+export function brokerSource(options: BrokerSourceOptions): Source {
+  const { context, peer, place, atMostOnce = false } = options;
+  let intake: Intake | undefined;
+  const link = new Link<Reading & Session>({
+    context,
+    peer: `${peer} ${place}`,
+    explain: (error) => options.explain(peer, place, error),
+    open: (lost) => openReading(options, intake as Intake, lost), // not before `start`
+    ...(atMostOnce ? {} : { onLost: () => intake?.forget() }),
+  });
+  return {
+    start(accept) {
+      const limit = Math.min(options.prefetch ?? context.prefetch, context.prefetch);
+      intake = new Intake({ context, accept, limit, handOverAtStop: atMostOnce });
+      return link.start();
+    },
+    pause: () => intake?.pause(),
+    resume: () => intake?.resume(),
+    async stop() {
+      await link.lastWords(link.session?.end?.());
+      await intake?.drain();
+      await link.lastWords(link.session?.flush?.());
+      await link.stop();
+    },
+    health: () => link.health(),
+  };
+}
+
+async function openReading(
+  { context, place, open }: BrokerSourceOptions,
+  intake: Intake,
+  lost: (error: unknown) => void,
+): Promise<Reading & Session> {
+  const owned: Closable[] = [];
+  async function close(): Promise<void> {
+    for (const closable of owned.splice(0).reverse()) await closable.close();
+  }
+  try {
+    const reading = await open({
+      intake,
+      lost,
+      own: (closable) => {
+        owned.push(closable);
+        return closable;
+      },
+      callback: (work) => guarded(context.unexpected, `a message of ${place}`, work),
+    });
+    return { end: async () => reading.end?.(), flush: async () => reading.flush?.(), close };
+  } catch (error) {
+    lost(error); // before closing, which would be taken for the reason
+    await close();
+    throw error;
+  }
+}
+
+/** Reads a broker that is asked: one fetch after the other, each for as many messages as there is room for. */
+export class FetchLoop {
+  readonly #intake: Intake;
+  readonly #fetch: (room: number) => Promise<void>;
+  /** Resolves with the last fetch. */
+  readonly over: Promise<void>;
+  #ended = false;
+
+  /** Begins at once. A fetch that fails is told to `lost` and is the last. */
+  constructor(intake: Intake, lost: (error: unknown) => void, fetch: (room: number) => Promise<void>) {
+    this.#intake = intake;
+    this.#fetch = fetch;
+    this.over = this.#run().catch(lost);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** No fetch after the one under way. */
+  close(): void {
+    this.#ended = true;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended) {
+      const room = await this.#intake.untilRoom();
+      if (room === 0 || this.#ended) return;
+      await this.#fetch(room);
+    }
+  }
+}
+
+/** Messages that the broker gives to others unless it is told, every `everyMs`, that they are still worked on. */
+export class Held<T> implements Closable {
+  readonly #context: Pick<ConnectorContext, "clock">;
+  readonly #everyMs: number;
+  readonly #renew: (held: readonly T[]) => void;
+  readonly #held = new Set<T>();
+  #cancel: () => void = () => {};
+
+  constructor(context: Pick<ConnectorContext, "clock">, everyMs: number, renew: (held: readonly T[]) => void) {
+    this.#context = context;
+    this.#everyMs = everyMs;
+    this.#renew = renew;
+    this.#schedule();
+  }
+
+  has(message: T): boolean {
+    return this.#held.has(message);
+  }
+
+  add(message: T): void {
+    this.#held.add(message);
+  }
+
+  /** The broker is told no more of it. */
+  delete(message: T): void {
+    this.#held.delete(message);
+  }
+
+  close(): void {
+    this.#cancel();
+  }
+
+  #schedule(): void {
+    this.#cancel = this.#context.clock.after(this.#everyMs, () => {
+      if (this.#held.size > 0) this.#renew([...this.#held]);
+      this.#schedule();
+    });
+  }
+}
