@@ -1,6 +1,8 @@
 /** What connector tests stand on: a pretended gateway behind a source, contexts, configurations that went through their schema. */
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { prng, systemClock } from "#base";
@@ -79,7 +81,17 @@ function withUnits(value: unknown, schema: JsonSchema): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withUnits(member, properties[name] ?? {})]));
 }
 
-/** Waits till `condition` holds. The bound is only there so that a broken connector fails instead of hanging. */
+/** A folder that is there while `run` is. */
+export async function withFolder(run: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-test-"));
+  try {
+    await run(dir);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Waits until `condition` holds. The bound is only there so that a broken connector fails instead of hanging. */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>, limitMs = 12_000): Promise<void> {
   const end = Date.now() + limitMs;
   while (!(await condition())) {

@@ -9,8 +9,16 @@ export const areas: Readonly<Record<string, Area>> = {
   base: { files: ["base"], tests: ["base"] },
   config: { files: ["gateway/config"], tests: ["gateway/config"] },
   connectors: {
-    files: ["connectors/http", "connectors/file", "connectors/cron"],
-    tests: ["connectors/sources.test.js", "connectors/outlets.test.js", "gateway/http", "gateway/gateway.test.js"],
+    files: ["connectors/http", "connectors/file", "connectors/cron", "connectors/flow", "connectors/log"],
+    tests: [
+      "connectors/http",
+      "connectors/file",
+      "connectors/cron",
+      "connectors/flow",
+      "connectors/log",
+      "gateway/http",
+      "gateway/gateway.test.js",
+    ],
   },
   delivery: {
     files: ["gateway/delivery"],
@@ -19,7 +27,7 @@ export const areas: Readonly<Record<string, Area>> = {
   "flow-tests": { files: ["cli/flow-tests"], tests: ["cli/flow-tests"] },
   http: {
     files: ["gateway/http", "gateway/contract/http"],
-    tests: ["gateway/http", "connectors/sources.test.js", "connectors/outlets.test.js", "gateway/gateway.test.js"],
+    tests: ["gateway/http", "gateway/contract/http", "connectors/http", "gateway/gateway.test.js"],
   },
   image: { files: ["image"], tests: ["image"] },
   journal: { files: ["gateway/journal"], tests: ["gateway/journal"] },

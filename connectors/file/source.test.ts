@@ -1,38 +1,17 @@
-/** File and cron sources: real files, a clock of our own. */
-import { deepEqual, equal, ok, throws } from "node:assert/strict";
-import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+/** Files that are taken from a folder: real files, a clock of our own. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { appendFile, chmod, mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { headerText } from "#abi";
-import { type Clock, prng } from "#base";
-import { gatewayMemory } from "../gateway/memory/budget.ts";
-import type { Incoming, Outcome } from "../gateway/contract/message.ts";
-import { silentLogger } from "../gateway/logger.ts";
-import { until } from "../gateway/testing/rig.ts";
-import { ManualClock } from "../gateway/testing/manual-clock.ts";
-import { text } from "../gateway/testing/scripted.ts";
-import { cronSource, type CronSourceConfig } from "./cron/source.ts";
-import { fileSource, type FileSourceConfig, globPattern } from "./file/source.ts";
-import type { SourceContext } from "../gateway/contract/source.ts";
+import type { Incoming, Outcome } from "../../gateway/contract/message.ts";
+import type { SourceContext } from "../../gateway/contract/source.ts";
+import { ManualClock } from "../../gateway/testing/manual-clock.ts";
+import { until } from "../../gateway/testing/rig.ts";
+import { text } from "../../gateway/testing/scripted.ts";
+import { fileSource, type FileSourceConfig, globPattern } from "./source.ts";
+import { testContext, withFolder } from "../testing/rig.ts";
 
-function context(base: string, clock: Clock): SourceContext {
-  return {
-    flow: "f",
-    name: "from[0]",
-    base,
-    logger: silentLogger,
-    clock,
-    random: prng(1),
-    metrics: { count: () => undefined },
-    unexpected: (error) => {
-      throw error;
-    },
-    memory: gatewayMemory(),
-    prefetch: 8,
-    http: { add: () => () => undefined },
-  };
-}
+const at = (dir: string, clock: ManualClock): SourceContext => ({ ...testContext(8, dir), clock });
 
 const settings: FileSourceConfig = {
   dir: "in",
@@ -46,14 +25,11 @@ const settings: FileSourceConfig = {
   maxSize: 1000,
 };
 
-async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), "mayfly-file-"));
-  try {
+function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
+  return withFolder(async (dir) => {
     await mkdir(join(dir, "in"));
     await run(dir);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Lets real file work happen, then the clock run, until `check` holds. */
@@ -68,7 +44,7 @@ test("finished files are taken in order, once, and moved to done or failed", asy
   await inFolder(async (dir) => {
     const clock = new ManualClock();
     const taken: Incoming[] = [];
-    const source = fileSource.create({ ...settings, pattern: "*.csv" } as never, context(dir, clock));
+    const source = fileSource.create({ ...settings, pattern: "*.csv" } as never, at(dir, clock));
     await writeFile(join(dir, "in/a.csv"), "1");
     await writeFile(join(dir, "in/b.csv"), "2");
     for (const name of ["c.csv.tmp", ".hidden.csv", "d.txt"]) await writeFile(join(dir, "in", name), "x");
@@ -99,7 +75,7 @@ test("a long file is handed over before the short ones behind it, and what is be
     const clock = new ManualClock();
     const taken: string[] = [];
     let refusals = 0;
-    const source = fileSource.create({ ...settings, maxSize: 2 ** 24 } as never, context(dir, clock));
+    const source = fileSource.create({ ...settings, maxSize: 2 ** 24 } as never, at(dir, clock));
     await writeFile(join(dir, "in/a"), Buffer.alloc(2 ** 23, "a"));
     for (const name of ["b", "c", "d"]) await writeFile(join(dir, "in", name), name);
     await source.start(async (message) => {
@@ -118,7 +94,7 @@ test("a file that still grows is left alone until it keeps still; a name that is
   await inFolder(async (dir) => {
     const clock = new ManualClock();
     const taken: string[] = [];
-    const source = fileSource.create(settings as never, context(dir, clock));
+    const source = fileSource.create(settings as never, at(dir, clock));
     const path = join(dir, "in/a");
     await writeFile(path, "1");
     await source.start(async (message) => (taken.push(text(message.body)), { status: "done", id: "x", reply: undefined }));
@@ -141,7 +117,7 @@ test("a file that is replaced or appended to while it is worked on stays, and is
   await inFolder(async (dir) => {
     const clock = new ManualClock();
     const taken: string[] = [];
-    const source = fileSource.create({ ...settings, stable: 0 } as never, context(dir, clock));
+    const source = fileSource.create({ ...settings, stable: 0 } as never, at(dir, clock));
     for (const name of ["appended", "replaced", "gone", "kept"]) await writeFile(join(dir, "in", name), `${name} 1`);
     await source.start(async (message) => {
       const body = text(message.body);
@@ -167,7 +143,7 @@ test("symbolic links and names that are not UTF-8 are told of once, and counted"
     const clock = new ManualClock();
     const told: string[] = [];
     let ignored = 0;
-    const given = context(dir, clock);
+    const given = at(dir, clock);
     const source = fileSource.create({ ...settings, stable: 0 } as never, {
       ...given,
       logger: { ...given.logger, warn: (fields: object) => void told.push((fields as { file: string }).file) },
@@ -194,7 +170,7 @@ test("with a marker a file is taken once it is there, and the marker goes with i
   await inFolder(async (dir) => {
     const clock = new ManualClock();
     const taken: string[] = [];
-    const source = fileSource.create({ ...settings, marker: ".done" } as never, context(dir, clock));
+    const source = fileSource.create({ ...settings, marker: ".done" } as never, at(dir, clock));
     await writeFile(join(dir, "in/a"), "1");
     await writeFile(join(dir, "in/b"), "2");
     await writeFile(join(dir, "in/b.done"), "");
@@ -213,7 +189,7 @@ test("a refused file stays and comes again; one that is too big goes to failed u
     const answers: Outcome[] = [{ status: "refused", id: undefined, code: "MF_FLOW_BUSY", message: "", retryAfterMs: 5000 }];
     let release: ((outcome: Outcome) => void) | undefined;
     let calls = 0;
-    const source = fileSource.create(settings as never, context(dir, clock));
+    const source = fileSource.create(settings as never, at(dir, clock));
     await writeFile(join(dir, "in/a"), "1");
     await writeFile(join(dir, "in/big"), "x".repeat(1001));
     await source.start((message) => {
@@ -239,7 +215,7 @@ test("a settled file that can't be moved is not taken again, says so through hea
   await inFolder(async (dir) => {
     const clock = new ManualClock();
     let calls = 0;
-    const source = fileSource.create(settings as never, context(dir, clock));
+    const source = fileSource.create(settings as never, at(dir, clock));
     await writeFile(join(dir, "in/a"), "1");
     await source.start(async () => {
       calls += 1;
@@ -260,149 +236,10 @@ test("a settled file that can't be moved is not taken again, says so through hea
   });
 });
 
-test("globs", () => {
+test("a glob matches whole names, case and all, and takes other signs as they are", () => {
   deepEqual(
     ["a.csv", "b.CSV", "a.csv.gz"].map((name) => globPattern("*.csv").test(name)),
     [true, false, false],
   );
   equal(globPattern("a?(1).x").test("ab(1).x"), true);
-});
-
-const cronSettings: CronSourceConfig = {
-  schedule: undefined,
-  timezone: undefined,
-  every: undefined,
-  atStart: false,
-  missed: "skip",
-  body: undefined,
-  contentType: undefined,
-};
-
-test("an interval fires on time; a run that is still going is not overlapped: the next is skipped, or made up for once", async () => {
-  for (const missed of ["skip", "once"] as const) {
-    const clock = new ManualClock(0);
-    const fired: string[] = [];
-    const pending: ((outcome: Outcome) => void)[] = [];
-    const source = cronSource.create({ ...cronSettings, every: 1000, missed } as never, context("/", clock));
-    await source.start((message) => {
-      fired.push(headerText(message.headers["mayfly-scheduled-time"]) ?? "");
-      return new Promise((resolve) => pending.push(resolve));
-    });
-    clock.advance(999);
-    equal(fired.length, 0);
-    clock.advance(1);
-    deepEqual(fired, ["1970-01-01T00:00:01.000Z"]);
-    clock.advance(2500);
-    equal(fired.length, 1);
-    pending.shift()?.({ status: "done", id: "x", reply: undefined });
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    equal(fired.length, missed === "once" ? 2 : 1);
-    pending.shift()?.({ status: "done", id: "x", reply: undefined });
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    clock.advance(1000);
-    equal(fired.length, missed === "once" ? 3 : 2);
-    for (const settle of pending) settle({ status: "done", id: "x", reply: undefined });
-    await source.stop();
-    clock.advance(10_000);
-    equal(fired.length, missed === "once" ? 3 : 2);
-  }
-});
-
-test("a cron expression keeps its time zone over a change of clocks", async () => {
-  const clock = new ManualClock(Date.parse("2026-03-28T12:00:00Z"));
-  const fired: string[] = [];
-  const source = cronSource.create(
-    { ...cronSettings, schedule: "30 6 * * *", timezone: "Europe/Berlin", body: { a: 1 } } as never,
-    context("/", clock),
-  );
-  await source.start(async (message) => {
-    fired.push(`${message.headers["mayfly-scheduled-time"]} ${message.contentType} ${text(message.body)}`);
-    return { status: "done", id: "x", reply: undefined };
-  });
-  for (let hour = 0; hour < 72; hour += 1) {
-    clock.advance(3_600_000);
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
-  await source.stop();
-  deepEqual(
-    fired,
-    ["2026-03-29T04:30:00.000Z", "2026-03-30T04:30:00.000Z", "2026-03-31T04:30:00.000Z"].map((time) => `${time} application/json {"a":1}`),
-  );
-});
-
-test("somebody sets the clock: a schedule goes by the new dates, an interval goes on as before", async () => {
-  for (const [jumpMs, scheduled] of [
-    [-3_600_000, ["0 09:20:00", "1 09:20:30", "0 09:30:00", "1 09:30:30"]],
-    [3_600_000, ["0 10:20:00", "0 11:20:00", "1 11:20:30", "0 11:30:00", "1 11:30:30"]], // of the hour that never was one run is made up for
-  ] as const) {
-    const clock = new ManualClock(Date.parse("2026-06-01T10:00:30Z"));
-    const fired: string[] = [];
-    const make = (config: object): ReturnType<typeof cronSource.create> =>
-      cronSource.create({ ...cronSettings, ...config } as never, context("/", clock));
-    const sources = [make({ schedule: "*/10 * * * *" }), make({ every: 600_000 })];
-    for (const [index, source] of sources.entries())
-      await source.start(async (message) => {
-        fired.push(`${index} ${message.headers["mayfly-scheduled-time"]?.slice(11, 19)}`);
-        return { status: "done", id: "x", reply: undefined };
-      });
-    const pass = async (ms: number): Promise<void> => {
-      for (let left = ms; left > 0; left -= 30_000) {
-        clock.advance(Math.min(left, 30_000));
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    };
-    await pass(15 * 60_000);
-    deepEqual(fired.splice(0), ["0 10:10:00", "1 10:10:30"]);
-    clock.jump(jumpMs);
-    await pass(15 * 60_000);
-    deepEqual(fired, scheduled);
-    for (const source of sources) await source.stop();
-  }
-});
-
-test("a schedule that is never due is refused", () => {
-  for (const schedule of ["0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *"])
-    throws(() => cronSource.create({ ...cronSettings, schedule } as never, context("/", new ManualClock(Date.parse("2026-01-01")))), {
-      code: "MF_CRON_INVALID",
-    });
-  cronSource.create({ ...cronSettings, schedule: "0 0 29 2 *" } as never, context("/", new ManualClock(Date.parse("2026-03-01"))));
-});
-
-test("runs that were due while nothing ran are made up for by one, unless there was no start before", async () => {
-  const hourMs = 3_600_000;
-  const facts = new Map<string, string>();
-  const recall = { read: async (name: string) => facts.get(name), write: async (name: string, fact: string) => void facts.set(name, fact) };
-  let nowMs = Date.parse("2026-03-10T00:30:00Z");
-  /** Serves from now on for some hours, then is down for others; gives the runs' dates. */
-  async function life(settings: object, hours: number, downHours: number, ended: Outcome["status"] = "done"): Promise<string[]> {
-    const clock = new ManualClock(nowMs);
-    const dates: string[] = [];
-    const source = cronSource.create({ ...cronSettings, ...settings } as never, { ...context("/", clock), recall });
-    await source.start(async ({ id = "", headers }) => {
-      dates.push(headerText(headers["mayfly-scheduled-time"]) ?? "");
-      return (
-        ended === "refused"
-          ? { status: "refused", id, code: "MF_STOPPING", message: "", retryAfterMs: 1 }
-          : { status: "done", id, reply: undefined }
-      ) as Outcome;
-    });
-    for (let minute = 0; minute < hours * 60; minute += 1) {
-      clock.advance(60_000);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    await source.stop();
-    nowMs += (hours + downHours) * hourMs;
-    return dates.map((date) => date.slice(11, 16));
-  }
-  const hourly = { schedule: "0 * * * *", missed: "once" };
-  deepEqual(await life(hourly, 2, 5), ["01:00", "02:00"], "the first start makes up for nothing");
-  deepEqual(await life(hourly, 1, 0), ["07:00", "08:00"], "one for five");
-  deepEqual(await life(hourly, 0, 0), [], "nothing was due");
-  deepEqual(await life(hourly, 1, 0, "refused"), ["09:00"]);
-  deepEqual(await life(hourly, 0, 3), ["09:00"], "one that was refused is due still");
-  deepEqual(await life({ ...hourly, missed: "skip" }, 0, 3), []);
-  deepEqual(await life({ ...hourly, schedule: "30 * * * *" }, 0, 2), [], "another schedule begins anew");
-  const interval = { schedule: undefined, every: 2 * hourMs, missed: "once" };
-  deepEqual([(await life(interval, 3, 1)).length, (await life(interval, 0, 3)).length, (await life(interval, 1, 0)).length], [1, 1, 1]);
-  deepEqual((await life({ ...interval, atStart: true }, 0, 0)).length, 1);
 });
