@@ -711,7 +711,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
           this.#backlogLater();
           break;
         }
-        const leases = (await this.persistence.keepTrying(() => this.journal.claim(this.#flow.name, most))) ?? [];
+        const leases = (await this.persistence.keepTrying(() => this.journal.lease(this.#flow.name, most))) ?? [];
         for (const lease of leases) this.#enterOfBacklog(lease);
         if (leases.length < most) {
           this.#backlog = false;

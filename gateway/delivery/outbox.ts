@@ -83,7 +83,7 @@ export class Outbox {
   async bury(): Promise<void> {
     const { journal, clock, logger } = this.#ports;
     const endedMs = clock.now();
-    const entries = await journal.claimOutbox(this.channel.flow, this.channel.name, gatewayLimits.outboxPerOutlet, Number.MAX_SAFE_INTEGER);
+    const entries = await journal.leaseOutbox(this.channel.flow, this.channel.name, gatewayLimits.outboxPerOutlet, Number.MAX_SAFE_INTEGER);
     for (const entry of entries) {
       const failure: Failure = {
         origin: "gateway",
@@ -123,7 +123,7 @@ export class Outbox {
         const most = this.#fits(Math.min(channel.config.concurrency, this.depth - this.#sending));
         while (places < most && channel.tryEnter()) places += 1;
         if (places === 0) return;
-        const entries = await persistence.keepTrying(() => journal.claimOutbox(channel.flow, channel.name, places, clock.monotonicMs()));
+        const entries = await persistence.keepTrying(() => journal.leaseOutbox(channel.flow, channel.name, places, clock.monotonicMs()));
         for (let unused = entries?.length ?? 0; unused < places; unused += 1) channel.leaveUnused();
         for (const entry of entries ?? [])
           if (this.holds.holds(entry.key)) this.#keepHeld(entry);

@@ -43,7 +43,7 @@ async function withLetters(run: (place: Place) => Promise<void>): Promise<void> 
     await journal.bury(await accept({ id: "m2", flow: "bills", body: Uint8Array.of(255, 0), receivedMs: 2_000 }), record("MF_B"));
     const sends = [{ outlet: "a", key: "k", contentType: "text/plain", headers: { h: "v" }, body: toUtf8("sent") }];
     await journal.complete(await accept({ id: "m3", correlationId: "c" }), { nowMs: 3_000, sends, state: undefined, reply: undefined });
-    const [entry] = await journal.claimOutbox("orders", "a", 1, 5_000);
+    const [entry] = await journal.leaseOutbox("orders", "a", 1, 5_000);
     ok(entry);
     await journal.buryOutbox(entry, record("MF_A"));
     await run({ dir, journal, letters });
@@ -81,7 +81,7 @@ test("a retried message is pending again with its bytes and key, and its letter 
   withLetters(async ({ journal, letters }) => {
     const report = await retryLetters(journal, letters, { flow: "orders", kind: "message" }, { nowMs: 9_000 });
     equal(report.retried.length, 1);
-    const [lease] = await journal.claim("orders", 9);
+    const [lease] = await journal.lease("orders", 9);
     deepEqual(
       [lease?.message.id, fromUtf8(lease?.message.body ?? new Uint8Array(0)), lease?.message.key, lease?.attempt],
       ["m1", "one", "k", 1],
@@ -96,7 +96,7 @@ test("a retried send is in its outbox again under its idempotency key; edited, u
     const resent: string[] = [];
     await retryLetters(journal, letters, { ids: [id] }, { nowMs: 9_000, resent: (flow, outlet) => resent.push(`${flow}/${outlet}`) });
     deepEqual(resent, ["orders/a"]);
-    const [entry] = await journal.claimOutbox("orders", "a", 9, 9_000);
+    const [entry] = await journal.leaseOutbox("orders", "a", 9, 9_000);
     deepEqual(
       [entry?.idempotencyKey, entry?.key, entry?.correlationId, entry?.headers, fromUtf8(entry?.body ?? new Uint8Array(0))],
       [before, "k", "c", { h: "v" }, "sent"],
@@ -104,7 +104,7 @@ test("a retried send is in its outbox again under its idempotency key; edited, u
     ok(entry);
     await journal.buryOutbox(entry, record("MF_A"));
     await retryLetters(journal, letters, { ids: [await idOf(letters, "m3")] }, { nowMs: 9_500, edit: { body: toUtf8("edited") } });
-    const [edited] = await journal.claimOutbox("orders", "a", 9, 9_500);
+    const [edited] = await journal.leaseOutbox("orders", "a", 9, 9_500);
     ok(edited);
     ok(edited.idempotencyKey.startsWith(`${before}/edited-`));
     equal(fromUtf8(edited.body), "edited");
@@ -122,7 +122,7 @@ test("a retry that was cut short after the journal had the message does not give
     deepEqual([cut.retried.length, cut.failed.length], [0, 3]);
     const again = await retryLetters(journal, letters, all, { nowMs: 9_001 });
     deepEqual([again.retried.length, again.repeated.length, again.failed.length], [0, 3, 0]);
-    equal((await journal.claim("orders", 9)).length + (await journal.claim("bills", 9)).length, 2);
+    equal((await journal.lease("orders", 9)).length + (await journal.lease("bills", 9)).length, 2);
     equal(journal.outboxDepth("orders", "a"), 1);
     deepEqual(await ids(letters), []);
   }));

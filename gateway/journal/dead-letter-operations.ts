@@ -58,7 +58,7 @@ export interface RetryOptions {
   readonly nowMs: number;
   /** The letter stays, for whoever takes the message over to remove once it has ended well. */
   readonly keepLetter?: boolean;
-  /** Takes over a message that is back in the journal. Absent: its lease is released, and whoever claims next has it. */
+  /** Takes over a message that is back in the journal. Absent: its lease is released, and the next `lease` gives it out. */
   readonly started?: ((lease: Lease) => void) | undefined;
   /** Told that the outbox has something new. */
   readonly resent?: ((flow: string, outlet: string) => void) | undefined;

@@ -5,7 +5,7 @@ import { identityOf } from "./dedup-id.ts";
 import type { Sequence } from "./journal.ts";
 
 /** `dedupId`: with its fingerprint, as the message had it. */
-interface ClaimedId {
+interface RunningId {
   readonly dedupId: string;
   readonly sequence: Sequence;
 }
@@ -22,20 +22,20 @@ function replyBytes(reply: Reply | undefined): number {
 }
 
 /**
- * An id is claimed from accept to the message's end, whatever the window says; a completed one is remembered for a time and
+ * An id is running from accept to the message's end, whatever the window says; a completed one is remembered for a time and
  * among so many. Maps keep insertion order, so the oldest completed id is the first. Their keys are identities (dedup-id.ts).
  */
 export class DedupWindow {
-  readonly #claimed = new Map<string, ClaimedId>();
+  readonly #running = new Map<string, RunningId>();
   readonly #completed = new Map<string, CompletedId>();
   #replyBytes = 0;
 
   get size(): number {
-    return this.#claimed.size + this.#completed.size;
+    return this.#running.size + this.#completed.size;
   }
 
-  claimed(dedupId: string): ClaimedId | undefined {
-    return this.#claimed.get(identityOf(dedupId));
+  running(dedupId: string): RunningId | undefined {
+    return this.#running.get(identityOf(dedupId));
   }
 
   completed(dedupId: string, nowMs: number): Omit<CompletedId, "untilMs"> | undefined {
@@ -47,17 +47,17 @@ export class DedupWindow {
     return undefined;
   }
 
-  claim(dedupId: string, sequence: Sequence): void {
-    this.#claimed.set(identityOf(dedupId), { dedupId, sequence });
+  begin(dedupId: string, sequence: Sequence): void {
+    this.#running.set(identityOf(dedupId), { dedupId, sequence });
   }
 
-  release(dedupId: string): void {
-    this.#claimed.delete(identityOf(dedupId));
+  end(dedupId: string): void {
+    this.#running.delete(identityOf(dedupId));
   }
 
   complete(dedupId: string, id: string, reply: Reply | undefined, nowMs: number, windowMs: number, count: number): void {
     const identity = identityOf(dedupId);
-    this.#claimed.delete(identity);
+    this.#running.delete(identity);
     const before = this.#completed.get(identity);
     if (before !== undefined) this.#forget(identity, before);
     this.#completed.set(identity, { dedupId, id, untilMs: nowMs + windowMs, reply });

@@ -6,9 +6,9 @@
  *                accept (durable)                     complete: sends + state + reply, ONE commit
  *   Incoming ──▶ pending, leased ──────────────────────────────────────────────▶ completed, id in the dedup window
  *            or   │    ▲        │                                                    │
- *          adopt  │    └────────┘ retryLater (token + 1, attempt + 1)                ▼ outbox: claimOutbox → settle
+ *          adopt  │    └────────┘ retryLater (token + 1, attempt + 1)                ▼ outbox: leaseOutbox → settle
  *      (in memory)│                                                                        ⇄ defer, or bury
- *                 ├── release: back to pending, unleased (claim finds it) · adopted: forgotten
+ *                 ├── release: back to pending, unleased (lease finds it) · adopted: forgotten
  *                 ├── bury: dead letter with the original bytes, id released
  *                 └── drop: forgotten, id released
  *
@@ -26,7 +26,7 @@
  *   false and changes nothing, so that a late result of an earlier attempt is ignored.
  * Ownership. What is passed in is not changed by the caller afterwards and may be kept; what comes out must not be changed.
  *   Bodies may be views into larger buffers.
- * Order. Sequences grow with the order of accept calls; claim gives messages in sequence order. Sends of one outlet with one
+ * Order. Sequences grow with the order of accept calls; lease gives messages in sequence order. Sends of one outlet with one
  *   key are given out strictly in commit order, within one commit in the order of the sends; others oldest first, but one
  *   that was deferred or released comes when it comes.
  * Bounds. The caller bounds what is pending (limits.pendingPerFlow and so on); implementations bound the dedup window by the
@@ -153,12 +153,12 @@ export interface OutboxEntry {
   readonly body: Uint8Array;
   /** When its message was completed. */
   readonly committedMs: number;
-  /** Of the attempt this claim is for: 1, 2, … Fences as a lease's token does. */
+  /** Of the attempt this lease is for: 1, 2, … Fences as a lease's token does. */
   readonly attempt: number;
   readonly attempts: readonly AttemptRecord[];
 }
 
-/** What recovery found, for the log and for what to claim. */
+/** Result of a recovery: figures for the log, and the flows that have messages to lease. */
 export interface Recovery {
   /** Pending messages by flow. */
   readonly pending: Readonly<Record<string, number>>;
@@ -189,10 +189,10 @@ export interface Journal {
 
   /** Keeps a new message. Resolves once it is durable: from then on it is this gateway's to finish. */
   accept(message: NewMessage): Promise<Accepted>;
-  /** Takes a message its source still keeps: claims its dedup id in memory and gives a lease; writes nothing. A crash forgets it. */
+  /** Takes a message its source still keeps: marks its dedup id as running in memory and gives a lease; writes nothing. A crash forgets it. */
   adopt(message: NewMessage): Accepted;
   /** Up to `most` unleased messages of the flow, oldest first, also those not due yet. */
-  claim(flow: string, most: number): Promise<readonly Lease[]>;
+  lease(flow: string, most: number): Promise<readonly Lease[]>;
 
   complete(lease: Lease, completion: Completion): Promise<Completed>;
   /** Records a failed attempt, also while the disk refuses: then a crash forgets it. The old lease ends, the new one is for the next attempt; undefined when stale. Adopted messages stay adopted. */
@@ -210,24 +210,24 @@ export interface Journal {
   readState(flow: string, key: string): Promise<StateSnapshot>;
 
   /**
-   * Up to `most` entries of the outlet that are due and not claimed, in order. Never two of one key, and none of a key that has
-   * an older unsettled entry, so that a stuck key blocks only itself. What is claimed stays so until settled, deferred, buried
+   * Up to `most` entries of the outlet that are due and not leased, in order. Never two of one key, and none of a key that has
+   * an older unsettled entry, so that a stuck key blocks only itself. What is leased stays so until settled, deferred, buried
    * or released.
    */
-  claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]>;
+  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]>;
   /** The peer has it. */
   settleOutbox(entry: OutboxEntry): Promise<void>;
   /** This attempt failed; the next not before `dueMs`. Also while the disk refuses: then a crash forgets it. */
   deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void>;
   /** Given up: a dead letter of the send, with its history. */
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined>;
-  /** Gives a claimed entry back; this attempt does not count. It is due at `dueMs`, or once the outlet is hastened. Nothing is written. */
+  /** Gives a leased entry back; this attempt does not count. It is due at `dueMs`, or once the outlet is hastened. Nothing is written. */
   releaseOutbox(entry: OutboxEntry, dueMs?: number): void;
   /** All that was released is due now. */
   hastenOutbox(flow: string, outlet: string): void;
-  /** When claimOutbox has something to give next, as of what is known now: 0 for at once, undefined for nothing. */
+  /** When leaseOutbox has something to give next, as of what is known now: 0 for at once, undefined for nothing. */
   nextOutboxMs(flow: string, outlet: string): number | undefined;
-  /** Unsettled entries of the outlet, claimed ones included. Cheap. */
+  /** Unsettled entries of the outlet, leased ones included. Cheap. */
   outboxDepth(flow: string, outlet: string): number;
 
   /** Headers of every pending message and every unsettled send, as of now. */

@@ -159,7 +159,7 @@ export class Ledger {
     if (message.dedup === undefined) return undefined;
     const { dedup } = this.flow(message.flow);
     const { id } = message.dedup;
-    const running = dedup.claimed(id);
+    const running = dedup.running(id);
     if (running !== undefined)
       return contradicts(running.dedupId, id) ? { status: "mismatch" } : { status: "running", sequence: running.sequence };
     const completed = dedup.completed(id, message.receivedMs);
@@ -179,14 +179,14 @@ export class Ledger {
     return { sequence: this.newSequence(), token: this.newToken(), attempt: 1, dueMs: 0, durable, message, attempts: [] };
   }
 
-  /** Keeps a message under the numbers of `lease` and claims its id. */
+  /** Keeps a message under the numbers of `lease` and marks its dedup id as running. */
   keep(lease: Lease, leased: boolean): void {
     const { message, sequence } = lease;
     const flow = this.flow(message.flow);
     flow.pending.set(sequence, { lease, leased });
     if (!leased) flow.unleased.add(sequence);
     this.#pendingBytes += this.#bodyBytes(message.body);
-    if (message.dedup !== undefined) flow.dedup.claim(message.dedup.id, sequence);
+    if (message.dedup !== undefined) flow.dedup.begin(message.dedup.id, sequence);
   }
 
   /** True when the lease is held and the message's newest. */
@@ -195,7 +195,7 @@ export class Ledger {
     return pending !== undefined && pending.leased && pending.lease.token === lease.token;
   }
 
-  claim(flowName: string, most: number): Lease[] {
+  lease(flowName: string, most: number): Lease[] {
     const flow = this.flow(flowName);
     const leases: Lease[] = [];
     for (const sequence of [...flow.unleased].sort((a, b) => a - b)) {
@@ -306,7 +306,7 @@ export class Ledger {
   /** Forgets a message that was buried or dropped, and releases its id. */
   finish(lease: Lease): void {
     this.#forget(lease.message.flow, lease.sequence);
-    if (lease.message.dedup !== undefined) this.flow(lease.message.flow).dedup.release(lease.message.dedup.id);
+    if (lease.message.dedup !== undefined) this.flow(lease.message.flow).dedup.end(lease.message.dedup.id);
   }
 
   readState(flowName: string, key: string): StateSnapshot {

@@ -52,9 +52,9 @@ export class MemoryJournal implements Journal {
     return this.#ledger.duplicate(message) ?? { status: "leased", lease: this.#ledger.admit(message, false) };
   }
 
-  async claim(flow: string, most: number): Promise<readonly Lease[]> {
+  async lease(flow: string, most: number): Promise<readonly Lease[]> {
     this.#open();
-    return this.#ledger.claim(flow, most);
+    return this.#ledger.lease(flow, most);
   }
 
   async complete(lease: Lease, completion: Completion): Promise<Completed> {
@@ -96,9 +96,9 @@ export class MemoryJournal implements Journal {
     return this.#ledger.readState(flow, key);
   }
 
-  async claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+  async leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
     this.#open();
-    return this.#ledger.outbox(flow, outlet).claim(most, nowMs);
+    return this.#ledger.outbox(flow, outlet).lease(most, nowMs);
   }
 
   async settleOutbox(entry: OutboxEntry): Promise<void> {

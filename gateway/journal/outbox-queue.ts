@@ -1,7 +1,7 @@
 /**
  * The committed sends of one outlet that its peer has not taken yet.
  *
- *   ready (Map, in order) ──claim──▶ claimed ──settle / bury──▶ gone
+ *   ready (Map, in order) ──lease──▶ leased ──settle / bury──▶ gone
  *     ▲   ▲                            │  └─ release ─▶ ready
  *     │   └── due ── deferred ◀─ defer ┘
  *     └── the next of its key, when the one before is gone: waiting behind it until then
@@ -11,7 +11,7 @@ import type { AttemptRecord, EntryNumber, OutboxEntry } from "./journal.ts";
 
 interface Slot {
   entry: OutboxEntry;
-  state: "ready" | "claimed" | "deferred" | "behind";
+  state: "ready" | "leased" | "deferred" | "behind";
   dueMs: number;
   /** Deferred without an attempt that counts: it goes as soon as the peer is back. */
   released: boolean;
@@ -19,7 +19,7 @@ interface Slot {
 
 export class OutboxQueue {
   readonly #slots = new Map<EntryNumber, Slot>();
-  /** Unclaimed, due entries that are the first of their key. */
+  /** Unleased, due entries that are the first of their key. */
   readonly #ready = new Map<EntryNumber, Slot>();
   readonly #deferred = new Map<EntryNumber, Slot>();
   /** Unsettled entries of one key, oldest first. Only keyed entries are in here. */
@@ -44,27 +44,27 @@ export class OutboxQueue {
     this.#ready.set(entry.number, slot);
   }
 
-  claim(most: number, nowMs: number): OutboxEntry[] {
+  lease(most: number, nowMs: number): OutboxEntry[] {
     for (const [number, slot] of this.#deferred) {
       if (slot.dueMs > nowMs) continue;
       this.#deferred.delete(number);
       slot.state = "ready";
       this.#ready.set(number, slot);
     }
-    const claimed: OutboxEntry[] = [];
+    const leased: OutboxEntry[] = [];
     for (const [number, slot] of this.#ready) {
-      if (claimed.length >= most) break;
+      if (leased.length >= most) break;
       this.#ready.delete(number);
-      slot.state = "claimed";
-      claimed.push(slot.entry);
+      slot.state = "leased";
+      leased.push(slot.entry);
     }
-    return claimed;
+    return leased;
   }
 
-  /** True when `entry` is the newest attempt and is claimed. */
+  /** True when `entry` is the newest attempt and is leased. */
   holds(entry: OutboxEntry): boolean {
     const slot = this.#slots.get(entry.number);
-    return slot !== undefined && slot.state === "claimed" && slot.entry.attempt === entry.attempt;
+    return slot !== undefined && slot.state === "leased" && slot.entry.attempt === entry.attempt;
   }
 
   remove(number: EntryNumber): void {
@@ -96,7 +96,7 @@ export class OutboxQueue {
     slot.state = "deferred";
     slot.dueMs = dueMs;
     slot.released = false;
-    this.#ready.delete(number); // not claimed when a durable journal reads its log back
+    this.#ready.delete(number); // not leased when a durable journal reads its log back
     this.#deferred.set(number, slot);
   }
 
@@ -117,8 +117,8 @@ export class OutboxQueue {
 
   release(number: EntryNumber, dueMs = 0): void {
     const slot = this.#slots.get(number);
-    if (slot === undefined || slot.state !== "claimed") return;
-    slot.state = "deferred"; // claim puts deferred ones that are due back first
+    if (slot === undefined || slot.state !== "leased") return;
+    slot.state = "deferred"; // lease() puts deferred ones that are due back first
     slot.dueMs = dueMs;
     slot.released = true;
     this.#deferred.set(number, slot);

@@ -90,9 +90,9 @@ class MoodyJournal implements Journal {
   adopt(message: NewMessage): Accepted {
     return this.#hold(this.#inner.adopt(message));
   }
-  claim(flow: string, most: number): Promise<readonly Lease[]> {
+  lease(flow: string, most: number): Promise<readonly Lease[]> {
     return this.#write(async () => {
-      const leases = await this.#inner.claim(flow, most);
+      const leases = await this.#inner.lease(flow, most);
       for (const lease of leases) this.#leases.set(lease.sequence, lease);
       return leases;
     });
@@ -138,9 +138,9 @@ class MoodyJournal implements Journal {
   readState(flow: string, key: string): Promise<StateSnapshot> {
     return this.#process.guard(() => this.#inner.readState(flow, key));
   }
-  claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
     return this.#process.guard(async () => {
-      const entries = await this.#inner.claimOutbox(flow, outlet, most, nowMs);
+      const entries = await this.#inner.leaseOutbox(flow, outlet, most, nowMs);
       for (const entry of entries) this.#entries.set(entry.number, entry);
       return entries;
     });

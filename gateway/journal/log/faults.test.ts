@@ -67,7 +67,7 @@ for (const { what, fault, code } of faults) {
     await journal.recover();
     const lease = leased(await journal.accept(newMessage()));
     await journal.complete(leased(await journal.accept(newMessage({ id: "m2" }))), completion({ sends: [send("1"), send("2")] }));
-    const [entry] = await journal.claimOutbox("orders", "a", 1, 5_000);
+    const [entry] = await journal.leaseOutbox("orders", "a", 1, 5_000);
     ok(entry);
     const record = {
       attempt: 1,
@@ -84,7 +84,7 @@ for (const { what, fault, code } of faults) {
     await rejects(journal.drop(lease), { code });
     await rejects(journal.buryOutbox(entry, record), { code });
     await journal.deferOutbox(entry, record, 5); // may be lost, so it is not refused
-    const [second, again] = await journal.claimOutbox("orders", "a", 2, 5_000);
+    const [second, again] = await journal.leaseOutbox("orders", "a", 2, 5_000);
     deepEqual([again?.number, again?.attempt], [entry.number, 2]);
     if (second !== undefined) journal.releaseOutbox(second);
     if (again !== undefined) await journal.settleOutbox(again); // the same
@@ -102,7 +102,7 @@ for (const { what, fault, code } of faults) {
     await journal.close();
     const reopened = open();
     deepEqual((await reopened.recover()).pending, { orders: 1 });
-    const texts = (await reopened.claimOutbox("orders", "a", 9, 5_000)).map((each) => Buffer.from(each.body).toString());
+    const texts = (await reopened.leaseOutbox("orders", "a", 9, 5_000)).map((each) => Buffer.from(each.body).toString());
     deepEqual(texts, ["2", "3"]); // "1" was settled while the disk refused, and its record was kept until it could be written
     await reopened.close();
   });
@@ -119,7 +119,7 @@ test("a journal on a full disk opens, says so, gives what it has, and takes mess
   const { remarks, pending } = await journal.recover();
   match(remarks.join("\n"), /refused until the disk takes them/);
   deepEqual(pending, { orders: 1 });
-  equal((await journal.claim("orders", 5)).length, 1);
+  equal((await journal.lease("orders", 5)).length, 1);
   await rejects(journal.accept(newMessage()), { code: "MF_JOURNAL_FULL" });
   disk.faults.full = 0;
   equal((await journal.accept(newMessage())).status, "leased");
@@ -178,7 +178,7 @@ test("a journal whose disk refused while it was being opened opens later, as if 
   deepEqual((await journal.recover()).pending, { orders: 1 });
   equal(locks, 1);
   const { calls } = disk;
-  const [lease] = await journal.claim("orders", 5);
+  const [lease] = await journal.lease("orders", 5);
   equal(lease?.message.body.length, 100);
   equal(disk.calls, calls); // it fits the memory, in which nothing of the first try is counted
   await journal.close();
@@ -315,12 +315,12 @@ test("a real disk that fills up: there is room for the sends of all that was acc
         deepEqual(await journal.complete({ ...lease, message }, completion({ sends })), { status: "committed" });
       }
       await writeFile(join(dir, "ballast"), Buffer.alloc(12_000_000)).catch(() => undefined); // somebody else takes all that is left
-      const entries = await journal.claimOutbox("orders", "a", 10_000, 5_000);
+      const entries = await journal.leaseOutbox("orders", "a", 10_000, 5_000);
       equal(entries.length, leases.length);
       const failure = { code: "X", message: "", status: 0, retry: true, origin: "peer" as const };
       for (const entry of entries)
         await journal.deferOutbox(entry, { attempt: 1, startedMs: 1, endedMs: 2, imageSha256: "", failure, logs: [] }, 6_000);
-      const again = await journal.claimOutbox("orders", "a", 10_000, 7_000);
+      const again = await journal.leaseOutbox("orders", "a", 10_000, 7_000);
       equal(again.length, leases.length);
       for (const entry of again) await journal.settleOutbox(entry);
       await rm(join(dir, "ballast"));
@@ -405,7 +405,7 @@ test("a real disk that is full: nothing acknowledged is lost, and done messages 
     await journal.close();
     const again = openJournal(folder);
     await again.recover();
-    const ids = (await again.claim("orders", 1_000)).map((lease) => lease.message.id);
+    const ids = (await again.lease("orders", 1_000)).map((lease) => lease.message.id);
     deepEqual(ids, [...[...kept.keys()].slice(0, 5), "after"]);
     await again.close();
   } finally {

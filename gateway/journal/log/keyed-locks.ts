@@ -1,34 +1,48 @@
 /**
- * What a call is under way for. The ledger changes only when bytes are safe, so a second call about the same message, send, id
- * or state waits for the first one's end and looks again, instead of building on something that may yet fail.
+ * Keyed locks for journal calls in flight. The ledger changes only when bytes are safe, so a second call about the same message, send, id
+ * or state waits until the first one ends and looks again, instead of building on something that may yet fail.
+ *
+ * Acquire in the same turn as the check: after an await somebody else may have the lock.
+ *
+ *   for (let busy = locks.busy(key); busy !== undefined; busy = locks.busy(key)) await busy;
+ *   locks.acquire(key);
  */
-export class Marks<K> {
-  readonly #waiting = new Map<K, { resolve: () => void; reject: (error: unknown) => void }[]>();
+import { assert } from "#base";
 
-  /** Resolves when the mark is gone, rejects when what it stood for failed; undefined when there is none. */
-  wait(key: K): Promise<void> | undefined {
-    const waiting = this.#waiting.get(key);
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A key that is undefined has no lock: it is never busy. */
+export class KeyedLocks<K> {
+  readonly #waiting = new Map<K, Waiter[]>();
+
+  /** Undefined when the key is free. Otherwise resolves on release, and rejects when the holder's call failed. */
+  busy(key: K | undefined): Promise<void> | undefined {
+    const waiting = key === undefined ? undefined : this.#waiting.get(key);
     return waiting === undefined ? undefined : new Promise((resolve, reject) => waiting.push({ resolve, reject }));
   }
 
-  has(key: K): boolean {
-    return this.#waiting.has(key);
-  }
-
-  take(key: K): void {
+  acquire(key: K | undefined): void {
+    if (key === undefined) return;
+    assert(!this.#waiting.has(key), "a lock is acquired when it is free");
     this.#waiting.set(key, []);
   }
 
-  free(key: K): void {
-    const waiting = this.#waiting.get(key);
-    this.#waiting.delete(key);
-    for (const { resolve } of waiting ?? []) resolve();
+  release(key: K | undefined): void {
+    for (const { resolve } of this.#take(key)) resolve();
   }
 
-  /** Frees it for those that come, and has those that wait fail as well. */
-  fail(key: K, error: unknown): void {
-    const waiting = this.#waiting.get(key);
+  /** Releases it, and fails the calls that wait for it. */
+  fail(key: K | undefined, error: unknown): void {
+    for (const { reject } of this.#take(key)) reject(error);
+  }
+
+  #take(key: K | undefined): readonly Waiter[] {
+    if (key === undefined) return [];
+    const waiting = this.#waiting.get(key) ?? [];
     this.#waiting.delete(key);
-    for (const { reject } of waiting ?? []) reject(error);
+    return waiting;
   }
 }

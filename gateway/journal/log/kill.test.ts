@@ -45,7 +45,7 @@ async function work(dir: string, from: number, random: Prng): Promise<void> {
     if (completed.status === "committed") say(`c ${n}`);
   };
   const send = async (): Promise<void> => {
-    for (const entry of await journal.claimOutbox("orders", "a", 5, Date.now())) {
+    for (const entry of await journal.leaseOutbox("orders", "a", 5, Date.now())) {
       say(`s ${fromUtf8(entry.body)}`);
       await journal.settleOutbox(entry);
     }
@@ -87,7 +87,7 @@ interface Heard {
 }
 
 async function check(journal: LogJournal, heard: Heard): Promise<void> {
-  const pending = new Set((await journal.claim("orders", 1e6)).map((lease) => Number(fromUtf8(lease.message.body).split(":")[0])));
+  const pending = new Set((await journal.lease("orders", 1e6)).map((lease) => Number(fromUtf8(lease.message.body).split(":")[0])));
   for (const n of heard.completed) ok(!pending.has(n), `message ${n} was completed and is pending`);
   for (const n of pending) ok(heard.tried.has(n), `message ${n} was never sent`);
   const done: number[] = [];
@@ -103,7 +103,7 @@ async function check(journal: LogJournal, heard: Heard): Promise<void> {
   equal((JSON.parse(state.json ?? '{"n":0}') as { n: number }).n, done.length, "each completion has counted once");
   const waiting = new Set<string>();
   for (let depth = journal.outboxDepth("orders", "a"); depth > 0; depth = journal.outboxDepth("orders", "a")) {
-    for (const entry of await journal.claimOutbox("orders", "a", 1_000, 1e15)) {
+    for (const entry of await journal.leaseOutbox("orders", "a", 1_000, 1e15)) {
       const send = fromUtf8(entry.body);
       ok(!waiting.has(send), `send ${send} is in the outbox twice`);
       waiting.add(send);

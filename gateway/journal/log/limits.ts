@@ -13,7 +13,7 @@ export interface LogLimits {
   readonly recordBytes: number;
   /** Bodies from this size on live in a file of their own, so that batches and checkpoints stay short. */
   readonly blobBytes: number;
-  /** Bodies of waiting sends and of recovered messages that are kept in memory; beyond it they are read back when claimed. */
+  /** Bodies of waiting sends and of recovered messages that are kept in memory; beyond it they are read back when leased. */
   readonly bodyMemoryBytes: number;
   /** Bodies up to this size are always kept in memory: a place on disk would cost as much. */
   readonly smallBodyBytes: number;

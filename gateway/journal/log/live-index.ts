@@ -1,4 +1,4 @@
-/** What the log amounts to: the ledger, where bodies are, and which burials were begun. Built by applying records in order. */
+/** The live index: the state of the log in memory. The ledger, where bodies are, and which burials were begun; built by applying records in order. */
 import { keptAttempts, Ledger } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";

@@ -126,6 +126,6 @@ test("a journal that has lost its lock refuses", () =>
     await journal.recover();
     await rm(join(dir, "lock"));
     while (!events.includes("lock-lost")) await new Promise((resolve) => setTimeout(resolve, 1));
-    await rejects(journal.claim("orders", 1), { code: "MF_JOURNAL_CLOSED", message: /another process has taken over/ });
+    await rejects(journal.lease("orders", 1), { code: "MF_JOURNAL_CLOSED", message: /another process has taken over/ });
     await journal.close();
   }));

@@ -5,9 +5,9 @@
  *             (wait for a call about            (writer.ts)
  *              the same thing first)
  *
- * The ledger never knows more than the disk does, but for settled sends and released leases, which may be lost. What is in the way
- * between the check and the change is marked (marks.ts), so that calls in one batch never depend on each other, and a batch that
- * fails takes nothing else with it.
+ * The ledger never knows more than the disk does, but for settled sends and released leases, which may be lost. From the check to the
+ * change a call holds a lock on what it is about (keyed-locks.ts), so that calls in one batch never depend on each other, and a batch
+ * that fails takes nothing else with it.
  */
 import { type Clock, CodedError, systemClock } from "#base";
 import type { Headers } from "../../contract/message.ts";
@@ -37,7 +37,7 @@ import type { Disk } from "./disk.ts";
 import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, logLimits, numbersAhead } from "./limits.ts";
 import type { Lock } from "./lock.ts";
-import { Marks } from "./keyed-locks.ts";
+import { KeyedLocks } from "./keyed-locks.ts";
 import type { Placement } from "./places.ts";
 import { readLog } from "./recovery.ts";
 import * as records from "./records.ts";
@@ -73,14 +73,14 @@ export class LogJournal implements Journal {
   readonly #options: LogJournalOptions;
   readonly #limits: LogLimits;
   readonly #clock: Clock;
-  readonly #messages = new Marks<Sequence>();
-  readonly #entries = new Marks<EntryNumber>();
-  readonly #ids = new Marks<string>();
+  readonly #messages = new KeyedLocks<Sequence>();
+  readonly #entries = new KeyedLocks<EntryNumber>();
+  readonly #ids = new KeyedLocks<string>();
   /** Ids of messages whose accept is under way, and the sequence each will have. */
   readonly #entering = new Map<string, { readonly sequence: Sequence; readonly dedupId: string }>();
-  readonly #states = new Marks<string>();
+  readonly #states = new KeyedLocks<string>();
   /** Keys of messages whose large body is being written: what comes behind them waits, or it would be in the log before them. */
-  readonly #keys = new Marks<string>();
+  readonly #keys = new KeyedLocks<string>();
   #use = new DiskUse();
   readonly #calls = new OpenCalls();
   #index: LiveIndex;
@@ -161,17 +161,16 @@ export class LogJournal implements Journal {
       const { ledger, bodies } = this.#index;
       const id = message.dedup === undefined ? undefined : `${message.flow}\0${identityOf(message.dedup.id)}`;
       const key = message.key === undefined ? undefined : `${message.flow}\0${message.key}`;
-      const wait = (): Promise<void> | undefined =>
-        (key === undefined ? undefined : this.#keys.wait(key)) ?? (id === undefined ? undefined : this.#ids.wait(id));
+      const wait = (): Promise<void> | undefined => this.#keys.busy(key) ?? this.#ids.busy(id);
       for (let busy = wait(); busy !== undefined; busy = wait()) await busy;
       if (id !== undefined) {
         const duplicate = ledger.duplicate(message);
         if (duplicate !== undefined) return duplicate;
       }
       this.#room?.take(message.body.length);
-      if (id !== undefined) this.#ids.take(id);
+      this.#ids.acquire(id);
       const slowKey = bodies.isLarge(message.body) ? key : undefined;
-      if (slowKey !== undefined) this.#keys.take(slowKey);
+      this.#keys.acquire(slowKey);
       let lease = ledger.newLease(message, true);
       if (id !== undefined) this.#entering.set(id, { sequence: lease.sequence, dedupId: message.dedup?.id ?? "" });
       try {
@@ -190,13 +189,13 @@ export class LogJournal implements Journal {
         );
       } catch (error) {
         this.#removeWhenVoid(writer, [bodies.release(lease.message.body)]);
-        if (slowKey !== undefined) this.#keys.fail(slowKey, error);
+        this.#keys.fail(slowKey, error);
         throw error;
       } finally {
-        if (slowKey !== undefined) this.#keys.free(slowKey);
+        this.#keys.release(slowKey);
         if (id !== undefined) {
           this.#entering.delete(id);
-          this.#ids.free(id);
+          this.#ids.release(id);
         }
       }
       return { status: "leased", lease };
@@ -217,10 +216,10 @@ export class LogJournal implements Journal {
     return { status: "leased", lease };
   }
 
-  claim(flow: string, most: number): Promise<readonly Lease[]> {
+  lease(flow: string, most: number): Promise<readonly Lease[]> {
     return this.#call(async () => {
       const { ledger, bodies } = this.#index;
-      const leases = ledger.claim(flow, most);
+      const leases = ledger.lease(flow, most);
       this.#writeNumbers();
       if (!leases.some((lease) => bodies.isAway(lease.message.body))) return leases;
       try {
@@ -244,8 +243,7 @@ export class LogJournal implements Journal {
       const { ledger } = this.#index;
       const { flow } = lease.message;
       const state = completion.state === undefined ? undefined : `${flow}\0${completion.state.key}`;
-      const wait = (): Promise<void> | undefined =>
-        this.#messages.wait(lease.sequence) ?? (state === undefined ? undefined : this.#states.wait(state));
+      const wait = (): Promise<void> | undefined => this.#messages.busy(lease.sequence) ?? this.#states.busy(state);
       for (let busy = wait(); busy !== undefined; busy = wait()) await busy;
       const objection = ledger.objection(lease, completion) ?? this.#stateObjection(completion);
       if (objection !== undefined) return objection;
@@ -254,8 +252,8 @@ export class LogJournal implements Journal {
         ledger.complete(lease, completion);
         return { status: "committed" };
       }
-      this.#messages.take(lease.sequence);
-      if (state !== undefined) this.#states.take(state);
+      this.#messages.acquire(lease.sequence);
+      this.#states.acquire(state);
       let commit = ledger.commitOf(lease, completion);
       try {
         commit = await this.#withBlobs(commit);
@@ -280,8 +278,8 @@ export class LogJournal implements Journal {
           message: `the completion of message ${lease.message.id} is ${error.bytes} bytes, over ${this.#limits.recordBytes}: send less, or fewer headers`,
         };
       } finally {
-        this.#messages.free(lease.sequence);
-        if (state !== undefined) this.#states.free(state);
+        this.#messages.release(lease.sequence);
+        this.#states.release(state);
       }
       return { status: "committed" };
     });
@@ -306,7 +304,7 @@ export class LogJournal implements Journal {
   }
 
   release(lease: Lease): void {
-    const busy = this.#messages.wait(lease.sequence);
+    const busy = this.#messages.busy(lease.sequence);
     if (busy !== undefined) void busy.then(() => this.release(lease));
     else this.#index.ledger.release(lease);
   }
@@ -322,16 +320,16 @@ export class LogJournal implements Journal {
   readState(flow: string, key: string): Promise<StateSnapshot> {
     return this.#call(async () => {
       // A change that is on its way decides: with the old version a completion would only conflict.
-      await this.#states.wait(`${flow}\0${key}`);
+      await this.#states.busy(`${flow}\0${key}`);
       return this.#index.ledger.readState(flow, key);
     });
   }
 
-  claimOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
     return this.#call(async () => {
       const { bodies, ledger } = this.#index;
       const queue = ledger.outbox(flow, outlet);
-      const entries = queue.claim(most, nowMs);
+      const entries = queue.lease(most, nowMs);
       if (!entries.some((entry) => bodies.isAway(entry.body))) return entries;
       try {
         return await Promise.all(entries.map(async (entry) => ({ ...entry, body: await bodies.load(entry.body) })));
@@ -380,7 +378,7 @@ export class LogJournal implements Journal {
   }
 
   releaseOutbox(entry: OutboxEntry, dueMs?: number): void {
-    const busy = this.#entries.wait(entry.number);
+    const busy = this.#entries.busy(entry.number);
     if (busy !== undefined) return void busy.then(() => this.releaseOutbox(entry, dueMs));
     const queue = this.#index.ledger.outbox(entry.flow, entry.outlet);
     if (queue.holds(entry)) queue.release(entry.number, dueMs);
@@ -462,13 +460,13 @@ export class LogJournal implements Journal {
   /** Runs `work` while nothing else about the message is under way; undefined when the lease is stale. */
   #withMessage<T>(lease: Lease, work: (writer: LogWriter) => Promise<T>): Promise<T | undefined> {
     return this.#call(async (writer) => {
-      for (let busy = this.#messages.wait(lease.sequence); busy !== undefined; busy = this.#messages.wait(lease.sequence)) await busy;
+      for (let busy = this.#messages.busy(lease.sequence); busy !== undefined; busy = this.#messages.busy(lease.sequence)) await busy;
       if (!this.#index.ledger.holds(lease)) return undefined;
-      this.#messages.take(lease.sequence);
+      this.#messages.acquire(lease.sequence);
       try {
         return await work(writer);
       } finally {
-        this.#messages.free(lease.sequence);
+        this.#messages.release(lease.sequence);
       }
     });
   }
@@ -476,14 +474,14 @@ export class LogJournal implements Journal {
   /** The same for a send. */
   #withEntry<T>(entry: OutboxEntry, work: (writer: LogWriter, queue: OutboxQueue) => Promise<T>): Promise<T | undefined> {
     return this.#call(async (writer) => {
-      for (let busy = this.#entries.wait(entry.number); busy !== undefined; busy = this.#entries.wait(entry.number)) await busy;
+      for (let busy = this.#entries.busy(entry.number); busy !== undefined; busy = this.#entries.busy(entry.number)) await busy;
       const queue = this.#index.ledger.outbox(entry.flow, entry.outlet);
       if (!queue.holds(entry)) return undefined;
-      this.#entries.take(entry.number);
+      this.#entries.acquire(entry.number);
       try {
         return await work(writer, queue);
       } finally {
-        this.#entries.free(entry.number);
+        this.#entries.release(entry.number);
       }
     });
   }
@@ -544,7 +542,7 @@ export class LogJournal implements Journal {
     }
   }
 
-  /** Numbers that only adopted messages and claims used are in no record: a batch now and then says how far they are. */
+  /** Numbers that only adopted messages and leases used are in no record: a batch now and then says how far they are. */
   #writeNumbers(): void {
     const writer = this.#writer;
     if (writer === undefined) return;

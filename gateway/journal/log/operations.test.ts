@@ -114,7 +114,7 @@ test("of a damaged journal check names the place, and salvage keeps the rest and
     const journal = openJournal(dir);
     await journal.recover();
     deepEqual(
-      (await journal.claim("orders", 9)).map((lease) => lease.message.id),
+      (await journal.lease("orders", 9)).map((lease) => lease.message.id),
       ["m1", "m2", "m4"],
     );
     equal(journal.outboxDepth("orders", "a"), 1);

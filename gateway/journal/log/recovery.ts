@@ -129,7 +129,7 @@ class LogReader {
     }
     let end = 0;
     for (const [index, segment] of chain.entries()) end = await this.#readSegment(segment, chain[index + 1]);
-    // Numbers given to adopted messages and claims may be in no record.
+    // Numbers given to adopted messages and leases may be in no record.
     const { sequence, token, entry } = this.#index.ledger.counters;
     if (names.length > 0 && !this.#index.closed)
       this.#index.ledger.skipTo({ sequence: sequence + numbersAhead, token: token + numbersAhead, entry });

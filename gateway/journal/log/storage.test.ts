@@ -118,13 +118,13 @@ test("bodies of every size come back as they were: from memory, from the log, fr
       body: bodyOf(n, sizes[n % sizes.length] ?? 1),
     });
     const check = async (journal: LogJournal): Promise<void> => {
-      const leases = await journal.claim("orders", 100);
+      const leases = await journal.lease("orders", 100);
       deepEqual(
         leases.map((lease) => lease.message.id),
         sizes.map((_, n) => `m${n}`),
       );
       for (const [n, lease] of leases.entries()) ok(bodyOf(n, sizes[n] ?? 0).equals(lease.message.body), `message ${n}`);
-      const entries = await journal.claimOutbox("orders", "a", 100, Date.now());
+      const entries = await journal.leaseOutbox("orders", "a", 100, Date.now());
       equal(entries.length, 2 * sizes.length);
       for (const [n, entry] of entries.entries()) ok(bodyOf(n, sizes[n % sizes.length] ?? 0).equals(entry.body), `send ${n}`);
       for (const lease of leases) journal.release(lease);
@@ -144,8 +144,8 @@ test("bodies of every size come back as they were: from memory, from the log, fr
     await second.compact();
     await check(second);
     equal((await blobs(dir)).length, 2 + 4);
-    for (const lease of await second.claim("orders", 100)) await second.complete(lease, completion());
-    for (const entry of await second.claimOutbox("orders", "a", 100, Date.now())) await second.settleOutbox(entry);
+    for (const lease of await second.lease("orders", 100)) await second.complete(lease, completion());
+    for (const entry of await second.leaseOutbox("orders", "a", 100, Date.now())) await second.settleOutbox(entry);
     await second.close();
     equal((await readdir(dir)).filter((name) => name.endsWith(".tmp")).length, 0);
     deepEqual(await blobs(dir), []);
@@ -178,7 +178,7 @@ test("what comes behind a large body of its key is taken after it, and found aft
     const second = await open();
     await second.recover();
     deepEqual(
-      (await second.claim("orders", 100)).map((lease) => lease.message.id).filter((id) => id.startsWith("a")),
+      (await second.lease("orders", 100)).map((lease) => lease.message.id).filter((id) => id.startsWith("a")),
       ["a1", "a2", "a3", "a4"],
     );
     await second.close();
@@ -296,7 +296,7 @@ test("what is live is told by its headers; a settled send may come back after a 
       completion([{ outlet: "a", key: undefined, contentType: "", headers: { "x-name": "send" }, body: bodyOf(1, 9) }]),
     );
     deepEqual(live(journal), ["second", "send"]);
-    const [entry] = await journal.claimOutbox("orders", "a", 1, Date.now());
+    const [entry] = await journal.leaseOutbox("orders", "a", 1, Date.now());
     ok(entry !== undefined);
     await journal.settleOutbox(entry);
     deepEqual(live(journal), ["second"]);

@@ -64,7 +64,7 @@ function leased(accepted: Accepted): Lease {
 }
 
 async function texts(journal: Journal, outlet: string, nowMs = 5_000): Promise<string[]> {
-  return (await journal.claimOutbox("orders", outlet, 100, nowMs)).map((entry) => fromUtf8(entry.body));
+  return (await journal.leaseOutbox("orders", outlet, 100, nowMs)).map((entry) => fromUtf8(entry.body));
 }
 
 interface Place {
@@ -116,7 +116,7 @@ function messageCases(it: It, durable: boolean): void {
       [1, true, { a: "1" }, "k", "c"],
     );
     equal(fromUtf8(lease.message.body), "hello");
-    deepEqual(await journal.claim("orders", 10), []);
+    deepEqual(await journal.lease("orders", 10), []);
     equal(journal.stats().pending, 1);
   });
 
@@ -129,29 +129,29 @@ function messageCases(it: It, durable: boolean): void {
     ok(leases.every((lease, index) => index === 0 || lease.sequence > (leases[index - 1]?.sequence ?? 0)));
   });
 
-  it("a released message is claimed again, oldest first, same attempt, newer token", async ({ journal }) => {
+  it("a released message is leased again, oldest first, same attempt, newer token", async ({ journal }) => {
     const first = leased(await journal.accept(newMessage({ id: "m1" })));
     const second = leased(await journal.accept(newMessage({ id: "m2" })));
     journal.release(second);
     journal.release(first);
-    const claimed = await journal.claim("orders", 10);
+    const leases = await journal.lease("orders", 10);
     deepEqual(
-      claimed.map((lease) => [lease.message.id, lease.attempt]),
+      leases.map((lease) => [lease.message.id, lease.attempt]),
       [
         ["m1", 1],
         ["m2", 1],
       ],
     );
-    ok((claimed[0]?.token ?? 0) > first.token);
+    ok((leases[0]?.token ?? 0) > first.token);
     deepEqual(await journal.complete(first, completion()), { status: "stale" });
   });
 
-  it("claim gives at most as many as asked for, and of that flow only", async ({ journal }) => {
+  it("lease gives at most as many as asked for, and of that flow only", async ({ journal }) => {
     for (const id of ["m1", "m2", "m3"]) journal.release(leased(await journal.accept(newMessage({ id }))));
     journal.release(leased(await journal.accept(newMessage({ id: "other", flow: "bills" }))));
-    equal((await journal.claim("orders", 2)).length, 2);
-    equal((await journal.claim("orders", 2)).length, 1);
-    equal((await journal.claim("bills", 2)).length, 1);
+    equal((await journal.lease("orders", 2)).length, 2);
+    equal((await journal.lease("orders", 2)).length, 1);
+    equal((await journal.lease("bills", 2)).length, 1);
   });
 
   it("a completed message is gone, and completing it again is stale", async ({ journal }) => {
@@ -198,7 +198,7 @@ function messageCases(it: It, durable: boolean): void {
     const adopted = leased(journal.adopt(newMessage()));
     equal(adopted.durable, false);
     journal.release(adopted);
-    deepEqual(await journal.claim("orders", 10), []);
+    deepEqual(await journal.lease("orders", 10), []);
     deepEqual(await journal.complete(adopted, completion()), { status: "stale" });
     deepEqual(await journal.complete(leased(journal.adopt(newMessage())), completion({ sends: [newSend("out", "x")] })), {
       status: "committed",
@@ -223,19 +223,19 @@ function messageCases(it: It, durable: boolean): void {
       await before.journal.complete(done, completion());
       const retried = await before.journal.retryLater(first, record(1), 7_000);
       const { journal } = await before.reopen();
-      const claimed = await journal.claim("orders", 10);
+      const leases = await journal.lease("orders", 10);
       deepEqual(
-        claimed.map((lease) => [lease.message.id, lease.attempt, lease.dueMs, lease.attempts.length]),
+        leases.map((lease) => [lease.message.id, lease.attempt, lease.dueMs, lease.attempts.length]),
         [
           ["m1", 2, 7_000, 1],
           ["m2", 1, 0, 0],
         ],
       );
-      equal(fromUtf8(claimed[0]?.message.body ?? new Uint8Array(0)), "first");
-      equal(claimed[1]?.message.contentType, "application/json");
+      equal(fromUtf8(leases[0]?.message.body ?? new Uint8Array(0)), "first");
+      equal(leases[1]?.message.contentType, "application/json");
       if (retried !== undefined) deepEqual(await journal.complete(retried, completion()), { status: "stale" });
       const fresh = leased(await journal.accept(newMessage({ id: "m5" })));
-      ok(fresh.sequence > (claimed[1]?.sequence ?? 0) && fresh.sequence > done.sequence);
+      ok(fresh.sequence > (leases[1]?.sequence ?? 0) && fresh.sequence > done.sequence);
       await journal.close();
     },
     durable,
@@ -322,7 +322,7 @@ function dedupCases(it: It, durable: boolean): void {
   });
 
   it(
-    "windows survive reopening; the claim of a pending message does too, that of an adopted one does not",
+    "windows survive reopening; the running id of a pending message does too, that of an adopted one does not",
     async (before) => {
       await before.journal.complete(leased(await before.journal.accept(newMessage({ dedup }))), completion());
       await before.journal.complete(leased(before.journal.adopt(newMessage({ id: "b", dedup: { ...dedup, id: "broker" } }))), completion());
@@ -417,13 +417,13 @@ function outboxCases(it: It, durable: boolean): void {
     await journal.complete(leased(await journal.accept(newMessage())), completion({ sends }));
   };
 
-  it("sends of a commit are claimed once, in order, per outlet, with keys that are stable and all different", async ({ journal }) => {
+  it("sends of a commit are leased once, in order, per outlet, with keys that are stable and all different", async ({ journal }) => {
     await commit(journal, newSend("a", "1"), newSend("b", "2"), newSend("a", "3"));
     await commit(journal, newSend("a", "4"));
     equal(journal.nextOutboxMs("orders", "a"), 0);
-    const claimed = await journal.claimOutbox("orders", "a", 2, 5_000);
+    const entries = await journal.leaseOutbox("orders", "a", 2, 5_000);
     deepEqual(
-      claimed.map((entry) => [fromUtf8(entry.body), entry.attempt, entry.messageId, entry.headers]),
+      entries.map((entry) => [fromUtf8(entry.body), entry.attempt, entry.messageId, entry.headers]),
       [
         ["1", 1, "m1", { h: "v" }],
         ["3", 1, "m1", { h: "v" }],
@@ -431,23 +431,23 @@ function outboxCases(it: It, durable: boolean): void {
     );
     deepEqual(await texts(journal, "a"), ["4"]);
     deepEqual(await texts(journal, "b"), ["2"]);
-    equal(new Set(claimed.map((entry) => entry.idempotencyKey)).size, 2);
+    equal(new Set(entries.map((entry) => entry.idempotencyKey)).size, 2);
     equal(journal.outboxDepth("orders", "a"), 3);
-    for (const entry of claimed) await journal.settleOutbox(entry);
+    for (const entry of entries) await journal.settleOutbox(entry);
     equal(journal.outboxDepth("orders", "a"), 1);
     equal(journal.nextOutboxMs("orders", "a"), undefined);
   });
 
-  it("a deferred entry comes again when due: same idempotency key, next attempt, history kept; its old claim is void", async ({
+  it("a deferred entry comes again when due: same idempotency key, next attempt, history kept; its old lease is void", async ({
     journal,
   }) => {
     await commit(journal, newSend("a", "1"));
-    const [entry] = await journal.claimOutbox("orders", "a", 1, 5_000);
+    const [entry] = await journal.leaseOutbox("orders", "a", 1, 5_000);
     ok(entry);
     await journal.deferOutbox(entry, record(1), 8_000);
     equal(journal.nextOutboxMs("orders", "a"), 8_000);
     deepEqual(await texts(journal, "a", 7_999), []);
-    const [again] = await journal.claimOutbox("orders", "a", 1, 8_000);
+    const [again] = await journal.leaseOutbox("orders", "a", 1, 8_000);
     deepEqual([again?.idempotencyKey, again?.attempt, again?.attempts.length], [entry.idempotencyKey, 2, 1]);
     await journal.settleOutbox(entry);
     equal(journal.outboxDepth("orders", "a"), 1);
@@ -455,29 +455,29 @@ function outboxCases(it: It, durable: boolean): void {
 
   it("entries of one key come one at a time and in order; a stuck key blocks only itself", async ({ journal }) => {
     await commit(journal, newSend("a", "x1", "x"), newSend("a", "x2", "x"), newSend("a", "y1", "y"), newSend("a", "free"));
-    const claimed = await journal.claimOutbox("orders", "a", 100, 5_000);
+    const entries = await journal.leaseOutbox("orders", "a", 100, 5_000);
     deepEqual(
-      claimed.map((entry) => fromUtf8(entry.body)),
+      entries.map((entry) => fromUtf8(entry.body)),
       ["x1", "y1", "free"],
     );
-    const [x1, y1] = claimed;
+    const [x1, y1] = entries;
     ok(x1 && y1);
     await journal.deferOutbox(x1, record(1), 9_000);
     await journal.settleOutbox(y1);
     await commit(journal, newSend("a", "y2", "y"), newSend("a", "x3", "x"));
     deepEqual(await texts(journal, "a"), ["y2"]);
-    const [x1again] = await journal.claimOutbox("orders", "a", 100, 9_000);
+    const [x1again] = await journal.leaseOutbox("orders", "a", 100, 9_000);
     equal(fromUtf8(x1again?.body ?? new Uint8Array(0)), "x1");
     if (x1again !== undefined) await journal.settleOutbox(x1again);
     deepEqual(await texts(journal, "a"), ["x2"]);
   });
 
-  it("a released entry is claimed again with the same attempt", async ({ journal }) => {
+  it("a released entry is leased again with the same attempt", async ({ journal }) => {
     await commit(journal, newSend("a", "1", "k"), newSend("a", "2", "k"));
-    const [entry] = await journal.claimOutbox("orders", "a", 1, 5_000);
+    const [entry] = await journal.leaseOutbox("orders", "a", 1, 5_000);
     ok(entry);
     journal.releaseOutbox(entry);
-    const [again] = await journal.claimOutbox("orders", "a", 1, 5_000);
+    const [again] = await journal.leaseOutbox("orders", "a", 1, 5_000);
     deepEqual([again?.number, again?.attempt], [entry.number, 1]);
   });
 
@@ -486,7 +486,7 @@ function outboxCases(it: It, durable: boolean): void {
     deadLetters,
   }) => {
     await commit(journal, newSend("a", "1", "k"), newSend("a", "2", "k"));
-    const [entry] = await journal.claimOutbox("orders", "a", 1, 5_000);
+    const [entry] = await journal.leaseOutbox("orders", "a", 1, 5_000);
     ok(entry);
     const id = await journal.buryOutbox(entry, record(1));
     const found = id === undefined ? undefined : await deadLetters.read(id);
@@ -501,15 +501,15 @@ function outboxCases(it: It, durable: boolean): void {
     "unsettled sends survive reopening: order, keys, attempts and idempotency keys; settled and buried ones do not come back",
     async (before) => {
       await commit(before.journal, newSend("a", "1"), newSend("a", "2", "k"), newSend("a", "3", "k"), newSend("a", "4"), newSend("a", "5"));
-      const claimed = await before.journal.claimOutbox("orders", "a", 100, 5_000);
-      const [one, two, four, five] = claimed;
+      const entries = await before.journal.leaseOutbox("orders", "a", 100, 5_000);
+      const [one, two, four, five] = entries;
       ok(one && two && four && five);
       await before.journal.settleOutbox(one);
       await before.journal.deferOutbox(two, record(1), 9_000);
       await before.journal.buryOutbox(four, record(1));
       const { journal } = await before.reopen();
       equal(journal.outboxDepth("orders", "a"), 3);
-      const again = await journal.claimOutbox("orders", "a", 100, 9_000);
+      const again = await journal.leaseOutbox("orders", "a", 100, 9_000);
       deepEqual(again.map((entry) => [fromUtf8(entry.body), entry.attempt]).sort(), [
         ["2", 2],
         ["5", 1],

@@ -167,12 +167,12 @@ export class SimulatedLife {
     await this.#handle(accepted.lease, told);
   }
 
-  /** Works on a message that was claimed after a crash or given back. */
+  /** Works on a message that was leased after a crash or given back. */
   async #work(): Promise<void> {
     const lease = this.#held.shift();
     if (lease !== undefined) return this.#handle(lease, this.#world.saw(lease));
-    const claimed = await this.#answer(this.#journal.claim("orders", 2));
-    if (claimed !== "refused") this.#held.push(...claimed);
+    const leased = await this.#answer(this.#journal.lease("orders", 2));
+    if (leased !== "refused") this.#held.push(...leased);
   }
 
   async #handle(lease: Lease, told: Told): Promise<void> {
@@ -288,7 +288,7 @@ export class SimulatedLife {
 
   async #deliver(): Promise<void> {
     const outlet = outlets[this.#random.below(2)] ?? "a";
-    const entries = await this.#answer(this.#journal.claimOutbox("orders", outlet, 1 + this.#random.below(4), this.#clock.now()));
+    const entries = await this.#answer(this.#journal.leaseOutbox("orders", outlet, 1 + this.#random.below(4), this.#clock.now()));
     if (entries === "refused") return;
     for (const entry of entries) {
       await this.#pause();
@@ -300,7 +300,7 @@ export class SimulatedLife {
       const send = fromUtf8(entry.body);
       if (choice === 1) {
         const buried = await this.#answer(this.#journal.buryOutbox(entry, this.#record(entry.attempt)));
-        if (buried === "refused") continue; // it stays claimed: the gateway repeats the call
+        if (buried === "refused") continue; // it stays leased: the gateway repeats the call
         this.#world.acknowledged += 1;
         this.#world.buriedSends.add(send);
         continue;

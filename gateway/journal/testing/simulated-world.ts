@@ -137,7 +137,7 @@ export class World {
     const pending = new Map<number, Lease>();
     let last = 0;
     for (const lease of leases) {
-      check(lease.sequence > last, "claim gives messages in sequence order");
+      check(lease.sequence > last, "lease gives messages in sequence order");
       last = lease.sequence;
       const told = this.saw(lease);
       check(!pending.has(told.n), `message ${told.n} is pending twice`);

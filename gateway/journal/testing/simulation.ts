@@ -152,7 +152,7 @@ class Schedule {
       if (remark.includes("cut at byte")) this.#result.cut += 1;
       if (remark.includes("is finished")) this.#result.burials += 1;
     }
-    const leases = await journal.claim("orders", 10_000);
+    const leases = await journal.lease("orders", 10_000);
     const states = await Promise.all(stateKeys.map((key) => journal.readState("orders", key)));
     const letters = [];
     const sends: string[] = [];
@@ -182,7 +182,7 @@ class Schedule {
       const lease = pending.get(`m${told.n}`);
       const expected = lease !== undefined ? "running" : told.end?.kind === "complete" ? "duplicate" : "leased";
       check(again.status === expected, `the id of message ${told.n} is ${again.status}, expected ${expected}`);
-      if (again.status === "running") check(again.sequence === lease?.sequence, `the id of message ${told.n} is claimed by another one`);
+      if (again.status === "running") check(again.sequence === lease?.sequence, `the id of message ${told.n} is leased by another one`);
       if (again.status === "leased") this.#journal.release(again.lease);
     }
   }
@@ -193,7 +193,7 @@ class Schedule {
       for (let round = 0; this.#journal.outboxDepth("orders", outlet) > 0; round++) {
         if (round > 1_000) throw new Violation(`outbox ${outlet} does not empty`);
         this.#clock.advance(1_000);
-        for (const entry of await this.#journal.claimOutbox("orders", outlet, 100, this.#clock.now())) {
+        for (const entry of await this.#journal.leaseOutbox("orders", outlet, 100, this.#clock.now())) {
           this.#world.receive(entry);
           await this.#journal.settleOutbox(entry);
         }

@@ -90,7 +90,7 @@ export async function openJournal(): Promise<Target> {
       const journal = openAt(dir);
       try {
         const { pending } = await journal.recover();
-        const leases = await journal.claim(flow, 100);
+        const leases = await journal.lease(flow, 100);
         const signature = `${pending[flow] ?? 0} pending, ${leases.length} claimed`;
         return !equalBytes(input, whole) || leases.length === 2 ? { signature } : faulty(signature, "a whole journal lost messages");
       } catch (error) {
