@@ -17,7 +17,7 @@ import type { Totals } from "./delivery/flow-delivery.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { Ending, OpenSteps } from "./ending.ts";
-import { FlowUnit, type Prepared, type UnitPorts } from "./served-flow.ts";
+import { ServedFlow, type Prepared, type ServedFlowPorts } from "./served-flow.ts";
 import type { FoundLetter } from "./held.ts";
 import { type Access, type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
@@ -107,7 +107,7 @@ class TheGateway implements Gateway, Administered {
   readonly #clock: Clock;
   readonly #logger: RootLogger;
   readonly #persistence: Persistence;
-  readonly #units = new Map<string, FlowUnit>();
+  readonly #flows = new Map<string, ServedFlow>();
   readonly #totals: Totals = { pending: 0 };
   readonly #memory: GatewayMemory;
   readonly #events = new Map<string, number>();
@@ -117,7 +117,7 @@ class TheGateway implements Gateway, Administered {
   #adminServer: HttpServer | undefined;
   #socketServer: HttpServer | undefined;
   #adminSocket: string | undefined;
-  readonly #shared: UnitPorts;
+  readonly #shared: ServedFlowPorts;
   readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
   #state: "new" | "starting" | "running" | "stopping" | "stopped" = "new";
@@ -166,7 +166,7 @@ class TheGateway implements Gateway, Administered {
       connectors: ports.connectors,
       claims: ports.claims,
       deliverTo: (flow, message) => {
-        const accepted = this.#units.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
+        const accepted = this.#flows.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
         if (accepted === undefined || message.claim === undefined || ports.claims === undefined) return accepted;
         return accepted.finally(ports.claims.hold(message.claim.id)); // the sender may not wait so long
       },
@@ -221,8 +221,8 @@ class TheGateway implements Gateway, Administered {
   }
 
   async inject(flow: string, message: Injected): Promise<Outcome> {
-    const unit = this.#units.get(flow);
-    if (unit === undefined) throw unknownFlow(flow, [...this.#units.keys()]);
+    const served = this.#flows.get(flow);
+    if (served === undefined) throw unknownFlow(flow, [...this.#flows.keys()]);
     const { id, headers = {}, contentType = "", body, key, correlationId, wait } = message;
     const incoming: Incoming = {
       id,
@@ -234,17 +234,17 @@ class TheGateway implements Gateway, Administered {
       replyWanted: wait,
       keeper: wait ? "source" : "journal",
     };
-    return unit.delivery.accept(incoming, { source: "direct", place: "direct" });
+    return served.delivery.accept(incoming, { source: "direct", place: "direct" });
   }
 
   async retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined> {
     const found = await this.deadLetters.read(id);
     if (found === undefined) return undefined;
     const { flow, messageId } = found.letter;
-    const unit = this.#units.get(flow);
-    if (unit === undefined) throw unknownFlow(flow, [...this.#units.keys()]);
+    const served = this.#flows.get(flow);
+    if (served === undefined) throw unknownFlow(flow, [...this.#flows.keys()]);
     const edited = body !== undefined;
-    if (unit.held.has(found.letter)) return this.#retryHeld(unit, found, body);
+    if (served.held.has(found.letter)) return this.#retryHeld(served, found, body);
     const release = edited ? undefined : await this.#holdClaim(found.letter);
     let ended: Promise<Outcome> | undefined;
     const report = await retryLetters(
@@ -256,9 +256,9 @@ class TheGateway implements Gateway, Administered {
         edit: edited ? { body } : undefined,
         keepLetter: edited,
         started: (lease) => {
-          ended = new Promise((tell) => this.#units.get(flow)?.delivery.takeOver(lease, tell));
+          ended = new Promise((tell) => this.#flows.get(flow)?.delivery.takeOver(lease, tell));
         },
-        resent: (_flow, outlet) => this.#units.get(flow)?.outbox(outlet)?.pump(),
+        resent: (_flow, outlet) => this.#flows.get(flow)?.outbox(outlet)?.pump(),
       },
     ).finally(release);
     const [failure] = report.failed;
@@ -272,10 +272,10 @@ class TheGateway implements Gateway, Administered {
   }
 
   /** Tells how it ended, if that is soon. */
-  async #retryHeld(unit: FlowUnit, found: FoundLetter, body: Uint8Array | undefined): Promise<Outcome> {
+  async #retryHeld(served: ServedFlow, found: FoundLetter, body: Uint8Array | undefined): Promise<Outcome> {
     const { id, messageId } = found.letter;
     const release = await this.#holdClaim(found.letter);
-    const ended = unit.held.retry(found, body === undefined ? undefined : { body }).finally(release);
+    const ended = served.held.retry(found, body === undefined ? undefined : { body }).finally(release);
     const told = ended.then((outcome) => {
       this.#logger.info(
         { deadLetter: id, message: messageId, outcome: outcome.status },
@@ -310,7 +310,7 @@ class TheGateway implements Gateway, Administered {
     if (unexpected !== undefined) problems.push(unexpected);
     const memory = this.#memoryTrouble;
     if (memory !== undefined) problems.push({ memory });
-    for (const unit of this.#units.values()) problems.push(...unit.unready());
+    for (const served of this.#flows.values()) problems.push(...served.unready());
     return { ready: problems.length === 0, problems };
   }
 
@@ -324,7 +324,7 @@ class TheGateway implements Gateway, Administered {
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
     this.#registry ??= createRegistry({
-      units: () => this.#units.values(),
+      flows: () => this.#flows.values(),
       runner: this.#ports.runner,
       journal: this.#ports.journal,
       memory: this.#memory,
@@ -336,7 +336,7 @@ class TheGateway implements Gateway, Administered {
   }
 
   flows(): readonly object[] {
-    return [...this.#units.values()].map(({ name, delivery }) => ({
+    return [...this.#flows.values()].map(({ name, delivery }) => ({
       name,
       image: delivery.flow.image.sha256,
       from: delivery.flow.config.from.map((source) => source.connector),
@@ -365,14 +365,14 @@ class TheGateway implements Gateway, Administered {
       const images = await this.#loadAll(this.#config.flows);
       if (this.#stopped !== undefined) throw stoppedEarly();
       for (const [name, flow] of Object.entries(this.#config.flows))
-        this.#units.set(name, new FlowUnit(name, flow, imageOf(images, name), this.#shared));
+        this.#flows.set(name, new ServedFlow(name, flow, imageOf(images, name), this.#shared));
       await this.#startAdmin();
       const access = { kind: "public", token: this.#config.http.admin.token } as const;
       addProbes(this.#server.routes, this, access);
       if (this.#config.http.metrics === "public") addMetrics(this.#server.routes, this, access);
       this.#server.routesAreThere = false;
       await this.#server.listen(this.#config.http.host, this.#config.http.port);
-      await this.#startAll([...this.#units.values()]);
+      await this.#startAll([...this.#flows.values()]);
       if (this.#stopped !== undefined) throw stoppedEarly();
       this.#server.routesAreThere = true;
       this.#state = "running";
@@ -444,11 +444,11 @@ class TheGateway implements Gateway, Administered {
   }
 
   /** Many at once: a peer that does not answer keeps the flow waiting that needs it, not the others. */
-  async #startAll(units: FlowUnit[]): Promise<void> {
+  async #startAll(flows: ServedFlow[]): Promise<void> {
     const failures: unknown[] = [];
     const start = async (): Promise<void> => {
-      for (let unit = units.shift(); unit !== undefined && failures.length === 0; unit = units.shift())
-        await unit.start().catch((error: unknown) => failures.push(error));
+      for (let served = flows.shift(); served !== undefined && failures.length === 0; served = flows.shift())
+        await served.start().catch((error: unknown) => failures.push(error));
     };
     await Promise.all(Array.from({ length: startsAtOnce }, start));
     if (failures.length > 0) throw failures[0];
@@ -460,27 +460,27 @@ class TheGateway implements Gateway, Administered {
     if (JSON.stringify([http, journal, deadLetters]) !== JSON.stringify([config.http, config.journal, config.deadLetters]))
       this.#logger.warn({ code: "MF_RELOAD_RESTART" }, "http, journal and deadLetters change only at a restart");
     const images = await this.#loadAll(config.flows);
-    const prepared: [FlowUnit, Prepared][] = [];
-    const fresh: FlowUnit[] = [];
+    const prepared: [ServedFlow, Prepared][] = [];
+    const fresh: ServedFlow[] = [];
     for (const [name, flow] of Object.entries(config.flows)) {
-      const unit = this.#units.get(name);
-      if (unit === undefined) fresh.push(new FlowUnit(name, flow, imageOf(images, name), this.#shared));
-      else prepared.push([unit, unit.prepare(flow, imageOf(images, name))]);
+      const served = this.#flows.get(name);
+      if (served === undefined) fresh.push(new ServedFlow(name, flow, imageOf(images, name), this.#shared));
+      else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
     }
-    const gone = [...this.#units.values()].filter((unit) => !Object.hasOwn(config.flows, unit.name));
+    const gone = [...this.#flows.values()].filter((served) => !Object.hasOwn(config.flows, served.name));
     this.#config = { ...config, http, journal, deadLetters };
-    await Promise.all(prepared.map(([unit, next]) => unit.connect(next)));
+    await Promise.all(prepared.map(([served, next]) => served.connect(next)));
     // In one turn everything that goes lets go, also of what another flow is to have, such as a path.
-    const opening = prepared.map(([unit, next]) => unit.replace(next));
+    const opening = prepared.map(([served, next]) => served.replace(next));
     const ending = this.#end(gone, new Ending(this.#clock, config.drain), () => undefined);
-    for (const unit of fresh) this.#units.set(unit.name, unit);
+    for (const served of fresh) this.#flows.set(served.name, served);
     await Promise.all([...opening.map((open) => open()), this.#startAll(fresh), ending]);
-    for (const unit of gone) {
-      this.#units.delete(unit.name);
-      const { pending, sends } = unit.left;
+    for (const served of gone) {
+      this.#flows.delete(served.name);
+      const { pending, sends } = served.left;
       if (pending + sends > 0)
         this.#logger.warn(
-          { flow: unit.name, pending, sends },
+          { flow: served.name, pending, sends },
           "the flow was removed, and the journal has messages of it: they wait until it is configured again",
         );
     }
@@ -505,7 +505,7 @@ class TheGateway implements Gateway, Administered {
     this.#state = "stopping";
     await ending.by(ending.workMs, this.#reloading);
     for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.beginClose();
-    await this.#end([...this.#units.values()], ending, () => this.#persistence.close());
+    await this.#end([...this.#flows.values()], ending, () => this.#persistence.close());
     for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.endClose();
     this.#persistence.close();
     const closing = [
@@ -534,18 +534,18 @@ class TheGateway implements Gateway, Administered {
   }
 
   /** Stops flows in order: no new messages, then what is under way within its time, then the rest is given back. */
-  async #end(units: readonly FlowUnit[], ending: Ending, timeIsOver: () => void): Promise<void> {
-    const sourcesStopped = Promise.all(units.map((unit) => unit.stopSources()));
-    for (const unit of units) unit.delivery.beginDrain();
-    while (units.some((unit) => !unit.quiet) && this.#clock.monotonicMs() < ending.workMs) await this.#sleep(10);
-    const open = units.flatMap((unit) => unit.underWay);
+  async #end(flows: readonly ServedFlow[], ending: Ending, timeIsOver: () => void): Promise<void> {
+    const sourcesStopped = Promise.all(flows.map((served) => served.stopSources()));
+    for (const served of flows) served.delivery.beginDrain();
+    while (flows.some((served) => !served.quiet) && this.#clock.monotonicMs() < ending.workMs) await this.#sleep(10);
+    const open = flows.flatMap((served) => served.underWay);
     if (open.length > 0)
       this.#logger.warn(
         { open },
         `not everything was finished within ${this.#config.drain} ms, the rest is given back: ${open.slice(0, openShown).join("; ")}`,
       );
     timeIsOver(); // what waits for a disk that refuses is given back as well
-    await ending.by(ending.closedMs, Promise.all([sourcesStopped, ...units.map((unit) => unit.end())]));
+    await ending.by(ending.closedMs, Promise.all([sourcesStopped, ...flows.map((served) => served.end())]));
   }
 
   #sleep(ms: number): Promise<void> {

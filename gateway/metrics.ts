@@ -1,7 +1,7 @@
 /** /metrics: Prometheus text from the plain numbers of delivery/metrics.ts, made when it is asked for. */
 import { collectDefaultMetrics, type Metric, type MetricValue, Registry } from "prom-client";
 import { bucketsMs, type Durations } from "./delivery/metrics.ts";
-import type { FlowUnit } from "./served-flow.ts";
+import type { ServedFlow } from "./served-flow.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
@@ -11,7 +11,7 @@ type Labels = Readonly<Record<string, string | number>>;
 type Value = MetricValue<string> & { metricName?: string };
 
 export interface Measured {
-  readonly units: () => Iterable<FlowUnit>;
+  readonly flows: () => Iterable<ServedFlow>;
   readonly runner: Runner;
   readonly journal: Journal;
   readonly memory: GatewayMemory;
@@ -51,35 +51,35 @@ function byCode(labels: Labels, counts: ReadonlyMap<string, number>): Value[] {
 export function createRegistry(measured: Measured): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const perFlow = (name: string, help: string, type: Type, values: (unit: FlowUnit, labels: Labels) => Value[]): void => {
-    scraped(registry, name, help, type, () => shown(measured.units()).flatMap((unit) => values(unit, { flow: unit.name })));
+  const perFlow = (name: string, help: string, type: Type, values: (flow: ServedFlow, labels: Labels) => Value[]): void => {
+    scraped(registry, name, help, type, () => shown(measured.flows()).flatMap((flow) => values(flow, { flow: flow.name })));
   };
-  const count = (name: string, help: string, value: (unit: FlowUnit) => number): void =>
-    perFlow(name, help, "counter", (unit, labels) => [{ labels, value: value(unit) }]);
-  const gauge = (name: string, help: string, value: (unit: FlowUnit) => number): void =>
-    perFlow(name, help, "gauge", (unit, labels) => [{ labels, value: value(unit) }]);
-  count("mayfly_source_received_total", "Messages sources handed over", (unit) => unit.delivery.metrics.received);
-  perFlow("mayfly_source_refused_total", "Messages refused, by code", "counter", (unit, labels) =>
-    byCode(labels, unit.delivery.metrics.refused),
+  const count = (name: string, help: string, value: (flow: ServedFlow) => number): void =>
+    perFlow(name, help, "counter", (flow, labels) => [{ labels, value: value(flow) }]);
+  const gauge = (name: string, help: string, value: (flow: ServedFlow) => number): void =>
+    perFlow(name, help, "gauge", (flow, labels) => [{ labels, value: value(flow) }]);
+  count("mayfly_source_received_total", "Messages sources handed over", (flow) => flow.delivery.metrics.received);
+  perFlow("mayfly_source_refused_total", "Messages refused, by code", "counter", (flow, labels) =>
+    byCode(labels, flow.delivery.metrics.refused),
   );
-  count("mayfly_flow_done_total", "Messages completed", (unit) => unit.delivery.metrics.done);
-  count("mayfly_flow_dead_total", "Messages given up", (unit) => unit.delivery.metrics.dead);
-  count("mayfly_flow_duplicates_total", "Duplicates recognised", (unit) => unit.delivery.metrics.duplicates);
-  count("mayfly_flow_retries_total", "Attempts after the first", (unit) => unit.delivery.metrics.retries);
-  count("mayfly_flow_cancelled_total", "Messages whose caller left", (unit) => unit.delivery.metrics.cancelled);
-  count("mayfly_flow_expired_total", "Messages that were not begun in time", (unit) => unit.delivery.metrics.expired);
-  count("mayfly_flow_state_conflicts_total", "Runs repeated because the state had changed", (unit) => unit.delivery.metrics.conflicts);
-  count("mayfly_flow_log_lines_dropped_total", "Log lines over limits.log", (unit) => unit.delivery.metrics.logsDropped);
-  count("mayfly_flow_cpu_seconds_total", "CPU time of steps", (unit) => unit.delivery.metrics.cpuMs / 1000);
-  perFlow("mayfly_flow_failures_total", "Failed attempts, by code", "counter", (unit, labels) =>
-    byCode(labels, unit.delivery.metrics.failures),
+  count("mayfly_flow_done_total", "Messages completed", (flow) => flow.delivery.metrics.done);
+  count("mayfly_flow_dead_total", "Messages given up", (flow) => flow.delivery.metrics.dead);
+  count("mayfly_flow_duplicates_total", "Duplicates recognised", (flow) => flow.delivery.metrics.duplicates);
+  count("mayfly_flow_retries_total", "Attempts after the first", (flow) => flow.delivery.metrics.retries);
+  count("mayfly_flow_cancelled_total", "Messages whose caller left", (flow) => flow.delivery.metrics.cancelled);
+  count("mayfly_flow_expired_total", "Messages that were not begun in time", (flow) => flow.delivery.metrics.expired);
+  count("mayfly_flow_state_conflicts_total", "Runs repeated because the state had changed", (flow) => flow.delivery.metrics.conflicts);
+  count("mayfly_flow_log_lines_dropped_total", "Log lines over limits.log", (flow) => flow.delivery.metrics.logsDropped);
+  count("mayfly_flow_cpu_seconds_total", "CPU time of steps", (flow) => flow.delivery.metrics.cpuMs / 1000);
+  perFlow("mayfly_flow_failures_total", "Failed attempts, by code", "counter", (flow, labels) =>
+    byCode(labels, flow.delivery.metrics.failures),
   );
-  perFlow("mayfly_flow_duration_seconds", "From accept to done", "histogram", (unit, labels) =>
-    histogram("mayfly_flow_duration_seconds", labels, unit.delivery.metrics.durations),
+  perFlow("mayfly_flow_duration_seconds", "From accept to done", "histogram", (flow, labels) =>
+    histogram("mayfly_flow_duration_seconds", labels, flow.delivery.metrics.durations),
   );
-  gauge("mayfly_flow_pending", "Messages queued, running or waiting for a retry", (unit) => unit.delivery.pending);
-  gauge("mayfly_flow_holds", "Dead letters that hold messages behind them", (unit) => unit.delivery.holds.size);
-  gauge("mayfly_flow_running", "Machines running or waiting", (unit) => unit.delivery.running);
+  gauge("mayfly_flow_pending", "Messages queued, running or waiting for a retry", (flow) => flow.delivery.pending);
+  gauge("mayfly_flow_holds", "Dead letters that hold messages behind them", (flow) => flow.delivery.holds.size);
+  gauge("mayfly_flow_running", "Machines running or waiting", (flow) => flow.delivery.running);
   outletMetrics(perFlow);
   runnerMetrics(registry, measured);
   memoryMetrics(registry, measured.memory);
@@ -93,19 +93,19 @@ export function createRegistry(measured: Measured): Registry {
 }
 
 /** Every flow; of very many only those that had a message, since a scrape of idle thousands would hold up the others. */
-function shown(units: Iterable<FlowUnit>): FlowUnit[] {
-  const all = [...units];
+function shown(flows: Iterable<ServedFlow>): ServedFlow[] {
+  const all = [...flows];
   return all.length <= gatewayLimits.flowsAlwaysShown
     ? all
-    : all.filter((unit) => unit.delivery.metrics.received > 0 || unit.delivery.pending > 0);
+    : all.filter((flow) => flow.delivery.metrics.received > 0 || flow.delivery.pending > 0);
 }
 
 function outletMetrics(
-  perFlow: (name: string, help: string, type: Type, values: (unit: FlowUnit, labels: Labels) => Value[]) => void,
+  perFlow: (name: string, help: string, type: Type, values: (flow: ServedFlow, labels: Labels) => Value[]) => void,
 ): void {
-  const each = (name: string, help: string, type: Type, values: (outlet: FlowUnit["outlets"][number], labels: Labels) => Value[]): void =>
-    perFlow(name, help, type, (unit, labels) =>
-      unit.outlets.flatMap((outlet) => values(outlet, { ...labels, outlet: outlet.channel.name })),
+  const each = (name: string, help: string, type: Type, values: (outlet: ServedFlow["outlets"][number], labels: Labels) => Value[]): void =>
+    perFlow(name, help, type, (flow, labels) =>
+      flow.outlets.flatMap((outlet) => values(outlet, { ...labels, outlet: outlet.channel.name })),
     );
   each("mayfly_outlet_sent_total", "Sends taken by the peer", "counter", ({ channel }, labels) => [
     { labels, value: channel.metrics.sent },

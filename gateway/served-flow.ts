@@ -29,7 +29,7 @@ import type { Source } from "./contract/source.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
 
 /** What all flows share. */
-export interface UnitPorts {
+export interface ServedFlowPorts {
   readonly runner: Runner;
   readonly journal: Journal;
   readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove">;
@@ -88,12 +88,12 @@ export function placeOf({ connector, config }: SourceConfig): string {
   return [connector, ...named.map(encodeURI)].join(" ");
 }
 
-export class FlowUnit {
+export class ServedFlow {
   readonly name: string;
   readonly delivery: FlowDelivery;
   /** Dead letters that hold what comes behind them. */
   readonly held: Held;
-  readonly #ports: UnitPorts;
+  readonly #ports: ServedFlowPorts;
   readonly #logger: RootLogger;
   #sources: readonly PlacedSource[] = [];
   #outlets: readonly PlacedOutlet[] = [];
@@ -101,7 +101,7 @@ export class FlowUnit {
   #hosts: readonly HostPattern[] = [];
   #started = false;
 
-  constructor(name: string, config: FlowConfig, image: FlowImage, ports: UnitPorts) {
+  constructor(name: string, config: FlowConfig, image: FlowImage, ports: ServedFlowPorts) {
     this.name = name;
     this.#ports = ports;
     this.#logger = ports.logger.child({ flow: name });

@@ -13,7 +13,7 @@ import type { FlowConfig } from "../contract/config.ts";
 import { Persistence } from "../delivery/persistence.ts";
 import { MessageIds, SeedPool } from "../delivery/seeds.ts";
 import { OpenSteps } from "../ending.ts";
-import { FlowUnit } from "../served-flow.ts";
+import { ServedFlow } from "../served-flow.ts";
 import { DeadLetters, type DeadLetterFs } from "../journal/dead-letters.ts";
 import type {
   Accepted,
@@ -281,7 +281,7 @@ export class SimulatedGateway {
   readonly #received: Received[] = [];
   #process = new Process();
   #journal: MoodyJournal | undefined;
-  #unit: FlowUnit | undefined;
+  #served: ServedFlow | undefined;
   #persistence: Persistence | undefined;
   #crashes = 0;
   #steps = 0;
@@ -330,16 +330,16 @@ export class SimulatedGateway {
   get #isOver(): boolean {
     return (
       this.#senders.every((sender) => sender.outcome !== undefined) &&
-      this.#unit?.quiet === true &&
-      this.#unit.delivery.pending === 0 &&
-      this.#unit.delivery.holds.size === 0 &&
+      this.#served?.quiet === true &&
+      this.#served.delivery.pending === 0 &&
+      this.#served.delivery.holds.size === 0 &&
       this.#store.stats().outbox === 0
     );
   }
 
   async #step(step: number): Promise<void> {
     this.#steps += 1;
-    const { pending, running } = this.#unit?.delivery ?? { pending: 0, running: 0 };
+    const { pending, running } = this.#served?.delivery ?? { pending: 0, running: 0 };
     this.#mostPending = Math.max(this.#mostPending, pending);
     this.#mostRunning = Math.max(this.#mostRunning, running);
     if (step >= 0 && this.#random.below(60) === 0) await this.#crash();
@@ -355,7 +355,7 @@ export class SimulatedGateway {
 
   /** Somebody looks at the dead letters. */
   async #operate(): Promise<void> {
-    const { held } = this.#unit ?? {};
+    const { held } = this.#served ?? {};
     for await (const letter of this.#deadLetters.list()) {
       const found = await this.#deadLetters.read(letter.id);
       if (held === undefined || found === undefined || !held.has(letter)) continue;
@@ -382,7 +382,7 @@ export class SimulatedGateway {
       }
       if (sender.key !== undefined) blocked.add(sender.key);
       if (sender.notBeforeMs > nowMs) continue;
-      const { delivery } = this.#unit ?? {};
+      const { delivery } = this.#served ?? {};
       const process = this.#process;
       sender.held = process;
       sender.offeredStep = this.#steps;
@@ -422,7 +422,7 @@ export class SimulatedGateway {
     const entropy = (bytes: Uint8Array): void => void bytes.forEach((_byte, index) => (bytes[index] = this.#random.below(256)));
     const outlets = [{ ...peer, create: this.#makePeer(process) }];
     const image = { image: { name: "f", sha256: "0" }, outlets: undefined, limits: defaultFlowLimits };
-    this.#unit = new FlowUnit("f", this.#config, image, {
+    this.#served = new ServedFlow("f", this.#config, image, {
       runner,
       journal,
       letters: this.#deadLetters,
@@ -445,7 +445,7 @@ export class SimulatedGateway {
       },
       steps: new OpenSteps(),
     });
-    void this.#unit.start();
+    void this.#served.start();
     await settled();
   }
 
@@ -500,7 +500,7 @@ export class SimulatedGateway {
 
   /** Nothing of a key arrives that came after its dead letter, while that lies there. */
   #checkHeld(id: string, key: string | undefined): void {
-    const { holds } = this.#unit?.delivery ?? {};
+    const { holds } = this.#served?.delivery ?? {};
     if (key === undefined || holds === undefined) return;
     for (const letter of holds.letters) {
       const dead = this.#senderOf(letter);
@@ -527,7 +527,9 @@ export class SimulatedGateway {
       `everything comes to an end; open: ${this.#senders
         .filter((sender) => sender.outcome === undefined)
         .map((sender) => sender.message.id)
-        .join(" ")}, outbox ${this.#store.stats().outbox}, pending ${this.#unit?.delivery.pending}, trouble ${this.#persistence?.troubled}`,
+        .join(
+          " ",
+        )}, outbox ${this.#store.stats().outbox}, pending ${this.#served?.delivery.pending}, trouble ${this.#persistence?.troubled}`,
     );
     check(this.#store.stats().pending === 0 && this.#store.stats().pendingBytes === 0, "the journal is empty in the end");
     let duplicates = 0;
