@@ -3,16 +3,15 @@ import type { Effect } from "./effects.ts";
 
 /** Failures a monitor finds, not the flow. The sentences say what to do. */
 export const machineErrors = {
-  MF_CPU_LIMIT: "the flow used more CPU time in one step than its limit: look for an endless loop, or raise limits.cpu",
-  MF_MEMORY_LIMIT: "the flow used more memory than its limit: handle less at once, or raise limits.memory",
-  MF_TIME_LIMIT: "the message took longer than its limit: look for an outlet that is slow to answer, or raise limits.time",
-  MF_EFFECT_LIMIT: "the flow had more effects than a step may have: split the message before it comes in, or raise limits.sends",
-  MF_MACHINE_TRAP:
-    "the machine stopped on an illegal operation: this is a fault of the engine or of the kernel, please report it with the message",
-  MF_MACHINE_LIED: "the machine's effects could not be decoded: it may be compromised, and nothing of it was carried out",
-  MF_MACHINE_LOST: "the worker that ran the machine ended, and too often: look for a message that kills its machine",
+  MF_CPU_LIMIT: "the flow exceeded its CPU limit in one step: look for an endless loop, or raise limits.cpu",
+  MF_MEMORY_LIMIT: "the flow exceeded its memory limit: process less at a time, or raise limits.memory",
+  MF_TIME_LIMIT: "the message exceeded its time limit: look for a slow outlet, or raise limits.time",
+  MF_EFFECT_LIMIT: "the flow produced too many effects in one step: split the message before it arrives, or raise limits.sends",
+  MF_MACHINE_TRAP: "the machine stopped on an illegal operation, a bug in the engine or the kernel: please report it with the message",
+  MF_MACHINE_LIED: "the machine's effects are malformed, and none was carried out: the machine may be compromised",
+  MF_MACHINE_LOST: "the worker crashed repeatedly: look for a message that crashes its machine",
   MF_MACHINE_ENDED: "the machine has ended and takes no more events",
-  MF_MONITOR_BUSY: "every machine is in use and the queue is full: try again later, or allow more workers",
+  MF_MONITOR_BUSY: "all machines are busy and the queue is full: try again later, or allow more workers",
   MF_MONITOR_CLOSED: "the monitor is closed: the gateway is shutting down",
 } as const;
 

@@ -336,7 +336,7 @@ test("what can't be served ends with 2 and says what to do", async () => {
     [[http("/a"), http("/a")], /^MF_CONFIG_INVALID: source\.yaml:6:\d+: .*POST \/a is taken by flows\.hello/],
     [[http("/a/:x"), http("/a/:y")], /^MF_(?:ROUTE_TAKEN|CONFIG_INVALID): .*POST \/a\/:y is (?:served|taken) by/],
     [[http("/a/*/b")], /^MF_ROUTE_INVALID: the path \/a\/\*\/b can't be used: /],
-    [[http("/a/:x/:x")], /^MF_ROUTE_INVALID: .*:x stands in it twice/],
+    [[http("/a/:x/:x")], /^MF_ROUTE_INVALID: .*it has the parameter :x twice/],
     [["nats: { url: http://localhost, subject: s }"], /^MF_CONFIG_URL: source\.yaml:5:\d+: .*nats:\/\/ or tls:\/\//],
     [["file: { dir: no-folder }"], /^MF_FILE_SOURCE_DIR: the folder no-folder of flows\.hello can't be used: /],
     [[http("/a")], /^MF_LISTEN: cannot listen on 203\.0\.113\.7/, "http: { host: 203.0.113.7 }\n"],

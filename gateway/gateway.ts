@@ -201,7 +201,7 @@ class TheGateway implements Gateway, Administered {
 
   start(): Promise<void> {
     if (this.#starting !== undefined || this.#stopped !== undefined)
-      return Promise.reject(new CodedError("MF_GATEWAY_STATE", "the gateway was started before: make another"));
+      return Promise.reject(new CodedError("MF_GATEWAY_STATE", "the gateway was already started: create a new one"));
     const starting = (this.#starting = this.#start());
     return new Promise((resolve, reject) => {
       this.#abandonStart = () => reject(stoppedEarly());
@@ -264,7 +264,7 @@ class TheGateway implements Gateway, Administered {
     const [failure] = report.failed;
     if (failure !== undefined) throw new CodedError(failure.code, failure.message);
     if (report.repeated.length > 0) return { status: "duplicate", id: messageId, reply: undefined };
-    this.#logger.info({ flow, message: messageId, deadLetter: id, edited }, "a dead letter was put in again");
+    this.#logger.info({ flow, message: messageId, deadLetter: id, edited }, "a dead letter is retried");
     const accepted: Outcome = { status: "accepted", id: messageId };
     if (!edited || ended === undefined) return accepted;
     const outcome = await Promise.race([this.#endOfEdited(id, ended), this.#sleep(gatewayLimits.retryTellMs)]);
@@ -277,13 +277,10 @@ class TheGateway implements Gateway, Administered {
     const release = await this.#holdClaim(found.letter);
     const ended = served.held.retry(found, body === undefined ? undefined : { body }).finally(release);
     const told = ended.then((outcome) => {
-      this.#logger.info(
-        { deadLetter: id, message: messageId, outcome: outcome.status },
-        "a dead letter that holds others was put in again",
-      );
+      this.#logger.info({ deadLetter: id, message: messageId, outcome: outcome.status }, "a dead letter that holds back others is retried");
       return outcome;
     });
-    told.catch((error: unknown) => this.#logger.error({ deadLetter: id }, `the dead letter could not be put in again: ${String(error)}`));
+    told.catch((error: unknown) => this.#logger.error({ deadLetter: id }, `the dead letter could not be retried: ${String(error)}`));
     return (await Promise.race([told, this.#sleep(gatewayLimits.retryTellMs)])) ?? { status: "accepted", id: messageId };
   }
 
@@ -319,7 +316,7 @@ class TheGateway implements Gateway, Administered {
     const { all } = this.#memory;
     if (this.#clock.monotonicMs() - all.refusals.lastMs > gatewayLimits.memoryTroubleMs) return undefined;
     const uses = all.parts.filter(({ takenBytes }) => takenBytes > 0).map(({ use, takenBytes }) => `${use} ${takenBytes}`);
-    return `${memoryBusy}: ${all.takenBytes} of ${all.mostBytes} bytes are taken (${uses.join(", ")}): raise \`memory\`, or send less at once`;
+    return `${memoryBusy}: ${all.takenBytes} of ${all.mostBytes} bytes are in use (${uses.join(", ")}): raise \`memory\`, or send less at once`;
   }
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
@@ -360,7 +357,7 @@ class TheGateway implements Gateway, Administered {
         if (!Object.hasOwn(this.#config.flows, flow))
           this.#logger.warn(
             { flow, pending: recovery.pending[flow] },
-            "the journal has messages of a flow that is not configured: they wait till it is",
+            "the journal has messages of a flow that is not configured: they wait until it is configured again",
           );
       const images = await this.#loadAll(this.#config.flows);
       if (this.#stopped !== undefined) throw stoppedEarly();
@@ -481,7 +478,7 @@ class TheGateway implements Gateway, Administered {
       if (pending + sends > 0)
         this.#logger.warn(
           { flow: served.name, pending, sends },
-          "the flow was removed, and the journal has messages of it: they wait until it is configured again",
+          "the journal has messages of the removed flow: they wait until it is configured again",
         );
     }
   }
@@ -516,10 +513,7 @@ class TheGateway implements Gateway, Administered {
     await ending.by(ending.endMs, Promise.all(closing));
     const open = this.#steps.names;
     if (open.length > 0)
-      this.#logger.error(
-        { code: "MF_STOP_INCOMPLETE", open },
-        `not everything has closed within ${this.#config.drain} ms and is left as it is: ${open.join("; ")}`,
-      );
+      this.#logger.error({ code: "MF_STOP_INCOMPLETE", open }, `not closed within ${this.#config.drain} ms, abandoned: ${open.join("; ")}`);
     this.#state = "stopped";
     if (wasRunning) this.#logger.info({}, "stopped");
   }
@@ -542,7 +536,7 @@ class TheGateway implements Gateway, Administered {
     if (open.length > 0)
       this.#logger.warn(
         { open },
-        `not everything was finished within ${this.#config.drain} ms, the rest is given back: ${open.slice(0, openShown).join("; ")}`,
+        `not finished within ${this.#config.drain} ms, returned to its sources or the journal: ${open.slice(0, openShown).join("; ")}`,
       );
     timeIsOver(); // what waits for a disk that refuses is given back as well
     await ending.by(ending.closedMs, Promise.all([sourcesStopped, ...flows.map((served) => served.end())]));
@@ -558,11 +552,11 @@ function isFull(error: unknown): boolean {
 }
 
 function stoppedEarly(): CodedError {
-  return new CodedError("MF_STOPPING", "the gateway was told to stop before it ran");
+  return new CodedError("MF_STOPPING", "the gateway was stopped before it ran");
 }
 
 function unknownFlow(flow: string, known: readonly string[]): CodedError {
-  return new CodedError("MF_FLOW_UNKNOWN", `there is no flow "${flow}"${hint(flow, known)}`);
+  return new CodedError("MF_FLOW_UNKNOWN", `unknown flow "${flow}"${hint(flow, known)}`);
 }
 
 function imageOf(images: ReadonlyMap<string, FlowImage>, name: string): FlowImage {

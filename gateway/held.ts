@@ -104,7 +104,7 @@ export class Held {
     this.#cancelLook = clock.after(gatewayLimits.holdLookMs, () => {
       this.look()
         .catch((error: unknown) =>
-          logger.warn({}, `the dead letters can't be looked at: ${error instanceof Error ? error.message : String(error)}`),
+          logger.warn({}, `the dead letters can't be read: ${error instanceof Error ? error.message : String(error)}`),
         )
         .finally(() => this.#lookLater());
     });
@@ -138,5 +138,5 @@ export class Held {
 }
 
 function running(id: string): CodedError {
-  return new CodedError("MF_DEAD_LETTER_RUNNING", `${id} was put in again before and is being worked on: see how that ends`);
+  return new CodedError("MF_DEAD_LETTER_RUNNING", `${id} is already being retried: wait for the result`);
 }

@@ -15,7 +15,7 @@ export interface Measured {
   readonly runner: Runner;
   readonly journal: Journal;
   readonly memory: GatewayMemory;
-  /** Events connectors counted: flow, connector, event → count. */
+  /** Events counted by connectorsed: flow, connector, event → count. */
   readonly events: ReadonlyMap<string, number>;
   readonly unexpected: { readonly total: number };
   readonly connections: { readonly refused: number };
@@ -58,17 +58,17 @@ export function createRegistry(measured: Measured): Registry {
     perFlow(name, help, "counter", (flow, labels) => [{ labels, value: value(flow) }]);
   const gauge = (name: string, help: string, value: (flow: ServedFlow) => number): void =>
     perFlow(name, help, "gauge", (flow, labels) => [{ labels, value: value(flow) }]);
-  count("mayfly_source_received_total", "Messages sources handed over", (flow) => flow.delivery.metrics.received);
+  count("mayfly_source_received_total", "Messages received from sources", (flow) => flow.delivery.metrics.received);
   perFlow("mayfly_source_refused_total", "Messages refused, by code", "counter", (flow, labels) =>
     byCode(labels, flow.delivery.metrics.refused),
   );
   count("mayfly_flow_done_total", "Messages completed", (flow) => flow.delivery.metrics.done);
-  count("mayfly_flow_dead_total", "Messages given up", (flow) => flow.delivery.metrics.dead);
+  count("mayfly_flow_dead_total", "Messages that became dead letters", (flow) => flow.delivery.metrics.dead);
   count("mayfly_flow_duplicates_total", "Duplicates recognised", (flow) => flow.delivery.metrics.duplicates);
   count("mayfly_flow_retries_total", "Attempts after the first", (flow) => flow.delivery.metrics.retries);
   count("mayfly_flow_cancelled_total", "Messages whose caller left", (flow) => flow.delivery.metrics.cancelled);
-  count("mayfly_flow_expired_total", "Messages that were not begun in time", (flow) => flow.delivery.metrics.expired);
-  count("mayfly_flow_state_conflicts_total", "Runs repeated because the state had changed", (flow) => flow.delivery.metrics.conflicts);
+  count("mayfly_flow_expired_total", "Messages that expired before they started", (flow) => flow.delivery.metrics.expired);
+  count("mayfly_flow_state_conflicts_total", "Runs repeated because of a state conflict", (flow) => flow.delivery.metrics.conflicts);
   count("mayfly_flow_log_lines_dropped_total", "Log lines over limits.log", (flow) => flow.delivery.metrics.logsDropped);
   count("mayfly_flow_cpu_seconds_total", "CPU time of steps", (flow) => flow.delivery.metrics.cpuMs / 1000);
   perFlow("mayfly_flow_failures_total", "Failed attempts, by code", "counter", (flow, labels) =>
@@ -78,12 +78,12 @@ export function createRegistry(measured: Measured): Registry {
     histogram("mayfly_flow_duration_seconds", labels, flow.delivery.metrics.durations),
   );
   gauge("mayfly_flow_pending", "Messages queued, running or waiting for a retry", (flow) => flow.delivery.pending);
-  gauge("mayfly_flow_holds", "Dead letters that hold messages behind them", (flow) => flow.delivery.holds.size);
+  gauge("mayfly_flow_holds", "Dead letters that hold back messages", (flow) => flow.delivery.holds.size);
   gauge("mayfly_flow_running", "Machines running or waiting", (flow) => flow.delivery.running);
   outletMetrics(perFlow);
   runnerMetrics(registry, measured);
   memoryMetrics(registry, measured.memory);
-  scraped(registry, "mayfly_connector_events_total", "Events connectors count", "counter", () =>
+  scraped(registry, "mayfly_connector_events_total", "Events counted by connectors", "counter", () =>
     [...measured.events].map(([key, value]) => {
       const [flow = "", connector = "", event = ""] = key.split("\0");
       return { labels: { flow, connector, event }, value };
@@ -107,24 +107,26 @@ function outletMetrics(
     perFlow(name, help, type, (flow, labels) =>
       flow.outlets.flatMap((outlet) => values(outlet, { ...labels, outlet: outlet.channel.name })),
     );
-  each("mayfly_outlet_sent_total", "Sends taken by the peer", "counter", ({ channel }, labels) => [
+  each("mayfly_outlet_sent_total", "Sends accepted by the peer", "counter", ({ channel }, labels) => [
     { labels, value: channel.metrics.sent },
   ]);
   each("mayfly_outlet_requests_total", "Requests made", "counter", ({ channel }, labels) => [{ labels, value: channel.metrics.requests }]);
   each("mayfly_outlet_retries_total", "Attempts after the first", "counter", ({ channel }, labels) => [
     { labels, value: channel.metrics.retries },
   ]);
-  each("mayfly_outlet_dead_total", "Sends given up", "counter", ({ channel }, labels) => [{ labels, value: channel.metrics.dead }]);
+  each("mayfly_outlet_dead_total", "Sends that became dead letters", "counter", ({ channel }, labels) => [
+    { labels, value: channel.metrics.dead },
+  ]);
   each("mayfly_outlet_failures_total", "Failed attempts, by code", "counter", ({ channel }, labels) =>
     byCode(labels, channel.metrics.failures),
   );
   each("mayfly_outlet_duration_seconds", "One attempt", "histogram", ({ channel }, labels) =>
     histogram("mayfly_outlet_duration_seconds", labels, channel.metrics.durations),
   );
-  each("mayfly_outlet_pending", "Committed sends not taken yet", "gauge", ({ outbox }, labels) => [{ labels, value: outbox.depth }]);
-  each("mayfly_outlet_holds", "Dead letters that hold sends behind them", "gauge", ({ outbox }, labels) => [
-    { labels, value: outbox.holds.size },
+  each("mayfly_outlet_pending", "Committed sends not yet accepted by the peer", "gauge", ({ outbox }, labels) => [
+    { labels, value: outbox.depth },
   ]);
+  each("mayfly_outlet_holds", "Dead letters that hold back sends", "gauge", ({ outbox }, labels) => [{ labels, value: outbox.holds.size }]);
   each("mayfly_outlet_circuit_open", "1 while the circuit is open", "gauge", ({ channel }, labels) => [
     { labels, value: channel.circuitOpenMs > 0 ? 1 : 0 },
   ]);
@@ -135,7 +137,7 @@ function memoryMetrics(registry: Registry, { all, ...uses }: GatewayMemory): voi
     scraped(registry, name, help, type, () => [{ labels: {}, value: value() }]);
   one("mayfly_memory_budget_bytes", "The memory budget", "gauge", () => all.mostBytes);
   one("mayfly_memory_refused_total", "Requests for memory that were refused", "counter", () => all.refusals.count);
-  scraped(registry, "mayfly_memory_taken_bytes", "Bytes of the budget that are taken, by use", "gauge", () =>
+  scraped(registry, "mayfly_memory_taken_bytes", "Bytes of the memory budget in use, by purpose", "gauge", () =>
     Object.values(uses)
       .filter(({ parts }) => parts.length === 0)
       .map(({ use, takenBytes }) => ({ labels: { use }, value: takenBytes })),
@@ -145,9 +147,9 @@ function memoryMetrics(registry: Registry, { all, ...uses }: GatewayMemory): voi
 function runnerMetrics(registry: Registry, { runner, journal, unexpected, connections }: Measured): void {
   const one = (name: string, help: string, type: Type, value: () => number): void =>
     scraped(registry, name, help, type, () => [{ labels: {}, value: value() }]);
-  one("mayfly_unexpected_errors_total", "Errors nobody foresaw", "counter", () => unexpected.total);
-  one("mayfly_http_connections_refused_total", "Connections closed at once", "counter", () => connections.refused);
-  one("mayfly_monitor_queued", "Machines whose step waits for a worker", "gauge", () => runner.stats().queued);
+  one("mayfly_unexpected_errors_total", "Unexpected errors", "counter", () => unexpected.total);
+  one("mayfly_http_connections_refused_total", "Connections refused over a limit", "counter", () => connections.refused);
+  one("mayfly_monitor_queued", "Machines that wait for a worker", "gauge", () => runner.stats().queued);
   one("mayfly_monitor_running", "Machines in a step", "gauge", () => runner.stats().running);
   one("mayfly_monitor_waiting", "Machines that wait for an answer or a timer", "gauge", () => runner.stats().waiting);
   one("mayfly_monitor_workers", "Workers alive", "gauge", () => runner.stats().workers);
@@ -157,5 +159,5 @@ function runnerMetrics(registry: Registry, { runner, journal, unexpected, connec
   one("mayfly_journal_outbox", "Sends in the journal", "gauge", () => journal.stats().outbox);
   one("mayfly_journal_disk_bytes", "Bytes of the journal on disk", "gauge", () => journal.stats().diskBytes);
   one("mayfly_journal_commits_total", "Commits", "counter", () => journal.stats().commits);
-  one("mayfly_journal_committed_total", "Calls the commits carried", "counter", () => journal.stats().committed);
+  one("mayfly_journal_committed_total", "Journal calls in those commits", "counter", () => journal.stats().committed);
 }

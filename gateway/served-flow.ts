@@ -143,12 +143,12 @@ export class ServedFlow {
       if (!Object.hasOwn(config.to, outlet))
         throw new CodedError(
           "MF_OUTLET_MISSING",
-          `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not give it: add flows.${this.name}.to.${outlet}`,
+          `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not define: add flows.${this.name}.to.${outlet}`,
         );
     }
     const { limits, capped } = limitsOf(config, image.limits);
     for (const name of capped)
-      this.#logger.warn({}, `limits.${name} of the flow ${this.name} is above ceilings.${name} in mayfly.yaml: the ceiling counts`);
+      this.#logger.warn({}, `limits.${name} of the flow ${this.name} is above ceilings.${name} in mayfly.yaml: the ceiling applies`);
     const flow: Flow = {
       name: this.name,
       image: image.image,
@@ -294,13 +294,13 @@ export class ServedFlow {
       ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const),
     ];
     const unready = all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
-    const everything = "a dead letter without a key holds everything: look at it with `mayfly dlq ls`, then retry or drop it";
+    const everything = "a dead letter without a key holds back all messages: inspect it with `mayfly dlq ls`, then retry or drop it";
     if (this.delivery.holds.all) unready.push({ flow: this.name, connector: "onDead", detail: everything });
     for (const { channel, outbox } of this.#outlets) {
       if (outbox.holds.all) unready.push({ flow: this.name, connector: `to.${channel.name}`, detail: everything });
       const openMs = channel.circuitOpenMs;
       if (openMs === 0) continue;
-      const detail = `its circuit is open for ${Math.ceil(openMs / 1000)} s more, after ${channel.failuresInARow} failures in a row`;
+      const detail = `its circuit breaker stays open for ${Math.ceil(openMs / 1000)} s more, after ${channel.failuresInARow} failures in a row`;
       unready.push({ flow: this.name, connector: `to.${channel.name}`, detail });
     }
     return unready;

@@ -133,7 +133,7 @@ test("who is told what depends on where a failure comes from, and on nothing in 
     deepEqual(told(of("gateway", 0, code)), { status: 500, code, message: "words" });
     deepEqual(told(of("flow", 422, code)), { status: 422, code, message: "words" });
     for (const errors of ["brief", "full"] as const)
-      for (const status of [0, 502, 504]) match(told(of("peer", status, code), errors).message, /^a system that the flow asked/);
+      for (const status of [0, 502, 504]) match(told(of("peer", status, code), errors).message, /^a system that the flow called/);
     match(told(of("flow", 0, code)).message, /^the flow failed/);
     equal(told(of("flow", 0, code), "full").message, "words");
   }

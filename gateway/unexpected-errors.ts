@@ -1,5 +1,5 @@
 /**
- * Errors nobody foresaw, from callbacks, events and promises. They end here: logged with their stack, counted, and shown by /ready for
+ * Unexpected errors, from callbacks, events and promises. They end here: logged with their stack, counted, and shown by /ready for
  * a minute. None ends the process: a sender who found one would otherwise have found a way to stop every flow.
  */
 import type { Clock } from "#base";
@@ -26,7 +26,7 @@ export class UnexpectedErrors {
   get problem(): { readonly unexpected: string; readonly errors: number } | undefined {
     const last = this.#last;
     if (last === undefined || this.#clock.monotonicMs() - last.atMs > gatewayLimits.unexpectedShownMs) return undefined;
-    return { unexpected: `an error nobody foresaw in ${last.where}: see the log`, errors: this.#total };
+    return { unexpected: `unexpected error in ${last.where}: see the log`, errors: this.#total };
   }
 
   readonly report: ReportUnexpected = (error, where) => {
@@ -36,7 +36,7 @@ export class UnexpectedErrors {
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
       this.#logger.error(
         { code: "MF_UNEXPECTED", where, stack },
-        `an error nobody foresaw, the gateway serves on: ${message}; please report it with its stack`,
+        `unexpected error, the gateway keeps running: ${message}; please report it with its stack`,
       );
     } catch {
       // A logger or clock that throws as well leaves only the count.

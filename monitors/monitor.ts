@@ -29,7 +29,7 @@ export interface Machine {
 }
 
 export interface MonitorStats {
-  /** Machines whose step waits for a worker. */
+  /** Machines that wait for a worker. */
   readonly queued: number;
   /** Machines in a step now. */
   readonly running: number;

@@ -231,7 +231,7 @@ class Drive {
     else if (this.#sendCount > this.#limits.sends)
       this.#fail(
         "MF_EFFECT_LIMIT",
-        `the flow sent more than ${this.#limits.sends} messages: split the message before it comes in, or raise limits.sends`,
+        `the flow sent more than ${this.#limits.sends} messages: split the message before it arrives, or raise limits.sends`,
       );
     else this.sends.push({ ...effect, body: effect.body.slice() });
   }
@@ -311,7 +311,7 @@ class Drive {
       if (first === undefined || entry.dueMs < first.dueMs || (entry.dueMs === first.dueMs && entry.order < first.order)) first = entry;
     }
     if (first === undefined) {
-      this.#fail("MF_FLOW_STALLED", "the flow waits for a promise nothing will ever settle: look for one that is never resolved", true);
+      this.#fail("MF_FLOW_STALLED", "the flow awaits a promise that nothing can settle: look for a promise that is never resolved", true);
       return undefined;
     }
     if (first.dueMs - this.#stimulus.timeMs > this.#limits.timeMs) {

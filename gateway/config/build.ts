@@ -77,9 +77,9 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   checkRoutes(flows, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
-      report(["flows", name, "claimCheck"], "needs a journal on disk: take journal.memory out, or this");
+      report(["flows", name, "claimCheck"], "needs a journal on disk: remove journal.memory, or this");
   if (data.ceilings.memory > hardLimits.memoryBytes)
-    report(["ceilings", "memory"], `a machine can have ${hardLimits.memoryBytes / 2 ** 20}MiB at most: nothing lifts that`);
+    report(["ceilings", "memory"], `a machine can have at most ${hardLimits.memoryBytes / 2 ** 20}MiB; this limit is fixed`);
   if (data.memory !== undefined && data.memory < gatewayLimits.memory.leastBytes)
     report(["memory"], `must be at least ${gatewayLimits.memory.leastBytes / 2 ** 20}MiB`);
   const { admin, host, port, connectionsPerAddress, metrics, tls } = data.http;
@@ -111,15 +111,15 @@ function checkAdmin({ admin, port }: Checked["http"], report: Report): void {
   if (admin.port !== undefined && admin.token === undefined)
     report(
       ["http", "admin", "port"],
-      "whoever reaches the port could send messages and drop dead letters: give http.admin.token as well, or take the port out and use the socket",
+      "anyone who can reach the port could send messages and drop dead letters: set http.admin.token as well, or remove the port and use the socket",
     );
   if (admin.token !== undefined && admin.port === undefined)
     report(
       ["http", "admin", "token"],
-      "the admin endpoints are not served on http.port: give http.admin.port a port of its own, or take the token out; on this computer the command line uses a socket and needs none",
+      "the admin endpoints are not served on http.port: set http.admin.port to another port, or remove the token; on this computer the command line uses a socket and needs no token",
     );
   if (admin.port !== undefined && admin.port !== 0 && admin.port === port)
-    report(["http", "admin", "port"], `${port} is http.port: the admin endpoints need a port of their own`);
+    report(["http", "admin", "port"], `${port} is http.port: the admin endpoints need a different port`);
 }
 
 function journalConfig({ dir, memory, retention }: Checked["journal"]): GatewayConfig["journal"] {
@@ -196,7 +196,7 @@ function buildOutlet(
   const config = entry[connector] as Readonly<Record<string, unknown>> | null;
   const target = connector === "flow" ? config?.["name"] : undefined;
   if (typeof target === "string" && !flowNames.includes(target))
-    report([...path, "flow", "name"], `there is no flow "${target}"${hint(target, flowNames)}`);
+    report([...path, "flow", "name"], `unknown flow "${target}"${hint(target, flowNames)}`);
   const ownTimeout = config?.["timeout"];
   return {
     connector,

@@ -11,13 +11,13 @@ export function expand(text: string, environment: Environment): Result<string, s
   const out = text.replace(reference, (whole: string, name: string | undefined, fallback: string | undefined) => {
     if (whole === "$${") return "${";
     if (name === undefined) {
-      problem ??= "has a ${ that is not ${NAME} or ${NAME:-default}; write $${ for a plain one";
+      problem ??= "contains a ${ that is neither ${NAME} nor ${NAME:-default}; write $${ for a literal ${";
       return "";
     }
     const value = environment[name];
     if (fallback !== undefined) return value === undefined || value === "" ? fallback : value;
     if (value === undefined)
-      problem ??= `needs the environment variable ${name}, which is not set: set it, or give a default with \${${name}:-default}`;
+      problem ??= `needs the environment variable ${name}, which is not set: set it, or write a default as \${${name}:-default}`;
     return value ?? "";
   });
   return problem === undefined ? ok(out) : err(problem);

@@ -34,7 +34,7 @@ export async function readPlaces(path: string, environment: Environment): Promis
     );
   });
   if (text.length > gatewayLimits.configBytes)
-    throw new CodedError("MF_CONFIG_SYNTAX", `${path} has more than ${gatewayLimits.configBytes} bytes`);
+    throw new CodedError("MF_CONFIG_SYNTAX", `${path} is longer than ${gatewayLimits.configBytes} bytes`);
   let whole: unknown;
   try {
     whole = parse(text);

@@ -103,7 +103,7 @@ function sentence(error: ErrorObject): { readonly message: string; readonly key:
       };
     case "propertyNames":
       return {
-        message: `the name "${String(params["propertyName"])}" must begin with a letter and hold letters, digits, _ and - only, 64 at most`,
+        message: `the name "${String(params["propertyName"])}" must start with a letter and contain only letters, digits, _ and -, at most 64`,
         key: String(params["propertyName"]),
       };
     default:
@@ -244,7 +244,7 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
   const shown = file.split("/").at(-1) ?? file;
   if (text.length > gatewayLimits.configBytes)
     throw new ConfigError(shown, [
-      { code: "MF_CONFIG_INVALID", line: 1, column: 1, path: "", message: `the file has more than ${gatewayLimits.configBytes} bytes` },
+      { code: "MF_CONFIG_INVALID", line: 1, column: 1, path: "", message: `the file is longer than ${gatewayLimits.configBytes} bytes` },
     ]);
   const reader = new Reader(text);
   const check = (): void => {

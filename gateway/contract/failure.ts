@@ -16,8 +16,8 @@ export interface Told {
 }
 
 const hidden = {
-  flow: "the flow failed on this message; the gateway's log has the reason under its id",
-  peer: "a system that the flow asked failed or did not answer; the gateway's log has the reason under the message's id",
+  flow: "the flow failed on this message; the gateway's log has the reason under the message's id",
+  peer: "a system that the flow called failed or did not answer; the gateway's log has the reason under the message's id",
 } as const;
 
 /** `full`: callers are trusted with what a flow threw; never with what a peer said. */

@@ -34,7 +34,7 @@ export interface GatewayMemory {
 
 export const memoryBusy = "MF_MEMORY_BUSY";
 
-export function memoryBusyProblem(detail = "the gateway's memory is taken: try again later"): Problem {
+export function memoryBusyProblem(detail = "the gateway is out of memory for messages: try again later"): Problem {
   return {
     status: 503,
     code: memoryBusy,

@@ -76,9 +76,9 @@ export function checkedClaim(headers: Headers, body: Uint8Array, own: Headers): 
   if (headers[claimHeader] !== own[claimHeader])
     return refusedHeaders(
       "MF_CLAIM_FORBIDDEN",
-      "it names a claimed body that is not its message's: forward the message with send(msg), and set no mayfly-claim header",
+      "the send names another message's stored body: forward the message with send(msg), and do not set a mayfly-claim header",
     );
   if (body.length > 0)
-    return refusedHeaders("MF_CLAIM_FORBIDDEN", "it names the message's claimed body and has a body as well: send one of the two");
+    return refusedHeaders("MF_CLAIM_FORBIDDEN", "the send names the message's stored body and also has a body: send only one of the two");
   return { headers: withClaim(headers, claimOf(own)) };
 }

@@ -1,4 +1,4 @@
-/** Errors nobody foresaw, from callbacks, events and promises: where connectors report them. */
+/** Unexpected errors, from callbacks, events and promises: where connectors report them. */
 /** Takes an error nobody foresaw. `where` names the callback or event. Never throws. */
 export type ReportUnexpected = (error: unknown, where: string) => void;
 

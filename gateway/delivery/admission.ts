@@ -88,14 +88,14 @@ export function recovered({ message }: Lease): Incoming {
 }
 
 const refusals: Readonly<Record<string, string>> = table({
-  MF_STOPPING: "the gateway is stopping: send the message again, to the next one",
+  MF_STOPPING: "the gateway is stopping: send the message again, to the next gateway",
   MF_FLOW_BUSY: "the flow's queue is full: try again later",
   MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
-  MF_MEMORY_BUSY: "the gateway's memory is taken: try again later",
-  MF_JOURNAL_UNAVAILABLE: "the journal can't be written to at the moment (see the gateway's log): try again later",
-  MF_FLOW_HELD: "a dead letter holds the messages of this key, or all of them, until somebody has looked at it: try again later",
-  MF_OUTBOX_FULL: "an outlet of this flow does not keep up: try again later",
-  MF_MONITOR_BUSY: "every machine is in use: try again later",
+  MF_MEMORY_BUSY: "the gateway is out of memory for messages: try again later",
+  MF_JOURNAL_UNAVAILABLE: "the journal can't be written at the moment (see the gateway's log): try again later",
+  MF_FLOW_HELD: "a dead letter holds back the messages of this key, or all messages, until it is retried or dropped: try again later",
+  MF_OUTBOX_FULL: "an outlet of this flow is falling behind: try again later",
+  MF_MONITOR_BUSY: "all machines are busy: try again later",
 });
 
 /** Nothing was kept and nothing was run: the source is to give the message again. */

@@ -70,7 +70,7 @@ function answered(answer: {
   if (answer.body.length > gatewayLimits.answerBytes)
     return failed(
       "MF_ANSWER_LIMIT",
-      `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: ask for less`,
+      `the answer has ${answer.body.length} bytes, more than ${gatewayLimits.answerBytes}: request less`,
       peersFault,
     );
   const headers = answer.contentType === "" ? answer.headers : { ...answer.headers, "content-type": answer.contentType };
@@ -124,7 +124,7 @@ export function callPerformer(ports: CallPorts): (run: Run, call: CallEffect, si
     if (channel === undefined)
       return failed(
         "MF_OUTLET_UNKNOWN",
-        `mayfly.yaml gives the flow ${run.flow.name} no outlet ${JSON.stringify(call.target)}: add it under flows.${run.flow.name}.to`,
+        `the flow ${run.flow.name} has no outlet ${JSON.stringify(call.target)} in mayfly.yaml: add it under flows.${run.flow.name}.to`,
         flowsFault,
       );
     const sent = sentHeaders(call.headersJson, call.body, message.headers);

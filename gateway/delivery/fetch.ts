@@ -48,7 +48,7 @@ function declaredUrl(text: string, base: URL | undefined, patterns: readonly Hos
     throw flowsFault("MF_URL_INVALID", `${JSON.stringify(text.slice(0, 200))} is not a URL`);
   }
   if (url.username !== "" || url.password !== "")
-    throw flowsFault("MF_URL_INVALID", `the URL for ${url.host} holds a user or a password: give them in the authorization header`);
+    throw flowsFault("MF_URL_INVALID", `the URL for ${url.host} contains a user or a password: send them in the authorization header`);
   if (isDeclared(url, patterns)) return url;
   throw flowsFault(
     "MF_HOST_NOT_DECLARED",

@@ -248,7 +248,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
     const held = message.key === undefined ? "the flow" : "messages of its key";
     this.logger.error(
       { message: message.id, deadLetter: letter, key: message.key },
-      `the dead letter holds ${held} until it is retried or dropped (onDead: hold)`,
+      `the dead letter holds back ${held} until it is retried or dropped (onDead: hold)`,
     );
   }
 
@@ -394,11 +394,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
   #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming, { id, source }: NewMessage): Promise<Outcome> {
     if (accepted.status === "mismatch") {
       this.metrics.refuse("MF_ID_REUSED");
-      const failure = callersFault(
-        "MF_ID_REUSED",
-        "the id was used before, for a request with other content: give this one an id of its own",
-        422,
-      );
+      const failure = callersFault("MF_ID_REUSED", "the id was used before, for a request with different content: use a new id", 422);
       return Promise.resolve({ status: "dead", id: incoming.id ?? "", failure, kept: false });
     }
     this.metrics.duplicates += 1;
@@ -510,7 +506,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
       work.state = "settling";
       void this.#settlement.bury(
         work,
-        failureOf("MF_EXPIRED", `the message was not begun within flows.${flow}.expires`, false, 504),
+        failureOf("MF_EXPIRED", `the message expired: it was not started within flows.${flow}.expires`, false, 504),
         undefined,
       );
       return;
@@ -585,7 +581,7 @@ export class FlowDelivery implements RunHost, SettlementHost {
         work,
         failureOf(
           "MF_STATE_CONFLICT",
-          `the state under the key kept changing: give the flow a key, so that its messages take turns`,
+          `the state under this key changed during every attempt: set the flow's key, so that its messages run one after another`,
           true,
           503,
         ),

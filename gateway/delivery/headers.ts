@@ -30,7 +30,7 @@ export function parseHeaders(json: string, fits: (value: string) => boolean = is
     for (const each of Array.isArray(value) ? value : [value]) {
       if (typeof each !== "string") return `header ${JSON.stringify(name.slice(0, 64))} is not text`;
       if (!fits(each))
-        return `header ${JSON.stringify(name.slice(0, 64))} holds characters that the protocol can't carry in a header: encode them`;
+        return `header ${JSON.stringify(name.slice(0, 64))} contains characters that the protocol can't carry in a header: encode them`;
       appendHeader(headers, name.toLowerCase(), each);
     }
   }

@@ -45,7 +45,7 @@ export class Outbox {
     this.#window = new ByteWindow(ports.memory.sends);
     channel.onRoom = () => this.pump();
     channel.onCircuitOpen = (openMs, failure) =>
-      ports.logger.warn({ code: failure.code, openMs }, `the outlet's circuit is open, nothing is sent for a while: ${failure.message}`);
+      ports.logger.warn({ code: failure.code, openMs }, `the outlet's circuit breaker is open, sends are paused: ${failure.message}`);
   }
 
   /** Unsettled sends, those under way included. */
@@ -218,7 +218,7 @@ export class Outbox {
     const letter = await this.#bury(entry, record);
     logger.error(
       { message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter },
-      `the send was given up and kept as a dead letter: ${failure.message}`,
+      `the send failed for good and is kept as a dead letter: ${failure.message}`,
     );
   }
 
@@ -237,7 +237,7 @@ export class Outbox {
       const held = entry.key === undefined ? "the outlet" : "sends of its key";
       logger.error(
         { message: entry.messageId, deadLetter: letter, key: entry.key },
-        `the dead letter holds ${held} until it is retried or dropped (onDead: hold)`,
+        `the dead letter holds back ${held} until it is retried or dropped (onDead: hold)`,
       );
     }
     return letter;
@@ -252,7 +252,7 @@ export class Outbox {
     this.channel.metrics.retries += 1;
     logger[times === 0 ? "warn" : "debug"](
       { message: entry.messageId, attempt: entry.attempt, code: failure.code, retryInMs: waitMs },
-      `the send waits for a peer that is away: ${failure.message}`,
+      `the send waits for a peer that is unreachable: ${failure.message}`,
     );
     journal.releaseOutbox(entry, Math.ceil(clock.monotonicMs() + waitMs));
   }

@@ -56,10 +56,10 @@ class RateLimit {
 }
 
 const nobodyWaits = (): OutletError =>
-  new OutletError("MF_OUTLET_ABANDONED", "nobody waits for this any more", { retryable: true, origin: "gateway" });
+  new OutletError("MF_OUTLET_ABANDONED", "the caller of this request no longer waits for it", { retryable: true, origin: "gateway" });
 const stopping = (): OutletError => new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true, origin: "gateway" });
 const timedOut = (outlet: string, timeoutMs: number): OutletError =>
-  new OutletError("MF_OUTLET_TIMEOUT", `${outlet} did not answer within ${timeoutMs} ms: look at the peer, or raise the outlet's timeout`, {
+  new OutletError("MF_OUTLET_TIMEOUT", `${outlet} did not answer within ${timeoutMs} ms: check the peer, or raise the outlet's timeout`, {
     retryable: true,
     callerStatus: 504,
   });
@@ -330,13 +330,13 @@ export class OutletChannel {
     if (openMs > 0 || this.#probing)
       return new OutletError(
         "MF_CIRCUIT_OPEN",
-        `the outlet ${this.name} failed ${this.#failuresInARow} times in a row and is left alone for a while`,
+        `the outlet ${this.name} failed ${this.#failuresInARow} times in a row: its circuit breaker is open, try again later`,
         { retryable: true, unreached: true, retryAfterMs: Math.max(openMs, 1), callerStatus: 503 },
       );
     if (this.#waiters.length >= gatewayLimits.outletWaiters)
       return new OutletError(
         "MF_OUTLET_BUSY",
-        `${this.#waiters.length} requests wait for the outlet ${this.name}: raise its concurrency, or send it less`,
+        `${this.#waiters.length} requests wait for the outlet ${this.name}, the most allowed: raise its concurrency, or send less`,
         { retryable: true, origin: "gateway", callerStatus: 503 },
       );
     return undefined;

@@ -52,8 +52,8 @@ test("sends to a peer that is away outlive their attempts, and once it is back t
     for (const body of sent) await gateway.inject("f", { body: utf8(body), headers: { k: body.slice(0, 1) }, wait: false });
     await until(() => peer.attempts > 20);
     equal(journal.outboxDepth("f", "out"), 12);
-    await until(() => gateway.ready().problems.some((problem) => /its circuit is open/.test(JSON.stringify(problem))));
-    ok(logs.some(({ text: line }) => line.startsWith("the outlet's circuit is open")));
+    await until(() => gateway.ready().problems.some((problem) => /its circuit breaker stays open/.test(JSON.stringify(problem))));
+    ok(logs.some(({ text: line }) => line.startsWith("the outlet's circuit breaker is open")));
     peer.mood = "well";
     await until(() => peer.got.length === 12);
     for (const key of ["0", "1", "2"])

@@ -137,7 +137,7 @@ export class Run implements Deadline {
       body: message.body,
     };
     if (!fitsTheDoor(event)) {
-      const text = `the message is too long for a machine: its headers may have ${hardLimits.headersBytes} bytes, all of it ${hardLimits.frameBytes}; send less, or set flows.${this.flow.name}.claimCheck`;
+      const text = `the message is too long for a machine (headers at most ${hardLimits.headersBytes} bytes, in all at most ${hardLimits.frameBytes}): send less, or set flows.${this.flow.name}.claimCheck`;
       return this.#finish({ kind: "failed", failure: callersFault("MF_MESSAGE_LIMIT", text, 413) });
     }
     try {
@@ -179,7 +179,7 @@ export class Run implements Deadline {
     }
     if (this.over) return;
     if (outcome.status === "broken") this.#broken(outcome.failure);
-    else if (outcome.status !== "waiting") this.#lied(`the step is said to be ${outcome.status} but its last effect says nothing of it`);
+    else if (outcome.status !== "waiting") this.#lied(`the step's status is ${outcome.status}, but its last effect disagrees`);
     else if (this.#steps > gatewayLimits.stepsPerMessage)
       this.#fail(
         "MF_STEP_LIMIT",
@@ -187,7 +187,7 @@ export class Run implements Deadline {
         false,
       );
     else if (this.#stepping === 0 && this.#idle)
-      this.#fail("MF_FLOW_STUCK", "the flow waits for a promise nothing will ever settle: look for a promise that is never resolved", true);
+      this.#fail("MF_FLOW_STUCK", "the flow awaits a promise that nothing can settle: look for a promise that is never resolved", true);
   };
 
   readonly #rejected = (error: unknown): void => {
@@ -236,7 +236,7 @@ export class Run implements Deadline {
       const known = Object.keys(this.flow.config.to);
       return this.#fail(
         "MF_OUTLET_UNKNOWN",
-        `the flow sent to the outlet ${JSON.stringify(effect.outlet)}, which mayfly.yaml does not give it (${known.length === 0 ? "it has none" : known.join(", ")}): add it under flows.${this.flow.name}.to`,
+        `the flow sent to the outlet ${JSON.stringify(effect.outlet)}, which mayfly.yaml does not define (${known.length === 0 ? "it defines none" : `it defines ${known.join(", ")}`}): add it under flows.${this.flow.name}.to`,
         false,
       );
     }
@@ -244,13 +244,13 @@ export class Run implements Deadline {
     if (this.sends.length >= this.limits.sends)
       return this.#fail(
         "MF_EFFECT_LIMIT",
-        `the flow sent more than ${this.limits.sends} messages: split the message before it comes in, or raise limits.sends`,
+        `the flow sent more than ${this.limits.sends} messages: split the message before it arrives, or raise limits.sends`,
         false,
       );
     if (this.#sendBytes > gatewayLimits.sendBytesPerMessage)
       return this.#fail(
         "MF_EFFECT_LIMIT",
-        `the flow sent more than ${gatewayLimits.sendBytesPerMessage} bytes: split the message before it comes in`,
+        `the flow sent more than ${gatewayLimits.sendBytesPerMessage} bytes: split the message before it arrives`,
         false,
       );
     const sent = sentHeaders(effect.headersJson, effect.body, this.work.message.headers);
@@ -270,7 +270,7 @@ export class Run implements Deadline {
     if (this.work.message.key === undefined)
       return this.#fail(
         "MF_STATE_NO_KEY",
-        `the message has no key, so there is nowhere to keep state: set flows.${this.flow.name}.key in mayfly.yaml`,
+        `the message has no key to keep state under: set flows.${this.flow.name}.key in mayfly.yaml`,
         false,
       );
     if (effect.valueJson !== undefined && !isJson(effect.valueJson))
@@ -287,11 +287,11 @@ export class Run implements Deadline {
   #call(effect: CallEffect): void {
     this.#calls += 1;
     const open = (this.#openCalls ??= new Map<number, AbortController>());
-    if (open.has(effect.call)) return this.#lied(`call ${effect.call} is open already`);
+    if (open.has(effect.call)) return this.#lied(`call ${effect.call} is already open`);
     if (this.#calls > gatewayLimits.callsPerMessage)
       return this.#fail(
         "MF_CALL_LIMIT",
-        `the flow made more than ${gatewayLimits.callsPerMessage} calls: split the message before it comes in`,
+        `the flow made more than ${gatewayLimits.callsPerMessage} calls: split the message before it arrives`,
         false,
       );
     if (open.size >= gatewayLimits.openCallsPerMachine)
@@ -329,7 +329,7 @@ export class Run implements Deadline {
     if (bytes > mostBytes)
       this.#fail(
         "MF_EFFECT_LIMIT",
-        `the flow sent ${bytes} bytes at once, and ${mostBytes} are allowed: send less, or raise \`memory\``,
+        `the flow sent ${bytes} bytes at once, more than the ${mostBytes} allowed: send less, or raise \`memory\``,
         false,
       );
     else {

@@ -67,7 +67,7 @@ export class Settlement {
     } else if (completed.status === "conflict") this.#host.conflicted(work, run);
     else if (completed.status === "refused") await this.failed(work, failureOf(completed.code, completed.message, false), run);
     else {
-      this.#host.logger.error({ message: message.id }, "a completion came late: another attempt has taken the message");
+      this.#host.logger.error({ message: message.id }, "a completion arrived too late: another attempt owns the message");
       this.#host.end(work, refusedWith("MF_GATEWAY_BUSY", message.id));
     }
   }
@@ -113,7 +113,7 @@ export class Settlement {
     const waitMs = Math.min(backoffMs(work.unreached + 1, backoff, random), leftMs);
     logger[work.unreached === 0 ? "warn" : "debug"](
       { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: waitMs },
-      `the message waits for a peer that is away: ${failure.message}`,
+      `the message waits for a peer that is unreachable: ${failure.message}`,
     );
     work.unreached += 1;
     metrics.retries += 1;
@@ -153,7 +153,7 @@ export class Settlement {
       } catch (error) {
         this.#host.logger.error(
           { message: work.message.id, code: error instanceof CodedError ? error.code : undefined },
-          `no dead letter could be kept, but the caller was told: ${error instanceof Error ? error.message : String(error)}`,
+          `the dead letter could not be written, but the caller was told: ${error instanceof Error ? error.message : String(error)}`,
         );
         await this.drop(lease);
       }
@@ -165,7 +165,7 @@ export class Settlement {
       this.#host.buried(letter, work);
       this.#host.logger.error(
         { message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter },
-        `given up and kept as a dead letter: ${failure.message}`,
+        `the message failed for good and is kept as a dead letter: ${failure.message}`,
       );
     }
     if (work.state === "settling") this.#host.end(work, { status: "dead", id: work.message.id, failure, kept });
@@ -198,7 +198,7 @@ function quarantined({ attempts }: Work, failure: Failure): Failure {
   return {
     ...failure,
     code: "MF_MESSAGE_QUARANTINED",
-    message: `the message ended ${lost} workers and is not tried again: mend the flow or the message, then \`mayfly dlq retry\` (${failure.code}: ${failure.message})`,
+    message: `the message crashed ${lost} workers and is not retried: fix the flow or the message, then run \`mayfly dlq retry\` (${failure.code}: ${failure.message})`,
     retry: false,
   };
 }

@@ -62,7 +62,10 @@ function makeFolder(path: string, stat: (path: string) => Stats): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const found = stat(path);
   if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid) || (found.mode & 0o002) !== 0)
-    throw new CodedError("MF_ADMIN_SOCKET", `${path} is not a folder of this user alone`);
+    throw new CodedError(
+      "MF_ADMIN_SOCKET",
+      `${path} must be a folder that only this user can access: change its owner or set its mode to 0700`,
+    );
 }
 
 function answers(path: string): Promise<boolean> {
@@ -102,6 +105,6 @@ export async function listenAtSocket(place: SocketPlace, listen: (path: string) 
   }
   throw new CodedError(
     "MF_ADMIN_SOCKET",
-    `there is no socket for \`mayfly send\` and \`mayfly dlq\` (${failures.join("; ") || "its path is too long"}): give http.admin.port and a token instead`,
+    `there is no socket for \`mayfly send\` and \`mayfly dlq\` (${failures.join("; ") || "its path is too long"}): set http.admin.port and http.admin.token instead`,
   );
 }

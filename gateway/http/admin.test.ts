@@ -122,7 +122,7 @@ test("a socket a dead process left is replaced; one that answers, and a folder t
     equal(lstatSync(path).isSocket(), true);
     process.umask(0);
     mkdirSync(join(dir, "everybodys"), { mode: 0o777 });
-    await rejects(listenAtSocket({ base: dir, journal: { dir: "everybodys" } }, listen), /not a folder of this user alone/);
+    await rejects(listenAtSocket({ base: dir, journal: { dir: "everybodys" } }, listen), /a folder that only this user can access/);
   } finally {
     process.umask(0o022);
     server.close();

@@ -115,7 +115,7 @@ function readQuery(text: string, known: Parameters): Query | string {
   const query = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(text)) {
     const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (parameter === undefined) return `there is no query parameter ${JSON.stringify(name.slice(0, 64))} here`;
+    if (parameter === undefined) return `unknown query parameter ${JSON.stringify(name.slice(0, 64))}`;
     if (query.has(name)) return `the query parameter ${name} is given twice`;
     if (!parameter.pattern.test(value)) return `the query parameter ${name} must be ${parameter.says}`;
     query.set(name, value);

@@ -49,7 +49,7 @@ export class ConnectionLimit {
       socket.destroy();
       this.#warn(
         { code: "MF_CONNECTIONS_LIMIT", address: network, refused: this.#refused },
-        `connections are refused: ${network} has ${open} open already; raise http.connectionsPerAddress if it is a proxy`,
+        `connections are refused: ${network} already has ${open} open; if it is a proxy, raise http.connectionsPerAddress`,
       );
       return;
     }

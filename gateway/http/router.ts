@@ -71,7 +71,7 @@ export class Router implements HttpRoutes {
     if (!METHODS.includes(method)) throw new CodedError("MF_METHOD_INVALID", `${JSON.stringify(method)} is not an HTTP method`);
     const twice = repeatedParameter(path);
     if (twice !== undefined)
-      throw new CodedError("MF_ROUTE_INVALID", `the path ${path} can't be used: the parameter ${twice} stands in it twice`);
+      throw new CodedError("MF_ROUTE_INVALID", `the path ${path} can't be used: it has the parameter ${twice} twice`);
     try {
       this.#tree.on(method as HTTPMethod, path, () => undefined, store);
     } catch (cause) {
@@ -91,5 +91,8 @@ export class Router implements HttpRoutes {
 }
 
 function taken(method: string, path: string): CodedError {
-  return new CodedError("MF_ROUTE_TAKEN", `${method} ${path} is served by another source: give one of them another path or method`);
+  return new CodedError(
+    "MF_ROUTE_TAKEN",
+    `${method} ${path} is already served by another source: change the path or method of one of them`,
+  );
 }

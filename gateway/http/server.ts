@@ -84,12 +84,18 @@ export class HttpServer {
       const failed = (cause: NodeJS.ErrnoException): void => {
         if (cause.code === "EADDRINUSE")
           reject(
-            new CodedError("MF_PORT_IN_USE", `${where} is in use: stop what listens there, or choose another with http.port or --port`, {
-              cause,
-            }),
+            new CodedError(
+              "MF_PORT_IN_USE",
+              `${where} is in use: stop the program that listens there, or choose another port with http.port or --port`,
+              {
+                cause,
+              },
+            ),
           );
         else if (cause.code === "EACCES")
-          reject(new CodedError("MF_PORT_DENIED", `${where} needs more rights than this process has: choose a port over 1023`, { cause }));
+          reject(
+            new CodedError("MF_PORT_DENIED", `${where} needs more privileges than this process has: choose a port above 1023`, { cause }),
+          );
         else reject(new CodedError("MF_LISTEN", `cannot listen on ${where}: ${cause.message}`, { cause }));
       };
       this.#server.once("error", failed);
@@ -143,7 +149,7 @@ export class HttpServer {
       return sendProblem(response, {
         status: 503,
         code: "MF_STOPPING",
-        detail: "the gateway is stopping: try the next one",
+        detail: "the gateway is stopping: try the next gateway",
         headers: { "retry-after": "1" },
       });
     const methods = this.routes.methodsOf(path);
@@ -151,7 +157,7 @@ export class HttpServer {
       return sendProblem(response, {
         status: 503,
         code: "MF_STARTING",
-        detail: "the gateway is starting, and its flows are not there yet: try again",
+        detail: "the gateway is still starting: try again",
         headers: { "retry-after": "1" },
       });
     if (method === "OPTIONS" && path === "*") {
@@ -163,11 +169,16 @@ export class HttpServer {
       return sendProblem(response, {
         status: 404,
         code: "MF_NOT_FOUND",
-        detail: "no flow is served at this path: see `from` in mayfly.yaml",
+        detail: "no flow is served at this path: check `from` in mayfly.yaml",
       });
     const allow = [...new Set([...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"])].sort().join(", ");
     if (method !== "OPTIONS")
-      return sendProblem(response, { status: 405, code: "MF_METHOD_NOT_ALLOWED", detail: `this path takes ${allow}`, headers: { allow } });
+      return sendProblem(response, {
+        status: 405,
+        code: "MF_METHOD_NOT_ALLOWED",
+        detail: `this path accepts ${allow}`,
+        headers: { allow },
+      });
     const handshake = methods.some((each) => this.routes.find(each, path)?.webhook === true) ? webhookHandshake(request) : undefined;
     if (handshake === undefined) response.writeHead(204, { allow });
     else response.writeHead(200, { ...handshake, allow, "content-length": 0 });
@@ -213,7 +224,7 @@ function objectionTo(rawHeaders: readonly string[]): Problem | undefined {
     return {
       status: 431,
       code: "MF_HEADERS_LIMIT",
-      detail: `a request may have ${gatewayLimits.httpHeaders} header lines at most: send fewer`,
+      detail: `the request has more than ${gatewayLimits.httpHeaders} header lines: send fewer`,
       headers: { connection: "close" },
     };
   let seen = 0;
@@ -227,7 +238,7 @@ function objectionTo(rawHeaders: readonly string[]): Problem | undefined {
       return {
         status: 400,
         code: "MF_REQUEST_INVALID",
-        detail: `a request must have one ${singleHeaders[single]} line: send the header once`,
+        detail: `the request must have one ${singleHeaders[single]} line: send the header once`,
         headers: { connection: "close" },
       };
     seen |= 1 << single;

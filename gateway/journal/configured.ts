@@ -30,6 +30,6 @@ function tell(event: JournalEvent, logger: Logger): void {
     case "checkpoint-failed":
       return logger.warn({ error: String(event.error) }, "the journal could not write a checkpoint: it grows until the next one succeeds");
     case "lock-lost":
-      return logger.error({ code: "MF_JOURNAL_LOCKED" }, "another process has taken the journal over: nothing is written any more");
+      return logger.error({ code: "MF_JOURNAL_LOCKED" }, "another process has taken over the journal: writing has stopped");
   }
 }

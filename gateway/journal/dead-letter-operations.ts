@@ -180,7 +180,7 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
   const message = messageAgain(letter, payload, options);
   const accepted: Accepted = send ? journal.adopt(message) : await journal.accept(message);
   if (accepted.status === "running" && options.keepLetter === true)
-    throw new CodedError("MF_DEAD_LETTER_RUNNING", `${letter.id} was put in again before and is being worked on: see how that ends`);
+    throw new CodedError("MF_DEAD_LETTER_RUNNING", `${letter.id} is already being retried: wait for the result`);
   if (accepted.status !== "leased") return false;
   const { lease } = accepted;
   if (!send) {

@@ -119,7 +119,7 @@ export class DeadLetters {
     } catch (cause) {
       throw new CodedError(
         "MF_DEAD_LETTER_WRITE",
-        `cannot write the dead letter ${path}.json (${cause instanceof Error ? cause.message : String(cause)}): make room or mend the disk; the message is kept and this is tried again`,
+        `cannot write the dead letter ${path}.json (${cause instanceof Error ? cause.message : String(cause)}): free space or repair the disk; the message is kept and writing is retried`,
         { cause },
       );
     }

@@ -226,7 +226,7 @@ export class Ledger {
     return {
       status: "refused",
       code: "MF_STATE_LIMIT",
-      message: `the state under key "${change.key}" would be over ${gatewayLimits.stateBytes} bytes: keep less in it, or delete names no longer needed`,
+      message: `the state under key "${change.key}" would exceed ${gatewayLimits.stateBytes} bytes: keep less in it, or delete unused names`,
     };
   }
 

@@ -15,16 +15,20 @@ export async function resolved<Message extends Outgoing>(
   if (claim === undefined) return message;
   const headers = withoutClaim(message.headers);
   if (claims === undefined)
-    throw new OutletError("MF_CLAIM_MISSING", "the message names a claimed body, and this gateway has no claim store: set journal.dir", {
-      retryable: false,
-    });
+    throw new OutletError(
+      "MF_CLAIM_MISSING",
+      "the message names a stored body, and this gateway has no store for bodies: set journal.dir",
+      {
+        retryable: false,
+      },
+    );
   try {
     await claims.check(claim);
     if (outlet.streams === true) return { ...message, headers, claim: { ...claim, open: () => claims.open(claim) } };
     if (claim.bytes > gatewayLimits.claimLoadBytes)
       throw new OutletError(
         "MF_CLAIM_TOO_BIG",
-        `the outlet ${message.outlet} takes a body as a whole, at most ${gatewayLimits.claimLoadBytes} bytes, and this one has ${claim.bytes}: send it to an http, file or flow outlet`,
+        `the stored body has ${claim.bytes} bytes, and the outlet ${message.outlet} accepts at most ${gatewayLimits.claimLoadBytes}: send it to an http, file or flow outlet, which stream it`,
         { retryable: false },
       );
     return { ...message, headers, body: await claims.load(claim) };

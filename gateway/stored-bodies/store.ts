@@ -168,10 +168,18 @@ export class ClaimStore {
       const why = cause instanceof Error ? cause.message : String(cause);
       if (code === "ENOENT") this.#made = false; // somebody took the folder away: the next one makes it anew
       if (code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG")
-        throw new CodedError("MF_CLAIMS_FULL", `the claim store's disk is full (${why}): make room; bodies are refused until then`, {
-          cause,
-        });
-      throw new CodedError("MF_CLAIMS_IO", `the claim store's disk refuses (${why}): mend it; bodies are refused until then`, { cause });
+        throw new CodedError(
+          "MF_CLAIMS_FULL",
+          `the disk of stored bodies is full (${why}): free space; long bodies are refused until then`,
+          {
+            cause,
+          },
+        );
+      throw new CodedError(
+        "MF_CLAIMS_IO",
+        `the disk of stored bodies reports an error (${why}): repair it; long bodies are refused until then`,
+        { cause },
+      );
     }
   }
 }
@@ -183,13 +191,10 @@ function missingIsUndefined(error: NodeJS.ErrnoException): undefined {
 function missing(id: string): CodedError {
   return new CodedError(
     "MF_CLAIM_MISSING",
-    `the claimed body ${JSON.stringify(id.slice(0, 64))} is not in the claim store: give the message again, or drop its dead letter`,
+    `the stored body ${JSON.stringify(id.slice(0, 64))} is missing: send the message again, or drop its dead letter`,
   );
 }
 
 function damaged(id: string): CodedError {
-  return new CodedError(
-    "MF_CLAIM_DAMAGED",
-    `the claimed body ${id} is not what was stored: look at the journal's disk, and give the message again`,
-  );
+  return new CodedError("MF_CLAIM_DAMAGED", `the stored body ${id} is damaged: check the journal's disk, and send the message again`);
 }

@@ -118,6 +118,6 @@ export class Sweeper {
   }
 
   #warn(error: unknown): void {
-    this.#ports.logger.warn({}, `claimed bodies could not be swept: ${error instanceof Error ? error.message : String(error)}`);
+    this.#ports.logger.warn({}, `unused stored bodies could not be deleted: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -131,7 +131,7 @@ function missingGlobal(message: string): string | undefined {
   return name !== undefined && Object.hasOwn(insteadOf, name) ? name : undefined;
 }
 
-export const memorySentence = "the flow used more memory than its limit: handle less at once, or raise limits.memory";
+export const memorySentence = "the flow exceeded its memory limit: process less at a time, or raise limits.memory";
 
 export function engineMessage(code: string | undefined, message: string): string {
   if (code === "MF_MEMORY_LIMIT") return memorySentence;

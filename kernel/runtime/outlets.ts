@@ -25,7 +25,7 @@ export class Outlet implements PublicOutlet {
     if (sends >= mostSends)
       throw new FlowError(
         "MF_EFFECT_LIMIT",
-        `the flow sent more than ${mostSends} messages: split the message before it comes in, or raise limits.sends`,
+        `the flow sent more than ${mostSends} messages: split the message before it arrives, or raise limits.sends`,
         false,
       );
     const claim = body === message ? message.claim : undefined;

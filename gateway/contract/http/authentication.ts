@@ -44,7 +44,7 @@ export function authenticated({ bearer, basic }: AuthConfig, header = ""): "bear
   return {
     status: 401,
     code: "MF_UNAUTHORIZED",
-    detail: header === "" ? "credentials are wanted here: send the authorization header" : "the credentials are not right",
+    detail: header === "" ? "this path requires credentials: send the authorization header" : "the credentials are wrong",
     headers: { "www-authenticate": challenges.join(", ") },
   };
 }

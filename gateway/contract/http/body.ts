@@ -32,7 +32,7 @@ export function tooBig(limit: number): Problem {
   return {
     status: 413,
     code: "MF_BODY_LIMIT",
-    detail: `the body may have ${limit} bytes at most, also when decompressed: send less, or raise bodyLimit, and \`memory\` where that is what limits it`,
+    detail: `the body is longer than ${limit} bytes, as sent or decompressed: send less, or raise bodyLimit (and \`memory\`, if that is the limit)`,
     headers: { connection: "close" },
   };
 }
@@ -45,7 +45,7 @@ export function unknownEncoding(encoding: string): Problem {
   return {
     status: 415,
     code: "MF_BODY_ENCODING",
-    detail: `the content encoding ${JSON.stringify(encoding.slice(0, 64))} is not known: use gzip, deflate, br or none`,
+    detail: `the content encoding ${JSON.stringify(encoding.slice(0, 64))} is not supported: use gzip, deflate, br or none`,
     headers: { "accept-encoding": "gzip, deflate, br" },
   };
 }
@@ -54,13 +54,13 @@ function tinyChunks(): Problem {
   return {
     status: 400,
     code: "MF_BODY_CHUNKS",
-    detail: `the body comes in chunks of less than ${shortChunkBytes} bytes: send it in larger ones`,
+    detail: `the body arrives in chunks shorter than ${shortChunkBytes} bytes: send longer ones`,
     headers: { connection: "close" },
   };
 }
 
 function stalled(): Problem {
-  return memoryBusyProblem("the body came too slowly while the gateway's memory was taken: send it again");
+  return memoryBusyProblem("the body arrived too slowly while the gateway was short of memory: send it again");
 }
 
 /** True when the request says that its body is short. */

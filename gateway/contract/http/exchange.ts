@@ -119,7 +119,10 @@ class AnswerMemory {
 }
 
 function noMemory(): CodedError {
-  return new CodedError(memoryBusy, "the gateway's memory is taken, and the answer could not be read: try again later, or raise `memory`");
+  return new CodedError(
+    memoryBusy,
+    "the gateway is out of memory for messages and could not read the answer: try again later, or raise `memory`",
+  );
 }
 
 /** Rejects with a CodedError (MF_HTTP_ANSWER_TOO_BIG, MF_HTTP_ANSWER_GARBAGE, MF_MEMORY_BUSY), or as undici does. */
@@ -153,7 +156,7 @@ async function exchangeWithin(
       response.body.destroy();
       throw new CodedError(
         "MF_HTTP_ANSWER_TOO_BIG",
-        `${url.host} answered with more than ${most} bytes: ask it for less, or raise \`memory\` where that is what limits it`,
+        `${url.host} answered with more than ${most} bytes: request less, or raise \`memory\` if that is the limit`,
       );
     }
     await memory.hold(pieces.bytes + chunk.length, knownBytes);
@@ -182,7 +185,7 @@ async function decoded(body: Uint8Array, headers: HeadersDraft, url: URL, memory
   }
   if (unpacked.failed === "unknown") return body; // the flow asked for it, or the peer is odd: it gets what came
   if (unpacked.failed === "noMemory") throw noMemory();
-  throw new CodedError("MF_HTTP_ANSWER_GARBAGE", `${url.host} answered with a body that is not valid ${encoding}, or too big`);
+  throw new CodedError("MF_HTTP_ANSWER_GARBAGE", `${url.host} answered with a body that is invalid ${encoding} or too long`);
 }
 
 /** Milliseconds of a Retry-After header (seconds, or a date); undefined when there is none or it makes no sense. */

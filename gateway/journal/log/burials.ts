@@ -72,11 +72,11 @@ export async function finishBurials(ports: BurialPorts): Promise<string[]> {
   const remarks: string[] = [];
   const attempt = async (what: string, bury: () => Promise<string>): Promise<void> => {
     try {
-      remarks.push(`${what}: its burial was cut short and is finished, dead letter ${await bury()}`);
+      remarks.push(`${what}: its interrupted move to the dead letters is finished, dead letter ${await bury()}`);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       remarks.push(
-        `${what}: its burial was cut short and can't be finished (${why}); it is tried again, and may have a dead letter already`,
+        `${what}: its interrupted move to the dead letters can't be finished (${why}); it is retried, and may already have a dead letter`,
       );
     }
   };

@@ -17,13 +17,21 @@ export function journalError(cause: unknown, what: string): CodedError {
   if (cause instanceof CodedError) return cause;
   const why = cause instanceof Error ? cause.message : String(cause);
   if (isFull(cause)) {
-    return new CodedError("MF_JOURNAL_FULL", `the journal's disk is full: cannot ${what} (${why}); make room, it goes on by itself`, {
-      cause,
-    });
+    return new CodedError(
+      "MF_JOURNAL_FULL",
+      `the journal's disk is full: cannot ${what} (${why}); free space, and the gateway resumes by itself`,
+      {
+        cause,
+      },
+    );
   }
-  return new CodedError("MF_JOURNAL_IO", `the journal's disk refuses: cannot ${what} (${why}); mend or remount it, it goes on by itself`, {
-    cause,
-  });
+  return new CodedError(
+    "MF_JOURNAL_IO",
+    `the journal's disk reports an error: cannot ${what} (${why}); repair or remount it, and the gateway resumes by itself`,
+    {
+      cause,
+    },
+  );
 }
 
 export function corruptError(file: string, offset: number, why: string): CodedError {
@@ -36,7 +44,7 @@ export function corruptError(file: string, offset: number, why: string): CodedEr
 export function versionError(file: string, version: number, known: number): CodedError {
   return new CodedError(
     "MF_JOURNAL_VERSION",
-    `${file} has format version ${version} and this Mayfly knows versions up to ${known}: use the newer Mayfly that wrote it`,
+    `${file} has format version ${version}, and this Mayfly supports versions up to ${known}: use the newer Mayfly that wrote it`,
   );
 }
 

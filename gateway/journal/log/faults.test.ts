@@ -117,7 +117,7 @@ test("a journal on a full disk opens, says so, gives what it has, and takes mess
   const journal = open();
   disk.faults.full = 1;
   const { remarks, pending } = await journal.recover();
-  match(remarks.join("\n"), /refused until the disk takes them/);
+  match(remarks.join("\n"), /refused until the disk accepts writes/);
   deepEqual(pending, { orders: 1 });
   equal((await journal.lease("orders", 5)).length, 1);
   await rejects(journal.accept(newMessage()), { code: "MF_JOURNAL_FULL" });
@@ -237,7 +237,7 @@ test("a journal of a newer version is refused, one of an older version is read t
       firstBatch: 1,
     });
   stamp(2);
-  await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION", message: /version 2 and this Mayfly knows versions up to 1/ });
+  await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION", message: /version 2, and this Mayfly supports versions up to 1/ });
   stamp(0);
   await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION" });
   let upgraded = 0;

@@ -96,7 +96,7 @@ async function isDead(path: string, holder: LockHolder, me: LockHolder, clock: C
 
 function locked(path: string, holder: LockHolder | undefined): CodedError {
   const who = holder === undefined ? "another process" : `process ${holder.pid} on ${holder.host}`;
-  return new CodedError("MF_JOURNAL_LOCKED", `${who} has this journal (${path}): stop it first, or give this gateway a folder of its own`);
+  return new CodedError("MF_JOURNAL_LOCKED", `${who} uses this journal (${path}): stop it first, or set another folder for this gateway`);
 }
 
 async function writeNew(path: string, holder: LockHolder): Promise<string> {

@@ -275,7 +275,7 @@ export class LogJournal implements Journal {
         return {
           status: "refused",
           code: "MF_JOURNAL_RECORD_LIMIT",
-          message: `the completion of message ${lease.message.id} is ${error.bytes} bytes, over ${this.#limits.recordBytes}: send less, or fewer headers`,
+          message: `the completion of message ${lease.message.id} has ${error.bytes} bytes, more than ${this.#limits.recordBytes}: send less, or fewer headers`,
         };
       } finally {
         this.#messages.release(lease.sequence);
@@ -524,7 +524,7 @@ export class LogJournal implements Journal {
     let more = 0;
     for (const { name, valueJson } of completion.state.changes) if (valueJson !== undefined) more += name.length + valueJson.length;
     if (more === 0 || this.#index.ledger.stateBytes + more <= this.#limits.stateBytes) return undefined;
-    const message = `the state of all flows would be over ${this.#limits.stateBytes} bytes: delete what is no longer needed, or keep it in a database`;
+    const message = `the state of all flows would exceed ${this.#limits.stateBytes} bytes: delete unused state, or keep it in a database`;
     return { status: "refused", code: "MF_STATE_LIMIT", message };
   }
 
@@ -538,7 +538,7 @@ export class LogJournal implements Journal {
       await this.#writer?.flush();
       return [];
     } catch (error) {
-      return [`new messages are refused until the disk takes them: ${error instanceof Error ? error.message : String(error)}`];
+      return [`new messages are refused until the disk accepts writes: ${error instanceof Error ? error.message : String(error)}`];
     }
   }
 

@@ -55,7 +55,7 @@ async function readQuietly(disk: Disk, salvage: boolean): Promise<ReadLog> {
 async function existing(dir: string): Promise<Disk> {
   const stat = await fs.stat(dir).catch(() => undefined);
   if (stat?.isDirectory() !== true)
-    throw new CodedError("MF_JOURNAL_MISSING", `there is no journal in ${dir}: name the folder the gateway keeps it in`);
+    throw new CodedError("MF_JOURNAL_MISSING", `there is no journal in ${dir}: name the folder of the gateway's journal`);
   return realDisk(dir);
 }
 

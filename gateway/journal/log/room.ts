@@ -91,7 +91,7 @@ function owedBytes({ ledger, bodies }: LiveIndex): number {
 function fullError(): CodedError {
   return new CodedError(
     "MF_JOURNAL_FULL",
-    "the journal's disk is nearly full, and what is left is kept for the messages it has: make room, it goes on by itself",
+    "the journal's disk is nearly full, and the remaining space is reserved for messages already accepted: free space, and the gateway resumes by itself",
   );
 }
 

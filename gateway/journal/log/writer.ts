@@ -281,7 +281,7 @@ export class LogWriter {
     batch.writer.pad(sectorBytes);
     try {
       if (this.#gone !== undefined) throw this.#gone;
-      if (this.#over) throw new CodedError("MF_JOURNAL_CLOSED", "the journal is not written any more: stop this gateway");
+      if (this.#over) throw new CodedError("MF_JOURNAL_CLOSED", "the journal is no longer written: stop this gateway");
       await this.#write(batch);
     } catch (cause) {
       this.#lazy = [...batch.lazy, ...this.#lazy];
