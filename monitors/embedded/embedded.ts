@@ -8,10 +8,11 @@ import type { Image } from "#image";
 import { kernelArtifacts } from "#kernel";
 import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
-import { EmbeddedMachine } from "./machine.ts";
-import { PageStore, type PageTable } from "./page-store.ts";
+import { OwnedMachine } from "../machine.ts";
+import { PageStore } from "./page-store.ts";
 import { Pool } from "./pool.ts";
 import type { StartThread } from "./worker.ts";
+import type { TaughtImage } from "./worker-port.ts";
 import { wasmPageBytes } from "./wire.ts";
 
 export interface EmbeddedOptions {
@@ -30,9 +31,7 @@ export interface EmbeddedOptions {
   readonly startThread?: StartThread;
 }
 
-export interface EmbeddedImage extends LoadedImage {
-  readonly slot: number;
-  readonly table: PageTable;
+interface EmbeddedImage extends LoadedImage, TaughtImage {
   readonly limits: FlowLimits;
   /** Whose steps they are where nobody says. */
   readonly share: Share;
@@ -121,13 +120,14 @@ class EmbeddedMonitor implements Monitor {
     const known = image as EmbeddedImage;
     const number = this.#nextMachine;
     this.#nextMachine = (number % 0x7fff_ffff) + 1;
-    return new EmbeddedMachine(this.#pool, known, number, event, { limits: limits ?? known.limits, share: share ?? known.share });
+    const line = this.#pool.line(share ?? known.share);
+    const seat = { number, image: known, line, home: undefined, replayMs: 0 };
+    return new OwnedMachine(this.#pool, event, { seat, limits: limits ?? known.limits });
   }
 
   stats(): MonitorStats {
-    const { workers, queued, replaced, putOff } = this.#pool;
+    const { workers, queued, waiting, replaced } = this.#pool;
     const running = workers.filter((worker) => worker.outstanding.length > 0).length;
-    const waiting = workers.reduce((sum, worker) => sum + worker.machines.size, putOff);
     return { queued, running, waiting, workers: workers.length, replaced, waitingBytes: this.#memory.waiting.takenBytes };
   }
 

@@ -15,9 +15,18 @@
  */
 import { FairQueue, reach, type Reach, type Share } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
-import { displaced, endedAnswer, type Job, type Line, lostAnswer, type StepAnswer } from "./job.ts";
+import { type MachineHost, noResult, type StepResult } from "../machine.ts";
 import type { PageStore } from "./page-store.ts";
-import { type PoolWorker, type StartThread, startThread, type WorkerOwner } from "./worker.ts";
+import {
+  type EmbeddedMachine,
+  type Job,
+  type Line,
+  type PoolWorker,
+  type Seat,
+  type StartThread,
+  startThread,
+  type WorkerOwner,
+} from "./worker.ts";
 import { Relief } from "./relief.ts";
 import { operation, type WorkerSetup } from "./wire.ts";
 import { Workforce } from "./workforce.ts";
@@ -42,11 +51,10 @@ export interface PoolOptions {
   readonly start?: StartThread | undefined;
 }
 
-export class Pool implements WorkerOwner {
+export class Pool implements WorkerOwner, MachineHost<Seat> {
   readonly workers: readonly PoolWorker[];
   replaced = 0;
-  /** Machines that wait and that no worker keeps: for want of memory, or since theirs left. */
-  putOff = 0;
+  waiting = 0;
   readonly #spins: boolean;
   readonly #store: PageStore;
   readonly #memory: MonitorMemory;
@@ -67,7 +75,7 @@ export class Pool implements WorkerOwner {
     this.#log = log;
     this.#workforce = new Workforce({ size, setup, memory, log, start, owner: this, changed: () => this.#workersChanged() });
     this.workers = this.#workforce.workers;
-    this.#relief = new Relief(this.#workforce, this.#backlog, (job, answer) => this.#settle(job, answer));
+    this.#relief = new Relief(this.#workforce, this.#backlog);
     this.#workforce.fill();
   }
 
@@ -80,11 +88,12 @@ export class Pool implements WorkerOwner {
     return this.#backlog.line(share);
   }
 
-  /** Takes a step to a worker. Never throws; answers once, later or, when it can't be taken, at once. */
-  submit(job: Job): void {
-    if (this.#closed) return job.answer(lostAnswer("MF_MONITOR_CLOSED"));
-    const home = job.operation === operation.step ? job.machine.home : undefined;
-    if (job.operation === operation.step && home === undefined) return job.answer(displaced);
+  /** Never throws. */
+  run(machine: EmbeddedMachine): void {
+    if (this.#closed) return machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
+    const { home, line } = machine.seat;
+    const what = home === undefined ? operation.start : operation.step;
+    const job: Job = { machine, line, operation: what, chargedMs: 0, stopped: machine.stopped };
     if (this.#backlog.length === 0 && !job.stopped) {
       const worker = home ?? this.#leastBusy();
       if (worker !== undefined && this.#reach(worker, job.line) >= (home === undefined ? reach.fresh : reach.placed)) {
@@ -92,14 +101,22 @@ export class Pool implements WorkerOwner {
         return this.#hand(worker, job);
       }
     }
-    if (this.#backlog.length >= mostBacklog || this.#workforce.gone) return job.answer(lostAnswer("MF_MONITOR_BUSY"));
+    if (this.#backlog.length >= mostBacklog || this.#workforce.gone) return machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
     this.#backlog.push(job, home);
     if (this.#backlog.length > 1 || job.stopped) this.#feed();
     this.#watchSoon();
   }
 
+  release(machine: EmbeddedMachine): void {
+    machine.seat.home?.drop(machine);
+  }
+
+  ended(): void {
+    // Its worker was told to forget it; nothing else is known of it here.
+  }
+
   #workersChanged(): void {
-    if (this.#workforce.gone) for (const job of this.#backlog.clear()) job.answer(lostAnswer("MF_MONITOR_BUSY"));
+    if (this.#workforce.gone) for (const { machine } of this.#backlog.clear()) machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
     this.#feed();
   }
 
@@ -111,16 +128,20 @@ export class Pool implements WorkerOwner {
       // The port or the codec refused it: nothing of it is in a slot.
       const detail = error instanceof Error ? error.message : String(error);
       this.#log(`embedded: a step could not be given to its worker: ${detail}`);
-      this.#settle(job, lostAnswer("MF_MACHINE_LOST", detail));
+      this.#settle(job, noResult("lost", "MF_MACHINE_LOST", detail));
       return;
     }
     if (this.#spins) this.#stayAwake();
     this.#watchSoon();
   }
 
-  #settle(job: Job, answer: StepAnswer): void {
-    this.#backlog.settle(job, answer.cpuMs);
-    job.answer(answer);
+  /** For a job that was given out. */
+  #settle(job: Job, result: StepResult): void {
+    const { machine, operation: what } = job;
+    const { cpuMs } = result;
+    this.#backlog.settle(job, cpuMs);
+    machine.seat.replayMs = what === operation.start ? cpuMs : machine.seat.replayMs + cpuMs;
+    machine.answered(result);
   }
 
   #watchSoon(): void {
@@ -157,7 +178,7 @@ export class Pool implements WorkerOwner {
         const job = this.#backlog.take(worker, (line) => this.#reach(worker, line));
         if (job === undefined) continue;
         took = true;
-        if (job.machine.over) this.#settle(job, lostAnswer("MF_MACHINE_ENDED"));
+        if (job.machine.over) this.#settle(job, noResult("lost", "MF_MACHINE_ENDED"));
         else this.#hand(worker, job);
       }
     }
@@ -198,15 +219,15 @@ export class Pool implements WorkerOwner {
   #takeAll(worker: PoolWorker): void {
     if (worker.outstanding.length > 0) this.#workforce.works();
     for (let next = worker.take(); next !== undefined; next = worker.take()) {
-      const { job, answer } = next;
+      const { job, result, keptBytes, stopped } = next;
       if (job === undefined) continue;
-      if (next.stopped && !job.machine.over) {
-        this.#stopped(worker, job, answer);
+      if (stopped && !job.machine.over) {
+        this.#stopped(worker, job, result);
         continue;
       }
-      if (answer.kept !== undefined || worker.machines.size > 0) worker.keeps(job.machine, answer.keptBytes);
+      if (keptBytes > 0 || worker.machines.size > 0) worker.keeps(job.machine, keptBytes);
       if (job.line.losses > 0) job.line.recovers();
-      this.#settle(job, answer);
+      this.#settle(job, result);
     }
     if (this.#memory.waiting.roomBytes < 0) this.#evict();
     worker.dropPending();
@@ -214,9 +235,10 @@ export class Pool implements WorkerOwner {
   }
 
   /** It made way, and is run again from the machine's first event. */
-  #stopped(worker: PoolWorker, job: Job, { cpuMs }: StepAnswer): void {
+  #stopped(worker: PoolWorker, job: Job, { cpuMs }: StepResult): void {
     worker.keeps(job.machine, 0);
-    if (job.operation === operation.step) return this.#settle(job, { ...displaced, cpuMs, stopped: true });
+    job.machine.stopped = true;
+    if (job.operation === operation.step) return this.#settle(job, { ...noResult("displaced"), cpuMs });
     job.stopped = true;
     this.#backlog.settle(job, cpuMs);
     this.#backlog.push(job, undefined);
@@ -233,11 +255,10 @@ export class Pool implements WorkerOwner {
     }
   }
 
-  /** Interrupts the step of a machine, when it is in one. */
-  interrupt(machine: number): void {
+  interrupt(machine: EmbeddedMachine): void {
     for (const worker of this.workers) {
       const running = worker.running();
-      if (running?.job?.machine.number === machine) worker.interrupt(running.number);
+      if (running?.job?.machine === machine) worker.interrupt(running.number);
     }
   }
 
@@ -266,21 +287,20 @@ export class Pool implements WorkerOwner {
     const running = worker.running();
     this.drain(worker); // what it had answered still counts
     this.#workforce.remove(worker);
-    for (const machine of worker.machines.keys()) if (machine.home === worker) machine.home = undefined;
     worker.ended();
     const bound = this.#backlog.displace(worker);
     const inSlots = worker.outstanding.splice(0).flatMap(({ job, number }) => (job === undefined ? [] : [{ job, number }]));
     if (this.#closed) {
-      for (const { job } of inSlots) job.answer(lostAnswer("MF_MONITOR_CLOSED"));
+      for (const { job } of inSlots) job.machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
       return;
     }
     const guilty = inSlots.find(({ number }) => number === running?.number)?.job;
     this.#blame(worker, guilty);
     const others = inSlots.flatMap(({ job }) => (job === guilty ? [] : [job]));
     this.#backlog.putBack(others.filter((job) => job.operation === operation.start));
-    for (const job of others) if (job.operation !== operation.start) this.#settle(job, displaced);
-    for (const job of bound) job.answer(displaced);
-    if (guilty !== undefined) this.#settle(guilty, endedAnswer(worker));
+    for (const job of others) if (job.operation !== operation.start) this.#settle(job, noResult("displaced"));
+    for (const { machine } of bound) machine.answered(noResult("displaced"));
+    if (guilty !== undefined) this.#settle(guilty, worker.epitaph());
     this.#feed();
   }
 
@@ -298,7 +318,7 @@ export class Pool implements WorkerOwner {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#watchdog);
-    for (const job of this.#backlog.clear()) job.answer(lostAnswer("MF_MONITOR_CLOSED"));
+    for (const { machine } of this.#backlog.clear()) machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
     await this.#workforce.close();
   }
 }

@@ -2,7 +2,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import type { Share } from "../fair-queue.ts";
-import type { EmbeddedMachine } from "./machine.ts";
+import type { EmbeddedMachine } from "./worker.ts";
 import { ScriptedPool, statuses, waits } from "./testing/scripted-pool.ts";
 
 const evil: Share = { name: "evil", weight: 1 };
@@ -22,7 +22,7 @@ const grow = (): void => mock.timers.tick(50);
 /** A long step of the first worker: another worker is added. */
 function long(): EmbeddedMachine {
   const machine = scripted.start(evil);
-  equal(scripted.thread(0).begin(), machine.number);
+  equal(scripted.thread(0).begin(), machine.seat.number);
   grow();
   return machine;
 }
@@ -57,19 +57,19 @@ test("what waits at a worker that leaves is run again where it goes on", async (
   const hostile = long();
   scripted.thread(1).ready();
   const machine = scripted.start(good);
-  equal(scripted.thread(1).begin(), machine.number);
+  equal(scripted.thread(1).begin(), machine.seat.number);
   scripted.thread(1).end(waits);
   scripted.thread(0).end();
   deepEqual(await first([hostile, machine]), ["done", "waiting"]);
   mock.timers.tick(10_000);
-  deepEqual([pool.putOff, pool.workers.length], [1, 2]);
+  deepEqual([scripted.putOff, pool.workers.length], [1, 2]);
   scripted.thread(1).begin(); // to forget it
   mock.timers.tick(10_000);
-  deepEqual([pool.putOff, pool.workers.length], [1, 1]);
+  deepEqual([scripted.putOff, pool.workers.length], [1, 1]);
   const next = machine.step({ kind: "wake", timeMs: 1, timer: 1 });
-  equal(scripted.thread(0).begin(), machine.number);
+  equal(scripted.thread(0).begin(), machine.seat.number);
   scripted.thread(0).end();
-  deepEqual([await statuses([next]), pool.putOff], [["done"], 0]);
+  deepEqual([await statuses([next]), scripted.putOff], [["done"], 0]);
 });
 
 test("an added worker that nobody needs takes no step, and keeps none from the others", async () => {
@@ -79,8 +79,8 @@ test("an added worker that nobody needs takes no step, and keeps none from the o
   scripted.thread(0).end({ cpuMs: 30 });
   const goods = [scripted.start(good), scripted.start(good)];
   deepEqual(scripted.outstanding, [2, 0]);
-  for (const { number } of goods) {
-    equal(scripted.thread(0).begin(), number);
+  for (const { seat } of goods) {
+    equal(scripted.thread(0).begin(), seat.number);
     scripted.thread(0).end();
   }
   deepEqual(await first([hostile, ...goods]), ["done", "done", "done"]);
@@ -91,13 +91,13 @@ test("what is queued behind a long step runs elsewhere, in its order, and before
   const hostile = scripted.start(evil);
   const goods = [scripted.start(good), scripted.start(good)];
   deepEqual(scripted.outstanding, [3]);
-  equal(scripted.thread(0).begin(), hostile.number);
+  equal(scripted.thread(0).begin(), hostile.seat.number);
   grow();
   goods.push(scripted.start(good));
   equal(scripted.pool.queued, 5, "two of them lie where they were until the worker has passed them");
   scripted.thread(1).ready();
-  for (const { number } of goods) {
-    equal(scripted.thread(1).begin(), number);
+  for (const { seat } of goods) {
+    equal(scripted.thread(1).begin(), seat.number);
     scripted.thread(1).end();
   }
   deepEqual(await first(goods), ["done", "done", "done"]);
@@ -113,7 +113,7 @@ test("a flow holds no more workers than leave one for others", async () => {
   scripted.thread(1).ready();
   equal(scripted.thread(1).begin(), undefined);
   const quiet = scripted.start(good);
-  equal(scripted.thread(1).begin(), quiet.number);
+  equal(scripted.thread(1).begin(), quiet.seat.number);
   scripted.thread(1).end();
   deepEqual(await first([quiet]), ["done"]);
   scripted.thread(0).end();
@@ -127,26 +127,26 @@ test("without a free worker the younger of two long steps makes way, once, and r
   const older = long();
   scripted.thread(1).ready();
   const younger = scripted.start(other);
-  equal(scripted.thread(1).begin(), younger.number);
+  equal(scripted.thread(1).begin(), younger.seat.number);
   grow();
   deepEqual([scripted.thread(0).isInterrupted, scripted.thread(1).isInterrupted], [false, false], "nobody waits");
   const quiet = scripted.start(good);
   grow();
   deepEqual([scripted.thread(0).isInterrupted, scripted.thread(1).isInterrupted], [false, true]);
   scripted.thread(1).end({ status: "interrupted", effects: [], cpuMs: 50 });
-  equal(scripted.thread(1).begin(), quiet.number);
+  equal(scripted.thread(1).begin(), quiet.seat.number);
   scripted.thread(1).end();
-  equal(scripted.thread(1).begin(), younger.number);
+  equal(scripted.thread(1).begin(), younger.seat.number);
   grow();
   const next = scripted.start(good);
   grow();
   deepEqual([scripted.thread(0).isInterrupted, scripted.thread(1).isInterrupted], [true, false], "the other's turn to make way");
   scripted.thread(0).end({ status: "interrupted", effects: [], cpuMs: 50 });
-  equal(scripted.thread(0).begin(), next.number);
+  equal(scripted.thread(0).begin(), next.seat.number);
   scripted.thread(0).end();
   equal(scripted.thread(0).begin(), undefined, "one worker is left to those that were not stopped");
   scripted.thread(1).end();
-  equal(scripted.thread(0).begin(), older.number);
+  equal(scripted.thread(0).begin(), older.seat.number);
   scripted.thread(0).end();
   deepEqual(await first([older, younger, quiet, next]), ["done", "done", "done", "done"]);
   equal(scripted.pool.replaced, 0);
@@ -155,13 +155,13 @@ test("without a free worker the younger of two long steps makes way, once, and r
 test("a machine that waits at a worker with a long step goes on elsewhere, and is forgotten there", async () => {
   scripted = new ScriptedPool({ size: 2 });
   const machine = scripted.start(good);
-  equal(scripted.thread(0).begin(), machine.number);
+  equal(scripted.thread(0).begin(), machine.seat.number);
   scripted.thread(0).end(waits);
   deepEqual(await first([machine]), ["waiting"]);
   const hostile = long();
   const next = machine.step({ kind: "wake", timeMs: 1, timer: 1 });
   grow();
-  equal(scripted.thread(1).begin(), machine.number);
+  equal(scripted.thread(1).begin(), machine.seat.number);
   scripted.thread(1).end();
   deepEqual(await statuses([next]), ["done"]);
   deepEqual(

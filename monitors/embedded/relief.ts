@@ -9,8 +9,8 @@
  * Stopping and running again is safe since a machine is a function of its events.
  */
 import type { FairQueue } from "../fair-queue.ts";
-import { displaced, type Job, type Line, type StepAnswer } from "./job.ts";
-import type { PoolWorker } from "./worker.ts";
+import { noResult } from "../machine.ts";
+import type { Job, Line, PoolWorker } from "./worker.ts";
 import { operation } from "./wire.ts";
 import type { Workforce } from "./workforce.ts";
 
@@ -26,13 +26,10 @@ const helpedMs = 10;
 export class Relief {
   readonly #workforce: Workforce;
   readonly #backlog: FairQueue<Job, PoolWorker>;
-  readonly #settle: (job: Job, answer: StepAnswer) => void;
 
-  /** `settle` answers a job that was given out. */
-  constructor(workforce: Workforce, backlog: FairQueue<Job, PoolWorker>, settle: (job: Job, answer: StepAnswer) => void) {
+  constructor(workforce: Workforce, backlog: FairQueue<Job, PoolWorker>) {
     this.#workforce = workforce;
     this.#backlog = backlog;
-    this.#settle = settle;
   }
 
   /** A flow that holds as many workers as it may gets no others of those that were added. */
@@ -64,16 +61,15 @@ export class Relief {
   relieve(worker: PoolWorker): void {
     this.#workforce.prolong();
     const { elapsedMs } = worker.watch;
-    const moves = ({ line, machine }: Job): boolean => machine.replayMs < elapsedMs && line.mayRun && !this.crowds(line);
+    const moves = ({ line, machine }: Job): boolean => machine.seat.replayMs < elapsedMs && line.mayRun && !this.crowds(line);
     const recalled = worker.outstanding.length > 1 ? worker.recall((job) => job.operation === operation.start || moves(job)) : [];
     this.#backlog.putBack(recalled.filter((job) => job.operation === operation.start));
-    for (const job of recalled) if (job.operation !== operation.start) this.#move(worker, job, () => this.#settle(job, displaced));
-    for (const job of this.#backlog.displace(worker, moves)) this.#move(worker, job, () => job.answer(displaced));
-  }
-
-  #move(worker: PoolWorker, { machine }: Job, answer: () => void): void {
-    if (worker.machines.has(machine)) worker.drop(machine);
-    answer();
+    const moved = recalled.filter((job) => job.operation !== operation.start);
+    for (const job of moved) this.#backlog.settle(job, 0);
+    for (const { machine } of [...moved, ...this.#backlog.displace(worker, moves)]) {
+      if (worker.machines.has(machine)) worker.drop(machine);
+      machine.answered(noResult("displaced"));
+    }
   }
 
   /** When no worker is free: adds one, or stops the step that is cheapest to run again for one that is likely to be shorter. */

@@ -21,7 +21,7 @@ test("one flow fills no more slots than run in a moment, so that another's step 
     equal(scripted.thread(0).begin(), n);
     scripted.thread(0).end();
   }
-  equal(scripted.thread(0).begin(), late.number);
+  equal(scripted.thread(0).begin(), late.seat.number);
 });
 
 test("steps go to the worker with the least to do", () => {
@@ -40,6 +40,17 @@ test("more than can wait are told that the monitor is busy", async () => {
   equal(scripted.pool.queued, 65_536 + 10);
 });
 
+test("a machine that waits and whose next step is refused is forgotten where it waits", async () => {
+  scripted = new ScriptedPool({ size: 1 });
+  const machine = scripted.start(one);
+  scripted.thread(0).begin();
+  scripted.thread(0).end(waits);
+  equal(scripted.pool.workers[0]?.machines.size, 1);
+  for (let n = 0; n < 11 + 65_536; n++) void scripted.start(another);
+  deepEqual(await statuses([machine.first, machine.step(wake)]), ["waiting", "MF_MONITOR_BUSY"]);
+  equal(scripted.pool.workers[0]?.machines.size, 0);
+});
+
 test("whatever is under way when the pool closes is told so, and what comes later", async () => {
   scripted = new ScriptedPool({ size: 1 });
   const machines = Array.from({ length: 12 }, () => scripted.start(one));
@@ -55,11 +66,11 @@ test("when waiting machines take too much memory, those that have waited longest
   const { pool } = scripted;
   const machines = [scripted.start(one), scripted.start(one), scripted.start(one)];
   for (const machine of machines) {
-    equal(scripted.thread(0).begin(), machine.number);
+    equal(scripted.thread(0).begin(), machine.seat.number);
     scripted.thread(0).end({ ...waits, keptBytes: 400 });
     await machine.first;
   }
-  deepEqual([pool.putOff, [...(pool.workers[0]?.machines.values() ?? [])]], [1, [400, 400]]);
+  deepEqual([scripted.putOff, [...(pool.workers[0]?.machines.values() ?? [])]], [1, [400, 400]]);
 });
 
 test("events of a machine in a step wait, up to a bound, and all are answered when it ends", { timeout: 60_000 }, async () => {
@@ -99,7 +110,7 @@ test("a worker ends: its step is run once more, what it had not begun elsewhere,
     await machine.first;
   }
   const guilty = scripted.start(another);
-  equal(scripted.thread(0).begin(), guilty.number);
+  equal(scripted.thread(0).begin(), guilty.seat.number);
   const queued = [waiting[0]?.step(wake), scripted.start(one).first];
   deepEqual(scripted.outstanding, [3]);
   await scripted.thread(0).terminate();
@@ -107,8 +118,8 @@ test("a worker ends: its step is run once more, what it had not begun elsewhere,
   const later = waiting[1]?.step(wake);
   scripted.thread(1).ready();
   let next = scripted.thread(1).begin();
-  for (; next !== undefined && next !== guilty.number; next = scripted.thread(1).begin()) scripted.thread(1).end();
-  equal(next, guilty.number);
+  for (; next !== undefined && next !== guilty.seat.number; next = scripted.thread(1).begin()) scripted.thread(1).end();
+  equal(next, guilty.seat.number);
   await scripted.thread(1).terminate();
   scripted.thread(2).ready();
   while (scripted.thread(2).begin() !== undefined) scripted.thread(2).end();

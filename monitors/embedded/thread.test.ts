@@ -8,12 +8,11 @@ import { decodeEffects, defaultFlowLimits } from "#abi";
 import { fromUtf8, memoryBudget } from "#base";
 import { buildImage, type Image } from "#image";
 import { FairQueue } from "../fair-queue.ts";
+import type { StepResult } from "../machine.ts";
 import { deliver } from "../monitor.case.ts";
 import { trackedModules } from "./embedded.ts";
-import type { Job, StepAnswer } from "./job.ts";
-import type { EmbeddedMachine } from "./machine.ts";
 import { PageStore } from "./page-store.ts";
-import { PoolWorker, startThread } from "./worker.ts";
+import { type EmbeddedMachine, type Job, PoolWorker, startThread } from "./worker.ts";
 import { operation, slotsPerWorker } from "./wire.ts";
 
 const source = `import { flow } from "mayfly"; export default flow((msg) => { if (msg.text() === "loop") for (;;); return msg.text().slice(0, 10); });`;
@@ -28,7 +27,7 @@ async function built(): Promise<Image> {
   }
 }
 
-function reply({ effects }: StepAnswer): string {
+function reply({ effects }: StepResult): string {
   const decoded = decodeEffects(effects ?? new Uint8Array());
   const last = decoded.ok ? decoded.value.at(-1) : undefined;
   return last?.kind === "done" && last.reply !== undefined ? fromUtf8(last.reply.body) : String(last?.kind);
@@ -47,13 +46,12 @@ test("recalled slots are passed over, and steps put there afterwards are run, ea
   let number = 0;
   const submit = (body: string): void => {
     const limits = { ...defaultFlowLimits };
-    const machine = { number: ++number, image: { slot: 1, table }, limits, events: [deliver({ body })] };
-    const answer = (answered: StepAnswer): void => void replies.push(reply(answered));
-    const job = { machine: machine as unknown as EmbeddedMachine, line, operation: operation.start, answer };
+    const machine = { seat: { number: ++number, image: { slot: 1, table } }, limits, events: [deliver({ body })] };
+    const job = { machine: machine as unknown as EmbeddedMachine, line, operation: operation.start };
     worker.submit({ ...job, chargedMs: 1, stopped: false }, store);
   };
   const takeAll = (): void => {
-    for (let next = worker.take(); next !== undefined; next = worker.take()) next.job?.answer(next.answer);
+    for (let next = worker.take(); next !== undefined; next = worker.take()) if (next.job !== undefined) replies.push(reply(next.result));
   };
   const until = async (check: () => boolean): Promise<void> => {
     for (takeAll(); !check(); takeAll()) await new Promise((later) => setImmediate(later));

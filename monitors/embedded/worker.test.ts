@@ -6,10 +6,8 @@ import { memoryBudget } from "#base";
 import { FairQueue } from "../fair-queue.ts";
 import { deliver } from "../monitor.case.ts";
 import type { MonitorMemory } from "../monitor.ts";
-import type { Job } from "./job.ts";
-import type { EmbeddedMachine } from "./machine.ts";
 import { PageStore } from "./page-store.ts";
-import { PoolWorker } from "./worker.ts";
+import { type EmbeddedMachine, type Job, PoolWorker } from "./worker.ts";
 import { operation, slotsPerWorker } from "./wire.ts";
 import { ScriptedThread } from "./testing/scripted-thread.ts";
 
@@ -32,12 +30,13 @@ beforeEach(() => {
 
 /** Machines count from 1. */
 function submit(body = ""): void {
-  const machine = { number: ++machines, image: { slot: 1 }, limits: { memoryBytes: 0 }, events: [deliver({ body })] };
-  const job = { machine: machine as unknown as EmbeddedMachine, line, operation: operation.step, answer: () => undefined };
+  const seat = { number: ++machines, image: { slot: 1 } };
+  const machine = { seat, limits: { memoryBytes: 0 }, events: [deliver({ body })] };
+  const job = { machine: machine as unknown as EmbeddedMachine, line, operation: operation.step };
   worker.submit({ ...job, chargedMs: 1, stopped: false }, store);
 }
 
-const numbers = (jobs: readonly (Job | undefined)[]): (number | undefined)[] => jobs.map((job) => job?.machine.number);
+const numbers = (jobs: readonly (Job | undefined)[]): (number | undefined)[] => jobs.map((job) => job?.machine.seat.number);
 
 /** All answers that are there. */
 function takeAll(): (number | undefined)[] {
@@ -61,7 +60,7 @@ test("a recalled slot is filled again only once the worker has passed it", () =>
   for (let passed = 2; passed < slotsPerWorker; passed++) equal(thread.begin(), undefined);
   for (const machine of [slotsPerWorker + 1, slotsPerWorker + 2]) {
     equal(thread.begin(), machine);
-    equal(worker.running()?.job?.machine.number, machine);
+    equal(worker.running()?.job?.machine.seat.number, machine);
     thread.end();
   }
 });
@@ -83,7 +82,7 @@ test("in any order of turns each step is run once or taken back, under its own n
         running = running === undefined ? thread.begin() : undefined;
         if (running === undefined) return;
         begun.push(running);
-        equal(worker.running()?.job?.machine.number, running);
+        equal(worker.running()?.job?.machine.seat.number, running);
       };
       const take = (): void => void answered.push(...takeAll().filter((number) => number !== undefined));
       for (const each of turns) {
@@ -91,7 +90,7 @@ test("in any order of turns each step is run once or taken back, under its own n
         if (each.kind === "work") work();
         if (each.kind === "take") take();
         if (each.kind === "recall")
-          recalled.push(...worker.recall(({ machine }) => machine.number % each.each === 0).map(({ machine }) => machine.number));
+          recalled.push(...worker.recall(({ machine }) => machine.seat.number % each.each === 0).map(({ machine }) => machine.seat.number));
       }
       while (worker.outstanding.length > 0) {
         work();

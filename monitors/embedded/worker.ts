@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { assert } from "#base";
 import { encodeEvent, encodeEventInto, type MachineErrorCode } from "#abi";
-import { type Job, type Line, lostAnswer, type StepAnswer } from "./job.ts";
-import type { EmbeddedMachine } from "./machine.ts";
+import type { FairJob } from "../fair-queue.ts";
+import { noResult, type OwnedMachine, type StepResult } from "../machine.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import type { PageStore } from "./page-store.ts";
 import { graceMs, StepWatch } from "./step-watch.ts";
@@ -22,7 +22,7 @@ import {
   word,
   type WorkerSetup,
 } from "./wire.ts";
-import { WorkerPort } from "./worker-port.ts";
+import { type TaughtImage, WorkerPort } from "./worker-port.ts";
 
 /** V8's stack of a worker, in MiB: async recursion to the engine's limit needs more than half of it. */
 const stackSizeMb = 8;
@@ -30,6 +30,27 @@ const stackSizeMb = 8;
 const negligibleMs = 1e-6;
 /** Effects up to this long are copied byte by byte. */
 const shortBytes = 256;
+
+export interface Seat {
+  readonly number: number;
+  readonly image: TaughtImage;
+  readonly line: Line;
+  /** Keeps the waiting machine. */
+  home: PoolWorker | undefined;
+  /** CPU time that running the machine again from its first event takes, in milliseconds. */
+  replayMs: number;
+}
+
+export type EmbeddedMachine = OwnedMachine<Seat>;
+
+/** A step. */
+export interface Job extends FairJob<PoolWorker> {
+  readonly machine: EmbeddedMachine;
+  /** `step`: the machine's newest event, where it waits. `start`: all its events so far; the result of the last one is wanted. */
+  readonly operation: number;
+}
+
+export type Line = Job["line"];
 
 interface Submission {
   readonly number: number;
@@ -42,7 +63,9 @@ interface Submission {
 export interface Taken {
   /** Undefined when nobody waits for it. */
   readonly job: Job | undefined;
-  readonly answer: StepAnswer;
+  readonly result: StepResult;
+  /** Bytes it keeps of the machine, 0 if it does not keep it. */
+  readonly keptBytes: number;
   /** The step was stopped to let others go first: it is to be run again. */
   readonly stopped: boolean;
 }
@@ -58,7 +81,7 @@ function copied(data: Buffer, length: number): Uint8Array {
   return copy;
 }
 
-const takenBack: Taken = { job: undefined, answer: lostAnswer("MF_MACHINE_LOST"), stopped: false };
+const takenBack: Taken = { job: undefined, result: noResult("lost"), keptBytes: 0, stopped: false };
 
 /** Who is told of a worker's answers, and of its end. */
 export interface WorkerOwner {
@@ -167,13 +190,14 @@ export class PoolWorker {
   /** Fills the next slot. There must be a free one. */
   submit(job: Job, store: PageStore): void {
     const { machine } = job;
-    if (job.operation === operation.start) this.#port.teach(machine.image, store);
+    const { image } = machine.seat;
+    if (job.operation === operation.start) this.#port.teach(image, store);
     const number = this.#submitted;
     const header = this.slots.header(number);
     const length = this.#putEvents(number, job);
     header[word.operation] = job.operation;
-    header[word.machine] = machine.number;
-    header[word.image] = machine.image.slot;
+    header[word.machine] = machine.seat.number;
+    header[word.image] = image.slot;
     header[word.length] = length;
     header[word.limitPages] = Math.floor(machine.limits.memoryBytes / wasmPageBytes);
     this.#publish({ number, job }, header);
@@ -205,10 +229,14 @@ export class PoolWorker {
   /** The machine waits here, or does no more: then `bytes` is 0. */
   keeps(machine: EmbeddedMachine, bytes: number): void {
     const before = this.machines.get(machine);
-    if (before !== undefined) this.#memory.waiting.give(before);
-    this.machines.delete(machine);
+    if (before !== undefined) {
+      this.#memory.waiting.give(before);
+      this.machines.delete(machine);
+      machine.seat.home = undefined;
+    }
     if (bytes === 0) return;
     this.machines.set(machine, bytes);
+    machine.seat.home = this;
     this.#memory.waiting.force(bytes);
   }
 
@@ -229,7 +257,7 @@ export class PoolWorker {
   /** Forgets a waiting machine. */
   drop(machine: EmbeddedMachine): void {
     this.keeps(machine, 0);
-    this.#drops.push(machine.number);
+    this.#drops.push(machine.seat.number);
     this.dropPending();
   }
 
@@ -266,11 +294,10 @@ export class PoolWorker {
     const detail = detailLength === 0 ? "" : data.toString("utf8", length, length + detailLength);
     const status = statuses[header[word.status] as number] ?? "lost";
     const keptBytes = header[word.keptBytes] as number;
-    const kept = keptBytes > 0 ? this : undefined;
     this.answered++;
     this.#addAhead(submission.job, -submission.job.chargedMs);
-    const answer = { status, effects, detail, kept, keptBytes, cpuMs: (header[word.cpuMicros] as number) / 1000 };
-    return { job: submission.job, answer, stopped: submission.askedCpuMs !== undefined && status === "interrupted" };
+    const result = { status, effects, detail, cpuMs: (header[word.cpuMicros] as number) / 1000 };
+    return { job: submission.job, result, keptBytes, stopped: submission.askedCpuMs !== undefined && status === "interrupted" };
   }
 
   #taken(bytes: number): void {
@@ -339,6 +366,12 @@ export class PoolWorker {
     if (due !== "terminate" || this.ending !== undefined) return;
     this.ending = "MF_CPU_LIMIT";
     void this.thread.terminate();
+  }
+
+  /** The result of the step that ran when it ended. */
+  epitaph(): StepResult {
+    const status = this.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost";
+    return { ...noResult(status, this.ending, this.failure), cpuMs: this.watch.elapsedMs, endedWorker: true };
   }
 
   /** CPU time of the thread since it began, in milliseconds; the wall clock where the system does not tell. */

@@ -32,8 +32,9 @@ export const areas: Readonly<Record<string, Area>> = {
   image: { files: ["image"], tests: ["image"] },
   journal: { files: ["gateway/journal"], tests: ["gateway/journal"] },
   monitors: {
-    files: ["monitors/embedded", "monitors/fair-queue.js"],
+    files: ["monitors/embedded", "monitors/fair-queue.js", "monitors/machine.js"],
     tests: [
+      "monitors/machine.test.js",
       "monitors/fair-queue.test.js",
       "monitors/embedded/worker.test.js",
       "monitors/embedded/submission.test.js",

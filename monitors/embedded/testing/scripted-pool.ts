@@ -2,23 +2,16 @@
 import { defaultFlowLimits, type FlowLimits, type StepOutcome } from "#abi";
 import { assert, memoryBudget } from "#base";
 import type { Share } from "../../fair-queue.ts";
+import { OwnedMachine } from "../../machine.ts";
 import { deliver } from "../../monitor.case.ts";
-import type { EmbeddedImage } from "../embedded.ts";
-import { EmbeddedMachine } from "../machine.ts";
 import { PageStore } from "../page-store.ts";
 import { Pool } from "../pool.ts";
+import type { EmbeddedMachine } from "../worker.ts";
 import { type Answer, ScriptedThread } from "./scripted-thread.ts";
 
 const setup = { engine: {} as WebAssembly.Module, native: {} as WebAssembly.Module, spin: 0, keptPages: 1, waitingBytes: 0 };
 const limits: FlowLimits = { ...defaultFlowLimits, cpuMs: 3_600_000, timeMs: 3_600_000 };
-const image: EmbeddedImage = {
-  sha256: "",
-  name: "flow",
-  slot: 1,
-  table: { entries: new Uint32Array(), stackPointer: 0, memoryPages: 1 },
-  limits,
-  share: { name: "flow", weight: 1 },
-};
+const image = { slot: 1, table: { entries: new Uint32Array(), stackPointer: 0, memoryPages: 1 } };
 
 /** The answer of a machine that waits for a timer. */
 export const waits: Answer = { effects: [{ kind: "timer", timer: 1, dueMs: 1 }], keptBytes: 1 };
@@ -55,7 +48,13 @@ export class ScriptedPool {
   }
 
   start(share: Share, more: Partial<FlowLimits> = {}): EmbeddedMachine {
-    return new EmbeddedMachine(this.pool, image, ++this.machines, deliver(), { limits: { ...limits, ...more }, share });
+    const seat = { number: ++this.machines, image, line: this.pool.line(share), home: undefined, replayMs: 0 };
+    return new OwnedMachine(this.pool, deliver(), { seat, limits: { ...limits, ...more } });
+  }
+
+  /** Waiting machines that no worker keeps. */
+  get putOff(): number {
+    return this.pool.waiting - this.pool.workers.reduce((sum, { machines }) => sum + machines.size, 0);
   }
 
   /** Steps in each worker's slots. */

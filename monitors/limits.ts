@@ -1,0 +1,9 @@
+/** Bounds of a machine's life, in every monitor. */
+export const machineLimits = {
+  /** Events that wait while a step runs. */
+  queuedEvents: 1024,
+  /** Workers that a machine may end before it is given up. */
+  losses: 2,
+  /** Times a step may lose its worker, or its place there, through no fault of the machine. */
+  displacements: 64,
+} as const;

@@ -1,0 +1,190 @@
+/**
+ * The owner of one machine, whatever runs it.
+ *
+ *     ready ──▶ running ⇄ waiting          a step left calls or timers open; the next event takes it on
+ *                  │         │
+ *                  ▼         ▼
+ *             done, failed  failed         its flow ended, it broke, its time is over, or nobody wants it any more
+ *
+ * A machine is a function of its image and its events, and the owner keeps the events. So whoever keeps a waiting machine may lose or evict
+ * it: the next event runs it again from the first. The effects of the earlier events are known by then and not repeated.
+ *
+ * Steps are answered by a plain call, not by a promise: the embedded monitor answers tens of thousands a second.
+ */
+import { decodeEffects, type DeliverEvent, type Event, type FlowLimits, type MachineErrorCode, type StepOutcome } from "#abi";
+import { assert, Queue } from "#base";
+import { machineLimits } from "./limits.ts";
+import type { Machine } from "./monitor.ts";
+import { blamed, broken, outcomeOf, type StepEnd, type StepEnded } from "./outcome.ts";
+
+export type NextEvent = Exclude<Event, DeliverEvent>;
+
+/** A host's answer to a step. */
+export interface StepResult extends StepEnded {
+  /** The frame of the effects, the owner's own; undefined if there is none. */
+  readonly effects?: Uint8Array | undefined;
+  /** The same, if the host has decoded it already. */
+  readonly decoded?: ReturnType<typeof decodeEffects> | undefined;
+  /** The worker ended while it ran the step, by the machine's fault as far as can be told. */
+  readonly endedWorker?: boolean;
+}
+
+/** The result of a step that nothing ran to its end. */
+export function noResult(status: StepEnd, code?: MachineErrorCode, detail = ""): StepResult {
+  return { status, detail, cpuMs: 0, code };
+}
+
+/** What runs machines. `Seat` is its record of one machine: where the machine is kept, and what a worker has to know of it. */
+export interface MachineHost<Seat> {
+  /** Machines in the state `waiting`; their owners count. */
+  waiting: number;
+  /**
+   * Runs the machine's newest event where the machine is kept, or all its events on a fresh one; the last one's result is wanted. Calls
+   * `machine.answered` once, now or later.
+   */
+  run(machine: OwnedMachine<Seat>): void;
+  /** Stops the step the machine is in, if that can be done without harm to others. It is answered in any case. */
+  interrupt(machine: OwnedMachine<Seat>): void;
+  /** Frees what is kept of the machine. May be called in any state, also when nothing is kept. */
+  release(machine: OwnedMachine<Seat>): void;
+  /** The machine takes no more events. Called once; a step may still run. */
+  ended(machine: OwnedMachine<Seat>): void;
+}
+
+type State = "ready" | "running" | "waiting" | "done" | "failed";
+
+const transitions: Readonly<Record<State, readonly State[]>> = {
+  ready: ["running"],
+  running: ["waiting", "done", "failed"],
+  waiting: ["running", "failed"],
+  done: [],
+  failed: [],
+};
+
+type Settle = (outcome: StepOutcome) => void;
+
+export interface Terms<Seat> {
+  readonly seat: Seat;
+  readonly limits: FlowLimits;
+}
+
+export class OwnedMachine<Seat> implements Machine {
+  readonly first: Promise<StepOutcome>;
+  readonly seat: Seat;
+  readonly limits: FlowLimits;
+  /** All it was given, in order. Empty once it is over. */
+  readonly events: Event[];
+  /** Its step was stopped to let others go first, and is not stopped again. */
+  stopped = false;
+  readonly #host: MachineHost<Seat>;
+  readonly #startedMs = performance.now();
+  #state: State = "ready";
+  /** The answer to whatever else it is given, once it is over. */
+  #over: MachineErrorCode | undefined;
+  /** Resolves the step that runs. */
+  #settle: Settle | undefined;
+  #queue: Queue<{ readonly event: NextEvent; readonly settle: Settle }> | undefined;
+  #losses = 0;
+  #displacements = 0;
+
+  constructor(host: MachineHost<Seat>, event: DeliverEvent, { seat, limits }: Terms<Seat>) {
+    this.#host = host;
+    this.seat = seat;
+    this.limits = limits;
+    this.events = [event];
+    this.first = new Promise((settle) => this.#run(settle));
+  }
+
+  get over(): boolean {
+    return this.#over !== undefined;
+  }
+
+  step(event: NextEvent): Promise<StepOutcome> {
+    return new Promise((settle) => {
+      if (this.#settle === undefined) return this.#give(event, settle);
+      this.#queue ??= new Queue();
+      if (this.#queue.length >= machineLimits.queuedEvents) return settle(broken("MF_MACHINE_ENDED", "too many events are waiting for it"));
+      this.#queue.push({ event, settle });
+    });
+  }
+
+  end(): void {
+    if (this.#over !== undefined) return;
+    this.#finish("failed", "MF_MACHINE_ENDED");
+    if (this.#settle !== undefined) this.#host.interrupt(this);
+  }
+
+  /** Gives up the memory of a waiting machine: its next event runs it again from the first. Does nothing in other states. */
+  evict(): void {
+    if (this.#state === "waiting") this.#host.release(this);
+  }
+
+  /** For the host: the result of the step that runs. */
+  answered(result: StepResult): void {
+    const settle = this.#settle;
+    assert(settle !== undefined, "a step is answered once");
+    if (result.endedWorker === true) this.#losses += 1;
+    if (this.#over === undefined && this.#mayRepeat(result)) return this.#host.run(this);
+    this.#settle = undefined;
+    this.#displacements = 0;
+    this.stopped = false;
+    settle(this.#conclude(result));
+    this.#goOn();
+  }
+
+  #to(state: State): void {
+    assert(transitions[this.#state].includes(state), "a machine goes from state to state as drawn above");
+    if (state === "waiting") this.#host.waiting += 1;
+    if (this.#state === "waiting") this.#host.waiting -= 1;
+    this.#state = state;
+  }
+
+  #give(event: NextEvent, settle: Settle): void {
+    const late = event.kind !== "cancel" && performance.now() - this.#startedMs > this.limits.timeMs;
+    if (late && this.#over === undefined) this.#finish("failed", "MF_TIME_LIMIT");
+    if (this.#over !== undefined) return settle(broken(this.#over));
+    this.events.push(event);
+    this.#run(settle);
+  }
+
+  #run(settle: Settle): void {
+    this.#to("running");
+    this.#settle = settle;
+    this.#host.run(this);
+  }
+
+  /** Gives the machine the events that came while the step ran. */
+  #goOn(): void {
+    while (this.#settle === undefined) {
+      const next = this.#queue?.shift();
+      if (next === undefined) return;
+      this.#give(next.event, next.settle);
+    }
+  }
+
+  /** True if the step has no result and may be tried again. */
+  #mayRepeat({ status, endedWorker, code }: StepResult): boolean {
+    if (status === "displaced" || status === "missing") return ++this.#displacements < machineLimits.displacements;
+    return status === "lost" && endedWorker === true && code === undefined && this.#losses < machineLimits.losses;
+  }
+
+  #conclude(result: StepResult): StepOutcome {
+    if (this.#over !== undefined) {
+      this.#host.release(this); // the step that ran on may have left something
+      return broken(this.#over, "", [], result.cpuMs);
+    }
+    const decoded = result.decoded ?? (result.effects === undefined ? undefined : decodeEffects(result.effects));
+    const outcome = blamed(outcomeOf(result, decoded, this.limits), this.#losses);
+    if (outcome.status === "waiting") this.#to("waiting");
+    else this.#finish(outcome.status === "done" ? "done" : "failed", "MF_MACHINE_ENDED");
+    return outcome;
+  }
+
+  #finish(state: "done" | "failed", over: MachineErrorCode): void {
+    this.#to(state);
+    this.#over = over;
+    this.events.length = 0;
+    this.#host.release(this);
+    this.#host.ended(this);
+  }
+}
