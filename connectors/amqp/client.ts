@@ -19,14 +19,14 @@ export interface AmqpConnection {
 
 export const amqpConnectionSchema: Readonly<Record<string, JsonSchema>> = {
   url: { type: "string", description: "`amqp://user:password@host:5672/vhost`, or `amqps://` for TLS." },
-  username: { type: "string", description: "In place of the url's." },
-  password: { type: "string", description: "In place of the url's." },
+  username: { type: "string", description: "Overrides the one in `url`." },
+  password: { type: "string", description: "Overrides the one in `url`." },
   auth: {
     enum: ["plain", "external"],
     default: "plain",
-    description: "`external`: the broker takes the user from the client certificate.",
+    description: "external: the broker takes the user from the client certificate.",
   },
-  heartbeat: duration("A silent broker counts as lost after two of these; whole seconds.", "10s"),
+  heartbeat: duration("Heartbeat interval in whole seconds; the connection is lost after two silent intervals.", "10s"),
   tls: tlsSchema,
 };
 
@@ -98,32 +98,32 @@ export function explainAmqp(peer: string, what: string, error: unknown): CodedEr
   const status = Number((error as { readonly code?: unknown } | undefined)?.code ?? /\b(\d{3}) \(/.exec(message)?.[1]);
   const told = (code: string, text: string): CodedError => new CodedError(code, text, { cause: error });
   if (/ACCESS[-_]REFUSED/.test(message) && /login|handshake/i.test(message)) {
-    return told("MF_AMQP_AUTH", `${peer} refused user and password: check url, username and password`);
+    return told("MF_AMQP_AUTH", `${peer} rejected the user or password: check url, username and password`);
   }
   // amqplib drops the reason: after the login only the vhost is left to be refused.
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(message))
-    return told("MF_AMQP_VHOST", `${peer} does not let this user into the vhost: create it, correct the url, or give the user permissions`);
-  if (/mechanism/.test(message)) return told("MF_AMQP_AUTH", `${peer} does not offer this way to log in: ${message}`);
+    return told("MF_AMQP_VHOST", `${peer} denied access to the vhost: create it, correct the url, or grant the user permissions`);
+  if (/mechanism/.test(message)) return told("MF_AMQP_AUTH", `${peer} does not support this login mechanism: ${message}`);
   switch (status) {
     case 403:
-      return told("MF_AMQP_FORBIDDEN", `${peer} does not let this user use ${what}: ${message}`);
+      return told("MF_AMQP_FORBIDDEN", `${peer} denied this user access to ${what}: ${message}`);
     case 404:
       return told("MF_AMQP_NOT_FOUND", `${what} does not exist at ${peer}: create it, or correct its name`);
     case 405:
-      return told("MF_AMQP_LOCKED", `${what} is held exclusively by another connection: ${message}`);
+      return told("MF_AMQP_LOCKED", `${what} is locked by an exclusive consumer on another connection: ${message}`);
     case 406:
       return told(
         "MF_AMQP_PRECONDITION",
-        `${peer} closed the channel: ${message}. After 30 minutes without an acknowledgement it does so too`,
+        `${peer} closed the channel: ${message}. It also does so after 30 minutes without an acknowledgement (consumer_timeout)`,
       );
     case 530:
-      return told("MF_AMQP_VHOST", `${peer} does not let this user in: is the vhost right? ${message}`);
+      return told("MF_AMQP_VHOST", `${peer} denied this user access: check the vhost. ${message}`);
     case 320:
       return told("MF_AMQP_UNREACHABLE", `${peer} is shutting down`);
     default:
   }
   if (codeOf(error) === "" && /Socket closed abruptly during opening handshake/.test(message)) {
-    return told("MF_AMQP_UNREACHABLE", `${peer} closed the connection while it was being opened`);
+    return told("MF_AMQP_UNREACHABLE", `${peer} closed the connection during the handshake`);
   }
   return explainNetwork("AMQP", peer, error);
 }

@@ -29,26 +29,26 @@ export interface AmqpOutletConfig extends AmqpConnection {
 export const amqpOutlet: OutletDefinition<AmqpOutletConfig> = {
   name: "amqp",
   summary: "To an exchange or a queue of RabbitMQ (AMQP 0-9-1), confirmed by the broker.",
-  description: `A message counts as sent when the broker has confirmed it: for a persistent message in a durable queue, when it is on disk.
+  description: `A message counts as sent when the broker has confirmed it: for a persistent message in a durable queue, once it is on disk.
 
-- **Unroutable**: messages are published \`mandatory\`; one that reaches no queue is an error (\`MF_AMQP_UNROUTABLE\`) and tried again.
+- **Unroutable**: messages are published \`mandatory\`; one that reaches no queue is an error (\`MF_AMQP_UNROUTABLE\`) and is retried.
 - **Idempotency**: \`message-id\` is the same for every attempt at one send.
 - **Address**: \`queue\`, or \`exchange\` with \`routingKey\`; both may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`.
 - **Requests** use RabbitMQ's direct reply-to; the answer's \`mayfly-status\` and \`mayfly-error\` headers are understood.
 - **Headers** go into the header table, several values as an array; \`content-encoding\`, content type and correlation id into their properties.
 - **Errors**: as those of the source, and \`MF_AMQP_UNROUTABLE\`, \`MF_AMQP_NACKED\` (the broker refused it: a full queue), \`MF_AMQP_BLOCKED\` (an
-  alarm for memory or disk), \`MF_AMQP_HEADERS\` (more than 64 KiB of headers; not tried again).`,
+  alarm for memory or disk), \`MF_AMQP_HEADERS\` (more than 64 KiB of headers; not retried).`,
   schema: {
     type: "object",
     additionalProperties: false,
     required: ["url"],
     properties: {
       ...amqpConnectionSchema,
-      queue: { type: "string", minLength: 1, maxLength: 255, description: "Queue to send to, by the default exchange." },
+      queue: { type: "string", minLength: 1, maxLength: 255, description: "Queue to send to, through the default exchange." },
       exchange: { type: "string", minLength: 1, maxLength: 255, description: "Exchange to send to. It must exist." },
       routingKey: { type: "string", maxLength: 255, description: "Routing key with `exchange`." },
-      mandatory: { type: "boolean", default: true, description: "A message that reaches no queue is an error." },
-      persistent: { type: "boolean", default: true, description: "Kept over a restart of the broker." },
+      mandatory: { type: "boolean", default: true, description: "Treat a message that reaches no queue as an error." },
+      persistent: { type: "boolean", default: true, description: "Publish persistent messages, which survive a restart of the broker." },
       cloudevents: cloudEventsSchema,
     },
     oneOf: [
@@ -173,7 +173,11 @@ class AmqpOutlet implements Outlet {
         if (error !== null && error !== undefined) reject(this.#refused(session.failure ?? error));
         else if (returned) {
           const where = exchange === "" ? `queue ${routingKey}` : `exchange ${exchange} with routing key ${JSON.stringify(routingKey)}`;
-          reject(new OutletError("MF_AMQP_UNROUTABLE", `no queue at ${this.#peer} takes messages for ${where}`, { retryable: true }));
+          reject(
+            new OutletError("MF_AMQP_UNROUTABLE", `no queue at ${this.#peer} is bound to ${where}: bind one, or correct the routing key`, {
+              retryable: true,
+            }),
+          );
         } else resolve();
       };
       try {
@@ -189,7 +193,7 @@ class AmqpOutlet implements Outlet {
 
   #refused(error: unknown): CodedError {
     if (error instanceof Error && error.message.includes("nacked")) {
-      return new OutletError("MF_AMQP_NACKED", `${this.#peer} refused the message: is ${this.#what} full?`, {
+      return new OutletError("MF_AMQP_NACKED", `${this.#peer} rejected the message: check whether ${this.#what} is full`, {
         retryable: true,
         cause: error,
       });

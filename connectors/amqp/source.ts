@@ -20,19 +20,19 @@ export interface AmqpSourceConfig extends AmqpConnection {
 export const amqpSource: SourceDefinition<AmqpSourceConfig> = {
   name: "amqp",
   summary: "Messages of a RabbitMQ queue (AMQP 0-9-1).",
-  description: `At least once. A message is acknowledged only after its effects are committed; until then RabbitMQ has it and gives it
-again when the connection or the gateway is lost. Messages of the queue are handed on in the queue's order.
+  description: `At least once. A message is acknowledged only after its effects are committed; until then RabbitMQ keeps it and redelivers it
+when the connection or the gateway is lost. Messages are delivered in the order of the queue.
 
 - **Prefetch**: at most \`prefetch\` messages are unacknowledged; that is the backpressure.
-- **Dead letters**: with \`deadLetter: gateway\` a message that was given up is acknowledged, since the gateway keeps it. With
-  \`deadLetter: broker\` it is rejected without requeue, so that the queue's dead-letter exchange gets it too.
+- **Dead letters**: with \`deadLetter: gateway\` a message that failed for good is acknowledged, since the gateway keeps it. With
+  \`deadLetter: broker\` it is rejected without requeue, so the queue's dead-letter exchange gets it too.
 - **Requests**: a message with \`reply-to\` is answered there, with its correlation id; \`mayfly-status\` and, after a failure,
   \`mayfly-error\` are among the reply's headers.
-- **Time**: RabbitMQ closes the channel of a consumer that keeps a message for 30 minutes (\`consumer_timeout\`), and gives the message
-  again. Flows that wait longer need a higher timeout at the broker.
+- **Time**: RabbitMQ closes the channel of a consumer that keeps a message for 30 minutes (\`consumer_timeout\`), and redelivers the
+  message. Flows that wait longer need a higher timeout at the broker.
 - **Headers**: the header table as it is, an array of texts and numbers as a header with several values, anything else as JSON; properties as \`amqp-routing-key\`, \`amqp-exchange\`, \`amqp-type\`, \`amqp-app-id\`,
-  \`amqp-user-id\`, \`amqp-timestamp\`, \`amqp-priority\`, \`content-encoding\`, \`reply-to\`. \`message-id\` is what duplicates are recognised by.
-- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_AMQP_UNREACHABLE\`, \`MF_AMQP_AUTH\`, \`MF_AMQP_VHOST\`, \`MF_AMQP_FORBIDDEN\`,
+  \`amqp-user-id\`, \`amqp-timestamp\`, \`amqp-priority\`, \`content-encoding\`, \`reply-to\`. Duplicates are recognised by \`message-id\`.
+- **Errors** (retried with backoff, shown by \`/ready\`): \`MF_AMQP_UNREACHABLE\`, \`MF_AMQP_AUTH\`, \`MF_AMQP_VHOST\`, \`MF_AMQP_FORBIDDEN\`,
   \`MF_AMQP_NOT_FOUND\` (no such queue), \`MF_AMQP_LOCKED\`, \`MF_AMQP_PRECONDITION\`, \`MF_AMQP_TLS\`.`,
   schema: {
     type: "object",
@@ -41,14 +41,14 @@ again when the connection or the gateway is lost. Messages of the queue are hand
     properties: {
       ...amqpConnectionSchema,
       queue: { type: "string", minLength: 1, maxLength: 255, description: "Queue to consume." },
-      declare: { enum: ["none", "classic", "quorum"], default: "none", description: "Create the queue, durable, when it is missing." },
+      declare: { enum: ["none", "classic", "quorum"], default: "none", description: "Create the queue as durable if it is missing." },
       prefetch: {
         type: "integer",
         minimum: 1,
         maximum: 65535,
-        description: "Most unacknowledged messages; never more than the flow can queue.",
+        description: "Maximum number of unacknowledged messages; capped by the flow's queue.",
       },
-      deadLetter: { enum: ["gateway", "broker"], default: "gateway", description: "Who keeps a message that was given up." },
+      deadLetter: { enum: ["gateway", "broker"], default: "gateway", description: "Keeper of a message that failed for good." },
       cloudevents: acceptCloudEventsSchema,
     },
   },

@@ -37,7 +37,7 @@ class CronSource implements Source {
     try {
       this.#cron = new Cron(config.schedule, { paused: true, ...(config.timezone === undefined ? {} : { timezone: config.timezone }) });
       if (this.#cron.nextRun(new Date(context.clock.now())) === null)
-        throw new Error(`"${config.schedule}" is never due: there is no such date`);
+        throw new Error(`schedule: "${config.schedule}" never matches a date`);
     } catch (cause) {
       throw new CodedError("MF_CRON_INVALID", `schedule: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     }
@@ -86,7 +86,7 @@ class CronSource implements Source {
   }
 
   health(): Health {
-    return { ready: true, detail: this.#nextMs === 0 ? "no run is due any more" : `next run at ${this.#dateOf(this.#nextMs)}` };
+    return { ready: true, detail: this.#nextMs === 0 ? "no further run is scheduled" : `next run at ${this.#dateOf(this.#nextMs)}` };
   }
 
   /** Now, by the clock this source goes by: a schedule names dates, an interval is a duration. */
@@ -132,7 +132,7 @@ class CronSource implements Source {
     if (this.#running !== undefined) {
       this.#context.metrics.count("overlap");
       if (this.#config.missed === "once") this.#missed = true;
-      else this.#context.logger.warn({ due: this.#dateOf(dueMs) }, "the run before is still going: this one is skipped");
+      else this.#context.logger.warn({ due: this.#dateOf(dueMs) }, "the previous run is still in progress: this run is skipped");
       return;
     }
     this.#running = this.#deliver(dueMs).finally(() => {
@@ -163,11 +163,11 @@ class CronSource implements Source {
 
 export const cronSource: SourceDefinition<CronSourceConfig> = {
   name: "cron",
-  summary: "A message by the clock: a cron expression or an interval.",
-  description: `\`schedule\` is a cron expression of five fields, or six with seconds first; \`timezone\` an IANA name, UTC being the machine's own. \`every\` is an interval, counted from the start.
-Runs never overlap: when one is due while the one before is still worked on (retries included), it is skipped, or with \`missed: once\` made up for once, as soon as the one before has ended. With \`missed: once\` and a journal on disk, runs that were due
-while the gateway was not running are made up for by one at its start, with the date of the last of them, as is a run that a stop or a crash cut short; the first start of a schedule makes up for nothing.
-Otherwise the next run comes as scheduled.
+  summary: "A message on a schedule: a cron expression or an interval.",
+  description: `\`schedule\` is a cron expression of five fields, or six with seconds first; \`timezone\` is an IANA name, UTC by default. \`every\` is an interval, counted from the start.
+Runs never overlap: a run that is due while the previous one is still in progress (including its retries) is skipped, or with \`missed: once\` runs as soon as the previous one has ended. With \`missed: once\` and a journal on disk, runs that were due
+while the gateway was down are replaced by one run at its start, with the date of the last of them; so is a run that a stop or a crash interrupted. The first start of a schedule replaces nothing.
+Otherwise the next run is the next scheduled one.
 
 The body is \`{"scheduled": "…"}\` unless \`body\` says otherwise. Header: \`mayfly-scheduled-time\`.`,
   schema: {
@@ -177,15 +177,15 @@ The body is \`{"scheduled": "…"}\` unless \`body\` says otherwise. Header: \`m
       schedule: { type: "string", minLength: 1, description: "Cron expression.", examples: ["*/5 * * * *", "0 30 6 * * MON-FRI"] },
       timezone: { type: "string", minLength: 1, description: "IANA time zone of the schedule.", examples: ["Europe/Berlin"] },
       every: duration("Interval."),
-      atStart: { type: "boolean", default: false, description: "Run once at the start as well." },
+      atStart: { type: "boolean", default: false, description: "Also run once at the start." },
       missed: {
         type: "string",
         enum: ["skip", "once"],
         default: "skip",
-        description: "What becomes of a run that was due while another was going, or while the gateway was not running.",
+        description: "Handling of runs that were due during another run or while the gateway was down.",
       },
-      body: { description: "Body of the message: a text, or anything that is then written as JSON." },
-      contentType: { type: "string", description: "Content type; otherwise text/plain for a text and application/json for the rest." },
+      body: { description: "Body of the message: a text, or any other value, written as JSON." },
+      contentType: { type: "string", description: "Content type. Default: text/plain for a text, application/json otherwise." },
     },
   },
   example: 'cron: { schedule: "*/5 * * * *", timezone: Europe/Berlin }',

@@ -5,7 +5,7 @@ export const directSource: SourceDefinition<object> = {
   name: "direct",
   summary: "Messages from `mayfly send` and from programs that embed the gateway.",
   description:
-    "Every flow takes messages this way, whether this is given or not; it says so for a flow that has no other source. `mayfly send` talks to the gateway's admin socket (`http.admin`).",
+    "Every flow accepts such messages, with or without this source; it documents a flow that has no other one. `mayfly send` uses the gateway's admin socket (`http.admin`).",
   schema: { type: "object", additionalProperties: false, properties: {} },
   example: "direct: {}",
   create: () => ({

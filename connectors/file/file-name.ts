@@ -57,7 +57,7 @@ export function nameTemplate(template: string): Result<NameTemplate, string> {
     .find((name) => !variables.has(name) && !/^header:[a-z0-9-]+$/.test(name));
   if (unknown !== undefined) {
     const known = [...variables.keys()].map((name) => `{${name}}`).join(", ");
-    return err(`{${unknown}} is not known: use ${known} or {header:NAME}`);
+    return err(`unknown placeholder {${unknown}}: use ${known} or {header:NAME}`);
   }
   const parts = template.split("/");
   if (template.startsWith("/") || template.endsWith("/") || parts.some((part) => part === "" || part === "." || part === ".."))

@@ -52,7 +52,9 @@ class FileOutlet implements Outlet {
   async send(message: Outgoing, { idempotencyKey, signal }: Attempt): Promise<void> {
     const path = resolve(this.#dir, this.#name(message, idempotencyKey));
     if (!path.startsWith(this.#dir + sep))
-      throw new OutletError("MF_PATH_REFUSED", "the file's name leads out of the outlet's folder", { retryable: false });
+      throw new OutletError("MF_PATH_REFUSED", "the file's name points outside the outlet's folder: correct `name`, or the value in it", {
+        retryable: false,
+      });
     try {
       await makeFolder(dirname(path), folderMode(this.#mode), this.#config.sync);
       const { append, cloudevents } = this.#config;
@@ -119,16 +121,16 @@ function folderMode(mode: number): number {
 export const fileOutlet: OutletDefinition<FileOutletConfig> = {
   name: "file",
   summary: "Into files.",
-  description: `One file per send, written beside and then renamed, so that nobody sees half of it. The name is made from a template and is the same for every attempt at one send, so a second attempt replaces the first.
-Variables: \`{id}\` (of this send, unique), \`{message}\` (the message's id), \`{date}\`, \`{hour}\`, \`{time}\` (UTC, when the flow completed), \`{flow}\`, \`{outlet}\`, \`{key}\`, \`{header:NAME}\`. What they stand for is
-made safe: nothing leads out of \`dir\`, and different values give different names. A value that is changed for it, because of a character, its length or a separator of the template in it, ends with \`~\` and a hash. With \`append: true\` sends are lines of one file instead; after a crash a line may be there twice.`,
+  description: `One file per send, written under a temporary name and then renamed, so readers never see half of it. The name comes from a template and is the same for every attempt at one send, so a second attempt replaces the first.
+Variables: \`{id}\` (of this send, unique), \`{message}\` (the message's id), \`{date}\`, \`{hour}\`, \`{time}\` (UTC, when the flow completed), \`{flow}\`, \`{outlet}\`, \`{key}\`, \`{header:NAME}\`. Their values are
+made safe: no name leads out of \`dir\`, and different values give different names. A value that must be changed, because of a character, its length or a separator of the template in it, ends with \`~\` and a hash. With \`append: true\` sends become lines of one file instead; after a crash a line may be there twice.`,
   answers: false,
   schema: {
     type: "object",
     additionalProperties: false,
     required: ["dir"],
     properties: {
-      dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Made when missing." },
+      dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Created if missing." },
       name: {
         type: "string",
         minLength: 1,
@@ -141,10 +143,11 @@ made safe: nothing leads out of \`dir\`, and different values give different nam
         type: "string",
         pattern: "^0[0-7]{3}$",
         default: "0600",
-        description: "Permissions of the files, whatever the umask. Folders that are made can be entered by those who may read.",
+        description:
+          "Permissions of the files, regardless of the umask. Created folders can be entered by everyone who may read the files.",
         examples: ["0640"],
       },
-      sync: { type: "boolean", default: true, description: "Wait till the bytes are on disk." },
+      sync: { type: "boolean", default: true, description: "Wait until the bytes are on disk." },
       cloudevents: structuredCloudEventsSchema,
     },
   },

@@ -142,7 +142,8 @@ class FileSource implements Source {
     if (this.#stopped) return;
     this.#scanning = this.#scan()
       .then(() => {
-        this.#trouble = this.#unmoved.size === 0 ? undefined : `MF_FILE_MOVE: ${this.#unmoved.size} settled files can't be moved away`;
+        this.#trouble =
+          this.#unmoved.size === 0 ? undefined : `MF_FILE_MOVE: ${this.#unmoved.size} finished files can't be moved out of the folder`;
       })
       .catch((error: unknown) => {
         this.#trouble = `MF_FILE_SOURCE_DIR: ${error instanceof Error ? error.message : String(error)}`;
@@ -199,7 +200,7 @@ class FileSource implements Source {
     if (this.#told.has(name) || this.#told.size >= mostTold) return;
     this.#told.add(name);
     this.#context.metrics.count("ignored");
-    this.#context.logger.warn({ file: name, code: "MF_FILE_IGNORED" }, `the file is left alone: ${why}`);
+    this.#context.logger.warn({ file: name, code: "MF_FILE_IGNORED" }, `the file is ignored: ${why}`);
   }
 
   #isWanted(name: string): boolean {
@@ -315,7 +316,7 @@ class FileSource implements Source {
       if (!this.#unmoved.has(name))
         this.#context.logger.error(
           { file: name, code: "MF_FILE_MOVE" },
-          `the file is settled but can't be moved to ${basename(to)}: ${error instanceof Error ? error.message : String(error)}`,
+          `the file is finished but can't be moved to ${basename(to)}: ${error instanceof Error ? error.message : String(error)}`,
         );
       this.#unmoved.set(name, { to, version });
     }
@@ -326,7 +327,7 @@ class FileSource implements Source {
     this.#context.metrics.count("changed");
     this.#context.logger.info(
       { file: name },
-      "the file was replaced or changed while it was worked on: what is there now is another message",
+      "the file was replaced or changed while it was processed: its new content is another message",
     );
   }
 }
@@ -365,10 +366,10 @@ async function moveFile(from: string, to: string, version: Version): Promise<boo
 export const fileSource: SourceDefinition<FileSourceConfig> = {
   name: "file",
   summary: "Files dropped into a folder, one message each.",
-  description: `A file is taken once it is finished: its size and time have kept still for \`stable\`, or, with \`marker: .done\`, \`NAME.done\` lies beside it. Hidden files and \`*.tmp\`, \`*.part\` and the like are left alone.
-It stays where it is until the flow has completed, and is then moved to \`done\`, or to \`failed\` when it was given up (its dead letter says why). A crash in between leaves it in the folder: it is taken again, and
-with \`dedup\` recognised, since its id is made of name, time and size. A file that is replaced or appended to while it is worked on stays, and is taken again as it is then. One gateway per folder.
-Symbolic links, other things that are no files, and names that are not UTF-8 are left alone; each is logged and counted (\`ignored\`) once.
+  description: `A file is taken once it is complete: its size and time have not changed for \`stable\`, or, with \`marker: .done\`, \`NAME.done\` lies beside it. Hidden files and \`*.tmp\`, \`*.part\` and the like are ignored.
+It stays in the folder until the flow has completed, and is then moved to \`done\`, or to \`failed\` if the message failed for good (its dead letter says why). A crash in between leaves it in the folder: it is taken again, and
+with \`dedup\` recognised, since its id consists of name, time and size. A file that is replaced or appended to while it is processed stays, and is taken again with its new content. One gateway per folder.
+Symbolic links, entries that are not regular files, and names that are not UTF-8 are ignored; each is logged and counted (\`ignored\`) once.
 
 Headers: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-file-time\`. The content type comes from the extension unless \`contentType\` is given.`,
   schema: {
@@ -376,15 +377,24 @@ Headers: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-
     additionalProperties: false,
     required: ["dir"],
     properties: {
-      dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Made when missing." },
-      pattern: { type: "string", minLength: 1, default: "*", description: "Names to take, with * and ?." },
-      done: { type: "string", minLength: 1, default: "done", description: "Where completed files go, relative to dir." },
-      failed: { type: "string", minLength: 1, default: "failed", description: "Where files that were given up go, relative to dir." },
-      marker: { type: "string", pattern: "^\\.[A-Za-z0-9._-]+$", description: "A file is finished when NAME plus this is there." },
-      stable: duration("A file is finished when it has not changed for so long.", "1s"),
-      every: duration("How often the folder is looked at.", "1s"),
+      dir: { type: "string", minLength: 1, description: "Folder, relative to mayfly.yaml. Created if missing." },
+      pattern: { type: "string", minLength: 1, default: "*", description: "Pattern of the file names, with * and ?." },
+      done: { type: "string", minLength: 1, default: "done", description: "Folder for completed files, relative to `dir`." },
+      failed: {
+        type: "string",
+        minLength: 1,
+        default: "failed",
+        description: "Folder for files whose message failed for good, relative to `dir`.",
+      },
+      marker: {
+        type: "string",
+        pattern: "^\\.[A-Za-z0-9._-]+$",
+        description: "Suffix of a marker file: a file is complete once NAME plus this suffix exists.",
+      },
+      stable: duration("A file is complete once it has not changed for this time.", "1s"),
+      every: duration("Interval between scans of the folder.", "1s"),
       contentType: { type: "string", description: "Content type of every file." },
-      maxSize: size("Bigger files go to failed.", `${gatewayLimits.fileBytes / 2 ** 20}MiB`),
+      maxSize: size("Maximum size of a file; longer files are moved to `failed`.", `${gatewayLimits.fileBytes / 2 ** 20}MiB`),
     },
   },
   example: 'file: { dir: ./inbox, pattern: "*.csv", every: 500ms }',

@@ -73,7 +73,7 @@ class FlowOutlet implements Outlet {
     if (!(hops <= gatewayLimits.flowHops))
       throw new OutletError(
         "MF_FLOW_LOOP",
-        `the message has been through ${gatewayLimits.flowHops} flows: look for flows that send to each other in a circle`,
+        `the message has passed through ${gatewayLimits.flowHops} flows: look for flows that send to each other in a cycle`,
         { retryable: false },
       );
     const { headers, contentType, body } =
@@ -91,7 +91,7 @@ class FlowOutlet implements Outlet {
     };
     const outcome = await (this.#context.deliverTo(this.#target, incoming) ??
       Promise.reject(
-        new OutletError("MF_FLOW_UNKNOWN", `there is no flow ${this.#target} any more: it was taken out of mayfly.yaml`, {
+        new OutletError("MF_FLOW_UNKNOWN", `the flow ${this.#target} no longer exists: it was removed from mayfly.yaml`, {
           retryable: true,
         }),
       ));
@@ -105,7 +105,7 @@ export const flowOutlet: OutletDefinition<FlowOutletConfig> = {
   name: "flow",
   summary: "To another flow of this gateway.",
   description:
-    "A send is taken once the journal has it for the other flow, under the send's idempotency key as its id. A request waits for the other flow's reply. Header: `mayfly-from-flow`. A message that goes in circles is given up after a number of hops.",
+    "A send is complete once the journal holds it for the other flow, with the send's idempotency key as its id. A request waits for the other flow's reply. Header: `mayfly-from-flow`. A message that circulates between flows fails after a number of hops.",
   answers: true,
   schema: {
     type: "object",

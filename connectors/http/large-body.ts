@@ -88,7 +88,7 @@ function problemOf(error: unknown, limit: number, encoding: string, request: Inc
     problem: {
       status: 503,
       code: isCoded(error) ? error.code : "MF_CLAIMS_IO",
-      detail: "the body can't be kept at the moment (see the gateway's log): try again later",
+      detail: "the body can't be stored at the moment (see the gateway's log): try again later",
       headers: { "retry-after": String(Math.ceil(gatewayLimits.claimSweepMs.least / 1000)) },
     },
   };

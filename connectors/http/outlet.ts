@@ -63,7 +63,7 @@ function joinedQuery(own: string, asked: string): string {
     if (taken.has(name))
       throw new OutletError(
         "MF_PATH_REFUSED",
-        `the query parameter ${JSON.stringify(name.slice(0, 64))} is set by the outlet's url: ask without it`,
+        `the query parameter ${JSON.stringify(name.slice(0, 64))} is set by the outlet's url: leave it out of the request`,
         {
           retryable: false,
         },
@@ -84,7 +84,7 @@ export function pathBelow(base: URL, path: string | undefined): URL {
   url.pathname = root + plain.replace(/^\/+/, "");
   if (mark >= 0 && path[mark] === "?") url.search = joinedQuery(base.search, path.slice(mark).replace(/#.*$/s, ""));
   if (!url.pathname.startsWith(root) || /%2e%2e|%2f|%5c/i.test(url.pathname))
-    throw new OutletError("MF_PATH_REFUSED", `the path ${JSON.stringify(path.slice(0, 200))} leads out of the outlet's url`, {
+    throw new OutletError("MF_PATH_REFUSED", `the path ${JSON.stringify(path.slice(0, 200))} points outside the outlet's url`, {
       retryable: false,
     });
   return url;
@@ -95,10 +95,10 @@ function withCredentials(headers: Headers, url: URL): Headers {
   const { username, password } = url;
   if (username === "" && password === "") return headers;
   if (headers["authorization"] !== undefined)
-    throw new CodedError("MF_URL_INVALID", "url holds a user, and headers an authorization: give one of the two");
+    throw new CodedError("MF_URL_INVALID", "url contains a user, and headers an authorization: remove one of the two");
   url.username = url.password = "";
   const [user, word] = [username, password].map((text) => Buffer.from(decoded(text)));
-  if (user === undefined || user.includes(":")) throw new CodedError("MF_URL_INVALID", "url: the user's name must not hold a colon");
+  if (user === undefined || user.includes(":")) throw new CodedError("MF_URL_INVALID", "url: the user's name must not contain a colon");
   return { ...headers, authorization: `Basic ${Buffer.concat([user, Buffer.from(":"), word ?? Buffer.alloc(0)]).toString("base64")}` };
 }
 
@@ -181,7 +181,7 @@ class HttpOutlet implements Outlet {
     if (wrong !== undefined)
       throw new OutletError(
         "MF_HEADER_INVALID",
-        `HTTP can't carry the header ${JSON.stringify(wrong.slice(0, 64))}: send it without, or encoded`,
+        `HTTP can't carry the header ${JSON.stringify(wrong.slice(0, 64))}: encode its value, or leave it out`,
         {
           retryable: false,
         },
@@ -231,10 +231,10 @@ class HttpOutlet implements Outlet {
 export const httpOutlet: OutletDefinition<HttpOutletConfig> = {
   name: "http",
   summary: "To an HTTP server.",
-  description: `A send is taken once the server answers 2xx. 5xx, 408, 425, 429, timeouts and cut connections are tried again, not before \`Retry-After\`; any other status is final. A server that can't be reached at all is waited for, for the whole of \`retry.age\`, and uses up no attempts. A request gives the flow whatever
-answer is not worth another attempt, 4xx included, and one whose \`Retry-After\` is over a second at once. Connections are kept open and pooled; redirects are not followed.
+  description: `A send is complete once the server answers 2xx. 5xx, 408, 425, 429, timeouts and broken connections are retried, not before \`Retry-After\`; any other status is final. While a server can't be reached at all, sends wait for up to \`retry.age\` and use up no attempts. A request returns to the flow any
+answer that is not retried, 4xx included, and immediately one whose \`Retry-After\` exceeds a second. Connections are pooled; redirects are not followed.
 
-Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` and the correlation id (\`X-Correlation-Id\`) go along. Several values of a header go as several lines; one beyond Latin-1 is \`MF_HEADER_INVALID\`, and nothing is sent. A request's \`path\` is taken below \`url\` and can't leave it; its query is added to that of \`url\`, and may name none of the parameters there. \`user:password@\` in \`url\` is sent as Basic credentials.`,
+Every attempt at one send carries the same \`Idempotency-Key\`, \`traceparent\` and correlation id (\`X-Correlation-Id\`). Several values of a header become several lines; a value beyond Latin-1 is \`MF_HEADER_INVALID\`, and nothing is sent. A request's \`path\` is resolved below \`url\` and can't leave it; its query is added to that of \`url\`, and must not repeat its parameters. \`user:password@\` in \`url\` is sent as Basic credentials.`,
   answers: true,
   schema: {
     type: "object",
@@ -246,16 +246,16 @@ Every attempt of one send carries the same \`Idempotency-Key\`. \`traceparent\` 
         type: "string",
         enum: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         default: "POST",
-        description: "Method, unless the flow names one.",
+        description: "Method, unless the flow sets one.",
       },
       headers: {
         type: "object",
-        description: "Headers of every request; they win over the flow's. Names in lower case.",
+        description: "Headers of every request; they override the flow's. Names in lower case.",
         default: {},
         propertyNames: { pattern: "^[a-z0-9-]+$" },
         additionalProperties: { type: "string" },
       },
-      timeout: duration("One attempt may take so long.", "30s"),
+      timeout: duration("Timeout of one attempt.", "30s"),
       cloudevents: cloudEventsSchema,
       tls: tlsSchema,
     },

@@ -169,9 +169,9 @@ class HttpSource implements Source {
   #unsendable({ response }: Exchange, { id }: Outcome, error: unknown): void {
     this.#context.metrics.count("reply_unsendable");
     const why = error instanceof Error ? error.message : String(error);
-    this.#context.logger.error({ message: id, code: "MF_REPLY_UNSENDABLE" }, `the message is done, but its reply can't be sent: ${why}`);
+    this.#context.logger.error({ message: id, code: "MF_REPLY_UNSENDABLE" }, `the message completed, but its reply can't be sent: ${why}`);
     if (response.headersSent) response.destroy();
-    else sendProblem(response, { status: 500, code: "MF_REPLY_UNSENDABLE", detail: "the flow's reply is not one HTTP can carry", id });
+    else sendProblem(response, { status: 500, code: "MF_REPLY_UNSENDABLE", detail: "HTTP can't carry the flow's reply", id });
   }
 
   #failed({ response }: Exchange, error: unknown): void {
@@ -181,7 +181,7 @@ class HttpSource implements Source {
 
   #refuse(response: ServerResponse, problem: Problem): void {
     if (problem.code.startsWith("MF_CLAIMS"))
-      this.#context.logger.error({ code: problem.code }, "a large body was refused: the claim store's disk does not take it");
+      this.#context.logger.error({ code: problem.code }, "a large body was refused: the disk of stored bodies does not accept it");
     sendProblem(response, problem);
   }
 
@@ -307,13 +307,13 @@ function problemOf({ failure, id }: Outcome & { status: "dead" }, errors: "brief
 export const httpSource: SourceDefinition<HttpSourceConfig> = {
   name: "http",
   summary: "Messages over HTTP, on the gateway's own server.",
-  description: `Serves one path. With \`mode: reply\` the caller waits and gets the flow's reply; the message is with the caller until then, one attempt is made, and a failure is answered with
-\`application/problem+json\` that has the message's id and a code: 502 and 504 where a system that the flow asked failed or did not answer, 500 where the flow did. A failure that is not the caller's fault (5xx) is kept as a dead letter as well. With \`mode: accept\` the caller gets \`202\` and
-\`{"id": …}\` once the journal has the message, which is then retried as \`retry\` says.
+  description: `Serves one path. With \`mode: reply\` the caller waits for the flow's reply; the caller owns the message until then, so there is one attempt, and a failure is answered with
+\`application/problem+json\` that has the message's id and a code: 502 and 504 if a system that the flow called failed or did not answer, 500 if the flow failed. A failure that is not the caller's fault (5xx) is also kept as a dead letter. With \`mode: accept\` the caller gets \`202\` and
+\`{"id": …}\` once the journal has the message, which is then retried according to \`retry\`.
 
-- Path parameters come decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. Headers of the caller that begin with \`mayfly-\` are dropped. Header lines with one name are several values of it; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
-- \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to what is to be taken.
-- With \`cloudevents: true\`, \`OPTIONS\` answers the handshake of CloudEvents webhooks.
+- Path parameters arrive decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. The caller's \`mayfly-\` headers are dropped. Repeated header lines are several values of one header; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
+- \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to the longest body you accept.
+- With \`cloudevents: true\`, \`OPTIONS\` answers the CloudEvents webhook handshake.
 - A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
 - \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.`,
   schema: {
@@ -321,7 +321,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
     additionalProperties: false,
     required: ["path"],
     properties: {
-      method: { type: "string", enum: methods, default: "POST", description: "Method. For several, give several entries." },
+      method: { type: "string", enum: methods, default: "POST", description: "Method. For several methods, write several entries." },
       path: {
         type: "string",
         description: "Path, with parameters such as /orders/:id or a trailing /*.",
@@ -332,16 +332,21 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
         type: "string",
         enum: ["reply", "accept"],
         default: "reply",
-        description: "reply: the caller waits for the flow's reply. accept: 202 once the message is kept safe.",
+        description: "reply: the caller waits for the flow's reply. accept: answer 202 once the message is in the journal.",
       },
-      bodyLimit: size("Longest body, before and after decompression.", `${gatewayLimits.httpBodyBytes / 2 ** 20}MiB`),
-      compress: { type: "boolean", default: false, description: "Compress replies for callers that accept it." },
-      idHeader: { type: "string", default: "idempotency-key", pattern: "^[a-z0-9-]+$", description: "Header that holds the message's id." },
+      bodyLimit: size("Maximum length of a body, before and after decompression.", `${gatewayLimits.httpBodyBytes / 2 ** 20}MiB`),
+      compress: { type: "boolean", default: false, description: "Compress replies for callers that accept compression." },
+      idHeader: {
+        type: "string",
+        default: "idempotency-key",
+        pattern: "^[a-z0-9-]+$",
+        description: "Header that contains the message's id.",
+      },
       errors: {
         type: "string",
         enum: ["brief", "full"],
         default: "brief",
-        description: "full: callers are told what was thrown inside the flow. What peers said they never are.",
+        description: "full: error answers include errors thrown inside the flow. Errors of peers are never included.",
       },
       cloudevents: acceptCloudEventsSchema,
       auth: authSchema,

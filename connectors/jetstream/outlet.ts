@@ -26,15 +26,15 @@ export interface JetStreamOutletConfig extends NatsConfig {
 
 export const jetstreamOutlet: OutletDefinition<JetStreamOutletConfig> = {
   name: "jetstream",
-  summary: "Into a NATS JetStream stream, acknowledged by it.",
+  summary: "To a NATS JetStream stream, acknowledged by it.",
   description: `A message counts as sent when the stream has acknowledged it.
 
 - **Idempotency**: \`Nats-Msg-Id\` is the same for every attempt at one send; within the stream's \`duplicate_window\` (two minutes unless
   configured) the server stores it once.
-- **Address**: \`subject\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`. With \`stream\` the stream is checked at the start, and the
+- **Address**: \`subject\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`. With \`stream\`, the stream is checked at the start, and the
   message must land in it.
 - **Headers** as with \`nats\`; \`nats-…\` headers are left out.
-- **Errors**: those of \`nats\`, and \`MF_JETSTREAM_NO_STREAM\` (no stream takes the subject), \`MF_JETSTREAM_REFUSED\` (a full stream, a wrong stream).`,
+- **Errors**: those of \`nats\`, and \`MF_JETSTREAM_NO_STREAM\` (no stream stores the subject), \`MF_JETSTREAM_REFUSED\` (a full stream, a wrong stream).`,
   schema: {
     type: "object",
     additionalProperties: false,
@@ -106,7 +106,10 @@ function explainPublish(peer: string, subject: string, error: unknown): unknown 
   if (error instanceof OutletError) return error;
   const noStream = error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders()) || isNoStream(error);
   if (noStream)
-    return new OutletError("MF_JETSTREAM_NO_STREAM", `no stream at ${peer} takes ${subject}: create it`, { retryable: true, cause: error });
+    return new OutletError("MF_JETSTREAM_NO_STREAM", `no stream at ${peer} stores ${subject}: create one, or correct the subject`, {
+      retryable: true,
+      cause: error,
+    });
   if (error instanceof JetStreamApiError || error instanceof JetStreamError) {
     return new OutletError("MF_JETSTREAM_REFUSED", `${peer} did not store the message for ${subject}: ${error.message}`, {
       retryable: true,

@@ -37,21 +37,21 @@ const name = { type: "string", pattern: "^[^\\s.*>/\\\\]+$" };
 
 export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
   name: "jetstream",
-  summary: "Messages of a NATS JetStream stream, by a durable pull consumer.",
+  summary: "Messages of a NATS JetStream stream, through a durable pull consumer.",
   description: `At least once. A message is acknowledged only after its effects are committed, and the server confirms the acknowledgement (double ack).
 
-- **Consumer**: a durable one with explicit acknowledgement; created when it is missing, unless \`create: false\`. Gateways that name the same
+- **Consumer**: a durable one with explicit acknowledgement, created if it is missing, unless \`create: false\`. Gateways that use the same
   consumer share its messages.
-- **Time**: a message not acknowledged within \`ackWait\` comes again. While the gateway has it, it says \`working\` every third of that; so
-  \`ackWait\` is how long a message of a gateway that died is out of reach, not how long a flow may take.
-- **Order**: that of the stream, as long as nothing comes again: what was under way when a connection broke returns after \`ackWait\`, behind later
-  messages. For strict order over failures set \`maxAckPending: 1\`.
-- **Dead letters**: \`deadLetter: broker\` terminates a message that was given up (the server publishes an advisory), \`gateway\` acknowledges it.
+- **Time**: a message not acknowledged within \`ackWait\` is redelivered. While the gateway works on a message it reports progress every third of that; so
+  \`ackWait\` delays the messages of a gateway that died; it does not limit how long a flow runs.
+- **Order**: that of the stream, until a message is redelivered: messages in flight when a connection broke return after \`ackWait\`, behind later
+  messages. For strict order despite failures set \`maxAckPending: 1\`.
+- **Dead letters**: \`deadLetter: broker\` terminates a message that failed for good (the server publishes an advisory), \`gateway\` acknowledges it.
 - **Headers** as they are, in lower case, each value of a repeated one, and \`nats-subject\`, \`nats-sequence\`, \`nats-stream\`. Duplicates are recognised by \`Nats-Msg-Id\`, or
   else by stream and sequence.
 - **Durability** is the server's: by default it syncs its files every two minutes (\`sync_interval\`), so a crash of its machine can lose
   acknowledged messages of a stream without replicas.
-- **Errors** (tried again with backoff, shown by \`/ready\`): those of \`nats\`, and \`MF_JETSTREAM_NO_STREAM\`, \`MF_JETSTREAM_NO_CONSUMER\`,
+- **Errors** (retried with backoff, shown by \`/ready\`): those of \`nats\`, and \`MF_JETSTREAM_NO_STREAM\`, \`MF_JETSTREAM_NO_CONSUMER\`,
   \`MF_JETSTREAM_CONSUMER\` (it exists, but is a push consumer or needs no acknowledgement), \`MF_JETSTREAM_DISABLED\`.`,
   schema: {
     type: "object",
@@ -61,18 +61,18 @@ export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
       ...natsSchema,
       stream: { ...name, description: "Stream to read. It must exist." },
       consumer: { ...name, description: "Durable name of the consumer." },
-      create: { type: "boolean", default: true, description: "Create the consumer when it is missing." },
-      subject: { type: "string", pattern: "^[^\\s]+$", description: "Filter, for a consumer that is created." },
-      from: { enum: ["all", "new"], default: "all", description: "Where a consumer that is created begins." },
-      ackWait: duration("For a consumer that is created: after so long without a sign of life a message comes again.", "30s"),
+      create: { type: "boolean", default: true, description: "Create the consumer if it is missing." },
+      subject: { type: "string", pattern: "^[^\\s]+$", description: "Filter subject of a consumer that is created." },
+      from: { enum: ["all", "new"], default: "all", description: "Start position of a consumer that is created." },
+      ackWait: duration("Redelivery timeout of a consumer that is created.", "30s"),
       maxAckPending: {
         type: "integer",
         minimum: 1,
         default: 1000,
-        description: "For a consumer that is created: most messages out at once, over all gateways.",
+        description: "Maximum number of unacknowledged messages of a consumer that is created, over all gateways.",
       },
-      prefetch: { type: "integer", minimum: 1, description: "Most messages at once in this gateway." },
-      deadLetter: { enum: ["gateway", "broker"], default: "gateway", description: "Who keeps a message that was given up." },
+      prefetch: { type: "integer", minimum: 1, description: "Maximum number of messages in flight in this gateway." },
+      deadLetter: { enum: ["gateway", "broker"], default: "gateway", description: "Keeper of a message that failed for good." },
       cloudevents: acceptCloudEventsSchema,
     },
   },

@@ -12,9 +12,9 @@ export interface LogOutletConfig {
 
 export const logOutlet: OutletDefinition<LogOutletConfig> = {
   name: "log",
-  summary: "Into the gateway's log.",
+  summary: "To the gateway's log.",
   description:
-    "Every send is one line of the log, with its body as text, cut after `maxBytes`. Good for trying things out and as a wire tap.",
+    "Every send is one line of the log, with its body as text, truncated after `maxBytes`. Useful for experiments and as a wire tap.",
   answers: false,
   schema: {
     type: "object",
@@ -22,7 +22,7 @@ export const logOutlet: OutletDefinition<LogOutletConfig> = {
     properties: {
       level: { type: "string", enum: ["debug", "info", "warn", "error"], default: "info", description: "Level of the line." },
       text: { type: "string", default: "sent", description: "Text of the line." },
-      maxBytes: { type: "integer", minimum: 0, maximum: 65_536, default: 4_096, description: "Bytes of the body that are shown." },
+      maxBytes: { type: "integer", minimum: 0, maximum: 65_536, default: 4_096, description: "Maximum number of bytes of the body shown." },
       cloudevents: structuredCloudEventsSchema,
     },
   },

@@ -19,9 +19,9 @@ export interface MqttConfig {
 
 export const mqttSchema: Readonly<Record<string, JsonSchema>> = {
   url: { type: "string", description: "`mqtt://user:password@host:1883`, `mqtts://` for TLS, `ws://` or `wss://` for WebSockets." },
-  username: { type: "string", description: "In place of the url's." },
-  password: { type: "string", description: "In place of the url's." },
-  heartbeat: duration("Keep-alive: a silent broker counts as lost after one and a half of these; whole seconds.", "10s"),
+  username: { type: "string", description: "Overrides the one in `url`." },
+  password: { type: "string", description: "Overrides the one in `url`." },
+  heartbeat: duration("Keep-alive interval in whole seconds; the connection is lost after one and a half silent intervals.", "10s"),
   tls: tlsSchema,
 };
 
@@ -97,7 +97,7 @@ async function connected(client: MqttClient, context: ConnectorContext): Promise
   const connecting = new Promise<void>((resolve, reject) => {
     client.once("connect", () => resolve());
     client.once("error", reject);
-    client.once("close", () => reject(new Error("the broker closed the connection while it was being opened")));
+    client.once("close", () => reject(new Error("the broker closed the connection during the handshake")));
   });
   try {
     await within(context, brokerLimits.connectMs, connecting);
@@ -147,25 +147,28 @@ export function explainMqtt(peer: string, what: string, error: unknown): CodedEr
   switch (reason) {
     case 4: // MQTT 3
     case 134:
-      return told("MF_MQTT_AUTH", `${peer} refused user and password: check url, username and password`);
+      return told("MF_MQTT_AUTH", `${peer} rejected the user or password: check url, username and password`);
     case 5: // MQTT 3
     case 135:
       return told(
         error instanceof MqttRefusal ? "MF_MQTT_FORBIDDEN" : "MF_MQTT_AUTH",
-        `${peer} does not authorise this client for ${what}: check url, username, password and the broker's rules`,
+        `${peer} denied this client access to ${what}: check url, username, password and the broker's access rules`,
       );
     case 142:
-      return told("MF_MQTT_TAKEN_OVER", `another client connected to ${peer} under our client id: give each gateway its own clientId`);
+      return told(
+        "MF_MQTT_TAKEN_OVER",
+        `another client connected to ${peer} with the same client id: set a different clientId for each gateway`,
+      );
     case 133:
-      return told("MF_MQTT_CLIENT_ID", `${peer} does not accept the client id`);
+      return told("MF_MQTT_CLIENT_ID", `${peer} rejected the client id: set another clientId`);
     case 132:
     case 1:
-      return told("MF_MQTT_VERSION", `${peer} does not speak MQTT 5`);
+      return told("MF_MQTT_VERSION", `${peer} does not support MQTT 5: use a broker that does`);
     default:
   }
   if (error instanceof MqttRefusal) return told("MF_MQTT_REFUSED", `${peer}: ${message}`);
   if (typeof reason === "number" && codeOf(error) === "")
-    return told("MF_MQTT_UNREACHABLE", `${peer} ended or refused the connection: ${message}`);
+    return told("MF_MQTT_UNREACHABLE", `${peer} closed or refused the connection: ${message}`);
   return explainNetwork("MQTT", peer, error);
 }
 

@@ -43,11 +43,11 @@ export const mqttOutlet: OutletDefinition<MqttOutletConfig> = {
   summary: "To an MQTT 5 topic, acknowledged by the broker.",
   description: `A message counts as sent when the broker has acknowledged it (PUBACK, with \`qos: 2\` PUBCOMP).
 
-- **Subscribers**: a broker forgets a message nobody subscribes to. With \`mandatory\` that is an error (\`MF_MQTT_UNROUTABLE\`) where the broker
-  tells (reason code 16; Mosquitto does).
+- **Subscribers**: a broker drops a message without subscribers. With \`mandatory\` that is an error (\`MF_MQTT_UNROUTABLE\`) if the broker
+  reports it (reason code 16; Mosquitto does).
 - **Idempotency**: the user property \`mayfly-id\` is the same for every attempt at one send.
 - **Address**: \`topic\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`; a value with a slash or a wildcard is an error.
-- **Requests** have a response topic of this gateway's own, below \`replies\`, and correlation data.
+- **Requests** use a response topic private to this gateway, below \`replies\`, and correlation data.
 - **Headers** become user properties, one for each value; content type and correlation id have properties of their own.
 - **Errors**: as those of the source, and \`MF_MQTT_UNROUTABLE\`.`,
   schema: {
@@ -58,14 +58,14 @@ export const mqttOutlet: OutletDefinition<MqttOutletConfig> = {
       ...mqttSchema,
       topic: { type: "string", minLength: 1, pattern: "^[^+#]+$", description: "Topic to publish to." },
       qos: { enum: [1, 2], default: 1, description: "1: at least once; 2: the broker recognises a repeated publish of one connection." },
-      retain: { type: "boolean", default: false, description: "The broker keeps the topic's last message for later subscribers." },
-      mandatory: { type: "boolean", default: false, description: "A message without a subscriber is an error." },
-      expires: duration("The broker forgets a message it could not deliver in so long."),
+      retain: { type: "boolean", default: false, description: "Retain: the broker keeps the topic's last message for later subscribers." },
+      mandatory: { type: "boolean", default: false, description: "Treat a message without subscribers as an error." },
+      expires: duration("Message expiry: the broker drops a message it could not deliver within this time."),
       replies: {
         type: "string",
         pattern: "^[^+#]+$",
         default: "mayfly/replies",
-        description: "Where answers to requests come, below this topic.",
+        description: "Prefix of the response topics of requests.",
       },
       cloudevents: cloudEventsSchema,
     },
@@ -170,7 +170,9 @@ class MqttOutlet implements Outlet {
       const { code, message: text } = explainMqtt(this.#peer, `topic ${topic}`, refusal);
       throw new OutletError(code, text, { retryable: true, cause: error });
     }
-    throw new OutletError("MF_MQTT_UNROUTABLE", `nobody subscribes to ${topic} at ${this.#peer}`, { retryable: true });
+    throw new OutletError("MF_MQTT_UNROUTABLE", `${topic} has no subscribers at ${this.#peer}: start one, or leave out \`mandatory\``, {
+      retryable: true,
+    });
   }
 }
 

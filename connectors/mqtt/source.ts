@@ -38,19 +38,19 @@ export interface MqttSourceConfig extends MqttConfig {
 export const mqttSource: SourceDefinition<MqttSourceConfig> = {
   name: "mqtt",
   summary: "Messages of MQTT 5 topics.",
-  description: `At least once for what is published with QoS 1 or 2: it is acknowledged (PUBACK) only after its effects are committed. The session outlives
+  description: `At least once for messages published with QoS 1 or 2: they are acknowledged (PUBACK) only after their effects are committed. The session outlives
 the connection (\`sessionExpiry\`), so the broker keeps messages while the gateway is away, as many as its own limits allow
-(\`max_queued_messages\` of Mosquitto: 1,000). QoS 0 comes at most once.
+(\`max_queued_messages\` of Mosquitto: 1,000). QoS 0 is delivered at most once.
 
-- **Client id**: named after the machine, the flow and the place in \`from\`; it must stay the same over restarts and be unique. Give each a
-  \`clientId\` when several gateways run on one machine.
-- **Several gateways** share the messages when they name one \`share\` group (a shared subscription).
+- **Client id**: derived from the computer's name, the flow and the position in \`from\`; it must be unique and stay the same over restarts. Set a
+  \`clientId\` for each of several gateways on one computer.
+- **Several gateways** share the messages if they use the same \`share\` group (a shared subscription).
 - **Prefetch**: at most \`prefetch\` messages are unacknowledged (Receive Maximum).
-- **Order of acknowledgement**: MQTT wants PUBACKs in the order of the messages, so one that waits holds up the acknowledgement of those
-  behind it; after a crash some of them come again and are recognised as duplicates.
+- **Order of acknowledgement**: MQTT requires PUBACKs in the order of the messages, so one that waits delays the acknowledgement of those
+  behind it; after a crash some of them are redelivered and recognised as duplicates.
 - **Requests**: a message with a response topic is answered there, with its correlation data.
-- **Headers**: user properties, each value of a repeated one, and \`mqtt-topic\`, \`mqtt-retained\`. \`mayfly-id\` is what duplicates are recognised by.
-- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_MQTT_UNREACHABLE\`, \`MF_MQTT_AUTH\`, \`MF_MQTT_FORBIDDEN\`, \`MF_MQTT_TAKEN_OVER\`
+- **Headers**: user properties, each value of a repeated one, and \`mqtt-topic\`, \`mqtt-retained\`. Duplicates are recognised by \`mayfly-id\`.
+- **Errors** (retried with backoff, shown by \`/ready\`): \`MF_MQTT_UNREACHABLE\`, \`MF_MQTT_AUTH\`, \`MF_MQTT_FORBIDDEN\`, \`MF_MQTT_TAKEN_OVER\`
   (two clients under one id, where the broker says so), \`MF_MQTT_CLIENT_ID\`, \`MF_MQTT_VERSION\`, \`MF_MQTT_REFUSED\`, \`MF_MQTT_TLS\`.`,
   schema: {
     type: "object",
@@ -60,9 +60,9 @@ the connection (\`sessionExpiry\`), so the broker keeps messages while the gatew
       ...mqttSchema,
       topic: { type: "string", minLength: 1, description: "Topic filter; `+` and `#` as in MQTT." },
       share: { type: "string", pattern: "^[^/+#]+$", description: "Group whose members share the messages." },
-      clientId: { type: "string", minLength: 1, description: "Client id; must be unique and stay the same over restarts." },
-      sessionExpiry: duration("The broker keeps messages for a gateway that is away so long.", "1d"),
-      prefetch: { type: "integer", minimum: 1, maximum: 65535, description: "Most unacknowledged messages." },
+      clientId: { type: "string", minLength: 1, description: "Client id. It must be unique and stay the same over restarts." },
+      sessionExpiry: duration("Session expiry: time the broker keeps messages for a disconnected gateway.", "1d"),
+      prefetch: { type: "integer", minimum: 1, maximum: 65535, description: "Maximum number of unacknowledged messages." },
       cloudevents: acceptCloudEventsSchema,
     },
   },
@@ -90,7 +90,7 @@ function createMqttSource(config: MqttSourceConfig, context: SourceContext): Sou
         onMessage: callback((client: MqttClient, packet: IPublishPacket) => {
           if (!intake.overfull || receiveMaximum === 1) return intake.offer(delivery({ config, context, acks }, client, packet));
           most = Math.max(1, Math.floor(receiveMaximum / 4));
-          lost(new CodedError("MF_MEMORY_BUSY", "messages came faster than there is memory for them: the next connection takes fewer"));
+          lost(new CodedError("MF_MEMORY_BUSY", "messages arrived faster than memory allows: the next connection accepts fewer at a time"));
         }),
       };
       const session = own(await openMqtt(config, context, lost, listener));

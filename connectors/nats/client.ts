@@ -34,13 +34,16 @@ export interface NatsConfig {
 }
 
 export const natsSchema: Readonly<Record<string, JsonSchema>> = {
-  url: { type: "string", description: "`nats://user:password@host:4222`, `tls://` for TLS; several of one cluster with commas between." },
-  username: { type: "string", description: "In place of the url's." },
-  password: { type: "string", description: "In place of the url's." },
-  token: { type: "string", description: "Token, where the server wants one." },
+  url: {
+    type: "string",
+    description: "`nats://user:password@host:4222`, `tls://` for TLS; separate several servers of one cluster with commas.",
+  },
+  username: { type: "string", description: "Overrides the one in `url`." },
+  password: { type: "string", description: "Overrides the one in `url`." },
+  token: { type: "string", description: "Token, if the server requires one." },
   credentials: { type: "string", description: "File of user JWT and seed (`.creds`), relative to mayfly.yaml." },
   nkey: { type: "string", description: "Seed of an nkey (`SU…`)." },
-  heartbeat: duration("A silent server counts as lost after three of these.", "10s"),
+  heartbeat: duration("Ping interval; the connection is lost after three unanswered pings.", "10s"),
   tls: tlsSchema,
 };
 
@@ -132,13 +135,13 @@ async function watch(connection: NatsConnection, lost: (error: unknown) => void,
 export function explainNats(peer: string, what: string, error: unknown): CodedError {
   const message = messageOf(error);
   const told = (code: string, text: string): CodedError => new CodedError(code, text, { cause: error });
-  if (/permissions violation/i.test(message)) return told("MF_NATS_FORBIDDEN", `${peer} does not let this user use ${what}: ${message}`);
+  if (/permissions violation/i.test(message)) return told("MF_NATS_FORBIDDEN", `${peer} denied this user access to ${what}: ${message}`);
   if (/authorization|authentication/i.test(message))
-    return told("MF_NATS_AUTH", `${peer} refused the login: check username, password, token or credentials`);
+    return told("MF_NATS_AUTH", `${peer} rejected the login: check username, password, token or credentials`);
   if (/jetstream not enabled|jetstream is not enabled/i.test(message))
-    return told("MF_JETSTREAM_DISABLED", `${peer} has no JetStream for this account`);
+    return told("MF_JETSTREAM_DISABLED", `${peer} has JetStream disabled for this account: enable it at the server`);
   if (/stream not found/i.test(message))
-    return told("MF_JETSTREAM_NO_STREAM", `there is no stream for ${what} at ${peer}: create it, or correct its name`);
+    return told("MF_JETSTREAM_NO_STREAM", `no stream for ${what} exists at ${peer}: create it, or correct its name`);
   if (/consumer (not found|deleted|is push based)/i.test(message))
     return told("MF_JETSTREAM_NO_CONSUMER", `${what} at ${peer}: ${message}`);
   return explainNetwork("NATS", peer, error);

@@ -35,14 +35,14 @@ export interface NatsOutletConfig extends NatsConfig {
 export const natsOutlet: OutletDefinition<NatsOutletConfig> = {
   name: "nats",
   summary: "To a NATS core subject; requests wait for the answer.",
-  description: `A message counts as sent when the server has it: that says nothing about subscribers, of which there may be none. Use \`jetstream\` to
+  description: `A message counts as sent when the server has received it; there may be no subscribers. Use \`jetstream\` to
 have it stored.
 
 - **Address**: \`subject\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`; a value with a dot, a space or a wildcard is an error.
 - **Idempotency**: \`Nats-Msg-Id\` is the same for every attempt at one send.
 - **Requests** are NATS requests; without a subscriber they fail at once with \`MF_NATS_NO_RESPONDERS\`.
 - **Headers** go with the message, one line for each value, content type as \`content-type\`, correlation id as \`mayfly-correlation-id\`; \`nats-…\` headers are left out.
-- **Errors**: as those of the source, and \`MF_NATS_TOO_LARGE\` (over the server's max_payload; not tried again).`,
+- **Errors**: as those of the source, and \`MF_NATS_TOO_LARGE\` (over the server's max_payload; not retried).`,
   schema: {
     type: "object",
     additionalProperties: false,
@@ -82,10 +82,14 @@ function createNatsOutlet(config: NatsOutletConfig, context: OutletContext): Out
       const { subject, body, headers } = addressed(config, session.connection, message, attempt);
       const answer = await ask(session, attempt.signal, subject, body, headers);
       if (answer.headers?.code === 503 && answer.data.length === 0) {
-        throw new OutletError("MF_NATS_NO_RESPONDERS", `nobody at ${peer} answers requests to ${subject}`, {
-          retryable: true,
-          status: 503,
-        });
+        throw new OutletError(
+          "MF_NATS_NO_RESPONDERS",
+          `no service at ${peer} answers requests to ${subject}: start one, or correct the subject`,
+          {
+            retryable: true,
+            status: 503,
+          },
+        );
       }
       return answerOf(fromNatsHeaders(answer, context), undefined, answer.data);
     },
@@ -140,8 +144,12 @@ export function checkSize(connection: NatsConnection, body: Uint8Array, headers:
   const most = connection.info?.max_payload ?? Infinity;
   const bytes = natsBytes(body, headers);
   if (bytes > most) {
-    throw new OutletError("MF_NATS_TOO_LARGE", `the message has ${bytes} bytes with its headers; the server takes ${most} (max_payload)`, {
-      retryable: false,
-    });
+    throw new OutletError(
+      "MF_NATS_TOO_LARGE",
+      `the message has ${bytes} bytes including headers, and the server accepts ${most}: send less, or raise max_payload`,
+      {
+        retryable: false,
+      },
+    );
   }
 }

@@ -31,15 +31,15 @@ export interface NatsSourceConfig extends NatsConfig {
 export const natsSource: SourceDefinition<NatsSourceConfig> = {
   name: "nats",
   summary: "Messages and requests of NATS core subjects.",
-  description: `**At most once**: NATS core forgets a message as soon as it has sent it. What arrives is put into the journal at once, and is
-safe from there on; what is sent while the gateway is away, is lost. Use \`jetstream\` where that matters.
+  description: `**At most once**: NATS core keeps no message after sending it. A message that arrives goes into the journal at once and is
+safe from then on; a message sent while the gateway is down is lost. Use \`jetstream\` if that matters.
 
-- **Requests**: a message with a reply subject is answered there; its sender sees a failure as \`mayfly-error\` and \`mayfly-status\` headers.
-- **Backpressure**: NATS has none. While the flow is busy up to 4,096 messages (32 MiB, within the memory budget) wait in memory; what comes then is dropped, counted as
+- **Requests**: a message with a reply subject is answered there; the sender sees a failure as \`mayfly-error\` and \`mayfly-status\` headers.
+- **Backpressure**: NATS has none. While the flow is busy, up to 4,096 messages (32 MiB, within the memory budget) wait in memory; further ones are dropped, counted as
   \`dropped\` and logged; a request is answered with \`MF_BUSY\`, status 503.
-- **Several gateways** share the messages when they name one \`queue\` group.
-- **Headers** as they are, in lower case, each value of a repeated one, and \`nats-subject\`. \`Nats-Msg-Id\` is what duplicates are recognised by.
-- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_NATS_UNREACHABLE\`, \`MF_NATS_AUTH\`, \`MF_NATS_FORBIDDEN\`, \`MF_NATS_TLS\`.`,
+- **Several gateways** share the messages if they use the same \`queue\` group.
+- **Headers** as they are, in lower case, each value of a repeated one, and \`nats-subject\`. Duplicates are recognised by \`Nats-Msg-Id\`.
+- **Errors** (retried with backoff, shown by \`/ready\`): \`MF_NATS_UNREACHABLE\`, \`MF_NATS_AUTH\`, \`MF_NATS_FORBIDDEN\`, \`MF_NATS_TLS\`.`,
   schema: {
     type: "object",
     additionalProperties: false,
@@ -48,7 +48,7 @@ safe from there on; what is sent while the gateway is away, is lost. Use \`jetst
       ...natsSchema,
       subject: { type: "string", minLength: 1, pattern: "^[^\\s]+$", description: "Subject; `*` and `>` as in NATS." },
       queue: { type: "string", minLength: 1, description: "Queue group whose members share the messages." },
-      prefetch: { type: "integer", minimum: 1, description: "Most messages at once in the flow's queue." },
+      prefetch: { type: "integer", minimum: 1, description: "Maximum number of messages in the flow's queue." },
       cloudevents: acceptCloudEventsSchema,
     },
   },
@@ -69,7 +69,7 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
       // Whoever asks names the subject of the reply: one that is forbidden must not end the connection.
       const session = await openNats(config, context, lost, (error) => {
         context.metrics.count("reply_dropped");
-        context.logger.warn({ code: "MF_REPLY_DROPPED" }, `a reply is refused by the server and dropped: ${messageOf(error)}`);
+        context.logger.warn({ code: "MF_REPLY_DROPPED" }, `the server rejected a reply, which is dropped: ${messageOf(error)}`);
       });
       const { connection, guard } = own(session);
       const subscription = connection.subscribe(config.subject, {
@@ -134,7 +134,7 @@ function respond(connection: NatsConnection, message: Msg, outcome: Settled): vo
   const headers = toNatsHeaders(reply);
   if (natsBytes(reply.body, headers) <= mostBytes) message.respond(reply.body, { headers });
   else {
-    const text = `the reply has ${reply.body.length} bytes, and the server takes ${mostBytes}, headers included`;
+    const text = `the reply has ${reply.body.length} bytes, and the server accepts ${mostBytes} including headers`;
     message.respond(Buffer.from(JSON.stringify({ code: "MF_NATS_TOO_LARGE", message: text })), {
       headers: toNatsHeaders({
         headers: { "mayfly-status": "500", "mayfly-error": "MF_NATS_TOO_LARGE" },

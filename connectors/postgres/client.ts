@@ -16,9 +16,9 @@ export interface PostgresConfig {
 
 export const postgresSchema: Readonly<Record<string, JsonSchema>> = {
   url: { type: "string", description: "`postgres://user:password@host:5432/database`; TLS with `?sslmode=require` or `tls`." },
-  username: { type: "string", description: "In place of the url's." },
-  password: { type: "string", description: "In place of the url's." },
-  heartbeat: duration("A server that does not answer for so long counts as lost.", "10s"),
+  username: { type: "string", description: "Overrides the one in `url`." },
+  password: { type: "string", description: "Overrides the one in `url`." },
+  heartbeat: duration("Timeout after which a silent server counts as lost.", "10s"),
   tls: tlsSchema,
 };
 
@@ -62,8 +62,9 @@ export function explainPostgres(peer: string, what: string, error: unknown): Cod
   const message = messageOf(error);
   const state = error instanceof pg.DatabaseError ? (error.code ?? "") : "";
   const told = (code: string, text: string): CodedError => new CodedError(code, text, { cause: error });
-  if (state.startsWith("28")) return told("MF_POSTGRES_AUTH", `${peer} refused the login: check url, username and password`);
-  if (/password must be a string|no password supplied/i.test(message)) return told("MF_POSTGRES_AUTH", `${peer} wants a password`);
+  if (state.startsWith("28")) return told("MF_POSTGRES_AUTH", `${peer} rejected the login: check url, username and password`);
+  if (/password must be a string|no password supplied/i.test(message))
+    return told("MF_POSTGRES_AUTH", `${peer} requires a password: set it in url or password`);
   switch (state) {
     case "3D000":
       return told("MF_POSTGRES_NO_DATABASE", `${peer}: ${message}`);
@@ -71,14 +72,15 @@ export function explainPostgres(peer: string, what: string, error: unknown): Cod
     case "3F000":
       return told("MF_POSTGRES_NO_TABLE", `${what} does not exist at ${peer}: create it, or correct its name`);
     case "42703":
-      return told("MF_POSTGRES_COLUMNS", `${what} at ${peer} has other columns than expected: ${message}`);
+      return told("MF_POSTGRES_COLUMNS", `${what} at ${peer} has unexpected columns: ${message}`);
     case "42501":
-      return told("MF_POSTGRES_FORBIDDEN", `${peer} does not let this user use ${what}: ${message}`);
+      return told("MF_POSTGRES_FORBIDDEN", `${peer} denied this user access to ${what}: ${message}`);
     default:
   }
-  if (/^(57P|53|25006)/.test(state)) return told("MF_POSTGRES_UNAVAILABLE", `${peer} is not available now: ${message}`);
-  if (state !== "" && !state.startsWith("08")) return told("MF_POSTGRES_FAILED", `${peer} refused a statement on ${what}: ${message}`);
-  if (/does not support SSL/i.test(message)) return told("MF_POSTGRES_TLS", `${peer} does not speak TLS`);
+  if (/^(57P|53|25006)/.test(state)) return told("MF_POSTGRES_UNAVAILABLE", `${peer} is not available: ${message}`);
+  if (state !== "" && !state.startsWith("08")) return told("MF_POSTGRES_FAILED", `${peer} rejected a statement on ${what}: ${message}`);
+  if (/does not support SSL/i.test(message))
+    return told("MF_POSTGRES_TLS", `${peer} does not support TLS: enable it at the server, or leave out tls`);
   return explainNetwork("POSTGRES", peer, error);
 }
 

@@ -39,16 +39,16 @@ export interface PostgresOutletConfig extends PostgresConfig {
 export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
   name: "postgres",
   summary: "SQL statements, and rows of a table, in PostgreSQL.",
-  description: `A message counts as sent when its statement is committed. Requests answer with the statement's rows as a JSON array.
+  description: `A message counts as sent when its statement is committed. The answer to a request is a JSON array of the statement's rows.
 
-- **\`sql\`**: one statement with named parameters: ${parameterNames}. They are always sent as
-  parameters, never put into the text. \`$body\` is bytea, \`$id\` the idempotency key (the same for every attempt at one send), \`$json.a.b\` a
-  value of a JSON body; what is absent is null. Make statements repeatable, for example with \`on conflict ($id's column) do nothing\`.
+- **\`sql\`**: one statement with named parameters: ${parameterNames}. They are always passed as
+  parameters, never inserted into the text. \`$body\` is bytea, \`$id\` the idempotency key (the same for every attempt at one send), \`$json.a.b\` a
+  value of a JSON body; absent values are null. Make statements repeatable, for example with \`on conflict ($id's column) do nothing\`.
 - **\`table\`**: a row per message, \`on conflict\` in the \`idempotency\` column \`do nothing\`. Without \`columns\` the table is an inbox as the
   \`postgres\` source reads it; with \`columns\` each column gets a parameter: \`{ order_id: $json.id, raw: $body, message_id: $id }\`.
 - **\`notify\`** tells the sources that listen on that channel, with the commit.
 - **Answers**: bigint and numeric as text, bytea as \`\\\\x…\`, json as JSON; at most 10,000 rows and 16 MiB.
-- **Errors**: those of the source; \`MF_POSTGRES_REFUSED\` for a message the statement can't take (constraint, malformed value: not tried again),
+- **Errors**: those of the source; \`MF_POSTGRES_REFUSED\` for a message that violates a constraint or has a malformed value (not retried),
   \`MF_POSTGRES_FAILED\` for any other refusal.`,
   schema: {
     type: "object",
@@ -62,17 +62,17 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
         type: "object",
         minProperties: 1,
         additionalProperties: { type: "string", pattern: "^\\$" },
-        description: "Columns and the parameters they get, with `table`.",
+        description: "Columns and their parameters, with `table`.",
       },
-      idempotency: { type: "string", default: "message_id", description: "Unique column that holds `$id`, with `table`." },
-      create: { type: "boolean", default: false, description: "Create the inbox table when it is missing." },
+      idempotency: { type: "string", default: "message_id", description: "Unique column that stores `$id`, with `table`." },
+      create: { type: "boolean", default: false, description: "Create the inbox table if it is missing." },
       notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to NOTIFY, with `table`." },
       connections: {
         type: "integer",
         minimum: 1,
         maximum: 64,
         default: 4,
-        description: "Connections to the server: statements under way at once.",
+        description: "Maximum number of connections, and so of concurrent statements.",
       },
       cloudevents: cloudEventsSchema,
     },
@@ -242,7 +242,7 @@ function query(client: pg.Client, text: string, values: unknown[], wanted: boole
     running.on("error", reject);
     running.on("end", () => {
       if (!tooMany) return resolve(rows);
-      const what = `the statement answers with more than ${brokerLimits.answerRows} rows or ${gatewayLimits.answerBytes} bytes: give it a limit`;
+      const what = `the statement returned more than ${brokerLimits.answerRows} rows or ${gatewayLimits.answerBytes} bytes: add a LIMIT`;
       reject(new OutletError("MF_ANSWER_TOO_LARGE", what, { retryable: false }));
     });
   });

@@ -44,13 +44,13 @@ committed. Several gateways may share a table.
 
 - **Table**: \`id bigint\` (its order is the order of delivery), \`message_id text\`, \`key text\`, \`content_type text\`, \`correlation_id text\`,
   \`headers jsonb\`, \`body bytea\`, \`attempts integer\`, \`claimed_by text\`, \`claimed_until timestamptz\`, \`done_at timestamptz\`, \`error text\`;
-  \`create: true\` makes it. Write to it in the transaction that makes the message true: that is a transactional outbox.
-- **Hints**: the table is polled every \`poll\`. With \`notify\` the source also LISTENs on that channel and looks at once when told to; a
-  NOTIFY that is missed costs nothing but the wait for the next poll.
-- **After a crash** rows come again when their \`lease\` is over; it is renewed while the gateway has them.
-- **Given up**: with \`done: mark\` the row stays, with \`done_at\` and the \`error\` of a message that was given up.
+  \`create: true\` creates it. Insert into it in the same transaction as the change it reports: a transactional outbox.
+- **Hints**: the table is polled every \`poll\`. With \`notify\` the source also LISTENs on that channel and polls at once when notified; a
+  missed NOTIFY only costs the wait for the next poll.
+- **After a crash** rows are delivered again when their \`lease\` has expired; the lease is renewed while the gateway works on them.
+- **Failed messages**: with \`done: mark\` the row stays, with \`done_at\` and the \`error\` of a message that failed for good.
 - **Duplicates** are recognised by \`message_id\`, or else by table and row id. Also set: header \`postgres-id\`.
-- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_POSTGRES_UNREACHABLE\`, \`MF_POSTGRES_AUTH\`, \`MF_POSTGRES_NO_DATABASE\`,
+- **Errors** (retried with backoff, shown by \`/ready\`): \`MF_POSTGRES_UNREACHABLE\`, \`MF_POSTGRES_AUTH\`, \`MF_POSTGRES_NO_DATABASE\`,
   \`MF_POSTGRES_NO_TABLE\`, \`MF_POSTGRES_COLUMNS\`, \`MF_POSTGRES_FORBIDDEN\`, \`MF_POSTGRES_UNAVAILABLE\`, \`MF_POSTGRES_TLS\`.`,
   schema: {
     type: "object",
@@ -59,12 +59,12 @@ committed. Several gateways may share a table.
     properties: {
       ...postgresSchema,
       table: { ...tableSchema, description: "Table, or `schema.table`." },
-      create: { type: "boolean", default: false, description: "Create the table when it is missing." },
-      poll: duration("Look for new rows this often.", "1s"),
+      create: { type: "boolean", default: false, description: "Create the table if it is missing." },
+      poll: duration("Poll interval for new rows.", "1s"),
       notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to LISTEN on for hints." },
-      lease: duration("Rows of a gateway that died come again after so long.", "60s"),
-      done: { enum: ["delete", "mark"], default: "delete", description: "What becomes of a row that is done." },
-      prefetch: { type: "integer", minimum: 1, description: "Most rows at once in this gateway." },
+      lease: duration("Lease: rows of a gateway that died are delivered again after this time.", "60s"),
+      done: { enum: ["delete", "mark"], default: "delete", description: "Handling of a row whose message is done." },
+      prefetch: { type: "integer", minimum: 1, description: "Maximum number of rows in flight in this gateway." },
       cloudevents: acceptCloudEventsSchema,
     },
   },
@@ -243,7 +243,7 @@ class Inbox {
     this.#context.metrics.count("unreadable");
     this.#context.logger.error(
       { row: id, code: "MF_POSTGRES_ROW" },
-      `the row ${id} of ${this.#config.table} can't be read and is marked: its body is null`,
+      `the row ${id} of ${this.#config.table} can't be read and is marked as done: its body is null`,
     );
     const sql = `update ${this.#table} set done_at = now(), claimed_by = null, claimed_until = null, error = $3 where id = $1 and claimed_by = $2`;
     await this.#client.query(sql, [id, this.#owner, why]);

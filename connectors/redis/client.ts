@@ -17,9 +17,9 @@ export interface RedisConfig {
 
 export const redisSchema: Readonly<Record<string, JsonSchema>> = {
   url: { type: "string", description: "`redis://user:password@host:6379/0`, or `rediss://` for TLS." },
-  username: { type: "string", description: "In place of the url's." },
-  password: { type: "string", description: "In place of the url's." },
-  heartbeat: duration("A server that does not answer a ping for so long counts as lost.", "10s"),
+  username: { type: "string", description: "Overrides the one in `url`." },
+  password: { type: "string", description: "Overrides the one in `url`." },
+  heartbeat: duration("Timeout after which a server that does not answer a ping counts as lost.", "10s"),
   tls: tlsSchema,
 };
 
@@ -88,9 +88,9 @@ export function explainRedis(peer: string, what: string, error: unknown): CodedE
   const message = messageOf(error);
   const told = (code: string, text: string): CodedError => new CodedError(code, text, { cause: error });
   if (/^(NOAUTH|WRONGPASS)|AUTH .*called without any password/.test(message)) {
-    return told("MF_REDIS_AUTH", `${peer} refused the login: check url, username and password`);
+    return told("MF_REDIS_AUTH", `${peer} rejected the login: check url, username and password`);
   }
-  if (message.startsWith("NOPERM")) return told("MF_REDIS_FORBIDDEN", `${peer} does not let this user use ${what}: ${message}`);
+  if (message.startsWith("NOPERM")) return told("MF_REDIS_FORBIDDEN", `${peer} denied this user access to ${what}: ${message}`);
   if (/requires the key to exist|no such key|UNBLOCKED the stream key no longer exists/i.test(message)) {
     return told("MF_REDIS_NO_STREAM", `${what} does not exist at ${peer}: create it, correct its name, or use create`);
   }
@@ -98,7 +98,7 @@ export function explainRedis(peer: string, what: string, error: unknown): CodedE
   if (message.startsWith("WRONGTYPE")) return told("MF_REDIS_WRONG_TYPE", `${what} at ${peer} is not a stream`);
   if (message.startsWith("OOM")) return told("MF_REDIS_FULL", `${peer} is out of memory: ${message}`);
   if (/^(READONLY|MISCONF|LOADING|MASTERDOWN|CLUSTERDOWN)/.test(message))
-    return told("MF_REDIS_UNAVAILABLE", `${peer} takes no writes now: ${message}`);
+    return told("MF_REDIS_UNAVAILABLE", `${peer} does not accept writes: ${message}`);
   return explainNetwork("REDIS", peer, error);
 }
 

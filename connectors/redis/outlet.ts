@@ -17,13 +17,13 @@ export interface RedisOutletConfig extends RedisConfig {
 
 export const redisOutlet: OutletDefinition<RedisOutletConfig> = {
   name: "redis",
-  summary: "Into a Redis stream (XADD).",
-  description: `A message counts as sent when the server has answered with the entry's id. What is on its disk then is the server's business (\`appendfsync\`).
+  summary: "To a Redis stream (XADD).",
+  description: `A message counts as sent when the server has answered with the entry's id. Durability is up to the server (\`appendfsync\`).
 
 - **Fields**: \`body\`, \`content-type\`, \`mayfly-id\` (the idempotency key: the same for every attempt at one send), \`mayfly-correlation-id\`,
   \`mayfly-key\`, and one for each header.
 - **Address**: \`stream\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`.
-- **Length**: \`maxLength\` trims the stream (MAXLEN), about so long unless \`exact\`. Entries that nobody has read yet go too.
+- **Length**: \`maxLength\` trims the stream (MAXLEN), approximately unless \`exact\`. Unread entries are trimmed too.
 - **Errors**: those of the source, and \`MF_REDIS_FULL\`.`,
   schema: {
     type: "object",
@@ -35,10 +35,10 @@ export const redisOutlet: OutletDefinition<RedisOutletConfig> = {
       create: {
         type: "boolean",
         default: true,
-        description: "Create the stream with its first entry; false: a missing stream is an error.",
+        description: "Create the stream with its first entry. false: a missing stream is an error.",
       },
-      maxLength: { type: "integer", minimum: 1, description: "Trim the stream to so many entries." },
-      exact: { type: "boolean", default: false, description: "Trim to exactly `maxLength`: slower." },
+      maxLength: { type: "integer", minimum: 1, description: "Maximum number of entries; older ones are trimmed." },
+      exact: { type: "boolean", default: false, description: "Trim to exactly `maxLength`, which is slower." },
       body: { type: "string", minLength: 1, default: "body", description: "Field for the body." },
       cloudevents: cloudEventsSchema,
     },

@@ -24,18 +24,18 @@ export interface RedisSourceConfig extends RedisConfig {
 
 export const redisSource: SourceDefinition<RedisSourceConfig> = {
   name: "redis",
-  summary: "Entries of a Redis stream, by a consumer group.",
+  summary: "Entries of a Redis stream, through a consumer group.",
   description: `At least once. An entry is acknowledged (XACK) only after its effects are committed; until then it is pending in the group.
 
 - **After a crash** the consumer of the same name reads its own pending entries first, in order. Those of other consumers are claimed
-  (XAUTOCLAIM) once they have been idle for \`claimAfter\`; while the gateway has an entry it keeps it from becoming idle.
-- **Consumer**: named after the machine, the flow and the place in \`from\`. Give each a \`consumer\` when several gateways run on one machine.
+  (XAUTOCLAIM) once they have been idle for \`claimAfter\`; the gateway keeps the entries it works on from becoming idle.
+- **Consumer**: derived from the computer's name, the flow and the position in \`from\`. Set a \`consumer\` for each of several gateways on one computer.
 - **Fields**: \`body\` is the body, every other field a header; \`content-type\`, \`mayfly-correlation-id\`, \`mayfly-key\` and \`mayfly-id\` have
   their meaning. An entry without \`body\` becomes a JSON object of its fields. Also set: \`redis-stream\`, \`redis-entry-id\`.
 - **Duplicates** are recognised by \`mayfly-id\`, or else by stream and entry id.
-- **Trimming**: an entry that MAXLEN removed while it was pending is acknowledged, counted as \`trimmed\` and logged: it can't be read any more.
+- **Trimming**: an entry that MAXLEN removed while it was pending is lost: it is acknowledged, counted as \`trimmed\` and logged.
 - **Durability** is the server's (\`appendfsync\`).
-- **Errors** (tried again with backoff, shown by \`/ready\`): \`MF_REDIS_UNREACHABLE\`, \`MF_REDIS_AUTH\`, \`MF_REDIS_FORBIDDEN\`, \`MF_REDIS_NO_STREAM\`,
+- **Errors** (retried with backoff, shown by \`/ready\`): \`MF_REDIS_UNREACHABLE\`, \`MF_REDIS_AUTH\`, \`MF_REDIS_FORBIDDEN\`, \`MF_REDIS_NO_STREAM\`,
   \`MF_REDIS_NO_GROUP\`, \`MF_REDIS_WRONG_TYPE\`, \`MF_REDIS_UNAVAILABLE\`, \`MF_REDIS_TLS\`.`,
   schema: {
     type: "object",
@@ -45,17 +45,21 @@ export const redisSource: SourceDefinition<RedisSourceConfig> = {
       ...redisSchema,
       stream: { type: "string", minLength: 1, description: "Key of the stream." },
       group: { type: "string", minLength: 1, default: "mayfly", description: "Consumer group." },
-      consumer: { type: "string", minLength: 1, description: "Name within the group; must stay the same over restarts." },
-      create: { enum: ["none", "group", "stream"], default: "stream", description: "What to create when it is missing; `stream`: both." },
-      from: { enum: ["all", "new"], default: "all", description: "Where a group that is created begins." },
-      claimAfter: duration("Pending entries of other consumers are taken over after so long without a sign of life.", "60s"),
-      body: { type: "string", minLength: 1, default: "body", description: "Field that holds the body." },
+      consumer: { type: "string", minLength: 1, description: "Consumer name within the group. It must stay the same over restarts." },
+      create: {
+        enum: ["none", "group", "stream"],
+        default: "stream",
+        description: "group: create a missing group. stream: create a missing stream and group.",
+      },
+      from: { enum: ["all", "new"], default: "all", description: "Start position of a group that is created." },
+      claimAfter: duration("Idle time after which pending entries of other consumers are claimed.", "60s"),
+      body: { type: "string", minLength: 1, default: "body", description: "Field that contains the body." },
       delete: {
         type: "boolean",
         default: false,
-        description: "Delete an entry (XDEL) with its acknowledgement: for streams used as a queue.",
+        description: "Delete an entry (XDEL) with its acknowledgement, for streams used as a queue.",
       },
-      prefetch: { type: "integer", minimum: 1, description: "Most entries at once in this gateway." },
+      prefetch: { type: "integer", minimum: 1, description: "Maximum number of entries in flight in this gateway." },
       cloudevents: acceptCloudEventsSchema,
     },
   },

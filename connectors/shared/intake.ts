@@ -227,7 +227,7 @@ export class Intake {
       else await this.#settle(entry, outcome);
     } catch (error) {
       context.metrics.count("unsettled");
-      context.logger.warn({ id: outcome.id, error: String(error) }, "a message could not be acknowledged; the broker will give it again");
+      context.logger.warn({ id: outcome.id, error: String(error) }, "a message could not be acknowledged; the broker will redeliver it");
     }
     this.#release();
   }
@@ -245,14 +245,14 @@ export class Intake {
     const { reply } = entry.delivery;
     if (reply !== undefined) {
       try {
-        if (this.#isDeadly(entry, "reply")) throw new Error("the connection ended each time it was sent");
+        if (this.#isDeadly(entry, "reply")) throw new Error("the connection broke each time it was sent");
         await this.#step(entry, "reply", () => reply.call(entry.delivery, outcome));
       } catch (error) {
         if (entry.generation !== this.#generation) return context.metrics.count("stale");
         context.metrics.count("reply_dropped");
         context.logger.warn(
           { id: outcome.id, code: "MF_REPLY_DROPPED" },
-          `the reply could not be sent and is dropped, the message is acknowledged: ${messageOf(error)}`,
+          `the reply can't be sent and is dropped; the message is acknowledged: ${messageOf(error)}`,
         );
       }
     }
@@ -322,7 +322,7 @@ export class Intake {
       origin: "peer",
       code: "MF_MESSAGE_SET_ASIDE",
       message:
-        "the connection ended each time this message was acknowledged: it is not run again, and left with the broker; remove it there, and retry this letter only if its effects are missing",
+        "the connection broke each time this message was acknowledged: it is not run again and stays at the broker; remove it there, and retry this letter only if its effects are missing",
       status: 0,
       retry: false,
     };

@@ -25,14 +25,14 @@ export interface TlsMaterial {
 export const tlsSchema: JsonSchema = {
   type: "object",
   additionalProperties: false,
-  description: "TLS: PEM files, relative to mayfly.yaml. Needed only for a private authority or a client certificate.",
+  description: "TLS, with PEM files relative to mayfly.yaml. Needed only for a private certificate authority or a client certificate.",
   properties: {
-    ca: { type: "string", description: "File of the authorities to trust, in place of the system's." },
+    ca: { type: "string", description: "File of the trusted certificate authorities; replaces the system's." },
     cert: { type: "string", description: "File of the client certificate." },
     key: { type: "string", description: "File of the client certificate's key." },
-    passphrase: { type: "string", description: "Of the key." },
-    rejectUnauthorized: { type: "boolean", default: true, description: "False trusts any certificate: for experiments only." },
-    servername: { type: "string", description: "Name the certificate must be for, when it is not the host of the url." },
+    passphrase: { type: "string", description: "Passphrase of the key." },
+    rejectUnauthorized: { type: "boolean", default: true, description: "false: trust any certificate. For experiments only." },
+    servername: { type: "string", description: "Name expected in the certificate, if it is not the host of the url." },
   },
   dependentRequired: { cert: ["key"], key: ["cert"] },
 };
@@ -42,7 +42,7 @@ export function checkTls(url: string, tls: TlsConfig | undefined, secure: Readon
   const scheme = /^[a-z]+:/i.exec(url)?.[0].toLowerCase() ?? "";
   const instead = secure[scheme];
   if (tls !== undefined && instead !== undefined)
-    throw new CodedError("MF_CONFIG_TLS", `tls is given, but ${scheme}// connects without TLS: write ${instead}//, or leave out tls`);
+    throw new CodedError("MF_CONFIG_TLS", `tls is set, but ${scheme}// connects without TLS: write ${instead}//, or remove tls`);
 }
 
 /** Throws MF_TLS_FILE, retried like any failure to connect: the file may be put there yet. */

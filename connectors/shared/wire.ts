@@ -75,7 +75,7 @@ export function reportHeaders(change: keyof typeof headerChanges, context: Heade
   context.metrics.count(event);
   if (logged.has(context)) return;
   logged.add(context);
-  context.logger.warn({ code }, `headers of a message were ${change}: ${reason}; of further messages ${event} has the number`);
+  context.logger.warn({ code }, `headers of a message were ${change}: ${reason}; further messages are only counted, as ${event}`);
 }
 
 /**
@@ -93,13 +93,13 @@ export function headersOf(entries: Iterable<readonly [string, unknown]>, context
     for (const each of valuesOf(value)) {
       const whole = valueText(each);
       if (whole === undefined) continue;
-      if (lower === "" || lower === "__proto__") dropped ??= `${JSON.stringify(lower)} is no name of a header`;
+      if (lower === "" || lower === "__proto__") dropped ??= `${JSON.stringify(lower)} is not a header name`;
       else if (count++ >= brokerLimits.headersPerMessage) dropped ??= `it has more than ${brokerLimits.headersPerMessage}`;
       else {
         const line = headerLine(whole);
         if (line.length < whole.length) altered ??= `a value has more than ${brokerLimits.headerCharacters} characters`;
-        else if (line !== whole) altered ??= "a value holds a control character";
-        if (lower !== given) altered ??= "a name holds a character that no header's name can have";
+        else if (line !== whole) altered ??= "a value contains a control character";
+        if (lower !== given) altered ??= "a name contains a character that no header name can have";
         appendHeader(headers, lower, line);
       }
     }

@@ -30,33 +30,33 @@ const address = { type: "string", minLength: 1, maxLength: 998, pattern: "^[^\\r
 
 export const smtpOutlet: OutletDefinition<SmtpOutletConfig> = {
   name: "smtp",
-  summary: "Messages as e-mail, over SMTP.",
-  description: `A message counts as sent when the server has accepted it for every recipient; what becomes of it then is the mail system's business.
+  summary: "Messages as e-mail, through SMTP.",
+  description: `A message counts as sent when the server has accepted it for every recipient; delivery is then up to the mail system.
 
 - **Body**: \`text/plain\` and \`text/html\` become the mail's text; anything else, and everything with \`attachment\`, is attached.
 - **Address**: \`from\`, \`to\`, \`subject\` and \`attachment\` may hold \`{key}\`, \`{header.name}\`, \`{flow}\`, \`{outlet}\`, \`{id}\`. A value with a line break,
-  and one with a comma in an address, is an error: nobody is written to who was not meant.
-- **Idempotency**: \`Message-ID\` is made of the idempotency key, so a repeated mail can be recognised. Also set: \`X-Mayfly-Id\`,
+  and one with a comma in an address, is an error, so that no one else is written to.
+- **Idempotency**: \`Message-ID\` is derived from the idempotency key, so a repeated mail can be recognised. Also set: \`X-Mayfly-Id\`,
   \`X-Correlation-Id\`. Headers of the message are not put into the mail.
-- **TLS**: \`smtps://\`, or STARTTLS where the server offers it; \`requireTls\` makes it a must.
-- **Errors**: \`MF_SMTP_UNREACHABLE\`, \`MF_SMTP_AUTH\`, \`MF_SMTP_TLS\`, \`MF_SMTP_LATER\` (a 4xx reply; tried again), \`MF_SMTP_REFUSED\` (a 5xx reply: this
-  mail will never be taken; not tried again).`,
+- **TLS**: \`smtps://\`, or STARTTLS if the server offers it; \`requireTls\` makes it mandatory.
+- **Errors**: \`MF_SMTP_UNREACHABLE\`, \`MF_SMTP_AUTH\`, \`MF_SMTP_TLS\`, \`MF_SMTP_LATER\` (a 4xx reply; retried), \`MF_SMTP_REFUSED\` (a 5xx reply: this
+  mail will never be accepted; not retried).`,
   schema: {
     type: "object",
     additionalProperties: false,
     required: ["url", "from", "to", "subject"],
     properties: {
       url: { type: "string", description: "`smtp://user:password@host:587`, or `smtps://host:465`." },
-      username: { type: "string", description: "In place of the url's." },
-      password: { type: "string", description: "In place of the url's." },
-      requireTls: { type: "boolean", default: false, description: "Send nothing, no password either, without STARTTLS." },
+      username: { type: "string", description: "Overrides the one in `url`." },
+      password: { type: "string", description: "Overrides the one in `url`." },
+      requireTls: { type: "boolean", default: false, description: "Refuse to send anything, including the password, without STARTTLS." },
       tls: tlsSchema,
       from: { ...address, description: "Sender." },
       to: { oneOf: [address, { type: "array", items: address, minItems: 1, maxItems: 100 }], description: "Recipient, or several." },
       subject: { ...address, description: "Subject." },
-      replyTo: { ...address, description: "Where answers should go." },
+      replyTo: { ...address, description: "Address for replies." },
       attachment: { ...address, description: "Attach the body under this file name." },
-      connections: { type: "integer", minimum: 1, maximum: 20, default: 2, description: "Connections to the server at once." },
+      connections: { type: "integer", minimum: 1, maximum: 20, default: 2, description: "Maximum number of connections to the server." },
       cloudevents: cloudEventsSchema,
     },
   },
@@ -114,7 +114,7 @@ function createSmtpOutlet(config: SmtpOutletConfig, context: OutletContext): Out
       const mail = mailOf(config, message, sendableOf(message, attempt, config.cloudevents));
       try {
         const sent = await unlessAborted(attempt.signal, transport.sendMail(mail));
-        if (sent.rejected.length > 0) throw new CodedError("MF_SMTP_REFUSED", `${peer} refused ${sent.rejected.length} of the recipients`);
+        if (sent.rejected.length > 0) throw new CodedError("MF_SMTP_REFUSED", `${peer} rejected ${sent.rejected.length} of the recipients`);
       } catch (error) {
         throw failed(peer, error);
       }
@@ -162,7 +162,7 @@ function explainSmtp(peer: string, error: unknown): CodedError {
   const code = codeOf(error);
   const message = messageOf(error);
   if (code === "EAUTH" || code === "ENOAUTH")
-    return new CodedError("MF_SMTP_AUTH", `${peer} refused the login: check url, username and password`, { cause: error });
+    return new CodedError("MF_SMTP_AUTH", `${peer} rejected the login: check url, username and password`, { cause: error });
   if (code === "ETLS") return new CodedError("MF_SMTP_TLS", `${peer}: no TLS: ${message}`, { cause: error });
   return explainNetwork("SMTP", peer, error);
 }

@@ -25,10 +25,10 @@ function connectors(definitions: readonly ConnectorDescription[]): Record<string
 
 function retry(what: string, attempts: number, backoff: string, age: string, more: Record<string, JsonSchema> = {}): JsonSchema {
   return {
-    ...object(`When ${what} fails: how often, how far apart and for how long it is tried.`, {
-      attempts: whole("Attempts in all, the first included.", 1, 1000, attempts),
-      backoff: durationRange("The first wait and the longest; doubled each time, with jitter.", backoff),
-      age: duration("Nothing is tried again after so long.", age),
+    ...object(`Retries after ${what} fails.`, {
+      attempts: whole("Maximum number of attempts, including the first.", 1, 1000, attempts),
+      backoff: durationRange("Shortest and longest wait between attempts; the wait doubles each time, with jitter.", backoff),
+      age: duration("Maximum age for a retry.", age),
       ...more,
     }),
     default: {},
@@ -40,32 +40,32 @@ function onDead(what: string): JsonSchema {
     type: "string",
     enum: ["continue", "hold"],
     default: "continue",
-    description: `hold: behind a dead letter nothing of its key ${what} until somebody retries or drops it; behind one without a key, nothing at all.`,
+    description: `hold: after a dead letter, nothing else of its key ${what} until the letter is retried or dropped; after one without a key, nothing at all.`,
   };
 }
 
 function outletSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
-  return object("Exactly one connector, and how it is to be used.", {
+  return object("Exactly one connector, with its delivery settings.", {
     ...connectors(outlets),
     retry: retry("a send", gatewayLimits.outletAttempts, "200ms..60s", "24h"),
     onDead: onDead("is sent"),
-    concurrency: whole("Sends and requests under way at once.", 1, 10_000, gatewayLimits.outletConcurrency),
-    rate: rate("Sends and requests at most in a time."),
-    timeout: duration("One attempt may take so long. The connector's own `timeout` says the same."),
-    breaker: object("After so many failures in a row the outlet is left alone for a while.", {
-      failures: whole("Failures in a row that open the circuit.", 1, 10_000, 10),
-      pause: duration("How long it stays open.", "10s"),
+    concurrency: whole("Maximum number of sends and requests in flight.", 1, 10_000, gatewayLimits.outletConcurrency),
+    rate: rate("Maximum rate of sends and requests."),
+    timeout: duration("Timeout of one attempt. Equivalent to the connector's own `timeout`."),
+    breaker: object("Circuit breaker: pauses the outlet after repeated failures.", {
+      failures: whole("Consecutive failures that open the circuit.", 1, 10_000, 10),
+      pause: duration("Time the circuit stays open.", "10s"),
     }),
   });
 }
 
 function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
-  return object("One flow: its code, where its messages come from and where they go.", {
-    flow: text("The flow's TypeScript file, relative to this file. Either this or `image`."),
-    image: text("A built image (.mfi), relative to this file, or sha256:DIGITS of one that was built in this project before."),
+  return object("One flow: its code, its sources and its outlets.", {
+    flow: text("Path of the flow's TypeScript file, relative to this file. Required unless `image` is set."),
+    image: text("Path of a built image (.mfi), relative to this file, or sha256:DIGITS of an image built earlier in this project."),
     from: {
       type: "array",
-      description: "Sources: each exactly one connector.",
+      description: "Sources. Each has exactly one connector.",
       maxItems: gatewayLimits.sourcesPerFlow,
       default: [],
       items: {
@@ -79,7 +79,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
     },
     to: {
       type: "object",
-      description: "Outlets by the name the flow uses.",
+      description: "Outlets, by the name the flow uses.",
       maxProperties: gatewayLimits.outletsPerFlow,
       default: {},
       propertyNames: { pattern: namePattern },
@@ -87,14 +87,14 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
     },
     hosts: {
       type: "array",
-      description: "Hosts `fetch` may reach: api.example.com, *.example.com, localhost:8080.",
+      description: "Hosts that `fetch` may reach: api.example.com, *.example.com, localhost:8080.",
       default: [],
       items: text("A host."),
     },
     values: {
       type: "object",
       description:
-        "Given to every machine of the flow as `values` (the handler's second argument): settings, and secrets from ${ENV}. Never written to the journal, a log or a dead letter.",
+        "Settings and secrets (from ${ENV}) that the flow gets as `values`, in the handler's second argument. Never written to the journal, a log or a dead letter.",
       default: {},
       maxProperties: 64,
       propertyNames: { pattern: "^[a-z][a-z0-9-]*$" },
@@ -105,45 +105,46 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
         type: "boolean",
         default: false,
         description:
-          "Try again also after a TypeError, ReferenceError, SyntaxError or RangeError of the flow; otherwise such a message has one attempt.",
+          "Retry also after a TypeError, ReferenceError, SyntaxError or RangeError in the flow. By default such a message has one attempt.",
       },
     }),
-    onDead: onDead("is begun"),
+    onDead: onDead("is started"),
     limits: {
-      ...object("What one message may use up.", {
-        memory: size("The machine's memory."),
+      ...object("Limits of one message.", {
+        memory: size("Memory of the machine."),
         cpu: duration("CPU time of one step."),
-        time: duration("Wall time of one message, waiting included."),
-        sends: whole("Sends of one message.", 0, 1_000_000),
-        log: size("Log text of one message."),
+        time: duration("Wall time of one message, including waits."),
+        sends: whole("Number of sends by one message.", 0, 1_000_000),
+        log: size("Size of the log text of one message."),
       }),
       default: {},
     },
     weight: whole(
-      "CPU time in relation to the other flows', while all want more than there is: a flow of weight 2 has twice that of a flow of weight 1.",
+      "Share of the CPU relative to other flows under contention: a flow of weight 2 gets twice the CPU time of a flow of weight 1.",
       1,
       100,
       1,
     ),
-    key: text("What orders messages and owns state: header:NAME, json:/pointer, id, key, body or a text in double quotes."),
-    dedup: object("Duplicates within the window are recognised and not run again.", {
-      by: text("As `key`; the message's id unless said otherwise."),
-      window: duration("How long an id is remembered.", "24h"),
-      count: whole("How many ids are remembered.", 1, gatewayLimits.dedupIds, 10_000),
+    key: text(
+      "Key of a message; messages with the same key run in order and share state. One of header:NAME, json:/pointer, id, key, body, or a text in double quotes.",
+    ),
+    dedup: object("Recognise duplicates within the window and do not run them again.", {
+      by: text("Expression as for `key`. Default: the message's id."),
+      window: duration("Time an id is remembered.", "24h"),
+      count: whole("Maximum number of ids remembered.", 1, gatewayLimits.dedupIds, 10_000),
     }),
     keepCredentials: {
       type: "boolean",
       default: false,
-      description:
-        "Keep the headers authorization, proxy-authorization and cookie in the flow's dead letters, for a retry that needs them.",
+      description: "Keep the headers authorization, proxy-authorization and cookie in the flow's dead letters, for retries that need them.",
     },
-    expires: duration("A message not begun after so long is given up."),
+    expires: duration("Maximum wait before a message starts; after that it becomes a dead letter."),
     claimCheck: size(
-      "Longer bodies that come by http or file are kept in a store beside the journal, as streams, and never in memory: the flow gets a message it can only forward. Needs a journal on disk. Off unless given.",
+      "Bodies longer than this, from http and file sources, are streamed to a store beside the journal and never held in memory; the flow can only forward such a message. Needs a journal on disk. Default: off.",
     ),
-    concurrency: whole("Machines of this flow at once.", 1, 100_000, gatewayLimits.concurrency),
+    concurrency: whole("Maximum number of machines of this flow.", 1, 100_000, gatewayLimits.concurrency),
     queue: whole(
-      "Messages queued, running or waiting for a retry at once; beyond it sources are refused.",
+      "Maximum number of messages queued, running or waiting for a retry; beyond it, new messages are refused.",
       1,
       gatewayLimits.pendingTotal,
       gatewayLimits.pendingPerFlow,
@@ -164,10 +165,10 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       },
       http: {
         ...object("The gateway's HTTP server.", {
-          port: whole("Port; 0 takes a free one.", 0, 65_535, 8080),
+          port: whole("Port; 0 picks a free one.", 0, 65_535, 8080),
           host: text("Address to listen on.", "127.0.0.1"),
           connectionsPerAddress: whole(
-            "Connections open at once from one IPv4 address or IPv6 /64; more are closed. Raise it behind a proxy, whose callers share its address.",
+            "Maximum number of connections from one IPv4 address or IPv6 /64; more are closed. Raise it behind a proxy, whose callers share one address.",
             1,
             gatewayLimits.httpConnections,
             gatewayLimits.httpConnectionsPerAddress,
@@ -180,16 +181,16 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
             type: "string",
             enum: ["public", "admin"],
             default: "public",
-            description: "public: /metrics is served on `port` too. admin: only where the admin endpoints are.",
+            description: "public: serve /metrics on `port` too. admin: serve it only with the admin endpoints.",
           },
           admin: {
             ...object(
-              "What `mayfly send` and `mayfly dlq` talk to: a UNIX socket in the journal's folder that only the gateway's user can open, and a port of its own where one is given.",
+              "Admin endpoints, used by `mayfly send` and `mayfly dlq`: a UNIX socket in the journal's folder that only the gateway's user can open, and a TCP port if one is set.",
               {
-                enabled: { type: "boolean", default: true, description: "False: neither socket nor port." },
-                port: whole("Port for the same over TCP, with a token; 0 takes a free one.", 0, 65_535),
-                host: text("Address `port` is on.", "127.0.0.1"),
-                token: text("Bearer token that `port` asks for; /ready on http.port gives its details for it as well."),
+                enabled: { type: "boolean", default: true, description: "false: neither socket nor port." },
+                port: whole("TCP port of the admin endpoints; needs `token`. 0 picks a free one.", 0, 65_535),
+                host: text("Address that `port` listens on.", "127.0.0.1"),
+                token: text("Bearer token required on `port`; /ready on http.port shows its details to a caller with this token."),
               },
             ),
             default: {},
@@ -198,25 +199,25 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         default: {},
       },
       journal: {
-        ...object("Where messages, their effects and state are kept safe.", {
+        ...object("Durable record of messages, their effects and state.", {
           dir: text("Folder.", defaultPlaces.journal),
           memory: {
             type: "boolean",
             default: false,
-            description: "Keep them in memory only: what is queued is lost in a crash, and state at every stop.",
+            description: "Keep the journal in memory only: queued messages are lost in a crash, state at every stop.",
           },
           retention: object(
-            "Keep what is done as well, for `mayfly journal export --part history`, until one of these is reached. Without it only the ids of a dedup window stay.",
+            "Keep finished messages, for `mayfly journal export --part history`, within these limits. Default: only ids within a dedup window are kept.",
             {
-              age: duration("What is older goes.", "7d"),
-              size: size("Of more than this the oldest goes.", "1GiB"),
+              age: duration("Maximum age.", "7d"),
+              size: size("Maximum size; the oldest are deleted first.", "1GiB"),
             },
           ),
         }),
         default: {},
       },
       deadLetters: {
-        ...object("Where messages that were given up are kept.", { dir: text("Folder.", defaultPlaces.deadLetters) }),
+        ...object("Dead letters: messages and sends that failed for good.", { dir: text("Folder.", defaultPlaces.deadLetters) }),
         default: {},
       },
       build: {
@@ -224,7 +225,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
           include: {
             type: "array",
             description:
-              "Folders a build may read besides the project's own and its node_modules, relative to this file: ../shared in a monorepo. Its packages' files included.",
+              "Folders a build may read besides the project and its node_modules, relative to this file: ../shared in a monorepo. Includes the files of their packages.",
             default: [],
             maxItems: 64,
             items: text("A folder."),
@@ -233,26 +234,31 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         default: {},
       },
       memory: size(
-        "Memory for messages over all flows: bodies, answers, replies and waiting machines. By default a third of what the process may use (the computer's memory or the control group's limit) less 160MiB, from 32MiB to 1GiB. The process takes up to three times as much and 160MiB.",
+        "Memory budget for the messages of all flows: bodies, answers, replies and waiting machines. Default: a third of the memory available to the process (the computer's or the control group's) minus 160MiB, between 32MiB and 1GiB. The whole process uses up to three times the budget plus 160MiB.",
       ),
-      monitor: { type: "string", enum: ["embedded", "process", "qemu"], description: "What runs machines.", default: "embedded" },
+      monitor: {
+        type: "string",
+        enum: ["embedded", "process", "qemu"],
+        description: "Monitor that runs the machines.",
+        default: "embedded",
+      },
       ceilings: {
-        ...object("What no flow's limits exceed, whatever it or its image says: the least of both counts.", {
-          memory: size("The machine's memory.", "256MiB"),
+        ...object("Upper bounds of every flow's limits: the lower of ceiling and limit applies.", {
+          memory: size("Memory of the machine.", "256MiB"),
           cpu: duration("CPU time of one step.", "10s"),
-          time: duration("Wall time of one message, waiting included.", "1h"),
-          sends: whole("Sends of one message.", 0, 1_000_000, 100_000),
-          log: size("Log text of one message.", "4MiB"),
+          time: duration("Wall time of one message, including waits.", "1h"),
+          sends: whole("Number of sends by one message.", 0, 1_000_000, 100_000),
+          log: size("Size of the log text of one message.", "4MiB"),
         }),
         default: {},
       },
-      workers: whole("Worker threads or processes; the monitor's own choice unless set.", 1, 1024),
+      workers: whole("Number of worker threads or processes. Default: chosen by the monitor.", 1, 1024),
       isolation: {
         type: "string",
         enum: ["flow", "message"],
         default: "flow",
         description:
-          "With the monitors process and qemu: whether a process or virtual machine takes one message of its flow after another, pristine each time, or a single one.",
+          "For the monitors process and qemu. message: a process or virtual machine runs a single message. flow: it is restored and reused for the next message of its flow.",
       },
       log: {
         ...object("The gateway's log.", {
@@ -260,14 +266,19 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
             type: "string",
             enum: ["debug", "info", "warn", "error", "silent"],
             default: "info",
-            description: "The least that is shown.",
+            description: "Lowest level that is logged.",
           },
-          format: { type: "string", enum: ["auto", "json", "pretty"], default: "auto", description: "auto: pretty on a terminal." },
+          format: {
+            type: "string",
+            enum: ["auto", "json", "pretty"],
+            default: "auto",
+            description: "auto: pretty on a terminal, json elsewhere.",
+          },
         }),
         default: {},
       },
       drain: duration(
-        "Longest stop. The last quarter of it, 2s at most, is for closing; what comes before is for messages under way.",
+        "Maximum duration of a stop. The last quarter of it, at most 2s, is for closing connections; the rest is for messages in flight.",
         "10s",
       ),
     },

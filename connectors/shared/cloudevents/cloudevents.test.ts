@@ -108,8 +108,8 @@ describe("cloudevents: bytes and mistakes", () => {
   const broken: readonly (readonly [string, string])[] = [
     ["{", "the body is not JSON in UTF-8"],
     ["[]", "not a JSON object"],
-    [`{"specversion":"1.0","id":"a\\u0000b","source":"s","type":"t"}`, "holds a control character"],
-    [`{"specversion":"1.0","id":"1","source":"s","type":"t","x":"a\\nb"}`, "holds a control character"],
+    [`{"specversion":"1.0","id":"a\\u0000b","source":"s","type":"t"}`, "contains a control character"],
+    [`{"specversion":"1.0","id":"1","source":"s","type":"t","x":"a\\nb"}`, "contains a control character"],
     [`{"specversion":"0.3","id":"1","source":"s","type":"t"}`, "is not 1.x"],
     [`{"specversion":"1.0","source":"s","type":"t"}`, "id is missing"],
     [`{"specversion":"1.0","id":"1","source":"s","type":"t","Upper":"x"}`, "not an attribute name"],
@@ -166,7 +166,7 @@ describe("cloudevents: bytes and mistakes", () => {
 
   test("an attribute that comes twice is no attribute", () => {
     const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": ["t", "u"] };
-    assert.throws(() => parseCloudEvent({ headers, contentType: "", body: new Uint8Array() }), { message: /attribute type comes 2 times/ });
+    assert.throws(() => parseCloudEvent({ headers, contentType: "", body: new Uint8Array() }), { message: /attribute type occurs 2 times/ });
   });
 
   test("header values lose their quotes, then one round of percent-encoding; what is not UTF-8 then is refused (3.1.3.2)", () => {

@@ -66,7 +66,7 @@ function parseBinary(parts: CloudEventParts, prefix: string): ParsedCloudEvent {
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function attributeHeader(name: string, value: HeaderValue, prefix: string): string {
-  if (typeof value !== "string") throw broken(`attribute ${name} comes ${value.length} times`);
+  if (typeof value !== "string") throw broken(`attribute ${name} occurs ${value.length} times`);
   return prefix === "ce-" ? decodedText(name, value) : value;
 }
 
@@ -78,7 +78,7 @@ function decodedText(name: string, value: string): string {
     try {
       return strictUtf8.decode(Buffer.from(run.replaceAll("%", ""), "hex"));
     } catch {
-      throw broken(`attribute ${name} holds ${run.slice(0, 32)}, which is not UTF-8`);
+      throw broken(`attribute ${name} contains ${run.slice(0, 32)}, which is not UTF-8`);
     }
   });
 }
@@ -105,7 +105,7 @@ function parseStructured(outer: Headers, body: Uint8Array): ParsedCloudEvent {
     else if (name !== "data") headers[`ce-${attribute(name)}`] = attributeText(name, value, written.get(name));
   }
   if (Object.hasOwn(event, "data")) {
-    if (Object.hasOwn(event, "data_base64")) throw broken("it has both data and data_base64");
+    if (Object.hasOwn(event, "data_base64")) throw broken("it contains both data and data_base64");
     const value = (event as { readonly data: unknown }).data;
     // A string of a type that is not JSON is the data itself, section 3.1; all else is kept as it is written.
     data = toUtf8(typeof value === "string" && !isJson(contentType) ? value : (written.get("data") ?? ""));
@@ -132,7 +132,7 @@ function attributeText(name: string, value: unknown, written: string | undefined
 
 /** Section 3.2: control characters are no part of a String. */
 function checkedText(name: string, value: string): string {
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(value)) throw broken(`attribute ${name} holds a control character`);
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(value)) throw broken(`attribute ${name} contains a control character`);
   return value;
 }
 

@@ -20,9 +20,12 @@ export const cloudEventsSchema: JsonSchema = {
   description: "Send each message as a CloudEvent 1.0.",
   required: ["mode"],
   properties: {
-    mode: { enum: ["binary", "structured"], description: "binary: attributes in headers; structured: one JSON object around everything." },
-    source: { type: "string", minLength: 1, description: "`source` attribute; `/mayfly/<flow>` unless given." },
-    type: { type: "string", minLength: 1, description: "`type` attribute; `mayfly.<flow>.<outlet>` unless given." },
+    mode: {
+      enum: ["binary", "structured"],
+      description: "binary: attributes in headers. structured: one JSON object that contains everything.",
+    },
+    source: { type: "string", minLength: 1, description: "`source` attribute. Default: `/mayfly/<flow>`." },
+    type: { type: "string", minLength: 1, description: "`type` attribute. Default: `mayfly.<flow>.<outlet>`." },
   },
 };
 
@@ -31,7 +34,7 @@ export const structuredCloudEventsSchema: JsonSchema = {
   ...cloudEventsSchema,
   properties: {
     ...(cloudEventsSchema["properties"] as object),
-    mode: { const: "structured", description: "One JSON object around everything." },
+    mode: { const: "structured", description: "One JSON object that contains everything." },
   },
 };
 
@@ -39,7 +42,7 @@ export const structuredCloudEventsSchema: JsonSchema = {
 export const acceptCloudEventsSchema: JsonSchema = {
   type: "boolean",
   default: false,
-  description: "Unwrap CloudEvents, binary and structured: attributes become ce-… headers, the body is the event's data.",
+  description: "Unwrap CloudEvents, binary and structured: attributes become ce-… headers, the event's data becomes the body.",
 };
 
 export interface EmittedCloudEvent {

@@ -13,7 +13,7 @@ export const authSchema: JsonSchema = {
   type: "object",
   additionalProperties: false,
   minProperties: 1,
-  description: "Who may call; without it, everybody. The authorization header does not reach the flow then.",
+  description: "Credentials that callers must send. Default: anyone may call. With it, the authorization header does not reach the flow.",
   properties: {
     bearer: { type: "string", minLength: 1, description: "Token, as `Authorization: Bearer …`.", examples: ["${ORDERS_TOKEN}"] },
     basic: { type: "string", pattern: "^[^:]+:", description: "`user:password`, as `Authorization: Basic …`." },
