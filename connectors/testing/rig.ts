@@ -106,6 +106,12 @@ export function aWhile(): Promise<void> {
 }
 
 export const done = (incoming: Incoming): Outcome => ({ status: "done", id: incoming.id ?? "made", reply: undefined });
+/** Done, with a reply. */
+export const answered = (incoming: Incoming, body: Uint8Array = Buffer.from("answer")): Outcome => ({
+  status: "done",
+  id: incoming.id ?? "made",
+  reply: { status: 200, contentType: "text/plain", headers: {}, body },
+});
 export const refused = (retryAfterMs = 20): Outcome => ({
   status: "refused",
   id: undefined,
@@ -185,6 +191,14 @@ export async function startSource<C>(
   });
   await source.start(gateway.accept);
   return { source, gateway, context };
+}
+
+/** The source says so, is not ready, and goes on trying. */
+export async function toldBy<C>(definition: SourceDefinition<C>, raw: object, code: string): Promise<void> {
+  const { source } = await startSource(definition, raw);
+  await eventually(`${code}, not: ${source.health().detail}`, () => source.health().detail.startsWith(code), 5_000);
+  assert.equal(source.health().ready, false);
+  await source.stop();
 }
 
 export interface RunningOutlet {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type BrokerAddress, freePort, installed, PrivateBroker } from "./brokers.ts";
+import { type BrokerAddress, freePort, installed, PrivateBroker, reachable } from "./brokers.ts";
 
 export type Server = Promise<PrivateBroker | string>;
 
@@ -41,6 +41,13 @@ export async function mqttServer(configure: (dir: string) => Promise<readonly st
     },
   );
 }
+
+/** The RabbitMQ that runs as the computer's service. */
+export const rabbit: BrokerAddress = { host: "127.0.0.1", port: 5672 };
+export const rabbitUrl = "amqp://guest:guest@127.0.0.1:5672";
+
+/** The reason why the service can't be used, or undefined; starts it if it is down. */
+export const noRabbit = (): Promise<string | undefined> => reachable("rabbitmq-server", rabbit);
 
 const rabbitProgram = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
