@@ -1,4 +1,5 @@
 /** See testing/set-aside.case.ts. */
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import amqp from "amqplib";
 import { uniqueName } from "../testing/rig.ts";
@@ -35,6 +36,7 @@ for (const prefetch of [1, 16])
           await channel.waitForConfirms();
         },
         left: async () => published - acknowledged,
+        check: async () => assert.equal((await channel.checkQueue(queue)).consumerCount, 1),
       });
     } finally {
       await channel.deleteQueue(queue);

@@ -90,6 +90,7 @@ interface ConsumptionOptions extends Pick<Opening, "intake" | "lost" | "callback
 class Consumption {
   readonly #options: ConsumptionOptions;
   #consumerTag: string | undefined;
+  #consumers = 0;
   #prefetch: number;
   #received = 0;
   #restarting = false;
@@ -105,7 +106,8 @@ class Consumption {
     this.#received = 0;
     await channel.prefetch(this.#prefetch);
     const take = callback((message: ConsumeMessage | null) => this.#take(message));
-    ({ consumerTag: this.#consumerTag } = await channel.consume(config.queue, take));
+    this.#consumerTag = `mayfly-${++this.#consumers}`; // not one that the broker makes up: it could come after the first message
+    await channel.consume(config.queue, take, { consumerTag: this.#consumerTag });
   }
 
   async stop(): Promise<void> {

@@ -18,9 +18,11 @@ export interface SetAsideCase {
   readonly publish: (texts: readonly string[]) => Promise<void>;
   /** Messages the broker still has. */
   readonly left: () => Promise<number>;
+  /** Further checks in the end, while the gateway runs. */
+  readonly check?: () => Promise<void>;
 }
 
-export async function setsAside(broker: BrokerAddress, { from, deadly, publish, left }: SetAsideCase): Promise<void> {
+export async function setsAside(broker: BrokerAddress, { from, deadly, publish, left, check }: SetAsideCase): Promise<void> {
   const proxy = await Proxy.open(broker);
   try {
     await withGateway(
@@ -52,6 +54,7 @@ export async function setsAside(broker: BrokerAddress, { from, deadly, publish, 
           told.push(failure.code, Buffer.from((await deadLetters.read(id))?.body ?? []).toString());
         assert.deepEqual([told, proxy.killed], [["MF_MESSAGE_SET_ASIDE", "poison"], 2]);
         assert.equal(runs("poison"), runsBefore);
+        await check?.();
       },
       { drain: "4s" },
     );
