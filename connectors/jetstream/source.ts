@@ -49,8 +49,9 @@ export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
 - **Dead letters**: \`deadLetter: broker\` terminates a message that failed for good (the server publishes an advisory), \`gateway\` acknowledges it.
 - **Headers** as they are, in lower case, each value of a repeated one, and \`nats-subject\`, \`nats-sequence\`, \`nats-stream\`. Duplicates are recognised by \`Nats-Msg-Id\`, or
   else by stream and sequence.
-- **Durability** is the server's: by default it syncs its files every two minutes (\`sync_interval\`), so a crash of its machine can lose
-  acknowledged messages of a stream without replicas.
+- **Durability** is the server's: it syncs its files at intervals and not with each message, so a crash of its computer can lose acknowledged
+  messages of a stream without replicas. From NATS 2.10 on the interval is \`sync_interval\`, two minutes unless set; \`always\` syncs before each
+  acknowledgement. NATS 2.9 has no such setting, and does not start with it.
 - **Errors** (retried with backoff, shown by \`/ready\`): those of \`nats\`, and \`MF_JETSTREAM_NO_STREAM\`, \`MF_JETSTREAM_NO_CONSUMER\`,
   \`MF_JETSTREAM_CONSUMER\` (it exists, but is a push consumer or needs no acknowledgement), \`MF_JETSTREAM_DISABLED\`.`,
   schema: {
