@@ -1,9 +1,9 @@
 /** Dead letters, wherever they are: in the folder mayfly.yaml names, or behind a running gateway. */
 import { resolve } from "node:path";
-import { claimOf, type ClaimStore, configuredClaims, type DeadLetter, DeadLetters, letterBody, readPlaces } from "#gateway";
+import { type BodyStore, configuredBodyStore, type DeadLetter, DeadLetters, letterBody, readPlaces, storedBodyOf } from "#gateway";
 import { AdminClient, type GatewayFlags } from "./admin.ts";
 
-export { claimOf };
+export { storedBodyOf };
 
 export interface FoundLetter {
   readonly letter: DeadLetter;
@@ -14,7 +14,7 @@ export interface LetterStore {
   list(flow: string | undefined): AsyncIterable<DeadLetter>;
   read(id: string): Promise<FoundLetter | undefined>;
   remove(id: string): Promise<boolean>;
-  /** The body in pieces, also of a letter whose body is in the claim store. */
+  /** The body in pieces, also of a letter whose body is in the body store. */
   body(found: FoundLetter): Promise<AsyncIterable<Uint8Array>>;
 }
 
@@ -57,11 +57,11 @@ class RemoteLetters implements LetterStore {
 
 class FolderLetters implements LetterStore {
   readonly #letters: DeadLetters;
-  readonly #claims: ClaimStore | undefined;
+  readonly #bodyStore: BodyStore | undefined;
 
-  constructor(letters: DeadLetters, claims: ClaimStore | undefined) {
+  constructor(letters: DeadLetters, bodyStore: BodyStore | undefined) {
     this.#letters = letters;
-    this.#claims = claims;
+    this.#bodyStore = bodyStore;
   }
 
   list(flow: string | undefined): AsyncIterable<DeadLetter> {
@@ -77,7 +77,7 @@ class FolderLetters implements LetterStore {
   }
 
   async body(found: FoundLetter): Promise<AsyncIterable<Uint8Array>> {
-    return (await letterBody(found, this.#claims)).stream;
+    return (await letterBody(found, this.#bodyStore)).stream;
   }
 }
 
@@ -85,7 +85,7 @@ class FolderLetters implements LetterStore {
 export async function openLetters(flags: GatewayFlags, env: Readonly<Record<string, string | undefined>>): Promise<LetterStore> {
   if (flags.gateway !== undefined || env["MAYFLY_GATEWAY"] !== undefined) return new RemoteLetters(await AdminClient.open(flags, env));
   const places = await readPlaces(flags.config, env);
-  return new FolderLetters(new DeadLetters(resolve(places.base, places.deadLetters.dir)), configuredClaims(places));
+  return new FolderLetters(new DeadLetters(resolve(places.base, places.deadLetters.dir)), configuredBodyStore(places));
 }
 
 export interface RetryOutcome {

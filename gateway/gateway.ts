@@ -7,9 +7,9 @@
 import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
-import { claimOf } from "./contract/stored-body.ts";
+import { storedBodyOf } from "./contract/stored-body.ts";
 import { letterBody } from "./stored-bodies/letter-body.ts";
-import type { ClaimStore } from "./stored-bodies/store.ts";
+import type { BodyStore } from "./stored-bodies/store.ts";
 import { Sweeper } from "./stored-bodies/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
 import { hint } from "./config/suggest.ts";
@@ -43,8 +43,8 @@ export interface GatewayPorts {
   readonly journal: Journal;
   /** The store the journal buries in. */
   readonly deadLetters: DeadLetters;
-  /** Where claimed bodies are; absent: there is no `claimCheck`. */
-  readonly claims?: ClaimStore | undefined;
+  /** Where stored bodies are; absent: there is no `claimCheck`. */
+  readonly bodyStore?: BodyStore | undefined;
   readonly loadFlow: LoadFlow;
   /** Shared with the runner; absent: a budget as the configuration says. */
   readonly memory?: GatewayMemory | undefined;
@@ -139,8 +139,8 @@ class TheGateway implements Gateway, Administered {
     const random = ports.random ?? prng(Math.floor(this.#clock.now()));
     const entropy = ports.entropy ?? systemEntropy;
     this.#persistence = new Persistence(this.#clock, random, ports.logger);
-    const { claims, journal, deadLetters, logger } = ports;
-    if (claims !== undefined) this.#sweeper = new Sweeper({ claims, journal, deadLetters, clock: this.#clock, logger });
+    const { bodyStore, journal, deadLetters, logger } = ports;
+    if (bodyStore !== undefined) this.#sweeper = new Sweeper({ bodyStore, journal, deadLetters, clock: this.#clock, logger });
     deadLetters.decideHolds(({ flow, outlet, failure }) => {
       const found = this.#config.flows[flow];
       const onDead = outlet === undefined ? found?.onDead : found?.to[outlet]?.onDead;
@@ -164,11 +164,11 @@ class TheGateway implements Gateway, Administered {
       routes: this.#server.routes,
       base: config.base,
       connectors: ports.connectors,
-      claims: ports.claims,
+      bodyStore: ports.bodyStore,
       deliverTo: (flow, message) => {
         const accepted = this.#flows.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
-        if (accepted === undefined || message.claim === undefined || ports.claims === undefined) return accepted;
-        return accepted.finally(ports.claims.hold(message.claim.id)); // the sender may not wait so long
+        if (accepted === undefined || message.storedBody === undefined || ports.bodyStore === undefined) return accepted;
+        return accepted.finally(ports.bodyStore.hold(message.storedBody.id)); // the sender may not wait so long
       },
       count: (flow, connector, event, amount) => {
         const key = `${flow}\0${connector}\0${event}`;
@@ -245,7 +245,7 @@ class TheGateway implements Gateway, Administered {
     if (served === undefined) throw unknownFlow(flow, [...this.#flows.keys()]);
     const edited = body !== undefined;
     if (served.held.has(found.letter)) return this.#retryHeld(served, found, body);
-    const release = edited ? undefined : await this.#holdClaim(found.letter);
+    const release = edited ? undefined : await this.#holdBody(found.letter);
     let ended: Promise<Outcome> | undefined;
     const report = await retryLetters(
       this.#ports.journal,
@@ -274,7 +274,7 @@ class TheGateway implements Gateway, Administered {
   /** Tells how it ended, if that is soon. */
   async #retryHeld(served: ServedFlow, found: FoundLetter, body: Uint8Array | undefined): Promise<Outcome> {
     const { id, messageId } = found.letter;
-    const release = await this.#holdClaim(found.letter);
+    const release = await this.#holdBody(found.letter);
     const ended = served.held.retry(found, body === undefined ? undefined : { body }).finally(release);
     const told = ended.then((outcome) => {
       this.#logger.info({ deadLetter: id, message: messageId, outcome: outcome.status }, "a dead letter that holds back others is retried");
@@ -294,7 +294,7 @@ class TheGateway implements Gateway, Administered {
 
   async letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined> {
     const found = await this.deadLetters.read(id);
-    return found === undefined ? undefined : letterBody(found, this.#ports.claims);
+    return found === undefined ? undefined : letterBody(found, this.#ports.bodyStore);
   }
 
   ready(): { readonly ready: boolean; readonly problems: readonly object[] } {
@@ -414,13 +414,13 @@ class TheGateway implements Gateway, Administered {
     }
   }
 
-  /** The claim goes from the letter into the journal: it is held meanwhile, and has to be there. */
-  async #holdClaim({ headers }: DeadLetter): Promise<(() => void) | undefined> {
-    const claim = claimOf(headers);
-    const { claims } = this.#ports;
-    if (claim === undefined || claims === undefined) return undefined;
-    const release = claims.hold(claim.id);
-    await claims.check(claim).catch((error: unknown) => {
+  /** Holds a stored body on its way from the letter into the journal; rejects when it is missing. */
+  async #holdBody({ headers }: DeadLetter): Promise<(() => void) | undefined> {
+    const storedBody = storedBodyOf(headers);
+    const { bodyStore } = this.#ports;
+    if (storedBody === undefined || bodyStore === undefined) return undefined;
+    const release = bodyStore.hold(storedBody.id);
+    await bodyStore.check(storedBody).catch((error: unknown) => {
       release();
       throw error;
     });
@@ -507,7 +507,7 @@ class TheGateway implements Gateway, Administered {
     this.#persistence.close();
     const closing = [
       this.#step("the HTTP client", () => this.#agent.destroy()),
-      this.#step("the sweep of claimed bodies", () => this.#sweeper?.stop()),
+      this.#step("the sweep of stored bodies", () => this.#sweeper?.stop()),
       this.#step("the journal", () => this.#ports.journal.close()),
     ];
     await ending.by(ending.endMs, Promise.all(closing));

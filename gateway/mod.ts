@@ -1,7 +1,7 @@
 /** What receives messages, keeps them safe, starts machines, and carries out their effects. */
-export { type Claim, claimOf } from "./contract/stored-body.ts";
+export { type StoredBody, storedBodyOf } from "./contract/stored-body.ts";
 export { letterBody } from "./stored-bodies/letter-body.ts";
-export { ClaimStore, configuredClaims } from "./stored-bodies/store.ts";
+export { BodyStore, configuredBodyStore } from "./stored-bodies/store.ts";
 export { loadConfig, publishedSchema } from "./config/load.ts";
 export { type Places, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem } from "./config/problem.ts";

@@ -1,8 +1,8 @@
 /** One flow as it is served: its delivery, its sources and its outlets, wired together; and how they are swapped at a reload. */
 import { type Clock, CodedError, type Prng } from "#base";
 import type { Agent } from "undici";
-import type { ClaimCheck } from "./contract/stored-body.ts";
-import type { ClaimStore } from "./stored-bodies/store.ts";
+import type { LongBodies } from "./contract/stored-body.ts";
+import type { BodyStore } from "./stored-bodies/store.ts";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { ConnectorContext, Health } from "./contract/connector.ts";
@@ -42,7 +42,7 @@ export interface ServedFlowPorts {
   readonly memory: GatewayMemory;
   readonly logger: RootLogger;
   readonly agent: Agent;
-  readonly claims?: ClaimStore | undefined;
+  readonly bodyStore?: BodyStore | undefined;
   readonly routes: HttpRoutes;
   readonly base: string;
   readonly connectors: Connectors;
@@ -332,8 +332,8 @@ export class ServedFlow {
     else for (const outlet of new Set(sends.map((send) => send.outlet))) this.#byName.get(outlet)?.outbox.pump();
   }
 
-  get #claimCheck(): ClaimCheck | undefined {
-    const { claims: store } = this.#ports;
+  get #longBodies(): LongBodies | undefined {
+    const { bodyStore: store } = this.#ports;
     const thresholdBytes = this.delivery.flow.config.claimCheck;
     return store === undefined || thresholdBytes === undefined ? undefined : { thresholdBytes, store };
   }
@@ -410,18 +410,18 @@ export class ServedFlow {
         prefetch: flow.queue,
         http: this.#ports.routes,
         recall: journalRecall(this.name, this.#ports),
-        claimCheck: () => this.#claimCheck,
+        longBodies: () => this.#longBodies,
       }),
     };
   }
 
   #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
-    const { clock, random, journal, persistence, claims, memory } = this.#ports;
+    const { clock, random, journal, persistence, bodyStore, memory } = this.#ports;
     const definition = this.#ports.connectors.outlets.find((each) => each.name === config.connector);
     if (definition === undefined)
       throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
     const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
-    const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics, claims);
+    const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics, bodyStore);
     return {
       channel,
       outbox: new Outbox(channel, { journal, persistence, clock, random, memory, logger: this.#logger.child({ outlet: name }) }),

@@ -89,11 +89,11 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   out(
     `${paint.bold("headers")}\n${indent(table([["content-type", letter.contentType], ...headerPairs(letter.headers)].map((row) => row.map((cell) => safeText(cell)))))}`,
   );
-  const claim = letters.claimOf(letter.headers);
+  const storedBody = letters.storedBodyOf(letter.headers);
   const text =
-    claim === undefined
+    storedBody === undefined
       ? bodyText(body, letter.contentType)
-      : `in the claim store, SHA-256 ${claim.sha256}: \`mayfly dlq export\` writes it`;
+      : `in the body store, SHA-256 ${storedBody.sha256}: \`mayfly dlq export\` writes it`;
   out(`${paint.bold("body")} ${paint.dim(bytesText(letter.bodyBytes))}\n${indent(text)}\n`);
   for (const { attempt, startedMs, endedMs, failure, logs } of letter.attempts) {
     out(

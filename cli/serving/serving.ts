@@ -4,7 +4,7 @@ import { dirname, resolve } from "node:path";
 import { CodedError, collectGarbage, systemClock } from "#base";
 import { connectors } from "#connectors";
 import {
-  configuredClaims,
+  configuredBodyStore,
   configuredJournal,
   createGateway,
   createLogger,
@@ -222,7 +222,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       runner: monitor,
       journal,
       deadLetters,
-      claims: configuredClaims(config),
+      bodyStore: configuredBodyStore(config),
       memory,
       connectors,
       logger,

@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { CodedError } from "#base";
 import {
   type Attempt,
-  finalClaimError,
+  finalBodyError,
   type Health,
   makeFolder,
   type Outgoing,
@@ -59,10 +59,10 @@ class FileOutlet implements Outlet {
       await makeFolder(dirname(path), folderMode(this.#mode), this.#config.sync);
       const { append, cloudevents } = this.#config;
       const { body } = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
-      await (append ? this.#append(path, body) : this.#write(path, message.claim?.open() ?? [body], signal));
+      await (append ? this.#append(path, body) : this.#write(path, message.storedBody?.open() ?? [body], signal));
       this.#trouble = undefined;
     } catch (cause) {
-      const final = finalClaimError(cause);
+      const final = finalBodyError(cause);
       if (final !== undefined) throw final;
       this.#trouble = cause instanceof Error ? cause.message : String(cause);
       throw new OutletError("MF_FILE_WRITE", `cannot write the file: ${this.#trouble}`, { retryable: true, cause });

@@ -13,7 +13,7 @@ import {
   type Source,
   type SourceContext,
   type SourceDefinition,
-  type StagedClaim,
+  type StagedBody,
 } from "#gateway/contract";
 
 export interface FileSourceConfig {
@@ -229,7 +229,7 @@ class FileSource implements Source {
   async #handle(name: string, stat: Version, before: Promise<void>, next: () => void): Promise<void> {
     const path = join(this.#dir, name);
     const { logger } = this.#context;
-    const check = this.#context.claimCheck?.();
+    const check = this.#context.longBodies?.();
     const large = check !== undefined && stat.size > check.thresholdBytes;
     const { uploads } = this.#context.memory;
     const limit = stat.size > this.#config.maxSize ? "maxSize" : !large && stat.size > uploads.largestBytes ? "`memory` allows" : undefined;
@@ -261,24 +261,24 @@ class FileSource implements Source {
   async #handOver({ name, path, stat, before, next, giveBack }: InHand): Promise<void> {
     const { logger } = this.#context;
     let body: Uint8Array = new Uint8Array(0);
-    let claim: StagedClaim | undefined;
-    const check = this.#context.claimCheck?.();
+    let storedBody: StagedBody | undefined;
+    const check = this.#context.longBodies?.();
     try {
-      if (check !== undefined && stat.size > check.thresholdBytes) claim = await check.store.stage(createReadStream(path));
+      if (check !== undefined && stat.size > check.thresholdBytes) storedBody = await check.store.stage(createReadStream(path));
       else body = await readFile(path);
     } catch (error) {
       if (isCoded(error)) {
-        this.#refusedUntilMs = this.#context.clock.monotonicMs() + gatewayLimits.claimSweepMs.least;
+        this.#refusedUntilMs = this.#context.clock.monotonicMs() + gatewayLimits.bodySweepMs.least;
         logger.error({ file: name, code: error.code }, error.message);
         return;
       }
       logger.error({ file: name, code: "MF_FILE_READ" }, `cannot read the file: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
-    if (!same(stat, await lstat(path).catch(() => undefined))) return claim?.release(); // it was changed meanwhile, and is not finished
+    if (!same(stat, await lstat(path).catch(() => undefined))) return storedBody?.release(); // it was changed meanwhile, and is not finished
     const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
     await before;
-    if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return claim?.release(); // one before it was: it waits behind that one
+    if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return storedBody?.release(); // one before it was: it waits behind that one
     setImmediate(next); // a refusal is known by then
     giveBack(); // the flow's queue takes them
     const outcome = await this.#accept?.({
@@ -290,11 +290,11 @@ class FileSource implements Source {
       },
       contentType: this.#config.contentType ?? contentTypes[extension] ?? "application/octet-stream",
       body,
-      claim,
+      storedBody,
       replyWanted: false,
       keeper: "source",
     });
-    claim?.release();
+    storedBody?.release();
     if (outcome === undefined) return;
     if (outcome.status === "refused") this.#refusedUntilMs = this.#context.clock.monotonicMs() + outcome.retryAfterMs;
     else await this.#move(name, outcome.status === "dead" ? this.#failed : this.#done, stat);

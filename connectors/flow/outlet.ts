@@ -39,7 +39,7 @@ class FlowOutlet implements Outlet {
     this.#context = context;
   }
 
-  /** The claim goes on, unless the event has its data in it. */
+  /** The stored body goes on, unless the event has its data in it. */
   get streams(): boolean {
     return this.#cloudevents?.mode !== "structured";
   }
@@ -83,7 +83,7 @@ class FlowOutlet implements Outlet {
       headers: { ...headers, "mayfly-from-flow": message.flow, [hopsHeader]: String(hops) },
       contentType,
       body,
-      claim: message.claim,
+      storedBody: message.storedBody,
       key: message.key,
       correlationId: message.correlationId,
       replyWanted,

@@ -1,23 +1,23 @@
-/** A request's body where large ones go to the claim store: held in memory up to the threshold, streamed from there on. */
+/** A request's body where large ones go to the body store: held in memory up to the threshold, streamed from there on. */
 import type { IncomingMessage } from "node:http";
 import { pipeline, Readable, type Transform } from "node:stream";
 import { isCoded, type MemoryAccount } from "#base";
 import {
   type BodyBounds,
-  type ClaimCheck,
+  type LongBodies,
   decompressor,
   gatewayLimits,
   memoryBusyProblem,
   noBody,
   type Problem,
-  type StagedClaim,
+  type StagedBody,
   tooBig,
   unknownEncoding,
   wrongEncoding,
 } from "#gateway/contract";
 
 /** One of the three, unless the client left before the end: then undefined, and nothing is left of what it sent. */
-export type LargeBody = { readonly problem: Problem } | { readonly body: Uint8Array } | { readonly claim: StagedClaim } | undefined;
+export type LargeBody = { readonly problem: Problem } | { readonly body: Uint8Array } | { readonly storedBody: StagedBody } | undefined;
 
 class TooBig extends Error {}
 class WrongEncoding extends Error {}
@@ -49,7 +49,7 @@ class HeldPieces {
 export async function readLargeBody(
   request: IncomingMessage,
   { limit, memory }: BodyBounds,
-  { thresholdBytes, store }: ClaimCheck,
+  { thresholdBytes, store }: LongBodies,
 ): Promise<LargeBody> {
   const length = request.headers["content-length"];
   if (length === undefined && request.headers["transfer-encoding"] === undefined) return { body: noBody };
@@ -66,7 +66,7 @@ export async function readLargeBody(
       if (next.done === true)
         return { body: held.pieces.length === 1 ? (held.pieces[0] ?? noBody) : Buffer.concat(held.pieces, held.bytes) };
       held.add(next.value);
-      if (held.bytes > thresholdBytes) return { claim: await store.stage(after(held.pieces, pieces)) };
+      if (held.bytes > thresholdBytes) return { storedBody: await store.stage(after(held.pieces, pieces)) };
     }
   } catch (error) {
     return problemOf(error, limit, encoding, request);
@@ -89,7 +89,7 @@ function problemOf(error: unknown, limit: number, encoding: string, request: Inc
       status: 503,
       code: isCoded(error) ? error.code : "MF_CLAIMS_IO",
       detail: "the body can't be stored at the moment (see the gateway's log): try again later",
-      headers: { "retry-after": String(Math.ceil(gatewayLimits.claimSweepMs.least / 1000)) },
+      headers: { "retry-after": String(Math.ceil(gatewayLimits.bodySweepMs.least / 1000)) },
     },
   };
 }

@@ -7,7 +7,7 @@ import {
   type Attempt,
   duration,
   exchange,
-  finalClaimError,
+  finalBodyError,
   gatewayLimits,
   headerSafe,
   type Health,
@@ -188,7 +188,7 @@ class HttpOutlet implements Outlet {
       );
     const bodiless = method === "GET" || method === "HEAD";
     try {
-      const [body, stream] = bodiless ? [] : [event.body, message.claim];
+      const [body, stream] = bodiless ? [] : [event.body, message.storedBody];
       const answer = await exchange(await this.#connections(), {
         url,
         method,
@@ -203,7 +203,7 @@ class HttpOutlet implements Outlet {
     } catch (cause) {
       const code = (cause as { code?: unknown }).code;
       this.#detail = `last attempt failed: ${typeof code === "string" ? code : "unknown"}`;
-      const final = finalClaimError(cause);
+      const final = finalBodyError(cause);
       if (final !== undefined) throw final;
       if (isCoded(cause)) throw new OutletError(cause.code, cause.message, { retryable: true, cause });
       throw new OutletError(

@@ -24,7 +24,7 @@ import {
   type Source,
   type SourceContext,
   type SourceDefinition,
-  type StagedClaim,
+  type StagedBody,
   told,
 } from "#gateway/contract";
 import { type LargeBody, readLargeBody } from "./large-body.ts";
@@ -116,7 +116,7 @@ class HttpSource implements Source {
       caller.onLeave?.();
     });
     const exchange: Exchange = { request, response, parameters, query, credentials, caller };
-    const check = this.#context.claimCheck?.();
+    const check = this.#context.longBodies?.();
     if (
       check === undefined ||
       isSmall(request, check.thresholdBytes) ||
@@ -137,24 +137,24 @@ class HttpSource implements Source {
       if (read === undefined) return;
       if ("problem" in read) this.#refuse(response, read.problem);
       else if ("body" in read) this.#take(exchange, read.body, undefined);
-      else if (response.destroyed) read.claim.release();
-      else this.#take(exchange, noBody, read.claim);
+      else if (response.destroyed) read.storedBody.release();
+      else this.#take(exchange, noBody, read.storedBody);
     } catch (error) {
-      if (read !== undefined && "claim" in read) read.claim.release();
+      if (read !== undefined && "storedBody" in read) read.storedBody.release();
       this.#failed(exchange, error);
     }
   }
 
-  #take(exchange: Exchange, body: Uint8Array, claim: StagedClaim | undefined): void {
-    const plain = this.#message(exchange, body, claim);
+  #take(exchange: Exchange, body: Uint8Array, storedBody: StagedBody | undefined): void {
+    const plain = this.#message(exchange, body, storedBody);
     const message = this.#config.cloudevents && !("status" in plain) ? unwrapped(plain) : plain;
     if ("status" in message) {
-      claim?.release();
+      storedBody?.release();
       return sendProblem(exchange.response, message);
     }
     this.#accept?.(message).then(
       (outcome) => {
-        claim?.release();
+        storedBody?.release();
         try {
           this.#answer(exchange, outcome);
         } catch (error) {
@@ -188,7 +188,7 @@ class HttpSource implements Source {
   #message(
     { request, parameters, query, credentials, caller }: Exchange,
     body: Uint8Array,
-    claim: StagedClaim | undefined,
+    storedBody: StagedBody | undefined,
   ): Incoming | Problem {
     const headers: HeadersDraft = {};
     const given = request.headers;
@@ -216,7 +216,7 @@ class HttpSource implements Source {
       headers,
       contentType: given["content-type"] ?? "",
       body,
-      claim,
+      storedBody,
       correlationId: headerText(headers["x-correlation-id"]),
       replyWanted: reply,
       latin1Reply: reply,

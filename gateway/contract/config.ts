@@ -79,7 +79,7 @@ export interface FlowConfig {
   readonly keepCredentials: boolean;
   /** A message not begun after so long is dead, in milliseconds. */
   readonly expires: number | undefined;
-  /** Longer bodies go to the claim store, in bytes; undefined: none. */
+  /** Longer bodies go to the body store, in bytes; undefined: none. */
   readonly claimCheck: number | undefined;
   /** Machines of this flow at once. */
   readonly concurrency: number;

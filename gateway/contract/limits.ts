@@ -120,10 +120,10 @@ export const gatewayLimits = {
   filesPerScan: 10_000,
   fileBytes: 64 * mib,
 
-  /** Longest claimed body that an outlet gets which can't send it as a stream. */
-  claimLoadBytes: 16 * mib,
-  /** Claimed bodies are swept so long after one may have become free, and in any case so often. */
-  claimSweepMs: { least: 5 * second, most: 5 * minute },
+  /** Longest stored body that an outlet gets which can't send it as a stream. */
+  bodyLoadBytes: 16 * mib,
+  /** Stored bodies are swept so long after one may have become free, and in any case so often. */
+  bodySweepMs: { least: 5 * second, most: 5 * minute },
 
   /** Routes, flows, sources and outlets in one configuration. */
   flows: 20_000,

@@ -1,7 +1,7 @@
 /** A message on its way through the gateway: what sources hand over and what outlets are given. */
 
 import type { Headers } from "#abi";
-import type { Claim, ClaimedBody } from "./stored-body.ts";
+import type { ReadableBody, StoredBody } from "./stored-body.ts";
 
 export type { Headers };
 
@@ -32,8 +32,8 @@ export interface Incoming {
   readonly headers: Headers;
   readonly contentType: string;
   readonly body: Uint8Array;
-  /** Where the body is in the claim store instead: `body` is empty then. Only sources that staged it themselves give one. */
-  readonly claim?: Claim | undefined;
+  /** The body, when it is in the body store and `body` is empty. Only sources that staged it themselves give one. */
+  readonly storedBody?: StoredBody | undefined;
   /** Order and state key as the source knows it (a partition key); the flow's own `key:` wins. */
   readonly key?: string | undefined;
   readonly correlationId?: string | undefined;
@@ -112,7 +112,7 @@ export interface Outgoing {
   readonly headers: Headers;
   readonly body: Uint8Array;
   /** Only for an outlet that streams: the body is here, and `body` is empty. */
-  readonly claim?: ClaimedBody | undefined;
+  readonly storedBody?: ReadableBody | undefined;
   readonly correlationId: string | undefined;
   /** When the flow completed, milliseconds since 1970. */
   readonly timeMs: number;

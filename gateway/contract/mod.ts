@@ -26,7 +26,7 @@ export {
 } from "./message.ts";
 export {
   type Attempt,
-  finalClaimError,
+  finalBodyError,
   type Outlet,
   type OutletContext,
   type OutletDefinition,
@@ -34,7 +34,7 @@ export {
   type OutletRequest,
 } from "./outlet.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./source.ts";
-export { type ClaimCheck, type StagedClaim } from "./stored-body.ts";
+export { type LongBodies, type StagedBody } from "./stored-body.ts";
 export { guarded, type ReportUnexpected } from "./unexpected.ts";
 export { duration, size } from "./units.ts";
 export { type Connector, type Connectors } from "./connectors.ts";

@@ -73,7 +73,7 @@ export interface OutletRequest extends Outgoing {
 }
 
 export interface Outlet {
-  /** True where `message.claim` is sent as a stream; others are given a claimed body as a whole, up to limits.claimLoadBytes. */
+  /** True where `message.storedBody` is sent as a stream; others are given a stored body as a whole, up to limits.bodyLoadBytes. */
   readonly streams?: boolean;
   start?(): Promise<void>;
   send(message: Outgoing, attempt: Attempt): Promise<void>;
@@ -97,7 +97,7 @@ export interface OutletDefinition<Config = never> extends ConnectorDescription {
 }
 
 /** What will not be mended by another attempt. */
-export function finalClaimError(error: unknown): OutletError | undefined {
+export function finalBodyError(error: unknown): OutletError | undefined {
   if (error instanceof OutletError) return error;
   if (!isCoded(error) || (error.code !== "MF_CLAIM_MISSING" && error.code !== "MF_CLAIM_DAMAGED")) return undefined;
   return new OutletError(error.code, error.message, { retryable: false, cause: error });

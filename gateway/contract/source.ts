@@ -15,7 +15,7 @@
  * - Messages under one broker connection that is lost cannot be acknowledged any more: drop their Outcome; the broker gives
  *   them again and the gateway recognises those it completed (within `dedup`).
  */
-import type { ClaimCheck } from "./stored-body.ts";
+import type { LongBodies } from "./stored-body.ts";
 import type { ConnectorContext, ConnectorDescription, Health } from "./connector.ts";
 import type { Incoming, Outcome } from "./message.ts";
 import type { HttpRoutes } from "./http/routes.ts";
@@ -35,7 +35,7 @@ export interface SourceContext extends ConnectorContext {
   /** Most messages to have in `accept` at once: what the flow can queue and run. A lower number in the configuration wins. */
   readonly prefetch: number;
   /** Where large bodies are to go, as of now; absent or undefined: nowhere. A source that can't stream has no use for it. */
-  readonly claimCheck?: () => ClaimCheck | undefined;
+  readonly longBodies?: () => LongBodies | undefined;
   /** Absent where nothing is kept. */
   readonly recall?: Recall;
   /** Routes of the gateway's one HTTP server, for sources that are called. */

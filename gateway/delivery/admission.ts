@@ -1,7 +1,7 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
 import { createHash } from "node:crypto";
 import { assert, table } from "#base";
-import { withClaim } from "../contract/stored-body.ts";
+import { withStoredBody } from "../contract/stored-body.ts";
 import { dedupIdOf } from "../journal/dedup-id.ts";
 import type { Lease, NewMessage } from "../journal/journal.ts";
 import { gatewayLimits } from "../contract/limits.ts";
@@ -57,7 +57,7 @@ export function newMessage(
     flow: flow.name,
     id: given ?? ids.next(),
     source,
-    headers: withClaim(incoming.headers, incoming.claim),
+    headers: withStoredBody(incoming.headers, incoming.storedBody),
     contentType: incoming.contentType,
     body: incoming.body,
     key: expressions.key === undefined ? bounded(incoming.key) : key,
@@ -76,9 +76,9 @@ export function newMessage(
 }
 
 /** Of a request whose id promises that it is the same again; a key of the flow's own (`dedup.by`) promises no such thing. */
-function fingerprintOf({ sameRequest, headers, body, claim }: Incoming, by: string | undefined): string | undefined {
+function fingerprintOf({ sameRequest, headers, body, storedBody }: Incoming, by: string | undefined): string | undefined {
   if (sameRequest !== true || (by !== undefined && by !== "id")) return undefined;
-  const target = JSON.stringify([headers["mayfly-path"] ?? "", headers["mayfly-query"] ?? "", claim?.sha256 ?? ""]);
+  const target = JSON.stringify([headers["mayfly-path"] ?? "", headers["mayfly-query"] ?? "", storedBody?.sha256 ?? ""]);
   return createHash("sha256").update(target).update(body).digest("base64url");
 }
 

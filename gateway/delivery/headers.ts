@@ -1,6 +1,6 @@
 /** Headers as they cross the door: JSON text on that side, a record on this one. */
 import { appendHeader, type Headers, type HeadersDraft, isHeaderText } from "#abi";
-import { checkedClaim, type CheckedHeaders, refusedHeaders } from "../contract/stored-body.ts";
+import { checkedStoredBody, type CheckedHeaders, refusedHeaders } from "../contract/stored-body.ts";
 import { isHeaderName } from "../contract/http/headers.ts";
 import type { Incoming } from "../contract/message.ts";
 
@@ -40,7 +40,7 @@ export function parseHeaders(json: string, fits: (value: string) => boolean = is
 /** Headers of what a machine sends or asks with; `own` are those of its message. */
 export function sentHeaders(json: string, body: Uint8Array, own: Headers): CheckedHeaders {
   const headers = parseHeaders(json, isHeaderText, pathHeader);
-  return typeof headers === "string" ? refusedHeaders("MF_HEADER_INVALID", headers) : checkedClaim(headers, body, own);
+  return typeof headers === "string" ? refusedHeaders("MF_HEADER_INVALID", headers) : checkedStoredBody(headers, body, own);
 }
 
 /** What the machine is given: the message's headers with its content type and correlation id among them, and the flow's values. */

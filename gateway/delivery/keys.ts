@@ -2,10 +2,10 @@
  * Expressions that take a text out of a message, for `key:` and `dedup.by:`.
  *
  *   header:NAME     a header, lower case; path parameters are `header:mayfly-path-NAME`
- *   json:/a/0/b     a value in a JSON body, by JSON Pointer (RFC 6901); a claimed body has none
+ *   json:/a/0/b     a value in a JSON body, by JSON Pointer (RFC 6901); a stored body has none
  *   id              the message's id as its sender gave it
  *   key             the key the source gave (a partition key)
- *   body            the SHA-256 of the body, also of a claimed one
+ *   body            the SHA-256 of the body, also of a stored one
  *   "text"          that text: every message has the same
  */
 import { createHash } from "node:crypto";
@@ -16,7 +16,7 @@ import { readInSlices, shortBytes } from "./body-reader.ts";
 import { valuesAt } from "./json-pointer.ts";
 
 /** What expressions look at. */
-export type Keyed = Pick<Incoming, "id" | "key" | "headers" | "contentType" | "body" | "claim">;
+export type Keyed = Pick<Incoming, "id" | "key" | "headers" | "contentType" | "body" | "storedBody">;
 
 /** Undefined when the message does not have it. Never throws. */
 export interface KeyExpression {
@@ -58,7 +58,7 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
   if (text !== undefined) return ok(() => bounded(text));
   if (expression === "id") return ok((message) => bounded(message.id));
   if (expression === "key") return ok((message) => bounded(message.key));
-  if (expression === "body") return ok((message) => message.claim?.sha256 ?? createHash("sha256").update(message.body).digest("hex"));
+  if (expression === "body") return ok((message) => message.storedBody?.sha256 ?? createHash("sha256").update(message.body).digest("hex"));
   const [kind, rest] = [expression.slice(0, expression.indexOf(":")), expression.slice(expression.indexOf(":") + 1)];
   if (kind === "header" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(rest)) {
     const name = rest.toLowerCase();

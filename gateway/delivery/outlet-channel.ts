@@ -7,9 +7,9 @@
  *                                           └─────────────────────────────┘
  */
 import { type Clock, isCoded, type Prng } from "#base";
-import { claimHeader, claimOf } from "../contract/stored-body.ts";
+import { storedBodyHeader, storedBodyOf } from "../contract/stored-body.ts";
 import { resolved } from "../stored-bodies/outgoing.ts";
-import type { ClaimStore } from "../stored-bodies/store.ts";
+import type { BodyStore } from "../stored-bodies/store.ts";
 import type { OutletConfig } from "../contract/config.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { memoryBusy } from "../contract/memory.ts";
@@ -120,7 +120,7 @@ export class OutletChannel {
   readonly #clock: Clock;
   readonly #random: Prng;
   readonly #rate: RateLimit | undefined;
-  readonly #claims: ClaimStore | undefined;
+  readonly #bodyStore: BodyStore | undefined;
   readonly #waiters = new Deque<() => void>();
   readonly #open = new Set<OpenAttempt>();
   readonly #deadlines: Deadlines;
@@ -145,14 +145,14 @@ export class OutletChannel {
     clock: Clock,
     random: Prng,
     metrics: OutletMetrics = new OutletMetrics(),
-    claims?: ClaimStore,
+    bodyStore?: BodyStore,
   ) {
     this.flow = flow;
     this.name = name;
     this.outlet = outlet;
     this.config = config;
     this.metrics = metrics;
-    this.#claims = claims;
+    this.#bodyStore = bodyStore;
     this.#clock = clock;
     this.#deadlines = new Deadlines(clock);
     this.#random = random;
@@ -216,10 +216,10 @@ export class OutletChannel {
     }
   }
 
-  /** Sends in a place that was taken, with a claimed body as this outlet can have it. */
+  /** Sends in a place that was taken, with a stored body as this outlet can have it. */
   send(message: Outgoing, how: Attempt): Promise<void> {
-    if (message.headers[claimHeader] === undefined) return this.outlet.send(message, how);
-    return this.#claimed(message, (whole) => this.outlet.send(whole, how));
+    if (message.headers[storedBodyHeader] === undefined) return this.outlet.send(message, how);
+    return this.#withStoredBody(message, (whole) => this.outlet.send(whole, how));
   }
 
   /** One attempt by hand: waits for a place, but not for an open circuit. Rejects with an OutletError. */
@@ -244,7 +244,7 @@ export class OutletChannel {
         await this.#place(signal);
         const leftMs = Math.min(config.timeout, untilMs - this.#clock.monotonicMs());
         return await this.attempt(key, attempt, Math.max(leftMs, 1), signal, (how) =>
-          message.headers[claimHeader] === undefined ? ask(message, how) : this.#claimed(message, (whole) => ask(whole, how)),
+          message.headers[storedBodyHeader] === undefined ? ask(message, how) : this.#withStoredBody(message, (whole) => ask(whole, how)),
         );
       } catch (error) {
         const failure = classified(error);
@@ -274,10 +274,10 @@ export class OutletChannel {
     for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) waiter();
   }
 
-  async #claimed<Message extends Outgoing, T>(message: Message, give: (message: Message) => Promise<T>): Promise<T> {
-    const release = this.#claims?.hold(claimOf(message.headers)?.id ?? "");
+  async #withStoredBody<Message extends Outgoing, T>(message: Message, give: (message: Message) => Promise<T>): Promise<T> {
+    const release = this.#bodyStore?.hold(storedBodyOf(message.headers)?.id ?? "");
     try {
-      return await give(await resolved(message, this.outlet, this.#claims));
+      return await give(await resolved(message, this.outlet, this.#bodyStore));
     } finally {
       release?.();
     }

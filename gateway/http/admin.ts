@@ -39,7 +39,7 @@ export interface Administered {
     read(id: string): Promise<{ readonly letter: DeadLetter; readonly body: Uint8Array } | undefined>;
     remove(id: string): Promise<boolean>;
   };
-  /** The body of a dead letter, also of one in the claim store; undefined when there is no such letter. */
+  /** The body of a dead letter, also of one in the body store; undefined when there is no such letter. */
   letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined>;
   retryDeadLetter(id: string, body: Uint8Array | undefined): Promise<Outcome | undefined>;
 }

@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { CodedError, isCoded } from "#base";
-import { claimOf, withClaim } from "../contract/stored-body.ts";
+import { storedBodyOf, withStoredBody } from "../contract/stored-body.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Headers } from "../contract/message.ts";
 import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
@@ -199,10 +199,10 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
   return true;
 }
 
-/** Of a letter whose body is claimed the claim stays, unless there is another body; an edit can't name one. */
+/** A stored body stays the letter's, unless the edit has a body; an edit can't name one. */
 function editedHeaders(letter: DeadLetter, edit: LetterEdit | undefined): Headers {
   if (edit === undefined) return letter.headers;
-  return withClaim(edit.headers ?? letter.headers, edit.body === undefined ? claimOf(letter.headers) : undefined);
+  return withStoredBody(edit.headers ?? letter.headers, edit.body === undefined ? storedBodyOf(letter.headers) : undefined);
 }
 
 /** The send of a letter as it goes out again. */

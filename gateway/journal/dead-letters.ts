@@ -7,7 +7,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as nodeFs from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError } from "#base";
-import { claimOf } from "../contract/stored-body.ts";
+import { storedBodyOf } from "../contract/stored-body.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Headers } from "../contract/message.ts";
 import type { AttemptRecord } from "./journal.ts";
@@ -43,7 +43,7 @@ export interface DeadLetter {
   readonly correlationId?: string | undefined;
   readonly receivedMs: number;
   readonly buriedMs: number;
-  /** Also when the body is in the claim store, as the headers then say: the .body is empty. */
+  /** Also when the body is in the body store, as the headers then say: the .body is empty. */
   readonly bodyBytes: number;
   /** Why it was given up: that of the last attempt. */
   readonly failure: Failure;
@@ -108,7 +108,7 @@ export class DeadLetters {
     const id = `${letter.flow}/${name}`;
     // The flow itself put these headers into its send: without it a second try would be another request.
     const headers = letter.kind === "message" && !this.#keepsCredentials(letter.flow) ? withoutCredentials(letter.headers) : letter.headers;
-    const bodyBytes = claimOf(letter.headers)?.bytes ?? body.length;
+    const bodyBytes = storedBodyOf(letter.headers)?.bytes ?? body.length;
     const meta: DeadLetter = { id, ...letter, headers, bodyBytes, ...(this.#holds(letter) ? { holds: true } : {}) };
     try {
       const made = await this.#fs.mkdir(folder, { recursive: true, mode: 0o700 });

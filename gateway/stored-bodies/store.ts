@@ -1,7 +1,7 @@
 /**
  * Bodies too big for memory, one file each, in the folder `claims` beside the journal's files.
  *
- *   stage: stream ──▶ .ID.tmp ──fsync──▶ ID ──fsync of the folder──▶ a claim, held until `release`
+ *   stage: stream ──▶ .ID.tmp ──fsync──▶ ID ──fsync of the folder──▶ a StagedBody, held until `release`
  *   open:  ID ──▶ stream, its length and hash checked before its last piece is given out
  *
  * Nothing here says how long a file is needed: sweep.ts does, by what the journal and the dead letters name. A hold keeps a file that no
@@ -14,27 +14,27 @@ import { Readable } from "node:stream";
 import { CodedError } from "#base";
 import type { GatewayConfig } from "../contract/config.ts";
 import { makeFolder, syncFolder } from "../contract/folders.ts";
-import { type Claim, isClaimId, type StagedClaim } from "../contract/stored-body.ts";
+import { isBodyId, type StagedBody, type StoredBody } from "../contract/stored-body.ts";
 
 const pieceBytes = 2 ** 18;
 const temporaryName = /^\.[A-Za-z0-9_-]{22}\.tmp$/;
 
-/** Where the configuration's claims are, or undefined: a journal in memory has none. */
-export function configuredClaims(
+/** The body store of a configuration; undefined for a journal in memory, which has none. */
+export function configuredBodyStore(
   config: Pick<GatewayConfig, "base"> & { readonly journal: { readonly dir: string | undefined } },
-): ClaimStore | undefined {
+): BodyStore | undefined {
   const { dir } = config.journal;
-  return dir === undefined ? undefined : new ClaimStore(join(resolve(config.base, dir), "claims"));
+  return dir === undefined ? undefined : new BodyStore(join(resolve(config.base, dir), "claims"));
 }
 
-export class ClaimStore {
+export class BodyStore {
   readonly #dir: string;
-  /** How many hold each claim. */
+  /** Number of holders of each body. */
   readonly #holds = new Map<string, number>();
   #made = false;
-  /** Set by the sweeper; called when a claim may have become free. */
+  /** Set by the sweeper; called when a body may have become free. */
   onFree: () => void = () => undefined;
-  /** Set by the sweeper while it looks: told of every claim that is held from then on. */
+  /** Set by the sweeper while it looks: told of every body that is held from then on. */
   onHold: ((id: string) => void) | undefined;
 
   constructor(dir: string) {
@@ -45,7 +45,7 @@ export class ClaimStore {
    * Keeps a body. Rejects with MF_CLAIMS_FULL or MF_CLAIMS_IO when the disk refuses, or as `body` does; then nothing is left of it.
    * No more of `body` is asked for than was written.
    */
-  async stage(body: AsyncIterable<Uint8Array>): Promise<StagedClaim> {
+  async stage(body: AsyncIterable<Uint8Array>): Promise<StagedBody> {
     const id = randomBytes(16).toString("base64url");
     const release = this.hold(id);
     const temporary = join(this.#dir, `.${id}.tmp`);
@@ -75,7 +75,7 @@ export class ClaimStore {
     }
   }
 
-  /** Keeps the claim's file until the function given back is called, whatever the records say. */
+  /** Keeps the body's file until the function given back is called, whatever the records say. */
   hold(id: string): () => void {
     this.#holds.set(id, (this.#holds.get(id) ?? 0) + 1);
     this.onHold?.(id);
@@ -95,27 +95,27 @@ export class ClaimStore {
   }
 
   /** Rejects with MF_CLAIM_MISSING, MF_CLAIM_DAMAGED when its length is another, or as the disk does. */
-  async check({ id, bytes }: Claim): Promise<void> {
-    const stat = isClaimId(id) ? await fs.stat(join(this.#dir, id)).catch(missingIsUndefined) : undefined;
+  async check({ id, bytes }: StoredBody): Promise<void> {
+    const stat = isBodyId(id) ? await fs.stat(join(this.#dir, id)).catch(missingIsUndefined) : undefined;
     if (stat === undefined) throw missing(id);
     if (stat.size !== bytes) throw damaged(id);
   }
 
   /** The body in pieces. The stream fails with MF_CLAIM_DAMAGED instead of giving its last piece when it is not what was staged. */
-  open(claim: Claim): Readable {
-    return Readable.from(this.#pieces(claim), { objectMode: false, highWaterMark: pieceBytes });
+  open(storedBody: StoredBody): Readable {
+    return Readable.from(this.#pieces(storedBody), { objectMode: false, highWaterMark: pieceBytes });
   }
 
   /** The body as a whole. Rejects as `check` and `open`. */
-  async load(claim: Claim): Promise<Uint8Array> {
+  async load(storedBody: StoredBody): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
-    for await (const piece of this.#pieces(claim)) pieces.push(piece);
+    for await (const piece of this.#pieces(storedBody)) pieces.push(piece);
     return Buffer.concat(pieces);
   }
 
-  /** Names of all claims that are whole. */
+  /** Names of all bodies that are whole. */
   async ids(): Promise<string[]> {
-    return (await this.#names()).filter(isClaimId);
+    return (await this.#names()).filter(isBodyId);
   }
 
   async remove(id: string): Promise<void> {
@@ -127,9 +127,9 @@ export class ClaimStore {
     for (const name of await this.#names()) if (temporaryName.test(name)) await fs.rm(join(this.#dir, name), { force: true });
   }
 
-  async *#pieces(claim: Claim): AsyncGenerator<Uint8Array> {
-    await this.check(claim);
-    const file = await fs.open(join(this.#dir, claim.id), "r");
+  async *#pieces(storedBody: StoredBody): AsyncGenerator<Uint8Array> {
+    await this.check(storedBody);
+    const file = await fs.open(join(this.#dir, storedBody.id), "r");
     try {
       const hash = createHash("sha256");
       let last: Uint8Array | undefined;
@@ -141,7 +141,7 @@ export class ClaimStore {
         last = piece.subarray(0, bytesRead);
         hash.update(last);
       }
-      if (hash.digest("hex") !== claim.sha256) throw damaged(claim.id);
+      if (hash.digest("hex") !== storedBody.sha256) throw damaged(storedBody.id);
       if (last !== undefined) yield last;
     } finally {
       await file.close();

@@ -1,4 +1,4 @@
-/** Claimed bodies in a gateway whose flows are scripts: who may name them, who gets them how, and what a missing or damaged one comes to. */
+/** Stored bodies in a gateway whose flows are scripts: the flows that may name them, the form outlets get, and failures of missing or damaged ones. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
@@ -14,19 +14,19 @@ import type { DeadLetter } from "../journal/dead-letters.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { type Rig, until, withGateway } from "../testing/rig.ts";
 import { done, request, type Script, send } from "../testing/scripted.ts";
-import { ClaimStore } from "./store.ts";
+import { BodyStore } from "./store.ts";
 
 const body = Buffer.alloc(300_000, "a large body ");
 const sha256 = createHash("sha256").update(body).digest("hex");
 
 /** What the kernel emits for `to.NAME.send(msg)`. */
-function forward(outlet: string, event: Event, claim = headersOf(event)["mayfly-claim"]): Effect {
+function forward(outlet: string, event: Event, storedBody = headersOf(event)["mayfly-claim"]): Effect {
   return {
     kind: "send",
     outlet,
     key: undefined,
     contentType: "x/y",
-    headersJson: JSON.stringify({ "mayfly-claim": claim }),
+    headersJson: JSON.stringify({ "mayfly-claim": storedBody }),
     body: Buffer.alloc(0),
   };
 }
@@ -35,18 +35,18 @@ function headersOf(event: Event): Record<string, string> {
   return event.kind === "deliver" ? (JSON.parse(event.headersJson) as Record<string, string>) : {};
 }
 
-interface ClaimsRig extends Rig {
-  readonly claims: ClaimStore;
-  readonly claimsDir: string;
+interface StoreRig extends Rig {
+  readonly bodyStore: BodyStore;
+  readonly bodiesDir: string;
 }
 
-async function withClaims(yaml: string, scripts: Readonly<Record<string, Script>>, run: (rig: ClaimsRig) => Promise<void>): Promise<void> {
-  const claimsDir = join(await mkdtemp(join(tmpdir(), "mayfly-claims-")), "claims");
-  const claims = new ClaimStore(claimsDir);
+async function withStore(yaml: string, scripts: Readonly<Record<string, Script>>, run: (rig: StoreRig) => Promise<void>): Promise<void> {
+  const bodiesDir = join(await mkdtemp(join(tmpdir(), "mayfly-claims-")), "claims");
+  const bodyStore = new BodyStore(bodiesDir);
   try {
-    await withGateway(yaml, scripts, (rig) => run({ ...rig, claims, claimsDir }), { ports: { claims } });
+    await withGateway(yaml, scripts, (rig) => run({ ...rig, bodyStore, bodiesDir }), { ports: { bodyStore } });
   } finally {
-    await rm(join(claimsDir, ".."), { recursive: true, force: true });
+    await rm(join(bodiesDir, ".."), { recursive: true, force: true });
   }
 }
 
@@ -70,9 +70,9 @@ const one = (to: string): string => `flows:
     retry: { attempts: 1 }
 `;
 
-test("a body over the threshold comes as three headers, one at it as a body; what a sender says of claims is not heard", async () => {
+test("a body over the threshold comes as three headers, one at it as a body; what a sender says of stored bodies is not heard", async () => {
   const yaml = `${one("log: {}")}    key: body\n`;
-  await withClaims(yaml, { f: () => [done()] }, async ({ url, runner, gateway, claimsDir }) => {
+  await withStore(yaml, { f: () => [done()] }, async ({ url, runner, gateway, bodiesDir }) => {
     const forged = { "mayfly-claim": "x".repeat(22), "mayfly-claim-bytes": "5", "mayfly-claim-sha256": "0", "x-own": "1" };
     equal((await post(`${url}/f`, body, forged)).status, 204);
     equal((await post(`${url}/f`, body.subarray(0, 100_000), forged)).status, 204);
@@ -81,7 +81,7 @@ test("a body over the threshold comes as three headers, one at it as a body; wha
     ok(large !== undefined && small !== undefined && injected !== undefined);
     const { "mayfly-claim": id = "", "mayfly-claim-bytes": bytes, "mayfly-claim-sha256": hash } = headersOf(large);
     deepEqual([large.body.length, bytes, hash, large.key], [0, "300000", sha256, sha256]);
-    deepEqual(await readdir(claimsDir), [id]);
+    deepEqual(await readdir(bodiesDir), [id]);
     for (const event of [small, injected])
       deepEqual(
         Object.keys(headersOf(event)).filter((name) => name.startsWith("mayfly-claim")),
@@ -92,7 +92,7 @@ test("a body over the threshold comes as three headers, one at it as a body; wha
 });
 
 test("bodyLimit counts before and after decompression, and what does not unfold is refused, with nothing left of it", async () => {
-  await withClaims(one("log: {}"), { f: () => [done()] }, async ({ url, runner, claimsDir }) => {
+  await withStore(one("log: {}"), { f: () => [done()] }, async ({ url, runner, bodiesDir }) => {
     const big = Buffer.alloc(1_000_000);
     const gzip = { "content-encoding": "gzip" };
     for (const [what, headers, status] of [
@@ -103,7 +103,7 @@ test("bodyLimit counts before and after decompression, and what does not unfold 
       [body, { "content-encoding": "zstd" }, 415],
     ] as const)
       equal((await post(`${url}/f`, what, headers)).status, status);
-    deepEqual(await readdir(claimsDir).catch(() => []), []);
+    deepEqual(await readdir(bodiesDir).catch(() => []), []);
     equal(runner.delivered.length, 0);
     equal((await post(`${url}/f`, brotliCompressSync(body), { "content-encoding": "br" })).status, 204);
     equal(headersOf(runner.delivered[0] as Event)["mayfly-claim-sha256"], sha256);
@@ -116,12 +116,12 @@ test("a machine that names another message's body is refused, in a send and in a
   const script: Script = (event) => {
     if (event.kind === "resolve") return [done(event.error?.code ?? "answered")];
     if (how === "none") return [done()];
-    const claim = how === "both" ? headersOf(event)["mayfly-claim"] : stolen;
-    const headersJson = JSON.stringify({ "mayfly-claim": claim });
+    const storedBody = how === "both" ? headersOf(event)["mayfly-claim"] : stolen;
+    const headersJson = JSON.stringify({ "mayfly-claim": storedBody });
     if (how === "request") return [{ ...(request(0, "out") as Effect & { kind: "call" }), headersJson }];
     return [{ ...(send("out", how === "both" ? "x" : "") as Effect & { kind: "send" }), headersJson }, done()];
   };
-  await withClaims(one(`http: { url: "http://127.0.0.1:9" }`), { f: script }, async (rig) => {
+  await withStore(one(`http: { url: "http://127.0.0.1:9" }`), { f: script }, async (rig) => {
     how = "none";
     await post(`${rig.url}/f`);
     stolen = headersOf(rig.runner.delivered[0] as Event)["mayfly-claim"] ?? "";
@@ -138,12 +138,12 @@ test("a machine that names another message's body is refused, in a send and in a
 
 test("an outlet that can't stream gets the body whole, up to a limit; beyond it the send is a dead letter at once", async () => {
   const yaml = one('file: { dir: "lines", name: all, append: true }').replace("400KB", "20MiB");
-  await withClaims(yaml, { f: (event) => [forward("out", event), done()] }, async (rig) => {
+  await withStore(yaml, { f: (event) => [forward("out", event), done()] }, async (rig) => {
     await post(`${rig.url}/f`);
     const lines = join(rig.dir, "lines", "all");
     await until(async () => (await readFile(lines).catch(() => Buffer.alloc(0))).length > 0);
     equal(Buffer.compare(await readFile(lines), Buffer.concat([body, Buffer.from("\n")])), 0);
-    await post(`${rig.url}/f`, Buffer.alloc(gatewayLimits.claimLoadBytes + 1));
+    await post(`${rig.url}/f`, Buffer.alloc(gatewayLimits.bodyLoadBytes + 1));
     const [letter] = await until(async () => ((await letters(rig)).length === 1 ? letters(rig) : undefined));
     equal(letter?.failure.code, "MF_CLAIM_TOO_BIG");
     equal(letter?.attempts.length, 1);
@@ -151,14 +151,14 @@ test("an outlet that can't stream gets the body whole, up to a limit; beyond it 
 });
 
 test("http sends it with its length, again from the beginning for another attempt, and never the whole of a damaged one", async () => {
-  const got: { length: string | undefined; hash: string; claim: unknown }[] = [];
+  const got: { length: string | undefined; hash: string; storedBody: unknown }[] = [];
   let refusals = 1;
   const peer = createServer((incoming, response) => {
     const hash = createHash("sha256");
     incoming.on("data", (part: Buffer) => hash.update(part));
     incoming.on("error", () => undefined);
     incoming.on("end", () => {
-      got.push({ length: incoming.headers["content-length"], hash: hash.digest("hex"), claim: incoming.headers["mayfly-claim"] });
+      got.push({ length: incoming.headers["content-length"], hash: hash.digest("hex"), storedBody: incoming.headers["mayfly-claim"] });
       response.writeHead(refusals-- > 0 ? 503 : 200).end();
     });
   });
@@ -175,15 +175,15 @@ test("http sends it with its length, again from the beginning for another attemp
   let delivered: Event | undefined;
   const deliveredOf = (event: Event): Event => delivered ?? event;
   try {
-    await withClaims(one(`http: { url: "http://127.0.0.1:${(peer.address() as AddressInfo).port}" }`), { f: script }, async (rig) => {
+    await withStore(one(`http: { url: "http://127.0.0.1:${(peer.address() as AddressInfo).port}" }`), { f: script }, async (rig) => {
       await post(`${rig.url}/f`);
       await until(() => got.length === 2);
-      for (const each of got) deepEqual(each, { length: "300000", hash: sha256, claim: undefined });
-      before = (id) => truncate(join(rig.claimsDir, id), 10);
+      for (const each of got) deepEqual(each, { length: "300000", hash: sha256, storedBody: undefined });
+      before = (id) => truncate(join(rig.bodiesDir, id), 10);
       await post(`${rig.url}/f`);
-      before = (id) => writeFile(join(rig.claimsDir, id), Buffer.alloc(body.length, "other "));
+      before = (id) => writeFile(join(rig.bodiesDir, id), Buffer.alloc(body.length, "other "));
       await post(`${rig.url}/f`);
-      before = (id) => rm(join(rig.claimsDir, id));
+      before = (id) => rm(join(rig.bodiesDir, id));
       await post(`${rig.url}/f`);
       const dead = await until(async () => ((await letters(rig)).length === 3 ? letters(rig) : undefined));
       deepEqual(dead.map(({ failure, attempts }) => `${failure.code} ${attempts.length}`).sort(), [
@@ -207,12 +207,12 @@ test("http sends it with its length, again from the beginning for another attemp
   }
 });
 
-test("a dead letter that is put in again with another body has that body, and no claim", async () => {
+test("a dead letter that is put in again with another body has that body, and no stored one", async () => {
   let good = false;
   const script: Script = (event) =>
     good ? [done()] : [forward("nowhere", event), { kind: "fail", code: "NO", message: "", stack: undefined, retry: false, status: 0 }];
   const accept = one("log: {}").replace("path: /f,", "path: /f, mode: accept,");
-  await withClaims(accept, { f: script }, async (rig) => {
+  await withStore(accept, { f: script }, async (rig) => {
     equal((await post(`${rig.url}/f`)).status, 202);
     const [letter] = await until(async () => ((await letters(rig)).length === 1 ? letters(rig) : undefined));
     good = true;
@@ -229,7 +229,7 @@ test("a dead letter that is put in again with another body has that body, and no
 test("a body that breaks off while it is staged leaves no file, and no more is read than was written", async () => {
   const dir = join(await mkdtemp(join(tmpdir(), "mayfly-claims-")), "claims");
   try {
-    const store = new ClaimStore(dir);
+    const store = new BodyStore(dir);
     const broken = async function* (): AsyncGenerator<Buffer> {
       yield body;
       ok((await readdir(dir)).length === 1);
@@ -237,15 +237,15 @@ test("a body that breaks off while it is staged leaves no file, and no more is r
     };
     await rejects(store.stage(broken()), /gone/);
     deepEqual([await readdir(dir), [...store.held]], [[], []]);
-    const claim = await store.stage(Readable.from([body]));
-    deepEqual([...store.held], [claim.id]);
-    claim.release();
+    const storedBody = await store.stage(Readable.from([body]));
+    deepEqual([...store.held], [storedBody.id]);
+    storedBody.release();
     deepEqual([...store.held], []);
-    equal(Buffer.compare(await store.load(claim), body), 0);
-    await rejects(store.check({ ...claim, id: "../../etc/passwd" }), { code: "MF_CLAIM_MISSING" });
-    await writeFile(join(dir, `.${claim.id}.tmp`), "of a process that died");
+    equal(Buffer.compare(await store.load(storedBody), body), 0);
+    await rejects(store.check({ ...storedBody, id: "../../etc/passwd" }), { code: "MF_CLAIM_MISSING" });
+    await writeFile(join(dir, `.${storedBody.id}.tmp`), "of a process that died");
     await store.removeUnfinished();
-    deepEqual(await readdir(dir), [claim.id]);
+    deepEqual(await readdir(dir), [storedBody.id]);
   } finally {
     await rm(join(dir, ".."), { recursive: true, force: true });
   }

@@ -6,21 +6,21 @@ import type { DeadLetter } from "../journal/dead-letters.ts";
 import { silentLogger } from "../logger.ts";
 import type { Headers } from "../contract/message.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
-import { claimHeader } from "../contract/stored-body.ts";
-import { ClaimStore } from "./store.ts";
+import { storedBodyHeader } from "../contract/stored-body.ts";
+import { BodyStore } from "./store.ts";
 import { Sweeper } from "./sweep.ts";
 
 type Operation = "stage" | "accept" | "refuse" | "bury" | "retry" | "retried" | "forget" | "drop" | "settle";
 const operations: readonly Operation[] = ["stage", "accept", "refuse", "bury", "retry", "retried", "forget", "drop", "settle"];
 
-/** The gateway as far as claims go: who names which, in memory and on disk. Each operation is one that the gateway may make at any time. */
+/** The gateway as far as bodies go: who names which, in memory and on disk. Each operation is one that the gateway may make at any time. */
 class World {
-  readonly store = new ClaimStore("/nowhere");
+  readonly store = new BodyStore("/nowhere");
   readonly files = new Set<string>();
   readonly ledger = new Set<string>();
   /** What a recovery would find in the journal. */
   readonly log = new Set<string>();
-  /** Claim by letter. */
+  /** Stored body by letter. */
   readonly letters = new Map<string, string>();
   readonly staged = new Map<string, () => void>();
   readonly retrying = new Map<string, () => void>();
@@ -79,7 +79,7 @@ class World {
 
 function sweeperOf(world: World, between: () => void, wrong: string[]): Sweeper {
   const { store } = world;
-  const claims = {
+  const bodyStore = {
     get held(): Iterable<string> {
       return store.held;
     },
@@ -104,7 +104,7 @@ function sweeperOf(world: World, between: () => void, wrong: string[]): Sweeper 
   };
   const journal = {
     *liveHeaders(): Iterable<Headers> {
-      for (const id of world.ledger) yield { [claimHeader]: id };
+      for (const id of world.ledger) yield { [storedBodyHeader]: id };
       yield {};
     },
     sync: async () => {
@@ -122,10 +122,10 @@ function sweeperOf(world: World, between: () => void, wrong: string[]): Sweeper 
     letter: async (letter: string) => {
       const id = world.letters.get(letter);
       between();
-      return id === undefined ? undefined : ({ headers: { [claimHeader]: id } } as unknown as DeadLetter);
+      return id === undefined ? undefined : ({ headers: { [storedBodyHeader]: id } } as unknown as DeadLetter);
     },
   };
-  return new Sweeper({ claims, journal, deadLetters, clock: new ManualClock(), logger: silentLogger });
+  return new Sweeper({ bodyStore, journal, deadLetters, clock: new ManualClock(), logger: silentLogger });
 }
 
 const step = fc.tuple(fc.constantFrom(...operations), fc.nat(1000));

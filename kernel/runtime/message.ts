@@ -54,7 +54,7 @@ export class Message extends Content implements PublicMessage {
     return fields;
   }
 
-  /** Names the body in the gateway's claim store, when it is there and not here. */
+  /** Names the body in the gateway's body store, when it is there and not here. */
   get claim(): string | undefined {
     return this.headers["mayfly-claim"];
   }
@@ -63,7 +63,7 @@ export class Message extends Content implements PublicMessage {
     if (this.claim === undefined) return;
     throw new FlowError(
       "MF_BODY_CLAIMED",
-      `the body of ${this.headers["mayfly-claim-bytes"]} bytes is in the claim store: forward it with send(msg) or request(msg), or raise the flow's claimCheck`,
+      `the body of ${this.headers["mayfly-claim-bytes"]} bytes is in the body store: forward it with send(msg) or request(msg), or raise the flow's claimCheck`,
       false,
     );
   }

@@ -42,5 +42,5 @@ export const areas: Readonly<Record<string, Area>> = {
       "monitors/embedded",
     ],
   },
-  "stored-bodies": { files: ["gateway/stored-bodies"], tests: ["gateway/stored-bodies", "test/claims.test.js"] },
+  "stored-bodies": { files: ["gateway/stored-bodies"], tests: ["gateway/stored-bodies", "test/stored-bodies.test.js"] },
 };

@@ -2,7 +2,7 @@
 import { headerList, type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
 import { Agent, request } from "undici";
-import type { ClaimedBody } from "../stored-body.ts";
+import type { ReadableBody } from "../stored-body.ts";
 import { gatewayLimits } from "../limits.ts";
 import { memoryBusy } from "../memory.ts";
 import { connectionHeaders, isHeaderName, isHeaderValue } from "./headers.ts";
@@ -15,7 +15,7 @@ export interface HttpExchange {
   readonly headers: Headers;
   readonly body: Uint8Array | undefined;
   /** Sent instead of `body`. */
-  readonly stream?: ClaimedBody | undefined;
+  readonly stream?: ReadableBody | undefined;
   readonly signal: AbortSignal;
   /** Where memory for the answer is taken while it comes in. */
   readonly memory: MemoryAccount;

@@ -10,7 +10,7 @@ import type { Disk, DiskFile } from "./disk.ts";
 import { corruptError, diskCode, journalError } from "./errors.ts";
 import type { LogLimits } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
-import type { BodyToWrite, StoredBody } from "./fields.ts";
+import type { BodyToWrite, RecordedBody } from "./fields.ts";
 import type { Place, Placement } from "./places.ts";
 
 interface Handle {
@@ -106,7 +106,7 @@ export class Bodies {
   }
 
   /** The same for a body that was read back; `payload` is where its record's payload is. */
-  recovered(body: StoredBody, payload: Placement): Uint8Array {
+  recovered(body: RecordedBody, payload: Placement): Uint8Array {
     if (body.form === "blob") return this.#away({ file: body.file, offset: 0, length: body.length, crc: body.crc, blob: true });
     const { bytes } = body;
     if (bytes.length <= this.#limits.smallBodyBytes) return Uint8Array.from(bytes);

@@ -9,12 +9,12 @@ import type { Reply } from "../../contract/message.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 
 /** Where a body is: in the record, at this offset of its payload, or in a file of its own. */
-export type StoredBody =
+export type RecordedBody =
   | { readonly form: "inline"; readonly bytes: Uint8Array; readonly offset: number }
   | { readonly form: "blob"; readonly file: string; readonly length: number; readonly crc: number };
 
 /** A body to be written: a view of it, or where it is already. Returns the offset of inline bytes in `writer`, or -1. */
-export type BodyToWrite = Uint8Array | Extract<StoredBody, { form: "blob" }>;
+export type BodyToWrite = Uint8Array | Extract<RecordedBody, { form: "blob" }>;
 
 export function writeBody(writer: ByteWriter, body: BodyToWrite): number {
   if (body instanceof Uint8Array) {
@@ -29,7 +29,7 @@ export function writeBody(writer: ByteWriter, body: BodyToWrite): number {
   return -1;
 }
 
-export function readBody(reader: ByteReader): StoredBody {
+export function readBody(reader: ByteReader): RecordedBody {
   const form = reader.u8();
   if (form === 0) {
     const bytes = reader.bytes();

@@ -19,7 +19,7 @@ import {
   readHeaders,
   readOptionalAttempt,
   readReply,
-  type StoredBody,
+  type RecordedBody,
   writeAttempts,
   writeBody,
   writeDedup,
@@ -46,8 +46,8 @@ export const RecordKind = {
 
 /** A record as it is read. `body` belongs where the message, entry or send has an empty one. */
 export type LogRecord =
-  | { readonly kind: "accept" | "pending"; readonly lease: Lease; readonly burying: AttemptRecord | undefined; readonly body: StoredBody }
-  | { readonly kind: "complete"; readonly commit: Commit; readonly bodies: readonly StoredBody[] }
+  | { readonly kind: "accept" | "pending"; readonly lease: Lease; readonly burying: AttemptRecord | undefined; readonly body: RecordedBody }
+  | { readonly kind: "complete"; readonly commit: Commit; readonly bodies: readonly RecordedBody[] }
   | { readonly kind: "retry"; readonly flow: string; readonly sequence: Sequence; readonly dueMs: number; readonly record: AttemptRecord }
   | { readonly kind: "burying"; readonly flow: string; readonly sequence: Sequence; readonly record: AttemptRecord }
   /** A message that was buried (`letter`: its dead letter's id) or dropped. */
@@ -74,7 +74,7 @@ export type LogRecord =
       readonly entry: OutboxEntry;
       readonly dueMs: number;
       readonly burying: AttemptRecord | undefined;
-      readonly body: StoredBody;
+      readonly body: RecordedBody;
     }
   | {
       readonly kind: "completedId";
@@ -200,7 +200,7 @@ function readCommit(reader: ByteReader): LogRecord {
   const dedup = readDedup(reader);
   const completedId = dedup === undefined ? undefined : { dedup, id: reader.text(), reply: readReply(reader) };
   const entries: OutboxEntry[] = [];
-  const bodies: StoredBody[] = [];
+  const bodies: RecordedBody[] = [];
   const count = reader.items(29); // an entry is at least its number, five lengths and a body's form
   const messageId = count === 0 ? "" : reader.text();
   const correlationId = count === 0 ? undefined : reader.optionalText();

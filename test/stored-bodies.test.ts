@@ -1,4 +1,4 @@
-/** The claim check as it is served: bodies far bigger than the memory they pass through, and what becomes of them when things go wrong. */
+/** Stored bodies in a gateway that is served: far longer than the memory they pass through, and kept or removed when something fails. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -137,7 +137,7 @@ function send(url: string, body: Readable, headers: Readonly<Record<string, stri
   });
 }
 
-const claims = async (): Promise<string[]> => await readdir(join(folder, "journal", "claims")).catch(() => []);
+const stored = async (): Promise<string[]> => await readdir(join(folder, "journal", "claims")).catch(() => []);
 const outFiles = async (): Promise<string[]> =>
   (await readdir(join(folder, "out")).catch(() => [])).filter((name) => !name.startsWith("."));
 
@@ -214,10 +214,10 @@ test("200 MiB go from HTTP to HTTP and to a file, byte for byte, through a fract
   );
   const hashes = await Promise.all((await outFiles()).map((name) => hashOf(join(folder, "out", name))));
   ok(hashes.includes(expected));
-  await until(async () => (await claims()).length === 0);
+  await until(async () => (await stored()).length === 0);
 });
 
-test("a file over the threshold and one that came compressed take the same way; a request is answered; another flow gets the claim", async () => {
+test("a file over the threshold and one that came compressed take the same way; a request is answered; another flow gets the stored body", async () => {
   await project();
   const mayfly = new Mayfly();
   const url = await mayfly.url();
@@ -251,12 +251,12 @@ test("killed while it sends: after the restart the body arrives whole, and nothi
   await begun;
   await until(async () => (await outFiles()).length === 1);
   await first.kill("SIGKILL");
-  equal((await claims()).length, 1);
+  equal((await stored()).length, 1);
   stall = undefined;
   await new Mayfly().url();
   await until(() => received.length >= 1);
   equal(received[0]?.sha256, sha256());
-  await until(async () => (await claims()).length === 0);
+  await until(async () => (await stored()).length === 0);
 });
 
 test("a client that leaves midway leaves nothing behind", async () => {
@@ -265,9 +265,9 @@ test("a client that leaves midway leaves nothing behind", async () => {
   const socket = connect(Number(url.port), url.hostname);
   socket.write(`POST /big HTTP/1.1\r\nhost: x\r\ncontent-length: ${10 * mib}\r\n\r\n`);
   socket.write(Buffer.alloc(2 * mib));
-  await until(async () => (await claims()).length === 1);
+  await until(async () => (await stored()).length === 1);
   socket.destroy();
-  await until(async () => (await claims()).length === 0);
+  await until(async () => (await stored()).length === 0);
   equal(received.length, 0);
 });
 
@@ -285,7 +285,7 @@ test("a disk that is full: 503 and nothing left of it, and once there is room th
     await writeFile(join(disk, "filler"), Buffer.alloc(4 * mib));
     const refused = await send(`${url}/big`, stream(6 * mib).body);
     match(`${refused.status} ${refused.text}`, /^503 .*MF_CLAIMS_FULL/);
-    deepEqual(await claims(), ["filler"]);
+    deepEqual(await stored(), ["filler"]);
     await rm(join(disk, "filler"));
     equal((await send(`${url}/big`, stream(6 * mib).body)).status, 200);
     await until(() => received.length === 1);
@@ -309,7 +309,7 @@ test("a dead letter keeps the body: shown, exported, put in again; dropped, it i
   const id = letter?.id ?? "";
   equal(letter?.bodyBytes, 3 * mib);
   const shown = await capture(["dlq", "show", id, "-c", config]);
-  match(shown.out, new RegExp(`body 3\\.0 MiB\\n {2}in the claim store, SHA-256 ${expected}`));
+  match(shown.out, new RegExp(`body 3\\.0 MiB\\n {2}in the body store, SHA-256 ${expected}`));
   for (const [to, more] of [
     ["exported", []],
     ["fetched", ["--gateway", `unix:${join(folder, "journal", "admin.sock")}`]],
@@ -321,9 +321,9 @@ test("a dead letter keeps the body: shown, exported, put in again; dropped, it i
   const again = await capture(["dlq", "retry", id, "-c", config]);
   equal(again.code, 0, again.out);
   const [second] = await until(async () => ((await list())[0]?.id !== id && (await list()).length === 1 ? await list() : undefined));
-  equal((await claims()).length, 1);
+  equal((await stored()).length, 1);
   equal((await capture(["dlq", "drop", second?.id ?? "", "-c", config])).code, 0);
   await mayfly.kill("SIGTERM");
   await new Mayfly().url();
-  await until(async () => (await claims()).length === 0);
+  await until(async () => (await stored()).length === 0);
 });
