@@ -12,9 +12,10 @@ import type { Image } from "#image";
 import { buildCaseImages, deliver, effect, type FlowName, replyText, resolve } from "../monitor.case.ts";
 import type { Child } from "./worker.ts";
 import { type Household, ImagePool } from "./pool.ts";
-import { ProcessMachine } from "./machine.ts";
+import { OwnedMachine } from "../machine.ts";
 import { platformFault, processMonitor, type ProcessOptions } from "./process.ts";
-import type { Monitor } from "../monitor.ts";
+import type { Machine, Monitor } from "../monitor.ts";
+import { noBerth } from "./wire.ts";
 import { testPlatform } from "./testing/platforms.ts";
 
 const limits: FlowLimits = { memoryBytes: 16 * 1024 ** 2, cpuMs: 60, timeMs: 60_000, sends: 100, logBytes: 1000 };
@@ -47,7 +48,8 @@ class FakeHousehold implements Household {
   }
 
   async run(more: Partial<FlowLimits> = {}): Promise<StepOutcome> {
-    const outcome = await new ProcessMachine(this.pool, deliver(), { ...limits, ...more }).first;
+    const seat = { home: undefined, berth: noBerth, heldPages: 0 };
+    const outcome = await new OwnedMachine(this.pool, deliver(), { seat, limits: { ...limits, ...more } }).first;
     this.pool.close();
     await Promise.all(this.#ends);
     clearInterval(this.#watchdog);
@@ -250,6 +252,24 @@ describe("the process monitor", { skip: platformFault()?.message ?? false }, () 
       const last = effects.at(-1);
       equal(last?.kind === "done" && last.reply?.body.length, body.length);
     }
+  });
+
+  test("keeps no two machines in one place after one was ended in a step", async () => {
+    const monitor = make({ workers: 1 });
+    const loaded = await monitor.load(image("many"));
+    const begin = async (): Promise<{ machine: Machine; outcome: StepOutcome }> => {
+      const machine = monitor.start(loaded, deliver());
+      return { machine, outcome: await machine.first };
+    };
+    const ended = await begin();
+    const step = ended.machine.step(resolve(effect(ended.outcome, "call").call, '{"value":0}'));
+    ended.machine.end();
+    const [one, other] = [await begin(), await begin()];
+    equal((await step).failure?.code, "MF_MACHINE_ENDED");
+    for (let round = 0; round < 5; round++)
+      for (const each of [other, one])
+        each.outcome = await each.machine.step(resolve(effect(each.outcome, "call").call, each === one ? '{"value":1}' : '{"value":100}'));
+    deepEqual([replyText(one.outcome), replyText(other.outcome)], ["5", "500"]);
   });
 
   test("keeps to its number of processes, whatever is loaded", async () => {

@@ -11,8 +11,8 @@
 import { assert, Queue } from "#base";
 import type { Program } from "#compiler";
 import type { FlowLimits } from "#abi";
-import { Child, type ChildOwner, type Job, type Launch, noAnswer, type StepAnswer } from "./worker.ts";
-import type { ProcessMachine } from "./machine.ts";
+import { type MachineHost, noResult, type StepResult } from "../machine.ts";
+import { Child, type ChildOwner, type Job, type Launch, type ProcessMachine, type Seat } from "./worker.ts";
 import { operation } from "./wire.ts";
 
 /** Steps of one image that may wait before callers are told that the monitor is busy. */
@@ -58,9 +58,11 @@ export interface Household {
   lost(child: Child): void;
 }
 
-export class ImagePool implements ChildOwner {
+export class ImagePool implements ChildOwner, MachineHost<Seat> {
   readonly children: Child[] = [];
+  /** Machines that are not over. */
   readonly machines = new Set<ProcessMachine>();
+  waiting = 0;
   readonly launch: Launch;
   readonly program: Program | undefined;
   replaced = 0;
@@ -98,31 +100,30 @@ export class ImagePool implements ChildOwner {
     return this.#backlog.length + this.#stopped.length > 0 || this.children.some(({ idle, greeted }) => !idle || !greeted);
   }
 
-  adopt(machine: ProcessMachine): void {
+  run(machine: ProcessMachine): void {
+    if (this.#closed) return machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
     this.machines.add(machine);
-  }
-
-  release(machine: ProcessMachine): void {
-    if (this.machines.delete(machine) && this.machines.size === 0) this.onEmpty?.();
-  }
-
-  submit(machine: ProcessMachine, what: Job["operation"], frames: readonly Uint8Array[]): Promise<StepAnswer> {
-    return new Promise((answer) => this.#enqueue({ machine, operation: what, frames, answer }));
-  }
-
-  #enqueue(job: Job): void {
-    if (this.#closed) return job.answer(noAnswer("lost", "MF_MONITOR_CLOSED"));
-    if (job.operation === operation.step) {
-      // To where the machine is kept, however much is queued there: there are no more such steps than machines that wait.
-      const { home } = job.machine;
-      if (home === undefined || home.closed) return job.answer(noAnswer("displaced"));
-      home.submit(job);
-    } else {
-      if (this.#backlog.length >= mostBacklog) return job.answer(noAnswer("lost", "MF_MONITOR_BUSY"));
-      (job.machine.stopped ? this.#stopped : this.#backlog).push(job);
+    const { home } = machine.seat;
+    // To where the machine is kept, however much is queued there: there are no more such steps than machines that wait.
+    if (home !== undefined && !home.closed) home.submit({ machine, operation: operation.step });
+    else {
+      if (this.#backlog.length >= mostBacklog) return machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
+      (machine.stopped ? this.#stopped : this.#backlog).push({ machine, operation: operation.start });
       this.feed();
     }
     this.#household.wake();
+  }
+
+  interrupt(): void {
+    // The step goes on to its end or its CPU limit: to stop it, its process and whatever waits there would have to go.
+  }
+
+  release(machine: ProcessMachine): void {
+    machine.seat.home?.drop(machine);
+  }
+
+  ended(machine: ProcessMachine): void {
+    if (this.machines.delete(machine) && this.machines.size === 0) this.onEmpty?.();
   }
 
   /** Starts another process when there is room. */
@@ -153,9 +154,15 @@ export class ImagePool implements ChildOwner {
   /** Hands out what waits. */
   feed(): void {
     for (let queue = this.#next(); queue !== undefined; queue = this.#next()) {
+      const job = queue.peek() as Job;
+      if (job.machine.over) {
+        queue.shift();
+        job.machine.answered(noResult("lost", "MF_MACHINE_ENDED"));
+        continue;
+      }
       const child = this.#leastBusy();
       if (child === undefined) return;
-      child.submit(queue.peek() as Job);
+      child.submit(job);
       queue.shift();
       if (this.#household.reuse) continue;
       child.leaving = true;
@@ -246,21 +253,21 @@ export class ImagePool implements ChildOwner {
     const index = this.children.indexOf(child);
     assert(index >= 0, "a process is lost once");
     this.children.splice(index, 1);
-    for (const machine of child.machines) if (machine.home === child) machine.home = undefined;
+    for (const { seat } of child.machines) if (seat.home === child) seat.home = undefined;
     child.machines.clear();
-    const [running, ...behind] = child.outstanding.splice(0);
+    const [running, ...others] = child.outstanding.splice(0);
+    const behind = new Set(others.flatMap(({ job }) => (job === undefined || job === running?.job ? [] : [job])));
     const guilty = running !== undefined && !child.makesWay;
     if (guilty) this.replaced++;
     if (this.#closed) {
-      for (const submission of [running, ...behind]) submission?.job?.answer(noAnswer("lost", "MF_MONITOR_CLOSED")); // a second answer changes nothing
+      for (const job of [running?.job, ...behind]) job?.machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
       return this.#household.lost(child);
     }
     if (guilty && child.greeted) this.#rest();
     else if (!child.greeted && ++this.#failedStarts > mostFailedStarts) this.#giveUp();
-    const innocent = new Set(behind.flatMap(({ job }) => (job === undefined || job === running?.job ? [] : [job])));
-    this.#putBack([...innocent].filter((job) => job.operation === operation.start));
-    for (const job of innocent) if (job.operation === operation.step) job.answer(noAnswer("displaced"));
-    if (running !== undefined) running.job?.answer(child.epitaph(running.number));
+    this.#putBack([...behind].filter((job) => job.operation === operation.start));
+    for (const { operation: what, machine } of behind) if (what === operation.step) machine.answered(noResult("displaced"));
+    running?.job?.machine.answered(child.epitaph(running.number));
     this.feed();
     this.#household.lost(child);
   }
@@ -275,18 +282,18 @@ export class ImagePool implements ChildOwner {
   /** Processes end before they greet: what waits for them would wait for ever. */
   #giveUp(): void {
     this.#failedStarts = 0;
-    this.#refuse(noAnswer("lost", "MF_MACHINE_LOST", "its processes end before they answer"));
+    this.#refuse(noResult("lost", "MF_MACHINE_LOST", "its processes end before they answer"));
   }
 
-  #refuse(answer: StepAnswer): void {
+  #refuse(result: StepResult): void {
     for (const queue of [this.#stopped, this.#backlog])
-      for (let job = queue.shift(); job !== undefined; job = queue.shift()) job.answer(answer);
+      for (let job = queue.shift(); job !== undefined; job = queue.shift()) job.machine.answered(result);
   }
 
   /** Ends every process. */
   close(): void {
     this.#closed = true;
-    this.#refuse(noAnswer("lost", "MF_MONITOR_CLOSED"));
+    this.#refuse(noResult("lost", "MF_MONITOR_CLOSED"));
     for (const child of this.children) child.kill();
   }
 }

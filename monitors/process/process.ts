@@ -11,13 +11,13 @@ import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } fr
 import { kernelArtifacts, layout } from "#kernel";
 import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
+import { OwnedMachine } from "../machine.ts";
 import { stepToStop } from "../make-way.ts";
 import { priorityOf } from "../priority.ts";
 import type { Child } from "./worker.ts";
 import { makeFolder } from "./folder.ts";
 import { type Household, ImagePool } from "./pool.ts";
-import { ProcessMachine } from "./machine.ts";
-import { startFaults } from "./wire.ts";
+import { noBerth, startFaults } from "./wire.ts";
 
 export interface ProcessOptions extends ExecutableSettings {
   /** Processes of one image under load; one for each core by default, two at least. One is started when an image is loaded. */
@@ -156,7 +156,7 @@ class ProcessMonitor implements Monitor, Household {
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
     const { pool, limits: own } = image as ProcessImage;
     pool.weight = share?.weight ?? 1;
-    return new ProcessMachine(pool, event, limits ?? own);
+    return new OwnedMachine(pool, event, { seat: { home: undefined, berth: noBerth, heldPages: 0 }, limits: limits ?? own });
   }
 
   room(asker: ImagePool): boolean {
@@ -243,13 +243,13 @@ class ProcessMonitor implements Monitor, Household {
     const stats = { queued: 0, running: 0, waiting: 0, workers: 0, replaced: this.#replaced, waitingBytes: 0 };
     for (const pool of this.#pools) {
       stats.queued += pool.queued;
+      stats.waiting += pool.waiting;
       stats.replaced += pool.replaced;
       stats.workers += pool.children.length;
       for (const child of pool.children) {
         if (!child.idle) stats.running++;
         stats.waitingBytes += child.waitingPages * layout.pageBytes;
       }
-      for (const machine of pool.machines) if (machine.waiting) stats.waiting++;
     }
     return stats;
   }

@@ -1,11 +1,11 @@
 /** One process that runs machines of one image: what was given to it, what it keeps, and how it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import type { FlowLimits, MachineErrorCode } from "#abi";
+import { encodeEvent, type Event, type FlowLimits, type MachineErrorCode } from "#abi";
 import { functionAt, parseTrapRecord, type Program } from "#compiler";
 import { layout } from "#kernel";
+import { noResult, type OwnedMachine, type StepResult } from "../machine.ts";
 import { prioritise } from "../priority.ts";
-import type { ProcessMachine } from "./machine.ts";
 import { type Answer, AnswerReader, berthsPerProcess, greeting, noBerth, operation, requestHeader } from "./wire.ts";
 
 /** Requests a process has at most, the one it works on included: enough to keep it busy while the monitor's thread does other things. */
@@ -13,32 +13,23 @@ export const requestsPerProcess = 16;
 /** What is kept of what a process says on descriptor 2. */
 const mostComplaintBytes = 4096;
 
+export interface Seat {
+  /** Keeps the waiting machine. */
+  home: Child | undefined;
+  berth: number;
+  /** Pages it takes there, about. */
+  heldPages: number;
+}
+
+export type ProcessMachine = OwnedMachine<Seat>;
+
+/** A step. */
 export interface Job {
   readonly machine: ProcessMachine;
+  /** `step`: the newest event of a machine that is kept. `start`: all events so far; the result of the last one is wanted. */
   readonly operation: typeof operation.start | typeof operation.step;
-  /** `step`: the next event of a machine that is kept. `start`: all events so far; only what the last one gives is answered. */
-  readonly frames: readonly Uint8Array[];
-  readonly answer: (answer: StepAnswer) => void;
   /** Taken back once already: under load everything looks slow, and giving it from one to the next would only add to that. */
   recalled?: boolean;
-}
-
-/** What the pool says of a job: an answer of the process, or why there is none. */
-export interface StepAnswer extends Pick<Answer, "frame" | "cpuMs"> {
-  /** `displaced`: its process was lost through no fault of this machine; `lost`: it was lost while it ran this machine. */
-  readonly status: Answer["status"] | "trapped" | "displaced" | "lost";
-  readonly detail: string;
-  /** Where the waiting machine is kept. */
-  readonly kept: Child | undefined;
-  readonly code?: MachineErrorCode;
-  /** Its process ended while it ran the step. */
-  readonly endedProcess?: boolean;
-}
-
-const nothing = new Uint8Array(0);
-
-export function noAnswer(status: StepAnswer["status"], code?: MachineErrorCode, detail = "", cpuMs = 0): StepAnswer {
-  return { status, frame: nothing, detail, kept: undefined, cpuMs, ...(code === undefined ? {} : { code }) };
 }
 
 interface Submission {
@@ -194,33 +185,37 @@ export class Child {
     this.slow = false;
     this.watchedNumber = -1;
     const { job, berth, last } = submission;
-    if (job !== undefined)
-      job.machine.heldPages = answer.kept ? Math.max(0, job.machine.heldPages + answer.waitingPages - this.waitingPages) : 0;
+    if (job !== undefined) {
+      const { seat } = job.machine;
+      seat.heldPages = answer.kept ? Math.max(0, seat.heldPages + answer.waitingPages - this.waitingPages) : 0;
+    }
     this.#holds(answer.waitingPages);
     if (!last) {
       if (answer.status !== "complete") this.#cutShort(submission, answer);
       return !answer.kept;
     }
-    if (job === undefined) {
-      if (answer.kept) this.#dropBerth(berth);
-      else this.#freeBerth(berth);
-      return true;
-    }
-    if (answer.kept) {
-      job.machine.berth = berth;
-      this.machines.add(job.machine);
-    } else {
-      this.#freeBerth(berth);
-      this.machines.delete(job.machine);
-    }
-    job.answer({ status: answer.status, frame: answer.frame, detail: "", kept: answer.kept ? this : undefined, cpuMs: answer.cpuMs });
+    if (job === undefined && answer.kept) this.#dropBerth(berth);
+    else if (!answer.kept) this.#freeBerth(berth);
+    if (job === undefined) return true;
+    this.#keeps(job.machine, answer.kept ? berth : noBerth);
+    job.machine.answered(resultOf(answer));
     return true;
   }
 
-  /** A replay that got no further: whoever waits for its last event is told now. */
-  #cutShort({ job }: Submission, { status, frame, cpuMs }: Answer): void {
+  #keeps(machine: ProcessMachine, berth: number): void {
+    const { seat } = machine;
+    seat.berth = berth;
+    seat.home = berth === noBerth ? undefined : this;
+    if (berth === noBerth) this.machines.delete(machine);
+    else this.machines.add(machine);
+  }
+
+  /** A replay that got no further: its last event gets this result. */
+  #cutShort({ job }: Submission, answer: Answer): void {
     for (const submission of this.outstanding) if (submission.job === job) submission.job = undefined;
-    job?.answer({ status, frame, detail: "", kept: undefined, cpuMs });
+    if (job === undefined) return;
+    this.#keeps(job.machine, noBerth);
+    job.machine.answered(resultOf(answer));
   }
 
   #holds(pages: number): void {
@@ -264,26 +259,33 @@ export class Child {
   }
 
   submit(job: Job): void {
-    const { limits } = job.machine;
+    const { limits, events, seat } = job.machine;
     const limitPages = Math.floor(limits.memoryBytes / layout.wasmPageBytes);
     this.lastUsedMs = performance.now();
-    for (const [index, frame] of job.frames.entries()) {
-      const last = index === job.frames.length - 1;
-      const berth = !last ? noBerth : job.operation === operation.start ? this.#takeBerth() : job.machine.berth;
+    const first = job.operation === operation.start ? 0 : events.length - 1;
+    for (let index = first; index < events.length; index++) {
+      const last = index === events.length - 1;
+      const berth = !last ? noBerth : job.operation === operation.start ? this.#takeBerth() : seat.berth;
       const number = this.#nextNumber;
       this.#nextNumber = (number + 1) & 0x3fff_ffff;
       this.outstanding.push({ number, berth, limits, last, job });
-      const what = index === 0 ? job.operation : operation.next;
+      const what = index === first ? job.operation : operation.next;
+      const frame = encodeEvent(events[index] as Event);
       this.#write(requestHeader({ operation: what, number, limitPages, cpuMs: limits.cpuMs, berth, stay: !last }, frame.length), frame);
     }
   }
 
-  /** Forgets a machine that waits here. */
+  /**
+   * Forgets a machine that waits here. One that is in a step stays for now: the answer says whether it waits again, and only then is its
+   * berth another's to have.
+   */
   drop(machine: ProcessMachine): void {
-    if (!this.machines.delete(machine)) return;
-    this.#dropBerth(machine.berth);
-    this.#holds(Math.max(0, this.waitingPages - machine.heldPages)); // the next answer says exactly
-    machine.heldPages = 0;
+    if (!this.machines.has(machine) || this.outstanding.some(({ job }) => job?.machine === machine)) return;
+    const { berth, heldPages } = machine.seat;
+    this.#keeps(machine, noBerth);
+    this.#dropBerth(berth);
+    this.#holds(Math.max(0, this.waitingPages - heldPages)); // the next answer says exactly
+    machine.seat.heldPages = 0;
     this.#owner.drained(this);
   }
 
@@ -331,22 +333,26 @@ export class Child {
   }
   #tellsCpu = false;
 
-  /** What to say to the machine whose request was the first when the process was lost. */
-  epitaph(number: number): StepAnswer {
-    if (this.makesWay) return noAnswer("displaced");
-    if (this.ending !== undefined && this.endingNumber !== number) return noAnswer("displaced"); // the one it was ended for has answered meanwhile
-    return { ...this.#cause(), endedProcess: true };
+  /** The result of the step that was the first when the process was lost. */
+  epitaph(number: number): StepResult {
+    if (this.makesWay) return noResult("displaced");
+    if (this.ending !== undefined && this.endingNumber !== number) return noResult("displaced"); // the one it was ended for has answered meanwhile
+    return { ...this.#cause(), endedWorker: true };
   }
 
-  #cause(): StepAnswer {
-    if (this.ending !== undefined) return noAnswer(this.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost", this.ending);
-    if (this.lie !== undefined) return noAnswer("compromised", undefined, this.lie);
-    if (this.exitSignal === "SIGSYS") return noAnswer("compromised", undefined, "a system call that no machine makes");
+  #cause(): StepResult {
+    if (this.ending !== undefined) return noResult(this.ending === "MF_CPU_LIMIT" ? "interrupted" : "lost", this.ending);
+    if (this.lie !== undefined) return noResult("compromised", undefined, this.lie);
+    if (this.exitSignal === "SIGSYS") return noResult("compromised", undefined, "a system call that no machine makes");
     const trap = parseTrapRecord(new Uint8Array(this.#complaint));
     if (trap !== undefined && this.exitCode !== null && this.exitCode >= 128) {
       const where = this.#owner.program === undefined ? "" : ` in ${functionAt(this.#owner.program, trap.rip)}`;
-      return noAnswer("trapped", undefined, `${trap.kind}${where}`);
+      return noResult("trapped", undefined, `${trap.kind}${where}`);
     }
-    return noAnswer("lost");
+    return noResult("lost");
   }
+}
+
+function resultOf({ status, frame, cpuMs }: Answer): StepResult {
+  return { status, effects: frame, detail: "", cpuMs };
 }
