@@ -2,6 +2,7 @@
 import { Cron } from "croner";
 import { CodedError, toUtf8 } from "#base";
 import { type Accept, duration, type Health, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
+import { cronLimits } from "./limits.ts";
 
 export interface CronSourceConfig {
   readonly schedule: string | undefined;
@@ -12,9 +13,6 @@ export interface CronSourceConfig {
   readonly body: unknown;
   readonly contentType: string | undefined;
 }
-
-const lookMs = 30_000; // at least this often the clock is looked at: somebody may have set it
-const setBackMs = 1_000; // less than this is a clock that is being adjusted
 
 class CronSource implements Source {
   readonly #config: CronSourceConfig;
@@ -117,9 +115,9 @@ class CronSource implements Source {
     const { clock } = this.#context;
     const sinceMs = this.#timeMs;
     const sinceMonotonicMs = clock.monotonicMs();
-    this.#cancelTimer = clock.after(Math.min(Math.max(this.#nextMs - sinceMs, 0), lookMs), () => {
+    this.#cancelTimer = clock.after(Math.min(Math.max(this.#nextMs - sinceMs, 0), cronLimits.lookMs), () => {
       const nowMs = this.#timeMs;
-      const setBack = nowMs - sinceMs < clock.monotonicMs() - sinceMonotonicMs - setBackMs;
+      const setBack = nowMs - sinceMs < clock.monotonicMs() - sinceMonotonicMs - cronLimits.setBackMs;
       if (setBack) return this.#plan(nowMs);
       if (nowMs < this.#nextMs) return this.#wait();
       const dueMs = this.#nextMs;

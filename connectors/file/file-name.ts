@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { headerText } from "#abi";
 import { err, ok, type Result } from "#base";
 import type { Outgoing } from "#gateway/contract";
+import { fileLimits } from "./limits.ts";
 
 type Variable = (message: Outgoing, idempotencyKey: string) => string | undefined;
 
@@ -29,20 +30,18 @@ const variables: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 
 /** Stands for a value that is absent; a value that says so itself is changed. */
 const absent = "none";
-const longestValue = 120;
-const longestPart = 220; // file systems take 255 bytes, and the temporary name beside it is shorter
 
 function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 20);
+  return createHash("sha256").update(text).digest("hex").slice(0, fileLimits.hashCharacters);
 }
 
 function safe(value: string | undefined, separator: string | undefined): string {
   if (value === undefined) return absent;
   const ambiguous = separator !== undefined && (separator === "" || value.includes(separator));
-  const stands = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(value) && value !== absent && value.length <= longestValue;
+  const stands = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(value) && value !== absent && value.length <= fileLimits.valueCharacters;
   if (stands && !ambiguous) return value;
   const readable = value
-    .slice(0, longestValue)
+    .slice(0, fileLimits.valueCharacters)
     .replace(/[^A-Za-z0-9._-]/g, "_")
     .replace(/^\.+/, (dots) => "_".repeat(dots.length));
   return `${readable === "" ? "_" : readable}~${hashOf(value)}`;
@@ -72,5 +71,7 @@ function partOf(template: string, message: Outgoing, idempotencyKey: string): st
     const separator = kind.fixed === true ? undefined : /^([^{]*)\{/.exec(template.slice(at + whole.length))?.[1];
     return safe(kind.value(message, idempotencyKey), separator);
   });
-  return part.length <= longestPart ? part : `${part.slice(0, longestPart - 21)}~${hashOf(part)}`;
+  return part.length <= fileLimits.partCharacters
+    ? part
+    : `${part.slice(0, fileLimits.partCharacters - fileLimits.hashCharacters - 1)}~${hashOf(part)}`;
 }

@@ -1,7 +1,6 @@
 /** Files that are dropped into a folder, one message each. */
-import { randomBytes } from "node:crypto";
 import { createReadStream, type Dirent } from "node:fs";
-import { copyFile, lstat, mkdir, readdir, readFile, rename, unlink } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, unlink } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { CodedError, isCoded, table } from "#base";
 import {
@@ -15,6 +14,8 @@ import {
   type SourceDefinition,
   type StagedBody,
 } from "#gateway/contract";
+import { fileLimits } from "./limits.ts";
+import { freeName, moveFile, sameVersion, type Version } from "./move.ts";
 
 export interface FileSourceConfig {
   readonly dir: string;
@@ -55,20 +56,6 @@ interface Seen {
   readonly sinceMs: number;
 }
 
-/** Which file it was, and as of when: another under its name, or more in it, is another message. */
-interface Version {
-  readonly ino: number;
-  readonly size: number;
-  readonly mtimeMs: number;
-}
-
-function same(a: Version, b: Version | undefined): boolean {
-  return b !== undefined && a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs;
-}
-
-/** Names that were told of, of those that are there. */
-const mostTold = 10_000;
-
 class FileSource implements Source {
   readonly #config: FileSourceConfig;
   readonly #context: SourceContext;
@@ -77,13 +64,13 @@ class FileSource implements Source {
   readonly #failed: string;
   readonly #pattern: RegExp;
   #accept: Accept | undefined;
-  /** Size and time of files as they were last seen, till they keep still. */
+  /** Size and time of files as last seen, until they no longer change. */
   #seen = new Map<string, Seen>();
-  /** Files in the gateway's hands. */
+  /** Files the gateway has. */
   readonly #inHand = new Map<string, Promise<void>>();
   /** Files that are settled but could not be moved: moved when it works again, never handed over twice. */
   readonly #unmoved = new Map<string, { readonly to: string; readonly version: Version }>();
-  /** Names that are left alone, and that somebody was told of. */
+  /** Ignored names that were logged. */
   readonly #told = new Set<string>();
   #stopped = false;
   #paused = false;
@@ -179,7 +166,7 @@ class FileSource implements Source {
       const stat = await lstat(join(this.#dir, name)).catch(() => undefined);
       if (stat === undefined && name.includes("\ufffd")) this.#tellOnce(name, "its name is not UTF-8: rename it");
       if (stat === undefined || !stat.isFile()) continue;
-      const finished = this.#isFinished(name, stat, nowMs, seen, all);
+      const finished = this.#isFinished(name, stat, { nowMs, all, seen });
       if (!finished || this.#inHand.size >= most) continue;
       const before = this.#turn;
       let next = (): void => undefined;
@@ -197,7 +184,7 @@ class FileSource implements Source {
 
   /** A name that is left alone is logged and counted once, until it is gone. */
   #tellOnce(name: string, why: string): void {
-    if (this.#told.has(name) || this.#told.size >= mostTold) return;
+    if (this.#told.has(name) || this.#told.size >= fileLimits.ignoredNames) return;
     this.#told.add(name);
     this.#context.metrics.count("ignored");
     this.#context.logger.warn({ file: name, code: "MF_FILE_IGNORED" }, `the file is ignored: ${why}`);
@@ -209,13 +196,7 @@ class FileSource implements Source {
   }
 
   /** With a marker: once it is there. Otherwise: once size and time have kept still for `stable`. */
-  #isFinished(
-    name: string,
-    stat: { readonly size: number; readonly mtimeMs: number },
-    nowMs: number,
-    seen: Map<string, Seen>,
-    all: ReadonlySet<string>,
-  ): boolean {
+  #isFinished(name: string, stat: Version, { nowMs, all, seen }: Scan): boolean {
     const { marker, stable } = this.#config;
     if (marker !== undefined) return all.has(name + marker);
     const before = this.#seen.get(name);
@@ -275,7 +256,7 @@ class FileSource implements Source {
       logger.error({ file: name, code: "MF_FILE_READ" }, `cannot read the file: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
-    if (!same(stat, await lstat(path).catch(() => undefined))) return storedBody?.release(); // it was changed meanwhile, and is not finished
+    if (!sameVersion(stat, await lstat(path).catch(() => undefined))) return storedBody?.release(); // it was changed meanwhile, and is not finished
     const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
     await before;
     if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return storedBody?.release(); // one before it was: it waits behind that one
@@ -304,7 +285,7 @@ class FileSource implements Source {
   async #move(name: string, to: string, version: Version): Promise<void> {
     const from = join(this.#dir, name);
     try {
-      if (!same(version, await lstat(from))) return this.#stays(name);
+      if (!sameVersion(version, await lstat(from))) return this.#stays(name);
       if (!(await moveFile(from, await freeName(to, name), version))) return this.#stays(name);
       if (this.#config.marker !== undefined) await unlink(from + this.#config.marker).catch(() => undefined);
       this.#unmoved.delete(name);
@@ -332,6 +313,15 @@ class FileSource implements Source {
   }
 }
 
+/** One look at the folder. */
+interface Scan {
+  readonly nowMs: number;
+  /** Names of all entries. */
+  readonly all: ReadonlySet<string>;
+  /** Files that have no marker, as this scan saw them. */
+  readonly seen: Map<string, Seen>;
+}
+
 /** A file on its way into the gateway. */
 interface InHand {
   readonly name: string;
@@ -340,27 +330,6 @@ interface InHand {
   readonly before: Promise<void>;
   readonly next: () => void;
   readonly giveBack: () => void;
-}
-
-async function freeName(folder: string, name: string): Promise<string> {
-  const plain = join(folder, name);
-  return (await lstat(plain).catch(() => undefined)) === undefined ? plain : join(folder, `${name}.${randomBytes(4).toString("hex")}`);
-}
-
-/** False when the file was changed in between: then it is where it was. */
-async function moveFile(from: string, to: string, version: Version): Promise<boolean> {
-  try {
-    await rename(from, to);
-    if (same(version, await lstat(to))) return true;
-    await rename(to, from);
-    return false;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
-    await copyFile(from, to);
-    const unchanged = same(version, await lstat(from).catch(() => undefined));
-    await unlink(unchanged ? from : to);
-    return unchanged;
-  }
 }
 
 export const fileSource: SourceDefinition<FileSourceConfig> = {

@@ -23,6 +23,7 @@ import {
   retryAfterMs,
   unsendable,
 } from "#gateway/contract";
+import { quoteLimits } from "../shared/limits.ts";
 import { checkTls, readTls, type TlsConfig, tlsSchema } from "../shared/tls.ts";
 import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "../shared/cloudevents/write.ts";
 
@@ -63,7 +64,7 @@ function joinedQuery(own: string, asked: string): string {
     if (taken.has(name))
       throw new OutletError(
         "MF_PATH_REFUSED",
-        `the query parameter ${JSON.stringify(name.slice(0, 64))} is set by the outlet's url: leave it out of the request`,
+        `the query parameter ${JSON.stringify(name.slice(0, quoteLimits.name))} is set by the outlet's url: leave it out of the request`,
         {
           retryable: false,
         },
@@ -84,9 +85,13 @@ export function pathBelow(base: URL, path: string | undefined): URL {
   url.pathname = root + plain.replace(/^\/+/, "");
   if (mark >= 0 && path[mark] === "?") url.search = joinedQuery(base.search, path.slice(mark).replace(/#.*$/s, ""));
   if (!url.pathname.startsWith(root) || /%2e%2e|%2f|%5c/i.test(url.pathname))
-    throw new OutletError("MF_PATH_REFUSED", `the path ${JSON.stringify(path.slice(0, 200))} points outside the outlet's url`, {
-      retryable: false,
-    });
+    throw new OutletError(
+      "MF_PATH_REFUSED",
+      `the path ${JSON.stringify(path.slice(0, quoteLimits.text))} points outside the outlet's url`,
+      {
+        retryable: false,
+      },
+    );
   return url;
 }
 
@@ -167,9 +172,13 @@ class HttpOutlet implements Outlet {
 
   async #exchange(message: Outgoing, method: string, { idempotencyKey, signal }: Attempt): Promise<HttpAnswer> {
     if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT")
-      throw new OutletError("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method this outlet can use`, {
-        retryable: false,
-      });
+      throw new OutletError(
+        "MF_METHOD_INVALID",
+        `${JSON.stringify(method.slice(0, quoteLimits.name))} is not a method this outlet can use`,
+        {
+          retryable: false,
+        },
+      );
     const url = pathBelow(this.#url, headerText(message.headers[":path"]));
     const { cloudevents } = this.#config;
     const event = cloudevents === undefined ? message : emitCloudEvent(message, idempotencyKey, cloudevents);
@@ -181,7 +190,7 @@ class HttpOutlet implements Outlet {
     if (wrong !== undefined)
       throw new OutletError(
         "MF_HEADER_INVALID",
-        `HTTP can't carry the header ${JSON.stringify(wrong.slice(0, 64))}: encode its value, or leave it out`,
+        `HTTP can't carry the header ${JSON.stringify(wrong.slice(0, quoteLimits.name))}: encode its value, or leave it out`,
         {
           retryable: false,
         },
@@ -216,7 +225,7 @@ class HttpOutlet implements Outlet {
 
   #refused(answer: HttpAnswer, whole?: Answer): OutletError {
     const { status, body, headers } = answer;
-    const begin = fromUtf8(body.subarray(0, 200))
+    const begin = fromUtf8(body.subarray(0, quoteLimits.text))
       .replace(/[^\x20-\x7e]+/g, " ")
       .trim();
     return new OutletError("MF_HTTP_STATUS", `${this.#url.host} answered ${status}${begin === "" ? "" : `: ${begin}`}`, {

@@ -1,14 +1,13 @@
 /** The body of a reply. A long one goes out in pieces, and counts in the memory budget until its reader has it. */
 import type { ServerResponse } from "node:http";
 import type { MemoryAccount, MemoryHolder } from "#base";
-
-const mostJoinedBytes = 16_384;
-const pieceBytes = 262_144;
+import { httpLimits } from "./limits.ts";
 
 /** Ends a response whose head is written. */
 export function sendBody(response: ServerResponse, body: Uint8Array, replies: MemoryAccount): void {
   // A short body as text goes out in one buffer with the headers: one write instead of a vector of two.
-  if (body.length <= mostJoinedBytes) response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
+  if (body.length <= httpLimits.joinedBytes)
+    response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
   else new LongReply(response, body, replies).next();
 }
 
@@ -34,7 +33,7 @@ class LongReply implements MemoryHolder {
   readonly next = (): void => {
     while (this.#at < this.#body.length) {
       this.#replies.progressed(this);
-      const piece = this.#body.subarray(this.#at, this.#at + pieceBytes);
+      const piece = this.#body.subarray(this.#at, this.#at + httpLimits.pieceBytes);
       this.#at += piece.length;
       if (this.#at === this.#body.length) this.#response.end(piece);
       else if (!this.#response.write(piece)) return;

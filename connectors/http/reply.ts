@@ -4,6 +4,7 @@ import { brotliCompress, gzip } from "node:zlib";
 import type { HeaderValue } from "#abi";
 import type { MemoryAccount } from "#base";
 import { connectionHeaders, type Reply, type ReportUnexpected } from "#gateway/contract";
+import { httpLimits } from "./limits.ts";
 import { sendBody } from "./reply-body.ts";
 
 /** Headers a flow's reply can't have. */
@@ -12,7 +13,6 @@ const notReplied = new Set(["mayfly-message-id", "mayfly-duplicate", "content-ty
 const withoutContent = new Set([204, 205, 304]);
 const compressible = /^(text\/|application\/(json|xml|javascript|problem\+json|.*\+(json|xml)))/;
 const printable = /^[\t\x20-\x7e]*$/;
-const leastCompressedBytes = 1024; // below this the header costs more than is won
 
 export interface AnsweredReply {
   readonly id: string;
@@ -75,7 +75,7 @@ function replyHeaders({ headers, contentType }: Reply): string[] {
 }
 
 function isCompressible({ body, contentType, headers }: Reply): boolean {
-  return body.length >= leastCompressedBytes && compressible.test(contentType) && headers["content-encoding"] === undefined;
+  return body.length >= httpLimits.leastCompressedBytes && compressible.test(contentType) && headers["content-encoding"] === undefined;
 }
 
 export function chosenEncoding(accepted: string | undefined): "br" | "gzip" | undefined {

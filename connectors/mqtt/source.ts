@@ -22,7 +22,7 @@ import {
 } from "./client.ts";
 import { brokerSource } from "../shared/broker-source.ts";
 import type { Delivery, Settled } from "../shared/intake.ts";
-import { brokerLimits } from "../shared/limits.ts";
+import { brokerLimits, quoteLimits } from "../shared/limits.ts";
 import { header, incomingOf, replyOf } from "../shared/wire.ts";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 
@@ -128,7 +128,7 @@ class OrderedAcks {
 async function respond(client: MqttClient, { responseTopic = "", correlationData }: Properties, outcome: Settled): Promise<void> {
   // A broker ends the connection over a topic that can't be published to (4.7.1, 4.7.2, 4.8.2): it is not tried.
   if (responseTopic === "" || /[+#\u0000]/.test(responseTopic) || responseTopic.startsWith("$"))
-    throw new Error(`nothing can be published to ${JSON.stringify(responseTopic.slice(0, 200))}`);
+    throw new Error(`nothing can be published to ${JSON.stringify(responseTopic.slice(0, quoteLimits.text))}`);
   const reply = replyOf(outcome);
   const correlation = correlationData === undefined ? {} : { correlationData };
   const options = { qos: 1 as const, properties: { ...mqttProperties(reply), ...correlation } };

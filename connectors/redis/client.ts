@@ -39,7 +39,12 @@ export interface RedisConnection {
   close(): Promise<void>;
 }
 
-export async function openRedis(config: RedisConfig, context: ConnectorContext, lost: (error: unknown) => void): Promise<RedisConnection> {
+/** Without a heartbeat nothing is asked of a silent server. */
+export async function openRedis(
+  config: Omit<RedisConfig, "heartbeat"> & { readonly heartbeat: number | undefined },
+  context: ConnectorContext,
+  lost: (error: unknown) => void,
+): Promise<RedisConnection> {
   const url = parseUrl(config.url, schemes);
   const tls = await readTls(config.tls, context);
   const username = config.username ?? decodeURIComponent(url.username);
@@ -63,11 +68,11 @@ export async function openRedis(config: RedisConfig, context: ConnectorContext, 
   }
   const command = (...words: readonly (string | Buffer)[]): Promise<Reply> =>
     client.sendCommand<Reply>(words, { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } });
-  const stopBeating = heartbeat(context, config.heartbeat, () => command("PING"), lost);
+  const stopBeating = config.heartbeat === undefined ? undefined : heartbeat(context, config.heartbeat, () => command("PING"), lost);
   return {
     command,
     close: async () => {
-      stopBeating();
+      stopBeating?.();
       if (client.isOpen) client.destroy();
     },
   };

@@ -79,7 +79,7 @@ function createRedisSource(config: RedisSourceConfig, context: SourceContext): S
       const writer = own(await openRedis(config, context, lost));
       await createGroup(config, writer);
       await mayAcknowledge(config, writer);
-      const reader = own(await openRedis({ ...config, heartbeat: neverMs }, context, lost)); // blocked most of the time: the writer's pings count
+      const reader = own(await openRedis({ ...config, heartbeat: undefined }, context, lost)); // blocked most of the time: the writer's pings count
       const readerId = String(await reader.command("CLIENT", "ID"));
       const { group, stream, claimAfter } = config;
       // Claiming an entry again sets its idle time back (JUSTID: without counting a delivery).
@@ -97,8 +97,6 @@ function createRedisSource(config: RedisSourceConfig, context: SourceContext): S
     },
   });
 }
-
-const neverMs = 2 ** 31 - 1;
 
 /** CLIENT UNBLOCK lets a blocked read answer with nothing: no entry can be on its way when this resolves. */
 async function unblock(context: SourceContext, { command }: RedisConnection, readerId: string, over: Promise<void>): Promise<void> {

@@ -21,7 +21,7 @@ import { createHash } from "node:crypto";
 import { headerText } from "#abi";
 import { type Accept, ByteWindow, type ConnectorContext, type Failure, type Incoming, type Outcome } from "#gateway/contract";
 import { messageOf } from "./explain.ts";
-import { brokerLimits } from "./limits.ts";
+import { brokerLimits, suspectLimits } from "./limits.ts";
 import { LossGuard, within } from "./link.ts";
 
 export type Settled = Exclude<Outcome, { readonly status: "refused" }>;
@@ -49,16 +49,6 @@ interface Entry {
 
 /** The state of a message when its connection ends. */
 type Step = "reply" | "settle";
-
-/** How often a connection may end in a step of one message before that step is left out. */
-const mostDeadlySteps = 2;
-/** Messages whose deadly steps are remembered. */
-const mostSuspects = 1_024;
-/** Acknowledgements that the broker may not have read yet: the newest ones, and none older than this. */
-const mostUnproven = 256;
-const unprovenMs = 1_000;
-/** Bytes of a body that tell apart messages without an id; their lengths count too. */
-const bodyNameBytes = 65_536;
 
 export interface IntakeOptions {
   readonly context: ConnectorContext;
@@ -271,7 +261,7 @@ export class Intake {
     await settling.finally(() => this.#settling.delete(settling));
     if (delivery.proof === undefined) return;
     this.#unproven.push({ name, atMs: this.#options.context.clock.monotonicMs() });
-    if (this.#unproven.length > mostUnproven) this.#unproven.shift();
+    if (this.#unproven.length > suspectLimits.unproven) this.#unproven.shift();
   }
 
   /** Nothing else is acknowledged meanwhile, so that a connection that ends says whose fault it was. */
@@ -334,12 +324,12 @@ export class Intake {
   }
 
   #isDeadly(entry: Entry, step: Step): boolean {
-    return this.#suspects.size > 0 && (this.#suspects.get(this.#nameOf(entry, step)) ?? 0) >= mostDeadlySteps;
+    return this.#suspects.size > 0 && (this.#suspects.get(this.#nameOf(entry, step)) ?? 0) >= suspectLimits.deadlySteps;
   }
 
   /** The connection has ended: whose step it was that ended it is certain only where there was one. */
   #suspectAll(): void {
-    const sinceMs = this.#options.context.clock.monotonicMs() - unprovenMs;
+    const sinceMs = this.#options.context.clock.monotonicMs() - suspectLimits.unprovenMs;
     const names = this.#unproven.filter(({ atMs }) => atMs >= sinceMs).map(({ name }) => name);
     for (const [entry, step] of this.#underWay) {
       if (step === "settle") names.push(this.#nameOf(entry, step));
@@ -354,7 +344,7 @@ export class Intake {
     this.#suspects.delete(name);
     this.#suspects.set(name, times);
     const [oldest] = this.#suspects.keys();
-    if (this.#suspects.size > mostSuspects && oldest !== undefined) this.#suspects.delete(oldest);
+    if (this.#suspects.size > suspectLimits.messages && oldest !== undefined) this.#suspects.delete(oldest);
   }
 
   /** The same for every delivery of one message: brokers do not all give it an id. */
@@ -363,7 +353,7 @@ export class Intake {
     if (id !== undefined) return `${step} ${id}`;
     const hash = createHash("sha256")
       .update(JSON.stringify([correlationId, contentType, headers, body.length]))
-      .update(body.subarray(0, bodyNameBytes));
+      .update(body.subarray(0, suspectLimits.bodyBytes));
     return `${step} ${hash.digest("base64")}`;
   }
 

@@ -1,35 +1,55 @@
-/** Bounds of the broker clients that no configuration changes. Those of the gateway stand in ../limits.ts. */
+/** Bounds of the connectors that no configuration changes. Those of the gateway are in gateway/contract/limits.ts. */
 export const brokerLimits = {
   /** One attempt to connect, log in and subscribe. */
   connectMs: 10_000,
-  /** A polite goodbye; after it the socket is dropped. */
+  /** Closing a connection in order; after this its socket is destroyed. */
   closeMs: 2_000,
-  /** A session must have lasted so long before the backoff starts from its least again. */
+  /** A session that lasted this long starts the backoff from its minimum again. */
   steadyMs: 5_000,
-  /** Headers taken over from one broker message, and characters of one value; the rest is dropped. */
+  /** Headers kept of one message, and characters of one value; the rest is dropped. */
   headersPerMessage: 256,
   headerCharacters: 8_192,
   /** Most unacknowledged messages that AMQP (prefetch-count) and MQTT (Receive Maximum) can express: 16 bits. */
   unacknowledged: 65_535,
-  /** Unacknowledged messages an AMQP consumer begins with; four times as many whenever that many have come. */
+  /** First prefetch of an AMQP consumer; it is multiplied by four each time that many messages have come. */
   amqpFirstPrefetch: 8,
-  /** Messages and bytes of NATS core that wait for a busy flow; beyond it they are dropped, as NATS itself does with a slow consumer. */
+  /** Messages and bytes of NATS core that wait for a busy flow; those beyond are dropped, as NATS itself does with a slow consumer. */
   natsWaiting: 4_096,
   natsWaitingBytes: 32 * 2 ** 20,
-  /** One pull of a JetStream consumer waits so long for messages. */
+  /** Maximum wait of one JetStream pull. */
   pullMs: 30_000,
-  /** Least interval of the server's signs of life within a pull. */
+  /** Minimum interval of the server's heartbeats within a pull. */
   pullHeartbeatMs: 500,
-  /** The JetStream client keeps an unanswered publish so long, even when its attempt was ended before. */
+  /** Timeout of a JetStream publish in the client, which keeps it beyond the end of its attempt. */
   publishMs: 60_000,
-  /** One blocking read of a Redis stream; claims of others' entries happen between two of them. */
+  /** Maximum duration of a blocking read of a Redis stream; abandoned entries are claimed between two reads. */
   redisBlockMs: 5_000,
-  /** A Redis server that may not have had the blocking read yet is asked this often to end it. */
+  /** Interval of CLIENT UNBLOCK: the blocking read goes over another connection and may reach the server after it. */
   redisUnblockMs: 20,
   /** One reply or acknowledgement. */
   settleMs: 30_000,
-  /** A source without memory for another message looks again this often. */
+  /** Interval at which a source that waits for memory checks again. */
   memoryLookMs: 100,
-  /** Rows one SQL request may answer with. */
+  /** Rows of one SQL answer. */
   answerRows: 10_000,
+} as const;
+
+/** Bounds of an intake's search for the message whose acknowledgement ends connections. */
+export const suspectLimits = {
+  /** Connections lost in one step of a message before that step is skipped. */
+  deadlySteps: 2,
+  /** Messages remembered with their deadly steps. */
+  messages: 1_024,
+  /** Acknowledgements that the broker may not have read yet: the newest ones, up to this age. */
+  unproven: 256,
+  unprovenMs: 1_000,
+  /** Bytes of a body that identify a message without an id, together with the body's length. */
+  bodyBytes: 65_536,
+} as const;
+
+/** Characters of foreign text that an error quotes. */
+export const quoteLimits = {
+  name: 64,
+  text: 200,
+  answer: 500,
 } as const;

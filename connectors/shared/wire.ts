@@ -24,7 +24,7 @@ import { emitCloudEvent, type CloudEventsConfig } from "./cloudevents/write.ts";
 import { parseCloudEvent } from "./cloudevents/read.ts";
 import { messageOf } from "./explain.ts";
 import type { Settled } from "./intake.ts";
-import { brokerLimits } from "./limits.ts";
+import { brokerLimits, quoteLimits } from "./limits.ts";
 
 export const header = {
   contentType: "content-type",
@@ -222,10 +222,14 @@ export function answerOf(headers: Headers, contentType: string | undefined, body
   if (code !== undefined) {
     // 4xx is what the peer will say again; everything else may have been its bad moment.
     const retryable = !(status >= 400 && status < 500);
-    throw new OutletError("MF_PEER_FAILED", `the peer answered with ${code}: ${Buffer.from(body).toString("utf8").slice(0, 500)}`, {
-      retryable,
-      status,
-    });
+    throw new OutletError(
+      "MF_PEER_FAILED",
+      `the peer answered with ${code}: ${Buffer.from(body).toString("utf8").slice(0, quoteLimits.answer)}`,
+      {
+        retryable,
+        status,
+      },
+    );
   }
   if (body.length > gatewayLimits.answerBytes) {
     throw new OutletError("MF_ANSWER_TOO_LARGE", `the answer has ${body.length} bytes, more than ${gatewayLimits.answerBytes}`, {
@@ -261,7 +265,7 @@ export function addressOf(template: string, message: Outgoing, allowed: RegExp):
     if (value !== undefined && value !== "" && allowed.test(value)) return value;
     throw new OutletError(
       "MF_OUTLET_ADDRESS",
-      `${whole} in ${template} has no usable value in this message: ${value === undefined ? "none" : JSON.stringify(value.slice(0, 100))}`,
+      `${whole} in ${template} has no usable value in this message: ${value === undefined ? "none" : JSON.stringify(value.slice(0, quoteLimits.text))}`,
       {
         retryable: false,
       },

@@ -166,7 +166,9 @@ describe("cloudevents: bytes and mistakes", () => {
 
   test("an attribute that comes twice is no attribute", () => {
     const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": ["t", "u"] };
-    assert.throws(() => parseCloudEvent({ headers, contentType: "", body: new Uint8Array() }), { message: /attribute type occurs 2 times/ });
+    assert.throws(() => parseCloudEvent({ headers, contentType: "", body: new Uint8Array() }), {
+      message: /attribute type occurs 2 times/,
+    });
   });
 
   test("header values lose their quotes, then one round of percent-encoding; what is not UTF-8 then is refused (3.1.3.2)", () => {

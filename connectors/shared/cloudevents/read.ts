@@ -10,6 +10,7 @@
  */
 import { type Headers, type HeadersDraft, headerText, type HeaderValue } from "#abi";
 import { CodedError, toUtf8 } from "#base";
+import { quoteLimits } from "../limits.ts";
 import { jsonMembers } from "./json-members.ts";
 
 export interface CloudEventParts {
@@ -78,7 +79,7 @@ function decodedText(name: string, value: string): string {
     try {
       return strictUtf8.decode(Buffer.from(run.replaceAll("%", ""), "hex"));
     } catch {
-      throw broken(`attribute ${name} contains ${run.slice(0, 32)}, which is not UTF-8`);
+      throw broken(`attribute ${name} contains ${run.slice(0, quoteLimits.name)}, which is not UTF-8`);
     }
   });
 }
@@ -118,7 +119,7 @@ export function isJson(contentType: string): boolean {
 }
 
 function attribute(name: string): string {
-  if (!attributeName.test(name)) throw broken(`${JSON.stringify(name.slice(0, 64))} is not an attribute name`);
+  if (!attributeName.test(name)) throw broken(`${JSON.stringify(name.slice(0, quoteLimits.name))} is not an attribute name`);
   return name;
 }
 
