@@ -1,8 +1,9 @@
 /** What mayfly.yaml says of a flow, for those who run it without a gateway: `mayfly run` and flow tests. */
 import type { FlowLimits } from "#abi";
+import { gatewayLimits } from "./contract/limits.ts";
 import type { Ceilings, FlowConfig } from "./contract/config.ts";
-import { isDeclared, parseHost } from "./delivery/fetch.ts";
-import { bounded, type Keyed, parseKey } from "./delivery/keys.ts";
+import { type HostPattern, parseHost } from "./delivery/attempt/fetch.ts";
+import { bounded, type Keyed, parseKey } from "./delivery/admission/keys.ts";
 
 /** The flow's limits, or else its image's, but none above its ceiling; and the names of those that were. */
 export function limitsOf(
@@ -19,16 +20,20 @@ export function limitsOf(
   };
 }
 
+/** What mayfly.yaml says of a flow: the limits of its image are put in by `limits`. */
 export interface FlowRules {
   /** The flow's name in mayfly.yaml. */
   readonly name: string;
   readonly outlets: readonly string[];
+  readonly hosts: readonly HostPattern[];
+  readonly retriesProgramErrors: boolean;
   /** By the names of the headers that carry them into a machine. */
   readonly values: Readonly<Record<string, string>>;
   limits(own: FlowLimits): FlowLimits;
   /** The key of a message, whose own is the one its source gives. */
   keyOf(message: Keyed): string | undefined;
-  mayFetch(url: string): boolean;
+  /** Duration of one attempt at a request to the outlet, in milliseconds. */
+  timeoutMs(outlet: string): number;
 }
 
 /** `config` is checked: its expressions and hosts can be read. */
@@ -41,9 +46,11 @@ export function flowRules(name: string, config: FlowConfig): FlowRules {
   return {
     name,
     outlets: Object.keys(config.to),
+    hosts,
+    retriesProgramErrors: config.retry.programErrors,
     values: config.values,
     limits: (own) => limitsOf(config, own).limits,
     keyOf: (message) => (key?.ok === true ? key.value(message) : bounded(message.key)),
-    mayFetch: (url) => URL.canParse(url) && isDeclared(new URL(url), hosts),
+    timeoutMs: (outlet) => config.to[outlet]?.timeout ?? gatewayLimits.outletTimeoutMs,
   };
 }

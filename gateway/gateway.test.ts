@@ -407,8 +407,8 @@ test("a flow that lies harms itself alone", async () => {
         split: [500, "MF_HEADER_INVALID"],
         reply: [500, "MF_HEADER_INVALID"],
         state: [500, "MF_MACHINE_LIED"],
-        stuck: [500, "MF_FLOW_STUCK"],
-        early: [500, "MF_FLOW_STUCK"],
+        stuck: [500, "MF_FLOW_STALLED"],
+        early: [500, "MF_FLOW_STALLED"],
       });
       equal(journal.outboxDepth("liar", "tap"), 0);
       equal(await (await fetch(`${url}/liar`, { method: "POST", body: "honest" })).text(), "fine");

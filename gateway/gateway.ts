@@ -13,7 +13,7 @@ import type { BodyStore } from "./stored-bodies/store.ts";
 import { Sweeper } from "./stored-bodies/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
 import { hint } from "./config/suggest.ts";
-import type { Totals } from "./delivery/flow-delivery.ts";
+import type { Totals } from "./delivery/admission/admission.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { Ending, OpenSteps } from "./ending.ts";

@@ -5,8 +5,8 @@
 import { type Clock, CodedError } from "#base";
 import type { FlowDelivery } from "./delivery/flow-delivery.ts";
 import type { Holds } from "./delivery/holds.ts";
-import type { Outbox } from "./delivery/outbox.ts";
-import { classified } from "./delivery/outlet-channel.ts";
+import type { Outbox } from "./delivery/outbox/outbox.ts";
+import { classified } from "./delivery/outbox/outlet-channel.ts";
 import { type LetterEdit, messageAgain, sendAgain } from "./journal/dead-letter-operations.ts";
 import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";

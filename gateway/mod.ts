@@ -16,6 +16,18 @@ export {
   type JsonSchema,
   type Logger,
 } from "./contract/connector.ts";
+export {
+  answered,
+  type CallAnswer,
+  failedCall,
+  failedWith,
+  fetchTimedOut,
+  peersFault,
+  refusedCall,
+} from "./delivery/attempt/answer.ts";
+export { type Cancel, type EffectHost, type EffectRules, Effects } from "./delivery/attempt/effects.ts";
+export { messageTooLong } from "./delivery/attempt/message-limit.ts";
+export { outletTimedOut } from "./delivery/failures.ts";
 export { settles } from "./ending.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { type FlowRules, flowRules } from "./flow-rules.ts";
@@ -23,9 +35,10 @@ export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { adminSocketPaths } from "./http/admin-socket.ts";
 export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
-export { type Journal, type JournalStats } from "./journal/journal.ts";
+export { type Journal, type JournalStats, type NewSend } from "./journal/journal.ts";
 export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
 export { MemoryJournal } from "./journal/memory.ts";
+export { stateRefusal } from "./journal/state-limit.ts";
 export { gatewayLimits } from "./contract/limits.ts";
 export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from "./logger.ts";
 export { type GatewayMemory } from "./contract/memory.ts";

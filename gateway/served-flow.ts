@@ -6,11 +6,12 @@ import type { BodyStore } from "./stored-bodies/store.ts";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { ConnectorContext, Health } from "./contract/connector.ts";
-import { callPerformer } from "./delivery/calls.ts";
-import { type HostPattern, parseHost } from "./delivery/fetch.ts";
-import { FlowDelivery, type Totals } from "./delivery/flow-delivery.ts";
-import { Outbox } from "./delivery/outbox.ts";
-import { OutletChannel } from "./delivery/outlet-channel.ts";
+import { callPerformer } from "./delivery/attempt/calls.ts";
+import { type HostPattern, parseHost } from "./delivery/attempt/fetch.ts";
+import type { Totals } from "./delivery/admission/admission.ts";
+import { FlowDelivery } from "./delivery/flow-delivery.ts";
+import { Outbox } from "./delivery/outbox/outbox.ts";
+import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
 import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
 import type { OpenSteps } from "./ending.ts";
@@ -111,7 +112,7 @@ export class ServedFlow {
       clock: ports.clock,
       agent: ports.agent,
       memory: ports.memory,
-      channel: (outlet) => this.#byName.get(outlet)?.channel,
+      channels: () => this.#byName,
       hosts: () => this.#hosts,
     });
     const prepared = this.prepare(config, image);
@@ -155,6 +156,7 @@ export class ServedFlow {
       limits,
       share: { name: this.name, weight: config.weight },
       outlets: Object.keys(config.to),
+      retriesProgramErrors: config.retry.programErrors,
       config,
       places: image.places,
     };

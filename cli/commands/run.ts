@@ -93,7 +93,7 @@ function runJson(result: RunResult, buildMs: number | undefined, stimulus: Stimu
       outlet: send.outlet,
       ...(send.key === undefined ? {} : { key: send.key }),
       contentType: send.contentType,
-      headers: parseJson(send.headersJson),
+      headers: send.headers,
       ...bodyJson(send.body),
     })),
     discardedSends: result.discardedSends,

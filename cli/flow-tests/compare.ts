@@ -1,6 +1,7 @@
 /** What a run came to beside what was expected: every difference with its path, and both values. */
 import { isDeepStrictEqual } from "node:util";
-import type { CallEffect, SendEffect } from "#abi";
+import type { CallEffect } from "#abi";
+import type { NewSend } from "#gateway";
 import { equalBytes, fromUtf8 } from "#base";
 import { bodyText, parseJson, textOf } from "../format.ts";
 import type { RunResult } from "../machine/drive.ts";
@@ -81,12 +82,12 @@ interface Content {
   readonly [field: string]: unknown;
 }
 
-function sendContent(send: SendEffect): Content {
+function sendContent(send: NewSend): Content {
   return {
     outlet: send.outlet,
     key: send.key ?? null,
     contentType: send.contentType,
-    headers: parseJson(send.headersJson) as Content["headers"],
+    headers: send.headers,
     body: send.body,
   };
 }

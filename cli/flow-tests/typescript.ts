@@ -5,7 +5,8 @@ import { rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Message } from "esbuild";
-import type { CallEffect, SendEffect } from "#abi";
+import type { CallEffect } from "#abi";
+import type { NewSend } from "#gateway";
 import { CodedError, fromUtf8 } from "#base";
 import { parseJson } from "../format.ts";
 import type { RunResult, Stub, StubAnswer } from "../machine/drive.ts";
@@ -84,8 +85,8 @@ function requestOf(call: CallEffect): Request {
   };
 }
 
-function sendOf(send: SendEffect): Send {
-  return { ...content(send.contentType, parseJson(send.headersJson), send.body), outlet: send.outlet, key: send.key };
+function sendOf(send: NewSend): Send {
+  return { ...content(send.contentType, send.headers, send.body), outlet: send.outlet, key: send.key };
 }
 
 export function outcomeOf(result: RunResult): RunOutcome {

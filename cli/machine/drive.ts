@@ -1,21 +1,30 @@
 /**
  * Runs one message through one machine, without a gateway: every call is answered by a stub, and time is virtual. A flow that sleeps
- * an hour is done at once, and the same message, seed and time always give the same result.
+ * an hour is done at once, and the same message, seed and time always give the same result. Effects mean what they mean in the gateway,
+ * with the same limits: its interpreter reads them.
  */
-import {
-  type CallEffect,
-  type DeliverEvent,
-  type Effect,
-  type Event,
-  type FlowLimits,
-  type Headers,
-  type LogEffect,
-  machineErrors,
-  type SendEffect,
-  type StepOutcome,
-} from "#abi";
+import type { CallEffect, DeliverEvent, Event, FlowLimits, Headers, LogEffect } from "#abi";
 import { CodedError, table, toUtf8 } from "#base";
-import type { FlowRules } from "#gateway";
+import {
+  answered,
+  type CallAnswer,
+  type Cancel,
+  type EffectHost,
+  type EffectRules,
+  Effects,
+  failedCall,
+  type Failure,
+  fetchTimedOut,
+  failedWith,
+  type FlowRules,
+  gatewayLimits,
+  messageTooLong,
+  type NewSend,
+  outletTimedOut,
+  peersFault,
+  refusedCall,
+  stateRefusal,
+} from "#gateway";
 import type { LoadedImage, Machine, Monitor } from "#monitors";
 import type { Place, StackMapper } from "./stack.ts";
 
@@ -70,7 +79,7 @@ export interface RunResult {
   readonly status: "done" | "failed";
   readonly reply: Reply | undefined;
   /** In order; empty when the flow failed, since nothing of it leaves then. */
-  readonly sends: readonly SendEffect[];
+  readonly sends: readonly NewSend[];
   /** Sends that were not carried out because the flow failed. */
   readonly discardedSends: number;
   readonly calls: readonly CallEffect[];
@@ -89,25 +98,14 @@ export interface RunResult {
   };
 }
 
-/** Steps one message may take here, as in the gateway. */
-const mostSteps = 100_000;
-
 interface Pending {
   readonly dueMs: number;
   /** Breaks ties: first asked, first answered. */
   readonly order: number;
-  readonly timer: number | undefined;
-  readonly event: (timeMs: number) => Exclude<Event, DeliverEvent>;
+  readonly event: () => NextEvent;
 }
 
-function headersOf(json: string): Headers {
-  try {
-    const parsed = JSON.parse(json === "" ? "{}" : json) as unknown;
-    return typeof parsed === "object" && parsed !== null ? (parsed as Headers) : {};
-  } catch {
-    return {};
-  }
-}
+type NextEvent = Exclude<Event, DeliverEvent>;
 
 export interface DriveOptions {
   readonly limits: FlowLimits;
@@ -119,235 +117,198 @@ export interface DriveOptions {
   readonly stacks?: StackMapper;
 }
 
-function placeOf(frame: Place | undefined): Place | undefined {
-  return frame === undefined ? undefined : { file: frame.file, line: frame.line, column: frame.column };
-}
-
 /** One run under way. */
-class Drive {
-  readonly #stimulus: Stimulus;
-  readonly #stub: Stub;
-  readonly #limits: FlowLimits;
-  readonly #stacks: StackMapper | undefined;
-  readonly #rules: FlowRules | undefined;
-  readonly #pending: Pending[] = [];
-  readonly sends: SendEffect[] = [];
+class Drive implements EffectHost {
   readonly calls: CallEffect[] = [];
   readonly logs: LogEffect[] = [];
-  readonly #state: Record<string, unknown>;
-  #stateChanged = false;
+  readonly effects: Effects;
+  cpuMs = 0;
+  readonly #options: DriveOptions;
+  readonly #rules: EffectRules;
+  readonly #pending = new Set<Pending>();
   #nowMs: number;
   #order = 0;
-  #sendCount = 0;
-  reply: Reply | undefined;
-  failure: RunFailure | undefined;
-  cpuMs = 0;
-  steps = 0;
 
-  constructor({ stimulus, stub, limits, rules, stacks }: DriveOptions) {
-    this.#stimulus = stimulus;
-    this.#stub = stub;
-    this.#limits = limits;
-    this.#rules = rules;
-    this.#stacks = stacks;
+  constructor(name: string, options: DriveOptions) {
+    const { stimulus, limits, rules } = options;
+    this.#options = options;
     this.#nowMs = stimulus.timeMs;
-    this.#state = table(stimulus.state);
+    this.#rules = {
+      name: rules?.name ?? name,
+      limits,
+      outlets: rules?.outlets,
+      retriesProgramErrors: rules?.retriesProgramErrors === true,
+    };
+    this.effects = new Effects(this.#rules, { ...stimulus, latin1Reply: stimulus.source === "http" }, this);
   }
 
   get virtualMs(): number {
-    return this.#nowMs - this.#stimulus.timeMs;
+    return this.#nowMs - this.#options.stimulus.timeMs;
   }
 
-  get state(): Readonly<Record<string, unknown>> | undefined {
-    if (this.failure !== undefined) return this.#stimulus.state;
-    return this.#stateChanged || this.#stimulus.state !== undefined ? { ...this.#state } : undefined;
+  /** Gives the failure, or undefined for a flow that is done. */
+  async run(start: (event: DeliverEvent) => Machine): Promise<Failure | undefined> {
+    const deliver = this.#deliver();
+    const tooLong = messageTooLong(deliver, this.#rules.name);
+    if (tooLong !== undefined) return tooLong;
+    this.effects.began();
+    const machine = start(deliver);
+    try {
+      let outcome = await machine.first;
+      for (;;) {
+        this.cpuMs += outcome.cpuMs;
+        const end = this.effects.outcome(outcome) ?? this.#timeIsUp();
+        if (end?.kind === "failed") return end.failure;
+        if (end?.kind === "unstarted") return unstarted(end.code);
+        if (end?.kind === "done") return this.#overState();
+        const event = this.#next();
+        this.effects.began();
+        outcome = await machine.step(event);
+      }
+    } finally {
+      machine.end();
+    }
   }
 
-  deliver(): DeliverEvent {
-    const { id, source, attempt, key, headers, body, state, seed, timeMs } = this.#stimulus;
+  #deliver(): DeliverEvent {
+    const { id, source, attempt, key, headers, body, state, seed, timeMs } = this.#options.stimulus;
     const stateJson = state === undefined ? undefined : JSON.stringify(state);
     return { kind: "deliver", timeMs, seed, id, source, attempt, key, headersJson: JSON.stringify(headers), stateJson, body };
   }
 
-  async run(machine: Machine): Promise<void> {
-    let outcome = await machine.first;
-    for (;;) {
-      this.#take(outcome);
-      if (this.failure !== undefined || outcome.status === "done" || outcome.status === "failed") return;
-      const next = this.#next();
-      if (next === undefined) return;
-      outcome = await machine.step(next);
-    }
+  log(effect: LogEffect): void {
+    this.logs.push(this.#options.stacks?.log(effect) ?? { ...effect });
   }
 
-  #fail(code: string, message: string, retry = false, stack?: string, status = 0): void {
-    this.failure ??= {
-      code,
-      message,
-      stack: stack === undefined ? undefined : (this.#stacks?.stack(stack) ?? stack),
-      at: placeOf(this.#stacks?.frames(stack)[0]),
-      retry,
-      status,
-    };
+  logDropped(): void {}
+
+  /** The memory budget is the gateway's. */
+  reserve(): undefined {
+    return undefined;
   }
 
-  #take(outcome: StepOutcome): void {
-    this.steps += 1;
-    this.cpuMs += outcome.cpuMs;
-    for (const effect of outcome.effects) this.#effect(effect);
-    if (outcome.status === "broken") this.#fail(outcome.failure.code, outcome.failure.message, true, outcome.failure.stack);
-  }
-
-  #effect(effect: Effect): void {
-    switch (effect.kind) {
-      case "log":
-        this.logs.push(this.#stacks?.log(effect) ?? { ...effect });
-        return;
-      case "send":
-        this.#send(effect);
-        return;
-      case "call":
-        this.#call(effect);
-        return;
-      case "timer":
-        this.#timer(effect.timer, effect.dueMs);
-        return;
-      case "state":
-        this.#change(effect.name, effect.valueJson);
-        return;
-      case "done":
-        if (effect.reply !== undefined)
-          this.reply = { ...effect.reply, headers: headersOf(effect.reply.headersJson), body: effect.reply.body.slice() };
-        return;
-      case "fail":
-        this.#fail(effect.code, effect.message, effect.retry, effect.stack, effect.status);
-    }
-  }
-
-  #send(effect: SendEffect): void {
-    this.#sendCount += 1;
-    const unknown = this.#unknownOutlet(effect.outlet);
-    if (unknown !== undefined) this.#fail("MF_OUTLET_UNKNOWN", unknown);
-    else if (this.#sendCount > this.#limits.sends)
-      this.#fail(
-        "MF_EFFECT_LIMIT",
-        `the flow sent more than ${this.#limits.sends} messages: split the message before it arrives, or raise limits.sends`,
-      );
-    else this.sends.push({ ...effect, body: effect.body.slice() });
-  }
-
-  /** The sentence for an outlet that mayfly.yaml does not give the flow. */
-  #unknownOutlet(name: string): string | undefined {
-    const rules = this.#rules;
-    if (rules === undefined || rules.outlets.includes(name)) return undefined;
-    return `mayfly.yaml gives the flow ${rules.name} no outlet ${JSON.stringify(name)}: add it under flows.${rules.name}.to`;
-  }
-
-  /** The gateway's own answer to a call that it would not carry out. */
-  #refusal({ operation, target }: CallEffect): StubAnswer | undefined {
-    const rules = this.#rules;
-    const unknown = operation === "request" ? this.#unknownOutlet(target) : undefined;
-    if (unknown !== undefined) return { error: { code: "MF_OUTLET_UNKNOWN", message: unknown }, delayMs: 0 };
-    if (rules === undefined || operation !== "fetch" || rules.mayFetch(target)) return undefined;
-    const message = `the flow may not reach ${target.slice(0, 200)}: add its host to flows.${rules.name}.hosts in mayfly.yaml if it should`;
-    return { error: { code: "MF_HOST_NOT_DECLARED", message }, delayMs: 0 };
-  }
-
-  #call(effect: CallEffect): void {
-    const call = { ...effect, body: effect.body.slice() };
+  call(call: CallEffect): Cancel {
     this.calls.push(call);
-    let answer = this.#refusal(call) ?? this.#stub(call);
-    if (call.timeoutMs > 0 && answer.delayMs > call.timeoutMs) {
-      const message = `no answer from ${call.target} within ${call.timeoutMs} ms`;
-      answer = { error: { code: call.operation === "fetch" ? "MF_FETCH_TIMEOUT" : "MF_OUTLET_TIMEOUT", message }, delayMs: call.timeoutMs };
-    }
-    const given = answer;
-    this.#plan(given.delayMs, undefined, (timeMs) =>
-      given.error === undefined
-        ? {
-            kind: "resolve",
-            timeMs,
-            call: call.call,
-            error: undefined,
-            status: given.status,
-            headersJson: JSON.stringify(given.headers),
-            body: given.body,
-          }
-        : { kind: "resolve", timeMs, call: call.call, error: given.error, status: 0, headersJson: "{}", body: new Uint8Array(0) },
-    );
+    const [answer, delayMs] = this.#answerTo(call);
+    return this.#plan(delayMs, () => {
+      const { blame, ...given } = answer;
+      this.effects.answered(call.call, given.error === undefined ? undefined : { code: given.error.code, blame });
+      return { kind: "resolve", timeMs: this.#nowMs, call: call.call, ...given };
+    });
   }
 
-  #timer(timer: number, dueMs: number): void {
-    const known = this.#pending.findIndex((entry) => entry.timer === timer);
-    if (known >= 0) this.#pending.splice(known, 1);
-    if (dueMs >= 0) this.#plan(dueMs - this.#nowMs, timer, (timeMs) => ({ kind: "wake", timeMs, timer }));
+  timer(timer: number, dueMs: number): Cancel {
+    return this.#plan(dueMs - this.#nowMs, () => {
+      this.effects.woke(timer);
+      return { kind: "wake", timeMs: this.#nowMs, timer };
+    });
   }
 
-  #plan(delayMs: number, timer: number | undefined, event: Pending["event"]): void {
-    this.#pending.push({ dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, timer, event });
+  /** The answer that the machine gets, and its delay in milliseconds. */
+  #answerTo(call: CallEffect): readonly [CallAnswer, number] {
+    const { rules, stub, stimulus } = this.#options;
+    const { name, outlets } = this.#rules;
+    const refused = refusedCall(call, { name, outlets, hosts: rules?.hosts }, stimulus.headers);
+    if (refused !== undefined) return [refused, 0];
+    const given = stub(call);
+    const timeoutMs = call.timeoutMs > 0 ? call.timeoutMs : (rules?.timeoutMs(call.target) ?? gatewayLimits.outletTimeoutMs);
+    if (call.operation !== "state" && given.delayMs > timeoutMs) return [timedOut(call, timeoutMs), timeoutMs];
+    if (given.error !== undefined) return [failedCall(given.error.code, given.error.message, peersFault), given.delayMs];
+    return [answered({ status: given.status, contentType: "", headers: given.headers, body: given.body }), given.delayMs];
   }
 
-  #change(name: string, valueJson: string | undefined): void {
-    if (this.#stimulus.key === undefined) {
-      this.#fail(
-        "MF_STATE_NO_KEY",
-        "the message has no key, so there is nowhere to keep state: give it one (`key:` in mayfly.yaml, --key here)",
-      );
-      return;
-    }
-    this.#stateChanged = true;
-    if (valueJson === undefined) delete this.#state[name];
-    else this.#state[name] = JSON.parse(valueJson) as unknown;
+  #plan(delayMs: number, event: Pending["event"]): Cancel {
+    const pending = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, event };
+    this.#pending.add(pending);
+    return () => this.#pending.delete(pending);
   }
 
-  /** The event that is due first; undefined when nothing is open. */
-  #next(): Exclude<Event, DeliverEvent> | undefined {
-    if (this.steps >= mostSteps) {
-      this.#fail("MF_STEP_LIMIT", `the flow took more than ${mostSteps} steps: look for a timer or a call in an endless loop`);
-      return undefined;
-    }
+  get #first(): Pending | undefined {
     let first: Pending | undefined;
-    for (const entry of this.#pending) {
+    for (const entry of this.#pending)
       if (first === undefined || entry.dueMs < first.dueMs || (entry.dueMs === first.dueMs && entry.order < first.order)) first = entry;
-    }
-    if (first === undefined) {
-      this.#fail("MF_FLOW_STALLED", "the flow awaits a promise that nothing can settle: look for a promise that is never resolved", true);
-      return undefined;
-    }
-    if (first.dueMs - this.#stimulus.timeMs > this.#limits.timeMs) {
-      this.#fail("MF_TIME_LIMIT", machineErrors.MF_TIME_LIMIT, true, undefined, 504);
-      return undefined;
-    }
-    this.#pending.splice(this.#pending.indexOf(first), 1);
-    this.#nowMs = Math.max(this.#nowMs, first.dueMs);
-    return first.event(this.#nowMs);
+    return first;
   }
+
+  /** The attempt's end when the next event comes after it. */
+  #timeIsUp(): ReturnType<Effects["outOfTime"]> | undefined {
+    const { stimulus, limits } = this.#options;
+    const dueMs = this.#first?.dueMs ?? 0;
+    return dueMs - stimulus.timeMs > limits.timeMs ? this.effects.outOfTime() : undefined;
+  }
+
+  /** The event that is due first. There is one: a flow that waits for nothing has ended. */
+  #next(): NextEvent {
+    const first = this.#first as Pending;
+    this.#pending.delete(first);
+    this.#nowMs = Math.max(this.#nowMs, first.dueMs);
+    return first.event();
+  }
+
+  /** The journal refuses a commit whose state is too long. */
+  #overState(): Failure | undefined {
+    const { key, state } = this.#options.stimulus;
+    const values = new Map(Object.entries(state ?? {}).map(([name, value]) => [name, JSON.stringify(value)]));
+    let bytes = 0;
+    for (const [name, json] of values) bytes += name.length + json.length;
+    const refusal = stateRefusal(key ?? "", { values, bytes }, this.effects.stateChanges);
+    return refusal === undefined ? undefined : { origin: "gateway", ...refusal, status: 0, retry: false };
+  }
+
+  /** The state under the key after a flow that is done. */
+  get state(): Readonly<Record<string, unknown>> | undefined {
+    const { state } = this.#options.stimulus;
+    const { stateChanges } = this.effects;
+    if (state === undefined && stateChanges.length === 0) return undefined;
+    const changed = table<unknown>(state);
+    for (const { name, valueJson } of stateChanges) {
+      if (valueJson === undefined) delete changed[name];
+      else changed[name] = JSON.parse(valueJson) as unknown;
+    }
+    return { ...changed };
+  }
+}
+
+function unstarted(code: string): Failure {
+  return { origin: "gateway", code, message: "the monitor has no room for another machine, or is closing", status: 503, retry: true };
+}
+
+function timedOut({ operation, target }: CallEffect, timeoutMs: number): CallAnswer {
+  return operation === "fetch" ? fetchTimedOut(target, timeoutMs) : failedWith(outletTimedOut(target, timeoutMs), peersFault);
+}
+
+function failureIn({ code, message, stack, retry, status }: Failure, stacks: StackMapper | undefined): RunFailure {
+  const frame = stacks?.frames(stack)[0];
+  return {
+    code,
+    message,
+    stack: stack === undefined ? undefined : (stacks?.stack(stack) ?? stack),
+    at: frame === undefined ? undefined : { file: frame.file, line: frame.line, column: frame.column },
+    retry,
+    status,
+  };
 }
 
 /** Runs the stimulus through a fresh machine. Never rejects for what the flow does. */
 export async function driveMachine(monitor: Monitor, image: LoadedImage, options: DriveOptions): Promise<RunResult> {
-  const { stimulus, limits } = options;
+  const { stimulus, limits, stacks } = options;
   if (stimulus.seed.length !== 32) throw new CodedError("MF_USAGE", "a seed is 32 bytes: 64 hexadecimal digits");
-  const drive = new Drive(options);
+  const drive = new Drive(image.name, options);
   const started = performance.now();
-  const machine = monitor.start(image, drive.deliver(), limits);
-  try {
-    await drive.run(machine);
-  } finally {
-    machine.end();
-  }
+  const failure = await drive.run((event) => monitor.start(image, event, limits));
   const machineMs = performance.now() - started;
-  const failed = drive.failure !== undefined;
+  const { effects, calls, logs, cpuMs, virtualMs } = drive;
+  const failed = failure !== undefined;
   return {
     status: failed ? "failed" : "done",
-    reply: failed ? undefined : drive.reply,
-    sends: failed ? [] : drive.sends,
-    discardedSends: failed ? drive.sends.length : 0,
-    calls: drive.calls,
-    logs: drive.logs,
-    state: drive.state,
-    failure: drive.failure,
-    timings: { machineMs, cpuMs: drive.cpuMs, steps: drive.steps, virtualMs: drive.virtualMs },
+    reply: !failed && effects.end?.kind === "done" ? effects.end.reply : undefined,
+    sends: failed ? [] : effects.sends,
+    discardedSends: failed ? effects.sends.length : 0,
+    calls,
+    logs,
+    state: failed ? stimulus.state : drive.state,
+    failure: failed ? failureIn(failure, stacks) : undefined,
+    timings: { machineMs, cpuMs, steps: effects.steps, virtualMs },
   };
 }
 

@@ -243,7 +243,7 @@ function query(client: pg.Client, text: string, values: unknown[], wanted: boole
     running.on("end", () => {
       if (!tooMany) return resolve(rows);
       const what = `the statement returned more than ${brokerLimits.answerRows} rows or ${gatewayLimits.answerBytes} bytes: add a LIMIT`;
-      reject(new OutletError("MF_ANSWER_TOO_LARGE", what, { retryable: false }));
+      reject(new OutletError("MF_ANSWER_LIMIT", what, { retryable: false }));
     });
   });
 }

@@ -160,7 +160,7 @@ describe("postgres: the outlet", { skip, timeout: 60_000 }, () => {
 
     const many = await startOutlet(postgresOutlet, { url, sql: "select n from generate_series(1, 10001) n" });
     await assert.rejects(many.outlet.request!({ ...outgoing(""), method: "" }, attemptOf()), {
-      code: "MF_ANSWER_TOO_LARGE",
+      code: "MF_ANSWER_LIMIT",
       retryable: false,
     });
     await many.outlet.stop();

@@ -232,7 +232,7 @@ export function answerOf(headers: Headers, contentType: string | undefined, body
     );
   }
   if (body.length > gatewayLimits.answerBytes) {
-    throw new OutletError("MF_ANSWER_TOO_LARGE", `the answer has ${body.length} bytes, more than ${gatewayLimits.answerBytes}`, {
+    throw new OutletError("MF_ANSWER_LIMIT", `the answer has ${body.length} bytes, more than ${gatewayLimits.answerBytes}`, {
       retryable: false,
     });
   }

@@ -68,6 +68,8 @@ export interface Flow {
   readonly limits: FlowLimits;
   readonly share: Share;
   readonly outlets: readonly string[];
+  /** True: errors of the flow's program, such as a TypeError, may be tried again. */
+  readonly retriesProgramErrors: boolean;
   readonly config: FlowConfig;
   readonly places?: SourcePlaces | undefined;
 }

@@ -11,9 +11,9 @@ import { backoffMs } from "../contract/backoff.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { Deque } from "./deque.ts";
 import { isHeaderValue } from "../contract/http/headers.ts";
-import { deliverHeadersJson, parseHeaders } from "./headers.ts";
-import { parseKey } from "./keys.ts";
-import { OutletChannel } from "./outlet-channel.ts";
+import { deliverHeadersJson, parseHeaders } from "./attempt/headers.ts";
+import { parseKey } from "./admission/keys.ts";
+import { OutletChannel } from "./outbox/outlet-channel.ts";
 import { contradicts, dedupIdOf, identityOf } from "../journal/dedup-id.ts";
 import { cleanId, MessageIds, SeedPool, systemEntropy } from "./seeds.ts";
 

@@ -1,36 +1,31 @@
 /**
- * One flow's messages: admission, the queue, order per key, concurrency, attempts, commit, and the end of each.
+ * One flow's messages, from their admission to the end of each. Each step has a file; this one says what comes after what.
  *
- *   accept ──bounds──▶ queue ──(a free place)──▶ Run ──done──▶ commit ──▶ Outcome, outbox
- *              │         ▲  ▲                     │
- *           refused      │  └── next of its key   └──failed──▶ rest, then queue again; or dead letter
- *                        └────────────────────────────┘
+ *   admission ──▶ work-queue ──(its turn, a place)──▶ attempt ──▶ settlement ──verdict──▶ Outcome, outbox
+ *                     ▲  ▲                                            │
+ *      backlog ───────┘  └─────────── rest, then again ◀──────────────┘
  */
-import { assert, type Clock, type Prng } from "#base";
-import { ByteWindow } from "../contract/byte-window.ts";
-import type { Logger } from "../contract/connector.ts";
-import type { Accepted, Journal, Lease, NewMessage, NewSend, Sequence } from "../journal/journal.ts";
-import { gatewayLimits } from "../contract/limits.ts";
-import type { Failure, Incoming, Outcome, Reply } from "../contract/message.ts";
-import { type GatewayMemory, memoryBusy } from "../contract/memory.ts";
-import type { Flow, Runner } from "../contract/runner.ts";
-import { type Expressions, expressionsOf, newMessage, type Origin, recovered, refusedWith } from "./admission.ts";
+import type { Clock, Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
+import type { Logger } from "../contract/connector.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { GatewayMemory } from "../contract/memory.ts";
+import type { Failure, Outcome, Reply } from "../contract/message.ts";
+import type { Flow, Runner } from "../contract/runner.ts";
+import type { Journal, Lease, NewSend, Sequence } from "../journal/journal.ts";
+import { Admission, type Entrance, type Totals } from "./admission/admission.ts";
+import { recovered, refusedWith } from "./admission/message.ts";
+import { type AttemptPorts, type AttemptResult, MessageAttempt, type PerformCall } from "./attempt/attempt.ts";
+import { Backlog } from "./backlog.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Deque } from "./deque.ts";
-import { Holds } from "./holds.ts";
-import { type Texts, textsOf } from "./keys.ts";
+import { callersFault, failureOf } from "./failures.ts";
+import type { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
-import { type PerformCall, Run, type RunHost, type RunResult } from "./run.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
-import { Settlement, type SettlementHost } from "./settlement.ts";
-import { callersFault, failureOf, heldBytesOf, Work } from "./work.ts";
-
-/** What all flows share: how much is pending over all of them. */
-export interface Totals {
-  pending: number;
-}
+import { Settlement, type Verdict } from "./settlement.ts";
+import { heldBytesOf, Work } from "./work.ts";
+import { WorkQueue } from "./work-queue.ts";
 
 export interface FlowDeliveryPorts {
   readonly runner: Runner;
@@ -52,151 +47,116 @@ export interface FlowDeliveryPorts {
   readonly pressure: (high: boolean) => void;
 }
 
-export class FlowDelivery implements RunHost, SettlementHost {
-  readonly runner: Runner;
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly seeds: SeedPool;
-  readonly logger: Logger;
-  readonly perform: PerformCall;
+export class FlowDelivery implements Entrance {
   readonly metrics = new FlowMetrics();
-  readonly journal: Journal;
-  readonly persistence: Persistence;
-  readonly random: Prng;
-  readonly memory: GatewayMemory;
   readonly #ports: FlowDeliveryPorts;
+  readonly #attempts: AttemptPorts;
+  readonly #admission: Admission;
+  readonly #queue: WorkQueue;
+  readonly #backlog: Backlog;
   readonly #settlement: Settlement;
+  readonly #deadlines: Deadlines;
   #flow: Flow;
-  #expressions: Expressions;
-  readonly #queue = new Deque<Work>();
-  /** Messages with a key that wait behind an older one of that key; a key is in here while any of its messages is pending. */
-  readonly #lanes = new Map<string, Deque<Work>>();
   readonly #open = new Set<Work>();
-  /** Keys behind a dead letter: none of their messages is begun. */
-  readonly holds = new Holds();
-  /** Works whose dedup id is claimed, by sequence, for duplicates that come meanwhile. */
-  readonly #claimed = new Map<Sequence, Work>();
+  /** Messages with a dedup id, by sequence, for duplicates that come meanwhile. */
+  readonly #holders = new Map<Sequence, Work>();
   /** Messages given back to the journal. */
   leftToJournal = 0;
-  #running = 0;
-  /** Being accepted by the journal: counted as pending already. */
-  #entering = 0;
-  /** Messages whose bodies are being read for their keys, or that came behind one, and the last of them. */
-  #reading = 0;
-  #lastRead: Promise<unknown> = Promise.resolve();
   #pressed = false;
-  #claiming = false;
-  /** The journal may have messages that are not in here; new ones must not overtake them. */
-  #backlog = true;
-  readonly #backlogWindow: ByteWindow;
-  #backlogTimer: (() => void) | undefined;
   #stopping = false;
   #closed = false;
 
   constructor(flow: Flow, ports: FlowDeliveryPorts) {
+    const { metrics } = this;
     this.#flow = flow;
-    this.#expressions = expressionsOf(flow);
     this.#ports = ports;
-    this.journal = ports.journal;
-    this.persistence = ports.persistence;
-    this.random = ports.random;
-    this.memory = ports.memory;
-    this.#backlogWindow = new ByteWindow(ports.memory.messages);
-    this.#settlement = new Settlement(this);
-    this.runner = ports.runner;
-    this.clock = ports.clock;
-    this.seeds = ports.seeds;
-    this.logger = ports.logger;
-    this.perform = ports.perform;
-    this.deadlines = new Deadlines(ports.clock);
+    this.#deadlines = new Deadlines(ports.clock);
+    this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, finished: (attempt, result) => this.#finished(attempt, result) };
+    this.#admission = new Admission(this, { ...ports, metrics });
+    this.#settlement = new Settlement({ ...ports, metrics, flow: () => this.#flow });
+    this.#queue = new WorkQueue(
+      () => this.#flow.config.concurrency,
+      (work) => this.#begin(work),
+    );
+    this.#backlog = new Backlog({
+      ...ports,
+      flow: flow.name,
+      messages: ports.memory.messages,
+      room: () => this.#flow.config.queue - this.pending,
+      enter: (lease) => this.#enterRecovered(this.#recovered(lease), lease),
+    });
   }
 
   get flow(): Flow {
     return this.#flow;
   }
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   get pending(): number {
-    return this.#open.size + this.#entering + this.#reading;
-  }
-
-  get stopping(): boolean {
-    return this.#stopping;
-  }
-
-  committed(sends: readonly NewSend[]): void {
-    this.#ports.committed(sends);
+    return this.#open.size + this.#admission.pending;
   }
 
   get running(): number {
-    return this.#running;
+    return this.#queue.running;
   }
 
   get queued(): number {
     return this.#queue.length;
   }
 
-  /** From now on messages meet this image and configuration; what runs goes on in the old one. */
+  get hasBacklog(): boolean {
+    return this.#backlog.waiting;
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Keys behind a dead letter: none of their messages is begun. */
+  get holds(): Holds {
+    return this.#queue.holds;
+  }
+
+  /** From now on messages meet this image and configuration; attempts under way go on in the old one. */
   replace(flow: Flow): void {
     this.#flow = flow;
-    this.#expressions = expressionsOf(flow);
-    this.#pump();
+    this.#admission.reread();
+    this.#queue.pump();
   }
 
   /** Takes up what the journal still has of this flow; called before its sources start, so that older messages of a key stay first. */
   resume(): Promise<void> {
-    return this.#takeBacklog();
+    return this.#backlog.take();
   }
 
-  readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => {
-    if (incoming.setAside !== undefined) return this.#setAside(incoming, origin, incoming.setAside);
-    const refused = this.#refusal(incoming);
-    if (refused !== undefined) return Promise.resolve(refused);
-    this.metrics.received += 1;
-    const { key, dedup } = this.#expressions;
-    const texts = textsOf([key, dedup], incoming);
-    if (texts instanceof Promise || this.#reading > 0) return this.#acceptInTurn(incoming, origin, texts);
-    return this.#admit(incoming, this.#messageOf(incoming, origin, texts));
-  };
-
-  /** Its body is long, or one before it is still being read, which it must not overtake. */
-  async #acceptInTurn(incoming: Incoming, origin: Origin, texts: Texts | Promise<Texts>): Promise<Outcome> {
-    this.#reading += 1;
-    this.#ports.totals.pending += 1;
-    const turn = this.#lastRead.then(() => texts);
-    this.#lastRead = turn.catch(() => undefined); // those behind it are read all the same
-    let read: Texts;
-    try {
-      read = await turn;
-    } catch (error) {
-      this.#giveMemory(incoming);
-      throw error;
-    } finally {
-      this.#reading -= 1;
-      this.#ports.totals.pending -= 1;
-    }
-    if (!this.#closed && !(this.#stopping && this.journal.durable)) return this.#admit(incoming, this.#messageOf(incoming, origin, read));
-    this.#giveMemory(incoming);
-    return this.#refused("MF_STOPPING", incoming.id);
+  get accept(): Admission["accept"] {
+    return this.#admission.accept;
   }
 
-  #messageOf(incoming: Incoming, origin: Origin, texts: Texts): NewMessage {
-    const admission = { flow: this.#flow, expressions: this.#expressions, ids: this.#ports.ids, texts };
-    return newMessage(admission, incoming, origin, this.clock.now());
+  isHeld(key: string | undefined): boolean {
+    return this.#queue.holds.holds(key);
   }
 
-  #admit(incoming: Incoming, message: NewMessage): Promise<Outcome> {
-    if (incoming.replyWanted && this.holds.holds(message.key)) {
-      this.#giveMemory(incoming);
-      return Promise.resolve(this.#refused("MF_FLOW_HELD", message.id)); // a caller can't wait until somebody looks at the letter
-    }
-    if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
-    if (message.dedup === undefined) return new Promise((resolve) => this.#enter(this.#work(incoming, message, resolve)));
-    const adopted = this.journal.adopt(message);
-    if (adopted.status !== "leased") {
-      this.#giveMemory(incoming);
-      return this.#duplicate(adopted, incoming, message);
-    }
-    return new Promise((resolve) => this.#enterLeased(this.#work(incoming, message, resolve), adopted.lease));
+  holderOf(sequence: Sequence): Work | undefined {
+    return this.#holders.get(sequence);
+  }
+
+  leave(lease: Lease): void {
+    this.#ports.journal.release(lease);
+    this.#backlog.waiting = true;
+  }
+
+  full(): void {
+    if (this.#pressed) return;
+    this.#pressed = true;
+    this.#ports.pressure(true);
   }
 
   /**
@@ -204,14 +164,15 @@ export class FlowDelivery implements RunHost, SettlementHost {
    * waits there, and nobody is told.
    */
   takeOver(lease: Lease, tell?: (outcome: Outcome) => void): void {
-    if (this.#stopping || this.pending >= this.#flow.config.queue || !this.memory.messages.tryTake(heldBytesOf(lease.message.body))) {
-      this.journal.release(lease);
-      this.#backlog = true;
-      this.#backlogLater();
-    } else {
+    const { memory } = this.#ports;
+    const hasRoom = !this.#stopping && this.pending < this.#flow.config.queue && memory.messages.tryTake(heldBytesOf(lease.message.body));
+    if (hasRoom) {
       const work = this.#recovered(lease);
       work.tell = tell;
-      this.#enterLeased(work, lease);
+      this.enter(work, lease);
+    } else {
+      this.leave(lease);
+      this.#backlog.later();
     }
   }
 
@@ -220,44 +181,32 @@ export class FlowDelivery implements RunHost, SettlementHost {
     let retries = 0;
     for (const { isRetriedLetter } of this.#open) if (isRetriedLetter) retries += 1;
     if (this.#stopping || retries >= gatewayLimits.heldRetries) {
-      this.journal.release(lease);
+      this.#ports.journal.release(lease);
       return tell(refusedWith(this.#stopping ? "MF_STOPPING" : "MF_FLOW_BUSY", lease.message.id));
     }
     const work = this.#recovered(lease);
     work.tell = tell;
     work.isRetriedLetter = true;
-    this.memory.messages.force(work.heldBytes);
-    this.#enterLeased(work, lease);
+    this.#enterRecovered(work, lease);
   }
 
   /** From now on nothing of the key is begun. Callers who wait for a reply are told to come again. */
   hold(letter: string, key: string | undefined): void {
-    this.holds.add(letter, key);
-    if (key !== undefined && !this.#lanes.has(key)) this.#lanes.set(key, new Deque());
+    this.#queue.hold(letter, key);
     for (const work of [...this.#open]) {
-      if (!work.incoming.replyWanted || !this.holds.holds(work.message.key)) continue;
+      if (!work.incoming.replyWanted || !this.isHeld(work.message.key)) continue;
       if (work.state !== "queued" && work.state !== "behind") continue;
-      if (work.lease !== undefined) this.journal.release(work.lease);
-      this.end(work, this.#refused("MF_FLOW_HELD", work.message.id));
+      if (work.lease !== undefined) this.#ports.journal.release(work.lease);
+      this.#end(work, this.#admission.refuse("MF_FLOW_HELD", work.message.id));
     }
-  }
-
-  buried(letter: string, { message }: Work): void {
-    if (this.#flow.config.onDead !== "hold") return;
-    this.hold(letter, message.key);
-    const held = message.key === undefined ? "the flow" : "messages of its key";
-    this.logger.error(
-      { message: message.id, deadLetter: letter, key: message.key },
-      `the dead letter holds back ${held} until it is retried or dropped (onDead: hold)`,
-    );
   }
 
   /** The letter is gone: what it held goes on. */
   unhold(letter: string): void {
-    const key = this.holds.keyOf(letter);
-    if (!this.holds.delete(letter)) return;
-    if (key !== undefined && !this.#isRetried(key)) this.#nextOfKey(key);
-    this.#pump();
+    const key = this.#queue.holds.keyOf(letter);
+    if (!this.#queue.holds.delete(letter)) return;
+    if (key !== undefined && !this.#isRetried(key)) this.#nextOf(key);
+    this.#queue.pump();
   }
 
   /** A letter of the key is being run again: its end gives the turn to the next. */
@@ -269,214 +218,82 @@ export class FlowDelivery implements RunHost, SettlementHost {
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
   beginDrain(): void {
     this.#stopping = true;
-    this.#backlogTimer?.();
-    for (const work of [...this.#open]) if (this.#givesBack(work)) this.giveBack(work);
+    this.#backlog.stop();
+    for (const work of [...this.#open]) if (this.#mayGiveBack(work)) this.#giveBack(work);
   }
 
   /** Ends what is still open: given back, or buried when nobody would have it after this process. */
   async endDrain(): Promise<void> {
     this.#closed = true;
-    this.deadlines.close();
+    this.#queue.close();
+    this.#deadlines.close();
     const lost: Work[] = [];
     for (const work of [...this.#open]) {
-      if (this.journal.durable || work.lease?.durable !== true || work.state === "settling") this.giveBack(work);
+      if (this.#ports.journal.durable || work.lease?.durable !== true || work.state === "settling") this.#giveBack(work);
       else lost.push(work);
     }
+    const text = "the gateway stopped before the message was finished, and its journal is in memory";
     for (const work of lost) {
-      const { lease } = work;
-      const record = this.#settlement.record(
-        work,
-        failureOf("MF_STOPPED", "the gateway stopped before the message was finished, and its journal is in memory", true, 503),
-        undefined,
-      );
+      const record = this.#settlement.record(work, failureOf("MF_STOPPED", text, true, 503), undefined);
       this.#giveUp(work);
-      if (lease === undefined) continue;
-      await this.journal
-        .bury(this.#settlement.withHistory(lease, work), record)
-        .catch((error: unknown) =>
-          this.logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`),
-        );
+      if (work.lease !== undefined) await this.#settlement.buryLost(work, work.lease, record);
     }
   }
 
   /** While draining: what has a waiting caller, or has begun, is finished; the rest is safe with its keeper. */
-  #givesBack(work: Work): boolean {
-    const waits = work.state === "queued" || work.state === "resting" || work.state === "behind";
-    return this.#stopping && waits && !work.incoming.replyWanted && (this.journal.durable || work.lease?.durable !== true);
-  }
-
-  /** Why a message is not taken now; undefined: memory for it has been taken. */
-  #refusal({ body }: Incoming): Outcome | undefined {
-    const { persistence } = this;
-    const { totals } = this.#ports;
-    let code: string | undefined;
-    if (this.#closed || (this.#stopping && this.journal.durable)) code = "MF_STOPPING";
-    else if (this.#backlog || this.pending >= this.#flow.config.queue) code = "MF_FLOW_BUSY";
-    else if (totals.pending >= gatewayLimits.pendingTotal) code = "MF_GATEWAY_BUSY";
-    else if (persistence.troubled !== undefined || this.journal.trouble !== undefined) code = "MF_JOURNAL_UNAVAILABLE";
-    else if (this.#ports.outboxFull() || this.#journalFull) code = "MF_OUTBOX_FULL";
-    else if (!this.memory.messages.tryTake(heldBytesOf(body))) code = memoryBusy;
-    if (code === undefined) return undefined;
-    return this.#refused(code, undefined);
-  }
-
-  #refused(code: string, id: string | undefined): Outcome {
-    this.metrics.refuse(code);
-    if (code === "MF_FLOW_BUSY") this.#press();
-    return refusedWith(code, id);
-  }
-
-  /** A journal in memory holds as many sends as it may: flows that send nothing are not held up. */
-  get #journalFull(): boolean {
-    const { takenBytes, mostBytes } = this.memory.journal;
-    return takenBytes >= mostBytes && this.#flow.outlets.length > 0;
-  }
-
-  #giveMemory({ body }: Incoming): void {
-    this.memory.messages.give(heldBytesOf(body));
-  }
-
-  /** A dead letter without a run. Its id may be one that is done: it is not looked at. */
-  async #setAside(incoming: Incoming, origin: Origin, failure: Failure): Promise<Outcome> {
-    if (this.#closed) return refusedWith("MF_STOPPING", incoming.id);
-    const nowMs = this.clock.now();
-    this.memory.messages.force(heldBytesOf(incoming.body));
-    try {
-      const texts = await textsOf([this.#expressions.key, undefined], incoming);
-      const message = { ...this.#messageOf(incoming, origin, texts), dedup: undefined };
-      const adopted = this.journal.adopt(message);
-      assert(adopted.status === "leased", "a message without dedup is always leased");
-      const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
-      const letter = await this.persistence.keepTrying(() => this.journal.bury(adopted.lease, record));
-      if (letter === undefined) {
-        this.journal.release(adopted.lease);
-        return refusedWith("MF_STOPPING", message.id);
-      }
-      this.metrics.dead += 1;
-      this.metrics.fail(failure.code);
-      return { status: "dead", id: message.id, failure, kept: true };
-    } finally {
-      this.#giveMemory(incoming);
-    }
-  }
-
-  async #acceptDurably(incoming: Incoming, message: NewMessage): Promise<Outcome> {
-    this.#entering += 1;
-    this.#ports.totals.pending += 1;
-    let accepted: Accepted;
-    try {
-      accepted = await this.journal.accept(message);
-    } catch (error) {
-      this.persistence.failed(error);
-      this.#giveMemory(incoming);
-      return this.#refused("MF_JOURNAL_UNAVAILABLE", message.id);
-    } finally {
-      this.#entering -= 1;
-      this.#ports.totals.pending -= 1;
-    }
-    if (accepted.status !== "leased") {
-      this.#giveMemory(incoming);
-      return this.#duplicate(accepted, incoming, message);
-    }
-    const { lease } = accepted;
-    // Stopping has begun meanwhile: older messages of its key may have been given back already, and it must not overtake them.
-    if (this.#stopping && this.journal.durable && !incoming.replyWanted) {
-      this.journal.release(lease);
-      this.#backlog = true;
-      this.#giveMemory(incoming);
-      return { status: "accepted", id: message.id };
-    }
-    if (incoming.replyWanted) return new Promise((resolve) => this.#enterLeased(this.#work(incoming, message, resolve), lease));
-    this.#enterLeased(this.#work(incoming, message, undefined), lease);
-    return { status: "accepted", id: message.id };
-  }
-
-  #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming, { id, source }: NewMessage): Promise<Outcome> {
-    if (accepted.status === "mismatch") {
-      this.metrics.refuse("MF_ID_REUSED");
-      const failure = callersFault("MF_ID_REUSED", "the id was used before, for a request with different content: use a new id", 422);
-      return Promise.resolve({ status: "dead", id: incoming.id ?? "", failure, kept: false });
-    }
-    this.metrics.duplicates += 1;
-    this.logger.info({ message: id, source, first: accepted.status === "running" ? "running" : "done" }, "a duplicate is not run again");
-    if (accepted.status === "duplicate") return Promise.resolve({ status: "duplicate", id: accepted.id, reply: accepted.reply });
-    const first = this.#claimed.get(accepted.sequence);
-    if (first === undefined) return Promise.resolve(this.#refused("MF_FLOW_BUSY", incoming.id)); // it is just ending: the next try finds out how
-    if (!incoming.replyWanted && first.lease?.durable === true)
-      return Promise.resolve({ status: "duplicate", id: first.message.id, reply: undefined });
-    return new Promise((resolve) => (first.followers ??= []).push(resolve));
-  }
-
-  #work(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined): Work {
-    return new Work(incoming, message, tell, this.clock.monotonicMs());
+  #mayGiveBack(work: Work): boolean {
+    return this.#stopping && work.waits && !work.incoming.replyWanted && (this.#ports.journal.durable || work.lease?.durable !== true);
   }
 
   /** A message that the journal has had for a while. */
   #recovered(lease: Lease): Work {
-    const ageMs = Math.max(this.clock.now() - lease.message.receivedMs, 0);
-    return new Work(recovered(lease), lease.message, undefined, this.clock.monotonicMs() - ageMs);
+    const { clock } = this.#ports;
+    const ageMs = Math.max(clock.now() - lease.message.receivedMs, 0);
+    return new Work(recovered(lease), lease.message, undefined, clock.monotonicMs() - ageMs);
   }
 
-  #enterLeased(work: Work, lease: Lease): void {
-    work.lease = lease;
-    work.attempt = lease.attempt;
-    work.attempts = lease.attempts;
-    if (work.message.dedup !== undefined) this.#claimed.set(lease.sequence, work);
-    this.#enter(work);
+  /** In whatever memory there is: it is in the journal, and only its end makes room. */
+  #enterRecovered(work: Work, lease: Lease): void {
+    this.#ports.memory.messages.force(work.heldBytes);
+    this.enter(work, lease);
   }
 
-  #enter(work: Work): void {
-    const { totals } = this.#ports;
-    this.#open.add(work);
-    totals.pending += 1;
-    if (work.isRetriedLetter) return this.#ready(work);
-    if (this.#open.size >= this.#flow.config.queue * gatewayLimits.pauseAt) this.#press();
-    const { key } = work.message;
-    if (key !== undefined) {
-      const lane = this.#lanes.get(key);
-      if (lane !== undefined) {
-        work.state = "behind";
-        lane.push(work);
-        return;
-      }
-      this.#lanes.set(key, new Deque());
+  enter(work: Work, lease: Lease | undefined): void {
+    if (lease !== undefined) {
+      work.leased(lease);
+      if (work.message.dedup !== undefined) this.#holders.set(lease.sequence, work);
     }
-    this.#ready(work);
+    this.#open.add(work);
+    this.#ports.totals.pending += 1;
+    if (!work.isRetriedLetter && this.#open.size >= this.#flow.config.queue * gatewayLimits.pauseAt) this.full();
+    if (this.#queue.takesTurn(work)) this.#ready(work);
   }
 
   /** Its turn has come, unless it is to rest first. */
   #ready(work: Work): void {
-    const waitMs =
-      work.lease === undefined ? 0 : Math.min(work.lease.dueMs - this.clock.monotonicMs(), this.#flow.config.retry.backoff.most);
-    if (waitMs > 0) return this.rest(work, waitMs);
-    work.state = "queued";
-    const caller = work.incoming.caller;
+    const { lease, incoming } = work;
+    const leftMs = lease === undefined ? 0 : lease.dueMs - this.#ports.clock.monotonicMs();
+    const waitMs = Math.min(leftMs, this.#flow.config.retry.backoff.most);
+    if (waitMs > 0) return this.#rest(work, waitMs);
+    work.to("queued");
+    const { caller } = incoming;
     if (caller !== undefined) {
       if (caller.left) return this.#callerLeft(work);
       caller.onLeave = () => this.#callerLeft(work);
     }
-    this.#enqueue(work);
-  }
-
-  /** A letter that is retried waits for no place: what is held behind it may have taken them all. */
-  #enqueue(work: Work): void {
-    if (work.isRetriedLetter && !this.#closed) return this.#begin(work);
     this.#queue.push(work);
-    this.#pump();
   }
 
-  rest(work: Work, waitMs: number): void {
-    this.#giveReply(work);
-    work.state = "resting";
-    work.wakeUp = this.clock.after(waitMs, () => {
-      this.#wake(work);
-    });
+  #rest(work: Work, waitMs: number): void {
+    this.#releaseReply(work);
+    work.to("resting");
+    work.wakeUp = this.#ports.clock.after(waitMs, () => this.#wake(work));
   }
 
   #wake(work: Work): void {
     work.wakeUp = undefined;
-    work.state = "queued";
-    this.#enqueue(work);
+    work.to("queued");
+    this.#queue.push(work);
   }
 
   /** A peer is back: messages that rest because it was away go on at once. */
@@ -488,143 +305,141 @@ export class FlowDelivery implements RunHost, SettlementHost {
     }
   }
 
-  #pump(): void {
-    while (!this.#closed && !this.holds.all && this.#running < this.#flow.config.concurrency) {
-      const work = this.#queue.shift();
-      if (work === undefined) return;
-      if (work.state === "queued") this.#begin(work);
-    }
-  }
-
   #begin(work: Work): void {
-    work.state = "running";
-    this.#running += 1;
+    const { clock } = this.#ports;
     const { expiresMs, receivedMs, key, flow } = work.message;
-    if (expiresMs !== undefined && work.attempt === 1 && this.clock.monotonicMs() - work.receivedMs > expiresMs - receivedMs) {
+    if (expiresMs !== undefined && work.attempt === 1 && clock.monotonicMs() - work.receivedMs > expiresMs - receivedMs) {
       this.metrics.expired += 1;
-      this.#running -= 1;
-      work.state = "settling";
-      void this.#settlement.bury(
-        work,
-        failureOf("MF_EXPIRED", `the message expired: it was not started within flows.${flow}.expires`, false, 504),
-        undefined,
-      );
+      this.#queue.running -= 1;
+      work.to("settling");
+      const failure = failureOf("MF_EXPIRED", `the message expired: it was not started within flows.${flow}.expires`, false, 504);
+      void this.#carryOut(work, this.#settlement.bury(work, failure, this.#settlement.record(work, failure, undefined)));
       return;
     }
-    const run = new Run(this, this.#flow, work);
-    work.run = run;
-    const caller = work.incoming.caller;
+    const attempt = new MessageAttempt(this.#attempts, this.#flow, work);
+    work.running = attempt;
+    const { caller } = work.incoming;
     if (caller !== undefined) caller.onLeave = () => this.#callerLeft(work);
-    if (key === undefined) run.start(undefined);
-    else void this.#startWithState(run, flow, key);
+    if (key === undefined) attempt.start(undefined);
+    else void this.#startWithState(attempt, flow, key);
   }
 
-  async #startWithState(run: Run, flow: string, key: string): Promise<void> {
-    const state = await this.persistence.keepTrying(() => this.journal.readState(flow, key));
-    if (run.over) return;
-    if (state === undefined) this.finished(run, { kind: "unstarted", closing: true, code: "MF_STOPPING" });
-    else run.start(state);
+  async #startWithState(attempt: MessageAttempt, flow: string, key: string): Promise<void> {
+    const { journal, persistence } = this.#ports;
+    const state = await persistence.keepTrying(() => journal.readState(flow, key));
+    if (attempt.over) return;
+    if (state === undefined) attempt.closed();
+    else attempt.start(state);
   }
 
-  finished(run: Run, result: RunResult): void {
-    const { work } = run;
-    run.over = true;
-    work.run = undefined;
-    this.#running -= 1;
-    if (work.state !== "running") {
-      run.releaseSends();
-      return this.#pump(); // given back while it ran: its result is late
+  #finished(attempt: MessageAttempt, result: AttemptResult): void {
+    const { work } = attempt;
+    work.running = undefined;
+    this.#queue.running -= 1;
+    if (work.state !== "running")
+      attempt.releaseSends(); // given back while it ran: its result is late
+    else {
+      work.to("settling");
+      this.#settle(attempt, result);
     }
-    work.state = "settling";
+    this.#queue.pump();
+  }
+
+  #settle(attempt: MessageAttempt, result: AttemptResult): void {
+    const { work, effects } = attempt;
     switch (result.kind) {
-      case "done":
-        this.#done(run, result.reply);
-        break;
+      case "done": {
+        const hasNothingToKeep = work.lease === undefined && effects.sends.length === 0 && effects.stateChanges.length === 0;
+        if (hasNothingToKeep) return this.#done(work, result.reply, attempt.elapsedMs);
+        return void this.#carryOut(work, this.#settlement.commit(attempt, result.reply));
+      }
       case "failed":
-        void this.#settlement.failed(work, result.failure, run);
-        break;
+        return void this.#carryOut(work, this.#settlement.fail(work, result.failure, attempt));
       case "unstarted":
-        this.#unstarted(work, result);
-        break;
+        return result.closing ? this.#giveBack(work) : this.#unstarted(work, result.code);
       case "cancelled":
-        this.#cancelled(work, result.failure);
-        break;
+        return this.#drop(work, result.failure);
     }
-    this.#pump();
   }
 
-  #done(run: Run, reply: Reply | undefined): void {
-    const { work } = run;
-    if (work.lease === undefined && run.sends.length === 0 && run.stateChanges.length === 0) return this.completed(work, reply, run); // nothing to keep: the caller has it all
-    void this.#settlement.commit(run, reply);
+  async #carryOut(work: Work, settled: Promise<Verdict>): Promise<void> {
+    const verdict = await settled;
+    if (work.state !== "settling") return; // given back meanwhile
+    const { id } = work.message;
+    switch (verdict.kind) {
+      case "done":
+        if (verdict.sends.length > 0) this.#ports.committed(verdict.sends);
+        return this.#done(work, verdict.reply, verdict.runMs);
+      case "again":
+        this.#releaseReply(work);
+        work.to("queued");
+        return this.#queue.push(work);
+      case "rest":
+        if (verdict.attempt !== undefined) {
+          work.attempt += 1;
+          work.lease = verdict.attempt.lease;
+          work.attempts = verdict.attempt.attempts;
+        }
+        return this.#stopping && this.#ports.journal.durable ? this.#giveBack(work) : this.#rest(work, verdict.waitMs);
+      case "dead":
+        if (verdict.letter !== undefined && this.#flow.config.onDead === "hold") this.#holdBehind(verdict.letter, work);
+        return this.#end(work, { status: "dead", id, failure: verdict.failure, kept: verdict.letter !== undefined });
+      case "left":
+        return this.#giveBack(work);
+      case "late":
+        return this.#end(work, refusedWith("MF_GATEWAY_BUSY", id));
+    }
   }
 
-  completed(work: Work, reply: Reply | undefined, run: Run): void {
+  #done(work: Work, reply: Reply | undefined, runMs: number): void {
     this.metrics.done += 1;
-    this.metrics.durations.add(this.clock.monotonicMs() - work.receivedMs);
-    this.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: Math.round(run.elapsedMs) }, "done");
-    this.end(work, { status: "done", id: work.message.id, reply });
+    this.metrics.durations.add(this.#ports.clock.monotonicMs() - work.receivedMs);
+    this.#ports.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: Math.round(runMs) }, "done");
+    this.#end(work, { status: "done", id: work.message.id, reply });
   }
 
-  #giveReply(work: Work): void {
-    if (work.replyBytes > 0) this.memory.replies.give(work.replyBytes);
-    work.replyBytes = 0;
+  #holdBehind(letter: string, { message }: Work): void {
+    this.hold(letter, message.key);
+    const held = message.key === undefined ? "the flow" : "messages of its key";
+    this.#ports.logger.error(
+      { message: message.id, deadLetter: letter, key: message.key },
+      `the dead letter holds back ${held} until it is retried or dropped (onDead: hold)`,
+    );
   }
 
-  conflicted(work: Work, run: Run): void {
-    this.#giveReply(work);
-    this.metrics.conflicts += 1;
-    work.conflicts += 1;
-    if (work.conflicts > gatewayLimits.conflictsInARow) {
-      work.conflicts = 0;
-      void this.#settlement.failed(
-        work,
-        failureOf(
-          "MF_STATE_CONFLICT",
-          `the state under this key changed during every attempt: set the flow's key, so that its messages run one after another`,
-          true,
-          503,
-        ),
-        run,
-      );
-      return;
-    }
-    work.state = "queued";
-    this.#enqueue(work);
-  }
-
-  #unstarted(work: Work, { closing, code }: RunResult & { kind: "unstarted" }): void {
-    if (closing) return this.giveBack(work);
+  #unstarted(work: Work, code: string): void {
     if (work.incoming.replyWanted) {
-      if (work.lease !== undefined) this.journal.release(work.lease);
-      return this.end(work, this.#refused(code, work.message.id));
+      if (work.lease !== undefined) this.#ports.journal.release(work.lease);
+      return this.#end(work, this.#admission.refuse(code, work.message.id));
     }
     this.metrics.refuse(code);
-    this.rest(work, backoffMs(1, gatewayLimits.backoffMs, this.random));
+    this.#rest(work, backoffMs(1, gatewayLimits.backoffMs, this.#ports.random));
   }
 
   /** Nobody waits any more: the message is given up, unless a duplicate of it waits for the same outcome. */
   #callerLeft(work: Work): void {
     if (work.followers !== undefined) return;
     const failure = callersFault("MF_CALLER_LEFT", "the caller left before the reply", 499);
-    if (work.run !== undefined) work.run.stop({ kind: "cancelled", failure }, "the caller left");
-    else if (work.state === "queued" || work.state === "behind") this.#cancelled(work, failure);
+    if (work.running !== undefined) work.running.cancel(failure, "the caller left");
+    else if (work.state === "queued" || work.state === "behind") {
+      work.to("settling");
+      this.#drop(work, failure);
+    }
   }
 
-  #cancelled(work: Work, failure: Failure): void {
+  #drop(work: Work, failure: Failure): void {
     this.metrics.cancelled += 1;
-    work.state = "settling";
     if (work.lease !== undefined) void this.#settlement.drop(work.lease);
-    this.end(work, { status: "dead", id: work.message.id, failure, kept: false });
+    this.#end(work, { status: "dead", id: work.message.id, failure, kept: false });
   }
 
   /** Leaves the message to its keeper: the journal has it for the next start, or the source gives it again. */
-  giveBack(work: Work): void {
+  #giveBack(work: Work): void {
     if (work.state === "ended") return;
     if (work.lease !== undefined) {
-      this.journal.release(work.lease);
+      this.#ports.journal.release(work.lease);
       if (work.lease.durable) {
-        this.#backlog = true;
+        this.#backlog.waiting = true;
         this.leftToJournal += 1;
       }
     }
@@ -633,89 +448,45 @@ export class FlowDelivery implements RunHost, SettlementHost {
 
   /** Ends a message without a result; its machine, if any, is told to go. */
   #giveUp(work: Work): void {
-    const { run } = work;
-    this.end(work, refusedWith("MF_STOPPING", work.message.id));
-    run?.stop({ kind: "cancelled", failure: failureOf("MF_STOPPING", "the gateway is stopping", true) }, "the gateway is stopping");
+    const { running } = work;
+    this.#end(work, refusedWith("MF_STOPPING", work.message.id));
+    running?.cancel(failureOf("MF_STOPPING", "the gateway is stopping", true), "the gateway is stopping");
   }
 
-  end(work: Work, outcome: Outcome): void {
-    work.state = "ended";
+  #end(work: Work, outcome: Outcome): void {
+    const { totals, memory } = this.#ports;
+    work.to("ended");
     work.wakeUp?.();
     work.wakeUp = undefined;
-    const { totals } = this.#ports;
     this.#open.delete(work);
     totals.pending -= 1;
-    this.memory.messages.give(work.heldBytes);
-    this.#giveReply(work);
-    if (work.lease !== undefined && work.message.dedup !== undefined) this.#claimed.delete(work.lease.sequence);
-    const caller = work.incoming.caller;
+    memory.messages.give(work.heldBytes);
+    this.#releaseReply(work);
+    if (work.lease !== undefined && work.message.dedup !== undefined) this.#holders.delete(work.lease.sequence);
+    const { caller } = work.incoming;
     if (caller !== undefined) caller.onLeave = undefined;
     work.settle(outcome);
-    if (work.message.key !== undefined) this.#nextOfKey(work.message.key);
-    if ((this.#pressed || this.#backlog) && this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt) this.#release();
+    if (work.message.key !== undefined) this.#nextOf(work.message.key);
+    const hasRoom = this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt;
+    if (hasRoom && (this.#pressed || this.#backlog.waiting)) this.#relieve();
   }
 
-  #nextOfKey(key: string): void {
-    if (this.holds.holdsKey(key)) return;
-    const lane = this.#lanes.get(key);
-    for (let next = lane?.shift(); next !== undefined; next = lane?.shift()) {
-      if (next.state !== "behind") continue;
-      if (this.#givesBack(next)) this.giveBack(next);
-      else return this.#ready(next);
+  #nextOf(key: string): void {
+    for (let next = this.#queue.next(key); next !== undefined; next = this.#queue.next(key)) {
+      if (!this.#mayGiveBack(next)) return this.#ready(next);
+      this.#giveBack(next);
     }
-    this.#lanes.delete(key);
   }
 
-  #press(): void {
-    if (this.#pressed) return;
-    this.#pressed = true;
-    this.#ports.pressure(true);
+  #releaseReply(work: Work): void {
+    if (work.replyBytes > 0) this.#ports.memory.replies.give(work.replyBytes);
+    work.replyBytes = 0;
   }
 
-  #release(): void {
+  #relieve(): void {
     this.#pressed = false;
     if (this.#stopping) return;
     this.#ports.pressure(false);
-    if (this.#backlog) void this.#takeBacklog();
-  }
-
-  #enterOfBacklog(lease: Lease): void {
-    const work = this.#recovered(lease);
-    this.memory.messages.force(work.heldBytes);
-    this.#backlogWindow.saw(work.heldBytes);
-    this.#enterLeased(work, lease);
-  }
-
-  /** The journal's messages are taken up once there is memory for them, also when nothing of this flow ends until then. */
-  #backlogLater(): void {
-    if (this.#stopping || this.#backlogTimer !== undefined) return;
-    this.#backlogTimer = this.clock.after(gatewayLimits.retryAfterMs, () => {
-      this.#backlogTimer = undefined;
-      if (this.#backlog) void this.#takeBacklog();
-    });
-  }
-
-  async #takeBacklog(): Promise<void> {
-    if (this.#claiming || this.#stopping) return;
-    this.#claiming = true;
-    try {
-      for (;;) {
-        const room = this.#flow.config.queue - this.pending;
-        if (room <= 0) break;
-        const most = this.#backlogWindow.fits(room);
-        if (most === 0) {
-          this.#backlogLater();
-          break;
-        }
-        const leases = (await this.persistence.keepTrying(() => this.journal.lease(this.#flow.name, most))) ?? [];
-        for (const lease of leases) this.#enterOfBacklog(lease);
-        if (leases.length < most) {
-          this.#backlog = false;
-          break;
-        }
-      }
-    } finally {
-      this.#claiming = false;
-    }
+    if (this.#backlog.waiting) void this.#backlog.take();
   }
 }

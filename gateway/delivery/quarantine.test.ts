@@ -46,7 +46,7 @@ for (const [name, outcomes] of Object.entries(kinds)) {
       await post(url);
       const { failure, attempts } = await onlyLetter(deadLetters);
       deepEqual([failure.code, attempts.length], ["MF_MESSAGE_QUARANTINED", outcomes.length]);
-      match(failure.message, /ended 2 workers.*dlq retry.*MF_(CPU_LIMIT|MACHINE_LOST)/);
+      match(failure.message, /crashed 2 workers.*dlq retry.*MF_(CPU_LIMIT|MACHINE_LOST)/);
     });
   });
 }

@@ -1,115 +1,129 @@
-/** How an attempt ends: what a flow wanted is committed, or the message rests till its next attempt, or it becomes a dead letter. */
+/**
+ * The end of an attempt: what the flow wanted is committed, or the message rests until its next attempt, or it becomes a dead letter.
+ * Each method gives a verdict, and the flow's delivery carries it out, unless the message was given back meanwhile.
+ */
 import type { Headers, HeadersDraft } from "#abi";
-import { assert, CodedError, type Clock, type Prng } from "#base";
-import type { Logger } from "../contract/connector.ts";
-import type { AttemptRecord, Completed, Journal, Lease, NewSend } from "../journal/journal.ts";
-import { gatewayLimits } from "../contract/limits.ts";
-import type { Failure, Outcome, Reply } from "../contract/message.ts";
-import type { Flow } from "../contract/runner.ts";
-import { refusedWith } from "./admission.ts";
+import { assert, type Clock, CodedError, type Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
+import type { Logger } from "../contract/connector.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Failure, Reply } from "../contract/message.ts";
+import type { Flow } from "../contract/runner.ts";
+import type { AttemptRecord, Journal, Lease, NewSend } from "../journal/journal.ts";
+import type { MessageAttempt } from "./attempt/attempt.ts";
+import { failureOf } from "./failures.ts";
 import type { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
-import type { Run } from "./run.ts";
-import { failureOf, type Work } from "./work.ts";
+import type { Work } from "./work.ts";
 
-/** What settling needs of the flow's delivery. */
-export interface SettlementHost {
+export type Verdict =
+  /** Committed. `runMs`: duration of the attempt. */
+  | { readonly kind: "done"; readonly reply: Reply | undefined; readonly sends: readonly NewSend[]; readonly runMs: number }
+  /** The state under the key had changed: run it again at once. */
+  | { readonly kind: "again" }
+  /** `attempt`: this one counted, and the next is the journal's or, where the source keeps the message, ours to record. */
+  | { readonly kind: "rest"; readonly waitMs: number; readonly attempt?: CountedAttempt }
+  /** `letter`: id of the dead letter, where one was kept. */
+  | { readonly kind: "dead"; readonly failure: Failure; readonly letter: string | undefined }
+  /** The journal closed before: the message stays with its keeper. */
+  | { readonly kind: "left" }
+  /** Another attempt has taken the message. */
+  | { readonly kind: "late" };
+
+export interface CountedAttempt {
+  readonly lease: Lease | undefined;
+  readonly attempts: readonly AttemptRecord[];
+}
+
+export interface SettlementPorts {
+  /** As of now: a reload replaces it. */
+  readonly flow: () => Flow;
   readonly journal: Journal;
   readonly persistence: Persistence;
   readonly clock: Clock;
   readonly random: Prng;
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
-  readonly flow: Flow;
-  readonly stopping: boolean;
-  committed(sends: readonly NewSend[]): void;
-  completed(work: Work, reply: Reply | undefined, run: Run): void;
-  conflicted(work: Work, run: Run): void;
-  rest(work: Work, waitMs: number): void;
-  giveBack(work: Work): void;
-  /** A dead letter was written. */
-  buried(letter: string, work: Work): void;
-  end(work: Work, outcome: Outcome): void;
 }
 
-/** Every method is for a work in the state `settling`; when it is in another afterwards, somebody gave it back meanwhile. */
 export class Settlement {
-  readonly #host: SettlementHost;
+  readonly #ports: SettlementPorts;
 
-  constructor(host: SettlementHost) {
-    this.#host = host;
+  constructor(ports: SettlementPorts) {
+    this.#ports = ports;
   }
 
-  async commit(run: Run, reply: Reply | undefined): Promise<void> {
-    const { work } = run;
+  async commit(attempt: MessageAttempt, reply: Reply | undefined): Promise<Verdict> {
+    const { journal, persistence, clock, logger } = this.#ports;
+    const { work, effects } = attempt;
     const { message } = work;
     const lease = this.#leaseOf(work);
-    const sends = passedOn(run.sends, message.headers);
+    const sends = passedOn(effects.sends, message.headers);
+    const changes = effects.stateChanges;
     const state =
-      run.stateChanges.length === 0 || message.key === undefined
-        ? undefined
-        : { key: message.key, version: run.stateVersion, changes: run.stateChanges };
-    const completed: Completed | undefined = await this.#host.persistence.keepTrying(() =>
-      this.#host.journal.complete(lease, {
-        nowMs: this.#host.clock.now(),
-        sends,
-        state,
-        reply: message.dedup === undefined ? undefined : reply,
-      }),
-    );
-    run.releaseSends();
-    if (work.state !== "settling") return;
-    if (completed === undefined) return this.#host.giveBack(work);
-    if (completed.status === "committed") {
-      if (sends.length > 0) this.#host.committed(sends);
-      this.#host.completed(work, reply, run);
-    } else if (completed.status === "conflict") this.#host.conflicted(work, run);
-    else if (completed.status === "refused") await this.failed(work, failureOf(completed.code, completed.message, false), run);
-    else {
-      this.#host.logger.error({ message: message.id }, "a completion arrived too late: another attempt owns the message");
-      this.#host.end(work, refusedWith("MF_GATEWAY_BUSY", message.id));
+      changes.length === 0 || message.key === undefined ? undefined : { key: message.key, version: attempt.stateVersion, changes };
+    const kept = message.dedup === undefined ? undefined : reply;
+    const completed = await persistence.keepTrying(() => journal.complete(lease, { nowMs: clock.now(), sends, state, reply: kept }));
+    attempt.releaseSends();
+    switch (completed?.status) {
+      case undefined:
+        return { kind: "left" };
+      case "committed":
+        return { kind: "done", reply, sends, runMs: attempt.elapsedMs };
+      case "conflict":
+        return this.#conflict(attempt);
+      case "refused":
+        return this.fail(work, failureOf(completed.code, completed.message, false), attempt);
+      case "stale":
+        logger.error({ message: message.id }, "a completion arrived too late: another attempt owns the message");
+        return { kind: "late" };
     }
   }
 
-  async failed(work: Work, found: Failure, run: Run): Promise<void> {
+  #conflict(attempt: MessageAttempt): Promise<Verdict> | Verdict {
+    const { work } = attempt;
+    this.#ports.metrics.conflicts += 1;
+    work.conflicts += 1;
+    if (work.conflicts <= gatewayLimits.conflictsInARow) return { kind: "again" };
+    work.conflicts = 0;
+    const text = "the state under this key changed during every attempt: set the flow's key, so that its messages run one after another";
+    return this.fail(work, failureOf("MF_STATE_CONFLICT", text, true, 503), attempt);
+  }
+
+  async fail(work: Work, found: Failure, attempt: MessageAttempt): Promise<Verdict> {
+    const { metrics, clock, random, logger, persistence, journal } = this.#ports;
     const failure = quarantined(work, found);
-    this.#host.metrics.fail(failure.code);
-    if (this.#waitsForPeer(work, failure)) return;
+    const { retry } = this.#ports.flow().config;
+    metrics.fail(failure.code);
+    const waiting = this.#peerWait(work, failure);
+    if (waiting !== undefined) return waiting;
     work.unreached = 0;
-    const record = this.record(work, failure, run);
-    const { retry } = this.#host.flow.config;
-    const { clock } = this.#host;
+    const record = this.record(work, failure, attempt);
     const ageMs = clock.monotonicMs() - work.receivedMs;
-    const waitMs = backoffMs(work.attempt, retry.backoff, this.#host.random);
+    const waitMs = backoffMs(work.attempt, retry.backoff, random);
     const again = failure.retry && !work.incoming.replyWanted && work.attempt < retry.attempts && ageMs + waitMs <= retry.age;
-    this.#host.logger.warn(
+    logger.warn(
       { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack },
       failure.message,
     );
     if (!again) return this.bury(work, failure, record);
-    this.#host.metrics.retries += 1;
-    if (work.lease !== undefined) {
-      const { lease } = work;
-      const next = await this.#host.persistence.keepTrying(() =>
-        this.#host.journal.retryLater(lease, record, Math.ceil(clock.monotonicMs() + waitMs)),
-      );
-      if (work.state !== "settling") return;
-      if (next === undefined) return this.#host.giveBack(work);
-      work.lease = next;
-      work.attempts = next.attempts;
-    } else work.attempts = [...work.attempts.slice(-gatewayLimits.attemptsKept), record];
-    work.attempt += 1;
-    if (this.#host.stopping && this.#host.journal.durable) return this.#host.giveBack(work);
-    this.#host.rest(work, waitMs);
+    metrics.retries += 1;
+    const { lease } = work;
+    if (lease === undefined) {
+      const attempts = [...work.attempts.slice(-gatewayLimits.attemptsKept), record];
+      return { kind: "rest", waitMs, attempt: { lease, attempts } };
+    }
+    const dueMs = Math.ceil(clock.monotonicMs() + waitMs);
+    const next = await persistence.keepTrying(() => journal.retryLater(lease, record, dueMs));
+    return next === undefined ? { kind: "left" } : { kind: "rest", waitMs, attempt: { lease: next, attempts: next.attempts } };
   }
 
   /** A peer that is away is waited for as long as retry.age allows, without an attempt that counts and without a record. */
-  #waitsForPeer(work: Work, failure: Failure): boolean {
-    const { clock, flow, logger, metrics, random, stopping, journal } = this.#host;
-    const { backoff, age } = flow.config.retry;
+  #peerWait(work: Work, failure: Failure): Verdict | undefined {
+    const { clock, logger, metrics, random, flow } = this.#ports;
+    const { backoff, age } = flow().config.retry;
     const leftMs = age - (clock.monotonicMs() - work.receivedMs);
-    if (failure.unreached !== true || !failure.retry || work.incoming.replyWanted || leftMs <= 0) return false;
+    if (failure.unreached !== true || !failure.retry || work.incoming.replyWanted || leftMs <= 0) return undefined;
     const waitMs = Math.min(backoffMs(work.unreached + 1, backoff, random), leftMs);
     logger[work.unreached === 0 ? "warn" : "debug"](
       { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: waitMs },
@@ -117,20 +131,18 @@ export class Settlement {
     );
     work.unreached += 1;
     metrics.retries += 1;
-    if (stopping && journal.durable) this.#host.giveBack(work);
-    else this.#host.rest(work, waitMs);
-    return true;
+    return { kind: "rest", waitMs };
   }
 
-  record(work: Work, failure: Failure, run: Run | undefined): AttemptRecord {
-    const endedMs = this.#host.clock.now();
+  record(work: Work, failure: Failure, attempt: MessageAttempt | undefined): AttemptRecord {
+    const endedMs = this.#ports.clock.now();
     return {
       attempt: work.attempt,
-      startedMs: run?.startedMs ?? endedMs,
+      startedMs: attempt?.startedMs ?? endedMs,
       endedMs,
-      imageSha256: run?.flow.image.sha256 ?? "",
+      imageSha256: attempt?.flow.image.sha256 ?? "",
       failure,
-      logs: run?.logs ?? [],
+      logs: attempt?.logs ?? [],
     };
   }
 
@@ -138,56 +150,62 @@ export class Settlement {
    * Gives a message up. One whose caller was told of a fault of their own (4xx) leaves no letter: it is the caller's to mend, and
    * anybody could fill the disk. A waiting caller does not wait for a disk that refuses.
    */
-  async bury(work: Work, failure: Failure, known: AttemptRecord | undefined): Promise<void> {
-    this.#host.metrics.dead += 1;
-    const { replyWanted } = work.incoming;
-    const record = known ?? this.record(work, failure, undefined);
-    const lease = work.lease === undefined ? this.#leaseOf(work) : work.lease;
-    let kept = false;
-    if (replyWanted && failure.status >= 400 && failure.status < 500) await this.drop(lease);
-    else if (replyWanted) {
-      try {
-        const letter = await this.#host.journal.bury(this.withHistory(lease, work), record);
-        kept = letter !== undefined;
-        if (letter !== undefined) this.#host.buried(letter, work);
-      } catch (error) {
-        this.#host.logger.error(
-          { message: work.message.id, code: error instanceof CodedError ? error.code : undefined },
-          `the dead letter could not be written, but the caller was told: ${error instanceof Error ? error.message : String(error)}`,
-        );
-        await this.drop(lease);
-      }
-    } else {
-      const letter = await this.#host.persistence.keepTrying(() => this.#host.journal.bury(this.withHistory(lease, work), record));
-      if (work.state !== "settling") return;
-      if (letter === undefined) return this.#host.giveBack(work);
-      kept = true;
-      this.#host.buried(letter, work);
-      this.#host.logger.error(
-        { message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter },
-        `the message failed for good and is kept as a dead letter: ${failure.message}`,
-      );
-    }
-    if (work.state === "settling") this.#host.end(work, { status: "dead", id: work.message.id, failure, kept });
+  async bury(work: Work, failure: Failure, record: AttemptRecord): Promise<Verdict> {
+    const { metrics, logger, persistence, journal } = this.#ports;
+    metrics.dead += 1;
+    const lease = this.#leaseOf(work);
+    if (work.incoming.replyWanted) return { kind: "dead", failure, letter: await this.#buryOnce(work, lease, failure, record) };
+    const letter = await persistence.keepTrying(() => journal.bury(withHistory(lease, work), record));
+    if (letter === undefined) return { kind: "left" };
+    logger.error(
+      { message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter },
+      `the message failed for good and is kept as a dead letter: ${failure.message}`,
+    );
+    return { kind: "dead", failure, letter };
   }
 
-  /** Attempts of a message its source keeps are counted here, not by the journal. */
-  withHistory(lease: Lease, work: Work): Lease {
-    return lease.attempts.length >= work.attempts.length ? lease : { ...lease, attempt: work.attempt, attempts: work.attempts };
+  async #buryOnce(work: Work, lease: Lease, failure: Failure, record: AttemptRecord): Promise<string | undefined> {
+    const callersFault = failure.status >= 400 && failure.status < 500;
+    try {
+      if (!callersFault) return await this.#ports.journal.bury(withHistory(lease, work), record);
+    } catch (error) {
+      this.#ports.logger.error(
+        { message: work.message.id, code: error instanceof CodedError ? error.code : undefined },
+        `the dead letter could not be written, but the caller was told: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+    await this.drop(lease);
+    return undefined;
+  }
+
+  /** The last chance of a message that nobody has after this process. */
+  async buryLost(work: Work, lease: Lease, record: AttemptRecord): Promise<void> {
+    const { journal, logger } = this.#ports;
+    await journal
+      .bury(withHistory(lease, work), record)
+      .catch((error: unknown) =>
+        logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`),
+      );
   }
 
   async drop(lease: Lease): Promise<void> {
-    await this.#host.journal.drop(lease).catch((error: unknown) => this.#host.persistence.failed(error));
+    const { journal, persistence } = this.#ports;
+    await journal.drop(lease).catch((error: unknown) => persistence.failed(error));
   }
 
   #leaseOf(work: Work): Lease {
     if (work.lease === undefined) {
-      const adopted = this.#host.journal.adopt(work.message);
+      const adopted = this.#ports.journal.adopt(work.message);
       assert(adopted.status === "leased", "a message without dedup is always leased");
       work.lease = adopted.lease;
     }
     return work.lease;
   }
+}
+
+/** Attempts of a message its source keeps are counted here, not by the journal. */
+function withHistory(lease: Lease, work: Work): Lease {
+  return lease.attempts.length >= work.attempts.length ? lease : { ...lease, attempt: work.attempt, attempts: work.attempts };
 }
 
 /** A message that ended workers in one attempt or over several is not tried again: it would harm what others have waiting there. */

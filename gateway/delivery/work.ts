@@ -1,47 +1,64 @@
-/** One message in the gateway's hands, from accept to its end. */
+/** One message in the gateway's hands, from its admission to its end. */
+import { assert } from "#base";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Incoming, Outcome } from "../contract/message.ts";
-import type { Run } from "./run.ts";
 import type { AttemptRecord, Lease, NewMessage } from "../journal/journal.ts";
 
 /**
- *   queued ──▶ running ──▶ settling ──▶ ended
- *     ▲  ▲        │            │
- *     │  └────────┘ busy       │ failed, to be tried again
- *     └──── resting ◀──────────┘
- * A message with a key is `behind` while an older one of that key is anywhere but ended.
+ *   new ──▶ queued ──▶ running ──▶ settling ──▶ ended
+ *    │ ▲      ▲ ▲                      │
+ *    ▼ │      │ └── the state changed ─┤
+ *   behind    └──── resting ◀── retry ─┘
+ *
+ * `behind`: an older message of its key has not ended. From everywhere a message may end: it is given back, cancelled or refused.
  */
-export type WorkState = "behind" | "queued" | "running" | "settling" | "resting" | "ended";
+export type WorkState = "new" | "behind" | "queued" | "running" | "settling" | "resting" | "ended";
+
+const successors: Readonly<Record<WorkState, readonly WorkState[]>> = {
+  new: ["behind", "queued", "resting"],
+  behind: ["queued", "resting", "settling", "ended"],
+  queued: ["running", "settling", "ended"],
+  running: ["settling", "ended"],
+  settling: ["queued", "resting", "ended"],
+  resting: ["queued", "ended"],
+  ended: [],
+};
+
+/** The attempt under way, as its message sees it. */
+export interface RunningAttempt {
+  /** Gives the attempt up: nobody waits for its result. */
+  cancel(failure: Failure, reason: string): void;
+}
 
 export class Work {
   readonly incoming: Incoming;
   readonly message: NewMessage;
   /** When the gateway had it first, by the monotonic clock; of an earlier process as far as dates tell. */
   readonly receivedMs: number;
-  /** Taken from the memory budget until its end. */
+  /** Reserved in the memory budget until its end. */
   readonly heldBytes: number;
-  /** The journal's lease; undefined for a message its source keeps, until it has something to commit. */
+  /** The journal's lease; undefined for a message its source keeps, until there is something to commit. */
   lease: Lease | undefined;
-  state: WorkState = "queued";
   attempt = 1;
   attempts: readonly AttemptRecord[] = [];
-  run: Run | undefined;
+  running: RunningAttempt | undefined;
   /** Random part of its requests' idempotency keys, for a message that has no number in the journal. */
   nonce: string | undefined;
-  /** Of the reply, taken from the memory budget until its end. */
+  /** Of the reply, reserved in the memory budget until its end. */
   replyBytes = 0;
   /** Attempts in a row that reached no peer: they do not count, and it rests until one is there. */
   unreached = 0;
   /** A dead letter that is run again while its key is held: what is held waits for its end. */
   isRetriedLetter = false;
-  /** Runs thrown away because the state had changed. */
+  /** Attempts thrown away because the state had changed. */
   conflicts = 0;
   /** Tells the source; undefined once it has been told. */
   tell: ((outcome: Outcome) => void) | undefined;
   /** Duplicates that came while this one was worked on, and wait for its outcome. */
   followers: ((outcome: Outcome) => void)[] | undefined;
-  /** Takes a resting message's timer back. */
+  /** Cancels a resting message's timer. */
   wakeUp: (() => void) | undefined;
+  #state: WorkState = "new";
 
   constructor(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined, receivedMs: number) {
     this.incoming = incoming;
@@ -49,6 +66,26 @@ export class Work {
     this.receivedMs = receivedMs;
     this.heldBytes = heldBytesOf(message.body);
     this.tell = tell;
+  }
+
+  get state(): WorkState {
+    return this.#state;
+  }
+
+  /** True while no attempt has begun, or none is under way. */
+  get waits(): boolean {
+    return this.#state === "queued" || this.#state === "resting" || this.#state === "behind";
+  }
+
+  to(state: WorkState): void {
+    assert(successors[this.#state].includes(state), `a message goes from ${this.#state} to ${state}`);
+    this.#state = state;
+  }
+
+  leased(lease: Lease): void {
+    this.lease = lease;
+    this.attempt = lease.attempt;
+    this.attempts = lease.attempts;
   }
 
   settle(outcome: Outcome): void {
@@ -64,14 +101,4 @@ export class Work {
 
 export function heldBytesOf(body: Uint8Array): number {
   return body.length + gatewayLimits.messageBytes;
-}
-
-/** A failure found by the gateway itself. */
-export function failureOf(code: string, message: string, retry: boolean, status = 0): Failure {
-  return { origin: "gateway", code, message, retry, status };
-}
-
-/** A failure that is the caller's to mend. Another attempt can't help. */
-export function callersFault(code: string, message: string, status: number): Failure {
-  return { origin: "caller", code, message, retry: false, status };
 }

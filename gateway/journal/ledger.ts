@@ -24,6 +24,7 @@ import type {
   Sequence,
   StateSnapshot,
 } from "./journal.ts";
+import { stateRefusal } from "./state-limit.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
 /**
@@ -217,17 +218,8 @@ export class Ledger {
     if (change === undefined) return undefined;
     const state = this.flow(lease.message.flow).state.get(change.key);
     if ((state?.version ?? 0) !== change.version) return { status: "conflict" };
-    let bytes = state?.bytes ?? 0;
-    for (const { name, valueJson } of change.changes)
-      bytes +=
-        (valueJson === undefined ? 0 : valueJson.length + name.length) -
-        (state?.values.has(name) === true ? name.length + (state.values.get(name)?.length ?? 0) : 0);
-    if (bytes <= gatewayLimits.stateBytes) return undefined;
-    return {
-      status: "refused",
-      code: "MF_STATE_LIMIT",
-      message: `the state under key "${change.key}" would exceed ${gatewayLimits.stateBytes} bytes: keep less in it, or delete unused names`,
-    };
+    const refusal = stateRefusal(change.key, state, change.changes);
+    return refusal === undefined ? undefined : { status: "refused", ...refusal };
   }
 
   /** Applies a completion that has no objection. */

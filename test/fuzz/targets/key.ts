@@ -1,6 +1,6 @@
 /** `key: json:` and `dedup.by: json:`: the scanner says what JSON.parse and a walk along the pointer would. */
 import { fromUtf8, toUtf8 } from "#base";
-import { mostNormalBytes, Scan, textOfValue, valuesAt } from "../../../gateway/delivery/json-pointer.ts";
+import { mostNormalBytes, Scan, textOfValue, valuesAt } from "../../../gateway/delivery/admission/json-pointer.ts";
 import { faulty, type Target, type Verdict } from "../target.ts";
 
 const pointers = [[], ["a"], ["a", "b"], ["0"], ["a", "1", "b"], [""], ["__proto__"]] as const;

@@ -7,18 +7,19 @@
  *                                           └─────────────────────────────┘
  */
 import { type Clock, isCoded, type Prng } from "#base";
-import { storedBodyHeader, storedBodyOf } from "../contract/stored-body.ts";
-import { resolved } from "../stored-bodies/outgoing.ts";
-import type { BodyStore } from "../stored-bodies/store.ts";
-import type { OutletConfig } from "../contract/config.ts";
-import { gatewayLimits } from "../contract/limits.ts";
-import { memoryBusy } from "../contract/memory.ts";
-import type { Answer, Outgoing } from "../contract/message.ts";
-import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../contract/outlet.ts";
-import { backoffMs } from "../contract/backoff.ts";
-import { type Deadline, Deadlines } from "./deadlines.ts";
-import { Deque } from "./deque.ts";
-import { OutletMetrics } from "./metrics.ts";
+import { storedBodyHeader, storedBodyOf } from "../../contract/stored-body.ts";
+import { resolved } from "../../stored-bodies/outgoing.ts";
+import type { BodyStore } from "../../stored-bodies/store.ts";
+import type { OutletConfig } from "../../contract/config.ts";
+import { gatewayLimits } from "../../contract/limits.ts";
+import { memoryBusy } from "../../contract/memory.ts";
+import type { Answer, Outgoing } from "../../contract/message.ts";
+import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../../contract/outlet.ts";
+import { backoffMs } from "../../contract/backoff.ts";
+import { type Deadline, Deadlines } from "../deadlines.ts";
+import { Deque } from "../deque.ts";
+import { outletTimedOut } from "../failures.ts";
+import { OutletMetrics } from "../metrics.ts";
 
 export function classified(error: unknown): OutletError {
   if (error instanceof OutletError) return error;
@@ -58,12 +59,6 @@ class RateLimit {
 const nobodyWaits = (): OutletError =>
   new OutletError("MF_OUTLET_ABANDONED", "the caller of this request no longer waits for it", { retryable: true, origin: "gateway" });
 const stopping = (): OutletError => new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true, origin: "gateway" });
-const timedOut = (outlet: string, timeoutMs: number): OutletError =>
-  new OutletError("MF_OUTLET_TIMEOUT", `${outlet} did not answer within ${timeoutMs} ms: check the peer, or raise the outlet's timeout`, {
-    retryable: true,
-    callerStatus: 504,
-  });
-
 /** An attempt under way. Its signal is made when somebody asks for it: the outlets that write to a log or a file do not. */
 class OpenAttempt implements Attempt, Deadline {
   readonly idempotencyKey: string;
@@ -193,7 +188,7 @@ export class OutletChannel {
     make: (how: Attempt) => Promise<T>,
   ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
-    const open = new OpenAttempt(key, attempt, startedMs + timeoutMs, () => timedOut(this.name, timeoutMs));
+    const open = new OpenAttempt(key, attempt, startedMs + timeoutMs, () => outletTimedOut(this.name, timeoutMs));
     const onAbort = (): void => open.abandon(nobodyWaits());
     this.#open.add(open);
     this.#deadlines.add(open);

@@ -1,16 +1,16 @@
 /** Carries out the committed sends of one outlet: claims what is due, makes attempts in free places, settles, defers or buries. */
 import type { Clock, Prng } from "#base";
-import { ByteWindow } from "../contract/byte-window.ts";
-import type { Logger } from "../contract/connector.ts";
-import type { AttemptRecord, EntryNumber, Journal, OutboxEntry } from "../journal/journal.ts";
-import { gatewayLimits } from "../contract/limits.ts";
-import type { GatewayMemory } from "../contract/memory.ts";
-import type { Failure, Outgoing } from "../contract/message.ts";
-import type { OutletError } from "../contract/outlet.ts";
-import { backoffMs } from "../contract/backoff.ts";
-import { Holds } from "./holds.ts";
+import { ByteWindow } from "../../contract/byte-window.ts";
+import type { Logger } from "../../contract/connector.ts";
+import type { AttemptRecord, EntryNumber, Journal, OutboxEntry } from "../../journal/journal.ts";
+import { gatewayLimits } from "../../contract/limits.ts";
+import type { GatewayMemory } from "../../contract/memory.ts";
+import type { Failure, Outgoing } from "../../contract/message.ts";
+import type { OutletError } from "../../contract/outlet.ts";
+import { backoffMs } from "../../contract/backoff.ts";
+import { Holds } from "../holds.ts";
 import { classified, type OutletChannel } from "./outlet-channel.ts";
-import type { Persistence } from "./persistence.ts";
+import type { Persistence } from "../persistence.ts";
 
 export interface OutboxPorts {
   readonly journal: Journal;

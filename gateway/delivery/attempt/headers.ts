@@ -1,8 +1,8 @@
 /** Headers as they cross the door: JSON text on that side, a record on this one. */
 import { appendHeader, type Headers, type HeadersDraft, isHeaderText } from "#abi";
-import { checkedStoredBody, type CheckedHeaders, refusedHeaders } from "../contract/stored-body.ts";
-import { isHeaderName } from "../contract/http/headers.ts";
-import type { Incoming } from "../contract/message.ts";
+import { checkedStoredBody, type CheckedHeaders, refusedHeaders } from "../../contract/stored-body.ts";
+import { isHeaderName } from "../../contract/http/headers.ts";
+import type { Incoming } from "../../contract/message.ts";
 
 export const noHeaders: Headers = Object.freeze({});
 const noValues: Readonly<Record<string, string>> = Object.freeze({});

@@ -1,14 +1,14 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
 import { createHash } from "node:crypto";
 import { assert, table } from "#base";
-import { withStoredBody } from "../contract/stored-body.ts";
-import { dedupIdOf } from "../journal/dedup-id.ts";
-import type { Lease, NewMessage } from "../journal/journal.ts";
-import { gatewayLimits } from "../contract/limits.ts";
-import type { Incoming, Outcome } from "../contract/message.ts";
-import type { Flow } from "../contract/runner.ts";
+import { withStoredBody } from "../../contract/stored-body.ts";
+import { dedupIdOf } from "../../journal/dedup-id.ts";
+import type { Lease, NewMessage } from "../../journal/journal.ts";
+import { gatewayLimits } from "../../contract/limits.ts";
+import type { Incoming, Outcome } from "../../contract/message.ts";
+import type { Flow } from "../../contract/runner.ts";
 import { bounded, type KeyExpression, parseKey, type Texts } from "./keys.ts";
-import { cleanId, type MessageIds } from "./seeds.ts";
+import { cleanId, type MessageIds } from "../seeds.ts";
 
 /** A flow's `key` and `dedup.by`, ready for use. */
 export interface Expressions {

@@ -1,10 +1,10 @@
 /** `fetch` for flows: to declared hosts only, redirects included. */
 import { headerList, type Headers } from "#abi";
 import { CodedError, err, type MemoryAccount, ok, type Result } from "#base";
-import { OutletError } from "../contract/outlet.ts";
+import { OutletError } from "../../contract/outlet.ts";
 import type { Agent } from "undici";
-import { exchange, type HttpAnswer } from "../contract/http/exchange.ts";
-import { gatewayLimits } from "../contract/limits.ts";
+import { exchange, type HttpAnswer } from "../../contract/http/exchange.ts";
+import { gatewayLimits } from "../../contract/limits.ts";
 
 /** A host of `hosts:` — `api.example.com`, `*.example.com`, `host:8443`. */
 export interface HostPattern {
@@ -40,7 +40,8 @@ function flowsFault(code: string, message: string): OutletError {
   return new OutletError(code, message, { retryable: false, origin: "flow" });
 }
 
-function declaredUrl(text: string, base: URL | undefined, patterns: readonly HostPattern[], flow: string): URL {
+/** `patterns` undefined: every host may be reached. */
+function declaredUrl(text: string, base: URL | undefined, patterns: readonly HostPattern[] | undefined, flow: string): URL {
   let url: URL;
   try {
     url = new URL(text, base);
@@ -49,7 +50,7 @@ function declaredUrl(text: string, base: URL | undefined, patterns: readonly Hos
   }
   if (url.username !== "" || url.password !== "")
     throw flowsFault("MF_URL_INVALID", `the URL for ${url.host} contains a user or a password: send them in the authorization header`);
-  if (isDeclared(url, patterns)) return url;
+  if (patterns === undefined || isDeclared(url, patterns)) return url;
   throw flowsFault(
     "MF_HOST_NOT_DECLARED",
     `the flow may not reach ${url.protocol}//${url.host}: add ${url.host} to flows.${flow}.hosts in mayfly.yaml if it should`,
@@ -82,15 +83,24 @@ function without(headers: Headers, names: readonly string[]): Headers {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name)));
 }
 
+/** Method and URL of a request that may be made. Throws an OutletError of the flow's. */
+export function checkFetch(
+  { url, method, flow }: Pick<FetchRequest, "url" | "method" | "flow">,
+  patterns: readonly HostPattern[] | undefined,
+): { readonly url: URL; readonly method: string } {
+  const checked = declaredUrl(url, undefined, patterns, flow);
+  const name = method === "" ? "GET" : method.toUpperCase();
+  if (!/^[A-Z]{1,32}$/.test(name) || name === "CONNECT")
+    throw flowsFault("MF_METHOD_INVALID", `${JSON.stringify(name.slice(0, 32))} is not a method fetch can use`);
+  return { url: checked, method: name };
+}
+
 /** Rejects with a CodedError, or as undici does. */
 export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern[], request: FetchRequest): Promise<HttpAnswer> {
-  let url = declaredUrl(request.url, undefined, patterns, request.flow);
-  let method = request.method === "" ? "GET" : request.method.toUpperCase();
+  let { url, method } = checkFetch(request, patterns);
   const follow = request.headers[redirectHeader] === undefined;
   let headers = without(request.headers, [redirectHeader]);
   let body: Uint8Array | undefined = request.body;
-  if (!/^[A-Z]{1,32}$/.test(method) || method === "CONNECT")
-    throw flowsFault("MF_METHOD_INVALID", `${JSON.stringify(method.slice(0, 32))} is not a method fetch can use`);
   for (let hop = 0; ; hop += 1) {
     const answer = await exchange(agent, { url, method, headers, body, signal: request.signal, memory: request.memory });
     const [location] = headerList(answer.headers["location"]);

@@ -11,7 +11,7 @@
 import { createHash } from "node:crypto";
 import { hardLimits, headerText } from "#abi";
 import { err, ok, type Result } from "#base";
-import type { Incoming } from "../contract/message.ts";
+import type { Incoming } from "../../contract/message.ts";
 import { readInSlices, shortBytes } from "./body-reader.ts";
 import { valuesAt } from "./json-pointer.ts";
 

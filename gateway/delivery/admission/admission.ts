@@ -1,0 +1,249 @@
+/**
+ * The way in: a message is refused, recognised as a duplicate, set aside, or kept safe and handed on. Calls of one turn of the event loop
+ * keep their order.
+ *
+ *   accept ──bounds──▶ key, dedup id ──▶ journal (keeper: journal), or adopted ──▶ enter
+ *              └─ refused                     └─ duplicate: its outcome, or the first one's when that comes
+ */
+import { assert, type Clock } from "#base";
+import type { Logger } from "../../contract/connector.ts";
+import { gatewayLimits } from "../../contract/limits.ts";
+import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
+import type { Failure, Incoming, Outcome } from "../../contract/message.ts";
+import type { Flow } from "../../contract/runner.ts";
+import type { Accepted, Journal, Lease, NewMessage, Sequence } from "../../journal/journal.ts";
+import { callersFault } from "../failures.ts";
+import type { FlowMetrics } from "../metrics.ts";
+import type { Persistence } from "../persistence.ts";
+import type { MessageIds } from "../seeds.ts";
+import { heldBytesOf, Work } from "../work.ts";
+import { type Texts, textsOf } from "./keys.ts";
+import { type Expressions, expressionsOf, newMessage, type Origin, refusedWith } from "./message.ts";
+
+/** Messages pending over all flows. */
+export interface Totals {
+  pending: number;
+}
+
+/** The flow's delivery as admission sees it. */
+export interface Entrance {
+  /** As of now: a reload replaces it. */
+  readonly flow: Flow;
+  /** Messages that have entered and not ended. */
+  readonly size: number;
+  /** Older messages of the flow are still with the journal. */
+  readonly hasBacklog: boolean;
+  readonly stopping: boolean;
+  readonly closed: boolean;
+  /** A dead letter holds messages of this key. */
+  isHeld(key: string | undefined): boolean;
+  /** `lease`: undefined for a message its source keeps. */
+  enter(work: Work, lease: Lease | undefined): void;
+  /** The message that has the dedup id, while it is worked on. */
+  holderOf(sequence: Sequence): Work | undefined;
+  /** The journal has the message, and it is not taken up now. */
+  leave(lease: Lease): void;
+  /** The queue is full. */
+  full(): void;
+}
+
+export interface AdmissionPorts {
+  readonly journal: Journal;
+  readonly persistence: Persistence;
+  readonly clock: Clock;
+  readonly ids: MessageIds;
+  readonly totals: Totals;
+  readonly memory: GatewayMemory;
+  readonly logger: Logger;
+  readonly metrics: FlowMetrics;
+  /** True while an outlet of this flow has no room for more sends. */
+  readonly outboxFull: () => boolean;
+}
+
+export class Admission {
+  readonly #entrance: Entrance;
+  readonly #ports: AdmissionPorts;
+  #expressions: Expressions;
+  /** Being accepted by the journal. */
+  #entering = 0;
+  /** Messages whose bodies are being read for their keys, or that came behind one, and the last of them. */
+  #reading = 0;
+  #lastRead: Promise<unknown> = Promise.resolve();
+
+  constructor(entrance: Entrance, ports: AdmissionPorts) {
+    this.#entrance = entrance;
+    this.#ports = ports;
+    this.#expressions = expressionsOf(entrance.flow);
+  }
+
+  /** Messages on their way in: they count as pending. */
+  get pending(): number {
+    return this.#entering + this.#reading;
+  }
+
+  /** The flow was replaced. */
+  reread(): void {
+    this.#expressions = expressionsOf(this.#entrance.flow);
+  }
+
+  readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => {
+    if (incoming.setAside !== undefined) return this.#setAside(incoming, origin, incoming.setAside);
+    const refusal = this.#refusal(incoming);
+    if (refusal !== undefined) return Promise.resolve(this.refuse(refusal, undefined));
+    this.#ports.metrics.received += 1;
+    const { key, dedup } = this.#expressions;
+    const texts = textsOf([key, dedup], incoming);
+    if (texts instanceof Promise || this.#reading > 0) return this.#acceptInTurn(incoming, origin, texts);
+    return this.#admit(incoming, this.#messageOf(incoming, origin, texts));
+  };
+
+  refuse(code: string, id: string | undefined): Outcome {
+    this.#ports.metrics.refuse(code);
+    if (code === "MF_FLOW_BUSY") this.#entrance.full();
+    return refusedWith(code, id);
+  }
+
+  /** Why a message is not taken now; undefined: memory for it has been reserved. */
+  #refusal({ body }: Incoming): string | undefined {
+    const { persistence, journal, totals, memory, outboxFull } = this.#ports;
+    const { flow, size, hasBacklog } = this.#entrance;
+    if (this.#turnedAway) return "MF_STOPPING";
+    if (hasBacklog || size + this.pending >= flow.config.queue) return "MF_FLOW_BUSY";
+    if (totals.pending >= gatewayLimits.pendingTotal) return "MF_GATEWAY_BUSY";
+    if (persistence.troubled !== undefined || journal.trouble !== undefined) return "MF_JOURNAL_UNAVAILABLE";
+    if (outboxFull() || this.#journalFull) return "MF_OUTBOX_FULL";
+    return memory.messages.tryTake(heldBytesOf(body)) ? undefined : memoryBusy;
+  }
+
+  /** A journal in memory ends with the process: what it has is finished, and may send to this flow until then. */
+  get #turnedAway(): boolean {
+    return this.#entrance.closed || (this.#entrance.stopping && this.#ports.journal.durable);
+  }
+
+  /** A journal in memory holds as many sends as it may: flows that send nothing are not held up. */
+  get #journalFull(): boolean {
+    const { takenBytes, mostBytes } = this.#ports.memory.journal;
+    return takenBytes >= mostBytes && this.#entrance.flow.outlets.length > 0;
+  }
+
+  #release({ body }: Incoming): void {
+    this.#ports.memory.messages.give(heldBytesOf(body));
+  }
+
+  /** Its body is long, or one before it is still being read, which it must not overtake. */
+  async #acceptInTurn(incoming: Incoming, origin: Origin, texts: Texts | Promise<Texts>): Promise<Outcome> {
+    this.#reading += 1;
+    this.#ports.totals.pending += 1;
+    const turn = this.#lastRead.then(() => texts);
+    this.#lastRead = turn.catch(() => undefined); // those behind it are read all the same
+    let read: Texts;
+    try {
+      read = await turn;
+    } catch (error) {
+      this.#release(incoming);
+      throw error;
+    } finally {
+      this.#reading -= 1;
+      this.#ports.totals.pending -= 1;
+    }
+    if (!this.#turnedAway) return this.#admit(incoming, this.#messageOf(incoming, origin, read));
+    this.#release(incoming);
+    return this.refuse("MF_STOPPING", incoming.id);
+  }
+
+  #messageOf(incoming: Incoming, origin: Origin, texts: Texts): NewMessage {
+    const admission = { flow: this.#entrance.flow, expressions: this.#expressions, ids: this.#ports.ids, texts };
+    return newMessage(admission, incoming, origin, this.#ports.clock.now());
+  }
+
+  #admit(incoming: Incoming, message: NewMessage): Promise<Outcome> {
+    if (incoming.replyWanted && this.#entrance.isHeld(message.key)) {
+      this.#release(incoming);
+      return Promise.resolve(this.refuse("MF_FLOW_HELD", message.id)); // a caller can't wait until somebody looks at the letter
+    }
+    if (incoming.keeper === "journal") return this.#acceptDurably(incoming, message);
+    if (message.dedup === undefined) return this.#enter(incoming, message, undefined);
+    const adopted = this.#ports.journal.adopt(message);
+    if (adopted.status === "leased") return this.#enter(incoming, message, adopted.lease);
+    this.#release(incoming);
+    return this.#duplicate(adopted, incoming, message);
+  }
+
+  #enter(incoming: Incoming, message: NewMessage, lease: Lease | undefined): Promise<Outcome> {
+    return new Promise((resolve) => this.#entrance.enter(this.#work(incoming, message, resolve), lease));
+  }
+
+  #work(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined): Work {
+    return new Work(incoming, message, tell, this.#ports.clock.monotonicMs());
+  }
+
+  async #acceptDurably(incoming: Incoming, message: NewMessage): Promise<Outcome> {
+    const { journal, persistence, totals } = this.#ports;
+    this.#entering += 1;
+    totals.pending += 1;
+    let accepted: Accepted;
+    try {
+      accepted = await journal.accept(message);
+    } catch (error) {
+      persistence.failed(error);
+      this.#release(incoming);
+      return this.refuse("MF_JOURNAL_UNAVAILABLE", message.id);
+    } finally {
+      this.#entering -= 1;
+      totals.pending -= 1;
+    }
+    if (accepted.status !== "leased") {
+      this.#release(incoming);
+      return this.#duplicate(accepted, incoming, message);
+    }
+    if (incoming.replyWanted) return this.#enter(incoming, message, accepted.lease);
+    // Stopping has begun meanwhile: older messages of its key may have been given back already, and it must not overtake them.
+    if (this.#entrance.stopping && journal.durable) {
+      this.#entrance.leave(accepted.lease);
+      this.#release(incoming);
+    } else this.#entrance.enter(this.#work(incoming, message, undefined), accepted.lease);
+    return { status: "accepted", id: message.id };
+  }
+
+  #duplicate(accepted: Exclude<Accepted, { status: "leased" }>, incoming: Incoming, { id, source }: NewMessage): Promise<Outcome> {
+    const { metrics, logger } = this.#ports;
+    if (accepted.status === "mismatch") {
+      metrics.refuse("MF_ID_REUSED");
+      const text = "the id was used before, for a request with different content: use a new id";
+      return Promise.resolve({ status: "dead", id: incoming.id ?? "", failure: callersFault("MF_ID_REUSED", text, 422), kept: false });
+    }
+    metrics.duplicates += 1;
+    logger.info({ message: id, source, first: accepted.status === "running" ? "running" : "done" }, "a duplicate is not run again");
+    if (accepted.status === "duplicate") return Promise.resolve({ status: "duplicate", id: accepted.id, reply: accepted.reply });
+    const first = this.#entrance.holderOf(accepted.sequence);
+    if (first === undefined) return Promise.resolve(this.refuse("MF_FLOW_BUSY", incoming.id)); // it is just ending: the next try finds out how
+    if (!incoming.replyWanted && first.lease?.durable === true)
+      return Promise.resolve({ status: "duplicate", id: first.message.id, reply: undefined });
+    return new Promise((resolve) => (first.followers ??= []).push(resolve));
+  }
+
+  /** A dead letter without a run. Its id may be one that is done: it is not looked at. */
+  async #setAside(incoming: Incoming, origin: Origin, failure: Failure): Promise<Outcome> {
+    const { journal, persistence, clock, memory, metrics } = this.#ports;
+    if (this.#entrance.closed) return refusedWith("MF_STOPPING", incoming.id);
+    const nowMs = clock.now();
+    memory.messages.force(heldBytesOf(incoming.body));
+    try {
+      const texts = await textsOf([this.#expressions.key, undefined], incoming);
+      const message = { ...this.#messageOf(incoming, origin, texts), dedup: undefined };
+      const adopted = journal.adopt(message);
+      assert(adopted.status === "leased", "a message without dedup is always leased");
+      const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
+      const letter = await persistence.keepTrying(() => journal.bury(adopted.lease, record));
+      if (letter === undefined) {
+        journal.release(adopted.lease);
+        return refusedWith("MF_STOPPING", message.id);
+      }
+      metrics.dead += 1;
+      metrics.fail(failure.code);
+      return { status: "dead", id: message.id, failure, kept: true };
+    } finally {
+      this.#release(incoming);
+    }
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * One attempt at a message in the gateway: drives a machine from `deliver` to its end. What its effects mean stands in effects.ts; here
+ * they meet the clock, the memory budget, the log and the outlets. Whoever gets the result commits the sends and the state.
+ */
+import { type CallEffect, type DeliverEvent, type LogEffect, machineErrors, type StepOutcome } from "#abi";
+import type { Clock, MemoryAccount } from "#base";
+import type { Logger } from "../../contract/connector.ts";
+import { gatewayLimits } from "../../contract/limits.ts";
+import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
+import type { Failure } from "../../contract/message.ts";
+import type { Flow, Runner, RunningMachine } from "../../contract/runner.ts";
+import type { StateSnapshot } from "../../journal/journal.ts";
+import type { Deadline, Deadlines } from "../deadlines.ts";
+import { failureOf } from "../failures.ts";
+import type { FlowMetrics } from "../metrics.ts";
+import type { SeedPool } from "../seeds.ts";
+import type { Work } from "../work.ts";
+import type { CallAnswer } from "./answer.ts";
+import { type AttemptEnd, type Cancel, type EffectHost, Effects } from "./effects.ts";
+import { deliverHeadersJson } from "./headers.ts";
+import { messageTooLong } from "./message-limit.ts";
+
+/** The message a call is made for. */
+export interface CallOrigin {
+  readonly flow: Flow;
+  readonly work: Work;
+}
+
+/** Carries a call out; never rejects. `signal` aborts when nobody waits for it any more. */
+export type PerformCall = (origin: CallOrigin, call: CallEffect, signal: AbortSignal) => Promise<CallAnswer>;
+
+/** The result of an attempt. `cancelled`: nobody waits for it any more. */
+export type AttemptResult = AttemptEnd | { readonly kind: "cancelled"; readonly failure: Failure };
+
+export interface AttemptPorts {
+  readonly runner: Runner;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly seeds: SeedPool;
+  readonly logger: Logger;
+  readonly metrics: FlowMetrics;
+  readonly memory: GatewayMemory;
+  readonly perform: PerformCall;
+  finished(attempt: MessageAttempt, result: AttemptResult): void;
+}
+
+/** Bytes one attempt may send, ask and reply each, however little memory there is: other flows must not keep short messages from their end. */
+const freeBytes = 65_536;
+
+export class MessageAttempt implements Deadline, EffectHost {
+  readonly work: Work;
+  readonly flow: Flow;
+  /** By the wall clock, for the record. */
+  readonly startedMs: number;
+  /** Lines for the record. */
+  readonly logs: LogEffect[] = [];
+  readonly effects: Effects;
+  /** True once there is a result: the machine may still log. */
+  over = false;
+  stateVersion = 0;
+  readonly #beganMs: number;
+  readonly #ports: AttemptPorts;
+  #machine: RunningMachine | undefined;
+  /** Answers of calls: the machine's events are kept until its end, to run it again where its worker is lost. */
+  #answerBytes = 0;
+  #sendBytes = 0;
+  #askedBytes = 0;
+
+  deadlineMs: number;
+  before: Deadline | undefined = undefined;
+  after: Deadline | undefined = undefined;
+
+  constructor(ports: AttemptPorts, flow: Flow, work: Work) {
+    this.#ports = ports;
+    this.flow = flow;
+    this.work = work;
+    const { key, headers } = work.message;
+    this.effects = new Effects(flow, { key, headers, latin1Reply: work.incoming.latin1Reply === true }, this);
+    this.startedMs = ports.clock.now();
+    this.#beganMs = ports.clock.monotonicMs();
+    this.deadlineMs = this.#beganMs + flow.limits.timeMs;
+  }
+
+  get #clock(): Clock {
+    return this.#ports.clock;
+  }
+
+  /** Milliseconds since the start. */
+  get elapsedMs(): number {
+    return this.#clock.monotonicMs() - this.#beganMs;
+  }
+
+  /** The machine's time: the date it was started with, and steady from there on, so that its timers and measurements are right. */
+  get #timeMs(): number {
+    return this.startedMs + Math.floor(this.elapsedMs);
+  }
+
+  start(state: StateSnapshot | undefined): void {
+    const { runner, deadlines } = this.#ports;
+    const { image, limits, share, name } = this.flow;
+    this.stateVersion = state?.version ?? 0;
+    deadlines.add(this);
+    const event = this.#deliver(state);
+    const tooLong = messageTooLong(event, name);
+    if (tooLong !== undefined) return this.#finish({ kind: "failed", failure: tooLong });
+    this.effects.began();
+    try {
+      this.#machine = runner.start(image, event, limits, share);
+    } catch (error) {
+      this.#lost(error);
+      return;
+    }
+    this.#machine.first.then(this.#stepped, this.#lost);
+  }
+
+  /** The gateway is closing before the machine was started. */
+  closed(): void {
+    if (!this.over) this.#finish(this.effects.stop({ kind: "unstarted", closing: true, code: "MF_STOPPING" }));
+  }
+
+  #deliver(state: StateSnapshot | undefined): DeliverEvent {
+    const { message, attempt } = this.work;
+    return {
+      kind: "deliver",
+      timeMs: this.startedMs,
+      seed: this.#ports.seeds.next(),
+      id: message.id,
+      source: message.source,
+      attempt,
+      key: message.key,
+      headersJson: deliverHeadersJson(message, this.flow.config.values),
+      stateJson: state?.json,
+      body: message.body,
+    };
+  }
+
+  /** The message's time is over. */
+  expired(): void {
+    if (this.over) return;
+    this.#finish(this.effects.outOfTime());
+    this.#cancelMachine(machineErrors.MF_TIME_LIMIT);
+  }
+
+  /** Gives the message up: the machine may still log for a moment, then it is ended. */
+  cancel(failure: Failure, reason: string): void {
+    if (this.over) return;
+    this.effects.stop({ kind: "failed", failure });
+    this.#finish({ kind: "cancelled", failure });
+    this.#cancelMachine(reason);
+  }
+
+  #cancelMachine(reason: string): void {
+    const machine = this.#machine;
+    if (machine === undefined) return;
+    const cancelGrace = this.#clock.after(gatewayLimits.cancelGraceMs, () => machine.end());
+    const end = (outcome?: StepOutcome): void => {
+      cancelGrace();
+      if (outcome !== undefined) for (const effect of outcome.effects) if (effect.kind === "log") this.effects.log(effect);
+      machine.end();
+    };
+    machine.step({ kind: "cancel", timeMs: this.#timeMs, reason }).then(end, () => end());
+  }
+
+  readonly #stepped = (outcome: StepOutcome): void => {
+    this.#ports.metrics.cpuMs += outcome.cpuMs;
+    const end = this.effects.outcome(outcome);
+    if (end === undefined || this.over) return;
+    if (outcome.status === "waiting") this.#machine?.end();
+    this.#finish(end);
+  };
+
+  readonly #lost = (error: unknown): void => {
+    const end = this.effects.lost(error);
+    if (this.over) return;
+    this.#machine?.end();
+    this.#finish(end);
+  };
+
+  #give(event: Parameters<RunningMachine["step"]>[0]): void {
+    if (this.over || this.#machine === undefined) return;
+    this.effects.began();
+    try {
+      this.#machine.step(event).then(this.#stepped, this.#lost);
+    } catch (error) {
+      this.#lost(error);
+    }
+  }
+
+  #finish(result: AttemptResult): void {
+    const { memory, deadlines } = this.#ports;
+    this.over = true;
+    deadlines.remove(this);
+    if (this.#answerBytes > 0) memory.answers.give(this.#answerBytes);
+    if (result.kind !== "done") this.releaseSends();
+    this.#ports.finished(this, this.#inSource(result));
+  }
+
+  #inSource(result: AttemptResult): AttemptResult {
+    if (result.kind !== "failed" || result.failure.stack === undefined || this.flow.places === undefined) return result;
+    return { ...result, failure: { ...result.failure, stack: this.flow.places.stack(result.failure.stack) } };
+  }
+
+  /** The flow's sends are safe in the journal, or will never leave. */
+  releaseSends(): void {
+    if (this.#sendBytes > 0) this.#ports.memory.sends.give(this.#sendBytes);
+    this.#sendBytes = 0;
+  }
+
+  call(effect: CallEffect): Cancel {
+    const { sends } = this.#ports.memory;
+    const bytes = effect.body.length;
+    const controller = new AbortController();
+    void this.#ports.perform(this, effect, controller.signal).then(({ blame, ...answer }) => {
+      this.effects.answered(effect.call, answer.error === undefined ? undefined : { code: answer.error.code, blame });
+      sends.give(bytes);
+      this.#askedBytes -= bytes;
+      this.#holdAnswer(answer.body.length);
+      this.#give({ kind: "resolve", timeMs: this.#timeMs, call: effect.call, ...answer });
+    });
+    return () => controller.abort();
+  }
+
+  timer(timer: number, dueMs: number): Cancel {
+    return this.#clock.after(dueMs - this.#timeMs, () => {
+      this.effects.woke(timer);
+      this.#give({ kind: "wake", timeMs: this.#timeMs, timer });
+    });
+  }
+
+  #holdAnswer(bytes: number): void {
+    if (this.over || bytes === 0) return;
+    this.#answerBytes += bytes;
+    this.#ports.memory.answers.force(bytes);
+  }
+
+  reserve(use: "send" | "call" | "reply", bytes: number): AttemptEnd | undefined {
+    const { sends, replies } = this.#ports.memory;
+    const account = use === "reply" ? replies : sends;
+    const heldBytes = use === "send" ? this.#sendBytes : use === "call" ? this.#askedBytes : 0;
+    if (heldBytes + bytes <= freeBytes) account.force(bytes);
+    else if (!account.tryTake(bytes)) return noRoom(account, bytes);
+    if (use === "send") this.#sendBytes += bytes;
+    else if (use === "call") this.#askedBytes += bytes;
+    else this.work.replyBytes = bytes;
+    return undefined;
+  }
+
+  logDropped(): void {
+    this.#ports.metrics.logsDropped += 1;
+  }
+
+  log(given: LogEffect): void {
+    const effect = this.flow.places?.log(given) ?? given;
+    if (this.logs.length < gatewayLimits.logsPerAttempt) this.logs.push(effect);
+    const { logger } = this.#ports;
+    const fields = effect.fieldsJson === undefined ? undefined : logFields(effect.fieldsJson);
+    logger[effect.level](fields === undefined ? { message: this.work.message.id } : { message: this.work.message.id, fields }, effect.text);
+  }
+}
+
+/** Without room now the message comes again later; without room ever the flow sent too much. */
+function noRoom(account: MemoryAccount, bytes: number): AttemptEnd {
+  const mostBytes = account.largestBytes;
+  if (bytes <= mostBytes) return { kind: "unstarted", closing: false, code: memoryBusy };
+  const text = `the flow sent ${bytes} bytes at once, more than the ${mostBytes} allowed: send less, or raise \`memory\``;
+  return { kind: "failed", failure: failureOf("MF_EFFECT_LIMIT", text, false) };
+}
+
+/** Fields of a log line for the logger; text that is not JSON is shown as it is. */
+function logFields(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
+}

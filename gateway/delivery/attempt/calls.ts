@@ -1,0 +1,129 @@
+/** Carries out the calls of a running flow: a request to an outlet, a fetch, a read of the state under another key. */
+import type { CallEffect, Headers } from "#abi";
+import { type Clock, toUtf8 } from "#base";
+import type { Agent } from "undici";
+import { gatewayLimits } from "../../contract/limits.ts";
+import type { GatewayMemory } from "../../contract/memory.ts";
+import type { Journal } from "../../journal/journal.ts";
+import type { OutletChannel } from "../outbox/outlet-channel.ts";
+import type { MessageIds } from "../seeds.ts";
+import {
+  answered,
+  type CallAnswer,
+  checkedFetch,
+  checkedRequest,
+  failedWith,
+  fetchTimedOut,
+  gatewaysFault,
+  noBody,
+  peersFault,
+} from "./answer.ts";
+import type { CallOrigin, PerformCall } from "./attempt.ts";
+import { fetchDeclared, type HostPattern } from "./fetch.ts";
+
+export interface CallPorts {
+  readonly ids: MessageIds;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly agent: Agent;
+  readonly memory: GatewayMemory;
+  /** As of now: a reload changes them. */
+  readonly channels: () => ReadonlyMap<string, { readonly channel: OutletChannel }>;
+  readonly hosts: () => readonly HostPattern[];
+}
+
+export function callPerformer(ports: CallPorts): PerformCall {
+  return async (origin, call, signal) => {
+    try {
+      if (call.operation === "fetch") return await fetchFor(ports, origin, call, signal);
+      if (call.operation === "request") return await requestFor(ports, origin, call, signal);
+      return await stateFor(ports, origin, call);
+    } catch (error) {
+      return failedWith(error, call.operation === "state" ? gatewaysFault : peersFault);
+    }
+  };
+}
+
+async function fetchFor(ports: CallPorts, origin: CallOrigin, call: CallEffect, signal: AbortSignal): Promise<CallAnswer> {
+  const { name } = origin.flow;
+  const hosts = ports.hosts();
+  const checked = checkedFetch(call, { name, hosts });
+  if ("refused" in checked) return checked.refused;
+  const headers = call.contentType === "" ? checked.headers : { ...checked.headers, "content-type": call.contentType };
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  signal.addEventListener("abort", abort, { once: true });
+  const timeoutMs = call.timeoutMs > 0 ? call.timeoutMs : gatewayLimits.outletTimeoutMs;
+  let late = false;
+  const cancel = ports.clock.after(timeoutMs, () => {
+    late = true;
+    abort();
+  });
+  try {
+    return answered(
+      await fetchDeclared(ports.agent, hosts, {
+        flow: name,
+        url: call.target,
+        method: call.method,
+        headers: withTrace(origin, headers),
+        body: call.body,
+        signal: controller.signal,
+        memory: ports.memory.answers,
+      }),
+    );
+  } catch (error) {
+    return late ? fetchTimedOut(call.target, timeoutMs) : failedWith(error, peersFault);
+  } finally {
+    cancel();
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function requestFor(ports: CallPorts, origin: CallOrigin, call: CallEffect, signal: AbortSignal): Promise<CallAnswer> {
+  const { flow, work } = origin;
+  const { id, key, headers, correlationId } = work.message;
+  const channels = ports.channels();
+  const checked = checkedRequest(call, { name: flow.name, outlets: [...channels.keys()] }, headers);
+  if ("refused" in checked) return checked.refused;
+  const request = {
+    messageId: id,
+    flow: flow.name,
+    outlet: call.target,
+    key,
+    contentType: call.contentType,
+    headers: withHops(origin, withTrace(origin, checked.headers)),
+    body: call.body,
+    correlationId,
+    timeMs: ports.clock.now(),
+    method: call.method,
+  };
+  const { channel } = channels.get(call.target) as { readonly channel: OutletChannel }; // checked above
+  return answered(await channel.request(request, idempotencyKeyOf(ports, origin, call), call.timeoutMs, signal));
+}
+
+async function stateFor({ journal }: CallPorts, { flow }: CallOrigin, { target }: CallEffect): Promise<CallAnswer> {
+  const { json } = await journal.readState(flow.name, target);
+  const body = json === undefined ? noBody : toUtf8(json);
+  return { error: undefined, status: 200, headersJson: '{"content-type":"application/json"}', body };
+}
+
+/**
+ * The same for every attempt at this call of this message. Nobody can make it before the message does: a sender chooses the id, and not
+ * the journal's number, which a message in the journal keeps over restarts, or the random part another gets.
+ */
+function idempotencyKeyOf({ ids }: CallPorts, { flow, work }: CallOrigin, { call }: CallEffect): string {
+  const part = work.lease?.durable === true ? String(work.lease.sequence) : (work.nonce ??= ids.next());
+  return `${flow.name}/${work.message.id}/${part}/call/${call}`;
+}
+
+/** W3C trace context goes on with what the flow causes, unless the flow set its own. */
+function withTrace({ work }: CallOrigin, headers: Headers): Headers {
+  const trace = work.message.headers["traceparent"];
+  return trace === undefined || headers["traceparent"] !== undefined ? headers : { ...headers, traceparent: trace };
+}
+
+/** The count of flows a message has passed through is the gateway's: a flow can't reset it. */
+function withHops({ work }: CallOrigin, headers: Headers): Headers {
+  const hops = work.message.headers["mayfly-hops"];
+  return hops === undefined ? headers : { ...headers, "mayfly-hops": hops };
+}

@@ -1,0 +1,80 @@
+/**
+ * Messages that the journal has and the flow has not taken up: after a start, while the queue was full, after a drain. New messages must
+ * not overtake them.
+ */
+import type { Clock, MemoryAccount } from "#base";
+import { ByteWindow } from "../contract/byte-window.ts";
+import { gatewayLimits } from "../contract/limits.ts";
+import type { Journal, Lease } from "../journal/journal.ts";
+import type { Persistence } from "./persistence.ts";
+
+export interface BacklogPorts {
+  readonly flow: string;
+  readonly journal: Journal;
+  readonly persistence: Persistence;
+  readonly clock: Clock;
+  readonly messages: MemoryAccount;
+  /** Places in the flow's queue; not above 0: none. */
+  readonly room: () => number;
+  readonly enter: (lease: Lease) => void;
+}
+
+export class Backlog {
+  /** True while the journal may have messages that are not here. */
+  waiting = true;
+  readonly #ports: BacklogPorts;
+  readonly #window: ByteWindow;
+  #taking = false;
+  #stopped = false;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(ports: BacklogPorts) {
+    this.#ports = ports;
+    this.#window = new ByteWindow(ports.messages);
+  }
+
+  /** Takes up as many as the queue and memory have room for. */
+  async take(): Promise<void> {
+    if (this.#taking || this.#stopped) return;
+    this.#taking = true;
+    try {
+      while (await this.#takeSome());
+    } finally {
+      this.#taking = false;
+    }
+  }
+
+  /** True when there may be more to take now. */
+  async #takeSome(): Promise<boolean> {
+    const { flow, journal, persistence, room } = this.#ports;
+    const places = room();
+    if (places <= 0) return false;
+    const most = this.#window.fits(places);
+    if (most === 0) {
+      this.later();
+      return false;
+    }
+    const leases = (await persistence.keepTrying(() => journal.lease(flow, most))) ?? [];
+    for (const lease of leases) {
+      this.#window.saw(lease.message.body.length + gatewayLimits.messageBytes);
+      this.#ports.enter(lease);
+    }
+    if (leases.length === most) return true;
+    this.waiting = false;
+    return false;
+  }
+
+  /** Looks again after a while: memory may be free by then, also when nothing of this flow ends. */
+  later(): void {
+    if (this.#stopped || this.#cancelTimer !== undefined) return;
+    this.#cancelTimer = this.#ports.clock.after(gatewayLimits.retryAfterMs, () => {
+      this.#cancelTimer = undefined;
+      if (this.waiting) void this.take();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+  }
+}
