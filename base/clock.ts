@@ -1,4 +1,6 @@
 /** Time as it is passed in, so that a simulation can be its own clock. */
+import { longestTimerMs } from "./limits.ts";
+
 export interface Clock {
   /** Milliseconds since 1970-01-01T00:00:00Z, as the computer's clock says: for dates. It jumps when somebody sets that clock. */
   now(): number;
@@ -7,8 +9,6 @@ export interface Clock {
   /** Runs `task` once after `delayMs`; the returned function cancels it. */
   after(delayMs: number, task: () => void): () => void;
 }
-
-const longestTimerMs = 2 ** 31 - 1; // setTimeout fires at once beyond this
 
 export const systemClock: Clock = {
   now: () => Date.now(),

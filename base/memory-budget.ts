@@ -12,6 +12,7 @@
  */
 import { assert } from "./assert.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { memoryLimits } from "./limits.ts";
 
 /** Holds bytes that can be taken from it: an upload whose sender stalls, a reply whose reader does. */
 export interface MemoryHolder {
@@ -29,13 +30,6 @@ interface Waiter {
   readonly bytes: number;
   readonly settle: (taken: boolean) => void;
 }
-
-/** Waiters of one budget; more are turned away. */
-const mostWaiters = 16_384;
-/** Bytes that are many at once. */
-const largeBytes = 262_144;
-/** A holder that made no progress for this long may be evicted. */
-const stallMs = 1000;
 
 /** State shared by all accounts of one budget. */
 class Shared {
@@ -123,7 +117,7 @@ export class MemoryAccount {
     const shared = this.#shared;
     shared.refusals += 1;
     shared.refusedMs = shared.clock.monotonicMs();
-    if (bytes >= largeBytes) shared.onLargeGiven(bytes); // often they are in memory already, and thrown away now
+    if (bytes >= memoryLimits.largeBytes) shared.onLargeGiven(bytes); // often they are in memory already, and thrown away now
     return false;
   }
 
@@ -133,7 +127,8 @@ export class MemoryAccount {
     let queued = false;
     for (const waiter of waiters) if (waiter.account === this) queued = true;
     if (!queued && this.#grant(bytes)) return Promise.resolve(true);
-    if (signal?.aborted === true || waiters.size >= mostWaiters || bytes > this.largestBytes) return Promise.resolve(this.tryTake(bytes));
+    if (signal?.aborted === true || waiters.size >= memoryLimits.waiters || bytes > this.largestBytes)
+      return Promise.resolve(this.tryTake(bytes));
     return new Promise((resolve) => {
       const settle = (taken: boolean): void => {
         waiters.delete(waiter);
@@ -161,7 +156,7 @@ export class MemoryAccount {
       assert(account.#takenBytes >= 0, "more memory is given back than was taken");
     }
     const shared = this.#shared;
-    if (bytes >= largeBytes) shared.onLargeGiven(bytes);
+    if (bytes >= memoryLimits.largeBytes) shared.onLargeGiven(bytes);
     if (shared.waiters.size === 0 || shared.waking) return;
     shared.waking = true;
     queueMicrotask(() => this.#wake());
@@ -197,7 +192,7 @@ export class MemoryAccount {
 
   #evictStalled(): boolean {
     const found = this.#longestStalled();
-    if (found === undefined || this.#shared.clock.monotonicMs() - found.sinceMs < stallMs) return false;
+    if (found === undefined || this.#shared.clock.monotonicMs() - found.sinceMs < memoryLimits.stallMs) return false;
     found.account.#holders.delete(found.holder);
     found.holder.evict();
     return true;

@@ -3,9 +3,8 @@ import { createHash } from "node:crypto";
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { cliLimits } from "./limits.ts";
 
-/** An editor writes a file in several steps, and a checkout many files. */
-const settleMs = 120;
 const ignored = /(^|\/)(\.mayfly|node_modules|\.git|dist)(\/|$)|\.(tmp|swp|mfi)$|~$|\.mjs$/;
 
 /** Runs `task` one at a time, once more when it was asked for meanwhile. */
@@ -27,7 +26,7 @@ function oneAtATime(task: () => Promise<void>): () => void {
   };
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(() => void run(), settleMs);
+    timer = setTimeout(() => void run(), cliLimits.watchSettleMs);
   };
 }
 

@@ -97,10 +97,6 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   return new TheGateway(config, ports);
 }
 
-const loadsAtOnce = 4;
-const openShown = 20;
-const startsAtOnce = 256;
-
 class TheGateway implements Gateway, Administered {
   #config: GatewayConfig;
   readonly #ports: GatewayPorts;
@@ -436,7 +432,7 @@ class TheGateway implements Gateway, Administered {
         if (flow !== undefined) images.set(name, await this.#ports.loadFlow(name, flow));
       }
     };
-    await Promise.all(Array.from({ length: loadsAtOnce }, load));
+    await Promise.all(Array.from({ length: gatewayLimits.imageLoadsAtOnce }, load));
     return images;
   }
 
@@ -447,7 +443,7 @@ class TheGateway implements Gateway, Administered {
       for (let served = flows.shift(); served !== undefined && failures.length === 0; served = flows.shift())
         await served.start().catch((error: unknown) => failures.push(error));
     };
-    await Promise.all(Array.from({ length: startsAtOnce }, start));
+    await Promise.all(Array.from({ length: gatewayLimits.flowStartsAtOnce }, start));
     if (failures.length > 0) throw failures[0];
   }
 
@@ -536,7 +532,7 @@ class TheGateway implements Gateway, Administered {
     if (open.length > 0)
       this.#logger.warn(
         { open },
-        `not finished within ${this.#config.drain} ms, returned to its sources or the journal: ${open.slice(0, openShown).join("; ")}`,
+        `not finished within ${this.#config.drain} ms, returned to its sources or the journal: ${open.slice(0, gatewayLimits.unfinishedShown).join("; ")}`,
       );
     timeIsOver(); // what waits for a disk that refuses is given back as well
     await ending.by(ending.closedMs, Promise.all([sourcesStopped, ...flows.map((served) => served.end())]));

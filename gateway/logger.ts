@@ -3,6 +3,7 @@ import { pino, type Logger as PinoLogger, type LoggerOptions as LoggerSettings }
 import pretty from "pino-pretty";
 import type { GatewayConfig } from "./contract/config.ts";
 import type { Logger } from "./contract/connector.ts";
+import { gatewayLimits } from "./contract/limits.ts";
 
 /** A logger that can make children with fields of their own; structurally pino's. */
 export interface RootLogger extends Logger {
@@ -15,14 +16,9 @@ export interface LoggerOptions {
   readonly terminal: boolean;
 }
 
-/** The longest text of a line, and of one of its fields: what a flow or a peer says may be longer. */
-const longestText = 8192;
-/** Lines that wait for a slow reader, in bytes; more are dropped. */
-const waitingBytes = 16 * 2 ** 20;
-
 function bounded<T>(value: T): T | string {
-  if (typeof value !== "string" || value.length <= longestText) return value;
-  return `${value.slice(0, longestText)}… (${value.length} characters)`;
+  if (typeof value !== "string" || value.length <= gatewayLimits.logCharacters) return value;
+  return `${value.slice(0, gatewayLimits.logCharacters)}… (${value.length} characters)`;
 }
 
 function boundedFields(fields: object): Record<string, unknown> {
@@ -73,7 +69,7 @@ export function createLogger({ log, terminal }: LoggerOptions): RootLogger {
     });
     return pino(options, { write: (line: string) => stream.write(printableLine(line)) }) as PinoLogger;
   }
-  const destination = pino.destination({ dest: 1, sync: false, maxLength: waitingBytes });
+  const destination = pino.destination({ dest: 1, sync: false, maxLength: gatewayLimits.logWaitingBytes });
   destination.on("error", () => undefined); // a log that can't be written, on a full disk or to a reader who has gone, stops no flow
   return pino(options, destination) as PinoLogger;
 }

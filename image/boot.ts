@@ -5,11 +5,8 @@
 import { readFileSync } from "node:fs";
 import { assert, CodedError, fromUtf8, toUtf8 } from "#base";
 import { instantiateKernel, type KernelArtifacts, type KernelInstance, layout, nativeFunctions } from "#kernel";
+import { imageLimits } from "./limits.ts";
 
-/** What a module's top level may take, in milliseconds, before it is called endless. */
-const topLevelMs = 5_000;
-/** Most memory of a machine while it boots. */
-const memoryLimitBytes = 240 * 1024 * 1024;
 /** Flags of qjs_compile: strict is left to the source; the source text and nothing else is left out (quickjs.h, JS_STRIP_SOURCE). */
 const evalGlobal = 0;
 const stripSource = 1 << 4;
@@ -26,8 +23,8 @@ export interface BootedMachine {
 
 /** The engine's own ways to give up, in the words of who wrote the flow. */
 const engineFaults: Readonly<Record<string, string>> = {
-  interrupted: `the flow's top level did not end within ${topLevelMs / 1000} s of CPU time: look for a loop without an end, or compute less`,
-  "out of memory": `the flow's top level used more than ${memoryLimitBytes / 1024 ** 2} MiB: keep less, or compute it in the handler`,
+  interrupted: `the flow's top level did not end within ${imageLimits.topLevelMs / 1000} s of CPU time: look for a loop without an end, or compute less`,
+  "out of memory": `the flow's top level used more than ${imageLimits.bootMemoryBytes / 1024 ** 2} MiB: keep less, or compute it in the handler`,
 };
 
 interface Exception {
@@ -161,7 +158,7 @@ function startEngine(kernel: KernelInstance): Engine {
   const engine = new Engine(kernel);
   engine.call("_initialize");
   assert(engine.call("qjs_init") === 0, "the engine did not start");
-  engine.call("qjs_set_memory_limit", memoryLimitBytes);
+  engine.call("qjs_set_memory_limit", imageLimits.bootMemoryBytes);
   engine.call("qjs_set_max_stack_size", layout.stackBytes);
   engine.call("qjs_set_interrupt_handler", 1);
   kernel.door.boot();
@@ -265,7 +262,7 @@ export function bootMachine(
 ): BootedMachine {
   const modules = compiled(artifacts);
   const compiler = new Compiler(modules);
-  const kernel = instantiateKernel(modules.engine, modules.native, cpuLimit(topLevelMs));
+  const kernel = instantiateKernel(modules.engine, modules.native, cpuLimit(imageLimits.topLevelMs));
   const engine = startEngine(kernel);
   try {
     return bootInto(engine, kernel, compiler, artifacts.runtime, bundle, name, outlets);

@@ -27,6 +27,7 @@ import {
 } from "#compiler";
 import { kernelArtifacts, layout, platformModule } from "#kernel";
 import type { Image } from "./file.ts";
+import { imageLimits } from "./limits.ts";
 
 export interface ExecutableSettings {
   /** Where compiled programs are kept; `mayfly` in the user's cache folder by default. */
@@ -38,11 +39,6 @@ export interface ExecutableSettings {
 }
 
 const memoryBases: Readonly<Record<string, bigint>> = { engine: 0x10_0000_0000n, frozen: 0x14_0000_0000n, platform: 0x18_0000_0000n };
-/** Deep enough for whatever the engine's own limit of `layout.stackBytes` lets it nest; only what is used takes memory. */
-const stackBytes = 64 * 1024 * 1024;
-const mostMachinePages = 4096;
-/** The platform's memory: its static data, then at most 128 MiB of waiting machines. */
-const mostPlatformPages = 2200;
 
 /** (module (memory 1)): a window of its own without any code. */
 const frozenModule = Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1);
@@ -87,9 +83,9 @@ export function linuxProgram(settings: ExecutableSettings = {}): Program {
   const options: ProgramOptions = {
     platform: "linux",
     entry: { module: "platform", name: "main" },
-    stackBytes,
+    stackBytes: imageLimits.stackBytes,
     memoryBase: (module) => memoryBases[module] ?? 0n,
-    memoryPages: (module) => (module === "platform" ? mostPlatformPages : mostMachinePages),
+    memoryPages: (module) => (module === "platform" ? imageLimits.platformPages : imageLimits.machinePages),
     resolve: (importer, { module, name }) => {
       if (importer === "engine") return name === "host_interrupt" ? { module: "platform", name: "interrupt" } : { module: "native", name };
       if (importer === "native" && name === "table") return { module: "engine", name: "__indirect_function_table" };

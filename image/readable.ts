@@ -5,12 +5,10 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { imageLimits } from "./limits.ts";
 
 /** Mayfly's own: the kernel's parts import packages that are installed beside it. */
 const ownFolder = fileURLToPath(new URL(".", import.meta.url));
-
-/** Longest source file, in bytes. */
-const sourceFileBytes = 64 * 1024 * 1024;
 
 /** Folders and files a build may read, all with links resolved. */
 export interface Readable {
@@ -91,7 +89,7 @@ export function refusedFile(path: string, { project, folders, packages, files }:
     return `${shown} may hold secrets: a build reads neither mayfly.yaml nor files and folders whose names begin with a dot`;
   const found = statSync(target, { throwIfNoEntry: false });
   if (found !== undefined && !found.isFile()) return `${shown} is not a regular file`;
-  if (found !== undefined && found.size > sourceFileBytes)
-    return `${shown} has ${found.size} bytes, more than the ${sourceFileBytes} a build reads: let the flow ask an outlet for it`;
+  if (found !== undefined && found.size > imageLimits.sourceFileBytes)
+    return `${shown} has ${found.size} bytes, more than the ${imageLimits.sourceFileBytes} a build reads: let the flow ask an outlet for it`;
   return undefined;
 }

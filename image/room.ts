@@ -1,15 +1,14 @@
 /** Memory that an image leaves its machines to work with. */
 import { layout } from "#kernel";
 import type { Manifest } from "./manifest.ts";
+import { imageLimits } from "./limits.ts";
 
-/** Memory that a machine needs beside its image to handle the smallest of messages, in bytes. */
-const leastRoomBytes = 512 * 1024;
 const mib = 1024 ** 2;
 
 /** Says what to do when `memoryBytes` leave no room beside the image; undefined when they do. */
 export function memoryShortage({ name, memoryPages }: Pick<Manifest, "name" | "memoryPages">, memoryBytes: number): string | undefined {
   const restBytes = memoryPages * layout.wasmPageBytes;
-  if (restBytes + leastRoomBytes <= memoryBytes) return undefined;
+  if (restBytes + imageLimits.roomBytes <= memoryBytes) return undefined;
   const [rest, limit] = [restBytes, memoryBytes].map((bytes) => (bytes / mib).toFixed(1).replace(".0", ""));
   return `a machine of ${name} begins with ${rest} MiB, and limits.memory is ${limit} MiB: keep less at the flow's top level, or raise limits.memory`;
 }

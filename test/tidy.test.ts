@@ -240,6 +240,29 @@ test("nothing reaches for clock, randomness or the process where they are passed
   deepEqual(wrong, []);
 });
 
+/** Folders with bounds outside a limits.ts. An entry that is not needed fails the test. */
+const scattered = ["cli/machine/", "compiler/", "connectors/", "gateway/delivery/", "kernel/", "monitors/"];
+const bound = /^(?:export )?const (?:(?:most|max|least|min|longest|shortest)[A-Z]\w*|\w+At(?:Most|Once)) = \(?\d/m;
+
+test("bounds stand together, in the limits.ts of their folder", () => {
+  const found = sources.filter(
+    (path) =>
+      /^(abi|base|cli|compiler|connectors|gateway|image|kernel|monitors)\//.test(path) &&
+      !isTest(path) &&
+      !path.endsWith("/limits.ts") &&
+      bound.test(readFileSync(join(root, path), "utf8")),
+  );
+  deepEqual(
+    found.filter((path) => !scattered.some((folder) => path.startsWith(folder))),
+    [],
+  );
+  deepEqual(
+    scattered.filter((folder) => !found.some((path) => path.startsWith(folder))),
+    [],
+    "has no bound outside a limits.ts any more: remove it from the exceptions",
+  );
+});
+
 test("what an issue should hold does not stand in the code", () => {
   const marks = new RegExp(`\\b(${["TO", "DO"].join("")}|${["FIX", "ME"].join("")}|${["XX", "X"].join("")})\\b`);
   deepEqual(

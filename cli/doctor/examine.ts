@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { bytesText, msText } from "../format.ts";
+import { cliLimits } from "../limits.ts";
 
 export interface Finding {
   readonly name: string;
@@ -18,7 +19,6 @@ export interface Finding {
 }
 
 const leastNode = [20, 20] as const;
-const probeMs = 700;
 
 function node(): Finding {
   const version = process.versions.node;
@@ -111,7 +111,7 @@ async function kvm(): Promise<Finding> {
 
 function reachable(port: number): Promise<boolean> {
   return new Promise((done) => {
-    const socket = connect({ host: "localhost", port, timeout: probeMs });
+    const socket = connect({ host: "localhost", port, timeout: cliLimits.probeMs });
     const end = (answer: boolean): void => {
       socket.destroy();
       done(answer);

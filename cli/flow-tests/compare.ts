@@ -7,6 +7,7 @@ import { bodyText, parseJson, textOf } from "../format.ts";
 import type { RunResult } from "../machine/drive.ts";
 import type { ContentSpec, ExpectSpec } from "./case.ts";
 import { bodyOf } from "./given.ts";
+import { cliLimits } from "../limits.ts";
 
 export interface Difference {
   /** `sends[0].json.total`. */
@@ -15,8 +16,6 @@ export interface Difference {
   readonly expected: string | undefined;
   readonly actual: string | undefined;
 }
-
-const mostDifferences = 30;
 
 function shown(value: unknown): string {
   const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
@@ -245,5 +244,5 @@ export async function compare(expected: ExpectSpec, result: RunResult, folder: s
     );
   if (expected.logs !== undefined) found.push(...logDifferences(expected.logs, result));
   if (expected.state !== undefined) found.push(...jsonDifferences(expected.state, result.state ?? {}, "state"));
-  return found.slice(0, mostDifferences);
+  return found.slice(0, cliLimits.testDifferences);
 }

@@ -7,9 +7,9 @@ import { isMap, isNode, isScalar, LineCounter, type Document, parseDocument } fr
 import { CodedError } from "#base";
 import { packageRoot } from "../package.ts";
 import type { CaseSpec, GivenSpec, TestFile } from "./case.ts";
+import { cliLimits } from "../limits.ts";
 
 const bodyKeys = ["json", "jsonLike", "text", "base64", "file"] as const;
-const mostFaults = 20;
 
 let validate: ValidateFunction | undefined;
 
@@ -36,7 +36,7 @@ class TestReader {
   #fault(offset: number, message: string): void {
     const { line, col } = this.#lines.linePos(offset);
     const text = `${this.#shown}:${line}:${col}: ${message}`;
-    if (this.#faults.length < mostFaults && !this.#faults.includes(text)) this.#faults.push(text);
+    if (this.#faults.length < cliLimits.testFaults && !this.#faults.includes(text)) this.#faults.push(text);
   }
 
   #check(): void {

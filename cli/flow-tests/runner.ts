@@ -10,6 +10,7 @@ import { stimulusOf, stubOf } from "./given.ts";
 import { readTestFile } from "./read.ts";
 import { loadTypeScriptTests, runnerFor } from "./typescript.ts";
 import type { RunResult } from "../machine/drive.ts";
+import { cliLimits } from "../limits.ts";
 
 export interface CaseResult {
   readonly name: string;
@@ -33,7 +34,6 @@ export interface TestOptions {
 
 export const testFileShape = /\.flow-test\.(ya?ml|[mc]?ts)$/;
 const skipped = new Set(["node_modules", "dist", "coverage"]);
-const mostFiles = 10_000;
 
 async function* walk(folder: string): AsyncGenerator<string> {
   const entries = await readdir(folder, { withFileTypes: true });
@@ -54,8 +54,11 @@ export async function findTests(paths: readonly string[]): Promise<string[]> {
     if ((await stat(path)).isDirectory()) for await (const file of walk(path)) found.add(file);
     else if (testFileShape.test(path)) found.add(path);
     else throw new CodedError("MF_TEST_NOT_FOUND", `${given} is no flow test: their names end in .flow-test.yaml or .flow-test.ts`);
-    if (found.size > mostFiles)
-      throw new CodedError("MF_TEST_NOT_FOUND", `there are more than ${mostFiles} test files below ${given}: name a smaller folder`);
+    if (found.size > cliLimits.testFiles)
+      throw new CodedError(
+        "MF_TEST_NOT_FOUND",
+        `there are more than ${cliLimits.testFiles} test files below ${given}: name a smaller folder`,
+      );
   }
   if (found.size === 0)
     throw new CodedError("MF_TEST_NOT_FOUND", `there is no *.flow-test.yaml or *.flow-test.ts below ${paths.join(", ")}`);

@@ -7,12 +7,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "n
 import { join, resolve } from "node:path";
 import { CodedError } from "#base";
 import { type Image, loadImage } from "#image";
-
-/** Images kept that nothing uses, and their bytes. */
-const mostUnused = 64;
-const mostUnusedBytes = 256 * 1024 * 1024;
-/** Digits of a hash that name an image, at least. */
-const leastDigits = 8;
+import { cliLimits } from "../limits.ts";
 
 const imageName = /^([0-9a-f]{64})\.mfi$/;
 
@@ -64,13 +59,13 @@ export async function flowOf(project: string, sha256: string): Promise<string | 
 export async function namedImage(project: string, digits: string): Promise<string> {
   const folder = storeFolder(project);
   const known = (await readdir(folder).catch(() => [])).flatMap((name) => imageName.exec(name)?.[1] ?? []);
-  const found = digits.length < leastDigits ? [] : known.filter((sha256) => sha256.startsWith(digits.toLowerCase()));
+  const found = digits.length < cliLimits.leastImageDigits ? [] : known.filter((sha256) => sha256.startsWith(digits.toLowerCase()));
   const [only] = found;
   if (found.length === 1 && only !== undefined) return join(folder, `${only}.mfi`);
   const why =
     found.length > 1
       ? "names several images: give more digits"
-      : `names no image in ${folder}: give at least ${leastDigits} digits of one that is there, or build its flow again`;
+      : `names no image in ${folder}: give at least ${cliLimits.leastImageDigits} digits of one that is there, or build its flow again`;
   throw new CodedError("MF_IMAGE_NOT_FOUND", `sha256:${digits} ${why}`);
 }
 
@@ -88,7 +83,7 @@ export async function pruneImages(folder: string, used: ReadonlySet<string>): Pr
   for (const { sha256, bytes } of unused.sort((a, b) => b.usedMs - a.usedMs)) {
     kept += 1;
     keptBytes += bytes;
-    if (kept <= mostUnused && keptBytes <= mostUnusedBytes) continue;
+    if (kept <= cliLimits.unusedImages && keptBytes <= cliLimits.unusedImageBytes) continue;
     for (const ending of ["mfi", "json"]) await rm(join(folder, `${sha256}.${ending}`), { force: true });
   }
 }

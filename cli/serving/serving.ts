@@ -25,6 +25,7 @@ import { flowOf, namedImage } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
 import { catchUnexpected } from "./last-resort.ts";
+import { cliLimits } from "../limits.ts";
 
 export interface ServingOptions {
   /** Path of mayfly.yaml. */
@@ -126,12 +127,10 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
-const monitorCloseMs = 1_000;
-
 /** Resolves once the monitor has closed, or has had its time. */
 async function closed(monitor: Monitor, logger: RootLogger): Promise<void> {
-  if (!(await settles(systemClock, monitorCloseMs, monitor.close())))
-    logger.error({ code: "MF_STOP_INCOMPLETE" }, `the monitor has not closed within ${monitorCloseMs} ms and is left as it is`);
+  if (!(await settles(systemClock, cliLimits.monitorCloseMs, monitor.close())))
+    logger.error({ code: "MF_STOP_INCOMPLETE" }, `the monitor has not closed within ${cliLimits.monitorCloseMs} ms and is left as it is`);
 }
 
 function withPort(config: GatewayConfig, port: number | undefined): GatewayConfig {

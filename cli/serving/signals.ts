@@ -1,9 +1,7 @@
 /** Ends that are asked for: the first signal lets what is under way finish, the second does not wait. */
+import { cliLimits } from "../limits.ts";
 
 const signals = ["SIGINT", "SIGTERM"] as const;
-
-/** A process that was told to end and has nothing more to do still has this time for what a library left open, such as a socket. */
-const lingerMs = 500;
 
 /**
  * Runs `task` with a promise of the first SIGINT or SIGTERM. From that one on, another ends the process at once. Signals do what they
@@ -24,7 +22,7 @@ export async function withSignals<T>(task: (ended: Promise<NodeJS.Signals>) => P
     return await task(ended);
   } finally {
     for (const signal of signals) process.off(signal, heard);
-    if (!first) setTimeout(endAnyway, lingerMs).unref();
+    if (!first) setTimeout(endAnyway, cliLimits.lingerMs).unref();
   }
 }
 

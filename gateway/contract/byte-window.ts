@@ -1,14 +1,13 @@
 /** How many things of unknown length to fetch at once: few at first, more as they turn out short, fewer after a long one. */
 import type { MemoryAccount } from "#base";
+import { gatewayLimits } from "./limits.ts";
 
-const firstCount = 4;
-const mostCount = 65_536;
 /** How much of the longest is remembered when a shorter one comes: of a mixed queue the next may be long again. */
 const memoryOfLongest = 0.98;
 
 export class ByteWindow {
   readonly #account: MemoryAccount;
-  #count = firstCount;
+  #count: number = gatewayLimits.windowMessages.first;
   #expectedBytes = 1;
 
   constructor(account: MemoryAccount) {
@@ -23,8 +22,8 @@ export class ByteWindow {
 
   /** One came. */
   saw(bytes: number): void {
-    if (bytes > 2 * this.#expectedBytes) this.#count = Math.max(firstCount, Math.floor(this.#count / 2));
-    else if (this.#count < mostCount) this.#count += 1;
+    if (bytes > 2 * this.#expectedBytes) this.#count = Math.max(gatewayLimits.windowMessages.first, Math.floor(this.#count / 2));
+    else if (this.#count < gatewayLimits.windowMessages.most) this.#count += 1;
     this.#expectedBytes = Math.max(bytes, this.#expectedBytes * memoryOfLongest, 1);
   }
 }

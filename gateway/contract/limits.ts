@@ -83,6 +83,15 @@ export const gatewayLimits = {
   dedupIds: 100_000,
   /** Recorded replies kept for duplicates, per flow, in bytes. */
   dedupReplyBytes: 16 * mib,
+  /** Characters of a dedup id that are kept as they are; of a longer one its hash is kept. */
+  dedupIdCharacters: 512,
+  /** The dedup window of a dead letter that is retried. */
+  retriedIdMs: 7 * 24 * 60 * minute,
+  /**
+   * Keys with deleted state of one flow whose versions are remembered. A run that read such a key as absent and commits after it was
+   * forgotten finds it absent, as it was; a run that read an old version conflicts, because versions never repeat.
+   */
+  deletedStates: 10_000,
   /** State kept under one key, in bytes of JSON. */
   stateBytes: 1 * mib,
   /** Whoever retries an edited dead letter is told how it ended, if it ends within this time. */
@@ -102,6 +111,20 @@ export const gatewayLimits = {
   httpHeadersBytes: 16 * kib,
   /** Header lines of a request. */
   httpHeaders: 1000,
+  /** Bodies up to this length are short: they have a memory account of their own, and an answer takes memory as it arrives. */
+  shortBodyBytes: 64 * kib,
+  /** Chunks of a body before their average length is checked, and the shortest average. */
+  httpShortChunks: 4_096,
+  httpShortChunkBytes: 32,
+  /** A sender makes progress when it has sent this much more. */
+  httpProgressBytes: 64 * kib,
+  /** Pieces of a body that are kept before they are joined, and the length from which a joined one is left alone. */
+  loosePieces: 64,
+  joinedPieceBytes: 64 * kib,
+  /** Expected growth of a compressed answer. */
+  compressionRatio: 16,
+  /** Longest path of a UNIX socket (Linux: sun_path without its zero). */
+  socketPathBytes: 107,
   /** A request's headers must be complete after so long, and all of it after the second (slow senders hold sockets). */
   httpHeadersMs: 10 * second,
   httpRequestMs: 60 * second,
@@ -115,6 +138,9 @@ export const gatewayLimits = {
   /** An error nobody foresaw shows in /ready for this time. */
   unexpectedShownMs: minute,
 
+  /** Messages that a broker's source may have in hand, at first and at most: the window grows as they finish. */
+  windowMessages: { first: 4, most: 65_536 },
+
   /** Files a file source has in hand at once, and lists in one scan. */
   filesAtOnce: 16,
   filesPerScan: 10_000,
@@ -122,11 +148,22 @@ export const gatewayLimits = {
 
   /** Longest stored body that an outlet gets which can't send it as a stream. */
   bodyLoadBytes: 16 * mib,
+  /** Buffers of stored bodies, in bytes. */
+  storedPieceBytes: 256 * kib,
   /** Stored bodies are swept so long after one may have become free, and in any case so often. */
   bodySweepMs: { least: 5 * second, most: 5 * minute },
 
   /** Routes, flows, sources and outlets in one configuration. */
   flows: 20_000,
+  /** Images loaded, and flows started, at once. */
+  imageLoadsAtOnce: 4,
+  flowStartsAtOnce: 256,
+  /** Unfinished messages that the log names when a stop was incomplete. */
+  unfinishedShown: 20,
+  /** Characters of a log line's text and of each of its fields. */
+  logCharacters: 8_192,
+  /** Log lines that wait for a slow reader, in bytes; more are dropped. */
+  logWaitingBytes: 16 * mib,
   /** Of more flows than this /metrics shows only those that had a message. */
   flowsAlwaysShown: 200,
   sourcesPerFlow: 32,

@@ -12,8 +12,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { CodedError } from "#base";
+import { gatewayLimits } from "../contract/limits.ts";
 
-const longestPathBytes = 107;
 /** Beside the journal, or below the project. */
 const ownName = "admin.sock";
 
@@ -45,7 +45,7 @@ function real(path: string): string {
 export function adminSocketPaths({ base, journal }: SocketPlace, { runtimeDir, temporaryDir, user } = surroundings()): string[] {
   const folder = journal.dir === undefined ? join(".mayfly", "run") : journal.dir;
   const path = join(resolve(base, folder), ownName);
-  if (Buffer.byteLength(path) <= longestPathBytes) return [path];
+  if (Buffer.byteLength(path) <= gatewayLimits.socketPathBytes) return [path];
   const name = `${createHash("sha256")
     .update(join(resolve(real(base), folder), ownName))
     .digest("hex")
@@ -54,7 +54,7 @@ export function adminSocketPaths({ base, journal }: SocketPlace, { runtimeDir, t
     ...(runtimeDir === undefined || runtimeDir === "" ? [] : [join(runtimeDir, "mayfly")]),
     join(temporaryDir, `mayfly-${user}`),
   ];
-  return folders.map((each) => join(each, name)).filter((each) => Buffer.byteLength(each) <= longestPathBytes);
+  return folders.map((each) => join(each, name)).filter((each) => Buffer.byteLength(each) <= gatewayLimits.socketPathBytes);
 }
 
 /** Makes the socket's folder. The temporary folder is everybody's: a link, or what another user has put there, is refused. */

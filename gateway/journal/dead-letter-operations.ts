@@ -64,8 +64,6 @@ export interface RetryOptions {
   readonly resent?: ((flow: string, outlet: string) => void) | undefined;
 }
 
-const retryWindowMs = 7 * 24 * 3_600_000;
-
 function missing(id: string): LetterFailure {
   return { id, code: "MF_DEAD_LETTER_MISSING", message: `there is no dead letter ${id}: it may have been retried or dropped already` };
 }
@@ -170,7 +168,7 @@ export function messageAgain(letter: DeadLetter, payload: Uint8Array, { edit, no
     correlationId: letter.correlationId,
     receivedMs: nowMs,
     expiresMs: undefined,
-    dedup: { id: `dead-letter/${letter.id}`, windowMs: retryWindowMs, count: gatewayLimits.dedupIds },
+    dedup: { id: `dead-letter/${letter.id}`, windowMs: gatewayLimits.retriedIdMs, count: gatewayLimits.dedupIds },
   };
 }
 

@@ -6,6 +6,7 @@
  *   ["http /orders","POST bearer","K-17"] NUL SHA-256     identity, and a fingerprint of the request it was first used for
  */
 import { createHash } from "node:crypto";
+import { gatewayLimits } from "../contract/limits.ts";
 
 export interface DedupParts {
   /** The source: what it reads from or serves. */
@@ -17,12 +18,10 @@ export interface DedupParts {
   readonly fingerprint: string | undefined;
 }
 
-const longestIdentity = 512; // characters; many are remembered at once
-
 export function dedupIdOf({ place, scope, id, fingerprint }: DedupParts): string {
   const parts = JSON.stringify([place, scope, id]); // holds no NUL: JSON escapes it
   // A hash does not begin as an array does.
-  const identity = parts.length <= longestIdentity ? parts : `sha256:${createHash("sha256").update(parts).digest("hex")}`;
+  const identity = parts.length <= gatewayLimits.dedupIdCharacters ? parts : `sha256:${createHash("sha256").update(parts).digest("hex")}`;
   return fingerprint === undefined ? identity : `${identity}\0${fingerprint}`;
 }
 

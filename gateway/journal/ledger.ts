@@ -27,12 +27,6 @@ import type {
 import { stateRefusal } from "./state-limit.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
-/**
- * Versions kept of states that were deleted, per flow. A run that has read such a key as absent and commits after it was
- * forgotten finds it absent, as it was; one that has read an old version conflicts, because versions never come again.
- */
-const deletedStatesKept = 10_000;
-
 /** A message that is not finished. `lease` is the newest one; `leased` says whether someone holds it. */
 export interface PendingMessage {
   lease: Lease;
@@ -372,7 +366,7 @@ export class Ledger {
     flow.deletedState.delete(change.key);
     if (state.values.size > 0) return;
     flow.deletedState.add(change.key);
-    if (flow.deletedState.size <= deletedStatesKept) return;
+    if (flow.deletedState.size <= gatewayLimits.deletedStates) return;
     const [oldest] = flow.deletedState;
     assert(oldest !== undefined, "a set that is not empty has a first member");
     this.#versionFloor = Math.max(this.#versionFloor, flow.state.get(oldest)?.version ?? 0);

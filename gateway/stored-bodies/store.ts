@@ -15,8 +15,8 @@ import { CodedError } from "#base";
 import type { GatewayConfig } from "../contract/config.ts";
 import { makeFolder, syncFolder } from "../contract/folders.ts";
 import { isBodyId, type StagedBody, type StoredBody } from "../contract/stored-body.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 
-const pieceBytes = 2 ** 18;
 const temporaryName = /^\.[A-Za-z0-9_-]{22}\.tmp$/;
 
 /** The body store of a configuration; undefined for a journal in memory, which has none. */
@@ -103,7 +103,7 @@ export class BodyStore {
 
   /** The body in pieces. The stream fails with MF_CLAIM_DAMAGED instead of giving its last piece when it is not what was staged. */
   open(storedBody: StoredBody): Readable {
-    return Readable.from(this.#pieces(storedBody), { objectMode: false, highWaterMark: pieceBytes });
+    return Readable.from(this.#pieces(storedBody), { objectMode: false, highWaterMark: gatewayLimits.storedPieceBytes });
   }
 
   /** The body as a whole. Rejects as `check` and `open`. */
@@ -134,8 +134,8 @@ export class BodyStore {
       const hash = createHash("sha256");
       let last: Uint8Array | undefined;
       for (;;) {
-        const piece = Buffer.allocUnsafeSlow(pieceBytes);
-        const { bytesRead } = await file.read(piece, 0, pieceBytes);
+        const piece = Buffer.allocUnsafeSlow(gatewayLimits.storedPieceBytes);
+        const { bytesRead } = await file.read(piece, 0, gatewayLimits.storedPieceBytes);
         if (bytesRead === 0) break;
         if (last !== undefined) yield last;
         last = piece.subarray(0, bytesRead);

@@ -9,6 +9,7 @@ import { memoryBusyProblem } from "../memory.ts";
 import { Pieces } from "./pieces.ts";
 import type { Problem } from "./problem.ts";
 import { unpack, type Unpacked } from "./unpack.ts";
+import { gatewayLimits } from "../limits.ts";
 
 export type BodyDone = (problem: Problem | undefined, body: Uint8Array) => void;
 
@@ -19,14 +20,6 @@ export interface BodyBounds {
 }
 
 export const noBody: Uint8Array = new Uint8Array(0);
-
-/** Bodies up to this length are short: they have an account that long ones can't fill. */
-const shortBytes = 65_536;
-/** More chunks than this must have so many bytes on average: each costs as much time as a message. */
-const mostShortChunks = 4_096;
-const shortChunkBytes = 32;
-/** A sender makes progress when it has sent this much more. */
-const progressBytes = 65_536;
 
 export function tooBig(limit: number): Problem {
   return {
@@ -54,7 +47,7 @@ function tinyChunks(): Problem {
   return {
     status: 400,
     code: "MF_BODY_CHUNKS",
-    detail: `the body arrives in chunks shorter than ${shortChunkBytes} bytes: send longer ones`,
+    detail: `the body arrives in chunks shorter than ${gatewayLimits.httpShortChunkBytes} bytes: send longer ones`,
     headers: { connection: "close" },
   };
 }
@@ -66,7 +59,7 @@ function stalled(): Problem {
 /** True when the request says that its body is short. */
 export function isShort(request: IncomingMessage): boolean {
   const length = request.headers["content-length"];
-  return length !== undefined && Number(length) <= shortBytes;
+  return length !== undefined && Number(length) <= gatewayLimits.shortBodyBytes;
 }
 
 /** Calls `done` once, unless the client leaves before the end: then never. What the body took is given back right before. */
@@ -113,7 +106,8 @@ class BodyReader implements MemoryHolder {
       this.#first = chunk;
       if (chunk.length === this.#expectedBytes) return; // all of it: `finish` follows at once
     } else {
-      if (++this.#chunks > mostShortChunks && this.#bytes < this.#chunks * shortChunkBytes) return this.#finished(tinyChunks());
+      if (++this.#chunks > gatewayLimits.httpShortChunks && this.#bytes < this.#chunks * gatewayLimits.httpShortChunkBytes)
+        return this.#finished(tinyChunks());
       if (this.#pieces === undefined) {
         this.#pieces = new Pieces();
         this.#pieces.add(this.#first);
@@ -122,7 +116,7 @@ class BodyReader implements MemoryHolder {
     }
     if (!this.#takeMemory(chunk.length)) return this.#finished(memoryBusyProblem());
     if (this.#bytes < this.#progressAt) return;
-    this.#progressAt = this.#bytes + progressBytes;
+    this.#progressAt = this.#bytes + gatewayLimits.httpProgressBytes;
     this.#account.progressed(this);
   };
 

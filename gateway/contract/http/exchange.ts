@@ -72,11 +72,6 @@ export function unsendable(headers: Headers): string | undefined {
   )?.[0];
 }
 
-/** An answer up to this long takes memory as it comes. */
-const shortBytes = 65_536;
-/** The size a compressed answer is expected to grow to. */
-const expectedRatio = 16;
-
 /**
  * Memory for one answer, given back as a whole. A long one takes all it may need before it is read on, and holds next to nothing while
  * it waits: answers that hold a part each and wait for the rest would wait for one another.
@@ -98,7 +93,8 @@ class AnswerMemory {
   /** Sees to it that so many bytes are taken in all; of an answer whose length is not known, as many as it may have. Rejects with MF_MEMORY_BUSY. */
   async hold(bytes: number, knownBytes: number | undefined): Promise<void> {
     if (bytes <= this.#bytes) return;
-    const wanted = knownBytes ?? (bytes <= shortBytes ? bytes : Math.min(gatewayLimits.answerBytes, this.#account.largestBytes));
+    const wanted =
+      knownBytes ?? (bytes <= gatewayLimits.shortBodyBytes ? bytes : Math.min(gatewayLimits.answerBytes, this.#account.largestBytes));
     await this.take(Math.max(wanted, bytes) - this.#bytes);
   }
 
@@ -174,7 +170,7 @@ async function exchangeWithin(
 async function decoded(body: Uint8Array, headers: HeadersDraft, url: URL, memory: AnswerMemory): Promise<Uint8Array> {
   const encoding = headerText(headers["content-encoding"])?.toLowerCase();
   if (encoding === undefined || encoding === "identity" || body.length === 0) return body;
-  let expectedBytes = Math.min(body.length * expectedRatio, gatewayLimits.answerBytes);
+  let expectedBytes = Math.min(body.length * gatewayLimits.compressionRatio, gatewayLimits.answerBytes);
   await memory.take(expectedBytes);
   const take = (bytes: number): boolean => (expectedBytes -= bytes) >= 0 || memory.tryTake(bytes);
   const unpacked = await new Promise<Unpacked>((resolve) => unpack(body, { encoding, limit: gatewayLimits.answerBytes, take }, resolve));

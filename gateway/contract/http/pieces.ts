@@ -1,7 +1,5 @@
 /** Bytes that come in pieces. Many tiny pieces are joined as they come: each would take a hundred bytes of its own. */
-
-const mostLoose = 64;
-const joinedBytes = 65_536;
+import { gatewayLimits } from "../limits.ts";
 
 export class Pieces {
   bytes = 0;
@@ -11,10 +9,10 @@ export class Pieces {
   add(piece: Uint8Array): void {
     this.bytes += piece.length;
     this.#loose.push(piece);
-    if (this.#loose.length < mostLoose) return;
+    if (this.#loose.length < gatewayLimits.loosePieces) return;
     const joined = Buffer.concat(this.#loose);
     this.#loose = [];
-    (joined.length >= joinedBytes ? this.#joined : this.#loose).push(joined);
+    (joined.length >= gatewayLimits.joinedPieceBytes ? this.#joined : this.#loose).push(joined);
   }
 
   /** All of them as one; a single piece as it is. */

@@ -8,7 +8,7 @@
 import { crc32 } from "node:zlib";
 import type { Disk, DiskFile } from "./disk.ts";
 import { corruptError, diskCode, journalError } from "./errors.ts";
-import type { LogLimits } from "./limits.ts";
+import { blobChunkBytes, type LogLimits, openFiles } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
 import type { BodyToWrite, RecordedBody } from "./fields.ts";
 import type { Place, Placement } from "./places.ts";
@@ -18,9 +18,6 @@ interface Handle {
   users: number;
   dropped: boolean;
 }
-
-const openFiles = 16;
-const blobChunkBytes = 2 ** 20;
 
 export class Bodies {
   readonly #disk: Disk;

@@ -54,3 +54,21 @@ export const logLimits: LogLimits = {
 export const numbersAhead = 2 ** 20;
 /** What a disk writes whole. Batches begin on it, so that writing one never touches bytes of one that is safe already. */
 export const sectorBytes = 512;
+
+/** Files that are open at once to read bodies back. */
+export const openFiles = 16;
+/** Written at a time of a body that has a file of its own. */
+export const blobChunkBytes = 1 * mib;
+/** Batch buffers kept for the next batches. */
+export const spareBuffers = 2;
+/** The next segment is made ahead only while the disk has room for this many: its zeros must not displace records. */
+export const segmentsFree = 4;
+/** Headers and names of a record, as an estimate. */
+export const recordOverheadBytes = 512;
+/** Copies of a message still to be written once it is accepted: its sends or dead letter, and a checkpoint. */
+export const copiesOwed = 2;
+/** Free space is asked for at most this often, and at least this often while there is plenty. */
+export const freeSpaceMs = { least: 100, most: 1_000 } as const;
+export const plentyBytes = 256 * mib;
+/** Reads of a running gateway's journal: a checkpoint removes files meanwhile, and reading starts again. */
+export const readings = 5;

@@ -4,11 +4,8 @@
  * grows as it is written, like the first one.
  */
 import type { Disk, DiskFile } from "./disk.ts";
-import type { LogLimits } from "./limits.ts";
+import { type LogLimits, segmentsFree } from "./limits.ts";
 import { nameOfNext } from "./names.ts";
-
-/** Made only where so many segments would find room: zeros must not take it from what is to be written now. */
-const leastRoom = 4;
 
 export interface NextSegmentOptions {
   readonly disk: Disk;
@@ -67,7 +64,7 @@ export class NextSegment {
     await this.#remove();
     let file: DiskFile | undefined;
     try {
-      if ((await this.#disk.freeBytes()) < leastRoom * segmentBytes || this.#over) return;
+      if ((await this.#disk.freeBytes()) < segmentsFree * segmentBytes || this.#over) return;
       file = await this.#disk.createSynced(nameOfNext);
       const zeros = Buffer.alloc(Math.min(zeroBytes, segmentBytes));
       for (let at = 0; at < segmentBytes && !this.#over; at += zeros.length) await file.write(zeros.subarray(0, segmentBytes - at), at);

@@ -12,7 +12,7 @@ import { capture, writeCheckpoint } from "./checkpoint.ts";
 import type { CompactionResult } from "./compaction.ts";
 import { type Disk, realDisk } from "./disk.ts";
 import { diskCode, journalError } from "./errors.ts";
-import { logLimits } from "./limits.ts";
+import { logLimits, readings } from "./limits.ts";
 import { type LockTimes, takeLock } from "./lock.ts";
 import { numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { openJournal } from "./open.ts";
@@ -38,16 +38,14 @@ export interface CheckReport {
   readonly obsoleteFiles: number;
 }
 
-/** A checkpoint of a running gateway removes files while they are read; then reading begins again. */
-const readingsAtMost = 5;
-
+/** A checkpoint of a running gateway removes files during a read; then reading starts again. */
 async function readQuietly(disk: Disk, salvage: boolean): Promise<ReadLog> {
   for (let reading = 1; ; reading++) {
     try {
       return await readLog({ disk, bodies: new Bodies(disk, logLimits), limits: logLimits, salvage });
     } catch (error) {
       const gone = diskCode((error as { cause?: unknown }).cause) === "ENOENT";
-      if (!gone || reading === readingsAtMost) throw error;
+      if (!gone || reading === readings) throw error;
     }
   }
 }

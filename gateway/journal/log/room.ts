@@ -7,14 +7,7 @@ import { type Clock, CodedError } from "#base";
 import type { Disk } from "./disk.ts";
 import { diskCode, goneError } from "./errors.ts";
 import type { LiveIndex } from "./live-index.ts";
-import type { LogLimits } from "./limits.ts";
-
-const recordBytes = 512; // headers and names of a record
-/** Copies of a message that are still to be written once it is accepted. */
-const copiesOwed = 2;
-/** Most often, and when there is plenty least often, the disk is asked. */
-const askedMs = { least: 100, most: 1_000 };
-const plentyBytes = 256 * 2 ** 20;
+import { copiesOwed, freeSpaceMs, type LogLimits, plentyBytes, recordOverheadBytes } from "./limits.ts";
 
 export interface RoomOptions {
   readonly disk: Disk;
@@ -38,7 +31,7 @@ export class Room {
 
   /** Why no message is accepted, as far as known. Asks the disk again now and then. */
   get trouble(): CodedError | undefined {
-    const maxAgeMs = this.#leftBytes > plentyBytes ? askedMs.most : askedMs.least;
+    const maxAgeMs = this.#leftBytes > plentyBytes ? freeSpaceMs.most : freeSpaceMs.least;
     if (this.#options.clock.monotonicMs() - this.#askedMs > maxAgeMs) void this.ask();
     if (this.#gone) return folderGone();
     return this.#leftBytes < 0 ? fullError() : undefined;
@@ -48,7 +41,7 @@ export class Room {
   take(bodyBytes: number): void {
     const { trouble } = this;
     if (trouble !== undefined) throw trouble;
-    const bytes = (1 + copiesOwed) * (recordBytes + bodyBytes);
+    const bytes = (1 + copiesOwed) * (recordOverheadBytes + bodyBytes);
     if (this.#leftBytes < bytes) {
       this.#options.onShort();
       throw fullError();
@@ -80,10 +73,10 @@ export class Room {
 function owedBytes({ ledger, bodies }: LiveIndex): number {
   let bytes = ledger.stateBytes;
   for (const flow of ledger.flows.values()) {
-    for (const { lease } of flow.pending.values()) bytes += copiesOwed * (recordBytes + bodies.bytesOf(lease.message.body));
+    for (const { lease } of flow.pending.values()) bytes += copiesOwed * (recordOverheadBytes + bodies.bytesOf(lease.message.body));
     for (const queue of flow.outbox.values())
       for (const [entry] of queue.entries())
-        bytes += recordBytes + (bodies.placeOf(entry.body)?.blob === true ? 0 : bodies.bytesOf(entry.body));
+        bytes += recordOverheadBytes + (bodies.placeOf(entry.body)?.blob === true ? 0 : bodies.bytesOf(entry.body));
   }
   return bytes;
 }

@@ -22,7 +22,7 @@ import { batchHeaderBytes, fileHeaderBytes, formatVersion, mixCrc, putBatchHeade
 import { ByteWriter } from "./bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { goneError, journalError } from "./errors.ts";
-import { type LogLimits, sectorBytes } from "./limits.ts";
+import { type LogLimits, sectorBytes, spareBuffers } from "./limits.ts";
 import { nameOfSegment } from "./names.ts";
 import { NextSegment } from "./next-segment.ts";
 import type { Placement } from "./places.ts";
@@ -122,8 +122,6 @@ export interface LogWriterOptions {
   /** Runs a task soon, after what else arrived in this turn of the event loop. */
   readonly soon?: ((task: () => void) => void) | undefined;
 }
-
-const spareBuffers = 2;
 
 export class LogWriter {
   readonly #options: LogWriterOptions;

@@ -1,0 +1,13 @@
+/** Bounds of the clock and of the memory budget. */
+
+/** Longest delay of setTimeout: beyond it the callback runs at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
+export const memoryLimits = {
+  /** Waiters of one budget; more are turned away. */
+  waiters: 16_384,
+  /** Bytes that count as many at once. */
+  largeBytes: 262_144,
+  /** A holder that made no progress for this long may be evicted. */
+  stallMs: 1_000,
+} as const;

@@ -1,0 +1,26 @@
+/** Bounds of the command line. Those of one machine and its messages are in `#abi` and `gateway/contract/limits.ts`. */
+const mib = 2 ** 20;
+
+export const cliLimits = {
+  /** Test files below one folder. */
+  testFiles: 10_000,
+  /** Faults of one test file that are shown. */
+  testFaults: 20,
+  /** Differences of one case that are shown. */
+  testDifferences: 30,
+
+  /** Built images that are kept unused, and their bytes. */
+  unusedImages: 64,
+  unusedImageBytes: 256 * mib,
+  /** Digits of a hash that name an image, at least. */
+  leastImageDigits: 8,
+
+  /** A watched file counts as written when nothing changed for this time: editors write in several steps, a checkout writes many files. */
+  watchSettleMs: 120,
+  /** A monitor has this time to close. */
+  monitorCloseMs: 1_000,
+  /** After a stop the process has this time for resources that a library left open, such as a socket. */
+  lingerMs: 500,
+  /** Longest connect of `mayfly doctor`. */
+  probeMs: 700,
+} as const;
