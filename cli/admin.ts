@@ -31,7 +31,7 @@ async function placeOf(flags: GatewayFlags, env: Readonly<Record<string, string 
   const paths = adminSocketPaths(await readPlaces(flags.config, env));
   const socket = paths.find((path) => existsSync(path)) ?? paths[0];
   if (socket === undefined)
-    throw usageError(`the path of the admin socket beside ${flags.config} is too long: name the gateway's http.admin.port with --gateway`);
+    throw usageError(`the path of the admin socket beside ${flags.config} is too long: give the gateway's http.admin.port with --gateway`);
   return { socket };
 }
 
@@ -63,7 +63,7 @@ export class AdminClient {
     } catch {
       throw new CodedError(
         "MF_GATEWAY_ANSWER",
-        `${this.where} answered ${path} with ${response.statusCode} and something that is not a gateway's answer: check the address`,
+        `${this.where} answered ${path} with ${response.statusCode}, which is not a gateway's answer: check the address`,
       );
     }
   }
@@ -95,7 +95,7 @@ export class AdminClient {
       const why = (cause as { code?: string }).code ?? (cause as Error).message;
       throw new CodedError(
         "MF_GATEWAY_UNREACHABLE",
-        `no gateway answers at ${this.where} (${why}): start it with \`mayfly serve\`, or say where it is with --gateway`,
+        `no gateway answers at ${this.where} (${why}): start it with \`mayfly serve\`, or give its address with --gateway`,
         { cause },
       );
     }
@@ -109,7 +109,7 @@ export class AdminClient {
     throw new CodedError(
       code,
       status === 404 && code === "MF_NOT_FOUND"
-        ? `${this.where} has no ${path}: is it there, and does --gateway name http.admin.port?`
+        ? `${this.where} has no ${path}: check that it exists and that --gateway names http.admin.port`
         : detail,
     );
   }

@@ -33,7 +33,7 @@ export function jsonOption(): Option {
 
 /** Of commands that go on until they are stopped. */
 export function jsonLinesOption(): Option {
-  return new Option("--json", "write the log as lines of JSON to standard output, on a terminal too");
+  return new Option("--json", "write the log as lines of JSON to standard output, even on a terminal");
 }
 
 /** Collects an option that may be given more than once. */

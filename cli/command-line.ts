@@ -36,14 +36,14 @@ function program(cli: Cli): Command {
     for (const below of command.commands) prepare(below, cli).helpOption("-h, --help", "show this help");
   }
   examples(root, [
-    ["mayfly init hello && cd hello", "a small project that works"],
-    ["mayfly run flows/orders.ts --message order.json", "one message through one machine"],
+    ["mayfly init hello && cd hello", "create a small working project"],
+    ["mayfly run flows/orders.ts --message order.json", "run one message through one machine"],
     ["mayfly test", "run the flow tests"],
-    ["mayfly serve", "serve what mayfly.yaml says"],
+    ["mayfly serve", "serve the flows of mayfly.yaml"],
   ]);
   return root.addHelpText(
     "after",
-    "\nExit codes: 0 done · 1 the flow or a test failed · 2 wrong use, configuration or build\nMAYFLY_DEBUG=1 shows stack traces, NO_COLOR=1 no colours.",
+    "\nExit codes: 0 done · 1 the flow or a test failed · 2 bad usage, configuration or build\nMAYFLY_DEBUG=1 shows stack traces, NO_COLOR=1 disables colours.",
   );
 }
 

@@ -93,7 +93,7 @@ test("an edited letter: the original stays until the edited one has ended well, 
   const id = original?.id ?? "";
   const failed = await capture(["dlq", "retry", id, "--edit", "-", "-c", config], { stdin: "still bad" });
   equal(failed.code, 1, failed.err);
-  match(failed.out, /: dead NOT_GOOD: not good: still bad\nthe original is kept/);
+  match(failed.out, /: dead NOT_GOOD: not good: still bad\nfailed again: the original is kept/);
   const both = await letters();
   equal(both.length, 2);
   const shown = await capture(["dlq", "show", id, "-c", config, "--json"]);
@@ -104,7 +104,7 @@ test("an edited letter: the original stays until the edited one has ended well, 
     (await letters()).map((letter) => letter.id),
     both.map((letter) => letter.id).filter((each) => each !== id),
   );
-  match(logged.join("\n"), /put in again[\s\S]*edited dead letter has ended/);
+  match(logged.join("\n"), /is retried[\s\S]*edited dead letter has ended/);
   await capture(["dlq", "drop", "--all", "-c", config]);
 });
 
@@ -125,7 +125,7 @@ test("several are chosen by what they have in common, and never all of them by a
   await bury("two");
   const careless = await capture(["dlq", "drop", "-c", config]);
   equal(careless.code, 2);
-  match(careless.err, /^MF_USAGE: name letters by id, or by --flow, --code or --all/);
+  match(careless.err, /^MF_USAGE: choose letters by id, --flow, --code or --all/);
   equal((await letters()).length, 2);
   match((await capture(["dlq", "drop", "--code", "NOT_GOOD", "-c", config])).out, /2 dropped/);
   deepEqual(await letters(), []);

@@ -22,7 +22,7 @@ export function asCoded(error: unknown): CodedError {
   if (typeof code === "string" && code.startsWith("MF_")) return new CodedError(code, String(message), { cause: error });
   if (typeof code === "string" && /^E[A-Z]+$/.test(code)) return new CodedError("MF_IO", String(message), { cause: error });
   const text = error instanceof Error ? error.message : String(error);
-  return new CodedError("MF_INTERNAL", `${text} — this is a fault of Mayfly: please report it, with what MAYFLY_DEBUG=1 adds`, {
+  return new CodedError("MF_INTERNAL", `${text} — this is a bug in Mayfly: please report it, with the output under MAYFLY_DEBUG=1`, {
     cause: error,
   });
 }

@@ -22,7 +22,7 @@ export async function openMonitor(name: string, { workers, isolation, memory, lo
       if (isolation === "message")
         throw new CodedError(
           "MF_MONITOR_ISOLATION",
-          "the embedded monitor has no process to give each message: use `monitor: process` or `monitor: qemu`, or leave out `isolation`",
+          "`isolation` does not apply to the embedded monitor, which runs no processes: use `monitor: process` or `monitor: qemu`, or remove `isolation`",
         );
       return embeddedMonitor({ ...options, log });
     case "process":
@@ -35,6 +35,6 @@ export async function openMonitor(name: string, { workers, isolation, memory, lo
         isolation,
       });
     default:
-      throw new CodedError("MF_MONITOR_MISSING", `there is no monitor ${name}: there are ${monitorNames.join(", ")}`);
+      throw new CodedError("MF_MONITOR_MISSING", `unknown monitor ${name}: use one of ${monitorNames.join(", ")}`);
   }
 }

@@ -168,7 +168,7 @@ test("dev takes in changes without dropping a message, and keeps the old image w
   await dev.until(/"msg":"reloaded"/);
   equal(await post(url, "x"), "two");
   await writeFile(join(folder, "hello.ts"), `${flowText("three")}\nconst wrong: number = "";`);
-  await dev.until(/MF_TYPE_ERROR: hello\.ts:6:7: .*\n.*served on/);
+  await dev.until(/MF_TYPE_ERROR: hello\.ts:6:7: .*\n.*keeps serving/);
   equal(await post(url, "x"), "two");
   await writeFile(join(folder, "hello.ts"), flowText("four"));
   await dev.until(/"msg":"reloaded"[\s\S]*"msg":"reloaded"/);
@@ -193,7 +193,7 @@ test("dev watches what a flow imports by now, also while that is at fault; the l
     join(folder, "hello.ts"),
     `import { flow } from "mayfly";\nimport { word } from "./word.ts";\nexport default flow(() => { throw new Error(word); });`,
   );
-  await dev.until(/word\.ts:1:14: Type .string.[\s\S]*served on/);
+  await dev.until(/word\.ts:1:14: Type .string.[\s\S]*keeps serving/);
   await writeFile(join(folder, "word.ts"), "export const word: string = 'two';");
   await dev.until(/"msg":"reloaded"/);
   await post(url, "x");
@@ -204,7 +204,7 @@ test("dev waits for a flow that does not build at the start", async () => {
   await writeProject("one");
   await writeFile(join(folder, "hello.ts"), "import { flow } from 'mayfly'; export default flow(() => {");
   const dev = new Command(["dev", "--port", "0"]);
-  await dev.until(/MF_\w+: .*hello\.ts:1:\d+:[\s\S]*waiting for a change/);
+  await dev.until(/MF_\w+: .*hello\.ts:1:\d+:[\s\S]*waiting for changes/);
   await writeFile(join(folder, "hello.ts"), flowText("one"));
   equal(await post(await dev.url(), "x"), "one");
 });

@@ -63,7 +63,7 @@ test("boot --json writes one object; an ELF that does not boot and a flow that f
     { kind: "done", status: 200, contentType: "text/plain; charset=utf-8", body: "HELLO" },
   ]);
   const booted = await bootJson(elf);
-  deepEqual([booted.code, booted.result["end"], booted.result["effects"]], [0, "the guest ended as it was told", undefined]);
+  deepEqual([booted.code, booted.result["end"], booted.result["effects"]], [0, "the guest ended as requested", undefined]);
   equal((await bootJson(join(folder, "message.txt"))).code, 1);
   await writeFile(join(folder, "fails.ts"), 'import { flow } from "mayfly"; export default flow(() => { throw new Error("no"); });');
   const failing = join(folder, "fails.elf");

@@ -24,7 +24,7 @@ export interface BootedMachine {
 /** The engine's own ways to give up, in the words of who wrote the flow. */
 const engineFaults: Readonly<Record<string, string>> = {
   interrupted: `the flow's top level did not end within ${imageLimits.topLevelMs / 1000} s of CPU time: look for a loop without an end, or compute less`,
-  "out of memory": `the flow's top level used more than ${imageLimits.bootMemoryBytes / 1024 ** 2} MiB: keep less, or compute it in the handler`,
+  "out of memory": `the flow's top level used more than ${imageLimits.bootMemoryBytes / 1024 ** 2} MiB: keep less in memory, or compute it in the handler`,
 };
 
 interface Exception {
@@ -64,7 +64,8 @@ class Engine {
   withText<T>(text: string | Uint8Array, use: (address: number, length: number) => T): T {
     const bytes = typeof text === "string" ? toUtf8(text) : text;
     const address = this.call("wasm_malloc", bytes.length + 1);
-    if (address === 0) throw new CodedError("MF_BUILD_MEMORY", "the flow's bundle does not fit into a machine: make it smaller");
+    if (address === 0)
+      throw new CodedError("MF_BUILD_MEMORY", "the flow's bundle does not fit into a machine: import less, or raise limits.memory");
     this.bytes().set(bytes, address);
     this.bytes()[address + bytes.length] = 0;
     const result = use(address, bytes.length);

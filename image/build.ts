@@ -54,7 +54,7 @@ function readLimits(given: unknown): FlowLimits {
   const limits = given as Readonly<Record<string, string | number>>;
   const known = ["memory", "cpu", "time", "sends", "logBytes"];
   for (const name of Object.keys(limits))
-    if (!known.includes(name)) throw new CodedError("MF_FLOW_INVALID", `flow({ limits }) has no "${name}": there are ${known.join(", ")}`);
+    if (!known.includes(name)) throw new CodedError("MF_FLOW_INVALID", `flow({ limits }) has no "${name}"; known are ${known.join(", ")}`);
   const read = (name: string, parse: (value: string | number) => number | undefined, otherwise: number): number => {
     const value = limits[name];
     const parsed = value === undefined ? otherwise : parse(value);
@@ -67,7 +67,7 @@ function readLimits(given: unknown): FlowLimits {
   };
   const memoryBytes = read("memory", parseSize, defaultFlowLimits.memoryBytes);
   if (memoryBytes > hardLimits.memoryBytes)
-    throw new CodedError("MF_FLOW_INVALID", `limits.memory is more than a machine can have, ${hardLimits.memoryBytes / 1024 ** 2} MiB`);
+    throw new CodedError("MF_FLOW_INVALID", `limits.memory exceeds the maximum of a machine, ${hardLimits.memoryBytes / 1024 ** 2} MiB`);
   return {
     memoryBytes,
     cpuMs: read("cpu", parseDuration, defaultFlowLimits.cpuMs),

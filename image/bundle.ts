@@ -77,7 +77,7 @@ function kernelModules(scan: boolean): Plugin {
           return {
             errors: [
               {
-                text: `there is no "${path}": there are mayfly, ${Object.keys(partModules)
+                text: `unknown module "${path}": there are mayfly, ${Object.keys(partModules)
                   .map((name) => `mayfly/${name}`)
                   .join(", ")}`,
               },
@@ -164,7 +164,7 @@ function inFlowsWords(said: string): string {
   const missing = /^Could not resolve "([^"./][^"]*)"/.exec(said)?.[1];
   if (missing !== undefined) return `${said}: run \`npm install ${packageOf(missing)}\` in the flow's project`;
   if (said.startsWith("Top-level await"))
-    return "a top level can't await, since nothing can be waited for while an image is built: await in the handler";
+    return "a flow's top level can't await, since it runs while the image is built: await in the handler";
   return said;
 }
 
@@ -287,7 +287,7 @@ function checkPackages({ metafile }: Result, folder: string): void {
     const shown = relative(process.cwd(), resolve(folder, importer));
     throw new CodedError(
       "MF_BUNDLE_OUTSIDE",
-      `${shown}: the package imports ${out.original}, a file of the project: it may read packages only`,
+      `${shown}: the package imports ${out.original}, a file of the project: packages may import only packages`,
     );
   }
 }
@@ -311,7 +311,7 @@ function checkKernelImports({ metafile }: Result, folder: string): void {
 export async function bundleFlow(path: string, include: readonly string[] = []): Promise<Bundle> {
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
-  if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: name the flow's source file in it`);
+  if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: give the flow's source file in it`);
   const folder = dirname(flow);
   const readable = readableFor(flow, include);
   let result = await runEsbuild({ flow, readable });

@@ -86,11 +86,11 @@ function withoutAdvice(message: string): string {
   return message
     .replace(
       / Do you need to install type definitions for node.*$/,
-      " A machine has no Node and no browser: docs/FLOWS.md lists what there is.",
+      " A machine has neither Node's nor a browser's APIs: docs/FLOWS.md lists the available ones.",
     )
     .replace(
       / Do you need to change your target library.*$/,
-      " The engine has ECMAScript 2025: name it under compilerOptions.lib in the project's tsconfig.json, if that names another.",
+      " The engine has ECMAScript 2025: set compilerOptions.lib accordingly in the project's tsconfig.json.",
     );
 }
 

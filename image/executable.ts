@@ -126,7 +126,7 @@ export function linuxExecutable(image: Image, settings: ExecutableSettings = {})
   if (manifest.kernel !== kernelArtifacts().hash)
     throw new CodedError(
       "MF_IMAGE_VERSION",
-      `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+      `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
     );
   const bytes = restMemory(image);
   return writeExecutable(linuxProgram(settings), {

@@ -84,7 +84,7 @@ function readManifest(bytes: Uint8Array): Manifest {
     throw corrupt("its manifest is not JSON");
   }
   const fault = manifestFault(manifest);
-  if (fault !== undefined) throw corrupt(`its manifest is misshapen (${fault})`);
+  if (fault !== undefined) throw corrupt(`its manifest is malformed (${fault})`);
   return manifest as Manifest;
 }
 
@@ -103,7 +103,7 @@ function readPageNumbers(view: DataView, at: number, count: number, memoryPages:
 
 /** Reads an image; total on hostile bytes. Throws MF_IMAGE_CORRUPT, MF_IMAGE_VERSION. Views into `bytes` are kept. */
 export function readImage(bytes: Uint8Array): Image {
-  if (bytes.length < headerBytes + hashBytes || bytes.length > mostFileBytes) throw corrupt("it is too short or too long to be one");
+  if (bytes.length < headerBytes + hashBytes || bytes.length > mostFileBytes) throw corrupt("its length is not that of an image");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(0, true) !== magic) throw corrupt("it is not an image");
   if (view.getUint32(4, true) !== fileVersion)
@@ -114,10 +114,10 @@ export function readImage(bytes: Uint8Array): Image {
   const hash = createHash("sha256").update(bytes.subarray(0, -hashBytes)).digest();
   if (!equalBytes(hash, bytes.subarray(-hashBytes))) throw corrupt("its contents do not match its SHA-256 (cut short or changed)");
   const [manifestLength, count, mapLength] = [view.getUint32(8, true), view.getUint32(12, true), view.getUint32(16, true)];
-  if (count > mostPages) throw corrupt("it has more pages than a machine may have");
+  if (count > mostPages) throw corrupt("it has more pages than a machine can have");
   const pagesAt = align(headerBytes + manifestLength + 4 * count);
   const mapAt = pagesAt + count * pageBytes;
-  if (mapAt + mapLength + hashBytes !== bytes.length) throw corrupt("its lengths do not add up");
+  if (mapAt + mapLength + hashBytes !== bytes.length) throw corrupt("its lengths are inconsistent");
   const manifest = readManifest(bytes.subarray(headerBytes, headerBytes + manifestLength));
   if (manifest.abi !== abiVersion)
     throw new CodedError(

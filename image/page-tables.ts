@@ -51,10 +51,7 @@ export class PageTables {
 
   #newTable(): bigint {
     if (this.#tables.length >= this.#most)
-      throw new CodedError(
-        "MF_IMAGE_TOO_LARGE",
-        "the image has more frozen pages than its page tables have room for: make the flow smaller",
-      );
+      throw new CodedError("MF_IMAGE_TOO_LARGE", "the image has more frozen pages than its page tables can hold: make the flow smaller");
     this.#tables.push(new BigUint64Array(512));
     return this.#address + BigInt(this.#tables.length - 1) * pageBytes;
   }

@@ -175,7 +175,7 @@ export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
   if (image.manifest.kernel !== kernelArtifacts().hash)
     throw new CodedError(
       "MF_IMAGE_VERSION",
-      `the image ${image.manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+      `the image ${image.manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
     );
   const program = settings.program ?? metalProgram(settings);
   const lay = layOut(program, image);

@@ -84,7 +84,7 @@ export function refusedFile(path: string, { project, folders, packages, files }:
   const near = relative(process.cwd(), path);
   const shown = near.startsWith("..") ? path : near;
   if (inside === undefined && !packages.some((folder) => below(folder, target) !== undefined))
-    return `${shown}${target === resolve(path) ? "" : ` is a link that`} leads out of the project ${project}: move the file below it, or name its folder under build.include in mayfly.yaml`;
+    return `${shown}${target === resolve(path) ? "" : ` is a link that`} points outside the project ${project}: move the file into it, or name its folder under build.include in mayfly.yaml`;
   if (inside !== undefined && (hidden(inside) || /(^|[\\/])mayfly\.ya?ml$/.test(inside)))
     return `${shown} may hold secrets: a build reads neither mayfly.yaml nor files and folders whose names begin with a dot`;
   const found = statSync(target, { throwIfNoEntry: false });

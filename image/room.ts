@@ -10,5 +10,5 @@ export function memoryShortage({ name, memoryPages }: Pick<Manifest, "name" | "m
   const restBytes = memoryPages * layout.wasmPageBytes;
   if (restBytes + imageLimits.roomBytes <= memoryBytes) return undefined;
   const [rest, limit] = [restBytes, memoryBytes].map((bytes) => (bytes / mib).toFixed(1).replace(".0", ""));
-  return `a machine of ${name} begins with ${rest} MiB, and limits.memory is ${limit} MiB: keep less at the flow's top level, or raise limits.memory`;
+  return `a machine of ${name} starts with ${rest} MiB, more than limits.memory, ${limit} MiB: keep less at the flow's top level, or raise limits.memory`;
 }

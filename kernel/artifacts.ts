@@ -32,6 +32,6 @@ export function kernelArtifacts(): KernelArtifacts {
     cached = { engine, native, runtime, hash: hash.digest("hex"), engineVersion: `quickjs-wasi ${version}` };
     return cached;
   } catch (cause) {
-    throw new CodedError("MF_KERNEL_MISSING", "the kernel's files are not there: run `npm run build`", { cause });
+    throw new CodedError("MF_KERNEL_MISSING", "the kernel's files are missing: run `npm run build`", { cause });
   }
 }

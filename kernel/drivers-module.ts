@@ -10,6 +10,6 @@ export function driversModule(): Uint8Array {
     drivers ??= new Uint8Array(readFileSync(new URL("./drivers.wasm", import.meta.url)));
     return drivers;
   } catch (cause) {
-    throw new CodedError("MF_KERNEL_MISSING", "the drivers' module is not there: run `npm run build`", { cause });
+    throw new CodedError("MF_KERNEL_MISSING", "the drivers' module is missing: run `npm run build`", { cause });
   }
 }

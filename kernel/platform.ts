@@ -10,6 +10,6 @@ export function platformModule(): Uint8Array {
     linux ??= new Uint8Array(readFileSync(new URL("./platform-linux.wasm", import.meta.url)));
     return linux;
   } catch (cause) {
-    throw new CodedError("MF_KERNEL_MISSING", "the platform's module is not there: run `npm run build`", { cause });
+    throw new CodedError("MF_KERNEL_MISSING", "the platform's module is missing: run `npm run build`", { cause });
   }
 }

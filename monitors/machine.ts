@@ -103,7 +103,7 @@ export class OwnedMachine<Seat> implements Machine {
     return new Promise((settle) => {
       if (this.#settle === undefined) return this.#give(event, settle);
       this.#queue ??= new Queue();
-      if (this.#queue.length >= machineLimits.queuedEvents) return settle(broken("MF_MACHINE_ENDED", "too many events are waiting for it"));
+      if (this.#queue.length >= machineLimits.queuedEvents) return settle(broken("MF_MACHINE_ENDED", "too many events are queued for it"));
       this.#queue.push({ event, settle });
     });
   }

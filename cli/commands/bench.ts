@@ -18,7 +18,10 @@ function run(program: string, values: readonly string[]): Promise<number> {
 async function bench(values: readonly string[]): Promise<number> {
   const program = join(packageRoot, "dist", "bench", "main.js");
   if (!existsSync(program))
-    throw new CodedError("MF_BENCH_MISSING", "the bench is part of the repository, not of the package: clone it and run `npm run bench`");
+    throw new CodedError(
+      "MF_BENCH_MISSING",
+      "the bench is part of the repository, not of the package: clone the repository and run `npm run bench`",
+    );
   return await run(program, values);
 }
 
@@ -26,14 +29,14 @@ export function addBench(program: Command, cli: Cli): Command {
   const command = program
     .command("bench")
     .description(
-      "Measure this computer: machines beside isolates, threads and processes; requests, density, builds. Options go to the bench.",
+      "Measure this computer: machines compared with isolates, threads and processes; requests, density, builds. Passes its options to the bench.",
     )
     .option("--json", "write the result as one JSON object")
-    .argument("[options...]", "whatever the bench takes")
+    .argument("[options...]", "options of the bench")
     .allowUnknownOption()
     .action(action(cli, (values: string[], flags: { json?: boolean }) => bench([...values, ...(flags.json === true ? ["--json"] : [])])));
   return examples(command, [
-    ["mayfly bench", "everything, some minutes"],
+    ["mayfly bench", "runs everything, in some minutes"],
     ["mayfly bench --json", "for a machine"],
   ]);
 }

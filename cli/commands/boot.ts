@@ -87,16 +87,16 @@ async function boot({ terminal }: Cli, elf: string, flags: BootFlags): Promise<n
 export function addBoot(program: Command, cli: Cli): Command {
   const command = program
     .command("boot")
-    .description("Start an ELF that `mayfly build --target pvh` wrote in a virtual machine of its own, and watch its console.")
+    .description("Boot an ELF written by `mayfly build --target pvh` in a virtual machine, and show its console.")
     .argument("<elf>", "the ELF")
-    .option("--message <file>", "give it this message (- for standard input) and show what it does in its first step")
+    .option("--message <file>", "send it this message (- for standard input) and show its first step")
     .option("--content-type <type>", "the message's content type", "application/json")
-    .option("--verbose", "have it print its memory map")
+    .option("--verbose", "print its memory map")
     .addOption(jsonOption())
     .action(action(cli, (elf: string, flags: BootFlags) => boot(cli, elf, flags)));
   return examples(command, [
     ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf"],
     ["mayfly boot orders.pvh.elf --verbose", "boots it, prints the memory map, ends it"],
-    ["mayfly boot orders.pvh.elf --message order.json", "gives it an order"],
+    ["mayfly boot orders.pvh.elf --message order.json", "sends it an order"],
   ]);
 }

@@ -74,7 +74,7 @@ async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
 
 async function build({ terminal }: Cli, flows: readonly string[], flags: BuildFlags): Promise<number> {
   if (flows.length > 1 && (flags.output !== undefined || flags.name !== undefined))
-    throw usageError("-o and --name are for one flow: build them one by one, or leave them out");
+    throw usageError("-o and --name accept one flow: build the flows one by one, or leave the options out");
   const reports: BuildReport[] = [];
   for (const flow of flows) reports.push(await withProgress(terminal, `building ${flow}`, () => buildOne(flow, flags)));
   for (const { image, warnings } of reports) for (const warning of warnings) terminal.err(`${image}: warning: ${warning}\n`);
@@ -95,12 +95,12 @@ async function build({ terminal }: Cli, flows: readonly string[], flags: BuildFl
 export function addBuild(program: Command, cli: Cli): Command {
   const command = program
     .command("build")
-    .description("Bundle flows, check their types, boot each once and freeze it to an image.")
+    .description("Bundle flows, check their types, boot each once and freeze it into an image.")
     .argument("<flow...>", "source files of flows")
-    .option("-o, --output <file>", "where to write the image (default: NAME.mfi here)")
-    .option("--name <name>", "the image's name (default: that of the file)")
+    .option("-o, --output <file>", "output file (default: NAME.mfi in this folder)")
+    .option("--name <name>", "name of the image (default: the file's name)")
     .addOption(
-      new Option("--target <target>", "image for any monitor, a Linux executable, or an ELF that boots without an OS")
+      new Option("--target <target>", "image: for any monitor; elf: a Linux executable; pvh: an ELF that boots without an OS")
         .choices(Object.keys(targets))
         .default("image"),
     )
@@ -111,6 +111,6 @@ export function addBuild(program: Command, cli: Cli): Command {
     ["mayfly build flows/orders.ts", "writes orders.mfi"],
     ["mayfly build flows/orders.ts -o out/orders.mfi --json", "for a pipeline"],
     ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf: see `mayfly boot`"],
-    ["mayfly build flows/*.ts --no-check", "several at once, types unchecked"],
+    ["mayfly build flows/*.ts --no-check", "builds several flows, types unchecked"],
   ]);
 }

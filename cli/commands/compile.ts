@@ -54,15 +54,15 @@ async function compile({ terminal }: Cli, path: string | undefined, flags: Compi
 export function addCompile(program: Command, cli: Cli): Command {
   const command = program
     .command("compile")
-    .description("Show how the compiler takes a WebAssembly function to x86-64: after decoding, optimising, allocating, encoding.")
+    .description("Show a WebAssembly function on its way to x86-64: after decoding, optimising, allocating, encoding.")
     .argument("[module]", "a WebAssembly module (default: the engine)")
-    .option("--function <index|name>", "which function (default: list them)")
-    .addOption(new Option("--dump <phase>", "what to show").choices(phases).default("ir"))
+    .option("--function <index|name>", "the function (default: list all)")
+    .addOption(new Option("--dump <phase>", "phase to show").choices(phases).default("ir"))
     .addOption(jsonOption())
     .action(action(cli, (module: string | undefined, flags: CompileFlags) => compile(cli, module, flags)));
   return examples(command, [
     ["mayfly compile", "lists the engine's functions"],
-    ["mayfly compile --function JS_NewNumber --dump asm", "its machine code beside the values it computes"],
+    ["mayfly compile --function JS_NewNumber --dump asm", "shows its machine code beside the values it computes"],
     ["mayfly compile module.wasm --function 3 --dump ir", "of another module"],
   ]);
 }

@@ -45,7 +45,7 @@ class DevServer {
       this.#files = [...new Set([...(this.#serving?.inputs ?? []), ...(await this.#guessInputs())])];
       this.#watch.set(this.#files, startedMs);
       reportFailure(this.#cli.terminal, error, this.#flags.json === true);
-      const then = this.#serving === undefined ? "not started; waiting for a change" : "not reloaded; what was served is served on";
+      const then = this.#serving === undefined ? "not started; waiting for changes" : "not reloaded; the previous version keeps serving";
       this.#cli.terminal.err(`${this.#cli.terminal.paintErr.dim(then)}\n`);
     }
   }
@@ -96,10 +96,10 @@ async function dev(cli: Cli, flags: ServeFlags): Promise<number> {
 export function addDev(program: Command, cli: Cli): Command {
   const command = program
     .command("dev")
-    .description("Serve, watch, rebuild and reload without dropping messages. What does not build is shown, and the old image serves on.")
+    .description("Serve, watch, rebuild and reload without dropping messages. If a build fails, show why and keep serving the old image.")
     .option("-c, --config <file>", "the configuration", "mayfly.yaml")
-    .option("-p, --port <number>", "overrides http.port; 0 takes a free one", portNumber)
+    .option("-p, --port <number>", "overrides http.port; 0 picks a free one", portNumber)
     .addOption(jsonLinesOption())
     .action(action(cli, (flags: ServeFlags) => dev(cli, flags)));
-  return examples(command, [["mayfly dev", "what ./mayfly.yaml says, and what becomes of it"]]);
+  return examples(command, [["mayfly dev", "serves ./mayfly.yaml and follows changes"]]);
 }

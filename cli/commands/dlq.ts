@@ -34,7 +34,7 @@ async function matching({ openLetters }: Letters, { terminal }: Cli, flags: Flag
 async function chosen(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<readonly string[]> {
   if (ids.length > 0) return ids;
   if (flags.flow === undefined && flags.code === undefined && flags.all !== true)
-    throw usageError("name letters by id, or by --flow, --code or --all");
+    throw usageError("choose letters by id, --flow, --code or --all");
   return (await matching(letters, cli, flags)).map(({ id }) => id);
 }
 
@@ -69,7 +69,7 @@ async function list(letters: Letters, cli: Cli, flags: Flags): Promise<number> {
 
 async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flags): Promise<number> {
   const found = await (await letters.openLetters(flags, terminal.env)).read(id);
-  if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `there is no dead letter ${id}: \`mayfly dlq ls\` lists them`);
+  if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `unknown dead letter ${id}: list them with \`mayfly dlq ls\``);
   const { letter, body } = found;
   const { out, paint } = terminal;
   if (flags.json === true) {
@@ -108,21 +108,21 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
 
 /** The fate of the original, by how the edited one ended. */
 const afterEdit: ReadonlyMap<string, string> = new Map([
-  ["done", "done: the original is gone"],
-  ["duplicate", "it was put in again before, and is done"],
-  ["accepted", "not ended yet: the original is kept until it has ended well; the gateway's log will tell"],
-  ["dead", "the original is kept, beside a letter of the edited one"],
+  ["done", "done: the original is deleted"],
+  ["duplicate", "it was already retried, and is done"],
+  ["accepted", "still running: the original is kept until it succeeds; see the gateway's log"],
+  ["dead", "failed again: the original is kept, and the edited message has a dead letter too"],
 ]);
 
 async function retry(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<number> {
   const { terminal } = cli;
-  if (flags.edit !== undefined && ids.length !== 1) throw usageError("--edit takes one id: one body is put in for one letter");
+  if (flags.edit !== undefined && ids.length !== 1) throw usageError("--edit needs exactly one id: it replaces the body of one letter");
   const body = flags.edit === undefined ? undefined : flags.edit === "-" ? await terminal.readStdin() : await readInput(flags.edit, "body");
   const outcomes: ({ readonly id: string } & RetryOutcome)[] = [];
   for (const id of await chosen(letters, cli, ids, flags))
     outcomes.push({
       id,
-      ...((await letters.retryLetter(flags, terminal.env, id, body)) ?? { status: "unknown", message: "there is no such dead letter" }),
+      ...((await letters.retryLetter(flags, terminal.env, id, body)) ?? { status: "unknown", message: "unknown dead letter" }),
     });
   const failed = outcomes.filter(({ status }) => status === "refused" || status === "unknown" || status === "dead");
   if (flags.json === true)
@@ -133,7 +133,7 @@ async function retry(letters: Letters, cli: Cli, ids: readonly string[], flags: 
         `${id}: ${terminal.paint.red(status)} ${safeText(failure === undefined ? (message ?? "") : `${failure.code}: ${failure.message}`)}\n`,
       );
     if (body !== undefined) terminal.out(`${afterEdit.get(outcomes[0]?.status ?? "") ?? "the original is kept"}\n`);
-    terminal.out(`${outcomes.length - failed.length} put in again${failed.length === 0 ? "" : `, ${failed.length} not`}\n`);
+    terminal.out(`${outcomes.length - failed.length} retried${failed.length === 0 ? "" : `, ${failed.length} failed`}\n`);
   }
   return failed.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
@@ -144,7 +144,7 @@ async function drop(letters: Letters, cli: Cli, ids: readonly string[], flags: F
   const unknown: string[] = [];
   for (const id of wanted) if (!(await store.remove(id))) unknown.push(id);
   if (flags.json === true) cli.terminal.out(`${JSON.stringify({ dropped: wanted.length - unknown.length, unknown })}\n`);
-  else cli.terminal.out(`${wanted.length - unknown.length} dropped${unknown.length === 0 ? "" : `; not there: ${unknown.join(", ")}`}\n`);
+  else cli.terminal.out(`${wanted.length - unknown.length} dropped${unknown.length === 0 ? "" : `; unknown: ${unknown.join(", ")}`}\n`);
   return unknown.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
@@ -155,7 +155,7 @@ async function exportLetters(letters: Letters, cli: Cli, ids: readonly string[],
   let written = 0;
   for (const id of ids.length > 0 ? ids : (await matching(letters, cli, flags)).map((letter) => letter.id)) {
     const found = await store.read(id);
-    if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `there is no dead letter ${id}`);
+    if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `unknown dead letter ${id}`);
     const path = join(folder, ...id.split("/"));
     await mkdir(dirname(path), { recursive: true });
     await writeFile(`${path}.body`, await store.body(found));
@@ -169,44 +169,54 @@ async function exportLetters(letters: Letters, cli: Cli, ids: readonly string[],
 /** Options every subcommand has. */
 function shared(command: Command): Command {
   return command
-    .option("-c, --config <file>", "mayfly.yaml, to find the folder or the gateway", "mayfly.yaml")
-    .option("--gateway <url>", "ask this running gateway, http://… or unix:PATH (default: MAYFLY_GATEWAY, or the folder)")
-    .addOption(new Option("--token <token>", "http.admin.token, for a gateway named by URL (default: MAYFLY_TOKEN)"))
+    .option("-c, --config <file>", "path of mayfly.yaml, to find the folder or the gateway", "mayfly.yaml")
+    .option("--gateway <url>", "address of a running gateway, http://… or unix:PATH (default: MAYFLY_GATEWAY, else the folder)")
+    .addOption(new Option("--token <token>", "http.admin.token, for a gateway given by URL (default: MAYFLY_TOKEN)"))
     .addOption(jsonOption());
 }
 
 function filters(command: Command): Command {
-  return command.option("--flow <name>", "only letters of this flow").option("--code <code>", "only letters given up for this code");
+  return command.option("--flow <name>", "only letters of this flow").option("--code <code>", "only letters that failed with this code");
 }
 
 const load = (): Promise<Letters> => import("../dead-letters.ts");
 
 export function addDlq(program: Command, cli: Cli): Command {
-  const dlq = program.command("dlq").description("Dead letters: messages and sends that were given up, whole, with every attempt.");
+  const dlq = program.command("dlq").description("Dead letters: messages and sends that failed for good, with all their attempts.");
   filters(shared(dlq.command("ls").description("List them."))).action(
     action(cli, async (flags: Flags) => await list(await load(), cli, flags)),
   );
   shared(
-    dlq.command("show").description("Show one: why, its body, every attempt with its logs.").argument("<id>", "FLOW/NAME, as ls shows it"),
+    dlq
+      .command("show")
+      .description("Show one: its failure, its body, and every attempt with its logs.")
+      .argument("<id>", "FLOW/NAME, as listed by ls"),
   ).action(action(cli, async (id: string, flags: Flags) => await show(await load(), cli, id, flags)));
   filters(
     shared(
-      dlq.command("retry").description("Put them into the running gateway again.").argument("[id...]", "letters; or choose by an option"),
+      dlq
+        .command("retry")
+        .description("Retry them in the running gateway.")
+        .argument("[id...]", "ids of letters, unless an option chooses them"),
     ),
   )
     .option("--all", "every letter")
-    .option("--edit <file>", "put in this body instead; - reads standard input")
+    .option("--edit <file>", "replace the body; - reads standard input")
     .action(action(cli, async (ids: string[], flags: Flags) => await retry(await load(), cli, ids, flags)));
-  filters(shared(dlq.command("drop").description("Forget them for good.").argument("[id...]", "letters; or choose by an option")))
+  filters(
+    shared(
+      dlq.command("drop").description("Delete them permanently.").argument("[id...]", "ids of letters, unless an option chooses them"),
+    ),
+  )
     .option("--all", "every letter")
     .action(action(cli, async (ids: string[], flags: Flags) => await drop(await load(), cli, ids, flags)));
-  filters(shared(dlq.command("export").description("Write them to a folder.").argument("[id...]", "letters (default: all)")))
+  filters(shared(dlq.command("export").description("Write them to a folder.").argument("[id...]", "ids of letters (default: all)")))
     .option("-o, --output <folder>", "where to", "dead-letters")
     .action(action(cli, async (ids: string[], flags: Flags) => await exportLetters(await load(), cli, ids, flags)));
   return examples(dlq, [
-    ["mayfly dlq ls --flow row", "what one flow gave up on"],
-    ["mayfly dlq show row/20260302T101500000Z-1f2e3d4c5b6a7988", "one of them, whole"],
-    ["mayfly dlq retry --code MF_OUTLET_TIMEOUT", "everything that failed so, again"],
-    ["mayfly dlq retry ID --edit fixed.json", "one of them, with another body"],
+    ["mayfly dlq ls --flow row", "lists the letters of one flow"],
+    ["mayfly dlq show row/20260302T101500000Z-1f2e3d4c5b6a7988", "shows one letter in full"],
+    ["mayfly dlq retry --code MF_OUTLET_TIMEOUT", "retries all that failed with this code"],
+    ["mayfly dlq retry ID --edit fixed.json", "retries one with a corrected body"],
   ]);
 }

@@ -16,7 +16,7 @@ function show({ out, paint }: Terminal, findings: readonly Finding[]): void {
   const bad = findings.filter(({ status }) => status === "bad").length;
   out(
     bad === 0
-      ? "Mayfly runs here; what is marked – is optional.\n"
+      ? "Mayfly runs here; findings marked – are optional.\n"
       : `Mayfly does not run here: ${bad === 1 ? "one thing is" : `${bad} things are`} missing.\n`,
   );
 }
@@ -32,11 +32,11 @@ async function doctor({ terminal }: Cli, flags: { readonly json?: boolean }): Pr
 export function addDoctor(program: Command, cli: Cli): Command {
   const command = program
     .command("doctor")
-    .description("Check what this computer offers: Node, cores, QEMU, KVM that really works, brokers, disk.")
+    .description("Check this computer: Node, cores, QEMU, KVM, brokers, disk.")
     .addOption(jsonOption())
     .action(action(cli, (flags: { json?: boolean }) => doctor(cli, flags)));
   return examples(command, [
-    ["mayfly doctor", "what is there, and how to install what is not"],
-    ["mayfly doctor --json", "exit code 1 when Mayfly can't run here"],
+    ["mayfly doctor", "shows what is installed, and how to install the rest"],
+    ["mayfly doctor --json", "exit code 1 if Mayfly can't run here"],
   ]);
 }

@@ -94,7 +94,7 @@ async function plan(folder: string, force: boolean): Promise<Plan> {
     if (!there.has(path.split("/")[0] ?? path) || !existsSync(join(folder, path))) written.set(path, text);
     else if (merge !== undefined) {
       const whole = merge(await readFile(join(folder, path), "utf8"), folder);
-      if (whole === undefined) throw new CodedError("MF_INIT_MANIFEST", `${join(folder, path)} is not a JSON object: mend it first`);
+      if (whole === undefined) throw new CodedError("MF_INIT_MANIFEST", `${join(folder, path)} is not a JSON object: correct or remove it`);
       written.set(path, whole);
       joined.push(path);
     } else if (kept.has(path) && !force) left.push(path);
@@ -106,7 +106,7 @@ async function plan(folder: string, force: boolean): Promise<Plan> {
   if (taken.length > 0 && !force)
     throw new CodedError(
       "MF_INIT_EXISTS",
-      `${folder} has ${taken.join(", ")} already: choose another folder, or write over them with --force`,
+      `${folder} already has ${taken.join(", ")}: choose another folder, or overwrite them with --force`,
     );
   return { written, merged: joined, kept: left };
 }
@@ -127,9 +127,9 @@ async function init({ terminal }: Cli, given: string, flags: InitFlags): Promise
     return exitCodes.ok;
   }
   const { bold, dim } = terminal.paint;
-  const remark = (path: string): string => (planned.merged.includes(path) ? dim("  added to what was there") : "");
+  const remark = (path: string): string => (planned.merged.includes(path) ? dim("  merged into the existing file") : "");
   terminal.out(`${bold(folder)}\n${paths.map((path) => `  ${path}${remark(path)}\n`).join("")}`);
-  for (const path of planned.kept) terminal.out(`  ${path}${dim("  left as it was")}\n`);
+  for (const path of planned.kept) terminal.out(`  ${path}${dim("  unchanged")}\n`);
   if (fault !== undefined) terminal.err(`${terminal.paintErr.yellow("MF_INIT_INSTALL")}: npm install failed, run it yourself: ${fault}\n`);
   const shown = relative(process.cwd(), folder);
   const steps = [
@@ -139,21 +139,21 @@ async function init({ terminal }: Cli, given: string, flags: InitFlags): Promise
     "npx mayfly run flows/hello.ts --message samples/hello.json",
     "npx mayfly serve",
   ];
-  terminal.out(`\nNow:\n${steps.map((step) => `  ${step}\n`).join("")}${dim("README.md says what each does.")}\n`);
+  terminal.out(`\nNow:\n${steps.map((step) => `  ${step}\n`).join("")}${dim("README.md explains each command.")}\n`);
   return exitCodes.ok;
 }
 
 export function addInit(program: Command, cli: Cli): Command {
   const command = program
     .command("init")
-    .description("Make a small project that works at once: a flow, its test, mayfly.yaml, README.")
+    .description("Create a small working project: a flow, its test, mayfly.yaml, README.")
     .argument("[dir]", "where to", ".")
     .option("--no-install", "do not run npm install")
-    .option("--force", "write over flows, samples, mayfly.yaml, tsconfig.json and README.md that are there")
+    .option("--force", "overwrite existing flows, samples, mayfly.yaml, tsconfig.json and README.md")
     .addOption(jsonOption())
     .action(action(cli, (folder: string, flags: InitFlags) => init(cli, folder, flags)));
   return examples(command, [
     ["mayfly init hello", "in a new folder"],
-    ["mayfly init --no-install", "here, without npm install"],
+    ["mayfly init --no-install", "in this folder, without npm install"],
   ]);
 }

@@ -72,7 +72,7 @@ function show({ out, paint }: Terminal, path: string, image: Image, { compressed
       `${bytesText(manifest.memoryPages * layout.wasmPageBytes)} at rest, of which ${pageNumbers.length} pages of ${layout.pageBytes / 1024} KiB are not zero`,
     ],
     ["engine", `${manifest.engine}, ABI ${manifest.abi}, kernel ${manifest.kernel.slice(0, 12)}`],
-    ["outlets", outlets === null ? "not declared: any that mayfly.yaml has" : outlets.length === 0 ? "none" : outlets.join(", ")],
+    ["outlets", outlets === null ? "not declared: any outlet of mayfly.yaml" : outlets.length === 0 ? "none" : outlets.join(", ")],
     [
       "limits",
       `memory ${bytesText(limits.memoryBytes)}, cpu ${limits.cpuMs} ms a step, time ${limits.timeMs} ms, ${limits.sends} sends, log ${bytesText(limits.logBytes)}`,
@@ -105,13 +105,13 @@ async function inspect({ terminal }: Cli, path: string, flags: { readonly json?:
 export function addInspect(program: Command, cli: Cli): Command {
   const command = program
     .command("inspect")
-    .description("Show what is inside an image and what each part costs.")
+    .description("Show the contents of an image and the size of each part.")
     .argument("<image>", "an image, or a flow's source file")
     .option("--no-check", "skip the type check of a flow")
     .addOption(jsonOption())
     .action(action(cli, (path: string, flags: { json?: boolean; check: boolean }) => inspect(cli, path, flags)));
   return examples(command, [
     ["mayfly inspect orders.mfi", "manifest, pages, sources"],
-    ["mayfly inspect flows/orders.ts --json", "the same of a flow, for a machine"],
+    ["mayfly inspect flows/orders.ts --json", "inspects a flow, output for programs"],
   ]);
 }

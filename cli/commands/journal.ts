@@ -28,7 +28,7 @@ async function folderOf({ env }: Terminal, { config, dir }: Flags): Promise<stri
   if (journal.dir === undefined)
     throw new CodedError(
       "MF_JOURNAL_MISSING",
-      `${config} keeps its journal in memory: take journal: { memory: true } out, or name a folder with --dir`,
+      `${config} keeps its journal in memory: remove journal: { memory: true }, or name a folder with --dir`,
     );
   return resolve(base, journal.dir);
 }
@@ -75,7 +75,7 @@ async function compact({ terminal }: Cli, flags: Flags): Promise<number> {
     );
     for (const { code, message } of report.problems) terminal.out(`${terminal.paint.red(code)} ${message}\n`);
     for (const lost of report.lost) terminal.out(`lost: ${lost}\n`);
-    if (report.movedTo !== undefined) terminal.out(`what was damaged lies in ${report.movedTo}\n`);
+    if (report.movedTo !== undefined) terminal.out(`the damaged files are in ${report.movedTo}\n`);
   }
   return report.lost.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
@@ -97,35 +97,37 @@ async function exportLines({ terminal }: Cli, flags: Flags): Promise<number> {
 
 function shared(command: Command): Command {
   return command
-    .option("-c, --config <file>", "mayfly.yaml, to find the journal", "mayfly.yaml")
-    .option("-d, --dir <folder>", "the journal's folder itself");
+    .option("-c, --config <file>", "path of mayfly.yaml, to find the journal", "mayfly.yaml")
+    .option("-d, --dir <folder>", "the journal's folder");
 }
 
 export function addJournal(program: Command, cli: Cli): Command {
   const journal = program.command("journal").description("The gateway's durable record of every message: check it, compact it, export it.");
-  shared(journal.command("check").description("Read all of it and say what is in it, and what is damaged. Exit code 1 when something is."))
+  shared(
+    journal.command("check").description("Read the whole journal and report its contents and any damage. Exit code 1 if it is damaged."),
+  )
     .addOption(jsonOption())
     .action(action(cli, (flags: Flags) => check(cli, flags)));
   shared(
     journal
       .command("compact")
-      .description("Write a checkpoint and remove what it makes superfluous. Not beside a running gateway, which does so itself."),
+      .description("Write a checkpoint and delete superseded files. Stop the gateway first; a running gateway does this itself."),
   )
-    .option("--salvage", "keep what survives of a damaged journal, and move the damaged files aside")
+    .option("--salvage", "keep the undamaged records of a damaged journal, and move the damaged files aside")
     .addOption(jsonOption())
     .action(action(cli, (flags: Flags) => compact(cli, flags)));
-  shared(journal.command("export").description("Write it as lines of JSON."))
+  shared(journal.command("export").description("Export the journal as lines of JSON."))
     .addOption(
       new Option(
         "--part <name>",
         "pending, outbox, state, dedup or history; may be given more than once (default: all but history)",
       ).argParser(collect),
     )
-    .option("-o, --output <file>", "where to (default: standard output)")
+    .option("-o, --output <file>", "output file (default: standard output)")
     .action(action(cli, (flags: Flags) => exportLines(cli, flags)));
   return examples(journal, [
-    ["mayfly journal check", "is all of it whole, and what is in it"],
-    ["mayfly journal export --part state | jq .", "the state flows keep"],
-    ["mayfly journal compact --dir .mayfly/journal", "after the gateway was stopped"],
+    ["mayfly journal check", "reports contents and damage"],
+    ["mayfly journal export --part state | jq .", "exports the state of all flows"],
+    ["mayfly journal compact --dir .mayfly/journal", "with the gateway stopped"],
   ]);
 }

@@ -19,7 +19,7 @@ async function lintCommand({ terminal }: Cli, paths: readonly string[], flags: {
     );
   const checked = `${flows} ${flows === 1 ? "flow" : "flows"}, ${configs} ${configs === 1 ? "configuration" : "configurations"}`;
   const warnings = findings.length - errors;
-  if (findings.length === 0) terminal.out(`${green("nothing to find fault with")} ${dim(`in ${checked}`)}\n`);
+  if (findings.length === 0) terminal.out(`${green("no findings")} ${dim(`in ${checked}`)}\n`);
   else
     terminal.out(
       `${errors} ${errors === 1 ? "error" : "errors"}, ${warnings} ${warnings === 1 ? "warning" : "warnings"} ${dim(`in ${checked}`)}\n`,
@@ -31,11 +31,11 @@ export function addLint(program: Command, cli: Cli): Command {
   const command = program
     .command("lint")
     .description("Check flows and mayfly.yaml: types, Node built-ins, time and randomness at the top level, outlets, environment.")
-    .argument("[path...]", "flows, configurations, or folders to look in (default: here)")
+    .argument("[path...]", "flows, configurations, or folders to search (default: this folder)")
     .addOption(jsonOption())
     .action(action(cli, (paths: string[], flags: { json?: boolean }) => lintCommand(cli, paths, flags)));
   return examples(command, [
-    ["mayfly lint", "every flow and mayfly.yaml below this folder"],
-    ["mayfly lint flows/orders.ts --json", "one flow, for an editor"],
+    ["mayfly lint", "checks every flow and mayfly.yaml below this folder"],
+    ["mayfly lint flows/orders.ts --json", "checks one flow, output for an editor"],
   ]);
 }

@@ -171,27 +171,25 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
 export function addRun(program: Command, cli: Cli): Command {
   const command = program
     .command("run")
-    .description(
-      "Run one message through one machine and show its reply, logs and sends. Nothing is sent anywhere, and waiting takes no time.",
-    )
+    .description("Run one message through one machine and show its reply, logs and sends. Sends go nowhere, and waits take no time.")
     .argument("<flow>", "a flow's source file, or an image")
     .option("-m, --message <file>", "the message's body; - reads standard input (default: empty)")
-    .option("-t, --content-type <type>", "its content type (default: by the file's ending)")
-    .option("-H, --header <name=value>", "a header of the message; may be given more than once", collect)
-    .option("-O, --outlet <name=file>", "answers the flow's requests to this outlet with the file; may be given more than once", collect)
-    .option("--fetch <url=file>", "answers the flow's fetch of URLs that begin so with the file; may be given more than once", collect)
+    .option("-t, --content-type <type>", "its content type (default: by the file's extension)")
+    .option("-H, --header <name=value>", "a header of the message; repeatable", collect)
+    .option("-O, --outlet <name=file>", "answers the flow's requests to this outlet with the file; repeatable", collect)
+    .option("--fetch <url=file>", "answers the flow's fetch of URLs with this prefix with the file; repeatable", collect)
     .option("-k, --key <key>", "the message's key")
-    .option("--state <json>", "what is kept under the key, as a JSON object")
-    .option("--source <name>", "name of the source the message comes from", "run")
-    .option("--seed <hex>", "seed of the machine's randomness (default: a new one)")
-    .option("--time <iso>", "the time at which the message comes in (default: now)")
-    .addOption(new Option("--monitor <name>", "what runs the machine").choices(["embedded", "process", "qemu"]).default("embedded"))
+    .option("--state <json>", "the state under the key, as a JSON object")
+    .option("--source <name>", "name of the message's source", "run")
+    .option("--seed <hex>", "seed of the machine's random values (default: a new one)")
+    .option("--time <iso>", "time at which the message arrives (default: now)")
+    .addOption(new Option("--monitor <name>", "monitor that runs the machine").choices(["embedded", "process", "qemu"]).default("embedded"))
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())
     .action(action(cli, (target: string, flags: RunFlags) => run(cli, target, flags)));
   return examples(command, [
-    ["mayfly run flows/orders.ts -m order.json -O erp=answer.json", "request answered by a file"],
-    ["echo '{\"id\":1}' | mayfly run orders.mfi -m - --json", "from a pipe, for a machine"],
-    ['mayfly run poll.ts --state \'{"etag":"a"}\' --time 2026-01-01', "with state, at a given time"],
+    ["mayfly run flows/orders.ts -m order.json -O erp=answer.json", "answers a request from a file"],
+    ["echo '{\"id\":1}' | mayfly run orders.mfi -m - --json", "reads a pipe, output for programs"],
+    ['mayfly run poll.ts --state \'{"etag":"a"}\' --time 2026-01-01', "sets the state and the time"],
   ]);
 }

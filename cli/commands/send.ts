@@ -39,7 +39,9 @@ function headersOf(flags: SendFlags, prefix: string, contentType: string): Heade
   const headers: HeadersDraft = contentType === "" ? {} : { "content-type": contentType };
   for (const [name, value] of Object.entries(readHeaders(flags.header ?? []))) {
     if (headerList(value).some((each) => /[^\0-\xff]/.test(each)))
-      throw usageError(`--header ${name}: HTTP can't carry characters beyond latin1: encodeURIComponent() is the usual way`);
+      throw usageError(
+        `--header ${name}: HTTP can't carry characters beyond Latin-1: encode the value, for example with encodeURIComponent()`,
+      );
     headers[prefix + name] = value;
   }
   return headers;
@@ -53,7 +55,7 @@ async function toUrl(url: string, flags: SendFlags, body: Uint8Array, contentTyp
   try {
     response = await request(url, { method: "POST", headers: headers as Record<string, string | string[]>, body });
   } catch (cause) {
-    throw new CodedError("MF_GATEWAY_UNREACHABLE", `nothing answers at ${url}: ${(cause as Error).message}`, { cause });
+    throw new CodedError("MF_GATEWAY_UNREACHABLE", `no answer from ${url}: ${(cause as Error).message}`, { cause });
   }
   const reply = {
     status: response.statusCode,
@@ -129,24 +131,24 @@ async function send({ terminal }: Cli, target: string, flags: SendFlags): Promis
 export function addSend(program: Command, cli: Cli): Command {
   const command = program
     .command("send")
-    .description("Put a message into a flow of a running gateway, or POST it to any URL, and show what became of it.")
+    .description("Send a message to a flow of a running gateway, or POST it to any URL, and show the result.")
     .argument("<flow|url>", "a flow's name, or http://…")
     .option("-m, --message <file>", "the body; - reads standard input (default: empty)")
-    .option("-t, --content-type <type>", "its content type (default: by the file's ending)")
-    .option("-H, --header <name=value>", "a header; may be given more than once", collect)
-    .option("--id <id>", "the message's id, by which duplicates are recognised")
-    .option("--no-wait", "do not wait for the reply: return once the gateway has it safe")
-    .option("-c, --config <file>", "mayfly.yaml, to find the gateway", "mayfly.yaml")
+    .option("-t, --content-type <type>", "its content type (default: by the file's extension)")
+    .option("-H, --header <name=value>", "a header; repeatable", collect)
+    .option("--id <id>", "the message's id, used to recognise duplicates")
+    .option("--no-wait", "do not wait for the reply: return once the message is in the journal")
+    .option("-c, --config <file>", "path of mayfly.yaml, to find the gateway", "mayfly.yaml")
     .option(
       "--gateway <url>",
-      "where the gateway is, http://… or unix:PATH (default: MAYFLY_GATEWAY, or the socket beside mayfly.yaml's journal)",
+      "address of the gateway, http://… or unix:PATH (default: MAYFLY_GATEWAY, else the socket beside mayfly.yaml's journal)",
     )
-    .option("--token <token>", "http.admin.token, for a gateway named by URL (default: MAYFLY_TOKEN)")
+    .option("--token <token>", "http.admin.token, for a gateway given by URL (default: MAYFLY_TOKEN)")
     .addOption(jsonOption())
     .action(action(cli, (target: string, flags: SendFlags) => send(cli, target, flags)));
   return examples(command, [
-    ["mayfly send orders -m order.json", "and wait for the reply"],
-    ["mayfly send orders -m - --no-wait < order.json", "queued, retried as mayfly.yaml says"],
-    ["mayfly send http://localhost:8080/orders -m order.json", "as any HTTP client would"],
+    ["mayfly send orders -m order.json", "waits for the reply"],
+    ["mayfly send orders -m - --no-wait < order.json", "queues the message, retried according to mayfly.yaml"],
+    ["mayfly send http://localhost:8080/orders -m order.json", "sends it like any HTTP client"],
   ]);
 }

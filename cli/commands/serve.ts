@@ -28,7 +28,9 @@ export function announce({ config, gateway, url, logger }: Serving): void {
     logger.info({ flow: name, from: sources, to: Object.keys(to) }, "serving");
   }
   const journal =
-    config.journal.dir === undefined ? "in memory: what is queued is lost in a crash, unless its sender keeps it" : config.journal.dir;
+    config.journal.dir === undefined
+      ? "in memory: queued messages are lost in a crash, unless their sender keeps them"
+      : config.journal.dir;
   logger.info({ url, journal, admin: gateway.admin.socket }, "ready");
 }
 
@@ -37,7 +39,7 @@ function reloadNow(serving: Serving): void {
     () => serving.logger.info({}, "reloaded"),
     (error: unknown) => {
       const { code, message } = asCoded(error);
-      serving.logger.error({ code }, `not reloaded, what was served is served on: ${message}`);
+      serving.logger.error({ code }, `not reloaded, the previous configuration keeps serving: ${message}`);
     },
   );
 }
@@ -58,7 +60,7 @@ async function serve(flags: ServeFlags): Promise<number> {
       announce(serving);
       if (early) reloadNow(serving);
       const signal = await ended;
-      serving.logger.info({ signal }, "stopping; the same signal again does not wait");
+      serving.logger.info({ signal }, "stopping; send the signal again to stop without waiting");
       await serving.stop();
     } catch (error) {
       if (!isCoded(error) || error.code !== "MF_STOPPING") throw error; // a signal came before it served: it ends as it was told to
@@ -72,13 +74,13 @@ async function serve(flags: ServeFlags): Promise<number> {
 export function addServe(program: Command, cli: Cli): Command {
   const command = program
     .command("serve")
-    .description("Build what is stale and serve what mayfly.yaml says. SIGTERM and Ctrl-C finish what is under way, SIGHUP reloads.")
+    .description("Build stale flows and serve mayfly.yaml. SIGTERM and Ctrl-C finish the messages in flight, SIGHUP reloads.")
     .option("-c, --config <file>", "the configuration", "mayfly.yaml")
-    .option("-p, --port <number>", "overrides http.port; 0 takes a free one", portNumber)
+    .option("-p, --port <number>", "overrides http.port; 0 picks a free one", portNumber)
     .addOption(jsonLinesOption())
     .action(action(cli, (flags: ServeFlags) => serve(flags)));
   return examples(command, [
-    ["mayfly serve", "what ./mayfly.yaml says"],
-    ["ERP_URL=http://erp:8000 mayfly serve -c deploy/mayfly.yaml -p 9000", "with environment, on another port"],
+    ["mayfly serve", "serves ./mayfly.yaml"],
+    ["ERP_URL=http://erp:8000 mayfly serve -c deploy/mayfly.yaml -p 9000", "sets an environment variable and another port"],
   ]);
 }

@@ -48,7 +48,7 @@ async function runOnce({ terminal }: Cli, paths: readonly string[], flags: TestF
     const sum = failed === 0 ? green(`${passed} passed`) : `${red(`${failed} failed`)}, ${passed} passed`;
     terminal.out(`${sum} ${dim(`in ${msText(performance.now() - started)}`)}\n`);
   }
-  if (cases.length === 0) terminal.err("MF_TEST_NOT_FOUND: no case has a name like that\n");
+  if (cases.length === 0) terminal.err("MF_TEST_NOT_FOUND: no case has a matching name\n");
   return failed === 0 && cases.length > 0 ? exitCodes.ok : exitCodes.failed;
 }
 
@@ -64,7 +64,7 @@ async function test(cli: Cli, paths: readonly string[], flags: TestFlags): Promi
       reportFailure(cli.terminal, asCoded(error), false);
       code = exitCodes.unusable;
     }
-    cli.terminal.err(`${cli.terminal.paintErr.dim("waiting for changes, Ctrl-C ends")}\n`);
+    cli.terminal.err(`${cli.terminal.paintErr.dim("waiting for changes, Ctrl-C to stop")}\n`);
   };
   await again();
   await watchFolders(chosen, again);
@@ -74,15 +74,15 @@ async function test(cli: Cli, paths: readonly string[], flags: TestFlags): Promi
 export function addTest(program: Command, cli: Cli): Command {
   const command = program
     .command("test")
-    .description("Run flow tests (*.flow-test.yaml, *.flow-test.ts) against the real machine, with the outlets' answers stubbed.")
-    .argument("[path...]", "test files, or folders to look in (default: here)")
-    .option("--only <text>", "only cases whose name holds this text")
-    .option("-w, --watch", "run again when a file changes")
+    .description("Run flow tests (*.flow-test.yaml, *.flow-test.ts) in real machines, with stubbed answers of outlets.")
+    .argument("[path...]", "test files, or folders to search (default: this folder)")
+    .option("--only <text>", "only cases whose name contains this text")
+    .option("-w, --watch", "rerun when a file changes")
     .addOption(jsonOption())
     .action(action(cli, (paths: string[], flags: TestFlags) => test(cli, paths, flags)));
   return examples(command, [
-    ["mayfly test", "every flow test below this folder"],
-    ["mayfly test flows/orders.flow-test.yaml --only big", "some cases of one file"],
-    ["mayfly test --watch", "again at each change"],
+    ["mayfly test", "runs every flow test below this folder"],
+    ["mayfly test flows/orders.flow-test.yaml --only big", "runs some cases of one file"],
+    ["mayfly test --watch", "reruns at each change"],
   ]);
 }

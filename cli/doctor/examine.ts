@@ -62,7 +62,7 @@ async function processes(): Promise<Finding> {
       name,
       status: "missing",
       detail: (error as Error).message,
-      remedy: "it needs Linux on x86-64; the embedded monitor runs everywhere",
+      remedy: "needs Linux on x86-64; the embedded monitor runs everywhere",
     };
   }
 }
@@ -104,8 +104,8 @@ async function kvm(): Promise<Finding> {
     fault === "EACCES"
       ? "join its group: usermod -aG kvm $USER, then log in again"
       : flag === undefined
-        ? "turn virtualization on in the firmware, or nested virtualization on the host; without it QEMU interprets, slowly"
-        : "modprobe kvm_intel or kvm_amd; in a container pass the device on (--device /dev/kvm)";
+        ? "enable virtualization in the firmware, or nested virtualization on the host; without it QEMU emulates, slowly"
+        : "modprobe kvm_intel or kvm_amd; in a container pass the device (--device /dev/kvm)";
   return { name, status: "missing", detail: `${processor}, ${device}`, remedy, value };
 }
 
@@ -160,8 +160,8 @@ async function disk(): Promise<Finding> {
     return {
       name,
       status: "missing",
-      detail: `this folder can't be written to: ${(error as Error).message}`,
-      remedy: "serve from a folder that can be written to",
+      detail: `this folder is not writable: ${(error as Error).message}`,
+      remedy: "serve from a writable folder",
     };
   } finally {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });

@@ -12,7 +12,7 @@ const shared = globalThis as unknown as Record<symbol, RegisteredTest[] | undefi
 
 export function test(name: string, body: RegisteredTest["body"]): void {
   const collecting = shared[slot];
-  if (collecting === undefined) throw new Error('tests from "mayfly/test" are run by `mayfly test`');
+  if (collecting === undefined) throw new Error('tests that import "mayfly/test" run under `mayfly test`');
   collecting.push({ name, body });
 }
 

@@ -35,7 +35,8 @@ export class TestBench {
   }
 
   async #load(path: string): Promise<ReadyFlow> {
-    if (isImagePath(path)) throw new CodedError("MF_TEST_INVALID", `${relative(process.cwd(), path)} is an image: name the flow's source`);
+    if (isImagePath(path))
+      throw new CodedError("MF_TEST_INVALID", `${relative(process.cwd(), path)} is an image: give the flow's source file`);
     const { image, inputs } = await cachedImage(path);
     const rules = await deployedRules(path);
     checkOutlets(image.manifest.outlets, rules);

@@ -194,7 +194,7 @@ function logDifferences(expected: NonNullable<ExpectSpec["logs"]>, { logs }: Run
         {
           path: `logs[${index}]`,
           expected: shown(wanted),
-          actual: rest.length === 0 ? "no more logs" : `none like it among: ${rest.slice(0, 5).join(" | ")}`,
+          actual: rest.length === 0 ? "no more logs" : `no match among: ${rest.slice(0, 5).join(" | ")}`,
         },
       ];
     }

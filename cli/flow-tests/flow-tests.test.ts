@@ -127,7 +127,7 @@ cases:
   match(err, /:6:\d+: cases\[0\]\.expect\.logs\[0\]\.level must be one of debug, info, warn, error/);
   match(
     (await yaml("cases:\n  - name: a\n    message: { json: 1, text: x }\n    expect: { state: {} }\n")).err,
-    /:3:14: .*json and text: there is one body/,
+    /:3:14: .*json and text: a message has one body/,
   );
   match((await yaml("cases: [")).err, /^MF_TEST_INVALID: \S+:1:9: /);
   match((await yaml("flow: nope.ts\ncases:\n  - name: a\n    expect: { state: {} }\n")).err, /^MF_FLOW_NOT_FOUND: .*nope\.ts/);

@@ -80,7 +80,8 @@ async function turnsOf(name: string, spec: AnswerSpec | readonly AnswerSpec[], f
   }
   const answers = await Promise.all((spec as readonly AnswerSpec[]).map((each) => answerOf(each, folder)));
   let next = 0;
-  return (call) => answers[next++] ?? unanswered(call, `the test gives ${name} ${answers.length} answers, and this is request ${next}`);
+  return (call) =>
+    answers[next++] ?? unanswered(call, `the test defines ${answers.length} answers of ${name}, and this is request ${next}`);
 }
 
 async function allTurns(specs: GivenSpec["outlets"], folder: string): Promise<Map<string, Turns>> {
@@ -95,7 +96,7 @@ export async function stubOf(given: GivenSpec, folder: string): Promise<Stub> {
   return (call) => {
     if (call.operation === "state") return stateAnswer(given.states?.[call.target]);
     if (call.operation === "fetch")
-      return byPrefix(fetches, call.target)?.(call) ?? unanswered(call, "give the case an answer under `fetch:`");
-    return outlets.get(call.target)?.(call) ?? unanswered(call, "give the case an answer under `outlets:`");
+      return byPrefix(fetches, call.target)?.(call) ?? unanswered(call, "add an answer under `fetch:` of the case");
+    return outlets.get(call.target)?.(call) ?? unanswered(call, "add an answer under `outlets:` of the case");
   };
 }

@@ -85,7 +85,7 @@ class TestReader {
       const known = Object.keys((error.parentSchema as { properties?: object } | undefined)?.properties ?? {});
       this.#fault(
         this.#offset(path, unknownKey),
-        `${where === "" ? "" : `${where}: `}unknown key "${unknownKey}", there are ${known.join(", ")}`,
+        `${where === "" ? "" : `${where}: `}unknown key "${unknownKey}"; known are ${known.join(", ")}`,
       );
       return;
     }
@@ -104,7 +104,8 @@ class TestReader {
     }
     if (typeof value !== "object" || value === null) return;
     const given = bodyKeys.filter((key) => Object.hasOwn(value, key));
-    if (given.length > 1) this.#fault(this.#offset(path), `${path.join(".")} has ${given.join(" and ")}: there is one body, say it once`);
+    if (given.length > 1)
+      this.#fault(this.#offset(path), `${path.join(".")} has ${given.join(" and ")}: a message has one body, give only one of them`);
     for (const [key, each] of Object.entries(value))
       if (!["json", "jsonLike", "fields", "state", "states"].includes(key)) this.checkBodies(each, [...path, key]);
   }

@@ -50,10 +50,10 @@ export async function findTests(paths: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
   for (const given of paths) {
     const path = resolve(given);
-    if (!existsSync(path)) throw new CodedError("MF_TEST_NOT_FOUND", `there is nothing at ${given}`);
+    if (!existsSync(path)) throw new CodedError("MF_TEST_NOT_FOUND", `${given} does not exist: correct the path`);
     if ((await stat(path)).isDirectory()) for await (const file of walk(path)) found.add(file);
     else if (testFileShape.test(path)) found.add(path);
-    else throw new CodedError("MF_TEST_NOT_FOUND", `${given} is no flow test: their names end in .flow-test.yaml or .flow-test.ts`);
+    else throw new CodedError("MF_TEST_NOT_FOUND", `${given} is not a flow test: their names end in .flow-test.yaml or .flow-test.ts`);
     if (found.size > cliLimits.testFiles)
       throw new CodedError(
         "MF_TEST_NOT_FOUND",
@@ -61,7 +61,10 @@ export async function findTests(paths: readonly string[]): Promise<string[]> {
       );
   }
   if (found.size === 0)
-    throw new CodedError("MF_TEST_NOT_FOUND", `there is no *.flow-test.yaml or *.flow-test.ts below ${paths.join(", ")}`);
+    throw new CodedError(
+      "MF_TEST_NOT_FOUND",
+      `no *.flow-test.yaml or *.flow-test.ts below ${paths.join(", ")}: write one, or correct the path`,
+    );
   return [...found];
 }
 
@@ -98,10 +101,7 @@ async function runYaml(bench: TestBench, path: string, { only, onCase }: TestOpt
   const file = await readTestFile(path);
   if (!existsSync(file.flow)) {
     const shown = relative(process.cwd(), path);
-    throw new CodedError(
-      "MF_FLOW_NOT_FOUND",
-      `${shown}: there is no flow at ${relative(process.cwd(), file.flow)}: name it under \`flow:\``,
-    );
+    throw new CodedError("MF_FLOW_NOT_FOUND", `${shown}: there is no flow at ${relative(process.cwd(), file.flow)}: correct \`flow:\``);
   }
   for (const spec of file.cases) if (only === undefined || spec.name.includes(only)) onCase(await runCase(bench, path, file.flow, spec));
 }

@@ -140,7 +140,7 @@ function answerNow(answer: AnswerInput): StubAnswer {
   if (answer.error !== undefined)
     return { error: { code: answer.error.code, message: answer.error.message ?? "the test says so" }, delayMs };
   if (answer.file !== undefined)
-    throw new CodedError("MF_TEST_INVALID", "a function can't answer with a file: read it before and answer with text or bytes");
+    throw new CodedError("MF_TEST_INVALID", "a function can't answer with a file: read the file first and answer with text or bytes");
   const type =
     answer.contentType ??
     (answer.json !== undefined ? "application/json" : answer.text !== undefined ? "text/plain; charset=utf-8" : "application/octet-stream");
@@ -172,7 +172,8 @@ export function runnerFor(bench: TestBench, path: string): (input?: RunInput, fl
   const own = basename(path).replace(/\.flow-test\.[mc]?ts$/, ".ts");
   return async (input = {}, flow = own) => {
     const file = resolve(folder, flow);
-    if (!existsSync(file)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${file}: name it as the second argument of run`);
+    if (!existsSync(file))
+      throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${file}: give its path as the second argument of run`);
     const ready = await bench.flow(file);
     const { message, state, time, seed } = input;
     const given: GivenSpec = {

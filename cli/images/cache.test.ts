@@ -53,7 +53,7 @@ journal: { memory: true }
 });
 
 test("a hash that names no image, or several, says so", async () => {
-  const missing = { code: "MF_IMAGE_NOT_FOUND", message: /names no image in .*images/ };
+  const missing = { code: "MF_IMAGE_NOT_FOUND", message: /matches no image in .*images/ };
   await rejects(namedImage(project, "0".repeat(12)), missing);
   await rejects(namedImage(project, ""), missing);
   await rejects(namedImage(project, "../../../etc"), missing);

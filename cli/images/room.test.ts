@@ -25,7 +25,7 @@ async function config(limits: string): Promise<string> {
   return at("mayfly.yaml");
 }
 
-const shortage = /a machine of large begins with 7\d(\.\d)? MiB, and limits\.memory is 64 MiB: .*raise limits\.memory/;
+const shortage = /a machine of large starts with 7\d(\.\d)? MiB, more than limits\.memory, 64 MiB: .*raise limits\.memory/;
 
 test("serve refuses it, and takes it with a limit that is enough", async () => {
   const options = { port: 0, environment: {}, logger: silentLogger };

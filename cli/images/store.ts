@@ -64,7 +64,7 @@ export async function namedImage(project: string, digits: string): Promise<strin
   if (found.length === 1 && only !== undefined) return join(folder, `${only}.mfi`);
   const why =
     found.length > 1
-      ? "names several images: give more digits"
+      ? "matches several images: give more digits"
       : `names no image in ${folder}: give at least ${cliLimits.leastImageDigits} digits of one that is there, or build its flow again`;
   throw new CodedError("MF_IMAGE_NOT_FOUND", `sha256:${digits} ${why}`);
 }

@@ -40,7 +40,7 @@ cases:
 `;
 
 const config = `# yaml-language-server: $schema=./node_modules/mayfly/gateway/mayfly.schema.json
-# Where messages come from and where outlets lead. \${NAME} is read from the environment.
+# Sources and outlets of the flows. \${NAME} is read from the environment.
 flows:
   hello:
     flow: flows/hello.ts
@@ -54,13 +54,13 @@ http: { port: 8080 }
 
 const readme = (name: string): string => `# ${name}
 
-A Mayfly project: each message that comes in meets a machine of its own.
+A Mayfly project: each message runs in a fresh machine.
 
 | | |
 | --- | --- |
-| \`flows/hello.ts\` | what is done with a message |
-| \`flows/hello.flow-test.yaml\` | what must come of it |
-| \`mayfly.yaml\` | where messages come from, where outlets lead |
+| \`flows/hello.ts\` | the flow: code that handles a message |
+| \`flows/hello.flow-test.yaml\` | its tests |
+| \`mayfly.yaml\` | its deployment: sources and outlets |
 
     npm install
     npx mayfly test                                              # the flow tests
@@ -69,7 +69,7 @@ A Mayfly project: each message that comes in meets a machine of its own.
     curl -d '{"name":"Ada"}' -H content-type:application/json localhost:8080/hello
     cat audit/*.jsonl
 
-\`npx mayfly dev\` serves as well, and takes in what you change.
+\`npx mayfly dev\` also serves, and reloads when you edit.
 `;
 
 const scripts = { test: "mayfly test", start: "mayfly serve", dev: "mayfly dev" };

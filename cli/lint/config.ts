@@ -101,7 +101,7 @@ export function outletFindings(config: string, flow: ConfiguredFlow, declared: r
   const unused = flow.outlets
     .filter(({ name }) => !declared.includes(name))
     .map(({ name, line, column }): LintFinding => {
-      const message = `the outlet "${name}" is configured, and flow ${flow.name} does not declare it${declared.length === 0 ? "" : ` (it has ${declared.join(", ")})`}`;
+      const message = `the outlet "${name}" is configured, but flow ${flow.name} does not declare it${declared.length === 0 ? "" : ` (it has ${declared.join(", ")})`}`;
       return { file, line, column, level: "warning", code: "MF_LINT_OUTLET_UNUSED", message };
     });
   return [...missing, ...unused];

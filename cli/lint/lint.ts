@@ -43,7 +43,7 @@ export interface LintResult {
 export async function lint(paths: readonly string[]): Promise<LintResult> {
   const targets: Targets = { configs: new Set(), flows: new Set() };
   for (const path of paths) {
-    if (!existsSync(path)) throw new CodedError("MF_LINT_NOT_FOUND", `there is nothing at ${path}`);
+    if (!existsSync(path)) throw new CodedError("MF_LINT_NOT_FOUND", `${path} does not exist: correct the path`);
     await collect(resolve(path), targets, true);
   }
   const findings: LintFinding[] = [];
@@ -63,7 +63,7 @@ export async function lint(paths: readonly string[]): Promise<LintResult> {
 async function topLevelFindings(flow: string, shown: string): Promise<LintFinding[]> {
   const { touched } = await probeTopLevel(flow);
   return touched.map(({ what, frames: [place] }): LintFinding => {
-    const message = `${what} at the top level is drawn once, when the image is built, and the same in every machine: move it into the handler`;
+    const message = `${what} at the top level is evaluated once, when the image is built, and is the same in every machine: move it into the handler`;
     return {
       file: place?.file ?? shown,
       line: place?.line ?? 0,
@@ -82,9 +82,8 @@ function distinct(findings: readonly LintFinding[]): readonly LintFinding[] {
 
 const dropped: Readonly<Record<DroppedPromise["kind"], string>> = {
   statement:
-    "nobody waits for this promise, and what comes of it after the handler's end is lost: put `await` before it, or `void` where that is meant",
-  callback:
-    "the promises of this function are given to a caller that waits for none: use a loop with `await`, or `await Promise.all(… .map(…))`",
+    "this promise is not awaited, and its result after the handler's end is lost: put `await` before it, or `void` if that is intended",
+  callback: "the promises of this async function are ignored by its caller: use a loop with `await`, or `await Promise.all(… .map(…))`",
 };
 
 async function promiseFindings(flow: string): Promise<LintFinding[]> {

@@ -69,7 +69,7 @@ export function asDeployed(stimulus: Stimulus, rules: FlowRules | undefined): St
   if (state !== undefined && key === undefined)
     throw new CodedError(
       "MF_STATE_NO_KEY",
-      `state is given, and the message has no key by flows.${rules?.name ?? ""}.key in mayfly.yaml: give the flow a key, or the message what its key is made of`,
+      `state is set, but the message has no key under flows.${rules?.name ?? ""}.key in mayfly.yaml: set the flow's key, or add to the message the value that the key is read from`,
     );
   return { ...stimulus, key, headers: { ...rules?.values, ...headers } };
 }
@@ -80,6 +80,6 @@ export function checkOutlets(declared: readonly string[] | null, rules: FlowRule
   if (missing === undefined || rules === undefined) return;
   throw new CodedError(
     "MF_OUTLET_MISSING",
-    `the flow ${rules.name} uses the outlet "${missing}", which mayfly.yaml does not give it: add flows.${rules.name}.to.${missing}`,
+    `the flow ${rules.name} uses the outlet "${missing}", which mayfly.yaml does not define: add flows.${rules.name}.to.${missing}`,
   );
 }

@@ -10,7 +10,7 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
   try {
     return await readFile(path);
   } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : (cause as Error).message;
+    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (cause as Error).message;
     throw new CodedError("MF_FILE_UNREADABLE", `the ${what} ${path} can't be read: ${why}`, { cause });
   }
 }
@@ -32,7 +32,8 @@ export function readHeaders(given: readonly string[]): HeadersDraft {
     const name = text.slice(0, Math.max(at, 0)).trim().toLowerCase();
     if (!headerName.test(name) || name === "__proto__") throw usageError(`--header ${text}: give it as --header name=value`);
     const value = text.slice(at + 1);
-    if (!isHeaderText(value)) throw usageError(`--header ${name}: a header can't have line breaks: encodeURIComponent() is the usual way`);
+    if (!isHeaderText(value))
+      throw usageError(`--header ${name}: a header can't have line breaks: encode the value, for example with encodeURIComponent()`);
     appendHeader(headers, name, value);
   }
   return headers;
@@ -56,7 +57,7 @@ async function fileAnswers(given: readonly string[], flag: string, folder: strin
 export function unanswered(call: CallEffect, how: string): StubAnswer {
   const what = call.operation === "fetch" ? `fetched ${call.target}` : `asked the outlet ${JSON.stringify(call.target)}`;
   const code = call.operation === "fetch" ? "MF_FETCH_UNANSWERED" : "MF_OUTLET_UNANSWERED";
-  return { error: { code, message: `the flow ${what}, and nothing here answers for it: ${how}` }, delayMs: 0 };
+  return { error: { code, message: `the flow ${what}, and no answer is defined: ${how}` }, delayMs: 0 };
 }
 
 /** The answer for the longest URL that `url` begins with. */
@@ -82,15 +83,15 @@ export async function stubFromFiles({ outlets, fetches, declared, folder }: File
   const byUrl = await fileAnswers(fetches, "--fetch", folder);
   for (const name of answers.keys()) {
     if (declared !== null && !declared.includes(name))
-      throw usageError(`--outlet ${name}: the flow has no such outlet, it has ${declared.length === 0 ? "none" : declared.join(", ")}`);
+      throw usageError(`--outlet ${name}: unknown outlet; the flow has ${declared.length === 0 ? "none" : declared.join(", ")}`);
   }
   return (call) => {
     if (call.operation === "state") return stateAnswer(undefined);
     if (call.operation === "fetch")
       return (
         byPrefix(byUrl, call.target) ??
-        unanswered(call, `add --fetch ${call.target.replace(/[?#].*$/, "").slice(0, 200)}=FILE, and FILE's content is the answer`)
+        unanswered(call, `add --fetch ${call.target.replace(/[?#].*$/, "").slice(0, 200)}=FILE to answer with the file's content`)
       );
-    return answers.get(call.target) ?? unanswered(call, `add --outlet ${call.target}=FILE, and FILE's content is the answer`);
+    return answers.get(call.target) ?? unanswered(call, `add --outlet ${call.target}=FILE to answer with the file's content`);
   };
 }

@@ -68,7 +68,7 @@ export async function probeTopLevel(path: string): Promise<TopLevel> {
     const { logs, failure } = await driveMachine(monitor, await monitor.load(image), {
       limits: image.manifest.limits,
       stimulus,
-      stub: (call) => unanswered(call, "a top level can't ask"),
+      stub: (call) => unanswered(call, "a top level can't make requests"),
     });
     const stacks = StackMapper.of(image, dirname(file));
     const framesOf = (stack: string | undefined): Frame[] => stacks.frames(stack).filter((frame) => !frame.file.endsWith("probe.ts"));

@@ -28,6 +28,6 @@ export async function withSignals<T>(task: (ended: Promise<NodeJS.Signals>) => P
 
 function endAnyway(): void {
   const open = process.getActiveResourcesInfo().filter((name) => !/^(TTY|Pipe)Wrap$/.test(name));
-  process.stderr.write(`mayfly: the process ends with these open: ${open.join(", ")}\n`);
+  process.stderr.write(`mayfly: the process exits with these still open: ${open.join(", ")}\n`);
   process.exit();
 }

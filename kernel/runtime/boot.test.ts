@@ -139,7 +139,7 @@ test("failures have a code, and say whether to retry", async () => {
     ],
     ["(m) => m.json()", "MF_MESSAGE_INVALID", /the body is empty/, false, 400],
     ["() => { const a = {}; a.a = a; return a; }", "MF_REPLY_UNSERIALISABLE", /JSON/, false],
-    ["() => ({ a: 1n })", "MF_REPLY_UNSERIALISABLE", /JSON: it holds a BigInt: give String/, false],
+    ["() => ({ a: 1n })", "MF_REPLY_UNSERIALISABLE", /JSON: it contains a BigInt: use String/, false],
     ["() => () => 1", "MF_REPLY_UNSERIALISABLE", /a function/, false],
     ["() => ({ toJSON() { throw new Error('own'); } })", "MF_REPLY_UNSERIALISABLE", /own/, false],
     ["(m, { reply }) => reply('x', { status: 99 })", "MF_ARGUMENT", /200 to 599/, false],
@@ -278,7 +278,7 @@ test("a fetch that fails rejects with a TypeError; the message fails as if it we
   const dropped = {
     ...expected,
     code: "MF_UNHANDLED_REJECTION",
-    message: `a promise was rejected and nobody handled it: ${error.message}`,
+    message: `unhandled promise rejection: ${error.message}`,
   };
   assert.deepEqual(await failed("(m, { sleep }) => { void fetch('https://a.example/'); return sleep(9); }"), dropped);
 });
@@ -379,7 +379,7 @@ test("a top level that does what only a handler may do is refused at build", asy
     "crypto.getRandomValues(new Uint8Array(1))",
     "fetch('https://x').catch(() => {}); setInterval(() => {})",
   ]) {
-    await assert.rejects(bootMachine(`${header}${source}; export default flow(() => {});`), /top level runs once/, source);
+    await assert.rejects(bootMachine(`${header}${source}; export default flow(() => {});`), /top level, which runs once/, source);
   }
   const quiet = await run(`${header}console.log("built"); Math.random(); export default flow(() => {});`);
   assert.deepEqual(quiet.effects, [{ kind: "done", reply: undefined }]);
@@ -387,7 +387,7 @@ test("a top level that does what only a handler may do is refused at build", asy
 
 test("a module that exports no flow is refused at build", async () => {
   await assert.rejects(bootMachine("export default 5;"), /export default flow/);
-  await assert.rejects(bootMachine(`${header}export default flow({});`), /needs the function/);
+  await assert.rejects(bootMachine(`${header}export default flow({});`), /needs a function/);
 });
 
 test("a claimed message is forwarded by reference, asked with, logged, and never read as an empty body", async () => {

@@ -77,7 +77,7 @@ function onDeliver(): void {
 }
 
 function onCancel(): void {
-  const reason = new FlowError("MF_CANCELLED", `the message was given up: ${native.text(cancelPart.reason) ?? ""}`);
+  const reason = new FlowError("MF_CANCELLED", `the message was cancelled: ${native.text(cancelPart.reason) ?? ""}`);
   cancelled = reason;
   abortMessage(reason);
   abandonCalls(reason);
@@ -103,7 +103,7 @@ function step(): void {
         onCancel();
         break;
       default:
-        throw new FlowError("MF_EVENT_UNKNOWN", `the machine does not know events of kind ${native.kind()}`, false);
+        throw new FlowError("MF_EVENT_UNKNOWN", `unknown event of kind ${native.kind()}: build the image again with this Mayfly`, false);
     }
   } catch (error) {
     failWith(error);
@@ -122,14 +122,14 @@ function emitFailure(failed: Failure): number {
 function unhandledFailure(): Failure {
   for (const reason of unhandled.values()) {
     const found = readFailure(reason, "MF_UNHANDLED_REJECTION");
-    return { ...found, code: "MF_UNHANDLED_REJECTION", message: `a promise was rejected and nobody handled it: ${found.message}` };
+    return { ...found, code: "MF_UNHANDLED_REJECTION", message: `unhandled promise rejection: ${found.message}` };
   }
   throw new Error("unreachable");
 }
 
 const stalled: Failure = {
   code: "MF_FLOW_STALLED",
-  message: "the flow waits for something that can't come: no request and no timer is open. Look for a promise that is never resolved",
+  message: "the flow awaits a promise that nothing can settle: no request and no timer is open. Look for a promise that is never resolved",
   stack: undefined,
   retry: false,
   flaw: false,

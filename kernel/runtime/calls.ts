@@ -55,7 +55,7 @@ export function reportOpenCalls(): void {
   const at = places.filter((_place, number) => settlers[2 * number] !== undefined);
   write(
     warnLevel,
-    `the flow completed while ${at.length === 1 ? "a request was" : `${at.length} requests were`} open: what was to come of the answer is lost. Await requests before you return`,
+    `the flow completed while ${at.length === 1 ? "a request was" : `${at.length} requests were`} open, so the answer is lost: await requests before you return`,
     { at: at.slice(0, 8) },
   );
 }

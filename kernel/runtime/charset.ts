@@ -41,7 +41,7 @@ export function viewBytes(input: Bytes): Uint8Array {
   if (input instanceof Uint8Array) return input;
   if (input instanceof ArrayBuffer) return new Uint8Array(input);
   if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
-  throw new TypeError("an ArrayBuffer or a view of one is needed");
+  throw new TypeError("the argument must be an ArrayBuffer or a view of one");
 }
 
 /** How many characters are made of codes at a time: the engine's stack holds the arguments. */

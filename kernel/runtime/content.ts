@@ -120,7 +120,11 @@ export abstract class Content {
     const charset = charsetOf(this.contentType);
     try {
       const text = this.plainText(charset) ?? decodeText(this.bytes, charset, malformed);
-      if (text === undefined) throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not known`);
+      if (text === undefined)
+        throw new FlowError(
+          "MF_CHARSET_UNKNOWN",
+          `the charset ${charset} is not supported: convert the body to UTF-8, UTF-16 or windows-1252`,
+        );
       if (text === "") this.checkEmpty();
       return text;
     } catch (error) {
@@ -208,7 +212,7 @@ const octets = "application/octet-stream";
 
 function whyNotJson(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.startsWith("BigInt") ? "it holds a BigInt: give String(value), or Number(value) where that is exact" : text;
+  return text.startsWith("BigInt") ? "it contains a BigInt: use String(value), or Number(value) if that is exact" : text;
 }
 
 const { getPrototypeOf } = Object;
@@ -270,7 +274,7 @@ const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 function checkedText(name: string, value: unknown): string {
   const text = String(value);
   if (isHeaderText(text)) return text;
-  throw new FlowError("MF_ARGUMENT", `the header ${name} holds line breaks or other characters that no header can have`, false);
+  throw new FlowError("MF_ARGUMENT", `the header ${name} contains line breaks or other characters that no header can have`, false);
 }
 
 /**
@@ -282,13 +286,13 @@ export function headersJson(headers: unknown): string {
   if (headers === undefined) return "{}";
   const out: Record<string, string | string[]> = Object.create(null);
   if (typeof headers !== "object" || headers === null)
-    throw new FlowError("MF_ARGUMENT", "headers must be an object of name → text", false);
+    throw new FlowError("MF_ARGUMENT", "headers must be an object that maps names to texts", false);
   const isList = Symbol.iterator in headers;
   const pairs: Iterable<readonly [string, unknown]> = isList ? (headers as Iterable<readonly [string, unknown]>) : Object.entries(headers);
   const lists = isList ? undefined : (headers as Headers)[listsOf];
   for (const [name, value] of pairs) {
     if (!headerName.test(name) || name === "__proto__")
-      throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header's name`, false);
+      throw new FlowError("MF_ARGUMENT", `${JSON.stringify(name)} is not a header name`, false);
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     const key = name.toLowerCase();
     const list = Array.isArray(value) ? value : lists?.[name];

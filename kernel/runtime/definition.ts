@@ -25,6 +25,6 @@ export function isFlow(value: unknown): value is FlowDefinition {
 
 export function flow(first: FlowOptions | Handler, second?: Handler): FlowDefinition {
   const handler = typeof first === "function" ? first : second;
-  if (typeof handler !== "function") throw new FlowError("MF_FLOW_INVALID", "flow() needs the function that handles a message", false);
+  if (typeof handler !== "function") throw new FlowError("MF_FLOW_INVALID", "flow() needs a function that handles a message", false);
   return new FlowDefinition(typeof first === "function" ? {} : first, handler);
 }

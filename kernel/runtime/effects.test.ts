@@ -249,7 +249,7 @@ test("a flow that completes while a request is open is told where it was made", 
   };
   const [level, text, fields] = await open('to.erp.request({}).then((a) => to.out.send(a)); return "ok";');
   assert.equal(level, "warn");
-  assert.match(String(text), /a request was open.*Await/);
+  assert.match(String(text), /a request was open.*await/);
   assert.equal((JSON.parse(String(fields)) as { at: unknown[] }).at.length, 1);
   assert.match(String((await open('to.a.request(); to.b.request(); return "ok";'))[1]), /2 requests were open/);
   assert.deepEqual(await open('return "ok";'), []);

@@ -14,7 +14,7 @@ export function requireHandler(what: string): void {
   if (effects !== Number.POSITIVE_INFINITY) return;
   throw new FlowError(
     "MF_TOP_LEVEL",
-    `${what}: a flow's top level runs once, when its image is built, and every machine starts from what it left: do this in the handler`,
+    `${what}: not possible at a flow's top level, which runs once, when the image is built: do this in the handler`,
     false,
   );
 }
@@ -35,10 +35,10 @@ export function claimEffect(): boolean {
 /** Throws MF_EFFECT_LIMIT when the step may not have one more effect. */
 export function requireEffect(): void {
   if (claimEffect()) return;
-  requireHandler("nothing can be sent, asked, stored or waited for yet");
+  requireHandler("sends, requests, state and timers are not available yet");
   throw new FlowError(
     "MF_EFFECT_LIMIT",
-    `the flow had more than ${mostEffects} effects in one step: split the message before it comes in`,
+    `the flow had more than ${mostEffects} effects in one step: split the message before it arrives`,
     false,
   );
 }

@@ -56,7 +56,7 @@ export function isErrorStatus(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 400 && value <= 599;
 }
 
-export const indescribable = "something that can't be described";
+export const indescribable = "a value that can't be described";
 
 /** A value as a few words for an error's sentence; never throws. */
 export function describe(value: unknown): string {
@@ -107,7 +107,7 @@ export function engineCode(name: unknown, message: unknown): string | undefined 
 
 /** Globals of other places, and what to use here instead. */
 const insteadOf: Readonly<Record<string, string>> = table({
-  Intl: "a machine does not localise: use dayjs or an explicit format for dates, toFixed() and a regular expression for numbers",
+  Intl: "a machine has no locales: use dayjs or an explicit format for dates, toFixed() and a regular expression for numbers",
   Temporal: "use Date, or a package such as dayjs",
   Buffer: "use Uint8Array, TextEncoder, TextDecoder, atob and btoa",
   process: "a machine has no environment: use `values:` in mayfly.yaml, and `values` from the handler's second argument",
@@ -135,8 +135,8 @@ export const memorySentence = "the flow exceeded its memory limit: process less 
 
 export function engineMessage(code: string | undefined, message: string): string {
   if (code === "MF_MEMORY_LIMIT") return memorySentence;
-  if (code === "MF_STACK_OVERFLOW") return "the flow called itself too deeply: look for a recursion without an end";
-  if (code === "MF_EFFECT_LIMIT") return "the flow had more effects than a step may have: split the message before it comes in";
+  if (code === "MF_STACK_OVERFLOW") return "stack overflow: look for endless recursion in the flow";
+  if (code === "MF_EFFECT_LIMIT") return "the flow produced too many effects in one step: split the message before it arrives";
   return `${message}: ${insteadOf[missingGlobal(message)!]!}`;
 }
 

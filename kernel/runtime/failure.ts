@@ -145,7 +145,7 @@ function hasReason(error: object): boolean {
 export function readFailure(error: unknown, fallback: string): Failure {
   const unreadable = {
     code: fallback,
-    message: "the flow threw something that can't be read",
+    message: "the flow threw a value that can't be read",
     stack: undefined,
     retry: true,
     flaw: false,

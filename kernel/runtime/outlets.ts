@@ -101,7 +101,7 @@ export function makeOutlets(declared: readonly string[] | undefined): Outlets {
       if (declared !== undefined) {
         throw new FlowError(
           "MF_OUTLET_UNKNOWN",
-          `there is no outlet ${JSON.stringify(name)}: the flow declares ${declared.length === 0 ? "none" : declared.join(", ")}`,
+          `unknown outlet ${JSON.stringify(name)}: the flow declares ${declared.length === 0 ? "none" : declared.join(", ")}`,
           false,
         );
       }

@@ -11,7 +11,7 @@ import { setNative } from "./machine.ts";
 import type { Native } from "./native.ts";
 
 function notInNode(): never {
-  throw new Error("this part of mayfly works inside a machine only: use `mayfly run` or `mayfly test`");
+  throw new Error("this part of mayfly works only inside a machine: use `mayfly run` or `mayfly test`");
 }
 
 const hashNames: Readonly<Record<number, string>> = { 1: "sha1", 256: "sha256", 384: "sha384", 512: "sha512" };

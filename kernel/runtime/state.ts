@@ -22,7 +22,7 @@ function load(): Values {
   if (parsed === undefined && message.key === undefined) {
     throw new FlowError(
       "MF_STATE_NO_KEY",
-      "the message has no key, so there is nowhere to keep state: give the flow a `key` in mayfly.yaml that every message has",
+      "the message has no key to keep state under: set the flow's `key` in mayfly.yaml to a value that every message has",
       false,
     );
   }

@@ -36,7 +36,7 @@ export function milliseconds(span: number | string, what: string): number {
   if (!(value >= 0 && value <= mostMilliseconds)) {
     throw new FlowError(
       "MF_ARGUMENT",
-      `${what}: ${describe(span)} must be milliseconds or a text such as "250ms", "5s", "2m", at most 24 days`,
+      `${what}: ${describe(span)} must be a number of milliseconds or a text such as "250ms", "5s", "2m", at most 24 days`,
       false,
     );
   }

@@ -35,7 +35,7 @@ export const text = {
     if (decoded === undefined)
       throw new FlowError(
         "MF_CHARSET_UNKNOWN",
-        `the charset ${charset} is not known; there are utf-8, utf-16le, utf-16be and windows-1252 (latin1)`,
+        `the charset ${charset} is not supported: use utf-8, utf-16le, utf-16be or windows-1252 (latin1)`,
         false,
       );
     return decoded;

@@ -93,7 +93,7 @@ class EmbeddedMonitor implements Monitor {
     }
     const { manifest } = image;
     if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash) {
-      const message = `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``;
+      const message = `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``;
       return Promise.reject(new CodedError("MF_IMAGE_VERSION", message));
     }
     const loaded = {

@@ -127,7 +127,7 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
     } catch (error) {
       // The port or the codec refused it: nothing of it is in a slot.
       const detail = error instanceof Error ? error.message : String(error);
-      this.#log(`embedded: a step could not be given to its worker: ${detail}`);
+      this.#log(`embedded: a step could not be sent to its worker: ${detail}`);
       this.#settle(job, noResult("lost", "MF_MACHINE_LOST", detail));
       return;
     }
@@ -309,9 +309,7 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
     this.replaced++;
     guilty?.line.lost();
     if (worker.ending === undefined)
-      this.#log(
-        `embedded: a worker ended while it ran ${guilty?.line.share.name ?? "nothing"}: ${worker.failure || "it does not say why"}`,
-      );
+      this.#log(`embedded: a worker crashed while running ${guilty?.line.share.name ?? "nothing"}: ${worker.failure || "no reason given"}`);
     this.#workforce.replace(worker);
   }
 

@@ -107,7 +107,7 @@ export class Workforce {
   /** A worker can't be started, or ended before it was ready: the next comes later, each time twice as late. */
   #rest(why: string): void {
     const pauseMs = Math.min(mostPauseMs, leastPauseMs * 2 ** this.#failedStarts++);
-    this.#options.log(`embedded: a worker can't be started, the next is in ${pauseMs} ms: ${why}`);
+    this.#options.log(`embedded: a worker can't be started, next try in ${pauseMs} ms: ${why}`);
     clearTimeout(this.#restTimer);
     this.#restTimer = setTimeout(() => {
       this.#restTimer = undefined;

@@ -48,7 +48,7 @@ export function platformFault(platform: string = process.platform, architecture:
   if (platform === "linux" && architecture === "x64") return undefined;
   return new CodedError(
     "MF_PLATFORM",
-    `the process monitor runs on x86-64 Linux, this is ${architecture} ${platform}: use \`monitor: embedded\`, which runs everywhere`,
+    `the process monitor runs only on x86-64 Linux, and this is ${architecture} ${platform}: use \`monitor: embedded\`, which runs everywhere`,
   );
 }
 
@@ -93,7 +93,7 @@ class ProcessMonitor implements Monitor, Household {
   }
 
   async load(image: Image): Promise<LoadedImage> {
-    if (this.#closed) throw new CodedError("MF_MONITOR_CLOSED", "the monitor is closed: make a new one");
+    if (this.#closed) throw new CodedError("MF_MONITOR_CLOSED", "the monitor is closed: create a new one");
     const known = this.#images.get(image.sha256);
     if (known !== undefined) {
       known.users++;
@@ -103,7 +103,7 @@ class ProcessMonitor implements Monitor, Household {
     if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
       throw new CodedError(
         "MF_IMAGE_VERSION",
-        `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+        `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
       );
     const file = join(this.#folder, `${manifest.name.replace(/[^\w.-]/g, "_").slice(0, 64)}-${this.#nextFile++}`);
     writeFileSync(file, linuxExecutable(image, this.#settings), { mode: 0o555 });

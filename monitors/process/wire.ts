@@ -89,7 +89,7 @@ export class AnswerReader {
       this.#header = undefined;
       const frame = this.#take(header.length);
       if (!use({ ...header, frame })) {
-        this.fault = `an answer numbered ${header.number} to no request`;
+        this.fault = `an answer with the unknown number ${header.number}`;
         return;
       }
     }
@@ -117,7 +117,7 @@ export class AnswerReader {
     const view = new DataView(bytes.buffer);
     const word = (index: number): number => view.getUint32(4 * index, true);
     const status = statuses[word(2)];
-    if (word(0) !== answerMagic || status === undefined || word(5) > 1 || word(7) !== 0) this.fault = "an answer's header is misshapen";
+    if (word(0) !== answerMagic || status === undefined || word(5) > 1 || word(7) !== 0) this.fault = "an answer's header is malformed";
     else if (word(3) > hardLimits.frameBytes) this.fault = `an answer claims ${word(3)} bytes of effects`;
     if (this.fault !== undefined || status === undefined) return undefined;
     return { number: word(1), status, length: word(3), cpuMs: word(4) / 1000, kept: word(5) === 1, waitingPages: word(6) };
@@ -128,7 +128,7 @@ export class AnswerReader {
 export const startFaults: Readonly<Record<number, string>> = {
   70: "prctl was refused",
   71: "setrlimit was refused",
-  72: "its descriptors could not be closed",
+  72: "its file descriptors could not be closed",
   73: "the image's copy could not be made read-only",
-  74: "the kernel takes no seccomp filter",
+  74: "the kernel rejected the seccomp filter",
 };

@@ -35,8 +35,5 @@ export async function namelessFile(bytes: Uint8Array, folders: readonly string[]
       complaints.push((error as Error).message);
     }
   }
-  throw new CodedError(
-    "MF_QEMU_FAILED",
-    `the ELF for QEMU can't be written anywhere: set TMPDIR to a folder that can be written to (${complaints.join("; ")})`,
-  );
+  throw new CodedError("MF_QEMU_FAILED", `the ELF for QEMU can't be written: set TMPDIR to a writable folder (${complaints.join("; ")})`);
 }

@@ -99,7 +99,7 @@ describe("a virtual machine that never gets ready", skip, () => {
     try {
       const first = await run();
       equal(first.failure?.code, "MF_MACHINE_LOST");
-      match(first.failure?.message ?? "", /no virtual machine of the flow gets ready/);
+      match(first.failure?.message ?? "", /virtual machines do not start/);
       equal(lines.length, 3);
       for (const { failure } of await Promise.all(Array.from({ length: 20 }, run))) equal(failure?.code, "MF_MACHINE_LOST");
       equal(lines.length, 4, "one try more is enough for all that waited for it");

@@ -32,9 +32,9 @@ export function describeExit(status: number | null, signal: string | null): { re
     return { end: "trapped", text: `exception ${code - guestExit.exception}` };
   switch (code) {
     case guestExit.clean:
-      return { end: "clean", text: "the guest ended as it was told" };
+      return { end: "clean", text: "the guest ended as requested" };
     case guestExit.noMemory:
-      return { end: "no-memory", text: "the virtual machine has no more memory" };
+      return { end: "no-memory", text: "the virtual machine is out of memory" };
     case guestExit.noChannel:
       return { end: "broken", text: "the guest found no channel" };
     case guestExit.processor:

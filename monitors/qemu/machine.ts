@@ -67,7 +67,7 @@ export class QemuMachine implements Machine {
 
   step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome> {
     if (this.#queue === undefined) return this.#give(event);
-    if (this.#queued >= mostQueued) return Promise.resolve(broken("MF_MACHINE_ENDED", "too many events are waiting for it"));
+    if (this.#queued >= mostQueued) return Promise.resolve(broken("MF_MACHINE_ENDED", "too many events are queued for it"));
     this.#queued++;
     const turn = this.#queue.then(() => {
       this.#queued--;

@@ -282,7 +282,7 @@ export class Fleet {
     if (vm.figures === undefined && pool.failures >= qemuLimits.failedBoots) {
       for (const job of pool.clear()) {
         this.#queued--;
-        job.answer(lost("MF_MACHINE_LOST", `no virtual machine of the flow gets ready: ${vm.epitaph}`));
+        job.answer(lost("MF_MACHINE_LOST", `the flow's virtual machines do not start: ${vm.epitaph}`));
       }
     }
     for (const other of this.#pools.values()) this.#feed(other);
@@ -377,7 +377,7 @@ export class Fleet {
       const cpuMs = own.vm.cpuMs();
       if (cpuMs === undefined) continue;
       if (own.idleSinceMs === own.lastUsedMs && cpuMs - own.idleCpuMs > qemuLimits.idleCpuMs)
-        own.vm.kill("lied", "the guest computes without being asked");
+        own.vm.kill("lied", "the guest uses CPU time without a request");
       own.idleSinceMs = own.lastUsedMs;
       own.idleCpuMs = cpuMs;
     }

@@ -118,7 +118,7 @@ class QemuMonitor implements Monitor {
     if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
       throw new CodedError(
         "MF_IMAGE_VERSION",
-        `the image ${manifest.name} was built with another Mayfly: build it again with \`mayfly build\``,
+        `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
       );
     const loading = this.#write(image);
     this.#images.set(sha256, loading);

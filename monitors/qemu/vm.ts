@@ -136,7 +136,7 @@ export class Vm {
     this.#channel?.on("data", (bytes: Buffer) => this.#receive(bytes)).on("error", () => undefined);
     for (const stream of [output, errors] as readonly (Readable | null | undefined)[])
       stream?.setEncoding("latin1").on("data", (text: string) => (this.#console = (this.#console + text).slice(-qemuLimits.consoleBytes)));
-    this.#bootTimer = setTimeout(() => this.kill("hung", "it did not get ready"), qemuLimits.bootMs);
+    this.#bootTimer = setTimeout(() => this.kill("hung", "it did not become ready"), qemuLimits.bootMs);
     this.ended = new Promise((done) => {
       let over = false;
       const end = (status: number | null, signal: string | null, fault = ""): void => {
@@ -246,7 +246,7 @@ export class Vm {
     if (this.#killed !== undefined) return; // nothing of it is wanted any more
     this.#reader.push(bytes);
     for (;;) {
-      if (this.state === "idle" && this.#reader.held > 0) return this.kill("lied", "the guest speaks without being asked");
+      if (this.state === "idle" && this.#reader.held > 0) return this.kill("lied", "the guest sent a frame without a request");
       const frame = this.#reader.take();
       if (frame === undefined) return;
       const fault = typeof frame === "string" ? frame : this.#accept(frame);
@@ -272,7 +272,7 @@ export class Vm {
   }
 
   #acceptReady({ kind, argument, body }: GuestFrame): string | undefined {
-    if (kind !== fromGuest.ready || body.length !== 24) return "the guest does not say that it is ready";
+    if (kind !== fromGuest.ready || body.length !== 24) return "the guest did not report that it is ready";
     const view = new DataView(body.buffer, body.byteOffset, body.length);
     this.figures = {
       bootMicros: argument,

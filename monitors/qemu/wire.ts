@@ -61,7 +61,7 @@ export class FrameReader {
     if (this.#head === undefined) {
       const bytes = this.#join();
       const head = new DataView(bytes.buffer, bytes.byteOffset, frameHeadBytes);
-      if (head.getUint32(0, true) !== frameMagic) return "what the guest sends is no frame";
+      if (head.getUint32(0, true) !== frameMagic) return "the guest sent a malformed frame";
       const length = head.getUint32(8, true);
       if (length > hardLimits.frameBytes) return `the guest announces a frame of ${length} bytes`;
       this.#head = head;

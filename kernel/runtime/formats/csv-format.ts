@@ -12,7 +12,7 @@ const usualDelimiters = ",\t|;\x1e\x1f";
 /** A delimiter is one character that a row can't hold otherwise. */
 function checkDelimiter(delimiter: string): void {
   if ([...delimiter].length !== 1 || /[\r\n"\ufeff]/.test(delimiter))
-    throw new Error(`${JSON.stringify(delimiter)} can't be the delimiter: it is one character, and no quote or line break`);
+    throw new Error(`${JSON.stringify(delimiter)} can't be the delimiter: use one character other than a quote or a line break`);
 }
 
 /** Line breaks of several kinds in one text: outside of quoted fields each ends a row (RFC 4180 §2). */
@@ -137,7 +137,7 @@ function withoutEmptyRows(rows: Row[], text: string, delimiter: string, newline:
 function checkNames(names: readonly string[]): void {
   const seen = new Set<string>();
   for (const name of names) {
-    if (seen.has(name)) throw new Error(`two columns have the name ${JSON.stringify(name)}: give the names as \`header\``);
+    if (seen.has(name)) throw new Error(`two columns have the name ${JSON.stringify(name)}: pass distinct names as \`header\``);
     seen.add(name);
   }
 }
@@ -206,7 +206,7 @@ class Writer {
     if (typeof value === "number" || typeof value === "bigint") return String(value);
     const plain = written(value, this.refuse);
     const text = typeof plain === "string" ? plain : JSON.stringify(plain);
-    if (/\p{Surrogate}/u.test(text)) this.refuse("it holds half of a character");
+    if (/\p{Surrogate}/u.test(text)) this.refuse("it contains half of a character (a lone surrogate)");
     return this.escapes && formulaStart.test(text) && !number.test(text) ? `'${text}` : text;
   }
 
@@ -239,10 +239,10 @@ class Writer {
 
 /** The text of rows given as objects or arrays. */
 export function stringify(value: unknown, options: CsvStringifyOptions = {}): string {
-  if (!Array.isArray(value)) throw new Error("CSV is made of a list of rows");
+  if (!Array.isArray(value)) throw new Error("the value must be a list of rows");
   const { delimiter = ",", newline = "\r\n" } = options;
   checkDelimiter(delimiter);
-  if (!/^(?:\r\n|\r|\n)$/.test(newline)) throw new Error(`${JSON.stringify(newline)} is no line break: give "\\r\\n", "\\n" or "\\r"`);
+  if (!/^(?:\r\n|\r|\n)$/.test(newline)) throw new Error(`${JSON.stringify(newline)} is not a line break: use "\\r\\n", "\\n" or "\\r"`);
   const given = typeof options.header === "object" ? [...options.header] : undefined;
   const names = given ?? (value.length === 0 || Array.isArray(value[0]) ? undefined : columnsOf(value));
   if (names !== undefined) checkNames(names);

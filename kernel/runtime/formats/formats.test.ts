@@ -222,8 +222,8 @@ test("XML: what can't be written is refused with its place", () => {
     [{ a: { b: Symbol("s") } }, /^a\.b: a symbol/],
     [{ a: { "@b": () => 1 } }, /^a\.@b: a function/],
     [{ a: { b: new Date(Number.NaN) } }, /^a\.b: an invalid date/],
-    [{ a: { "b c": "" } }, /^a\.b c: "b c" is not a name of XML$/],
-    [{ a: { b: "\u0001" } }, /^a\.b: it holds a character/],
+    [{ a: { "b c": "" } }, /^a\.b c: "b c" is not an XML name$/],
+    [{ a: { b: "\u0001" } }, /^a\.b: it contains a character/],
     [{ a: { "#text": " ", b: "" } }, /^a: white space beside elements/],
   ];
   for (const [value, message] of table) assert.throws(() => stringifyXml(value), { message });
@@ -418,8 +418,8 @@ test("CSV: what can't be written is refused with its place, and no column is fou
     [[["x"], ["y", () => 1]], /^row 2, column 2: a function/],
     [[{ a: new Map() }], /^row 1, column "a": a Map/],
     [[{ a: new Date(Number.NaN) }], /^row 1, column "a": an invalid date/],
-    [[{ a: "\ud800" }], /^row 1, column "a": it holds half of a character/],
-    [[{ "\ud800": 1 }], /^the header, column .*: it holds half/],
+    [[{ a: "\ud800" }], /^row 1, column "a": it contains half of a character/],
+    [[{ "\ud800": 1 }], /^the header, column .*: it contains half/],
     [[[]], /^row 1 has no fields/],
     [[{}], /no columns/],
     [[["x"]], /^row 1 has 1 fields instead of 2/, { header: ["a", "b"] }],
@@ -427,7 +427,7 @@ test("CSV: what can't be written is refused with its place, and no column is fou
     [[{ a: 1 }], /can't be the delimiter/, { delimiter: '"' }],
     [[{ a: 1 }], /can't be the delimiter/, { delimiter: "" }],
     [[{ a: 1 }], /can't be the delimiter/, { delimiter: ",," }],
-    [[{ a: 1 }], /is no line break/, { newline: ";" }],
+    [[{ a: 1 }], /is not a line break/, { newline: ";" }],
   ];
   for (const [rows, message, options] of table) assert.throws(() => stringifyCsv(rows, options), { message });
   for (const delimiter of ['"', "\n", "", ";;"]) assert.throws(() => parseCsv("a\n1", decode, { delimiter }), /can't be the delimiter/);

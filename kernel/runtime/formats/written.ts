@@ -25,5 +25,5 @@ export function written(value: unknown, refuse: (why: string) => never): string 
     const json: unknown = toJSON.call(value, "");
     return typeof json === "object" && json !== null ? json : written(json, refuse);
   }
-  return hasOnlyMembers(value) ? value : refuse(`${nameOfClass(value)} can't be written: give what is in it`);
+  return hasOnlyMembers(value) ? value : refuse(`${nameOfClass(value)} can't be written: pass its contents`);
 }

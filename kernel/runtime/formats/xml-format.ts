@@ -27,7 +27,7 @@ function put(target: Properties, name: string, value: unknown): void {
 export function decodeXml(bytes: Uint8Array, decode: DecodeText, malformed?: Malformed): string {
   const charset = wideCharset(bytes) ?? declaredCharset(bytes);
   const text = decode(bytes, charset, malformed);
-  if (text === undefined) throw new Error(`the charset ${charset} is not known; there are utf-8, utf-16 and iso-8859-1`);
+  if (text === undefined) throw new Error(`the charset ${charset} is not supported: use utf-8, utf-16 or iso-8859-1`);
   return text;
 }
 
@@ -120,7 +120,7 @@ export function parse(input: string | Uint8Array, decode: DecodeText, options: X
   const result: Properties = {};
   const reader = new Reader(options);
   for (const child of document.children) {
-    if (child instanceof XmlDocumentType) throw new Error("a document type declaration (<!DOCTYPE …>) is refused");
+    if (child instanceof XmlDocumentType) throw new Error("a document type declaration (<!DOCTYPE …>) is not allowed");
     if (child instanceof XmlElement) put(result, reader.name(child.name), reader.element(child, 1));
   }
   return result;
@@ -169,12 +169,12 @@ class Writer {
   }
 
   private escaped(text: string, set: RegExp): string {
-    if (/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u.test(text)) this.refuse("it holds a character that XML can't");
+    if (/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Surrogate}/u.test(text)) this.refuse("it contains a character that XML can't represent");
     return text.replace(set, (character) => escapes[character]!);
   }
 
   private name(name: string): string {
-    if (!nameShape.test(name)) this.refuse(`${JSON.stringify(name)} is not a name of XML`);
+    if (!nameShape.test(name)) this.refuse(`${JSON.stringify(name)} is not an XML name`);
     return name;
   }
 
@@ -202,7 +202,7 @@ class Writer {
     if (this.open.length >= mostDepth) this.refuse(`elements are nested deeper than ${mostDepth}`);
     const value = given === null ? "" : written(given, this.refuse);
     if (typeof value === "string") return value === "" ? `${start}/>${end}` : `${start}>${this.escaped(value, inText)}</${name}>${end}`;
-    if (Array.isArray(value)) return this.refuse("a list in a list has no form in XML");
+    if (Array.isArray(value)) return this.refuse("a list in a list can't be written as XML");
     if (this.open.includes(value)) this.refuse("it contains itself");
     this.open.push(value);
     const { attributes, text } = this.parts(value);
@@ -210,7 +210,7 @@ class Writer {
     const children = this.children(value, inner === "" ? "" : indent + inner, inner);
     this.open.pop();
     if (text === "" && children === "") return `${start}${attributes}/>${end}`;
-    if (text !== "" && children !== "" && isSpace(text)) this.refuse("white space beside elements is layout, and can't be its text");
+    if (text !== "" && children !== "" && isSpace(text)) this.refuse("white space beside elements is layout and can't be text");
     const layout = children !== "" && inner !== "";
     return `${start}${attributes}>${text}${layout ? end : ""}${children}${layout ? indent : ""}</${name}>${end}`;
   }
@@ -244,7 +244,7 @@ class Writer {
 export function stringify(value: unknown, options: XmlStringifyOptions = {}): string {
   const roots = typeof value === "object" && value !== null ? Object.entries(value).filter(([, item]) => item !== undefined) : [];
   if (roots.length !== 1 || Array.isArray(roots[0]![1]))
-    throw new Error("a document has one root element: give an object with one property");
+    throw new Error("a document has one root element: pass an object with one property");
   const declaration = options.declaration === false ? "" : `<?xml version="1.0" encoding="UTF-8"?>${options.indent ? "\n" : ""}`;
   return declaration + new Writer(options.indent ?? 0).document(roots[0]![0], roots[0]![1]);
 }

@@ -49,7 +49,7 @@ export class TextDecoder {
     const encoding = encodingOf(String(label));
     if (encoding === undefined)
       throw new RangeError(
-        `TextDecoder: ${JSON.stringify(label)} is not known here; there are utf-8, utf-16le, utf-16be and windows-1252 (latin1)`,
+        `TextDecoder: ${JSON.stringify(label)} is not supported here: use utf-8, utf-16le, utf-16be or windows-1252 (latin1)`,
       );
     this.encoding = encoding;
     this.fatal = options?.fatal === true;

@@ -254,7 +254,7 @@ function answered(answer: Answer, url: string, redirect: Redirect): Response {
   }
   const { status } = answer;
   if (redirect === "error" && redirectStatuses.includes(status) && headers.has("location"))
-    throw new kernel.FlowError("MF_FETCH_REDIRECTED", "the server redirects, and the request says that this is an error");
+    throw new kernel.FlowError("MF_FETCH_REDIRECTED", 'the server redirects, and the request has redirect: "error"');
   const type = redirect === "manual" && redirectStatuses.includes(status) ? "opaqueredirect" : "basic";
   return responseOf(
     { status, statusText: "", headers: fixed(headers), url: last.replace(/#.*$/, ""), redirected: last !== url, type },

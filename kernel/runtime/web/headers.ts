@@ -6,19 +6,19 @@ const nameShape = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** A ByteString (Web IDL, §3.2.9). */
 function byteString(value: unknown): string {
   const text = `${value as string}`;
-  if (/[^\0-\xff]/.test(text)) throw new TypeError("a header must not hold characters beyond latin1");
+  if (/[^\0-\xff]/.test(text)) throw new TypeError("a header must not contain characters beyond Latin-1");
   return text;
 }
 
 function nameOf(name: unknown): string {
   const text = byteString(name);
-  if (!nameShape.test(text)) throw new TypeError(`${JSON.stringify(text)} is not a header's name`);
+  if (!nameShape.test(text)) throw new TypeError(`${JSON.stringify(text)} is not a header name`);
   return text.toLowerCase();
 }
 
 function valueOf(value: unknown): string {
   const text = byteString(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
-  if (/[\0\n\r]/.test(text)) throw new TypeError("a header must not hold line breaks");
+  if (/[\0\n\r]/.test(text)) throw new TypeError("a header must not contain line breaks");
   return text;
 }
 

@@ -93,7 +93,7 @@ function unescaped(text: string): string {
 /** The parameters of a Content-Disposition; `at`: the place of the part, for errors. */
 function disposition(value: string, at: number): ReadonlyMap<string, string> {
   const kind = /^form-data(?=[\t ;]|$)/i.exec(value);
-  if (kind === null) refuse("a part is no form-data", at);
+  if (kind === null) refuse("a part is not form-data", at);
   const parameters = new Map<string, string>();
   let place = kind[0].length;
   while (place < value.length) {

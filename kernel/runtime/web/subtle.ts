@@ -22,12 +22,13 @@ function nameOf(algorithm: Named): string {
 function hashOf(algorithm: Named): string {
   const name = nameOf(algorithm);
   if (!Object.hasOwn(hashes, name))
-    throw new DOMException(`the digest ${name} is not there; there are ${Object.keys(hashes).join(", ")}`, "NotSupportedError");
+    throw new DOMException(`the digest ${name} is not supported: use ${Object.keys(hashes).join(", ")}`, "NotSupportedError");
   return name;
 }
 
 function checkHmac(algorithm: Named): void {
-  if (nameOf(algorithm) !== "HMAC") throw new DOMException(`${nameOf(algorithm)} is not there; keys are for HMAC`, "NotSupportedError");
+  if (nameOf(algorithm) !== "HMAC")
+    throw new DOMException(`${nameOf(algorithm)} is not supported: only HMAC keys are`, "NotSupportedError");
 }
 
 /** The buffer of bytes that own all of it. */
