@@ -26,36 +26,69 @@ interface Found {
   readonly where: Set<string>;
 }
 
-/** A code followed by a text, as an argument or as a table's value; a template's expressions become an ellipsis. */
-const withText = /["`]?(MF_[A-Z0-9_]+)["`]?\s*[,:]\s*(?:message:\s*)?("(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)/g;
+/** A code, then the argument or the table's value that follows it, which may be a text or choose between texts. */
+const withText = /["`]?\b(MF_[A-Z0-9_]+)["`]?\s*[,:]\s*(?:message:\s*)?(?:[\w.]+(?: [=!]== [\w."]+)? \? )?(?=["`])/g;
 
-function readable(literal: string): string {
-  let text = literal.slice(1, -1).replace(/\\"/g, '"').replace(/\\`/g, "`").replace(/\\n/g, " ");
-  for (let before = ""; before !== text; ) {
-    before = text;
-    text = text.replace(/\$\{[^{}]*\}/g, "…");
+/** The first sentence after a code in its statement. */
+function sentenceAfter(source: string, at: number): string {
+  if (source[at - 1] !== '"') return "";
+  const statement = /^[^;]{0,300}/.exec(source.slice(at + 3))?.[0] ?? "";
+  const before = /^(?:(?!MF_|\n {0,2}\}|description)[\s\S])*?(?<=[\s(])(?=["'`][a-z$][^"`]*[\w}] [^"`]*[\w}] )/i.exec(statement)?.[0];
+  return before === undefined ? "" : textAt(source, at + 3 + before.length);
+}
+
+/** The string or template that begins at `start`, as a reader sees it: a template's expressions become an ellipsis. */
+function textAt(source: string, start: number): string {
+  const quote = source[start];
+  let text = "";
+  for (let at = start + 1; at < source.length && source[at] !== quote; at++) {
+    if (source[at] === "\\") text += source[++at] === "n" ? " " : (source[at] ?? "");
+    else if (quote === "`" && source.startsWith("${", at)) {
+      text += "…";
+      at = endOfExpression(source, at + 2);
+    } else text += source[at] ?? "";
   }
-  return text.replace(/\|/g, "\\|").replace(/\s+/g, " ").trim();
+  return text.replace(/…+/g, "…").replace(/\|/g, "\\|").replace(/\s+/g, " ").trim();
+}
+
+/** The brace that closes the expression of a template, past braces and texts within. */
+function endOfExpression(source: string, start: number): number {
+  let at = start;
+  for (let depth = 1; at < source.length; at++) {
+    const character = source[at];
+    if (character === "{") depth++;
+    else if (character === "}" && --depth === 0) break;
+    else if (character === '"' || character === "`" || character === "'") {
+      for (at++; at < source.length && source[at] !== character; at++)
+        if (source[at] === "\\") at++;
+        else if (character === "`" && source.startsWith("${", at)) at = endOfExpression(source, at + 2);
+    }
+  }
+  return at;
 }
 
 function collect(): Map<string, Found> {
   const codes = new Map<string, Found>();
+  const places = new Map<string, [source: string, at: number][]>();
   for (const folder of folders) {
     for (const path of sources(join(root, folder))) {
       // A remark names codes of others, and a comparison of beginnings no code.
       const text = readFileSync(path, "utf8").replace(/startsWith\("MF_\w+"\)|\/\/ .*$/gm, "");
-      for (const [code] of text.matchAll(/\bMF_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g)) {
+      for (const { 0: code, index } of text.matchAll(/\bMF_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g)) {
+        places.set(code, [...(places.get(code) ?? []), [text, index]]);
         const found = codes.get(code) ?? { said: "", where: new Set<string>() };
         found.where.add(relative(root, path).split("/").slice(0, 2).join("/"));
         codes.set(code, found);
       }
-      for (const [, code, literal] of text.matchAll(withText)) {
-        const found = codes.get(code as string);
-        const said = readable(literal as string);
-        if (found !== undefined && found.said === "" && !said.startsWith("MF_")) found.said = said;
+      for (const match of text.matchAll(withText)) {
+        const found = codes.get(match[1] as string);
+        const said = textAt(text, match.index + match[0].length);
+        if (found !== undefined && found.said === "" && / /.test(said) && !said.startsWith("MF_")) found.said = said;
       }
     }
   }
+  for (const [code, found] of codes)
+    for (const [text, at] of places.get(code) ?? []) if (found.said === "") found.said = sentenceAfter(text, at);
   return codes;
 }
 

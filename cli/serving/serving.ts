@@ -130,7 +130,7 @@ export interface Serving {
 /** Resolves once the monitor has closed, or has had its time. */
 async function closed(monitor: Monitor, logger: RootLogger): Promise<void> {
   if (!(await settles(systemClock, cliLimits.monitorCloseMs, monitor.close())))
-    logger.error({ code: "MF_STOP_INCOMPLETE" }, `the monitor has not closed within ${cliLimits.monitorCloseMs} ms and is left as it is`);
+    logger.error({ code: "MF_STOP_INCOMPLETE" }, `the monitor did not close within ${cliLimits.monitorCloseMs} ms and is abandoned`);
 }
 
 function withPort(config: GatewayConfig, port: number | undefined): GatewayConfig {
