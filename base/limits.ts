@@ -11,3 +11,6 @@ export const memoryLimits = {
   /** A holder that made no progress for this long may be evicted. */
   stallMs: 1_000,
 } as const;
+
+/** Of a JSON value that is no text and is taken out of a message: a longer one is given as it stands there, not as JSON.stringify writes it. */
+export const mostNormalJsonBytes = 64 * 1024;

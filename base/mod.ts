@@ -12,3 +12,5 @@ export { err, ok, type Result } from "./result.ts";
 export { parseDuration, parseSize } from "./units.ts";
 export { Queue } from "./queue.ts";
 export { table } from "./table.ts";
+export { Scan, textOfValue, valuesAt } from "./json-pointer.ts";
+export { TextHash } from "./text-hash.ts";

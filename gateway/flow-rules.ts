@@ -2,7 +2,7 @@
 import type { FlowLimits } from "#abi";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { Ceilings, FlowConfig } from "./contract/config.ts";
-import { type HostPattern, parseHost } from "./delivery/attempt/fetch.ts";
+import { type HostPattern, parseHost } from "./contract/hosts.ts";
 import { bounded, type Keyed, parseKey } from "./delivery/admission/keys.ts";
 
 /** The flow's limits, or else its image's, but none above its ceiling; and the names of those that were. */

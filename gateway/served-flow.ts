@@ -7,7 +7,7 @@ import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.t
 import type { Connectors } from "./contract/connectors.ts";
 import type { ConnectorContext, Health } from "./contract/connector.ts";
 import { callPerformer } from "./delivery/attempt/calls.ts";
-import { type HostPattern, parseHost } from "./delivery/attempt/fetch.ts";
+import { type HostPattern, parseHost } from "./contract/hosts.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
 import { FlowDelivery } from "./delivery/flow-delivery.ts";
 import { Outbox } from "./delivery/outbox/outbox.ts";

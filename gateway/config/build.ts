@@ -3,7 +3,7 @@ import { hardLimits } from "#abi";
 import { table } from "#base";
 import { resolve } from "node:path";
 import type { Connectors } from "../contract/connectors.ts";
-import { parseHost } from "../delivery/attempt/fetch.ts";
+import { parseHost } from "../contract/hosts.ts";
 import { parseKey } from "../delivery/admission/keys.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Path } from "./problem.ts";

@@ -76,6 +76,8 @@ export const gatewayLimits = {
   retryAgeMs: 24 * 60 * minute,
   /** Log lines kept with an attempt for its dead letter. */
   logsPerAttempt: 200,
+  /** Codes of failures that are counted one by one, per flow and per outlet: flows may make up their own. The rest counts as `other`. */
+  failureCodes: 200,
   /** Attempts whose record is kept with a message; of more, the first and the last ones. */
   attemptsKept: 50,
 

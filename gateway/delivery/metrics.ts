@@ -1,4 +1,5 @@
 /** What is counted, in plain numbers: a scrape turns them into Prometheus text (../metrics.ts), a message only adds. */
+import { gatewayLimits } from "../contract/limits.ts";
 
 /** Upper bounds of the duration buckets, in milliseconds. */
 export const bucketsMs: readonly number[] = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
@@ -56,11 +57,9 @@ export class OutletMetrics {
   }
 }
 
-const mostCodes = 200;
-
 function add(counts: Map<string, number>, code: string): void {
   const known = counts.get(code);
   if (known !== undefined) counts.set(code, known + 1);
-  else if (counts.size < mostCodes) counts.set(code, 1);
+  else if (counts.size < gatewayLimits.failureCodes) counts.set(code, 1);
   else counts.set("other", (counts.get("other") ?? 0) + 1);
 }

@@ -6,7 +6,7 @@ import { toUtf8 } from "#base";
 import { until, withGateway } from "../../testing/rig.ts";
 import { done } from "../../testing/scripted.ts";
 import { readInSlices } from "./body-reader.ts";
-import { valuesAt } from "./json-pointer.ts";
+import { valuesAt } from "../../../base/json-pointer.ts";
 import { bounded } from "./keys.ts";
 
 const hostile: Readonly<Record<string, string>> = {

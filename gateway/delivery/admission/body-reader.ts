@@ -2,8 +2,7 @@
  * Long JSON bodies, read for `key:` and `dedup.by:` in slices with other work in between: a few MiB of short values take a second, and
  * whoever sends them must not keep other flows waiting. One slice at a time for the whole process, in turn over the bodies.
  */
-import { Scan, textOfValue } from "./json-pointer.ts";
-import { TextHash } from "./text-hash.ts";
+import { Scan, TextHash, textOfValue } from "#base";
 
 /** Bodies up to this are read at once: that takes no longer than a slice. */
 export const shortBytes = 16 * 1024;

@@ -10,10 +10,9 @@
  */
 import { createHash } from "node:crypto";
 import { hardLimits, headerText } from "#abi";
-import { err, ok, type Result } from "#base";
+import { err, ok, type Result, valuesAt } from "#base";
 import type { Incoming } from "../../contract/message.ts";
 import { readInSlices, shortBytes } from "./body-reader.ts";
-import { valuesAt } from "./json-pointer.ts";
 
 /** What expressions look at. */
 export type Keyed = Pick<Incoming, "id" | "key" | "headers" | "contentType" | "body" | "storedBody">;

@@ -7,7 +7,8 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import type { Answer } from "../../contract/message.ts";
 import { OutletError } from "../../contract/outlet.ts";
 import { type Blame, unknownOutlet } from "./effects.ts";
-import { checkFetch, type HostPattern } from "./fetch.ts";
+import { type HostPattern } from "../../contract/hosts.ts";
+import { checkFetch } from "./fetch.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
 
 /** `blame` stays in the gateway. */

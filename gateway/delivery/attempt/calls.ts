@@ -19,7 +19,8 @@ import {
   peersFault,
 } from "./answer.ts";
 import type { CallOrigin, PerformCall } from "./attempt.ts";
-import { fetchDeclared, type HostPattern } from "./fetch.ts";
+import { type HostPattern } from "../../contract/hosts.ts";
+import { fetchDeclared } from "./fetch.ts";
 
 export interface CallPorts {
   readonly ids: MessageIds;

@@ -1,6 +1,7 @@
 /** `key: json:` and `dedup.by: json:`: the scanner says what JSON.parse and a walk along the pointer would. */
 import { fromUtf8, toUtf8 } from "#base";
-import { mostNormalBytes, Scan, textOfValue, valuesAt } from "../../../gateway/delivery/admission/json-pointer.ts";
+import { mostNormalJsonBytes } from "../../../base/limits.ts";
+import { Scan, textOfValue, valuesAt } from "../../../base/json-pointer.ts";
 import { faulty, type Target, type Verdict } from "../target.ts";
 
 const pointers = [[], ["a"], ["a", "b"], ["0"], ["a", "1", "b"], [""], ["__proto__"]] as const;
@@ -24,7 +25,7 @@ function inSlices(input: Uint8Array, mostBytes: number): readonly (string | unde
 /** A value too long to be put in JSON's plain form is taken as it was sent. */
 function isSame(found: string | undefined, expected: string | undefined): boolean {
   if (found === expected) return true;
-  return found !== undefined && found.length > mostNormalBytes && JSON.stringify(JSON.parse(found)) === expected;
+  return found !== undefined && found.length > mostNormalJsonBytes && JSON.stringify(JSON.parse(found)) === expected;
 }
 
 function run(input: Uint8Array): Verdict {

@@ -3,6 +3,7 @@
  * open. The same as JSON.parse and a walk along the pointer give: of equal names the last counts, "__proto__" is a name like any other, an
  * index is a name of an array's, and what is not JSON from its first byte to its last has no value.
  */
+import { mostNormalJsonBytes } from "./limits.ts";
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -333,15 +334,12 @@ function textOf(literal: Uint8Array): string {
   return JSON.parse(decoder.decode(literal)) as string;
 }
 
-/** A longer value that is no text is given as it stands there, not as JSON.stringify writes it. */
-export const mostNormalBytes = 64 * 1024;
-
 /** The text of a value as it stands in sound JSON: a string as it is, anything else as JSON.stringify writes it, undefined for null. */
 export function textOfValue(literal: Uint8Array | undefined): string | undefined {
   if (literal === undefined) return undefined;
   if (literal[0] === quote) return textOf(literal);
   const text = decoder.decode(literal);
-  if (literal.length > mostNormalBytes) return text;
+  if (literal.length > mostNormalJsonBytes) return text;
   const value = JSON.parse(text) as unknown;
   try {
     return value === null ? undefined : JSON.stringify(value);

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { isDeclared, parseHost } from "./fetch.ts";
+import { isDeclared, parseHost } from "./hosts.ts";
 
 test("hosts are declared by name, port and wildcard, for http and https alone", () => {
   const patterns = ["api.example.com", "*.internal.example", "localhost:8080", "[::1]:90"].flatMap((text) => {
