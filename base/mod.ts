@@ -9,7 +9,7 @@ export { CodedError, isCoded } from "./coded-error.ts";
 export { MemoryAccount, memoryBudget, type MemoryHolder, type MemoryWait } from "./memory-budget.ts";
 export { type Prng, prng } from "./prng.ts";
 export { err, ok, type Result } from "./result.ts";
-export { parseDuration, parseSize } from "./units.ts";
+export { durationForm, durationUnitsMs, parseDuration, parseSize, readDuration, readSize, sizeForm } from "./units.ts";
 export { Queue } from "./queue.ts";
 export { table } from "./table.ts";
 export { Scan, textOfValue, valuesAt } from "./json-pointer.ts";

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { abiVersion, defaultFlowLimits, type FlowLimits, hardLimits } from "#abi";
-import { CodedError, parseDuration, parseSize } from "#base";
+import { CodedError, readDuration, readSize } from "#base";
 import { kernelArtifacts, layout } from "#kernel";
 import { bootMachine } from "./boot.ts";
 import { type Bundle, bundleFlow } from "./bundle.ts";
@@ -51,29 +51,29 @@ function readLimits(given: unknown): FlowLimits {
   if (given === undefined) return defaultFlowLimits;
   if (typeof given !== "object" || given === null)
     throw new CodedError("MF_FLOW_INVALID", 'flow({ limits }) must be an object such as { memory: "16MiB", cpu: "500ms", time: "30s" }');
-  const limits = given as Readonly<Record<string, string | number>>;
+  const limits = given as Readonly<Record<string, unknown>>;
   const known = ["memory", "cpu", "time", "sends", "logBytes"];
   for (const name of Object.keys(limits))
     if (!known.includes(name)) throw new CodedError("MF_FLOW_INVALID", `flow({ limits }) has no "${name}"; known are ${known.join(", ")}`);
-  const read = (name: string, parse: (value: string | number) => number | undefined, otherwise: number): number => {
+  const read = (name: string, parse: (value: unknown) => number | undefined, otherwise: number): number => {
     const value = limits[name];
     const parsed = value === undefined ? otherwise : parse(value);
     if (parsed === undefined || parsed <= 0)
       throw new CodedError(
         "MF_FLOW_INVALID",
-        `limits.${name} is not a ${parse === parseSize ? "size such as 16MiB" : "duration such as 500ms"}: ${String(value)}`,
+        `limits.${name} is not a ${parse === readSize ? "size such as 16MiB" : "duration such as 500ms"}: ${String(value)}`,
       );
     return parsed;
   };
-  const memoryBytes = read("memory", parseSize, defaultFlowLimits.memoryBytes);
+  const memoryBytes = read("memory", readSize, defaultFlowLimits.memoryBytes);
   if (memoryBytes > hardLimits.memoryBytes)
     throw new CodedError("MF_FLOW_INVALID", `limits.memory exceeds the maximum of a machine, ${hardLimits.memoryBytes / 1024 ** 2} MiB`);
   return {
     memoryBytes,
-    cpuMs: read("cpu", parseDuration, defaultFlowLimits.cpuMs),
-    timeMs: read("time", parseDuration, defaultFlowLimits.timeMs),
-    sends: read("sends", parseSize, defaultFlowLimits.sends),
-    logBytes: read("logBytes", parseSize, defaultFlowLimits.logBytes),
+    cpuMs: read("cpu", readDuration, defaultFlowLimits.cpuMs),
+    timeMs: read("time", readDuration, defaultFlowLimits.timeMs),
+    sends: read("sends", readSize, defaultFlowLimits.sends),
+    logBytes: read("logBytes", readSize, defaultFlowLimits.logBytes),
   };
 }
 

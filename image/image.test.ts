@@ -169,6 +169,12 @@ export default flow(async () => {
       /limits\.memory/,
     );
     await failsWith(
+      "limits3.ts",
+      'import { flow } from "mayfly"; export default flow({ limits: { memory: ["16MiB"] } } as never, () => 1);',
+      "MF_FLOW_INVALID",
+      /limits\.memory is not a size such as 16MiB/,
+    );
+    await failsWith(
       "limits2.ts",
       'import { flow } from "mayfly"; export default flow({ limits: { cpus: 3 } } as never, () => 1);',
       "MF_FLOW_INVALID",

@@ -1,7 +1,7 @@
 /** From what a test says is given to a stimulus and stubs. */
 import { resolve } from "node:path";
 import { appendHeader, type CallEffect, type Headers, type HeadersDraft } from "#abi";
-import { CodedError, fromHex, parseDuration, toUtf8 } from "#base";
+import { CodedError, fromHex, readDuration, toUtf8 } from "#base";
 import { contentTypeOf } from "../format.ts";
 import { type Stimulus, type Stub, type StubAnswer, stateAnswer } from "../machine/drive.ts";
 import { byPrefix, readInputOf, unanswered } from "../machine/stubs.ts";
@@ -64,7 +64,7 @@ export async function stimulusOf({ message, state, time, seed }: GivenSpec, fold
 }
 
 async function answerOf(spec: AnswerSpec, folder: string): Promise<StubAnswer> {
-  const delayMs = spec.after === undefined ? 0 : parseDuration(spec.after);
+  const delayMs = spec.after === undefined ? 0 : readDuration(spec.after);
   if (delayMs === undefined) throw new CodedError("MF_TEST_INVALID", `after: ${spec.after} is not a duration such as 5s`);
   if (spec.error !== undefined) return { error: { code: spec.error.code, message: spec.error.message ?? "the test says so" }, delayMs };
   const { bytes, contentType } = await bodyOf(spec, folder);

@@ -1,31 +1,33 @@
 /** Durations, sizes and rates as people write them, and the schema fragments connectors use for them. */
-import { err, ok, type Result, table } from "#base";
+import {
+  durationForm,
+  durationUnitsMs,
+  err,
+  ok,
+  parseDuration as parseMs,
+  parseSize as parseBytes,
+  type Result,
+  sizeForm,
+  table,
+} from "#base";
 import type { JsonSchema } from "./connector.ts";
 import type { DurationRange } from "./config.ts";
 
-const durationUnitsMs: Readonly<Record<string, number>> = table({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 });
-const sizeUnits: Readonly<Record<string, number>> = table({ B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 });
-
-const durationPattern = "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$";
-const rangePattern = "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)\\.\\.[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$";
-const sizePattern = "^[0-9]+(\\.[0-9]+)?(B|KB|MB|GB|KiB|MiB|GiB)$";
+const durationPattern = `^${durationForm}$`;
+const rangePattern = `^${durationForm}\\.\\.${durationForm}$`;
+const sizePattern = `^${sizeForm}$`;
 const ratePattern = "^[0-9]+(\\.[0-9]+)?/(s|m|h)$";
-
-function scaled(text: string, units: Readonly<Record<string, number>>, what: string): Result<number, string> {
-  const match = /^([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)$/.exec(text);
-  const unit = match === null ? undefined : units[match[2] ?? ""];
-  const value = match === null || unit === undefined ? Number.NaN : Math.round(Number(match[1]) * unit);
-  return Number.isSafeInteger(value) ? ok(value) : err(`must be a ${what}`);
-}
 
 /** Milliseconds of `200ms`, `5s`, `1.5m`, `24h`, `7d`. */
 export function parseDuration(text: string): Result<number, string> {
-  return scaled(text, durationUnitsMs, "duration such as 200ms, 5s, 10m, 24h or 7d");
+  const value = parseMs(text);
+  return value === undefined ? err("must be a duration such as 200ms, 5s, 10m, 24h or 7d") : ok(value);
 }
 
 /** Bytes of `512B`, `64KB` (1,000), `16MiB` (1,024²). */
 export function parseSize(text: string): Result<number, string> {
-  return scaled(text, sizeUnits, "size such as 64KB or 16MiB");
+  const value = parseBytes(text);
+  return value === undefined ? err("must be a size such as 64KB or 16MiB") : ok(value);
 }
 
 /** `200ms..30s`. */
