@@ -23,7 +23,7 @@ export interface BootedMachine {
 
 /** The engine's own ways to give up, in the words of who wrote the flow. */
 const engineFaults: Readonly<Record<string, string>> = {
-  interrupted: `the flow's top level did not end within ${imageLimits.topLevelMs / 1000} s of CPU time: look for a loop without an end, or compute less`,
+  interrupted: `the flow's top level took more than ${imageLimits.topLevelMs / 1000} s of CPU time: look for an endless loop, or compute less`,
   "out of memory": `the flow's top level used more than ${imageLimits.bootMemoryBytes / 1024 ** 2} MiB: keep less in memory, or compute it in the handler`,
 };
 
