@@ -68,7 +68,7 @@ export function memoryCase(title: string, make: (memory: MonitorMemory) => Monit
 
     test("over its share machines are put off, the oldest first, and say the same as ever when their answers come", async () => {
       const said: string[][] = [];
-      for (const share of [512 * mib, 3 * mib]) {
+      for (const share of [512 * mib, 3 * mib, 1]) {
         await withMonitor(memoryFor(share), async (monitor, loaded) => {
           const seed = new Uint8Array(32).fill(7);
           const machines: Machine[] = [];
@@ -93,7 +93,7 @@ export function memoryCase(title: string, make: (memory: MonitorMemory) => Monit
           deepEqual([monitor.stats().waiting, monitor.stats().waitingBytes], [0, 0]);
         });
       }
-      deepEqual(said[1], said[0]);
+      deepEqual(said.slice(1), [said[0], said[0]]);
     });
   });
 }

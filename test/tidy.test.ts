@@ -94,9 +94,6 @@ test("rooms of the gateway import downwards, and the gateway no connector", () =
   );
 });
 
-/** Folders whose cycles are being broken. An entry that is not needed fails the test. */
-const cyclic = ["monitors/qemu"];
-
 /** Groups of files that import each other (Tarjan's strongly connected components), dynamic imports included. */
 function cycles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const found: string[][] = [];
@@ -125,17 +122,9 @@ test("no files import each other in a circle", () => {
   const product = sources.filter((path) => !isTest(path));
   const known = new Set(product);
   const graph = new Map(product.map((path) => [path, relativeImports(path).filter((target) => known.has(target))]));
-  const found = cycles(graph);
-  const folderOf = (path: string): string => path.split("/").slice(0, 2).join("/");
-  const excepted = (group: readonly string[]): boolean => group.every((path) => cyclic.includes(folderOf(path)));
   deepEqual(
-    found.filter((group) => !excepted(group)).map((group) => group.join(" ↔ ")),
+    cycles(graph).map((group) => group.join(" ↔ ")),
     [],
-  );
-  deepEqual(
-    cyclic.filter((folder) => !found.some((group) => group.some((path) => folderOf(path) === folder))),
-    [],
-    "has no cycle any more: remove it from the exceptions",
   );
 });
 

@@ -7,10 +7,11 @@ import type { LoadedImage } from "../monitor.ts";
 import { deliver, effect, replyText, resolve } from "../monitor.case.ts";
 import { namelessFile } from "./elf-file.ts";
 import { emptyGuest } from "./empty-guest.ts";
+import { OwnedMachine } from "../machine.ts";
+import { QemuImage } from "./image.ts";
 import { Fleet } from "./pool.ts";
-import { QemuMachine } from "./machine.ts";
 import { probeQemu } from "./probe.ts";
-import { QemuImage, qemuMonitorForTest } from "./qemu.ts";
+import { qemuMonitorForTest } from "./qemu.ts";
 import { imageOf, qemuMissing } from "./testing/guests.ts";
 import { Vm } from "./vm.ts";
 
@@ -94,7 +95,8 @@ describe("a virtual machine that never gets ready", skip, () => {
     const image = new QemuImage(built, file, () => undefined);
     const run = (): Promise<StepOutcome> => {
       image.retain();
-      return new QemuMachine(fleet, image, deliver(), limits).first;
+      const seat = { image, weight: 1, home: undefined, slot: -1 };
+      return new OwnedMachine(fleet, deliver(), { seat, limits }).first;
     };
     try {
       const first = await run();

@@ -9,16 +9,15 @@
  *
  * A watchdog looks at what runs: beyond its CPU limit a step is interrupted, and when that does not help its virtual machine is killed.
  */
-import type { MachineErrorCode } from "#abi";
+import { decodeEffects, EffectKind, encodeEvent, type Event, lastEffectKind } from "#abi";
 import type { MemoryAccount } from "#base";
-import { decodeEffects, EffectKind, lastEffectKind } from "#abi";
+import { type MachineHost, noResult } from "../machine.ts";
 import { stepToStop } from "../make-way.ts";
 import { prioritise, priorityOf } from "../priority.ts";
-import { FlowPool, FlowVm, type Job, pageBytes } from "./worker.ts";
 import { qemuLimits } from "./limits.ts";
-import type { FleetAnswer, QemuMachine } from "./machine.ts";
 import type { Probed } from "./probe.ts";
-import { type Step, Vm, type VmAnswer } from "./vm.ts";
+import { Vm, type VmAnswer } from "./vm.ts";
+import { FlowPool, FlowVm, type Job, pageBytes, type QemuMachine, type Seat } from "./worker.ts";
 
 export interface FleetOptions {
   readonly isolation: "flow" | "message";
@@ -38,20 +37,10 @@ export interface FleetOptions {
   readonly log: (line: string) => void;
 }
 
-const nothing = new Uint8Array(0);
-const lost = (code?: MachineErrorCode, detail = ""): FleetAnswer => ({
-  status: "lost",
-  effects: nothing,
-  detail,
-  pages: 0,
-  cpuMs: 0,
-  ...(code === undefined ? {} : { code }),
-});
-
 /** Memory limits are rounded up to a power of two from here on, so that few kinds of virtual machines serve all. */
 const leastLimitBytes = 16 * 1024 ** 2;
 
-export class Fleet {
+export class Fleet implements MachineHost<Seat> {
   readonly #qemu: Probed;
   readonly #options: FleetOptions;
   readonly #pools = new Map<string, FlowPool>();
@@ -62,8 +51,7 @@ export class Fleet {
   #idleWatchdog: NodeJS.Timeout | undefined;
   #closed = false;
   replaced = 0;
-  /** Machines between two steps, also those that no virtual machine keeps. */
-  readonly waiting = new Set<QemuMachine>();
+  waiting = 0;
 
   constructor(qemu: Probed, options: FleetOptions) {
     this.#qemu = qemu;
@@ -76,7 +64,7 @@ export class Fleet {
     return {
       queued: this.#queued,
       running: sum(({ current }) => (current === undefined ? 0 : 1)),
-      waiting: this.waiting.size,
+      waiting: this.waiting,
       workers: vms.length,
       waitingBytes: sum(({ heldPages }) => heldPages) * pageBytes,
     };
@@ -99,28 +87,36 @@ export class Fleet {
     return pool;
   }
 
-  submit(machine: QemuMachine, kind: Step["kind"], frame: Uint8Array): Promise<FleetAnswer> {
-    return new Promise((answer) => this.#enqueue({ machine, kind, frame, answer }));
-  }
-
-  #enqueue(job: Job): void {
-    if (this.#closed) return job.answer(lost("MF_MONITOR_CLOSED"));
-    if (this.#queued >= qemuLimits.backlog) return job.answer(lost("MF_MONITOR_BUSY"));
-    if (job.kind === "step") {
-      const home = job.machine.home;
-      if (home === undefined) return job.answer(lost());
-      home.pending.push(job);
-      this.#queued++;
-      this.#next(home);
-      return;
-    }
-    const { machine } = job;
-    const pool = this.#pool(machine.image.elf.fd, machine.limits.memoryBytes);
-    pool.weight = machine.weight;
-    (machine.stopped ? pool.stopped : pool.backlog).push(job);
+  run(machine: QemuMachine): void {
+    if (this.#closed) return machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
+    if (this.#queued >= qemuLimits.backlog) return machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
     this.#queued++;
+    const { home, image, weight } = machine.seat;
+    if (home !== undefined) {
+      home.pending.push({ machine, kind: "step", at: machine.events.length - 1 });
+      return this.#next(home);
+    }
+    const pool = this.#pool(image.elf.fd, machine.limits.memoryBytes);
+    pool.weight = weight;
+    (machine.stopped ? pool.stopped : pool.backlog).push({ machine, kind: "start", at: 0 });
     this.#feed(pool);
     this.#watchSoon();
+  }
+
+  interrupt(machine: QemuMachine): void {
+    for (const own of this.#vms) if (own.current?.machine === machine) own.vm.interrupt();
+  }
+
+  /** One that is in a step stays for now: its answer frees it. */
+  release(machine: QemuMachine): void {
+    const { home } = machine.seat;
+    if (home === undefined || home.current?.machine === machine) return;
+    home.release(machine, true);
+    if (this.#options.isolation === "message") this.#retire(home);
+  }
+
+  ended({ seat }: QemuMachine): void {
+    seat.image.release();
   }
 
   /** Gives waiting starts to idle virtual machines, and boots more when there are none. */
@@ -194,8 +190,9 @@ export class Fleet {
       const job = own.pending.shift() ?? (this.#takesStarts(own) ? this.#nextStart(own.pool) : undefined);
       if (job === undefined) return;
       this.#queued--;
-      if (job.machine.over) job.answer(lost("MF_MACHINE_ENDED"));
-      else if (job.kind === "step" && job.machine.home !== own) job.answer(lost());
+      const { machine, kind } = job;
+      if (machine.over) machine.answered(noResult("lost", "MF_MACHINE_ENDED"));
+      else if (kind === "step" && machine.seat.home !== own) machine.answered(noResult("displaced"));
       else this.#run(own, job);
     }
   }
@@ -209,9 +206,9 @@ export class Fleet {
   }
 
   #run(own: FlowVm, job: Job): void {
-    const { machine } = job;
-    if (job.kind === "start") {
-      machine.slot = own.takeSlot();
+    const { machine, kind, at } = job;
+    if (kind === "start") {
+      machine.seat.slot = own.takeSlot();
       own.keep(machine, 0);
       own.used = true;
     }
@@ -221,9 +218,8 @@ export class Fleet {
     own.watchedLooks = 0;
     own.interruptedAtMs = undefined;
     const limitPages = Math.floor(machine.limits.memoryBytes / 65_536);
-    void own.vm
-      .run({ kind: job.kind, slot: machine.slot, frame: job.frame, limitPages })
-      .then((answer) => this.#answered(own, job, answer));
+    const frame = encodeEvent(machine.events[at] as Event);
+    void own.vm.run({ kind, slot: machine.seat.slot, frame, limitPages }).then((answer) => this.#answered(own, job, answer));
     this.#watchSoon();
   }
 
@@ -231,16 +227,25 @@ export class Fleet {
     this.#watchdog ??= setInterval(() => this.#watch(), qemuLimits.watchMs);
   }
 
-  #answered(own: FlowVm, job: Job, answer: VmAnswer): void {
+  #answered(own: FlowVm, { machine, at }: Job, answer: VmAnswer): void {
     own.current = undefined;
     own.lastUsedMs = performance.now();
     const kind = answer.status === "complete" ? lastEffectKind(answer.effects) : undefined;
     const decoded = answer.effects.length === 0 ? undefined : decodeEffects(answer.effects);
     if (answer.status === "complete" && decoded?.ok !== true) own.vm.kill("lied", "its effects can't be decoded");
     const over = answer.status !== "complete" || kind === EffectKind.done || kind === EffectKind.fail || decoded?.ok !== true;
-    if (over) own.release(job.machine, false);
-    else own.keep(job.machine, answer.pages);
-    job.answer({ ...answer, decoded, endedVm: own.vm.state !== "idle" && !own.makesWay });
+    if (over) own.release(machine, false);
+    else own.keep(machine, answer.pages);
+    const isIdle = own.vm.state === "idle";
+    // The effects of earlier events are known already.
+    if (!over && isIdle && at < machine.events.length - 1) return this.#run(own, { machine, kind: "step", at: at + 1 });
+    const status = answer.status === "lost" && own.makesWay ? "displaced" : answer.status;
+    machine.answered({ ...answer, status, decoded, endedWorker: !isIdle && !own.makesWay });
+    this.#goOn(own, over);
+  }
+
+  /** After a step: bounds what waits, and gives the virtual machine its next. */
+  #goOn(own: FlowVm, over: boolean): void {
     this.#boundWaiting();
     if (own.vm.state !== "idle") return;
     if (this.#options.isolation === "message") {
@@ -266,7 +271,7 @@ export class Fleet {
     for (const own of [...this.#vms])
       for (const machine of [...own.machines.keys()]) {
         if (waiting.roomBytes >= 0) return;
-        if (machine !== own.current?.machine) this.forget(machine);
+        this.release(machine);
       }
   }
 
@@ -280,9 +285,9 @@ export class Fleet {
     this.#letGo(own);
     if (!own.used) this.#rest(pool);
     if (vm.figures === undefined && pool.failures >= qemuLimits.failedBoots) {
-      for (const job of pool.clear()) {
+      for (const { machine } of pool.clear()) {
         this.#queued--;
-        job.answer(lost("MF_MACHINE_LOST", `the flow's virtual machines do not start: ${vm.epitaph}`));
+        machine.answered(noResult("lost", "MF_MACHINE_LOST", `the flow's virtual machines do not start: ${vm.epitaph}`));
       }
     }
     for (const other of this.#pools.values()) this.#feed(other);
@@ -301,8 +306,9 @@ export class Fleet {
   #letGo(own: FlowVm): void {
     for (const machine of [...own.machines.keys()]) own.release(machine, false);
     for (let job = own.pending.shift(); job !== undefined; job = own.pending.shift()) {
+      const { machine } = job;
       this.#queued--;
-      job.answer(lost());
+      queueMicrotask(() => machine.answered(noResult("displaced"))); // the place is for whoever needed it first
     }
   }
 
@@ -314,25 +320,6 @@ export class Fleet {
     const ended = own.vm.stop();
     this.#ending.add(ended);
     void ended.then(() => this.#ending.delete(ended));
-  }
-
-  /** Interrupts the step of a machine, when it is in one. */
-  interrupt(machine: QemuMachine): void {
-    for (const own of this.#vms) if (own.current?.machine === machine) own.vm.interrupt();
-  }
-
-  /** A machine is over: forgets it unless it is in a step, whose answer does that. */
-  machineEnded(machine: QemuMachine): void {
-    machine.image.release();
-    const home = machine.home;
-    if (home !== undefined && home.current?.machine !== machine) this.forget(machine);
-  }
-
-  forget(machine: QemuMachine): void {
-    const home = machine.home;
-    if (home === undefined) return;
-    home.release(machine, true);
-    if (this.#options.isolation === "message") this.#retire(home);
   }
 
   #watch(): void {
@@ -433,13 +420,14 @@ export class Fleet {
     clearInterval(this.#idleWatchdog);
     for (const pool of this.#pools.values()) {
       clearTimeout(pool.restTimer);
-      for (const job of pool.clear()) job.answer(lost("MF_MONITOR_CLOSED"));
+      for (const { machine } of pool.clear()) machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
     }
     const vms = [...this.#vms];
     for (const own of vms) {
       this.#vms.delete(own);
       own.pool.vms.delete(own);
-      for (let job = own.pending.shift(); job !== undefined; job = own.pending.shift()) job.answer(lost("MF_MONITOR_CLOSED"));
+      for (let job = own.pending.shift(); job !== undefined; job = own.pending.shift())
+        job.machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
       for (const machine of [...own.machines.keys()]) own.release(machine, false);
       own.vm.kill("stopped", "");
     }

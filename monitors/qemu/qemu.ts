@@ -1,16 +1,16 @@
 /** The QEMU monitor: machines in virtual machines of their flow's or their own, without an operating system in them. */
-import type { FileHandle } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
 import { assert, CodedError } from "#base";
 import { type Image, type PvhSettings, writePvh } from "#image";
 import { kernelArtifacts } from "#kernel";
 import type { Share } from "../fair-queue.ts";
+import { OwnedMachine } from "../machine.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { namelessFile } from "./elf-file.ts";
-import { Fleet } from "./pool.ts";
+import { QemuImage } from "./image.ts";
 import { qemuLimits } from "./limits.ts";
-import { QemuMachine } from "./machine.ts";
+import { Fleet } from "./pool.ts";
 import { type Probed, probeQemu } from "./probe.ts";
 import type { Vm } from "./vm.ts";
 
@@ -38,36 +38,6 @@ export interface QemuOptions {
 
 /** Under TCG a compiled step takes some ten times as long as on the processor itself. */
 const tcgFactor = 10;
-
-export class QemuImage implements LoadedImage {
-  readonly sha256: string;
-  readonly name: string;
-  readonly limits: FlowLimits;
-  readonly elf: FileHandle;
-  users = 1;
-  #machines = 0;
-  readonly #dispose: (image: QemuImage) => void;
-
-  constructor(image: Image, elf: FileHandle, dispose: (image: QemuImage) => void) {
-    this.sha256 = image.sha256;
-    this.name = image.manifest.name;
-    this.limits = image.manifest.limits;
-    this.elf = elf;
-    this.#dispose = dispose;
-  }
-
-  retain(): void {
-    this.#machines++;
-  }
-  release(): void {
-    this.#machines--;
-    this.settle();
-  }
-  /** Lets go of file and virtual machines when nobody uses it. */
-  settle(): void {
-    if (this.users === 0 && this.#machines === 0) this.#dispose(this);
-  }
-}
 
 class QemuMonitor implements Monitor {
   readonly name = "qemu";
@@ -152,7 +122,8 @@ class QemuMonitor implements Monitor {
     const known = image as QemuImage;
     assert(this.#fleet !== undefined, "an image was loaded, so the fleet is there");
     known.retain();
-    return new QemuMachine(this.#fleet, known, event, limits ?? known.limits, share?.weight);
+    const seat = { image: known, weight: share?.weight ?? 1, home: undefined, slot: -1 };
+    return new OwnedMachine(this.#fleet, event, { seat, limits: limits ?? known.limits });
   }
 
   stats(): MonitorStats {

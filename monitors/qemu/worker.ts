@@ -1,17 +1,30 @@
-/** What the fleet knows of each virtual machine, and of those of one flow. */
+/** What the pool knows of each virtual machine, and of those of one flow. */
 import { type MemoryAccount, Queue } from "#base";
+import type { OwnedMachine } from "../machine.ts";
+import type { QemuImage } from "./image.ts";
 import { qemuLimits } from "./limits.ts";
-import type { FleetAnswer, QemuMachine } from "./machine.ts";
 import type { Step, Vm } from "./vm.ts";
 
 export const pageBytes = 4096;
 
+export interface Seat {
+  readonly image: QemuImage;
+  /** CPU time of its flow in relation to the others'. */
+  readonly weight: number;
+  /** Keeps the machine while it waits, and runs it while it is in a step. */
+  home: FlowVm | undefined;
+  slot: number;
+}
+
+export type QemuMachine = OwnedMachine<Seat>;
+
 /** A step that waits for a virtual machine, or runs. */
 export interface Job {
   readonly machine: QemuMachine;
+  /** `step`: on the machine that is kept. `start`: on a fresh one, which is taken to the newest event then. */
   readonly kind: Step["kind"];
-  readonly frame: Uint8Array;
-  readonly answer: (answer: FleetAnswer) => void;
+  /** Which of the machine's events. */
+  readonly at: number;
 }
 
 export class FlowVm {
@@ -67,18 +80,19 @@ export class FlowVm {
     this.#holds(pages - (this.machines.get(machine) ?? 0));
     this.machines.delete(machine);
     this.machines.set(machine, pages);
-    machine.home = this;
+    machine.seat.home = this;
   }
 
   /** Forgets a machine; the guest has done so already unless `tell`. */
   release(machine: QemuMachine, tell: boolean): void {
-    if (machine.home !== this) return;
-    if (tell) this.vm.drop(machine.slot);
+    const { seat } = machine;
+    if (seat.home !== this) return;
+    if (tell) this.vm.drop(seat.slot);
     this.#holds(-(this.machines.get(machine) ?? 0));
     this.machines.delete(machine);
-    this.#slots.push(machine.slot);
-    machine.home = undefined;
-    machine.slot = -1;
+    this.#slots.push(seat.slot);
+    seat.home = undefined;
+    seat.slot = -1;
   }
 }
 
