@@ -59,9 +59,16 @@ export class Held {
     this.#cancelLook?.();
   }
 
-  /** True for a letter that something waits behind. */
-  has({ id, kind, outlet }: DeadLetter): boolean {
-    return (kind === "send" ? this.#outbox(outlet)?.holds : this.#ports.delivery().holds)?.has(id) === true;
+  /**
+   * True for a letter that something waits behind. One that was written a moment ago holds from now on: whoever wrote it may not have got
+   * that far.
+   */
+  has({ id, kind, outlet: name, key, holds }: DeadLetter): boolean {
+    const outbox = kind === "send" ? this.#outbox(name) : undefined;
+    const delivery = this.#ports.delivery();
+    if (holds === true && kind === "send") outbox?.hold(id, key);
+    else if (holds === true && delivery.flow.config.onDead === "hold") delivery.hold(id, key);
+    return (kind === "send" ? outbox?.holds : delivery.holds)?.has(id) === true;
   }
 
   /** Puts a letter that holds in again, before all that it holds. It goes once it has ended well, or another has taken its place. */

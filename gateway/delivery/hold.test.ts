@@ -1,11 +1,12 @@
 /** `onDead: hold`: nothing of a key overtakes its dead letter until somebody retries or drops it, also after a restart. */
 import { connectors } from "#connectors";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import * as nodeFs from "node:fs/promises";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { DeadLetters } from "../journal/dead-letters.ts";
+import { type DeadLetterFs, DeadLetters } from "../journal/dead-letters.ts";
 import { openJournal } from "../journal/log/mod.ts";
 import { logOutlet } from "../../connectors/log/outlet.ts";
 import { type OutletDefinition, OutletError } from "../contract/outlet.ts";
@@ -144,6 +145,33 @@ test("a letter that is dropped while it is retried does not let its followers ov
     await until(() => world.got.length === 2);
     deepEqual(world.ran, ["a 1", "a 2"]);
   });
+});
+
+test("a letter that is retried as soon as it can be seen holds what is behind it", async () => {
+  const world = newWorld("a 1");
+  let synced = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (synced = resolve));
+  // The letter's files are there, and their folder is not yet synced: the flow has not been told that the message is buried.
+  const fs: DeadLetterFs = {
+    ...(nodeFs as unknown as DeadLetterFs),
+    open: async (path, flags, mode) => {
+      if (flags === "r") await gate;
+      return await (nodeFs as unknown as DeadLetterFs).open(path, flags, mode);
+    },
+  };
+  const run: Parameters<typeof withGateway>[2] = async (rig) => {
+    await give(rig, "a 1", "a 2");
+    const letter = await letterOf(rig);
+    world.bad.clear();
+    const retried = rig.gateway.retryDeadLetter(letter);
+    await until(() => world.ran.length > 0);
+    synced();
+    equal((await retried)?.status, "done");
+    await until(() => world.got.length === 2);
+    deepEqual(world.ran, ["a 1", "a 2"]);
+  };
+  const ports = { connectors: { ...connectors, outlets: [world.outlet] } };
+  await withGateway(flow(`${keyed}, onDead: hold`), { f: world.script }, run, { drain: "200ms", fs, ports });
 });
 
 test("a dead letter without a key holds the whole flow, and /ready says so", async () => {
