@@ -94,7 +94,7 @@ test("a holder elsewhere is believed while its beat goes on, and taken over when
     };
     await beats();
     const clock = new SimulatedClock(0);
-    await rejects(passing(clock, takeLock(dir, clock, nothing, times), beats), { code: "MF_JOURNAL_LOCKED", message: /on elsewhere has/ });
+    await rejects(passing(clock, takeLock(dir, clock, nothing, times), beats), { code: "MF_JOURNAL_LOCKED", message: /on elsewhere uses/ });
     const lock = await passing(clock, takeLock(dir, clock, nothing, times));
     await lock.release();
   }));
