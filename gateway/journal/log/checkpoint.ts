@@ -18,7 +18,7 @@ import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
 import type { Place } from "./places.ts";
 import { writeCompletedId, writeEnd, writeEntry, writeMessage, writeState } from "./records.ts";
-import { Batch } from "./writer.ts";
+import { BatchBuffer } from "./batch-buffer.ts";
 
 export interface Captured {
   /** Segments below this one are in the checkpoint. */
@@ -119,7 +119,7 @@ class CheckpointWriter {
   readonly #options: CheckpointOptions;
   readonly #moves: { readonly body: Uint8Array; readonly place: Place }[] = [];
   readonly #buffer: ByteWriter;
-  #batch: Batch;
+  #batch: BatchBuffer;
   #batchNumber = 1;
   #records = 0;
   #at = fileHeaderBytes;
@@ -130,7 +130,7 @@ class CheckpointWriter {
     this.#captured = captured;
     this.#options = options;
     this.#buffer = new ByteWriter(options.limits.batchBytes);
-    this.#batch = new Batch(this.#buffer);
+    this.#batch = new BatchBuffer(this.#buffer);
   }
 
   async write(): Promise<number> {
@@ -204,6 +204,6 @@ class CheckpointWriter {
     await this.#file.write(writer.buffer.subarray(first ? 0 : fileHeaderBytes, writer.length), first ? 0 : this.#at);
     this.#at += writer.length - fileHeaderBytes;
     this.#batchNumber += 1;
-    this.#batch = new Batch(this.#buffer);
+    this.#batch = new BatchBuffer(this.#buffer);
   }
 }

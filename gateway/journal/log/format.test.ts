@@ -8,7 +8,7 @@ import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHe
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import type { DiskFile } from "./disk.ts";
 import * as records from "./records.ts";
-import { Batch } from "./writer.ts";
+import { BatchBuffer } from "./batch-buffer.ts";
 import { sectorBytes } from "./limits.ts";
 
 const attempt: AttemptRecord = {
@@ -166,7 +166,7 @@ function fileOf(bytes: Buffer): DiskFile {
 
 /** A file with one batch of the records above. */
 function oneBatch(salt: number): Buffer {
-  const batch = new Batch(new ByteWriter(16));
+  const batch = new BatchBuffer(new ByteWriter(16));
   for (const write of writers) batch.add(write, 1e6);
   batch.writer.pad(sectorBytes);
   const { buffer, length } = batch.writer;

@@ -45,7 +45,8 @@ import { Room } from "./room.ts";
 import { contradicts, identityOf } from "../dedup-id.ts";
 import type { ByteWriter } from "./bytes.ts";
 import type { Upgrade } from "./upgrades.ts";
-import { LogWriter, RecordTooLong } from "./writer.ts";
+import { RecordTooLong } from "./batch-buffer.ts";
+import { LogWriter } from "./writer.ts";
 
 export interface LogJournalOptions {
   readonly disk: Disk;

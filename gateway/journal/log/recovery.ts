@@ -19,7 +19,7 @@ import { type LogLimits, numbersAhead } from "./limits.ts";
 import { isBlob, isTemporary, nameOfCheckpoint, nameOfReserve, nameOfSegment, numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import type { Placement } from "./places.ts";
 import { decodeRecord, type LogRecord } from "./records.ts";
-import type { LogEnd } from "./writer.ts";
+import type { LogEnd } from "./segments.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
 
 /** A place where something is wrong. */
