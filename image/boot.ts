@@ -4,7 +4,15 @@
  */
 import { readFileSync } from "node:fs";
 import { assert, CodedError, fromUtf8, toUtf8 } from "#base";
-import { instantiateKernel, type KernelArtifacts, type KernelInstance, layout, nativeFunctions } from "#kernel";
+import {
+  type EngineFile,
+  instantiateKernel,
+  type KernelArtifacts,
+  type KernelInstance,
+  layout,
+  nativeFunctions,
+  rewrittenEngine,
+} from "#kernel";
 import { imageLimits } from "./limits.ts";
 
 /** Flags of qjs_compile: strict is left to the source; the source text and nothing else is left out (quickjs.h, JS_STRIP_SOURCE). */
@@ -236,7 +244,10 @@ const compiledModules = new WeakMap<KernelArtifacts, Modules>();
 function compiled(artifacts: KernelArtifacts): Modules {
   let pair = compiledModules.get(artifacts);
   if (pair === undefined) {
-    const engine = readFileSync(new URL("./engine.wasm", import.meta.url)); // clean-free.ts
+    const cleaning = JSON.parse(readFileSync(new URL("./engine.json", import.meta.url), "utf8")) as EngineFile; // clean-free.ts
+    const engine = rewrittenEngine(artifacts.engine, cleaning);
+    if (engine === undefined)
+      throw new CodedError("MF_KERNEL_BROKEN", "image/engine.json does not fit the kernel's engine: reinstall the package");
     pair = { engine: new WebAssembly.Module(engine), native: new WebAssembly.Module(artifacts.native) };
     compiledModules.set(artifacts, pair);
   }

@@ -90,6 +90,6 @@ export function refusedFile(path: string, { project, folders, packages, files }:
   const found = statSync(target, { throwIfNoEntry: false });
   if (found !== undefined && !found.isFile()) return `${shown} is not a regular file`;
   if (found !== undefined && found.size > imageLimits.sourceFileBytes)
-    return `${shown} has ${found.size} bytes, more than the ${imageLimits.sourceFileBytes} a build reads: let the flow ask an outlet for it`;
+    return `${shown} has ${found.size} bytes, more than the ${imageLimits.sourceFileBytes} a build reads: let the flow request it from an outlet`;
   return undefined;
 }

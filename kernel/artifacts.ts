@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { CodedError } from "#base";
+import { assert, CodedError } from "#base";
+import { type EngineFile, rewrittenEngine } from "./engine-file.ts";
 
 export interface KernelArtifacts {
   /** The package's quickjs.wasm, which notes allocations that fail (image/exhaustion.ts). */
@@ -23,7 +24,9 @@ export function kernelArtifacts(): KernelArtifacts {
   if (cached !== undefined) return cached;
   try {
     const require = createRequire(import.meta.url);
-    const engine = readFileSync(new URL("./engine.wasm", import.meta.url));
+    const packaged = readFileSync(require.resolve("quickjs-wasi/quickjs.wasm"));
+    const engine = rewrittenEngine(packaged, JSON.parse(readFileSync(new URL("./engine.json", import.meta.url), "utf8")) as EngineFile);
+    assert(engine !== undefined, "quickjs-wasi is the version that the kernel was built with");
     const native = readFileSync(new URL("./native.wasm", import.meta.url));
     const runtime = readFileSync(new URL("./runtime.js", import.meta.url));
     const hash = createHash("sha256");
@@ -32,6 +35,10 @@ export function kernelArtifacts(): KernelArtifacts {
     cached = { engine, native, runtime, hash: hash.digest("hex"), engineVersion: `quickjs-wasi ${version}` };
     return cached;
   } catch (cause) {
-    throw new CodedError("MF_KERNEL_MISSING", "the kernel's files are missing: run `npm run build`", { cause });
+    throw new CodedError(
+      "MF_KERNEL_MISSING",
+      "the kernel's files are missing, or of another version of quickjs-wasi: run `npm run build`, or reinstall the package",
+      { cause },
+    );
   }
 }

@@ -1,9 +1,10 @@
 // Builds what runs inside a machine: kernel/native (AssemblyScript), kernel/runtime (TypeScript, one script), the
 // write-tracking form of both modules that the embedded monitor runs, and the engine that images are booted with.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { brotliCompressSync, constants } from "node:zlib";
 
 async function buildNative(root, layout) {
   const asc = await import("assemblyscript/asc");
@@ -102,17 +103,22 @@ export async function buildKernel(root) {
   const { zeroOnFree } = await load("image/clean-free.js");
   const native = await buildNative(root, layout);
   const { noteExhaustion } = await load("image/exhaustion.js");
-  const engine = noteExhaustion(readFileSync(createRequire(join(root, "package.json")).resolve("quickjs-wasi/quickjs.wasm")));
+  const { engineFile } = await load("kernel/engine-file.js");
+  const packaged = readFileSync(createRequire(join(root, "package.json")).resolve("quickjs-wasi/quickjs.wasm"));
+  const engine = noteExhaustion(packaged);
   const kernel = join(root, "dist", "kernel");
   const embedded = join(root, "dist", "monitors", "embedded");
   const image = join(root, "dist", "image");
-  for (const folder of [kernel, embedded, image]) mkdirSync(folder, { recursive: true });
-  writeFileSync(join(kernel, "engine.wasm"), engine);
+  for (const folder of [kernel, embedded, image]) {
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(folder)) if (/\.(wasm|br|json)$/.test(name)) rmSync(join(folder, name)); // of an earlier build
+  }
+  writeFileSync(join(kernel, "engine.json"), JSON.stringify(engineFile(packaged, engine)));
   writeFileSync(join(kernel, "native.wasm"), native);
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt, "main.ts"));
   writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
-  writeFileSync(join(image, "engine.wasm"), zeroOnFree(engine));
-  writeFileSync(join(embedded, "engine.wasm"), trackWrites(engine));
+  writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));
+  writeFileSync(join(embedded, "engine.wasm.br"), brotliCompressSync(trackWrites(engine), { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } }));
   writeFileSync(join(embedded, "native.wasm"), trackWrites(native));
 }

@@ -22,6 +22,22 @@ function run(
 
 const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
 
+test("the package holds what runs, and nothing that only tests or builds it", () => {
+  const packed = run(root, "npm", "pack", "--dry-run", "--json", "--ignore-scripts");
+  equal(packed.status, 0, packed.err);
+  const [found] = JSON.parse(packed.out) as [{ readonly unpackedSize: number; readonly files: readonly { readonly path: string }[] }];
+  const paths = found.files.map(({ path }) => path);
+  deepEqual(
+    paths.filter((path) =>
+      /\.(test|case)\.|\.map$|(^|\/)(testing|fuzz|spec|quickjs|examples|bench|test|chaos)\/|(^|\/)\.|\.ts$(?<!\.d\.ts)/.test(path),
+    ),
+    [],
+  );
+  const named = JSON.stringify((JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object }).exports);
+  for (const [, path = ""] of named.matchAll(/"\.\/([^"]+\.[a-z]+)"/g)) ok(paths.includes(path), `${path} is exported and not packed`);
+  ok(found.unpackedSize < 2_500_000, `${found.unpackedSize} bytes unpacked`);
+});
+
 test("packed and installed, mayfly makes a project whose test passes, and a second one beside it", { timeout: 600_000 }, (context) => {
   const packed = run(root, "npm", "pack", "--silent", "--pack-destination", folder);
   equal(packed.status, 0, packed.err);

@@ -93,7 +93,7 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   const text =
     storedBody === undefined
       ? bodyText(body, letter.contentType)
-      : `in the body store, SHA-256 ${storedBody.sha256}: \`mayfly dlq export\` writes it`;
+      : `in the body store, SHA-256 ${storedBody.sha256}: write it to a file with \`mayfly dlq export\``;
   out(`${paint.bold("body")} ${paint.dim(bytesText(letter.bodyBytes))}\n${indent(text)}\n`);
   for (const { attempt, startedMs, endedMs, failure, logs } of letter.attempts) {
     out(

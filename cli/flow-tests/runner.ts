@@ -55,10 +55,7 @@ export async function findTests(paths: readonly string[]): Promise<string[]> {
     else if (testFileShape.test(path)) found.add(path);
     else throw new CodedError("MF_TEST_NOT_FOUND", `${given} is not a flow test: their names end in .flow-test.yaml or .flow-test.ts`);
     if (found.size > cliLimits.testFiles)
-      throw new CodedError(
-        "MF_TEST_NOT_FOUND",
-        `there are more than ${cliLimits.testFiles} test files below ${given}: name a smaller folder`,
-      );
+      throw new CodedError("MF_TEST_NOT_FOUND", `more than ${cliLimits.testFiles} test files below ${given}: choose a smaller folder`);
   }
   if (found.size === 0)
     throw new CodedError(

@@ -65,7 +65,7 @@ export async function namedImage(project: string, digits: string): Promise<strin
   const why =
     found.length > 1
       ? "matches several images: give more digits"
-      : `names no image in ${folder}: give at least ${cliLimits.leastImageDigits} digits of one that is there, or build its flow again`;
+      : `matches no image in ${folder}: give at least ${cliLimits.leastImageDigits} digits of an existing one, or build its flow again`;
   throw new CodedError("MF_IMAGE_NOT_FOUND", `sha256:${digits} ${why}`);
 }
 

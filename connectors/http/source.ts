@@ -53,7 +53,7 @@ const controls = /[\u0000-\u001f\u007f]/;
 const unusablePath: Problem = {
   status: 400,
   code: "MF_PATH_INVALID",
-  detail: "the path holds a control character: send it without",
+  detail: "the path contains a control character: remove it",
 };
 
 /** A request with all that its route says of it. */

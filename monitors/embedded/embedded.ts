@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
+import { brotliDecompressSync } from "node:zlib";
 import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
 import { CodedError, memoryBudget } from "#base";
 import type { Image } from "#image";
@@ -45,8 +46,11 @@ let modules: { readonly engine: WebAssembly.Module; readonly native: WebAssembly
  */
 export function trackedModules(): { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } {
   if (modules === undefined && process.versions.v8.startsWith("11.")) setFlagsFromString("--wasm-inlining");
-  const compile = (name: string): WebAssembly.Module => new WebAssembly.Module(readFileSync(new URL(`./${name}.wasm`, import.meta.url)));
-  modules ??= { engine: compile("engine"), native: compile("native") };
+  const file = (name: string): Uint8Array<ArrayBuffer> => readFileSync(new URL(name, import.meta.url));
+  modules ??= {
+    engine: new WebAssembly.Module(brotliDecompressSync(file("./engine.wasm.br"))),
+    native: new WebAssembly.Module(file("./native.wasm")),
+  };
   return modules;
 }
 
