@@ -11,7 +11,7 @@
  *            │ next sequence │ next token │ next entry number │ timeMs │ u32 0 │ u32 crc, seeded with salt and place
  *            │ record │ record │ … │ zeros
  *
- *   record   u32 length of the payload │ u32 crc of the payload │ payload (records.ts)
+ *   record   u32 length of the payload │ u32 crc of the payload │ payload (record.ts)
  *
  * A batch is written and synced before the next one is begun. So a batch that is damaged is the torn end of the log, unless a
  * batch with a higher number comes after it: then bytes that were safe were lost, and that is corruption. A batch's crc is seeded

@@ -9,7 +9,7 @@ import { letterOfMessage, letterOfSend } from "../burial.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import type { AttemptRecord, Lease, OutboxEntry } from "../journal.ts";
 import type { LiveIndex } from "./live-index.ts";
-import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "./records.ts";
+import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "./change-records.ts";
 import type { LogWriter } from "./writer.ts";
 
 export interface BurialPorts {
@@ -24,7 +24,7 @@ export interface BurialPorts {
 export async function buryMessage(ports: BurialPorts, lease: Lease, record: AttemptRecord): Promise<string> {
   if (lease.durable) {
     await ports.writer.append(
-      (out) => writeBurying(out, lease.message.flow, lease.sequence, record),
+      (out) => writeBurying(out, { flow: lease.message.flow, sequence: lease.sequence, record }),
       () => ports.index.burying.set(lease.sequence, record),
     );
   }
@@ -33,7 +33,7 @@ export async function buryMessage(ports: BurialPorts, lease: Lease, record: Atte
 
 export async function burySend(ports: BurialPorts, entry: OutboxEntry, record: AttemptRecord): Promise<string> {
   await ports.writer.append(
-    (out) => writeSendAttempt(out, "burySend", entry, 0, record),
+    (out) => writeSendAttempt(out, "burySend", { ...entry, dueMs: 0, record }),
     () => ports.index.buryingSends.set(entry.number, record),
   );
   return endSend(ports, entry, record);
@@ -43,7 +43,7 @@ export async function burySend(ports: BurialPorts, entry: OutboxEntry, record: A
 export async function finishMessage({ index, writer, remove }: BurialPorts, lease: Lease, letter: string | undefined): Promise<void> {
   if (!lease.durable) return index.ledger.finish(lease);
   await writer.append(
-    (out) => writeFinish(out, lease.message.flow, lease.sequence, letter),
+    (out) => writeFinish(out, { flow: lease.message.flow, sequence: lease.sequence, letter }),
     () => {
       remove(index.releaseMessage(lease.message.flow, lease.sequence));
       index.ledger.finish(lease);
@@ -60,7 +60,7 @@ async function endMessage(ports: BurialPorts, lease: Lease, record: AttemptRecor
 async function endSend({ index, writer, deadLetters, remove }: BurialPorts, entry: OutboxEntry, record: AttemptRecord): Promise<string> {
   const id = await deadLetters.put(letterOfSend(entry, record), entry.body, entry.idempotencyKey);
   await writer.append(
-    (out) => writeSettle(out, entry, id),
+    (out) => writeSettle(out, { ...entry, letter: id }),
     () => remove(index.removeEntry(entry.flow, entry.outlet, entry.number)),
   );
   return id;

@@ -4,9 +4,7 @@
  * renamed into place: before that the old one and all segments are still there, after it the segments below are superfluous.
  */
 import type { Clock } from "#base";
-import type { AttemptRecord, Lease, OutboxEntry } from "../journal.ts";
 import type { LedgerCounters } from "../ledger.ts";
-import type { Reply } from "../../contract/message.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, putBatchHeader, putFileHeader } from "./batch.ts";
 import type { Bodies } from "./bodies.ts";
 import { ByteWriter } from "./bytes.ts";
@@ -17,7 +15,9 @@ import type { LiveIndex } from "./live-index.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
 import type { Place } from "./places.ts";
-import { writeCompletedId, writeEnd, writeEntry, writeMessage, writeState } from "./records.ts";
+import { writeCompletedId, writeEnd, writeState } from "./change-records.ts";
+import { writeEntry, writeMessage } from "./message-records.ts";
+import type { Fields } from "./record.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 
 export interface Captured {
@@ -25,21 +25,10 @@ export interface Captured {
   readonly segment: number;
   readonly firstBatch: number;
   readonly counters: LedgerCounters;
-  readonly messages: readonly { readonly lease: Lease; readonly burying: AttemptRecord | undefined }[];
-  readonly entries: readonly { readonly entry: OutboxEntry; readonly dueMs: number; readonly burying: AttemptRecord | undefined }[];
-  readonly ids: readonly {
-    readonly flow: string;
-    readonly dedupId: string;
-    readonly id: string;
-    readonly untilMs: number;
-    readonly reply: Reply | undefined;
-  }[];
-  readonly states: readonly {
-    readonly flow: string;
-    readonly key: string;
-    readonly version: number;
-    readonly values: readonly (readonly [string, string])[];
-  }[];
+  readonly messages: readonly Omit<Fields<"pending">, "body">[];
+  readonly entries: readonly Omit<Fields<"entry">, "body">[];
+  readonly ids: readonly Fields<"completedId">[];
+  readonly states: readonly Fields<"state">[];
 }
 
 /** What is live now. Ids whose window is over and versions of deleted state are left out. */
@@ -136,14 +125,13 @@ class CheckpointWriter {
   async write(): Promise<number> {
     const { messages, entries, ids, states } = this.#captured;
     for (const { lease, burying } of messages) {
-      await this.#addWithBody(lease.message.body, (writer, body) => writeMessage(writer, "pending", lease, burying, body));
+      await this.#addWithBody(lease.message.body, (writer, body) => writeMessage(writer, "pending", { lease, burying, body }));
     }
     for (const { entry, dueMs, burying } of entries) {
-      await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, entry, dueMs, burying, body));
+      await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, { entry, dueMs, burying, body }));
     }
-    for (const { flow, dedupId, id, untilMs, reply } of ids)
-      await this.#add((writer) => writeCompletedId(writer, flow, dedupId, id, untilMs, reply));
-    for (const { flow, key, version, values } of states) await this.#add((writer) => writeState(writer, flow, key, version, values));
+    for (const id of ids) await this.#add((writer) => writeCompletedId(writer, id));
+    for (const state of states) await this.#add((writer) => writeState(writer, state));
     await this.#add((writer) => writeEnd(writer, this.#records));
     await this.#flush();
     return this.#at;

@@ -7,7 +7,20 @@ import type { Commit } from "../ledger.ts";
 import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHeader, putFileHeader } from "./batch.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import type { DiskFile } from "./disk.ts";
-import * as records from "./records.ts";
+import {
+  writeBurying,
+  writeClosed,
+  writeCompletedId,
+  writeEnd,
+  writeFinish,
+  writeRetry,
+  writeSendAttempt,
+  writeSettle,
+  writeState,
+} from "./change-records.ts";
+import { writeCommit } from "./commit-record.ts";
+import { writeEntry, writeMessage } from "./message-records.ts";
+import { decodeRecord } from "./records.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 import { sectorBytes } from "./limits.ts";
 
@@ -82,21 +95,21 @@ const body = toUtf8("the body");
 const blob = { form: "blob", file: "blob-m7.mfb", length: 1_000_000, crc: 0xdead_beef } as const;
 
 const writers: readonly ((writer: ByteWriter) => void)[] = [
-  (writer) => records.writeMessage(writer, "accept", lease, undefined, body),
-  (writer) => records.writeMessage(writer, "pending", lease, attempt, blob),
-  (writer) => records.writeCommit(writer, commit, [body, blob]),
-  (writer) => records.writeCommit(writer, { ...commit, entries: [], state: undefined, completedId: undefined }, []),
-  (writer) => records.writeRetry(writer, "orders", lease.sequence, 5, attempt),
-  (writer) => records.writeBurying(writer, "orders", lease.sequence, attempt),
-  (writer) => records.writeFinish(writer, "orders", lease.sequence, "orders/x"),
-  (writer) => records.writeSettle(writer, entry, undefined),
-  (writer) => records.writeSendAttempt(writer, "defer", entry, 6, attempt),
-  (writer) => records.writeSendAttempt(writer, "burySend", entry, 0, attempt),
-  (writer) => records.writeClosed(writer),
-  (writer) => records.writeEntry(writer, entry, 8, attempt, body),
-  (writer) => records.writeCompletedId(writer, "orders", "d", "m", 99, undefined),
-  (writer) => records.writeState(writer, "orders", "s", 4, [["a", "1"]]),
-  (writer) => records.writeEnd(writer, 12),
+  (writer) => writeMessage(writer, "accept", { lease, burying: undefined, body }),
+  (writer) => writeMessage(writer, "pending", { lease, burying: attempt, body: blob }),
+  (writer) => writeCommit(writer, commit, [body, blob]),
+  (writer) => writeCommit(writer, { ...commit, entries: [], state: undefined, completedId: undefined }, []),
+  (writer) => writeRetry(writer, { flow: "orders", sequence: lease.sequence, dueMs: 5, record: attempt }),
+  (writer) => writeBurying(writer, { flow: "orders", sequence: lease.sequence, record: attempt }),
+  (writer) => writeFinish(writer, { flow: "orders", sequence: lease.sequence, letter: "orders/x" }),
+  (writer) => writeSettle(writer, { ...entry, letter: undefined }),
+  (writer) => writeSendAttempt(writer, "defer", { ...entry, dueMs: 6, record: attempt }),
+  (writer) => writeSendAttempt(writer, "burySend", { ...entry, dueMs: 0, record: attempt }),
+  (writer) => writeClosed(writer),
+  (writer) => writeEntry(writer, { entry, dueMs: 8, burying: attempt, body }),
+  (writer) => writeCompletedId(writer, { flow: "orders", dedupId: "d", id: "m", untilMs: 99, reply: undefined }),
+  (writer) => writeState(writer, { flow: "orders", key: "s", version: 4, values: [["a", "1"]] }),
+  (writer) => writeEnd(writer, 12),
 ];
 
 function payloadOf(write: (writer: ByteWriter) => void): Buffer {
@@ -107,7 +120,7 @@ function payloadOf(write: (writer: ByteWriter) => void): Buffer {
 
 test("records come back as they went in", () => {
   const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
-  const [accept, pending, complete] = writers.map((write) => records.decodeRecord(payloadOf(write)));
+  const [accept, pending, complete] = writers.map((write) => decodeRecord(payloadOf(write)));
   ok(accept?.kind === "accept" && pending?.kind === "pending" && complete?.kind === "complete");
   deepEqual(plain(accept.lease), plain(lease));
   equal(Object.getPrototypeOf(accept.lease.message.headers), Object.prototype);
@@ -120,24 +133,22 @@ test("records come back as they went in", () => {
   deepEqual(plain(pending.burying), plain(attempt));
   deepEqual(plain(complete.commit), plain(commit));
   deepEqual(complete.bodies[1], blob);
-  for (const [index, write] of writers.entries()) ok(records.decodeRecord(payloadOf(write)) !== undefined, `record ${index}`);
+  for (const [index, write] of writers.entries()) ok(decodeRecord(payloadOf(write)) !== undefined, `record ${index}`);
 });
 
 test("a record that is cut, longer or changed is refused or read as another record, never thrown on", () => {
   const random = prng(20_260_101);
   for (const write of writers) {
     const payload = payloadOf(write);
-    for (let length = 0; length < payload.length; length++)
-      equal(records.decodeRecord(payload.subarray(0, length)), undefined, `cut to ${length}`);
-    equal(records.decodeRecord(Buffer.concat([payload, Buffer.from([0])])), undefined);
+    for (let length = 0; length < payload.length; length++) equal(decodeRecord(payload.subarray(0, length)), undefined, `cut to ${length}`);
+    equal(decodeRecord(Buffer.concat([payload, Buffer.from([0])])), undefined);
     for (let round = 0; round < 3_000; round++) {
       const changed = Buffer.from(payload);
       for (let changes = 1 + random.below(4); changes > 0; changes--) changed[random.below(changed.length)] = random.below(256);
-      records.decodeRecord(changed);
+      decodeRecord(changed);
     }
   }
-  for (let round = 0; round < 20_000; round++)
-    records.decodeRecord(Buffer.from(Array.from({ length: random.below(60) }, () => random.below(256))));
+  for (let round = 0; round < 20_000; round++) decodeRecord(Buffer.from(Array.from({ length: random.below(60) }, () => random.below(256))));
 });
 
 test("a reader that ran out of bytes gives empty values and says so", () => {

@@ -40,7 +40,9 @@ import type { Lock } from "./lock.ts";
 import { KeyedLocks } from "./keyed-locks.ts";
 import type { Placement } from "./places.ts";
 import { readLog } from "./recovery.ts";
-import * as records from "./records.ts";
+import { writeClosed, writeRetry, writeSendAttempt, writeSettle } from "./change-records.ts";
+import { writeCommit } from "./commit-record.ts";
+import { writeMessage } from "./message-records.ts";
 import { Room } from "./room.ts";
 import { contradicts, identityOf } from "../dedup-id.ts";
 import type { ByteWriter } from "./bytes.ts";
@@ -185,7 +187,7 @@ export class LogJournal implements Journal {
         }
         const body = bodies.toWrite(lease.message.body) ?? message.body;
         await writer.append(
-          (out) => records.writeMessage(out, "accept", lease, undefined, body),
+          (out) => writeMessage(out, "accept", { lease, burying: undefined, body }),
           () => ledger.keep(lease, true),
         );
       } catch (error) {
@@ -263,7 +265,7 @@ export class LogJournal implements Journal {
         await writer.append(
           (out) => {
             const start = out.length;
-            offsets = records.writeCommit(out, commit, bodies).map((offset) => offset - start);
+            offsets = writeCommit(out, commit, bodies).map((offset) => offset - start);
           },
           (placement) => this.#applyCommit(commit, offsets, placement),
         );
@@ -295,7 +297,7 @@ export class LogJournal implements Journal {
         this.#index.burying.delete(lease.sequence);
         ledger.replace(next);
       };
-      await this.#record(writer, (out) => records.writeRetry(out, lease.message.flow, lease.sequence, dueMs, record), apply);
+      await this.#record(writer, (out) => writeRetry(out, { flow: lease.message.flow, sequence: lease.sequence, dueMs, record }), apply);
       return next;
     });
   }
@@ -345,7 +347,7 @@ export class LogJournal implements Journal {
     await this.#withEntry(entry, async (writer) => {
       const blob = this.#index.removeEntry(entry.flow, entry.outlet, entry.number);
       writer.appendLazily(
-        (out) => records.writeSettle(out, entry, undefined),
+        (out) => writeSettle(out, { ...entry, letter: undefined }),
         () => this.#removeLater(blob),
       );
     });
@@ -357,7 +359,7 @@ export class LogJournal implements Journal {
         this.#index.buryingSends.delete(entry.number);
         queue.defer(entry.number, keptAttempts(entry.attempts, record), dueMs);
       };
-      return this.#record(writer, (out) => records.writeSendAttempt(out, "defer", entry, dueMs, record), apply);
+      return this.#record(writer, (out) => writeSendAttempt(out, "defer", { ...entry, dueMs, record }), apply);
     });
   }
 
@@ -431,7 +433,7 @@ export class LogJournal implements Journal {
     await this.#compaction?.close();
     const writer = this.#writer;
     if (writer !== undefined) {
-      if (!lost) await writer.append(records.writeClosed, nothing).catch(nothing);
+      if (!lost) await writer.append(writeClosed, nothing).catch(nothing);
       await writer.close();
     }
     this.#index.bodies.close();

@@ -1,0 +1,109 @@
+/** Records of one whole thing with its body: a message (`accept`, `pending`) and a waiting send (`entry`). */
+import type { Brand } from "#base";
+import type { EntryNumber, FencingToken, NewMessage, OutboxEntry, Sequence } from "../journal.ts";
+import { type ByteReader, type ByteWriter, writeOptionalNumber } from "./bytes.ts";
+import {
+  type BodyToWrite,
+  readAttempts,
+  readBody,
+  readDedup,
+  readHeaders,
+  readOptionalAttempt,
+  writeAttempts,
+  writeBody,
+  writeDedup,
+  writeHeaders,
+} from "./fields.ts";
+import { type Fields, type LogRecord, RecordKind } from "./record.ts";
+
+type ToWrite<K extends "accept" | "entry"> = Omit<Fields<K>, "body"> & { readonly body: BodyToWrite };
+
+/** A message with all of its lease but the token, which no restart keeps. The same fields for `accept` and `pending`. */
+export function writeMessage(writer: ByteWriter, kind: "accept" | "pending", { lease, burying, body }: ToWrite<"accept">): number {
+  const { message } = lease;
+  writer.u8(RecordKind[kind]);
+  writer.number(lease.sequence);
+  writer.number(lease.attempt);
+  writer.number(lease.dueMs);
+  writeAttempts(writer, lease.attempts);
+  writer.text(burying === undefined ? undefined : JSON.stringify(burying));
+  writer.text(message.flow);
+  writer.text(message.id);
+  writer.text(message.source);
+  writer.text(message.contentType);
+  writer.text(message.key);
+  writer.text(message.correlationId);
+  writer.number(message.receivedMs);
+  writeOptionalNumber(writer, message.expiresMs);
+  writeDedup(writer, message.dedup);
+  writeHeaders(writer, message.headers);
+  return writeBody(writer, body);
+}
+
+export function readMessage(reader: ByteReader, kind: "accept" | "pending"): LogRecord {
+  const sequence = reader.count() as Sequence;
+  const attempt = reader.count();
+  const dueMs = reader.number();
+  const attempts = readAttempts(reader);
+  const burying = readOptionalAttempt(reader);
+  const message: NewMessage = {
+    flow: reader.text(),
+    id: reader.text(),
+    source: reader.text(),
+    contentType: reader.text(),
+    key: reader.optionalText(),
+    correlationId: reader.optionalText(),
+    receivedMs: reader.number(),
+    expiresMs: reader.optionalNumber(),
+    dedup: readDedup(reader),
+    headers: readHeaders(reader),
+    body: new Uint8Array(0),
+  };
+  const body = readBody(reader);
+  const token = 0 as Brand<number, "FencingToken"> satisfies FencingToken;
+  return { kind, lease: { sequence, token, attempt, dueMs, durable: true, message, attempts }, burying, body };
+}
+
+export function writeEntry(writer: ByteWriter, { entry, dueMs, burying, body }: ToWrite<"entry">): number {
+  writer.u8(RecordKind.entry);
+  writer.number(entry.number);
+  writer.number(dueMs);
+  writer.number(entry.attempt);
+  writer.number(entry.committedMs);
+  writeAttempts(writer, entry.attempts);
+  writer.text(burying === undefined ? undefined : JSON.stringify(burying));
+  writer.text(entry.flow);
+  writer.text(entry.outlet);
+  writer.text(entry.idempotencyKey);
+  writer.text(entry.messageId);
+  writer.text(entry.correlationId);
+  writer.text(entry.key);
+  writer.text(entry.contentType);
+  writeHeaders(writer, entry.headers);
+  return writeBody(writer, body);
+}
+
+export function readEntry(reader: ByteReader): LogRecord {
+  const number = reader.count() as EntryNumber;
+  const dueMs = reader.number();
+  const attempt = reader.count();
+  const committedMs = reader.number();
+  const attempts = readAttempts(reader);
+  const burying = readOptionalAttempt(reader);
+  const entry: OutboxEntry = {
+    number,
+    attempt,
+    committedMs,
+    attempts,
+    flow: reader.text(),
+    outlet: reader.text(),
+    idempotencyKey: reader.text(),
+    messageId: reader.text(),
+    correlationId: reader.optionalText(),
+    key: reader.optionalText(),
+    contentType: reader.text(),
+    headers: readHeaders(reader),
+    body: new Uint8Array(0),
+  };
+  return { kind: "entry", entry, dueMs, burying, body: readBody(reader) };
+}

@@ -1,0 +1,84 @@
+/**
+ * The journal's records: one per change. A record's payload is its kind (u8) and then its fields, in the order in which its
+ * writer writes them, as bytes.ts lays them out. Bodies are last where a record has one, so that most of it is one copy.
+ *
+ *   log         accept · complete · retry · burying · finish · burySend · settle · defer · closed
+ *   checkpoint  pending · entry · completedId · state · end
+ *
+ * Writers: message-records.ts, commit-record.ts, change-records.ts. Readers beside them, and decodeRecord (records.ts) for small ones.
+ */
+import type { AttemptRecord, EntryNumber, Lease, OutboxEntry, Sequence } from "../journal.ts";
+import type { Reply } from "../../contract/message.ts";
+import type { Commit } from "../ledger.ts";
+import type { RecordedBody } from "./fields.ts";
+
+export const RecordKind = {
+  accept: 1,
+  complete: 2,
+  retry: 3,
+  burying: 4,
+  finish: 5,
+  settle: 6,
+  defer: 7,
+  burySend: 8,
+  closed: 9,
+  pending: 32,
+  entry: 33,
+  completedId: 34,
+  state: 35,
+  end: 36,
+} as const;
+
+/** A record as it is read. `body` belongs where the message, entry or send has an empty one. */
+export type LogRecord =
+  | { readonly kind: "accept" | "pending"; readonly lease: Lease; readonly burying: AttemptRecord | undefined; readonly body: RecordedBody }
+  | { readonly kind: "complete"; readonly commit: Commit; readonly bodies: readonly RecordedBody[] }
+  | { readonly kind: "retry"; readonly flow: string; readonly sequence: Sequence; readonly dueMs: number; readonly record: AttemptRecord }
+  | { readonly kind: "burying"; readonly flow: string; readonly sequence: Sequence; readonly record: AttemptRecord }
+  /** A message that was buried (`letter`: its dead letter's id) or dropped. */
+  | { readonly kind: "finish"; readonly flow: string; readonly sequence: Sequence; readonly letter: string | undefined }
+  /** A send that its peer has, or that was buried. */
+  | {
+      readonly kind: "settle";
+      readonly flow: string;
+      readonly outlet: string;
+      readonly number: EntryNumber;
+      readonly letter: string | undefined;
+    }
+  | {
+      readonly kind: "defer" | "burySend";
+      readonly flow: string;
+      readonly outlet: string;
+      readonly number: EntryNumber;
+      readonly dueMs: number;
+      readonly record: AttemptRecord;
+    }
+  | { readonly kind: "closed" }
+  | {
+      readonly kind: "entry";
+      readonly entry: OutboxEntry;
+      readonly dueMs: number;
+      readonly burying: AttemptRecord | undefined;
+      readonly body: RecordedBody;
+    }
+  | {
+      readonly kind: "completedId";
+      readonly flow: string;
+      readonly dedupId: string;
+      readonly id: string;
+      readonly untilMs: number;
+      readonly reply: Reply | undefined;
+    }
+  | {
+      readonly kind: "state";
+      readonly flow: string;
+      readonly key: string;
+      readonly version: number;
+      readonly values: readonly (readonly [string, string])[];
+    }
+  /** The last record of a checkpoint; without it the checkpoint is not whole. */
+  | { readonly kind: "end"; readonly records: number };
+
+/** The fields of a record of kind `K`. */
+export type Fields<K extends LogRecord["kind"]> = FieldsOf<LogRecord, K>;
+type FieldsOf<R, K> = R extends { readonly kind: infer Kinds } ? (K extends Kinds ? Omit<R, "kind"> : never) : never;
