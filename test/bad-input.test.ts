@@ -1,7 +1,7 @@
 /**
  * What bad input gets, from end to end: one flow that does everything wrong, served with real machines beside one that does everything
  * right. Each fault has a code, tells the caller, and harms nobody else. (Configuration, the port, signals and the disk are not a message's
- * doing: cli/serve.test.ts and gateway/gateway.test.ts.)
+ * doing: cli/serve.test.ts and gateway/delivery/outcomes.test.ts.)
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";

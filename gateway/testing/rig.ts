@@ -1,5 +1,7 @@
 /** A gateway with scripted flows in a folder of its own, for tests. */
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Agent, fetch, type RequestInit, type Response } from "undici";
@@ -110,5 +112,20 @@ export async function until<T>(check: () => T | Promise<T>): Promise<NonNullable
     const found = await check();
     if (found !== undefined && found !== null && found !== false) return found as NonNullable<Exclude<T, false>>;
     await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A peer that speaks HTTP, for as long as `run` takes. */
+export async function withPeer(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+  run: (url: string, server: Server) => Promise<void>,
+): Promise<void> {
+  const server = createServer(handle);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, server);
+  } finally {
+    server.closeAllConnections();
+    server.close();
   }
 }
