@@ -8,6 +8,6 @@ export { memoryShortage } from "./room.ts";
 export { engineDataBytes } from "./engine-data.ts";
 export { metalProgram } from "./metal.ts";
 export { engineLibs } from "./check.ts";
-export { type DroppedPromise, droppedPromises } from "./promises.ts";
+export { type DroppedPromise, droppedPromises, droppedPromisesOf } from "./promises.ts";
 export { projectFolder, type Readable, readableFor, refusedFile } from "./readable.ts";
 export { type PvhSettings, writePvh } from "./pvh.ts";

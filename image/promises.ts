@@ -1,7 +1,6 @@
 /**
- * Promises of a flow that nobody waits for. What comes of them after the handler's end is lost: answers, sends, errors. TypeScript has no
- * rule for that, so its checker is asked for the types of expressions that stand as statements, and of functions given to callers that
- * expect no result.
+ * Finds promises that are not awaited: their results and errors are lost, in a flow after the handler's end. TypeScript has no rule for
+ * that, so its checker is asked for the types of expression statements, and of functions passed to callers that ignore their result.
  */
 import type * as Types from "typescript/unstable/async";
 import type * as Syntax from "typescript/unstable/ast";
@@ -26,21 +25,27 @@ interface Compiler {
 class Search {
   readonly #compiler: Compiler;
   readonly #checker: Types.Checker;
+  readonly #mayCatch: boolean;
 
-  constructor(compiler: Compiler, checker: Types.Checker) {
+  constructor(compiler: Compiler, checker: Types.Checker, mayCatch: boolean) {
     this.#compiler = compiler;
     this.#checker = checker;
+    this.#mayCatch = mayCatch;
   }
 
   async in(source: Syntax.SourceFile): Promise<DroppedPromise[]> {
-    const dropped: DroppedPromise[] = [];
-    for (const { node, kind } of this.#candidates(source)) {
-      if (!(kind === "statement" ? await this.#isThenable(await this.#checker.getTypeAtLocation(node)) : await this.#isDropped(node)))
-        continue;
-      const { line, character } = source.getLineAndCharacterOfPosition(node.getStart(source));
-      dropped.push({ file: source.fileName, line: line + 1, column: character + 1, kind });
-    }
-    return dropped;
+    const candidates = [...this.#candidates(source)];
+    const isDropped = await Promise.all(
+      candidates.map(async ({ node, kind }) =>
+        kind === "statement" ? this.#isThenable(await this.#checker.getTypeAtLocation(node)) : this.#isDropped(node),
+      ),
+    );
+    return candidates
+      .filter((_, index) => isDropped[index])
+      .map(({ node, kind }) => {
+        const { line, character } = source.getLineAndCharacterOfPosition(node.getStart(source));
+        return { file: source.fileName, line: line + 1, column: character + 1, kind };
+      });
   }
 
   /** Statements that may be promises, and functions given to calls, in the order of the text. */
@@ -53,13 +58,22 @@ class Search {
     for (const child of children) yield* this.#candidates(child);
   }
 
-  /** True for expressions that keep their value, or say that nobody wants it. */
+  /** True for expressions that keep or await their value, or discard it explicitly. */
   #isKept(node: Syntax.Expression): boolean {
     const { syntax } = this.#compiler;
     const { FirstAssignment, LastAssignment } = syntax.SyntaxKind;
     const isAssignment =
       syntax.isBinaryExpression(node) && node.operatorToken.kind >= FirstAssignment && node.operatorToken.kind <= LastAssignment;
-    return isAssignment || syntax.isVoidExpression(node);
+    return isAssignment || syntax.isVoidExpression(node) || syntax.isAwaitExpression(node) || (this.#mayCatch && this.#isCaught(node));
+  }
+
+  /** True for `….catch(…)` and `….then(…, …)`, also before `.finally(…)`. */
+  #isCaught(node: Syntax.Expression): boolean {
+    const { syntax } = this.#compiler;
+    if (!syntax.isCallExpression(node) || !syntax.isPropertyAccessExpression(node.expression)) return false;
+    const { name, expression } = node.expression;
+    if (name.text === "finally") return this.#isCaught(expression);
+    return (name.text === "catch" && node.arguments.length === 1) || (name.text === "then" && node.arguments.length === 2);
   }
 
   /** True for what has a `then`, or may be such a thing. */
@@ -95,22 +109,25 @@ class Search {
 /** Those in a flow and in the project's modules that it imports, packages left out. JavaScript has no types, and none are found. */
 export async function droppedPromises(path: string): Promise<readonly DroppedPromise[]> {
   if (!/\.[mc]?ts$/.test(path)) return [];
+  return withTypeConfig(path, (config) => droppedPromisesOf(config));
+}
+
+/** Those in the files of a project, given by its tsconfig.json. `mayCatch`: a promise whose errors are handled need not be awaited. */
+export async function droppedPromisesOf(config: string, { mayCatch = false } = {}): Promise<readonly DroppedPromise[]> {
   const [types, syntax] = await Promise.all([import("typescript/unstable/async"), import("typescript/unstable/ast")]);
-  return await withTypeConfig(path, async (config) => {
-    const api = new types.API();
-    try {
-      const [project] = (await api.updateSnapshot({ openProjects: [config] })).getProjects();
-      if (project === undefined) return [];
-      const search = new Search({ types, syntax }, project.checker);
-      const found: DroppedPromise[] = [];
-      for (const name of await project.program.getSourceFileNames()) {
-        if (/\.d\.[mc]?ts$/.test(name) || name.includes("/node_modules/")) continue;
-        const source = await project.program.getSourceFile(name);
-        if (source !== undefined) found.push(...(await search.in(source)));
-      }
-      return found;
-    } finally {
-      await api.close();
+  const api = new types.API();
+  try {
+    const [project] = (await api.updateSnapshot({ openProjects: [config] })).getProjects();
+    if (project === undefined) return [];
+    const search = new Search({ types, syntax }, project.checker, mayCatch);
+    const found: DroppedPromise[] = [];
+    for (const name of await project.program.getSourceFileNames()) {
+      if (/\.d\.[mc]?ts$/.test(name) || name.includes("/node_modules/")) continue;
+      const source = await project.program.getSourceFile(name);
+      if (source !== undefined) found.push(...(await search.in(source)));
     }
-  });
+    return found;
+  } finally {
+    await api.close();
+  }
 }

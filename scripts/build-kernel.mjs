@@ -119,6 +119,9 @@ export async function buildKernel(root) {
   writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt, "main.ts"));
   writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
   writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));
-  writeFileSync(join(embedded, "engine.wasm.br"), brotliCompressSync(trackWrites(engine), { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } }));
+  writeFileSync(
+    join(embedded, "engine.wasm.br"),
+    brotliCompressSync(trackWrites(engine), { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } }),
+  );
   writeFileSync(join(embedded, "native.wasm"), trackWrites(native));
 }
