@@ -1,7 +1,7 @@
 /** The owner of a machine, over a host that a test plays: when which event is run, repeated, refused. */
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { defaultFlowLimits, type Effect, encodeEffects, type Event, type FlowLimits, type StepOutcome } from "#abi";
+import { defaultFlowLimits, type Effect, encodeEffects, type Event, type FlowLimits, machineErrors, type StepOutcome } from "#abi";
 import { machineLimits } from "./limits.ts";
 import { type MachineHost, type NextEvent, noResult, OwnedMachine, type StepResult } from "./machine.ts";
 import { deliver } from "./monitor.case.ts";
@@ -140,7 +140,8 @@ describe("a machine's steps", () => {
     equal(told(beyond), "MF_MACHINE_ENDED");
     equal(beyond.failure?.message.includes("too many events"), true);
     machine.answered(gave("done"));
-    deepEqual(new Set(await Promise.all(steps.map(async (step) => told(await step)))), new Set(["MF_MACHINE_ENDED"]));
+    const outcomes = await Promise.all(steps);
+    deepEqual(new Set(outcomes.map(({ failure }) => failure?.message)), new Set([machineErrors.MF_MACHINE_ENDED]));
   });
 });
 
@@ -150,7 +151,7 @@ describe("a machine's time", () => {
     equal(host.waiting, 1);
     equal(told(await machine.step(wake(1))), "MF_TIME_LIMIT");
     deepEqual([host.runs, host.calls, host.waiting], [["deliver"], ["release", "ended"], 0]);
-    equal(told(await machine.step(cancel)), "MF_TIME_LIMIT");
+    for (const event of [cancel, wake(2)]) equal(told(await machine.step(event)), "MF_TIME_LIMIT");
   });
 
   test("does not keep it from being cancelled", async () => {
@@ -188,6 +189,20 @@ describe("a machine that is lost", () => {
     const step = machine.step(wake(1));
     machine.answered(lost);
     deepEqual([told(await machine.first), told(await step)], ["waiting", "MF_MACHINE_LOST"]);
+  });
+
+  test("without its worker counts none", async () => {
+    const machine = start();
+    machine.answered(displaced);
+    machine.answered(noResult("trapped"));
+    const outcome = await machine.first;
+    deepEqual([told(outcome), outcome.failure?.workersLost], ["MF_MACHINE_TRAP", undefined]);
+  });
+
+  test("with its worker at its limit is not run again", async () => {
+    const machine = start();
+    machine.answered({ ...noResult("interrupted"), endedWorker: true });
+    deepEqual([told(await machine.first), host.runs.length], ["MF_CPU_LIMIT", 1]);
   });
 
   test("for a reason that the host knows, or without its worker, is not run again", async () => {
