@@ -1,10 +1,12 @@
 /**
- * What runs machines: the monitor's contract, and its implementations. A file of one name has one role in each of them:
+ * Running machines: the contract (monitor.ts), the owner of a machine's life (machine.ts), and three hosts that run its steps. A file name
+ * means the same in each of them:
  *
- *   pool.ts     which worker runs which step
- *   worker.ts   a worker as the pool sees it: what was given to it, what waits there, how it ends. A thread (thread.ts is what runs in
- *               it), a process, a virtual machine (vm.ts is its QEMU)
- *   wire.ts     the protocol between a worker and what runs in it
+ *   pool.ts     chooses the worker of each step
+ *   worker.ts   one worker, seen from outside: its steps, the machines that wait in it, its end. It is a thread (thread.ts runs inside), a
+ *               process, or a virtual machine (vm.ts is its QEMU)
+ *   wire.ts     the protocol between a worker and its inside
+ *   limits.ts   every bound
  */
 export { type EmbeddedOptions, embeddedMonitor } from "./embedded/embedded.ts";
 export type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "./monitor.ts";

@@ -10,6 +10,7 @@ import { kernelArtifacts } from "#kernel";
 import type { Share } from "../fair-queue.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { OwnedMachine } from "../machine.ts";
+import { embeddedLimits } from "./limits.ts";
 import { PageStore } from "./page-store.ts";
 import { Pool } from "./pool.ts";
 import type { StartThread } from "./worker.ts";
@@ -54,10 +55,6 @@ export function trackedModules(): { readonly engine: WebAssembly.Module; readonl
   return modules;
 }
 
-/** Memory that an instance may keep between messages, with a small budget and with a large one. */
-const leastKeptBytes = 20 * 2 ** 20;
-const mostKeptBytes = 48 * 2 ** 20;
-
 function unbounded(): MonitorMemory {
   const all = memoryBudget(Number.POSITIVE_INFINITY);
   return { waiting: all.part("waiting"), workers: all.part("workers") };
@@ -79,7 +76,10 @@ class EmbeddedMonitor implements Monitor {
     const { workers = Math.max(1, cores - 1), memory = unbounded(), log } = options;
     const { spin = cores > workers ? 10_000 : 0 } = options;
     this.#memory = memory;
-    const keptBytes = Math.min(mostKeptBytes, Math.max(leastKeptBytes, memory.workers.mostBytes / (2 * workers)));
+    const keptBytes = Math.min(
+      embeddedLimits.keptMostBytes,
+      Math.max(embeddedLimits.keptLeastBytes, memory.workers.mostBytes / (2 * workers)),
+    );
     const setup = {
       ...trackedModules(),
       spin,

@@ -4,7 +4,7 @@
  *   submit → fair queue over flows (bounded) → a worker's slots (32, first in first out) → answer
  *
  * A step of a waiting machine goes to the worker that keeps it. Of one flow a worker has no more in its slots than it is likely to run in
- * `mostAheadMs`, so that what others submit is never far behind. A watchdog looks at what runs:
+ * `embeddedLimits.aheadMs`, so that what others submit is never far behind. A watchdog looks at what runs:
  *
  *   - When a step takes long, others need not wait for it: see `Relief`.
  *   - After its CPU limit it is interrupted; and when that does not help, because it is deep in one native call, its worker is
@@ -16,6 +16,7 @@
 import { FairQueue, reach, type Reach, type Share } from "../fair-queue.ts";
 import type { MonitorMemory } from "../monitor.ts";
 import { type MachineHost, noResult, type StepResult } from "../machine.ts";
+import { embeddedLimits } from "./limits.ts";
 import type { PageStore } from "./page-store.ts";
 import {
   type EmbeddedMachine,
@@ -30,15 +31,6 @@ import {
 import { Relief } from "./relief.ts";
 import { operation, type WorkerSetup } from "./wire.ts";
 import { Workforce } from "./workforce.ts";
-
-/** Steps that may wait for a slot before callers are told that the monitor is busy. */
-const mostBacklog = 65_536;
-/** How often the watchdog looks. */
-const watchMs = 10;
-/** Slots of a worker are filled by one flow up to this estimate; the step that reaches it is the last. */
-const mostAheadMs = 2;
-/** How long the main thread looks for answers after it submitted a step, before it waits for the worker to ring. */
-const awakeMs = 0.1;
 
 export interface PoolOptions {
   readonly size: number;
@@ -101,7 +93,8 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
         return this.#hand(worker, job);
       }
     }
-    if (this.#backlog.length >= mostBacklog || this.#workforce.gone) return machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
+    if (this.#backlog.length >= embeddedLimits.backlog || this.#workforce.gone)
+      return machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
     this.#backlog.push(job, home);
     if (this.#backlog.length > 1 || job.stopped) this.#feed();
     this.#watchSoon();
@@ -145,12 +138,12 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
   }
 
   #watchSoon(): void {
-    this.#watchdog ??= setInterval(() => this.#watch(), watchMs);
+    this.#watchdog ??= setInterval(() => this.#watch(), embeddedLimits.watchMs);
   }
 
   /** The jobs of a line that a worker may have: there is room in the slots, and no more of one flow than runs in a moment. */
   #reach(worker: PoolWorker, line: Line): Reach {
-    if (!this.#isOpen(worker) || worker.aheadOf(line) >= mostAheadMs || !line.mayRun) return reach.nothing;
+    if (!this.#isOpen(worker) || worker.aheadOf(line) >= embeddedLimits.aheadMs || !line.mayRun) return reach.nothing;
     if (worker.isExtra && (!this.#relief.isWanted || this.#relief.crowds(line))) return reach.placed;
     return line.holdsStopped && !this.#relief.mayRunStopped ? reach.fresh : reach.all;
   }
@@ -189,7 +182,7 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
    * just before one is there: a wake-up takes longer than most steps.
    */
   #stayAwake(): void {
-    this.#awakeUntilMs = performance.now() + awakeMs;
+    this.#awakeUntilMs = performance.now() + embeddedLimits.awakeMs;
     if (this.#awake) return;
     this.#awake = true;
     for (const worker of this.workers) worker.rings(false);

@@ -10,18 +10,10 @@
  */
 import type { FairQueue } from "../fair-queue.ts";
 import { noResult } from "../machine.ts";
+import { embeddedLimits } from "./limits.ts";
 import type { Job, Line, PoolWorker } from "./worker.ts";
 import { operation } from "./wire.ts";
 import type { Workforce } from "./workforce.ts";
-
-/** A step of this estimate or more holds its worker. */
-const heldMs = 2;
-/** Work that is thrown away rather than to wait for a worker that is being started. */
-const mostWasteMs = 250;
-/** How long others wait for a worker that is being started before a step makes way nevertheless. */
-const mostStartMs = 50;
-/** Work ahead of a worker from which on those that were added help it. */
-const helpedMs = 10;
 
 export class Relief {
   readonly #workforce: Workforce;
@@ -37,7 +29,7 @@ export class Relief {
     let held = 0;
     for (const { slow, outstanding } of this.#workforce.workers) {
       const job = outstanding[0]?.job; // the step it is in
-      if (job?.line === line && (slow || job.chargedMs >= heldMs)) held++;
+      if (job?.line === line && (slow || job.chargedMs >= embeddedLimits.heldMs)) held++;
     }
     return held >= this.#workforce.mostHeld;
   }
@@ -45,7 +37,7 @@ export class Relief {
   /** Workers beyond the usual number take the CPU from the others, unless those have long steps. */
   get isWanted(): boolean {
     for (const { isExtra, slow, ready, aheadMs } of this.#workforce.workers)
-      if (!isExtra && ready && !slow && aheadMs < helpedMs) return false;
+      if (!isExtra && ready && !slow && aheadMs < embeddedLimits.helpedMs) return false;
     return true;
   }
 
@@ -88,6 +80,7 @@ export class Relief {
     const { elapsedMs } = youngest.watch;
     const isBetter = (line: Line): boolean => line !== victim && line.stepMs < elapsedMs && line.mayRun && !this.crowds(line);
     if (!this.#backlog.some(isBetter)) return;
-    if (coming === undefined || elapsedMs < mostWasteMs || performance.now() - coming.startedMs > mostStartMs) youngest.stop();
+    if (coming === undefined || elapsedMs < embeddedLimits.wasteMs || performance.now() - coming.startedMs > embeddedLimits.startMs)
+      youngest.stop();
   }
 }

@@ -1,9 +1,5 @@
 /** The step in a worker, watched from outside by looks at intervals: its duration, and its CPU time against its limit. */
-
-/** After how many looks at the same step it is called slow. */
-const slowLooks = 2;
-/** How soon a step stops that is asked to, or else its worker is terminated: the interpreter polls for interrupts far more often than this. */
-export const graceMs = 100;
+import { embeddedLimits } from "./limits.ts";
 
 export interface Look {
   /** The submission that runs, counted from 1; 0 for none. */
@@ -24,7 +20,7 @@ export class StepWatch {
 
   /** It has been running for a while. */
   get slow(): boolean {
-    return this.#looks >= slowLooks;
+    return this.#looks >= embeddedLimits.slowLooks;
   }
 
   /** Milliseconds since it was first seen. */
@@ -59,6 +55,6 @@ export class StepWatch {
       this.#interruptedMs = usedMs;
       return "interrupt";
     }
-    return usedMs > this.#interruptedMs + graceMs ? "terminate" : undefined;
+    return usedMs > this.#interruptedMs + embeddedLimits.graceMs ? "terminate" : undefined;
   }
 }

@@ -3,6 +3,7 @@ import { readlinkSync } from "node:fs";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { lastEffectKind, EffectKind } from "#abi";
 import { assert, collectGarbage, toUtf8 } from "#base";
+import { embeddedLimits } from "./limits.ts";
 import type { PageTable } from "./page-store.ts";
 import {
   control,
@@ -37,8 +38,6 @@ function replaceInstance(): void {
 
 /** Bytes a parked machine takes besides its pages. */
 const ownBytes = 1024;
-/** Effects on the port that the main thread has not taken: with more the worker waits. */
-const mostPostedKib = 8 * 1024;
 let postedKib = 0;
 let waitingBytes = 0;
 
@@ -79,7 +78,7 @@ function framesOnPort(submission: number): readonly Uint8Array[] {
 
 /** Waits until the main thread has taken most of what is on the port: it may be busy while steps go on. */
 function awaitTaken(): void {
-  for (let taken = Atomics.load(words, control.takenKib); ((postedKib - taken) | 0) > mostPostedKib; ) {
+  for (let taken = Atomics.load(words, control.takenKib); ((postedKib - taken) | 0) > embeddedLimits.postedKib; ) {
     Atomics.wait(words, control.takenKib, taken);
     taken = Atomics.load(words, control.takenKib);
   }

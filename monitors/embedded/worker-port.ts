@@ -1,13 +1,9 @@
 /** The port of a worker, beside its slots: images it has to know and frames that no slot can hold go out, effects as long as that come back. */
 import type { Worker } from "node:worker_threads";
 import type { MemoryAccount } from "#base";
+import { embeddedLimits } from "./limits.ts";
 import type { PageStore, PageTable } from "./page-store.ts";
 import type { FromWorker, ToWorker } from "./wire.ts";
-
-/** Images a worker knows at once; then it forgets them all and is told again what it needs. */
-const mostImagesKnown = 4096;
-/** Long frames are copies of whole bodies: with this many bytes of them on its way a worker is given nothing more. */
-const mostFrameBytes = 32 * 2 ** 20;
 
 export interface TaughtImage {
   readonly slot: number;
@@ -30,7 +26,7 @@ export class WorkerPort {
   }
 
   get full(): boolean {
-    return this.#frameBytes >= mostFrameBytes;
+    return this.#frameBytes >= embeddedLimits.frameBytes;
   }
 
   #post(message: ToWorker): void {
@@ -41,7 +37,7 @@ export class WorkerPort {
     if (this.#images.has(image.slot)) return;
     for (; this.#chunksGiven < store.chunks.length; this.#chunksGiven++)
       this.#post({ kind: "chunk", buffer: store.chunks[this.#chunksGiven] as SharedArrayBuffer });
-    if (this.#images.size >= mostImagesKnown) {
+    if (this.#images.size >= embeddedLimits.imagesKnown) {
       this.#images.clear();
       this.#post({ kind: "forget" });
     }

@@ -6,8 +6,9 @@ import { encodeEvent, encodeEventInto, type MachineErrorCode } from "#abi";
 import type { FairJob } from "../fair-queue.ts";
 import { noResult, type OwnedMachine, type StepResult } from "../machine.ts";
 import type { MonitorMemory } from "../monitor.ts";
+import { embeddedLimits } from "./limits.ts";
 import type { PageStore } from "./page-store.ts";
-import { graceMs, StepWatch } from "./step-watch.ts";
+import { StepWatch } from "./step-watch.ts";
 import {
   control,
   kib,
@@ -24,8 +25,6 @@ import {
 } from "./wire.ts";
 import { type TaughtImage, WorkerPort } from "./worker-port.ts";
 
-/** V8's stack of a worker, in MiB: async recursion to the engine's limit needs more than half of it. */
-const stackSizeMb = 8;
 /** Sums of estimates below this are rounding errors. */
 const negligibleMs = 1e-6;
 /** Effects up to this long are copied byte by byte. */
@@ -97,7 +96,7 @@ export const startThread: StartThread = (workerData) =>
     workerData,
     name: "mayfly-machine",
     execArgv: [], // the process may have been started with flags that no worker can be
-    resourceLimits: { stackSizeMb },
+    resourceLimits: { stackSizeMb: embeddedLimits.stackSizeMb },
   });
 
 export class PoolWorker {
@@ -341,7 +340,7 @@ export class PoolWorker {
   get stopping(): "asked" | "deaf" | undefined {
     const asked = this.running()?.askedCpuMs;
     if (asked === undefined) return undefined;
-    return this.cpuMs() - asked < graceMs ? "asked" : "deaf";
+    return this.cpuMs() - asked < embeddedLimits.graceMs ? "asked" : "deaf";
   }
 
   /** Has a step that can't be stopped again. */

@@ -5,19 +5,9 @@
  * One that ends before it is ready is replaced after a pause, each time twice as long; without any worker, nothing waits for the next.
  */
 import type { MonitorMemory } from "../monitor.ts";
+import { embeddedLimits } from "./limits.ts";
 import { PoolWorker, type StartThread, type WorkerOwner } from "./worker.ts";
 import type { WorkerSetup } from "./wire.ts";
-
-/** Workers added at most while steps take long, one at least, and for how much of the workers' share there may be one. */
-const mostExtra = 4;
-const extraBytes = 6 * 2 ** 20;
-/** How long an added worker stays after the last long step. */
-const stayMs = 10_000;
-/** Workers in a row that ended before they were ready: from this many on nothing waits for the next. */
-const mostFailedStarts = 4;
-/** Pauses before the next is started. */
-const leastPauseMs = 10;
-const mostPauseMs = 10_000;
 
 export interface WorkforceOptions {
   /** Workers there usually are. */
@@ -46,7 +36,8 @@ export class Workforce {
   constructor(options: WorkforceOptions) {
     const { size, memory } = options;
     this.#options = options;
-    this.#most = size + Math.min(mostExtra, Math.max(1, Math.floor(memory.workers.mostBytes / extraBytes)));
+    this.#most =
+      size + Math.min(embeddedLimits.extraWorkers, Math.max(1, Math.floor(memory.workers.mostBytes / embeddedLimits.extraBytes)));
     this.mostHeld = Math.min(size + 1, this.#most - 1);
   }
 
@@ -61,7 +52,7 @@ export class Workforce {
 
   /** There is no worker, and there will hardly be one soon. */
   get gone(): boolean {
-    return this.workers.length === 0 && this.#failedStarts >= mostFailedStarts;
+    return this.workers.length === 0 && this.#failedStarts >= embeddedLimits.failedStarts;
   }
 
   /** A worker does what it is for. */
@@ -84,7 +75,8 @@ export class Workforce {
   /** A step takes long: the added workers stay on. */
   prolong(): void {
     clearTimeout(this.#leaveTimer);
-    if (!this.#closed && this.workers.some(({ isExtra }) => isExtra)) this.#leaveTimer = setTimeout(() => this.#leave(), stayMs).unref();
+    if (!this.#closed && this.workers.some(({ isExtra }) => isExtra))
+      this.#leaveTimer = setTimeout(() => this.#leave(), embeddedLimits.stayMs).unref();
   }
 
   #leave(): void {
@@ -106,7 +98,7 @@ export class Workforce {
 
   /** A worker can't be started, or ended before it was ready: the next comes later, each time twice as late. */
   #rest(why: string): void {
-    const pauseMs = Math.min(mostPauseMs, leastPauseMs * 2 ** this.#failedStarts++);
+    const pauseMs = Math.min(embeddedLimits.pauseMostMs, embeddedLimits.pauseLeastMs * 2 ** this.#failedStarts++);
     this.#options.log(`embedded: a worker can't be started, next try in ${pauseMs} ms: ${why}`);
     clearTimeout(this.#restTimer);
     this.#restTimer = setTimeout(() => {

@@ -12,32 +12,9 @@ import { assert, Queue } from "#base";
 import type { Program } from "#compiler";
 import type { FlowLimits } from "#abi";
 import { type MachineHost, noResult, type StepResult } from "../machine.ts";
+import { processLimits } from "./limits.ts";
 import { Child, type ChildOwner, type Job, type Launch, type ProcessMachine, type Seat } from "./worker.ts";
 import { operation } from "./wire.ts";
-
-/** Steps of one image that may wait before callers are told that the monitor is busy. */
-const mostBacklog = 65_536;
-/**
- * When the starts behind a step are recalled: after so much CPU time of it, or so long a time in which its process hardly ran.
- * On a busy computer the second says little, and running them twice would only add to what is to be done.
- */
-const slowCpuMs = 10;
-const slowWallMs = 250;
-/** What a step may take beyond its limit before its process is ended: the interpreter asks far more often whether to stop. */
-const graceMs = 100;
-/** Processes beyond the usual number, while all others are slow. */
-const mostExtra = 2;
-/** Processes in a row that may end before they greet; then what waits for them is given up. */
-const mostFailedStarts = 8;
-/** Pauses of an image whose messages end processes: none after the first, then doubled each time. */
-const leastPauseMs = 20;
-const mostPauseMs = 500;
-/** How long a process may take until it greets, in milliseconds. */
-const mostStartMs = 10_000;
-/** Where processes are not used again: up to how many of one image the next is started before it is needed. */
-const mostProcessesAhead = 16;
-/** Requests in the least busy process from which on another is started. */
-const busyRequests = 2;
 
 /** What the pools of all images share. */
 export interface Household {
@@ -107,7 +84,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
     // To where the machine is kept, however much is queued there: there are no more such steps than machines that wait.
     if (home !== undefined && !home.closed) home.submit({ machine, operation: operation.step });
     else {
-      if (this.#backlog.length >= mostBacklog) return machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
+      if (this.#backlog.length >= processLimits.backlog) return machine.answered(noResult("lost", "MF_MONITOR_BUSY"));
       (machine.stopped ? this.#stopped : this.#backlog).push({ machine, operation: operation.start });
       this.feed();
     }
@@ -146,8 +123,9 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
       if (child.free && (best === undefined || child.outstanding.length < best.outstanding.length)) best = child;
     }
     if (!this.#household.reuse) return best ?? this.start();
-    const most = quick === 0 ? this.#household.workers + mostExtra : this.#household.workers;
-    if ((best === undefined || best.outstanding.length >= busyRequests) && this.children.length < most) best = this.start() ?? best;
+    const most = quick === 0 ? this.#household.workers + processLimits.extraProcesses : this.#household.workers;
+    if ((best === undefined || best.outstanding.length >= processLimits.busyRequests) && this.children.length < most)
+      best = this.start() ?? best;
     return best;
   }
 
@@ -167,7 +145,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
       if (this.#household.reuse) continue;
       child.leaving = true;
       // The next one starts while this one works.
-      if (this.children.every(({ leaving }) => leaving) && this.children.length < mostProcessesAhead) this.start();
+      if (this.children.every(({ leaving }) => leaving) && this.children.length < processLimits.processesAhead) this.start();
     }
   }
 
@@ -208,7 +186,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
 
   #watchChild(child: Child): void {
     if (!child.greeted) {
-      if (performance.now() - child.startedMs > mostStartMs) child.kill();
+      if (performance.now() - child.startedMs > processLimits.startMs) child.kill();
       return;
     }
     const running = child.outstanding[0];
@@ -224,14 +202,14 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
     }
     const usedMs = child.cpuMs() - child.watchedCpuMs;
     const elapsedMs = performance.now() - child.watchedSinceMs;
-    child.slow ||= usedMs > slowCpuMs || elapsedMs > slowWallMs;
+    child.slow ||= usedMs > processLimits.slowCpuMs || elapsedMs > processLimits.slowWallMs;
     if (child.slow) this.#putBack(child.recall());
     if (child.ending === undefined) this.#enforce(child, running.limits, usedMs, elapsedMs);
   }
 
   #enforce(child: Child, limits: FlowLimits, usedMs: number, elapsedMs: number): void {
-    if (usedMs > limits.cpuMs + graceMs) child.ending = "MF_CPU_LIMIT";
-    else if (elapsedMs > limits.timeMs + graceMs) child.ending = "MF_TIME_LIMIT";
+    if (usedMs > limits.cpuMs + processLimits.graceMs) child.ending = "MF_CPU_LIMIT";
+    else if (elapsedMs > limits.timeMs + processLimits.graceMs) child.ending = "MF_TIME_LIMIT";
     else return;
     child.endingNumber = child.watchedNumber;
     child.kill();
@@ -264,7 +242,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
       return this.#household.lost(child);
     }
     if (guilty && child.greeted) this.#rest();
-    else if (!child.greeted && ++this.#failedStarts > mostFailedStarts) this.#giveUp();
+    else if (!child.greeted && ++this.#failedStarts > processLimits.failedStarts) this.#giveUp();
     this.#putBack([...behind].filter((job) => job.operation === operation.start));
     for (const { operation: what, machine } of behind) if (what === operation.step) machine.answered(noResult("displaced"));
     running?.job?.machine.answered(child.epitaph(running.number));
@@ -274,7 +252,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
 
   /** A message ended a process: the next one of the image is started after a pause, so that it takes no more than its part of the computer. */
   #rest(): void {
-    const pauseMs = this.#losses < 1 ? 0 : Math.min(mostPauseMs, leastPauseMs * 2 ** (this.#losses - 1));
+    const pauseMs = this.#losses < 1 ? 0 : Math.min(processLimits.pauseMostMs, processLimits.pauseLeastMs * 2 ** (this.#losses - 1));
     this.#losses += 1;
     this.#restUntilMs = performance.now() + pauseMs;
   }

@@ -16,6 +16,7 @@ import { stepToStop } from "../make-way.ts";
 import { priorityOf } from "../priority.ts";
 import type { Child } from "./worker.ts";
 import { makeFolder } from "./folder.ts";
+import { processLimits } from "./limits.ts";
 import { type Household, ImagePool } from "./pool.ts";
 import { noBerth, startFaults } from "./wire.ts";
 
@@ -41,8 +42,6 @@ interface ProcessImage extends LoadedImage {
 }
 
 const nobody = 65_534;
-/** How often the watchdog looks, in milliseconds. */
-const watchMs = 10;
 
 export function platformFault(platform: string = process.platform, architecture: string = process.arch): CodedError | undefined {
   if (platform === "linux" && architecture === "x64") return undefined;
@@ -213,7 +212,7 @@ class ProcessMonitor implements Monitor, Household {
   }
 
   wake(): void {
-    this.#watchdog ??= setInterval(() => this.#watch(), watchMs);
+    this.#watchdog ??= setInterval(() => this.#watch(), processLimits.watchMs);
   }
 
   #watch(): void {

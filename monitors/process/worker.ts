@@ -6,12 +6,8 @@ import { functionAt, parseTrapRecord, type Program } from "#compiler";
 import { layout } from "#kernel";
 import { noResult, type OwnedMachine, type StepResult } from "../machine.ts";
 import { prioritise } from "../priority.ts";
+import { processLimits } from "./limits.ts";
 import { type Answer, AnswerReader, berthsPerProcess, greeting, noBerth, operation, requestHeader } from "./wire.ts";
-
-/** Requests a process has at most, the one it works on included: enough to keep it busy while the monitor's thread does other things. */
-export const requestsPerProcess = 16;
-/** What is kept of what a process says on descriptor 2. */
-const mostComplaintBytes = 4096;
 
 export interface Seat {
   /** Keeps the waiting machine. */
@@ -136,7 +132,7 @@ export class Child {
     child.stderr
       ?.on("error", () => undefined)
       .on("data", (piece: Buffer) => {
-        if (this.#complaint.length < mostComplaintBytes) this.#complaint = Buffer.concat([this.#complaint, piece]);
+        if (this.#complaint.length < processLimits.complaintBytes) this.#complaint = Buffer.concat([this.#complaint, piece]);
       });
     child.on("error", (error) => {
       this.failure = error;
@@ -255,7 +251,7 @@ export class Child {
   }
 
   get free(): boolean {
-    return !this.closed && !this.leaving && this.outstanding.length < requestsPerProcess;
+    return !this.closed && !this.leaving && this.outstanding.length < processLimits.requests;
   }
 
   submit(job: Job): void {

@@ -16,10 +16,11 @@ import { stepToStop } from "../make-way.ts";
 import { prioritise, priorityOf } from "../priority.ts";
 import { qemuLimits } from "./limits.ts";
 import type { Probed } from "./probe.ts";
+import { watchIdle, type WatchOptions, watchStep } from "./step-watch.ts";
 import { Vm, type VmAnswer } from "./vm.ts";
 import { FlowPool, FlowVm, type Job, pageBytes, type QemuMachine, type Seat } from "./worker.ts";
 
-export interface FleetOptions {
+export interface FleetOptions extends WatchOptions {
   readonly isolation: "flow" | "message";
   /** Virtual machines of one flow at most. */
   readonly perFlow: number;
@@ -27,11 +28,8 @@ export interface FleetOptions {
   readonly most: number;
   /** Booted virtual machines of a flow that stand by, with isolation per message. */
   readonly standby: number;
-  /** How much longer than on the bare CPU a step may take: limits.cpuMs is meant for that. */
-  readonly cpuFactor: number;
   /** Memory of one virtual machine for machines that wait in it, in bytes. */
   readonly parkedBytes: number;
-  readonly hangMs: number;
   /** The memory that machines which wait may hold, over all flows; undefined: no bound. */
   readonly waiting?: MemoryAccount | undefined;
   readonly log: (line: string) => void;
@@ -324,7 +322,7 @@ export class Fleet implements MachineHost<Seat> {
 
   #watch(): void {
     this.#prioritise();
-    for (const own of this.#vms) if (own.current !== undefined) this.#watchVm(own, own.current);
+    for (const own of this.#vms) watchStep(own, this.#options);
     if (this.#queued > 0) {
       for (const pool of this.#pools.values()) this.#feed(pool);
       this.#makeWay();
@@ -357,17 +355,8 @@ export class Fleet implements MachineHost<Seat> {
     this.#feed(neediest);
   }
 
-  /** One that was asked nothing since the last look has nothing to compute. */
   #watchIdle(): void {
-    for (const own of this.#vms) {
-      if (own.vm.state !== "idle" || own.current !== undefined) continue;
-      const cpuMs = own.vm.cpuMs();
-      if (cpuMs === undefined) continue;
-      if (own.idleSinceMs === own.lastUsedMs && cpuMs - own.idleCpuMs > qemuLimits.idleCpuMs)
-        own.vm.kill("lied", "the guest uses CPU time without a request");
-      own.idleSinceMs = own.lastUsedMs;
-      own.idleCpuMs = cpuMs;
-    }
+    for (const own of this.#vms) watchIdle(own);
     if (this.#vms.size > 0) return;
     clearInterval(this.#idleWatchdog);
     this.#idleWatchdog = undefined;
@@ -380,23 +369,6 @@ export class Fleet implements MachineHost<Seat> {
       const priority = priorityOf(own.pool.weight, heaviest);
       if (own.priority !== priority && prioritise(own.vm.pid, priority)) own.priority = priority;
     }
-  }
-
-  #watchVm(own: FlowVm, { machine }: Job): void {
-    const cpuMs = own.vm.cpuMs() ?? performance.now(); // the wall clock where the system does not tell
-    if (own.watchedLooks++ === 0) own.watchedCpuMs = cpuMs;
-    if (own.watchedLooks === 1 || cpuMs !== own.progressCpuMs) {
-      own.progressCpuMs = cpuMs;
-      own.progressMs = performance.now();
-    }
-    const allowedMs = machine.limits.cpuMs * this.#options.cpuFactor;
-    const usedMs = cpuMs - own.watchedCpuMs;
-    if (performance.now() - own.progressMs > this.#options.hangMs) own.vm.kill("hung", "the guest does not answer");
-    else if (usedMs <= allowedMs) return;
-    else if (own.interruptedAtMs === undefined) {
-      own.interruptedAtMs = usedMs;
-      own.vm.interrupt();
-    } else if (usedMs > own.interruptedAtMs + qemuLimits.graceMs * this.#options.cpuFactor) own.vm.kill("cpu", "");
   }
 
   /** Ends the idle virtual machines of an image; those that run end when they are idle and nothing starts in them any more. */
