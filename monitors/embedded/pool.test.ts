@@ -64,7 +64,7 @@ for (const deed of ["exit", "throw", "memory", "hang"]) {
       equal(monitor.stats().replaced, deed === "hang" ? 4 : 8);
       if (deed !== "hang")
         ok(
-          lines.some((line) => line.includes("while it ran evil")),
+          lines.some((line) => line.includes("while running evil")),
           lines.join("\n"),
         );
       equal((await run("fine", evil)).status, "done");

@@ -3,6 +3,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import type { Share } from "../fair-queue.ts";
 import type { EmbeddedMachine } from "./worker.ts";
+import { embeddedLimits } from "./limits.ts";
 import { ScriptedPool, statuses, waits } from "./testing/scripted-pool.ts";
 
 const evil: Share = { name: "evil", weight: 1 };
@@ -10,14 +11,24 @@ const good: Share = { name: "good", weight: 1 };
 const other: Share = { name: "other", weight: 1 };
 
 let scripted: ScriptedPool;
-beforeEach(() => mock.timers.enable({ apis: ["setInterval", "setTimeout"] }));
+let nowMs = 0;
+beforeEach(() => {
+  mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
+  mock.method(performance, "now", () => nowMs);
+});
 afterEach(async () => {
   await scripted.pool.close();
   mock.timers.reset();
+  mock.restoreAll();
 });
 
 /** The watchdog looks often enough to call a step slow. */
-const grow = (): void => mock.timers.tick(50);
+function grow(): void {
+  for (let looks = 0; looks < 5; looks++) {
+    nowMs += embeddedLimits.watchMs;
+    mock.timers.tick(embeddedLimits.watchMs);
+  }
+}
 
 /** A long step of the first worker: another worker is added. */
 function long(): EmbeddedMachine {

@@ -31,7 +31,7 @@ describe("a guest that misbehaves is contained", skip, () => {
   const run = (body: string): ReturnType<Bench["start"]> => monitor.start(loaded, deliver({ body }), limits);
 
   const lies: readonly (readonly [what: string, body: string, code: MachineErrorCode, why: RegExp])[] = [
-    ["sends what is no frame", "m", "MF_MACHINE_LIED", /no frame/],
+    ["sends what is no frame", "m", "MF_MACHINE_LIED", /malformed frame/],
     ["announces a frame of four gigabytes", "h", "MF_MACHINE_LIED", /4294967295 bytes/],
     ["answers with an unknown kind", "k", "MF_MACHINE_LIED", /kind 99/],
     ["says twice that it is ready", "r", "MF_MACHINE_LIED", /kind 16/],
