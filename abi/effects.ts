@@ -1,4 +1,4 @@
-/** What goes out through the door. Everything here comes from a machine and is hostile until decoded. */
+/** Effects: the frames that leave through the door. They come from a machine and are hostile until decoded. */
 import { err, ok, type Result } from "#base";
 import { decodeFrame, encodeFrame, type Part, type PartRecord } from "./frame.ts";
 import { hardLimits } from "./limits.ts";

@@ -1,4 +1,4 @@
-/** What comes in through the door. Part 0 of every event is its time, so that a clock needs to know nothing else. */
+/** Events: the frames that enter through the door. Part 0 of every event is its time, so that a clock needs nothing else. */
 import { assert, err, ok, type Result } from "#base";
 import { decodeFrame, encodeFrame, encodeRecordInto, type Part } from "./frame.ts";
 import { hardLimits } from "./limits.ts";

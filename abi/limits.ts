@@ -30,7 +30,7 @@ export const hardLimits = {
   memoryBytes: 256 * mib,
 } as const;
 
-/** What one message may use up; set per flow by `limits:` in mayfly.yaml or in `flow({ limits })`. */
+/** Limits of one message; set per flow by `limits:` in mayfly.yaml or in `flow({ limits })`. */
 export interface FlowLimits {
   /** The machine's linear memory at most, in bytes. */
   readonly memoryBytes: number;

@@ -1,4 +1,4 @@
-/** What a monitor says of a step: the machine's effects, and whether the machine goes on. */
+/** A monitor's report on a step: the machine's effects, and whether the machine continues. */
 import type { Effect } from "./effects.ts";
 
 /** Failures a monitor finds, not the flow. The sentences say what to do. */

@@ -7,7 +7,7 @@
  *           │                      └─ messages
  *           └─ answers …
  *
- * Whoever finds no room either gives up (`tryTake`) or waits its turn (`take`). Before either, holders that stalled are evicted: a
+ * If there is no room, `tryTake` fails and `take` waits in line. Before either, holders that stalled are evicted: a
  * sender that stopped in the middle of its body must not keep others out. `force` is for bytes that are in memory already.
  */
 import { assert } from "./assert.ts";

@@ -1,4 +1,4 @@
-/** What every command is given. */
+/** Dependencies of every command. */
 import { Command, Option } from "commander";
 import { asCoded, exitCodes, reportFailure } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";

@@ -51,7 +51,7 @@ async function letters(...more: string[]): Promise<Letter[]> {
   return JSON.parse(out) as Letter[];
 }
 
-/** Sends a body that is refused, and waits till it is buried. */
+/** Sends a body that is refused, and waits until it is a dead letter. */
 async function bury(body: string): Promise<void> {
   const before = (await letters()).length;
   await capture(["send", "strict", "-m", "-", "--no-wait", "--gateway", `unix:${serving.gateway.admin.socket}`], { stdin: body });

@@ -34,7 +34,7 @@ test("a new project passes its test, runs, lints, and type-checks in an editor",
   equal(linted.code, 0, linted.out);
   match(linted.out, /no findings/);
 
-  // What `npm install` would make of the dependency on a checkout.
+  // The link that `npm install` would create for a dependency on a checkout.
   await mkdir(join(project, "node_modules"));
   await symlink(packageRoot, join(project, "node_modules", "mayfly"));
   const compiler = join(createRequire(join(packageRoot, "package.json")).resolve("typescript/package.json"), "..", "bin", "tsc");

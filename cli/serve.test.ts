@@ -43,7 +43,7 @@ class Command {
     this.#child.kill(name);
   }
 
-  /** Waits till `pattern` has been written. */
+  /** Waits until `pattern` has been written. */
   async until(pattern: RegExp): Promise<RegExpExecArray> {
     const untilMs = Date.now() + patienceMs;
     for (;;) {

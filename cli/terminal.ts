@@ -76,7 +76,7 @@ const eraseLine = "\r\x1b[K";
 /** Says what takes long, on a terminal only, and takes it back when it is over. */
 export async function withProgress<T>(terminal: Terminal, text: string, task: () => Promise<T>): Promise<T> {
   if (!terminal.interactive) return await task();
-  // What is over in a blink is not worth a flicker.
+  // A short wait is not worth a flicker.
   const timer = setTimeout(() => terminal.err(`${terminal.paintErr.dim(`${text} …`)}`), 150);
   try {
     return await task();

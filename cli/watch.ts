@@ -30,7 +30,7 @@ function oneAtATime(task: () => Promise<void>): () => void {
   };
 }
 
-/** Watches folders, and files given by name, till the process is interrupted. */
+/** Watches folders, and files given by name, until the process is interrupted. */
 export async function watchFolders(paths: readonly string[], changed: () => Promise<void>): Promise<void> {
   const notify = oneAtATime(changed);
   const watchers: FSWatcher[] = [];
@@ -93,7 +93,7 @@ export class FileWatch {
   }
 }
 
-/** What files hold, by path; "" for one that can't be read. */
+/** Contents of files, by path; "" for one that can't be read. */
 export async function contentsOf(files: Iterable<string>): Promise<Map<string, string>> {
   const contents = new Map<string, string>();
   for (const file of files) {

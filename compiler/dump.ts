@@ -9,7 +9,7 @@ import { optimise } from "./optimise/optimise.ts";
 import type { Machine } from "./allocate/machine.ts";
 import { compileOptimised } from "./select/function.ts";
 
-/** What `mayfly compile --dump` prints: a function after each phase, for people. */
+/** Output of `mayfly compile --dump`: a function after each phase, for people. */
 export type DumpKind = "operators" | "ir" | "alloc" | "asm" | "baseline";
 
 function place(register: number): string {

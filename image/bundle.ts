@@ -9,7 +9,7 @@ import { CodedError } from "#base";
 import { linkedParts, partModules } from "#kernel";
 import { type Readable, readableFor, refusedFile } from "./readable.ts";
 
-/** What to use in a machine instead of a Node module. */
+/** Replacements of Node modules in a machine. */
 const instead: Readonly<Record<string, string>> = {
   assert: "an `if` that throws",
   buffer: "Uint8Array, TextEncoder, atob and btoa",
@@ -159,7 +159,7 @@ function packageOf(path: string): string {
     .join("/");
 }
 
-/** What esbuild says, in the words of who writes flows. */
+/** esbuild's messages, in the words of a flow's author. */
 function inFlowsWords(said: string): string {
   const missing = /^Could not resolve "([^"./][^"]*)"/.exec(said)?.[1];
   if (missing !== undefined) return `${said}: run \`npm install ${packageOf(missing)}\` in the flow's project`;
@@ -176,7 +176,7 @@ function describe({ text: said, location }: Message, folder: string): string {
 
 /** The module esbuild begins with. */
 const entryName = "mayfly:entry";
-/** What a flow's module looks like, for those whose module does not. */
+/** The shape of a flow's module, for the message about one without it. */
 const flowShape = 'write `export default flow(async (msg, { to, log }) => { … })`, with `flow` imported from "mayfly"';
 
 type Result = BuildResult<{ write: false; metafile: true }>;

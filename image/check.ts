@@ -81,7 +81,7 @@ function run(command: string, values: readonly string[]): Promise<{ readonly cod
   });
 }
 
-/** What TypeScript advises does not help in a machine, where Node's types describe what is not there. */
+/** TypeScript's advice does not help in a machine: Node's types describe APIs that do not exist there. */
 function withoutAdvice(message: string): string {
   return message
     .replace(

@@ -38,7 +38,7 @@ function segmentsOf(elf: Uint8Array): Segment[] {
   });
 }
 
-/** What a loader makes of a window of the executable. */
+/** A window of the executable as a loader maps it. */
 function windowOf(elf: Uint8Array, base: bigint): Uint8Array {
   const inside = segmentsOf(elf).filter(({ type, address }) => type === loaded && address >= base && address < base + 0x1_0000_0000n);
   const end = inside.reduce((most, { address, memoryBytes }) => (address + memoryBytes > most ? address + memoryBytes : most), base);

@@ -150,7 +150,7 @@ export async function loadImage(path: string): Promise<Image> {
   }
 }
 
-/** Whether the file begins as an image does. False for what can't be read. */
+/** True if the file begins like an image. False if it can't be read. */
 export function isImageFile(path: string): boolean {
   const start = new Uint8Array(4);
   try {

@@ -1,4 +1,4 @@
-/** What an image says of itself. Written as JSON at the head of the file; read as hostile input. */
+/** Manifest of an image. Written as JSON at the head of the file; read as hostile input. */
 import type { FlowLimits } from "#abi";
 
 export interface Manifest {

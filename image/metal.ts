@@ -6,7 +6,7 @@ import { defaultCacheFolder, type ExecutableSettings, withNativeTable } from "./
 
 const engineBase = 0x10_0000_0000n;
 
-/** What an import stands for; the rest of the engine's imports are the natives', as everywhere. */
+/** Targets of imports; the rest of the engine's imports are the natives', as everywhere. */
 const renamed: Readonly<Record<string, readonly [module: string, name: string]>> = {
   memory: ["engine", "memory"],
   table: ["engine", "__indirect_function_table"],

@@ -18,7 +18,7 @@ const { pageBytes } = map;
 const physicalEntryNote = 18;
 const alignUp = (value: number): number => Math.ceil(value / pageBytes) * pageBytes;
 
-/** What follows the program's zeroes, one after another on pages of their own. */
+/** Regions after the program's zeroes, one after another on pages of their own. */
 interface Layout {
   readonly entriesAt: number;
   readonly entries: Uint8Array;

@@ -80,7 +80,7 @@ function hashOf(paths) {
   return hash.digest("hex");
 }
 
-/** What is built from other sources than a file of its own name. */
+/** Files built from sources other than a file of their own name. */
 const made = new Set([join("kernel", "runtime.js")]);
 
 /** Takes out of dist/ what was compiled from a file that is gone: a test of it would go on being run. */
@@ -96,7 +96,7 @@ function removeStale(folder) {
   }
 }
 
-/** What the kernel and the scripts that build it are made of. */
+/** Sources of the kernel and of the scripts that build it. */
 const kernelSources = [
   "package-lock.json",
   "scripts/build-kernel.mjs",

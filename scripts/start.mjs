@@ -1,5 +1,5 @@
 // `npm start`: sets up, serves examples/orders with an ERP and a sales system of its own, shows three requests and what became of
-// each, then keeps serving: till Ctrl-C at a terminal, without one till a minute has passed with no request. With --once, and in
+// each, then keeps serving: until Ctrl-C at a terminal, or without one until a minute has passed with no request. With --once, and in
 // CI, it ends after showing.
 import { createServer } from "node:http";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

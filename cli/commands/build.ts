@@ -17,11 +17,11 @@ interface BuildFlags {
   readonly json?: boolean;
 }
 
-/** What an image is written as: `.mfi` for any monitor, or an ELF that holds engine, kernel and pages as machine code. */
+/** Output formats: `.mfi` for any monitor, or an ELF that holds engine, kernel and pages as machine code. */
 const targets = { image: ".mfi", linux: ".linux.elf", pvh: ".pvh.elf" } as const;
 type Target = keyof typeof targets;
 
-/** What `--json` says of one image. */
+/** One image in the output of `--json`. */
 interface BuildReport {
   /** The file written. */
   readonly image: string;

@@ -17,7 +17,7 @@ class DevServer {
   readonly #ended: Promise<unknown>;
   #serving: Serving | undefined;
   #files: readonly string[];
-  /** What the files held when they were last built: an editor that writes the same again, or twice, changes nothing. */
+  /** Contents of the files at the last build: an editor that writes the same again changes nothing. */
   #built = new Map<string, string>();
 
   constructor(cli: Cli, flags: ServeFlags, ended: Promise<unknown>) {
@@ -66,7 +66,7 @@ class DevServer {
     announce(this.#serving);
   }
 
-  /** What may be at fault: the configuration and, when it can be read, whatever its flows import by now. */
+  /** Files that may be at fault: the configuration and, if it can be read, all that its flows import by now. */
   async #guessInputs(): Promise<string[]> {
     const files = [resolve(this.#flags.config)];
     try {

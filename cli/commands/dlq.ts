@@ -38,7 +38,7 @@ async function chosen(letters: Letters, cli: Cli, ids: readonly string[], flags:
   return (await matching(letters, cli, flags)).map(({ id }) => id);
 }
 
-/** What waits behind a letter, with `onDead: hold`. */
+/** Messages held back by a letter, with `onDead: hold`. */
 function heldText({ holds, kind, outlet, key }: DeadLetter): string {
   if (holds !== true) return "";
   const place = kind === "send" ? ` to ${outlet ?? ""}` : "";

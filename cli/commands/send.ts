@@ -20,7 +20,7 @@ interface SendFlags extends GatewayFlags {
   readonly json?: boolean;
 }
 
-/** What became of a message, whichever way it went. */
+/** The result of sending a message, by either way. */
 interface Sent {
   readonly status: string;
   readonly id?: string | undefined;

@@ -1,4 +1,4 @@
-/** What tests share: one monitor, and images built once. */
+/** Shared by tests: one monitor, and images built once. */
 import { dirname, relative } from "node:path";
 import { CodedError } from "#base";
 import type { FlowRules } from "#gateway";

@@ -1,4 +1,4 @@
-/** What a run came to beside what was expected: every difference with its path, and both values. */
+/** Compares the result of a run with the expected one: every difference with its path and both values. */
 import { isDeepStrictEqual } from "node:util";
 import type { CallEffect } from "#abi";
 import type { NewSend } from "#gateway";

@@ -1,4 +1,4 @@
-/** What `import … from "mayfly/test"` offers: tests of a flow in TypeScript, run by `mayfly test` against the real machine. */
+/** Types of `import … from "mayfly/test"`: tests of a flow in TypeScript, run by `mayfly test` in real machines. */
 
 /** A body: at most one of json, text, bytes and file. */
 export interface BodyInput {
@@ -33,9 +33,9 @@ export type AnswersInput = AnswerInput | readonly AnswerInput[] | ((request: Req
 
 export interface RunInput {
   readonly message?: MessageInput;
-  /** What is kept under the message's key. */
+  /** State under the message's key. */
   readonly state?: Readonly<Record<string, unknown>>;
-  /** What is kept under other keys. */
+  /** State under other keys. */
   readonly states?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly outlets?: Readonly<Record<string, AnswersInput>>;
   /** By the beginning of the URL. */
@@ -94,7 +94,7 @@ export interface RunOutcome {
   readonly requests: readonly Request[];
   readonly logs: readonly LogLine[];
   readonly error: FlowFailure | undefined;
-  /** What is kept under the message's key afterwards. */
+  /** State under the message's key after the run. */
   readonly state: Readonly<Record<string, unknown>> | undefined;
 }
 

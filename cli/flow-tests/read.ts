@@ -96,7 +96,7 @@ class TestReader {
     );
   }
 
-  /** What the schema does not say: one body at most. */
+  /** A rule that the schema does not express: at most one body. */
   checkBodies(value: unknown, path: readonly (string | number)[]): void {
     if (Array.isArray(value)) {
       for (const [index, each] of value.entries()) this.checkBodies(each, [...path, index]);

@@ -20,7 +20,7 @@ export interface CaseResult {
   readonly passed: boolean;
   readonly ms: number;
   readonly differences: readonly Difference[];
-  /** What a TypeScript test threw. */
+  /** Error thrown by a TypeScript test. */
   readonly thrown?: string;
   /** Of a case that did not pass: what the run logged and where it failed. */
   readonly context: readonly string[];
@@ -103,7 +103,7 @@ async function runYaml(bench: TestBench, path: string, { only, onCase }: TestOpt
   for (const spec of file.cases) if (only === undefined || spec.name.includes(only)) onCase(await runCase(bench, path, file.flow, spec));
 }
 
-/** What a test threw, without the frames of this program. */
+/** Error thrown by a test, without the frames of this program. */
 function thrownText(error: unknown): string {
   if (!(error instanceof Error)) return `threw ${String(error)}`;
   const lines = (error.stack ?? error.message).split("\n");

@@ -166,7 +166,7 @@ async function stubOfInput(input: RunInput, folder: string): Promise<Stub> {
   };
 }
 
-/** What `run` is in a test of the file at `path`. */
+/** The `run` of a test in the file at `path`. */
 export function runnerFor(bench: TestBench, path: string): (input?: RunInput, flow?: string) => Promise<RunOutcome> {
   const folder = dirname(path);
   const own = basename(path).replace(/\.flow-test\.[mc]?ts$/, ".ts");

@@ -38,7 +38,7 @@ async function hashOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** What besides its sources an image depends on. */
+/** Dependencies of an image besides its sources. */
 function maker(): string {
   return `mayfly ${version()} abi ${abiVersion} kernel ${kernelArtifacts().hash}`;
 }

@@ -78,7 +78,7 @@ export async function lintConfig(path: string): Promise<ConfigLint> {
     ];
   }
   const findings = problems.map(({ code, line, column, path: where, message }): LintFinding => {
-    // What is missing here may be there where it is served.
+    // A variable that is missing here may be set where the flow is served.
     const level = code === "MF_CONFIG_ENV" ? "warning" : "error";
     return { file: shown, line, column, level, code, message: where === "" ? message : `${where}: ${message}` };
   });

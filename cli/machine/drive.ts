@@ -36,7 +36,7 @@ export interface Stimulus {
   /** Names in lower case, content type included. */
   readonly headers: Headers;
   readonly body: Uint8Array;
-  /** What is kept under `key`. */
+  /** State under `key`. */
   readonly state: Readonly<Record<string, unknown>> | undefined;
   /** 32 bytes. */
   readonly seed: Uint8Array;
@@ -44,7 +44,7 @@ export interface Stimulus {
   readonly timeMs: number;
 }
 
-/** What a call comes to, after `delayMs` of virtual time. */
+/** The result of a call, after `delayMs` of virtual time. */
 export type StubAnswer =
   | {
       readonly status: number;
@@ -111,7 +111,7 @@ export interface DriveOptions {
   readonly limits: FlowLimits;
   readonly stimulus: Stimulus;
   readonly stub: Stub;
-  /** What mayfly.yaml says of the flow; without it any outlet is there and any host may be reached. */
+  /** The flow's rules in mayfly.yaml; without them every outlet exists and every host may be reached. */
   readonly rules?: FlowRules | undefined;
   /** Without one, stacks are those of the bundle. */
   readonly stacks?: StackMapper;

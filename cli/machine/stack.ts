@@ -19,7 +19,7 @@ export interface Frame extends Place {
 /** Frames of the engine's stack text: `    at name (file:line:column)`. */
 const frameShape = /^\s*at (?:(.*?) \()?(\S+?):(\d+):(\d+)\)?$/;
 
-/** What the kernel's own functions have as file. */
+/** File name of the kernel's own functions. */
 const kernelScript = "mayfly:";
 
 /** Functions without a name, and the ones a bundler wraps modules in, named by their path. */

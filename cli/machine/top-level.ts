@@ -45,7 +45,7 @@ export interface TopLevel {
 
 const nothing: TopLevel = { touched: [], failedAt: [] };
 
-/** What the top level of the flow at `path` does; nothing when it can't be bundled. */
+/** Uses of time and randomness at the top level of the flow at `path`; none when it can't be bundled. */
 export async function probeTopLevel(path: string): Promise<TopLevel> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-probe-"));
   const monitor = embeddedMonitor({ workers: 1 });

@@ -65,7 +65,7 @@ class Images {
   include: readonly string[] = [];
   readonly #monitor: Monitor;
   readonly #logger: RootLogger;
-  /** What the flows of the newest configuration use. */
+  /** Images in use by the flows of the newest configuration. */
   #current = new Map<string, UsedImage>();
   #next = new Map<string, UsedImage>();
 
@@ -115,7 +115,7 @@ class Images {
 export interface Serving {
   readonly gateway: Gateway;
   readonly logger: RootLogger;
-  /** What is served now. */
+  /** Images that are served now. */
   readonly config: GatewayConfig;
   /** `http://127.0.0.1:8080` */
   readonly url: string;

@@ -61,7 +61,7 @@ function loopStart(b: StartBuilder, edge: Edge, values: readonly Value[], weight
     if (score(value) < (params.has(value) ? parameterBonus + leastWeight : 2 * leastWeight)) break;
     if (isFloatValue(value) ? float++ < loopRegisters.float : general++ < loopRegisters.general) chosen.add(value);
   }
-  // What is in a register already stays there.
+  // A value that is already in a register stays there.
   const late: Value[] = [];
   for (const value of chosen) {
     const from = params.has(value) ? argument(edge, value) : value;
@@ -142,7 +142,7 @@ export function location(value: Value): number {
   return value.register >= 0 ? value.register : slotBase + value.slot;
 }
 
-/** What must be done on an edge, with the machine as it is at the end of the block it leaves. */
+/** Moves on an edge, given the machine at the end of the block that it leaves. */
 export function edgeMoves(edge: Edge, start: StartState): EdgeMoves {
   const block = edge.to as Block;
   const moves: Move[] = [];

@@ -31,7 +31,7 @@ const calls = new Set(
     "table.fill",
   ].map(opcode),
 );
-/** Whether it changes every register. */
+/** True if it changes every register. */
 export function isCall(value: Value): boolean {
   return calls.has(value.op);
 }

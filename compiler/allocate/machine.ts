@@ -47,7 +47,7 @@ export class Machine {
   noteFlags(register: number, isWide: boolean): void {
     this.flags = { register, isWide, at: this.assembler.length };
   }
-  /** Whether the zero flag tells whether the register is zero. */
+  /** True if the zero flag tells whether the register is zero. */
   hasFlags(register: number, isWide: boolean): boolean {
     const { flags } = this;
     return flags.at === this.assembler.length && flags.register === register && (!flags.isWide || isWide);
@@ -277,7 +277,7 @@ export class Machine {
     );
   }
 
-  /** Whether this node is the last to want the value on this path. */
+  /** True if this node is the last use of the value on this path. */
   dies(value: Value, node: Node): boolean {
     const k = node.inputs.indexOf(value);
     return k >= 0 && node.after[k] === Infinity;

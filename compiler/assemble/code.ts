@@ -1,4 +1,4 @@
-/** What assembling gives: bytes with the places a linker must fill in. */
+/** The result of assembling: bytes, with the places that a linker must fill in. */
 
 /**
  * `relative32`: target − (place + 4) + addend · `absolute32`: target + addend, sign-extended when used · `absolute64`: likewise in 8 bytes.

@@ -96,7 +96,7 @@ export function parallelMoves(
     }
     const m = pending.shift() as Transfer;
     exchange(m.to, m.from);
-    // What was in m.to now lies in m.from.
+    // The value of m.to is now in m.from.
     for (let i = 0; i < pending.length; i++) {
       const other = pending[i] as Transfer;
       if (other.from === m.to) pending[i] = { from: m.from, to: other.to };

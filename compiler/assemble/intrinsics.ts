@@ -181,7 +181,7 @@ const table: Record<string, Intrinsic> = {
 export const intrinsicModules = ["cpu", "mmio", "symbol"] as const;
 
 /**
- * What to emit for a call of imported function `index`, or undefined when its import is not an intrinsic.
+ * Code for a call of imported function `index`; undefined if its import is not an intrinsic.
  * `("symbol", name)` is the address of a symbol of the link, as i64: `memory.engine.base`, `memory.engine.descriptor`, …
  */
 export function intrinsic(module: Module, index: number): ((a: Assembler) => void) | undefined {

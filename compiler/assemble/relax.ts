@@ -6,7 +6,7 @@ export interface Jump {
   readonly target: number;
 }
 
-/** What became of the bytes: `position` maps old offsets to new ones. */
+/** The relaxed bytes: `position` maps old offsets to new ones. */
 export interface Relaxed {
   readonly bytes: Uint8Array;
   readonly position: (offset: number) => number;

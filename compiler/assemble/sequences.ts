@@ -133,7 +133,7 @@ export interface Truncation {
   readonly saturating: boolean;
 }
 
-/** What happens out of range: traps, or the nearest value with NaN as 0 (spec 4.3.3). `negative` tells whether −∞ side values can come here. */
+/** Out of range: traps, or the nearest value with NaN as 0 (spec 4.3.3). `negative`: values towards −∞ can arrive here. */
 function outOfRange(a: Assembler, t: Truncation, to: number, from: number, floatScratch: number, done: Label): void {
   a.floatCompare(t.fromDouble, from, from);
   if (!t.saturating) {

@@ -336,7 +336,7 @@ export interface ControlFrame {
   readonly height: number;
   readonly params: readonly ValueType[];
   readonly results: readonly ValueType[];
-  /** Whether the frame began in reachable code. */
+  /** True if the frame began in reachable code. */
   readonly live: boolean;
   targeted: boolean;
   caches: Int32Array | undefined;

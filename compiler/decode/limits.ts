@@ -1,4 +1,4 @@
-/** What the decoder accepts at most; everything it allocates is bounded by these and by the module's own length. */
+/** Bounds of the decoder; everything it allocates is bounded by these and by the module's own length. */
 export const decodeLimits = {
   moduleBytes: 64 * 2 ** 20,
   /** Of all function bodies together: a decoded operator takes about 64 bytes. */

@@ -277,7 +277,7 @@ export function opcode(name: string): number {
 
 export const opcodeCount = byCode.length;
 
-/** What an opcode outside the table belongs to, for the message that refuses it. */
+/** The feature that an opcode outside the table belongs to, for the message that refuses it. */
 export function unsupportedFeature(code: number): string | undefined {
   if (code === 0xfd) return "SIMD";
   if (code === 0xfe) return "threads and atomics";

@@ -51,7 +51,7 @@ function show(values: readonly (number | bigint)[]): string {
   return `(${values.map((v) => (Object.is(v, -0) ? "-0" : String(v))).join(" ")})`;
 }
 
-/** What a trap is called in V8's messages. */
+/** Names of traps in V8's messages. */
 const v8Traps: readonly (readonly [RegExp, string])[] = [
   [/unreachable/, "unreachable"],
   [/memory access out of bounds/, "memory access out of bounds"],
@@ -122,7 +122,7 @@ function calls(module: Module, seed: number): Call[] {
     });
 }
 
-/** What the host lacks traps when called, as it does natively. */
+/** A function that the host lacks traps when called, as it does natively. */
 function imports(host: Record<string, unknown> | undefined): object {
   const missing = (): never => {
     throw new Error("unbound import called");

@@ -14,7 +14,7 @@ import { generateModule } from "./generate.ts";
  * Differential fuzzing against V8: `count` modules of our generator, then `binaryen` ones of wasm-opt's. Failures are kept in compiler/fuzz/corpus.
  */
 
-/** What binaryen's fuzzer logs to: a running hash per type, the same module under V8 and natively. */
+/** The log of binaryen's fuzzer: a running hash per type, the same module under V8 and natively. */
 export const loggerText = `(module (global $h (mut i64) (i64.const 7))
   (func $mix (param i64) (global.set $h (i64.add (i64.mul (global.get $h) (i64.const 31)) (local.get 0))))
   (func (export "log-i32") (param i32) (call $mix (i64.extend_i32_s (local.get 0))))

@@ -54,7 +54,7 @@ export class Builder implements Maker {
   /** Undefined in unreachable code. */
   private current: Block | undefined;
   env: Value[] = [];
-  /** Whether a branch has kept `env` as it is, so that it must be copied before it changes. */
+  /** True if a branch has kept `env`, so that it must be copied before it changes. */
   private envShared = false;
   private deadDepth = 0;
 
@@ -304,7 +304,7 @@ export class Builder implements Maker {
     if (frame.kind === "loop") {
       this.loopDepth--;
       if (this.current === undefined) return;
-      // What follows is outside: a block of its own, unless nothing more comes.
+      // The rest is outside: a block of its own, unless nothing follows.
       const edge = this.edge(this.finish({ kind: "jump" }));
       const block = this.newBlock();
       this.connect(edge, block);

@@ -30,7 +30,7 @@ export class Value {
   // ---- for allocation ----
   /** Where it is now: a register, SSE ones from 16 on, or −1. */
   register = -1;
-  /** Whether a slot of the frame holds it on the path being compiled, and which. */
+  /** The slot of the frame that holds it on the path being compiled, if any. */
   saved = false;
   slot = -1;
   /** The local it was first assigned to, or −1. */

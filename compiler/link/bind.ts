@@ -16,13 +16,13 @@ export interface Definition {
   readonly index: number;
 }
 
-/** What a function index stands for besides a definition. */
+/** Meanings of a function index besides a definition. */
 export type FunctionTarget = Definition | "intrinsic" | "unbound";
 
 export interface BindOptions {
   /** Where an import is found: module name and export name; by default its own two names. */
   readonly resolve?: (importer: string, item: Import) => { readonly module: string; readonly name: string };
-  /** Whether a function import without an export is refused (the default) or traps when called. */
+  /** True if a function import without an export traps when called; by default it is refused. */
   readonly missing?: "refuse" | "trap";
   /** Bits of a global that nothing exports, such as `__memory_base` of a side module: what its loader would have given it. */
   readonly globals?: (importer: string, item: Import) => bigint | undefined;
@@ -38,7 +38,7 @@ export interface Bindings {
   readonly memory: readonly number[];
   /** Bits of globals given by `BindOptions.globals`, by `module:index`; their definition is the import itself. */
   readonly given: ReadonlyMap<string, bigint>;
-  /** Whether function references may reach a module with another memory. */
+  /** True if function references may reach a module with another memory. */
   readonly referencesCross: boolean;
 }
 

@@ -28,7 +28,7 @@ export class ProgramData {
     return (this.bindings.modules[i] as ProgramModule).code.module;
   }
 
-  /** What active data segments put into the memory that module `owner` defines. */
+  /** Contents that active data segments put into the memory that module `owner` defines. */
   initialData(owner: number): { offset: number; bytes: Uint8Array }[] {
     return this.bindings.modules.flatMap((_, i) =>
       this.module(i).data.flatMap(({ mode, bytes }) => {
@@ -147,7 +147,7 @@ export class ProgramData {
     if (end > 2 ** 20) throw new CodedError("MF_LINK_LIMIT", `a table of ${end} elements is too large; ${2 ** 20} are allowed`);
     return end;
   }
-  /** Whether anything can grow a table; else its capacity is its size. */
+  /** True if anything can grow a table; otherwise its capacity is its size. */
   private growsTables(): boolean {
     this.tablesGrow ??= this.bindings.modules.some(({ code }) =>
       code.functions.some((f) => f.code.relocations.some((x) => x.symbol === "runtime.tableGrow")),

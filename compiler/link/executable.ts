@@ -2,7 +2,7 @@ import { CodedError } from "#base";
 import { type LoadSegment, type Note, writeElf } from "./elf.ts";
 import type { Program, ProgramMemory } from "./program.ts";
 
-/** What a machine is thawed with: the contents of its memories and the values of its globals. */
+/** Initial state of a machine: the contents of its memories and the values of its globals. */
 export interface MemoryContents {
   /** Module that owns the memory. */
   readonly module: string;

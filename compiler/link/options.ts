@@ -17,6 +17,6 @@ export interface ProgramOptions extends BindOptions {
   /** Most pages a module's memory may get, besides its own maximum. */
   readonly memoryPages?: (module: string) => number | undefined;
   readonly stackBytes?: number;
-  /** Whether tables get the size their active element segments need, as a loader of side modules would have grown them. */
+  /** True if tables get the size their active element segments need, as a loader of side modules would have grown them. */
   readonly growTables?: boolean;
 }

@@ -25,7 +25,7 @@ export const instantiateName = "\0instantiate";
 
 export interface ProgramMemory {
   readonly module: string;
-  /** What active data segments put there, when nothing instantiates at run time. */
+  /** Contents from active data segments, when nothing instantiates at run time. */
   readonly initial: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
   readonly base: bigint;
   readonly minimumPages: number;

@@ -13,7 +13,7 @@ import {
   writeExecutable,
 } from "#compiler";
 
-/** What bad input gets: a coded error, from every phase, and soon. */
+/** Bad input gets a coded error, from every phase, and soon. */
 
 const tools = await wabt();
 const features = { bulk_memory: true, reference_types: true, simd: true, tail_call: true, exceptions: true };

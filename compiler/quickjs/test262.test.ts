@@ -7,7 +7,7 @@ import { type Engine, hostText, nativeEngine, quickjsProgram, start, v8Engine } 
 import { outcome, type Script, scriptAt, scriptPaths } from "./test262.ts";
 
 /**
- * ECMAScript's own conformance suite: QuickJS compiled here must come to whatever QuickJS comes to under V8, also where it fails.
+ * ECMAScript's own conformance suite: QuickJS compiled here must give the results of QuickJS under V8, also where it fails.
  * MAYFLY_TEST262_STEP=1 takes every script (half an hour), 50 every fiftieth; MAYFLY_TEST262_FROM begins later.
  */
 const folder = process.env["MAYFLY_TEST262"] ?? join(process.cwd(), "..", "shared", "data", "test262");
@@ -32,7 +32,7 @@ async function outcomes(engine: Engine, scripts: readonly Script[]): Promise<str
   return all;
 }
 
-test("QuickJS compiled here comes to what it comes to under V8, in test262", async (t) => {
+test("QuickJS compiled here gives the same results as under V8, in test262", async (t) => {
   if (process.platform !== "linux" || process.arch !== "x64") return t.skip("native code here is x86-64 Linux");
   if (!existsSync(folder)) return t.skip(`no test262 at ${folder}; set MAYFLY_TEST262 to its folder`);
   const host = (await wabt()).parseWat("host.wat", hostText, { bulk_memory: true }).toBinary({}).buffer;

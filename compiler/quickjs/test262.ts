@@ -47,7 +47,7 @@ export function scriptPaths(folder: string, below: string): readonly string[] {
   return [...walk(join(folder, "test", below))];
 }
 
-/** What a script comes to: the exception it threw, else what it said once its promises were settled. */
+/** The result of a script: the exception it threw, else its output once its promises were settled. */
 export async function outcome(engine: Engine, script: Script): Promise<string> {
   // As an eval of its own: what it declares with let, const and class is not there for the next one.
   const value = await evaluate(engine, `(0, eval)(${JSON.stringify(script.code)})`);

@@ -2,7 +2,7 @@ import { alu, Assembler, at, indexed, shift, symbol } from "../assemble/assemble
 import { trapNumber } from "../assemble/code.ts";
 import * as r from "../assemble/registers.ts";
 
-/** What a process on x86-64 Linux needs below compiled code: signal handlers that make traps of faults, and memory. */
+/** The layer below compiled code in an x86-64 Linux process: signal handlers that turn faults into traps, and memory. */
 
 export const systemCalls = { read: 0, write: 1, mmap: 9, rtSigaction: 13, rtSigreturn: 15, sigaltstack: 131, exitGroup: 231 } as const;
 

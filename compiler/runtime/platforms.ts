@@ -15,7 +15,7 @@ import {
 import { addMetal } from "./pvh.ts";
 
 /**
- * What lies around compiled code.
+ * The layers around compiled code.
  *
  * `bench`  a process that takes commands on its standard input, for tests and measurements
  * `linux`  a process that runs one exported function and exits; a trap exits with 128 + kind after a record on descriptor 2

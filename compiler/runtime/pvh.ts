@@ -4,7 +4,7 @@ import type { Linker } from "../link/linker.ts";
 
 /**
  * The instructions below everything else on bare metal: from the PVH entry to long mode, the entries of exceptions and interrupts.
- * What they need lies in `image/pvh.ts`: the page tables are part of the ELF, at a fixed address.
+ * Their page tables are part of the ELF, at a fixed address (`image/pvh.ts`).
  *
  * PVH entry (Xen's docs/misc/pvh.pandoc): 32-bit protected mode, paging off, flat segments, interrupts off, EBX → hvm_start_info.
  */
@@ -135,7 +135,7 @@ function descriptors(): Assembler {
   return a;
 }
 
-/** What `lgdt` reads: limit u16, base u64. */
+/** Operand of `lgdt`: limit u16, base u64. */
 function descriptorsPointer(): Assembler {
   const a = new Assembler();
   a.raw(39, 0);

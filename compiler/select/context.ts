@@ -5,7 +5,7 @@ import type { Module } from "../decode/types.ts";
 import { isConstant, isIntegerConstant, type Value } from "../ir/value.ts";
 import { fitsImmediate, type Node } from "./tile.ts";
 
-/** What emitters of nodes share. */
+/** State shared by the emitters of nodes. */
 export interface Context {
   readonly m: Machine;
   readonly module: Module;
@@ -43,7 +43,7 @@ export function address(c: Context, index: Value, offset: number): Memory {
   return indexed(r.r15, temporary);
 }
 
-/** What a folded load reads. */
+/** Address and width of a folded load. */
 export function loadedPlace(c: Context, load: Value): Memory {
   return address(c, load.args[0] as Value, load.a);
 }

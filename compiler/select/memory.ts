@@ -212,7 +212,7 @@ function placeArguments(
     if (isConstant(value)) constants.push({ to: register, value });
     else moves.push({ to: register, from: location(value) });
   }
-  // What waits for the end must not be overwritten by a constant, which comes last anyway.
+  // A move that waits for the end must not be overwritten by a constant; constants come last.
   emitMoves(m, { moves, constants });
   m.advance(node);
   m.clear();

@@ -12,7 +12,7 @@ import { isLoad, isPure } from "../optimise/optimise.ts";
 export interface Node {
   /** Undefined for the terminator. */
   readonly value: Value | undefined;
-  /** What is read, each once, constants left out. */
+  /** Values that are read, each once, without constants. */
   readonly inputs: Value[];
   /** Position of each input's next use after this one. Filled in by the allocator. */
   readonly after: number[];
@@ -70,7 +70,7 @@ const andFor = new Map([
 const opAnd = opcode("i32.and");
 
 /**
- * Whether a constant can be the immediate of an instruction on 64 or 32 bits. An i32 stands for its zero extension where a value that was
+ * True if a constant can be the immediate of an instruction on 64 or 32 bits. An i32 stands for its zero extension where a value that was
  * extended for nothing turned out to be constant, while immediates are sign-extended.
  */
 export function fitsImmediate(value: Value, isWide: boolean): boolean {

@@ -143,7 +143,7 @@ export function argumentWord(expression: Expression): bigint {
   }
 }
 
-/** Whether a result word is what `(f32.const nan:canonical)` and the like ask for. */
+/** True if a result word matches `(f32.const nan:canonical)` and the like. */
 export function matches(expression: Expression, word: bigint): boolean {
   const [kind, value] = expression.items as [string, string | undefined];
   if (kind === "ref.func" || (kind === "ref.extern" && value === undefined)) return word !== 0n;

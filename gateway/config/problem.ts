@@ -1,4 +1,4 @@
-/** What is wrong with a configuration, and where. */
+/** Faults of a configuration, with their places. */
 import { CodedError } from "#base";
 
 /** Keys and indices from the top of the file. */

@@ -1,6 +1,6 @@
 /**
- * What a schema can't say of a connector's configuration, its `create` does: an SQL parameter there is not, a cron expression that
- * never comes. Each connector is made once for trial, so that this too is told with line and column, and by `mayfly lint`.
+ * Checks a connector's configuration beyond its schema, by calling its `create`: an unknown SQL parameter, a cron expression that
+ * never matches. Each connector is created once for trial, so that such faults have line and column, in `mayfly lint` as well.
  */
 import { isCoded, prng, systemClock } from "#base";
 import type { Connectors } from "../contract/connectors.ts";

@@ -10,11 +10,11 @@ export interface RetryConfig {
   /** Attempts in all, the first included. */
   readonly attempts: number;
   readonly backoff: DurationRange;
-  /** Nothing is tried again after so long, in milliseconds. */
+  /** Maximum age for a retry, in milliseconds. */
   readonly age: number;
 }
 
-/** What becomes of messages behind a dead letter of their key. */
+/** Handling of messages behind a dead letter of their key. */
 export type OnDead = "continue" | "hold";
 
 export interface FlowRetryConfig extends RetryConfig {
@@ -39,7 +39,7 @@ export interface SourceConfig {
   readonly config: unknown;
 }
 
-/** One entry of `to:`: exactly one connector, and how it is to be used. */
+/** One entry of `to:`: exactly one connector, with its delivery settings. */
 export interface OutletConfig {
   readonly connector: string;
   readonly config: unknown;
@@ -48,7 +48,7 @@ export interface OutletConfig {
   readonly concurrency: number;
   /** Sends and requests a second at most; undefined: no bound. */
   readonly rate: number | undefined;
-  /** One attempt may take so long, in milliseconds. */
+  /** Timeout of one attempt, in milliseconds. */
   readonly timeout: number;
   /** Failures in a row that open the circuit, and how long it stays open in milliseconds; undefined: never. */
   readonly breaker: { readonly failures: number; readonly pause: number } | undefined;
@@ -77,7 +77,7 @@ export interface FlowConfig {
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
   /** True: dead letters keep the headers a caller identified itself with. */
   readonly keepCredentials: boolean;
-  /** A message not begun after so long is dead, in milliseconds. */
+  /** Maximum wait before a message starts, in milliseconds; after that it becomes a dead letter. */
   readonly expires: number | undefined;
   /** Longer bodies go to the body store, in bytes; undefined: none. */
   readonly claimCheck: number | undefined;
@@ -122,7 +122,7 @@ export interface GatewayConfig {
   readonly monitor: "embedded" | "process" | "qemu";
   /** Worker threads or processes; undefined: the monitor's own choice. */
   readonly workers: number | undefined;
-  /** Whether what runs machines takes message after message of a flow, or each message gets its own; only processes and virtual machines can. */
+  /** Reuse of a process or virtual machine across messages: for one flow, or never. */
   readonly isolation: "flow" | "message";
   readonly log: { readonly level: "debug" | "info" | "warn" | "error" | "silent"; readonly format: "auto" | "json" | "pretty" };
   /** How long stop() waits for what is under way, in milliseconds. */

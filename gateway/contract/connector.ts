@@ -1,4 +1,4 @@
-/** What sources and outlets have in common: how a connector describes itself, and what it is given. */
+/** Shared by sources and outlets: the description of a connector, and its dependencies. */
 import type { Clock, Prng } from "#base";
 import type { ReportUnexpected } from "./unexpected.ts";
 import type { GatewayMemory } from "./memory.ts";
@@ -14,7 +14,7 @@ export interface Logger {
   error(fields: object, text: string): void;
 }
 
-/** Whether a connector can do its work now. `/ready` is 200 only while every connector is ready. */
+/** Readiness of a connector. `/ready` is 200 only while every connector is ready. */
 export interface Health {
   readonly ready: boolean;
   /** One line for people: `connected to amqp://broker`, `MF_AMQP_AUTH: the broker refused user guest`. No secrets. */
@@ -48,7 +48,7 @@ export interface ConnectorContext {
 }
 
 /**
- * What every connector says of itself. mayfly.schema.json and docs/CONNECTORS.md are generated from it.
+ * Description of a connector. mayfly.schema.json and docs/CONNECTORS.md are generated from it.
  * The schema is of one object with `additionalProperties: false`; durations, sizes and the like use the fragments of
  * config/units.ts and reach `create` as numbers (milliseconds, bytes). `default`s are filled in before `create`.
  */

@@ -18,7 +18,7 @@ export const gatewayLimits = {
   /** Share of `pendingPerFlow` at which sources are paused, and at which they go on. */
   pauseAt: 0.8,
   resumeAt: 0.5,
-  /** What a refused source is told when nothing better is known. */
+  /** Default Retry-After of a refused message. */
   retryAfterMs: 1 * second,
 
   /** The memory budget: what Node itself needs, and the least and the most unless `memory` says otherwise. */
@@ -48,7 +48,7 @@ export const gatewayLimits = {
   workersPerMessage: 2,
   /** Redirects a declared host may answer with in a row. */
   redirects: 20,
-  /** After a cancel the machine gets so long for its last words, then it is ended. */
+  /** Time a machine has to finish after a cancel, before it is stopped. */
   cancelGraceMs: 250,
 
   /** Sends of one outlet that wait in the outbox; beyond it the flows that feed it are refused. */
@@ -96,7 +96,7 @@ export const gatewayLimits = {
   deletedStates: 10_000,
   /** State kept under one key, in bytes of JSON. */
   stateBytes: 1 * mib,
-  /** Whoever retries an edited dead letter is told how it ended, if it ends within this time. */
+  /** Time a retry of an edited dead letter waits for the result. */
   retryTellMs: 20 * second,
   /** Dead letters of one flow; beyond it burying fails and the flow's sources are refused. */
   deadLettersPerFlow: 100_000,
@@ -127,7 +127,7 @@ export const gatewayLimits = {
   compressionRatio: 16,
   /** Longest path of a UNIX socket (Linux: sun_path without its zero). */
   socketPathBytes: 107,
-  /** A request's headers must be complete after so long, and all of it after the second (slow senders hold sockets). */
+  /** Timeouts for a request's headers, and for the whole request (slow senders hold sockets). */
   httpHeadersMs: 10 * second,
   httpRequestMs: 60 * second,
   httpKeepAliveMs: 65 * second,
@@ -152,7 +152,7 @@ export const gatewayLimits = {
   bodyLoadBytes: 16 * mib,
   /** Buffers of stored bodies, in bytes. */
   storedPieceBytes: 256 * kib,
-  /** Stored bodies are swept so long after one may have become free, and in any case so often. */
+  /** Delay of a sweep after a stored body may have become free, and the longest interval between sweeps. */
   bodySweepMs: { least: 5 * second, most: 5 * minute },
 
   /** Routes, flows, sources and outlets in one configuration. */

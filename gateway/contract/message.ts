@@ -6,14 +6,14 @@ import type { ReadableBody, StoredBody } from "./stored-body.ts";
 export type { Headers };
 
 /**
- * Who is keeping the message safe while it is worked on.
+ * Keeper of the message while it is processed.
  * - `journal`: the source's sender is acknowledged as soon as the journal has the message (HTTP 202, file drop, cron).
  * - `source`: the source itself has it until the Outcome says so (broker without ack, HTTP caller who waits): a crash loses nothing,
  *   because the sender or broker gives it again.
  */
 export type Keeper = "journal" | "source";
 
-/** Whoever waits for the Outcome, when they may leave before it comes (an HTTP client that disconnects). One object per message. */
+/** A caller that waits for the Outcome and may leave before (an HTTP client that disconnects). One object per message. */
 export interface Caller {
   /** Set by the source when the caller is gone. */
   left: boolean;
@@ -21,7 +21,7 @@ export interface Caller {
   onLeave: (() => void) | undefined;
 }
 
-/** What a source hands over. It gives up `body` and `headers`: neither may change after `accept` was called. */
+/** A message from a source. The source gives up `body` and `headers`: neither may change after `accept` was called. */
 export interface Incoming {
   /** The sender's own id (a broker's message id, an `Idempotency-Key`): what duplicates are recognised by. Absent: the gateway makes one. */
   readonly id?: string | undefined;
@@ -59,7 +59,7 @@ export interface Reply {
   readonly body: Uint8Array;
 }
 
-/** Whose fault a failure is: said where it is made, and carried to wherever it is told. */
+/** Origin of a failure: set where the failure is created, and kept until it is reported. */
 export type FailureOrigin = "caller" | "flow" | "peer" | "gateway";
 
 /** Why a message was given up or an attempt failed. */
@@ -80,7 +80,7 @@ export interface Failure {
 }
 
 /**
- * What became of a message. Only after it may a source acknowledge.
+ * The outcome of a message. A source may acknowledge only after it.
  * - `accepted`: keeper `journal` only: it is durable and will be worked on. Acknowledge.
  * - `done`: the effects are committed. Acknowledge; pass on the reply when one was wanted.
  * - `duplicate`: it was done before, within the window. Acknowledge, with the recorded reply if there is one.
@@ -100,13 +100,13 @@ export type Outcome =
       readonly retryAfterMs: number;
     };
 
-/** What an outlet is given. Read only: the same bytes may be sent again. */
+/** A message for an outlet. Read only: the same bytes may be sent again. */
 export interface Outgoing {
   /** Id of the message whose flow sent this. */
   readonly messageId: string;
   readonly flow: string;
   readonly outlet: string;
-  /** What keeps order: sends of one outlet with one key are handed over one after the other. */
+  /** Ordering key: sends of one outlet with the same key are delivered one after another. */
   readonly key: string | undefined;
   readonly contentType: string;
   readonly headers: Headers;

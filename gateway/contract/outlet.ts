@@ -30,11 +30,11 @@ export interface OutletErrorHow {
 export class OutletError extends CodedError {
   /** True when a later attempt may succeed. */
   readonly retryable: boolean;
-  /** What the peer asked us to wait, in milliseconds; undefined when it said nothing. */
+  /** Retry-After of the peer, in milliseconds; undefined if it sent none. */
   readonly retryAfterMs: number | undefined;
   /** HTTP status, 0 where there is none. */
   readonly status: number;
-  /** Whose fault it is: the peer's unless the outlet says otherwise. */
+  /** Origin of the failure: the peer, unless the outlet says otherwise. */
   readonly origin: FailureOrigin;
   /** Status a caller gets whose flow does not handle it; 0 for the origin's own. */
   readonly callerStatus: number;
@@ -96,7 +96,7 @@ export interface OutletDefinition<Config = never> extends ConnectorDescription {
   create(config: Config, context: OutletContext): Outlet;
 }
 
-/** What will not be mended by another attempt. */
+/** Failures that another attempt will not fix. */
 export function finalBodyError(error: unknown): OutletError | undefined {
   if (error instanceof OutletError) return error;
   if (!isCoded(error) || (error.code !== "MF_CLAIM_MISSING" && error.code !== "MF_CLAIM_DAMAGED")) return undefined;

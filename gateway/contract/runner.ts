@@ -47,7 +47,7 @@ export interface SourcePlaces {
   stack(stack: string): string;
 }
 
-/** What the CLI knows of a flow once its image is built and loaded. */
+/** Facts that the CLI passes about a flow whose image is built and loaded. */
 export interface FlowImage {
   readonly image: ImageHandle;
   /** Outlets the flow declares; `undefined` when the image does not say. */

@@ -23,7 +23,7 @@ import type { HttpRoutes } from "./http/routes.ts";
 /** Hands a message over. Resolves with what became of it, never rejects. Synchronous up to the queue: it keeps the order of calls. */
 export type Accept = (message: Incoming) => Promise<Outcome>;
 
-/** What a source keeps over restarts, by name. */
+/** State that a source keeps over restarts, by name. */
 export interface Recall {
   /** Undefined for what was never written, or was lost with a journal in memory. */
   read(name: string): Promise<string | undefined>;
@@ -44,11 +44,11 @@ export interface SourceContext extends ConnectorContext {
 
 export interface Source {
   start(accept: Accept): Promise<void>;
-  /** The flow's queue is nearly full: take no new messages till `resume`. Called only between start and stop; must be cheap and idempotent. */
+  /** The flow's queue is nearly full: take no new messages until `resume`. Called only between start and stop; must be cheap and idempotent. */
   pause?(): void;
   resume?(): void;
   /**
-   * Takes no new messages from now on, waits till those in `accept` are settled and acknowledged (or given back), then
+   * Takes no new messages from now on, waits until those in `accept` are settled and acknowledged (or returned), then
    * disconnects. The gateway bounds the wait: it settles everything open within the drain time.
    */
   stop(): Promise<void>;

@@ -18,7 +18,7 @@ import { readBody } from "../contract/http/body.ts";
 import { sendProblem } from "../contract/http/problem.ts";
 import type { HttpRoutes, RouteHandler } from "../contract/http/routes.ts";
 
-/** What this needs of the gateway. */
+/** The part of the gateway that this needs. */
 export interface Administered {
   readonly memory: GatewayMemory;
   ready(): { readonly ready: boolean; readonly problems: readonly object[] };

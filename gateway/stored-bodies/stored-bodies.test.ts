@@ -19,7 +19,7 @@ import { BodyStore } from "./store.ts";
 const body = Buffer.alloc(300_000, "a large body ");
 const sha256 = createHash("sha256").update(body).digest("hex");
 
-/** What the kernel emits for `to.NAME.send(msg)`. */
+/** The kernel's effect for `to.NAME.send(msg)`. */
 function forward(outlet: string, event: Event, storedBody = headersOf(event)["mayfly-claim"]): Effect {
   return {
     kind: "send",

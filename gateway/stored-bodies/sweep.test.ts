@@ -18,7 +18,7 @@ class World {
   readonly store = new BodyStore("/nowhere");
   readonly files = new Set<string>();
   readonly ledger = new Set<string>();
-  /** What a recovery would find in the journal. */
+  /** Contents that a recovery would find in the journal. */
   readonly log = new Set<string>();
   /** Stored body by letter. */
   readonly letters = new Map<string, string>();

@@ -10,7 +10,7 @@
  * - In one process. A body that is free stays free: only who has it in hand can name it anew. It goes from record to record in two ways.
  *   From the journal to a dead letter, which is written before the journal forgets: the journal is looked at first, so one of the two
  *   looks finds it. Into the journal, from a source, another flow's send or a dead letter that is put in again: it is held from before
- *   till after, and what was held at any time since the sweep began counts as live.
+ *   until after, and a body held at any time since the sweep began counts as live.
  * - After a crash. That a send is settled is written lazily, and a refused record may turn out to have happened until a later one is safe
  *   (docs/JOURNAL.md), so the log may name what the ledger has forgotten. `sync` makes safe all that was said before it, and voids what
  *   was refused. Files go only once it has succeeded: no record that a recovery finds names them.

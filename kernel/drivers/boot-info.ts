@@ -1,5 +1,5 @@
 /**
- * What the hypervisor tells at the PVH entry: hvm_start_info, its memory map and the command line
+ * Boot information at the PVH entry: hvm_start_info, its memory map and the command line
  * (Xen, xen/include/public/arch-x86/hvm/start_info.h).
  */
 import { startInfoAt } from "./cpu";

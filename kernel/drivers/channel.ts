@@ -33,7 +33,7 @@ function offerReceive(index: u32): void {
   offered = (offered + 1) & 0xffff;
 }
 
-/** Whether the monitor has sent something that was not read yet. */
+/** True if the monitor has sent something that is still unread. */
 export function hasIncoming(): bool {
   return usedCount(portReceiving) !== taken;
 }

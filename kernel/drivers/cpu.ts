@@ -1,6 +1,6 @@
 /**
  * The instructions that no AssemblyScript stands for: each is an import that the compiler emits in place (compiler/assemble/intrinsics.ts).
- * What a device or its DMA may change is read and written by `mmio…` only, as exactly one mov: the optimiser may merge plain loads.
+ * Memory that a device or its DMA may change is accessed by `mmio…` only, as exactly one mov: the optimiser may merge plain loads.
  */
 // @ts-ignore: decorator
 @external("cpu", "hlt")

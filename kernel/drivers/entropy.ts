@@ -18,7 +18,7 @@ const mostLooks: u32 = 10_000_000;
 // @ts-ignore: decorator
 @lazy const previous: usize = memory.data(32, 16);
 
-/** Whether there is a device that gave something; without one nothing is checked. */
+/** True if there is a device that gave something; without one nothing is checked. */
 export let entropyWorks: bool = false;
 let told: bool = false;
 

@@ -1,4 +1,4 @@
-/** What happens between the first 64-bit instruction and the first message. compiler/runtime/pvh.ts has what comes before. */
+/** The boot sequence from the first 64-bit instruction to the first message. compiler/runtime/pvh.ts has the part before. */
 import { endOfMemory, printMemoryMap, startedByPvh } from "./boot-info";
 import { startChannel } from "./channel";
 import { ageMicroseconds, clockIsKvms, startClock, ticksPerMillisecond } from "./clock";

@@ -190,7 +190,7 @@ function flush(): void {
 
 export function privatePages(): u32 { return privateCount; }
 
-/** What `differences` found: the first page, and how many it looked at. */
+/** Result of `differences`: the first page, and the number of pages compared. */
 export let firstDifference: u32 = 0;
 export let compared: u32 = 0;
 

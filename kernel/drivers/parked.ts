@@ -44,7 +44,7 @@ export function keepPage(slot: u32, page: u32, frame: u32): void {
   store<u32>(at, count + 1, 4);
 }
 
-/** What `takePage` gave. */
+/** Result of `takePage`. */
 export let takenPage: u32 = 0;
 export let takenFrame: u32 = 0;
 

@@ -1,4 +1,4 @@
-/** What the compiled code needs of the processor: `qemu64`, for one, has not all of it. */
+/** Processor features that compiled code needs: `qemu64`, for one, lacks some. */
 import { cpuid } from "./cpu";
 import { exit, exitProcessor } from "./power";
 import { printLine } from "./serial";

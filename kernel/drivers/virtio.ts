@@ -21,7 +21,7 @@ const acknowledge: u32 = 1,
 /** Addresses a device may have: the last 32 MiB below 4 GiB, which are mapped for that. Firecracker's lie below. */
 const lowestDevice: u64 = 0xfe000000;
 
-/** What `findDevice` found. */
+/** Result of `findDevice`. */
 export let deviceBase: u32 = 0;
 export let deviceLine: u32 = 0;
 
@@ -43,7 +43,7 @@ export function findDevice(kind: u32): bool {
   return false;
 }
 
-/** What the device can, of the lower 32 features. */
+/** The device's lower 32 feature bits. */
 export function deviceFeatures(base: u32): u32 {
   write32(base + 0x14, 0);
   return read32(base + 0x10);
@@ -90,7 +90,7 @@ export function quiet(base: u32): void {
   write32(base + 0x64, read32(base + 0x60));
 }
 
-/** Whether the device may interrupt for this queue. */
+/** True if the device may interrupt for this queue. */
 export function setInterrupting(queue: u32, wanted: bool): void {
   write16(queue + availableAt, wanted ? 0 : 1);
 }

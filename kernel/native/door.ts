@@ -42,7 +42,7 @@ export function boot(): void {
   setInboxCapacity(bufferBytes);
   setOutbox(malloc(bufferBytes));
   setOutboxCapacity(bufferBytes);
-  seedRandom(randomState()); // all zero till the first message
+  seedRandom(randomState()); // all zero until the first message
   const tracker = onRejection;
   JS_SetHostPromiseRejectionTracker(runtime(), tracker.index, 0);
 }

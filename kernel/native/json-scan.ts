@@ -11,7 +11,7 @@ export function isDigit(byte: u32): bool {
   return byte - 0x30 < 10;
 }
 
-/** The first byte at or behind `at` that is no white space. The zero behind the text is none. */
+/** The first byte at or after `at` that is not white space. The zero after the text is not white space. */
 // @ts-ignore: decorator
 @inline
 export function skip(at: usize): usize {
@@ -76,7 +76,7 @@ export function scanText(at: usize, end: usize): u64 {
   return 0;
 }
 
-/** The byte behind an escape (RFC 8259 §7); 0 when it is none. */
+/** The byte after an escape (RFC 8259 §7); 0 if the escape is invalid. */
 function escapeEnd(at: usize): usize {
   switch (load<u8>(at, 1)) {
     case 0x22: case 0x2f: case 0x5c: case 0x62: case 0x66: case 0x6e: case 0x72: case 0x74: // " / \ b f n r t
@@ -109,7 +109,7 @@ function sequenceEnd(at: usize): usize {
   return !continues(at + 3) || (first === 0xf0 && second < 0x90) || (first === 0xf4 && second > 0x8f) ? 0 : at + 4;
 }
 
-/** Whether the text at `at` goes on with the `length` bytes at `key`, which are some earlier part of it. */
+/** True if the text at `at` continues with the `length` bytes at `key`, an earlier part of it. */
 // @ts-ignore: decorator
 @inline
 export function same(at: usize, key: usize, length: usize, end: usize): bool {

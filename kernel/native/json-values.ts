@@ -38,7 +38,7 @@ export function endValues(here: Context, whole: bool): JSValue {
   return value;
 }
 
-/** Whether an exception stands. */
+/** True if an exception is pending. */
 export function hasThrown(): bool {
   return load<u32>(state, atThrown) !== 0;
 }
@@ -111,7 +111,7 @@ export function thrown(): usize {
   return 0;
 }
 
-/** What the engine makes of a slice of the text: a value, or an exception. */
+/** The engine's parse of a slice of the text: a value, or an exception. */
 export function slice(here: Context, from: usize, to: usize): JSValue {
   const behind = load<u8>(to);
   store<u8>(to, 0);

@@ -42,7 +42,7 @@ const backslash: u32 = 0x5c;
 const atLimit: usize = 0;
 const atThrown: usize = 4;
 
-/** What the engine makes plain objects and arrays with. Neither address changes while there is a machine. */
+/** The engine's prototypes of plain objects and arrays. Neither address changes while the machine exists. */
 export function rememberPrototypes(here: Context): void {
   setPrototypes(<u32>JS_GetClassProto(here, classObject), <u32>JS_GetClassProto(here, classArray));
 }
@@ -51,7 +51,7 @@ function setLimit(): void {
   store<u32>(state, outbox() + outboxCapacity() - spareBytes, atLimit);
 }
 
-/** Where to go on when `more` bytes and the spare ones are to have room. */
+/** Where to continue so that `more` bytes and the spare ones fit. */
 // @ts-ignore: decorator
 @inline
 function room(at: usize, more: usize): usize {
@@ -89,7 +89,7 @@ function isOrdinary(object: usize): bool {
   return load<u16>(object, objectClass) === classObject && (load<u8>(object, objectFlags) & flagExotic) === 0;
 }
 
-/** Whether a prototype has a toJSON of its own, or so many properties that it isn't asked. */
+/** True if a prototype has a toJSON of its own, or too many properties to look. */
 function mayHaveToJson(prototype: usize): bool {
   const shape = shapeOf(prototype);
   const count = load<u32>(shape, shapeProperties);
@@ -100,7 +100,7 @@ function mayHaveToJson(prototype: usize): bool {
   return false;
 }
 
-/** Whether there is no toJSON in an object's prototypes, beside Object.prototype, which is looked at once. */
+/** True if an object's prototypes have no toJSON; Object.prototype is checked elsewhere, once. */
 function isPlainPrototype(prototype: usize): bool {
   for (let i: u32 = 0; i < mostPrototypes; i++) {
     if (prototype === 0 || prototype === objectPrototype()) return true;
@@ -333,7 +333,7 @@ function writeByEngine(here: Context, at: usize, value: f64): usize {
 }
 
 /**
- * Whether a key that is a string may be one of the integers from 2^31 to 2^32 - 2, which have ten digits: those come first, as the others do
+ * True if a key that is a string may be one of the integers from 2^31 to 2^32 - 2, which have ten digits: those come first, as the others do
  * whose atoms are integers. Two of its characters tell enough.
  */
 // @ts-ignore: decorator
@@ -418,7 +418,7 @@ function writeValue(here: Context, at: usize, value: JSValue, depth: u32): usize
   return tag === tagRope ? writeRope(here, at, value) : 0;
 }
 
-/** What JSON.stringify gives for a value. */
+/** The result of JSON.stringify for a value. */
 export function stringifyJson(here: Context, value: JSValue): JSValue {
   if (!mayHaveToJson(objectPrototype()) && !mayHaveToJson(arrayPrototype()) && prototypeOf(shapeOf(arrayPrototype())) === objectPrototype()) {
     setLimit();

@@ -65,7 +65,7 @@ export const stringCharacters = 24;
 export const sliceStart = 28;
 export const stringIsSlice = 1 << 28;
 export const stringKind = 3 << 28;
-/** What the two uppermost bits of `stringHash` say of an atom that is a string; others are symbols. */
+/** The two uppermost bits of `stringHash` of an atom that is a string; others are symbols. */
 export const atomIsString = 1;
 
 export const runtimeAtoms = 568;

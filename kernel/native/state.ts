@@ -85,7 +85,7 @@ export function setFunctions(step: JSValue, settle: JSValue, rejection: JSValue)
 /** 24 bytes for out parameters of a single call. */
 // @ts-ignore: decorator
 @inline export function scratch(): usize { return block + atScratch; }
-/** Bytes of the JSON texts whose values stay in the machine till its end (functions.ts, `keep`). */
+/** Bytes of the JSON texts whose values stay in the machine until its end (functions.ts, `keep`). */
 // @ts-ignore: decorator
 @inline export function keptBytes(): u32 { return load<u32>(block + atKept); }
 // @ts-ignore: decorator

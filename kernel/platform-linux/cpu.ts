@@ -1,4 +1,4 @@
-/** What the compiler puts in place of these imports: instructions, and addresses of the link (compiler/assemble/intrinsics.ts). */
+/** Imports that the compiler replaces with instructions and addresses of the link (compiler/assemble/intrinsics.ts). */
 
 // @ts-ignore: decorator
 @external("cpu", "syscall")

@@ -93,7 +93,7 @@ function dropPages(): void {
   call(Call.madvise, engineBase(), imageBytes(), 4);
 }
 
-/** Whatever ran before: memory, its size and the stack pointer are the image's again. */
+/** Restores memory, its size and the stack pointer to the image's, after any run. */
 export function reset(): void {
   const pages = enginePages();
   if (pages > restPages) {

@@ -1,5 +1,5 @@
 /**
- * What `import … from "mayfly"` offers a flow's author. docs/FLOWS.md explains it by examples. The types of the machine's globals are
+ * Types of `import … from "mayfly"`, for a flow's author. docs/FLOWS.md explains them by examples. The types of the machine's globals are
  * in globals.d.ts, apart, so that this file also serves in a project that has Node's types.
  */
 
@@ -8,7 +8,7 @@ export interface TextOptions {
   readonly malformed?: "refuse" | "replace" | undefined;
 }
 
-/** What messages and answers have in common. A body is decoded when it is asked for, and each time anew. */
+/** Shared by messages and answers. A body is decoded on each access. */
 interface Content {
   /**
    * Names in lower case; of a repeated header all values, with commas between them. Given to `send`, `request` or `reply`, whole or copied,
@@ -42,7 +42,7 @@ export interface Message extends Content {
   readonly source: string;
   /** 1 for the first attempt. */
   readonly attempt: number;
-  /** What orders messages and owns `state`, when the flow has one. */
+  /** Key that orders messages and owns `state`, if the flow has one. */
   readonly key: string | undefined;
 }
 
@@ -50,7 +50,7 @@ export interface Message extends Content {
 export interface Answer extends Content {
   /** HTTP status; 200 where the outlet has no such thing. */
   readonly status: number;
-  /** Whether the status is from 200 to 299. */
+  /** True for a status from 200 to 299. */
   readonly ok: boolean;
 }
 
@@ -102,7 +102,7 @@ export interface State {
   /** Any value that JSON can hold. */
   set(name: string, value: unknown): void;
   delete(name: string): void;
-  /** What is kept under another key, as it is now. */
+  /** The current state under another key. */
   read(key: string): Promise<Record<string, unknown>>;
 }
 
@@ -150,7 +150,7 @@ export interface FlowOptions<Outlets extends string = string> {
 }
 
 declare const flowBrand: unique symbol;
-/** What a flow's module exports as its default. */
+/** Default export of a flow's module. */
 export interface Flow<Outlets extends string = string> {
   readonly [flowBrand]: Outlets;
 }
@@ -246,5 +246,5 @@ export const csv: {
   stringify(rows: readonly object[], options?: CsvStringifyOptions): string;
 };
 
-/** Whether two byte strings are equal, in a time that does not depend on where they differ. */
+/** Compares two byte strings in a time that does not depend on where they differ. */
 export function timingSafeEqual(a: string | Uint8Array, b: string | Uint8Array): boolean;

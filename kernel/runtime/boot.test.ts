@@ -1,4 +1,4 @@
-/** What the gateway sees of flows, good and bad: every case is a flow's source and the effects of its steps. */
+/** Effects of flows, good and bad: every case is a flow's source and the effects of its steps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EffectKind, EventKind, flawByte } from "#abi";

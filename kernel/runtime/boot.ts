@@ -38,7 +38,7 @@ export interface Manifest {
   readonly limits?: { readonly sends?: number; readonly logBytes?: number };
 }
 
-/** What `settle()` answers. */
+/** Result of `settle()`. */
 export const waiting = 0;
 export const done = 1;
 export const givenUp = 2;

@@ -28,7 +28,7 @@ export class Answer extends Content implements PublicAnswer {
     return resolvePart.headers;
   }
 
-  /** Whether the status is from 200 to 299. */
+  /** True for a status from 200 to 299. */
   get ok(): boolean {
     return this.status >= 200 && this.status <= 299;
   }

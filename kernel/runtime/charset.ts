@@ -32,7 +32,7 @@ export function encodingOf(label: string): Encoding | undefined {
   return labels[label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase()];
 }
 
-/** What windows-1252 has at 0x80…0x9f, where latin1 has control characters. */
+/** Characters of windows-1252 at 0x80…0x9f, where latin1 has control characters. */
 const windowsHigh =
   "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
 
@@ -78,7 +78,7 @@ export function decodeUtf16(bytes: Uint8Array, bigEndian: boolean, fatal: boolea
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
-/** Bytes that are no text in the charset: an error that names the first, unless they are to be U+FFFD. */
+/** Malformed bytes in the charset: an error that names the first, unless they are replaced with U+FFFD. */
 export type Malformed = "refuse" | "replace";
 
 /** The encoding that a byte order mark names (Encoding Standard, BOM sniff). */
@@ -89,7 +89,7 @@ export function markedEncoding(bytes: Uint8Array): Encoding | undefined {
   return first === 0xfe && second === 0xff ? "utf-16be" : undefined;
 }
 
-/** UTF-16 of any bytes. Throws TypeError for lone surrogates and half a unit at the end, unless they are to be replaced. */
+/** Decodes UTF-16. Throws TypeError for lone surrogates and half a unit at the end, unless they are replaced. */
 function wideText(bytes: Uint8Array, bigEndian: boolean, malformed: Malformed): string {
   const odd = (bytes.length & 1) === 1;
   if (malformed === "replace") return decodeUtf16(bytes, bigEndian, false) + (odd ? "\ufffd" : "");

@@ -219,7 +219,7 @@ const { getPrototypeOf } = Object;
 const objectPrototype = Object.prototype;
 const arrayPrototype = Array.prototype;
 
-/** Whether a value can only go as JSON: most bodies are such objects, and asking the classes one by one takes longer than this. */
+/** True if a value can only be sent as JSON: most bodies are such objects, and checking class by class takes longer. */
 export function isPlain(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = getPrototypeOf(value);

@@ -1,4 +1,4 @@
-/** What a flow sends, asks, logs and keeps, and the bounds of it. */
+/** Sends, requests, logs and state of a flow, and their bounds. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bootMachine, deliver, deliverBody, run } from "./testing/fake-machine.ts";

@@ -2,7 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import { FlowError } from "./errors.ts";
 
-/** What the runtime itself may add to a step: lines dropped, and the end. */
+/** Effects that the runtime itself may add to a step: a note of dropped log lines, and the end. */
 const reserved = 16;
 const mostEffects = hardLimits.effectsPerStep - reserved;
 
@@ -27,7 +27,7 @@ export function startCounting(): void {
   effects = 0;
 }
 
-/** Whether the step may have one more effect, which then counts. */
+/** True if the step may have one more effect, which then counts. */
 export function claimEffect(): boolean {
   return ++effects <= mostEffects;
 }

@@ -140,7 +140,7 @@ export function engineMessage(code: string | undefined, message: string): string
   return `${message}: ${insteadOf[missingGlobal(message)!]!}`;
 }
 
-/** Whether the engine itself gave up: such an error says nothing about the message and goes on as it is. */
+/** True if the engine itself failed: such an error is unrelated to the message and is passed on unchanged. */
 export function isEngineFailure(error: unknown): boolean {
   return error instanceof Error && engineCode(error.name, error.message) === "MF_MEMORY_LIMIT";
 }

@@ -16,7 +16,7 @@ import {
   reasonOf,
 } from "./errors.ts";
 
-/** What a `fail` effect says. */
+/** Contents of a `fail` effect. */
 export interface Failure {
   readonly code: string;
   readonly message: string;

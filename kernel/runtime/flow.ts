@@ -1,9 +1,9 @@
 /**
- * What `import … from "mayfly"` is inside a machine. The flow's bundle is built apart from the kernel's and must not hold a second
+ * The module "mayfly" inside a machine. The flow's bundle is built apart from the kernel's and must not contain a second
  * copy of it, so this module takes everything from the kernel object that `boot()` left under `Symbol.for("mayfly.kernel")`, and which
  * `setFlow()` takes away again. Bundle a flow with `mayfly` resolved to this file; only types are imported from the rest.
  *
- * What a flow does not import falls out of its bundle: `take("xml")` stays exactly when the flow uses `xml`, and parts.ts sees that.
+ * Unused imports drop out of the bundle: `take("xml")` stays exactly when the flow uses `xml`, and parts.ts sees that.
  */
 import type { Kernel } from "./exports.ts";
 

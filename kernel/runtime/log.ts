@@ -13,7 +13,7 @@ let dropped = 0;
 /** Longest fields of one line, in characters. */
 const mostFieldCharacters = 8 * 1024;
 
-/** Whether fields are an error or have one: JSON knows none of its properties. */
+/** True if fields are an error or contain one: JSON shows none of its properties. */
 function holdsError(fields: unknown): boolean {
   if (typeof fields !== "object" || fields === null) return false;
   if (fields instanceof Error) return true;
@@ -27,7 +27,7 @@ function fieldsJson(fields: unknown): string | undefined {
   let json: string | undefined;
   try {
     json = holdsError(fields) ? undefined : JSON.stringify(fields);
-    // What JSON makes "{}" of may be a map or an error further down, and deserves better.
+    // A value that JSON shows as "{}" may be a map or an error further down, and deserves better.
     if (json?.includes("{}")) json = undefined;
   } catch {
     json = undefined;

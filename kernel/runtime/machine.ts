@@ -6,7 +6,7 @@ import { table } from "./table.ts";
 import { defaultFlowLimits } from "../../abi/limits.ts";
 import type { Native } from "./native.ts";
 
-/** What the machine asks of the layer below. Set once by `boot()`. */
+/** The machine's interface to the layer below. Set once by `boot()`. */
 export let native: Native;
 
 export function setNative(value: Native): void {
@@ -25,7 +25,7 @@ export interface RuntimeLimits {
 
 const sizeUnits: Readonly<Record<string, number>> = table({ "": 1, B: 1, KB: 1000, MB: 1e6, KiB: 1024, MiB: 1024 ** 2 });
 
-/** A size as `flow({ limits })` has it; undefined when it is none, which the image step reports. */
+/** A size from `flow({ limits })`; undefined if it is malformed, which the image step reports. */
 function size(value: number | string | undefined): number | undefined {
   if (typeof value !== "string") return value;
   const found = /^\s*(\d+(?:\.\d+)?)\s*([KM]i?B|B?)\s*$/.exec(value);
@@ -37,7 +37,7 @@ export function setLimits(limits: RuntimeLimits): void {
   mostLogCharacters = size(limits.logBytes) ?? mostLogCharacters;
 }
 
-/** What becomes of an error thrown where no flow can catch it: in a timer's function, a listener, a microtask. Set by boot.ts. */
+/** Handler of errors thrown where no flow can catch them: in a timer's function, a listener, a microtask. Set by boot.ts. */
 export let uncaught: (error: unknown) => void;
 
 export function setUncaught(value: (error: unknown) => void): void {

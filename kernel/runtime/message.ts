@@ -85,7 +85,7 @@ export class Message extends Content implements PublicMessage {
     super.hold();
   }
 
-  /** What `JSON.stringify(msg)` and the log show. */
+  /** The form shown by `JSON.stringify(msg)` and the log. */
   toJSON(): object {
     const bytes = this.claim === undefined ? this.bytes.length : Number(this.headers["mayfly-claim-bytes"]);
     return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.shownHeaders, bytes };

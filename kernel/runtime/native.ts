@@ -1,5 +1,5 @@
 /**
- * What the runtime asks of the machine below it. The functions are AssemblyScript (kernel/native/), called by the engine as
+ * The runtime's interface to the machine below it. The functions are AssemblyScript (kernel/native/), called by the engine as
  * plain C functions; the boot code passes this object to `boot()` and keeps it from the flow.
  */
 export interface Native {
@@ -27,7 +27,7 @@ export interface Native {
   digest(algorithm: number, bytes: Uint8Array): Uint8Array;
   /** HMAC with that SHA. */
   hmac(algorithm: number, key: Uint8Array, bytes: Uint8Array): Uint8Array;
-  /** Whether two byte strings are equal, in a time that depends on their lengths only. */
+  /** Compares two byte strings in a time that depends only on their lengths. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
   /** JSON.stringify(value), to its errors; undefined where that gives undefined. Also when a flow has put another function there. */
   stringify(value: unknown): string | undefined;

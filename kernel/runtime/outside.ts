@@ -1,5 +1,5 @@
 /**
- * What `import … from "mayfly"` is in Node: the same functions, so that a flow's helpers can be unit-tested there, and a flow's module
+ * The module "mayfly" in Node: the same functions, so that a flow's helpers can be unit-tested there, and a flow's module
  * can be imported for its types. Nothing here runs a flow: `mayfly run` and `mayfly test` do, in a machine.
  */
 import { createHash, createHmac, randomFillSync, timingSafeEqual as equalInNode } from "node:crypto";

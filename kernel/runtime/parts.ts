@@ -8,7 +8,7 @@ import { table } from "./table.ts";
 interface PartRule {
   /** The part's module, from this folder. */
   readonly module: string;
-  /** What a bundle says when it needs the part. */
+  /** Text in a bundle that shows that it needs the part. */
   readonly mention: RegExp;
   /** Parts it builds on. */
   readonly needs: readonly string[];

@@ -1,4 +1,4 @@
-/** Who may call: a bearer token (RFC 6750) or a user with a password (RFC 7617). Secrets are compared in constant time. */
+/** Authentication of callers: a bearer token (RFC 6750) or a user with a password (RFC 7617). Secrets are compared in constant time. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { JsonSchema } from "../connector.ts";
 import type { Problem } from "./problem.ts";

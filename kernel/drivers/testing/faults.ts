@@ -73,7 +73,7 @@ export function faultTwice(): void {
 export function useUpMemory(): void {
   for (;;) takeFrame();
 }
-/** What KVM says of counters of two and of three gigahertz. */
+/** KVM's values for counters of two and of three gigahertz. */
 export function printRates(): void {
   printNumber(rateOf(0x80000000, 0));
   printLine(" ticks");

@@ -46,7 +46,7 @@ function misbehave(how: u32): void {
     case 0x68: return send(magic, complete, 0xffffffff, body, 0); // h: announces a huge frame
     case 0x6b: return send(magic, 99, 0, body, 0); // k: an unknown kind
     case 0x72: return send(magic, ready, 24, body, 24); // r: says it is ready a second time
-    case 0x67: return send(magic, complete, 28, head, 28); // g: effects that are none
+    case 0x67: return send(magic, complete, 28, head, 28); // g: malformed effects
     case 0x65: return send(magic, complete, 0, body, 0); // e: no effects at all
     case 0x74: sendDone(); return sendDone(); // t: answers twice
     case 0x62: sendDone(); for (;;) {} // b: is busy after it has answered

@@ -7,7 +7,7 @@ function nameOfClass(value: object): string {
   return typeof name === "string" && name !== "" ? `a ${name}` : "an object";
 }
 
-/** Whether an object's members are all there is to it: a Map, a RegExp or bytes hold something that no member shows. */
+/** True if an object consists of its members: a Map, a RegExp or bytes hold something that no member shows. */
 function hasOnlyMembers(value: object): boolean {
   const prototype: unknown = getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null || Array.isArray(value)) return true;

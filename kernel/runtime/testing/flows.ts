@@ -1,4 +1,4 @@
-/** What tests of flows share: a flow's source in, its effects out. */
+/** Shared by tests of flows: a flow's source in, its effects out. */
 import assert from "node:assert/strict";
 import type { Effect, Event } from "#abi";
 import { deliver, type MachineOptions, run } from "./fake-machine.ts";

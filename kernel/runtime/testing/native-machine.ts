@@ -103,7 +103,7 @@ export class NativeMachine {
     return this.memory.getUint32(value, true);
   }
 
-  /** What `native.json(0)` gives for an event whose first part is `text`; `behind` follows in its second. */
+  /** The result of `native.json(0)` for an event whose first part is `text`; `behind` follows in its second. */
   json(text: Uint8Array, behind: Uint8Array = new Uint8Array(0)): Box {
     const frame = new Uint8Array(8 + 4 + 8 + text.length + behind.length);
     frame.set([1, 2], 8);
@@ -118,7 +118,7 @@ export class NativeMachine {
     return value;
   }
 
-  /** What the engine's own parser gives for the same bytes. */
+  /** The result of the engine's own parser for the same bytes. */
   engineJson(text: Uint8Array): Box {
     const parse = this.kernel.engine["JS_ParseJSON"] as (context: number, at: number, length: number, name: number) => bigint;
     const name = this.#bytes(toUtf8("event"), this.#room + text.length + 1);
@@ -137,7 +137,7 @@ export class NativeMachine {
     this.call("JS_SetMemoryLimit", this.call("qjs_get_runtime_ptr"), bytes);
   }
 
-  /** What the engine counts of its own memory. */
+  /** The engine's own memory statistics. */
   usage(): { bytes: number; allocations: number; atoms: number; objects: number; shapes: number } {
     this.call("qjs_compute_memory_usage", this.#room);
     const at = (index: number): number => Number(this.memory.getBigInt64(this.#room + 8 * index, true));

@@ -4,7 +4,7 @@ import { expose } from "./interface.ts";
 
 const { native, requireHandler } = kernel;
 
-/** What one call of getRandomValues may ask for, in bytes (Web Cryptography API, §10.1.1). */
+/** Maximum of one call of getRandomValues, in bytes (Web Cryptography API, §10.1.1). */
 const mostRandomBytes = 65_536;
 
 /** The engine has it; the library of ES2023 does not know it yet. */

@@ -63,7 +63,7 @@ class Cloner {
     this.transferred = transferred;
   }
 
-  /** What was cloned already: keeps cycles and shared parts as they are. */
+  /** Objects already cloned: keeps cycles and shared parts as they are. */
   private readonly known = new Map<object, object>();
 
   value(value: unknown): unknown {
@@ -167,8 +167,8 @@ function structuredClone(value: unknown, options?: { readonly transfer?: Iterabl
   if (arguments.length === 0) throw new TypeError("structuredClone needs a value");
   const transferred = new Set<ArrayBuffer>();
   for (const item of options?.transfer ?? []) {
-    if (!(item instanceof ArrayBuffer)) refuse("what is to be transferred");
-    if (transferred.has(item)) refuse("an ArrayBuffer that is to be transferred twice");
+    if (!(item instanceof ArrayBuffer)) refuse("an entry of `transfer` that is not an ArrayBuffer");
+    if (transferred.has(item)) refuse("an ArrayBuffer that is transferred twice");
     if ((item as Detachable).detached) refuse("a detached ArrayBuffer");
     transferred.add(item);
   }

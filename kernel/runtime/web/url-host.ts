@@ -95,7 +95,7 @@ function adapt(delta: number, count: number, first: boolean): number {
   return bias + Math.floor((36 * rest) / (rest + 38));
 }
 
-/** Reads Punycode (RFC 3492, §6.2), or undefined when it is none. */
+/** Reads Punycode (RFC 3492, §6.2); undefined if it is malformed. */
 function fromPunycode(code: string): string | undefined {
   const dash = code.lastIndexOf("-");
   const points = Array.from(code.slice(0, Math.max(dash, 0)), (character) => character.charCodeAt(0));
@@ -164,7 +164,7 @@ function domainToAscii(domain: string): string | undefined {
   return labels.join(".");
 }
 
-/** A number of an IPv4 address, NaN when it is none. */
+/** A number of an IPv4 address; NaN if it is malformed. */
 function ipv4Number(text: string): number {
   if (text === "") return Number.NaN;
   if (/^0[xX][0-9a-fA-F]*$/.test(text)) return text.length === 2 ? 0 : Number.parseInt(text.slice(2), 16);

@@ -24,7 +24,7 @@ export function isSpecial(scheme: string): boolean {
   return Object.hasOwn(defaultPorts, scheme);
 }
 
-/** What each component percent-encodes (§1.3), as complements. */
+/** Percent-encode sets of the components (§1.3), as complements. */
 const controlSet = /[^\x20-\x7e]/gu;
 const fragmentSet = /[^!#-;=?-_a-~]/gu;
 const querySet = /[^!$-;=?-~]/gu;
@@ -44,7 +44,7 @@ export class UrlParser {
     this.utf8 = utf8;
   }
 
-  /** The record of a URL, or undefined when it is none. */
+  /** The record of a URL; undefined if it is malformed. */
   parse(input: string, base: UrlRecord | undefined): UrlRecord | undefined {
     let text = input
       .replace(/\p{Surrogate}/gu, "\ufffd")
@@ -171,7 +171,7 @@ export class UrlParser {
     return this.setHost(url, host) ? this.withPath(url, text.slice(end)) : undefined;
   }
 
-  /** Reads `host:port` into a record; false when it is none. */
+  /** Reads `host:port` into a record; false if it is malformed. */
   setHost(url: UrlRecord, text: string): boolean {
     const colon = text.lastIndexOf(":");
     const hasPort = colon >= 0 && !text.slice(colon).includes("]");
@@ -184,7 +184,7 @@ export class UrlParser {
     return true;
   }
 
-  /** A host as a URL of that scheme has it; undefined when it is none. */
+  /** A host in the form of that scheme's URLs; undefined if it is malformed. */
   host(name: string, scheme: string): string | undefined {
     const host = name === "" ? "" : parseHost(name, isSpecial(scheme), this.utf8);
     return scheme === "file" && host === "localhost" ? "" : host;

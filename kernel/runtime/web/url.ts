@@ -67,7 +67,7 @@ export class URL {
     if (record.port !== null) parser.setPort(record, String(record.port));
   }
 
-  /** Whether there is a host to which a name, a password or a port could belong. */
+  /** True if there is a host to which a name, a password or a port could belong. */
   get #hasAuthority(): boolean {
     return this.#record.host !== null && this.#record.host !== "" && this.#record.scheme !== "file";
   }
