@@ -12,6 +12,7 @@
 import { type Clock, CodedError, systemClock } from "#base";
 import type { Headers } from "../../contract/message.ts";
 import type { DeadLetters } from "../dead-letters.ts";
+import { contradicts, identityOf } from "../dedup-id.ts";
 import type {
   Accepted,
   AttemptRecord,
@@ -29,26 +30,23 @@ import type {
 } from "../journal.ts";
 import { type Commit, keptAttempts } from "../ledger.ts";
 import type { OutboxQueue } from "../outbox-queue.ts";
-import { Bodies } from "./bodies.ts";
-import { type BurialPorts, buryMessage, burySend, finishBurials, finishMessage } from "./burials.ts";
-import { DiskUse, OpenCalls } from "./counts.ts";
-import { Compaction, type CompactionResult, type JournalEvent, type Retention } from "./compaction.ts";
-import type { Disk } from "./disk.ts";
-import { LiveIndex } from "./live-index.ts";
-import { type LogLimits, logLimits, numbersAhead } from "./limits.ts";
-import type { Lock } from "./lock.ts";
-import { KeyedLocks } from "./keyed-locks.ts";
-import type { Placement } from "./places.ts";
-import { readLog } from "./recovery.ts";
-import { writeClosed, writeRetry, writeSendAttempt, writeSettle } from "./change-records.ts";
-import { writeCommit } from "./commit-record.ts";
-import { writeMessage } from "./message-records.ts";
-import { Room } from "./room.ts";
-import { contradicts, identityOf } from "../dedup-id.ts";
-import type { ByteWriter } from "./bytes.ts";
-import type { Upgrade } from "./upgrades.ts";
 import { RecordTooLong } from "./batch-buffer.ts";
-import { LogWriter } from "./writer.ts";
+import { Bodies } from "./bodies.ts";
+import { buryMessage, burySend, finishMessage } from "./burials.ts";
+import type { ByteWriter } from "./bytes.ts";
+import { writeRetry, writeSendAttempt, writeSettle } from "./change-records.ts";
+import { writeCommit } from "./commit-record.ts";
+import type { CompactionResult, JournalEvent, Retention } from "./compaction.ts";
+import { OpenCalls } from "./counts.ts";
+import type { Disk } from "./disk.ts";
+import { KeyedLocks } from "./keyed-locks.ts";
+import { type LogLimits, logLimits } from "./limits.ts";
+import { LiveIndex } from "./live-index.ts";
+import type { Lock } from "./lock.ts";
+import { writeMessage } from "./message-records.ts";
+import { RecoveredLog } from "./recovered-log.ts";
+import { readLog } from "./recovery.ts";
+import type { Upgrade } from "./upgrades.ts";
 
 export interface LogJournalOptions {
   readonly disk: Disk;
@@ -71,6 +69,11 @@ function lockLost(): CodedError {
   return new CodedError("MF_JOURNAL_CLOSED", "another process has taken over this journal: stop this gateway");
 }
 
+/** The dedup id of a message, with its flow. */
+function dedupKey({ flow, dedup }: NewMessage): string | undefined {
+  return dedup === undefined ? undefined : `${flow}\0${identityOf(dedup.id)}`;
+}
+
 export class LogJournal implements Journal {
   readonly durable = true;
   readonly #options: LogJournalOptions;
@@ -84,75 +87,37 @@ export class LogJournal implements Journal {
   readonly #states = new KeyedLocks<string>();
   /** Keys of messages whose large body is being written: what comes behind them waits, or it would be in the log before them. */
   readonly #keys = new KeyedLocks<string>();
-  #use = new DiskUse();
   readonly #calls = new OpenCalls();
-  #index: LiveIndex;
-  #writer: LogWriter | undefined;
-  #compaction: Compaction | undefined;
-  #room: Room | undefined;
+  /** Stands for the live index until the log is recovered. */
+  readonly #empty: LiveIndex;
+  #log: RecoveredLog | undefined;
   #lock: Lock | undefined;
-  #writingNumbers = false;
   #closed: "open" | "closed" | "lost" = "open";
 
   constructor(options: LogJournalOptions) {
     this.#options = options;
     this.#limits = { ...logLimits, ...options.limits };
     this.#clock = options.clock ?? systemClock;
-    this.#index = new LiveIndex(new Bodies(options.disk, this.#limits));
+    this.#empty = new LiveIndex(new Bodies(options.disk, this.#limits));
+  }
+
+  get #index(): LiveIndex {
+    return this.#log?.index ?? this.#empty;
   }
 
   async recover(): Promise<Recovery> {
-    const { disk } = this.#options;
+    const { disk, deadLetters, retention, upgrades, onEvent = nothing } = this.#options;
     this.#lock = await this.#options.lock?.(() => this.#lose());
-    this.#use = new DiskUse();
-    this.#index = new LiveIndex(new Bodies(disk, this.#limits));
     try {
-      const log = await readLog({ disk, bodies: this.#index.bodies, limits: this.#limits, sync: true, upgrades: this.#options.upgrades });
-      this.#index = log.index;
-      for (const [file, bytes] of log.sizes) this.#use.set(file, bytes);
-      const salt = log.salt ?? this.#options.salt?.() ?? Math.floor(Math.random() * 2 ** 32);
-      this.#writer = new LogWriter({
-        disk,
-        clock: this.#clock,
-        limits: this.#limits,
-        salt,
-        end: log.end,
-        counters: () => this.#index.ledger.counters,
-        afterBatch: ({ bytes, file, end }) => this.#compaction?.logged(bytes, file, end),
-        onSize: (file, bytes) => this.#use.set(file, bytes),
-        afterRefusal: (error) => {
-          if (error.code === "MF_JOURNAL_FULL") this.#compaction?.makeRoom();
-        },
-      });
-      this.#compaction = new Compaction({
-        disk,
-        clock: this.#clock,
-        limits: this.#limits,
-        salt,
-        retention: this.#options.retention,
-        index: this.#index,
-        writer: this.#writer,
-        log,
-        onSize: (file, bytes) => this.#use.set(file, bytes),
-        onEvent: this.#options.onEvent ?? nothing,
-      });
-      this.#room = new Room({
-        disk,
-        clock: this.#clock,
-        limits: this.#limits,
-        index: () => this.#index,
-        onShort: () => this.#compaction?.makeRoom(),
-      });
-      await this.#room.ask();
-      await this.#compaction.removeObsolete(log.obsolete);
-      const remarks = [...log.remarks, ...(await this.#begin()), ...(await finishBurials(this.#burialPorts(this.#writer)))];
-      this.#compaction.keepReserve();
+      const read = await readLog({ disk, bodies: new Bodies(disk, this.#limits), limits: this.#limits, sync: true, upgrades });
+      const salt = read.salt ?? this.#options.salt?.() ?? Math.floor(Math.random() * 2 ** 32);
+      this.#log = new RecoveredLog(read, { disk, deadLetters, clock: this.#clock, limits: this.#limits, retention, salt, onEvent });
+      if (this.#closed === "lost") this.#log.halt();
+      const remarks = await this.#log.begin();
       return this.#index.ledger.recovery(remarks);
     } catch (error) {
-      await this.#compaction?.close();
-      await this.#writer?.close();
-      this.#compaction = undefined;
-      this.#writer = undefined;
+      await this.#log?.close(false);
+      this.#log = undefined;
       await this.#lock?.release();
       this.#lock = undefined;
       throw error;
@@ -160,70 +125,79 @@ export class LogJournal implements Journal {
   }
 
   accept(message: NewMessage): Promise<Accepted> {
-    return this.#call(async (writer) => {
-      const { ledger, bodies } = this.#index;
-      const id = message.dedup === undefined ? undefined : `${message.flow}\0${identityOf(message.dedup.id)}`;
+    return this.#call(async (log) => {
+      const { ledger } = log.index;
+      const id = dedupKey(message);
       const key = message.key === undefined ? undefined : `${message.flow}\0${message.key}`;
-      const wait = (): Promise<void> | undefined => this.#keys.busy(key) ?? this.#ids.busy(id);
-      for (let busy = wait(); busy !== undefined; busy = wait()) await busy;
-      if (id !== undefined) {
-        const duplicate = ledger.duplicate(message);
-        if (duplicate !== undefined) return duplicate;
-      }
-      this.#room?.take(message.body.length);
+      const busy = (): Promise<void> | undefined => this.#keys.busy(key) ?? this.#ids.busy(id);
+      for (let wait = busy(); wait !== undefined; wait = busy()) await wait;
+      const duplicate = id === undefined ? undefined : ledger.duplicate(message);
+      if (duplicate !== undefined) return duplicate;
+      log.room.take(message.body.length);
+      const lease = ledger.newLease(message, true);
       this.#ids.acquire(id);
-      const slowKey = bodies.isLarge(message.body) ? key : undefined;
-      this.#keys.acquire(slowKey);
-      let lease = ledger.newLease(message, true);
       if (id !== undefined) this.#entering.set(id, { sequence: lease.sequence, dedupId: message.dedup?.id ?? "" });
       try {
-        if (bodies.isLarge(message.body)) {
-          const { lastRefusal } = writer;
-          const body = await this.#blob(message.body, `m${lease.sequence}`);
-          await bodies.syncNames();
-          lease = { ...lease, message: { ...message, body } };
-          // A message of its key that was on its way before it may have been refused meanwhile.
-          if (key !== undefined && writer.lastRefusal !== undefined && writer.lastRefusal !== lastRefusal) throw writer.lastRefusal;
-        }
-        const body = bodies.toWrite(lease.message.body) ?? message.body;
-        await writer.append(
-          (out) => writeMessage(out, "accept", { lease, burying: undefined, body }),
-          () => ledger.keep(lease, true),
-        );
-      } catch (error) {
-        this.#removeWhenVoid(writer, [bodies.release(lease.message.body)]);
-        this.#keys.fail(slowKey, error);
-        throw error;
+        return { status: "leased", lease: await this.#keep(log, lease, key) };
       } finally {
-        this.#keys.release(slowKey);
-        if (id !== undefined) {
-          this.#entering.delete(id);
-          this.#ids.release(id);
-        }
+        if (id !== undefined) this.#entering.delete(id);
+        this.#ids.release(id);
       }
-      return { status: "leased", lease };
     });
   }
 
+  /** Writes an accepted message. A large body is stored first, and messages of its key wait for that. */
+  async #keep(log: RecoveredLog, accepted: Lease, key: string | undefined): Promise<Lease> {
+    const { ledger, bodies } = log.index;
+    const { message } = accepted;
+    const isLarge = bodies.isLarge(message.body);
+    const slowKey = isLarge ? key : undefined;
+    this.#keys.acquire(slowKey);
+    let lease = accepted;
+    try {
+      if (isLarge) {
+        const { lastRefusal } = log.writer;
+        const body = await log.storeBody(message.body, `m${lease.sequence}`);
+        await bodies.syncNames();
+        lease = { ...lease, message: { ...message, body } };
+        // A message of its key that was on its way before it may have been refused meanwhile.
+        if (key !== undefined && log.writer.lastRefusal !== undefined && log.writer.lastRefusal !== lastRefusal)
+          throw log.writer.lastRefusal;
+      }
+      const body = bodies.toWrite(lease.message.body) ?? message.body;
+      await log.writer.append(
+        (out) => writeMessage(out, "accept", { lease, burying: undefined, body }),
+        () => ledger.keep(lease, true),
+      );
+      return lease;
+    } catch (error) {
+      log.removeWhenVoid([bodies.release(lease.message.body)]);
+      this.#keys.fail(slowKey, error);
+      throw error;
+    } finally {
+      this.#keys.release(slowKey);
+    }
+  }
+
   adopt(message: NewMessage): Accepted {
-    this.#open();
-    const { ledger } = this.#index;
+    const log = this.#open();
+    const { ledger } = log.index;
     const { dedup } = message;
-    const entering = dedup === undefined ? undefined : this.#entering.get(`${message.flow}\0${identityOf(dedup.id)}`);
+    const entering = this.#entering.get(dedupKey(message) ?? "");
     if (dedup !== undefined && entering !== undefined)
       return contradicts(entering.dedupId, dedup.id) ? { status: "mismatch" } : { status: "running", sequence: entering.sequence };
     const duplicate = ledger.duplicate(message);
     if (duplicate !== undefined) return duplicate;
     const lease = ledger.admit(message, false);
-    this.#writeNumbers();
+    log.writeNumbers();
     return { status: "leased", lease };
   }
 
   lease(flow: string, most: number): Promise<readonly Lease[]> {
-    return this.#call(async () => {
-      const { ledger, bodies } = this.#index;
+    return this.#call(async (log) => {
+      const { ledger, bodies } = log.index;
       const leases = ledger.lease(flow, most);
-      this.#writeNumbers();
+      log.writeNumbers();
       if (!leases.some((lease) => bodies.isAway(lease.message.body))) return leases;
       try {
         return await Promise.all(
@@ -242,12 +216,11 @@ export class LogJournal implements Journal {
   }
 
   complete(lease: Lease, completion: Completion): Promise<Completed> {
-    return this.#call(async (writer) => {
-      const { ledger } = this.#index;
-      const { flow } = lease.message;
-      const state = completion.state === undefined ? undefined : `${flow}\0${completion.state.key}`;
-      const wait = (): Promise<void> | undefined => this.#messages.busy(lease.sequence) ?? this.#states.busy(state);
-      for (let busy = wait(); busy !== undefined; busy = wait()) await busy;
+    return this.#call(async (log) => {
+      const { ledger } = log.index;
+      const state = completion.state === undefined ? undefined : `${lease.message.flow}\0${completion.state.key}`;
+      const busy = (): Promise<void> | undefined => this.#messages.busy(lease.sequence) ?? this.#states.busy(state);
+      for (let wait = busy(); wait !== undefined; wait = busy()) await wait;
       const objection = ledger.objection(lease, completion) ?? this.#stateObjection(completion);
       if (objection !== undefined) return objection;
       if (!lease.durable && completion.sends.length === 0 && completion.state === undefined && lease.message.dedup === undefined) {
@@ -257,39 +230,43 @@ export class LogJournal implements Journal {
       }
       this.#messages.acquire(lease.sequence);
       this.#states.acquire(state);
-      let commit = ledger.commitOf(lease, completion);
       try {
-        commit = await this.#withBlobs(commit);
-        const bodies = commit.entries.map((entry) => this.#index.bodies.toWrite(entry.body) ?? entry.body);
-        let offsets: number[] = [];
-        await writer.append(
-          (out) => {
-            const start = out.length;
-            offsets = writeCommit(out, commit, bodies).map((offset) => offset - start);
-          },
-          (placement) => this.#applyCommit(commit, offsets, placement),
-        );
-      } catch (error) {
-        this.#removeWhenVoid(
-          writer,
-          commit.entries.map((entry) => this.#index.bodies.release(entry.body)),
-        );
-        if (!(error instanceof RecordTooLong)) throw error;
-        return {
-          status: "refused",
-          code: "MF_JOURNAL_RECORD_LIMIT",
-          message: `the completion of message ${lease.message.id} has ${error.bytes} bytes, more than ${this.#limits.recordBytes}: send less, or fewer headers`,
-        };
+        return await this.#commit(log, lease, ledger.commitOf(lease, completion));
       } finally {
         this.#messages.release(lease.sequence);
         this.#states.release(state);
       }
-      return { status: "committed" };
     });
   }
 
+  async #commit(log: RecoveredLog, lease: Lease, uncommitted: Commit): Promise<Completed> {
+    const { bodies } = log.index;
+    let commit = uncommitted;
+    try {
+      commit = await log.storeBodies(commit);
+      const written = commit.entries.map((entry) => bodies.toWrite(entry.body) ?? entry.body);
+      let offsets: number[] = [];
+      await log.writer.append(
+        (out) => {
+          const start = out.length;
+          offsets = writeCommit(out, commit, written).map((offset) => offset - start);
+        },
+        (placement) => log.applyCommit(commit, offsets, placement),
+      );
+      return { status: "committed" };
+    } catch (error) {
+      log.removeWhenVoid(commit.entries.map((entry) => bodies.release(entry.body)));
+      if (!(error instanceof RecordTooLong)) throw error;
+      return {
+        status: "refused",
+        code: "MF_JOURNAL_RECORD_LIMIT",
+        message: `the completion of message ${lease.message.id} has ${error.bytes} bytes, more than ${this.#limits.recordBytes}: send less, or fewer headers`,
+      };
+    }
+  }
+
   retryLater(lease: Lease, record: AttemptRecord, dueMs: number): Promise<Lease | undefined> {
-    return this.#withMessage(lease, async (writer) => {
+    return this.#withMessage(lease, async (log) => {
       const { ledger } = this.#index;
       if (!lease.durable) return ledger.retry(lease, record, dueMs);
       const next = ledger.nextLease(lease, record, dueMs);
@@ -297,13 +274,13 @@ export class LogJournal implements Journal {
         this.#index.burying.delete(lease.sequence);
         ledger.replace(next);
       };
-      await this.#record(writer, (out) => writeRetry(out, { flow: lease.message.flow, sequence: lease.sequence, dueMs, record }), apply);
+      await this.#record(log, (out) => writeRetry(out, { flow: lease.message.flow, sequence: lease.sequence, dueMs, record }), apply);
       return next;
     });
   }
 
   bury(lease: Lease, record: AttemptRecord): Promise<string | undefined> {
-    return this.#withMessage(lease, (writer) => buryMessage(this.#burialPorts(writer), lease, record));
+    return this.#withMessage(lease, (log) => buryMessage(log.burialPorts, lease, record));
   }
 
   release(lease: Lease): void {
@@ -313,8 +290,8 @@ export class LogJournal implements Journal {
   }
 
   async drop(lease: Lease): Promise<boolean> {
-    const dropped = await this.#withMessage(lease, async (writer) => {
-      await finishMessage(this.#burialPorts(writer), lease, undefined);
+    const dropped = await this.#withMessage(lease, async (log) => {
+      await finishMessage(log.burialPorts, lease, undefined);
       return true;
     });
     return dropped === true;
@@ -344,22 +321,22 @@ export class LogJournal implements Journal {
   }
 
   async settleOutbox(entry: OutboxEntry): Promise<void> {
-    await this.#withEntry(entry, async (writer) => {
+    await this.#withEntry(entry, async (log) => {
       const blob = this.#index.removeEntry(entry.flow, entry.outlet, entry.number);
-      writer.appendLazily(
+      log.writer.appendLazily(
         (out) => writeSettle(out, { ...entry, letter: undefined }),
-        () => this.#removeLater(blob),
+        () => log.removeLater(blob),
       );
     });
   }
 
   async deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void> {
-    await this.#withEntry(entry, (writer, queue) => {
+    await this.#withEntry(entry, (log, queue) => {
       const apply = (): void => {
         this.#index.buryingSends.delete(entry.number);
         queue.defer(entry.number, keptAttempts(entry.attempts, record), dueMs);
       };
-      return this.#record(writer, (out) => writeSendAttempt(out, "defer", { ...entry, dueMs, record }), apply);
+      return this.#record(log, (out) => writeSendAttempt(out, "defer", { ...entry, dueMs, record }), apply);
     });
   }
 
@@ -367,9 +344,9 @@ export class LogJournal implements Journal {
    * Records a failed attempt. A disk that refuses costs that record, after a crash, and nothing else: were the next attempt to wait for the
    * disk, a full one could never empty itself.
    */
-  async #record(writer: LogWriter, encode: (out: ByteWriter) => void, apply: () => void): Promise<void> {
+  async #record(log: RecoveredLog, encode: (out: ByteWriter) => void, apply: () => void): Promise<void> {
     try {
-      await writer.append(encode, apply);
+      await log.writer.append(encode, apply);
     } catch (error) {
       if (this.#closed !== "open") throw error;
       apply();
@@ -377,7 +354,7 @@ export class LogJournal implements Journal {
   }
 
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
-    return this.#withEntry(entry, (writer) => burySend(this.#burialPorts(writer), entry, record));
+    return this.#withEntry(entry, (log) => burySend(log.burialPorts, entry, record));
   }
 
   releaseOutbox(entry: OutboxEntry, dueMs?: number): void {
@@ -404,25 +381,21 @@ export class LogJournal implements Journal {
   }
 
   sync(): Promise<void> {
-    return this.#call((writer) => writer.flush());
+    return this.#call((log) => log.writer.flush());
   }
 
   get trouble(): CodedError | undefined {
-    return this.#closed === "lost" ? lockLost() : (this.#writer?.gone ?? this.#room?.trouble);
+    return this.#closed === "lost" ? lockLost() : this.#log?.trouble;
   }
 
   stats(): JournalStats {
-    const { batches, records: committed } = this.#writer?.stats ?? { batches: 0, records: 0 };
-    return { ...this.#index.ledger.stats(), diskBytes: this.#use.bytes, commits: batches, committed };
+    const { batches, records: committed } = this.#log?.writer.stats ?? { batches: 0, records: 0 };
+    return { ...this.#index.ledger.stats(), diskBytes: this.#log?.diskBytes ?? 0, commits: batches, committed };
   }
 
   /** Writes a checkpoint now and removes what it makes superfluous. */
   compact(): Promise<CompactionResult> {
-    return this.#call(() => {
-      const compaction = this.#compaction;
-      if (compaction === undefined) throw new CodedError("MF_JOURNAL_CLOSED", "the journal was not recovered yet");
-      return compaction.run();
-    });
+    return this.#call((log) => log.compaction.run());
   }
 
   async close(): Promise<void> {
@@ -430,44 +403,38 @@ export class LogJournal implements Journal {
     const lost = this.#closed === "lost";
     this.#closed = "closed";
     await this.#calls.end();
-    await this.#compaction?.close();
-    const writer = this.#writer;
-    if (writer !== undefined) {
-      if (!lost) await writer.append(writeClosed, nothing).catch(nothing);
-      await writer.close();
-    }
+    await this.#log?.close(!lost);
     this.#index.bodies.close();
     await this.#lock?.release();
   }
 
-  #open(): LogWriter {
-    if (this.#closed === "lost") throw this.#writer?.gone ?? lockLost();
+  #open(): RecoveredLog {
+    if (this.#closed === "lost") throw this.#log?.writer.gone ?? lockLost();
     if (this.#closed === "closed") throw new CodedError("MF_JOURNAL_CLOSED", "the journal is closed: the gateway is shutting down");
-    if (this.#writer === undefined) throw new CodedError("MF_JOURNAL_CLOSED", "the journal was not recovered yet");
-    return this.#writer;
+    if (this.#log === undefined) throw new CodedError("MF_JOURNAL_CLOSED", "the journal was not recovered yet");
+    return this.#log;
   }
 
   #lose(): void {
     if (this.#closed === "open") this.#closed = "lost";
-    this.#writer?.halt();
-    this.#compaction?.halt();
+    this.#log?.halt();
     this.#options.onEvent?.({ kind: "lock-lost" });
   }
 
   /** Counts a call, so that close waits for it. */
-  async #call<T>(work: (writer: LogWriter) => Promise<T>): Promise<T> {
-    const writer = this.#open();
-    return this.#calls.during(() => work(writer));
+  async #call<T>(work: (log: RecoveredLog) => Promise<T>): Promise<T> {
+    const log = this.#open();
+    return this.#calls.during(() => work(log));
   }
 
   /** Runs `work` while nothing else about the message is under way; undefined when the lease is stale. */
-  #withMessage<T>(lease: Lease, work: (writer: LogWriter) => Promise<T>): Promise<T | undefined> {
-    return this.#call(async (writer) => {
+  #withMessage<T>(lease: Lease, work: (log: RecoveredLog) => Promise<T>): Promise<T | undefined> {
+    return this.#call(async (log) => {
       for (let busy = this.#messages.busy(lease.sequence); busy !== undefined; busy = this.#messages.busy(lease.sequence)) await busy;
       if (!this.#index.ledger.holds(lease)) return undefined;
       this.#messages.acquire(lease.sequence);
       try {
-        return await work(writer);
+        return await work(log);
       } finally {
         this.#messages.release(lease.sequence);
       }
@@ -475,51 +442,18 @@ export class LogJournal implements Journal {
   }
 
   /** The same for a send. */
-  #withEntry<T>(entry: OutboxEntry, work: (writer: LogWriter, queue: OutboxQueue) => Promise<T>): Promise<T | undefined> {
-    return this.#call(async (writer) => {
+  #withEntry<T>(entry: OutboxEntry, work: (log: RecoveredLog, queue: OutboxQueue) => Promise<T>): Promise<T | undefined> {
+    return this.#call(async (log) => {
       for (let busy = this.#entries.busy(entry.number); busy !== undefined; busy = this.#entries.busy(entry.number)) await busy;
       const queue = this.#index.ledger.outbox(entry.flow, entry.outlet);
       if (!queue.holds(entry)) return undefined;
       this.#entries.acquire(entry.number);
       try {
-        return await work(writer, queue);
+        return await work(log, queue);
       } finally {
         this.#entries.release(entry.number);
       }
     });
-  }
-
-  #applyCommit(commit: Commit, offsets: readonly number[], placement: Placement): void {
-    this.#removeLater(this.#index.releaseMessage(commit.flow, commit.sequence));
-    const entries = commit.entries.map((entry, index) => {
-      const body = this.#index.bodies.keep(entry.body, placement.file, placement.offset + (offsets[index] ?? 0));
-      return body === entry.body ? entry : { ...entry, body };
-    });
-    this.#index.ledger.commit({ ...commit, entries });
-  }
-
-  async #withBlobs(commit: Commit): Promise<Commit> {
-    const { bodies } = this.#index;
-    if (!commit.entries.some((entry) => bodies.isLarge(entry.body))) return commit;
-    const entries: OutboxEntry[] = [];
-    try {
-      for (const entry of commit.entries) {
-        const large = bodies.isLarge(entry.body);
-        entries.push(large ? { ...entry, body: await this.#blob(entry.body, `e${entry.number}`) } : entry);
-      }
-      await bodies.syncNames();
-    } catch (error) {
-      for (const entry of entries) this.#removeLater(bodies.release(entry.body));
-      throw error;
-    }
-    return { ...commit, entries };
-  }
-
-  async #blob(body: Uint8Array, unique: string): Promise<Uint8Array> {
-    const view = await this.#index.bodies.writeBlob(body, unique);
-    const place = this.#index.bodies.placeOf(view);
-    if (place !== undefined) this.#use.set(place.file, place.length);
-    return view;
   }
 
   #stateObjection(completion: Completion): Completed | undefined {
@@ -529,44 +463,5 @@ export class LogJournal implements Journal {
     if (more === 0 || this.#index.ledger.stateBytes + more <= this.#limits.stateBytes) return undefined;
     const message = `the state of all flows would exceed ${this.#limits.stateBytes} bytes: delete unused state, or keep it in a database`;
     return { status: "refused", code: "MF_STATE_LIMIT", message };
-  }
-
-  #burialPorts(writer: LogWriter): BurialPorts {
-    return { index: this.#index, deadLetters: this.#options.deadLetters, writer, remove: (file) => this.#removeLater(file) };
-  }
-
-  /** Writes where this life's numbers begin, so that the next one's begin after them, and what of the last segment counts. */
-  async #begin(): Promise<string[]> {
-    try {
-      await this.#writer?.flush();
-      return [];
-    } catch (error) {
-      return [`new messages are refused until the disk accepts writes: ${error instanceof Error ? error.message : String(error)}`];
-    }
-  }
-
-  /** Numbers that only adopted messages and leases used are in no record: a batch now and then says how far they are. */
-  #writeNumbers(): void {
-    const writer = this.#writer;
-    if (writer === undefined) return;
-    const { written } = writer.stats;
-    const { sequence, token } = this.#index.ledger.counters;
-    if (Math.max(sequence - written.sequence, token - written.token) < numbersAhead / 2 || this.#writingNumbers) return;
-    this.#writingNumbers = true;
-    writer.flush().then(
-      () => (this.#writingNumbers = false),
-      () => (this.#writingNumbers = false),
-    );
-  }
-
-  #removeLater(file: string | undefined): void {
-    if (file === undefined) return;
-    this.#use.set(file, 0);
-    this.#options.disk.remove(file).catch(nothing); // swept by the next recovery
-  }
-
-  #removeWhenVoid(writer: LogWriter, files: readonly (string | undefined)[]): void {
-    if (files.every((file) => file === undefined)) return;
-    writer.whenVoid(() => files.forEach((file) => this.#removeLater(file)));
   }
 }

@@ -13,7 +13,7 @@ export interface RoomOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly limits: LogLimits;
-  readonly index: () => LiveIndex;
+  readonly index: LiveIndex;
   /** There is no room: a checkpoint may make some. */
   readonly onShort: () => void;
 }
@@ -61,7 +61,7 @@ export class Room {
     try {
       const free = await disk.freeBytes();
       this.#gone = false;
-      this.#leftBytes = free - limits.reserveBytes - owedBytes(index());
+      this.#leftBytes = free - limits.reserveBytes - owedBytes(index);
       if (this.#leftBytes < 0) onShort();
     } catch (error) {
       this.#gone = diskCode(error) === "ENOENT"; // of other errors a write tells more
