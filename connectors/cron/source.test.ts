@@ -2,14 +2,15 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { headerText } from "#abi";
-import type { Outcome } from "../../gateway/contract/message.ts";
+import type { Clock } from "#base";
+import type { Incoming, Outcome } from "../../gateway/contract/message.ts";
 import type { SourceContext } from "../../gateway/contract/source.ts";
 import { ManualClock } from "../../gateway/testing/manual-clock.ts";
-import { text } from "../../gateway/testing/scripted.ts";
+import { text, utf8 } from "../../gateway/testing/scripted.ts";
 import { cronSource, type CronSourceConfig } from "./source.ts";
 import { testContext } from "../testing/rig.ts";
 
-const at = (clock: ManualClock): SourceContext => ({ ...testContext(8), clock });
+const at = (clock: Clock): SourceContext => ({ ...testContext(8), clock });
 
 const settings: CronSourceConfig = {
   schedule: undefined,
@@ -49,6 +50,64 @@ test("an interval fires on time; a run that is still going is not overlapped: th
     clock.advance(10_000);
     equal(fired.length, missed === "once" ? 3 : 2);
   }
+});
+
+test("a timer that is late by a whole interval skips the run that is due now", async () => {
+  const clock = new ManualClock(0);
+  const late: Clock = {
+    now: () => clock.now(),
+    monotonicMs: () => clock.monotonicMs(),
+    after: (ms, run) => clock.after(ms + 1000, run),
+  };
+  const fired: string[] = [];
+  const source = cronSource.create({ ...settings, every: 1000 } as never, at(late));
+  await source.start(async (message) => {
+    fired.push(headerText(message.headers["mayfly-scheduled-time"])?.slice(17, 19) ?? "");
+    return { status: "done", id: "x", reply: undefined };
+  });
+  for (let second = 0; second < 6; second += 1) {
+    clock.advance(1000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await source.stop();
+  deepEqual(fired, ["01", "03", "05"]);
+});
+
+test("a run is a message whose id is its date, so that a second one for it is a duplicate; nobody waits for its reply", async () => {
+  const clock = new ManualClock(0);
+  const got: Incoming[] = [];
+  const source = cronSource.create({ ...settings, every: 1000 } as never, at(clock));
+  await source.start(async (message) => {
+    got.push(message);
+    return { status: "done", id: "x", reply: undefined };
+  });
+  clock.advance(1000);
+  await source.stop();
+  const due = "1970-01-01T00:00:01.000Z";
+  deepEqual(got, [
+    {
+      id: `tested-from[0]-${due}`,
+      headers: { "mayfly-scheduled-time": due },
+      contentType: "application/json",
+      body: utf8(JSON.stringify({ scheduled: due })),
+      replyWanted: false,
+      keeper: "source",
+    },
+  ]);
+});
+
+test("stop waits for the run in progress", async () => {
+  const clock = new ManualClock(0);
+  let settle: (outcome: Outcome) => void = () => undefined;
+  const source = cronSource.create({ ...settings, every: 1000 } as never, at(clock));
+  await source.start(() => new Promise((resolve) => (settle = resolve)));
+  clock.advance(1_000);
+  let stopped = false;
+  const stopping = source.stop().then(() => (stopped = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  equal(stopped, false);
+  settle({ status: "done", id: "x", reply: undefined });
+  await stopping;
 });
 
 test("a cron expression keeps its time zone over a change of clocks", async () => {
@@ -142,6 +201,8 @@ test("runs that were due while nothing ran are made up for by one, unless there 
   deepEqual(await life(hourly, 0, 3), ["09:00"], "one that was refused is due still");
   deepEqual(await life({ ...hourly, missed: "skip" }, 0, 3), []);
   deepEqual(await life({ ...hourly, schedule: "30 * * * *" }, 0, 2), [], "another schedule begins anew");
+  const named = { ...hourly, timezone: "UTC" };
+  deepEqual([await life(named, 0, 3), (await life(named, 0, 0)).length], [[], 1], "a start without a run is remembered too");
   const interval = { schedule: undefined, every: 2 * hourMs, missed: "once" };
   deepEqual([(await life(interval, 3, 1)).length, (await life(interval, 0, 3)).length, (await life(interval, 1, 0)).length], [1, 1, 1]);
   deepEqual((await life({ ...interval, atStart: true }, 0, 0)).length, 1);

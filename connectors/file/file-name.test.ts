@@ -35,6 +35,12 @@ test("different values give different names, also long ones, absent ones and tho
   const plain = nameTemplate("{key}.json");
   ok(plain.ok);
   equal(plain.value({ ...message, key: "order-17_b.x" }, attempt.idempotencyKey), "order-17_b.x.json", "what can stand as it is does");
+  const separated = nameTemplate("{key}-{message}");
+  ok(separated.ok);
+  equal(separated.value({ ...message, key: "7" }, attempt.idempotencyKey), "7-m1");
+  const fixed = nameTemplate("{flow}{outlet}{date}{hour}{key}");
+  ok(fixed.ok);
+  equal(fixed.value({ ...message, key: "7" }, attempt.idempotencyKey), "ordersout2026-11-23087", "values of one length need no separator");
 });
 
 test("no value leads out of a template's folder", () => {

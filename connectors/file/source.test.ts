@@ -75,7 +75,8 @@ test("a long file is handed over before the short ones behind it, and what is be
     const clock = new ManualClock();
     const taken: string[] = [];
     let refusals = 0;
-    const source = fileSource.create({ ...settings, maxSize: 2 ** 24 } as never, at(dir, clock));
+    const context = at(dir, clock);
+    const source = fileSource.create({ ...settings, maxSize: 2 ** 24 } as never, context);
     await writeFile(join(dir, "in/a"), Buffer.alloc(2 ** 23, "a"));
     for (const name of ["b", "c", "d"]) await writeFile(join(dir, "in", name), name);
     await source.start(async (message) => {
@@ -87,6 +88,29 @@ test("a long file is handed over before the short ones behind it, and what is be
     await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 4);
     await source.stop();
     deepEqual(taken, ["a", "b", "c", "d"]);
+    equal(context.memory.all.takenBytes, 0, "those that were read and had to wait gave their memory back");
+  });
+});
+
+test("no more files are handed over at once than the flow can queue", async () => {
+  await inFolder(async (dir) => {
+    const clock = new ManualClock();
+    let settle: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (settle = resolve));
+    let calls = 0;
+    const source = fileSource.create({ ...settings, stable: 0 } as never, { ...at(dir, clock), prefetch: 2 });
+    for (const name of ["a", "b", "c", "d"]) await writeFile(join(dir, "in", name), name);
+    await source.start(async () => {
+      calls += 1;
+      await held;
+      return { status: "done", id: "x", reply: undefined };
+    });
+    await scanUntil(clock, () => calls === 2);
+    for (let scan = 0; scan < 5; scan += 1) await scanUntil(clock, () => true);
+    equal(calls, 2);
+    settle();
+    await scanUntil(clock, async () => (await readdir(join(dir, "in/done"))).length === 4);
+    await source.stop();
   });
 });
 

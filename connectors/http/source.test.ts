@@ -1,5 +1,6 @@
 /** The HTTP source end to end: requests become messages, replies become responses. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { request } from "node:http";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -44,6 +45,29 @@ test("path parameters come as headers; HEAD, OPTIONS, 404 and 405 are sane", asy
       [405, "OPTIONS, POST", "MF_METHOD_NOT_ALLOWED"],
     );
     equal((await fetch(`${url}/nothing`)).status, 404);
+  });
+});
+
+test("repeated header lines are several values, cookies one text, and names that are ours or the connection's are dropped", async () => {
+  await withGateway("flows: { echo: { image: echo.mfi, from: [ { http: { path: /echo } } ] } }", { echo: () => [done()] }, async (rig) => {
+    const headers = {
+      "x-many": ["1", "2, with a comma", "1"],
+      "x-two": ["1", "2"],
+      cookie: ["a=1", "b=2"],
+      "Mayfly-Hops": ["1", "2"],
+      "mayfly-path": "/spoofed",
+      "transfer-encoding": "chunked",
+    };
+    await new Promise<void>((resolve, reject) => {
+      request(`${rig.url}/echo`, { method: "POST", headers }, (response) => response.resume().on("end", resolve))
+        .on("error", reject)
+        .end("x");
+    });
+    const got = JSON.parse(rig.runner.delivered[0]?.headersJson ?? "{}") as Record<string, unknown>;
+    deepEqual(
+      ["x-many", "x-two", "cookie", "mayfly-hops", "mayfly-path", "transfer-encoding"].map((name) => got[name]),
+      [["1", "2, with a comma", "1"], ["1", "2"], "a=1; b=2", undefined, "/echo", undefined],
+    );
   });
 });
 

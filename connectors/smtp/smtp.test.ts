@@ -39,9 +39,11 @@ describe("smtp", { timeout: 60_000 }, () => {
     context.after(() => server.close());
     server.refusals.set("gone@example.com", "550 no such mailbox");
     server.refusals.set("full@example.com", "452 mailbox full");
+    server.refusals.set("first@example.com", "500 the lowest of its class");
     const { outlet } = await startOutlet(smtpOutlet, { url: `smtp://127.0.0.1:${server.port}`, ...envelope });
     const to = (mail: string): Promise<void> => outlet.send(outgoing("x", { key: "1", headers: { "x-mail": mail } }), attemptOf());
     await assert.rejects(to("gone@example.com"), { code: "MF_SMTP_REFUSED", retryable: false, status: 550 });
+    await assert.rejects(to("first@example.com"), { code: "MF_SMTP_REFUSED", retryable: false, status: 500 });
     await assert.rejects(to("full@example.com"), { code: "MF_SMTP_LATER", retryable: true, status: 452 });
     for (const mail of [
       "a@example.com, b@example.com",
@@ -53,6 +55,24 @@ describe("smtp", { timeout: 60_000 }, () => {
     }
     assert.equal(server.mails.length, 0);
     await to("fine@example.com");
+    await outlet.stop();
+  });
+
+  test("an id of any length survives folding, and is the Message-ID if it may be", async (context) => {
+    const server = await SmtpServer.open();
+    context.after(() => server.close());
+    const { outlet } = await startOutlet(smtpOutlet, { url: `smtp://127.0.0.1:${server.port}`, ...envelope });
+    const ids = ["x".repeat(200), "x".repeat(201), `${"word ".repeat(40)}end`];
+    for (const id of ids) await outlet.send(outgoing("x", { key: "1", headers: { "x-mail": "a@example.com" } }), attemptOf(id));
+    const unfolded = server.mails.map(({ data }) => data.replace(/\r\n(?=[ \t])/g, ""));
+    assert.deepEqual(
+      unfolded.map((data) => /^X-Mayfly-Id: (.*)\r$/im.exec(data)?.[1]?.trim()),
+      ids,
+    );
+    assert.deepEqual(
+      unfolded.map((data) => /^Message-ID: <(.*)@mayfly>\r$/im.exec(data)?.[1]?.length),
+      [200, 64, 64],
+    );
     await outlet.stop();
   });
 
