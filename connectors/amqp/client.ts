@@ -40,9 +40,9 @@ export function amqpPeer(config: AmqpConnection): string {
 export interface AmqpSession {
   readonly channel: ConfirmChannel;
   readonly connection: ChannelModel;
-  /** Why the broker blocks publishers (an alarm for memory or disk), or undefined. */
+  /** The broker's reason to block publishers (an alarm for memory or disk), or undefined. */
   blocked: string | undefined;
-  /** Why the broker closed the channel: what waits for a confirm is only told that it did. */
+  /** The broker's reason to close the channel: pending confirms only learn that it was closed. */
   failure: unknown;
   close(): Promise<void>;
 }
@@ -92,7 +92,7 @@ async function closeAmqp({ channel, connection }: AmqpSession): Promise<void> {
   await connection.close().catch(() => {});
 }
 
-/** `what` is the queue or exchange the connector is about, for a 404. */
+/** `what`: the connector's queue or exchange, for a 404. */
 export function explainAmqp(peer: string, what: string, error: unknown): CodedError {
   const message = messageOf(error);
   const status = Number((error as { readonly code?: unknown } | undefined)?.code ?? /\b(\d{3}) \(/.exec(message)?.[1]);
@@ -100,7 +100,7 @@ export function explainAmqp(peer: string, what: string, error: unknown): CodedEr
   if (/ACCESS[-_]REFUSED/.test(message) && /login|handshake/i.test(message)) {
     return told("MF_AMQP_AUTH", `${peer} rejected the user or password: check url, username and password`);
   }
-  // amqplib drops the reason: after the login only the vhost is left to be refused.
+  // amqplib drops the reason: after the login only the vhost can be refused.
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(message))
     return told("MF_AMQP_VHOST", `${peer} denied access to the vhost: create it, correct the url, or grant the user permissions`);
   if (/mechanism/.test(message)) return told("MF_AMQP_AUTH", `${peer} does not support this login mechanism: ${message}`);

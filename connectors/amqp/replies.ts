@@ -6,14 +6,14 @@ import { replyOf } from "../shared/wire.ts";
 
 interface ReplySession {
   readonly session: AmqpSession;
-  /** Ends what waits for a confirmation when the connection is lost. */
+  /** Rejects pending confirmations when the connection is lost. */
   readonly guard: LossGuard;
 }
 
 /**
- * Replies, over a connection of their own, made for the first: RabbitMQ closes the channel, or ends the whole connection, over a reply it
- * can't take, and that of the messages must stay. With the refused one go all that were on their way; so each of them is sent once more, by
- * itself.
+ * Replies over a separate connection, opened for the first one: RabbitMQ closes the channel, or the whole connection, over a reply it
+ * refuses, and the connection of the messages must stay open. A refused reply takes all that are in flight with it; each of those is sent
+ * once more, over a connection for it alone.
  */
 export class Replies {
   readonly #connect: (closed: () => void) => Promise<AmqpSession>;
@@ -24,7 +24,7 @@ export class Replies {
     this.#connect = connect;
   }
 
-  /** Resolves when the broker has it. Not mandatory: a requester that went away is no reason to ask again. */
+  /** Resolves when the broker has confirmed it. Not mandatory: a requester that has gone is no reason to retry. */
   async send(replyTo: string, correlationId: string | undefined, outcome: Settled): Promise<void> {
     const { body, contentType, headers } = replyOf(outcome);
     const options = { contentType, headers, ...(correlationId === undefined ? {} : { correlationId }) };

@@ -85,7 +85,7 @@ interface ConsumptionOptions extends Pick<Opening, "intake" | "lost" | "callback
 
 /**
  * A consumer whose prefetch follows the memory there is. AMQP counts messages, not bytes, and a consumer's prefetch is fixed when it
- * starts; so it is ended and started anew with another. What comes when memory is short goes back to its place in the queue.
+ * starts; so the consumer is replaced to change it. Messages that come while memory is short go back to their place in the queue.
  */
 class Consumption {
   readonly #options: ConsumptionOptions;
@@ -106,7 +106,7 @@ class Consumption {
     this.#received = 0;
     await channel.prefetch(this.#prefetch);
     const take = callback((message: ConsumeMessage | null) => this.#take(message));
-    this.#consumerTag = `mayfly-${++this.#consumers}`; // not one that the broker makes up: it could come after the first message
+    this.#consumerTag = `mayfly-${++this.#consumers}`; // ours: a tag made by the broker may arrive after the first message
     await channel.consume(config.queue, take, { consumerTag: this.#consumerTag });
   }
 
@@ -164,7 +164,7 @@ const noContent = Buffer.alloc(0);
 
 function delivery({ config, context, channel, replies }: Receiving, message: ConsumeMessage): Delivery {
   const { properties, fields } = message;
-  const receipt: ConsumeMessage = { fields, properties, content: noContent }; // not the whole message, which would be in memory twice
+  const receipt: ConsumeMessage = { fields, properties, content: noContent }; // without the body, which would be in memory twice
   const replyTo = typeof properties.replyTo === "string" && properties.replyTo !== "" ? properties.replyTo : undefined;
   const received = {
     headers: amqpHeaders(message, context),

@@ -1,6 +1,6 @@
 /**
- * Names of files made from messages: different values give different names. A value that can stand as it is does; one that can't is made
- * safe, and has `~` and a hash of the whole value at its end. `~` is in no value that stands as it is.
+ * Names of files made from messages: different values give different names. A safe value is used unchanged; any other is made safe, and gets
+ * `~` and a hash of the whole value at its end. No value that is used unchanged contains `~`.
  */
 import { createHash } from "node:crypto";
 import { headerText } from "#abi";
@@ -12,7 +12,7 @@ type Variable = (message: Outgoing, idempotencyKey: string) => string | undefine
 
 interface Kind {
   readonly value: Variable;
-  /** Always of one length: what follows it is found without a separator. */
+  /** Has a fixed length: the text after it needs no separator. */
   readonly fixed?: true;
 }
 
@@ -28,7 +28,7 @@ const variables: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["key", { value: (message) => message.key }],
 ]);
 
-/** Stands for a value that is absent; a value that says so itself is changed. */
+/** Stands for an absent value; a value with this text is changed. */
 const absent = "none";
 
 function hashOf(text: string): string {

@@ -83,9 +83,9 @@ class FileOutlet implements Outlet {
     try {
       const file = await open(temporary, "wx", 0o600);
       try {
-        await file.chmod(this.#mode); // whatever the process's umask says
+        await file.chmod(this.#mode); // regardless of the process's umask
         for await (const piece of pieces as AsyncIterable<Uint8Array>) {
-          signal.throwIfAborted(); // of a long body nobody waits for the rest
+          signal.throwIfAborted(); // nobody waits for the rest of a long body
           await file.writeFile(piece);
         }
         if (this.#config.sync) await file.datasync();
@@ -93,7 +93,7 @@ class FileOutlet implements Outlet {
         await file.close();
       }
       await rename(temporary, path);
-      if (this.#config.sync) await syncFolder(dirname(path)); // else the name may be lost with the power, and the file with it
+      if (this.#config.sync) await syncFolder(dirname(path)); // otherwise a power failure may lose the name, and the file with it
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);
       throw error;
@@ -113,7 +113,7 @@ class FileOutlet implements Outlet {
   }
 }
 
-/** Whoever may read the files may enter their folder. */
+/** Adds the right to enter a folder for everyone who may read its files. */
 function folderMode(mode: number): number {
   return mode | ((mode & 0o444) >> 2);
 }

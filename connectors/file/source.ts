@@ -47,7 +47,7 @@ const contentTypes: Readonly<Record<string, string>> = table({
   yaml: "application/yaml",
   yml: "application/yaml",
 });
-/** Names that say the file is not finished, or not meant for us. */
+/** Names of files that are not finished, or not meant for us. */
 const unfinished = /(^\.)|(\.(tmp|part|partial|filepart|crdownload|swp)$)|(~$)/i;
 
 interface Seen {
@@ -68,7 +68,7 @@ class FileSource implements Source {
   #seen = new Map<string, Seen>();
   /** Files the gateway has. */
   readonly #inHand = new Map<string, Promise<void>>();
-  /** Files that are settled but could not be moved: moved when it works again, never handed over twice. */
+  /** Settled files that could not be moved: retried with every scan, never handed over twice. */
   readonly #unmoved = new Map<string, { readonly to: string; readonly version: Version }>();
   /** Ignored names that were logged. */
   readonly #told = new Set<string>();
@@ -76,7 +76,7 @@ class FileSource implements Source {
   #paused = false;
   #refusedUntilMs = 0;
   #scanning: Promise<void> | undefined;
-  /** Resolves when the file that was begun last is handed over. */
+  /** Resolves when the last file that was started is handed over. */
   #turn: Promise<void> = Promise.resolve();
   #cancelTimer: (() => void) | undefined;
   #trouble: string | undefined;
@@ -182,7 +182,7 @@ class FileSource implements Source {
     this.#seen = seen;
   }
 
-  /** A name that is left alone is logged and counted once, until it is gone. */
+  /** Logs and counts an ignored name once, until it is gone. */
   #tellOnce(name: string, why: string): void {
     if (this.#told.has(name) || this.#told.size >= fileLimits.ignoredNames) return;
     this.#told.add(name);
@@ -195,7 +195,7 @@ class FileSource implements Source {
     return this.#pattern.test(name) && !unfinished.test(name) && (marker === undefined || !name.endsWith(marker));
   }
 
-  /** With a marker: once it is there. Otherwise: once size and time have kept still for `stable`. */
+  /** With a marker: as soon as the marker exists. Otherwise: when size and time have not changed for `stable`. */
   #isFinished(name: string, stat: Version, { nowMs, all, seen }: Scan): boolean {
     const { marker, stable } = this.#config;
     if (marker !== undefined) return all.has(name + marker);
@@ -206,7 +206,7 @@ class FileSource implements Source {
     return stable === 0 || (same && nowMs - now.sinceMs >= stable);
   }
 
-  /** Reads the file at once, and hands it over after those before it: `before` resolves when they are, `next` says that this one is. */
+  /** Reads the file at once, and hands it over in its turn: `before` resolves when the earlier files are handed over, `next` tells that this one is. */
   async #handle(name: string, stat: Version, before: Promise<void>, next: () => void): Promise<void> {
     const path = join(this.#dir, name);
     const { logger } = this.#context;
@@ -256,10 +256,10 @@ class FileSource implements Source {
       logger.error({ file: name, code: "MF_FILE_READ" }, `cannot read the file: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
-    if (!sameVersion(stat, await lstat(path).catch(() => undefined))) return storedBody?.release(); // it was changed meanwhile, and is not finished
+    if (!sameVersion(stat, await lstat(path).catch(() => undefined))) return storedBody?.release(); // it changed meanwhile: it is not finished
     const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
     await before;
-    if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return storedBody?.release(); // one before it was: it waits behind that one
+    if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return storedBody?.release(); // an earlier file was refused: this one waits behind it
     setImmediate(next); // a refusal is known by then
     giveBack(); // the flow's queue takes them
     const outcome = await this.#accept?.({
@@ -281,7 +281,7 @@ class FileSource implements Source {
     else await this.#move(name, outcome.status === "dead" ? this.#failed : this.#done, stat);
   }
 
-  /** Moves a settled file; one that can't be moved now is remembered, and one that is another by now stays: it is the next message. */
+  /** Moves a settled file. If that fails it is retried later; if the file has changed it stays, and is the next message. */
   async #move(name: string, to: string, version: Version): Promise<void> {
     const from = join(this.#dir, name);
     try {
@@ -291,7 +291,7 @@ class FileSource implements Source {
       this.#unmoved.delete(name);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT" && (await lstat(from).catch(() => undefined)) === undefined) {
-        this.#unmoved.delete(name); // somebody took it away
+        this.#unmoved.delete(name); // somebody removed it
         return;
       }
       if (!this.#unmoved.has(name))

@@ -23,7 +23,7 @@ export interface FlowOutletConfig {
 
 const hopsHeader = "mayfly-hops";
 
-/** The other flow's caller is this flow: what it was told to mend is this flow's fault. */
+/** This flow is the other flow's caller: an error of the caller there is an error of this flow here. */
 function originOf({ origin }: Failure): FailureOrigin {
   return origin === "caller" ? "flow" : origin;
 }

@@ -103,7 +103,7 @@ async function* bounded(pieces: AsyncIterable<Uint8Array>, limit: number): Async
   }
 }
 
-/** What is held, then the rest. */
+/** The held pieces, then the rest. */
 async function* after(held: Uint8Array[], rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for (let piece = held.shift(); piece !== undefined; piece = held.shift()) yield piece;
   yield* rest;

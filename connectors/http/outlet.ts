@@ -36,7 +36,7 @@ export interface HttpOutletConfig {
   readonly tls?: TlsConfig;
 }
 
-/** The peer may say otherwise later: too early, too many, or in trouble. */
+/** Statuses that may change with time: too early, too many requests, or a failing peer. */
 function isTransient(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }

@@ -272,7 +272,7 @@ class HttpSource implements Source {
   }
 }
 
-/** Whether it is known beforehand that the body is not over the threshold. */
+/** True if the body is not compressed, and its declared length is within the threshold. */
 function isSmall({ headers }: IncomingMessage, thresholdBytes: number): boolean {
   return headers["content-encoding"] === undefined && Number(headers["content-length"]) <= thresholdBytes;
 }

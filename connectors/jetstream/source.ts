@@ -100,7 +100,7 @@ function createJetStreamSource(config: JetStreamSourceConfig, context: SourceCon
       const loop = own(new FetchLoop(intake, lost, (room) => pulls.pull(room)));
       const flush = (): Promise<void> => guard.during(connection.flush());
       return {
-        /** Flushed: what is given back before the server knows would be sent to the pull that has just been left. */
+        /** Flushed: a message given back before the server knows of the end would be sent to the pull that has just ended. */
         end() {
           loop.close();
           pulls.close();
@@ -112,7 +112,7 @@ function createJetStreamSource(config: JetStreamSourceConfig, context: SourceCon
   });
 }
 
-/** Makes sure that the consumer is there and one we can work with; answers with its ack wait in milliseconds. */
+/** Creates the consumer or checks that it is usable; returns its ack wait in milliseconds. */
 async function consumerReady(config: JetStreamSourceConfig, manager: JetStreamManager): Promise<number> {
   const found = await manager.consumers.info(config.stream, config.consumer).catch((error: unknown) => {
     if (config.create && error instanceof JetStreamApiError && /consumer not found/i.test(error.message)) return undefined;
@@ -172,7 +172,7 @@ interface Receiving {
   readonly context: SourceContext;
   readonly guard: LossGuard;
   readonly held: Held<JsMsg>;
-  /** When the stream was made: one that is deleted and made again counts its messages from 1 again. */
+  /** Time of the stream's creation: a stream that is deleted and created again counts its messages from 1 again. */
   readonly streamCreated: string;
 }
 

@@ -115,7 +115,7 @@ async function closeMqtt(client: MqttClient, context: ConnectorContext): Promise
       return await within(context, brokerLimits.closeMs / 2, client.endAsync(false));
     }
   } catch {
-    // It waits for what can't come any more.
+    // The peer answers no more.
   }
   client.end(true);
 }

@@ -71,7 +71,7 @@ the connection (\`sessionExpiry\`), so the broker keeps messages while the gatew
 };
 
 function createMqttSource(config: MqttSourceConfig, context: SourceContext): Source {
-  let most: number = brokerLimits.unacknowledged; // fewer after messages came faster than there was memory for them
+  let most: number = brokerLimits.unacknowledged; // lowered when messages come faster than memory allows
   return brokerSource({
     context,
     peer: mqttPeer(config),
@@ -95,7 +95,7 @@ function createMqttSource(config: MqttSourceConfig, context: SourceContext): Sou
       };
       const session = own(await openMqtt(config, context, lost, listener));
       await subscribe(session, config.share === undefined ? config.topic : `$share/${config.share}/${config.topic}`);
-      return {}; // the subscription has no end: the session is to collect what comes while the gateway is away
+      return {}; // no end: the session collects messages while the gateway is away
     },
   });
 }
@@ -163,7 +163,7 @@ function delivery({ config, context, acks }: Receiving, client: MqttClient, pack
     ...(properties?.responseTopic === undefined ? {} : { reply: (outcome: Settled) => respond(client, properties, outcome) }),
     settle: () => acks.settle(ack, "settled"),
     proof: () => pinged(client),
-    // MQTT has no nack: the broker sends it again when this session is taken up again.
+    // MQTT has no nack: the broker redelivers it when this session is resumed.
     giveBack: () => acks.settle(ack, "left"),
     leave: () => acks.settle(ack, "left"),
   };

@@ -62,7 +62,7 @@ export interface NatsSession {
   close(): Promise<void>;
 }
 
-/** `refused` is told of publications that the server does not allow; absent: they end the session. */
+/** `refused` gets publications that the server forbids; absent: these end the session. */
 export async function openNats(
   config: NatsConfig,
   context: ConnectorContext,
@@ -121,7 +121,7 @@ async function readCredentials(file: string, context: ConnectorContext): Promise
   }
 }
 
-/** A lost or refused connection says why here; `closed` only says that. */
+/** Reports why a connection was lost or refused; `closed` does not tell. */
 async function watch(connection: NatsConnection, lost: (error: unknown) => void, refused: (error: Error) => void): Promise<void> {
   for await (const status of connection.status()) {
     if (status.type === "disconnect") lost(new Error("the connection was lost"));
@@ -173,15 +173,15 @@ export function natsBytes(body: Uint8Array, headers: MsgHdrs): number {
   return bytes;
 }
 
-/** `Nats-Msg-Id` is set by whoever wants it. */
+/** Without `Nats-Msg-Id`, which JetStream's outlet sets itself. */
 export function toNatsHeaders(message: Omit<Sendable, "id" | "body">): MsgHdrs {
   const headers = natsHeaders();
-  // Nats-… are orders to the server (expectations, rollups, ids): what a flow forwards must not become one.
+  // Nats-… headers are commands to the server (expectations, rollups, ids): a forwarded header must not become one.
   for (const [name, value] of headerPairs(flatHeaders(message))) if (!/^nats-/i.test(name)) headers.append(name, value);
   return headers;
 }
 
-/** What a value may be in a subject: no wildcard, no space, and no dot, which would make it several tokens. */
+/** A value that is safe in a subject: no wildcard, no space, and no dot, which would make it several tokens. */
 export const subjectToken = /^[^\s.*>\u0000-\u001f\u007f]+$/;
 
 export function idOf(headers: Headers): string | undefined {

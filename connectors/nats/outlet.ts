@@ -75,7 +75,7 @@ function createNatsOutlet(config: NatsOutletConfig, context: OutletContext): Out
       const { connection, guard } = link.need();
       const { subject, body, headers } = addressed(config, connection, message, attempt);
       connection.publish(subject, body, { headers });
-      await unlessAborted(attempt.signal, guard.during(connection.flush())); // the PONG comes after all that was sent before it was read
+      await unlessAborted(attempt.signal, guard.during(connection.flush())); // PONG comes after the server has read everything sent before
     },
     async request(message, attempt): Promise<Answer> {
       const session = link.need();
@@ -116,7 +116,7 @@ function addressed(config: NatsOutletConfig, connection: NatsConnection, message
   return { subject: addressOf(config.subject, message, subjectToken), body: sendable.body, headers };
 }
 
-/** The client's own request keeps what it waits for until a timeout of its own; here the attempt's signal is the only clock. */
+/** The client's own request has a timeout that outlives the attempt; here the attempt's signal is the only timeout. */
 async function ask(
   { connection, guard }: NatsSession,
   signal: AbortSignal,

@@ -66,7 +66,7 @@ function createNatsSource(config: NatsSourceConfig, context: SourceContext): Sou
     atMostOnce: true,
     explain: explainNats,
     async open({ intake, lost, own, callback }) {
-      // Whoever asks names the subject of the reply: one that is forbidden must not end the connection.
+      // The requester chooses the subject of the reply: a forbidden one must not end the connection.
       const session = await openNats(config, context, lost, (error) => {
         context.metrics.count("reply_dropped");
         context.logger.warn({ code: "MF_REPLY_DROPPED" }, `the server rejected a reply, which is dropped: ${messageOf(error)}`);
@@ -126,7 +126,7 @@ class Backlog {
   }
 }
 
-/** A reply that is longer than the server takes is told its requester as a failure: else they would wait to the end. */
+/** If the reply is longer than the server accepts, its requester gets a failure instead of waiting until its timeout. */
 function respond(connection: NatsConnection, message: Msg, outcome: Settled): void {
   if (connection.isClosed()) return;
   const reply = replyOf(outcome);
@@ -155,7 +155,7 @@ function busy(): ReturnType<typeof toNatsHeaders> {
 interface Taken {
   readonly connection: NatsConnection;
   readonly message: Msg;
-  /** It is out of our hands. */
+  /** The message no longer waits here. */
   readonly over: () => void;
   readonly drop: () => void;
 }
@@ -165,7 +165,7 @@ function delivery(config: NatsSourceConfig, context: SourceContext, { connection
   const replyWanted = message.reply !== undefined && message.reply !== "";
   const received = { id: idOf(headers), headers: { ...headers, "nats-subject": message.subject }, body: message.data, replyWanted };
   return {
-    // A caller waits for a reply and can ask again; anything else exists only here, so the journal has to have it first.
+    // A requester waits for the reply and can repeat its request; any other message exists only here, so the journal must have it first.
     incoming: incomingOf(
       { ...received, keeper: replyWanted ? "source" : "journal" },
       config.cloudevents ? { prefixes: ["ce-"] } : undefined,

@@ -94,7 +94,7 @@ export function quoteTable(name: string): string {
 
 export const tableSchema: JsonSchema = { type: "string", pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+)?$" };
 
-/** What source and outlet mean by an inbox table. Row ids are handed out at insert, so a long transaction's rows may come behind later ones. */
+/** The inbox table of source and outlet. Row ids are assigned at insert, so rows of a long transaction may come behind later ones. */
 export function inboxTable(quoted: string): string {
   return `create table if not exists ${quoted} (
     id bigint generated always as identity primary key,
@@ -113,7 +113,7 @@ export function inboxTable(quoted: string): string {
   )`;
 }
 
-/** Two connectors that create one table at once: the second one's "already exists" in spite of "if not exists" is no error. */
+/** If two connectors create one table at once, the second gets "already exists" in spite of "if not exists": no error. */
 export async function createInbox(client: pg.Client, quoted: string): Promise<void> {
   try {
     await client.query(inboxTable(quoted));

@@ -2,9 +2,9 @@
  * Rows of a PostgreSQL inbox table.
  *
  * Why a lease column and not a transaction held open per message (both work with FOR UPDATE SKIP LOCKED)? A held transaction needs a
- * connection for each message under way, is lost with it, and keeps vacuum from cleaning up for as long as the slowest flow takes. A
- * lease needs one connection for all. Its price, that rows of a gateway that died stay out of reach till the lease is over, is paid only
- * by real crashes: after a mere loss of connection the source takes its own claims back at once.
+ * connection for each message in progress, is lost with it, and keeps vacuum from cleaning up while the slowest flow runs. A lease needs
+ * one connection for all. Its price is paid only after a crash: the rows of a gateway that died are locked until their lease ends. After a
+ * lost connection the source reclaims its own rows at once.
  */
 import { randomUUID } from "node:crypto";
 import { duration, type Source, type SourceContext, type SourceDefinition, told } from "#gateway/contract";
@@ -73,7 +73,7 @@ committed. Several gateways may share a table.
 };
 
 function createPostgresSource(config: PostgresSourceConfig, context: SourceContext): Source {
-  const owner = randomUUID(); // of this source's claims, over all its connections
+  const owner = randomUUID(); // the same over all connections of this source
   return brokerSource({
     context,
     peer: postgresPeer(config),
@@ -114,7 +114,7 @@ interface Row {
   readonly attempts: number;
 }
 
-/** A row whose fate is to be written down. */
+/** A row whose result is to be written. */
 interface Ending {
   readonly id: string;
   readonly error: string | null;
@@ -142,7 +142,7 @@ class Inbox {
   readonly #held: Held<string>;
   readonly #owner: string;
   readonly #table: string;
-  /** The table's name, and what is another number after it was truncated, made anew or restored. */
+  /** The table's name, and a number that changes when it is truncated, created again or restored. */
   #identity: string;
   #endings: Ending[] = [];
   #ending = false;
@@ -161,7 +161,7 @@ class Inbox {
     this.#identity = config.table;
   }
 
-  /** Makes or checks the table, and takes back what the lost connection before this one had claimed. */
+  /** Creates or checks the table, and releases the rows that the previous, lost connection had claimed. */
   async prepare(): Promise<void> {
     if (this.#config.create) await createInbox(this.#client, this.#table);
     await this.#client.query(
@@ -175,7 +175,7 @@ class Inbox {
     await this.#client.query(`listen ${this.#client.escapeIdentifier(notify)}`);
   }
 
-  /** Row ids begin again when a table is truncated with its identity restarted: its file is another then, as its oid is when it is made anew. */
+  /** Row ids begin again after TRUNCATE … RESTART IDENTITY, which changes the table's file, and in a new table, which has another oid. */
   async #incarnation(): Promise<string> {
     const sql = "select $1::regclass::oid::text || '.' || coalesce(pg_relation_filenode($1::regclass), 0)::text as id";
     const { rows } = await this.#client.query<{ readonly id: string }>(sql, [this.#table]);
@@ -211,7 +211,7 @@ class Inbox {
     });
   }
 
-  /** As many rows as there is room for, in number and in bytes; at least one. */
+  /** Claims as many rows as there is room for, in number and in bytes; at least one. */
   async #claim(room: number): Promise<readonly Row[]> {
     const { rows } = await this.#client.query<Row>(
       `with free as (
@@ -233,11 +233,11 @@ class Inbox {
   #take(row: Row): void {
     this.#held.add(row.id);
     if (row.body === null)
-      return void this.#pass(row.id).catch(() => undefined); // it is met again when its lease is over
+      return void this.#pass(row.id).catch(() => undefined); // it is claimed again after its lease
     else this.#intake.offer(this.#delivery({ ...row, body: row.body }));
   }
 
-  /** A row that can't be read is marked, and those behind it go on. It stays in the table, whatever \`done\` says: nobody else has it. */
+  /** Marks a row that can't be read, so that those behind it go on. It stays in the table even with `done: delete`: there is no other copy. */
   async #pass(id: string): Promise<void> {
     const why = "MF_POSTGRES_ROW: the body is null";
     this.#context.metrics.count("unreadable");
@@ -282,7 +282,7 @@ class Inbox {
     });
   }
 
-  /** One statement, and one sync of the server's disk, for all that ended while the one before was under way. */
+  /** One statement, and one sync of the server's disk, for all rows that ended during the statement before. */
   async #writeEndings(): Promise<void> {
     this.#ending = true;
     while (this.#endings.length > 0) {

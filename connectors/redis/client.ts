@@ -1,4 +1,4 @@
-/** Redis over node-redis: connecting, its errors in our words, heartbeats. Commands are sent raw: replies then are what the manual says. */
+/** Redis over node-redis: connecting, its errors in our words, heartbeats. Commands are sent raw, so that replies are those of the manual. */
 import { createClient, RESP_TYPES } from "redis";
 import { CodedError } from "#base";
 import { type ConnectorContext, duration, type JsonSchema } from "#gateway/contract";
@@ -31,7 +31,7 @@ export function redisPeer(config: RedisConfig): string {
   return withoutSecrets(config.url);
 }
 
-/** What a raw command answers with: RESP2, strings as bytes. */
+/** Reply of a raw command: RESP2, strings as bytes. */
 export type Reply = null | number | string | Buffer | readonly Reply[];
 
 export interface RedisConnection {
@@ -39,7 +39,7 @@ export interface RedisConnection {
   close(): Promise<void>;
 }
 
-/** Without a heartbeat nothing is asked of a silent server. */
+/** Without a heartbeat a silent server is not noticed. */
 export async function openRedis(
   config: Omit<RedisConfig, "heartbeat"> & { readonly heartbeat: number | undefined },
   context: ConnectorContext,

@@ -79,7 +79,7 @@ function createRedisSource(config: RedisSourceConfig, context: SourceContext): S
       const writer = own(await openRedis(config, context, lost));
       await createGroup(config, writer);
       await mayAcknowledge(config, writer);
-      const reader = own(await openRedis({ ...config, heartbeat: undefined }, context, lost)); // blocked most of the time: the writer's pings count
+      const reader = own(await openRedis({ ...config, heartbeat: undefined }, context, lost)); // it blocks most of the time: the writer's heartbeat serves both
       const readerId = String(await reader.command("CLIENT", "ID"));
       const { group, stream, claimAfter } = config;
       // Claiming an entry again sets its idle time back (JUSTID: without counting a delivery).
@@ -98,12 +98,12 @@ function createRedisSource(config: RedisSourceConfig, context: SourceContext): S
   });
 }
 
-/** CLIENT UNBLOCK lets a blocked read answer with nothing: no entry can be on its way when this resolves. */
+/** CLIENT UNBLOCK makes a blocked read return nothing: no entry is in flight when this resolves. */
 async function unblock(context: SourceContext, { command }: RedisConnection, readerId: string, over: Promise<void>): Promise<void> {
   let reading = true;
   const read = over.then(() => (reading = false));
   while (reading) {
-    // Again and again: the read goes over another connection and may reach the server after this. It ends by itself in redisBlockMs.
+    // Repeated: the read goes over another connection and may reach the server after this. It ends by itself after redisBlockMs.
     await command("CLIENT", "UNBLOCK", readerId).catch(() => {});
     await Promise.race([read, new Promise<void>((resolve) => context.clock.after(brokerLimits.redisUnblockMs, resolve))]);
   }
@@ -125,7 +125,7 @@ async function createGroup(config: RedisSourceConfig, { command }: RedisConnecti
   }
 }
 
-/** Acknowledges no entry: a user without the right is told now, and not after every entry was run. */
+/** Acknowledges an entry that does not exist: a user without the right learns it now, not after the flow has run. */
 async function mayAcknowledge({ stream, group, delete: deletes }: RedisSourceConfig, { command }: RedisConnection): Promise<void> {
   await command("XACK", stream, group, "0-0");
   if (deletes) await command("XDEL", stream, "0-0");
@@ -147,7 +147,7 @@ interface EntriesOptions extends Pick<Opening, "intake" | "lost"> {
 /** One session's entries: first those this consumer left pending, then new ones, and others' abandoned ones in between. */
 class Entries {
   readonly #options: EntriesOptions;
-  /** Where reading goes on. */
+  /** Position of the next read. */
   #after = "0";
   #claimAtMs = 0;
 
@@ -197,7 +197,7 @@ class Entries {
     if (fields === null) {
       context.metrics.count("trimmed");
       context.logger.error({ code: "MF_REDIS_TRIMMED", entry: id }, "an entry was trimmed from the stream before it was acknowledged");
-      this.#acknowledge(id).catch(() => {}); // it will be met again
+      this.#acknowledge(id).catch(() => {}); // it will be claimed again
       return;
     }
     held.add(id);
@@ -221,14 +221,14 @@ class Entries {
         try {
           await this.#acknowledge(id);
         } catch (error) {
-          if (isReply(error)) lost(error); // the server refuses: it would refuse the next one too
+          if (isReply(error)) lost(error); // the server refuses this command: it would refuse the next one too
           throw error;
         }
       },
       giveBack: async () => {
         held.delete(id);
         const { group, stream, claimAfter } = config;
-        // Redis has no nack; as idle as this the next one to claim gets it.
+        // Redis has no nack; with this idle time the next consumer to claim gets it.
         await writer.command("XCLAIM", stream, group, consumer, "0", id, "IDLE", String(claimAfter), "JUSTID");
       },
     };

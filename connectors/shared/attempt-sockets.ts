@@ -1,6 +1,6 @@
 /**
- * The sockets an attempt to connect opens, so that they are closed with it. Not every client library lets go of a socket whose server says
- * nothing, and one such socket keeps the process from ending.
+ * The sockets that an attempt to connect opens, so that they are closed with it. Not every client library releases the socket of a silent
+ * server, and one such socket keeps the process alive.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
@@ -26,7 +26,7 @@ export class AttemptSockets {
     socket.once("close", () => this.#sockets.delete(socket));
   }
 
-  /** The attempt is given up. */
+  /** Ends the attempt: closes its sockets. */
   destroy(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

@@ -1,13 +1,13 @@
 /**
- * The shell of every source that reads from a broker: a Link (one connection, made again when it is lost) and an Intake (the messages in
- * hand), joined as the contract of a source asks. The connector adds what its broker is: how to open, read, settle and give back.
+ * The shell of every source that reads from a broker: a Link (a connection that reconnects) and an Intake (the messages in hand), joined as
+ * the contract of a source requires. The connector adds what is special about its broker: how to open, read, settle and give back.
  *
  *     start   make the intake, then the first attempt to `open`
- *     lost    forget what was received (the broker gives it again), close what was owned, open again after a backoff
- *     stop    `end` (no new messages) → give back what waits, finish what the gateway has → `flush` → close
+ *     lost    forget the messages in hand (the broker redelivers them), close owned resources, open again after a backoff
+ *     stop    `end` (no new messages) → give waiting messages back, wait for those the gateway has → `flush` → close
  *
  * A broker that pushes is told `intake.limit` as its prefetch, and its callback offers each message to the intake. A broker that is asked is
- * read by a `FetchLoop`. Either may need to be told which messages are still worked on: `Held`.
+ * read by a `FetchLoop`. Either may need leases renewed while the gateway works on messages: `Held`.
  */
 import type { CodedError } from "#base";
 import { type ConnectorContext, guarded, type Source, type SourceContext } from "#gateway/contract";
@@ -18,13 +18,13 @@ export interface BrokerSourceOptions {
   readonly context: SourceContext;
   /** Address of the broker, without secrets. */
   readonly peer: string;
-  /** The thing that is read, for people: "queue orders". */
+  /** Name of the thing that is read, for people: "queue orders". */
   readonly place: string;
-  /** Most messages in hand; the flow's queue may allow fewer. Absent: as many as that allows. */
+  /** Maximum number of messages in hand; the flow's queue may allow fewer. Absent: as many as the queue allows. */
   readonly prefetch: number | undefined;
-  /** The broker forgets what it has sent: messages received before a loss stay good, and those that wait at the stop are handed over. */
+  /** The broker keeps nothing it has sent: messages received before a loss stay valid, and those that wait at the stop are handed over. */
   readonly atMostOnce?: boolean;
-  /** A coded sentence for whatever the client threw. */
+  /** Converts an error of the client into one with a code and a sentence. */
   explain(peer: string, place: string, error: unknown): CodedError;
   /** Connects, logs in and begins to read. */
   open(opening: Opening): Promise<Reading>;
@@ -32,11 +32,11 @@ export interface BrokerSourceOptions {
 
 export interface Opening {
   readonly intake: Intake;
-  /** To be called once the connection can't be used any more; more calls do no harm. */
+  /** Call it when the connection becomes unusable; further calls are ignored. */
   readonly lost: (error: unknown) => void;
   /** Closes `closable` with the session, or if opening fails; what was owned last is closed first. */
   readonly own: <T extends Closable>(closable: T) => T;
-  /** Makes a callback for the client: an error thrown in it is reported, and not thrown into the client. */
+  /** Wraps a callback for the client: an error thrown in it is reported, not thrown into the client. */
   readonly callback: <Arguments extends unknown[]>(work: (...values: Arguments) => void) => (...values: Arguments) => void;
 }
 
@@ -48,7 +48,7 @@ export interface Closable {
 export interface Reading {
   /** Resolves when no message can come any more. Absent: messages may come until the connection is closed. */
   end?(): Promise<unknown>;
-  /** Resolves when the broker has read what was given back and replied. Absent where closing the connection ensures that. */
+  /** Resolves when the broker has read all that was given back and replied. Absent if closing the connection ensures that. */
   flush?(): Promise<unknown>;
 }
 
@@ -107,7 +107,7 @@ async function openReading(
   }
 }
 
-/** Reads a broker that is asked: one fetch after the other, each for as many messages as there is room for. */
+/** Reads from a broker that is asked for messages: one fetch after the other, each for as many as there is room for. */
 export class FetchLoop {
   readonly #intake: Intake;
   readonly #fetch: (room: number) => Promise<void>;
@@ -115,7 +115,7 @@ export class FetchLoop {
   readonly over: Promise<void>;
   #ended = false;
 
-  /** Begins at once. A fetch that fails is told to `lost` and is the last. */
+  /** Starts at once. If a fetch fails, `lost` gets its error and the loop ends. */
   constructor(intake: Intake, lost: (error: unknown) => void, fetch: (room: number) => Promise<void>) {
     this.#intake = intake;
     this.#fetch = fetch;
@@ -126,7 +126,7 @@ export class FetchLoop {
     return this.#ended;
   }
 
-  /** No fetch after the one under way. */
+  /** The fetch in progress is the last. */
   close(): void {
     this.#ended = true;
   }
@@ -140,7 +140,7 @@ export class FetchLoop {
   }
 }
 
-/** Messages that the broker gives to others unless it is told, every `everyMs`, that they are still worked on. */
+/** Messages whose lease at the broker is renewed every `everyMs`, while the gateway works on them. */
 export class Held<T> implements Closable {
   readonly #context: Pick<ConnectorContext, "clock">;
   readonly #everyMs: number;
@@ -163,7 +163,7 @@ export class Held<T> implements Closable {
     this.#held.add(message);
   }
 
-  /** The broker is told no more of it. */
+  /** Stops renewing it. */
   delete(message: T): void {
     this.#held.delete(message);
   }

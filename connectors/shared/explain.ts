@@ -1,4 +1,4 @@
-/** What went wrong between us and a peer, told apart by what the socket and TLS layers report. */
+/** Errors between the gateway and a peer, classified by the reports of the socket and TLS layers. */
 import { CodedError, isCoded } from "#base";
 
 const unreachable = new Set([
@@ -31,8 +31,7 @@ export function codeOf(error: unknown): string {
 const tlsSigns = /certificate|self[- ]signed|wrong version number|handshake failure|tls alert|SSL routines|altnames/i;
 
 /**
- * The error as `MF_<BROKER>_TLS` or `MF_<BROKER>_UNREACHABLE`. It is the last resort of every connector's own explanations, which
- * look for what only their protocol can say.
+ * The error as `MF_<BROKER>_TLS` or `MF_<BROKER>_UNREACHABLE`. Connectors call it last, for errors that their protocol does not explain.
  */
 export function explainNetwork(broker: string, peer: string, error: unknown): CodedError {
   if (isCoded(error)) return error;
@@ -63,7 +62,7 @@ export function parseUrl(url: string, schemes: readonly string[]): URL {
   try {
     parsed = new URL(url);
   } catch {
-    // told below
+    // reported below
   }
   if (parsed === undefined || !schemes.includes(parsed.protocol)) {
     throw new CodedError("MF_CONFIG_URL", `url must start with ${schemes.map((scheme) => `${scheme}//`).join(" or ")}`);

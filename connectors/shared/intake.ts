@@ -1,21 +1,22 @@
 /**
- * What a source has in its hands: messages taken from the broker and not settled yet.
+ * A source's messages in hand: received from the broker and not settled yet.
  *
  *     broker ──offer──▶ waiting ──accept──▶ in the gateway ──Outcome──▶ reply ──▶ settle (ack)
  *                          ▲                       │                      │
  *                          └──────── refused ──────┘                      └── refused by the peer: dropped, logged, counted
  *
- * A refused message is kept here and offered again, not given back to the broker: only so do the ones that came after it stay
- * behind it, with every broker (MQTT has no nack, JetStream and Redis change the order). Pausing works the same way: nothing is
- * handed on, and the broker stops by itself once `limit` messages are in hand. What waits is given back when the source stops and
- * forgotten when its connection is lost, since the broker then gives it again.
+ * A refused message is kept here and offered again, not given back to the broker. This keeps it in front of the messages that came after
+ * it, with every broker (MQTT has no nack; JetStream and Redis change the order). Pausing works the same way: nothing is handed on, and
+ * the broker stops sending once `limit` messages are in hand. Waiting messages are given back when the source stops, and forgotten when
+ * its connection is lost: the broker then redelivers them.
  *
- * A message that takes the connection down is not met for ever. If the connection ends twice while its reply is on its way, it is
- * acknowledged without one. If twice while it alone is acknowledged, it is set aside: a dead letter, kept from the flow, and not
- * acknowledged again. Of several that were being acknowledged when the connection ended, each is acknowledged by itself when it comes again.
+ * A message that ends the connection is not retried forever. If the connection ends twice while its reply is sent, it is acknowledged
+ * without a reply. If the connection ends twice while this message alone is acknowledged, it is set aside: it becomes a dead letter, does
+ * not reach the flow, and is not acknowledged again. If several were being acknowledged when the connection ended, each is acknowledged
+ * alone when it is redelivered.
  *
- * Waiting messages are taken from the memory budget. Its bytes came before they could be asked for, so they are taken whatever there is;
- * how many more may come is said by `room`.
+ * Waiting messages count in the memory budget. They arrive unasked, so their bytes are taken even if the budget is short; `room` limits how
+ * many more may come.
  */
 import { createHash } from "node:crypto";
 import { headerText } from "#abi";
@@ -28,15 +29,15 @@ export type Settled = Exclude<Outcome, { readonly status: "refused" }>;
 
 export interface Delivery {
   readonly incoming: Incoming;
-  /** Sends the reply; absent where none is wanted. What fails is dropped: the message is acknowledged without it. */
+  /** Sends the reply; absent if none is wanted. If it fails the message is acknowledged without a reply. */
   reply?(outcome: Settled): Promise<void> | void;
-  /** Acknowledges. May fail: the broker will then give the message again. */
+  /** Acknowledges. If it fails the broker redelivers the message. */
   settle(outcome: Settled): Promise<void> | void;
-  /** Resolves when the broker has read all that was written before. Absent where `settle` resolves no earlier. */
+  /** Resolves when the broker has read everything written so far. Absent if `settle` resolves no earlier than that. */
   proof?(): Promise<unknown>;
-  /** Lets the broker give it to the next consumer. */
+  /** Returns the message to the broker, for the next consumer. */
   giveBack(): Promise<void> | void;
-  /** It is never settled over this connection: those behind it must not wait for it. */
+  /** Called if the message is never settled over this connection: messages behind it must not wait for it. */
   leave?(): void;
 }
 
@@ -55,7 +56,7 @@ export interface IntakeOptions {
   readonly accept: Accept;
   /** Most messages in hand; pushing brokers are told this number as their prefetch. */
   readonly limit: number;
-  /** The broker keeps nothing: what waits when the source stops is handed over rather than given back. */
+  /** The broker keeps nothing: messages that wait when the source stops are handed over, not given back. */
   readonly handOverAtStop?: boolean;
 }
 
@@ -72,15 +73,15 @@ export class Intake {
   #roomWaiters: (() => void)[] = [];
   readonly #window: ByteWindow;
   readonly #lost = new LossGuard();
-  /** Steps under way, by message; and those that took a connection down with them, with how often. */
+  /** Steps in progress, by message; and the steps during which a connection ended, with a count. */
   readonly #underWay = new Map<Entry, Step>();
   readonly #suspects = new Map<string, number>();
-  /** Messages whose acknowledgement was written and may not have been read. */
+  /** Messages whose acknowledgement was written, and may not have been read by the broker. */
   #unproven: { readonly name: string; readonly atMs: number }[] = [];
-  /** A suspect that is acknowledged by itself. */
+  /** Acknowledgement of a suspect, alone; the others wait for it. */
   #alone: Promise<void> | undefined;
   readonly #settling = new Set<Promise<void>>();
-  /** Messages that are dead letters by now. */
+  /** Messages that became dead letters. */
   readonly #aside = new Set<string>();
 
   constructor(options: IntakeOptions) {
@@ -93,12 +94,12 @@ export class Intake {
     return this.#options.limit;
   }
 
-  /** How many more messages may be fetched now: none while paused, cooling after a refusal, stopping, or without memory. */
+  /** Messages that may be fetched now: none while paused, cooling after a refusal, stopping, or without memory. */
   get room(): number {
     return this.#open ? this.#window.fits(this.#free) : 0;
   }
 
-  /** More bytes have come than there is memory for: what comes now is to be given back. */
+  /** More bytes have come than there is memory for: further messages must be given back. */
   get overfull(): boolean {
     return this.inHand > 0 && this.#options.context.memory.requests.roomBytes <= 0;
   }
@@ -112,13 +113,13 @@ export class Intake {
     return Math.max(0, this.#options.limit - this.inHand);
   }
 
-  /** For sources that fetch: waits till there is room and says how much. 0: the source stops, or the connection is lost. */
+  /** For sources that fetch: waits for room and returns it. 0: the source stops, or the connection is lost. */
   async untilRoom(): Promise<number> {
     const generation = this.#generation;
     while (this.room === 0 && !this.#stopping && generation === this.#generation) {
       await new Promise<void>((resolve) => {
         this.#roomWaiters.push(resolve);
-        // Others may give memory back without this being told.
+        // Others release memory without telling this intake.
         if (this.#open && this.#free > 0) this.#options.context.clock.after(brokerLimits.memoryLookMs, resolve);
       });
     }
@@ -157,7 +158,7 @@ export class Intake {
     this.#wake();
   }
 
-  /** Takes nothing new from now on: the first half of `drain`, for sources that must end their reading in between. */
+  /** Accepts nothing new from now on: the first half of `drain`, for sources that must end their reading in between. */
   shut(): void {
     this.#stopping = true;
     this.#wake();
@@ -172,7 +173,7 @@ export class Intake {
     this.#wake();
   }
 
-  /** Gives back what waits and resolves when all that was handed over is settled. */
+  /** Gives back waiting messages; resolves when all messages that were handed over are settled. */
   async drain(): Promise<void> {
     this.#stopping = true;
     this.#cancelCooling?.();
@@ -222,7 +223,7 @@ export class Intake {
     this.#release();
   }
 
-  /** A message is out of the gateway's hands: its place is free. */
+  /** The gateway is done with a message: its place is free. */
   #release(): void {
     this.#handed -= 1;
     this.#pump();
@@ -264,7 +265,7 @@ export class Intake {
     if (this.#unproven.length > suspectLimits.unproven) this.#unproven.shift();
   }
 
-  /** Nothing else is acknowledged meanwhile, so that a connection that ends says whose fault it was. */
+  /** Acknowledges nothing else meanwhile: if the connection ends, this message is the cause. */
   async #acknowledgeAlone(entry: Entry, name: string, outcome: Settled): Promise<void> {
     let free = (): void => undefined;
     this.#alone = new Promise((resolve) => {
@@ -288,7 +289,7 @@ export class Intake {
     }
   }
 
-  /** Bounded: a peer that says nothing must not keep the message's place. */
+  /** Has a timeout: a silent peer must not hold the message's place. */
   async #step(entry: Entry, step: Step, work: () => Promise<void> | void): Promise<void> {
     this.#underWay.set(entry, step);
     try {
@@ -298,7 +299,7 @@ export class Intake {
     }
   }
 
-  /** Kept as a dead letter, once, and left with the broker, which gives it again with every connection. */
+  /** Makes a dead letter of it, once. The broker keeps the message, and redelivers it over every new connection. */
   async #setAside(entry: Entry): Promise<void> {
     const { context, accept } = this.#options;
     const { delivery } = entry;
@@ -319,7 +320,7 @@ export class Intake {
     context.logger.error({ id: incoming.id, code: failure.code }, failure.message);
     this.#handed += 1;
     const outcome = await accept({ ...incoming, replyWanted: false, setAside: failure });
-    if (outcome.status === "refused") this.#aside.delete(name); // it comes with the next connection
+    if (outcome.status === "refused") this.#aside.delete(name); // the next connection brings it again
     this.#release();
   }
 
@@ -327,7 +328,7 @@ export class Intake {
     return this.#suspects.size > 0 && (this.#suspects.get(this.#nameOf(entry, step)) ?? 0) >= suspectLimits.deadlySteps;
   }
 
-  /** The connection has ended: whose step it was that ended it is certain only where there was one. */
+  /** The connection has ended. If a single step was in progress, that step is the cause. */
   #suspectAll(): void {
     const sinceMs = this.#options.context.clock.monotonicMs() - suspectLimits.unprovenMs;
     const names = this.#unproven.filter(({ atMs }) => atMs >= sinceMs).map(({ name }) => name);
@@ -347,7 +348,7 @@ export class Intake {
     if (this.#suspects.size > suspectLimits.messages && oldest !== undefined) this.#suspects.delete(oldest);
   }
 
-  /** The same for every delivery of one message: brokers do not all give it an id. */
+  /** Identifies a message over all its deliveries: not every broker gives it an id. */
   #nameOf({ delivery: { incoming } }: Entry, step: Step): string {
     const { id, correlationId = "", contentType, headers, body } = incoming;
     if (id !== undefined) return `${step} ${id}`;
@@ -377,7 +378,7 @@ export class Intake {
     try {
       await entry.delivery.giveBack();
     } catch {
-      // Its connection is gone: the broker has it back already.
+      // The connection is gone: the broker has the message back already.
     }
   }
 }

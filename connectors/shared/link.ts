@@ -1,6 +1,6 @@
 /**
- * One connection to a peer that is made again whenever it is lost. Every broker connector uses this in place of its client's own
- * reconnecting: so backoff, jitter, health and logging are the same for all of them, and run on the clock they are given.
+ * A connection to a peer that reconnects when it is lost. Every broker connector uses it instead of its client's own reconnecting, so that
+ * backoff, jitter, health and logging are the same for all, and run on the clock of the context.
  *
  *     idle ──start──▶ connecting ──open──▶ ready ──lost──▶ waiting ──backoff──▶ connecting …
  *                          └──fails──▶ waiting          any ──stop──▶ stopped
@@ -11,21 +11,21 @@ import { AttemptSockets } from "./attempt-sockets.ts";
 import { brokerLimits } from "./limits.ts";
 
 export interface Session {
-  /** Says goodbye and lets go of everything. Called once; also for a session that is lost already. */
+  /** Disconnects in order and releases everything. Called once; also for a session that is lost already. */
   close(): Promise<void>;
 }
 
 export interface LinkOptions<S extends Session> {
   readonly context: ConnectorContext;
-  /** Whom it connects to, for people: no secrets in it. */
+  /** Address of the peer, for people: without secrets. */
   readonly peer: string;
-  /** Connects, logs in, subscribes. Calls `lost` once the session can't be used any more; more calls do no harm. */
+  /** Connects, logs in, subscribes. Calls `lost` when the session becomes unusable; further calls are ignored. */
   open(lost: (error: unknown) => void): Promise<S>;
-  /** Makes a coded sentence of whatever the client threw. */
+  /** Converts an error of the client into one with a code and a sentence. */
   explain(error: unknown): CodedError;
   /**
-   * The session, or an attempt at one, was lost (not: closed by stop). What was received over it can't be acknowledged any more.
-   * An attempt counts as well: MQTT and AMQP hand out messages before `open` is through.
+   * The session, or an attempt to open one, was lost (not: closed by stop). Messages received over it can't be acknowledged any more.
+   * An attempt counts as well: MQTT and AMQP deliver messages before `open` resolves.
    */
   onLost?(): void;
 }
@@ -33,7 +33,7 @@ export interface LinkOptions<S extends Session> {
 export class Link<S extends Session> {
   readonly #options: LinkOptions<S>;
   #session: S | undefined;
-  /** Of the live session: no client library keeps one open past its end. */
+  /** Sockets of the live session; destroyed with it, so that no client library leaves one open. */
   #sockets = new AttemptSockets();
   #stopped = false;
   #failure: CodedError | undefined;
@@ -51,7 +51,7 @@ export class Link<S extends Session> {
     return this.#session;
   }
 
-  /** Makes the first attempt; resolves when it is over, however it went. */
+  /** Makes the first attempt; resolves after it, whether it succeeded or failed. */
   start(): Promise<void> {
     this.#connecting = this.#connect();
     return this.#connecting;
@@ -64,7 +64,7 @@ export class Link<S extends Session> {
     return { ready: false, detail: this.#stopped ? "stopped" : `connecting to ${peer}` };
   }
 
-  /** The live session for an outlet's attempt; throws the reason why there is none, as an error worth retrying. */
+  /** The live session for an outlet's attempt; without one, throws the reason as a retryable error. */
   need(): S {
     if (this.#session !== undefined) return this.#session;
     const failure = this.#failure;
@@ -82,14 +82,14 @@ export class Link<S extends Session> {
     this.#session = undefined;
     this.#failure = undefined;
     if (session !== undefined) return this.#dispose(session, this.#sockets);
-    // An attempt under way closes what it opens. It is waited for: acknowledgements of messages that came before `open` was through
-    // are on their way in it, and a session that is opened later would be taken from whoever comes next under the same name.
+    // An attempt in progress closes what it opens. Wait for it: it may carry acknowledgements of messages that came before `open` resolved,
+    // and a session that opened later would displace the successor under the same name.
     await within(this.#options.context, brokerLimits.closeMs, this.#connecting ?? Promise.resolve()).catch(() => {});
   }
 
   async #connect(): Promise<void> {
     const { context, peer } = this.#options;
-    let over = false; // this attempt, or the session that came of it
+    let over = false; // this attempt, or the session it opened
     let opened: S | undefined;
     const sockets = new AttemptSockets();
     const lost = (error: unknown): void => {
@@ -141,7 +141,7 @@ export class Link<S extends Session> {
     const waitMs = backoffMs(this.#failures, gatewayLimits.reconnectMs, context.random);
     const fields = { code: failure.code, peer, retryInMs: waitMs };
     if (known)
-      context.logger.debug(fields, failure.message); // said already
+      context.logger.debug(fields, failure.message); // logged as an error before
     else context.logger.error(fields, failure.message);
     this.#cancelWait = context.clock.after(waitMs, () => {
       this.#cancelWait = undefined;
@@ -151,17 +151,17 @@ export class Link<S extends Session> {
   }
 
   async #dispose(session: S, sockets: AttemptSockets): Promise<void> {
-    await this.lastWords(session.close()); // it was going away in any case
+    await this.lastWords(session.close()); // it is going away in any case
     sockets.destroy();
   }
 
-  /** Waits for what the peer is told before the end; one that says nothing is not waited for. Never rejects. */
+  /** Waits for the last messages to the peer, with a timeout. Never rejects. */
   async lastWords(work: Promise<unknown> | undefined): Promise<void> {
     if (work !== undefined) await within(this.#options.context, brokerLimits.closeMs, work).catch(() => undefined);
   }
 }
 
-/** Waits for `work`, but no longer than `limitMs`; then it rejects, and what becomes of `work` is ignored. */
+/** Waits for `work` with a timeout; after it rejects, the result of `work` is ignored. */
 export function within<T>(context: Pick<ConnectorContext, "clock">, limitMs: number, work: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const cancel = context.clock.after(limitMs, () => reject(new Error(`not done within ${limitMs} ms`)));
@@ -178,7 +178,7 @@ export function within<T>(context: Pick<ConnectorContext, "clock">, limitMs: num
   });
 }
 
-/** Waits for `work` till the signal aborts; then it rejects, and what becomes of `work` is ignored. */
+/** Waits for `work` until the signal aborts; then it rejects, and the result of `work` is ignored. */
 export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const abort = (): void =>
@@ -195,8 +195,8 @@ export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise
 }
 
 /**
- * Ends what waits for an answer over a connection when the connection is lost, for clients that leave it waiting. A race against one
- * long-lived promise would do too, but keeps every loser in memory till the connection ends.
+ * Rejects pending requests when their connection is lost, for clients that leave them pending. A race against one long-lived promise would
+ * do too, but would keep every settled request in memory until the connection ends.
  */
 export class LossGuard {
   readonly #waiting = new Set<(error: Error) => void>();
@@ -216,8 +216,8 @@ export class LossGuard {
 }
 
 /**
- * Asks for a sign of life every `everyMs` and calls `lost` when none comes within as long again: TCP alone does not notice a cable that
- * was pulled out. Returns what ends it.
+ * Probes the peer every `everyMs`, and calls `lost` if a probe is not answered within the same time: TCP alone does not notice an unplugged
+ * cable. Returns a function that ends it.
  */
 export function heartbeat(
   context: Pick<ConnectorContext, "clock">,

@@ -84,7 +84,7 @@ function parseJson(body: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(body).toString("utf8")) as unknown;
   } catch {
-    return undefined; // its parameters become null: whether that is allowed is the table's to say
+    return undefined; // its parameters become null: the table decides if that is allowed
   }
 }
 

@@ -109,7 +109,7 @@ export function headersOf(entries: Iterable<readonly [string, unknown]>, context
   return headers;
 }
 
-/** What a source read, in the broker's own fields where it has them. */
+/** A message as a source read it, in the broker's own fields where it has them. */
 export interface Received {
   readonly headers: HeadersDraft;
   readonly body: Uint8Array;
@@ -155,7 +155,7 @@ export function incomingOf(received: Received, cloudevents: { readonly prefixes:
   try {
     event = parseCloudEvent(plain, cloudevents.prefixes);
   } catch (error) {
-    // A broker gives a refused message again for ever. The flow is better placed to judge it, and its dead letter shows it whole.
+    // A broker redelivers a refused message forever. The flow can judge it better, and its dead letter shows all of it.
     return { ...plain, headers: { ...headers, [header.error]: headerLine(messageOf(error)) } };
   }
   if (event === undefined) return plain;
@@ -166,7 +166,7 @@ function nonEmpty(text: string | undefined): string | undefined {
   return text === "" ? undefined : text;
 }
 
-/** What an outlet writes: fields for brokers that have them, and `headers` without any of ours. */
+/** A message for an outlet to write: fields for brokers that have them, and `headers` without any of ours. */
 export interface Sendable {
   readonly headers: Headers;
   readonly contentType: string;
@@ -220,7 +220,7 @@ export function answerOf(headers: Headers, contentType: string | undefined, body
   const status = Number(headerText(headers[header.status]) ?? "200");
   const code = headerText(headers[header.error]);
   if (code !== undefined) {
-    // 4xx is what the peer will say again; everything else may have been its bad moment.
+    // The peer will repeat a 4xx; anything else may be temporary.
     const retryable = !(status >= 400 && status < 500);
     throw new OutletError(
       "MF_PEER_FAILED",

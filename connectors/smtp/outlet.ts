@@ -153,7 +153,7 @@ function mailOf(config: SmtpOutletConfig, message: Outgoing, sendable: Sendable)
   };
 }
 
-/** What a Message-ID's left side may hold (RFC 5322, 3.6.4); the hash of anything else. */
+/** The left side of a Message-ID (RFC 5322, 3.6.4): the id if it is allowed there, otherwise its hash. */
 function shortened(id: string): string {
   return /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}$/.test(id) ? id : shortId(`${id}${" ".repeat(200)}`, 64);
 }

@@ -1,4 +1,4 @@
-/** Brokers for tests: is the machine's own there, can it be started, and private ones that may be stopped and started at will. */
+/** Brokers for tests: the computer's own, started if necessary, and private ones that a test may stop and start. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -51,7 +51,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A broker of the test's own, with its data in a temporary folder that survives stop and start. */
+/** A broker of one test, with its data in a temporary folder that survives stop and start. */
 export class PrivateBroker {
   readonly host = "127.0.0.1";
   readonly port: number;

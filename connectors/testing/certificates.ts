@@ -1,4 +1,4 @@
-/** A certificate authority of a test's own, made by the openssl program. */
+/** A certificate authority for one test, made by the openssl program. */
 import { spawnSync } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

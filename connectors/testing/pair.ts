@@ -21,7 +21,7 @@ export interface ConnectorCase {
   /** Makes the place; `missing` tests run without it. */
   readonly make: (place: string) => Promise<void>;
   readonly remove: (place: string) => Promise<void>;
-  /** What is wrong credentials' code, and how to have them. */
+  /** Code for wrong credentials, and the change of the configuration that makes them wrong. */
   readonly badLogin: { readonly code: string; readonly change: Readonly<Record<string, unknown>> } | undefined;
   /** Code for a missing place; undefined when the broker makes places as they are named. */
   readonly missing: { readonly source: string; readonly outlet: string | undefined } | undefined;

@@ -1,4 +1,4 @@
-/** A PostgreSQL cluster of a test's own, from Debian's package, run as its unprivileged user and trusting whoever comes from this computer. */
+/** A PostgreSQL cluster for one test, from Debian's package, run as its unprivileged user; it trusts every client of this computer. */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What connector tests stand on: a pretended gateway behind a source, contexts, configurations that went through their schema. */
+/** Tools for connector tests: a pretended gateway behind a source, contexts, configurations checked against their schema. */
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -120,7 +120,7 @@ export const refused = (retryAfterMs = 20): Outcome => ({
   retryAfterMs,
 });
 
-/** The gateway as a source sees it. `answer` decides what becomes of each message; held ones wait for `release`. */
+/** The gateway as a source sees it. `answer` decides the outcome of each message; held ones wait for `release`. */
 export class PretendedGateway {
   readonly received: Incoming[] = [];
   answer: (incoming: Incoming, count: number) => Outcome | Promise<Outcome> = done;
@@ -152,7 +152,7 @@ export class PretendedGateway {
   }
 }
 
-/** What tests have started and not stopped: a test that failed never came so far, and what it left open keeps its file from ending. */
+/** Sources and outlets that tests have started and not stopped: those of a failed test would keep its file from ending. */
 const leftovers = new Map<{ stop(): Promise<void> }, () => void>();
 
 after(async () => {

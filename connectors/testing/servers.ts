@@ -1,4 +1,4 @@
-/** Servers of a test's own, each with its data in a temporary folder. A string instead of one is the reason why it can't be started. */
+/** Servers for one test, each with its data in a temporary folder. A string instead of a server is the reason why it can't be started. */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -30,7 +30,7 @@ const structuredType = /^application\/cloudevents\+json\s*(;|$)/i;
 const batchType = /^application\/cloudevents-batch\+/i;
 const attributeName = /^[a-z0-9]{1,64}$/; // "lower-case letters and digits", section 3
 
-/** The event, or undefined when the message is none. Throws MF_CLOUDEVENT for one that is broken. */
+/** Returns undefined if the message is no CloudEvent; throws MF_CLOUDEVENT if it is a malformed one. */
 export function parseCloudEvent(parts: CloudEventParts, prefixes: readonly string[] = ["ce-"]): ParsedCloudEvent | undefined {
   if (batchType.test(parts.contentType)) throw broken("batches are not supported: send events one by one");
   if (structuredType.test(parts.contentType)) return parseStructured(parts.headers, parts.body);
@@ -41,7 +41,7 @@ export function parseCloudEvent(parts: CloudEventParts, prefixes: readonly strin
   return undefined;
 }
 
-/** Whether all of the event is in the body. */
+/** True in structured mode: the body holds the whole event. */
 export function isStructured(contentType: string): boolean {
   return structuredType.test(contentType);
 }

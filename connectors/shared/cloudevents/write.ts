@@ -64,7 +64,7 @@ export function emitCloudEvent(message: Outgoing, id: string, config: CloudEvent
   return { headers, contentType: "application/cloudevents+json; charset=utf-8", body };
 }
 
-/** JSON data is put in as the bytes it is: parsing and printing it would change numbers and spacing. What is no JSON in UTF-8 goes as base64. */
+/** JSON data is put in as the bytes it is: parsing and printing it would change numbers and spacing. Data that is not JSON in UTF-8 goes as base64. */
 function structuredBody(event: Record<string, unknown>, { contentType, body }: Outgoing): Uint8Array {
   if (body.length === 0) return Buffer.from(JSON.stringify(event));
   const text = isJson(contentType) && isUtf8(body) ? Buffer.from(body).toString("utf8") : "";
