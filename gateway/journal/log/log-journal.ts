@@ -18,7 +18,6 @@ import type {
   AttemptRecord,
   Completed,
   Completion,
-  EntryNumber,
   Journal,
   JournalStats,
   Lease,
@@ -28,13 +27,12 @@ import type {
   Sequence,
   StateSnapshot,
 } from "../journal.ts";
-import { type Commit, keptAttempts } from "../ledger.ts";
-import type { OutboxQueue } from "../outbox-queue.ts";
+import type { Commit } from "../ledger.ts";
 import { RecordTooLong } from "./batch-buffer.ts";
 import { Bodies } from "./bodies.ts";
-import { buryMessage, burySend, finishMessage } from "./burials.ts";
+import { buryMessage, finishMessage } from "./burials.ts";
 import type { ByteWriter } from "./bytes.ts";
-import { writeRetry, writeSendAttempt, writeSettle } from "./change-records.ts";
+import { writeRetry } from "./change-records.ts";
 import { writeCommit } from "./commit-record.ts";
 import type { CompactionResult, JournalEvent, Retention } from "./compaction.ts";
 import { OpenCalls } from "./counts.ts";
@@ -44,6 +42,7 @@ import { type LogLimits, logLimits } from "./limits.ts";
 import { LiveIndex } from "./live-index.ts";
 import type { Lock } from "./lock.ts";
 import { writeMessage } from "./message-records.ts";
+import { OutboxCalls } from "./outbox-calls.ts";
 import { RecoveredLog } from "./recovered-log.ts";
 import { readLog } from "./recovery.ts";
 import type { Upgrade } from "./upgrades.ts";
@@ -80,13 +79,17 @@ export class LogJournal implements Journal {
   readonly #limits: LogLimits;
   readonly #clock: Clock;
   readonly #messages = new KeyedLocks<Sequence>();
-  readonly #entries = new KeyedLocks<EntryNumber>();
   readonly #ids = new KeyedLocks<string>();
   /** Ids of messages whose accept is under way, and the sequence each will have. */
   readonly #entering = new Map<string, { readonly sequence: Sequence; readonly dedupId: string }>();
   readonly #states = new KeyedLocks<string>();
   /** Keys of messages whose large body is being written: what comes behind them waits, or it would be in the log before them. */
   readonly #keys = new KeyedLocks<string>();
+  readonly #outbox = new OutboxCalls({
+    index: () => this.#index,
+    call: (work) => this.#call(work),
+    record: (log, encode, apply) => this.#record(log, encode, apply),
+  });
   readonly #calls = new OpenCalls();
   /** Stands for the live index until the log is recovered. */
   readonly #empty: LiveIndex;
@@ -306,62 +309,23 @@ export class LogJournal implements Journal {
   }
 
   leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
-    return this.#call(async () => {
-      const { bodies, ledger } = this.#index;
-      const queue = ledger.outbox(flow, outlet);
-      const entries = queue.lease(most, nowMs);
-      if (!entries.some((entry) => bodies.isAway(entry.body))) return entries;
-      try {
-        return await Promise.all(entries.map(async (entry) => ({ ...entry, body: await bodies.load(entry.body) })));
-      } catch (error) {
-        for (const entry of entries) queue.release(entry.number);
-        throw error;
-      }
-    });
+    return this.#outbox.lease(flow, outlet, most, nowMs);
   }
 
-  async settleOutbox(entry: OutboxEntry): Promise<void> {
-    await this.#withEntry(entry, async (log) => {
-      const blob = this.#index.removeEntry(entry.flow, entry.outlet, entry.number);
-      log.writer.appendLazily(
-        (out) => writeSettle(out, { ...entry, letter: undefined }),
-        () => log.removeLater(blob),
-      );
-    });
+  settleOutbox(entry: OutboxEntry): Promise<void> {
+    return this.#outbox.settle(entry);
   }
 
-  async deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void> {
-    await this.#withEntry(entry, (log, queue) => {
-      const apply = (): void => {
-        this.#index.buryingSends.delete(entry.number);
-        queue.defer(entry.number, keptAttempts(entry.attempts, record), dueMs);
-      };
-      return this.#record(log, (out) => writeSendAttempt(out, "defer", { ...entry, dueMs, record }), apply);
-    });
-  }
-
-  /**
-   * Records a failed attempt. A disk that refuses costs that record, after a crash, and nothing else: were the next attempt to wait for the
-   * disk, a full one could never empty itself.
-   */
-  async #record(log: RecoveredLog, encode: (out: ByteWriter) => void, apply: () => void): Promise<void> {
-    try {
-      await log.writer.append(encode, apply);
-    } catch (error) {
-      if (this.#closed !== "open") throw error;
-      apply();
-    }
+  deferOutbox(entry: OutboxEntry, record: AttemptRecord, dueMs: number): Promise<void> {
+    return this.#outbox.defer(entry, record, dueMs);
   }
 
   buryOutbox(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
-    return this.#withEntry(entry, (log) => burySend(log.burialPorts, entry, record));
+    return this.#outbox.bury(entry, record);
   }
 
   releaseOutbox(entry: OutboxEntry, dueMs?: number): void {
-    const busy = this.#entries.busy(entry.number);
-    if (busy !== undefined) return void busy.then(() => this.releaseOutbox(entry, dueMs));
-    const queue = this.#index.ledger.outbox(entry.flow, entry.outlet);
-    if (queue.holds(entry)) queue.release(entry.number, dueMs);
+    this.#outbox.release(entry, dueMs);
   }
 
   hastenOutbox(flow: string, outlet: string): void {
@@ -427,7 +391,7 @@ export class LogJournal implements Journal {
     return this.#calls.during(() => work(log));
   }
 
-  /** Runs `work` while nothing else about the message is under way; undefined when the lease is stale. */
+  /** Runs `work` while no other call about the message is in flight; undefined when the lease is stale. */
   #withMessage<T>(lease: Lease, work: (log: RecoveredLog) => Promise<T>): Promise<T | undefined> {
     return this.#call(async (log) => {
       for (let busy = this.#messages.busy(lease.sequence); busy !== undefined; busy = this.#messages.busy(lease.sequence)) await busy;
@@ -441,19 +405,17 @@ export class LogJournal implements Journal {
     });
   }
 
-  /** The same for a send. */
-  #withEntry<T>(entry: OutboxEntry, work: (log: RecoveredLog, queue: OutboxQueue) => Promise<T>): Promise<T | undefined> {
-    return this.#call(async (log) => {
-      for (let busy = this.#entries.busy(entry.number); busy !== undefined; busy = this.#entries.busy(entry.number)) await busy;
-      const queue = this.#index.ledger.outbox(entry.flow, entry.outlet);
-      if (!queue.holds(entry)) return undefined;
-      this.#entries.acquire(entry.number);
-      try {
-        return await work(log, queue);
-      } finally {
-        this.#entries.release(entry.number);
-      }
-    });
+  /**
+   * Records a failed attempt. A disk that refuses costs that record, after a crash, and nothing else: were the next attempt to wait for the
+   * disk, a full one could never empty itself.
+   */
+  async #record(log: RecoveredLog, encode: (out: ByteWriter) => void, apply: () => void): Promise<void> {
+    try {
+      await log.writer.append(encode, apply);
+    } catch (error) {
+      if (this.#closed !== "open") throw error;
+      apply();
+    }
   }
 
   #stateObjection(completion: Completion): Completed | undefined {
