@@ -8,7 +8,7 @@
 import { crc32 } from "node:zlib";
 import type { Disk, DiskFile } from "./disk.ts";
 import { corruptError, diskCode, journalError } from "./errors.ts";
-import { blobChunkBytes, type LogLimits, openFiles } from "./limits.ts";
+import { blobChunkBytes, type LogLimits, openFiles, readings } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
 import type { BodyToWrite, RecordedBody } from "./fields.ts";
 import type { Place, Placement } from "./places.ts";
@@ -113,7 +113,7 @@ export class Bodies {
 
   /** The bytes of a body, wherever they are. */
   async load(body: Uint8Array): Promise<Uint8Array> {
-    for (;;) {
+    for (let reading = 1; ; reading += 1) {
       const place = this.#places.get(body);
       if (place === undefined || place.length === body.length) return body;
       const bytes = Buffer.allocUnsafeSlow(place.length);
@@ -122,8 +122,9 @@ export class Bodies {
         if (read !== place.length || crc32(bytes) !== place.crc)
           throw corruptError(place.file, place.offset, "a body is not what was written");
       } catch (error) {
-        if (diskCode(error) === "ENOENT" && this.#places.get(body) !== place) continue; // a checkpoint has moved it meanwhile
-        if (diskCode(error) === "ENOENT") throw corruptError(place.file, 0, "the file is gone");
+        const isGone = diskCode(error) === "ENOENT";
+        if (isGone && reading < readings && this.#places.get(body) !== place) continue; // a checkpoint has moved it meanwhile
+        if (isGone) throw corruptError(place.file, 0, "the file is gone");
         throw journalError(error, `read ${place.file}`);
       }
       if (place.blob) this.#places.set(bytes, place);

@@ -70,5 +70,5 @@ export const copiesOwed = 2;
 /** Free space is asked for at most this often, and at least this often while there is plenty. */
 export const freeSpaceMs = { least: 100, most: 1_000 } as const;
 export const plentyBytes = 256 * mib;
-/** Reads of a running gateway's journal: a checkpoint removes files meanwhile, and reading starts again. */
+/** Reads of a file, or of a running gateway's whole journal, before it counts as gone: a checkpoint may remove files meanwhile. */
 export const readings = 5;
