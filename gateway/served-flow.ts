@@ -20,7 +20,7 @@ import { journalRecall } from "./recall.ts";
 import { Held } from "./held.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import type { DeadLetters } from "./journal/dead-letters.ts";
-import type { Journal, NewSend } from "./journal/journal.ts";
+import type { Journal } from "./journal/journal.ts";
 import type { RootLogger } from "./logger.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
 import type { Incoming, Outcome } from "./contract/message.ts";
@@ -120,8 +120,7 @@ export class ServedFlow {
       ...ports,
       logger: this.#logger,
       perform,
-      committed: (sends) => this.#committed(sends),
-      outboxFull: () => this.#full,
+      outboxes: () => this.#byName,
       pressure: (high) => this.#press(high),
     });
     this.held = new Held({
@@ -322,16 +321,6 @@ export class ServedFlow {
         outbox.peerIsBack();
         this.delivery.peerIsBack();
       };
-  }
-
-  get #full(): boolean {
-    for (const { outbox } of this.#outlets) if (outbox.full) return true;
-    return false;
-  }
-
-  #committed(sends: readonly NewSend[]): void {
-    if (sends.length === 1) this.#byName.get(sends[0]?.outlet ?? "")?.outbox.pump();
-    else for (const outlet of new Set(sends.map((send) => send.outlet))) this.#byName.get(outlet)?.outbox.pump();
   }
 
   get #longBodies(): LongBodies | undefined {

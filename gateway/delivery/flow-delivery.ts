@@ -21,6 +21,7 @@ import { Deadlines } from "./deadlines.ts";
 import { callersFault, failureOf } from "./failures.ts";
 import type { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
+import type { Outbox } from "./outbox/outbox.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
@@ -39,10 +40,8 @@ export interface FlowDeliveryPorts {
   readonly memory: GatewayMemory;
   readonly logger: Logger;
   readonly perform: PerformCall;
-  /** Sends for these outlets were committed. */
-  readonly committed: (sends: readonly NewSend[]) => void;
-  /** True while an outlet of this flow has no room for more sends. */
-  readonly outboxFull: () => boolean;
+  /** The flow's, by the names of their outlets. As of now: a reload replaces them. */
+  readonly outboxes: () => ReadonlyMap<string, { readonly outbox: Outbox }>;
   /** The queue is nearly full, or has room again. */
   readonly pressure: (high: boolean) => void;
 }
@@ -72,7 +71,7 @@ export class FlowDelivery implements Entrance {
     this.#ports = ports;
     this.#deadlines = new Deadlines(ports.clock);
     this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, finished: (attempt, result) => this.#finished(attempt, result) };
-    this.#admission = new Admission(this, { ...ports, metrics });
+    this.#admission = new Admission(this, { ...ports, metrics, outboxFull: () => this.#outboxFull });
     this.#settlement = new Settlement({ ...ports, metrics, flow: () => this.#flow });
     this.#queue = new WorkQueue(
       () => this.#flow.config.concurrency,
@@ -368,7 +367,7 @@ export class FlowDelivery implements Entrance {
     const { id } = work.message;
     switch (verdict.kind) {
       case "done":
-        if (verdict.sends.length > 0) this.#ports.committed(verdict.sends);
+        this.#pumpOutboxes(verdict.sends);
         return this.#done(work, verdict.reply, verdict.runMs);
       case "again":
         this.#releaseReply(work);
@@ -389,6 +388,17 @@ export class FlowDelivery implements Entrance {
       case "late":
         return this.#end(work, refusedWith("MF_GATEWAY_BUSY", id));
     }
+  }
+
+  #pumpOutboxes(sends: readonly NewSend[]): void {
+    const outboxes = this.#ports.outboxes();
+    if (sends.length === 1) outboxes.get(sends[0]?.outlet ?? "")?.outbox.pump();
+    else for (const name of new Set(sends.map(({ outlet }) => outlet))) outboxes.get(name)?.outbox.pump();
+  }
+
+  get #outboxFull(): boolean {
+    for (const { outbox } of this.#ports.outboxes().values()) if (outbox.full) return true;
+    return false;
   }
 
   #done(work: Work, reply: Reply | undefined, runMs: number): void {
