@@ -412,7 +412,16 @@ export class ServedFlow {
     if (definition === undefined)
       throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
     const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
-    const channel = new OutletChannel(this.name, name, outlet, config, clock, random, before?.channel.metrics, bodyStore);
+    const channel = new OutletChannel({
+      flow: this.name,
+      name,
+      outlet,
+      config,
+      clock,
+      random,
+      metrics: before?.channel.metrics,
+      bodyStore,
+    });
     return {
       channel,
       outbox: new Outbox(channel, { journal, persistence, clock, random, memory, logger: this.#logger.child({ outlet: name }) }),

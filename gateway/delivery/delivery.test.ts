@@ -251,7 +251,10 @@ function channelOf(
     health: () => ({ ready: true, detail: "" }),
     stop: async () => undefined,
   };
-  return { channel: new OutletChannel("f", "out", outlet, { ...config, ...change }, clock, prng(1)), attempts };
+  return {
+    channel: new OutletChannel({ flow: "f", name: "out", outlet, config: { ...config, ...change }, clock, random: prng(1) }),
+    attempts,
+  };
 }
 
 const asked = {

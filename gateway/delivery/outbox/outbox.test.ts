@@ -57,7 +57,14 @@ class World {
       health: () => ({ ready: true, detail: "" }),
       stop: async () => undefined,
     };
-    const channel = new OutletChannel("f", "out", outlet, { ...defaults, onDead: "continue", ...more }, this.clock, prng(1));
+    const channel = new OutletChannel({
+      flow: "f",
+      name: "out",
+      outlet,
+      config: { ...defaults, onDead: "continue", ...more },
+      clock: this.clock,
+      random: prng(1),
+    });
     const { buryOutbox } = this.journal;
     this.journal.buryOutbox = (entry, record) => buryOutbox.call(this.journal, entry, record).finally(() => (this.buried += 1));
     this.outbox = new Outbox(channel, { ...this, random: prng(1), logger: silentLogger });

@@ -6,7 +6,7 @@ import type { AttemptRecord, EntryNumber, Journal, OutboxEntry } from "../../jou
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { GatewayMemory } from "../../contract/memory.ts";
 import type { Failure, Outgoing } from "../../contract/message.ts";
-import type { OutletError } from "../../contract/outlet.ts";
+import type { Attempt, OutletError } from "../../contract/outlet.ts";
 import { backoffMs } from "../../contract/backoff.ts";
 import { Holds } from "../holds.ts";
 import { classified, type OutletChannel } from "./outlet-channel.ts";
@@ -165,9 +165,9 @@ export class Outbox {
     this.#window.saw(entry.body.length);
     const startedMs = clock.now();
     try {
-      await channel.attempt(entry.idempotencyKey, entry.attempt, channel.config.timeout, undefined, (how) =>
-        channel.send(outgoing(entry), how),
-      );
+      const { idempotencyKey, attempt } = entry;
+      const make = (how: Attempt): Promise<void> => channel.send(outgoing(entry), how);
+      await channel.attempt({ idempotencyKey, attempt, timeoutMs: channel.config.timeout, make });
       channel.metrics.sent += 1;
       this.#forget(entry);
       await persistence.keepTrying(() => journal.settleOutbox(entry));

@@ -16,10 +16,12 @@ import { memoryBusy } from "../../contract/memory.ts";
 import type { Answer, Outgoing } from "../../contract/message.ts";
 import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../../contract/outlet.ts";
 import { backoffMs } from "../../contract/backoff.ts";
-import { type Deadline, Deadlines } from "../deadlines.ts";
+import { Deadlines } from "../deadlines.ts";
 import { Deque } from "../deque.ts";
 import { outletTimedOut } from "../failures.ts";
 import { OutletMetrics } from "../metrics.ts";
+import { OpenAttempt } from "./open-attempt.ts";
+import { RateLimit } from "./rate-limit.ts";
 
 export function classified(error: unknown): OutletError {
   if (error instanceof OutletError) return error;
@@ -27,83 +29,32 @@ export function classified(error: unknown): OutletError {
   return new OutletError(code, error instanceof Error ? error.message : String(error), { retryable: true, cause: error });
 }
 
-/** Permission to make so many attempts: a bucket that holds a second's worth. */
-class RateLimit {
-  readonly #perSecond: number;
-  readonly #clock: Clock;
-  #tokens: number;
-  #lastMs: number;
-
-  constructor(perSecond: number, clock: Clock) {
-    this.#perSecond = perSecond;
-    this.#clock = clock;
-    this.#tokens = Math.max(perSecond, 1);
-    this.#lastMs = clock.monotonicMs();
-  }
-
-  /** Milliseconds till there is one; 0 when it was taken. */
-  take(): number {
-    const nowMs = this.#clock.monotonicMs();
-    this.#tokens = Math.min(Math.max(this.#perSecond, 1), this.#tokens + ((nowMs - this.#lastMs) * this.#perSecond) / 1000);
-    this.#lastMs = nowMs;
-    if (this.#tokens < 1) return Math.max(Math.ceil(((1 - this.#tokens) * 1000) / this.#perSecond), 1);
-    this.#tokens -= 1;
-    return 0;
-  }
-
-  putBack(): void {
-    this.#tokens += 1;
-  }
-}
-
 const nobodyWaits = (): OutletError =>
   new OutletError("MF_OUTLET_ABANDONED", "the caller of this request no longer waits for it", { retryable: true, origin: "gateway" });
 const stopping = (): OutletError => new OutletError("MF_STOPPING", "the gateway is stopping", { retryable: true, origin: "gateway" });
-/** An attempt under way. Its signal is made when somebody asks for it: the outlets that write to a log or a file do not. */
-class OpenAttempt implements Attempt, Deadline {
+export interface OutletChannelOptions {
+  readonly flow: string;
+  readonly name: string;
+  readonly outlet: Outlet;
+  readonly config: OutletConfig;
+  readonly clock: Clock;
+  /** For backoff. */
+  readonly random: Prng;
+  /** Of the channel it replaces; absent: new ones. */
+  readonly metrics?: OutletMetrics | undefined;
+  /** Absent: there are no stored bodies. */
+  readonly bodyStore?: BodyStore | undefined;
+}
+
+/** An attempt to be made in a place that was taken. */
+export interface AttemptOptions<T> {
   readonly idempotencyKey: string;
+  /** 1 for the first. */
   readonly attempt: number;
-  readonly deadlineMs: number;
-  before: Deadline | undefined = undefined;
-  after: Deadline | undefined = undefined;
-  readonly #late: () => OutletError;
-  #controller: AbortController | undefined;
-  #abandoned: OutletError | undefined;
-  #reject: ((error: unknown) => void) | undefined;
-
-  constructor(idempotencyKey: string, attempt: number, deadlineMs: number, late: () => OutletError) {
-    this.idempotencyKey = idempotencyKey;
-    this.attempt = attempt;
-    this.deadlineMs = deadlineMs;
-    this.#late = late;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#abandoned !== undefined) this.#controller.abort(this.#abandoned);
-    }
-    return this.#controller.signal;
-  }
-
-  /** What `make` comes to, unless the attempt is abandoned before. */
-  outcome<T>(make: (how: Attempt) => Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#reject = reject;
-      if (this.#abandoned !== undefined) reject(this.#abandoned);
-      else make(this).then(resolve, reject);
-    });
-  }
-
-  abandon(error: OutletError): void {
-    this.#abandoned ??= error;
-    this.#reject?.(error);
-    this.#controller?.abort(error);
-  }
-
-  expired(): void {
-    this.abandon(this.#late());
-  }
+  readonly timeoutMs: number;
+  /** Aborts when nobody waits for it any more. */
+  readonly outer?: AbortSignal | undefined;
+  readonly make: (how: Attempt) => Promise<T>;
 }
 
 export class OutletChannel {
@@ -132,21 +83,12 @@ export class OutletChannel {
   /** Called when the circuit opens, for so many milliseconds. */
   onCircuitOpen: (openMs: number, failure: OutletError) => void = () => undefined;
 
-  constructor(
-    flow: string,
-    name: string,
-    outlet: Outlet,
-    config: OutletConfig,
-    clock: Clock,
-    random: Prng,
-    metrics: OutletMetrics = new OutletMetrics(),
-    bodyStore?: BodyStore,
-  ) {
+  constructor({ flow, name, outlet, config, clock, random, metrics, bodyStore }: OutletChannelOptions) {
     this.flow = flow;
     this.name = name;
     this.outlet = outlet;
     this.config = config;
-    this.metrics = metrics;
+    this.metrics = metrics ?? new OutletMetrics();
     this.#bodyStore = bodyStore;
     this.#clock = clock;
     this.#deadlines = new Deadlines(clock);
@@ -180,15 +122,9 @@ export class OutletChannel {
   }
 
   /** Makes one attempt in a place that was taken. Rejects with an OutletError, also for an outlet that ignores its signal. */
-  async attempt<T>(
-    key: string,
-    attempt: number,
-    timeoutMs: number,
-    outer: AbortSignal | undefined,
-    make: (how: Attempt) => Promise<T>,
-  ): Promise<T> {
+  async attempt<T>({ idempotencyKey, attempt, timeoutMs, outer, make }: AttemptOptions<T>): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
-    const open = new OpenAttempt(key, attempt, startedMs + timeoutMs, () => outletTimedOut(this.name, timeoutMs));
+    const open = new OpenAttempt(idempotencyKey, attempt, startedMs + timeoutMs, () => outletTimedOut(this.name, timeoutMs));
     const onAbort = (): void => open.abandon(nobodyWaits());
     this.#open.add(open);
     this.#deadlines.add(open);
@@ -220,7 +156,8 @@ export class OutletChannel {
   /** One attempt by hand: waits for a place, but not for an open circuit. Rejects with an OutletError. */
   async sendNow(message: Outgoing, key: string, attempt: number, signal: AbortSignal): Promise<void> {
     await this.#place(signal);
-    await this.attempt(key, attempt, this.config.timeout, signal, (how) => this.send(message, how));
+    const make = (how: Attempt): Promise<void> => this.send(message, how);
+    await this.attempt({ idempotencyKey: key, attempt, timeoutMs: this.config.timeout, outer: signal, make });
   }
 
   /** A request with its retries, `timeoutMs` at most in all when it is not 0. Rejects with an OutletError. */
@@ -233,14 +170,14 @@ export class OutletChannel {
         origin: "flow",
       });
     this.metrics.requests += 1;
+    const make = (how: Attempt): Promise<Answer> =>
+      message.headers[storedBodyHeader] === undefined ? ask(message, how) : this.#withStoredBody(message, (whole) => ask(whole, how));
     const untilMs = timeoutMs > 0 ? this.#clock.monotonicMs() + timeoutMs : Number.POSITIVE_INFINITY;
     for (let attempt = 1; ; attempt += 1) {
       try {
         await this.#place(signal);
         const leftMs = Math.min(config.timeout, untilMs - this.#clock.monotonicMs());
-        return await this.attempt(key, attempt, Math.max(leftMs, 1), signal, (how) =>
-          message.headers[storedBodyHeader] === undefined ? ask(message, how) : this.#withStoredBody(message, (whole) => ask(whole, how)),
-        );
+        return await this.attempt({ idempotencyKey: key, attempt, timeoutMs: Math.max(leftMs, 1), outer: signal, make });
       } catch (error) {
         const failure = classified(error);
         if (failure.answer !== undefined && (failure.retryAfterMs ?? 0) > gatewayLimits.requestWaitMs) return failure.answer;
