@@ -10,6 +10,7 @@
  * others have used as much. A debt is kept while others wait, and forgiven as soon as nobody does.
  */
 import { assert, Queue } from "#base";
+import { Losses } from "./losses.ts";
 
 /** Whose job it is: one object for each flow. */
 export interface Share {
@@ -36,9 +37,6 @@ const quantumMs = 1;
 const firstStepMs = 0.2;
 /** The estimate rises to what a step took at once and falls slowly: a flow whose steps are long now and then counts as a flow of long steps. */
 const falling = 0.8;
-/** Pauses of a line whose steps end their workers: none after the first, then doubled each time. */
-const leastPauseMs = 20;
-const mostPauseMs = 500;
 
 export class Line<Job extends { readonly stopped: boolean }, Place> {
   readonly share: Share;
@@ -47,12 +45,11 @@ export class Line<Job extends { readonly stopped: boolean }, Place> {
   underWay = 0;
   /** The estimated duration of a step. */
   stepMs = firstStepMs;
-  /** Workers its steps ended lately. While there are any, its steps run one at a time, with pauses. */
-  losses = 0;
+  /** While there are any, its steps run one at a time, with pauses. */
+  readonly losses = new Losses();
   length = 0;
   /** The round its credit is of. */
   round = 0;
-  #restUntilMs = 0;
   readonly #anywhere = new Queue<Job>();
   readonly #stopped = new Queue<Job>();
   readonly #placed = new Map<Place, Queue<Job>>();
@@ -67,19 +64,7 @@ export class Line<Job extends { readonly stopped: boolean }, Place> {
 
   /** False while its steps are held back because they ended workers. */
   get mayRun(): boolean {
-    return this.losses === 0 || (this.underWay === 0 && performance.now() >= this.#restUntilMs);
-  }
-
-  /** One of its steps ended its worker. */
-  lost(): void {
-    const pauseMs = this.losses < 1 ? 0 : Math.min(mostPauseMs, leastPauseMs * 2 ** (this.losses - 1));
-    this.losses += 1;
-    this.#restUntilMs = performance.now() + pauseMs;
-  }
-
-  /** One of its steps ended and its worker did not: what was lost is forgotten slowly, or every second message could end a worker. */
-  recovers(): void {
-    this.losses = this.losses < 0.5 ? 0 : this.losses * 0.9;
+    return !this.losses.any || (this.underWay === 0 && !this.losses.rests);
   }
 
   push(job: Job, place: Place | undefined): void {

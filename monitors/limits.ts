@@ -7,3 +7,9 @@ export const machineLimits = {
   /** Times a step may lose its worker, or its place there, through no fault of the machine. */
   displacements: 64,
 } as const;
+
+/** Pauses of a flow whose messages end their workers: none after the first, then doubled each time. */
+export const lossLimits = {
+  pauseLeastMs: 20,
+  pauseMostMs: 500,
+} as const;

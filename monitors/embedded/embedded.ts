@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { brotliDecompressSync } from "node:zlib";
-import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
-import { CodedError, memoryBudget } from "#base";
+import type { DeliverEvent, FlowLimits } from "#abi";
+import { memoryBudget } from "#base";
 import type { Image } from "#image";
-import { kernelArtifacts } from "#kernel";
 import type { Share } from "../fair-queue.ts";
+import { checkVersion } from "../image-version.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { OwnedMachine } from "../machine.ts";
 import { embeddedLimits } from "./limits.ts";
@@ -89,17 +89,14 @@ class EmbeddedMonitor implements Monitor {
     this.#pool = new Pool({ size: workers, setup, store: this.#store, memory, log, start: options.startThread });
   }
 
-  load(image: Image): Promise<EmbeddedImage> {
+  async load(image: Image): Promise<EmbeddedImage> {
     const known = this.#images.get(image.sha256);
     if (known !== undefined) {
       known.users++;
-      return Promise.resolve(known);
+      return known;
     }
+    checkVersion(image);
     const { manifest } = image;
-    if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash) {
-      const message = `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``;
-      return Promise.reject(new CodedError("MF_IMAGE_VERSION", message));
-    }
     const loaded = {
       sha256: image.sha256,
       name: manifest.name,
@@ -110,7 +107,7 @@ class EmbeddedMonitor implements Monitor {
       users: 1,
     };
     this.#images.set(image.sha256, loaded);
-    return Promise.resolve(loaded);
+    return loaded;
   }
 
   unload(image: LoadedImage): void {

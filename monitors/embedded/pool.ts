@@ -219,7 +219,7 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
         continue;
       }
       if (keptBytes > 0 || worker.machines.size > 0) worker.keeps(job.machine, keptBytes);
-      if (job.line.losses > 0) job.line.recovers();
+      if (job.line.losses.any) job.line.losses.recovered();
       this.#settle(job, result);
     }
     if (this.#memory.waiting.roomBytes < 0) this.#evict();
@@ -300,7 +300,7 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
   /** Holds the flow responsible whose step ran, and replaces the worker. */
   #blame(worker: PoolWorker, guilty: Job | undefined): void {
     this.replaced++;
-    guilty?.line.lost();
+    guilty?.line.losses.lost();
     if (worker.ending === undefined)
       this.#log(`embedded: a worker crashed while running ${guilty?.line.share.name ?? "nothing"}: ${worker.failure || "no reason given"}`);
     this.#workforce.replace(worker);

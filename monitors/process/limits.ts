@@ -26,7 +26,4 @@ export const processLimits = {
   startMs: 10_000,
   /** Processes in a row that end before they greet; then whatever waits for them is given up. */
   failedStarts: 8,
-  /** Pause of an image whose messages end processes: none after the first, then doubled each time. */
-  pauseLeastMs: 20,
-  pauseMostMs: 500,
 } as const;

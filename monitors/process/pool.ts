@@ -11,6 +11,7 @@
 import { assert, Queue } from "#base";
 import type { Program } from "#compiler";
 import type { FlowLimits } from "#abi";
+import { Losses } from "../losses.ts";
 import { type MachineHost, noResult, type StepResult } from "../machine.ts";
 import { processLimits } from "./limits.ts";
 import { Child, type ChildOwner, type Job, type Launch, type ProcessMachine, type Seat } from "./worker.ts";
@@ -52,9 +53,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
   /** Starts that were stopped once to let another flow have a process. */
   readonly #stopped = new Queue<Job>();
   #failedStarts = 0;
-  /** Processes that messages ended lately; forgotten slowly, or every second message could end one. */
-  #losses = 0;
-  #restUntilMs = 0;
+  readonly #losses = new Losses();
   #closed = false;
 
   constructor(household: Household, launch: Launch, program: Program | undefined) {
@@ -70,7 +69,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
 
   /** It could use another process, for something that was never stopped. */
   get starves(): boolean {
-    return this.#backlog.length > 0 && this.children.length < this.#household.workers && performance.now() >= this.#restUntilMs;
+    return this.#backlog.length > 0 && this.children.length < this.#household.workers && !this.#losses.rests;
   }
 
   get busy(): boolean {
@@ -105,7 +104,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
 
   /** Starts another process when there is room. */
   start(): Child | undefined {
-    if (this.#closed || performance.now() < this.#restUntilMs || !this.#household.room(this)) return undefined;
+    if (this.#closed || this.#losses.rests || !this.#household.room(this)) return undefined;
     const child = new Child(this, this.launch);
     this.children.push(child);
     this.#household.born(child);
@@ -168,7 +167,7 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
   drained(child: Child): void {
     this.#household.evict();
     if (child.greeted) this.#failedStarts = 0;
-    if (this.#losses > 0 && child.answered > 0) this.#losses = this.#losses < 0.5 ? 0 : this.#losses * 0.9;
+    if (this.#losses.any && child.answered > 0) this.#losses.recovered();
     const done = child.idle && (this.#household.reuse || child.machines.size === 0);
     if (child.leaving && done && !child.closed) this.retire(child);
     this.feed();
@@ -241,20 +240,13 @@ export class ImagePool implements ChildOwner, MachineHost<Seat> {
       for (const job of [running?.job, ...behind]) job?.machine.answered(noResult("lost", "MF_MONITOR_CLOSED"));
       return this.#household.lost(child);
     }
-    if (guilty && child.greeted) this.#rest();
+    if (guilty && child.greeted) this.#losses.lost();
     else if (!child.greeted && ++this.#failedStarts > processLimits.failedStarts) this.#giveUp();
     this.#putBack([...behind].filter((job) => job.operation === operation.start));
     for (const { operation: what, machine } of behind) if (what === operation.step) machine.answered(noResult("displaced"));
     running?.job?.machine.answered(child.epitaph(running.number));
     this.feed();
     this.#household.lost(child);
-  }
-
-  /** A message ended a process: the next one of the image is started after a pause, so that it takes no more than its part of the computer. */
-  #rest(): void {
-    const pauseMs = this.#losses < 1 ? 0 : Math.min(processLimits.pauseMostMs, processLimits.pauseLeastMs * 2 ** (this.#losses - 1));
-    this.#losses += 1;
-    this.#restUntilMs = performance.now() + pauseMs;
   }
 
   /** Processes end before they greet: what waits for them would wait for ever. */

@@ -5,11 +5,12 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
+import type { DeliverEvent, FlowLimits } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
 import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } from "#image";
-import { kernelArtifacts, layout } from "#kernel";
+import { layout } from "#kernel";
 import type { Share } from "../fair-queue.ts";
+import { checkVersion } from "../image-version.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { OwnedMachine } from "../machine.ts";
 import { stepToStop } from "../make-way.ts";
@@ -98,12 +99,8 @@ class ProcessMonitor implements Monitor, Household {
       known.users++;
       return known;
     }
+    checkVersion(image);
     const { manifest } = image;
-    if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
-      throw new CodedError(
-        "MF_IMAGE_VERSION",
-        `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
-      );
     const file = join(this.#folder, `${manifest.name.replace(/[^\w.-]/g, "_").slice(0, 64)}-${this.#nextFile++}`);
     writeFileSync(file, linuxExecutable(image, this.#settings), { mode: 0o555 });
     const pool = new ImagePool(this, { command: file, values: [], ...this.#identity }, linuxProgram(this.#settings));

@@ -1,11 +1,11 @@
 /** The QEMU monitor: machines in virtual machines of their flow's or their own, without an operating system in them. */
 import { availableParallelism } from "node:os";
-import { abiVersion, type DeliverEvent, type FlowLimits } from "#abi";
-import { assert, CodedError } from "#base";
+import type { DeliverEvent, FlowLimits } from "#abi";
+import { assert } from "#base";
 import { type Image, type PvhSettings, writePvh } from "#image";
-import { kernelArtifacts } from "#kernel";
 import type { Share } from "../fair-queue.ts";
 import { OwnedMachine } from "../machine.ts";
+import { checkVersion } from "../image-version.ts";
 import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { namelessFile } from "./elf-file.ts";
 import { QemuImage } from "./image.ts";
@@ -78,18 +78,14 @@ class QemuMonitor implements Monitor {
   }
 
   async load(image: Image): Promise<QemuImage> {
-    const { manifest, sha256 } = image;
+    const { sha256 } = image;
     const known = this.#images.get(sha256);
     if (known !== undefined) {
       const loaded = await known;
       loaded.users++;
       return loaded;
     }
-    if (manifest.abi !== abiVersion || manifest.kernel !== kernelArtifacts().hash)
-      throw new CodedError(
-        "MF_IMAGE_VERSION",
-        `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
-      );
+    checkVersion(image);
     const loading = this.#write(image);
     this.#images.set(sha256, loading);
     loading.catch(() => this.#images.delete(sha256));
