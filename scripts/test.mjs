@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { bringServices } from "./services.mjs";
 import { root, setUp } from "./setup.mjs";
@@ -38,6 +39,7 @@ if (chosen.length === 0) {
 // test/chaos, takes about a minute.
 const mostPerFileMs = 600_000;
 const flags = ["--enable-source-maps", "--test", "--test-concurrency=2", `--test-timeout=${mostPerFileMs}`];
+if (process.env.MAYFLY_SEED !== undefined) flags.push(`--import=${pathToFileURL(join(root, "scripts", "fast-check-seed.mjs")).href}`);
 if (wanted.name !== undefined) flags.push(`--test-name-pattern=${wanted.name}`);
 const result = spawnSync(process.execPath, [...flags, ...chosen], {
   cwd: root,

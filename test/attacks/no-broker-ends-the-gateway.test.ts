@@ -9,7 +9,9 @@ import { after, before, test } from "node:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import pg from "pg";
+import { prng } from "#base";
 import { packageRoot } from "#cli";
+import { seed } from "../../base/testing/seed.ts";
 import { inboxTable } from "../../connectors/postgres/client.ts";
 import { reachable } from "../../connectors/testing/brokers.ts";
 import { privatePostgres } from "../../connectors/testing/postgres-server.ts";
@@ -133,8 +135,9 @@ test("whichever callback of a broker's connector throws, others are answered, an
   timeout: 120_000,
 }, async (t) => {
   for (const { name: connector, skip } of cases) if (skip !== undefined) t.diagnostic(`skipped: ${connector}: ${skip}`);
+  const random = prng(seed);
   for (let round = 1; round <= 40; round += 1) {
-    await gateway.tell(`arm ${1 + Math.floor(Math.random() * 60)}`);
+    await gateway.tell(`arm ${1 + random.below(60)}`);
     await post("/feed");
     await new Promise((done) => setTimeout(done, 30));
     await gateway.tell("disarm");

@@ -7,7 +7,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { prng } from "#base";
 import { packageRoot } from "#cli";
+import { seed } from "../../base/testing/seed.ts";
 import { installed } from "../../connectors/testing/brokers.ts";
 import { SabotagedProcess } from "../../gateway/testing/sabotaged-process.ts";
 
@@ -87,8 +89,9 @@ async function campaign(t: TestContext, monitor: string, rounds: number, deepest
     peer.close();
   });
   let failed = 0;
+  const random = prng(seed);
   for (let round = 0; round < rounds; round += 1) {
-    const n = 1 + Math.floor(Math.random() * deepest);
+    const n = 1 + random.below(deepest);
     await until(() => accept(`${round}-before`), "messages are taken"); // a journal that has failed takes none for a moment
     await gateway.tell(`arm ${n}`);
     await Promise.all([

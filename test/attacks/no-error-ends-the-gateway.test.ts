@@ -10,7 +10,9 @@ import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { prng } from "#base";
 import { packageRoot } from "#cli";
+import { seed } from "../../base/testing/seed.ts";
 import { SabotagedProcess } from "../../gateway/testing/sabotaged-process.ts";
 
 const busy = `import { flow } from "mayfly";
@@ -104,7 +106,7 @@ test("whichever callback throws, others are answered", { timeout: 120_000 }, asy
   equal(await (await post("/plain")).text(), "plain");
   const stride = 3;
   let rounds = 0;
-  for (let n = 1 + Math.floor(Math.random() * stride); n <= 120; n += stride) {
+  for (let n = 1 + prng(seed).below(stride); n <= 120; n += stride) {
     await gateway.tell(`arm ${n}`);
     await everything(n);
     rounds += 1;

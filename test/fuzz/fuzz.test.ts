@@ -1,10 +1,10 @@
 /** A short run of every target, and every input that was once a finding. */
 import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
-import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { prng, toUtf8 } from "#base";
+import { seed } from "../../base/testing/seed.ts";
 import { fuzz, readCorpus } from "./fuzz.ts";
 import { mutate } from "./mutate.ts";
 import { targets } from "./targets/all.ts";
@@ -17,7 +17,6 @@ const runsByDefault = 400;
 for (const [name, open] of Object.entries(targets))
   test(`${name}: no input is taken wrongly`, { timeout: 120_000 }, async () => {
     const target = await open();
-    const seed = randomInt(2 ** 31);
     try {
       const kept = await readCorpus(corpus, name);
       const most = (shortRuns[name] ?? runsByDefault) + kept.length;
