@@ -13,7 +13,7 @@ import {
   openAmqp,
 } from "./client.ts";
 import { messageOf } from "../shared/explain.ts";
-import { Link, unlessAborted } from "../shared/link.ts";
+import { Link, type Opening, unlessAborted } from "../shared/link.ts";
 import { addressOf, answerOf, checkTemplate, sendableOf, type Sendable } from "../shared/wire.ts";
 import { type CloudEventsConfig, cloudEventsSchema } from "../shared/cloudevents/write.ts";
 
@@ -88,7 +88,7 @@ class AmqpOutlet implements Outlet {
       context,
       peer: `${this.#peer} ${this.#what}`,
       explain: (error) => explainAmqp(this.#peer, this.#what, error),
-      open: (lost) => this.#open(lost),
+      open: (opening) => this.#open(opening),
     });
   }
 
@@ -128,24 +128,18 @@ class AmqpOutlet implements Outlet {
     }
   }
 
-  async #open(lost: (error: unknown) => void): Promise<OutletSession> {
-    const session = await openAmqp(this.#config, this.#context, lost);
+  async #open({ lost, own }: Opening): Promise<OutletSession> {
+    const session = own(await openAmqp(this.#config, this.#context, lost));
     const { channel } = session;
     const full: OutletSession = Object.assign(session, {
       returned: new Set<string>(),
       answers: new Map<string, (message: Message) => void>(),
     });
     channel.on("return", (message: Message) => full.returned.add(String(message.properties.messageId)));
-    try {
-      await this.#check(session);
-      const onAnswer = (message: Message | null): void => full.answers.get(String(message?.properties.correlationId))?.(message as Message);
-      await channel.consume("amq.rabbitmq.reply-to", onAnswer, { noAck: true });
-      return full;
-    } catch (error) {
-      lost(error); // before closing, which would be taken for the reason
-      await session.close();
-      throw error;
-    }
+    await this.#check(session);
+    const onAnswer = (message: Message | null): void => full.answers.get(String(message?.properties.correlationId))?.(message as Message);
+    await channel.consume("amq.rabbitmq.reply-to", onAnswer, { noAck: true });
+    return full;
   }
 
   /** A missing queue or exchange shows at once, not only with the first message. */

@@ -3,7 +3,7 @@ import type { Source, SourceContext, SourceDefinition } from "#gateway/contract"
 import type { ConfirmChannel, ConsumeMessage } from "amqplib";
 import { amqpConnectionSchema, amqpHeaders, type AmqpConnection, amqpPeer, explainAmqp, openAmqp } from "./client.ts";
 import { Replies } from "./replies.ts";
-import { brokerSource, type Opening } from "../shared/broker-source.ts";
+import { brokerSource, type SourceOpening } from "../shared/broker-source.ts";
 import type { Delivery, Settled } from "../shared/intake.ts";
 import { brokerLimits } from "../shared/limits.ts";
 import { incomingOf } from "../shared/wire.ts";
@@ -76,7 +76,7 @@ function createAmqpSource(config: AmqpSourceConfig, context: SourceContext): Sou
   });
 }
 
-interface ConsumptionOptions extends Pick<Opening, "intake" | "lost" | "callback"> {
+interface ConsumptionOptions extends Pick<SourceOpening, "intake" | "lost" | "callback"> {
   readonly config: AmqpSourceConfig;
   readonly context: SourceContext;
   readonly channel: ConfirmChannel;

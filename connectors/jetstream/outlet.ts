@@ -63,19 +63,14 @@ function createJetStreamOutlet(config: JetStreamOutletConfig, context: OutletCon
     context,
     peer: `${peer} ${what}`,
     explain: (error) => explainNats(peer, what, error),
-    async open(lost) {
-      const session = await openNats(config, context, lost);
-      try {
-        if (config.stream !== undefined) {
-          const manager = await session.guard.during(jetstreamManager(session.connection, { timeout: brokerLimits.connectMs }));
-          await session.guard.during(manager.streams.info(config.stream));
-        }
-        return { ...session, client: jetstream(session.connection) };
-      } catch (error) {
-        lost(error); // before closing, which would be taken for the reason
-        await session.close();
-        throw error;
+    async open({ lost, own }) {
+      const session = own(await openNats(config, context, lost));
+      const { connection, guard } = session;
+      if (config.stream !== undefined) {
+        const manager = await guard.during(jetstreamManager(connection, { timeout: brokerLimits.connectMs }));
+        await guard.during(manager.streams.info(config.stream));
       }
+      return { ...session, client: jetstream(connection) };
     },
   });
 

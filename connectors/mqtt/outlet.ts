@@ -10,7 +10,7 @@ import {
   type OutletDefinition,
   OutletError,
 } from "#gateway/contract";
-import { Link, unlessAborted } from "../shared/link.ts";
+import { Link, type Opening, unlessAborted } from "../shared/link.ts";
 import {
   acknowledge,
   explainMqtt,
@@ -100,7 +100,7 @@ class MqttOutlet implements Outlet {
       context,
       peer: this.#peer,
       explain: (error) => explainMqtt(this.#peer, `topic ${config.topic}`, error),
-      open: (lost) => this.#open(lost),
+      open: (opening) => this.#open(opening),
     });
   }
 
@@ -135,14 +135,14 @@ class MqttOutlet implements Outlet {
     }
   }
 
-  async #open(lost: (error: unknown) => void): Promise<OutletSession> {
+  async #open({ lost, own }: Opening): Promise<OutletSession> {
     const clientId = `mayfly-${randomUUID()}`;
     const answers = new Map<string, (packet: IPublishPacket) => void>();
     const onMessage = (client: MqttSession["client"], packet: IPublishPacket): void => {
       answers.get(String(packet.properties?.correlationData))?.(packet);
       acknowledge(client, packet);
     };
-    const session = await openMqtt(this.#config, this.#context, lost, { options: { clientId, clean: true }, onMessage });
+    const session = own(await openMqtt(this.#config, this.#context, lost, { options: { clientId, clean: true }, onMessage }));
     const unheard = new Set<number>();
     session.client.on("packetreceive", ({ cmd, messageId, ...packet }) => {
       const { reasonCode } = packet as { readonly reasonCode?: number };

@@ -66,7 +66,7 @@ function createNatsOutlet(config: NatsOutletConfig, context: OutletContext): Out
     context,
     peer,
     explain: (error) => explainNats(peer, what, error),
-    open: (lost) => openNats(config, context, lost),
+    open: async ({ lost, own }) => own(await openNats(config, context, lost)),
   });
 
   return {

@@ -11,7 +11,7 @@ import {
 } from "#gateway/contract";
 import pg from "pg";
 import { brokerLimits } from "../shared/limits.ts";
-import { heartbeat, Link, unlessAborted, within } from "../shared/link.ts";
+import { heartbeat, Link, type Opening, unlessAborted, within } from "../shared/link.ts";
 import {
   createInbox,
   explainPostgres,
@@ -91,7 +91,6 @@ interface Connection {
 interface OutletSession {
   readonly connections: readonly Connection[];
   readonly lost: (error: unknown) => void;
-  close(): Promise<void>;
 }
 
 class PostgresOutlet implements Outlet {
@@ -112,7 +111,7 @@ class PostgresOutlet implements Outlet {
       context,
       peer: this.#peer,
       explain: (error) => explainPostgres(this.#peer, this.#what, error),
-      open: (lost) => this.#open(lost),
+      open: (opening) => this.#open(opening),
     });
   }
 
@@ -137,28 +136,18 @@ class PostgresOutlet implements Outlet {
     return { status: 200, contentType: "application/json", headers: {}, body: Buffer.from(`[${rows.join(",")}]`) };
   }
 
-  async #open(lost: (error: unknown) => void): Promise<OutletSession> {
+  async #open({ lost, own }: Opening): Promise<OutletSession> {
     const connections: Connection[] = [];
-    const stops: (() => void)[] = [];
-    const close = async (): Promise<void> => {
-      for (const stop of stops) stop();
-      await Promise.all(connections.map(({ client }) => client.end().catch(() => {})));
-    };
-    try {
-      for (let count = 0; count < this.#config.connections; count += 1) {
-        const connection = { client: await openPostgres(this.#config, this.#context, lost), busy: 0 };
-        connections.push(connection);
-        // A statement may take longer than a heartbeat; while one runs, the attempts' own timeouts are the watch.
-        const probe = async (): Promise<unknown> => (connection.busy > 0 ? undefined : connection.client.query("select 1"));
-        stops.push(heartbeat(this.#context, this.#config.heartbeat, probe, lost));
-        if (count === 0) await this.#check(connection.client);
-      }
-      return { connections, lost, close };
-    } catch (error) {
-      lost(error); // before closing, which would be taken for the reason
-      await close();
-      throw error;
+    for (let count = 0; count < this.#config.connections; count += 1) {
+      const connection = { client: await openPostgres(this.#config, this.#context, lost), busy: 0 };
+      connections.push(connection);
+      own({ close: () => connection.client.end() });
+      // A statement may take longer than a heartbeat; while one runs, the attempts' own timeouts are the watch.
+      const probe = async (): Promise<unknown> => (connection.busy > 0 ? undefined : connection.client.query("select 1"));
+      own({ close: heartbeat(this.#context, this.#config.heartbeat, probe, lost) });
+      if (count === 0) await this.#check(connection.client);
     }
+    return { connections, lost };
   }
 
   /** A missing table shows at once. A statement of the user's own is prepared only with its first message. */

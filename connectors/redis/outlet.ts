@@ -56,17 +56,10 @@ function createRedisOutlet(config: RedisOutletConfig, context: OutletContext): O
     context,
     peer: `${peer} ${what}`,
     explain: (error) => explainRedis(peer, what, error),
-    async open(lost) {
-      const connection = await openRedis(config, context, lost);
-      if (config.create || config.stream.includes("{")) return connection;
-      try {
-        await connection.command("XINFO", "STREAM", config.stream); // a missing stream shows at once
-        return connection;
-      } catch (error) {
-        lost(error);
-        await connection.close();
-        throw error;
-      }
+    async open({ lost, own }) {
+      const connection = own(await openRedis(config, context, lost));
+      if (!config.create && !config.stream.includes("{")) await connection.command("XINFO", "STREAM", config.stream); // a missing stream shows at once
+      return connection;
     },
   });
 

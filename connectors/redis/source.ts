@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { appendHeader, type HeadersDraft, headerText } from "#abi";
 import { duration, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
-import { brokerSource, FetchLoop, Held, type Opening } from "../shared/broker-source.ts";
+import { brokerSource, FetchLoop, Held, type SourceOpening } from "../shared/broker-source.ts";
 import type { Delivery } from "../shared/intake.ts";
 import { brokerLimits } from "../shared/limits.ts";
 import { explainRedis, isReply, openRedis, type RedisConfig, type RedisConnection, redisPeer, redisSchema, type Reply } from "./client.ts";
@@ -133,7 +133,7 @@ async function mayAcknowledge({ stream, group, delete: deletes }: RedisSourceCon
 
 type Entry = readonly [id: Buffer, fields: readonly Buffer[] | null];
 
-interface EntriesOptions extends Pick<Opening, "intake" | "lost"> {
+interface EntriesOptions extends Pick<SourceOpening, "intake" | "lost"> {
   readonly config: RedisSourceConfig;
   readonly context: SourceContext;
   readonly writer: RedisConnection;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CodedError } from "#base";
 import { ManualClock } from "../../gateway/testing/manual-clock.ts";
-import { brokerSource, type BrokerSourceOptions, FetchLoop, Held, type Opening } from "./broker-source.ts";
+import { brokerSource, type BrokerSourceOptions, FetchLoop, Held, type SourceOpening } from "./broker-source.ts";
 import { Intake } from "./intake.ts";
 import { incomingOf } from "./wire.ts";
 import { PretendedGateway, testContext } from "../testing/rig.ts";
@@ -27,7 +27,7 @@ function bench(options: Partial<BrokerSourceOptions> & Pick<BrokerSourceOptions,
 
 const closable = (name: string): { close(): void } => ({ close: () => void happened.push(`close ${name}`) });
 
-function offer({ intake }: Opening, text: string): void {
+function offer({ intake }: SourceOpening, text: string): void {
   intake.offer({
     incoming: incomingOf({ headers: {}, body: Buffer.from(text) }, undefined),
     settle: () => void happened.push(`settle ${text}`),
@@ -50,7 +50,7 @@ test("a failed open closes what it owned, last first, and health tells why it fa
 });
 
 test("stop ends the reading, gives back what waits, awaits what the gateway has, flushes, and then closes", async () => {
-  let opening: Opening | undefined;
+  let opening: SourceOpening | undefined;
   const { source, gateway } = bench({
     prefetch: 1,
     async open(given) {
@@ -75,7 +75,7 @@ test("stop ends the reading, gives back what waits, awaits what the gateway has,
 
 for (const atMostOnce of [false, true]) {
   test(`a loss closes the session; what came before it is ${atMostOnce ? "kept, for the broker does not have it" : "forgotten"}`, async () => {
-    const openings: Opening[] = [];
+    const openings: SourceOpening[] = [];
     const { source, gateway } = bench({
       atMostOnce,
       async open(opening) {

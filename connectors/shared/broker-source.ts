@@ -12,7 +12,7 @@
 import type { CodedError } from "#base";
 import { type ConnectorContext, guarded, type Source, type SourceContext } from "#gateway/contract";
 import { Intake } from "./intake.ts";
-import { Link, type Session } from "./link.ts";
+import { type Closable, Link, type Opening } from "./link.ts";
 
 export interface BrokerSourceOptions {
   readonly context: SourceContext;
@@ -27,21 +27,13 @@ export interface BrokerSourceOptions {
   /** Converts an error of the client into one with a code and a sentence. */
   explain(peer: string, place: string, error: unknown): CodedError;
   /** Connects, logs in and begins to read. */
-  open(opening: Opening): Promise<Reading>;
+  open(opening: SourceOpening): Promise<Reading>;
 }
 
-export interface Opening {
+export interface SourceOpening extends Opening {
   readonly intake: Intake;
-  /** Call it when the connection becomes unusable; further calls are ignored. */
-  readonly lost: (error: unknown) => void;
-  /** Closes `closable` with the session, or if opening fails; what was owned last is closed first. */
-  readonly own: <T extends Closable>(closable: T) => T;
   /** Wraps a callback for the client: an error thrown in it is reported, not thrown into the client. */
   readonly callback: <Arguments extends unknown[]>(work: (...values: Arguments) => void) => (...values: Arguments) => void;
-}
-
-export interface Closable {
-  close(): Promise<void> | void;
 }
 
 /** A session's reading. */
@@ -55,11 +47,14 @@ export interface Reading {
 export function brokerSource(options: BrokerSourceOptions): Source {
   const { context, peer, place, atMostOnce = false } = options;
   let intake: Intake | undefined;
-  const link = new Link<Reading & Session>({
+  const link = new Link<Reading>({
     context,
     peer: `${peer} ${place}`,
     explain: (error) => options.explain(peer, place, error),
-    open: (lost) => openReading(options, intake as Intake, lost), // not before `start`
+    open: ({ lost, own }) => {
+      const callback: SourceOpening["callback"] = (work) => guarded(context.unexpected, `a message of ${place}`, work);
+      return options.open({ intake: intake as Intake, lost, own, callback }); // not before `start`
+    },
     ...(atMostOnce ? {} : { onLost: () => intake?.forget() }),
   });
   return {
@@ -78,33 +73,6 @@ export function brokerSource(options: BrokerSourceOptions): Source {
     },
     health: () => link.health(),
   };
-}
-
-async function openReading(
-  { context, place, open }: BrokerSourceOptions,
-  intake: Intake,
-  lost: (error: unknown) => void,
-): Promise<Reading & Session> {
-  const owned: Closable[] = [];
-  async function close(): Promise<void> {
-    for (const closable of owned.splice(0).reverse()) await closable.close();
-  }
-  try {
-    const reading = await open({
-      intake,
-      lost,
-      own: (closable) => {
-        owned.push(closable);
-        return closable;
-      },
-      callback: (work) => guarded(context.unexpected, `a message of ${place}`, work),
-    });
-    return { end: async () => reading.end?.(), flush: async () => reading.flush?.(), close };
-  } catch (error) {
-    lost(error); // before closing, which would be taken for the reason
-    await close();
-    throw error;
-  }
 }
 
 /** Reads from a broker that is asked for messages: one fetch after the other, each for as many as there is room for. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { CodedError } from "#base";
 import { ManualClock } from "../../gateway/testing/manual-clock.ts";
 import { brokerLimits } from "./limits.ts";
-import { Link, type Session } from "./link.ts";
+import { Link, type Opening } from "./link.ts";
 import { testContext } from "../testing/rig.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -17,21 +17,21 @@ interface Attempt {
 }
 
 /** A link whose attempts end when the test says so. */
-function bench(): { link: Link<Session>; attempts: Attempt[]; clock: ManualClock; losses: () => number } {
+function bench(): { link: Link<object>; attempts: Attempt[]; clock: ManualClock; losses: () => number } {
   const clock = new ManualClock();
   const attempts: Attempt[] = [];
   let losses = 0;
-  const link = new Link<Session>({
+  const link = new Link<object>({
     context: { ...testContext(), clock },
     peer: "peer",
     explain: (error) => new CodedError("MF_TEST", String(error)),
     onLost: () => (losses += 1),
-    open: (lost) =>
+    open: ({ lost, own }: Opening) =>
       new Promise((resolve, reject) => {
         const attempt: Attempt = {
           lost,
           closed: false,
-          succeed: () => resolve({ close: async () => void (attempt.closed = true) }),
+          succeed: () => resolve(own({ close: () => void (attempt.closed = true) })),
           fail: reject,
         };
         attempts.push(attempt);
@@ -90,4 +90,44 @@ test("what came over an attempt that fails before it is through is forgotten, as
   assert.equal(losses(), 2, "once a session");
   assert.equal(link.health().ready, false);
   await link.stop();
+});
+
+test("owned resources are closed once, last first, also after a failed attempt; one that hangs or throws keeps none from it", async () => {
+  const closed: string[] = [];
+  const clock = new ManualClock();
+  let attempts = 0;
+  let end: (error: unknown) => void = () => undefined;
+  const link = new Link<object>({
+    context: { ...testContext(), clock },
+    peer: "peer",
+    explain: (error) => new CodedError("MF_TEST", String(error)),
+    async open({ lost, own }) {
+      const attempt = ++attempts;
+      end = lost;
+      own({ close: () => void closed.push(`first of ${attempt}`) });
+      own({ close: () => new Promise<void>(() => closed.push(`hanging of ${attempt}`)) });
+      own({
+        close: () => {
+          closed.push(`throwing of ${attempt}`);
+          throw new Error("no");
+        },
+      });
+      if (attempt === 1) throw new Error("refused");
+      return {};
+    },
+  });
+  const started = link.start();
+  await turn();
+  assert.deepEqual(closed.splice(0), ["throwing of 1", "hanging of 1", "first of 1"]);
+  clock.advance(brokerLimits.closeMs); // also past the backoff
+  await started;
+  await turn();
+  assert.equal(link.health().ready, true);
+  end(new Error("cut"));
+  await turn();
+  assert.deepEqual(closed.splice(0), ["throwing of 2", "hanging of 2", "first of 2"]);
+  const stopped = link.stop();
+  clock.advance(brokerLimits.closeMs);
+  await stopped;
+  assert.deepEqual(closed, []);
 });

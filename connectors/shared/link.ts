@@ -10,17 +10,23 @@ import { backoffMs, type ConnectorContext, gatewayLimits, type Health, OutletErr
 import { AttemptSockets } from "./attempt-sockets.ts";
 import { brokerLimits } from "./limits.ts";
 
-export interface Session {
-  /** Disconnects in order and releases everything. Called once; also for a session that is lost already. */
-  close(): Promise<void>;
+export interface Closable {
+  close(): Promise<void> | void;
 }
 
-export interface LinkOptions<S extends Session> {
+export interface Opening {
+  /** Call it when the session becomes unusable; further calls are ignored. */
+  readonly lost: (error: unknown) => void;
+  /** Closes `closable` once, after the session or a failed attempt; the last owned first, without waiting for one before the next. */
+  readonly own: <T extends Closable>(closable: T) => T;
+}
+
+export interface LinkOptions<S extends object> {
   readonly context: ConnectorContext;
   /** Address of the peer, for people: without secrets. */
   readonly peer: string;
-  /** Connects, logs in, subscribes. Calls `lost` when the session becomes unusable; further calls are ignored. */
-  open(lost: (error: unknown) => void): Promise<S>;
+  /** Connects, logs in, subscribes. */
+  open(opening: Opening): Promise<S>;
   /** Converts an error of the client into one with a code and a sentence. */
   explain(error: unknown): CodedError;
   /**
@@ -30,11 +36,31 @@ export interface LinkOptions<S extends Session> {
   onLost?(): void;
 }
 
-export class Link<S extends Session> {
+/** The resources of one attempt and of the session it opens. */
+class Resources {
+  readonly sockets = new AttemptSockets();
+  readonly #owned: Closable[] = [];
+
+  readonly own = <T extends Closable>(closable: T): T => {
+    this.#owned.push(closable);
+    return closable;
+  };
+
+  async close(): Promise<void> {
+    await Promise.allSettled(
+      this.#owned
+        .splice(0)
+        .reverse()
+        .map(async (closable) => closable.close()),
+    );
+  }
+}
+
+export class Link<S extends object> {
   readonly #options: LinkOptions<S>;
   #session: S | undefined;
-  /** Sockets of the live session; destroyed with it, so that no client library leaves one open. */
-  #sockets = new AttemptSockets();
+  /** Those of the live session. */
+  #resources = new Resources();
   #stopped = false;
   #failure: CodedError | undefined;
   #failures = 0;
@@ -81,7 +107,7 @@ export class Link<S extends Session> {
     const session = this.#session;
     this.#session = undefined;
     this.#failure = undefined;
-    if (session !== undefined) return this.#dispose(session, this.#sockets);
+    if (session !== undefined) return this.#release(this.#resources);
     // An attempt in progress closes what it opens. Wait for it: it may carry acknowledgements of messages that came before `open` resolved,
     // and a session that opened later would displace the successor under the same name.
     await within(this.#options.context, brokerLimits.closeMs, this.#connecting ?? Promise.resolve()).catch(() => {});
@@ -91,7 +117,8 @@ export class Link<S extends Session> {
     const { context, peer } = this.#options;
     let over = false; // this attempt, or the session it opened
     let opened: S | undefined;
-    const sockets = new AttemptSockets();
+    const resources = new Resources();
+    const { sockets, own } = resources;
     const lost = (error: unknown): void => {
       if (over) return;
       over = true;
@@ -104,17 +131,17 @@ export class Link<S extends Session> {
       sockets.destroy();
     });
     try {
-      const session = await sockets.run(() => this.#options.open(lost));
-      if (over || this.#stopped) return void (await this.#dispose(session, sockets));
+      const session = await sockets.run(() => this.#options.open({ lost, own }));
+      if (over || this.#stopped) return void (await this.#release(resources));
       opened = session;
       this.#session = session;
-      this.#sockets = sockets;
+      this.#resources = resources;
       this.#failure = undefined;
       this.#readySinceMs = context.clock.monotonicMs();
       context.logger.info({ peer }, this.#failures === 0 ? "connected" : "connected again");
     } catch (error) {
-      lost(error);
-      sockets.destroy();
+      lost(error); // before closing, which would be taken for the reason
+      await this.#release(resources);
     } finally {
       timer();
     }
@@ -127,7 +154,7 @@ export class Link<S extends Session> {
     if (context.clock.monotonicMs() - this.#readySinceMs >= brokerLimits.steadyMs) this.#failures = 0;
     this.#options.onLost?.();
     context.metrics.count("lost");
-    void this.#dispose(session, this.#sockets);
+    void this.#release(this.#resources);
     this.#retry(error);
   }
 
@@ -150,9 +177,10 @@ export class Link<S extends Session> {
     });
   }
 
-  async #dispose(session: S, sockets: AttemptSockets): Promise<void> {
-    await this.lastWords(session.close()); // it is going away in any case
-    sockets.destroy();
+  /** Closes in order, with a timeout; then destroys the sockets, so that no client library leaves one open. */
+  async #release(resources: Resources): Promise<void> {
+    await this.lastWords(resources.close());
+    resources.sockets.destroy();
   }
 
   /** Waits for the last messages to the peer, with a timeout. Never rejects. */

@@ -67,7 +67,6 @@ export const smtpOutlet: OutletDefinition<SmtpOutletConfig> = {
 
 interface SmtpSession {
   readonly transport: Transporter<SMTPPool.SentMessageInfo>;
-  close(): Promise<void>;
 }
 
 function createSmtpOutlet(config: SmtpOutletConfig, context: OutletContext): Outlet {
@@ -78,7 +77,7 @@ function createSmtpOutlet(config: SmtpOutletConfig, context: OutletContext): Out
     context,
     peer,
     explain: (error) => explainSmtp(peer, error),
-    async open() {
+    async open({ own }) {
       const tls = await readTls(config.tls, context);
       const user = config.username ?? decodeURIComponent(url.username);
       const pass = config.password ?? decodeURIComponent(url.password);
@@ -96,14 +95,9 @@ function createSmtpOutlet(config: SmtpOutletConfig, context: OutletContext): Out
         ...(user === "" ? {} : { auth: { user, pass } }),
         ...(tls === undefined ? {} : { tls }),
       });
-      const session: SmtpSession = { transport, close: async () => transport.close() };
-      try {
-        await transport.verify(); // connects and logs in: a wrong password shows before the first mail
-        return session;
-      } catch (error) {
-        transport.close();
-        throw error;
-      }
+      own(transport);
+      await transport.verify(); // connects and logs in: a wrong password shows before the first mail
+      return { transport };
     },
   });
 

@@ -1,13 +1,12 @@
 /** To a line server: one JSON line per message, answered with `ok` or `no`. The example of docs/CONNECTOR-HOWTO.md. */
 import { type Outlet, type OutletContext, type OutletDefinition, OutletError } from "#gateway/contract";
 import { explainNetwork } from "../shared/explain.ts";
-import { Link, LossGuard, unlessAborted } from "../shared/link.ts";
+import { Link, LossGuard, type Opening, unlessAborted } from "../shared/link.ts";
 import { sendableOf } from "../shared/wire.ts";
 import { type LineConfig, lineSchema, openLine } from "./line-client.ts";
 
 interface Session {
   ask(line: string): Promise<string>;
-  close(): Promise<void>;
 }
 
 export const lineOutlet: OutletDefinition<LineConfig> = {
@@ -26,7 +25,7 @@ function createLineOutlet(config: LineConfig, context: OutletContext): Outlet {
   const link = new Link<Session>({
     context,
     peer,
-    open: (lost) => open(config, lost),
+    open: (opening) => open(config, opening),
     explain: (error) => explainNetwork("LINE", peer, error),
   });
   return {
@@ -42,14 +41,16 @@ function createLineOutlet(config: LineConfig, context: OutletContext): Outlet {
   };
 }
 
-async function open(config: LineConfig, lost: (error: unknown) => void): Promise<Session> {
+async function open(config: LineConfig, { lost, own }: Opening): Promise<Session> {
   const guard = new LossGuard();
-  const { lines, write, close } = await openLine(config, (error) => {
-    lost(error);
-    guard.lost();
-  });
+  const { lines, write } = own(
+    await openLine(config, (error) => {
+      lost(error);
+      guard.lost();
+    }),
+  );
   const waiting: ((line: string) => void)[] = []; // answers come in the order of the questions
   lines.on("line", (line) => waiting.shift()?.(line));
   const ask = (line: string): Promise<string> => guard.during(new Promise((resolve) => waiting.push(resolve) && write(line)));
-  return { ask, close };
+  return { ask };
 }
