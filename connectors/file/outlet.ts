@@ -142,6 +142,7 @@ made safe: no name leads out of \`dir\`, and different values give different nam
       mode: {
         type: "string",
         pattern: "^0[0-7]{3}$",
+        patternErrorMessage: 'must be an octal mode such as "0640", in quotes',
         default: "0600",
         description:
           "Permissions of the files, regardless of the umask. Created folders can be entered by everyone who may read the files.",

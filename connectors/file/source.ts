@@ -358,6 +358,7 @@ Headers: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-
       marker: {
         type: "string",
         pattern: "^\\.[A-Za-z0-9._-]+$",
+        patternErrorMessage: "must be an extension such as .done",
         description: "Suffix of a marker file: a file is complete once NAME plus this suffix exists.",
       },
       stable: duration("A file is complete once it has not changed for this time.", "1s"),

@@ -261,7 +261,7 @@ Every attempt at one send carries the same \`Idempotency-Key\`, \`traceparent\` 
         type: "object",
         description: "Headers of every request; they override the flow's. Names in lower case.",
         default: {},
-        propertyNames: { pattern: "^[a-z0-9-]+$" },
+        propertyNames: { pattern: "^[a-z0-9-]+$", patternErrorMessage: "must be a header name in lower case" },
         additionalProperties: { type: "string" },
       },
       timeout: duration("Timeout of one attempt.", "30s"),

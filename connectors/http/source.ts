@@ -326,6 +326,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
         type: "string",
         description: "Path, with parameters such as /orders/:id or a trailing /*.",
         pattern: "^/(?!-/)",
+        patternErrorMessage: "must be a path such as /orders/:id; those below /-/ are the gateway's own",
         examples: ["/orders/:id"],
       },
       mode: {
@@ -340,6 +341,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
         type: "string",
         default: "idempotency-key",
         pattern: "^[a-z0-9-]+$",
+        patternErrorMessage: "must be a header name in lower case",
         description: "Header that contains the message's id.",
       },
       errors: {

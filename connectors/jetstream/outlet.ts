@@ -41,8 +41,19 @@ export const jetstreamOutlet: OutletDefinition<JetStreamOutletConfig> = {
     required: ["url", "subject"],
     properties: {
       ...natsSchema,
-      subject: { type: "string", minLength: 1, pattern: "^[^\\s*>]+$", description: "Subject to publish to." },
-      stream: { type: "string", pattern: "^[^\\s.*>/\\\\]+$", description: "Stream the subject must belong to." },
+      subject: {
+        type: "string",
+        minLength: 1,
+        pattern: "^[^\\s*>]+$",
+        patternErrorMessage: "must be a subject without spaces and the wildcards * and >",
+        description: "Subject to publish to.",
+      },
+      stream: {
+        type: "string",
+        pattern: "^[^\\s.*>/\\\\]+$",
+        patternErrorMessage: "must be a name without spaces, dots, *, > and slashes",
+        description: "Stream the subject must belong to.",
+      },
       cloudevents: cloudEventsSchema,
     },
   },

@@ -33,7 +33,7 @@ export interface JetStreamSourceConfig extends NatsConfig {
   readonly cloudevents: boolean;
 }
 
-const name = { type: "string", pattern: "^[^\\s.*>/\\\\]+$" };
+const name = { type: "string", pattern: "^[^\\s.*>/\\\\]+$", patternErrorMessage: "must be a name without spaces, dots, *, > and slashes" };
 
 export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
   name: "jetstream",
@@ -63,7 +63,12 @@ export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
       stream: { ...name, description: "Stream to read. It must exist." },
       consumer: { ...name, description: "Durable name of the consumer." },
       create: { type: "boolean", default: true, description: "Create the consumer if it is missing." },
-      subject: { type: "string", pattern: "^[^\\s]+$", description: "Filter subject of a consumer that is created." },
+      subject: {
+        type: "string",
+        pattern: "^[^\\s]+$",
+        patternErrorMessage: "must be a subject without spaces",
+        description: "Filter subject of a consumer that is created.",
+      },
       from: { enum: ["all", "new"], default: "all", description: "Start position of a consumer that is created." },
       ackWait: duration("Redelivery timeout of a consumer that is created.", "30s"),
       maxAckPending: {

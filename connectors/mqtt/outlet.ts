@@ -56,7 +56,13 @@ export const mqttOutlet: OutletDefinition<MqttOutletConfig> = {
     required: ["url", "topic"],
     properties: {
       ...mqttSchema,
-      topic: { type: "string", minLength: 1, pattern: "^[^+#]+$", description: "Topic to publish to." },
+      topic: {
+        type: "string",
+        minLength: 1,
+        pattern: "^[^+#]+$",
+        patternErrorMessage: "must be a topic without the wildcards + and #",
+        description: "Topic to publish to.",
+      },
       qos: { enum: [1, 2], default: 1, description: "1: at least once; 2: the broker recognises a repeated publish of one connection." },
       retain: { type: "boolean", default: false, description: "Retain: the broker keeps the topic's last message for later subscribers." },
       mandatory: { type: "boolean", default: false, description: "Treat a message without subscribers as an error." },
@@ -64,6 +70,7 @@ export const mqttOutlet: OutletDefinition<MqttOutletConfig> = {
       replies: {
         type: "string",
         pattern: "^[^+#]+$",
+        patternErrorMessage: "must be a topic without the wildcards + and #",
         default: "mayfly/replies",
         description: "Prefix of the response topics of requests.",
       },

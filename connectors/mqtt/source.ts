@@ -59,7 +59,12 @@ the connection (\`sessionExpiry\`), so the broker keeps messages while the gatew
     properties: {
       ...mqttSchema,
       topic: { type: "string", minLength: 1, description: "Topic filter; `+` and `#` as in MQTT." },
-      share: { type: "string", pattern: "^[^/+#]+$", description: "Group whose members share the messages." },
+      share: {
+        type: "string",
+        pattern: "^[^/+#]+$",
+        patternErrorMessage: "must be a name without /, + and #",
+        description: "Group whose members share the messages.",
+      },
       clientId: { type: "string", minLength: 1, description: "Client id. It must be unique and stay the same over restarts." },
       sessionExpiry: duration("Session expiry: time the broker keeps messages for a disconnected gateway.", "1d"),
       prefetch: { type: "integer", minimum: 1, maximum: 65535, description: "Maximum number of unacknowledged messages." },

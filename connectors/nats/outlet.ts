@@ -49,7 +49,13 @@ have it stored.
     required: ["url", "subject"],
     properties: {
       ...natsSchema,
-      subject: { type: "string", minLength: 1, pattern: "^[^\\s*>]+$", description: "Subject to send to." },
+      subject: {
+        type: "string",
+        minLength: 1,
+        pattern: "^[^\\s*>]+$",
+        patternErrorMessage: "must be a subject without spaces and the wildcards * and >",
+        description: "Subject to send to.",
+      },
       cloudevents: cloudEventsSchema,
     },
   },

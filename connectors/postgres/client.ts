@@ -92,7 +92,11 @@ export function quoteTable(name: string): string {
     .join(".");
 }
 
-export const tableSchema: JsonSchema = { type: "string", pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+)?$" };
+export const tableSchema: JsonSchema = {
+  type: "string",
+  pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+)?$",
+  patternErrorMessage: "must be a table such as orders or shop.orders",
+};
 
 /** The inbox table of source and outlet. Row ids are assigned at insert, so rows of a long transaction may come behind later ones. */
 export function inboxTable(quoted: string): string {

@@ -61,7 +61,7 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
       columns: {
         type: "object",
         minProperties: 1,
-        additionalProperties: { type: "string", pattern: "^\\$" },
+        additionalProperties: { type: "string", pattern: "^\\$", patternErrorMessage: "must be an expression such as $.id" },
         description: "Columns and their parameters, with `table`.",
       },
       idempotency: { type: "string", default: "message_id", description: "Unique column that stores `$id`, with `table`." },

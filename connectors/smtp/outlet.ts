@@ -26,7 +26,7 @@ export interface SmtpOutletConfig {
   readonly cloudevents?: CloudEventsConfig;
 }
 
-const address = { type: "string", minLength: 1, maxLength: 998, pattern: "^[^\\r\\n]+$" };
+const address = { type: "string", minLength: 1, maxLength: 998, pattern: "^[^\\r\\n]+$", patternErrorMessage: "must be one line" };
 
 export const smtpOutlet: OutletDefinition<SmtpOutletConfig> = {
   name: "smtp",

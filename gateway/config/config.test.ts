@@ -293,6 +293,24 @@ test("the published schema is current", () => {
   golden("gateway/mayfly.schema.json", `${JSON.stringify(publishedSchema(connectors), undefined, 2)}\n`);
 });
 
+test("every pattern of a value has a sentence that says what is meant", () => {
+  const bare: string[] = [];
+  const walk = (schema: unknown, path: string): void => {
+    if (typeof schema !== "object" || schema === null) return;
+    const { pattern, patternErrorMessage, unit } = schema as Readonly<Record<string, unknown>>;
+    const isOfNames = path.endsWith("propertyNames") && !path.includes("connectors");
+    if (typeof pattern === "string" && patternErrorMessage === undefined && unit === undefined && !isOfNames) bare.push(path);
+    for (const [name, value] of Object.entries(schema)) walk(value, `${path}/${name}`);
+  };
+  walk(publishedSchema(connectors), "");
+  deepEqual(bare, []);
+});
+
+test("a value that does not match its pattern is told what is meant, with its place", () => {
+  const [problem = ""] = problems("flows:\n  a:\n    image: a.mfi\n    from:\n      - http: { path: orders }\n");
+  match(problem, /^mayfly\.yaml:5:23 .*http\.path: must be a path such as \/orders\/:id; those below \/-\/ are the gateway's own$/);
+});
+
 test("docs/CONNECTORS.md is current", () => {
   golden("docs/CONNECTORS.md", connectorsMarkdown(connectors.sources, connectors.outlets));
 });

@@ -49,6 +49,7 @@ function compile(sources: readonly ConnectorDescription[], outlets: readonly Con
     allowUnionTypes: true,
     verbose: true,
   });
+  ajv.addKeyword("patternErrorMessage"); // the sentence for a value that does not match; editors know it as well
   ajv.addKeyword({
     keyword: "unit",
     type: "string",
@@ -81,7 +82,11 @@ const unitExamples: Readonly<Record<string, string>> = table({
 
 /** Ajv's error as a sentence for people. */
 function sentence(error: ErrorObject): { readonly message: string; readonly key: string | undefined } {
-  const parent = (error.parentSchema ?? {}) as { readonly unit?: string; readonly properties?: object; readonly pattern?: string };
+  const parent = (error.parentSchema ?? {}) as {
+    readonly unit?: string;
+    readonly properties?: object;
+    readonly patternErrorMessage?: string;
+  };
   const params = error.params as Readonly<Record<string, unknown>>;
   if (parent.unit !== undefined) return { message: unitExamples[parent.unit] ?? "is not in its unit", key: undefined };
   switch (error.keyword) {
@@ -89,6 +94,8 @@ function sentence(error: ErrorObject): { readonly message: string; readonly key:
       const key = String(params["additionalProperty"]);
       return { message: `unknown key "${key}"${hint(key, Object.keys(parent.properties ?? {}))}`, key };
     }
+    case "pattern":
+      return { message: parent.patternErrorMessage ?? error.message ?? "is invalid", key: undefined };
     case "enum":
       return { message: `must be one of ${(params["allowedValues"] as unknown[]).map(String).join(", ")}`, key: undefined };
     case "required":

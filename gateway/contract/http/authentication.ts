@@ -16,7 +16,12 @@ export const authSchema: JsonSchema = {
   description: "Credentials that callers must send. Default: anyone may call. With it, the authorization header does not reach the flow.",
   properties: {
     bearer: { type: "string", minLength: 1, description: "Token, as `Authorization: Bearer …`.", examples: ["${ORDERS_TOKEN}"] },
-    basic: { type: "string", pattern: "^[^:]+:", description: "`user:password`, as `Authorization: Basic …`." },
+    basic: {
+      type: "string",
+      pattern: "^[^:]+:",
+      patternErrorMessage: "must be user:password",
+      description: "`user:password`, as `Authorization: Basic …`.",
+    },
   },
 };
 
