@@ -347,6 +347,7 @@ class TheGateway implements Gateway, Administered {
     try {
       const recovery = await this.#persistence.keepTrying(() => this.#ports.journal.recover(), isFull);
       if (recovery === undefined) throw stoppedEarly();
+      await this.deadLetters.check();
       await this.#sweeper?.start();
       for (const remark of recovery.remarks) this.#logger.warn({}, remark);
       for (const flow of Object.keys(recovery.pending))

@@ -1,5 +1,7 @@
 /** A gateway that starts: what it refuses, and what it does not wait for. */
 import { equal, rejects } from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { connectors } from "#connectors";
 import { DeadLetters } from "./journal/dead-letters.ts";
@@ -56,4 +58,12 @@ test("a peer that is slow to answer keeps only the flow from starting that needs
   await withGateway(yaml, { echo: () => [done()] }, async ({ gateway }) => equal(gateway.ready().ready, true), {
     ports: { connectors: mixed },
   });
+});
+
+test("a folder of dead letters that is a file is told at the start, not with the first letter", async () => {
+  const before = (dir: string): Promise<void> => writeFile(join(dir, "dead"), "x");
+  await rejects(
+    withGateway("flows: {}", {}, () => Promise.resolve(), { before }),
+    { code: "MF_DEAD_LETTER_DIR", message: /dead is a file: name a folder/ },
+  );
 });

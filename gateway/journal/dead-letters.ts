@@ -89,6 +89,20 @@ export class DeadLetters {
     this.#holds = holds;
   }
 
+  /** Rejects with MF_DEAD_LETTER_DIR when the folder can't be one of letters: a file stands there, or it can't be read. It need not exist. */
+  async check(): Promise<void> {
+    try {
+      await this.#fs.readdir(this.#dir);
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === "ENOENT") return;
+      const why = code === "ENOTDIR" ? "is a file" : `can't be read (${code ?? String(cause)})`;
+      throw new CodedError("MF_DEAD_LETTER_DIR", `deadLetters.dir ${this.#dir} ${why}: name a folder that the gateway may write to`, {
+        cause,
+      });
+    }
+  }
+
   /** Writes a letter and gives its id. `unique` tells apart what has the same time and message id. Rejects with MF_DEAD_LETTER_WRITE or MF_DEAD_LETTER_LIMIT. */
   async put(letter: NewDeadLetter, body: Uint8Array, unique: string): Promise<string> {
     const known = await this.count(letter.flow);
