@@ -410,6 +410,26 @@ function neighbourCases(bench: () => Bench): void {
     equal(bench().monitor.stats().waiting, 0);
   });
 
+  test("machines that are ended in a step leave the others what they are", async () => {
+    await Promise.all(
+      Array.from({ length: 150 }, async (_, index) => {
+        const machine = bench().monitor.start(bench().images.get("many") as LoadedImage, deliver());
+        let outcome = await machine.first;
+        for (let round = 0; round < 5; round++) {
+          const step = machine.step(resolve(effect(outcome, "call").call, `{"value":${index + round}}`));
+          if (index % 3 === 0 && index % 5 === round) {
+            machine.end();
+            equal((await step).failure?.code, "MF_MACHINE_ENDED");
+            return;
+          }
+          outcome = await step;
+        }
+        equal(replyText(outcome), String(5 * index + 10));
+      }),
+    );
+    equal(bench().monitor.stats().waiting, 0);
+  });
+
   test("machines that wait, run or queue survive neighbours that must be killed", async () => {
     const waiting = Array.from({ length: 20 }, () => bench().monitor.start(bench().images.get("enrich") as LoadedImage, deliver()));
     const calls = await Promise.all(waiting.map(async (machine) => effect(await machine.first, "call").call));
