@@ -94,6 +94,13 @@ test("mayfly run: the log, its fields, the text of console, and the failure", as
   inSource((await capture(["run", at("orders.ts"), "-m", "-", "--no-check"], { stdin: "7" })).out);
 });
 
+test("a promise that is rejected at the top level, with a text, is told with its line", async () => {
+  await writeFile(at("rejecting.ts"), 'import { flow } from "mayfly";\n\nPromise.reject("no table");\nexport default flow(() => 1);');
+  const { code, err } = await capture(["build", at("rejecting.ts"), "--no-check"]);
+  equal(code, 2);
+  match(err, /^MF_UNHANDLED_REJECTION: \S*rejecting\.ts:3:\d+: .*"no table" instead of an Error/);
+});
+
 test("a limit names the line that was running", async () => {
   await writeFile(
     at("greedy.ts"),

@@ -128,6 +128,18 @@ export default flow(async () => {
       /awaits\.ts:1:1: .*await in the handler/,
     );
     await failsWith(
+      "rejects-text.ts",
+      'import { flow } from "mayfly";\n\nPromise.reject("no table"); export default flow(() => 1);',
+      "MF_UNHANDLED_REJECTION",
+      /"no table" instead of an Error[^]*rejects-text\.js:\d+:\d+/,
+    );
+    await failsWith(
+      "rejects-later.ts",
+      'import { flow } from "mayfly";\nvoid (async () => { await 0; throw "no table"; })(); export default flow(() => 1);',
+      "MF_UNHANDLED_REJECTION",
+      /"no table" instead of an Error/,
+    );
+    await failsWith(
       "rejects.ts",
       'import { flow } from "mayfly";\nPromise.reject(new Error("no table")); export default flow(() => 1);',
       "MF_UNHANDLED_REJECTION",

@@ -16,8 +16,8 @@ import { mendAsyncGenerators } from "./async-generators.ts";
 import { abandonCalls, holdAnswer, onResolve, openCalls, reportOpenCalls } from "./calls.ts";
 import { makeContext } from "./context.ts";
 import { startCounting } from "./effects.ts";
-import { FlowError, memorySentence } from "./errors.ts";
-import { type Failure, readFailure } from "./failure.ts";
+import { FlowError, memorySentence, stackOfCaller } from "./errors.ts";
+import { type Failure, isError, readFailure } from "./failure.ts";
 import { type FlowDefinition, isFlow } from "./definition.ts";
 import { kernel, kernelName } from "./exports.ts";
 import { reportDropped } from "./log.ts";
@@ -57,8 +57,14 @@ let context: object;
 let completed = false;
 let returned: unknown;
 let failure: Failure | undefined;
+interface Rejection {
+  readonly reason: unknown;
+  /** The stack of the rejection, when the reason has none of its own. */
+  readonly stack: string | undefined;
+}
+
 /** Promises rejected while nobody looked. */
-const unhandled = new Map<unknown, unknown>();
+const unhandled = new Map<unknown, Rejection>();
 
 function complete(value: unknown): void {
   completed = true;
@@ -120,9 +126,14 @@ function emitFailure(failed: Failure): number {
 }
 
 function unhandledFailure(): Failure {
-  for (const reason of unhandled.values()) {
+  for (const { reason, stack } of unhandled.values()) {
     const found = readFailure(reason, "MF_UNHANDLED_REJECTION");
-    return { ...found, code: "MF_UNHANDLED_REJECTION", message: `unhandled promise rejection: ${found.message}` };
+    return {
+      ...found,
+      code: "MF_UNHANDLED_REJECTION",
+      message: `unhandled promise rejection: ${found.message}`,
+      stack: found.stack ?? stack,
+    };
   }
   throw new Error("unreachable");
 }
@@ -181,7 +192,7 @@ function settle(): number {
 
 function rejection(promise: unknown, reason: unknown, handled: boolean): void {
   if (handled) unhandled.delete(promise);
-  else unhandled.set(promise, reason);
+  else unhandled.set(promise, { reason, stack: isError(reason) ? undefined : stackOfCaller() });
 }
 
 function setFlow(exported: unknown): void {
@@ -195,7 +206,7 @@ function setFlow(exported: unknown): void {
   // Left for the first message to find, it would fail every one.
   if (unhandled.size > 0) {
     const { code, message: sentence, stack } = unhandledFailure();
-    throw Object.assign(new FlowError(code, sentence, false), { stack });
+    throw Object.assign(new FlowError(code, sentence, false), { stack: stack ?? "" });
   }
   flow = exported;
   const outlets = exported.options.outlets ?? manifest.outlets;

@@ -148,8 +148,14 @@ export function isEngineFailure(error: unknown): boolean {
 /** Lines of a stack that tell an author nothing; the image step names the kernel's script so. */
 export const kernelFrames: RegExp = /^.*\(mayfly:kernel\b.*\n?/gm;
 
+/** The stack without the kernel's frames; undefined when there are no others. */
+export function stackOfCaller(): string | undefined {
+  const { stack } = new Error("for its place");
+  const own = typeof stack === "string" ? stack.replace(kernelFrames, "") : "";
+  return own === "" ? undefined : own;
+}
+
 /** The innermost line of the stack that is not the kernel's. */
 export function placeOfCaller(): string | undefined {
-  const { stack } = new Error("for its place");
-  return typeof stack === "string" ? stack.replace(kernelFrames, "").split("\n", 1)[0]!.trim() : undefined;
+  return stackOfCaller()?.split("\n", 1)[0]!.trim();
 }
