@@ -45,7 +45,7 @@ when the connection or the gateway is lost. Messages are delivered in the order 
       prefetch: {
         type: "integer",
         minimum: 1,
-        maximum: 65535,
+        maximum: brokerLimits.unacknowledged,
         description: "Maximum number of unacknowledged messages; capped by the flow's queue.",
       },
       deadLetter: { enum: ["gateway", "broker"], default: "gateway", description: "Keeper of a message that failed for good." },

@@ -67,7 +67,12 @@ the connection (\`sessionExpiry\`), so the broker keeps messages while the gatew
       },
       clientId: { type: "string", minLength: 1, description: "Client id. It must be unique and stay the same over restarts." },
       sessionExpiry: duration("Session expiry: time the broker keeps messages for a disconnected gateway.", "1d"),
-      prefetch: { type: "integer", minimum: 1, maximum: 65535, description: "Maximum number of unacknowledged messages." },
+      prefetch: {
+        type: "integer",
+        minimum: 1,
+        maximum: brokerLimits.unacknowledged,
+        description: "Maximum number of unacknowledged messages.",
+      },
       cloudevents: acceptCloudEventsSchema,
     },
   },

@@ -85,12 +85,12 @@ function createNatsOutlet(config: NatsOutletConfig, context: OutletContext): Out
     },
     async request(message, attempt): Promise<Answer> {
       const session = link.need();
-      const { subject, body, headers } = addressed(config, session.connection, message, attempt);
-      const answer = await ask(session, attempt.signal, subject, body, headers);
+      const question = addressed(config, session.connection, message, attempt);
+      const answer = await ask(session, attempt.signal, question);
       if (answer.headers?.code === 503 && answer.data.length === 0) {
         throw new OutletError(
           "MF_NATS_NO_RESPONDERS",
-          `no service at ${peer} answers requests to ${subject}: start one, or correct the subject`,
+          `no service at ${peer} answers requests to ${question.subject}: start one, or correct the subject`,
           {
             retryable: true,
             status: 503,
@@ -101,8 +101,8 @@ function createNatsOutlet(config: NatsOutletConfig, context: OutletContext): Out
     },
     health: () => link.health(),
     async stop() {
-      const session = link.session;
-      if (session !== undefined) await session.guard.during(session.connection.flush()).catch(() => {});
+      const { session } = link;
+      await link.lastWords(session?.guard.during(session.connection.flush()));
       await link.stop();
     },
   };
@@ -123,13 +123,7 @@ function addressed(config: NatsOutletConfig, connection: NatsConnection, message
 }
 
 /** The client's own request has a timeout that outlives the attempt; here the attempt's signal is the only timeout. */
-async function ask(
-  { connection, guard }: NatsSession,
-  signal: AbortSignal,
-  subject: string,
-  body: Uint8Array,
-  headers: MsgHdrs,
-): Promise<Msg> {
+async function ask({ connection, guard }: NatsSession, signal: AbortSignal, { subject, body, headers }: Addressed): Promise<Msg> {
   const inbox = createInbox();
   let unsubscribe = (): void => {};
   const answer = new Promise<Msg>((resolve, reject) => {

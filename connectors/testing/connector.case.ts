@@ -63,8 +63,7 @@ export function connectorCase(pair: ConnectorCase): void {
       at: Address,
       name: string,
       more: object = {},
-      prefetch = 16,
-      gateway = new PretendedGateway(),
+      { prefetch = 16, gateway = new PretendedGateway() }: Partial<Behind> = {},
     ): Promise<RunningSource> {
       const one = await startSource(pair.source, { ...pair.sourceConfig(at, name), ...more }, prefetch, gateway);
       running.push(one);
@@ -81,7 +80,7 @@ export function connectorCase(pair: ConnectorCase): void {
       gateway = new PretendedGateway(),
     ): Promise<RunningSource & RunningOutlet & { readonly name: string }> {
       const name = await place();
-      const from = await source(through(), name, {}, prefetch, gateway);
+      const from = await source(through(), name, {}, { prefetch, gateway });
       await eventually("the source is ready", () => from.source.health().ready);
       const to = await outlet(through(), name);
       await eventually("the outlet is ready", () => to.outlet.health().ready);
@@ -110,12 +109,18 @@ export function connectorCase(pair: ConnectorCase): void {
   });
 }
 
+/** Behind a source. */
+interface Behind {
+  readonly prefetch: number;
+  readonly gateway: PretendedGateway;
+}
+
 interface Kit {
   readonly pair: ConnectorCase;
   readonly proxy: () => Proxy;
   readonly through: () => Address;
   readonly place: () => Promise<string>;
-  readonly source: (at: Address, name: string, more?: object, prefetch?: number, gateway?: PretendedGateway) => Promise<RunningSource>;
+  readonly source: (at: Address, name: string, more?: object, behind?: Partial<Behind>) => Promise<RunningSource>;
   readonly outlet: (at: Address, name: string, more?: object) => Promise<RunningOutlet>;
   readonly both: (prefetch?: number, gateway?: PretendedGateway) => Promise<RunningSource & RunningOutlet & { readonly name: string }>;
   readonly received: (gateway: PretendedGateway, count: number) => Promise<void>;

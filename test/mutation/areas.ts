@@ -9,13 +9,14 @@ export const areas: Readonly<Record<string, Area>> = {
   base: { files: ["base"], tests: ["base"] },
   config: { files: ["gateway/config"], tests: ["gateway/config"] },
   connectors: {
-    files: ["connectors/http", "connectors/file", "connectors/cron", "connectors/flow", "connectors/log"],
+    files: ["connectors/http", "connectors/file", "connectors/cron", "connectors/flow", "connectors/log", "connectors/smtp"],
     tests: [
       "connectors/http",
       "connectors/file",
       "connectors/cron",
       "connectors/flow",
       "connectors/log",
+      "connectors/smtp",
       "gateway/http",
       "gateway/reload.test.js",
     ],
