@@ -1,4 +1,4 @@
-/** What compiled code is worth: JavaScript kernels inside quickjs.wasm, natively and under both tiers of V8, in one run. */
+/** Speed of compiled code: JavaScript kernels inside quickjs.wasm, natively and under both tiers of V8, in one run. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -30,10 +30,10 @@ function milliseconds(text: string): number {
   return Number(value) * (unit === "us" ? 0.001 : unit === "s" ? 1000 : 1);
 }
 
-/** A server that accepts first and works afterwards answers 503 when its queue is full: that does not count, and is to be rare. */
+/** A server that accepts first and works afterwards answers 503 when its queue is full: that does not count, and must be rare. */
 const mostRefused = 0.01;
 
-/** What was taken, of what was answered: throws when too much was refused. */
+/** Accepted requests among the answered ones: throws if too many were refused. */
 function taken(url: string, answered: number, refused: number): number {
   const part = refused / answered;
   if (part > mostRefused) throw new Error(`${url} answered ${(100 * part).toFixed(1)} % of the requests with an error`);
@@ -82,7 +82,7 @@ function hasWrk(): boolean {
   return (wrkFound ??= runs());
 }
 
-/** Loads a URL with sixteen connections: wrk where it is to be had, autocannon otherwise. */
+/** Loads a URL with sixteen connections: wrk if it is installed, autocannon otherwise. */
 function load(url: string, seconds: number): Load | undefined {
   const script = join(mkdtempSync(join(tmpdir(), "mayfly-wrk-")), "post.lua");
   writeFileSync(script, `wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [[${orderText}]]\n`);
@@ -94,7 +94,7 @@ interface Server {
   readonly url: string;
 }
 
-/** What a server took in each round; undefined when it did not start or nothing can load it. */
+/** Requests a server accepted in each round; undefined if it did not start or nothing can load it. */
 type Rounds = readonly Load[] | undefined;
 
 /**
@@ -201,7 +201,7 @@ async function servedBy(...values: string[]): Promise<Server> {
   return { child, url: `http://127.0.0.1:${port}/orders` };
 }
 
-const noLoad = { value: Number.NaN, unit: "1/s", skipped: "neither wrk nor autocannon is to be had" } as const;
+const noLoad = { value: Number.NaN, unit: "1/s", skipped: "neither wrk nor autocannon is installed" } as const;
 
 /** Accepted with 202, a fresh machine, effects committed: on disk beside in memory. */
 export async function durableRows(quick: boolean): Promise<Row[]> {

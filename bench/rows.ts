@@ -1,10 +1,10 @@
-/** What a bench reports: a figure beside a peer's, measured in the same run on the same machine. Ratios travel, absolutes do not. */
+/** A row of the bench: a figure beside a peer's, measured in the same run on the same machine. Ratios travel, absolutes do not. */
 export interface Row {
   readonly suite: string;
   readonly name: string;
   readonly value: number;
   readonly unit: string;
-  /** Who it is compared with, and that one's figure in the same unit. */
+  /** The peer, and its figure in the same unit. */
   readonly beside?: { readonly name: string; readonly value: number };
   /** How many times better than the peer: above 1 is better than it. */
   readonly ratio?: number;

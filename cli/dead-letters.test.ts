@@ -60,7 +60,7 @@ async function bury(body: string): Promise<void> {
   equal((await letters()).length, before + 1);
 }
 
-test("dead letters are listed, shown with their place in the source, put in again, mended, exported and dropped", async () => {
+test("dead letters are listed, shown with their place in the source, retried, corrected, exported and dropped", async () => {
   await bury("bad");
   const [letter] = await letters();
   equal(letter?.failure.code, "NOT_GOOD");

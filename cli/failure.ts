@@ -14,7 +14,7 @@ export function usageError(message: string): CodedError {
   return new CodedError("MF_USAGE", message);
 }
 
-/** Any error as a coded one. What nobody foresaw is our bug and says so. */
+/** Any error as a coded one. An unexpected one is our bug and says so. */
 export function asCoded(error: unknown): CodedError {
   if (isCoded(error)) return error;
   const { code, message } = error as { code?: unknown; message?: unknown };

@@ -1,4 +1,4 @@
-/** What the examples' tests share: an example served from a copy of its folder, and a server for its outlets to talk to. */
+/** Shared by the tests of examples: an example served from a copy of its folder, and a server for its outlets. */
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -17,7 +17,7 @@ export interface Received {
 export interface Downstream {
   readonly url: string;
   readonly received: Received[];
-  /** Resolves once `count` requests have come to `path`, with their bodies as JSON. Rejects after ten seconds. */
+  /** Resolves once `count` requests have arrived at `path`, with their bodies as JSON. Rejects after ten seconds. */
   until(path: string, count: number): Promise<unknown[]>;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** What mayfly.yaml says of a flow, for those who run it without a gateway: `mayfly run` and flow tests. */
+/** A flow's rules in mayfly.yaml, for runs without a gateway: `mayfly run` and flow tests. */
 import type { FlowLimits } from "#abi";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { Ceilings, FlowConfig } from "./contract/config.ts";
@@ -20,7 +20,7 @@ export function limitsOf(
   };
 }
 
-/** What mayfly.yaml says of a flow: the limits of its image are put in by `limits`. */
+/** A flow's rules in mayfly.yaml: `limits` merges in the limits of its image. */
 export interface FlowRules {
   /** The flow's name in mayfly.yaml. */
   readonly name: string;

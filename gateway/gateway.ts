@@ -83,7 +83,7 @@ export interface Gateway {
   inject(flow: string, message: Injected): Promise<Outcome>;
   /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined when there is none. */
   retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined>;
-  /** Whether everything works, and what does not. */
+  /** Readiness, with the parts that are not ready. */
   ready(): { readonly ready: boolean; readonly problems: readonly object[] };
   /** Takes an error that reached the process: it is logged, counted and shown by `ready`. */
   readonly unexpected: ReportUnexpected;
@@ -164,7 +164,7 @@ class TheGateway implements Gateway, Administered {
       deliverTo: (flow, message) => {
         const accepted = this.#flows.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
         if (accepted === undefined || message.storedBody === undefined || ports.bodyStore === undefined) return accepted;
-        return accepted.finally(ports.bodyStore.hold(message.storedBody.id)); // the sender may not wait so long
+        return accepted.finally(ports.bodyStore.hold(message.storedBody.id)); // the sender may leave earlier
       },
       count: (flow, connector, event, amount) => {
         const key = `${flow}\0${connector}\0${event}`;
@@ -464,7 +464,7 @@ class TheGateway implements Gateway, Administered {
     const gone = [...this.#flows.values()].filter((served) => !Object.hasOwn(config.flows, served.name));
     this.#config = { ...config, http, journal, deadLetters };
     await Promise.all(prepared.map(([served, next]) => served.connect(next)));
-    // In one turn everything that goes lets go, also of what another flow is to have, such as a path.
+    // In one turn everything that goes lets go, also of resources that another flow gets, such as a path.
     const opening = prepared.map(([served, next]) => served.replace(next));
     const ending = this.#end(gone, new Ending(this.#clock, config.drain), () => undefined);
     for (const served of fresh) this.#flows.set(served.name, served);

@@ -1,4 +1,4 @@
-/** Whose id is it: nobody gets another's reply, takes another's id, or makes another's request be dropped, by naming an id. */
+/** Ownership of ids: nobody gets another's reply, takes another's id, or makes another's request be dropped, by naming an id. */
 import { deepEqual, equal, match, notEqual } from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

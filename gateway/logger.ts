@@ -12,7 +12,7 @@ export interface RootLogger extends Logger {
 
 export interface LoggerOptions {
   readonly log: GatewayConfig["log"];
-  /** Whether a person is watching standard output. */
+  /** True if standard output is a terminal. */
   readonly terminal: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** What receives messages, keeps them safe, starts machines, and carries out their effects. */
+/** The gateway: receives messages, keeps them safe, starts machines, and carries out their effects. */
 export { type StoredBody, storedBodyOf } from "./contract/stored-body.ts";
 export { letterBody } from "./stored-bodies/letter-body.ts";
 export { BodyStore, configuredBodyStore } from "./stored-bodies/store.ts";

@@ -29,7 +29,7 @@ import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
 import type { Source } from "./contract/source.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
 
-/** What all flows share. */
+/** Dependencies shared by all flows. */
 export interface ServedFlowPorts {
   readonly runner: Runner;
   readonly journal: Journal;

@@ -39,7 +39,7 @@ const babble: Readonly<Record<string, string>> = {
 };
 /** Those whose client speaks first. */
 const answering = ["postgres", "redis"];
-/** Those that reach no peer. */
+/** Outlets without a peer. */
 const local = ["file", "flow", "log"];
 
 test("the list below has every outlet there is", () => {

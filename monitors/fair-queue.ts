@@ -12,7 +12,7 @@
 import { assert, Queue } from "#base";
 import { Losses } from "./losses.ts";
 
-/** Whose job it is: one object for each flow. */
+/** Owner of the job: one object for each flow. */
 export interface Share {
   readonly name: string;
   /** CPU time in relation to the other flows', while all want more than there is. */

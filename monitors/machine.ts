@@ -34,7 +34,7 @@ export function noResult(status: StepEnd, code?: MachineErrorCode, detail = ""):
   return { status, detail, cpuMs: 0, code };
 }
 
-/** What runs machines. `Seat` is its record of one machine: where the machine is kept, and what a worker has to know of it. */
+/** Port to the pool that runs machines. `Seat` is its record of one machine: its place, and the facts a worker needs. */
 export interface MachineHost<Seat> {
   /** Machines in the state `waiting`; their owners count. */
   waiting: number;

@@ -1,4 +1,4 @@
-/** What waiting machines hold is counted, and bounded, by every monitor that is given an account for it. */
+/** Memory of waiting machines is counted and bounded by every monitor that has an account for it. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

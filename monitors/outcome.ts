@@ -1,4 +1,4 @@
-/** What every monitor makes of an answer: the outcome of a step, or the sentence why there is none. Pure. */
+/** Conversion of a monitor's answer into the outcome of a step, or the sentence why there is none. Pure. */
 import { type decodeEffects, type FlowLimits, machineErrors, type MachineErrorCode, type StepOutcome } from "#abi";
 
 /** How the running of a step ended, in the words of all monitors; each knows some of them. */
@@ -8,10 +8,10 @@ export type StepEnd =
   | "escaped"
   | "no-memory"
   | "trapped"
-  /** The machine wrote where it may not, or its frames are none. */
+  /** The machine wrote where it may not, or its frames are malformed. */
   | "compromised"
   | "hung"
-  /** What follows: nothing ran it, or what did is gone. */
+  /** From here on: nothing ran it, or the worker is gone. */
   | "lost"
   | "displaced"
   | "missing";

@@ -1,4 +1,4 @@
-// What `npm start`, `npm test`, `npx mayfly` and CI share: install from the lockfile when needed, build when stale.
+// Shared by `npm start`, `npm test`, `npx mayfly` and CI: install from the lockfile when needed, build when stale.
 // Plain JavaScript on Node's own modules, because it runs before anything is installed.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

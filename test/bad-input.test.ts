@@ -1,5 +1,5 @@
 /**
- * What bad input gets, from end to end: one flow that does everything wrong, served with real machines beside one that does everything
+ * Answers to bad input, from end to end: one flow that does everything wrong, served with real machines beside one that does everything
  * right. Each fault has a code, tells the caller, and harms nobody else. (Configuration, the port, signals and the disk are not a message's
  * doing: cli/serve.test.ts and gateway/delivery/outcomes.test.ts.)
  */

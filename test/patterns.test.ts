@@ -195,7 +195,7 @@ test("claim check: a large body goes where its type says, as it came; a small on
   equal(stored, large);
 });
 
-test("claim check with a store of one's own: only the ticket travels, also when the store is away for a moment", async () => {
+test("claim check with an external store: only the ticket travels, also when the store is down for a moment", async () => {
   failStore = 1;
   await post("/checkin", "three short words", { "content-type": "text/plain" });
   const [report] = (await arrived("/reports", 1)) as { ticket: string; words: number }[];

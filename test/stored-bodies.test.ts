@@ -295,7 +295,7 @@ test("a disk that is full: 503 and nothing left of it, and once there is room th
   }
 });
 
-test("a dead letter keeps the body: shown, exported, put in again; dropped, it is swept", async () => {
+test("a dead letter keeps the body: shown, exported, retried; dropped, it is swept", async () => {
   await project();
   const mayfly = new Mayfly();
   const url = await mayfly.url();

@@ -114,7 +114,7 @@ interface Row {
   readonly attempts: number;
 }
 
-/** A row whose result is to be written. */
+/** A row whose result must be written. */
 interface Ending {
   readonly id: string;
   readonly error: string | null;

@@ -41,7 +41,7 @@ export interface ConnectorContext {
   /** For jitter; not for secrets. */
   readonly random: Prng;
   readonly metrics: ConnectorMetrics;
-  /** Where errors of callbacks end that nobody foresaw: see `guarded`. */
+  /** Handler of unexpected errors in callbacks: see `guarded`. */
   readonly unexpected: ReportUnexpected;
   /** The process's memory budget: bytes are taken before they are read, or a source does not read. */
   readonly memory: GatewayMemory;

@@ -137,7 +137,7 @@ export const gatewayLimits = {
   httpConnectionsPerAddress: 1000,
   /** Lines of one kind that repeat, such as refused connections, are logged this far apart. */
   repeatedLogMs: 5 * second,
-  /** An error nobody foresaw shows in /ready for this time. */
+  /** Time that an unexpected error shows in /ready. */
   unexpectedShownMs: minute,
 
   /** Messages that a broker's source may have in hand, at first and at most: the window grows as they finish. */

@@ -1,5 +1,5 @@
 /** Unexpected errors, from callbacks, events and promises: where connectors report them. */
-/** Takes an error nobody foresaw. `where` names the callback or event. Never throws. */
+/** Reports an unexpected error. `where` names the callback or event. Never throws. */
 export type ReportUnexpected = (error: unknown, where: string) => void;
 
 /** `callback` for a library to call: what it throws, or rejects with, is reported and goes no further. */

@@ -1,4 +1,4 @@
-/** What is counted, in plain numbers: a scrape turns them into Prometheus text (../metrics.ts), a message only adds. */
+/** Counters as plain numbers: a scrape turns them into Prometheus text (../metrics.ts), a message only adds. */
 import { gatewayLimits } from "../contract/limits.ts";
 
 /** Upper bounds of the duration buckets, in milliseconds. */

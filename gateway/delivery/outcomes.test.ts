@@ -1,4 +1,4 @@
-/** What becomes of a message, end to end: replies, failures, retries, dead letters, duplicates, expiry. */
+/** Outcomes of a message, end to end: replies, failures, retries, dead letters, duplicates, expiry. */
 import { deepEqual, equal } from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { test } from "node:test";
@@ -27,7 +27,7 @@ test("a flow that fails answers a problem with code and id; its own faults are k
   });
 });
 
-test("mode accept answers 202 and retries till it works; what never works becomes a dead letter with the original bytes", async () => {
+test("mode accept answers 202 and retries until it works; a message that never works becomes a dead letter with the original bytes", async () => {
   const yaml = `flows: { job: { image: job.mfi, from: [ { http: { path: /jobs, mode: accept } } ], retry: { attempts: 3, backoff: 1ms..2ms } } }`;
   await withGateway(
     yaml,
@@ -133,7 +133,7 @@ test("a caller who leaves does not take the message from a duplicate that waits 
 
 test("a full queue answers 503 with Retry-After, and everything that was taken is answered", async () => {
   const yaml = `flows: { slow: { image: slow.mfi, from: [ { http: { path: /slow } } ], concurrency: 1, queue: 3 } }`;
-  let held = true; // till all that are too many have been refused
+  let held = true; // until all excess messages have been refused
   await withGateway(
     yaml,
     { slow: (event) => (held ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 5 }] : [done("ok")]) },

@@ -33,7 +33,7 @@ async function historyAfter(yaml: string): Promise<number> {
   }
 }
 
-test("journal.retention keeps what is done till it is old or too much; without it a checkpoint removes it", async () => {
+test("journal.retention keeps finished messages until they are too old or too many; without it a checkpoint removes it", async () => {
   ok((await historyAfter("journal: { dir: kept, retention: { age: 1h } }")) > 0);
   ok((await historyAfter("journal: { dir: kept, retention: {} }")) > 0, "an empty one has defaults");
   equal(await historyAfter("journal: { dir: kept, retention: { size: 1B } }"), 0);

@@ -22,7 +22,7 @@ export function configuredJournal(config: GatewayConfig, deadLetters: DeadLetter
   });
 }
 
-/** What a journal does on its own that somebody should know of. */
+/** Events of a journal for the operator. */
 function tell(event: JournalEvent, logger: Logger): void {
   switch (event.kind) {
     case "checkpoint":

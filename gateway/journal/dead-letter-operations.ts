@@ -1,5 +1,5 @@
 /**
- * What `mayfly dlq ls|show|retry|drop|export` do, as functions over a folder of dead letters and, for retry, a journal.
+ * The operations behind `mayfly dlq ls|show|retry|drop|export`, as functions over a folder of dead letters and, for retry, a journal.
  *
  * A retried letter goes back into the journal first and is removed then. Its way in has an id of its own in the dedup window, so
  * that a crash in between, and the retry after it, do not give the message twice: the second time it is recognised and only the
@@ -24,7 +24,7 @@ export interface LetterSelection {
   readonly kind?: DeadLetter["kind"] | undefined;
 }
 
-/** What is different in the retry of a letter. */
+/** Changes in the retry of a letter. */
 export interface LetterEdit {
   readonly body?: Uint8Array | undefined;
   readonly headers?: Headers | undefined;
@@ -50,7 +50,7 @@ export interface DropReport {
   readonly failed: readonly LetterFailure[];
 }
 
-/** What retry needs of a journal. */
+/** The part of a journal that a retry needs. */
 export type RetryJournal = Pick<Journal, "accept" | "adopt" | "complete" | "release">;
 
 export interface RetryOptions {

@@ -12,7 +12,7 @@ import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Headers } from "../contract/message.ts";
 import type { AttemptRecord } from "./journal.ts";
 
-/** What this needs of a file system; a test passes one that is full. */
+/** The file system calls that this needs; a test passes a full disk. */
 export interface DeadLetterFs {
   mkdir(path: string, options: { recursive: true; mode: number }): Promise<unknown>;
   open(
@@ -48,7 +48,7 @@ export interface DeadLetter {
   /** Why it was given up: that of the last attempt. */
   readonly failure: Failure;
   readonly attempts: readonly AttemptRecord[];
-  /** What comes behind it with the same key waits until it is gone; without a key, everything of its flow or outlet. */
+  /** Followers with the same key wait until it is gone; without a key, everything of its flow or outlet. */
   readonly holds?: true;
 }
 

@@ -182,7 +182,7 @@ export interface JournalStats {
 }
 
 export interface Journal {
-  /** Whether what it accepts outlives this process. When not, stopping finishes or buries what is pending instead of leaving it. */
+  /** True if accepted messages outlive this process. If not, stopping finishes or buries pending ones instead of leaving them. */
   readonly durable: boolean;
   /** Opens, locks (MF_JOURNAL_LOCKED) and reads back. The first call, once. */
   recover(): Promise<Recovery>;

@@ -1,5 +1,5 @@
 /**
- * What a journal knows, as a synchronous state machine without I/O: pending messages, leases, dedup windows, state, outbox.
+ * The state of a journal, as a synchronous state machine without I/O: pending messages, leases, dedup windows, state, outbox.
  * memory.ts is this and a dead-letter directory. A durable journal can keep the same ledger as its index: check first
  * (`holds`, `conflicts`), write, and apply once the bytes are down.
  */
@@ -149,7 +149,7 @@ export class Ledger {
     return this.#nextEntry++ as Brand<number, "EntryNumber">;
   }
 
-  /** What is known of this message's dedup id, or undefined when it is new. */
+  /** The record of this message's dedup id; undefined if it is new. */
   duplicate(message: NewMessage): Accepted | undefined {
     if (message.dedup === undefined) return undefined;
     const { dedup } = this.flow(message.flow);
@@ -221,7 +221,7 @@ export class Ledger {
     this.commit(this.commitOf(lease, completion));
   }
 
-  /** What a completion changes, with its numbers; nothing is changed yet. */
+  /** The changes of a completion, with their numbers; nothing is changed yet. */
   commitOf(lease: Lease, completion: Completion): Commit {
     const { message } = lease;
     return {

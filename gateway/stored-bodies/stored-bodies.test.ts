@@ -207,7 +207,7 @@ test("http sends it with its length, again from the beginning for another attemp
   }
 });
 
-test("a dead letter that is put in again with another body has that body, and no stored one", async () => {
+test("a dead letter that is retried with another body has that body, and no stored one", async () => {
   let good = false;
   const script: Script = (event) =>
     good ? [done()] : [forward("nowhere", event), { kind: "fail", code: "NO", message: "", stack: undefined, retry: false, status: 0 }];

@@ -1,7 +1,7 @@
 /**
  * Removes stored bodies nothing needs any more: mark and sweep, with no count of references on disk.
  *
- * A body is live while it is held in this process (being staged, accepted or put in again), or while a pending message, an unsettled send
+ * A body is live while it is held in this process (being staged, accepted or retried), or while a pending message, an unsettled send
  * or a dead letter names it in its headers. One sweep:
  *
  *   files there are ─▶ minus held ─▶ minus named by the journal ─▶ minus named by a dead letter ─▶ journal synced ─▶ minus held meanwhile ─▶ removed
@@ -9,7 +9,7 @@
  * Why none is removed that is needed:
  * - In one process. A body that is free stays free: only who has it in hand can name it anew. It goes from record to record in two ways.
  *   From the journal to a dead letter, which is written before the journal forgets: the journal is looked at first, so one of the two
- *   looks finds it. Into the journal, from a source, another flow's send or a dead letter that is put in again: it is held from before
+ *   looks finds it. Into the journal, from a source, another flow's send or a dead letter that is retried: it is held from before
  *   until after, and a body held at any time since the sweep began counts as live.
  * - After a crash. That a send is settled is written lazily, and a refused record may turn out to have happened until a later one is safe
  *   (docs/JOURNAL.md), so the log may name what the ledger has forgotten. `sync` makes safe all that was said before it, and voids what

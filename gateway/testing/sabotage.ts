@@ -22,7 +22,7 @@ let disk = nothing;
 let called = 0;
 let armedAt = Number.POSITIVE_INFINITY;
 
-/** Whose callbacks and disk calls are wrapped, as patterns of paths such as `…/dist/gateway/http/server.js`. */
+/** Files whose callbacks and disk calls are wrapped, as patterns of paths such as `…/dist/gateway/http/server.js`. */
 export interface Targets {
   readonly callbacks: RegExp;
   readonly disk?: RegExp;
@@ -82,7 +82,7 @@ function isTurn(): boolean {
   return called === armedAt;
 }
 
-/** `last`: what is to be done is done before it throws. */
+/** `last`: the work is done before it throws. */
 function wrapped(callback: unknown, last = false): unknown {
   if (typeof callback !== "function" || !isTarget(callbacks)) return callback;
   const original = callback as Callback & { listener?: unknown };

@@ -71,7 +71,7 @@ class MoodyJournal implements Journal {
     this.#clock = clock;
   }
 
-  /** What the next process finds. */
+  /** State that the next process finds. */
   crash(): void {
     for (const lease of this.#leases.values()) this.#inner.release(lease);
     for (const entry of this.#entries.values()) this.#inner.releaseOutbox(entry);
@@ -449,7 +449,7 @@ export class SimulatedGateway {
     await settled();
   }
 
-  /** What machines do, good and bad; always two sends when they complete. */
+  /** Behaviours of machines, good and bad; always two sends when they complete. */
   #script(): Script {
     return (event) => {
       if (event.kind === "cancel") return [fail("MF_CANCELLED")];
@@ -524,7 +524,7 @@ export class SimulatedGateway {
     for (const id of this.#dropped) dead.set(id, (dead.get(id) ?? 0) + 1);
     check(
       this.#isOver,
-      `everything comes to an end; open: ${this.#senders
+      `everything ends; open: ${this.#senders
         .filter((sender) => sender.outcome === undefined)
         .map((sender) => sender.message.id)
         .join(

@@ -25,7 +25,7 @@ const frameMagic: u32 = 0x0259464d; // "MFY", version 2
 const deliver: u8 = 1;
 const bufferBytes: u32 = 16 << 10;
 
-// What `step` returns besides the number of effect bytes.
+// Results of `step` other than the number of effect bytes.
 const interrupted: i32 = -1;
 const escaped: i32 = -2;
 

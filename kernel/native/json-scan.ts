@@ -26,7 +26,7 @@ function skipFar(at: usize): usize {
   }
 }
 
-// What is in a text, beside ASCII.
+// Contents of a text beside ASCII.
 export const hasEscapes: u64 = 1 << 32;
 const hasOthers: u64 = 1 << 33;
 

@@ -35,7 +35,7 @@ export interface EmbeddedOptions {
 
 interface EmbeddedImage extends LoadedImage, TaughtImage {
   readonly limits: FlowLimits;
-  /** Whose steps they are where nobody says. */
+  /** Share of steps without a flow of their own. */
   readonly share: Share;
 }
 

@@ -12,7 +12,7 @@ const { pageBytes, wasmPageBytes } = layout;
 /** Pages of one shared buffer: 4 MiB. Buffers are only ever added, so a worker needs each but once. */
 export const pagesPerChunk = 1024;
 
-/** What a worker needs to know of an image. Entry n: 0 when page n is zero, otherwise 1 + the page's number in the store. */
+/** An image as a worker sees it. Entry n: 0 if page n is zero, otherwise 1 + the page's number in the store. */
 export interface PageTable {
   readonly entries: Uint32Array;
   readonly stackPointer: number;

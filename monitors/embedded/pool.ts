@@ -56,7 +56,7 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
   readonly #relief: Relief;
   #watchdog: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Whether answers are looked for at every turn of the event loop, and until when. */
+  /** Polling for answers at every turn of the event loop, and its deadline. */
   #awake = false;
   #awakeUntilMs = 0;
 
@@ -274,7 +274,7 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
     if (worker.slow) this.#relief.relieve(worker);
   }
 
-  /** A worker is gone: by our own hand, or by a fault nobody foresaw. */
+  /** A worker is gone: ended by us, or by an unexpected fault. */
   lost(worker: PoolWorker): void {
     if (!this.workers.includes(worker)) return;
     const running = worker.running();

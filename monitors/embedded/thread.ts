@@ -190,7 +190,7 @@ function waits({ status, effects }: StepResult): boolean {
 
 /** A sleep shorter than this, in milliseconds, would have been better spent awake. */
 const shortSleepMs = 0.1;
-/** Whether messages come close together, as far as the last wait tells. */
+/** True if messages arrive close together, judging by the last wait. */
 let close = true;
 
 /** Waits until more was submitted than `served`: awake while messages come close together, asleep otherwise. */

@@ -130,7 +130,7 @@ describe("a warm instance", () => {
       const instance = new WarmInstance(engine, native, chunks, interrupt);
       budget = 1000;
       instance.reset(table("echo"), limitPages);
-      // What a compromised engine could do: store through its own, instrumented code.
+      // The way open to a compromised engine: stores through its own, instrumented code.
       instance.exportsForTest("memset")(address, 0, 1);
       equal(instance.step(encodeEvent(deliver())).status, "compromised", `address ${address}`);
       ok(instance.unfit);

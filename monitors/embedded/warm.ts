@@ -35,14 +35,14 @@ export interface Hibernated {
 /** About a millisecond. */
 const gracePolls = 4;
 
-/** What a step left. `compromised`: the machine wrote where only the monitor writes; trust nothing of it. */
+/** Result of a step. `compromised`: the machine wrote where only the monitor writes; trust nothing of it. */
 export type StepStatus = "complete" | "interrupted" | "escaped" | "trapped" | "compromised" | "no-memory";
 
 export interface StepResult {
   readonly status: StepStatus;
   /** View of the effects' frame, valid until the next step. Empty unless the status is complete, interrupted or escaped. */
   readonly effects: Uint8Array;
-  /** What the trap said. */
+  /** Message of the trap. */
   readonly detail: string;
 }
 
@@ -351,7 +351,7 @@ export class WarmInstance {
     return { table, pageNumbers: Uint32Array.from(numbers), pages, memoryPages: this.#pages.value, stackPointer: this.#stackPointer.value };
   }
 
-  /** Whether the first 8 bytes of an unmarked page were written by a store that began in the page before. */
+  /** True if the first 8 bytes of an unmarked page were written by a store that began in the page before. */
   #headDiffers(page: number, table: PageTable): boolean {
     const entry = table.entries[page] ?? 0;
     for (let i = 0; i < 8; i++) {

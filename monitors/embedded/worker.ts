@@ -65,7 +65,7 @@ export interface Taken {
   readonly result: StepResult;
   /** Bytes it keeps of the machine, 0 if it does not keep it. */
   readonly keptBytes: number;
-  /** The step was stopped to let others go first: it is to be run again. */
+  /** The step was stopped to let others go first: it must run again. */
   readonly stopped: boolean;
 }
 
@@ -82,7 +82,7 @@ function copied(data: Buffer, length: number): Uint8Array {
 
 const takenBack: Taken = { job: undefined, result: noResult("lost"), keptBytes: 0, stopped: false };
 
-/** Who is told of a worker's answers, and of its end. */
+/** Listener for a worker's answers and its end. */
 export interface WorkerOwner {
   drain(worker: PoolWorker): void;
   lost(worker: PoolWorker): void;
@@ -160,7 +160,7 @@ export class PoolWorker {
     this.aheadMs = this.#ahead.size === 0 ? 0 : this.aheadMs + ms;
   }
 
-  /** Whether it is to ring when it has an answer. */
+  /** True if it must ring when it has an answer. */
   rings(wanted: boolean): void {
     Atomics.store(this.slots.control, control.bell, wanted ? 0 : 1);
   }

@@ -1,4 +1,4 @@
-/** What processes can do to the monitor: lie, die, hang, never start. Each is a coded failure of one message, and nothing is left over. */
+/** Faults of processes: lie, die, hang, never start. Each is a coded failure of one message, and nothing is left over. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -82,7 +82,7 @@ const lies: Readonly<Record<string, string>> = {
   "greets twice": "answer(0xffffffff, 0); setTimeout(() => {}, 1e6);",
   "says something else": "say(Buffer.alloc(100, 1)); setTimeout(() => {}, 1e6);",
   "has a status there is not": "answer(0, 0, { status: 99 }); setTimeout(() => {}, 1e6);",
-  "has a flag that is none": "answer(0, 0, { kept: 7 }); setTimeout(() => {}, 1e6);",
+  "has an unknown flag": "answer(0, 0, { kept: 7 }); setTimeout(() => {}, 1e6);",
   "fills what is reserved": "answer(0, 0, { zero: 1 }); setTimeout(() => {}, 1e6);",
   "floods the monitor": "for (;;) say(Buffer.alloc(65536, 0x4d));",
   "answers with a frame that can't be decoded": "answer(0, 8); say(Buffer.from('nonsense')); setTimeout(() => {}, 1e6);",
@@ -102,7 +102,7 @@ describe("a process that lies", () => {
     equal((await liar('process.kill(process.pid, "SIGSYS"); setTimeout(() => {}, 1e6);').run()).failure?.code, "MF_MACHINE_LIED");
   });
 
-  test("leaves a trap record that is none", async () => {
+  test("leaves a malformed trap record", async () => {
     equal((await liar('fs.writeSync(2, "MFTRAP\\0\\0" + "x".repeat(100000)); process.exit(140);').run()).failure?.code, "MF_MACHINE_LOST");
   });
 });

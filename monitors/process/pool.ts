@@ -17,12 +17,12 @@ import { processLimits } from "./limits.ts";
 import { Child, type ChildOwner, type Job, type Launch, type ProcessMachine, type Seat } from "./worker.ts";
 import { operation } from "./wire.ts";
 
-/** What the pools of all images share. */
+/** Shared by the pools of all images. */
 export interface Household {
   readonly workers: number;
   /** False: a process runs one machine and is ended with it. */
   readonly reuse: boolean;
-  /** Whether there is room for one more process. When not, one is ended if any can be, and then all pools are fed. */
+  /** True if there is room for one more process. If not, one is ended if possible, and then all pools are fed. */
   room(asker: ImagePool): boolean;
   /** False while steps that were stopped once keep all processes but one: that one is for the others. */
   roomForStopped(): boolean;

@@ -11,7 +11,7 @@ import { RawProcess, testPlatform, Workshop } from "./testing/platforms.ts";
 interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What the call returned, when the process lived to tell. */
+  /** Result of the call, if the process survived it. */
   readonly result: bigint | undefined;
 }
 
@@ -64,7 +64,7 @@ const forbidden: Readonly<Record<string, readonly bigint[]>> = {
   userfaultfd: [323n, 0n],
   io_uring_setup: [425n, 1n, engine],
   clone3: [435n, engine, 64n],
-  "a number that is none": [9999n],
+  "an unknown number": [9999n],
   "a call of the x32 interface": [0x4000_0000n],
 };
 

@@ -1,4 +1,4 @@
-/** What a trap in a machine's process becomes, kind by kind; and what becomes of a start that the system refuses, call by call. */
+/** Traps in a machine's process, kind by kind; and starts that the system refuses, call by call. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * What goes over the two streams of a machine process. Little endian; kernel/platform-linux/main.ts is the other side.
+ * The protocol on the two streams of a machine process. Little endian; kernel/platform-linux/main.ts is the other side.
  *
  *   request  u32 "MFRQ" │ operation │ number │ length of the frame │ memory limit, 64 KiB pages │ CPU limit, ms │ berth │ 1 to stay   then the event's frame
  *   answer   u32 "MFAN" │ number │ status │ length of the frame │ CPU time, µs │ 1 if kept │ pages held for waiting machines │ 0   then the effects'
@@ -14,7 +14,7 @@ import { hardLimits } from "#abi";
 export const operation = { start: 1, step: 2, drop: 3, next: 4 } as const;
 export type Operation = (typeof operation)[keyof typeof operation];
 
-/** What an answer says. `missing`: the berth was empty; in the greeting: the kernel does not tell which pages were written. */
+/** Flags of an answer. `missing`: the berth was empty; in the greeting: the kernel does not tell which pages were written. */
 export const statuses = ["complete", "interrupted", "escaped", "no-memory", "compromised", "missing"] as const;
 export type AnswerStatus = (typeof statuses)[number];
 
@@ -67,7 +67,7 @@ interface AnswerHeader extends Omit<Answer, "frame"> {
 
 /** Reads answers from whatever pieces they come in. Total on hostile bytes: after a fault it takes nothing more. */
 export class AnswerReader {
-  /** What was wrong, once something was. */
+  /** The first fault, if any. */
   fault: string | undefined;
   readonly #parts: Uint8Array[] = [];
   #bytes = 0;
@@ -124,7 +124,7 @@ export class AnswerReader {
   }
 }
 
-/** What a process's exit code says of its start (`Fault` in kernel/platform-linux/lockdown.ts). */
+/** Exit codes of a process that failed to start (`Fault` in kernel/platform-linux/lockdown.ts). */
 export const startFaults: Readonly<Record<number, string>> = {
   70: "prctl was refused",
   71: "setrlimit was refused",

@@ -73,7 +73,7 @@ export class Child {
   /** Why the pool ends it, and during which request. */
   ending: MachineErrorCode | undefined;
   endingNumber = -1;
-  /** What it did that no sound process does. */
+  /** Its violation of the protocol, if any. */
   lie: string | undefined;
   /** It takes no more starts, and is ended when it idles. */
   leaving = false;
@@ -84,7 +84,7 @@ export class Child {
   exitCode: number | null = null;
   exitSignal: NodeJS.Signals | null = null;
   failure: Error | undefined;
-  // What the watchdog saw last.
+  // Last observation of the watchdog.
   watchedNumber = -1;
   /** The step it works on takes long. */
   slow = false;

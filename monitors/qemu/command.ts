@@ -11,7 +11,7 @@ export type Accelerator = "kvm" | "tcg";
 export interface Qemu {
   readonly path: string;
   readonly accelerator: Accelerator;
-  /** Whether its seccomp filter can be used. */
+  /** True if its seccomp filter can be used. */
   readonly sandbox: boolean;
 }
 
@@ -20,7 +20,7 @@ export interface GuestOptions {
   readonly memoryBytes: number;
   /** The guest's command line. */
   readonly append?: string;
-  /** Whether there is a channel: a socket on descriptor 3. */
+  /** True if there is a channel: a socket on descriptor 3. */
   readonly channel: boolean;
   /** Gives it an entropy device, against which it checks the seeds of messages. */
   readonly entropy?: boolean;

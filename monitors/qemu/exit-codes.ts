@@ -1,4 +1,4 @@
-/** What the exit status of QEMU says of the guest: isa-debug-exit gives (code << 1) | 1; the codes are those of kernel/drivers/power.ts. */
+/** Exit statuses of QEMU: isa-debug-exit gives (code << 1) | 1; the codes are those of kernel/drivers/power.ts. */
 import { trapKinds } from "#compiler";
 
 export const guestExit = {
@@ -21,7 +21,7 @@ export function guestCode(status: number | null): number | undefined {
   return status === null || status % 2 === 0 ? undefined : status >> 1;
 }
 
-/** What kind of end it was, and a sentence for the log. */
+/** Kind of the end, and a sentence for the log. */
 export function describeExit(status: number | null, signal: string | null): { readonly end: GuestEnd; readonly text: string } {
   const code = guestCode(status);
   if (signal !== null) return { end: "lost", text: `QEMU was ended by ${signal}` };

@@ -1,4 +1,4 @@
-/** What a machine says and how it ends when something goes wrong on bare metal: real virtual machines, each going wrong on purpose. */
+/** Console output and end of machines that fail on bare metal: real virtual machines, each failing on purpose. */
 import { equal, match, ok } from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { metalProgram, writePvh } from "#image";
@@ -11,7 +11,7 @@ const missing = qemuMissing();
 const pageFault = guestExit.exception + 14;
 const trap = (kind: Parameters<typeof trapNumber>[0]): number => guestExit.trap + trapNumber(kind);
 
-/** What `fault=` names, the code the guest ends with, what the console says and the function it names. */
+/** Name for `fault=`, exit code of the guest, console output, and the function it names. */
 const cases: readonly (readonly [fault: string, code: number, text: RegExp, name: string])[] = [
   ["divide", trap("integer divide by zero"), /divide error \(0\).*integer divide by zero/, "divideByZero"],
   ["overflow", trap("integer overflow"), /divide error \(0\).*integer overflow/, "overflowDivision"],

@@ -12,7 +12,7 @@ export const qemuLimits = {
   parkedBytes: 64 * mib,
   /** Frames of 4 KiB of a virtual machine that are never promised to waiting machines: stack, tables. */
   reservedFrames: 4096,
-  /** What QEMU and the guest's console may say, in bytes; older text is dropped. */
+  /** Maximum output kept of QEMU and the guest's console, in bytes; older text is dropped. */
   consoleBytes: 8 * 1024,
   /** From exec to ready. Virtual machines that are slower are ended. */
   bootMs: 30_000,

@@ -153,7 +153,7 @@ export class Fleet implements MachineHost<Seat> {
     return this.#vms.size < this.#options.most || this.#evict((vm) => vm.pool !== pool, pool);
   }
 
-  /** Ends the virtual machine that was idle longest, to make room; machines that wait in it are run again when they go on. */
+  /** Evicts the virtual machine that was idle longest; machines that wait in it are run again when they continue. */
   #evict(eligible: (vm: FlowVm) => boolean, forPool: FlowPool): boolean {
     if (this.#starts(forPool) === 0) return false;
     let oldest: FlowVm | undefined;
@@ -273,7 +273,7 @@ export class Fleet implements MachineHost<Seat> {
       }
   }
 
-  /** A virtual machine is gone: by our hand, by its own, or by a fault nobody foresaw. */
+  /** A virtual machine is gone: ended by us, by itself, or by an unexpected fault. */
   #lost(own: FlowVm): void {
     const { pool, vm } = own;
     if (!this.#vms.delete(own)) return;

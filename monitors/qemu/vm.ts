@@ -18,7 +18,7 @@ import { frameHeadBytes, FrameReader, fromGuest, type GuestFrame, guestHead, toG
 
 export type AnswerStatus = "complete" | "interrupted" | "escaped" | "no-memory" | "compromised" | "trapped" | "hung" | "lost";
 
-/** What became of a step. */
+/** Outcome of a step. */
 export interface VmAnswer {
   readonly status: AnswerStatus;
   /** The effects' frame, the caller's own; empty when there is none. */
@@ -41,7 +41,7 @@ export interface Step {
 /** Why we end one. */
 export type KillReason = "cpu" | "lied" | "hung" | "stopped";
 
-/** What it said when it was ready. */
+/** Its ready frame. */
 export interface GuestFigures {
   /** Microseconds from its first instruction to ready. */
   readonly bootMicros: number;
@@ -155,7 +155,7 @@ export class Vm {
     return this.#child?.pid;
   }
 
-  /** What guest and QEMU said last; printable, bounded. */
+  /** Last output of guest and QEMU; printable, bounded. */
   get console(): string {
     return this.#console.replace(/[^\n\x20-\x7e]/g, "");
   }

@@ -26,7 +26,7 @@ export function guestHead(kind: number, slot: number, length: number, argument: 
 }
 
 /**
- * Puts frames together from whatever pieces they come in. Holds one frame at most; `take` says what is wrong with a stream that is none.
+ * Puts frames together from whatever pieces they come in. Holds one frame at most; `take` reports a malformed stream.
  */
 export class FrameReader {
   #parts: Uint8Array[] = [];

@@ -1,4 +1,4 @@
-/** What the pool knows of each virtual machine, and of those of one flow. */
+/** The pool's records of each virtual machine, and of those of one flow. */
 import { type MemoryAccount, Queue } from "#base";
 import type { OwnedMachine } from "../machine.ts";
 import type { QemuImage } from "./image.ts";
@@ -112,7 +112,7 @@ export class FlowPool {
   /** None is booted before. */
   restUntilMs = 0;
   restTimer: NodeJS.Timeout | undefined;
-  /** Whether a message has been run in it. */
+  /** True if it has run a message. */
   served = false;
   constructor(key: string, elf: number, limitBytes: number) {
     this.key = key;

@@ -21,7 +21,7 @@ const names = [
   "propertyIsEnumerable",
 ];
 
-/** Those that mayfly.yaml takes for outlets, and that the language does not look up by itself. */
+/** Names that mayfly.yaml accepts for outlets, and that the language does not look up by itself. */
 const outletNames = ["hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString"];
 
 const flow = `import { flow } from "mayfly";

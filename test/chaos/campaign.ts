@@ -19,14 +19,14 @@ import { Sink } from "./sink.ts";
 import { openTransports } from "./transports/all.ts";
 import { pause } from "./transports/transport.ts";
 
-/** Without any progress for so long, what is missing is taken to be lost. Longer than the longest wait between two tries to connect. */
+/** Time without progress after which missing messages count as lost. Longer than the longest wait between two tries to connect. */
 const patienceMs = 45_000;
 /** After everything has arrived: what comes now, comes too often. */
 const lateMs = 2_000;
 const secondsPerKill = 3.5;
 /** More is aimed at than is asked for: some acts of the schedule leave little time to work. */
 const messagesAhead = 2;
-/** Ctrl-C ends the run after so long, whatever is still open. */
+/** Time after which Ctrl-C ends the run, whatever is still open. */
 const goodbyeMs = 5_000;
 
 export async function runChaos(options: ChaosOptions, say: (line: string) => void): Promise<ChaosReport> {
@@ -201,7 +201,7 @@ class Campaign {
     const check = await capture(["journal", "check", "-c", this.#need().project.file]);
     if (check.code !== 0) this.#troubles.push(`mayfly journal check: ${check.out}${check.err}`);
     const letters = await readdir(join(this.#dir, "dead-letters"), { recursive: true, withFileTypes: true }).catch(() => []);
-    // Whoever waits is told of a failure and tries again; what was kept of it besides is no loss.
+    // A caller that waits is told of a failure and retries; anything kept of it besides is not a loss.
     const unwanted = letters.filter((entry) => entry.isFile() && !/[\\/](reply|ask)([\\/]|$)/.test(entry.parentPath));
     if (unwanted.length > 0) this.#troubles.push(`${unwanted.length} dead letters, for instance ${unwanted[0]?.name}`);
   }

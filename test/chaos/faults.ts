@@ -19,10 +19,10 @@ export interface FaultPorts {
   readonly sinkProxy: Proxy;
   readonly disk: SmallDisk | undefined;
   readonly ledger: Ledger;
-  /** What is aimed at between two kills, on average. */
+  /** Average time between two kills. */
   readonly messagesPerKill: number;
   readonly say: (line: string) => void;
-  /** Once true, both hands come to rest. */
+  /** Once true, both loops stop. */
   readonly over: () => boolean;
 }
 
@@ -108,8 +108,8 @@ export class Faults {
   }
 
   /**
-   * Lets it work till so many messages came out: a kill is to hit a gateway that works, also where starting takes long because the
-   * machine is slow or busy. Not for ever: what is needed for it may be stalled or away.
+   * Waits until `count` messages came out: a kill must hit a gateway that works, also where starting takes long because the
+   * machine is slow or busy. Not forever: the services it needs may be stalled or down.
    */
   async #work(messages: number): Promise<void> {
     const { ledger, over } = this.#ports;

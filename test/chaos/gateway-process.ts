@@ -51,7 +51,7 @@ export class GatewayProcess {
     });
   }
 
-  /** What it last answered instead of being ready. */
+  /** Its last answer other than ready. */
   lastAnswer = "";
 
   /** True once it takes messages; false when it ended before, or did not start within the limit. */
@@ -69,7 +69,7 @@ export class GatewayProcess {
     return false;
   }
 
-  /** The answer of /ready, for the report of a run that does not come to its end. */
+  /** The answer of /ready, for the report of a run that does not end. */
   async readiness(): Promise<string> {
     try {
       const answer = await request(`http://127.0.0.1:${this.#options.port}/ready`, { headersTimeout: 2_000 });

@@ -92,7 +92,7 @@ test("the counter goes up by exactly one for each message", () => {
   deepEqual(kinds(skipped.verdict()), { miscounted: 1 });
 });
 
-test("a body that is not whole is none of ours", () => {
+test("a truncated body is not one of ours", () => {
   const { body } = probeOf("run", "amqp", "k1", 13);
   const whole = { ...(JSON.parse(body) as object), count: 1, version: 1 };
   ok(body.length > 300_000);

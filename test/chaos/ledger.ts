@@ -1,5 +1,5 @@
 /**
- * Who sent what, what came out, and what that says. Nothing here knows of processes or brokers: the verdict is a function of what
+ * Records of sent and received messages, and the verdict on them. Nothing here knows of processes or brokers: the verdict is a function of what
  * was told to the ledger, and is tested by itself.
  */
 import type { Arrival } from "./message.ts";

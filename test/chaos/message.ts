@@ -6,12 +6,12 @@ export interface Probe {
   readonly key: string;
   /** 1, 2, … within lane and key. */
   readonly seq: number;
-  /** What duplicates are recognised by: the same each time this message is sent. */
+  /** Identity of the message for duplicates: the same each time it is sent. */
   readonly id: string;
   readonly body: string;
 }
 
-/** What a flow sends on for each message. */
+/** Sends of a flow for each message. */
 export interface Arrival {
   readonly lane: string;
   readonly key: string;
@@ -35,7 +35,7 @@ export function probeOf(run: string, lane: string, key: string, seq: number): Pr
   return { lane, key, seq, id: `${run}-${lane}-${key}-${seq}`, body };
 }
 
-/** Undefined when it is none of ours, or not whole. */
+/** Undefined if it is not one of ours, or truncated. */
 export function readArrival(text: string): Arrival | undefined {
   let value: unknown;
   try {

@@ -1,4 +1,4 @@
-/** What `npm run chaos` can be told, and what it does when told nothing. */
+/** Options of `npm run chaos`, with their defaults. */
 import { parseArgs } from "node:util";
 
 export const transportNames = ["http", "amqp", "jetstream", "mqtt", "redis", "postgres", "nats"] as const;

@@ -1,4 +1,4 @@
-/** What a run found, for people and for machines. */
+/** Report of a run, for people and for programs. */
 import type { Verdict } from "./ledger.ts";
 
 export interface ChaosReport {
@@ -13,7 +13,7 @@ export interface ChaosReport {
   readonly verdict: Verdict;
   /** The gateway ended by itself, did not end by SIGTERM, the journal is damaged, dead letters lie where none should. */
   readonly troubles: readonly string[];
-  /** What is not available here, and why. */
+  /** Parts that are not available here, with the reasons. */
   readonly skipped: readonly string[];
   /** Kills or messages that were aimed at and not reached. */
   readonly short: readonly string[];

@@ -42,7 +42,7 @@ export class Sink {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** No more faults: what is still under way is to come to its end. */
+  /** No more faults: work in flight must end. */
   calm(): void {
     this.#calm = true;
   }

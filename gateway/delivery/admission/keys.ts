@@ -14,7 +14,7 @@ import { err, ok, type Result, valuesAt } from "#base";
 import type { Incoming } from "../../contract/message.ts";
 import { readInSlices, shortBytes } from "./body-reader.ts";
 
-/** What expressions look at. */
+/** The parts of a message that expressions use. */
 export type Keyed = Pick<Incoming, "id" | "key" | "headers" | "contentType" | "body" | "storedBody">;
 
 /** Undefined when the message does not have it. Never throws. */

@@ -112,7 +112,7 @@ const refused: Readonly<Record<string, readonly [Given, readonly Effect[], RegEx
     ],
     /^MF_EFFECT_LIMIT: .*more than 67108864 bytes/,
   ],
-  "headers that are none": [{}, [{ ...send("a", "x"), headersJson: '{"a b":"c"}' } as Effect], /^MF_HEADER_INVALID: a send to a: /],
+  "malformed headers": [{}, [{ ...send("a", "x"), headersJson: '{"a b":"c"}' } as Effect], /^MF_HEADER_INVALID: a send to a: /],
   "another message's stored body": [
     {},
     [{ ...send("a", ""), headersJson: '{"mayfly-claim":"x"}' } as Effect],

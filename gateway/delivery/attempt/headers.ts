@@ -43,7 +43,7 @@ export function sentHeaders(json: string, body: Uint8Array, own: Headers): Check
   return typeof headers === "string" ? refusedHeaders("MF_HEADER_INVALID", headers) : checkedStoredBody(headers, body, own);
 }
 
-/** What the machine is given: the message's headers with its content type and correlation id among them, and the flow's values. */
+/** Headers for the machine: the message's, with its content type and correlation id among them, and the flow's values. */
 export function deliverHeadersJson(
   message: Pick<Incoming, "headers" | "contentType" | "correlationId">,
   values: Readonly<Record<string, string>> = noValues,

@@ -29,7 +29,7 @@ export class OpenAttempt implements Attempt, Deadline {
     return this.#controller.signal;
   }
 
-  /** What `make` comes to, unless the attempt is abandoned before. */
+  /** The result of `make`, unless the attempt is abandoned before. */
   outcome<T>(make: (how: Attempt) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#reject = reject;

@@ -222,7 +222,7 @@ export class Outbox {
     );
   }
 
-  /** What comes behind it is held before it is gone: the journal gives that out as soon as it is. */
+  /** Followers are held before the entry is gone: the journal releases them as soon as it is. */
   async #bury(entry: OutboxEntry, record: AttemptRecord): Promise<string | undefined> {
     const { journal, persistence, logger } = this.#ports;
     const holds = this.channel.config.onDead === "hold";

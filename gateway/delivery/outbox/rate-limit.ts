@@ -15,7 +15,7 @@ export class RateLimit {
     this.#lastMs = clock.monotonicMs();
   }
 
-  /** Milliseconds till there is one; 0 when it was taken. */
+  /** Milliseconds until one is free; 0 if it was taken. */
   take(): number {
     const nowMs = this.#clock.monotonicMs();
     this.#tokens = Math.min(Math.max(this.#perSecond, 1), this.#tokens + ((nowMs - this.#lastMs) * this.#perSecond) / 1000);

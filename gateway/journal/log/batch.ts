@@ -198,7 +198,7 @@ export class BatchReader {
     return undefined;
   }
 
-  /** Whether there is nothing but zeros from `offset` on. */
+  /** True if all bytes from `offset` on are zero. */
   async isZero(offset: number): Promise<boolean> {
     const zeros = Buffer.alloc(Math.min(this.#window.length, 64 * 1024));
     for (let at = offset; at < this.#size; ) {

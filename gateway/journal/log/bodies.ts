@@ -83,7 +83,7 @@ export class Bodies {
     }
   }
 
-  /** What a record says of a body: the name of its file, or the bytes. Undefined when they must be loaded first. */
+  /** A body as a record has it: the name of its file, or the bytes. Undefined if they must be loaded first. */
   toWrite(body: Uint8Array): BodyToWrite | undefined {
     const place = this.#places.get(body);
     if (place?.blob === true) return { form: "blob", file: place.file, length: place.length, crc: place.crc };

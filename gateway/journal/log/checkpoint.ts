@@ -31,7 +31,7 @@ export interface Captured {
   readonly states: readonly Fields<"state">[];
 }
 
-/** What is live now. Ids whose window is over and versions of deleted state are left out. */
+/** Live entries. Ids whose window has expired and versions of deleted state are left out. */
 export function capture(index: LiveIndex, segment: number, firstBatch: number, nowMs: number): Captured {
   const messages: Captured["messages"][number][] = [];
   const entries: Captured["entries"][number][] = [];

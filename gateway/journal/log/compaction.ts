@@ -21,7 +21,7 @@ export interface CompactionResult {
   readonly removedBytes: number;
 }
 
-/** What the journal does unasked, for the operator's log. */
+/** Background work of the journal, for the operator's log. */
 export type JournalEvent =
   | { readonly kind: "checkpoint"; readonly result: CompactionResult }
   | { readonly kind: "checkpoint-failed"; readonly error: unknown }
@@ -63,7 +63,7 @@ export class Compaction {
     this.#logged = log.loggedBytes;
   }
 
-  /** A batch of so many bytes was written to `file`, which is now so long. */
+  /** A batch of `bytes` was written to `file`, whose length is now `size`. */
   logged(bytes: number, file: string, end: number): void {
     this.#logged += bytes;
     const last = this.#live.at(-1);

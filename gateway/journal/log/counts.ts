@@ -1,4 +1,4 @@
-/** What a journal counts of itself: calls that are open, and bytes on disk. */
+/** A journal's counters: open calls, and bytes on disk. */
 
 export class OpenCalls {
   readonly #waiting: (() => void)[] = [];
@@ -28,7 +28,7 @@ export class DiskUse {
     return this.#bytes;
   }
 
-  /** The file is so long now; 0 when it is gone. */
+  /** New length of the file; 0 if it is gone. */
   set(file: string, bytes: number): void {
     this.#bytes += bytes - (this.#sizes.get(file) ?? 0);
     if (bytes === 0) this.#sizes.delete(file);

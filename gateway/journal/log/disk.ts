@@ -1,7 +1,7 @@
 /**
  * The file system as the journal sees it: one flat folder. The real one is below; simulated-disk.ts is the one that loses power.
  *
- * What is promised, by the real one as by POSIX: bytes written are safe after the file's `sync`; names created, renamed and
+ * Guarantees, of the real disk as of POSIX: bytes written are safe after the file's `sync`; names created, renamed and
  * removed are safe after `syncNames`; before that any part of them may be lost in a power loss, in any order. After a `sync` that
  * failed nothing is known of what was written since the last one that did not. Errors are Node's, with their `code` (ENOSPC, EIO, …).
  */
@@ -25,7 +25,7 @@ export interface DiskFile {
 export interface Disk {
   /** Names of all files. */
   list(): Promise<string[]>;
-  /** What may still be written, in bytes. */
+  /** Free space, in bytes. */
   freeBytes(): Promise<number>;
   /** A new file; rejects with EEXIST. */
   create(name: string): Promise<DiskFile>;

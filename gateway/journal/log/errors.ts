@@ -1,4 +1,4 @@
-/** What the disk can do to the journal, as errors with stable codes. */
+/** Disk failures of the journal, as errors with stable codes. */
 import { CodedError } from "#base";
 
 const fullCodes: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);

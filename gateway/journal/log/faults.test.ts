@@ -356,7 +356,7 @@ test("files that are deleted while the journal is open: the next message is refu
   }
 });
 
-test("a real disk that is full: nothing acknowledged is lost, and done messages make room for new ones", {
+test("a real disk that is full: nothing acknowledged is lost, and space of done messages is used again", {
   skip: !isRoot && "needs root to mount a tmpfs",
 }, async (t) => {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-full-"));

@@ -209,7 +209,7 @@ test("a batch is read whole, and refused when one bit of it changes, or when it 
   }
 });
 
-test("headers of random bytes are none", () => {
+test("random bytes are never a header", () => {
   const random = prng(7);
   for (let round = 0; round < 5_000; round++) {
     const bytes = Buffer.from(Array.from({ length: 64 }, () => random.below(256)));

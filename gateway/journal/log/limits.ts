@@ -7,7 +7,7 @@ export interface LogLimits {
   readonly segmentBytes: number;
   /** Zeros are written so many at a time: the batches that are written meanwhile wait for one such write at most. */
   readonly zeroBytes: number;
-  /** A batch takes no further records once it is so long; one record alone may be longer. */
+  /** Length at which a batch takes no further records; one record alone may be longer. */
   readonly batchBytes: number;
   /** Longest record. A completion with 64 MiB of sends and a reply fits. */
   readonly recordBytes: number;
@@ -27,7 +27,7 @@ export interface LogLimits {
   readonly refusedRetryMs: number;
   /** Given back when the disk is full, so that a checkpoint of what is live fits and all that is done can go. */
   readonly reserveBytes: number;
-  /** A checkpoint that failed is tried again after so long. */
+  /** Delay before a failed checkpoint is retried. */
   readonly checkpointRetryMs: number;
   /** Read at a time in recovery and checks. */
   readonly readBytes: number;
@@ -52,7 +52,7 @@ export const logLimits: LogLimits = {
 
 /** Numbers given out since they were last written down; beyond it they are written, and a recovery skips as many. */
 export const numbersAhead = 2 ** 20;
-/** What a disk writes whole. Batches begin on it, so that writing one never touches bytes of one that is safe already. */
+/** Unit that a disk writes as a whole. Batches begin on it, so that writing one never touches bytes of one that is already safe. */
 export const sectorBytes = 512;
 
 /** Files that are open at once to read bodies back. */

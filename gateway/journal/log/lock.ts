@@ -141,7 +141,7 @@ async function take(path: string, me: LockHolder, temporary: string, clock: Cloc
   throw locked(path, await holderIn(path));
 }
 
-/** Who has the journal in `folder`, as far as that can be told at once: undefined when nobody, or a process of this machine that is dead. */
+/** Owner of the journal in `folder`, as far as known at once: undefined if there is none, or a dead process of this machine. */
 export async function holderOf(folder: string): Promise<LockHolder | undefined> {
   const path = join(folder, "lock");
   const holder = await holderIn(path);

@@ -227,7 +227,7 @@ export class LogJournal implements Journal {
       const objection = ledger.objection(lease, completion) ?? this.#stateObjection(completion);
       if (objection !== undefined) return objection;
       if (!lease.durable && completion.sends.length === 0 && completion.state === undefined && lease.message.dedup === undefined) {
-        // Its sender still has the message, and nothing of it is to be kept: there is nothing to write.
+        // Its sender still has the message, and nothing of it must be kept: there is nothing to write.
         ledger.complete(lease, completion);
         return { status: "committed" };
       }

@@ -39,7 +39,7 @@ export const nameOfReserve = "reserve.mfj";
 /** The next segment, while it is nothing but zeros (next-segment.ts). */
 export const nameOfNext = "next.tmp";
 
-/** What is being written and has no name yet; recovery removes it. */
+/** A file being written that has no final name yet; recovery removes it. */
 export function isTemporary(name: string): boolean {
   return name.endsWith(".tmp");
 }

@@ -1,5 +1,5 @@
 /**
- * What `mayfly journal check|compact|export` do, as functions. `check` and `export` only read and need no lock: beside a running
+ * The operations behind `mayfly journal check|compact|export`, as functions. `check` and `export` only read and need no lock: beside a running
  * gateway they show the journal as it was a moment ago, and the end that is being written is reported as cut. `compact` takes the
  * lock and is refused with MF_JOURNAL_LOCKED while a gateway runs (that gateway compacts by itself).
  */
@@ -24,9 +24,9 @@ export interface CheckReport {
   readonly ok: boolean;
   readonly problems: readonly Problem[];
   readonly remarks: readonly string[];
-  /** What was read, in order: the checkpoint, then the segments after it. */
+  /** Files that were read, in order: the checkpoint, then the segments after it. */
   readonly files: readonly FileReport[];
-  /** What survives, with problems or without. */
+  /** The undamaged contents, with problems or without. */
   readonly live: {
     readonly pending: Readonly<Record<string, number>>;
     readonly outbox: readonly { readonly flow: string; readonly outlet: string; readonly entries: number }[];
@@ -82,7 +82,7 @@ export interface CompactOptions {
 }
 
 export interface CompactReport extends CompactionResult {
-  /** What salvage found, and what it could not keep because its body is gone. Empty without salvage. */
+  /** Findings of salvage, and entries it could not keep because their body is gone. Empty without salvage. */
   readonly problems: readonly Problem[];
   readonly lost: readonly string[];
   readonly movedTo: string | undefined;

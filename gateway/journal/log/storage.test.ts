@@ -50,7 +50,7 @@ async function blobs(dir: string): Promise<string[]> {
   return (await readdir(dir)).filter((name) => name.startsWith("blob-"));
 }
 
-/** What a crash now would leave. What is being made in the background may be gone while it is copied. */
+/** The files that a crash now would leave. Files being made in the background may vanish while they are copied. */
 function copyAsCrashed(dir: string, to: string): Promise<void> {
   return cp(dir, to, { recursive: true, filter: (path) => !path.endsWith(".tmp") && !path.endsWith("/lock") });
 }

@@ -144,7 +144,7 @@ export class LogWriter {
     this.#segments.halt();
   }
 
-  /** Waits until nothing is to be written, then closes the segment. Records that may be lost and could not be written are. */
+  /** Waits until everything is written, then closes the segment. Records that may be lost and could not be written are. */
   async close(): Promise<void> {
     this.#cancelLazy?.();
     while (this.#running) await new Promise<void>((resolve) => this.#idle.push(resolve));

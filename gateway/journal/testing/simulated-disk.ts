@@ -77,7 +77,7 @@ export class SimulatedDisk {
     this.#onCrash = crashed;
   }
 
-  /** What comes after a crash. Calls of the life before never return. */
+  /** The life after a crash. Calls of the previous life never return. */
   restart(powerLost: boolean): void {
     this.#life += 1;
     this.#crashAt = Infinity;

@@ -25,7 +25,7 @@ export interface LifeOptions {
   readonly clock: SimulatedClock;
   readonly journal: LogJournal;
   readonly faults: Faults;
-  /** Whether the disk may fail in this life. */
+  /** True if the disk may fail in this life. */
   readonly faulty: boolean;
   /** Messages that were pending when it began. */
   readonly held: readonly Lease[];

@@ -1,5 +1,5 @@
 /**
- * What is true outside the journal: what it has acknowledged, what its peers have received, and what may or may not have happened
+ * The truth outside the journal: acknowledgements, messages received by peers, and effects that may or may not have happened
  * because a crash came before the answer. It survives every crash, and after each it is held against what the journal says.
  */
 import type { DeadLetter } from "../dead-letters.ts";

@@ -27,7 +27,7 @@ const tinyLimits: Partial<LogLimits> = {
   readBytes: 4_096,
 };
 
-/** What happened, added up over schedules: a simulation in which nothing happens proves nothing. */
+/** Counts of events, added up over schedules: a simulation in which nothing happens proves nothing. */
 export interface ScheduleResult {
   /** Of the disk. */
   calls: number;

@@ -1,4 +1,4 @@
-/** What the tests of this folder share: platforms built for them, and a process spoken to directly. */
+/** Shared by the tests of this folder: platforms built for them, and a process driven directly. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -77,7 +77,7 @@ function streamLanes(client: Lazy<NatsConnection>, url: string, { many, strict, 
         await jetstream(connection).publish(stream, body, { msgID: id, timeout: 3_000 });
       }),
   });
-  // What was under way when a connection broke comes again behind later ones, unless only one is under way at a time.
+  // A message in flight when a connection broke is redelivered behind later ones, unless only one is in flight at a time.
   return [lane("jetstream", many, false), lane("strict", strict, true)];
 }
 

@@ -1,4 +1,4 @@
-/** What a way in and out has to offer: its part of mayfly.yaml, the prober's end, the receiver's end, and how it can be harmed. */
+/** Interface of a transport: its part of mayfly.yaml, the prober's end, the receiver's end, and the faults it can have. */
 import type { PrivateBroker } from "../../../connectors/testing/brokers.ts";
 import type { Proxy } from "../../../connectors/testing/proxy.ts";
 import type { LaneTraits } from "../ledger.ts";
