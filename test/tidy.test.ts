@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { beginnings, phrases } from "./phrases.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -21,7 +22,7 @@ const sources = files.filter((path) =>
   /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|cli|bench|test|scripts|examples)\/.*\.(ts|mjs)$/.test(path),
 );
 
-/** What each folder may import by its `#name`, besides its own files. Tests and suites may reach further. */
+/** Allowed imports of each folder by `#name`, besides its own files. Tests and suites may reach further. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   base: [],
   abi: ["base"],
@@ -152,7 +153,7 @@ test("cycles are found", () => {
   );
 });
 
-/** What a connector may import of others, besides shared/: JetStream speaks through the client of NATS. */
+/** Connectors that a connector may import, besides shared/: JetStream speaks through the client of NATS. */
 const neighbours: Readonly<Record<string, string>> = { jetstream: "nats" };
 
 test("a connector imports its own room and shared/, shared/ no connector", () => {
@@ -197,7 +198,7 @@ test("no file is dead: each is a test, an entry, or named by one that is no test
   );
 });
 
-/** What comes from outside is passed in, so that the journal and delivery run under a simulated clock, disk and generator. */
+/** Clock, disk and generator are passed in, so that the journal and delivery run under simulated ones. */
 const banned: readonly { readonly call: RegExp; readonly folders: RegExp; readonly except: readonly string[] }[] = [
   { call: /\bDate\.now\(|\bperformance\.now\(/, folders: /^(abi|base|compiler|connectors|gateway)\//, except: ["base/clock.ts"] },
   // The journal's salt may be passed in; only where it is not, a running gateway draws its own.
@@ -252,7 +253,7 @@ test("bounds stand together, in the limits.ts of their folder", () => {
   );
 });
 
-test("what an issue should hold does not stand in the code", () => {
+test("no open task stands in the code: it belongs into an issue", () => {
   const marks = new RegExp(`\\b(${["TO", "DO"].join("")}|${["FIX", "ME"].join("")}|${["XX", "X"].join("")})\\b`);
   deepEqual(
     sources.filter((path) => marks.test(readFileSync(join(root, path), "utf8"))),
@@ -283,4 +284,44 @@ test("links in the documentation lead somewhere", () => {
 test("every test file is one that can run: it imports node:test, or a suite that does", () => {
   const lame = sources.filter((path) => path.endsWith(".test.ts") && !/node:test|\.case\.ts/.test(readFileSync(join(root, path), "utf8")));
   deepEqual(lame, []);
+});
+
+/** Comments of a source file, each as one line without its marks, with the line it begins on. */
+function* comments(text: string): Generator<{ readonly line: number; readonly comment: string }> {
+  for (const { 0: mark, index } of text.matchAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/ .*$/gm)) {
+    const comment = mark.replace(/^\/\*+\s*|\s*\*\/$|^\/\/ /g, "").replace(/\s*\n\s*\*? ?/g, " ");
+    yield { line: text.slice(0, index).split("\n").length, comment };
+  }
+}
+
+test("sentences are plain: no phrase of phrases.ts in sources and documents, no comment begins with one of its beginnings", () => {
+  const wrong: string[] = [];
+  for (const path of files.filter((name) => /\.(ts|mjs|md|yml)$/.test(name) && name !== "test/phrases.ts")) {
+    const text = readFileSync(join(root, path), "utf8");
+    for (const [index, line] of text.split("\n").entries())
+      for (const { pattern, instead } of phrases)
+        if (pattern.test(line)) wrong.push(`${path}:${index + 1}: ${pattern.exec(line)?.[0] ?? ""}: write ${instead}`);
+    if (path.endsWith(".md")) continue;
+    for (const { line, comment } of comments(text))
+      for (const { pattern, instead } of beginnings)
+        if (pattern.test(comment)) wrong.push(`${path}:${line}: ${comment.slice(0, 40)}: begin with ${instead}`);
+  }
+  deepEqual(wrong, []);
+});
+
+test("every test file has a row in docs/TESTING.md, by its name or its folder", () => {
+  const rows = new Set(readFileSync(join(root, "docs", "TESTING.md"), "utf8").match(/(?<=`)[\w./-]+(?=`)/g));
+  const isNamed = (path: string): boolean => {
+    const folder = dirname(path);
+    return [path, `${folder}/`, ...(/\/.*\//.test(folder) ? [`${dirname(folder)}/`] : [])].some((name) => rows.has(name));
+  };
+  deepEqual(
+    sources.filter((path) => path.endsWith(".test.ts") && !isNamed(path)),
+    [],
+  );
+  deepEqual(
+    [...rows].filter((row) => /\/$|^\w+\/.*\.ts$/.test(row) && !existsSync(join(root, row))),
+    [],
+    "rows of what is no longer there",
+  );
 });
