@@ -1,9 +1,10 @@
 /** The parts of the delivery core, under a clock of our own. */
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import { CodedError, prng } from "#base";
 import fc from "fast-check";
 import type { OutletConfig } from "../contract/config.ts";
+import { gatewayLimits } from "../contract/limits.ts";
 import { OutletError, type Outlet } from "../contract/outlet.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { utf8 } from "../testing/scripted.ts";
@@ -269,6 +270,22 @@ const asked = {
   timeMs: 0,
   method: "",
 };
+
+test("MF_OUTLET_BUSY: requests that wait for a place at one outlet are bounded", async () => {
+  const clock = new ManualClock();
+  const { channel } = channelOf(clock, () => new Promise<void>(() => undefined), { concurrency: 1, timeout: 1e9 });
+  const { signal } = new AbortController();
+  const request = (): Promise<unknown> => channel.request(asked, "k", 0, signal);
+  for (let waiting = 0; waiting <= gatewayLimits.outletWaiters; waiting += 1) void request();
+  let refused: unknown;
+  void request().catch((error: unknown) => (refused = error));
+  for (let turn = 0; refused === undefined && turn < 20; turn += 1) {
+    clock.advance(60_000); // it is tried again before it is given up
+    await settled();
+  }
+  match((refused as Error).message, /4096 requests wait for the outlet out.*raise its concurrency/);
+  equal((refused as CodedError).code, "MF_OUTLET_BUSY");
+});
 const never = new AbortController().signal;
 
 test("requests beyond the outlet's concurrency wait their turn", async () => {
