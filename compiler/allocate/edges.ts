@@ -7,7 +7,7 @@ import { isFloatValue, type Machine, type StartState } from "./machine.ts";
 /** Registers used at a loop's header; the rest is left free, so that its body need not begin with evictions. */
 const loopRegisters = { general: 12, float: 11 };
 /** Below this weight a value is not worth a register where blocks meet. */
-const leastWeight = 0.1;
+const registerWeight = 0.1;
 /** A loop's parameter changes, so that in memory it costs a store as well. */
 const parameterBonus = 0.5;
 
@@ -58,7 +58,7 @@ function loopStart(b: StartBuilder, edge: Edge, values: readonly Value[], weight
   let general = 0;
   let float = 0;
   for (const value of ranked) {
-    if (score(value) < (params.has(value) ? parameterBonus + leastWeight : 2 * leastWeight)) break;
+    if (score(value) < (params.has(value) ? parameterBonus + registerWeight : 2 * registerWeight)) break;
     if (isFloatValue(value) ? float++ < loopRegisters.float : general++ < loopRegisters.general) chosen.add(value);
   }
   // A value that is already in a register stays there.
@@ -91,7 +91,7 @@ function joinStart(
   for (const value of values) {
     if (params.has(value)) continue;
     // Light and saved, a value is better left in memory; unsaved, it would have to be stored on every way here.
-    const keep = value.register >= 0 && (single || !value.saved || (weights.get(value) ?? 0) >= leastWeight);
+    const keep = value.register >= 0 && (single || !value.saved || (weights.get(value) ?? 0) >= registerWeight);
     if (keep) b.registers[value.register] = value;
     if (!keep || (single && value.saved) || dominatorSaved.has(value)) b.inMemory(value);
   }
@@ -100,7 +100,7 @@ function joinStart(
     if (!params.has(value)) continue;
     const arg = argument(edge, value);
     const inRegister = !isConstant(arg) && arg.register >= 0;
-    const wanted = inRegister || isConstant(arg) || (weights.get(value) ?? 0) >= leastWeight;
+    const wanted = inRegister || isConstant(arg) || (weights.get(value) ?? 0) >= registerWeight;
     const register = wanted ? freeFor(b.registers, isFloatValue(value), inRegister ? arg.register : value.hint) : -1;
     if (register >= 0) b.registers[register] = value;
     else b.parameterInMemory(value);

@@ -252,7 +252,7 @@ export class Machine {
   }
 
   /** Empties a given register and pins it. What was there moves elsewhere, pinned again when it was. */
-  claim(register: number): void {
+  reserve(register: number): void {
     const value = this.contents[register];
     if (value !== undefined) {
       const wasPinned = ((this.pinned >>> register) & 1) !== 0;
@@ -284,19 +284,19 @@ export class Machine {
   }
 
   /** A value in a given register that the node will change: a copy, unless it dies here. */
-  intoClaimed(value: Value, register: number, node: Node): void {
+  intoReserved(value: Value, register: number, node: Node): void {
     if (value.register === register && this.dies(value, node)) {
       this.pin(register);
       return;
     }
-    this.claim(register);
+    this.reserve(register);
     this.fetch(value, register);
   }
   /** A value in a given register that the node only reads. */
   intoFixed(value: Value, register: number): void {
     if (value.register === register) this.pin(register);
     else {
-      this.claim(register);
+      this.reserve(register);
       this.fetch(value, register);
     }
   }

@@ -105,8 +105,8 @@ function divide(isWide: boolean, isSigned: boolean, isRemainder: boolean): Emitt
   return ({ m, node, value }) => {
     const [x, y] = value.args as [Value, Value];
     m.intoFixed(y, r.rcx);
-    m.intoClaimed(x, r.rax, node);
-    m.claim(r.rdx);
+    m.intoReserved(x, r.rax, node);
+    m.reserve(r.rdx);
     sequences.divide(m.assembler, isWide, isSigned, isRemainder);
     m.advance(node);
     m.result(node, isRemainder ? r.rdx : r.rax);

@@ -121,7 +121,7 @@ class FunctionEmitter {
   }
   /** A float parameter from the stack passes through r14, emptied for it. */
   private scratchForStack(_register: number): number {
-    this.machine.claim(r.r14);
+    this.machine.reserve(r.r14);
     this.machine.pinned = 0;
     return r.r14;
   }

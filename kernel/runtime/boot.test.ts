@@ -390,7 +390,7 @@ test("a module that exports no flow is refused at build", async () => {
   await assert.rejects(bootMachine(`${header}export default flow({});`), /needs a function/);
 });
 
-test("a claimed message is forwarded by reference, asked with, logged, and never read as an empty body", async () => {
+test("a message with a stored body is forwarded by reference, asked with, logged, and never read as an empty body", async () => {
   const machine = await bootMachine(`${header}export default flow<"a">(async (msg, { to, log }) => {
     const codes = [];
     for (const read of [() => msg.bytes, () => msg.text(), () => msg.json(), () => msg.xml(), () => msg.csv(), () => to.a.send({ body: msg.text() })])
@@ -424,7 +424,7 @@ test("a claimed message is forwarded by reference, asked with, logged, and never
   );
 });
 
-test("a reply with a claimed body is an error, and an empty body that is not claimed is empty", async () => {
+test("a reply with a stored body is an error, and an empty body that is not stored is empty", async () => {
   const source = `${header}export default flow((msg) => msg);`;
   const { effects } = await run(source, deliverBody("", { headersJson: '{"mayfly-claim":"c"}' }));
   assert.equal(failure(effects).code, "MF_BODY_CLAIMED");

@@ -28,13 +28,13 @@ export function startCounting(): void {
 }
 
 /** True if the step may have one more effect, which then counts. */
-export function claimEffect(): boolean {
+export function spendEffect(): boolean {
   return ++effects <= mostEffects;
 }
 
 /** Throws MF_EFFECT_LIMIT when the step may not have one more effect. */
 export function requireEffect(): void {
-  if (claimEffect()) return;
+  if (spendEffect()) return;
   requireHandler("sends, requests, state and timers are not available yet");
   throw new FlowError(
     "MF_EFFECT_LIMIT",

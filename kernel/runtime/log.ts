@@ -1,7 +1,7 @@
 /** `log` and `console`. A log line leaves at once, also when the flow fails; all lines of a message together are bounded. */
 import { hardLimits } from "../../abi/limits.ts";
 import type { Log as PublicLog } from "./api.d.ts";
-import { claimEffect, isTopLevel } from "./effects.ts";
+import { spendEffect, isTopLevel } from "./effects.ts";
 import { cutText, describe } from "./errors.ts";
 import { errorText, isError, tolerantJson } from "./failure.ts";
 import { mostLogCharacters, native } from "./machine.ts";
@@ -45,7 +45,7 @@ export function write(level: number, text: unknown, fields: unknown): void {
   const json = fieldsJson(fields);
   line = cutText(line, hardLimits.logTextBytes);
   const characters = line.length + (json === undefined ? 0 : json.length);
-  if (written + characters > mostLogCharacters || !claimEffect()) {
+  if (written + characters > mostLogCharacters || !spendEffect()) {
     dropped++;
     return;
   }

@@ -55,12 +55,12 @@ export class Message extends Content implements PublicMessage {
   }
 
   /** Names the body in the gateway's body store, when it is there and not here. */
-  get claim(): string | undefined {
+  get storedBody(): string | undefined {
     return this.headers["mayfly-claim"];
   }
 
   protected override checkEmpty(): void {
-    if (this.claim === undefined) return;
+    if (this.storedBody === undefined) return;
     throw new FlowError(
       "MF_BODY_CLAIMED",
       `the body of ${this.headers["mayfly-claim-bytes"]} bytes is in the body store: forward it with send(msg) or request(msg), or raise the flow's claimCheck`,
@@ -87,7 +87,7 @@ export class Message extends Content implements PublicMessage {
 
   /** The form shown by `JSON.stringify(msg)` and the log. */
   toJSON(): object {
-    const bytes = this.claim === undefined ? this.bytes.length : Number(this.headers["mayfly-claim-bytes"]);
+    const bytes = this.storedBody === undefined ? this.bytes.length : Number(this.headers["mayfly-claim-bytes"]);
     return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.shownHeaders, bytes };
   }
 }

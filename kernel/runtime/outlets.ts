@@ -28,16 +28,16 @@ export class Outlet implements PublicOutlet {
         `the flow sent more than ${mostSends} messages: split the message before it arrives, or raise limits.sends`,
         false,
       );
-    const claim = body === message ? message.claim : undefined;
-    const data = claim === undefined ? serialise(body, "MF_BODY_UNSERIALISABLE") : "";
+    const storedBody = body === message ? message.storedBody : undefined;
+    const data = storedBody === undefined ? serialise(body, "MF_BODY_UNSERIALISABLE") : "";
     const key = options.key;
-    let type = claim === undefined ? serialisedType : claimedType();
+    let type = storedBody === undefined ? serialisedType : storedBodyType();
     let headers = "{}";
     if (options.headers !== undefined) {
       headers = headersJson(options.headers);
       if (headersType !== undefined) type = headersType;
     }
-    if (claim !== undefined) headers = withHeader(headers, "mayfly-claim", claim);
+    if (storedBody !== undefined) headers = withHeader(headers, "mayfly-claim", storedBody);
     if (options.contentType !== undefined) type = options.contentType;
     if (key !== undefined) checkLength(String(key), hardLimits.keyBytes, "the key of a message");
     checkLength(type, hardLimits.nameBytes, "the content type of a message");
@@ -51,15 +51,15 @@ export class Outlet implements PublicOutlet {
   request(body?: unknown, options: RequestOptions = noOptions): Promise<Answer> {
     try {
       const empty = body === undefined;
-      const claim = body === message ? message.claim : undefined;
-      const data = empty || claim !== undefined ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
-      let type = empty ? "" : claim === undefined ? serialisedType : claimedType();
+      const storedBody = body === message ? message.storedBody : undefined;
+      const data = empty || storedBody !== undefined ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
+      let type = empty ? "" : storedBody === undefined ? serialisedType : storedBodyType();
       let headers = "{}";
       if (options.headers !== undefined || options.path !== undefined) {
         headers = requestHeaders(options);
         if (headersType !== undefined) type = headersType;
       }
-      if (claim !== undefined) headers = withHeader(headers, "mayfly-claim", claim);
+      if (storedBody !== undefined) headers = withHeader(headers, "mayfly-claim", storedBody);
       if (options.contentType !== undefined) type = options.contentType;
       const timeout = options.timeout === undefined ? 0 : milliseconds(options.timeout, "timeout");
       return call(requestOperation, this.name, options.method ?? "", type, headers, timeout, data);
@@ -69,7 +69,7 @@ export class Outlet implements PublicOutlet {
   }
 }
 
-function claimedType(): string {
+function storedBodyType(): string {
   return message.contentType === "" ? "application/octet-stream" : message.contentType;
 }
 

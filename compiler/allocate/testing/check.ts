@@ -72,8 +72,8 @@ export class CheckedMachine extends Machine {
     this.actual.delete(register);
     return register;
   }
-  override claim(register: number): void {
-    super.claim(register);
+  override reserve(register: number): void {
+    super.reserve(register);
     this.actual.delete(register);
   }
   override clear(): void {

@@ -1,4 +1,4 @@
-/** Carries out the committed sends of one outlet: claims what is due, makes attempts in free places, settles, defers or buries. */
+/** Carries out the committed sends of one outlet: leases what is due, makes attempts in free places, settles, defers or buries. */
 import type { Clock, Prng } from "#base";
 import { ByteWindow } from "../../contract/byte-window.ts";
 import type { Logger } from "../../contract/connector.ts";
@@ -26,8 +26,8 @@ export class Outbox {
   readonly #ports: OutboxPorts;
   readonly #window: ByteWindow;
   #sending = 0;
-  #claiming = false;
-  /** Something may have changed while a claim was under way. */
+  #leasing = false;
+  /** Something may have changed while a lease was under way. */
   #again = false;
   #stopped = false;
   /** When sends that failed were committed, by the monotonic clock; of an earlier process as far as dates tell. */
@@ -57,14 +57,14 @@ export class Outbox {
     return this.depth >= gatewayLimits.outboxPerOutlet;
   }
 
-  /** Claims and sends what is due and has a place. Called when something was committed, came due, or a place is free. */
+  /** Leases and sends what is due and has a place. Called when something was committed, came due, or a place is free. */
   pump(): void {
     if (this.#stopped || this.holds.all) return;
     const nextMs = this.#nextMs;
     if (nextMs === undefined) return;
     if (nextMs > this.#ports.clock.monotonicMs()) this.#schedule();
-    else if (this.#claiming) this.#again = true;
-    else void this.#claim();
+    else if (this.#leasing) this.#again = true;
+    else void this.#lease();
   }
 
   /** The peer is back: what waits for it is sent at once. */
@@ -76,7 +76,7 @@ export class Outbox {
 
   /** Nothing is under way and nothing is due now. */
   get idle(): boolean {
-    return this.#sending === 0 && !this.#claiming && (this.holds.all || this.#nextMs !== 0);
+    return this.#sending === 0 && !this.#leasing && (this.holds.all || this.#nextMs !== 0);
   }
 
   /** For a journal in memory: what was not sent before the gateway ends becomes dead letters. */
@@ -111,10 +111,10 @@ export class Outbox {
     return this.#ports.journal.nextOutboxMs(this.channel.flow, this.channel.name);
   }
 
-  async #claim(): Promise<void> {
+  async #lease(): Promise<void> {
     const { journal, persistence, clock } = this.#ports;
     const { channel } = this;
-    this.#claiming = true;
+    this.#leasing = true;
     let places = 0;
     try {
       do {
@@ -131,7 +131,7 @@ export class Outbox {
         if (entries?.length === places) this.#again = true;
       } while (this.#again && !this.#stopped);
     } finally {
-      this.#claiming = false;
+      this.#leasing = false;
       if (places > 0) this.#schedule(); // otherwise the channel says when there is a place
     }
   }
@@ -182,7 +182,7 @@ export class Outbox {
 
   async #failed(entry: OutboxEntry, failure: OutletError, startedMs: number): Promise<void> {
     const { journal, persistence, clock, random, logger } = this.#ports;
-    // A flow that is stopping refuses with MF_STOPPING as well: its sends are deferred, for to release one here is to claim it again at once.
+    // A flow that is stopping refuses with MF_STOPPING as well: its sends are deferred, for to release one here is to lease it again at once.
     if (this.#stopped) return journal.releaseOutbox(entry);
     const { retry } = this.channel.config;
     const endedMs = clock.now();
