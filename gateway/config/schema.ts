@@ -59,24 +59,51 @@ function outletSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
   });
 }
 
+/** An object that may be left out as a whole. */
+function section(description: string, properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
+  return { ...object(description, properties), default: {} };
+}
+
+function fromSchema(sources: readonly ConnectorDescription[]): JsonSchema {
+  return {
+    type: "array",
+    description: "Sources. Each has exactly one connector.",
+    maxItems: gatewayLimits.sourcesPerFlow,
+    default: [],
+    items: {
+      type: "object",
+      description: "Exactly one connector.",
+      minProperties: 1,
+      maxProperties: 1,
+      additionalProperties: false,
+      properties: connectors(sources),
+    },
+  };
+}
+
+const values: JsonSchema = {
+  type: "object",
+  description:
+    "Settings and secrets (from ${ENV}) that the flow gets as `values`, in the handler's second argument. Never written to the journal, a log or a dead letter.",
+  default: {},
+  maxProperties: 64,
+  propertyNames: { pattern: "^[a-z][a-z0-9-]*$" },
+  additionalProperties: text("A value."),
+};
+
+const messageLimits: JsonSchema = section("Limits of one message.", {
+  memory: size("Memory of the machine."),
+  cpu: duration("CPU time of one step."),
+  time: duration("Wall time of one message, including waits."),
+  sends: whole("Number of sends by one message.", 0, 1_000_000),
+  log: size("Size of the log text of one message."),
+});
+
 function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
   return object("One flow: its code, its sources and its outlets.", {
     flow: text("Path of the flow's TypeScript file, relative to this file. Required unless `image` is set."),
     image: text("Path of a built image (.mfi), relative to this file, or sha256:DIGITS of an image built earlier in this project."),
-    from: {
-      type: "array",
-      description: "Sources. Each has exactly one connector.",
-      maxItems: gatewayLimits.sourcesPerFlow,
-      default: [],
-      items: {
-        type: "object",
-        description: "Exactly one connector.",
-        minProperties: 1,
-        maxProperties: 1,
-        additionalProperties: false,
-        properties: connectors(sources),
-      },
-    },
+    from: fromSchema(sources),
     to: {
       type: "object",
       description: "Outlets, by the name the flow uses.",
@@ -91,15 +118,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       default: [],
       items: text("A host."),
     },
-    values: {
-      type: "object",
-      description:
-        "Settings and secrets (from ${ENV}) that the flow gets as `values`, in the handler's second argument. Never written to the journal, a log or a dead letter.",
-      default: {},
-      maxProperties: 64,
-      propertyNames: { pattern: "^[a-z][a-z0-9-]*$" },
-      additionalProperties: text("A value."),
-    },
+    values,
     retry: retry("a message", gatewayLimits.attempts, "200ms..30s", "24h", {
       programErrors: {
         type: "boolean",
@@ -109,16 +128,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       },
     }),
     onDead: onDead("is started"),
-    limits: {
-      ...object("Limits of one message.", {
-        memory: size("Memory of the machine."),
-        cpu: duration("CPU time of one step."),
-        time: duration("Wall time of one message, including waits."),
-        sends: whole("Number of sends by one message.", 0, 1_000_000),
-        log: size("Size of the log text of one message."),
-      }),
-      default: {},
-    },
+    limits: messageLimits,
     weight: whole(
       "Share of the CPU relative to other flows under contention: a flow of weight 2 gets twice the CPU time of a flow of weight 1.",
       1,
@@ -152,6 +162,108 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
   });
 }
 
+const http: JsonSchema = section("The gateway's HTTP server.", {
+  port: whole("Port; 0 picks a free one.", 0, 65_535, 8080),
+  host: text("Address to listen on.", "127.0.0.1"),
+  connectionsPerAddress: whole(
+    "Maximum number of connections from one IPv4 address or IPv6 /64; more are closed. Raise it behind a proxy, whose callers share one address.",
+    1,
+    gatewayLimits.httpConnections,
+    gatewayLimits.httpConnectionsPerAddress,
+  ),
+  tls: object("Serve HTTPS.", { cert: text("PEM file of the certificate chain."), key: text("PEM file of the private key.") }, [
+    "cert",
+    "key",
+  ]),
+  metrics: {
+    type: "string",
+    enum: ["public", "admin"],
+    default: "public",
+    description: "public: serve /metrics on `port` too. admin: serve it only with the admin endpoints.",
+  },
+  admin: {
+    ...object(
+      "Admin endpoints, used by `mayfly send` and `mayfly dlq`: a UNIX socket in the journal's folder that only the gateway's user can open, and a TCP port if one is set.",
+      {
+        enabled: { type: "boolean", default: true, description: "false: neither socket nor port." },
+        port: whole("TCP port of the admin endpoints; needs `token`. 0 picks a free one.", 0, 65_535),
+        host: text("Address that `port` listens on.", "127.0.0.1"),
+        token: text("Bearer token required on `port`; /ready on http.port shows its details to a caller with this token."),
+      },
+    ),
+    default: {},
+  },
+});
+
+const journal: JsonSchema = section("Durable record of messages, their effects and state.", {
+  dir: text("Folder.", defaultPlaces.journal),
+  memory: {
+    type: "boolean",
+    default: false,
+    description: "Keep the journal in memory only: queued messages are lost in a crash, state at every stop.",
+  },
+  retention: object(
+    "Keep finished messages, for `mayfly journal export --part history`, within these limits. Default: only ids within a dedup window are kept.",
+    {
+      age: duration("Maximum age.", "7d"),
+      size: size("Maximum size; the oldest are deleted first.", "1GiB"),
+    },
+  ),
+});
+
+const deadLetters: JsonSchema = section("Dead letters: messages and sends that failed for good.", {
+  dir: text("Folder.", defaultPlaces.deadLetters),
+});
+
+const build: JsonSchema = section("How flows are built.", {
+  include: {
+    type: "array",
+    description:
+      "Folders a build may read besides the project and its node_modules, relative to this file: ../shared in a monorepo. Includes the files of their packages.",
+    default: [],
+    maxItems: 64,
+    items: text("A folder."),
+  },
+});
+
+const ceilings: JsonSchema = section("Upper bounds of every flow's limits: the lower of ceiling and limit applies.", {
+  memory: size("Memory of the machine.", "256MiB"),
+  cpu: duration("CPU time of one step.", "10s"),
+  time: duration("Wall time of one message, including waits.", "1h"),
+  sends: whole("Number of sends by one message.", 0, 1_000_000, 100_000),
+  log: size("Size of the log text of one message.", "4MiB"),
+});
+
+const isolation: JsonSchema = {
+  type: "string",
+  enum: ["flow", "message"],
+  default: "flow",
+  description:
+    "For the monitors process and qemu. message: a process or virtual machine runs a single message. flow: it is restored and reused for the next message of its flow.",
+};
+
+const log: JsonSchema = section("The gateway's log.", {
+  level: {
+    type: "string",
+    enum: ["debug", "info", "warn", "error", "silent"],
+    default: "info",
+    description: "Lowest level that is logged.",
+  },
+  format: {
+    type: "string",
+    enum: ["auto", "json", "pretty"],
+    default: "auto",
+    description: "auto: pretty on a terminal, json elsewhere.",
+  },
+});
+
+const monitor: JsonSchema = {
+  type: "string",
+  enum: ["embedded", "process", "qemu"],
+  description: "Monitor that runs the machines.",
+  default: "embedded",
+};
+
 export function configSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
   const shape = object(
     "The gateway's configuration: mayfly.yaml",
@@ -163,120 +275,18 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         propertyNames: { pattern: namePattern },
         additionalProperties: flowSchema(sources, outlets),
       },
-      http: {
-        ...object("The gateway's HTTP server.", {
-          port: whole("Port; 0 picks a free one.", 0, 65_535, 8080),
-          host: text("Address to listen on.", "127.0.0.1"),
-          connectionsPerAddress: whole(
-            "Maximum number of connections from one IPv4 address or IPv6 /64; more are closed. Raise it behind a proxy, whose callers share one address.",
-            1,
-            gatewayLimits.httpConnections,
-            gatewayLimits.httpConnectionsPerAddress,
-          ),
-          tls: object("Serve HTTPS.", { cert: text("PEM file of the certificate chain."), key: text("PEM file of the private key.") }, [
-            "cert",
-            "key",
-          ]),
-          metrics: {
-            type: "string",
-            enum: ["public", "admin"],
-            default: "public",
-            description: "public: serve /metrics on `port` too. admin: serve it only with the admin endpoints.",
-          },
-          admin: {
-            ...object(
-              "Admin endpoints, used by `mayfly send` and `mayfly dlq`: a UNIX socket in the journal's folder that only the gateway's user can open, and a TCP port if one is set.",
-              {
-                enabled: { type: "boolean", default: true, description: "false: neither socket nor port." },
-                port: whole("TCP port of the admin endpoints; needs `token`. 0 picks a free one.", 0, 65_535),
-                host: text("Address that `port` listens on.", "127.0.0.1"),
-                token: text("Bearer token required on `port`; /ready on http.port shows its details to a caller with this token."),
-              },
-            ),
-            default: {},
-          },
-        }),
-        default: {},
-      },
-      journal: {
-        ...object("Durable record of messages, their effects and state.", {
-          dir: text("Folder.", defaultPlaces.journal),
-          memory: {
-            type: "boolean",
-            default: false,
-            description: "Keep the journal in memory only: queued messages are lost in a crash, state at every stop.",
-          },
-          retention: object(
-            "Keep finished messages, for `mayfly journal export --part history`, within these limits. Default: only ids within a dedup window are kept.",
-            {
-              age: duration("Maximum age.", "7d"),
-              size: size("Maximum size; the oldest are deleted first.", "1GiB"),
-            },
-          ),
-        }),
-        default: {},
-      },
-      deadLetters: {
-        ...object("Dead letters: messages and sends that failed for good.", { dir: text("Folder.", defaultPlaces.deadLetters) }),
-        default: {},
-      },
-      build: {
-        ...object("How flows are built.", {
-          include: {
-            type: "array",
-            description:
-              "Folders a build may read besides the project and its node_modules, relative to this file: ../shared in a monorepo. Includes the files of their packages.",
-            default: [],
-            maxItems: 64,
-            items: text("A folder."),
-          },
-        }),
-        default: {},
-      },
+      http,
+      journal,
+      deadLetters,
+      build,
       memory: size(
         "Memory budget for the messages of all flows: bodies, answers, replies and waiting machines. Default: a third of the memory available to the process (the computer's or the control group's) minus 160MiB, between 32MiB and 1GiB. The whole process uses up to three times the budget plus 160MiB.",
       ),
-      monitor: {
-        type: "string",
-        enum: ["embedded", "process", "qemu"],
-        description: "Monitor that runs the machines.",
-        default: "embedded",
-      },
-      ceilings: {
-        ...object("Upper bounds of every flow's limits: the lower of ceiling and limit applies.", {
-          memory: size("Memory of the machine.", "256MiB"),
-          cpu: duration("CPU time of one step.", "10s"),
-          time: duration("Wall time of one message, including waits.", "1h"),
-          sends: whole("Number of sends by one message.", 0, 1_000_000, 100_000),
-          log: size("Size of the log text of one message.", "4MiB"),
-        }),
-        default: {},
-      },
+      monitor,
+      ceilings,
       workers: whole("Number of worker threads or processes. Default: chosen by the monitor.", 1, 1024),
-      isolation: {
-        type: "string",
-        enum: ["flow", "message"],
-        default: "flow",
-        description:
-          "For the monitors process and qemu. message: a process or virtual machine runs a single message. flow: it is restored and reused for the next message of its flow.",
-      },
-      log: {
-        ...object("The gateway's log.", {
-          level: {
-            type: "string",
-            enum: ["debug", "info", "warn", "error", "silent"],
-            default: "info",
-            description: "Lowest level that is logged.",
-          },
-          format: {
-            type: "string",
-            enum: ["auto", "json", "pretty"],
-            default: "auto",
-            description: "auto: pretty on a terminal, json elsewhere.",
-          },
-        }),
-        default: {},
-      },
+      isolation,
+      log,
       drain: duration(
         "Maximum duration of a stop. The last quarter of it, at most 2s, is for closing connections; the rest is for messages in flight.",
         "10s",

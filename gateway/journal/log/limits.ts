@@ -1,4 +1,4 @@
-/** Every bound of the durable journal, in one place. What the gateway may put into it is bounded in ../../limits.ts. */
+/** Every bound of the durable journal, in one place. What the gateway may put into it is bounded in ../../contract/limits.ts. */
 const kib = 1024;
 const mib = 1024 * kib;
 
