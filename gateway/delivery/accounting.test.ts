@@ -226,6 +226,20 @@ test("long bodies whose key is searched for count as waiting until then, and no 
   );
 });
 
+test("a caller who is refused because a dead letter holds the key leaves no memory taken", async () => {
+  await withFlow(
+    () => [fail("MF_BAD", "no", false)],
+    async ({ accept, memory, deadLetters }) => {
+      equal((await accept(incoming({ key: "k", replyWanted: false }))).status, "dead");
+      equal(await deadLetters.count("f"), 1);
+      const outcome = await accept(incoming({ key: "k" }));
+      equal(outcome.status === "refused" && outcome.code, "MF_FLOW_HELD");
+      deepEqual(taken(memory), [0, 0, 0]);
+    },
+    ", onDead: hold",
+  );
+});
+
 test("a message whose key can't be read is not accepted, and those behind it are", async () => {
   const body = utf8(`{"a":"${"y".repeat(20_000)}"}`);
   const unreadable = Object.defineProperty(body.slice(), "subarray", {

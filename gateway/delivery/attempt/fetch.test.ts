@@ -1,4 +1,4 @@
-/** What a flow may fetch, before anything is sent. */
+/** Rules for what a flow may fetch, checked before anything is sent. */
 import { deepEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { checkFetch } from "./fetch.ts";
@@ -10,7 +10,7 @@ test("a declared host, by GET unless the flow says otherwise", () => {
   deepEqual([check("https://api.example.com/a").method, check("https://api.example.com/a", "post").method], ["GET", "POST"]);
 });
 
-test("MF_METHOD_INVALID: no tunnels, and no methods that are none", () => {
+test("MF_METHOD_INVALID: no tunnels, and no malformed methods", () => {
   for (const method of ["CONNECT", "connect", "GET /x", "G\nET", "X".repeat(33)])
     throws(() => check("https://api.example.com/", method), { code: "MF_METHOD_INVALID" });
 });
