@@ -9,6 +9,11 @@ export const cliLimits = {
   /** Differences of one case that are shown. */
   testDifferences: 30,
 
+  /** Logs, calls and sends of a run that are shown, of each; `--json` has them all. */
+  linesShown: 50,
+  /** Columns after a place in which its mapping may begin: the engine places a function a little before the bundler does. */
+  columnsOff: 80,
+
   /** Built images that are kept unused, and their bytes. */
   unusedImages: 64,
   unusedImageBytes: 256 * mib,

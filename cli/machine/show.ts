@@ -1,5 +1,6 @@
 /** A run as people read it. */
 import { bodyText, indent, msText, parseJson, safeText } from "../format.ts";
+import { cliLimits } from "../limits.ts";
 import type { Terminal } from "../terminal.ts";
 import type { RunResult } from "./drive.ts";
 import { placeText } from "./stack.ts";
@@ -15,18 +16,15 @@ function fieldsText(fieldsJson: string | undefined): string {
     .join("");
 }
 
-/** Of very many the first: whoever needs them all asks for --json. */
-const mostShown = 50;
-
 function showMore({ out, paint }: Terminal, count: number): void {
-  if (count > mostShown) out(`  ${paint.dim(`… ${count - mostShown} more, in --json`)}\n`);
+  if (count > cliLimits.linesShown) out(`  ${paint.dim(`… ${count - cliLimits.linesShown} more, in --json`)}\n`);
 }
 
 function showLogs(terminal: Terminal, { logs }: RunResult): void {
   const { out, paint } = terminal;
   if (logs.length === 0) return;
   out(`${paint.bold("logs")}\n`);
-  for (const { level, text, fieldsJson } of logs.slice(0, mostShown)) {
+  for (const { level, text, fieldsJson } of logs.slice(0, cliLimits.linesShown)) {
     const mark =
       level === "error" ? paint.red(levelMarks[level]) : level === "warn" ? paint.yellow(levelMarks[level]) : paint.dim(levelMarks[level]);
     out(`  ${mark} ${safeText(text, 500)}${paint.dim(safeText(fieldsText(fieldsJson), 500))}\n`);
@@ -38,7 +36,7 @@ function showCalls(terminal: Terminal, { calls }: RunResult): void {
   const { out, paint } = terminal;
   if (calls.length === 0) return;
   out(`${paint.bold("asked")}\n`);
-  for (const { target, contentType, body, method } of calls.slice(0, mostShown)) {
+  for (const { target, contentType, body, method } of calls.slice(0, cliLimits.linesShown)) {
     out(`  ${paint.cyan(method === "" ? target : `${method} ${target}`)}${contentType === "" ? "" : paint.dim(` ${contentType}`)}\n`);
     if (body.length > 0) out(`${indent(bodyText(body, contentType), "    ")}\n`);
   }
@@ -51,7 +49,7 @@ function showSends(terminal: Terminal, { sends, discardedSends }: RunResult): vo
     out(`${paint.dim(`${discardedSends} ${discardedSends === 1 ? "send" : "sends"} not carried out, since the flow failed`)}\n`);
   if (sends.length === 0) return;
   out(`${paint.bold("sent")}\n`);
-  for (const { outlet, key, contentType, body } of sends.slice(0, mostShown)) {
+  for (const { outlet, key, contentType, body } of sends.slice(0, cliLimits.linesShown)) {
     out(`  ${paint.cyan(`→ ${outlet}`)}${key === undefined ? "" : ` key=${safeText(key)}`} ${paint.dim(contentType)}\n`);
     out(`${indent(bodyText(body, contentType), "    ")}\n`);
   }

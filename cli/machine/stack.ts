@@ -4,6 +4,7 @@ import { basename, isAbsolute, join, relative } from "node:path";
 import type { LogEffect } from "#abi";
 import type { SourcePlaces } from "#gateway";
 import type { Image } from "#image";
+import { cliLimits } from "../limits.ts";
 
 export interface Place {
   readonly file: string;
@@ -27,12 +28,9 @@ function shownName(name: string | undefined): string {
   return name === undefined || /^<.*>$|\.[mc]?[jt]sx?$/.test(name) ? "" : name;
 }
 
-/** How far behind a place its mapping may begin: the engine places a function a little before the bundler does. */
-const mostColumnsOff = 80;
-
 /** The mapping that covers a place of the bundle, or the next one on its line: the map's own answer may be the end of another line. */
 function entryAt(map: SourceMap, line: number, column: number): SourceMapping | undefined {
-  for (let at = column; at < column + mostColumnsOff; at++) {
+  for (let at = column; at < column + cliLimits.columnsOff; at++) {
     const entry = map.findEntry(line, at);
     if ("originalSource" in entry && entry.generatedLine === line) return entry;
   }

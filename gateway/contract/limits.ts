@@ -85,6 +85,8 @@ export const gatewayLimits = {
   dedupIds: 100_000,
   /** Recorded replies kept for duplicates, per flow, in bytes. */
   dedupReplyBytes: 16 * mib,
+  /** Characters of a message's id; a longer one is shortened and ends in its hash. */
+  idCharacters: 200,
   /** Characters of a dedup id that are kept as they are; of a longer one its hash is kept. */
   dedupIdCharacters: 512,
   /** The dedup window of a dead letter that is retried. */

@@ -1,6 +1,7 @@
 /** Seeds and ids, cheap enough for every message. */
 import { createHash, randomFillSync } from "node:crypto";
 import { hardLimits } from "#abi";
+import { gatewayLimits } from "../contract/limits.ts";
 
 /** Fills bytes with entropy; a simulation passes a seeded one. */
 export type Entropy = (bytes: Uint8Array) => void;
@@ -56,8 +57,6 @@ export class MessageIds {
   }
 }
 
-const longestId = 200;
-
 /**
  * A sender's id, fit for headers, file names and idempotency keys; undefined for an empty one. Two ids never become one: what is not
  * printable ASCII is percent-encoded, as are a percent sign itself and the gateway's own mark, and only an id that ends in its hash has
@@ -66,8 +65,8 @@ const longestId = 200;
 export function cleanId(id: string): string | undefined {
   if (id === "") return undefined;
   const clean = id.startsWith(ownMark) ? encoded(id.slice(0, 1)) + readable(id.slice(1)) : readable(id);
-  if (clean.length < longestId) return clean;
-  return `${clean.slice(0, longestId - 65)}~${createHash("sha256").update(clean).digest("hex")}`;
+  if (clean.length < gatewayLimits.idCharacters) return clean;
+  return `${clean.slice(0, gatewayLimits.idCharacters - 65)}~${createHash("sha256").update(clean).digest("hex")}`;
 }
 
 function readable(text: string): string {
