@@ -21,6 +21,7 @@ import { Deadlines } from "./deadlines.ts";
 import { callersFault, failureOf } from "./failures.ts";
 import type { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
+import { OpenMessages } from "./open-messages.ts";
 import type { Outbox } from "./outbox/outbox.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
@@ -56,9 +57,7 @@ export class FlowDelivery implements Entrance {
   readonly #settlement: Settlement;
   readonly #deadlines: Deadlines;
   #flow: Flow;
-  readonly #open = new Set<Work>();
-  /** Messages with a dedup id, by sequence, for duplicates that come meanwhile. */
-  readonly #holders = new Map<Sequence, Work>();
+  readonly #open: OpenMessages;
   /** Messages given back to the journal. */
   leftToJournal = 0;
   #pressed = false;
@@ -69,6 +68,7 @@ export class FlowDelivery implements Entrance {
     const { metrics } = this;
     this.#flow = flow;
     this.#ports = ports;
+    this.#open = new OpenMessages(ports.totals, ports.memory);
     this.#deadlines = new Deadlines(ports.clock);
     this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, finished: (attempt, result) => this.#finished(attempt, result) };
     this.#admission = new Admission(this, { ...ports, metrics, outboxFull: () => this.#outboxFull });
@@ -144,7 +144,7 @@ export class FlowDelivery implements Entrance {
   }
 
   holderOf(sequence: Sequence): Work | undefined {
-    return this.#holders.get(sequence);
+    return this.#open.holderOf(sequence);
   }
 
   leave(lease: Lease): void {
@@ -177,9 +177,7 @@ export class FlowDelivery implements Entrance {
 
   /** Runs a dead letter that holds its key, before all that is held. Its lease is not durable: the letter stays until it has ended. */
   takeOverLetter(lease: Lease, tell: (outcome: Outcome) => void): void {
-    let retries = 0;
-    for (const { isRetriedLetter } of this.#open) if (isRetriedLetter) retries += 1;
-    if (this.#stopping || retries >= gatewayLimits.heldRetries) {
+    if (this.#stopping || this.#open.retriedLetters().length >= gatewayLimits.heldRetries) {
       this.#ports.journal.release(lease);
       return tell(refusedWith(this.#stopping ? "MF_STOPPING" : "MF_FLOW_BUSY", lease.message.id));
     }
@@ -192,7 +190,7 @@ export class FlowDelivery implements Entrance {
   /** From now on nothing of the key is begun. Callers who wait for a reply are told to come again. */
   hold(letter: string, key: string | undefined): void {
     this.#queue.hold(letter, key);
-    for (const work of [...this.#open]) {
+    for (const work of this.#open.all()) {
       if (!work.incoming.replyWanted || !this.isHeld(work.message.key)) continue;
       if (work.state !== "queued" && work.state !== "behind") continue;
       if (work.lease !== undefined) this.#ports.journal.release(work.lease);
@@ -204,21 +202,16 @@ export class FlowDelivery implements Entrance {
   unhold(letter: string): void {
     const key = this.#queue.holds.keyOf(letter);
     if (!this.#queue.holds.delete(letter)) return;
-    if (key !== undefined && !this.#isRetried(key)) this.#nextOf(key);
+    const isRetried = this.#open.retriedLetters().some(({ message }) => message.key === key); // its end gives the turn to the next
+    if (key !== undefined && !isRetried) this.#nextOf(key);
     this.#queue.pump();
-  }
-
-  /** A letter of the key is being run again: its end gives the turn to the next. */
-  #isRetried(key: string): boolean {
-    for (const { isRetriedLetter, message } of this.#open) if (isRetriedLetter && message.key === key) return true;
-    return false;
   }
 
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
   beginDrain(): void {
     this.#stopping = true;
     this.#backlog.stop();
-    for (const work of [...this.#open]) if (this.#mayGiveBack(work)) this.#giveBack(work);
+    for (const work of this.#open.all()) if (this.#mayGiveBack(work)) this.#giveBack(work);
   }
 
   /** Ends what is still open: given back, or buried when nobody would have it after this process. */
@@ -227,7 +220,7 @@ export class FlowDelivery implements Entrance {
     this.#queue.close();
     this.#deadlines.close();
     const lost: Work[] = [];
-    for (const work of [...this.#open]) {
+    for (const work of this.#open.all()) {
       if (this.#ports.journal.durable || work.lease?.durable !== true || work.state === "settling") this.#giveBack(work);
       else lost.push(work);
     }
@@ -258,12 +251,7 @@ export class FlowDelivery implements Entrance {
   }
 
   enter(work: Work, lease: Lease | undefined): void {
-    if (lease !== undefined) {
-      work.leased(lease);
-      if (work.message.dedup !== undefined) this.#holders.set(lease.sequence, work);
-    }
-    this.#open.add(work);
-    this.#ports.totals.pending += 1;
+    this.#open.add(work, lease);
     if (!work.isRetriedLetter && this.#open.size >= this.#flow.config.queue * gatewayLimits.pauseAt) this.full();
     if (this.#queue.takesTurn(work)) this.#ready(work);
   }
@@ -284,7 +272,7 @@ export class FlowDelivery implements Entrance {
   }
 
   #rest(work: Work, waitMs: number): void {
-    this.#releaseReply(work);
+    this.#open.releaseReply(work);
     work.to("resting");
     work.wakeUp = this.#ports.clock.after(waitMs, () => this.#wake(work));
   }
@@ -297,7 +285,7 @@ export class FlowDelivery implements Entrance {
 
   /** A peer is back: messages that rest because it was away go on at once. */
   peerIsBack(): void {
-    for (const work of this.#open) {
+    for (const work of this.#open.all()) {
       if (work.state !== "resting" || work.unreached === 0) continue;
       work.wakeUp?.();
       this.#wake(work);
@@ -370,7 +358,7 @@ export class FlowDelivery implements Entrance {
         this.#pumpOutboxes(verdict.sends);
         return this.#done(work, verdict.reply, verdict.runMs);
       case "again":
-        this.#releaseReply(work);
+        this.#open.releaseReply(work);
         work.to("queued");
         return this.#queue.push(work);
       case "rest":
@@ -464,15 +452,10 @@ export class FlowDelivery implements Entrance {
   }
 
   #end(work: Work, outcome: Outcome): void {
-    const { totals, memory } = this.#ports;
     work.to("ended");
     work.wakeUp?.();
     work.wakeUp = undefined;
-    this.#open.delete(work);
-    totals.pending -= 1;
-    memory.messages.give(work.heldBytes);
-    this.#releaseReply(work);
-    if (work.lease !== undefined && work.message.dedup !== undefined) this.#holders.delete(work.lease.sequence);
+    this.#open.remove(work);
     const { caller } = work.incoming;
     if (caller !== undefined) caller.onLeave = undefined;
     work.settle(outcome);
@@ -486,11 +469,6 @@ export class FlowDelivery implements Entrance {
       if (!this.#mayGiveBack(next)) return this.#ready(next);
       this.#giveBack(next);
     }
-  }
-
-  #releaseReply(work: Work): void {
-    if (work.replyBytes > 0) this.#ports.memory.replies.give(work.replyBytes);
-    work.replyBytes = 0;
   }
 
   #relieve(): void {
