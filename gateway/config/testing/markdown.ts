@@ -1,4 +1,4 @@
-/** docs/CONNECTORS.md, from what the connectors say of themselves. */
+/** docs/CONNECTORS.md, generated from the connectors' descriptions. */
 import type { ConnectorDescription, JsonSchema } from "../../contract/connector.ts";
 import type { OutletDefinition } from "../../contract/outlet.ts";
 
@@ -41,15 +41,15 @@ function section(definition: ConnectorDescription, kind: "from" | "to", remark: 
   return `### ${definition.name}\n\n${definition.summary}${remark}\n\n\`\`\`yaml\n${example}\n\`\`\`\n\n${definition.description}\n\n${settings}\n`;
 }
 
-const aboutBrokers = `A broker has a message until its effects are committed and it is acknowledged. A message whose acknowledgement ends the
-connection twice is set aside: it becomes a dead letter, \`MF_MESSAGE_SET_ASIDE\`, is left with the broker and not run again, and those behind it go
-on. After a restart it may come again once more; \`dedup\` recognises it. A reply that a broker refuses is dropped and counted
-(\`reply_dropped\`), and its message acknowledged. A message may have 256 headers of 8,192 characters each; a control character in a value becomes a
-space, a character that no header's name can have a hyphen. Messages whose headers were changed or left out are counted (\`headers_altered\`,
+const aboutBrokers = `A broker keeps a message until its effects are committed and it is acknowledged. A message whose acknowledgement breaks the
+connection twice is set aside: it becomes a dead letter, \`MF_MESSAGE_SET_ASIDE\`, stays at the broker and is not run again, and later messages
+continue. After a restart it may be delivered once more; \`dedup\` recognises it. A reply that a broker rejects is dropped and counted
+(\`reply_dropped\`), and its message is acknowledged. A message may have 256 headers of 8,192 characters each; a control character in a value becomes a
+space, and a character not allowed in a header name becomes a hyphen. Messages with changed or dropped headers are counted (\`headers_altered\`,
 \`headers_dropped\`), and the first of each source is logged.
 
 \`/ready\` shows an error as status 503 while it lasts. Over the admin socket, or with \`http.admin.token\`, it names flow, connector and code
-(\`curl --unix-socket JOURNAL/admin.sock http://mayfly/ready\`); anybody else is told \`{"ready":false}\`.`;
+(\`curl --unix-socket JOURNAL/admin.sock http://mayfly/ready\`); other callers get \`{"ready":false}\`.`;
 
 export function connectorsMarkdown(
   sources: readonly ConnectorDescription[],
@@ -57,7 +57,7 @@ export function connectorsMarkdown(
 ): string {
   return [
     "# Connectors\n\nGenerated from the connectors themselves (`UPDATE=1 npm test -- gateway/config`); do not edit.\n\nDurations are written `200ms`, `5s`, `10m`, `24h`, `7d`; sizes `64KB`, `16MiB`; rates `100/s`, `60/m`.\n",
-    `## Sources\n\nWhere messages come from: entries of \`flows.NAME.from\`.\n\n${aboutBrokers}\n`,
+    `## Sources\n\nSources of messages: entries of \`flows.NAME.from\`.\n\n${aboutBrokers}\n`,
     ...sources.map((each) => section(each, "from", "")),
     "## Outlets\n\nWhere messages go: entries of `flows.NAME.to`, by the name the flow uses. Beside the connector each may have `retry`, `onDead`, `concurrency`, `rate`, `timeout` and `breaker`.\n",
     ...outlets.map((each) => section(each, "to", each.answers ? " Answers requests." : " Takes sends only.")),
