@@ -9,12 +9,13 @@
  * zeroed when they are touched and go after the message. A page table entry's dirty bit is set by the processor alone
  * (Intel SDM vol. 3, 4.8), once per page after the bit was cleared and the translation flushed.
  */
-import { engineBase, engineDescriptor, invlpg, read64Far, readCr3, writeCr3 } from "./cpu";
+import { engineBase, invlpg, read64Far, readCr3, writeCr3 } from "./cpu";
 import { clearPage, copyPage, freeFrames, giveFrame, takeFrame, takeRow } from "./frames";
 import {
   headerAt, headerEngineDirectory, headerEntries, headerFrozen, headerRestPages, headerStackPointer, pageBytes,
 } from "./map";
 import { stackPointer } from "./engine";
+import { memoryUnits, setMemory } from "./memory-size";
 import { keepPage, openSlot, restoreRest, takenFrame, takenPage, takePage } from "./parked";
 
 const present: u64 = 1;
@@ -49,13 +50,6 @@ export let restored: u64 = 0;
 // @ts-ignore: decorator
 @inline function privateAt(index: u32): usize { return privates + (<usize>index << 2); }
 
-/** The machine's memory, in units of 64 KiB: what the engine's memory.grow looks at. */
-export function memoryUnits(): u32 { return load<u32>(<usize>engineDescriptor(), 8); }
-export function setMemory(units: u32, most: u32): void {
-  store<u32>(<usize>engineDescriptor(), units, 8);
-  store<u32>(<usize>engineDescriptor(), most, 12);
-}
-export function memoryLimit(): u32 { return load<u32>(<usize>engineDescriptor(), 12); }
 export function restUnits(): u32 { return restPages / pagesPerUnit; }
 
 /** Address of the frozen contents of a page at rest; the zero frame's when it is zero. */

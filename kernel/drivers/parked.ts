@@ -7,7 +7,7 @@
  */
 import { giveFrame, takeFrame } from "./frames";
 import { slotsAt } from "./map";
-import { memoryLimit, memoryUnits, setMemory } from "./pages";
+import { memoryLimit, memoryUnits, setMemory } from "./memory-size";
 import { stackPointer } from "./engine";
 
 export const slots: u32 = 1024;

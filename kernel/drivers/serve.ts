@@ -27,9 +27,10 @@ import { checkSeed } from "./entropy";
 import { effects, effectsLength, eventBuffer, noteInterrupt, step } from "./engine";
 import { freeFrames } from "./frames";
 import { 
-  compared, differences, dirtyPages, faults, firstDifference, memoryUnits, mostPages, pagesPerUnit, park, privatePages, putBack, restored, restUnits, setMemory,
+  compared, differences, dirtyPages, faults, firstDifference, mostPages, pagesPerUnit, park, privatePages, putBack, restored, restUnits,
   unpark,
 } from "./pages";
+import { memoryUnits, setMemory } from "./memory-size";
 import { noSlot, releaseSlot, slots } from "./parked";
 import { exit, exitClean, exitProtocol } from "./power";
 import { print } from "./serial";
