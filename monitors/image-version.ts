@@ -1,4 +1,4 @@
-/** Which images a monitor runs. */
+/** The check that an image fits this version of Mayfly. */
 import { abiVersion } from "#abi";
 import { CodedError } from "#base";
 import type { Image } from "#image";

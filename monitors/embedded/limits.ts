@@ -12,7 +12,7 @@ export const embeddedLimits = {
   awakeMs: 0.1,
   /** A step of this estimate or more holds its worker. */
   heldMs: 2,
-  /** Work that is thrown away rather than to wait for a worker that is being started. */
+  /** Work thrown away at most instead of waiting for a worker that is being started. */
   wasteMs: 250,
   /** A worker that is being started keeps steps from being stopped for this long. */
   startMs: 50,

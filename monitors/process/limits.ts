@@ -1,4 +1,4 @@
-/** Every bound of the process monitor, in one place. What a user may set is in ProcessOptions. */
+/** Every bound of the process monitor, in one place. A user's settings are in ProcessOptions. */
 export const processLimits = {
   /** Steps of one image that wait for a process; more are answered that the monitor is busy. */
   backlog: 65_536,
@@ -6,7 +6,7 @@ export const processLimits = {
   requests: 16,
   /** Requests in the least busy process from which on another process is started. */
   busyRequests: 2,
-  /** Bytes kept of what a process writes to descriptor 2. */
+  /** Bytes kept of the output of a process on descriptor 2. */
   complaintBytes: 4096,
   /** Interval between the watchdog's looks. */
   watchMs: 10,
@@ -24,6 +24,6 @@ export const processLimits = {
   processesAhead: 16,
   /** Time from the start of a process to its greeting. */
   startMs: 10_000,
-  /** Processes in a row that end before they greet; then whatever waits for them is given up. */
+  /** Processes in a row that end before they greet; then the steps that wait for them fail. */
   failedStarts: 8,
 } as const;
