@@ -6,7 +6,8 @@ import { engineBase, interruptTableAt, ltr, read32Far, textStart } from "../cpu"
 import { startExceptions } from "../exceptions";
 import { startFrames, takeFrame } from "../frames";
 import { headerAt, headerFree } from "../map";
-import { memoryUnits, putBack, startPages } from "../pages";
+import { memoryUnits } from "../memory-size";
+import { putBack, startPages } from "../pages";
 import { exit, exitClean } from "../power";
 import { printLine, printNumber, startSerial } from "../serial";
 
