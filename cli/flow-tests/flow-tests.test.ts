@@ -167,6 +167,37 @@ test("fails", async ({ run }) => {
   );
 });
 
+test("an answer of a function comes after its duration, in every unit", async () => {
+  await writeFile(
+    at("slow.ts"),
+    `import { flow } from "mayfly";
+export default flow<"peer">(async (_msg, { to, reply, sleep }) => {
+  const late = sleep("1500ms").then(() => "late");
+  reply(await Promise.race([to.peer.request("x").then((answer) => answer.text()), late]));
+});`,
+  );
+  const cases = [
+    ["200ms", "came"],
+    ["1s", "came"],
+    ["2s", "late"],
+    ["1m", "late"],
+    ["1h", "late"],
+  ] as const;
+  await writeFile(
+    at("slow.flow-test.ts"),
+    `import { equal } from "node:assert/strict";
+import { test } from "mayfly/test";
+for (const [after, expected] of ${JSON.stringify(cases)})
+  test(after, async ({ run }) => equal((await run({ outlets: { peer: () => ({ text: "came", after }) } })).reply?.text(), expected));
+test("soon", async ({ run }) => void (await run({ outlets: { peer: () => ({ text: "came", after: "soon" }) } })));`,
+  );
+  const each = cases.map(([after]) => after);
+  for (const after of each) equal((await capture(["test", at("slow.flow-test.ts"), "--only", after])).code, 0, after);
+  const wrong = await capture(["test", at("slow.flow-test.ts"), "--only", "soon"]);
+  match(wrong.err + wrong.out, /MF_TEST_INVALID: after: soon is not a duration such as 5s/);
+  equal(wrong.code, 2);
+});
+
 test("differences of JSON are found where they are", () => {
   deepEqual(jsonDifferences({ a: [1, { b: 2 }] }, { a: [1, { b: 2 }] }, ""), []);
   deepEqual(jsonDifferences({ a: [1] }, { a: [1, 2] }, "x"), [{ path: "x.a[1]", expected: undefined, actual: "2" }]);

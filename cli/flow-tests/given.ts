@@ -63,9 +63,15 @@ export async function stimulusOf({ message, state, time, seed }: GivenSpec, fold
   };
 }
 
+/** Virtual milliseconds of an answer's `after`. Throws MF_TEST_INVALID. */
+export function delayOf(after: string | undefined): number {
+  const delayMs = after === undefined ? 0 : readDuration(after);
+  if (delayMs === undefined) throw new CodedError("MF_TEST_INVALID", `after: ${after} is not a duration such as 5s`);
+  return delayMs;
+}
+
 async function answerOf(spec: AnswerSpec, folder: string): Promise<StubAnswer> {
-  const delayMs = spec.after === undefined ? 0 : readDuration(spec.after);
-  if (delayMs === undefined) throw new CodedError("MF_TEST_INVALID", `after: ${spec.after} is not a duration such as 5s`);
+  const delayMs = delayOf(spec.after);
   if (spec.error !== undefined) return { error: { code: spec.error.code, message: spec.error.message ?? "the test says so" }, delayMs };
   const { bytes, contentType } = await bodyOf(spec, folder);
   return { status: spec.status ?? 200, headers: headersOf(spec, contentType), body: bytes, delayMs };

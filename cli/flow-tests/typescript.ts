@@ -15,7 +15,7 @@ import { collectTests, type RegisteredTest } from "./api.ts";
 import type { TestBench } from "./bench.ts";
 import type { AnswerSpec, BodySpec, GivenSpec, MessageSpec } from "./case.ts";
 import type { AnswerInput, AnswersInput, BodyInput, Content, Request, RunInput, RunOutcome, Send } from "./flow-test.d.ts";
-import { stimulusOf, stubOf } from "./given.ts";
+import { delayOf, stimulusOf, stubOf } from "./given.ts";
 
 const ownApi = pathToFileURL(fileURLToPath(new URL("./api.js", import.meta.url))).href;
 
@@ -136,7 +136,7 @@ function splitAnswers(given: Readonly<Record<string, AnswersInput>> | undefined)
 
 /** A stub may not wait, so what a function answers must be at hand: json, text or bytes. */
 function answerNow(answer: AnswerInput): StubAnswer {
-  const delayMs = answer.after === undefined ? 0 : Number.parseFloat(answer.after) * (answer.after.endsWith("ms") ? 1 : 1000);
+  const delayMs = delayOf(answer.after);
   if (answer.error !== undefined)
     return { error: { code: answer.error.code, message: answer.error.message ?? "the test says so" }, delayMs };
   if (answer.file !== undefined)
