@@ -63,7 +63,13 @@ export function testContext(prefetch = 16, base = tmpdir()): TestContext {
 /** The configuration as `create` gets it: checked against the connector's schema, defaults filled in, units parsed. */
 export function configured<Config>(definition: ConnectorDescription, raw: object): Config {
   const config: unknown = structuredClone(raw);
-  const ajv = new Ajv2020({ useDefaults: true, strict: true, strictRequired: false, strictTypes: false, keywords: ["unit", "patternErrorMessage"] });
+  const ajv = new Ajv2020({
+    useDefaults: true,
+    strict: true,
+    strictRequired: false,
+    strictTypes: false,
+    keywords: ["unit", "patternErrorMessage"],
+  });
   const validate = ajv.compile(definition.schema);
   assert.ok(validate(config), `${definition.name}: ${ajv.errorsText(validate.errors)} in ${JSON.stringify(raw)}`);
   return withUnits(config, definition.schema) as Config;
