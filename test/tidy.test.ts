@@ -153,6 +153,17 @@ test("cycles are found", () => {
   );
 });
 
+test("no room of the gateway has a quarter of its lines", () => {
+  const lines = new Map<string, number>();
+  for (const path of sources.filter((each) => each.startsWith("gateway/") && !isTest(each)))
+    lines.set(dirname(path), (lines.get(dirname(path)) ?? 0) + readFileSync(join(root, path), "utf8").split("\n").length);
+  const most = [...lines.values()].reduce((sum, count) => sum + count, 0) / 4;
+  deepEqual(
+    [...lines].filter(([, count]) => count >= most).map(([room, count]) => `${room}: ${count} of ${Math.round(most)} lines`),
+    [],
+  );
+});
+
 /** Connectors that a connector may import, besides shared/: JetStream speaks through the client of NATS. */
 const neighbours: Readonly<Record<string, string>> = { jetstream: "nats" };
 

@@ -1,7 +1,7 @@
 /** The bytes of one batch while records are added to it, for the log and for checkpoints. */
 import { crc32 } from "node:zlib";
 import { batchHeaderBytes, fileHeaderBytes, mixCrc, recordHeaderBytes } from "./batch.ts";
-import type { ByteWriter } from "./bytes.ts";
+import type { ByteWriter } from "../format/bytes.ts";
 
 /** Records gathered for one write. */
 export class BatchBuffer {

@@ -10,7 +10,7 @@ import type { Disk, DiskFile } from "./disk.ts";
 import { corruptError, diskCode, journalError } from "./errors.ts";
 import { blobChunkBytes, type LogLimits, openFiles, readings } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
-import type { BodyToWrite, RecordedBody } from "./fields.ts";
+import type { BodyToWrite, RecordedBody } from "../format/fields.ts";
 import type { Place, Placement } from "./places.ts";
 
 interface Handle {

@@ -9,7 +9,7 @@ import { letterOfMessage, letterOfSend } from "../burial.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import type { AttemptRecord, Lease, OutboxEntry } from "../journal.ts";
 import type { LiveIndex } from "./live-index.ts";
-import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "./change-records.ts";
+import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "../format/change-records.ts";
 import type { LogWriter } from "./writer.ts";
 
 export interface BurialPorts {

@@ -7,17 +7,17 @@ import type { Clock } from "#base";
 import type { LedgerCounters } from "../ledger.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, putBatchHeader, putFileHeader } from "./batch.ts";
 import type { Bodies } from "./bodies.ts";
-import { ByteWriter } from "./bytes.ts";
+import { ByteWriter } from "../format/bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { journalError } from "./errors.ts";
-import type { BodyToWrite } from "./fields.ts";
+import type { BodyToWrite } from "../format/fields.ts";
 import type { LiveIndex } from "./live-index.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
 import type { Place } from "./places.ts";
-import { writeCompletedId, writeEnd, writeState } from "./change-records.ts";
-import { writeEntry, writeMessage } from "./message-records.ts";
-import type { Fields } from "./record.ts";
+import { writeCompletedId, writeEnd, writeState } from "../format/change-records.ts";
+import { writeEntry, writeMessage } from "../format/message-records.ts";
+import type { Fields } from "../format/record.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 
 export interface Captured {

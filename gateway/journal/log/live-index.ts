@@ -2,7 +2,7 @@
 import { keptAttempts, Ledger } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";
-import type { LogRecord } from "./record.ts";
+import type { LogRecord } from "../format/record.ts";
 import type { Placement } from "./places.ts";
 
 export class LiveIndex {

@@ -17,7 +17,7 @@ import { type LockTimes, takeLock } from "./lock.ts";
 import { numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { openJournal } from "./open.ts";
 import { type FileReport, type Problem, readLog, type ReadLog } from "./recovery.ts";
-import { decodeRecord } from "./records.ts";
+import { decodeRecord } from "../format/records.ts";
 
 export interface CheckReport {
   /** False when something that was safe is lost. A cut end is not: nothing in it was ever acknowledged. */

@@ -4,7 +4,7 @@ import type { DeadLetters } from "../dead-letters.ts";
 import type { OutboxEntry } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
 import { type BurialPorts, finishBurials } from "./burials.ts";
-import { writeClosed } from "./change-records.ts";
+import { writeClosed } from "../format/change-records.ts";
 import { Compaction, type JournalEvent, type Retention } from "./compaction.ts";
 import { DiskUse } from "./counts.ts";
 import type { Disk } from "./disk.ts";

@@ -18,8 +18,8 @@ import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, numbersAhead } from "./limits.ts";
 import { isBlob, isTemporary, nameOfCheckpoint, nameOfReserve, nameOfSegment, numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import type { Placement } from "./places.ts";
-import type { LogRecord } from "./record.ts";
-import { decodeRecord } from "./records.ts";
+import type { LogRecord } from "../format/record.ts";
+import { decodeRecord } from "../format/records.ts";
 import type { LogEnd } from "./segments.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
 

@@ -14,7 +14,7 @@
 import { CodedError } from "#base";
 import type { LedgerCounters } from "../ledger.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
-import { ByteWriter } from "./bytes.ts";
+import { ByteWriter } from "../format/bytes.ts";
 import { journalError } from "./errors.ts";
 import { sectorBytes, spareBuffers } from "./limits.ts";
 import type { Placement } from "./places.ts";

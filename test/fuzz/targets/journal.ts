@@ -6,7 +6,7 @@ import { equalBytes, isCoded } from "#base";
 import { openJournal as openAt } from "#gateway";
 import { BatchReader, fileHeaderBytes } from "../../../gateway/journal/log/batch.ts";
 import { realDisk } from "../../../gateway/journal/log/disk.ts";
-import { decodeRecord } from "../../../gateway/journal/log/records.ts";
+import { decodeRecord } from "../../../gateway/journal/format/records.ts";
 import { faulty, type Target } from "../target.ts";
 
 const flow = "orders";

@@ -4,9 +4,9 @@ import { test } from "node:test";
 import { prng, toUtf8 } from "#base";
 import type { AttemptRecord, EntryNumber, FencingToken, Lease, OutboxEntry, Sequence } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
-import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHeader, putFileHeader } from "./batch.ts";
+import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHeader, putFileHeader } from "../log/batch.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import type { DiskFile } from "./disk.ts";
+import type { DiskFile } from "../log/disk.ts";
 import {
   writeBurying,
   writeClosed,
@@ -21,8 +21,8 @@ import {
 import { writeCommit } from "./commit-record.ts";
 import { writeEntry, writeMessage } from "./message-records.ts";
 import { decodeRecord } from "./records.ts";
-import { BatchBuffer } from "./batch-buffer.ts";
-import { sectorBytes } from "./limits.ts";
+import { BatchBuffer } from "../log/batch-buffer.ts";
+import { sectorBytes } from "../log/limits.ts";
 
 const attempt: AttemptRecord = {
   attempt: 1,
