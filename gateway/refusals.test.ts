@@ -2,12 +2,11 @@
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import { connectors } from "#connectors";
-import type { OutletDefinition } from "./contract/outlet.ts";
 import { type DeadLetterFs, DeadLetters } from "./journal/dead-letters.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import { Router } from "./http/router.ts";
 import { until, withGateway } from "./testing/rig.ts";
-import { done, send, utf8 } from "./testing/scripted.ts";
+import { done, utf8 } from "./testing/scripted.ts";
 
 const code = async (response: Promise<Response> | Response): Promise<string> => ((await (await response).json()) as { code: string }).code;
 
@@ -26,26 +25,17 @@ test("MF_GATEWAY_BUSY: messages pending over all flows are bounded", async () =>
 });
 
 test("MF_OUTBOX_FULL: a flow whose outlet does not keep up takes no more", async () => {
-  const stuck = {
-    ...connectors.outlets.find(({ name }) => name === "log"),
-    create: () => ({
-      send: () => new Promise<void>(() => undefined),
-      health: () => ({ ready: true, detail: "" }),
-      stop: async () => undefined,
-    }),
-  } as unknown as OutletDefinition;
-  const yaml = "flows: { a: { image: many.mfi, limits: { sends: 10000 }, from: [ { http: { path: /a } } ], to: { out: { log: {} } } } }";
-  const many = [...Array.from({ length: gatewayLimits.outboxPerOutlet }, () => send("out", "")), done("sent")];
-  const ports = { connectors: { ...connectors, outlets: [stuck] } };
-  await withGateway(
-    yaml,
-    { many: () => many },
-    async ({ url }) => {
-      equal((await fetch(`${url}/a`, { method: "POST" })).status, 200);
-      equal(await code(fetch(`${url}/a`, { method: "POST" })), "MF_OUTBOX_FULL");
-    },
-    { drain: "50ms", ports },
-  );
+  const yaml = "flows: { a: { image: a.mfi, from: [ { http: { path: /a } } ], to: { out: { log: {} } } } }";
+  await withGateway(yaml, { a: () => [done("taken")] }, async ({ url, journal }) => {
+    const answers: string[] = [];
+    for (const depth of [gatewayLimits.outboxPerOutlet - 1, gatewayLimits.outboxPerOutlet]) {
+      journal.outboxDepth = () => depth;
+      const response = await fetch(`${url}/a`, { method: "POST" });
+      answers.push(response.ok ? await response.text() : await code(response));
+    }
+    deepEqual(answers, ["taken", "MF_OUTBOX_FULL"]);
+    journal.outboxDepth = () => 0;
+  });
 });
 
 test("MF_CONNECTOR_UNKNOWN: a gateway that lacks the connector does not start", async () => {
