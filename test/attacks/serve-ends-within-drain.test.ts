@@ -150,7 +150,7 @@ test("sources and outlets whose stop never ends or throws, that hand over messag
 test("a message and a send that never end are named, beside an outlet whose start never ends", async () => {
   const to = "out: { hang: { step: send } }, more: { hang: { step: start } }";
   const end = await ended("send", hang("message"), to, { posts: 1 });
-  check(end, /the rest is given back: flows\.tried: 1 message; flows\.tried\.to\.out: 1 send/);
+  check(end, /returned to its sources or the journal: flows\.tried: 1 message; flows\.tried\.to\.out: 1 send/);
 });
 
 test("peers that take TCP and say nothing, and one that falls silent", async () => {
