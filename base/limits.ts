@@ -1,4 +1,4 @@
-/** Bounds of the clock and of the memory budget. */
+/** Bounds of the clock, of the memory budget and of JSON values that are taken out of a message. */
 
 /** Longest delay of setTimeout: beyond it the callback runs at once. */
 export const longestTimerMs = 2 ** 31 - 1;
