@@ -7,10 +7,12 @@ import { Link, unlessAborted } from "../shared/link.ts";
 import {
   explainNats,
   type NatsConfig,
-  type NatsSession,
   natsPeer,
   natsSchema,
+  type NatsSession,
   openNats,
+  streamNameSchema,
+  subjectSchema,
   subjectToken,
   toNatsHeaders,
 } from "../nats/client.ts";
@@ -41,19 +43,8 @@ export const jetstreamOutlet: OutletDefinition<JetStreamOutletConfig> = {
     required: ["url", "subject"],
     properties: {
       ...natsSchema,
-      subject: {
-        type: "string",
-        minLength: 1,
-        pattern: "^[^\\s*>]+$",
-        patternErrorMessage: "must be a subject without spaces and the wildcards * and >",
-        description: "Subject to publish to.",
-      },
-      stream: {
-        type: "string",
-        pattern: "^[^\\s.*>/\\\\]+$",
-        patternErrorMessage: "must be a name without spaces, dots, *, > and slashes",
-        description: "Stream the subject must belong to.",
-      },
+      subject: subjectSchema("Subject to publish to."),
+      stream: streamNameSchema("Stream the subject must belong to."),
       cloudevents: cloudEventsSchema,
     },
   },

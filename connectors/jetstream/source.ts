@@ -12,7 +12,17 @@ import {
 import { nanos } from "@nats-io/transport-node";
 import { CodedError } from "#base";
 import { duration, type Source, type SourceContext, type SourceDefinition } from "#gateway/contract";
-import { explainNats, fromNatsHeaders, idOf, type NatsConfig, natsPeer, natsSchema, openNats } from "../nats/client.ts";
+import {
+  explainNats,
+  filterSchema,
+  fromNatsHeaders,
+  idOf,
+  type NatsConfig,
+  natsPeer,
+  natsSchema,
+  openNats,
+  streamNameSchema,
+} from "../nats/client.ts";
 import { brokerSource, FetchLoop, Held } from "../shared/broker-source.ts";
 import type { Delivery } from "../shared/intake.ts";
 import { brokerLimits } from "../shared/limits.ts";
@@ -32,8 +42,6 @@ export interface JetStreamSourceConfig extends NatsConfig {
   readonly deadLetter: "gateway" | "broker";
   readonly cloudevents: boolean;
 }
-
-const name = { type: "string", pattern: "^[^\\s.*>/\\\\]+$", patternErrorMessage: "must be a name without spaces, dots, *, > and slashes" };
 
 export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
   name: "jetstream",
@@ -60,15 +68,10 @@ export const jetstreamSource: SourceDefinition<JetStreamSourceConfig> = {
     required: ["url", "stream", "consumer"],
     properties: {
       ...natsSchema,
-      stream: { ...name, description: "Stream to read. It must exist." },
-      consumer: { ...name, description: "Durable name of the consumer." },
+      stream: streamNameSchema("Stream to read. It must exist."),
+      consumer: streamNameSchema("Durable name of the consumer."),
       create: { type: "boolean", default: true, description: "Create the consumer if it is missing." },
-      subject: {
-        type: "string",
-        pattern: "^[^\\s]+$",
-        patternErrorMessage: "must be a subject without spaces",
-        description: "Filter subject of a consumer that is created.",
-      },
+      subject: filterSchema("Filter subject of a consumer that is created."),
       from: { enum: ["all", "new"], default: "all", description: "Start position of a consumer that is created." },
       ackWait: duration("Redelivery timeout of a consumer that is created.", "30s"),
       maxAckPending: {

@@ -33,6 +33,23 @@ export interface NatsConfig {
   readonly tls?: TlsConfig;
 }
 
+/** Schema of a subject that is published to. */
+export function subjectSchema(description: string): JsonSchema {
+  const patternErrorMessage = "must be a subject without spaces and the wildcards * and >";
+  return { type: "string", minLength: 1, pattern: "^[^\\s*>]+$", patternErrorMessage, description };
+}
+
+/** Schema of a subject that is read: it may have wildcards. */
+export function filterSchema(description: string): JsonSchema {
+  return { type: "string", minLength: 1, pattern: "^[^\\s]+$", patternErrorMessage: "must be a subject without spaces", description };
+}
+
+/** Schema of a stream's or a consumer's name. */
+export function streamNameSchema(description: string): JsonSchema {
+  const patternErrorMessage = "must be a name without spaces, dots, *, > and slashes";
+  return { type: "string", pattern: "^[^\\s.*>/\\\\]+$", patternErrorMessage, description };
+}
+
 export const natsSchema: Readonly<Record<string, JsonSchema>> = {
   url: {
     type: "string",

@@ -2,14 +2,15 @@
 import { CodedError } from "#base";
 import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
 import {
-  idOf,
   explainNats,
+  filterSchema,
   fromNatsHeaders,
+  idOf,
   type Msg,
+  natsBytes,
   type NatsConfig,
   type NatsConnection,
   natsPeer,
-  natsBytes,
   natsSchema,
   openNats,
   toNatsHeaders,
@@ -46,13 +47,7 @@ safe from then on; a message sent while the gateway is down is lost. Use \`jetst
     required: ["url", "subject"],
     properties: {
       ...natsSchema,
-      subject: {
-        type: "string",
-        minLength: 1,
-        pattern: "^[^\\s]+$",
-        patternErrorMessage: "must be a subject without spaces",
-        description: "Subject; `*` and `>` as in NATS.",
-      },
+      subject: filterSchema("Subject; `*` and `>` as in NATS."),
       queue: { type: "string", minLength: 1, description: "Queue group whose members share the messages." },
       prefetch: { type: "integer", minimum: 1, description: "Maximum number of messages in the flow's queue." },
       cloudevents: acceptCloudEventsSchema,

@@ -4,10 +4,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { Ajv2020 } from "ajv/dist/2020.js";
 import { prng, systemClock } from "#base";
-import { units } from "../../gateway/contract/units.ts";
-import type { ConnectorContext, ConnectorDescription, JsonSchema } from "../../gateway/contract/connector.ts";
+import { schemaCompiler } from "../../gateway/config/validator.ts";
+import type { ConnectorContext, ConnectorDescription } from "../../gateway/contract/connector.ts";
 import { gatewayMemory } from "../../gateway/memory/budget.ts";
 import type { Incoming, Outcome, Outgoing } from "../../gateway/contract/message.ts";
 import type { Attempt, Outlet, OutletContext, OutletDefinition } from "../../gateway/contract/outlet.ts";
@@ -63,28 +62,10 @@ export function testContext(prefetch = 16, base = tmpdir()): TestContext {
 /** The configuration as `create` gets it: checked against the connector's schema, defaults filled in, units parsed. */
 export function configured<Config>(definition: ConnectorDescription, raw: object): Config {
   const config: unknown = structuredClone(raw);
-  const ajv = new Ajv2020({
-    useDefaults: true,
-    strict: true,
-    strictRequired: false,
-    strictTypes: false,
-    keywords: ["unit", "patternErrorMessage"],
-  });
-  const validate = ajv.compile(definition.schema);
-  assert.ok(validate(config), `${definition.name}: ${ajv.errorsText(validate.errors)} in ${JSON.stringify(raw)}`);
-  return withUnits(config, definition.schema) as Config;
-}
-
-function withUnits(value: unknown, schema: JsonSchema): unknown {
-  const unit = schema["unit"];
-  if (typeof unit === "string" && typeof value === "string") {
-    const parsed = units[unit]?.(value);
-    assert.ok(parsed?.ok, `${value} is not a ${unit}`);
-    return parsed.value;
-  }
-  const properties = schema["properties"] as Readonly<Record<string, JsonSchema>> | undefined;
-  if (properties === undefined || typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withUnits(member, properties[name] ?? {})]));
+  const compiler = schemaCompiler();
+  const validate = compiler.compile(definition.schema);
+  assert.ok(validate(config), `${definition.name}: ${compiler.errorsText(validate.errors)} in ${JSON.stringify(raw)}`);
+  return config as Config;
 }
 
 /** A folder that is there while `run` is. */

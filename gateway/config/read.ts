@@ -5,7 +5,6 @@
  */
 import { dirname, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
-import { Ajv2020 } from "ajv/dist/2020.js";
 import { table } from "#base";
 import { Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
 import type { Connectors } from "../contract/connectors.ts";
@@ -17,8 +16,8 @@ import { configSchema } from "./schema.ts";
 import { ConfigError, type ConfigProblem, type Path, pathText } from "./problem.ts";
 import { hint } from "./suggest.ts";
 import { tryConnectors } from "./trial.ts";
+import { schemaCompiler } from "./validator.ts";
 import type { GatewayConfig } from "../contract/config.ts";
-import { units } from "../contract/units.ts";
 
 export interface ReadOptions extends Connectors {
   readonly environment: Environment;
@@ -41,32 +40,7 @@ function validator({ sources, outlets }: ReadOptions): Validate {
 }
 
 function compile(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): Validate {
-  const ajv = new Ajv2020({
-    allErrors: true,
-    useDefaults: true,
-    strict: true,
-    strictRequired: false,
-    allowUnionTypes: true,
-    verbose: true,
-  });
-  ajv.addKeyword("patternErrorMessage"); // the sentence for a value that does not match; editors know it as well
-  ajv.addKeyword({
-    keyword: "unit",
-    type: "string",
-    schemaType: "string",
-    modifying: true,
-    error: { message: (context) => String((context.params as { message?: unknown }).message ?? "has no such unit") },
-    compile: (unit: string) => {
-      const parse = units[unit];
-      if (parse === undefined) throw new Error(`assertion failed: no unit ${unit}`);
-      return (text: string, where?: { parentData: Record<string | number, unknown>; parentDataProperty: string | number }) => {
-        const parsed = parse(text);
-        if (parsed.ok && where !== undefined) where.parentData[where.parentDataProperty] = parsed.value;
-        return parsed.ok;
-      };
-    },
-  });
-  const validate = ajv.compile(configSchema(sources, outlets) as object);
+  const validate = schemaCompiler().compile(configSchema(sources, outlets) as object);
   return (data) => {
     validate(data);
     return validate.errors ?? [];
