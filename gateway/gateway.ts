@@ -240,7 +240,7 @@ class TheGateway implements Gateway, Administered {
     const served = this.#flows.get(flow);
     if (served === undefined) throw unknownFlow(flow, [...this.#flows.keys()]);
     const edited = body !== undefined;
-    if (served.held.has(found.letter)) return this.#retryHeld(served, found, body);
+    if (served.held.takesUp(found.letter)) return this.#retryHeld(served, found, body);
     const release = edited ? undefined : await this.#holdBody(found.letter);
     let ended: Promise<Outcome> | undefined;
     const report = await retryLetters(

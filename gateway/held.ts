@@ -63,7 +63,7 @@ export class Held {
    * True for a letter that something waits behind. One that was written a moment ago holds from now on: whoever wrote it may not have got
    * that far.
    */
-  has({ id, kind, outlet: name, key, holds }: DeadLetter): boolean {
+  takesUp({ id, kind, outlet: name, key, holds }: DeadLetter): boolean {
     const outbox = kind === "send" ? this.#outbox(name) : undefined;
     const delivery = this.#ports.delivery();
     if (holds === true && kind === "send") outbox?.hold(id, key);

@@ -358,7 +358,7 @@ export class SimulatedGateway {
     const { held } = this.#served ?? {};
     for await (const letter of this.#deadLetters.list()) {
       const found = await this.#deadLetters.read(letter.id);
-      if (held === undefined || found === undefined || !held.has(letter)) continue;
+      if (held === undefined || found === undefined || !held.takesUp(letter)) continue;
       if (!this.#calm && !this.#retried.has(letter.id) && this.#random.below(4) === 0) {
         this.#dropped.add(letter.messageId);
         await this.#deadLetters.remove(letter.id);
