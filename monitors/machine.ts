@@ -21,7 +21,7 @@ export type NextEvent = Exclude<Event, DeliverEvent>;
 
 /** A host's answer to a step. */
 export interface StepResult extends StepEnded {
-  /** The frame of the effects, the owner's own; undefined if there is none. */
+  /** The frame of the effects, the owner's own; undefined if the step has no effects. */
   readonly effects?: Uint8Array | undefined;
   /** The same, if the host has decoded it already. */
   readonly decoded?: ReturnType<typeof decodeEffects> | undefined;

@@ -1,4 +1,4 @@
-/** Conversion of a monitor's answer into the outcome of a step, or the sentence why there is none. Pure. */
+/** Conversion of a monitor's answer into the outcome of a step, or the sentence why the step has no outcome. Pure. */
 import { type decodeEffects, type FlowLimits, machineErrors, type MachineErrorCode, type StepOutcome } from "#abi";
 
 /** How the running of a step ended, in the words of all monitors; each knows some of them. */

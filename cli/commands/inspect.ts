@@ -60,6 +60,11 @@ async function report(path: string, image: Image): Promise<Report> {
   };
 }
 
+function outletsText(outlets: readonly string[] | null): string {
+  if (outlets === null) return "not declared: any outlet of mayfly.yaml";
+  return outlets.length === 0 ? "none" : outlets.join(", ");
+}
+
 function show({ out, paint }: Terminal, path: string, image: Image, { compressed, regions: parts }: Report): void {
   const { manifest, sha256, bytes, pageNumbers, sourceMap } = image;
   const { limits, outlets } = manifest;
@@ -72,7 +77,7 @@ function show({ out, paint }: Terminal, path: string, image: Image, { compressed
       `${bytesText(manifest.memoryPages * layout.wasmPageBytes)} at rest, of which ${pageNumbers.length} pages of ${layout.pageBytes / 1024} KiB are not zero`,
     ],
     ["engine", `${manifest.engine}, ABI ${manifest.abi}, kernel ${manifest.kernel.slice(0, 12)}`],
-    ["outlets", outlets === null ? "not declared: any outlet of mayfly.yaml" : outlets.length === 0 ? "none" : outlets.join(", ")],
+    ["outlets", outletsText(outlets)],
     [
       "limits",
       `memory ${bytesText(limits.memoryBytes)}, cpu ${limits.cpuMs} ms a step, time ${limits.timeMs} ms, ${limits.sends} sends, log ${bytesText(limits.logBytes)}`,

@@ -12,7 +12,7 @@ const defaultTime = Date.UTC(2026, 0, 1);
 
 export interface Body {
   readonly bytes: Uint8Array;
-  /** Content type implied by the form it was given in; "" if there is none. */
+  /** Content type implied by the form it was given in; "" if that implies no type. */
   readonly contentType: string;
 }
 

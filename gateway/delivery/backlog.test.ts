@@ -47,7 +47,7 @@ test("all of it, when there is room", async () => {
   deepEqual([world.entered.length, world.backlog.waiting], [37, false]);
 });
 
-test("no more than there are places, and none while there is none", async () => {
+test("a full queue takes no more than its free places, and the journal is not asked without one", async () => {
   const world = new World(37, 5);
   await world.backlog.take();
   deepEqual([world.entered.length, world.backlog.waiting], [5, true]);

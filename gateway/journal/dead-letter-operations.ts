@@ -90,7 +90,7 @@ export async function* listLetters(deadLetters: DeadLetters, selection: LetterSe
   }
 }
 
-/** A letter with its payload, as it came; undefined when there is none. */
+/** A letter with its payload, as it came; undefined if the id is unknown. */
 export async function showLetter(
   deadLetters: DeadLetters,
   id: string,

@@ -166,7 +166,7 @@ export class DeadLetters {
     for (const flow of await this.#entries(this.#dir)) for (const name of await this.#names(flow)) yield `${flow}/${name}`;
   }
 
-  /** A letter without its payload; undefined when there is none. */
+  /** A letter without its payload; undefined if the id is unknown. */
   letter(id: string): Promise<DeadLetter | undefined> {
     return this.#meta(id);
   }

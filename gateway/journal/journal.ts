@@ -134,7 +134,7 @@ export type Completed =
 export interface StateSnapshot {
   /** 0 when there is no state under this key; grows with every change, also after a delete. */
   readonly version: number;
-  /** A JSON object, name → value; undefined when there is none. */
+  /** A JSON object, name → value; undefined if the key has no state. */
   readonly json: string | undefined;
 }
 

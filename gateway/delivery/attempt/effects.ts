@@ -70,7 +70,7 @@ export interface EffectHost {
   log(effect: LogEffect): void;
   /** A line beyond it. */
   logDropped(): void;
-  /** Reserves memory for a body until the end of the attempt; the end itself when there is none. */
+  /** Reserves memory for a body until the end of the attempt. Returns the end of the attempt if the memory is exhausted. */
   reserve(use: "send" | "call" | "reply", bytes: number): AttemptEnd | undefined;
   /** Starts a call. `Effects.answered` is called with its answer. */
   call(effect: CallEffect): Cancel;

@@ -48,7 +48,7 @@ async function textOf(path: string): Promise<string> {
   return fs.readFile(path, "utf8").catch(() => "");
 }
 
-/** Start time of a process, empty when there is none (or no /proc). */
+/** Start time of a process, empty if the process or /proc is missing. */
 async function startTimeOf(pid: number): Promise<string> {
   const stat = await textOf(`/proc/${pid}/stat`);
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? ""; // the name before it may contain anything
@@ -141,7 +141,7 @@ async function take(path: string, me: LockHolder, temporary: string, clock: Cloc
   throw locked(path, await holderIn(path));
 }
 
-/** Owner of the journal in `folder`, as far as known at once: undefined if there is none, or a dead process of this machine. */
+/** Owner of the journal in `folder`, as far as known at once: undefined if nobody owns it, or a dead process of this machine. */
 export async function holderOf(folder: string): Promise<LockHolder | undefined> {
   const path = join(folder, "lock");
   const holder = await holderIn(path);

@@ -122,7 +122,7 @@ export class Segments {
     await this.#segment?.file.close().catch(() => undefined);
   }
 
-  /** Writes into the open segment. Undefined when there is none, it has no room or its write failed; then it is closed. */
+  /** Writes into the open segment. Undefined if no segment is open, it has no room or its write failed; then it is closed. */
   async #append(batch: BatchBuffer): Promise<Segment | undefined> {
     const length = batch.writer.length - fileHeaderBytes;
     const { segmentBytes } = this.#options.limits;

@@ -1,4 +1,4 @@
-/** Shared by the tests of this folder: QEMU, or the reason why there is none; images; drivers built for tests. */
+/** Shared by the tests of this folder: QEMU, or the reason why it is missing; images; drivers built for tests. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
