@@ -1,7 +1,7 @@
 /**
  * The port to whatever runs machines. Its shape is that of `Monitor` in monitors/monitor.ts, which the CLI passes in; the
- * gateway itself never imports a monitor. Ownership and failures are as said there: what goes in is copied, what comes out
- * is ours, and nothing rejects for what a machine does.
+ * gateway itself never imports a monitor. Ownership and failures are as said there: events do not change while their machine
+ * lives, what comes out is ours, and nothing rejects for what a machine does.
  */
 import type { DeliverEvent, Event, FlowLimits, LogEffect, StepOutcome } from "#abi";
 import type { FlowConfig } from "./config.ts";

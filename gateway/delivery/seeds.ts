@@ -12,7 +12,7 @@ export const systemEntropy: Entropy = (bytes) => {
 
 const poolBytes = 8192; // one call into the operating system's generator for 256 seeds
 
-/** Hands out seeds, each used once. A seed is a view that is valid until the pool is refilled: the runner copies it before `start` returns. */
+/** Hands out seeds, each used once and the caller's own: a machine is run again from its first event, with the same seed, however much later. */
 export class SeedPool {
   readonly #entropy: Entropy;
   readonly #pool = new Uint8Array(poolBytes);
@@ -27,7 +27,7 @@ export class SeedPool {
       this.#entropy(this.#pool);
       this.#at = 0;
     }
-    const seed = this.#pool.subarray(this.#at, this.#at + hardLimits.seedBytes);
+    const seed = this.#pool.slice(this.#at, this.#at + hardLimits.seedBytes);
     this.#at += hardLimits.seedBytes;
     return seed;
   }

@@ -66,7 +66,7 @@ export class ScriptedRunner implements Runner {
   start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine {
     const script = this.scripts.get(image.name);
     if (script === undefined) throw new Error(`no script ${image.name}`);
-    this.delivered.push({ ...event, seed: Uint8Array.from(event.seed) });
+    this.delivered.push(event);
     this.limits.push(limits);
     this.shares.push(share);
     const memory = new Map<string, unknown>();
