@@ -49,3 +49,4 @@ export {
 } from "./headers.ts";
 export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits } from "./limits.ts";
 export { machineErrors, type MachineErrorCode, type StepFailure, type StepOutcome } from "./outcome.ts";
+export { type RecordedStep, type Recording, type Redaction } from "./recording.ts";

@@ -63,3 +63,20 @@ export {
   type RunningMachine,
 } from "./contract/runner.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./contract/source.ts";
+export {
+  type HistoryPage,
+  type HistoryQuery,
+  type HistoryReader,
+  type MessageDetail,
+  type MessageStatus,
+  type MessageSummary,
+  type RecordedMessage,
+} from "./history/history.ts";
+export {
+  type Witness,
+  type WitnessedAttempt,
+  type WitnessedCall,
+  type WitnessedDelivery,
+  type WitnessedEnd,
+  type WitnessedMessage,
+} from "./contract/witness.ts";

@@ -1,0 +1,178 @@
+/**
+ * The port to the store of recordings of finished messages. Reading needs no gateway: the command line opens the folder of one that runs,
+ * or of one that does not.
+ */
+import type { Headers, LogEffect, Recording } from "#abi";
+
+/** `done`: the flow completed. `failed`: it did not, and the caller was told. `dead`: it is a dead letter. */
+export type MessageStatus = "done" | "failed" | "dead";
+
+/** Failure as it is shown. */
+export interface ShownError {
+  readonly code: string;
+  readonly message: string;
+  readonly stack?: string | undefined;
+}
+
+/** One finished message in a list. */
+export interface MessageSummary {
+  readonly id: string;
+  readonly flow: string;
+  readonly status: MessageStatus;
+  /** Milliseconds since 1970. */
+  readonly receivedAt: number;
+  /** From its receipt to its end. */
+  readonly durationMs: number;
+  readonly attempts: number;
+  /** Connector: `http`, `cron`, … */
+  readonly source: string;
+  readonly key: string | null;
+  readonly correlationId: string | null;
+  /** Hash of the image of the last attempt; null when none ran. */
+  readonly image: string | null;
+  readonly error: ShownError | null;
+}
+
+/** Bytes as JSON holds them. `omitted`: how many were not recorded. */
+export type ShownBody = { readonly text: string } | { readonly base64: string } | { readonly omitted: number };
+
+export interface ShownReply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: ShownBody;
+}
+
+export interface ShownSend {
+  readonly outlet: string;
+  readonly key: string | null;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: ShownBody;
+}
+
+export interface ShownCall {
+  readonly call: number;
+  readonly operation: "request" | "fetch" | "state";
+  readonly target: string;
+  readonly method: string;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: ShownBody;
+  /** Of the call, and of its answer; the latter null while there is none. Milliseconds since 1970, machine time. */
+  readonly askedAt: number;
+  readonly answeredAt: number | null;
+  readonly answer: { readonly status: number; readonly headers: Headers; readonly body: ShownBody } | null;
+  readonly error: ShownError | null;
+}
+
+export interface ShownStep {
+  readonly event: "deliver" | "resolve" | "wake" | "cancel";
+  /** Machine time of the event, milliseconds since 1970. */
+  readonly at: number;
+  readonly status: "waiting" | "done" | "failed" | "broken" | null;
+  readonly cpuMs: number;
+  readonly pages: number;
+}
+
+export interface ShownAttempt {
+  readonly attempt: number;
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly image: string;
+  /** 64 hexadecimal digits. */
+  readonly seed: string;
+  readonly steps: readonly ShownStep[];
+  readonly calls: readonly ShownCall[];
+  readonly logs: readonly LogEffect[];
+  readonly sends: readonly ShownSend[];
+  /** Names changed under the key; null deletes one. */
+  readonly state: Readonly<Record<string, unknown>>;
+  readonly reply: ShownReply | null;
+  readonly error: ShownError | null;
+}
+
+/** One attempt to deliver a send to its peer. */
+export interface ShownDelivery {
+  readonly outlet: string;
+  readonly idempotencyKey: string;
+  readonly attempt: number;
+  readonly at: number;
+  readonly durationMs: number;
+  /** `waiting`: the peer was not reached, which uses up no attempt. */
+  readonly status: "sent" | "retry" | "waiting" | "dead";
+  readonly error: ShownError | null;
+  /** Id of the dead letter, where there is one. */
+  readonly deadLetter: string | null;
+}
+
+/** A message that caused this one, or that this one caused. */
+export interface Relative {
+  readonly flow: string;
+  readonly id: string;
+  readonly how: "send" | "resubmit" | "retry";
+}
+
+/** `attempts` is the list here, oldest first. */
+export interface MessageDetail extends Omit<MessageSummary, "attempts"> {
+  readonly headers: Headers;
+  readonly contentType: string;
+  readonly body: ShownBody;
+  /** State under the key when the last attempt began; null when there was none. */
+  readonly state: Readonly<Record<string, unknown>> | null;
+  readonly deadLetter: string | null;
+  readonly redacted: { readonly headers: readonly string[]; readonly paths: readonly string[]; readonly bodies: string } | null;
+  readonly attempts: readonly ShownAttempt[];
+  readonly outlets: readonly ShownDelivery[];
+  readonly parents: readonly Relative[];
+  readonly children: readonly Relative[];
+}
+
+export interface HistoryQuery {
+  readonly flow?: string | undefined;
+  readonly status?: MessageStatus | undefined;
+  readonly code?: string | undefined;
+  readonly id?: string | undefined;
+  readonly key?: string | undefined;
+  readonly correlationId?: string | undefined;
+  /** A header the message came with: its lower-case name and its whole text. */
+  readonly header?: { readonly name: string; readonly value: string } | undefined;
+  /** A text in the body, a header, a send, a log line or an error. */
+  readonly text?: string | undefined;
+  /** Received at or after, and before; milliseconds since 1970. */
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+  /** At most 10,000. */
+  readonly limit: number;
+  /** `next` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+/** Newest first. */
+export interface HistoryPage {
+  readonly messages: readonly MessageSummary[];
+  /** Undefined on the last page. */
+  readonly next: string | undefined;
+  /** Sentences about segments that could not be read. */
+  readonly remarks: readonly string[];
+}
+
+export interface RecordedMessage {
+  readonly summary: MessageSummary;
+  /** Of the attempt asked for, or the last. */
+  readonly recording: Recording;
+}
+
+export interface HistoryReader {
+  list(query: HistoryQuery): Promise<HistoryPage>;
+  /** The newest message of that id, of the flow if one is named. */
+  show(id: string, flow?: string): Promise<MessageDetail | undefined>;
+  /** The recording of an attempt, of the last unless one is named. */
+  recording(
+    id: string,
+    options?: { readonly flow?: string | undefined; readonly attempt?: number | undefined },
+  ): Promise<RecordedMessage | undefined>;
+  /** Newest first; the last attempt of each. */
+  recordings(query: HistoryQuery): AsyncIterable<RecordedMessage>;
+  close(): Promise<void>;
+}
