@@ -1,6 +1,6 @@
 /**
- * docs/ERRORS.md: every code there is, what to do, what is said with it, and where it comes from. What to do is written there by hand; the
- * rest is taken from the source, and UPDATE=1 writes it anew.
+ * docs/ERRORS.md: every code there is, what to do, what is said with it, and where it comes from. What to do is written there by hand, and
+ * so is a sentence that the source puts together; the rest is taken from the source, and UPDATE=1 writes it anew.
  */
 import { equal, match, ok } from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -73,7 +73,7 @@ function collect(): Map<string, Found> {
   for (const folder of folders) {
     for (const path of sources(join(root, folder))) {
       // A remark names codes of others, and a comparison of beginnings no code.
-      const text = readFileSync(path, "utf8").replace(/startsWith\("MF_\w+"\)|\/\/ .*$/gm, "");
+      const text = readFileSync(path, "utf8").replace(/startsWith\("MF_\w+"\)|(?<![:}])\/\/ .*$/gm, "");
       for (const { 0: code, index } of text.matchAll(/\bMF_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g)) {
         places.set(code, [...(places.get(code) ?? []), [text, index]]);
         const found = codes.get(code) ?? { said: "", where: new Set<string>() };
@@ -92,24 +92,26 @@ function collect(): Map<string, Found> {
   return codes;
 }
 
-/** Of each code in the document: what to do. */
-function advice(): Map<string, string> {
-  const rows = readFileSync(document, "utf8").matchAll(/^\| `(MF_\w+)` \| ((?:[^|\\]|\\.)*) \|/gm);
-  return new Map([...rows].map(([, code = "", text = ""]) => [code, text.trim()]));
+/** Of each code in the document: what to do, and the sentence said with it. */
+function written(): Map<string, { readonly advice: string; readonly said: string }> {
+  const rows = readFileSync(document, "utf8").matchAll(/^\| `(MF_\w+)` \| ((?:[^|\\]|\\.)*) \| ((?:[^|\\]|\\.)*) \|/gm);
+  return new Map([...rows].map(([, code = "", advice = "", said = ""]) => [code, { advice: advice.trim(), said: said.trim() }]));
 }
 
 test("docs/ERRORS.md lists every code in the source, and no other", () => {
   const codes = [...collect()].sort(([a], [b]) => (a < b ? -1 : 1));
   ok(codes.length > 50);
-  const known = advice();
+  const known = written();
   const rows = codes.map(
-    ([code, { said, where }]) => `| \`${code}\` | ${known.get(code) ?? ""} | ${said} | ${[...where].sort().join(", ")} |`,
+    ([code, { said, where }]) =>
+      `| \`${code}\` | ${known.get(code)?.advice ?? ""} | ${said === "" ? (known.get(code)?.said ?? "") : said} | ${[...where].sort().join(", ")} |`,
   );
   const text = [
     "# Error codes",
     "",
     "Codes are stable: programs may depend on them. The sentences are for people and may change; `…` stands for what differs each time.",
-    "What to do is written here by hand; `test/errors.test.ts` takes the rest from the source (`UPDATE=1 npm test -- errors` writes it).",
+    "What to do is written here by hand, and the sentence where the source puts it together; `test/errors.test.ts` takes the rest from the",
+    "source (`UPDATE=1 npm test -- errors` writes it).",
     "",
     "| code | what to do | said with it | from |",
     "| --- | --- | --- | --- |",
@@ -120,6 +122,9 @@ test("docs/ERRORS.md lists every code in the source, and no other", () => {
   equal(readFileSync(document, "utf8"), text, "docs/ERRORS.md is stale: run `UPDATE=1 npm test -- errors`");
 });
 
-test("docs/ERRORS.md says what to do for every code", () => {
-  for (const [code, text] of advice()) match(text, /^[A-Z`][^|]{12,}\.$/, `${code} needs a sentence that says what to do`);
+test("docs/ERRORS.md says for every code what to do, and the sentence said with it", () => {
+  for (const [code, { advice, said }] of written()) {
+    match(advice, /^[A-Z`][^|]{12,}\.$/, `${code} needs a sentence that says what to do`);
+    match(said, /\S \S/, `${code} needs the sentence that is said with it`);
+  }
 });
