@@ -193,13 +193,21 @@ class Compiler {
   }
 }
 
-function startRuntime(
-  engine: Engine,
-  kernel: KernelInstance,
-  compiler: Compiler,
-  runtime: Uint8Array,
-  outlets: readonly string[] | null,
-): number {
+/** A machine being booted, and what compiles for it. */
+interface Booting {
+  readonly engine: Engine;
+  readonly kernel: KernelInstance;
+  readonly compiler: Compiler;
+}
+
+/** The script and the name of a flow; the outlets it declares, null for any. */
+interface FlowScript {
+  readonly bundle: Uint8Array;
+  readonly name: string;
+  readonly outlets: readonly string[] | null;
+}
+
+function startRuntime({ engine, kernel, compiler }: Booting, runtime: Uint8Array, outlets: FlowScript["outlets"]): number {
   engine.run(runtimeBytecode(compiler, runtime), kernelName, "MF_KERNEL_BROKEN");
   const prologue = `globalThis.__manifest = ${JSON.stringify(outlets === null ? {} : { outlets })}`;
   engine.run(compiler.compile(prologue, kernelName, "MF_KERNEL_BROKEN"), kernelName, "MF_KERNEL_BROKEN");
@@ -221,7 +229,7 @@ const dismissal = "delete globalThis.__mayfly; delete globalThis.__manifest;";
 const epilogue = "globalThis.__options = JSON.stringify(globalThis.__flow?.options ?? {});";
 const farewell = "delete globalThis.__flow; delete globalThis.__options;";
 
-function startFlow(engine: Engine, compiler: Compiler, runtimeFunctions: number, bundle: Uint8Array, name: string): string {
+function startFlow({ engine, compiler }: Booting, runtimeFunctions: number, { bundle, name }: FlowScript): string {
   const run = (script: string | Uint8Array, fileName: string, code: string): void =>
     engine.run(compiler.compile(script, fileName, code), fileName, code);
   run(bundle, name, "MF_FLOW_TOP_LEVEL");
@@ -265,37 +273,25 @@ function runtimeBytecode(compiler: Compiler, runtime: Uint8Array): Uint8Array {
   }
   return bytecode;
 }
-/** Boots `bundle`, a script that leaves the flow's default export in `globalThis.__flow`. Throws MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
-export function bootMachine(
-  artifacts: KernelArtifacts,
-  bundle: Uint8Array,
-  name: string,
-  outlets: readonly string[] | null,
-): BootedMachine {
+/** Boots a script that leaves the flow's default export in `globalThis.__flow`. Throws MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
+export function bootMachine(artifacts: KernelArtifacts, flow: FlowScript): BootedMachine {
   const modules = compiled(artifacts);
   const compiler = new Compiler(modules);
   const kernel = instantiateKernel(modules.engine, modules.native, cpuLimit(imageLimits.topLevelMs));
   const engine = startEngine(kernel);
   try {
-    return bootInto(engine, kernel, compiler, artifacts.runtime, bundle, name, outlets);
+    return bootInto({ engine, kernel, compiler }, artifacts.runtime, flow);
   } catch (error) {
     if (error instanceof CodedError) throw error;
     // A trap, or V8's own stack used up by a recursion deeper than the engine noticed.
-    throw new CodedError("MF_FLOW_TOP_LEVEL", `running ${name}: the machine stopped: ${(error as Error).message}`, { cause: error });
+    throw new CodedError("MF_FLOW_TOP_LEVEL", `running ${flow.name}: the machine stopped: ${(error as Error).message}`, { cause: error });
   }
 }
 
-function bootInto(
-  engine: Engine,
-  kernel: KernelInstance,
-  compiler: Compiler,
-  runtime: Uint8Array,
-  bundle: Uint8Array,
-  name: string,
-  outlets: readonly string[] | null,
-): BootedMachine {
-  const functions = startRuntime(engine, kernel, compiler, runtime, outlets);
-  const optionsJson = startFlow(engine, compiler, functions, bundle, name);
+function bootInto(booting: Booting, runtime: Uint8Array, flow: FlowScript): BootedMachine {
+  const { engine, kernel } = booting;
+  const functions = startRuntime(booting, runtime, flow.outlets);
+  const optionsJson = startFlow(booting, functions, flow);
   engine.call("qjs_run_gc");
   engine.call("qjs_set_memory_limit", -1); // a machine's bound is that of its linear memory
   return { memory: engine.bytes(), stackPointer: kernel.engine.__stack_pointer.value, optionsJson };

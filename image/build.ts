@@ -116,7 +116,7 @@ export function imageOfBundle(
 ): { readonly image: Image; readonly bootMs: number; readonly freezeMs: number } {
   const artifacts = kernelArtifacts();
   const started = performance.now();
-  const machine = bootMachine(artifacts, bundle.script, `${name}.js`, outletsInTypes(source));
+  const machine = bootMachine(artifacts, { bundle: bundle.script, name: `${name}.js`, outlets: outletsInTypes(source) });
   const booted = performance.now();
   const options = JSON.parse(machine.optionsJson) as FlowOptions;
   const frozen = freezePages(machine.memory);

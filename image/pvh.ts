@@ -134,7 +134,14 @@ function driversData(program: Program): Uint8Array {
   return out;
 }
 
-function loadSegments(program: Program, image: Image, lay: Layout, tables: Uint8Array, head: Uint8Array): LoadSegment[] {
+/** Parts of the executable that are laid out before it is. */
+interface Prelude {
+  readonly lay: Layout;
+  readonly tables: Uint8Array;
+  readonly head: Uint8Array;
+}
+
+function loadSegments(program: Program, image: Image, { lay, tables, head }: Prelude): LoadSegment[] {
   const segment = (
     name: string,
     at: number,
@@ -188,7 +195,7 @@ export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
   new DataView(entry.buffer).setUint32(0, Number(program.entry), true);
   return writeElf({
     entry: program.entry,
-    segments: loadSegments(program, image, lay, tables.bytes(), head),
+    segments: loadSegments(program, image, { lay, tables: tables.bytes(), head }),
     symbols: [],
     notes: [{ owner: "Xen", type: physicalEntryNote, bytes: entry }],
   });

@@ -28,7 +28,12 @@ interface Sent {
   readonly error?: { readonly code: string; readonly message: string } | undefined;
 }
 
-async function readMessage(terminal: Terminal, flags: SendFlags): Promise<{ readonly body: Uint8Array; readonly contentType: string }> {
+interface SentBody {
+  readonly body: Uint8Array;
+  readonly contentType: string;
+}
+
+async function readMessage(terminal: Terminal, flags: SendFlags): Promise<SentBody> {
   const { message, contentType } = flags;
   if (message === undefined) return { body: new Uint8Array(0), contentType: contentType ?? "" };
   const body = message === "-" ? await terminal.readStdin() : await readInputOf(dirname(resolve(flags.config)), message, "message");
@@ -47,7 +52,7 @@ function headersOf(flags: SendFlags, prefix: string, contentType: string): Heade
   return headers;
 }
 
-async function toUrl(url: string, flags: SendFlags, body: Uint8Array, contentType: string): Promise<Sent> {
+async function toUrl(url: string, flags: SendFlags, { body, contentType }: SentBody): Promise<Sent> {
   const headers = headersOf(flags, "", contentType);
   if (flags.id !== undefined) headers["idempotency-key"] = flags.id;
   const { request } = await import("undici");
@@ -79,7 +84,7 @@ interface OutcomeJson {
   readonly message?: string;
 }
 
-async function toFlow(flow: string, { env }: Terminal, flags: SendFlags, body: Uint8Array, contentType: string): Promise<Sent> {
+async function toFlow(flow: string, { env }: Terminal, flags: SendFlags, { body, contentType }: SentBody): Promise<Sent> {
   const client = await AdminClient.open(flags, env);
   const query = new URLSearchParams({ wait: String(flags.wait), ...(flags.id === undefined ? {} : { id: flags.id }) });
   const { status, value } = await client.ask(
@@ -116,10 +121,8 @@ function show({ out, paint }: Terminal, { status, id, reply, error }: Sent): voi
 
 async function send({ terminal }: Cli, target: string, flags: SendFlags): Promise<number> {
   headersOf(flags, "", ""); // wrong use is told before a gateway is looked for
-  const { body, contentType } = await readMessage(terminal, flags);
-  const sent = /^https?:\/\//.test(target)
-    ? await toUrl(target, flags, body, contentType)
-    : await toFlow(target, terminal, flags, body, contentType);
+  const body = await readMessage(terminal, flags);
+  const sent = /^https?:\/\//.test(target) ? await toUrl(target, flags, body) : await toFlow(target, terminal, flags, body);
   if (flags.json === true) {
     const { reply } = sent;
     const shown = reply === undefined ? {} : { reply: { status: reply.status, contentType: reply.contentType, ...bodyJson(reply.body) } };

@@ -58,7 +58,16 @@ async function readEntry(folder: string, key: string, base: string): Promise<Cac
   }
 }
 
-async function writeEntry(folder: string, key: string, base: string, flow: string, { image, inputs }: Built): Promise<string> {
+interface EntryPlace {
+  /** Of the store. */
+  readonly folder: string;
+  readonly key: string;
+  /** Of the project: paths are kept relative to it. */
+  readonly base: string;
+  readonly flow: string;
+}
+
+async function writeEntry({ folder, key, base, flow }: EntryPlace, { image, inputs }: Built): Promise<string> {
   const hashed = await Promise.all(inputs.map(async (path) => ({ path: relative(base, path), sha256: (await hashOf(path)) ?? "" })));
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const file = await putImage(folder, image, relative(base, flow));
@@ -105,6 +114,6 @@ export async function cachedImage(flow: string, { name, check = true, include }:
   const built = await buildFlow(path, { check, include, ...(name === undefined ? {} : { name }) });
   const buildMs = performance.now() - started;
   // A folder that can't be written to is no reason to fail: the next start is slower, nothing else.
-  const file = base === undefined ? undefined : await writeEntry(folder, key, base, path, built).catch(() => undefined);
+  const file = base === undefined ? undefined : await writeEntry({ folder, key, base, flow: path }, built).catch(() => undefined);
   return { image: built.image, inputs: built.inputs, file, buildMs };
 }

@@ -55,33 +55,33 @@ export const units: Readonly<Record<string, (text: string) => Result<unknown, st
   rate: parseRate,
 });
 
-function fragment(
-  unit: string,
-  pattern: string,
-  description: string,
-  fallback: string | undefined,
-  examples: readonly string[],
-): JsonSchema {
+interface Unit {
+  readonly unit: string;
+  readonly pattern: string;
+  readonly examples: readonly string[];
+}
+
+function fragment({ unit, pattern, examples }: Unit, description: string, fallback: string | undefined): JsonSchema {
   const schema = { type: "string", unit, pattern, description, examples };
   return fallback === undefined ? schema : { ...schema, default: fallback };
 }
 
 /** A duration; reaches the connector as milliseconds. */
 export function duration(description: string, fallback?: string): JsonSchema {
-  return fragment("duration", durationPattern, description, fallback, ["200ms", "5s", "10m"]);
+  return fragment({ unit: "duration", pattern: durationPattern, examples: ["200ms", "5s", "10m"] }, description, fallback);
 }
 
 /** A range of durations; reaches the connector as `{ least, most }` in milliseconds. */
 export function durationRange(description: string, fallback?: string): JsonSchema {
-  return fragment("durationRange", rangePattern, description, fallback, ["200ms..30s"]);
+  return fragment({ unit: "durationRange", pattern: rangePattern, examples: ["200ms..30s"] }, description, fallback);
 }
 
 /** A size; reaches the connector as bytes. */
 export function size(description: string, fallback?: string): JsonSchema {
-  return fragment("size", sizePattern, description, fallback, ["64KB", "16MiB"]);
+  return fragment({ unit: "size", pattern: sizePattern, examples: ["64KB", "16MiB"] }, description, fallback);
 }
 
 /** A rate; reaches the connector as events a second. */
 export function rate(description: string, fallback?: string): JsonSchema {
-  return fragment("rate", ratePattern, description, fallback, ["100/s", "60/m"]);
+  return fragment({ unit: "rate", pattern: ratePattern, examples: ["100/s", "60/m"] }, description, fallback);
 }

@@ -2,7 +2,7 @@
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Reply } from "../contract/message.ts";
 import { identityOf } from "./dedup-id.ts";
-import type { Sequence } from "./journal.ts";
+import type { NewMessage, Sequence } from "./journal.ts";
 
 /** `dedupId`: with its fingerprint, as the message had it. */
 interface RunningId {
@@ -15,6 +15,12 @@ interface CompletedId {
   readonly id: string;
   readonly untilMs: number;
   reply: Reply | undefined;
+}
+
+interface CompletedMessage {
+  readonly id: string;
+  readonly reply: Reply | undefined;
+  readonly nowMs: number;
 }
 
 function replyBytes(reply: Reply | undefined): number {
@@ -55,7 +61,10 @@ export class DedupWindow {
     this.#running.delete(identityOf(dedupId));
   }
 
-  complete(dedupId: string, id: string, reply: Reply | undefined, nowMs: number, windowMs: number, count: number): void {
+  /** A message of this identity is complete: `id` and `reply` are what its duplicates get within the window. */
+  complete(dedup: NonNullable<NewMessage["dedup"]>, { id, reply, nowMs }: CompletedMessage): void {
+    const { windowMs, count } = dedup;
+    const dedupId = dedup.id;
     const identity = identityOf(dedupId);
     this.#running.delete(identity);
     const before = this.#completed.get(identity);

@@ -255,7 +255,7 @@ export class Ledger {
     this.#forget(commit.flow, commit.sequence);
     if (commit.completedId === undefined) return;
     const { dedup, id, reply } = commit.completedId;
-    flow.dedup.complete(dedup.id, id, reply, commit.nowMs, dedup.windowMs, dedup.count);
+    flow.dedup.complete(dedup, { id, reply, nowMs: commit.nowMs });
   }
 
   retry(lease: Lease, record: AttemptRecord, dueMs: number): Lease {

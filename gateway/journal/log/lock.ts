@@ -80,7 +80,14 @@ function wait(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => clock.after(delayMs, resolve));
 }
 
-async function isDead(path: string, holder: LockHolder, me: LockHolder, clock: Clock, times: LockTimes): Promise<boolean> {
+/** Somebody who looks at a lock: its own entry, and how it measures the silence of another's. */
+interface Looker {
+  readonly me: LockHolder;
+  readonly clock: Clock;
+  readonly times: LockTimes;
+}
+
+async function isDead(path: string, holder: LockHolder, { me, clock, times }: Looker): Promise<boolean> {
   if (holder.boot === me.boot && holder.namespace === me.namespace && me.startTime !== "") {
     return (await startTimeOf(holder.pid)) !== holder.startTime;
   }
@@ -116,22 +123,22 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-async function take(path: string, me: LockHolder, temporary: string, clock: Clock, times: LockTimes): Promise<void> {
+async function take(path: string, temporary: string, looker: Looker): Promise<void> {
   for (let attempt = 0; attempt < 5; attempt++) {
     if (await linked(temporary, path)) return;
     const holder = await holderIn(path);
     if (holder === undefined) {
       // A lock is linked whole and beats in place, so what can't be read is damaged. Nobody vouches for it: look twice, then remove it.
       if ((await fs.stat(path).catch(() => undefined)) === undefined) continue;
-      await wait(clock, times.beatMs);
+      await wait(looker.clock, looker.times.beatMs);
       if ((await holderIn(path)) === undefined) await fs.rm(path, { force: true });
       continue;
     }
-    if (!(await isDead(path, holder, me, clock, times))) throw locked(path, holder);
+    if (!(await isDead(path, holder, looker))) throw locked(path, holder);
     const after = `${path}.after.${holder.nonce}`;
     if (!(await linked(temporary, after))) {
       const taker = await holderIn(after);
-      if (taker !== undefined && !(await isDead(after, taker, me, clock, times))) throw locked(path, taker);
+      if (taker !== undefined && !(await isDead(after, taker, looker))) throw locked(path, taker);
       await fs.rm(after, { force: true });
       continue;
     }
@@ -158,7 +165,7 @@ export async function takeLock(folder: string, clock: Clock, lost: () => void, t
   try {
     const temporary = await writeNew(path, me);
     try {
-      await take(path, me, temporary, clock, times);
+      await take(path, temporary, { me, clock, times });
       handle = await fs.open(path, "r+"); // beats go to this file, also when the name is somebody else's by then
     } finally {
       await fs.rm(temporary, { force: true });

@@ -90,6 +90,18 @@ export async function readLog(options: ReadOptions): Promise<ReadLog> {
   return new LogReader(options).read();
 }
 
+/** Batches of one file, and what is expected of them. */
+interface BatchesOfFile {
+  readonly reader: BatchReader;
+  readonly name: string;
+  readonly header: FileHeader;
+  /** Offset in bytes. */
+  readonly limit: number;
+  readonly expected: (batch: ReadBatch) => boolean;
+  /** True: the file may end in a torn batch. */
+  readonly torn?: boolean;
+}
+
 class LogReader {
   readonly #options: ReadOptions;
   readonly #index: LiveIndex;
@@ -222,7 +234,7 @@ class LogReader {
       if (header === undefined || header.kind !== "checkpoint") return this.#problem(name, 0, "its header is damaged");
       if (!this.#knows(name, header)) return;
       let batch = 1;
-      await this.#readBatches(reader, name, header, reader.size, (read) => read.header.number === batch++);
+      await this.#readBatches({ reader, name, header, limit: reader.size, expected: (read) => read.header.number === batch++ });
       if (!this.#checkpointWhole) this.#problem(name, reader.size, "its last record is missing");
       this.#nextBatch = header.firstBatch;
     });
@@ -239,32 +251,25 @@ class LogReader {
       }
       const limit = successor?.header?.previousEnd ?? reader.size;
       if (limit > reader.size) this.#problem(name, reader.size, `it was ${limit} bytes long`);
-      const end = await this.#readBatches(
+      const end = await this.#readBatches({
         reader,
         name,
         header,
-        Math.min(limit, reader.size),
-        (read) => {
+        limit: Math.min(limit, reader.size),
+        expected: (read) => {
           if (read.header.number !== this.#nextBatch && this.#options.salvage !== true) return false;
           this.#nextBatch = read.header.number + 1;
           return true;
         },
-        successor === undefined,
-      );
+        torn: successor === undefined,
+      });
       this.#loggedBytes += end;
       return end;
     });
   }
 
-  /** Reads batches up to `limit`, and gives the end of the last good one. `torn` allows the file to end in a torn batch. */
-  async #readBatches(
-    reader: BatchReader,
-    name: string,
-    header: FileHeader,
-    limit: number,
-    expected: (batch: ReadBatch) => boolean,
-    torn = false,
-  ): Promise<number> {
+  /** Reads batches up to a limit, and gives the end of the last good one. */
+  async #readBatches({ reader, name, header, limit, expected, torn = false }: BatchesOfFile): Promise<number> {
     let at = fileHeaderBytes;
     let end = at;
     let batches = 0;
