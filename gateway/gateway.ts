@@ -19,7 +19,8 @@ import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/se
 import { Ending, OpenSteps } from "./ending.ts";
 import { ServedFlow, type Prepared, type ServedFlowPorts } from "./served-flow.ts";
 import type { FoundLetter } from "./held.ts";
-import { type Access, type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
+import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
+import type { Access } from "./http/guard.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
 import { newAgent } from "./contract/http/exchange.ts";
 import { HttpServer } from "./http/server.ts";

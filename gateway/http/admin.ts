@@ -5,18 +5,28 @@
  *   UNIX socket (admin-socket.ts)      everything, for whoever may open it
  *   admin listener (http.admin.port)   everything, for whoever has the token
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { pipeline, type Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { appendHeader, type Headers, type HeadersDraft } from "#abi";
-import { fromUtf8, isCoded, toUtf8 } from "#base";
+import { fromUtf8, toUtf8 } from "#base";
 import type { DeadLetter } from "../journal/dead-letters.ts";
-import { gatewayLimits } from "../contract/limits.ts";
 import type { GatewayMemory } from "../contract/memory.ts";
 import type { Outcome } from "../contract/message.ts";
-import { sameSecret } from "../contract/http/authentication.ts";
-import { readBody } from "../contract/http/body.ts";
 import { sendProblem } from "../contract/http/problem.ts";
-import type { HttpRoutes, RouteHandler } from "../contract/http/routes.ts";
+import type { HttpRoutes } from "../contract/http/routes.ts";
+import {
+  type Access,
+  type Answer,
+  denied,
+  flag,
+  flowName,
+  guard,
+  isTrusted,
+  limit,
+  messageId,
+  notFound,
+  type Parameters,
+  sendJson,
+} from "./guard.ts";
 
 /** The part of the gateway that this needs. */
 export interface Administered {
@@ -44,12 +54,6 @@ export interface Administered {
   retryDeadLetter(id: string, body: Uint8Array | undefined): Promise<Outcome | undefined>;
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = toUtf8(`${JSON.stringify(value)}\n`);
-  response.writeHead(status, { "content-type": "application/json", "content-length": body.length, "cache-control": "no-store" });
-  response.end(body);
-}
-
 /** Bytes as JSON can hold them: text when they are UTF-8, otherwise base64. */
 export function bodyJson(body: Uint8Array): { readonly text: string } | { readonly base64: string } {
   const text = fromUtf8(body);
@@ -67,9 +71,6 @@ export function outcomeJson(outcome: Outcome): object {
         : { status: reply.status, contentType: reply.contentType, headers: reply.headers, body: bodyJson(reply.body) },
   };
 }
-
-/** The rights of a listener's callers. `socket`: whoever can connect is trusted. */
-export type Access = { readonly kind: "public" | "tcp"; readonly token: string | undefined } | { readonly kind: "socket" };
 
 /** /ping and /ready. Strangers learn whether the gateway is ready, and not what it is made of. */
 export function addProbes(routes: HttpRoutes, gateway: Administered, access: Access): void {
@@ -95,42 +96,6 @@ export function addMetrics(routes: HttpRoutes, gateway: Administered, access: Ac
     );
   });
 }
-
-/** The accepted values of a query parameter. */
-interface Parameter {
-  readonly pattern: RegExp;
-  readonly says: string;
-}
-
-const flag: Parameter = { pattern: /^(true|false)$/, says: "true or false" };
-const limit: Parameter = { pattern: /^([1-9]\d{0,3}|10000)$/, says: "a whole number from 1 to 10000" };
-const flowName: Parameter = { pattern: /^[A-Za-z][A-Za-z0-9_-]{0,63}$/, says: "a flow's name" };
-const messageId: Parameter = { pattern: /^.{1,1000}$/s, says: "an id of 1 to 1000 characters" };
-
-type Parameters = Readonly<Record<string, Parameter>>;
-type Query = ReadonlyMap<string, string>;
-
-/** The parameters of a query string; a sentence for the first that is unknown, given twice or not what it may be. */
-function readQuery(text: string, known: Parameters): Query | string {
-  const query = new Map<string, string>();
-  for (const [name, value] of new URLSearchParams(text)) {
-    const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (parameter === undefined) return `unknown query parameter ${JSON.stringify(name.slice(0, 64))}`;
-    if (query.has(name)) return `the query parameter ${name} is given twice`;
-    if (!parameter.pattern.test(value)) return `the query parameter ${name} must be ${parameter.says}`;
-    query.set(name, value);
-  }
-  return query;
-}
-
-type Answer = (
-  request: IncomingMessage,
-  parameters: Readonly<Record<string, string | undefined>>,
-  query: Query,
-  body: Uint8Array,
-) => Promise<{ readonly status: number; readonly value: unknown } | { readonly bytes: number; readonly stream: Readable }>;
-
-const notFound = { status: 404, value: { code: "MF_NOT_FOUND" } };
 
 /** The endpoints under /-/. */
 export function addAdmin(routes: HttpRoutes, gateway: Administered, access: Access): void {
@@ -176,47 +141,4 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered, access: Acce
     const outcome = await gateway.retryDeadLetter(`${flow}/${name}`, query.get("edit") === "true" ? body : undefined);
     return outcome === undefined ? notFound : { status: outcome.status === "refused" ? 503 : 200, value: outcomeJson(outcome) };
   });
-}
-
-const denied = {
-  status: 401,
-  code: "MF_ADMIN_DENIED",
-  detail: "send the token of http.admin.token as a bearer token",
-  headers: { "www-authenticate": 'Bearer realm="mayfly admin"' },
-};
-
-function isTrusted(request: IncomingMessage, access: Access): boolean {
-  if (access.kind === "socket") return true;
-  return access.token !== undefined && sameSecret(request.headers.authorization ?? "", `Bearer ${access.token}`);
-}
-
-function guard(access: Access, memory: GatewayMemory, known: Parameters, answer: Answer): RouteHandler {
-  return (request, response, parameters, queryText) => {
-    const trusted = isTrusted(request, access);
-    const query = trusted ? readQuery(queryText, known) : "";
-    if (typeof query === "string") {
-      request.resume();
-      return sendProblem(response, trusted ? { status: 400, code: "MF_QUERY_INVALID", detail: query } : denied);
-    }
-    return readBody(request, { limit: gatewayLimits.fileBytes, memory }, (problem, body) => {
-      if (problem !== undefined) return sendProblem(response, problem);
-      answer(request, parameters, query, body).then(
-        (answered) => {
-          if ("value" in answered) return sendJson(response, answered.status, answered.value);
-          response.writeHead(200, {
-            "content-type": "application/octet-stream",
-            "content-length": answered.bytes,
-            "cache-control": "no-store",
-          });
-          pipeline(answered.stream, response, () => undefined); // a body that turns out damaged ends too early
-        },
-        (error: unknown) =>
-          sendProblem(response, {
-            status: isCoded(error) && error.code === "MF_FLOW_UNKNOWN" ? 404 : 500,
-            code: isCoded(error) ? error.code : "MF_INTERNAL",
-            detail: error instanceof Error ? error.message : String(error),
-          }),
-      );
-    });
-  };
 }
