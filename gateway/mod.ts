@@ -35,7 +35,7 @@ export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { adminSocketPaths } from "./http/admin-socket.ts";
 export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
-export { type Journal, type JournalStats, type NewSend } from "./journal/journal.ts";
+export { type Journal, type JournalStats, type NewSend, type StateChange } from "./journal/journal.ts";
 export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
 export { MemoryJournal } from "./journal/memory.ts";
 export { stateRefusal } from "./journal/state-limit.ts";

@@ -16,6 +16,7 @@ export const sourceFolders = [
   "monitors",
   "gateway",
   "connectors",
+  "replay",
   "cli",
   "bench",
   "test",

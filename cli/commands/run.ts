@@ -5,7 +5,7 @@ import { fromHex } from "#base";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { bodyJson, contentTypeOf, guessContentType, parseJson, roundMs } from "../format.ts";
-import type { RunResult, Stimulus } from "../machine/drive.ts";
+import type { RunResult, Stimulus } from "#replay";
 import { showRun } from "../machine/show.ts";
 import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
@@ -136,7 +136,7 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
   const [{ openMonitor }, { driveMachine }, { imageAt, isImagePath, projectOf }, { stubFromFiles }, { StackMapper }, deployed] =
     await Promise.all([
       import("../monitors.ts"),
-      import("../machine/drive.ts"),
+      import("#replay"),
       import("../machine/load.ts"),
       import("../machine/stubs.ts"),
       import("../machine/stack.ts"),

@@ -6,7 +6,7 @@ import { embeddedMonitor, type LoadedImage, type Monitor } from "#monitors";
 import type { Image } from "#image";
 import { cachedImage } from "../images/cache.ts";
 import { asDeployed, checkOutlets, deployedRules } from "../machine/deployed.ts";
-import { driveMachine, type RunResult, type Stimulus, type Stub } from "../machine/drive.ts";
+import { driveMachine, type RunResult, type Stimulus, type Stub } from "#replay";
 import { isImagePath } from "../machine/load.ts";
 import { StackMapper } from "../machine/stack.ts";
 

@@ -4,7 +4,7 @@ import type { CallEffect } from "#abi";
 import type { NewSend } from "#gateway";
 import { equalBytes, fromUtf8 } from "#base";
 import { bodyText, parseJson, textOf } from "../format.ts";
-import type { RunResult } from "../machine/drive.ts";
+import type { RunResult } from "#replay";
 import type { ContentSpec, ExpectSpec } from "./case.ts";
 import { bodyOf } from "./given.ts";
 import { cliLimits } from "../limits.ts";

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { appendHeader, type CallEffect, type Headers, type HeadersDraft } from "#abi";
 import { CodedError, fromHex, readDuration, toUtf8 } from "#base";
 import { contentTypeOf } from "../format.ts";
-import { type Stimulus, type Stub, type StubAnswer, stateAnswer } from "../machine/drive.ts";
+import { type Stimulus, type Stub, type StubAnswer, stateAnswer } from "#replay";
 import { byPrefix, readInputOf, unanswered } from "../machine/stubs.ts";
 import type { AnswerSpec, BodySpec, GivenSpec } from "./case.ts";
 

@@ -9,7 +9,7 @@ import { compare, type Difference } from "./compare.ts";
 import { stimulusOf, stubOf } from "./given.ts";
 import { readTestFile } from "./read.ts";
 import { loadTypeScriptTests, runnerFor } from "./typescript.ts";
-import type { RunResult } from "../machine/drive.ts";
+import type { RunResult } from "#replay";
 import { cliLimits } from "../limits.ts";
 
 export interface CaseResult {

@@ -9,7 +9,7 @@ import type { CallEffect } from "#abi";
 import type { NewSend } from "#gateway";
 import { CodedError, fromUtf8 } from "#base";
 import { parseJson } from "../format.ts";
-import type { RunResult, Stub, StubAnswer } from "../machine/drive.ts";
+import type { RunResult, Stub, StubAnswer } from "#replay";
 import { byPrefix } from "../machine/stubs.ts";
 import { collectTests, type RegisteredTest } from "./api.ts";
 import type { TestBench } from "./bench.ts";

@@ -6,7 +6,7 @@ import { CodedError } from "#base";
 import { connectors } from "#connectors";
 import { ConfigError, type FlowRules, flowRules, type GatewayConfig, loadConfig } from "#gateway";
 import { projectFolder } from "#image";
-import type { Stimulus } from "./drive.ts";
+import type { Stimulus } from "#replay";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

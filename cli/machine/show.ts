@@ -2,7 +2,7 @@
 import { bodyText, indent, msText, parseJson, safeText } from "../format.ts";
 import { cliLimits } from "../limits.ts";
 import type { Terminal } from "../terminal.ts";
-import type { RunResult } from "./drive.ts";
+import type { RunResult } from "#replay";
 import { placeText } from "./stack.ts";
 
 const levelMarks = { debug: "debug", info: "info ", warn: "warn ", error: "error" } as const;

@@ -2,16 +2,11 @@
 import { SourceMap, type SourceMapping } from "node:module";
 import { basename, isAbsolute, join, relative } from "node:path";
 import type { LogEffect } from "#abi";
-import type { SourcePlaces } from "#gateway";
 import type { Image } from "#image";
+import type { Place, Stacks } from "#replay";
 import { cliLimits } from "../limits.ts";
 
-export interface Place {
-  readonly file: string;
-  /** From 1. */
-  readonly line: number;
-  readonly column: number;
-}
+export type { Place };
 
 export interface Frame extends Place {
   readonly name: string;
@@ -45,7 +40,7 @@ type Line = Frame | "left out" | undefined;
  * Shows places of one image's bundle in its sources. `folder`: where the flow lies, when it is known; else places are relative to it.
  * `script`: the bundle's name in stacks; without it every frame is taken for one of the bundle.
  */
-export class StackMapper implements SourcePlaces {
+export class StackMapper implements Stacks {
   #map: SourceMap | undefined;
   #sourceMap: (() => Uint8Array | undefined) | undefined;
   readonly #folder: string | undefined;

@@ -4,7 +4,7 @@ import { appendHeader, type CallEffect, type HeadersDraft, isHeaderText } from "
 import { CodedError } from "#base";
 import { contentTypeOf } from "../format.ts";
 import { usageError } from "../failure.ts";
-import { type Stub, type StubAnswer, stateAnswer } from "./drive.ts";
+import { type Stub, type StubAnswer, stateAnswer } from "#replay";
 
 export async function readInput(path: string, what: string): Promise<Uint8Array> {
   try {

@@ -9,7 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { buildImage, projectFolder } from "#image";
 import { embeddedMonitor } from "#monitors";
 import { includedFolders } from "../images/project.ts";
-import { driveMachine } from "./drive.ts";
+import { driveMachine } from "#replay";
 import { type Frame, StackMapper } from "./stack.ts";
 import { unanswered } from "./stubs.ts";
 

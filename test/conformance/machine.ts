@@ -6,7 +6,7 @@ import { defaultFlowLimits } from "#abi";
 import { fromUtf8 } from "#base";
 import { buildImage } from "#image";
 import { embeddedMonitor } from "#monitors";
-import { driveMachine, type StubAnswer } from "../../cli/machine/drive.ts";
+import { driveMachine, type StubAnswer } from "#replay";
 
 const limits = { ...defaultFlowLimits, cpuMs: 60_000, timeMs: 600_000, memoryBytes: 256 * 1024 ** 2, logBytes: 1 << 20 };
 

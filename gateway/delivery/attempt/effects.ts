@@ -1,6 +1,6 @@
 /**
  * The meaning of a machine's effects, with every limit, and the only place where it stands. The gateway carries effects out for real
- * (attempt.ts), `mayfly run` and flow tests answer them from stubs in virtual time (cli/machine/drive.ts): neither passes what the other
+ * (attempt.ts), `mayfly run` and flow tests answer them from stubs in virtual time (replay/drive.ts): neither passes what the other
  * refuses. No clock, no I/O.
  *
  *   StepOutcome ──▶ Effects ──▶ host: log, call, timer       at once

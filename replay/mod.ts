@@ -1,0 +1,14 @@
+/** Recordings → machines: replay, backtest, recording → flow test, debug. And messages that somebody made up, through the same drive. */
+export {
+  driveMachine,
+  type Place,
+  type Reply,
+  type RunFailure,
+  type RunResult,
+  type Stacks,
+  stateAnswer,
+  type Stimulus,
+  type StimulusOptions,
+  type Stub,
+  type StubAnswer,
+} from "./stimulus.ts";
