@@ -10,94 +10,11 @@ import {
   encodeEvent,
   encodeEventInto,
   encodeFrame,
-  type Event,
   hardLimits,
   lastEffectKind,
 } from "#abi";
 import { fromUtf8 } from "#base";
-
-/** Plain objects, as our decoders make them. */
-const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
-  fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
-const text = (most: number): fc.Arbitrary<string> => fc.string({ unit: "grapheme", maxLength: Math.min(most, 60) });
-const name = text(hardLimits.nameBytes);
-const bytes = fc.uint8Array({ maxLength: 300 });
-const time = fc.double({ noNaN: true, noDefaultInfinity: true });
-const number = fc.nat(0xffff_ffff);
-const json = fc.json();
-
-const events: fc.Arbitrary<Event> = fc.oneof(
-  record({
-    kind: fc.constant("deliver" as const),
-    timeMs: time,
-    seed: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-    id: name,
-    source: name,
-    attempt: number,
-    key: fc.option(name, { nil: undefined }),
-    headersJson: json,
-    stateJson: fc.option(json, { nil: undefined }),
-    body: bytes,
-  }),
-  record({
-    kind: fc.constant("resolve" as const),
-    timeMs: time,
-    call: number,
-    error: fc.option(record({ code: name, message: text(100) }), { nil: undefined }),
-    status: fc.nat(999),
-    headersJson: json,
-    body: bytes,
-  }),
-  record({ kind: fc.constant("wake" as const), timeMs: time, timer: number }),
-  record({ kind: fc.constant("cancel" as const), timeMs: time, reason: text(100) }),
-);
-
-const passing: fc.Arbitrary<Effect> = fc.oneof(
-  record({
-    kind: fc.constant("log" as const),
-    level: fc.constantFrom("debug", "info", "warn", "error"),
-    text: text(100),
-    fieldsJson: fc.option(json, { nil: undefined }),
-  }),
-  record({
-    kind: fc.constant("send" as const),
-    outlet: name,
-    key: fc.option(name, { nil: undefined }),
-    contentType: name,
-    headersJson: json,
-    body: bytes,
-  }),
-  record({
-    kind: fc.constant("call" as const),
-    call: number,
-    operation: fc.constantFrom("request", "fetch", "state"),
-    target: name,
-    method: name,
-    contentType: name,
-    headersJson: json,
-    timeoutMs: fc.nat(2 ** 31 - 1),
-    body: bytes,
-  }),
-  record({ kind: fc.constant("timer" as const), timer: number, dueMs: time }),
-  record({ kind: fc.constant("state" as const), name, valueJson: fc.option(json, { nil: undefined }) }),
-);
-const last: fc.Arbitrary<Effect> = fc.oneof(
-  record({
-    kind: fc.constant("done" as const),
-    reply: fc.option(record({ status: fc.nat(999), contentType: name, headersJson: json, body: bytes }), { nil: undefined }),
-  }),
-  record({
-    kind: fc.constant("fail" as const),
-    code: fc.stringMatching(/^[A-Z][A-Z_]{0,30}$/),
-    message: text(100),
-    stack: fc.option(text(100), { nil: undefined }),
-    retry: fc.boolean(),
-    status: fc.nat(999),
-  }),
-);
-const effectLists = fc
-  .tuple(fc.array(passing, { maxLength: 8 }), fc.option(last, { nil: undefined }))
-  .map(([some, end]) => (end === undefined ? some : [...some, end]));
+import { bytes, effectLists, events } from "./testing/arbitraries.ts";
 
 test("events come out as they went in", () => {
   fc.assert(fc.property(events, (event) => deepEqual(decodeEvent(encodeEvent(event)), { ok: true, value: event })));

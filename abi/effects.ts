@@ -98,7 +98,7 @@ function tidyCode(code: string): string {
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const operations: readonly CallEffect["operation"][] = ["request", "fetch", "state"];
 
-function effectParts(effect: Effect): readonly Part[] {
+export function effectParts(effect: Effect): readonly Part[] {
   switch (effect.kind) {
     case "log":
       return [levels.indexOf(effect.level), effect.text, effect.fieldsJson];
@@ -162,8 +162,9 @@ function decodeDone(record: PartRecord): DoneEffect | undefined {
   return fields.valid ? { kind: "done", reply } : undefined;
 }
 
-function decodeEffect(record: PartRecord): Effect | undefined {
-  switch (record.kind) {
+/** The effect in a record, whose kind says which; undefined when it is misshapen. */
+export function effectOf(record: PartRecord, kind: number): Effect | undefined {
+  switch (kind) {
     case EffectKind.log: {
       const fields = record.expect(3);
       const level = levels[fields.count(0, levels.length - 1)] ?? "info";
@@ -232,7 +233,7 @@ export function decodeEffects(frame: Uint8Array): Result<Effect[], string> {
   if (!decoded.ok) return decoded;
   const effects: Effect[] = [];
   for (const [index, record] of decoded.value.entries()) {
-    const effect = decodeEffect(record);
+    const effect = effectOf(record, record.kind);
     if (effect === undefined) return err(`effect ${index}: misshapen or of unknown kind ${record.kind}`);
     if ((effect.kind === "done" || effect.kind === "fail") && index !== decoded.value.length - 1)
       return err(`effect ${index}: ${effect.kind} is not the last`);

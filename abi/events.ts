@@ -1,6 +1,6 @@
 /** Events: the frames that enter through the door. Part 0 of every event is its time, so that a clock needs nothing else. */
 import { assert, err, ok, type Result } from "#base";
-import { decodeFrame, encodeFrame, encodeRecordInto, type Part } from "./frame.ts";
+import { decodeFrame, encodeFrame, encodeRecordInto, oneRecord, type Part, type PartRecord } from "./frame.ts";
 import { hardLimits } from "./limits.ts";
 
 export const EventKind = { deliver: 1, resolve: 2, wake: 3, cancel: 4 } as const;
@@ -56,7 +56,7 @@ export interface CancelEvent {
 
 export type Event = DeliverEvent | ResolveEvent | WakeEvent | CancelEvent;
 
-function eventParts(event: Event): readonly Part[] {
+export function eventParts(event: Event): readonly Part[] {
   switch (event.kind) {
     case "deliver":
       assert(event.seed.length === hardLimits.seedBytes, "a seed is 32 bytes");
@@ -81,11 +81,15 @@ export function encodeEventInto(target: Buffer, event: Event): number {
 
 /** Reads one event; total on hostile bytes. Bodies are views into `frame`. */
 export function decodeEvent(frame: Uint8Array): Result<Event, string> {
-  const decoded = decodeFrame(frame, 1);
+  const decoded = decodeFrame(frame, oneRecord);
   if (!decoded.ok) return decoded;
   const record = decoded.value[0];
-  if (record === undefined) return err("event: none in the frame");
-  switch (record.kind) {
+  return record === undefined ? err("event: none in the frame") : eventOf(record, record.kind);
+}
+
+/** The event in a record, whose kind says which. */
+export function eventOf(record: PartRecord, kind: number): Result<Event, string> {
+  switch (kind) {
     case EventKind.deliver: {
       const fields = record.expect(9);
       const event: DeliverEvent = {
@@ -128,6 +132,6 @@ export function decodeEvent(frame: Uint8Array): Result<Event, string> {
       return fields.valid ? ok(event) : err("cancel: misshapen");
     }
     default:
-      return err(`event: unknown kind ${record.kind}`);
+      return err(`event: unknown kind ${kind}`);
   }
 }

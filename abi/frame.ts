@@ -11,6 +11,16 @@ import { assert, err, fromUtf8, ok, type Result, toUtf8, writeUtf8 } from "#base
 import { abiVersion, hardLimits } from "./limits.ts";
 
 export const frameMagic = (0x59_46_4d | (abiVersion << 24)) >>> 0; // "MFY", version
+
+/** A family of frames: its magic, and the longest of it. */
+export interface FrameForm {
+  readonly magic: number;
+  readonly mostBytes: number;
+  readonly mostRecords: number;
+}
+
+/** Frames that cross the door. */
+const doorForm: FrameForm = { magic: frameMagic, mostBytes: hardLimits.frameBytes, mostRecords: hardLimits.effectsPerStep };
 export const frameHeaderBytes = 8;
 export const recordHeaderBytes = 4;
 export const absentPart = 0xffff_ffff;
@@ -126,8 +136,14 @@ function partBytes(part: Part): Uint8Array | undefined {
   return bytes;
 }
 
+/** A record as a writer gives it. */
+export interface NewRecord {
+  readonly kind: number;
+  readonly parts: readonly Part[];
+}
+
 /** Writes records as one frame. */
-export function encodeFrame(records: readonly { readonly kind: number; readonly parts: readonly Part[] }[]): Uint8Array {
+export function encodeFrame(records: readonly NewRecord[], form: FrameForm = doorForm): Uint8Array {
   let length = frameHeaderBytes;
   const encoded = records.map(({ kind, parts }) => {
     assert(parts.length <= hardLimits.partsPerRecord, "a record has too many parts");
@@ -136,10 +152,10 @@ export function encodeFrame(records: readonly { readonly kind: number; readonly 
     for (const part of bytes) length += part?.length ?? 0;
     return { kind, bytes };
   });
-  assert(length <= hardLimits.frameBytes, `a frame of ${length} bytes is longer than the ABI allows`);
+  assert(length <= form.mostBytes, `a frame of ${length} bytes is longer than the ABI allows`);
   const frame = new Uint8Array(length);
   const view = new DataView(frame.buffer);
-  view.setUint32(0, frameMagic, true);
+  view.setUint32(0, form.magic, true);
   view.setUint32(4, length, true);
   let at = frameHeaderBytes;
   for (const { kind, bytes } of encoded) {
@@ -165,7 +181,21 @@ export function encodeFrame(records: readonly { readonly kind: number; readonly 
  * not fit: then use `encodeFrame`.
  */
 export function encodeRecordInto(target: Buffer, kind: number, parts: readonly Part[]): number {
-  const lengths = frameHeaderBytes + recordHeaderBytes;
+  if (frameHeaderBytes > target.length) return -1;
+  const end = writeRecord(target, frameHeaderBytes, kind, parts);
+  if (end >= 0) writeFrameHeader(target, 0, end, frameMagic);
+  return end;
+}
+
+/** Writes the header of a frame whose records lie between it and `end`. */
+export function writeFrameHeader(target: Buffer, start: number, end: number, magic: number): void {
+  target.writeUInt32LE(magic, start);
+  target.writeUInt32LE(end - start, start + 4);
+}
+
+/** Writes one record at an offset; allocates nothing. The offset behind it, or −1 when it might not fit. */
+export function writeRecord(target: Buffer, start: number, kind: number, parts: readonly Part[]): number {
+  const lengths = start + recordHeaderBytes;
   let at = lengths + 4 * parts.length;
   if (at > target.length) return -1;
   for (let index = 0; index < parts.length; index++) {
@@ -190,17 +220,15 @@ export function encodeRecordInto(target: Buffer, kind: number, parts: readonly P
     target.writeUInt32LE(length, lengths + 4 * index);
     if (length !== absentPart) at += length;
   }
-  target.writeUInt32LE(frameMagic, 0);
-  target.writeUInt32LE(at, 4);
-  target.writeUInt32LE(kind | (parts.length << 8), frameHeaderBytes);
+  target.writeUInt32LE(kind | (parts.length << 8), start);
   return at;
 }
 
 /** Reads a frame; total on hostile bytes. The parts are views into `frame`. */
-export function decodeFrame(frame: Uint8Array, mostRecords: number = hardLimits.effectsPerStep): Result<Frame, string> {
+export function decodeFrame(frame: Uint8Array, { magic, mostBytes, mostRecords }: FrameForm = doorForm): Result<Frame, string> {
   if (frame.length < frameHeaderBytes) return err("frame: shorter than its header");
-  if (frame.length > hardLimits.frameBytes) return err("frame: longer than the ABI allows");
-  if (readU32(frame, 0) !== frameMagic) return err("frame: wrong magic or version");
+  if (frame.length > mostBytes) return err("frame: longer than the ABI allows");
+  if (readU32(frame, 0) !== magic) return err("frame: wrong magic or version");
   if (readU32(frame, 4) !== frame.length) return err("frame: its length field is wrong");
   const records: PartRecord[] = [];
   let at = frameHeaderBytes;
@@ -242,6 +270,9 @@ function readDouble(frame: Uint8Array, at: number): number {
   for (let index = 0; index < 8; index++) doubleBytes[index] = frame[at + index] as number;
   return double[0] as number;
 }
+
+/** Frames of one event. */
+export const oneRecord: FrameForm = { magic: frameMagic, mostBytes: hardLimits.frameBytes, mostRecords: 1 };
 
 /** The kind of a frame's last record without reading its parts: 0 when it has none, undefined when it is malformed. Allocates nothing. */
 export function lastRecordKind(frame: Uint8Array): number | undefined {

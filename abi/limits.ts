@@ -3,6 +3,9 @@
 /** Version of the wire form in docs/ABI.md. A machine, an image and a monitor must agree on it exactly. */
 export const abiVersion = 2;
 
+/** Version of the wire form of recordings, in docs/ABI.md. */
+export const recordingVersion = 1;
+
 const kib = 1024;
 const mib = 1024 * kib;
 
@@ -10,6 +13,10 @@ const mib = 1024 * kib;
 export const hardLimits = {
   /** Longest frame in either direction, in bytes. */
   frameBytes: 64 * mib,
+  /** Longest recording of one attempt, in bytes. */
+  recordingBytes: 256 * mib,
+  /** Events, steps and effects of one recording. */
+  recordingRecords: 1_000_000,
   /** Most effects one step may have. */
   effectsPerStep: 100_000,
   /** Parts of one record. */

@@ -30,12 +30,15 @@ export {
   decodeFrame,
   encodeFrame,
   type Frame,
+  type FrameForm,
   frameHeaderBytes,
   frameMagic,
   lastRecordKind as lastEffectKind,
   type Part,
   PartRecord,
   recordHeaderBytes,
+  writeFrameHeader,
+  writeRecord,
 } from "./frame.ts";
 export {
   appendHeader,
@@ -47,6 +50,14 @@ export {
   type HeaderValue,
   isHeaderText,
 } from "./headers.ts";
-export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits } from "./limits.ts";
+export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits, recordingVersion } from "./limits.ts";
 export { machineErrors, type MachineErrorCode, type StepFailure, type StepOutcome } from "./outcome.ts";
-export { type RecordedStep, type Recording, type Redaction } from "./recording.ts";
+export {
+  decodeRecording,
+  encodeRecording,
+  encodeRecordingInto,
+  type Recordable,
+  type RecordedStep,
+  type Recording,
+  type Redaction,
+} from "./recording.ts";

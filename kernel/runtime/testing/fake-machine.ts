@@ -77,7 +77,7 @@ class Door {
   timeMs = 0;
 
   load(event: Event): void {
-    const frame = decodeFrame(encodeEvent(event), 1);
+    const frame = decodeFrame(encodeEvent(event));
     if (!frame.ok) throw new Error(frame.error);
     this.parts = frame.value[0]!.parts;
     this.eventKind = frame.value[0]!.kind;
