@@ -7,25 +7,21 @@
 import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
-import { storedBodyOf } from "./contract/stored-body.ts";
-import { letterBody } from "./stored-bodies/letter-body.ts";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import { Sweeper } from "./stored-bodies/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
-import { hint } from "./config/suggest.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { Ending, OpenSteps } from "./ending.ts";
 import { ServedFlow, type Prepared, type ServedFlowPorts } from "./served-flow.ts";
-import type { FoundLetter } from "./held.ts";
 import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import type { Access } from "./http/guard.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
 import { newAgent } from "./contract/http/exchange.ts";
 import { HttpServer } from "./http/server.ts";
-import { retryLetters } from "./journal/dead-letter-operations.ts";
-import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
+import { LetterRetries, unknownFlow } from "./letter-retries.ts";
+import type { DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { RootLogger } from "./logger.ts";
@@ -125,6 +121,7 @@ class TheGateway implements Gateway, Administered {
   #closed: Promise<void> | undefined;
   #ending: Ending | undefined;
   readonly #steps = new OpenSteps();
+  readonly #retries: LetterRetries;
   #reloading: Promise<void> = Promise.resolve();
 
   constructor(config: GatewayConfig, ports: GatewayPorts) {
@@ -143,6 +140,7 @@ class TheGateway implements Gateway, Administered {
       const onDead = outlet === undefined ? found?.onDead : found?.to[outlet]?.onDead;
       return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE"; // one that is set aside was run
     });
+    this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#server = this.#newServer(config.http.tls);
     this.#shared = {
@@ -219,7 +217,7 @@ class TheGateway implements Gateway, Administered {
 
   async inject(flow: string, message: Injected): Promise<Outcome> {
     const served = this.#flows.get(flow);
-    if (served === undefined) throw unknownFlow(flow, [...this.#flows.keys()]);
+    if (served === undefined) throw unknownFlow(flow, this.#flows.keys());
     const { id, headers = {}, contentType = "", body, key, correlationId, wait } = message;
     const incoming: Incoming = {
       id,
@@ -234,64 +232,12 @@ class TheGateway implements Gateway, Administered {
     return served.delivery.accept(incoming, { source: "direct", place: "direct" });
   }
 
-  async retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined> {
-    const found = await this.deadLetters.read(id);
-    if (found === undefined) return undefined;
-    const { flow, messageId } = found.letter;
-    const served = this.#flows.get(flow);
-    if (served === undefined) throw unknownFlow(flow, [...this.#flows.keys()]);
-    const edited = body !== undefined;
-    if (served.held.takesUp(found.letter)) return this.#retryHeld(served, found, body);
-    const release = edited ? undefined : await this.#holdBody(found.letter);
-    let ended: Promise<Outcome> | undefined;
-    const report = await retryLetters(
-      this.#ports.journal,
-      this.deadLetters,
-      { ids: [id] },
-      {
-        nowMs: this.#clock.now(),
-        edit: edited ? { body } : undefined,
-        keepLetter: edited,
-        started: (lease) => {
-          ended = new Promise((tell) => this.#flows.get(flow)?.delivery.takeOver(lease, tell));
-        },
-        resent: (_flow, outlet) => this.#flows.get(flow)?.outbox(outlet)?.pump(),
-      },
-    ).finally(release);
-    const [failure] = report.failed;
-    if (failure !== undefined) throw new CodedError(failure.code, failure.message);
-    if (report.repeated.length > 0) return { status: "duplicate", id: messageId, reply: undefined };
-    this.#logger.info({ flow, message: messageId, deadLetter: id, edited }, "a dead letter is retried");
-    const accepted: Outcome = { status: "accepted", id: messageId };
-    if (!edited || ended === undefined) return accepted;
-    const outcome = await Promise.race([this.#endOfEdited(id, ended), this.#sleep(gatewayLimits.retryTellMs)]);
-    return outcome === undefined || outcome.status === "refused" ? accepted : outcome;
+  retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined> {
+    return this.#retries.retry(id, body);
   }
 
-  /** Tells how it ended, if that is soon. */
-  async #retryHeld(served: ServedFlow, found: FoundLetter, body: Uint8Array | undefined): Promise<Outcome> {
-    const { id, messageId } = found.letter;
-    const release = await this.#holdBody(found.letter);
-    const ended = served.held.retry(found, body === undefined ? undefined : { body }).finally(release);
-    const told = ended.then((outcome) => {
-      this.#logger.info({ deadLetter: id, message: messageId, outcome: outcome.status }, "a dead letter that holds back others is retried");
-      return outcome;
-    });
-    told.catch((error: unknown) => this.#logger.error({ deadLetter: id }, `the dead letter could not be retried: ${String(error)}`));
-    return (await Promise.race([told, this.#sleep(gatewayLimits.retryTellMs)])) ?? { status: "accepted", id: messageId };
-  }
-
-  /** The original letter goes once what was put in for it has ended well; otherwise there is the letter of that as well. */
-  async #endOfEdited(id: string, ended: Promise<Outcome>): Promise<Outcome> {
-    const outcome = await ended;
-    const kept = outcome.status !== "done" || !(await this.deadLetters.remove(id).catch(() => false));
-    this.#logger.info({ deadLetter: id, message: outcome.id, outcome: outcome.status, kept }, "an edited dead letter has ended");
-    return outcome;
-  }
-
-  async letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined> {
-    const found = await this.deadLetters.read(id);
-    return found === undefined ? undefined : letterBody(found, this.#ports.bodyStore);
+  letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined> {
+    return this.#retries.body(id);
   }
 
   ready(): { readonly ready: boolean; readonly problems: readonly object[] } {
@@ -410,19 +356,6 @@ class TheGateway implements Gateway, Administered {
       const { code, message } = error as CodedError;
       this.#logger.warn({ code }, message);
     }
-  }
-
-  /** Holds a stored body on its way from the letter into the journal; rejects when it is missing. */
-  async #holdBody({ headers }: DeadLetter): Promise<(() => void) | undefined> {
-    const storedBody = storedBodyOf(headers);
-    const { bodyStore } = this.#ports;
-    if (storedBody === undefined || bodyStore === undefined) return undefined;
-    const release = bodyStore.hold(storedBody.id);
-    await bodyStore.check(storedBody).catch((error: unknown) => {
-      release();
-      throw error;
-    });
-    return release;
   }
 
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
@@ -551,10 +484,6 @@ function isFull(error: unknown): boolean {
 
 function stoppedEarly(): CodedError {
   return new CodedError("MF_STOPPING", "the gateway was stopped before it ran");
-}
-
-function unknownFlow(flow: string, known: readonly string[]): CodedError {
-  return new CodedError("MF_FLOW_UNKNOWN", `unknown flow "${flow}"${hint(flow, known)}`);
 }
 
 function imageOf(images: ReadonlyMap<string, FlowImage>, name: string): FlowImage {
