@@ -1,4 +1,4 @@
-/** Retries of dead letters, one at a time: put in again, edited or as they are, and what became of them. */
+/** Retries of dead letters one at a time, edited or as they are, and how each ended. */
 import type { Readable } from "node:stream";
 import { type Clock, CodedError } from "#base";
 import { hint } from "./config/suggest.ts";
