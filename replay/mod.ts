@@ -12,3 +12,6 @@ export {
   type Stub,
   type StubAnswer,
 } from "./stimulus.ts";
+export type { Difference } from "./differences.ts";
+export { type Replay, type ReplayOptions, replayRecording } from "./replay.ts";
+export type { RecordedError } from "./recorded.ts";

@@ -1,0 +1,70 @@
+/**
+ * Runs a recorded message through another image. Its calls may come in another order, so the record's events can't be given one after
+ * another: the gateway's interpreter drives the machine in recorded time, and each call gets the record's answer to it.
+ */
+import type { CallEffect, DeliverEvent, LogEffect, Recording, StepOutcome } from "#abi";
+import { type EffectRules, failedCall, type FlowRules, peersFault, refusedCall } from "#gateway";
+import type { LoadedImage, Monitor } from "#monitors";
+import { Drive } from "./drive.ts";
+import { replayedLimits } from "./exact.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
+import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError, stateOf } from "./recorded.ts";
+import { overState } from "./stimulus.ts";
+
+export interface Driven {
+  readonly outcome: Outcome;
+  /** Calls that no record answers. */
+  readonly unanswered: readonly CallEffect[];
+}
+
+export interface DrivenOptions {
+  readonly deliver: DeliverEvent;
+  /** The flow's rules in mayfly.yaml; without them every outlet exists and every host may be reached. */
+  readonly rules?: FlowRules | undefined;
+  /** Failure of the recorded message, if it failed. */
+  readonly error?: RecordedError | undefined;
+  readonly stepped?: ((outcome: StepOutcome) => void) | undefined;
+}
+
+export function effectRules({ flow, limits }: Recording, rules: FlowRules | undefined): EffectRules {
+  return { name: rules?.name ?? flow, limits, outlets: rules?.outlets, retriesProgramErrors: rules?.retriesProgramErrors === true };
+}
+
+export async function driveRecording(
+  monitor: Monitor,
+  image: LoadedImage,
+  recording: Recording,
+  { deliver, rules, error, stepped }: DrivenOptions,
+): Promise<Driven> {
+  const answers = new RecordedAnswers(recording);
+  const headers = headersOf(recording);
+  const unanswered: CallEffect[] = [];
+  const logs: LogEffect[] = [];
+  const own = effectRules(recording, rules);
+  const cancelledMs = answers.cancelledMs;
+  const drive = new Drive({
+    deliver,
+    headers,
+    limits: recording.limits,
+    rules: own,
+    answer: (call) => {
+      const known = answers.answer(call);
+      if (known !== undefined) return known;
+      const refused =
+        rules === undefined ? undefined : refusedCall(call, { name: own.name, outlets: own.outlets, hosts: rules.hosts }, headers);
+      if (refused !== undefined) return { answer: refused, delayMs: 0 };
+      unanswered.push(call);
+      return { answer: failedCall("MF_REPLAY_UNANSWERED", `no record answers ${call.operation} ${call.target}`, peersFault), delayMs: 0 };
+    },
+    wake: (timer, dueMs) => answers.wake(timer, dueMs),
+    cancel: cancelledMs === undefined ? undefined : { atMs: cancelledMs, failure: endedFromOutside(recording, error) },
+    logged: (effect) => void logs.push(effect),
+    stepped,
+  });
+  const limits = replayedLimits(recording);
+  const ended = await drive.run((event) => monitor.start(image, event, limits));
+  const { effects, calls } = drive;
+  const failure =
+    ended ?? (effects.stateChanges.length === 0 ? undefined : overState(deliver.key, stateOf(recording), effects.stateChanges));
+  return { outcome: outcomeOf({ effects, failure, logs, calls }), unanswered };
+}

@@ -1,0 +1,148 @@
+/** A recording, read: its answers by the calls they were given to, its wake-ups by timer, and its outcome by the gateway's interpreter. */
+import type { CallEffect, Headers, LogEffect, Recording, ResolveEvent, StepOutcome } from "#abi";
+import { CodedError, equalBytes } from "#base";
+import { type EffectHost, type EffectRules, Effects, type Failure, peersFault } from "#gateway";
+import { jsonValue } from "./differences.ts";
+import type { TimedAnswer, TimedWake } from "./drive.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
+import { overState } from "./stimulus.ts";
+
+/** Failure as the message's record shows it. */
+export interface RecordedError {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Throws MF_REPLAY_NO_BODIES for a recording that lacks what a machine needs to run. */
+export function checkWhole({ redaction, deliver }: Recording): void {
+  if (redaction === undefined || redaction.bodies === "all") return;
+  throw new CodedError(
+    "MF_REPLAY_NO_BODIES",
+    `the message ${deliver.id} was recorded without bodies (history.bodies: ${redaction.bodies}), and a machine can't run without them: set history.bodies to all to replay later messages`,
+  );
+}
+
+/** Headers of the message. */
+export function headersOf({ deliver }: Recording): Headers {
+  const headers = jsonValue(deliver.headersJson);
+  return typeof headers === "object" && headers !== null ? (headers as Headers) : {};
+}
+
+interface RecordedCall {
+  readonly call: CallEffect;
+  readonly askedMs: number;
+  /** Undefined: the record has no answer. */
+  answer: { readonly event: ResolveEvent; readonly order: number } | undefined;
+}
+
+/** Answers of a recording. Each is given once. */
+export class RecordedAnswers {
+  readonly #calls = new Map<string, RecordedCall[]>();
+  readonly #wakes = new Map<string, TimedWake>();
+  /** The record's cancel, if it has one. */
+  readonly cancelledMs: number | undefined;
+
+  constructor({ deliver, events, steps }: Recording) {
+    const open = new Map<number, RecordedCall>();
+    const timers = new Map<number, number>();
+    const all = [deliver, ...events];
+    for (const [index, event] of all.entries()) {
+      if (event.kind === "resolve") {
+        const asked = open.get(event.call);
+        if (asked !== undefined) asked.answer = { event, order: index };
+        open.delete(event.call);
+      } else if (event.kind === "wake") {
+        const key = `${event.timer} ${timers.get(event.timer) ?? ""}`;
+        if (!this.#wakes.has(key)) this.#wakes.set(key, { atMs: event.timeMs, order: index });
+      } else if (event.kind === "cancel") this.cancelledMs ??= event.timeMs;
+      for (const effect of steps[index]?.effects ?? []) {
+        if (effect.kind === "timer") timers.set(effect.timer, effect.dueMs);
+        if (effect.kind !== "call") continue;
+        const asked: RecordedCall = { call: effect, askedMs: event.timeMs, answer: undefined };
+        open.set(effect.call, asked);
+        const place = placeOf(effect);
+        const known = this.#calls.get(place);
+        if (known === undefined) this.#calls.set(place, [asked]);
+        else known.push(asked);
+      }
+    }
+  }
+
+  /** The answer to the same call, or else to the first to the same place that was not given yet; undefined when no record answers. */
+  answer(call: CallEffect): TimedAnswer | undefined {
+    const known = this.#calls.get(placeOf(call));
+    if (known === undefined || known.length === 0) return undefined;
+    const same = known.findIndex(({ call: { method, body } }) => method === call.method && equalBytes(body, call.body));
+    const [asked] = known.splice(Math.max(same, 0), 1) as [RecordedCall];
+    if (asked.answer === undefined) return { answer: noAnswer, delayMs: Number.POSITIVE_INFINITY };
+    const { event, order } = asked.answer;
+    const { error, status, headersJson, body } = event;
+    return {
+      answer: { error, status, headersJson, body, ...(error === undefined ? {} : { blame: peersFault }) },
+      delayMs: event.timeMs - asked.askedMs,
+      order,
+    };
+  }
+
+  wake(timer: number, dueMs: number): TimedWake | undefined {
+    return this.#wakes.get(`${timer} ${dueMs}`);
+  }
+}
+
+const noAnswer = { error: undefined, status: 200, headersJson: "{}", body: new Uint8Array(0) };
+
+function placeOf({ operation, target }: CallEffect): string {
+  return `${operation} ${target}`;
+}
+
+/** Failure of an attempt that ended from outside: its time was over, its caller left, the gateway stopped. */
+export function endedFromOutside({ events }: Recording, error: RecordedError | undefined): Failure {
+  const cancel = events.find(({ kind }) => kind === "cancel");
+  const reason = cancel?.kind === "cancel" ? cancel.reason : "the record ends before the flow did";
+  const { code, message } = error ?? { code: "MF_CANCELLED", message: reason };
+  return { origin: "gateway", code, message, status: 0, retry: false };
+}
+
+const idle: Omit<EffectHost, "log"> = {
+  logDropped: () => undefined,
+  reserve: () => undefined,
+  call: () => () => undefined,
+  timer: () => () => undefined,
+};
+
+/** The outcome of the recorded attempt. `error`: as the message's record shows it. */
+export function recordedOutcome(recording: Recording, rules: EffectRules, error?: RecordedError): Outcome {
+  const { deliver, events, steps } = recording;
+  const logs: LogEffect[] = [];
+  const calls: CallEffect[] = [];
+  const host: EffectHost = {
+    ...idle,
+    log: (effect) => void logs.push(effect),
+    call: (call) => {
+      calls.push(call);
+      return () => undefined;
+    },
+  };
+  const message = { key: deliver.key, headers: headersOf(recording), latin1Reply: deliver.source === "http" };
+  const effects = new Effects(rules, message, host);
+  for (const [index, step] of steps.entries()) {
+    const event = index === 0 ? deliver : events[index - 1];
+    if (event?.kind === "resolve")
+      effects.answered(event.call, event.error === undefined ? undefined : { code: event.error.code, blame: peersFault });
+    else if (event?.kind === "wake") effects.woke(event.timer);
+    else if (event?.kind === "cancel") effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });
+    effects.began();
+    effects.outcome(step as StepOutcome);
+  }
+  const end = effects.end ?? effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });
+  const failed = end.kind === "failed" ? end.failure : end.kind === "unstarted" ? endedFromOutside(recording, error) : undefined;
+  const failure =
+    failed ?? (effects.stateChanges.length === 0 ? undefined : overState(deliver.key, stateOf(recording), effects.stateChanges));
+  return outcomeOf({ effects, failure, logs, calls });
+}
+
+/** State under the message's key when it came. */
+export function stateOf({ deliver }: Recording): Readonly<Record<string, unknown>> | undefined {
+  const state = deliver.stateJson === undefined ? undefined : jsonValue(deliver.stateJson);
+  return typeof state === "object" && state !== null ? (state as Record<string, unknown>) : undefined;
+}

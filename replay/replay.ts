@@ -1,0 +1,103 @@
+/** Runs a recorded message again. With the record's image bit for bit, with another one by its outcome. */
+import type { CallEffect, DeliverEvent, Recording } from "#abi";
+import { CodedError } from "#base";
+import type { FlowRules } from "#gateway";
+import type { LoadedImage, Monitor } from "#monitors";
+import type { Difference } from "./differences.ts";
+import { driveRecording, effectRules } from "./driven.ts";
+import { type Redact, replayExactly } from "./exact.ts";
+import { type Outcome, outcomeDifferences } from "./outcome.ts";
+import { checkWhole, type RecordedError, recordedOutcome } from "./recorded.ts";
+
+/** The contract of `mayfly replay --json`. */
+export interface Replay {
+  readonly identical: boolean;
+  readonly differences: readonly Difference[];
+  /** Number of all differences, if more were found than are listed. */
+  readonly moreDifferences?: number;
+  /** Hash of the image that ran. */
+  readonly image: string;
+  readonly monitor: string;
+  /** `bits`: every step was compared bit for bit. `outcome`: another image, compared by reply, sends, state, calls, logs and failure. */
+  readonly compared: "bits" | "outcome";
+  /** Calls that no record answers. */
+  readonly unanswered: readonly { readonly operation: string; readonly target: string; readonly method: string }[];
+  /** Sentences for people: what was left out of the recording, what could not be compared. */
+  readonly remarks: readonly string[];
+}
+
+export interface ReplayOptions {
+  /** Rules of the flow in mayfly.yaml, where they are known. */
+  readonly rules?: FlowRules | undefined;
+  /** Failure of the recorded message, if it failed. */
+  readonly error?: RecordedError | undefined;
+}
+
+const valuePrefix = "mayfly-value-";
+
+/** The record's first event, with the values of mayfly.yaml where the recording left them out. */
+export function withValues(recording: Recording, rules: FlowRules | undefined): DeliverEvent {
+  const { deliver, redaction } = recording;
+  if (redaction === undefined || rules === undefined || !deliver.headersJson.includes(`"${valuePrefix}`)) return deliver;
+  const headers = JSON.parse(deliver.headersJson) as Record<string, unknown>;
+  for (const name of Object.keys(headers)) if (name.startsWith(valuePrefix)) headers[name] = rules.values[name] ?? headers[name];
+  return { ...deliver, headersJson: JSON.stringify(headers) };
+}
+
+/** Sentences about what a recording leaves out. */
+function redactionRemarks({ redaction }: Recording): string[] {
+  if (redaction === undefined) return [];
+  const { headers, paths } = redaction;
+  const parts = [
+    ...(headers.length === 0 ? [] : [`the headers ${headers.join(", ")}`]),
+    ...(paths.length === 0 ? [] : [`the values at ${paths.join(", ")}`]),
+  ];
+  if (parts.length === 0) return [];
+  return [
+    `redacted before it was recorded, here and in the replay: ${parts.join(" and ")}. A flow that computes with them gives other results`,
+  ];
+}
+
+/** Replaces in effects what the recording's redaction replaces. */
+export function redactOf(_recording: Recording): Redact | undefined {
+  return undefined;
+}
+
+function redactedOutcome(outcome: Outcome, _redact: Redact | undefined): Outcome {
+  return outcome;
+}
+
+function brief({ operation, target, method }: CallEffect): Replay["unanswered"][number] {
+  return { operation, target, method };
+}
+
+/** Never rejects for what the flow does; MF_REPLAY_NO_BODIES for a recording without bodies. */
+export async function replayRecording(
+  monitor: Monitor,
+  image: LoadedImage,
+  recording: Recording,
+  { rules, error }: ReplayOptions = {},
+): Promise<Replay> {
+  checkWhole(recording);
+  if (recording.steps.length === 0)
+    throw new CodedError(
+      "MF_REPLAY_NO_STEPS",
+      `the message ${recording.deliver.id} has no recorded step: no machine ran, so there is nothing to run again`,
+    );
+  const deliver = withValues(recording, rules);
+  const redact = redactOf(recording);
+  const remarks = redactionRemarks(recording);
+  const ran = { image: image.sha256, monitor: monitor.name };
+  if (image.sha256 === recording.imageSha256) {
+    const exact = await replayExactly(monitor, image, recording, { deliver, redact });
+    return { ...ran, compared: "bits", unanswered: [], ...shown(exact.differences), remarks: [...remarks, ...exact.remarks] };
+  }
+  const { outcome, unanswered } = await driveRecording(monitor, image, recording, { deliver, rules, error });
+  const recorded = recordedOutcome(recording, effectRules(recording, rules), error);
+  const found = outcomeDifferences(recorded, redactedOutcome(outcome, redact));
+  return { ...ran, compared: "outcome", ...shown(found), unanswered: unanswered.map(brief), remarks };
+}
+
+function shown({ found, count }: ReturnType<typeof outcomeDifferences>): Pick<Replay, "identical" | "differences" | "moreDifferences"> {
+  return { identical: count === 0, differences: found, ...(count > found.length ? { moreDifferences: count - found.length } : {}) };
+}
