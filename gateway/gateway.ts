@@ -31,6 +31,7 @@ import type { Headers, Incoming, Outcome } from "./contract/message.ts";
 import { createRegistry } from "./metrics.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
+import { type Tracing, untraced } from "./contract/tracing.ts";
 import { type ReportUnexpected } from "./contract/unexpected.ts";
 import { UnexpectedErrors } from "./unexpected-errors.ts";
 
@@ -52,6 +53,8 @@ export interface GatewayPorts {
   /** For seeds and ids. */
   readonly entropy?: Entropy;
   readonly connectors: Connectors;
+  /** Absent: trace headers are passed on as they came. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** A message put in by hand. */
@@ -155,6 +158,7 @@ class TheGateway implements Gateway, Administered {
       totals: this.#totals,
       memory: this.#memory,
       logger: ports.logger,
+      tracing: ports.tracing ?? untraced,
       agent: this.#agent,
       routes: this.#server.routes,
       base: config.base,

@@ -62,6 +62,7 @@ export {
   type RunnerStats,
   type RunningMachine,
 } from "./contract/runner.ts";
+export { type Tracing } from "./contract/tracing.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./contract/source.ts";
 export {
   type HistoryPage,

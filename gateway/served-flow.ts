@@ -27,6 +27,7 @@ import type { Incoming, Outcome } from "./contract/message.ts";
 import { limitsOf } from "./flow-rules.ts";
 import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
 import type { Source } from "./contract/source.ts";
+import type { Tracing } from "./contract/tracing.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
 
 /** Dependencies shared by all flows. */
@@ -42,6 +43,7 @@ export interface ServedFlowPorts {
   readonly totals: Totals;
   readonly memory: GatewayMemory;
   readonly logger: RootLogger;
+  readonly tracing: Tracing;
   readonly agent: Agent;
   readonly bodyStore?: BodyStore | undefined;
   readonly routes: HttpRoutes;
@@ -112,6 +114,7 @@ export class ServedFlow {
       clock: ports.clock,
       agent: ports.agent,
       memory: ports.memory,
+      tracing: ports.tracing,
       channels: () => this.#byName,
       hosts: () => this.#hosts,
     });

@@ -1,7 +1,7 @@
 /** All that a connector may import of the gateway. The gateway imports no connector: it gets `Connectors` passed in. */
 export { backoffMs } from "./backoff.ts";
 export { ByteWindow } from "./byte-window.ts";
-export { type ConnectorContext, type Health, type JsonSchema } from "./connector.ts";
+export { type ConnectorContext, type Health, type JsonSchema, type Logger } from "./connector.ts";
 export { told } from "./failure.ts";
 export { makeFolder, syncFolder } from "./folders.ts";
 export { type AuthConfig, authenticated, authSchema } from "./http/authentication.ts";
@@ -34,7 +34,16 @@ export {
   type OutletRequest,
 } from "./outlet.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./source.ts";
+export {
+  type Witness,
+  type WitnessedAttempt,
+  type WitnessedCall,
+  type WitnessedDelivery,
+  type WitnessedEnd,
+  type WitnessedMessage,
+} from "./witness.ts";
 export { type LongBodies, type StagedBody } from "./stored-body.ts";
+export { causes, type TraceHeaders, type Tracing, untraced, withTrace } from "./tracing.ts";
 export { guarded, type ReportUnexpected } from "./unexpected.ts";
 export { duration, size } from "./units.ts";
 export { type Connector, type Connectors } from "./connectors.ts";

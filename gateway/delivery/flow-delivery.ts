@@ -12,6 +12,7 @@ import { gatewayLimits } from "../contract/limits.ts";
 import type { GatewayMemory } from "../contract/memory.ts";
 import type { Failure, Outcome, Reply } from "../contract/message.ts";
 import type { Flow, Runner } from "../contract/runner.ts";
+import type { Tracing } from "../contract/tracing.ts";
 import type { Journal, Lease, NewSend, Sequence } from "../journal/journal.ts";
 import { Admission, type Entrance, type Totals } from "./admission/admission.ts";
 import { recovered, refusedWith } from "./admission/message.ts";
@@ -40,6 +41,7 @@ export interface FlowDeliveryPorts {
   readonly totals: Totals;
   readonly memory: GatewayMemory;
   readonly logger: Logger;
+  readonly tracing: Tracing;
   readonly perform: PerformCall;
   /** The flow's, by the names of their outlets. As of now: a reload replaces them. */
   readonly outboxes: () => ReadonlyMap<string, { readonly outbox: Outbox }>;

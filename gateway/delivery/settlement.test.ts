@@ -8,6 +8,7 @@ import { CodedError, prng } from "#base";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Incoming } from "../contract/message.ts";
 import type { Flow } from "../contract/runner.ts";
+import { untraced } from "../contract/tracing.ts";
 import { DeadLetters } from "../journal/dead-letters.ts";
 import type { NewMessage, NewSend, StateChange } from "../journal/journal.ts";
 import { MemoryJournal } from "../journal/memory.ts";
@@ -33,7 +34,7 @@ class World {
   readonly journal = new MemoryJournal(this.letters);
   readonly persistence = new Persistence(this.clock, prng(1), silentLogger);
   readonly metrics = new FlowMetrics();
-  readonly settlement = new Settlement({ ...this, flow: () => flow, random: prng(1), logger: silentLogger });
+  readonly settlement = new Settlement({ ...this, flow: () => flow, random: prng(1), logger: silentLogger, tracing: untraced });
 
   /** A message in the state `settling`; in the journal when it is `kept` there. */
   async work({ replyWanted = false, kept = true, key }: { replyWanted?: boolean; kept?: boolean; key?: string } = {}): Promise<Work> {

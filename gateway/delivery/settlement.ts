@@ -2,13 +2,14 @@
  * The end of an attempt: what the flow wanted is committed, or the message rests until its next attempt, or it becomes a dead letter.
  * Each method gives a verdict, and the flow's delivery carries it out, unless the message was given back meanwhile.
  */
-import type { Headers, HeadersDraft } from "#abi";
+import type { Headers } from "#abi";
 import { assert, type Clock, CodedError, type Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
 import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Reply } from "../contract/message.ts";
 import type { Flow } from "../contract/runner.ts";
+import { causes, type Tracing, withTrace } from "../contract/tracing.ts";
 import type { AttemptRecord, Journal, Lease, NewSend } from "../journal/journal.ts";
 import type { MessageAttempt } from "./attempt/attempt.ts";
 import { failureOf } from "./failures.ts";
@@ -43,6 +44,7 @@ export interface SettlementPorts {
   readonly clock: Clock;
   readonly random: Prng;
   readonly logger: Logger;
+  readonly tracing: Tracing;
   readonly metrics: FlowMetrics;
 }
 
@@ -54,11 +56,11 @@ export class Settlement {
   }
 
   async commit(attempt: MessageAttempt, reply: Reply | undefined): Promise<Verdict> {
-    const { journal, persistence, clock, logger } = this.#ports;
+    const { journal, persistence, clock, logger, tracing } = this.#ports;
     const { work, effects } = attempt;
     const { message } = work;
     const lease = this.#leaseOf(work);
-    const sends = passedOn(effects.sends, message.headers);
+    const sends = passedOn(effects.sends, message.headers, tracing);
     const changes = effects.stateChanges;
     const state =
       changes.length === 0 || message.key === undefined ? undefined : { key: message.key, version: attempt.stateVersion, changes };
@@ -102,10 +104,7 @@ export class Settlement {
     const ageMs = clock.monotonicMs() - work.receivedMs;
     const waitMs = backoffMs(work.attempt, retry.backoff, random);
     const again = failure.retry && !work.incoming.replyWanted && work.attempt < retry.attempts && ageMs + waitMs <= retry.age;
-    logger.warn(
-      { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack },
-      failure.message,
-    );
+    logger.warn({ ...this.#place(work), code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack }, failure.message);
     if (!again) return this.bury(work, failure, record);
     metrics.retries += 1;
     const { lease } = work;
@@ -126,12 +125,17 @@ export class Settlement {
     if (failure.unreached !== true || !failure.retry || work.incoming.replyWanted || leftMs <= 0) return undefined;
     const waitMs = Math.min(backoffMs(work.unreached + 1, backoff, random), leftMs);
     logger[work.unreached === 0 ? "warn" : "debug"](
-      { message: work.message.id, attempt: work.attempt, code: failure.code, retryInMs: waitMs },
+      { ...this.#place(work), code: failure.code, retryInMs: waitMs },
       `the message waits for a peer that is unreachable: ${failure.message}`,
     );
     work.unreached += 1;
     metrics.retries += 1;
     return { kind: "rest", waitMs };
+  }
+
+  /** Fields of a log line. */
+  #place({ message, attempt }: Work): object {
+    return { message: message.id, attempt, ...this.#ports.tracing.logFields(message.headers) };
   }
 
   record(work: Work, failure: Failure, attempt: MessageAttempt | undefined): AttemptRecord {
@@ -158,7 +162,7 @@ export class Settlement {
     const letter = await persistence.keepTrying(() => journal.bury(withHistory(lease, work), record));
     if (letter === undefined) return { kind: "left" };
     logger.error(
-      { message: work.message.id, attempt: work.attempt, code: failure.code, deadLetter: letter },
+      { ...this.#place(work), code: failure.code, deadLetter: letter },
       `the message failed for good and is kept as a dead letter: ${failure.message}`,
     );
     return { kind: "dead", failure, letter };
@@ -222,14 +226,11 @@ function quarantined({ attempts }: Work, failure: Failure): Failure {
 }
 
 /** W3C trace context goes on with what the flow sends, unless it set its own; the count of flows passed through is ours alone. */
-function passedOn(sends: readonly NewSend[], headers: Headers): readonly NewSend[] {
-  const trace = headers["traceparent"];
+function passedOn(sends: readonly NewSend[], headers: Headers, tracing: Tracing): readonly NewSend[] {
   const hops = headers["mayfly-hops"];
-  if (trace === undefined && hops === undefined) return sends;
-  const passed: HeadersDraft = {};
-  if (trace !== undefined) passed["traceparent"] = trace;
-  return sends.map((send) => ({
-    ...send,
-    headers: { ...passed, ...send.headers, ...(hops === undefined ? {} : { "mayfly-hops": hops }) },
-  }));
+  if (headers["traceparent"] === undefined && hops === undefined) return sends;
+  return sends.map((send, index) => {
+    const traced = withTrace(tracing, send.headers, headers, causes.send(index));
+    return { ...send, headers: hops === undefined ? traced : { ...traced, "mayfly-hops": hops } };
+  });
 }

@@ -31,6 +31,7 @@ import type {
 import { MemoryJournal } from "../journal/memory.ts";
 import { silentLogger } from "../logger.ts";
 import { gatewayLimits } from "../contract/limits.ts";
+import { untraced } from "../contract/tracing.ts";
 import { gatewayMemory } from "../memory/budget.ts";
 import type { Headers, Incoming, Outcome } from "../contract/message.ts";
 import { type OutletDefinition, OutletError } from "../contract/outlet.ts";
@@ -434,6 +435,7 @@ export class SimulatedGateway {
       totals: { pending: 0 },
       memory: gatewayMemory(64 * 2 ** 20, clock),
       logger: silentLogger,
+      tracing: untraced,
       agent: undefined as unknown as Agent,
       routes: { add: () => () => undefined },
       base: "/",

@@ -11,6 +11,7 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
 import type { Failure, Incoming, Outcome } from "../../contract/message.ts";
 import type { Flow } from "../../contract/runner.ts";
+import type { Tracing } from "../../contract/tracing.ts";
 import type { Accepted, Journal, Lease, NewMessage, Sequence } from "../../journal/journal.ts";
 import { callersFault } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
@@ -54,6 +55,7 @@ export interface AdmissionPorts {
   readonly ids: MessageIds;
   readonly totals: Totals;
   readonly memory: GatewayMemory;
+  readonly tracing: Tracing;
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
   /** True while an outlet of this flow has no room for more sends. */
@@ -152,7 +154,13 @@ export class Admission {
   }
 
   #messageOf(incoming: Incoming, origin: Origin, texts: Texts): NewMessage {
-    const admission = { flow: this.#entrance.flow, expressions: this.#expressions, ids: this.#ports.ids, texts };
+    const admission = {
+      flow: this.#entrance.flow,
+      expressions: this.#expressions,
+      ids: this.#ports.ids,
+      tracing: this.#ports.tracing,
+      texts,
+    };
     return newMessage(admission, incoming, origin, this.#ports.clock.now());
   }
 

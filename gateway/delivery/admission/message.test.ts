@@ -8,6 +8,7 @@ import type { NewMessage } from "../../journal/journal.ts";
 import { utf8 } from "../../testing/scripted.ts";
 import { MessageIds, systemEntropy } from "../seeds.ts";
 import { textsOf } from "./keys.ts";
+import { untraced } from "../../contract/tracing.ts";
 import { expressionsOf, newMessage } from "./message.ts";
 
 const ids = new MessageIds(systemEntropy);
@@ -22,7 +23,7 @@ function messageOf(
   const expressions = expressionsOf(flow);
   const texts = textsOf([expressions.key, expressions.dedup], incoming);
   if (texts instanceof Promise) throw new Error("a short body is read at once");
-  return newMessage({ flow, expressions, ids, texts }, incoming, { source: "http", place: "POST /f" }, 5);
+  return newMessage({ flow, expressions, ids, tracing: untraced, texts }, incoming, { source: "http", place: "POST /f" }, 5);
 }
 
 function relation(a: NewMessage, b: NewMessage): string {

@@ -7,6 +7,7 @@ import type { Lease, NewMessage } from "../../journal/journal.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { Incoming, Outcome } from "../../contract/message.ts";
 import type { Flow } from "../../contract/runner.ts";
+import type { Tracing } from "../../contract/tracing.ts";
 import { bounded, type KeyExpression, parseKey, type Texts } from "./keys.ts";
 import { cleanId, type MessageIds } from "../seeds.ts";
 
@@ -39,13 +40,14 @@ export interface Admission {
   readonly flow: Flow;
   readonly expressions: Expressions;
   readonly ids: MessageIds;
+  readonly tracing: Tracing;
   /** Of the message: the texts of `key` and `dedup`. */
   readonly texts: Texts;
 }
 
 /** The message as the journal takes it. */
 export function newMessage(
-  { flow, expressions, ids, texts }: Admission,
+  { flow, expressions, ids, tracing, texts }: Admission,
   incoming: Incoming,
   { source, place }: Origin,
   receivedMs: number,
@@ -57,7 +59,7 @@ export function newMessage(
     flow: flow.name,
     id: given ?? ids.next(),
     source,
-    headers: withStoredBody(incoming.headers, incoming.storedBody),
+    headers: withStoredBody(tracing.received(incoming.headers), incoming.storedBody),
     contentType: incoming.contentType,
     body: incoming.body,
     key: expressions.key === undefined ? bounded(incoming.key) : key,

@@ -9,6 +9,7 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
 import type { Failure } from "../../contract/message.ts";
 import type { Flow, Runner, RunningMachine } from "../../contract/runner.ts";
+import type { Tracing } from "../../contract/tracing.ts";
 import type { StateSnapshot } from "../../journal/journal.ts";
 import type { Deadline, Deadlines } from "../deadlines.ts";
 import { failureOf } from "../failures.ts";
@@ -24,6 +25,8 @@ import { messageTooLong } from "./message-limit.ts";
 export interface CallOrigin {
   readonly flow: Flow;
   readonly work: Work;
+  /** When the attempt started, by the wall clock. */
+  readonly startedMs: number;
 }
 
 /** Carries a call out; never rejects. `signal` aborts when nobody waits for it any more. */
@@ -40,6 +43,7 @@ export interface AttemptPorts {
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
   readonly memory: GatewayMemory;
+  readonly tracing: Tracing;
   readonly perform: PerformCall;
   finished(attempt: MessageAttempt, result: AttemptResult): void;
 }
@@ -252,9 +256,11 @@ export class MessageAttempt implements Deadline, EffectHost {
   log(given: LogEffect): void {
     const effect = this.flow.places?.log(given) ?? given;
     if (this.logs.length < gatewayLimits.logsPerAttempt) this.logs.push(effect);
-    const { logger } = this.#ports;
+    const { logger, tracing } = this.#ports;
+    const { id, headers } = this.work.message;
     const fields = effect.fieldsJson === undefined ? undefined : logFields(effect.fieldsJson);
-    logger[effect.level](fields === undefined ? { message: this.work.message.id } : { message: this.work.message.id, fields }, effect.text);
+    const place = { message: id, ...tracing.logFields(headers) };
+    logger[effect.level](fields === undefined ? place : { ...place, fields }, effect.text);
   }
 }
 

@@ -4,6 +4,7 @@ import { type Clock, toUtf8 } from "#base";
 import type { Agent } from "undici";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { GatewayMemory } from "../../contract/memory.ts";
+import { causes, type Tracing, withTrace } from "../../contract/tracing.ts";
 import type { Journal } from "../../journal/journal.ts";
 import type { OutletChannel } from "../outbox/outlet-channel.ts";
 import type { MessageIds } from "../seeds.ts";
@@ -28,6 +29,7 @@ export interface CallPorts {
   readonly clock: Clock;
   readonly agent: Agent;
   readonly memory: GatewayMemory;
+  readonly tracing: Tracing;
   /** As of now: a reload changes them. */
   readonly channels: () => ReadonlyMap<string, { readonly channel: OutletChannel }>;
   readonly hosts: () => readonly HostPattern[];
@@ -66,7 +68,7 @@ async function fetchFor(ports: CallPorts, origin: CallOrigin, call: CallEffect, 
         flow: name,
         url: call.target,
         method: call.method,
-        headers: withTrace(origin, headers),
+        headers: traced(ports, origin, call, headers),
         body: call.body,
         signal: controller.signal,
         memory: ports.memory.answers,
@@ -92,7 +94,7 @@ async function requestFor(ports: CallPorts, origin: CallOrigin, call: CallEffect
     outlet: call.target,
     key,
     contentType: call.contentType,
-    headers: withHops(origin, withTrace(origin, checked.headers)),
+    headers: withHops(origin, traced(ports, origin, call, checked.headers)),
     body: call.body,
     correlationId,
     timeMs: ports.clock.now(),
@@ -117,10 +119,8 @@ function idempotencyKeyOf({ ids }: CallPorts, { flow, work }: CallOrigin, { call
   return `${flow.name}/${work.message.id}/${part}/call/${call}`;
 }
 
-/** W3C trace context goes on with what the flow causes, unless the flow set its own. */
-function withTrace({ work }: CallOrigin, headers: Headers): Headers {
-  const trace = work.message.headers["traceparent"];
-  return trace === undefined || headers["traceparent"] !== undefined ? headers : { ...headers, traceparent: trace };
+function traced({ tracing }: CallPorts, { work, startedMs }: CallOrigin, { call }: CallEffect, headers: Headers): Headers {
+  return withTrace(tracing, headers, work.message.headers, causes.call(startedMs, call));
 }
 
 /** The count of flows a message has passed through is the gateway's: a flow can't reset it. */
