@@ -2,6 +2,7 @@
  * `npm run bench [-- SUITE…] [--quick] [--json]`: every figure in one run on one machine, beside named peers. A suite that a machine
  * can't run says why. Nothing is asserted here: a missed aim is printed as one.
  */
+import { backtestRows } from "./backtest.ts";
 import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
 import { fairnessRows } from "./fairness.ts";
@@ -19,6 +20,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   start: startRows,
   http: httpRows,
   durable: durableRows,
+  backtest: backtestRows,
   density: densityRows,
   image: imageRows,
   growth: growthRows,

@@ -2,11 +2,11 @@
  * Runs a recorded message through another image. Its calls may come in another order, so the record's events can't be given one after
  * another: the gateway's interpreter drives the machine in recorded time, and each call gets the record's answer to it.
  */
-import type { CallEffect, DeliverEvent, LogEffect, Recording, StepOutcome } from "#abi";
+import type { CallEffect, DeliverEvent, FlowLimits, LogEffect, Recording, StepOutcome } from "#abi";
 import { type EffectRules, failedCall, type FlowRules, peersFault, refusedCall } from "#gateway";
-import type { LoadedImage, Monitor } from "#monitors";
+import type { LoadedImage, Machine, Monitor } from "#monitors";
 import { Drive } from "./drive.ts";
-import { replayedLimits } from "./exact.ts";
+import { type Redact, replayedLimits } from "./exact.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError, stateOf } from "./recorded.ts";
 import { overState } from "./stimulus.ts";
@@ -21,12 +21,16 @@ export interface DrivenOptions {
   readonly deliver: DeliverEvent;
   /** The flow's rules in mayfly.yaml; without them every outlet exists and every host may be reached. */
   readonly rules?: FlowRules | undefined;
+  /** Of the image that runs; the record's unless given. */
+  readonly limits?: FlowLimits | undefined;
+  /** Replaces in effects what was not recorded. */
+  readonly redact?: Redact | undefined;
   /** Failure of the recorded message, if it failed. */
   readonly error?: RecordedError | undefined;
   readonly stepped?: ((outcome: StepOutcome) => void) | undefined;
 }
 
-export function effectRules({ flow, limits }: Recording, rules: FlowRules | undefined): EffectRules {
+export function effectRules({ flow, limits }: Pick<Recording, "flow" | "limits">, rules: FlowRules | undefined): EffectRules {
   return { name: rules?.name ?? flow, limits, outlets: rules?.outlets, retriesProgramErrors: rules?.retriesProgramErrors === true };
 }
 
@@ -34,18 +38,18 @@ export async function driveRecording(
   monitor: Monitor,
   image: LoadedImage,
   recording: Recording,
-  { deliver, rules, error, stepped }: DrivenOptions,
+  { deliver, rules, error, redact, stepped, limits = recording.limits }: DrivenOptions,
 ): Promise<Driven> {
   const answers = new RecordedAnswers(recording);
   const headers = headersOf(recording);
   const unanswered: CallEffect[] = [];
   const logs: LogEffect[] = [];
-  const own = effectRules(recording, rules);
+  const own = effectRules({ flow: recording.flow, limits }, rules);
   const cancelledMs = answers.cancelledMs;
   const drive = new Drive({
     deliver,
     headers,
-    limits: recording.limits,
+    limits,
     rules: own,
     answer: (call) => {
       const known = answers.answer(call);
@@ -61,10 +65,22 @@ export async function driveRecording(
     logged: (effect) => void logs.push(effect),
     stepped,
   });
-  const limits = replayedLimits(recording);
-  const ended = await drive.run((event) => monitor.start(image, event, limits));
+  const machineLimits = replayedLimits({ limits, steps: recording.steps });
+  const ended = await drive.run((event) => {
+    const machine = monitor.start(image, event, machineLimits);
+    return redact === undefined ? machine : redactedMachine(machine, redact);
+  });
   const { effects, calls } = drive;
   const failure =
     ended ?? (effects.stateChanges.length === 0 ? undefined : overState(deliver.key, stateOf(recording), effects.stateChanges));
   return { outcome: outcomeOf({ effects, failure, logs, calls }), unanswered };
+}
+
+function redactedMachine(machine: Machine, redact: Redact): Machine {
+  const shown = (outcome: StepOutcome): StepOutcome => ({ ...outcome, effects: outcome.effects.map(redact) });
+  return {
+    first: machine.first.then(shown),
+    step: async (event) => shown(await machine.step(event)),
+    end: () => machine.end(),
+  };
 }

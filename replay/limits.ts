@@ -12,4 +12,15 @@ export const replayLimits = {
   slowness: 20,
   /** Duration of one replay, waits left out; virtual machines without acceleration are slow. */
   replayMs: 600_000,
+  /** Messages of a backtest under way at once. */
+  inFlight: 256,
+  /** Messages of a backtest between two reports of progress. */
+  progressEvery: 1_000,
+  /** Shapes of differences that a backtest tells apart; the rest are counted together. */
+  groups: 200,
+  /** Parts of a shape that are named. */
+  shapesNamed: 4,
+  /** Messages shown for a shape, and differences of each. */
+  examples: 3,
+  exampleDifferences: 20,
 } as const;

@@ -15,3 +15,5 @@ export {
 export type { Difference } from "./differences.ts";
 export { type Replay, type ReplayOptions, replayRecording } from "./replay.ts";
 export type { RecordedError } from "./recorded.ts";
+export { type Backtest, backtest, type BacktestOptions } from "./backtest.ts";
+export type { Group, Verdict } from "./groups.ts";

@@ -1,12 +1,12 @@
 /** Runs a recorded message again. With the record's image bit for bit, with another one by its outcome. */
-import type { CallEffect, DeliverEvent, Recording } from "#abi";
+import type { CallEffect, DeliverEvent, FlowLimits, Recording } from "#abi";
 import { CodedError } from "#base";
 import type { FlowRules } from "#gateway";
 import type { LoadedImage, Monitor } from "#monitors";
 import type { Difference } from "./differences.ts";
 import { driveRecording, effectRules } from "./driven.ts";
 import { type Redact, replayExactly } from "./exact.ts";
-import { type Outcome, outcomeDifferences } from "./outcome.ts";
+import { outcomeDifferences } from "./outcome.ts";
 import { checkWhole, type RecordedError, recordedOutcome } from "./recorded.ts";
 
 /** The contract of `mayfly replay --json`. */
@@ -29,6 +29,8 @@ export interface Replay {
 export interface ReplayOptions {
   /** Rules of the flow in mayfly.yaml, where they are known. */
   readonly rules?: FlowRules | undefined;
+  /** Limits of another image; the record's unless given. */
+  readonly limits?: FlowLimits | undefined;
   /** Failure of the recorded message, if it failed. */
   readonly error?: RecordedError | undefined;
 }
@@ -63,10 +65,6 @@ export function redactOf(_recording: Recording): Redact | undefined {
   return undefined;
 }
 
-function redactedOutcome(outcome: Outcome, _redact: Redact | undefined): Outcome {
-  return outcome;
-}
-
 function brief({ operation, target, method }: CallEffect): Replay["unanswered"][number] {
   return { operation, target, method };
 }
@@ -76,7 +74,7 @@ export async function replayRecording(
   monitor: Monitor,
   image: LoadedImage,
   recording: Recording,
-  { rules, error }: ReplayOptions = {},
+  { rules, limits, error }: ReplayOptions = {},
 ): Promise<Replay> {
   checkWhole(recording);
   if (recording.steps.length === 0)
@@ -92,9 +90,9 @@ export async function replayRecording(
     const exact = await replayExactly(monitor, image, recording, { deliver, redact });
     return { ...ran, compared: "bits", unanswered: [], ...shown(exact.differences), remarks: [...remarks, ...exact.remarks] };
   }
-  const { outcome, unanswered } = await driveRecording(monitor, image, recording, { deliver, rules, error });
+  const { outcome, unanswered } = await driveRecording(monitor, image, recording, { deliver, rules, limits, redact, error });
   const recorded = recordedOutcome(recording, effectRules(recording, rules), error);
-  const found = outcomeDifferences(recorded, redactedOutcome(outcome, redact));
+  const found = outcomeDifferences(recorded, outcome);
   return { ...ran, compared: "outcome", ...shown(found), unanswered: unanswered.map(brief), remarks };
 }
 
