@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { fromHex, parseDuration, parseSize, prng, readDuration, readSize, toHex } from "#base";
+import { fromHex, parseDuration, parseSize, prng, readDuration, readSize, systemClock, toHex } from "#base";
 
 test("hexadecimal text and bytes are each other's inverse", () => {
   deepEqual(fromHex(toHex(Uint8Array.of(0, 15, 255))), Uint8Array.of(0, 15, 255));
@@ -62,4 +62,14 @@ test("durations and sizes: one form for mayfly.yaml, a wider one for flows and t
     deepEqual([parseDuration(bad), readDuration(bad), parseSize(bad), readSize(bad)], [undefined, undefined, undefined, undefined], bad);
   for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY, true, null, undefined, {}, ["5s"]])
     deepEqual([readDuration(bad), readSize(bad)], [undefined, undefined], String(bad));
+});
+
+test("a timer beyond what setTimeout can hold does not run at once", async () => {
+  let ran = false;
+  const cancel = systemClock.after(2 ** 40, () => {
+    ran = true;
+  });
+  await new Promise<void>((resolve) => systemClock.after(20, resolve));
+  cancel();
+  equal(ran, false);
 });

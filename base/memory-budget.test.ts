@@ -115,6 +115,46 @@ test("holders that stalled are evicted, the one without progress for longest fir
   deepEqual(evicted, ["first", "third"], "nobody is evicted for what can't be granted");
 });
 
+test("a holder has stalled after a second without progress, also one of a part", () => {
+  let nowMs = 0;
+  const all = memoryBudget(10, { now: () => nowMs, monotonicMs: () => nowMs, after: () => () => undefined });
+  const part = all.part("answers").part("uploads");
+  part.force(10);
+  part.progressed({ evict: () => part.give(10) });
+  nowMs = 999;
+  ok(!all.tryTake(1));
+  nowMs = 1_000;
+  ok(all.tryTake(1));
+  deepEqual(
+    all.parts.map(({ use, parts }) => [use, parts.map((each) => each.use)]),
+    [["answers", ["uploads"]]],
+  );
+});
+
+test("who comes with an aborted signal does not wait, nor does one too many", async () => {
+  const all = memoryBudget(10, { now: Date.now, monotonicMs: () => 0, after: () => () => undefined });
+  all.force(10);
+  const aborted = AbortSignal.abort();
+  equal(await all.take(1, { timeoutMs: 5_000, signal: aborted }), false);
+  const waiting = Array.from({ length: 16_384 }, () => all.take(0.0001, wait));
+  equal(await all.take(0.0001, wait), false, "the line is full");
+  all.give(10);
+  ok((await Promise.all(waiting)).every(Boolean));
+});
+
+test("bytes that count as many are told when they are given back, and when they are refused", () => {
+  const told: number[] = [];
+  const all = memoryBudget(262_144, undefined, (bytes) => told.push(bytes));
+  all.force(262_144);
+  ok(!all.tryTake(262_143));
+  ok(!all.tryTake(262_144));
+  all.give(262_143);
+  all.give(1);
+  all.force(262_144);
+  all.give(262_144);
+  deepEqual(told, [262_144, 262_144]);
+});
+
 test("whatever is taken and given, the books balance and no account goes beyond its share", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(60), fc.boolean()), { maxLength: 200 }), (steps) => {

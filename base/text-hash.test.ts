@@ -20,7 +20,24 @@ function check(literal: Uint8Array): void {
 }
 
 test("a string is the text it stands for", () => {
-  const pieces = ["a", "é", "€", "😀", "\\ud83d\\ude00", "\\ud83d", "\\ude00", "\\\\", '\\"', "\\n", "\\u0061", "\ufeff"].map(toUtf8);
+  const pieces = [
+    "a",
+    "é",
+    "€",
+    "😀",
+    "\\ud83d\\ude00",
+    "\\ud83d",
+    "\\ude00",
+    "\\ud800",
+    "\\udbff",
+    "\\udc00",
+    "\\udfff",
+    "\\\\",
+    '\\"',
+    "\\n",
+    "\\u0061",
+    "\ufeff",
+  ].map(toUtf8);
   const broken = [Uint8Array.of(0xff), Uint8Array.of(0xc3), Uint8Array.of(0xf0, 0x9f)];
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...pieces, ...broken), { maxLength: 20 }), (some) =>
