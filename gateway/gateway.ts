@@ -19,7 +19,10 @@ import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin
 import type { Access } from "./http/guard.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
 import { newAgent } from "./contract/http/exchange.ts";
-import { HttpServer } from "./http/server.ts";
+import { originCheck } from "./http/origin.ts";
+import { addPage } from "./http/page.ts";
+import { HttpServer, type HttpServerPorts } from "./http/server.ts";
+import { addWatched } from "./http/watched.ts";
 import { LetterRetries, unknownFlow } from "./letter-retries.ts";
 import type { DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
@@ -34,6 +37,7 @@ import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
 import { type Tracing, untraced } from "./contract/tracing.ts";
 import { type ReportUnexpected } from "./contract/unexpected.ts";
 import { UnexpectedErrors } from "./unexpected-errors.ts";
+import { Watching } from "./watching.ts";
 
 export interface GatewayPorts {
   readonly runner: Runner;
@@ -55,6 +59,8 @@ export interface GatewayPorts {
   readonly connectors: Connectors;
   /** Absent: trace headers are passed on as they came. */
   readonly tracing?: Tracing | undefined;
+  /** Folder of the page, for the admin listener; absent: there is none. */
+  readonly dashboard?: string | undefined;
 }
 
 /** A message put in by hand. */
@@ -88,7 +94,7 @@ export interface Gateway {
   /** Takes an error that reached the process: it is logged, counted and shown by `ready`. */
   readonly unexpected: ReportUnexpected;
   /** Where the admin endpoints are served. */
-  readonly admin: { readonly socket: string | undefined; readonly address: Gateway["address"] };
+  readonly admin: { readonly socket: string | undefined; readonly address: Gateway["address"]; readonly page: boolean };
   /** Undefined before start and after stop. */
   readonly address: { readonly host: string; readonly port: number } | undefined;
 }
@@ -113,6 +119,8 @@ class TheGateway implements Gateway, Administered {
   #adminServer: HttpServer | undefined;
   #socketServer: HttpServer | undefined;
   #adminSocket: string | undefined;
+  #page = false;
+  readonly #watching: Watching;
   readonly #shared: ServedFlowPorts;
   readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
@@ -146,6 +154,7 @@ class TheGateway implements Gateway, Administered {
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#server = this.#newServer(config.http.tls);
+    this.#watching = this.#newWatching();
     this.#shared = {
       runner: ports.runner,
       journal: ports.journal,
@@ -187,7 +196,7 @@ class TheGateway implements Gateway, Administered {
   }
 
   get admin(): Gateway["admin"] {
-    return { socket: this.#adminSocket, address: this.#adminServer?.address };
+    return { socket: this.#adminSocket, address: this.#adminServer?.address, page: this.#page };
   }
 
   get memory(): GatewayMemory {
@@ -327,9 +336,28 @@ class TheGateway implements Gateway, Administered {
     }
   }
 
-  #newServer(tls: GatewayConfig["http"]["tls"]): HttpServer {
+  #newWatching(): Watching {
+    const { journal, runner, deadLetters } = this.#ports;
+    return new Watching(
+      {
+        clock: this.#clock,
+        flows: () => this.#flows.values(),
+        ready: () => this.ready(),
+        state: () => this.#state,
+        journal,
+        memory: this.#memory,
+        runner,
+        events: this.#events,
+        lettersOf: (flow) => deadLetters.count(flow),
+      },
+      { letters: deadLetters, retry: (id) => this.retryDeadLetter(id) },
+    );
+  }
+
+  #newServer(tls: GatewayConfig["http"]["tls"], admits?: HttpServerPorts["admits"]): HttpServer {
     return new HttpServer({
       tls,
+      admits,
       base: this.#config.base,
       connectionsPerAddress: this.#config.http.connectionsPerAddress,
       clock: this.#clock,
@@ -339,8 +367,11 @@ class TheGateway implements Gateway, Administered {
   }
 
   #newAdminServer(access: Access, tls: GatewayConfig["http"]["tls"]): HttpServer {
-    const server = this.#newServer(tls);
+    const { host, hosts } = this.#config.http.admin;
+    const admits = access.kind === "socket" ? undefined : originCheck([host, ...hosts], tls === undefined ? "http" : "https");
+    const server = this.#newServer(tls, admits);
     for (const add of [addProbes, addMetrics, addAdmin]) add(server.routes, this, access);
+    addWatched(server.routes, this.#watching, access);
     return server;
   }
 
@@ -350,7 +381,9 @@ class TheGateway implements Gateway, Administered {
     if (!admin.enabled) return;
     if (admin.port !== undefined) {
       this.#adminServer = this.#newAdminServer({ kind: "tcp", token: admin.token }, tls);
+      if (this.#ports.dashboard !== undefined) this.#page = addPage(this.#adminServer.routes, this.#ports.dashboard);
       await this.#adminServer.listen(admin.host, admin.port);
+      this.#watching.begin();
     }
     const server = this.#newAdminServer({ kind: "socket" }, undefined);
     try {
@@ -435,6 +468,7 @@ class TheGateway implements Gateway, Administered {
   async #closeAll(ending: Ending): Promise<void> {
     const wasRunning = this.#state === "running";
     this.#state = "stopping";
+    this.#watching.end();
     await ending.by(ending.workMs, this.#reloading);
     for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.beginClose();
     await this.#end([...this.#flows.values()], ending, () => this.#persistence.close());

@@ -26,7 +26,7 @@ import type { GatewayMemory } from "./contract/memory.ts";
 import type { Incoming, Outcome } from "./contract/message.ts";
 import { limitsOf } from "./flow-rules.ts";
 import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
-import type { Source } from "./contract/source.ts";
+import type { Accept, Source } from "./contract/source.ts";
 import type { Tracing } from "./contract/tracing.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
 
@@ -60,6 +60,7 @@ interface PlacedSource {
   readonly name: string;
   readonly config: SourceConfig;
   readonly source: Source;
+  readonly figures: { received: number };
 }
 
 interface PlacedOutlet {
@@ -134,6 +135,10 @@ export class ServedFlow {
       outboxes: () => this.#outlets.map(({ outbox }) => outbox),
     });
     this.#place(prepared);
+  }
+
+  get sources(): readonly PlacedSource[] {
+    return this.#sources;
   }
 
   get outlets(): readonly PlacedOutlet[] {
@@ -344,9 +349,13 @@ export class ServedFlow {
     }
   }
 
-  async #startSource({ name, source, config }: PlacedSource): Promise<void> {
+  async #startSource({ name, source, config, figures }: PlacedSource): Promise<void> {
     const origin = { source: config.connector, place: placeOf(config) };
-    await this.#step(name, config, "start", () => source.start((message) => this.delivery.accept(message, origin)));
+    const accept: Accept = (message) => {
+      figures.received += 1;
+      return this.delivery.accept(message, origin);
+    };
+    await this.#step(name, config, "start", () => source.start(accept));
   }
 
   /** Never rejects. */
@@ -399,6 +408,7 @@ export class ServedFlow {
     return {
       name,
       config,
+      figures: { received: 0 },
       source: definition.create(config.config as never, {
         ...this.#context(name),
         prefetch: flow.queue,

@@ -29,7 +29,13 @@ interface Checked {
     readonly connectionsPerAddress: number;
     readonly tls?: { readonly cert: string; readonly key: string };
     readonly metrics: GatewayConfig["http"]["metrics"];
-    readonly admin: { readonly enabled: boolean; readonly host: string; readonly port?: number; readonly token?: string };
+    readonly admin: {
+      readonly enabled: boolean;
+      readonly host: string;
+      readonly hosts: readonly string[];
+      readonly port?: number;
+      readonly token?: string;
+    };
   };
   readonly journal: {
     readonly dir: string;
@@ -93,7 +99,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
       connectionsPerAddress,
       metrics,
       tls,
-      admin: { enabled: admin.enabled, host: admin.host, port: admin.port, token: admin.token },
+      admin: { enabled: admin.enabled, host: admin.host, hosts: admin.hosts, port: admin.port, token: admin.token },
     },
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,

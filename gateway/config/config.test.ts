@@ -54,7 +54,7 @@ test("the whole of a configuration is read: environment, units, defaults", () =>
   ok(orders);
   equal(config.base, "/some/where");
   equal(config.http.port, 8080);
-  deepEqual(config.http.admin, { enabled: true, host: "127.0.0.1", port: undefined, token: undefined });
+  deepEqual(config.http.admin, { enabled: true, host: "127.0.0.1", hosts: [], port: undefined, token: undefined });
   deepEqual(orders.retry, { attempts: 7, backoff: { least: 100, most: 10_000 }, age: 86_400_000, programErrors: false });
   deepEqual(orders.limits, { memory: 16 * 2 ** 20, cpu: 500, time: 30_000 });
   deepEqual(orders.dedup, { by: undefined, window: 3_600_000, count: 10_000 });

@@ -183,11 +183,19 @@ const http: JsonSchema = section("The gateway's HTTP server.", {
   },
   admin: {
     ...object(
-      "Admin endpoints, used by `mayfly send` and `mayfly dlq`: a UNIX socket in the journal's folder that only the gateway's user can open, and a TCP port if one is set.",
+      "Admin endpoints, used by `mayfly send` and `mayfly dlq`: a UNIX socket in the journal's folder that only the gateway's user can open, and a TCP port if one is set, where the page is served as well.",
       {
         enabled: { type: "boolean", default: true, description: "false: neither socket nor port." },
         port: whole("TCP port of the admin endpoints; needs `token`. 0 picks a free one.", 0, 65_535),
         host: text("Address that `port` listens on.", "127.0.0.1"),
+        hosts: {
+          type: "array",
+          description:
+            "Names under which callers reach `port`, besides IP addresses and localhost: gateway.internal. A request for another name is refused.",
+          default: [],
+          maxItems: 32,
+          items: text("A name."),
+        },
         token: text("Bearer token required on `port`; /ready on http.port shows its details to a caller with this token."),
       },
     ),

@@ -103,6 +103,8 @@ export interface GatewayConfig {
     readonly admin: {
       readonly enabled: boolean;
       readonly host: string;
+      /** Names, besides `host`, IP addresses and localhost, that callers may reach the port under. */
+      readonly hosts: readonly string[];
       /** Undefined: the socket only. */
       readonly port: number | undefined;
       readonly token: string | undefined;

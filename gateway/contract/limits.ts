@@ -78,6 +78,8 @@ export const gatewayLimits = {
   logsPerAttempt: 200,
   /** Codes of failures that are counted one by one, per flow and per outlet: flows may make up their own. The rest counts as `other`. */
   failureCodes: 200,
+  /** Characters kept of an outlet's last failure. */
+  failureCharacters: 1_000,
   /** Attempts whose record is kept with a message; of more, the first and the last ones. */
   attemptsKept: 50,
 
@@ -129,6 +131,13 @@ export const gatewayLimits = {
   compressionRatio: 16,
   /** Longest path of a UNIX socket (Linux: sun_path without its zero). */
   socketPathBytes: 107,
+  /** Event streams open at once, and bytes that wait for the reader of one: beyond them it misses events. */
+  eventStreams: 32,
+  eventStreamBytes: 1 * mib,
+  /** Files of the page, in bytes, all together. */
+  pageBytes: 4 * mib,
+  /** A selection of dead letters as JSON. */
+  selectionBytes: 1 * mib,
   /** Timeouts for a request's headers, and for the whole request (slow senders hold sockets). */
   httpHeadersMs: 10 * second,
   httpRequestMs: 60 * second,

@@ -50,10 +50,13 @@ export class OutletMetrics {
   retries = 0;
   dead = 0;
   readonly failures = new Map<string, number>();
+  /** Of an attempt; milliseconds since 1970. */
+  lastFailure: { readonly message: string; readonly at: number } | undefined;
   readonly durations = new Durations();
 
-  fail(code: string): void {
+  fail(code: string, message: string, at: number): void {
     add(this.failures, code);
+    this.lastFailure = { message: `${code}: ${message}`.slice(0, gatewayLimits.failureCharacters), at };
   }
 }
 

@@ -14,7 +14,12 @@ export type Access = { readonly kind: "public" | "tcp"; readonly token: string |
 
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
   const body = toUtf8(`${JSON.stringify(value)}\n`);
-  response.writeHead(status, { "content-type": "application/json", "content-length": body.length, "cache-control": "no-store" });
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": body.length,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  });
   response.end(body);
 }
 
@@ -84,6 +89,7 @@ export function guard(access: Access, memory: GatewayMemory, known: Parameters, 
             "content-type": "application/octet-stream",
             "content-length": answered.bytes,
             "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
           });
           pipeline(answered.stream, response, () => undefined); // a body that turns out damaged ends too early
         },

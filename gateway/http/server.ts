@@ -39,6 +39,8 @@ export interface HttpServerPorts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly unexpected: ReportUnexpected;
+  /** Why a request is refused before its route is looked for; undefined: it is not. Absent: none is. */
+  readonly admits?: ((request: IncomingMessage) => Problem | undefined) | undefined;
 }
 
 export class HttpServer {
@@ -48,8 +50,10 @@ export class HttpServer {
   /** False while sources are still to add theirs: then an unknown path says "later" instead of "never". */
   routesAreThere = true;
   #closing = false;
+  readonly #admits: HttpServerPorts["admits"];
 
-  constructor({ tls, base, connectionsPerAddress, clock, logger, unexpected }: HttpServerPorts) {
+  constructor({ tls, base, connectionsPerAddress, clock, logger, unexpected, admits }: HttpServerPorts) {
+    this.#admits = admits;
     this.connections = new ConnectionLimit(connectionsPerAddress, clock, logger);
     const listener: RequestListener = (request, response) => {
       try {
@@ -134,6 +138,11 @@ export class HttpServer {
       return sendProblem(response, objection);
     }
     const url = originForm(request);
+    const refusal = this.#admits?.(request);
+    if (refusal !== undefined) {
+      request.resume();
+      return sendProblem(response, refusal);
+    }
     const mark = url.indexOf("?");
     const path = mark < 0 ? url : url.slice(0, mark);
     if (this.#closing) response.setHeader("connection", "close");

@@ -298,7 +298,7 @@ export class OutletChannel {
 
   /** Only what says the peer is in trouble opens the circuit: a refused message (4xx) says it is well. */
   #failed(failure: OutletError): void {
-    this.metrics.fail(failure.code);
+    this.metrics.fail(failure.code, failure.message, this.#clock.now());
     if (!failure.retryable) return this.#succeeded();
     this.#failuresInARow += 1;
     const { breaker } = this.config;
