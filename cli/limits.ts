@@ -24,6 +24,8 @@ export const cliLimits = {
   watchSettleMs: 120,
   /** A monitor has this time to close. */
   monitorCloseMs: 1_000,
+  /** Telemetry has at least this time to export what waits, also where a stop took all of `drain`. */
+  telemetryFlushMs: 500,
   /** After a stop the process has this time for resources that a library left open, such as a socket. */
   lingerMs: 500,
   /** Longest connect of `mayfly doctor`. */

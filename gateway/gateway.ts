@@ -31,7 +31,7 @@ import type { RootLogger } from "./logger.ts";
 import { type GatewayMemory, memoryBusy } from "./contract/memory.ts";
 import { gatewayMemory } from "./memory/budget.ts";
 import type { Headers, Incoming, Outcome } from "./contract/message.ts";
-import { createRegistry } from "./metrics.ts";
+import { createRegistry, type Exported, type MetricFamily } from "./metrics.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
 import { type Tracing, untraced } from "./contract/tracing.ts";
@@ -61,6 +61,8 @@ export interface GatewayPorts {
   readonly tracing?: Tracing | undefined;
   /** Folder of the page, for the admin listener; absent: there is none. */
   readonly dashboard?: string | undefined;
+  /** Items that telemetry exported and dropped, by signal; absent without telemetry. */
+  readonly exported?: (() => Exported) | undefined;
 }
 
 /** A message put in by hand. */
@@ -95,6 +97,8 @@ export interface Gateway {
   readonly unexpected: ReportUnexpected;
   /** Where the admin endpoints are served. */
   readonly admin: { readonly socket: string | undefined; readonly address: Gateway["address"]; readonly page: boolean };
+  /** The metrics of /metrics as data: a list of families. */
+  measurements(): Promise<readonly MetricFamily[]>;
   /** Undefined before start and after stop. */
   readonly address: { readonly host: string; readonly port: number } | undefined;
 }
@@ -276,6 +280,15 @@ class TheGateway implements Gateway, Administered {
   }
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
+    const registry = this.#measured();
+    return { contentType: registry.contentType, text: await registry.metrics() };
+  }
+
+  async measurements(): Promise<readonly MetricFamily[]> {
+    return (await this.#measured().getMetricsAsJSON()) as unknown as readonly MetricFamily[];
+  }
+
+  #measured(): ReturnType<typeof createRegistry> {
     this.#registry ??= createRegistry({
       flows: () => this.#flows.values(),
       runner: this.#ports.runner,
@@ -284,8 +297,9 @@ class TheGateway implements Gateway, Administered {
       events: this.#events,
       unexpected: this.#unexpected,
       connections: this.#server.connections,
+      exported: this.#ports.exported,
     });
-    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+    return this.#registry;
   }
 
   flows(): readonly object[] {
@@ -421,9 +435,10 @@ class TheGateway implements Gateway, Administered {
 
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
-    const { http, journal, deadLetters } = this.#config;
-    if (JSON.stringify([http, journal, deadLetters]) !== JSON.stringify([config.http, config.journal, config.deadLetters]))
-      this.#logger.warn({ code: "MF_RELOAD_RESTART" }, "http, journal and deadLetters change only at a restart");
+    const { http, journal, deadLetters, telemetry } = this.#config;
+    const next = [config.http, config.journal, config.deadLetters, config.telemetry];
+    if (JSON.stringify([http, journal, deadLetters, telemetry]) !== JSON.stringify(next))
+      this.#logger.warn({ code: "MF_RELOAD_RESTART" }, "http, journal, deadLetters and telemetry change only at a restart");
     const images = await this.#loadAll(config.flows);
     const prepared: [ServedFlow, Prepared][] = [];
     const fresh: ServedFlow[] = [];
@@ -433,7 +448,7 @@ class TheGateway implements Gateway, Administered {
       else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
     }
     const gone = [...this.#flows.values()].filter((served) => !Object.hasOwn(config.flows, served.name));
-    this.#config = { ...config, http, journal, deadLetters };
+    this.#config = { ...config, http, journal, deadLetters, telemetry };
     await Promise.all(prepared.map(([served, next]) => served.connect(next)));
     // In one turn everything that goes lets go, also of resources that another flow gets, such as a path.
     const opening = prepared.map(([served, next]) => served.replace(next));

@@ -19,6 +19,18 @@ export interface Measured {
   readonly events: ReadonlyMap<string, number>;
   readonly unexpected: { readonly total: number };
   readonly connections: { readonly refused: number };
+  readonly exported: (() => Exported) | undefined;
+}
+
+/** Items that telemetry exported and dropped, by signal. */
+export type Exported = Readonly<Record<string, { readonly exported: number; readonly dropped: number }>>;
+
+/** One family as prom-client gives it as JSON. */
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge" | "histogram" | "summary";
+  readonly values: readonly { readonly value: number; readonly labels: Labels; readonly metricName?: string | undefined }[];
 }
 
 type Type = "counter" | "gauge" | "histogram";
@@ -83,6 +95,7 @@ export function createRegistry(measured: Measured): Registry {
   outletMetrics(perFlow);
   runnerMetrics(registry, measured);
   memoryMetrics(registry, measured.memory);
+  if (measured.exported !== undefined) telemetryMetrics(registry, measured.exported);
   scraped(registry, "mayfly_connector_events_total", "Events counted by connectors", "counter", () =>
     [...measured.events].map(([key, value]) => {
       const [flow = "", connector = "", event = ""] = key.split("\0");
@@ -130,6 +143,15 @@ function outletMetrics(
   each("mayfly_outlet_circuit_open", "1 while the circuit is open", "gauge", ({ channel }, labels) => [
     { labels, value: channel.circuitOpenMs > 0 ? 1 : 0 },
   ]);
+}
+
+function telemetryMetrics(registry: Registry, exported: NonNullable<Measured["exported"]>): void {
+  const each = (name: string, help: string, of: "exported" | "dropped"): void =>
+    scraped(registry, name, help, "counter", () =>
+      Object.entries(exported()).map(([signal, counts]) => ({ labels: { signal }, value: counts[of] })),
+    );
+  each("mayfly_telemetry_exported_total", "Spans, log lines and scrapes that the collector took", "exported");
+  each("mayfly_telemetry_dropped_total", "Spans, log lines and scrapes that did not reach the collector", "dropped");
 }
 
 function memoryMetrics(registry: Registry, { all, ...uses }: GatewayMemory): void {

@@ -6,7 +6,7 @@ export { loadConfig, publishedSchema } from "./config/load.ts";
 export { type Places, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem } from "./config/problem.ts";
 export { readConfig, type ReadOptions } from "./config/read.ts";
-export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig } from "./contract/config.ts";
+export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig, type TelemetryConfig } from "./contract/config.ts";
 export { type Connectors } from "./contract/connectors.ts";
 export {
   type ConnectorContext,

@@ -20,11 +20,13 @@ import {
 } from "#gateway";
 import { loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
+import type { Telemetry } from "#telemetry";
 import { cachedImage } from "../images/cache.ts";
 import { flowOf, namedImage } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
 import { catchUnexpected } from "./last-resort.ts";
+import { configuredTelemetry } from "./telemetry.ts";
 import { cliLimits } from "../limits.ts";
 
 export interface ServingOptions {
@@ -143,6 +145,7 @@ interface Parts {
   readonly images: Images;
   readonly gateway: Gateway;
   readonly logger: RootLogger;
+  readonly telemetry: Telemetry | undefined;
   /** Leaves the process's uncaught errors to others. */
   readonly letGo: () => void;
 }
@@ -153,14 +156,16 @@ class TheServing implements Serving {
   readonly #options: ServingOptions;
   readonly #monitor: Monitor;
   readonly #images: Images;
+  readonly #telemetry: Telemetry | undefined;
   readonly #letGo: () => void;
   #config: GatewayConfig;
 
-  constructor(options: ServingOptions, { config, monitor, images, gateway, logger, letGo }: Parts) {
+  constructor(options: ServingOptions, { config, monitor, images, gateway, logger, telemetry, letGo }: Parts) {
     this.#options = options;
     this.#config = config;
     this.#monitor = monitor;
     this.#images = images;
+    this.#telemetry = telemetry;
     this.#letGo = letGo;
     this.gateway = gateway;
     this.logger = logger;
@@ -193,8 +198,10 @@ class TheServing implements Serving {
   }
 
   async stop(): Promise<void> {
+    const untilMs = systemClock.monotonicMs() + this.#config.drain;
     await this.gateway.stop();
-    await closed(this.#monitor, this.logger);
+    const leftMs = Math.max(untilMs - systemClock.monotonicMs(), cliLimits.telemetryFlushMs);
+    await Promise.all([closed(this.#monitor, this.logger), this.#telemetry?.stop(leftMs)]);
     this.#letGo();
   }
 }
@@ -202,9 +209,11 @@ class TheServing implements Serving {
 /** Starts serving. Rejects with a CodedError, MF_STOPPING when `ended` came first; then nothing runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const config = withPort(await loadConfig(options.file, connectors, options.environment), options.port);
-  const logger =
+  const written =
     options.logger ??
     createLogger({ log: options.json === true ? { ...config.log, format: "json" } : config.log, terminal: process.stdout.isTTY === true });
+  const telemetry = await configuredTelemetry(config, options.environment ?? process.env, written);
+  const logger = telemetry?.logger ?? written;
   const memory = gatewayMemory(config.memory);
   const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
   let served: TheServing | undefined;
@@ -225,6 +234,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       memory,
       connectors,
       logger,
+      tracing: telemetry?.tracing,
+      exported: telemetry === undefined ? undefined : () => telemetry.counts,
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });
     const letGo = catchUnexpected(gateway.unexpected);
@@ -233,12 +244,13 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       letGo();
       throw error;
     });
+    telemetry?.observe(() => gateway.measurements());
     images.settle();
     collectGarbage(); // of the builds
-    served = new TheServing(options, { config, monitor, images, gateway, logger, letGo });
+    served = new TheServing(options, { config, monitor, images, gateway, logger, telemetry, letGo });
     return served;
   } catch (error) {
-    await closed(monitor, logger);
+    await Promise.all([closed(monitor, logger), telemetry?.stop(cliLimits.telemetryFlushMs)]);
     throw error;
   }
 }

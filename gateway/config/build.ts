@@ -18,6 +18,7 @@ import type {
   OutletConfig,
   RetryConfig,
   SourceConfig,
+  TelemetryConfig,
 } from "../contract/config.ts";
 
 /** mayfly.yaml after validation: defaults are in, units are numbers. */
@@ -49,6 +50,7 @@ interface Checked {
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
   readonly isolation: GatewayConfig["isolation"];
+  readonly telemetry?: Partial<TelemetryConfig> & Pick<TelemetryConfig, "headers" | "traces" | "metrics" | "logs" | "attributes">;
   readonly log: GatewayConfig["log"];
   readonly drain: number;
 }
@@ -108,6 +110,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     monitor: data.monitor,
     workers: data.workers,
     isolation: data.isolation,
+    telemetry: telemetryConfig(data.telemetry),
     log: data.log,
     drain: data.drain,
   };
@@ -133,6 +136,12 @@ function journalConfig({ dir, memory, retention }: Checked["journal"]): GatewayC
     dir: memory ? undefined : dir,
     retention: retention === undefined ? undefined : { ageMs: retention.age, bytes: retention.size },
   };
+}
+
+function telemetryConfig(telemetry: Checked["telemetry"]): TelemetryConfig | undefined {
+  if (telemetry === undefined) return undefined;
+  const { endpoint, headers, sample, traces, metrics, logs, service, attributes, interval } = telemetry;
+  return { endpoint, headers, sample, traces, metrics, logs, service, attributes, interval };
 }
 
 function buildFlow(

@@ -52,6 +52,7 @@ const unitExamples: Readonly<Record<string, string>> = table({
   durationRange: "must be a range of durations, the shorter first, such as 200ms..30s",
   size: "must be a size such as 64KB or 16MiB",
   rate: "must be a rate such as 100/s or 60/m",
+  share: "must be a share from 0% to 100%, such as 5%",
 });
 
 /** Ajv's error as a sentence for people. */

@@ -2,7 +2,7 @@
 import type { ConnectorDescription, JsonSchema } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { defaultPlaces } from "./places.ts";
-import { duration, durationRange, rate, size } from "../contract/units.ts";
+import { duration, durationRange, rate, share, size } from "../contract/units.ts";
 
 /** Flow and outlet names: they are folder names and metric labels as well. */
 export const namePattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
@@ -265,6 +265,41 @@ const log: JsonSchema = section("The gateway's log.", {
   },
 });
 
+const telemetry: JsonSchema = object(
+  "Export of traces, metrics and logs by OpenTelemetry (OTLP over HTTP, protobuf). On when this section or OTEL_EXPORTER_OTLP_ENDPOINT is there; the other OTEL_ variables count where a setting is missing here.",
+  {
+    endpoint: {
+      ...text("Base URL of the collector: http://localhost:4318."),
+      pattern: "^https?://",
+      patternErrorMessage: "must be a URL such as http://localhost:4318",
+    },
+    headers: {
+      type: "object",
+      description: "Headers of each export, such as an API key from ${ENV}.",
+      default: {},
+      maxProperties: 64,
+      propertyNames: { pattern: "^[A-Za-z0-9-]+$" },
+      additionalProperties: text("A value."),
+    },
+    sample: share(
+      "Share of the traces that begin here and are exported. A message that comes with a trace context follows its sender's decision. Default: OTEL_TRACES_SAMPLER_ARG, or 100%.",
+    ),
+    traces: { type: "boolean", default: true, description: "Export traces." },
+    metrics: { type: "boolean", default: true, description: "Export metrics." },
+    logs: { type: "boolean", default: true, description: "Export the gateway's log." },
+    service: text("service.name of the resource. Default: OTEL_SERVICE_NAME, or mayfly."),
+    attributes: {
+      type: "object",
+      description: "Attributes of the resource, such as deployment.environment.name.",
+      default: {},
+      maxProperties: 64,
+      propertyNames: { pattern: "^[A-Za-z][A-Za-z0-9._-]*$" },
+      additionalProperties: text("A value."),
+    },
+    interval: duration("Interval of metrics. Default: OTEL_METRIC_EXPORT_INTERVAL, or 60s."),
+  },
+);
+
 const monitor: JsonSchema = {
   type: "string",
   enum: ["embedded", "process", "qemu"],
@@ -294,6 +329,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       ceilings,
       workers: whole("Number of worker threads or processes. Default: chosen by the monitor.", 1, 1024),
       isolation,
+      telemetry,
       log,
       drain: duration(
         "Maximum duration of a stop. The last quarter of it, at most 2s, is for closing connections; the rest is for messages in flight.",

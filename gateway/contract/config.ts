@@ -87,6 +87,22 @@ export interface FlowConfig {
   readonly queue: number;
 }
 
+/** Export by OpenTelemetry. Settings that are undefined are the environment's: OTEL_EXPORTER_OTLP_ENDPOINT and so on. */
+export interface TelemetryConfig {
+  /** Base URL of the collector: signals go to `/v1/traces`, `/v1/metrics` and `/v1/logs` below it. */
+  readonly endpoint: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Share of the traces that begin here, from 0 to 1. */
+  readonly sample: number | undefined;
+  readonly traces: boolean;
+  readonly metrics: boolean;
+  readonly logs: boolean;
+  readonly service: string | undefined;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Between two exports of metrics, in milliseconds. */
+  readonly interval: number | undefined;
+}
+
 export interface GatewayConfig {
   /** Folder relative paths start from: that of mayfly.yaml. */
   readonly base: string;
@@ -126,6 +142,8 @@ export interface GatewayConfig {
   readonly workers: number | undefined;
   /** Reuse of a process or virtual machine across messages: for one flow, or never. */
   readonly isolation: "flow" | "message";
+  /** Undefined: off, unless the environment names a collector. */
+  readonly telemetry: TelemetryConfig | undefined;
   readonly log: { readonly level: "debug" | "info" | "warn" | "error" | "silent"; readonly format: "auto" | "json" | "pretty" };
   /** How long stop() waits for what is under way, in milliseconds. */
   readonly drain: number;

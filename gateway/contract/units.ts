@@ -16,6 +16,7 @@ import type { DurationRange } from "./config.ts";
 const durationPattern = `^${durationForm}$`;
 const rangePattern = `^${durationForm}\\.\\.${durationForm}$`;
 const sizePattern = `^${sizeForm}$`;
+const sharePattern = "^[0-9]{1,3}(\\.[0-9]+)?%$";
 const ratePattern = "^[0-9]+(\\.[0-9]+)?/(s|m|h)$";
 
 /** Milliseconds of `200ms`, `5s`, `1.5m`, `24h`, `7d`. */
@@ -47,12 +48,19 @@ export function parseRate(text: string): Result<number, string> {
   return value > 0 && Number.isFinite(value) ? ok(value) : err("must be a rate such as 100/s or 60/m");
 }
 
+/** A share from 0 to 1 of `5%` or `0.5%`. */
+export function parseShare(text: string): Result<number, string> {
+  const value = new RegExp(sharePattern).test(text) ? Number(text.slice(0, -1)) / 100 : Number.NaN;
+  return value <= 1 ? ok(value) : err("must be a share from 0% to 100%, such as 5%");
+}
+
 /** Units by the name they have in a schema's `unit` keyword. */
 export const units: Readonly<Record<string, (text: string) => Result<unknown, string>>> = table({
   duration: parseDuration,
   durationRange: parseDurationRange,
   size: parseSize,
   rate: parseRate,
+  share: parseShare,
 });
 
 interface Unit {
@@ -84,4 +92,9 @@ export function size(description: string, fallback?: string): JsonSchema {
 /** A rate; reaches the connector as events a second. */
 export function rate(description: string, fallback?: string): JsonSchema {
   return fragment({ unit: "rate", pattern: ratePattern, examples: ["100/s", "60/m"] }, description, fallback);
+}
+
+/** A share; reaches the connector as a number from 0 to 1. */
+export function share(description: string, fallback?: string): JsonSchema {
+  return fragment({ unit: "share", pattern: sharePattern, examples: ["5%", "0.5%"] }, description, fallback);
 }
