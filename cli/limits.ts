@@ -11,6 +11,10 @@ export const cliLimits = {
 
   /** Logs, calls and sends of a run that are shown, of each; `--json` has them all. */
   linesShown: 50,
+  /** Differences of a replay that are shown, and characters of their values; `--diff` has more, `--json` all. */
+  differencesShown: 10,
+  valueShown: 120,
+  valueCharacters: 20_000,
   /** Columns after a place in which its mapping may begin: the engine places a function a little before the bundler does. */
   columnsOff: 80,
 

@@ -8,7 +8,8 @@ import { type Group, Groups, type Judged, type Verdict } from "./groups.ts";
 import { replayLimits } from "./limits.ts";
 import { outcomeDifferences } from "./outcome.ts";
 import { recordedOutcome } from "./recorded.ts";
-import { redactOf, withValues } from "./replay.ts";
+import { redactOf } from "./replay.ts";
+import { withValues } from "./values.ts";
 
 /** The contract of `mayfly backtest --json`. */
 export interface Backtest extends Readonly<Record<Verdict, number>> {

@@ -12,6 +12,8 @@ export const replayLimits = {
   slowness: 20,
   /** Duration of one replay, waits left out; virtual machines without acceleration are slow. */
   replayMs: 600_000,
+  /** Log lines of a recording that its flow test expects. */
+  testLogs: 100,
   /** Messages of a backtest under way at once. */
   inFlight: 256,
   /** Messages of a backtest between two reports of progress. */

@@ -17,3 +17,4 @@ export { type Replay, type ReplayOptions, replayRecording } from "./replay.ts";
 export type { RecordedError } from "./recorded.ts";
 export { type Backtest, backtest, type BacktestOptions } from "./backtest.ts";
 export type { Group, Verdict } from "./groups.ts";
+export { recordedTest, type RecordedTest, type RecordTestOptions } from "./record-test.ts";

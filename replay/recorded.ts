@@ -28,7 +28,7 @@ export function headersOf({ deliver }: Recording): Headers {
   return typeof headers === "object" && headers !== null ? (headers as Headers) : {};
 }
 
-interface RecordedCall {
+export interface RecordedCall {
   readonly call: CallEffect;
   readonly askedMs: number;
   /** Undefined: the record has no answer. */
@@ -39,14 +39,17 @@ interface RecordedCall {
 export class RecordedAnswers {
   readonly #calls = new Map<string, RecordedCall[]>();
   readonly #wakes = new Map<string, TimedWake>();
+  /** In the order they were made. */
+  readonly all: readonly RecordedCall[];
   /** The record's cancel, if it has one. */
   readonly cancelledMs: number | undefined;
 
   constructor({ deliver, events, steps }: Recording) {
     const open = new Map<number, RecordedCall>();
     const timers = new Map<number, number>();
-    const all = [deliver, ...events];
-    for (const [index, event] of all.entries()) {
+    const all: RecordedCall[] = [];
+    this.all = all;
+    for (const [index, event] of [deliver, ...events].entries()) {
       if (event.kind === "resolve") {
         const asked = open.get(event.call);
         if (asked !== undefined) asked.answer = { event, order: index };
@@ -60,6 +63,7 @@ export class RecordedAnswers {
         if (effect.kind !== "call") continue;
         const asked: RecordedCall = { call: effect, askedMs: event.timeMs, answer: undefined };
         open.set(effect.call, asked);
+        all.push(asked);
         const place = placeOf(effect);
         const known = this.#calls.get(place);
         if (known === undefined) this.#calls.set(place, [asked]);

@@ -1,5 +1,5 @@
 /** Runs a recorded message again. With the record's image bit for bit, with another one by its outcome. */
-import type { CallEffect, DeliverEvent, FlowLimits, Recording } from "#abi";
+import type { CallEffect, FlowLimits, Recording } from "#abi";
 import { CodedError } from "#base";
 import type { FlowRules } from "#gateway";
 import type { LoadedImage, Monitor } from "#monitors";
@@ -8,6 +8,8 @@ import { driveRecording, effectRules } from "./driven.ts";
 import { type Redact, replayExactly } from "./exact.ts";
 import { outcomeDifferences } from "./outcome.ts";
 import { checkWhole, type RecordedError, recordedOutcome } from "./recorded.ts";
+import { redactionRemarks } from "./remarks.ts";
+import { withValues } from "./values.ts";
 
 /** The contract of `mayfly replay --json`. */
 export interface Replay {
@@ -33,31 +35,6 @@ export interface ReplayOptions {
   readonly limits?: FlowLimits | undefined;
   /** Failure of the recorded message, if it failed. */
   readonly error?: RecordedError | undefined;
-}
-
-const valuePrefix = "mayfly-value-";
-
-/** The record's first event, with the values of mayfly.yaml where the recording left them out. */
-export function withValues(recording: Recording, rules: FlowRules | undefined): DeliverEvent {
-  const { deliver, redaction } = recording;
-  if (redaction === undefined || rules === undefined || !deliver.headersJson.includes(`"${valuePrefix}`)) return deliver;
-  const headers = JSON.parse(deliver.headersJson) as Record<string, unknown>;
-  for (const name of Object.keys(headers)) if (name.startsWith(valuePrefix)) headers[name] = rules.values[name] ?? headers[name];
-  return { ...deliver, headersJson: JSON.stringify(headers) };
-}
-
-/** Sentences about what a recording leaves out. */
-function redactionRemarks({ redaction }: Recording): string[] {
-  if (redaction === undefined) return [];
-  const { headers, paths } = redaction;
-  const parts = [
-    ...(headers.length === 0 ? [] : [`the headers ${headers.join(", ")}`]),
-    ...(paths.length === 0 ? [] : [`the values at ${paths.join(", ")}`]),
-  ];
-  if (parts.length === 0) return [];
-  return [
-    `redacted before it was recorded, here and in the replay: ${parts.join(" and ")}. A flow that computes with them gives other results`,
-  ];
 }
 
 /** Replaces in effects what the recording's redaction replaces. */
@@ -88,12 +65,20 @@ export async function replayRecording(
   const ran = { image: image.sha256, monitor: monitor.name };
   if (image.sha256 === recording.imageSha256) {
     const exact = await replayExactly(monitor, image, recording, { deliver, redact });
-    return { ...ran, compared: "bits", unanswered: [], ...shown(exact.differences), remarks: [...remarks, ...exact.remarks] };
+    return { ...shown(exact.differences), ...ran, compared: "bits", unanswered: [], remarks: [...remarks, ...exact.remarks] };
   }
   const { outcome, unanswered } = await driveRecording(monitor, image, recording, { deliver, rules, limits, redact, error });
   const recorded = recordedOutcome(recording, effectRules(recording, rules), error);
   const found = outcomeDifferences(recorded, outcome);
-  return { ...ran, compared: "outcome", ...shown(found), unanswered: unanswered.map(brief), remarks };
+  const { identical, ...differences } = shown(found);
+  return {
+    identical: identical && unanswered.length === 0,
+    ...differences,
+    ...ran,
+    compared: "outcome",
+    unanswered: unanswered.map(brief),
+    remarks,
+  };
 }
 
 function shown({ found, count }: ReturnType<typeof outcomeDifferences>): Pick<Replay, "identical" | "differences" | "moreDifferences"> {

@@ -12,6 +12,7 @@ import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import { addJournal } from "./journal.ts";
 import { addLint } from "./lint.ts";
+import { addReplay } from "./replay.ts";
 import { addRun } from "./run.ts";
 import { addSend } from "./send.ts";
 import { addServe } from "./serve.ts";
@@ -25,6 +26,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addDev,
   addServe,
   addSend,
+  addReplay,
   addDlq,
   addJournal,
   addBuild,

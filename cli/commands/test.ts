@@ -5,10 +5,14 @@ import { asCoded, exitCodes, reportFailure } from "../failure.ts";
 import { indent, msText, roundMs } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import type { CaseResult } from "../flow-tests/runner.ts";
+import type { RecordingFlags } from "../recorded/find.ts";
+import { recordingOptions } from "../recorded/options.ts";
 
-interface TestFlags {
+interface TestFlags extends RecordingFlags {
   readonly only?: string;
   readonly watch?: boolean;
+  readonly record?: string;
+  readonly output?: string;
   readonly json?: boolean;
 }
 
@@ -52,7 +56,23 @@ async function runOnce({ terminal }: Cli, paths: readonly string[], flags: TestF
   return failed === 0 && cases.length > 0 ? exitCodes.ok : exitCodes.failed;
 }
 
+/** A recorded message becomes a case: to the file, which is run then, or to standard output. */
+async function record(cli: Cli, id: string, flags: TestFlags): Promise<number> {
+  const { writeRecordedTest } = await import("../recorded/test-file.ts");
+  const { out, err, env, paintErr } = cli.terminal;
+  const { output, json } = flags;
+  const test = await writeRecordedTest(id, flags, { ...process.env, ...env });
+  for (const remark of test.remarks) err(`${paintErr.dim(remark)}\n`);
+  if (output === undefined) {
+    out(json === true ? `${JSON.stringify({ file: null, name: test.name, text: test.text, remarks: test.remarks })}\n` : test.text);
+    return exitCodes.ok;
+  }
+  if (json !== true) out(`${output}: ${test.name}\n`);
+  return await runOnce(cli, [output], { ...flags, only: test.name });
+}
+
 async function test(cli: Cli, paths: readonly string[], flags: TestFlags): Promise<number> {
+  if (flags.record !== undefined) return await record(cli, flags.record, flags);
   const chosen = paths.length === 0 ? ["."] : paths;
   if (flags.watch !== true) return await runOnce(cli, chosen, flags);
   const { watchFolders } = await import("../watch.ts");
@@ -78,11 +98,15 @@ export function addTest(program: Command, cli: Cli): Command {
     .argument("[path...]", "test files, or folders to search (default: this folder)")
     .option("--only <text>", "only cases whose name contains this text")
     .option("-w, --watch", "rerun when a file changes")
+    .option("--record <id>", "write a case from a recorded message instead: to standard output, or to the file of -o, and run it")
+    .option("-o, --output <file>", "with --record: a NAME.flow-test.yaml; cases that are in it stay");
+  recordingOptions(command)
     .addOption(jsonOption())
     .action(action(cli, (paths: string[], flags: TestFlags) => test(cli, paths, flags)));
   return examples(command, [
     ["mayfly test", "runs every flow test below this folder"],
     ["mayfly test flows/orders.flow-test.yaml --only big", "runs some cases of one file"],
     ["mayfly test --watch", "reruns at each change"],
+    ["mayfly test --record 4711 -o flows/orders.flow-test.yaml", "makes a case of a message that was served"],
   ]);
 }

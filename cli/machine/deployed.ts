@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CodedError } from "#base";
 import { connectors } from "#connectors";
-import { ConfigError, type FlowRules, flowRules, type GatewayConfig, loadConfig } from "#gateway";
+import { ConfigError, type FlowConfig, type FlowRules, flowRules, type GatewayConfig, loadConfig } from "#gateway";
 import { projectFolder } from "#image";
 import type { Stimulus } from "#replay";
 
@@ -54,6 +54,10 @@ export async function deployedRules(path: string, environment: Environment = pro
   const found = Object.entries(config.flows).find(([, flow]) => resolve(config.base, flow.flow ?? flow.image ?? "") === resolve(path));
   if (found === undefined) return undefined;
   const [name, flow] = found;
+  return rulesIn(name, flow);
+}
+
+function rulesIn(name: string, flow: FlowConfig): FlowRules {
   const values = Object.fromEntries(Object.entries(flow.values).filter(([, value]) => !value.includes(missingUrl)));
   return flowRules(name, { ...flow, values });
 }
@@ -81,5 +85,30 @@ export function checkOutlets(declared: readonly string[] | null, rules: FlowRule
   throw new CodedError(
     "MF_OUTLET_MISSING",
     `the flow ${rules.name} uses the outlet "${missing}", which mayfly.yaml does not define: add flows.${rules.name}.to.${missing}`,
+  );
+}
+
+export interface DeployedFlow {
+  /** Undefined where the file does not name the flow, or is missing. */
+  readonly rules: FlowRules | undefined;
+  /** The flow's source, absolute; undefined for one that is served from an image. */
+  readonly source: string | undefined;
+}
+
+/** A flow by its name in the mayfly.yaml at `file`. Rejects with a ConfigError. */
+export async function deployedFlow(file: string, name: string, environment: Environment): Promise<DeployedFlow> {
+  if (!existsSync(file)) return { rules: undefined, source: undefined };
+  const config = await readLeniently(file, environment);
+  const flow = config.flows[name];
+  if (flow === undefined) return { rules: undefined, source: undefined };
+  return { rules: rulesIn(name, flow), source: flow.flow === undefined ? undefined : resolve(config.base, flow.flow) };
+}
+
+/** The names of the flows made of the file at `path` in the mayfly.yaml at `file`. */
+export async function flowsOf(file: string, path: string, environment: Environment): Promise<readonly string[]> {
+  if (!existsSync(file)) return [];
+  const config = await readLeniently(file, environment);
+  return Object.entries(config.flows).flatMap(([name, { flow }]) =>
+    flow !== undefined && resolve(config.base, flow) === resolve(path) ? [name] : [],
   );
 }
