@@ -32,6 +32,9 @@ import { type GatewayMemory, memoryBusy } from "./contract/memory.ts";
 import { gatewayMemory } from "./memory/budget.ts";
 import type { Headers, Incoming, Outcome } from "./contract/message.ts";
 import { createRegistry, type Exported, type MetricFamily } from "./metrics.ts";
+import type { Witness } from "./contract/witness.ts";
+import type { History } from "./history/mod.ts";
+import { Witnesses } from "./delivery/witnesses.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
 import { type Tracing, untraced } from "./contract/tracing.ts";
@@ -63,6 +66,10 @@ export interface GatewayPorts {
   readonly dashboard?: string | undefined;
   /** Items that telemetry exported and dropped, by signal; absent without telemetry. */
   readonly exported?: (() => Exported) | undefined;
+  /** Listeners for what happens to messages, besides history: telemetry. */
+  readonly witnesses?: readonly Witness[];
+  /** Absent: nothing is recorded. The gateway closes it. */
+  readonly history?: History | undefined;
 }
 
 /** A message put in by hand. */
@@ -187,6 +194,10 @@ class TheGateway implements Gateway, Administered {
         this.#events.set(key, (this.#events.get(key) ?? 0) + amount);
       },
       unexpected: this.#unexpected.report,
+      witnesses: new Witnesses(
+        [...(ports.history === undefined ? [] : [ports.history]), ...(ports.witnesses ?? [])],
+        this.#unexpected.report,
+      ),
       steps: this.#steps,
     };
   }
@@ -435,10 +446,13 @@ class TheGateway implements Gateway, Administered {
 
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
-    const { http, journal, deadLetters, telemetry } = this.#config;
-    const next = [config.http, config.journal, config.deadLetters, config.telemetry];
-    if (JSON.stringify([http, journal, deadLetters, telemetry]) !== JSON.stringify(next))
-      this.#logger.warn({ code: "MF_RELOAD_RESTART" }, "http, journal, deadLetters and telemetry change only at a restart");
+    const { http, journal, deadLetters, telemetry, history } = this.#config;
+    const next = [config.http, config.journal, config.deadLetters, config.telemetry, config.history];
+    if (JSON.stringify([http, journal, deadLetters, telemetry, history]) !== JSON.stringify(next))
+      this.#logger.warn(
+        { code: "MF_RELOAD_RESTART" },
+        "http, journal, deadLetters, telemetry and the folder, size and age of history change only at a restart",
+      );
     const images = await this.#loadAll(config.flows);
     const prepared: [ServedFlow, Prepared][] = [];
     const fresh: ServedFlow[] = [];
@@ -448,7 +462,8 @@ class TheGateway implements Gateway, Administered {
       else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
     }
     const gone = [...this.#flows.values()].filter((served) => !Object.hasOwn(config.flows, served.name));
-    this.#config = { ...config, http, journal, deadLetters, telemetry };
+    this.#config = { ...config, http, journal, deadLetters, telemetry, history };
+    this.#ports.history?.configure(config.flows);
     await Promise.all(prepared.map(([served, next]) => served.connect(next)));
     // In one turn everything that goes lets go, also of resources that another flow gets, such as a path.
     const opening = prepared.map(([served, next]) => served.replace(next));
@@ -493,6 +508,7 @@ class TheGateway implements Gateway, Administered {
       this.#step("the HTTP client", () => this.#agent.destroy()),
       this.#step("the sweep of stored bodies", () => this.#sweeper?.stop()),
       this.#step("the journal", () => this.#ports.journal.close()),
+      this.#step("history", () => this.#ports.history?.close()),
     ];
     await ending.by(ending.endMs, Promise.all(closing));
     const open = this.#steps.names;

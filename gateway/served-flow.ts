@@ -14,6 +14,7 @@ import { Outbox } from "./delivery/outbox/outbox.ts";
 import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
 import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
+import type { Witnesses } from "./delivery/witnesses.ts";
 import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import { journalRecall } from "./recall.ts";
@@ -52,6 +53,7 @@ export interface ServedFlowPorts {
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
   readonly count: (flow: string, connector: string, event: string, amount: number) => void;
   readonly unexpected: ReportUnexpected;
+  readonly witnesses: Witnesses;
   /** Steps of connectors, while they are under way. */
   readonly steps: OpenSteps;
 }
@@ -420,7 +422,7 @@ export class ServedFlow {
   }
 
   #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
-    const { clock, random, journal, persistence, bodyStore, memory } = this.#ports;
+    const { clock, random, journal, persistence, bodyStore, memory, witnesses } = this.#ports;
     const definition = this.#ports.connectors.outlets.find((each) => each.name === config.connector);
     if (definition === undefined)
       throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
@@ -437,7 +439,15 @@ export class ServedFlow {
     });
     return {
       channel,
-      outbox: new Outbox(channel, { journal, persistence, clock, random, memory, logger: this.#logger.child({ outlet: name }) }),
+      outbox: new Outbox(channel, {
+        journal,
+        persistence,
+        clock,
+        random,
+        memory,
+        witnesses,
+        logger: this.#logger.child({ outlet: name }),
+      }),
     };
   }
 }

@@ -5,6 +5,7 @@ import { CodedError, collectGarbage, systemClock } from "#base";
 import { connectors } from "#connectors";
 import {
   configuredBodyStore,
+  configuredHistory,
   configuredJournal,
   createGateway,
   createLogger,
@@ -227,6 +228,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     );
     const journal = configuredJournal(config, deadLetters, logger, memory.journal);
     const gateway = createGateway(config, {
+      history: configuredHistory(config, logger),
       runner: monitor,
       journal,
       deadLetters,

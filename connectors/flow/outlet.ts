@@ -88,6 +88,7 @@ class FlowOutlet implements Outlet {
       correlationId: message.correlationId,
       replyWanted,
       keeper: replyWanted ? "source" : "journal",
+      parent: { how: "send", flow: message.flow, id: message.messageId },
     };
     const outcome = await (this.#context.deliverTo(this.#target, incoming) ??
       Promise.reject(

@@ -6,8 +6,10 @@ import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../contract/hosts.ts";
 import { parseKey } from "../delivery/admission/keys.ts";
 import { gatewayLimits } from "../contract/limits.ts";
+import { type CheckedHistory, type CheckedHistoryRules, historyPlace, historyRules } from "./history-settings.ts";
 import type { Path } from "./problem.ts";
 import { hint } from "./suggest.ts";
+import { historyLimits } from "../history/limits.ts";
 import type {
   Ceilings,
   FlowConfig,
@@ -44,6 +46,7 @@ interface Checked {
     readonly retention?: { readonly age: number; readonly size: number };
   };
   readonly deadLetters: { readonly dir: string };
+  readonly history: CheckedHistory;
   readonly build: { readonly include: readonly string[] };
   readonly memory?: number;
   readonly ceilings: Ceilings;
@@ -73,6 +76,7 @@ interface CheckedFlow {
   readonly claimCheck?: number;
   readonly concurrency: number;
   readonly queue: number;
+  readonly history?: CheckedHistoryRules;
 }
 
 type Report = (path: Path, message: string, key?: string) => void;
@@ -81,7 +85,11 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
   const names = Object.keys(data.flows);
   const flows = table<FlowConfig>();
   for (const [name, flow] of Object.entries(data.flows))
-    flows[name] = { ...buildFlow(flow, ["flows", name], names, connectors, report), ceilings: data.ceilings };
+    flows[name] = {
+      ...buildFlow(flow, ["flows", name], names, connectors, report),
+      ceilings: data.ceilings,
+      history: historyRules(data.history, flow.history),
+    };
   checkRoutes(flows, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
@@ -90,6 +98,8 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     report(["ceilings", "memory"], `a machine can have at most ${hardLimits.memoryBytes / 2 ** 20}MiB; this limit is fixed`);
   if (data.memory !== undefined && data.memory < gatewayLimits.memory.leastBytes)
     report(["memory"], `must be at least ${gatewayLimits.memory.leastBytes / 2 ** 20}MiB`);
+  if (data.history.size < historyLimits.leastSizeBytes)
+    report(["history", "size"], `must be at least ${historyLimits.leastSizeBytes / 2 ** 20}MiB`);
   const { admin, host, port, connectionsPerAddress, metrics, tls } = data.http;
   checkAdmin(data.http, report);
   return {
@@ -105,6 +115,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     },
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
+    history: historyPlace(data.history, base, data.journal.memory ? undefined : data.journal.dir),
     build: { include: data.build.include.map((folder) => resolve(base, folder)) },
     memory: data.memory,
     monitor: data.monitor,
@@ -150,7 +161,7 @@ function buildFlow(
   flowNames: readonly string[],
   connectors: Connectors,
   report: Report,
-): Omit<FlowConfig, "ceilings"> {
+): Omit<FlowConfig, "ceilings" | "history"> {
   if ((flow.flow === undefined) === (flow.image === undefined))
     report(path, 'must have either "flow" (a TypeScript file) or "image" (a built image)');
   for (const [index, host] of flow.hosts.entries()) {

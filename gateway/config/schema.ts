@@ -1,6 +1,7 @@
 /** mayfly.yaml's JSON Schema, made of the connectors' own. Published as gateway/mayfly.schema.json and used for validation as it is. */
 import type { ConnectorDescription, JsonSchema } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
+import { flowHistorySchema, historySchema } from "./history-settings.ts";
 import { defaultPlaces } from "./places.ts";
 import { duration, durationRange, rate, share, size } from "../contract/units.ts";
 
@@ -159,6 +160,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       gatewayLimits.pendingTotal,
       gatewayLimits.pendingPerFlow,
     ),
+    history: flowHistorySchema,
   });
 }
 
@@ -321,6 +323,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       http,
       journal,
       deadLetters,
+      history: historySchema,
       build,
       memory: size(
         "Memory budget for the messages of all flows: bodies, answers, replies and waiting machines. Default: a third of the memory available to the process (the computer's or the control group's) minus 160MiB, between 32MiB and 1GiB. The whole process uses up to three times the budget plus 160MiB.",

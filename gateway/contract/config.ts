@@ -55,6 +55,20 @@ export interface OutletConfig {
   readonly onDead: OnDead;
 }
 
+/** Rules for recording a flow's messages. */
+export interface HistoryRules {
+  readonly record: "all" | "failures" | "sample";
+  /** Share of messages, for `record: sample`. */
+  readonly sample: number;
+  readonly bodies: "all" | "headers" | "none";
+  readonly redact: {
+    /** Names of headers, in any case; with an exclamation mark: one that is always hidden, and is not here. */
+    readonly headers: readonly string[];
+    /** JSON pointers; `*` stands for every member. */
+    readonly paths: readonly string[];
+  };
+}
+
 export interface FlowConfig {
   /** Source file of the flow, relative to mayfly.yaml; or… */
   readonly flow: string | undefined;
@@ -85,6 +99,7 @@ export interface FlowConfig {
   readonly concurrency: number;
   /** Messages queued, running or waiting for a retry at once. */
   readonly queue: number;
+  readonly history: HistoryRules;
 }
 
 /** Export by OpenTelemetry. Settings that are undefined are the environment's: OTEL_EXPORTER_OTLP_ENDPOINT and so on. */
@@ -133,6 +148,13 @@ export interface GatewayConfig {
     readonly retention: { readonly ageMs: number; readonly bytes: number } | undefined;
   };
   readonly deadLetters: { readonly dir: string };
+  readonly history: {
+    readonly enabled: boolean;
+    /** Absolute. */
+    readonly dir: string;
+    readonly keepMs: number;
+    readonly sizeBytes: number;
+  };
   /** Folders a build may read besides the project's, absolute. */
   readonly build: { readonly include: readonly string[] };
   /** Memory budget, in bytes; undefined: by what the process may use. */

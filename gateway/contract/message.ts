@@ -21,6 +21,13 @@ export interface Caller {
   onLeave: (() => void) | undefined;
 }
 
+/** A message that caused another: by a send to its flow, or because it was resubmitted or retried. */
+export interface ParentMessage {
+  readonly flow: string;
+  readonly id: string;
+  readonly how: "send" | "resubmit" | "retry";
+}
+
 /** A message from a source. The source gives up `body` and `headers`: neither may change after `accept` was called. */
 export interface Incoming {
   /** The sender's own id (a broker's message id, an `Idempotency-Key`): what duplicates are recognised by. Absent: the gateway makes one. */
@@ -48,6 +55,8 @@ export interface Incoming {
   readonly redelivered?: boolean | undefined;
   /** The reason why the source can't settle it: it is not run, and kept as a dead letter. */
   readonly setAside?: Failure | undefined;
+  /** The message whose flow sent it, or of which it is a copy. Only gateway and flow outlet know one: headers that claim it are dropped. */
+  readonly parent?: ParentMessage | undefined;
 }
 
 /** The flow's answer. */

@@ -29,6 +29,8 @@ import type { MessageIds, SeedPool } from "./seeds.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
 import { heldBytesOf, Work } from "./work.ts";
 import { WorkQueue } from "./work-queue.ts";
+import type { WitnessedAttempt } from "../contract/witness.ts";
+import type { Witnesses } from "./witnesses.ts";
 
 export interface FlowDeliveryPorts {
   readonly runner: Runner;
@@ -43,6 +45,7 @@ export interface FlowDeliveryPorts {
   readonly logger: Logger;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
+  readonly witnesses: Witnesses;
   /** The flow's, by the names of their outlets. As of now: a reload replaces them. */
   readonly outboxes: () => ReadonlyMap<string, { readonly outbox: Outbox }>;
   /** The queue is nearly full, or has room again. */
@@ -72,7 +75,8 @@ export class FlowDelivery implements Entrance {
     this.#ports = ports;
     this.#open = new OpenMessages(ports.totals, ports.memory);
     this.#deadlines = new Deadlines(ports.clock);
-    this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, finished: (attempt, result) => this.#finished(attempt, result) };
+    const finished: AttemptPorts["finished"] = (attempt, result) => this.#finished(attempt, result);
+    this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, witnessed: ports.witnesses.any, finished };
     this.#admission = new Admission(this, { ...ports, metrics, outboxFull: () => this.#outboxFull });
     this.#settlement = new Settlement({ ...ports, metrics, flow: () => this.#flow });
     this.#queue = new WorkQueue(
@@ -230,7 +234,8 @@ export class FlowDelivery implements Entrance {
     for (const work of lost) {
       const record = this.#settlement.record(work, failureOf("MF_STOPPED", text, true, 503), undefined);
       this.#giveUp(work);
-      if (work.lease !== undefined) await this.#settlement.buryLost(work, work.lease, record);
+      const letter = work.lease === undefined ? undefined : await this.#settlement.buryLost(work, work.lease, record);
+      this.#tellEnd(work, undefined, record.failure, letter);
     }
   }
 
@@ -302,7 +307,7 @@ export class FlowDelivery implements Entrance {
       this.#queue.running -= 1;
       work.to("settling");
       const failure = failureOf("MF_EXPIRED", `the message expired: it was not started within flows.${flow}.expires`, false, 504);
-      void this.#carryOut(work, this.#settlement.bury(work, failure, this.#settlement.record(work, failure, undefined)));
+      void this.#carryOut(work, this.#settlement.bury(work, failure, this.#settlement.record(work, failure, undefined)), undefined);
       return;
     }
     const attempt = new MessageAttempt(this.#attempts, this.#flow, work);
@@ -336,35 +341,40 @@ export class FlowDelivery implements Entrance {
 
   #settle(attempt: MessageAttempt, result: AttemptResult): void {
     const { work, effects } = attempt;
+    const failure = "failure" in result ? result.failure : undefined;
+    const reply = result.kind === "done" ? result.reply : undefined;
+    const told = attempt.notes?.witnessed(attempt, this.#ports.clock.now(), failure, reply);
     switch (result.kind) {
       case "done": {
         const hasNothingToKeep = work.lease === undefined && effects.sends.length === 0 && effects.stateChanges.length === 0;
-        if (hasNothingToKeep) return this.#done(work, result.reply, attempt.elapsedMs);
-        return void this.#carryOut(work, this.#settlement.commit(attempt, result.reply));
+        if (hasNothingToKeep) return this.#done(work, result.reply, attempt.elapsedMs, told);
+        return void this.#carryOut(work, this.#settlement.commit(attempt, result.reply), told);
       }
       case "failed":
-        return void this.#carryOut(work, this.#settlement.fail(work, result.failure, attempt));
+        return void this.#carryOut(work, this.#settlement.fail(work, result.failure, attempt), told);
       case "unstarted":
         return result.closing ? this.#giveBack(work) : this.#unstarted(work, result.code);
       case "cancelled":
-        return this.#drop(work, result.failure);
+        return this.#drop(work, result.failure, told);
     }
   }
 
-  async #carryOut(work: Work, settled: Promise<Verdict>): Promise<void> {
+  /** `told`: the attempt that ended, for witnesses; undefined where there was none, or there is no witness. */
+  async #carryOut(work: Work, settled: Promise<Verdict>, told: WitnessedAttempt | undefined): Promise<void> {
     const verdict = await settled;
     if (work.state !== "settling") return; // given back meanwhile
     const { id } = work.message;
     switch (verdict.kind) {
       case "done":
         this.#pumpOutboxes(verdict.sends);
-        return this.#done(work, verdict.reply, verdict.runMs);
+        return this.#done(work, verdict.reply, verdict.runMs, told);
       case "again":
         this.#open.releaseReply(work);
         work.to("queued");
         return this.#queue.push(work);
       case "rest":
         if (verdict.attempt !== undefined) {
+          if (told !== undefined) this.#ports.witnesses.attempted(work.message, told);
           work.attempt += 1;
           work.lease = verdict.attempt.lease;
           work.attempts = verdict.attempt.attempts;
@@ -372,7 +382,8 @@ export class FlowDelivery implements Entrance {
         return this.#stopping && this.#ports.journal.durable ? this.#giveBack(work) : this.#rest(work, verdict.waitMs);
       case "dead":
         if (verdict.letter !== undefined && this.#flow.config.onDead === "hold") this.#holdBehind(verdict.letter, work);
-        return this.#end(work, { status: "dead", id, failure: verdict.failure, kept: verdict.letter !== undefined });
+        this.#end(work, { status: "dead", id, failure: verdict.failure, kept: verdict.letter !== undefined });
+        return this.#tellEnd(work, told, verdict.failure, verdict.letter);
       case "left":
         return this.#giveBack(work);
       case "late":
@@ -391,11 +402,20 @@ export class FlowDelivery implements Entrance {
     return false;
   }
 
-  #done(work: Work, reply: Reply | undefined, runMs: number): void {
+  #done(work: Work, reply: Reply | undefined, runMs: number, told: WitnessedAttempt | undefined): void {
     this.metrics.done += 1;
     this.metrics.durations.add(this.#ports.clock.monotonicMs() - work.receivedMs);
     this.#ports.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: Math.round(runMs) }, "done");
     this.#end(work, { status: "done", id: work.message.id, reply });
+    this.#tellEnd(work, told);
+  }
+
+  /** Tells witnesses how a message ended: without `failure` it is done, with a letter dead, otherwise its caller was told. */
+  #tellEnd(work: Work, last: WitnessedAttempt | undefined, failure?: Failure, letter?: string): void {
+    const { witnesses, clock } = this.#ports;
+    if (!witnesses.any) return;
+    const status = failure === undefined ? "done" : letter === undefined ? "failed" : "dead";
+    witnesses.ended(work.message, { status, last, attempts: work.attempt, endedMs: clock.now(), failure, letter });
   }
 
   #holdBehind(letter: string, { message }: Work): void {
@@ -423,14 +443,15 @@ export class FlowDelivery implements Entrance {
     if (work.running !== undefined) work.running.cancel(failure, "the caller left");
     else if (work.state === "queued" || work.state === "behind") {
       work.to("settling");
-      this.#drop(work, failure);
+      this.#drop(work, failure, undefined);
     }
   }
 
-  #drop(work: Work, failure: Failure): void {
+  #drop(work: Work, failure: Failure, told: WitnessedAttempt | undefined): void {
     this.metrics.cancelled += 1;
     if (work.lease !== undefined) void this.#settlement.drop(work.lease);
     this.#end(work, { status: "dead", id: work.message.id, failure, kept: false });
+    this.#tellEnd(work, told, failure);
   }
 
   /** Leaves the message to its keeper: the journal has it for the next start, or the source gives it again. */

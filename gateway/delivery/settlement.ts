@@ -182,14 +182,15 @@ export class Settlement {
     return undefined;
   }
 
-  /** The last chance of a message that nobody has after this process. */
-  async buryLost(work: Work, lease: Lease, record: AttemptRecord): Promise<void> {
+  /** The last chance of a message that nobody has after this process. The letter's id. */
+  async buryLost(work: Work, lease: Lease, record: AttemptRecord): Promise<string | undefined> {
     const { journal, logger } = this.#ports;
-    await journal
-      .bury(withHistory(lease, work), record)
-      .catch((error: unknown) =>
-        logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`),
-      );
+    try {
+      return await journal.bury(withHistory(lease, work), record);
+    } catch (error) {
+      logger.error({ message: work.message.id }, `lost: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
   }
 
   async drop(lease: Lease): Promise<void> {

@@ -10,6 +10,7 @@ import { CodedError, isCoded } from "#base";
 import { storedBodyOf, withStoredBody } from "../contract/stored-body.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Headers } from "../contract/message.ts";
+import { withParent } from "../contract/lineage.ts";
 import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
 import type { Accepted, Journal, Lease, NewMessage, NewSend } from "./journal.ts";
 import type { Resend } from "./ledger.ts";
@@ -161,7 +162,7 @@ export function messageAgain(letter: DeadLetter, payload: Uint8Array, { edit, no
     flow: letter.flow,
     id: letter.messageId,
     source: send ? letter.source : "dead-letter",
-    headers: send ? {} : editedHeaders(letter, edit),
+    headers: send ? {} : withParent(editedHeaders(letter, edit), { how: "retry", flow: letter.flow, id: letter.messageId }),
     contentType: send ? "" : (edit?.contentType ?? letter.contentType),
     body: send ? new Uint8Array(0) : (edit?.body ?? payload),
     key: letter.key,

@@ -12,6 +12,7 @@ import { readConfig } from "../config/read.ts";
 import type { FlowConfig } from "../contract/config.ts";
 import { Persistence } from "../delivery/persistence.ts";
 import { MessageIds, SeedPool } from "../delivery/seeds.ts";
+import { noWitnesses } from "../delivery/witnesses.ts";
 import { OpenSteps } from "../ending.ts";
 import { ServedFlow } from "../served-flow.ts";
 import { DeadLetters, type DeadLetterFs } from "../journal/dead-letters.ts";
@@ -446,6 +447,7 @@ export class SimulatedGateway {
         throw error;
       },
       steps: new OpenSteps(),
+      witnesses: noWitnesses,
     });
     void this.#served.start();
     await settled();

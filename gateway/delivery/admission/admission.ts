@@ -17,6 +17,7 @@ import { callersFault } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
 import type { Persistence } from "../persistence.ts";
 import type { MessageIds } from "../seeds.ts";
+import type { Witnesses } from "../witnesses.ts";
 import { heldBytesOf, Work } from "../work.ts";
 import { type Texts, textsOf } from "./keys.ts";
 import { type Expressions, expressionsOf, newMessage, type Origin, refusedWith } from "./message.ts";
@@ -58,6 +59,7 @@ export interface AdmissionPorts {
   readonly tracing: Tracing;
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
+  readonly witnesses: Witnesses;
   /** True while an outlet of this flow has no room for more sends. */
   readonly outboxFull: () => boolean;
 }
@@ -232,7 +234,7 @@ export class Admission {
 
   /** A dead letter without a run. Its id may be one that is done: it is not looked at. */
   async #setAside(incoming: Incoming, origin: Origin, failure: Failure): Promise<Outcome> {
-    const { journal, persistence, clock, memory, metrics } = this.#ports;
+    const { journal, persistence, clock, memory, metrics, witnesses } = this.#ports;
     if (this.#entrance.closed) return refusedWith("MF_STOPPING", incoming.id);
     const nowMs = clock.now();
     memory.messages.force(heldBytesOf(incoming.body));
@@ -249,6 +251,7 @@ export class Admission {
       }
       metrics.dead += 1;
       metrics.fail(failure.code);
+      witnesses.ended(message, { status: "dead", last: undefined, attempts: 0, endedMs: clock.now(), failure, letter });
       return { status: "dead", id: message.id, failure, kept: true };
     } finally {
       this.#release(incoming);

@@ -1,6 +1,7 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
 import { createHash } from "node:crypto";
 import { assert, table } from "#base";
+import { withParent } from "../../contract/lineage.ts";
 import { withStoredBody } from "../../contract/stored-body.ts";
 import { dedupIdOf } from "../../journal/dedup-id.ts";
 import type { Lease, NewMessage } from "../../journal/journal.ts";
@@ -59,7 +60,7 @@ export function newMessage(
     flow: flow.name,
     id: given ?? ids.next(),
     source,
-    headers: withStoredBody(tracing.received(incoming.headers), incoming.storedBody),
+    headers: withParent(withStoredBody(tracing.received(incoming.headers), incoming.storedBody), incoming.parent),
     contentType: incoming.contentType,
     body: incoming.body,
     key: expressions.key === undefined ? bounded(incoming.key) : key,

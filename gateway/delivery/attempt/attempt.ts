@@ -20,6 +20,7 @@ import type { CallAnswer } from "./answer.ts";
 import { type AttemptEnd, type Cancel, type EffectHost, Effects } from "./effects.ts";
 import { deliverHeadersJson } from "./headers.ts";
 import { messageTooLong } from "./message-limit.ts";
+import { AttemptNotes } from "./notes.ts";
 
 /** The message a call is made for. */
 export interface CallOrigin {
@@ -45,6 +46,8 @@ export interface AttemptPorts {
   readonly memory: GatewayMemory;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
+  /** True: events, steps and calls are collected for witnesses. */
+  readonly witnessed: boolean;
   finished(attempt: MessageAttempt, result: AttemptResult): void;
 }
 
@@ -59,6 +62,8 @@ export class MessageAttempt implements Deadline, EffectHost {
   /** Lines for the record. */
   readonly logs: LogEffect[] = [];
   readonly effects: Effects;
+  /** Undefined: there is no witness. */
+  readonly notes: AttemptNotes | undefined;
   /** True once there is a result: the machine may still log. */
   over = false;
   stateVersion = 0;
@@ -78,6 +83,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     this.#ports = ports;
     this.flow = flow;
     this.work = work;
+    this.notes = ports.witnessed ? new AttemptNotes() : undefined;
     const { key, headers } = work.message;
     this.effects = new Effects(flow, { key, headers, latin1Reply: work.incoming.latin1Reply === true }, this);
     this.startedMs = ports.clock.now();
@@ -108,6 +114,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     const tooLong = messageTooLong(event, name);
     if (tooLong !== undefined) return this.#finish({ kind: "failed", failure: tooLong });
     this.effects.began();
+    if (this.notes !== undefined) this.notes.deliver = event;
     try {
       this.#machine = runner.start(image, event, limits, share);
     } catch (error) {
@@ -167,6 +174,7 @@ export class MessageAttempt implements Deadline, EffectHost {
 
   readonly #stepped = (outcome: StepOutcome): void => {
     this.#ports.metrics.cpuMs += outcome.cpuMs;
+    if (!this.over) this.notes?.steps.push(outcome);
     const end = this.effects.outcome(outcome);
     if (end === undefined || this.over) return;
     if (outcome.status === "waiting") this.#machine?.end();
@@ -183,6 +191,7 @@ export class MessageAttempt implements Deadline, EffectHost {
   #give(event: Parameters<RunningMachine["step"]>[0]): void {
     if (this.over || this.#machine === undefined) return;
     this.effects.began();
+    this.notes?.events.push(event);
     try {
       this.#machine.step(event).then(this.#stepped, this.#lost);
     } catch (error) {
@@ -214,8 +223,14 @@ export class MessageAttempt implements Deadline, EffectHost {
     const { sends } = this.#ports.memory;
     const bytes = effect.body.length;
     const controller = new AbortController();
+    const startedMs = this.notes === undefined ? 0 : this.#clock.now();
     void this.#ports.perform(this, effect, controller.signal).then(({ blame, ...answer }) => {
       this.effects.answered(effect.call, answer.error === undefined ? undefined : { code: answer.error.code, blame });
+      if (!this.over && this.notes !== undefined) {
+        const { call, operation, target } = effect;
+        const endedMs = this.#clock.now();
+        this.notes.calls.push({ call, operation, target, startedMs, endedMs, code: answer.error?.code, status: answer.status });
+      }
       sends.give(bytes);
       this.#askedBytes -= bytes;
       this.#holdAnswer(answer.body.length);

@@ -16,6 +16,7 @@ import { ManualClock } from "../../testing/manual-clock.ts";
 import { until } from "../../testing/rig.ts";
 import { text, utf8 } from "../../testing/scripted.ts";
 import { Persistence } from "../persistence.ts";
+import { noWitnesses } from "../witnesses.ts";
 import { Outbox } from "./outbox.ts";
 import { OutletChannel } from "./outlet-channel.ts";
 
@@ -67,7 +68,7 @@ class World {
     });
     const { buryOutbox } = this.journal;
     this.journal.buryOutbox = (entry, record) => buryOutbox.call(this.journal, entry, record).finally(() => (this.buried += 1));
-    this.outbox = new Outbox(channel, { ...this, random: prng(1), logger: silentLogger });
+    this.outbox = new Outbox(channel, { ...this, random: prng(1), logger: silentLogger, witnesses: noWitnesses });
   }
 
   /** Commits sends `KEY NUMBER`, each of a message of its own. */

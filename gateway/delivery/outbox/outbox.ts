@@ -7,10 +7,12 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import type { GatewayMemory } from "../../contract/memory.ts";
 import type { Failure, Outgoing } from "../../contract/message.ts";
 import type { Attempt, OutletError } from "../../contract/outlet.ts";
+import type { WitnessedDelivery } from "../../contract/witness.ts";
 import { backoffMs } from "../../contract/backoff.ts";
 import { Holds } from "../holds.ts";
 import { classified, type OutletChannel } from "./outlet-channel.ts";
 import type { Persistence } from "../persistence.ts";
+import type { Witnesses } from "../witnesses.ts";
 
 export interface OutboxPorts {
   readonly journal: Journal;
@@ -19,6 +21,7 @@ export interface OutboxPorts {
   readonly random: Prng;
   readonly logger: Logger;
   readonly memory: GatewayMemory;
+  readonly witnesses: Witnesses;
 }
 
 export class Outbox {
@@ -170,6 +173,7 @@ export class Outbox {
       await channel.attempt({ idempotencyKey, attempt, timeoutMs: channel.config.timeout, make });
       channel.metrics.sent += 1;
       this.#forget(entry);
+      this.#tell(entry, startedMs, "sent");
       await persistence.keepTrying(() => journal.settleOutbox(entry));
     } catch (error) {
       await this.#failed(entry, classified(error), startedMs);
@@ -187,7 +191,10 @@ export class Outbox {
     const { retry } = this.channel.config;
     const endedMs = clock.now();
     const leftMs = retry.age - this.#ageMs(entry);
-    if (failure.unreached && failure.retryable && leftMs > 0) return this.#waitForPeer(entry, failure, leftMs);
+    if (failure.unreached && failure.retryable && leftMs > 0) {
+      this.#tell(entry, startedMs, "waiting", failureOf(failure));
+      return this.#waitForPeer(entry, failure, leftMs);
+    }
     const waitMs = Math.max(backoffMs(entry.attempt, retry.backoff, random), Math.min(failure.retryAfterMs ?? 0, leftMs));
     const again = failure.retryable && entry.attempt < retry.attempts && waitMs <= leftMs;
     const record: AttemptRecord = {
@@ -195,13 +202,7 @@ export class Outbox {
       startedMs,
       endedMs,
       imageSha256: "",
-      failure: {
-        origin: failure.origin,
-        code: failure.code,
-        message: failure.message,
-        status: failure.status,
-        retry: failure.retryable,
-      },
+      failure: failureOf(failure),
       logs: [],
     };
     logger.warn(
@@ -210,16 +211,40 @@ export class Outbox {
     );
     if (again) {
       this.channel.metrics.retries += 1;
+      this.#tell(entry, startedMs, "retry", record.failure);
       await persistence.keepTrying(() => journal.deferOutbox(entry, record, Math.ceil(clock.monotonicMs() + waitMs)));
       return;
     }
     this.channel.metrics.dead += 1;
     this.#forget(entry);
     const letter = await this.#bury(entry, record);
+    this.#tell(entry, startedMs, "dead", record.failure, letter);
     logger.error(
       { message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter },
       `the send failed for good and is kept as a dead letter: ${failure.message}`,
     );
+  }
+
+  #tell(entry: OutboxEntry, startedMs: number, status: WitnessedDelivery["status"], failure?: Failure, letter?: string): void {
+    const { witnesses, clock } = this.#ports;
+    if (!witnesses.any) return;
+    const { flow, messageId, outlet, idempotencyKey, headers, attempt } = entry;
+    const { connector } = this.channel.config;
+    const endedMs = clock.now();
+    witnesses.delivered({
+      flow,
+      messageId,
+      outlet,
+      connector,
+      idempotencyKey,
+      headers,
+      attempt,
+      startedMs,
+      endedMs,
+      status,
+      failure,
+      letter,
+    });
   }
 
   /** Followers are held before the entry is gone: the journal releases them as soon as it is. */
@@ -281,6 +306,10 @@ export class Outbox {
       this.pump();
     });
   }
+}
+
+function failureOf({ origin, code, message, status, retryable }: OutletError): Failure {
+  return { origin, code, message, status, retry: retryable };
 }
 
 function outgoing(entry: OutboxEntry): Outgoing {
