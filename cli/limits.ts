@@ -32,6 +32,13 @@ export const cliLimits = {
   telemetryFlushMs: 500,
   /** After a stop the process has this time for resources that a library left open, such as a socket. */
   lingerMs: 500,
+  /** `mayfly messages tail`: messages at first and at most in one look, the time between looks, and names remembered. */
+  tailFirst: 10,
+  tailMost: 1_000,
+  tailMs: 500,
+  tailKnown: 10_000,
+  /** Messages of one `mayfly trace`. */
+  traceMost: 500,
   /** Longest connect of `mayfly doctor`. */
   probeMs: 700,
 } as const;

@@ -22,7 +22,11 @@ import { newAgent } from "./contract/http/exchange.ts";
 import { originCheck } from "./http/origin.ts";
 import { addPage } from "./http/page.ts";
 import { HttpServer, type HttpServerPorts } from "./http/server.ts";
+import { MessageEvents } from "./http/message-events.ts";
+import { addMessages } from "./http/messages.ts";
 import { addWatched } from "./http/watched.ts";
+import { Recorded } from "./recorded.ts";
+import type { ReplayPort } from "./history/history.ts";
 import { LetterRetries, unknownFlow } from "./letter-retries.ts";
 import type { DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
@@ -30,7 +34,7 @@ import { gatewayLimits } from "./contract/limits.ts";
 import type { RootLogger } from "./logger.ts";
 import { type GatewayMemory, memoryBusy } from "./contract/memory.ts";
 import { gatewayMemory } from "./memory/budget.ts";
-import type { Headers, Incoming, Outcome } from "./contract/message.ts";
+import type { Headers, Incoming, Outcome, ParentMessage } from "./contract/message.ts";
 import { createRegistry, type Exported, type MetricFamily } from "./metrics.ts";
 import type { Witness } from "./contract/witness.ts";
 import type { History } from "./history/mod.ts";
@@ -70,6 +74,8 @@ export interface GatewayPorts {
   readonly witnesses?: readonly Witness[];
   /** Absent: nothing is recorded. The gateway closes it. */
   readonly history?: History | undefined;
+  /** Absent: /api can't run recordings again. */
+  readonly replay?: ReplayPort | undefined;
 }
 
 /** A message put in by hand. */
@@ -80,6 +86,8 @@ export interface Injected {
   readonly body: Uint8Array;
   readonly key?: string | undefined;
   readonly correlationId?: string | undefined;
+  /** The message of which it is a copy. */
+  readonly parent?: ParentMessage | undefined;
   /** True: resolve with the flow's reply. False: once the journal has the message. */
   readonly wait: boolean;
 }
@@ -98,8 +106,8 @@ export interface Gateway {
   inject(flow: string, message: Injected): Promise<Outcome>;
   /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined when there is none. */
   retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined>;
-  /** Readiness, with the parts that are not ready. */
-  ready(): { readonly ready: boolean; readonly problems: readonly object[] };
+  /** Readiness, with the parts that are not ready; remarks are on what keeps no message waiting, such as history. */
+  ready(): { readonly ready: boolean; readonly problems: readonly object[]; readonly remarks: readonly object[] };
   /** Takes an error that reached the process: it is logged, counted and shown by `ready`. */
   readonly unexpected: ReportUnexpected;
   /** Where the admin endpoints are served. */
@@ -132,6 +140,7 @@ class TheGateway implements Gateway, Administered {
   #adminSocket: string | undefined;
   #page = false;
   readonly #watching: Watching;
+  readonly #recorded: Recorded;
   readonly #shared: ServedFlowPorts;
   readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
@@ -166,6 +175,13 @@ class TheGateway implements Gateway, Administered {
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#server = this.#newServer(config.http.tls);
     this.#watching = this.#newWatching();
+    this.#recorded = new Recorded({
+      memory: this.#memory,
+      history: ports.history,
+      replay: ports.replay,
+      now: () => this.#clock.now(),
+      inject: (flow, message) => this.inject(flow, message),
+    });
     this.#shared = {
       runner: ports.runner,
       journal: ports.journal,
@@ -194,10 +210,7 @@ class TheGateway implements Gateway, Administered {
         this.#events.set(key, (this.#events.get(key) ?? 0) + amount);
       },
       unexpected: this.#unexpected.report,
-      witnesses: new Witnesses(
-        [...(ports.history === undefined ? [] : [ports.history]), ...(ports.witnesses ?? [])],
-        this.#unexpected.report,
-      ),
+      witnesses: this.#newWitnesses(),
       steps: this.#steps,
     };
   }
@@ -246,7 +259,7 @@ class TheGateway implements Gateway, Administered {
   async inject(flow: string, message: Injected): Promise<Outcome> {
     const served = this.#flows.get(flow);
     if (served === undefined) throw unknownFlow(flow, this.#flows.keys());
-    const { id, headers = {}, contentType = "", body, key, correlationId, wait } = message;
+    const { id, headers = {}, contentType = "", body, key, correlationId, parent, wait } = message;
     const incoming: Incoming = {
       id,
       headers,
@@ -254,6 +267,7 @@ class TheGateway implements Gateway, Administered {
       body,
       key,
       correlationId,
+      parent,
       replyWanted: wait,
       keeper: wait ? "source" : "journal",
     };
@@ -268,7 +282,7 @@ class TheGateway implements Gateway, Administered {
     return this.#retries.body(id);
   }
 
-  ready(): { readonly ready: boolean; readonly problems: readonly object[] } {
+  ready(): ReturnType<Gateway["ready"]> {
     const problems: object[] = this.#state === "running" ? [] : [{ gateway: this.#state }];
     const troubled = this.#persistence.troubled ?? this.#ports.journal.trouble?.message;
     if (troubled !== undefined) problems.push({ journal: troubled });
@@ -279,7 +293,8 @@ class TheGateway implements Gateway, Administered {
     const memory = this.#memoryTrouble;
     if (memory !== undefined) problems.push({ memory });
     for (const served of this.#flows.values()) problems.push(...served.unready());
-    return { ready: problems.length === 0, problems };
+    const history = this.#ports.history?.trouble;
+    return { ready: problems.length === 0, problems, remarks: history === undefined ? [] : [{ history }] };
   }
 
   /** Said for a moment after a refusal: who asks now and then is to see it. */
@@ -308,6 +323,8 @@ class TheGateway implements Gateway, Administered {
       events: this.#events,
       unexpected: this.#unexpected,
       connections: this.#server.connections,
+      history: this.#ports.history,
+      witnesses: this.#shared.witnesses,
       exported: this.#ports.exported,
     });
     return this.#registry;
@@ -361,6 +378,13 @@ class TheGateway implements Gateway, Administered {
     }
   }
 
+  /** Listeners that are there: history, telemetry, and the event stream where there are admin endpoints. */
+  #newWitnesses(): Witnesses {
+    const { history, witnesses = [] } = this.#ports;
+    const events = this.#config.http.admin.enabled ? [new MessageEvents(this.#watching.events, this.#clock)] : [];
+    return new Witnesses([...(history === undefined ? [] : [history]), ...witnesses, ...events], this.#unexpected.report);
+  }
+
   #newWatching(): Watching {
     const { journal, runner, deadLetters } = this.#ports;
     return new Watching(
@@ -397,6 +421,7 @@ class TheGateway implements Gateway, Administered {
     const server = this.#newServer(tls, admits);
     for (const add of [addProbes, addMetrics, addAdmin]) add(server.routes, this, access);
     addWatched(server.routes, this.#watching, access);
+    addMessages(server.routes, this.#recorded, access);
     return server;
   }
 

@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, type Metric, type MetricValue, Registry } from "prom-client";
 import { bucketsMs, type Durations } from "./delivery/metrics.ts";
 import type { ServedFlow } from "./served-flow.ts";
+import type { HistoryStats } from "./history/mod.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
@@ -18,6 +19,8 @@ export interface Measured {
   /** Events counted by connectorsed: flow, connector, event → count. */
   readonly events: ReadonlyMap<string, number>;
   readonly unexpected: { readonly total: number };
+  readonly witnesses: { readonly failures: number };
+  readonly history: { stats(): HistoryStats } | undefined;
   readonly connections: { readonly refused: number };
   readonly exported: (() => Exported) | undefined;
 }
@@ -166,10 +169,11 @@ function memoryMetrics(registry: Registry, { all, ...uses }: GatewayMemory): voi
   );
 }
 
-function runnerMetrics(registry: Registry, { runner, journal, unexpected, connections }: Measured): void {
+function runnerMetrics(registry: Registry, { runner, journal, unexpected, connections, witnesses, history }: Measured): void {
   const one = (name: string, help: string, type: Type, value: () => number): void =>
     scraped(registry, name, help, type, () => [{ labels: {}, value: value() }]);
   one("mayfly_unexpected_errors_total", "Unexpected errors", "counter", () => unexpected.total);
+  one("mayfly_witness_failures_total", "Errors of history and telemetry that were told to delivery", "counter", () => witnesses.failures);
   one("mayfly_http_connections_refused_total", "Connections refused over a limit", "counter", () => connections.refused);
   one("mayfly_monitor_queued", "Machines that wait for a worker", "gauge", () => runner.stats().queued);
   one("mayfly_monitor_running", "Machines in a step", "gauge", () => runner.stats().running);
@@ -182,4 +186,10 @@ function runnerMetrics(registry: Registry, { runner, journal, unexpected, connec
   one("mayfly_journal_disk_bytes", "Bytes of the journal on disk", "gauge", () => journal.stats().diskBytes);
   one("mayfly_journal_commits_total", "Commits", "counter", () => journal.stats().commits);
   one("mayfly_journal_committed_total", "Journal calls in those commits", "counter", () => journal.stats().committed);
+  if (history === undefined) return;
+  one("mayfly_history_recorded_total", "Entries recorded", "counter", () => history.stats().recorded);
+  one("mayfly_history_dropped_total", "Entries lost to a slow, full or failing disk", "counter", () => history.stats().dropped);
+  one("mayfly_history_gave_way_total", "Segments deleted early for a full disk", "counter", () => history.stats().gaveWay);
+  one("mayfly_history_disk_bytes", "Bytes of history on disk", "gauge", () => history.stats().bytes);
+  one("mayfly_history_segments", "Segments of history", "gauge", () => history.stats().segments);
 }

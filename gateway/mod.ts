@@ -73,6 +73,8 @@ export {
   type MessageStatus,
   type MessageSummary,
   type RecordedMessage,
+  type ReplayPort,
+  type ReplayResult,
 } from "./history/history.ts";
 export {
   type Witness,

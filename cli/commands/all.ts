@@ -12,11 +12,14 @@ import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import { addJournal } from "./journal.ts";
 import { addLint } from "./lint.ts";
+import { addMessages } from "./messages.ts";
 import { addReplay } from "./replay.ts";
+import { addResubmit } from "./resubmit.ts";
 import { addRun } from "./run.ts";
 import { addSend } from "./send.ts";
 import { addServe } from "./serve.ts";
 import { addTest } from "./test.ts";
+import { addTrace } from "./trace.ts";
 
 export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addInit,
@@ -26,6 +29,9 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addDev,
   addServe,
   addSend,
+  addMessages,
+  addTrace,
+  addResubmit,
   addReplay,
   addDlq,
   addJournal,

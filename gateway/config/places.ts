@@ -15,6 +15,8 @@ export interface Places {
   /** `dir`: undefined for a journal in memory. */
   readonly journal: { readonly dir: string | undefined };
   readonly deadLetters: { readonly dir: string };
+  /** `dir`: undefined where it is not set. */
+  readonly history: { readonly dir: string | undefined };
 }
 
 /** As in the schema, which has the same defaults. */
@@ -41,17 +43,19 @@ export async function readPlaces(path: string, environment: Environment): Promis
   } catch (cause) {
     throw new CodedError("MF_CONFIG_SYNTAX", `${path} is not YAML: ${(cause as Error).message}`, { cause });
   }
-  const folder = (section: "journal" | "deadLetters"): string => {
-    const value = member(member(whole, section), "dir") ?? defaultPlaces[section];
+  const folder = (section: "journal" | "deadLetters" | "history", value: unknown): string => {
     if (typeof value !== "string") throw new CodedError("MF_CONFIG_INVALID", `${path}: ${section}.dir must be a text`);
     const expanded = expand(value, environment);
     if (!expanded.ok) throw new CodedError("MF_CONFIG_ENV", `${path}: ${section}.dir ${expanded.error}`);
     return expanded.value;
   };
+  const dirOf = (section: string): unknown => member(member(whole, section), "dir");
+  const historyDir = dirOf("history");
   const memory = member(member(whole, "journal"), "memory");
   return {
     base: dirname(resolve(path)),
-    journal: { dir: memory === true || memory === "true" ? undefined : folder("journal") },
-    deadLetters: { dir: folder("deadLetters") },
+    journal: { dir: memory === true || memory === "true" ? undefined : folder("journal", dirOf("journal") ?? defaultPlaces.journal) },
+    deadLetters: { dir: folder("deadLetters", dirOf("deadLetters") ?? defaultPlaces.deadLetters) },
+    history: { dir: historyDir === undefined ? undefined : folder("history", historyDir) },
   };
 }

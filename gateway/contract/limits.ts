@@ -166,6 +166,9 @@ export const gatewayLimits = {
   /** Delay of a sweep after a stored body may have become free, and the longest interval between sweeps. */
   bodySweepMs: { least: 5 * second, most: 5 * minute },
 
+  /** Ends of messages that a stream of events names in one second; the rest is counted. */
+  messageEventsPerSecond: 200,
+
   /** Routes, flows, sources and outlets in one configuration. */
   flows: 20_000,
   /** Images loaded, and flows started, at once. */

@@ -163,6 +163,21 @@ export interface RecordedMessage {
   readonly recording: Recording;
 }
 
+/** A message run again from its record. */
+export interface ReplayResult {
+  readonly identical: boolean;
+  readonly differences: readonly unknown[];
+  readonly image: string;
+  readonly monitor: string;
+}
+
+/** Port to whoever can run recordings; the CLI passes it in. Rejects with CodedErrors. */
+export interface ReplayPort {
+  replay(recorded: RecordedMessage, image: "same" | "newest"): Promise<ReplayResult>;
+  /** YAML of a flow test. */
+  flowTest(recorded: RecordedMessage): Promise<string>;
+}
+
 export interface HistoryReader {
   list(query: HistoryQuery): Promise<HistoryPage>;
   /** The newest message of that id, of the flow if one is named. */

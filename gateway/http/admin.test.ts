@@ -20,6 +20,13 @@ const endpoints = [
   ["GET", "/-/dead-letters/echo/x/body"],
   ["DELETE", "/-/dead-letters/echo/x"],
   ["POST", "/-/dead-letters/echo/x/retry"],
+  ["GET", "/api/messages"],
+  ["GET", "/api/messages/x"],
+  ["GET", "/api/messages/x/recording"],
+  ["GET", "/api/messages/x/body"],
+  ["GET", "/api/messages/x/flow-test"],
+  ["POST", "/api/messages/x/resubmit"],
+  ["POST", "/api/messages/x/replay"],
 ] as const;
 
 function statusOf(url: string, method: string, headers: Record<string, string>): Promise<number | undefined> {

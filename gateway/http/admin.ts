@@ -31,7 +31,7 @@ import {
 /** The part of the gateway that this needs. */
 export interface Administered {
   readonly memory: GatewayMemory;
-  ready(): { readonly ready: boolean; readonly problems: readonly object[] };
+  ready(): { readonly ready: boolean; readonly problems: readonly object[]; readonly remarks: readonly object[] };
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
   flows(): readonly object[];
   inject(
@@ -79,8 +79,9 @@ export function addProbes(routes: HttpRoutes, gateway: Administered, access: Acc
     response.end("pong\n");
   });
   routes.add("GET", "/ready", (request, response) => {
-    const { ready, problems } = gateway.ready();
-    sendJson(response, ready ? 200 : 503, isTrusted(request, access) ? { ready, problems } : { ready });
+    const { ready, problems, remarks } = gateway.ready();
+    const told = remarks.length === 0 ? { ready, problems } : { ready, problems, remarks };
+    sendJson(response, ready ? 200 : 503, isTrusted(request, access) ? told : { ready });
   });
 }
 

@@ -10,6 +10,7 @@ import { defaultFlowLimits } from "#abi";
 import { readConfig } from "../config/read.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 import { createGateway, type Gateway, type GatewayPorts } from "../gateway.ts";
+import { configuredHistory } from "../history/mod.ts";
 import { DeadLetters, type DeadLetterFs } from "../journal/dead-letters.ts";
 import { MemoryJournal } from "../journal/memory.ts";
 import type { RootLogger } from "../logger.ts";
@@ -42,6 +43,8 @@ export interface RigOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly ports?: Partial<GatewayPorts>;
   readonly drain?: string;
+  /** True: messages are recorded in the folder. */
+  readonly history?: boolean;
   /** Called with the folder before the gateway is made. */
   readonly before?: (dir: string) => Promise<void>;
 }
@@ -76,11 +79,13 @@ export async function withGateway(
     });
   try {
     await options.before?.(dir);
+    const logger = recordingLogger(logs, {});
     const gateway = createGateway(config(yaml), {
+      history: options.history === true ? configuredHistory(config(yaml), logger) : undefined,
       runner,
       journal,
       deadLetters,
-      logger: recordingLogger(logs, {}),
+      logger,
       clock: options.clock ?? systemClock,
       random: prng(1),
       connectors,

@@ -65,7 +65,7 @@ export interface Problem {
 export interface WatchPorts {
   readonly clock: Clock;
   readonly flows: () => Iterable<WatchedFlow>;
-  readonly ready: () => { readonly ready: boolean; readonly problems: readonly object[] };
+  readonly ready: () => { readonly ready: boolean; readonly problems: readonly object[]; readonly remarks: readonly object[] };
   readonly state: () => string;
   readonly journal: Journal;
   readonly memory: GatewayMemory;
@@ -227,7 +227,8 @@ export class Watch {
   /** An entry whose text differs in numbers only is the same one: a circuit says how long it stays open. */
   #findProblems(): void {
     const found = new Map<string, Problem>();
-    for (const entry of this.ports.ready().problems) {
+    const { problems, remarks } = this.ports.ready();
+    for (const entry of [...problems, ...remarks]) {
       const { flow = null, connector = null, detail = "not ready" } = asTrouble(entry);
       const key = `${flow ?? ""}\0${connector ?? ""}\0${detail.replace(/\d+/g, "0")}`;
       found.set(key, { flow, connector, detail, since: this.#problems.get(key)?.since ?? this.#sampledMs });
