@@ -223,6 +223,32 @@ export async function durableRows(quick: boolean): Promise<Row[]> {
   ];
 }
 
+/** A tenth of the traces exported, with all metrics, beside a gateway without telemetry. The collector takes its share of the processors too. */
+export async function telemetryRows(quick: boolean): Promise<Row[]> {
+  const suite = "telemetry";
+  say("telemetry: with it and without");
+  const sink = await servedBy("sink");
+  try {
+    const collector = new URL(sink.url).origin;
+    const [traced, plain] = await inTurn(quick, [() => servedBy("traced", collector), () => servedBy("reply")]);
+    if (traced === undefined || plain === undefined) return [{ suite, name: "requests a second", ...noLoad }];
+    const requests = beside(traced, "without telemetry", plain, ({ perSecond }) => perSecond, rate);
+    return [
+      {
+        suite,
+        name: "requests a second, 10 % of the traces exported",
+        unit: "1/s",
+        ...requests,
+        aim: "≥ 0.95×",
+        met: requests.ratio >= 0.95,
+      },
+      { suite, name: "p99 under load", unit: "ms", ...beside(traced, "without telemetry", plain, ({ p99Ms }) => p99Ms, tail) },
+    ];
+  } finally {
+    sink.child.kill("SIGTERM");
+  }
+}
+
 export async function httpRows(quick: boolean): Promise<Row[]> {
   const suite = "http";
   say("HTTP: mayfly, plain node:http, mayfly with two workers, Node-RED as installed and without its editor");

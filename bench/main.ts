@@ -7,7 +7,7 @@ import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
 import { fairnessRows } from "./fairness.ts";
 import { growthRows } from "./growth.ts";
-import { durableRows, httpRows } from "./http.ts";
+import { durableRows, httpRows, telemetryRows } from "./http.ts";
 import { imageRows } from "./image.ts";
 import { journalRows } from "./journal.ts";
 import { memoryRows } from "./memory.ts";
@@ -20,6 +20,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   start: startRows,
   http: httpRows,
   durable: durableRows,
+  telemetry: telemetryRows,
   backtest: backtestRows,
   density: densityRows,
   image: imageRows,

@@ -2,6 +2,8 @@
  * The servers under load, each in a process of its own; prints its port.
  *   node dist/bench/servers.js plain
  *   node dist/bench/servers.js reply    [workers]            a reply from a fresh machine for each request
+ *   node dist/bench/servers.js traced  COLLECTOR          the same, with a tenth of the traces, all metrics and the log exported there
+ *   node dist/bench/servers.js sink                        a collector that takes everything
  *   node dist/bench/servers.js forward  memory|durable       202, then a fresh machine that sends: accepted and committed in that journal
  */
 import { mkdtemp } from "node:fs/promises";
@@ -9,10 +11,12 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { systemClock } from "#base";
 import { connectors } from "#connectors";
 import { createGateway, DeadLetters, type Journal, MemoryJournal, openJournal, silentLogger } from "#gateway";
 import { buildImage } from "#image";
 import { embeddedMonitor } from "#monitors";
+import { openTelemetry } from "#telemetry";
 import { readBenchConfig } from "./config.ts";
 import { referenceFlow, transformSource } from "./start.ts";
 
@@ -23,14 +27,17 @@ interface Served {
   readonly source: string;
   readonly durable: boolean;
   readonly workers: number | undefined;
+  /** URL of a collector. */
+  readonly collector?: string | undefined;
 }
 
-async function mayfly({ flow, source, durable, workers }: Served): Promise<number> {
+async function mayfly({ flow, source, durable, workers, collector }: Served): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-bench-"));
   const config = readBenchConfig(`
 http: { host: 127.0.0.1, port: 0 }
 deadLetters: { dir: ${folder} }
 log: { level: silent }
+${collector === undefined ? "" : `telemetry: { endpoint: "${collector}", sample: 10%, interval: 1s }`}
 flows:
   orders:
     flow: ${flow}
@@ -42,18 +49,22 @@ flows:
   const monitor = embeddedMonitor(workers === undefined ? {} : { workers });
   const deadLetters = new DeadLetters(folder);
   const journal: Journal = durable ? openJournal(join(folder, "journal"), { deadLetters }) : new MemoryJournal(deadLetters);
+  const telemetry = openTelemetry(config.telemetry, {}, { clock: systemClock, logger: silentLogger, level: "info", version: "0.0.0" });
   const gateway = createGateway(config, {
     runner: monitor,
     journal,
     deadLetters,
     connectors,
     logger: silentLogger,
+    tracing: telemetry?.tracing,
+    witnesses: telemetry?.witness === undefined ? [] : [telemetry.witness],
     loadFlow: async () => {
       const { image } = await buildImage(flow, { check: false });
       return { image: await monitor.load(image), outlets: image.manifest.outlets ?? undefined, limits: image.manifest.limits };
     },
   });
   await gateway.start();
+  telemetry?.observe(() => gateway.measurements());
   process.on(
     "SIGTERM",
     () =>
@@ -63,6 +74,19 @@ flows:
         .then(() => process.exit(0)),
   );
   return gateway.address?.port ?? 0;
+}
+
+/** A collector that reads what it gets and says that it has it. */
+function sink(): Promise<number> {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on("end", () => {
+      response.writeHead(200, { "content-type": "application/x-protobuf" });
+      response.end();
+    });
+  });
+  process.on("SIGTERM", () => process.exit(0));
+  return new Promise((done) => server.listen(0, "127.0.0.1", () => done((server.address() as { port: number }).port)));
 }
 
 /** A plain node:http handler that does the same transform in process: no isolation at all. */
@@ -85,6 +109,9 @@ function plain(): Promise<number> {
 const [mode, detail] = process.argv.slice(2);
 const serve: Readonly<Record<string, () => Promise<number>>> = {
   plain,
+  sink,
+  traced: () =>
+    mayfly({ flow: referenceFlow, source: "{ method: POST, path: /orders }", durable: false, workers: undefined, collector: detail }),
   reply: () =>
     mayfly({
       flow: referenceFlow,

@@ -40,7 +40,7 @@ function newQueue(most: number): Queue {
   return { most, counts: { exported: 0, dropped: 0 }, items: [], away: 0 };
 }
 
-const names: Readonly<Record<Signal, string>> = { traces: "spans", logs: "log lines", metrics: "scrapes of metrics" };
+const names: Readonly<Record<Signal, string>> = { traces: "traces", logs: "log lines", metrics: "scrapes of metrics" };
 
 export class Channel {
   readonly #ports: ChannelPorts;

@@ -3,7 +3,7 @@
 const second = 1000;
 
 export const telemetryLimits = {
-  /** Spans, or log lines, that wait for the collector; more are dropped and counted. */
+  /** Messages and deliveries, or log lines, that wait for the collector; more are dropped and counted. */
   waiting: 8_192,
   /** Items that go to the exporter's thread at once, and the longest time one waits for company. */
   batch: 512,

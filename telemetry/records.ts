@@ -1,7 +1,8 @@
-/** Records that go to the exporter's thread: plain data, as small as they can be. */
+/** Records that go to the exporter's thread: plain data, as small as they can be. The thread makes spans of facts. */
 
 export type Attribute = string | number | boolean;
-export type Attributes = Readonly<Record<string, Attribute>>;
+/** Undefined and empty ones are left out by the thread, and long texts cut. */
+export type Attributes = Readonly<Record<string, Attribute | undefined>>;
 
 /** Kinds of OpenTelemetry's `SpanKind`. */
 export const spanKinds = { internal: 0, server: 1, client: 2, producer: 3, consumer: 4 } as const;
@@ -23,6 +24,84 @@ export interface SpanRecord {
   /** Spans of the same trace that this one goes on from. */
   readonly links: readonly string[];
 }
+
+export interface FailureFact {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface MessageFact {
+  readonly flow: string;
+  readonly id: string;
+  readonly source: string;
+  readonly traceparent: string;
+  readonly tracestate: string | undefined;
+  /** Of an HTTP request. */
+  readonly method: string | undefined;
+  readonly path: string | undefined;
+  readonly bodyBytes: number;
+  readonly correlationId: string | undefined;
+  readonly receivedMs: number;
+}
+
+export interface CallFact {
+  /** Of its span's id. */
+  readonly cause: string;
+  readonly operation: "request" | "fetch" | "state";
+  readonly target: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly code: string | undefined;
+  readonly status: number;
+}
+
+export interface AttemptFact {
+  readonly attempt: number;
+  readonly image: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly steps: number;
+  readonly cpuMs: number;
+  readonly calls: readonly CallFact[];
+  readonly failure: FailureFact | undefined;
+}
+
+/** `endedMs`, `route`, `httpStatus` and what follows: of the message's end. */
+export interface EndFact {
+  readonly status: "done" | "failed" | "dead";
+  readonly endedMs: number;
+  readonly attempts: number;
+  readonly failure: FailureFact | undefined;
+  readonly letter: string | undefined;
+  readonly route: string | undefined;
+  readonly httpStatus: number | undefined;
+}
+
+export interface DeliveryFact {
+  readonly flow: string;
+  readonly outlet: string;
+  readonly connector: string;
+  readonly idempotencyKey: string;
+  readonly traceparent: string;
+  readonly tracestate: string | undefined;
+  readonly attempt: number;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly status: "sent" | "retry" | "waiting" | "dead";
+  readonly failure: FailureFact | undefined;
+  readonly httpStatus: number | undefined;
+  readonly letter: string | undefined;
+}
+
+/** An attempt after which a message is tried again has no `end`, a message that was not begun no `attempt`. */
+export type Fact =
+  | {
+      readonly kind: "message";
+      readonly message: MessageFact;
+      readonly attempt: AttemptFact | undefined;
+      readonly end: EndFact | undefined;
+    }
+  | { readonly kind: "delivery"; readonly delivery: DeliveryFact };
 
 export interface LogRecord {
   readonly timeMs: number;
@@ -50,7 +129,7 @@ export interface Scrape {
 }
 
 export interface Items {
-  readonly traces: SpanRecord;
+  readonly traces: Fact;
   readonly logs: LogRecord;
   readonly metrics: Scrape;
 }

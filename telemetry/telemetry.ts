@@ -2,9 +2,9 @@
  * Telemetry as the command line wires it: a witness and a giver of trace contexts for the gateway, a logger around its own, and the metrics
  * of its registry at an interval. OpenTelemetry's packages are loaded in a thread of their own.
  *
- *   facts ──▶ spans ──┐
- *   log lines ────────┼──▶ bounded queues ──▶ thread: SDK types ──▶ OTLP exporters ──▶ collector
- *   counters, at an interval ┘
+ *   facts ────────────┐
+ *   log lines ────────┼──▶ bounded queues ──▶ thread: spans, SDK types ──▶ OTLP exporters ──▶ collector
+ *   counters ─────────┘
  */
 import { randomFillSync } from "node:crypto";
 import { createRequire } from "node:module";
@@ -12,11 +12,11 @@ import { Worker } from "node:worker_threads";
 import { type Clock, CodedError } from "#base";
 import type { Tracing, Witness } from "#gateway/contract";
 import { Channel, type SignalCounts, type Thread } from "./channel.ts";
+import { FactWitness } from "./facts.ts";
 import { telemetryLimits } from "./limits.ts";
 import { type ParentLogger, tellingLogger } from "./lines.ts";
 import type { MetricRecord, Signal, ThreadSettings } from "./records.ts";
 import { type Environment, telemetrySettings } from "./settings.ts";
-import { SpanWitness } from "./spans.ts";
 import { TraceContexts } from "./tracing.ts";
 
 export interface TelemetryOptions {
@@ -93,7 +93,7 @@ export function openTelemetry(
   let stopped = false;
   let scrape: () => Promise<void> = async () => undefined;
   return {
-    witness: config.traces ? new SpanWitness((span) => channel.give("traces", span)) : undefined,
+    witness: config.traces ? new FactWitness((fact) => channel.give("traces", fact)) : undefined,
     tracing: config.traces ? new TraceContexts(sample, randomFillSync) : undefined,
     logger: config.logs ? tellingLogger(logger, { clock, least: level, take: (line) => channel.give("logs", line) }) : logger,
     get counts() {

@@ -47,10 +47,12 @@ export class TraceContexts implements Tracing {
     const digits = this.#ids.next();
     const traceId = parent?.traceId ?? digits.slice(0, 32);
     const sampled = parent?.sampled ?? this.#chosen(traceId);
-    const { tracestate: _, ...others } = headers;
-    const own = { ...others, traceparent: traceparent({ traceId, spanId: digits.slice(32), sampled }) };
+    const own: Headers = { ...headers, traceparent: traceparent({ traceId, spanId: digits.slice(32), sampled }) };
     const state = parent === undefined ? undefined : traceState(headers, parent.spanId);
-    return state === undefined ? own : { ...own, tracestate: state };
+    if (state !== undefined) return { ...own, tracestate: state };
+    if (headers["tracestate"] === undefined) return own;
+    const { tracestate: _, ...others } = own;
+    return others;
   }
 
   caused(headers: Headers, cause: string): TraceHeaders {

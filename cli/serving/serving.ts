@@ -237,6 +237,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       connectors,
       logger,
       tracing: telemetry?.tracing,
+      witnesses: telemetry?.witness === undefined ? [] : [telemetry.witness],
       exported: telemetry === undefined ? undefined : () => telemetry.counts,
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });

@@ -76,7 +76,7 @@ export class FlowDelivery implements Entrance {
     this.#open = new OpenMessages(ports.totals, ports.memory);
     this.#deadlines = new Deadlines(ports.clock);
     const finished: AttemptPorts["finished"] = (attempt, result) => this.#finished(attempt, result);
-    this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, witnessed: ports.witnesses.any, finished };
+    this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, finished };
     this.#admission = new Admission(this, { ...ports, metrics, outboxFull: () => this.#outboxFull });
     this.#settlement = new Settlement({ ...ports, metrics, flow: () => this.#flow });
     this.#queue = new WorkQueue(

@@ -2,7 +2,7 @@
 import type { ReportUnexpected } from "../contract/unexpected.ts";
 import type { Witness, WitnessedAttempt, WitnessedDelivery, WitnessedEnd, WitnessedMessage } from "../contract/witness.ts";
 
-export class Witnesses implements Witness {
+export class Witnesses implements Required<Witness> {
   /** False: nobody is told, and nothing is collected. */
   readonly any: boolean;
   /** Calls of witnesses that threw. */
@@ -15,6 +15,11 @@ export class Witnesses implements Witness {
     this.#witnesses = witnesses;
     this.#report = report;
     this.any = witnesses.length > 0;
+  }
+
+  /** True where somebody has a use for the message. */
+  wants(message: WitnessedMessage): boolean {
+    return this.#witnesses.some((each) => each.wants?.(message) ?? true);
   }
 
   attempted(message: WitnessedMessage, attempt: WitnessedAttempt): void {

@@ -6,6 +6,7 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { telemetryLimits } from "../limits.ts";
 import type { FromThread, Items, Signal, ThreadSettings, ToThread } from "../records.ts";
 import { readableLog } from "./logs.ts";
+import { SpanMaker } from "./made-spans.ts";
 import { metricsOf } from "./metrics.ts";
 import { resourceOf } from "./resource.ts";
 import { readableSpan } from "./spans.ts";
@@ -29,12 +30,13 @@ function options(path: string): { url?: string; headers?: Record<string, string>
 const traces = new OTLPTraceExporter(options("traces"));
 const logs = new OTLPLogExporter(options("logs"));
 const metrics = new OTLPMetricExporter(options("metrics"));
+const maker = new SpanMaker();
 
 /** Hands a batch to its exporter. */
 const exporters: { readonly [S in Signal]: (items: readonly Items[S][], tell: Tell) => void } = {
   traces: (items, tell) =>
     traces.export(
-      items.map((each) => readableSpan(each, resource, scope)),
+      items.flatMap((fact) => maker.spansOf(fact).map((each) => readableSpan(each, resource, scope))),
       tell,
     ),
   logs: (items, tell) =>

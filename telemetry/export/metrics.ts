@@ -4,14 +4,14 @@
  */
 import { ValueType } from "@opentelemetry/api";
 import { AggregationTemporality, DataPointType, type MetricData, type ResourceMetrics } from "@opentelemetry/sdk-metrics";
-import type { Attributes, MetricRecord, Scrape } from "../records.ts";
+import type { Attribute, MetricRecord, Scrape } from "../records.ts";
 import type { Resource } from "./resource.ts";
 import { hrTime } from "./time.ts";
 
 interface Convention {
   readonly name: string;
   readonly unit: string;
-  readonly attributes?: Attributes;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
 }
 
 const send = { "messaging.operation.name": "send" };
@@ -77,7 +77,7 @@ export function metricsOf({ timeMs, families }: Scrape, { resource, scope, start
 type Times = { readonly startTime: [number, number]; readonly endTime: [number, number] };
 type Labels = MetricRecord["values"][number]["labels"];
 
-function attributesOf(labels: Labels, more: Attributes = {}): Record<string, string | number | boolean> {
+function attributesOf(labels: Labels, more: Readonly<Record<string, Attribute>> = {}): Record<string, string | number | boolean> {
   const all: Record<string, string | number | boolean> = { ...more };
   for (const [name, value] of Object.entries(labels)) if (name !== "le") all[attributeNames.get(name) ?? `mayfly.${name}`] = value;
   return all;

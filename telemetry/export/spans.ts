@@ -1,6 +1,7 @@
 /** Spans as OpenTelemetry's exporters take them. */
 import type { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
-import type { SpanRecord } from "../records.ts";
+import { telemetryLimits } from "../limits.ts";
+import type { Attribute, Attributes, SpanRecord } from "../records.ts";
 import type { Resource } from "./resource.ts";
 import { hrTime } from "./time.ts";
 
@@ -10,6 +11,15 @@ type ReadableSpan = Parameters<OTLPTraceExporter["export"]>[0][number];
 const traceFlags = 1;
 /** SpanStatusCode. */
 const unset = { code: 0 };
+
+function shown(given: Attributes): Record<string, Attribute> {
+  const all: Record<string, Attribute> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || value === "") continue;
+    all[name] = typeof value === "string" ? value.slice(0, telemetryLimits.textCharacters) : value;
+  }
+  return all;
+}
 
 export function readableSpan(
   record: SpanRecord,
@@ -27,7 +37,7 @@ export function readableSpan(
     endTime: hrTime(Math.max(endMs, startMs)),
     duration: hrTime(Math.max(endMs - startMs, 0)),
     status: error === undefined ? unset : { code: 2, message: error },
-    attributes: { ...attributes },
+    attributes: shown(attributes),
     links: links.map((each) => ({ context: { traceId, spanId: each, traceFlags } })),
     events: [],
     ended: true,

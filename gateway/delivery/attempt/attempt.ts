@@ -15,6 +15,7 @@ import type { Deadline, Deadlines } from "../deadlines.ts";
 import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
 import type { SeedPool } from "../seeds.ts";
+import type { Witnesses } from "../witnesses.ts";
 import type { Work } from "../work.ts";
 import type { CallAnswer } from "./answer.ts";
 import { type AttemptEnd, type Cancel, type EffectHost, Effects } from "./effects.ts";
@@ -46,8 +47,8 @@ export interface AttemptPorts {
   readonly memory: GatewayMemory;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
-  /** True: events, steps and calls are collected for witnesses. */
-  readonly witnessed: boolean;
+  /** Events, steps and calls are collected for messages that these want. */
+  readonly witnesses: Pick<Witnesses, "wants">;
   finished(attempt: MessageAttempt, result: AttemptResult): void;
 }
 
@@ -83,7 +84,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     this.#ports = ports;
     this.flow = flow;
     this.work = work;
-    this.notes = ports.witnessed ? new AttemptNotes() : undefined;
+    this.notes = ports.witnesses.wants(work.message) ? new AttemptNotes() : undefined;
     const { key, headers } = work.message;
     this.effects = new Effects(flow, { key, headers, latin1Reply: work.incoming.latin1Reply === true }, this);
     this.startedMs = ports.clock.now();
