@@ -22,6 +22,7 @@ export {
   encodeEventInto,
   type Event,
   EventKind,
+  eventParts,
   type ResolveEvent,
   type WakeEvent,
 } from "./events.ts";

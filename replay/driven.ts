@@ -35,7 +35,7 @@ export function effectRules({ flow, limits }: Pick<Recording, "flow" | "limits">
 }
 
 export async function driveRecording(
-  monitor: Monitor,
+  monitor: Pick<Monitor, "start">,
   image: LoadedImage,
   recording: Recording,
   { deliver, rules, error, redact, stepped, limits = recording.limits }: DrivenOptions,

@@ -75,7 +75,7 @@ function sameEffect(a: unknown, b: unknown): boolean {
 
 /** `deliver`: the record's, with what the recording left out. The image is the record's. */
 export async function replayExactly(
-  monitor: Monitor,
+  monitor: Pick<Monitor, "start">,
   image: LoadedImage,
   recording: Recording,
   { deliver, redact }: { readonly deliver: DeliverEvent; readonly redact: Redact | undefined },

@@ -18,3 +18,7 @@ export type { RecordedError } from "./recorded.ts";
 export { type Backtest, backtest, type BacktestOptions } from "./backtest.ts";
 export type { Group, Verdict } from "./groups.ts";
 export { recordedTest, type RecordedTest, type RecordTestOptions } from "./record-test.ts";
+export { alike, engineRemark } from "./debug/engines.ts";
+export { debugMonitor, type DebugOptions } from "./debug/machine.ts";
+export type { DebugScript } from "./debug/realm.ts";
+export { type DebugBundle, debugBundle } from "./debug/script.ts";

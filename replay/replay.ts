@@ -33,6 +33,8 @@ export interface ReplayOptions {
   readonly rules?: FlowRules | undefined;
   /** Limits of another image; the record's unless given. */
   readonly limits?: FlowLimits | undefined;
+  /** Applied to the effects of both sides before they are compared. */
+  readonly alike?: Redact | undefined;
   /** Failure of the recorded message, if it failed. */
   readonly error?: RecordedError | undefined;
 }
@@ -42,17 +44,24 @@ export function redactOf(_recording: Recording): Redact | undefined {
   return undefined;
 }
 
+function both(first: Redact | undefined, second: Redact | undefined): Redact | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return (effect) => second(first(effect));
+}
+
 function brief({ operation, target, method }: CallEffect): Replay["unanswered"][number] {
   return { operation, target, method };
 }
 
 /** Never rejects for what the flow does; MF_REPLAY_NO_BODIES for a recording without bodies. */
 export async function replayRecording(
-  monitor: Monitor,
+  monitor: Pick<Monitor, "start"> & { readonly name: string },
   image: LoadedImage,
-  recording: Recording,
-  { rules, limits, error }: ReplayOptions = {},
+  given: Recording,
+  { rules, limits, error, alike }: ReplayOptions = {},
 ): Promise<Replay> {
+  const recording =
+    alike === undefined ? given : { ...given, steps: given.steps.map((step) => ({ ...step, effects: step.effects.map(alike) })) };
   checkWhole(recording);
   if (recording.steps.length === 0)
     throw new CodedError(
@@ -60,7 +69,7 @@ export async function replayRecording(
       `the message ${recording.deliver.id} has no recorded step: no machine ran, so there is nothing to run again`,
     );
   const deliver = withValues(recording, rules);
-  const redact = redactOf(recording);
+  const redact = both(redactOf(recording), alike);
   const remarks = redactionRemarks(recording);
   const ran = { image: image.sha256, monitor: monitor.name };
   if (image.sha256 === recording.imageSha256) {

@@ -170,7 +170,7 @@ function deliverOf({ id, source, attempt, key, headers, body, state, seed, timeM
 }
 
 /** Runs the stimulus through a fresh machine. Never rejects for what the flow does. */
-export async function driveMachine(monitor: Monitor, image: LoadedImage, options: StimulusOptions): Promise<RunResult> {
+export async function driveMachine(monitor: Pick<Monitor, "start">, image: LoadedImage, options: StimulusOptions): Promise<RunResult> {
   const { stimulus, limits, stacks, rules: given } = options;
   if (stimulus.seed.length !== 32) throw new CodedError("MF_USAGE", "a seed is 32 bytes: 64 hexadecimal digits");
   const rules: EffectRules = {
