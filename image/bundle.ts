@@ -188,6 +188,8 @@ interface BundleOptions {
   readonly parts?: readonly string[] | undefined;
   /** Functions and classes keep their names where the bundler has to give them others. */
   readonly keepNames?: boolean | undefined;
+  /** Statements stay as they were written, one by one, for a debugger. */
+  readonly plain?: boolean | undefined;
 }
 
 /**
@@ -197,7 +199,7 @@ interface BundleOptions {
 const madeName =
   /\b(?:class|function\*?)\s+(?:_\w|[\w$]*\d\b)|\b(?:var|let|const)\s+(?:_\w+|[\w$]*\d)\s*=\s*(?:class\b|(?:async\s+)?function\b)/;
 
-async function runEsbuild({ flow, readable, parts, keepNames = false }: BundleOptions): Promise<Result> {
+async function runEsbuild({ flow, readable, parts, keepNames = false, plain = false }: BundleOptions): Promise<Result> {
   const folder = dirname(flow);
   // In this order: parts and "mayfly" take the kernel, then it is sealed, then the flow's own modules run.
   const imports = [...(parts ?? []).map((name) => `mayfly/${name}`), "mayfly", sealName].map((name) => `import "${name}";`).join("");
@@ -222,7 +224,7 @@ async function runEsbuild({ flow, readable, parts, keepNames = false }: BundleOp
       outfile: "flow.js",
       sourcemap: "external",
       sourcesContent: false,
-      minifySyntax: true,
+      minifySyntax: !plain,
       keepNames,
       legalComments: "none",
       charset: "utf8",
@@ -305,16 +307,20 @@ function checkKernelImports({ metafile }: Result, folder: string): void {
 }
 
 /**
- * Bundles the flow at `path`; `include`: folders it may read besides its project. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED and
+ * Bundles the flow at `path`; `include`: folders it may read besides its project; `plain`: for a debugger. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED and
  * MF_BUNDLE_OUTSIDE with file, line and column.
  */
-export async function bundleFlow(path: string, include: readonly string[] = []): Promise<Bundle> {
+export async function bundleFlow(
+  path: string,
+  include: readonly string[] = [],
+  { plain = false }: Pick<BundleOptions, "plain"> = {},
+): Promise<Bundle> {
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: give the flow's source file in it`);
   const folder = dirname(flow);
   const readable = readableFor(flow, include);
-  let result = await runEsbuild({ flow, readable });
+  let result = await runEsbuild({ flow, readable, plain });
   checkPackages(result, folder);
   checkKernelImports(result, folder);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
@@ -325,7 +331,7 @@ export async function bundleFlow(path: string, include: readonly string[] = []):
     imported.map((name) => name.slice(`${emptyNamespace}:mayfly/`.length)),
   );
   const keepNames = madeName.test(text);
-  if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames });
+  if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames, plain });
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),

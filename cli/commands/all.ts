@@ -5,6 +5,7 @@ import { addBench } from "./bench.ts";
 import { addBoot } from "./boot.ts";
 import { addBuild } from "./build.ts";
 import { addCompile } from "./compile.ts";
+import { addDebug } from "./debug.ts";
 import { addDev } from "./dev.ts";
 import { addDlq } from "./dlq.ts";
 import { addDoctor } from "./doctor.ts";
@@ -33,6 +34,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addTrace,
   addResubmit,
   addReplay,
+  addDebug,
   addDlq,
   addJournal,
   addBuild,

@@ -66,7 +66,7 @@ const merged: Readonly<Record<string, (text: string, folder: string) => string |
   ".gitignore": mergedIgnore,
 });
 /** Files that stay as they are where there is one. */
-const kept = new Set(["README.md", "tsconfig.json"]);
+const kept = new Set(["README.md", "tsconfig.json", ".vscode/launch.json"]);
 
 interface Plan {
   /** Contents by path. */

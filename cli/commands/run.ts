@@ -11,7 +11,8 @@ import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 import { withProgress } from "../terminal.ts";
 
-interface RunFlags {
+/** The message, as options of a command give it. */
+export interface MessageFlags {
   readonly message?: string;
   readonly contentType?: string;
   readonly header?: readonly string[];
@@ -22,6 +23,9 @@ interface RunFlags {
   readonly source: string;
   readonly seed?: string;
   readonly time?: string;
+}
+
+interface RunFlags extends MessageFlags {
   readonly monitor: string;
   readonly check: boolean;
   readonly json?: boolean;
@@ -53,7 +57,7 @@ function readTime(text: string | undefined): number {
 
 async function readMessage(
   terminal: Terminal,
-  flags: RunFlags,
+  flags: MessageFlags,
   folder: string,
 ): Promise<{ readonly body: Uint8Array; readonly contentType: string }> {
   const { message, contentType } = flags;
@@ -62,7 +66,7 @@ async function readMessage(
   return { body, contentType: contentType ?? (message === "-" ? guessContentType(body) : contentTypeOf(message)) };
 }
 
-async function readStimulus(terminal: Terminal, flags: RunFlags, folder: string): Promise<Stimulus> {
+export async function readStimulus(terminal: Terminal, flags: MessageFlags, folder: string): Promise<Stimulus> {
   const state = readState(flags.state);
   const { body, contentType } = await readMessage(terminal, flags, folder);
   const headers = readHeaders(flags.header ?? []);
@@ -81,7 +85,7 @@ async function readStimulus(terminal: Terminal, flags: RunFlags, folder: string)
 }
 
 /** The contract of `--json`. */
-function runJson(result: RunResult, buildMs: number | undefined, stimulus: Stimulus): object {
+export function runJson(result: RunResult, buildMs: number | undefined, stimulus: Stimulus): object {
   const { reply, failure } = result;
   return {
     status: result.status,
@@ -168,11 +172,9 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
   }
 }
 
-export function addRun(program: Command, cli: Cli): Command {
-  const command = program
-    .command("run")
-    .description("Run one message through one machine and show its reply, logs and sends. Sends go nowhere, and waits take no time.")
-    .argument("<flow>", "a flow's source file, or an image")
+/** Options for the message and for the answers of its calls. */
+export function messageOptions(command: Command): Command {
+  return command
     .option("-m, --message <file>", "the message's body; - reads standard input (default: empty)")
     .option("-t, --content-type <type>", "its content type (default: by the file's extension)")
     .option("-H, --header <name=value>", "a header of the message; repeatable", collect)
@@ -182,7 +184,16 @@ export function addRun(program: Command, cli: Cli): Command {
     .option("--state <json>", "the state under the key, as a JSON object")
     .option("--source <name>", "name of the message's source", "run")
     .option("--seed <hex>", "seed of the machine's random values (default: a new one)")
-    .option("--time <iso>", "time at which the message arrives (default: now)")
+    .option("--time <iso>", "time at which the message arrives (default: now)");
+}
+
+export function addRun(program: Command, cli: Cli): Command {
+  const command = messageOptions(
+    program
+      .command("run")
+      .description("Run one message through one machine and show its reply, logs and sends. Sends go nowhere, and waits take no time.")
+      .argument("<flow>", "a flow's source file, or an image"),
+  )
     .addOption(new Option("--monitor <name>", "monitor that runs the machine").choices(["embedded", "process", "qemu"]).default("embedded"))
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())

@@ -61,6 +61,7 @@ A Mayfly project: each message runs in a fresh machine.
 | \`flows/hello.ts\` | the flow: code that handles a message |
 | \`flows/hello.flow-test.yaml\` | its tests |
 | \`mayfly.yaml\` | its deployment: sources and outlets |
+| \`.vscode/launch.json\` | VS Code: F5 debugs the flow, or a message that was served |
 
     npm install
     npx mayfly test                                              # the flow tests
@@ -71,6 +72,39 @@ A Mayfly project: each message runs in a fresh machine.
 
 \`npx mayfly dev\` also serves, and reloads when you edit.
 `;
+
+/** VS Code: F5 debugs a recorded message, or a file as a message of the flow that is open. */
+const launch = {
+  version: "0.2.0",
+  configurations: [
+    {
+      name: "Debug a recorded message",
+      type: "node",
+      request: "launch",
+      program: "${workspaceFolder}/node_modules/mayfly/scripts/mayfly.mjs",
+      args: ["debug", "${input:message}", "--inspect"],
+      cwd: "${workspaceFolder}",
+      console: "integratedTerminal",
+      pauseForSourceMap: true,
+      skipFiles: ["<node_internals>/**", "mayfly:**", "**/node_modules/**"],
+    },
+    {
+      name: "Debug this flow with a message",
+      type: "node",
+      request: "launch",
+      program: "${workspaceFolder}/node_modules/mayfly/scripts/mayfly.mjs",
+      args: ["debug", "${file}", "-m", "${input:file}", "--inspect"],
+      cwd: "${workspaceFolder}",
+      console: "integratedTerminal",
+      pauseForSourceMap: true,
+      skipFiles: ["<node_internals>/**", "mayfly:**", "**/node_modules/**"],
+    },
+  ],
+  inputs: [
+    { id: "message", type: "promptString", description: "The message's id, as `mayfly messages ls` shows it" },
+    { id: "file", type: "promptString", description: "The message's body", default: "samples/hello.json" },
+  ],
+};
 
 const scripts = { test: "mayfly test", start: "mayfly serve", dev: "mayfly dev" };
 const ignored = "node_modules/\n.mayfly/\naudit/\n*.mfi\n";
@@ -99,6 +133,7 @@ export function projectFiles(name: string, dependency: string): Readonly<Record<
     "flows/hello.flow-test.yaml": flowTest,
     "samples/hello.json": `${JSON.stringify({ name: "Ada", language: "fr" })}\n`,
     "README.md": readme(name),
+    ".vscode/launch.json": `${JSON.stringify(launch, undefined, 2)}\n`,
     ".gitignore": ignored,
   };
 }

@@ -13,7 +13,7 @@ export interface DebugBundle extends Omit<DebugScript, "outlets"> {
 export async function debugBundle(flow: string, include: readonly string[]): Promise<DebugBundle> {
   const path = resolve(flow);
   const folder = dirname(path);
-  const { script, sourceMap } = await bundleFlow(path, include);
+  const { script, sourceMap } = await bundleFlow(path, include, { plain: true });
   const map = JSON.parse(Buffer.from(sourceMap).toString("utf8")) as { sources: string[]; sourceRoot?: string; [more: string]: unknown };
   const full = {
     ...map,
