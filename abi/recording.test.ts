@@ -161,4 +161,8 @@ test("what is no recording, or one of another version, says so", () => {
   equal(told(encodeEvent(whole.deliver)), "recording: wrong magic");
   ok(told(other).includes("version 9"));
   ok(told(bytesOf.subarray(0, 100)).startsWith("frame"));
+  equal(told(encodeRecording({ ...whole, events: [] })), "recording: more steps than events");
+  const done = whole.steps[1] as (typeof whole.steps)[number];
+  const doubled = { ...done, effects: [...done.effects, ...done.effects] };
+  equal(told(encodeRecording({ ...whole, steps: [doubled] })), "recording: effect: done is not the last");
 });

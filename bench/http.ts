@@ -9,7 +9,7 @@ import { peerFolder } from "./peers.ts";
 import { type Row, say } from "./rows.ts";
 import { orderText, transformSource } from "./start.ts";
 
-interface Load {
+export interface Load {
   readonly perSecond: number;
   readonly p99Ms: number;
 }
@@ -89,19 +89,19 @@ function load(url: string, seconds: number): Load | undefined {
   return hasWrk() ? runWrk(url, seconds, script) : runAutocannon(url, seconds);
 }
 
-interface Server {
+export interface Server {
   readonly child: ChildProcess;
   readonly url: string;
 }
 
 /** Requests a server accepted in each round; undefined if it did not start or nothing can load it. */
-type Rounds = readonly Load[] | undefined;
+export type Rounds = readonly Load[] | undefined;
 
 /**
  * All servers up at once and loaded in turn, round after round: whatever else the machine does falls on all of them alike, and a
  * server that waits for its turn costs nothing.
  */
-async function inTurn(quick: boolean, starts: readonly (() => Promise<Server | undefined>)[]): Promise<readonly Rounds[]> {
+export async function inTurn(quick: boolean, starts: readonly (() => Promise<Server | undefined>)[]): Promise<readonly Rounds[]> {
   const [rounds, seconds] = quick ? [3, 2] : [5, 4];
   const servers: (Server | undefined)[] = [];
   try {
@@ -132,7 +132,7 @@ function median(values: readonly number[]): number {
 }
 
 /** One figure of two servers: medians over the rounds, and the median of what each round's ratio was. */
-function beside(
+export function beside(
   ours: readonly Load[],
   name: string,
   theirs: readonly Load[],
@@ -146,8 +146,8 @@ function beside(
   };
 }
 
-const rate = (ours: Load, theirs: Load): number => ours.perSecond / theirs.perSecond;
-const tail = (ours: Load, theirs: Load): number => theirs.p99Ms / ours.p99Ms;
+export const rate = (ours: Load, theirs: Load): number => ours.perSecond / theirs.perSecond;
+export const tail = (ours: Load, theirs: Load): number => theirs.p99Ms / ours.p99Ms;
 
 function freePort(): Promise<number> {
   return new Promise((done) => {
@@ -195,13 +195,13 @@ async function startNodeRed(editor: boolean): Promise<Server | undefined> {
   return undefined;
 }
 
-async function servedBy(...values: string[]): Promise<Server> {
+export async function servedBy(...values: string[]): Promise<Server> {
   const { child, port } = await startServer(...values);
   child.removeAllListeners("exit");
   return { child, url: `http://127.0.0.1:${port}/orders` };
 }
 
-const noLoad = { value: Number.NaN, unit: "1/s", skipped: "neither wrk nor autocannon is installed" } as const;
+export const noLoad = { value: Number.NaN, unit: "1/s", skipped: "neither wrk nor autocannon is installed" } as const;
 
 /** Accepted with 202, a fresh machine, effects committed: on disk beside in memory. */
 export async function durableRows(quick: boolean): Promise<Row[]> {

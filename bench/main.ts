@@ -7,6 +7,7 @@ import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
 import { fairnessRows } from "./fairness.ts";
 import { growthRows } from "./growth.ts";
+import { historyRows } from "./history.ts";
 import { durableRows, httpRows, telemetryRows } from "./http.ts";
 import { imageRows } from "./image.ts";
 import { journalRows } from "./journal.ts";
@@ -21,6 +22,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   http: httpRows,
   durable: durableRows,
   telemetry: telemetryRows,
+  history: historyRows,
   backtest: backtestRows,
   density: densityRows,
   image: imageRows,

@@ -4,7 +4,8 @@
  *   node dist/bench/servers.js reply    [workers]            a reply from a fresh machine for each request
  *   node dist/bench/servers.js traced  COLLECTOR          the same, with a tenth of the traces, all metrics and the log exported there
  *   node dist/bench/servers.js sink                        a collector that takes everything
- *   node dist/bench/servers.js forward  memory|durable       202, then a fresh machine that sends: accepted and committed in that journal
+ *   node dist/bench/servers.js recorded                      the same, and everything is recorded in history
+ *   node dist/bench/servers.js forward  memory|durable|recorded   202, then a fresh machine that sends: accepted and committed in that journal
  */
 import { mkdtemp } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -13,7 +14,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "#base";
 import { connectors } from "#connectors";
-import { createGateway, DeadLetters, type Journal, MemoryJournal, openJournal, silentLogger } from "#gateway";
+import { configuredHistory, createGateway, DeadLetters, type Journal, MemoryJournal, openJournal, silentLogger } from "#gateway";
 import { buildImage } from "#image";
 import { embeddedMonitor } from "#monitors";
 import { openTelemetry } from "#telemetry";
@@ -27,15 +28,17 @@ interface Served {
   readonly source: string;
   readonly durable: boolean;
   readonly workers: number | undefined;
+  readonly recorded?: boolean;
   /** URL of a collector. */
   readonly collector?: string | undefined;
 }
 
-async function mayfly({ flow, source, durable, workers, collector }: Served): Promise<number> {
+async function mayfly({ flow, source, durable, workers, collector, recorded = false }: Served): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-bench-"));
   const config = readBenchConfig(`
 http: { host: 127.0.0.1, port: 0 }
 deadLetters: { dir: ${folder} }
+history: { enabled: ${recorded}, dir: ${folder}/history }
 log: { level: silent }
 ${collector === undefined ? "" : `telemetry: { endpoint: "${collector}", sample: 10%, interval: 1s }`}
 flows:
@@ -51,6 +54,7 @@ flows:
   const journal: Journal = durable ? openJournal(join(folder, "journal"), { deadLetters }) : new MemoryJournal(deadLetters);
   const telemetry = openTelemetry(config.telemetry, {}, { clock: systemClock, logger: silentLogger, level: "info", version: "0.0.0" });
   const gateway = createGateway(config, {
+    history: configuredHistory(config, silentLogger),
     runner: monitor,
     journal,
     deadLetters,
@@ -107,23 +111,19 @@ function plain(): Promise<number> {
 }
 
 const [mode, detail] = process.argv.slice(2);
+const reply = { flow: referenceFlow, source: "{ method: POST, path: /orders }", durable: false };
 const serve: Readonly<Record<string, () => Promise<number>>> = {
   plain,
   sink,
-  traced: () =>
-    mayfly({ flow: referenceFlow, source: "{ method: POST, path: /orders }", durable: false, workers: undefined, collector: detail }),
-  reply: () =>
-    mayfly({
-      flow: referenceFlow,
-      source: "{ method: POST, path: /orders }",
-      durable: false,
-      workers: detail === undefined ? undefined : Number(detail),
-    }),
+  traced: () => mayfly({ ...reply, workers: undefined, collector: detail }),
+  reply: () => mayfly({ ...reply, workers: detail === undefined ? undefined : Number(detail) }),
+  recorded: () => mayfly({ ...reply, workers: undefined, recorded: true }),
   forward: () =>
     mayfly({
       flow: forwardFlow,
       source: "{ method: POST, path: /orders, mode: accept }",
-      durable: detail === "durable",
+      durable: detail !== "memory",
+      recorded: detail === "recorded",
       workers: undefined,
     }),
 };

@@ -24,15 +24,18 @@ export interface SegmentFile {
   readonly modifiedMs: number;
 }
 
-/** Segments in order; none when there is no folder. */
-export function segmentsIn(folder: string): SegmentFile[] {
-  let names: string[];
+/** Numbers of segments; none when there is no folder. */
+export function segmentNumbers(folder: string): ReadonlySet<number> {
   try {
-    names = readdirSync(folder);
+    return new Set(readdirSync(folder).flatMap((name) => segmentNumber(name) ?? []));
   } catch {
-    return [];
+    return new Set();
   }
-  const numbers = names.flatMap((name) => segmentNumber(name) ?? []).sort((a, b) => a - b);
+}
+
+/** Segments in order. */
+export function segmentsIn(folder: string): SegmentFile[] {
+  const numbers = [...segmentNumbers(folder)].sort((a, b) => a - b);
   return numbers.flatMap((number) => {
     const path = join(folder, segmentName(number));
     try {

@@ -10,8 +10,8 @@ export const historyLimits = {
   sizeBytes: 1024 * mib,
   /** The shortest `size` that is allowed. */
   leastSizeBytes: 4 * mib,
-  /** A segment is a 64th of `size`, within these bounds. */
-  segments: 64,
+  /** A segment is a 128th of `size`, within these bounds. */
+  segments: 128,
   segmentBytes: { least: 256 * kib, most: 32 * mib },
   /** A segment is sealed after this share of `keep`, so that age is kept to that precision. */
   segmentAgeShare: 1 / 16,
@@ -47,6 +47,8 @@ export const historyLimits = {
   relatives: 1_000,
   /** Segments whose bytes a reader keeps in memory. */
   cachedSegments: 2,
+  /** Entries of one batch of a store that is filled: a batch is never divided between segments, and those of tests are small. */
+  filledAtOnce: 32,
   /** Remarks of one answer. */
   remarks: 20,
   /** Pointers and header names of `redact`. */

@@ -73,7 +73,7 @@ function headersIn(entry: ReadEntry): Headers {
 
 /** Offsets of ended messages whose entries have the text. One in an earlier attempt, or in a delivery, counts where its message ended in this segment. */
 function withText(segment: Segment, index: SegmentIndex, text: Buffer): Set<number> {
-  const bytes = segment.bytes();
+  const bytes = segment.passing();
   const found = new Set<number>();
   let ends: Uint32Array | undefined;
   let at = segmentHeaderBytes;
@@ -85,7 +85,6 @@ function withText(segment: Segment, index: SegmentIndex, text: Buffer): Set<numb
     else for (const offset of endsOf(segment, index, entry.offset)) found.add(offset);
     at = entry.end;
   }
-  segment.forget();
   return found;
 }
 

@@ -14,7 +14,7 @@ import type {
   ShownDelivery,
 } from "./history.ts";
 import type { Row, SegmentIndex, TableName } from "./entry-index.ts";
-import { segmentsIn } from "./folder.ts";
+import { segmentNumbers } from "./folder.ts";
 import { hashOfText } from "./layout.ts";
 import { historyLimits } from "./limits.ts";
 import { Matcher } from "./matcher.ts";
@@ -112,17 +112,16 @@ export class FolderReader implements HistoryReader {
 
   /** The segments as the folder has them now. */
   #open(): void {
-    const files = segmentsIn(this.#folder);
-    const there = new Set(files.map(({ number }) => number));
+    const there = segmentNumbers(this.#folder);
     for (const [number, segment] of this.#segments) {
       if (there.has(number)) continue;
       segment.close();
       this.#segments.delete(number);
     }
-    for (const file of files) {
-      if (this.#segments.has(file.number)) continue;
+    for (const number of there) {
+      if (this.#segments.has(number)) continue;
       try {
-        this.#segments.set(file.number, new Segment(file));
+        this.#segments.set(number, new Segment(this.#folder, number));
       } catch {
         // it expired just now
       }

@@ -5,17 +5,22 @@
  *   rows, newest first:  received f64 * n │ offset u32 * n │ flow u16 * n │ code u16 * n │ status u8 * n, each padded to 8 bytes
  *   tables, in the order of `tableNames`:  (u32 offset │ u32 hash) * m, sorted by hash
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { type EntryIndex, type Row, type SegmentIndex, type TableName, tableNames } from "./entry-index.ts";
 
 const magic = "MFHINDEX";
 const headBytes = 16;
-/** Entries of a table that are read at once. */
+/** Entries of a table that are read at once: where a hash should be, and where it begins. */
+const nearEntries = 1024;
 const windowEntries = 256;
+/** Memory for a look into a table. */
+const near = Buffer.alloc(8 * nearEntries);
 
 interface Head {
   readonly segmentBytes: number;
+  /** Of all that follows the head. The writer looks at its start; a reader has not the time. */
+  readonly crc: number;
   readonly count: number;
   readonly minReceivedMs: number;
   readonly maxReceivedMs: number;
@@ -36,22 +41,6 @@ function bytesOf(numbers: Float64Array | Uint32Array | Uint16Array | Uint8Array 
 /** The file's bytes for a segment of so many bytes. */
 export function encodeIndex(index: EntryIndex, segmentBytes: number): Buffer {
   const { count, minReceivedMs, maxReceivedMs, maxEndedMs, flowNames, codeNames, tables } = index;
-  const head: Head = {
-    segmentBytes,
-    count,
-    minReceivedMs: count === 0 ? 0 : minReceivedMs,
-    maxReceivedMs: count === 0 ? 0 : maxReceivedMs,
-    maxEndedMs: count === 0 ? 0 : maxEndedMs,
-    flows: flowNames.list,
-    codes: codeNames.list,
-    tables: tableNames.map((name) => tables[name].hashes.length),
-  };
-  const json = Buffer.from(JSON.stringify(head));
-  const start = Buffer.alloc(headBytes + padded(json.length), 0x20);
-  start.write(magic, 0, "latin1");
-  start.writeUInt32LE(start.length - headBytes, 8);
-  json.copy(start, headBytes);
-  start.writeUInt32LE(crc32(start.subarray(headBytes)), 12);
   const order = Uint32Array.from({ length: count }, (_, at) => at);
   const received = index.received.view;
   order.sort((a, b) => (received[b] as number) - (received[a] as number) || b - a);
@@ -69,8 +58,7 @@ export function encodeIndex(index: EntryIndex, segmentBytes: number): Buffer {
     }
     return bytesOf(pairs.sort());
   });
-  return Buffer.concat([
-    start,
+  const rest = Buffer.concat([
     column(received, new Float64Array(count)),
     column(index.offsets.view, new Uint32Array(count)),
     column(index.flows.view, new Uint16Array(count)),
@@ -78,6 +66,24 @@ export function encodeIndex(index: EntryIndex, segmentBytes: number): Buffer {
     column(index.statuses.view, new Uint8Array(count)),
     ...sorted,
   ]);
+  const head: Head = {
+    segmentBytes,
+    crc: crc32(rest),
+    count,
+    minReceivedMs: count === 0 ? 0 : minReceivedMs,
+    maxReceivedMs: count === 0 ? 0 : maxReceivedMs,
+    maxEndedMs: count === 0 ? 0 : maxEndedMs,
+    flows: flowNames.list,
+    codes: codeNames.list,
+    tables: tableNames.map((name) => tables[name].hashes.length),
+  };
+  const json = Buffer.from(JSON.stringify(head));
+  const start = Buffer.alloc(headBytes + padded(json.length), 0x20);
+  start.write(magic, 0, "latin1");
+  start.writeUInt32LE(start.length - headBytes, 8);
+  json.copy(start, headBytes);
+  start.writeUInt32LE(crc32(start.subarray(headBytes)), 12);
+  return Buffer.concat([start, rest]);
 }
 
 function headOf(text: string): Head | undefined {
@@ -86,6 +92,11 @@ function headOf(text: string): Head | undefined {
   } catch {
     return undefined;
   }
+}
+
+function restOf(fd: number, at: number): Buffer {
+  const bytes = Buffer.alloc(fstatSync(fd).size - at);
+  return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, at));
 }
 
 /** An index file that is open. */
@@ -109,8 +120,11 @@ export class IndexFile implements SegmentIndex {
     this.maxEndedMs = head.maxEndedMs;
   }
 
-  /** Undefined when there is none, or it does not belong to a segment of so many bytes: then the segment is scanned. */
-  static open(path: string, segmentBytes: number): IndexFile | undefined {
+  /**
+   * Undefined when there is none, or it does not belong to a segment of so many bytes: then the segment is scanned. `whole`: also when any
+   * byte of it is damaged.
+   */
+  static open(path: string, segmentBytes: number, whole = false): IndexFile | undefined {
     let fd: number;
     try {
       fd = openSync(path, "r");
@@ -122,7 +136,9 @@ export class IndexFile implements SegmentIndex {
       const json = Buffer.alloc(Math.min(start.readUInt32LE(8), 16 * 2 ** 20));
       if (readSync(fd, json, 0, json.length, headBytes) === json.length && crc32(json) === start.readUInt32LE(12)) {
         const head = headOf(json.toString());
-        if (head !== undefined && head.segmentBytes === segmentBytes) return new IndexFile(fd, head, headBytes + json.length);
+        const at = headBytes + json.length;
+        if (head !== undefined && head.segmentBytes === segmentBytes && (!whole || crc32(restOf(fd, at)) === head.crc))
+          return new IndexFile(fd, head, at);
       }
     }
     closeSync(fd);
@@ -168,7 +184,27 @@ export class IndexFile implements SegmentIndex {
     const number = tableNames.indexOf(table);
     for (const length of tables.slice(0, number)) start += 8 * length;
     const length = tables[number] ?? 0;
-    return this.#collect(start, length, this.#firstOf(start, 0, length, hash), hash);
+    return this.#near(start, length, hash) ?? this.#collect(start, length, this.#firstOf(start, 0, length, hash), hash);
+  }
+
+  /** Hashes are spread evenly, so that one read where it should be mostly has them all; undefined when it has not. */
+  #near(start: number, length: number, hash: number): readonly number[] | undefined {
+    const guess = Math.floor((hash / 2 ** 32) * length) - nearEntries / 2;
+    const from = Math.max(0, Math.min(guess, length - nearEntries));
+    const read = readSync(this.#fd, near, 0, 8 * Math.min(nearEntries, length - from), start + 8 * from);
+    const entries = Math.floor(read / 8);
+    const hashAt = (entry: number): number => near.readUInt32LE(8 * entry + 4);
+    if (entries === 0) return undefined;
+    if ((from > 0 && hashAt(0) >= hash) || (from + entries < length && hashAt(entries - 1) <= hash)) return undefined;
+    let low = 0;
+    for (let high = entries; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if (hashAt(middle) < hash) low = middle + 1;
+      else high = middle;
+    }
+    const found: number[] = [];
+    for (; low < entries && hashAt(low) === hash; low++) found.push(near.readUInt32LE(8 * low));
+    return found;
   }
 
   /** The first entry from `low` on whose hash is not smaller; `high` if there is none. */

@@ -1,10 +1,14 @@
 /** One segment as a reader has it: its index, and its entries where they are asked for. */
 import { closeSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
 import { decodeFrame, decodeRecording, type PartRecord, type Recording } from "#abi";
 import { EntryIndex, type SegmentIndex, scanEntries, wholeEntryAt } from "./entry-index.ts";
-import { bytesOf, type SegmentFile } from "./folder.ts";
-import { entryHeaderBytes, factsForm, isSegmentHeader, segmentHeaderBytes } from "./layout.ts";
+import { bytesOf } from "./folder.ts";
+import { entryHeaderBytes, factsForm, indexName, isSegmentHeader, segmentHeaderBytes, segmentName } from "./layout.ts";
 import { IndexFile } from "./segment-index.ts";
+
+/** Memory for bytes that are looked through once: a fresh piece for each segment costs more than reading it. */
+let scratch = Buffer.alloc(0);
 
 /** An entry that was read: its facts, and the bytes of the recording behind them. */
 export interface ReadEntry {
@@ -14,7 +18,8 @@ export interface ReadEntry {
 
 export class Segment {
   readonly number: number;
-  readonly #file: SegmentFile;
+  readonly #path: string;
+  readonly #indexPath: string;
   readonly #fd: number;
   #index: SegmentIndex | undefined;
   /** The index that is made here, and how far the segment was scanned for it. */
@@ -23,10 +28,11 @@ export class Segment {
   #bytes: Buffer | undefined;
 
   /** Throws when the file is gone. */
-  constructor(file: SegmentFile) {
-    this.number = file.number;
-    this.#file = file;
-    this.#fd = openSync(file.path, "r");
+  constructor(folder: string, number: number) {
+    this.number = number;
+    this.#path = join(folder, segmentName(number));
+    this.#indexPath = join(folder, indexName(number));
+    this.#fd = openSync(this.#path, "r");
   }
 
   close(): void {
@@ -37,8 +43,8 @@ export class Segment {
   /** The index as of now. `remark` is told what is damaged. */
   index(remark: (text: string) => void): SegmentIndex {
     if (this.#index !== undefined) return this.#index;
-    const length = bytesOf(this.#file.path);
-    this.#index = IndexFile.open(this.#file.indexPath, length);
+    const length = bytesOf(this.#path);
+    this.#index = IndexFile.open(this.#indexPath, length);
     if (this.#index !== undefined) {
       this.#scanned = undefined;
       return this.#index;
@@ -67,8 +73,14 @@ export class Segment {
     return index;
   }
 
-  #read(at: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafe(length);
+  /** All its bytes, in memory that the next call uses again. */
+  passing(): Buffer {
+    const length = bytesOf(this.#path);
+    if (scratch.length < length) scratch = Buffer.allocUnsafeSlow(length);
+    return this.#read(0, length, scratch);
+  }
+
+  #read(at: number, length: number, bytes: Buffer = Buffer.allocUnsafe(length)): Buffer {
     let read = 0;
     while (read < length) {
       const more = readSync(this.#fd, bytes, read, length - read, at + read);
@@ -80,7 +92,7 @@ export class Segment {
 
   /** The whole segment in memory, until `forget`. */
   bytes(): Buffer {
-    this.#bytes ??= this.#read(0, bytesOf(this.#file.path));
+    this.#bytes ??= this.#read(0, bytesOf(this.#path));
     return this.#bytes;
   }
 
@@ -111,7 +123,7 @@ export class Segment {
     if (first.length < entryHeaderBytes) return undefined;
     const length = entryHeaderBytes + first.readUInt32LE(4);
     if (length <= first.length) return first;
-    return length > bytesOf(this.#file.path) - offset ? undefined : this.#read(offset, length);
+    return length > bytesOf(this.#path) - offset ? undefined : this.#read(offset, length);
   }
 }
 

@@ -34,6 +34,8 @@ export interface WriterPorts {
   readonly now: () => number;
   /** For tests: another disk's room. */
   readonly bytesShort?: (folder: string) => number;
+  /** Absent: by the settings. */
+  readonly segmentBytes?: number;
 }
 
 export class HistoryWriter {
@@ -60,7 +62,7 @@ export class HistoryWriter {
     this.#settings = settings;
     this.#ports = ports;
     const { least, most } = historyLimits.segmentBytes;
-    this.#segmentBytes = Math.min(Math.max(Math.floor(settings.sizeBytes / historyLimits.segments), least), most);
+    this.#segmentBytes = ports.segmentBytes ?? Math.min(Math.max(Math.floor(settings.sizeBytes / historyLimits.segments), least), most);
   }
 
   /** Figures as of now, and the remarks since the last call. */
@@ -237,7 +239,7 @@ export class HistoryWriter {
   }
 
   #readSealed(segment: SegmentFile): Sealed {
-    const known = IndexFile.open(segment.indexPath, segment.bytes);
+    const known = IndexFile.open(segment.indexPath, segment.bytes, true);
     if (known !== undefined) {
       known.close();
       return {
