@@ -13,6 +13,9 @@ export const cliLimits = {
   linesShown: 50,
   /** Differences of a replay that are shown, and characters of their values; `--diff` has more, `--json` all. */
   differencesShown: 10,
+  groupsShown: 20,
+  /** Messages that differ, and are run through each image of a flow, by `mayfly backtest --bisect`. */
+  bisectedMessages: 500,
   valueShown: 120,
   valueCharacters: 20_000,
   /** Columns after a place in which its mapping may begin: the engine places a function a little before the bundler does. */
@@ -23,6 +26,9 @@ export const cliLimits = {
   unusedImageBytes: 256 * mib,
   /** Digits of a hash that name an image, at least. */
   leastImageDigits: 8,
+
+  /** Replays that a gateway's endpoints have waiting or under way. */
+  replaysWaiting: 16,
 
   /** A watched file counts as written when nothing changed for this time: editors write in several steps, a checkout writes many files. */
   watchSettleMs: 120,

@@ -65,7 +65,7 @@ export {
 export { type Tracing } from "./contract/tracing.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./contract/source.ts";
 export { writeHistory } from "./history/fill.ts";
-export { configuredHistory, type History, historyFolder, type HistoryStats, openHistory } from "./history/mod.ts";
+export { configuredHistory, type History, historyFolder, type HistoryStats, openHistory, Redactor } from "./history/mod.ts";
 export {
   type HistoryPage,
   type HistoryQuery,

@@ -16,6 +16,7 @@ export type { Difference } from "./differences.ts";
 export { type Replay, type ReplayOptions, replayRecording } from "./replay.ts";
 export type { RecordedError } from "./recorded.ts";
 export { type Backtest, backtest, type BacktestOptions } from "./backtest.ts";
+export { type Bisect, bisect, type Candidate } from "./bisect.ts";
 export type { Group, Verdict } from "./groups.ts";
 export { recordedTest, type RecordedTest, type RecordTestOptions } from "./record-test.ts";
 export { alike, engineRemark } from "./debug/engines.ts";

@@ -18,7 +18,7 @@ export function checkWhole({ redaction, deliver }: Recording): void {
   if (redaction === undefined || redaction.bodies === "all") return;
   throw new CodedError(
     "MF_REPLAY_NO_BODIES",
-    `the message ${deliver.id} was recorded without bodies (history.bodies: ${redaction.bodies}), and a machine can't run without them: set history.bodies to all to replay later messages`,
+    `the message ${deliver.id} was recorded without bodies (history.bodies leaves them out, or it was too long), and a machine can't run without them: set history.bodies to all to replay later messages`,
   );
 }
 

@@ -1,7 +1,7 @@
 /** Runs a recorded message again. With the record's image bit for bit, with another one by its outcome. */
 import type { CallEffect, FlowLimits, Recording } from "#abi";
 import { CodedError } from "#base";
-import type { FlowRules } from "#gateway";
+import { type FlowRules, Redactor } from "#gateway";
 import type { LoadedImage, Monitor } from "#monitors";
 import type { Difference } from "./differences.ts";
 import { driveRecording, effectRules } from "./driven.ts";
@@ -39,9 +39,16 @@ export interface ReplayOptions {
   readonly error?: RecordedError | undefined;
 }
 
-/** Replaces in effects what the recording's redaction replaces. */
-export function redactOf(_recording: Recording): Redact | undefined {
-  return undefined;
+/** Replaces in effects what the recording's redaction replaces; undefined for a recording that is whole. */
+export function redactOf(recording: Recording): Redact | undefined {
+  const { redaction } = recording;
+  if (redaction === undefined) return undefined;
+  const redactor = new Redactor({ record: "all", sample: 1, bodies: "all", redact: redaction });
+  return (effect) => {
+    const step = { status: "waiting", effects: [effect], cpuMs: 0 } as const;
+    const shown = redactor.recording({ ...recording, events: [], steps: [step] }).recording;
+    return shown.steps[0]?.effects[0] ?? effect;
+  };
 }
 
 function both(first: Redact | undefined, second: Redact | undefined): Redact | undefined {

@@ -1,6 +1,7 @@
 /** Every command, in the order of the help. */
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { addBacktest } from "./backtest.ts";
 import { addBench } from "./bench.ts";
 import { addBoot } from "./boot.ts";
 import { addBuild } from "./build.ts";
@@ -34,6 +35,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addTrace,
   addResubmit,
   addReplay,
+  addBacktest,
   addDebug,
   addDlq,
   addJournal,

@@ -31,7 +31,7 @@ export function placeOptions(command: Command): Command {
 }
 
 /** `24h`: that long ago. A date: 2026-03-02 or 2026-03-02T10:15:00Z. */
-function moment(text: string): number {
+export function moment(text: string): number {
   const ago = parseDuration(text);
   const at = ago === undefined ? Date.parse(text) : Date.now() - ago;
   if (Number.isNaN(at)) throw new InvalidArgumentError("It must be a duration such as 24h, or a date such as 2026-03-02T10:15:00Z.");

@@ -19,7 +19,7 @@ import {
   type RootLogger,
   settles,
 } from "#gateway";
-import { loadImage, memoryShortage, readImage } from "#image";
+import { type Image, loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import type { Telemetry } from "#telemetry";
 import { cachedImage } from "../images/cache.ts";
@@ -27,6 +27,7 @@ import { flowOf, namedImage } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
 import { catchUnexpected } from "./last-resort.ts";
+import { Replays } from "./replays.ts";
 import { configuredTelemetry } from "./telemetry.ts";
 import { cliLimits } from "../limits.ts";
 
@@ -49,6 +50,8 @@ interface UsedImage {
   readonly loaded: LoadedImage;
   /** Files it is made of. */
   readonly inputs: readonly string[];
+  /** Where it lies; undefined if it could not be kept. */
+  readonly file: string | undefined;
 }
 
 /** The source map of the image at `file`, unless another was built there since. In memory it would be the largest part of an idle flow. */
@@ -94,11 +97,18 @@ class Images {
     if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `the flow ${name}: ${shortage}`);
     if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
     const loaded = await this.#monitor.load(image);
-    this.#next.set(name, { loaded, inputs });
+    this.#next.set(name, { loaded, inputs, file });
     const source = built === undefined ? flow : await flowOf(base, sha256);
     const folder = source === undefined ? undefined : dirname(source);
     const places = new StackMapper(() => readSourceMap(file, sha256), folder, `${manifest.name}.js`);
     return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };
+  }
+
+  /** The image that the flow is served from, read again; undefined where it was not kept. */
+  async served(name: string): Promise<Image | undefined> {
+    const { file, loaded } = this.#current.get(name) ?? {};
+    const image = file === undefined ? undefined : await loadImage(file).catch(() => undefined);
+    return image?.sha256 === loaded?.sha256 ? image : undefined;
   }
 
   /** The newest configuration is served: what the one before it used goes. Every load counts, so every one is undone once. */
@@ -229,6 +239,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     const journal = configuredJournal(config, deadLetters, logger, memory.journal);
     const gateway = createGateway(config, {
       history: configuredHistory(config, logger),
+      replay: new Replays({ file: options.file, config: () => served?.config ?? config, served: (flow) => images.served(flow), monitor }),
       runner: monitor,
       journal,
       deadLetters,

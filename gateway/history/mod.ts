@@ -7,6 +7,7 @@ import type { HistoryReader } from "./history.ts";
 import { FolderReader } from "./reader.ts";
 import { type History, HistoryStore } from "./store.ts";
 
+export { Redactor } from "./redact.ts";
 export { type History, type HistoryStats } from "./store.ts";
 
 /** Reads a folder of history. There need not be one: then nothing was recorded. */
