@@ -24,6 +24,7 @@ const formatted = [...sourceFolders, "package.json", "tsconfig.json", "biome.jso
 const checks = {
   format: async () => [tool("@biomejs", "biome", "bin", "biome"), "format", ...formatted],
   types: async () => tsc("tsconfig.json"),
+  "types in the page": async () => tsc(join("dashboard", "tsconfig.json")),
   "types in the machine": async () => tsc(join("kernel", "runtime", "tsconfig.json")),
   promises: async () => [join(root, "scripts", "check-promises.mjs"), pathToFileURL(await compiled("image/promises.ts", "promises")).href],
   tidy: async () => ["--test-reporter=spec", await compiled("test/tidy.test.ts", "tidy")],

@@ -12,6 +12,10 @@ const checks = [
   { name: "format", fix: "npm run format", values: [tool("@biomejs", "biome", "bin", "biome"), "format", ...formatted] },
   { name: "types", values: [tool("typescript", "bin", "tsc"), "-p", "tsconfig.json", "--noEmit", "--incremental", "false"] },
   {
+    name: "types in the page",
+    values: [tool("typescript", "bin", "tsc"), "-p", join("dashboard", "tsconfig.json"), "--noEmit", "--incremental", "false"],
+  },
+  {
     name: "types in the machine",
     values: [tool("typescript", "bin", "tsc"), "-p", join("kernel", "runtime", "tsconfig.json"), "--noEmit", "--incremental", "false"],
   },

@@ -14,6 +14,7 @@ const programs = {
   "redis-server": { package: "redis-server", tests: "redis, chaos" },
   pg_ctlcluster: { package: "postgresql", tests: "postgres, chaos" },
   "qemu-system-x86_64": { package: "qemu-system-x86", tests: "the qemu monitor" },
+  chromium: { package: "chromium", tests: "the page" },
   openssl: { package: "openssl", tests: "tls, smtp" },
 };
 const rabbit = { host: "127.0.0.1", port: 5672 };

@@ -18,6 +18,7 @@ export const sourceFolders = [
   "connectors",
   "replay",
   "telemetry",
+  "dashboard",
   "cli",
   "bench",
   "test",
@@ -65,7 +66,7 @@ function* files(folder) {
     if (entry.name === "node_modules" || entry.name === "peers" || entry.name.startsWith(".")) continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* files(path);
-    else if (/\.(ts|mjs|json)$/.test(entry.name)) yield path;
+    else if (/\.(tsx?|mjs|json|css|html|svg)$/.test(entry.name)) yield path;
   }
 }
 
@@ -123,6 +124,18 @@ export async function ensureBuilt() {
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]);
   for (const folder of sourceFolders) if (existsSync(join(root, "dist", folder))) removeStale(join(root, "dist", folder));
   await ensureKernel();
+  await ensureDashboard();
+  writeFileSync(stamp, wanted);
+}
+
+/** Builds the page again when it, or what builds it, has changed. */
+async function ensureDashboard() {
+  const stamp = join(root, "dist", "dashboard", ".stamp");
+  const wanted = hashOf(["package-lock.json", "scripts/build-dashboard.mjs", "dashboard"]);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  rmSync(stamp, { force: true });
+  const { buildDashboard } = await import(pathToFileURL(join(root, "scripts", "build-dashboard.mjs")).href);
+  await buildDashboard(root);
   writeFileSync(stamp, wanted);
 }
 

@@ -19,7 +19,7 @@ function* walk(folder: string): Generator<string> {
 
 const files = [...walk(root)].map((path) => relative(root, path));
 const sources = files.filter((path) =>
-  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(ts|mjs)$/.test(
+  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
     path,
   ),
 );
@@ -189,13 +189,13 @@ test("a connector imports its own room and shared/, shared/ no connector", () =>
  * parts are handed to their compilers by folder and name, so there a quoted name will do.
  */
 function namedBy(path: string, text: string): string[] {
-  return [...text.matchAll(/["'`]((?:\.{1,2}|[a-z]+)\/[^"'`\s]*?)(?:\.(?:js|ts|mjs|d\.ts)|\$\{[^}]*\})?["'`]/g)].map(([, name]) =>
+  return [...text.matchAll(/["'`]((?:\.{1,2}|[a-z]+)\/[^"'`\s]*?)(?:\.(?:js|tsx?|mjs|d\.ts)|\$\{[^}]*\})?["'`]/g)].map(([, name]) =>
     relative(root, (name as string).startsWith(".") ? resolve(root, dirname(path), name as string) : join(root, name as string)),
   );
 }
 
 test("no file is dead: each is a test, an entry, or named by one that is no test", () => {
-  const stem = (path: string): string => path.replace(/(\.d)?\.(ts|mjs)$/, "");
+  const stem = (path: string): string => path.replace(/(\.d)?\.(tsx?|mjs)$/, "");
   const texts = new Map(sources.map((path) => [path, readFileSync(join(root, path), "utf8")]));
   const named = new Set<string>();
   const fromTests = new Set<string>();
@@ -203,7 +203,7 @@ test("no file is dead: each is a test, an entry, or named by one that is no test
     for (const name of namedBy(path, text)) if (name !== stem(path)) (isTest(path) ? fromTests : named).add(name);
   const lives = (path: string): boolean => named.has(stem(path)) || (fromTests.has(stem(path)) && isTest(path));
   const isEntry = (path: string): boolean =>
-    /\.test\.ts$|\bmain\.ts$|\bmod\.ts$|^scripts\/|^examples\/|^bench\/flows\/|\.d\.ts$/.test(path);
+    /\.test\.ts$|\bmain\.tsx?$|\bmod\.ts$|^scripts\/|^examples\/|^bench\/flows\/|\.d\.ts$/.test(path);
   const isQuoted = (path: string): boolean => {
     const quoted = new RegExp(`["'\`/]${stem(path).split("/").at(-1) as string}(\\.[jt]s)?["'\`]`);
     return path.startsWith("kernel/") && [...texts].some(([other, text]) => other !== path && quoted.test(text));
@@ -269,6 +269,20 @@ test("bounds stand together, in the limits.ts of their folder", () => {
   );
 });
 
+test("the page puts no text into the document as markup", () => {
+  const markup = new RegExp(
+    ["inner" + "HTML", "outer" + "HTML", "insertAdjacent" + "HTML", "document\\.write", "srcdoc", "DOMParser", "javascript:"].join("|"),
+  );
+  deepEqual(
+    files.filter((path) => path.startsWith("dashboard/") && markup.test(readFileSync(join(root, path), "utf8"))),
+    [],
+  );
+  deepEqual(
+    sources.filter((path) => path.startsWith("dashboard/") && /dangerouslySet/.test(readFileSync(join(root, path), "utf8"))),
+    [],
+  );
+});
+
 test("no open task stands in the code: it belongs into an issue", () => {
   const marks = new RegExp(`\\b(${["TO", "DO"].join("")}|${["FIX", "ME"].join("")}|${["XX", "X"].join("")})\\b`);
   deepEqual(
@@ -312,7 +326,7 @@ function* comments(text: string): Generator<{ readonly line: number; readonly co
 
 test("sentences are plain: no phrase of phrases.ts in sources and documents, no comment begins with one of its beginnings", () => {
   const wrong: string[] = [];
-  for (const path of files.filter((name) => /\.(ts|mjs|md|yml)$/.test(name) && name !== "test/phrases.ts")) {
+  for (const path of files.filter((name) => /\.(tsx?|mjs|md|yml)$/.test(name) && name !== "test/phrases.ts")) {
     const text = readFileSync(join(root, path), "utf8");
     for (const [index, line] of text.split("\n").entries())
       for (const { pattern, instead } of phrases)

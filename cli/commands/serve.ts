@@ -18,7 +18,8 @@ export function portNumber(text: string): number {
 }
 
 /** One line for each flow: where its messages come from, where they go. */
-export function announce({ config, gateway, url, logger }: Serving): void {
+export function announce(serving: Serving): void {
+  const { config, gateway, url, logger } = serving;
   for (const [name, { from, to }] of Object.entries(config.flows)) {
     const sources = from.map(({ connector, config: settings }) => {
       if (connector !== "http") return connector;
@@ -31,7 +32,15 @@ export function announce({ config, gateway, url, logger }: Serving): void {
     config.journal.dir === undefined
       ? "in memory: queued messages are lost in a crash, unless their sender keeps them"
       : config.journal.dir;
-  logger.info({ url, journal, admin: gateway.admin.socket }, "ready");
+  logger.info({ url, journal, admin: gateway.admin.socket, page: pageUrl(serving) }, "ready");
+}
+
+/** Address of the page; undefined where there is none. */
+export function pageUrl({ config, gateway }: Serving): string | undefined {
+  const { address, page } = gateway.admin;
+  if (address === undefined || !page) return undefined;
+  const host = address.host === "0.0.0.0" || address.host === "::" ? "localhost" : address.host;
+  return `${config.http.tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${address.port}/`;
 }
 
 function reloadNow(serving: Serving): void {

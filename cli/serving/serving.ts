@@ -1,6 +1,7 @@
 /** A gateway, its monitor and its images, wired from a mayfly.yaml: what `serve`, `dev` and the examples' tests start. */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { CodedError, collectGarbage, systemClock } from "#base";
 import { connectors } from "#connectors";
 import {
@@ -250,6 +251,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       tracing: telemetry?.tracing,
       witnesses: telemetry?.witness === undefined ? [] : [telemetry.witness],
       exported: telemetry === undefined ? undefined : () => telemetry.counts,
+      dashboard: fileURLToPath(new URL("../../dashboard/page/", import.meta.url)),
       loadFlow: (name, flow) => images.load(config.base, name, flow),
     });
     const letGo = catchUnexpected(gateway.unexpected);

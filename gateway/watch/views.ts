@@ -167,7 +167,7 @@ function connectorsOf(watch: Watch, flow: WatchedFlow): object[] {
     const { channel, outbox } = placed;
     const seen = watch.lastError(flow.name, `to.${channel.name}`);
     const failed = channel.metrics.lastFailure;
-    const lastError = failed === undefined || (seen !== undefined && seen.at > failed.at) ? seen : failed;
+    const lastError = failed ?? seen;
     return {
       flow: flow.name,
       name: channel.name,

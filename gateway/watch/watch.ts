@@ -232,7 +232,8 @@ export class Watch {
       const { flow = null, connector = null, detail = "not ready" } = asTrouble(entry);
       const key = `${flow ?? ""}\0${connector ?? ""}\0${detail.replace(/\d+/g, "0")}`;
       found.set(key, { flow, connector, detail, since: this.#problems.get(key)?.since ?? this.#sampledMs });
-      if (flow !== null && connector !== null) this.#remember(connectorKey(flow, connector), detail);
+      // While it starts, nothing is ready, and nothing is wrong.
+      if (flow !== null && connector !== null && this.ports.state() === "running") this.#remember(connectorKey(flow, connector), detail);
     }
     this.#problems = found;
   }

@@ -1,0 +1,2 @@
+/** Stylesheets are Vite's to put in place. */
+declare module "*.css";
