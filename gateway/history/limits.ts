@@ -45,6 +45,10 @@ export const historyLimits = {
   entriesPerMessage: 1_000,
   /** Relatives of one message that are named. */
   relatives: 1_000,
+  /** Head of an index: mostly within so many bytes, and never longer than so many. */
+  indexHeadBytes: { mostly: 2 * kib, most: 16 * mib },
+  /** Files a reader keeps open. */
+  openFiles: 32,
   /** Segments whose bytes a reader keeps in memory. */
   cachedSegments: 2,
   /** Entries of one batch of a store that is filled: a batch is never divided between segments, and those of tests are small. */

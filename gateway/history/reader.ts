@@ -18,6 +18,7 @@ import { segmentNumbers } from "./folder.ts";
 import { hashOfText } from "./layout.ts";
 import { historyLimits } from "./limits.ts";
 import { Matcher } from "./matcher.ts";
+import { OpenFiles } from "./open-files.ts";
 import { type ReadEntry, recordingOf, Segment } from "./segment.ts";
 import { attemptFacts, deliveryOf, messageFacts, messageOf, shownAttempt, summaryOf, unstartedAttempt, unstartedMessage } from "./show.ts";
 
@@ -60,6 +61,7 @@ function withoutInternals({ parent: _parent, letter: _letter, ...summary }: Foun
 export class FolderReader implements HistoryReader {
   readonly #folder: string;
   readonly #segments = new Map<number, Segment>();
+  readonly #files = new OpenFiles();
   #remarks: string[] = [];
 
   constructor(folder: string) {
@@ -101,7 +103,7 @@ export class FolderReader implements HistoryReader {
   }
 
   async close(): Promise<void> {
-    for (const segment of this.#segments.values()) segment.close();
+    this.#files.close();
     this.#segments.clear();
   }
 
@@ -113,19 +115,10 @@ export class FolderReader implements HistoryReader {
   /** The segments as the folder has them now. */
   #open(): void {
     const there = segmentNumbers(this.#folder);
-    for (const [number, segment] of this.#segments) {
-      if (there.has(number)) continue;
-      segment.close();
-      this.#segments.delete(number);
+    for (const number of this.#segments.keys()) {
+      if (!there.has(number)) this.#segments.delete(number);
     }
-    for (const number of there) {
-      if (this.#segments.has(number)) continue;
-      try {
-        this.#segments.set(number, new Segment(this.#folder, number));
-      } catch {
-        // it expired just now
-      }
-    }
+    for (const number of there) if (!this.#segments.has(number)) this.#segments.set(number, new Segment(this.#folder, number, this.#files));
   }
 
   readonly #remark = (text: string): void => {

@@ -5,8 +5,10 @@
  *   rows, newest first:  received f64 * n │ offset u32 * n │ flow u16 * n │ code u16 * n │ status u8 * n, each padded to 8 bytes
  *   tables, in the order of `tableNames`:  (u32 offset │ u32 hash) * m, sorted by hash
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
+import { bytesOf } from "./folder.ts";
+import { historyLimits } from "./limits.ts";
+import type { OpenFiles } from "./open-files.ts";
 import { type EntryIndex, type Row, type SegmentIndex, type TableName, tableNames } from "./entry-index.ts";
 
 const magic = "MFHINDEX";
@@ -32,7 +34,7 @@ interface Head {
 
 const padded = (length: number): number => Math.ceil(length / 8) * 8;
 
-function bytesOf(numbers: Float64Array | Uint32Array | Uint16Array | Uint8Array | BigUint64Array): Buffer {
+function columnOf(numbers: Float64Array | Uint32Array | Uint16Array | Uint8Array | BigUint64Array): Buffer {
   const bytes = Buffer.alloc(padded(numbers.byteLength));
   bytes.set(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
   return bytes;
@@ -46,7 +48,7 @@ export function encodeIndex(index: EntryIndex, segmentBytes: number): Buffer {
   order.sort((a, b) => (received[b] as number) - (received[a] as number) || b - a);
   const column = <T extends Float64Array | Uint32Array | Uint16Array | Uint8Array>(from: T, to: T): Buffer => {
     for (let at = 0; at < count; at++) to[at] = from[order[at] as number] as number;
-    return bytesOf(to);
+    return columnOf(to);
   };
   const sorted = tableNames.map((name) => {
     const { hashes, offsets } = tables[name];
@@ -56,7 +58,7 @@ export function encodeIndex(index: EntryIndex, segmentBytes: number): Buffer {
       halves[2 * at] = offsets.items[at] as number;
       halves[2 * at + 1] = hashes.items[at] as number;
     }
-    return bytesOf(pairs.sort());
+    return columnOf(pairs.sort());
   });
   const rest = Buffer.concat([
     column(received, new Float64Array(count)),
@@ -94,24 +96,21 @@ function headOf(text: string): Head | undefined {
   }
 }
 
-function restOf(fd: number, at: number): Buffer {
-  const bytes = Buffer.alloc(fstatSync(fd).size - at);
-  return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, at));
-}
-
-/** An index file that is open. */
+/** An index file, read where somebody looks. */
 export class IndexFile implements SegmentIndex {
   readonly count: number;
   readonly minReceivedMs: number;
   readonly maxReceivedMs: number;
   readonly maxEndedMs: number;
-  readonly #fd: number;
+  readonly #files: OpenFiles;
+  readonly #path: string;
   readonly #head: Head;
   /** Where the rows begin. */
   readonly #start: number;
 
-  private constructor(fd: number, head: Head, start: number) {
-    this.#fd = fd;
+  private constructor(files: OpenFiles, path: string, head: Head, start: number) {
+    this.#files = files;
+    this.#path = path;
     this.#head = head;
     this.#start = start;
     this.count = head.count;
@@ -120,39 +119,26 @@ export class IndexFile implements SegmentIndex {
     this.maxEndedMs = head.maxEndedMs;
   }
 
-  /**
-   * Undefined when there is none, or it does not belong to a segment of so many bytes: then the segment is scanned. `whole`: also when any
-   * byte of it is damaged.
-   */
-  static open(path: string, segmentBytes: number, whole = false): IndexFile | undefined {
-    let fd: number;
-    try {
-      fd = openSync(path, "r");
-    } catch {
-      return undefined;
-    }
-    const start = Buffer.alloc(headBytes);
-    if (readSync(fd, start, 0, headBytes, 0) === headBytes && start.toString("latin1", 0, 8) === magic) {
-      const json = Buffer.alloc(Math.min(start.readUInt32LE(8), 16 * 2 ** 20));
-      if (readSync(fd, json, 0, json.length, headBytes) === json.length && crc32(json) === start.readUInt32LE(12)) {
-        const head = headOf(json.toString());
-        const at = headBytes + json.length;
-        if (head !== undefined && head.segmentBytes === segmentBytes && (!whole || crc32(restOf(fd, at)) === head.crc))
-          return new IndexFile(fd, head, at);
-      }
-    }
-    closeSync(fd);
-    return undefined;
+  /** Undefined when there is none, or it does not belong to a segment of so many bytes: then the segment is scanned. */
+  static open(files: OpenFiles, path: string, segmentBytes: number): IndexFile | undefined {
+    const start = files.read(path, 0, Buffer.alloc(historyLimits.indexHeadBytes.mostly));
+    if (start.length < headBytes || start.toString("latin1", 0, 8) !== magic) return undefined;
+    const length = start.readUInt32LE(8);
+    const inStart = start.subarray(headBytes, headBytes + length);
+    const json =
+      inStart.length === length || length > historyLimits.indexHeadBytes.most ? inStart : files.read(path, headBytes, Buffer.alloc(length));
+    if (json.length !== length || crc32(json) !== start.readUInt32LE(12)) return undefined;
+    const head = headOf(json.toString());
+    return head?.segmentBytes === segmentBytes ? new IndexFile(files, path, head, headBytes + length) : undefined;
   }
 
-  close(): void {
-    closeSync(this.#fd);
+  /** True if no byte of it is damaged. */
+  get whole(): boolean {
+    return crc32(this.#read(this.#start, Math.max(bytesOf(this.#path) - this.#start, 0))) === this.#head.crc;
   }
 
   #read(at: number, length: number): Buffer {
-    const bytes = Buffer.alloc(length);
-    const read = readSync(this.#fd, bytes, 0, length, at);
-    return bytes.subarray(0, read);
+    return this.#files.read(this.#path, at, Buffer.allocUnsafe(length));
   }
 
   *rows(): Iterable<Row> {
@@ -191,8 +177,8 @@ export class IndexFile implements SegmentIndex {
   #near(start: number, length: number, hash: number): readonly number[] | undefined {
     const guess = Math.floor((hash / 2 ** 32) * length) - nearEntries / 2;
     const from = Math.max(0, Math.min(guess, length - nearEntries));
-    const read = readSync(this.#fd, near, 0, 8 * Math.min(nearEntries, length - from), start + 8 * from);
-    const entries = Math.floor(read / 8);
+    const read = this.#files.read(this.#path, start + 8 * from, near.subarray(0, 8 * Math.min(nearEntries, length - from)));
+    const entries = Math.floor(read.length / 8);
     const hashAt = (entry: number): number => near.readUInt32LE(8 * entry + 4);
     if (entries === 0) return undefined;
     if ((from > 0 && hashAt(0) >= hash) || (from + entries < length && hashAt(entries - 1) <= hash)) return undefined;
@@ -213,7 +199,8 @@ export class IndexFile implements SegmentIndex {
     let to = high;
     while (from < to) {
       const middle = (from + to) >>> 1;
-      if (this.#read(start + 8 * middle, 8).readUInt32LE(4) < hash) from = middle + 1;
+      const entry = this.#read(start + 8 * middle, 8);
+      if (entry.length === 8 && entry.readUInt32LE(4) < hash) from = middle + 1;
       else to = middle;
     }
     return from;

@@ -1,10 +1,10 @@
 /** One segment as a reader has it: its index, and its entries where they are asked for. */
-import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { decodeFrame, decodeRecording, type PartRecord, type Recording } from "#abi";
 import { EntryIndex, type SegmentIndex, scanEntries, wholeEntryAt } from "./entry-index.ts";
 import { bytesOf } from "./folder.ts";
 import { entryHeaderBytes, factsForm, indexName, isSegmentHeader, segmentHeaderBytes, segmentName } from "./layout.ts";
+import type { OpenFiles } from "./open-files.ts";
 import { IndexFile } from "./segment-index.ts";
 
 /** Memory for bytes that are looked through once: a fresh piece for each segment costs more than reading it. */
@@ -20,31 +20,25 @@ export class Segment {
   readonly number: number;
   readonly #path: string;
   readonly #indexPath: string;
-  readonly #fd: number;
+  readonly #files: OpenFiles;
   #index: SegmentIndex | undefined;
   /** The index that is made here, and how far the segment was scanned for it. */
   #scanned: EntryIndex | undefined;
   #scannedTo = 0;
   #bytes: Buffer | undefined;
 
-  /** Throws when the file is gone. */
-  constructor(folder: string, number: number) {
+  constructor(folder: string, number: number, files: OpenFiles) {
     this.number = number;
     this.#path = join(folder, segmentName(number));
     this.#indexPath = join(folder, indexName(number));
-    this.#fd = openSync(this.#path, "r");
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-    if (this.#index instanceof IndexFile) this.#index.close();
+    this.#files = files;
   }
 
   /** The index as of now. `remark` is told what is damaged. */
   index(remark: (text: string) => void): SegmentIndex {
     if (this.#index !== undefined) return this.#index;
     const length = bytesOf(this.#path);
-    this.#index = IndexFile.open(this.#indexPath, length);
+    this.#index = IndexFile.open(this.#files, this.#indexPath, length);
     if (this.#index !== undefined) {
       this.#scanned = undefined;
       return this.#index;
@@ -81,13 +75,7 @@ export class Segment {
   }
 
   #read(at: number, length: number, bytes: Buffer = Buffer.allocUnsafe(length)): Buffer {
-    let read = 0;
-    while (read < length) {
-      const more = readSync(this.#fd, bytes, read, length - read, at + read);
-      if (more === 0) break;
-      read += more;
-    }
-    return bytes.subarray(0, read);
+    return this.#files.read(this.#path, at, bytes.subarray(0, length));
   }
 
   /** The whole segment in memory, until `forget`. */

@@ -9,6 +9,7 @@ import { EntryIndex, scanEntries } from "./entry-index.ts";
 import { bytesOf, bytesShort, FolderLock, makeFolder, removeSegment, type SegmentFile, segmentsIn } from "./folder.ts";
 import { entryHeaderBytes, indexName, isSegmentHeader, segmentHeader, segmentHeaderBytes, segmentName } from "./layout.ts";
 import { historyLimits } from "./limits.ts";
+import { OpenFiles } from "./open-files.ts";
 import { encodeIndex, IndexFile } from "./segment-index.ts";
 import type { FolderSettings } from "./settings.ts";
 
@@ -215,8 +216,7 @@ export class HistoryWriter {
     const maxEndedMs = this.#index.count > 0 ? this.#index.maxEndedMs : this.#ports.now();
     this.#sealed.push({ ...file, maxEndedMs, allBytes: this.#bytes });
     const sealed = this.#sealed.length - 1;
-    fsyncSync(fd);
-    closeSync(fd);
+    closeSync(fd); // without fsync: it would hold up the journal's on the same disk, and a moment's recordings are worth less than that
     this.#bytes = 0;
     this.#writeIndex(file, this.#index);
     this.#sealed[sealed] = { ...(this.#sealed[sealed] as Sealed), allBytes: file.bytes + bytesOf(file.indexPath) };
@@ -239,9 +239,11 @@ export class HistoryWriter {
   }
 
   #readSealed(segment: SegmentFile): Sealed {
-    const known = IndexFile.open(segment.indexPath, segment.bytes, true);
-    if (known !== undefined) {
-      known.close();
+    const files = new OpenFiles();
+    const known = IndexFile.open(files, segment.indexPath, segment.bytes);
+    const isWhole = known?.whole === true;
+    files.close();
+    if (known !== undefined && isWhole) {
       return {
         ...segment,
         maxEndedMs: known.count > 0 ? known.maxEndedMs : segment.modifiedMs,
