@@ -108,6 +108,34 @@ test("an edited letter: the original stays until the edited one has ended well, 
   await capture(["dlq", "drop", "--all", "-c", config]);
 });
 
+test("a letter that is retried as it was: its end is told, dead again or done", async () => {
+  await bury("hopeless");
+  const [first] = await letters();
+  const failed = await capture(["dlq", "retry", first?.id ?? "", "-c", config, "--json"]);
+  equal(failed.code, 1, failed.err);
+  const {
+    retried,
+    failed: count,
+    outcomes,
+  } = JSON.parse(failed.out) as {
+    retried: number;
+    failed: number;
+    outcomes: { letter: string; status: string; failure: { code: string } }[];
+  };
+  deepEqual([retried, count, outcomes[0]?.letter, outcomes[0]?.status, outcomes[0]?.failure.code], [0, 1, first?.id, "dead", "NOT_GOOD"]);
+  await bury("hopeless too");
+  const strict = await readFile(join(folder, "strict.ts"), "utf8");
+  await writeFile(join(folder, "strict.ts"), strict.replace('!== "good"', '=== ""'));
+  await serving.reload();
+  const ids = (await letters()).map(({ id }) => id);
+  const done = await capture(["dlq", "retry", "--all", "-c", config]);
+  equal(done.code, 0, done.out + done.err);
+  equal(done.out, `${ids.map((id) => `${id}: done\n`).join("")}2 retried\n`);
+  deepEqual(await letters(), []);
+  await writeFile(join(folder, "strict.ts"), strict);
+  await serving.reload();
+});
+
 test("a command that lacks something names itself whole", async () => {
   for (const [command, path] of [
     [["dlq", "show"], "mayfly dlq show"],

@@ -96,17 +96,23 @@ export interface RetryOutcome {
   readonly message?: string;
 }
 
+export interface Retry {
+  readonly body: Uint8Array | undefined;
+  /** Wait a moment for the end of the message. */
+  readonly wait: boolean;
+}
+
 /** Puts a letter in again; undefined when there is none. Only a running gateway can. */
 export async function retryLetter(
   flags: GatewayFlags,
   env: Readonly<Record<string, string | undefined>>,
   id: string,
-  body: Uint8Array | undefined,
+  { body, wait }: Retry,
 ): Promise<RetryOutcome | undefined> {
   const client = await AdminClient.open(flags, env);
   const { status, value } = await client.ask(
     "POST",
-    `${letterPath(id)}/retry${body === undefined ? "" : "?edit=true"}`,
+    `${letterPath(id)}/retry?wait=${wait}${body === undefined ? "" : "&edit=true"}`,
     body ?? new Uint8Array(0),
   );
   if (status === 404) return undefined;

@@ -11,6 +11,9 @@ export const cliLimits = {
 
   /** Logs, calls and sends of a run that are shown, of each; `--json` has them all. */
   linesShown: 50,
+  /** Dead letters whose ends `dlq retry` waits for, and that it retries at once. */
+  lettersAwaited: 100,
+  lettersAtOnce: 16,
   /** Differences of a replay that are shown, and characters of their values; `--diff` has more, `--json` all. */
   differencesShown: 10,
   groupsShown: 20,

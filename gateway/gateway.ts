@@ -105,7 +105,7 @@ export interface Gateway {
   /** Rejects with MF_FLOW_UNKNOWN. */
   inject(flow: string, message: Injected): Promise<Outcome>;
   /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined when there is none. */
-  retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined>;
+  retryDeadLetter(id: string, body?: Uint8Array, wait?: boolean): Promise<Outcome | undefined>;
   /** Readiness, with the parts that are not ready; remarks are on what keeps no message waiting, such as history. */
   ready(): { readonly ready: boolean; readonly problems: readonly object[]; readonly remarks: readonly object[] };
   /** Takes an error that reached the process: it is logged, counted and shown by `ready`. */
@@ -274,8 +274,8 @@ class TheGateway implements Gateway, Administered {
     return served.delivery.accept(incoming, { source: "direct", place: "direct" });
   }
 
-  retryDeadLetter(id: string, body?: Uint8Array): Promise<Outcome | undefined> {
-    return this.#retries.retry(id, body);
+  retryDeadLetter(id: string, body?: Uint8Array, wait?: boolean): Promise<Outcome | undefined> {
+    return this.#retries.retry(id, body, wait);
   }
 
   letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined> {

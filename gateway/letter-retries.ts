@@ -38,18 +38,18 @@ export class LetterRetries {
     return found === undefined ? undefined : letterBody(found, bodyStore);
   }
 
-  /** Waits a moment for the end of the message. Undefined if there is no such letter. Rejects with MF_FLOW_UNKNOWN, and what refused the letter. */
-  async retry(id: string, body?: Uint8Array): Promise<Outcome | undefined> {
+  /** Waits a moment for the end of the message, if it is edited, holds others, or `wait` says so. Undefined if there is no such letter. Rejects with MF_FLOW_UNKNOWN, and what refused the letter. */
+  async retry(id: string, body?: Uint8Array, wait = false): Promise<Outcome | undefined> {
     const { deadLetters, flows } = this.#ports;
     const found = await deadLetters.read(id);
     if (found === undefined) return undefined;
     const { flow } = found.letter;
     const served = flows.get(flow);
     if (served === undefined) throw unknownFlow(flow, flows.keys());
-    return served.held.takesUp(found.letter) ? this.#retryHeld(served, found, body) : this.#putIn(found.letter, body);
+    return served.held.takesUp(found.letter) ? this.#retryHeld(served, found, body) : this.#putIn(found.letter, body, wait);
   }
 
-  async #putIn(letter: DeadLetter, body: Uint8Array | undefined): Promise<Outcome> {
+  async #putIn(letter: DeadLetter, body: Uint8Array | undefined, wait: boolean): Promise<Outcome> {
     const { journal, deadLetters, clock, flows, logger } = this.#ports;
     const { id, flow, messageId } = letter;
     const edited = body !== undefined;
@@ -74,8 +74,8 @@ export class LetterRetries {
     if (report.repeated.length > 0) return { status: "duplicate", id: messageId, reply: undefined };
     logger.info({ flow, message: messageId, deadLetter: id, edited }, "a dead letter is retried");
     const accepted: Outcome = { status: "accepted", id: messageId };
-    if (!edited || ended === undefined) return accepted;
-    const outcome = await this.#soon(this.#endOfEdited(id, ended));
+    if (ended === undefined || !(edited || wait)) return accepted;
+    const outcome = await this.#soon(edited ? this.#endOfEdited(id, ended) : ended);
     return outcome === undefined || outcome.status === "refused" ? accepted : outcome;
   }
 

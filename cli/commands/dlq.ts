@@ -9,7 +9,9 @@ import type { GatewayFlags } from "../admin.ts";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { bodyJson, bodyText, bytesText, indent, safeText, table } from "../format.ts";
+import { cliLimits } from "../limits.ts";
 import { readInput } from "../machine/stubs.ts";
+import type { Terminal } from "../terminal.ts";
 
 interface Flags extends GatewayFlags {
   readonly flow?: string;
@@ -17,6 +19,7 @@ interface Flags extends GatewayFlags {
   readonly all?: boolean;
   readonly edit?: string;
   readonly output?: string;
+  readonly wait?: boolean;
   readonly json?: boolean;
 }
 
@@ -118,24 +121,56 @@ async function retry(letters: Letters, cli: Cli, ids: readonly string[], flags: 
   const { terminal } = cli;
   if (flags.edit !== undefined && ids.length !== 1) throw usageError("--edit needs exactly one id: it replaces the body of one letter");
   const body = flags.edit === undefined ? undefined : flags.edit === "-" ? await terminal.readStdin() : await readInput(flags.edit, "body");
-  const outcomes: ({ readonly id: string } & RetryOutcome)[] = [];
-  for (const id of await chosen(letters, cli, ids, flags))
-    outcomes.push({
-      id,
-      ...((await letters.retryLetter(flags, terminal.env, id, body)) ?? { status: "unknown", message: "unknown dead letter" }),
-    });
+  const chosenIds = await chosen(letters, cli, ids, flags);
+  const wait = flags.wait !== false && chosenIds.length <= cliLimits.lettersAwaited;
+  const outcomes = await retryAll(chosenIds, async (id) => ({
+    id,
+    letter: id,
+    ...((await letters.retryLetter(flags, terminal.env, id, { body, wait })) ?? { status: "unknown", message: "unknown dead letter" }),
+  }));
   const failed = outcomes.filter(({ status }) => status === "refused" || status === "unknown" || status === "dead");
   if (flags.json === true)
     terminal.out(`${JSON.stringify({ retried: outcomes.length - failed.length, failed: failed.length, outcomes }, undefined, 2)}\n`);
-  else {
-    for (const { id, status, message, failure } of failed)
-      terminal.out(
-        `${id}: ${terminal.paint.red(status)} ${safeText(failure === undefined ? (message ?? "") : `${failure.code}: ${failure.message}`)}\n`,
-      );
-    if (body !== undefined) terminal.out(`${afterEdit.get(outcomes[0]?.status ?? "") ?? "the original is kept"}\n`);
-    terminal.out(`${outcomes.length - failed.length} retried${failed.length === 0 ? "" : `, ${failed.length} failed`}\n`);
-  }
+  else showRetried(terminal, outcomes, { failed, edited: body !== undefined });
   return failed.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** `id` is the message's where it is known, `letter` the dead letter's. */
+type Retried = { readonly id: string; readonly letter: string } & RetryOutcome;
+
+/** Some at once, since each may wait for its message's end; in the order of the ids. */
+async function retryAll(ids: readonly string[], retryOne: (id: string) => Promise<Retried>): Promise<readonly Retried[]> {
+  const outcomes: Retried[] = [];
+  let next = 0;
+  const one = async (): Promise<void> => {
+    while (next < ids.length) {
+      const index = next++;
+      outcomes[index] = await retryOne(ids[index] as string);
+    }
+  };
+  await Promise.all(Array.from({ length: cliLimits.lettersAtOnce }, one));
+  return outcomes;
+}
+
+/** The end of a message whose letter was retried as it was. */
+const afterRetry: ReadonlyMap<string, string> = new Map([
+  ["done", "done"],
+  ["duplicate", "it was done before"],
+  ["accepted", "under way: `mayfly messages ls --id` tells its end"],
+]);
+
+function showRetried(
+  { out, paint }: Terminal,
+  outcomes: readonly Retried[],
+  { failed, edited }: { readonly failed: readonly Retried[]; readonly edited: boolean },
+): void {
+  for (const { letter, status, message, failure } of failed)
+    out(`${letter}: ${paint.red(status)} ${safeText(failure === undefined ? (message ?? "") : `${failure.code}: ${failure.message}`)}\n`);
+  if (edited) out(`${afterEdit.get(outcomes[0]?.status ?? "") ?? "the original is kept"}\n`);
+  else if (outcomes.length <= cliLimits.linesShown)
+    for (const { letter, status } of outcomes.filter((each) => !failed.includes(each)))
+      out(`${letter}: ${status === "done" ? paint.green("done") : (afterRetry.get(status) ?? status)}\n`);
+  out(`${outcomes.length - failed.length} retried${failed.length === 0 ? "" : `, ${failed.length} failed`}\n`);
 }
 
 async function drop(letters: Letters, cli: Cli, ids: readonly string[], flags: Flags): Promise<number> {
@@ -196,12 +231,13 @@ export function addDlq(program: Command, cli: Cli): Command {
     shared(
       dlq
         .command("retry")
-        .description("Retry them in the running gateway.")
+        .description("Retry them in the running gateway, and say how each ended.")
         .argument("[id...]", "ids of letters, unless an option chooses them"),
     ),
   )
     .option("--all", "every letter")
     .option("--edit <file>", "replace the body; - reads standard input")
+    .option("--no-wait", "do not wait for the messages' ends (at most 20 seconds, and for at most 100 letters)")
     .action(action(cli, async (ids: string[], flags: Flags) => await retry(await load(), cli, ids, flags)));
   filters(
     shared(

@@ -51,7 +51,7 @@ export interface Administered {
   };
   /** The body of a dead letter, also of one in the body store; undefined when there is no such letter. */
   letterBody(id: string): Promise<{ readonly bytes: number; readonly stream: Readable } | undefined>;
-  retryDeadLetter(id: string, body: Uint8Array | undefined): Promise<Outcome | undefined>;
+  retryDeadLetter(id: string, body: Uint8Array | undefined, wait: boolean): Promise<Outcome | undefined>;
 }
 
 /** Bytes as JSON can hold them: text when they are UTF-8, otherwise base64. */
@@ -138,8 +138,12 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered, access: Acce
   guarded("DELETE", "/-/dead-letters/:flow/:name", {}, async (_request, { flow, name }) =>
     (await gateway.deadLetters.remove(`${flow}/${name}`)) ? { status: 200, value: { removed: true } } : notFound,
   );
-  guarded("POST", "/-/dead-letters/:flow/:name/retry", { edit: flag }, async (_request, { flow, name }, query, body) => {
-    const outcome = await gateway.retryDeadLetter(`${flow}/${name}`, query.get("edit") === "true" ? body : undefined);
+  guarded("POST", "/-/dead-letters/:flow/:name/retry", { edit: flag, wait: flag }, async (_request, { flow, name }, query, body) => {
+    const outcome = await gateway.retryDeadLetter(
+      `${flow}/${name}`,
+      query.get("edit") === "true" ? body : undefined,
+      query.get("wait") === "true",
+    );
     return outcome === undefined ? notFound : { status: outcome.status === "refused" ? 503 : 200, value: outcomeJson(outcome) };
   });
 }
