@@ -11,6 +11,7 @@ import type { BodyStore } from "./stored-bodies/store.ts";
 import { Sweeper } from "./stored-bodies/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
+import { purgedCode } from "./delivery/failures.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { Ending, OpenSteps } from "./ending.ts";
@@ -40,10 +41,13 @@ import type { Witness } from "./contract/witness.ts";
 import type { History } from "./history/mod.ts";
 import { Witnesses } from "./delivery/witnesses.ts";
 import type { Connectors } from "./contract/connectors.ts";
+import type { Readiness } from "./contract/readiness.ts";
 import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
 import { type Tracing, untraced } from "./contract/tracing.ts";
 import { type ReportUnexpected } from "./contract/unexpected.ts";
 import { UnexpectedErrors } from "./unexpected-errors.ts";
+import { Controls, type ImageKeeper } from "./controls.ts";
+import { addControl } from "./http/control.ts";
 import { Watching } from "./watching.ts";
 
 export interface GatewayPorts {
@@ -66,6 +70,8 @@ export interface GatewayPorts {
   readonly connectors: Connectors;
   /** Absent: trace headers are passed on as they came. */
   readonly tracing?: Tracing | undefined;
+  /** Absent: images are neither listed nor put back. */
+  readonly images?: ImageKeeper | undefined;
   /** Folder of the page, for the admin listener; absent: there is none. */
   readonly dashboard?: string | undefined;
   /** Items that telemetry exported and dropped, by signal; absent without telemetry. */
@@ -107,7 +113,7 @@ export interface Gateway {
   /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined when there is none. */
   retryDeadLetter(id: string, body?: Uint8Array, wait?: boolean): Promise<Outcome | undefined>;
   /** Readiness, with the parts that are not ready; remarks are on what keeps no message waiting, such as history. */
-  ready(): { readonly ready: boolean; readonly problems: readonly object[]; readonly remarks: readonly object[] };
+  ready(): Readiness;
   /** Takes an error that reached the process: it is logged, counted and shown by `ready`. */
   readonly unexpected: ReportUnexpected;
   /** Where the admin endpoints are served. */
@@ -141,6 +147,7 @@ class TheGateway implements Gateway, Administered {
   #page = false;
   readonly #watching: Watching;
   readonly #recorded: Recorded;
+  readonly #controls: Controls;
   readonly #shared: ServedFlowPorts;
   readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
@@ -169,7 +176,7 @@ class TheGateway implements Gateway, Administered {
     deadLetters.decideHolds(({ flow, outlet, failure }) => {
       const found = this.#config.flows[flow];
       const onDead = outlet === undefined ? found?.onDead : found?.to[outlet]?.onDead;
-      return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE"; // one that is set aside was run
+      return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE" && failure.code !== purgedCode; // one that is set aside was run
     });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
@@ -181,6 +188,12 @@ class TheGateway implements Gateway, Administered {
       replay: ports.replay,
       now: () => this.#clock.now(),
       inject: (flow, message) => this.inject(flow, message),
+    });
+    this.#controls = new Controls({
+      flows: this.#flows,
+      memory: this.#memory,
+      images: ports.images,
+      reloadFlow: (name) => this.#inTurn(() => this.#reloadFlow(name)),
     });
     this.#shared = {
       runner: ports.runner,
@@ -251,7 +264,12 @@ class TheGateway implements Gateway, Administered {
   }
 
   reload(config: GatewayConfig): Promise<void> {
-    const next = this.#reloading.then(() => this.#reload(config));
+    return this.#inTurn(() => this.#reload(config));
+  }
+
+  /** One reload after the other. */
+  #inTurn(reload: () => Promise<void>): Promise<void> {
+    const next = this.#reloading.then(reload);
     this.#reloading = next.catch(() => undefined);
     return next;
   }
@@ -282,7 +300,7 @@ class TheGateway implements Gateway, Administered {
     return this.#retries.body(id);
   }
 
-  ready(): ReturnType<Gateway["ready"]> {
+  ready(): Readiness {
     const problems: object[] = this.#state === "running" ? [] : [{ gateway: this.#state }];
     const troubled = this.#persistence.troubled ?? this.#ports.journal.trouble?.message;
     if (troubled !== undefined) problems.push({ journal: troubled });
@@ -294,7 +312,11 @@ class TheGateway implements Gateway, Administered {
     if (memory !== undefined) problems.push({ memory });
     for (const served of this.#flows.values()) problems.push(...served.unready());
     const history = this.#ports.history?.trouble;
-    return { ready: problems.length === 0, problems, remarks: history === undefined ? [] : [{ history }] };
+    const paused = [...this.#flows.values()].flatMap(({ name, switches }) => [
+      ...(switches.state === "running" ? [] : [`flows.${name}`]),
+      ...[...switches.outlets].map((outlet) => `flows.${name}.to.${outlet}`),
+    ]);
+    return { ready: problems.length === 0, problems, remarks: history === undefined ? [] : [{ history }], paused };
   }
 
   /** Said for a moment after a refusal: who asks now and then is to see it. */
@@ -422,6 +444,7 @@ class TheGateway implements Gateway, Administered {
     for (const add of [addProbes, addMetrics, addAdmin]) add(server.routes, this, access);
     addWatched(server.routes, this.#watching, access);
     addMessages(server.routes, this.#recorded, access);
+    addControl(server.routes, this.#controls, access);
     return server;
   }
 
@@ -504,6 +527,16 @@ class TheGateway implements Gateway, Administered {
           "the journal has messages of the removed flow: they wait until it is configured again",
         );
     }
+  }
+
+  /** Swaps the image of one flow, whose configuration stays. */
+  async #reloadFlow(name: string): Promise<void> {
+    const served = this.#flows.get(name);
+    const config = this.#config.flows[name];
+    if (served === undefined || config === undefined || this.#state !== "running") throw unknownFlow(name, this.#flows.keys());
+    const next = served.prepare(config, await this.#ports.loadFlow(name, config));
+    await served.connect(next);
+    await served.replace(next)();
   }
 
   async #stop(): Promise<void> {

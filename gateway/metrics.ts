@@ -94,8 +94,25 @@ export function createRegistry(measured: Measured): Registry {
   );
   gauge("mayfly_flow_pending", "Messages queued, running or waiting for a retry", (flow) => flow.delivery.pending);
   gauge("mayfly_flow_holds", "Dead letters that hold back messages", (flow) => flow.delivery.holds.size);
+  gauge("mayfly_flow_paused", "1 while an operator has stopped the flow", (flow) => (flow.switches.state === "running" ? 0 : 1));
   gauge("mayfly_flow_running", "Machines running or waiting", (flow) => flow.delivery.running);
   outletMetrics(perFlow);
+  perFlow("mayfly_canary_done_total", "Attempts that ended well, with a new image beside the current one", "counter", (flow, labels) =>
+    flow.delivery.sides.all(flow.delivery.flow).map(([side, { done, sha256 }]) => ({
+      labels: { ...labels, side, image: sha256.slice(0, 12) },
+      value: done,
+    })),
+  );
+  perFlow("mayfly_canary_failures_total", "Failed attempts with a new image beside the current one, by code", "counter", (flow, labels) =>
+    flow.delivery.sides
+      .all(flow.delivery.flow)
+      .flatMap(([side, { failures, sha256 }]) => byCode({ ...labels, side, image: sha256.slice(0, 12) }, failures)),
+  );
+  perFlow("mayfly_canary_duration_seconds", "One attempt, with a new image beside the current one", "histogram", (flow, labels) =>
+    flow.delivery.sides
+      .all(flow.delivery.flow)
+      .flatMap(([side, { durations }]) => histogram("mayfly_canary_duration_seconds", { ...labels, side }, durations)),
+  );
   runnerMetrics(registry, measured);
   memoryMetrics(registry, measured.memory);
   if (measured.exported !== undefined) telemetryMetrics(registry, measured.exported);
@@ -143,6 +160,9 @@ function outletMetrics(
     { labels, value: outbox.depth },
   ]);
   each("mayfly_outlet_holds", "Dead letters that hold back sends", "gauge", ({ outbox }, labels) => [{ labels, value: outbox.holds.size }]);
+  each("mayfly_outlet_paused", "1 while an operator has paused the outlet", "gauge", ({ channel }, labels) => [
+    { labels, value: channel.paused ? 1 : 0 },
+  ]);
   each("mayfly_outlet_circuit_open", "1 while the circuit is open", "gauge", ({ channel }, labels) => [
     { labels, value: channel.circuitOpenMs > 0 ? 1 : 0 },
   ]);

@@ -29,6 +29,7 @@ export { type Cancel, type EffectHost, type EffectRules, Effects } from "./deliv
 export { messageTooLong } from "./delivery/attempt/message-limit.ts";
 export { outletTimedOut } from "./delivery/failures.ts";
 export { settles } from "./ending.ts";
+export { type ImageKeeper, type StoredImage } from "./controls.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { type FlowRules, flowRules } from "./flow-rules.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";

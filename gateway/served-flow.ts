@@ -25,6 +25,8 @@ import type { Journal } from "./journal/journal.ts";
 import type { RootLogger } from "./logger.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
 import type { Incoming, Outcome } from "./contract/message.ts";
+import type { FlowState } from "./delivery/flow-state.ts";
+import { Switches } from "./switches.ts";
 import { limitsOf } from "./flow-rules.ts";
 import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
 import type { Accept, Source } from "./contract/source.ts";
@@ -99,6 +101,8 @@ export class ServedFlow {
   readonly delivery: FlowDelivery;
   /** Dead letters that hold what comes behind them. */
   readonly held: Held;
+  /** Stopped by an operator, as a whole or some outlets. */
+  readonly switches: Switches;
   readonly #ports: ServedFlowPorts;
   readonly #logger: RootLogger;
   #sources: readonly PlacedSource[] = [];
@@ -111,6 +115,7 @@ export class ServedFlow {
     this.name = name;
     this.#ports = ports;
     this.#logger = ports.logger.child({ flow: name });
+    this.switches = new Switches({ recall: journalRecall(name, ports), logger: this.#logger });
     const perform = callPerformer({
       ids: ports.ids,
       journal: ports.journal,
@@ -127,7 +132,7 @@ export class ServedFlow {
       logger: this.#logger,
       perform,
       outboxes: () => this.#byName,
-      pressure: (high) => this.#press(high),
+      pressure: () => this.#restSources(),
     });
     this.held = new Held({
       ...ports,
@@ -149,26 +154,14 @@ export class ServedFlow {
 
   /** Checks and makes what this configuration needs; what has not changed is kept as it is. Throws a CodedError, and then nothing has happened. */
   prepare(config: FlowConfig, image: FlowImage): Prepared {
-    for (const outlet of image.outlets ?? []) {
+    for (const outlet of [...(image.outlets ?? []), ...(image.canary?.outlets ?? [])]) {
       if (!Object.hasOwn(config.to, outlet))
         throw new CodedError(
           "MF_OUTLET_MISSING",
           `the flow ${this.name} uses the outlet "${outlet}", which mayfly.yaml does not define: add flows.${this.name}.to.${outlet}`,
         );
     }
-    const { limits, capped } = limitsOf(config, image.limits);
-    for (const name of capped)
-      this.#logger.warn({}, `limits.${name} of the flow ${this.name} is above ceilings.${name} in mayfly.yaml: the ceiling applies`);
-    const flow: Flow = {
-      name: this.name,
-      image: image.image,
-      limits,
-      share: { name: this.name, weight: config.weight },
-      outlets: Object.keys(config.to),
-      retriesProgramErrors: config.retry.programErrors,
-      config,
-      places: image.places,
-    };
+    const flow = this.#flowOf(config, image);
     const hosts = config.hosts.flatMap((text) => {
       const parsed = parseHost(text);
       return parsed.ok ? [parsed.value] : [];
@@ -187,14 +180,78 @@ export class ServedFlow {
     return { flow, sources, outlets, hosts };
   }
 
+  #flowOf(config: FlowConfig, image: FlowImage): Flow {
+    const { limits, capped } = limitsOf(config, image.limits);
+    for (const name of capped)
+      this.#logger.warn({}, `limits.${name} of the flow ${this.name} is above ceilings.${name} in mayfly.yaml: the ceiling applies`);
+    const flow: Flow = {
+      name: this.name,
+      image: image.image,
+      limits,
+      share: { name: this.name, weight: config.weight },
+      outlets: Object.keys(config.to),
+      retriesProgramErrors: config.retry.programErrors,
+      config,
+      places: image.places,
+    };
+    const { canary } = image;
+    if (config.canary === undefined || canary === undefined || canary.image.sha256 === image.image.sha256) return flow;
+    const { share } = config.canary;
+    const { limits: newLimits } = limitsOf(config, canary.limits);
+    return { ...flow, canary: { flow: { ...flow, image: canary.image, limits: newLimits, places: canary.places }, share } };
+  }
+
   /** Connects outlets, takes up what the journal has, then opens the sources. Those of one kind at once: a peer may be slow to answer. */
   async start(): Promise<void> {
+    await this.switches.read();
+    this.#applySwitches();
     await this.#connected(this.#outlets);
     await this.held.read();
     for (const { outbox } of this.#outlets) outbox.pump();
     await this.delivery.resume();
     await Promise.all(this.#sources.map((placed) => this.#startSource(placed)));
     this.#started = true;
+    this.#restSources();
+  }
+
+  /** Stops or starts the flow. Resolves once that is kept. */
+  async turn(state: FlowState): Promise<void> {
+    if (this.switches.state === state) return;
+    this.switches.state = state;
+    this.#applySwitches();
+    this.#restSources();
+    this.#logger.warn(
+      { state },
+      state === "running" ? "the flow was resumed by an operator" : `the flow is ${state}, as an operator wants it`,
+    );
+    await this.switches.write();
+  }
+
+  /** Pauses or resumes an outlet: sends rest in the outbox, requests fail with MF_OUTLET_PAUSED. False where there is no such outlet. */
+  async turnOutlet(name: string, paused: boolean): Promise<boolean> {
+    const placed = this.#byName.get(name);
+    const { outlets } = this.switches;
+    if (placed === undefined && !outlets.has(name)) return false;
+    if (outlets.has(name) === paused) return true;
+    if (paused) outlets.add(name);
+    else outlets.delete(name);
+    placed?.channel.pause(paused);
+    if (!paused && placed !== undefined) {
+      placed.outbox.peerIsBack();
+      this.delivery.peerIsBack(); // messages that rest because it did not answer
+    }
+    this.#logger.warn(
+      { outlet: name, paused },
+      paused ? "the outlet is paused, as an operator wants it" : "the outlet was resumed by an operator",
+    );
+    await this.switches.write();
+    return true;
+  }
+
+  #applySwitches(): void {
+    const { state, outlets } = this.switches;
+    this.delivery.halt({ shut: state !== "running", idle: state === "paused" });
+    for (const { channel } of this.#outlets) if (channel.paused !== outlets.has(channel.name)) channel.pause(outlets.has(channel.name));
   }
 
   /** Connects the outlets that only the successor has: the first step of a swap, which changes nothing yet. */
@@ -238,10 +295,12 @@ export class ServedFlow {
     const newOutlets = this.#added(next);
     for (const { outbox } of goneOutlets) outbox.stop();
     this.#place(next);
+    this.#applySwitches();
     this.delivery.replace(next.flow);
     const stopping = goneSources.map((placed) => this.#stopSource(placed));
     return async () => {
       await Promise.all([...newSources.map((placed) => this.#startSource(placed)), ...stopping]);
+      this.#restSources();
       await Promise.all(goneOutlets.map((placed) => this.#retire(placed)));
       await this.held.read();
       for (const { outbox } of newOutlets) outbox.peerIsBack(); // also what the outlet before held
@@ -339,8 +398,10 @@ export class ServedFlow {
     return store === undefined || thresholdBytes === undefined ? undefined : { thresholdBytes, store };
   }
 
-  #press(high: boolean): void {
+  /** Sources take nothing new while the queue is nearly full or the flow is stopped. */
+  #restSources(): void {
     if (!this.#started) return;
+    const high = this.delivery.pressed || this.switches.state !== "running";
     for (const { name, source } of this.#sources) {
       try {
         if (high) source.pause?.();

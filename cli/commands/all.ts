@@ -10,11 +10,14 @@ import { addDebug } from "./debug.ts";
 import { addDev } from "./dev.ts";
 import { addDlq } from "./dlq.ts";
 import { addDoctor } from "./doctor.ts";
+import { addFlows, addOutlets } from "./flows.ts";
+import { addImages, addRollback } from "./images.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import { addJournal } from "./journal.ts";
 import { addLint } from "./lint.ts";
 import { addMessages } from "./messages.ts";
+import { addQueue } from "./queue.ts";
 import { addReplay } from "./replay.ts";
 import { addResubmit } from "./resubmit.ts";
 import { addRun } from "./run.ts";
@@ -38,6 +41,11 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addBacktest,
   addDebug,
   addDlq,
+  addFlows,
+  addOutlets,
+  addQueue,
+  addImages,
+  addRollback,
   addJournal,
   addBuild,
   addInspect,

@@ -6,8 +6,10 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CodedError } from "#base";
+import type { StoredImage } from "#gateway";
 import { type Image, loadImage } from "#image";
 import { cliLimits } from "../limits.ts";
+import { userName } from "../user.ts";
 
 const imageName = /^([0-9a-f]{64})\.mfi$/;
 
@@ -32,7 +34,7 @@ export async function putImage(folder: string, { sha256, bytes }: Image, flow: s
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, `${sha256}.mfi`);
   await writeWhole(path, bytes);
-  await writeWhole(join(folder, `${sha256}.json`), `${JSON.stringify({ flow })}\n`);
+  await writeWhole(join(folder, `${sha256}.json`), `${JSON.stringify({ flow, builtAt: Date.now(), builtBy: userName() })}\n`);
   return path;
 }
 
@@ -53,6 +55,35 @@ export async function flowOf(project: string, sha256: string): Promise<string | 
   } catch {
     return undefined;
   }
+}
+
+/** Images of the store, the newest first. */
+export async function listImages(folder: string): Promise<readonly StoredImage[]> {
+  const names = (await readdir(folder).catch(() => [])).flatMap((name) => imageName.exec(name)?.[1] ?? []);
+  const listed = await Promise.all(
+    names.map(async (sha256): Promise<StoredImage | undefined> => {
+      const found = await stat(join(folder, `${sha256}.mfi`)).catch(() => undefined);
+      if (found === undefined) return undefined; // removed meanwhile
+      const facts = await readFile(join(folder, `${sha256}.json`), "utf8").catch(() => "{}");
+      return { sha256, bytes: found.size, ...builtFacts(facts) };
+    }),
+  );
+  return listed.filter((each) => each !== undefined).sort((a, b) => (b.builtAt ?? 0) - (a.builtAt ?? 0));
+}
+
+function builtFacts(json: string): Pick<StoredImage, "flow" | "builtAt" | "builtBy"> {
+  let facts: Readonly<Record<string, unknown>> = {};
+  try {
+    facts = JSON.parse(json) as Readonly<Record<string, unknown>>;
+  } catch {
+    // of an image that was written when the disk was full: nothing is known of it
+  }
+  const { flow, builtAt, builtBy } = facts;
+  return {
+    flow: typeof flow === "string" ? flow : null,
+    builtAt: typeof builtAt === "number" ? builtAt : null,
+    builtBy: typeof builtBy === "string" ? builtBy : null,
+  };
 }
 
 /** The path of the image that `image: sha256:DIGITS` names. Rejects with MF_IMAGE_NOT_FOUND. */

@@ -1,8 +1,7 @@
 /** A gateway, its monitor and its images, wired from a mayfly.yaml: what `serve`, `dev` and the examples' tests start. */
-import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CodedError, collectGarbage, systemClock } from "#base";
+import { collectGarbage, systemClock } from "#base";
 import { connectors } from "#connectors";
 import {
   configuredBodyStore,
@@ -11,8 +10,6 @@ import {
   createGateway,
   createLogger,
   DeadLetters,
-  type FlowConfig,
-  type FlowImage,
   type Gateway,
   type GatewayConfig,
   gatewayMemory,
@@ -20,14 +17,11 @@ import {
   type RootLogger,
   settles,
 } from "#gateway";
-import { type Image, loadImage, memoryShortage, readImage } from "#image";
-import type { LoadedImage, Monitor } from "#monitors";
+import type { Monitor } from "#monitors";
 import type { Telemetry } from "#telemetry";
-import { cachedImage } from "../images/cache.ts";
-import { flowOf, namedImage } from "../images/store.ts";
-import { StackMapper } from "../machine/stack.ts";
 import { openMonitor } from "../monitors.ts";
 import { catchUnexpected } from "./last-resort.ts";
+import { Images } from "./images.ts";
 import { Replays } from "./replays.ts";
 import { configuredTelemetry } from "./telemetry.ts";
 import { cliLimits } from "../limits.ts";
@@ -44,86 +38,6 @@ export interface ServingOptions {
   readonly json?: boolean | undefined;
   /** Ends a start that is not over yet. */
   readonly ended?: Promise<unknown>;
-}
-
-/** An image as a flow uses it. */
-interface UsedImage {
-  readonly loaded: LoadedImage;
-  /** Files it is made of. */
-  readonly inputs: readonly string[];
-  /** Where it lies; undefined if it could not be kept. */
-  readonly file: string | undefined;
-}
-
-/** The source map of the image at `file`, unless another was built there since. In memory it would be the largest part of an idle flow. */
-function readSourceMap(file: string | undefined, sha256: string): Uint8Array | undefined {
-  const image = file === undefined ? undefined : readImage(readFileSync(file));
-  return image?.sha256 === sha256 ? image.sourceMap : undefined;
-}
-
-/** The image's file: `image:` names it by its path or, as `sha256:DIGITS`, among those that were built here. */
-async function imagePath(base: string, image: string): Promise<string> {
-  return image.startsWith("sha256:") ? await namedImage(base, image.slice("sha256:".length)) : resolve(base, image);
-}
-
-/** Images by flow: built or read when asked for, unloaded when no flow uses them any more. */
-class Images {
-  /** Folders that builds may read, as the newest configuration says. */
-  include: readonly string[] = [];
-  readonly #monitor: Monitor;
-  readonly #logger: RootLogger;
-  /** Images in use by the flows of the newest configuration. */
-  #current = new Map<string, UsedImage>();
-  #next = new Map<string, UsedImage>();
-
-  constructor(monitor: Monitor, logger: RootLogger) {
-    this.#monitor = monitor;
-    this.#logger = logger;
-  }
-
-  /** Every file the flows are made of, absolute. */
-  get inputs(): string[] {
-    return [...new Set([...this.#current.values()].flatMap(({ inputs }) => inputs))];
-  }
-
-  async load(base: string, name: string, config: FlowConfig): Promise<FlowImage> {
-    const built = config.image === undefined ? undefined : await imagePath(base, config.image);
-    const flow = resolve(base, config.flow ?? "");
-    const { image, inputs, file, buildMs } =
-      built === undefined
-        ? await cachedImage(flow, { name, include: this.include })
-        : { image: await loadImage(built), inputs: [built], file: built, buildMs: undefined };
-    const { manifest, sha256 } = image;
-    const shortage = memoryShortage(manifest, config.limits.memory ?? manifest.limits.memoryBytes);
-    if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `the flow ${name}: ${shortage}`);
-    if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
-    const loaded = await this.#monitor.load(image);
-    this.#next.set(name, { loaded, inputs, file });
-    const source = built === undefined ? flow : await flowOf(base, sha256);
-    const folder = source === undefined ? undefined : dirname(source);
-    const places = new StackMapper(() => readSourceMap(file, sha256), folder, `${manifest.name}.js`);
-    return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };
-  }
-
-  /** The image that the flow is served from, read again; undefined where it was not kept. */
-  async served(name: string): Promise<Image | undefined> {
-    const { file, loaded } = this.#current.get(name) ?? {};
-    const image = file === undefined ? undefined : await loadImage(file).catch(() => undefined);
-    return image?.sha256 === loaded?.sha256 ? image : undefined;
-  }
-
-  /** The newest configuration is served: what the one before it used goes. Every load counts, so every one is undone once. */
-  settle(): void {
-    for (const { loaded } of this.#current.values()) this.#monitor.unload(loaded);
-    this.#current = this.#next;
-    this.#next = new Map();
-  }
-
-  /** The newest configuration was refused. */
-  abandon(): void {
-    for (const { loaded } of this.#next.values()) this.#monitor.unload(loaded);
-    this.#next = new Map();
-  }
 }
 
 export interface Serving {
@@ -206,7 +120,7 @@ class TheServing implements Serving {
       throw error;
     }
     this.#config = config;
-    this.#images.settle();
+    this.#images.settleAll();
   }
 
   async stop(): Promise<void> {
@@ -230,7 +144,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
   let served: TheServing | undefined;
   try {
-    const images = new Images(monitor, logger);
+    const images = new Images(config.base, monitor, logger);
+    await images.open();
     images.include = config.build.include;
     const deadLetters = new DeadLetters(
       resolve(config.base, config.deadLetters.dir),
@@ -252,7 +167,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       witnesses: telemetry?.witness === undefined ? [] : [telemetry.witness],
       exported: telemetry === undefined ? undefined : () => telemetry.counts,
       dashboard: fileURLToPath(new URL("../../dashboard/page/", import.meta.url)),
-      loadFlow: (name, flow) => images.load(config.base, name, flow),
+      images,
+      loadFlow: (name, flow) => images.load(name, flow),
     });
     const letGo = catchUnexpected(gateway.unexpected);
     options.ended?.then(() => gateway.stop()).catch((error: unknown) => gateway.unexpected(error, "stopping"));
@@ -261,7 +177,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       throw error;
     });
     telemetry?.observe(() => gateway.measurements());
-    images.settle();
+    images.settleAll();
     collectGarbage(); // of the builds
     served = new TheServing(options, { config, monitor, images, gateway, logger, telemetry, letGo });
     return served;

@@ -96,8 +96,15 @@ class FlowOutlet implements Outlet {
           retryable: true,
         }),
       ));
-    if (outcome.status === "refused")
-      throw new OutletError(outcome.code, outcome.message, { retryable: true, retryAfterMs: outcome.retryAfterMs });
+    if (outcome.status === "refused") {
+      const isPaused = outcome.code === "MF_FLOW_PAUSED"; // waits as for a peer that is away: no attempt is used up
+      throw new OutletError(outcome.code, outcome.message, {
+        retryable: true,
+        retryAfterMs: outcome.retryAfterMs,
+        unreached: isPaused,
+        callerStatus: isPaused ? 503 : 0,
+      });
+    }
     return outcome;
   }
 }

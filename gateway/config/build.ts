@@ -60,7 +60,7 @@ interface Checked {
 
 interface CheckedFlow {
   readonly flow?: string;
-  readonly image?: string;
+  readonly image?: string | { readonly new: string; readonly share: number };
   readonly from: readonly Readonly<Record<string, unknown>>[];
   readonly to: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly hosts: readonly string[];
@@ -162,7 +162,9 @@ function buildFlow(
   connectors: Connectors,
   report: Report,
 ): Omit<FlowConfig, "ceilings" | "history"> {
-  if ((flow.flow === undefined) === (flow.image === undefined))
+  const image = typeof flow.image === "string" ? flow.image : undefined;
+  const canary = typeof flow.image === "object" ? flow.image : undefined;
+  if ((flow.flow === undefined) === (image === undefined))
     report(path, 'must have either "flow" (a TypeScript file) or "image" (a built image)');
   for (const [index, host] of flow.hosts.entries()) {
     const parsed = parseHost(host);
@@ -181,7 +183,8 @@ function buildFlow(
   }
   return {
     flow: flow.flow,
-    image: flow.image,
+    image,
+    canary: canary === undefined ? undefined : { new: canary.new, share: canary.share },
     from: flow.from.map((entry): SourceConfig => {
       const [connector, config] = Object.entries(entry)[0] ?? ["", undefined];
       return { connector, config };

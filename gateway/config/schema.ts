@@ -103,7 +103,18 @@ const messageLimits: JsonSchema = section("Limits of one message.", {
 function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
   return object("One flow: its code, its sources and its outlets.", {
     flow: text("Path of the flow's TypeScript file, relative to this file. Required unless `image` is set."),
-    image: text("Path of a built image (.mfi), relative to this file, or sha256:DIGITS of an image built earlier in this project."),
+    image: {
+      type: ["string", "object"],
+      minLength: 1,
+      description:
+        "Path of a built image (.mfi), relative to this file, or sha256:DIGITS of an image built earlier in this project. Beside `flow`, a new image for a share of the messages: { new: flows/orders-2.ts, share: 5% }.",
+      properties: {
+        new: text("The new flow: a TypeScript file, a built image (.mfi) or sha256:DIGITS."),
+        share: share("Share of the messages, by key or else by id, that meet the new image."),
+      },
+      required: ["new", "share"],
+      additionalProperties: false,
+    },
     from: fromSchema(sources),
     to: {
       type: "object",

@@ -74,6 +74,8 @@ export interface FlowConfig {
   readonly flow: string | undefined;
   /** …a built image. Exactly one of the two is given. */
   readonly image: string | undefined;
+  /** A new image beside it: a source file, a built image or `sha256:DIGITS`, and the share of messages that meets it, from 0 to 1. */
+  readonly canary: { readonly new: string; readonly share: number } | undefined;
   readonly from: readonly SourceConfig[];
   readonly to: Readonly<Record<string, OutletConfig>>;
   /** Hosts `fetch` may reach: `api.example.com`, `*.example.com`, `host:8443`. Empty: none. */

@@ -196,3 +196,10 @@ export const gatewayLimits = {
   /** Connect attempts of a source or an outlet that lost its peer are this far apart. */
   reconnectMs: { least: 200, most: 30 * second },
 } as const;
+
+/** Bounds of the endpoints for operators. */
+export const controlLimits = {
+  /** Waiting messages of one flow that are listed. */
+  messagesShown: 1_000,
+  bodyBytes: 16 * kib,
+} as const;

@@ -56,6 +56,8 @@ export interface FlowImage {
   readonly limits: FlowLimits;
   /** Absent when nothing is known of the flow's sources. */
   readonly places?: SourcePlaces;
+  /** The new image beside it, where the configuration has one. */
+  readonly canary?: FlowImage | undefined;
 }
 
 /** Builds what is stale and loads it. Rejects with a CodedError. Called at start and at reload, for each flow. */
@@ -72,4 +74,6 @@ export interface Flow {
   readonly retriesProgramErrors: boolean;
   readonly config: FlowConfig;
   readonly places?: SourcePlaces | undefined;
+  /** The same flow in a new image, which a share of the messages meets. */
+  readonly canary?: { readonly flow: Flow; readonly share: number } | undefined;
 }

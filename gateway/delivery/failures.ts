@@ -17,3 +17,6 @@ export function outletTimedOut(outlet: string, timeoutMs: number): OutletError {
   const text = `${outlet} did not answer within ${timeoutMs} ms: check the peer, or raise the outlet's timeout`;
   return new OutletError("MF_OUTLET_TIMEOUT", text, { retryable: true, callerStatus: 504 });
 }
+
+/** Of a message that an operator made a dead letter: nobody waits behind it. */
+export const purgedCode = "MF_MESSAGE_PURGED";

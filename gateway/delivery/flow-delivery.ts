@@ -18,8 +18,9 @@ import { Admission, type Entrance, type Totals } from "./admission/admission.ts"
 import { recovered, refusedWith } from "./admission/message.ts";
 import { type AttemptPorts, type AttemptResult, MessageAttempt, type PerformCall } from "./attempt/attempt.ts";
 import { Backlog } from "./backlog.ts";
+import { chosenFlow, Sides } from "./canary.ts";
 import { Deadlines } from "./deadlines.ts";
-import { callersFault, failureOf } from "./failures.ts";
+import { callersFault, failureOf, purgedCode } from "./failures.ts";
 import type { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
 import { OpenMessages } from "./open-messages.ts";
@@ -27,6 +28,7 @@ import type { Outbox } from "./outbox/outbox.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
+import { shownWork, type WaitingMessage } from "./waiting.ts";
 import { heldBytesOf, Work } from "./work.ts";
 import { WorkQueue } from "./work-queue.ts";
 import type { WitnessedAttempt } from "../contract/witness.ts";
@@ -54,6 +56,8 @@ export interface FlowDeliveryPorts {
 
 export class FlowDelivery implements Entrance {
   readonly metrics = new FlowMetrics();
+  /** Of a new image beside the current one. */
+  readonly sides = new Sides();
   readonly #ports: FlowDeliveryPorts;
   readonly #attempts: AttemptPorts;
   readonly #admission: Admission;
@@ -66,6 +70,7 @@ export class FlowDelivery implements Entrance {
   /** Messages given back to the journal. */
   leftToJournal = 0;
   #pressed = false;
+  #shut = false;
   #stopping = false;
   #closed = false;
 
@@ -96,6 +101,12 @@ export class FlowDelivery implements Entrance {
     return this.#flow;
   }
 
+  /** Hashes of the images that messages meet. */
+  get images(): readonly string[] {
+    const { image, canary } = this.#flow;
+    return canary === undefined ? [image.sha256] : [image.sha256, canary.flow.image.sha256];
+  }
+
   get size(): number {
     return this.#open.size;
   }
@@ -120,6 +131,15 @@ export class FlowDelivery implements Entrance {
     return this.#stopping;
   }
 
+  get shut(): boolean {
+    return this.#shut;
+  }
+
+  /** The queue is nearly full: sources rest. */
+  get pressed(): boolean {
+    return this.#pressed;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }
@@ -134,6 +154,49 @@ export class FlowDelivery implements Entrance {
     this.#flow = flow;
     this.#admission.reread();
     this.#queue.pump();
+  }
+
+  /** `shut`: nothing is taken. `idle`: nothing is begun either; whoever waits for a reply is told to come again. */
+  halt({ shut, idle }: { readonly shut: boolean; readonly idle: boolean }): void {
+    this.#shut = shut;
+    this.#queue.paused = idle;
+    if (!idle) return this.#queue.pump();
+    for (const work of this.#open.all()) if (work.incoming.replyWanted && work.waits) this.#sendAway(work, "MF_FLOW_PAUSED");
+  }
+
+  /** Messages in hand, the oldest first. */
+  waiting(): readonly WaitingMessage[] {
+    return this.#open.all().flatMap((work) => shownWork(work, (key) => this.isHeld(key)) ?? []);
+  }
+
+  /** Makes every message that waits a dead letter; also those that the journal still has, as they are taken up. Gives their number. */
+  async purge(): Promise<number> {
+    let purged = 0;
+    for (;;) {
+      const waiting = this.#open.all().filter((work) => work.waits && !work.isRetriedLetter);
+      await Promise.all(waiting.map((work) => this.#bury(work)));
+      purged += waiting.length;
+      if (!this.#backlog.waiting || this.#stopping) return purged;
+      await this.#backlog.take();
+      if (!this.#open.all().some((work) => work.waits && !work.isRetriedLetter)) return purged;
+    }
+  }
+
+  async #bury(work: Work): Promise<void> {
+    if (work.state === "resting") {
+      work.wakeUp?.();
+      work.wakeUp = undefined;
+      work.to("queued");
+    }
+    work.to("settling");
+    const failure = failureOf(purgedCode, "an operator removed the message from the flow's queue (`mayfly queue purge`)", true, 503);
+    await this.#carryOut(work, this.#settlement.bury(work, failure, this.#settlement.record(work, failure, undefined)), undefined);
+  }
+
+  /** Ends a message that has not begun: its caller is told to come again. */
+  #sendAway(work: Work, code: string): void {
+    if (work.lease !== undefined) this.#ports.journal.release(work.lease);
+    this.#end(work, this.#admission.refuse(code, work.message.id));
   }
 
   /** Takes up what the journal still has of this flow; called before its sources start, so that older messages of a key stay first. */
@@ -199,8 +262,7 @@ export class FlowDelivery implements Entrance {
     for (const work of this.#open.all()) {
       if (!work.incoming.replyWanted || !this.isHeld(work.message.key)) continue;
       if (work.state !== "queued" && work.state !== "behind") continue;
-      if (work.lease !== undefined) this.#ports.journal.release(work.lease);
-      this.#end(work, this.#admission.refuse("MF_FLOW_HELD", work.message.id));
+      this.#sendAway(work, "MF_FLOW_HELD");
     }
   }
 
@@ -310,7 +372,7 @@ export class FlowDelivery implements Entrance {
       void this.#carryOut(work, this.#settlement.bury(work, failure, this.#settlement.record(work, failure, undefined)), undefined);
       return;
     }
-    const attempt = new MessageAttempt(this.#attempts, this.#flow, work);
+    const attempt = new MessageAttempt(this.#attempts, chosenFlow(this.#flow, work.message), work);
     work.running = attempt;
     const { caller } = work.incoming;
     if (caller !== undefined) caller.onLeave = () => this.#callerLeft(work);
@@ -328,6 +390,8 @@ export class FlowDelivery implements Entrance {
 
   #finished(attempt: MessageAttempt, result: AttemptResult): void {
     const { work } = attempt;
+    if (result.kind === "done" || result.kind === "failed")
+      this.sides.ended(this.#flow, attempt.flow, attempt.elapsedMs, result.kind === "failed" ? result.failure.code : undefined);
     work.running = undefined;
     this.#queue.running -= 1;
     if (work.state !== "running")
@@ -381,7 +445,8 @@ export class FlowDelivery implements Entrance {
         }
         return this.#stopping && this.#ports.journal.durable ? this.#giveBack(work) : this.#rest(work, verdict.waitMs);
       case "dead":
-        if (verdict.letter !== undefined && this.#flow.config.onDead === "hold") this.#holdBehind(verdict.letter, work);
+        if (verdict.letter !== undefined && this.#flow.config.onDead === "hold" && verdict.failure.code !== purgedCode)
+          this.#holdBehind(verdict.letter, work);
         this.#end(work, { status: "dead", id, failure: verdict.failure, kept: verdict.letter !== undefined });
         return this.#tellEnd(work, told, verdict.failure, verdict.letter);
       case "left":

@@ -36,11 +36,11 @@ export class FlowMetrics {
   readonly durations = new Durations();
 
   fail(code: string): void {
-    add(this.failures, code);
+    countCode(this.failures, code);
   }
 
   refuse(code: string): void {
-    add(this.refused, code);
+    countCode(this.refused, code);
   }
 }
 
@@ -55,12 +55,13 @@ export class OutletMetrics {
   readonly durations = new Durations();
 
   fail(code: string, message: string, at: number): void {
-    add(this.failures, code);
+    countCode(this.failures, code);
     this.lastFailure = { message: `${code}: ${message}`.slice(0, gatewayLimits.failureCharacters), at };
   }
 }
 
-function add(counts: Map<string, number>, code: string): void {
+/** Adds to the count of a code; at most 200 of them are counted one by one. */
+export function countCode(counts: Map<string, number>, code: string): void {
   const known = counts.get(code);
   if (known !== undefined) counts.set(code, known + 1);
   else if (counts.size < gatewayLimits.failureCodes) counts.set(code, 1);

@@ -10,6 +10,8 @@ export class WorkQueue {
   readonly holds = new Holds();
   /** Attempts under way. */
   running = 0;
+  /** Nothing is begun for now, but for a letter that somebody retries. */
+  paused = false;
   readonly #concurrency: () => number;
   readonly #begin: (work: Work) => void;
   readonly #queue = new Deque<Work>();
@@ -63,7 +65,7 @@ export class WorkQueue {
 
   /** Begins messages while there are places. */
   pump(): void {
-    while (!this.#closed && !this.holds.all && this.running < this.#concurrency()) {
+    while (!this.#closed && !this.paused && !this.holds.all && this.running < this.#concurrency()) {
       const work = this.#queue.shift();
       if (work === undefined) return;
       if (work.state === "queued") this.#start(work);

@@ -12,6 +12,7 @@ import type { DeadLetter } from "../journal/dead-letters.ts";
 import type { GatewayMemory } from "../contract/memory.ts";
 import type { Outcome } from "../contract/message.ts";
 import { sendProblem } from "../contract/http/problem.ts";
+import type { Readiness } from "../contract/readiness.ts";
 import type { HttpRoutes } from "../contract/http/routes.ts";
 import {
   type Access,
@@ -31,7 +32,7 @@ import {
 /** The part of the gateway that this needs. */
 export interface Administered {
   readonly memory: GatewayMemory;
-  ready(): { readonly ready: boolean; readonly problems: readonly object[]; readonly remarks: readonly object[] };
+  ready(): Readiness;
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
   flows(): readonly object[];
   inject(
@@ -79,8 +80,8 @@ export function addProbes(routes: HttpRoutes, gateway: Administered, access: Acc
     response.end("pong\n");
   });
   routes.add("GET", "/ready", (request, response) => {
-    const { ready, problems, remarks } = gateway.ready();
-    const told = remarks.length === 0 ? { ready, problems } : { ready, problems, remarks };
+    const { ready, problems, remarks, paused } = gateway.ready();
+    const told = { ready, problems, ...(remarks.length === 0 ? {} : { remarks }), ...(paused.length === 0 ? {} : { paused }) };
     sendJson(response, ready ? 200 : 503, isTrusted(request, access) ? told : { ready });
   });
 }

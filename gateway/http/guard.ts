@@ -57,6 +57,14 @@ export type Answer = (
   body: Uint8Array,
 ) => Promise<{ readonly status: number; readonly value: unknown } | { readonly bytes: number; readonly stream: Readable }>;
 
+/** Of errors that are the caller's. */
+const statuses: ReadonlyMap<string, number> = new Map([
+  ["MF_FLOW_UNKNOWN", 404],
+  ["MF_OUTLET_UNKNOWN", 404],
+  ["MF_IMAGE_NOT_FOUND", 404],
+  ["MF_ROLLBACK_REFUSED", 409],
+]);
+
 export const notFound = { status: 404, value: { code: "MF_NOT_FOUND" } };
 
 export const denied = {
@@ -95,7 +103,7 @@ export function guard(access: Access, memory: GatewayMemory, known: Parameters, 
         },
         (error: unknown) =>
           sendProblem(response, {
-            status: isCoded(error) && error.code === "MF_FLOW_UNKNOWN" ? 404 : 500,
+            status: isCoded(error) ? (statuses.get(error.code) ?? 500) : 500,
             code: isCoded(error) ? error.code : "MF_INTERNAL",
             detail: error instanceof Error ? error.message : String(error),
           }),

@@ -29,12 +29,29 @@ function shownPercentiles(found: Percentiles | undefined): Percentiles | null {
   return { p50: shownRate(found.p50), p95: shownRate(found.p95), p99: shownRate(found.p99) };
 }
 
+/** The new image beside the current one, with the outcomes of both; null where there is no new one. */
+function canaryOf({ delivery }: WatchedFlow): object | null {
+  const { canary } = delivery.flow;
+  if (canary === undefined) return null;
+  const sides = delivery.sides.all(delivery.flow).map(([side, { sha256, done, failed, failures, durations }]) => ({
+    side,
+    image: sha256,
+    done,
+    failed,
+    averageMs: durations.count === 0 ? null : shownRate(durations.sumMs / durations.count),
+    failures: [...failures].map(([code, count]) => ({ code, count })).sort((a, b) => b.count - a.count),
+  }));
+  return { share: canary.share, sides };
+}
+
 function flowRow(watch: Watch, flow: WatchedFlow): object {
   const { metrics, pending, running, holds, flow: served } = flow.delivery;
   const counts = countsOf(flow);
   return {
     name: flow.name,
     image: served.image.sha256,
+    state: flow.switches.state,
+    canary: canaryOf(flow),
     ready: flow.unready().length === 0,
     from: flow.sources.map(({ config }) => placeText(config.connector, config.config)),
     to: flow.outlets.map(({ channel }) => channel.name),
@@ -77,6 +94,7 @@ export function overview(watch: Watch, letters: number): object {
     memory: { takenBytes: ports.memory.all.takenBytes, mostBytes: ports.memory.all.mostBytes },
     monitor: { running, waiting, workers, replaced },
     problems: watch.problems,
+    paused: ports.ready().paused,
     flowCount: flows.length,
     flows: busiest,
     last: lastOf(all.past(watch.sampledMs)),
@@ -161,7 +179,7 @@ function connectorsOf(watch: Watch, flow: WatchedFlow): object[] {
     count: figures.received,
     perSecond: shownRate(watch.perSecond(figures)),
     waiting: 0,
-    paused: false,
+    paused: flow.switches.state !== "running",
   }));
   const outlets = flow.outlets.map((placed) => {
     const { channel, outbox } = placed;
@@ -181,7 +199,7 @@ function connectorsOf(watch: Watch, flow: WatchedFlow): object[] {
       count: channel.metrics.sent + channel.metrics.requests,
       perSecond: shownRate(watch.perSecond(channel.metrics)),
       waiting: outbox.depth,
-      paused: false,
+      paused: channel.paused,
     };
   });
   return [...sources, ...outlets];

@@ -6,8 +6,11 @@ import type { Clock } from "#base";
 import type { FlowConfig, OutletConfig, SourceConfig } from "../contract/config.ts";
 import type { Health } from "../contract/connector.ts";
 import type { GatewayMemory } from "../contract/memory.ts";
+import type { Readiness } from "../contract/readiness.ts";
 import type { Flow, Runner } from "../contract/runner.ts";
+import type { Sides } from "../delivery/canary.ts";
 import type { Holds } from "../delivery/holds.ts";
+import type { FlowState } from "../delivery/flow-state.ts";
 import type { FlowMetrics, OutletMetrics } from "../delivery/metrics.ts";
 import type { Journal } from "../journal/journal.ts";
 import { watchLimits } from "./limits.ts";
@@ -22,7 +25,9 @@ export interface WatchedFlow {
     readonly pending: number;
     readonly running: number;
     readonly holds: Pick<Holds, "size">;
+    readonly sides: Pick<Sides, "all">;
   };
+  readonly switches: { readonly state: FlowState };
   readonly sources: readonly WatchedSource[];
   readonly outlets: readonly WatchedOutlet[];
   unready(): readonly Trouble[];
@@ -43,6 +48,7 @@ export interface WatchedOutlet {
     readonly circuitOpenMs: number;
     readonly failuresInARow: number;
     readonly underWay: number;
+    readonly paused: boolean;
     readonly outlet: { health(): Health };
   };
   readonly outbox: { readonly depth: number; readonly holds: Pick<Holds, "size"> };
@@ -65,7 +71,7 @@ export interface Problem {
 export interface WatchPorts {
   readonly clock: Clock;
   readonly flows: () => Iterable<WatchedFlow>;
-  readonly ready: () => { readonly ready: boolean; readonly problems: readonly object[]; readonly remarks: readonly object[] };
+  readonly ready: () => Readiness;
   readonly state: () => string;
   readonly journal: Journal;
   readonly memory: GatewayMemory;

@@ -37,6 +37,8 @@ export interface Entrance {
   readonly hasBacklog: boolean;
   readonly stopping: boolean;
   readonly closed: boolean;
+  /** An operator lets nothing in. */
+  readonly shut: boolean;
   /** A dead letter holds messages of this key. */
   isHeld(key: string | undefined): boolean;
   /** `lease`: undefined for a message its source keeps. */
@@ -112,6 +114,7 @@ export class Admission {
     const { persistence, journal, totals, memory, outboxFull } = this.#ports;
     const { flow, size, hasBacklog } = this.#entrance;
     if (this.#turnedAway) return "MF_STOPPING";
+    if (this.#entrance.shut) return "MF_FLOW_PAUSED";
     if (hasBacklog || size + this.pending >= flow.config.queue) return "MF_FLOW_BUSY";
     if (totals.pending >= gatewayLimits.pendingTotal) return "MF_GATEWAY_BUSY";
     if (persistence.troubled !== undefined || journal.trouble !== undefined) return "MF_JOURNAL_UNAVAILABLE";

@@ -62,7 +62,7 @@ export class Outbox {
 
   /** Leases and sends what is due and has a place. Called when something was committed, came due, or a place is free. */
   pump(): void {
-    if (this.#stopped || this.holds.all) return;
+    if (this.#stopped || this.holds.all || this.channel.paused) return;
     const nextMs = this.#nextMs;
     if (nextMs === undefined) return;
     if (nextMs > this.#ports.clock.monotonicMs()) this.#schedule();
@@ -79,7 +79,7 @@ export class Outbox {
 
   /** Nothing is under way and nothing is due now. */
   get idle(): boolean {
-    return this.#sending === 0 && !this.#leasing && (this.holds.all || this.#nextMs !== 0);
+    return this.#sending === 0 && !this.#leasing && (this.holds.all || this.channel.paused || this.#nextMs !== 0);
   }
 
   /** For a journal in memory: what was not sent before the gateway ends becomes dead letters. */

@@ -76,6 +76,7 @@ export class OutletChannel {
   #probing = false;
   #waking: (() => void) | undefined;
   #stopped = false;
+  #paused = false;
   /** Called when a place may have become free; set by the outbox. */
   onRoom: () => void = () => undefined;
   /** Called when an attempt succeeds after one that did not; set by whoever has what waits for it. */
@@ -107,6 +108,17 @@ export class OutletChannel {
 
   get failuresInARow(): number {
     return this.#failuresInARow;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** While it is paused nothing new is sent or asked; what is under way ends. Requests that wait for a place are refused. */
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    for (let waiting = this.#waiters.length; waiting > 0; waiting -= 1) this.#waiters.shift()?.();
+    if (!paused) this.#admit();
   }
 
   /** Takes a place for one attempt; false when there is none now, and `onRoom` is called later. Requests that wait go first. */
@@ -187,6 +199,7 @@ export class OutletChannel {
           signal.aborted ||
           !failure.retryable ||
           failure.code === "MF_CIRCUIT_OPEN" ||
+          failure.code === "MF_OUTLET_PAUSED" ||
           attempt >= most ||
           this.#clock.monotonicMs() + waitMs >= untilMs
         )
@@ -216,7 +229,7 @@ export class OutletChannel {
   }
 
   #enter(): boolean {
-    if (this.#stopped || this.#underWay >= this.config.concurrency) return false;
+    if (this.#stopped || this.#paused || this.#underWay >= this.config.concurrency) return false;
     if (this.#openUntilMs > 0) {
       const openMs = this.circuitOpenMs;
       if (openMs > 0 || this.#probing) {
@@ -258,6 +271,17 @@ export class OutletChannel {
   #refusal(signal: AbortSignal): OutletError | undefined {
     if (this.#stopped) return stopping();
     if (signal.aborted) return nobodyWaits();
+    if (this.#paused)
+      return new OutletError(
+        "MF_OUTLET_PAUSED",
+        `the outlet ${this.name} is paused by its operator (\`mayfly outlets resume\` starts it): try again later`,
+        {
+          retryable: true,
+          unreached: true,
+          origin: "gateway",
+          callerStatus: 503,
+        },
+      );
     const openMs = this.circuitOpenMs;
     if (openMs > 0 || this.#probing)
       return new OutletError(

@@ -1,0 +1,66 @@
+/**
+ * What an operator has stopped of one flow: the flow, or some of its outlets. Kept in the journal's state, so that it survives a reload and,
+ * with a journal on disk, a restart: a supervisor that starts the gateway again at night starts nothing that somebody stopped.
+ *
+ *   running ──pause──▶ paused     takes nothing, begins nothing; what runs ends
+ *      │  ▲               │
+ *      │  └────resume─────┤
+ *      └─────drain─────▶ draining   takes nothing; what it has is finished
+ */
+import type { Logger } from "./contract/connector.ts";
+import type { Recall } from "./contract/source.ts";
+import type { FlowState } from "./delivery/flow-state.ts";
+
+export interface SwitchPorts {
+  readonly recall: Recall;
+  readonly logger: Logger;
+}
+
+/** Name of the fact in the journal's state. No source is called so: theirs begin with `from[`, or are their connector's. */
+const factName = "operator";
+
+interface Fact {
+  readonly flow: FlowState;
+  readonly outlets: readonly string[];
+}
+
+/** A fact of a later version, or a damaged one, stops nothing. */
+function readFact(text: string | undefined): Fact {
+  try {
+    const { flow, outlets } = JSON.parse(text ?? "{}") as { flow?: unknown; outlets?: unknown };
+    const names = Array.isArray(outlets) ? outlets.filter((each) => typeof each === "string") : [];
+    return { flow: flow === "paused" || flow === "draining" ? flow : "running", outlets: names };
+  } catch {
+    return { flow: "running", outlets: [] };
+  }
+}
+
+export class Switches {
+  state: FlowState = "running";
+  /** Paused outlets; one that the configuration no longer has stays in here until it is resumed or comes back. */
+  readonly outlets = new Set<string>();
+  readonly #ports: SwitchPorts;
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(ports: SwitchPorts) {
+    this.#ports = ports;
+  }
+
+  /** Before sources and outlets start. */
+  async read(): Promise<void> {
+    const { flow, outlets } = readFact(await this.#ports.recall.read(factName));
+    this.state = flow;
+    for (const name of outlets) this.outlets.add(name);
+    if (flow !== "running")
+      this.#ports.logger.warn({ state: flow }, "the flow was stopped by an operator and stays so: `mayfly flows resume` starts it");
+    if (outlets.length > 0)
+      this.#ports.logger.warn({ outlets }, "outlets were paused by an operator and stay so: `mayfly outlets resume` starts them");
+  }
+
+  /** Resolves once it is kept. */
+  async write(): Promise<void> {
+    const fact: Fact = { flow: this.state, outlets: [...this.outlets] };
+    this.#written = this.#written.then(() => this.#ports.recall.write(factName, JSON.stringify(fact)));
+    await this.#written;
+  }
+}
