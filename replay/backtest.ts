@@ -75,7 +75,8 @@ export async function backtest(
   options: BacktestOptions,
 ): Promise<Backtest> {
   const groups = new Groups();
-  const started = performance.now();
+  /** When the first message was done: threads have started then. */
+  let firstMs: number | undefined;
   let done = 0;
   let skipped = 0;
   let open = 0;
@@ -94,6 +95,7 @@ export async function backtest(
     groups.add(message.summary.id, message.summary.receivedAt, judged);
     if (judged.verdict !== "same") options.found?.(message);
     done += 1;
+    firstMs ??= performance.now();
     if (done % replayLimits.progressEvery === 0) options.progress?.(done);
   };
   for await (const message of messages) {
@@ -109,7 +111,14 @@ export async function backtest(
       .finally(ended);
   }
   await room(0);
-  const seconds = (performance.now() - started) / 1000;
+  const seconds = (performance.now() - (firstMs ?? 0)) / 1000;
   const { counts } = groups;
-  return { messages: done, ...counts, skipped, perSecond: Math.round(done / seconds), image: image.sha256, groups: groups.groups };
+  return {
+    messages: done,
+    ...counts,
+    skipped,
+    perSecond: done < 2 ? done : Math.round((done - 1) / seconds),
+    image: image.sha256,
+    groups: groups.groups,
+  };
 }
