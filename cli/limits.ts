@@ -46,6 +46,8 @@ export const cliLimits = {
   tailMost: 1_000,
   tailMs: 500,
   tailKnown: 10_000,
+  /** Messages of one page of `mayfly messages export`. */
+  exportPage: 1_000,
   /** Messages of one `mayfly trace`. */
   traceMost: 500,
   /** Longest connect of `mayfly doctor`. */

@@ -4,6 +4,7 @@ import { CodedError } from "#base";
 import type { MessageDetail, MessageSummary } from "#gateway";
 import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
+import { cliLimits } from "../limits.ts";
 import { placeOptions, queryOf, type QueryFlags, queryOptions } from "../messages/options.ts";
 import type { MessageSource } from "../messages/source.ts";
 
@@ -60,11 +61,7 @@ async function show(cli: Cli, id: string, flags: QueryFlags): Promise<number> {
 /** Follows the messages as they end, until it is interrupted. */
 async function tail(cli: Cli, flags: QueryFlags): Promise<number> {
   const { terminal } = cli;
-  const [{ lineText }, { withSignals }, { cliLimits }] = await Promise.all([
-    import("../messages/show.ts"),
-    import("../serving/signals.ts"),
-    import("../limits.ts"),
-  ]);
+  const [{ lineText }, { withSignals }] = await Promise.all([import("../messages/show.ts"), import("../serving/signals.ts")]);
   const say = (message: MessageSummary): void =>
     terminal.out(flags.json === true ? `${JSON.stringify(message)}\n` : lineText(terminal, message));
   await withSignals(async (ended) => {
@@ -95,7 +92,7 @@ async function exportAll(cli: Cli, flags: QueryFlags): Promise<number> {
     let left = flags.limit ?? Number.POSITIVE_INFINITY;
     let cursor: string | undefined;
     do {
-      const page = await source.list({ ...queryOf(flags), limit: Math.min(left, 1000), cursor });
+      const page = await source.list({ ...queryOf(flags), limit: Math.min(left, cliLimits.exportPage), cursor });
       remark(cli, page.remarks);
       for (const { id, flow } of page.messages) {
         const detail = await source.show(id, flow);
@@ -127,9 +124,10 @@ export function addMessages(program: Command, cli: Cli): Command {
   queryOptions(placeOptions(messages.command("tail").description("Follow them as they end, until interrupted."))).action(
     action(cli, (flags: QueryFlags) => tail(cli, flags)),
   );
-  queryOptions(placeOptions(messages.command("export").description("Write them whole, as lines of JSON, newest first."))).action(
-    action(cli, (flags: QueryFlags) => exportAll(cli, flags)),
-  );
+  queryOptions(
+    placeOptions(messages.command("export").description("Write them whole, as lines of JSON, newest first.")),
+    Number.MAX_SAFE_INTEGER,
+  ).action(action(cli, (flags: QueryFlags) => exportAll(cli, flags)));
   return examples(messages, [
     ["mayfly messages ls --status dead --since 24h", "what failed since yesterday"],
     ["mayfly messages ls --text lamp --flow orders", "messages of a flow with a text in them"],

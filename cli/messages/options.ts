@@ -38,13 +38,18 @@ export function moment(text: string): number {
   return at;
 }
 
-function count(text: string): number {
-  const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) throw new InvalidArgumentError("It must be a whole number from 1 to 10000.");
-  return limit;
+/** A whole number from 1 to `most`. */
+function count(most: number): (text: string) => number {
+  return (text) => {
+    const limit = Number(text);
+    if (!Number.isInteger(limit) || limit < 1 || limit > most)
+      throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}.`);
+    return limit;
+  };
 }
 
-export function queryOptions(command: Command): Command {
+/** `most`: the largest limit. */
+export function queryOptions(command: Command, most = 10_000): Command {
   return command
     .option("--flow <name>", "of this flow")
     .addOption(new Option("--status <status>", "with this end").choices(["done", "failed", "dead"]))
@@ -56,7 +61,7 @@ export function queryOptions(command: Command): Command {
     .option("--text <text>", "with this text in a body, header, send, log line or error")
     .option("--since <time>", "received within this time, such as 24h, or since a date", moment)
     .option("--until <time>", "received before", moment)
-    .option("--limit <number>", "at most so many", count);
+    .option("--limit <number>", "at most so many", count(most));
 }
 
 export function queryOf(flags: QueryFlags, limit = 100): HistoryQuery {

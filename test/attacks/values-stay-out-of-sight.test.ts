@@ -1,4 +1,4 @@
-/** A flow's `values:` stand in no log line, no file of the journal, no dead letter and no outlet, however the flow shows its message. */
+/** A flow's `values:` stand in no log line, no file of the journal or of history, no dead letter and no outlet, however the flow shows its message. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -63,6 +63,7 @@ test("a flow has its values, and shows them nowhere by showing its message", asy
     lines.some((line) => line.includes("copies")),
     "the flow's log lines are seen",
   );
+  ok(files.includes('"mayfly-value-secret":"[redacted]"'), "messages are recorded");
   ok(!files.includes(secret), "on disk");
   ok(!lines.join("\n").includes(secret), "in the log");
   await rm(folder, { recursive: true, force: true });
