@@ -43,7 +43,7 @@ test("any header never throws, and what comes out is a context", () => {
       const contexts = new TraceContexts(sample, counting());
       const received = contexts.received({ traceparent: traceparentText, tracestate, other: "stays" });
       equal(received["other"], "stays");
-      match(String(received["traceparent"]), own);
+      if (received["traceparent"] !== undefined) match(String(received["traceparent"]), own);
       const caused = contexts.caused(received, "send 0");
       match(String(caused["traceparent"]), own);
       for (const state of [received["tracestate"], caused["tracestate"]])
@@ -74,6 +74,14 @@ test("a trace that begins here has no parent, and drops a tracestate that belong
   const received = new TraceContexts(1, counting()).received({ traceparent: "nonsense", tracestate: "mayfly=1111111111111111" });
   match(String(received["traceparent"]), /-01$/);
   equal(received["tracestate"], undefined);
+});
+
+test("a message that is not sampled gets no context, what it causes is told so, and a malformed context goes no further", () => {
+  const contexts = new TraceContexts(0, counting());
+  const headers: Headers = { other: "stays" };
+  equal(contexts.received(headers), headers);
+  match(String(contexts.caused(headers, "send 0")["traceparent"]), /-00$/);
+  deepEqual(contexts.received({ traceparent: "nonsense", tracestate: "a=1", other: "stays" }), headers);
 });
 
 test("about the share that is asked for is sampled, all of it or nothing at the ends", () => {

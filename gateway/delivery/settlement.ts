@@ -9,7 +9,7 @@ import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Reply } from "../contract/message.ts";
 import type { Flow } from "../contract/runner.ts";
-import { causes, type Tracing, withTrace } from "../contract/tracing.ts";
+import { causes, type Tracing, untraced, withTrace } from "../contract/tracing.ts";
 import type { AttemptRecord, Journal, Lease, NewSend } from "../journal/journal.ts";
 import type { MessageAttempt } from "./attempt/attempt.ts";
 import { failureOf } from "./failures.ts";
@@ -229,7 +229,7 @@ function quarantined({ attempts }: Work, failure: Failure): Failure {
 /** W3C trace context goes on with what the flow sends, unless it set its own; the count of flows passed through is ours alone. */
 function passedOn(sends: readonly NewSend[], headers: Headers, tracing: Tracing): readonly NewSend[] {
   const hops = headers["mayfly-hops"];
-  if (headers["traceparent"] === undefined && hops === undefined) return sends;
+  if (tracing === untraced && headers["traceparent"] === undefined && hops === undefined) return sends;
   return sends.map((send, index) => {
     const traced = withTrace(tracing, send.headers, headers, causes.send(index));
     return { ...send, headers: hops === undefined ? traced : { ...traced, "mayfly-hops": hops } };
