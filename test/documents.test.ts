@@ -159,6 +159,7 @@ const runBy: Readonly<Record<string, string>> = {
   "CONTRIBUTING.md sh": "test/documents.test.ts",
   "CHAOS.md sh": "test/documents.test.ts",
   "CLI.md json": "test/documents.test.ts",
+  "DEBUGGING.md json": "cli/debug/debug.test.ts",
   "CLI.md yaml": "test/documents.test.ts",
   "CLI.md ts": "test/documents.test.ts",
   "CONNECTORS.md yaml": "test/documents.test.ts",

@@ -1,7 +1,7 @@
 /** A debugger as VS Code is one: a client of Chrome's protocol over a WebSocket that finds places of the TypeScript by the source map. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { SourceMap } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import { packageRoot } from "#cli";
 import { embeddedMonitor } from "#monitors";
 import { answer, delivered, record, startMs } from "../../replay/testing/record.ts";
 import { cachedImage } from "../images/cache.ts";
+import { projectFiles } from "../init/project.ts";
 
 const source = `import { flow } from "mayfly";
 
@@ -241,4 +242,12 @@ test("--inspect waits for a debugger and does not pause", async () => {
   debugged.client.close();
   equal(await debugged.ended, 0);
   match(debugged.output(), /^identical 3 steps/m);
+});
+
+test("the launch.json of docs/DEBUGGING.md is the one that init writes", async () => {
+  const document = await readFile(join(packageRoot, "docs", "DEBUGGING.md"), "utf8");
+  const shown = JSON.parse(/^```json\n([\s\S]*?)^```$/m.exec(document)?.[1] ?? "{}") as Record<string, unknown>;
+  const written = JSON.parse(projectFiles("shop", "*")[".vscode/launch.json"] ?? "{}") as { configurations: Record<string, unknown>[] };
+  const same = written.configurations.find(({ name }) => name === shown["name"]);
+  deepEqual({ ...same, ...shown }, same);
 });
