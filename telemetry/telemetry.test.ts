@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { serve, type Serving } from "#cli";
 import { type RootLogger, silentLogger } from "#gateway";
-import { natsServer, noRabbit, rabbitUrl } from "../connectors/testing/servers.ts";
+import { mqttServer, natsServer, noRabbit, rabbitUrl, redisServer } from "../connectors/testing/servers.ts";
 import { Collector, type Span } from "./testing/collector.ts";
 
 const patienceMs = 20_000;
@@ -159,6 +159,38 @@ describe("one trace across two flows", () => {
     }
   });
 
+  for (const [name, server, connector] of [
+    [
+      "Redis",
+      redisServer,
+      (port: number): Way => ({
+        from: `redis: { url: "redis://127.0.0.1:${port}", stream: bills, group: mayfly }`,
+        to: `redis: { url: "redis://127.0.0.1:${port}", stream: bills }`,
+      }),
+    ],
+    [
+      "MQTT",
+      mqttServer,
+      (port: number): Way => ({
+        from: `mqtt: { url: "mqtt://127.0.0.1:${port}", topic: bills }`,
+        to: `mqtt: { url: "mqtt://127.0.0.1:${port}", topic: bills }`,
+      }),
+    ],
+  ] as const)
+    test(`across ${name}`, { timeout: patienceMs }, async (context) => {
+      collector = await Collector.start();
+      const broker = await server();
+      if (typeof broker === "string") return context.skip(broker);
+      try {
+        await start(`telemetry: { endpoint: "${collector.url}" }`, { way: connector(broker.port) });
+        await checkOneTrace();
+      } finally {
+        await serving?.stop();
+        serving = undefined;
+        await broker.remove();
+      }
+    });
+
   test("across AMQP", { timeout: patienceMs }, async (context) => {
     collector = await Collector.start();
     const why = await noRabbit();
@@ -208,6 +240,24 @@ test("a retry links to the attempt before it; a failure is an error with its cod
     written.some(({ trace_id, span_id }) => trace_id === line.traceId && span_id === line.spanId),
     "the written log carries it as well",
   );
+});
+
+test("a dead letter that is retried is a span of its own, below that of its first life", { timeout: patienceMs }, async () => {
+  collector = await Collector.start();
+  await start(`telemetry: { endpoint: "${collector.url}", metrics: false, logs: false }`);
+  await serving?.gateway.inject("orders", { body: Buffer.from("bad"), wait: false });
+  const first = await span("process orders");
+  const letter = String(first.attributes["mayfly.dead_letter"]);
+  await serving?.gateway.retryDeadLetter(letter);
+  const again = await collector.until(() =>
+    collector.spans.find(({ name, spanId }) => name === "process orders" && spanId !== first.spanId),
+  );
+  equal(again.traceId, first.traceId);
+  equal(again.parentSpanId, first.spanId);
+  await collector.until(() =>
+    collector.spans.some(({ name, parentSpanId }) => name === "attempt 1" && parentSpanId === again.spanId) ? true : undefined,
+  );
+  equal(new Set(collector.spans.map(({ spanId }) => spanId)).size, collector.spans.length);
 });
 
 test("metrics are those of /metrics, by the names of the conventions", { timeout: patienceMs }, async () => {

@@ -130,7 +130,7 @@ export function addOutlets(program: Command, cli: Cli): Command {
           cli,
           `/api/flows/${encodeURIComponent(flow)}/outlets/${encodeURIComponent(outlet)}/${word}`,
           flags,
-          ({ state, waiting }) => `${flow}.to.${outlet}: ${String(state)}; ${String(waiting)} sends wait`,
+          ({ state, waiting }) => `${flow}.to.${outlet}: ${String(state)}; ${String(waiting)} to be sent`,
         ),
       ),
     );

@@ -50,7 +50,7 @@ function queueText({ flow, state, counts, inJournal, messages, outlets }: Queue,
     .filter(({ waiting, paused }) => waiting > 0 || paused)
     .map(
       ({ outlet, waiting, underWay, paused }) =>
-        `  to ${outlet}: ${waiting} sends wait, ${underWay} under way${paused ? ", paused" : ""}\n`,
+        `  to ${outlet}: ${waiting} ${waiting === 1 ? "send waits" : "sends wait"}, ${underWay} under way${paused ? ", paused" : ""}\n`,
     );
   return head + (rows.length === 0 ? "" : table([titles, ...rows], [2, 3, 4])) + resting.join("");
 }

@@ -30,6 +30,18 @@ function errorOf(failure: FailureFact | undefined): string | undefined {
   return failure === undefined ? undefined : `${failure.code}: ${failure.message}`.slice(0, telemetryLimits.textCharacters);
 }
 
+/** A message's place. `base`: the span of its context, of which the ids of all below are made. */
+interface Place extends TraceContext {
+  readonly base: string;
+}
+
+/** Connector of a dead letter that is retried: its context is that of its first life, whose span has been told already. */
+const retried = "dead-letter";
+
+function rootOf({ spanId }: TraceContext, { source, receivedMs }: MessageFact): string {
+  return source === retried ? childSpan(spanId, `again ${receivedMs}`) : spanId;
+}
+
 interface LastAttempt {
   readonly spanId: string;
   readonly endedMs: number;
@@ -42,8 +54,9 @@ export class SpanMaker {
   spansOf(fact: Fact): SpanRecord[] {
     if (fact.kind === "delivery") return deliverySpans(fact.delivery);
     const { message, attempt, end } = fact;
-    const own = parseTraceparent(message.traceparent);
-    if (own === undefined) return [];
+    const context = parseTraceparent(message.traceparent);
+    if (context === undefined) return [];
+    const own = { ...context, base: context.spanId, spanId: rootOf(context, message) };
     const spans: SpanRecord[] = [];
     const before = this.#open.get(own.spanId);
     this.#open.delete(own.spanId);
@@ -52,7 +65,7 @@ export class SpanMaker {
       if (end === undefined) this.#remember(own.spanId, { spanId, endedMs: attempt.endedMs });
       else if (end.status === "done" && end.endedMs > attempt.endedMs)
         spans.push({
-          ...below(own, childSpan(own.spanId, "commit")),
+          ...below(own, childSpan(own.base, `commit ${end.endedMs}`)),
           name: "commit",
           startMs: attempt.endedMs,
           endMs: end.endedMs,
@@ -71,16 +84,17 @@ export class SpanMaker {
   }
 }
 
-function messageSpan(own: TraceContext, message: MessageFact, end: EndFact): SpanRecord {
+function messageSpan(own: Place, message: MessageFact, end: EndFact): SpanRecord {
   const { flow, id, source, method = "", path, bodyBytes, correlationId, receivedMs } = message;
   const { status, endedMs, attempts, failure, letter, route, httpStatus } = end;
-  const parent = parentOf({ tracestate: message.tracestate ?? "" });
+  const isRetried = source === retried;
+  const parent = isRetried ? own.base : parentOf({ tracestate: message.tracestate ?? "" });
   const isHttp = source === "http";
   const http = { "http.request.method": method, "http.route": route, "url.path": path, "http.response.status_code": httpStatus };
   return {
     ...own,
     parentId: parent,
-    remote: parent !== undefined,
+    remote: parent !== undefined && !isRetried,
     name: isHttp ? `${method} ${route ?? ""}`.trim() : `process ${flow}`,
     kind: isHttp ? spanKinds.server : spanKinds.consumer,
     startMs: receivedMs,
@@ -103,7 +117,7 @@ function messageSpan(own: TraceContext, message: MessageFact, end: EndFact): Spa
 }
 
 interface Begun {
-  readonly own: TraceContext;
+  readonly own: Place;
   readonly message: MessageFact;
   readonly attempt: AttemptFact;
   readonly before: LastAttempt | undefined;
@@ -115,9 +129,9 @@ function addAttempt(spans: SpanRecord[], { own, message, attempt, before }: Begu
   const waitedSinceMs = before?.endedMs ?? (attempt.attempt === 1 ? message.receivedMs : startedMs);
   if (startedMs > waitedSinceMs) {
     const name = before === undefined ? "queue" : "wait for retry";
-    spans.push({ ...below(own, childSpan(own.spanId, `wait ${startedMs}`)), name, startMs: waitedSinceMs, endMs: startedMs });
+    spans.push({ ...below(own, childSpan(own.base, `wait ${startedMs}`)), name, startMs: waitedSinceMs, endMs: startedMs });
   }
-  const spanId = childSpan(own.spanId, `attempt ${attempt.attempt} ${startedMs}`);
+  const spanId = childSpan(own.base, `attempt ${attempt.attempt} ${startedMs}`);
   spans.push({
     ...below(own, spanId),
     name: `attempt ${attempt.attempt}`,
@@ -138,10 +152,10 @@ function addAttempt(spans: SpanRecord[], { own, message, attempt, before }: Begu
   return spanId;
 }
 
-function callSpan(own: TraceContext, flow: string, { cause, operation, target, startedMs, endedMs, code, status }: CallFact): SpanRecord {
+function callSpan(own: Place, flow: string, { cause, operation, target, startedMs, endedMs, code, status }: CallFact): SpanRecord {
   const isState = operation === "state";
   return {
-    ...below(own, childSpan(own.spanId, cause)),
+    ...below(own, childSpan(own.base, cause)),
     name: operation === "fetch" ? "fetch" : isState ? "read state" : `request ${target}`,
     kind: isState ? spanKinds.internal : spanKinds.client,
     startMs: startedMs,
@@ -158,15 +172,15 @@ function callSpan(own: TraceContext, flow: string, { cause, operation, target, s
 }
 
 /**
- * The peer has the send's span, which stands for the attempt that ended it; one that the peer does not know of is a span beside it. A context
- * that the flow set itself is the parent.
+ * The peer has the send's span, which stands for the attempt that it accepted; the others are spans beside it, also of a send that became a
+ * dead letter and may be sent yet. A context that the flow set itself is the parent.
  */
 function deliverySpans(delivery: DeliveryFact): SpanRecord[] {
   const { flow, outlet, connector, idempotencyKey, attempt, startedMs, endedMs, status, failure, httpStatus, letter } = delivery;
   const found = parseTraceparent(delivery.traceparent);
   if (found === undefined) return [];
   const parent = parentOf({ tracestate: delivery.tracestate ?? "" });
-  const isLast = parent !== undefined && (status === "sent" || status === "dead");
+  const isLast = parent !== undefined && status === "sent";
   const isHttp = connector === "http";
   const span: SpanRecord = {
     ...found,

@@ -92,7 +92,7 @@ export function recovered({ message }: Lease): Incoming {
 
 const refusals: Readonly<Record<string, string>> = table({
   MF_STOPPING: "the gateway is stopping: send the message again, to the next gateway",
-  MF_FLOW_PAUSED: "the flow is paused by its operator (`mayfly flows resume` starts it): try again later",
+  MF_FLOW_PAUSED: "the flow is paused by its operator: try again later",
   MF_FLOW_BUSY: "the flow's queue is full: try again later",
   MF_GATEWAY_BUSY: "the gateway's queues are full: try again later",
   MF_MEMORY_BUSY: "the gateway is out of memory for messages: try again later",
