@@ -87,8 +87,8 @@ export type BodyValue =
 
 /** A body in the form it is compared and shown in. */
 export function bodyValue(body: Uint8Array): BodyValue {
-  const text = fromUtf8(body);
-  if (text.includes("\ufffd") && !equalBytes(Buffer.from(text), body)) {
+  const text = body.length > replayLimits.parsedBytes ? undefined : fromUtf8(body);
+  if (text === undefined || (text.includes("\ufffd") && !equalBytes(Buffer.from(text), body))) {
     const sha256 = createHash("sha256").update(body).digest("hex");
     return { kind: "bytes", value: { bytes: body.length, sha256 } };
   }

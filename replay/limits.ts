@@ -1,7 +1,13 @@
+const mib = 2 ** 20;
+
 /** Bounds of replay, backtest and debug. */
 export const replayLimits = {
   /** Most events of one recording. */
   events: 1_000_000,
+  /** Bodies that are compared as JSON or text; longer ones by their hash. */
+  parsedBytes: 4 * mib,
+  /** Bodies of a recording that becomes a flow test, together. */
+  testBytes: 1 * mib,
   /** Differences of one message that are kept; more are counted. */
   differences: 200,
   /** Characters of a text in a difference. */

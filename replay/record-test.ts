@@ -1,8 +1,10 @@
 /** A recorded message as a flow test that passes on the image that ran it. */
 import type { Recording } from "#abi";
+import { CodedError } from "#base";
 import type { FlowRules } from "#gateway";
 import type { LoadedImage, Monitor } from "#monitors";
 import { flowTest } from "./flow-test.ts";
+import { replayLimits } from "./limits.ts";
 import { outcomeDifferences } from "./outcome.ts";
 import { effectRules } from "./driven.ts";
 import { checkWhole, type RecordedError, recordedOutcome } from "./recorded.ts";
@@ -25,9 +27,24 @@ export interface RecordedTest {
   readonly remarks: readonly string[];
 }
 
-/** Rejects with MF_REPLAY_NO_BODIES. */
+/** Of all bodies in a recording. */
+function bodyBytes({ deliver, events, steps }: Recording): number {
+  let bytes = deliver.body.length;
+  for (const event of events) if (event.kind === "resolve") bytes += event.body.length;
+  for (const { effects } of steps)
+    for (const effect of effects)
+      bytes += effect.kind === "done" ? (effect.reply?.body.length ?? 0) : "body" in effect ? effect.body.length : 0;
+  return bytes;
+}
+
+/** Rejects with MF_REPLAY_NO_BODIES and MF_TEST_TOO_LONG. */
 export async function recordedTest(recording: Recording, { flow, rules, error, ran }: RecordTestOptions): Promise<RecordedTest> {
   checkWhole(recording);
+  if (bodyBytes(recording) > replayLimits.testBytes)
+    throw new CodedError(
+      "MF_TEST_TOO_LONG",
+      `the bodies of the message ${recording.deliver.id} have more than ${replayLimits.testBytes} bytes, too many for a test that people read: write a case by hand, with \`file:\` for the long ones`,
+    );
   const recorded = recordedOutcome(recording, effectRules(recording, rules), error);
   const outcome = ran === undefined ? recorded : await testedOutcome(ran.monitor, ran.image, recording, { rules });
   const { id, timeMs } = recording.deliver;

@@ -49,5 +49,6 @@ export const areas: Readonly<Record<string, Area>> = {
       "monitors/embedded",
     ],
   },
+  replay: { files: ["replay"], tests: ["replay/differences.test.js", "replay/backtest.test.js", "replay", "cli/replay.test.js"] },
   "stored-bodies": { files: ["gateway/stored-bodies"], tests: ["gateway/stored-bodies", "test/stored-bodies.test.js"] },
 };
