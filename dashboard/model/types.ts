@@ -42,6 +42,8 @@ export interface FlowRow {
   readonly ready: boolean;
   /** `running`, `paused`, `draining`, where the gateway says so. */
   readonly state?: string;
+  /** A new image that gets a share of the keys, beside the current one. */
+  readonly canary?: { readonly share: number; readonly sides: readonly CanarySide[] } | null;
   readonly from: readonly string[];
   readonly to: readonly string[];
   readonly pending: number;
@@ -56,6 +58,14 @@ export interface FlowRow {
   readonly perSecond: number;
   readonly failingPerSecond: number;
   readonly latency: Percentiles | null;
+}
+
+export interface CanarySide {
+  readonly side: string;
+  readonly image: string;
+  readonly done: number;
+  readonly failed: number;
+  readonly averageMs: number | null;
 }
 
 export interface Overview {

@@ -57,20 +57,59 @@ function Failures({ flow }: { readonly flow: FlowDetail }): JSX.Element {
 }
 
 interface Image {
-  readonly sha256?: string;
-  readonly image?: string;
-  readonly flows?: readonly string[];
-  readonly flow?: string;
-  readonly builtAt?: number | string;
-  readonly by?: string;
-  readonly bytes?: number;
-  readonly current?: boolean;
+  readonly sha256: string;
+  /** The flow's file, where that is known. */
+  readonly flow: string | null;
+  readonly bytes: number | null;
+  readonly builtAt: number | null;
+  readonly builtBy: string | null;
+  readonly usedBy: readonly string[];
+}
+
+/** Of this flow: it uses the image, or its file was built to it. The newest first. */
+function versionsOf({ name, file, image }: FlowDetail, images: readonly Image[]): readonly Image[] {
+  const own = images.filter(
+    ({ sha256, flow, usedBy }) => sha256 === image || usedBy.includes(name) || (flow !== null && file !== null && samePath(flow, file)),
+  );
+  return [...own].sort((a, b) => (b.builtAt ?? 0) - (a.builtAt ?? 0));
+}
+
+function samePath(one: string, other: string): boolean {
+  const parts = (path: string): string => path.replace(/^\.\//, "");
+  return parts(one) === parts(other);
+}
+
+/** The new image beside the current one. */
+function Canary({ canary }: { readonly canary: NonNullable<FlowDetail["canary"]> }): JSX.Element {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th>Image</th>
+          <th class="number">done</th>
+          <th class="number">failed</th>
+          <th class="number">average</th>
+        </tr>
+      </thead>
+      <tbody>
+        {canary.sides.map(({ side, image, done, failed, averageMs }) => (
+          <tr key={side}>
+            <td>
+              <code title={image}>{shortHash(image)}</code>{" "}
+              <span class="muted">{side === "new" ? `new, ${percent(canary.share)} of the keys` : side}</span>
+            </td>
+            <td class="number">{count(done)}</td>
+            <td class={`number ${failed > 0 ? "bad" : ""}`}>{count(failed)}</td>
+            <td class="number">{averageMs === null ? "–" : duration(averageMs)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
 }
 
 function Versions({ flow, changed }: { readonly flow: FlowDetail; readonly changed: () => void }): JSX.Element | null {
-  const loaded = useLoaded<{ readonly images: readonly Image[] }>(
-    offered("images") ? `/api/images?flow=${encodeURIComponent(flow.name)}` : undefined,
-  );
+  const loaded = useLoaded<{ readonly images: readonly Image[] }>(offered("images") ? "/api/images" : undefined);
   const [chosen, setChosen] = useState<string | undefined>(undefined);
   const [error, setError] = useState<ApiError | undefined>(undefined);
   if (!offered("images"))
@@ -98,26 +137,25 @@ function Versions({ flow, changed }: { readonly flow: FlowDetail; readonly chang
       <Await of={loaded}>
         {({ images }) => (
           <ul class="rows">
-            {images
-              .filter(({ flows, flow: one }) => flows?.includes(flow.name) ?? (one === undefined || one === flow.name))
-              .map((each) => {
-                const hash = (each.sha256 ?? each.image ?? "").replace(/^sha256:/, "");
-                const serves = hash === flow.image;
-                return (
-                  <li key={hash} class="limit">
-                    <code title={hash}>{shortHash(hash)}</code>
-                    <span class="muted">
-                      {each.builtAt === undefined ? "" : typeof each.builtAt === "number" ? exact(each.builtAt) : each.builtAt}{" "}
-                      {each.by ?? ""} {each.bytes === undefined ? "" : bytes(each.bytes)}
-                    </span>
-                    {serves ? (
-                      <Badge tone="ok">serves</Badge>
-                    ) : offered("rollback") ? (
-                      <Button onClick={() => setChosen(hash)}>Use this</Button>
-                    ) : null}
-                  </li>
-                );
-              })}
+            {versionsOf(flow, images).map(({ sha256, builtAt, builtBy, bytes: size }) => (
+              <li key={sha256} class="version">
+                <code title={sha256}>{shortHash(sha256)}</code>
+                <span class="muted">
+                  {[
+                    builtAt === null ? "" : exact(builtAt).slice(0, 16),
+                    builtBy === null ? "" : `by ${builtBy}`,
+                    size === null ? "" : bytes(size),
+                  ]
+                    .filter((text) => text !== "")
+                    .join(" · ")}
+                </span>
+                {sha256 === flow.image ? (
+                  <Badge tone="ok">serves</Badge>
+                ) : offered("rollback") ? (
+                  <Button onClick={() => setChosen(sha256)}>Use</Button>
+                ) : null}
+              </li>
+            ))}
           </ul>
         )}
       </Await>
@@ -198,14 +236,14 @@ function Body({ flow, changed }: { readonly flow: FlowDetail; readonly changed: 
         </p>
       ))}
       <div class="figures">
-        <Figure name="Done a second" value={rate(flow.perSecond)} note={`${count(flow.done)} in all`} />
+        <Figure name="Done / s" value={rate(flow.perSecond)} note={`${count(flow.done)} in all`} />
         <Figure
           name="Latency p95"
           value={flow.latency === null ? "–" : duration(flow.latency.p95)}
           note={flow.latency === null ? "no message in the last minute" : `p50 ${duration(flow.latency.p50)}`}
         />
         <Figure name="Waiting" value={count(flow.pending)} note={`${plural(flow.running, "machine")} run`} />
-        <Figure name="Outbox" value={count(flow.outbox)} note="sends not yet accepted" />
+        <Figure name="Outbox" value={count(flow.outbox)} note="sends that wait" />
         <Figure
           name="Failed"
           value={count(flow.failed)}
@@ -225,6 +263,11 @@ function Body({ flow, changed }: { readonly flow: FlowDetail; readonly changed: 
           <Failures flow={flow} />
         </Panel>
         <Versions flow={flow} changed={changed} />
+        {flow.canary ? (
+          <Panel title="Canary">
+            <Canary canary={flow.canary} />
+          </Panel>
+        ) : null}
       </div>
       <Panel title="Connectors">
         {flow.connectors.length === 0 ? (

@@ -79,9 +79,9 @@ function Figures({ now }: { readonly now: Overview }): JSX.Element {
   return (
     <div class="figures">
       <Figure name="Gateway" value={said} tone={state} note={`up ${age(now.now - now.since)}`} />
-      <Figure name="Done a second" value={rate(now.rates.done)} note={`${rate(now.rates.received)} received`} href="#/flows" />
+      <Figure name="Done / s" value={rate(now.rates.done)} note={`${rate(now.rates.received)} received`} href="#/flows" />
       <Figure
-        name="Failed a second"
+        name="Failed / s"
         value={rate(now.rates.failed)}
         note="attempts"
         href={href(["messages"], { status: "dead" })}
@@ -96,7 +96,7 @@ function Figures({ now }: { readonly now: Overview }): JSX.Element {
       <Figure
         name="Dead letters"
         value={count(now.deadLetters)}
-        note="to retry or drop"
+        note="retry or drop"
         href="#/dead-letters"
         {...(now.deadLetters > 0 ? { tone: "warn" as const } : {})}
       />

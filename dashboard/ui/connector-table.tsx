@@ -1,7 +1,7 @@
 /** Connectors with their state, last error and circuit. */
-import type { JSX } from "preact";
+import { Fragment, type JSX } from "preact";
 import { useState } from "preact/hooks";
-import { ago, count, duration, exact, rate } from "../model/format.ts";
+import { age, ago, count, exact, rate } from "../model/format.ts";
 import type { Connector } from "../model/types.ts";
 import { type ApiError, ask } from "../net/client.ts";
 import { offered } from "../net/offered.ts";
@@ -14,9 +14,14 @@ function stateOf({ ready, paused, circuit }: Connector): { readonly tone: Tone; 
   return ready ? { tone: "ok", label: "ready" } : { tone: "bad", label: "not ready" };
 }
 
+/** An address says its kind itself. */
+function shortPlace({ connector, place }: Connector): string {
+  return place.includes("://") ? place.slice(connector.length + 1) : place;
+}
+
 function Circuit({ circuit }: { readonly circuit: Connector["circuit"] }): JSX.Element {
   if (circuit === null) return <span class="muted">–</span>;
-  if (circuit.state === "open") return <Badge tone="bad">open, {duration(circuit.openMs)} more</Badge>;
+  if (circuit.state === "open") return <Badge tone="bad">open, {age(circuit.openMs)} more</Badge>;
   if (circuit.state === "half-open") return <Badge tone="warn">half-open</Badge>;
   return (
     <span class="muted">
@@ -52,14 +57,15 @@ export function ConnectorTable(props: {
               <th>State</th>
               {withFlow ? <th>Flow</th> : null}
               <th>Connector</th>
-              <th>Last error</th>
               <th>Circuit</th>
-              <th class="number">reconnects</th>
+              <th class="number" title="Connections that were lost and made again">
+                reconnects
+              </th>
               <th class="number">waiting</th>
               <th class="number">a second</th>
               <th class="number">in all</th>
               {switches ? (
-                <th>
+                <th class="row-actions">
                   <span class="sr">Actions</span>
                 </th>
               ) : null}
@@ -69,53 +75,53 @@ export function ConnectorTable(props: {
             {connectors.map((each) => {
               const { tone, label } = stateOf(each);
               return (
-                <tr key={`${each.flow} ${each.direction} ${each.name}`} tabIndex={-1} data-row>
-                  <td>
-                    <Dot tone={tone} label={label} /> {label}
-                  </td>
-                  {withFlow ? (
+                <Fragment key={`${each.flow} ${each.direction} ${each.name}`}>
+                  <tr tabIndex={-1} data-row>
                     <td>
-                      <a href={flowHref(each.flow)}>{each.flow}</a>
+                      <Dot tone={tone} label={label} /> {label}
                     </td>
-                  ) : null}
-                  <td>
-                    <span class="arrow">{each.direction === "from" ? "in" : "out"}</span>{" "}
-                    <b>{each.direction === "from" ? each.place : each.name}</b>
-                    {each.direction === "from" ? null : (
-                      <span class="muted cut place-of" title={each.place}>
-                        {each.place}
-                      </span>
-                    )}
-                  </td>
-                  <td class="wrap">
-                    {each.lastError === null ? (
-                      <span class="muted">none</span>
-                    ) : (
-                      <>
-                        <span class={each.ready ? "muted" : "bad"}>{each.lastError.message}</span>{" "}
-                        <span class="muted" title={exact(each.lastError.at)}>
-                          {ago(now - each.lastError.at)}
+                    {withFlow ? (
+                      <td>
+                        <a href={flowHref(each.flow)}>{each.flow}</a>
+                      </td>
+                    ) : null}
+                    <td>
+                      <span class="arrow">{each.direction === "from" ? "in" : "out"}</span>{" "}
+                      <b>{each.direction === "from" ? each.place : each.name}</b>
+                      {each.direction === "from" ? null : (
+                        <span class="muted cut place-of" title={each.place}>
+                          {shortPlace(each)}
                         </span>
-                      </>
-                    )}
-                  </td>
-                  <td>
-                    <Circuit circuit={each.circuit} />
-                  </td>
-                  <td class="number">{count(each.reconnects)}</td>
-                  <td class="number">{count(each.waiting)}</td>
-                  <td class="number">{rate(each.perSecond)}</td>
-                  <td class="number">{count(each.count)}</td>
-                  {switches ? (
-                    <td>
-                      {each.direction === "to" ? (
-                        <Button onClick={() => turn(each)} failed={setError}>
-                          {each.paused ? "Resume" : "Pause"}
-                        </Button>
-                      ) : null}
+                      )}
                     </td>
-                  ) : null}
-                </tr>
+                    <td>
+                      <Circuit circuit={each.circuit} />
+                    </td>
+                    <td class="number">{count(each.reconnects)}</td>
+                    <td class="number">{count(each.waiting)}</td>
+                    <td class="number">{rate(each.perSecond)}</td>
+                    <td class="number">{count(each.count)}</td>
+                    {switches ? (
+                      <td class="row-actions">
+                        {each.direction === "to" ? (
+                          <Button onClick={() => turn(each)} failed={setError}>
+                            {each.paused ? "Resume" : "Pause"}
+                          </Button>
+                        ) : null}
+                      </td>
+                    ) : null}
+                  </tr>
+                  {each.lastError === null ? null : (
+                    <tr class="note">
+                      <td colSpan={withFlow ? 9 : 8}>
+                        <span class="muted" title={exact(each.lastError.at)}>
+                          last error {ago(now - each.lastError.at)}:
+                        </span>{" "}
+                        <span class={stateOf(each).tone === "bad" ? "bad" : ""}>{each.lastError.message}</span>
+                      </td>
+                    </tr>
+                  )}
+                </Fragment>
               );
             })}
           </tbody>

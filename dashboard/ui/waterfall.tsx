@@ -12,7 +12,7 @@ export function Waterfall(props: {
   const { rows, startAt, endAt } = timeline;
   const span = Math.max(endAt - startAt, 1);
   const at = (ms: number): number => ((ms - startAt) / span) * 100;
-  const ticks = [0, 0.25, 0.5, 0.75, 1];
+  const ticks = [0, 0.5, 1];
   return (
     <div class="waterfall">
       <div class="waterfall-scale" aria-hidden="true">

@@ -254,9 +254,12 @@ export class Watch {
 /** A source's or an outlet's peer, for people; no credentials. */
 export function placeText(connector: string, config: unknown): string {
   const settings = (config ?? {}) as Readonly<Record<string, unknown>>;
-  const named = ["method", "path", "queue", "topic", "subject", "stream", "table", "dir", "schedule", "name", "url", "servers"].flatMap(
-    (name) => (typeof settings[name] === "string" ? [settings[name].replace(/\/\/[^/@]*@/g, "//").replace(/\?.*$/s, "")] : []),
-  );
+  const { url } = settings;
+  const named = (
+    typeof url === "string"
+      ? ["url"]
+      : ["method", "path", "queue", "topic", "subject", "stream", "table", "dir", "schedule", "name", "servers"]
+  ).flatMap((name) => (typeof settings[name] === "string" ? [settings[name].replace(/\/\/[^/@]*@/g, "//").replace(/\?.*$/s, "")] : []));
   return [connector, ...named.slice(0, 2)].join(" ");
 }
 

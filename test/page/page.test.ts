@@ -186,6 +186,32 @@ test("a message's life: timeline, call, bodies, state, lineage; a dead one leads
   });
 });
 
+test("a replay says that it is identical, a flow test of the message is given to keep", skip, async () => {
+  const { id } = await newest("orders", "done");
+  await visit({}, async (page) => {
+    await show(page, `#/messages/orders/${encodeURIComponent(id)}`);
+    await page.getByRole("button", { name: "Replay", exact: true }).click();
+    await page.getByText("identical", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Replay on newest" }).click();
+    await page.getByText(/Nothing was sent/).waitFor();
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Flow test" }).click()]);
+    equal(file.suggestedFilename(), "orders.flow-test.yaml");
+    match(readFileSync(await file.path(), "utf8"), /cases:/);
+    // Differences of a newer image: before beside after.
+    const differences = [
+      { path: "reply.body.total", recorded: 24.8, replayed: "<b>25</b>" },
+      { path: "sends[0]", recorded: { sku: "PEN-1" } },
+    ];
+    await page.route("**/replay?*", (route) =>
+      route.fulfill({ json: { identical: false, differences, image: "f".repeat(64), monitor: "embedded" } }),
+    );
+    await page.getByRole("button", { name: "Replay on newest" }).click();
+    await page.getByText("2 differences").waitFor();
+    await page.getByRole("rowheader", { name: "reply.body.total" }).waitFor();
+    await page.getByText("<b>25</b>").waitFor();
+  });
+});
+
 test("resubmitted with another body a message is a new one, linked to the old", skip, async () => {
   const { id } = await newest("orders", "done");
   await visit({}, async (page) => {
