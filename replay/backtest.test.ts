@@ -131,6 +131,30 @@ test("a message whose call failed then fails alike now", async () => {
   equal((await tested(`${source("")}\nglobalThis.version = 2;`, [failed])).same, 1);
 });
 
+test("an outlet that mayfly.yaml no longer has: the flow does the same, and fails now", async () => {
+  const text = `import { flow } from "mayfly"; export default flow((msg, { to }) => { to.bills.send(msg.json()); });`;
+  const image = await monitor.load(await imageOf(text));
+  const sent = messageOf(await record(monitor, image, delivered("{}")), null);
+  const rules = (outlets: readonly string[]): NonNullable<Parameters<typeof backtest>[3]["rules"]> => ({
+    name: "flow",
+    outlets,
+    hosts: [],
+    retriesProgramErrors: false,
+    values: {},
+    limits: (own) => own,
+    keyOf: () => undefined,
+    timeoutMs: () => 1_000,
+  });
+  const run = (outlets: readonly string[]): Promise<Backtest> =>
+    backtest(monitor, image, each([sent]), { limits: defaultFlowLimits, rules: rules(outlets) });
+  equal((await run(["bills"])).same, 1);
+  const { failsNow, groups } = await run(["audit"]);
+  deepEqual([failsNow, groups[0]?.shape], [1, "MF_OUTLET_UNKNOWN"]);
+  const refused = { ...sent, summary: { ...sent.summary, status: "failed" as const, error: { code: "MF_OUTLET_UNKNOWN", message: "" } } };
+  const again = backtest(monitor, image, each([refused]), { limits: defaultFlowLimits, rules: rules(["bills"]) });
+  equal((await again).passesNow, 1, "it was refused then");
+});
+
 test("messages without bodies or without a machine are skipped and counted; a reader's error ends the backtest", async () => {
   const [first] = messages as [RecordedMessage];
   const bare = { ...first, recording: { ...first.recording, redaction: { headers: [], paths: [], bodies: "none" as const } } };

@@ -58,7 +58,9 @@ export async function judge(
     const what = `${first.operation} ${first.method === "" ? "" : `${first.method} `}${first.target}`;
     return { verdict: "unanswered", differences: [], shape: what };
   }
-  if (same && step === steps.length) return { verdict: "same", differences: [] };
+  // With the same effects, mayfly.yaml may still refuse today what it took then.
+  const endsAlike = (outcome.failure === undefined) === (error === undefined);
+  if (same && endsAlike && step === steps.length) return { verdict: "same", differences: [] };
   const before = recordedOutcome(recording, effectRules(recording, rules), error);
   const { found, count } = outcomeDifferences(before, outcome);
   if (count === 0) return { verdict: "same", differences: [] };

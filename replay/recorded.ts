@@ -114,8 +114,12 @@ const idle: Omit<EffectHost, "log"> = {
   timer: () => () => undefined,
 };
 
-/** The outcome of the recorded attempt. `error`: as the message's record shows it. */
-export function recordedOutcome(recording: Recording, rules: EffectRules, error?: RecordedError): Outcome {
+/**
+ * The outcome of the recorded attempt. `error`: as the message's record shows it. Outlets are those of then, whatever mayfly.yaml has now: a
+ * send to one that it lacked is known by the error.
+ */
+export function recordedOutcome(recording: Recording, now: EffectRules, error?: RecordedError): Outcome {
+  const rules = { ...now, outlets: undefined };
   const { deliver, events, steps } = recording;
   const logs: LogEffect[] = [];
   const calls: CallEffect[] = [];
@@ -139,7 +143,8 @@ export function recordedOutcome(recording: Recording, rules: EffectRules, error?
     effects.outcome(step as StepOutcome);
   }
   const end = effects.end ?? effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });
-  const failed = end.kind === "failed" ? end.failure : end.kind === "unstarted" ? endedFromOutside(recording, error) : undefined;
+  const isDone = end.kind === "done" && error === undefined;
+  const failed = end.kind === "failed" ? end.failure : isDone ? undefined : endedFromOutside(recording, error);
   const failure =
     failed ?? (effects.stateChanges.length === 0 ? undefined : overState(deliver.key, stateOf(recording), effects.stateChanges));
   return outcomeOf({ effects, failure, logs, calls });

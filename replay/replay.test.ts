@@ -2,6 +2,7 @@ import { deepEqual, equal, match, notEqual, ok, rejects } from "node:assert/stri
 import { after, before, describe, test } from "node:test";
 import { decodeRecording, type Effect, encodeRecording, type Recording } from "#abi";
 import { toUtf8 } from "#base";
+import { gatewayLimits } from "#gateway";
 import { platformFault } from "../monitors/process/process.ts";
 import { embeddedMonitor, findQemu, type LoadedImage, type Monitor, processMonitor, qemuMonitor } from "#monitors";
 import { type Replay, replayRecording } from "#replay";
@@ -234,6 +235,19 @@ describe("another image", () => {
     equal(failure?.recorded, undefined);
     match(JSON.stringify(failure?.replayed), /"message":".*no"/);
   });
+});
+
+test("state beyond its limit fails another image, as its commit would; the recorded one was within it", async () => {
+  const text = (size: string): string =>
+    `import { flow } from "mayfly"; export default flow((msg, { state }) => { state.set("text", "x".repeat(${size})); });`;
+  const within = await monitor.load(await imageOf(text("10")));
+  const beyond = await monitor.load(await imageOf(text(String(gatewayLimits.stateBytes))));
+  const small = await record(monitor, within, delivered("", { key: "k" }));
+  const [difference, ...more] = (await replayRecording(monitor, beyond, small)).differences;
+  deepEqual([difference?.path, (difference?.replayed as { code: string }).code, more], ["failure", "MF_STATE_LIMIT", []]);
+  const large = await record(monitor, beyond, delivered("", { key: "k" }));
+  const [mended] = (await replayRecording(monitor, within, large)).differences;
+  equal((mended?.recorded as { code: string }).code, "MF_STATE_LIMIT");
 });
 
 test("a recording without bodies is refused, with the setting to change", async () => {
