@@ -507,6 +507,7 @@ export class ServedFlow {
         random,
         memory,
         witnesses,
+        tracing: this.#ports.tracing,
         logger: this.#logger.child({ outlet: name }),
       }),
     };

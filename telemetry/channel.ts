@@ -81,7 +81,7 @@ export class Channel {
     else this.#timer ??= this.#ports.clock.after(telemetryLimits.batchMs, () => this.#flushAll());
   }
 
-  /** Exports what waits, at most for so many milliseconds, then ends the thread. Never rejects. */
+  /** Exports what waits, at most for so many milliseconds, less where the collector takes nothing; then ends the thread. Never rejects. */
   async stop(withinMs: number): Promise<void> {
     this.#stopping = true;
     this.#flushAll();
@@ -91,7 +91,8 @@ export class Channel {
       const ended = new Promise<void>((resolve) => (this.#ended = resolve));
       this.#post({ kind: "end" });
       let cancel: () => void = () => undefined;
-      const late = new Promise<void>((resolve) => (cancel = this.#ports.clock.after(withinMs, resolve)));
+      const mostMs = this.#troubled.size === 0 ? withinMs : Math.min(withinMs, telemetryLimits.troubledFlushMs);
+      const late = new Promise<void>((resolve) => (cancel = this.#ports.clock.after(mostMs, resolve)));
       await Promise.race([ended, late]);
       cancel();
       await thread.terminate().catch(() => undefined);

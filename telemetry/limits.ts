@@ -18,6 +18,8 @@ export const telemetryLimits = {
   exportMs: 10 * second,
   /** Longest flush at a stop. */
   flushMs: 5 * second,
+  /** The same, for a collector that took nothing lately. */
+  troubledFlushMs: 500,
   /** Time an exporter's thread that ended stays away. */
   restartMs: 30 * second,
   /** Memory of the exporter's thread, in MiB. */

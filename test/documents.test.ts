@@ -164,6 +164,8 @@ const runBy: Readonly<Record<string, string>> = {
   "CLI.md ts": "test/documents.test.ts",
   "CONNECTORS.md yaml": "test/documents.test.ts",
   "FLOWS.md ts": "test/documents.test.ts",
+  "METRICS.md yaml": "test/metrics.test.ts",
+  "OPERATIONS.md yaml": "test/metrics.test.ts",
   "PATTERNS.md ts": "test/patterns.test.ts",
   "PATTERNS.md yaml": "test/patterns.test.ts",
   "BOOT.md sh": "monitors/qemu/boot-doc.test.ts",

@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { serve, type Serving } from "#cli";
-import { silentLogger } from "#gateway";
+import { connectors } from "#connectors";
+import { readConfig, silentLogger } from "#gateway";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const peer = "secret-peer.invalid";
@@ -118,4 +119,23 @@ test("strangers learn no peer's address from /metrics, /ready or /ping", async (
   );
   for (const text of answers) equal(text.includes(peer) || text.includes("password"), false);
   ok(JSON.stringify(serving.gateway.ready()).includes(peer), "the operator does");
+});
+
+test("settings in METRICS.md and OPERATIONS.md are valid, and the probes answer", async () => {
+  let seen = 0;
+  for (const name of ["METRICS.md", "OPERATIONS.md"]) {
+    const text = await readFile(join(root, "docs", name), "utf8");
+    for (const [, block = ""] of text.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)) {
+      const settings = parse(block) as Record<string, { readonly httpGet?: { readonly path: string } }>;
+      seen += 1;
+      for (const [setting, { httpGet }] of Object.entries(settings)) {
+        if (!setting.endsWith("Probe")) continue;
+        const { status } = await fetch(`${serving.url}${httpGet?.path ?? ""}`);
+        ok(status === 200 || (status === 503 && httpGet?.path === "/ready"), `${name}: ${httpGet?.path} answered ${status}`);
+        delete settings[setting];
+      }
+      readConfig(stringify({ flows: {}, ...settings }), name, { ...connectors, environment: {} });
+    }
+  }
+  equal(seen, 3);
 });

@@ -17,6 +17,7 @@ import { until } from "../../testing/rig.ts";
 import { text, utf8 } from "../../testing/scripted.ts";
 import { Persistence } from "../persistence.ts";
 import { noWitnesses } from "../witnesses.ts";
+import { untraced } from "../../contract/tracing.ts";
 import { Outbox } from "./outbox.ts";
 import { OutletChannel } from "./outlet-channel.ts";
 
@@ -68,7 +69,7 @@ class World {
     });
     const { buryOutbox } = this.journal;
     this.journal.buryOutbox = (entry, record) => buryOutbox.call(this.journal, entry, record).finally(() => (this.buried += 1));
-    this.outbox = new Outbox(channel, { ...this, random: prng(1), logger: silentLogger, witnesses: noWitnesses });
+    this.outbox = new Outbox(channel, { ...this, random: prng(1), logger: silentLogger, tracing: untraced, witnesses: noWitnesses });
   }
 
   /** Commits sends `KEY NUMBER`, each of a message of its own. */

@@ -7,6 +7,7 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import type { GatewayMemory } from "../../contract/memory.ts";
 import type { Failure, Outgoing } from "../../contract/message.ts";
 import type { Attempt, OutletError } from "../../contract/outlet.ts";
+import type { Tracing } from "../../contract/tracing.ts";
 import type { WitnessedDelivery } from "../../contract/witness.ts";
 import { backoffMs } from "../../contract/backoff.ts";
 import { Holds } from "../holds.ts";
@@ -20,6 +21,7 @@ export interface OutboxPorts {
   readonly clock: Clock;
   readonly random: Prng;
   readonly logger: Logger;
+  readonly tracing: Tracing;
   readonly memory: GatewayMemory;
   readonly witnesses: Witnesses;
 }
@@ -205,10 +207,7 @@ export class Outbox {
       failure: failureOf(failure),
       logs: [],
     };
-    logger.warn(
-      { message: entry.messageId, attempt: entry.attempt, code: failure.code, retryInMs: again ? waitMs : undefined },
-      failure.message,
-    );
+    logger.warn({ ...this.#place(entry), code: failure.code, retryInMs: again ? waitMs : undefined }, failure.message);
     if (again) {
       this.channel.metrics.retries += 1;
       this.#tell(entry, startedMs, "retry", record.failure);
@@ -220,7 +219,7 @@ export class Outbox {
     const letter = await this.#bury(entry, record);
     this.#tell(entry, startedMs, "dead", record.failure, letter);
     logger.error(
-      { message: entry.messageId, attempt: entry.attempt, code: failure.code, deadLetter: letter },
+      { ...this.#place(entry), code: failure.code, deadLetter: letter },
       `the send failed for good and is kept as a dead letter: ${failure.message}`,
     );
   }
@@ -276,10 +275,15 @@ export class Outbox {
     const waitMs = Math.min(Math.max(backoffMs(times + 1, this.channel.config.retry.backoff, random), failure.retryAfterMs ?? 0), leftMs);
     this.channel.metrics.retries += 1;
     logger[times === 0 ? "warn" : "debug"](
-      { message: entry.messageId, attempt: entry.attempt, code: failure.code, retryInMs: waitMs },
+      { ...this.#place(entry), code: failure.code, retryInMs: waitMs },
       `the send waits for a peer that is unreachable: ${failure.message}`,
     );
     journal.releaseOutbox(entry, Math.ceil(clock.monotonicMs() + waitMs));
+  }
+
+  /** Fields of a log line. */
+  #place({ messageId, attempt, headers }: OutboxEntry): object {
+    return { message: messageId, attempt, ...this.#ports.tracing.logFields(headers) };
   }
 
   #forget(entry: OutboxEntry): void {
