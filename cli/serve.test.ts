@@ -16,8 +16,11 @@ let folder: string;
 const children: Command[] = [];
 
 const flowText = (word: string): string => `import { flow } from "mayfly";
-export default flow(async (msg, { sleep }) => {
-  if (msg.text() === "slow") await sleep(400);
+export default flow(async (msg, { sleep, log }) => {
+  if (msg.text() === "slow") {
+    log.info("under way");
+    await sleep(400);
+  }
   return ${JSON.stringify(word)};
 });`;
 
@@ -124,7 +127,7 @@ test("serve answers, and at SIGTERM finishes what is under way, then ends with 0
   const url = await serving.url();
   equal(await post(url, "x"), "one");
   const slow = post(url, "slow");
-  await new Promise((done) => setTimeout(done, 100));
+  await serving.until(/"msg":"under way"/);
   serving.signal("SIGTERM");
   equal(await slow, "one");
   equal(await serving.ended, 0);
