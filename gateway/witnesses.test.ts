@@ -2,7 +2,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
 import type { Witness, WitnessedAttempt, WitnessedDelivery, WitnessedEnd, WitnessedMessage } from "./contract/witness.ts";
-import { done, fail, log, request, send, text } from "./testing/scripted.ts";
+import { done, fail, log, request, type Script, send, text } from "./testing/scripted.ts";
 import { type Rig, type RigOptions, until, withGateway, withPeer } from "./testing/rig.ts";
 
 class Notes implements Witness {
@@ -164,6 +164,48 @@ test("deliveries: each attempt, how it ended, and the letter of the one that was
           await post(url);
           await until(() => deliveries.length === 3);
           deepEqual([deliveries[2]?.status, deliveries[2]?.failure], ["sent", undefined]);
+        },
+      );
+    },
+  );
+});
+
+test("what is kept for witnesses is bounded and takes memory: beyond it an attempt is told without effects and bodies", async () => {
+  await withPeer(
+    (request_, response) => void (request_.resume(), request_.on("end", () => response.end("answer"))),
+    async (peer) => {
+      let most = 0;
+      const calls = (bytes: number, count: number): Script => {
+        let made = 0;
+        return (event) => {
+          if (event.kind === "deliver") made = 0;
+          made += 1;
+          return made > count ? [done()] : [request(made, "peer", "x".repeat(bytes))];
+        };
+      };
+      await witnessed(
+        `flows:
+  short: { image: short.mfi, to: { peer: { http: { url: "${peer}" } } } }
+  long: { image: long.mfi, to: { peer: { http: { url: "${peer}" } } } }`,
+        { short: calls(100_000, 3), long: calls(1_000_000, 20) },
+        async ({ gateway, admin }, { ends }) => {
+          const taken = async (): Promise<number> =>
+            Number(/mayfly_memory_taken_bytes\{use="sends"\} (\d+)/.exec(await (await admin("/metrics")).text())?.[1]);
+          for (const name of ["short", "long"]) await gateway.inject(name, { body: Buffer.from("1"), wait: true });
+          most = await taken();
+          await until(() => ends.length === 2);
+          const [short, long] = ends.map(({ end }) => end.last);
+          deepEqual(
+            [
+              short?.leftOut,
+              short?.steps[0]?.effects.length,
+              text(short?.events[0]?.kind === "resolve" ? short.events[0].body : new Uint8Array(0)),
+            ],
+            [undefined, 1, "answer"],
+          );
+          deepEqual([long?.leftOut, long?.steps.length, long?.steps.every(({ effects }) => effects.length === 0)], [true, 21, true]);
+          ok(long?.events.every((event) => event.kind === "resolve" && event.body.length === 0));
+          equal(most, 0);
         },
       );
     },

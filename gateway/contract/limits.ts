@@ -166,6 +166,10 @@ export const gatewayLimits = {
   /** Delay of a sweep after a stored body may have become free, and the longest interval between sweeps. */
   bodySweepMs: { least: 5 * second, most: 5 * minute },
 
+  /** Bounds of what an attempt keeps for history and telemetry: steps, bytes, and the bytes of them that need no room in the budget. */
+  notedSteps: 10_000,
+  notedBytes: 16 * mib,
+  notedFreeBytes: 64 * kib,
   /** Ends of messages that a stream of events names in one second; the rest is counted. */
   messageEventsPerSecond: 200,
 

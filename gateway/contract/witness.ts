@@ -48,6 +48,8 @@ export interface WitnessedAttempt {
   readonly logs: readonly LogEffect[];
   readonly failure: Failure | undefined;
   readonly reply: Reply | undefined;
+  /** True: it was too long to be kept until its end. `steps` have no effects, `events` no bodies, and the last ones may be missing. */
+  readonly leftOut?: true;
 }
 
 /** The end of a message. `dead` has a dead letter, `failed` has none. */

@@ -87,7 +87,7 @@ function withAttempt(first: Fact, message: WitnessedMessage, attempt: WitnessedA
   const whole = recordable(attempt);
   if (whole === undefined)
     return { facts: [first, attemptFact(attempt, redactor, undefined), messageFact(message, redactor)], recording: undefined };
-  const tooLong = redactor.bodies === "all" && bodyBytes(whole) > historyLimits.entryBytes;
+  const tooLong = redactor.bodies === "all" && (attempt.leftOut === true || bodyBytes(whole) > historyLimits.entryBytes);
   const { recording, omitted } = redactor.recording(whole, tooLong ? "headers" : redactor.bodies);
   return { facts: [first, attemptFact(attempt, redactor, omitted)], recording };
 }

@@ -33,6 +33,8 @@ export const historyLimits = {
   retryMs: 5 * second,
   /** A lock that was not touched for this time belongs to a process that is gone. */
   lockSilenceMs: 30 * second,
+  /** How long a reader waits for what happened before. */
+  flushWaitMs: 2 * second,
   /** How long `close` waits for the thread. */
   closeMs: 5 * second,
   /** Codes of failures a segment's index tells apart; the rest is looked up in the entries. */

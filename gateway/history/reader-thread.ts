@@ -35,6 +35,7 @@ export class ThreadReader implements HistoryReader {
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #number = 0;
+  #closed = false;
 
   /** `flush` resolves once all that happened before is in the folder. */
   constructor(folder: string, flush: () => Promise<void>) {
@@ -73,12 +74,14 @@ export class ThreadReader implements HistoryReader {
 
   async close(): Promise<void> {
     const worker = this.#worker;
+    this.#closed = true;
     this.#worker = undefined;
     await worker?.terminate();
   }
 
   async #ask(question: Question): Promise<unknown> {
     await this.#flush();
+    if (this.#closed) throw unreadable("the gateway is stopping");
     const worker = (this.#worker ??= this.#start());
     const number = ++this.#number;
     return new Promise((resolve, reject) => {

@@ -140,9 +140,14 @@ export class HistoryStore implements History {
     if (this.#worker === undefined) return;
     const number = ++this.#syncNumber;
     await new Promise<void>((resolve) => {
-      this.#syncs.set(number, resolve);
+      const cancel = this.#options.clock.after(historyLimits.flushWaitMs, resolve); // a disk that hangs: what is there is read
+      this.#syncs.set(number, () => {
+        cancel();
+        resolve();
+      });
       this.#tell({ kind: "sync", number });
     });
+    this.#syncs.delete(number);
   }
 
   close(): Promise<void> {

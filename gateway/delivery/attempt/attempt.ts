@@ -84,7 +84,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     this.#ports = ports;
     this.flow = flow;
     this.work = work;
-    this.notes = ports.witnesses.wants(work.message) ? new AttemptNotes() : undefined;
+    this.notes = ports.witnesses.wants(work.message) ? new AttemptNotes(ports.memory.sends) : undefined;
     const { key, headers } = work.message;
     this.effects = new Effects(flow, { key, headers, latin1Reply: work.incoming.latin1Reply === true }, this);
     this.startedMs = ports.clock.now();
@@ -175,7 +175,7 @@ export class MessageAttempt implements Deadline, EffectHost {
 
   readonly #stepped = (outcome: StepOutcome): void => {
     this.#ports.metrics.cpuMs += outcome.cpuMs;
-    if (!this.over) this.notes?.steps.push(outcome);
+    if (!this.over) this.notes?.step(outcome);
     const end = this.effects.outcome(outcome);
     if (end === undefined || this.over) return;
     if (outcome.status === "waiting") this.#machine?.end();
@@ -192,7 +192,7 @@ export class MessageAttempt implements Deadline, EffectHost {
   #give(event: Parameters<RunningMachine["step"]>[0]): void {
     if (this.over || this.#machine === undefined) return;
     this.effects.began();
-    this.notes?.events.push(event);
+    this.notes?.event(event);
     try {
       this.#machine.step(event).then(this.#stepped, this.#lost);
     } catch (error) {
@@ -205,6 +205,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     this.over = true;
     deadlines.remove(this);
     if (this.#answerBytes > 0) memory.answers.give(this.#answerBytes);
+    this.notes?.release();
     if (result.kind !== "done") this.releaseSends();
     this.#ports.finished(this, this.#inSource(result));
   }
