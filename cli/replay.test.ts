@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { encodeRecording, type Recording } from "#abi";
 import { capture } from "#cli";
 import { embeddedMonitor } from "#monitors";
-import { answer, delivered, record } from "../replay/testing/record.ts";
+import { answer, delivered, record, refusal } from "../replay/testing/record.ts";
 import { cachedImage } from "./images/cache.ts";
 import { storeFolder } from "./images/store.ts";
 
@@ -150,4 +150,66 @@ test("test --record without -o writes YAML to standard output", async () => {
   equal(code, 0);
   ok(out.includes("seed: "));
   match(out, /expect:\n {6}reply:\n {8}status: 200/);
+});
+
+test("test --record passes for every kind of message: forms of bodies, fetches, answers in turn, refusals, state of others, failures", async () => {
+  await writeFile(
+    at("flows", "all.ts"),
+    `import { fail, flow } from "mayfly";
+export default flow<"erp">(async (msg, { to, fetch, state, log, sleep }) => {
+  const kind = msg.headers["x-kind"];
+  if (kind === "fail") fail("not today", { code: "NOT_TODAY", status: 409, retry: false });
+  if (kind === "throw") (null as unknown as { x: number }).x;
+  const first = (await to.erp.request("1", { method: "PUT", path: "/a" })).text();
+  const second = await to.erp.request(new Uint8Array([1, 255])).then((answer) => answer.bytes.length, (error: { code: string }) => error.code);
+  const page = await fetch("https://rates.test/x?y=1", { method: "POST", body: "q", headers: { "x-a": "b" } });
+  const other = await state.read("other");
+  const sent = Date.now();
+  await sleep(1500);
+  log.info("all", { first, second, other, took: Date.now() - sent });
+  log.error("with a stack", { error: new Error("x") });
+  state.set("list", [1, { two: 2 }]); state.delete("gone");
+  return new Response(new Uint8Array([0, 200, 255]), { status: 207, headers: { "x-page": String(page.status), "content-type": "application/x-own" } });
+});
+`,
+  );
+  await writeFile(
+    at("mayfly.yaml"),
+    `${config}  all:
+    flow: flows/all.ts
+    key: key
+    from: [{ http: { path: /all } }]
+    hosts: [rates.test]
+    to: { erp: { http: { url: "http://127.0.0.1:1/" } } }
+`,
+  );
+  const monitor = embeddedMonitor({ workers: 1 });
+  try {
+    const { image } = await cachedImage(at("flows", "all.ts"), { name: "all" });
+    const loaded = await monitor.load(image);
+    let asked = 0;
+    const bodies = ["plain text, two\nlines", '{ "spaced":  true }', Uint8Array.of(0, 255, 7), ""];
+    for (const kind of ["", "json", "bytes", "none", "fail", "throw"]) {
+      const headersJson = JSON.stringify({ "x-kind": kind, ...(kind === "none" ? {} : { "content-type": "text/x-own" }) });
+      const body = bodies[["", "json", "bytes", "none"].indexOf(kind)] ?? "x";
+      const deliver = delivered(body, { id: `all-${kind}`, key: "k", attempt: 2, headersJson, stateJson: '{"gone":1,"stays":"s"}' });
+      const recorded = await record(monitor, loaded, deliver, (call) => {
+        if (call.operation === "state") return answer({ n: 1 }, 4);
+        if (call.operation === "fetch") return answer("page", 31, { "content-type": "text/html", "mayfly-fetch-url": call.target });
+        if (call.body.length === 1 && kind === "none") return { answer: { ...answer("busy").answer, status: 503 }, delayMs: 2 };
+        return ++asked % 2 === 1 ? answer('{ "not":"canonical" }', 3) : refusal("MF_ERP_DOWN", 250);
+      });
+      await writeFile(at(`all-${kind}.mfr`), encodeRecording(recorded));
+      const written = await run("test", "--record", at(`all-${kind}.mfr`), "-o", at("flows", "all.flow-test.yaml"));
+      equal(written.code, 0, written.out + written.err);
+    }
+    const all = await capture(["test", at("flows", "all.flow-test.yaml")]);
+    match(all.out, /6 passed/);
+  } finally {
+    await monitor.close();
+  }
+  const text = await readFile(at("flows", "all.flow-test.yaml"), "utf8");
+  match(text, /- status: 503\n/);
+  match(text, /code: NOT_TODAY\n {8}message: not today\n {8}retry: false\n {8}status: 409/);
+  match(text, /https:\/\/rates\.test\/x\?y=1:\n {8}text: page/);
 });

@@ -7,6 +7,7 @@ import type { CallEffect, Headers, LogEffect, Recording, ResolveEvent } from "#a
 import { toHex } from "#base";
 import type { NewSend, Reply } from "#gateway";
 import { bodyValue, jsonValue } from "./differences.ts";
+import { hasFrames, valueWithoutFrames } from "./frames.ts";
 import { replayLimits } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
 import { headersOf, RecordedAnswers, stateOf } from "./recorded.ts";
@@ -137,11 +138,15 @@ function requestSpec({ operation, target, method, contentType, headersJson, body
 }
 
 /** Frames of a stack change with every line of the source. */
-const frame = /(?:^|\n|\\n)\s*at \S/;
+function isSteady({ text: line, fieldsJson }: LogEffect): boolean {
+  let steady = !hasFrames(line);
+  if (fieldsJson !== undefined) valueWithoutFrames(fieldsJson, () => (steady = false));
+  return steady;
+}
 
 function logSpecs(logs: readonly LogEffect[]): Spec[] {
   return logs
-    .filter(({ text: line, fieldsJson }) => !frame.test(line) && (fieldsJson === undefined || !frame.test(fieldsJson)))
+    .filter(isSteady)
     .slice(0, replayLimits.testLogs)
     .map(({ level, text: line, fieldsJson }) => {
       const fields = fieldsJson === undefined ? undefined : jsonValue(fieldsJson);

@@ -2,6 +2,7 @@
 import type { CallEffect, Headers, LogEffect } from "#abi";
 import { type Effects, type Failure, type NewSend, type Reply } from "#gateway";
 import { Differences, jsonValue, pathTo } from "./differences.ts";
+import { valueWithoutFrames, withoutFrames } from "./frames.ts";
 
 export interface Outcome {
   /** Undefined: the flow completed. */
@@ -91,15 +92,8 @@ function callHeaders({ headersJson }: CallEffect): Headers {
   return (jsonValue(headersJson) ?? {}) as Headers;
 }
 
-/** Frames differ wherever the bundle does; the text around them counts. */
-function withoutFrames(text: string): string {
-  return text.replace(/\n?^[ \t]*at .*$/gm, "");
-}
-
 function fieldsOf({ fieldsJson }: LogEffect): unknown {
-  return fieldsJson === undefined
-    ? undefined
-    : (jsonValue(withoutFrames(fieldsJson).replace(/\\n[ \t]*at [^"]*?(?="|\\n)/g, "")) ?? fieldsJson);
+  return fieldsJson === undefined ? undefined : valueWithoutFrames(fieldsJson);
 }
 
 /** Every difference in meaning between two outcomes. */

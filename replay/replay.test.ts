@@ -211,6 +211,15 @@ describe("another image", () => {
     deepEqual([other.unanswered, other.differences], [[], [{ path: "calls[0].body.store", replayed: 7 }]]);
   });
 
+  test("whose lines moved has no difference in the stacks it logs", async () => {
+    const text = (lines: string): string =>
+      `import { flow } from "mayfly";\n${lines}export default flow((msg, { log }) => { const error = new Error("x"); log.warn("bad", { error, more: 1 }); log.info(error.stack ?? ""); console.log(error); });`;
+    const before = await monitor.load(await imageOf(text("")));
+    const logged = await record(monitor, before, delivered(""));
+    const moved = await monitor.load(await imageOf(text("globalThis.moved = 1;\n\n\n")));
+    deepEqual((await replayRecording(monitor, moved, logged)).differences, []);
+  });
+
   test("that asks somebody new is unanswered", async () => {
     const other = await through(source("10").replace("await sleep", `await to.tax.request("DE"); await sleep`));
     deepEqual(other.unanswered, [{ operation: "request", target: "tax", method: "" }]);

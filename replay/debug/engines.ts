@@ -1,10 +1,11 @@
 /** Differences between V8 and a machine's engine, QuickJS, that no flow is to blame for. */
 import type { Effect } from "#abi";
+import { valueWithoutFrames, withoutFrames } from "../frames.ts";
 
 /** Codes of failures whose message quotes the engine's own error. */
 const quoting = new Set(["MF_MESSAGE_INVALID", "MF_RESPONSE_INVALID", "MF_UNHANDLED_REJECTION", "MF_STACK_OVERFLOW"]);
 
-const frames = /(?:\\n|\n)?[ \t]*at [^"\n]*?(?=\\n|"|\n|$)/g;
+/** V8 puts the error's name and message in front. */
 const stacks = /"stack":"(?:[^"\\]|\\.)*"/g;
 
 /** The effect without what each engine words in its own way: texts of its errors, and stacks. */
@@ -15,7 +16,11 @@ export function alike(effect: Effect): Effect {
   }
   if (effect.kind !== "log") return effect;
   const { text, fieldsJson } = effect;
-  return { ...effect, text: text.replace(frames, ""), fieldsJson: fieldsJson?.replace(stacks, '"stack":""').replace(frames, "") };
+  return {
+    ...effect,
+    text: withoutFrames(text),
+    fieldsJson: fieldsJson === undefined ? undefined : JSON.stringify(valueWithoutFrames(fieldsJson)).replace(stacks, '"stack":""'),
+  };
 }
 
 export const engineRemark =
