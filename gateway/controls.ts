@@ -52,17 +52,18 @@ export class Controls implements Controlled {
 
   async turn(flow: string, state: FlowState): Promise<object> {
     const served = this.#served(flow);
-    await served.turn(state);
-    return { flow, state, pending: served.delivery.pending, running: served.delivery.running };
+    const kept = await served.turn(state);
+    return { flow, state, kept, pending: served.delivery.pending, running: served.delivery.running };
   }
 
   async turnOutlet(flow: string, outlet: string, paused: boolean): Promise<object> {
     const served = this.#served(flow);
-    if (!(await served.turnOutlet(outlet, paused))) {
+    const kept = await served.turnOutlet(outlet, paused);
+    if (kept === undefined) {
       const names = served.outlets.map(({ channel }) => channel.name);
       throw new CodedError("MF_OUTLET_UNKNOWN", `the flow ${flow} has no outlet "${outlet}"${hint(outlet, names)}`);
     }
-    return { flow, outlet, state: paused ? "paused" : "running", waiting: served.outbox(outlet)?.depth ?? 0 };
+    return { flow, outlet, state: paused ? "paused" : "running", kept, waiting: served.outbox(outlet)?.depth ?? 0 };
   }
 
   queue(flow: string | undefined): object {

@@ -115,7 +115,7 @@ export class ServedFlow {
     this.name = name;
     this.#ports = ports;
     this.#logger = ports.logger.child({ flow: name });
-    this.switches = new Switches({ recall: journalRecall(name, ports), logger: this.#logger });
+    this.switches = new Switches({ recall: journalRecall(name, ports), logger: this.#logger, clock: ports.clock });
     const perform = callPerformer({
       ids: ports.ids,
       journal: ports.journal,
@@ -214,9 +214,9 @@ export class ServedFlow {
     this.#restSources();
   }
 
-  /** Stops or starts the flow. Resolves once that is kept. */
-  async turn(state: FlowState): Promise<void> {
-    if (this.switches.state === state) return;
+  /** Stops or starts the flow. False while that is not kept yet. */
+  async turn(state: FlowState): Promise<boolean> {
+    if (this.switches.state === state) return true;
     this.switches.state = state;
     this.#applySwitches();
     this.#restSources();
@@ -224,14 +224,14 @@ export class ServedFlow {
       { state },
       state === "running" ? "the flow was resumed by an operator" : `the flow is ${state}, as an operator wants it`,
     );
-    await this.switches.write();
+    return await this.switches.write();
   }
 
-  /** Pauses or resumes an outlet: sends rest in the outbox, requests fail with MF_OUTLET_PAUSED. False where there is no such outlet. */
-  async turnOutlet(name: string, paused: boolean): Promise<boolean> {
+  /** Pauses or resumes an outlet: sends rest in the outbox, requests fail with MF_OUTLET_PAUSED. Undefined where there is no such outlet, false while it is not kept yet. */
+  async turnOutlet(name: string, paused: boolean): Promise<boolean | undefined> {
     const placed = this.#byName.get(name);
     const { outlets } = this.switches;
-    if (placed === undefined && !outlets.has(name)) return false;
+    if (placed === undefined && !outlets.has(name)) return undefined;
     if (outlets.has(name) === paused) return true;
     if (paused) outlets.add(name);
     else outlets.delete(name);
@@ -244,8 +244,7 @@ export class ServedFlow {
       { outlet: name, paused },
       paused ? "the outlet is paused, as an operator wants it" : "the outlet was resumed by an operator",
     );
-    await this.switches.write();
-    return true;
+    return await this.switches.write();
   }
 
   #applySwitches(): void {

@@ -7,13 +7,17 @@
  *      │  └────resume─────┤
  *      └─────drain─────▶ draining   takes nothing; what it has is finished
  */
+import type { Clock } from "#base";
 import type { Logger } from "./contract/connector.ts";
+import { controlLimits } from "./contract/limits.ts";
 import type { Recall } from "./contract/source.ts";
 import type { FlowState } from "./delivery/flow-state.ts";
+import { settles } from "./ending.ts";
 
 export interface SwitchPorts {
   readonly recall: Recall;
   readonly logger: Logger;
+  readonly clock: Clock;
 }
 
 /** Name of the fact in the journal's state. No source is called so: theirs begin with `from[`, or are their connector's. */
@@ -57,10 +61,10 @@ export class Switches {
       this.#ports.logger.warn({ outlets }, "outlets were paused by an operator and stay so: `mayfly outlets resume` starts them");
   }
 
-  /** Resolves once it is kept. */
-  async write(): Promise<void> {
+  /** False where it is not kept yet: the journal's disk refuses, and is tried again. */
+  async write(): Promise<boolean> {
     const fact: Fact = { flow: this.state, outlets: [...this.outlets] };
     this.#written = this.#written.then(() => this.#ports.recall.write(factName, JSON.stringify(fact)));
-    await this.#written;
+    return await settles(this.#ports.clock, controlLimits.keepMs, this.#written);
   }
 }

@@ -68,7 +68,8 @@ async function list({ terminal }: Cli, flags: Flags): Promise<number> {
 async function change({ terminal }: Cli, path: string, flags: Flags, says: (answer: Record<string, unknown>) => string): Promise<number> {
   const client = await AdminClient.open(flags, terminal.env);
   const answer = (await client.get("POST", path)) as Record<string, unknown>;
-  terminal.out(flags.json === true ? `${JSON.stringify(answer, undefined, 2)}\n` : `${safeText(says(answer))}\n`);
+  const kept = answer["kept"] === false ? "; the journal can't be written, so a restart would forget this" : "";
+  terminal.out(flags.json === true ? `${JSON.stringify(answer, undefined, 2)}\n` : `${safeText(says(answer))}${kept}\n`);
   return exitCodes.ok;
 }
 

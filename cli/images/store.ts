@@ -42,9 +42,14 @@ export async function putImage(folder: string, { sha256, bytes }: Image, flow: s
 export async function getImage(folder: string, sha256: string): Promise<{ readonly image: Image; readonly file: string }> {
   const file = join(folder, `${sha256}.mfi`);
   const image = await loadImage(file);
+  await used(file);
+  return { image, file };
+}
+
+/** Counts an image as used now: it is among the last to be deleted. */
+export async function used(file: string): Promise<void> {
   const now = new Date();
   await utimes(file, now, now).catch(() => undefined); // a read-only store serves as well
-  return { image, file };
 }
 
 /** The file of the flow an image was built from, absolute; undefined when nothing is known of it. */

@@ -7,7 +7,7 @@ import { type Image, loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
 import { type Rollback, Rollbacks } from "../images/rollbacks.ts";
-import { flowOf, listImages, namedImage, storeFolder } from "../images/store.ts";
+import { flowOf, listImages, namedImage, storeFolder, used } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 
 /** Images as a flow uses them: its own, and the new one beside it. */
@@ -36,7 +36,10 @@ function readSourceMap(file: string | undefined, sha256: string): Uint8Array | u
 
 /** The image's file: `image:` names it by its path or, as `sha256:DIGITS`, among those that were built here. */
 async function imagePath(base: string, image: string): Promise<string> {
-  return image.startsWith("sha256:") ? await namedImage(base, image.slice("sha256:".length)) : resolve(base, image);
+  if (!image.startsWith("sha256:")) return resolve(base, image);
+  const file = await namedImage(base, image.slice("sha256:".length));
+  await used(file);
+  return file;
 }
 
 const short = (sha256: string): string => `sha256:${sha256.slice(0, 12)}`;
@@ -73,17 +76,17 @@ export class Images implements ImageKeeper {
   }
 
   async load(name: string, config: FlowConfig): Promise<FlowImage> {
-    const used: UsedImages = { loaded: [], inputs: [], file: undefined };
-    this.#next.set(name, used);
+    const inUse: UsedImages = { loaded: [], inputs: [], file: undefined };
+    this.#next.set(name, inUse);
     const found = await this.#chosen(name, config);
-    const own = await this.#use(name, config, found, used);
+    const own = await this.#use(name, config, found, inUse);
     this.#given.set(name, found.image.sha256);
-    used.file = found.file;
+    inUse.file = found.file;
     if (config.canary === undefined) return own;
     const { new: path } = config.canary;
     const isBuilt = path.startsWith("sha256:") || path.endsWith(".mfi");
     const canary = await this.#find(name, isBuilt ? { image: path, flow: undefined } : { image: undefined, flow: path });
-    return { ...own, canary: await this.#use(name, config, canary, used) };
+    return { ...own, canary: await this.#use(name, config, canary, inUse) };
   }
 
   /** The newest configuration is served: what the one before it used goes. Every load counts, so every one is undone once. */
@@ -187,13 +190,13 @@ export class Images implements ImageKeeper {
     return { image, inputs, file, source };
   }
 
-  async #use(name: string, config: FlowConfig, { image, inputs, file, source }: FoundImage, used: UsedImages): Promise<FlowImage> {
+  async #use(name: string, config: FlowConfig, { image, inputs, file, source }: FoundImage, inUse: UsedImages): Promise<FlowImage> {
     const { manifest, sha256 } = image;
     const shortage = memoryShortage(manifest, config.limits.memory ?? manifest.limits.memoryBytes);
     if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `the flow ${name}: ${shortage}`);
     const loaded = await this.#monitor.load(image);
-    used.loaded.push(loaded);
-    used.inputs.push(...inputs);
+    inUse.loaded.push(loaded);
+    inUse.inputs.push(...inputs);
     const folder = source === undefined ? undefined : dirname(source);
     const places = new StackMapper(() => readSourceMap(file, sha256), folder, `${manifest.name}.js`);
     return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };

@@ -205,5 +205,7 @@ export const gatewayLimits = {
 export const controlLimits = {
   /** Waiting messages of one flow that are listed. */
   messagesShown: 1_000,
+  /** Longest wait until a pause is kept in the journal: it counts at once, also with a disk that refuses. */
+  keepMs: 1 * second,
   bodyBytes: 16 * kib,
 } as const;
