@@ -14,7 +14,7 @@ import { withValues } from "./values.ts";
 /** The contract of `mayfly backtest --json`. */
 export interface Backtest extends Readonly<Record<Verdict, number>> {
   readonly messages: number;
-  /** Recorded without bodies, or without a machine: nothing to run. Not among `messages`. */
+  /** Recorded without bodies, or ended before a machine answered: nothing to compare. Not among `messages`. */
   readonly skipped: number;
   readonly perSecond: number;
   readonly image: string;

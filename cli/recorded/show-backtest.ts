@@ -45,7 +45,7 @@ export function showBacktest(terminal: Terminal, result: Backtest, bisected: Bis
     ...(failsNow > 0 ? [`${number(failsNow)} fail now`] : []),
     ...(passesNow > 0 ? [`${number(passesNow)} pass now`] : []),
     ...(unanswered > 0 ? [`${number(unanswered)} asked what no record answers`] : []),
-    ...(skipped > 0 ? [`${number(skipped)} skipped, recorded without bodies or without a machine`] : []),
+    ...(skipped > 0 ? [`${number(skipped)} skipped, recorded without bodies or ended before a machine answered`] : []),
   ];
   const text = `${number(messages)} messages: ${counts.join(", ")}`;
   out(`${same === messages ? paint.green(text) : paint.red(text)} ${paint.dim(`${number(perSecond)} a second`)}\n`);
