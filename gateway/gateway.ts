@@ -33,7 +33,7 @@ import type { DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { RootLogger } from "./logger.ts";
-import { type GatewayMemory, memoryBusy } from "./contract/memory.ts";
+import type { GatewayMemory } from "./contract/memory.ts";
 import { gatewayMemory } from "./memory/budget.ts";
 import type { Headers, Incoming, Outcome, ParentMessage } from "./contract/message.ts";
 import { createRegistry, type Exported, type MetricFamily } from "./metrics.ts";
@@ -48,6 +48,7 @@ import { type ReportUnexpected } from "./contract/unexpected.ts";
 import { UnexpectedErrors } from "./unexpected-errors.ts";
 import { Controls, type ImageKeeper } from "./controls.ts";
 import { addControl } from "./http/control.ts";
+import { readinessOf } from "./readiness.ts";
 import { Watching } from "./watching.ts";
 
 export interface GatewayPorts {
@@ -301,30 +302,16 @@ class TheGateway implements Gateway, Administered {
   }
 
   ready(): Readiness {
-    const problems: object[] = this.#state === "running" ? [] : [{ gateway: this.#state }];
-    const troubled = this.#persistence.troubled ?? this.#ports.journal.trouble?.message;
-    if (troubled !== undefined) problems.push({ journal: troubled });
-    const { buryTrouble } = this.#persistence;
-    if (buryTrouble !== undefined) problems.push({ deadLetters: buryTrouble });
-    const unexpected = this.#unexpected.problem;
-    if (unexpected !== undefined) problems.push(unexpected);
-    const memory = this.#memoryTrouble;
-    if (memory !== undefined) problems.push({ memory });
-    for (const served of this.#flows.values()) problems.push(...served.unready());
-    const history = this.#ports.history?.trouble;
-    const paused = [...this.#flows.values()].flatMap(({ name, switches }) => [
-      ...(switches.state === "running" ? [] : [`flows.${name}`]),
-      ...[...switches.outlets].map((outlet) => `flows.${name}.to.${outlet}`),
-    ]);
-    return { ready: problems.length === 0, problems, remarks: history === undefined ? [] : [{ history }], paused };
-  }
-
-  /** Said for a moment after a refusal: who asks now and then is to see it. */
-  get #memoryTrouble(): string | undefined {
-    const { all } = this.#memory;
-    if (this.#clock.monotonicMs() - all.refusals.lastMs > gatewayLimits.memoryTroubleMs) return undefined;
-    const uses = all.parts.filter(({ takenBytes }) => takenBytes > 0).map(({ use, takenBytes }) => `${use} ${takenBytes}`);
-    return `${memoryBusy}: ${all.takenBytes} of ${all.mostBytes} bytes are in use (${uses.join(", ")}): raise \`memory\`, or send less at once`;
+    return readinessOf({
+      state: this.#state,
+      clock: this.#clock,
+      persistence: this.#persistence,
+      journal: this.#ports.journal,
+      memory: this.#memory,
+      history: this.#ports.history,
+      unexpected: this.#unexpected.problem,
+      flows: [...this.#flows.values()],
+    });
   }
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {

@@ -1,0 +1,45 @@
+/** The answer of /ready: what can't work now, put together from all parts. */
+import type { Clock } from "#base";
+import { gatewayLimits } from "./contract/limits.ts";
+import { type GatewayMemory, memoryBusy } from "./contract/memory.ts";
+import type { Readiness } from "./contract/readiness.ts";
+import type { Persistence } from "./delivery/persistence.ts";
+import type { Journal } from "./journal/journal.ts";
+import type { ServedFlow } from "./served-flow.ts";
+
+export interface ReadinessParts {
+  readonly state: string;
+  readonly clock: Clock;
+  readonly persistence: Pick<Persistence, "troubled" | "buryTrouble">;
+  readonly journal: Pick<Journal, "trouble">;
+  readonly memory: GatewayMemory;
+  readonly history: { readonly trouble: unknown } | undefined;
+  /** An error nobody expected, for a while. */
+  readonly unexpected: object | undefined;
+  readonly flows: readonly ServedFlow[];
+}
+
+export function readinessOf({ state, clock, persistence, journal, memory, history, unexpected, flows }: ReadinessParts): Readiness {
+  const problems: object[] = state === "running" ? [] : [{ gateway: state }];
+  const troubled = persistence.troubled ?? journal.trouble?.message;
+  if (troubled !== undefined) problems.push({ journal: troubled });
+  const { buryTrouble } = persistence;
+  if (buryTrouble !== undefined) problems.push({ deadLetters: buryTrouble });
+  if (unexpected !== undefined) problems.push(unexpected);
+  const short = memoryTrouble(memory, clock);
+  if (short !== undefined) problems.push({ memory: short });
+  for (const served of flows) problems.push(...served.unready());
+  const paused = flows.flatMap(({ name, switches }) => [
+    ...(switches.state === "running" ? [] : [`flows.${name}`]),
+    ...[...switches.outlets].map((outlet) => `flows.${name}.to.${outlet}`),
+  ]);
+  const trouble = history?.trouble;
+  return { ready: problems.length === 0, problems, remarks: trouble === undefined ? [] : [{ history: trouble }], paused };
+}
+
+/** Said for a moment after a refusal: who asks now and then should see it. */
+function memoryTrouble({ all }: GatewayMemory, clock: Clock): string | undefined {
+  if (clock.monotonicMs() - all.refusals.lastMs > gatewayLimits.memoryTroubleMs) return undefined;
+  const uses = all.parts.filter(({ takenBytes }) => takenBytes > 0).map(({ use, takenBytes }) => `${use} ${takenBytes}`);
+  return `${memoryBusy}: ${all.takenBytes} of ${all.mostBytes} bytes are in use (${uses.join(", ")}): raise \`memory\`, or send less at once`;
+}
