@@ -10,6 +10,8 @@ export const watchLimits = {
   percentileSamples: 60,
   /** Flows whose samples are kept: about 60 kB each. The one without traffic for longest gives way. */
   sampledFlows: 200,
+  /** Flows that are asked for their problems with each sample; of more, all are asked every few samples. */
+  flowsLookedAt: 2_000,
   /** Flows in an overview; `/api/flows` has all. */
   flowsInOverview: 200,
   /** Errors of connectors that are remembered after they have gone. */

@@ -62,9 +62,9 @@ export function percentiles(counts: readonly number[]): Percentiles | undefined 
 const columns = ["received", "done", "failed", "pending", "outbox", "p50", "p95", "p99"] as const;
 type Column = (typeof columns)[number];
 
-/** A counter that was started again counts from nothing. */
+/** Counters of a flow that is gone are missing from the sum: that is no growth. */
 function grown(now: number, before: number): number {
-  return now >= before ? now - before : now;
+  return Math.max(now - before, 0);
 }
 
 export class Samples {

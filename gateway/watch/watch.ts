@@ -120,6 +120,7 @@ export class Watch {
   #problems = new Map<string, Problem>();
   readonly #errors = new Map<string, LastError>();
   #sampledMs = 0;
+  #samples = 0;
   #cancel: (() => void) | undefined;
   #ended = false;
   /** Told after each sample. */
@@ -172,18 +173,20 @@ export class Watch {
   sample(): void {
     const { clock, flows } = this.ports;
     this.#sampledMs = clock.now();
+    this.#samples += 1;
     const total = { received: 0, done: 0, failed: 0, pending: 0, outbox: 0, durations: [] as number[] };
     const names = new Set<string>();
     for (const flow of flows()) {
       names.add(flow.name);
       const counts = countsOf(flow);
+      if (counts.received === 0 && counts.pending === 0 && counts.outbox === 0) continue;
       for (const name of ["received", "done", "failed", "pending", "outbox"] as const) total[name] += counts[name];
       for (const [index, count] of counts.durations.entries()) total.durations[index] = (total.durations[index] ?? 0) + count;
       this.#sampleFlow(flow, counts);
     }
     for (const name of this.#flows.keys()) if (!names.has(name)) this.#flows.delete(name);
     this.all.add(total);
-    this.#findProblems();
+    if ((this.#samples - 1) % Math.ceil(names.size / watchLimits.flowsLookedAt || 1) === 0) this.#findProblems();
   }
 
   #again(): void {
@@ -224,9 +227,14 @@ export class Watch {
     return made;
   }
 
+  /** None for what has never counted: most flows of very many are idle. */
   #meter(meters: WeakMap<object, Meter>, figures: object, count: number): void {
     let meter = meters.get(figures);
-    if (meter === undefined) meters.set(figures, (meter = new Meter()));
+    if (meter === undefined) {
+      if (count === 0) return;
+      meters.set(figures, (meter = new Meter()));
+      if (this.#samples > 1) meter.add(0);
+    }
     meter.add(count);
   }
 
