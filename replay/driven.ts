@@ -7,6 +7,7 @@ import { type EffectRules, failedCall, type FlowRules, peersFault, refusedCall }
 import type { LoadedImage, Machine, Monitor } from "#monitors";
 import { Drive } from "./drive.ts";
 import { type Redact, replayedLimits } from "./exact.ts";
+import { replayLimits } from "./limits.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError, stateOf } from "./recorded.ts";
 import { overState } from "./stimulus.ts";
@@ -65,7 +66,7 @@ export async function driveRecording(
     logged: (effect) => void logs.push(effect),
     stepped,
   });
-  const machineLimits = replayedLimits({ limits, steps: recording.steps });
+  const machineLimits = replayedLimits({ limits, steps: recording.steps }, replayLimits.otherSlowness);
   const ended = await drive.run((event) => {
     const machine = monitor.start(image, event, machineLimits);
     return redact === undefined ? machine : redactedMachine(machine, redact);

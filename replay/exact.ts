@@ -19,9 +19,12 @@ const cutOff = new Set<string>(["MF_CPU_LIMIT", "MF_TIME_LIMIT", "MF_MACHINE_LOS
 const notRun = new Set<string>(["MF_MONITOR_BUSY", "MF_MONITOR_CLOSED"]);
 
 /** Limits of the record, but time enough for a slower computer or monitor. What a machine can notice stays as it was. */
-export function replayedLimits({ limits, steps }: Pick<Recording, "limits" | "steps">): FlowLimits {
+export function replayedLimits(
+  { limits, steps }: Pick<Recording, "limits" | "steps">,
+  slowness: number = replayLimits.slowness,
+): FlowLimits {
   const endedByCpu = steps.some(({ failure }) => failure?.code === "MF_CPU_LIMIT");
-  return { ...limits, cpuMs: endedByCpu ? limits.cpuMs : limits.cpuMs * replayLimits.slowness, timeMs: replayLimits.replayMs };
+  return { ...limits, cpuMs: endedByCpu ? limits.cpuMs : limits.cpuMs * slowness, timeMs: replayLimits.replayMs };
 }
 
 /** A step as it is shown beside another: bodies and texts of JSON as their values. */

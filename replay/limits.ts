@@ -16,6 +16,8 @@ export const replayLimits = {
   jsonCharacters: 4_000,
   /** A replay may take this many times the CPU of the flow's limit: another computer or monitor may be slower. */
   slowness: 20,
+  /** The same for another image: code that overruns its limit should be seen to, and soon. */
+  otherSlowness: 2,
   /** Duration of one replay, waits left out; virtual machines without acceleration are slow. */
   replayMs: 600_000,
   /** Log lines of a recording that its flow test expects. */
