@@ -27,6 +27,8 @@ export const historyLimits = {
   spareBatches: 4,
   /** The disk is left this much, or this share of it if that is less: the rest belongs to the journal. */
   leaveFree: { bytes: 256 * mib, share: 0.05 },
+  /** Niceness of the thread that writes: it needs some percent of a processor, and gets a tenth where all are busy. */
+  niceness: 10,
   /** How often room, age and the lock are looked at. */
   tickMs: 1 * second,
   /** Pause after an error of the disk, or of the thread. */

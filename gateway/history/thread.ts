@@ -1,4 +1,5 @@
 /** The thread that writes history. */
+import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { historyLimits } from "./limits.ts";
 import type { FolderSettings } from "./settings.ts";
@@ -21,8 +22,19 @@ export type FromThread =
   | { readonly kind: "status"; readonly status: WriterStatus }
   | { readonly kind: "closed" };
 
+/** Messages come first where processors are scarce. On Linux a thread has a niceness of its own; elsewhere it would be the process's. */
+function giveWay(): void {
+  if (process.platform !== "linux") return;
+  try {
+    setPriority(historyLimits.niceness);
+  } catch {
+    // forbidden here: then it runs as everything else does
+  }
+}
+
 const port = parentPort;
 if (port !== null) {
+  giveWay();
   const { folder, settings } = workerData as ThreadSetup;
   const writer = new HistoryWriter(folder, settings, { now: Date.now });
   const tell = (message: FromThread, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
