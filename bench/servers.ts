@@ -40,7 +40,7 @@ http: { host: 127.0.0.1, port: 0 }
 deadLetters: { dir: ${folder} }
 history: { enabled: ${recorded}, dir: ${folder}/history }
 log: { level: silent }
-${collector === undefined ? "" : `telemetry: { endpoint: "${collector}", sample: 10%, interval: 1s }`}
+${collector === undefined ? "" : `telemetry: { endpoint: "${collector}", sample: 10% }`}
 flows:
   orders:
     flow: ${flow}
