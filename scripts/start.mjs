@@ -1,8 +1,9 @@
 // `npm start`: sets up, serves examples/orders with an ERP and a sales system of its own, shows three requests and what became of
 // each, then keeps serving: until Ctrl-C at a terminal, or without one until a minute has passed with no request. With --once, and in
 // CI, it ends after showing.
+import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, setUp } from "./setup.mjs";
@@ -57,6 +58,8 @@ const log = { lines: [], loud: false };
 const folder = mkdtempSync(join(tmpdir(), "mayfly-start-"));
 const auditFolder = join(folder, "audit");
 cpSync(join(root, "examples", "orders"), folder, { recursive: true, filter: (path) => !path.includes(".mayfly") });
+const token = randomBytes(9).toString("base64url");
+appendFileSync(join(folder, "mayfly.yaml"), `\nhttp: { admin: { port: 0, token: "\${PAGE_TOKEN}" } }\n`);
 const peers = await startPeers(seen);
 
 async function serveOrders() {
@@ -64,7 +67,7 @@ async function serveOrders() {
   const inner = createLogger({ log: { level: "info", format: "auto" }, terminal: process.stdout.isTTY === true });
   const options = {
     file: join(folder, "mayfly.yaml"),
-    environment: { ...process.env, ERP_URL: `${peerUrl}/erp`, SALES_URL: `${peerUrl}/sales` },
+    environment: { ...process.env, ERP_URL: `${peerUrl}/erp`, SALES_URL: `${peerUrl}/sales`, PAGE_TOKEN: token },
     logger: listeningLogger(log, inner),
   };
   try {
@@ -136,6 +139,9 @@ try {
   if (once) await end(0);
   else {
     log.loud = true;
+    say(
+      `The page, with these three messages and their lives: ${bold(`http://127.0.0.1:${serving.gateway.admin.address.port}/`)}  token: ${bold(token)}\n`,
+    );
     if (!attended) endWhenIdle();
     say(
       `Try them yourself. ${attended ? "Ctrl-C ends" : "Ends after a minute without a request"}. The flow: ${join("examples", "orders", "flows", "orders.ts")}. Your own: npx mayfly init hello`,
