@@ -163,6 +163,22 @@ test("each screen shows the real traffic", skip, async () => {
   });
 });
 
+test("a flow and an outlet are paused and go on", skip, async () => {
+  await visit({}, async (page) => {
+    await show(page, "#/flows/mails");
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByText("paused", { exact: true }).first().waitFor();
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByRole("button", { name: "Drain" }).waitFor();
+    await show(page, "#/connectors");
+    const bank = page.getByRole("row").filter({ hasText: "bank" });
+    await bank.getByRole("button", { name: "Pause" }).click();
+    await bank.getByText("paused").waitFor();
+    await bank.getByRole("button", { name: "Resume" }).click();
+    await bank.getByText("ready").waitFor();
+  });
+});
+
 test("a message's life: timeline, call, bodies, state, lineage; a dead one leads to its letter", skip, async () => {
   const { id } = await newest("orders", "done");
   await visit({}, async (page) => {
