@@ -171,7 +171,7 @@ test("dev takes in changes without dropping a message, and keeps the old image w
   await dev.until(/"msg":"reloaded"/);
   equal(await post(url, "x"), "two");
   await writeFile(join(folder, "hello.ts"), `${flowText("three")}\nconst wrong: number = "";`);
-  await dev.until(/MF_TYPE_ERROR: hello\.ts:6:7: .*\n.*keeps serving/);
+  await dev.until(/MF_TYPE_ERROR: hello\.ts:9:7: .*\n.*keeps serving/);
   equal(await post(url, "x"), "two");
   await writeFile(join(folder, "hello.ts"), flowText("four"));
   await dev.until(/"msg":"reloaded"[\s\S]*"msg":"reloaded"/);
