@@ -18,19 +18,22 @@ const kills = Number(process.env["MAYFLY_KILLS"] ?? 15);
 const childDir = process.env["MAYFLY_KILL_DIR"];
 const limits = { segmentBytes: 60_000, checkpointBytes: 200_000, blobBytes: 3_000, bodyMemoryBytes: 20_000, reserveBytes: 1_000 };
 
-/** Works until it is killed. One line per acknowledged fact: `a N` accepted, `c N` completed, `s N` sent. */
+/**
+ * Works until it is killed. One line per acknowledged fact: `a N` accepted, `c N` completed, `s N` sent. A line that must not be missing, of
+ * what is tried and of what was sent, is waited for: a parent that is slow to read leaves some hundred lines in the child's own memory.
+ */
 async function work(dir: string, from: number, random: Prng): Promise<void> {
   const journal = openJournal(dir, { limits });
   await journal.recover();
   let next = from;
-  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  const say = (line: string): Promise<void> => new Promise((written) => process.stdout.write(`${line}\n`, () => written()));
   const message = async (): Promise<void> => {
     const n = next++;
     const body = toUtf8(`${n}:${"x".repeat([10, 300, 5_000][random.below(3)] ?? 10)}`);
-    say(`t ${n}`);
+    await say(`t ${n}`);
     const accepted = await journal.accept(newMessage({ id: `m${n}`, body, dedup: { id: `d${n}`, windowMs: 1e15, count: 100_000 } }));
     if (accepted.status !== "leased") throw new Error(`a new message is ${accepted.status}`);
-    say(`a ${n}`);
+    void say(`a ${n}`);
     if (random.below(5) === 0) return;
     const state = await journal.readState("orders", "count");
     const count = (JSON.parse(state.json ?? '{"n":0}') as { n: number }).n;
@@ -42,11 +45,11 @@ async function work(dir: string, from: number, random: Prng): Promise<void> {
       state: { key: "count", version: state.version, changes },
       reply: undefined,
     });
-    if (completed.status === "committed") say(`c ${n}`);
+    if (completed.status === "committed") void say(`c ${n}`);
   };
   const send = async (): Promise<void> => {
     for (const entry of await journal.leaseOutbox("orders", "a", 5, Date.now())) {
-      say(`s ${fromUtf8(entry.body)}`);
+      await say(`s ${fromUtf8(entry.body)}`);
       await journal.settleOutbox(entry);
     }
   };
