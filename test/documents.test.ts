@@ -47,13 +47,14 @@ const environment = new Proxy<Record<string, string>>(
 
 /** A block as a whole configuration: some show the sources or outlets of a flow only. */
 function wholeConfig(block: string): string {
-  if (/^(flows|http|journal|memory|log):/m.test(block)) return block;
+  if (/^flows:/m.test(block)) return block;
+  if (/^(http|journal|memory|log):/m.test(block)) return `${block}flows: { example: { flow: example.ts, from: [] } }\n`;
   const inFlow = block.replace(/^/gm, "    ");
   return `flows:\n  example:\n    flow: example.ts\n${inFlow}\n${/^from:/m.test(block) ? "" : "    from: []\n"}  billing: { flow: billing.ts, from: [ { flow: {} } ] }\n`;
 }
 
-test("every configuration in README.md and CONNECTORS.md is taken", () => {
-  const configs = ["README.md", "CONNECTORS.md"].flatMap((name) => blocks(name, "yaml"));
+test("every configuration in README.md, CONNECTORS.md and DASHBOARD.md is taken", () => {
+  const configs = ["README.md", "CONNECTORS.md", "DASHBOARD.md"].flatMap((name) => blocks(name, "yaml"));
   ok(configs.length >= 20);
   for (const block of configs) {
     const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { ...connectors, environment });
@@ -159,6 +160,8 @@ const runBy: Readonly<Record<string, string>> = {
   "CONTRIBUTING.md sh": "test/documents.test.ts",
   "CHAOS.md sh": "test/documents.test.ts",
   "CLI.md json": "test/documents.test.ts",
+  "DASHBOARD.md sh": "gateway/http/watched.test.ts",
+  "DASHBOARD.md yaml": "test/documents.test.ts",
   "DEBUGGING.md json": "cli/debug/debug.test.ts",
   "CLI.md yaml": "test/documents.test.ts",
   "CLI.md ts": "test/documents.test.ts",

@@ -1,6 +1,8 @@
 /** The endpoints behind the page, against a gateway that serves. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { gatewayLimits } from "../contract/limits.ts";
 import { done, fail, send } from "../testing/scripted.ts";
 import { type Rig, until, withGateway, withPeer } from "../testing/rig.ts";
@@ -196,4 +198,16 @@ test("events: an overview at once and each second; the stream ends with the gate
   });
   await streams[0]?.ended;
   equal(streams[0]?.names.at(-1), "end");
+});
+
+test("the requests of docs/DASHBOARD.md are answered", async () => {
+  const document = readFileSync(fileURLToPath(new URL("../../../docs/DASHBOARD.md", import.meta.url)), "utf8");
+  const lines = [...document.matchAll(/^curl .*"authorization: Bearer \$MAYFLY_TOKEN" http:\/\/127\.0\.0\.1:9090(\S+)(?: -d '(.*)')?$/gm)];
+  equal(lines.length, document.match(/^curl /gm)?.length);
+  await withGateway(yaml, scripts, async (rig) => {
+    for (const [line, path = "", body] of lines) {
+      const answer = await rig.admin(path, body === undefined ? {} : { method: "POST", body });
+      equal(answer.status, 200, line);
+    }
+  });
 });
