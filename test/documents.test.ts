@@ -53,8 +53,8 @@ function wholeConfig(block: string): string {
   return `flows:\n  example:\n    flow: example.ts\n${inFlow}\n${/^from:/m.test(block) ? "" : "    from: []\n"}  billing: { flow: billing.ts, from: [ { flow: {} } ] }\n`;
 }
 
-test("every configuration in README.md, CONNECTORS.md and DASHBOARD.md is taken", () => {
-  const configs = ["README.md", "CONNECTORS.md", "DASHBOARD.md"].flatMap((name) => blocks(name, "yaml"));
+test("every configuration in README.md, CONNECTORS.md, DASHBOARD.md and HISTORY.md is taken", () => {
+  const configs = ["README.md", "CONNECTORS.md", "DASHBOARD.md", "HISTORY.md"].flatMap((name) => blocks(name, "yaml"));
   ok(configs.length >= 20);
   for (const block of configs) {
     const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { ...connectors, environment });
@@ -167,6 +167,7 @@ const runBy: Readonly<Record<string, string>> = {
   "CLI.md ts": "test/documents.test.ts",
   "CONNECTORS.md yaml": "test/documents.test.ts",
   "FLOWS.md ts": "test/documents.test.ts",
+  "HISTORY.md yaml": "test/documents.test.ts",
   "METRICS.md yaml": "test/metrics.test.ts",
   "OPERATIONS.md yaml": "test/metrics.test.ts",
   "PATTERNS.md ts": "test/patterns.test.ts",
