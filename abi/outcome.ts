@@ -38,5 +38,7 @@ export type StepOutcome =
       readonly effects: readonly Effect[];
       readonly failure?: undefined;
       readonly cpuMs: number;
+      /** Linear memory of the machine at the step's end, in pages of 64 KiB; undefined where the monitor does not count them. */
+      readonly pages?: number | undefined;
     }
   | { readonly status: "broken"; readonly effects: readonly Effect[]; readonly failure: StepFailure; readonly cpuMs: number };

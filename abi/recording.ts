@@ -37,7 +37,7 @@ export interface RecordedStep {
   readonly failure: StepFailure | undefined;
   /** CPU time of the step, in milliseconds. */
   readonly cpuMs: number;
-  /** Pages of 64 KiB that the machine had changed at its end, against its image; 0 where the monitor does not count them. */
+  /** Linear memory of the machine at its end, in pages of 64 KiB; 0 where the monitor does not count them. */
   readonly pages: number;
 }
 
@@ -66,7 +66,10 @@ export interface Recording {
 }
 
 /** A recorded step, or the outcome of one as the monitor gave it. */
-export type RecordableStep = Omit<RecordedStep, "pages" | "failure"> & Partial<Pick<RecordedStep, "pages" | "failure">>;
+export type RecordableStep = Omit<RecordedStep, "pages" | "failure"> &
+  Partial<Pick<RecordedStep, "failure">> & {
+    readonly pages?: number | undefined;
+  };
 
 /** A recording to be written: its steps may be a monitor's outcomes as they are. */
 export interface Recordable extends Omit<Recording, "steps"> {

@@ -1,5 +1,5 @@
 /** `mayfly messages`, `trace` and `resubmit`, with a gateway that runs, and from the folder of one that does not. */
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -79,6 +79,11 @@ test("messages are listed, shown, traced over flows, resubmitted and exported; w
   match(table.out, /RECEIVED .*\n[\s\S]*dead +orders [\s\S]*NOT_GOOD: not good[\s\S]*3 messages/);
   const shown = await told("messages", "show", bad?.id ?? "");
   match(shown.out, /dead\nNOT_GOOD: not good[\s\S]*attempt 1 [\s\S]*log +info looking \{"id":13\}/);
+  const whole = JSON.parse((await told("messages", "show", bad?.id ?? "", "--json")).out) as {
+    attempts: { steps: { cpuMs: number; pages: number }[] }[];
+  };
+  const [step] = whole.attempts[0]?.steps ?? [];
+  ok((step?.cpuMs ?? 0) > 0 && (step?.pages ?? 0) > 16, "the step says its CPU time, and the pages of 64 KiB that its machine had"); // the heap begins at 1 MiB
 
   const traced = await told("trace", "--key", "4711");
   match(traced.out, /orders +\S+ +received[\s\S]*bills[\s\S]*caused by orders \S+ \(send\)[\s\S]*end +done/);

@@ -20,6 +20,8 @@ export interface StepEnded {
   readonly status: StepEnd;
   readonly detail: string;
   readonly cpuMs: number;
+  /** Linear memory at its end, in pages of 64 KiB; undefined where the monitor does not count them. */
+  readonly memoryPages?: number | undefined;
   /** Why nothing ran it, when that is known. */
   readonly code?: MachineErrorCode | undefined;
 }
@@ -63,11 +65,11 @@ function detailOf({ status, detail }: StepEnded, limits: FlowLimits): string {
 
 /** Of a machine that is broken only the logs are worth keeping. `decoded` undefined: there were no effects. */
 export function outcomeOf(ended: StepEnded, decoded: ReturnType<typeof decodeEffects> | undefined, limits: FlowLimits): StepOutcome {
-  const { status, cpuMs } = ended;
+  const { status, cpuMs, memoryPages: pages } = ended;
   const effects = decoded?.ok === true ? decoded.value : [];
   if (status === "complete" && decoded?.ok === true) {
     const last = effects.at(-1)?.kind;
-    return { status: last === "done" ? "done" : last === "fail" ? "failed" : "waiting", effects, cpuMs };
+    return { status: last === "done" ? "done" : last === "fail" ? "failed" : "waiting", effects, cpuMs, pages };
   }
   const detail = status !== "complete" ? detailOf(ended, limits) : decoded?.ok === false ? decoded.error : "no effects";
   const logs = effects.filter(({ kind }) => kind === "log");

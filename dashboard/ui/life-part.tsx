@@ -1,6 +1,6 @@
 /** One row of a message's life in full: bodies, headers, logs, state, errors. */
 import type { JSX } from "preact";
-import { duration, exact, plural, shortHash } from "../model/format.ts";
+import { bytes, duration, exact, shortHash } from "../model/format.ts";
 import type { Part } from "../model/timeline.ts";
 import type { Attempt, Call, Delivery, Detail, Log, Send, ShownError } from "../model/types.ts";
 import { letterHref } from "../router.ts";
@@ -217,7 +217,7 @@ export function LifePart({ message, part }: { readonly message: Detail; readonly
             ["at", exact(at)],
             ["status", status ?? "no answer"],
             ["CPU", duration(cpuMs)],
-            ["pages changed", plural(pages, "page")],
+            ["memory", pages === 0 ? "not measured" : bytes(pages * 65_536)],
           ]}
         />
       );

@@ -33,6 +33,8 @@ export class FlowMetrics {
   readonly failures = new Map<string, number>();
   logsDropped = 0;
   cpuMs = 0;
+  /** Largest linear memory of a machine so far, in pages of 64 KiB; 0 where the monitor does not count them. */
+  mostPages = 0;
   readonly durations = new Durations();
 
   fail(code: string): void {

@@ -125,11 +125,12 @@ function limitRows({ limits, config }: Flow, flow: WatchedFlow): object[] {
   const { metrics, pending, running } = flow.delivery;
   const attempts = metrics.done + [...metrics.failures.values()].reduce((sum, count) => sum + count, 0);
   const cpuMs = attempts === 0 ? null : shownRate(metrics.cpuMs / attempts);
+  const memoryBytes = metrics.mostPages === 0 ? null : metrics.mostPages * 65_536;
   return [
     { name: "queue", unit: "messages", used: pending, most: config.queue },
     { name: "concurrency", unit: "machines", used: running, most: config.concurrency },
     { name: "cpu", unit: "ms", used: cpuMs, most: limits.cpuMs },
-    { name: "memory", unit: "bytes", used: null, most: limits.memoryBytes },
+    { name: "memory", unit: "bytes", used: memoryBytes, most: limits.memoryBytes },
   ];
 }
 

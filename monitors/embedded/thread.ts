@@ -156,6 +156,7 @@ function serve(submission: number): void {
     const started = performance.now();
     const result = run(submission, header);
     header[word.cpuMicros] = Math.round((performance.now() - started) * 1000);
+    header[word.memoryPages] = instance.globals.memoryPages;
     Atomics.store(words, control.running, 0);
     header[word.keptBytes] = result !== undefined && waits(result) ? park(header[word.machine] as number) : 0;
     answer(submission, header, result);

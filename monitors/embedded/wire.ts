@@ -52,6 +52,8 @@ export const word = {
   keptBytes: 8,
   /** Bytes of the text that says why, behind the effects. */
   detailLength: 9,
+  /** Linear memory of the machine at the step's end, in 64 KiB pages. */
+  memoryPages: 10,
 } as const;
 
 export const slotState = { free: 0, queued: 1, running: 2, done: 3, recalled: 4 } as const;

@@ -295,7 +295,8 @@ export class PoolWorker {
     const keptBytes = header[word.keptBytes] as number;
     this.answered++;
     this.#addAhead(submission.job, -submission.job.chargedMs);
-    const result = { status, effects, detail, cpuMs: (header[word.cpuMicros] as number) / 1000 };
+    const cpuMs = (header[word.cpuMicros] as number) / 1000;
+    const result = { status, effects, detail, cpuMs, memoryPages: header[word.memoryPages] as number };
     return { job: submission.job, result, keptBytes, stopped: submission.askedCpuMs !== undefined && status === "interrupted" };
   }
 

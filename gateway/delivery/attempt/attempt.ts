@@ -174,7 +174,9 @@ export class MessageAttempt implements Deadline, EffectHost {
   }
 
   readonly #stepped = (outcome: StepOutcome): void => {
-    this.#ports.metrics.cpuMs += outcome.cpuMs;
+    const { metrics } = this.#ports;
+    metrics.cpuMs += outcome.cpuMs;
+    if (outcome.status !== "broken" && outcome.pages !== undefined && outcome.pages > metrics.mostPages) metrics.mostPages = outcome.pages;
     if (!this.over) this.notes?.step(outcome);
     const end = this.effects.outcome(outcome);
     if (end === undefined || this.over) return;
