@@ -319,7 +319,8 @@ test("a dead letter keeps the body: shown, exported, retried; dropped, it is swe
     equal(await hashOf(join(folder, "out", to, `${id}.body`)), expected);
   }
   const again = await capture(["dlq", "retry", id, "-c", config]);
-  equal(again.code, 0, again.out);
+  equal(again.code, 1, "it dies again, and that is told");
+  match(again.out, new RegExp(`${id}: dead NO: no\n0 retried, 1 failed`));
   const [second] = await until(async () => ((await list())[0]?.id !== id && (await list()).length === 1 ? await list() : undefined));
   equal((await stored()).length, 1);
   equal((await capture(["dlq", "drop", second?.id ?? "", "-c", config])).code, 0);
