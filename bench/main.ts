@@ -48,9 +48,26 @@ function line(row: Row): string {
   return `  ${row.name}: ${figure(row.value)} ${row.unit}${beside}${ratio}${aim}`;
 }
 
+const usage = `npm run bench [-- SUITE…] [--quick] [--json]
+
+  SUITE     ${Object.keys(suites).join(", ")} (default: all, about half an hour)
+  --quick   shorter rounds: figures scatter more
+  --json    the rows as JSON on standard output
+`;
+
 const values = process.argv.slice(2);
-const asJson = values.includes("--json");
-const quick = values.includes("--quick");
+if (values.includes("--help") || values.includes("-h")) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+const flags = values.filter((value) => value.startsWith("-"));
+const wrong = flags.find((flag) => flag !== "--quick" && flag !== "--json");
+if (wrong !== undefined) {
+  console.error(`bench: unknown option ${wrong}\n\n${usage}`);
+  process.exit(2);
+}
+const asJson = flags.includes("--json");
+const quick = flags.includes("--quick");
 const chosen = values.filter((value) => !value.startsWith("-"));
 const unknown = chosen.find((name) => suites[name] === undefined);
 if (unknown !== undefined) {
