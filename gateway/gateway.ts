@@ -73,7 +73,7 @@ export interface GatewayPorts {
   readonly tracing?: Tracing | undefined;
   /** Absent: images are neither listed nor put back. */
   readonly images?: ImageKeeper | undefined;
-  /** Folder of the page, for the admin listener; absent: there is none. */
+  /** Folder of the page, for the admin listener; absent: no page is served. */
   readonly dashboard?: string | undefined;
   /** Items that telemetry exported and dropped, by signal; absent without telemetry. */
   readonly exported?: (() => Exported) | undefined;
@@ -111,7 +111,7 @@ export interface Gateway {
   reload(config: GatewayConfig): Promise<void>;
   /** Rejects with MF_FLOW_UNKNOWN. */
   inject(flow: string, message: Injected): Promise<Outcome>;
-  /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined when there is none. */
+  /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined for an unknown id. */
   retryDeadLetter(id: string, body?: Uint8Array, wait?: boolean): Promise<Outcome | undefined>;
   /** Readiness, with the parts that are not ready; remarks are on what keeps no message waiting, such as history. */
   ready(): Readiness;

@@ -1,5 +1,5 @@
 /**
- * What an operator has stopped of one flow: the flow, or some of its outlets. Kept in the journal's state, so that it survives a reload and,
+ * Switches of one flow: an operator has stopped it, or some of its outlets. Kept in the journal's state, so that it survives a reload and,
  * with a journal on disk, a restart: a supervisor that starts the gateway again at night starts nothing that somebody stopped.
  *
  *   running ──pause──▶ paused     takes nothing, begins nothing; what runs ends

@@ -10,6 +10,8 @@ class Notes implements Witness {
   readonly ends: { readonly message: WitnessedMessage; readonly end: WitnessedEnd }[] = [];
   readonly deliveries: WitnessedDelivery[] = [];
 
+  wants: (message: WitnessedMessage) => boolean = () => true;
+
   attempted(message: WitnessedMessage, attempt: WitnessedAttempt): void {
     this.attempts.push({ message, attempt });
   }
@@ -231,6 +233,9 @@ test("a dead letter that is retried knows itself as its parent", async () => {
 test("a witness that throws is reported once and counted, the others are told, and messages go on", async () => {
   const notes = new Notes();
   const thrower: Witness = {
+    wants: () => {
+      throw new Error("thrown");
+    },
     attempted: () => {
       throw new Error("thrown");
     },
@@ -252,8 +257,28 @@ test("a witness that throws is reported once and counted, the others are told, a
         ["done", "done", "done"],
       );
       equal(logs.filter(({ text: line }) => line.includes("thrown")).length, 1);
-      match(await (await admin("/metrics")).text(), /mayfly_witness_failures_total 6/);
+      match(await (await admin("/metrics")).text(), /mayfly_witness_failures_total 12/);
     },
     { ports: { witnesses: [thrower, notes] } },
+  );
+});
+
+test("nothing is collected of a message that no witness wants; its end is told all the same", async () => {
+  const notes = new Notes();
+  notes.wants = (message) => message.id === "wanted";
+  await withGateway(
+    flow("retry: { attempts: 1 }"),
+    { f: () => [log("seen"), done()] },
+    async ({ gateway }) => {
+      for (const id of ["wanted", "not"]) await gateway.inject("f", { id, body: Buffer.from("1"), wait: true });
+      deepEqual(
+        notes.ends.map(({ message, end }) => [message.id, end.status, end.last?.steps.length]),
+        [
+          ["wanted", "done", 1],
+          ["not", "done", undefined],
+        ],
+      );
+    },
+    { ports: { witnesses: [notes] } },
   );
 });

@@ -49,7 +49,7 @@ function members(headers: Headers): string[] {
   return listed.length <= telemetryLimits.traceStateMembers && listed.every((each) => member.test(each)) ? listed : [];
 }
 
-/** The span that caused the one `traceparent` names; undefined where there is none, or it was not a Mayfly that wrote it. */
+/** The span that caused the one `traceparent` names; undefined without one, or if no Mayfly wrote it. */
 export function parentOf(headers: Headers): string | undefined {
   for (const each of members(headers)) {
     const [, parent] = ourMember.exec(each) ?? [];

@@ -35,7 +35,7 @@ export function announce(serving: Serving): void {
   logger.info({ url, journal, admin: gateway.admin.socket, page: pageUrl(serving) }, "ready");
 }
 
-/** Address of the page; undefined where there is none. */
+/** Address of the page; undefined for a gateway that serves no page. */
 export function pageUrl({ config, gateway }: Serving): string | undefined {
   const { address, page } = gateway.admin;
   if (address === undefined || !page) return undefined;

@@ -80,8 +80,8 @@ export interface WitnessedDelivery {
 }
 
 export interface Witness {
-  /** False: this one has no use for the message, and what is only collected for witnesses need not be. Absent: true for all. */
-  wants?(message: WitnessedMessage): boolean;
+  /** False: this one has no use for an attempt at the message, and events and steps are not collected for it. */
+  wants(message: WitnessedMessage): boolean;
   /** An attempt after which the message is tried again. */
   attempted(message: WitnessedMessage, attempt: WitnessedAttempt): void;
   ended(message: WitnessedMessage, end: WitnessedEnd): void;

@@ -2,7 +2,7 @@
 import type { ReportUnexpected } from "../contract/unexpected.ts";
 import type { Witness, WitnessedAttempt, WitnessedDelivery, WitnessedEnd, WitnessedMessage } from "../contract/witness.ts";
 
-export class Witnesses implements Required<Witness> {
+export class Witnesses implements Witness {
   /** False: nobody is told, and nothing is collected. */
   readonly any: boolean;
   /** Calls of witnesses that threw. */
@@ -19,7 +19,14 @@ export class Witnesses implements Required<Witness> {
 
   /** True where somebody has a use for the message. */
   wants(message: WitnessedMessage): boolean {
-    return this.#witnesses.some((each) => each.wants?.(message) ?? true);
+    for (const witness of this.#witnesses) {
+      try {
+        if (witness.wants(message)) return true;
+      } catch (error) {
+        this.#threw(witness, error);
+      }
+    }
+    return false;
   }
 
   attempted(message: WitnessedMessage, attempt: WitnessedAttempt): void {

@@ -59,7 +59,7 @@ export interface ShownCall {
   readonly contentType: string;
   readonly headers: Headers;
   readonly body: ShownBody;
-  /** Of the call, and of its answer; the latter null while there is none. Milliseconds since 1970, machine time. */
+  /** Times of the call and of its answer, null for a call without one: milliseconds since 1970, machine time. */
   readonly askedAt: number;
   readonly answeredAt: number | null;
   readonly answer: { readonly status: number; readonly headers: Headers; readonly body: ShownBody } | null;

@@ -119,7 +119,7 @@ export class IndexFile implements SegmentIndex {
     this.maxEndedMs = head.maxEndedMs;
   }
 
-  /** Undefined when there is none, or it does not belong to a segment of so many bytes: then the segment is scanned. */
+  /** Undefined for a missing file, or one of a segment of another length: then the segment is scanned. */
   static open(files: OpenFiles, path: string, segmentBytes: number): IndexFile | undefined {
     const start = files.read(path, 0, Buffer.alloc(historyLimits.indexHeadBytes.mostly));
     if (start.length < headBytes || start.toString("latin1", 0, 8) !== magic) return undefined;
@@ -193,7 +193,7 @@ export class IndexFile implements SegmentIndex {
     return found;
   }
 
-  /** The first entry from `low` on whose hash is not smaller; `high` if there is none. */
+  /** The first entry from `low` on whose hash is not smaller, or `high`. */
   #firstOf(start: number, low: number, high: number, hash: number): number {
     let from = low;
     let to = high;

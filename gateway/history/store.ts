@@ -109,23 +109,27 @@ export class HistoryStore implements History {
     this.#rules = new Map(Object.entries(flows).map(([name, { history }]) => [name, rulesOf(history)]));
   }
 
+  wants({ flow, id }: WitnessedMessage): boolean {
+    return this.#sampledRules(flow, id) !== undefined;
+  }
+
   attempted(message: WitnessedMessage, attempt: WitnessedAttempt): void {
-    const rules = this.#rules.get(message.flow);
-    if (rules === undefined || !sampled(rules, message.id)) return;
+    const rules = this.#sampledRules(message.flow, message.id);
+    if (rules === undefined) return;
     this.#add(attemptedEntry(message, attempt, rules.redactor));
   }
 
   ended(message: WitnessedMessage, end: WitnessedEnd): void {
-    const rules = this.#rules.get(message.flow);
-    if (rules === undefined || !sampled(rules, message.id)) return;
+    const rules = this.#sampledRules(message.flow, message.id);
+    if (rules === undefined) return;
     if (rules.record === "failures" && end.status === "done" && end.attempts <= 1) return;
     this.#add(endedEntry(message, end, rules.redactor));
   }
 
   delivered(delivery: WitnessedDelivery): void {
     const { flow, messageId, status, idempotencyKey } = delivery;
-    const rules = this.#rules.get(flow);
-    if (rules === undefined || !sampled(rules, messageId)) return;
+    const rules = this.#sampledRules(flow, messageId);
+    if (rules === undefined) return;
     if (status === "waiting") {
       if (this.#waiting.has(idempotencyKey)) return; // said once: it may wait for days
       if (this.#waiting.size >= historyLimits.waitingSends) this.#waiting.clear();
@@ -171,6 +175,12 @@ export class HistoryStore implements History {
       await worker.terminate();
     }
     await this.reader.close();
+  }
+
+  /** Rules of the flow; undefined for a message that is not recorded: all attempts and deliveries of one are, or none. */
+  #sampledRules(flow: string, id: string): FlowRules | undefined {
+    const rules = this.#rules.get(flow);
+    return rules === undefined || (rules.record === "sample" && hashOfText(id) >= rules.sampleBelow) ? undefined : rules;
   }
 
   #add(entry: Entry): void {
@@ -258,8 +268,3 @@ export class HistoryStore implements History {
 }
 
 const tooSlow = "history is not recorded completely: its disk is slower than the messages; see `history.record: sample`";
-
-/** All attempts and deliveries of a message are recorded, or none. */
-function sampled({ record, sampleBelow }: FlowRules, id: string): boolean {
-  return record !== "sample" || hashOfText(id) < sampleBelow;
-}

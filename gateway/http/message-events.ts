@@ -34,6 +34,11 @@ export class MessageEvents implements Witness {
     this.#clock = clock;
   }
 
+  /** A message that began before anybody watched has no image in its event. */
+  wants(): boolean {
+    return this.#streams.size > 0;
+  }
+
   attempted(): void {}
 
   delivered(): void {}
