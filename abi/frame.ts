@@ -143,7 +143,7 @@ export interface NewRecord {
 }
 
 /** Writes records as one frame. */
-export function encodeFrame(records: readonly NewRecord[], form: FrameForm = doorForm): Uint8Array {
+export function encodeFrame(records: readonly NewRecord[]): Uint8Array {
   let length = frameHeaderBytes;
   const encoded = records.map(({ kind, parts }) => {
     assert(parts.length <= hardLimits.partsPerRecord, "a record has too many parts");
@@ -152,10 +152,10 @@ export function encodeFrame(records: readonly NewRecord[], form: FrameForm = doo
     for (const part of bytes) length += part?.length ?? 0;
     return { kind, bytes };
   });
-  assert(length <= form.mostBytes, `a frame of ${length} bytes is longer than the ABI allows`);
+  assert(length <= hardLimits.frameBytes, `a frame of ${length} bytes is longer than the ABI allows`);
   const frame = new Uint8Array(length);
   const view = new DataView(frame.buffer);
-  view.setUint32(0, form.magic, true);
+  view.setUint32(0, frameMagic, true);
   view.setUint32(4, length, true);
   let at = frameHeaderBytes;
   for (const { kind, bytes } of encoded) {

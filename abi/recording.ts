@@ -15,16 +15,7 @@
 import { assert, err, ok, type Result } from "#base";
 import { type Effect, EffectKind, effectOf, effectParts } from "./effects.ts";
 import { type DeliverEvent, type Event, EventKind, eventOf, eventParts } from "./events.ts";
-import {
-  decodeFrame,
-  encodeFrame,
-  type FrameForm,
-  frameHeaderBytes,
-  type Part,
-  type PartRecord,
-  writeFrameHeader,
-  writeRecord,
-} from "./frame.ts";
+import { decodeFrame, type FrameForm, frameHeaderBytes, type Part, type PartRecord, writeFrameHeader, writeRecord } from "./frame.ts";
 import { abiVersion, type FlowLimits, hardLimits, recordingVersion } from "./limits.ts";
 import { type MachineErrorCode, machineErrors, type StepFailure } from "./outcome.ts";
 
@@ -104,20 +95,15 @@ function stepParts({ status, cpuMs, pages, failure }: RecordableStep): readonly 
   return [statuses.indexOf(status), cpuMs, pages ?? 0, failure?.code, failure?.message, failure?.stack, failure?.workersLost];
 }
 
-/** Its records in order. */
-function* recordsOf(recording: Recordable): Iterable<{ readonly kind: number; readonly parts: readonly Part[] }> {
-  yield { kind: headKind, parts: headParts(recording) };
-  if (recording.redaction !== undefined) yield { kind: redactionKind, parts: redactionParts(recording.redaction) };
-  yield { kind: eventKinds + EventKind.deliver, parts: eventParts(recording.deliver) };
-  for (const event of recording.events) yield { kind: eventKinds + EventKind[event.kind], parts: eventParts(event) };
-  for (const step of recording.steps) {
-    yield { kind: stepKind, parts: stepParts(step) };
-    for (const effect of step.effects) yield { kind: effectKinds + EffectKind[effect.kind], parts: effectParts(effect) };
-  }
-}
+/** Room that is tried first for a recording on its own, in bytes. */
+const firstRoomBytes = 16 * 1024;
 
 export function encodeRecording(recording: Recordable): Uint8Array {
-  return encodeFrame([...recordsOf(recording)], form);
+  for (let roomBytes = firstRoomBytes; ; roomBytes *= 2) {
+    const target = Buffer.from(new ArrayBuffer(roomBytes));
+    const end = encodeRecordingInto(target, 0, recording);
+    if (end >= 0) return new Uint8Array(target.subarray(0, end));
+  }
 }
 
 /** Writes a recording at an offset, each text and body once. The offset behind it, or −1 when it might not fit. */

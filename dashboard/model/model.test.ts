@@ -8,7 +8,27 @@ import { edgeWidth, layout } from "./layout.ts";
 import { limits } from "./limits.ts";
 import { belongs, isLive, messagesPath, readSearch } from "./search.ts";
 import { timelineOf } from "./timeline.ts";
-import type { Detail, MapEdge, MapNode, Summary } from "./types.ts";
+import type { MessageDetail, MessageSummary } from "#gateway";
+import type { LetterGroup as ApiLetterGroup, LetterRow as ApiLetterRow } from "../../gateway/watch/letters.ts";
+import type { Past as ApiPast, Percentiles as ApiPercentiles, Rates as ApiRates } from "../../gateway/watch/samples.ts";
+import type { MapEdge as ApiMapEdge, MapNode as ApiMapNode } from "../../gateway/watch/views.ts";
+import type { Problem as ApiProblem } from "../../gateway/watch/watch.ts";
+import type { Detail, LetterGroup, LetterRow, MapEdge, MapNode, Past, Percentiles, Problem, Rates, Summary } from "./types.ts";
+
+type Reads<Page, Api extends Page> = Api;
+/** The page has shapes of its own, since it imports nothing of the gateway. This compiles only while the gateway's answers fit them. */
+export type Read = [
+  Reads<Detail, MessageDetail>,
+  Reads<Summary, MessageSummary>,
+  Reads<LetterRow, ApiLetterRow>,
+  Reads<LetterGroup, ApiLetterGroup>,
+  Reads<Past, ApiPast>,
+  Reads<Percentiles, ApiPercentiles>,
+  Reads<Rates, ApiRates>,
+  Reads<MapNode, ApiMapNode>,
+  Reads<MapEdge, ApiMapEdge>,
+  Reads<Problem, ApiProblem>,
+];
 
 test("numbers, sizes and times are said as people read them", () => {
   deepEqual([0, 512, 1024, 1536, 10 * 1024 * 1024, 150 * 1024 * 1024].map(bytes), [

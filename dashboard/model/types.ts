@@ -155,7 +155,7 @@ export interface Graph {
 export interface ShownError {
   readonly code: string;
   readonly message: string;
-  readonly stack?: string;
+  readonly stack?: string | undefined;
 }
 
 export type Status = "done" | "failed" | "dead";
@@ -203,7 +203,7 @@ export interface Log {
   readonly level: string;
   readonly text: string;
   /** A JSON object, or nothing. */
-  readonly fieldsJson?: string;
+  readonly fieldsJson?: string | undefined;
 }
 
 export interface Send {

@@ -2,7 +2,7 @@
  * Entries on their way to the thread that writes them: collected in a buffer, handed over when it is full or a moment later. What waits is
  * bounded; beyond it entries are dropped and counted, so that a slow disk never holds up a message.
  */
-import { type Entry, entryBytesAtMost, writeEntry } from "./facts.ts";
+import { type Entry, writeEntry } from "./facts.ts";
 import { historyLimits } from "./limits.ts";
 
 export interface BatchPorts {
@@ -52,14 +52,16 @@ export class Batches {
 
   /** One that is longer than a batch. */
   #addAlone(entry: Entry): boolean {
-    const most = entryBytesAtMost(entry);
-    if (this.waitingBytes + most > 2 * historyLimits.waitingBytes + historyLimits.entryBytes) return this.drop();
-    const buffer = Buffer.from(new ArrayBuffer(most));
-    const end = writeEntry(buffer, 0, entry);
-    if (end < 0) return this.drop();
-    this.recorded += 1;
-    this.#hand(buffer, end, 1);
-    return true;
+    const mostBytes = 2 * historyLimits.waitingBytes + historyLimits.entryBytes - this.waitingBytes;
+    for (let roomBytes = 2 * historyLimits.batchBytes; roomBytes <= mostBytes; roomBytes *= 2) {
+      const buffer = Buffer.from(new ArrayBuffer(roomBytes));
+      const end = writeEntry(buffer, 0, entry);
+      if (end < 0) continue;
+      this.recorded += 1;
+      this.#hand(buffer, end, 1);
+      return true;
+    }
+    return this.drop();
   }
 
   /** Hands over what there is. */

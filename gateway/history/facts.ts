@@ -1,14 +1,5 @@
 /** Entries as they are written: facts about a message, an attempt or a delivery, and the attempt's recording. */
-import {
-  encodeRecording,
-  encodeRecordingInto,
-  type Headers,
-  type LogEffect,
-  type Part,
-  type Recordable,
-  writeFrameHeader,
-  writeRecord,
-} from "#abi";
+import { encodeRecordingInto, type Headers, type LogEffect, type Part, type Recordable, writeFrameHeader, writeRecord } from "#abi";
 import { parentHeader } from "../contract/lineage.ts";
 import type { Failure } from "../contract/message.ts";
 import type { WitnessedAttempt, WitnessedDelivery, WitnessedEnd, WitnessedMessage } from "../contract/witness.ts";
@@ -138,14 +129,4 @@ export function writeEntry(target: Buffer, start: number, { facts, recording }: 
   target.writeUInt32LE(entryMagic, start);
   target.writeUInt32LE(at - frame, start + 4);
   return at;
-}
-
-/** Bytes that are enough for an entry of any texts. */
-export function entryBytesAtMost({ facts, recording }: Entry): number {
-  let bytes = 4096;
-  for (const { parts } of facts)
-    for (const part of parts) bytes += typeof part === "string" ? 3 * part.length : part instanceof Uint8Array ? part.length : 8;
-  if (recording === undefined) return bytes;
-  const encoded = encodeRecording(recording).length; // exact, and of texts a third of what `writeEntry` wants to see
-  return bytes + 3 * encoded;
 }

@@ -8,6 +8,8 @@ import { enter, openBrowser, openTab, type Tab, type TabOptions, withoutBrowser 
 import { openShop, order, type Shop, token } from "./shop.ts";
 
 const skip = { skip: withoutBrowser };
+/** A message that was sent is in history by then. */
+const patienceMs = 20_000;
 let shop: Shop;
 let browser: Browser;
 
@@ -52,7 +54,7 @@ async function letters(): Promise<number> {
 }
 
 async function newest(flow: string, status: string): Promise<{ readonly id: string; readonly flow: string }> {
-  for (;;) {
+  for (const untilMs = Date.now() + patienceMs; Date.now() < untilMs; ) {
     const answer = await fetch(`${shop.page}api/messages?flow=${flow}&status=${status}&limit=1`, {
       headers: { authorization: `Bearer ${token}` },
     });
@@ -60,6 +62,7 @@ async function newest(flow: string, status: string): Promise<{ readonly id: stri
     if (messages[0] !== undefined) return messages[0];
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  throw new Error(`no ${status} message of ${flow} within ${patienceMs} ms`);
 }
 
 test("the page holds no data and forbids everything that is not its own", skip, async () => {
