@@ -76,6 +76,7 @@ test("messages are listed, shown, traced over flows, resubmitted and exported; w
   const [bad] = await listed("--status", "dead");
   deepEqual([bad?.flow, bad?.key], ["orders", "13"]);
   const table = await told("messages", "ls");
+  equal(table.err, "", "the gateway answers, not the folder");
   match(table.out, /RECEIVED .*\n[\s\S]*dead +orders [\s\S]*NOT_GOOD: not good[\s\S]*3 messages/);
   const shown = await told("messages", "show", bad?.id ?? "");
   match(shown.out, /dead\nNOT_GOOD: not good[\s\S]*attempt 1 [\s\S]*log +info looking \{"id":13\}/);

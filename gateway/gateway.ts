@@ -18,11 +18,9 @@ import { Ending, OpenSteps } from "./ending.ts";
 import { ServedFlow, type Prepared, type ServedFlowPorts } from "./served-flow.ts";
 import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import type { Access } from "./http/guard.ts";
-import { listenAtSocket } from "./http/admin-socket.ts";
 import { newAgent } from "./contract/http/exchange.ts";
-import { originCheck } from "./http/origin.ts";
-import { addPage } from "./http/page.ts";
-import { HttpServer, type HttpServerPorts } from "./http/server.ts";
+import type { HttpRoutes } from "./contract/http/routes.ts";
+import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
 import { addMessages } from "./http/messages.ts";
 import { addWatched } from "./http/watched.ts";
@@ -140,12 +138,8 @@ class TheGateway implements Gateway, Administered {
   readonly #memory: GatewayMemory;
   readonly #events = new Map<string, number>();
   readonly #agent: Agent = newAgent(gatewayLimits.outletConcurrency);
-  readonly #server: HttpServer;
+  readonly #listeners: Listeners;
   readonly #unexpected: UnexpectedErrors;
-  #adminServer: HttpServer | undefined;
-  #socketServer: HttpServer | undefined;
-  #adminSocket: string | undefined;
-  #page = false;
   readonly #watching: Watching;
   readonly #recorded: Recorded;
   readonly #controls: Controls;
@@ -181,7 +175,7 @@ class TheGateway implements Gateway, Administered {
     });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
-    this.#server = this.#newServer(config.http.tls);
+    this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
     this.#watching = this.#newWatching();
     this.#recorded = new Recorded({
       memory: this.#memory,
@@ -210,7 +204,7 @@ class TheGateway implements Gateway, Administered {
       logger: ports.logger,
       tracing: ports.tracing ?? untraced,
       agent: this.#agent,
-      routes: this.#server.routes,
+      routes: this.#listeners.routes,
       base: config.base,
       connectors: ports.connectors,
       bodyStore: ports.bodyStore,
@@ -230,7 +224,7 @@ class TheGateway implements Gateway, Administered {
   }
 
   get address(): Gateway["address"] {
-    return this.#server.address;
+    return this.#listeners.address;
   }
 
   get unexpected(): ReportUnexpected {
@@ -238,7 +232,7 @@ class TheGateway implements Gateway, Administered {
   }
 
   get admin(): Gateway["admin"] {
-    return { socket: this.#adminSocket, address: this.#adminServer?.address, page: this.#page };
+    return this.#listeners.admin;
   }
 
   get memory(): GatewayMemory {
@@ -331,7 +325,7 @@ class TheGateway implements Gateway, Administered {
       memory: this.#memory,
       events: this.#events,
       unexpected: this.#unexpected,
-      connections: this.#server.connections,
+      connections: this.#listeners.connections,
       history: this.#ports.history,
       witnesses: this.#shared.witnesses,
       exported: this.#ports.exported,
@@ -371,15 +365,15 @@ class TheGateway implements Gateway, Administered {
       if (this.#stopped !== undefined) throw stoppedEarly();
       for (const [name, flow] of Object.entries(this.#config.flows))
         this.#flows.set(name, new ServedFlow(name, flow, imageOf(images, name), this.#shared));
-      await this.#startAdmin();
+      await this.#listeners.startAdmin((routes, access) => this.#addEndpoints(routes, access), this.#ports.dashboard);
+      if (this.#listeners.admin.address !== undefined) this.#watching.begin();
       const access = { kind: "public", token: this.#config.http.admin.token } as const;
-      addProbes(this.#server.routes, this, access);
-      if (this.#config.http.metrics === "public") addMetrics(this.#server.routes, this, access);
-      this.#server.routesAreThere = false;
-      await this.#server.listen(this.#config.http.host, this.#config.http.port);
+      addProbes(this.#listeners.routes, this, access);
+      if (this.#config.http.metrics === "public") addMetrics(this.#listeners.routes, this, access);
+      await this.#listeners.start();
       await this.#startAll([...this.#flows.values()]);
       if (this.#stopped !== undefined) throw stoppedEarly();
-      this.#server.routesAreThere = true;
+      this.#listeners.routesAreThere();
       this.#state = "running";
     } catch (error) {
       await this.#close();
@@ -412,47 +406,12 @@ class TheGateway implements Gateway, Administered {
     );
   }
 
-  #newServer(tls: GatewayConfig["http"]["tls"], admits?: HttpServerPorts["admits"]): HttpServer {
-    return new HttpServer({
-      tls,
-      admits,
-      base: this.#config.base,
-      connectionsPerAddress: this.#config.http.connectionsPerAddress,
-      clock: this.#clock,
-      logger: this.#logger,
-      unexpected: this.#unexpected.report,
-    });
-  }
-
-  #newAdminServer(access: Access, tls: GatewayConfig["http"]["tls"]): HttpServer {
-    const { host, hosts } = this.#config.http.admin;
-    const admits = access.kind === "socket" ? undefined : originCheck([host, ...hosts], tls === undefined ? "http" : "https");
-    const server = this.#newServer(tls, admits);
-    for (const add of [addProbes, addMetrics, addAdmin]) add(server.routes, this, access);
-    addWatched(server.routes, this.#watching, access);
-    addMessages(server.routes, this.#recorded, access);
-    addControl(server.routes, this.#controls, access);
-    return server;
-  }
-
-  /** A gateway without its socket serves all the same: only the command line misses it. */
-  async #startAdmin(): Promise<void> {
-    const { admin, tls } = this.#config.http;
-    if (!admin.enabled) return;
-    if (admin.port !== undefined) {
-      this.#adminServer = this.#newAdminServer({ kind: "tcp", token: admin.token }, tls);
-      if (this.#ports.dashboard !== undefined) this.#page = addPage(this.#adminServer.routes, this.#ports.dashboard);
-      await this.#adminServer.listen(admin.host, admin.port);
-      this.#watching.begin();
-    }
-    const server = this.#newAdminServer({ kind: "socket" }, undefined);
-    try {
-      this.#adminSocket = await listenAtSocket(this.#config, (path) => server.listenAt(path));
-      this.#socketServer = server;
-    } catch (error) {
-      const { code, message } = error as CodedError;
-      this.#logger.warn({ code }, message);
-    }
+  /** The endpoints of one admin listener. */
+  #addEndpoints(routes: HttpRoutes, access: Access): void {
+    for (const add of [addProbes, addMetrics, addAdmin]) add(routes, this, access);
+    addWatched(routes, this.#watching, access);
+    addMessages(routes, this.#recorded, access);
+    addControl(routes, this.#controls, access);
   }
 
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
@@ -545,9 +504,9 @@ class TheGateway implements Gateway, Administered {
     this.#state = "stopping";
     this.#watching.end();
     await ending.by(ending.workMs, this.#reloading);
-    for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.beginClose();
+    this.#listeners.beginClose();
     await this.#end([...this.#flows.values()], ending, () => this.#persistence.close());
-    for (const server of [this.#server, this.#adminServer, this.#socketServer]) server?.endClose();
+    this.#listeners.endClose();
     this.#persistence.close();
     const closing = [
       this.#step("the HTTP client", () => this.#agent.destroy()),

@@ -5,7 +5,7 @@ import type { LongBodies } from "./contract/stored-body.ts";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
 import type { Connectors } from "./contract/connectors.ts";
-import type { ConnectorContext, Health } from "./contract/connector.ts";
+import type { Health } from "./contract/connector.ts";
 import { callPerformer } from "./delivery/attempt/calls.ts";
 import { type HostPattern, parseHost } from "./contract/hosts.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
@@ -17,6 +17,7 @@ import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
 import type { Witnesses } from "./delivery/witnesses.ts";
 import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./contract/limits.ts";
+import { ConnectorMaker, type PlacedOutlet, type PlacedSource, placeOf } from "./connector-maker.ts";
 import { journalRecall } from "./recall.ts";
 import { Held } from "./held.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
@@ -29,7 +30,7 @@ import type { FlowState } from "./delivery/flow-state.ts";
 import { Switches } from "./switches.ts";
 import { limitsOf } from "./flow-rules.ts";
 import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
-import type { Accept, Source } from "./contract/source.ts";
+import type { Accept } from "./contract/source.ts";
 import type { Tracing } from "./contract/tracing.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
 
@@ -60,18 +61,6 @@ export interface ServedFlowPorts {
   readonly steps: OpenSteps;
 }
 
-interface PlacedSource {
-  readonly name: string;
-  readonly config: SourceConfig;
-  readonly source: Source;
-  readonly figures: { received: number };
-}
-
-interface PlacedOutlet {
-  readonly channel: OutletChannel;
-  readonly outbox: Outbox;
-}
-
 /** A successor that is ready to be swapped in: everything that can go wrong with it has been tried. */
 export interface Prepared {
   readonly flow: Flow;
@@ -82,18 +71,6 @@ export interface Prepared {
 
 function same(a: SourceConfig | OutletConfig, b: SourceConfig | OutletConfig): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** Settings that say where a source's messages come from; how it takes them may change without their ids meaning others. */
-const placeSettings = ["url", "servers", "path", "queue", "topic", "subject", "stream", "table", "dir"];
-
-/** The same for a source with the same place, whatever else its configuration says. Holds no credentials. */
-export function placeOf({ connector, config }: SourceConfig): string {
-  const settings = config as Readonly<Record<string, unknown>>;
-  const named = placeSettings.flatMap((name) =>
-    settings[name] === undefined ? [] : [String(settings[name]).replace(/\/\/[^/@]*@/g, "//")],
-  );
-  return [connector, ...named.map(encodeURI)].join(" ");
 }
 
 export class ServedFlow {
@@ -110,12 +87,14 @@ export class ServedFlow {
   #byName = new Map<string, PlacedOutlet>();
   #hosts: readonly HostPattern[] = [];
   #started = false;
+  readonly #maker: ConnectorMaker;
 
   constructor(name: string, config: FlowConfig, image: FlowImage, ports: ServedFlowPorts) {
     this.name = name;
     this.#ports = ports;
     this.#logger = ports.logger.child({ flow: name });
     this.switches = new Switches({ recall: journalRecall(name, ports), logger: this.#logger, clock: ports.clock });
+    this.#maker = new ConnectorMaker(name, { ...ports, logger: this.#logger, longBodies: () => this.#longBodies });
     const perform = callPerformer({
       ids: ports.ids,
       journal: ports.journal,
@@ -168,12 +147,12 @@ export class ServedFlow {
     });
     const outlets = Object.entries(config.to).map(([name, each]) => {
       const now = this.#byName.get(name);
-      return now !== undefined && same(now.channel.config, each) ? now : this.#makeOutlet(name, each, now);
+      return now !== undefined && same(now.channel.config, each) ? now : this.#maker.outlet(name, each, now);
     });
     const free = new Set(this.#sources);
     const sources = config.from.map((each, index): PlacedSource => {
       const now = [...free].find((placed) => same(placed.config, each));
-      if (now === undefined) return this.#makeSource(`from[${index}]`, each, config);
+      if (now === undefined) return this.#maker.source(`from[${index}]`, each, config);
       free.delete(now);
       return now;
     });
@@ -446,69 +425,5 @@ export class ServedFlow {
       await new Promise<void>((resolve) => this.#ports.clock.after(20, resolve));
     channel.stop();
     await this.#stopOutlet(channel);
-  }
-
-  #context(name: string): ConnectorContext {
-    const { base, clock, random, count, unexpected, memory } = this.#ports;
-    return {
-      memory,
-      flow: this.name,
-      name,
-      base,
-      clock,
-      random,
-      logger: this.#logger.child({ connector: name }),
-      metrics: { count: (event, amount = 1) => count(this.name, name, event, amount) },
-      unexpected: (error, where) => unexpected(error, `flows.${this.name}.${name}, ${where}`),
-    };
-  }
-
-  #makeSource(name: string, config: SourceConfig, flow: FlowConfig): PlacedSource {
-    const definition = this.#ports.connectors.sources.find((each) => each.name === config.connector);
-    if (definition === undefined)
-      throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.${name}: there is no source "${config.connector}"`);
-    return {
-      name,
-      config,
-      figures: { received: 0 },
-      source: definition.create(config.config as never, {
-        ...this.#context(name),
-        prefetch: flow.queue,
-        http: this.#ports.routes,
-        recall: journalRecall(this.name, this.#ports),
-        longBodies: () => this.#longBodies,
-      }),
-    };
-  }
-
-  #makeOutlet(name: string, config: OutletConfig, before: PlacedOutlet | undefined): PlacedOutlet {
-    const { clock, random, journal, persistence, bodyStore, memory, witnesses } = this.#ports;
-    const definition = this.#ports.connectors.outlets.find((each) => each.name === config.connector);
-    if (definition === undefined)
-      throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.name}.to.${name}: there is no outlet "${config.connector}"`);
-    const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
-    const channel = new OutletChannel({
-      flow: this.name,
-      name,
-      outlet,
-      config,
-      clock,
-      random,
-      metrics: before?.channel.metrics,
-      bodyStore,
-    });
-    return {
-      channel,
-      outbox: new Outbox(channel, {
-        journal,
-        persistence,
-        clock,
-        random,
-        memory,
-        witnesses,
-        tracing: this.#ports.tracing,
-        logger: this.#logger.child({ outlet: name }),
-      }),
-    };
   }
 }
