@@ -63,3 +63,18 @@ test("a disk that refuses does not keep the operator waiting; the newest state i
     ["paused", "running"],
   );
 });
+
+test("a write that fails says so, and the next one is kept all the same", async () => {
+  const kept = recall();
+  let fails = true;
+  const write = async (name: string, fact: string): Promise<void> => {
+    if (fails) throw new Error("no journal");
+    await kept.write(name, fact);
+  };
+  const switches = new Switches({ recall: { read: kept.read, write }, logger: silentLogger, clock: systemClock });
+  switches.state = "paused";
+  equal(await switches.write(), false);
+  fails = false;
+  equal(await switches.write(), true);
+  equal(kept.facts.has("operator"), true);
+});

@@ -63,8 +63,10 @@ export class Switches {
 
   /** False where it is not kept yet: the journal's disk refuses, and is tried again. */
   async write(): Promise<boolean> {
+    const { recall, clock, logger } = this.#ports;
     const fact: Fact = { flow: this.state, outlets: [...this.outlets] };
-    this.#written = this.#written.then(() => this.#ports.recall.write(factName, JSON.stringify(fact)));
-    return await settles(this.#ports.clock, controlLimits.keepMs, this.#written);
+    const kept = this.#written.then(() => recall.write(factName, JSON.stringify(fact)));
+    this.#written = kept.catch((error: unknown) => logger.error({}, `the operator's wish could not be kept: ${String(error)}`));
+    return (await settles(clock, controlLimits.keepMs, kept)) && (await kept.then(() => true).catch(() => false));
   }
 }
