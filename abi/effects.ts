@@ -3,7 +3,7 @@ import { err, ok, type Result } from "#base";
 import { decodeFrame, encodeFrame, type Part, type PartRecord } from "./frame.ts";
 import { hardLimits } from "./limits.ts";
 
-export const EffectKind = { log: 1, send: 2, call: 3, timer: 4, state: 5, done: 6, fail: 7 } as const;
+export const EffectKind = { log: 1, send: 2, call: 3, timer: 4, state: 5, done: 6, fail: 7, wait: 8, continue: 9 } as const;
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -26,6 +26,8 @@ export interface SendEffect {
   /** A JSON object: name → text, or a list of texts. */
   readonly headersJson: string;
   readonly body: Uint8Array;
+  /** Not before this time, in milliseconds since 1970; absent for at once. */
+  readonly dueMs?: number | undefined;
 }
 
 /** A request whose answer the flow awaits. Carried out at once; a retry of the message repeats it. */
@@ -60,6 +62,31 @@ export interface StateEffect {
   readonly valueJson: string | undefined;
 }
 
+/**
+ * Wait durably, for a signal with this name and key or until `dueMs`. A machine that waits for nothing but waits and timers is put to
+ * sleep: what it sent and stored so far is committed.
+ */
+export interface WaitEffect {
+  readonly kind: "wait";
+  /** The machine's number for it; the event that ends it names it again. */
+  readonly wait: number;
+  /** Absent takes the wait back. */
+  readonly name: string | undefined;
+  readonly key: string;
+  /** Milliseconds since 1970, negative for a wait without an end of its own. */
+  readonly dueMs: number;
+  /** A `Question` as JSON, where a person answers; absent otherwise. Not checked to be JSON. */
+  readonly questionJson: string | undefined;
+}
+
+/** The flow is complete, and this message takes its place, in a fresh machine of the flow's newest image. Always the last effect. */
+export interface ContinueEffect {
+  readonly kind: "continue";
+  readonly contentType: string;
+  readonly headersJson: string;
+  readonly body: Uint8Array;
+}
+
 /** The flow is complete. Always the last effect. */
 export interface DoneEffect {
   readonly kind: "done";
@@ -84,7 +111,26 @@ export interface FailEffect {
   readonly status: number;
 }
 
-export type Effect = LogEffect | SendEffect | CallEffect | TimerEffect | StateEffect | DoneEffect | FailEffect;
+export type Effect =
+  | LogEffect
+  | SendEffect
+  | CallEffect
+  | TimerEffect
+  | StateEffect
+  | WaitEffect
+  | DoneEffect
+  | ContinueEffect
+  | FailEffect;
+
+/** Effects that end a machine: each is its last. */
+export function isLast({ kind }: Effect): boolean {
+  return isLastKind(EffectKind[kind]);
+}
+
+/** The same for a kind's number. */
+export function isLastKind(kind: number): boolean {
+  return kind === EffectKind.done || kind === EffectKind.fail || kind === EffectKind.continue;
+}
 
 /** In place of the flag `retry`: an error of the program itself. */
 export const flawByte = 2;
@@ -103,7 +149,9 @@ export function effectParts(effect: Effect): readonly Part[] {
     case "log":
       return [levels.indexOf(effect.level), effect.text, effect.fieldsJson];
     case "send":
-      return [effect.outlet, effect.key, effect.contentType, effect.headersJson, effect.body];
+      return effect.dueMs === undefined
+        ? [effect.outlet, effect.key, effect.contentType, effect.headersJson, effect.body]
+        : [effect.outlet, effect.key, effect.contentType, effect.headersJson, effect.body, effect.dueMs];
     case "call":
       return [
         effect.call,
@@ -119,6 +167,10 @@ export function effectParts(effect: Effect): readonly Part[] {
       return [effect.timer, effect.dueMs];
     case "state":
       return [effect.name, effect.valueJson];
+    case "wait":
+      return [effect.wait, effect.name, effect.key, effect.dueMs, effect.questionJson];
+    case "continue":
+      return [effect.contentType, effect.headersJson, effect.body];
     case "done":
       return effect.reply === undefined
         ? [undefined, undefined, undefined, undefined]
@@ -177,7 +229,8 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
       return fields.valid ? effect : undefined;
     }
     case EffectKind.send: {
-      const fields = record.expect(5);
+      const isTimed = record.length === 6;
+      const fields = record.expect(isTimed ? 6 : 5);
       const effect: SendEffect = {
         kind: "send",
         outlet: fields.text(0, hardLimits.nameBytes),
@@ -185,8 +238,9 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
         contentType: fields.text(2, hardLimits.nameBytes),
         headersJson: fields.text(3, hardLimits.headersBytes),
         body: fields.bytes(4),
+        ...(isTimed ? { dueMs: fields.number(5) } : {}),
       };
-      return fields.valid ? effect : undefined;
+      return fields.valid && (effect.dueMs === undefined || Number.isFinite(effect.dueMs)) ? effect : undefined;
     }
     case EffectKind.call:
       return decodeCall(record);
@@ -201,6 +255,28 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
         kind: "state",
         name: fields.text(0, hardLimits.nameBytes),
         valueJson: fields.optionalText(1, hardLimits.frameBytes),
+      };
+      return fields.valid ? effect : undefined;
+    }
+    case EffectKind.wait: {
+      const fields = record.expect(5);
+      const effect: WaitEffect = {
+        kind: "wait",
+        wait: fields.count(0, 0xffff_ffff),
+        name: fields.optionalText(1, hardLimits.nameBytes),
+        key: fields.text(2, hardLimits.keyBytes),
+        dueMs: fields.number(3),
+        questionJson: fields.optionalText(4, hardLimits.questionBytes),
+      };
+      return fields.valid && Number.isFinite(effect.dueMs) ? effect : undefined;
+    }
+    case EffectKind.continue: {
+      const fields = record.expect(3);
+      const effect: ContinueEffect = {
+        kind: "continue",
+        contentType: fields.text(0, hardLimits.nameBytes),
+        headersJson: fields.text(1, hardLimits.headersBytes),
+        body: fields.bytes(2),
       };
       return fields.valid ? effect : undefined;
     }
@@ -225,7 +301,7 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
 }
 
 /**
- * Reads a step's effects; total on hostile bytes. `done` and `fail` may only come last.
+ * Reads a step's effects; total on hostile bytes. `done`, `continue` and `fail` may only come last.
  * Bodies are views into `frame`: copy what must outlive it.
  */
 export function decodeEffects(frame: Uint8Array): Result<Effect[], string> {
@@ -235,8 +311,7 @@ export function decodeEffects(frame: Uint8Array): Result<Effect[], string> {
   for (const [index, record] of decoded.value.entries()) {
     const effect = effectOf(record, record.kind);
     if (effect === undefined) return err(`effect ${index}: misshapen or of unknown kind ${record.kind}`);
-    if ((effect.kind === "done" || effect.kind === "fail") && index !== decoded.value.length - 1)
-      return err(`effect ${index}: ${effect.kind} is not the last`);
+    if (isLast(effect) && index !== decoded.value.length - 1) return err(`effect ${index}: ${effect.kind} is not the last`);
     effects.push(effect);
   }
   return ok(effects);

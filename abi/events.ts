@@ -3,7 +3,7 @@ import { assert, err, ok, type Result } from "#base";
 import { decodeFrame, encodeFrame, encodeRecordInto, oneRecord, type Part, type PartRecord } from "./frame.ts";
 import { hardLimits } from "./limits.ts";
 
-export const EventKind = { deliver: 1, resolve: 2, wake: 3, cancel: 4 } as const;
+export const EventKind = { deliver: 1, resolve: 2, wake: 3, cancel: 4, signal: 5, resume: 6 } as const;
 
 /** A message for a machine in its pristine state. Always a machine's first event, and only that. */
 export interface DeliverEvent {
@@ -54,7 +54,29 @@ export interface CancelEvent {
   readonly reason: string;
 }
 
-export type Event = DeliverEvent | ResolveEvent | WakeEvent | CancelEvent;
+/** The end of a wait: its signal, or its time is over. */
+export interface SignalEvent {
+  readonly kind: "signal";
+  readonly timeMs: number;
+  /** The wait's number, as the machine gave it. */
+  readonly wait: number;
+  /** Of the signal; absent when the wait's time is over, and then headers and body say nothing. */
+  readonly id: string | undefined;
+  readonly headersJson: string;
+  readonly body: Uint8Array;
+}
+
+/** A sleeping machine is awake: its next transaction begins. The events that woke it follow. */
+export interface ResumeEvent {
+  readonly kind: "resume";
+  readonly timeMs: number;
+  /** 1 for the first attempt at this transaction. */
+  readonly attempt: number;
+  /** As of now; what the machine knew of the state before is void. */
+  readonly stateJson: string | undefined;
+}
+
+export type Event = DeliverEvent | ResolveEvent | WakeEvent | CancelEvent | SignalEvent | ResumeEvent;
 
 export function eventParts(event: Event): readonly Part[] {
   switch (event.kind) {
@@ -67,6 +89,10 @@ export function eventParts(event: Event): readonly Part[] {
       return [event.timeMs, event.timer];
     case "cancel":
       return [event.timeMs, event.reason];
+    case "signal":
+      return [event.timeMs, event.wait, event.id, event.headersJson, event.body];
+    case "resume":
+      return [event.timeMs, event.attempt, event.stateJson];
   }
 }
 
@@ -130,6 +156,28 @@ export function eventOf(record: PartRecord, kind: number): Result<Event, string>
       const fields = record.expect(2);
       const event: CancelEvent = { kind: "cancel", timeMs: fields.number(0), reason: fields.text(1, hardLimits.errorTextBytes) };
       return fields.valid ? ok(event) : err("cancel: misshapen");
+    }
+    case EventKind.signal: {
+      const fields = record.expect(5);
+      const event: SignalEvent = {
+        kind: "signal",
+        timeMs: fields.number(0),
+        wait: fields.count(1, 0xffff_ffff),
+        id: fields.optionalText(2, hardLimits.nameBytes),
+        headersJson: fields.text(3, hardLimits.headersBytes),
+        body: fields.bytes(4),
+      };
+      return fields.valid ? ok(event) : err("signal: misshapen");
+    }
+    case EventKind.resume: {
+      const fields = record.expect(3);
+      const event: ResumeEvent = {
+        kind: "resume",
+        timeMs: fields.number(0),
+        attempt: fields.count(1, 0xffff_ffff),
+        stateJson: fields.optionalText(2, hardLimits.frameBytes),
+      };
+      return fields.valid ? ok(event) : err("resume: misshapen");
     }
     default:
       return err(`event: unknown kind ${kind}`);

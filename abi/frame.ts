@@ -45,6 +45,11 @@ export class PartRecord {
     this.#places = places;
   }
 
+  /** Number of its parts. */
+  get length(): number {
+    return this.#places.length / 2;
+  }
+
   /** The parts as views. */
   get parts(): readonly (Uint8Array | undefined)[] {
     return Array.from({ length: this.#places.length / 2 }, (_, index) => {

@@ -31,6 +31,10 @@ export const hardLimits = {
   headersBytes: 64 * kib,
   /** Longest message and stack of an error, in UTF-8 bytes each. */
   errorTextBytes: 16 * kib,
+  /** Longest question of an approval with its options, as JSON in UTF-8 bytes. */
+  questionBytes: 16 * kib,
+  /** Longest time of a durable sleep or wait, in milliseconds: ten years. */
+  sleepMs: 10 * 366 * 24 * 3_600_000,
   /** Seed of the machine's random generator, in bytes. */
   seedBytes: 32,
   /** Memory a machine can ever be given, in bytes. */

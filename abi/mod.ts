@@ -1,11 +1,14 @@
 /** The one door between a machine and the outside: events in, effects out, their wire form, versions and limits. Pure, no I/O. */
 export {
   type CallEffect,
+  type ContinueEffect,
   decodeEffects,
   type Effect,
   EffectKind,
   flawByte,
   encodeEffects,
+  isLast,
+  isLastKind,
   type DoneEffect,
   type FailEffect,
   type LogEffect,
@@ -13,6 +16,7 @@ export {
   type SendEffect,
   type StateEffect,
   type TimerEffect,
+  type WaitEffect,
 } from "./effects.ts";
 export {
   type CancelEvent,
@@ -24,6 +28,8 @@ export {
   EventKind,
   eventParts,
   type ResolveEvent,
+  type ResumeEvent,
+  type SignalEvent,
   type WakeEvent,
 } from "./events.ts";
 export {

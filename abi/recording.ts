@@ -13,7 +13,7 @@
  * A later version reads every earlier one: golden files in testing/ keep that true.
  */
 import { assert, err, ok, type Result } from "#base";
-import { type Effect, EffectKind, effectOf, effectParts } from "./effects.ts";
+import { type Effect, EffectKind, effectOf, effectParts, isLast } from "./effects.ts";
 import { type DeliverEvent, type Event, EventKind, eventOf, eventParts } from "./events.ts";
 import { decodeFrame, type FrameForm, frameHeaderBytes, type Part, type PartRecord, writeFrameHeader, writeRecord } from "./frame.ts";
 import { abiVersion, type FlowLimits, hardLimits, recordingVersion } from "./limits.ts";
@@ -209,7 +209,7 @@ class Assembly {
     const before = step?.effects.at(-1);
     const effect = effectOf(record, kind);
     if (step === undefined || effect === undefined) this.problem = `effect: misshapen, without a step, or of unknown kind ${kind}`;
-    else if (before?.kind === "done" || before?.kind === "fail") this.problem = `effect: ${before.kind} is not the last`;
+    else if (before !== undefined && isLast(before)) this.problem = `effect: ${before.kind} is not the last`;
     else step.effects.push(effect);
   }
 }

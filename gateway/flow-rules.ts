@@ -27,6 +27,8 @@ export interface FlowRules {
   readonly outlets: readonly string[];
   readonly hosts: readonly HostPattern[];
   readonly retriesProgramErrors: boolean;
+  /** Longest time of one sleep, in milliseconds. */
+  readonly sleepMostMs: number;
   /** By the names of the headers that carry them into a machine. */
   readonly values: Readonly<Record<string, string>>;
   limits(own: FlowLimits): FlowLimits;
@@ -48,6 +50,7 @@ export function flowRules(name: string, config: FlowConfig): FlowRules {
     outlets: Object.keys(config.to),
     hosts,
     retriesProgramErrors: config.retry.programErrors,
+    sleepMostMs: config.sleep.max,
     values: config.values,
     limits: (own) => limitsOf(config, own).limits,
     keyOf: (message) => (key?.ok === true ? key.value(message) : bounded(message.key)),

@@ -9,6 +9,7 @@ import type { Health } from "./contract/connector.ts";
 import { callPerformer } from "./delivery/attempt/calls.ts";
 import { type HostPattern, parseHost } from "./contract/hosts.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
+import { noSignals } from "./delivery/sleep/signals.ts";
 import { FlowDelivery } from "./delivery/flow-delivery.ts";
 import { Outbox } from "./delivery/outbox/outbox.ts";
 import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
@@ -107,6 +108,7 @@ export class ServedFlow {
     });
     const prepared = this.prepare(config, image);
     this.delivery = new FlowDelivery(prepared.flow, {
+      signals: noSignals,
       ...ports,
       logger: this.#logger,
       perform,
@@ -169,6 +171,7 @@ export class ServedFlow {
       limits,
       share: { name: this.name, weight: config.weight },
       outlets: Object.keys(config.to),
+      sleepMostMs: config.sleep.max,
       retriesProgramErrors: config.retry.programErrors,
       config,
       places: image.places,

@@ -68,7 +68,7 @@ beforeEach(() => {
 });
 
 function start(more: Partial<FlowLimits> = {}): OwnedMachine<Seat> {
-  return new OwnedMachine(host, deliver(), { seat, limits: { ...defaultFlowLimits, timeMs: 3_600_000, ...more } });
+  return new OwnedMachine(host, [deliver()], { seat, limits: { ...defaultFlowLimits, timeMs: 3_600_000, ...more } });
 }
 
 /** A machine that waits, kept by the host. */

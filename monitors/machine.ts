@@ -87,11 +87,13 @@ export class OwnedMachine<Seat> implements Machine {
   #losses = 0;
   #displacements = 0;
 
-  constructor(host: MachineHost<Seat>, event: DeliverEvent, { seat, limits }: Terms<Seat>) {
+  /** `events` become the owner's: `deliver` first; the last one is run, on a fresh machine that is given all before it. */
+  constructor(host: MachineHost<Seat>, events: Event[], { seat, limits }: Terms<Seat>) {
     this.#host = host;
     this.seat = seat;
     this.limits = limits;
-    this.events = [event];
+    assert(events[0]?.kind === "deliver", "a machine's first event is its message");
+    this.events = events;
     this.first = new Promise((settle) => this.#run(settle));
   }
 

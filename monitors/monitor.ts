@@ -20,8 +20,10 @@ export interface LoadedImage {
 
 /** One running copy of an image: `ready → running ⇄ waiting → done / failed`. */
 export interface Machine {
-  /** The outcome of the `deliver` the machine was started with. */
+  /** The outcome of the last event the machine was started with. */
   readonly first: Promise<StepOutcome>;
+  /** All it was given, in order; empty once it is over. */
+  readonly events: readonly Event[];
   /** Gives a waiting machine its next event. One at a time: events given while a step runs are queued, at most 1,024. */
   step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome>;
   /** Ends the machine in whatever state it is and gives back what it holds. Steps still open resolve as `broken`, MF_MACHINE_ENDED. */
@@ -59,6 +61,8 @@ export interface Monitor {
   unload(image: LoadedImage): void;
   /** Starts a machine in the image's pristine state and gives it its message. `limits` default to the image's own, and so does the share. */
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine;
+  /** Goes on with a machine that was asleep: `events` are all it was ever given, and the last one is new. */
+  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine;
   stats(): MonitorStats;
   /** Ends every machine and releases every thread, process and descriptor. */
   close(): Promise<void>;

@@ -69,7 +69,7 @@ export function outcomeOf(ended: StepEnded, decoded: ReturnType<typeof decodeEff
   const effects = decoded?.ok === true ? decoded.value : [];
   if (status === "complete" && decoded?.ok === true) {
     const last = effects.at(-1)?.kind;
-    return { status: last === "done" ? "done" : last === "fail" ? "failed" : "waiting", effects, cpuMs, pages };
+    return { status: last === "done" || last === "continue" ? "done" : last === "fail" ? "failed" : "waiting", effects, cpuMs, pages };
   }
   const detail = status !== "complete" ? detailOf(ended, limits) : decoded?.ok === false ? decoded.error : "no effects";
   const logs = effects.filter(({ kind }) => kind === "log");

@@ -5,7 +5,16 @@
  */
 import type { CallEffect, DeliverEvent, Event, FlowLimits, Headers, LogEffect, StepOutcome } from "#abi";
 import { type CallAnswer, type Cancel, type EffectHost, type EffectRules, Effects, type Failure, messageTooLong } from "#gateway";
-import type { Machine } from "#monitors";
+import type { LoadedImage, Machine } from "#monitors";
+
+/** A machine as a run needs it. */
+export type DrivenMachine = Omit<Machine, "events">;
+
+/** Starts them: a monitor, or a debugger in its place. */
+export interface MachineStarter {
+  start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits): DrivenMachine;
+}
+
 import { replayLimits } from "./limits.ts";
 
 export type NextEvent = Exclude<Event, DeliverEvent>;
@@ -61,7 +70,7 @@ export class Drive implements EffectHost {
     const { deliver, headers, rules } = options;
     this.#options = options;
     this.#nowMs = deliver.timeMs;
-    this.effects = new Effects(rules, { key: deliver.key, headers, latin1Reply: deliver.source === "http" }, this);
+    this.effects = new Effects(rules, { key: deliver.key, headers, latin1Reply: deliver.source === "http", callerWaits: false }, this);
   }
 
   get virtualMs(): number {
@@ -69,11 +78,11 @@ export class Drive implements EffectHost {
   }
 
   /** Gives the failure, or undefined for a flow that is done. Never rejects for what the flow does. */
-  async run(start: (event: DeliverEvent) => Machine): Promise<Failure | undefined> {
+  async run(start: (event: DeliverEvent) => DrivenMachine): Promise<Failure | undefined> {
     const { deliver, rules, stepped } = this.#options;
     const tooLong = messageTooLong(deliver, rules.name);
     if (tooLong !== undefined) return tooLong;
-    this.effects.began();
+    this.effects.began(deliver.timeMs);
     const machine = start(deliver);
     try {
       let outcome = await machine.first;
@@ -84,8 +93,9 @@ export class Drive implements EffectHost {
         if (end?.kind === "failed") return end.failure;
         if (end?.kind === "unstarted") return unstarted(end.code);
         if (end?.kind === "done") return undefined;
+        if (end?.kind === "asleep") return unstarted("MF_SLEEP_CALLER");
         const event = this.#next();
-        this.effects.began();
+        this.effects.began(event.timeMs);
         outcome = await machine.step(event);
       }
     } finally {
@@ -120,6 +130,10 @@ export class Drive implements EffectHost {
       this.effects.woke(timer);
       return { kind: "wake", timeMs: this.#nowMs, timer };
     });
+  }
+
+  wait(): Cancel {
+    return () => undefined;
   }
 
   #plan(delayMs: number, order: number | undefined, event: Pending["event"]): Cancel {

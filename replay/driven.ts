@@ -4,8 +4,8 @@
  */
 import type { CallEffect, DeliverEvent, FlowLimits, LogEffect, Recording, StepOutcome } from "#abi";
 import { type EffectRules, failedCall, type FlowRules, peersFault, refusedCall } from "#gateway";
-import type { LoadedImage, Machine, Monitor } from "#monitors";
-import { Drive } from "./drive.ts";
+import type { LoadedImage } from "#monitors";
+import { Drive, type DrivenMachine, type MachineStarter } from "./drive.ts";
 import { type Redact, replayedLimits } from "./exact.ts";
 import { replayLimits } from "./limits.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
@@ -32,11 +32,17 @@ export interface DrivenOptions {
 }
 
 export function effectRules({ flow, limits }: Pick<Recording, "flow" | "limits">, rules: FlowRules | undefined): EffectRules {
-  return { name: rules?.name ?? flow, limits, outlets: rules?.outlets, retriesProgramErrors: rules?.retriesProgramErrors === true };
+  return {
+    name: rules?.name ?? flow,
+    limits,
+    outlets: rules?.outlets,
+    retriesProgramErrors: rules?.retriesProgramErrors === true,
+    sleepMostMs: rules?.sleepMostMs ?? replayLimits.sleepMostMs,
+  };
 }
 
 export async function driveRecording(
-  monitor: Pick<Monitor, "start">,
+  monitor: MachineStarter,
   image: LoadedImage,
   recording: Recording,
   { deliver, rules, error, redact, stepped, limits = recording.limits }: DrivenOptions,
@@ -77,7 +83,7 @@ export async function driveRecording(
   return { outcome: outcomeOf({ effects, failure, logs, calls }), unanswered };
 }
 
-function redactedMachine(machine: Machine, redact: Redact): Machine {
+function redactedMachine(machine: DrivenMachine, redact: Redact): DrivenMachine {
   const shown = (outcome: StepOutcome): StepOutcome => ({ ...outcome, effects: outcome.effects.map(redact) });
   return {
     first: machine.first.then(shown),

@@ -1,7 +1,8 @@
 /** Runs a recording again on its own image: each event is given to a machine, and the effects of each step are compared bit for bit. */
 import { type DeliverEvent, type Effect, encodeEffects, type FlowLimits, type RecordedStep, type Recording, type StepOutcome } from "#abi";
 import { equalBytes } from "#base";
-import type { LoadedImage, Monitor } from "#monitors";
+import type { LoadedImage } from "#monitors";
+import type { MachineStarter } from "./drive.ts";
 import { bodyValue, Differences, jsonValue } from "./differences.ts";
 import { replayLimits } from "./limits.ts";
 
@@ -78,7 +79,7 @@ function sameEffect(a: unknown, b: unknown): boolean {
 
 /** `deliver`: the record's, with what the recording left out. The image is the record's. */
 export async function replayExactly(
-  monitor: Pick<Monitor, "start">,
+  monitor: MachineStarter,
   image: LoadedImage,
   recording: Recording,
   { deliver, redact }: { readonly deliver: DeliverEvent; readonly redact: Redact | undefined },

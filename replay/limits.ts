@@ -2,6 +2,8 @@ const mib = 2 ** 20;
 
 /** Bounds of replay, backtest and debug. */
 export const replayLimits = {
+  /** Longest sleep of a flow without a mayfly.yaml, in milliseconds. */
+  sleepMostMs: 30 * 24 * 3_600_000,
   /** Most events of one recording. */
   events: 1_000_000,
   /** Bodies that are compared as JSON or text; longer ones by their hash. */

@@ -112,6 +112,7 @@ const idle: Omit<EffectHost, "log"> = {
   reserve: () => undefined,
   call: () => () => undefined,
   timer: () => () => undefined,
+  wait: () => () => undefined,
 };
 
 /**
@@ -131,7 +132,7 @@ export function recordedOutcome(recording: Recording, now: EffectRules, error?: 
       return () => undefined;
     },
   };
-  const message = { key: deliver.key, headers: headersOf(recording), latin1Reply: deliver.source === "http" };
+  const message = { key: deliver.key, headers: headersOf(recording), latin1Reply: deliver.source === "http", callerWaits: false };
   const effects = new Effects(rules, message, host);
   for (const [index, step] of steps.entries()) {
     const event = index === 0 ? deliver : events[index - 1];
@@ -139,7 +140,7 @@ export function recordedOutcome(recording: Recording, now: EffectRules, error?: 
       effects.answered(event.call, event.error === undefined ? undefined : { code: event.error.code, blame: peersFault });
     else if (event?.kind === "wake") effects.woke(event.timer);
     else if (event?.kind === "cancel") effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });
-    effects.began();
+    effects.began(event?.timeMs ?? 0);
     effects.outcome(step as StepOutcome);
   }
   const end = effects.end ?? effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });

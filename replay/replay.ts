@@ -1,7 +1,8 @@
 /** Runs a recorded message again. With the record's image bit for bit, with another one by its outcome. */
 import type { CallEffect, FlowLimits, Recording } from "#abi";
 import { type FlowRules, Redactor } from "#gateway";
-import type { LoadedImage, Monitor } from "#monitors";
+import type { LoadedImage } from "#monitors";
+import type { MachineStarter } from "./drive.ts";
 import type { Difference } from "./differences.ts";
 import { driveRecording, effectRules } from "./driven.ts";
 import { type Redact, replayExactly } from "./exact.ts";
@@ -61,7 +62,7 @@ function brief({ operation, target, method }: CallEffect): Replay["unanswered"][
 
 /** Never rejects for what the flow does; MF_REPLAY_NO_BODIES for a recording without bodies. */
 export async function replayRecording(
-  monitor: Pick<Monitor, "start"> & { readonly name: string },
+  monitor: MachineStarter & { readonly name: string },
   image: LoadedImage,
   given: Recording,
   { rules, limits, error, alike }: ReplayOptions = {},

@@ -19,8 +19,9 @@ import {
   type StateChange,
   stateRefusal,
 } from "#gateway";
-import type { LoadedImage, Monitor } from "#monitors";
-import { Drive, type TimedAnswer } from "./drive.ts";
+import type { LoadedImage } from "#monitors";
+import { Drive, type MachineStarter, type TimedAnswer } from "./drive.ts";
+import { replayLimits } from "./limits.ts";
 
 /** A place in a flow's source. */
 export interface Place {
@@ -170,7 +171,7 @@ function deliverOf({ id, source, attempt, key, headers, body, state, seed, timeM
 }
 
 /** Runs the stimulus through a fresh machine. Never rejects for what the flow does. */
-export async function driveMachine(monitor: Pick<Monitor, "start">, image: LoadedImage, options: StimulusOptions): Promise<RunResult> {
+export async function driveMachine(monitor: MachineStarter, image: LoadedImage, options: StimulusOptions): Promise<RunResult> {
   const { stimulus, limits, stacks, rules: given } = options;
   if (stimulus.seed.length !== 32) throw new CodedError("MF_USAGE", "a seed is 32 bytes: 64 hexadecimal digits");
   const rules: EffectRules = {
@@ -178,6 +179,7 @@ export async function driveMachine(monitor: Pick<Monitor, "start">, image: Loade
     limits,
     outlets: given?.outlets,
     retriesProgramErrors: given?.retriesProgramErrors === true,
+    sleepMostMs: given?.sleepMostMs ?? replayLimits.sleepMostMs,
   };
   const logs: LogEffect[] = [];
   const drive = new Drive({

@@ -36,6 +36,15 @@ export const events: fc.Arbitrary<Event> = fc.oneof(
   }),
   record({ kind: fc.constant("wake" as const), timeMs: time, timer: number }),
   record({ kind: fc.constant("cancel" as const), timeMs: time, reason: text(100) }),
+  record({
+    kind: fc.constant("signal" as const),
+    timeMs: time,
+    wait: number,
+    id: fc.option(name, { nil: undefined }),
+    headersJson: json,
+    body: bytes,
+  }),
+  record({ kind: fc.constant("resume" as const), timeMs: time, attempt: number, stateJson: fc.option(json, { nil: undefined }) }),
 );
 
 const passing: fc.Arbitrary<Effect> = fc.oneof(
@@ -52,6 +61,23 @@ const passing: fc.Arbitrary<Effect> = fc.oneof(
     contentType: name,
     headersJson: json,
     body: bytes,
+  }),
+  record({
+    kind: fc.constant("send" as const),
+    outlet: name,
+    key: fc.constant(undefined),
+    contentType: name,
+    headersJson: json,
+    body: bytes,
+    dueMs: time,
+  }),
+  record({
+    kind: fc.constant("wait" as const),
+    wait: number,
+    name: fc.option(name, { nil: undefined }),
+    key: name,
+    dueMs: time,
+    questionJson: fc.option(json, { nil: undefined }),
   }),
   record({
     kind: fc.constant("call" as const),
@@ -72,6 +98,7 @@ const last: fc.Arbitrary<Effect> = fc.oneof(
     kind: fc.constant("done" as const),
     reply: fc.option(record({ status: fc.nat(999), contentType: name, headersJson: json, body: bytes }), { nil: undefined }),
   }),
+  record({ kind: fc.constant("continue" as const), contentType: name, headersJson: json, body: bytes }),
   record({
     kind: fc.constant("fail" as const),
     code: fc.stringMatching(/^[A-Z][A-Z_]{0,30}$/),

@@ -268,7 +268,7 @@ export interface Detail extends Omit<Summary, "attempts"> {
 
 export interface LetterRow {
   readonly id: string;
-  readonly kind: "message" | "send";
+  readonly kind: "message" | "send" | "signal";
   readonly flow: string;
   readonly outlet: string | null;
   readonly messageId: string;
@@ -285,7 +285,7 @@ export interface LetterRow {
 
 export interface LetterGroup {
   readonly flow: string;
-  readonly kind: "message" | "send";
+  readonly kind: "message" | "send" | "signal";
   readonly outlet: string | null;
   readonly code: string;
   readonly message: string;
@@ -298,7 +298,7 @@ export interface LetterGroup {
 
 export interface Letter {
   readonly id: string;
-  readonly kind: "message" | "send";
+  readonly kind: "message" | "send" | "signal";
   readonly flow: string;
   readonly outlet?: string;
   readonly messageId: string;

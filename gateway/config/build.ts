@@ -203,6 +203,8 @@ function buildFlow(
     claimCheck: flow.claimCheck,
     concurrency: flow.concurrency,
     queue: flow.queue,
+    sleep: { max: gatewayLimits.sleepMostMs, atMost: gatewayLimits.sleepers, early: gatewayLimits.earlySignalMs, order: "free" },
+    signals: {},
   };
 }
 

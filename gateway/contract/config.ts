@@ -102,6 +102,26 @@ export interface FlowConfig {
   /** Messages queued, running or waiting for a retry at once. */
   readonly queue: number;
   readonly history: HistoryRules;
+  readonly sleep: SleepConfig;
+  /** Signals by name, and where they come from. */
+  readonly signals: Readonly<Record<string, SignalConfig>>;
+}
+
+export interface SleepConfig {
+  /** Longest time of one sleep, in milliseconds. */
+  readonly max: number;
+  /** Machines of the flow asleep at once. */
+  readonly atMost: number;
+  /** How long a signal is kept that comes before its wait, in milliseconds; 0 refuses it. */
+  readonly early: number;
+  /** `free`: while a machine sleeps, other messages of its key go on. `strict`: they wait for its end. */
+  readonly order: "free" | "strict";
+}
+
+export interface SignalConfig {
+  readonly from: readonly SourceConfig[];
+  /** Expression for the signal's key, as for a flow's `key`. */
+  readonly key: string | undefined;
 }
 
 /** Export by OpenTelemetry. Settings that are undefined are the environment's: OTEL_EXPORTER_OTLP_ENDPOINT and so on. */

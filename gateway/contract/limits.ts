@@ -36,6 +36,21 @@ export const gatewayLimits = {
   callsPerMessage: 10_000,
   /** Timers one machine may have open at once. */
   openTimersPerMachine: 512,
+  openWaitsPerMachine: 256,
+  /** A flow that only sleeps is put to sleep durably for this long or longer, in milliseconds. */
+  durableMs: 10_000,
+  /** Longest sleep, unless the flow's `sleep.max` says otherwise, in milliseconds. */
+  sleepMostMs: 30 * 24 * 3_600_000,
+  /** Most sleepers of a flow, unless `sleep.atMost` says otherwise. */
+  sleepers: 1_000_000,
+  /** How long a signal is kept that nobody waits for yet, unless `sleep.early` says otherwise, in milliseconds. */
+  earlySignalMs: 24 * 3_600_000,
+  /** Most signals of a flow that are kept and not yet taken. */
+  keptSignals: 100_000,
+  /** Longest body of a signal, in bytes. */
+  signalBytes: 1024 * 1024,
+  /** Longest recording of a sleeper, in bytes: its events so far. */
+  sleeperBytes: 16 * 1024 * 1024,
   /** Steps one attempt may take. */
   stepsPerMessage: 100_000,
   /** Bodies one message may send, in bytes, over all its sends. */

@@ -14,8 +14,10 @@ export interface ImageHandle {
 }
 
 export interface RunningMachine {
-  /** The outcome of the `deliver` the machine was started with. */
+  /** The outcome of the last event the machine was started with. */
   readonly first: Promise<StepOutcome>;
+  /** All it was given, in order; empty once it is over. */
+  readonly events: readonly Event[];
   step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome>;
   end(): void;
 }
@@ -38,6 +40,8 @@ export interface Share {
 export interface Runner {
   /** `share`: the same object for all messages of a flow. */
   start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine;
+  /** Goes on with a machine that was asleep: `events` are all it was ever given, and the last one is new. */
+  resume(image: ImageHandle, events: readonly Event[], limits?: FlowLimits, share?: Share): RunningMachine;
   stats(): RunnerStats;
 }
 
@@ -72,6 +76,8 @@ export interface Flow {
   readonly outlets: readonly string[];
   /** True: errors of the flow's program, such as a TypeError, may be tried again. */
   readonly retriesProgramErrors: boolean;
+  /** Longest time of one sleep, in milliseconds. */
+  readonly sleepMostMs: number;
   readonly config: FlowConfig;
   readonly places?: SourcePlaces | undefined;
   /** The same flow in a new image, which a share of the messages meets. */

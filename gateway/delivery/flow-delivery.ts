@@ -27,6 +27,7 @@ import { OpenMessages } from "./open-messages.ts";
 import type { Outbox } from "./outbox/outbox.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
+import type { SignalDesk } from "./sleep/signals.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
 import { shownWork, type WaitingMessage } from "./waiting.ts";
 import { heldBytesOf, Work } from "./work.ts";
@@ -47,6 +48,7 @@ export interface FlowDeliveryPorts {
   readonly logger: Logger;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
+  readonly signals: SignalDesk;
   readonly witnesses: Witnesses;
   /** The flow's, by the names of their outlets. As of now: a reload replaces them. */
   readonly outboxes: () => ReadonlyMap<string, { readonly outbox: Outbox }>;
@@ -412,8 +414,10 @@ export class FlowDelivery implements Entrance {
       case "done": {
         const hasNothingToKeep = work.lease === undefined && effects.sends.length === 0 && effects.stateChanges.length === 0;
         if (hasNothingToKeep) return this.#done(work, result.reply, attempt.elapsedMs, told);
-        return void this.#carryOut(work, this.#settlement.commit(attempt, result.reply), told);
+        return void this.#carryOut(work, this.#settlement.commit(attempt, result), told);
       }
+      case "asleep":
+        return void this.#carryOut(work, this.#settlement.commit(attempt, result), told);
       case "failed":
         return void this.#carryOut(work, this.#settlement.fail(work, result.failure, attempt), told);
       case "unstarted":
@@ -432,6 +436,9 @@ export class FlowDelivery implements Entrance {
       case "done":
         this.#pumpOutboxes(verdict.sends);
         return this.#done(work, verdict.reply, verdict.runMs, told);
+      case "asleep":
+        this.#pumpOutboxes(verdict.sends);
+        return this.#asleep(work);
       case "again":
         this.#open.releaseReply(work);
         work.to("queued");
@@ -473,6 +480,11 @@ export class FlowDelivery implements Entrance {
     this.#ports.logger.debug({ message: work.message.id, attempt: work.attempt, runMs: Math.round(runMs) }, "done");
     this.#end(work, { status: "done", id: work.message.id, reply });
     this.#tellEnd(work, told);
+  }
+
+  /** The journal has the message with its machine: its source may forget it. */
+  #asleep(work: Work): void {
+    this.#end(work, { status: "done", id: work.message.id, reply: undefined });
   }
 
   /** Tells witnesses how a message ended: without `failure` it is done, with a letter dead, otherwise its caller was told. */

@@ -63,7 +63,18 @@ class World {
 
   attempt(work: Work, sends: readonly NewSend[] = [], stateChanges: readonly StateChange[] = [], stateVersion = 0): MessageAttempt {
     const effects = { sends, stateChanges };
-    const attempt = { work, effects, stateVersion, flow, startedMs: 1, elapsedMs: 7, logs: [], releaseSends: () => undefined };
+    const attempt = {
+      work,
+      effects,
+      stateVersion,
+      flow,
+      startedMs: 1,
+      elapsedMs: 7,
+      logs: [],
+      consumed: [],
+      releaseSends: () => undefined,
+      returnSignals: () => undefined,
+    };
     return attempt as unknown as MessageAttempt;
   }
 }
@@ -75,7 +86,7 @@ test("what a flow wanted is committed at once; trace and hops go on with its sen
   const world = new World();
   const work = await world.work({ key: "k" });
   const attempt = world.attempt(work, [send(), send({ traceparent: "own", "mayfly-hops": "0" })], [{ name: "n", valueJson: "1" }]);
-  const verdict = await world.settlement.commit(attempt, undefined);
+  const verdict = await world.settlement.commit(attempt, { kind: "done", reply: undefined });
   ok(verdict.kind === "done");
   deepEqual(
     verdict.sends.map(({ headers }) => headers),
@@ -91,7 +102,7 @@ test("what a flow wanted is committed at once; trace and hops go on with its sen
 test("a message its source keeps gets a lease for its commit", async () => {
   const world = new World();
   const work = await world.work({ kept: false });
-  equal((await world.settlement.commit(world.attempt(work, [send()]), undefined)).kind, "done");
+  equal((await world.settlement.commit(world.attempt(work, [send()]), { kind: "done", reply: undefined })).kind, "done");
   equal(world.journal.outboxDepth("f", "out"), 1);
 });
 
@@ -100,8 +111,8 @@ test("a state that changed meanwhile: again at once, and after so many times a r
   const work = await world.work({ key: "k" });
   const attempt = world.attempt(work, [], [{ name: "n", valueJson: "1" }], 41);
   for (let conflict = 0; conflict < gatewayLimits.conflictsInARow; conflict += 1)
-    deepEqual(await world.settlement.commit(attempt, undefined), { kind: "again" });
-  const verdict = await world.settlement.commit(attempt, undefined);
+    deepEqual(await world.settlement.commit(attempt, { kind: "done", reply: undefined }), { kind: "again" });
+  const verdict = await world.settlement.commit(attempt, { kind: "done", reply: undefined });
   ok(verdict.kind === "rest");
   equal(verdict.attempt?.attempts[0]?.failure.code, "MF_STATE_CONFLICT");
   equal(work.conflicts, 0);
@@ -111,7 +122,7 @@ test("a state that is too long is no commit", async () => {
   const world = new World();
   const work = await world.work({ key: "k" });
   const changes = [{ name: "n", valueJson: JSON.stringify("x".repeat(gatewayLimits.stateBytes)) }];
-  const verdict = await world.settlement.commit(world.attempt(work, [send()], changes), undefined);
+  const verdict = await world.settlement.commit(world.attempt(work, [send()], changes), { kind: "done", reply: undefined });
   ok(verdict.kind === "dead");
   equal(verdict.failure.code, "MF_STATE_LIMIT");
   equal(world.journal.outboxDepth("f", "out"), 0);
@@ -122,7 +133,7 @@ test("a completion of a lease that is not the newest says nothing to anyone", as
   const work = await world.work();
   ok(work.lease !== undefined);
   await world.journal.retryLater(work.lease, world.settlement.record(work, failure(), undefined), 0);
-  deepEqual(await world.settlement.commit(world.attempt(work, [send()]), undefined), { kind: "late" });
+  deepEqual(await world.settlement.commit(world.attempt(work, [send()]), { kind: "done", reply: undefined }), { kind: "late" });
 });
 
 test("a failure rests until its attempts are used up, then it is a dead letter with all of them", async () => {

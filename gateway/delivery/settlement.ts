@@ -3,15 +3,16 @@
  * Each method gives a verdict, and the flow's delivery carries it out, unless the message was given back meanwhile.
  */
 import type { Headers } from "#abi";
-import { assert, type Clock, CodedError, type Prng } from "#base";
+import { assert, type Clock, CodedError, isCoded, type Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
 import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Reply } from "../contract/message.ts";
 import type { Flow } from "../contract/runner.ts";
+import type { Sleeper } from "../contract/sleep.ts";
 import { causes, type Tracing, untraced, withTrace } from "../contract/tracing.ts";
 import type { AttemptRecord, Journal, Lease, NewSend } from "../journal/journal.ts";
-import type { MessageAttempt } from "./attempt/attempt.ts";
+import type { AttemptResult, MessageAttempt } from "./attempt/attempt.ts";
 import { failureOf } from "./failures.ts";
 import type { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
@@ -20,6 +21,8 @@ import type { Work } from "./work.ts";
 export type Verdict =
   /** Committed. `runMs`: duration of the attempt. */
   | { readonly kind: "done"; readonly reply: Reply | undefined; readonly sends: readonly NewSend[]; readonly runMs: number }
+  /** Committed, and the machine is asleep. */
+  | { readonly kind: "asleep"; readonly sends: readonly NewSend[] }
   /** The state under the key had changed: run it again at once. */
   | { readonly kind: "again" }
   /** `attempt`: this one counted, and the next is the journal's or, where the source keeps the message, ours to record. */
@@ -55,23 +58,34 @@ export class Settlement {
     this.#ports = ports;
   }
 
-  async commit(attempt: MessageAttempt, reply: Reply | undefined): Promise<Verdict> {
+  async commit(attempt: MessageAttempt, result: AttemptResult & { readonly kind: "done" | "asleep" }): Promise<Verdict> {
     const { journal, persistence, clock, logger, tracing } = this.#ports;
     const { work, effects } = attempt;
     const { message } = work;
+    const reply = result.kind === "done" ? result.reply : undefined;
+    let sleeper: Sleeper | undefined;
+    try {
+      sleeper = result.kind === "asleep" ? attempt.sleeper(result) : undefined;
+    } catch (error) {
+      assert(isCoded(error), "a sleeper is too large, or it can be kept");
+      return this.fail(work, failureOf(error.code, error.message, false), attempt);
+    }
     const lease = this.#leaseOf(work);
     const sends = passedOn(effects.sends, message.headers, tracing);
     const changes = effects.stateChanges;
     const state =
       changes.length === 0 || message.key === undefined ? undefined : { key: message.key, version: attempt.stateVersion, changes };
     const kept = message.dedup === undefined ? undefined : reply;
-    const completed = await persistence.keepTrying(() => journal.complete(lease, { nowMs: clock.now(), sends, state, reply: kept }));
+    const { consumed } = attempt;
+    const completion = { nowMs: clock.now(), sends, state, reply: kept, sleeper, consumed };
+    const completed = await persistence.keepTrying(() => journal.complete(lease, completion));
     attempt.releaseSends();
+    if (completed?.status !== "committed") attempt.returnSignals();
     switch (completed?.status) {
       case undefined:
         return { kind: "left" };
       case "committed":
-        return { kind: "done", reply, sends, runMs: attempt.elapsedMs };
+        return sleeper === undefined ? { kind: "done", reply, sends, runMs: attempt.elapsedMs } : { kind: "asleep", sends };
       case "conflict":
         return this.#conflict(attempt);
       case "refused":

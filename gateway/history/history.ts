@@ -67,7 +67,7 @@ export interface ShownCall {
 }
 
 export interface ShownStep {
-  readonly event: "deliver" | "resolve" | "wake" | "cancel";
+  readonly event: "deliver" | "resolve" | "wake" | "cancel" | "signal" | "resume";
   /** Machine time of the event, milliseconds since 1970. */
   readonly at: number;
   readonly status: "waiting" | "done" | "failed" | "broken" | null;

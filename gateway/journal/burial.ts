@@ -1,6 +1,6 @@
 /** Dead letters of messages and of sends, as a journal writes them. */
 import type { NewDeadLetter } from "./dead-letters.ts";
-import type { AttemptRecord, Lease, OutboxEntry } from "./journal.ts";
+import type { AttemptRecord, KeptSignal, Lease, OutboxEntry } from "./journal.ts";
 import { keptAttempts } from "./ledger.ts";
 
 export function letterOfMessage(lease: Lease, record: AttemptRecord): NewDeadLetter {
@@ -18,6 +18,24 @@ export function letterOfMessage(lease: Lease, record: AttemptRecord): NewDeadLet
     buriedMs: record.endedMs,
     failure: record.failure,
     attempts: keptAttempts(lease.attempts, record),
+  };
+}
+
+export function letterOfSignal(signal: KeptSignal, record: AttemptRecord): NewDeadLetter {
+  return {
+    kind: "signal",
+    flow: signal.flow,
+    signal: signal.name,
+    messageId: signal.id,
+    source: signal.source,
+    headers: signal.headers,
+    contentType: signal.contentType,
+    key: signal.key,
+    correlationId: undefined,
+    receivedMs: signal.receivedMs,
+    buriedMs: record.endedMs,
+    failure: record.failure,
+    attempts: [record],
   };
 }
 

@@ -30,10 +30,12 @@ export interface DeadLetterFs {
 export interface DeadLetter {
   /** `FLOW/NAME`. */
   readonly id: string;
-  /** `message`: a flow failed on it. `send`: an outlet would not take it. */
-  readonly kind: "message" | "send";
+  /** `message`: a flow failed on it. `send`: an outlet would not take it. `signal`: nobody waited for it. */
+  readonly kind: "message" | "send" | "signal";
   readonly flow: string;
   readonly outlet?: string | undefined;
+  /** Name of the signal. */
+  readonly signal?: string | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly messageId: string;
   readonly source: string;

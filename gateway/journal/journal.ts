@@ -12,6 +12,9 @@
  *                 ├── bury: dead letter with the original bytes, id released
  *                 └── drop: forgotten, id released
  *
+ *   complete with a sleeper: the same commit, but the message is asleep afterwards ──wake──▶ leased ──▶ complete, retryLater, bury, …
+ *   keepSignal ──▶ kept ──complete that consumes it──▶ gone
+ *
  * Rules that hold for every implementation:
  *
  * Durability. accept, complete, retryLater, bury, deferOutbox and buryOutbox resolve only once what they say survives a
@@ -35,6 +38,7 @@
 import type { Brand, CodedError } from "#base";
 import type { LogEffect } from "#abi";
 import type { Failure, Headers, Reply } from "../contract/message.ts";
+import type { OpenTimer, OpenWait, Sleeper } from "../contract/sleep.ts";
 
 /** The journal's own number of a message: grows, never used again. */
 export type Sequence = Brand<number, "Sequence">;
@@ -42,6 +46,8 @@ export type Sequence = Brand<number, "Sequence">;
 export type FencingToken = Brand<number, "FencingToken">;
 /** The journal's own number of an outbox entry: grows, never used again. */
 export type EntryNumber = Brand<number, "EntryNumber">;
+/** The journal's own number of a signal, from the series of the outbox entries: grows, never used again. */
+export type SignalNumber = Brand<number, "SignalNumber">;
 
 /** A message as it came, before the journal gave it a number. */
 export interface NewMessage {
@@ -87,6 +93,49 @@ export interface Lease {
   readonly message: NewMessage;
   /** Failed attempts before this one, at most limits.attemptsKept. */
   readonly attempts: readonly AttemptRecord[];
+  /** The machine to go on with, of a message that was asleep. Attempts are those of its transaction. */
+  readonly sleeper?: Sleeper | undefined;
+}
+
+/** A signal as it came, before the journal gave it a number. */
+export interface NewSignal {
+  readonly flow: string;
+  readonly name: string;
+  readonly key: string;
+  readonly id: string;
+  readonly source: string;
+  readonly headers: Headers;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+  readonly receivedMs: number;
+  /** It is a dead letter if nobody has taken it by then. */
+  readonly keptUntilMs: number;
+  /** As for a message; signals of other names and keys have ids of their own. */
+  readonly dedup: { readonly id: string; readonly windowMs: number; readonly count: number } | undefined;
+}
+
+export interface KeptSignal extends NewSignal {
+  readonly number: SignalNumber;
+}
+
+export type SignalKept = { readonly status: "kept"; readonly signal: KeptSignal } | { readonly status: "duplicate"; readonly id: string };
+
+/** A sleeper, for lists. */
+export interface SleeperInfo {
+  readonly sequence: Sequence;
+  readonly id: string;
+  readonly flow: string;
+  readonly key: string | undefined;
+  readonly receivedMs: number;
+  readonly imageSha256: string;
+  readonly sinceMs: number;
+  readonly dueMs: number;
+  readonly waits: readonly OpenWait[];
+  readonly timers: readonly OpenTimer[];
+  readonly transactions: number;
+  readonly attempt: number;
+  /** It is leased: its next transaction is under way. */
+  readonly awake: boolean;
 }
 
 export type Accepted =
@@ -104,6 +153,8 @@ export interface NewSend {
   readonly contentType: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
+  /** Not before this date, milliseconds since 1970; until then it is in nobody's way. */
+  readonly dueMs?: number | undefined;
 }
 
 /** Everything a completed flow wants, in one commit. */
@@ -114,6 +165,10 @@ export interface Completion {
   readonly state: { readonly key: string; readonly version: number; readonly changes: readonly StateChange[] } | undefined;
   /** Kept for duplicates when the message has `dedup`. */
   readonly reply: Reply | undefined;
+  /** The message is asleep afterwards, instead of gone. Its dedup id counts as completed. */
+  readonly sleeper?: Sleeper | undefined;
+  /** Signals that its machine was given. */
+  readonly consumed?: readonly SignalNumber[] | undefined;
 }
 
 /** `valueJson` is JSON (the caller has checked it); undefined deletes the name. */
@@ -162,6 +217,8 @@ export interface OutboxEntry {
 export interface Recovery {
   /** Pending messages by flow. */
   readonly pending: Readonly<Record<string, number>>;
+  /** Sleeping messages by flow. */
+  readonly sleepers: Readonly<Record<string, number>>;
   /** Unsettled sends by flow and outlet. */
   readonly outbox: readonly { readonly flow: string; readonly outlet: string; readonly entries: number }[];
   /** One line for people about what was cut off or repaired; empty when the last stop was clean. */
@@ -174,6 +231,9 @@ export interface JournalStats {
   readonly outbox: number;
   readonly dedupIds: number;
   readonly stateKeys: number;
+  readonly sleepers: number;
+  /** Signals that are kept and not yet taken. */
+  readonly signals: number;
   /** Bytes on disk, 0 in memory. */
   readonly diskBytes: number;
   /** Commits since the start, and how many calls they carried. */
@@ -206,6 +266,33 @@ export interface Journal {
   release(lease: Lease): void;
   /** Forgets the message without a trace and releases its id. False when stale. */
   drop(lease: Lease): Promise<boolean>;
+
+  /** Keeps a signal. Resolves once it is durable. */
+  keepSignal(signal: NewSignal): Promise<SignalKept>;
+  /** Signals kept for such a wait, the oldest first. Those a machine was given are among them until its transaction commits. */
+  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]>;
+  /** Every signal that is kept, for a start. */
+  keptSignals(): Iterable<Pick<KeptSignal, "number" | "flow" | "name" | "key" | "keptUntilMs">>;
+  /** Writes a dead letter of the signal and forgets it. Gives the letter's id; undefined when somebody has taken it. */
+  burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined>;
+  /** The sleeper that waits for it longest and is asleep. Cheap. */
+  waiterFor(flow: string, name: string, key: string): Sequence | undefined;
+  /** Leases a sleeping message; undefined when it is awake or gone. `release` puts it back to sleep as it was. */
+  wake(sequence: Sequence): Promise<Lease | undefined>;
+  /** Sleepers that are due and asleep, the longest due first, as of now. Cheap. */
+  dueSleepers(nowMs: number, most: number): readonly { readonly sequence: Sequence; readonly flow: string }[];
+  /** When the next one is due: milliseconds since 1970, undefined for none. Cheap. */
+  nextSleeperMs(): number | undefined;
+  /** Sleepers after a sequence, in its order, at most `most`. */
+  listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]>;
+  /** By the id of the message. */
+  findSleeper(id: string, flow?: string): Promise<Sequence | undefined>;
+  /** A look at it, without a lease. */
+  readSleeper(sequence: Sequence): Promise<Lease | undefined>;
+  /** Sleepers of a flow, and signals kept for it. Cheap. */
+  sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number };
+  /** Sleepers by the hash of the image they sleep in. */
+  sleepersByImage(): ReadonlyMap<string, number>;
 
   readState(flow: string, key: string): Promise<StateSnapshot>;
 

@@ -16,14 +16,19 @@ import type {
   EntryNumber,
   FencingToken,
   JournalStats,
+  KeptSignal,
   Lease,
   NewMessage,
   NewSend,
+  NewSignal,
   OutboxEntry,
   Recovery,
   Sequence,
+  SignalKept,
+  SignalNumber,
   StateSnapshot,
 } from "./journal.ts";
+import { Sleepers, type SleepingLease, waitKey } from "./sleepers.ts";
 import { stateRefusal } from "./state-limit.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
@@ -57,6 +62,9 @@ export interface Commit {
     | { readonly dedup: NonNullable<NewMessage["dedup"]>; readonly id: string; readonly reply: Reply | undefined }
     | undefined;
   readonly nowMs: number;
+  /** The message as it sleeps on; undefined: it is finished. */
+  readonly sleeping: SleepingLease | undefined;
+  readonly consumed: readonly SignalNumber[];
 }
 
 /** A send that has an idempotency key already, because it is a dead letter that is tried again. */
@@ -81,11 +89,21 @@ export function keptAttempts(attempts: readonly AttemptRecord[], record: Attempt
   return all.length <= most ? all : [...all.slice(0, most / 2), ...all.slice(all.length - most / 2)];
 }
 
+function isSleeping(lease: Lease): lease is SleepingLease {
+  return lease.sleeper !== undefined;
+}
+
+/** Signals of other names and keys have ids of their own, and no message has one of them. */
+function signalDedupId({ name, key }: Pick<NewSignal, "name" | "key">, id: string): string {
+  return waitKey(`signal\0${name}`, key, id);
+}
+
 export class Ledger {
   readonly #flows = new Map<string, FlowLedger>();
   #nextSequence = 1;
   #nextToken = 1;
   #nextEntry = 1;
+  readonly sleepers = new Sleepers();
   #pendingBytes = 0;
   #stateBytes = 0;
   /** No state gets a version up to this any more: they may have been given to keys that are forgotten. */
@@ -149,6 +167,10 @@ export class Ledger {
     return this.#nextEntry++ as Brand<number, "EntryNumber">;
   }
 
+  newSignal(): SignalNumber {
+    return this.#nextEntry++ as Brand<number, "SignalNumber">;
+  }
+
   /** The record of this message's dedup id; undefined if it is new. */
   duplicate(message: NewMessage): Accepted | undefined {
     if (message.dedup === undefined) return undefined;
@@ -186,6 +208,8 @@ export class Ledger {
 
   /** True when the lease is held and the message's newest. */
   holds(lease: Lease): boolean {
+    if (lease.sleeper !== undefined)
+      return this.sleepers.isLeased(lease.sequence) && this.sleepers.get(lease.sequence)?.token === lease.token;
     const pending = this.flow(lease.message.flow).pending.get(lease.sequence);
     return pending !== undefined && pending.leased && pending.lease.token === lease.token;
   }
@@ -230,6 +254,19 @@ export class Ledger {
       state: completion.state,
       completedId: message.dedup === undefined ? undefined : { dedup: message.dedup, id: message.id, reply: completion.reply },
       nowMs: completion.nowMs,
+      sleeping:
+        completion.sleeper === undefined
+          ? undefined
+          : {
+              ...lease,
+              durable: true,
+              attempt: 1,
+              dueMs: 0,
+              attempts: [],
+              message: { ...message, dedup: undefined },
+              sleeper: completion.sleeper,
+            },
+      consumed: completion.consumed ?? [],
       entries: completion.sends.map((send: NewSend & Resend, index) => ({
         number: this.newEntry(),
         flow: message.flow,
@@ -253,6 +290,8 @@ export class Ledger {
     for (const entry of commit.entries) this.outbox(commit.flow, entry.outlet).add(entry);
     if (commit.state !== undefined) this.#applyState(flow, commit.state);
     this.#forget(commit.flow, commit.sequence);
+    for (const number of commit.consumed) this.sleepers.take(number);
+    if (commit.sleeping !== undefined) this.sleepers.put(commit.sleeping);
     if (commit.completedId === undefined) return;
     const { dedup, id, reply } = commit.completedId;
     flow.dedup.complete(dedup, { id, reply, nowMs: commit.nowMs });
@@ -271,6 +310,7 @@ export class Ledger {
 
   /** Makes `lease` the newest of its message. */
   replace(lease: Lease): void {
+    if (isSleeping(lease)) return this.sleepers.replace(lease);
     const pending = this.flow(lease.message.flow).pending.get(lease.sequence);
     assert(pending !== undefined, "a message that is given a new lease is pending");
     pending.lease = lease;
@@ -278,6 +318,7 @@ export class Ledger {
 
   release(lease: Lease): void {
     if (!this.holds(lease)) return;
+    if (isSleeping(lease)) return this.sleepers.release(lease.sequence);
     if (!lease.durable) {
       this.finish(lease);
       return;
@@ -295,6 +336,34 @@ export class Ledger {
     if (lease.message.dedup !== undefined) this.flow(lease.message.flow).dedup.end(lease.message.dedup.id);
   }
 
+  /** The number and the record of a signal; nothing is kept yet. */
+  newKeptSignal(signal: NewSignal): KeptSignal {
+    return { ...signal, number: this.newSignal() };
+  }
+
+  /** The record of this signal's dedup id; undefined if it is new. */
+  duplicateSignal({ flow, dedup, receivedMs, ...signal }: NewSignal): SignalKept | undefined {
+    if (dedup === undefined) return undefined;
+    const found = this.flow(flow).dedup.completed(signalDedupId(signal, dedup.id), receivedMs);
+    return found === undefined ? undefined : { status: "duplicate", id: found.id };
+  }
+
+  keepSignal(signal: KeptSignal): void {
+    this.sleepers.keep(signal);
+    if (signal.dedup === undefined) return;
+    const dedup = { ...signal.dedup, id: signalDedupId(signal, signal.dedup.id) };
+    this.flow(signal.flow).dedup.complete(dedup, { id: signal.id, reply: undefined, nowMs: signal.receivedMs });
+  }
+
+  /** Leases a sleeping message; undefined when it is awake or gone. */
+  wake(sequence: Sequence): SleepingLease | undefined {
+    const found = this.sleepers.get(sequence);
+    if (found === undefined || this.sleepers.isLeased(sequence)) return undefined;
+    const lease = { ...found, token: this.newToken() };
+    this.sleepers.lease(lease);
+    return lease;
+  }
+
   readState(flowName: string, key: string): StateSnapshot {
     const state = this.flow(flowName).state.get(key);
     if (state === undefined) return { version: 0, json: undefined };
@@ -309,6 +378,7 @@ export class Ledger {
       for (const { lease } of flow.pending.values()) yield lease.message.headers;
       for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) yield entry.headers;
     }
+    for (const { message } of this.sleepers.leases()) yield message.headers;
   }
 
   recovery(remarks: readonly string[]): Recovery {
@@ -318,7 +388,9 @@ export class Ledger {
       if (flow.pending.size > 0) pending[name] = flow.pending.size;
       for (const [outlet, queue] of flow.outbox) if (queue.size > 0) outbox.push({ flow: name, outlet, entries: queue.size });
     }
-    return { pending, outbox, remarks };
+    const sleepers: Record<string, number> = {};
+    for (const name of this.#flows.keys()) if (this.sleepers.sizeOf(name) > 0) sleepers[name] = this.sleepers.sizeOf(name);
+    return { pending, sleepers, outbox, remarks };
   }
 
   stats(): Omit<JournalStats, "diskBytes" | "commits" | "committed"> {
@@ -332,7 +404,8 @@ export class Ledger {
       stateKeys += flow.state.size;
       for (const queue of flow.outbox.values()) outbox += queue.size;
     }
-    return { pending, pendingBytes: this.#pendingBytes, outbox, dedupIds, stateKeys };
+    const { size: sleepers, signals } = this.sleepers;
+    return { pending, pendingBytes: this.#pendingBytes, outbox, dedupIds, stateKeys, sleepers, signals };
   }
 
   /** Puts back the state of a snapshot. */
@@ -376,6 +449,7 @@ export class Ledger {
 
   #forget(flowName: string, sequence: Sequence): void {
     const flow = this.flow(flowName);
+    this.sleepers.remove(sequence);
     const pending = flow.pending.get(sequence);
     if (pending === undefined) return;
     flow.unleased.delete(sequence);

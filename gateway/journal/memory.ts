@@ -5,7 +5,7 @@
  */
 import { CodedError, type MemoryAccount, memoryBudget } from "#base";
 import type { OutboxQueue } from "./outbox-queue.ts";
-import { letterOfMessage, letterOfSend } from "./burial.ts";
+import { letterOfMessage, letterOfSend, letterOfSignal } from "./burial.ts";
 import type { Headers } from "../contract/message.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type {
@@ -15,10 +15,16 @@ import type {
   Completion,
   Journal,
   JournalStats,
+  KeptSignal,
   Lease,
   NewMessage,
+  NewSignal,
   OutboxEntry,
   Recovery,
+  Sequence,
+  SignalKept,
+  SignalNumber,
+  SleeperInfo,
   StateSnapshot,
 } from "./journal.ts";
 import { keptAttempts, Ledger } from "./ledger.ts";
@@ -89,6 +95,70 @@ export class MemoryJournal implements Journal {
     if (!this.#ledger.holds(lease)) return false;
     this.#ledger.finish(lease);
     return true;
+  }
+
+  async keepSignal(signal: NewSignal): Promise<SignalKept> {
+    this.#open();
+    const duplicate = this.#ledger.duplicateSignal(signal);
+    if (duplicate !== undefined) return duplicate;
+    const kept = this.#ledger.newKeptSignal(signal);
+    this.#ledger.keepSignal(kept);
+    return { status: "kept", signal: kept };
+  }
+
+  async signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
+    this.#open();
+    return this.#ledger.sleepers.signalsFor(flow, name, key);
+  }
+
+  keptSignals(): Iterable<KeptSignal> {
+    return this.#ledger.sleepers.kept();
+  }
+
+  async burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
+    this.#open();
+    const signal = this.#ledger.sleepers.signal(number);
+    if (signal === undefined) return undefined;
+    const id = await this.#deadLetters.put(letterOfSignal(signal, record), signal.body, `signal-${number}`);
+    this.#ledger.sleepers.take(number);
+    return id;
+  }
+
+  waiterFor(flow: string, name: string, key: string): Sequence | undefined {
+    return this.#ledger.sleepers.waiterFor(flow, name, key);
+  }
+
+  async wake(sequence: Sequence): Promise<Lease | undefined> {
+    this.#open();
+    return this.#ledger.wake(sequence);
+  }
+
+  dueSleepers(nowMs: number, most: number): readonly { readonly sequence: Sequence; readonly flow: string }[] {
+    return this.#ledger.sleepers.due(nowMs, most).map(({ sequence, message }) => ({ sequence, flow: message.flow }));
+  }
+
+  nextSleeperMs(): number | undefined {
+    return this.#ledger.sleepers.nextMs();
+  }
+
+  async listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
+    return this.#ledger.sleepers.list(flow, after, most);
+  }
+
+  async findSleeper(id: string, flow?: string): Promise<Sequence | undefined> {
+    return this.#ledger.sleepers.find(id, flow);
+  }
+
+  async readSleeper(sequence: Sequence): Promise<Lease | undefined> {
+    return this.#ledger.sleepers.get(sequence);
+  }
+
+  sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
+    return { sleepers: this.#ledger.sleepers.sizeOf(flow), signals: this.#ledger.sleepers.signalsOf(flow) };
+  }
+
+  sleepersByImage(): ReadonlyMap<string, number> {
+    return this.#ledger.sleepers.byImage();
   }
 
   async readState(flow: string, key: string): Promise<StateSnapshot> {

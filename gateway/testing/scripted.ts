@@ -42,7 +42,7 @@ export function request(
 function outcomeOf(result: readonly Effect[] | StepOutcome): StepOutcome {
   if ("status" in result) return result;
   const last = result.at(-1)?.kind;
-  return { status: last === "done" ? "done" : last === "fail" ? "failed" : "waiting", effects: result, cpuMs: 0 };
+  return { status: last === "done" || last === "continue" ? "done" : last === "fail" ? "failed" : "waiting", effects: result, cpuMs: 0 };
 }
 
 export function broken(code: "MF_CPU_LIMIT" | "MF_MONITOR_BUSY" | "MF_MACHINE_TRAP" | "MF_MONITOR_CLOSED"): StepOutcome {
@@ -64,9 +64,13 @@ export class ScriptedRunner implements Runner {
   }
 
   start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine {
+    this.delivered.push(event);
+    return this.resume(image, [event], limits, share);
+  }
+
+  resume(image: ImageHandle, events: readonly Event[], limits?: FlowLimits, share?: Share): RunningMachine {
     const script = this.scripts.get(image.name);
     if (script === undefined) throw new Error(`no script ${image.name}`);
-    this.delivered.push(event);
     this.limits.push(limits);
     this.shares.push(share);
     const memory = new Map<string, unknown>();
@@ -89,9 +93,19 @@ export class ScriptedRunner implements Runner {
       if (outcome.status !== "waiting") end();
       return outcome;
     };
+    const given: Event[] = [];
+    const give = (next: Event): Promise<StepOutcome> => {
+      given.push(next);
+      return run(next);
+    };
+    for (const past of events.slice(0, -1)) {
+      given.push(past);
+      script(past, memory); // what came of it is known
+    }
     return {
-      first: run(event),
-      step: run,
+      events: given,
+      first: give(events.at(-1) as Event),
+      step: give,
       end: () => {
         this.ended += 1;
         end();

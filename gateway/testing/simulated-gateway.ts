@@ -23,10 +23,16 @@ import type {
   Completion,
   Journal,
   JournalStats,
+  KeptSignal,
   Lease,
   NewMessage,
+  NewSignal,
   OutboxEntry,
   Recovery,
+  Sequence,
+  SignalKept,
+  SignalNumber,
+  SleeperInfo,
   StateSnapshot,
 } from "../journal/journal.ts";
 import { MemoryJournal } from "../journal/memory.ts";
@@ -130,6 +136,49 @@ class MoodyJournal implements Journal {
       this.#leases.delete(lease.sequence);
       return this.#inner.drop(lease);
     });
+  }
+  keepSignal(signal: NewSignal): Promise<SignalKept> {
+    return this.#write(() => this.#inner.keepSignal(signal));
+  }
+  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
+    return this.#process.guard(() => this.#inner.signalsFor(flow, name, key));
+  }
+  keptSignals(): Iterable<KeptSignal> {
+    return this.#inner.keptSignals();
+  }
+  burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
+    return this.#write(() => this.#inner.burySignal(number, record));
+  }
+  waiterFor(flow: string, name: string, key: string): Sequence | undefined {
+    return this.#inner.waiterFor(flow, name, key);
+  }
+  wake(sequence: Sequence): Promise<Lease | undefined> {
+    return this.#process.guard(async () => {
+      const lease = await this.#inner.wake(sequence);
+      if (lease !== undefined) this.#leases.set(lease.sequence, lease);
+      return lease;
+    });
+  }
+  dueSleepers(nowMs: number, most: number): readonly { readonly sequence: Sequence; readonly flow: string }[] {
+    return this.#inner.dueSleepers(nowMs, most);
+  }
+  nextSleeperMs(): number | undefined {
+    return this.#inner.nextSleeperMs();
+  }
+  listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
+    return this.#process.guard(() => this.#inner.listSleepers(flow, after, most));
+  }
+  findSleeper(id: string, flow?: string): Promise<Sequence | undefined> {
+    return this.#process.guard(() => this.#inner.findSleeper(id, flow));
+  }
+  readSleeper(sequence: Sequence): Promise<Lease | undefined> {
+    return this.#process.guard(() => this.#inner.readSleeper(sequence));
+  }
+  sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
+    return this.#inner.sleeperCount(flow);
+  }
+  sleepersByImage(): ReadonlyMap<string, number> {
+    return this.#inner.sleepersByImage();
   }
   liveHeaders(): Iterable<Headers> {
     return this.#inner.liveHeaders();

@@ -65,6 +65,10 @@ export interface SendOptions {
   /** Default: text/plain for a string, application/octet-stream for bytes, the own type of a message, an answer, a Blob or a FormData, else application/json. */
   readonly contentType?: string | undefined;
   readonly headers?: SentHeaders | undefined;
+  /** Not before so much time has passed: milliseconds, or "1h", "2d". Until then others of its key go first. */
+  readonly after?: number | string | undefined;
+  /** Not before this date. */
+  readonly at?: Date | string | number | undefined;
 }
 
 export interface RequestOptions {
@@ -113,14 +117,58 @@ export interface ReplyOptions {
   readonly headers?: SentHeaders | undefined;
 }
 
+/** The message that ends a wait. What can't be parsed is MF_SIGNAL_INVALID, which is not retried. */
+export interface Signal<T = unknown> extends Content {
+  readonly id: string;
+  readonly name: string;
+  readonly key: string;
+  json<U = T>(): U;
+}
+
+export interface WaitOptions {
+  /** The signal must have it too. Default: the message's key, or its id where it has none. */
+  readonly key?: string | undefined;
+  /** Milliseconds, or "30m", "2d"; without it the wait ends with `sleep.max` of mayfly.yaml. */
+  readonly timeout?: number | string | undefined;
+}
+
+export interface ApproveOptions<Option extends string = string> {
+  /** The choices. */
+  readonly options: readonly Option[];
+  /** An outlet that is sent the question, with a link for the answer. */
+  readonly to?: string | undefined;
+  readonly timeout?: number | string | undefined;
+  /** Of the signal `approval` that brings the answer. Default: one that no other wait has. */
+  readonly key?: string | undefined;
+}
+
+export interface ContinueOptions {
+  readonly contentType?: string | undefined;
+  readonly headers?: SentHeaders | undefined;
+}
+
 export interface Context<Outlets extends string = string> {
   readonly to: { readonly [Name in Outlets]: Outlet };
   readonly log: Log;
   readonly state: State;
   /** Sets the reply; what the flow returns, when it returns something, counts more. */
   reply(body?: unknown, options?: ReplyOptions): void;
-  /** Waits milliseconds, or "250ms", "5s", "2m", "1h". The machine leaves the processor meanwhile. */
+  /**
+   * Waits milliseconds, or "250ms", "5s", "2m", "1h", "7d". Ten seconds and more are a commit point, like a wait: the machine is put to
+   * sleep, and what the flow has sent and stored so far is committed (docs/SLEEP.md).
+   */
   sleep(span: number | string): Promise<void>;
+  /** Waits until a date. */
+  at(date: Date | string | number): Promise<void>;
+  /**
+   * Waits durably for a signal with this name and key. A commit point: what the flow has sent and stored so far is committed, and a failure
+   * after it is retried from here. Undefined when the time is over first.
+   */
+  wait<T = unknown>(name: string, options?: WaitOptions): Promise<Signal<T> | undefined>;
+  /** Asks a person, and waits durably for the choice; undefined when the time is over first. */
+  approve<const Option extends string>(question: string, options: ApproveOptions<Option>): Promise<Option | undefined>;
+  /** When the flow completes, this message takes the place of its own, in a fresh machine of the newest image: for loops that live for years. */
+  continueAs(body?: unknown, options?: ContinueOptions): void;
   readonly fetch: typeof fetch;
   /** The flow's `values:` of mayfly.yaml: settings, and secrets from `${ENV}`. No message shows them, no log, no dead letter. */
   readonly values: Readonly<Record<string, string | undefined>>;

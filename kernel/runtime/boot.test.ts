@@ -129,7 +129,7 @@ test("failures have a code, and say whether to retry", async () => {
     ["() => fail('no', { retry: false, status: 422, code: 'BAD_ORDER' })", "BAD_ORDER", /^no$/, false, 422],
     ["() => fail('no')", "MF_FLOW_FAILED", /^no$/, true],
     ["() => fail('no', { status: 200 })", "MF_ARGUMENT", /from 400 to 599/, false],
-    ["() => new Promise(() => {})", "MF_FLOW_STALLED", /no request and no timer/, false],
+    ["() => new Promise(() => {})", "MF_FLOW_STALLED", /no request, no timer and no wait/, false],
     ["async () => { Promise.reject(new Error('lost')); }", "MF_UNHANDLED_REJECTION", /lost/, true],
     [
       "async () => { const p = Promise.reject(new Error('found')); await 0; await p.catch(() => {}); return fail('later'); }",

@@ -9,7 +9,7 @@
  *   settle()                 the step's jobs have run: emits `done` or `fail`, or holds what it needs to wait
  *   rejection(p, r, h)       the engine's promise-rejection tracker, at any time between
  *
- *        deliver          resolve, wake
+ *        deliver          resolve, wake, signal
  *   ready ─────▶ running ⇄ waiting ─────▶ done / failed
  */
 import { mendAsyncGenerators } from "./async-generators.ts";
@@ -20,17 +20,30 @@ import { FlowError, memorySentence, stackOfCaller } from "./errors.ts";
 import { type Failure, isError, readFailure } from "./failure.ts";
 import { type FlowDefinition, isFlow } from "./definition.ts";
 import { kernel, kernelName } from "./exports.ts";
-import { reportDropped } from "./log.ts";
+import { reportDropped, resetLog } from "./log.ts";
+import { resetSends } from "./outlets.ts";
 import { native, setLimits, setNative, setUncaught } from "./machine.ts";
 import { message } from "./message.ts";
 import type { Native } from "./native.ts";
 import { emitDone } from "./reply.ts";
 import { abortMessage } from "./signal.ts";
-import { holdState } from "./state.ts";
+import { holdState, renewState } from "./state.ts";
 import { abandonTimers, onWake, openTimers } from "./timers.ts";
 import { installGlobals } from "./web/install.ts";
 import { holdTimeOrigin } from "./web/performance.ts";
-import { cancelPart, cancelKind, deliverKind, failEffect, flawByte, resolveKind, wakeKind } from "./wire.ts";
+import { abandonWaits, holdSignal, onSignal, openWaits } from "./waits.ts";
+import {
+  cancelPart,
+  cancelKind,
+  deliverKind,
+  failEffect,
+  flawByte,
+  resolveKind,
+  resumeKind,
+  resumePart,
+  signalKind,
+  wakeKind,
+} from "./wire.ts";
 
 export interface Manifest {
   /** The outlets the flow may use; absent leaves it to the gateway. */
@@ -88,6 +101,15 @@ function onCancel(): void {
   abortMessage(reason);
   abandonCalls(reason);
   abandonTimers(reason);
+  abandonWaits(reason);
+}
+
+/** A sleeping machine is awake again: what was counted for its transaction starts anew. */
+function onResume(): void {
+  message.renewAttempt(native.number(resumePart.attempt));
+  renewState(native.text(resumePart.state));
+  resetSends();
+  resetLog();
 }
 
 let cancelled: FlowError | undefined;
@@ -107,6 +129,12 @@ function step(): void {
         break;
       case cancelKind:
         onCancel();
+        break;
+      case signalKind:
+        onSignal();
+        break;
+      case resumeKind:
+        onResume();
         break;
       default:
         throw new FlowError("MF_EVENT_UNKNOWN", `unknown event of kind ${native.kind()}: build the image again with this Mayfly`, false);
@@ -140,7 +168,8 @@ function unhandledFailure(): Failure {
 
 const stalled: Failure = {
   code: "MF_FLOW_STALLED",
-  message: "the flow awaits a promise that nothing can settle: no request and no timer is open. Look for a promise that is never resolved",
+  message:
+    "the flow awaits a promise that nothing can settle: no request, no timer and no wait is open. Look for a promise that is never resolved",
   stack: undefined,
   retry: false,
   flaw: false,
@@ -152,6 +181,7 @@ function hold(): void {
   message.hold();
   holdState();
   holdAnswer();
+  holdSignal();
   holdTimeOrigin();
 }
 
@@ -184,7 +214,7 @@ function settle(): number {
   }
   if (failure !== undefined) return emitFailure(failure);
   if (cancelled !== undefined) return emitFailure(readFailure(cancelled, "MF_CANCELLED"));
-  if (openCalls === 0 && openTimers() === 0) return emitFailure(stalled);
+  if (openCalls === 0 && openTimers() === 0 && openWaits() === 0) return emitFailure(stalled);
   reportDropped();
   hold();
   return waiting;

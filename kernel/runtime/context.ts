@@ -2,10 +2,11 @@
 import { log } from "./log.ts";
 import { messageValues } from "./message.ts";
 import { makeOutlets, type Outlets } from "./outlets.ts";
-import { reply } from "./reply.ts";
+import { continueAs, reply } from "./reply.ts";
 import { messageSignal } from "./signal.ts";
 import { state } from "./state.ts";
-import { sleep } from "./timers.ts";
+import { at, sleep } from "./timers.ts";
+import { approve, wait } from "./waits.ts";
 
 class Context {
   readonly to: Outlets;
@@ -13,6 +14,10 @@ class Context {
   readonly state: typeof state = state;
   readonly reply: typeof reply = reply;
   readonly sleep: typeof sleep = sleep;
+  readonly at: typeof at = at;
+  readonly wait: typeof wait = wait;
+  readonly approve: typeof approve = approve;
+  readonly continueAs: typeof continueAs = continueAs;
 
   constructor(outlets: readonly string[] | undefined) {
     this.to = makeOutlets(outlets);

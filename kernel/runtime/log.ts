@@ -10,6 +10,11 @@ import { debugLevel, errorLevel, infoLevel, logEffect, warnLevel } from "./wire.
 let written = 0;
 let dropped = 0;
 
+/** Each transaction may log as much as the first. */
+export function resetLog(): void {
+  written = 0;
+}
+
 /** Longest fields of one line, in characters. */
 const mostFieldCharacters = 8 * 1024;
 

@@ -38,6 +38,11 @@ export class Message extends Content implements PublicMessage {
     return this.heldAttempt;
   }
 
+  /** Of the transaction that begins. */
+  renewAttempt(attempt: number): void {
+    this.heldAttempt = attempt;
+  }
+
   get key(): string | undefined {
     if (this.heldKey === null) this.heldKey = native.text(deliverPart.key);
     return this.heldKey;

@@ -7,10 +7,15 @@ import { requireEffect } from "./effects.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { mostSends, native } from "./machine.ts";
 import { message } from "./message.ts";
-import { milliseconds } from "./timers.ts";
+import { milliseconds, timeOf } from "./timers.ts";
 import { requestOperation, sendEffect } from "./wire.ts";
 
 let sends = 0;
+
+/** Each transaction may send as much as the first. */
+export function resetSends(): void {
+  sends = 0;
+}
 const noOptions: SendOptions & RequestOptions = Object.freeze({});
 
 export class Outlet implements PublicOutlet {
@@ -42,8 +47,10 @@ export class Outlet implements PublicOutlet {
     if (key !== undefined) checkLength(String(key), hardLimits.keyBytes, "the key of a message");
     checkLength(type, hardLimits.nameBytes, "the content type of a message");
     checkLength(headers, hardLimits.headersBytes, "the headers of a message");
+    const dueMs = options.after === undefined && options.at === undefined ? undefined : dueOf(options);
     requireEffect();
-    native.emit(sendEffect, this.name, key === undefined ? undefined : String(key), type, headers, data);
+    if (dueMs === undefined) native.emit(sendEffect, this.name, key === undefined ? undefined : String(key), type, headers, data);
+    else native.emit(sendEffect, this.name, key === undefined ? undefined : String(key), type, headers, data, dueMs);
     sends++;
   }
 
@@ -67,6 +74,13 @@ export class Outlet implements PublicOutlet {
       return Promise.reject(error);
     }
   }
+}
+
+/** The time before which a send must not leave. */
+function dueOf({ after, at }: SendOptions): number {
+  if (after === undefined) return timeOf(at!, "at");
+  if (at !== undefined) throw new FlowError("MF_ARGUMENT", "send: give `after` or `at`, not both", false);
+  return Date.now() + milliseconds(after, "after", hardLimits.sleepMs);
 }
 
 function storedBodyType(): string {

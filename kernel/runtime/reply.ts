@@ -1,11 +1,12 @@
 /** The reply: what a flow returns, or gives to `reply`. */
 import { hardLimits } from "../../abi/limits.ts";
-import type { ReplyOptions } from "./api.d.ts";
+import type { ContinueOptions, ReplyOptions } from "./api.d.ts";
 import { Answer } from "./calls.ts";
 import { headersJson, headersType, isPlain, jsonType, serialise, serialisedType, toJson } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
-import { doneEffect } from "./wire.ts";
+import { requireHandler } from "./effects.ts";
+import { continueEffect, doneEffect } from "./wire.ts";
 
 let replied = false;
 let replyStatus = 200;
@@ -63,8 +64,34 @@ export function reply(body?: unknown, options?: ReplyOptions): void {
   replied = true;
 }
 
-/** Emits `done`. What the flow returned counts more than what it gave to `reply`. */
+interface Continued {
+  readonly contentType: string;
+  readonly headers: string;
+  readonly body: string | Uint8Array;
+}
+
+let continued: Continued | undefined;
+
+/** When the flow completes, this message takes the place of its own, in a fresh machine. */
+export function continueAs(body?: unknown, options?: ContinueOptions): void {
+  requireHandler("continueAs");
+  const data = body === undefined ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
+  const type = body === undefined ? "" : serialisedType;
+  const headers = options?.headers === undefined ? "{}" : headersJson(options.headers);
+  const named = options?.headers === undefined ? undefined : headersType;
+  continued = {
+    contentType: checkLength(options?.contentType ?? named ?? type, hardLimits.nameBytes, "the content type of a message"),
+    headers: checkLength(headers, hardLimits.headersBytes, "the headers of a message"),
+    body: data,
+  };
+}
+
+/** Emits `done`, or `continue`. What the flow returned counts more than what it gave to `reply`. */
 export function emitDone(returned: unknown): void {
+  if (continued !== undefined) {
+    native.emit(continueEffect, continued.contentType, continued.headers, continued.body);
+    return;
+  }
   if (returned !== undefined) reply(returned);
   if (replied) native.emit(doneEffect, replyStatus, replyType, replyHeaders, replyBody);
   else native.emit(doneEffect, undefined, undefined, undefined, undefined);

@@ -37,6 +37,13 @@ export function holdState(): void {
   isHeld = true;
 }
 
+/** The state as a `resume` event brings it: others may have changed it while the machine slept. */
+export function renewState(json: string | undefined): void {
+  values = undefined;
+  held = json;
+  isHeld = true;
+}
+
 class State implements PublicState {
   get<T = unknown>(name: string): T | undefined {
     return load()[name] as T | undefined;

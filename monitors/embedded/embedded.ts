@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { brotliDecompressSync } from "node:zlib";
-import type { DeliverEvent, FlowLimits } from "#abi";
+import type { DeliverEvent, Event, FlowLimits } from "#abi";
 import { memoryBudget } from "#base";
 import type { Image } from "#image";
 import type { Share } from "../fair-queue.ts";
@@ -118,12 +118,20 @@ class EmbeddedMonitor implements Monitor {
   }
 
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
+    return this.#owned(image, [event], limits, share);
+  }
+
+  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine {
+    return this.#owned(image, [...events], limits, share);
+  }
+
+  #owned(image: LoadedImage, events: Event[], limits: FlowLimits | undefined, share: Share | undefined): Machine {
     const known = image as EmbeddedImage;
     const number = this.#nextMachine;
     this.#nextMachine = (number % 0x7fff_ffff) + 1;
     const line = this.#pool.line(share ?? known.share);
     const seat = { number, image: known, line, home: undefined, replayMs: 0 };
-    return new OwnedMachine(this.#pool, event, { seat, limits: limits ?? known.limits });
+    return new OwnedMachine(this.#pool, events, { seat, limits: limits ?? known.limits });
   }
 
   stats(): MonitorStats {

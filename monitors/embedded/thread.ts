@@ -1,7 +1,7 @@
 /** A worker thread: one CPU for machines. Takes slots in turn, runs each step in its one warm instance, never returns to its event loop. */
 import { readlinkSync } from "node:fs";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { lastEffectKind, EffectKind } from "#abi";
+import { isLastKind, lastEffectKind } from "#abi";
 import { assert, collectGarbage, toUtf8 } from "#base";
 import { embeddedLimits } from "./limits.ts";
 import type { PageTable } from "./page-store.ts";
@@ -186,7 +186,7 @@ function unpark(machine: number): Hibernated | undefined {
 
 function waits({ status, effects }: StepResult): boolean {
   const kind = status === "complete" ? lastEffectKind(effects) : undefined;
-  return kind !== undefined && kind !== EffectKind.done && kind !== EffectKind.fail;
+  return kind !== undefined && !isLastKind(kind);
 }
 
 /** A sleep shorter than this, in milliseconds, would have been better spent awake. */

@@ -49,7 +49,7 @@ class FakeHousehold implements Household {
 
   async run(more: Partial<FlowLimits> = {}): Promise<StepOutcome> {
     const seat = { home: undefined, berth: noBerth, heldPages: 0 };
-    const outcome = await new OwnedMachine(this.pool, deliver(), { seat, limits: { ...limits, ...more } }).first;
+    const outcome = await new OwnedMachine(this.pool, [deliver()], { seat, limits: { ...limits, ...more } }).first;
     this.pool.close();
     await Promise.all(this.#ends);
     clearInterval(this.#watchdog);

@@ -5,7 +5,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DeliverEvent, FlowLimits } from "#abi";
+import type { DeliverEvent, Event, FlowLimits } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
 import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } from "#image";
 import { layout } from "#kernel";
@@ -150,9 +150,13 @@ class ProcessMonitor implements Monitor, Household {
   }
 
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
+    return this.resume(image, [event], limits, share);
+  }
+
+  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine {
     const { pool, limits: own } = image as ProcessImage;
     pool.weight = share?.weight ?? 1;
-    return new OwnedMachine(pool, event, { seat: { home: undefined, berth: noBerth, heldPages: 0 }, limits: limits ?? own });
+    return new OwnedMachine(pool, [...events], { seat: { home: undefined, berth: noBerth, heldPages: 0 }, limits: limits ?? own });
   }
 
   room(asker: ImagePool): boolean {

@@ -96,7 +96,7 @@ describe("a virtual machine that never gets ready", skip, () => {
     const run = (): Promise<StepOutcome> => {
       image.retain();
       const seat = { image, weight: 1, home: undefined, slot: -1 };
-      return new OwnedMachine(fleet, deliver(), { seat, limits }).first;
+      return new OwnedMachine(fleet, [deliver()], { seat, limits }).first;
     };
     try {
       const first = await run();

@@ -9,7 +9,7 @@
  *
  * A watchdog looks at what runs: beyond its CPU limit a step is interrupted, and when that does not help its virtual machine is killed.
  */
-import { decodeEffects, EffectKind, encodeEvent, type Event, lastEffectKind } from "#abi";
+import { decodeEffects, encodeEvent, type Event, isLastKind, lastEffectKind } from "#abi";
 import type { MemoryAccount } from "#base";
 import { type MachineHost, noResult } from "../machine.ts";
 import { stepToStop } from "../make-way.ts";
@@ -231,7 +231,7 @@ export class Fleet implements MachineHost<Seat> {
     const kind = answer.status === "complete" ? lastEffectKind(answer.effects) : undefined;
     const decoded = answer.effects.length === 0 ? undefined : decodeEffects(answer.effects);
     if (answer.status === "complete" && decoded?.ok !== true) own.vm.kill("lied", "its effects can't be decoded");
-    const over = answer.status !== "complete" || kind === EffectKind.done || kind === EffectKind.fail || decoded?.ok !== true;
+    const over = answer.status !== "complete" || (kind !== undefined && isLastKind(kind)) || decoded?.ok !== true;
     if (over) own.release(machine, false);
     else own.keep(machine, answer.pages);
     const isIdle = own.vm.state === "idle";

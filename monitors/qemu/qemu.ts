@@ -1,6 +1,6 @@
 /** The QEMU monitor: machines in virtual machines of their flow's or their own, without an operating system in them. */
 import { availableParallelism } from "node:os";
-import type { DeliverEvent, FlowLimits } from "#abi";
+import type { DeliverEvent, Event, FlowLimits } from "#abi";
 import { assert } from "#base";
 import { type Image, type PvhSettings, writePvh } from "#image";
 import type { Share } from "../fair-queue.ts";
@@ -115,11 +115,15 @@ class QemuMonitor implements Monitor {
   }
 
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
+    return this.resume(image, [event], limits, share);
+  }
+
+  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine {
     const known = image as QemuImage;
     assert(this.#fleet !== undefined, "an image was loaded, so the fleet is there");
     known.retain();
     const seat = { image: known, weight: share?.weight ?? 1, home: undefined, slot: -1 };
-    return new OwnedMachine(this.#fleet, event, { seat, limits: limits ?? known.limits });
+    return new OwnedMachine(this.#fleet, [...events], { seat, limits: limits ?? known.limits });
   }
 
   stats(): MonitorStats {

@@ -3,11 +3,12 @@
  * every machine does, so whatever drives machines drives this one. One runs at a time, and nothing bounds its CPU time or its memory.
  */
 import type { DeliverEvent, Event, StepOutcome } from "#abi";
-import type { LoadedImage, Machine, Monitor } from "#monitors";
+import type { LoadedImage } from "#monitors";
+import type { DrivenMachine, MachineStarter } from "../drive.ts";
 import { Door } from "./natives.ts";
 import { bootRealm, type DebugScript, type Runtime } from "./realm.ts";
 
-class DebugMachine implements Machine {
+class DebugMachine implements DrivenMachine {
   readonly first: Promise<StepOutcome>;
   readonly #door = new Door();
   readonly #runtime: Runtime;
@@ -54,6 +55,6 @@ export interface DebugOptions {
 }
 
 /** Runs the flow of one script, in place of a monitor. */
-export function debugMonitor({ script, pauses }: Omit<DebugOptions, "image">): Pick<Monitor, "start"> & { readonly name: "debug" } {
+export function debugMonitor({ script, pauses }: Omit<DebugOptions, "image">): MachineStarter & { readonly name: "debug" } {
   return { name: "debug", start: (_image, event) => new DebugMachine(script, event, pauses) };
 }

@@ -64,7 +64,13 @@ export async function record(
     deliver,
     headers: JSON.parse(deliver.headersJson) as Record<string, string>,
     limits: defaultFlowLimits,
-    rules: { name: image.name, limits: defaultFlowLimits, outlets: undefined, retriesProgramErrors: false },
+    rules: {
+      name: image.name,
+      limits: defaultFlowLimits,
+      outlets: undefined,
+      retriesProgramErrors: false,
+      sleepMostMs: 30 * 24 * 3_600_000,
+    },
     answer: answerTo,
     // Timers of a real clock are a little late.
     wake: (_timer, dueMs) => ({ atMs: dueMs + 3, order: 1 }),

@@ -2,22 +2,25 @@
  * One attempt at a message in the gateway: drives a machine from `deliver` to its end. What its effects mean stands in effects.ts; here
  * they meet the clock, the memory budget, the log and the outlets. Whoever gets the result commits the sends and the state.
  */
-import { type CallEffect, type DeliverEvent, type LogEffect, machineErrors, type StepOutcome } from "#abi";
+import { type CallEffect, type DeliverEvent, type Event, type LogEffect, machineErrors, type StepOutcome } from "#abi";
 import type { Clock, MemoryAccount } from "#base";
 import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
 import type { Failure } from "../../contract/message.ts";
 import type { Flow, Runner, RunningMachine } from "../../contract/runner.ts";
+import type { OpenWait, Sleeper } from "../../contract/sleep.ts";
 import type { Tracing } from "../../contract/tracing.ts";
-import type { StateSnapshot } from "../../journal/journal.ts";
+import type { KeptSignal, SignalNumber, StateSnapshot } from "../../journal/journal.ts";
 import type { Deadline, Deadlines } from "../deadlines.ts";
 import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
 import type { SeedPool } from "../seeds.ts";
+import { inTime, type SignalDesk } from "../sleep/signals.ts";
+import { pastOf, sleeperOf } from "../sleep/sleeper.ts";
 import type { Witnesses } from "../witnesses.ts";
 import type { Work } from "../work.ts";
-import type { CallAnswer } from "./answer.ts";
+import { type CallAnswer, noBody } from "./answer.ts";
 import { type AttemptEnd, type Cancel, type EffectHost, Effects } from "./effects.ts";
 import { deliverHeadersJson } from "./headers.ts";
 import { messageTooLong } from "./message-limit.ts";
@@ -47,6 +50,7 @@ export interface AttemptPorts {
   readonly memory: GatewayMemory;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
+  readonly signals: SignalDesk;
   /** Events, steps and calls are collected for messages that these want. */
   readonly witnesses: Pick<Witnesses, "wants">;
   finished(attempt: MessageAttempt, result: AttemptResult): void;
@@ -75,6 +79,10 @@ export class MessageAttempt implements Deadline, EffectHost {
   #answerBytes = 0;
   #sendBytes = 0;
   #askedBytes = 0;
+  /** Signals the machine was given. */
+  #taken: KeptSignal[] | undefined;
+  /** All the machine was given before it fell asleep in this attempt. */
+  #events: readonly Event[] = [];
 
   deadlineMs: number;
   before: Deadline | undefined = undefined;
@@ -86,8 +94,12 @@ export class MessageAttempt implements Deadline, EffectHost {
     this.work = work;
     this.notes = ports.witnesses.wants(work.message) ? new AttemptNotes(ports.memory.sends) : undefined;
     const { key, headers } = work.message;
-    this.effects = new Effects(flow, { key, headers, latin1Reply: work.incoming.latin1Reply === true }, this);
-    this.startedMs = ports.clock.now();
+    this.effects = new Effects(
+      flow,
+      { key, headers, latin1Reply: work.incoming.latin1Reply === true, callerWaits: work.incoming.replyWanted },
+      this,
+    );
+    this.startedMs = Math.max(ports.clock.now(), work.lease?.sleeper?.sinceMs ?? 0);
     this.#beganMs = ports.clock.monotonicMs();
     this.deadlineMs = this.#beganMs + flow.limits.timeMs;
   }
@@ -114,7 +126,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     const event = this.#deliver(state);
     const tooLong = messageTooLong(event, name);
     if (tooLong !== undefined) return this.#finish({ kind: "failed", failure: tooLong });
-    this.effects.began();
+    this.effects.began(event.timeMs);
     if (this.notes !== undefined) this.notes.deliver = event;
     try {
       this.#machine = runner.start(image, event, limits, share);
@@ -123,6 +135,43 @@ export class MessageAttempt implements Deadline, EffectHost {
       return;
     }
     this.#machine.first.then(this.#stepped, this.#lost);
+  }
+
+  /**
+   * Goes on with a machine that was asleep: `signals` are for its waits, and what is due by now has ended. `wakeMs`: what ends by then is
+   * due as well, because an operator said so.
+   */
+  resume(
+    sleeper: Sleeper,
+    state: StateSnapshot | undefined,
+    signals: readonly { readonly wait: OpenWait; readonly signal: KeptSignal }[],
+    wakeMs = 0,
+  ): void {
+    const { runner, deadlines } = this.#ports;
+    const { image, limits, share } = this.flow;
+    this.stateVersion = state?.version ?? 0;
+    deadlines.add(this);
+    this.#taken = signals.map(({ signal }) => signal);
+    try {
+      const past = pastOf(sleeper);
+      this.notes?.continued(past);
+      const timeMs = this.#timeMs;
+      this.effects.began(timeMs);
+      const resumed: Event = { kind: "resume", timeMs, attempt: this.work.attempt, stateJson: state?.json };
+      this.notes?.event(resumed);
+      this.#machine = runner.resume(image, [past.deliver, ...past.events, resumed], limits, share);
+    } catch (error) {
+      this.#lost(error);
+      return;
+    }
+    this.#machine.first.then(this.#stepped, this.#lost);
+    this.effects.resume(sleeper);
+    for (const { wait, signal } of signals) this.#signal(wait.wait, signal);
+    const dueMs = Math.max(this.#timeMs, wakeMs);
+    for (const end of endsUntil(sleeper, dueMs, signals)) {
+      if ("timer" in end) this.#wake(end.timer);
+      else this.#timeout(end.wait);
+    }
   }
 
   /** The gateway is closing before the machine was started. */
@@ -173,6 +222,36 @@ export class MessageAttempt implements Deadline, EffectHost {
     machine.step({ kind: "cancel", timeMs: this.#timeMs, reason }).then(end, () => end());
   }
 
+  /** The machine as the journal keeps it. Only for one whose attempt has ended as `asleep`. Throws MF_SLEEPER_TOO_LARGE. */
+  sleeper(end: AttemptResult & { readonly kind: "asleep" }): Sleeper {
+    const { flow, work } = this;
+    const before = work.lease?.sleeper;
+    return sleeperOf(
+      {
+        flow: flow.name,
+        imageSha256: flow.image.sha256,
+        limits: flow.limits,
+        events: this.#events,
+        steps: this.notes?.wholeSteps ?? [],
+        nowMs: this.#timeMs,
+        sleepMostMs: flow.sleepMostMs,
+        transactions: before?.transactions ?? 0,
+      },
+      end,
+    );
+  }
+
+  /** Numbers of the signals that the machine was given. */
+  get consumed(): readonly SignalNumber[] {
+    return this.#taken?.map(({ number }) => number) ?? [];
+  }
+
+  /** The attempt is not committed: its signals are for others again. */
+  returnSignals(): void {
+    if (this.#taken !== undefined && this.#taken.length > 0) this.#ports.signals.returned(this.#taken);
+    this.#taken = undefined;
+  }
+
   readonly #stepped = (outcome: StepOutcome): void => {
     const { metrics } = this.#ports;
     metrics.cpuMs += outcome.cpuMs;
@@ -180,6 +259,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     if (!this.over) this.notes?.step(outcome);
     const end = this.effects.outcome(outcome);
     if (end === undefined || this.over) return;
+    if (end.kind === "asleep") this.#events = [...(this.#machine?.events ?? [])];
     if (outcome.status === "waiting") this.#machine?.end();
     this.#finish(end);
   };
@@ -193,7 +273,7 @@ export class MessageAttempt implements Deadline, EffectHost {
 
   #give(event: Parameters<RunningMachine["step"]>[0]): void {
     if (this.over || this.#machine === undefined) return;
-    this.effects.began();
+    this.effects.began(event.timeMs);
     this.notes?.event(event);
     try {
       this.#machine.step(event).then(this.#stepped, this.#lost);
@@ -208,7 +288,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     deadlines.remove(this);
     if (this.#answerBytes > 0) memory.answers.give(this.#answerBytes);
     this.notes?.release();
-    if (result.kind !== "done") this.releaseSends();
+    if (result.kind !== "done" && result.kind !== "asleep") this.releaseSends();
     this.#ports.finished(this, this.#inSource(result));
   }
 
@@ -244,10 +324,37 @@ export class MessageAttempt implements Deadline, EffectHost {
   }
 
   timer(timer: number, dueMs: number): Cancel {
-    return this.#clock.after(dueMs - this.#timeMs, () => {
-      this.effects.woke(timer);
-      this.#give({ kind: "wake", timeMs: this.#timeMs, timer });
+    return this.#clock.after(dueMs - this.#timeMs, () => this.#wake(timer));
+  }
+
+  #wake(timer: number): void {
+    this.effects.woke(timer);
+    this.#give({ kind: "wake", timeMs: this.#timeMs, timer });
+  }
+
+  wait(wait: OpenWait): Cancel {
+    const { dueMs } = wait;
+    const timeout = dueMs === undefined ? undefined : this.#clock.after(dueMs - this.#timeMs, () => this.#timeout(wait.wait));
+    const asked = this.#ports.signals.ask(this.flow.name, wait, (signal) => {
+      if (this.over || !inTime(wait, signal)) return this.#ports.signals.returned([signal]);
+      (this.#taken ??= []).push(signal);
+      this.#signal(wait.wait, signal);
     });
+    return () => {
+      timeout?.();
+      asked();
+    };
+  }
+
+  #signal(wait: number, { id, headers, contentType, body }: KeptSignal): void {
+    this.effects.signalled(wait);
+    const headersJson = deliverHeadersJson({ headers, contentType, correlationId: undefined });
+    this.#give({ kind: "signal", timeMs: this.#timeMs, wait, id, headersJson, body });
+  }
+
+  #timeout(wait: number): void {
+    this.effects.signalled(wait);
+    this.#give({ kind: "signal", timeMs: this.#timeMs, wait, id: undefined, headersJson: "{}", body: noBody });
   }
 
   #holdAnswer(bytes: number): void {
@@ -281,6 +388,18 @@ export class MessageAttempt implements Deadline, EffectHost {
     const place = { message: id, ...tracing.logFields(headers) };
     logger[effect.level](fields === undefined ? place : { ...place, fields }, effect.text);
   }
+}
+
+/** Timers and waits that have ended by a time, but for waits that have a signal; in the order of their ends. */
+function endsUntil(
+  { waits, timers }: Sleeper,
+  dueMs: number,
+  signals: readonly { readonly wait: OpenWait }[],
+): readonly ({ readonly timer: number; readonly dueMs: number } | OpenWait)[] {
+  const open = waits.filter(({ wait }) => !signals.some((signal) => signal.wait.wait === wait));
+  return [...timers, ...open]
+    .filter((each) => each.dueMs !== undefined && each.dueMs <= dueMs)
+    .sort((a, b) => (a.dueMs ?? 0) - (b.dueMs ?? 0));
 }
 
 /** Without room now the message comes again later; without room ever the flow sent too much. */

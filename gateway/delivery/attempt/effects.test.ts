@@ -3,6 +3,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { type CallEffect, defaultFlowLimits, type Effect, type FlowLimits, type LogEffect, type StepOutcome } from "#abi";
 import { gatewayLimits } from "../../contract/limits.ts";
+import type { OpenWait } from "../../contract/sleep.ts";
 import { broken, done, fail, log, request, send, utf8 } from "../../testing/scripted.ts";
 import { type AttemptEnd, type Cancel, type EffectHost, type EffectMessage, type EffectRules, Effects } from "./effects.ts";
 
@@ -13,6 +14,7 @@ class Host implements EffectHost {
   room: AttemptEnd | undefined;
   readonly calls: number[] = [];
   readonly timers: [number, number][] = [];
+  readonly waits: number[] = [];
   readonly cancelled: string[] = [];
 
   log({ text }: LogEffect): void {
@@ -33,6 +35,10 @@ class Host implements EffectHost {
     this.timers.push([timer, dueMs]);
     return () => this.cancelled.push(`timer ${timer}`);
   }
+  wait({ wait }: OpenWait): Cancel {
+    this.waits.push(wait);
+    return () => this.cancelled.push(`wait ${wait}`);
+  }
 }
 
 interface Given {
@@ -43,9 +49,16 @@ interface Given {
 
 function begin({ rules, limits, message }: Given = {}): { host: Host; effects: Effects } {
   const host = new Host();
-  const flow = { name: "f", limits: { ...defaultFlowLimits, ...limits }, outlets: ["a", "b"], retriesProgramErrors: false, ...rules };
-  const effects = new Effects(flow, { key: "k", headers: {}, latin1Reply: false, ...message }, host);
-  effects.began();
+  const flow = {
+    name: "f",
+    limits: { ...defaultFlowLimits, ...limits },
+    outlets: ["a", "b"],
+    retriesProgramErrors: false,
+    sleepMostMs: 1e9,
+    ...rules,
+  };
+  const effects = new Effects(flow, { key: "k", headers: {}, latin1Reply: false, callerWaits: false, ...message }, host);
+  effects.began(1000);
   return { host, effects };
 }
 
@@ -81,7 +94,7 @@ test("a flow that is done gives its reply, with 200 where it named no status, an
 test("nothing counts after the end but logs", () => {
   const { host, effects } = begin();
   effects.outcome(step(done(), send("a", "late"), log("in the same step")));
-  effects.began();
+  effects.began(1000);
   const end = effects.outcome(step(send("a", "later"), log("in another"), fail("MINE")));
   equal(end?.kind, "done");
   deepEqual([effects.sends.length, host.logs], [0, ["in the same step", "in another"]]);
@@ -165,7 +178,7 @@ test("over all its steps a flow makes no more than 10,000 calls", () => {
   for (; end === undefined; calls += 1) {
     end = effects.outcome(step(request(calls, "a")));
     effects.answered(calls);
-    effects.began();
+    effects.began(1000);
   }
   equal(calls, gatewayLimits.callsPerMessage + 1);
   match(failureOf(end), /^MF_CALL_LIMIT: the flow made more than 10000 calls/);
@@ -176,7 +189,7 @@ test("a flow that steps without end is ended", () => {
   let end: AttemptEnd | undefined;
   while (end === undefined) {
     end = effects.outcome(step(timer(1, 5)));
-    effects.began();
+    effects.began(1000);
   }
   match(failureOf(end), /^MF_STEP_LIMIT: .*more than 100000 steps/);
   equal(effects.steps, gatewayLimits.stepsPerMessage + 1);
@@ -186,9 +199,9 @@ test("a flow stalls once nothing is open and no event is on its way", () => {
   const { effects } = begin();
   equal(effects.outcome(step(request(1, "a"), timer(1, 5))), undefined);
   effects.answered(1);
-  effects.began();
+  effects.began(1000);
   effects.woke(1);
-  effects.began();
+  effects.began(1000);
   equal(effects.outcome(step()), undefined, "the timer's event is on its way");
   match(failureOf(effects.outcome(step())), /^MF_FLOW_STALLED/);
 });
@@ -242,7 +255,7 @@ test("a failure passes the blame of the call it comes from, unless the flow give
     const { effects } = begin(given);
     effects.outcome(step(request(1, "a")));
     effects.answered(1, { code: "MF_GONE", blame: { origin: "peer", status: 503, unreached: true } });
-    effects.began();
+    effects.began(1000);
     const end = effects.outcome(step(effect));
     ok(end?.kind === "failed");
     const { origin, status, retry, unreached } = end.failure;

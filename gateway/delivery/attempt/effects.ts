@@ -5,12 +5,16 @@
  *
  *   StepOutcome ──▶ Effects ──▶ host: log, call, timer       at once
  *                      ├──▶ sends, stateChanges              collected, for whoever commits
- *                      └──▶ end: done with a reply, or failed, once
+ *                      └──▶ end: done with a reply, asleep, or failed, once
+ *
+ * A machine that waits for nothing but durable waits and timers is asleep: its transaction is over, and what it sent and changed so far is
+ * to be committed. A flow that only sleeps is asleep where that takes `durableMs` or longer; one whose caller waits for a reply never is.
  *
  * Effects are hostile: a machine may be compromised.
  */
 import {
   type CallEffect,
+  type ContinueEffect,
   type Effect,
   type FlowLimits,
   type Headers,
@@ -20,10 +24,12 @@ import {
   type SendEffect,
   type StepFailure,
   type StepOutcome,
+  type WaitEffect,
 } from "#abi";
 import { isHeaderValue } from "../../contract/http/headers.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { Failure, FailureOrigin, Reply } from "../../contract/message.ts";
+import type { OpenTimer, OpenWait, Waits } from "../../contract/sleep.ts";
 import type { NewSend, StateChange } from "../../journal/journal.ts";
 import { failureOf } from "../failures.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
@@ -36,6 +42,8 @@ export interface EffectRules {
   readonly outlets: readonly string[] | undefined;
   /** True: errors of the flow's program, such as a TypeError, may be tried again. */
   readonly retriesProgramErrors: boolean;
+  /** Longest time of one sleep, in milliseconds. */
+  readonly sleepMostMs: number;
 }
 
 /** The message's part. */
@@ -45,6 +53,8 @@ export interface EffectMessage {
   readonly headers: Headers;
   /** Headers of the reply can hold no character beyond Latin-1 (HTTP). */
   readonly latin1Reply: boolean;
+  /** A caller waits for the reply: the machine can't be put to sleep. */
+  readonly callerWaits: boolean;
 }
 
 /** Origin of a failed call, and the status a caller gets whose flow does not handle it. */
@@ -57,10 +67,23 @@ export interface Blame {
 
 /** The end of an attempt. */
 export type AttemptEnd =
-  | { readonly kind: "done"; readonly reply: Reply | undefined }
+  | {
+      readonly kind: "done";
+      readonly reply: Reply | undefined;
+      /** The message that takes its place. */
+      readonly next?: NextMessage | undefined;
+    }
+  | ({ readonly kind: "asleep" } & Waits)
   | { readonly kind: "failed"; readonly failure: Failure }
   /** The monitor or the memory budget had no room, or is closing: not an attempt. */
   | { readonly kind: "unstarted"; readonly closing: boolean; readonly code: string };
+
+/** The message that a flow continues as. */
+export interface NextMessage {
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
 
 /** Takes back what was started; called when nobody waits for it any more. */
 export type Cancel = () => void;
@@ -76,12 +99,26 @@ export interface EffectHost {
   call(effect: CallEffect): Cancel;
   /** Starts a timer for a machine time in milliseconds. `Effects.woke` is called when it is due. */
   timer(timer: number, dueMs: number): Cancel;
+  /**
+   * A wait is open while its machine is awake: the host gives the signal or the timeout that ends it, after `Effects.signalled`. Where the
+   * machine goes to sleep at once, it is cancelled before it could.
+   */
+  wait(wait: OpenWait): Cancel;
 }
 
 /** The kernel's codes for a message and for an answer that do not hold what the flow reads them as. */
 const unreadableMessage = "MF_MESSAGE_INVALID";
 const unreadableAnswer = "MF_RESPONSE_INVALID";
 const peersFault: Blame = { origin: "peer", status: 502 };
+
+interface Open<T> {
+  readonly what: T;
+  readonly cancel: Cancel;
+}
+
+function sizeOf(open: ReadonlyMap<number, unknown> | undefined): number {
+  return open === undefined ? 0 : open.size;
+}
 
 export class Effects {
   readonly sends: NewSend[] = [];
@@ -97,11 +134,14 @@ export class Effects {
   #calls = 0;
   /** Open calls and timers by the machine's number; both maps are made on first use. */
   #openCalls: Map<number, Cancel> | undefined;
-  #openTimers: Map<number, Cancel> | undefined;
+  #openTimers: Map<number, Open<OpenTimer>> | undefined;
+  #openWaits: Map<number, Open<OpenWait>> | undefined;
   /** Of failed calls, by the code the machine was given; made on first use. */
   #blames: Map<string, Blame> | undefined;
   /** Events given to the machine whose outcome is not there yet. */
   #stepping = 0;
+  /** Machine time of the newest event. */
+  #nowMs = 0;
 
   constructor(rules: EffectRules, message: EffectMessage, host: EffectHost) {
     this.#rules = rules;
@@ -109,9 +149,16 @@ export class Effects {
     this.#host = host;
   }
 
-  /** An event goes to the machine. */
-  began(): void {
+  /** An event goes to the machine, at this machine time. */
+  began(nowMs: number): void {
     this.#stepping += 1;
+    this.#nowMs = nowMs;
+  }
+
+  /** Opens again what a machine waited for that was asleep. Called once, after its `resume` event. */
+  resume({ waits, timers }: Waits): void {
+    for (const wait of waits) this.#openWait(wait);
+    for (const timer of timers) this.#openTimer(timer);
   }
 
   /** The outcome of an event. After the end only its logs count. */
@@ -130,7 +177,9 @@ export class Effects {
         "MF_STEP_LIMIT",
         `the flow took more than ${gatewayLimits.stepsPerMessage} steps: look for a timer or a call in an endless loop`,
       );
-    else if (this.#stepping === 0 && this.#idle)
+    else if (this.#stepping > 0) return undefined;
+    else if (this.#isAsleep) this.#finish({ kind: "asleep", ...this.#waits });
+    else if (this.#idle)
       this.#fail("MF_FLOW_STALLED", "the flow awaits a promise that nothing can settle: look for a promise that is never resolved", true);
     return this.end;
   }
@@ -160,7 +209,14 @@ export class Effects {
 
   /** A timer is due, and goes to the machine next. */
   woke(timer: number): void {
+    this.#openTimers?.get(timer)?.cancel();
     this.#openTimers?.delete(timer);
+  }
+
+  /** A wait has its signal, or its time is over; that goes to the machine next. */
+  signalled(wait: number): void {
+    this.#openWaits?.get(wait)?.cancel();
+    this.#openWaits?.delete(wait);
   }
 
   log(effect: LogEffect): void {
@@ -170,7 +226,22 @@ export class Effects {
   }
 
   get #idle(): boolean {
-    return (this.#openCalls?.size ?? 0) === 0 && (this.#openTimers?.size ?? 0) === 0;
+    return sizeOf(this.#openCalls) + sizeOf(this.#openTimers) + sizeOf(this.#openWaits) === 0;
+  }
+
+  /** Nothing is open but what it can sleep on. */
+  get #isAsleep(): boolean {
+    if (sizeOf(this.#openCalls) > 0 || this.#message.callerWaits) return false;
+    if (sizeOf(this.#openWaits) > 0) return true;
+    const timers = this.#openTimers;
+    if (timers === undefined || timers.size === 0) return false;
+    for (const { what } of timers.values()) if (what.dueMs - this.#nowMs < gatewayLimits.durableMs) return false;
+    return true;
+  }
+
+  get #waits(): Waits {
+    const all = <T>(open: Map<number, Open<T>> | undefined): readonly T[] => [...(open?.values() ?? [])].map(({ what }) => what);
+    return { waits: all(this.#openWaits), timers: all(this.#openTimers) };
   }
 
   #take(effect: Exclude<Effect, LogEffect>): void {
@@ -183,8 +254,12 @@ export class Effects {
         return this.#call(effect);
       case "timer":
         return this.#timer(effect.timer, effect.dueMs);
+      case "wait":
+        return this.#wait(effect);
       case "done":
         return this.#done(effect.reply);
+      case "continue":
+        return this.#continue(effect);
       case "fail":
         this.#finish({ kind: "failed", failure: this.#failureOf(effect) });
     }
@@ -207,8 +282,9 @@ export class Effects {
       return;
     }
     if (!this.#reserve("send", effect.body.length)) return;
-    const { outlet, key, contentType, body } = effect;
-    this.sends.push({ outlet, key, contentType, headers: sent.headers, body });
+    const { outlet, key, contentType, body, dueMs } = effect;
+    if (dueMs !== undefined && this.#isTooLong(dueMs)) return;
+    this.sends.push({ outlet, key, contentType, headers: sent.headers, body, ...(dueMs === undefined ? {} : { dueMs }) });
   }
 
   #change({ name, valueJson }: Effect & { kind: "state" }): void {
@@ -237,13 +313,61 @@ export class Effects {
   }
 
   #timer(timer: number, dueMs: number): void {
-    const open = (this.#openTimers ??= new Map<number, Cancel>());
-    open.get(timer)?.();
-    open.delete(timer);
+    this.#openTimers?.get(timer)?.cancel();
+    this.#openTimers?.delete(timer);
     if (dueMs < 0) return;
     const most = gatewayLimits.openTimersPerMachine;
-    if (open.size >= most) return this.#overCalls(`has more than ${most} timers open at once: await some before setting more`);
-    open.set(timer, this.#host.timer(timer, dueMs));
+    if (sizeOf(this.#openTimers) >= most)
+      return this.#overCalls(`has more than ${most} timers open at once: await some before setting more`);
+    this.#openTimer({ timer, dueMs });
+  }
+
+  #openTimer(what: OpenTimer): void {
+    const open = (this.#openTimers ??= new Map<number, Open<OpenTimer>>());
+    if (!this.#message.callerWaits && this.#isTooLong(what.dueMs)) return;
+    open.set(what.timer, { what, cancel: this.#host.timer(what.timer, what.dueMs) });
+  }
+
+  #wait({ wait, name, key, dueMs, questionJson }: WaitEffect): void {
+    this.#openWaits?.get(wait)?.cancel();
+    this.#openWaits?.delete(wait);
+    if (name === undefined) return;
+    const most = gatewayLimits.openWaitsPerMachine;
+    if (this.#message.callerWaits) {
+      const text =
+        "the flow waits durably while its caller waits for the reply: give its source `mode: accept`, or use another flow to wait";
+      this.#fail("MF_SLEEP_CALLER", text);
+    } else if (sizeOf(this.#openWaits) >= most) this.#overCalls(`has more than ${most} waits open at once: await some before opening more`);
+    else if (dueMs < 0 || !this.#isTooLong(dueMs)) this.#openWait({ wait, name, key, dueMs: dueMs < 0 ? undefined : dueMs, questionJson });
+  }
+
+  #openWait(what: OpenWait): void {
+    const open = (this.#openWaits ??= new Map<number, Open<OpenWait>>());
+    open.set(what.wait, { what, cancel: this.#host.wait(what) });
+  }
+
+  /** True, and the attempt has failed, when a time is further away than machines may sleep. */
+  #isTooLong(dueMs: number): boolean {
+    const { name, sleepMostMs } = this.#rules;
+    if (dueMs - this.#nowMs <= sleepMostMs) return false;
+    const days = (ms: number): string => `${Math.round(ms / 8_640_000) / 10} days`;
+    this.#fail(
+      "MF_SLEEP_LIMIT",
+      `the flow waits ${days(dueMs - this.#nowMs)}, more than the ${days(sleepMostMs)} allowed: wait less, or raise flows.${name}.sleep.max`,
+    );
+    return true;
+  }
+
+  #continue({ contentType, headersJson, body }: ContinueEffect): void {
+    const sent = sentHeaders(headersJson, body, this.#message.headers);
+    if ("code" in sent) this.#fail(sent.code, `the message to continue as: ${sent.problem}`);
+    else if (this.#message.callerWaits)
+      this.#fail(
+        "MF_SLEEP_CALLER",
+        "the flow continues as another message while its caller waits for the reply: give its source `mode: accept`",
+      );
+    else if (this.#reserve("send", body.length))
+      this.#finish({ kind: "done", reply: undefined, next: { contentType, headers: sent.headers, body } });
   }
 
   #done(reply: (Effect & { kind: "done" })["reply"]): void {
@@ -307,7 +431,8 @@ export class Effects {
   #finish(end: AttemptEnd): AttemptEnd {
     this.end = end;
     if (this.#openCalls !== undefined) for (const cancel of this.#openCalls.values()) cancel();
-    if (this.#openTimers !== undefined) for (const cancel of this.#openTimers.values()) cancel();
+    if (this.#openTimers !== undefined) for (const { cancel } of this.#openTimers.values()) cancel();
+    if (this.#openWaits !== undefined) for (const { cancel } of this.#openWaits.values()) cancel();
     return end;
   }
 }

@@ -2,7 +2,7 @@
  * Facts that an attempt collects for witnesses: references to what it has anyway. What would be let go of without them, bodies of calls, log
  * lines and values, is bounded and counts towards the memory budget; an attempt with more is told without effects and bodies.
  */
-import type { DeliverEvent, Event, LogEffect, StepOutcome } from "#abi";
+import type { DeliverEvent, Event, LogEffect, RecordedStep, Recording, StepOutcome } from "#abi";
 import type { MemoryAccount } from "#base";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { Failure, Reply } from "../../contract/message.ts";
@@ -46,6 +46,18 @@ export class AttemptNotes {
 
   constructor(account: MemoryAccount) {
     this.#account = account;
+  }
+
+  /** The life of a machine that was asleep: its attempt is told with it. */
+  continued({ deliver, events, steps }: Recording): void {
+    this.deliver = deliver;
+    for (const event of events) this.event(event);
+    for (const step of steps) this.step(step as StepOutcome);
+  }
+
+  /** Answers to the first events, without a gap; none where they were too many to keep. */
+  get wholeSteps(): readonly RecordedStep[] {
+    return this.#leftOut ? [] : this.#steps.map((step) => ({ pages: 0, failure: undefined, ...step }) as RecordedStep);
   }
 
   event(event: LaterEvent): void {

@@ -92,5 +92,5 @@ export function readCommit(reader: ByteReader): LogRecord {
     });
     bodies.push(readBody(reader));
   }
-  return { kind: "complete", commit: { flow, sequence, entries, state, completedId, nowMs }, bodies };
+  return { kind: "complete", commit: { flow, sequence, entries, state, completedId, nowMs, sleeping: undefined, consumed: [] }, bodies };
 }

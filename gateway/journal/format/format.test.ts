@@ -72,6 +72,8 @@ const entry: OutboxEntry = {
 };
 
 const commit: Commit = {
+  sleeping: undefined,
+  consumed: [],
   flow: "orders",
   sequence: 7 as Sequence,
   entries: [entry, { ...entry, number: 4 as EntryNumber, key: "k" }],

@@ -20,6 +20,9 @@ import type {
   Completion,
   Journal,
   JournalStats,
+  KeptSignal,
+  SignalKept,
+  SleeperInfo,
   Lease,
   NewMessage,
   OutboxEntry,
@@ -298,6 +301,49 @@ export class LogJournal implements Journal {
       return true;
     });
     return dropped === true;
+  }
+
+  keepSignal(): Promise<SignalKept> {
+    return this.#noSleep();
+  }
+  signalsFor(): Promise<readonly KeptSignal[]> {
+    return this.#noSleep();
+  }
+  keptSignals(): Iterable<KeptSignal> {
+    return [];
+  }
+  burySignal(): Promise<string | undefined> {
+    return this.#noSleep();
+  }
+  waiterFor(): undefined {
+    return undefined;
+  }
+  wake(): Promise<Lease | undefined> {
+    return this.#noSleep();
+  }
+  dueSleepers(): readonly never[] {
+    return [];
+  }
+  nextSleeperMs(): undefined {
+    return undefined;
+  }
+  async listSleepers(): Promise<readonly SleeperInfo[]> {
+    return [];
+  }
+  async findSleeper(): Promise<undefined> {
+    return undefined;
+  }
+  async readSleeper(): Promise<undefined> {
+    return undefined;
+  }
+  sleeperCount(): { readonly sleepers: number; readonly signals: number } {
+    return { sleepers: 0, signals: 0 };
+  }
+  sleepersByImage(): ReadonlyMap<string, number> {
+    return new Map();
+  }
+  #noSleep(): Promise<never> {
+    return Promise.reject(new CodedError("MF_JOURNAL_IO", "this journal keeps no sleepers yet"));
   }
 
   readState(flow: string, key: string): Promise<StateSnapshot> {

@@ -49,7 +49,7 @@ export class ScriptedPool {
 
   start(share: Share, more: Partial<FlowLimits> = {}): EmbeddedMachine {
     const seat = { number: ++this.machines, image, line: this.pool.line(share), home: undefined, replayMs: 0 };
-    return new OwnedMachine(this.pool, deliver(), { seat, limits: { ...limits, ...more } });
+    return new OwnedMachine(this.pool, [deliver()], { seat, limits: { ...limits, ...more } });
   }
 
   /** Waiting machines that no worker keeps. */

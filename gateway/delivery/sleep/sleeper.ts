@@ -1,0 +1,48 @@
+/** An attempt whose machine is asleep, as the journal keeps it. */
+import { decodeRecording, encodeRecording, type Event, type FlowLimits, type Recording } from "#abi";
+import { CodedError } from "#base";
+import { gatewayLimits } from "../../contract/limits.ts";
+import { earliestDueMs, type Sleeper, type Waits } from "../../contract/sleep.ts";
+
+export interface AsleepMachine {
+  readonly flow: string;
+  readonly imageSha256: string;
+  readonly limits: FlowLimits;
+  /** All the machine was ever given. */
+  readonly events: readonly Event[];
+  /** Answers to the first of them, as far as they were kept. */
+  readonly steps: Recording["steps"];
+  readonly nowMs: number;
+  /** Longest sleep, in milliseconds. */
+  readonly sleepMostMs: number;
+  /** Committed before this one. */
+  readonly transactions: number;
+}
+
+/** Throws MF_SLEEPER_TOO_LARGE. */
+export function sleeperOf(machine: AsleepMachine, { waits, timers }: Waits): Sleeper {
+  const { flow, imageSha256, limits, events, steps, nowMs, sleepMostMs, transactions } = machine;
+  const [deliver, ...later] = events as [Recording["deliver"], ...Recording["events"]];
+  const recording = encodeRecording({ imageSha256, flow, limits, deliver, events: later, steps, redaction: undefined });
+  if (recording.length > gatewayLimits.sleeperBytes)
+    throw new CodedError(
+      "MF_SLEEPER_TOO_LARGE",
+      `the machine has been given ${recording.length} bytes of messages, answers and signals, more than the ${gatewayLimits.sleeperBytes} that a sleeper may keep: begin anew with continueAs() from time to time`,
+    );
+  return {
+    imageSha256,
+    waits,
+    timers,
+    sinceMs: nowMs,
+    dueMs: earliestDueMs({ waits, timers }, nowMs + sleepMostMs),
+    transactions: transactions + 1,
+    recording,
+  };
+}
+
+/** The sleeper's life so far. Throws MF_SLEEPER_DAMAGED. */
+export function pastOf({ recording }: Sleeper): Recording {
+  const decoded = decodeRecording(recording);
+  if (decoded.ok) return decoded.value;
+  throw new CodedError("MF_SLEEPER_DAMAGED", `a sleeping machine can't be read back: ${decoded.error}`);
+}
