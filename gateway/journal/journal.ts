@@ -279,10 +279,12 @@ export interface Journal {
   waiterFor(flow: string, name: string, key: string): Sequence | undefined;
   /** Leases a sleeping message; undefined when it is awake or gone. `release` puts it back to sleep as it was. */
   wake(sequence: Sequence): Promise<Lease | undefined>;
-  /** Sleepers that are due and asleep, the longest due first, as of now. Cheap. */
-  dueSleepers(nowMs: number, most: number): readonly { readonly sequence: Sequence; readonly flow: string }[];
-  /** When the next one is due: milliseconds since 1970, undefined for none. Cheap. */
-  nextSleeperMs(): number | undefined;
+  /** The flow's sleepers that are due and asleep, the longest due first, as of now. Cheap. */
+  dueSleepers(flow: string, nowMs: number, most: number): readonly Sequence[];
+  /** When the next of them is due: milliseconds since 1970, undefined for none. Cheap. */
+  nextSleeperMs(flow: string): number | undefined;
+  /** It can't be woken now: it counts as due from then on. Nothing is written, and a restart forgets it. */
+  postpone(sequence: Sequence, dueMs: number): void;
   /** Sleepers after a sequence, in its order, at most `most`. */
   listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]>;
   /** By the id of the message. */

@@ -133,12 +133,16 @@ export class MemoryJournal implements Journal {
     return this.#ledger.wake(sequence);
   }
 
-  dueSleepers(nowMs: number, most: number): readonly { readonly sequence: Sequence; readonly flow: string }[] {
-    return this.#ledger.sleepers.due(nowMs, most).map(({ sequence, message }) => ({ sequence, flow: message.flow }));
+  dueSleepers(flow: string, nowMs: number, most: number): readonly Sequence[] {
+    return this.#ledger.sleepers.due(flow, nowMs, most);
   }
 
-  nextSleeperMs(): number | undefined {
-    return this.#ledger.sleepers.nextMs();
+  nextSleeperMs(flow: string): number | undefined {
+    return this.#ledger.sleepers.nextMs(flow);
+  }
+
+  postpone(sequence: Sequence, dueMs: number): void {
+    this.#ledger.sleepers.postpone(sequence, dueMs);
   }
 
   async listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {

@@ -14,6 +14,8 @@ export type SleepingLease = Lease & { readonly sleeper: NonNullable<Lease["sleep
 interface Sleeping {
   lease: SleepingLease;
   leased: boolean;
+  /** That of its sleeper, unless it was postponed. */
+  dueMs: number;
 }
 
 /** The identity by which a wait and a signal are matched. */
@@ -50,7 +52,7 @@ export class Sleepers {
   /** Puts a message to sleep, or to sleep again. */
   put(lease: SleepingLease): void {
     this.remove(lease.sequence);
-    this.#sleeping.set(lease.sequence, { lease, leased: false });
+    this.#sleeping.set(lease.sequence, { lease, leased: false, dueMs: lease.sleeper.dueMs });
     const { flow } = lease.message;
     for (const wait of lease.sleeper.waits) addTo(this.#byWait, waitKey(flow, wait.name, wait.key), lease.sequence);
     count(this.#byImage, lease.sleeper.imageSha256, 1);
@@ -94,19 +96,28 @@ export class Sleepers {
     if (found !== undefined) found.leased = false;
   }
 
-  /** Sleepers that are due and not leased, the longest due first. */
-  due(nowMs: number, most: number): SleepingLease[] {
-    const due: SleepingLease[] = [];
-    for (const { lease, leased } of this.#sleeping.values()) if (!leased && lease.sleeper.dueMs <= nowMs) due.push(lease);
-    return due.sort((a, b) => a.sleeper.dueMs - b.sleeper.dueMs || a.sequence - b.sequence).slice(0, most);
+  postpone(sequence: Sequence, dueMs: number): void {
+    const found = this.#sleeping.get(sequence);
+    if (found !== undefined) found.dueMs = dueMs;
   }
 
-  /** When the next one is due. */
-  nextMs(): number | undefined {
-    let next: number | undefined;
-    for (const { lease, leased } of this.#sleeping.values())
-      if (!leased && (next === undefined || lease.sleeper.dueMs < next)) next = lease.sleeper.dueMs;
-    return next;
+  /** Sleepers of a flow that are due and not leased, the longest due first. */
+  due(flow: string, nowMs: number, most: number): Sequence[] {
+    return this.#asleep(flow)
+      .filter(({ dueMs }) => dueMs <= nowMs)
+      .sort((a, b) => a.dueMs - b.dueMs || a.lease.sequence - b.lease.sequence)
+      .slice(0, most)
+      .map(({ lease }) => lease.sequence);
+  }
+
+  /** When the next of a flow is due. */
+  nextMs(flow: string): number | undefined {
+    const dues = this.#asleep(flow).map(({ dueMs }) => dueMs);
+    return dues.length === 0 ? undefined : Math.min(...dues);
+  }
+
+  #asleep(flow: string): Sleeping[] {
+    return [...this.#sleeping.values()].filter(({ lease, leased }) => !leased && lease.message.flow === flow);
   }
 
   /** The sleeper that waits for it longest and is asleep. */

@@ -159,11 +159,14 @@ class MoodyJournal implements Journal {
       return lease;
     });
   }
-  dueSleepers(nowMs: number, most: number): readonly { readonly sequence: Sequence; readonly flow: string }[] {
-    return this.#inner.dueSleepers(nowMs, most);
+  dueSleepers(flow: string, nowMs: number, most: number): readonly Sequence[] {
+    return this.#inner.dueSleepers(flow, nowMs, most);
   }
-  nextSleeperMs(): number | undefined {
-    return this.#inner.nextSleeperMs();
+  nextSleeperMs(flow: string): number | undefined {
+    return this.#inner.nextSleeperMs(flow);
+  }
+  postpone(sequence: Sequence, dueMs: number): void {
+    if (this.#process.alive) this.#inner.postpone(sequence, dueMs);
   }
   listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
     return this.#process.guard(() => this.#inner.listSleepers(flow, after, most));

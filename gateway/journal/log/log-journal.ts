@@ -327,6 +327,7 @@ export class LogJournal implements Journal {
   nextSleeperMs(): undefined {
     return undefined;
   }
+  postpone(): void {}
   async listSleepers(): Promise<readonly SleeperInfo[]> {
     return [];
   }
