@@ -167,6 +167,8 @@ export interface Completion {
   readonly reply: Reply | undefined;
   /** The message is asleep afterwards, instead of gone. Its dedup id counts as completed. */
   readonly sleeper?: Sleeper | undefined;
+  /** The message that takes its place: pending and unleased afterwards, in the same commit. Never with a sleeper. */
+  readonly next?: NewMessage | undefined;
   /** Signals that its machine was given. */
   readonly consumed?: readonly SignalNumber[] | undefined;
 }

@@ -65,6 +65,8 @@ export interface Commit {
   /** The message as it sleeps on; undefined: it is finished. */
   readonly sleeping: SleepingLease | undefined;
   readonly consumed: readonly SignalNumber[];
+  /** The message that takes its place, under its own numbers. */
+  readonly next: Lease | undefined;
 }
 
 /** A send that has an idempotency key already, because it is a dead letter that is tried again. */
@@ -267,6 +269,7 @@ export class Ledger {
               sleeper: completion.sleeper,
             },
       consumed: completion.consumed ?? [],
+      next: completion.next === undefined ? undefined : this.newLease(completion.next, true),
       entries: completion.sends.map((send: NewSend & Resend, index) => ({
         number: this.newEntry(),
         flow: message.flow,
@@ -292,6 +295,7 @@ export class Ledger {
     this.#forget(commit.flow, commit.sequence);
     for (const number of commit.consumed) this.sleepers.take(number);
     if (commit.sleeping !== undefined) this.sleepers.put(commit.sleeping);
+    if (commit.next !== undefined) this.keep(commit.next, false);
     if (commit.completedId === undefined) return;
     const { dedup, id, reply } = commit.completedId;
     flow.dedup.complete(dedup, { id, reply, nowMs: commit.nowMs });

@@ -92,5 +92,9 @@ export function readCommit(reader: ByteReader): LogRecord {
     });
     bodies.push(readBody(reader));
   }
-  return { kind: "complete", commit: { flow, sequence, entries, state, completedId, nowMs, sleeping: undefined, consumed: [] }, bodies };
+  return {
+    kind: "complete",
+    commit: { flow, sequence, entries, state, completedId, nowMs, sleeping: undefined, consumed: [], next: undefined },
+    bodies,
+  };
 }

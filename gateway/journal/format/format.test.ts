@@ -74,6 +74,7 @@ const entry: OutboxEntry = {
 const commit: Commit = {
   sleeping: undefined,
   consumed: [],
+  next: undefined,
   flow: "orders",
   sequence: 7 as Sequence,
   entries: [entry, { ...entry, number: 4 as EntryNumber, key: "k" }],
