@@ -12,9 +12,10 @@ import { mqtt } from "./mqtt/mod.ts";
 import { nats } from "./nats/mod.ts";
 import { postgres } from "./postgres/mod.ts";
 import { redis } from "./redis/mod.ts";
+import { signal } from "./signal/mod.ts";
 import { smtp } from "./smtp/mod.ts";
 
-const all: readonly Connector[] = [http, file, log, cron, direct, flow, amqp, jetstream, nats, mqtt, redis, postgres, smtp];
+const all: readonly Connector[] = [http, file, log, cron, direct, flow, signal, amqp, jetstream, nats, mqtt, redis, postgres, smtp];
 
 export const connectors: Connectors = {
   sources: all.flatMap(({ source }) => source ?? []),

@@ -6,10 +6,12 @@ import type { Connectors } from "./contract/connectors.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
 import type { Incoming, Outcome } from "./contract/message.ts";
+import type { IncomingSignal, SignalOutcome } from "./contract/sleep.ts";
 import type { Source } from "./contract/source.ts";
 import type { LongBodies } from "./contract/stored-body.ts";
 import type { Tracing } from "./contract/tracing.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
+import { expression } from "./delivery/admission/expression.ts";
 import { Outbox } from "./delivery/outbox/outbox.ts";
 import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
 import type { Persistence } from "./delivery/persistence.ts";
@@ -17,6 +19,7 @@ import type { Witnesses } from "./delivery/witnesses.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { RootLogger } from "./logger.ts";
 import { journalRecall } from "./recall.ts";
+import type { SourcedSignal } from "./signal-sources.ts";
 import type { BodyStore } from "./stored-bodies/store.ts";
 
 export interface ConnectorMakerPorts {
@@ -34,16 +37,27 @@ export interface ConnectorMakerPorts {
   readonly routes: HttpRoutes;
   readonly base: string;
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
+  readonly signalTo: (signal: IncomingSignal) => Promise<SignalOutcome> | undefined;
   readonly count: (flow: string, connector: string, event: string, amount: number) => void;
   readonly unexpected: ReportUnexpected;
   /** As of now: a reload changes them. */
   readonly longBodies: () => LongBodies | undefined;
 }
 
+/** A source as a configuration has it. */
+export interface WantedSource {
+  /** `from[0]`, `signals.payment.from[0]` */
+  readonly name: string;
+  readonly config: SourceConfig;
+  readonly signal: SourcedSignal | undefined;
+}
+
 export interface PlacedSource {
   readonly name: string;
   readonly config: SourceConfig;
   readonly source: Source;
+  /** The signal it is for; undefined for a source of messages. */
+  readonly signal: SourcedSignal | undefined;
   readonly figures: { received: number };
 }
 
@@ -62,6 +76,16 @@ export function placeOf({ connector, config }: SourceConfig): string {
     settings[name] === undefined ? [] : [String(settings[name]).replace(/\/\/[^/@]*@/g, "//")],
   );
   return [connector, ...named.map(encodeURI)].join(" ");
+}
+
+/** The flow's own sources, then those of its signals. */
+export function wantedSources({ from, signals }: FlowConfig): WantedSource[] {
+  return [
+    ...from.map((config, index) => ({ name: `from[${index}]`, config, signal: undefined })),
+    ...Object.entries(signals).flatMap(([name, { from: sources, key }]) =>
+      sources.map((config, index) => ({ name: `signals.${name}.from[${index}]`, config, signal: { name, key } })),
+    ),
+  ];
 }
 
 export class ConnectorMaker {
@@ -89,20 +113,21 @@ export class ConnectorMaker {
   }
 
   /** Throws MF_CONNECTOR_UNKNOWN, and what the connector does not take. */
-  source(name: string, config: SourceConfig, flow: FlowConfig): PlacedSource {
+  source({ name, config, signal }: WantedSource, flow: FlowConfig): PlacedSource {
     const definition = this.#ports.connectors.sources.find((each) => each.name === config.connector);
     if (definition === undefined)
       throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.#flow}.${name}: there is no source "${config.connector}"`);
     return {
       name,
       config,
+      signal,
       figures: { received: 0 },
       source: definition.create(config.config as never, {
         ...this.#context(name),
         prefetch: flow.queue,
         http: this.#ports.routes,
         recall: journalRecall(this.#flow, this.#ports),
-        longBodies: this.#ports.longBodies,
+        ...(signal === undefined ? { longBodies: this.#ports.longBodies } : {}), // a signal is in memory as a whole
       }),
     };
   }
@@ -113,7 +138,12 @@ export class ConnectorMaker {
     const definition = this.#ports.connectors.outlets.find((each) => each.name === config.connector);
     if (definition === undefined)
       throw new CodedError("MF_CONNECTOR_UNKNOWN", `flows.${this.#flow}.to.${name}: there is no outlet "${config.connector}"`);
-    const outlet = definition.create(config.config as never, { ...this.#context(name), deliverTo: this.#ports.deliverTo });
+    const outlet = definition.create(config.config as never, {
+      ...this.#context(name),
+      deliverTo: this.#ports.deliverTo,
+      signalTo: this.#ports.signalTo,
+      expression,
+    });
     const channel = new OutletChannel({
       flow: this.#flow,
       name,

@@ -213,6 +213,7 @@ class TheGateway implements Gateway, Administered {
         if (accepted === undefined || message.storedBody === undefined || ports.bodyStore === undefined) return accepted;
         return accepted.finally(ports.bodyStore.hold(message.storedBody.id)); // the sender may leave earlier
       },
+      signalTo: (signal) => this.#flows.get(signal.flow)?.signal(signal),
       count: (flow, connector, event, amount) => {
         const key = `${flow}\0${connector}\0${event}`;
         this.#events.set(key, (this.#events.get(key) ?? 0) + amount);

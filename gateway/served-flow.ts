@@ -18,7 +18,7 @@ import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
 import type { Witnesses } from "./delivery/witnesses.ts";
 import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./contract/limits.ts";
-import { ConnectorMaker, type PlacedOutlet, type PlacedSource, placeOf } from "./connector-maker.ts";
+import { ConnectorMaker, type PlacedOutlet, type PlacedSource, placeOf, type WantedSource, wantedSources } from "./connector-maker.ts";
 import { journalRecall } from "./recall.ts";
 import { Held } from "./held.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
@@ -31,6 +31,8 @@ import type { FlowState } from "./delivery/flow-state.ts";
 import { Switches } from "./switches.ts";
 import { limitsOf } from "./flow-rules.ts";
 import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
+import type { IncomingSignal, SignalOutcome } from "./contract/sleep.ts";
+import { signalAccept, type SignalOrigin, type SourcedSignal } from "./signal-sources.ts";
 import type { Accept } from "./contract/source.ts";
 import type { Tracing } from "./contract/tracing.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
@@ -39,7 +41,7 @@ import type { ReportUnexpected } from "./contract/unexpected.ts";
 export interface ServedFlowPorts {
   readonly runner: Runner;
   readonly journal: Journal;
-  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove">;
+  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove" | "put">;
   readonly persistence: Persistence;
   readonly clock: Clock;
   readonly random: Prng;
@@ -55,6 +57,8 @@ export interface ServedFlowPorts {
   readonly base: string;
   readonly connectors: Connectors;
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
+  /** Undefined where there is no such flow. */
+  readonly signalTo: (signal: IncomingSignal) => Promise<SignalOutcome> | undefined;
   readonly count: (flow: string, connector: string, event: string, amount: number) => void;
   readonly unexpected: ReportUnexpected;
   readonly witnesses: Witnesses;
@@ -73,6 +77,19 @@ export interface Prepared {
 function same(a: SourceConfig | OutletConfig, b: SourceConfig | OutletConfig): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
+
+function sameSource(a: WantedSource, b: WantedSource): boolean {
+  return same(a.config, b.config) && JSON.stringify(a.signal) === JSON.stringify(b.signal);
+}
+
+/** The flow has gone: the next gateway, or the next configuration, takes it. */
+const stoppingSignal: SignalOutcome = {
+  status: "refused",
+  code: "MF_STOPPING",
+  message: "the flow is being stopped: send the signal again",
+  final: false,
+  retryAfterMs: gatewayLimits.retryAfterMs,
+};
 
 export class ServedFlow {
   readonly name: string;
@@ -152,9 +169,9 @@ export class ServedFlow {
       return now !== undefined && same(now.channel.config, each) ? now : this.#maker.outlet(name, each, now);
     });
     const free = new Set(this.#sources);
-    const sources = config.from.map((each, index): PlacedSource => {
-      const now = [...free].find((placed) => same(placed.config, each));
-      if (now === undefined) return this.#maker.source(`from[${index}]`, each, config);
+    const sources = wantedSources(config).map((each): PlacedSource => {
+      const now = [...free].find((placed) => sameSource(placed, each));
+      if (now === undefined) return this.#maker.source(each, config);
       free.delete(now);
       return now;
     });
@@ -379,11 +396,12 @@ export class ServedFlow {
     return store === undefined || thresholdBytes === undefined ? undefined : { thresholdBytes, store };
   }
 
-  /** Sources take nothing new while the queue is nearly full or the flow is stopped. */
+  /** Sources take nothing new while the queue is nearly full or the flow is stopped; those of signals only while it is paused: a signal lets the flow's messages end. */
   #restSources(): void {
     if (!this.#started) return;
-    const high = this.delivery.pressed || this.switches.state !== "running";
-    for (const { name, source } of this.#sources) {
+    const { state } = this.switches;
+    for (const { name, source, signal } of this.#sources) {
+      const high = signal === undefined ? this.delivery.pressed || state !== "running" : state === "paused";
       try {
         if (high) source.pause?.();
         else source.resume?.();
@@ -393,13 +411,28 @@ export class ServedFlow {
     }
   }
 
-  async #startSource({ name, source, config, figures }: PlacedSource): Promise<void> {
+  async #startSource({ name, source, config, figures, signal }: PlacedSource): Promise<void> {
     const origin = { source: config.connector, place: placeOf(config) };
+    const take: Accept = signal === undefined ? (message) => this.delivery.accept(message, origin) : this.#signals(signal, origin);
     const accept: Accept = (message) => {
       figures.received += 1;
-      return this.delivery.accept(message, origin);
+      return take(message);
     };
     await this.#step(name, config, "start", () => source.start(accept));
+  }
+
+  /** Keeps a signal for the machine that waits for it. */
+  signal(_signal: IncomingSignal): Promise<SignalOutcome> {
+    return Promise.resolve(stoppingSignal);
+  }
+
+  #signals(signal: SourcedSignal, origin: SignalOrigin): Accept {
+    return signalAccept(signal, origin, {
+      ...this.#ports,
+      flow: this.name,
+      refusal: () => (this.switches.state === "paused" ? "MF_FLOW_PAUSED" : undefined),
+      signal: (each) => this.signal(each),
+    });
   }
 
   /** Never rejects. */

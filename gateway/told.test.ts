@@ -40,7 +40,7 @@ const babble: Readonly<Record<string, string>> = {
 /** Those whose client speaks first. */
 const answering = ["postgres", "redis"];
 /** Outlets without a peer. */
-const local = ["file", "flow", "log"];
+const local = ["file", "flow", "log", "signal"];
 
 test("the list below has every outlet there is", () => {
   deepEqual([...Object.keys(configurations), ...local].sort(), connectors.outlets.map(({ name }) => name).sort());

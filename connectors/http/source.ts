@@ -248,7 +248,7 @@ class HttpSource implements Source {
       case "duplicate": {
         const { id, reply, status } = outcome;
         const duplicate = status === "duplicate";
-        if (duplicate && mode === "accept") return answerAccepted(response, id, true);
+        if (duplicate && mode === "accept") return answerAccepted(response, id, { status: "duplicate" });
         return sendReply(
           request,
           response,
@@ -257,7 +257,10 @@ class HttpSource implements Source {
         );
       }
       case "accepted":
-        return answerAccepted(response, outcome.id, false);
+        return answerAccepted(response, outcome.id, {
+          status: "accepted",
+          ...(outcome.waiting === undefined ? {} : { waiting: outcome.waiting }),
+        });
       case "refused":
         return sendProblem(response, {
           status: 503,
@@ -291,10 +294,15 @@ function unwrapped(message: Incoming): Incoming | Problem {
   }
 }
 
-function answerAccepted(response: ServerResponse, id: string, duplicate: boolean): void {
-  const body = Buffer.from(JSON.stringify({ id, status: duplicate ? "duplicate" : "accepted" }));
+/** `waiting`: of a signal. */
+function answerAccepted(
+  response: ServerResponse,
+  id: string,
+  answer: { readonly status: "accepted" | "duplicate"; readonly waiting?: boolean },
+): void {
+  const body = Buffer.from(JSON.stringify({ id, ...answer }));
   const headers = ["content-type", "application/json", "mayfly-message-id", id];
-  if (duplicate) headers.push("mayfly-duplicate", "true");
+  if (answer.status === "duplicate") headers.push("mayfly-duplicate", "true");
   writeHead(response, 202, headers, body.length);
   response.end(body);
 }

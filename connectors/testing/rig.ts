@@ -56,7 +56,16 @@ export function testContext(prefetch = 16, base = tmpdir()): TestContext {
       throw new Error("no HTTP here");
     },
   };
-  return { ...context, prefetch, http, deliverTo: () => undefined, lines, counts };
+  return {
+    ...context,
+    prefetch,
+    http,
+    deliverTo: () => undefined,
+    signalTo: () => undefined,
+    expression: () => () => undefined,
+    lines,
+    counts,
+  };
 }
 
 /** The configuration as `create` gets it: checked against the connector's schema, defaults filled in, units parsed. */

@@ -19,6 +19,8 @@ import type {
   OnDead,
   OutletConfig,
   RetryConfig,
+  SignalConfig,
+  SleepConfig,
   SourceConfig,
   TelemetryConfig,
 } from "../contract/config.ts";
@@ -77,6 +79,13 @@ interface CheckedFlow {
   readonly concurrency: number;
   readonly queue: number;
   readonly history?: CheckedHistoryRules;
+  readonly sleep: SleepConfig;
+  readonly signals: Readonly<Record<string, CheckedSignal>>;
+}
+
+interface CheckedSignal {
+  readonly from: readonly Readonly<Record<string, unknown>>[];
+  readonly key?: string | readonly string[];
 }
 
 type Report = (path: Path, message: string, key?: string) => void;
@@ -174,8 +183,11 @@ function buildFlow(
     const parsed = text === undefined ? undefined : parseKey(text);
     if (parsed?.ok === false) report(at, parsed.error);
   };
+  const from = flow.from.map(sourceOf);
   expression(flow.key, [...path, "key"]);
   expression(flow.dedup?.by, [...path, "dedup", "by"]);
+  checkParameter(flow.key ?? "", from, [...path, "key"], report);
+  checkParameter(flow.dedup?.by ?? "", from, [...path, "dedup", "by"], report);
   const to = table<OutletConfig>();
   for (const [name, entry] of Object.entries(flow.to)) {
     const outlet = buildOutlet(entry, [...path, "to", name], flowNames, connectors, report);
@@ -185,10 +197,7 @@ function buildFlow(
     flow: flow.flow,
     image,
     canary: canary === undefined ? undefined : { new: canary.new, share: canary.share },
-    from: flow.from.map((entry): SourceConfig => {
-      const [connector, config] = Object.entries(entry)[0] ?? ["", undefined];
-      return { connector, config };
-    }),
+    from,
     to,
     hosts: flow.hosts,
     values: Object.fromEntries(Object.entries(flow.values).map(([name, value]) => [`mayfly-value-${name}`, value])),
@@ -203,9 +212,53 @@ function buildFlow(
     claimCheck: flow.claimCheck,
     concurrency: flow.concurrency,
     queue: flow.queue,
-    sleep: { max: gatewayLimits.sleepMostMs, atMost: gatewayLimits.sleepers, early: gatewayLimits.earlySignalMs, order: "free" },
-    signals: {},
+    sleep: { max: flow.sleep.max, atMost: flow.sleep.atMost, early: flow.sleep.early, order: flow.sleep.order },
+    signals: buildSignals(flow, path, report),
   };
+}
+
+function sourceOf(entry: Readonly<Record<string, unknown>>): SourceConfig {
+  const [connector, config] = Object.entries(entry)[0] ?? ["", undefined];
+  return { connector, config };
+}
+
+/** Parameters of an HTTP source's path, as the source names them. */
+function pathParameters({ connector, config }: SourceConfig): readonly string[] {
+  if (connector !== "http") return [];
+  const { path } = config as { readonly path: string };
+  return [...path.matchAll(/:([A-Za-z_][A-Za-z0-9_]*)/g)]
+    .map(([, name = ""]) => name.toLowerCase())
+    .concat(path.endsWith("*") ? ["rest"] : []);
+}
+
+/** A key by a path parameter that no path has is one that no message has. */
+function checkParameter(expression: string, from: readonly SourceConfig[], at: Path, report: Report): void {
+  const name = /^path:(.*)$/.exec(expression)?.[1]?.toLowerCase();
+  const known = from.flatMap(pathParameters);
+  if (name !== undefined && !known.includes(name))
+    report(at, `no HTTP source has the path parameter ":${name}"${known.length === 0 ? "" : hint(name, known)}`);
+}
+
+function buildSignals({ signals }: CheckedFlow, path: Path, report: Report): Record<string, SignalConfig> {
+  const built = table<SignalConfig>();
+  for (const [name, { from, key = [] }] of Object.entries(signals)) {
+    const at = [...path, "signals", name];
+    const sources = from.map(sourceOf).map(toldAtOnce);
+    const expressions = typeof key === "string" ? [key] : key;
+    for (const [index, expression] of expressions.entries()) {
+      const place = typeof key === "string" ? [...at, "key"] : [...at, "key", index];
+      const parsed = parseKey(expression);
+      if (!parsed.ok) report(place, parsed.error);
+      else checkParameter(expression, sources, place, report);
+    }
+    built[name] = { from: sources, key: expressions };
+  }
+  return built;
+}
+
+/** A signal has no reply: an HTTP source of one answers once it is kept. */
+function toldAtOnce({ connector, config }: SourceConfig): SourceConfig {
+  return connector === "http" ? { connector, config: { ...(config as object), mode: "accept" } } : { connector, config };
 }
 
 function buildOutlet(
@@ -225,9 +278,10 @@ function buildOutlet(
     return undefined;
   }
   const config = entry[connector] as Readonly<Record<string, unknown>> | null;
-  const target = connector === "flow" ? config?.["name"] : undefined;
+  const member = connector === "flow" ? "name" : "flow";
+  const target = connector === "flow" || connector === "signal" ? config?.[member] : undefined;
   if (typeof target === "string" && !flowNames.includes(target))
-    report([...path, "flow", "name"], `unknown flow "${target}"${hint(target, flowNames)}`);
+    report([...path, connector, member], `unknown flow "${target}"${hint(target, flowNames)}`);
   const ownTimeout = config?.["timeout"];
   return {
     connector,
@@ -245,13 +299,30 @@ function buildOutlet(
 function checkRoutes(flows: Readonly<Record<string, FlowConfig>>, report: Report): void {
   const taken = new Map<string, string>();
   for (const [name, flow] of Object.entries(flows)) {
-    for (const [index, source] of flow.from.entries()) {
-      if (source.connector !== "http") continue;
-      const { method, path } = source.config as { readonly method: string; readonly path: string };
+    for (const { config, owner, at } of httpSources(name, flow)) {
+      const { method, path } = config as { readonly method: string; readonly path: string };
       const route = `${method} ${path.replace(/:[^/]+/g, ":")}`;
-      const owner = taken.get(route);
-      if (owner !== undefined) report(["flows", name, "from", index, "http", "path"], `${method} ${path} is taken by flows.${owner}`);
-      taken.set(route, name);
+      const other = taken.get(route);
+      if (other !== undefined) report([...at, "http", "path"], `${method} ${path} is taken by flows.${other}`);
+      taken.set(route, owner);
     }
   }
+}
+
+interface PlacedHttp {
+  readonly config: unknown;
+  /** `orders`, or `orders.signals.payment`. */
+  readonly owner: string;
+  readonly at: Path;
+}
+
+/** The flow's HTTP sources and those of its signals. */
+function httpSources(name: string, flow: FlowConfig): PlacedHttp[] {
+  const of = (from: readonly SourceConfig[], owner: string, at: Path): PlacedHttp[] =>
+    from.flatMap(({ connector, config }, index) => (connector === "http" ? [{ config, owner, at: [...at, "from", index] }] : []));
+  const signals = Object.entries(flow.signals);
+  return [
+    ...of(flow.from, name, ["flows", name]),
+    ...signals.flatMap(([signal, { from }]) => of(from, `${name}.signals.${signal}`, ["flows", name, "signals", signal])),
+  ];
 }

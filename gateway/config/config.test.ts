@@ -76,6 +76,35 @@ test("the whole of a configuration is read: environment, units, defaults", () =>
   deepEqual([audit?.retry.attempts, audit?.timeout, audit?.concurrency], [3, 30_000, 64]);
 });
 
+test("signals and sleep are read, with their defaults", () => {
+  const text = `
+flows:
+  orders:
+    flow: flows/orders.ts
+    from: [ { http: { method: POST, path: /orders, mode: accept } } ]
+    signals:
+      payment: { from: [ { http: { method: POST, path: "/payments/:order" } }, { amqp: { url: "amqp://broker", queue: payments } } ], key: "path:order" }
+      shipped: { from: [ { file: { dir: ./shipped } } ], key: ["header:order", "json:/order"] }
+    sleep: { max: 365d, atMost: 1000000, early: refuse, order: strict }
+  other: { flow: flows/other.ts, to: { paid: { signal: { flow: orders, name: payment, key: json:/order } } } }
+`;
+  const { orders, other } = read(text).flows;
+  const { payment, shipped } = orders?.signals ?? {};
+  deepEqual(
+    payment?.from.map(({ connector, config }) => [connector, (config as { mode?: string }).mode]),
+    [
+      ["http", "accept"],
+      ["amqp", undefined],
+    ],
+  );
+  deepEqual([payment?.key, shipped?.key], [["path:order"], ["header:order", "json:/order"]]);
+  deepEqual(orders?.sleep, { max: 365 * 86_400_000, atMost: 1_000_000, early: 0, order: "strict" });
+  const { sleepMostMs, sleepers, earlySignalMs } = gatewayLimits;
+  deepEqual(other?.sleep, { max: sleepMostMs, atMost: sleepers, early: earlySignalMs, order: "free" });
+  deepEqual(Object.keys(other?.signals ?? {}), []);
+  equal(other?.to["paid"]?.connector, "signal");
+});
+
 test("what is wrong is said with file, line, column and path", () => {
   const flow = (rest: string): string => `flows:\n  orders:\n    image: a.mfi\n${rest}`;
   const table: [string, RegExp][] = [
@@ -151,6 +180,42 @@ test("what is wrong is said with file, line, column and path", () => {
       /MF_CONFIG_INVALID flows\.orders\.from\[1\]\.http\.path: POST \/a is taken by flows\.orders$/,
     ],
   ];
+  const signals = (payment: string): string => flow(`    signals:\n      payment: ${payment}`);
+  table.push(
+    [
+      flow("    to:\n      out: { signal: { flow: ordres, name: paid } }"),
+      /^mayfly\.yaml:5:\d+ MF_CONFIG_INVALID flows\.orders\.to\.out\.signal\.flow: unknown flow "ordres"; did you mean "orders"\?$/,
+    ],
+    [
+      flow("    to:\n      out: { signal: { flow: orders, name: paid, key: jsn:/a } }"),
+      /^mayfly\.yaml:5:\d+ MF_EXPRESSION flows\.orders\.to\.out\.signal: "jsn:\/a" must be header:NAME/,
+    ],
+    [
+      signals('{ from: [ { http: { path: "/paid/:order" } } ], key: path:ordre }'),
+      /^mayfly\.yaml:5:\d+ MF_CONFIG_INVALID flows\.orders\.signals\.payment\.key: no HTTP source has the path parameter ":ordre"; did you mean "order"\?$/,
+    ],
+    [
+      signals("{ key: [id, nonsense] }"),
+      /^mayfly\.yaml:5:\d+ MF_CONFIG_INVALID flows\.orders\.signals\.payment\.key\[1\]: must be header:NAME/,
+    ],
+    [
+      signals("{ from: [ { cron: { every: 5s, at: 1 } } ] }"),
+      /^mayfly\.yaml:5:\d+ MF_CONFIG_INVALID flows\.orders\.signals\.payment\.from\[0\]\.cron\.at: unknown key/,
+    ],
+    [
+      `${signals("{ from: [ { http: { path: /a } } ] }")}\n    from: [ { http: { path: /a } } ]`,
+      /MF_CONFIG_INVALID flows\.orders\.signals\.payment\.from\[0\]\.http\.path: POST \/a is taken by flows\.orders$/,
+    ],
+    [
+      flow("    sleep: { early: keep }"),
+      /^mayfly\.yaml:4:21 MF_CONFIG_INVALID flows\.orders\.sleep\.early: must be refuse, or keep and a duration/,
+    ],
+    [flow("    sleep: { order: strickt }"), /^mayfly\.yaml:4:21 .*must be one of free, strict$/],
+    [
+      flow("    key: path:nothing"),
+      /^mayfly\.yaml:4:10 MF_CONFIG_INVALID flows\.orders\.key: no HTTP source has the path parameter ":nothing"$/,
+    ],
+  );
   for (const [text, expected] of table) match(problems(text)[0] ?? "nothing wrong", expected, text);
   deepEqual(problems("flows: {}\nhttp: { port: ${P} }"), [
     'mayfly.yaml:2:16 MF_CONFIG_SYNTAX a ${NAME} within { } must be in double quotes: "${NAME}"',

@@ -53,6 +53,7 @@ const unitExamples: Readonly<Record<string, string>> = table({
   size: "must be a size such as 64KB or 16MiB",
   rate: "must be a rate such as 100/s or 60/m",
   share: "must be a share from 0% to 100%, such as 5%",
+  early: "must be refuse, or keep and a duration such as keep 1d",
 });
 
 /** Ajv's error as a sentence for people. */

@@ -3,7 +3,7 @@ import type { ConnectorDescription, JsonSchema } from "../contract/connector.ts"
 import { gatewayLimits } from "../contract/limits.ts";
 import { flowHistorySchema, historySchema } from "./history-settings.ts";
 import { defaultPlaces } from "./places.ts";
-import { duration, durationRange, rate, share, size } from "../contract/units.ts";
+import { duration, durationRange, early, rate, share, size } from "../contract/units.ts";
 
 /** Flow and outlet names: they are folder names and metric labels as well. */
 export const namePattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
@@ -100,6 +100,44 @@ const messageLimits: JsonSchema = section("Limits of one message.", {
   log: size("Size of the log text of one message."),
 });
 
+const sleepSchema: JsonSchema = section("Machines of the flow that sleep: they wait durably for a signal or a time.", {
+  max: duration("Longest sleep; after it the machine is woken, and its wait counts as over.", "30d"),
+  atMost: whole("Maximum number of machines asleep.", 1, gatewayLimits.sleepersMost, gatewayLimits.sleepers),
+  early: early(
+    "Signals that come before their wait: kept for that time, after which they become dead letters (MF_SIGNAL_UNCLAIMED), or refused.",
+    "keep 1d",
+  ),
+  order: {
+    type: "string",
+    enum: ["free", "strict"],
+    default: "free",
+    description: "free: while a machine sleeps, other messages of its key run. strict: they wait for its end.",
+  },
+});
+
+function signalsSchema(sources: readonly ConnectorDescription[]): JsonSchema {
+  return {
+    type: "object",
+    description:
+      "Signals that the flow's sleeping machines wait for, by name, and their sources. `mayfly signal` and `signal` outlets need no entry.",
+    maxProperties: gatewayLimits.signalsPerFlow,
+    default: {},
+    propertyNames: { pattern: namePattern },
+    additionalProperties: object("One signal.", {
+      from: fromSchema(sources),
+      key: {
+        type: ["string", "array"],
+        minLength: 1,
+        minItems: 1,
+        maxItems: 8,
+        items: text("An expression."),
+        description:
+          "Key of a signal, the one that the machine waits for: path:NAME, header:NAME, json:/pointer, id, key, body or a text in double quotes. Of a list the first counts that the signal has. Default: the key its source gives.",
+      },
+    }),
+  };
+}
+
 function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
   return object("One flow: its code, its sources and its outlets.", {
     flow: text("Path of the flow's TypeScript file, relative to this file. Required unless `image` is set."),
@@ -148,7 +186,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       1,
     ),
     key: text(
-      "Key of a message; messages with the same key run in order and share state. One of header:NAME, json:/pointer, id, key, body, or a text in double quotes.",
+      "Key of a message; messages with the same key run in order and share state. One of header:NAME, path:NAME, json:/pointer, id, key, body, or a text in double quotes.",
     ),
     dedup: object("Recognise duplicates within the window and do not run them again.", {
       by: text("Expression as for `key`. Default: the message's id."),
@@ -172,6 +210,8 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       gatewayLimits.pendingPerFlow,
     ),
     history: flowHistorySchema,
+    sleep: sleepSchema,
+    signals: signalsSchema(sources),
   });
 }
 

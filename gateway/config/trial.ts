@@ -5,8 +5,9 @@
 import { isCoded, prng, systemClock } from "#base";
 import type { Connectors } from "../contract/connectors.ts";
 import type { ConnectorContext, Logger } from "../contract/connector.ts";
-import type { Path } from "./problem.ts";
-import type { GatewayConfig } from "../contract/config.ts";
+import { type Path, pathText } from "./problem.ts";
+import { expression } from "../delivery/admission/expression.ts";
+import type { GatewayConfig, SourceConfig } from "../contract/config.ts";
 import { gatewayMemory } from "../memory/budget.ts";
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -26,7 +27,7 @@ export function tryConnectors(
     }
   };
   const memory = gatewayMemory();
-  for (const [flow, { from, to, queue }] of Object.entries(config.flows)) {
+  for (const [flow, { from, to, queue, signals }] of Object.entries(config.flows)) {
     const context = (name: string): ConnectorContext => ({
       flow,
       name,
@@ -38,17 +39,21 @@ export function tryConnectors(
       unexpected: () => {},
       memory,
     });
-    for (const [index, source] of from.entries()) {
-      const definition = connectors.sources.find(({ name }) => name === source.connector);
-      const http = { add: () => () => {} };
-      attempt(["flows", flow, "from", index, source.connector], () =>
-        definition?.create(source.config as never, { ...context(`from[${index}]`), prefetch: queue, http }),
-      );
-    }
+    const trySources = (sources: readonly SourceConfig[], place: Path): void => {
+      for (const [index, source] of sources.entries()) {
+        const definition = connectors.sources.find(({ name }) => name === source.connector);
+        const http = { add: () => () => {} };
+        attempt(["flows", flow, ...place, "from", index, source.connector], () =>
+          definition?.create(source.config as never, { ...context(pathText([...place, "from", index])), prefetch: queue, http }),
+        );
+      }
+    };
+    trySources(from, []);
+    for (const [name, signal] of Object.entries(signals)) trySources(signal.from, ["signals", name]);
     for (const [name, outlet] of Object.entries(to)) {
       const definition = connectors.outlets.find((each) => each.name === outlet.connector);
       attempt(["flows", flow, "to", name, outlet.connector], () =>
-        definition?.create(outlet.config as never, { ...context(name), deliverTo: () => undefined }),
+        definition?.create(outlet.config as never, { ...context(name), deliverTo: () => undefined, signalTo: () => undefined, expression }),
       );
     }
   }

@@ -88,7 +88,7 @@ export interface FlowConfig {
   readonly ceilings: Ceilings;
   /** CPU time in relation to the other flows', while all want more than there is. */
   readonly weight: number;
-  /** Expression for the message's key: `header:NAME`, `json:/pointer`, `id`, `key`, `body` or a quoted text. */
+  /** Expression for the message's key: `header:NAME`, `path:NAME`, `json:/pointer`, `id`, `key`, `body` or a quoted text. */
   readonly key: string | undefined;
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
   /** True: dead letters keep the headers a caller identified itself with. */
@@ -120,8 +120,8 @@ export interface SleepConfig {
 
 export interface SignalConfig {
   readonly from: readonly SourceConfig[];
-  /** Expression for the signal's key, as for a flow's `key`. */
-  readonly key: string | undefined;
+  /** Expressions for the signal's key, as for a flow's `key`: the first that it has counts, and the source's own key after them. */
+  readonly key: readonly string[];
 }
 
 /** Export by OpenTelemetry. Settings that are undefined are the environment's: OTEL_EXPORTER_OTLP_ENDPOINT and so on. */

@@ -43,6 +43,7 @@ export const gatewayLimits = {
   sleepMostMs: 30 * 24 * 3_600_000,
   /** Most sleepers of a flow, unless `sleep.atMost` says otherwise. */
   sleepers: 1_000_000,
+  sleepersMost: 100_000_000,
   /** How long a signal is kept that nobody waits for yet, unless `sleep.early` says otherwise, in milliseconds. */
   earlySignalMs: 24 * 3_600_000,
   /** Most signals of a flow that are kept and not yet taken. */
@@ -202,6 +203,7 @@ export const gatewayLimits = {
   /** Of more flows than this /metrics shows only those that had a message. */
   flowsAlwaysShown: 200,
   sourcesPerFlow: 32,
+  signalsPerFlow: 64,
   outletsPerFlow: 64,
   configBytes: 16 * mib,
 

@@ -90,14 +90,19 @@ export interface Failure {
 
 /**
  * The outcome of a message. A source may acknowledge only after it.
- * - `accepted`: keeper `journal` only: it is durable and will be worked on. Acknowledge.
+ * - `accepted`: keeper `journal` only: it is durable and will be worked on, or is a signal that is kept for its wait. Acknowledge.
  * - `done`: the effects are committed. Acknowledge; pass on the reply when one was wanted.
  * - `duplicate`: it was done before, within the window. Acknowledge, with the recorded reply if there is one.
  * - `dead`: given up; kept as a dead letter when `kept`. Acknowledge (giving it again would not help); tell a waiting caller the failure.
  * - `refused`: nothing was kept, nothing was run. Do not acknowledge; give it again, not before `retryAfterMs`.
  */
 export type Outcome =
-  | { readonly status: "accepted"; readonly id: string }
+  | {
+      readonly status: "accepted";
+      readonly id: string;
+      /** Of a signal: a machine waits for it. */
+      readonly waiting?: boolean;
+    }
   | { readonly status: "done"; readonly id: string; readonly reply: Reply | undefined }
   | { readonly status: "duplicate"; readonly id: string; readonly reply: Reply | undefined }
   | { readonly status: "dead"; readonly id: string; readonly failure: Failure; readonly kept: boolean }

@@ -34,6 +34,7 @@ export {
   OutletError,
   type OutletRequest,
 } from "./outlet.ts";
+export { type IncomingSignal, type SignalOutcome } from "./sleep.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./source.ts";
 export {
   type Witness,

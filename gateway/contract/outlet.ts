@@ -14,6 +14,7 @@
  */
 import { CodedError, isCoded } from "#base";
 import type { ConnectorContext, ConnectorDescription, Health } from "./connector.ts";
+import type { IncomingSignal, SignalOutcome } from "./sleep.ts";
 import type { Answer, FailureOrigin, Incoming, Outcome, Outgoing } from "./message.ts";
 
 export interface OutletErrorHow {
@@ -87,6 +88,10 @@ export interface Outlet {
 export interface OutletContext extends ConnectorContext {
   /** Hands a message to another flow of this gateway, durably; `undefined` when there is no such flow. */
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
+  /** Gives a signal to the sleeping machines of a flow of this gateway, durably; `undefined` when there is no such flow. */
+  readonly signalTo: (signal: IncomingSignal) => Promise<SignalOutcome> | undefined;
+  /** An expression as in a flow's `key`, over what is sent. Throws MF_EXPRESSION. */
+  readonly expression: (text: string) => (message: Outgoing) => string | undefined;
 }
 
 export interface OutletDefinition<Config = never> extends ConnectorDescription {

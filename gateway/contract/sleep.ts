@@ -68,6 +68,8 @@ export interface IncomingSignal {
   readonly key: string;
   /** The sender's own id: what duplicates are recognised by. Absent: the gateway makes one. */
   readonly id?: string | undefined;
+  /** Source and route the id belongs to: ids of two are never duplicates of each other. */
+  readonly idScope?: string | undefined;
   /** Connector name, `cli`, `api` or `approval`. */
   readonly source: string;
   readonly headers: Headers;

@@ -17,6 +17,7 @@ const durationPattern = `^${durationForm}$`;
 const rangePattern = `^${durationForm}\\.\\.${durationForm}$`;
 const sizePattern = `^${sizeForm}$`;
 const sharePattern = "^[0-9]{1,3}(\\.[0-9]+)?%$";
+const earlyPattern = `^(refuse|keep ${durationForm})$`;
 const ratePattern = "^[0-9]+(\\.[0-9]+)?/(s|m|h)$";
 
 /** Milliseconds of `200ms`, `5s`, `1.5m`, `24h`, `7d`. */
@@ -54,6 +55,13 @@ export function parseShare(text: string): Result<number, string> {
   return value <= 1 ? ok(value) : err("must be a share from 0% to 100%, such as 5%");
 }
 
+/** Milliseconds of `keep 1d`, 0 of `refuse`. */
+export function parseEarly(text: string): Result<number, string> {
+  const span = text.startsWith("keep ") ? parseMs(text.slice("keep ".length)) : undefined;
+  if (text === "refuse") return ok(0);
+  return span === undefined || span === 0 ? err("must be refuse, or keep and a duration such as keep 1d") : ok(span);
+}
+
 /** Units by the name they have in a schema's `unit` keyword. */
 export const units: Readonly<Record<string, (text: string) => Result<unknown, string>>> = table({
   duration: parseDuration,
@@ -61,6 +69,7 @@ export const units: Readonly<Record<string, (text: string) => Result<unknown, st
   size: parseSize,
   rate: parseRate,
   share: parseShare,
+  early: parseEarly,
 });
 
 interface Unit {
@@ -97,4 +106,9 @@ export function rate(description: string, fallback?: string): JsonSchema {
 /** A share; reaches the connector as a number from 0 to 1. */
 export function share(description: string, fallback?: string): JsonSchema {
   return fragment({ unit: "share", pattern: sharePattern, examples: ["5%", "0.5%"] }, description, fallback);
+}
+
+/** `keep 1d` or `refuse`; read as milliseconds, 0 for `refuse`. */
+export function early(description: string, fallback?: string): JsonSchema {
+  return fragment({ unit: "early", pattern: earlyPattern, examples: ["keep 1d", "refuse"] }, description, fallback);
 }

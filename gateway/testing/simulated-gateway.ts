@@ -494,6 +494,7 @@ export class SimulatedGateway {
       base: "/",
       connectors: { sources: [], outlets },
       deliverTo: () => undefined,
+      signalTo: () => undefined,
       count: () => undefined,
       unexpected: (error) => {
         throw error;

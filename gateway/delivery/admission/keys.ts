@@ -1,7 +1,8 @@
 /**
  * Expressions that take a text out of a message, for `key:` and `dedup.by:`.
  *
- *   header:NAME     a header, lower case; path parameters are `header:mayfly-path-NAME`
+ *   header:NAME     a header, lower case
+ *   path:NAME       a parameter of an HTTP source's path: `/orders/:NAME`; `path:rest` of one that ends in `*`
  *   json:/a/0/b     a value in a JSON body, by JSON Pointer (RFC 6901); a stored body has none
  *   id              the message's id as its sender gave it
  *   key             the key the source gave (a partition key)
@@ -71,9 +72,13 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
       ),
     );
   }
+  if (kind === "path" && /^[A-Za-z_][A-Za-z0-9_-]*$/.test(rest)) {
+    const name = `mayfly-path-${rest.toLowerCase()}`;
+    return ok(({ headers }) => bounded(Object.hasOwn(headers, name) ? headerText(headers[name]) : undefined));
+  }
   if (kind === "json" && (rest === "" || rest.startsWith("/"))) {
     const steps = pointerSteps(rest);
     return ok(Object.assign(({ body }: Keyed) => bounded(valuesAt(body, [steps])[0]), { steps }));
   }
-  return err("must be header:NAME, json:/pointer, id, key, body or a text in double quotes");
+  return err("must be header:NAME, path:NAME, json:/pointer, id, key, body or a text in double quotes");
 }
