@@ -8,6 +8,8 @@ import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
 import type { BodyStore } from "./stored-bodies/store.ts";
+import { Asleep } from "./asleep.ts";
+import type { SleepDesk } from "./contract/sleep-desk.ts";
 import { Sweeper } from "./stored-bodies/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
@@ -58,6 +60,8 @@ export interface GatewayPorts {
   /** Where stored bodies are; absent: there is no `claimCheck`. */
   readonly bodyStore?: BodyStore | undefined;
   readonly loadFlow: LoadFlow;
+  /** Loads the image with this hash, for a machine that sleeps in it. Rejects with a CodedError. Absent: only the flow's own is there. */
+  readonly loadAsleep?: ((sha256: string, flow: string) => Promise<FlowImage>) | undefined;
   /** Shared with the runner; absent: a budget as the configuration says. */
   readonly memory?: GatewayMemory | undefined;
   readonly logger: RootLogger;
@@ -117,6 +121,8 @@ export interface Gateway {
   readonly unexpected: ReportUnexpected;
   /** Where the admin endpoints are served. */
   readonly admin: { readonly socket: string | undefined; readonly address: Gateway["address"]; readonly page: boolean };
+  /** Sleeping machines, and signals for them. */
+  readonly sleepers: SleepDesk;
   /** The metrics of /metrics as data: a list of families. */
   measurements(): Promise<readonly MetricFamily[]>;
   /** Undefined before start and after stop. */
@@ -142,6 +148,7 @@ class TheGateway implements Gateway, Administered {
   readonly #unexpected: UnexpectedErrors;
   readonly #watching: Watching;
   readonly #recorded: Recorded;
+  readonly sleepers: SleepDesk;
   readonly #controls: Controls;
   readonly #shared: ServedFlowPorts;
   readonly #sweeper: Sweeper | undefined;
@@ -173,6 +180,7 @@ class TheGateway implements Gateway, Administered {
       const onDead = outlet === undefined ? found?.onDead : found?.to[outlet]?.onDead;
       return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE" && failure.code !== purgedCode; // one that is set aside was run
     });
+    this.sleepers = new Asleep({ journal, clock: this.#clock, flows: this.#flows });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
@@ -208,6 +216,12 @@ class TheGateway implements Gateway, Administered {
       base: config.base,
       connectors: ports.connectors,
       bodyStore: ports.bodyStore,
+      loadAsleep:
+        ports.loadAsleep ??
+        ((sha256) => {
+          const text = `the image ${sha256.slice(0, 12)} is gone, and a machine sleeps in it: put it back among the images, or \`mayfly sleepers migrate\``;
+          return Promise.reject(new CodedError("MF_SLEEPER_IMAGE", text));
+        }),
       deliverTo: (flow, message) => {
         const accepted = this.#flows.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
         if (accepted === undefined || message.storedBody === undefined || ports.bodyStore === undefined) return accepted;

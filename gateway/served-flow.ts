@@ -9,7 +9,6 @@ import type { Health } from "./contract/connector.ts";
 import { callPerformer } from "./delivery/attempt/calls.ts";
 import { type HostPattern, parseHost } from "./contract/hosts.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
-import { noSignals } from "./delivery/sleep/signals.ts";
 import { FlowDelivery } from "./delivery/flow-delivery.ts";
 import { Outbox } from "./delivery/outbox/outbox.ts";
 import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
@@ -56,6 +55,8 @@ export interface ServedFlowPorts {
   readonly routes: HttpRoutes;
   readonly base: string;
   readonly connectors: Connectors;
+  /** The image with this hash, whatever is deployed. Rejects with a CodedError. */
+  readonly loadAsleep: (sha256: string, flow: string) => Promise<FlowImage>;
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
   /** Undefined where there is no such flow. */
   readonly signalTo: (signal: IncomingSignal) => Promise<SignalOutcome> | undefined;
@@ -106,6 +107,8 @@ export class ServedFlow {
   #hosts: readonly HostPattern[] = [];
   #started = false;
   readonly #maker: ConnectorMaker;
+  /** Images that machines sleep in, besides those that new messages meet. */
+  readonly #asleep = new Map<string, Promise<FlowImage>>();
 
   constructor(name: string, config: FlowConfig, image: FlowImage, ports: ServedFlowPorts) {
     this.name = name;
@@ -125,8 +128,8 @@ export class ServedFlow {
     });
     const prepared = this.prepare(config, image);
     this.delivery = new FlowDelivery(prepared.flow, {
-      signals: noSignals,
       ...ports,
+      loadAsleep: (sha256, flow) => this.#asleepIn(sha256, flow),
       logger: this.#logger,
       perform,
       outboxes: () => this.#byName,
@@ -198,6 +201,21 @@ export class ServedFlow {
     const { share } = config.canary;
     const { limits: newLimits } = limitsOf(config, canary.limits);
     return { ...flow, canary: { flow: { ...flow, image: canary.image, limits: newLimits, places: canary.places }, share } };
+  }
+
+  /** The flow as it is configured now, in the image that a machine sleeps in. Rejects with a CodedError. */
+  async #asleepIn(sha256: string, flow: Flow): Promise<Flow> {
+    const { canary } = flow;
+    if (flow.image.sha256 === sha256) return flow;
+    if (canary?.flow.image.sha256 === sha256) return canary.flow;
+    let loading = this.#asleep.get(sha256);
+    if (loading === undefined) {
+      loading = this.#ports.loadAsleep(sha256, this.name);
+      this.#asleep.set(sha256, loading);
+      loading.catch(() => this.#asleep.delete(sha256));
+    }
+    const image = await loading;
+    return { ...flow, image: image.image, limits: limitsOf(flow.config, image.limits).limits, places: image.places, canary: undefined };
   }
 
   /** Connects outlets, takes up what the journal has, then opens the sources. Those of one kind at once: a peer may be slow to answer. */

@@ -48,6 +48,22 @@ export const gatewayLimits = {
   earlySignalMs: 24 * 3_600_000,
   /** Most signals of a flow that are kept and not yet taken. */
   keptSignals: 100_000,
+  /** Shortest time for which a signal is kept that a machine waits for, in milliseconds. */
+  signalGraceMs: 60_000,
+  /** Time for which ids of signals are remembered, unless the flow's `dedup` says otherwise, in milliseconds. */
+  signalDedupMs: 24 * 3_600_000,
+  /** Between two looks for signals that nobody has taken, in milliseconds. */
+  signalSweepMs: 10_000,
+  /** Between two looks at the date while machines sleep, in milliseconds: clocks are set. */
+  sleepLookMs: 1_000,
+  /** Until a sleeper that can't be woken is tried again, in milliseconds. */
+  stuckRetryMs: 30_000,
+  /** Sleepers that can't be woken whose reason is kept in memory. */
+  stuckShown: 1_000,
+  /** Log lines of a sleeper that are shown. */
+  sleeperLogsShown: 50,
+  /** Sleepers that are listed at once. */
+  sleepersListed: 1_000,
   /** Longest body of a signal, in bytes. */
   signalBytes: 1024 * 1024,
   /** Longest recording of a sleeper, in bytes: its events so far. */

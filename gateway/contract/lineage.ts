@@ -8,7 +8,7 @@ import type { ParentMessage } from "./message.ts";
 /** `HOW FLOW ID`; flows have no spaces in their names, and ids that came in have none either. */
 export const parentHeader = "mayfly-parent";
 
-const hows: readonly ParentMessage["how"][] = ["send", "resubmit", "retry"];
+const hows: readonly ParentMessage["how"][] = ["send", "resubmit", "retry", "continue"];
 
 export function withParent(headers: Headers, parent: ParentMessage | undefined): Headers {
   if (parent !== undefined) return { ...headers, [parentHeader]: `${parent.how} ${parent.flow} ${parent.id}` };

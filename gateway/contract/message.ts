@@ -25,7 +25,7 @@ export interface Caller {
 export interface ParentMessage {
   readonly flow: string;
   readonly id: string;
-  readonly how: "send" | "resubmit" | "retry";
+  readonly how: "send" | "resubmit" | "retry" | "continue";
 }
 
 /** A message from a source. The source gives up `body` and `headers`: neither may change after `accept` was called. */

@@ -18,5 +18,8 @@ export function outletTimedOut(outlet: string, timeoutMs: number): OutletError {
   return new OutletError("MF_OUTLET_TIMEOUT", text, { retryable: true, callerStatus: 504 });
 }
 
+/** Of a sleeper that an operator ended. */
+export const cancelledCode = "MF_CANCELLED_BY_OPERATOR";
+
 /** Of a message that an operator made a dead letter: nobody waits behind it. */
 export const purgedCode = "MF_MESSAGE_PURGED";

@@ -12,6 +12,7 @@ import { gatewayLimits } from "../contract/limits.ts";
 import type { GatewayMemory } from "../contract/memory.ts";
 import type { Failure, Outcome, Reply } from "../contract/message.ts";
 import type { Flow, Runner } from "../contract/runner.ts";
+import type { Sleeper } from "../contract/sleep.ts";
 import type { Tracing } from "../contract/tracing.ts";
 import type { Journal, Lease, NewSend, Sequence } from "../journal/journal.ts";
 import { Admission, type Entrance, type Totals } from "./admission/admission.ts";
@@ -20,14 +21,14 @@ import { type AttemptPorts, type AttemptResult, MessageAttempt, type PerformCall
 import { Backlog } from "./backlog.ts";
 import { chosenFlow, Sides } from "./canary.ts";
 import { Deadlines } from "./deadlines.ts";
-import { callersFault, failureOf, purgedCode } from "./failures.ts";
+import { callersFault, cancelledCode, failureOf, purgedCode } from "./failures.ts";
 import type { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import type { Outbox } from "./outbox/outbox.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
-import type { SignalDesk } from "./sleep/signals.ts";
+import { FlowSleepers } from "./sleep/flow-sleepers.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
 import { shownWork, type WaitingMessage } from "./waiting.ts";
 import { heldBytesOf, Work } from "./work.ts";
@@ -48,7 +49,8 @@ export interface FlowDeliveryPorts {
   readonly logger: Logger;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
-  readonly signals: SignalDesk;
+  /** The flow in the image that a machine sleeps in. Rejects with a CodedError where there is none that runs. */
+  readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
   readonly witnesses: Witnesses;
   /** The flow's, by the names of their outlets. As of now: a reload replaces them. */
   readonly outboxes: () => ReadonlyMap<string, { readonly outbox: Outbox }>;
@@ -60,6 +62,7 @@ export class FlowDelivery implements Entrance {
   readonly metrics = new FlowMetrics();
   /** Of a new image beside the current one. */
   readonly sides = new Sides();
+  readonly sleepers: FlowSleepers;
   readonly #ports: FlowDeliveryPorts;
   readonly #attempts: AttemptPorts;
   readonly #admission: Admission;
@@ -71,6 +74,8 @@ export class FlowDelivery implements Entrance {
   readonly #open: OpenMessages;
   /** Messages given back to the journal. */
   leftToJournal = 0;
+  /** Messages in hand that were asleep. */
+  #awake = 0;
   #pressed = false;
   #shut = false;
   #stopping = false;
@@ -83,7 +88,13 @@ export class FlowDelivery implements Entrance {
     this.#open = new OpenMessages(ports.totals, ports.memory);
     this.#deadlines = new Deadlines(ports.clock);
     const finished: AttemptPorts["finished"] = (attempt, result) => this.#finished(attempt, result);
-    this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, finished };
+    this.sleepers = new FlowSleepers({
+      ...ports,
+      flow: () => this.#flow,
+      room: () => (this.#shut || this.#queue.paused ? 0 : Math.min(this.#flow.config.concurrency, this.#flow.config.queue) - this.#awake),
+      enter: (lease, wakeMs) => this.#enterAwake(lease, wakeMs),
+    });
+    this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, signals: this.sleepers, finished };
     this.#admission = new Admission(this, { ...ports, metrics, outboxFull: () => this.#outboxFull });
     this.#settlement = new Settlement({ ...ports, metrics, flow: () => this.#flow });
     this.#queue = new WorkQueue(
@@ -162,6 +173,7 @@ export class FlowDelivery implements Entrance {
   halt({ shut, idle }: { readonly shut: boolean; readonly idle: boolean }): void {
     this.#shut = shut;
     this.#queue.paused = idle;
+    this.sleepers.pump();
     if (!idle) return this.#queue.pump();
     for (const work of this.#open.all()) if (work.incoming.replyWanted && work.waits) this.#sendAway(work, "MF_FLOW_PAUSED");
   }
@@ -202,8 +214,33 @@ export class FlowDelivery implements Entrance {
   }
 
   /** Takes up what the journal still has of this flow; called before its sources start, so that older messages of a key stay first. */
-  resume(): Promise<void> {
-    return this.#backlog.take();
+  async resume(): Promise<void> {
+    if (this.#flow.config.sleep.order === "strict") await this.#holdAsleep();
+    await this.#backlog.take();
+    this.sleepers.start();
+  }
+
+  /** Keys of sleepers that hold them, after a start. */
+  async #holdAsleep(): Promise<void> {
+    const { journal } = this.#ports;
+    const most = gatewayLimits.sleepersListed;
+    for (let after: Sequence | undefined; ; ) {
+      const sleepers = await journal.listSleepers(this.#flow.name, after, most);
+      for (const { sequence, key } of sleepers) if (key !== undefined) this.#queue.holdAsleep(String(sequence), key);
+      after = sleepers.at(-1)?.sequence;
+      if (sleepers.length < most) return;
+    }
+  }
+
+  /** A message that was asleep. In whatever memory there is: how many there are at once is bounded. */
+  #enterAwake(lease: Lease, wakeMs: number): void {
+    const { memory, clock } = this.#ports;
+    const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs());
+    work.wakeMs = wakeMs;
+    work.holdsKey = lease.message.key !== undefined && this.#queue.sleepers.has(String(lease.sequence));
+    memory.messages.force(work.heldBytes);
+    this.#awake += 1;
+    this.enter(work, lease);
   }
 
   get accept(): Admission["accept"] {
@@ -280,6 +317,7 @@ export class FlowDelivery implements Entrance {
   /** Takes no more, and gives back at once what has not begun and is safe with its keeper; the rest goes on to its end. */
   beginDrain(): void {
     this.#stopping = true;
+    this.sleepers.stop();
     this.#backlog.stop();
     for (const work of this.#open.all()) if (this.#mayGiveBack(work)) this.#giveBack(work);
   }
@@ -289,6 +327,7 @@ export class FlowDelivery implements Entrance {
     this.#closed = true;
     this.#queue.close();
     this.#deadlines.close();
+    if (!this.#ports.journal.durable) await this.#buryAsleep();
     const lost: Work[] = [];
     for (const work of this.#open.all()) {
       if (this.#ports.journal.durable || work.lease?.durable !== true || work.state === "settling") this.#giveBack(work);
@@ -301,6 +340,42 @@ export class FlowDelivery implements Entrance {
       const letter = work.lease === undefined ? undefined : await this.#settlement.buryLost(work, work.lease, record);
       this.#tellEnd(work, undefined, record.failure, letter);
     }
+  }
+
+  /** Sleepers that nobody has after this process. */
+  async #buryAsleep(): Promise<void> {
+    const { journal } = this.#ports;
+    const text = "the gateway stopped while the machine slept, and its journal is in memory";
+    for (const { sequence } of await journal.listSleepers(this.#flow.name, undefined, gatewayLimits.sleepers)) {
+      const lease = await journal.wake(sequence);
+      if (lease === undefined) continue;
+      const work = new Work(recovered(lease), lease.message, undefined, 0);
+      await this.#settlement.buryLost(work, lease, this.#settlement.record(work, failureOf("MF_STOPPED", text, true, 503), undefined));
+    }
+  }
+
+  /** Ends a sleeper as a dead letter, from where it can be retried. Its lease is held. */
+  async cancelAsleep(lease: Lease): Promise<void> {
+    const failure = failureOf(cancelledCode, "an operator cancelled the sleeping message (`mayfly sleepers cancel`)", false, 503);
+    const work = this.#asleepWork(lease);
+    await this.#carryOut(work, this.#settlement.bury(work, failure, this.#settlement.record(work, failure, undefined)), undefined);
+  }
+
+  /** Makes a sleeper begin again from its message, in the newest image. Its lease is held. */
+  async migrateAsleep(lease: Lease): Promise<void> {
+    const work = this.#asleepWork(lease);
+    await this.#carryOut(work, this.#settlement.restart(work), undefined);
+  }
+
+  #asleepWork(lease: Lease): Work {
+    const { memory, clock } = this.#ports;
+    const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs());
+    memory.messages.force(work.heldBytes);
+    this.#awake += 1;
+    this.#open.add(work, lease);
+    work.holdsKey = true; // it ends at once, whoever has the turn of its key
+    for (const state of ["queued", "settling"] as const) work.to(state);
+    return work;
   }
 
   /** While draining: what has a waiting caller, or has begun, is finished; the rest is safe with its keeper. */
@@ -366,6 +441,8 @@ export class FlowDelivery implements Entrance {
   #begin(work: Work): void {
     const { clock } = this.#ports;
     const { expiresMs, receivedMs, key, flow } = work.message;
+    const sleeper = work.lease?.sleeper;
+    if (sleeper !== undefined) return void this.#beginAwake(work, sleeper);
     if (expiresMs !== undefined && work.attempt === 1 && clock.monotonicMs() - work.receivedMs > expiresMs - receivedMs) {
       this.metrics.expired += 1;
       this.#queue.running -= 1;
@@ -382,6 +459,40 @@ export class FlowDelivery implements Entrance {
     else void this.#startWithState(attempt, flow, key);
   }
 
+  /** The next transaction of a machine that was asleep. */
+  async #beginAwake(work: Work, sleeper: Sleeper): Promise<void> {
+    const { journal, persistence, clock, loadAsleep } = this.#ports;
+    const { key } = work.message;
+    let flow: Flow;
+    try {
+      flow = await loadAsleep(sleeper.imageSha256, this.#flow);
+    } catch {
+      return this.#backToSleep(work); // the image went in this very moment: it is tried again, and says why
+    }
+    const state = key === undefined ? undefined : await persistence.keepTrying(() => journal.readState(this.#flow.name, key));
+    const signals = await this.sleepers.claim(flow.name, sleeper.waits);
+    if (work.state !== "running" || (key !== undefined && state === undefined)) {
+      this.sleepers.returned(signals.map(({ signal }) => signal));
+      if (work.state === "running") this.#backToSleep(work);
+      return;
+    }
+    const nowMs = Math.max(clock.now(), work.wakeMs);
+    const isDue = [...sleeper.waits, ...sleeper.timers].some(({ dueMs }) => dueMs !== undefined && dueMs <= nowMs);
+    if (signals.length === 0 && !isDue && sleeper.dueMs > nowMs) return this.#backToSleep(work);
+    const attempt = new MessageAttempt(this.#attempts, flow, work);
+    work.running = attempt;
+    if (signals.length > 0 || isDue) return attempt.resume(sleeper, state, signals, work.wakeMs);
+    const text = `the flow ${flow.name} has slept for the longest time allowed, and nothing came that it waits for: give the wait a timeout, or raise flows.${flow.name}.sleep.max`;
+    attempt.fail(failureOf("MF_SLEEP_LIMIT", text, false));
+  }
+
+  /** There is nothing for it to do: it sleeps on as it was. */
+  #backToSleep(work: Work): void {
+    this.#queue.running -= 1;
+    this.#giveBack(work);
+    this.#queue.pump();
+  }
+
   async #startWithState(attempt: MessageAttempt, flow: string, key: string): Promise<void> {
     const { journal, persistence } = this.#ports;
     const state = await persistence.keepTrying(() => journal.readState(flow, key));
@@ -396,9 +507,10 @@ export class FlowDelivery implements Entrance {
       this.sides.ended(this.#flow, attempt.flow, attempt.elapsedMs, result.kind === "failed" ? result.failure.code : undefined);
     work.running = undefined;
     this.#queue.running -= 1;
-    if (work.state !== "running")
+    if (work.state !== "running") {
       attempt.releaseSends(); // given back while it ran: its result is late
-    else {
+      attempt.returnSignals();
+    } else {
       work.to("settling");
       this.#settle(attempt, result);
     }
@@ -421,6 +533,7 @@ export class FlowDelivery implements Entrance {
       case "failed":
         return void this.#carryOut(work, this.#settlement.fail(work, result.failure, attempt), told);
       case "unstarted":
+        attempt.returnSignals();
         return result.closing ? this.#giveBack(work) : this.#unstarted(work, result.code);
       case "cancelled":
         return this.#drop(work, result.failure, told);
@@ -435,10 +548,17 @@ export class FlowDelivery implements Entrance {
     switch (verdict.kind) {
       case "done":
         this.#pumpOutboxes(verdict.sends);
-        return this.#done(work, verdict.reply, verdict.runMs, told);
+        this.#done(work, verdict.reply, verdict.runMs, told);
+        if (!verdict.continues) return;
+        this.#backlog.waiting = true;
+        return void this.#backlog.take();
+      case "restarted":
+        this.#end(work, { status: "done", id, reply: undefined });
+        this.#backlog.waiting = true;
+        return void this.#backlog.take();
       case "asleep":
         this.#pumpOutboxes(verdict.sends);
-        return this.#asleep(work);
+        return this.#asleep(work, verdict.sleeper);
       case "again":
         this.#open.releaseReply(work);
         work.to("queued");
@@ -483,8 +603,15 @@ export class FlowDelivery implements Entrance {
   }
 
   /** The journal has the message with its machine: its source may forget it. */
-  #asleep(work: Work): void {
-    this.#end(work, { status: "done", id: work.message.id, reply: undefined });
+  #asleep(work: Work, sleeper: Sleeper): void {
+    const { lease, message } = work;
+    const { key } = message;
+    if (this.#flow.config.sleep.order === "strict" && key !== undefined && lease !== undefined) {
+      this.#queue.holdAsleep(String(lease.sequence), key);
+    }
+    this.#ports.logger.debug({ message: message.id, until: new Date(sleeper.dueMs).toISOString() }, "asleep");
+    this.#end(work, { status: "done", id: message.id, reply: undefined }, true);
+    void this.sleepers.slept(sleeper);
   }
 
   /** Tells witnesses how a message ended: without `failure` it is done, with a letter dead, otherwise its caller was told. */
@@ -536,7 +663,7 @@ export class FlowDelivery implements Entrance {
     if (work.state === "ended") return;
     if (work.lease !== undefined) {
       this.#ports.journal.release(work.lease);
-      if (work.lease.durable) {
+      if (work.lease.durable && work.lease.sleeper === undefined) {
         this.#backlog.waiting = true;
         this.leftToJournal += 1;
       }
@@ -551,7 +678,8 @@ export class FlowDelivery implements Entrance {
     running?.cancel(failureOf("MF_STOPPING", "the gateway is stopping", true), "the gateway is stopping");
   }
 
-  #end(work: Work, outcome: Outcome): void {
+  /** `sleepsOn`: the message is asleep, not over. */
+  #end(work: Work, outcome: Outcome, sleepsOn = false): void {
     work.to("ended");
     work.wakeUp?.();
     work.wakeUp = undefined;
@@ -559,9 +687,18 @@ export class FlowDelivery implements Entrance {
     const { caller } = work.incoming;
     if (caller !== undefined) caller.onLeave = undefined;
     work.settle(outcome);
+    this.#endAwake(work, outcome, sleepsOn);
     if (work.message.key !== undefined) this.#nextOf(work.message.key);
     const hasRoom = this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt;
     if (hasRoom && (this.#pressed || this.#backlog.waiting)) this.#relieve();
+  }
+
+  /** Of a message that was asleep: there is room for the next, and its key is free if it does not sleep on. */
+  #endAwake({ lease }: Work, { status }: Outcome, sleepsOn: boolean): void {
+    if (lease?.sleeper === undefined) return;
+    this.#awake -= 1;
+    if (status !== "refused" && !sleepsOn) this.#queue.sleepers.delete(String(lease.sequence));
+    this.sleepers.pump();
   }
 
   #nextOf(key: string): void {

@@ -18,6 +18,7 @@ import { utf8 } from "../testing/scripted.ts";
 import type { MessageAttempt } from "./attempt/attempt.ts";
 import { failureOf } from "./failures.ts";
 import { FlowMetrics } from "./metrics.ts";
+import { MessageIds } from "./seeds.ts";
 import { Persistence } from "./persistence.ts";
 import { Settlement } from "./settlement.ts";
 import { Work } from "./work.ts";
@@ -34,7 +35,14 @@ class World {
   readonly journal = new MemoryJournal(this.letters);
   readonly persistence = new Persistence(this.clock, prng(1), silentLogger);
   readonly metrics = new FlowMetrics();
-  readonly settlement = new Settlement({ ...this, flow: () => flow, random: prng(1), logger: silentLogger, tracing: untraced });
+  readonly settlement = new Settlement({
+    ...this,
+    flow: () => flow,
+    ids: new MessageIds(() => undefined),
+    random: prng(1),
+    logger: silentLogger,
+    tracing: untraced,
+  });
 
   /** A message in the state `settling`; in the journal when it is `kept` there. */
   async work({ replyWanted = false, kept = true, key }: { replyWanted?: boolean; kept?: boolean; key?: string } = {}): Promise<Work> {
@@ -74,6 +82,7 @@ class World {
       consumed: [],
       releaseSends: () => undefined,
       returnSignals: () => undefined,
+      signalsConsumed: () => undefined,
     };
     return attempt as unknown as MessageAttempt;
   }

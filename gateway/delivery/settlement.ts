@@ -5,24 +5,35 @@
 import type { Headers } from "#abi";
 import { assert, type Clock, CodedError, isCoded, type Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
+import { withParent } from "../contract/lineage.ts";
 import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Reply } from "../contract/message.ts";
 import type { Flow } from "../contract/runner.ts";
 import type { Sleeper } from "../contract/sleep.ts";
 import { causes, type Tracing, untraced, withTrace } from "../contract/tracing.ts";
-import type { AttemptRecord, Journal, Lease, NewSend } from "../journal/journal.ts";
+import type { AttemptRecord, Journal, Lease, NewMessage, NewSend } from "../journal/journal.ts";
+import type { NextMessage } from "./attempt/effects.ts";
 import type { AttemptResult, MessageAttempt } from "./attempt/attempt.ts";
 import { failureOf } from "./failures.ts";
 import type { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
+import type { MessageIds } from "./seeds.ts";
 import type { Work } from "./work.ts";
 
 export type Verdict =
-  /** Committed. `runMs`: duration of the attempt. */
-  | { readonly kind: "done"; readonly reply: Reply | undefined; readonly sends: readonly NewSend[]; readonly runMs: number }
+  /** Committed. `runMs`: duration of the attempt. `continues`: the journal has another message in its place. */
+  | {
+      readonly kind: "done";
+      readonly reply: Reply | undefined;
+      readonly sends: readonly NewSend[];
+      readonly runMs: number;
+      readonly continues: boolean;
+    }
   /** Committed, and the machine is asleep. */
-  | { readonly kind: "asleep"; readonly sends: readonly NewSend[] }
+  | { readonly kind: "asleep"; readonly sends: readonly NewSend[]; readonly sleeper: Sleeper }
+  /** The journal has the message as one that has not begun. */
+  | { readonly kind: "restarted" }
   /** The state under the key had changed: run it again at once. */
   | { readonly kind: "again" }
   /** `attempt`: this one counted, and the next is the journal's or, where the source keeps the message, ours to record. */
@@ -45,6 +56,7 @@ export interface SettlementPorts {
   readonly journal: Journal;
   readonly persistence: Persistence;
   readonly clock: Clock;
+  readonly ids: MessageIds;
   readonly random: Prng;
   readonly logger: Logger;
   readonly tracing: Tracing;
@@ -77,15 +89,19 @@ export class Settlement {
       changes.length === 0 || message.key === undefined ? undefined : { key: message.key, version: attempt.stateVersion, changes };
     const kept = message.dedup === undefined ? undefined : reply;
     const { consumed } = attempt;
-    const completion = { nowMs: clock.now(), sends, state, reply: kept, sleeper, consumed };
+    const next = result.kind === "done" && result.next !== undefined ? this.#continued(work, result.next) : undefined;
+    const completion = { nowMs: clock.now(), sends, state, reply: kept, sleeper, consumed, next };
     const completed = await persistence.keepTrying(() => journal.complete(lease, completion));
     attempt.releaseSends();
-    if (completed?.status !== "committed") attempt.returnSignals();
+    if (completed?.status === "committed") attempt.signalsConsumed();
+    else if (completed?.status !== "refused") attempt.returnSignals();
     switch (completed?.status) {
       case undefined:
         return { kind: "left" };
       case "committed":
-        return sleeper === undefined ? { kind: "done", reply, sends, runMs: attempt.elapsedMs } : { kind: "asleep", sends };
+        return sleeper === undefined
+          ? { kind: "done", reply, sends, runMs: attempt.elapsedMs, continues: next !== undefined }
+          : { kind: "asleep", sends, sleeper };
       case "conflict":
         return this.#conflict(attempt);
       case "refused":
@@ -94,6 +110,35 @@ export class Settlement {
         logger.error({ message: message.id }, "a completion arrived too late: another attempt owns the message");
         return { kind: "late" };
     }
+  }
+
+  /** The message of a sleeper in its place, to begin again. What it has sent so far is sent. */
+  async restart(work: Work): Promise<Verdict> {
+    const { journal, persistence, clock } = this.#ports;
+    const next = { ...work.message, receivedMs: clock.now(), expiresMs: undefined, dedup: undefined };
+    const completion = { nowMs: clock.now(), sends: [], state: undefined, reply: undefined, next };
+    const completed = await persistence.keepTrying(() => journal.complete(this.#leaseOf(work), completion));
+    if (completed?.status !== "committed") return { kind: completed === undefined ? "left" : "late" };
+    return { kind: "restarted" };
+  }
+
+  /** The message that takes the place of one whose flow goes on as another. */
+  #continued({ message }: Work, { contentType, headers, body }: NextMessage): NewMessage {
+    const { ids, clock } = this.#ports;
+    const { flow, id, source, key, correlationId = id } = message;
+    return {
+      flow,
+      id: ids.next(),
+      source,
+      headers: withParent(headers, { how: "continue", flow, id }),
+      contentType,
+      body,
+      key,
+      correlationId,
+      receivedMs: clock.now(),
+      expiresMs: undefined,
+      dedup: undefined,
+    };
   }
 
   #conflict(attempt: MessageAttempt): Promise<Verdict> | Verdict {
@@ -112,14 +157,18 @@ export class Settlement {
     const { retry } = this.#ports.flow().config;
     metrics.fail(failure.code);
     const waiting = this.#peerWait(work, failure);
-    if (waiting !== undefined) return waiting;
+    if (waiting !== undefined) {
+      attempt.returnSignals();
+      return waiting;
+    }
     work.unreached = 0;
     const record = this.record(work, failure, attempt);
     const ageMs = clock.monotonicMs() - work.receivedMs;
     const waitMs = backoffMs(work.attempt, retry.backoff, random);
     const again = failure.retry && !work.incoming.replyWanted && work.attempt < retry.attempts && ageMs + waitMs <= retry.age;
     logger.warn({ ...this.#place(work), code: failure.code, retryInMs: again ? waitMs : undefined, stack: failure.stack }, failure.message);
-    if (!again) return this.bury(work, failure, record);
+    if (!again) return this.bury(work, failure, record, attempt);
+    attempt.returnSignals();
     metrics.retries += 1;
     const { lease } = work;
     if (lease === undefined) {
@@ -168,13 +217,17 @@ export class Settlement {
    * Gives a message up. One whose caller was told of a fault of their own (4xx) leaves no letter: it is the caller's to mend, and
    * anybody could fill the disk. A waiting caller does not wait for a disk that refuses.
    */
-  async bury(work: Work, failure: Failure, record: AttemptRecord): Promise<Verdict> {
+  async bury(work: Work, failure: Failure, record: AttemptRecord, attempt?: MessageAttempt): Promise<Verdict> {
     const { metrics, logger, persistence, journal } = this.#ports;
     metrics.dead += 1;
     const lease = this.#leaseOf(work);
     if (work.incoming.replyWanted) return { kind: "dead", failure, letter: await this.#buryOnce(work, lease, failure, record) };
-    const letter = await persistence.keepTrying(() => journal.bury(withHistory(lease, work), record));
-    if (letter === undefined) return { kind: "left" };
+    const letter = await persistence.keepTrying(() => journal.bury(withHistory(lease, work), record, attempt?.consumed));
+    if (letter === undefined) {
+      attempt?.returnSignals();
+      return { kind: "left" };
+    }
+    attempt?.signalsConsumed();
     logger.error(
       { ...this.#place(work), code: failure.code, deadLetter: letter },
       `the message failed for good and is kept as a dead letter: ${failure.message}`,

@@ -8,6 +8,8 @@ import type { Work } from "./work.ts";
 
 export class WorkQueue {
   readonly holds = new Holds();
+  /** Sleepers that hold their keys. */
+  readonly sleepers = new Holds();
   /** Attempts under way. */
   running = 0;
   /** Nothing is begun for now, but for a letter that somebody retries. */
@@ -36,7 +38,7 @@ export class WorkQueue {
   /** True when the turn of the message has come; otherwise it is `behind` now, and `next` gives it later. */
   takesTurn(work: Work): boolean {
     const { key } = work.message;
-    if (key === undefined || work.isRetriedLetter) return true;
+    if (key === undefined || work.isRetriedLetter || work.holdsKey) return true;
     const lane = this.#lanes.get(key);
     if (lane === undefined) {
       this.#lanes.set(key, new Deque());
@@ -49,7 +51,7 @@ export class WorkQueue {
 
   /** The next message of the key, whose older ones have ended; undefined when none is there, or a dead letter holds the key. */
   next(key: string): Work | undefined {
-    if (this.holds.holdsKey(key)) return undefined;
+    if (this.holds.holdsKey(key) || this.sleepers.holdsKey(key)) return undefined;
     const lane = this.#lanes.get(key);
     for (let work = lane?.shift(); work !== undefined; work = lane?.shift()) if (work.state === "behind") return work;
     this.#lanes.delete(key);
@@ -76,6 +78,12 @@ export class WorkQueue {
     work.to("running");
     this.running += 1;
     this.#begin(work);
+  }
+
+  /** A sleeper holds its key: what comes behind it waits for its end. */
+  holdAsleep(sleeper: string, key: string): void {
+    this.sleepers.add(sleeper, key);
+    if (!this.#lanes.has(key)) this.#lanes.set(key, new Deque());
   }
 
   /** From now on nothing of the key is begun; without one, nothing at all. */

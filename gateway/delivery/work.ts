@@ -50,6 +50,10 @@ export class Work {
   unreached = 0;
   /** A dead letter that is run again while its key is held: what is held waits for its end. */
   isRetriedLetter = false;
+  /** A sleeper that holds its key while it sleeps (`sleep.order: strict`): it waits for no turn. */
+  holdsKey = false;
+  /** Of a message that was asleep: what ends by then counts as due. */
+  wakeMs = 0;
   /** Attempts thrown away because the state had changed. */
   conflicts = 0;
   /** Tells the source; undefined once it has been told. */

@@ -110,7 +110,7 @@ export interface ShownDelivery {
 export interface Relative {
   readonly flow: string;
   readonly id: string;
-  readonly how: "send" | "resubmit" | "retry";
+  readonly how: "send" | "resubmit" | "retry" | "continue";
 }
 
 /** `attempts` is the list here, oldest first. */

@@ -261,9 +261,10 @@ export interface Journal {
   retryLater(lease: Lease, record: AttemptRecord, dueMs: number): Promise<Lease | undefined>;
   /**
    * Writes the dead letter, then forgets the message and releases its id, so that its sender may send it again.
-   * Gives the letter's id; undefined when stale. Works for adopted messages as well.
+   * Gives the letter's id; undefined when stale. Works for adopted messages as well. The letter of a message that was asleep keeps its
+   * sleeper and these signals, which are consumed.
    */
-  bury(lease: Lease, record: AttemptRecord): Promise<string | undefined>;
+  bury(lease: Lease, record: AttemptRecord, consumed?: readonly SignalNumber[]): Promise<string | undefined>;
   /** Gives the message back unfinished; this attempt does not count. Adopted: forgets it and releases its id. */
   release(lease: Lease): void;
   /** Forgets the message without a trace and releases its id. False when stale. */

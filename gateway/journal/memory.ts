@@ -78,11 +78,12 @@ export class MemoryJournal implements Journal {
     return this.#ledger.holds(lease) ? this.#ledger.retry(lease, record, dueMs) : undefined;
   }
 
-  async bury(lease: Lease, record: AttemptRecord): Promise<string | undefined> {
+  async bury(lease: Lease, record: AttemptRecord, consumed: readonly SignalNumber[] = []): Promise<string | undefined> {
     this.#open();
     if (!this.#ledger.holds(lease)) return undefined;
     const id = await this.#deadLetters.put(letterOfMessage(lease, record), lease.message.body, String(lease.sequence));
     this.#ledger.finish(lease);
+    for (const number of consumed) this.#ledger.sleepers.take(number);
     return id;
   }
 

@@ -119,9 +119,9 @@ class MoodyJournal implements Journal {
       return next;
     });
   }
-  bury(lease: Lease, record: AttemptRecord): Promise<string | undefined> {
+  bury(lease: Lease, record: AttemptRecord, consumed?: readonly SignalNumber[]): Promise<string | undefined> {
     return this.#write(async () => {
-      const letter = await this.#inner.bury(lease, record);
+      const letter = await this.#inner.bury(lease, record, consumed);
       if (letter !== undefined) this.#leases.delete(lease.sequence);
       return letter;
     });
@@ -488,6 +488,7 @@ export class SimulatedGateway {
       totals: { pending: 0 },
       memory: gatewayMemory(64 * 2 ** 20, clock),
       logger: silentLogger,
+      loadAsleep: () => Promise.reject(new CodedError("MF_SLEEPER_IMAGE", "no other image")),
       tracing: untraced,
       agent: undefined as unknown as Agent,
       routes: { add: () => () => undefined },

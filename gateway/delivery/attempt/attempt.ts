@@ -179,6 +179,11 @@ export class MessageAttempt implements Deadline, EffectHost {
     if (!this.over) this.#finish(this.effects.stop({ kind: "unstarted", closing: true, code: "MF_STOPPING" }));
   }
 
+  /** The machine can't be run. */
+  fail(failure: Failure): void {
+    if (!this.over) this.#finish(this.effects.stop({ kind: "failed", failure }));
+  }
+
   #deliver(state: StateSnapshot | undefined): DeliverEvent {
     const { message, attempt } = this.work;
     return {
@@ -244,6 +249,13 @@ export class MessageAttempt implements Deadline, EffectHost {
   /** Numbers of the signals that the machine was given. */
   get consumed(): readonly SignalNumber[] {
     return this.#taken?.map(({ number }) => number) ?? [];
+  }
+
+  /** The journal has forgotten its signals. */
+  signalsConsumed(): void {
+    const { consumed } = this;
+    if (consumed.length > 0) this.#ports.signals.consumed(consumed);
+    this.#taken = undefined;
   }
 
   /** The attempt is not committed: its signals are for others again. */

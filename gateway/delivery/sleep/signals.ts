@@ -1,6 +1,6 @@
 /** The signals of one flow's machines that are awake: an attempt asks for one for each wait it opens, and is given it once. */
 import type { OpenWait } from "../../contract/sleep.ts";
-import type { KeptSignal } from "../../journal/journal.ts";
+import type { KeptSignal, SignalNumber } from "../../journal/journal.ts";
 import type { Cancel } from "../attempt/effects.ts";
 
 export interface SignalDesk {
@@ -13,6 +13,8 @@ export interface SignalDesk {
   claim(flow: string, waits: readonly OpenWait[]): Promise<readonly { readonly wait: OpenWait; readonly signal: KeptSignal }[]>;
   /** The attempt has ended without a commit: others may have the signals. */
   returned(signals: readonly KeptSignal[]): void;
+  /** The journal has forgotten them. */
+  consumed(signals: readonly SignalNumber[]): void;
 }
 
 /** Nobody signals anything. */
@@ -20,6 +22,7 @@ export const noSignals: SignalDesk = {
   ask: () => () => undefined,
   claim: () => Promise.resolve([]),
   returned: () => undefined,
+  consumed: () => undefined,
 };
 
 /** Came in time: from the end of a wait on its timeout wins. */

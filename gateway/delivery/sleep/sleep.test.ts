@@ -10,6 +10,9 @@ import { buildImage } from "#image";
 import { embeddedMonitor, type LoadedImage } from "#monitors";
 import { decodeRecording } from "#abi";
 import { type EffectHost, Effects } from "../attempt/effects.ts";
+import type { OpenWait } from "../../contract/sleep.ts";
+import type { KeptSignal } from "../../journal/journal.ts";
+import { inTime } from "./signals.ts";
 import { pastOf, sleeperOf } from "./sleeper.ts";
 
 const source = `import { flow } from "mayfly";
@@ -146,4 +149,9 @@ test("a recording that can't be read back says so", () => {
     code = (error as { code: string }).code;
   }
   equal(code, "MF_SLEEPER_DAMAGED");
+});
+
+test("a signal is in time before the end of its wait, not at it", () => {
+  const until = (dueMs: number | undefined, receivedMs: number): boolean => inTime({ dueMs } as OpenWait, { receivedMs } as KeptSignal);
+  deepEqual([until(10, 9), until(10, 10), until(10, 11), until(undefined, 11)], [true, false, false, true]);
 });

@@ -1,0 +1,347 @@
+/**
+ * One flow's sleepers: who is woken when, and by which signal.
+ *
+ *   due time ──────────────┐
+ *   signal ──▶ journal ──▶ wake ──▶ the flow's queue ──▶ attempt.resume ──▶ commit: asleep again, or ended
+ *                          ▲                                                   │
+ *                          └──── a signal that was there before its wait ◀─────┘
+ *
+ * Nothing of a sleeper is in memory here. A signal is in the journal before anybody is told of it, and leaves with the commit of the attempt
+ * that was given it; so whatever is lost on the way here is found again at a start.
+ */
+import { hardLimits } from "#abi";
+import { type Clock, isCoded } from "#base";
+import type { Logger } from "../../contract/connector.ts";
+import { gatewayLimits } from "../../contract/limits.ts";
+import type { Flow } from "../../contract/runner.ts";
+import type { IncomingSignal, OpenWait, SignalOutcome, Sleeper } from "../../contract/sleep.ts";
+import type { Journal, KeptSignal, Lease, Sequence, SignalNumber } from "../../journal/journal.ts";
+import type { Cancel } from "../attempt/effects.ts";
+import { failureOf } from "../failures.ts";
+import type { Persistence } from "../persistence.ts";
+import { cleanId, type MessageIds } from "../seeds.ts";
+import { inTime, type SignalDesk } from "./signals.ts";
+
+export interface FlowSleeperPorts {
+  /** As of now: a reload replaces it. */
+  readonly flow: () => Flow;
+  readonly journal: Journal;
+  readonly persistence: Persistence;
+  readonly clock: Clock;
+  readonly ids: MessageIds;
+  readonly logger: Logger;
+  /** The flow in the image that a machine sleeps in. Rejects with a CodedError where there is none that runs. */
+  readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
+  /** Places for woken messages in the flow's queue. */
+  readonly room: () => number;
+  /** Takes over a woken message. `wakeMs`: what ends by then counts as due. */
+  readonly enter: (lease: Lease, wakeMs: number) => void;
+}
+
+interface Asker {
+  readonly wait: OpenWait;
+  readonly give: (signal: KeptSignal) => void;
+}
+
+function placeOf({ name, key }: { readonly name: string; readonly key: string }): string {
+  return `${name}\0${key}`;
+}
+
+export class FlowSleepers implements SignalDesk {
+  /** Sleepers that can't be woken, and why. */
+  readonly stuck = new Map<Sequence, string>();
+  readonly #ports: FlowSleeperPorts;
+  /** Waits of machines that are awake. */
+  readonly #askers = new Map<string, Set<Asker>>();
+  /** Signals in the hands of attempts. */
+  readonly #taken = new Set<SignalNumber>();
+  /** Sleepers that have a signal, for when there is room. */
+  readonly #signalled = new Set<Sequence>();
+  readonly #waking = new Set<Sequence>();
+  #cancelTimer: Cancel | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+  #sweptMs = Number.NEGATIVE_INFINITY;
+  #stopped = true;
+
+  constructor(ports: FlowSleeperPorts) {
+    this.#ports = ports;
+  }
+
+  get #name(): string {
+    return this.#ports.flow().name;
+  }
+
+  /** Wakes whoever is due or has a signal; from now on others follow. */
+  start(): void {
+    this.#stopped = false;
+    for (const { flow, name, key } of this.#ports.journal.keptSignals()) {
+      if (flow !== this.#name) continue;
+      const sequence = this.#ports.journal.waiterFor(flow, name, key);
+      if (sequence !== undefined) this.#signalled.add(sequence);
+    }
+    this.pump();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+  }
+
+  /** Keeps a signal. Never rejects. */
+  async signal(incoming: IncomingSignal): Promise<SignalOutcome> {
+    const refusal = this.#refusal(incoming);
+    if (refusal !== undefined) return refusal;
+    const { journal, persistence, clock, ids } = this.#ports;
+    const { dedup, sleep } = this.#ports.flow().config;
+    const { name, key, source, headers, contentType, body } = incoming;
+    const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
+    const receivedMs = clock.now();
+    try {
+      const kept = await journal.keepSignal({
+        flow: this.#name,
+        name,
+        key,
+        id: given ?? ids.next(),
+        source,
+        headers,
+        contentType,
+        body,
+        receivedMs,
+        keptUntilMs: receivedMs + Math.max(sleep.early, gatewayLimits.signalGraceMs),
+        dedup:
+          given === undefined
+            ? undefined
+            : { id: given, windowMs: dedup?.window ?? gatewayLimits.signalDedupMs, count: dedup?.count ?? gatewayLimits.keptSignals },
+      });
+      if (kept.status === "duplicate") return kept;
+      return { status: "kept", id: kept.signal.id, waiting: this.#offer(kept.signal) };
+    } catch (error) {
+      persistence.failed(error);
+      return refused(
+        "MF_JOURNAL_UNAVAILABLE",
+        "the journal can't be written at the moment (see the gateway's log): try again later",
+        false,
+      );
+    }
+  }
+
+  #refusal({ name, key, body }: IncomingSignal): SignalOutcome | undefined {
+    const { journal } = this.#ports;
+    const { sleep } = this.#ports.flow().config;
+    if (this.#stopped) return refused("MF_STOPPING", "the gateway is stopping: send the signal again, to the next gateway", false);
+    if (key === "" || Buffer.byteLength(key) > hardLimits.keyBytes || name === "" || Buffer.byteLength(name) > hardLimits.nameBytes)
+      return refused(
+        "MF_SIGNAL_NO_KEY",
+        `a signal needs a name and a key of at most ${hardLimits.keyBytes} bytes, the same as its wait's: give both`,
+        true,
+      );
+    if (body.length > gatewayLimits.signalBytes)
+      return refused(
+        "MF_SIGNAL_TOO_LARGE",
+        `the signal has ${body.length} bytes, more than ${gatewayLimits.signalBytes}: send a reference to what is long`,
+        true,
+      );
+    if (journal.sleeperCount(this.#name).signals >= gatewayLimits.keptSignals)
+      return refused(
+        "MF_SIGNALS_FULL",
+        `the flow keeps ${gatewayLimits.keptSignals} signals that nobody has taken: try again later`,
+        false,
+      );
+    const isAwaited = journal.waiterFor(this.#name, name, key) !== undefined || this.#askers.has(placeOf({ name, key }));
+    if (sleep.early === 0 && !isAwaited)
+      return refused(
+        "MF_SIGNAL_UNCLAIMED",
+        `nobody waits for the signal ${name} with the key ${key}, and sleep.early refuses what comes early`,
+        true,
+      );
+    return undefined;
+  }
+
+  /** True when a machine waits for it: it is given to it, or wakes it. */
+  #offer(signal: KeptSignal): boolean {
+    for (const asker of this.#askers.get(placeOf(signal)) ?? []) {
+      if (!inTime(asker.wait, signal)) continue;
+      this.#give(asker, signal);
+      return true;
+    }
+    const sequence = this.#ports.journal.waiterFor(this.#name, signal.name, signal.key);
+    if (sequence === undefined) return false;
+    this.#signalled.add(sequence);
+    this.pump();
+    return true;
+  }
+
+  #give(asker: Asker, signal: KeptSignal): void {
+    this.#forget(asker);
+    this.#taken.add(signal.number);
+    asker.give(signal);
+  }
+
+  #forget(asker: Asker): void {
+    const place = placeOf(asker.wait);
+    const askers = this.#askers.get(place);
+    askers?.delete(asker);
+    if (askers?.size === 0) this.#askers.delete(place);
+  }
+
+  ask(_flow: string, wait: OpenWait, give: (signal: KeptSignal) => void): Cancel {
+    const asker = { wait, give };
+    const place = placeOf(wait);
+    const askers = this.#askers.get(place);
+    if (askers === undefined) this.#askers.set(place, new Set([asker]));
+    else askers.add(asker);
+    if (this.#ports.journal.sleeperCount(this.#name).signals > 0) void Promise.resolve().then(() => this.#look(asker));
+    return () => this.#forget(asker);
+  }
+
+  /** A signal may have come before its wait. */
+  async #look(asker: Asker): Promise<void> {
+    const isAsking = (): boolean => this.#askers.get(placeOf(asker.wait))?.has(asker) === true;
+    if (!isAsking()) return; // it went to sleep at once
+    const signal = await this.#first(asker.wait);
+    if (signal !== undefined && isAsking() && !this.#taken.has(signal.number)) this.#give(asker, signal);
+  }
+
+  async #first(wait: OpenWait): Promise<KeptSignal | undefined> {
+    const { journal, persistence } = this.#ports;
+    const signals = (await persistence.keepTrying(() => journal.signalsFor(this.#name, wait.name, wait.key))) ?? [];
+    return signals.find((signal) => !this.#taken.has(signal.number) && inTime(wait, signal));
+  }
+
+  async claim(_flow: string, waits: readonly OpenWait[]): Promise<readonly { readonly wait: OpenWait; readonly signal: KeptSignal }[]> {
+    const claimed: { readonly wait: OpenWait; readonly signal: KeptSignal }[] = [];
+    if (this.#ports.journal.sleeperCount(this.#name).signals === 0) return claimed;
+    for (const wait of waits) {
+      const signal = await this.#first(wait);
+      if (signal === undefined || this.#taken.has(signal.number)) continue;
+      this.#taken.add(signal.number);
+      claimed.push({ wait, signal });
+    }
+    return claimed.sort((a, b) => a.signal.number - b.signal.number);
+  }
+
+  /** Others may have them. */
+  returned(signals: readonly KeptSignal[]): void {
+    for (const { number } of signals) this.#taken.delete(number);
+    if (!this.#stopped) for (const signal of signals) this.#offer(signal);
+  }
+
+  /** The attempt that had them is committed: the journal has forgotten them. */
+  consumed(numbers: readonly SignalNumber[]): void {
+    for (const number of numbers) this.#taken.delete(number);
+  }
+
+  /** A machine has just fallen asleep: a signal for it may be there already. */
+  async slept({ waits, dueMs }: Sleeper): Promise<void> {
+    this.#wakeAt(dueMs);
+    const { journal } = this.#ports;
+    if (journal.sleeperCount(this.#name).signals === 0) return;
+    for (const wait of waits) {
+      if ((await this.#first(wait)) === undefined) continue;
+      const sequence = journal.waiterFor(this.#name, wait.name, wait.key);
+      if (sequence !== undefined) this.#signalled.add(sequence);
+    }
+    this.pump();
+  }
+
+  /** Wakes as many as there is room for: those with a signal first, then those that are due. */
+  pump(): void {
+    if (this.#stopped) return;
+    const { journal, clock } = this.#ports;
+    let room = this.#ports.room() - this.#waking.size;
+    for (const sequence of this.#signalled) {
+      if (room <= 0) return;
+      this.#signalled.delete(sequence);
+      if (this.#waking.has(sequence)) continue;
+      room -= 1;
+      void this.wake(sequence, 0);
+    }
+    if (room <= 0) return; // whoever ends makes room, and calls
+    const nowMs = clock.now();
+    for (const sequence of journal.dueSleepers(this.#name, nowMs, room + this.#waking.size))
+      if (!this.#waking.has(sequence) && room-- > 0) void this.wake(sequence, 0);
+    if (nowMs - this.#sweptMs >= gatewayLimits.signalSweepMs) void this.#sweep(nowMs);
+    const nextMs = journal.nextSleeperMs(this.#name);
+    if (nextMs !== undefined) this.#wakeAt(nextMs);
+    else if (journal.sleeperCount(this.#name).signals > 0) this.#wakeAt(nowMs + gatewayLimits.signalSweepMs);
+  }
+
+  /** Pumps at that time. Dates are looked at again at least so often that a clock that was set is noticed. */
+  #wakeAt(dueMs: number): void {
+    if (this.#stopped || (this.#cancelTimer !== undefined && this.#timerMs <= dueMs)) return;
+    this.#cancelTimer?.();
+    this.#timerMs = dueMs;
+    const waitMs = Math.min(Math.max(dueMs - this.#ports.clock.now(), 0), gatewayLimits.sleepLookMs);
+    this.#cancelTimer = this.#ports.clock.after(waitMs, () => {
+      this.#cancelTimer = undefined;
+      this.#timerMs = Number.POSITIVE_INFINITY;
+      this.pump();
+    });
+  }
+
+  /** Wakes one. `wakeMs`: what ends by then counts as due. False when it is awake already, gone, or stuck. */
+  async wake(sequence: Sequence, wakeMs: number): Promise<boolean> {
+    const { journal, persistence } = this.#ports;
+    this.#waking.add(sequence);
+    try {
+      const lease = await persistence.keepTrying(() => journal.wake(sequence));
+      const { sleeper } = lease ?? {};
+      if (lease === undefined || sleeper === undefined) return false;
+      if (this.#stopped || !(await this.#canRun(lease, sleeper))) {
+        journal.release(lease);
+        return false;
+      }
+      this.#ports.enter(lease, wakeMs);
+      return true;
+    } catch (error) {
+      this.#postpone(sequence, error);
+      return false;
+    } finally {
+      this.#waking.delete(sequence);
+    }
+  }
+
+  async #canRun(lease: Lease, { imageSha256 }: Sleeper): Promise<boolean> {
+    try {
+      await this.#ports.loadAsleep(imageSha256, this.#ports.flow());
+      this.stuck.delete(lease.sequence);
+      return true;
+    } catch (error) {
+      this.#postpone(lease.sequence, error);
+      return false;
+    }
+  }
+
+  #postpone(sequence: Sequence, error: unknown): void {
+    const { journal, clock, logger } = this.#ports;
+    const problem = `${isCoded(error) ? `${error.code}: ` : ""}${error instanceof Error ? error.message : String(error)}`;
+    if (this.stuck.get(sequence) !== problem) {
+      logger.error(
+        { sleeper: sequence, code: isCoded(error) ? error.code : undefined },
+        `a sleeping machine can't be woken, and is tried again: ${problem}`,
+      );
+      if (this.stuck.size < gatewayLimits.stuckShown) this.stuck.set(sequence, problem);
+    }
+    journal.postpone(sequence, clock.now() + gatewayLimits.stuckRetryMs);
+  }
+
+  /** Signals that nobody has taken in their time become dead letters. */
+  async #sweep(nowMs: number): Promise<void> {
+    this.#sweptMs = nowMs;
+    const { journal, persistence, logger } = this.#ports;
+    for (const { flow, number, name, key, keptUntilMs } of [...journal.keptSignals()]) {
+      if (flow !== this.#name || keptUntilMs > nowMs || this.#taken.has(number) || this.#stopped) continue;
+      if (journal.waiterFor(flow, name, key) !== undefined) continue; // it is about to be woken, or can't be
+      const text = `nobody waited for the signal ${name} with the key ${key} in the time that sleep.early keeps it: check the key, and send it again with \`mayfly dlq retry\``;
+      const failure = failureOf("MF_SIGNAL_UNCLAIMED", text, false, 404);
+      const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
+      const letter = await persistence.keepTrying(() => journal.burySignal(number, record));
+      if (letter !== undefined) logger.error({ code: failure.code, deadLetter: letter }, text);
+    }
+  }
+}
+
+function refused(code: string, message: string, final: boolean): SignalOutcome {
+  return { status: "refused", code, message, final, retryAfterMs: gatewayLimits.retryAfterMs };
+}

@@ -1,0 +1,327 @@
+/** Sleeping messages through a whole gateway, under a clock of our own: when they wake, by what, and what becomes of them. */
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { test } from "node:test";
+import type { Effect, Event } from "#abi";
+import { prng } from "#base";
+import { connectors } from "#connectors";
+import { logOutlet } from "../../../connectors/log/outlet.ts";
+import type { Outlet, OutletDefinition } from "../../contract/outlet.ts";
+import type { DeadLetter } from "../../journal/dead-letters.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
+import { type Rig, until, withGateway } from "../../testing/rig.ts";
+import { done, fail, type Script, send, text, utf8 } from "../../testing/scripted.ts";
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+const wait = (number: number, name: string, key: string, dueMs = -1): Effect => ({
+  kind: "wait",
+  wait: number,
+  name,
+  key,
+  dueMs,
+  questionJson: undefined,
+});
+const timer = (number: number, dueMs: number): Effect => ({ kind: "timer", timer: number, dueMs });
+const shown = (event: Event): string => (event.kind === "signal" ? (event.id === undefined ? "timeout" : text(event.body)) : event.kind);
+
+interface World extends Pick<Rig, "gateway" | "journal" | "deadLetters" | "runner" | "logs"> {
+  readonly clock: ManualClock;
+  /** Bodies that the peer got. */
+  readonly got: readonly string[];
+  put(body: string, key?: string): Promise<string>;
+  signal(key: string, body: string, more?: { readonly name?: string; readonly id?: string }): Promise<string>;
+  /** Lets time pass, in small steps, until something is so. */
+  pass(ms: number): Promise<void>;
+}
+
+async function withWorld(script: Script, run: (world: World) => Promise<void>, yaml = ""): Promise<void> {
+  const clock = new ManualClock(Date.UTC(2026, 5, 1, 10));
+  const got: string[] = [];
+  const outlet: Outlet = {
+    send: async ({ body }) => void got.push(text(body)),
+    stop: async () => undefined,
+    health: () => ({ ready: true, detail: "" }),
+  };
+  const definition: OutletDefinition = { ...(logOutlet as OutletDefinition), create: () => outlet };
+  let ticking: NodeJS.Timeout | undefined;
+  const test = async ({ gateway, ...rig }: Rig): Promise<void> => {
+    const world: World = {
+      ...rig,
+      gateway,
+      clock,
+      got,
+      put: async (body, key) => {
+        const outcome = await gateway.inject("f", { body: utf8(body), key, wait: false });
+        equal(outcome.status, "accepted");
+        return outcome.id ?? "";
+      },
+      signal: async (key, body, { name = "paid", id } = {}) => {
+        const outcome = await gateway.sleepers.signal({
+          flow: "f",
+          name,
+          key,
+          id,
+          source: "test",
+          headers: {},
+          contentType: "",
+          body: utf8(body),
+        });
+        return outcome.status === "kept"
+          ? `kept${outcome.waiting ? ", waiting" : ""}`
+          : outcome.status === "refused"
+            ? outcome.code
+            : outcome.status;
+      },
+      pass: async (ms) => {
+        for (let left = ms; left > 0; left -= Math.max(ms / 20, 1)) {
+          clock.advance(Math.max(ms / 20, 1));
+          for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        }
+      },
+    };
+    await run(world).finally(() => (ticking = setInterval(() => clock.advance(20), 1)));
+  };
+  const ports = { random: prng(1), connectors: { ...connectors, outlets: [definition] } };
+  const config = `flows: { f: { image: f.mfi, from: [{ cron: { every: 365d } }], to: { out: { log: {} } }, retry: { attempts: 2, backoff: 1s..1s } ${yaml} } }`;
+  await withGateway(config, { f: script }, test, { clock, ports }).finally(() => clearInterval(ticking));
+}
+
+/** Waits for `paid` under the message's body as key, a day at most; then sends what it was given. */
+const saga: Script = (event, memory) => {
+  if (event.kind === "deliver") {
+    memory.set("order", text(event.body));
+    return [send("out", `reserve ${text(event.body)}`), wait(1, "paid", text(event.body), event.timeMs + dayMs)];
+  }
+  if (event.kind === "resume") return [];
+  return [send("out", `${shown(event)} for ${memory.get("order")}`), done()];
+};
+
+const letters = async ({ deadLetters }: World): Promise<DeadLetter[]> => {
+  const found: DeadLetter[] = [];
+  for await (const letter of deadLetters.list()) found.push(letter);
+  return found;
+};
+
+const asleep = async ({ gateway }: World): Promise<readonly string[]> =>
+  (await gateway.sleepers.list({ most: 100 })).sleepers.map(({ id }) => id);
+
+test("what is sent before a wait leaves while the machine sleeps; its signal wakes it, once", async () => {
+  await withWorld(saga, async (world) => {
+    const id = await world.put("4711");
+    await until(() => world.got.length === 1);
+    deepEqual(world.got, ["reserve 4711"]);
+    await until(async () => (await asleep(world)).includes(id));
+    equal(world.runner.running, 0, "no machine is kept");
+    equal(await world.signal("4712", "no"), "kept");
+    equal(await world.signal("4711", "12 euro", { id: "s1" }), "kept, waiting");
+    await until(() => world.got.length === 2);
+    equal(world.got[1], "12 euro for 4711");
+    equal(await world.signal("4711", "12 euro", { id: "s1" }), "duplicate");
+    deepEqual(await asleep(world), []);
+    equal(world.journal.stats().signals, 1, "the one for another key");
+  });
+});
+
+test("a signal that comes before its wait is kept for it; one that nobody takes becomes a dead letter", async () => {
+  await withWorld(saga, async (world) => {
+    equal(await world.signal("4711", "early"), "kept");
+    equal(await world.signal("lost", "never"), "kept");
+    await world.put("4711");
+    await until(() => world.got.length === 2);
+    deepEqual(world.got, ["reserve 4711", "early for 4711"]);
+    await world.pass(minuteMs);
+    equal(world.journal.stats().signals, 1);
+    await world.pass(1.1 * dayMs);
+    const letter = await until(async () => (await letters(world)).find(({ kind }) => kind === "signal"));
+    deepEqual([letter.signal, letter.key, letter.failure.code], ["paid", "lost", "MF_SIGNAL_UNCLAIMED"]);
+    await until(() => world.journal.stats().signals === 0);
+  });
+});
+
+test("a wait's time is over at its date by the wall clock, not before, whoever sets the clock", async () => {
+  await withWorld(saga, async (world) => {
+    await world.put("4711");
+    await until(() => world.got.length === 1);
+    world.clock.jump(-60 * minuteMs);
+    await world.pass(dayMs);
+    equal(world.got.length, 1, "the clock was set back an hour");
+    await world.pass(61 * minuteMs);
+    await until(() => world.got.length === 2);
+    equal(world.got[1], "timeout for 4711");
+  });
+  await withWorld(saga, async (world) => {
+    await world.put("4711");
+    await until(() => world.got.length === 1);
+    world.clock.jump(dayMs);
+    await world.pass(2000);
+    await until(() => world.got.length === 2);
+  });
+});
+
+test("of a signal and a timeout exactly one wins: by when the signal was received", async () => {
+  for (const [beforeMs, winner] of [
+    [10, "late"],
+    [-10, "timeout"],
+  ] as const) {
+    await withWorld(saga, async (world) => {
+      await world.put("4711");
+      await until(() => world.got.length === 1);
+      await world.pass(dayMs - minuteMs);
+      const { until: dueMs } = (await world.gateway.sleepers.list({ most: 1 })).sleepers[0] ?? { until: 0 };
+      world.clock.advance(dueMs - beforeMs - world.clock.now());
+      await world.signal("4711", "late");
+      await world.pass(minuteMs);
+      await until(() => world.got.length === 2);
+      equal(world.got[1], `${winner} for 4711`);
+      equal(world.journal.stats().signals, winner === "late" ? 0 : 1);
+    });
+  }
+});
+
+test("a failure after a wait is retried from the wait, with attempts of its own; what came before is not repeated", async () => {
+  let failures = 0;
+  const attempts: number[] = [];
+  const script: Script = (event, memory) => {
+    if (event.kind === "resume") attempts.push(event.attempt);
+    if (event.kind === "signal" && failures++ === 0) return [send("out", "void"), fail("E_ONCE")];
+    return saga(event, memory);
+  };
+  await withWorld(script, async (world) => {
+    await world.put("4711");
+    await until(() => world.got.length === 1);
+    await world.signal("4711", "paid");
+    await until(() => failures === 1);
+    await world.pass(5000);
+    await until(() => world.got.length === 2);
+    deepEqual(world.got, ["reserve 4711", "paid for 4711"]);
+    deepEqual(attempts, [1, 2]);
+    equal(world.runner.delivered.length, 1);
+  });
+});
+
+test("a transaction that fails for good is a dead letter, and its signal is with it", async () => {
+  const script: Script = (event, memory) => (event.kind === "signal" ? [fail("E_ALWAYS", "no", false)] : saga(event, memory));
+  await withWorld(script, async (world) => {
+    await world.put("4711");
+    await until(() => world.got.length === 1);
+    await world.signal("4711", "paid");
+    const [letter] = await until(async () => {
+      const found = await letters(world);
+      return found.length > 0 && found;
+    });
+    deepEqual([letter?.kind, letter?.failure.code], ["message", "E_ALWAYS"]);
+    await until(async () => (await asleep(world)).length === 0 && world.journal.stats().signals === 0);
+  });
+});
+
+test("sleeps of ten seconds are durable, shorter ones are not; machine time goes on from where it was", async () => {
+  const times: number[] = [];
+  const script: Script = (event, memory) => {
+    times.push(event.timeMs);
+    if (event.kind === "deliver") return [send("out", "1"), timer(1, event.timeMs + 3_600_000)];
+    if (event.kind === "resume") return [];
+    const n = Number(memory.get("n") ?? 1) + 1;
+    memory.set("n", n);
+    return n < 4 ? [send("out", String(n)), timer(n, event.timeMs + 3_600_000)] : [done()];
+  };
+  await withWorld(script, async (world) => {
+    await world.put("x");
+    await until(() => world.got.length === 1);
+    equal(world.runner.running, 0);
+    world.clock.jump(-1000);
+    await world.pass(4 * 3_600_000);
+    await until(async () => (await asleep(world)).length === 0 && world.got.length === 3);
+    deepEqual(world.got, ["1", "2", "3"]);
+    const once = [...new Set(times)]; // a machine that wakes is given its past again
+    deepEqual(
+      once,
+      once.toSorted((a, b) => a - b),
+    );
+  });
+});
+
+test("while a machine sleeps its key is free; with order strict it is not", async () => {
+  for (const strict of [false, true]) {
+    await withWorld(
+      saga,
+      async (world) => {
+        await world.put("a", "k");
+        await until(() => world.got.length === 1);
+        await world.put("b", "k");
+        await world.pass(1000);
+        equal(world.got.length, strict ? 1 : 2);
+        await world.signal("a", "paid");
+        await until(() => world.got.length === 3);
+        deepEqual([...world.got].sort(), ["paid for a", "reserve a", "reserve b"]);
+      },
+      strict ? ", key: key, sleep: { order: strict }" : ", key: key",
+    );
+  }
+});
+
+test("an operator wakes a sleeper before its time, and cancels one to a dead letter", async () => {
+  await withWorld(saga, async (world) => {
+    const [first, second] = [await world.put("1"), await world.put("2")];
+    await until(async () => (await asleep(world)).length === 2);
+    await world.gateway.sleepers.wake(first ?? "");
+    await until(() => world.got.includes("timeout for 1"));
+    const detail = await world.gateway.sleepers.show(second ?? "");
+    deepEqual([detail.state, detail.waits[0]?.name, detail.transactions], ["asleep", "paid", 1]);
+    await world.gateway.sleepers.cancel(second ?? "");
+    const [letter] = await letters(world);
+    deepEqual([letter?.messageId, letter?.failure.code], [second, "MF_CANCELLED_BY_OPERATOR"]);
+    for (const work of ["show", "wake", "cancel", "migrate"] as const)
+      await rejects(world.gateway.sleepers[work](second ?? ""), { code: "MF_SLEEPER_UNKNOWN" });
+  });
+});
+
+test("a sleeper that is moved begins again from its message", async () => {
+  await withWorld(saga, async (world) => {
+    const id = await world.put("1");
+    await until(async () => (await asleep(world)).length === 1);
+    await world.gateway.sleepers.migrate(id);
+    await until(() => world.got.length === 2);
+    deepEqual(world.got, ["reserve 1", "reserve 1"]);
+    equal(world.runner.delivered.length, 2);
+  });
+});
+
+test("a flow goes on as another message, in a fresh machine, with the same key and the first as its parent", async () => {
+  const script: Script = (event) => {
+    if (event.kind !== "deliver") return [];
+    const n = Number(text(event.body));
+    return n === 3
+      ? [send("out", `${n} ${JSON.parse(event.headersJson)["mayfly-parent"] !== undefined}`), done()]
+      : [{ kind: "continue", contentType: "text/plain", headersJson: "{}", body: utf8(String(n + 1)) }];
+  };
+  await withWorld(script, async (world) => {
+    await world.put("1", "k");
+    await until(() => world.got.length === 1);
+    deepEqual(world.got, ["3 true"]);
+    deepEqual(
+      world.runner.delivered.map(({ key, attempt }) => [key, attempt]),
+      [
+        ["k", 1],
+        ["k", 1],
+        ["k", 1],
+      ],
+    );
+  });
+});
+
+test("signals are refused that no wait can have: without a key, too long, for no flow", async () => {
+  await withWorld(saga, async (world) => {
+    equal(await world.signal("", "x"), "MF_SIGNAL_NO_KEY");
+    equal(await world.signal("k", "x".repeat(2 ** 20 + 1)), "MF_SIGNAL_TOO_LARGE");
+    const outcome = await world.gateway.sleepers.signal({
+      flow: "g",
+      name: "n",
+      key: "k",
+      source: "test",
+      headers: {},
+      contentType: "",
+      body: utf8(""),
+    });
+    ok(outcome.status === "refused" && outcome.code === "MF_FLOW_UNKNOWN" && outcome.final);
+  });
+});
