@@ -67,6 +67,26 @@ export function msText(ms: number): string {
   return ms < 10_000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
+const spanUnits = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1000],
+  ["ms", 1],
+] as const;
+
+/** An exact span of time, `2d 3h`; `0s` for none. */
+export function spanText(ms: number): string {
+  let left = Math.max(0, Math.round(ms));
+  const parts: string[] = [];
+  for (const [unit, size] of spanUnits) {
+    const count = Math.floor(left / size);
+    if (count > 0) parts.push(`${count}${unit}`);
+    left -= count * size;
+  }
+  return parts.length === 0 ? "0s" : parts.join(" ");
+}
+
 /** Milliseconds with three digits behind the point, for JSON. */
 export function roundMs(ms: number): number {
   return Math.round(ms * 1000) / 1000;

@@ -29,6 +29,8 @@ export interface FlowRules {
   readonly retriesProgramErrors: boolean;
   /** Longest time of one sleep, in milliseconds. */
   readonly sleepMostMs: number;
+  /** How long a signal is kept that comes before its wait, in milliseconds. */
+  readonly earlySignalMs: number;
   /** By the names of the headers that carry them into a machine. */
   readonly values: Readonly<Record<string, string>>;
   limits(own: FlowLimits): FlowLimits;
@@ -51,6 +53,7 @@ export function flowRules(name: string, config: FlowConfig): FlowRules {
     hosts,
     retriesProgramErrors: config.retry.programErrors,
     sleepMostMs: config.sleep.max,
+    earlySignalMs: config.sleep.early,
     values: config.values,
     limits: (own) => limitsOf(config, own).limits,
     keyOf: (message) => (key?.ok === true ? key.value(message) : bounded(message.key)),

@@ -25,7 +25,15 @@ export {
   peersFault,
   refusedCall,
 } from "./delivery/attempt/answer.ts";
-export { type Cancel, type EffectHost, type EffectRules, Effects } from "./delivery/attempt/effects.ts";
+export {
+  type AttemptEnd,
+  type Cancel,
+  type EffectHost,
+  type EffectMessage,
+  type EffectRules,
+  Effects,
+  type NextMessage,
+} from "./delivery/attempt/effects.ts";
 export { messageTooLong } from "./delivery/attempt/message-limit.ts";
 export { outletTimedOut } from "./delivery/failures.ts";
 export { settles } from "./ending.ts";
@@ -63,6 +71,7 @@ export {
   type RunnerStats,
   type RunningMachine,
 } from "./contract/runner.ts";
+export { earliestDueMs, type OpenTimer, type OpenWait, type Question, type Waits } from "./contract/sleep.ts";
 export { type Tracing } from "./contract/tracing.ts";
 export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./contract/source.ts";
 export { writeHistory } from "./history/fill.ts";

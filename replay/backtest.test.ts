@@ -141,6 +141,7 @@ test("an outlet that mayfly.yaml no longer has: the flow does the same, and fail
     hosts: [],
     retriesProgramErrors: false,
     sleepMostMs: 1e9,
+    earlySignalMs: 1e9,
     values: {},
     limits: (own) => own,
     keyOf: () => undefined,

@@ -9,8 +9,7 @@ import { Drive, type DrivenMachine, type MachineStarter } from "./drive.ts";
 import { type Redact, replayedLimits } from "./exact.ts";
 import { replayLimits } from "./limits.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError, stateOf } from "./recorded.ts";
-import { overState } from "./stimulus.ts";
+import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError } from "./recorded.ts";
 
 export interface Driven {
   readonly outcome: Outcome;
@@ -68,6 +67,9 @@ export async function driveRecording(
       return { answer: failedCall("MF_REPLAY_UNANSWERED", `no record answers ${call.operation} ${call.target}`, peersFault), delayMs: 0 };
     },
     wake: (timer, dueMs) => answers.wake(timer, dueMs),
+    timeout: (wait, dueMs) => answers.timeout(wait, dueMs),
+    signals: answers.signals,
+    resumes: answers.resumes,
     cancel: cancelledMs === undefined ? undefined : { atMs: cancelledMs, failure: endedFromOutside(recording, error) },
     logged: (effect) => void logs.push(effect),
     stepped,
@@ -77,10 +79,7 @@ export async function driveRecording(
     const machine = monitor.start(image, event, machineLimits);
     return redact === undefined ? machine : redactedMachine(machine, redact);
   });
-  const { effects, calls } = drive;
-  const failure =
-    ended ?? (effects.stateChanges.length === 0 ? undefined : overState(deliver.key, stateOf(recording), effects.stateChanges));
-  return { outcome: outcomeOf({ effects, failure, logs, calls }), unanswered };
+  return { outcome: outcomeOf(drive, ended, logs), unanswered };
 }
 
 function redactedMachine(machine: DrivenMachine, redact: Redact): DrivenMachine {

@@ -8,10 +8,12 @@ export {
   type Stacks,
   stateAnswer,
   type Stimulus,
+  type StimulusSignal,
   type StimulusOptions,
   type Stub,
   type StubAnswer,
 } from "./stimulus.ts";
+export type { Transaction } from "./drive.ts";
 export type { Difference } from "./differences.ts";
 export { type Replay, type ReplayOptions, replayRecording } from "./replay.ts";
 export type { RecordedError } from "./recorded.ts";

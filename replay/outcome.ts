@@ -1,6 +1,7 @@
 /** The outcome of an attempt: what would leave the gateway because of it. Two of them are compared by meaning, not by bytes. */
 import type { CallEffect, Headers, LogEffect } from "#abi";
-import { type Effects, type Failure, type NewSend, type Reply } from "#gateway";
+import type { Failure, NewSend, NextMessage, OpenWait, Reply, StateChange, Waits } from "#gateway";
+import type { LifeEnd } from "./drive.ts";
 import { Differences, jsonValue, pathTo } from "./differences.ts";
 import { valueWithoutFrames, withoutFrames } from "./frames.ts";
 
@@ -8,28 +9,56 @@ export interface Outcome {
   /** Undefined: the flow completed. */
   readonly failure: Pick<Failure, "code" | "message" | "retry" | "status"> | undefined;
   readonly reply: Reply | undefined;
-  /** Empty when the flow failed, as is `state`: nothing of it leaves then. */
+  /** Of the transactions that were committed, as is `state`: nothing of one that failed leaves. */
   readonly sends: readonly NewSend[];
   /** JSON by name; undefined deletes it. */
   readonly state: ReadonlyMap<string, string | undefined>;
+  /** Sleeps in order; the last one goes on where `asleep` is true. */
+  readonly sleeps: readonly Sleep[];
+  readonly asleep: boolean;
+  /** The message that the flow continues as. */
+  readonly next: NextMessage | undefined;
   readonly logs: readonly LogEffect[];
   readonly calls: readonly CallEffect[];
 }
 
+/** One sleep: what it waited for, and the sends that were committed by then. */
+export interface Sleep {
+  readonly waits: readonly (Pick<OpenWait, "name" | "key" | "questionJson"> & { readonly forMs: number | undefined })[];
+  /** Milliseconds from its beginning. */
+  readonly timersMs: readonly number[];
+  readonly sends: number;
+}
+
+/** A life that was driven, or read from a recording. */
 export interface Ran {
-  readonly effects: Effects;
-  readonly failure: Failure | undefined;
-  readonly logs: readonly LogEffect[];
+  readonly sends: readonly NewSend[];
+  readonly stateChanges: readonly StateChange[];
+  readonly transactions: readonly { readonly endedMs: number; readonly sends: number; readonly asleep: Waits | undefined }[];
   readonly calls: readonly CallEffect[];
 }
 
-export function outcomeOf({ effects, failure, logs, calls }: Ran): Outcome {
-  if (failure !== undefined) return { failure, reply: undefined, sends: [], state: new Map(), logs, calls };
+export function outcomeOf({ sends, stateChanges, transactions, calls }: Ran, end: LifeEnd, logs: readonly LogEffect[]): Outcome {
+  let committed = 0;
+  const sleeps = transactions.flatMap(({ endedMs, sends: more, asleep }): Sleep[] => {
+    committed += more;
+    if (asleep === undefined) return [];
+    const waits = asleep.waits.map(({ name, key, questionJson, dueMs }) => ({
+      name,
+      key,
+      questionJson,
+      forMs: dueMs === undefined ? undefined : dueMs - endedMs,
+    }));
+    return [{ waits, timersMs: asleep.timers.map(({ dueMs }) => dueMs - endedMs), sends: committed }];
+  });
   return {
-    failure,
-    reply: effects.end?.kind === "done" ? effects.end.reply : undefined,
-    sends: effects.sends,
-    state: new Map(effects.stateChanges.map(({ name, valueJson }) => [name, valueJson])),
+    failure: end.kind === "failed" ? end.failure : undefined,
+    reply: end.kind === "done" ? end.reply : undefined,
+    sends,
+    state: new Map(stateChanges.map(({ name, valueJson }) => [name, valueJson])),
+    sleeps,
+    asleep: end.kind === "asleep",
+    next: end.kind === "done" ? end.next : undefined,
     logs,
     calls,
   };
@@ -106,13 +135,15 @@ export function outcomeDifferences(recorded: Outcome, replayed: Outcome): Differ
     contents(to, before, after, "reply");
   } else if ((before === undefined) !== (after === undefined) && recorded.failure === replayed.failure)
     to.add("reply", before === undefined ? undefined : brief(before.body), after === undefined ? undefined : brief(after.body));
-  const bothDone = recorded.failure === undefined && replayed.failure === undefined;
-  if (bothDone) {
+  endings(to, recorded, replayed);
+  const bothEndAlike = (recorded.failure === undefined) === (replayed.failure === undefined);
+  if (bothEndAlike) {
     lists(to, [recorded.sends, replayed.sends], "sends", {
       shown: sendBrief,
       compare: (a, b, path) => {
         scalar(to, a.outlet, b.outlet, `${path}.outlet`);
         scalar(to, a.key, b.key, `${path}.key`);
+        scalar(to, a.dueMs, b.dueMs, `${path}.dueMs`);
         contents(to, a, b, path);
       },
     });
@@ -136,6 +167,28 @@ export function outcomeDifferences(recorded: Outcome, replayed: Outcome): Differ
     },
   });
   return to;
+}
+
+/** Sleeps, an end that is one, and the message that the flow continues as. */
+function endings(to: Differences, recorded: Outcome, replayed: Outcome): void {
+  if (recorded.failure === undefined && replayed.failure === undefined) scalar(to, recorded.asleep, replayed.asleep, "asleep");
+  lists(to, [recorded.sleeps, replayed.sleeps], "sleeps", {
+    shown: (sleep) => sleep,
+    compare: (a, b, path) => {
+      scalar(to, a.sends, b.sends, `${path}.sends`);
+      to.json(a.timersMs, b.timersMs, `${path}.timersMs`);
+      lists(to, [a.waits, b.waits], `${path}.waits`, {
+        shown: (wait) => wait,
+        compare: (before, after, at) => {
+          for (const name of ["name", "key", "forMs", "questionJson"] as const) scalar(to, before[name], after[name], `${at}.${name}`);
+        },
+      });
+    },
+  });
+  const [before, after] = [recorded.next, replayed.next];
+  if (before !== undefined && after !== undefined) contents(to, before, after, "continue");
+  else if (before !== after)
+    to.add("continue", before === undefined ? undefined : brief(before.body), after === undefined ? undefined : brief(after.body));
 }
 
 /** A name that one side deletes is null there. */

@@ -1,11 +1,12 @@
 /** A recording, read: its answers by the calls they were given to, its wake-ups by timer, and its outcome by the gateway's interpreter. */
-import type { CallEffect, Headers, LogEffect, Recording, ResolveEvent, StepOutcome } from "#abi";
+import type { CallEffect, Headers, LogEffect, Recording, ResolveEvent, ResumeEvent, StepOutcome, WaitEffect } from "#abi";
 import { CodedError, equalBytes } from "#base";
-import { type EffectHost, type EffectRules, Effects, type Failure, peersFault } from "#gateway";
+import { type EffectHost, type EffectRules, Effects, type Failure, type NewSend, peersFault, type StateChange, type Waits } from "#gateway";
+import { overState, stateAfter, type StateValues } from "./committed.ts";
 import { jsonValue } from "./differences.ts";
-import type { TimedAnswer, TimedWake } from "./drive.ts";
-import { type Outcome, outcomeOf } from "./outcome.ts";
-import { overState } from "./stimulus.ts";
+import type { LifeEnd, TimedAnswer, TimedWake } from "./drive.ts";
+import { type Outcome, outcomeOf, type Ran } from "./outcome.ts";
+import type { GivenSignal } from "./signals.ts";
 
 /** Failure as the message's record shows it. */
 export interface RecordedError {
@@ -39,6 +40,10 @@ export interface RecordedCall {
 export class RecordedAnswers {
   readonly #calls = new Map<string, RecordedCall[]>();
   readonly #wakes = new Map<string, TimedWake>();
+  readonly #timeouts = new Map<string, TimedWake>();
+  /** Received when they were given, but in time where they won. */
+  readonly signals: readonly GivenSignal[];
+  readonly resumes: readonly ResumeEvent[];
   /** In the order they were made. */
   readonly all: readonly RecordedCall[];
   /** The record's cancel, if it has one. */
@@ -47,8 +52,12 @@ export class RecordedAnswers {
   constructor({ deliver, events, steps }: Recording) {
     const open = new Map<number, RecordedCall>();
     const timers = new Map<number, number>();
+    const waits = new Map<number, WaitEffect>();
     const all: RecordedCall[] = [];
+    const signals: GivenSignal[] = [];
     this.all = all;
+    this.signals = signals;
+    this.resumes = events.filter((event) => event.kind === "resume");
     for (const [index, event] of [deliver, ...events].entries()) {
       if (event.kind === "resolve") {
         const asked = open.get(event.call);
@@ -58,8 +67,17 @@ export class RecordedAnswers {
         const key = `${event.timer} ${timers.get(event.timer) ?? ""}`;
         if (!this.#wakes.has(key)) this.#wakes.set(key, { atMs: event.timeMs, order: index });
       } else if (event.kind === "cancel") this.cancelledMs ??= event.timeMs;
+      else if (event.kind === "signal") {
+        const { name = "", key, dueMs = -1 } = waits.get(event.wait) ?? {};
+        const { id, headersJson, body, timeMs } = event;
+        const place = `${event.wait} ${dueMs}`;
+        if (id !== undefined)
+          signals.push({ id, name, key, headersJson, body, atMs: dueMs < 0 ? timeMs : Math.min(timeMs, dueMs - 1), order: index });
+        else if (!this.#timeouts.has(place)) this.#timeouts.set(place, { atMs: timeMs, order: index });
+      }
       for (const effect of steps[index]?.effects ?? []) {
         if (effect.kind === "timer") timers.set(effect.timer, effect.dueMs);
+        if (effect.kind === "wait") waits.set(effect.wait, effect);
         if (effect.kind !== "call") continue;
         const asked: RecordedCall = { call: effect, askedMs: event.timeMs, answer: undefined };
         open.set(effect.call, asked);
@@ -91,6 +109,10 @@ export class RecordedAnswers {
   wake(timer: number, dueMs: number): TimedWake | undefined {
     return this.#wakes.get(`${timer} ${dueMs}`);
   }
+
+  timeout(wait: number, dueMs: number): TimedWake | undefined {
+    return this.#timeouts.get(`${wait} ${dueMs}`);
+  }
 }
 
 const noAnswer = { error: undefined, status: 200, headersJson: "{}", body: new Uint8Array(0) };
@@ -115,6 +137,32 @@ const idle: Omit<EffectHost, "log"> = {
   wait: () => () => undefined,
 };
 
+/** A recording as the interpreter reads it, transaction by transaction. */
+class Retold implements Ran {
+  readonly sends: NewSend[] = [];
+  readonly stateChanges: StateChange[] = [];
+  readonly transactions: { readonly endedMs: number; readonly sends: number; readonly asleep: Waits | undefined }[] = [];
+  readonly calls: CallEffect[] = [];
+  readonly #key: string | undefined;
+  #state: StateValues | undefined;
+
+  constructor(recording: Recording) {
+    this.#key = recording.deliver.key;
+    this.#state = stateOf(recording);
+  }
+
+  /** Gives the failure of a commit that the journal refuses. */
+  commit({ sends, stateChanges }: Effects, endedMs: number, asleep: Waits | undefined): Failure | undefined {
+    const refusal = overState(this.#key, this.#state, stateChanges);
+    if (refusal !== undefined) return refusal;
+    this.#state = stateAfter(this.#state, stateChanges);
+    this.sends.push(...sends);
+    this.stateChanges.push(...stateChanges);
+    this.transactions.push({ endedMs, sends: sends.length, asleep });
+    return undefined;
+  }
+}
+
 /**
  * The outcome of the recorded attempt. `error`: as the message's record shows it. Outlets are those of then, whatever mayfly.yaml has now: a
  * send to one that it lacked is known by the error.
@@ -123,32 +171,53 @@ export function recordedOutcome(recording: Recording, now: EffectRules, error?: 
   const rules = { ...now, outlets: undefined };
   const { deliver, events, steps } = recording;
   const logs: LogEffect[] = [];
-  const calls: CallEffect[] = [];
+  const retold = new Retold(recording);
   const host: EffectHost = {
     ...idle,
     log: (effect) => void logs.push(effect),
     call: (call) => {
-      calls.push(call);
+      retold.calls.push(call);
       return () => undefined;
     },
   };
   const message = { key: deliver.key, headers: headersOf(recording), latin1Reply: deliver.source === "http", callerWaits: false };
-  const effects = new Effects(rules, message, host);
+  let effects = new Effects(rules, message, host);
+  effects.began(deliver.timeMs);
+  let end: LifeEnd | undefined;
   for (const [index, step] of steps.entries()) {
-    const event = index === 0 ? deliver : events[index - 1];
-    if (event?.kind === "resolve")
+    const event = index === 0 ? deliver : (events[index - 1] ?? deliver);
+    if (event.kind === "resume") {
+      const asleep = effects.end;
+      effects = new Effects(rules, message, host);
+      effects.began(event.timeMs);
+      if (asleep?.kind === "asleep") effects.resume(asleep);
+      end = undefined;
+    } else if (event.kind === "resolve")
       effects.answered(event.call, event.error === undefined ? undefined : { code: event.error.code, blame: peersFault });
-    else if (event?.kind === "wake") effects.woke(event.timer);
-    else if (event?.kind === "cancel") effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });
-    effects.began(event?.timeMs ?? 0);
+    else if (event.kind === "wake") effects.woke(event.timer);
+    else if (event.kind === "signal") effects.signalled(event.wait);
+    else if (event.kind === "cancel") effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });
+    // A machine that was given more has not slept before.
+    const next = steps[index + 1] === undefined ? undefined : events[index];
+    if (next !== undefined && next.kind !== "resume") effects.began(next.timeMs);
     effects.outcome(step as StepOutcome);
+    if (effects.end?.kind !== "asleep" || end !== undefined) continue;
+    const refusal = retold.commit(effects, event.timeMs, effects.end);
+    end = refusal === undefined ? effects.end : { kind: "failed", failure: refusal };
   }
-  const end = effects.end ?? effects.stop({ kind: "failed", failure: endedFromOutside(recording, error) });
-  const isDone = end.kind === "done" && error === undefined;
-  const failed = end.kind === "failed" ? end.failure : isDone ? undefined : endedFromOutside(recording, error);
-  const failure =
-    failed ?? (effects.stateChanges.length === 0 ? undefined : overState(deliver.key, stateOf(recording), effects.stateChanges));
-  return outcomeOf({ effects, failure, logs, calls });
+  end ??= lastEnd(effects, retold, recording, error);
+  const isOutside = error !== undefined && end.kind !== "failed";
+  return outcomeOf(retold, isOutside ? { kind: "failed", failure: endedFromOutside(recording, error) } : end, logs);
+}
+
+/** The end of the last transaction, where that is no sleep. */
+function lastEnd(effects: Effects, retold: Retold, recording: Recording, error: RecordedError | undefined): LifeEnd {
+  const { end } = effects;
+  if (end?.kind === "failed") return end;
+  if (end?.kind !== "done" || error !== undefined) return { kind: "failed", failure: endedFromOutside(recording, error) };
+  const { timeMs } = recording.events.at(-1) ?? recording.deliver;
+  const refusal = retold.commit(effects, timeMs, undefined);
+  return refusal === undefined ? { ...end, next: end.next } : { kind: "failed", failure: refusal };
 }
 
 /** State under the message's key when it came. */

@@ -1,6 +1,6 @@
 /** Runs a message that somebody made up: `mayfly run` and flow tests. Every call is answered by a stub. */
 import type { CallEffect, DeliverEvent, FlowLimits, Headers, LogEffect } from "#abi";
-import { CodedError, table, toUtf8 } from "#base";
+import { CodedError, toUtf8 } from "#base";
 import {
   answered,
   type CallAnswer,
@@ -11,17 +11,17 @@ import {
   fetchTimedOut,
   type FlowRules,
   gatewayLimits,
-  type NewSend,
+  type NextMessage,
   outletTimedOut,
   peersFault,
   refusedCall,
   type SourcePlaces,
-  type StateChange,
-  stateRefusal,
+  type Waits,
 } from "#gateway";
 import type { LoadedImage } from "#monitors";
-import { Drive, type MachineStarter, type TimedAnswer } from "./drive.ts";
+import { Drive, type DrivenSend, type MachineStarter, type TimedAnswer, type Transaction } from "./drive.ts";
 import { replayLimits } from "./limits.ts";
+import type { GivenSignal } from "./signals.ts";
 
 /** A place in a flow's source. */
 export interface Place {
@@ -51,6 +51,21 @@ export interface Stimulus {
   readonly seed: Uint8Array;
   /** Milliseconds since 1970 at which the message comes in. */
   readonly timeMs: number;
+  readonly signals?: readonly StimulusSignal[] | undefined;
+  /** Somebody waits for the reply: the flow can't sleep. */
+  readonly callerWaits?: boolean | undefined;
+}
+
+/** A signal for the flow's waits. */
+export interface StimulusSignal {
+  readonly name: string;
+  /** Undefined: it fits a wait with any key. */
+  readonly key: string | undefined;
+  /** Names in lower case, content type included. */
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  /** Virtual milliseconds after the message at which it comes in. */
+  readonly afterMs: number;
 }
 
 /** The result of a call, after `delayMs` of virtual time. */
@@ -85,15 +100,24 @@ export interface RunFailure {
 }
 
 export interface RunResult {
-  readonly status: "done" | "failed";
+  /** `asleep`: no signal is left, nothing is due, and the flow still waits. */
+  readonly status: "done" | "failed" | "asleep";
   readonly reply: Reply | undefined;
-  /** In order; empty when the flow failed, since nothing of it leaves then. */
-  readonly sends: readonly NewSend[];
+  /** In order. Those of a transaction that failed are not among them: nothing of it leaves. */
+  readonly sends: readonly DrivenSend[];
   /** Sends that were not carried out because the flow failed. */
   readonly discardedSends: number;
+  /** One for a flow that never sleeps. */
+  readonly transactions: readonly Transaction[];
+  /** Waits and timers of a flow that is asleep at the end. */
+  readonly waits: Waits | undefined;
+  /** The message that the flow continues as. */
+  readonly next: NextMessage | undefined;
+  /** Signals that nothing waited for. */
+  readonly unclaimed: readonly GivenSignal[];
   readonly calls: readonly CallEffect[];
   readonly logs: readonly LogEffect[];
-  /** The state under the key after the run: unchanged when the flow failed. */
+  /** The state under the key after the run, without the changes of a transaction that failed. */
   readonly state: Readonly<Record<string, unknown>> | undefined;
   readonly failure: RunFailure | undefined;
   readonly timings: {
@@ -129,26 +153,6 @@ function answerTo(call: CallEffect, { rules, stub, stimulus }: StimulusOptions, 
   return { answer: answered({ status: given.status, contentType: "", headers: given.headers, body: given.body }), delayMs };
 }
 
-/** The journal refuses a commit whose state is too long. */
-export function overState(key: string | undefined, state: unknown, changes: readonly StateChange[]): Failure | undefined {
-  const values = new Map(Object.entries(state ?? {}).map(([name, value]) => [name, JSON.stringify(value)]));
-  let bytes = 0;
-  for (const [name, json] of values) bytes += name.length + json.length;
-  const refusal = stateRefusal(key ?? "", { values, bytes }, changes);
-  return refusal === undefined ? undefined : { origin: "gateway", ...refusal, status: 0, retry: false };
-}
-
-/** The state under the key after a flow that is done. */
-function stateAfter(state: Stimulus["state"], changes: readonly StateChange[]): Stimulus["state"] {
-  if (state === undefined && changes.length === 0) return undefined;
-  const changed = table<unknown>(state);
-  for (const { name, valueJson } of changes) {
-    if (valueJson === undefined) delete changed[name];
-    else changed[name] = JSON.parse(valueJson) as unknown;
-  }
-  return { ...changed };
-}
-
 function timedOut({ operation, target }: CallEffect, timeoutMs: number): CallAnswer {
   return operation === "fetch" ? fetchTimedOut(target, timeoutMs) : failedWith(outletTimedOut(target, timeoutMs), peersFault);
 }
@@ -170,6 +174,18 @@ function deliverOf({ id, source, attempt, key, headers, body, state, seed, timeM
   return { kind: "deliver", timeMs, seed, id, source, attempt, key, headersJson: JSON.stringify(headers), stateJson, body };
 }
 
+/** In the order they were given: of two that come at one time the first is older. */
+function signalsOf({ timeMs, signals = [] }: Stimulus): readonly GivenSignal[] {
+  return signals.map(({ name, key, headers, body, afterMs }, index) => ({
+    id: `signal-${index + 1}`,
+    name,
+    key,
+    headersJson: JSON.stringify(headers),
+    body,
+    atMs: timeMs + afterMs,
+  }));
+}
+
 /** Runs the stimulus through a fresh machine. Never rejects for what the flow does. */
 export async function driveMachine(monitor: MachineStarter, image: LoadedImage, options: StimulusOptions): Promise<RunResult> {
   const { stimulus, limits, stacks, rules: given } = options;
@@ -188,24 +204,29 @@ export async function driveMachine(monitor: MachineStarter, image: LoadedImage, 
     limits,
     rules,
     answer: (call) => answerTo(call, options, rules),
+    signals: signalsOf(stimulus),
+    callerWaits: stimulus.callerWaits,
+    earlyMs: given?.earlySignalMs,
     logged: (effect) => logs.push(stacks?.log(effect) ?? { ...effect }),
   });
   const started = performance.now();
-  const { effects } = drive;
-  const ended = await drive.run((event) => monitor.start(image, event, limits));
-  const failure = ended ?? overState(stimulus.key, stimulus.state, effects.stateChanges);
+  const end = await drive.run((event) => monitor.start(image, event, limits));
   const machineMs = performance.now() - started;
-  const failed = failure !== undefined;
+  const { sends, discardedSends, transactions, unclaimed, calls, state, cpuMs, steps, virtualMs } = drive;
   return {
-    status: failed ? "failed" : "done",
-    reply: !failed && effects.end?.kind === "done" ? effects.end.reply : undefined,
-    sends: failed ? [] : effects.sends,
-    discardedSends: failed ? effects.sends.length : 0,
-    calls: drive.calls,
+    status: end.kind,
+    reply: end.kind === "done" ? end.reply : undefined,
+    sends,
+    discardedSends,
+    transactions,
+    waits: end.kind === "asleep" ? end : undefined,
+    next: end.kind === "done" ? end.next : undefined,
+    unclaimed,
+    calls,
     logs,
-    state: failed ? stimulus.state : stateAfter(stimulus.state, effects.stateChanges),
-    failure: failed ? failureIn(failure, stacks) : undefined,
-    timings: { machineMs, cpuMs: drive.cpuMs, steps: effects.steps, virtualMs: drive.virtualMs },
+    state,
+    failure: end.kind === "failed" ? failureIn(end.failure, stacks) : undefined,
+    timings: { machineMs, cpuMs, steps, virtualMs },
   };
 }
 

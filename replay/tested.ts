@@ -10,8 +10,8 @@ import { Drive, type TimedAnswer } from "./drive.ts";
 import { effectRules } from "./driven.ts";
 import { replayedLimits } from "./exact.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { headersOf, RecordedAnswers, type RecordedCall, stateOf } from "./recorded.ts";
-import { overState, stateAnswer } from "./stimulus.ts";
+import { headersOf, RecordedAnswers, type RecordedCall } from "./recorded.ts";
+import { stateAnswer } from "./stimulus.ts";
 import { withValues } from "./values.ts";
 
 function timed({ answer, askedMs, call }: RecordedCall): TimedAnswer {
@@ -36,7 +36,8 @@ export async function testedOutcome(
   { rules }: { readonly rules?: FlowRules | undefined } = {},
 ): Promise<Outcome> {
   const turns = new Map<string, RecordedCall[]>();
-  for (const recorded of new RecordedAnswers(recording).all) {
+  const { all, signals } = new RecordedAnswers(recording);
+  for (const recorded of all) {
     const place = `${recorded.call.operation} ${recorded.call.target}`;
     turns.set(place, [...(turns.get(place) ?? []), recorded]);
   }
@@ -53,12 +54,10 @@ export async function testedOutcome(
       const none = failedCall("MF_REPLAY_UNANSWERED", `no record answers ${operation} ${target}`, peersFault);
       return next === undefined ? { answer: none, delayMs: 0 } : timed(next);
     },
+    signals: signals.map(({ order: _, ...signal }) => signal),
     logged: (effect) => void logs.push(effect),
   });
   const machineLimits = replayedLimits(recording);
   const ended = await drive.run((event) => monitor.start(image, event, machineLimits));
-  const { effects, calls } = drive;
-  const failure =
-    ended ?? (effects.stateChanges.length === 0 ? undefined : overState(deliver.key, stateOf(recording), effects.stateChanges));
-  return outcomeOf({ effects, failure, logs, calls });
+  return outcomeOf(drive, ended, logs);
 }

@@ -112,6 +112,17 @@ export default flow<"erp" | "bigOrders" | "audit">(async (msg, { to, log, state 
 });
 `;
 
+/** The flow that CLI.md's test of signals is about. */
+const sagaFlow = `import { flow } from "mayfly";
+export default flow<"stock" | "billing">(async (msg, { to, wait }) => {
+  const order = msg.json<{ id: string }>();
+  to.stock.send({ reserve: order.id });
+  const payment = await wait<{ amount: number }>("payment", { key: order.id, timeout: "2d" });
+  if (payment === undefined) to.stock.send({ release: order.id });
+  else to.billing.send({ order: order.id, paid: payment.json().amount }, { after: "30m" });
+});
+`;
+
 test("the flow tests in CLI.md pass, and a run's JSON has the members that it shows", async () => {
   const project = join(folder, "orders");
   await mkdir(join(project, "samples"), { recursive: true });
@@ -122,7 +133,9 @@ test("the flow tests in CLI.md pass, and a run's JSON has the members that it sh
     "package.json": "{}",
     "orders.ts": ordersFlow,
     "samples/big-order.json": JSON.stringify(big),
-    "orders.flow-test.yaml": blocks("CLI.md", "yaml").join("\n"),
+    "saga.ts": sagaFlow,
+    "orders.flow-test.yaml": blocks("CLI.md", "yaml")[0] ?? "",
+    "saga.flow-test.yaml": blocks("CLI.md", "yaml")[1] ?? "",
     "orders.flow-test.ts": blocks("CLI.md", "ts").join("\n"),
     "small.json": JSON.stringify({ id: 7, lines: [{ sku: "a", qty: 1, price: 1 }] }),
     "answer.json": "{}",
@@ -131,7 +144,7 @@ test("the flow tests in CLI.md pass, and a run's JSON has the members that it sh
   const tested = await capture(["test", project, "--json"]);
   equal(tested.code, 0, `${tested.out}${tested.err}`);
   const { passed } = JSON.parse(tested.out) as { passed: number };
-  equal(passed, 3, tested.out);
+  equal(passed, 4, tested.out);
 
   const run = await capture([
     ...["run", join(project, "orders.ts"), "-m", join(project, "small.json"), "--key", "k1"],

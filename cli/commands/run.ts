@@ -7,6 +7,8 @@ import { exitCodes, usageError } from "../failure.ts";
 import { bodyJson, contentTypeOf, guessContentType, parseJson, roundMs } from "../format.ts";
 import type { RunResult, Stimulus } from "#replay";
 import { showRun } from "../machine/show.ts";
+import { continuedJson, transactionsJson, unclaimedJson, waitsJson } from "../machine/life.ts";
+import { readSignals } from "../machine/signals.ts";
 import { readHeaders, readInputOf } from "../machine/stubs.ts";
 import type { Terminal } from "../terminal.ts";
 import { withProgress } from "../terminal.ts";
@@ -17,6 +19,7 @@ export interface MessageFlags {
   readonly contentType?: string;
   readonly header?: readonly string[];
   readonly outlet?: readonly string[];
+  readonly signal?: readonly string[];
   readonly fetch?: readonly string[];
   readonly key?: string;
   readonly state?: string;
@@ -81,6 +84,7 @@ export async function readStimulus(terminal: Terminal, flags: MessageFlags, fold
     state,
     seed: readSeed(flags.seed),
     timeMs: readTime(flags.time),
+    signals: await readSignals(flags.signal ?? [], folder),
   };
 }
 
@@ -99,8 +103,14 @@ export function runJson(result: RunResult, buildMs: number | undefined, stimulus
       contentType: send.contentType,
       headers: send.headers,
       ...bodyJson(send.body),
+      ...(result.transactions.length === 1 ? {} : { transaction: send.transaction }),
+      ...(send.dueMs === undefined ? {} : { due: new Date(send.dueMs).toISOString() }),
     })),
     discardedSends: result.discardedSends,
+    ...(result.waits === undefined ? {} : waitsJson(result.waits)),
+    ...(result.transactions.length === 1 && result.waits === undefined ? {} : { transactions: transactionsJson(result) }),
+    ...(result.next === undefined ? {} : { continue: continuedJson(result.next) }),
+    ...(result.unclaimed.length === 0 ? {} : { unclaimed: unclaimedJson(result.unclaimed) }),
     requests: result.calls.map((call) => ({
       operation: call.operation,
       target: call.target,
@@ -166,7 +176,7 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
     const result = await driveMachine(monitor, await monitor.load(image), { limits, stimulus, stub, rules, stacks });
     if (flags.json === true) terminal.out(`${JSON.stringify(runJson(result, buildMs, stimulus), undefined, 2)}\n`);
     else showRun(terminal, result);
-    return result.status === "done" ? exitCodes.ok : exitCodes.failed;
+    return result.status === "failed" ? exitCodes.failed : exitCodes.ok;
   } finally {
     await monitor.close();
   }
@@ -180,6 +190,11 @@ export function messageOptions(command: Command): Command {
     .option("-H, --header <name=value>", "a header of the message; repeatable", collect)
     .option("-O, --outlet <name=file>", "answers the flow's requests to this outlet with the file; repeatable", collect)
     .option("--fetch <url=file>", "answers the flow's fetch of URLs with this prefix with the file; repeatable", collect)
+    .option(
+      "--signal <name:key=file@after>",
+      "a signal for the flow's waits, with the file as its body, at a time after the message; key, file and time may be left out; repeatable",
+      collect,
+    )
     .option("-k, --key <key>", "the message's key")
     .option("--state <json>", "the state under the key, as a JSON object")
     .option("--source <name>", "name of the message's source", "run")
@@ -201,6 +216,7 @@ export function addRun(program: Command, cli: Cli): Command {
   return examples(command, [
     ["mayfly run flows/orders.ts -m order.json -O erp=answer.json", "answers a request from a file"],
     ["echo '{\"id\":1}' | mayfly run orders.mfi -m - --json", "reads a pipe, output for programs"],
+    ["mayfly run saga.ts -m order.json --signal payment:4711=paid.json@1h", "ends a durable wait, an hour of virtual time later"],
     ['mayfly run poll.ts --state \'{"etag":"a"}\' --time 2026-01-01', "sets the state and the time"],
   ]);
 }

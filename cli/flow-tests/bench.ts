@@ -1,11 +1,10 @@
 /** Shared by tests: one monitor, and images built once. */
 import { dirname, relative } from "node:path";
 import { CodedError } from "#base";
-import type { FlowRules } from "#gateway";
 import { embeddedMonitor, type LoadedImage, type Monitor } from "#monitors";
 import type { Image } from "#image";
 import { cachedImage } from "../images/cache.ts";
-import { asDeployed, checkOutlets, deployedRules } from "../machine/deployed.ts";
+import { asDeployed, checkOutlets, type DeployedRules, deployedRules } from "../machine/deployed.ts";
 import { driveMachine, type RunResult, type Stimulus, type Stub } from "#replay";
 import { isImagePath } from "../machine/load.ts";
 import { StackMapper } from "../machine/stack.ts";
@@ -15,7 +14,7 @@ export interface ReadyFlow {
   readonly loaded: LoadedImage;
   readonly stacks: StackMapper;
   /** Undefined where no mayfly.yaml names the flow. */
-  readonly rules: FlowRules | undefined;
+  readonly rules: DeployedRules | undefined;
   /** Files it is made of: watch these. */
   readonly inputs: readonly string[];
 }

@@ -25,7 +25,16 @@ export interface AnswerSpec extends BodySpec {
   readonly error?: { readonly code: string; readonly message?: string };
 }
 
+export interface SignalSpec extends BodySpec {
+  readonly name: string;
+  /** Absent: it fits a wait with any key. */
+  readonly key?: string;
+  /** Virtual time after the message, such as `1h`. */
+  readonly after?: string;
+}
+
 export interface GivenSpec {
+  readonly signals?: readonly SignalSpec[];
   readonly message?: MessageSpec;
   readonly state?: Readonly<Record<string, unknown>>;
   readonly states?: Readonly<Record<string, unknown>>;
@@ -42,6 +51,25 @@ export interface ContentSpec extends BodySpec {
   readonly fetch?: string;
   readonly method?: string;
   readonly key?: string | null;
+  /** Delay of a send, such as `1h`. */
+  readonly after?: string;
+  /** Number of the transaction it was committed with, from 1. */
+  readonly transaction?: number;
+}
+
+export interface WaitSpec {
+  readonly name: string;
+  readonly key?: string;
+  /** Time from the beginning of the sleep; null: the wait has no end of its own. */
+  readonly timeout?: string | null;
+  readonly question?: string;
+  readonly options?: readonly string[];
+}
+
+export interface AsleepSpec {
+  readonly waits?: readonly WaitSpec[];
+  /** Times from the beginning of the sleep. */
+  readonly timers?: readonly string[];
 }
 
 export interface ExpectSpec {
@@ -51,6 +79,10 @@ export interface ExpectSpec {
   readonly logs?: readonly { readonly level?: string; readonly text?: string; readonly fields?: Readonly<Record<string, unknown>> }[];
   readonly error?: { readonly code?: string; readonly message?: string; readonly retry?: boolean; readonly status?: number };
   readonly state?: Readonly<Record<string, unknown>>;
+  /** Waits that are open at the end. */
+  readonly asleep?: AsleepSpec;
+  /** The message it continues as; null: none. */
+  readonly continue?: ContentSpec | null;
 }
 
 export interface CaseSpec extends GivenSpec {

@@ -1,12 +1,12 @@
 /** Compares the result of a run with the expected one: every difference with its path and both values. */
 import { isDeepStrictEqual } from "node:util";
 import type { CallEffect } from "#abi";
-import type { NewSend } from "#gateway";
 import { equalBytes, fromUtf8 } from "#base";
-import { bodyText, parseJson, textOf } from "../format.ts";
+import { bodyText, parseJson, spanText, textOf } from "../format.ts";
+import { waitsText } from "../machine/life.ts";
 import type { RunResult } from "#replay";
-import type { ContentSpec, ExpectSpec } from "./case.ts";
-import { bodyOf } from "./given.ts";
+import type { AsleepSpec, ContentSpec, ExpectSpec } from "./case.ts";
+import { bodyOf, delayOf } from "./given.ts";
 import { cliLimits } from "../limits.ts";
 
 export interface Difference {
@@ -81,13 +81,15 @@ interface Content {
   readonly [field: string]: unknown;
 }
 
-function sendContent(send: NewSend): Content {
+function sendContent(send: RunResult["sends"][number]): Content {
   return {
     outlet: send.outlet,
     key: send.key ?? null,
     contentType: send.contentType,
     headers: send.headers,
     body: send.body,
+    transaction: send.transaction,
+    after: send.dueMs === undefined ? 0 : Math.max(0, send.dueMs - send.sentMs),
   };
 }
 
@@ -112,11 +114,12 @@ function brief(content: Content): string {
 
 async function contentDifferences(expected: ContentSpec, actual: Content, path: string, folder: string): Promise<Difference[]> {
   const found: Difference[] = [];
-  for (const field of ["outlet", "fetch", "method", "key", "status", "contentType"] as const) {
+  for (const field of ["outlet", "fetch", "method", "key", "status", "contentType", "transaction"] as const) {
     const wanted = expected[field];
     if (wanted !== undefined && wanted !== actual[field])
       found.push({ path: join(path, field), expected: shown(wanted), actual: shown(actual[field]) });
   }
+  if (expected.after !== undefined) found.push(...spanDifferences(expected.after, Number(actual["after"]), join(path, "after")));
   found.push(...jsonDifferences(lowerCased(expected.headers), actual.headers, join(path, "headers"), true));
   if (Object.hasOwn(expected, "json") || Object.hasOwn(expected, "jsonLike")) {
     const loose = !Object.hasOwn(expected, "json");
@@ -203,10 +206,48 @@ function logDifferences(expected: NonNullable<ExpectSpec["logs"]>, { logs }: Run
   return [];
 }
 
-function errorDifferences(expected: ExpectSpec["error"], { failure }: RunResult): Difference[] {
+function spanDifferences(expected: string, actualMs: number, path: string): Difference[] {
+  return delayOf(expected) === actualMs ? [] : [{ path, expected, actual: spanText(actualMs) }];
+}
+
+/** Compares the waits that are open at the end; of a wait only what the test names. */
+function asleepDifferences(expected: AsleepSpec | undefined, { status, waits: actual, transactions }: RunResult): Difference[] {
+  const sinceMs = transactions.at(-1)?.endedMs ?? 0;
+  if (expected === undefined || actual === undefined) {
+    if (expected === undefined && actual === undefined) return [];
+    if (actual === undefined) return [{ path: "status", expected: "asleep", actual: status }];
+    return [{ path: "status", expected: "done", actual: `asleep: waits for ${waitsText(actual, sinceMs)}` }];
+  }
+  const found: Difference[] = [];
+  const { waits = [], timers = [] } = expected;
+  const shownWaits = actual.waits.map(({ name, key, dueMs, questionJson }, index) => {
+    const { timeout } = waits[index] ?? {};
+    const forMs = dueMs === undefined ? null : dueMs - sinceMs;
+    const isAsWanted = typeof timeout === "string" && delayOf(timeout) === forMs;
+    const question = questionJson === undefined ? {} : (parseJson(questionJson) as object);
+    return { name, key, timeout: isAsWanted ? timeout : forMs === null ? null : spanText(forMs), ...question };
+  });
+  if (expected.waits !== undefined) found.push(...jsonDifferences(waits, shownWaits, "asleep.waits", true));
+  const shownTimers = actual.timers.map(({ dueMs }, index) => {
+    const wanted = timers[index];
+    return wanted !== undefined && delayOf(wanted) === dueMs - sinceMs ? wanted : spanText(dueMs - sinceMs);
+  });
+  if (expected.timers !== undefined) found.push(...jsonDifferences(timers, shownTimers, "asleep.timers"));
+  return found;
+}
+
+async function continueDifferences(expected: ExpectSpec["continue"], { next }: RunResult, folder: string): Promise<Difference[]> {
+  if (expected === undefined) return [];
+  const actual = next === undefined ? undefined : { ...next };
+  if (expected === null) return actual === undefined ? [] : [{ path: "continue", expected: undefined, actual: brief(actual) }];
+  if (actual === undefined) return [{ path: "continue", expected: shown(expected), actual: undefined }];
+  return await contentDifferences(expected, actual, "continue", folder);
+}
+
+function errorDifferences(expected: ExpectSpec["error"], { failure, status }: RunResult): Difference[] {
   if (expected === undefined)
     return failure === undefined ? [] : [{ path: "status", expected: "done", actual: `failed with ${failure.code}: ${failure.message}` }];
-  if (failure === undefined) return [{ path: "status", expected: `failed with ${expected.code ?? "an error"}`, actual: "done" }];
+  if (failure === undefined) return [{ path: "status", expected: `failed with ${expected.code ?? "an error"}`, actual: status }];
   const found: Difference[] = [];
   for (const field of ["code", "retry", "status"] as const) {
     const wanted = expected[field];
@@ -225,6 +266,8 @@ function errorDifferences(expected: ExpectSpec["error"], { failure }: RunResult)
 /** Every difference between `result` and what was expected; none when the case passes. */
 export async function compare(expected: ExpectSpec, result: RunResult, folder: string): Promise<Difference[]> {
   const found = errorDifferences(expected.error, result);
+  if (expected.error === undefined && result.failure === undefined) found.push(...asleepDifferences(expected.asleep, result));
+  found.push(...(await continueDifferences(expected.continue, result, folder)));
   if (expected.reply === null && result.reply !== undefined)
     found.push({ path: "reply", expected: undefined, actual: brief(result.reply as unknown as Content) });
   if (expected.reply !== undefined && expected.reply !== null && result.failure === undefined) {

@@ -31,8 +31,18 @@ export interface AnswerInput extends BodyInput {
 /** One answer for every request, answers in turn, or a function of the request. */
 export type AnswersInput = AnswerInput | readonly AnswerInput[] | ((request: Request) => AnswerInput);
 
+export interface SignalInput extends BodyInput {
+  readonly name: string;
+  /** Absent: it fits a wait with any key. */
+  readonly key?: string;
+  /** Virtual time after the message at which it comes in, such as "1h"; at once unless given. */
+  readonly after?: string;
+}
+
 export interface RunInput {
   readonly message?: MessageInput;
+  /** For the flow's durable waits. Of two that come at one time the first is older. */
+  readonly signals?: readonly SignalInput[];
   /** State under the message's key. */
   readonly state?: Readonly<Record<string, unknown>>;
   /** State under other keys. */
@@ -61,6 +71,20 @@ export interface Reply extends Content {
 export interface Send extends Content {
   readonly outlet: string;
   readonly key: string | undefined;
+  /** Number of the transaction it was committed with, from 1. */
+  readonly transaction: number;
+  /** Milliseconds by which it is delayed. */
+  readonly afterMs: number;
+}
+
+export interface Wait {
+  readonly name: string;
+  readonly key: string;
+  /** Undefined: it has no end of its own. */
+  readonly until: Date | undefined;
+  /** Of an approval. */
+  readonly question: string | undefined;
+  readonly options: readonly string[] | undefined;
 }
 
 export interface Request extends Content {
@@ -87,10 +111,17 @@ export interface FlowFailure {
 }
 
 export interface RunOutcome {
-  readonly status: "done" | "failed";
+  /** "asleep": no signal is left, nothing is due, and the flow still waits. */
+  readonly status: "done" | "failed" | "asleep";
   readonly reply: Reply | undefined;
-  /** In order; none when the flow failed, since nothing leaves then. */
+  /** In order; none of a transaction that failed, since nothing of it leaves. */
   readonly sends: readonly Send[];
+  /** Waits and timers of a flow that is asleep at the end. */
+  readonly asleep: { readonly waits: readonly Wait[]; readonly timers: readonly Date[] } | undefined;
+  /** 1, and 1 for each time it woke. */
+  readonly transactions: number;
+  /** The message it continues as. */
+  readonly continues: Content | undefined;
   readonly requests: readonly Request[];
   readonly logs: readonly LogLine[];
   readonly error: FlowFailure | undefined;

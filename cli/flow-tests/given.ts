@@ -3,9 +3,9 @@ import { resolve } from "node:path";
 import { appendHeader, type CallEffect, type Headers, type HeadersDraft } from "#abi";
 import { CodedError, fromHex, readDuration, toUtf8 } from "#base";
 import { contentTypeOf } from "../format.ts";
-import { type Stimulus, type Stub, type StubAnswer, stateAnswer } from "#replay";
+import { type Stimulus, type StimulusSignal, type Stub, type StubAnswer, stateAnswer } from "#replay";
 import { byPrefix, readInputOf, unanswered } from "../machine/stubs.ts";
-import type { AnswerSpec, BodySpec, GivenSpec } from "./case.ts";
+import type { AnswerSpec, BodySpec, GivenSpec, SignalSpec } from "./case.ts";
 
 /** When nothing is said: tests must not depend on when they run, nor on chance. */
 const defaultTime = Date.UTC(2026, 0, 1);
@@ -46,7 +46,13 @@ export function seedOf(hex: string | undefined): Uint8Array {
   return seed;
 }
 
-export async function stimulusOf({ message, state, time, seed }: GivenSpec, folder: string): Promise<Stimulus> {
+async function signalOf(spec: SignalSpec, folder: string): Promise<StimulusSignal> {
+  const { name, key, after } = spec;
+  const { bytes, contentType } = await bodyOf(spec, folder);
+  return { name, key, headers: headersOf(spec, contentType), body: bytes, afterMs: delayOf(after) };
+}
+
+export async function stimulusOf({ message, state, time, seed, signals = [] }: GivenSpec, folder: string): Promise<Stimulus> {
   const body = await bodyOf(message, folder);
   const timeMs = time === undefined ? defaultTime : Date.parse(time);
   if (Number.isNaN(timeMs)) throw new CodedError("MF_TEST_INVALID", `time ${time} is not a date such as 2026-01-31T12:00:00Z`);
@@ -60,10 +66,11 @@ export async function stimulusOf({ message, state, time, seed }: GivenSpec, fold
     state,
     seed: seedOf(seed),
     timeMs,
+    signals: await Promise.all(signals.map((signal) => signalOf(signal, folder))),
   };
 }
 
-/** Virtual milliseconds of an answer's `after`. Throws MF_TEST_INVALID. */
+/** Virtual milliseconds of an `after`. Throws MF_TEST_INVALID. */
 export function delayOf(after: string | undefined): number {
   const delayMs = after === undefined ? 0 : readDuration(after);
   if (delayMs === undefined) throw new CodedError("MF_TEST_INVALID", `after: ${after} is not a duration such as 5s`);

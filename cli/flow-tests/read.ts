@@ -155,6 +155,7 @@ function merge(defaults: GivenSpec | undefined, own: GivenSpec): GivenSpec {
     ...own,
     message: { ...Object.fromEntries(base), ...own.message, headers },
     outlets: { ...defaults.outlets, ...own.outlets },
+    ...(own.signals === undefined && defaults.signals === undefined ? {} : { signals: own.signals ?? defaults.signals }),
     fetch: { ...defaults.fetch, ...own.fetch },
   };
 }

@@ -6,14 +6,13 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Message } from "esbuild";
 import type { CallEffect } from "#abi";
-import type { NewSend } from "#gateway";
 import { CodedError, fromUtf8 } from "#base";
 import { parseJson } from "../format.ts";
 import type { RunResult, Stub, StubAnswer } from "#replay";
 import { byPrefix } from "../machine/stubs.ts";
 import { collectTests, type RegisteredTest } from "./api.ts";
 import type { TestBench } from "./bench.ts";
-import type { AnswerSpec, BodySpec, GivenSpec, MessageSpec } from "./case.ts";
+import type { AnswerSpec, BodySpec, GivenSpec, MessageSpec, SignalSpec } from "./case.ts";
 import type { AnswerInput, AnswersInput, BodyInput, Content, Request, RunInput, RunOutcome, Send } from "./flow-test.d.ts";
 import { delayOf, stimulusOf, stubOf } from "./given.ts";
 
@@ -85,8 +84,20 @@ function requestOf(call: CallEffect): Request {
   };
 }
 
-function sendOf(send: NewSend): Send {
-  return { ...content(send.contentType, send.headers, send.body), outlet: send.outlet, key: send.key };
+function sendOf({ contentType, headers, body, outlet, key, transaction, dueMs, sentMs }: RunResult["sends"][number]): Send {
+  const afterMs = dueMs === undefined ? 0 : Math.max(0, dueMs - sentMs);
+  return { ...content(contentType, headers, body), outlet, key, transaction, afterMs };
+}
+
+function waitsOf({ waits, timers }: NonNullable<RunResult["waits"]>): NonNullable<RunOutcome["asleep"]> {
+  return {
+    waits: waits.map(({ name, key, dueMs, questionJson }) => {
+      const until = dueMs === undefined ? undefined : new Date(dueMs);
+      const asked = questionJson === undefined ? {} : (parseJson(questionJson) as { question?: string; options?: readonly string[] });
+      return { name, key, until, question: asked.question, options: asked.options };
+    }),
+    timers: timers.map(({ dueMs }) => new Date(dueMs)),
+  };
 }
 
 export function outcomeOf(result: RunResult): RunOutcome {
@@ -95,6 +106,9 @@ export function outcomeOf(result: RunResult): RunOutcome {
     status: result.status,
     reply: reply === undefined ? undefined : { ...content(reply.contentType, reply.headers, reply.body), status: reply.status },
     sends: result.sends.map(sendOf),
+    asleep: result.waits === undefined ? undefined : waitsOf(result.waits),
+    transactions: result.transactions.length,
+    continues: result.next === undefined ? undefined : content(result.next.contentType, result.next.headers, result.next.body),
     requests: result.calls.filter(({ operation }) => operation !== "state").map(requestOf),
     logs: result.logs.map(({ level, text, fieldsJson }) => ({
       level,
@@ -175,12 +189,13 @@ export function runnerFor(bench: TestBench, path: string): (input?: RunInput, fl
     if (!existsSync(file))
       throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${file}: give its path as the second argument of run`);
     const ready = await bench.flow(file);
-    const { message, state, time, seed } = input;
+    const { message, state, time, seed, signals } = input;
     const given: GivenSpec = {
       ...(message === undefined ? {} : { message: specOf<MessageSpec>(message) }),
       ...(state === undefined ? {} : { state }),
       ...(time === undefined ? {} : { time }),
       ...(seed === undefined ? {} : { seed }),
+      ...(signals === undefined ? {} : { signals: signals.map((signal) => specOf<SignalSpec>(signal)) }),
     };
     return outcomeOf(await bench.run(ready, await stimulusOf(given, folder), await stubOfInput(input, folder)));
   };

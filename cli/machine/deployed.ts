@@ -46,7 +46,7 @@ async function readLeniently(file: string, environment: Environment): Promise<Ga
  * The rules for the flow or image at `path`; undefined where no mayfly.yaml names it. Of several flows made of one file the first counts.
  * Values that need a variable the environment lacks are left out. Rejects with a ConfigError.
  */
-export async function deployedRules(path: string, environment: Environment = process.env): Promise<FlowRules | undefined> {
+export async function deployedRules(path: string, environment: Environment = process.env): Promise<DeployedRules | undefined> {
   const folder = projectFolder(path);
   const file = folder === undefined ? undefined : join(folder, "mayfly.yaml");
   if (file === undefined || !existsSync(file)) return undefined;
@@ -57,13 +57,20 @@ export async function deployedRules(path: string, environment: Environment = pro
   return rulesIn(name, flow);
 }
 
-function rulesIn(name: string, flow: FlowConfig): FlowRules {
+/** A flow's rules, and whether the caller of each of its messages waits for the reply: such a flow can't sleep. */
+export interface DeployedRules extends FlowRules {
+  readonly callerWaits: boolean;
+}
+
+function rulesIn(name: string, flow: FlowConfig): DeployedRules {
   const values = Object.fromEntries(Object.entries(flow.values).filter(([, value]) => !value.includes(missingUrl)));
-  return flowRules(name, { ...flow, values });
+  const waits = ({ connector, config }: FlowConfig["from"][number]): boolean =>
+    connector === "http" && (config as { readonly mode?: string } | undefined)?.mode !== "accept";
+  return { ...flowRules(name, { ...flow, values }), callerWaits: flow.from.length > 0 && flow.from.every(waits) };
 }
 
 /** The stimulus as the gateway would make it. `state` asks for a key; throws MF_STATE_NO_KEY where the message would have none. */
-export function asDeployed(stimulus: Stimulus, rules: FlowRules | undefined): Stimulus {
+export function asDeployed(stimulus: Stimulus, rules: DeployedRules | undefined): Stimulus {
   const { id, headers, body, state } = stimulus;
   const contentType = headers["content-type"];
   const key =
@@ -75,7 +82,7 @@ export function asDeployed(stimulus: Stimulus, rules: FlowRules | undefined): St
       "MF_STATE_NO_KEY",
       `state is set, but the message has no key under flows.${rules?.name ?? ""}.key in mayfly.yaml: set the flow's key, or add to the message the value that the key is read from`,
     );
-  return { ...stimulus, key, headers: { ...rules?.values, ...headers } };
+  return { ...stimulus, key, headers: { ...rules?.values, ...headers }, callerWaits: rules?.callerWaits === true };
 }
 
 /** Throws MF_OUTLET_MISSING where the gateway would not start: the flow declares an outlet it is not given. */
@@ -90,7 +97,7 @@ export function checkOutlets(declared: readonly string[] | null, rules: FlowRule
 
 export interface DeployedFlow {
   /** Undefined where the file does not name the flow, or is missing. */
-  readonly rules: FlowRules | undefined;
+  readonly rules: DeployedRules | undefined;
   /** The flow's source, absolute; undefined for one that is served from an image. */
   readonly source: string | undefined;
 }

@@ -1,8 +1,9 @@
 /** A run as people read it. */
-import { bodyText, indent, msText, parseJson, safeText } from "../format.ts";
+import { bodyText, indent, msText, parseJson, safeText, spanText } from "../format.ts";
 import { cliLimits } from "../limits.ts";
 import type { Terminal } from "../terminal.ts";
 import type { RunResult } from "#replay";
+import { lifeLines, waitsText } from "./life.ts";
 import { placeText } from "./stack.ts";
 
 const levelMarks = { debug: "debug", info: "info ", warn: "warn ", error: "error" } as const;
@@ -49,11 +50,25 @@ function showSends(terminal: Terminal, { sends, discardedSends }: RunResult): vo
     out(`${paint.dim(`${discardedSends} ${discardedSends === 1 ? "send" : "sends"} not carried out, since the flow failed`)}\n`);
   if (sends.length === 0) return;
   out(`${paint.bold("sent")}\n`);
-  for (const { outlet, key, contentType, body } of sends.slice(0, cliLimits.linesShown)) {
-    out(`  ${paint.cyan(`→ ${outlet}`)}${key === undefined ? "" : ` key=${safeText(key)}`} ${paint.dim(contentType)}\n`);
+  for (const { outlet, key, contentType, body, dueMs, sentMs } of sends.slice(0, cliLimits.linesShown)) {
+    const after = dueMs === undefined ? "" : ` after ${spanText(dueMs - sentMs)}`;
+    out(`  ${paint.cyan(`→ ${outlet}`)}${key === undefined ? "" : ` key=${safeText(key)}`}${after} ${paint.dim(contentType)}\n`);
     out(`${indent(bodyText(body, contentType), "    ")}\n`);
   }
   showMore(terminal, sends.length);
+}
+
+function showLife({ out, paint }: Terminal, result: RunResult): void {
+  const lines = lifeLines(result);
+  if (lines.length === 0) return;
+  out(`${paint.bold("life")}\n`);
+  for (const line of lines.slice(0, cliLimits.linesShown)) out(`  ${line}\n`);
+  showMore({ out, paint } as Terminal, lines.length);
+}
+
+function showUnclaimed({ out, paint }: Terminal, { unclaimed }: RunResult): void {
+  for (const { name, key } of unclaimed.slice(0, cliLimits.linesShown))
+    out(`${paint.yellow(`nothing waited for the signal ${safeText(name)}${key === undefined ? "" : ` ${safeText(key)}`}`)}\n`);
 }
 
 function showEnd(terminal: Terminal, result: RunResult): void {
@@ -61,6 +76,16 @@ function showEnd(terminal: Terminal, result: RunResult): void {
   const { reply, failure, timings } = result;
   const waited = timings.virtualMs > 0 ? `, ${msText(Math.round(timings.virtualMs))} of virtual time` : "";
   const time = `${timings.steps} ${timings.steps === 1 ? "step" : "steps"}, ${msText(timings.cpuMs)} of a cold machine's CPU${waited}`;
+  if (result.waits !== undefined) {
+    out(
+      `${paint.yellow("asleep")} ${paint.dim(`waits for ${waitsText(result.waits, result.transactions.at(-1)?.endedMs ?? 0)}, after ${time}`)}\n`,
+    );
+    return;
+  }
+  if (result.next !== undefined)
+    out(
+      `${paint.bold("continues as")} ${paint.dim(result.next.contentType)}\n${indent(bodyText(result.next.body, result.next.contentType))}\n`,
+    );
   if (failure === undefined) {
     if (reply !== undefined)
       out(`${paint.bold("reply")} ${reply.status} ${paint.dim(reply.contentType)}\n${indent(bodyText(reply.body, reply.contentType))}\n`);
@@ -77,7 +102,9 @@ function showEnd(terminal: Terminal, result: RunResult): void {
 export function showRun(terminal: Terminal, result: RunResult): void {
   showLogs(terminal, result);
   showCalls(terminal, result);
+  showLife(terminal, result);
   showSends(terminal, result);
   if (result.state !== undefined) terminal.out(`${terminal.paint.bold("state")} ${JSON.stringify(result.state)}\n`);
+  showUnclaimed(terminal, result);
   showEnd(terminal, result);
 }

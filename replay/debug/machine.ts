@@ -35,7 +35,8 @@ class DebugMachine implements DrivenMachine {
     const effects = this.#door.effects();
     const last = effects.at(-1)?.kind;
     const cpuMs = performance.now() - started;
-    return { status: last === "done" ? "done" : last === "fail" ? "failed" : "waiting", effects, cpuMs };
+    const isDone = last === "done" || last === "continue";
+    return { status: isDone ? "done" : last === "fail" ? "failed" : "waiting", effects, cpuMs };
   }
 
   end(): void {
