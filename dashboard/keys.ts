@@ -23,6 +23,7 @@ const places: Readonly<Record<string, string>> = {
   m: "#/map",
   f: "#/flows",
   h: "#/messages",
+  s: "#/sleepers",
   d: "#/dead-letters",
   c: "#/connectors",
 };

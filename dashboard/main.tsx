@@ -17,6 +17,8 @@ import { MapScreen } from "./screens/map.tsx";
 import { MessageScreen } from "./screens/message.tsx";
 import { Messages } from "./screens/messages.tsx";
 import { OverviewScreen } from "./screens/overview.tsx";
+import { SleeperScreen } from "./screens/sleeper.tsx";
+import { Sleepers } from "./screens/sleepers.tsx";
 import { Frame } from "./ui/frame.tsx";
 import { Missing } from "./ui/parts.tsx";
 import "./style/tokens.css";
@@ -56,6 +58,12 @@ function Screen(): JSX.Element {
         <Messages />
       ) : (
         <MessageScreen key={`${first}/${second}`} flow={first} id={second} />
+      );
+    case "sleepers":
+      return first === undefined || second === undefined ? (
+        <Sleepers />
+      ) : (
+        <SleeperScreen key={`${first}/${second}`} flow={first} id={second} />
       );
     case "dead-letters":
       return first === undefined || second === undefined ? <DeadLetters /> : <LetterScreen key={second} id={`${first}/${second}`} />;

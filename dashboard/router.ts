@@ -44,5 +44,6 @@ export function replace(address: string): void {
 }
 
 export const messageHref = (flow: string, id: string): string => href(["messages", flow, id]);
+export const sleeperHref = (flow: string, id: string): string => href(["sleepers", flow, id]);
 export const flowHref = (flow: string): string => href(["flows", flow]);
 export const letterHref = (id: string): string => href(["dead-letters", ...id.split("/")]);

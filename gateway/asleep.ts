@@ -2,7 +2,7 @@
 import { decodeRecording, type LogEffect, type Recording } from "#abi";
 import { type Brand, type Clock, CodedError } from "#base";
 import { gatewayLimits } from "./contract/limits.ts";
-import type { IncomingSignal, OpenWait, Question, SignalOutcome } from "./contract/sleep.ts";
+import { type IncomingSignal, type OpenWait, questionOf, type SignalOutcome } from "./contract/sleep.ts";
 import type { ShownSleeper, ShownSleeperDetail, ShownWait, SleepDesk } from "./contract/sleep-desk.ts";
 import type { FlowDelivery } from "./delivery/flow-delivery.ts";
 import type { Journal, Lease, Sequence, SleeperInfo } from "./journal/journal.ts";
@@ -12,17 +12,6 @@ export interface AsleepPorts {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly flows: ReadonlyMap<string, { readonly delivery: FlowDelivery }>;
-}
-
-function questionOf(json: string | undefined): Question | null {
-  if (json === undefined) return null;
-  try {
-    const { question, options, to } = JSON.parse(json) as Partial<Question>;
-    if (typeof question !== "string" || !Array.isArray(options) || options.some((each) => typeof each !== "string")) return null;
-    return { question, options, ...(typeof to === "string" ? { to } : {}) };
-  } catch {
-    return null; // a machine may say anything
-  }
 }
 
 function shownWait({ wait, name, key, dueMs, questionJson }: OpenWait): ShownWait {

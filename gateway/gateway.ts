@@ -8,6 +8,7 @@ import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { Agent } from "undici";
 import type { BodyStore } from "./stored-bodies/store.ts";
+import { Approving } from "./approving.ts";
 import { Asleep } from "./asleep.ts";
 import type { SleepDesk } from "./contract/sleep-desk.ts";
 import { Sweeper } from "./stored-bodies/sweep.ts";
@@ -148,6 +149,7 @@ class TheGateway implements Gateway, Administered {
   readonly #unexpected: UnexpectedErrors;
   readonly #watching: Watching;
   readonly #recorded: Recorded;
+  readonly #approving: Approving;
   readonly sleepers: SleepDesk;
   readonly #controls: Controls;
   readonly #shared: ServedFlowPorts;
@@ -181,6 +183,17 @@ class TheGateway implements Gateway, Administered {
       return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE" && failure.code !== purgedCode; // one that is set aside was run
     });
     this.sleepers = new Asleep({ journal, clock: this.#clock, flows: this.#flows });
+    this.#approving = new Approving({
+      config,
+      journal,
+      runner: ports.runner,
+      clock: this.#clock,
+      memory: this.#memory,
+      logger,
+      entropy,
+      sleepers: this.sleepers,
+      flows: this.#flows,
+    });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
@@ -222,6 +235,7 @@ class TheGateway implements Gateway, Administered {
           const text = `the image ${sha256.slice(0, 12)} is gone, and a machine sleeps in it: put it back among the images, or \`mayfly sleepers migrate\``;
           return Promise.reject(new CodedError("MF_SLEEPER_IMAGE", text));
         }),
+      questions: this.#approving,
       deliverTo: (flow, message) => {
         const accepted = this.#flows.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
         if (accepted === undefined || message.storedBody === undefined || ports.bodyStore === undefined) return accepted;
@@ -385,6 +399,7 @@ class TheGateway implements Gateway, Administered {
       const access = { kind: "public", token: this.#config.http.admin.token } as const;
       addProbes(this.#listeners.routes, this, access);
       if (this.#config.http.metrics === "public") addMetrics(this.#listeners.routes, this, access);
+      this.#approving.start(this.#listeners.routes);
       await this.#listeners.start();
       await this.#startAll([...this.#flows.values()]);
       if (this.#stopped !== undefined) throw stoppedEarly();
@@ -427,6 +442,7 @@ class TheGateway implements Gateway, Administered {
     addWatched(routes, this.#watching, access);
     addMessages(routes, this.#recorded, access);
     addControl(routes, this.#controls, access);
+    this.#approving.addEndpoints(routes, access);
   }
 
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
@@ -455,12 +471,12 @@ class TheGateway implements Gateway, Administered {
 
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
-    const { http, journal, deadLetters, telemetry, history } = this.#config;
-    const next = [config.http, config.journal, config.deadLetters, config.telemetry, config.history];
-    if (JSON.stringify([http, journal, deadLetters, telemetry, history]) !== JSON.stringify(next))
+    const { http, journal, deadLetters, telemetry, history, approvals } = this.#config;
+    const next = [config.http, config.journal, config.deadLetters, config.telemetry, config.history, config.approvals];
+    if (JSON.stringify([http, journal, deadLetters, telemetry, history, approvals]) !== JSON.stringify(next))
       this.#logger.warn(
         { code: "MF_RELOAD_RESTART" },
-        "http, journal, deadLetters, telemetry and the folder, size and age of history change only at a restart",
+        "http, journal, deadLetters, telemetry, approvals and the folder, size and age of history change only at a restart",
       );
     const images = await this.#loadAll(config.flows);
     const prepared: [ServedFlow, Prepared][] = [];
@@ -471,7 +487,7 @@ class TheGateway implements Gateway, Administered {
       else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
     }
     const gone = [...this.#flows.values()].filter((served) => !Object.hasOwn(config.flows, served.name));
-    this.#config = { ...config, http, journal, deadLetters, telemetry, history };
+    this.#config = { ...config, http, journal, deadLetters, telemetry, history, approvals };
     this.#ports.history?.configure(config.flows);
     await Promise.all(prepared.map(([served, next]) => served.connect(next)));
     // In one turn everything that goes lets go, also of resources that another flow gets, such as a path.

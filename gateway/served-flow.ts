@@ -14,6 +14,7 @@ import { Outbox } from "./delivery/outbox/outbox.ts";
 import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
 import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
+import type { QuestionLinks } from "./delivery/sleep/questions.ts";
 import type { Witnesses } from "./delivery/witnesses.ts";
 import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./contract/limits.ts";
@@ -57,6 +58,7 @@ export interface ServedFlowPorts {
   readonly connectors: Connectors;
   /** The image with this hash, whatever is deployed. Rejects with a CodedError. */
   readonly loadAsleep: (sha256: string, flow: string) => Promise<FlowImage>;
+  readonly questions: QuestionLinks;
   readonly deliverTo: (flow: string, message: Incoming) => Promise<Outcome> | undefined;
   /** Undefined where there is no such flow. */
   readonly signalTo: (signal: IncomingSignal) => Promise<SignalOutcome> | undefined;
@@ -201,6 +203,11 @@ export class ServedFlow {
     const { share } = config.canary;
     const { limits: newLimits } = limitsOf(config, canary.limits);
     return { ...flow, canary: { flow: { ...flow, image: canary.image, limits: newLimits, places: canary.places }, share } };
+  }
+
+  /** The flow in the image that a machine sleeps in, to look at it. Rejects with a CodedError. */
+  flowAsleep(sha256: string): Promise<Flow> {
+    return this.#asleepIn(sha256, this.delivery.flow);
   }
 
   /** The flow as it is configured now, in the image that a machine sleeps in. Rejects with a CodedError. */

@@ -4,6 +4,8 @@ export const limits = {
   messages: 100_000,
   /** Messages asked for at once. */
   page: 500,
+  /** Sleepers looked for before one scrolls: a search may find few in many. */
+  sleepersAtFirst: 50,
   /** Live messages that wait while the list is scrolled. */
   waiting: 5_000,
   /** Members of a JSON value shown before "more", and lines of text, rows of CSV, bytes of a dump. */

@@ -30,7 +30,14 @@ export interface Timeline {
   readonly endAt: number;
 }
 
-const events: Readonly<Record<string, string>> = { deliver: "message in", resolve: "answer in", wake: "timer", cancel: "cancelled" };
+const events: Readonly<Record<string, string>> = {
+  deliver: "message in",
+  resolve: "answer in",
+  wake: "timer",
+  signal: "signal in",
+  resume: "woken",
+  cancel: "cancelled",
+};
 
 function stepRow(attempt: Attempt, index: number): Row | undefined {
   const step = attempt.steps[index];

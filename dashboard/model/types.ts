@@ -327,3 +327,93 @@ export interface Replayed {
   readonly image: string;
   readonly monitor: string;
 }
+
+export interface Question {
+  readonly question: string;
+  readonly options: readonly string[];
+  readonly to?: string;
+}
+
+/** Times of sleepers are texts (ISO 8601). */
+export interface SleeperWait {
+  readonly wait: number;
+  readonly name: string;
+  readonly key: string;
+  readonly until: string | null;
+  readonly question: Question | null;
+}
+
+export interface SleeperRow {
+  readonly id: string;
+  readonly flow: string;
+  readonly key: string | null;
+  readonly image: string;
+  readonly received: string;
+  readonly since: string;
+  readonly until: string;
+  readonly waits: readonly SleeperWait[];
+  readonly sleeps: readonly string[];
+  readonly transactions: number;
+  readonly state: "asleep" | "awake" | "retrying" | "stuck";
+  readonly problem: string | null;
+}
+
+export interface SleeperDetail extends SleeperRow {
+  readonly source: string;
+  readonly message: {
+    readonly headers: Headers;
+    readonly contentType: string;
+    readonly body: Body;
+    readonly state?: Detail["state"];
+  } | null;
+  /** All it did so far, as one attempt. */
+  readonly timeline: Attempt | null;
+  readonly logs: readonly Log[];
+  readonly redacted?: Detail["redacted"];
+}
+
+export interface ShownBytes {
+  readonly text?: string;
+  readonly base64?: string;
+  readonly bytes: number;
+  readonly cut?: true;
+}
+
+export type PreviewEnd =
+  | { readonly kind: "done"; readonly continues: ShownBytes | null }
+  | {
+      readonly kind: "asks";
+      readonly calls: readonly {
+        readonly operation: string;
+        readonly target: string;
+        readonly method: string;
+        readonly body: ShownBytes;
+      }[];
+    }
+  | {
+      readonly kind: "asleep";
+      readonly waits: readonly { readonly name: string; readonly key: string; readonly until: number | null }[];
+      readonly sleeps: readonly number[];
+    }
+  | { readonly kind: "failed" | "unknown"; readonly code: string; readonly message: string };
+
+/** A machine's next transaction, if a signal came. */
+export interface Preview {
+  readonly sends: readonly {
+    readonly outlet: string;
+    readonly key: string | null;
+    readonly contentType: string;
+    readonly headers: Headers;
+    readonly body: ShownBytes;
+    readonly due: number | null;
+  }[];
+  readonly state: readonly { readonly name: string; readonly value?: unknown }[];
+  readonly logs: readonly Log[];
+  readonly end: PreviewEnd;
+  readonly more: number;
+}
+
+export interface Options {
+  readonly options: readonly { readonly option: string; readonly preview: Preview }[];
+  readonly unanswered: Preview | null;
+}

@@ -31,13 +31,15 @@ export interface Ask {
   readonly method?: "GET" | "POST" | "DELETE" | undefined;
   readonly json?: unknown;
   readonly body?: string | Uint8Array<ArrayBuffer> | undefined;
+  /** Of `body`. */
+  readonly contentType?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly token?: string | undefined;
 }
 
-export async function open(path: string, { method = "GET", json, body, signal, token }: Ask = {}): Promise<Response> {
+export async function open(path: string, { method = "GET", json, body, contentType, signal, token }: Ask = {}): Promise<Response> {
   const headers: Record<string, string> = { authorization: `Bearer ${token ?? storedToken() ?? ""}` };
-  if (json !== undefined) headers["content-type"] = "application/json";
+  if (json !== undefined || contentType !== undefined) headers["content-type"] = contentType ?? "application/json";
   const payload = json === undefined ? body : JSON.stringify(json);
   let response: Response;
   try {

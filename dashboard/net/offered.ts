@@ -12,6 +12,9 @@ const endpoints = {
   pauseOutlet: ["POST", "/api/flows/x/outlets/x/pause"],
   purge: ["POST", "/api/flows/x/purge"],
   images: ["GET", "/api/images"],
+  sleepers: ["GET", "/api/sleepers"],
+  answers: ["POST", "/api/sleepers/x/answer"],
+  previews: ["POST", "/api/sleepers/x/preview"],
   rollback: ["POST", "/api/flows/x/rollback"],
 } as const;
 

@@ -15,6 +15,7 @@ const places = [
   { id: "map", name: "Map" },
   { id: "flows", name: "Flows" },
   { id: "messages", name: "Messages" },
+  { id: "sleepers", name: "Sleepers" },
   { id: "dead-letters", name: "Dead letters" },
   { id: "connectors", name: "Connectors" },
 ] as const;
@@ -47,7 +48,7 @@ function Connection(): JSX.Element {
 }
 
 function Nav(): JSX.Element {
-  const shown = places.filter(({ id }) => id !== "messages" || !isKnown() || offered("messages"));
+  const shown = places.filter(({ id }) => (id !== "messages" && id !== "sleepers") || !isKnown() || offered(id));
   return (
     <nav aria-label="Screens">
       {shown.map(({ id, name }) => (
@@ -68,6 +69,7 @@ const keys: readonly (readonly [string, string])[] = [
   ["g m", "Map"],
   ["g f", "Flows"],
   ["g h", "Messages (history)"],
+  ["g s", "Sleepers"],
   ["g d", "Dead letters"],
   ["g c", "Connectors"],
   ["Esc", "Leave a field or close a dialog"],

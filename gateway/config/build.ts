@@ -2,6 +2,7 @@
 import { hardLimits } from "#abi";
 import { table } from "#base";
 import { resolve } from "node:path";
+import { approvalPath } from "../approvals/links.ts";
 import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../contract/hosts.ts";
 import { parseKey } from "../delivery/admission/keys.ts";
@@ -52,6 +53,7 @@ interface Checked {
   readonly build: { readonly include: readonly string[] };
   readonly memory?: number;
   readonly ceilings: Ceilings;
+  readonly approvals?: { readonly url: string };
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
   readonly isolation: GatewayConfig["isolation"];
@@ -99,7 +101,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
       ceilings: data.ceilings,
       history: historyRules(data.history, flow.history),
     };
-  checkRoutes(flows, report);
+  checkRoutes(flows, data.approvals !== undefined, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
       report(["flows", name, "claimCheck"], "needs a journal on disk: remove journal.memory, or this");
@@ -127,6 +129,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     history: historyPlace(data.history, base, data.journal.memory ? undefined : data.journal.dir),
     build: { include: data.build.include.map((folder) => resolve(base, folder)) },
     memory: data.memory,
+    approvals: data.approvals === undefined ? undefined : { url: data.approvals.url },
     monitor: data.monitor,
     workers: data.workers,
     isolation: data.isolation,
@@ -295,13 +298,15 @@ function buildOutlet(
   };
 }
 
-/** Two HTTP sources can't have one method and path. */
-function checkRoutes(flows: Readonly<Record<string, FlowConfig>>, report: Report): void {
+/** Two HTTP sources can't have one method and path, and none is below the gateway's own pages. */
+function checkRoutes(flows: Readonly<Record<string, FlowConfig>>, hasApprovals: boolean, report: Report): void {
   const taken = new Map<string, string>();
   for (const [name, flow] of Object.entries(flows)) {
     for (const { config, owner, at } of httpSources(name, flow)) {
       const { method, path } = config as { readonly method: string; readonly path: string };
       const route = `${method} ${path.replace(/:[^/]+/g, ":")}`;
+      if (hasApprovals && path.startsWith(approvalPath))
+        report([...at, "http", "path"], `${path} is taken: ${approvalPath} has the pages of \`approvals\``);
       const other = taken.get(route);
       if (other !== undefined) report([...at, "http", "path"], `${method} ${path} is taken by flows.${other}`);
       taken.set(route, owner);

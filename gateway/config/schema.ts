@@ -353,6 +353,18 @@ const telemetry: JsonSchema = object(
   },
 );
 
+const approvals: JsonSchema = object(
+  "Questions that flows ask people (`approve`): the page behind the links that they are sent, at /approve/ of http.port.",
+  {
+    url: {
+      ...text("URL under which people reach http.port: links begin with it."),
+      pattern: "^https?://[^\\s?#]+$",
+      patternErrorMessage: "must be a URL without query, such as https://mayfly.example.com",
+    },
+  },
+  ["url"],
+);
+
 const monitor: JsonSchema = {
   type: "string",
   enum: ["embedded", "process", "qemu"],
@@ -379,6 +391,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       memory: size(
         "Memory budget for the messages of all flows: bodies, answers, replies and waiting machines. Default: a third of the memory available to the process (the computer's or the control group's) minus 160MiB, between 32MiB and 1GiB. The whole process uses up to three times the budget plus 160MiB.",
       ),
+      approvals,
       monitor,
       ceilings,
       workers: whole("Number of worker threads or processes. Default: chosen by the monitor.", 1, 1024),

@@ -181,6 +181,8 @@ export interface GatewayConfig {
   readonly build: { readonly include: readonly string[] };
   /** Memory budget, in bytes; undefined: by what the process may use. */
   readonly memory: number | undefined;
+  /** Undefined: questions can't be sent to people with a link. */
+  readonly approvals: { readonly url: string } | undefined;
   readonly monitor: "embedded" | "process" | "qemu";
   /** Worker threads or processes; undefined: the monitor's own choice. */
   readonly workers: number | undefined;

@@ -37,6 +37,20 @@ export interface Question {
   readonly to?: string;
 }
 
+/** A question from a machine, which may be compromised; null where there is none, or none that can be read. */
+export function questionOf(json: string | undefined): Question | null {
+  if (json === undefined) return null;
+  try {
+    const asked = JSON.parse(json) as Partial<Record<keyof Question, unknown>> | null;
+    const { question, options, to } = asked ?? {};
+    if (typeof question !== "string" || !Array.isArray(options) || options.length === 0) return null;
+    if (!options.every((option): option is string => typeof option === "string" && option !== "")) return null;
+    return { question, options, ...(typeof to === "string" ? { to } : {}) };
+  } catch {
+    return null;
+  }
+}
+
 /** A sleeping machine, as the journal keeps it beside its message. */
 export interface Sleeper extends Waits {
   /** The image it sleeps in, 64 hexadecimal digits. */

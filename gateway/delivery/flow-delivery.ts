@@ -29,6 +29,7 @@ import type { Outbox } from "./outbox/outbox.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
 import { FlowSleepers } from "./sleep/flow-sleepers.ts";
+import type { QuestionLinks } from "./sleep/questions.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
 import { shownWork, type WaitingMessage } from "./waiting.ts";
 import { heldBytesOf, Work } from "./work.ts";
@@ -51,6 +52,7 @@ export interface FlowDeliveryPorts {
   readonly perform: PerformCall;
   /** The flow in the image that a machine sleeps in. Rejects with a CodedError where there is none that runs. */
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
+  readonly questions: QuestionLinks;
   readonly witnesses: Witnesses;
   /** The flow's, by the names of their outlets. As of now: a reload replaces them. */
   readonly outboxes: () => ReadonlyMap<string, { readonly outbox: Outbox }>;

@@ -36,6 +36,7 @@ class World {
   readonly persistence = new Persistence(this.clock, prng(1), silentLogger);
   readonly metrics = new FlowMetrics();
   readonly settlement = new Settlement({
+    questions: { linkTo: () => undefined },
     ...this,
     flow: () => flow,
     ids: new MessageIds(() => undefined),

@@ -19,6 +19,7 @@ import { failureOf } from "./failures.ts";
 import type { FlowMetrics } from "./metrics.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds } from "./seeds.ts";
+import { type QuestionLinks, questionSends } from "./sleep/questions.ts";
 import type { Work } from "./work.ts";
 
 export type Verdict =
@@ -61,6 +62,7 @@ export interface SettlementPorts {
   readonly logger: Logger;
   readonly tracing: Tracing;
   readonly metrics: FlowMetrics;
+  readonly questions: QuestionLinks;
 }
 
 export class Settlement {
@@ -80,10 +82,16 @@ export class Settlement {
       sleeper = result.kind === "asleep" ? attempt.sleeper(result) : undefined;
     } catch (error) {
       assert(isCoded(error), "a sleeper is too large, or it can be kept");
+      attempt.releaseSends();
       return this.fail(work, failureOf(error.code, error.message, false), attempt);
     }
+    const questions = this.#questions(attempt, sleeper);
+    if ("code" in questions) {
+      attempt.releaseSends();
+      return this.fail(work, questions, attempt);
+    }
     const lease = this.#leaseOf(work);
-    const sends = passedOn(effects.sends, message.headers, tracing);
+    const sends = passedOn(questions.length === 0 ? effects.sends : [...effects.sends, ...questions], message.headers, tracing);
     const changes = effects.stateChanges;
     const state =
       changes.length === 0 || message.key === undefined ? undefined : { key: message.key, version: attempt.stateVersion, changes };
@@ -110,6 +118,11 @@ export class Settlement {
         logger.error({ message: message.id }, "a completion arrived too late: another attempt owns the message");
         return { kind: "late" };
     }
+  }
+
+  #questions({ flow, work }: MessageAttempt, sleeper: Sleeper | undefined): readonly NewSend[] | Failure {
+    if (sleeper === undefined) return [];
+    return questionSends({ flow, message: work.message, before: work.lease?.sleeper, now: sleeper }, this.#ports.questions);
   }
 
   /** The message of a sleeper in its place, to begin again. What it has sent so far is sent. */

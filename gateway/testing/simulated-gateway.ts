@@ -489,6 +489,7 @@ export class SimulatedGateway {
       memory: gatewayMemory(64 * 2 ** 20, clock),
       logger: silentLogger,
       loadAsleep: () => Promise.reject(new CodedError("MF_SLEEPER_IMAGE", "no other image")),
+      questions: { linkTo: () => undefined },
       tracing: untraced,
       agent: undefined as unknown as Agent,
       routes: { add: () => () => undefined },
