@@ -13,7 +13,7 @@ interface Flags {
   readonly config: string;
   readonly dir?: string;
   readonly salvage?: boolean;
-  readonly part?: readonly ("pending" | "outbox" | "state" | "dedup" | "history")[];
+  readonly part?: readonly ("pending" | "outbox" | "sleepers" | "signals" | "state" | "dedup" | "history")[];
   readonly output?: string;
   readonly json?: boolean;
 }
@@ -45,11 +45,14 @@ async function check({ terminal }: Cli, flags: Flags): Promise<number> {
   const { live } = report;
   const pending = Object.entries(live.pending).map(([flow, count]) => [`pending of ${flow}`, String(count)]);
   const outbox = live.outbox.map(({ flow, outlet, entries }) => [`to be sent, ${flow} → ${outlet}`, String(entries)]);
+  const asleep = Object.entries(live.sleepers).map(([flow, count]) => [`asleep of ${flow}`, String(count)]);
   const facts = [
     ["on disk", bytesText(report.diskBytes)],
     ["files", String(report.files.length)],
     ...pending,
     ...outbox,
+    ...asleep,
+    ["signals kept", String(live.signals)],
     ["ids remembered", String(live.dedupIds)],
     ["keys with state", String(live.stateKeys)],
   ];
@@ -120,7 +123,7 @@ export function addJournal(program: Command, cli: Cli): Command {
     .addOption(
       new Option(
         "--part <name>",
-        "pending, outbox, state, dedup or history; may be given more than once (default: all but history)",
+        "pending, outbox, sleepers, signals, state, dedup or history; may be given more than once (default: all but history)",
       ).argParser(collect),
     )
     .option("-o, --output <file>", "output file (default: standard output)")

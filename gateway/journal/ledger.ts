@@ -7,7 +7,7 @@ import { assert, type Brand } from "#base";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Headers, Reply } from "../contract/message.ts";
 import { DedupWindow } from "./dedup.ts";
-import { contradicts } from "./dedup-id.ts";
+import { contradicts, dedupIdOf } from "./dedup-id.ts";
 import type {
   Accepted,
   AttemptRecord,
@@ -28,7 +28,7 @@ import type {
   SignalNumber,
   StateSnapshot,
 } from "./journal.ts";
-import { Sleepers, type SleepingLease, waitKey } from "./sleepers.ts";
+import { Sleepers, type SleepingLease } from "./sleepers.ts";
 import { stateRefusal } from "./state-limit.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
@@ -91,13 +91,13 @@ export function keptAttempts(attempts: readonly AttemptRecord[], record: Attempt
   return all.length <= most ? all : [...all.slice(0, most / 2), ...all.slice(all.length - most / 2)];
 }
 
-function isSleeping(lease: Lease): lease is SleepingLease {
+export function isSleeping(lease: Lease): lease is SleepingLease {
   return lease.sleeper !== undefined;
 }
 
-/** Signals of other names and keys have ids of their own, and no message has one of them. */
-function signalDedupId({ name, key }: Pick<NewSignal, "name" | "key">, id: string): string {
-  return waitKey(`signal\0${name}`, key, id);
+/** The text duplicates of a signal are found by. Signals of other names and keys have ids of their own, and no message has one of them. */
+export function signalDedupId({ name, key }: Pick<NewSignal, "name" | "key">, id: string): string {
+  return dedupIdOf({ place: `signal\0${name}`, scope: key, id, fingerprint: undefined });
 }
 
 export class Ledger {
@@ -206,6 +206,11 @@ export class Ledger {
     if (!leased) flow.unleased.add(sequence);
     this.#pendingBytes += this.#bodyBytes(message.body);
     if (message.dedup !== undefined) flow.dedup.begin(message.dedup.id, sequence);
+  }
+
+  /** The newest lease of a message, asleep or not; undefined if it is gone. */
+  newest(flow: string, sequence: Sequence): Lease | undefined {
+    return this.flow(flow).pending.get(sequence)?.lease ?? this.sleepers.get(sequence);
   }
 
   /** True when the lease is held and the message's newest. */
@@ -376,13 +381,14 @@ export class Ledger {
     return { version: state.version, json: `{${members.join(",")}}` };
   }
 
-  /** Of every pending message and unsettled send. */
+  /** Of every message and signal that is kept and every unsettled send. */
   *headers(): Iterable<Headers> {
     for (const flow of this.#flows.values()) {
       for (const { lease } of flow.pending.values()) yield lease.message.headers;
       for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) yield entry.headers;
     }
     for (const { message } of this.sleepers.leases()) yield message.headers;
+    for (const { headers } of this.sleepers.kept()) yield headers;
   }
 
   recovery(remarks: readonly string[]): Recovery {
@@ -392,9 +398,7 @@ export class Ledger {
       if (flow.pending.size > 0) pending[name] = flow.pending.size;
       for (const [outlet, queue] of flow.outbox) if (queue.size > 0) outbox.push({ flow: name, outlet, entries: queue.size });
     }
-    const sleepers: Record<string, number> = {};
-    for (const name of this.#flows.keys()) if (this.sleepers.sizeOf(name) > 0) sleepers[name] = this.sleepers.sizeOf(name);
-    return { pending, sleepers, outbox, remarks };
+    return { pending, sleepers: Object.fromEntries(this.sleepers.byFlow()), outbox, remarks };
   }
 
   stats(): Omit<JournalStats, "diskBytes" | "commits" | "committed"> {

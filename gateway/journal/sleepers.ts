@@ -16,6 +16,8 @@ interface Sleeping {
   leased: boolean;
   /** That of its sleeper, unless it was postponed. */
   dueMs: number;
+  /** As it was put to sleep. */
+  readonly bytes: number;
 }
 
 /** The identity by which a wait and a signal are matched. */
@@ -33,8 +35,15 @@ export class Sleepers {
   readonly #signalsByWait = new Map<string, Set<SignalNumber>>();
   readonly #signalsByFlow = new Map<string, number>();
 
+  #bytes = 0;
+
   get size(): number {
     return this.#sleeping.size;
+  }
+
+  /** Of sleepers and signals, as an estimate, those with files of their own left out. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get signals(): number {
@@ -52,7 +61,9 @@ export class Sleepers {
   /** Puts a message to sleep, or to sleep again. */
   put(lease: SleepingLease): void {
     this.remove(lease.sequence);
-    this.#sleeping.set(lease.sequence, { lease, leased: false, dueMs: lease.sleeper.dueMs });
+    const bytes = sleeperBytes(lease);
+    this.#sleeping.set(lease.sequence, { lease, leased: false, dueMs: lease.sleeper.dueMs, bytes });
+    this.#bytes += bytes;
     const { flow } = lease.message;
     for (const wait of lease.sleeper.waits) addTo(this.#byWait, waitKey(flow, wait.name, wait.key), lease.sequence);
     count(this.#byImage, lease.sleeper.imageSha256, 1);
@@ -63,6 +74,7 @@ export class Sleepers {
     const found = this.#sleeping.get(sequence);
     if (found === undefined) return;
     this.#sleeping.delete(sequence);
+    this.#bytes -= found.bytes;
     const { message, sleeper } = found.lease;
     for (const wait of sleeper.waits) removeFrom(this.#byWait, waitKey(message.flow, wait.name, wait.key), sequence);
     count(this.#byImage, sleeper.imageSha256, -1);
@@ -143,6 +155,11 @@ export class Sleepers {
       .map(({ lease, leased }) => sleeperInfo(lease, leased));
   }
 
+  /** Sleepers by flow. */
+  byFlow(): ReadonlyMap<string, number> {
+    return this.#byFlow;
+  }
+
   /** Sleepers by the hash of the image they sleep in. */
   byImage(): ReadonlyMap<string, number> {
     return this.#byImage;
@@ -150,6 +167,7 @@ export class Sleepers {
 
   keep(signal: KeptSignal): void {
     this.#signals.set(signal.number, signal);
+    this.#bytes += headBytes + signal.body.length;
     addTo(this.#signalsByWait, waitKey(signal.flow, signal.name, signal.key), signal.number);
     count(this.#signalsByFlow, signal.flow, 1);
   }
@@ -158,6 +176,7 @@ export class Sleepers {
     const signal = this.#signals.get(number);
     if (signal === undefined) return;
     this.#signals.delete(number);
+    this.#bytes -= headBytes + signal.body.length;
     removeFrom(this.#signalsByWait, waitKey(signal.flow, signal.name, signal.key), number);
     count(this.#signalsByFlow, signal.flow, -1);
   }
@@ -179,6 +198,13 @@ export class Sleepers {
   leases(): Iterable<SleepingLease> {
     return [...this.#sleeping.values()].map(({ lease }) => lease);
   }
+}
+
+/** Of a record, with its headers and names. */
+const headBytes = 512;
+
+function sleeperBytes({ message, sleeper }: SleepingLease): number {
+  return 2 * headBytes + message.body.length + sleeper.recording.length + (sleeper.pages?.length ?? 0);
 }
 
 export function sleeperInfo({ sequence, message, attempt, sleeper }: SleepingLease, awake: boolean): SleeperInfo {

@@ -1,5 +1,10 @@
-/** The record of a completion (`complete`): state, completed id and sends, all or nothing. */
-import type { EntryNumber, OutboxEntry, Sequence, StateChange } from "../journal.ts";
+/**
+ * The record of a completion: state, completed id, sends, the signals it took and the message as it sleeps on, all or nothing. `complete` is
+ * that of version 1; `transaction` has after the same fields
+ *
+ *   u32 signals, their numbers │ u8 asleep, a sleeping message (sleep-records.ts) │ u8 next, the message that takes its place
+ */
+import type { EntryNumber, OutboxEntry, Sequence, SignalNumber, StateChange } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 import {
@@ -9,17 +14,46 @@ import {
   readHeaders,
   readReply,
   type RecordedBody,
+  type SleepingBodies,
   writeBody,
   writeDedup,
   writeHeaders,
   writeReply,
 } from "./fields.ts";
+import { readLease, writeLease } from "./message-records.ts";
 import { type LogRecord, RecordKind } from "./record.ts";
+import { readSleeping, writeSleeping } from "./sleep-records.ts";
 
-/** Everything a completion changes. `bodies` are those of the entries; their offsets come back in the same order. */
-export function writeCommit(writer: ByteWriter, commit: Commit, bodies: readonly BodyToWrite[]): number[] {
+/** Bodies of a commit, to be written. */
+export interface CommitBodies {
+  readonly entries: readonly BodyToWrite[];
+  readonly sleeping: SleepingBodies<BodyToWrite> | undefined;
+  readonly next: BodyToWrite | undefined;
+}
+
+/** Everything a completion changes. The offsets of the entries' bodies come back in their order. */
+export function writeCommit(writer: ByteWriter, commit: Commit, bodies: CommitBodies): number[] {
+  const { sleeping, consumed, next } = commit;
+  if (sleeping === undefined && consumed.length === 0 && next === undefined) {
+    writer.u8(RecordKind.complete);
+    return writeCompletion(writer, commit, bodies.entries);
+  }
+  writer.u8(RecordKind.transaction);
+  const offsets = writeCompletion(writer, commit, bodies.entries);
+  writer.u32(consumed.length);
+  for (const number of consumed) writer.number(number);
+  writer.u8(sleeping === undefined ? 0 : 1);
+  if (sleeping !== undefined && bodies.sleeping !== undefined) writeSleeping(writer, sleeping, undefined, bodies.sleeping);
+  writer.u8(next === undefined ? 0 : 1);
+  if (next !== undefined) {
+    writeLease(writer, next, undefined);
+    writeBody(writer, bodies.next ?? next.message.body);
+  }
+  return offsets;
+}
+
+function writeCompletion(writer: ByteWriter, commit: Commit, bodies: readonly BodyToWrite[]): number[] {
   const [first] = commit.entries;
-  writer.u8(RecordKind.complete);
   writer.text(commit.flow);
   writer.number(commit.sequence);
   writer.number(commit.nowMs);
@@ -62,7 +96,7 @@ function readState(reader: ByteReader): Commit["state"] {
   return { key, version, changes };
 }
 
-export function readCommit(reader: ByteReader): LogRecord {
+export function readCommit(reader: ByteReader, kind: "complete" | "transaction"): LogRecord {
   const flow = reader.text();
   const sequence = reader.count() as Sequence;
   const nowMs = reader.number();
@@ -92,9 +126,11 @@ export function readCommit(reader: ByteReader): LogRecord {
     });
     bodies.push(readBody(reader));
   }
-  return {
-    kind: "complete",
-    commit: { flow, sequence, entries, state, completedId, nowMs, sleeping: undefined, consumed: [], next: undefined },
-    bodies,
-  };
+  const consumed: SignalNumber[] = [];
+  if (kind === "transaction") for (let left = reader.items(8); left > 0; left--) consumed.push(reader.count() as SignalNumber);
+  const sleeping = kind === "transaction" && reader.u8() !== 0 ? readSleeping(reader) : undefined;
+  const next = kind === "transaction" && reader.u8() !== 0 ? { ...readLease(reader), body: readBody(reader) } : undefined;
+  const asleep = sleeping?.lease;
+  const commit: Commit = { flow, sequence, entries, state, completedId, nowMs, sleeping: asleep, consumed, next: next?.lease };
+  return { kind, commit, bodies, sleeping, nextBody: next?.body };
 }

@@ -5,6 +5,7 @@
  */
 import { appendHeader, headerList, type Headers, type HeadersDraft, type HeaderValue } from "#abi";
 import type { AttemptRecord, NewMessage } from "../journal.ts";
+import type { SleepingLease } from "../sleepers.ts";
 import type { Reply } from "../../contract/message.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 
@@ -12,6 +13,20 @@ import type { ByteReader, ByteWriter } from "./bytes.ts";
 export type RecordedBody =
   | { readonly form: "inline"; readonly bytes: Uint8Array; readonly offset: number }
   | { readonly form: "blob"; readonly file: string; readonly length: number; readonly crc: number };
+
+/** Bodies of a sleeping message: what it came with, its events so far, its pages. */
+export interface SleepingBodies<Body = RecordedBody> {
+  readonly body: Body;
+  readonly recording: Body;
+  readonly pages: Body | undefined;
+}
+
+/** A sleeping message as it is read; its arrays are empty, their bytes are in `bodies`. */
+export interface RecordedSleeping {
+  readonly lease: SleepingLease;
+  readonly burying: AttemptRecord | undefined;
+  readonly bodies: SleepingBodies;
+}
 
 /** A body to be written: a view of it, or where it is already. Returns the offset of inline bytes in `writer`, or -1. */
 export type BodyToWrite = Uint8Array | Extract<RecordedBody, { form: "blob" }>;

@@ -2,7 +2,8 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { prng, toUtf8 } from "#base";
-import type { AttemptRecord, EntryNumber, FencingToken, Lease, OutboxEntry, Sequence } from "../journal.ts";
+import type { SleepingLease } from "../sleepers.ts";
+import type { AttemptRecord, EntryNumber, FencingToken, KeptSignal, Lease, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
 import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHeader, putFileHeader } from "../log/batch.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
@@ -21,6 +22,7 @@ import {
 import { writeCommit } from "./commit-record.ts";
 import { writeEntry, writeMessage } from "./message-records.ts";
 import { decodeRecord } from "./records.ts";
+import { writeBurySignal, writeEndSignal, writeSignal, writeSleeper } from "./sleep-records.ts";
 import { BatchBuffer } from "../log/batch-buffer.ts";
 import { sectorBytes } from "../log/limits.ts";
 
@@ -94,14 +96,60 @@ const commit: Commit = {
   nowMs: 4,
 };
 
+const sleeping: SleepingLease = {
+  ...lease,
+  sleeper: {
+    imageSha256: "ab".repeat(32),
+    sinceMs: 5,
+    dueMs: 6,
+    transactions: 2,
+    waits: [
+      { wait: 3, name: "paid", key: "k☂", dueMs: 77, questionJson: undefined },
+      { wait: 4, name: "", key: "", dueMs: undefined, questionJson: '{"question":"?","options":[]}' },
+    ],
+    timers: [{ timer: 1, dueMs: 9 }],
+    recording: new Uint8Array(0),
+  },
+};
+
+const asleep: Commit = { ...commit, sleeping, consumed: [5 as SignalNumber, 6 as SignalNumber] };
+
+const signal: KeptSignal = {
+  number: 8 as SignalNumber,
+  flow: "orders",
+  name: "paid",
+  key: "k",
+  id: "s1",
+  source: "api",
+  headers: { a: ["1", "2"] },
+  contentType: "application/json",
+  body: new Uint8Array(0),
+  receivedMs: 3,
+  keptUntilMs: 4,
+  dedup: { id: "s1", windowMs: 5, count: 6 },
+};
+
 const body = toUtf8("the body");
 const blob = { form: "blob", file: "blob-m7.mfb", length: 1_000_000, crc: 0xdead_beef } as const;
 
 const writers: readonly ((writer: ByteWriter) => void)[] = [
   (writer) => writeMessage(writer, "accept", { lease, burying: undefined, body }),
   (writer) => writeMessage(writer, "pending", { lease, burying: attempt, body: blob }),
-  (writer) => writeCommit(writer, commit, [body, blob]),
-  (writer) => writeCommit(writer, { ...commit, entries: [], state: undefined, completedId: undefined }, []),
+  (writer) => writeCommit(writer, commit, { entries: [body, blob], sleeping: undefined, next: undefined }),
+  (writer) =>
+    writeCommit(
+      writer,
+      { ...commit, entries: [], state: undefined, completedId: undefined },
+      { entries: [], sleeping: undefined, next: undefined },
+    ),
+  (writer) => writeCommit(writer, asleep, { entries: [body, blob], sleeping: { body, recording: blob, pages: body }, next: undefined }),
+  (writer) =>
+    writeCommit(writer, { ...commit, consumed: asleep.consumed, next: lease }, { entries: [body, blob], sleeping: undefined, next: body }),
+  (writer) => writeSleeper(writer, { lease: sleeping, burying: attempt, bodies: { body: blob, recording: body, pages: undefined } }),
+  (writer) => writeSignal(writer, { signal, burying: undefined, body }),
+  (writer) => writeSignal(writer, { signal: { ...signal, dedup: undefined }, burying: attempt, body: blob }),
+  (writer) => writeBurySignal(writer, { number: signal.number, record: attempt }),
+  (writer) => writeEndSignal(writer, { number: signal.number, letter: "orders/x" }),
   (writer) => writeRetry(writer, { flow: "orders", sequence: lease.sequence, dueMs: 5, record: attempt }),
   (writer) => writeBurying(writer, { flow: "orders", sequence: lease.sequence, record: attempt }),
   (writer) => writeFinish(writer, { flow: "orders", sequence: lease.sequence, letter: "orders/x" }),
@@ -136,6 +184,19 @@ test("records come back as they went in", () => {
   deepEqual(plain(pending.burying), plain(attempt));
   deepEqual(plain(complete.commit), plain(commit));
   deepEqual(complete.bodies[1], blob);
+  const [transaction, taking, sleeper, kept, buried, burying, ended] = writers.slice(4).map((write) => decodeRecord(payloadOf(write)));
+  ok(transaction?.kind === "transaction" && sleeper?.kind === "sleeper" && kept?.kind === "signal" && buried?.kind === "signal");
+  deepEqual(plain(transaction.commit), plain(asleep));
+  deepEqual([transaction.sleeping?.bodies.recording, transaction.sleeping?.bodies.pages?.form], [blob, "inline"]);
+  deepEqual([plain(sleeper.lease), plain(sleeper.burying)], [plain(sleeping), plain(attempt)]);
+  deepEqual([sleeper.bodies.body, sleeper.bodies.recording.form, sleeper.bodies.pages], [blob, "inline", undefined]);
+  deepEqual([plain(kept.signal), kept.burying], [plain(signal), undefined]);
+  deepEqual([plain(buried.burying), buried.body], [plain(attempt), blob]);
+  ok(taking?.kind === "transaction" && taking.sleeping === undefined && burying?.kind === "burySignal" && ended?.kind === "endSignal");
+  deepEqual(
+    [taking.commit.consumed, burying.number, ended.number, ended.letter],
+    [asleep.consumed, signal.number, signal.number, "orders/x"],
+  );
   for (const [index, write] of writers.entries()) ok(decodeRecord(payloadOf(write)) !== undefined, `record ${index}`);
 });
 

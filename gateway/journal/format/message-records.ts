@@ -1,6 +1,6 @@
 /** Records of one whole thing with its body: a message (`accept`, `pending`) and a waiting send (`entry`). */
 import type { Brand } from "#base";
-import type { EntryNumber, FencingToken, NewMessage, OutboxEntry, Sequence } from "../journal.ts";
+import type { AttemptRecord, EntryNumber, FencingToken, Lease, NewMessage, OutboxEntry, Sequence } from "../journal.ts";
 import { type ByteReader, type ByteWriter, writeOptionalNumber } from "./bytes.ts";
 import {
   type BodyToWrite,
@@ -20,12 +20,21 @@ type ToWrite<K extends "accept" | "entry"> = Omit<Fields<K>, "body"> & { readonl
 
 /** A message with all of its lease but the token, which no restart keeps. The same fields for `accept` and `pending`. */
 export function writeMessage(writer: ByteWriter, kind: "accept" | "pending", { lease, burying, body }: ToWrite<"accept">): number {
-  const { message } = lease;
   writer.u8(RecordKind[kind]);
-  writer.number(lease.sequence);
-  writer.number(lease.attempt);
-  writer.number(lease.dueMs);
-  writeAttempts(writer, lease.attempts);
+  writeLease(writer, lease, burying);
+  return writeBody(writer, body);
+}
+
+/** All of a lease but its token, its body and its sleeper. */
+export function writeLease(
+  writer: ByteWriter,
+  { sequence, attempt, dueMs, attempts, message }: Lease,
+  burying: AttemptRecord | undefined,
+): void {
+  writer.number(sequence);
+  writer.number(attempt);
+  writer.number(dueMs);
+  writeAttempts(writer, attempts);
   writer.text(burying === undefined ? undefined : JSON.stringify(burying));
   writer.text(message.flow);
   writer.text(message.id);
@@ -37,10 +46,13 @@ export function writeMessage(writer: ByteWriter, kind: "accept" | "pending", { l
   writeOptionalNumber(writer, message.expiresMs);
   writeDedup(writer, message.dedup);
   writeHeaders(writer, message.headers);
-  return writeBody(writer, body);
 }
 
 export function readMessage(reader: ByteReader, kind: "accept" | "pending"): LogRecord {
+  return { kind, ...readLease(reader), body: readBody(reader) };
+}
+
+export function readLease(reader: ByteReader): { readonly lease: Lease; readonly burying: AttemptRecord | undefined } {
   const sequence = reader.count() as Sequence;
   const attempt = reader.count();
   const dueMs = reader.number();
@@ -59,9 +71,8 @@ export function readMessage(reader: ByteReader, kind: "accept" | "pending"): Log
     headers: readHeaders(reader),
     body: new Uint8Array(0),
   };
-  const body = readBody(reader);
   const token = 0 as Brand<number, "FencingToken"> satisfies FencingToken;
-  return { kind, lease: { sequence, token, attempt, dueMs, durable: true, message, attempts }, burying, body };
+  return { lease: { sequence, token, attempt, dueMs, durable: true, message, attempts }, burying };
 }
 
 export function writeEntry(writer: ByteWriter, { entry, dueMs, burying, body }: ToWrite<"entry">): number {

@@ -2,15 +2,15 @@
  * The journal's records: one per change. A record's payload is its kind (u8) and then its fields, in the order in which its
  * writer writes them, as bytes.ts lays them out. Bodies are last where a record has one, so that most of it is one copy.
  *
- *   log         accept · complete · retry · burying · finish · burySend · settle · defer · closed
- *   checkpoint  pending · entry · completedId · state · end
+ *   log         accept · complete · transaction · retry · burying · finish · burySend · settle · defer · signal · burySignal · endSignal · closed
+ *   checkpoint  pending · entry · completedId · state · sleeper · signal · end
  *
- * Writers: message-records.ts, commit-record.ts, change-records.ts. Readers beside them, and decodeRecord (records.ts) for small ones.
+ * Writers: message-records.ts, commit-record.ts, sleep-records.ts, change-records.ts. Readers beside them, and decodeRecord (records.ts) for small ones.
  */
-import type { AttemptRecord, EntryNumber, Lease, OutboxEntry, Sequence } from "../journal.ts";
+import type { AttemptRecord, EntryNumber, KeptSignal, Lease, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Reply } from "../../contract/message.ts";
 import type { Commit } from "../ledger.ts";
-import type { RecordedBody } from "./fields.ts";
+import type { RecordedBody, RecordedSleeping } from "./fields.ts";
 
 export const RecordKind = {
   accept: 1,
@@ -22,17 +22,39 @@ export const RecordKind = {
   defer: 7,
   burySend: 8,
   closed: 9,
+  transaction: 10,
+  signal: 11,
+  burySignal: 12,
+  endSignal: 13,
   pending: 32,
   entry: 33,
   completedId: 34,
   state: 35,
   end: 36,
+  sleeper: 37,
 } as const;
 
 /** A record as it is read. `body` belongs where the message, entry or send has an empty one. */
 export type LogRecord =
   | { readonly kind: "accept" | "pending"; readonly lease: Lease; readonly burying: AttemptRecord | undefined; readonly body: RecordedBody }
-  | { readonly kind: "complete"; readonly commit: Commit; readonly bodies: readonly RecordedBody[] }
+  /** `transaction`: a completion that has a part version 1 did not know. */
+  | {
+      readonly kind: "complete" | "transaction";
+      readonly commit: Commit;
+      readonly bodies: readonly RecordedBody[];
+      readonly sleeping: RecordedSleeping | undefined;
+      readonly nextBody: RecordedBody | undefined;
+    }
+  | ({ readonly kind: "sleeper" } & RecordedSleeping)
+  | {
+      readonly kind: "signal";
+      readonly signal: KeptSignal;
+      readonly burying: AttemptRecord | undefined;
+      readonly body: RecordedBody;
+    }
+  | { readonly kind: "burySignal"; readonly number: SignalNumber; readonly record: AttemptRecord }
+  /** A signal that was buried; those that a machine took go with its commit. */
+  | { readonly kind: "endSignal"; readonly number: SignalNumber; readonly letter: string | undefined }
   | { readonly kind: "retry"; readonly flow: string; readonly sequence: Sequence; readonly dueMs: number; readonly record: AttemptRecord }
   | { readonly kind: "burying"; readonly flow: string; readonly sequence: Sequence; readonly record: AttemptRecord }
   /** A message that was buried (`letter`: its dead letter's id) or dropped. */

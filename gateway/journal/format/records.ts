@@ -1,10 +1,11 @@
 /** Reads records of every kind. */
-import type { EntryNumber, Sequence } from "../journal.ts";
+import type { EntryNumber, Sequence, SignalNumber } from "../journal.ts";
 import { ByteReader } from "./bytes.ts";
 import { readCommit } from "./commit-record.ts";
 import { readAttempt, readReply } from "./fields.ts";
 import { readEntry, readMessage } from "./message-records.ts";
 import { type Fields, type LogRecord, RecordKind } from "./record.ts";
+import { readSignal, readSleeping } from "./sleep-records.ts";
 
 function readFields(reader: ByteReader): LogRecord | undefined {
   switch (reader.u8()) {
@@ -13,7 +14,9 @@ function readFields(reader: ByteReader): LogRecord | undefined {
     case RecordKind.pending:
       return readMessage(reader, "pending");
     case RecordKind.complete:
-      return readCommit(reader);
+      return readCommit(reader, "complete");
+    case RecordKind.transaction:
+      return readCommit(reader, "transaction");
     case RecordKind.retry:
       return {
         kind: "retry",
@@ -53,6 +56,14 @@ function readFields(reader: ByteReader): LogRecord | undefined {
       };
     case RecordKind.state:
       return { kind: "state", flow: reader.text(), key: reader.text(), version: reader.count(), values: readValues(reader) };
+    case RecordKind.sleeper:
+      return { kind: "sleeper", ...readSleeping(reader) };
+    case RecordKind.signal:
+      return readSignal(reader);
+    case RecordKind.burySignal:
+      return { kind: "burySignal", number: reader.count() as SignalNumber, record: readAttempt(reader) };
+    case RecordKind.endSignal:
+      return { kind: "endSignal", number: reader.count() as SignalNumber, letter: reader.optionalText() };
     case RecordKind.end:
       return { kind: "end", records: reader.count() };
     default:

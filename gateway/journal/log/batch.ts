@@ -21,7 +21,7 @@ import { crc32 } from "node:zlib";
 import type { DiskFile } from "./disk.ts";
 import { sectorBytes } from "./limits.ts";
 
-export const formatVersion = 1;
+export const formatVersion = 2;
 export const fileHeaderBytes = sectorBytes;
 export const batchHeaderBytes = 64;
 export const recordHeaderBytes = 8;

@@ -111,6 +111,18 @@ export class Bodies {
     return this.#away({ file: payload.file, offset: payload.offset + body.offset, length: bytes.length, crc: crc32(bytes), blob: false });
   }
 
+  /** A body that was read back and stays in memory, unless it has a file. */
+  recoveredWhole(body: RecordedBody): Uint8Array {
+    if (body.form === "inline") return Uint8Array.from(body.bytes);
+    return this.#away({ file: body.file, offset: 0, length: body.length, crc: body.crc, blob: true });
+  }
+
+  /** The placeholder of a body that is not needed for a while: nothing but its place, if it has a file. */
+  parked(body: Uint8Array): Uint8Array {
+    const place = this.#places.get(body);
+    return place?.blob === true ? this.#away(place) : body;
+  }
+
   /** The bytes of a body, wherever they are. */
   async load(body: Uint8Array): Promise<Uint8Array> {
     for (let reading = 1; ; reading += 1) {
@@ -137,11 +149,16 @@ export class Bodies {
     if (this.isAway(body) && this.#places.get(body)?.blob === false) this.#places.set(body, place);
   }
 
+  /** The body's own file, if it has one. */
+  blobOf(body: Uint8Array): string | undefined {
+    const place = this.#places.get(body);
+    return place?.blob === true ? place.file : undefined;
+  }
+
   /** The body is needed no longer; gives the blob that can be removed once that is safe. */
   release(body: Uint8Array): string | undefined {
     if (this.#counted.delete(body)) this.#memoryBytes -= body.length;
-    const place = this.#places.get(body);
-    return place?.blob === true ? place.file : undefined;
+    return this.blobOf(body);
   }
 
   /** The file is about to be removed: no place refers to it any more. */

@@ -5,11 +5,12 @@
  *
  *   burying ──▶ letter ──▶ finish         a crash after `burying`: recovery goes on from the letter
  */
-import { letterOfMessage, letterOfSend } from "../burial.ts";
+import { letterOfMessage, letterOfSend, letterOfSignal } from "../burial.ts";
 import type { DeadLetters } from "../dead-letters.ts";
-import type { AttemptRecord, Lease, OutboxEntry } from "../journal.ts";
+import type { AttemptRecord, KeptSignal, Lease, OutboxEntry } from "../journal.ts";
 import type { LiveIndex } from "./live-index.ts";
 import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "../format/change-records.ts";
+import { writeBurySignal, writeEndSignal } from "../format/sleep-records.ts";
 import type { LogWriter } from "./writer.ts";
 
 export interface BurialPorts {
@@ -17,7 +18,7 @@ export interface BurialPorts {
   readonly deadLetters: DeadLetters;
   readonly writer: LogWriter;
   /** Removes a file that is needed no longer. */
-  readonly remove: (file: string | undefined) => void;
+  readonly remove: (...files: readonly (string | undefined)[]) => void;
 }
 
 /** Buries a message that is held; gives the letter's id. An adopted message is in no log, so the letter is all there is. */
@@ -39,13 +40,21 @@ export async function burySend(ports: BurialPorts, entry: OutboxEntry, record: A
   return endSend(ports, entry, record);
 }
 
+export async function burySignal(ports: BurialPorts, signal: KeptSignal, record: AttemptRecord): Promise<string> {
+  await ports.writer.append(
+    (out) => writeBurySignal(out, { number: signal.number, record }),
+    () => ports.index.buryingSignals.set(signal.number, record),
+  );
+  return endSignal(ports, signal, record, await ports.index.bodies.load(signal.body));
+}
+
 /** Forgets a message, which has a dead letter or was dropped. */
 export async function finishMessage({ index, writer, remove }: BurialPorts, lease: Lease, letter: string | undefined): Promise<void> {
   if (!lease.durable) return index.ledger.finish(lease);
   await writer.append(
     (out) => writeFinish(out, { flow: lease.message.flow, sequence: lease.sequence, letter }),
     () => {
-      remove(index.releaseMessage(lease.message.flow, lease.sequence));
+      remove(...index.releaseMessage(lease.message.flow, lease.sequence));
       index.ledger.finish(lease);
     },
   );
@@ -66,9 +75,22 @@ async function endSend({ index, writer, deadLetters, remove }: BurialPorts, entr
   return id;
 }
 
+async function endSignal(ports: BurialPorts, signal: KeptSignal, record: AttemptRecord, body: Uint8Array): Promise<string> {
+  const { index, writer, deadLetters, remove } = ports;
+  const letter = await deadLetters.put(letterOfSignal(signal, record), body, `signal-${signal.number}`);
+  await writer.append(
+    (out) => writeEndSignal(out, { number: signal.number, letter }),
+    () => {
+      remove(index.releaseSignal(signal.number));
+      index.ledger.sleepers.take(signal.number);
+    },
+  );
+  return letter;
+}
+
 /** Goes on with burials a crash has cut; gives a remark on each. */
 export async function finishBurials(ports: BurialPorts): Promise<string[]> {
-  const { ledger, bodies, burying, buryingSends } = ports.index;
+  const { ledger, bodies, burying, buryingSends, buryingSignals } = ports.index;
   const remarks: string[] = [];
   const attempt = async (what: string, bury: () => Promise<string>): Promise<void> => {
     try {
@@ -96,6 +118,18 @@ export async function finishBurials(ports: BurialPorts): Promise<string[]> {
         );
       }
     }
+  }
+  for (const [sequence, record] of [...burying]) {
+    const lease = ledger.sleepers.get(sequence);
+    if (lease === undefined) continue;
+    const what = `sleeping message ${lease.message.id} of ${lease.message.flow}`;
+    await attempt(what, async () => endMessage(ports, lease, record, await bodies.load(lease.message.body)));
+  }
+  for (const [number, record] of [...buryingSignals]) {
+    const signal = ledger.sleepers.signal(number);
+    if (signal === undefined) continue;
+    const what = `signal ${signal.id} for ${signal.flow}`;
+    await attempt(what, async () => endSignal(ports, signal, record, await bodies.load(signal.body)));
   }
   return remarks;
 }

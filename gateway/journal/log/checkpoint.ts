@@ -4,7 +4,9 @@
  * renamed into place: before that the old one and all segments are still there, after it the segments below are superfluous.
  */
 import type { Clock } from "#base";
+import type { AttemptRecord } from "../journal.ts";
 import type { LedgerCounters } from "../ledger.ts";
+import type { SleepingLease } from "../sleepers.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, putBatchHeader, putFileHeader } from "./batch.ts";
 import type { Bodies } from "./bodies.ts";
 import { ByteWriter } from "../format/bytes.ts";
@@ -15,9 +17,11 @@ import type { LiveIndex } from "./live-index.ts";
 import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
 import type { Place } from "./places.ts";
+import { sleepingToWrite } from "./sleeping-bodies.ts";
 import { writeCompletedId, writeEnd, writeState } from "../format/change-records.ts";
 import { writeEntry, writeMessage } from "../format/message-records.ts";
 import type { Fields } from "../format/record.ts";
+import { writeSignal, writeSleeper } from "../format/sleep-records.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 
 export interface Captured {
@@ -27,6 +31,8 @@ export interface Captured {
   readonly counters: LedgerCounters;
   readonly messages: readonly Omit<Fields<"pending">, "body">[];
   readonly entries: readonly Omit<Fields<"entry">, "body">[];
+  readonly sleepers: readonly { readonly lease: SleepingLease; readonly burying: AttemptRecord | undefined }[];
+  readonly signals: readonly Omit<Fields<"signal">, "body">[];
   readonly ids: readonly Fields<"completedId">[];
   readonly states: readonly Fields<"state">[];
 }
@@ -47,14 +53,20 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
     for (const [key, { version, values }] of flow.state)
       if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
   }
-  return { segment, firstBatch, counters: index.ledger.counters, messages, entries, ids, states };
+  const sleepers = [...index.ledger.sleepers.leases()].map((lease) => ({ lease, burying: index.burying.get(lease.sequence) }));
+  // The ids of signals are among the completed ones.
+  const signals = [...index.ledger.sleepers.kept()].map((signal) => ({
+    signal: { ...signal, dedup: undefined },
+    burying: index.buryingSignals.get(signal.number),
+  }));
+  return { segment, firstBatch, counters: index.ledger.counters, messages, entries, sleepers, signals, ids, states };
 }
 
 /** How long a checkpoint would be, without making it: nearer too much than too little. */
 export function estimatedBytes({ ledger, bodies }: LiveIndex): number {
   const head = 512; // of a record with its headers and names
   const inRecord = (body: Uint8Array): number => (bodies.placeOf(body)?.blob === true ? 0 : bodies.bytesOf(body));
-  let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes;
+  let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes + ledger.sleepers.bytes;
   for (const flow of ledger.flows.values()) {
     for (const { lease } of flow.pending.values()) bytes += head + inRecord(lease.message.body);
     for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + inRecord(entry.body);
@@ -123,12 +135,20 @@ class CheckpointWriter {
   }
 
   async write(): Promise<number> {
-    const { messages, entries, ids, states } = this.#captured;
+    const { messages, entries, sleepers, signals, ids, states } = this.#captured;
     for (const { lease, burying } of messages) {
       await this.#addWithBody(lease.message.body, (writer, body) => writeMessage(writer, "pending", { lease, burying, body }));
     }
     for (const { entry, dueMs, burying } of entries) {
       await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, { entry, dueMs, burying, body }));
+    }
+    for (const { lease, burying } of sleepers) {
+      const bodies = sleepingToWrite(lease, this.#options.bodies);
+      await this.#add((writer) => writeSleeper(writer, { lease, burying, bodies }));
+    }
+    for (const { signal, burying } of signals) {
+      const body = this.#options.bodies.toWrite(signal.body) ?? signal.body;
+      await this.#add((writer) => writeSignal(writer, { signal, burying, body }));
     }
     for (const id of ids) await this.#add((writer) => writeCompletedId(writer, id));
     for (const state of states) await this.#add((writer) => writeState(writer, state));

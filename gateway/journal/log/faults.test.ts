@@ -236,8 +236,8 @@ test("a journal of a newer version is refused, one of an older version is read t
       createdMs: 1_000,
       firstBatch: 1,
     });
-  stamp(2);
-  await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION", message: /version 2, and this Mayfly supports versions up to 1/ });
+  stamp(3);
+  await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION", message: /version 3, and this Mayfly supports versions up to 2/ });
   stamp(0);
   await rejects(here.open().recover(), { code: "MF_JOURNAL_VERSION" });
   let upgraded = 0;

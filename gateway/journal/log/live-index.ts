@@ -1,9 +1,10 @@
 /** The live index: the state of the log in memory. The ledger, where bodies are, and which burials were begun; built by applying records in order. */
-import { keptAttempts, Ledger } from "../ledger.ts";
-import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence } from "../journal.ts";
+import { type Commit, isSleeping, keptAttempts, Ledger } from "../ledger.ts";
+import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";
 import type { LogRecord } from "../format/record.ts";
 import type { Placement } from "./places.ts";
+import { blobsOf, recoveredSleeping } from "./sleeping-bodies.ts";
 
 export class LiveIndex {
   readonly ledger: Ledger;
@@ -12,6 +13,8 @@ export class LiveIndex {
   readonly burying = new Map<Sequence, AttemptRecord>();
   /** Sends of which the same is true. */
   readonly buryingSends = new Map<EntryNumber, AttemptRecord>();
+  /** Signals of which the same is true. */
+  readonly buryingSignals = new Map<SignalNumber, AttemptRecord>();
   /** True while the last record is the one of a clean stop. */
   closed = false;
 
@@ -34,27 +37,50 @@ export class LiveIndex {
         if (record.burying !== undefined) this.burying.set(lease.sequence, record.burying);
         return this.ledger.keep({ ...lease, message: { ...lease.message, body } }, false);
       }
-      case "complete": {
-        this.#releaseMessage(record.commit.flow, record.commit.sequence);
+      case "complete":
+      case "transaction": {
+        this.releaseCommitted(record.commit); // blobs no longer named are swept at the end of recovery
+        const { sleeping, nextBody } = record;
+        const { next } = record.commit;
         const entries = record.commit.entries.map((entry, index): OutboxEntry => {
           const stored = record.bodies[index];
           return stored === undefined ? entry : { ...entry, body: this.bodies.recovered(stored, payload) };
         });
-        return this.ledger.commit({ ...record.commit, entries });
+        return this.ledger.commit({
+          ...record.commit,
+          entries,
+          next: next && nextBody && { ...next, message: { ...next.message, body: this.bodies.recovered(nextBody, payload) } },
+          sleeping: sleeping === undefined ? undefined : recoveredSleeping(sleeping.lease, sleeping.bodies, this.bodies),
+        });
       }
+      case "sleeper": {
+        if (record.burying !== undefined) this.burying.set(record.lease.sequence, record.burying);
+        return this.ledger.sleepers.put(recoveredSleeping(record.lease, record.bodies, this.bodies));
+      }
+      case "signal": {
+        const { number } = record.signal;
+        if (record.burying !== undefined) this.buryingSignals.set(number, record.burying);
+        return this.ledger.keepSignal({ ...record.signal, body: this.bodies.recoveredWhole(record.body) });
+      }
+      case "burySignal":
+        this.buryingSignals.set(record.number, record.record);
+        return;
+      case "endSignal":
+        this.releaseSignal(record.number);
+        return this.ledger.sleepers.take(record.number);
       case "retry": {
-        const pending = this.ledger.flow(record.flow).pending.get(record.sequence);
+        const lease = this.ledger.newest(record.flow, record.sequence);
         this.burying.delete(record.sequence);
-        if (pending !== undefined) this.ledger.replace(this.ledger.nextLease(pending.lease, record.record, record.dueMs));
+        if (lease !== undefined) this.ledger.replace(this.ledger.nextLease(lease, record.record, record.dueMs));
         return;
       }
       case "burying":
         this.burying.set(record.sequence, record.record);
         return;
       case "finish": {
-        const pending = this.ledger.flow(record.flow).pending.get(record.sequence);
-        this.#releaseMessage(record.flow, record.sequence);
-        if (pending !== undefined) this.ledger.finish(pending.lease);
+        const lease = this.ledger.newest(record.flow, record.sequence);
+        this.releaseMessage(record.flow, record.sequence);
+        if (lease !== undefined) this.ledger.finish(lease);
         return;
       }
       case "entry": {
@@ -76,11 +102,27 @@ export class LiveIndex {
     }
   }
 
-  /** Ends what is known of a message beside the ledger; gives a blob that is needed no longer. */
-  releaseMessage(flow: string, sequence: Sequence): string | undefined {
+  /** Ends what is known of a message beside the ledger; gives the blobs that are needed no longer. */
+  releaseMessage(flow: string, sequence: Sequence): string[] {
     this.burying.delete(sequence);
-    const pending = this.ledger.flow(flow).pending.get(sequence);
-    return pending === undefined ? undefined : this.bodies.release(pending.lease.message.body);
+    const lease = this.ledger.newest(flow, sequence);
+    if (lease === undefined) return [];
+    const blob = this.bodies.release(lease.message.body);
+    return isSleeping(lease) ? blobsOf(lease, this.bodies) : blob === undefined ? [] : [blob];
+  }
+
+  /** Ends what is known of a signal beside the ledger; gives a blob that is needed no longer. */
+  releaseSignal(number: SignalNumber): string | undefined {
+    this.buryingSignals.delete(number);
+    const signal = this.ledger.sleepers.signal(number);
+    return signal === undefined ? undefined : this.bodies.release(signal.body);
+  }
+
+  /** The same for all that a commit ends; blobs that the message sleeps on with stay. */
+  releaseCommitted({ flow, sequence, consumed, sleeping }: Commit): string[] {
+    const kept = sleeping === undefined ? [] : blobsOf(sleeping, this.bodies);
+    const blobs = this.releaseMessage(flow, sequence).filter((blob) => !kept.includes(blob));
+    return [...blobs, ...consumed.flatMap((number) => this.releaseSignal(number) ?? [])];
   }
 
   /** The same for a send, which is removed as well. */
@@ -91,10 +133,6 @@ export class LiveIndex {
     if (entry === undefined) return undefined;
     queue.remove(number);
     return this.bodies.release(entry.body);
-  }
-
-  #releaseMessage(flow: string, sequence: Sequence): void {
-    this.releaseMessage(flow, sequence); // blobs no longer named are swept at the end of recovery
   }
 
   #applyToEntry(record: Extract<LogRecord, { kind: "settle" | "defer" | "burySend" }>): void {

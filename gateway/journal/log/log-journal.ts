@@ -25,9 +25,11 @@ import type {
   SleeperInfo,
   Lease,
   NewMessage,
+  NewSignal,
   OutboxEntry,
   Recovery,
   Sequence,
+  SignalNumber,
   StateSnapshot,
 } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
@@ -48,6 +50,8 @@ import { writeMessage } from "../format/message-records.ts";
 import { OutboxCalls } from "./outbox-calls.ts";
 import { RecoveredLog } from "./recovered-log.ts";
 import { readLog } from "./recovery.ts";
+import { SleepCalls } from "./sleep-calls.ts";
+import { sleepingToWrite } from "./sleeping-bodies.ts";
 import type { Upgrade } from "./upgrades.ts";
 
 export interface LogJournalOptions {
@@ -69,6 +73,11 @@ const nothing = (): undefined => undefined;
 
 function lockLost(): CodedError {
   return new CodedError("MF_JOURNAL_CLOSED", "another process has taken over this journal: stop this gateway");
+}
+
+/** True if a completion changes nothing but its message. */
+function isEmpty({ sends, state, sleeper, next, consumed = [] }: Completion): boolean {
+  return sends.length === 0 && state === undefined && sleeper === undefined && next === undefined && consumed.length === 0;
 }
 
 /** The dedup id of a message, with its flow. */
@@ -93,6 +102,7 @@ export class LogJournal implements Journal {
     call: (work) => this.#call(work),
     record: (log, encode, apply) => this.#record(log, encode, apply),
   });
+  readonly #sleep = new SleepCalls({ call: (work) => this.#call(work), busy: (sequence) => this.#messages.busy(sequence) });
   readonly #calls = new OpenCalls();
   /** Stands for the live index until the log is recovered. */
   readonly #empty: LiveIndex;
@@ -225,32 +235,43 @@ export class LogJournal implements Journal {
     return this.#call(async (log) => {
       const { ledger } = log.index;
       const state = completion.state === undefined ? undefined : `${lease.message.flow}\0${completion.state.key}`;
-      const busy = (): Promise<void> | undefined => this.#messages.busy(lease.sequence) ?? this.#states.busy(state);
+      const { consumed = [] } = completion;
+      const signals = this.#sleep.signals;
+      const busy = (): Promise<void> | undefined =>
+        this.#messages.busy(lease.sequence) ?? this.#states.busy(state) ?? consumed.map((number) => signals.busy(number)).find(Boolean);
       for (let wait = busy(); wait !== undefined; wait = busy()) await wait;
       const objection = ledger.objection(lease, completion) ?? this.#stateObjection(completion);
       if (objection !== undefined) return objection;
-      if (!lease.durable && completion.sends.length === 0 && completion.state === undefined && lease.message.dedup === undefined) {
+      if (!lease.durable && isEmpty(completion) && lease.message.dedup === undefined) {
         // Its sender still has the message, and nothing of it must be kept: there is nothing to write.
         ledger.complete(lease, completion);
         return { status: "committed" };
       }
       this.#messages.acquire(lease.sequence);
       this.#states.acquire(state);
+      for (const number of consumed) signals.acquire(number);
       try {
         return await this.#commit(log, lease, ledger.commitOf(lease, completion));
       } finally {
         this.#messages.release(lease.sequence);
         this.#states.release(state);
+        for (const number of consumed) signals.release(number);
       }
     });
   }
 
   async #commit(log: RecoveredLog, lease: Lease, uncommitted: Commit): Promise<Completed> {
     const { bodies } = log.index;
-    let commit = uncommitted;
+    let files: readonly string[] = [];
     try {
-      commit = await log.storeBodies(commit);
-      const written = commit.entries.map((entry) => bodies.toWrite(entry.body) ?? entry.body);
+      const stored = await log.storeBodies(uncommitted);
+      const { commit } = stored;
+      files = stored.files;
+      const written = {
+        entries: commit.entries.map((entry) => bodies.toWrite(entry.body) ?? entry.body),
+        sleeping: commit.sleeping && sleepingToWrite(commit.sleeping, bodies),
+        next: commit.next && (bodies.toWrite(commit.next.message.body) ?? commit.next.message.body),
+      };
       let offsets: number[] = [];
       await log.writer.append(
         (out) => {
@@ -261,7 +282,7 @@ export class LogJournal implements Journal {
       );
       return { status: "committed" };
     } catch (error) {
-      log.removeWhenVoid(commit.entries.map((entry) => bodies.release(entry.body)));
+      log.removeWhenVoid(files);
       if (!(error instanceof RecordTooLong)) throw error;
       return {
         status: "refused",
@@ -303,48 +324,61 @@ export class LogJournal implements Journal {
     return dropped === true;
   }
 
-  keepSignal(): Promise<SignalKept> {
-    return this.#noSleep();
+  keepSignal(signal: NewSignal): Promise<SignalKept> {
+    return this.#sleep.keep(signal);
   }
-  signalsFor(): Promise<readonly KeptSignal[]> {
-    return this.#noSleep();
+
+  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
+    return this.#sleep.signalsFor(flow, name, key);
   }
+
   keptSignals(): Iterable<KeptSignal> {
-    return [];
+    return this.#index.ledger.sleepers.kept();
   }
-  burySignal(): Promise<string | undefined> {
-    return this.#noSleep();
+
+  burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
+    return this.#sleep.bury(number, record);
   }
-  waiterFor(): undefined {
-    return undefined;
+
+  waiterFor(flow: string, name: string, key: string): Sequence | undefined {
+    return this.#index.ledger.sleepers.waiterFor(flow, name, key);
   }
-  wake(): Promise<Lease | undefined> {
-    return this.#noSleep();
+
+  wake(sequence: Sequence): Promise<Lease | undefined> {
+    return this.#sleep.wake(sequence);
   }
-  dueSleepers(): readonly never[] {
-    return [];
+
+  dueSleepers(flow: string, nowMs: number, most: number): readonly Sequence[] {
+    return this.#index.ledger.sleepers.due(flow, nowMs, most);
   }
-  nextSleeperMs(): undefined {
-    return undefined;
+
+  nextSleeperMs(flow: string): number | undefined {
+    return this.#index.ledger.sleepers.nextMs(flow);
   }
-  postpone(): void {}
-  async listSleepers(): Promise<readonly SleeperInfo[]> {
-    return [];
+
+  postpone(sequence: Sequence, dueMs: number): void {
+    this.#index.ledger.sleepers.postpone(sequence, dueMs);
   }
-  async findSleeper(): Promise<undefined> {
-    return undefined;
+
+  async listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
+    return this.#index.ledger.sleepers.list(flow, after, most);
   }
-  async readSleeper(): Promise<undefined> {
-    return undefined;
+
+  async findSleeper(id: string, flow?: string): Promise<Sequence | undefined> {
+    return this.#index.ledger.sleepers.find(id, flow);
   }
-  sleeperCount(): { readonly sleepers: number; readonly signals: number } {
-    return { sleepers: 0, signals: 0 };
+
+  readSleeper(sequence: Sequence): Promise<Lease | undefined> {
+    return this.#sleep.read(sequence);
   }
+
+  sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
+    const { sleepers } = this.#index.ledger;
+    return { sleepers: sleepers.sizeOf(flow), signals: sleepers.signalsOf(flow) };
+  }
+
   sleepersByImage(): ReadonlyMap<string, number> {
-    return new Map();
-  }
-  #noSleep(): Promise<never> {
-    return Promise.reject(new CodedError("MF_JOURNAL_IO", "this journal keeps no sleepers yet"));
+    return this.#index.ledger.sleepers.byImage();
   }
 
   readState(flow: string, key: string): Promise<StateSnapshot> {

@@ -17,6 +17,7 @@ import { type LockTimes, takeLock } from "./lock.ts";
 import { numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { openJournal } from "./open.ts";
 import { type FileReport, type Problem, readLog, type ReadLog } from "./recovery.ts";
+import { blobsOf } from "./sleeping-bodies.ts";
 import { decodeRecord } from "../format/records.ts";
 
 export interface CheckReport {
@@ -30,6 +31,8 @@ export interface CheckReport {
   readonly live: {
     readonly pending: Readonly<Record<string, number>>;
     readonly outbox: readonly { readonly flow: string; readonly outlet: string; readonly entries: number }[];
+    readonly sleepers: Readonly<Record<string, number>>;
+    readonly signals: number;
     readonly dedupIds: number;
     readonly stateKeys: number;
   };
@@ -59,8 +62,8 @@ async function existing(dir: string): Promise<Disk> {
 
 export async function checkJournal(dir: string): Promise<CheckReport> {
   const log = await readQuietly(await existing(dir), true);
-  const { pending, outbox } = log.index.ledger.recovery([]);
-  const { dedupIds, stateKeys } = log.index.ledger.stats();
+  const { pending, sleepers, outbox } = log.index.ledger.recovery([]);
+  const { dedupIds, stateKeys, signals } = log.index.ledger.stats();
   let diskBytes = 0;
   for (const bytes of log.sizes.values()) diskBytes += bytes;
   return {
@@ -68,7 +71,7 @@ export async function checkJournal(dir: string): Promise<CheckReport> {
     problems: log.problems,
     remarks: log.remarks,
     files: log.files,
-    live: { pending, outbox, dedupIds, stateKeys },
+    live: { pending, outbox, sleepers, signals, dedupIds, stateKeys },
     diskBytes,
     obsoleteFiles: log.obsolete.length + log.covered.length,
   };
@@ -158,10 +161,20 @@ function forgetLost(log: ReadLog): string[] {
       }
     }
   }
+  for (const lease of ledger.sleepers.leases()) {
+    if (!blobsOf(lease, bodies).some((blob) => missing.has(blob))) continue;
+    lost.push(`sleeping message ${lease.message.id} of ${lease.message.flow}`);
+    ledger.finish(lease);
+  }
+  for (const signal of [...ledger.sleepers.kept()]) {
+    if (!isLost(signal.body)) continue;
+    lost.push(`signal ${signal.id} for ${signal.flow}`);
+    ledger.sleepers.take(signal.number);
+  }
   return lost;
 }
 
-export type ExportPart = "pending" | "outbox" | "state" | "dedup" | "history";
+export type ExportPart = "pending" | "outbox" | "sleepers" | "signals" | "state" | "dedup" | "history";
 
 /** Bytes as JSON: as `text` when they are UTF-8, else in base64. */
 export function bodyAsJson(body: Uint8Array): { readonly text: string } | { readonly base64: string } {
@@ -180,13 +193,15 @@ function withoutBody<T extends { readonly body: unknown }>(value: T): Omit<T, "b
  *
  *   {"kind":"pending","sequence","attempt","dueMs","attempts",…every field of the message, "body":{"text"|"base64"}}
  *   {"kind":"outbox","number","attempt","dueMs",…every field of the entry, "body"}
+ *   {"kind":"sleeper","sequence","attempt",…every field of the message and its sleep, "body", "recordingBytes", "pagesBytes"}
+ *   {"kind":"signal","number",…every field of the signal, "body"}
  *   {"kind":"state","flow","key","version","values":{name: value}}
  *   {"kind":"dedup","flow","dedupId","id","untilMs"}
  *   {"kind":"history","file","timeMs","record":{"kind":"accept"|"complete"|…}}   every record on disk, oldest first, bodies by length
  */
 export async function* exportJournal(
   dir: string,
-  parts: readonly ExportPart[] = ["pending", "outbox", "state", "dedup"],
+  parts: readonly ExportPart[] = ["pending", "outbox", "sleepers", "signals", "state", "dedup"],
 ): AsyncGenerator<string> {
   const disk = await existing(dir);
   if (parts.includes("history")) yield* exportHistory(disk);
@@ -211,6 +226,25 @@ export async function* exportJournal(
     for (const { entry, dueMs } of captured.entries)
       yield line({ kind: "outbox", dueMs, ...withoutBody(entry), body: await load(entry.body) });
   }
+  if (parts.includes("sleepers")) {
+    for (const { lease } of captured.sleepers) {
+      const { sequence, attempt, attempts, message, sleeper } = lease;
+      const { recording, pages, ...sleep } = sleeper;
+      const bytes = { recordingBytes: index.bodies.bytesOf(recording), pagesBytes: pages && index.bodies.bytesOf(pages) };
+      yield line({
+        kind: "sleeper",
+        sequence,
+        attempt,
+        attempts,
+        ...withoutBody(message),
+        ...sleep,
+        body: await load(message.body),
+        ...bytes,
+      });
+    }
+  }
+  if (parts.includes("signals"))
+    for (const { signal } of captured.signals) yield line({ kind: "signal", ...withoutBody(signal), body: await load(signal.body) });
   if (parts.includes("state")) {
     for (const { flow, key, version, values } of captured.states) {
       yield line({

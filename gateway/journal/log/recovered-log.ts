@@ -13,6 +13,7 @@ import type { LiveIndex } from "./live-index.ts";
 import type { Placement } from "./places.ts";
 import type { ReadLog } from "./recovery.ts";
 import { Room } from "./room.ts";
+import { bodiesOf, mapBodies, mapBodiesAsync, withBodies } from "./sleeping-bodies.ts";
 import { LogWriter } from "./writer.ts";
 
 export interface RecoveredLogOptions {
@@ -27,6 +28,7 @@ export interface RecoveredLogOptions {
 }
 
 const nothing = (): undefined => undefined;
+const nothingYet = new Uint8Array(0);
 
 export class RecoveredLog {
   readonly index: LiveIndex;
@@ -70,7 +72,7 @@ export class RecoveredLog {
 
   get burialPorts(): BurialPorts {
     const { index, writer } = this;
-    return { index, writer, deadLetters: this.#options.deadLetters, remove: (file) => this.removeLater(file) };
+    return { index, writer, deadLetters: this.#options.deadLetters, remove: (...files) => files.forEach((file) => this.removeLater(file)) };
   }
 
   /** Removes what recovery found superfluous and finishes burials that a crash has cut. Resolves with remarks for people. */
@@ -113,30 +115,66 @@ export class RecoveredLog {
     return view;
   }
 
-  /** The commit with its large bodies stored. */
-  async storeBodies(commit: Commit): Promise<Commit> {
-    const { bodies } = this.index;
-    if (!commit.entries.some((entry) => bodies.isLarge(entry.body))) return commit;
+  /** The commit with its large bodies stored, and the files that were made for it. */
+  async storeBodies(commit: Commit): Promise<{ readonly commit: Commit; readonly files: readonly string[] }> {
+    const { bodies, ledger } = this.index;
+    const isNew = (body: Uint8Array): boolean => bodies.isLarge(body) && bodies.blobOf(body) === undefined;
+    const { sleeping, next } = commit;
+    const asleep = sleeping === undefined ? undefined : bodiesOf(sleeping);
+    const ofSleeper = asleep === undefined ? [] : [asleep.body, asleep.recording, ...(asleep.pages === undefined ? [] : [asleep.pages])];
+    if (
+      !commit.entries.some((entry) => bodies.isLarge(entry.body)) &&
+      !ofSleeper.some(isNew) &&
+      !bodies.isLarge(next?.message.body ?? nothingYet)
+    )
+      return { commit, files: [] };
     const entries: OutboxEntry[] = [];
+    const files: string[] = [];
+    const store = async (body: Uint8Array, unique: string): Promise<Uint8Array> => {
+      const stored = await this.storeBody(body, unique);
+      files.push(bodies.blobOf(stored) ?? "");
+      return stored;
+    };
     try {
       for (const entry of commit.entries)
-        entries.push(bodies.isLarge(entry.body) ? { ...entry, body: await this.storeBody(entry.body, `e${entry.number}`) } : entry);
+        entries.push(bodies.isLarge(entry.body) ? { ...entry, body: await store(entry.body, `e${entry.number}`) } : entry);
+      const stored = asleep && (await mapBodiesAsync(asleep, async (body) => (isNew(body) ? store(body, `s${ledger.newEntry()}`) : body)));
+      const message = next && {
+        ...next.message,
+        body: await (bodies.isLarge(next.message.body) ? store(next.message.body, `m${next.sequence}`) : next.message.body),
+      };
       await bodies.syncNames();
+      return {
+        files,
+        commit: {
+          ...commit,
+          entries,
+          next: next && message && { ...next, message },
+          sleeping: sleeping && stored && withBodies(sleeping, stored),
+        },
+      };
     } catch (error) {
-      for (const entry of entries) this.removeLater(bodies.release(entry.body));
+      for (const file of files) this.removeLater(file);
       throw error;
     }
-    return { ...commit, entries };
   }
 
-  /** Applies a commit that is safe; `offsets` are those of its bodies in the record's payload. */
+  /** Applies a commit that is safe; `offsets` are those of its entries' bodies in the record's payload. */
   applyCommit(commit: Commit, offsets: readonly number[], placement: Placement): void {
-    this.removeLater(this.index.releaseMessage(commit.flow, commit.sequence));
+    const { bodies, ledger } = this.index;
+    for (const file of this.index.releaseCommitted(commit)) this.removeLater(file);
     const entries = commit.entries.map((entry, index) => {
-      const body = this.index.bodies.keep(entry.body, placement.file, placement.offset + (offsets[index] ?? 0));
+      const body = bodies.keep(entry.body, placement.file, placement.offset + (offsets[index] ?? 0));
       return body === entry.body ? entry : { ...entry, body };
     });
-    this.index.ledger.commit({ ...commit, entries });
+    const { sleeping } = commit;
+    const parked =
+      sleeping &&
+      withBodies(
+        sleeping,
+        mapBodies(bodiesOf(sleeping), (body) => bodies.parked(body)),
+      );
+    ledger.commit({ ...commit, entries, sleeping: parked });
   }
 
   removeLater(file: string | undefined): void {

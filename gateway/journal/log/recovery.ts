@@ -21,6 +21,7 @@ import type { Placement } from "./places.ts";
 import type { LogRecord } from "../format/record.ts";
 import { decodeRecord } from "../format/records.ts";
 import type { LogEnd } from "./segments.ts";
+import { blobsOf } from "./sleeping-bodies.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
 
 /** A place where something is wrong. */
@@ -349,6 +350,8 @@ class LogReader {
       for (const { lease } of flow.pending.values()) this.#nameBlob(lease.message.body, named);
       for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) this.#nameBlob(entry.body, named);
     }
+    for (const lease of this.#index.ledger.sleepers.leases()) for (const blob of blobsOf(lease, this.#index.bodies)) named.add(blob);
+    for (const { body } of this.#index.ledger.sleepers.kept()) this.#nameBlob(body, named);
     for (const name of named) if (this.#sizes.get(name) === undefined) this.#problem(name, 0, "the body's file is missing");
     for (const name of names) if (isBlob(name) && !named.has(name)) this.#obsolete.push(name);
   }

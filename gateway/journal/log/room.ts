@@ -71,7 +71,7 @@ export class Room {
 
 /** Bytes still to be written until everything that is live is done. */
 function owedBytes({ ledger, bodies }: LiveIndex): number {
-  let bytes = ledger.stateBytes;
+  let bytes = ledger.stateBytes + ledger.sleepers.bytes;
   for (const flow of ledger.flows.values()) {
     for (const { lease } of flow.pending.values()) bytes += copiesOwed * (recordOverheadBytes + bodies.bytesOf(lease.message.body));
     for (const queue of flow.outbox.values())

@@ -11,6 +11,7 @@ import { fromUtf8, toUtf8 } from "#base";
 import type { Failure } from "../../contract/message.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import { dedupIdOf } from "../dedup-id.ts";
+import { sleepCases } from "./sleep.case.ts";
 import type { Accepted, AttemptRecord, Completion, Journal, Lease, NewMessage, NewSend } from "../journal.ts";
 
 export interface JournalUnderTest {
@@ -22,7 +23,7 @@ export interface JournalUnderTest {
 
 const failure: Failure = { origin: "flow", code: "MF_TEST", message: "no luck", status: 0, retry: true };
 
-function record(attempt: number): AttemptRecord {
+export function record(attempt: number): AttemptRecord {
   return {
     attempt,
     startedMs: 10,
@@ -50,24 +51,24 @@ export function newMessage(change: Partial<NewMessage> = {}): NewMessage {
   };
 }
 
-function newSend(outlet: string, text: string, key?: string): NewSend {
+export function newSend(outlet: string, text: string, key?: string): NewSend {
   return { outlet, key, contentType: "text/plain", headers: { h: "v" }, body: toUtf8(text) };
 }
 
-function completion(change: Partial<Completion> = {}): Completion {
+export function completion(change: Partial<Completion> = {}): Completion {
   return { nowMs: 2_000, sends: [], state: undefined, reply: undefined, ...change };
 }
 
-function leased(accepted: Accepted): Lease {
+export function leased(accepted: Accepted): Lease {
   if (accepted.status !== "leased") throw new Error(`expected a lease, got ${accepted.status}`);
   return accepted.lease;
 }
 
-async function texts(journal: Journal, outlet: string, nowMs = 5_000): Promise<string[]> {
+export async function texts(journal: Journal, outlet: string, nowMs = 5_000): Promise<string[]> {
   return (await journal.leaseOutbox("orders", outlet, 100, nowMs)).map((entry) => fromUtf8(entry.body));
 }
 
-interface Place {
+export interface Place {
   readonly journal: Journal;
   readonly deadLetters: DeadLetters;
   /** Closes and opens again; only for durable journals. */
@@ -104,9 +105,10 @@ export function journalCases(subject: JournalUnderTest): void {
   dedupCases(it, subject.durable);
   stateCases(it, subject.durable);
   outboxCases(it, subject.durable);
+  sleepCases(it, subject.durable);
 }
 
-type It = (name: string, run: (place: Place) => Promise<void>, when?: boolean) => void;
+export type It = (name: string, run: (place: Place) => Promise<void>, when?: boolean) => void;
 
 function messageCases(it: It, durable: boolean): void {
   it("an accepted message is leased to its acceptor, whole, and to nobody else", async ({ journal }) => {

@@ -34,8 +34,37 @@ async function writtenJournal(): Promise<string> {
     const send = { outlet: "a", key: undefined, contentType: "", headers: {}, body: Buffer.from("sent") };
     await journal.complete(accepted.lease, { nowMs: 2_000, sends: [send], state: undefined, reply: undefined } as never);
   }
+  await sleepIn(journal);
   await journal.close();
   return dir;
+}
+
+/** A sleeper, one that took a signal, and a signal nobody took. */
+async function sleepIn(journal: ReturnType<typeof openAt>): Promise<void> {
+  const wait = { wait: 1, name: "paid", key: "k", dueMs: 9_000, questionJson: '{"question":"?","options":["yes"]}' };
+  const sleeper = {
+    imageSha256: "ab".repeat(32),
+    waits: [wait],
+    timers: [{ timer: 1, dueMs: 5 }],
+    sinceMs: 1,
+    dueMs: 9_000,
+    transactions: 1,
+    recording: Buffer.from("rec"),
+  };
+  const end = { nowMs: 2_000, sends: [], state: undefined, reply: undefined, sleeper };
+  for (const id of ["s1", "s2"]) {
+    const message = { flow, id, source: "fuzz", headers: {}, contentType: "", body: Buffer.from("body"), receivedMs: 1_000 };
+    const accepted = journal.adopt(message as never);
+    if (accepted.status === "leased") await journal.complete(accepted.lease, end);
+  }
+  const signal = { flow, name: "paid", key: "k", source: "api", headers: {}, contentType: "", body: Buffer.from("{}") };
+  const rest = { receivedMs: 1, keptUntilMs: 9_000, dedup: { id: "d", windowMs: 60_000, count: 10 } };
+  const taken = await journal.keepSignal({ ...signal, ...rest, id: "g1" });
+  await journal.keepSignal({ ...signal, ...rest, id: "g2", dedup: undefined });
+  const waiter = journal.waiterFor(flow, "paid", "k");
+  const lease = waiter === undefined ? undefined : await journal.wake(waiter);
+  if (lease !== undefined && taken.status === "kept")
+    await journal.complete(lease, { ...end, consumed: [taken.signal.number], sleeper: { ...sleeper, pages: Buffer.from("pages") } });
 }
 
 async function segmentsOf(dir: string): Promise<string[]> {

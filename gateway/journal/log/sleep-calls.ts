@@ -1,0 +1,109 @@
+/** The journal's calls about sleepers and signals. A call about a signal holds its lock from the check to the change. */
+import type { AttemptRecord, KeptSignal, Lease, NewSignal, Sequence, SignalKept, SignalNumber } from "../journal.ts";
+import { signalDedupId } from "../ledger.ts";
+import { burySignal } from "./burials.ts";
+import { KeyedLocks } from "./keyed-locks.ts";
+import type { RecoveredLog } from "./recovered-log.ts";
+import { loadedSleeping } from "./sleeping-bodies.ts";
+import { writeSignal } from "../format/sleep-records.ts";
+
+export interface SleepCallPorts {
+  /** Runs a call of an open journal. */
+  readonly call: <T>(work: (log: RecoveredLog) => Promise<T>) => Promise<T>;
+  /** Resolves when no call about the message is in flight any more; undefined when none is. */
+  readonly busy: (sequence: Sequence) => Promise<void> | undefined;
+}
+
+export class SleepCalls {
+  readonly #ports: SleepCallPorts;
+  readonly #ids = new KeyedLocks<string>();
+  /** Signals that are being buried or taken. */
+  readonly signals = new KeyedLocks<SignalNumber>();
+
+  constructor(ports: SleepCallPorts) {
+    this.#ports = ports;
+  }
+
+  keep(signal: NewSignal): Promise<SignalKept> {
+    return this.#ports.call(async (log) => {
+      const { ledger } = log.index;
+      const { flow, dedup } = signal;
+      const id = dedup === undefined ? undefined : `${flow}\0${signalDedupId(signal, dedup.id)}`;
+      for (let busy = this.#ids.busy(id); busy !== undefined; busy = this.#ids.busy(id)) await busy;
+      const duplicate = ledger.duplicateSignal(signal);
+      if (duplicate !== undefined) return duplicate;
+      log.room.take(signal.body.length);
+      this.#ids.acquire(id);
+      try {
+        return { status: "kept", signal: await this.#write(log, ledger.newKeptSignal(signal)) };
+      } finally {
+        this.#ids.release(id);
+      }
+    });
+  }
+
+  async #write(log: RecoveredLog, given: KeptSignal): Promise<KeptSignal> {
+    const { ledger, bodies } = log.index;
+    let signal = given;
+    try {
+      if (bodies.isLarge(given.body)) {
+        signal = { ...given, body: await log.storeBody(given.body, `g${given.number}`) };
+        await bodies.syncNames();
+      }
+      const body = bodies.toWrite(signal.body) ?? signal.body;
+      await log.writer.append(
+        (out) => writeSignal(out, { signal, burying: undefined, body }),
+        () => ledger.keepSignal({ ...signal, body: bodies.parked(signal.body) }),
+      );
+      return signal;
+    } catch (error) {
+      log.removeWhenVoid([bodies.release(signal.body)]);
+      throw error;
+    }
+  }
+
+  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
+    return this.#ports.call(async ({ index: { ledger, bodies } }) => {
+      const signals = ledger.sleepers.signalsFor(flow, name, key);
+      if (!signals.some((signal) => bodies.isAway(signal.body))) return signals;
+      return Promise.all(signals.map(async (signal) => ({ ...signal, body: await bodies.load(signal.body) })));
+    });
+  }
+
+  bury(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
+    return this.#ports.call(async (log) => {
+      for (let busy = this.signals.busy(number); busy !== undefined; busy = this.signals.busy(number)) await busy;
+      const signal = log.index.ledger.sleepers.signal(number);
+      if (signal === undefined) return undefined;
+      this.signals.acquire(number);
+      try {
+        return await burySignal(log.burialPorts, signal, record);
+      } finally {
+        this.signals.release(number);
+      }
+    });
+  }
+
+  wake(sequence: Sequence): Promise<Lease | undefined> {
+    return this.#ports.call(async (log) => {
+      const { ledger, bodies } = log.index;
+      for (let busy = this.#ports.busy(sequence); busy !== undefined; busy = this.#ports.busy(sequence)) await busy;
+      const lease = ledger.wake(sequence);
+      if (lease === undefined) return undefined;
+      log.writeNumbers();
+      try {
+        return await loadedSleeping(lease, bodies);
+      } catch (error) {
+        ledger.release(lease);
+        throw error;
+      }
+    });
+  }
+
+  read(sequence: Sequence): Promise<Lease | undefined> {
+    return this.#ports.call(async ({ index: { ledger, bodies } }) => {
+      const lease = ledger.sleepers.get(sequence);
+      return lease === undefined ? undefined : loadedSleeping(lease, bodies);
+    });
+  }
+}

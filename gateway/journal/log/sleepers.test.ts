@@ -1,0 +1,115 @@
+/** Sleepers and signals on disk: what the command line sees of them, their files, and journals of version 1. */
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { completion, leased, newMessage, newSend } from "../testing/journal.case.ts";
+import { newSignal, newSleeper } from "../testing/sleep.case.ts";
+import { fileHeaderBytes, getFileHeader, putFileHeader } from "./batch.ts";
+import { checkJournal, compactJournal, exportJournal } from "./operations.ts";
+import { openJournal } from "./open.ts";
+
+async function folder(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-sleepers-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+const blobs = async (dir: string): Promise<string[]> => (await readdir(dir)).filter((name) => name.startsWith("blob-"));
+
+test("check counts sleepers and signals, export shows them", async (t) => {
+  const dir = await folder(t);
+  const journal = openJournal(dir);
+  await journal.recover();
+  const lease = leased(await journal.accept(newMessage({ key: "k" })));
+  await journal.complete(lease, completion({ sleeper: newSleeper() }));
+  await journal.keepSignal(newSignal());
+  await journal.close();
+  const { ok: isWhole, live } = await checkJournal(dir);
+  deepEqual([isWhole, live.sleepers, live.signals, live.pending], [true, { orders: 1 }, 1, {}]);
+  const lines: Record<string, unknown>[] = [];
+  for await (const line of exportJournal(dir, ["sleepers", "signals"])) lines.push(JSON.parse(line) as Record<string, unknown>);
+  const [sleeper, signal] = lines;
+  deepEqual([lines.length, sleeper?.["kind"], sleeper?.["id"], sleeper?.["body"]], [2, "sleeper", "m1", { text: "hello" }]);
+  deepEqual([sleeper?.["waits"], sleeper?.["recordingBytes"]], [[{ wait: 1, name: "paid", key: "k1" }], 14]);
+  deepEqual([signal?.["kind"], signal?.["name"], signal?.["body"]], ["signal", "paid", { text: '{"amount":1}' }]);
+});
+
+test("a large body keeps its file over sleeps, and the file goes with the message", async (t) => {
+  const dir = await folder(t);
+  const journal = openJournal(dir);
+  await journal.recover();
+  const lease = leased(await journal.accept(newMessage({ body: Buffer.alloc(300_000) })));
+  const before = await blobs(dir);
+  await journal.complete(lease, completion({ sleeper: newSleeper() }));
+  const woken = await journal.wake(lease.sequence);
+  ok(woken);
+  await journal.complete(woken, completion({ sleeper: newSleeper({ recording: Buffer.alloc(300_000, 1) }) }));
+  deepEqual([before.length, (await blobs(dir)).length, (await blobs(dir)).includes(before[0] ?? "")], [1, 2, true]);
+  await journal.close();
+  const again = openJournal(dir);
+  await again.recover();
+  equal((await blobs(dir)).length, 2);
+  const last = await again.wake(lease.sequence);
+  ok(last);
+  await again.complete(last, completion());
+  await again.close();
+  deepEqual(await blobs(dir), []);
+});
+
+test("salvage keeps sleepers, and names one whose file is gone", async (t) => {
+  const dir = await folder(t);
+  const journal = openJournal(dir);
+  await journal.recover();
+  await journal.complete(leased(await journal.accept(newMessage())), completion({ sleeper: newSleeper() }));
+  const large = newSleeper({ recording: Buffer.alloc(300_000) });
+  await journal.complete(leased(await journal.accept(newMessage({ id: "m2" }))), completion({ sleeper: large }));
+  await journal.close();
+  for (const name of await blobs(dir)) await rm(join(dir, name));
+  await rejects(openJournal(dir).recover(), { code: "MF_JOURNAL_CORRUPT" });
+  const { lost } = await compactJournal(dir, { salvage: true });
+  deepEqual(lost, ["sleeping message m2 of orders"]);
+  const { ok: isWhole, live } = await checkJournal(dir);
+  deepEqual([isWhole, live.sleepers], [true, { orders: 1 }]);
+});
+
+test("a completion whose sleeper is longer than a record may be is refused, and the message stays", async (t) => {
+  const journal = openJournal(await folder(t), { limits: { recordBytes: 2_000 } });
+  await journal.recover();
+  const lease = leased(await journal.accept(newMessage()));
+  const refused = await journal.complete(lease, completion({ sleeper: newSleeper({ recording: Buffer.alloc(5_000) }) }));
+  deepEqual([refused.status, refused.status === "refused" ? refused.code : ""], ["refused", "MF_JOURNAL_RECORD_LIMIT"]);
+  deepEqual([journal.stats().sleepers, journal.stats().pending], [0, 1]);
+  deepEqual(await journal.complete(lease, completion({ sleeper: newSleeper() })), { status: "committed" });
+  await journal.close();
+});
+
+test("a journal of version 1 is read as it is, and goes on in this version", async (t) => {
+  const dir = await folder(t);
+  const journal = openJournal(dir);
+  await journal.recover();
+  const lease = leased(await journal.accept(newMessage()));
+  await journal.accept(newMessage({ id: "m2" }));
+  await journal.complete(lease, completion({ sends: [newSend("out", "x")] }));
+  await journal.close();
+  const [name = ""] = (await readdir(dir)).filter((each) => each.startsWith("segment-"));
+  const bytes = await readFile(join(dir, name));
+  const header = getFileHeader(bytes.subarray(0, fileHeaderBytes));
+  ok(header);
+  equal(header.version, 2);
+  // Nothing in it is newer than version 1: a completion without a sleep is written as it was then.
+  putFileHeader(bytes.subarray(0, fileHeaderBytes), { ...header, version: 1 });
+  await writeFile(join(dir, name), bytes);
+  const old = openJournal(dir);
+  const { pending } = await old.recover();
+  deepEqual([pending, old.outboxDepth("orders", "out")], [{ orders: 1 }, 1]);
+  const [again] = await old.lease("orders", 1);
+  ok(again);
+  await old.complete(again, completion({ sleeper: newSleeper() }));
+  await old.close();
+  const newer = openJournal(dir);
+  deepEqual((await newer.recover()).sleepers, { orders: 1 });
+  await newer.compact();
+  await newer.close();
+});

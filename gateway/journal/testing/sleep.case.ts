@@ -1,0 +1,390 @@
+/** The part of the conformance suite of journals that is about sleepers and signals. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { fromUtf8, toUtf8 } from "#base";
+import type { OpenWait, Sleeper } from "../../contract/sleep.ts";
+import type { Completion, Journal, Lease, NewSignal, SignalKept, KeptSignal } from "../journal.ts";
+import { completion, type It, leased, newMessage, newSend, record, texts } from "./journal.case.ts";
+
+const image = "ab".repeat(32);
+
+export function newWait(name: string, key: string, dueMs?: number): OpenWait {
+  return { wait: 1, name, key, dueMs, questionJson: undefined };
+}
+
+export function newSleeper(change: Partial<Sleeper> = {}): Sleeper {
+  return {
+    imageSha256: image,
+    waits: [newWait("paid", "k1")],
+    timers: [],
+    sinceMs: 2_000,
+    dueMs: 9_000,
+    transactions: 1,
+    recording: toUtf8("all its events"),
+    ...change,
+  };
+}
+
+export function newSignal(change: Partial<NewSignal> = {}): NewSignal {
+  return {
+    flow: "orders",
+    name: "paid",
+    key: "k1",
+    id: "s1",
+    source: "api",
+    headers: { h: "1" },
+    contentType: "application/json",
+    body: toUtf8('{"amount":1}'),
+    receivedMs: 3_000,
+    keptUntilMs: 90_000,
+    dedup: undefined,
+    ...change,
+  };
+}
+
+function kept(outcome: SignalKept): KeptSignal {
+  if (outcome.status !== "kept") throw new Error(`expected a kept signal, got ${outcome.status}`);
+  return outcome.signal;
+}
+
+function there<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("it is not there");
+  return value;
+}
+
+/** A message that falls asleep; gives the lease it had. */
+async function asleep(journal: Journal, id: string, sleeper: Partial<Sleeper> = {}, change: Partial<Completion> = {}): Promise<Lease> {
+  const lease = leased(await journal.accept(newMessage({ id, key: "k" })));
+  deepEqual(await journal.complete(lease, completion({ sleeper: newSleeper(sleeper), ...change })), { status: "committed" });
+  return lease;
+}
+
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+export function sleepCases(it: It, durable: boolean): void {
+  it("a message that falls asleep is not pending; woken, it brings its sleeper and counts attempts anew", async ({ journal }) => {
+    const first = leased(await journal.accept(newMessage({ key: "k", correlationId: "c" })));
+    const second = there(await journal.retryLater(first, record(1), 0));
+    const pages = Uint8Array.of(1, 2, 3);
+    const sleeper = newSleeper({ pages, timers: [{ timer: 4, dueMs: 9_000 }] });
+    const sends = [newSend("out", "before the sleep")];
+    deepEqual(await journal.complete(second, completion({ sleeper, sends })), { status: "committed" });
+    deepEqual([journal.stats().pending, journal.stats().pendingBytes, journal.stats().sleepers], [0, 0, 1]);
+    deepEqual(await journal.lease("orders", 10), []);
+    deepEqual(await texts(journal, "out"), ["before the sleep"]);
+    deepEqual(await journal.complete(second, completion()), { status: "stale" });
+    deepEqual(journal.sleeperCount("orders"), { sleepers: 1, signals: 0 });
+    deepEqual([...journal.sleepersByImage()], [[image, 1]]);
+
+    const woken = there(await journal.wake(first.sequence));
+    equal(await journal.wake(first.sequence), undefined);
+    ok(woken.token > second.token && woken.durable);
+    deepEqual([woken.attempt, woken.attempts.length, woken.message.id, woken.message.correlationId], [1, 0, "m1", "c"]);
+    equal(fromUtf8(woken.message.body), "hello");
+    deepEqual(plain(woken.sleeper), plain(sleeper));
+    deepEqual(await journal.complete(woken, completion({ sends: [newSend("out", "after it")] })), { status: "committed" });
+    deepEqual(await texts(journal, "out"), ["after it"]);
+    equal(await journal.wake(first.sequence), undefined);
+    deepEqual([journal.stats().sleepers, journal.sleepersByImage().size], [0, 0]);
+  });
+
+  it("a late result of before a sleep, of before a retry and of after a release is stale", async ({ journal }) => {
+    const before = await asleep(journal, "m1");
+    const woken = there(await journal.wake(before.sequence));
+    deepEqual(await journal.complete(before, completion()), { status: "stale" });
+    const next = there(await journal.retryLater(woken, record(1), 5_000));
+    deepEqual([next.attempt, next.attempts.length, next.sleeper?.transactions], [2, 1, 1]);
+    deepEqual(await journal.complete(woken, completion({ sends: [newSend("out", "x")] })), { status: "stale" });
+    equal(await journal.drop(woken), false);
+    equal(await journal.bury(woken, record(1)), undefined);
+    journal.release(next);
+    deepEqual(await journal.complete(next, completion()), { status: "stale" });
+    const again = there(await journal.wake(before.sequence));
+    deepEqual([again.attempt, again.attempts.length], [2, 1]);
+    equal(journal.outboxDepth("orders", "out"), 0);
+  });
+
+  it("a released sleeper is asleep as it was: due, and waiting", async ({ journal }) => {
+    const { sequence } = await asleep(journal, "m1");
+    const woken = there(await journal.wake(sequence));
+    deepEqual(
+      [journal.dueSleepers("orders", 9_000, 10).length, journal.nextSleeperMs("orders"), journal.waiterFor("orders", "paid", "k1")],
+      [0, undefined, undefined],
+    );
+    journal.release(woken);
+    deepEqual(journal.dueSleepers("orders", 9_000, 10), [sequence]);
+    deepEqual([journal.nextSleeperMs("orders"), journal.waiterFor("orders", "paid", "k1")], [9_000, sequence]);
+  });
+
+  it("a conflict of state leaves it leased with its signal and its sleep", async ({ journal }) => {
+    const { sequence } = await asleep(journal, "m1");
+    const signal = kept(await journal.keepSignal(newSignal()));
+    const woken = there(await journal.wake(sequence));
+    const state = { key: "k", version: 0, changes: [{ name: "a", valueJson: "1" }] };
+    deepEqual(await journal.complete(leased(await journal.accept(newMessage({ id: "m2" }))), completion({ state })), {
+      status: "committed",
+    });
+    const late = completion({ state, consumed: [signal.number], sleeper: newSleeper({ dueMs: 50_000 }) });
+    deepEqual(await journal.complete(woken, late), { status: "conflict" });
+    deepEqual([(await journal.signalsFor("orders", "paid", "k1")).length, journal.sleeperCount("orders").sleepers], [1, 1]);
+    equal(await journal.wake(sequence), undefined);
+    const { version } = await journal.readState("orders", "k");
+    deepEqual(await journal.complete(woken, { ...late, state: { ...state, version } }), { status: "committed" });
+    deepEqual([(await journal.signalsFor("orders", "paid", "k1")).length, journal.nextSleeperMs("orders")], [0, 50_000]);
+  });
+
+  it("a signal is kept for its wait, oldest first, and goes with the commit that took it", async ({ journal }) => {
+    const { sequence } = await asleep(journal, "m1");
+    const one = kept(await journal.keepSignal(newSignal({ id: "s1" })));
+    const two = kept(await journal.keepSignal(newSignal({ id: "s2", receivedMs: 2_000 })));
+    kept(await journal.keepSignal(newSignal({ id: "s3", key: "k2" })));
+    deepEqual(
+      (await journal.signalsFor("orders", "paid", "k1")).map(({ id, headers, body }) => [id, headers, fromUtf8(body)]),
+      [
+        ["s1", { h: "1" }, '{"amount":1}'],
+        ["s2", { h: "1" }, '{"amount":1}'],
+      ],
+    );
+    deepEqual([...journal.keptSignals()].map(({ number, key }) => [number, key]).slice(0, 2), [
+      [one.number, "k1"],
+      [two.number, "k1"],
+    ]);
+    deepEqual([journal.stats().signals, journal.sleeperCount("orders").signals], [3, 3]);
+    const woken = there(await journal.wake(sequence));
+    equal((await journal.signalsFor("orders", "paid", "k1")).length, 2, "a woken machine has not taken it yet");
+    await journal.complete(woken, completion({ consumed: [one.number] }));
+    deepEqual(
+      (await journal.signalsFor("orders", "paid", "k1")).map(({ id }) => id),
+      ["s2"],
+    );
+    equal(await journal.burySignal(one.number, record(1)), undefined);
+  });
+
+  it("signals of one id are duplicates, of another name, key or flow they are not, nor of a message's id", async ({ journal }) => {
+    const dedup = { id: "d1", windowMs: 1_000, count: 10 };
+    const twice = await Promise.all([journal.keepSignal(newSignal({ dedup })), journal.keepSignal(newSignal({ id: "again", dedup }))]);
+    deepEqual([twice[0]?.status, twice[1]], ["kept", { status: "duplicate", id: "s1" }]);
+    for (const other of [{ name: "sent" }, { key: "k2" }, { flow: "bills" }, { dedup: { ...dedup, id: "d2" } }])
+      equal((await journal.keepSignal(newSignal({ dedup, ...other }))).status, "kept", JSON.stringify(other));
+    equal((await journal.accept(newMessage({ dedup }))).status, "leased");
+    equal((await journal.keepSignal(newSignal({ dedup, receivedMs: 4_001 }))).status, "kept", "the window has ended");
+  });
+
+  it("a buried signal is a dead letter, and gone", async ({ journal, deadLetters }) => {
+    const signal = kept(await journal.keepSignal(newSignal()));
+    const id = there(await journal.burySignal(signal.number, record(1)));
+    const found = there(await deadLetters.read(id));
+    const { letter } = found;
+    deepEqual(
+      [letter.kind, letter.flow, letter.signal, letter.key, letter.messageId, letter.failure.code, fromUtf8(found.body)],
+      ["signal", "orders", "paid", "k1", "s1", "MF_TEST", '{"amount":1}'],
+    );
+    deepEqual([await journal.signalsFor("orders", "paid", "k1"), journal.stats().signals], [[], 0]);
+    equal(await journal.burySignal(signal.number, record(1)), undefined);
+  });
+
+  it("of those that wait for the same the oldest message is first, the woken left out", async ({ journal }) => {
+    const first = leased(await journal.accept(newMessage({ id: "m1" })));
+    const second = await asleep(journal, "m2");
+    const other = await asleep(journal, "m3", { waits: [newWait("sent", "k1"), newWait("paid", "k2")] });
+    equal(journal.waiterFor("orders", "paid", "k1"), second.sequence);
+    await journal.complete(first, completion({ sleeper: newSleeper() }));
+    equal(journal.waiterFor("orders", "paid", "k1"), first.sequence);
+    const woken = there(await journal.wake(first.sequence));
+    equal(journal.waiterFor("orders", "paid", "k1"), second.sequence);
+    await journal.complete(woken, completion({ sleeper: newSleeper({ waits: [newWait("paid", "k9")] }) }));
+    deepEqual(
+      [
+        ["paid", "k1"],
+        ["paid", "k9"],
+        ["sent", "k1"],
+        ["paid", "k2"],
+        ["sent", "k2"],
+      ].map(([name = "", key = ""]) => journal.waiterFor("orders", name, key)),
+      [second.sequence, first.sequence, other.sequence, other.sequence, undefined],
+    );
+    equal(journal.waiterFor("bills", "paid", "k1"), undefined);
+  });
+
+  it("due sleepers come the longest due first, at most as many as asked for", async ({ journal }) => {
+    const dues = [9_000, 7_000, 8_000, 7_000];
+    const leases = [];
+    for (const [index, dueMs] of dues.entries()) leases.push(await asleep(journal, `m${index}`, { dueMs }));
+    const sequences = leases.map(({ sequence }) => sequence);
+    equal(journal.nextSleeperMs("orders"), 7_000);
+    deepEqual(journal.dueSleepers("orders", 6_999, 10), []);
+    const due = (nowMs: number, most: number): number[] =>
+      journal.dueSleepers("orders", nowMs, most).map((sequence) => sequences.indexOf(sequence));
+    deepEqual(
+      [due(7_000, 10), due(8_000, 10), due(9_000, 3)],
+      [
+        [1, 3],
+        [1, 3, 2],
+        [1, 3, 2],
+      ],
+    );
+    deepEqual([journal.dueSleepers("bills", 9_000, 10), journal.nextSleeperMs("bills")], [[], undefined]);
+    await journal.wake(there(sequences[1]));
+    deepEqual([due(8_000, 10), journal.nextSleeperMs("orders")], [[3, 2], 7_000]);
+  });
+
+  it("sleepers are listed in order, found by id and looked at without a lease", async ({ journal }) => {
+    const leases = [];
+    for (const id of ["m1", "m2", "m3"]) leases.push(await asleep(journal, id));
+    const [one, two, three] = leases.map(({ sequence }) => sequence);
+    await journal.wake(there(two));
+    const infos = await journal.listSleepers("orders", one, 10);
+    deepEqual(
+      infos.map(({ id, awake, dueMs, transactions, waits }) => [id, awake, dueMs, transactions, waits[0]?.name]),
+      [
+        ["m2", true, 9_000, 1, "paid"],
+        ["m3", false, 9_000, 1, "paid"],
+      ],
+    );
+    deepEqual([(await journal.listSleepers(undefined, undefined, 2)).length, await journal.listSleepers("bills", undefined, 2)], [2, []]);
+    deepEqual([await journal.findSleeper("m3"), await journal.findSleeper("m3", "orders")], [three, three]);
+    deepEqual([await journal.findSleeper("m3", "bills"), await journal.findSleeper("m9")], [undefined, undefined]);
+    const look = there(await journal.readSleeper(there(three)));
+    deepEqual([look.message.id, fromUtf8(look.sleeper?.recording ?? new Uint8Array(0))], ["m3", "all its events"]);
+    deepEqual(await journal.complete(look, completion()), { status: "stale" });
+    ok(await journal.wake(there(three)));
+  });
+
+  it("the id of a message that fell asleep counts as completed, with its reply", async ({ journal }) => {
+    const dedup = { id: "d1", windowMs: 1_000, count: 10 };
+    const lease = leased(await journal.accept(newMessage({ dedup })));
+    const reply = { status: 202, contentType: "text/plain", headers: {}, body: toUtf8("later") };
+    await journal.complete(lease, completion({ reply, sleeper: newSleeper() }));
+    const again = await journal.accept(newMessage({ id: "again", dedup }));
+    ok(again.status === "duplicate" && again.id === "m1" && fromUtf8(again.reply?.body ?? new Uint8Array(0)) === "later");
+    const woken = there(await journal.wake(lease.sequence));
+    await journal.complete(woken, completion({ nowMs: 2_500 }));
+    equal((await journal.accept(newMessage({ dedup, receivedMs: 3_001 }))).status, "leased", "the window began with the first commit");
+  });
+
+  it("an adopted message that falls asleep is the journal's", async ({ journal }) => {
+    const adopted = leased(journal.adopt(newMessage()));
+    deepEqual(await journal.complete(adopted, completion({ sleeper: newSleeper() })), { status: "committed" });
+    const woken = there(await journal.wake(adopted.sequence));
+    deepEqual([woken.durable, fromUtf8(woken.message.body)], [true, "hello"]);
+  });
+
+  it("a dropped sleeper is gone, a buried one is a dead letter", async ({ journal, deadLetters }) => {
+    const one = await asleep(journal, "m1");
+    const two = await asleep(journal, "m2");
+    equal(await journal.drop(there(await journal.wake(one.sequence))), true);
+    const id = there(await journal.bury(there(await journal.wake(two.sequence)), record(1)));
+    const { letter, body } = there(await deadLetters.read(id));
+    deepEqual([letter.kind, letter.messageId, fromUtf8(body)], ["message", "m2", "hello"]);
+    deepEqual([journal.stats().sleepers, await journal.wake(one.sequence), await journal.wake(two.sequence)], [0, undefined, undefined]);
+  });
+
+  it("a postponed sleeper is due later, until it sleeps anew", async ({ journal }) => {
+    const { sequence } = await asleep(journal, "m1", { dueMs: 5_000 });
+    journal.postpone(sequence, 8_000);
+    deepEqual([journal.dueSleepers("orders", 7_999, 10), journal.nextSleeperMs("orders")], [[], 8_000]);
+    const woken = there(await journal.wake(sequence));
+    journal.release(woken);
+    equal(journal.nextSleeperMs("orders"), 8_000);
+    const again = there(await journal.wake(sequence));
+    equal(again.sleeper?.dueMs, 5_000);
+    await journal.complete(again, completion({ sleeper: newSleeper({ dueMs: 6_000 }) }));
+    equal(journal.nextSleeperMs("orders"), 6_000);
+  });
+
+  it("what takes the place of a completed message is pending, with the bodies and numbers of its own", async ({ journal, reopen }) => {
+    const { sequence } = await asleep(journal, "m1");
+    const woken = there(await journal.wake(sequence));
+    const body = Buffer.alloc(300_000, "n");
+    await journal.complete(woken, completion({ next: newMessage({ id: "m1", body }), sends: [newSend("out", "x")] }));
+    const there2 = durable ? (await reopen()).journal : journal;
+    const [next] = await there2.lease("orders", 10);
+    deepEqual([next?.message.id, Buffer.compare(there(next).message.body, body), there2.stats().sleepers], ["m1", 0, 0]);
+    ok(there(next).sequence > sequence);
+    deepEqual([await there2.complete(there(next), completion()), await texts(there2, "out")], [{ status: "committed" }, ["x"]]);
+    if (durable) await there2.close();
+  });
+
+  durableCases(it, durable);
+}
+
+function durableCases(it: It, durable: boolean): void {
+  it(
+    "who sleeps is asleep after reopening, a woken one too: sleep, sends, state and consumed signals are one commit",
+    async (before) => {
+      const state = { key: "k", version: 0, changes: [{ name: "a", valueJson: "1" }] };
+      const one = await asleep(before.journal, "m1", { pages: Uint8Array.of(9) }, { sends: [newSend("out", "x")], state });
+      const two = await asleep(before.journal, "m2", { dueMs: 4_000 });
+      const gone = await asleep(before.journal, "m3");
+      await before.journal.complete(there(await before.journal.wake(gone.sequence)), completion());
+      const taken = kept(await before.journal.keepSignal(newSignal({ id: "s1" })));
+      await before.journal.keepSignal(newSignal({ id: "s2" }));
+      const woken = there(await before.journal.wake(two.sequence));
+      await before.journal.complete(
+        woken,
+        completion({ consumed: [taken.number], sleeper: newSleeper({ transactions: 2, dueMs: 6_000 }) }),
+      );
+      const failing = there(await before.journal.wake(one.sequence));
+      await before.journal.retryLater(failing, record(1), 5_000);
+      const { journal } = await before.reopen();
+      const { sleepers, signals, pending } = journal.stats();
+      deepEqual([sleepers, signals, pending], [2, 1, 0]);
+      deepEqual(journal.dueSleepers("orders", 99_000, 9), [two.sequence, one.sequence]);
+      const [again, other] = [there(await journal.wake(one.sequence)), there(await journal.wake(two.sequence))];
+      deepEqual([again.attempt, again.attempts.length, again.sleeper?.pages, again.sleeper?.transactions], [2, 1, Uint8Array.of(9), 1]);
+      deepEqual([other.attempt, other.sleeper?.transactions, fromUtf8(other.message.body)], [1, 2, "hello"]);
+      deepEqual(
+        (await journal.signalsFor("orders", "paid", "k1")).map(({ id }) => id),
+        ["s2"],
+      );
+      deepEqual([await texts(journal, "out"), (await journal.readState("orders", "k")).json], [["x"], '{"a":1}']);
+      deepEqual(await journal.complete(failing, completion()), { status: "stale" });
+      equal(await journal.findSleeper("m1"), one.sequence);
+      await journal.close();
+    },
+    durable,
+  );
+
+  it(
+    "duplicates of signals and of who fell asleep are known after reopening",
+    async (before) => {
+      const dedup = { id: "d1", windowMs: 1_000, count: 10 };
+      await before.journal.keepSignal(newSignal({ dedup }));
+      const lease = leased(await before.journal.accept(newMessage({ dedup })));
+      await before.journal.complete(lease, completion({ sleeper: newSleeper() }));
+      const { journal } = await before.reopen();
+      deepEqual(await journal.keepSignal(newSignal({ id: "again", dedup })), { status: "duplicate", id: "s1" });
+      equal((await journal.accept(newMessage({ dedup }))).status, "duplicate");
+      equal(journal.stats().signals, 1);
+      await journal.close();
+    },
+    durable,
+  );
+
+  it(
+    "large bodies of sleepers and signals come back whole after reopening, and go with them",
+    async (before) => {
+      const body = Buffer.alloc(300_000, "b");
+      const recording = Buffer.alloc(400_000, "r");
+      const pages = Buffer.alloc(500_000, "p");
+      const lease = leased(await before.journal.accept(newMessage({ body })));
+      await before.journal.complete(lease, completion({ sleeper: newSleeper({ recording, pages }) }));
+      const adopted = leased(before.journal.adopt(newMessage({ id: "m2", body })));
+      await before.journal.complete(adopted, completion({ sleeper: newSleeper({ waits: [] }) }));
+      const first = there(await before.journal.wake(lease.sequence));
+      deepEqual([first.message.body.length, first.sleeper?.recording.length, first.sleeper?.pages?.length], [300_000, 400_000, 500_000]);
+      await before.journal.complete(first, completion({ sleeper: newSleeper({ recording, pages: undefined, transactions: 2 }) }));
+      const signal = kept(await before.journal.keepSignal(newSignal({ body })));
+      const { journal } = await before.reopen();
+      const woken = there(await journal.wake(lease.sequence));
+      deepEqual([Buffer.compare(woken.message.body, body), Buffer.compare(woken.sleeper?.recording ?? body, recording)], [0, 0]);
+      deepEqual([woken.sleeper?.pages, (await journal.readSleeper(adopted.sequence))?.message.body.length], [undefined, 300_000]);
+      const [given] = await journal.signalsFor("orders", "paid", "k1");
+      equal(Buffer.compare(there(given).body, body), 0);
+      await journal.complete(woken, completion({ consumed: [signal.number] }));
+      equal(await journal.drop(there(await journal.wake(adopted.sequence))), true);
+      ok(journal.stats().diskBytes > 0);
+      await journal.close();
+    },
+    durable,
+  );
+}
