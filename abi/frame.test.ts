@@ -159,6 +159,8 @@ test("the limits are those of docs/ABI.md", () => {
     ["headers 64 KiB", hardLimits.headersBytes, 64 * kib],
     ["one log text 16 KiB", hardLimits.logTextBytes, 16 * kib],
     ["error texts 16 KiB each", hardLimits.errorTextBytes, 16 * kib],
+    ["questions 16 KiB", hardLimits.questionBytes, 16 * kib],
+    ["sleeps 3,660 days", hardLimits.sleepMs, 3660 * 86_400_000],
     ["seeds 32 bytes", hardLimits.seedBytes, 32],
     ["a machine's memory 256 MiB", hardLimits.memoryBytes, 256 * mib],
     ["A recording has at most 256 MiB and 1,000,000 records", hardLimits.recordingBytes, 256 * mib],

@@ -7,6 +7,7 @@ import type { CallEffect, Headers, LogEffect, Recording, ResolveEvent } from "#a
 import { toHex } from "#base";
 import type { NewSend, Reply } from "#gateway";
 import { bodyValue, jsonValue } from "./differences.ts";
+import type { DrivenSend } from "./drive.ts";
 import { hasFrames, valueWithoutFrames } from "./frames.ts";
 import { replayLimits } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
@@ -124,8 +125,10 @@ function replySpec({ status, contentType, headers, body }: Reply): Spec {
   return { status, ...expectedBody(body, contentType), ...plainHeaders(headers) };
 }
 
-function sendSpec({ outlet, key, contentType, headers, body }: NewSend): Spec {
-  return { outlet, key: key ?? null, ...expectedBody(body, contentType), ...plainHeaders(headers) };
+function sendSpec(send: NewSend | DrivenSend): Spec {
+  const { outlet, key, contentType, headers, body, dueMs } = send;
+  const delay = dueMs === undefined || !("sentMs" in send) ? {} : { after: `${Math.max(0, dueMs - send.sentMs)}ms` };
+  return { outlet, key: key ?? null, ...delay, ...expectedBody(body, contentType), ...plainHeaders(headers) };
 }
 
 function requestSpec({ operation, target, method, contentType, headersJson, body }: CallEffect): Spec {
@@ -166,16 +169,49 @@ function stateSpec(recording: Recording, { state }: Outcome): Spec {
   return { state: after };
 }
 
+/** Signals in the time of the test, which is exact. */
+function signalSpecs(recording: Recording): Spec {
+  const { signals } = new RecordedAnswers(recording);
+  if (signals.length === 0) return {};
+  return {
+    signals: signals.map(({ id, name, key, atMs, headersJson, body }) => {
+      const headers = parsedHeaders(headersJson);
+      const afterMs = atMs - recording.deliver.timeMs;
+      return {
+        name,
+        ...(key === undefined ? {} : { key }),
+        id,
+        ...(afterMs > 0 ? { after: `${afterMs}ms` } : {}),
+        ...bodySpec(body, text(headers["content-type"])),
+        ...plainHeaders(headers),
+      };
+    }),
+  };
+}
+
+function asleepSpec({ asleep, sleeps }: Outcome): Spec {
+  const last = asleep ? sleeps.at(-1) : undefined;
+  if (last === undefined) return {};
+  const waits = last.waits.map(({ name, key, forMs }) => ({ name, key, timeout: forMs === undefined ? null : `${forMs}ms` }));
+  return { asleep: { waits, timers: last.timersMs.map((ms) => `${ms}ms`) } };
+}
+
 function expectSpec(recording: Recording, outcome: Outcome): Spec {
-  const { failure, reply, sends, calls, logs } = outcome;
+  const { failure, reply, sends, calls, logs, next } = outcome;
   const requests = calls.filter(({ operation }) => operation !== "state").map(requestSpec);
   const shared = { ...(requests.length === 0 ? {} : { requests }), ...(logs.length === 0 ? {} : { logs: logSpecs(logs) }) };
   if (failure !== undefined) {
     const { code, message, retry, status } = failure;
-    return { error: { code, message: message.split("\n")[0] ?? "", retry, ...(status === 0 ? {} : { status }) }, ...shared };
+    return {
+      error: { code, message: message.split("\n")[0] ?? "", retry, ...(status === 0 ? {} : { status }) },
+      sends: sends.map(sendSpec),
+      ...shared,
+    };
   }
   return {
     reply: reply === undefined ? null : replySpec(reply),
+    ...asleepSpec(outcome),
+    ...(next === undefined ? {} : { continue: { ...expectedBody(next.body, next.contentType), ...plainHeaders(next.headers) } }),
     ...(sends.length === 0 ? {} : { sends: sends.map(sendSpec) }),
     ...shared,
     ...stateSpec(recording, outcome),
@@ -193,6 +229,7 @@ export function flowTest(recording: Recording, { flow, name, outcome, remarks }:
     message: messageSpec(recording),
     ...(state === undefined ? {} : { state }),
     ...answerSpecs(recording),
+    ...signalSpecs(recording),
     expect: expectSpec(recording, outcome),
   };
   const head = remarks.map((remark) => `# ${remark}\n`).join("");

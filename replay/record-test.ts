@@ -30,7 +30,7 @@ export interface RecordedTest {
 /** Of all bodies in a recording. */
 function bodyBytes({ deliver, events, steps }: Recording): number {
   let bytes = deliver.body.length;
-  for (const event of events) if (event.kind === "resolve") bytes += event.body.length;
+  for (const event of events) if ("body" in event) bytes += event.body.length;
   for (const { effects } of steps)
     for (const effect of effects)
       bytes += effect.kind === "done" ? (effect.reply?.body.length ?? 0) : "body" in effect ? effect.body.length : 0;

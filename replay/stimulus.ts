@@ -58,6 +58,8 @@ export interface Stimulus {
 
 /** A signal for the flow's waits. */
 export interface StimulusSignal {
+  /** `signal-1`, `signal-2` … by its place unless given. */
+  readonly id?: string | undefined;
   readonly name: string;
   /** Undefined: it fits a wait with any key. */
   readonly key: string | undefined;
@@ -176,8 +178,8 @@ function deliverOf({ id, source, attempt, key, headers, body, state, seed, timeM
 
 /** In the order they were given: of two that come at one time the first is older. */
 function signalsOf({ timeMs, signals = [] }: Stimulus): readonly GivenSignal[] {
-  return signals.map(({ name, key, headers, body, afterMs }, index) => ({
-    id: `signal-${index + 1}`,
+  return signals.map(({ id, name, key, headers, body, afterMs }, index) => ({
+    id: id ?? `signal-${index + 1}`,
     name,
     key,
     headersJson: JSON.stringify(headers),

@@ -29,6 +29,7 @@ export interface SignalSpec extends BodySpec {
   readonly name: string;
   /** Absent: it fits a wait with any key. */
   readonly key?: string;
+  readonly id?: string;
   /** Virtual time after the message, such as `1h`. */
   readonly after?: string;
 }

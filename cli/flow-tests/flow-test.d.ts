@@ -35,6 +35,7 @@ export interface SignalInput extends BodyInput {
   readonly name: string;
   /** Absent: it fits a wait with any key. */
   readonly key?: string;
+  readonly id?: string;
   /** Virtual time after the message at which it comes in, such as "1h"; at once unless given. */
   readonly after?: string;
 }

@@ -47,9 +47,9 @@ export function seedOf(hex: string | undefined): Uint8Array {
 }
 
 async function signalOf(spec: SignalSpec, folder: string): Promise<StimulusSignal> {
-  const { name, key, after } = spec;
+  const { name, key, after, id } = spec;
   const { bytes, contentType } = await bodyOf(spec, folder);
-  return { name, key, headers: headersOf(spec, contentType), body: bytes, afterMs: delayOf(after) };
+  return { id, name, key, headers: headersOf(spec, contentType), body: bytes, afterMs: delayOf(after) };
 }
 
 export async function stimulusOf({ message, state, time, seed, signals = [] }: GivenSpec, folder: string): Promise<Stimulus> {

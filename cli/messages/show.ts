@@ -72,6 +72,14 @@ function callText({ paint }: Terminal, call: Attempt["calls"][number]): string {
   return `  ${paint.cyan("call")}  ${asked} → ${result} ${paint.dim(took)}${answer}\n`;
 }
 
+function waitLines({ paint }: Terminal, { name, key, until, endedAt, at, signal }: Attempt["waits"][number]): string {
+  const time = until === null ? "" : ` until ${timeText(until)}`;
+  const how = endedAt === null ? "open" : signal === null ? "time is over" : `signal ${safeText(signal.id)}`;
+  const took = endedAt === null ? "" : ` ${paint.dim(msText(endedAt - at))}`;
+  const body = signal === null ? "" : `\n${indent(bodyLines(signal.body, String(signal.headers["content-type"] ?? "")), "    ")}`;
+  return `  ${paint.cyan("wait")}  for ${safeText(name)} (${safeText(key)})${time} → ${how}${took}${body}\n`;
+}
+
 function attemptText(terminal: Terminal, attempt: Attempt): string {
   const { paint } = terminal;
   const cpuMs = attempt.steps.reduce((sum, step) => sum + step.cpuMs, 0);
@@ -83,9 +91,10 @@ function attemptText(terminal: Terminal, attempt: Attempt): string {
       `  ${paint.cyan("log")}   ${level} ${safeText(text)}${fieldsJson === undefined ? "" : ` ${paint.dim(safeText(fieldsJson))}`}\n`,
     );
   for (const call of attempt.calls) lines.push(callText(terminal, call));
-  for (const { outlet, key, contentType, body } of attempt.sends)
+  for (const wait of attempt.waits) lines.push(waitLines(terminal, wait));
+  for (const { outlet, key, contentType, body, dueAt } of attempt.sends)
     lines.push(
-      `  ${paint.cyan("send")}  ${safeText(outlet)}${key === null ? "" : ` key ${safeText(key)}`}\n${indent(bodyLines(body, contentType), "    ")}\n`,
+      `  ${paint.cyan("send")}  ${safeText(outlet)}${key === null ? "" : ` key ${safeText(key)}`}${dueAt === null ? "" : ` not before ${timeText(dueAt)}`}\n${indent(bodyLines(body, contentType), "    ")}\n`,
     );
   const state = Object.entries(attempt.state);
   if (state.length > 0) lines.push(`  ${paint.cyan("state")} ${safeText(JSON.stringify(Object.fromEntries(state)))}\n`);
@@ -93,6 +102,8 @@ function attemptText(terminal: Terminal, attempt: Attempt): string {
     lines.push(
       `  ${paint.cyan("reply")} ${attempt.reply.status} ${paint.dim(safeText(attempt.reply.contentType))}\n${indent(bodyLines(attempt.reply.body, attempt.reply.contentType), "    ")}\n`,
     );
+  if (attempt.continues !== null)
+    lines.push(`  ${paint.cyan("continues as")}\n${indent(bodyLines(attempt.continues.body, attempt.continues.contentType), "    ")}\n`);
   if (attempt.error !== null) {
     lines.push(`  ${paint.red(safeText(attempt.error.code))}: ${safeText(attempt.error.message)}\n`);
     if (attempt.error.stack !== undefined) lines.push(`${paint.dim(indent(safeText(attempt.error.stack.trimEnd(), 20_000), "    "))}\n`);

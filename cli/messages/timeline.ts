@@ -8,7 +8,7 @@ export interface Happening {
   readonly at: number;
   readonly flow: string;
   readonly id: string;
-  readonly what: "received" | "attempt" | "call" | "send" | "delivery" | "end";
+  readonly what: "received" | "attempt" | "call" | "wait" | "awake" | "send" | "delivery" | "end";
   readonly text: string;
   readonly failed: boolean;
 }
@@ -38,9 +38,16 @@ export function timelineOf(messages: readonly MessageDetail[]): Happening[] {
             call.error !== null,
           ),
         ),
-        ...(attempt.error === null
-          ? attempt.sends.map((send) => one(attempt.startedAt + attempt.durationMs, "send", `to ${send.outlet}`))
-          : []),
+        ...attempt.waits.flatMap((wait) => [
+          one(wait.at, "wait", waitText(wait)),
+          ...(wait.endedAt === null ? [] : [one(wait.endedAt, "awake", wakeText(wait))]),
+        ]),
+        // Sends of earlier transactions have left, also where the last one failed.
+        ...attempt.sends
+          .filter(({ committedAt }) => attempt.error === null || committedAt < attempt.startedAt)
+          .map(({ outlet, committedAt, dueAt }) =>
+            one(committedAt, "send", `to ${outlet}${dueAt === null ? "" : `, not before ${timeText(dueAt)}`}`),
+          ),
       ]),
       one(endedAt, "end", end, message.status !== "done"),
       ...message.outlets.map((delivery) =>
@@ -55,6 +62,18 @@ export function timelineOf(messages: readonly MessageDetail[]): Happening[] {
   });
   const order = new Map(happenings.map((each, index) => [each, index]));
   return happenings.sort((a, b) => a.at - b.at || (order.get(a) ?? 0) - (order.get(b) ?? 0));
+}
+
+type Wait = MessageDetail["attempts"][number]["waits"][number];
+
+/** `for payment (4711) until 2026-…`. */
+export function waitText({ name, key, until }: Wait): string {
+  return `for ${name} (${key})${until === null ? "" : ` until ${timeText(until)}`}`;
+}
+
+/** `signal payment s1`, or the end of the time. */
+export function wakeText({ name, signal }: Wait): string {
+  return signal === null ? `time is over for ${name}` : `signal ${name} ${signal.id}`;
 }
 
 export function timelineText({ paint }: Terminal, happenings: readonly Happening[]): string {

@@ -189,10 +189,15 @@ test("a life in order: source, attempts with their steps and calls, commit, deli
     seed: "0",
     steps: [{ event: "deliver", at: 1_000 + number * 20, status: error === null ? "done" : "failed", cpuMs: 1, pages: 3 }],
     calls: [],
+    waits: [],
     logs: number === 1 ? [{ level: "warn", text: "x" }] : [],
-    sends: error === null ? [{ outlet: "erp", key: null, contentType: "", headers: {}, body: { text: "" } }] : [],
+    sends:
+      error === null
+        ? [{ outlet: "erp", key: null, contentType: "", headers: {}, body: { text: "" }, committedAt: 1_050, dueAt: null }]
+        : [],
     state: {},
     reply: null,
+    continues: null,
     error,
   });
   const detail: Detail = {

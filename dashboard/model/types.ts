@@ -212,6 +212,18 @@ export interface Send {
   readonly contentType: string;
   readonly headers: Headers;
   readonly body: Body;
+  readonly committedAt: number;
+  readonly dueAt: number | null;
+}
+
+export interface Wait {
+  readonly name: string;
+  readonly key: string;
+  readonly at: number;
+  readonly until: number | null;
+  readonly endedAt: number | null;
+  readonly signal: { readonly id: string; readonly headers: Headers; readonly body: Body } | null;
+  readonly question: unknown;
 }
 
 export interface Reply {
@@ -229,10 +241,12 @@ export interface Attempt {
   readonly seed: string;
   readonly steps: readonly Step[];
   readonly calls: readonly Call[];
+  readonly waits: readonly Wait[];
   readonly logs: readonly Log[];
   readonly sends: readonly Send[];
   readonly state: Readonly<Record<string, unknown>>;
   readonly reply: Reply | null;
+  readonly continues: { readonly contentType: string; readonly headers: Headers; readonly body: Body } | null;
   readonly error: ShownError | null;
 }
 

@@ -55,7 +55,10 @@ function recordable({ flow, deliver, events, steps }: WitnessedAttempt): Recorda
 /** Bytes of the bodies an attempt has: an entry of about this length. */
 function bodyBytes({ deliver, events, steps }: Recordable): number {
   let bytes = deliver.body.length + (deliver.stateJson?.length ?? 0);
-  for (const event of events) if (event.kind === "resolve") bytes += event.body.length;
+  for (const event of events) {
+    if ("body" in event) bytes += event.body.length;
+    else if (event.kind === "resume") bytes += event.stateJson?.length ?? 0;
+  }
   for (const { effects } of steps)
     for (const effect of effects) {
       if ("body" in effect) bytes += effect.body.length;

@@ -49,6 +49,31 @@ export interface ShownSend {
   readonly contentType: string;
   readonly headers: Headers;
   readonly body: ShownBody;
+  /** When its transaction ended, and the date before which it does not leave; milliseconds since 1970. */
+  readonly committedAt: number;
+  readonly dueAt: number | null;
+}
+
+/** A durable wait. */
+export interface ShownWait {
+  readonly name: string;
+  readonly key: string;
+  /** Machine time, milliseconds since 1970; `until` null: it has no end of its own. */
+  readonly at: number;
+  readonly until: number | null;
+  /** Null: it was still open, or given up. */
+  readonly endedAt: number | null;
+  /** The signal that ended it; null where its time was over. */
+  readonly signal: { readonly id: string; readonly headers: Headers; readonly body: ShownBody } | null;
+  /** Of an approval. */
+  readonly question: unknown;
+}
+
+/** The message that the flow continues as. */
+export interface ShownContinue {
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: ShownBody;
 }
 
 export interface ShownCall {
@@ -84,11 +109,13 @@ export interface ShownAttempt {
   readonly seed: string;
   readonly steps: readonly ShownStep[];
   readonly calls: readonly ShownCall[];
+  readonly waits: readonly ShownWait[];
   readonly logs: readonly LogEffect[];
   readonly sends: readonly ShownSend[];
   /** Names changed under the key; null deletes one. */
   readonly state: Readonly<Record<string, unknown>>;
   readonly reply: ShownReply | null;
+  readonly continues: ShownContinue | null;
   readonly error: ShownError | null;
 }
 

@@ -37,7 +37,7 @@ const hiddenJson = fc.constantFrom(
   `\ufeff{"card":{"number":"${secret}"}}`,
 );
 
-const made = fc.record({ name: anyCase, json: hiddenJson, list: fc.boolean(), place: fc.nat(9) });
+const made = fc.record({ name: anyCase, json: hiddenJson, list: fc.boolean(), place: fc.nat(15) });
 
 /** A message with the secret at one of its places. */
 function messageWith({
@@ -78,7 +78,13 @@ function messageWith({
         body: toUtf8(at(4, json, "plain")),
       },
       { kind: "state", name: "s", valueJson: at(5, json, "1") },
-      { kind: "done", reply: { status: 200, contentType: "", headersJson: at(6, headersJson, "{}"), body: toUtf8(at(7, json, "plain")) } },
+      { kind: "wait", wait: 1, name: "approval", key: "k", dueMs: -1, questionJson: at(12, json, undefined) },
+      place === 13 || place === 14
+        ? { kind: "continue", contentType: "", headersJson: at(13, headersJson, "{}"), body: toUtf8(at(14, json, "plain")) }
+        : {
+            kind: "done",
+            reply: { status: 200, contentType: "", headersJson: at(6, headersJson, "{}"), body: toUtf8(at(7, json, "plain")) },
+          },
     ],
   };
   const resolve = {
@@ -90,8 +96,17 @@ function messageWith({
     headersJson: "{}",
     body: toUtf8(at(8, json, "plain")),
   } as const;
+  const resume = { kind: "resume", timeMs: 2, attempt: 1, stateJson: at(15, `{"s":${json}}`, "{}") } as const;
+  const signal = {
+    kind: "signal",
+    timeMs: 2,
+    wait: 1,
+    id: "s",
+    headersJson: at(10, headersJson, "{}"),
+    body: toUtf8(at(11, json, "plain")),
+  } as const;
   const headers = place === 9 ? { [name.toLowerCase()]: secret } : {};
-  return { id: `m${place}`, body: at(2, json, "plain"), headers, outcome, events: [resolve] };
+  return { id: `m${place}`, body: at(2, json, "plain"), headers, outcome, events: [resolve, resume, signal] };
 }
 
 test("a hidden secret is in no byte of the folder", async () => {
@@ -145,7 +160,7 @@ test("without pointers, headers are hidden all the same: the way of a configurat
   const redactor = new Redactor({ ...hiding, redact: { headers: ["x-api-key"], paths: [] } });
   fc.assert(
     fc.property(
-      made.filter(({ place }) => [1, 3, 6, 9].includes(place)),
+      made.filter(({ place }) => [1, 3, 6, 9, 10, 13].includes(place)),
       (each) => {
         const { recording } = redactor.recording(recordableOf(messageWith(each)));
         equal(Buffer.from(encodeRecording(recording)).includes(secret), false);

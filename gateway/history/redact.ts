@@ -99,9 +99,12 @@ export class Redactor {
         stateJson: deliver.stateJson === undefined ? undefined : values(deliver.stateJson),
         body: body(deliver.body),
       },
-      events: events.map((event) =>
-        event.kind === "resolve" ? { ...event, headersJson: headers(event.headersJson), body: body(event.body) } : event,
-      ),
+      events: events.map((event) => {
+        if (event.kind === "resolve" || event.kind === "signal")
+          return { ...event, headersJson: headers(event.headersJson), body: body(event.body) };
+        if (event.kind !== "resume" || event.stateJson === undefined) return event;
+        return { ...event, stateJson: values(event.stateJson) };
+      }),
       steps: steps.map((step) => ({ ...step, effects: step.effects.map(effect) })),
     };
     const replaced = bodies !== "all" || found.headers.size > 0 || found.paths.size > 0;
@@ -150,7 +153,7 @@ export class Redactor {
 
   #hasHidden({ deliver, events, steps }: Recordable): boolean {
     if (this.#plain.test(deliver.headersJson)) return true; // the gateway writes names in lower case, and escapes none
-    for (const event of events) if (event.kind === "resolve" && this.#any.test(event.headersJson)) return true;
+    for (const event of events) if ((event.kind === "resolve" || event.kind === "signal") && this.#any.test(event.headersJson)) return true;
     for (const { effects } of steps)
       for (const effect of effects) {
         const json = effect.kind === "done" ? effect.reply?.headersJson : "headersJson" in effect ? effect.headersJson : undefined;
@@ -172,6 +175,7 @@ export class Redactor {
     switch (effect.kind) {
       case "send":
       case "call":
+      case "continue":
         return { ...effect, headersJson: headers(effect.headersJson), body: body(effect.body) };
       case "done":
         return effect.reply === undefined
@@ -184,6 +188,9 @@ export class Redactor {
       case "state":
         if (effect.valueJson === undefined) return effect;
         return { ...effect, valueJson: bodies === "all" ? this.#json(effect.valueJson, found) : "null" };
+      case "wait":
+        if (effect.questionJson === undefined) return effect;
+        return { ...effect, questionJson: bodies === "all" ? this.#json(effect.questionJson, found) : "{}" };
       default:
         return effect;
     }
@@ -233,7 +240,7 @@ export class Redactor {
       const value: unknown = JSON.parse(json);
       let replaced = false;
       for (const each of Object.values(value as object)) replaced = this.#replaced(each, 0, found) || replaced;
-      return replaced ? JSON.stringify(value) : json;
+      return replaced ? JSON.stringify(value) : this.#withoutDoubles(json, JSON.stringify(value), found);
     } catch {
       return "{}";
     }

@@ -1,5 +1,14 @@
 /** Entries as they are shown. Nothing here trusts what it reads: a segment may be damaged in a way its CRCs do not tell. */
-import { type DeliverEvent, type Effect, hardLimits, type Headers, type LogEffect, type PartRecord, type Recording } from "#abi";
+import {
+  type DeliverEvent,
+  type Effect,
+  hardLimits,
+  type Headers,
+  type LogEffect,
+  type PartRecord,
+  type Recording,
+  type WaitEffect,
+} from "#abi";
 import { fromUtf8, toUtf8 } from "#base";
 import { parentHeader, parentOf } from "../contract/lineage.ts";
 import type {
@@ -8,11 +17,13 @@ import type {
   ShownAttempt,
   ShownBody,
   ShownCall,
+  ShownContinue,
   ShownDelivery,
   ShownError,
   ShownReply,
   ShownSend,
   ShownStep,
+  ShownWait,
 } from "./history.ts";
 import {
   attemptedParts,
@@ -228,16 +239,19 @@ class Shown {
   readonly logs: LogEffect[] = [];
   readonly sends: ShownSend[] = [];
   readonly state: Record<string, unknown> = {};
+  readonly waits: { readonly effect: WaitEffect; readonly at: number }[] = [];
   reply: ShownReply | null = null;
+  continues: ShownContinue | null = null;
 
-  add(effect: Effect, at: number, bodies: Bodies): void {
+  /** `at`: machine time of the step; `committedAt`: when its transaction ended. */
+  add(effect: Effect, { at, committedAt }: { readonly at: number; readonly committedAt: number }, bodies: Bodies): void {
     switch (effect.kind) {
       case "log":
         this.logs.push(effect);
         return;
       case "send": {
-        const { outlet, key = null, contentType, headersJson, body } = effect;
-        this.sends.push({ outlet, key, contentType, headers: headersOf(headersJson), body: bodies.show(body) });
+        const { outlet, key = null, contentType, headersJson, body, dueMs: dueAt = null } = effect;
+        this.sends.push({ outlet, key, contentType, headers: headersOf(headersJson), body: bodies.show(body), committedAt, dueAt });
         return;
       }
       case "call": {
@@ -258,6 +272,14 @@ class Shown {
       case "state":
         Object.defineProperty(this.state, effect.name, { value: parsed(effect.valueJson) ?? null, enumerable: true, configurable: true });
         return;
+      case "wait":
+        if (effect.name !== undefined) this.waits.push({ effect, at });
+        return;
+      case "continue": {
+        const { contentType, headersJson, body } = effect;
+        this.continues = { contentType, headers: headersOf(headersJson), body: bodies.show(body) };
+        return;
+      }
       case "done":
         if (effect.reply !== undefined) {
           const { status, contentType, headersJson, body } = effect.reply;
@@ -283,14 +305,44 @@ function withAnswers(calls: readonly ShownCall[], { events }: Recording, bodies:
   });
 }
 
+/** Waits with what ended them; a machine gives no number twice. */
+function endedWaits({ waits }: Shown, { events }: Recording, bodies: readonly (ShownBody | undefined)[]): ShownWait[] {
+  return waits.map(({ effect, at }): ShownWait => {
+    const { wait, name = "", key, dueMs, questionJson } = effect;
+    const index = events.findIndex((event) => event.kind === "signal" && event.wait === wait);
+    const end = events[index];
+    const signal =
+      end?.kind !== "signal" || end.id === undefined
+        ? null
+        : { id: end.id, headers: headersOf(end.headersJson), body: bodies[index] ?? { omitted: 0 } };
+    const until = dueMs < 0 ? null : dueMs;
+    return { name, key, at, until, endedAt: end?.timeMs ?? null, signal, question: parsed(questionJson) ?? null };
+  });
+}
+
+/** When the transaction of each step ended: with the last event before the next `resume`, or with the attempt. */
+function commitTimes({ deliver, events }: Recording, endedMs: number): number[] {
+  const all = [deliver, ...events];
+  const times = all.map(() => endedMs);
+  for (let index = all.length - 1; index > 0; index--) {
+    if (all[index]?.kind === "resume") times[index - 1] = all[index - 1]?.timeMs ?? endedMs;
+    else times[index - 1] = times[index] ?? endedMs;
+  }
+  return times;
+}
+
 export function shownAttempt(facts: AttemptFacts, recording: Recording): ShownAttempt {
   const { deliver, events, steps } = recording;
   const bodies = new Bodies(facts.omitted);
   bodies.show(deliver.body); // shown with the message; its place comes first
-  const answers = events.map((event) => (event.kind === "resolve" ? bodies.show(event.body) : undefined));
+  const answers = events.map((event) => ("body" in event ? bodies.show(event.body) : undefined));
   const shown = new Shown();
   const all = [deliver, ...events];
-  for (const [index, { effects }] of steps.entries()) for (const effect of effects) shown.add(effect, all[index]?.timeMs ?? 0, bodies);
+  const commits = commitTimes(recording, facts.endedMs);
+  for (const [index, { effects }] of steps.entries()) {
+    const times = { at: all[index]?.timeMs ?? 0, committedAt: commits[index] ?? facts.endedMs };
+    for (const effect of effects) shown.add(effect, times, bodies);
+  }
   return {
     attempt: facts.attempt,
     startedAt: facts.startedMs,
@@ -302,16 +354,18 @@ export function shownAttempt(facts: AttemptFacts, recording: Recording): ShownAt
       return { event: event.kind, at: event.timeMs, status: step?.status ?? null, cpuMs: step?.cpuMs ?? 0, pages: step?.pages ?? 0 };
     }),
     calls: withAnswers(shown.calls, recording, answers),
+    waits: endedWaits(shown, recording, answers),
     logs: facts.logs ?? shown.logs,
     sends: shown.sends,
     state: shown.state,
     reply: shown.reply,
+    continues: shown.continues,
     error: facts.error,
   };
 }
 
 /** An attempt in which no machine was started. */
 export function unstartedAttempt({ attempt, startedMs, endedMs, error }: AttemptFacts): ShownAttempt {
-  const nothing = { image: "", seed: "", steps: [], calls: [], logs: [], sends: [], state: {}, reply: null };
+  const nothing = { image: "", seed: "", steps: [], calls: [], waits: [], logs: [], sends: [], state: {}, reply: null, continues: null };
   return { attempt, startedAt: startedMs, durationMs: Math.max(endedMs - startedMs, 0), ...nothing, error };
 }

@@ -8,6 +8,7 @@ import { answered, failedCall, peersFault } from "#gateway";
 import { buildImage, type Image } from "#image";
 import type { LoadedImage, Machine, Monitor } from "#monitors";
 import { Drive, type TimedAnswer } from "../drive.ts";
+import type { GivenSignal } from "../signals.ts";
 
 export async function imageOf(source: string, name = "flow"): Promise<Image> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-replay-"));
@@ -57,6 +58,7 @@ export async function record(
   image: LoadedImage,
   deliver: DeliverEvent,
   answerTo: (call: CallEffect) => TimedAnswer = () => answer({}),
+  signals: readonly GivenSignal[] = [],
 ): Promise<Recording> {
   const events: Exclude<Event, DeliverEvent>[] = [];
   const outcomes: StepOutcome[] = [];
@@ -74,6 +76,8 @@ export async function record(
     answer: answerTo,
     // Timers of a real clock are a little late.
     wake: (_timer, dueMs) => ({ atMs: dueMs + 3, order: 1 }),
+    timeout: (_wait, dueMs) => ({ atMs: dueMs + 4, order: 1 }),
+    signals,
     logged: () => undefined,
     stepped: (outcome) => void outcomes.push(outcome),
   });

@@ -32,7 +32,7 @@ function keptBytes({ effects }: StepOutcome): number {
 }
 
 const withoutEffects = (outcome: StepOutcome): StepOutcome => ({ ...outcome, effects: [] });
-const withoutBody = (event: LaterEvent): LaterEvent => (event.kind === "resolve" ? { ...event, body: noBody } : event);
+const withoutBody = (event: LaterEvent): LaterEvent => ("body" in event ? { ...event, body: noBody } : event);
 
 export class AttemptNotes {
   deliver: DeliverEvent | undefined;
