@@ -48,6 +48,9 @@ export const cliLimits = {
   tailKnown: 10_000,
   /** Messages of one page of `mayfly messages export`. */
   exportPage: 1_000,
+  /** Sleepers of one `mayfly sleepers ls` unless `--limit` says otherwise, and of one page of it. */
+  sleepersListed: 1_000,
+  sleepersPage: 1_000,
   /** Messages of one `mayfly trace`. */
   traceMost: 500,
   /** Longest connect of `mayfly doctor`. */

@@ -35,6 +35,8 @@ export interface ControlPorts {
   readonly flows: ReadonlyMap<string, ServedFlow>;
   readonly memory: GatewayMemory;
   readonly images: ImageKeeper | undefined;
+  /** Machines asleep, by the hash of their image. */
+  readonly sleepers: () => ReadonlyMap<string, number>;
   /** Loads the flow's image again and swaps it in. */
   readonly reloadFlow: (flow: string) => Promise<void>;
 }
@@ -83,9 +85,12 @@ export class Controls implements Controlled {
     for (const { name, delivery } of this.#ports.flows.values())
       for (const sha256 of delivery.images) users.set(sha256, [...(users.get(sha256) ?? []), name]);
     const stored = (await this.#ports.images?.list()) ?? [];
-    const listed = stored.map((each) => ({ ...each, usedBy: users.get(each.sha256) ?? [] }));
-    const others = [...users].filter(([sha256]) => stored.every((each) => each.sha256 !== sha256));
-    const elsewhere = others.map(([sha256, usedBy]) => ({ sha256, flow: null, bytes: null, builtAt: null, builtBy: null, usedBy }));
+    const sleepers = this.#ports.sleepers();
+    const uses = (sha256: string): object => ({ usedBy: users.get(sha256) ?? [], sleepers: sleepers.get(sha256) ?? 0 });
+    const listed = stored.map((each) => ({ ...each, ...uses(each.sha256) }));
+    const known = new Set(stored.map(({ sha256 }) => sha256));
+    const others = [...new Set([...users.keys(), ...sleepers.keys()])].filter((sha256) => !known.has(sha256));
+    const elsewhere = others.map((sha256) => ({ sha256, flow: null, bytes: null, builtAt: null, builtBy: null, ...uses(sha256) }));
     return { images: [...listed, ...elsewhere] };
   }
 

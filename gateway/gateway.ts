@@ -48,6 +48,8 @@ import { type Tracing, untraced } from "./contract/tracing.ts";
 import { type ReportUnexpected } from "./contract/unexpected.ts";
 import { UnexpectedErrors } from "./unexpected-errors.ts";
 import { Controls, type ImageKeeper } from "./controls.ts";
+import { addSleepers } from "./http/sleepers.ts";
+import { SleepersShown } from "./sleepers-shown.ts";
 import { addControl } from "./http/control.ts";
 import { readinessOf } from "./readiness.ts";
 import { Watching } from "./watching.ts";
@@ -151,6 +153,7 @@ class TheGateway implements Gateway, Administered {
   readonly #recorded: Recorded;
   readonly #approving: Approving;
   readonly sleepers: SleepDesk;
+  readonly #sleepersShown: SleepersShown;
   readonly #controls: Controls;
   readonly #shared: ServedFlowPorts;
   readonly #sweeper: Sweeper | undefined;
@@ -194,6 +197,12 @@ class TheGateway implements Gateway, Administered {
       sleepers: this.sleepers,
       flows: this.#flows,
     });
+    this.#sleepersShown = new SleepersShown({
+      sleepers: this.sleepers,
+      memory: this.#memory,
+      clock: this.#clock,
+      flows: () => this.#config.flows,
+    });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
@@ -209,6 +218,7 @@ class TheGateway implements Gateway, Administered {
       flows: this.#flows,
       memory: this.#memory,
       images: ports.images,
+      sleepers: () => this.sleepers.byImage(),
       reloadFlow: (name) => this.#inTurn(() => this.#reloadFlow(name)),
     });
     this.#shared = {
@@ -443,6 +453,7 @@ class TheGateway implements Gateway, Administered {
     addMessages(routes, this.#recorded, access);
     addControl(routes, this.#controls, access);
     this.#approving.addEndpoints(routes, access);
+    addSleepers(routes, this.#sleepersShown, access);
   }
 
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {

@@ -34,7 +34,17 @@ export function readinessOf({ state, clock, persistence, journal, memory, histor
     ...[...switches.outlets].map((outlet) => `flows.${name}.to.${outlet}`),
   ]);
   const trouble = history?.trouble;
-  return { ready: problems.length === 0, problems, remarks: trouble === undefined ? [] : [{ history: trouble }], paused };
+  const remarks = [...(trouble === undefined ? [] : [{ history: trouble }]), ...flows.flatMap(stuckSleepers)];
+  return { ready: problems.length === 0, problems, remarks, paused };
+}
+
+/** They wait until what they need is back, and keep no other message waiting. */
+function stuckSleepers({ name, delivery }: ServedFlow): object[] {
+  const { stuck } = delivery.sleepers;
+  if (stuck.size === 0) return [];
+  const reasons = [...new Set(stuck.values())];
+  const others = reasons.length > 1 ? `; and ${reasons.length - 1} other reasons` : "";
+  return [{ flow: name, sleepers: `${stuck.size} can't be woken: ${reasons[0] ?? ""}${others}` }];
 }
 
 /** Said for a moment after a refusal: who asks now and then should see it. */

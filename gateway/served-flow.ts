@@ -85,15 +85,6 @@ function sameSource(a: WantedSource, b: WantedSource): boolean {
   return same(a.config, b.config) && JSON.stringify(a.signal) === JSON.stringify(b.signal);
 }
 
-/** The flow has gone: the next gateway, or the next configuration, takes it. */
-const stoppingSignal: SignalOutcome = {
-  status: "refused",
-  code: "MF_STOPPING",
-  message: "the flow is being stopped: send the signal again",
-  final: false,
-  retryAfterMs: gatewayLimits.retryAfterMs,
-};
-
 export class ServedFlow {
   readonly name: string;
   readonly delivery: FlowDelivery;
@@ -447,8 +438,8 @@ export class ServedFlow {
   }
 
   /** Keeps a signal for the machine that waits for it. */
-  signal(_signal: IncomingSignal): Promise<SignalOutcome> {
-    return Promise.resolve(stoppingSignal);
+  signal(signal: IncomingSignal): Promise<SignalOutcome> {
+    return this.delivery.sleepers.signal(signal);
   }
 
   #signals(signal: SourcedSignal, origin: SignalOrigin): Accept {

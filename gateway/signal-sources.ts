@@ -4,7 +4,7 @@ import type { SignalConfig } from "./contract/config.ts";
 import type { Failure, Incoming, Outcome, Reply } from "./contract/message.ts";
 import type { IncomingSignal, SignalOutcome } from "./contract/sleep.ts";
 import type { Accept } from "./contract/source.ts";
-import { bounded, type KeyExpression, parseKey } from "./delivery/admission/keys.ts";
+import { type KeyExpression, parseKey } from "./delivery/admission/keys.ts";
 import { refusedWith } from "./delivery/admission/message.ts";
 import { callersFault } from "./delivery/failures.ts";
 import type { Persistence } from "./delivery/persistence.ts";
@@ -39,9 +39,14 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ["MF_SIGNAL_TOO_LARGE", 413],
 ]);
 
+/** A key as it is: it must equal that of a wait, and one that is too long is refused. */
+function whole(key: string | undefined): string | undefined {
+  return key === "" ? undefined : key;
+}
+
 function expressionsOf({ key }: SourcedSignal): KeyExpression[] {
   return key.flatMap((text) => {
-    const parsed = parseKey(text); // checked with the configuration
+    const parsed = parseKey(text, whole); // checked with the configuration
     return parsed.ok ? [parsed.value] : [];
   });
 }
@@ -59,7 +64,7 @@ export function signalAccept(signal: SourcedSignal, origin: SignalOrigin, ports:
       const key = expression(incoming);
       if (key !== undefined) return key;
     }
-    return bounded(incoming.key);
+    return whole(incoming.key);
   };
   return async (incoming) => {
     if (incoming.setAside !== undefined) return await bury(signal.name, incoming, undefined, incoming.setAside, origin, ports);

@@ -23,6 +23,8 @@ import { addResubmit } from "./resubmit.ts";
 import { addRun } from "./run.ts";
 import { addSend } from "./send.ts";
 import { addServe } from "./serve.ts";
+import { addSignal } from "./signal.ts";
+import { addSleepers } from "./sleepers.ts";
 import { addTest } from "./test.ts";
 import { addTrace } from "./trace.ts";
 
@@ -34,6 +36,8 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addDev,
   addServe,
   addSend,
+  addSleepers,
+  addSignal,
   addMessages,
   addTrace,
   addResubmit,

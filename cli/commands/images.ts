@@ -20,6 +20,8 @@ interface Listed {
   readonly builtAt: number | null;
   readonly builtBy: string | null;
   readonly usedBy: readonly string[];
+  /** Machines that sleep in it; null where no gateway tells. */
+  readonly sleepers: number | null;
 }
 
 /** Of the running gateway; without one those of the project, which nobody uses. */
@@ -33,7 +35,7 @@ async function listed({ terminal }: Cli, flags: Flags): Promise<readonly Listed[
     const { listImages, storeFolder } = await import("../images/store.ts");
     const folder = storeFolder(dirname(resolve(flags.config)));
     terminal.err(`${terminal.paintErr.dim(`no gateway runs: read from ${folder}`)}\n`);
-    return (await listImages(folder)).map((each) => ({ ...each, usedBy: [] }));
+    return (await listImages(folder)).map((each) => ({ ...each, usedBy: [], sleepers: null }));
   }
 }
 
@@ -46,15 +48,16 @@ async function list(cli: Cli, flags: Flags): Promise<number> {
     out(`${JSON.stringify({ images }, undefined, 2)}\n`);
     return exitCodes.ok;
   }
-  const rows = images.map(({ sha256, flow: file, bytes, builtAt, builtBy, usedBy }) => [
+  const rows = images.map(({ sha256, flow: file, bytes, builtAt, builtBy, usedBy, sleepers }) => [
     `sha256:${sha256.slice(0, 12)}`,
     safeText(file ?? "", 60),
     builtAt === null ? "" : new Date(builtAt).toISOString().slice(0, 19),
     safeText(builtBy ?? "", 30),
     bytes === null ? "" : bytesText(bytes),
     usedBy.join(", "),
+    sleepers === null || sleepers === 0 ? "" : String(sleepers),
   ]);
-  if (rows.length > 0) out(table([["IMAGE", "FLOW", "BUILT", "BY", "SIZE", "USED BY"], ...rows], [4]));
+  if (rows.length > 0) out(table([["IMAGE", "FLOW", "BUILT", "BY", "SIZE", "USED BY", "ASLEEP"], ...rows], [4, 6]));
   else out("no images\n");
   return exitCodes.ok;
 }
@@ -81,7 +84,7 @@ async function rollback({ terminal }: Cli, flow: string, image: string | undefin
 export function addImages(program: Command, cli: Cli): Command {
   const images = program
     .command("images")
-    .description("Built images by hash: of which flow, when and by whom, how large, and who uses them.");
+    .description("Built images by hash: of which flow, when and by whom, how large, who uses them, and how many machines sleep in them.");
   gatewayOptions(images.command("ls").description("List them, the newest first."))
     .option("--flow <name>", "only of this flow")
     .action(action(cli, (flags: Flags) => list(cli, flags)));

@@ -1,20 +1,16 @@
 /** `mayfly send`: a message into a running gateway, or to any URL. */
-import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Dispatcher } from "undici";
-import { headerList, type HeadersDraft, headerText } from "#abi";
+import { headerText } from "#abi";
 import { CodedError } from "#base";
 import { AdminClient, type GatewayFlags } from "../admin.ts";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
-import { exitCodes, usageError } from "../failure.ts";
-import { bodyJson, bodyText, contentTypeOf, guessContentType, indent, safeText } from "../format.ts";
-import { readHeaders, readInputOf } from "../machine/stubs.ts";
+import { exitCodes } from "../failure.ts";
+import { bodyJson, bodyText, indent, safeText } from "../format.ts";
+import { type GivenBody, givenBody, givenHeaders, type MessageFlags } from "../message-input.ts";
 import type { Terminal } from "../terminal.ts";
 
-interface SendFlags extends GatewayFlags {
-  readonly message?: string;
-  readonly contentType?: string;
-  readonly header?: readonly string[];
+interface SendFlags extends GatewayFlags, MessageFlags {
   readonly id?: string;
   readonly wait: boolean;
   readonly json?: boolean;
@@ -28,32 +24,8 @@ interface Sent {
   readonly error?: { readonly code: string; readonly message: string } | undefined;
 }
 
-interface SentBody {
-  readonly body: Uint8Array;
-  readonly contentType: string;
-}
-
-async function readMessage(terminal: Terminal, flags: SendFlags): Promise<SentBody> {
-  const { message, contentType } = flags;
-  if (message === undefined) return { body: new Uint8Array(0), contentType: contentType ?? "" };
-  const body = message === "-" ? await terminal.readStdin() : await readInputOf(dirname(resolve(flags.config)), message, "message");
-  return { body, contentType: contentType ?? (message === "-" ? guessContentType(body) : contentTypeOf(message)) };
-}
-
-function headersOf(flags: SendFlags, prefix: string, contentType: string): HeadersDraft {
-  const headers: HeadersDraft = contentType === "" ? {} : { "content-type": contentType };
-  for (const [name, value] of Object.entries(readHeaders(flags.header ?? []))) {
-    if (headerList(value).some((each) => /[^\0-\xff]/.test(each)))
-      throw usageError(
-        `--header ${name}: HTTP can't carry characters beyond Latin-1: encode the value, for example with encodeURIComponent()`,
-      );
-    headers[prefix + name] = value;
-  }
-  return headers;
-}
-
-async function toUrl(url: string, flags: SendFlags, { body, contentType }: SentBody): Promise<Sent> {
-  const headers = headersOf(flags, "", contentType);
+async function toUrl(url: string, flags: SendFlags, { body, contentType }: GivenBody): Promise<Sent> {
+  const headers = givenHeaders(flags, "", contentType);
   if (flags.id !== undefined) headers["idempotency-key"] = flags.id;
   const { request } = await import("undici");
   let response: Dispatcher.ResponseData;
@@ -84,14 +56,14 @@ interface OutcomeJson {
   readonly message?: string;
 }
 
-async function toFlow(flow: string, { env }: Terminal, flags: SendFlags, { body, contentType }: SentBody): Promise<Sent> {
+async function toFlow(flow: string, { env }: Terminal, flags: SendFlags, { body, contentType }: GivenBody): Promise<Sent> {
   const client = await AdminClient.open(flags, env);
   const query = new URLSearchParams({ wait: String(flags.wait), ...(flags.id === undefined ? {} : { id: flags.id }) });
   const { status, value } = await client.ask(
     "POST",
     `/-/flows/${encodeURIComponent(flow)}/messages?${query}`,
     body,
-    headersOf(flags, "x-message-", contentType),
+    givenHeaders(flags, "x-message-", contentType),
   );
   const outcome = value as OutcomeJson & { detail?: string };
   if (outcome.status === undefined || typeof outcome.status !== "string")
@@ -120,8 +92,8 @@ function show({ out, paint }: Terminal, { status, id, reply, error }: Sent): voi
 }
 
 async function send({ terminal }: Cli, target: string, flags: SendFlags): Promise<number> {
-  headersOf(flags, "", ""); // wrong use is told before a gateway is looked for
-  const body = await readMessage(terminal, flags);
+  givenHeaders(flags, "", ""); // wrong use is told before a gateway is looked for
+  const body = await givenBody(terminal, flags);
   const sent = /^https?:\/\//.test(target) ? await toUrl(target, flags, body) : await toFlow(target, terminal, flags, body);
   if (flags.json === true) {
     const { reply } = sent;

@@ -10,6 +10,7 @@ import { type Built, type Image, projectFolder } from "#image";
 import { kernelArtifacts } from "#kernel";
 import { version } from "../package.ts";
 import { buildFlow } from "./build.ts";
+import { pinnedImages } from "./pins.ts";
 import { getImage, pruneImages, putImage, storeFolder, writeWhole } from "./store.ts";
 
 export interface CachedImage {
@@ -73,7 +74,7 @@ async function writeEntry({ folder, key, base, flow }: EntryPlace, { image, inpu
   const file = await putImage(folder, image, relative(base, flow));
   const entry: Entry = { made: maker(), sha256: image.sha256, inputs: hashed };
   await writeWhole(join(folder, `${key}.json`), `${JSON.stringify(entry, undefined, 2)}\n`);
-  await pruneImages(folder, await newestImages(folder));
+  await pruneImages(folder, new Set([...(await newestImages(folder)), ...(await pinnedImages(folder))]));
   return file;
 }
 

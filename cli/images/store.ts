@@ -38,6 +38,14 @@ export async function putImage(folder: string, { sha256, bytes }: Image, flow: s
   return path;
 }
 
+/** Keeps an image that was built elsewhere, unless the store has it: a machine may fall asleep in it, and its file may be replaced. */
+export async function keepImage(folder: string, { sha256, bytes }: Image): Promise<void> {
+  const path = join(folder, `${sha256}.mfi`);
+  if (await stat(path).catch(() => undefined)) return;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeWhole(path, bytes);
+}
+
 /** Reads an image by its hash, and counts it as used now. Rejects as loadImage does. */
 export async function getImage(folder: string, sha256: string): Promise<{ readonly image: Image; readonly file: string }> {
   const file = join(folder, `${sha256}.mfi`);

@@ -52,13 +52,13 @@ export function lineText(terminal: Terminal, message: MessageSummary): string {
   return `${painted(terminal, fields.join("  "), message)}\n`;
 }
 
-function bodyLines(body: Shown, contentType: string): string {
+export function bodyLines(body: Shown, contentType: string): string {
   if ("omitted" in body) return `${bytesText(body.omitted)}, not recorded`;
   const bytes = "text" in body ? Buffer.from(body.text) : Buffer.from(body.base64, "base64");
   return bytes.length === 0 ? "empty" : bodyText(bytes, contentType);
 }
 
-function headerLines(headers: Headers): string {
+export function headerLines(headers: Headers): string {
   const rows = [...headerPairs(headers)].map(([name, value]) => [safeText(name), safeText(value)]);
   return rows.length === 0 ? "" : indent(table(rows));
 }
@@ -80,7 +80,8 @@ function waitLines({ paint }: Terminal, { name, key, until, endedAt, at, signal 
   return `  ${paint.cyan("wait")}  for ${safeText(name)} (${safeText(key)})${time} → ${how}${took}${body}\n`;
 }
 
-function attemptText(terminal: Terminal, attempt: Attempt): string {
+/** An attempt, or a life so far. */
+export function attemptText(terminal: Terminal, attempt: Attempt): string {
   const { paint } = terminal;
   const cpuMs = attempt.steps.reduce((sum, step) => sum + step.cpuMs, 0);
   const steps = `${attempt.steps.length} ${attempt.steps.length === 1 ? "step" : "steps"}`;

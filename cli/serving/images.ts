@@ -6,8 +6,9 @@ import type { FlowConfig, FlowImage, ImageKeeper, RootLogger, StoredImage } from
 import { type Image, loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
+import { Pins } from "../images/pins.ts";
 import { type Rollback, Rollbacks } from "../images/rollbacks.ts";
-import { flowOf, listImages, namedImage, storeFolder, used } from "../images/store.ts";
+import { flowOf, getImage, keepImage, listImages, namedImage, storeFolder, used } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 
 /** Images as a flow uses them: its own, and the new one beside it. */
@@ -54,12 +55,18 @@ export class Images implements ImageKeeper {
   /** Images in use by the flows of the newest configuration. */
   #current = new Map<string, UsedImages>();
   #next = new Map<string, UsedImages>();
+  /** Images that machines sleep in and that no flow meets any more: loaded while the gateway runs. */
+  readonly #asleep = new Map<string, Promise<FlowImage>>();
+  readonly #pins: Pins;
+  /** Machines asleep, by the hash of their image. Unknown before the journal was read. */
+  sleepers: (() => ReadonlyMap<string, number>) | undefined;
   /** The hash each flow was given last. */
   readonly #given = new Map<string, string>();
 
-  /** `base`: the folder of mayfly.yaml. */
-  constructor(base: string, monitor: Monitor, logger: RootLogger) {
+  /** `base`: the folder of mayfly.yaml. `journal`: that of the journal, absolute; undefined for one in memory. */
+  constructor({ base, journal }: { readonly base: string; readonly journal: string | undefined }, monitor: Monitor, logger: RootLogger) {
     this.#base = base;
+    this.#pins = new Pins(storeFolder(base), journal);
     this.#monitor = monitor;
     this.#logger = logger;
     this.#rollbacks = new Rollbacks(base);
@@ -68,6 +75,7 @@ export class Images implements ImageKeeper {
   /** Before the first load. */
   async open(): Promise<void> {
     await this.#rollbacks.read();
+    await this.#pins.open();
   }
 
   /** Every file the flows are made of, absolute. */
@@ -94,6 +102,7 @@ export class Images implements ImageKeeper {
     for (const { loaded } of this.#current.values()) this.#unload(loaded);
     this.#current = this.#next;
     this.#next = new Map();
+    this.#settlePins();
   }
 
   /** The newest configuration was refused. */
@@ -108,6 +117,64 @@ export class Images implements ImageKeeper {
     this.#next.delete(flow);
     this.#unload((taken ? this.#current.get(flow) : next)?.loaded ?? []);
     if (taken) this.#current.set(flow, next);
+    this.#settlePins();
+  }
+
+  /** The image that machines sleep in, whatever is deployed. Rejects with MF_SLEEPER_IMAGE, MF_IMAGE_VERSION or MF_IMAGE_CORRUPT. */
+  async loadAsleep(sha256: string, flow: string): Promise<FlowImage> {
+    const known = this.#asleep.get(sha256);
+    if (known !== undefined) return await known;
+    const loading = this.#loadAsleep(sha256, flow);
+    this.#asleep.set(sha256, loading);
+    loading.catch(() => this.#asleep.delete(sha256)); // it may be put back
+    return await loading;
+  }
+
+  async #loadAsleep(sha256: string, flow: string): Promise<FlowImage> {
+    const folder = storeFolder(this.#base);
+    let found: Awaited<ReturnType<typeof getImage>>;
+    try {
+      found = await getImage(folder, sha256);
+    } catch (cause) {
+      if (!isCoded(cause) || cause.code !== "MF_IMAGE_NOT_FOUND") throw cause;
+      const text = `the image ${short(sha256)}, in which machines of ${flow} sleep, is not in ${folder}: put ${sha256}.mfi back there, or begin them again with \`mayfly sleepers migrate\``;
+      throw new CodedError("MF_SLEEPER_IMAGE", text, { cause });
+    }
+    const { image, file } = found;
+    if (image.sha256 !== sha256)
+      throw new CodedError("MF_IMAGE_CORRUPT", `${file} is not the image that its name says: put the right one there`);
+    const loaded = await this.#monitor.load(image);
+    const places = this.#places(image, file, await flowOf(this.#base, sha256));
+    return { image: loaded, outlets: image.manifest.outlets ?? undefined, limits: image.manifest.limits, places };
+  }
+
+  #places({ manifest, sha256 }: Image, file: string | undefined, source: string | undefined): StackMapper {
+    const folder = source === undefined ? undefined : dirname(source);
+    return new StackMapper(() => readSourceMap(file, sha256), folder, `${manifest.name}.js`);
+  }
+
+  /** An image stays as long as it is served or somebody sleeps in it. */
+  #settlePins(): void {
+    if (this.sleepers === undefined) return;
+    const served = [...this.#current.values()].flatMap(({ loaded }) => loaded.map(({ sha256 }) => sha256));
+    this.#pins.settle([...served, ...this.sleepers().keys()]).catch((error: unknown) => this.#unpinned(error));
+  }
+
+  #unpinned(error: unknown): void {
+    this.#logger.warn(
+      {},
+      `the store of images can't be written to: an image that machines sleep in may be lost with the next build: ${String(error)}`,
+    );
+  }
+
+  /** Before a machine may fall asleep in it: it is in the store, and stays. */
+  async #keep(image: Image): Promise<void> {
+    try {
+      await keepImage(storeFolder(this.#base), image);
+      await this.#pins.add(image.sha256);
+    } catch (error) {
+      this.#unpinned(error);
+    }
   }
 
   /** The image that the flow is served from, read again; undefined where it was not kept. */
@@ -191,14 +258,13 @@ export class Images implements ImageKeeper {
   }
 
   async #use(name: string, config: FlowConfig, { image, inputs, file, source }: FoundImage, inUse: UsedImages): Promise<FlowImage> {
-    const { manifest, sha256 } = image;
+    const { manifest } = image;
     const shortage = memoryShortage(manifest, config.limits.memory ?? manifest.limits.memoryBytes);
     if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `the flow ${name}: ${shortage}`);
+    await this.#keep(image);
     const loaded = await this.#monitor.load(image);
     inUse.loaded.push(loaded);
     inUse.inputs.push(...inputs);
-    const folder = source === undefined ? undefined : dirname(source);
-    const places = new StackMapper(() => readSourceMap(file, sha256), folder, `${manifest.name}.js`);
-    return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };
+    return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits, places: this.#places(image, file, source) };
   }
 }

@@ -144,7 +144,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
   let served: TheServing | undefined;
   try {
-    const images = new Images(config.base, monitor, logger);
+    const { dir } = config.journal;
+    const images = new Images({ base: config.base, journal: dir === undefined ? undefined : resolve(config.base, dir) }, monitor, logger);
     await images.open();
     images.include = config.build.include;
     const deadLetters = new DeadLetters(
@@ -169,6 +170,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       dashboard: fileURLToPath(new URL("../../dashboard/page/", import.meta.url)),
       images,
       loadFlow: (name, flow) => images.load(name, flow),
+      loadAsleep: (sha256, flow) => images.loadAsleep(sha256, flow),
     });
     const letGo = catchUnexpected(gateway.unexpected);
     options.ended?.then(() => gateway.stop()).catch((error: unknown) => gateway.unexpected(error, "stopping"));
@@ -177,6 +179,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       throw error;
     });
     telemetry?.observe(() => gateway.measurements());
+    images.sleepers = () => gateway.sleepers.byImage();
     images.settleAll();
     collectGarbage(); // of the builds
     served = new TheServing(options, { config, monitor, images, gateway, logger, telemetry, letGo });

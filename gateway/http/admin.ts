@@ -6,7 +6,7 @@
  *   admin listener (http.admin.port)   everything, for whoever has the token
  */
 import type { Readable } from "node:stream";
-import { appendHeader, type Headers, type HeadersDraft } from "#abi";
+import type { Headers } from "#abi";
 import { fromUtf8, toUtf8 } from "#base";
 import type { DeadLetter } from "../journal/dead-letters.ts";
 import type { GatewayMemory } from "../contract/memory.ts";
@@ -23,6 +23,7 @@ import {
   guard,
   isTrusted,
   limit,
+  messageHeaders,
   messageId,
   notFound,
   type Parameters,
@@ -106,13 +107,8 @@ export function addAdmin(routes: HttpRoutes, gateway: Administered, access: Acce
   };
   guarded("GET", "/-/flows", {}, async () => ({ status: 200, value: gateway.flows() }));
   guarded("POST", "/-/flows/:flow/messages", { wait: flag, id: messageId }, async (request, { flow = "" }, query, body) => {
-    const headers: HeadersDraft = {};
-    for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
-      const name = (request.rawHeaders[at] as string).toLowerCase();
-      if (name.startsWith("x-message-")) appendHeader(headers, name.slice("x-message-".length), request.rawHeaders[at + 1] as string);
-    }
     const outcome = await gateway.inject(flow, {
-      headers,
+      headers: messageHeaders(request),
       contentType: request.headers["content-type"] ?? "",
       body,
       wait: query.get("wait") !== "false",

@@ -1,6 +1,7 @@
 /** Shared by the endpoints of the admin listeners: access, query parameters, answers as JSON or as a stream. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, type Readable } from "node:stream";
+import { appendHeader, type HeadersDraft } from "#abi";
 import { isCoded, toUtf8 } from "#base";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { GatewayMemory } from "../contract/memory.ts";
@@ -50,6 +51,16 @@ function readQuery(text: string, known: Parameters): Query | string {
   return query;
 }
 
+/** Headers of the message that a request carries: those that begin with `x-message-`. */
+export function messageHeaders({ rawHeaders }: IncomingMessage): HeadersDraft {
+  const headers: HeadersDraft = {};
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] as string).toLowerCase();
+    if (name.startsWith("x-message-")) appendHeader(headers, name.slice("x-message-".length), rawHeaders[at + 1] as string);
+  }
+  return headers;
+}
+
 export type Answer = (
   request: IncomingMessage,
   parameters: Readonly<Record<string, string | undefined>>,
@@ -63,6 +74,9 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ["MF_OUTLET_UNKNOWN", 404],
   ["MF_IMAGE_NOT_FOUND", 404],
   ["MF_ROLLBACK_REFUSED", 409],
+  ["MF_SLEEPER_UNKNOWN", 404],
+  ["MF_SLEEPER_AWAKE", 409],
+  ["MF_SLEEPER_STUCK", 409],
 ]);
 
 export const notFound = { status: 404, value: { code: "MF_NOT_FOUND" } };

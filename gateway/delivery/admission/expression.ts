@@ -5,7 +5,7 @@ import { parseKey } from "./keys.ts";
 
 /** Throws MF_EXPRESSION. */
 export function expression(text: string): (message: Outgoing) => string | undefined {
-  const parsed = parseKey(text);
+  const parsed = parseKey(text, (found) => found);
   if (!parsed.ok) throw new CodedError("MF_EXPRESSION", `${JSON.stringify(text)} ${parsed.error}`);
   return ({ messageId, key, headers, contentType, body }) => parsed.value({ id: messageId, key, headers, contentType, body });
 }

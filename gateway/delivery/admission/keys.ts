@@ -53,17 +53,21 @@ export function textsOf(expressions: readonly (KeyExpression | undefined)[], mes
   return readInSlices(message.body, pointers).then(together);
 }
 
-export function parseKey(expression: string): Result<KeyExpression, string> {
+/** `fit`: of what is found. */
+export function parseKey(
+  expression: string,
+  fit: (text: string | undefined) => string | undefined = bounded,
+): Result<KeyExpression, string> {
   const text = /^"(.*)"$/s.exec(expression)?.[1];
-  if (text !== undefined) return ok(() => bounded(text));
-  if (expression === "id") return ok((message) => bounded(message.id));
-  if (expression === "key") return ok((message) => bounded(message.key));
+  if (text !== undefined) return ok(() => fit(text));
+  if (expression === "id") return ok((message) => fit(message.id));
+  if (expression === "key") return ok((message) => fit(message.key));
   if (expression === "body") return ok((message) => message.storedBody?.sha256 ?? createHash("sha256").update(message.body).digest("hex"));
   const [kind, rest] = [expression.slice(0, expression.indexOf(":")), expression.slice(expression.indexOf(":") + 1)];
   if (kind === "header" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(rest)) {
     const name = rest.toLowerCase();
     return ok((message) =>
-      bounded(
+      fit(
         name === "content-type"
           ? message.contentType
           : Object.hasOwn(message.headers, name)
@@ -74,11 +78,11 @@ export function parseKey(expression: string): Result<KeyExpression, string> {
   }
   if (kind === "path" && /^[A-Za-z_][A-Za-z0-9_-]*$/.test(rest)) {
     const name = `mayfly-path-${rest.toLowerCase()}`;
-    return ok(({ headers }) => bounded(Object.hasOwn(headers, name) ? headerText(headers[name]) : undefined));
+    return ok(({ headers }) => fit(Object.hasOwn(headers, name) ? headerText(headers[name]) : undefined));
   }
   if (kind === "json" && (rest === "" || rest.startsWith("/"))) {
     const steps = pointerSteps(rest);
-    return ok(Object.assign(({ body }: Keyed) => bounded(valuesAt(body, [steps])[0]), { steps }));
+    return ok(Object.assign(({ body }: Keyed) => fit(valuesAt(body, [steps])[0]), { steps }));
   }
   return err("must be header:NAME, path:NAME, json:/pointer, id, key, body or a text in double quotes");
 }

@@ -15,6 +15,7 @@ import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { IncomingSignal, OpenWait, SignalOutcome, Sleeper } from "../../contract/sleep.ts";
+import { dedupIdOf } from "../../journal/dedup-id.ts";
 import type { Journal, KeptSignal, Lease, Sequence, SignalNumber } from "../../journal/journal.ts";
 import type { Cancel } from "../attempt/effects.ts";
 import { failureOf } from "../failures.ts";
@@ -112,7 +113,11 @@ export class FlowSleepers implements SignalDesk {
         dedup:
           given === undefined
             ? undefined
-            : { id: given, windowMs: dedup?.window ?? gatewayLimits.signalDedupMs, count: dedup?.count ?? gatewayLimits.keptSignals },
+            : {
+                id: dedupIdOf({ place: incoming.idScope ?? source, scope: "", id: given, fingerprint: undefined }),
+                windowMs: dedup?.window ?? gatewayLimits.signalDedupMs,
+                count: dedup?.count ?? gatewayLimits.keptSignals,
+              },
       });
       if (kept.status === "duplicate") return kept;
       return { status: "kept", id: kept.signal.id, waiting: this.#offer(kept.signal) };
