@@ -275,6 +275,25 @@ test("an operator wakes a sleeper before its time, and cancels one to a dead let
   });
 });
 
+test("one signal is for one machine, however many wait for it and are awake at once", async () => {
+  const script: Script = (event, memory) =>
+    event.kind === "deliver" ? [send("out", "asks"), wait(1, "paid", "k", event.timeMs + dayMs)] : saga(event, memory);
+  await withWorld(script, async (world) => {
+    const ids = [await world.put("1"), await world.put("2"), await world.put("3")];
+    await until(async () => (await asleep(world)).length === 3);
+    const woken = ids.map((id) => world.gateway.sleepers.wake(id).catch(() => undefined));
+    await Promise.all([world.signal("k", "once"), ...woken]);
+    await until(() => world.got.length === 6);
+    deepEqual(
+      world.got
+        .slice(3)
+        .map((each) => each.split(" ")[0])
+        .sort(),
+      ["once", "timeout", "timeout"],
+    );
+  });
+});
+
 test("a sleeper that is moved begins again from its message", async () => {
   await withWorld(saga, async (world) => {
     const id = await world.put("1");
