@@ -46,7 +46,9 @@ export class LetterRetries {
     const { flow } = found.letter;
     const served = flows.get(flow);
     if (served === undefined) throw unknownFlow(flow, flows.keys());
-    return served.held.takesUp(found.letter) ? this.#retryHeld(served, found, body) : this.#putIn(found.letter, body, wait);
+    return served.held.takesUp(found.letter) && found.letter.asleep === undefined
+      ? this.#retryHeld(served, found, body)
+      : this.#putIn(found.letter, body, wait);
   }
 
   async #putIn(letter: DeadLetter, body: Uint8Array | undefined, wait: boolean): Promise<Outcome> {
@@ -62,7 +64,9 @@ export class LetterRetries {
       {
         nowMs: clock.now(),
         edit: edited ? { body } : undefined,
-        keepLetter: edited,
+        keepLetter: edited && letter.kind !== "signal",
+        slept: (_flow, sleeper) => void flows.get(flow)?.delivery.sleepers.slept(sleeper),
+        signalled: (signal) => flows.get(flow)?.delivery.sleepers.kept(signal),
         started: (lease) => {
           ended = new Promise((tell) => flows.get(flow)?.delivery.takeOver(lease, tell));
         },
@@ -71,6 +75,7 @@ export class LetterRetries {
     ).finally(release);
     const [failure] = report.failed;
     if (failure !== undefined) throw new CodedError(failure.code, failure.message);
+    if (letter.asleep !== undefined) await flows.get(flow)?.held.look(); // the letter held what comes behind it; the sleeper does not
     if (report.repeated.length > 0) return { status: "duplicate", id: messageId, reply: undefined };
     logger.info({ flow, message: messageId, deadLetter: id, edited }, "a dead letter is retried");
     const accepted: Outcome = { status: "accepted", id: messageId };

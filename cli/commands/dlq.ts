@@ -70,6 +70,16 @@ async function list(letters: Letters, cli: Cli, flags: Flags): Promise<number> {
   return exitCodes.ok;
 }
 
+function sleptText({ sinceMs, transactions, waits, timers }: NonNullable<DeadLetter["asleep"]>): string {
+  const waited = [
+    ...waits.map(({ name, key }) => `${name} ${key}`),
+    ...(timers > 0 ? [`${timers} ${timers === 1 ? "timer" : "timers"}`] : []),
+  ];
+  return safeText(
+    `since ${new Date(sinceMs).toISOString()} for ${waited.join(", ")}, after ${transactions} committed ${transactions === 1 ? "transaction" : "transactions"}: a retry goes on from there`,
+  );
+}
+
 async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flags): Promise<number> {
   const found = await (await letters.openLetters(flags, terminal.env)).read(id);
   if (found === undefined) throw new CodedError("MF_LETTER_UNKNOWN", `unknown dead letter ${id}: list them with \`mayfly dlq ls\``);
@@ -83,9 +93,12 @@ async function show(letters: Letters, { terminal }: Cli, id: string, flags: Flag
   const facts = [
     ["message", letter.messageId],
     ["from", letter.kind === "send" ? `a send to the outlet ${letter.outlet ?? ""}` : letter.source],
+    ...(letter.signal === undefined ? [] : [["signal", safeText(letter.signal)]]),
     ["received", new Date(letter.receivedMs).toISOString()],
     ["given up", new Date(letter.buriedMs).toISOString()],
     ...(letter.key === undefined ? [] : [["key", safeText(letter.key)]]),
+    ...(letter.asleep === undefined ? [] : [["slept", sleptText(letter.asleep)]]),
+    ...(letter.signals === undefined ? [] : [["signals", `${letter.signals}, kept again by a retry`]]),
     ...(letter.holds === true ? [["holds", heldText(letter)]] : []),
   ];
   out(indent(table(facts)));

@@ -1,12 +1,27 @@
 /** Dead letters of messages and of sends, as a journal writes them. */
+import type { Sleeper } from "../contract/sleep.ts";
+import { encodeAsleep } from "./asleep-file.ts";
 import type { NewDeadLetter } from "./dead-letters.ts";
 import type { AttemptRecord, KeptSignal, Lease, OutboxEntry } from "./journal.ts";
-import { keptAttempts } from "./ledger.ts";
+import { isSleeping, keptAttempts } from "./ledger.ts";
+
+/** A letter of a message, and what its file beside it holds. `signals`: those its last transaction was given. */
+export function burialOf(
+  lease: Lease,
+  record: AttemptRecord,
+  signals: readonly KeptSignal[],
+): { readonly letter: NewDeadLetter; readonly asleep: Uint8Array | undefined } {
+  const letter = letterOfMessage(lease, record);
+  if (!isSleeping(lease) && signals.length === 0) return { letter, asleep: undefined };
+  const asleep = encodeAsleep({ lease: isSleeping(lease) ? lease : undefined, signals });
+  return { letter: { ...letter, ...(signals.length > 0 ? { signals: signals.length } : {}) }, asleep };
+}
 
 export function letterOfMessage(lease: Lease, record: AttemptRecord): NewDeadLetter {
-  const { message } = lease;
+  const { message, sleeper } = lease;
   return {
     kind: "message",
+    ...(sleeper === undefined ? {} : { asleep: sleepOf(sleeper) }),
     flow: message.flow,
     messageId: message.id,
     source: message.source,
@@ -19,6 +34,11 @@ export function letterOfMessage(lease: Lease, record: AttemptRecord): NewDeadLet
     failure: record.failure,
     attempts: keptAttempts(lease.attempts, record),
   };
+}
+
+function sleepOf({ imageSha256, sinceMs, dueMs, transactions, waits, timers }: Sleeper): NonNullable<NewDeadLetter["asleep"]> {
+  const shown = waits.map(({ name, key, dueMs: untilMs }) => ({ name, key, ...(untilMs === undefined ? {} : { untilMs }) }));
+  return { imageSha256, sinceMs, dueMs, transactions, waits: shown, timers: timers.length };
 }
 
 export function letterOfSignal(signal: KeptSignal, record: AttemptRecord): NewDeadLetter {

@@ -3,7 +3,8 @@
  *
  * A retried letter goes back into the journal first and is removed then. Its way in has an id of its own in the dedup window, so
  * that a crash in between, and the retry after it, do not give the message twice: the second time it is recognised and only the
- * letter goes. A message starts again from the beginning; a send keeps its idempotency key, unless its body was edited.
+ * letter goes. A message starts again from the beginning, a machine that had slept from there; a send keeps its idempotency key, unless
+ * its body was edited.
  */
 import { createHash } from "node:crypto";
 import { CodedError, isCoded } from "#base";
@@ -11,10 +12,20 @@ import { storedBodyOf, withStoredBody } from "../contract/stored-body.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Headers } from "../contract/message.ts";
 import { withParent } from "../contract/lineage.ts";
-import type { DeadLetter, DeadLetters } from "./dead-letters.ts";
-import type { Accepted, Journal, Lease, NewMessage, NewSend } from "./journal.ts";
+import type { Sleeper } from "../contract/sleep.ts";
+import { type AsleepLetter, decodeAsleep } from "./asleep-file.ts";
+import { type DeadLetter, type DeadLetters, keepsAsleep } from "./dead-letters.ts";
+import type { Accepted, Journal, KeptSignal, Lease, NewMessage, NewSend, NewSignal } from "./journal.ts";
 import type { Resend } from "./ledger.ts";
 import { bodyAsJson } from "./log/operations.ts";
+import type { SleepingLease } from "./sleepers.ts";
+
+interface FoundLetter {
+  readonly letter: DeadLetter;
+  readonly body: Uint8Array;
+}
+
+const nothingAsleep: AsleepLetter = { lease: undefined, signals: [] };
 
 /** Which letters: those named, or all that fit every field given. An empty selection is all letters. */
 export interface LetterSelection {
@@ -52,7 +63,7 @@ export interface DropReport {
 }
 
 /** The part of a journal that a retry needs. */
-export type RetryJournal = Pick<Journal, "accept" | "adopt" | "complete" | "release">;
+export type RetryJournal = Pick<Journal, "accept" | "adopt" | "complete" | "release" | "keepSignal">;
 
 export interface RetryOptions {
   readonly edit?: LetterEdit | undefined;
@@ -61,6 +72,10 @@ export interface RetryOptions {
   readonly keepLetter?: boolean;
   /** Takes over a message that is back in the journal. Absent: its lease is released, and the next `lease` gives it out. */
   readonly started?: ((lease: Lease) => void) | undefined;
+  /** Told of a machine that is asleep again. */
+  readonly slept?: ((flow: string, sleeper: Sleeper) => void) | undefined;
+  /** Told of a signal that is kept again. */
+  readonly signalled?: ((signal: KeptSignal) => void) | undefined;
   /** Told that the outbox has something new. */
   readonly resent?: ((flow: string, outlet: string) => void) | undefined;
 }
@@ -145,7 +160,7 @@ export async function retryLetters(
         failed.push(missing(id));
         continue;
       }
-      const again = await putBack(journal, found.letter, found.body, options);
+      const again = await putBack(journal, deadLetters, found, options);
       if (!again || options.keepLetter !== true) await deadLetters.remove(id);
       (again ? retried : repeated).push(id);
     } catch (error) {
@@ -169,26 +184,43 @@ export function messageAgain(letter: DeadLetter, payload: Uint8Array, { edit, no
     correlationId: letter.correlationId,
     receivedMs: nowMs,
     expiresMs: undefined,
-    dedup: { id: `dead-letter/${letter.id}`, windowMs: gatewayLimits.retriedIdMs, count: gatewayLimits.dedupIds },
+    dedup: retriedId(letter.id),
   };
 }
 
 /** False when the letter was put back before. */
-async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8Array, options: RetryOptions): Promise<boolean> {
-  const send = letter.kind === "send";
-  const message = messageAgain(letter, payload, options);
-  const accepted: Accepted = send ? journal.adopt(message) : await journal.accept(message);
-  if (accepted.status === "running" && options.keepLetter === true)
-    throw new CodedError("MF_DEAD_LETTER_RUNNING", `${letter.id} is already being retried: wait for the result`);
+async function putBack(journal: RetryJournal, deadLetters: DeadLetters, found: FoundLetter, options: RetryOptions): Promise<boolean> {
+  const { letter, body } = found;
+  if (letter.kind === "send") return resend(journal, found, options);
+  if (letter.kind === "signal") return keepAgain(journal, signalAgain(found, options), options);
+  if (letter.asleep !== undefined && options.edit !== undefined)
+    throw new CodedError(
+      "MF_DEAD_LETTER_ASLEEP",
+      `${letter.id} is of a machine that had slept and has read its message already: retry it as it is, or send the edited message as a new one`,
+    );
+  const { lease: sleeping, signals } = keepsAsleep(letter) ? decodeAsleep(letter.id, await deadLetters.asleep(letter.id)) : nothingAsleep;
+  // Signals first: were the message there without them, it could end by its timeout.
+  for (const [index, signal] of signals.entries()) {
+    const keptUntilMs = Math.max(signal.keptUntilMs, options.nowMs + gatewayLimits.earlySignalMs);
+    await keepAgain(journal, { ...signal, keptUntilMs, dedup: retriedId(`${letter.id}/${index}`) }, options);
+  }
+  if (sleeping !== undefined) return sleepAgain(journal, { letter, sleeping, body }, options);
+  const accepted: Accepted = await journal.accept(messageAgain(letter, body, options));
+  if (accepted.status === "running" && options.keepLetter === true) throw running(letter.id);
   if (accepted.status !== "leased") return false;
   const { lease } = accepted;
-  if (!send) {
-    if (options.started === undefined) journal.release(lease);
-    else options.started(lease);
-    return true;
-  }
+  if (options.started === undefined) journal.release(lease);
+  else options.started(lease);
+  return true;
+}
+
+async function resend(journal: RetryJournal, { letter, body }: FoundLetter, options: RetryOptions): Promise<boolean> {
+  const adopted = journal.adopt(messageAgain(letter, body, options));
+  if (adopted.status === "running") throw running(letter.id);
+  if (adopted.status !== "leased") return false;
+  const { lease } = adopted;
   try {
-    const sends = [sendAgain(letter, payload, options.edit)];
+    const sends = [sendAgain(letter, body, options.edit)];
     await journal.complete(lease, { nowMs: options.nowMs, sends, state: undefined, reply: undefined });
   } catch (error) {
     journal.release(lease);
@@ -196,6 +228,62 @@ async function putBack(journal: RetryJournal, letter: DeadLetter, payload: Uint8
   }
   options.resent?.(letter.flow, letter.outlet ?? "");
   return true;
+}
+
+interface SleepingLetter {
+  readonly letter: DeadLetter;
+  readonly sleeping: SleepingLease;
+  readonly body: Uint8Array;
+}
+
+/** Puts a machine back to sleep where it was: it is woken at once if its time is over. */
+async function sleepAgain(journal: RetryJournal, { letter, sleeping, body }: SleepingLetter, options: RetryOptions): Promise<boolean> {
+  const { message, sleeper } = sleeping;
+  const adopted = journal.adopt({ ...message, body, expiresMs: undefined, dedup: retriedId(letter.id) });
+  if (adopted.status === "running") throw running(letter.id);
+  if (adopted.status !== "leased") return false;
+  const { lease } = adopted;
+  try {
+    const completed = await journal.complete(lease, { nowMs: options.nowMs, sends: [], state: undefined, reply: undefined, sleeper });
+    if (completed.status === "refused") throw new CodedError(completed.code, completed.message);
+  } catch (error) {
+    journal.release(lease);
+    throw error;
+  }
+  options.slept?.(letter.flow, sleeper);
+  return true;
+}
+
+async function keepAgain(journal: RetryJournal, signal: NewSignal, options: RetryOptions): Promise<boolean> {
+  const kept = await journal.keepSignal(signal);
+  if (kept.status === "duplicate") return false;
+  options.signalled?.(kept.signal);
+  return true;
+}
+
+/** A signal that nobody waited for, as if it came now. */
+function signalAgain({ letter, body }: FoundLetter, { edit, nowMs }: RetryOptions): NewSignal {
+  return {
+    flow: letter.flow,
+    name: letter.signal ?? "",
+    key: letter.key ?? "",
+    id: letter.messageId,
+    source: letter.source,
+    headers: edit?.headers ?? letter.headers,
+    contentType: edit?.contentType ?? letter.contentType,
+    body: edit?.body ?? body,
+    receivedMs: nowMs,
+    keptUntilMs: nowMs + gatewayLimits.earlySignalMs,
+    dedup: retriedId(letter.id),
+  };
+}
+
+function running(id: string): CodedError {
+  return new CodedError("MF_DEAD_LETTER_RUNNING", `${id} is already being retried: wait for the result`);
+}
+
+function retriedId(id: string): NonNullable<NewMessage["dedup"]> {
+  return { id: `dead-letter/${id}`, windowMs: gatewayLimits.retriedIdMs, count: gatewayLimits.dedupIds };
 }
 
 /** A stored body stays the letter's, unless the edit has a body; an edit can't name one. */

@@ -1,6 +1,7 @@
 /**
  * Messages that were given up on, kept whole in a directory: `DIR/FLOW/NAME.json` says everything but the payload, and
- * `DIR/FLOW/NAME.body` is the payload, byte for byte. A letter exists once its .json does; it is written last, by rename.
+ * `DIR/FLOW/NAME.body` is the payload, byte for byte; `NAME.asleep` is there for a machine that had slept (asleep-file.ts). A letter exists
+ * once its .json does; it is written last, by rename.
  * The name comes from the message, so burying twice (a crash between the letter and the journal's record of it) gives one letter.
  */
 import { createHash, randomBytes } from "node:crypto";
@@ -50,11 +51,30 @@ export interface DeadLetter {
   /** Why it was given up: that of the last attempt. */
   readonly failure: Failure;
   readonly attempts: readonly AttemptRecord[];
+  /** The sleep it failed after: a retry goes on from there. */
+  readonly asleep?:
+    | {
+        readonly imageSha256: string;
+        readonly sinceMs: number;
+        readonly dueMs: number;
+        /** Transactions that are committed: what was sent and stored in them stays. */
+        readonly transactions: number;
+        readonly waits: readonly { readonly name: string; readonly key: string; readonly untilMs?: number }[];
+        readonly timers: number;
+      }
+    | undefined;
+  /** Signals its last transaction was given: a retry keeps them again. */
+  readonly signals?: number | undefined;
   /** Followers with the same key wait until it is gone; without a key, everything of its flow or outlet. */
   readonly holds?: true;
 }
 
 export type NewDeadLetter = Omit<DeadLetter, "id" | "bodyBytes" | "holds">;
+
+/** True if the letter has a file of a sleeping machine or of signals. */
+export function keepsAsleep({ asleep, signals }: Pick<DeadLetter, "asleep" | "signals">): boolean {
+  return asleep !== undefined || signals !== undefined;
+}
 
 function compactTime(timeMs: number): string {
   return new Date(timeMs).toISOString().replace(/[-:.]/g, "");
@@ -106,7 +126,7 @@ export class DeadLetters {
   }
 
   /** Writes a letter and gives its id. `unique` tells apart what has the same time and message id. Rejects with MF_DEAD_LETTER_WRITE or MF_DEAD_LETTER_LIMIT. */
-  async put(letter: NewDeadLetter, body: Uint8Array, unique: string): Promise<string> {
+  async put(letter: NewDeadLetter, body: Uint8Array, unique: string, asleep?: Uint8Array): Promise<string> {
     const known = await this.count(letter.flow);
     if (known >= gatewayLimits.deadLettersPerFlow) {
       throw new CodedError(
@@ -129,6 +149,7 @@ export class DeadLetters {
     try {
       const made = await this.#fs.mkdir(folder, { recursive: true, mode: 0o700 });
       await this.#write(`${path}.body`, body);
+      if (asleep !== undefined) await this.#write(`${path}.asleep`, asleep);
       await this.#write(`${path}.json`, `${JSON.stringify(meta, undefined, 2)}\n`);
       await this.#syncFolder(folder);
       if (typeof made === "string") await this.#syncParents(folder, made);
@@ -189,12 +210,18 @@ export class DeadLetters {
     return { letter, body: await this.#fs.readFile(`${join(this.#dir, id)}.body`) };
   }
 
+  /** The file of a letter's sleeping machine and signals. Rejects if it is not there. */
+  asleep(id: string): Promise<Uint8Array> {
+    return this.#fs.readFile(`${join(this.#dir, id)}.asleep`);
+  }
+
   /** False when there is no such letter. */
   async remove(id: string): Promise<boolean> {
     const letter = await this.#meta(id);
     if (letter === undefined) return false;
     await this.#fs.rm(`${join(this.#dir, id)}.json`, { force: true });
     await this.#fs.rm(`${join(this.#dir, id)}.body`, { force: true });
+    if (keepsAsleep(letter)) await this.#fs.rm(`${join(this.#dir, id)}.asleep`, { force: true });
     const count = this.#counts.get(letter.flow);
     if (count !== undefined) this.#counts.set(letter.flow, Math.max(count - 1, 0));
     return true;

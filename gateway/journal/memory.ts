@@ -5,7 +5,7 @@
  */
 import { CodedError, type MemoryAccount, memoryBudget } from "#base";
 import type { OutboxQueue } from "./outbox-queue.ts";
-import { letterOfMessage, letterOfSend, letterOfSignal } from "./burial.ts";
+import { burialOf, letterOfSend, letterOfSignal } from "./burial.ts";
 import type { Headers } from "../contract/message.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type {
@@ -81,7 +81,9 @@ export class MemoryJournal implements Journal {
   async bury(lease: Lease, record: AttemptRecord, consumed: readonly SignalNumber[] = []): Promise<string | undefined> {
     this.#open();
     if (!this.#ledger.holds(lease)) return undefined;
-    const id = await this.#deadLetters.put(letterOfMessage(lease, record), lease.message.body, String(lease.sequence));
+    const signals = consumed.flatMap((number) => this.#ledger.sleepers.signal(number) ?? []);
+    const { letter, asleep } = burialOf(lease, record, signals);
+    const id = await this.#deadLetters.put(letter, lease.message.body, String(lease.sequence), asleep);
     this.#ledger.finish(lease);
     for (const number of consumed) this.#ledger.sleepers.take(number);
     return id;

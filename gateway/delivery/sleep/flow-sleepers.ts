@@ -163,6 +163,11 @@ export class FlowSleepers implements SignalDesk {
     return undefined;
   }
 
+  /** A signal was kept again, of a dead letter: as if it had just come. */
+  kept(signal: KeptSignal): void {
+    if (!this.#stopped) this.#offer(signal);
+  }
+
   /** True when a machine waits for it: it is given to it, or wakes it. */
   #offer(signal: KeptSignal): boolean {
     for (const asker of this.#askers.get(placeOf(signal)) ?? []) {
@@ -170,8 +175,12 @@ export class FlowSleepers implements SignalDesk {
       this.#give(asker, signal);
       return true;
     }
-    const sequence = this.#ports.journal.waiterFor(this.#name, signal.name, signal.key);
-    if (sequence === undefined) return false;
+    const { journal, clock } = this.#ports;
+    const sequence = journal.waiterFor(this.#name, signal.name, signal.key);
+    if (sequence === undefined) {
+      this.#wakeAt(clock.now() + gatewayLimits.signalSweepMs); // it may be that nothing else happens before its time is over
+      return false;
+    }
     this.#signalled.add(sequence);
     this.pump();
     return true;

@@ -214,6 +214,44 @@ test("a transaction that fails for good is a dead letter, and its signal is with
   });
 });
 
+test("a dead letter of a machine that slept goes on from its wait when it is retried, with its signal", async () => {
+  let failing = true;
+  const script: Script = (event, memory) =>
+    event.kind === "signal" && failing ? [send("out", "void"), fail("E_ALWAYS", "no", false)] : saga(event, memory);
+  await withWorld(script, async (world) => {
+    await world.put("4711");
+    await until(() => world.got.length === 1);
+    await world.signal("4711", "paid");
+    const letter = await until(async () => (await letters(world))[0]);
+    await until(() => world.journal.stats().signals === 0);
+    failing = false;
+    equal((await world.gateway.retryDeadLetter(letter.id))?.status, "accepted");
+    await until(() => world.got.length === 2);
+    deepEqual(world.got, ["reserve 4711", "paid for 4711"]);
+    await until(async () => (await asleep(world)).length === 0);
+    deepEqual([await letters(world), world.journal.stats().signals], [[], 0]);
+  });
+});
+
+test("a dead letter of a signal wakes the machine that waits for it by now", async () => {
+  await withWorld(
+    saga,
+    async (world) => {
+      await world.signal("4711", "early");
+      const letter = await until(async () => {
+        await world.pass(minuteMs);
+        return (await letters(world))[0];
+      });
+      await world.put("4711");
+      await until(() => world.got.length === 1);
+      await world.gateway.retryDeadLetter(letter.id);
+      await until(() => world.got.length === 2);
+      equal(world.got[1], "early for 4711");
+    },
+    ", sleep: { early: keep 1m }",
+  );
+});
+
 test("sleeps of ten seconds are durable, shorter ones are not; machine time goes on from where it was", async () => {
   const times: number[] = [];
   const script: Script = (event, memory) => {

@@ -12,11 +12,14 @@ export function writeRetry(writer: ByteWriter, { flow, sequence, dueMs, record }
 }
 
 /** That a dead letter of the message is about to be written: recovery writes it again, and the message is gone. */
-export function writeBurying(writer: ByteWriter, { flow, sequence, record }: Fields<"burying">): void {
-  writer.u8(RecordKind.burying);
+export function writeBurying(writer: ByteWriter, { flow, sequence, record, consumed }: Fields<"burying">): void {
+  writer.u8(consumed.length === 0 ? RecordKind.burying : RecordKind.buryTaking);
   writer.text(flow);
   writer.number(sequence);
   writer.text(JSON.stringify(record));
+  if (consumed.length === 0) return;
+  writer.u32(consumed.length);
+  for (const number of consumed) writer.number(number);
 }
 
 export function writeFinish(writer: ByteWriter, { flow, sequence, letter }: Fields<"finish">): void {

@@ -151,7 +151,8 @@ const writers: readonly ((writer: ByteWriter) => void)[] = [
   (writer) => writeBurySignal(writer, { number: signal.number, record: attempt }),
   (writer) => writeEndSignal(writer, { number: signal.number, letter: "orders/x" }),
   (writer) => writeRetry(writer, { flow: "orders", sequence: lease.sequence, dueMs: 5, record: attempt }),
-  (writer) => writeBurying(writer, { flow: "orders", sequence: lease.sequence, record: attempt }),
+  (writer) => writeBurying(writer, { flow: "orders", sequence: lease.sequence, record: attempt, consumed: [] }),
+  (writer) => writeBurying(writer, { flow: "orders", sequence: lease.sequence, record: attempt, consumed: asleep.consumed }),
   (writer) => writeFinish(writer, { flow: "orders", sequence: lease.sequence, letter: "orders/x" }),
   (writer) => writeSettle(writer, { ...entry, letter: undefined }),
   (writer) => writeSendAttempt(writer, "defer", { ...entry, dueMs: 6, record: attempt }),
@@ -198,6 +199,17 @@ test("records come back as they went in", () => {
     [asleep.consumed, signal.number, signal.number, "orders/x"],
   );
   for (const [index, write] of writers.entries()) ok(decodeRecord(payloadOf(write)) !== undefined, `record ${index}`);
+});
+
+test("a burial comes back with the signals it takes, and without them as in version 1", () => {
+  const burials = writers.flatMap((write) => {
+    const record = decodeRecord(payloadOf(write));
+    return record?.kind === "burying" ? [[payloadOf(write)[0], record.consumed]] : [];
+  });
+  deepEqual(burials, [
+    [4, []],
+    [14, asleep.consumed],
+  ]);
 });
 
 test("a record that is cut, longer or changed is refused or read as another record, never thrown on", () => {

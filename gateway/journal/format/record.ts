@@ -2,8 +2,8 @@
  * The journal's records: one per change. A record's payload is its kind (u8) and then its fields, in the order in which its
  * writer writes them, as bytes.ts lays them out. Bodies are last where a record has one, so that most of it is one copy.
  *
- *   log         accept · complete · transaction · retry · burying · finish · burySend · settle · defer · signal · burySignal · endSignal · closed
- *   checkpoint  pending · entry · completedId · state · sleeper · signal · end
+ *   log         accept · complete · transaction · retry · burying · buryTaking · finish · burySend · settle · defer · signal · burySignal · endSignal · closed
+ *   checkpoint  pending · entry · completedId · state · sleeper · signal · buryTaking · end
  *
  * Writers: message-records.ts, commit-record.ts, sleep-records.ts, change-records.ts. Readers beside them, and decodeRecord (records.ts) for small ones.
  */
@@ -26,6 +26,7 @@ export const RecordKind = {
   signal: 11,
   burySignal: 12,
   endSignal: 13,
+  buryTaking: 14,
   pending: 32,
   entry: 33,
   completedId: 34,
@@ -56,7 +57,14 @@ export type LogRecord =
   /** A signal that was buried; those that a machine took go with its commit. */
   | { readonly kind: "endSignal"; readonly number: SignalNumber; readonly letter: string | undefined }
   | { readonly kind: "retry"; readonly flow: string; readonly sequence: Sequence; readonly dueMs: number; readonly record: AttemptRecord }
-  | { readonly kind: "burying"; readonly flow: string; readonly sequence: Sequence; readonly record: AttemptRecord }
+  /** With the signals that its last transaction was given; in a record of its own kind if there are some. */
+  | {
+      readonly kind: "burying";
+      readonly flow: string;
+      readonly sequence: Sequence;
+      readonly record: AttemptRecord;
+      readonly consumed: readonly SignalNumber[];
+    }
   /** A message that was buried (`letter`: its dead letter's id) or dropped. */
   | { readonly kind: "finish"; readonly flow: string; readonly sequence: Sequence; readonly letter: string | undefined }
   /** A send that its peer has, or that was buried. */

@@ -26,7 +26,13 @@ function readFields(reader: ByteReader): LogRecord | undefined {
         record: readAttempt(reader),
       };
     case RecordKind.burying:
-      return { kind: "burying", flow: reader.text(), sequence: reader.count() as Sequence, record: readAttempt(reader) };
+      return { kind: "burying", ...readBurying(reader), consumed: [] };
+    case RecordKind.buryTaking: {
+      const burying = readBurying(reader);
+      const consumed: SignalNumber[] = [];
+      for (let left = reader.items(8); left > 0; left--) consumed.push(reader.count() as SignalNumber);
+      return { kind: "burying", ...burying, consumed };
+    }
     case RecordKind.finish:
       return { kind: "finish", flow: reader.text(), sequence: reader.count() as Sequence, letter: reader.optionalText() };
     case RecordKind.settle:
@@ -69,6 +75,10 @@ function readFields(reader: ByteReader): LogRecord | undefined {
     default:
       return undefined;
   }
+}
+
+function readBurying(reader: ByteReader): Omit<Fields<"burying">, "consumed"> {
+  return { flow: reader.text(), sequence: reader.count() as Sequence, record: readAttempt(reader) };
 }
 
 function readSendAttempt(reader: ByteReader): Fields<"defer"> {

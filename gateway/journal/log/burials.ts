@@ -5,10 +5,12 @@
  *
  *   burying ──▶ letter ──▶ finish         a crash after `burying`: recovery goes on from the letter
  */
-import { letterOfMessage, letterOfSend, letterOfSignal } from "../burial.ts";
+import { burialOf, letterOfSend, letterOfSignal } from "../burial.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import type { AttemptRecord, KeptSignal, Lease, OutboxEntry } from "../journal.ts";
-import type { LiveIndex } from "./live-index.ts";
+import { isSleeping } from "../ledger.ts";
+import type { Burying, LiveIndex } from "./live-index.ts";
+import { loadedSleeping } from "./sleeping-bodies.ts";
 import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "../format/change-records.ts";
 import { writeBurySignal, writeEndSignal } from "../format/sleep-records.ts";
 import type { LogWriter } from "./writer.ts";
@@ -22,14 +24,14 @@ export interface BurialPorts {
 }
 
 /** Buries a message that is held; gives the letter's id. An adopted message is in no log, so the letter is all there is. */
-export async function buryMessage(ports: BurialPorts, lease: Lease, record: AttemptRecord): Promise<string> {
+export async function buryMessage(ports: BurialPorts, lease: Lease, burying: Burying): Promise<string> {
   if (lease.durable) {
     await ports.writer.append(
-      (out) => writeBurying(out, { flow: lease.message.flow, sequence: lease.sequence, record }),
-      () => ports.index.burying.set(lease.sequence, record),
+      (out) => writeBurying(out, { flow: lease.message.flow, sequence: lease.sequence, ...burying }),
+      () => ports.index.burying.set(lease.sequence, burying),
     );
   }
-  return endMessage(ports, lease, record, lease.message.body);
+  return endMessage(ports, lease, burying);
 }
 
 export async function burySend(ports: BurialPorts, entry: OutboxEntry, record: AttemptRecord): Promise<string> {
@@ -51,17 +53,24 @@ export async function burySignal(ports: BurialPorts, signal: KeptSignal, record:
 /** Forgets a message, which has a dead letter or was dropped. */
 export async function finishMessage({ index, writer, remove }: BurialPorts, lease: Lease, letter: string | undefined): Promise<void> {
   if (!lease.durable) return index.ledger.finish(lease);
+  const end = { flow: lease.message.flow, sequence: lease.sequence, letter };
   await writer.append(
-    (out) => writeFinish(out, { flow: lease.message.flow, sequence: lease.sequence, letter }),
-    () => {
-      remove(...index.releaseMessage(lease.message.flow, lease.sequence));
-      index.ledger.finish(lease);
-    },
+    (out) => writeFinish(out, end),
+    () => remove(...index.finish(end)),
   );
 }
 
-async function endMessage(ports: BurialPorts, lease: Lease, record: AttemptRecord, body: Uint8Array): Promise<string> {
-  const id = await ports.deadLetters.put(letterOfMessage(lease, record), body, String(lease.sequence));
+async function endMessage(ports: BurialPorts, lease: Lease, { record, consumed }: Burying): Promise<string> {
+  const { bodies, ledger } = ports.index;
+  const body = await bodies.load(lease.message.body);
+  const whole = isSleeping(lease) ? await loadedSleeping(lease, bodies) : lease;
+  const signals: KeptSignal[] = [];
+  for (const number of consumed) {
+    const signal = ledger.sleepers.signal(number);
+    if (signal !== undefined) signals.push({ ...signal, body: await bodies.load(signal.body) });
+  }
+  const { letter, asleep } = burialOf(whole, record, signals);
+  const id = await ports.deadLetters.put(letter, body, String(lease.sequence), asleep);
   await finishMessage(ports, lease, id);
   return id;
 }
@@ -104,10 +113,10 @@ export async function finishBurials(ports: BurialPorts): Promise<string[]> {
   };
   for (const flow of ledger.flows.values()) {
     for (const { lease } of [...flow.pending.values()]) {
-      const record = burying.get(lease.sequence);
-      if (record === undefined) continue;
+      const begun = burying.get(lease.sequence);
+      if (begun === undefined) continue;
       const what = `message ${lease.message.id} of ${lease.message.flow}`;
-      await attempt(what, async () => endMessage(ports, lease, record, await bodies.load(lease.message.body)));
+      await attempt(what, () => endMessage(ports, lease, begun));
     }
     for (const queue of flow.outbox.values()) {
       for (const [entry] of [...queue.entries()]) {
@@ -119,11 +128,11 @@ export async function finishBurials(ports: BurialPorts): Promise<string[]> {
       }
     }
   }
-  for (const [sequence, record] of [...burying]) {
+  for (const [sequence, begun] of [...burying]) {
     const lease = ledger.sleepers.get(sequence);
     if (lease === undefined) continue;
     const what = `sleeping message ${lease.message.id} of ${lease.message.flow}`;
-    await attempt(what, async () => endMessage(ports, lease, record, await bodies.load(lease.message.body)));
+    await attempt(what, () => endMessage(ports, lease, begun));
   }
   for (const [number, record] of [...buryingSignals]) {
     const signal = ledger.sleepers.signal(number);

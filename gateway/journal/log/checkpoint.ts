@@ -18,7 +18,7 @@ import { type LogLimits, sectorBytes } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
 import type { Place } from "./places.ts";
 import { sleepingToWrite } from "./sleeping-bodies.ts";
-import { writeCompletedId, writeEnd, writeState } from "../format/change-records.ts";
+import { writeBurying, writeCompletedId, writeEnd, writeState } from "../format/change-records.ts";
 import { writeEntry, writeMessage } from "../format/message-records.ts";
 import type { Fields } from "../format/record.ts";
 import { writeSignal, writeSleeper } from "../format/sleep-records.ts";
@@ -32,6 +32,8 @@ export interface Captured {
   readonly messages: readonly Omit<Fields<"pending">, "body">[];
   readonly entries: readonly Omit<Fields<"entry">, "body">[];
   readonly sleepers: readonly { readonly lease: SleepingLease; readonly burying: AttemptRecord | undefined }[];
+  /** Burials that take signals along. */
+  readonly burials: readonly Fields<"burying">[];
   readonly signals: readonly Omit<Fields<"signal">, "body">[];
   readonly ids: readonly Fields<"completedId">[];
   readonly states: readonly Fields<"state">[];
@@ -44,7 +46,8 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
   const ids: Captured["ids"][number][] = [];
   const states: Captured["states"][number][] = [];
   for (const [name, flow] of index.ledger.flows) {
-    for (const [sequence, { lease }] of flow.pending) if (lease.durable) messages.push({ lease, burying: index.burying.get(sequence) });
+    for (const [sequence, { lease }] of flow.pending)
+      if (lease.durable) messages.push({ lease, burying: index.burying.get(sequence)?.record });
     for (const queue of flow.outbox.values()) {
       for (const [entry, dueMs] of queue.entries()) entries.push({ entry, dueMs, burying: index.buryingSends.get(entry.number) });
     }
@@ -53,13 +56,16 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
     for (const [key, { version, values }] of flow.state)
       if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
   }
-  const sleepers = [...index.ledger.sleepers.leases()].map((lease) => ({ lease, burying: index.burying.get(lease.sequence) }));
+  const sleepers = [...index.ledger.sleepers.leases()].map((lease) => ({ lease, burying: index.burying.get(lease.sequence)?.record }));
+  const burials = [...index.burying]
+    .filter(([, { consumed }]) => consumed.length > 0)
+    .map(([sequence, burying]) => ({ flow: "", sequence, ...burying }));
   // The ids of signals are among the completed ones.
   const signals = [...index.ledger.sleepers.kept()].map((signal) => ({
     signal: { ...signal, dedup: undefined },
     burying: index.buryingSignals.get(signal.number),
   }));
-  return { segment, firstBatch, counters: index.ledger.counters, messages, entries, sleepers, signals, ids, states };
+  return { segment, firstBatch, counters: index.ledger.counters, messages, entries, sleepers, burials, signals, ids, states };
 }
 
 /** How long a checkpoint would be, without making it: nearer too much than too little. */
@@ -135,7 +141,7 @@ class CheckpointWriter {
   }
 
   async write(): Promise<number> {
-    const { messages, entries, sleepers, signals, ids, states } = this.#captured;
+    const { messages, entries, sleepers, burials, signals, ids, states } = this.#captured;
     for (const { lease, burying } of messages) {
       await this.#addWithBody(lease.message.body, (writer, body) => writeMessage(writer, "pending", { lease, burying, body }));
     }
@@ -150,6 +156,7 @@ class CheckpointWriter {
       const body = this.#options.bodies.toWrite(signal.body) ?? signal.body;
       await this.#add((writer) => writeSignal(writer, { signal, burying, body }));
     }
+    for (const burying of burials) await this.#add((writer) => writeBurying(writer, burying));
     for (const id of ids) await this.#add((writer) => writeCompletedId(writer, id));
     for (const state of states) await this.#add((writer) => writeState(writer, state));
     await this.#add((writer) => writeEnd(writer, this.#records));

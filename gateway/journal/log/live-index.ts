@@ -2,15 +2,21 @@
 import { type Commit, isSleeping, keptAttempts, Ledger } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";
-import type { LogRecord } from "../format/record.ts";
+import type { Fields, LogRecord } from "../format/record.ts";
 import type { Placement } from "./places.ts";
 import { blobsOf, recoveredSleeping } from "./sleeping-bodies.ts";
+
+/** A burial that was begun: the last attempt, and the signals it had been given. */
+export interface Burying {
+  readonly record: AttemptRecord;
+  readonly consumed: readonly SignalNumber[];
+}
 
 export class LiveIndex {
   readonly ledger: Ledger;
   readonly bodies: Bodies;
-  /** Messages whose dead letter was begun, and with what last attempt. */
-  readonly burying = new Map<Sequence, AttemptRecord>();
+  /** Messages whose dead letter was begun. */
+  readonly burying = new Map<Sequence, Burying>();
   /** Sends of which the same is true. */
   readonly buryingSends = new Map<EntryNumber, AttemptRecord>();
   /** Signals of which the same is true. */
@@ -34,7 +40,7 @@ export class LiveIndex {
       case "pending": {
         const { lease } = record;
         const body = this.bodies.recovered(record.body, payload);
-        if (record.burying !== undefined) this.burying.set(lease.sequence, record.burying);
+        if (record.burying !== undefined) this.burying.set(lease.sequence, { record: record.burying, consumed: [] });
         return this.ledger.keep({ ...lease, message: { ...lease.message, body } }, false);
       }
       case "complete":
@@ -54,7 +60,7 @@ export class LiveIndex {
         });
       }
       case "sleeper": {
-        if (record.burying !== undefined) this.burying.set(record.lease.sequence, record.burying);
+        if (record.burying !== undefined) this.burying.set(record.lease.sequence, { record: record.burying, consumed: [] });
         return this.ledger.sleepers.put(recoveredSleeping(record.lease, record.bodies, this.bodies));
       }
       case "signal": {
@@ -75,12 +81,10 @@ export class LiveIndex {
         return;
       }
       case "burying":
-        this.burying.set(record.sequence, record.record);
+        this.burying.set(record.sequence, record);
         return;
       case "finish": {
-        const lease = this.ledger.newest(record.flow, record.sequence);
-        this.releaseMessage(record.flow, record.sequence);
-        if (lease !== undefined) this.ledger.finish(lease);
+        this.finish(record);
         return;
       }
       case "entry": {
@@ -109,6 +113,16 @@ export class LiveIndex {
     if (lease === undefined) return [];
     const blob = this.bodies.release(lease.message.body);
     return isSleeping(lease) ? blobsOf(lease, this.bodies) : blob === undefined ? [] : [blob];
+  }
+
+  /** Ends a message that has a dead letter or was dropped, and the signals that are in the letter; gives the blobs that are needed no longer. */
+  finish({ flow, sequence, letter }: Omit<Fields<"finish">, "kind">): string[] {
+    const consumed = letter === undefined ? [] : (this.burying.get(sequence)?.consumed ?? []);
+    const lease = this.ledger.newest(flow, sequence);
+    const blobs = [...this.releaseMessage(flow, sequence), ...consumed.flatMap((number) => this.releaseSignal(number) ?? [])];
+    for (const number of consumed) this.ledger.sleepers.take(number);
+    if (lease !== undefined) this.ledger.finish(lease);
+    return blobs;
   }
 
   /** Ends what is known of a signal beside the ledger; gives a blob that is needed no longer. */

@@ -306,8 +306,18 @@ export class LogJournal implements Journal {
     });
   }
 
-  bury(lease: Lease, record: AttemptRecord): Promise<string | undefined> {
-    return this.#withMessage(lease, (log) => buryMessage(log.burialPorts, lease, record));
+  bury(lease: Lease, record: AttemptRecord, consumed: readonly SignalNumber[] = []): Promise<string | undefined> {
+    return this.#withMessage(lease, async (log) => {
+      const { signals } = this.#sleep;
+      const busy = (): Promise<void> | undefined => consumed.map((number) => signals.busy(number)).find(Boolean);
+      for (let wait = busy(); wait !== undefined; wait = busy()) await wait;
+      for (const number of consumed) signals.acquire(number);
+      try {
+        return await buryMessage(log.burialPorts, lease, { record, consumed });
+      } finally {
+        for (const number of consumed) signals.release(number);
+      }
+    });
   }
 
   release(lease: Lease): void {

@@ -3,6 +3,8 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { fromUtf8, toUtf8 } from "#base";
 import type { OpenWait, Sleeper } from "../../contract/sleep.ts";
 import type { Completion, Journal, Lease, NewSignal, SignalKept, KeptSignal } from "../journal.ts";
+import { retryLetters } from "../dead-letter-operations.ts";
+import type { DeadLetters } from "../dead-letters.ts";
 import { completion, type It, leased, newMessage, newSend, record, texts } from "./journal.case.ts";
 
 const image = "ab".repeat(32);
@@ -58,7 +60,11 @@ async function asleep(journal: Journal, id: string, sleeper: Partial<Sleeper> = 
   return lease;
 }
 
-const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+/** All of a sleeper, bytes as numbers. */
+function plain(sleeper: Sleeper | undefined): unknown {
+  const { recording, pages, ...rest } = there(sleeper);
+  return { ...(JSON.parse(JSON.stringify(rest)) as object), recording: [...recording], pages: pages && [...pages] };
+}
 
 export function sleepCases(it: It, durable: boolean): void {
   it("a message that falls asleep is not pending; woken, it brings its sleeper and counts attempts anew", async ({ journal }) => {
@@ -276,6 +282,71 @@ export function sleepCases(it: It, durable: boolean): void {
     const { letter, body } = there(await deadLetters.read(id));
     deepEqual([letter.kind, letter.messageId, fromUtf8(body)], ["message", "m2", "hello"]);
     deepEqual([journal.stats().sleepers, await journal.wake(one.sequence), await journal.wake(two.sequence)], [0, undefined, undefined]);
+  });
+
+  it("the letter of one that slept keeps its sleep and its signals; a retry puts all back, once", async ({ journal, deadLetters }) => {
+    const one = await asleep(
+      journal,
+      "m1",
+      { pages: Uint8Array.of(7), timers: [{ timer: 2, dueMs: 8_000 }] },
+      { sends: [newSend("out", "x")] },
+    );
+    const signal = kept(await journal.keepSignal(newSignal()));
+    const woken = there(await journal.wake(one.sequence));
+    const id = there(await journal.bury(woken, record(1), [signal.number]));
+    deepEqual([journal.stats().sleepers, journal.stats().signals, await journal.signalsFor("orders", "paid", "k1")], [0, 0, []]);
+    const { letter } = there(await deadLetters.read(id));
+    const { transactions, waits, timers, dueMs } = there(letter.asleep);
+    deepEqual([transactions, waits, timers, dueMs, letter.signals], [1, [{ name: "paid", key: "k1" }], 1, 9_000, 1]);
+
+    const edited = await retryLetters(journal, deadLetters, { ids: [id] }, { nowMs: 20_000, edit: { body: toUtf8("other") } });
+    deepEqual([edited.failed[0]?.code, journal.stats().sleepers, journal.stats().signals], ["MF_DEAD_LETTER_ASLEEP", 0, 0]);
+    const told: unknown[] = [];
+    const hooks = {
+      nowMs: 20_000,
+      slept: (flow: string, sleeper: Sleeper) => told.push([flow, sleeper.dueMs]),
+      signalled: (again: KeptSignal) => told.push(again.id),
+    };
+    const stuck = Object.assign(Object.create(deadLetters) as DeadLetters, {
+      read: deadLetters.read.bind(deadLetters),
+      asleep: deadLetters.asleep.bind(deadLetters),
+      remove: () => Promise.reject(new Error("killed")),
+    });
+    const cut = await retryLetters(journal, stuck, { ids: [id] }, hooks);
+    deepEqual([cut.failed.length, told], [1, ["s1", ["orders", 9_000]]]);
+    const again = await retryLetters(journal, deadLetters, { ids: [id] }, hooks);
+    deepEqual([again.repeated, again.failed, told.length, await deadLetters.count("orders")], [[id], [], 2, 0]);
+    deepEqual([journal.stats().sleepers, journal.stats().signals, journal.stats().pending], [1, 1, 0]);
+
+    const [given] = await journal.signalsFor("orders", "paid", "k1");
+    deepEqual([given?.receivedMs, fromUtf8(there(given).body), there(given).keptUntilMs > 20_000], [3_000, '{"amount":1}', true]);
+    const sequence = there(journal.waiterFor("orders", "paid", "k1"));
+    deepEqual(journal.dueSleepers("orders", 20_000, 10), [sequence]);
+    const back = there(await journal.wake(sequence));
+    deepEqual([back.attempt, back.attempts.length, back.message.id, fromUtf8(back.message.body)], [1, 0, "m1", "hello"]);
+    deepEqual(plain(back.sleeper), plain(woken.sleeper));
+    deepEqual(await texts(journal, "out"), ["x"]);
+  });
+
+  it("the letter of a first transaction keeps the signals it was given; a retry begins from the start, with them", async ({
+    journal,
+    deadLetters,
+  }) => {
+    const lease = leased(await journal.accept(newMessage()));
+    const signal = kept(await journal.keepSignal(newSignal()));
+    const id = there(await journal.bury(lease, record(1), [signal.number]));
+    deepEqual([journal.stats().signals, (await deadLetters.letter(id))?.asleep], [0, undefined]);
+    deepEqual((await retryLetters(journal, deadLetters, { ids: [id] }, { nowMs: 5_000 })).retried, [id]);
+    deepEqual([(await journal.signalsFor("orders", "paid", "k1")).length, (await journal.lease("orders", 9)).length], [1, 1]);
+  });
+
+  it("the letter of a signal is kept again for its wait, as if it came now", async ({ journal, deadLetters }) => {
+    const dedup = { id: "d1", windowMs: 1e9, count: 10 };
+    const signal = kept(await journal.keepSignal(newSignal({ dedup })));
+    const id = there(await journal.burySignal(signal.number, record(1)));
+    deepEqual((await retryLetters(journal, deadLetters, { ids: [id] }, { nowMs: 50_000 })).retried, [id]);
+    const [again] = await journal.signalsFor("orders", "paid", "k1");
+    deepEqual([again?.id, again?.receivedMs, again?.source, await deadLetters.count("orders")], ["s1", 50_000, "api", 0]);
   });
 
   it("a postponed sleeper is due later, until it sleeps anew", async ({ journal }) => {
