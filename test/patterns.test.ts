@@ -202,3 +202,60 @@ test("claim check with an external store: only the ticket travels, also when the
   equal(report?.words, 3);
   ok(stored.has(`/store/${report?.ticket}`));
 });
+
+/** The sleeping message of a flow, once there is one. */
+async function asleep(flow: string): Promise<string> {
+  for (;;) {
+    const { sleepers } = await serving.gateway.sleepers.list({ flow, most: 1 });
+    if (sleepers[0]?.state === "asleep") return sleepers[0].id;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+test("process manager: what is paid is shipped, what is not is released, and stock is asked once for each", async () => {
+  await post("/fulfilment", { order: "o1", lines: ["a"] });
+  await asleep("fulfilment");
+  equal((await post("/fulfilment/o1/payment", { cents: 1200 })).status, 202);
+  deepEqual(await arrived("/shipping", 1), [{ ship: "o1", paid: 1200 }]);
+  await post("/fulfilment", { order: "o2", lines: ["b"] });
+  await serving.gateway.sleepers.wake(await asleep("fulfilment"));
+  deepEqual(await arrived("/reservations", 3), [{ reserve: ["a"] }, { reserve: ["b"] }, { release: ["b"] }]);
+});
+
+test("scatter-gather: who answers in time counts, also before the flow has fallen asleep", async () => {
+  await post("/quotes", { sku: "a" });
+  const asked = (await arrived("/suppliers", 3)) as { key: string }[];
+  const offer = (name: string, cents: number): Promise<Response> =>
+    post("/offers", { key: asked.find(({ key }) => key.endsWith(`/${name}`))?.key, cents });
+  equal((await offer("west", 900)).status, 202);
+  equal((await offer("north", 950)).status, 202);
+  for (;;) {
+    const { waits } = await serving.gateway.sleepers.show(await asleep("quotes"));
+    if (waits.length === 1) break;
+  }
+  await serving.gateway.sleepers.wake(await asleep("quotes"));
+  deepEqual(await arrived("/best", 1), [{ offers: 2, best: { from: "west", cents: 900 } }]);
+});
+
+test("scheduled digest: what came while it slept is in it", async () => {
+  await post("/digest", { customer: "Ada", text: "first" });
+  const id = await asleep("digest");
+  const { sleeps } = await serving.gateway.sleepers.show(id);
+  equal(new Date(sleeps[0] ?? 0).getUTCHours(), 7);
+  for (const text of ["second", "third"]) await post("/digest", { customer: "Ada", text });
+  await done("digest", 2);
+  await serving.gateway.sleepers.wake(id);
+  deepEqual(await arrived("/digests", 1), [{ customer: "Ada", news: ["first", "second", "third"] }]);
+});
+
+/** Waits until so many messages of the flow were completed. */
+async function done(flow: string, count: number): Promise<void> {
+  for (;;) {
+    const families = await serving.gateway.measurements();
+    const metric = families.find(({ name }) => name === "mayfly_flow_done_total") as
+      | { readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, unknown>> }[] }
+      | undefined;
+    if ((metric?.values.find(({ labels }) => labels["flow"] === flow)?.value ?? 0) >= count) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
