@@ -45,6 +45,8 @@ export interface MachineHost<Seat> {
   run(machine: OwnedMachine<Seat>): void;
   /** Stops the step the machine is in, if that can be done without harm to others. It is answered in any case. */
   interrupt(machine: OwnedMachine<Seat>): void;
+  /** A waiting machine's memory (monitor.ts); absent where no host can tell. */
+  save?(machine: OwnedMachine<Seat>): Promise<Uint8Array | undefined>;
   /** Frees what is kept of the machine. May be called in any state, also when nothing is kept. */
   release(machine: OwnedMachine<Seat>): void;
   /** The machine takes no more events. Called once; a step may still run. */
@@ -66,6 +68,8 @@ type Settle = (outcome: StepOutcome) => void;
 export interface Terms<Seat> {
   readonly seat: Seat;
   readonly limits: FlowLimits;
+  /** Memory it has after its first `events`, in the host's own form. */
+  readonly memory?: { readonly frame: Uint8Array; readonly events: number } | undefined;
 }
 
 export class OwnedMachine<Seat> implements Machine {
@@ -74,6 +78,7 @@ export class OwnedMachine<Seat> implements Machine {
   readonly limits: FlowLimits;
   /** All it was given, in order. Empty once it is over. */
   readonly events: Event[];
+  readonly memory: Terms<Seat>["memory"];
   /** Its step was stopped to let others go first, and is not stopped again. */
   stopped = false;
   readonly #host: MachineHost<Seat>;
@@ -88,12 +93,13 @@ export class OwnedMachine<Seat> implements Machine {
   #displacements = 0;
 
   /** `events` become the owner's: `deliver` first; the last one is run, on a fresh machine that is given all before it. */
-  constructor(host: MachineHost<Seat>, events: Event[], { seat, limits }: Terms<Seat>) {
+  constructor(host: MachineHost<Seat>, events: Event[], { seat, limits, memory }: Terms<Seat>) {
     this.#host = host;
     this.seat = seat;
     this.limits = limits;
     assert(events[0]?.kind === "deliver", "a machine's first event is its message");
     this.events = events;
+    this.memory = memory;
     this.first = new Promise((settle) => this.#run(settle));
   }
 
@@ -108,6 +114,10 @@ export class OwnedMachine<Seat> implements Machine {
       if (this.#queue.length >= machineLimits.queuedEvents) return settle(broken("MF_MACHINE_ENDED", "too many events are queued for it"));
       this.#queue.push({ event, settle });
     });
+  }
+
+  save(): Promise<Uint8Array | undefined> {
+    return (this.#state === "waiting" ? this.#host.save?.(this) : undefined) ?? Promise.resolve(undefined);
   }
 
   end(): void {

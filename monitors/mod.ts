@@ -9,7 +9,7 @@
  *   limits.ts   every bound
  */
 export { type EmbeddedOptions, embeddedMonitor } from "./embedded/embedded.ts";
-export type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "./monitor.ts";
+export type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "./monitor.ts";
 export { processMonitor, type ProcessOptions } from "./process/process.ts";
 export { bootConsole, type ConsoleEnd, type ConsoleOptions } from "./qemu/console.ts";
 export { findQemu, type Qemu, qemuCommand } from "./qemu/command.ts";

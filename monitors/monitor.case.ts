@@ -13,6 +13,7 @@ import {
   type DoneEffect,
   type Effect,
   encodeEffects,
+  type Event,
   type FailEffect,
   type FlowLimits,
   type LogEffect,
@@ -97,6 +98,15 @@ const flows = {
   grow: `${head} const all = []; for (let i = 0; i < 60; i++) all.push(new Uint8Array(100_000).fill(i)); return all.length; });`,
   stateful: `${head} state.set("count", (state.get("count") ?? 0) + 1); state.delete("old"); return state.get("count"); });`,
   cancelled: `${head} try { await sleep(60_000); } catch (error) { log.warn("given up", { code: error.code }); throw error; } });`,
+  asleep: `const big = Array.from({ length: 5000 }, (_, n) => ({ n })); ${head.replace("sleep })", "sleep, wait })")} class Box { #n = 7; take() { return this.#n++; } }
+    const box = new Box(); const seen = new Map([["a", crypto.randomUUID()]]);
+    for (const each of big) each.n += 1;
+    const first = await wait("go", { key: "k", timeout: "2d" });
+    log.info("woke", { first: first?.text() ?? null, box: box.take() });
+    await sleep("3h");
+    const second = await Promise.race([wait("go", { key: "k" }), wait("stop")]);
+    to.out.send({ first: first?.text() ?? null, second: second?.text(), box: box.take(), uuid: seen.get("a"), next: crypto.randomUUID(), sum: big.reduce((sum, each) => sum + each.n, 0) });
+  });`,
   many: `${head} let sum = 0; for (let i = 0; i < 5; i++) sum += (await to.erp.request({ i })).json().value; return sum; });`,
 } as const;
 
@@ -272,6 +282,73 @@ function everydayCases(bench: () => Bench): void {
     const outcome = await machine.step({ kind: "cancel", timeMs: started + 5, reason: "the caller left" });
     equal(outcome.status, "failed");
     equal((effect(outcome, "log") as LogEffect).text, "given up");
+  });
+
+  test("a machine that was asleep goes on from its events, or from its memory where that was saved: the same effects", async () => {
+    const { monitor, images } = bench();
+    const image = images.get("asleep") as LoadedImage;
+    const at = (minutes: number): number => started + minutes * 60_000;
+    const later: Exclude<Event, DeliverEvent>[][] = [
+      [
+        { kind: "resume", timeMs: at(5), attempt: 1, stateJson: undefined },
+        { kind: "signal", timeMs: at(5), wait: 1, id: "s1", headersJson: "{}", body: toUtf8("one") },
+      ],
+      [
+        { kind: "resume", timeMs: at(185), attempt: 1, stateJson: '{"n":1}' },
+        { kind: "wake", timeMs: at(185), timer: 1 },
+      ],
+      [
+        { kind: "resume", timeMs: at(999), attempt: 2, stateJson: undefined },
+        { kind: "signal", timeMs: at(999), wait: 2, id: "s2", headersJson: "{}", body: toUtf8("two") },
+      ],
+    ];
+    const lives: Uint8Array[][] = [];
+    for (const how of ["alive", "events", "memory"] as const) {
+      const effects: Uint8Array[] = [];
+      const took = (outcome: StepOutcome): void => {
+        equal(outcome.failure, undefined);
+        effects.push(encodeEffects(outcome.effects));
+      };
+      let machine = monitor.start(image, deliver());
+      took(await machine.first);
+      for (const [resume, cause] of later) {
+        ok(resume !== undefined && cause !== undefined);
+        if (how === "alive") took(await machine.step(resume));
+        else {
+          const events = [...machine.events];
+          const saved = how === "memory" ? await machine.save() : undefined;
+          machine.end();
+          const memory = saved === undefined ? undefined : { saved, events: events.length };
+          machine = monitor.resume(image, { events: [...events, resume], memory });
+          took(await machine.first);
+        }
+        took(await machine.step(cause));
+      }
+      lives.push(effects);
+      equal(effects.length, 7);
+    }
+    const [alive, ...again] = lives;
+    for (const life of again) deepEqual(life, alive);
+  });
+
+  test("memory that can't be read back is left out: the events are given again", async () => {
+    const { monitor, images } = bench();
+    const image = images.get("asleep") as LoadedImage;
+    const machine = monitor.start(image, deliver());
+    await machine.first;
+    const events = [...machine.events];
+    const saved = (await machine.save()) ?? new Uint8Array(64);
+    machine.end();
+    equal(await machine.save(), undefined, "nothing is kept of a machine that has ended");
+    const resume: Event = { kind: "resume", timeMs: started + 1, attempt: 1, stateJson: undefined };
+    for (const bad of [new Uint8Array(0), saved.subarray(0, saved.length >> 1), new Uint8Array(1000).fill(7)]) {
+      const again = monitor.resume(image, { events: [...events, resume], memory: { saved: bad, events: events.length } });
+      equal((await again.first).status, "waiting");
+      const signal: Event = { kind: "signal", timeMs: started + 2, wait: 1, id: "s", headersJson: "{}", body: toUtf8("x") };
+      const woke = await again.step(signal);
+      equal(woke.effects.find(({ kind }) => kind === "log")?.kind, "log");
+      again.end();
+    }
   });
 
   test("keyed state comes with the message and goes as effects", async () => {

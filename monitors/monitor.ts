@@ -18,6 +18,14 @@ export interface LoadedImage {
   readonly name: string;
 }
 
+/** The life so far of a machine that was asleep. */
+export interface Life {
+  /** All it was ever given, `deliver` first. The last one is new. */
+  readonly events: readonly Event[];
+  /** Its memory after the first `events`, as `Machine.save` gave it: then those need not be given again. What can't be read is left out. */
+  readonly memory?: { readonly saved: Uint8Array; readonly events: number } | undefined;
+}
+
 /** One running copy of an image: `ready → running ⇄ waiting → done / failed`. */
 export interface Machine {
   /** The outcome of the last event the machine was started with. */
@@ -26,6 +34,11 @@ export interface Machine {
   readonly events: readonly Event[];
   /** Gives a waiting machine its next event. One at a time: events given while a step runs are queued, at most 1,024. */
   step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome>;
+  /**
+   * A waiting machine's memory, for `Life.memory`; undefined where it does not wait, or its monitor can't tell: then its events are enough.
+   * The monitor that gave it can read it, with the same version of Mayfly.
+   */
+  save(): Promise<Uint8Array | undefined>;
   /** Ends the machine in whatever state it is and gives back what it holds. Steps still open resolve as `broken`, MF_MACHINE_ENDED. */
   end(): void;
 }
@@ -61,8 +74,8 @@ export interface Monitor {
   unload(image: LoadedImage): void;
   /** Starts a machine in the image's pristine state and gives it its message. `limits` default to the image's own, and so does the share. */
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine;
-  /** Goes on with a machine that was asleep: `events` are all it was ever given, and the last one is new. */
-  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine;
+  /** Goes on with a machine that was asleep. */
+  resume(image: LoadedImage, life: Life, limits?: FlowLimits, share?: Share): Machine;
   stats(): MonitorStats;
   /** Ends every machine and releases every thread, process and descriptor. */
   close(): Promise<void>;

@@ -31,7 +31,7 @@ import { replayLimits } from "./limits.ts";
 import { type GivenSignal, type KnownWait, SignalBox } from "./signals.ts";
 
 /** A machine as a run needs it. */
-export type DrivenMachine = Omit<Machine, "events">;
+export type DrivenMachine = Omit<Machine, "events" | "save">;
 
 /** Starts them: a monitor, or a debugger in its place. */
 export interface MachineStarter {

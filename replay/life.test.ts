@@ -185,7 +185,7 @@ test("a machine that is made again from its events at each wake has the same eff
   let made = 0;
   const again = (events: readonly Event[]): ReturnType<typeof monitor.resume> => {
     made += 1;
-    return monitor.resume(image, events, defaultFlowLimits);
+    return monitor.resume(image, { events }, defaultFlowLimits);
   };
   const remade = await live(plan, signals, { again });
   equal(made, alive.drive.transactions.length - 1);

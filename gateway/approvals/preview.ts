@@ -12,7 +12,7 @@ import { type Question, questionOf, type Sleeper } from "../contract/sleep.ts";
 import { type AttemptEnd, type Cancel, type EffectHost, Effects } from "../delivery/attempt/effects.ts";
 import { deliverHeadersJson } from "../delivery/attempt/headers.ts";
 import { failureOf } from "../delivery/failures.ts";
-import { pastOf } from "../delivery/sleep/sleeper.ts";
+import { pastOf, savedMemory } from "../delivery/sleep/sleeper.ts";
 import { Redactor } from "../history/redact.ts";
 import type { NewMessage, StateSnapshot } from "../journal/journal.ts";
 import { approvalLimits } from "./limits.ts";
@@ -150,7 +150,12 @@ class Fork implements EffectHost {
     const resumed: Event = { kind: "resume", timeMs: this.#timeMs, attempt: 1, stateJson: state?.json };
     let stop: Cancel = () => undefined;
     const late = new Promise<"late">((resolve) => (stop = clock.after(approvalLimits.previewMs, () => resolve("late"))));
-    const machine = runner.resume(flow.image, [past.deliver, ...past.events, resumed], flow.limits, flow.share);
+    const machine = runner.resume(
+      flow.image,
+      { events: [past.deliver, ...past.events, resumed], memory: savedMemory(sleeper, past) },
+      flow.limits,
+      flow.share,
+    );
     const end = async (): Promise<PreviewEnd> => {
       this.#effects.began(this.#timeMs);
       this.#effects.resume(sleeper);

@@ -66,6 +66,13 @@ export const gatewayLimits = {
   sleepersListed: 1_000,
   /** Longest body of a signal, in bytes. */
   signalBytes: 1024 * 1024,
+  /**
+   * From this CPU time on, in milliseconds, a sleeper's memory is kept besides its events: giving them all again at its wake would take
+   * longer than to read some 20 KiB.
+   */
+  replayCheapMs: 50,
+  /** Longest memory of a sleeper that is kept, in bytes, packed. */
+  sleeperPagesBytes: 4 * 1024 * 1024,
   /** Longest recording of a sleeper, in bytes: its events so far. */
   sleeperBytes: 16 * 1024 * 1024,
   /** Steps one attempt may take. */

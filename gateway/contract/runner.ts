@@ -19,7 +19,17 @@ export interface RunningMachine {
   /** All it was given, in order; empty once it is over. */
   readonly events: readonly Event[];
   step(event: Exclude<Event, DeliverEvent>): Promise<StepOutcome>;
+  /** A waiting machine's memory, for `Life.memory`; undefined where its events are all there is. */
+  save(): Promise<Uint8Array | undefined>;
   end(): void;
+}
+
+/** The life so far of a machine that was asleep. */
+export interface Life {
+  /** All it was ever given, `deliver` first. The last one is new. */
+  readonly events: readonly Event[];
+  /** Its memory after the first `events`, as `save` gave it; without it, or where it can't be read, they are all given again. */
+  readonly memory?: { readonly saved: Uint8Array; readonly events: number } | undefined;
 }
 
 export interface RunnerStats {
@@ -40,8 +50,8 @@ export interface Share {
 export interface Runner {
   /** `share`: the same object for all messages of a flow. */
   start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine;
-  /** Goes on with a machine that was asleep: `events` are all it was ever given, and the last one is new. */
-  resume(image: ImageHandle, events: readonly Event[], limits?: FlowLimits, share?: Share): RunningMachine;
+  /** Goes on with a machine that was asleep. */
+  resume(image: ImageHandle, life: Life, limits?: FlowLimits, share?: Share): RunningMachine;
   stats(): RunnerStats;
 }
 

@@ -1,6 +1,6 @@
 /** A runner for tests: a flow is a function from events to effects, run in process. The door is the same, the machine is not. */
 import type { DeliverEvent, Effect, Event, FlowLimits, StepOutcome } from "#abi";
-import type { ImageHandle, Runner, RunnerStats, RunningMachine, Share } from "../contract/runner.ts";
+import type { ImageHandle, Life, Runner, RunnerStats, RunningMachine, Share } from "../contract/runner.ts";
 
 /** Called for every event of one machine; `undefined` never answers (a flow that hangs). */
 export type Script = (event: Event, memory: Map<string, unknown>) => readonly Effect[] | StepOutcome | undefined;
@@ -65,10 +65,10 @@ export class ScriptedRunner implements Runner {
 
   start(image: ImageHandle, event: DeliverEvent, limits?: FlowLimits, share?: Share): RunningMachine {
     this.delivered.push(event);
-    return this.resume(image, [event], limits, share);
+    return this.resume(image, { events: [event] }, limits, share);
   }
 
-  resume(image: ImageHandle, events: readonly Event[], limits?: FlowLimits, share?: Share): RunningMachine {
+  resume(image: ImageHandle, { events }: Life, limits?: FlowLimits, share?: Share): RunningMachine {
     const script = this.scripts.get(image.name);
     if (script === undefined) throw new Error(`no script ${image.name}`);
     this.limits.push(limits);
@@ -106,6 +106,7 @@ export class ScriptedRunner implements Runner {
       events: given,
       first: give(events.at(-1) as Event),
       step: give,
+      save: () => Promise.resolve(undefined),
       end: () => {
         this.ended += 1;
         end();

@@ -8,13 +8,14 @@ import { memoryBudget } from "#base";
 import type { Image } from "#image";
 import type { Share } from "../fair-queue.ts";
 import { checkVersion } from "../image-version.ts";
-import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
+import type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { OwnedMachine } from "../machine.ts";
 import { embeddedLimits } from "./limits.ts";
 import { PageStore } from "./page-store.ts";
 import { Pool } from "./pool.ts";
 import type { StartThread } from "./worker.ts";
 import type { TaughtImage } from "./worker-port.ts";
+import { unpackMemory } from "./saved-memory.ts";
 import { wasmPageBytes } from "./wire.ts";
 
 export interface EmbeddedOptions {
@@ -37,6 +38,12 @@ interface EmbeddedImage extends LoadedImage, TaughtImage {
   readonly limits: FlowLimits;
   /** Share of steps without a flow of their own. */
   readonly share: Share;
+}
+
+interface Owned {
+  readonly limits: FlowLimits | undefined;
+  readonly share: Share | undefined;
+  readonly memory?: { readonly frame: Uint8Array; readonly events: number } | undefined;
 }
 
 let modules: { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } | undefined;
@@ -118,20 +125,21 @@ class EmbeddedMonitor implements Monitor {
   }
 
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
-    return this.#owned(image, [event], limits, share);
+    return this.#owned(image as EmbeddedImage, [event], { limits, share });
   }
 
-  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine {
-    return this.#owned(image, [...events], limits, share);
+  resume(image: LoadedImage, { events, memory }: Life, limits?: FlowLimits, share?: Share): Machine {
+    const frame = memory === undefined || memory.events >= events.length ? undefined : unpackMemory(memory.saved);
+    const saved = frame === undefined || memory === undefined ? undefined : { frame, events: memory.events };
+    return this.#owned(image as EmbeddedImage, [...events], { limits, share, memory: saved });
   }
 
-  #owned(image: LoadedImage, events: Event[], limits: FlowLimits | undefined, share: Share | undefined): Machine {
-    const known = image as EmbeddedImage;
+  #owned(known: EmbeddedImage, events: Event[], { limits, share, memory }: Owned): Machine {
     const number = this.#nextMachine;
     this.#nextMachine = (number % 0x7fff_ffff) + 1;
     const line = this.#pool.line(share ?? known.share);
     const seat = { number, image: known, line, home: undefined, replayMs: 0 };
-    return new OwnedMachine(this.#pool, events, { seat, limits: limits ?? known.limits });
+    return new OwnedMachine(this.#pool, events, { seat, limits: limits ?? known.limits, memory });
   }
 
   stats(): MonitorStats {

@@ -2,6 +2,10 @@
 const mib = 1024 * 1024;
 
 export const embeddedLimits = {
+  /** Longest saved memory of a machine, in bytes, unpacked. */
+  savedBytes: 64 * 1024 * 1024,
+  /** Largest memory of a machine that is saved, in pages of 64 KiB. */
+  savedPages: 4096,
   /** Steps that wait for a slot; more are answered that the monitor is busy. */
   backlog: 65_536,
   /** Interval between the watchdog's looks. */

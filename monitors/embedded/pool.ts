@@ -100,6 +100,10 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
     this.#watchSoon();
   }
 
+  save(machine: EmbeddedMachine): Promise<Uint8Array | undefined> {
+    return machine.seat.home?.save(machine) ?? Promise.resolve(undefined);
+  }
+
   release(machine: EmbeddedMachine): void {
     machine.seat.home?.drop(machine);
   }

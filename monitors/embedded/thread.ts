@@ -5,6 +5,7 @@ import { isLastKind, lastEffectKind } from "#abi";
 import { assert, collectGarbage, toUtf8 } from "#base";
 import { embeddedLimits } from "./limits.ts";
 import type { PageTable } from "./page-store.ts";
+import { packMemory, readMemory } from "./saved-memory.ts";
 import {
   control,
   kib,
@@ -107,7 +108,13 @@ function run(submission: number, header: Int32Array): StepResult | undefined {
     instance.resume(hibernated, limitPages);
   }
   const length = header[word.length] as number;
-  return length >= 0 ? step(slots.data(submission).subarray(0, length)) : steps(framesOnPort(submission));
+  const [first, ...later] = length >= 0 ? [] : framesOnPort(submission);
+  const memory = first === undefined ? undefined : readMemory(first);
+  if (memory !== undefined) {
+    instance.restore(memory, limitPages);
+    return steps(later);
+  }
+  return length >= 0 ? step(slots.data(submission).subarray(0, length)) : steps(first === undefined ? later : [first, ...later]);
 }
 
 /** Puts the outcome into the slot, or on the port when it is too large for one. */
@@ -149,6 +156,7 @@ function serve(submission: number): void {
   if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued)
     return skip(submission, header);
   if (header[word.operation] === operation.drop) unpark(header[word.machine] as number);
+  else if (header[word.operation] === operation.save) save(header[word.machine] as number);
   else {
     current = submission + 1;
     Atomics.store(words, control.running, current);
@@ -173,6 +181,14 @@ function park(machine: number): number {
   waiting.set(machine, instance.hibernate());
   waitingBytes += bytes;
   return bytes;
+}
+
+/** Tells the memory of a waiting machine, which stays. */
+function save(machine: number): void {
+  const hibernated = waiting.get(machine);
+  const memory = hibernated === undefined ? undefined : packMemory(instance.difference(hibernated));
+  const copy = memory?.slice();
+  port.postMessage({ saved: machine, memory: copy } satisfies FromWorker, copy === undefined ? [] : [copy.buffer]);
 }
 
 /** Takes a waiting machine out of what is kept. */

@@ -12,6 +12,7 @@
 import { assert } from "#base";
 import { type Door, instantiateKernel, type KernelInstance, layout } from "#kernel";
 import { pagesPerChunk, type PageTable } from "./page-store.ts";
+import { encodeMemory, type SavedMemory } from "./saved-memory.ts";
 import { askingExport, pageLimitExport, pagesExport, pollExport, pollSlot } from "./track.ts";
 
 const { pageBytes, wasmPageBytes, monitorBytes } = layout;
@@ -49,6 +50,11 @@ export interface StepResult {
 const nothing = new Uint8Array(0);
 /** The natives' `step` returns this when it was interrupted (kernel/native/door.ts). */
 const interruptedStep = -1;
+
+/** `bytes[at…] ^= other`. */
+function xor(bytes: Uint8Array, at: number, other: Uint8Array): void {
+  for (let index = 0; index < other.length; index++) bytes[at + index] = (bytes[at + index] as number) ^ (other[index] as number);
+}
 
 export class WarmInstance {
   readonly #memory: WebAssembly.Memory;
@@ -359,6 +365,30 @@ export class WarmInstance {
       if (this.#bytes[page * pageBytes + i] !== pristine) return true;
     }
     return false;
+  }
+
+  /** The memory of a hibernated machine as a frame of saved-memory.ts. */
+  difference({ table, pageNumbers, pages, memoryPages, stackPointer }: Hibernated): Uint8Array {
+    const changed = pages.slice();
+    for (const [index, page] of pageNumbers.entries()) {
+      const entry = table.entries[page] ?? 0;
+      if (entry !== 0) xor(changed, index * pageBytes, this.#page(entry));
+    }
+    return encodeMemory({ stackPointer, memoryPages, pageNumbers, pages: changed });
+  }
+
+  /** Makes the instance, which is a pristine machine of the image, the one whose memory was saved. */
+  restore({ pageNumbers, pages, memoryPages, stackPointer }: SavedMemory, limitPages: number): void {
+    const needed = memoryPages - this.#memory.buffer.byteLength / wasmPageBytes;
+    if (needed > 0) this.#memory.grow(needed);
+    this.#refresh();
+    for (const [index, page] of pageNumbers.entries()) {
+      xor(this.#bytes, page * pageBytes, pages.subarray(index * pageBytes, (index + 1) * pageBytes));
+      this.#bytes[page] = 1;
+    }
+    this.#pages.value = memoryPages;
+    this.#pageLimit.value = Math.max(limitPages, memoryPages);
+    this.#stackPointer.value = stackPointer;
   }
 
   /** Puts a hibernated machine back. */

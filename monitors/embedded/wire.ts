@@ -57,7 +57,7 @@ export const word = {
 } as const;
 
 export const slotState = { free: 0, queued: 1, running: 2, done: 3, recalled: 4 } as const;
-export const operation = { start: 1, step: 2, drop: 3 } as const;
+export const operation = { start: 1, step: 2, drop: 3, save: 4 } as const;
 export const statuses = ["complete", "interrupted", "escaped", "trapped", "compromised", "no-memory", "lost"] as const;
 export type Status = (typeof statuses)[number];
 
@@ -110,10 +110,10 @@ export type ToWorker =
   | { readonly kind: "forget" }
   | { readonly kind: "frames"; readonly submission: number; readonly frames: readonly Uint8Array[] };
 
-export interface FromWorker {
-  readonly submission: number;
-  readonly effects: Uint8Array;
-}
+export type FromWorker =
+  | { readonly submission: number; readonly effects: Uint8Array }
+  /** A waiting machine's memory (saved-memory.ts); absent when it is not there. */
+  | { readonly saved: number; readonly memory: Uint8Array | undefined };
 
 export interface WorkerSetup {
   readonly engine: WebAssembly.Module;

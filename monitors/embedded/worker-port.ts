@@ -61,7 +61,7 @@ export class WorkerPort {
     return -1;
   }
 
-  received({ submission, effects }: FromWorker): void {
+  received({ submission, effects }: Extract<FromWorker, { effects: Uint8Array }>): void {
     this.#effects.set(submission, effects);
   }
 

@@ -131,6 +131,7 @@ export class PoolWorker {
     this.thread = start({ ...setup, buffer: this.slots.buffer });
     this.#port = new WorkerPort(this.thread, memory.workers);
     this.thread.on("message", (message: 0 | FromWorker) => {
+      if (message !== 0 && "saved" in message) return this.#saved(message.saved, message.memory);
       if (message !== 0) this.#port.received(message);
       this.#owner.drain(this);
     });
@@ -204,9 +205,11 @@ export class PoolWorker {
   }
 
   /** The bytes of the frame in the slot; −1 when it went over the port. */
-  #putEvents(number: number, { operation: what, machine: { events } }: Job): number {
+  #putEvents(number: number, { operation: what, machine: { events, memory } }: Job): number {
     const event = events.at(-1);
     assert(event !== undefined, "a machine that is not over has an event");
+    if (what === operation.start && memory !== undefined)
+      return this.#port.postFrames(number, [memory.frame.slice(), ...events.slice(memory.events).map(encodeEvent)]);
     if (what === operation.start && events.length > 1) return this.#port.postFrames(number, events.map(encodeEvent));
     const data = this.slots.data(number);
     const length = encodeEventInto(data, event);
@@ -239,8 +242,29 @@ export class PoolWorker {
     this.#memory.waiting.force(bytes);
   }
 
+  readonly #saves = new Map<number, (memory: Uint8Array | undefined) => void>();
+
+  /** The memory of a machine that waits here; undefined where there is no room to ask. */
+  save(machine: EmbeddedMachine): Promise<Uint8Array | undefined> | undefined {
+    const { number } = machine.seat;
+    if (!this.free || this.gone || !this.machines.has(machine) || this.#saves.has(number)) return undefined;
+    const header = this.slots.header(this.#submitted);
+    header[word.operation] = operation.save;
+    header[word.machine] = number;
+    this.#publish({ number: this.#submitted, job: undefined }, header);
+    return new Promise((resolve) => this.#saves.set(number, resolve));
+  }
+
+  #saved(machine: number, memory: Uint8Array | undefined): void {
+    this.#saves.get(machine)?.(memory);
+    this.#saves.delete(machine);
+    this.#owner.drain(this);
+  }
+
   /** It is gone, and what it held with it. */
   ended(): void {
+    for (const machine of [...this.#saves.keys()]) this.#saves.get(machine)?.(undefined);
+    this.#saves.clear();
     for (const machine of [...this.machines.keys()]) this.keeps(machine, 0);
     this.#port.ended();
     this.#holds(0);

@@ -5,13 +5,13 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DeliverEvent, Event, FlowLimits } from "#abi";
+import type { DeliverEvent, FlowLimits } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
 import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } from "#image";
 import { layout } from "#kernel";
 import type { Share } from "../fair-queue.ts";
 import { checkVersion } from "../image-version.ts";
-import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
+import type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { OwnedMachine } from "../machine.ts";
 import { stepToStop } from "../make-way.ts";
 import { priorityOf } from "../priority.ts";
@@ -150,10 +150,10 @@ class ProcessMonitor implements Monitor, Household {
   }
 
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
-    return this.resume(image, [event], limits, share);
+    return this.resume(image, { events: [event] }, limits, share);
   }
 
-  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine {
+  resume(image: LoadedImage, { events }: Life, limits?: FlowLimits, share?: Share): Machine {
     const { pool, limits: own } = image as ProcessImage;
     pool.weight = share?.weight ?? 1;
     return new OwnedMachine(pool, [...events], { seat: { home: undefined, berth: noBerth, heldPages: 0 }, limits: limits ?? own });

@@ -1,12 +1,12 @@
 /** The QEMU monitor: machines in virtual machines of their flow's or their own, without an operating system in them. */
 import { availableParallelism } from "node:os";
-import type { DeliverEvent, Event, FlowLimits } from "#abi";
+import type { DeliverEvent, FlowLimits } from "#abi";
 import { assert } from "#base";
 import { type Image, type PvhSettings, writePvh } from "#image";
 import type { Share } from "../fair-queue.ts";
 import { OwnedMachine } from "../machine.ts";
 import { checkVersion } from "../image-version.ts";
-import type { LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
+import type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { namelessFile } from "./elf-file.ts";
 import { QemuImage } from "./image.ts";
 import { qemuLimits } from "./limits.ts";
@@ -115,10 +115,10 @@ class QemuMonitor implements Monitor {
   }
 
   start(image: LoadedImage, event: DeliverEvent, limits?: FlowLimits, share?: Share): Machine {
-    return this.resume(image, [event], limits, share);
+    return this.resume(image, { events: [event] }, limits, share);
   }
 
-  resume(image: LoadedImage, events: readonly Event[], limits?: FlowLimits, share?: Share): Machine {
+  resume(image: LoadedImage, { events }: Life, limits?: FlowLimits, share?: Share): Machine {
     const known = image as QemuImage;
     assert(this.#fleet !== undefined, "an image was loaded, so the fleet is there");
     known.retain();

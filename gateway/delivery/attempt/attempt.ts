@@ -17,7 +17,7 @@ import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
 import type { SeedPool } from "../seeds.ts";
 import { inTime, type SignalDesk } from "../sleep/signals.ts";
-import { pastOf, sleeperOf } from "../sleep/sleeper.ts";
+import { pastOf, savedMemory, sleeperOf } from "../sleep/sleeper.ts";
 import type { Witnesses } from "../witnesses.ts";
 import type { Work } from "../work.ts";
 import { type CallAnswer, noBody } from "./answer.ts";
@@ -81,8 +81,11 @@ export class MessageAttempt implements Deadline, EffectHost {
   #askedBytes = 0;
   /** Signals the machine was given. */
   #taken: KeptSignal[] | undefined;
-  /** All the machine was given before it fell asleep in this attempt. */
+  /** All the machine was given before it fell asleep in this attempt; and its memory then, where it is kept. */
   #events: readonly Event[] = [];
+  #pages: Uint8Array | undefined;
+  /** CPU time that it takes to run the machine again from its first event, as measured. */
+  #replayMs = 0;
 
   deadlineMs: number;
   before: Deadline | undefined = undefined;
@@ -154,12 +157,18 @@ export class MessageAttempt implements Deadline, EffectHost {
     this.#taken = signals.map(({ signal }) => signal);
     try {
       const past = pastOf(sleeper);
+      if (sleeper.pages !== undefined) this.#replayMs = gatewayLimits.replayCheapMs;
       this.notes?.continued(past);
       const timeMs = this.#timeMs;
       this.effects.began(timeMs);
       const resumed: Event = { kind: "resume", timeMs, attempt: this.work.attempt, stateJson: state?.json };
       this.notes?.event(resumed);
-      this.#machine = runner.resume(image, [past.deliver, ...past.events, resumed], limits, share);
+      this.#machine = runner.resume(
+        image,
+        { events: [past.deliver, ...past.events, resumed], memory: savedMemory(sleeper, past) },
+        limits,
+        share,
+      );
     } catch (error) {
       this.#lost(error);
       return;
@@ -241,6 +250,7 @@ export class MessageAttempt implements Deadline, EffectHost {
         nowMs: this.#timeMs,
         sleepMostMs: flow.sleepMostMs,
         transactions: before?.transactions ?? 0,
+        pages: this.#pages,
       },
       end,
     );
@@ -267,14 +277,23 @@ export class MessageAttempt implements Deadline, EffectHost {
   readonly #stepped = (outcome: StepOutcome): void => {
     const { metrics } = this.#ports;
     metrics.cpuMs += outcome.cpuMs;
+    this.#replayMs += outcome.cpuMs;
     if (outcome.status !== "broken" && outcome.pages !== undefined && outcome.pages > metrics.mostPages) metrics.mostPages = outcome.pages;
     if (!this.over) this.notes?.step(outcome);
     const end = this.effects.outcome(outcome);
     if (end === undefined || this.over) return;
-    if (end.kind === "asleep") this.#events = [...(this.#machine?.events ?? [])];
+    if (end.kind === "asleep") return void this.#fallAsleep(end);
     if (outcome.status === "waiting") this.#machine?.end();
     this.#finish(end);
   };
+
+  async #fallAsleep(end: AttemptEnd): Promise<void> {
+    const machine = this.#machine;
+    this.#events = [...(machine?.events ?? [])];
+    if (this.#replayMs >= gatewayLimits.replayCheapMs) this.#pages = await machine?.save();
+    machine?.end();
+    if (!this.over) this.#finish(end);
+  }
 
   readonly #lost = (error: unknown): void => {
     const end = this.effects.lost(error);

@@ -97,7 +97,7 @@ test("a wait ends its transaction; the machine goes on from its events, with all
   const second = new Effects(rules, message, host);
   const past = pastOf(sleeper);
   const resumed: Event = { kind: "resume", timeMs: startMs + 1000, attempt: 2, stateJson: undefined };
-  const again = monitor.resume(image, [past.deliver, ...past.events, resumed]);
+  const again = monitor.resume(image, { events: [past.deliver, ...past.events, resumed] });
   second.began(resumed.timeMs);
   second.resume(sleeper);
   const wait = sleeper.waits[0]?.wait ?? 0;
@@ -118,7 +118,7 @@ test("a wait ends its transaction; the machine goes on from its events, with all
   const third = new Effects(rules, message, host);
   const dueMs = startMs + 1000 + 3 * 3_600_000;
   const awake: Event = { kind: "resume", timeMs: dueMs, attempt: 1, stateJson: '{"seen":7}' };
-  const last = monitor.resume(image, [...again.events, awake]);
+  const last = monitor.resume(image, { events: [...again.events, awake] });
   again.end();
   third.began(dueMs);
   third.resume(second.end);

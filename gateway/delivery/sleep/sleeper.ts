@@ -2,6 +2,7 @@
 import { decodeRecording, encodeRecording, type Event, type FlowLimits, type Recording } from "#abi";
 import { CodedError } from "#base";
 import { gatewayLimits } from "../../contract/limits.ts";
+import type { Life } from "../../contract/runner.ts";
 import { earliestDueMs, type Sleeper, type Waits } from "../../contract/sleep.ts";
 
 export interface AsleepMachine {
@@ -17,11 +18,13 @@ export interface AsleepMachine {
   readonly sleepMostMs: number;
   /** Committed before this one. */
   readonly transactions: number;
+  /** Its memory, where giving it all its events again would take longer. */
+  readonly pages?: Uint8Array | undefined;
 }
 
 /** Throws MF_SLEEPER_TOO_LARGE. */
 export function sleeperOf(machine: AsleepMachine, { waits, timers }: Waits): Sleeper {
-  const { flow, imageSha256, limits, events, steps, nowMs, sleepMostMs, transactions } = machine;
+  const { flow, imageSha256, limits, events, steps, nowMs, sleepMostMs, transactions, pages } = machine;
   const [deliver, ...later] = events as [Recording["deliver"], ...Recording["events"]];
   const recording = encodeRecording({ imageSha256, flow, limits, deliver, events: later, steps, redaction: undefined });
   if (recording.length > gatewayLimits.sleeperBytes)
@@ -37,7 +40,13 @@ export function sleeperOf(machine: AsleepMachine, { waits, timers }: Waits): Sle
     dueMs: earliestDueMs({ waits, timers }, nowMs + sleepMostMs),
     transactions: transactions + 1,
     recording,
+    ...(pages === undefined || pages.length > gatewayLimits.sleeperPagesBytes ? {} : { pages }),
   };
+}
+
+/** The memory of a machine that was asleep, after its past events. */
+export function savedMemory({ pages }: Sleeper, { events }: Recording): Life["memory"] {
+  return pages === undefined ? undefined : { saved: pages, events: 1 + events.length };
 }
 
 /** The sleeper's life so far. Throws MF_SLEEPER_DAMAGED. */
