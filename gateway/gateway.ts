@@ -180,7 +180,8 @@ class TheGateway implements Gateway, Administered {
     this.#persistence = new Persistence(this.#clock, random, ports.logger);
     const { bodyStore, journal, deadLetters, logger } = ports;
     if (bodyStore !== undefined) this.#sweeper = new Sweeper({ bodyStore, journal, deadLetters, clock: this.#clock, logger });
-    deadLetters.decideHolds(({ flow, outlet, failure }) => {
+    deadLetters.decideHolds(({ kind, flow, outlet, failure }) => {
+      if (kind === "signal") return false;
       const found = this.#config.flows[flow];
       const onDead = outlet === undefined ? found?.onDead : found?.to[outlet]?.onDead;
       return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE" && failure.code !== purgedCode; // one that is set aside was run

@@ -95,6 +95,20 @@ export function createRegistry(measured: Measured): Registry {
   gauge("mayfly_flow_pending", "Messages queued, running or waiting for a retry", (flow) => flow.delivery.pending);
   gauge("mayfly_flow_holds", "Dead letters that hold back messages", (flow) => flow.delivery.holds.size);
   gauge("mayfly_flow_paused", "1 while an operator has stopped the flow", (flow) => (flow.switches.state === "running" ? 0 : 1));
+  gauge("mayfly_sleepers", "Machines asleep, those being woken included", ({ name }) => measured.journal.sleeperCount(name).sleepers);
+  gauge("mayfly_sleepers_stuck", "Machines that can't be woken", (flow) => flow.delivery.sleepers.stuck.size);
+  count("mayfly_sleepers_slept_total", "Times a machine fell asleep", (flow) => flow.delivery.metrics.slept);
+  perFlow("mayfly_sleepers_woken_total", "Times a machine was woken, by a signal or by the time", "counter", ({ delivery }, labels) => [
+    { labels: { ...labels, by: "signal" }, value: delivery.metrics.wokenBySignal },
+    { labels: { ...labels, by: "time" }, value: delivery.metrics.wokenByTime },
+  ]);
+  gauge("mayfly_signals_kept", "Signals that are kept and not yet taken", ({ name }) => measured.journal.sleeperCount(name).signals);
+  count("mayfly_signals_received_total", "Signals kept, duplicates not counted", (flow) => flow.delivery.metrics.signals);
+  count(
+    "mayfly_signals_unclaimed_total",
+    "Signals that became dead letters because nobody waited",
+    (flow) => flow.delivery.metrics.signalsUnclaimed,
+  );
   gauge("mayfly_flow_running", "Machines running or waiting", (flow) => flow.delivery.running);
   outletMetrics(perFlow);
   perFlow("mayfly_canary_done_total", "Attempts that ended well, with a new image beside the current one", "counter", (flow, labels) =>

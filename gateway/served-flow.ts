@@ -412,7 +412,7 @@ export class ServedFlow {
     return store === undefined || thresholdBytes === undefined ? undefined : { thresholdBytes, store };
   }
 
-  /** Sources take nothing new while the queue is nearly full or the flow is stopped; those of signals only while it is paused: a signal lets the flow's messages end. */
+  /** Sources take nothing new while the queue is nearly full or the flow is stopped; those of signals only while it is paused: they are kept for machines that sleep on. */
   #restSources(): void {
     if (!this.#started) return;
     const { state } = this.switches;

@@ -8,7 +8,7 @@ import type { IncomingSignal } from "./contract/sleep.ts";
 import type { ShownSleeper, ShownSleeperDetail, SleepDesk } from "./contract/sleep-desk.ts";
 import { Redactor } from "./history/mod.ts";
 import { messageOf, shownAttempt } from "./history/show.ts";
-import type { Sleeping } from "./http/sleepers.ts";
+import type { SleeperSearch, Sleeping } from "./http/sleepers.ts";
 
 export interface SleepersShownPorts {
   readonly sleepers: SleepDesk;
@@ -66,6 +66,16 @@ export function listedSleeper(sleeper: ShownSleeper): ListedSleeper {
   };
 }
 
+function fits(sleeper: ShownSleeper, { wait, key, state, sinceMs, untilMs }: SleeperSearch): boolean {
+  return (
+    (wait === undefined || sleeper.waits.some(({ name }) => name === wait)) &&
+    (key === undefined || sleeper.key === key || sleeper.waits.some((each) => each.key === key)) &&
+    (state === undefined || sleeper.state === state) &&
+    (sinceMs === undefined || sleeper.since >= sinceMs) &&
+    (untilMs === undefined || sleeper.until <= untilMs)
+  );
+}
+
 export class SleepersShown implements Sleeping {
   readonly #ports: SleepersShownPorts;
 
@@ -81,9 +91,21 @@ export class SleepersShown implements Sleeping {
     return this.#ports.sleepers;
   }
 
-  async list(page: Parameters<Sleeping["list"]>[0]): Promise<object> {
-    const { sleepers, next = null } = await this.#ports.sleepers.list(page);
-    return { sleepers: sleepers.map(listedSleeper), next };
+  now(): number {
+    return this.#ports.clock.now();
+  }
+
+  async list({ after, most }: Parameters<Sleeping["list"]>[0], search: SleeperSearch): Promise<object> {
+    const found: ShownSleeper[] = [];
+    let next = after;
+    let looked = 0;
+    do {
+      const page = await this.#ports.sleepers.list({ flow: search.flow, after: next, most: most - found.length });
+      found.push(...page.sleepers.filter((each) => fits(each, search)));
+      looked += page.sleepers.length;
+      next = page.next;
+    } while (next !== undefined && found.length < most / 2 && looked < gatewayLimits.sleepersLookedAt);
+    return { sleepers: found.map(listedSleeper), next: next ?? null };
   }
 
   async show(id: string, flow: string | undefined): Promise<object> {

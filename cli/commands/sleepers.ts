@@ -127,7 +127,7 @@ export function addSleepers(program: Command, cli: Cli): Command {
   const sleepers = program
     .command("sleepers")
     .description("Machines of a running gateway that sleep: list, show, wake, signal and end them.");
-  gatewayOptions(sleepers.command("ls").description("List them, the longest asleep first, with what they wait for."))
+  gatewayOptions(sleepers.command("ls").description("List them, the oldest message first, with what they wait for."))
     .option("--flow <name>", "only of this flow")
     .option("--limit <number>", "at most so many", count)
     .action(action(cli, (flags: Flags) => list(cli, flags)));

@@ -64,6 +64,8 @@ export const gatewayLimits = {
   sleeperLogsShown: 50,
   /** Sleepers that are listed at once. */
   sleepersListed: 1_000,
+  /** Sleepers that one request for a list looks at. */
+  sleepersLookedAt: 20_000,
   /** Longest body of a signal, in bytes. */
   signalBytes: 1024 * 1024,
   /**

@@ -92,6 +92,7 @@ export class FlowDelivery implements Entrance {
     const finished: AttemptPorts["finished"] = (attempt, result) => this.#finished(attempt, result);
     this.sleepers = new FlowSleepers({
       ...ports,
+      metrics,
       flow: () => this.#flow,
       room: () => (this.#shut || this.#queue.paused ? 0 : Math.min(this.#flow.config.concurrency, this.#flow.config.queue) - this.#awake),
       enter: (lease, wakeMs) => this.#enterAwake(lease, wakeMs),
@@ -483,6 +484,8 @@ export class FlowDelivery implements Entrance {
     if (signals.length === 0 && !isDue && sleeper.dueMs > nowMs) return this.#backToSleep(work);
     const attempt = new MessageAttempt(this.#attempts, flow, work);
     work.running = attempt;
+    if (work.attempt === 1 && signals.length > 0) this.metrics.wokenBySignal += 1;
+    else if (work.attempt === 1) this.metrics.wokenByTime += 1;
     if (signals.length > 0 || isDue) return attempt.resume(sleeper, state, signals, work.wakeMs);
     const text = `the flow ${flow.name} has slept for the longest time allowed, and nothing came that it waits for: give the wait a timeout, or raise flows.${flow.name}.sleep.max`;
     attempt.fail(failureOf("MF_SLEEP_LIMIT", text, false));
@@ -608,6 +611,7 @@ export class FlowDelivery implements Entrance {
   #asleep(work: Work, sleeper: Sleeper): void {
     const { lease, message } = work;
     const { key } = message;
+    this.metrics.slept += 1;
     if (this.#flow.config.sleep.order === "strict" && key !== undefined && lease !== undefined) {
       this.#queue.holdAsleep(String(lease.sequence), key);
     }

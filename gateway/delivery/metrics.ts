@@ -31,6 +31,13 @@ export class FlowMetrics {
   readonly refused = new Map<string, number>();
   /** Failed attempts by code; at most 200 codes, since flows may make up their own. */
   readonly failures = new Map<string, number>();
+  /** Times that a machine fell asleep, and was woken by a signal or by the time. */
+  slept = 0;
+  wokenBySignal = 0;
+  wokenByTime = 0;
+  /** Signals that were kept, and that nobody took in their time. */
+  signals = 0;
+  signalsUnclaimed = 0;
   logsDropped = 0;
   cpuMs = 0;
   /** Largest linear memory of a machine so far, in pages of 64 KiB; 0 where the monitor does not count them. */

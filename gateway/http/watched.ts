@@ -24,7 +24,7 @@ export interface LetterSelectionJson {
   readonly flow?: string | undefined;
   readonly code?: string | undefined;
   readonly outlet?: string | undefined;
-  readonly kind?: "message" | "send" | undefined;
+  readonly kind?: "message" | "send" | "signal" | undefined;
 }
 
 /** The part of the gateway that this needs. */
@@ -46,7 +46,7 @@ export interface Watched {
 
 const code: Parameter = { pattern: /^.{1,200}$/s, says: "a code of 1 to 200 characters" };
 const letterId: Parameter = { pattern: /^[A-Za-z0-9][A-Za-z0-9_.-]*\/[A-Za-z0-9-]+$/, says: "a dead letter's id" };
-const kind: Parameter = { pattern: /^(message|send)$/, says: "message or send" };
+const kind: Parameter = { pattern: /^(message|send|signal)$/, says: "message, send or signal" };
 
 type Fields = Readonly<Record<string, unknown>>;
 

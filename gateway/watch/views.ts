@@ -53,7 +53,8 @@ function flowRow(watch: Watch, flow: WatchedFlow): object {
     state: flow.switches.state,
     canary: canaryOf(flow),
     ready: flow.unready().length === 0,
-    from: flow.sources.map(({ config }) => placeText(config.connector, config.config)),
+    from: flow.sources.flatMap(({ config, signal }) => (signal === undefined ? placeText(config.connector, config.config) : [])),
+    sleepers: watch.ports.journal.sleeperCount(flow.name).sleepers,
     to: flow.outlets.map(({ channel }) => channel.name),
     pending,
     running,
@@ -228,9 +229,10 @@ export function map(watch: Watch): { readonly nodes: readonly MapNode[]; readonl
       ready: troubles.length === 0,
       detail: troubles[0]?.detail ?? "",
     });
-    for (const { name: at, config, figures, source } of flow.sources) {
+    for (const { name: at, config, figures, source, signal } of flow.sources) {
       const id = `source:${name}:${at}`;
-      const label = placeText(config.connector, config.config);
+      const place = placeText(config.connector, config.config);
+      const label = signal === undefined ? place : `signal ${signal.name}: ${place}`;
       nodes.push({ id, kind: "source", label, flow: name, ...source.health() });
       edges.push({ from: id, to: `flow:${name}`, perSecond: shownRate(watch.perSecond(figures)), failing });
     }

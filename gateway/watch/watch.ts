@@ -38,6 +38,8 @@ export interface WatchedSource {
   readonly config: SourceConfig;
   readonly figures: { readonly received: number };
   readonly source: { health(): Health };
+  /** The signal it is for; undefined for a source of messages. */
+  readonly signal?: { readonly name: string } | undefined;
 }
 
 export interface WatchedOutlet {
@@ -266,14 +268,14 @@ export function placeText(connector: string, config: unknown): string {
   const named = (
     typeof url === "string"
       ? ["url"]
-      : ["method", "path", "queue", "topic", "subject", "stream", "table", "dir", "schedule", "name", "servers"]
+      : ["method", "path", "queue", "topic", "subject", "stream", "table", "dir", "schedule", "flow", "name", "servers"]
   ).flatMap((name) => (typeof settings[name] === "string" ? [settings[name].replace(/\/\/[^/@]*@/g, "//").replace(/\?.*$/s, "")] : []));
   return [connector, ...named.slice(0, 2)].join(" ");
 }
 
 /** The flow that an outlet sends to within this gateway. */
 export function targetFlow({ connector, config }: FlowConfig["to"][string]): string | undefined {
-  if (connector !== "flow") return undefined;
-  const { name } = config as { readonly name?: unknown };
+  const { name: target, flow } = config as { readonly name?: unknown; readonly flow?: unknown };
+  const name = connector === "flow" ? target : connector === "signal" ? flow : undefined;
   return typeof name === "string" ? name : undefined;
 }

@@ -19,6 +19,7 @@ import { dedupIdOf } from "../../journal/dedup-id.ts";
 import type { Journal, KeptSignal, Lease, Sequence, SignalNumber } from "../../journal/journal.ts";
 import type { Cancel } from "../attempt/effects.ts";
 import { failureOf } from "../failures.ts";
+import type { FlowMetrics } from "../metrics.ts";
 import type { Persistence } from "../persistence.ts";
 import { cleanId, type MessageIds } from "../seeds.ts";
 import { inTime, type SignalDesk } from "./signals.ts";
@@ -31,6 +32,7 @@ export interface FlowSleeperPorts {
   readonly clock: Clock;
   readonly ids: MessageIds;
   readonly logger: Logger;
+  readonly metrics: FlowMetrics;
   /** The flow in the image that a machine sleeps in. Rejects with a CodedError where there is none that runs. */
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
   /** Places for woken messages in the flow's queue. */
@@ -93,7 +95,7 @@ export class FlowSleepers implements SignalDesk {
   async signal(incoming: IncomingSignal): Promise<SignalOutcome> {
     const refusal = this.#refusal(incoming);
     if (refusal !== undefined) return refusal;
-    const { journal, persistence, clock, ids } = this.#ports;
+    const { journal, persistence, clock, ids, metrics } = this.#ports;
     const { dedup, sleep } = this.#ports.flow().config;
     const { name, key, source, headers, contentType, body } = incoming;
     const given = incoming.id === undefined ? undefined : cleanId(incoming.id);
@@ -120,6 +122,7 @@ export class FlowSleepers implements SignalDesk {
               },
       });
       if (kept.status === "duplicate") return kept;
+      metrics.signals += 1;
       return { status: "kept", id: kept.signal.id, waiting: this.#offer(kept.signal) };
     } catch (error) {
       persistence.failed(error);
@@ -343,7 +346,7 @@ export class FlowSleepers implements SignalDesk {
   /** Signals that nobody has taken in their time become dead letters. */
   async #sweep(nowMs: number): Promise<void> {
     this.#sweptMs = nowMs;
-    const { journal, persistence, logger } = this.#ports;
+    const { journal, persistence, logger, metrics } = this.#ports;
     for (const { flow, number, name, key, keptUntilMs } of [...journal.keptSignals()]) {
       if (flow !== this.#name || keptUntilMs > nowMs || this.#taken.has(number) || this.#stopped) continue;
       if (journal.waiterFor(flow, name, key) !== undefined) continue; // it is about to be woken, or can't be
@@ -351,7 +354,9 @@ export class FlowSleepers implements SignalDesk {
       const failure = failureOf("MF_SIGNAL_UNCLAIMED", text, false, 404);
       const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
       const letter = await persistence.keepTrying(() => journal.burySignal(number, record));
-      if (letter !== undefined) logger.error({ code: failure.code, deadLetter: letter }, text);
+      if (letter === undefined) continue;
+      metrics.signalsUnclaimed += 1;
+      logger.error({ code: failure.code, deadLetter: letter }, text);
     }
   }
 }
