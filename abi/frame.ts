@@ -194,8 +194,8 @@ export function encodeRecordInto(target: Buffer, kind: number, parts: readonly P
 
 /** Writes the header of a frame whose records lie between it and `end`. */
 export function writeFrameHeader(target: Buffer, start: number, end: number, magic: number): void {
-  target.writeUInt32LE(magic, start);
-  target.writeUInt32LE(end - start, start + 4);
+  writeU32(target, start, magic);
+  writeU32(target, start + 4, end - start);
 }
 
 /** Writes one record at an offset; allocates nothing. The offset behind it, or −1 when it might not fit. */
@@ -211,7 +211,9 @@ export function writeRecord(target: Buffer, start: number, kind: number, parts: 
       length = writeUtf8(target, part, at);
     } else if (typeof part === "number") {
       if (at + 8 > target.length) return -1;
-      target.writeDoubleLE(part, at);
+      double[0] = part;
+      writeU32(target, at, halves[0] as number);
+      writeU32(target, at + 4, halves[1] as number);
       length = 8;
     } else if (typeof part === "boolean") {
       if (at + 1 > target.length) return -1;
@@ -222,10 +224,10 @@ export function writeRecord(target: Buffer, start: number, kind: number, parts: 
       target.set(part, at);
       length = part.length;
     }
-    target.writeUInt32LE(length, lengths + 4 * index);
+    writeU32(target, lengths + 4 * index, length);
     if (length !== absentPart) at += length;
   }
-  target.writeUInt32LE(kind | (parts.length << 8), start);
+  writeU32(target, start, kind | (parts.length << 8));
   return at;
 }
 
@@ -260,6 +262,14 @@ export function decodeFrame(frame: Uint8Array, { magic, mostBytes, mostRecords }
   return ok(records);
 }
 
+/** Writes four bytes that there is room for. */
+function writeU32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value;
+  target[at + 1] = value >>> 8;
+  target[at + 2] = value >>> 16;
+  target[at + 3] = value >>> 24;
+}
+
 /** Reads four bytes that are known to be there. */
 function readU32(frame: Uint8Array, at: number): number {
   return (
@@ -269,6 +279,8 @@ function readU32(frame: Uint8Array, at: number): number {
 
 const double = new Float64Array(1);
 const doubleBytes = new Uint8Array(double.buffer);
+/** Its halves, the low one first: every processor that runs Node is little endian. */
+const halves = new Uint32Array(double.buffer);
 
 /** Reads eight bytes that are known to be there. */
 function readDouble(frame: Uint8Array, at: number): number {

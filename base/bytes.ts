@@ -16,7 +16,7 @@ export function fromUtf8(bytes: Uint8Array): string {
  * names and ids are, costs less unit by unit than a call into the runtime.
  */
 export function writeUtf8(target: Buffer, text: string, at: number): number {
-  if (text.length > 24) return target.write(text, at, "utf8");
+  if (text.length > 64) return target.write(text, at, "utf8");
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);
     if (unit >= 0x80) return target.write(text, at, "utf8");
