@@ -1,6 +1,6 @@
 /** Sleeping machines of a gateway that runs: signals over HTTP and by command, lists, waking, ending, and images that are replaced meanwhile. */
 import { deepEqual, equal, match } from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -66,9 +66,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function started(more = ""): Promise<Serving> {
+async function started(journal = "memory: true"): Promise<Serving> {
   const yaml = `http: { port: 0 }
-journal: { memory: true }
+journal: { ${journal} }
 flows:
   orders:
     flow: orders.ts
@@ -76,7 +76,6 @@ flows:
     signals:
       payment: { from: [ { http: { path: "/payments/:order" } } ], key: "path:order" }
     to: { out: { http: { url: "${peerUrl}" } } }
-    ${more}
 `;
   await writeFile(join(folder, "mayfly.yaml"), yaml);
   serving = await serve({ file: join(folder, "mayfly.yaml"), port: 0, environment: {}, logger: silentLogger });
@@ -203,4 +202,30 @@ test("a machine wakes in its own image, whatever is deployed", { timeout }, asyn
   await order("C");
   await pay("C", 2);
   equal((await peerHas({ id: "C", paid: 2 }))["version"], "2");
+});
+
+test("after a restart a machine without its image is stuck, says why, and goes on once the image is back", { timeout }, async () => {
+  await started("dir: journal");
+  const id = await order("A");
+  const { image } = await asleep("A");
+  await serving?.stop();
+  const file = join(folder, ".mayfly", "images", `${image}.mfi`);
+  await rename(file, `${file}.away`);
+  await writeFile(join(folder, "orders.ts"), source("2"));
+  await started("dir: journal");
+  await pay("A", 3);
+  for (;;) {
+    const [row] = await list();
+    if (row?.state !== "stuck") continue;
+    equal(row.id, id);
+    match(row.problem ?? "", /^MF_SLEEPER_IMAGE: .*mayfly sleepers migrate/);
+    break;
+  }
+  const ready = JSON.stringify(serving?.gateway.ready());
+  match(ready, /"ready":true.*1 can't be woken: MF_SLEEPER_IMAGE/);
+  const shown = await run("sleepers", "ls");
+  match(shown.out, /stuck[^]*MF_SLEEPER_IMAGE/);
+  await rename(`${file}.away`, file);
+  await pay("A", 4); // the first is kept; the second makes it look again at once
+  deepEqual(await peerHas({ id: "A", version: "1" }), { id: "A", paid: 3, version: "1" });
 });

@@ -17,7 +17,7 @@ import { Prober } from "./prober.ts";
 import type { ChaosReport } from "./report.ts";
 import { Sink } from "./sink.ts";
 import { openTransports } from "./transports/all.ts";
-import { pause } from "./transports/transport.ts";
+import { pause, type Transport } from "./transports/transport.ts";
 
 /** Time without progress after which missing messages count as lost. Longer than the longest wait between two tries to connect. */
 const patienceMs = 45_000;
@@ -63,6 +63,7 @@ class Campaign {
   readonly #troubles: string[] = [];
   readonly #skipped: string[] = [];
   readonly #closing: (() => Promise<void> | void)[] = [];
+  readonly #transports: Transport[] = [];
   #startedMs = Date.now();
   #disk: SmallDisk | undefined;
   #keep = true;
@@ -84,7 +85,8 @@ class Campaign {
     this.#skipped.push(...opened.skipped);
     for (const transport of opened.transports) this.#closing.push(() => transport.close());
     const lanes = opened.transports.flatMap((transport) => transport.lanes);
-    for (const lane of lanes) this.#ledger.open(lane.name, lane);
+    for (const lane of lanes) for (const each of [lane, ...(lane.also ?? [])]) this.#ledger.open(each.name, each);
+    this.#transports.push(...opened.transports);
     const cut = (key: string): void => this.#ledger.cutOne(key);
     const sink = await Sink.open({ oneIn: 40, random: prng(seed ^ 0x51), receive, cut });
     const sinkProxy = await Proxy.open({ host: "127.0.0.1", port: sink.port });
@@ -136,6 +138,7 @@ class Campaign {
     this.#say(`${this.#state()}  healed, waiting for what is under way`);
     if (!(await prober.stop(patienceMs))) this.#troubles.push(`not everything was acknowledged: ${JSON.stringify(prober.lastError)}`);
     await this.#settle();
+    for (const { judge } of this.#transports) this.#troubles.push(...((await judge?.()) ?? []));
     const how = await gateway.stop(30_000);
     if (how !== "exit code 0") this.#troubles.push(`the last SIGTERM ended the gateway with ${how}`);
     await this.#inspect();
@@ -174,7 +177,10 @@ class Campaign {
   #receive(text: string, idempotencyKey: string): void {
     const arrival = readArrival(text);
     if (arrival === undefined) this.#ledger.alien(`under ${idempotencyKey}: ${text.slice(0, 200)}`);
-    else this.#ledger.arrived(arrival, idempotencyKey, Date.now());
+    else {
+      this.#ledger.arrived(arrival, idempotencyKey, Date.now());
+      for (const { saw } of this.#transports) saw?.(text);
+    }
   }
 
   #died(how: string): void {
@@ -227,6 +233,7 @@ class Campaign {
       resent: prober.resent,
       verdict,
       troubles: this.#troubles,
+      figures: Object.assign({}, ...this.#transports.map(({ figures }) => figures?.() ?? {})) as Record<string, number>,
       skipped: this.#skipped,
       short,
       evidence: this.#keep ? this.#dir : undefined,

@@ -52,9 +52,10 @@ export class Prober {
       const dueMs = Date.now() + everyMs;
       while (this.#ledger.outstanding(lane.name) > mostOutstanding && !this.#stopping && !lane.lossy) await pause(50);
       if (this.#stopping) return;
-      this.#ledger.attempted(lane.name, key, seq);
+      const names = [lane.name, ...(lane.also ?? []).map(({ name }) => name)];
+      for (const name of names) this.#ledger.attempted(name, key, seq);
       if (!(await this.#sendSurely(lane, key, seq))) return;
-      this.#ledger.acknowledged(lane.name, key, seq);
+      for (const name of names) this.#ledger.acknowledged(name, key, seq);
       await pause(Math.max(0, dueMs - Date.now()));
     }
   }

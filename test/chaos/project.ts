@@ -56,7 +56,10 @@ export class Project {
   async upgrade(): Promise<void> {
     this.version += 1;
     await mkdir(join(this.dir, "flows"), { recursive: true });
-    for (const lane of this.#lanes) await this.#put(join("flows", `${lane.name}.ts`), flowSource(this.version, lane));
+    for (const lane of this.#lanes) {
+      await this.#put(join("flows", `${lane.name}.ts`), lane.source?.(this.version) ?? flowSource(this.version, lane));
+      for (const [name, { source }] of Object.entries(lane.besides ?? {})) await this.#put(join("flows", `${name}.ts`), source);
+    }
     await this.#put("mayfly.yaml", JSON.stringify(this.#configuration(), undefined, 1)); // JSON is YAML
   }
 
@@ -72,7 +75,8 @@ export class Project {
     const url = `http://127.0.0.1:${sinkPort}`;
     const sink = { http: { url: `${url}/sink`, timeout: "2s" }, ...patient };
     const flows: Record<string, object> = {};
-    for (const { name, from, out } of this.#lanes)
+    for (const { name, from, out, config, besides } of this.#lanes) {
+      for (const [other, { config: own }] of Object.entries(besides ?? {})) flows[other] = { flow: `flows/${other}.ts`, ...own };
       flows[name] = {
         flow: `flows/${name}.ts`,
         key: "json:/key",
@@ -86,7 +90,9 @@ export class Project {
         // The configuration changes with each version as well, not only the flow.
         concurrency: 32 + (this.version % 8),
         ...patient,
+        ...config,
       };
+    }
     return {
       flows,
       http: { port: gatewayPort },

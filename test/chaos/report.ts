@@ -13,6 +13,8 @@ export interface ChaosReport {
   readonly verdict: Verdict;
   /** The gateway ended by itself, did not end by SIGTERM, the journal is damaged, dead letters lie where none should. */
   readonly troubles: readonly string[];
+  /** Of lanes that count more than the ledger does. */
+  readonly figures: Readonly<Record<string, number>>;
   /** Parts that are not available here, with the reasons. */
   readonly skipped: readonly string[];
   /** Kills or messages that were aimed at and not reached. */
@@ -62,6 +64,13 @@ export function reportText(report: ChaosReport): string {
     `  ${Object.entries(figures)
       .map(([name, count]) => `${name} ${count}`)
       .join(" · ")}`,
+    ...(Object.keys(report.figures).length === 0
+      ? []
+      : [
+          `  sleepers: ${Object.entries(report.figures)
+            .map(([name, value]) => `${name} ${value}`)
+            .join(" · ")}`,
+        ]),
     ...listed("missing", verdict.missing),
     ...listed("duplicated though nothing was cut", verdict.unexplained),
     ...listed("unexpected", verdict.unexpected),

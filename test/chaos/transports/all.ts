@@ -5,6 +5,7 @@ import { httpTransport } from "./http.ts";
 import { mqttTransport } from "./mqtt.ts";
 import { natsTransport } from "./nats.ts";
 import { postgresTransport } from "./postgres.ts";
+import { sleepTransport } from "./sleep.ts";
 import { redisTransport } from "./redis.ts";
 import { type Site, type Transport, Unavailable } from "./transport.ts";
 
@@ -19,6 +20,7 @@ export async function openTransports(only: readonly TransportName[], site: Site,
   const natsLanes = (["jetstream", "nats"] as const).filter((name) => only.includes(name));
   const openers: readonly (readonly [name: string, wanted: boolean, open: () => Promise<Transport>])[] = [
     ["http", only.includes("http"), () => httpTransport(gatewayPort)],
+    ["sleep", only.includes("sleep"), () => sleepTransport(gatewayPort)],
     ["amqp", only.includes("amqp"), () => amqpTransport(site)],
     [natsLanes.join(" and "), natsLanes.length > 0, () => natsTransport(site, natsLanes)],
     ["mqtt", only.includes("mqtt"), () => mqttTransport(site)],

@@ -12,6 +12,14 @@ export interface Lane extends LaneTraits {
   readonly waits: boolean;
   /** The entry of `from`. */
   readonly from: Readonly<Record<string, unknown>>;
+  /** Other lanes that something arrives on for each of its messages. */
+  readonly also?: readonly (LaneTraits & { readonly name: string })[];
+  /** Its flow, where it is not the one of all. */
+  readonly source?: (version: number) => string;
+  /** More of its flow's configuration. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Flows besides its own. */
+  readonly besides?: Readonly<Record<string, { readonly source: string; readonly config: Readonly<Record<string, unknown>> }>>;
   /** The outlet `out`, which half of the keys leave by; undefined: all leave over HTTP. */
   readonly out: Readonly<Record<string, unknown>> | undefined;
   /** Resolves once the peer has acknowledged. May be called again for the same probe. */
@@ -30,6 +38,11 @@ export interface Transport {
   readonly broker: PrivateBroker | undefined;
   /** Signals the broker survives without losing what it has acknowledged. */
   readonly stops: readonly NodeJS.Signals[];
+  /** Told of whatever arrives. */
+  readonly saw?: (text: string) => void;
+  /** Faults besides those of the ledger; called once everything has arrived, while the gateway runs. */
+  readonly judge?: () => Promise<readonly string[]>;
+  readonly figures?: () => Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
 

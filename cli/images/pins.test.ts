@@ -1,0 +1,47 @@
+/** Images that gateways serve or machines sleep in stay in the store, whoever builds; pins last over a restart, and go with their journal. */
+import { deepEqual, equal } from "node:assert/strict";
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { cliLimits } from "../limits.ts";
+import { Pins, pinnedImages } from "./pins.ts";
+import { pruneImages } from "./store.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-pins-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const nameOf = (number: number): string => number.toString(16).padStart(64, "0");
+
+test("what is pinned is never pruned, however old", async () => {
+  for (let number = 0; number < cliLimits.unusedImages + 3; number += 1) {
+    const file = join(folder, `${nameOf(number)}.mfi`);
+    await writeFile(file, "image");
+    await utimes(file, number, number);
+  }
+  await new Pins(folder, undefined).add(nameOf(0));
+  await pruneImages(folder, await pinnedImages(folder));
+  const left = (await readdir(folder)).filter((name) => name.endsWith(".mfi")).map((name) => Number.parseInt(name, 16));
+  equal(left.includes(0), true);
+  deepEqual([left.includes(1), left.includes(2), left.includes(3)], [false, false, true]);
+});
+
+test("pins last over a restart until they are settled; those of a journal that is gone do not count", async () => {
+  const journal = join(folder, "journal");
+  await mkdir(journal);
+  await new Pins(folder, journal).add("a");
+  await new Pins(folder, join(folder, "other")).add("z");
+  const again = new Pins(folder, journal);
+  await again.open();
+  await again.add("b");
+  deepEqual([...(await pinnedImages(folder))].sort(), ["a", "b"]);
+  await again.settle(["b", "c"]);
+  deepEqual([...(await pinnedImages(folder))].sort(), ["b", "c"]);
+  await again.settle([]);
+  equal((await pinnedImages(folder)).size, 0);
+  await writeFile(join(folder, `pins-${"0".repeat(16)}.json`), "not JSON"); // of a disk that was full
+  equal((await pinnedImages(folder)).size, 0);
+});

@@ -1,0 +1,47 @@
+/** The book of sleepers finds what was planted, and nothing in a good run. */
+import { deepEqual, equal, match } from "node:assert/strict";
+import { test } from "node:test";
+import { SleepBook } from "./sleep-book.ts";
+
+const asked = (more: object = {}): string =>
+  JSON.stringify({ lane: "asked", key: "k1", seq: 1, token: "t", dueMs: 1000, version: 2, ...more });
+const ended = (more: object = {}): string =>
+  JSON.stringify({ lane: "sleep", key: "k1", seq: 1, token: "t", dueMs: 1000, version: 2, by: null, atMs: 1000, ...more });
+
+function bookOf(...texts: string[]): SleepBook {
+  const book = new SleepBook();
+  for (const text of texts) book.saw(text);
+  return book;
+}
+
+test("a good run has no faults, and says what is still kept", () => {
+  const book = bookOf(asked(), ended(), ended());
+  book.sending("k1-1", "k1-1/late", 1200);
+  book.acknowledged("k1-1", "k1-1/late", 1210);
+  book.saw(asked({ seq: 2 }));
+  book.sending("k1-2", "k1-2/one", 500);
+  book.acknowledged("k1-2", "k1-2/one", 510);
+  book.acknowledged("k1-2", "k1-2/one", 2000); // a duplicate, later
+  book.saw(ended({ seq: 2, by: "k1-2/one", atMs: 520 }));
+  deepEqual(book.faults, []);
+  equal(book.expectsKept, 1);
+});
+
+test("each planted fault is found", () => {
+  const lost = bookOf(asked(), ended());
+  lost.sending("k1-1", "k1-1/a", 100);
+  lost.acknowledged("k1-1", "k1-1/a", 900);
+  const late = bookOf(asked(), ended({ by: "k1-1/a", atMs: 1500 }));
+  late.sending("k1-1", "k1-1/a", 1400);
+  const faults: [SleepBook, RegExp][] = [
+    [lost, /acknowledged 100 ms before the end, and not given/],
+    [late, /sent 400 ms after the end, and won/],
+    [bookOf(asked(), ended({ atMs: 990 })), /over 10 ms too early/],
+    [bookOf(asked(), ended({ by: "x" })), /woken by x, which nobody sent/],
+    [bookOf(asked(), ended({ token: "u" })), /memory of another run/],
+    [bookOf(asked(), ended({ version: 3 })), /woken in version 3, not 2/],
+    [bookOf(asked(), asked({ token: "u" }), ended()), /committed twice/],
+    [bookOf(asked(), ended(), ended({ by: "x" })), /ended twice/],
+  ];
+  for (const [book, expected] of faults) match(book.faults.join("\n"), expected);
+});

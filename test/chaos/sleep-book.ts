@@ -1,0 +1,128 @@
+/**
+ * Records of machines that slept and of the signals for them, and what is wrong with them. Nothing here knows of processes: faults follow
+ * from what was told, and are tested by themselves. All times are of one computer's clock.
+ */
+
+interface SentSignal {
+  readonly sentMs: number;
+  ackMs: number | undefined;
+  /** By another flow: when it was received is not known. */
+  told: boolean;
+}
+
+interface Slept {
+  readonly token: string;
+  readonly dueMs: number;
+  readonly version: number;
+  readonly by: string | null;
+  readonly atMs: number;
+}
+
+type Asked = Pick<Slept, "token" | "dueMs" | "version">;
+
+interface Saga {
+  readonly signals: Map<string, SentSignal>;
+  asked: Asked | undefined;
+  ended: Slept | undefined;
+}
+
+/** Between the date that a flow reckons and that of its wait. */
+const slackMs = 50;
+const mostFaults = 1_000;
+
+function isAsked(value: Partial<Record<keyof Slept, unknown>>): value is Asked {
+  return typeof value.token === "string" && typeof value.dueMs === "number" && typeof value.version === "number";
+}
+
+export class SleepBook {
+  readonly #sagas = new Map<string, Saga>();
+  readonly #faults: string[] = [];
+
+  /** Before the first try at sending it. */
+  sending(saga: string, id: string, sentMs: number): void {
+    const { signals } = this.#saga(saga);
+    if (!signals.has(id)) signals.set(id, { sentMs, ackMs: undefined, told: false });
+  }
+
+  acknowledged(saga: string, id: string, ackMs: number): void {
+    const signal = this.#saga(saga).signals.get(id);
+    if (signal !== undefined) signal.ackMs ??= ackMs;
+  }
+
+  /** Another flow has taken it. */
+  told(id: string): void {
+    const signal = this.#saga(id.slice(0, id.indexOf("/"))).signals.get(id);
+    if (signal !== undefined) signal.told = true;
+  }
+
+  /** A send of a flow that sleeps: of its first transaction, or its last. */
+  saw(text: string): void {
+    const value = JSON.parse(text) as Partial<Record<keyof Slept | "lane" | "key" | "seq", unknown>>;
+    if (!isAsked(value)) return;
+    const name = `${String(value["key" as never])}-${String(value["seq" as never])}`;
+    const saga = this.#saga(name);
+    if ((value as { lane?: unknown }).lane === "asked") {
+      const { token, dueMs, version } = value;
+      if (saga.asked !== undefined && saga.asked.token !== token) this.#fault(`${name}: its first transaction was committed twice`);
+      saga.asked ??= { token, dueMs, version };
+      return;
+    }
+    const found = value as unknown as Slept;
+    if (saga.ended !== undefined && (saga.ended.token !== found.token || saga.ended.by !== found.by))
+      this.#fault(`${name}: it ended twice, by ${String(saga.ended.by)} and ${String(found.by)}`);
+    saga.ended ??= found;
+  }
+
+  /** Signals that are acknowledged and that no machine was given. */
+  get expectsKept(): number {
+    let kept = 0;
+    for (const { signals, ended } of this.#sagas.values())
+      for (const [id, { ackMs, told }] of signals) if ((ackMs !== undefined || told) && ended?.by !== id) kept += 1;
+    return kept;
+  }
+
+  get figures(): Readonly<Record<string, number>> {
+    const all = [...this.#sagas.values()];
+    const signals = all.flatMap((saga) => [...saga.signals.values()]);
+    return {
+      "machines that slept": all.filter(({ ended }) => ended !== undefined).length,
+      "woken by a signal": all.filter(({ ended }) => ended?.by != null).length,
+      signals: signals.length,
+    };
+  }
+
+  get faults(): readonly string[] {
+    const found = [...this.#faults];
+    for (const [name, { asked, ended, signals }] of this.#sagas) {
+      if (ended === undefined) continue; // missing: the ledger says so
+      if (asked !== undefined && asked.token !== ended.token) found.push(`${name}: woken with the memory of another run`);
+      if (asked !== undefined && asked.version !== ended.version)
+        found.push(`${name}: woken in version ${ended.version}, not ${asked.version}`);
+      const { by, dueMs, atMs } = ended;
+      if (by === null) {
+        if (atMs < dueMs) found.push(`${name}: its time was over ${dueMs - atMs} ms too early`);
+        for (const [id, { ackMs }] of signals)
+          if (ackMs !== undefined && ackMs < dueMs)
+            found.push(`${name}: ${id} was acknowledged ${dueMs - ackMs} ms before the end, and not given`);
+        continue;
+      }
+      const signal = signals.get(by);
+      if (signal === undefined) found.push(`${name}: woken by ${by}, which nobody sent`);
+      else if (signal.sentMs > dueMs + slackMs) found.push(`${name}: ${by} was sent ${signal.sentMs - dueMs} ms after the end, and won`);
+    }
+    return found;
+  }
+
+  #fault(text: string): void {
+    if (this.#faults.length < mostFaults) this.#faults.push(text);
+  }
+
+  #saga(name: string): Saga {
+    let saga = this.#sagas.get(name);
+    if (saga === undefined) {
+      saga = { signals: new Map(), asked: undefined, ended: undefined };
+      this.#sagas.set(name, saga);
+    }
+    return saga;
+  }
+}
