@@ -34,9 +34,15 @@ export function duration(ms: number): string {
   if (ms < 1) return ms === 0 ? "0 ms" : `${trim(ms, 2)} ms`;
   if (ms < 1000) return `${trim(ms, ms < 10 ? 1 : 0)} ms`;
   if (ms < 60_000) return `${trim(ms / 1000, ms < 10_000 ? 2 : 1)} s`;
-  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
-  if (ms < 86_400_000) return `${Math.floor(ms / 3_600_000)} h ${Math.round((ms % 3_600_000) / 60_000)} min`;
-  return `${Math.floor(ms / 86_400_000)} d ${Math.round((ms % 86_400_000) / 3_600_000)} h`;
+  if (ms < 3_600_000) return inTwo(ms, [60, "min", 1000, "s"]);
+  if (ms < 86_400_000) return inTwo(ms, [60, "h", 60_000, "min"]);
+  return inTwo(ms, [24, "d", 3_600_000, "h"]);
+}
+
+/** Two units: the smaller one's milliseconds, and how many of it make the larger one. */
+function inTwo(ms: number, [many, larger, smallerMs, smaller]: readonly [number, string, number, string]): string {
+  const all = Math.round(ms / smallerMs);
+  return `${Math.floor(all / many)} ${larger} ${all % many} ${smaller}`;
 }
 
 /** The largest unit alone, for what only grows older. */

@@ -7,13 +7,29 @@ import { age, ago, bytes, count, duration, percent, plural, rate } from "./forma
 import { edgeWidth, layout } from "./layout.ts";
 import { limits } from "./limits.ts";
 import { belongs, isLive, messagesPath, readSearch } from "./search.ts";
+import { lifeOf, readSleeperSearch, sleeperPath, sleepersPath, waitsFor } from "./sleepers.ts";
 import { timelineOf } from "./timeline.ts";
 import type { MessageDetail, MessageSummary } from "#gateway";
+import type { Preview as ApiPreview } from "../../gateway/approvals/preview.ts";
+import type { ListedSleeper } from "../../gateway/sleepers-shown.ts";
 import type { LetterGroup as ApiLetterGroup, LetterRow as ApiLetterRow } from "../../gateway/watch/letters.ts";
 import type { Past as ApiPast, Percentiles as ApiPercentiles, Rates as ApiRates } from "../../gateway/watch/samples.ts";
 import type { MapEdge as ApiMapEdge, MapNode as ApiMapNode } from "../../gateway/watch/views.ts";
 import type { Problem as ApiProblem } from "../../gateway/watch/watch.ts";
-import type { Detail, LetterGroup, LetterRow, MapEdge, MapNode, Past, Percentiles, Problem, Rates, Summary } from "./types.ts";
+import type {
+  Detail,
+  LetterGroup,
+  LetterRow,
+  MapEdge,
+  MapNode,
+  Past,
+  Percentiles,
+  Preview,
+  Problem,
+  Rates,
+  SleeperRow,
+  Summary,
+} from "./types.ts";
 
 type Reads<Page, Api extends Page> = Api;
 /** The page has shapes of its own, since it imports nothing of the gateway. This compiles only while the gateway's answers fit them. */
@@ -28,6 +44,8 @@ export type Read = [
   Reads<MapNode, ApiMapNode>,
   Reads<MapEdge, ApiMapEdge>,
   Reads<Problem, ApiProblem>,
+  Reads<SleeperRow, Omit<ListedSleeper, "waits"> & Pick<SleeperRow, "waits">>,
+  Reads<Preview, Omit<ApiPreview, "sends"> & Pick<Preview, "sends">>,
 ];
 
 test("numbers, sizes and times are said as people read them", () => {
@@ -41,7 +59,7 @@ test("numbers, sizes and times are said as people read them", () => {
   ]);
   deepEqual([0, 999, 1234, 12_345_678].map(count), ["0", "999", "1,234", "12.3 M"]);
   deepEqual([0, 0.01, 2.24, 50, 1000].map(rate), ["0", "< 0.1", "2.2", "50", "1,000"]);
-  deepEqual([0, 0.25, 8.2, 50, 100, 999, 1500, 12_000, 60_000, 90_000, 3_600_000, 90_000_000, -5].map(duration), [
+  deepEqual([0, 0.25, 8.2, 50, 100, 999, 1500, 12_000, 60_000, 90_000, 3_600_000, 90_000_000, 172_799_000, -5].map(duration), [
     "0 ms",
     "0.25 ms",
     "8.2 ms",
@@ -54,6 +72,7 @@ test("numbers, sizes and times are said as people read them", () => {
     "1 min 30 s",
     "1 h 0 min",
     "1 d 1 h",
+    "2 d 0 h",
     "-5 ms",
   ]);
   deepEqual(
@@ -233,5 +252,51 @@ test("a search is read from the address, made into a query, and says which live 
   deepEqual(
     [belongs(summary, { flow: "orders", key: "C-1" }), belongs(summary, { status: "dead" }), belongs(summary, { code: "NO" })],
     [true, false, false],
+  );
+});
+
+test("sleepers: the search is an address and a query, what one waits for is said in short, its life is a message's", () => {
+  const search = readSleeperSearch(new URLSearchParams("flow=orders&wait=payment&since=2026-01-02%2010:00&until=2d&other=x"));
+  deepEqual(search, { flow: "orders", wait: "payment", since: "2026-01-02 10:00", until: "2d" });
+  const query = new URL(sleepersPath(search, 50, "17"), "http://x").searchParams;
+  deepEqual(
+    [...query],
+    [
+      ["flow", "orders"],
+      ["wait", "payment"],
+      ["since", String(Date.parse("2026-01-02T10:00"))],
+      ["until", "2d"],
+      ["most", "50"],
+      ["after", "17"],
+    ],
+  );
+  equal(sleeperPath({ flow: "orders", id: "a/b?" }, "answer", { wait: "3" }), "/api/sleepers/a%2Fb%3F/answer?flow=orders&wait=3");
+  const wait = { wait: 1, name: "payment", key: "k", until: null, question: null };
+  const asked = { ...wait, name: "approval", question: { question: "Pay?", options: ["yes"] } };
+  equal(waitsFor({ waits: [wait, asked], sleeps: ["2026-01-01T00:00:00Z"] }), "payment, Pay?, a time");
+  const sleeper = {
+    ...{ id: "m", flow: "orders", key: null, image: "i", received: "2026-01-01T00:00:00Z", since: "2026-01-01T00:00:05Z" },
+    ...{
+      until: "2026-01-02T00:00:00Z",
+      waits: [wait],
+      sleeps: [],
+      transactions: 1,
+      state: "asleep" as const,
+      problem: null,
+      source: "http",
+    },
+  };
+  equal(lifeOf({ ...sleeper, message: null, timeline: null, logs: [] }), undefined);
+  const startedAt = Date.parse("2026-01-01T00:00:01Z");
+  const attempt = {
+    ...{ attempt: 1, startedAt, durationMs: 0, image: "i", seed: "", steps: [], calls: [], waits: [], logs: [], sends: [], state: {} },
+    ...{ reply: null, continues: null, error: null },
+  };
+  const life = lifeOf({ ...sleeper, message: { headers: {}, contentType: "", body: { text: "" } }, timeline: attempt, logs: [] });
+  ok(life !== undefined);
+  deepEqual([life.receivedAt, life.attempts[0]?.durationMs], [Date.parse("2026-01-01T00:00:00Z"), 4_000]);
+  deepEqual(
+    timelineOf(life).rows.map(({ id }) => id),
+    ["source", "attempt-1", "commit"],
   );
 });

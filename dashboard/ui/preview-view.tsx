@@ -97,6 +97,7 @@ export function PreviewView({ preview }: { readonly preview: Preview }): JSX.Ele
           </tbody>
         </table>
       )}
+      {sends.length + state.length > 0 || end.kind === "failed" || end.kind === "unknown" ? null : <p>Nothing is sent.</p>}
       {logs.length === 0 ? null : <Logs logs={logs} />}
       {more === 0 ? null : <p class="muted">and {more} more</p>}
       <End end={end} />

@@ -130,6 +130,7 @@ function previewed({ sends, state, logs, end, more }: Preview): string {
         ? `Sets its state ${own(change.name)}:<pre>${escaped(JSON.stringify(change.value, null, 2))}</pre>`
         : `Deletes its state ${own(change.name)}`,
     );
+  if (items.length === 0 && end.kind !== "failed" && end.kind !== "unknown") items.push("Nothing is sent.");
   if (more > 0) items.push(`… and ${more} more`);
   items.push(ending(end));
   return `<ul>\n${items.map((item) => `<li>${item}</li>`).join("\n")}\n</ul>${logLines(logs)}`;

@@ -46,9 +46,13 @@ const pictures: readonly Picture[] = [
       await page.locator(".preview").waitFor();
     },
   },
+  { name: "sleeper", hash: "#/sleepers?flow=refunds", ready: openFirst("a[href^='#/sleepers/refunds']", "If nobody answers") },
   { name: "connectors", hash: "#/connectors", options: { height: 560, theme: "light" } },
   { name: "narrow", hash: "#/overview", options: { width: 390, height: 844 } },
 ];
+
+/** `PICTURES=sleeper,map`: those alone. */
+const wanted = process.env["PICTURES"]?.split(",");
 
 /** Traffic as fast as the shop likes, for so many seconds, so that charts have a past. */
 async function trade(shop: Shop, seconds: number): Promise<void> {
@@ -88,9 +92,14 @@ const shop = await openShop();
 const browser = await openBrowser();
 try {
   await shop.traffic(0, 40);
+  for (const [order, customer, cents] of [
+    ["R-4711", "Ada Lovelace", 64_000],
+    ["R-4712", "Grace Hopper", 3_890],
+  ] as const)
+    await shop.post("/refunds", { order, customer, cents });
   await trade(shop, Number(process.env["PICTURE_SECONDS"] ?? 60));
   const trading = trade(shop, 25);
-  for (const picture of pictures) await take(shop, browser, picture);
+  for (const picture of pictures) if (wanted?.includes(picture.name) !== false) await take(shop, browser, picture);
   await trading;
 } finally {
   await browser.close();

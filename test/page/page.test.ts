@@ -135,7 +135,7 @@ test("without the token there is a form and nothing else; a wrong one is told; t
   }
 });
 
-const screens = ["#/overview", "#/map", "#/flows", "#/flows/orders", "#/messages", "#/dead-letters", "#/connectors"];
+const screens = ["#/overview", "#/map", "#/flows", "#/flows/orders", "#/messages", "#/sleepers", "#/dead-letters", "#/connectors"];
 
 test("each screen shows the real traffic", skip, async () => {
   await visit({}, async (page) => {
@@ -382,12 +382,88 @@ test("a hundred thousand rows: few are in the page, the last is reached, the key
   });
 });
 
+/** The id of a sleeping refund of this order, once it sleeps and waits for the signal. */
+async function sleepingRefund(order: string, signal: string): Promise<string> {
+  for (const untilMs = Date.now() + patienceMs; Date.now() < untilMs; ) {
+    const { sleepers } = await shop.serving.gateway.sleepers.list({ flow: "refunds", most: 100 });
+    const found = sleepers.find(
+      ({ key, state, waits }) => key === order && state === "asleep" && waits.some(({ name }) => name === signal),
+    );
+    if (found !== undefined) return found.id;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`no refund of ${order} waits for ${signal} within ${patienceMs} ms`);
+}
+
+test(
+  "a sleeping message: found, looked into, its question answered after a look at what each answer sends, then signalled",
+  skip,
+  async () => {
+    for (const order of ["R-1", "R-2"]) await shop.post("/refunds", { order, customer: "<b>Ada</b>", cents: 1250 });
+    const id = await sleepingRefund("R-1", "approval");
+    await sleepingRefund("R-2", "approval");
+    await visit({}, async (page) => {
+      await show(page, "#/sleepers?flow=refunds");
+      await page.getByText("Refund 12.50 € to <b>Ada</b>?").nth(1).waitFor();
+      await show(page, "#/sleepers?flow=refunds&key=R-1");
+      await page.getByText("1 sleeping message").waitFor();
+      await page.getByRole("link", { name: id, exact: true }).click();
+      await page.getByRole("heading", { name: "Refund 12.50 € to <b>Ada</b>?" }).waitFor();
+      await page.getByText("refund asked for").first().waitFor();
+      await page.getByRole("button", { name: /commit/ }).waitFor();
+      const option = page.locator(".option", { has: page.getByRole("heading", { name: "refund", exact: true }) });
+      await option.getByRole("heading", { name: "→ cashier" }).waitFor();
+      await option.getByText(/Then it waits for parcel \(key R-1\)/).waitFor();
+      await page.getByText("If nobody answers").waitFor();
+      await option.getByRole("button", { name: "refund…" }).click();
+      await page.getByLabel("Your name (optional)").fill("Grace");
+      await page.getByRole("button", { name: "Answer refund" }).click();
+      await page.getByText("Answered: refund").waitFor();
+      await sleepingRefund("R-1", "parcel");
+      await page.getByRole("heading", { name: "Waits for" }).waitFor();
+      await page.getByRole("cell", { name: "parcel" }).waitFor();
+      await page.getByRole("button", { name: "Signal…" }).click();
+      await page.getByLabel(/^Body/).fill('{"state":"opened"}');
+      await page.getByRole("button", { name: "What would happen" }).click();
+      await page.getByText("Then it is done.").waitFor();
+      await page.getByRole("button", { name: "Signal parcel" }).click();
+      await page.getByRole("heading", { name: `No message ${id} sleeps.` }).waitFor();
+      await newest("refunds", "done");
+    });
+  },
+);
+
+test("a sleeping message is woken, and cancelled, after a question", skip, async () => {
+  for (const order of ["R-3", "R-4"]) await shop.post("/refunds", { order, customer: "Ada", cents: 5 });
+  const [woken, cancelled] = [await sleepingRefund("R-3", "approval"), await sleepingRefund("R-4", "approval")];
+  await visit({}, async (page) => {
+    await show(page, `#/sleepers/refunds/${encodeURIComponent(woken)}`);
+    await page.getByRole("button", { name: "Wake…" }).click();
+    await page.getByRole("button", { name: "Wake", exact: true }).click();
+    await page.getByRole("heading", { name: `No message ${woken} sleeps.` }).waitFor();
+    await show(page, `#/sleepers/refunds/${encodeURIComponent(cancelled)}`);
+    await page.getByRole("button", { name: "Cancel…" }).click();
+    await page.getByRole("button", { name: "No", exact: true }).click();
+    await page.getByRole("button", { name: "Cancel…" }).click();
+    await page.getByRole("button", { name: "Cancel it" }).click();
+    await page.getByRole("heading", { name: `No message ${cancelled} sleeps.` }).waitFor();
+  });
+  const { letters } = (await (
+    await fetch(`${shop.page}api/dead-letters?flow=refunds`, { headers: { authorization: `Bearer ${token}` } })
+  ).json()) as { readonly letters: readonly { readonly code: string; readonly messageId: string }[] };
+  deepEqual(
+    letters.map(({ code, messageId }) => [code, messageId]),
+    [["MF_CANCELLED_BY_OPERATOR", cancelled]],
+  );
+});
+
 test("the keyboard goes everywhere", skip, async () => {
   await visit({}, async (page) => {
     for (const [key, name] of [
       ["m", "Map"],
       ["f", "Flows"],
       ["h", "Messages"],
+      ["s", "Sleepers"],
       ["d", "Dead letters"],
       ["c", "Connectors"],
       ["o", "Overview"],
@@ -435,8 +511,11 @@ for (const theme of ["dark", "light"] as const)
     test(`axe finds nothing, and nothing is wider than the window: ${theme}, ${width} px`, skip, async () => {
       const message = await newest("orders", "done");
       const dead = await newest("mails", "dead");
+      await shop.post("/refunds", { order: `R-${theme}-${width}`, customer: "Ada", cents: 5 });
+      const sleeper = await sleepingRefund(`R-${theme}-${width}`, "approval");
       await visit({ theme, width, height: 844 }, async (page) => {
-        const paths = [message, dead].map(({ flow, id }) => `#/messages/${flow}/${encodeURIComponent(id)}`);
+        const lives = [message, dead].map(({ flow, id }) => `#/messages/${flow}/${encodeURIComponent(id)}`);
+        const paths = [...lives, `#/sleepers/refunds/${encodeURIComponent(sleeper)}`];
         for (const hash of [...screens, ...paths, "#/messages?text=nothing-has-this"]) {
           await show(page, hash);
           await page.locator(".loading").first().waitFor({ state: "detached" });

@@ -62,6 +62,19 @@ export default flow(async (msg) => {
 });
 `;
 
+const refunds = `import { flow } from "mayfly";
+
+export default flow<"cashier">(async (msg, { to, approve, wait, log }) => {
+  const { order, customer, cents } = msg.json<{ order: string; customer: string; cents: number }>();
+  log.info("refund asked for", { order, customer });
+  const answer = await approve("Refund " + (cents / 100).toFixed(2) + " € to " + customer + "?", { options: ["refund", "reject"], timeout: "2d" });
+  if (answer !== "refund") return;
+  to.cashier.send({ refund: order, cents });
+  const parcel = await wait<{ state: string }>("parcel", { key: order, timeout: "14d" });
+  log.info("the parcel is back", { state: parcel?.json().state ?? "lost" });
+});
+`;
+
 const yaml = (peers: string): string => `http: { port: 0, admin: { port: 0, token: ${token} } }
 journal: { dir: journal }
 deadLetters: { dir: dead }
@@ -85,6 +98,11 @@ flows:
     flow: flows/stock.ts
     from: [ { http: { path: /stock, mode: accept } } ]
     to: { warehouse: { http: { url: "${peers}/warehouse" }, retry: { attempts: 20, backoff: 1s..5s }, breaker: { failures: 3, pause: 10m } } }
+  refunds:
+    flow: flows/refunds.ts
+    key: json:/order
+    from: [ { http: { path: /refunds, mode: accept } } ]
+    to: { cashier: { http: { url: "${peers}/cashier" } } }
   mails:
     flow: flows/mails.ts
     from: [ { http: { path: /mails, mode: accept } } ]
@@ -160,6 +178,7 @@ export async function openShop(): Promise<Shop> {
     "flows/invoices.ts": invoices,
     "flows/stock.ts": stock,
     "flows/mails.ts": mails,
+    "flows/refunds.ts": refunds,
   };
   for (const [name, text] of Object.entries({ ...files, "mayfly.yaml": yaml(peers.url) })) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
