@@ -10,6 +10,7 @@
  */
 export { type EmbeddedOptions, embeddedMonitor } from "./embedded/embedded.ts";
 export type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "./monitor.ts";
+export { type InlineImage, type InlineMachine, InlineMachines, type InlineStep } from "./embedded/inline.ts";
 export { processMonitor, type ProcessOptions } from "./process/process.ts";
 export { bootConsole, type ConsoleEnd, type ConsoleOptions } from "./qemu/console.ts";
 export { findQemu, type Qemu, qemuCommand } from "./qemu/command.ts";

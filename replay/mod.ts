@@ -13,6 +13,7 @@ export {
   type Stub,
   type StubAnswer,
 } from "./stimulus.ts";
+export { type GivenSignal, type KnownWait, SignalBox } from "./signals.ts";
 export type { Transaction } from "./drive.ts";
 export type { Difference } from "./differences.ts";
 export { type Replay, type ReplayOptions, replayRecording } from "./replay.ts";

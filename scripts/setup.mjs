@@ -17,6 +17,7 @@ export const sourceFolders = [
   "gateway",
   "connectors",
   "replay",
+  "explore",
   "telemetry",
   "dashboard",
   "cli",

@@ -179,6 +179,7 @@ const runBy: Readonly<Record<string, string>> = {
   "CLI.md yaml": "test/documents.test.ts",
   "CLI.md ts": "test/documents.test.ts",
   "CONNECTORS.md yaml": "test/documents.test.ts",
+  "EXPLORE.md ts": "cli/explore.test.ts",
   "FLOWS.md ts": "test/documents.test.ts",
   "HISTORY.md yaml": "test/documents.test.ts",
   "METRICS.md yaml": "test/metrics.test.ts",

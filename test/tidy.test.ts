@@ -19,7 +19,7 @@ function* walk(folder: string): Generator<string> {
 
 const files = [...walk(root)].map((path) => relative(root, path));
 const sources = files.filter((path) =>
-  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
+  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|explore|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
     path,
   ),
 );
@@ -35,6 +35,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   gateway: ["abi", "base", "gateway"],
   connectors: ["gateway/contract", "abi", "base"],
   replay: ["gateway", "monitors", "image", "kernel", "abi", "base"],
+  explore: ["replay", "gateway", "monitors", "abi", "base"],
   telemetry: ["gateway/contract", "abi", "base"],
   dashboard: [],
 };

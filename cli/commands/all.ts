@@ -10,6 +10,7 @@ import { addDebug } from "./debug.ts";
 import { addDev } from "./dev.ts";
 import { addDlq } from "./dlq.ts";
 import { addDoctor } from "./doctor.ts";
+import { addExplore } from "./explore.ts";
 import { addFlows, addOutlets } from "./flows.ts";
 import { addImages, addRollback } from "./images.ts";
 import { addInit } from "./init.ts";
@@ -32,6 +33,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addInit,
   addRun,
   addTest,
+  addExplore,
   addLint,
   addDev,
   addServe,

@@ -1,7 +1,8 @@
 /** `mayfly test`: flow tests against the real machine. */
+import { relative } from "node:path";
 import type { Command } from "commander";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
-import { asCoded, exitCodes, reportFailure } from "../failure.ts";
+import { asCoded, exitCodes, reportFailure, usageError } from "../failure.ts";
 import { indent, msText, roundMs } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import type { CaseResult } from "../flow-tests/runner.ts";
@@ -11,6 +12,8 @@ import { recordingOptions } from "../recorded/options.ts";
 interface TestFlags extends RecordingFlags {
   readonly only?: string;
   readonly watch?: boolean;
+  readonly explore?: boolean;
+  readonly seconds: string;
   readonly record?: string;
   readonly output?: string;
   readonly json?: boolean;
@@ -31,7 +34,42 @@ function showCase({ out, paint }: Terminal, result: CaseResult, file: string | u
   for (const line of result.context) out(`      ${paint.dim(line)}\n`);
 }
 
-async function runOnce({ terminal }: Cli, paths: readonly string[], flags: TestFlags): Promise<number> {
+/** Explorations at or below the paths, each as one case. */
+async function exploreAll(
+  { terminal }: Cli,
+  paths: readonly string[],
+  flags: TestFlags,
+  onCase: (result: CaseResult) => void,
+): Promise<void> {
+  const [{ exploreAt, timelineText }, { findExplorations }] = await Promise.all([
+    import("../exploration/run.ts"),
+    import("../exploration/find.ts"),
+  ]);
+  const seconds = Number(flags.seconds);
+  if (!(seconds > 0)) throw usageError(`--seconds ${flags.seconds}: give a number of seconds`);
+  for (const path of await findExplorations(paths)) {
+    const file = relative(process.cwd(), path);
+    if (flags.only !== undefined && !file.includes(flags.only)) continue;
+    const startedMs = performance.now();
+    const { violations, schedules, complete } = await exploreAt(path, { timeMs: seconds * 1000, seed: 1 });
+    onCase({
+      name: `${schedules} schedules${complete ? "" : ", not all within the bounds"}`,
+      file,
+      line: 0,
+      passed: violations.length === 0,
+      ms: performance.now() - startedMs,
+      differences: [],
+      context: violations.flatMap(({ rule, why, schedule, timeline }) => [
+        `${rule}${why === "" ? "" : `: ${why}`}`,
+        ...timelineText(terminal, timeline, "  ").trimEnd().split("\n"),
+        `mayfly explore ${file} --schedule "${schedule}"`,
+      ]),
+    });
+  }
+}
+
+async function runOnce(cli: Cli, paths: readonly string[], flags: TestFlags): Promise<number> {
+  const { terminal } = cli;
   const { findTests, runTests } = await import("../flow-tests/runner.ts");
   const started = performance.now();
   const cases: CaseResult[] = [];
@@ -41,7 +79,8 @@ async function runOnce({ terminal }: Cli, paths: readonly string[], flags: TestF
     if (flags.json !== true) showCase(terminal, result, file);
     file = result.file;
   };
-  await runTests(await findTests(paths), { only: flags.only, onCase });
+  if (flags.explore === true) await exploreAll(cli, paths, flags, onCase);
+  else await runTests(await findTests(paths), { only: flags.only, onCase });
   const failed = cases.filter(({ passed }) => !passed).length;
   const passed = cases.length - failed;
   if (flags.json === true) {
@@ -98,6 +137,8 @@ export function addTest(program: Command, cli: Cli): Command {
     .argument("[path...]", "test files, or folders to search (default: this folder)")
     .option("--only <text>", "only cases whose name contains this text")
     .option("-w, --watch", "rerun when a file changes")
+    .option("--explore", "run the explorations (*.explore.ts) instead, as \`mayfly explore\` does")
+    .option("--seconds <n>", "with --explore: longest time for each", "20")
     .option("--record <id>", "write a case from a recorded message instead: to standard output, or to the file of -o, and run it")
     .option("-o, --output <file>", "with --record: a NAME.flow-test.yaml; cases that are in it stay");
   recordingOptions(command)
@@ -107,6 +148,7 @@ export function addTest(program: Command, cli: Cli): Command {
     ["mayfly test", "runs every flow test below this folder"],
     ["mayfly test flows/orders.flow-test.yaml --only big", "runs some cases of one file"],
     ["mayfly test --watch", "reruns at each change"],
+    ["mayfly test --explore", "tries every bounded order of events against the rules of each *.explore.ts"],
     ["mayfly test --record 4711 -o flows/orders.flow-test.yaml", "makes a case of a message that was served"],
   ]);
 }

@@ -35,33 +35,34 @@ export interface TestOptions {
 export const testFileShape = /\.flow-test\.(ya?ml|[mc]?ts)$/;
 const skipped = new Set(["node_modules", "dist", "coverage"]);
 
-async function* walk(folder: string): AsyncGenerator<string> {
+async function* walk(folder: string, shape: RegExp): AsyncGenerator<string> {
   const entries = await readdir(folder, { withFileTypes: true });
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.name.startsWith(".") || skipped.has(entry.name)) continue;
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* walk(path);
-    else if (testFileShape.test(entry.name)) yield path;
+    if (entry.isDirectory()) yield* walk(path, shape);
+    else if (shape.test(entry.name)) yield path;
   }
 }
 
 /** Test files at or below the paths, absolute. Throws MF_TEST_NOT_FOUND. */
 export async function findTests(paths: readonly string[]): Promise<string[]> {
+  return await findFiles(paths, testFileShape, "flow test", "*.flow-test.yaml or *.flow-test.ts");
+}
+
+/** Files of a shape at or below the paths, absolute. Throws MF_TEST_NOT_FOUND. */
+export async function findFiles(paths: readonly string[], shape: RegExp, what: string, names: string): Promise<string[]> {
   const found = new Set<string>();
   for (const given of paths) {
     const path = resolve(given);
     if (!existsSync(path)) throw new CodedError("MF_TEST_NOT_FOUND", `${given} does not exist: correct the path`);
-    if ((await stat(path)).isDirectory()) for await (const file of walk(path)) found.add(file);
-    else if (testFileShape.test(path)) found.add(path);
-    else throw new CodedError("MF_TEST_NOT_FOUND", `${given} is not a flow test: their names end in .flow-test.yaml or .flow-test.ts`);
+    if ((await stat(path)).isDirectory()) for await (const file of walk(path, shape)) found.add(file);
+    else if (shape.test(path)) found.add(path);
+    else throw new CodedError("MF_TEST_NOT_FOUND", `${given} is not one of them: the name of a ${what} ends as in ${names}`);
     if (found.size > cliLimits.testFiles)
       throw new CodedError("MF_TEST_NOT_FOUND", `more than ${cliLimits.testFiles} test files below ${given}: choose a smaller folder`);
   }
-  if (found.size === 0)
-    throw new CodedError(
-      "MF_TEST_NOT_FOUND",
-      `no *.flow-test.yaml or *.flow-test.ts below ${paths.join(", ")}: write one, or correct the path`,
-    );
+  if (found.size === 0) throw new CodedError("MF_TEST_NOT_FOUND", `no ${names} below ${paths.join(", ")}: write one, or correct the path`);
   return [...found];
 }
 

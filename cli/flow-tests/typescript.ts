@@ -17,6 +17,7 @@ import type { AnswerInput, AnswersInput, BodyInput, Content, Request, RunInput, 
 import { delayOf, stimulusOf, stubOf } from "./given.ts";
 
 const ownApi = pathToFileURL(fileURLToPath(new URL("./api.js", import.meta.url))).href;
+const exploreApi = pathToFileURL(fileURLToPath(new URL("../exploration/api.js", import.meta.url))).href;
 
 function describe({ text, location }: Message): string {
   return location === null ? text : `${location.file}:${location.line}:${location.column + 1}: ${text}`;
@@ -36,7 +37,7 @@ async function bundle(path: string, outfile: string): Promise<Uint8Array> {
       packages: "external",
       sourcemap: "inline",
       logLevel: "silent",
-      alias: { "mayfly/test": ownApi },
+      alias: { "mayfly/test": ownApi, "mayfly/explore": exploreApi },
       external: ["file://*"],
     });
     return outputFiles[0]?.contents ?? new Uint8Array(0);
@@ -48,11 +49,16 @@ async function bundle(path: string, outfile: string): Promise<Uint8Array> {
 
 /** The tests of a file. Throws MF_TEST_INVALID when it can't be loaded. */
 export async function loadTypeScriptTests(path: string): Promise<readonly RegisteredTest[]> {
+  return await collectTests(() => importTypeScript(path));
+}
+
+/** The module of a file of tests or of an exploration, absolute. Throws MF_TEST_INVALID when it can't be loaded. */
+export async function importTypeScript(path: string): Promise<unknown> {
   const beside = join(dirname(path), `.${basename(path)}.${randomBytes(4).toString("hex")}.mjs`);
   await writeFile(beside, await bundle(path, beside));
   process.setSourceMapsEnabled(true);
   try {
-    return await collectTests(() => import(pathToFileURL(beside).href));
+    return (await import(pathToFileURL(beside).href)) as unknown;
   } catch (cause) {
     throw new CodedError("MF_TEST_INVALID", `${path}: ${(cause as Error).message}`, { cause });
   } finally {

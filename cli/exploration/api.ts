@@ -1,0 +1,6 @@
+/** The run-time half of "mayfly/explore". */
+import type { Exploration } from "./explore.d.ts";
+
+export function explore(exploration: Exploration): Exploration {
+  return exploration;
+}

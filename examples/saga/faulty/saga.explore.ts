@@ -1,0 +1,5 @@
+/** The rules of the saga, over its faulty variant. */
+import { explore } from "mayfly/explore";
+import { exploration } from "../flows/saga.explore.ts";
+
+export default explore(exploration);

@@ -1,0 +1,520 @@
+/**
+ * The moves of a world: which events can come next, and the world after each.
+ *
+ *   m1     message 1 comes              s2     signal 2 comes             m1+ s2+   once more, as another
+ *   r1.2.0 the message or signal that send 0 of job 1's transaction 2 became
+ *   y1.2.0 a person takes option 0 of wait 2 of job 1
+ *   a1.3=0 call 3 of job 1 has its answer 0; `!` for no answer
+ *   w1     job 1 goes on: with its signals, what is due, or its next attempt
+ *   t      time passes until something is due
+ *   x      the gateway crashes: transactions that run are lost, commits are not
+ */
+import type { CallEffect, Event } from "#abi";
+import { toUtf8 } from "#base";
+import { type CallAnswer, type Failure, failedCall, peersFault, refusedCall } from "#gateway";
+import { type KnownWait, SignalBox } from "#replay";
+import type { Choice, Deed, MessageStimulus, Scenario, Served } from "./scenario.ts";
+import { staleWrite } from "./stale.ts";
+import type { Reading, Step, Steps } from "./steps.ts";
+import {
+  type DeedLog,
+  type Job,
+  type Kept,
+  type Left,
+  noState,
+  type Pending,
+  type StateEntry,
+  stateJson,
+  stateKey,
+  type World,
+} from "./world.ts";
+
+type Draft = { -readonly [Name in keyof World]: World[Name] };
+
+export interface Move {
+  readonly token: string;
+  readonly disturbs: keyof Left | undefined;
+  readonly world: World;
+  readonly make: (draft: Draft) => void;
+}
+
+const noBody = new Uint8Array(0);
+const noAnswer: Choice = {
+  answer: failedCall("MF_OUTLET_TIMEOUT", "no answer came in time", peersFault),
+  label: "no answer (MF_OUTLET_TIMEOUT)",
+  isDisturbance: true,
+};
+
+export class Moves {
+  readonly scenario: Scenario;
+  readonly #steps: Steps;
+  readonly #flows: ReadonlyMap<string, Served>;
+  readonly #logs = new Map<string, DeedLog>();
+  /** By step, job and place: a step has its deeds whatever came before. */
+  readonly #deeds = new Map<string, Deed>();
+
+  constructor(scenario: Scenario, steps: Steps) {
+    this.scenario = scenario;
+    this.#steps = steps;
+    this.#flows = new Map(scenario.flows.map((flow) => [flow.name, flow]));
+  }
+
+  start(): World {
+    const { stimuli, bounds, startMs } = this.scenario;
+    const counts = { message: 0, signal: 0 };
+    const pending = stimuli.map((stimulus) => ({
+      token: `${stimulus.kind === "message" ? "m" : "s"}${++counts[stimulus.kind]}`,
+      stimulus,
+    }));
+    const states = new Map<string, StateEntry>();
+    for (const stimulus of stimuli) {
+      if (stimulus.kind !== "message" || stimulus.key === undefined || stimulus.state === undefined) continue;
+      const values = Object.entries(stimulus.state).map(([name, value]) => [name, { json: JSON.stringify(value), writer: 0 }] as const);
+      states.set(stateKey(stimulus.flow, stimulus.key), { version: 1, values: new Map(values) });
+    }
+    const { crashes, errors, duplicates, delays } = bounds;
+    return {
+      nowMs: startMs,
+      jobs: [],
+      pending,
+      repeatable: [],
+      kept: [],
+      states,
+      log: { id: 0, before: undefined, deed: undefined },
+      left: { crashes, errors, duplicates, delays },
+      token: "",
+      parent: undefined,
+      depth: 0,
+      quiet: 0,
+      disturbances: 0,
+      broken: undefined,
+    };
+  }
+
+  of(world: World): Move[] {
+    const moves: Move[] = [];
+    const add = (token: string, make: (draft: Draft) => void, disturbs?: keyof Left): void => {
+      if (disturbs !== undefined && world.left[disturbs] <= 0) return;
+      moves.push({ token, disturbs, world, make });
+    };
+    for (const each of world.pending) if (this.#mayCome(world, each)) add(each.token, (draft) => this.#come(draft, each));
+    for (const each of world.repeatable)
+      if (this.#mayCome(world, each)) add(`${each.token}+`, (draft) => this.#repeat(draft, each), "duplicates");
+    let isBusy = false;
+    for (const job of world.jobs) {
+      if (job.status === "awake") {
+        isBusy ||= (job.at?.reading.openCalls.length ?? 0) > 0;
+        this.#answers(world, job, add);
+      }
+      if (!this.#mayGoOn(world, job)) continue;
+      isBusy = true;
+      add(`w${job.number}`, (draft) => this.#goOn(draft, job));
+    }
+    const dueMs = this.#nextDueMs(world);
+    if (dueMs !== undefined) add("t", (draft) => void (draft.nowMs = dueMs), isBusy ? "delays" : undefined);
+    if (world.jobs.some(({ status }) => status === "awake")) add("x", (draft) => this.#crash(draft), "crashes");
+    return moves;
+  }
+
+  /** The world after a move. */
+  after({ world, token, make, disturbs }: Move): World {
+    const draft: Draft = { ...world, token, parent: world, depth: world.depth + 1, broken: undefined };
+    draft.quiet = /^[msryx]/.test(token) ? 0 : world.quiet + 1;
+    if (disturbs !== undefined) {
+      draft.left = { ...world.left, [disturbs]: world.left[disturbs] - 1 };
+      draft.disturbances += 1;
+    }
+    make(draft);
+    return draft;
+  }
+
+  /** Messages of one key begin one after another; a machine that sleeps is in nobody's way. */
+  #mayCome({ jobs }: World, { stimulus }: Pending): boolean {
+    if (stimulus.kind === "signal" || stimulus.key === undefined) return true;
+    const { flow, key } = stimulus;
+    return !jobs.some(
+      (job) =>
+        (job.status === "awake" || job.status === "resting") && job.transaction === 1 && job.flow.name === flow && job.message.key === key,
+    );
+  }
+
+  #come(draft: Draft, each: Pending): void {
+    draft.pending = draft.pending.filter((other) => other !== each && (each.group === undefined || other.group !== each.group));
+    if (each.stimulus.mayRepeat) draft.repeatable = [...draft.repeatable, each];
+    this.#enter(draft, each, each.token);
+  }
+
+  #repeat(draft: Draft, each: Pending): void {
+    draft.repeatable = draft.repeatable.filter((other) => other !== each);
+    this.#enter(draft, each, `${each.token}+`);
+  }
+
+  #enter(draft: Draft, { stimulus }: Pending, id: string): void {
+    if (stimulus.kind === "signal") {
+      const { flow, name, key, headers, body } = stimulus;
+      const kept: Kept = { id, name, key, flow, stimulus, atMs: draft.nowMs, headersJson: JSON.stringify(headers), body };
+      if (this.#isKept(draft, kept)) draft.kept = [...draft.kept, kept];
+    } else this.#begin(draft, stimulus, this.scenario.bounds.turns);
+  }
+
+  /** Refused where nobody waits for it and the flow keeps none that come early. */
+  #isKept({ jobs }: World, { flow, name, key }: Kept): boolean {
+    if ((this.#flows.get(flow)?.earlyMs ?? 0) > 0) return true;
+    return jobs.some(
+      (job) => job.flow.name === flow && waitsOf(job).some((wait) => wait.name === name && (key === undefined || key === wait.key)),
+    );
+  }
+
+  #begin(draft: Draft, message: MessageStimulus, turns: number): void {
+    const flow = this.#flows.get(message.flow);
+    if (flow === undefined) throw new Error(`no flow is named ${message.flow}`);
+    const job: Job = {
+      number: draft.jobs.length + 1,
+      flow,
+      message,
+      status: "resting",
+      at: undefined,
+      base: undefined,
+      transaction: 1,
+      attempt: 1,
+      version: 0,
+      lastSeen: undefined,
+      taken: [],
+      failure: undefined,
+      turns,
+    };
+    draft.jobs = [...draft.jobs, job];
+    this.#goOn(draft, job);
+  }
+
+  #answers(world: World, job: Job, add: (token: string, make: (draft: Draft) => void, disturbs?: keyof Left) => void): void {
+    for (const call of job.at?.reading.openCalls ?? []) {
+      const give = (name: string, { answer, isDisturbance }: Choice): void =>
+        add(
+          `a${job.number}.${call.call}=${name}`,
+          (draft) => this.#answer(draft, job, call, name, answer),
+          isDisturbance ? "errors" : undefined,
+        );
+      const choices = this.choicesOf(world, job, call);
+      for (const [index, choice] of choices.entries()) give(String(index), choice);
+      if (call.operation !== "state" && choices.length > 0 && !choices.some(({ label }) => label === "refused")) give("!", noAnswer);
+    }
+  }
+
+  /** Answers that a call may have: one where the gateway answers it by itself. */
+  choicesOf({ states }: World, { flow, message }: Job, call: CallEffect): readonly Choice[] {
+    if (call.operation === "state") {
+      const json = stateJson(states.get(stateKey(flow.name, call.target)) ?? noState) ?? "{}";
+      const headersJson = '{"content-type":"application/json"}';
+      return [
+        { answer: { error: undefined, status: 200, headersJson, body: Buffer.from(json) }, label: "its state", isDisturbance: false },
+      ];
+    }
+    const { name, outlets } = flow.effects;
+    const refused = refusedCall(call, { name, outlets, hosts: flow.rules?.hosts }, message.headers);
+    if (refused !== undefined) return [{ answer: refused, label: "refused", isDisturbance: false }];
+    return this.scenario.choices(flow, call);
+  }
+
+  #answer(draft: Draft, job: Job, { call, operation }: CallEffect, name: string, answer: CallAnswer): void {
+    const { blame: _, ...given } = answer;
+    const content = operation === "state" ? Buffer.from(given.body).toString("utf8") : name;
+    const key = `a${call}=${content}@${draft.nowMs}`;
+    this.#step(draft, job, key, () => [{ kind: "resolve", timeMs: draft.nowMs, call, ...given }]);
+  }
+
+  /** Its signals, or what is due: what it would go on with. */
+  #mayGoOn(world: World, job: Job): boolean {
+    if (job.status === "resting") return true;
+    if (job.status !== "asleep" && job.status !== "awake") return false;
+    return dueOf(job, world.nowMs).length > 0 || this.#claims(world, job).length > 0;
+  }
+
+  /** A signal is for the machine that has waited longest. */
+  #claims({ jobs, kept, nowMs }: World, job: Job): { readonly wait: KnownWait; readonly signal: Kept }[] {
+    const waits = waitsOf(job);
+    if (waits.length === 0 || kept.length === 0) return [];
+    const older = jobs.filter(({ number, flow, status }) => number < job.number && flow === job.flow && status === "asleep");
+    const free = kept.filter(
+      (signal) =>
+        signal.flow === job.flow.name &&
+        !older.some((other) => new SignalBox([signal], job.flow.earlyMs).claim(waitsOf(other), nowMs).length > 0),
+    );
+    return new SignalBox(free, job.flow.earlyMs).claim(waits, nowMs) as { wait: KnownWait; signal: Kept }[];
+  }
+
+  #goOn(draft: Draft, job: Job): void {
+    if (job.status === "awake") return this.#goOnAwake(draft, job);
+    const { message, base, attempt } = job;
+    const state = this.#stateOf(draft, job);
+    const json = state === undefined ? undefined : stateJson(state);
+    const { nowMs } = draft;
+    if (base === undefined) {
+      const begun = { ...job, status: "awake" as const, version: state?.version ?? 0, taken: [] };
+      const key = `d${job.number}.${attempt}@${nowMs}:${json ?? ""}`;
+      this.#step(draft, begun, key, () => [deliverOf(message, { nowMs, attempt, stateJson: json, number: job.number })], true);
+      return;
+    }
+    const claims = this.#claims(draft, job);
+    const taken = claims.map(({ signal }) => signal);
+    draft.kept = draft.kept.filter((signal) => !taken.includes(signal));
+    const open = new Set(claims.map(({ wait }) => wait.wait));
+    const due = dueOf({ ...job, at: base }, nowMs).filter((each) => each.kind === "wake" || !open.has(each.number));
+    const key = `r${attempt}@${nowMs}:${json ?? ""}:${claims.map(({ wait, signal }) => `${wait.wait}${signal.id}`).join()}:${due.map(({ number }) => number).join()}`;
+    const events = (): Event[] => [
+      { kind: "resume", timeMs: nowMs, attempt, stateJson: json },
+      ...claims.map(({ wait, signal }) => signalEvent(nowMs, wait.wait, signal)),
+      ...due.map(({ kind, number }) =>
+        kind === "wake" ? ({ kind, timeMs: nowMs, timer: number } as const) : signalEvent(nowMs, number, undefined),
+      ),
+    ];
+    const begun = { ...job, status: "awake" as const, at: base, version: state?.version ?? 0, taken };
+    this.#step(draft, begun, key, events, true);
+  }
+
+  #goOnAwake(draft: Draft, job: Job): void {
+    const { nowMs } = draft;
+    const [claim] = this.#claims(draft, job);
+    if (claim !== undefined) {
+      draft.kept = draft.kept.filter((signal) => signal !== claim.signal);
+      const key = `s${claim.wait.wait}${claim.signal.id}@${nowMs}`;
+      this.#step(draft, { ...job, taken: [...job.taken, claim.signal] }, key, () => [signalEvent(nowMs, claim.wait.wait, claim.signal)]);
+      return;
+    }
+    const [due] = dueOf(job, nowMs);
+    if (due === undefined) return;
+    const key = `${due.kind}${due.number}@${nowMs}`;
+    this.#step(draft, job, key, () => [
+      due.kind === "wake" ? { kind: "wake", timeMs: nowMs, timer: due.number } : signalEvent(nowMs, due.number, undefined),
+    ]);
+  }
+
+  /** One step, and all that follows from it at once. */
+  #step(draft: Draft, job: Job, key: string, events: () => readonly Event[], begins = false): void {
+    const step = this.#steps.give(job, begins ? job.base : job.at, { key, begins, events });
+    const { reading } = step;
+    const moved: Job = { ...job, at: step };
+    for (const call of reading.made)
+      if (call.operation !== "state") this.#log(draft, `${step.id}.${job.number}.c${call.call}`, () => requestOf(moved, call, draft.nowMs));
+    const { end } = reading;
+    if (end === undefined) this.#set(draft, moved);
+    else if (end.kind === "failed") this.#fail(draft, moved, end.failure);
+    else if (end.kind === "unstarted")
+      this.#fail(draft, moved, { origin: "gateway", code: end.code, message: "", status: 503, retry: false });
+    else this.#commit(draft, moved, step, reading);
+  }
+
+  #set(draft: Draft, job: Job): void {
+    draft.jobs = draft.jobs.map((other) => (other.number === job.number ? job : other));
+  }
+
+  #fail(draft: Draft, job: Job, { code, message, retry }: Failure): void {
+    const again = retry && job.attempt < this.scenario.bounds.attempts;
+    this.#return(draft, job);
+    const failure = { code, message };
+    this.#set(draft, {
+      ...job,
+      status: again ? "resting" : "dead",
+      attempt: again ? job.attempt + 1 : job.attempt,
+      at: job.base,
+      taken: [],
+      failure,
+    });
+  }
+
+  /** Signals of a transaction that is not committed are for others again. */
+  #return(draft: Draft, { taken }: Job): void {
+    if (taken.length > 0) draft.kept = [...draft.kept, ...taken].sort((a, b) => a.atMs - b.atMs);
+  }
+
+  #commit(draft: Draft, job: Job, step: Step, { end, sends, changes }: Reading): void {
+    const state = this.#stateOf(draft, job);
+    if (changes.length > 0 && state !== undefined && state.version !== job.version) {
+      this.#return(draft, job);
+      return this.#set(draft, { ...job, status: "resting", at: job.base, taken: [] });
+    }
+    let seen = state;
+    if (changes.length > 0 && state !== undefined && job.message.key !== undefined) {
+      const stale = staleWrite(this.#steps, job, step, state, changes);
+      if (stale !== undefined) draft.broken = { rule: "no lost update", why: stale };
+      const values = new Map(state.values);
+      for (const { name, valueJson } of changes) {
+        if (valueJson === undefined) values.delete(name);
+        else values.set(name, { json: valueJson, writer: job.number });
+      }
+      seen = { version: state.version + 1, values };
+      draft.states = new Map(draft.states).set(stateKey(job.flow.name, job.message.key), seen);
+    }
+    for (const [index, send] of sends.entries()) {
+      const deed = this.#log(draft, `${step.id}.${job.number}.o${index}`, () => sendOf(job, send, index, draft.nowMs));
+      for (const [at, stimulus] of this.scenario.routes(deed).entries())
+        draft.pending = [...draft.pending, { token: `r${job.number}.${job.transaction}.${index}${at === 0 ? "" : `.${at}`}`, stimulus }];
+    }
+    const isAsleep = end?.kind === "asleep";
+    if (isAsleep) draft.pending = [...draft.pending, ...this.#decisions(job, step)];
+    const after: Job = { ...job, lastSeen: seen, taken: [], attempt: 1, failure: undefined };
+    this.#set(
+      draft,
+      isAsleep
+        ? { ...after, status: "asleep", at: step, base: step, transaction: job.transaction + 1 }
+        : { ...after, status: "done", at: step, base: step },
+    );
+    const next = end?.kind === "done" ? end.next : undefined;
+    if (next === undefined || job.turns <= 0) return;
+    const { contentType, headers, body } = next;
+    const typed = contentType === "" ? headers : { ...headers, "content-type": contentType };
+    this.#begin(draft, { ...job.message, id: `${job.message.id}'`, headers: typed, body, state: undefined }, job.turns - 1);
+  }
+
+  /** The options of questions that are asked now: a person takes one of them, if any. */
+  #decisions({ flow, number, base }: Job, { reading }: Step): Pending[] {
+    if (this.scenario.stimuli.some((each) => each.kind === "signal" && each.flow === flow.name && each.name === "approval")) return [];
+    const before = new Set(base?.reading.waits.map(({ wait }) => wait));
+    return reading.waits.flatMap(({ wait, name, key, questionJson }) => {
+      if (questionJson === undefined || before.has(wait)) return [];
+      const { options = [] } = JSON.parse(questionJson) as { readonly options?: readonly string[] };
+      return options.map((option, index): Pending => {
+        const body = toUtf8(JSON.stringify({ option }));
+        const headers = { "content-type": "application/json" };
+        const stimulus = { kind: "signal", flow: flow.name, name, key, headers, body, mayRepeat: false } as const;
+        return { token: `y${number}.${wait}.${index}`, stimulus, group: `y${number}.${wait}` };
+      });
+    });
+  }
+
+  #crash(draft: Draft): void {
+    for (const job of draft.jobs) {
+      if (job.status !== "awake") continue;
+      this.#return(draft, job);
+      this.#set(draft, { ...job, status: "resting", at: job.base, taken: [] });
+    }
+  }
+
+  #stateOf({ states }: World, { flow, message: { key } }: Job): StateEntry | undefined {
+    return key === undefined ? undefined : (states.get(stateKey(flow.name, key)) ?? noState);
+  }
+
+  #log(draft: Draft, name: string, make: () => Deed): Deed {
+    let deed = this.#deeds.get(name);
+    if (deed === undefined) this.#deeds.set(name, (deed = make()));
+    if (deed.kind === "request") {
+      const other = sameKey(draft.log, deed);
+      if (other !== undefined)
+        draft.broken ??= {
+          rule: "no double effect under one idempotency key",
+          why: `two different requests to ${deed.target} have the idempotency key ${deed.idempotencyKey}: a peer that honours it takes the first and drops the second`,
+        };
+    }
+    const place = `${draft.log.id} ${name}`;
+    let log = this.#logs.get(place);
+    if (log === undefined) {
+      log = { id: this.#logs.size + 1, before: draft.log, deed };
+      this.#logs.set(place, log);
+    }
+    draft.log = log;
+    return deed;
+  }
+
+  #nextDueMs({ jobs, nowMs }: World): number | undefined {
+    let next: number | undefined;
+    for (const job of jobs) for (const { dueMs } of endsOf(job)) if (dueMs > nowMs && (next === undefined || dueMs < next)) next = dueMs;
+    return next;
+  }
+}
+
+/** A request under the same key with other content. */
+function sameKey(log: DeedLog, deed: Deed): Deed | undefined {
+  for (let at: DeedLog | undefined = log; at !== undefined; at = at.before) {
+    const other = at.deed;
+    if (other?.kind !== "request" || other.idempotencyKey !== deed.idempotencyKey) continue;
+    if (other.target !== deed.target || other.method !== deed.method || Buffer.compare(other.body, deed.body) !== 0) return other;
+  }
+  return undefined;
+}
+
+function waitsOf({ status, at }: Job): readonly KnownWait[] {
+  return (status === "asleep" || status === "awake" || status === "resting") && at !== undefined ? at.reading.waits : [];
+}
+
+interface End {
+  readonly kind: "wake" | "signal";
+  readonly number: number;
+  readonly dueMs: number;
+}
+
+/** Ends of timers and waits that come by themselves. */
+function endsOf({ status, at }: Pick<Job, "status" | "at">): End[] {
+  if (at === undefined || (status !== "asleep" && status !== "awake" && status !== "resting")) return [];
+  const { timers, waits } = at.reading;
+  return [
+    ...timers.map(({ timer, dueMs }): End => ({ kind: "wake", number: timer, dueMs })),
+    ...waits.flatMap(({ wait, dueMs }): End[] => (dueMs === undefined ? [] : [{ kind: "signal", number: wait, dueMs }])),
+  ];
+}
+
+function dueOf(job: Pick<Job, "status" | "at">, nowMs: number): End[] {
+  return endsOf(job)
+    .filter(({ dueMs }) => dueMs <= nowMs)
+    .sort((a, b) => a.dueMs - b.dueMs);
+}
+
+function signalEvent(timeMs: number, wait: number, signal: Kept | undefined): Event & { readonly kind: "signal" } {
+  const { id, headersJson = "{}", body = noBody } = signal ?? {};
+  return { kind: "signal", timeMs, wait, id, headersJson, body };
+}
+
+function deliverOf(
+  { id, source, key, headers, body }: MessageStimulus,
+  given: { readonly nowMs: number; readonly attempt: number; readonly stateJson: string | undefined; readonly number: number },
+): Event {
+  const seed = new Uint8Array(32);
+  seed[31] = given.number;
+  const { nowMs: timeMs, attempt, stateJson: state } = given;
+  return { kind: "deliver", timeMs, seed, id, source, attempt, key, headersJson: JSON.stringify(headers), stateJson: state, body };
+}
+
+function parsedHeaders(json: string): Deed["headers"] {
+  try {
+    return JSON.parse(json) as Deed["headers"];
+  } catch {
+    return {};
+  }
+}
+
+function requestOf({ flow, message, number, transaction }: Job, call: CallEffect, nowMs: number): Deed {
+  const { target, contentType, headersJson, body, method } = call;
+  return {
+    kind: "request",
+    flow: flow.name,
+    messageId: message.id,
+    target,
+    key: message.key,
+    contentType,
+    headers: parsedHeaders(headersJson),
+    body,
+    idempotencyKey: `${flow.name}/${message.id}/${number}/call/${call.call}`,
+    atMs: nowMs,
+    transaction,
+    dueMs: undefined,
+    method,
+  };
+}
+
+function sendOf({ flow, message, number, transaction }: Job, send: Reading["sends"][number], index: number, nowMs: number): Deed {
+  const { outlet, key, contentType, headers, body, dueMs } = send;
+  return {
+    kind: "send",
+    flow: flow.name,
+    messageId: message.id,
+    target: outlet,
+    key,
+    contentType,
+    headers,
+    body,
+    idempotencyKey: `${flow.name}/${message.id}/${number}/${transaction}/${index}`,
+    atMs: nowMs,
+    transaction,
+    dueMs,
+    method: "",
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * A gateway and its machines at one moment, as a value: what has come, what waits, what is committed. Every event leads to another world, and
+ * the same events to the same one. What a commit is, whose a signal is and who wins a race is as in the gateway.
+ */
+import type { GivenSignal } from "#replay";
+import type { Bounds } from "./limits.ts";
+import type { Deed, MessageStimulus, Served, SignalStimulus, Stimulus } from "./scenario.ts";
+import type { Step } from "./steps.ts";
+
+/** A signal that is kept for its wait. */
+export interface Kept extends GivenSignal {
+  readonly flow: string;
+  readonly stimulus: SignalStimulus;
+}
+
+/** One message and its machine. */
+export interface Job {
+  /** From 1, in the order in which they began. */
+  readonly number: number;
+  readonly flow: Served;
+  readonly message: MessageStimulus;
+  /** `resting`: its transaction is to be run again. */
+  readonly status: "awake" | "asleep" | "resting" | "done" | "dead";
+  /** Undefined before its first step. */
+  readonly at: Step | undefined;
+  /** The step that its last commit was made after. */
+  readonly base: Step | undefined;
+  readonly transaction: number;
+  readonly attempt: number;
+  /** Version of the state that the transaction has read. */
+  readonly version: number;
+  /** The state as its last commit left it. */
+  readonly lastSeen: StateEntry | undefined;
+  /** Signals that the transaction was given. */
+  readonly taken: readonly Kept[];
+  readonly failure: { readonly code: string; readonly message: string } | undefined;
+  /** Messages that it may still continue as. */
+  readonly turns: number;
+}
+
+/** State under one key of one flow. */
+export interface StateEntry {
+  readonly version: number;
+  /** JSON by name, with the number of the job that wrote it, 0 for nobody's. */
+  readonly values: ReadonlyMap<string, { readonly json: string; readonly writer: number }>;
+}
+
+/** Deeds in their order; equal histories are one. */
+export interface DeedLog {
+  readonly id: number;
+  readonly before: DeedLog | undefined;
+  readonly deed: Deed | undefined;
+}
+
+/** A stimulus that can come, by its token. */
+export interface Pending {
+  readonly token: string;
+  readonly stimulus: Stimulus;
+  /** Of those with one group only the first comes. */
+  readonly group?: string;
+}
+
+export type Left = Pick<Bounds, "crashes" | "errors" | "duplicates" | "delays">;
+
+export interface World {
+  readonly nowMs: number;
+  readonly jobs: readonly Job[];
+  readonly pending: readonly Pending[];
+  /** Stimuli that have come and may come once more. */
+  readonly repeatable: readonly Pending[];
+  readonly kept: readonly Kept[];
+  readonly states: ReadonlyMap<string, StateEntry>;
+  readonly log: DeedLog;
+  readonly left: Left;
+  /** The event that led here, and the world before it. */
+  readonly token: string;
+  readonly parent: World | undefined;
+  readonly depth: number;
+  /** Events since the last that came from outside. */
+  readonly quiet: number;
+  /** Crashes, errors, duplicates and delays so far. */
+  readonly disturbances: number;
+  /** A rule that always holds, broken by the last event. */
+  readonly broken: { readonly rule: string; readonly why: string } | undefined;
+}
+
+export function stateKey(flow: string, key: string): string {
+  return `${flow}\0${key}`;
+}
+
+export const noState: StateEntry = { version: 0, values: new Map() };
+
+export function stateJson({ values }: StateEntry): string | undefined {
+  if (values.size === 0) return undefined;
+  return `{${[...values].map(([name, { json }]) => `${JSON.stringify(name)}:${json}`).join(",")}}`;
+}
+
+/** Worlds with the same identity have the same future. */
+export function identity({ nowMs, jobs, pending, repeatable, kept, states, log, left }: World): string {
+  let text = `${nowMs}|${log.id}|${left.crashes}${left.errors}${left.duplicates}${left.delays}`;
+  for (const { status, at, base, attempt, version, taken, turns } of jobs) {
+    text += `|${status}${at?.id ?? 0}.${base?.id ?? 0}.${attempt}.${version}.${turns}`;
+    for (const { id } of taken) text += `,${id}`;
+  }
+  text += "|";
+  for (const { token } of pending) text += `${token} `;
+  text += "|";
+  for (const { token } of repeatable) text += `${token} `;
+  for (const { id, atMs } of kept) text += `|${id}@${atMs}`;
+  for (const [key, { version, values }] of states) {
+    text += `|${key}${version}`;
+    for (const [name, { json, writer }] of values) text += `${name}=${json}~${writer}`;
+  }
+  return text;
+}
+
+/** The events from the first world to this one. */
+export function scheduleOf(world: World): string[] {
+  const tokens: string[] = [];
+  for (let at: World = world; at.parent !== undefined; at = at.parent) tokens.unshift(at.token);
+  return tokens;
+}
