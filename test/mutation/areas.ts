@@ -50,5 +50,6 @@ export const areas: Readonly<Record<string, Area>> = {
     ],
   },
   replay: { files: ["replay"], tests: ["replay/differences.test.js", "replay/backtest.test.js", "replay", "cli/replay.test.js"] },
+  explore: { files: ["explore", "cli/exploration"], tests: ["cli/explore.test.js"] },
   "stored-bodies": { files: ["gateway/stored-bodies"], tests: ["gateway/stored-bodies", "test/stored-bodies.test.js"] },
 };
