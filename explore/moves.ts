@@ -13,7 +13,8 @@ import type { CallEffect, Event } from "#abi";
 import { toUtf8 } from "#base";
 import { type CallAnswer, type Failure, failedCall, peersFault, refusedCall } from "#gateway";
 import { type KnownWait, SignalBox } from "#replay";
-import type { Choice, Deed, MessageStimulus, Scenario, Served } from "./scenario.ts";
+import type { Choice, Deed, MessageStimulus, Served } from "./matter.ts";
+import type { Scenario } from "./scenario.ts";
 import { staleWrite } from "./stale.ts";
 import type { Reading, Step, Steps } from "./steps.ts";
 import {

@@ -1,73 +1,8 @@
-/** What is explored: flows, what may come to them, what their calls may be answered with, and the rules that must hold. Data. */
-import type { CallEffect, FlowLimits, Headers } from "#abi";
-import type { CallAnswer, EffectRules, FlowRules } from "#gateway";
-import type { InlineImage } from "#monitors";
+/** A scenario: what is explored, and the rules that must hold. Data. */
+import type { CallEffect } from "#abi";
 import type { Bounds } from "./limits.ts";
+import type { Choice, Deed, Served, Stimulus } from "./matter.ts";
 import type { WorldView } from "./view.ts";
-
-export interface Served {
-  readonly name: string;
-  readonly image: InlineImage;
-  readonly limits: FlowLimits;
-  readonly effects: EffectRules;
-  /** Of mayfly.yaml; without it every outlet exists and every host may be reached. */
-  readonly rules: FlowRules | undefined;
-  /** How long a signal is kept that comes before its wait, in milliseconds. */
-  readonly earlyMs: number;
-}
-
-interface Content {
-  readonly flow: string;
-  /** Names in lower case, content type included. */
-  readonly headers: Headers;
-  readonly body: Uint8Array;
-  /** It may come once more, as if it were another. */
-  readonly mayRepeat: boolean;
-}
-
-export interface MessageStimulus extends Content {
-  readonly kind: "message";
-  readonly id: string;
-  readonly key: string | undefined;
-  readonly source: string;
-  readonly state: Readonly<Record<string, unknown>> | undefined;
-}
-
-export interface SignalStimulus extends Content {
-  readonly kind: "signal";
-  readonly name: string;
-  /** Undefined: it fits a wait with any key. */
-  readonly key: string | undefined;
-}
-
-export type Stimulus = MessageStimulus | SignalStimulus;
-
-/** One way in which a call may end. */
-export interface Choice {
-  readonly answer: CallAnswer;
-  readonly label: string;
-  /** It is among the errors that are bounded. */
-  readonly isDisturbance: boolean;
-}
-
-/** A send or a request, as its peer gets it. */
-export interface Deed {
-  readonly kind: "send" | "request";
-  readonly flow: string;
-  readonly messageId: string;
-  readonly target: string;
-  readonly key: string | undefined;
-  readonly contentType: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array;
-  /** The same over attempts: a peer that honours it takes the first alone. */
-  readonly idempotencyKey: string;
-  readonly atMs: number;
-  /** From 1. */
-  readonly transaction: number;
-  readonly dueMs: number | undefined;
-  readonly method: string;
-}
 
 /** A rule. False, or a sentence, when it is broken; so is a throw. */
 export interface Invariant {

@@ -7,7 +7,7 @@ import { type AttemptEnd, type EffectHost, Effects, type NewSend, peersFault, ty
 import type { InlineMachine, InlineMachines } from "#monitors";
 import type { KnownWait } from "#replay";
 import { exploreLimits } from "./limits.ts";
-import type { MessageStimulus, Served } from "./scenario.ts";
+import type { MessageStimulus, Served } from "./matter.ts";
 
 /** A transaction up to a step, as the interpreter reads it. */
 export interface Reading {

@@ -1,6 +1,7 @@
 /** A schedule as people read it: one line for each event, and one for each thing it led to. */
 import { fromUtf8 } from "#base";
-import type { Deed, Scenario } from "./scenario.ts";
+import type { Deed } from "./matter.ts";
+import type { Scenario } from "./scenario.ts";
 import { deedsOf } from "./view.ts";
 import type { Job, World } from "./world.ts";
 

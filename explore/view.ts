@@ -1,6 +1,6 @@
 /** A world as the author's rules see it. */
 import { fromUtf8 } from "#base";
-import type { Deed } from "./scenario.ts";
+import type { Deed } from "./matter.ts";
 import { type DeedLog, type Job, noState, stateJson, stateKey, type World } from "./world.ts";
 
 export interface ViewContent {

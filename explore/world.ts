@@ -4,7 +4,7 @@
  */
 import type { GivenSignal } from "#replay";
 import type { Bounds } from "./limits.ts";
-import type { Deed, MessageStimulus, Served, SignalStimulus, Stimulus } from "./scenario.ts";
+import type { Deed, MessageStimulus, Served, SignalStimulus, Stimulus } from "./matter.ts";
 import type { Step } from "./steps.ts";
 
 /** A signal that is kept for its wait. */
@@ -19,7 +19,7 @@ export interface Job {
   readonly number: number;
   readonly flow: Served;
   readonly message: MessageStimulus;
-  /** `resting`: its transaction is to be run again. */
+  /** `resting`: its transaction runs again. */
   readonly status: "awake" | "asleep" | "resting" | "done" | "dead";
   /** Undefined before its first step. */
   readonly at: Step | undefined;

@@ -10,7 +10,20 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const document = join(root, "docs", "ERRORS.md");
-const folders = ["abi", "base", "cli", "compiler", "connectors", "explore", "gateway", "image", "kernel", "monitors", "replay", "telemetry"];
+const folders = [
+  "abi",
+  "base",
+  "cli",
+  "compiler",
+  "connectors",
+  "explore",
+  "gateway",
+  "image",
+  "kernel",
+  "monitors",
+  "replay",
+  "telemetry",
+];
 
 function* sources(folder: string): Generator<string> {
   for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {

@@ -73,7 +73,7 @@ export interface Message extends Content {
   readonly flow: string;
   readonly id: string;
   readonly key: string | undefined;
-  /** `resting`: its transaction is to be run again. `dead`: it has failed for good. */
+  /** `resting`: its transaction runs again. `dead`: it has failed for good. */
   readonly status: "awake" | "asleep" | "resting" | "done" | "dead";
   readonly error: { readonly code: string; readonly message: string } | undefined;
   /** Of one that sleeps. */

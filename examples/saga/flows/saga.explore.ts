@@ -1,4 +1,4 @@
-/** What may happen to an order, and what must hold whatever happens: `mayfly explore flows/saga.ts`. */
+/** Events that an order may meet, and rules that hold whatever happens: `mayfly explore flows/saga.ts`. */
 import { explore, type Exploration } from "mayfly/explore";
 
 const order = { id: "4711", lines: [{ sku: "DESK-4", qty: 1 }] };
