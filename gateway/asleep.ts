@@ -89,12 +89,12 @@ export class Asleep implements SleepDesk {
 
   async cancel(id: string, flow?: string): Promise<void> {
     const lease = await this.#lease(id, flow);
-    await this.#delivery(lease).cancelAsleep(lease);
+    await this.#delivery(lease).awake.cancel(lease);
   }
 
   async migrate(id: string, flow?: string): Promise<void> {
     const lease = await this.#lease(id, flow);
-    await this.#delivery(lease).migrateAsleep(lease);
+    await this.#delivery(lease).awake.migrate(lease);
   }
 
   byImage(): ReadonlyMap<string, number> {

@@ -21,13 +21,14 @@ import { type AttemptPorts, type AttemptResult, MessageAttempt, type PerformCall
 import { Backlog } from "./backlog.ts";
 import { chosenFlow, Sides } from "./canary.ts";
 import { Deadlines } from "./deadlines.ts";
-import { callersFault, cancelledCode, failureOf, purgedCode } from "./failures.ts";
+import { callersFault, failureOf, purgedCode } from "./failures.ts";
 import type { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import type { Outbox } from "./outbox/outbox.ts";
 import type { Persistence } from "./persistence.ts";
 import type { MessageIds, SeedPool } from "./seeds.ts";
+import { AwakeMessages } from "./sleep/awake.ts";
 import { FlowSleepers } from "./sleep/flow-sleepers.ts";
 import type { QuestionLinks } from "./sleep/questions.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
@@ -65,6 +66,7 @@ export class FlowDelivery implements Entrance {
   /** Of a new image beside the current one. */
   readonly sides = new Sides();
   readonly sleepers: FlowSleepers;
+  readonly awake: AwakeMessages;
   readonly #ports: FlowDeliveryPorts;
   readonly #attempts: AttemptPorts;
   readonly #admission: Admission;
@@ -76,8 +78,6 @@ export class FlowDelivery implements Entrance {
   readonly #open: OpenMessages;
   /** Messages given back to the journal. */
   leftToJournal = 0;
-  /** Messages in hand that were asleep. */
-  #awake = 0;
   #pressed = false;
   #shut = false;
   #stopping = false;
@@ -94,8 +94,9 @@ export class FlowDelivery implements Entrance {
       ...ports,
       metrics,
       flow: () => this.#flow,
-      room: () => (this.#shut || this.#queue.paused ? 0 : Math.min(this.#flow.config.concurrency, this.#flow.config.queue) - this.#awake),
-      enter: (lease, wakeMs) => this.#enterAwake(lease, wakeMs),
+      room: () =>
+        this.#shut || this.#queue.paused ? 0 : Math.min(this.#flow.config.concurrency, this.#flow.config.queue) - this.awake.size,
+      enter: (lease, wakeMs) => this.awake.enter(lease, wakeMs),
     });
     this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, signals: this.sleepers, finished };
     this.#admission = new Admission(this, { ...ports, metrics, outboxFull: () => this.#outboxFull });
@@ -104,6 +105,19 @@ export class FlowDelivery implements Entrance {
       () => this.#flow.config.concurrency,
       (work) => this.#begin(work),
     );
+    this.awake = new AwakeMessages({
+      ...ports,
+      metrics,
+      flow: () => this.#flow,
+      attempts: this.#attempts,
+      settlement: this.#settlement,
+      queue: this.#queue,
+      open: this.#open,
+      sleepers: this.sleepers,
+      enter: (work, lease) => this.enter(work, lease),
+      carryOut: (work, settled, told) => this.#carryOut(work, settled, told),
+      giveBack: (work) => this.#giveBack(work),
+    });
     this.#backlog = new Backlog({
       ...ports,
       flow: flow.name,
@@ -218,32 +232,9 @@ export class FlowDelivery implements Entrance {
 
   /** Takes up what the journal still has of this flow; called before its sources start, so that older messages of a key stay first. */
   async resume(): Promise<void> {
-    if (this.#flow.config.sleep.order === "strict") await this.#holdAsleep();
+    await this.awake.holdKeys();
     await this.#backlog.take();
     this.sleepers.start();
-  }
-
-  /** Keys of sleepers that hold them, after a start. */
-  async #holdAsleep(): Promise<void> {
-    const { journal } = this.#ports;
-    const most = gatewayLimits.sleepersListed;
-    for (let after: Sequence | undefined; ; ) {
-      const sleepers = await journal.listSleepers(this.#flow.name, after, most);
-      for (const { sequence, key } of sleepers) if (key !== undefined) this.#queue.holdAsleep(String(sequence), key);
-      after = sleepers.at(-1)?.sequence;
-      if (sleepers.length < most) return;
-    }
-  }
-
-  /** A message that was asleep. In whatever memory there is: how many there are at once is bounded. */
-  #enterAwake(lease: Lease, wakeMs: number): void {
-    const { memory, clock } = this.#ports;
-    const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs());
-    work.wakeMs = wakeMs;
-    work.holdsKey = lease.message.key !== undefined && this.#queue.sleepers.has(String(lease.sequence));
-    memory.messages.force(work.heldBytes);
-    this.#awake += 1;
-    this.enter(work, lease);
   }
 
   get accept(): Admission["accept"] {
@@ -330,7 +321,7 @@ export class FlowDelivery implements Entrance {
     this.#closed = true;
     this.#queue.close();
     this.#deadlines.close();
-    if (!this.#ports.journal.durable) await this.#buryAsleep();
+    if (!this.#ports.journal.durable) await this.awake.buryAll();
     const lost: Work[] = [];
     for (const work of this.#open.all()) {
       if (this.#ports.journal.durable || work.lease?.durable !== true || work.state === "settling") this.#giveBack(work);
@@ -343,42 +334,6 @@ export class FlowDelivery implements Entrance {
       const letter = work.lease === undefined ? undefined : await this.#settlement.buryLost(work, work.lease, record);
       this.#tellEnd(work, undefined, record.failure, letter);
     }
-  }
-
-  /** Sleepers that nobody has after this process. */
-  async #buryAsleep(): Promise<void> {
-    const { journal } = this.#ports;
-    const text = "the gateway stopped while the machine slept, and its journal is in memory";
-    for (const { sequence } of await journal.listSleepers(this.#flow.name, undefined, gatewayLimits.sleepers)) {
-      const lease = await journal.wake(sequence);
-      if (lease === undefined) continue;
-      const work = new Work(recovered(lease), lease.message, undefined, 0);
-      await this.#settlement.buryLost(work, lease, this.#settlement.record(work, failureOf("MF_STOPPED", text, true, 503), undefined));
-    }
-  }
-
-  /** Ends a sleeper as a dead letter, from where it can be retried. Its lease is held. */
-  async cancelAsleep(lease: Lease): Promise<void> {
-    const failure = failureOf(cancelledCode, "an operator cancelled the sleeping message (`mayfly sleepers cancel`)", false, 503);
-    const work = this.#asleepWork(lease);
-    await this.#carryOut(work, this.#settlement.bury(work, failure, this.#settlement.record(work, failure, undefined)), undefined);
-  }
-
-  /** Makes a sleeper begin again from its message, in the newest image. Its lease is held. */
-  async migrateAsleep(lease: Lease): Promise<void> {
-    const work = this.#asleepWork(lease);
-    await this.#carryOut(work, this.#settlement.restart(work), undefined);
-  }
-
-  #asleepWork(lease: Lease): Work {
-    const { memory, clock } = this.#ports;
-    const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs());
-    memory.messages.force(work.heldBytes);
-    this.#awake += 1;
-    this.#open.add(work, lease);
-    work.holdsKey = true; // it ends at once, whoever has the turn of its key
-    for (const state of ["queued", "settling"] as const) work.to(state);
-    return work;
   }
 
   /** While draining: what has a waiting caller, or has begun, is finished; the rest is safe with its keeper. */
@@ -445,7 +400,7 @@ export class FlowDelivery implements Entrance {
     const { clock } = this.#ports;
     const { expiresMs, receivedMs, key, flow } = work.message;
     const sleeper = work.lease?.sleeper;
-    if (sleeper !== undefined) return void this.#beginAwake(work, sleeper);
+    if (sleeper !== undefined) return void this.awake.begin(work, sleeper);
     if (expiresMs !== undefined && work.attempt === 1 && clock.monotonicMs() - work.receivedMs > expiresMs - receivedMs) {
       this.metrics.expired += 1;
       this.#queue.running -= 1;
@@ -460,42 +415,6 @@ export class FlowDelivery implements Entrance {
     if (caller !== undefined) caller.onLeave = () => this.#callerLeft(work);
     if (key === undefined) attempt.start(undefined);
     else void this.#startWithState(attempt, flow, key);
-  }
-
-  /** The next transaction of a machine that was asleep. */
-  async #beginAwake(work: Work, sleeper: Sleeper): Promise<void> {
-    const { journal, persistence, clock, loadAsleep } = this.#ports;
-    const { key } = work.message;
-    let flow: Flow;
-    try {
-      flow = await loadAsleep(sleeper.imageSha256, this.#flow);
-    } catch {
-      return this.#backToSleep(work); // the image went in this very moment: it is tried again, and says why
-    }
-    const state = key === undefined ? undefined : await persistence.keepTrying(() => journal.readState(this.#flow.name, key));
-    const signals = await this.sleepers.claim(flow.name, sleeper.waits);
-    if (work.state !== "running" || (key !== undefined && state === undefined)) {
-      this.sleepers.returned(signals.map(({ signal }) => signal));
-      if (work.state === "running") this.#backToSleep(work);
-      return;
-    }
-    const nowMs = Math.max(clock.now(), work.wakeMs);
-    const isDue = [...sleeper.waits, ...sleeper.timers].some(({ dueMs }) => dueMs !== undefined && dueMs <= nowMs);
-    if (signals.length === 0 && !isDue && sleeper.dueMs > nowMs) return this.#backToSleep(work);
-    const attempt = new MessageAttempt(this.#attempts, flow, work);
-    work.running = attempt;
-    if (work.attempt === 1 && signals.length > 0) this.metrics.wokenBySignal += 1;
-    else if (work.attempt === 1) this.metrics.wokenByTime += 1;
-    if (signals.length > 0 || isDue) return attempt.resume(sleeper, state, signals, work.wakeMs);
-    const text = `the flow ${flow.name} has slept for the longest time allowed, and nothing came that it waits for: give the wait a timeout, or raise flows.${flow.name}.sleep.max`;
-    attempt.fail(failureOf("MF_SLEEP_LIMIT", text, false));
-  }
-
-  /** There is nothing for it to do: it sleeps on as it was. */
-  #backToSleep(work: Work): void {
-    this.#queue.running -= 1;
-    this.#giveBack(work);
-    this.#queue.pump();
   }
 
   async #startWithState(attempt: MessageAttempt, flow: string, key: string): Promise<void> {
@@ -609,12 +528,9 @@ export class FlowDelivery implements Entrance {
 
   /** The journal has the message with its machine: its source may forget it. */
   #asleep(work: Work, sleeper: Sleeper): void {
-    const { lease, message } = work;
-    const { key } = message;
+    const { message } = work;
     this.metrics.slept += 1;
-    if (this.#flow.config.sleep.order === "strict" && key !== undefined && lease !== undefined) {
-      this.#queue.holdAsleep(String(lease.sequence), key);
-    }
+    this.awake.fallsAsleep(work);
     this.#ports.logger.debug({ message: message.id, until: new Date(sleeper.dueMs).toISOString() }, "asleep");
     this.#end(work, { status: "done", id: message.id, reply: undefined }, true);
     void this.sleepers.slept(sleeper);
@@ -693,18 +609,10 @@ export class FlowDelivery implements Entrance {
     const { caller } = work.incoming;
     if (caller !== undefined) caller.onLeave = undefined;
     work.settle(outcome);
-    this.#endAwake(work, outcome, sleepsOn);
+    this.awake.ended(work, outcome, sleepsOn);
     if (work.message.key !== undefined) this.#nextOf(work.message.key);
     const hasRoom = this.#open.size <= this.#flow.config.queue * gatewayLimits.resumeAt;
     if (hasRoom && (this.#pressed || this.#backlog.waiting)) this.#relieve();
-  }
-
-  /** Of a message that was asleep: there is room for the next, and its key is free if it does not sleep on. */
-  #endAwake({ lease }: Work, { status }: Outcome, sleepsOn: boolean): void {
-    if (lease?.sleeper === undefined) return;
-    this.#awake -= 1;
-    if (status !== "refused" && !sleepsOn) this.#queue.sleepers.delete(String(lease.sequence));
-    this.sleepers.pump();
   }
 
   #nextOf(key: string): void {

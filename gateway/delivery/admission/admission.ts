@@ -119,6 +119,8 @@ export class Admission {
     if (totals.pending >= gatewayLimits.pendingTotal) return "MF_GATEWAY_BUSY";
     if (persistence.troubled !== undefined || journal.trouble !== undefined) return "MF_JOURNAL_UNAVAILABLE";
     if (outboxFull() || this.#journalFull) return "MF_OUTBOX_FULL";
+    const { name, config } = this.#entrance.flow;
+    if (journal.sleeperCount(name).sleepers >= config.sleep.atMost) return "MF_SLEEPERS_FULL";
     return memory.messages.tryTake(heldBytesOf(body)) ? undefined : memoryBusy;
   }
 

@@ -6,6 +6,7 @@ import { prng } from "#base";
 import { connectors } from "#connectors";
 import { logOutlet } from "../../../connectors/log/outlet.ts";
 import type { Outlet, OutletDefinition } from "../../contract/outlet.ts";
+import type { Witness, WitnessedEnd } from "../../contract/witness.ts";
 import type { DeadLetter } from "../../journal/dead-letters.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { type Rig, until, withGateway } from "../../testing/rig.ts";
@@ -34,7 +35,12 @@ interface World extends Pick<Rig, "gateway" | "journal" | "deadLetters" | "runne
   pass(ms: number): Promise<void>;
 }
 
-async function withWorld(script: Script, run: (world: World) => Promise<void>, yaml = ""): Promise<void> {
+async function withWorld(
+  script: Script,
+  run: (world: World) => Promise<void>,
+  yaml = "",
+  witnesses: readonly Witness[] = [],
+): Promise<void> {
   const clock = new ManualClock(Date.UTC(2026, 5, 1, 10));
   const got: string[] = [];
   const outlet: Outlet = {
@@ -81,7 +87,7 @@ async function withWorld(script: Script, run: (world: World) => Promise<void>, y
     };
     await run(world).finally(() => (ticking = setInterval(() => clock.advance(20), 1)));
   };
-  const ports = { random: prng(1), connectors: { ...connectors, outlets: [definition] } };
+  const ports = { random: prng(1), connectors: { ...connectors, outlets: [definition] }, witnesses };
   const config = `flows: { f: { image: f.mfi, from: [{ cron: { every: 365d } }], to: { out: { log: {} } }, retry: { attempts: 2, backoff: 1s..1s } ${yaml} } }`;
   await withGateway(config, { f: script }, test, { clock, ports }).finally(() => clearInterval(ticking));
 }
@@ -364,6 +370,48 @@ test("a flow goes on as another message, in a fresh machine, with the same key a
       ],
     );
   });
+});
+
+test("when as many sleep as may, new messages are refused until one has ended", async () => {
+  await withWorld(
+    saga,
+    async (world) => {
+      await world.put("1");
+      await world.put("2");
+      await until(async () => (await asleep(world)).length === 2);
+      const refused = await world.gateway.inject("f", { body: utf8("3"), wait: false });
+      ok(refused.status === "refused" && refused.code === "MF_SLEEPERS_FULL");
+      await world.signal("1", "paid");
+      await until(() => world.got.includes("paid for 1"));
+      await until(async () => (await world.gateway.inject("f", { body: utf8("3"), wait: false })).status === "accepted");
+    },
+    ", sleep: { atMost: 2 }",
+  );
+});
+
+test("a sleeper that is cancelled is on record with its life so far", async () => {
+  const ends: WitnessedEnd[] = [];
+  const witness: Witness = {
+    wants: () => true,
+    attempted: () => undefined,
+    delivered: () => undefined,
+    ended: (_message, end) => void ends.push(end),
+  };
+  await withWorld(
+    saga,
+    async (world) => {
+      const id = await world.put("1");
+      await until(async () => (await asleep(world)).length === 1);
+      await world.gateway.sleepers.cancel(id);
+      const end = await until(() => ends[0]);
+      deepEqual(
+        [end.status, end.failure?.code, end.last?.steps.length, end.last?.deliver?.id],
+        ["dead", "MF_CANCELLED_BY_OPERATOR", 1, id],
+      );
+    },
+    "",
+    [witness],
+  );
 });
 
 test("signals are refused that no wait can have: without a key, too long, for no flow", async () => {
