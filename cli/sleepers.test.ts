@@ -209,6 +209,12 @@ test("after a restart a machine without its image is stuck, says why, and goes o
   const id = await order("A");
   const { image } = await asleep("A");
   await serving?.stop();
+  const stopped = await run("sleepers", "ls", "--json");
+  deepEqual([stopped.code, (JSON.parse(stopped.out) as Sleepers).sleepers.map((row) => row.id)], [0, [id]]);
+  match(stopped.err, /no gateway runs: read from/);
+  match((await run("sleepers", "show", id)).out, /payment \(key A\)/);
+  const away = await run("signal", "orders", "payment", "--key", "A");
+  deepEqual([away.code, /MF_GATEWAY_UNREACHABLE.*start it with `mayfly serve`/.test(away.err)], [2, true], away.err);
   const file = join(folder, ".mayfly", "images", `${image}.mfi`);
   await rename(file, `${file}.away`);
   await writeFile(join(folder, "orders.ts"), source("2"));

@@ -18,6 +18,25 @@ function shownWait({ wait, name, key, dueMs, questionJson }: OpenWait): ShownWai
   return { wait, name, key, until: dueMs ?? null, question: questionOf(questionJson) };
 }
 
+/** `problem`: why it can't be woken. */
+export function shownSleeper(info: SleeperInfo, problem: string | null): ShownSleeper {
+  const { id, flow, key, imageSha256, receivedMs, sinceMs, dueMs, waits, timers, transactions, attempt, awake } = info;
+  return {
+    id,
+    flow,
+    key: key ?? null,
+    image: imageSha256,
+    receivedAt: receivedMs,
+    since: sinceMs,
+    until: dueMs,
+    waits: waits.map(shownWait),
+    sleeps: timers.map((timer) => timer.dueMs),
+    transactions,
+    state: problem !== null ? "stuck" : awake && attempt > 1 ? "retrying" : awake ? "awake" : "asleep",
+    problem,
+  };
+}
+
 /** Last log lines of a life so far. */
 function lastLogs({ steps }: Recording): readonly LogEffect[] {
   const logs = steps.flatMap(({ effects }) => effects.filter((effect) => effect.kind === "log"));
@@ -51,22 +70,7 @@ export class Asleep implements SleepDesk {
   }
 
   #shown(info: SleeperInfo): ShownSleeper {
-    const { sequence, id, flow, key, imageSha256, receivedMs, sinceMs, dueMs, waits, timers, transactions, attempt, awake } = info;
-    const problem = this.#ports.flows.get(flow)?.delivery.sleepers.stuck.get(sequence) ?? null;
-    return {
-      id,
-      flow,
-      key: key ?? null,
-      image: imageSha256,
-      receivedAt: receivedMs,
-      since: sinceMs,
-      until: dueMs,
-      waits: waits.map(shownWait),
-      sleeps: timers.map((timer) => timer.dueMs),
-      transactions,
-      state: problem !== null ? "stuck" : awake && attempt > 1 ? "retrying" : awake ? "awake" : "asleep",
-      problem,
-    };
+    return shownSleeper(info, this.#ports.flows.get(info.flow)?.delivery.sleepers.stuck.get(info.sequence) ?? null);
   }
 
   async show(id: string, flow?: string): Promise<ShownSleeperDetail> {

@@ -47,6 +47,7 @@ export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-
 export { type Journal, type JournalStats, type NewSend, type StateChange } from "./journal/journal.ts";
 export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
 export { MemoryJournal } from "./journal/memory.ts";
+export { sleepersInFolder } from "./sleepers-shown.ts";
 export { stateRefusal } from "./journal/state-limit.ts";
 export { gatewayLimits } from "./contract/limits.ts";
 export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from "./logger.ts";

@@ -1,10 +1,11 @@
 /** Sleepers as the admin endpoints show them: dates as texts, the life so far without secrets. */
 import { decodeRecording, type Recording } from "#abi";
 import { type Clock, CodedError } from "#base";
+import { shownSleeper } from "./asleep.ts";
 import type { FlowConfig } from "./contract/config.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
-import type { IncomingSignal } from "./contract/sleep.ts";
+import type { IncomingSignal, Question } from "./contract/sleep.ts";
 import type { ShownSleeper, ShownSleeperDetail, SleepDesk } from "./contract/sleep-desk.ts";
 import { Redactor } from "./history/mod.ts";
 import { messageOf, shownAttempt } from "./history/show.ts";
@@ -39,7 +40,7 @@ export interface ListedSleeper {
     readonly name: string;
     readonly key: string;
     readonly until: string | null;
-    readonly question: object | null;
+    readonly question: Question | null;
   }[];
   /** Ends of open sleeps. */
   readonly sleeps: readonly string[];
@@ -74,6 +75,12 @@ function fits(sleeper: ShownSleeper, { wait, key, state, sinceMs, untilMs }: Sle
     (sinceMs === undefined || sleeper.since >= sinceMs) &&
     (untilMs === undefined || sleeper.until <= untilMs)
   );
+}
+
+/** Sleepers of a journal whose gateway does not run; the life of each is the gateway's to show, which knows what to hide. */
+export async function sleepersInFolder(dir: string, flow: string | undefined): Promise<readonly ListedSleeper[]> {
+  const { sleepersOfJournal } = await import("./journal/log/mod.ts");
+  return (await sleepersOfJournal(dir, flow)).map((info) => listedSleeper(shownSleeper(info, null)));
 }
 
 export class SleepersShown implements Sleeping {

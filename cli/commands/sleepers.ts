@@ -1,8 +1,10 @@
 /** `mayfly sleepers`: machines of a running gateway that wait durably: what for, since when, until when. */
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
+import { CodedError } from "#base";
 import { AdminClient, type GatewayFlags } from "../admin.ts";
 import { action, type Cli, examples } from "../cli.ts";
-import { exitCodes, usageError } from "../failure.ts";
+import { asCoded, exitCodes, usageError } from "../failure.ts";
 import { gatewayOptions } from "../gateway-options.ts";
 import { cliLimits } from "../limits.ts";
 import type { SleeperDetail, SleeperRow } from "../sleepers/show.ts";
@@ -27,9 +29,21 @@ function sleeperPath(id: string, what = ""): string {
   return `/api/sleepers/${encodeURIComponent(id)}${what}`;
 }
 
-async function list({ terminal }: Cli, flags: Flags): Promise<number> {
+/** Of the journal's folder, where no gateway runs. */
+async function inFolder({ terminal }: Cli, flags: Flags, unreachable: unknown): Promise<readonly SleeperRow[]> {
+  const isAway = asCoded(unreachable).code === "MF_GATEWAY_UNREACHABLE";
+  if (!isAway || flags.gateway !== undefined || terminal.env["MAYFLY_GATEWAY"] !== undefined) throw unreachable;
+  const { readPlaces, sleepersInFolder } = await import("#gateway");
+  const { base, journal } = await readPlaces(flags.config, terminal.env);
+  if (journal.dir === undefined) throw unreachable;
+  const dir = resolve(base, journal.dir);
+  const sleepers = await sleepersInFolder(dir, flags.flow);
+  terminal.err(`${terminal.paintErr.dim(`no gateway runs: read from ${dir}`)}\n`);
+  return sleepers;
+}
+
+async function pages({ terminal }: Cli, flags: Flags, most: number): Promise<Page> {
   const client = await AdminClient.open(flags, terminal.env);
-  const most = flags.limit ?? cliLimits.sleepersListed;
   const sleepers: SleeperRow[] = [];
   let next: string | null = null;
   do {
@@ -40,6 +54,16 @@ async function list({ terminal }: Cli, flags: Flags): Promise<number> {
     sleepers.push(...answer.sleepers);
     next = answer.next;
   } while (next !== null && sleepers.length < most);
+  return { sleepers, next };
+}
+
+async function list(cli: Cli, flags: Flags): Promise<number> {
+  const { terminal } = cli;
+  const most = flags.limit ?? cliLimits.sleepersListed;
+  const { sleepers, next } = await pages(cli, flags, most).catch(async (error: unknown): Promise<Page> => {
+    const all = await inFolder(cli, flags, error);
+    return { sleepers: all.slice(0, most), next: all.length > most ? "" : null };
+  });
   if (flags.json === true) {
     terminal.out(`${JSON.stringify({ sleepers, next }, undefined, 2)}\n`);
     return exitCodes.ok;
@@ -58,7 +82,12 @@ async function detailOf({ terminal }: Cli, id: string, flags: Flags): Promise<Sl
 }
 
 async function show(cli: Cli, id: string, flags: Flags): Promise<number> {
-  const detail = await detailOf(cli, id, flags);
+  const detail = await detailOf(cli, id, flags).catch(async (error: unknown): Promise<SleeperDetail> => {
+    const row = (await inFolder(cli, flags, error)).find((each) => each.id === id);
+    if (row === undefined)
+      throw new CodedError("MF_SLEEPER_UNKNOWN", `no sleeping message has the id ${id}: list them with \`mayfly sleepers ls\``);
+    return { ...row, source: "", message: null, timeline: null };
+  });
   const { sleeperText } = await import("../sleepers/show.ts");
   cli.terminal.out(flags.json === true ? `${JSON.stringify(detail, undefined, 2)}\n` : sleeperText(cli.terminal, detail));
   return exitCodes.ok;

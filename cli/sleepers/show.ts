@@ -69,7 +69,7 @@ export function sleeperText(terminal: Terminal, detail: SleeperDetail): string {
   const { paint } = terminal;
   const facts = [
     ["flow", detail.flow],
-    ["from", detail.source],
+    ...(detail.source === "" ? [] : [["from", detail.source]]),
     ["received", dateText(detail.received)],
     ["asleep since", dateText(detail.since)],
     ["until", `${dateText(detail.until)} (${msText(Math.max(Date.parse(detail.until) - Date.now(), 0))} from now)`],

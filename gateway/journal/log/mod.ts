@@ -12,4 +12,5 @@ export {
   type CompactReport,
   exportJournal,
   type ExportPart,
+  sleepersOfJournal,
 } from "./operations.ts";

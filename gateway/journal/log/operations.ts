@@ -18,6 +18,7 @@ import { numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { openJournal } from "./open.ts";
 import { type FileReport, type Problem, readLog, type ReadLog } from "./recovery.ts";
 import { blobsOf } from "./sleeping-bodies.ts";
+import type { SleeperInfo } from "../journal.ts";
 import { decodeRecord } from "../format/records.ts";
 
 export interface CheckReport {
@@ -75,6 +76,12 @@ export async function checkJournal(dir: string): Promise<CheckReport> {
     diskBytes,
     obsoleteFiles: log.obsolete.length + log.covered.length,
   };
+}
+
+/** Sleepers of a journal as of a moment ago, in the order of their messages. Reads only. */
+export async function sleepersOfJournal(dir: string, flow: string | undefined): Promise<readonly SleeperInfo[]> {
+  const log = await readQuietly(await existing(dir), true);
+  return log.index.ledger.sleepers.list(flow, undefined, Number.MAX_SAFE_INTEGER);
 }
 
 export interface CompactOptions {
