@@ -134,6 +134,7 @@ function queueOf({ name, delivery, outlets, switches }: ServedFlow): object {
     outlets: outlets.map(({ channel, outbox }) => ({
       outlet: channel.name,
       waiting: outbox.depth,
+      delayed: outbox.delayed,
       underWay: channel.underWay,
       paused: channel.paused,
       holds: outbox.holds.size,

@@ -173,6 +173,9 @@ function outletMetrics(
   each("mayfly_outlet_pending", "Committed sends not yet accepted by the peer", "gauge", ({ outbox }, labels) => [
     { labels, value: outbox.depth },
   ]);
+  each("mayfly_outlet_delayed", "Of these, sends whose date is not there yet", "gauge", ({ outbox }, labels) => [
+    { labels, value: outbox.delayed },
+  ]);
   each("mayfly_outlet_holds", "Dead letters that hold back sends", "gauge", ({ outbox }, labels) => [{ labels, value: outbox.holds.size }]);
   each("mayfly_outlet_paused", "1 while an operator has paused the outlet", "gauge", ({ channel }, labels) => [
     { labels, value: channel.paused ? 1 : 0 },

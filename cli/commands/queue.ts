@@ -27,7 +27,13 @@ interface Queue {
     readonly bodyBytes: number;
     readonly lastCode: string | null;
   }[];
-  readonly outlets: readonly { readonly outlet: string; readonly waiting: number; readonly underWay: number; readonly paused: boolean }[];
+  readonly outlets: readonly {
+    readonly outlet: string;
+    readonly waiting: number;
+    readonly delayed?: number;
+    readonly underWay: number;
+    readonly paused: boolean;
+  }[];
 }
 
 function queueText({ flow, state, counts, inJournal, messages, outlets }: Queue, nowMs: number): string {
@@ -49,8 +55,8 @@ function queueText({ flow, state, counts, inJournal, messages, outlets }: Queue,
   const resting = outlets
     .filter(({ waiting, paused }) => waiting > 0 || paused)
     .map(
-      ({ outlet, waiting, underWay, paused }) =>
-        `  to ${outlet}: ${waiting} ${waiting === 1 ? "send waits" : "sends wait"}, ${underWay} under way${paused ? ", paused" : ""}\n`,
+      ({ outlet, waiting, delayed = 0, underWay, paused }) =>
+        `  to ${outlet}: ${waiting} ${waiting === 1 ? "send waits" : "sends wait"}${delayed > 0 ? `, ${delayed} of them for a later date` : ""}, ${underWay} under way${paused ? ", paused" : ""}\n`,
     );
   return head + (rows.length === 0 ? "" : table([titles, ...rows], [2, 3, 4])) + resting.join("");
 }

@@ -94,6 +94,8 @@ export const gatewayLimits = {
 
   /** Sends of one outlet that wait in the outbox; beyond it the flows that feed it are refused. */
   outboxPerOutlet: 10_000,
+  /** Sends of one outlet that wait for a later date; they count for themselves. */
+  delayedPerOutlet: 100_000,
   /** Sends of one outlet under way at once, unless `concurrency` says otherwise. */
   outletConcurrency: 64,
   /** Requests that wait for a free place at one outlet. */

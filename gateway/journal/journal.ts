@@ -185,7 +185,7 @@ export type Completed =
   | { readonly status: "stale" }
   /** The state has changed since it was read: nothing was done, the lease is still held, run the message again. */
   | { readonly status: "conflict" }
-  /** The completion itself is over a limit (MF_STATE_LIMIT): nothing was done, the lease is still held. */
+  /** The completion itself is over a limit (MF_STATE_LIMIT, MF_DELAYED_LIMIT): nothing was done, the lease is still held. */
   | { readonly status: "refused"; readonly code: string; readonly message: string };
 
 export interface StateSnapshot {
@@ -210,6 +210,8 @@ export interface OutboxEntry {
   readonly body: Uint8Array;
   /** When its message was completed. */
   readonly committedMs: number;
+  /** Not before this date, milliseconds since 1970. */
+  readonly dueMs?: number | undefined;
   /** Of the attempt this lease is for: 1, 2, … Fences as a lease's token does. */
   readonly attempt: number;
   readonly attempts: readonly AttemptRecord[];
@@ -231,6 +233,8 @@ export interface JournalStats {
   readonly pending: number;
   readonly pendingBytes: number;
   readonly outbox: number;
+  /** Of these, sends whose date is not there yet. */
+  readonly delayed: number;
   readonly dedupIds: number;
   readonly stateKeys: number;
   readonly sleepers: number;
@@ -304,9 +308,10 @@ export interface Journal {
   /**
    * Up to `most` entries of the outlet that are due and not leased, in order. Never two of one key, and none of a key that has
    * an older unsettled entry, so that a stuck key blocks only itself. What is leased stays so until settled, deferred, buried
-   * or released.
+   * or released. A send for a later date is in nobody's way until then, and joins the end of its key's line. `nowMs` is that of the
+   * monotonic clock, `dateMs` that of the wall clock; absent, they are the same.
    */
-  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]>;
+  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number, dateMs?: number): Promise<readonly OutboxEntry[]>;
   /** The peer has it. */
   settleOutbox(entry: OutboxEntry): Promise<void>;
   /** This attempt failed; the next not before `dueMs`. Also while the disk refuses: then a crash forgets it. */
@@ -319,6 +324,10 @@ export interface Journal {
   hastenOutbox(flow: string, outlet: string): void;
   /** When leaseOutbox has something to give next, as of what is known now: 0 for at once, undefined for nothing. */
   nextOutboxMs(flow: string, outlet: string): number | undefined;
+  /** When its next send for a later date is due, by the wall clock; undefined for none. Cheap. */
+  nextOutboxDateMs(flow: string, outlet: string): number | undefined;
+  /** Sends of the outlet whose date is not there yet: `outboxDepth` counts them too. Cheap. */
+  outboxDelayed(flow: string, outlet: string): number;
   /** Unsettled entries of the outlet, leased ones included. Cheap. */
   outboxDepth(flow: string, outlet: string): number;
 

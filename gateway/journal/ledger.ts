@@ -239,12 +239,25 @@ export class Ledger {
   /** Why this completion can't be applied, or undefined. */
   objection(lease: Lease, completion: Completion): Completed | undefined {
     if (!this.holds(lease)) return { status: "stale" };
+    const outlet = this.#delayedOutlet(lease.message.flow, completion);
+    if (outlet !== undefined) {
+      const message = `${gatewayLimits.delayedPerOutlet} sends to ${outlet} wait for a later date already: send later, or let a flow sleep until then`;
+      return { status: "refused", code: "MF_DELAYED_LIMIT", message };
+    }
     const change = completion.state;
     if (change === undefined) return undefined;
     const state = this.flow(lease.message.flow).state.get(change.key);
     if ((state?.version ?? 0) !== change.version) return { status: "conflict" };
     const refusal = stateRefusal(change.key, state, change.changes);
     return refusal === undefined ? undefined : { status: "refused", ...refusal };
+  }
+
+  /** The outlet that would have too many sends for a later date, if one would. */
+  #delayedOutlet(flow: string, { sends }: Completion): string | undefined {
+    const more = new Map<string, number>();
+    for (const { outlet, dueMs } of sends) if (dueMs !== undefined) more.set(outlet, (more.get(outlet) ?? 0) + 1);
+    for (const [outlet, count] of more) if (this.outbox(flow, outlet).delayed + count > gatewayLimits.delayedPerOutlet) return outlet;
+    return undefined;
   }
 
   /** Applies a completion that has no objection. */
@@ -287,6 +300,7 @@ export class Ledger {
         headers: send.headers,
         body: send.body,
         committedMs: completion.nowMs,
+        ...(send.dueMs === undefined || send.dueMs <= completion.nowMs ? {} : { dueMs: send.dueMs }),
         attempt: 1,
         attempts: [],
       })),
@@ -404,16 +418,20 @@ export class Ledger {
   stats(): Omit<JournalStats, "diskBytes" | "commits" | "committed"> {
     let pending = 0;
     let outbox = 0;
+    let delayed = 0;
     let dedupIds = 0;
     let stateKeys = 0;
     for (const flow of this.#flows.values()) {
       pending += flow.pending.size;
       dedupIds += flow.dedup.size;
       stateKeys += flow.state.size;
-      for (const queue of flow.outbox.values()) outbox += queue.size;
+      for (const queue of flow.outbox.values()) {
+        outbox += queue.size;
+        delayed += queue.delayed;
+      }
     }
     const { size: sleepers, signals } = this.sleepers;
-    return { pending, pendingBytes: this.#pendingBytes, outbox, dedupIds, stateKeys, sleepers, signals };
+    return { pending, pendingBytes: this.#pendingBytes, outbox, delayed, dedupIds, stateKeys, sleepers, signals };
   }
 
   /** Puts back the state of a snapshot. */

@@ -34,6 +34,8 @@ export class MemoryJournal implements Journal {
   readonly trouble = undefined;
   readonly #ledger = new Ledger();
   readonly #deadLetters: DeadLetters;
+  /** Signals whose letter is being written. */
+  readonly #buryingSignals = new Set<SignalNumber>();
   #closed = false;
   #committed = 0;
   /** Bodies of sends from their commit to their end. */
@@ -121,10 +123,15 @@ export class MemoryJournal implements Journal {
   async burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
     this.#open();
     const signal = this.#ledger.sleepers.signal(number);
-    if (signal === undefined) return undefined;
-    const id = await this.#deadLetters.put(letterOfSignal(signal, record), signal.body, `signal-${number}`);
-    this.#ledger.sleepers.take(number);
-    return id;
+    if (signal === undefined || this.#buryingSignals.has(number)) return undefined;
+    this.#buryingSignals.add(number);
+    try {
+      const id = await this.#deadLetters.put(letterOfSignal(signal, record), signal.body, `signal-${number}`);
+      this.#ledger.sleepers.take(number);
+      return id;
+    } finally {
+      this.#buryingSignals.delete(number);
+    }
   }
 
   waiterFor(flow: string, name: string, key: string): Sequence | undefined {
@@ -173,9 +180,9 @@ export class MemoryJournal implements Journal {
     return this.#ledger.readState(flow, key);
   }
 
-  async leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+  async leaseOutbox(flow: string, outlet: string, most: number, nowMs: number, dateMs: number = nowMs): Promise<readonly OutboxEntry[]> {
     this.#open();
-    return this.#ledger.outbox(flow, outlet).lease(most, nowMs);
+    return this.#ledger.outbox(flow, outlet).lease(most, nowMs, dateMs);
   }
 
   async settleOutbox(entry: OutboxEntry): Promise<void> {
@@ -215,6 +222,14 @@ export class MemoryJournal implements Journal {
 
   nextOutboxMs(flow: string, outlet: string): number | undefined {
     return this.#ledger.outbox(flow, outlet).nextMs();
+  }
+
+  nextOutboxDateMs(flow: string, outlet: string): number | undefined {
+    return this.#ledger.outbox(flow, outlet).nextDateMs();
+  }
+
+  outboxDelayed(flow: string, outlet: string): number {
+    return this.#ledger.outbox(flow, outlet).delayed;
   }
 
   outboxDepth(flow: string, outlet: string): number {

@@ -12,7 +12,18 @@ export interface Sabotaged extends Targets {
   readonly journal?: boolean;
 }
 
-const synchronousCalls = ["adopt", "release", "releaseOutbox", "hastenOutbox", "nextOutboxMs", "outboxDepth", "liveHeaders", "stats"];
+const synchronousCalls = [
+  "adopt",
+  "release",
+  "releaseOutbox",
+  "hastenOutbox",
+  "nextOutboxMs",
+  "nextOutboxDateMs",
+  "outboxDelayed",
+  "outboxDepth",
+  "liveHeaders",
+  "stats",
+];
 
 /** Told through standard input which callback is to throw; `dist` is the folder of the built project. */
 function script(dist: string, { callbacks, disk, journal }: Sabotaged): string {

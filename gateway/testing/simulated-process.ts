@@ -171,9 +171,9 @@ export class MoodyJournal implements Journal {
   readState(flow: string, key: string): Promise<StateSnapshot> {
     return this.#process.guard(() => this.#inner.readState(flow, key));
   }
-  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number, dateMs?: number): Promise<readonly OutboxEntry[]> {
     return this.#process.guard(async () => {
-      const entries = await this.#inner.leaseOutbox(flow, outlet, most, nowMs);
+      const entries = await this.#inner.leaseOutbox(flow, outlet, most, nowMs, dateMs);
       for (const entry of entries) this.#entries.set(entry.number, entry);
       return entries;
     });
@@ -197,6 +197,12 @@ export class MoodyJournal implements Journal {
   }
   nextOutboxMs(flow: string, outlet: string): number | undefined {
     return this.#inner.nextOutboxMs(flow, outlet);
+  }
+  nextOutboxDateMs(flow: string, outlet: string): number | undefined {
+    return this.#inner.nextOutboxDateMs(flow, outlet);
+  }
+  outboxDelayed(flow: string, outlet: string): number {
+    return this.#inner.outboxDelayed(flow, outlet);
   }
   outboxDepth(flow: string, outlet: string): number {
     return this.#inner.outboxDepth(flow, outlet);

@@ -58,8 +58,13 @@ export class Outbox {
     return this.#ports.journal.outboxDepth(this.channel.flow, this.channel.name);
   }
 
+  /** Of these, sends whose date is not there yet. */
+  get delayed(): number {
+    return this.#ports.journal.outboxDelayed(this.channel.flow, this.channel.name);
+  }
+
   get full(): boolean {
-    return this.depth >= gatewayLimits.outboxPerOutlet;
+    return this.depth - this.delayed >= gatewayLimits.outboxPerOutlet;
   }
 
   /** Leases and sends what is due and has a place. Called when something was committed, came due, or a place is free. */
@@ -112,8 +117,16 @@ export class Outbox {
     this.channel.onRoom = () => undefined;
   }
 
+  /** When something is due, by the monotonic clock: 0 for now. Dates are looked at again at least so often that a clock that was set is noticed. */
   get #nextMs(): number | undefined {
-    return this.#ports.journal.nextOutboxMs(this.channel.flow, this.channel.name);
+    const { journal, clock } = this.#ports;
+    const { flow, name } = this.channel;
+    const nextMs = journal.nextOutboxMs(flow, name);
+    const dateMs = journal.nextOutboxDateMs(flow, name);
+    if (dateMs === undefined || nextMs === 0) return nextMs;
+    const leftMs = dateMs - clock.now();
+    if (leftMs <= 0) return 0;
+    return Math.min(nextMs ?? Number.POSITIVE_INFINITY, clock.monotonicMs() + Math.min(leftMs, gatewayLimits.sleepLookMs));
   }
 
   async #lease(): Promise<void> {
@@ -128,7 +141,9 @@ export class Outbox {
         const most = this.#fits(Math.min(channel.config.concurrency, this.depth - this.#sending));
         while (places < most && channel.tryEnter()) places += 1;
         if (places === 0) return;
-        const entries = await persistence.keepTrying(() => journal.leaseOutbox(channel.flow, channel.name, places, clock.monotonicMs()));
+        const entries = await persistence.keepTrying(() =>
+          journal.leaseOutbox(channel.flow, channel.name, places, clock.monotonicMs(), clock.now()),
+        );
         for (let unused = entries?.length ?? 0; unused < places; unused += 1) channel.leaveUnused();
         for (const entry of entries ?? [])
           if (this.holds.holds(entry.key)) this.#keepHeld(entry);
@@ -294,7 +309,7 @@ export class Outbox {
   #ageMs(entry: OutboxEntry): number {
     const { clock } = this.#ports;
     const nowMs = clock.monotonicMs();
-    const sinceMs = this.#committedMs.get(entry.number) ?? nowMs - Math.max(clock.now() - entry.committedMs, 0);
+    const sinceMs = this.#committedMs.get(entry.number) ?? nowMs - Math.max(clock.now() - Math.max(entry.committedMs, entry.dueMs ?? 0), 0);
     this.#committedMs.set(entry.number, sinceMs);
     return nowMs - sinceMs;
   }

@@ -64,6 +64,7 @@ export class FlowSleepers implements SignalDesk {
   #cancelTimer: Cancel | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
   #sweptMs = Number.NEGATIVE_INFINITY;
+  #sweeping = false;
   #stopped = true;
 
   constructor(ports: FlowSleeperPorts) {
@@ -278,7 +279,7 @@ export class FlowSleepers implements SignalDesk {
     const nowMs = clock.now();
     for (const sequence of journal.dueSleepers(this.#name, nowMs, room + this.#waking.size))
       if (!this.#waking.has(sequence) && room-- > 0) void this.wake(sequence, 0);
-    if (nowMs - this.#sweptMs >= gatewayLimits.signalSweepMs) void this.#sweep(nowMs);
+    if (nowMs - this.#sweptMs >= gatewayLimits.signalSweepMs && !this.#sweeping) void this.#sweep(nowMs);
     const nextMs = journal.nextSleeperMs(this.#name);
     if (nextMs !== undefined) this.#wakeAt(nextMs);
     else if (journal.sleeperCount(this.#name).signals > 0) this.#wakeAt(nowMs + gatewayLimits.signalSweepMs);
@@ -346,6 +347,7 @@ export class FlowSleepers implements SignalDesk {
   /** Signals that nobody has taken in their time become dead letters. */
   async #sweep(nowMs: number): Promise<void> {
     this.#sweptMs = nowMs;
+    this.#sweeping = true;
     const { journal, persistence, logger, metrics } = this.#ports;
     for (const { flow, number, name, key, keptUntilMs } of [...journal.keptSignals()]) {
       if (flow !== this.#name || keptUntilMs > nowMs || this.#taken.has(number) || this.#stopped) continue;
@@ -353,11 +355,14 @@ export class FlowSleepers implements SignalDesk {
       const text = `nobody waited for the signal ${name} with the key ${key} in the time that sleep.early keeps it: check the key, and send it again with \`mayfly dlq retry\``;
       const failure = failureOf("MF_SIGNAL_UNCLAIMED", text, false, 404);
       const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
+      this.#taken.add(number); // no machine gets it any more
       const letter = await persistence.keepTrying(() => journal.burySignal(number, record));
+      this.#taken.delete(number);
       if (letter === undefined) continue;
       metrics.signalsUnclaimed += 1;
       logger.error({ code: failure.code, deadLetter: letter }, text);
     }
+    this.#sweeping = false;
   }
 }
 

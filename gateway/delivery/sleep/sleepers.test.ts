@@ -248,6 +248,7 @@ test("a dead letter of a signal wakes the machine that waits for it by now", asy
         await world.pass(minuteMs);
         return (await letters(world))[0];
       });
+      await until(() => world.journal.stats().signals === 0);
       await world.put("4711");
       await until(() => world.got.length === 1);
       await world.gateway.retryDeadLetter(letter.id);
@@ -256,6 +257,25 @@ test("a dead letter of a signal wakes the machine that waits for it by now", asy
     },
     ", sleep: { early: keep 1m }",
   );
+});
+
+test("a send for a later date leaves at that date by the wall clock, not before, whoever sets the clock", async () => {
+  const script: Script = (event) => [
+    { ...send("out", "later"), dueMs: event.timeMs + 60 * minuteMs } as Effect,
+    send("out", "now"),
+    done(),
+  ];
+  await withWorld(script, async (world) => {
+    await world.put("x");
+    await until(() => world.got.length === 1);
+    world.clock.jump(-10 * minuteMs);
+    await world.pass(65 * minuteMs);
+    deepEqual([world.got, world.journal.outboxDelayed("f", "out")], [["now"], 1]);
+    world.clock.jump(6 * minuteMs);
+    await world.pass(2_000);
+    await until(() => world.got.length === 2);
+    await until(() => world.journal.outboxDepth("f", "out") === 0);
+  });
 });
 
 test("sleeps of ten seconds are durable, shorter ones are not; machine time goes on from where it was", async () => {

@@ -2,7 +2,7 @@
  * The record of a completion: state, completed id, sends, the signals it took and the message as it sleeps on, all or nothing. `complete` is
  * that of version 1; `transaction` has after the same fields
  *
- *   u32 signals, their numbers │ u8 asleep, a sleeping message (sleep-records.ts) │ u8 next, the message that takes its place
+ *   u32 sends for a later date, each u32 index and its date │ u32 signals, their numbers │ u8 asleep, a sleeping message (sleep-records.ts) │ u8 next, the message that takes its place
  */
 import type { EntryNumber, OutboxEntry, Sequence, SignalNumber, StateChange } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
@@ -34,12 +34,18 @@ export interface CommitBodies {
 /** Everything a completion changes. The offsets of the entries' bodies come back in their order. */
 export function writeCommit(writer: ByteWriter, commit: Commit, bodies: CommitBodies): number[] {
   const { sleeping, consumed, next } = commit;
-  if (sleeping === undefined && consumed.length === 0 && next === undefined) {
+  const delayed = commit.entries.flatMap(({ dueMs }, index) => (dueMs === undefined ? [] : [{ index, dueMs }]));
+  if (sleeping === undefined && consumed.length === 0 && next === undefined && delayed.length === 0) {
     writer.u8(RecordKind.complete);
     return writeCompletion(writer, commit, bodies.entries);
   }
   writer.u8(RecordKind.transaction);
   const offsets = writeCompletion(writer, commit, bodies.entries);
+  writer.u32(delayed.length);
+  for (const { index, dueMs } of delayed) {
+    writer.u32(index);
+    writer.number(dueMs);
+  }
   writer.u32(consumed.length);
   for (const number of consumed) writer.number(number);
   writer.u8(sleeping === undefined ? 0 : 1);
@@ -96,6 +102,17 @@ function readState(reader: ByteReader): Commit["state"] {
   return { key, version, changes };
 }
 
+/** Gives the entries their dates. */
+function readDates(reader: ByteReader, entries: OutboxEntry[]): void {
+  for (let left = reader.items(12); left > 0; left--) {
+    const index = reader.u32();
+    const dueMs = reader.number();
+    const entry = entries[index];
+    if (entry === undefined) reader.valid = false;
+    else entries[index] = { ...entry, dueMs };
+  }
+}
+
 export function readCommit(reader: ByteReader, kind: "complete" | "transaction"): LogRecord {
   const flow = reader.text();
   const sequence = reader.count() as Sequence;
@@ -126,6 +143,7 @@ export function readCommit(reader: ByteReader, kind: "complete" | "transaction")
     });
     bodies.push(readBody(reader));
   }
+  if (kind === "transaction") readDates(reader, entries);
   const consumed: SignalNumber[] = [];
   if (kind === "transaction") for (let left = reader.items(8); left > 0; left--) consumed.push(reader.count() as SignalNumber);
   const sleeping = kind === "transaction" && reader.u8() !== 0 ? readSleeping(reader) : undefined;

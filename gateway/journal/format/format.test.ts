@@ -112,7 +112,8 @@ const sleeping: SleepingLease = {
   },
 };
 
-const asleep: Commit = { ...commit, sleeping, consumed: [5 as SignalNumber, 6 as SignalNumber] };
+const later: OutboxEntry = { ...entry, number: 5 as EntryNumber, dueMs: 9_999 };
+const asleep: Commit = { ...commit, entries: [entry, later], sleeping, consumed: [5 as SignalNumber, 6 as SignalNumber] };
 
 const signal: KeptSignal = {
   number: 8 as SignalNumber,
@@ -158,7 +159,8 @@ const writers: readonly ((writer: ByteWriter) => void)[] = [
   (writer) => writeSendAttempt(writer, "defer", { ...entry, dueMs: 6, record: attempt }),
   (writer) => writeSendAttempt(writer, "burySend", { ...entry, dueMs: 0, record: attempt }),
   (writer) => writeClosed(writer),
-  (writer) => writeEntry(writer, { entry, dueMs: 8, burying: attempt, body }),
+  (writer) => writeEntry(writer, { entry, dueMs: 8, entered: true, burying: attempt, body }),
+  (writer) => writeEntry(writer, { entry: { ...entry, dueMs: 77 }, dueMs: 0, entered: false, burying: undefined, body }),
   (writer) => writeCompletedId(writer, { flow: "orders", dedupId: "d", id: "m", untilMs: 99, reply: undefined }),
   (writer) => writeState(writer, { flow: "orders", key: "s", version: 4, values: [["a", "1"]] }),
   (writer) => writeEnd(writer, 12),
@@ -197,6 +199,14 @@ test("records come back as they went in", () => {
   deepEqual(
     [taking.commit.consumed, burying.number, ended.number, ended.letter],
     [asleep.consumed, signal.number, signal.number, "orders/x"],
+  );
+  const dated = writers.map((write) => decodeRecord(payloadOf(write))).filter((record) => record?.kind === "entry");
+  deepEqual(
+    dated.map(({ entry: each, entered }) => [each.dueMs, entered]),
+    [
+      [undefined, true],
+      [77, false],
+    ],
   );
   for (const [index, write] of writers.entries()) ok(decodeRecord(payloadOf(write)) !== undefined, `record ${index}`);
 });

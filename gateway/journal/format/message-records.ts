@@ -75,8 +75,13 @@ export function readLease(reader: ByteReader): { readonly lease: Lease; readonly
   return { lease: { sequence, token, attempt, dueMs, durable: true, message, attempts }, burying };
 }
 
-export function writeEntry(writer: ByteWriter, { entry, dueMs, burying, body }: ToWrite<"entry">): number {
-  writer.u8(RecordKind.entry);
+/** `delayedEntry` has two more fields than `entry`, at its beginning. */
+export function writeEntry(writer: ByteWriter, { entry, dueMs, entered, burying, body }: ToWrite<"entry">): number {
+  writer.u8(entry.dueMs === undefined ? RecordKind.entry : RecordKind.delayedEntry);
+  if (entry.dueMs !== undefined) {
+    writer.number(entry.dueMs);
+    writer.u8(entered ? 1 : 0);
+  }
   writer.number(entry.number);
   writer.number(dueMs);
   writer.number(entry.attempt);
@@ -94,7 +99,9 @@ export function writeEntry(writer: ByteWriter, { entry, dueMs, burying, body }: 
   return writeBody(writer, body);
 }
 
-export function readEntry(reader: ByteReader): LogRecord {
+export function readEntry(reader: ByteReader, kind: "entry" | "delayedEntry"): LogRecord {
+  const date = kind === "entry" ? {} : { dueMs: reader.number() };
+  const entered = kind === "entry" || reader.u8() !== 0;
   const number = reader.count() as EntryNumber;
   const dueMs = reader.number();
   const attempt = reader.count();
@@ -105,6 +112,7 @@ export function readEntry(reader: ByteReader): LogRecord {
     number,
     attempt,
     committedMs,
+    ...date,
     attempts,
     flow: reader.text(),
     outlet: reader.text(),
@@ -116,5 +124,5 @@ export function readEntry(reader: ByteReader): LogRecord {
     headers: readHeaders(reader),
     body: new Uint8Array(0),
   };
-  return { kind: "entry", entry, dueMs, burying, body: readBody(reader) };
+  return { kind: "entry", entry, dueMs, entered, burying, body: readBody(reader) };
 }

@@ -3,7 +3,7 @@
  * writer writes them, as bytes.ts lays them out. Bodies are last where a record has one, so that most of it is one copy.
  *
  *   log         accept · complete · transaction · retry · burying · buryTaking · finish · burySend · settle · defer · signal · burySignal · endSignal · closed
- *   checkpoint  pending · entry · completedId · state · sleeper · signal · buryTaking · end
+ *   checkpoint  pending · entry · delayedEntry · completedId · state · sleeper · signal · buryTaking · end
  *
  * Writers: message-records.ts, commit-record.ts, sleep-records.ts, change-records.ts. Readers beside them, and decodeRecord (records.ts) for small ones.
  */
@@ -33,6 +33,7 @@ export const RecordKind = {
   state: 35,
   end: 36,
   sleeper: 37,
+  delayedEntry: 38,
 } as const;
 
 /** A record as it is read. `body` belongs where the message, entry or send has an empty one. */
@@ -85,9 +86,11 @@ export type LogRecord =
     }
   | { readonly kind: "closed" }
   | {
+      /** Of a kind of its own with `dueMs` in the entry, a date. `entered`: it is in its key's line, where others wait behind it. */
       readonly kind: "entry";
       readonly entry: OutboxEntry;
       readonly dueMs: number;
+      readonly entered: boolean;
       readonly burying: AttemptRecord | undefined;
       readonly body: RecordedBody;
     }

@@ -50,7 +50,9 @@ function readFields(reader: ByteReader): LogRecord | undefined {
     case RecordKind.closed:
       return { kind: "closed" };
     case RecordKind.entry:
-      return readEntry(reader);
+      return readEntry(reader, "entry");
+    case RecordKind.delayedEntry:
+      return readEntry(reader, "delayedEntry");
     case RecordKind.completedId:
       return {
         kind: "completedId",

@@ -49,7 +49,8 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
     for (const [sequence, { lease }] of flow.pending)
       if (lease.durable) messages.push({ lease, burying: index.burying.get(sequence)?.record });
     for (const queue of flow.outbox.values()) {
-      for (const [entry, dueMs] of queue.entries()) entries.push({ entry, dueMs, burying: index.buryingSends.get(entry.number) });
+      for (const [entry, dueMs, entered] of queue.entries())
+        entries.push({ entry, dueMs, entered, burying: index.buryingSends.get(entry.number) });
     }
     for (const [dedupId, id, untilMs, reply] of flow.dedup.entries())
       if (untilMs > nowMs) ids.push({ flow: name, dedupId, id, untilMs, reply });
@@ -145,8 +146,8 @@ class CheckpointWriter {
     for (const { lease, burying } of messages) {
       await this.#addWithBody(lease.message.body, (writer, body) => writeMessage(writer, "pending", { lease, burying, body }));
     }
-    for (const { entry, dueMs, burying } of entries) {
-      await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, { entry, dueMs, burying, body }));
+    for (const { entry, dueMs, entered, burying } of entries) {
+      await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, { entry, dueMs, entered, burying, body }));
     }
     for (const { lease, burying } of sleepers) {
       const bodies = sleepingToWrite(lease, this.#options.bodies);

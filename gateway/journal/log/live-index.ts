@@ -90,7 +90,7 @@ export class LiveIndex {
       case "entry": {
         const body = this.bodies.recovered(record.body, payload);
         if (record.burying !== undefined) this.buryingSends.set(record.entry.number, record.burying);
-        return this.ledger.outbox(record.entry.flow, record.entry.outlet).restore({ ...record.entry, body }, record.dueMs);
+        return this.ledger.outbox(record.entry.flow, record.entry.outlet).restore({ ...record.entry, body }, record.dueMs, record.entered);
       }
       case "completedId":
         return this.ledger.flow(record.flow).dedup.remember(record.dedupId, record.id, record.untilMs, record.reply);

@@ -399,8 +399,8 @@ export class LogJournal implements Journal {
     });
   }
 
-  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
-    return this.#outbox.lease(flow, outlet, most, nowMs);
+  leaseOutbox(flow: string, outlet: string, most: number, nowMs: number, dateMs: number = nowMs): Promise<readonly OutboxEntry[]> {
+    return this.#outbox.lease({ flow, outlet, most, nowMs, dateMs });
   }
 
   settleOutbox(entry: OutboxEntry): Promise<void> {
@@ -425,6 +425,14 @@ export class LogJournal implements Journal {
 
   nextOutboxMs(flow: string, outlet: string): number | undefined {
     return this.#index.ledger.outbox(flow, outlet).nextMs();
+  }
+
+  nextOutboxDateMs(flow: string, outlet: string): number | undefined {
+    return this.#index.ledger.outbox(flow, outlet).nextDateMs();
+  }
+
+  outboxDelayed(flow: string, outlet: string): number {
+    return this.#index.ledger.outbox(flow, outlet).delayed;
   }
 
   outboxDepth(flow: string, outlet: string): number {

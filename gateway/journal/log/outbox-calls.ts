@@ -17,6 +17,16 @@ export interface CallPorts {
   readonly record: (log: RecoveredLog, encode: (out: ByteWriter) => void, apply: () => void) => Promise<void>;
 }
 
+export interface OutboxLease {
+  readonly flow: string;
+  readonly outlet: string;
+  readonly most: number;
+  /** By the monotonic clock. */
+  readonly nowMs: number;
+  /** By the wall clock. */
+  readonly dateMs: number;
+}
+
 export class OutboxCalls {
   readonly #ports: CallPorts;
   readonly #locks = new KeyedLocks<EntryNumber>();
@@ -25,10 +35,10 @@ export class OutboxCalls {
     this.#ports = ports;
   }
 
-  lease(flow: string, outlet: string, most: number, nowMs: number): Promise<readonly OutboxEntry[]> {
+  lease({ flow, outlet, most, nowMs, dateMs }: OutboxLease): Promise<readonly OutboxEntry[]> {
     return this.#ports.call(async ({ index: { bodies, ledger } }) => {
       const queue = ledger.outbox(flow, outlet);
-      const entries = queue.lease(most, nowMs);
+      const entries = queue.lease(most, nowMs, dateMs);
       if (!entries.some((entry) => bodies.isAway(entry.body))) return entries;
       try {
         return await Promise.all(entries.map(async (entry) => ({ ...entry, body: await bodies.load(entry.body) })));

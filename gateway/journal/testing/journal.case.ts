@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fromUtf8, toUtf8 } from "#base";
+import { gatewayLimits } from "../../contract/limits.ts";
 import type { Failure } from "../../contract/message.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import { dedupIdOf } from "../dedup-id.ts";
@@ -497,6 +498,66 @@ function outboxCases(it: It, durable: boolean): void {
       ["send", "a", entry.idempotencyKey, "1"],
     );
     deepEqual(await texts(journal, "a"), ["2"]);
+  });
+
+  it("a send for a later date is in nobody's way; then it joins the end of its key's line", async ({ journal, reopen }) => {
+    const later = (text: string, dueMs: number, key?: string): NewSend => ({ ...newSend("a", text, key), dueMs });
+    await commit(journal, later("d1", 8_000, "k"), newSend("a", "n1", "k"), later("d2", 7_000, "k"), later("past", 1_999, "p"));
+    await commit(journal, newSend("a", "n2", "k"), later("free", 9_000));
+    deepEqual([journal.nextOutboxDateMs("orders", "a"), journal.outboxDelayed("orders", "a"), journal.stats().delayed], [7_000, 3, 3]);
+    const [n1, past] = await journal.leaseOutbox("orders", "a", 100, 50_000, 6_999);
+    deepEqual([fromUtf8(n1?.body ?? new Uint8Array(0)), fromUtf8(past?.body ?? new Uint8Array(0))], ["n1", "past"]);
+    equal(journal.nextOutboxMs("orders", "a"), undefined, "by the monotonic clock nothing of it is due, ever");
+    deepEqual(await texts(journal, "a", 7_000), []); // d2 is behind n1 and n2 now
+    equal(journal.outboxDelayed("orders", "a"), 2);
+    if (n1 !== undefined && past !== undefined) await Promise.all([journal.settleOutbox(n1), journal.settleOutbox(past)]);
+    const here = durable ? (await reopen()).journal : journal;
+    deepEqual(
+      [here.outboxDepth("orders", "a"), here.nextOutboxDateMs("orders", "a")],
+      [4, durable ? here.nextOutboxDateMs("orders", "a") : 8_000],
+    );
+    const order: string[] = [];
+    for (let round = 0; round < 5; round++) {
+      for (const entry of await here.leaseOutbox("orders", "a", 100, 0, 9_000)) {
+        order.push(fromUtf8(entry.body));
+        await here.settleOutbox(entry);
+      }
+    }
+    deepEqual(
+      order.filter((text) => text !== "free"),
+      ["n2", "d2", "d1"],
+    );
+    deepEqual([order.length, here.outboxDepth("orders", "a"), here.outboxDelayed("orders", "a")], [4, 0, 0]);
+    if (durable) await here.close();
+  });
+
+  it("a delayed send that failed when its date was there is deferred as any other, also after reopening", async ({ journal, reopen }) => {
+    await commit(journal, { ...newSend("a", "later", "k"), dueMs: 6_000 }, newSend("a", "now", "k"));
+    const [now] = await journal.leaseOutbox("orders", "a", 9, 5_000);
+    if (now !== undefined) await journal.settleOutbox(now);
+    const [later] = await journal.leaseOutbox("orders", "a", 9, 6_000);
+    ok(later);
+    await commit(journal, newSend("a", "behind", "k"));
+    await journal.deferOutbox(later, record(1), 9_000);
+    const here = durable ? (await reopen()).journal : journal;
+    deepEqual([await texts(here, "a", 8_999), here.outboxDelayed("orders", "a"), here.nextOutboxMs("orders", "a")], [[], 0, 9_000]);
+    const [again] = await here.leaseOutbox("orders", "a", 9, 9_000);
+    deepEqual([fromUtf8(again?.body ?? new Uint8Array(0)), again?.attempt, again?.dueMs], ["later", 2, 6_000]);
+    if (again !== undefined) await here.settleOutbox(again);
+    deepEqual(await texts(here, "a", 9_000), ["behind"]);
+    if (durable) await here.close();
+  });
+
+  it("more delayed sends than the outlet may have are refused with the commit, which others are not", async ({ journal }) => {
+    const dated = Array.from({ length: gatewayLimits.delayedPerOutlet }, () => ({ ...newSend("a", "x"), dueMs: 9_000 }));
+    await commit(journal, ...dated);
+    const lease = leased(await journal.accept(newMessage()));
+    const refused = await journal.complete(lease, completion({ sends: [{ ...newSend("a", "y"), dueMs: 9_000 }] }));
+    deepEqual([refused.status, refused.status === "refused" && refused.code], ["refused", "MF_DELAYED_LIMIT"]);
+    deepEqual(await journal.complete(lease, completion({ sends: [newSend("a", "now"), { ...newSend("b", "z"), dueMs: 9_000 }] })), {
+      status: "committed",
+    });
+    deepEqual(await texts(journal, "a"), ["now"]);
   });
 
   it(

@@ -177,7 +177,9 @@ export function sleepCases(it: It, durable: boolean): void {
 
   it("a buried signal is a dead letter, and gone", async ({ journal, deadLetters }) => {
     const signal = kept(await journal.keepSignal(newSignal()));
-    const id = there(await journal.burySignal(signal.number, record(1)));
+    const ids = await Promise.all([journal.burySignal(signal.number, record(1)), journal.burySignal(signal.number, record(1))]);
+    equal(ids[1], undefined);
+    const id = there(ids[0]);
     const found = there(await deadLetters.read(id));
     const { letter } = found;
     deepEqual(
