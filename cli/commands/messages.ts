@@ -31,7 +31,7 @@ export async function messageNamed(source: MessageSource, id: string, flow: stri
   if (detail !== undefined) return detail;
   throw new CodedError(
     "MF_MESSAGE_UNKNOWN",
-    `no recorded message has the id ${id}: list them with \`mayfly messages ls\`; it may have expired`,
+    `no finished message has the id ${id}: \`mayfly sleepers show ${id}\` shows one that sleeps, \`mayfly queue ls\` those under way; or it has expired from the record`,
   );
 }
 
