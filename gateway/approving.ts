@@ -1,10 +1,11 @@
 /** Questions to people, wired: links, the page behind them on the public port, and the endpoints for operators. */
+import { hostname } from "node:os";
 import { resolve } from "node:path";
 import type { Clock } from "#base";
 import { addApprovalEndpoints } from "./approvals/admin.ts";
 import { Approvals } from "./approvals/approvals.ts";
 import { addApprovals } from "./approvals/endpoint.ts";
-import { approvalKey } from "./approvals/key.ts";
+import { approvalKey, hasApprovalKey } from "./approvals/key.ts";
 import { Links } from "./approvals/links.ts";
 import type { GatewayConfig } from "./contract/config.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
@@ -20,7 +21,7 @@ import type { RootLogger } from "./logger.ts";
 
 export interface ApprovingPorts {
   /** `approvals`, `base` and `journal` count as they are now: they change only at a restart. */
-  readonly config: Pick<GatewayConfig, "approvals" | "base" | "journal">;
+  readonly config: Pick<GatewayConfig, "approvals" | "base" | "http" | "journal">;
   readonly journal: Journal;
   readonly runner: Runner;
   readonly clock: Clock;
@@ -29,12 +30,15 @@ export interface ApprovingPorts {
   readonly entropy: Entropy;
   readonly sleepers: Pick<SleepDesk, "signal">;
   readonly flows: ReadonlyMap<string, { flowAsleep(imageSha256: string): Promise<Flow> }>;
+  /** Of the public port, once it listens. */
+  readonly address: () => { readonly host: string; readonly port: number } | undefined;
 }
 
 export class Approving implements QuestionLinks {
   readonly #ports: ApprovingPorts;
   readonly #approvals: Approvals;
   #links: Links | undefined;
+  #routes: HttpRoutes | undefined;
 
   constructor(ports: ApprovingPorts) {
     this.#ports = ports;
@@ -49,13 +53,34 @@ export class Approving implements QuestionLinks {
     });
   }
 
-  /** Called once the journal is there, before flows run. Throws MF_APPROVAL_KEY. */
+  /**
+   * Called once the journal is there, before flows run. The page is there from now on where mayfly.yaml has `approvals`, or where links were
+   * made before; else from the first question on: a gateway that asks nobody serves no page. Throws MF_APPROVAL_KEY.
+   */
   start(routes: HttpRoutes): void {
-    const { approvals: settings, base, journal } = this.#ports.config;
-    if (settings === undefined) return;
-    const folder = journal.dir === undefined ? undefined : resolve(base, journal.dir);
-    const links = (this.#links = new Links(settings.url, approvalKey(folder, this.#ports.entropy)));
+    this.#routes = routes;
+    if (this.#ports.config.approvals !== undefined || hasApprovalKey(this.#folder)) this.#open(routes);
+  }
+
+  get #folder(): string | undefined {
+    const { base, journal } = this.#ports.config;
+    return journal.dir === undefined ? undefined : resolve(base, journal.dir);
+  }
+
+  #open(routes: HttpRoutes): Links {
+    const links = (this.#links = new Links(() => this.#url, approvalKey(this.#folder, this.#ports.entropy)));
     addApprovals(routes, { ...this.#ports, links, approvals: this.#approvals, now: () => this.#ports.clock.now() });
+    return links;
+  }
+
+  /** Of the public port, as people reach it: what mayfly.yaml says, or else where it listens. */
+  get #url(): string | undefined {
+    const { approvals, http } = this.#ports.config;
+    if (approvals !== undefined) return approvals.url;
+    const { host, port } = this.#ports.address() ?? {};
+    if (host === undefined || port === undefined) return undefined;
+    const name = host === "0.0.0.0" || host === "::" ? hostname() : host.includes(":") ? `[${host}]` : host;
+    return `${http.tls === undefined ? "http" : "https"}://${name}:${port}`;
   }
 
   addEndpoints(routes: HttpRoutes, access: Access): void {
@@ -63,6 +88,13 @@ export class Approving implements QuestionLinks {
   }
 
   linkTo(asked: AskedQuestion): string | undefined {
+    if (this.#links === undefined && this.#routes !== undefined) {
+      this.#open(this.#routes);
+      this.#ports.logger.warn(
+        { url: this.#url },
+        "links to questions lead to where this gateway listens: set approvals.url in mayfly.yaml to where people reach it",
+      );
+    }
     return this.#links?.linkTo(asked);
   }
 }

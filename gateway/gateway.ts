@@ -197,6 +197,7 @@ class TheGateway implements Gateway, Administered {
       entropy,
       sleepers: this.sleepers,
       flows: this.#flows,
+      address: () => this.address,
     });
     this.#sleepersShown = new SleepersShown({
       sleepers: this.sleepers,

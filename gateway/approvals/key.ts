@@ -1,11 +1,16 @@
 /** The key of approval links: made once, in the journal's folder, for its owner only. Whoever removes it makes all links that are out void. */
-import { linkSync, mkdirSync, openSync, closeSync, fsyncSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, openSync, closeSync, fsyncSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "#base";
 import type { Entropy } from "../delivery/seeds.ts";
 
 const keyBytes = 32;
 export const nameOfKey = "approvals.key";
+
+/** True where a key was made before. */
+export function hasApprovalKey(folder: string | undefined): boolean {
+  return folder !== undefined && existsSync(join(folder, nameOfKey));
+}
 
 /** `folder`: undefined where the journal is in memory; then links end with the process, as the machines do. Throws MF_APPROVAL_KEY. */
 export function approvalKey(folder: string | undefined, entropy: Entropy): Uint8Array {

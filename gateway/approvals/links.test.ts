@@ -27,7 +27,7 @@ const asked: AskedQuestion = {
   untilMs: 1_800_000_000_000,
 };
 const key = new Uint8Array(32).fill(7);
-const links = new Links("https://mayfly.example.com/base/", key);
+const links = new Links(() => "https://mayfly.example.com/base/", key);
 
 test("a link says which question of which machine it is, until when, and begins with the gateway's URL", () => {
   const link = links.linkTo(asked) ?? "";
@@ -35,13 +35,13 @@ test("a link says which question of which machine it is, until when, and begins 
   const { use, ...read } = links.read(link.slice(link.lastIndexOf("/") + 1)) ?? { use: "" };
   deepEqual(read, { flow: "orders", id: "m-1/ü", wait: 3, untilMs: 1_800_000_000_000, tag: tagOf(wait) });
   ok(use.length > 40);
-  equal(new Links(undefined, key).linkTo(asked), undefined);
+  equal(new Links(() => undefined, key).linkTo(asked), undefined);
   notEqual(tagOf(wait), tagOf({ ...wait, questionJson: "{}" }));
 });
 
 test("no link of another key, and none that was changed in any character, is read", () => {
   const token = links.tokenOf(asked);
-  equal(new Links(undefined, new Uint8Array(32).fill(8)).read(token), undefined);
+  equal(new Links(() => undefined, new Uint8Array(32).fill(8)).read(token), undefined);
   const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
   for (let at = 0; at < token.length; at += 1)
     for (const letter of letters)
@@ -102,5 +102,5 @@ test("a question goes to its outlet once, with its link; without a URL or an out
   deepEqual(questionSends({ ...asleep, before: now }, links), [], "it sleeps on, and was told already");
   const code = (found: ReturnType<typeof questionSends>): unknown => ("code" in found ? found.code : found);
   equal(code(questionSends({ ...asleep, flow: { ...asleep.flow, outlets: [] } }, links)), "MF_OUTLET_UNKNOWN");
-  equal(code(questionSends(asleep, new Links(undefined, key))), "MF_APPROVAL_URL");
+  equal(code(questionSends(asleep, new Links(() => undefined, key))), "MF_APPROVAL_URL");
 });

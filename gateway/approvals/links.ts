@@ -43,17 +43,18 @@ export function tagOf({ questionJson = "" }: OpenWait): string {
 }
 
 export class Links implements QuestionLinks {
-  readonly #url: string | undefined;
+  readonly #url: () => string | undefined;
   readonly #key: Uint8Array;
 
-  /** `url`: of the public port, as people reach it. */
-  constructor(url: string | undefined, key: Uint8Array) {
-    this.#url = url?.replace(/\/+$/, "");
+  /** `url`: of the public port, as people reach it; asked for each link. */
+  constructor(url: () => string | undefined, key: Uint8Array) {
+    this.#url = url;
     this.#key = key;
   }
 
   linkTo(asked: AskedQuestion): string | undefined {
-    return this.#url === undefined ? undefined : `${this.#url}${approvalPath}${this.tokenOf(asked)}`;
+    const url = this.#url()?.replace(/\/+$/, "");
+    return url === undefined ? undefined : `${url}${approvalPath}${this.tokenOf(asked)}`;
   }
 
   tokenOf({ flow, id, wait, untilMs }: AskedQuestion): string {

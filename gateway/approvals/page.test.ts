@@ -25,7 +25,7 @@ export default flow(async (msg, { to, approve }) => {
 let asleep: Asleep;
 let server: HttpServer;
 let base = "";
-const links = new Links("https://mayfly.example.com", new Uint8Array(32).fill(1));
+const links = new Links(() => "https://mayfly.example.com", new Uint8Array(32).fill(1));
 
 /** Changed by tests. */
 let nowMs = 0;
@@ -153,7 +153,7 @@ test("POST answers once: the signal has option, name and comment; a second answe
 });
 
 test("forged, foreign, cut, expired and closed links get a plain page, the same for all that are no links", async () => {
-  const foreign = new Links(undefined, new Uint8Array(32).fill(2));
+  const foreign = new Links(() => undefined, new Uint8Array(32).fill(2));
   const [wait] = asleep.forked.sleeper.waits;
   ok(wait !== undefined);
   const forged = foreign.tokenOf({ flow: "pay", id: "m1", wait, untilMs: nowMs + 1e6, question: { question: "", options: [] } });
