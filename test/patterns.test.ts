@@ -237,6 +237,13 @@ test("scatter-gather: who answers in time counts, also before the flow has falle
   deepEqual(await arrived("/best", 1), [{ offers: 2, best: { from: "west", cents: 900 } }]);
 });
 
+test("delayer: not before its date", async () => {
+  const notBefore = new Date(Date.now() + 300).toISOString();
+  await post("/delayer", { notBefore });
+  deepEqual(await arrived("/later", 1), [{ notBefore }]);
+  ok(Date.now() >= Date.parse(notBefore));
+});
+
 test("scheduled digest: what came while it slept is in it", async () => {
   await post("/digest", { customer: "Ada", text: "first" });
   const id = await asleep("digest");

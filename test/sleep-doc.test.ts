@@ -1,6 +1,6 @@
 /** docs/SLEEP.md: its flows are built and served as they stand there, over a restart, and its table of what is repeated is tried. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -210,3 +210,29 @@ test("what SLEEP.md says of a failure after a wait: what is repeated, and what i
     "nothing of a failed attempt left",
   );
 });
+
+test("what SLEEP.md says of a dead letter: it goes on from the wait, with its signal", { timeout: 60_000 }, async () => {
+  arrivals.length = 0;
+  await post("/repeats", { key: "dead" });
+  await asleep("repeats");
+  failures = 3;
+  const body = new TextEncoder().encode('{"n":8}');
+  await serving.gateway.sleepers.signal({
+    ...{ flow: "repeats", name: "go", key: "dead", source: "api", headers: {}, contentType: "application/json", body },
+  });
+  const letter = await deadLetter("repeats");
+  await serving.gateway.retryDeadLetter(letter);
+  const [end] = await arrived("/tell", ({ when }) => when === "end");
+  deepEqual(end?.body["signal"], { n: 8 });
+  const asked = arrivals.filter(({ path }) => path === "/ask").map(({ body: each }) => each["when"]);
+  deepEqual(asked, ["before", "after", "after", "after", "after"]);
+});
+
+async function deadLetter(flow: string): Promise<string> {
+  for (;;) {
+    const folderOfFlow = join(folder, ".mayfly", "dead-letters", flow);
+    const name = (await readdir(folderOfFlow).catch(() => [])).find((each) => each.endsWith(".json"));
+    if (name !== undefined) return `${flow}/${name.slice(0, -".json".length)}`;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
