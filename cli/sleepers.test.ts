@@ -208,9 +208,11 @@ test("after a restart a machine without its image is stuck, says why, and goes o
   await started("dir: journal");
   const id = await order("A");
   const { image } = await asleep("A");
+  const other = await order("B");
+  await asleep("B");
   await serving?.stop();
   const stopped = await run("sleepers", "ls", "--json");
-  deepEqual([stopped.code, (JSON.parse(stopped.out) as Sleepers).sleepers.map((row) => row.id)], [0, [id]]);
+  deepEqual([stopped.code, (JSON.parse(stopped.out) as Sleepers).sleepers.map((row) => row.id)], [0, [id, other]]);
   match(stopped.err, /no gateway runs: read from/);
   match((await run("sleepers", "show", id)).out, /payment \(key A\)/);
   const away = await run("signal", "orders", "payment", "--key", "A");
@@ -231,7 +233,13 @@ test("after a restart a machine without its image is stuck, says why, and goes o
   match(ready, /"ready":true.*1 can't be woken: MF_SLEEPER_IMAGE/);
   const shown = await run("sleepers", "ls");
   match(shown.out, /stuck[^]*MF_SLEEPER_IMAGE/);
+  const moved = await run("sleepers", "migrate", other);
+  equal(moved.code, 0, moved.err);
+  for (;;) if ((await list()).some((row) => row.id === other && row.image !== image && row.state === "asleep")) break;
+  await pay("B", 8);
+  equal((await peerHas({ id: "B", paid: 8 }))["version"], "2");
   await rename(`${file}.away`, file);
   await pay("A", 4); // the first is kept; the second makes it look again at once
   deepEqual(await peerHas({ id: "A", version: "1" }), { id: "A", paid: 3, version: "1" });
+  equal(JSON.stringify(serving?.gateway.ready()).includes("woken"), false);
 });

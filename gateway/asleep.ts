@@ -116,7 +116,9 @@ export class Asleep implements SleepDesk {
     const sequence = await this.#find(id, flow);
     const lease = await this.#ports.journal.wake(sequence);
     if (lease === undefined) throw this.#awake(id, sequence, undefined);
-    if (this.#ports.flows.has(lease.message.flow)) return lease;
+    const served = this.#ports.flows.get(lease.message.flow);
+    served?.delivery.sleepers.unstuck(sequence);
+    if (served !== undefined) return lease;
     this.#ports.journal.release(lease);
     throw unknownFlow(lease.message.flow, this.#ports.flows.keys());
   }

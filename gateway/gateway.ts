@@ -396,10 +396,10 @@ class TheGateway implements Gateway, Administered {
       await this.deadLetters.check();
       await this.#sweeper?.start();
       for (const remark of recovery.remarks) this.#logger.warn({}, remark);
-      for (const flow of Object.keys(recovery.pending))
+      for (const flow of new Set([...Object.keys(recovery.pending), ...Object.keys(recovery.sleepers)]))
         if (!Object.hasOwn(this.#config.flows, flow))
           this.#logger.warn(
-            { flow, pending: recovery.pending[flow] },
+            { flow, pending: recovery.pending[flow], sleepers: recovery.sleepers[flow] },
             "the journal has messages of a flow that is not configured: they wait until it is configured again",
           );
       const images = await this.#loadAll(this.#config.flows);
@@ -510,10 +510,10 @@ class TheGateway implements Gateway, Administered {
     await Promise.all([...opening.map((open) => open()), this.#startAll(fresh), ending]);
     for (const served of gone) {
       this.#flows.delete(served.name);
-      const { pending, sends } = served.left;
-      if (pending + sends > 0)
+      const { pending, sends, sleepers } = served.left;
+      if (pending + sends + sleepers > 0)
         this.#logger.warn(
-          { flow: served.name, pending, sends },
+          { flow: served.name, pending, sends, sleepers },
           "the journal has messages of the removed flow: they wait until it is configured again",
         );
     }

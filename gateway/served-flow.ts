@@ -350,9 +350,11 @@ export class ServedFlow {
   }
 
   /** The journal's remains of a flow that has ended. */
-  get left(): { readonly pending: number; readonly sends: number } {
-    if (!this.#ports.journal.durable) return { pending: 0, sends: 0 };
-    return { pending: this.delivery.leftToJournal, sends: this.#outlets.reduce((sum, { outbox }) => sum + outbox.depth, 0) };
+  get left(): { readonly pending: number; readonly sends: number; readonly sleepers: number } {
+    const { journal } = this.#ports;
+    if (!journal.durable) return { pending: 0, sends: 0, sleepers: 0 };
+    const sends = this.#outlets.reduce((sum, { outbox }) => sum + outbox.depth, 0);
+    return { pending: this.delivery.leftToJournal, sends, sleepers: journal.sleeperCount(this.name).sleepers };
   }
 
   /** Gives back or buries what is left, and closes the outlets. */

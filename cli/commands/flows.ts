@@ -26,6 +26,7 @@ interface FlowRow {
   readonly pending: number;
   readonly running: number;
   readonly outbox: number;
+  readonly sleepers: number;
   readonly done: number;
   readonly failed: number;
   readonly dead: number;
@@ -52,14 +53,14 @@ async function list({ terminal }: Cli, flags: Flags): Promise<number> {
     terminal.out(`${JSON.stringify({ flows }, undefined, 2)}\n`);
     return exitCodes.ok;
   }
-  const rows = flows.map(({ name, state, ready, image, pending, running, outbox, done, failed, dead }) => [
+  const rows = flows.map(({ name, state, ready, image, pending, running, sleepers, outbox, done, failed, dead }) => [
     name,
     state === "running" && !ready ? "not ready" : state,
     image.slice(0, 12),
-    ...[pending, running, outbox, done, failed, dead].map(String),
+    ...[pending, running, sleepers, outbox, done, failed, dead].map(String),
   ]);
-  const titles = ["FLOW", "STATE", "IMAGE", "PENDING", "RUNNING", "OUTBOX", "DONE", "FAILED", "DEAD"];
-  terminal.out(table([titles, ...rows], [3, 4, 5, 6, 7, 8]));
+  const titles = ["FLOW", "STATE", "IMAGE", "PENDING", "RUNNING", "ASLEEP", "OUTBOX", "DONE", "FAILED", "DEAD"];
+  terminal.out(table([titles, ...rows], [3, 4, 5, 6, 7, 8, 9]));
   for (const flow of flows) terminal.out(canaryLines(flow));
   return exitCodes.ok;
 }

@@ -321,6 +321,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
 
 - Path parameters arrive decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. The caller's \`mayfly-\` headers are dropped. Repeated header lines are several values of one header; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
 - \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to the longest body you accept.
+- As a source of a signal it answers \`202\` with \`{"id": …, "waiting": true}\` once the journal has the signal; \`waiting\` is false while no machine waits for it yet. \`mode\` does not matter.
 - With \`cloudevents: true\`, \`OPTIONS\` answers the CloudEvents webhook handshake.
 - A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
 - \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.`,

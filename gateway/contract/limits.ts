@@ -60,6 +60,8 @@ export const gatewayLimits = {
   stuckRetryMs: 30_000,
   /** Sleepers that can't be woken whose reason is kept in memory. */
   stuckShown: 1_000,
+  /** Reasons why sleepers can't be woken that are logged until all of them can be. */
+  stuckReasons: 100,
   /** Log lines of a sleeper that are shown. */
   sleeperLogsShown: 50,
   /** Sleepers that are listed at once. */

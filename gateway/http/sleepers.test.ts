@@ -1,5 +1,7 @@
 /** Sleepers and signals at the endpoints: search, pages, secrets, refusals, reload, dead letters of signals, metrics. */
 import { deepEqual, equal, match } from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { Effect } from "#abi";
 import { gatewayLimits } from "../contract/limits.ts";
@@ -170,4 +172,31 @@ test("a dead letter of a signal is a signal again, once, and holds back no messa
     deepEqual((await json<{ status: string }>(admin(`/-/dead-letters/${id}/retry`, { method: "POST" }))).status, "duplicate");
     equal(journal.sleeperCount("orders").signals, 0);
   });
+});
+
+test("signals come from any source: files, one that has no key becomes a dead letter", { timeout: 20_000 }, async () => {
+  const files = yaml()
+    .replace('{ http: { path: "/payments/:order" } }', "{ file: { dir: ./in, every: 50ms } }")
+    .replace("path:order", "json:/order");
+  const before = (dir: string): Promise<void> => mkdir(join(dir, "in")).then(() => undefined);
+  await withGateway(
+    files,
+    { orders: pays, bank: tells },
+    async ({ dir, url, journal, deadLetters, gateway }) => {
+      await put(url, "a");
+      await asleep(journal, 1);
+      await writeFile(join(dir, "in", "none.json"), '{"amount":1}');
+      await writeFile(join(dir, "in", "one.json"), '{"order":"a"}');
+      await asleep(journal, 0);
+      const [letter] = await until(async () => {
+        const found = [];
+        for await (const each of deadLetters.list("orders")) found.push(each);
+        return found.length > 0 ? found : undefined;
+      });
+      deepEqual([letter?.kind, letter?.signal, letter?.source, letter?.failure.code], ["signal", "payment", "file", "MF_SIGNAL_NO_KEY"]);
+      const { problems } = gateway.ready();
+      deepEqual(problems, []);
+    },
+    { before },
+  );
 });

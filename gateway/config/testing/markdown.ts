@@ -57,7 +57,7 @@ export function connectorsMarkdown(
 ): string {
   return [
     "# Connectors\n\nGenerated from the connectors themselves (`UPDATE=1 npm test -- gateway/config`); do not edit.\n\nDurations are written `200ms`, `5s`, `10m`, `24h`, `7d`; sizes `64KB`, `16MiB`; rates `100/s`, `60/m`.\n",
-    `## Sources\n\nSources of messages: entries of \`flows.NAME.from\`.\n\n${aboutBrokers}\n`,
+    `## Sources\n\nSources of messages: entries of \`flows.NAME.from\`. Sources of signals: entries of \`flows.NAME.signals.NAME.from\`, with the same promises; a signal is acknowledged once the journal has it, and one that can't be taken (no key, too long) is a dead letter, or an HTTP caller is told.\n\n${aboutBrokers}\n`,
     ...sources.map((each) => section(each, "from", "")),
     "## Outlets\n\nWhere messages go: entries of `flows.NAME.to`, by the name the flow uses. Beside the connector each may have `retry`, `onDead`, `concurrency`, `rate`, `timeout` and `breaker`.\n",
     ...outlets.map((each) => section(each, "to", each.answers ? " Answers requests." : " Takes sends only.")),

@@ -53,6 +53,8 @@ function placeOf({ name, key }: { readonly name: string; readonly key: string })
 export class FlowSleepers implements SignalDesk {
   /** Sleepers that can't be woken, and why. */
   readonly stuck = new Map<Sequence, string>();
+  /** Reasons that were logged: thousands may have one. */
+  readonly #told = new Set<string>();
   readonly #ports: FlowSleeperPorts;
   /** Waits of machines that are awake. */
   readonly #askers = new Map<string, Set<Asker>>();
@@ -323,7 +325,7 @@ export class FlowSleepers implements SignalDesk {
   async #canRun(lease: Lease, { imageSha256 }: Sleeper): Promise<boolean> {
     try {
       await this.#ports.loadAsleep(imageSha256, this.#ports.flow());
-      this.stuck.delete(lease.sequence);
+      this.unstuck(lease.sequence);
       return true;
     } catch (error) {
       this.#postpone(lease.sequence, error);
@@ -331,16 +333,22 @@ export class FlowSleepers implements SignalDesk {
     }
   }
 
+  /** It can be woken again, or has ended. */
+  unstuck(sequence: Sequence): void {
+    if (this.stuck.delete(sequence) && this.stuck.size === 0) this.#told.clear();
+  }
+
   #postpone(sequence: Sequence, error: unknown): void {
     const { journal, clock, logger } = this.#ports;
     const problem = `${isCoded(error) ? `${error.code}: ` : ""}${error instanceof Error ? error.message : String(error)}`;
-    if (this.stuck.get(sequence) !== problem) {
+    if (!this.#told.has(problem) && this.#told.size < gatewayLimits.stuckReasons) {
+      this.#told.add(problem);
       logger.error(
         { sleeper: sequence, code: isCoded(error) ? error.code : undefined },
         `a sleeping machine can't be woken, and is tried again: ${problem}`,
       );
-      if (this.stuck.size < gatewayLimits.stuckShown) this.stuck.set(sequence, problem);
     }
+    if (this.stuck.has(sequence) || this.stuck.size < gatewayLimits.stuckShown) this.stuck.set(sequence, problem);
     journal.postpone(sequence, clock.now() + gatewayLimits.stuckRetryMs);
   }
 
