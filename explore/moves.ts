@@ -16,9 +16,13 @@ import { type KnownWait, SignalBox } from "#replay";
 import type { Choice, Deed, MessageStimulus, Served } from "./matter.ts";
 import type { Scenario } from "./scenario.ts";
 import { staleWrite } from "./stale.ts";
-import type { Reading, Step, Steps } from "./steps.ts";
+import type { End, Reading, Step, Steps } from "./steps.ts";
+import { Names } from "./names.ts";
 import {
   type DeedLog,
+  describeJob,
+  describeOutside,
+  describeStates,
   type Job,
   type Kept,
   type Left,
@@ -40,6 +44,7 @@ export interface Move {
 }
 
 const noBody = new Uint8Array(0);
+const nothing: never[] = [];
 const noAnswer: Choice = {
   answer: failedCall("MF_OUTLET_TIMEOUT", "no answer came in time", peersFault),
   label: "no answer (MF_OUTLET_TIMEOUT)",
@@ -50,9 +55,9 @@ export class Moves {
   readonly scenario: Scenario;
   readonly #steps: Steps;
   readonly #flows: ReadonlyMap<string, Served>;
-  readonly #logs = new Map<string, DeedLog>();
-  /** By step, job and place: a step has its deeds whatever came before. */
-  readonly #deeds = new Map<string, Deed>();
+  readonly #names = new Names();
+  readonly #first: DeedLog = { id: 0, before: undefined, deed: undefined, next: [] };
+  #logs = 0;
 
   constructor(scenario: Scenario, steps: Steps) {
     this.scenario = scenario;
@@ -78,10 +83,12 @@ export class Moves {
       nowMs: startMs,
       jobs: [],
       pending,
+      outside: 0,
+      stored: 0,
       repeatable: [],
       kept: [],
       states,
-      log: { id: 0, before: undefined, deed: undefined },
+      log: this.#first,
       left: { crashes, errors, duplicates, delays },
       token: "",
       parent: undefined,
@@ -126,6 +133,9 @@ export class Moves {
       draft.disturbances += 1;
     }
     make(draft);
+    if (draft.pending !== world.pending || draft.repeatable !== world.repeatable || draft.kept !== world.kept)
+      draft.outside = this.#names.of(describeOutside(draft));
+    if (draft.states !== world.states) draft.stored = this.#names.of(describeStates(draft.states));
     return draft;
   }
 
@@ -183,6 +193,7 @@ export class Moves {
       taken: [],
       failure: undefined,
       turns,
+      name: 0,
     };
     draft.jobs = [...draft.jobs, job];
     this.#goOn(draft, job);
@@ -228,13 +239,14 @@ export class Moves {
   #mayGoOn(world: World, job: Job): boolean {
     if (job.status === "resting") return true;
     if (job.status !== "asleep" && job.status !== "awake") return false;
-    return dueOf(job, world.nowMs).length > 0 || this.#claims(world, job).length > 0;
+    return (endsOf(job)[0]?.dueMs ?? Number.POSITIVE_INFINITY) <= world.nowMs || this.#claims(world, job).length > 0;
   }
 
   /** A signal is for the machine that has waited longest. */
   #claims({ jobs, kept, nowMs }: World, job: Job): { readonly wait: KnownWait; readonly signal: Kept }[] {
+    if (kept.length === 0) return nothing;
     const waits = waitsOf(job);
-    if (waits.length === 0 || kept.length === 0) return [];
+    if (waits.length === 0) return nothing;
     const older = jobs.filter(({ number, flow, status }) => number < job.number && flow === job.flow && status === "asleep");
     const free = kept.filter(
       (signal) =>
@@ -295,8 +307,8 @@ export class Moves {
     const step = this.#steps.give(job, begins ? job.base : job.at, { key, begins, events });
     const { reading } = step;
     const moved: Job = { ...job, at: step };
-    for (const call of reading.made)
-      if (call.operation !== "state") this.#log(draft, `${step.id}.${job.number}.c${call.call}`, () => requestOf(moved, call, draft.nowMs));
+    step.requests ??= reading.made.filter(({ operation }) => operation !== "state").map((call) => requestOf(moved, call, draft.nowMs));
+    for (const deed of step.requests) this.#log(draft, deed);
     const { end } = reading;
     if (end === undefined) this.#set(draft, moved);
     else if (end.kind === "failed") this.#fail(draft, moved, end.failure);
@@ -306,6 +318,7 @@ export class Moves {
   }
 
   #set(draft: Draft, job: Job): void {
+    job.name = this.#names.of(describeJob(job));
     draft.jobs = draft.jobs.map((other) => (other.number === job.number ? job : other));
   }
 
@@ -346,8 +359,9 @@ export class Moves {
       seen = { version: state.version + 1, values };
       draft.states = new Map(draft.states).set(stateKey(job.flow.name, job.message.key), seen);
     }
-    for (const [index, send] of sends.entries()) {
-      const deed = this.#log(draft, `${step.id}.${job.number}.o${index}`, () => sendOf(job, send, index, draft.nowMs));
+    step.sends ??= sends.map((send, index) => sendOf(job, send, index, draft.nowMs));
+    for (const [index, deed] of step.sends.entries()) {
+      this.#log(draft, deed);
       for (const [at, stimulus] of this.scenario.routes(deed).entries())
         draft.pending = [...draft.pending, { token: `r${job.number}.${job.transaction}.${index}${at === 0 ? "" : `.${at}`}`, stimulus }];
     }
@@ -395,30 +409,28 @@ export class Moves {
     return key === undefined ? undefined : (states.get(stateKey(flow.name, key)) ?? noState);
   }
 
-  #log(draft: Draft, name: string, make: () => Deed): Deed {
-    let deed = this.#deeds.get(name);
-    if (deed === undefined) this.#deeds.set(name, (deed = make()));
-    if (deed.kind === "request") {
-      const other = sameKey(draft.log, deed);
-      if (other !== undefined)
-        draft.broken ??= {
-          rule: "no double effect under one idempotency key",
-          why: `two different requests to ${deed.target} have the idempotency key ${deed.idempotencyKey}: a peer that honours it takes the first and drops the second`,
-        };
-    }
-    const place = `${draft.log.id} ${name}`;
-    let log = this.#logs.get(place);
+  #log(draft: Draft, deed: Deed): void {
+    if (deed.kind === "request" && sameKey(draft.log, deed) !== undefined)
+      draft.broken ??= {
+        rule: "no double effect under one idempotency key",
+        why: `two different requests to ${deed.target} have the idempotency key ${deed.idempotencyKey}: a peer that honours it takes the first and drops the second`,
+      };
+    let log = draft.log.next.find((each) => each.deed === deed);
     if (log === undefined) {
-      log = { id: this.#logs.size + 1, before: draft.log, deed };
-      this.#logs.set(place, log);
+      log = { id: ++this.#logs, before: draft.log, deed, next: [] };
+      draft.log.next.push(log);
     }
     draft.log = log;
-    return deed;
   }
 
   #nextDueMs({ jobs, nowMs }: World): number | undefined {
     let next: number | undefined;
-    for (const job of jobs) for (const { dueMs } of endsOf(job)) if (dueMs > nowMs && (next === undefined || dueMs < next)) next = dueMs;
+    for (const job of jobs)
+      for (const { dueMs } of endsOf(job)) {
+        if (dueMs <= nowMs) continue;
+        if (next === undefined || dueMs < next) next = dueMs;
+        break; // the first end comes first
+      }
     return next;
   }
 }
@@ -437,26 +449,13 @@ function waitsOf({ status, at }: Job): readonly KnownWait[] {
   return (status === "asleep" || status === "awake" || status === "resting") && at !== undefined ? at.reading.waits : [];
 }
 
-interface End {
-  readonly kind: "wake" | "signal";
-  readonly number: number;
-  readonly dueMs: number;
-}
-
-/** Ends of timers and waits that come by themselves. */
-function endsOf({ status, at }: Pick<Job, "status" | "at">): End[] {
-  if (at === undefined || (status !== "asleep" && status !== "awake" && status !== "resting")) return [];
-  const { timers, waits } = at.reading;
-  return [
-    ...timers.map(({ timer, dueMs }): End => ({ kind: "wake", number: timer, dueMs })),
-    ...waits.flatMap(({ wait, dueMs }): End[] => (dueMs === undefined ? [] : [{ kind: "signal", number: wait, dueMs }])),
-  ];
+/** Ends of timers and waits that come by themselves, in order. */
+function endsOf({ status, at }: Pick<Job, "status" | "at">): readonly End[] {
+  return at !== undefined && (status === "asleep" || status === "awake" || status === "resting") ? at.reading.ends : nothing;
 }
 
 function dueOf(job: Pick<Job, "status" | "at">, nowMs: number): End[] {
-  return endsOf(job)
-    .filter(({ dueMs }) => dueMs <= nowMs)
-    .sort((a, b) => a.dueMs - b.dueMs);
+  return endsOf(job).filter(({ dueMs }) => dueMs <= nowMs);
 }
 
 function signalEvent(timeMs: number, wait: number, signal: Kept | undefined): Event & { readonly kind: "signal" } {

@@ -7,7 +7,14 @@ import { type AttemptEnd, type EffectHost, Effects, type NewSend, peersFault, ty
 import type { InlineMachine, InlineMachines } from "#monitors";
 import type { KnownWait } from "#replay";
 import { exploreLimits } from "./limits.ts";
-import type { MessageStimulus, Served } from "./matter.ts";
+import type { Deed, MessageStimulus, Served } from "./matter.ts";
+
+/** The end of a timer or of a wait, by itself. */
+export interface End {
+  readonly kind: "wake" | "signal";
+  readonly number: number;
+  readonly dueMs: number;
+}
 
 /** A transaction up to a step, as the interpreter reads it. */
 export interface Reading {
@@ -19,6 +26,8 @@ export interface Reading {
   readonly openCalls: readonly CallEffect[];
   readonly timers: readonly { readonly timer: number; readonly dueMs: number }[];
   readonly waits: readonly KnownWait[];
+  /** Of both, the first first. */
+  readonly ends: readonly End[];
 }
 
 export interface Step {
@@ -31,6 +40,9 @@ export interface Step {
   readonly begins: boolean;
   readonly reading: Reading;
   readonly children: Map<string, Step>;
+  /** Its requests, and its transaction's sends; made when the step is first taken. */
+  requests?: readonly Deed[];
+  sends?: readonly Deed[];
 }
 
 interface Parked {
@@ -122,7 +134,7 @@ export function eventsOf(step: Step): Event[] {
   return events;
 }
 
-type Draft = Omit<Step, "reading">;
+type Draft = Omit<Step, "reading" | "requests" | "sends">;
 
 /** Reads the step's transaction from its beginning: the interpreter goes forward only. */
 function read({ effects: rules }: Served, message: MessageStimulus, last: Draft): Reading {
@@ -150,15 +162,28 @@ function read({ effects: rules }: Served, message: MessageStimulus, last: Draft)
   }
   const { end } = effects;
   const asleep = end?.kind === "asleep" ? end : undefined;
+  const timers = asleep?.timers ?? [...host.timers].map(([timer, dueMs]) => ({ timer, dueMs }));
+  const waits = asleep?.waits.map((wait) => ({ ...wait, openedMs: host.openedMs.get(wait.wait) ?? host.nowMs })) ?? [
+    ...host.waits.values(),
+  ];
   return {
     end,
     sends: effects.sends,
     changes: effects.stateChanges,
     made: host.made,
     openCalls: [...host.calls.values()],
-    timers: asleep?.timers ?? [...host.timers].map(([timer, dueMs]) => ({ timer, dueMs })),
-    waits: asleep?.waits.map((wait) => ({ ...wait, openedMs: host.openedMs.get(wait.wait) ?? host.nowMs })) ?? [...host.waits.values()],
+    timers,
+    waits,
+    ends: endsOf(timers, waits),
   };
+}
+
+function endsOf(timers: Reading["timers"], waits: Reading["waits"]): End[] {
+  const ends = [
+    ...timers.map(({ timer, dueMs }): End => ({ kind: "wake", number: timer, dueMs })),
+    ...waits.flatMap(({ wait, dueMs }): End[] => (dueMs === undefined ? [] : [{ kind: "signal", number: wait, dueMs }])),
+  ];
+  return ends.sort((a, b) => a.dueMs - b.dueMs);
 }
 
 class Host implements EffectHost {

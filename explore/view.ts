@@ -81,7 +81,11 @@ function viewOf(deed: Deed, startMs: number): ViewDeed {
 }
 
 function deeds(list: ViewDeed[]): Deeds {
-  return Object.assign(list, { to: (outlet: string) => list.filter((each) => each.outlet === outlet || isBelow(each.outlet, outlet)) });
+  return Object.assign(list, { to });
+}
+
+function to(this: readonly ViewDeed[], outlet: string): readonly ViewDeed[] {
+  return this.filter((each) => each.outlet === outlet || isBelow(each.outlet, outlet));
 }
 
 function isBelow(url: string, prefix: string): boolean {
@@ -101,12 +105,37 @@ function messageOf({ flow, message, status, failure, at }: Job): ViewMessage {
   return { ...content(body, headers, typeof type === "string" ? type : ""), flow: flow.name, id, key, status, error: failure, waits };
 }
 
+interface Views {
+  readonly sends: Deeds;
+  readonly requests: Deeds;
+  readonly attempts: Deeds;
+}
+
+const noDeeds: Views = { sends: deeds([]), requests: deeds([]), attempts: deeds([]) };
+
+/** Lists that a deed leaves as they are stay the same objects. */
+function viewsOf(log: DeedLog, startMs: number): Views {
+  const { deed, before } = log;
+  if (deed === undefined || before === undefined) return noDeeds;
+  if (log.views === undefined) {
+    const known = viewsOf(before, startMs);
+    const view = viewOf(deed, startMs);
+    const { idempotencyKey } = deed;
+    const grown = (list: Deeds): Deeds => deeds([...list, view]);
+    const isFirst = !known.requests.some((each) => each.idempotencyKey === idempotencyKey);
+    log.views =
+      deed.kind === "send"
+        ? { ...known, sends: grown(known.sends) }
+        : { ...known, attempts: grown(known.attempts), requests: isFirst ? grown(known.requests) : known.requests };
+  }
+  return log.views as Views;
+}
+
 /** Made when it is asked for: most rules look at little of it. */
 class View implements WorldView {
   readonly ended: boolean;
   readonly #world: World;
   readonly #startMs: number;
-  #all: readonly ViewDeed[] | undefined;
 
   constructor(world: World, startMs: number, ended: boolean) {
     this.#world = world;
@@ -114,24 +143,16 @@ class View implements WorldView {
     this.ended = ended;
   }
 
-  #deeds(kind: Deed["kind"], isOnce: boolean): Deeds {
-    this.#all ??= deedsOf(this.#world.log).map((deed) => viewOf(deed, this.#startMs));
-    const keys = new Set<string>();
-    return deeds(
-      this.#all.filter((each) => each.kind === kind && (!isOnce || (!keys.has(each.idempotencyKey) && keys.add(each.idempotencyKey)))),
-    );
-  }
-
   get sends(): Deeds {
-    return this.#deeds("send", false); // a commit has keys of its own
+    return viewsOf(this.#world.log, this.#startMs).sends;
   }
 
   get requests(): Deeds {
-    return this.#deeds("request", true);
+    return viewsOf(this.#world.log, this.#startMs).requests;
   }
 
   get attempts(): Deeds {
-    return this.#deeds("request", false);
+    return viewsOf(this.#world.log, this.#startMs).attempts;
   }
 
   get messages(): readonly ViewMessage[] {

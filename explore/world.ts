@@ -36,6 +36,8 @@ export interface Job {
   readonly failure: { readonly code: string; readonly message: string } | undefined;
   /** Messages that it may still continue as. */
   readonly turns: number;
+  /** Number of its description, for its world's identity. */
+  name: number;
 }
 
 /** State under one key of one flow. */
@@ -50,6 +52,17 @@ export interface DeedLog {
   readonly id: number;
   readonly before: DeedLog | undefined;
   readonly deed: Deed | undefined;
+  /** Logs that go on from this one. */
+  readonly next: DeedLog[];
+  /** As the author's rules see them; made when they are asked for. */
+  views?: DeedViews;
+}
+
+/** The deeds of a log, as view.ts makes them. */
+export interface DeedViews {
+  readonly sends: unknown;
+  readonly requests: unknown;
+  readonly attempts: unknown;
 }
 
 /** A stimulus that can come, by its token. */
@@ -66,10 +79,14 @@ export interface World {
   readonly nowMs: number;
   readonly jobs: readonly Job[];
   readonly pending: readonly Pending[];
+  /** Number of the description of what can come and what is kept. */
+  readonly outside: number;
   /** Stimuli that have come and may come once more. */
   readonly repeatable: readonly Pending[];
   readonly kept: readonly Kept[];
   readonly states: ReadonlyMap<string, StateEntry>;
+  /** Number of its description. */
+  readonly stored: number;
   readonly log: DeedLog;
   readonly left: Left;
   /** The event that led here, and the world before it. */
@@ -96,17 +113,29 @@ export function stateJson({ values }: StateEntry): string | undefined {
 }
 
 /** Worlds with the same identity have the same future. */
-export function identity({ nowMs, jobs, pending, repeatable, kept, states, log, left }: World): string {
-  let text = `${nowMs}|${log.id}|${left.crashes}${left.errors}${left.duplicates}${left.delays}`;
-  for (const { status, at, base, attempt, version, taken, turns } of jobs) {
-    text += `|${status}${at?.id ?? 0}.${base?.id ?? 0}.${attempt}.${version}.${turns}`;
-    for (const { id } of taken) text += `,${id}`;
-  }
-  text += "|";
+export function identity({ nowMs, jobs, outside, stored, log, left }: World): string {
+  let text = `${nowMs} ${log.id} ${outside} ${stored} ${left.crashes}${left.errors}${left.duplicates}${left.delays}`;
+  for (const { name } of jobs) text += ` ${name}`;
+  return text;
+}
+
+export function describeJob({ status, at, base, attempt, version, taken, turns, message }: Job): string {
+  let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${version} ${turns} ${message.id}`;
+  for (const { id, atMs } of taken) text += `,${id}@${atMs}`;
+  return text;
+}
+
+export function describeOutside({ pending, repeatable, kept }: Pick<World, "pending" | "repeatable" | "kept">): string {
+  let text = "";
   for (const { token } of pending) text += `${token} `;
   text += "|";
   for (const { token } of repeatable) text += `${token} `;
   for (const { id, atMs } of kept) text += `|${id}@${atMs}`;
+  return text;
+}
+
+export function describeStates(states: World["states"]): string {
+  let text = "";
   for (const [key, { version, values }] of states) {
     text += `|${key}${version}`;
     for (const [name, { json, writer }] of values) text += `${name}=${json}~${writer}`;
