@@ -20,7 +20,7 @@ export interface QuestionPage {
 
 const style = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0; } main { max-width: 44rem; margin: 2rem auto; padding: 0 1rem; }
+body { margin: 0; background: Canvas; color: CanvasText; } main { max-width: 44rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; white-space: pre-wrap; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 0; overflow-wrap: anywhere; }
 section { border: 1px solid #8886; border-radius: .5rem; padding: 1rem; margin: 1rem 0; }
 p, li, dt, dd { overflow-wrap: anywhere; } ul { padding-left: 1.2rem; }

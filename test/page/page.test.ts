@@ -457,6 +457,47 @@ test("a sleeping message is woken, and cancelled, after a question", skip, async
   );
 });
 
+for (const [theme, width] of [
+  ["dark", 1440],
+  ["light", 390],
+] as const)
+  test(
+    `the page behind a link, ${theme}, ${width} px: styled under its own policy, accessible, answered without a script`,
+    skip,
+    async () => {
+      const order = `L-${theme}`;
+      const customer = `<img src=x onerror="window.stolen = 1"> ${theme}`;
+      await shop.post("/refunds", { order, customer, cents: 700 });
+      const id = await sleepingRefund(order, "approval");
+      const question = `Refund 7.00 € to ${customer}?`;
+      for (const untilMs = Date.now() + patienceMs; !shop.questions.has(question) && Date.now() < untilMs; )
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      const tab = await openTab(browser, { theme, width, height: 844 });
+      try {
+        const { page } = tab;
+        await page.goto(`${shop.serving.url}${shop.questions.get(question)}`);
+        await page.getByRole("heading", { name: question, level: 1 }).waitFor();
+        equal(await page.evaluate("getComputedStyle(document.querySelector('section')).borderTopStyle"), "solid", "its style is let in");
+        const excess = (await page.evaluate("document.documentElement.scrollWidth - innerWidth")) as number;
+        ok(excess <= 0, "nothing is wider than the window");
+        deepEqual(await violations(page), []);
+        await page.getByText("Sends to cashier").waitFor();
+        await page.getByLabel(/^Your name/).fill("Grace");
+        await page.getByRole("button", { name: "refund", exact: true }).click();
+        await page.getByRole("heading", { name: "Thank you" }).waitFor();
+        deepEqual(await violations(page), []);
+        await page.goBack();
+        await page.goto(`${shop.serving.url}${shop.questions.get(question)}`);
+        await page.getByRole("heading", { name: "This question is closed" }).waitFor();
+        equal(await page.evaluate("window.stolen"), undefined);
+        deepEqual(tab.errors, []);
+      } finally {
+        await tab.context.close();
+      }
+      equal(await sleepingRefund(order, "parcel"), id);
+    },
+  );
+
 test("the keyboard goes everywhere", skip, async () => {
   await visit({}, async (page) => {
     for (const [key, name] of [

@@ -64,10 +64,10 @@ export default flow(async (msg) => {
 
 const refunds = `import { flow } from "mayfly";
 
-export default flow<"cashier">(async (msg, { to, approve, wait, log }) => {
+export default flow<"cashier" | "clerks">(async (msg, { to, approve, wait, log }) => {
   const { order, customer, cents } = msg.json<{ order: string; customer: string; cents: number }>();
   log.info("refund asked for", { order, customer });
-  const answer = await approve("Refund " + (cents / 100).toFixed(2) + " € to " + customer + "?", { options: ["refund", "reject"], timeout: "2d" });
+  const answer = await approve("Refund " + (cents / 100).toFixed(2) + " € to " + customer + "?", { options: ["refund", "reject"], to: "clerks", timeout: "2d" });
   if (answer !== "refund") return;
   to.cashier.send({ refund: order, cents });
   const parcel = await wait<{ state: string }>("parcel", { key: order, timeout: "14d" });
@@ -79,6 +79,7 @@ const yaml = (peers: string): string => `http: { port: 0, admin: { port: 0, toke
 journal: { dir: journal }
 deadLetters: { dir: dead }
 drain: 2s
+approvals: { url: "https://shop.example" }
 flows:
   orders:
     flow: flows/orders.ts
@@ -102,7 +103,7 @@ flows:
     flow: flows/refunds.ts
     key: json:/order
     from: [ { http: { path: /refunds, mode: accept } } ]
-    to: { cashier: { http: { url: "${peers}/cashier" } } }
+    to: { cashier: { http: { url: "${peers}/cashier" } }, clerks: { http: { url: "${peers}/clerks" } } }
   mails:
     flow: flows/mails.ts
     from: [ { http: { path: /mails, mode: accept } } ]
@@ -142,6 +143,8 @@ export interface Shop {
   readonly folder: string;
   /** Of the admin listener, where the page is. */
   readonly page: string;
+  /** Questions that the clerks were sent, with the paths of their links. */
+  readonly questions: ReadonlyMap<string, string>;
   post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** Orders, stock lists and mails with their numbers, one after the other. */
   traffic(from: number, count: number): Promise<void>;
@@ -149,7 +152,7 @@ export interface Shop {
 }
 
 /** The ERP, the bank, sales and a warehouse that is down. */
-async function startPeers(): Promise<{ readonly server: Server; readonly url: string }> {
+async function startPeers(questions: Map<string, string>): Promise<{ readonly server: Server; readonly url: string }> {
   const server = createServer((request, response) => {
     let body = "";
     request
@@ -160,6 +163,10 @@ async function startPeers(): Promise<{ readonly server: Server; readonly url: st
           response.end(JSON.stringify(value));
         };
         if (request.url === "/warehouse") return answer(503, { error: "the warehouse is closed for inventory" });
+        if (request.url === "/clerks") {
+          const { question, link } = JSON.parse(body) as { question: string; link: string };
+          questions.set(question, new URL(link).pathname);
+        }
         if (request.url !== "/erp") return answer(200, {});
         const { id } = JSON.parse(body) as { id: string };
         return id.endsWith("13") ? answer(409, { error: "unknown article" }) : answer(200, { orderNumber: `A-${id}` });
@@ -171,7 +178,8 @@ async function startPeers(): Promise<{ readonly server: Server; readonly url: st
 
 export async function openShop(): Promise<Shop> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-shop-"));
-  const peers = await startPeers();
+  const questions = new Map<string, string>();
+  const peers = await startPeers(questions);
   const files = {
     "package.json": "{}",
     "flows/orders.ts": orders,
@@ -205,6 +213,7 @@ export async function openShop(): Promise<Shop> {
   return {
     serving,
     folder,
+    questions,
     page: `http://127.0.0.1:${serving.gateway.admin.address?.port}/`,
     post,
     traffic: async (from, count) => {
