@@ -68,9 +68,9 @@ export class Approving implements QuestionLinks {
   }
 
   #open(routes: HttpRoutes): Links {
-    const links = (this.#links = new Links(() => this.#url, approvalKey(this.#folder, this.#ports.entropy)));
+    const links = new Links(() => this.#url, approvalKey(this.#folder, this.#ports.entropy));
     addApprovals(routes, { ...this.#ports, links, approvals: this.#approvals, now: () => this.#ports.clock.now() });
-    return links;
+    return (this.#links = links);
   }
 
   /** Of the public port, as people reach it: what mayfly.yaml says, or else where it listens. */
@@ -87,6 +87,7 @@ export class Approving implements QuestionLinks {
     addApprovalEndpoints(routes, { approvals: this.#approvals, memory: this.#ports.memory }, access);
   }
 
+  /** Throws MF_APPROVAL_KEY, or MF_ROUTE_TAKEN where a flow has the path and mayfly.yaml no `approvals`. */
   linkTo(asked: AskedQuestion): string | undefined {
     if (this.#links === undefined && this.#routes !== undefined) {
       this.#open(this.#routes);

@@ -1,5 +1,5 @@
 /** Questions to people, from a flow's `approve` over a message with a link to the answer, in a gateway that serves. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -17,7 +17,7 @@ export default flow<"mail" | "bank">(async (msg, { to, approve, log }) => {
   if (choice === "pay") to.bank.send({ payee, cents });
 });`;
 
-const yaml = (peers: string, url: string): string => `http: { port: 0, admin: { port: 0, token: t } }
+const yaml = (peers: string, url: string, more: string): string => `http: { port: 0, admin: { port: 0, token: t } }
 journal: { memory: true }
 deadLetters: { dir: dead }
 drain: 2s
@@ -29,7 +29,7 @@ flows:
     to:
       mail: { http: { url: "${peers}/mail" } }
       bank: { http: { url: "${peers}/bank" } }
-`;
+${more}`;
 
 interface World {
   readonly serving: Serving;
@@ -39,7 +39,7 @@ interface World {
   admin(path: string, init?: RequestInit): Promise<Response>;
 }
 
-async function withPayments(url: string, run: (world: World) => Promise<void>): Promise<void> {
+async function withPayments(url: string, run: (world: World) => Promise<void>, more = ""): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-approvals-"));
   const got: World["got"] = [];
   let told: () => void = () => undefined;
@@ -54,7 +54,11 @@ async function withPayments(url: string, run: (world: World) => Promise<void>): 
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const peers = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  for (const [name, text] of Object.entries({ "package.json": "{}", "flows/payments.ts": flowSource, "mayfly.yaml": yaml(peers, url) })) {
+  for (const [name, text] of Object.entries({
+    "package.json": "{}",
+    "flows/payments.ts": flowSource,
+    "mayfly.yaml": yaml(peers, url, more),
+  })) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), text);
   }
@@ -155,4 +159,32 @@ test("without a URL for people a link leads to where the gateway listens; the pa
     equal(page.status, 200);
     match(await page.text(), /Pay/);
   });
+});
+
+test("a flow that has the path of the pages: no link leads to it; with `approvals` it is a fault of the configuration", {
+  timeout: 60_000,
+}, async () => {
+  const more = `  approve:
+    flow: flows/payments.ts
+    retry: { attempts: 1 }
+    from: [ { http: { path: "/approve/*" } } ]
+    to: { mail: { log: {} }, bank: { log: {} } }
+`;
+  await withPayments(
+    "",
+    async (world) => {
+      await ask(world);
+      for (;;) {
+        const overview = (await (await world.admin("/api/flows/payments")).json()) as { failures: { code: string }[] };
+        if (overview.failures.some(({ code }) => code === "MF_ROUTE_TAKEN")) break;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      deepEqual(world.got, []);
+    },
+    more,
+  );
+  await rejects(
+    withPayments("approvals: { url: 'https://mayfly.example.com' }", () => Promise.resolve(), more),
+    /\/approve\/ has the pages of `approvals`/,
+  );
 });

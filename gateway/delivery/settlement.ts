@@ -122,7 +122,12 @@ export class Settlement {
 
   #questions({ flow, work }: MessageAttempt, sleeper: Sleeper | undefined): readonly NewSend[] | Failure {
     if (sleeper === undefined) return [];
-    return questionSends({ flow, message: work.message, before: work.lease?.sleeper, now: sleeper }, this.#ports.questions);
+    try {
+      return questionSends({ flow, message: work.message, before: work.lease?.sleeper, now: sleeper }, this.#ports.questions);
+    } catch (error) {
+      assert(isCoded(error), "a link can be made, or there is a reason");
+      return failureOf(error.code, error.message, true);
+    }
   }
 
   /** The message of a sleeper in its place, to begin again. What it has sent so far is sent. */

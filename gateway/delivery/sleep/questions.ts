@@ -22,7 +22,7 @@ export interface AskedQuestion {
 }
 
 export interface QuestionLinks {
-  /** Where it is answered; undefined where mayfly.yaml has no `approvals`. */
+  /** URL of its page; undefined where the gateway listens nowhere. Throws a CodedError where there can be no page. */
   linkTo(asked: AskedQuestion): string | undefined;
 }
 
