@@ -199,12 +199,13 @@ async function putBack(journal: RetryJournal, deadLetters: DeadLetters, found: F
       `${letter.id} is of a machine that had slept and has read its message already: retry it as it is, or send the edited message as a new one`,
     );
   const { lease: sleeping, signals } = keepsAsleep(letter) ? decodeAsleep(letter.id, await deadLetters.asleep(letter.id)) : nothingAsleep;
-  // Signals first: were the message there without them, it could end by its timeout.
-  for (const [index, signal] of signals.entries()) {
-    const keptUntilMs = Math.max(signal.keptUntilMs, options.nowMs + gatewayLimits.earlySignalMs);
-    await keepAgain(journal, { ...signal, keptUntilMs, dedup: retriedId(`${letter.id}/${index}`) }, options);
-  }
-  if (sleeping !== undefined) return sleepAgain(journal, { letter, sleeping, body }, options);
+  const again = signals.map((signal, index) => ({
+    ...signal,
+    keptUntilMs: Math.max(signal.keptUntilMs, options.nowMs + gatewayLimits.earlySignalMs),
+    dedup: retriedId(`${letter.id}/${index}`),
+  }));
+  if (sleeping !== undefined) return sleepAgain(journal, { letter, sleeping, kept: again, body }, options);
+  for (const signal of again) await keepAgain(journal, signal, options); // first: were the message there without them, it could end by its timeout
   const accepted: Accepted = await journal.accept(messageAgain(letter, body, options));
   if (accepted.status === "running" && options.keepLetter === true) throw running(letter.id);
   if (accepted.status !== "leased") return false;
@@ -233,18 +234,23 @@ async function resend(journal: RetryJournal, { letter, body }: FoundLetter, opti
 interface SleepingLetter {
   readonly letter: DeadLetter;
   readonly sleeping: SleepingLease;
+  readonly kept: readonly NewSignal[];
   readonly body: Uint8Array;
 }
 
 /** Puts a machine back to sleep where it was: it is woken at once if its time is over. */
-async function sleepAgain(journal: RetryJournal, { letter, sleeping, body }: SleepingLetter, options: RetryOptions): Promise<boolean> {
+async function sleepAgain(
+  journal: RetryJournal,
+  { letter, sleeping, kept, body }: SleepingLetter,
+  options: RetryOptions,
+): Promise<boolean> {
   const { message, sleeper } = sleeping;
   const adopted = journal.adopt({ ...message, body, expiresMs: undefined, dedup: retriedId(letter.id) });
   if (adopted.status === "running") throw running(letter.id);
   if (adopted.status !== "leased") return false;
   const { lease } = adopted;
   try {
-    const completed = await journal.complete(lease, { nowMs: options.nowMs, sends: [], state: undefined, reply: undefined, sleeper });
+    const completed = await journal.complete(lease, { nowMs: options.nowMs, sends: [], state: undefined, reply: undefined, sleeper, kept });
     if (completed.status === "refused") throw new CodedError(completed.code, completed.message);
   } catch (error) {
     journal.release(lease);

@@ -220,6 +220,7 @@ export class DeadLetters {
     const letter = await this.#meta(id);
     if (letter === undefined) return false;
     await this.#fs.rm(`${join(this.#dir, id)}.json`, { force: true });
+    await this.#syncFolder(join(this.#dir, letter.flow)); // or a power loss could bring back the letter without its body
     await this.#fs.rm(`${join(this.#dir, id)}.body`, { force: true });
     if (keepsAsleep(letter)) await this.#fs.rm(`${join(this.#dir, id)}.asleep`, { force: true });
     const count = this.#counts.get(letter.flow);

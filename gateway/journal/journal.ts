@@ -169,6 +169,8 @@ export interface Completion {
   readonly sleeper?: Sleeper | undefined;
   /** The message that takes its place: pending and unleased afterwards, in the same commit. Never with a sleeper. */
   readonly next?: NewMessage | undefined;
+  /** Signals that are kept from then on: those of a dead letter that is put back to sleep. */
+  readonly kept?: readonly NewSignal[] | undefined;
   /** Signals that its machine was given. */
   readonly consumed?: readonly SignalNumber[] | undefined;
 }

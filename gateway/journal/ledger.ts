@@ -65,6 +65,7 @@ export interface Commit {
   /** The message as it sleeps on; undefined: it is finished. */
   readonly sleeping: SleepingLease | undefined;
   readonly consumed: readonly SignalNumber[];
+  readonly kept: readonly KeptSignal[];
   /** The message that takes its place, under its own numbers. */
   readonly next: Lease | undefined;
 }
@@ -287,6 +288,7 @@ export class Ledger {
               sleeper: completion.sleeper,
             },
       consumed: completion.consumed ?? [],
+      kept: (completion.kept ?? []).map((signal) => this.newKeptSignal(signal)),
       next: completion.next === undefined ? undefined : this.newLease(completion.next, true),
       entries: completion.sends.map((send: NewSend & Resend, index) => ({
         number: this.newEntry(),
@@ -313,6 +315,7 @@ export class Ledger {
     if (commit.state !== undefined) this.#applyState(flow, commit.state);
     this.#forget(commit.flow, commit.sequence);
     for (const number of commit.consumed) this.sleepers.take(number);
+    for (const signal of commit.kept) this.keepSignal(signal);
     if (commit.sleeping !== undefined) this.sleepers.put(commit.sleeping);
     if (commit.next !== undefined) this.keep(commit.next, false);
     if (commit.completedId === undefined) return;

@@ -3,8 +3,9 @@
  * that of version 1; `transaction` has after the same fields
  *
  *   u32 sends for a later date, each u32 index and its date │ u32 signals, their numbers │ u8 asleep, a sleeping message (sleep-records.ts) │ u8 next, the message that takes its place
+ *   │ u32 signals that are kept from now on, each as in a record of its own, with its body
  */
-import type { EntryNumber, OutboxEntry, Sequence, SignalNumber, StateChange } from "../journal.ts";
+import type { EntryNumber, KeptSignal, OutboxEntry, Sequence, SignalNumber, StateChange } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 import {
@@ -22,7 +23,7 @@ import {
 } from "./fields.ts";
 import { readLease, writeLease } from "./message-records.ts";
 import { type LogRecord, RecordKind } from "./record.ts";
-import { readSleeping, writeSleeping } from "./sleep-records.ts";
+import { readSignal, readSleeping, writeKept, writeSleeping } from "./sleep-records.ts";
 
 /** Bodies of a commit, to be written. */
 export interface CommitBodies {
@@ -35,7 +36,7 @@ export interface CommitBodies {
 export function writeCommit(writer: ByteWriter, commit: Commit, bodies: CommitBodies): number[] {
   const { sleeping, consumed, next } = commit;
   const delayed = commit.entries.flatMap(({ dueMs }, index) => (dueMs === undefined ? [] : [{ index, dueMs }]));
-  if (sleeping === undefined && consumed.length === 0 && next === undefined && delayed.length === 0) {
+  if (sleeping === undefined && commit.kept.length === 0 && consumed.length === 0 && next === undefined && delayed.length === 0) {
     writer.u8(RecordKind.complete);
     return writeCompletion(writer, commit, bodies.entries);
   }
@@ -55,6 +56,8 @@ export function writeCommit(writer: ByteWriter, commit: Commit, bodies: CommitBo
     writeLease(writer, next, undefined);
     writeBody(writer, bodies.next ?? next.message.body);
   }
+  writer.u32(commit.kept.length);
+  for (const signal of commit.kept) writeKept(writer, { signal, burying: undefined, body: signal.body });
   return offsets;
 }
 
@@ -113,6 +116,17 @@ function readDates(reader: ByteReader, entries: OutboxEntry[]): void {
   }
 }
 
+/** Bodies are copies: signals stay in memory. */
+function readKept(reader: ByteReader): KeptSignal[] {
+  const kept: KeptSignal[] = [];
+  for (let left = reader.items(48); left > 0 && reader.valid; left--) {
+    const { signal, body } = readSignal(reader);
+    if (body.form === "inline") kept.push({ ...signal, body: Uint8Array.from(body.bytes) });
+    else reader.valid = false;
+  }
+  return kept;
+}
+
 export function readCommit(reader: ByteReader, kind: "complete" | "transaction"): LogRecord {
   const flow = reader.text();
   const sequence = reader.count() as Sequence;
@@ -149,6 +163,7 @@ export function readCommit(reader: ByteReader, kind: "complete" | "transaction")
   const sleeping = kind === "transaction" && reader.u8() !== 0 ? readSleeping(reader) : undefined;
   const next = kind === "transaction" && reader.u8() !== 0 ? { ...readLease(reader), body: readBody(reader) } : undefined;
   const asleep = sleeping?.lease;
-  const commit: Commit = { flow, sequence, entries, state, completedId, nowMs, sleeping: asleep, consumed, next: next?.lease };
+  const kept = kind === "transaction" ? readKept(reader) : [];
+  const commit: Commit = { flow, sequence, entries, state, completedId, nowMs, sleeping: asleep, consumed, next: next?.lease, kept };
   return { kind, commit, bodies, sleeping, nextBody: next?.body };
 }

@@ -77,6 +77,7 @@ const commit: Commit = {
   sleeping: undefined,
   consumed: [],
   next: undefined,
+  kept: [],
   flow: "orders",
   sequence: 7 as Sequence,
   entries: [entry, { ...entry, number: 4 as EntryNumber, key: "k" }],
@@ -145,7 +146,11 @@ const writers: readonly ((writer: ByteWriter) => void)[] = [
     ),
   (writer) => writeCommit(writer, asleep, { entries: [body, blob], sleeping: { body, recording: blob, pages: body }, next: undefined }),
   (writer) =>
-    writeCommit(writer, { ...commit, consumed: asleep.consumed, next: lease }, { entries: [body, blob], sleeping: undefined, next: body }),
+    writeCommit(
+      writer,
+      { ...commit, consumed: asleep.consumed, next: lease, kept: [signal] },
+      { entries: [body, blob], sleeping: undefined, next: body },
+    ),
   (writer) => writeSleeper(writer, { lease: sleeping, burying: attempt, bodies: { body: blob, recording: body, pages: undefined } }),
   (writer) => writeSignal(writer, { signal, burying: undefined, body }),
   (writer) => writeSignal(writer, { signal: { ...signal, dedup: undefined }, burying: attempt, body: blob }),
@@ -195,6 +200,8 @@ test("records come back as they went in", () => {
   deepEqual([sleeper.bodies.body, sleeper.bodies.recording.form, sleeper.bodies.pages], [blob, "inline", undefined]);
   deepEqual([plain(kept.signal), kept.burying], [plain(signal), undefined]);
   deepEqual([plain(buried.burying), buried.body], [plain(attempt), blob]);
+  ok(taking?.kind === "transaction" && taking.nextBody?.form === "inline");
+  deepEqual([plain(taking.commit.kept), plain(taking.commit.next)], [plain([signal]), plain(lease)]);
   ok(taking?.kind === "transaction" && taking.sleeping === undefined && burying?.kind === "burySignal" && ended?.kind === "endSignal");
   deepEqual(
     [taking.commit.consumed, burying.number, ended.number, ended.letter],

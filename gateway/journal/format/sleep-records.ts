@@ -16,7 +16,7 @@ import {
   writeHeaders,
 } from "./fields.ts";
 import { readLease, writeLease } from "./message-records.ts";
-import { type Fields, type LogRecord, RecordKind } from "./record.ts";
+import { type Fields, RecordKind } from "./record.ts";
 
 const nothing = new Uint8Array(0);
 
@@ -90,6 +90,14 @@ export function writeSignal(
   { signal, burying, body }: Omit<Fields<"signal">, "body"> & { readonly body: BodyToWrite },
 ): number {
   writer.u8(RecordKind.signal);
+  return writeKept(writer, { signal, burying, body });
+}
+
+/** The fields of a signal, without the kind of a record. */
+export function writeKept(
+  writer: ByteWriter,
+  { signal, burying, body }: Omit<Fields<"signal">, "body"> & { readonly body: BodyToWrite },
+): number {
   writer.number(signal.number);
   writer.text(signal.flow);
   writer.text(signal.name);
@@ -105,7 +113,7 @@ export function writeSignal(
   return writeBody(writer, body);
 }
 
-export function readSignal(reader: ByteReader): LogRecord {
+export function readSignal(reader: ByteReader): Fields<"signal"> & { readonly kind: "signal" } {
   const number = reader.count() as SignalNumber;
   const names = { flow: reader.text(), name: reader.text(), key: reader.text(), id: reader.text(), source: reader.text() };
   const contentType = reader.text();

@@ -76,8 +76,10 @@ function lockLost(): CodedError {
 }
 
 /** True if a completion changes nothing but its message. */
-function isEmpty({ sends, state, sleeper, next, consumed = [] }: Completion): boolean {
-  return sends.length === 0 && state === undefined && sleeper === undefined && next === undefined && consumed.length === 0;
+function isEmpty({ sends, state, sleeper, next, kept = [], consumed = [] }: Completion): boolean {
+  return (
+    kept.length === 0 && sends.length === 0 && state === undefined && sleeper === undefined && next === undefined && consumed.length === 0
+  );
 }
 
 /** The dedup id of a message, with its flow. */

@@ -66,7 +66,15 @@ export class SleepCalls {
     return this.#ports.call(async ({ index: { ledger, bodies } }) => {
       const signals = ledger.sleepers.signalsFor(flow, name, key);
       if (!signals.some((signal) => bodies.isAway(signal.body))) return signals;
-      return Promise.all(signals.map(async (signal) => ({ ...signal, body: await bodies.load(signal.body) })));
+      const loaded = signals.map(async (signal) => {
+        try {
+          return { ...signal, body: await bodies.load(signal.body) };
+        } catch (error) {
+          if (ledger.sleepers.signal(signal.number) !== undefined) throw error;
+          return undefined; // somebody took it meanwhile, and its file went
+        }
+      });
+      return (await Promise.all(loaded)).filter((signal) => signal !== undefined);
     });
   }
 
@@ -102,8 +110,15 @@ export class SleepCalls {
 
   read(sequence: Sequence): Promise<Lease | undefined> {
     return this.#ports.call(async ({ index: { ledger, bodies } }) => {
-      const lease = ledger.sleepers.get(sequence);
-      return lease === undefined ? undefined : loadedSleeping(lease, bodies);
+      for (;;) {
+        const lease = ledger.sleepers.get(sequence);
+        if (lease === undefined) return undefined;
+        try {
+          return await loadedSleeping(lease, bodies);
+        } catch (error) {
+          if (ledger.sleepers.get(sequence) === lease) throw error; // else it has moved on meanwhile, and its files went
+        }
+      }
     });
   }
 }

@@ -5,6 +5,8 @@ import type { AttemptRecord, Lease, NewMessage, NewSend, StateSnapshot } from ".
 import type { LogJournal } from "../log/log-journal.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 import type { Faults } from "./simulated-disk.ts";
+import type { DeadLetters } from "../dead-letters.ts";
+import { type SleepCounts, SleepLife, type SleepWorld } from "./simulated-sleep.ts";
 import { check, type End, type Told, type World } from "./simulated-world.ts";
 
 export const outlets: readonly string[] = ["a", "b"];
@@ -29,7 +31,9 @@ export interface LifeOptions {
   readonly faulty: boolean;
   /** Messages that were pending when it began. */
   readonly held: readonly Lease[];
-  readonly counts: LifeCounts;
+  readonly counts: LifeCounts & SleepCounts;
+  readonly sleep: SleepWorld;
+  readonly letters: DeadLetters;
 }
 
 /** How many completions the state says it has had. */
@@ -74,9 +78,16 @@ export class SimulatedLife {
 
   async run(): Promise<void> {
     if (this.#options.faulty) this.#fault();
-    let working = 4;
-    const workers = Array.from({ length: working }, async () => {
-      for (let step = 0; step < 8; step++) await this.#step();
+    let working = 6;
+    const asleep = this.#asleep();
+    const workers = Array.from({ length: working }, async (_, worker) => {
+      for (let step = 0; step < 8; step++) {
+        if (worker < 4) await this.#step();
+        else {
+          await asleep.step();
+          await this.#pause();
+        }
+      }
       working -= 1;
     });
     const clock = async (): Promise<void> => {
@@ -86,6 +97,22 @@ export class SimulatedLife {
       }
     };
     await Promise.all([...workers, clock()]);
+  }
+
+  #asleep(): SleepLife {
+    const { sleep, letters, counts } = this.#options;
+    return new SleepLife({
+      world: sleep,
+      random: this.#random,
+      clock: this.#clock,
+      journal: this.#journal,
+      letters,
+      counts,
+      answer: (call) => this.#answer(call),
+      pause: () => this.#pause(),
+      filling: () => this.#filling(),
+      record: (attempt) => this.#record(attempt),
+    });
   }
 
   #fault(): void {

@@ -10,6 +10,7 @@ import { LogJournal } from "../log/log-journal.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 import { messageOf, outlets, SimulatedLife, stateKeys } from "./simulated-life.ts";
+import { sleepFlow, SleepWorld } from "./simulated-sleep.ts";
 import { check, Violation, World } from "./simulated-world.ts";
 
 /** Small, so that few calls fill batches and segments, spill bodies, and make checkpoints. */
@@ -41,10 +42,31 @@ export interface ScheduleResult {
   conflicts: number;
   /** Segments that were made ahead. */
   ahead: number;
+  /** Sleepers: put to sleep, woken, buried, put back; and signals they took. */
+  sleeps: number;
+  wakes: number;
+  consumed: number;
+  asleepLetters: number;
+  putBack: number;
 }
 
 export function noResult(): ScheduleResult {
-  return { calls: 0, crashes: 0, messages: 0, refused: 0, checkpoints: 0, cut: 0, burials: 0, conflicts: 0, ahead: 0 };
+  return {
+    calls: 0,
+    crashes: 0,
+    messages: 0,
+    refused: 0,
+    checkpoints: 0,
+    cut: 0,
+    burials: 0,
+    conflicts: 0,
+    ahead: 0,
+    sleeps: 0,
+    wakes: 0,
+    consumed: 0,
+    asleepLetters: 0,
+    putBack: 0,
+  };
 }
 
 export interface ScheduleOptions {
@@ -69,6 +91,7 @@ const forever = new Promise<never>(() => undefined);
 class Schedule {
   readonly #random: Prng;
   readonly #world = new World();
+  readonly #sleep = new SleepWorld();
   readonly #disk: SimulatedDisk;
   #clock = new SimulatedClock(1_000);
   #journal!: LogJournal;
@@ -128,6 +151,8 @@ class Schedule {
       faulty: this.#faulty,
       held,
       counts: this.#result,
+      sleep: this.#sleep,
+      letters: this.#letters,
     }).run();
   }
 
@@ -158,13 +183,16 @@ class Schedule {
     const sends: string[] = [];
     for await (const letter of this.#letters.list()) {
       letters.push(letter);
-      if (letter.kind === "send") sends.push(fromUtf8((await this.#letters.read(letter.id))?.body ?? new Uint8Array(0)));
+      if (letter.kind === "send" && letter.flow !== sleepFlow)
+        sends.push(fromUtf8((await this.#letters.read(letter.id))?.body ?? new Uint8Array(0)));
     }
     if (life !== this.#world.life) return forever; // the power went meanwhile
     for (const send of sends) this.#world.buriedSends.add(send);
     this.#world.checkPending(leases);
     for (const [index, key] of stateKeys.entries()) this.#world.checkState(key, states[index] ?? { version: 0, json: undefined });
-    this.#world.checkLetters(letters);
+    this.#world.checkLetters(letters.filter(({ flow }) => flow !== sleepFlow));
+    await this.#sleep.checkRecovered(journal, letters);
+    if (life !== this.#world.life) return forever;
     this.#checkDedup(leases);
     for (const old of this.#world.oldLeases.splice(0)) {
       // Answered without the disk, so no crash can come in between.
@@ -200,5 +228,19 @@ class Schedule {
       }
     }
     this.#world.checkReceived();
+    await this.#drainSleep();
+  }
+
+  /** All dates are there: what sleeping flows sent arrives. */
+  async #drainSleep(): Promise<void> {
+    for (let round = 0; this.#journal.outboxDepth(sleepFlow, "z") > 0; round++) {
+      if (round > 1_000) throw new Violation("the outbox of sleepers does not empty");
+      this.#clock.advance(1_000);
+      for (const entry of await this.#journal.leaseOutbox(sleepFlow, "z", 100, this.#clock.now())) {
+        this.#sleep.received.add(fromUtf8(entry.body));
+        await this.#journal.settleOutbox(entry);
+      }
+    }
+    this.#sleep.checkDrained();
   }
 }
