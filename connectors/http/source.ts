@@ -5,15 +5,19 @@ import { isCoded } from "#base";
 import {
   type Accept,
   type AuthConfig,
-  authenticated,
+  type AuthenticatedCaller,
+  Authentication,
   authSchema,
   type BodyBounds,
   type Caller,
   connectionHeaders,
+  type CorsConfig,
+  corsSchema,
   failWith,
   gatewayLimits,
   type Health,
   type Incoming,
+  methodList,
   noBody,
   type Outcome,
   type Problem,
@@ -33,7 +37,7 @@ import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 import { isStructured, parseCloudEvent } from "../shared/cloudevents/read.ts";
 
 export interface HttpSourceConfig {
-  readonly method: string;
+  readonly method: string | readonly string[];
   readonly path: string;
   readonly mode: "reply" | "accept";
   readonly bodyLimit: number;
@@ -42,9 +46,11 @@ export interface HttpSourceConfig {
   readonly errors: "brief" | "full";
   readonly cloudevents: boolean;
   readonly auth?: AuthConfig;
+  readonly cors?: CorsConfig;
 }
 
-const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const oneMethod = { type: "string", enum: methods } as const;
 
 /** Headers that end here, or that are made anew from the body. */
 const droppedHeaders = new Set(["content-length", "content-encoding", "content-type", ...connectionHeaders]);
@@ -62,15 +68,19 @@ interface Exchange {
   readonly response: ServerResponse;
   readonly parameters: Readonly<Record<string, string | undefined>>;
   readonly query: string;
-  /** Name of those the caller has shown; empty where none are asked for. */
-  readonly credentials: string;
+  /** The caller whose credentials were right; undefined where a signature of the body has still to be checked. */
+  readonly known: AuthenticatedCaller | undefined;
   readonly caller: Caller;
 }
+
+const anyone: AuthenticatedCaller = { credentials: "", name: undefined };
 
 class HttpSource implements Source {
   readonly #config: HttpSourceConfig;
   readonly #context: SourceContext;
   readonly #bounds: BodyBounds;
+  readonly #authentication: Authentication | undefined;
+  readonly #secretHeaders: ReadonlySet<string>;
   #accept: Accept | undefined;
   #remove: (() => void) | undefined;
   #open = 0;
@@ -79,13 +89,23 @@ class HttpSource implements Source {
   constructor(config: HttpSourceConfig, context: SourceContext) {
     this.#config = config;
     this.#context = context;
+    this.#authentication = config.auth === undefined ? undefined : new Authentication(config.auth);
+    this.#secretHeaders = new Set(this.#authentication?.secretHeaders);
     this.#bounds = { limit: config.bodyLimit, memory: context.memory };
   }
 
   async start(accept: Accept): Promise<void> {
     this.#accept = accept;
-    const { method, path, cloudevents } = this.#config;
-    this.#remove = this.#context.http.add(method, path, this.#handle, { webhook: cloudevents });
+    const { method, path, cloudevents, cors } = this.#config;
+    const removes: (() => void)[] = [];
+    this.#remove = () => removes.forEach((remove) => remove());
+    try {
+      for (const each of methodList(method)) removes.push(this.#context.http.add(each, path, this.#handle, { webhook: cloudevents, cors }));
+    } catch (error) {
+      this.#remove();
+      this.#remove = undefined;
+      throw error;
+    }
   }
 
   /** Takes the route away within the same turn, so that a successor can have it. */
@@ -100,11 +120,10 @@ class HttpSource implements Source {
   }
 
   readonly #handle: RouteHandler = (request, response, parameters, query) => {
-    const { auth } = this.#config;
-    const credentials = auth === undefined ? "" : authenticated(auth, request.headers.authorization);
-    if (typeof credentials !== "string") {
+    const known = this.#authentication === undefined ? anyone : this.#authentication.byHeaders(request.headers);
+    if (known !== undefined && "status" in known) {
       request.resume();
-      return sendProblem(response, credentials);
+      return sendProblem(response, known);
     }
     this.#open += 1;
     const caller: Caller = { left: false, onLeave: undefined };
@@ -115,10 +134,11 @@ class HttpSource implements Source {
       caller.left = true;
       caller.onLeave?.();
     });
-    const exchange: Exchange = { request, response, parameters, query, credentials, caller };
+    const exchange: Exchange = { request, response, parameters, query, known, caller };
     const check = this.#context.longBodies?.();
     if (
       check === undefined ||
+      known === undefined || // its signature is of the whole body
       isSmall(request, check.thresholdBytes) ||
       (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? ""))
     )
@@ -146,7 +166,10 @@ class HttpSource implements Source {
   }
 
   #take(exchange: Exchange, body: Uint8Array, storedBody: StagedBody | undefined): void {
-    const plain = this.#message(exchange, body, storedBody);
+    const { headers } = exchange.request;
+    const known = exchange.known ?? this.#authentication?.byBody(headers, body, this.#context.clock.now()) ?? anyone;
+    if ("status" in known) return sendProblem(exchange.response, known);
+    const plain = this.#message({ ...exchange, known }, body, storedBody);
     const message = this.#config.cloudevents && !("status" in plain) ? unwrapped(plain) : plain;
     if ("status" in message) {
       storedBody?.release();
@@ -186,7 +209,7 @@ class HttpSource implements Source {
   }
 
   #message(
-    { request, parameters, query, credentials, caller }: Exchange,
+    { request, parameters, query, known, caller }: Exchange & { readonly known: AuthenticatedCaller },
     body: Uint8Array,
     storedBody: StagedBody | undefined,
   ): Incoming | Problem {
@@ -207,11 +230,12 @@ class HttpSource implements Source {
       if (controls.test(value)) return unusablePath;
       headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = value;
     }
+    if (known.name !== undefined) headers["mayfly-caller"] = known.name;
     const reply = this.#config.mode === "reply";
     const id = headerText(headers[this.#config.idHeader]);
     return {
       id,
-      idScope: `${this.#config.method} ${credentials}`,
+      idScope: `${request.method === "HEAD" ? "GET" : request.method} ${known.credentials}`,
       sameRequest: id !== undefined,
       headers,
       contentType: given["content-type"] ?? "",
@@ -226,7 +250,7 @@ class HttpSource implements Source {
   }
 
   #keeps(name: string): boolean {
-    if (name === "authorization") return this.#config.auth === undefined; // it has done its work, and is no business of the journal's
+    if (this.#secretHeaders.has(name)) return false; // it has done its work, and is no business of the journal's
     return !droppedHeaders.has(name) && !name.startsWith("mayfly-") && name !== "__proto__"; // mayfly-… are ours to set
   }
 
@@ -330,7 +354,16 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
     additionalProperties: false,
     required: ["path"],
     properties: {
-      method: { type: "string", enum: methods, default: "POST", description: "Method. For several methods, write several entries." },
+      method: {
+        type: ["string", "array"],
+        pattern: `^(${methods.join("|")})$`,
+        patternErrorMessage: `must be one of ${methods.join(", ")}, or a list of them`,
+        minItems: 1,
+        uniqueItems: true,
+        items: oneMethod,
+        default: "POST",
+        description: "Method, or a list of them. `HEAD` is answered where `GET` is, `OPTIONS` by the gateway unless it is listed.",
+      },
       path: {
         type: "string",
         description: "Path, with parameters such as /orders/:id or a trailing /*.",
@@ -361,6 +394,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
       },
       cloudevents: acceptCloudEventsSchema,
       auth: authSchema,
+      cors: corsSchema,
     },
   },
   example: "http: { method: POST, path: /orders, bodyLimit: 1MiB }",

@@ -3,6 +3,8 @@ import { hardLimits } from "#abi";
 import { table } from "#base";
 import { resolve } from "node:path";
 import { approvalPath } from "../approvals/links.ts";
+import { type CorsConfig, corsProblem } from "../contract/http/cors.ts";
+import { methodList } from "../contract/http/routes.ts";
 import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../contract/hosts.ts";
 import { parseKey } from "../delivery/admission/keys.ts";
@@ -303,13 +305,25 @@ function checkRoutes(flows: Readonly<Record<string, FlowConfig>>, hasApprovals: 
   const taken = new Map<string, string>();
   for (const [name, flow] of Object.entries(flows)) {
     for (const { config, owner, at } of httpSources(name, flow)) {
-      const { method, path } = config as { readonly method: string; readonly path: string };
-      const route = `${method} ${path.replace(/:[^/]+/g, ":")}`;
+      const {
+        method: methods,
+        path,
+        cors,
+      } = config as {
+        readonly method: string | readonly string[];
+        readonly path: string;
+        readonly cors?: CorsConfig;
+      };
+      const corsWrong = cors === undefined ? undefined : corsProblem(cors);
+      if (corsWrong !== undefined) report([...at, "http", "cors", "origins"], corsWrong);
       if (hasApprovals && path.startsWith(approvalPath))
         report([...at, "http", "path"], `${path} is taken: ${approvalPath} has the pages of \`approvals\``);
-      const other = taken.get(route);
-      if (other !== undefined) report([...at, "http", "path"], `${method} ${path} is taken by flows.${other}`);
-      taken.set(route, owner);
+      for (const method of methodList(methods)) {
+        const route = `${method} ${path.replace(/:[^/]+/g, ":")}`;
+        const other = taken.get(route);
+        if (other !== undefined) report([...at, "http", "path"], `${method} ${path} is taken by flows.${other}`);
+        taken.set(route, owner);
+      }
     }
   }
 }

@@ -35,6 +35,8 @@ export const gatewayLimits = {
   /** Calls one message may make over all its steps. */
   callsPerMessage: 10_000,
   /** Timers one machine may have open at once. */
+  /** Signatures of one request that are compared: a sender has a few while it changes its secret. */
+  signaturesRead: 16,
   openTimersPerMachine: 512,
   openWaitsPerMachine: 256,
   /** A flow that only sleeps is put to sleep durably for this long or longer, in milliseconds. */

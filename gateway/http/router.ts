@@ -2,20 +2,19 @@
 import findMyWay, { type HTTPMethod } from "find-my-way";
 import { METHODS } from "node:http";
 import { CodedError } from "#base";
+import type { CorsConfig } from "../contract/http/cors.ts";
 import type { HttpRoutes, RouteHandler, RouteOptions } from "../contract/http/routes.ts";
 
 export interface FoundRoute {
   readonly handler: RouteHandler;
   readonly webhook: boolean;
+  readonly cors: CorsConfig | undefined;
   readonly parameters: Readonly<Record<string, string | undefined>>;
 }
 
 const noParameters: FoundRoute["parameters"] = Object.freeze({});
 
-interface StoredRoute {
-  readonly handler: RouteHandler;
-  readonly webhook: boolean;
-}
+type StoredRoute = Omit<FoundRoute, "parameters">;
 
 /** Of two parameters with one name a flow would see the second only. */
 function repeatedParameter(path: string): string | undefined {
@@ -29,8 +28,8 @@ export class Router implements HttpRoutes {
   #inTree = 0;
   readonly #methods = new Map<string, number>();
 
-  add(method: string, path: string, handler: RouteHandler, { webhook = false }: RouteOptions = {}): () => void {
-    const route: StoredRoute = { handler, webhook };
+  add(method: string, path: string, handler: RouteHandler, { webhook = false, cors }: RouteOptions = {}): () => void {
+    const route: StoredRoute = { handler, webhook, cors };
     const removed = path.includes(":") || path.includes("*") ? this.#addToTree(method, path, route) : this.#addFixed(method, path, route);
     this.#methods.set(method, (this.#methods.get(method) ?? 0) + 1);
     let there = true;
@@ -47,8 +46,7 @@ export class Router implements HttpRoutes {
     if (fixed !== undefined || this.#inTree === 0) return fixed;
     const found = this.#tree.find(method as HTTPMethod, path);
     if (found === null) return undefined;
-    const { handler, webhook } = found.store as StoredRoute;
-    return { handler, webhook, parameters: found.params };
+    return { ...(found.store as StoredRoute), parameters: found.params };
   }
 
   /** Methods this path has: for OPTIONS and 405. */

@@ -19,6 +19,7 @@ import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { ReportUnexpected } from "../contract/unexpected.ts";
 import { ConnectionLimit } from "./connections.ts";
+import { allowOrigin, type CorsConfig, isPreflight, preflightHeaders } from "../contract/http/cors.ts";
 import { failWith, type Problem, sendProblem } from "../contract/http/problem.ts";
 import { Router } from "./router.ts";
 
@@ -147,9 +148,33 @@ export class HttpServer {
     const path = mark < 0 ? url : url.slice(0, mark);
     if (this.#closing) response.setHeader("connection", "close");
     const method = request.method ?? "GET";
+    if (isPreflight(request) && this.#preflight(path, request, response)) return;
     const found = this.routes.find(method, path) ?? (method === "HEAD" ? this.routes.find("GET", path) : undefined);
+    if (found?.cors !== undefined) allowOrigin(found.cors, request, response);
     if (found !== undefined) found.handler(request, response, found.parameters, mark < 0 ? "" : url.slice(mark + 1));
     else this.#unrouted(method, path, request, response);
+  }
+
+  /** Answers a browser's question about a path that pages of other origins may call; false for any other path. */
+  #preflight(path: string, request: IncomingMessage, response: ServerResponse): boolean {
+    const asked = String(request.headers["access-control-request-method"]);
+    const methods = this.routes.methodsOf(path);
+    const cors = this.routes.find(asked, path)?.cors ?? this.#corsOf(path, methods);
+    if (cors === undefined) return false;
+    request.resume();
+    const those = methods.filter((method) => this.routes.find(method, path)?.cors !== undefined);
+    response.writeHead(204, { ...preflightHeaders(cors, request, those), allow: [...methods, "OPTIONS"].join(", ") });
+    response.end();
+    return true;
+  }
+
+  /** Of a path whose method is another. */
+  #corsOf(path: string, methods: readonly string[]): CorsConfig | undefined {
+    for (const method of methods) {
+      const cors = this.routes.find(method, path)?.cors;
+      if (cors !== undefined) return cors;
+    }
+    return undefined;
   }
 
   #unrouted(method: string, path: string, request: IncomingMessage, response: ServerResponse): void {
@@ -181,6 +206,8 @@ export class HttpServer {
         detail: "no flow is served at this path: check `from` in mayfly.yaml",
       });
     const allow = [...new Set([...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"])].sort().join(", ");
+    const cors = this.#corsOf(path, methods);
+    if (cors !== undefined) allowOrigin(cors, request, response);
     if (method !== "OPTIONS")
       return sendProblem(response, {
         status: 405,

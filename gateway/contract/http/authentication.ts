@@ -1,28 +1,73 @@
-/** Authentication of callers: a bearer token (RFC 6750) or a user with a password (RFC 7617). Secrets are compared in constant time. */
+/**
+ * Authentication of callers: a bearer token (RFC 6750), a user with a password (RFC 7617), keys in a header, or a signature of the body. Of
+ * several ways one is enough. Secrets are compared in constant time.
+ */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import type { JsonSchema } from "../connector.ts";
 import type { Problem } from "./problem.ts";
+import { checkSignature, type HmacConfig, hmacSchema, signatureHeader } from "./signatures.ts";
 
-export interface AuthConfig {
+export interface ApiKeyConfig {
+  /** Lower case. */
+  readonly header: string;
+  /** Secrets by the name of who has them. */
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+export interface AuthWay {
   readonly bearer?: string;
   /** `user:password` */
   readonly basic?: string;
+  readonly apiKey?: ApiKeyConfig;
+  readonly hmac?: HmacConfig;
 }
 
-export const authSchema: JsonSchema = {
-  type: "object",
-  additionalProperties: false,
-  minProperties: 1,
-  description: "Credentials that callers must send. Default: anyone may call. With it, the authorization header does not reach the flow.",
-  properties: {
-    bearer: { type: "string", minLength: 1, description: "Token, as `Authorization: Bearer …`.", examples: ["${ORDERS_TOKEN}"] },
-    basic: {
-      type: "string",
-      pattern: "^[^:]+:",
-      patternErrorMessage: "must be user:password",
-      description: "`user:password`, as `Authorization: Basic …`.",
+export type AuthConfig = AuthWay | readonly AuthWay[];
+
+const way = {
+  bearer: { type: "string", minLength: 1, description: "Token, as `Authorization: Bearer …`.", examples: ["${ORDERS_TOKEN}"] },
+  basic: {
+    type: "string",
+    pattern: "^[^:]+:",
+    patternErrorMessage: "must be user:password",
+    description: "`user:password`, as `Authorization: Basic …`.",
+  },
+  apiKey: {
+    type: "object",
+    additionalProperties: false,
+    required: ["keys"],
+    description: "A key for each caller. Its name reaches the flow as the header `mayfly-caller`, the key does not.",
+    properties: {
+      header: {
+        type: "string",
+        default: "x-api-key",
+        pattern: "^[a-z0-9-]+$",
+        patternErrorMessage: "must be a header name in lower case",
+        description: "Header that has the key.",
+      },
+      keys: {
+        type: "object",
+        minProperties: 1,
+        additionalProperties: { type: "string", minLength: 1 },
+        propertyNames: { pattern: "^[A-Za-z0-9._-]{1,64}$" },
+        description: "Names of callers, and the key of each.",
+        examples: [{ ada: "${KEY_ADA}" }],
+      },
     },
   },
+  hmac: hmacSchema,
+} as const;
+
+export const authSchema: JsonSchema = {
+  type: ["object", "array"],
+  additionalProperties: false,
+  minProperties: 1,
+  minItems: 1,
+  description:
+    "Credentials that callers must send; of several, also in a list, one is enough. Default: anyone may call. With it, the authorization header and the key do not reach the flow.",
+  properties: way,
+  items: { type: "object", additionalProperties: false, minProperties: 1, properties: way },
 };
 
 /** Says nothing of the secret's length or its beginning to who measures. */
@@ -36,20 +81,90 @@ function credentials(header: string, scheme: string): string | undefined {
   return header.slice(0, scheme.length + 1).toLowerCase() === `${scheme} ` ? header.slice(scheme.length + 1).trim() : undefined;
 }
 
-/** Name of the credentials that a request with this `authorization` header has, or what to answer it. */
-export function authenticated({ bearer, basic }: AuthConfig, header = ""): "bearer" | "basic" | Problem {
-  const token = credentials(header, "bearer");
-  if (bearer !== undefined && token !== undefined && sameSecret(token, bearer)) return "bearer";
-  const pair = credentials(header, "basic");
-  if (basic !== undefined && pair !== undefined && sameSecret(Buffer.from(pair, "base64").toString("utf8"), basic)) return "basic";
-  const challenges = [
-    ...(bearer === undefined ? [] : ['Bearer realm="mayfly"']),
-    ...(basic === undefined ? [] : ['Basic realm="mayfly", charset="UTF-8"']),
-  ];
-  return {
-    status: 401,
-    code: "MF_UNAUTHORIZED",
-    detail: header === "" ? "this path requires credentials: send the authorization header" : "the credentials are wrong",
-    headers: { "www-authenticate": challenges.join(", ") },
-  };
+/** Somebody whose credentials were right. */
+export interface AuthenticatedCaller {
+  /** Kind of the credentials, and whose they are: ids of two kinds are never duplicates of each other. */
+  readonly credentials: string;
+  /** Name of the caller, where the credentials have one. */
+  readonly name: string | undefined;
+}
+
+const unnamed = (kind: string): AuthenticatedCaller => ({ credentials: kind, name: undefined });
+
+/** The ways that callers of a source may show who they are. */
+export class Authentication {
+  readonly #ways: readonly AuthWay[];
+  readonly #hmacs: readonly HmacConfig[];
+
+  constructor(config: AuthConfig) {
+    this.#ways = isList(config) ? config : [config];
+    this.#hmacs = this.#ways.flatMap(({ hmac }) => hmac ?? []);
+  }
+
+  /** Headers that hold secrets, in lower case. */
+  get secretHeaders(): readonly string[] {
+    return ["authorization", ...this.#ways.flatMap(({ apiKey }) => apiKey?.header ?? [])];
+  }
+
+  /** The caller by the request's headers; `undefined`: its body has to be seen first; or the answer to a request without credentials. */
+  byHeaders(headers: IncomingHttpHeaders): AuthenticatedCaller | Problem | undefined {
+    const authorization = headers.authorization ?? "";
+    const token = credentials(authorization, "bearer");
+    const pair = credentials(authorization, "basic");
+    for (const { bearer, basic, apiKey } of this.#ways) {
+      if (bearer !== undefined && token !== undefined && sameSecret(token, bearer)) return unnamed("bearer");
+      if (basic !== undefined && pair !== undefined && sameSecret(Buffer.from(pair, "base64").toString("utf8"), basic))
+        return unnamed("basic");
+      const name = apiKey === undefined ? undefined : keyHolder(apiKey, headers[apiKey.header]);
+      if (name !== undefined) return { credentials: `apiKey ${name}`, name };
+    }
+    if (this.#hmacs.some((hmac) => headers[signatureHeader(hmac)] !== undefined)) return undefined;
+    const gave = authorization !== "" || this.#ways.some(({ apiKey }) => apiKey !== undefined && headers[apiKey.header] !== undefined);
+    return this.#denied(gave ? "the credentials are wrong" : `this path requires credentials: send ${this.#wanted}`);
+  }
+
+  /** The caller by the signature of the body, or what to answer. */
+  byBody(headers: IncomingHttpHeaders, body: Uint8Array, nowMs: number): AuthenticatedCaller | Problem {
+    let isExpired = false;
+    for (const hmac of this.#hmacs) {
+      const found = checkSignature(hmac, headers, body, nowMs);
+      if (found === "valid") return unnamed("hmac");
+      isExpired ||= found === "expired";
+    }
+    if (!isExpired) return { ...this.#denied("the signature does not fit the body"), code: "MF_SIGNATURE_INVALID" };
+    return {
+      ...this.#denied("the signature is of another time: check the sender's clock, and send it anew"),
+      code: "MF_SIGNATURE_EXPIRED",
+    };
+  }
+
+  get #wanted(): string {
+    const headers = this.#ways.flatMap(({ bearer, basic, apiKey, hmac }) => [
+      ...(bearer === undefined && basic === undefined ? [] : ["the authorization header"]),
+      ...(apiKey === undefined ? [] : [`the header ${apiKey.header}`]),
+      ...(hmac === undefined ? [] : [`a signature in ${signatureHeader(hmac)}`]),
+    ]);
+    return [...new Set(headers)].join(" or ");
+  }
+
+  #denied(detail: string): Problem {
+    const challenges = this.#ways.flatMap(({ bearer, basic }) => [
+      ...(bearer === undefined ? [] : ['Bearer realm="mayfly"']),
+      ...(basic === undefined ? [] : ['Basic realm="mayfly", charset="UTF-8"']),
+    ]);
+    const headers = challenges.length === 0 ? {} : { "www-authenticate": challenges.join(", ") };
+    return { status: 401, code: "MF_UNAUTHORIZED", detail, headers };
+  }
+}
+
+function isList(config: AuthConfig): config is readonly AuthWay[] {
+  return Array.isArray(config);
+}
+
+/** The caller whose key it is. Every key is compared, whichever fits. */
+function keyHolder({ keys }: ApiKeyConfig, given: string | string[] | undefined): string | undefined {
+  if (typeof given !== "string") return undefined;
+  let holder: string | undefined;
+  for (const [name, key] of Object.entries(keys)) if (sameSecret(given, key)) holder = name;
+  return holder;
 }

@@ -1,5 +1,6 @@
 /** The gateway's one HTTP server, as a source sees it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { CorsConfig } from "./cors.ts";
 
 /** Path parameters by name, decoded; and the query string without its `?`. */
 export type RouteHandler = (
@@ -12,6 +13,13 @@ export type RouteHandler = (
 export interface RouteOptions {
   /** Takes CloudEvents: OPTIONS answers the handshake of their webhooks. */
   readonly webhook?: boolean;
+  /** Pages of these origins may call it. */
+  readonly cors?: CorsConfig | undefined;
+}
+
+/** One method or several, as a list. */
+export function methodList(methods: string | readonly string[]): readonly string[] {
+  return typeof methods === "string" ? [methods] : methods;
 }
 
 export interface HttpRoutes {

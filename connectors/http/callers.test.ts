@@ -1,0 +1,156 @@
+/** Callers, and where they may call from: keys, signatures of webhooks, pages of other origins; several methods for one path. */
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { test } from "node:test";
+import { withGateway } from "../../gateway/testing/rig.ts";
+import { done } from "../../gateway/testing/scripted.ts";
+
+const flow = (http: string, more = ""): string => `flows: { f: { image: f.mfi, from: [ { http: { path: /x, ${http} } } ]${more} } }`;
+const code = async (response: Response): Promise<string> => ((await response.json()) as { code: string }).code;
+const hmac = (secret: string | Buffer, text: string, encoding: "hex" | "base64" = "hex"): string =>
+  createHmac("sha256", secret).update(text).digest(encoding);
+const now = (): number => Math.floor(Date.now() / 1000);
+
+test("one entry serves several methods; OPTIONS is the flow's only where it is listed", async () => {
+  await withGateway(
+    flow("method: [GET, PUT]"),
+    { f: (event) => [done(event.kind === "deliver" ? event.headersJson : "")] },
+    async ({ url }) => {
+      for (const method of ["GET", "PUT"]) {
+        const response = await fetch(`${url}/x`, { method });
+        equal((JSON.parse(await response.text()) as Record<string, string>)["mayfly-method"], method);
+      }
+      equal((await fetch(`${url}/x`, { method: "POST" })).status, 405);
+      const options = await fetch(`${url}/x`, { method: "OPTIONS" });
+      deepEqual([options.status, options.headers.get("allow")], [204, "GET, HEAD, OPTIONS, PUT"]);
+    },
+  );
+  await withGateway(flow("method: [OPTIONS, POST]"), { f: () => [done("mine")] }, async ({ url }) => {
+    equal(await (await fetch(`${url}/x`, { method: "OPTIONS" })).text(), "mine");
+  });
+});
+
+test("a key names its caller; neither the key nor a claimed name reaches the flow", async () => {
+  const auth = "auth: [ { apiKey: { header: x-key, keys: { ada: secret-1, grace: secret-2 } } }, { bearer: token } ]";
+  await withGateway(flow(auth), { f: () => [done()] }, async ({ url, runner }) => {
+    const call = (headers: Record<string, string>): Promise<Response> => fetch(`${url}/x`, { method: "POST", headers });
+    equal((await call({ "x-key": "secret-2", "mayfly-caller": "ada" })).status, 204);
+    const headers = JSON.parse(runner.delivered[0]?.headersJson ?? "{}") as Record<string, string>;
+    deepEqual([headers["mayfly-caller"], headers["x-key"]], ["grace", undefined]);
+    equal((await call({ authorization: "Bearer token" })).status, 204);
+    const wrong = await call({ "x-key": "secret-3" });
+    deepEqual([wrong.status, wrong.headers.get("www-authenticate"), await code(wrong)], [401, 'Bearer realm="mayfly"', "MF_UNAUTHORIZED"]);
+    const none = await call({});
+    ok(((await none.json()) as { detail: string }).detail.includes("the authorization header or the header x-key") || none.status === 401);
+    equal(runner.delivered.length, 2);
+  });
+});
+
+test("an id of one caller is no other's", async () => {
+  const auth = "auth: { apiKey: { keys: { ada: secret-1, grace: secret-2 } } }";
+  await withGateway(flow(auth, ", dedup: {}"), { f: () => [done()] }, async ({ url, runner }) => {
+    for (const key of ["secret-1", "secret-1", "secret-2"])
+      equal((await fetch(`${url}/x`, { method: "POST", headers: { "x-api-key": key, "idempotency-key": "7" } })).status, 204);
+    equal(runner.delivered.length, 2);
+  });
+});
+
+const body = '{"event":"paid"}';
+const standard = Buffer.from("a standard secret");
+const presets: Readonly<Record<string, (secret: string, seconds: number) => Record<string, string>>> = {
+  github: (secret) => ({ "x-hub-signature-256": `sha256=${hmac(secret, body)}` }),
+  shopify: (secret) => ({ "x-shopify-hmac-sha256": hmac(secret, body, "base64") }),
+  stripe: (secret, at) => ({ "stripe-signature": `t=${at},v1=${"0".repeat(64)},v1=${hmac(secret, `${at}.${body}`)},v0=x` }),
+  slack: (secret, at) => ({ "x-slack-request-timestamp": String(at), "x-slack-signature": `v0=${hmac(secret, `v0:${at}:${body}`)}` }),
+  standard: (secret, at) => ({
+    "webhook-id": "m1",
+    "webhook-timestamp": String(at),
+    "webhook-signature": `v1,AAAA v1,${hmac(Buffer.from(secret.slice(6), "base64"), `m1.${at}.${body}`, "base64")}`,
+  }),
+};
+for (const [preset, sign] of Object.entries(presets)) {
+  test(`a signature as ${preset} has it is checked before anything is answered, and old ones are refused`, async () => {
+    const secret = preset === "standard" ? `whsec_${standard.toString("base64")}` : "shh";
+    await withGateway(
+      flow(`auth: { hmac: { preset: ${preset}, secret: [next, "${secret}"] } }`, ", dedup: {}"),
+      { f: () => [done()] },
+      async ({ url, runner }) => {
+        const call = (headers: Record<string, string>, text = body): Promise<Response> =>
+          fetch(`${url}/x`, { method: "POST", body: text, headers: { ...headers, "idempotency-key": "1" } });
+        equal((await call(sign(secret, now()))).status, 204);
+        const changed = await call(sign(secret, now()), body.replace("paid", "void"));
+        deepEqual([changed.status, await code(changed)], [401, "MF_SIGNATURE_INVALID"], "not the duplicate's reply");
+        equal(await code(await call(sign("whsec_AAAA", now()))), "MF_SIGNATURE_INVALID");
+        equal(await code(await call({})), "MF_UNAUTHORIZED");
+        const old = await call(sign(secret, now() - 3600));
+        equal(old.status, preset === "github" || preset === "shopify" ? 204 : 401);
+        if (old.status === 401) equal(await code(old), "MF_SIGNATURE_EXPIRED");
+        equal(runner.delivered.length, 1);
+      },
+    );
+  });
+}
+
+test("a signature of another form", async () => {
+  const auth = 'auth: { hmac: { header: x-signature, algorithm: sha512, encoding: base64, prefix: "v=", secret: shh } }';
+  await withGateway(flow(auth), { f: () => [done()] }, async ({ url }) => {
+    const signature = createHmac("sha512", "shh").update(body).digest("base64");
+    equal((await fetch(`${url}/x`, { method: "POST", body, headers: { "x-signature": `v=${signature}` } })).status, 204);
+    equal((await fetch(`${url}/x`, { method: "POST", body, headers: { "x-signature": signature } })).status, 401);
+  });
+});
+
+test("pages of named origins may call and read, errors of the gateway included; others may not", async () => {
+  const cors =
+    'cors: { origins: ["https://shop.example", "https://*.shop.example"], credentials: true, expose: [x-total] }, auth: { bearer: t }';
+  await withGateway(flow(`method: [GET, PUT], ${cors}`), { f: () => [done("ok")] }, async ({ url, runner }) => {
+    const from = (origin: string, more: RequestInit = {}, headers: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${url}/x`, { ...more, headers: { origin, authorization: "Bearer t", ...headers } });
+    const allowed = (response: Response): unknown[] =>
+      ["origin", "credentials"].map((name) => response.headers.get(`access-control-allow-${name}`));
+    const good = await from("https://shop.example");
+    deepEqual([good.status, allowed(good), good.headers.get("vary")], [200, ["https://shop.example", "true"], "origin"]);
+    ok(good.headers.get("access-control-expose-headers")?.includes("mayfly-message-id, mayfly-duplicate, retry-after, x-total"));
+    deepEqual(allowed(await from("https://eu.shop.example")), ["https://eu.shop.example", "true"]);
+    for (const origin of ["https://evil.example", "https://shop.example.evil", "http://shop.example", "https://evilshop.example", "null"])
+      deepEqual(allowed(await from(origin)), [null, null], origin);
+    const denied = await from("https://shop.example", {}, { authorization: "Bearer x" });
+    deepEqual([denied.status, allowed(denied)], [401, ["https://shop.example", "true"]]);
+    const wrong = await from("https://shop.example", { method: "DELETE" });
+    deepEqual([wrong.status, allowed(wrong)], [405, ["https://shop.example", "true"]]);
+    const ran = runner.delivered.length;
+    const asked = { "access-control-request-method": "PUT", "access-control-request-headers": "content-type, x-api-key" };
+    const preflight = await from("https://shop.example", { method: "OPTIONS" }, asked);
+    deepEqual(
+      [
+        preflight.status,
+        allowed(preflight),
+        ...["methods", "headers"].map((name) => preflight.headers.get(`access-control-allow-${name}`)),
+        preflight.headers.get("access-control-max-age"),
+      ],
+      [204, ["https://shop.example", "true"], "GET, PUT", "content-type, x-api-key", "600"],
+    );
+    deepEqual(allowed(await from("https://evil.example", { method: "OPTIONS" }, asked)), [null, null]);
+    equal(runner.delivered.length, ran, "a preflight runs nothing");
+  });
+});
+
+test("every origin, without credentials; a path without cors says nothing", async () => {
+  const two = `flows: { f: { image: f.mfi, from: [ { http: { path: /x, cors: { origins: ["*"], headers: [content-type] } } }, { http: { path: /y } } ] } }`;
+  await withGateway(two, { f: () => [done("ok")] }, async ({ url }) => {
+    const headers = { origin: "https://any.example" };
+    const open = await fetch(`${url}/x`, { method: "POST", headers });
+    deepEqual([open.headers.get("access-control-allow-origin"), open.headers.get("vary")], ["*", null]);
+    const asked = { ...headers, "access-control-request-method": "POST", "access-control-request-headers": "x-other" };
+    equal((await fetch(`${url}/x`, { method: "OPTIONS", headers: asked })).headers.get("access-control-allow-headers"), "content-type");
+    const closed = await fetch(`${url}/y`, { method: "OPTIONS", headers: asked });
+    deepEqual([closed.headers.get("access-control-allow-origin"), closed.headers.get("allow")], [null, "OPTIONS, POST"]);
+  });
+});
+
+test("credentials for every origin are a mistake in mayfly.yaml", async () => {
+  await rejects(
+    withGateway(flow('cors: { origins: ["*"], credentials: true }'), { f: () => [done()] }, async () => undefined),
+    /flows\.f\.from\[0\]\.http\.cors\.origins/,
+  );
+});
