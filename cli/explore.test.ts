@@ -102,6 +102,39 @@ test("a signal that comes twice, as two: the bound of duplicates counts", async 
   deepEqual(rules(await explored("once", handler, exploration(0))), []);
 });
 
+test("a crash loses what is not committed: requests are made again under their key, sends leave once", async () => {
+  const handler = `
+  await to.stock.request("reserve");
+  to.mail.send("reserved");
+  await wait("go", { timeout: "1d" });
+  await to.stock.request("take");
+  to.mail.send("taken");`;
+  const exploration = (rule: string): string =>
+    `{ messages: [{ text: "x" }], bounds: { errors: 0, delays: 0, duplicates: 0 }, invariants: { rule: (world) => ${rule} } }`;
+  const repeated = await explored("crash", handler, exploration("world.attempts.length < 3"));
+  match(repeated.violations[0]?.schedule ?? "", /x/);
+  const sound = `world.requests.length < 3 && world.sends.to("mail").length < 3 && (!world.ended || world.sends.to("mail").length === 2)
+    && world.attempts.filter((each) => each.text() === "reserve").every((each, _, all) => all.length === 1 || world.attempts.filter((other) => other.text() === "take").length < 2)`;
+  deepEqual(rules(await explored("crash", handler, exploration(sound))), []);
+});
+
+test("two messages of one key that were woken together: a commit over another's is a conflict, and none of the updates is lost", async () => {
+  const handler = `
+  await wait("go", { key: "all", timeout: "1d" });
+  const seen = state.get<number>("seen") ?? 0;
+  await to.stock.request(String(seen));
+  state.set("seen", seen + 1);`;
+  const exploration = `{
+  messages: [{ text: "a", key: "k" }, { text: "b", key: "k" }],
+  bounds: { errors: 0, crashes: 0, duplicates: 0, delays: 1 },
+  invariants: { "both count": ({ ended, state, messages }) => !ended || state("both", "k").seen === messages.length, "told apart": () => true },
+}`;
+  const report = await explored("both", handler, exploration);
+  deepEqual([rules(report), report.complete], [["no double effect under one idempotency key"], true], "the request is made of the state");
+  const steady = await explored("both", handler.replace("String(seen)", '"same"'), exploration);
+  deepEqual([rules(steady), steady.complete], [[], true]);
+});
+
 test("built in: a value read before a sleep and written after it, over another message's update", async () => {
   const flow = (read: string): string => `
   ${read === "before" ? 'const seen = state.get<number>("seen") ?? 0;' : ""}

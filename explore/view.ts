@@ -163,9 +163,9 @@ class View implements WorldView {
     return this.#world.kept.map(({ flow, name, key }) => ({ flow, name, key }));
   }
 
-  state(flow: string, key: string): Readonly<Record<string, unknown>> {
-    return JSON.parse(stateJson(this.#world.states.get(stateKey(flow, key)) ?? noState) ?? "{}") as Record<string, unknown>;
-  }
+  /** Bound: rules take it out of its object. */
+  readonly state = (flow: string, key: string): Readonly<Record<string, unknown>> =>
+    JSON.parse(stateJson(this.#world.states.get(stateKey(flow, key)) ?? noState) ?? "{}") as Record<string, unknown>;
 
   get nowMs(): number {
     return this.#world.nowMs - this.#startMs;

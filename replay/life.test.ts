@@ -27,6 +27,10 @@ export default flow(async (msg, { to, wait, sleep, state, approve, continueAs, l
       const [a, b] = await Promise.all([wait("one", { timeout: "1d" }), wait("two", { timeout: "1d" })]);
       to.out.send([a?.text() ?? null, b?.text() ?? null]);
     },
+    async pair() {
+      const [a, b] = await Promise.all([wait("one", { timeout: "2d" }), wait("one", { timeout: "2d" })]);
+      to.out.send([a?.text() ?? null, b?.text() ?? null]);
+    },
     async twice() { to.out.send([(await wait("one")).id, (await wait("one")).id]); },
     async ask() { to.out.send({ chosen: await approve("Pay?", { options: ["yes", "no"], timeout: "1d" }) ?? null }); },
     async awake() {
@@ -124,6 +128,8 @@ test("the oldest signal goes to the oldest wait, one to each; a wait without a s
   const { sent, drive } = await live(["both"], [signal("two", 2 * hour, "b"), signal("one", hour, "a"), signal("one", hour, "again")]);
   deepEqual(sent.at(-1), [3, ["a", "b"]]);
   equal(drive.unclaimed.length, 1);
+  const pair = await live(["pair"], [signal("one", hour, "x")]);
+  deepEqual(pair.sent.at(-1), [3, ["x", null]], "of two waits for one signal the first has it");
   const twice = await live(["twice"], [signal("one", 2 * hour), signal("one", hour)]);
   deepEqual(twice.sent.at(-1), [3, ["one@1h", "one@2h"]]);
 });
