@@ -50,6 +50,7 @@ export interface FlowRow {
   readonly running: number;
   readonly outbox: number;
   readonly holds: number;
+  readonly sleepers?: number;
   readonly received: number;
   readonly done: number;
   readonly failed: number;
@@ -75,6 +76,8 @@ export interface Overview {
   readonly rates: Rates;
   readonly latency: Percentiles | null;
   readonly queue: { readonly pending: number; readonly running: number; readonly outbox: number };
+  /** Absent from a gateway of an earlier version. */
+  readonly sleepers?: number;
   readonly deadLetters: number;
   readonly journal: { readonly durable: boolean; readonly pending: number; readonly diskBytes: number; readonly trouble: string | null };
   readonly memory: { readonly takenBytes: number; readonly mostBytes: number };

@@ -243,6 +243,9 @@ function Body({ flow, changed }: { readonly flow: FlowDetail; readonly changed: 
           note={flow.latency === null ? "no message in the last minute" : `p50 ${duration(flow.latency.p50)}`}
         />
         <Figure name="Waiting" value={count(flow.pending)} note={`${plural(flow.running, "machine")} run`} />
+        {flow.sleepers === undefined || flow.sleepers === 0 ? null : (
+          <Figure name="Asleep" value={count(flow.sleepers)} note="wait durably" href={href(["sleepers"], { flow: flow.name })} />
+        )}
         <Figure name="Outbox" value={count(flow.outbox)} note="sends that wait" />
         <Figure
           name="Failed"

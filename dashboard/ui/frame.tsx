@@ -29,6 +29,13 @@ function mark(id: string): JSX.Element | null {
         <span class="sr"> problems</span>
       </span>
     );
+  if (id === "sleepers" && (now?.sleepers ?? 0) > 0)
+    return (
+      <span class="mark">
+        {count(now?.sleepers ?? 0)}
+        <span class="sr"> asleep</span>
+      </span>
+    );
   if (id === "dead-letters" && now !== undefined && now.deadLetters > 0)
     return (
       <span class="mark">

@@ -90,6 +90,7 @@ export function overview(watch: Watch, letters: number): object {
     rates: { received: shownRate(rates.received), done: shownRate(rates.done), failed: shownRate(rates.failed) },
     latency: shownPercentiles(all.percentiles),
     queue: { pending: flows.reduce((sum, { delivery }) => sum + delivery.pending, 0), running: running + waiting, outbox },
+    sleepers: ports.journal.stats().sleepers,
     deadLetters: letters,
     journal: { durable: ports.journal.durable, pending, diskBytes, trouble: ports.journal.trouble?.message ?? null },
     memory: { takenBytes: ports.memory.all.takenBytes, mostBytes: ports.memory.all.mostBytes },

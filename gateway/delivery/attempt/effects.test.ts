@@ -279,3 +279,16 @@ test("an error of the flow's program is tried again only where the flow says so"
 test("without a mayfly.yaml every outlet is there", () => {
   equal(begin({ rules: { outlets: undefined } }).effects.outcome(step(send("any", "x"), done()))?.kind, "done");
 });
+
+test("a question for an outlet that the flow has not fails; for one that it has, or for nobody, it is a wait", () => {
+  const ask = (to: string | undefined, rules: Partial<EffectRules> = {}): string => {
+    const questionJson = JSON.stringify({ question: "Pay?", options: ["yes"], to });
+    const wait: Effect = { kind: "wait", wait: 1, name: "approval", key: "m/1", dueMs: -1, questionJson };
+    const end = begin({ rules }).effects.outcome(step(wait));
+    return end?.kind === "failed" ? end.failure.code : (end?.kind ?? "goes on");
+  };
+  equal(ask("a"), "asleep");
+  equal(ask(undefined), "asleep");
+  equal(ask("nobody"), "MF_OUTLET_UNKNOWN");
+  equal(ask("nobody", { outlets: undefined }), "asleep");
+});

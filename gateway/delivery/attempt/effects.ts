@@ -29,7 +29,7 @@ import {
 import { isHeaderValue } from "../../contract/http/headers.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { Failure, FailureOrigin, Reply } from "../../contract/message.ts";
-import type { OpenTimer, OpenWait, Waits } from "../../contract/sleep.ts";
+import { type OpenTimer, type OpenWait, questionOf, type Waits } from "../../contract/sleep.ts";
 import type { NewSend, StateChange } from "../../journal/journal.ts";
 import { failureOf } from "../failures.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
@@ -338,7 +338,17 @@ export class Effects {
         "the flow waits durably while its caller waits for the reply: give its source `mode: accept`, or use another flow to wait";
       this.#fail("MF_SLEEP_CALLER", text);
     } else if (sizeOf(this.#openWaits) >= most) this.#overCalls(`has more than ${most} waits open at once: await some before opening more`);
-    else if (dueMs < 0 || !this.#isTooLong(dueMs)) this.#openWait({ wait, name, key, dueMs: dueMs < 0 ? undefined : dueMs, questionJson });
+    else if (this.#canAsk(questionJson) && (dueMs < 0 || !this.#isTooLong(dueMs)))
+      this.#openWait({ wait, name, key, dueMs: dueMs < 0 ? undefined : dueMs, questionJson });
+  }
+
+  /** False, and the attempt has failed, when a question is for an outlet that the flow has not. */
+  #canAsk(questionJson: string | undefined): boolean {
+    const { name, outlets } = this.#rules;
+    const outlet = questionOf(questionJson)?.to;
+    if (outlet === undefined || outlets?.includes(outlet) !== false) return true;
+    this.#fail("MF_OUTLET_UNKNOWN", unknownOutlet(name, outlet, outlets));
+    return false;
   }
 
   #openWait(what: OpenWait): void {
