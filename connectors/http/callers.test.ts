@@ -2,7 +2,11 @@
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { withGateway } from "../../gateway/testing/rig.ts";
+import type { IncomingMessage } from "node:http";
+import fc from "fast-check";
+import { ManualClock } from "../../gateway/testing/manual-clock.ts";
+import { type Rig, withGateway } from "../../gateway/testing/rig.ts";
+import { RateLimiter } from "./rate-limit.ts";
 import { done } from "../../gateway/testing/scripted.ts";
 
 const flow = (http: string, more = ""): string => `flows: { f: { image: f.mfi, from: [ { http: { path: /x, ${http} } } ]${more} } }`;
@@ -152,5 +156,77 @@ test("credentials for every origin are a mistake in mayfly.yaml", async () => {
   await rejects(
     withGateway(flow('cors: { origins: ["*"], credentials: true }'), { f: () => [done()] }, async () => undefined),
     /flows\.f\.from\[0\]\.http\.cors\.origins/,
+  );
+});
+
+test("a caller who asks too often is told when to come again, and holds up nobody else", async () => {
+  const clock = new ManualClock(Date.UTC(2026, 0, 1));
+  const http = "auth: { apiKey: { keys: { ada: secret-1, grace: secret-2 } } }, rateLimit: { rate: 3/m }";
+  let ticking: NodeJS.Timeout | undefined;
+  const run = async ({ url, runner }: Rig): Promise<void> => {
+    const call = (key: string): Promise<Response> => fetch(`${url}/x`, { method: "POST", headers: { "x-api-key": key } });
+    const limits = (response: Response): unknown[] =>
+      ["limit", "remaining", "reset"].map((name) => Number(response.headers.get(`ratelimit-${name}`)));
+    deepEqual(limits(await call("secret-1")), [3, 2, 20]);
+    deepEqual(limits(await call("secret-1")), [3, 1, 40]);
+    deepEqual(limits(await call("secret-1")), [3, 0, 60]);
+    const refused = await call("secret-1");
+    deepEqual(
+      [refused.status, refused.headers.get("retry-after"), ...limits(refused), await code(refused)],
+      [429, "20", 3, 0, 60, "MF_RATE_LIMIT"],
+    );
+    equal((await call("secret-2")).status, 204);
+    equal((await call("wrong")).headers.get("ratelimit-limit"), null, "who is nobody is not counted");
+    clock.advance(20_000);
+    equal((await call("secret-1")).status, 204);
+    equal((await call("secret-1")).status, 429);
+    equal(runner.delivered.length, 5);
+  };
+  await withGateway(
+    flow(http),
+    { f: () => [done()] },
+    (rig) => run(rig).finally(() => (ticking = setInterval(() => clock.advance(100), 1))),
+    { clock },
+  ).finally(() => clearInterval(ticking));
+});
+
+test("callers are counted by a header where that says who they are; however many, memory is bounded", () => {
+  const clock = new ManualClock();
+  const limiter = new RateLimiter({ rate: { count: 1, windowMs: 1000 }, by: "header:x-tenant" }, clock);
+  const from = (tenant: string | undefined): boolean =>
+    limiter.take({ headers: { "x-tenant": tenant }, socket: { remoteAddress: "::1" } } as unknown as IncomingMessage, "").allowed;
+  deepEqual([from("a"), from("a"), from("b"), from(undefined), from(undefined)], [true, false, true, true, false]);
+  for (let n = 0; n < 250_000; n += 1) from(`t${n}`);
+  equal(from("t249999"), false);
+  equal(from("a"), true, "who has rested longest was forgotten");
+});
+
+test("over any schedule nobody gets more than the rate and its burst, nor waits longer than told", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 20 }),
+      fc.integer({ min: 10, max: 10_000 }),
+      fc.array(fc.nat(3000), { maxLength: 200 }),
+      (count, windowMs, pauses) => {
+        const clock = new ManualClock(0);
+        const limiter = new RateLimiter({ rate: { count, windowMs }, by: "caller" }, clock);
+        const request = { headers: {}, socket: {} } as IncomingMessage;
+        const taken: number[] = [];
+        for (const pause of pauses) {
+          clock.advance(pause % 7 === 0 ? 0 : pause);
+          const { allowed, waitMs } = limiter.take(request, "ada");
+          if (allowed) taken.push(clock.monotonicMs());
+          else {
+            clock.advance(Math.ceil(waitMs));
+            ok(limiter.take(request, "ada").allowed, "it was told to come now");
+            taken.push(clock.monotonicMs());
+          }
+        }
+        for (const [index, atMs] of taken.entries()) {
+          const within = taken.slice(index).filter((each) => each < atMs + windowMs).length;
+          ok(within <= 2 * count, `${within} in a window of ${count}`);
+        }
+      },
+    ),
   );
 });

@@ -1,5 +1,8 @@
 /** Bounds of HTTP bodies that no configuration changes. */
 export const httpLimits = {
+  /** Callers whose rate is remembered at once, and characters of a header that tells them apart. */
+  rateCallers: 100_000,
+  rateNameCharacters: 256,
   /** Shorter replies are not compressed: the header would cost more than is saved. */
   leastCompressedBytes: 1_024,
   /** A reply up to this length is written together with its head. */

@@ -32,6 +32,7 @@ import {
   told,
 } from "#gateway/contract";
 import { type LargeBody, readLargeBody } from "./large-body.ts";
+import { type RateLimitConfig, RateLimiter, rateLimitSchema } from "./rate-limit.ts";
 import { sendReply, writeHead } from "./reply.ts";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 import { isStructured, parseCloudEvent } from "../shared/cloudevents/read.ts";
@@ -47,6 +48,7 @@ export interface HttpSourceConfig {
   readonly cloudevents: boolean;
   readonly auth?: AuthConfig;
   readonly cors?: CorsConfig;
+  readonly rateLimit?: RateLimitConfig;
 }
 
 const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -80,6 +82,7 @@ class HttpSource implements Source {
   readonly #context: SourceContext;
   readonly #bounds: BodyBounds;
   readonly #authentication: Authentication | undefined;
+  readonly #limiter: RateLimiter | undefined;
   readonly #secretHeaders: ReadonlySet<string>;
   #accept: Accept | undefined;
   #remove: (() => void) | undefined;
@@ -91,6 +94,7 @@ class HttpSource implements Source {
     this.#context = context;
     this.#authentication = config.auth === undefined ? undefined : new Authentication(config.auth);
     this.#secretHeaders = new Set(this.#authentication?.secretHeaders);
+    this.#limiter = config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, context.clock);
     this.#bounds = { limit: config.bodyLimit, memory: context.memory };
   }
 
@@ -125,6 +129,7 @@ class HttpSource implements Source {
       request.resume();
       return sendProblem(response, known);
     }
+    if (this.#limiter !== undefined && !this.#allows(this.#limiter, request, response, known?.credentials ?? "hmac")) return;
     this.#open += 1;
     const caller: Caller = { left: false, onLeave: undefined };
     response.on("close", () => {
@@ -149,6 +154,19 @@ class HttpSource implements Source {
         (error: unknown) => this.#failed(exchange, error),
       );
   };
+
+  /** False: the caller has made too many requests, and is told. */
+  #allows(limiter: RateLimiter, request: IncomingMessage, response: ServerResponse, credentials: string): boolean {
+    const allowance = limiter.take(request, credentials);
+    const headers = limiter.headers(allowance);
+    for (const name in headers) response.setHeader(name, headers[name] as string);
+    if (allowance.allowed) return true;
+    request.resume();
+    this.#context.metrics.count("rate_limited");
+    const detail = `too many requests: try again in ${headers["retry-after"]} s`;
+    sendProblem(response, { status: 429, code: "MF_RATE_LIMIT", detail });
+    return false;
+  }
 
   /** The body is there, or a reason why it is not; undefined when the client has left. */
   #read(exchange: Exchange, read: LargeBody): void {
@@ -343,7 +361,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
 \`application/problem+json\` that has the message's id and a code: 502 and 504 if a system that the flow called failed or did not answer, 500 if the flow failed. A failure that is not the caller's fault (5xx) is also kept as a dead letter. With \`mode: accept\` the caller gets \`202\` and
 \`{"id": …}\` once the journal has the message, which is then retried according to \`retry\`.
 
-- Path parameters arrive decoded as the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. The caller's \`mayfly-\` headers are dropped. Repeated header lines are several values of one header; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
+- Path parameters arrive decoded as \`msg.params\` and the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`msg.query\` and \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. The caller's \`mayfly-\` headers are dropped. Repeated header lines are several values of one header; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
 - \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to the longest body you accept.
 - As a source of a signal it answers \`202\` with \`{"id": …, "waiting": true}\` once the journal has the signal; \`waiting\` is false while no machine waits for it yet. \`mode\` does not matter.
 - With \`cloudevents: true\`, \`OPTIONS\` answers the CloudEvents webhook handshake.
@@ -395,6 +413,7 @@ export const httpSource: SourceDefinition<HttpSourceConfig> = {
       cloudevents: acceptCloudEventsSchema,
       auth: authSchema,
       cors: corsSchema,
+      rateLimit: rateLimitSchema,
     },
   },
   example: "http: { method: POST, path: /orders, bodyLimit: 1MiB }",

@@ -51,6 +51,7 @@ const unitExamples: Readonly<Record<string, string>> = table({
   duration: "must be a duration such as 200ms, 5s, 10m, 24h or 7d",
   durationRange: "must be a range of durations, the shorter first, such as 200ms..30s",
   size: "must be a size such as 64KB or 16MiB",
+  quota: "must be a number in a time such as 100/m or 5/s",
   rate: "must be a rate such as 100/s or 60/m",
   share: "must be a share from 0% to 100%, such as 5%",
   early: "must be refuse, or keep and a duration such as keep 1d",

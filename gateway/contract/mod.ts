@@ -49,5 +49,5 @@ export {
 export { type LongBodies, type StagedBody } from "./stored-body.ts";
 export { causes, type TraceHeaders, type Tracing, untraced, withTrace } from "./tracing.ts";
 export { guarded, type ReportUnexpected } from "./unexpected.ts";
-export { duration, size } from "./units.ts";
+export { duration, quota, type Quota, size } from "./units.ts";
 export { type Connector, type Connectors } from "./connectors.ts";

@@ -18,6 +18,7 @@ const rangePattern = `^${durationForm}\\.\\.${durationForm}$`;
 const sizePattern = `^${sizeForm}$`;
 const sharePattern = "^[0-9]{1,3}(\\.[0-9]+)?%$";
 const earlyPattern = `^(refuse|keep ${durationForm})$`;
+const quotaPattern = "^[0-9]{1,9}/(s|m|h|d)$";
 const ratePattern = "^[0-9]+(\\.[0-9]+)?/(s|m|h)$";
 
 /** Milliseconds of `200ms`, `5s`, `1.5m`, `24h`, `7d`. */
@@ -49,6 +50,19 @@ export function parseRate(text: string): Result<number, string> {
   return value > 0 && Number.isFinite(value) ? ok(value) : err("must be a rate such as 100/s or 60/m");
 }
 
+/** So many in a time, of `100/m` or `5/s`. */
+export interface Quota {
+  readonly count: number;
+  readonly windowMs: number;
+}
+
+export function parseQuota(text: string): Result<Quota, string> {
+  const match = /^([0-9]{1,9})\/(s|m|h|d)$/.exec(text);
+  const windowMs = durationUnitsMs[match?.[2] ?? ""];
+  const count = Number(match?.[1] ?? 0);
+  return windowMs !== undefined && count > 0 ? ok({ count, windowMs }) : err("must be a number in a time such as 100/m or 5/s");
+}
+
 /** A share from 0 to 1 of `5%` or `0.5%`. */
 export function parseShare(text: string): Result<number, string> {
   const value = new RegExp(sharePattern).test(text) ? Number(text.slice(0, -1)) / 100 : Number.NaN;
@@ -68,6 +82,7 @@ export const units: Readonly<Record<string, (text: string) => Result<unknown, st
   durationRange: parseDurationRange,
   size: parseSize,
   rate: parseRate,
+  quota: parseQuota,
   share: parseShare,
   early: parseEarly,
 });
@@ -101,6 +116,11 @@ export function size(description: string, fallback?: string): JsonSchema {
 /** A rate; reaches the connector as events a second. */
 export function rate(description: string, fallback?: string): JsonSchema {
   return fragment({ unit: "rate", pattern: ratePattern, examples: ["100/s", "60/m"] }, description, fallback);
+}
+
+/** So many in a time; reaches the connector as a `Quota`. */
+export function quota(description: string, fallback?: string): JsonSchema {
+  return fragment({ unit: "quota", pattern: quotaPattern, examples: ["100/m", "5/s"] }, description, fallback);
 }
 
 /** A share; reaches the connector as a number from 0 to 1. */

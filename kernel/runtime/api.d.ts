@@ -44,6 +44,10 @@ export interface Message extends Content {
   readonly attempt: number;
   /** Key that orders messages and owns `state`, if the flow has one. */
   readonly key: string | undefined;
+  /** Parameters of an HTTP path such as `/orders/:id`, by name in lower case. */
+  readonly params: Readonly<Record<string, string | undefined>>;
+  /** The query of an HTTP request, decoded; of a key that repeats, the list of its values. */
+  readonly query: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
 
 /** The answer to a request. What can't be parsed is MF_RESPONSE_INVALID, which is retried. */

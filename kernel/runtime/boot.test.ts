@@ -7,13 +7,17 @@ import { decode, failure, failureOf, header, replyOf, resolveEvent } from "./tes
 import * as wire from "./wire.ts";
 
 test("the runtime's numbers are the door's", () => {
-  const { deliver: d, resolve, wake, cancel } = EventKind;
-  assert.deepEqual([wire.deliverKind, wire.resolveKind, wire.wakeKind, wire.cancelKind], [d, resolve, wake, cancel]);
+  const { deliver: d, resolve, wake, cancel, signal, resume } = EventKind;
+  assert.deepEqual(
+    [wire.deliverKind, wire.resolveKind, wire.wakeKind, wire.cancelKind, wire.signalKind, wire.resumeKind],
+    [d, resolve, wake, cancel, signal, resume],
+  );
   const { log, send, call, timer, state, done, fail } = EffectKind;
   assert.deepEqual(
     [wire.logEffect, wire.sendEffect, wire.callEffect, wire.timerEffect, wire.stateEffect, wire.doneEffect, wire.failEffect],
     [log, send, call, timer, state, done, fail],
   );
+  assert.deepEqual([wire.waitEffect, wire.continueEffect], [EffectKind.wait, EffectKind.continue]);
   assert.equal(wire.flawByte, flawByte);
 });
 
@@ -430,4 +434,30 @@ test("a reply with a stored body is an error, and an empty body that is not stor
   assert.equal(failure(effects).code, "MF_BODY_CLAIMED");
   const plain = await run(source, deliverBody(""));
   assert.equal(plain.effects[0]?.kind, "done");
+});
+
+test("parameters of the path and the query, as HTTP brings them", async () => {
+  const headers = {
+    "mayfly-path": "/orders/7/ä",
+    "mayfly-path-order": "7",
+    "mayfly-path-rest": "ä",
+    "mayfly-query": "a=1&b=x+y%26&a=%C3%A9&empty&=v&bad=%zz&__proto__=p&a=3",
+  };
+  const handler = "(msg) => ({ params: msg.params, query: Object.entries(msg.query), none: msg.query.nothing ?? null })";
+  const machine = await bootMachine(`${header}export default flow(${handler});`);
+  const { effects } = machine.event(deliverBody({}, { headersJson: JSON.stringify(headers) }));
+  const last = effects.at(-1);
+  assert.ok(last?.kind === "done");
+  assert.deepEqual(JSON.parse(decode(last.reply!.body)), {
+    params: { order: "7", rest: "ä" },
+    query: [
+      ["a", ["1", "é", "3"]],
+      ["b", "x y&"],
+      ["empty", ""],
+      ["", "v"],
+      ["bad", "%zz"],
+      ["__proto__", "p"],
+    ],
+    none: null,
+  });
 });

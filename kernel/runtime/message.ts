@@ -8,6 +8,20 @@ import { deliverPart } from "./wire.ts";
 /** How the door names what `values:` in mayfly.yaml gives the flow, among the headers. */
 const valuePrefix = "mayfly-value-";
 
+/** How the door names path parameters among the headers. */
+const parameterPrefix = "mayfly-path-";
+
+/** Text of a form's field (URL standard, 5.1): what can't be decoded stays as it is. */
+function formText(text: string): string {
+  const plain = text.includes("+") ? text.replace(/\+/g, " ") : text;
+  if (!plain.includes("%")) return plain;
+  try {
+    return decodeURIComponent(plain);
+  } catch {
+    return plain;
+  }
+}
+
 /** The flow's `values:`. They are not in the message: whatever shows a message, shows no secret. */
 const values: Record<string, string> = Object.create(null);
 
@@ -46,6 +60,28 @@ export class Message extends Content implements PublicMessage {
   get key(): string | undefined {
     if (this.heldKey === null) this.heldKey = native.text(deliverPart.key);
     return this.heldKey;
+  }
+
+  /** Parameters of the path, by name in lower case. */
+  get params(): Readonly<Record<string, string | undefined>> {
+    const found: Record<string, string> = Object.create(null);
+    const { headers } = this;
+    for (const name in headers) if (name.startsWith(parameterPrefix)) found[name.slice(parameterPrefix.length)] = headers[name]!;
+    return found;
+  }
+
+  /** The query, decoded as a form is; of a key that repeats, all values. */
+  get query(): Readonly<Record<string, string | readonly string[] | undefined>> {
+    const found: Record<string, string | string[]> = Object.create(null);
+    for (const pair of (this.headers["mayfly-query"] ?? "").split("&")) {
+      if (pair === "") continue;
+      const mark = pair.indexOf("=");
+      const name = formText(mark < 0 ? pair : pair.slice(0, mark));
+      const value = mark < 0 ? "" : formText(pair.slice(mark + 1));
+      const before = found[name];
+      found[name] = before === undefined ? value : typeof before === "string" ? [before, value] : [...before, value];
+    }
+    return found;
   }
 
   /** Takes the flow's values out of the headers. The names of old go on finding them there, and nothing that lists headers does. */
