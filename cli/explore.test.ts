@@ -257,6 +257,12 @@ test("a flow without an exploration takes its message from a file; without eithe
   await writeFile(at("message.json"), "{}");
   const { code, out } = await capture(["explore", at("plain.ts"), "--case", at("message.json"), "--signal", `go=${at("message.json")}`]);
   deepEqual([code, /nothing breaks a rule .*all within the bounds/.test(out)], [0, true], out);
+  await mkdir(at("cases"));
+  for (const id of ["1", "2"]) await writeFile(at(`cases/${id}.json`), id);
+  const exploration = `{ messages: [{ json: 9 }], invariants: { small: ({ messages }) => messages.every((each) => each.json() < 9) } }`;
+  deepEqual(rules(await explored("cased", `to.out.send("x");`, exploration)), ["small"]);
+  const cased = await again("cased", "--case", at("cases"));
+  deepEqual([cased.code, cased.complete], [0, true], "the rules stay");
   const none = await capture(["explore", at("plain.ts")]);
   equal(none.code, 2);
   match(none.err, /MF_EXPLORE_INVALID.*write .*plain\.explore\.ts, or give a message with --case FILE/);

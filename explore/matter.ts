@@ -10,6 +10,8 @@ export interface Served {
   readonly effects: EffectRules;
   /** Of mayfly.yaml; without it every outlet exists and every host may be reached. */
   readonly rules: FlowRules | undefined;
+  /** Somebody waits for the reply of each message: its machines can't sleep. */
+  readonly callerWaits: boolean;
   /** How long a signal is kept that comes before its wait, in milliseconds. */
   readonly earlyMs: number;
 }

@@ -137,12 +137,12 @@ export function eventsOf(step: Step): Event[] {
 type Draft = Omit<Step, "reading" | "requests" | "sends">;
 
 /** Reads the step's transaction from its beginning: the interpreter goes forward only. */
-function read({ effects: rules }: Served, message: MessageStimulus, last: Draft): Reading {
+function read({ effects: rules, callerWaits }: Served, message: MessageStimulus, last: Draft): Reading {
   const chain: Draft[] = [last];
   for (let at: Draft = last; !at.begins && at.parent !== undefined; at = at.parent) chain.unshift(at.parent);
   const host = new Host();
   const { key, headers, source } = message;
-  const effects = new Effects(rules, { key, headers, latin1Reply: source === "http", callerWaits: false }, host);
+  const effects = new Effects(rules, { key, headers, latin1Reply: source === "http", callerWaits }, host);
   for (const step of chain) {
     host.nowMs = step.events[0]?.timeMs ?? 0;
     host.made = [];

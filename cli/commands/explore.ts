@@ -1,13 +1,14 @@
 /** `mayfly explore`: what could go wrong with a flow, before it does. */
-import { extname } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { extname, join } from "node:path";
 import type { Command } from "commander";
 import { action, type Cli, collect, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { contentTypeOf } from "../format.ts";
-import type { AnswerInput, Exploration, SignalInput } from "../exploration/explore.d.ts";
+import type { AnswerInput, Exploration, MessageInput, SignalInput } from "../exploration/explore.d.ts";
 
 interface ExploreFlags {
-  readonly case?: string;
+  readonly case?: readonly string[];
   readonly signal?: readonly string[];
   readonly outlet?: readonly string[];
   readonly key?: string;
@@ -23,7 +24,17 @@ function numberOf(text: string, flag: string, least: number, most: number): numb
   return value;
 }
 
-/** An exploration of a flow that has none beside it. */
+/** Files below the paths, in order: a folder stands for the files in it. */
+async function casesOf(paths: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    if (!(await stat(path).catch(() => undefined))?.isDirectory()) found.push(path);
+    else for (const name of (await readdir(path)).sort()) found.push(join(path, name));
+  }
+  return found;
+}
+
+/** The exploration that the options make. */
 async function madeOf(target: string, flags: ExploreFlags): Promise<Exploration | undefined> {
   if (flags.case === undefined) return undefined;
   const [{ projectOf }, { readInputOf }, { readSignals }] = await Promise.all([
@@ -41,10 +52,14 @@ async function madeOf(target: string, flags: ExploreFlags): Promise<Exploration 
     (answers[text.slice(0, at)] ??= []).push({ bytes: await readInputOf(folder, file, "answer"), contentType: contentTypeOf(file) });
   }
   const { key } = flags;
-  const bytes = await readInputOf(folder, flags.case, "message");
-  const contentType = extname(flags.case) === "" ? "application/json" : contentTypeOf(flags.case);
+  const messages: MessageInput[] = [];
+  for (const path of await casesOf(flags.case)) {
+    const bytes = await readInputOf(folder, path, "message");
+    const contentType = extname(path) === "" ? "application/json" : contentTypeOf(path);
+    messages.push({ bytes, contentType, ...(key === undefined ? {} : { key }) });
+  }
   return {
-    messages: [{ bytes, contentType, ...(key === undefined ? {} : { key }) }],
+    messages,
     signals: signals.map(({ name, key: own, headers, body }): SignalInput => {
       const { "content-type": type, ...rest } = headers;
       const typed = typeof type === "string" ? { contentType: type } : {};
@@ -76,10 +91,10 @@ export function addExplore(program: Command, cli: Cli): Command {
       "Try every bounded order of answers, errors, signals, timeouts, duplicates and crashes against the rules of NAME.explore.ts, in virtual time.",
     )
     .argument("<flow>", "a flow's source file, or its NAME.explore.ts")
-    .option("-m, --case <file>", "for a flow without a NAME.explore.ts: the message's body")
-    .option("-k, --key <key>", "its key")
-    .option("--signal <name:key=file>", "for such a flow: a signal that may come; repeatable", collect)
-    .option("-O, --outlet <name=file>", "for such a flow: a way in which requests to this outlet may be answered; repeatable", collect)
+    .option("-m, --case <file>", "a message's body, or a folder of them, in place of the messages of NAME.explore.ts; repeatable", collect)
+    .option("-k, --key <key>", "with --case: the messages' key")
+    .option("--signal <name:key=file>", "with --case: a signal that may come, in place of those of NAME.explore.ts; repeatable", collect)
+    .option("-O, --outlet <name=file>", "with --case: a way in which requests to this outlet may be answered; repeatable", collect)
     .option("--seconds <n>", "longest time to search", "60")
     .option("--seed <n>", "order in which schedules are tried", "1")
     .option("--schedule <events>", "run this schedule alone, and show what happens")

@@ -66,7 +66,15 @@ async function serve(
     sleepMostMs: rules?.sleepMostMs ?? sleepMostMs,
   };
   return {
-    served: { name, image: machines.load(image), limits, effects, rules, earlyMs: rules?.earlySignalMs ?? gatewayLimits.earlySignalMs },
+    served: {
+      name,
+      image: machines.load(image),
+      limits,
+      effects,
+      rules,
+      callerWaits: rules?.callerWaits === true,
+      earlyMs: rules?.earlySignalMs ?? gatewayLimits.earlySignalMs,
+    },
     rules,
   };
 }

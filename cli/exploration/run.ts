@@ -56,10 +56,10 @@ function reportOf(
   };
 }
 
-/** Explores the flow at `path`, or the exploration there. `made`: stands in where the flow has none beside it. */
+/** Explores the flow at `path`, or the exploration there. `made`: stands in where the flow has none beside it; its messages and signals count more. */
 export async function exploreAt(path: string, options: ExploreOptions, made?: Exploration): Promise<ExploreReport> {
   const found = await explorationAt(path);
-  const exploration = found?.exploration ?? made;
+  const exploration = merged(found?.exploration, made);
   if (exploration === undefined)
     throw new CodedError(
       "MF_EXPLORE_INVALID",
@@ -67,6 +67,12 @@ export async function exploreAt(path: string, options: ExploreOptions, made?: Ex
     );
   const explorable = await explorableOf(found?.file ?? path, exploration);
   return explored(explorable, options);
+}
+
+function merged(own: Exploration | undefined, made: Exploration | undefined): Exploration | undefined {
+  if (own === undefined || made === undefined) return own ?? made;
+  const { messages, signals = [], answers } = made;
+  return { ...own, messages, ...(signals.length === 0 ? {} : { signals }), answers: { ...own.answers, ...answers } };
 }
 
 function explored(explorable: Explorable, { timeMs, seed, schedule }: ExploreOptions): ExploreReport {

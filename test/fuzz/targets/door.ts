@@ -19,10 +19,14 @@ const effects: readonly Effect[] = [
   },
   { kind: "timer", timer: 1, dueMs: 1_767_225_600_000 },
   { kind: "state", name: "seen", valueJson: "3" },
+  { kind: "wait", wait: 1, name: "payment", key: "4711", dueMs: 1_767_225_600_000, questionJson: '{"question":"Pay?","options":["yes"]}' },
+  { kind: "wait", wait: 2, name: undefined, key: "", dueMs: -1, questionJson: undefined },
+  { kind: "send", outlet: "erp", key: undefined, contentType: "", headersJson: "{}", body: toUtf8("x"), dueMs: 1_767_225_600_000 },
 ];
 const ends: readonly Effect[] = [
   { kind: "done", reply: { status: 200, contentType: "text/plain", headersJson: '{"set-cookie":["a=b","c=d"]}', body: toUtf8("yes") } },
   { kind: "done", reply: undefined },
+  { kind: "continue", contentType: "application/json", headersJson: "{}", body: toUtf8("{}") },
   { kind: "fail", code: "MF_X", message: "no", stack: "at a:1:2", retry: true, status: 503 },
 ];
 
@@ -77,6 +81,9 @@ const events: readonly Event[] = [
   { kind: "resolve", timeMs: 2, call: 1, error: { code: "MF_X", message: "no" }, status: 0, headersJson: "{}", body: new Uint8Array(0) },
   { kind: "wake", timeMs: 3, timer: 1 },
   { kind: "cancel", timeMs: 4, reason: "the caller left" },
+  { kind: "resume", timeMs: 5, attempt: 2, stateJson: '{"seen":4}' },
+  { kind: "signal", timeMs: 5, wait: 1, id: "s", headersJson: '{"content-type":"text/plain"}', body: toUtf8("paid") },
+  { kind: "signal", timeMs: 6, wait: 2, id: undefined, headersJson: "{}", body: new Uint8Array(0) },
 ];
 
 export async function openEvents(): Promise<Target> {
