@@ -32,16 +32,16 @@ test("what is pinned is never pruned, however old", async () => {
 test("pins last over a restart until they are settled; those of a journal that is gone do not count", async () => {
   const journal = join(folder, "journal");
   await mkdir(journal);
-  await new Pins(folder, journal).add("a");
-  await new Pins(folder, join(folder, "other")).add("z");
+  await new Pins(folder, journal).add(nameOf(0xa));
+  await new Pins(folder, join(folder, "other")).add(nameOf(0xf));
   const again = new Pins(folder, journal);
   await again.open();
-  await again.add("b");
-  deepEqual([...(await pinnedImages(folder))].sort(), ["a", "b"]);
-  await again.settle(["b", "c"]);
-  deepEqual([...(await pinnedImages(folder))].sort(), ["b", "c"]);
+  await again.add(nameOf(0xb));
+  deepEqual([...(await pinnedImages(folder))].sort(), [nameOf(0xa), nameOf(0xb)]);
+  await again.settle([nameOf(0xb), nameOf(0xc)]);
+  deepEqual([...(await pinnedImages(folder))].sort(), [nameOf(0xb), nameOf(0xc)]);
   await again.settle([]);
   equal((await pinnedImages(folder)).size, 0);
-  await writeFile(join(folder, `pins-${"0".repeat(16)}.json`), "not JSON"); // of a disk that was full
+  await writeFile(join(folder, `${"0".repeat(16)}.pins`), "not JSON"); // of a disk that was full
   equal((await pinnedImages(folder)).size, 0);
 });

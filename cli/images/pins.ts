@@ -1,16 +1,18 @@
 /**
  * Images that must stay in the store: those that a gateway serves, since a machine may fall asleep in them at any time, and those that
- * machines sleep in. `PROJECT/.mayfly/images/pins-OWNER.json` is one gateway's list, and lasts while it is stopped; the owner is its journal.
+ * machines sleep in. `PROJECT/.mayfly/images/OWNER.pins` is one gateway's list, and lasts while it is stopped; the owner is its journal.
+ * Its first line is the journal's folder as JSON, each other one a hash; what else is there counts for nothing.
  *
  *   load ──▶ pinned ──▶ served ──▶ replaced ──▶ nobody sleeps in it ──▶ unpinned
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeWhole } from "./store.ts";
+import { synced, writeWhole } from "./store.ts";
 
-const pinsName = /^pins-[0-9a-f]{16}\.json$/;
+const pinsName = /^[0-9a-f]{16}\.pins$/;
+const hash = /^[0-9a-f]{64}$/;
 
 interface PinFile {
   /** Folder of the journal; empty for one in memory. */
@@ -20,11 +22,11 @@ interface PinFile {
 
 async function readPins(path: string): Promise<PinFile | undefined> {
   try {
-    const { journal, images } = JSON.parse(await readFile(path, "utf8")) as Partial<Record<keyof PinFile, unknown>>;
-    if (typeof journal !== "string" || !Array.isArray(images)) return undefined;
-    return { journal, images: images.filter((each) => typeof each === "string") };
+    const [head = "", ...lines] = (await readFile(path, "utf8")).split("\n");
+    const journal: unknown = JSON.parse(head);
+    return typeof journal === "string" ? { journal, images: lines.filter((line) => hash.test(line)) } : undefined;
   } catch {
-    return undefined;
+    return undefined; // not there, or of a disk that was full
   }
 }
 
@@ -45,6 +47,7 @@ export class Pins {
   readonly #folder: string;
   readonly #journal: string;
   readonly #images = new Set<string>();
+  #isWhole = false;
   #writing: Promise<void> = Promise.resolve();
 
   /** `folder`: of the store. `journal`: its folder, absolute, or undefined. */
@@ -55,7 +58,7 @@ export class Pins {
 
   get #path(): string {
     const owner = createHash("sha256").update(this.#journal).digest("hex").slice(0, 16);
-    return join(this.#folder, `pins-${owner}.json`);
+    return join(this.#folder, `${owner}.pins`);
   }
 
   /** Reads the pins from before a restart: they last until `settle`, since machines may sleep in them. */
@@ -65,30 +68,45 @@ export class Pins {
 
   /** Resolves once it is on disk. Rejects when the store can't be written to. */
   async add(sha256: string): Promise<void> {
-    if (this.#images.has(sha256)) return;
+    if (this.#images.has(sha256) && this.#isWhole) return;
     this.#images.add(sha256);
-    await this.#write();
+    try {
+      await this.#inTurn(() => (this.#isWhole ? this.#append(sha256) : this.#write()));
+    } catch (error) {
+      this.#images.delete(sha256);
+      throw error;
+    }
   }
 
   /** Exactly these are pinned from now on. */
   async settle(images: Iterable<string>): Promise<void> {
     const next = new Set(images);
-    if (next.size === this.#images.size && [...next].every((each) => this.#images.has(each))) return;
+    if (this.#isWhole && next.size === this.#images.size && [...next].every((each) => this.#images.has(each))) return;
     this.#images.clear();
     for (const each of next) this.#images.add(each);
-    await this.#write();
+    await this.#inTurn(() => this.#write());
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const writing = this.#writing.catch(() => undefined).then(write);
+    this.#writing = writing;
+    return writing;
+  }
+
+  async #append(sha256: string): Promise<void> {
+    await appendFile(this.#path, `${sha256}\n`);
+    await synced(this.#path);
   }
 
   async #write(): Promise<void> {
-    const writing = this.#writing
-      .catch(() => undefined)
-      .then(async () => {
-        if (this.#images.size === 0) return await rm(this.#path, { force: true });
-        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-        const file: PinFile = { journal: this.#journal, images: [...this.#images] };
-        await writeWhole(this.#path, `${JSON.stringify(file)}\n`);
-      });
-    this.#writing = writing;
-    await writing;
+    if (this.#images.size === 0) {
+      this.#isWhole = false;
+      return await rm(this.#path, { force: true });
+    }
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await writeWhole(this.#path, [JSON.stringify(this.#journal), ...this.#images, ""].join("\n"));
+    this.#isWhole = true;
+    await synced(this.#path);
+    await synced(this.#folder);
   }
 }

@@ -3,7 +3,7 @@
  * from. Older ones stay for a while, so that a dead letter finds the image it died in, and yesterday's can be served again.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CodedError } from "#base";
 import type { StoredImage } from "#gateway";
@@ -38,12 +38,28 @@ export async function putImage(folder: string, { sha256, bytes }: Image, flow: s
   return path;
 }
 
-/** Keeps an image that was built elsewhere, unless the store has it: a machine may fall asleep in it, and its file may be replaced. */
+/** Resolves once the file or folder is on disk, so that a power loss leaves it whole. */
+export async function synced(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Makes sure that the store has an image and keeps it through a power loss: a machine may fall asleep in it, and its own file, where it was
+ * built elsewhere, may be replaced.
+ */
 export async function keepImage(folder: string, { sha256, bytes }: Image): Promise<void> {
   const path = join(folder, `${sha256}.mfi`);
-  if (await stat(path).catch(() => undefined)) return;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await writeWhole(path, bytes);
+  if ((await stat(path).catch(() => undefined)) === undefined) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeWhole(path, bytes);
+  }
+  await synced(path);
+  await synced(folder);
 }
 
 /** Reads an image by its hash, and counts it as used now. Rejects as loadImage does. */

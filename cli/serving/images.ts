@@ -58,6 +58,9 @@ export class Images implements ImageKeeper {
   /** Images that machines sleep in and that no flow meets any more: loaded while the gateway runs. */
   readonly #asleep = new Map<string, Promise<FlowImage>>();
   readonly #pins: Pins;
+  /** Images that are in the store and pinned, as far as this process has seen to it. */
+  #kept = new Set<string>();
+  #isReadOnly = false;
   /** Machines asleep, by the hash of their image. Unknown before the journal was read. */
   sleepers: (() => ReadonlyMap<string, number>) | undefined;
   /** The hash each flow was given last. */
@@ -156,11 +159,16 @@ export class Images implements ImageKeeper {
   /** An image stays as long as it is served or somebody sleeps in it. */
   #settlePins(): void {
     if (this.sleepers === undefined) return;
-    const served = [...this.#current.values()].flatMap(({ loaded }) => loaded.map(({ sha256 }) => sha256));
-    this.#pins.settle([...served, ...this.sleepers().keys()]).catch((error: unknown) => this.#unpinned(error));
+    const served = [...this.#current.values(), ...this.#next.values()].flatMap(({ loaded }) => loaded.map(({ sha256 }) => sha256));
+    const pinned = new Set([...served, ...this.sleepers().keys()]);
+    for (const each of this.#kept) if (!pinned.has(each)) this.#kept.delete(each);
+    this.#pins.settle(pinned).catch((error: unknown) => this.#unpinned(error));
   }
 
+  /** Said once: it is so for every image. */
   #unpinned(error: unknown): void {
+    if (this.#isReadOnly) return;
+    this.#isReadOnly = true;
     this.#logger.warn(
       {},
       `the store of images can't be written to: an image that machines sleep in may be lost with the next build: ${String(error)}`,
@@ -169,9 +177,11 @@ export class Images implements ImageKeeper {
 
   /** Before a machine may fall asleep in it: it is in the store, and stays. */
   async #keep(image: Image): Promise<void> {
+    if (this.#kept.has(image.sha256)) return;
     try {
       await keepImage(storeFolder(this.#base), image);
       await this.#pins.add(image.sha256);
+      this.#kept.add(image.sha256);
     } catch (error) {
       this.#unpinned(error);
     }

@@ -6,6 +6,7 @@ import { freePort } from "../../connectors/testing/brokers.ts";
 import { Proxy } from "../../connectors/testing/proxy.ts";
 import { prng } from "#base";
 import { capture } from "#cli";
+import { SetClock } from "./clock.ts";
 import { SmallDisk } from "./disk.ts";
 import { Faults } from "./faults.ts";
 import { GatewayProcess } from "./gateway-process.ts";
@@ -104,7 +105,8 @@ class Campaign {
     await project.upgrade();
     const log = join(this.#dir, "gateway.log");
     const died = (how: string): void => this.#died(how);
-    const gateway = new GatewayProcess({ file: project.file, port: gatewayPort, log, died });
+    const clock = new SetClock(join(this.#dir, "clock"));
+    const gateway = new GatewayProcess({ file: project.file, port: gatewayPort, log, clockFile: clock.file, died });
     this.#closing.push(() => gateway.end());
     const rate = Math.max(20, (messagesAhead * messages) / Math.min(minutes * 60 * 0.8, Math.max(kills, 3) * secondsPerKill));
     const prober = new Prober(lanes, this.#ledger, { run: this.#run, keys, rate });
@@ -115,6 +117,7 @@ class Campaign {
       transports: opened.transports,
       sinkProxy,
       disk: this.#disk,
+      clock,
       ledger: this.#ledger,
       messagesPerKill: Math.ceil((messagesAhead * messages) / Math.max(kills, 1)),
       say: (line) => this.#say(`${this.#state()}  ${line}`),

@@ -4,6 +4,7 @@
  */
 import type { Proxy } from "../../connectors/testing/proxy.ts";
 import { type Prng, prng } from "#base";
+import type { SetClock } from "./clock.ts";
 import type { SmallDisk } from "./disk.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import type { Ledger } from "./ledger.ts";
@@ -18,6 +19,7 @@ export interface FaultPorts {
   /** Between gateway and sink. */
   readonly sinkProxy: Proxy;
   readonly disk: SmallDisk | undefined;
+  readonly clock: SetClock;
   readonly ledger: Ledger;
   /** Average time between two kills. */
   readonly messagesPerKill: number;
@@ -25,6 +27,9 @@ export interface FaultPorts {
   /** Once true, both loops stop. */
   readonly over: () => boolean;
 }
+
+/** The clock is set this far off, in both directions. */
+const clockMs = 15_000;
 
 const mostWorkMs = 6_000;
 
@@ -59,6 +64,13 @@ export class Faults {
       proxy.stall(false);
     }
     disk?.empty();
+    if (this.#ports.clock.offsetMs !== 0) this.#setClock(0);
+  }
+
+  /** Machines that sleep until a date are the ones it concerns. */
+  #setClock(offsetMs: number): void {
+    this.#ports.clock.set(offsetMs);
+    for (const { stepped } of this.#ports.transports) stepped?.(Date.now(), offsetMs);
   }
 
   async #hand(random: Prng, acts: readonly Weighted[], leastMs: number, spreadMs: number): Promise<void> {
@@ -204,6 +216,8 @@ export class Faults {
         },
       ],
     ];
+    if (transports.some(({ stepped }) => stepped !== undefined))
+      acts.push([9, "clock set", async () => this.#setClock(random.below(2 * clockMs + 1) - clockMs)]);
     for (const transport of transports)
       if (transport.broker !== undefined) acts.push([6, `${transport.name} restarted`, () => this.#restart(transport)]);
     if (disk !== undefined) acts.push([8, "disk filled", () => this.#fill(disk)]);

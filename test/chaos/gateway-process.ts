@@ -11,6 +11,8 @@ export interface GatewayOptions {
   readonly port: number;
   /** All lives of the gateway write into this file. */
   readonly log: string;
+  /** Says how far its clock is off. */
+  readonly clockFile: string;
   /** It ended though nobody asked it to. */
   readonly died: (how: string) => void;
 }
@@ -34,13 +36,13 @@ export class GatewayProcess {
 
   /** Starts it without waiting. */
   start(): void {
-    const { file, log, died } = this.#options;
+    const { file, log, clockFile, died } = this.#options;
     if (this.#child !== undefined || this.ended) return;
     this.starts += 1;
     const output = openSync(log, "a");
     const child = spawn(process.execPath, ["--enable-source-maps", command, "serve", "-c", file], {
       stdio: ["ignore", output, output],
-      env: { ...process.env, NO_COLOR: "1" },
+      env: { ...process.env, NO_COLOR: "1", MAYFLY_CHAOS_CLOCK: clockFile },
     });
     closeSync(output);
     this.#child = child;

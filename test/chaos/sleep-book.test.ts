@@ -10,7 +10,8 @@ const ended = (more: object = {}): string =>
 
 function bookOf(...texts: string[]): SleepBook {
   const book = new SleepBook();
-  for (const text of texts) book.saw(text);
+  book.beginning("k1-1", 0);
+  for (const text of texts) book.saw(text, 5000);
   return book;
 }
 
@@ -18,11 +19,11 @@ test("a good run has no faults, and says what is still kept", () => {
   const book = bookOf(asked(), ended(), ended());
   book.sending("k1-1", "k1-1/late", 1200);
   book.acknowledged("k1-1", "k1-1/late", 1210);
-  book.saw(asked({ seq: 2 }));
+  book.saw(asked({ seq: 2 }), 500);
   book.sending("k1-2", "k1-2/one", 500);
   book.acknowledged("k1-2", "k1-2/one", 510);
   book.acknowledged("k1-2", "k1-2/one", 2000); // a duplicate, later
-  book.saw(ended({ seq: 2, by: "k1-2/one", atMs: 520 }));
+  book.saw(ended({ seq: 2, by: "k1-2/one", atMs: 520 }), 600);
   deepEqual(book.faults, []);
   equal(book.expectsKept, 1);
 });
@@ -44,4 +45,25 @@ test("each planted fault is found", () => {
     [bookOf(asked(), ended(), ended({ by: "x" })), /ended twice/],
   ];
   for (const [book, expected] of faults) match(book.faults.join("\n"), expected);
+});
+
+test("a clock that is off is reckoned with; dates of a life in which it was set are not compared, but for its own", () => {
+  const lost = (setMs: number): SleepBook => {
+    const book = new SleepBook();
+    book.stepped(setMs, 700);
+    book.beginning("k1-1", 5000);
+    book.saw(asked({ dueMs: 10_000 }), 5100);
+    book.sending("k1-1", "k1-1/a", 5100);
+    book.acknowledged("k1-1", "k1-1/a", 9200);
+    book.saw(ended({ dueMs: 10_000, atMs: 10_000 }), 9500);
+    return book;
+  };
+  match(lost(100).faults.join("\n"), /acknowledged 100 ms before the end/);
+  deepEqual([lost(6000).faults, lost(4500).faults], [[], []]);
+  const early = new SleepBook();
+  early.stepped(6000, -700);
+  early.beginning("k1-1", 5000);
+  early.saw(asked({ dueMs: 10_000 }), 5100);
+  early.saw(ended({ dueMs: 10_000, atMs: 9_990 }), 9500);
+  match(early.faults.join("\n"), /over 10 ms too early/);
 });

@@ -1,6 +1,7 @@
 /**
  * Records of machines that slept and of the signals for them, and what is wrong with them. Nothing here knows of processes: faults follow
- * from what was told, and are tested by themselves. All times are of one computer's clock.
+ * from what was told, and are tested by themselves. Times are of one computer's clock, which is set now and then: dates that a flow tells are
+ * off by as much, and are compared with others only where the clock was left alone.
  */
 
 interface SentSignal {
@@ -21,6 +22,9 @@ interface Slept {
 type Asked = Pick<Slept, "token" | "dueMs" | "version">;
 
 interface Saga {
+  /** Before anything of it was sent, and when its end was first seen. */
+  begunMs: number;
+  endedMs: number;
   readonly signals: Map<string, SentSignal>;
   asked: Asked | undefined;
   ended: Slept | undefined;
@@ -28,6 +32,8 @@ interface Saga {
 
 /** Between the date that a flow reckons and that of its wait. */
 const slackMs = 50;
+/** Until the gateway has noticed that its clock was set. */
+const stepMs = 1_000;
 const mostFaults = 1_000;
 
 function isAsked(value: Partial<Record<keyof Slept, unknown>>): value is Asked {
@@ -37,6 +43,25 @@ function isAsked(value: Partial<Record<keyof Slept, unknown>>): value is Asked {
 export class SleepBook {
   readonly #sagas = new Map<string, Saga>();
   readonly #faults: string[] = [];
+  readonly #steps: { readonly atMs: number; readonly offsetMs: number }[] = [{ atMs: Number.NEGATIVE_INFINITY, offsetMs: 0 }];
+
+  /** The gateway's clock is off by this from now on. */
+  stepped(atMs: number, offsetMs: number): void {
+    this.#steps.push({ atMs, offsetMs });
+  }
+
+  /** Before anything of it is sent. */
+  beginning(saga: string, atMs: number): void {
+    const found = this.#saga(saga);
+    found.begunMs = Math.min(found.begunMs, atMs);
+  }
+
+  /** How far the clock was off all the while; undefined when it was set meanwhile. */
+  #offsetOf({ begunMs, endedMs }: Saga): number | undefined {
+    const before = this.#steps.findLast(({ atMs }) => atMs < begunMs - stepMs);
+    const next = this.#steps.find(({ atMs }) => atMs >= begunMs - stepMs);
+    return next === undefined || next.atMs > endedMs ? (before?.offsetMs ?? 0) : undefined;
+  }
 
   /** Before the first try at sending it. */
   sending(saga: string, id: string, sentMs: number): void {
@@ -56,7 +81,7 @@ export class SleepBook {
   }
 
   /** A send of a flow that sleeps: of its first transaction, or its last. */
-  saw(text: string): void {
+  saw(text: string, atMs: number): void {
     const value = JSON.parse(text) as Partial<Record<keyof Slept | "lane" | "key" | "seq", unknown>>;
     if (!isAsked(value)) return;
     const name = `${String(value["key" as never])}-${String(value["seq" as never])}`;
@@ -71,6 +96,7 @@ export class SleepBook {
     if (saga.ended !== undefined && (saga.ended.token !== found.token || saga.ended.by !== found.by))
       this.#fault(`${name}: it ended twice, by ${String(saga.ended.by)} and ${String(found.by)}`);
     saga.ended ??= found;
+    saga.endedMs = Math.min(saga.endedMs, atMs);
   }
 
   /** Signals that are acknowledged and that no machine was given. */
@@ -93,7 +119,9 @@ export class SleepBook {
 
   get faults(): readonly string[] {
     const found = [...this.#faults];
-    for (const [name, { asked, ended, signals }] of this.#sagas) {
+    for (const [name, saga] of this.#sagas) {
+      const { asked, ended, signals } = saga;
+      const offsetMs = this.#offsetOf(saga);
       if (ended === undefined) continue; // missing: the ledger says so
       if (asked !== undefined && asked.token !== ended.token) found.push(`${name}: woken with the memory of another run`);
       if (asked !== undefined && asked.version !== ended.version)
@@ -102,13 +130,14 @@ export class SleepBook {
       if (by === null) {
         if (atMs < dueMs) found.push(`${name}: its time was over ${dueMs - atMs} ms too early`);
         for (const [id, { ackMs }] of signals)
-          if (ackMs !== undefined && ackMs < dueMs)
-            found.push(`${name}: ${id} was acknowledged ${dueMs - ackMs} ms before the end, and not given`);
+          if (ackMs !== undefined && offsetMs !== undefined && ackMs + offsetMs < dueMs)
+            found.push(`${name}: ${id} was acknowledged ${dueMs - ackMs - offsetMs} ms before the end, and not given`);
         continue;
       }
       const signal = signals.get(by);
       if (signal === undefined) found.push(`${name}: woken by ${by}, which nobody sent`);
-      else if (signal.sentMs > dueMs + slackMs) found.push(`${name}: ${by} was sent ${signal.sentMs - dueMs} ms after the end, and won`);
+      else if (offsetMs !== undefined && signal.sentMs + offsetMs > dueMs + slackMs)
+        found.push(`${name}: ${by} was sent ${signal.sentMs + offsetMs - dueMs} ms after the end, and won`);
     }
     return found;
   }
@@ -120,7 +149,13 @@ export class SleepBook {
   #saga(name: string): Saga {
     let saga = this.#sagas.get(name);
     if (saga === undefined) {
-      saga = { signals: new Map(), asked: undefined, ended: undefined };
+      saga = {
+        begunMs: Number.POSITIVE_INFINITY,
+        endedMs: Number.POSITIVE_INFINITY,
+        signals: new Map(),
+        asked: undefined,
+        ended: undefined,
+      };
       this.#sagas.set(name, saga);
     }
     return saga;

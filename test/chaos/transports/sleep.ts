@@ -122,6 +122,7 @@ export async function sleepTransport(gatewayPort: number): Promise<Transport> {
     const saga = `${key}-${seq}`;
     const timeoutMs = timeoutOf(seq);
     const plans = plansOf(saga, seq, timeoutMs);
+    book.beginning(saga, Date.now());
     if (!begun.has(saga)) for (const each of plans) if (each.afterMs < 0) await signal(saga, each);
     begun.add(saga);
     await post(`/${lane}`, id, JSON.stringify({ ...(JSON.parse(body) as object), timeoutMs }));
@@ -156,7 +157,8 @@ export async function sleepTransport(gatewayPort: number): Promise<Transport> {
     proxy,
     broker: undefined,
     stops: [],
-    saw: (text) => book.saw(text),
+    stepped: (atMs, offsetMs) => book.stepped(atMs, offsetMs),
+    saw: (text) => book.saw(text, Date.now()),
     async judge() {
       while (open.size > 0) await Promise.all(open);
       const kept = await keptSignals(gatewayPort, book.expectsKept);

@@ -38,6 +38,8 @@ export interface Transport {
   readonly broker: PrivateBroker | undefined;
   /** Signals the broker survives without losing what it has acknowledged. */
   readonly stops: readonly NodeJS.Signals[];
+  /** Told when the gateway's clock is set; absent where dates do not matter. */
+  readonly stepped?: (atMs: number, offsetMs: number) => void;
   /** Told of whatever arrives. */
   readonly saw?: (text: string) => void;
   /** Faults besides those of the ledger; called once everything has arrived, while the gateway runs. */
