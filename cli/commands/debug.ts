@@ -116,7 +116,7 @@ async function debugMessage(cli: Cli, flow: string, flags: DebugFlags): Promise<
     showRun(terminal, result);
     terminal.err(`${terminal.paintErr.dim(engineRemark)}\n`);
   }
-  return result.status === "done" ? exitCodes.ok : exitCodes.failed;
+  return result.status === "failed" ? exitCodes.failed : exitCodes.ok;
 }
 
 async function debug(cli: Cli, target: string, flags: DebugFlags): Promise<number> {

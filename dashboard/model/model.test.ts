@@ -238,6 +238,15 @@ test("a life in order: source, attempts with their steps and calls, commit, deli
     ["http calm", "attempt 1 bad", "step 1 bad", "log warn", "attempt 2 ok", "step 1 calm", "commit ok", "→ erp ok"],
   );
   deepEqual([startAt, endAt], [1_000, 1_060]);
+  const wait = { name: "payment", key: "4711", at: 1_010, until: 2_000, endedAt: 1_045, signal: null, question: null };
+  const slept = timelineOf({ ...detail, attempts: [{ ...attempt(1, null), waits: [wait, { ...wait, endedAt: null }] }] });
+  deepEqual(
+    slept.rows.filter(({ part }) => part.kind === "wait").map(({ label, note, tone, at, endAt }) => [label, note, tone, at, endAt]),
+    [
+      ["wait payment", "4711 → time is over", "warn", 1_010, 1_045],
+      ["wait payment", "4711 → open", "calm", 1_010, undefined],
+    ],
+  );
   const none = timelineOf({ ...detail, attempts: [], outlets: [] });
   deepEqual([none.rows.length, none.endAt > none.startAt], [1, true]);
 });

@@ -1,5 +1,5 @@
 /** A message's life as rows of a chart: source, attempts with their steps and calls, commit, deliveries. */
-import type { Attempt, Call, Delivery, Detail, Log } from "./types.ts";
+import type { Attempt, Call, Delivery, Detail, Log, Wait } from "./types.ts";
 
 export type Tone = "ok" | "bad" | "warn" | "calm";
 
@@ -8,6 +8,7 @@ export type Part =
   | { readonly kind: "attempt"; readonly attempt: Attempt }
   | { readonly kind: "step"; readonly attempt: Attempt; readonly index: number }
   | { readonly kind: "call"; readonly call: Call }
+  | { readonly kind: "wait"; readonly wait: Wait }
   | { readonly kind: "logs"; readonly logs: readonly Log[] }
   | { readonly kind: "commit"; readonly attempt: Attempt }
   | { readonly kind: "delivery"; readonly delivery: Delivery };
@@ -70,6 +71,21 @@ function callRow(attempt: Attempt, call: Call): Row {
   };
 }
 
+/** `payment (4711)`, with what ended it. */
+function waitRow(attempt: Attempt, wait: Wait, index: number): Row {
+  const how = wait.endedAt === null ? "open" : wait.signal === null ? "time is over" : `signal ${wait.signal.id}`;
+  return {
+    id: `wait-${attempt.attempt}-${index}`,
+    depth: 1,
+    label: `wait ${wait.name}`,
+    note: `${wait.key} → ${how}`,
+    tone: wait.endedAt === null ? "calm" : wait.signal === null ? "warn" : "ok",
+    at: wait.at,
+    endAt: wait.endedAt ?? undefined,
+    part: { kind: "wait", wait },
+  };
+}
+
 function attemptRows(attempt: Attempt, last: boolean): Row[] {
   const endAt = attempt.startedAt + attempt.durationMs;
   const failed = attempt.error !== null;
@@ -86,6 +102,7 @@ function attemptRows(attempt: Attempt, last: boolean): Row[] {
   const inner = [
     ...attempt.steps.flatMap((_, index) => stepRow(attempt, index) ?? []),
     ...attempt.calls.map((call) => callRow(attempt, call)),
+    ...attempt.waits.map((wait, index) => waitRow(attempt, wait, index)),
   ].sort((a, b) => a.at - b.at);
   const logs: Row[] =
     attempt.logs.length === 0

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { bytes, duration, exact, shortHash } from "../model/format.ts";
 import type { Part } from "../model/timeline.ts";
-import type { Attempt, Call, Delivery, Detail, Log, Send, ShownError } from "../model/types.ts";
+import type { Attempt, Call, Delivery, Detail, Log, Send, ShownError, Wait } from "../model/types.ts";
 import { letterHref } from "../router.ts";
 import { BodyView, HeaderList } from "./body-view.tsx";
 import { JsonTree } from "./json-tree.tsx";
@@ -120,6 +120,33 @@ function CallPart({ call }: { readonly call: Call }): JSX.Element {
   );
 }
 
+function WaitPart({ wait }: { readonly wait: Wait }): JSX.Element {
+  const { signal } = wait;
+  const ended = wait.endedAt === null ? "not yet" : `${exact(wait.endedAt)}, after ${duration(wait.endedAt - wait.at)}`;
+  return (
+    <>
+      <Pairs
+        pairs={[
+          ["waits for", `${wait.name} (${wait.key})`],
+          ["since", exact(wait.at)],
+          ["until", wait.until === null ? "its signal comes" : exact(wait.until)],
+          ["ended", ended],
+          ["by", wait.endedAt === null ? null : signal === null ? "its time" : `signal ${signal.id}`],
+        ]}
+      />
+      {wait.question === null ? null : <JsonTree value={wait.question} />}
+      {signal === null ? null : (
+        <>
+          <BodyView title="Signal" body={signal.body} contentType={String(signal.headers["content-type"] ?? "")} />
+          <Folded title="Headers of the signal">
+            <HeaderList headers={signal.headers} />
+          </Folded>
+        </>
+      )}
+    </>
+  );
+}
+
 function SendView({ send }: { readonly send: Send }): JSX.Element {
   return (
     <>
@@ -224,6 +251,8 @@ export function LifePart({ message, part }: { readonly message: Detail; readonly
     }
     case "call":
       return <CallPart call={part.call} />;
+    case "wait":
+      return <WaitPart wait={part.wait} />;
     case "logs":
       return <Logs logs={part.logs} />;
     case "commit":
