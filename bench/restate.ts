@@ -105,6 +105,8 @@ interface System {
   signal(order: string): Promise<number>;
   /** Of the process that keeps the sleepers. */
   residentBytes(): number;
+  /** Of all its processes, since their start. Hardly changed by what else the computer does. */
+  cpuMs(): number;
   diskBytes(): number;
   close(): Promise<void>;
 }
@@ -113,6 +115,8 @@ interface Figures {
   readonly sleepsPerSecond: number;
   readonly signalsPerSecond: number;
   readonly latency: Sample;
+  readonly sleepCpuMs: number;
+  readonly signalCpuMs: number;
   readonly memoryBytes: number;
   readonly diskBytes: number;
 }
@@ -130,6 +134,13 @@ function freePort(): Promise<number> {
 function resident(child: ChildProcess): number {
   const [, kib = "0"] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
   return Number(kib) * 1024;
+}
+
+/** User and system time, in the kernel's ticks of 10 ms. */
+function cpuTime(child: ChildProcess): number {
+  const stat = readFileSync(`/proc/${child.pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return 10 * (Number(fields[11]) + Number(fields[12]));
 }
 
 /** Bytes of the blocks that hold something: both systems reserve files of zeros. */
@@ -212,6 +223,7 @@ flows:
     start: (order) => post("/orders", { order }),
     signal: (order) => post(`/payments/${order}`, { amount: 12 }),
     residentBytes: () => resident(child),
+    cpuMs: () => cpuTime(child),
     diskBytes: () => diskUse(join(folder, "journal")),
     close: async () => {
       await close();
@@ -251,6 +263,7 @@ async function startRestate(home: string, peer: string): Promise<System> {
     start: (order) => post(`/saga/${order}/run/send`, { order }),
     signal: (order) => post(`/saga/${order}/pay`, { amount: 12 }),
     residentBytes: () => resident(server),
+    cpuMs: () => cpuTime(server) + cpuTime(service),
     diskBytes: () => diskUse(folder),
     close: async () => {
       await close();
@@ -300,12 +313,13 @@ async function measure(begin: (peer: string) => Promise<System>, count: number):
     steps.seen.clear();
 
     const orders = names("order", count);
-    const [memoryBefore, diskBefore] = [system.residentBytes(), system.diskBytes()];
+    const [memoryBefore, diskBefore, cpuBefore] = [system.residentBytes(), system.diskBytes(), system.cpuMs()];
     const beganAt = performance.now();
     await callAll(orders, system.start);
     await steps.reach(count, 300_000);
     const asleepMs = performance.now() - beganAt;
     await new Promise((resolve) => setTimeout(resolve, 2_000)); // what was begun is written
+    const sleepCpuMs = (system.cpuMs() - cpuBefore) / count;
     const [memoryBytes, diskBytes] = [system.residentBytes() - memoryBefore, system.diskBytes() - diskBefore];
 
     const latencies: number[] = [];
@@ -317,6 +331,7 @@ async function measure(begin: (peer: string) => Promise<System>, count: number):
       latencies.push(performance.now() - signalledAt);
     }
     const firstAt = performance.now();
+    const signalCpuBefore = system.cpuMs();
     await callAll(orders, system.signal);
     await steps.reach(2 * count, 300_000);
     const doneMs = performance.now() - firstAt;
@@ -324,6 +339,8 @@ async function measure(begin: (peer: string) => Promise<System>, count: number):
       sleepsPerSecond: (1000 * count) / asleepMs,
       signalsPerSecond: (1000 * orders.length) / doneMs,
       latency: percentiles(latencies),
+      sleepCpuMs,
+      signalCpuMs: (system.cpuMs() - signalCpuBefore) / orders.length,
       memoryBytes: memoryBytes / count,
       diskBytes: diskBytes / count,
     };
@@ -349,6 +366,8 @@ function rowsOf(ours: Figures, theirs: Figures): Row[] {
     row("signals to sleeping flows, until the next step", "signals/s", ours.signalsPerSecond, theirs.signalsPerSecond, true),
     row("signal → next step, one caller, p50", "ms", ours.latency.p50, theirs.latency.p50, false),
     row("signal → next step, one caller, p99", "ms", ours.latency.p99, theirs.latency.p99, false),
+    row("CPU to put a flow to sleep, all processes", "ms", ours.sleepCpuMs, theirs.sleepCpuMs, false),
+    row("CPU to wake one and do its next step, all processes", "ms", ours.signalCpuMs, theirs.signalCpuMs, false),
     row("memory of the server per sleeper", "KiB", ours.memoryBytes / kib, theirs.memoryBytes / kib, false),
     row("disk per sleeper", "KiB", ours.diskBytes / kib, theirs.diskBytes / kib, false),
   ];
