@@ -2,6 +2,8 @@
 const mib = 2 ** 20;
 
 export const cliLimits = {
+  /** Between two looks at the files that mayfly.yaml refers to, in milliseconds. */
+  secretsMs: 5_000,
   /** Test files below one folder. */
   testFiles: 10_000,
   /** Faults of one test file that are shown. */

@@ -9,6 +9,7 @@ import { addCompile } from "./compile.ts";
 import { addDebug } from "./debug.ts";
 import { addDev } from "./dev.ts";
 import { addDlq } from "./dlq.ts";
+import { addConfig } from "./config.ts";
 import { addDoctor } from "./doctor.ts";
 import { addExplore } from "./explore.ts";
 import { addFlows, addOutlets } from "./flows.ts";
@@ -35,6 +36,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addTest,
   addExplore,
   addLint,
+  addConfig,
   addDev,
   addServe,
   addSend,

@@ -1,7 +1,9 @@
 /** A gateway, its monitor and its images, wired from a mayfly.yaml: what `serve`, `dev` and the examples' tests start. */
 import { resolve } from "node:path";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { collectGarbage, systemClock } from "#base";
+import { collectGarbage, isCoded, systemClock } from "#base";
 import { connectors } from "#connectors";
 import {
   configuredBodyStore,
@@ -65,6 +67,20 @@ function withPort(config: GatewayConfig, port: number | undefined): GatewayConfi
   return port === undefined ? config : { ...config, http: { ...config.http, port } };
 }
 
+/** The files as they are now, by a hash: they are short. */
+function secretsOf(files: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) {
+    try {
+      hash.update(readFileSync(file));
+    } catch {
+      hash.update("\0missing");
+    }
+    hash.update("\0");
+  }
+  return hash.digest("hex");
+}
+
 interface Parts {
   readonly config: GatewayConfig;
   readonly monitor: Monitor;
@@ -110,6 +126,26 @@ class TheServing implements Serving {
     return `${this.#config.http.tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   }
 
+  /** Reloads when a file that mayfly.yaml refers to has changed: a secret was replaced. */
+  watchSecrets(): void {
+    const state = (): string => secretsOf(this.#config.secretFiles);
+    let known = state();
+    this.#secrets = setInterval(() => {
+      const now = state();
+      if (now === known) return;
+      known = now;
+      this.reload().then(
+        () => this.logger.info({}, "reloaded: a file that mayfly.yaml refers to has changed"),
+        (error: unknown) =>
+          this.logger.error(
+            { code: isCoded(error) ? error.code : undefined },
+            `a file that mayfly.yaml refers to has changed, and the previous configuration keeps serving: ${error instanceof Error ? error.message : String(error)}`,
+          ),
+      );
+    }, cliLimits.secretsMs).unref();
+  }
+  #secrets: NodeJS.Timeout | undefined;
+
   async reload(): Promise<void> {
     const config = withPort(await loadConfig(this.#options.file, connectors, this.#options.environment), this.#options.port);
     this.#images.include = config.build.include;
@@ -125,6 +161,7 @@ class TheServing implements Serving {
 
   async stop(): Promise<void> {
     const untilMs = systemClock.monotonicMs() + this.#config.drain;
+    clearInterval(this.#secrets);
     await this.gateway.stop();
     const leftMs = Math.max(untilMs - systemClock.monotonicMs(), cliLimits.telemetryFlushMs);
     await Promise.all([closed(this.#monitor, this.logger), this.#telemetry?.stop(leftMs)]);
@@ -183,6 +220,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     images.settleAll();
     collectGarbage(); // of the builds
     served = new TheServing(options, { config, monitor, images, gateway, logger, telemetry, letGo });
+    served.watchSecrets();
     return served;
   } catch (error) {
     await Promise.all([closed(monitor, logger), telemetry?.stop(cliLimits.telemetryFlushMs)]);

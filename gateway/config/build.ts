@@ -94,7 +94,7 @@ interface CheckedSignal {
 
 type Report = (path: Path, message: string, key?: string) => void;
 
-export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): GatewayConfig {
+export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): Omit<GatewayConfig, "secretFiles"> {
   const names = Object.keys(data.flows);
   const flows = table<FlowConfig>();
   for (const [name, flow] of Object.entries(data.flows))

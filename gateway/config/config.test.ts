@@ -1,5 +1,7 @@
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -9,7 +11,7 @@ import { expand } from "./environment.ts";
 import { publishedSchema } from "./load.ts";
 import { connectorsMarkdown } from "./testing/markdown.ts";
 import { ConfigError } from "./problem.ts";
-import { readConfig } from "./read.ts";
+import { readConfig, shownConfig } from "./read.ts";
 import { editDistance, suggestion } from "./suggest.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 import { parseDuration, parseDurationRange, parseRate, parseSize } from "../contract/units.ts";
@@ -420,4 +422,45 @@ test("no ceiling lifts what a machine can have at most", () => {
 test("a file that is nested beyond what the parser can do is at fault itself", () => {
   for (const deep of ["[".repeat(100_000), "- ".repeat(100_000), Array.from({ length: 1000 }, (_, at) => `${" ".repeat(at)}a:`).join("\n")])
     throws(() => read(deep), ConfigError);
+});
+
+const ordersOf = (lines: string): string => `flows:\n  orders:\n    image: orders.mfi\n${lines}`;
+
+test("a setting may come from a file: its line end is dropped, and its path is known", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "mayfly-secrets-"));
+  try {
+    await writeFile(join(dir, "token"), "s3cret\n");
+    await writeFile(join(dir, "long"), "x".repeat(70_000));
+    const read = (reference: string): GatewayConfig =>
+      readConfig(ordersOf(`    from: [ { http: { path: /a, auth: { bearer: "${reference}" } } } ]`), join(dir, "mayfly.yaml"), {
+        ...connectors,
+        environment: {},
+      });
+    const config = read("${file:token}");
+    deepEqual((config.flows["orders"]?.from[0]?.config as { auth: unknown }).auth, { bearer: "s3cret" });
+    deepEqual(config.secretFiles, [join(dir, "token")]);
+    throws(() => read("${file:absent}"), /MF_CONFIG_ENV .*needs the file absent, which can't be read \(ENOENT\)/);
+    throws(() => read("${file:long}"), /longer than 65536 bytes/);
+    throws(() => read("${file:.}"), /EISDIR/);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
+test("a configuration is shown with defaults and without secrets", () => {
+  const text = ordersOf(`    from: [ { http: { path: /a, auth: [ { bearer: "\${TOKEN}" }, { apiKey: { keys: { ada: plain-key } } } ] } } ]
+    values: { stage: test }
+    to: { broker: { amqp: { url: "amqp://user:pw@broker", queue: "\${QUEUE:-q}" } } }`);
+  const shown = shownConfig(text, "mayfly.yaml", { ...connectors, environment: { TOKEN: "s3cret" } });
+  const json = JSON.stringify(shown);
+  for (const secret of ["s3cret", "plain-key", "user:pw"]) equal(json.includes(secret), false, secret);
+  const { flows } = shown as {
+    flows: Record<string, { from: unknown[]; to: Record<string, Record<string, Record<string, unknown>>>; concurrency: number }>;
+  };
+  const http = (flows["orders"]?.from[0] as { http: { auth: unknown; mode: string } }).http;
+  deepEqual(http.auth, [{ bearer: "${TOKEN}" }, { apiKey: { header: "x-api-key", keys: { ada: "[masked]" } } }]);
+  deepEqual(
+    [http.mode, flows["orders"]?.to["broker"]?.["amqp"]?.["url"], flows["orders"]?.to["broker"]?.["amqp"]?.["queue"]],
+    ["reply", "amqp://[masked]@broker", "${QUEUE:-q}"],
+  );
 });

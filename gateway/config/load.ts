@@ -4,15 +4,23 @@ import { CodedError } from "#base";
 import type { JsonSchema } from "../contract/connector.ts";
 import type { Connectors } from "../contract/connectors.ts";
 import type { Environment } from "./environment.ts";
-import { readConfig } from "./read.ts";
+import { readConfig, shownConfig } from "./read.ts";
 import { configSchema } from "./schema.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 
 /** Rejects with a ConfigError that names every problem with line and column, or MF_CONFIG_FILE. */
 export async function loadConfig(path: string, connectors: Connectors, environment: Environment = process.env): Promise<GatewayConfig> {
-  let text: string;
+  return readConfig(await textOf(path), path, { ...connectors, environment });
+}
+
+/** Every setting as it counts, without secrets. Rejects as `loadConfig` does. */
+export async function showConfig(path: string, connectors: Connectors, environment: Environment = process.env): Promise<unknown> {
+  return shownConfig(await textOf(path), path, { ...connectors, environment });
+}
+
+async function textOf(path: string): Promise<string> {
   try {
-    text = await readFile(path, "utf8");
+    return await readFile(path, "utf8");
   } catch (cause) {
     throw new CodedError(
       "MF_CONFIG_FILE",
@@ -20,7 +28,6 @@ export async function loadConfig(path: string, connectors: Connectors, environme
       { cause },
     );
   }
-  return readConfig(text, path, { ...connectors, environment });
 }
 
 /** The JSON Schema of mayfly.yaml, as it is published. */

@@ -11,7 +11,7 @@ import type { Connectors } from "../contract/connectors.ts";
 import type { ConnectorDescription } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { buildConfig } from "./build.ts";
-import { type Environment, expand } from "./environment.ts";
+import { type Environment, expand, type ReadSecret, secretFiles } from "./environment.ts";
 import { configSchema } from "./schema.ts";
 import { ConfigError, type ConfigProblem, type Path, pathText } from "./problem.ts";
 import { hint } from "./suggest.ts";
@@ -113,6 +113,8 @@ class Reader {
   readonly #document: Document;
   /** Values that were one reference alone, by path. */
   readonly #references = new Map<string, Scalar>();
+  /** Texts with references as they stand in the file, by path. */
+  readonly written: { readonly path: Path; readonly text: string }[] = [];
   readonly problems: ConfigProblem[] = [];
 
   constructor(text: string) {
@@ -141,15 +143,16 @@ class Reader {
   }
 
   /** Replaces references in place. Where a text is one reference alone and the schema wants a number, `retype` makes it one. */
-  expand(environment: Environment): void {
+  expand(environment: Environment, readSecret: ReadSecret): void {
     visit(this.#document, {
       Scalar: (key, node, parents) => {
         if (key === "key" || typeof node.value !== "string" || !node.value.includes("${")) return;
-        const expanded = expand(node.value, environment);
+        const expanded = expand(node.value, environment, readSecret);
         if (!expanded.ok) {
           this.#add("MF_CONFIG_ENV", node.range?.[0] ?? 0, pathText(this.#pathOf(parents, node)), expanded.error);
           return;
         }
+        this.written.push({ path: this.#pathOf(parents, node), text: node.value });
         if (/^\$\{[^}]*\}$/.test(node.value)) this.#references.set(pathText(this.#pathOf(parents, node)), node);
         node.value = expanded.value;
       },
@@ -223,8 +226,16 @@ function retyped(text: string): number | boolean | undefined {
   }
 }
 
-/** Reads a configuration's text. `file` is its path, for messages and as the place relative paths start from. Throws a ConfigError. */
-export function readConfig(text: string, file: string, options: ReadOptions): GatewayConfig {
+/** Values of a configuration, checked, with defaults and units; and the reader that knows where each stands. */
+interface Checked {
+  readonly reader: Reader;
+  readonly data: unknown;
+  readonly secretFiles: readonly string[];
+  /** Throws a ConfigError for the problems found so far. */
+  readonly check: () => void;
+}
+
+function checkedValues(text: string, file: string, options: ReadOptions): Checked {
   const shown = file.split("/").at(-1) ?? file;
   if (text.length > gatewayLimits.configBytes)
     throw new ConfigError(shown, [
@@ -235,7 +246,8 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
     if (reader.problems.length > 0) throw new ConfigError(shown, reader.problems);
   };
   check();
-  reader.expand(options.environment);
+  const files = new Set<string>();
+  reader.expand(options.environment, secretFiles(dirname(resolve(file)), files));
   check();
   const validate = validator(options);
   let data = reader.data() ?? {};
@@ -251,9 +263,48 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
     reader.invalid(pointerPath(error.instancePath, data), message, key);
   }
   check();
-  const config = buildConfig(data as never, dirname(resolve(file)), options, (path, message, key) => reader.invalid(path, message, key));
+  return { reader, data, secretFiles: [...files], check };
+}
+
+/** Reads a configuration's text. `file` is its path, for messages and as the place relative paths start from. Throws a ConfigError. */
+export function readConfig(text: string, file: string, options: ReadOptions): GatewayConfig {
+  const { reader, data, secretFiles: files, check } = checkedValues(text, file, options);
+  const built = buildConfig(data as never, dirname(resolve(file)), options, (path, message, key) => reader.invalid(path, message, key));
+  const config = { ...built, secretFiles: files };
   check();
   tryConnectors(config, options, (path, message, code) => reader.invalid(path, message, undefined, code));
   check();
   return config;
+}
+
+/** Names of settings that hold secrets, however they are written. */
+const secretNames =
+  /^(bearer|basic|password|passphrase|secret|secrets|token|accessKey|secretKey|clientSecret|keys|authorization|cookie|x-api-key)$/i;
+const masked = "[masked]";
+
+/** A URL's user and password. */
+function withoutUser(text: string): string {
+  return text.replace(/(:\/\/)[^/@\s]+@/, `$1${masked}@`);
+}
+
+function mask(value: unknown, isSecret: boolean): unknown {
+  if (typeof value === "string") return isSecret ? masked : withoutUser(value);
+  if (Array.isArray(value)) return value.map((each) => mask(each, isSecret));
+  if (typeof value !== "object" || value === null) return isSecret ? masked : value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, mask(each, isSecret || secretNames.test(name) || name === "values")]),
+  );
+}
+
+/** Every setting as it counts, defaults included, without secrets: what came from a reference is shown as it was written. Throws a ConfigError. */
+export function shownConfig(text: string, file: string, options: ReadOptions): unknown {
+  const { reader, data } = checkedValues(text, file, options);
+  const shown = mask(data, false);
+  for (const { path, text: written } of reader.written) {
+    let place = shown as Record<string | number, unknown> | undefined;
+    for (const step of path.slice(0, -1)) place = place?.[step] as Record<string | number, unknown> | undefined;
+    const last = path.at(-1);
+    if (place !== undefined && last !== undefined) place[last] = withoutUser(written);
+  }
+  return shown;
 }

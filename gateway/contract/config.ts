@@ -143,6 +143,8 @@ export interface TelemetryConfig {
 export interface GatewayConfig {
   /** Folder relative paths start from: that of mayfly.yaml. */
   readonly base: string;
+  /** Files that `${file:…}` named, absolute: a change of one is a change of the configuration. */
+  readonly secretFiles: readonly string[];
   readonly flows: Readonly<Record<string, FlowConfig>>;
   readonly http: {
     readonly host: string;

@@ -37,6 +37,8 @@ export const gatewayLimits = {
   /** Timers one machine may have open at once. */
   /** Signatures of one request that are compared: a sender has a few while it changes its secret. */
   signaturesRead: 16,
+  /** Longest file that a configuration refers to, in bytes. */
+  secretFileBytes: 65_536,
   openTimersPerMachine: 512,
   openWaitsPerMachine: 256,
   /** A flow that only sleeps is put to sleep durably for this long or longer, in milliseconds. */
