@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { cliLimits } from "../limits.ts";
+import { cachedImage } from "./cache.ts";
 import { Pins, pinnedImages } from "./pins.ts";
-import { pruneImages } from "./store.ts";
+import { storeFolder } from "./store.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -16,17 +17,23 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const nameOf = (number: number): string => number.toString(16).padStart(64, "0");
 
-test("what is pinned is never pruned, however old", async () => {
+test("what is pinned is never pruned, however old, whoever builds", async () => {
+  await writeFile(join(folder, "mayfly.yaml"), "flows: {}\n");
+  await writeFile(join(folder, "flow.ts"), 'import { flow } from "mayfly";\nexport default flow(() => "built");\n');
+  const store = storeFolder(folder);
+  await mkdir(store, { recursive: true });
   for (let number = 0; number < cliLimits.unusedImages + 3; number += 1) {
-    const file = join(folder, `${nameOf(number)}.mfi`);
+    const file = join(store, `${nameOf(number)}.mfi`);
     await writeFile(file, "image");
     await utimes(file, number, number);
   }
-  await new Pins(folder, undefined).add(nameOf(0));
-  await pruneImages(folder, await pinnedImages(folder));
-  const left = (await readdir(folder)).filter((name) => name.endsWith(".mfi")).map((name) => Number.parseInt(name, 16));
-  equal(left.includes(0), true);
-  deepEqual([left.includes(1), left.includes(2), left.includes(3)], [false, false, true]);
+  await new Pins(store, undefined).add(nameOf(0));
+  await cachedImage(join(folder, "flow.ts"));
+  const left = new Set(await readdir(store));
+  deepEqual(
+    [0, 1, 2, 3].map((number) => left.has(`${nameOf(number)}.mfi`)),
+    [true, false, false, true],
+  );
 });
 
 test("pins last over a restart until they are settled; those of a journal that is gone do not count", async () => {

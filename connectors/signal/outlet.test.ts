@@ -15,6 +15,7 @@ test("a send is a signal under its own key, or else the one that the configurati
     { status: "kept", id: "x", waiting: true },
     { status: "duplicate", id: "x" },
     { status: "refused", code: "MF_SIGNALS_FULL", message: "full", final: false, retryAfterMs: 5 },
+    { status: "refused", code: "MF_STOPPING", message: "starts", final: false, retryAfterMs: 5 },
     { status: "refused", code: "MF_SIGNAL_TOO_LARGE", message: "long", final: true, retryAfterMs: 0 },
   ];
   const context: OutletContext = {
@@ -29,11 +30,12 @@ test("a send is a signal under its own key, or else the one that the configurati
   const send = { ...message, key: undefined, body: utf8('{"order":4711}') };
   await outlet.send(send, attempt);
   await outlet.send({ ...send, key: "own" }, attempt);
-  await rejects(outlet.send(send, attempt), { code: "MF_SIGNALS_FULL", retryable: true, retryAfterMs: 5 });
+  await rejects(outlet.send(send, attempt), { code: "MF_SIGNALS_FULL", retryable: true, unreached: false, retryAfterMs: 5 });
+  await rejects(outlet.send(send, attempt), { code: "MF_STOPPING", retryable: true, unreached: true });
   await rejects(outlet.send(send, attempt), { code: "MF_SIGNAL_TOO_LARGE", retryable: false });
   deepEqual(
     seen.map(({ flow, name, key, id }) => [flow, name, key, id]),
-    ["4711", "own", "4711", "4711"].map((key) => ["orders", "payment", key, attempt.idempotencyKey]),
+    ["4711", "own", "4711", "4711", "4711"].map((key) => ["orders", "payment", key, attempt.idempotencyKey]),
   );
   await rejects(outlet.send({ ...send, body: utf8("{}") }, attempt), { code: "MF_SIGNAL_NO_KEY", retryable: false });
 });

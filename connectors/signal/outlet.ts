@@ -52,7 +52,9 @@ class SignalOutlet implements Outlet {
       body,
     });
     if (outcome.status !== "refused") return;
-    throw new OutletError(outcome.code, outcome.message, { retryable: !outcome.final, retryAfterMs: outcome.retryAfterMs });
+    const { code, final, retryAfterMs } = outcome;
+    const unreached = code === "MF_STOPPING" || code === "MF_FLOW_PAUSED"; // waits as for a peer that is away: no attempt is used up
+    throw new OutletError(code, outcome.message, { retryable: !final, retryAfterMs, unreached });
   }
 
   health(): Health {
