@@ -11,12 +11,12 @@
  */
 import type { CallEffect, Event } from "#abi";
 import { toUtf8 } from "#base";
-import { type CallAnswer, type Failure, failedCall, peersFault, refusedCall } from "#gateway";
+import { type Failure, failedCall, peersFault, refusedCall } from "#gateway";
 import { type KnownWait, SignalBox } from "#replay";
 import type { Choice, Deed, MessageStimulus, Served } from "./matter.ts";
 import type { Scenario } from "./scenario.ts";
 import { staleWrite } from "./stale.ts";
-import type { End, Reading, Step, Steps } from "./steps.ts";
+import type { End, Offer, Reading, Step, Steps } from "./steps.ts";
 import { Names } from "./names.ts";
 import {
   type DeedLog,
@@ -40,11 +40,15 @@ export interface Move {
   readonly token: string;
   readonly disturbs: keyof Left | undefined;
   readonly world: World;
-  readonly make: (draft: Draft) => void;
+  readonly kind: "come" | "repeat" | "answer" | "go" | "time" | "crash";
+  readonly pending: Pending | undefined;
+  readonly job: Job | undefined;
+  readonly offer: Offer | undefined;
 }
 
 const noBody = new Uint8Array(0);
 const nothing: never[] = [];
+const nobody = {};
 const noAnswer: Choice = {
   answer: failedCall("MF_OUTLET_TIMEOUT", "no answer came in time", peersFault),
   label: "no answer (MF_OUTLET_TIMEOUT)",
@@ -100,39 +104,53 @@ export class Moves {
   }
 
   of(world: World): Move[] {
+    const { left, jobs } = world;
     const moves: Move[] = [];
-    const add = (token: string, make: (draft: Draft) => void, disturbs?: keyof Left): void => {
-      if (disturbs !== undefined && world.left[disturbs] <= 0) return;
-      moves.push({ token, disturbs, world, make });
+    const add = (
+      kind: Move["kind"],
+      token: string,
+      disturbs: keyof Left | undefined,
+      { pending, job, offer }: { readonly pending?: Pending; readonly job?: Job; readonly offer?: Offer },
+    ): void => {
+      if (disturbs === undefined || left[disturbs] > 0) moves.push({ token, disturbs, world, kind, pending, job, offer });
     };
-    for (const each of world.pending) if (this.#mayCome(world, each)) add(each.token, (draft) => this.#come(draft, each));
-    for (const each of world.repeatable)
-      if (this.#mayCome(world, each)) add(`${each.token}+`, (draft) => this.#repeat(draft, each), "duplicates");
+    for (const pending of world.pending) if (this.#mayCome(world, pending)) add("come", pending.token, undefined, { pending });
+    if (left.duplicates > 0)
+      for (const pending of world.repeatable)
+        if (this.#mayCome(world, pending)) add("repeat", `${pending.token}+`, "duplicates", { pending });
     let isBusy = false;
-    for (const job of world.jobs) {
+    let isAwake = false;
+    for (const job of jobs) {
       if (job.status === "awake") {
-        isBusy ||= (job.at?.reading.openCalls.length ?? 0) > 0;
-        this.#answers(world, job, add);
+        isAwake = true;
+        for (const offer of this.#offers(world, job)) {
+          isBusy = true;
+          add("answer", offer.token, offer.isDisturbance ? "errors" : undefined, { job, offer });
+        }
       }
       if (!this.#mayGoOn(world, job)) continue;
       isBusy = true;
-      add(`w${job.number}`, (draft) => this.#goOn(draft, job));
+      add("go", `w${job.number}`, undefined, { job });
     }
-    const dueMs = this.#nextDueMs(world);
-    if (dueMs !== undefined) add("t", (draft) => void (draft.nowMs = dueMs), isBusy ? "delays" : undefined);
-    if (world.jobs.some(({ status }) => status === "awake")) add("x", (draft) => this.#crash(draft), "crashes");
+    if (this.#nextDueMs(world) !== undefined) add("time", "t", isBusy ? "delays" : undefined, nobody);
+    if (isAwake) add("crash", "x", "crashes", nobody);
     return moves;
   }
 
   /** The world after a move. */
-  after({ world, token, make, disturbs }: Move): World {
+  after({ world, token, kind, pending, job, offer, disturbs }: Move): World {
     const draft: Draft = { ...world, token, parent: world, depth: world.depth + 1, broken: undefined };
-    draft.quiet = /^[msryx]/.test(token) ? 0 : world.quiet + 1;
+    draft.quiet = kind === "answer" || kind === "go" || kind === "time" ? world.quiet + 1 : 0;
     if (disturbs !== undefined) {
       draft.left = { ...world.left, [disturbs]: world.left[disturbs] - 1 };
       draft.disturbances += 1;
     }
-    make(draft);
+    if (kind === "time") draft.nowMs = this.#nextDueMs(world) ?? world.nowMs;
+    else if (kind === "crash") this.#crash(draft);
+    else if (kind === "come" && pending !== undefined) this.#come(draft, pending);
+    else if (kind === "repeat" && pending !== undefined) this.#repeat(draft, pending);
+    else if (kind === "go" && job !== undefined) this.#goOn(draft, job);
+    else if (job !== undefined && offer !== undefined) this.#answer(draft, job, offer);
     if (draft.pending !== world.pending || draft.repeatable !== world.repeatable || draft.kept !== world.kept)
       draft.outside = this.#names.of(describeOutside(draft));
     if (draft.states !== world.states) draft.stored = this.#names.of(describeStates(draft.states));
@@ -199,18 +217,22 @@ export class Moves {
     this.#goOn(draft, job);
   }
 
-  #answers(world: World, job: Job, add: (token: string, make: (draft: Draft) => void, disturbs?: keyof Left) => void): void {
-    for (const call of job.at?.reading.openCalls ?? []) {
-      const give = (name: string, { answer, isDisturbance }: Choice): void =>
-        add(
-          `a${job.number}.${call.call}=${name}`,
-          (draft) => this.#answer(draft, job, call, name, answer),
-          isDisturbance ? "errors" : undefined,
-        );
+  /** Answers to the open calls of a job: those of outlets stay as they are, those of the state are as of now. */
+  #offers(world: World, job: Job): readonly Offer[] {
+    const step = job.at;
+    if (step === undefined || step.reading.openCalls.length === 0) return nothing;
+    if (step.offers !== undefined) return step.offers;
+    const offers: Offer[] = [];
+    const { openCalls } = step.reading;
+    for (const call of openCalls) {
+      const offer = (name: string, { answer, isDisturbance }: Choice): void =>
+        void offers.push({ token: `a${job.number}.${call.call}=${name}`, call, name, answer, isDisturbance });
       const choices = this.choicesOf(world, job, call);
-      for (const [index, choice] of choices.entries()) give(String(index), choice);
-      if (call.operation !== "state" && choices.length > 0 && !choices.some(({ label }) => label === "refused")) give("!", noAnswer);
+      for (const [index, choice] of choices.entries()) offer(String(index), choice);
+      if (call.operation !== "state" && choices.length > 0 && !choices.some(({ label }) => label === "refused")) offer("!", noAnswer);
     }
+    if (openCalls.every(({ operation }) => operation !== "state")) step.offers = offers;
+    return offers;
   }
 
   /** Answers that a call may have: one where the gateway answers it by itself. */
@@ -228,7 +250,7 @@ export class Moves {
     return this.scenario.choices(flow, call);
   }
 
-  #answer(draft: Draft, job: Job, { call, operation }: CallEffect, name: string, answer: CallAnswer): void {
+  #answer(draft: Draft, job: Job, { call: { call, operation }, name, answer }: Offer): void {
     const { blame: _, ...given } = answer;
     const content = operation === "state" ? Buffer.from(given.body).toString("utf8") : name;
     const key = `a${call}=${content}@${draft.nowMs}`;

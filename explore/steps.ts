@@ -3,7 +3,7 @@
  * needs no machine. What effects mean is read by the gateway's interpreter, once for each step as well.
  */
 import type { CallEffect, Event, StepOutcome } from "#abi";
-import { type AttemptEnd, type EffectHost, Effects, type NewSend, peersFault, type StateChange } from "#gateway";
+import { type AttemptEnd, type CallAnswer, type EffectHost, Effects, type NewSend, peersFault, type StateChange } from "#gateway";
 import type { InlineMachine, InlineMachines } from "#monitors";
 import type { KnownWait } from "#replay";
 import { exploreLimits } from "./limits.ts";
@@ -30,6 +30,15 @@ export interface Reading {
   readonly ends: readonly End[];
 }
 
+/** One answer that an open call may have next. */
+export interface Offer {
+  readonly token: string;
+  readonly call: CallEffect;
+  readonly name: string;
+  readonly answer: CallAnswer;
+  readonly isDisturbance: boolean;
+}
+
 export interface Step {
   readonly id: number;
   readonly parent: Step | undefined;
@@ -43,6 +52,8 @@ export interface Step {
   /** Its requests, and its transaction's sends; made when the step is first taken. */
   requests?: readonly Deed[];
   sends?: readonly Deed[];
+  /** Answers to its open calls, where they are always the same. */
+  offers?: readonly Offer[];
 }
 
 interface Parked {
@@ -134,7 +145,7 @@ export function eventsOf(step: Step): Event[] {
   return events;
 }
 
-type Draft = Omit<Step, "reading" | "requests" | "sends">;
+type Draft = Omit<Step, "reading" | "requests" | "sends" | "offers">;
 
 /** Reads the step's transaction from its beginning: the interpreter goes forward only. */
 function read({ effects: rules, callerWaits }: Served, message: MessageStimulus, last: Draft): Reading {
