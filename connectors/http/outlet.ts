@@ -23,6 +23,7 @@ import {
   retryAfterMs,
   unsendable,
 } from "#gateway/contract";
+import { OutletCredentials, type OutletAuthConfig, outletAuthSchema } from "./credentials.ts";
 import { quoteLimits } from "../shared/limits.ts";
 import { checkTls, readTls, type TlsConfig, tlsSchema } from "../shared/tls.ts";
 import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "../shared/cloudevents/write.ts";
@@ -34,6 +35,7 @@ export interface HttpOutletConfig {
   readonly timeout: number;
   readonly cloudevents: CloudEventsConfig | undefined;
   readonly tls?: TlsConfig;
+  readonly auth?: OutletAuthConfig;
 }
 
 /** Statuses that may change with time: too early, too many requests, or a failing peer. */
@@ -121,6 +123,7 @@ class HttpOutlet implements Outlet {
   readonly #url: URL;
   /** Headers of every request, credentials of the url among them. */
   readonly #headers: Headers;
+  readonly #credentials: OutletCredentials | undefined;
   #agent: Promise<Agent> | undefined;
   #detail = "not used yet";
 
@@ -136,6 +139,11 @@ class HttpOutlet implements Outlet {
     if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:")
       throw new CodedError("MF_URL_INVALID", "url must begin with http:// or https://");
     this.#headers = withCredentials(config.headers, this.#url);
+    if (config.auth === undefined) return;
+    if (this.#headers["authorization"] !== undefined && config.auth.apiKey === undefined)
+      throw new CodedError("MF_URL_INVALID", "auth, and an authorization in url or headers: remove one of the two");
+    const { memory, clock } = context;
+    this.#credentials = new OutletCredentials(config.auth, { clock, memory: memory.answers, agent: () => this.#connections() });
   }
 
   /** Made when it is first needed, and again after the TLS files could not be read: they may be put there yet. */
@@ -167,6 +175,7 @@ class HttpOutlet implements Outlet {
   }
 
   async stop(): Promise<void> {
+    this.#credentials?.close();
     await (await this.#agent?.catch(() => undefined))?.destroy();
   }
 
@@ -198,20 +207,19 @@ class HttpOutlet implements Outlet {
     const bodiless = method === "GET" || method === "HEAD";
     try {
       const [body, stream] = bodiless ? [] : [event.body, message.storedBody];
-      const answer = await exchange(await this.#connections(), {
-        url,
-        method,
-        headers,
-        body,
-        stream,
-        signal,
-        memory: this.#context.memory.answers,
-      });
+      const agent = await this.#connections();
+      const once = async (own: Headers | undefined): Promise<HttpAnswer> =>
+        exchange(agent, { url, method, headers: { ...headers, ...own }, body, stream, signal, memory: this.#context.memory.answers });
+      const shown = await this.#credentials?.headers();
+      let answer = await once(shown);
+      if (answer.status === 401 && shown !== undefined && this.#credentials?.refused(shown) === true)
+        answer = await once(await this.#credentials.headers());
       this.#detail = `last answer ${answer.status}`;
       return answer;
     } catch (cause) {
       const code = (cause as { code?: unknown }).code;
       this.#detail = `last attempt failed: ${typeof code === "string" ? code : "unknown"}`;
+      if (cause instanceof OutletError) throw cause;
       const final = finalBodyError(cause);
       if (final !== undefined) throw final;
       if (isCoded(cause)) throw new OutletError(cause.code, cause.message, { retryable: true, cause });
@@ -267,6 +275,7 @@ Every attempt at one send carries the same \`Idempotency-Key\`, \`traceparent\` 
       timeout: duration("Timeout of one attempt.", "30s"),
       cloudevents: cloudEventsSchema,
       tls: tlsSchema,
+      auth: outletAuthSchema,
     },
   },
   example: 'http: { url: "https://erp.example.com/orders", timeout: 5s, headers: { authorization: "Bearer secret" } }',
