@@ -16,6 +16,7 @@ import { processRows } from "./process.ts";
 import { qemuRows } from "./qemu.ts";
 import { besideRestateRows } from "./restate.ts";
 import type { Row } from "./rows.ts";
+import { sleepRows } from "./sleep.ts";
 import { startRows } from "./start.ts";
 
 const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
@@ -31,7 +32,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   fairness: fairnessRows,
   memory: memoryRows,
   journal: journalRows,
-  sleep: besideRestateRows,
+  sleep: async (quick) => [...(await sleepRows(quick)), ...(await besideRestateRows(quick))],
   compiler: compilerRows,
   process: processRows,
   qemu: qemuRows,

@@ -14,6 +14,10 @@ export class DueHeap {
     return this.#size === 0 ? undefined : this.#dues[0];
   }
 
+  get firstNumber(): number | undefined {
+    return this.#size === 0 ? undefined : this.#numbers[0];
+  }
+
   add(number: number, dueMs: number): void {
     if (this.#size === this.#dues.length) this.#resize(this.#size * 2);
     this.#siftUp(this.#size++, number, dueMs);

@@ -28,7 +28,8 @@ import type {
   SignalNumber,
   StateSnapshot,
 } from "./journal.ts";
-import { Sleepers, type SleepingLease } from "./sleepers.ts";
+import { KeptSignals } from "./signals.ts";
+import { type Slot, slotOf, Sleepers, type SleepingLease } from "./sleepers.ts";
 import { stateRefusal } from "./state-limit.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
@@ -101,12 +102,14 @@ export function signalDedupId({ name, key }: Pick<NewSignal, "name" | "key">, id
   return dedupIdOf({ place: `signal\0${name}`, scope: key, id, fingerprint: undefined });
 }
 
-export class Ledger {
+/** `Stored`: what a journal keeps of a sleeper beside its slot. */
+export class Ledger<Stored> {
   readonly #flows = new Map<string, FlowLedger>();
   #nextSequence = 1;
   #nextToken = 1;
   #nextEntry = 1;
-  readonly sleepers = new Sleepers();
+  readonly sleepers = new Sleepers<Stored>();
+  readonly signals = new KeptSignals();
   #pendingBytes = 0;
   #stateBytes = 0;
   /** No state gets a version up to this any more: they may have been given to keys that are forgotten. */
@@ -209,15 +212,9 @@ export class Ledger {
     if (message.dedup !== undefined) flow.dedup.begin(message.dedup.id, sequence);
   }
 
-  /** The newest lease of a message, asleep or not; undefined if it is gone. */
-  newest(flow: string, sequence: Sequence): Lease | undefined {
-    return this.flow(flow).pending.get(sequence)?.lease ?? this.sleepers.get(sequence);
-  }
-
   /** True when the lease is held and the message's newest. */
   holds(lease: Lease): boolean {
-    if (lease.sleeper !== undefined)
-      return this.sleepers.isLeased(lease.sequence) && this.sleepers.get(lease.sequence)?.token === lease.token;
+    if (lease.sleeper !== undefined) return this.sleepers.slot(lease.sequence)?.token === lease.token;
     const pending = this.flow(lease.message.flow).pending.get(lease.sequence);
     return pending !== undefined && pending.leased && pending.lease.token === lease.token;
   }
@@ -262,8 +259,9 @@ export class Ledger {
   }
 
   /** Applies a completion that has no objection. */
-  complete(lease: Lease, completion: Completion): void {
-    this.commit(this.commitOf(lease, completion));
+  complete(lease: Lease, completion: Completion, stored: (lease: SleepingLease) => Stored): void {
+    const commit = this.commitOf(lease, completion);
+    this.commit(commit, commit.sleeping && slotOf(commit.sleeping, stored(commit.sleeping)));
   }
 
   /** The changes of a completion, with their numbers; nothing is changed yet. */
@@ -309,14 +307,15 @@ export class Ledger {
     };
   }
 
-  commit(commit: Commit): void {
+  /** `slot`: that of the message as it sleeps on. */
+  commit(commit: Commit, slot: Slot<Stored> | undefined): void {
     const flow = this.flow(commit.flow);
     for (const entry of commit.entries) this.outbox(commit.flow, entry.outlet).add(entry);
     if (commit.state !== undefined) this.#applyState(flow, commit.state);
     this.#forget(commit.flow, commit.sequence);
-    for (const number of commit.consumed) this.sleepers.take(number);
+    for (const number of commit.consumed) this.signals.take(number);
     for (const signal of commit.kept) this.keepSignal(signal);
-    if (commit.sleeping !== undefined) this.sleepers.put(commit.sleeping);
+    if (slot !== undefined) this.sleepers.put(slot);
     if (commit.next !== undefined) this.keep(commit.next, false);
     if (commit.completedId === undefined) return;
     const { dedup, id, reply } = commit.completedId;
@@ -362,6 +361,23 @@ export class Ledger {
     if (lease.message.dedup !== undefined) this.flow(lease.message.flow).dedup.end(lease.message.dedup.id);
   }
 
+  /** The same, of a message that is not held. */
+  end(flow: string, sequence: Sequence): void {
+    const pending = this.flow(flow).pending.get(sequence);
+    if (pending !== undefined) this.finish(pending.lease);
+    else this.sleepers.remove(sequence);
+  }
+
+  /** Notes a failed attempt of a message that is not held. */
+  failed(flow: string, sequence: Sequence, record: AttemptRecord, dueMs: number): void {
+    const pending = this.flow(flow).pending.get(sequence);
+    if (pending !== undefined) return this.replace(this.nextLease(pending.lease, record, dueMs));
+    const slot = this.sleepers.slot(sequence);
+    if (slot === undefined) return;
+    const { attempt, attempts } = slot.failed ?? { attempt: 1, attempts: [] };
+    slot.failed = { attempt: attempt + 1, dueMs, attempts: keptAttempts(attempts, record) };
+  }
+
   /** The number and the record of a signal; nothing is kept yet. */
   newKeptSignal(signal: NewSignal): KeptSignal {
     return { ...signal, number: this.newSignal() };
@@ -375,19 +391,18 @@ export class Ledger {
   }
 
   keepSignal(signal: KeptSignal): void {
-    this.sleepers.keep(signal);
+    this.signals.keep(signal);
     if (signal.dedup === undefined) return;
     const dedup = { ...signal.dedup, id: signalDedupId(signal, signal.dedup.id) };
     this.flow(signal.flow).dedup.complete(dedup, { id: signal.id, reply: undefined, nowMs: signal.receivedMs });
   }
 
   /** Leases a sleeping message; undefined when it is awake or gone. */
-  wake(sequence: Sequence): SleepingLease | undefined {
-    const found = this.sleepers.get(sequence);
-    if (found === undefined || this.sleepers.isLeased(sequence)) return undefined;
-    const lease = { ...found, token: this.newToken() };
-    this.sleepers.lease(lease);
-    return lease;
+  wake(sequence: Sequence): { readonly slot: Slot<Stored>; readonly token: FencingToken } | undefined {
+    const found = this.sleepers.slot(sequence);
+    if (found === undefined || found.token !== undefined) return undefined;
+    const token = this.newToken();
+    return { slot: this.sleepers.lease(sequence, token), token };
   }
 
   readState(flowName: string, key: string): StateSnapshot {
@@ -398,14 +413,14 @@ export class Ledger {
     return { version: state.version, json: `{${members.join(",")}}` };
   }
 
-  /** Of every message and signal that is kept and every unsettled send. */
+  /** Of every message and signal that is kept and every unsettled send; of sleepers those that name a stored body. */
   *headers(): Iterable<Headers> {
     for (const flow of this.#flows.values()) {
       for (const { lease } of flow.pending.values()) yield lease.message.headers;
       for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) yield entry.headers;
     }
-    for (const { message } of this.sleepers.leases()) yield message.headers;
-    for (const { headers } of this.sleepers.kept()) yield headers;
+    for (const { headers } of this.sleepers.slots()) if (headers !== undefined) yield headers;
+    for (const { headers } of this.signals.kept()) yield headers;
   }
 
   recovery(remarks: readonly string[]): Recovery {
@@ -433,7 +448,8 @@ export class Ledger {
         delayed += queue.delayed;
       }
     }
-    const { size: sleepers, signals } = this.sleepers;
+    const { size: sleepers } = this.sleepers;
+    const { size: signals } = this.signals;
     return { pending, pendingBytes: this.#pendingBytes, outbox, delayed, dedupIds, stateKeys, sleepers, signals };
   }
 

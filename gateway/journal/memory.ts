@@ -28,11 +28,13 @@ import type {
   StateSnapshot,
 } from "./journal.ts";
 import { keptAttempts, Ledger } from "./ledger.ts";
+import { leaseOf, sleeperInfo, type SleepingLease } from "./sleepers.ts";
 
 export class MemoryJournal implements Journal {
   readonly durable = false;
   readonly trouble = undefined;
-  readonly #ledger = new Ledger();
+  /** Sleepers are kept whole. */
+  readonly #ledger = new Ledger<SleepingLease>();
   readonly #deadLetters: DeadLetters;
   /** Signals whose letter is being written. */
   readonly #buryingSignals = new Set<SignalNumber>();
@@ -69,7 +71,7 @@ export class MemoryJournal implements Journal {
     this.#open();
     const objection = this.#ledger.objection(lease, completion);
     if (objection !== undefined) return objection;
-    this.#ledger.complete(lease, completion);
+    this.#ledger.complete(lease, completion, (asleep) => asleep);
     for (const { body } of completion.sends) this.#memory.force(body.length);
     this.#committed += 1;
     return { status: "committed" };
@@ -83,11 +85,11 @@ export class MemoryJournal implements Journal {
   async bury(lease: Lease, record: AttemptRecord, consumed: readonly SignalNumber[] = []): Promise<string | undefined> {
     this.#open();
     if (!this.#ledger.holds(lease)) return undefined;
-    const signals = consumed.flatMap((number) => this.#ledger.sleepers.signal(number) ?? []);
+    const signals = consumed.flatMap((number) => this.#ledger.signals.signal(number) ?? []);
     const { letter, asleep } = burialOf(lease, record, signals);
     const id = await this.#deadLetters.put(letter, lease.message.body, String(lease.sequence), asleep);
     this.#ledger.finish(lease);
-    for (const number of consumed) this.#ledger.sleepers.take(number);
+    for (const number of consumed) this.#ledger.signals.take(number);
     return id;
   }
 
@@ -113,21 +115,21 @@ export class MemoryJournal implements Journal {
 
   async signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
     this.#open();
-    return this.#ledger.sleepers.signalsFor(flow, name, key);
+    return this.#ledger.signals.signalsFor(flow, name, key);
   }
 
   keptSignals(): Iterable<KeptSignal> {
-    return this.#ledger.sleepers.kept();
+    return this.#ledger.signals.kept();
   }
 
   async burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
     this.#open();
-    const signal = this.#ledger.sleepers.signal(number);
+    const signal = this.#ledger.signals.signal(number);
     if (signal === undefined || this.#buryingSignals.has(number)) return undefined;
     this.#buryingSignals.add(number);
     try {
       const id = await this.#deadLetters.put(letterOfSignal(signal, record), signal.body, `signal-${number}`);
-      this.#ledger.sleepers.take(number);
+      this.#ledger.signals.take(number);
       return id;
     } finally {
       this.#buryingSignals.delete(number);
@@ -140,7 +142,8 @@ export class MemoryJournal implements Journal {
 
   async wake(sequence: Sequence): Promise<Lease | undefined> {
     this.#open();
-    return this.#ledger.wake(sequence);
+    const woken = this.#ledger.wake(sequence);
+    return woken && leaseOf(woken.slot.stored, woken.slot, woken.token);
   }
 
   dueSleepers(flow: string, nowMs: number, most: number): readonly Sequence[] {
@@ -156,7 +159,7 @@ export class MemoryJournal implements Journal {
   }
 
   async listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
-    return this.#ledger.sleepers.list(flow, after, most);
+    return this.#ledger.sleepers.list(flow, after, most).map((slot) => sleeperInfo(slot.stored, slot));
   }
 
   async findSleeper(id: string, flow?: string): Promise<Sequence | undefined> {
@@ -164,11 +167,12 @@ export class MemoryJournal implements Journal {
   }
 
   async readSleeper(sequence: Sequence): Promise<Lease | undefined> {
-    return this.#ledger.sleepers.get(sequence);
+    const slot = this.#ledger.sleepers.slot(sequence);
+    return slot && leaseOf(slot.stored, slot, slot.token ?? slot.stored.token);
   }
 
   sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
-    return { sleepers: this.#ledger.sleepers.sizeOf(flow), signals: this.#ledger.sleepers.signalsOf(flow) };
+    return { sleepers: this.#ledger.sleepers.sizeOf(flow), signals: this.#ledger.signals.sizeOf(flow) };
   }
 
   sleepersByImage(): ReadonlyMap<string, number> {

@@ -1,163 +1,100 @@
 /**
- * Sleeping messages and the signals that are kept for them, as a synchronous state machine without I/O: who is due next, who waits for what.
+ * Sleeping messages, as a synchronous state machine without I/O: who is due next, who waits for what. Of each only a slot is here; the rest is
+ * wherever the journal keeps it (`Stored`): in memory, or in a file at some place.
  *
  *   asleep ──wake──▶ leased ──commit──▶ asleep again, or gone
  *     ▲                │
  *     └─── release ────┘
  */
 import { assert } from "#base";
-import type { KeptSignal, Lease, Sequence, SignalNumber, SleeperInfo } from "./journal.ts";
+import { storedBodyOf } from "../contract/stored-body.ts";
+import type { Headers } from "../contract/message.ts";
+import type { AttemptRecord, FencingToken, Lease, Sequence, SleeperInfo } from "./journal.ts";
+import { type Holds, LazyHeap } from "./lazy-heap.ts";
+import { count, waitKey } from "./signals.ts";
 
 /** A message's lease that has its sleeper. */
 export type SleepingLease = Lease & { readonly sleeper: NonNullable<Lease["sleeper"]> };
 
-interface Sleeping {
-  lease: SleepingLease;
-  leased: boolean;
-  /** That of its sleeper, unless it was postponed. */
-  dueMs: number;
-  /** As it was put to sleep. */
-  readonly bytes: number;
+/** Attempts of the transaction that failed so far. */
+export interface FailedAttempts {
+  readonly attempt: number;
+  readonly dueMs: number;
+  readonly attempts: readonly AttemptRecord[];
 }
 
-/** The identity by which a wait and a signal are matched. */
-export function waitKey(flow: string, name: string, key: string): string {
-  return `${flow}\0${name}\0${key}`;
+export interface Slot<Stored> {
+  readonly sequence: Sequence;
+  readonly flow: string;
+  readonly id: string;
+  readonly imageSha256: string;
+  readonly dueMs: number;
+  /** Its waits, each as `waitKey` makes it. */
+  readonly waits: readonly string[];
+  /** Only those that name a stored body. */
+  readonly headers: Headers | undefined;
+  /** Files of its own. */
+  readonly blobs: readonly string[];
+  stored: Stored;
+  failed: FailedAttempts | undefined;
+  /** Due then, instead. */
+  postponedMs: number | undefined;
+  /** Of whoever has it; undefined while it is asleep. */
+  token: FencingToken | undefined;
 }
 
-export class Sleepers {
-  readonly #sleeping = new Map<Sequence, Sleeping>();
-  /** Sleepers by what they wait for, and signals by what they are for. */
-  readonly #byWait = new Map<string, Set<Sequence>>();
+const none: readonly never[] = [];
+
+/** The slot of a message that falls asleep. */
+export function slotOf<Stored>(lease: SleepingLease, stored: Stored, blobs: readonly string[] = none): Slot<Stored> {
+  const { sequence, message, sleeper, attempt, dueMs, attempts } = lease;
+  const keys = sleeper.waits.map(({ name, key }) => waitKey(message.flow, name, key));
+  return {
+    sequence,
+    flow: message.flow,
+    id: message.id,
+    imageSha256: sleeper.imageSha256,
+    dueMs: sleeper.dueMs,
+    waits: keys.length === 0 ? none : [...new Set(keys)],
+    headers: storedBodyOf(message.headers) === undefined ? undefined : message.headers,
+    blobs,
+    stored,
+    failed: attempt === 1 ? undefined : { attempt, dueMs, attempts },
+    postponedMs: undefined,
+    token: undefined,
+  };
+}
+
+/** Texts that many slots have: one of each is kept. */
+class Names {
+  readonly #names = new Map<string, string>();
+
+  one(name: string): string {
+    const known = this.#names.get(name);
+    if (known === undefined) this.#names.set(name, name);
+    return known ?? name;
+  }
+}
+
+export class Sleepers<Stored> {
+  readonly #slots = new Map<Sequence, Slot<Stored>>();
+  /** Sleepers by what they wait for: one, or several in order. */
+  readonly #byWait = new Map<string, Sequence | LazyHeap>();
+  readonly #byFlow = new Map<string, LazyHeap>();
   readonly #byImage = new Map<string, number>();
-  readonly #byFlow = new Map<string, number>();
-  readonly #signals = new Map<SignalNumber, KeptSignal>();
-  readonly #signalsByWait = new Map<string, Set<SignalNumber>>();
-  readonly #signalsByFlow = new Map<string, number>();
-
-  #bytes = 0;
+  readonly #names = new Names();
 
   get size(): number {
-    return this.#sleeping.size;
-  }
-
-  /** Of sleepers and signals, as an estimate, those with files of their own left out. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  get signals(): number {
-    return this.#signals.size;
+    return this.#slots.size;
   }
 
   sizeOf(flow: string): number {
-    return this.#byFlow.get(flow) ?? 0;
-  }
-
-  signalsOf(flow: string): number {
-    return this.#signalsByFlow.get(flow) ?? 0;
-  }
-
-  /** Puts a message to sleep, or to sleep again. */
-  put(lease: SleepingLease): void {
-    this.remove(lease.sequence);
-    const bytes = sleeperBytes(lease);
-    this.#sleeping.set(lease.sequence, { lease, leased: false, dueMs: lease.sleeper.dueMs, bytes });
-    this.#bytes += bytes;
-    const { flow } = lease.message;
-    for (const wait of lease.sleeper.waits) addTo(this.#byWait, waitKey(flow, wait.name, wait.key), lease.sequence);
-    count(this.#byImage, lease.sleeper.imageSha256, 1);
-    count(this.#byFlow, flow, 1);
-  }
-
-  remove(sequence: Sequence): void {
-    const found = this.#sleeping.get(sequence);
-    if (found === undefined) return;
-    this.#sleeping.delete(sequence);
-    this.#bytes -= found.bytes;
-    const { message, sleeper } = found.lease;
-    for (const wait of sleeper.waits) removeFrom(this.#byWait, waitKey(message.flow, wait.name, wait.key), sequence);
-    count(this.#byImage, sleeper.imageSha256, -1);
-    count(this.#byFlow, message.flow, -1);
-  }
-
-  get(sequence: Sequence): SleepingLease | undefined {
-    return this.#sleeping.get(sequence)?.lease;
-  }
-
-  isLeased(sequence: Sequence): boolean {
-    return this.#sleeping.get(sequence)?.leased === true;
-  }
-
-  /** Marks it as leased, under this lease. */
-  lease(lease: SleepingLease): void {
-    const found = this.#sleeping.get(lease.sequence);
-    assert(found !== undefined && !found.leased, "only who sleeps is woken");
-    found.lease = lease;
-    found.leased = true;
-  }
-
-  replace(lease: SleepingLease): void {
-    const found = this.#sleeping.get(lease.sequence);
-    assert(found !== undefined, "a sleeper that is given a new lease is there");
-    found.lease = lease;
-  }
-
-  release(sequence: Sequence): void {
-    const found = this.#sleeping.get(sequence);
-    if (found !== undefined) found.leased = false;
-  }
-
-  postpone(sequence: Sequence, dueMs: number): void {
-    const found = this.#sleeping.get(sequence);
-    if (found !== undefined) found.dueMs = dueMs;
-  }
-
-  /** Sleepers of a flow that are due and not leased, the longest due first. */
-  due(flow: string, nowMs: number, most: number): Sequence[] {
-    return this.#asleep(flow)
-      .filter(({ dueMs }) => dueMs <= nowMs)
-      .sort((a, b) => a.dueMs - b.dueMs || a.lease.sequence - b.lease.sequence)
-      .slice(0, most)
-      .map(({ lease }) => lease.sequence);
-  }
-
-  /** When the next of a flow is due. */
-  nextMs(flow: string): number | undefined {
-    const dues = this.#asleep(flow).map(({ dueMs }) => dueMs);
-    return dues.length === 0 ? undefined : Math.min(...dues);
-  }
-
-  #asleep(flow: string): Sleeping[] {
-    return [...this.#sleeping.values()].filter(({ lease, leased }) => !leased && lease.message.flow === flow);
-  }
-
-  /** The sleeper that waits for it longest and is asleep. */
-  waiterFor(flow: string, name: string, key: string): Sequence | undefined {
-    let first: Sequence | undefined;
-    for (const sequence of this.#byWait.get(waitKey(flow, name, key)) ?? [])
-      if (!this.isLeased(sequence) && (first === undefined || sequence < first)) first = sequence;
-    return first;
-  }
-
-  find(id: string, flow: string | undefined): Sequence | undefined {
-    for (const { lease } of this.#sleeping.values())
-      if (lease.message.id === id && (flow === undefined || lease.message.flow === flow)) return lease.sequence;
-    return undefined;
-  }
-
-  /** In the order of their sequences. */
-  list(flow: string | undefined, after: Sequence | undefined, most: number): SleeperInfo[] {
-    return [...this.#sleeping.values()]
-      .filter(({ lease }) => (flow === undefined || lease.message.flow === flow) && (after === undefined || lease.sequence > after))
-      .sort((a, b) => a.lease.sequence - b.lease.sequence)
-      .slice(0, most)
-      .map(({ lease, leased }) => sleeperInfo(lease, leased));
+    return this.#byFlow.get(flow)?.live ?? 0;
   }
 
   /** Sleepers by flow. */
-  byFlow(): ReadonlyMap<string, number> {
-    return this.#byFlow;
+  *byFlow(): Iterable<readonly [flow: string, sleepers: number]> {
+    for (const [flow, { live }] of this.#byFlow) if (live > 0) yield [flow, live];
   }
 
   /** Sleepers by the hash of the image they sleep in. */
@@ -165,68 +102,148 @@ export class Sleepers {
     return this.#byImage;
   }
 
-  keep(signal: KeptSignal): void {
-    this.#signals.set(signal.number, signal);
-    this.#bytes += headBytes + signal.body.length;
-    addTo(this.#signalsByWait, waitKey(signal.flow, signal.name, signal.key), signal.number);
-    count(this.#signalsByFlow, signal.flow, 1);
+  slot(sequence: Sequence): Slot<Stored> | undefined {
+    return this.#slots.get(sequence);
   }
 
-  take(number: SignalNumber): void {
-    const signal = this.#signals.get(number);
-    if (signal === undefined) return;
-    this.#signals.delete(number);
-    this.#bytes -= headBytes + signal.body.length;
-    removeFrom(this.#signalsByWait, waitKey(signal.flow, signal.name, signal.key), number);
-    count(this.#signalsByFlow, signal.flow, -1);
+  slots(): Iterable<Slot<Stored>> {
+    return this.#slots.values();
   }
 
-  signal(number: SignalNumber): KeptSignal | undefined {
-    return this.#signals.get(number);
+  /** Puts a message to sleep, or to sleep again. */
+  put(given: Slot<Stored>): void {
+    this.remove(given.sequence);
+    const slot = { ...given, flow: this.#names.one(given.flow), imageSha256: this.#names.one(given.imageSha256) };
+    this.#slots.set(slot.sequence, slot);
+    count(this.#byImage, slot.imageSha256, 1);
+    let dates = this.#byFlow.get(slot.flow);
+    if (dates === undefined) this.#byFlow.set(slot.flow, (dates = new LazyHeap()));
+    dates.live += 1;
+    for (const key of slot.waits) this.#enterWait(key, slot.sequence);
+    this.#line(slot);
   }
 
-  /** Kept for such a wait, the oldest first. */
-  signalsFor(flow: string, name: string, key: string): KeptSignal[] {
-    const numbers = [...(this.#signalsByWait.get(waitKey(flow, name, key)) ?? [])].sort((a, b) => a - b);
-    return numbers.flatMap((number) => this.#signals.get(number) ?? []);
+  remove(sequence: Sequence): void {
+    const slot = this.#slots.get(sequence);
+    if (slot === undefined) return;
+    this.#slots.delete(sequence);
+    count(this.#byImage, slot.imageSha256, -1);
+    const dates = this.#byFlow.get(slot.flow);
+    if (dates !== undefined) dates.live -= 1;
+    if (dates?.live === 0) this.#byFlow.delete(slot.flow);
+    for (const key of slot.waits) {
+      const line = this.#byWait.get(key);
+      if (line instanceof LazyHeap) line.live -= 1;
+      if (line === sequence || (line instanceof LazyHeap && line.live === 0)) this.#byWait.delete(key);
+    }
   }
 
-  kept(): Iterable<KeptSignal> {
-    return this.#signals.values();
+  #enterWait(key: string, sequence: Sequence): void {
+    const line = this.#byWait.get(key);
+    if (line === undefined) this.#byWait.set(key, sequence);
+    else if (line instanceof LazyHeap) line.live += 1;
+    else {
+      const several = new LazyHeap();
+      several.live = 2;
+      several.add(line, 0, this.#waiting(key));
+      this.#byWait.set(key, several);
+    }
   }
 
-  leases(): Iterable<SleepingLease> {
-    return [...this.#sleeping.values()].map(({ lease }) => lease);
+  /** Puts a slot that is asleep where it is looked for. */
+  #line(slot: Slot<Stored>): void {
+    this.#byFlow.get(slot.flow)?.add(slot.sequence, slot.postponedMs ?? slot.dueMs, this.#due(slot.flow));
+    for (const key of slot.waits) {
+      const line = this.#byWait.get(key);
+      if (line instanceof LazyHeap) line.add(slot.sequence, 0, this.#waiting(key));
+    }
+  }
+
+  #due(flow: string): Holds {
+    return (number, dueMs) => {
+      const slot = this.#slots.get(number as Sequence);
+      return slot !== undefined && slot.token === undefined && slot.flow === flow && (slot.postponedMs ?? slot.dueMs) === dueMs;
+    };
+  }
+
+  #waiting(key: string): Holds {
+    return (number) => {
+      const slot = this.#slots.get(number as Sequence);
+      return slot !== undefined && slot.token === undefined && slot.waits.includes(key);
+    };
+  }
+
+  /** Marks it as leased. */
+  lease(sequence: Sequence, token: FencingToken): Slot<Stored> {
+    const slot = this.#slots.get(sequence);
+    assert(slot !== undefined && slot.token === undefined, "only who sleeps is woken");
+    slot.token = token;
+    return slot;
+  }
+
+  /** Notes a failed attempt, and the token of the one after it. */
+  replace({ sequence, token, attempt, dueMs, attempts }: Lease): void {
+    const slot = this.#slots.get(sequence);
+    assert(slot !== undefined, "a sleeper that is given a new lease is there");
+    slot.failed = { attempt, dueMs, attempts };
+    if (slot.token !== undefined) slot.token = token;
+  }
+
+  release(sequence: Sequence): void {
+    const slot = this.#slots.get(sequence);
+    if (slot?.token === undefined) return;
+    slot.token = undefined;
+    this.#line(slot);
+  }
+
+  postpone(sequence: Sequence, dueMs: number): void {
+    const slot = this.#slots.get(sequence);
+    if (slot === undefined) return;
+    slot.postponedMs = dueMs;
+    if (slot.token === undefined) this.#byFlow.get(slot.flow)?.add(sequence, dueMs, this.#due(slot.flow));
+  }
+
+  /** Sleepers of a flow that are due and not leased, the longest due first. */
+  due(flow: string, nowMs: number, most: number): Sequence[] {
+    return (this.#byFlow.get(flow)?.upTo(nowMs, most, this.#due(flow)) ?? []) as Sequence[];
+  }
+
+  /** When the next of a flow is due. */
+  nextMs(flow: string): number | undefined {
+    return this.#byFlow.get(flow)?.firstMs(this.#due(flow));
+  }
+
+  /** The sleeper that waits for it longest and is asleep. */
+  waiterFor(flow: string, name: string, key: string): Sequence | undefined {
+    const wait = waitKey(flow, name, key);
+    const line = this.#byWait.get(wait);
+    if (line instanceof LazyHeap) return line.first(this.#waiting(wait)) as Sequence | undefined;
+    return line !== undefined && this.#slots.get(line)?.token === undefined ? line : undefined;
+  }
+
+  find(id: string, flow: string | undefined): Sequence | undefined {
+    for (const slot of this.#slots.values()) if (slot.id === id && (flow === undefined || slot.flow === flow)) return slot.sequence;
+    return undefined;
+  }
+
+  /** In the order of their sequences. */
+  list(flow: string | undefined, after: Sequence | undefined, most: number): Slot<Stored>[] {
+    const found: Slot<Stored>[] = [];
+    for (const slot of this.#slots.values())
+      if ((flow === undefined || slot.flow === flow) && (after === undefined || slot.sequence > after)) found.push(slot);
+    return found.sort((a, b) => a.sequence - b.sequence).slice(0, most);
   }
 }
 
-/** Of a record, with its headers and names. */
-const headBytes = 512;
-
-function sleeperBytes({ message, sleeper }: SleepingLease): number {
-  return 2 * headBytes + message.body.length + sleeper.recording.length + (sleeper.pages?.length ?? 0);
-}
-
-export function sleeperInfo({ sequence, message, attempt, sleeper }: SleepingLease, awake: boolean): SleeperInfo {
+export function sleeperInfo({ sequence, message, sleeper }: SleepingLease, { token, failed }: Slot<unknown>): SleeperInfo {
   const { imageSha256, sinceMs, dueMs, waits, timers, transactions } = sleeper;
   const { id, flow, key, receivedMs } = message;
+  const attempt = failed?.attempt ?? 1;
+  const awake = token !== undefined;
   return { sequence, id, flow, key, receivedMs, imageSha256, sinceMs, dueMs, waits, timers, transactions, attempt, awake };
 }
 
-function addTo<Key, Value>(map: Map<Key, Set<Value>>, key: Key, value: Value): void {
-  const found = map.get(key);
-  if (found === undefined) map.set(key, new Set([value]));
-  else found.add(value);
-}
-
-function removeFrom<Key, Value>(map: Map<Key, Set<Value>>, key: Key, value: Value): void {
-  const found = map.get(key);
-  found?.delete(value);
-  if (found?.size === 0) map.delete(key);
-}
-
-function count(map: Map<string, number>, key: string, by: number): void {
-  const now = (map.get(key) ?? 0) + by;
-  if (now === 0) map.delete(key);
-  else map.set(key, now);
+/** The lease of a slot, from the one it was put to sleep with. */
+export function leaseOf(lease: SleepingLease, { failed }: Slot<unknown>, token: FencingToken): SleepingLease {
+  return failed === undefined ? { ...lease, token } : { ...lease, token, ...failed };
 }

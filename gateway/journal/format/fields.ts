@@ -28,6 +28,15 @@ export interface RecordedSleeping {
   readonly bodies: SleepingBodies;
 }
 
+/** A whole record in a file: of a sleeper, or the commit it fell asleep in. */
+export interface RecordPlace {
+  readonly file: string;
+  /** Of its payload. */
+  readonly offset: number;
+  /** Bytes of the payload. */
+  readonly length: number;
+}
+
 /** A body to be written: a view of it, or where it is already. Returns the offset of inline bytes in `writer`, or -1. */
 export type BodyToWrite = Uint8Array | Extract<RecordedBody, { form: "blob" }>;
 

@@ -2,7 +2,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { prng, toUtf8 } from "#base";
-import type { SleepingLease } from "../sleepers.ts";
+import { slotOf, type SleepingLease } from "../sleepers.ts";
 import type { AttemptRecord, EntryNumber, FencingToken, KeptSignal, Lease, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
 import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHeader, putFileHeader } from "../log/batch.ts";
@@ -19,6 +19,7 @@ import {
   writeSettle,
   writeState,
 } from "./change-records.ts";
+import { type CapturedSlot, writeAsleep } from "./asleep-record.ts";
 import { writeCommit } from "./commit-record.ts";
 import { writeEntry, writeMessage } from "./message-records.ts";
 import { decodeRecord } from "./records.ts";
@@ -114,6 +115,17 @@ const sleeping: SleepingLease = {
 };
 
 const later: OutboxEntry = { ...entry, number: 5 as EntryNumber, dueMs: 9_999 };
+const place = { file: "sleepers-0000000000000007.mfj", offset: 520, length: 33 };
+const slot = slotOf({ ...sleeping, attempt: 1 }, place, ["blob-s1.mfb"]);
+const slots: readonly CapturedSlot[] = [
+  { slot, place, failed: undefined, burying: undefined },
+  {
+    slot: slotOf({ ...sleeping, message: { ...sleeping.message, id: "" } }, place),
+    place,
+    failed: { attempt: 2, dueMs: 9, attempts: lease.attempts },
+    burying: attempt,
+  },
+];
 const asleep: Commit = { ...commit, entries: [entry, later], sleeping, consumed: [5 as SignalNumber, 6 as SignalNumber] };
 
 const signal: KeptSignal = {
@@ -152,6 +164,7 @@ const writers: readonly ((writer: ByteWriter) => void)[] = [
       { entries: [body, blob], sleeping: undefined, next: body },
     ),
   (writer) => writeSleeper(writer, { lease: sleeping, burying: attempt, bodies: { body: blob, recording: body, pages: undefined } }),
+  (writer) => writeAsleep(writer, slots),
   (writer) => writeSignal(writer, { signal, burying: undefined, body }),
   (writer) => writeSignal(writer, { signal: { ...signal, dedup: undefined }, burying: attempt, body: blob }),
   (writer) => writeBurySignal(writer, { number: signal.number, record: attempt }),
@@ -192,7 +205,14 @@ test("records come back as they went in", () => {
   deepEqual(plain(pending.burying), plain(attempt));
   deepEqual(plain(complete.commit), plain(commit));
   deepEqual(complete.bodies[1], blob);
-  const [transaction, taking, sleeper, kept, buried, burying, ended] = writers.slice(4).map((write) => decodeRecord(payloadOf(write)));
+  const [transaction, taking, sleeper, lying, kept, buried, burying, ended] = writers
+    .slice(4)
+    .map((write) => decodeRecord(payloadOf(write)));
+  ok(lying?.kind === "asleep");
+  deepEqual(
+    plain(lying.slots),
+    plain(slots.map(({ slot: each, failed, burying: begun }) => ({ slot: { ...each, failed }, burying: begun }))),
+  );
   ok(transaction?.kind === "transaction" && sleeper?.kind === "sleeper" && kept?.kind === "signal" && buried?.kind === "signal");
   deepEqual(plain(transaction.commit), plain(asleep));
   deepEqual([transaction.sleeping?.bodies.recording, transaction.sleeping?.bodies.pages?.form], [blob, "inline"]);

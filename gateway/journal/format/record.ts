@@ -3,14 +3,16 @@
  * writer writes them, as bytes.ts lays them out. Bodies are last where a record has one, so that most of it is one copy.
  *
  *   log         accept · complete · transaction · retry · burying · buryTaking · finish · burySend · settle · defer · signal · burySignal · endSignal · closed
- *   checkpoint  pending · entry · delayedEntry · completedId · state · sleeper · signal · buryTaking · end
+ *   checkpoint  pending · entry · delayedEntry · completedId · state · asleep · signal · buryTaking · end
+ *   sleepers    sleeper
  *
  * Writers: message-records.ts, commit-record.ts, sleep-records.ts, change-records.ts. Readers beside them, and decodeRecord (records.ts) for small ones.
  */
 import type { AttemptRecord, EntryNumber, KeptSignal, Lease, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Reply } from "../../contract/message.ts";
 import type { Commit } from "../ledger.ts";
-import type { RecordedBody, RecordedSleeping } from "./fields.ts";
+import type { Slot } from "../sleepers.ts";
+import type { RecordedBody, RecordedSleeping, RecordPlace } from "./fields.ts";
 
 export const RecordKind = {
   accept: 1,
@@ -34,6 +36,7 @@ export const RecordKind = {
   end: 36,
   sleeper: 37,
   delayedEntry: 38,
+  asleep: 39,
 } as const;
 
 /** A record as it is read. `body` belongs where the message, entry or send has an empty one. */
@@ -48,6 +51,10 @@ export type LogRecord =
       readonly nextBody: RecordedBody | undefined;
     }
   | ({ readonly kind: "sleeper" } & RecordedSleeping)
+  | {
+      readonly kind: "asleep";
+      readonly slots: readonly { readonly slot: Slot<RecordPlace>; readonly burying: AttemptRecord | undefined }[];
+    }
   | {
       readonly kind: "signal";
       readonly signal: KeptSignal;

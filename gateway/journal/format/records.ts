@@ -1,5 +1,6 @@
 /** Reads records of every kind. */
 import type { EntryNumber, Sequence, SignalNumber } from "../journal.ts";
+import { readAsleep } from "./asleep-record.ts";
 import { ByteReader } from "./bytes.ts";
 import { readCommit } from "./commit-record.ts";
 import { readAttempt, readReply } from "./fields.ts";
@@ -64,6 +65,8 @@ function readFields(reader: ByteReader): LogRecord | undefined {
       };
     case RecordKind.state:
       return { kind: "state", flow: reader.text(), key: reader.text(), version: reader.count(), values: readValues(reader) };
+    case RecordKind.asleep:
+      return { kind: "asleep", ...readAsleep(reader) };
     case RecordKind.sleeper:
       return { kind: "sleeper", ...readSleeping(reader) };
     case RecordKind.signal:

@@ -3,7 +3,7 @@
  *
  *   file     header, one sector │ batch │ batch │ …            each begins on a sector
  *
- *   header   u32 magic "MFYJ" │ u16 version │ u8 kind: 1 segment, 2 checkpoint │ u8 0 │ u32 salt │ u32 0 │ number
+ *   header   u32 magic "MFYJ" │ u16 version │ u8 kind: 1 segment, 2 checkpoint, 3 sleepers │ u8 0 │ u32 salt │ u32 0 │ number
  *            │ previous: the segment before, 0 for none │ previousEnd: how many bytes of that one count │ createdMs
  *            │ firstBatch: number of its first batch │ u32 crc │ zeros
  *
@@ -32,7 +32,7 @@ const fileHeaderUsed = 56;
 
 export interface FileHeader {
   readonly version: number;
-  readonly kind: "segment" | "checkpoint";
+  readonly kind: "segment" | "checkpoint" | "sleepers";
   readonly salt: number;
   readonly number: number;
   readonly previous: number;
@@ -64,7 +64,7 @@ export function putFileHeader(buffer: Buffer, header: FileHeader): void {
   buffer.fill(0, 0, fileHeaderBytes);
   buffer.writeUInt32LE(fileMagic, 0);
   buffer.writeUInt16LE(header.version, 4);
-  buffer[6] = header.kind === "segment" ? 1 : 2;
+  buffer[6] = header.kind === "segment" ? 1 : header.kind === "checkpoint" ? 2 : 3;
   buffer.writeUInt32LE(header.salt, 8);
   buffer.writeDoubleLE(header.number, 16);
   buffer.writeDoubleLE(header.previous, 24);
@@ -84,7 +84,7 @@ export function getFileHeader(buffer: Buffer): FileHeader | undefined {
   if (buffer.readUInt32LE(fileHeaderUsed) !== crc32(buffer.subarray(0, fileHeaderUsed))) return undefined;
   const header: FileHeader = {
     version: buffer.readUInt16LE(4),
-    kind: buffer[6] === 2 ? "checkpoint" : "segment",
+    kind: buffer[6] === 3 ? "sleepers" : buffer[6] === 2 ? "checkpoint" : "segment",
     salt: buffer.readUInt32LE(8),
     number: buffer.readDoubleLE(16),
     previous: buffer.readDoubleLE(24),

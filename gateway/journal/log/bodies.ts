@@ -11,7 +11,8 @@ import { corruptError, diskCode, journalError } from "./errors.ts";
 import { blobChunkBytes, type LogLimits, openFiles, readings } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
 import type { BodyToWrite, RecordedBody } from "../format/fields.ts";
-import type { Place, Placement } from "./places.ts";
+import { recordHeaderBytes } from "./batch.ts";
+import type { Place, Placement, RecordPlace } from "./places.ts";
 
 interface Handle {
   readonly file: Promise<DiskFile>;
@@ -117,10 +118,29 @@ export class Bodies {
     return this.#away({ file: body.file, offset: 0, length: body.length, crc: body.crc, blob: true });
   }
 
+  /** The bytes of a body as a record has it. */
+  async loadRecorded(body: RecordedBody): Promise<Uint8Array> {
+    return body.form === "inline" ? body.bytes : this.load(this.recoveredWhole(body));
+  }
+
   /** The placeholder of a body that is not needed for a while: nothing but its place, if it has a file. */
   parked(body: Uint8Array): Uint8Array {
     const place = this.#places.get(body);
     return place?.blob === true ? this.#away(place) : body;
+  }
+
+  /** The payload of a record, checked. Rejects with MF_JOURNAL_CORRUPT or MF_JOURNAL_IO. */
+  async readRecord({ file, offset, length }: RecordPlace): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafeSlow(recordHeaderBytes + length);
+    try {
+      const read = await this.#readAt(file, bytes, offset - recordHeaderBytes);
+      const payload = bytes.subarray(recordHeaderBytes);
+      if (read === bytes.length && bytes.readUInt32LE(0) === length && bytes.readUInt32LE(4) === crc32(payload)) return payload;
+      throw corruptError(file, offset, "a record is not what was written");
+    } catch (error) {
+      if (diskCode(error) === "ENOENT") throw corruptError(file, 0, "the file is gone");
+      throw journalError(error, `read ${file}`);
+    }
   }
 
   /** The bytes of a body, wherever they are. */
@@ -193,18 +213,22 @@ export class Bodies {
         await file.close();
       }
     }
-    let handle = this.#handles.get(place.file);
+    return this.#readAt(place.file, into, place.offset);
+  }
+
+  async #readAt(name: string, into: Uint8Array, offset: number): Promise<number> {
+    let handle = this.#handles.get(name);
     if (handle === undefined) {
-      handle = { file: this.#disk.open(place.file), users: 0, dropped: false };
-      this.#handles.set(place.file, handle);
+      handle = { file: this.#disk.open(name), users: 0, dropped: false };
+      this.#handles.set(name, handle);
       const [oldest] = this.#handles.keys();
       if (this.#handles.size > openFiles && oldest !== undefined) this.drop(oldest);
     }
     handle.users += 1;
     try {
-      return await (await handle.file).read(into, place.offset);
+      return await (await handle.file).read(into, offset);
     } catch (error) {
-      if (this.#handles.get(place.file) === handle) this.#handles.delete(place.file);
+      if (this.#handles.get(name) === handle) this.#handles.delete(name);
       handle.dropped = true;
       throw error;
     } finally {

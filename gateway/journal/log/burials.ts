@@ -8,9 +8,9 @@
 import { burialOf, letterOfSend, letterOfSignal } from "../burial.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import type { AttemptRecord, KeptSignal, Lease, OutboxEntry } from "../journal.ts";
-import { isSleeping } from "../ledger.ts";
+import { leaseOf } from "../sleepers.ts";
 import type { Burying, LiveIndex } from "./live-index.ts";
-import { loadedSleeping } from "./sleeping-bodies.ts";
+import { loadSleeping } from "./sleeping-bodies.ts";
 import { writeBurying, writeFinish, writeSendAttempt, writeSettle } from "../format/change-records.ts";
 import { writeBurySignal, writeEndSignal } from "../format/sleep-records.ts";
 import type { LogWriter } from "./writer.ts";
@@ -63,13 +63,12 @@ export async function finishMessage({ index, writer, remove }: BurialPorts, leas
 async function endMessage(ports: BurialPorts, lease: Lease, { record, consumed }: Burying): Promise<string> {
   const { bodies, ledger } = ports.index;
   const body = await bodies.load(lease.message.body);
-  const whole = isSleeping(lease) ? await loadedSleeping(lease, bodies) : lease;
   const signals: KeptSignal[] = [];
   for (const number of consumed) {
-    const signal = ledger.sleepers.signal(number);
+    const signal = ledger.signals.signal(number);
     if (signal !== undefined) signals.push({ ...signal, body: await bodies.load(signal.body) });
   }
-  const { letter, asleep } = burialOf(whole, record, signals);
+  const { letter, asleep } = burialOf(lease, record, signals);
   const id = await ports.deadLetters.put(letter, body, String(lease.sequence), asleep);
   await finishMessage(ports, lease, id);
   return id;
@@ -91,7 +90,7 @@ async function endSignal(ports: BurialPorts, signal: KeptSignal, record: Attempt
     (out) => writeEndSignal(out, { number: signal.number, letter }),
     () => {
       remove(index.releaseSignal(signal.number));
-      index.ledger.sleepers.take(signal.number);
+      index.ledger.signals.take(signal.number);
     },
   );
   return letter;
@@ -129,13 +128,15 @@ export async function finishBurials(ports: BurialPorts): Promise<string[]> {
     }
   }
   for (const [sequence, begun] of [...burying]) {
-    const lease = ledger.sleepers.get(sequence);
-    if (lease === undefined) continue;
-    const what = `sleeping message ${lease.message.id} of ${lease.message.flow}`;
-    await attempt(what, () => endMessage(ports, lease, begun));
+    const slot = ledger.sleepers.slot(sequence);
+    if (slot === undefined) continue;
+    await attempt(`sleeping message ${slot.id} of ${slot.flow}`, async () => {
+      const lease = await loadSleeping(slot, bodies);
+      return endMessage(ports, leaseOf(lease, slot, lease.token), begun);
+    });
   }
   for (const [number, record] of [...buryingSignals]) {
-    const signal = ledger.sleepers.signal(number);
+    const signal = ledger.signals.signal(number);
     if (signal === undefined) continue;
     const what = `signal ${signal.id} for ${signal.flow}`;
     await attempt(what, async () => endSignal(ports, signal, record, await bodies.load(signal.body)));

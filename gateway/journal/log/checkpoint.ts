@@ -4,24 +4,22 @@
  * renamed into place: before that the old one and all segments are still there, after it the segments below are superfluous.
  */
 import type { Clock } from "#base";
-import type { AttemptRecord } from "../journal.ts";
 import type { LedgerCounters } from "../ledger.ts";
-import type { SleepingLease } from "../sleepers.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, putBatchHeader, putFileHeader } from "./batch.ts";
-import type { Bodies } from "./bodies.ts";
 import { ByteWriter } from "../format/bytes.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { journalError } from "./errors.ts";
 import type { BodyToWrite } from "../format/fields.ts";
 import type { LiveIndex } from "./live-index.ts";
-import { type LogLimits, sectorBytes } from "./limits.ts";
+import { type LogLimits, sectorBytes, slotBytes, slotsTogether } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
 import type { Place } from "./places.ts";
-import { sleepingToWrite } from "./sleeping-bodies.ts";
+import { toMove, writeSleepers } from "./sleeper-files.ts";
 import { writeBurying, writeCompletedId, writeEnd, writeState } from "../format/change-records.ts";
 import { writeEntry, writeMessage } from "../format/message-records.ts";
 import type { Fields } from "../format/record.ts";
-import { writeSignal, writeSleeper } from "../format/sleep-records.ts";
+import { type CapturedSlot, writeAsleep } from "../format/asleep-record.ts";
+import { writeSignal } from "../format/sleep-records.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 
 export interface Captured {
@@ -31,7 +29,7 @@ export interface Captured {
   readonly counters: LedgerCounters;
   readonly messages: readonly Omit<Fields<"pending">, "body">[];
   readonly entries: readonly Omit<Fields<"entry">, "body">[];
-  readonly sleepers: readonly { readonly lease: SleepingLease; readonly burying: AttemptRecord | undefined }[];
+  readonly sleepers: readonly CapturedSlot[];
   /** Burials that take signals along. */
   readonly burials: readonly Fields<"burying">[];
   readonly signals: readonly Omit<Fields<"signal">, "body">[];
@@ -57,12 +55,14 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
     for (const [key, { version, values }] of flow.state)
       if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
   }
-  const sleepers = [...index.ledger.sleepers.leases()].map((lease) => ({ lease, burying: index.burying.get(lease.sequence)?.record }));
+  const sleepers: CapturedSlot[] = [];
+  for (const slot of index.ledger.sleepers.slots())
+    sleepers.push({ slot, place: slot.stored, failed: slot.failed, burying: index.burying.get(slot.sequence)?.record });
   const burials = [...index.burying]
     .filter(([, { consumed }]) => consumed.length > 0)
     .map(([sequence, burying]) => ({ flow: "", sequence, ...burying }));
   // The ids of signals are among the completed ones.
-  const signals = [...index.ledger.sleepers.kept()].map((signal) => ({
+  const signals = [...index.ledger.signals.kept()].map((signal) => ({
     signal: { ...signal, dedup: undefined },
     burying: index.buryingSignals.get(signal.number),
   }));
@@ -70,10 +70,10 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
 }
 
 /** How long a checkpoint would be, without making it: nearer too much than too little. */
-export function estimatedBytes({ ledger, bodies }: LiveIndex): number {
+export function estimatedBytes({ ledger, bodies, looseBytes }: LiveIndex): number {
   const head = 512; // of a record with its headers and names
   const inRecord = (body: Uint8Array): number => (bodies.placeOf(body)?.blob === true ? 0 : bodies.bytesOf(body));
-  let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes + ledger.sleepers.bytes;
+  let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes + ledger.signals.bytes + looseBytes + ledger.sleepers.size * slotBytes;
   for (const flow of ledger.flows.values()) {
     for (const { lease } of flow.pending.values()) bytes += head + inRecord(lease.message.body);
     for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + inRecord(entry.body);
@@ -88,36 +88,68 @@ export interface CheckpointOptions {
   readonly clock: Clock;
   readonly limits: LogLimits;
   readonly salt: number;
-  readonly bodies: Bodies;
+  readonly index: LiveIndex;
+  /** Sizes of the files of sleepers, by name. */
+  readonly sleeperFiles: ReadonlyMap<string, number>;
 }
 
 export interface WrittenCheckpoint {
   readonly file: string;
   readonly bytes: number;
+  /** Files that sleepers of this checkpoint are in, and their sizes. */
+  readonly sleeperFiles: ReadonlyMap<string, number>;
 }
 
 /** Writes what was captured, safely. Rejects with MF_JOURNAL_FULL or MF_JOURNAL_IO and leaves nothing behind. */
 export async function writeCheckpoint(captured: Captured, options: CheckpointOptions): Promise<WrittenCheckpoint> {
   const name = nameOfCheckpoint(captured.segment);
   const temporary = `${name}.tmp`;
-  const { disk } = options;
+  const { disk, index } = options;
   let file: DiskFile | undefined;
+  let made: string | undefined;
   try {
+    const moved = await moveSleepers(captured, options);
+    made = moved.file;
     await disk.remove(temporary);
     file = await disk.create(temporary);
-    const writer = new CheckpointWriter(file, name, captured, options);
+    const writer = new CheckpointWriter(file, name, { ...captured, sleepers: moved.sleepers }, options);
     const bytes = await writer.write();
     await file.sync();
     await file.close();
+    made = undefined; // from now on a crash may bring up a checkpoint that names it
     await disk.rename(temporary, name);
     await disk.syncNames();
     writer.moveBodies();
-    return { file: name, bytes };
+    for (const [at, { slot, place }] of captured.sleepers.entries()) index.move(slot, place, moved.sleepers[at]?.place ?? place);
+    return { file: name, bytes, sleeperFiles: moved.files };
   } catch (error) {
     await file?.close().catch(() => undefined);
     await disk.remove(temporary).catch(() => undefined);
+    if (made !== undefined) await disk.remove(made).catch(() => undefined);
     throw journalError(error, "write a checkpoint");
   }
+}
+
+interface MovedSleepers {
+  /** The file that was made for them, if one was. */
+  readonly file: string | undefined;
+  readonly sleepers: readonly CapturedSlot[];
+  readonly files: ReadonlyMap<string, number>;
+}
+
+/** Takes sleepers out of the segments that the checkpoint covers. Its file has its name before the checkpoint has. */
+async function moveSleepers({ sleepers, segment }: Captured, options: CheckpointOptions): Promise<MovedSleepers> {
+  const { disk, clock, limits, salt, index, sleeperFiles } = options;
+  const moving = toMove(sleepers, sleeperFiles);
+  const common = { disk, bodies: index.bodies, salt, number: segment, nowMs: clock.now(), chunkBytes: limits.batchBytes };
+  const written = moving.length === 0 ? undefined : await writeSleepers(moving, common);
+  if (written !== undefined) await disk.syncNames();
+  const places = written?.places;
+  const now = places === undefined ? sleepers : sleepers.map((each) => ({ ...each, place: places.get(each) ?? each.place }));
+  const files = new Map<string, number>();
+  for (const { place } of now)
+    if (!files.has(place.file)) files.set(place.file, place.file === written?.file ? written.bytes : (sleeperFiles.get(place.file) ?? 0));
+  return { file: written?.file, sleepers: now, files };
 }
 
 class CheckpointWriter {
@@ -149,12 +181,10 @@ class CheckpointWriter {
     for (const { entry, dueMs, entered, burying } of entries) {
       await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, { entry, dueMs, entered, burying, body }));
     }
-    for (const { lease, burying } of sleepers) {
-      const bodies = sleepingToWrite(lease, this.#options.bodies);
-      await this.#add((writer) => writeSleeper(writer, { lease, burying, bodies }));
-    }
+    for (let at = 0; at < sleepers.length; at += slotsTogether)
+      await this.#add((writer) => writeAsleep(writer, sleepers.slice(at, at + slotsTogether)));
     for (const { signal, burying } of signals) {
-      const body = this.#options.bodies.toWrite(signal.body) ?? signal.body;
+      const body = this.#options.index.bodies.toWrite(signal.body) ?? signal.body;
       await this.#add((writer) => writeSignal(writer, { signal, burying, body }));
     }
     for (const burying of burials) await this.#add((writer) => writeBurying(writer, burying));
@@ -167,11 +197,11 @@ class CheckpointWriter {
 
   /** From now on the bodies that are not in memory are read from here. */
   moveBodies(): void {
-    for (const { body, place } of this.#moves) this.#options.bodies.move(body, place);
+    for (const { body, place } of this.#moves) this.#options.index.bodies.move(body, place);
   }
 
   async #addWithBody(body: Uint8Array, encode: (writer: ByteWriter, body: BodyToWrite) => number): Promise<void> {
-    const { bodies } = this.#options;
+    const { bodies } = this.#options.index;
     const place = bodies.placeOf(body);
     const known = bodies.toWrite(body);
     const written = known ?? (await bodies.load(body));

@@ -45,6 +45,8 @@ export class Compaction {
   /** Segments that are in no checkpoint yet, and those that are but are kept for a while. */
   #live: CoveredSegment[];
   #covered: CoveredSegment[];
+  /** Files of sleepers that the checkpoint names, and their sizes. */
+  #sleeperFiles: ReadonlyMap<string, number>;
   #checkpoint: string | undefined;
   #checkpointBytes: number;
   #logged: number;
@@ -58,6 +60,7 @@ export class Compaction {
     this.#options = options;
     this.#live = log.chain.map(({ file, createdMs }) => ({ file, bytes: log.sizes.get(file) ?? 0, createdMs }));
     this.#covered = [...log.covered];
+    this.#sleeperFiles = log.sleeperFiles;
     this.#checkpoint = log.checkpoint === 0 ? undefined : nameOfCheckpoint(log.checkpoint);
     this.#checkpointBytes = log.checkpointBytes;
     this.#logged = log.loggedBytes;
@@ -158,7 +161,7 @@ export class Compaction {
       }));
       let written;
       try {
-        written = await writeCheckpoint(captured.state, { disk, clock, limits, salt, bodies: index.bodies });
+        written = await writeCheckpoint(captured.state, { disk, clock, limits, salt, index, sleeperFiles: this.#sleeperFiles });
       } catch (error) {
         this.#live = [...captured.segments, ...this.#live];
         throw error;
@@ -169,7 +172,11 @@ export class Compaction {
       this.#checkpointBytes = written.bytes;
       this.#logged -= captured.logged;
       this.#covered.push(...captured.segments);
+      const sleepersBefore = this.#sleeperFiles;
+      this.#sleeperFiles = written.sleeperFiles;
+      for (const [file, bytes] of written.sleeperFiles) onSize(file, bytes);
       const removed = await this.#prune();
+      for (const file of sleepersBefore.keys()) if (!written.sleeperFiles.has(file)) await this.#remove(file);
       if (before !== undefined && before !== written.file) await this.#remove(before);
       const result: CompactionResult = { checkpoint: written.file, checkpointBytes: written.bytes, ...removed };
       this.keepReserve();

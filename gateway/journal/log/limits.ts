@@ -55,6 +55,11 @@ export const numbersAhead = 2 ** 20;
 /** Unit that a disk writes as a whole. Batches begin on it, so that writing one never touches bytes of one that is already safe. */
 export const sectorBytes = 512;
 
+/** Slots of sleepers in one record of a checkpoint. */
+export const slotsTogether = 1_000;
+/** Of a slot in a checkpoint, as an estimate. */
+export const slotBytes = 160;
+
 /** Files that are open at once to read bodies back. */
 export const openFiles = 16;
 /** Written at a time of a body that has a file of its own. */

@@ -1,10 +1,12 @@
 /** The live index: the state of the log in memory. The ledger, where bodies are, and which burials were begun; built by applying records in order. */
-import { type Commit, isSleeping, keptAttempts, Ledger } from "../ledger.ts";
+import { type Commit, keptAttempts, Ledger } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";
 import type { Fields, LogRecord } from "../format/record.ts";
-import type { Placement } from "./places.ts";
-import { blobsOf, recoveredSleeping } from "./sleeping-bodies.ts";
+import type { RecordPlace } from "./places.ts";
+import { type Slot, slotOf } from "../sleepers.ts";
+import { isLoose } from "./sleeper-files.ts";
+import { blobsOf, blobsOfRecord } from "./sleeping-bodies.ts";
 
 /** A burial that was begun: the last attempt, and the signals it had been given. */
 export interface Burying {
@@ -13,7 +15,7 @@ export interface Burying {
 }
 
 export class LiveIndex {
-  readonly ledger: Ledger;
+  readonly ledger: Ledger<RecordPlace>;
   readonly bodies: Bodies;
   /** Messages whose dead letter was begun. */
   readonly burying = new Map<Sequence, Burying>();
@@ -21,6 +23,8 @@ export class LiveIndex {
   readonly buryingSends = new Map<EntryNumber, AttemptRecord>();
   /** Signals of which the same is true. */
   readonly buryingSignals = new Map<SignalNumber, AttemptRecord>();
+  /** Bytes of sleepers that no checkpoint has taken out of their segments yet. */
+  looseBytes = 0;
   /** True while the last record is the one of a clean stop. */
   closed = false;
 
@@ -33,7 +37,7 @@ export class LiveIndex {
    * Applies a record that is safe. A record about something that is not there is passed over: a send that was settled just
    * before a checkpoint was taken has its settle record after it.
    */
-  apply(record: LogRecord, payload: Placement): void {
+  apply(record: LogRecord, payload: RecordPlace): void {
     this.closed = record.kind === "closed";
     switch (record.kind) {
       case "accept":
@@ -45,24 +49,29 @@ export class LiveIndex {
       }
       case "complete":
       case "transaction": {
-        this.releaseCommitted(record.commit); // blobs no longer named are swept at the end of recovery
+        this.releaseCommitted(record.commit, []); // blobs no longer named are swept at the end of recovery
         const { sleeping, nextBody } = record;
         const { next } = record.commit;
         const entries = record.commit.entries.map((entry, index): OutboxEntry => {
           const stored = record.bodies[index];
           return stored === undefined ? entry : { ...entry, body: this.bodies.recovered(stored, payload) };
         });
-        return this.ledger.commit({
+        if (sleeping !== undefined) this.looseBytes += payload.length;
+        const commit = {
           ...record.commit,
           entries,
           next: next && nextBody && { ...next, message: { ...next.message, body: this.bodies.recovered(nextBody, payload) } },
-          sleeping: sleeping === undefined ? undefined : recoveredSleeping(sleeping.lease, sleeping.bodies, this.bodies),
-        });
+        };
+        return this.ledger.commit(commit, sleeping && slotOf(sleeping.lease, payload, blobsOfRecord(sleeping.bodies)));
       }
-      case "sleeper": {
-        if (record.burying !== undefined) this.burying.set(record.lease.sequence, { record: record.burying, consumed: [] });
-        return this.ledger.sleepers.put(recoveredSleeping(record.lease, record.bodies, this.bodies));
-      }
+      case "sleeper":
+        return; // of a file that is read by place only (sleeper-files.ts)
+      case "asleep":
+        for (const { slot, burying } of record.slots) {
+          this.ledger.sleepers.put(slot);
+          if (burying !== undefined) this.burying.set(slot.sequence, { record: burying, consumed: [] });
+        }
+        return;
       case "signal": {
         const { number } = record.signal;
         if (record.burying !== undefined) this.buryingSignals.set(number, record.burying);
@@ -73,12 +82,10 @@ export class LiveIndex {
         return;
       case "endSignal":
         this.releaseSignal(record.number);
-        return this.ledger.sleepers.take(record.number);
+        return this.ledger.signals.take(record.number);
       case "retry": {
-        const lease = this.ledger.newest(record.flow, record.sequence);
         this.burying.delete(record.sequence);
-        if (lease !== undefined) this.ledger.replace(this.ledger.nextLease(lease, record.record, record.dueMs));
-        return;
+        return this.ledger.failed(record.flow, record.sequence, record.record, record.dueMs);
       }
       case "burying":
         this.burying.set(record.sequence, record);
@@ -109,34 +116,52 @@ export class LiveIndex {
   /** Ends what is known of a message beside the ledger; gives the blobs that are needed no longer. */
   releaseMessage(flow: string, sequence: Sequence): string[] {
     this.burying.delete(sequence);
-    const lease = this.ledger.newest(flow, sequence);
-    if (lease === undefined) return [];
-    const blob = this.bodies.release(lease.message.body);
-    return isSleeping(lease) ? blobsOf(lease, this.bodies) : blob === undefined ? [] : [blob];
+    const pending = this.ledger.flow(flow).pending.get(sequence);
+    if (pending === undefined) {
+      const slot = this.ledger.sleepers.slot(sequence);
+      if (slot !== undefined && isLoose(slot.stored)) this.looseBytes -= slot.stored.length;
+      return [...(slot?.blobs ?? [])];
+    }
+    const blob = this.bodies.release(pending.lease.message.body);
+    return blob === undefined ? [] : [blob];
   }
 
   /** Ends a message that has a dead letter or was dropped, and the signals that are in the letter; gives the blobs that are needed no longer. */
   finish({ flow, sequence, letter }: Omit<Fields<"finish">, "kind">): string[] {
     const consumed = letter === undefined ? [] : (this.burying.get(sequence)?.consumed ?? []);
-    const lease = this.ledger.newest(flow, sequence);
     const blobs = [...this.releaseMessage(flow, sequence), ...consumed.flatMap((number) => this.releaseSignal(number) ?? [])];
-    for (const number of consumed) this.ledger.sleepers.take(number);
-    if (lease !== undefined) this.ledger.finish(lease);
+    for (const number of consumed) this.ledger.signals.take(number);
+    this.ledger.end(flow, sequence);
     return blobs;
   }
 
   /** Ends what is known of a signal beside the ledger; gives a blob that is needed no longer. */
   releaseSignal(number: SignalNumber): string | undefined {
     this.buryingSignals.delete(number);
-    const signal = this.ledger.sleepers.signal(number);
+    const signal = this.ledger.signals.signal(number);
     return signal === undefined ? undefined : this.bodies.release(signal.body);
   }
 
-  /** The same for all that a commit ends; blobs that the message sleeps on with stay. */
-  releaseCommitted({ flow, sequence, consumed, sleeping }: Commit): string[] {
-    const kept = sleeping === undefined ? [] : blobsOf(sleeping, this.bodies);
+  /** The same for all that a commit ends; `kept` are the blobs that the message sleeps on with. */
+  releaseCommitted({ flow, sequence, consumed }: Commit, kept: readonly string[]): string[] {
     const blobs = this.releaseMessage(flow, sequence).filter((blob) => !kept.includes(blob));
     return [...blobs, ...consumed.flatMap((number) => this.releaseSignal(number) ?? [])];
+  }
+
+  /** Applies a commit that is safe, but for bodies of its entries, which `entries` have. Gives the blobs that are needed no longer. */
+  commit(commit: Commit, place: RecordPlace): string[] {
+    const blobs = commit.sleeping === undefined ? [] : blobsOf(commit.sleeping, this.bodies);
+    const free = this.releaseCommitted(commit, blobs);
+    if (commit.sleeping !== undefined) this.looseBytes += place.length;
+    this.ledger.commit(commit, commit.sleeping && slotOf(commit.sleeping, place, blobs));
+    return free;
+  }
+
+  /** A checkpoint has taken a sleeper out of its segment or file; `from` is where it was. */
+  move(slot: Slot<RecordPlace>, from: RecordPlace, to: RecordPlace): void {
+    if (slot.stored !== from) return;
+    slot.stored = to;
+    if (isLoose(from) && this.ledger.sleepers.slot(slot.sequence) === slot) this.looseBytes -= from.length;
   }
 
   /** The same for a send, which is removed as well. */

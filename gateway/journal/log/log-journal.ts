@@ -246,7 +246,7 @@ export class LogJournal implements Journal {
       if (objection !== undefined) return objection;
       if (!lease.durable && isEmpty(completion) && lease.message.dedup === undefined) {
         // Its sender still has the message, and nothing of it must be kept: there is nothing to write.
-        ledger.complete(lease, completion);
+        ledger.commit(ledger.commitOf(lease, completion), undefined);
         return { status: "committed" };
       }
       this.#messages.acquire(lease.sequence);
@@ -275,12 +275,14 @@ export class LogJournal implements Journal {
         next: commit.next && (bodies.toWrite(commit.next.message.body) ?? commit.next.message.body),
       };
       let offsets: number[] = [];
+      let length = 0;
       await log.writer.append(
         (out) => {
           const start = out.length;
           offsets = writeCommit(out, commit, written).map((offset) => offset - start);
+          length = out.length - start;
         },
-        (placement) => log.applyCommit(commit, offsets, placement),
+        (placement) => log.applyCommit(commit, offsets, { ...placement, length }),
       );
       return { status: "committed" };
     } catch (error) {
@@ -345,7 +347,7 @@ export class LogJournal implements Journal {
   }
 
   keptSignals(): Iterable<KeptSignal> {
-    return this.#index.ledger.sleepers.kept();
+    return this.#index.ledger.signals.kept();
   }
 
   burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
@@ -372,8 +374,8 @@ export class LogJournal implements Journal {
     this.#index.ledger.sleepers.postpone(sequence, dueMs);
   }
 
-  async listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
-    return this.#index.ledger.sleepers.list(flow, after, most);
+  listSleepers(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
+    return this.#sleep.list(flow, after, most);
   }
 
   async findSleeper(id: string, flow?: string): Promise<Sequence | undefined> {
@@ -385,8 +387,8 @@ export class LogJournal implements Journal {
   }
 
   sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
-    const { sleepers } = this.#index.ledger;
-    return { sleepers: sleepers.sizeOf(flow), signals: sleepers.signalsOf(flow) };
+    const { sleepers, signals } = this.#index.ledger;
+    return { sleepers: sleepers.sizeOf(flow), signals: signals.sizeOf(flow) };
   }
 
   sleepersByImage(): ReadonlyMap<string, number> {

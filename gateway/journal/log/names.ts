@@ -25,6 +25,15 @@ export function numberOfCheckpoint(name: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
+/** Sleepers that the checkpoint of this number took out of its segments. */
+export function nameOfSleepers(number: number): string {
+  return `sleepers-${digits(number)}.mfj`;
+}
+
+export function isSleepers(name: string): boolean {
+  return /^sleepers-\d{16}\.mfj$/.test(name);
+}
+
 export function nameOfBlob(unique: string): string {
   return `blob-${unique}.mfb`;
 }

@@ -17,7 +17,8 @@ import { type LockTimes, takeLock } from "./lock.ts";
 import { numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { openJournal } from "./open.ts";
 import { type FileReport, type Problem, readLog, type ReadLog } from "./recovery.ts";
-import { blobsOf } from "./sleeping-bodies.ts";
+import { listSleepers } from "./sleep-calls.ts";
+import { loadSleeping } from "./sleeping-bodies.ts";
 import type { SleeperInfo } from "../journal.ts";
 import { decodeRecord } from "../format/records.ts";
 
@@ -62,14 +63,16 @@ async function existing(dir: string): Promise<Disk> {
 }
 
 export async function checkJournal(dir: string): Promise<CheckReport> {
-  const log = await readQuietly(await existing(dir), true);
+  const disk = await existing(dir);
+  const log = await readQuietly(disk, true);
   const { pending, sleepers, outbox } = log.index.ledger.recovery([]);
   const { dedupIds, stateKeys, signals } = log.index.ledger.stats();
   let diskBytes = 0;
   for (const bytes of log.sizes.values()) diskBytes += bytes;
+  const problems = [...log.problems, ...(await damagedSleepers(disk, log))];
   return {
-    ok: log.problems.length === 0,
-    problems: log.problems,
+    ok: problems.length === 0,
+    problems,
     remarks: log.remarks,
     files: log.files,
     live: { pending, outbox, sleepers, signals, dedupIds, stateKeys },
@@ -78,10 +81,27 @@ export async function checkJournal(dir: string): Promise<CheckReport> {
   };
 }
 
+/** Sleepers whose bytes are not what was written; a start does not read them. Files that are known to be missing are left out. */
+async function damagedSleepers(disk: Disk, { index, problems }: ReadLog): Promise<Problem[]> {
+  const known = new Set(problems.map(({ file }) => file));
+  const found: Problem[] = [];
+  for (const slot of index.ledger.sleepers.slots()) {
+    const { file, offset } = slot.stored;
+    if (known.has(file)) continue;
+    try {
+      await loadSleeping(slot, index.bodies);
+    } catch (error) {
+      if (!(await disk.list()).includes(file)) continue; // a running gateway has moved on
+      found.push({ file, offset, code: "MF_JOURNAL_CORRUPT", message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return found;
+}
+
 /** Sleepers of a journal as of a moment ago, in the order of their messages. Reads only. */
 export async function sleepersOfJournal(dir: string, flow: string | undefined): Promise<readonly SleeperInfo[]> {
   const log = await readQuietly(await existing(dir), true);
-  return log.index.ledger.sleepers.list(flow, undefined, Number.MAX_SAFE_INTEGER);
+  return listSleepers(log.index, flow, undefined, Number.MAX_SAFE_INTEGER);
 }
 
 export interface CompactOptions {
@@ -121,11 +141,19 @@ async function salvage(dir: string, options: CompactOptions): Promise<CompactRep
   const lock = await takeLock(dir, clock, () => undefined, options.lockTimes);
   try {
     const log = await readQuietly(disk, true);
-    if (log.problems.length === 0) return undefined;
-    const lost = forgetLost(log);
+    const damaged = await damagedSleepers(disk, log);
+    if (log.problems.length === 0 && damaged.length === 0) return undefined;
+    const lost = await forgetLost(log);
     const salt = log.salt ?? Math.floor(Math.random() * 2 ** 32);
     const captured = capture(log.index, log.end.highest + 1, log.end.batch, clock.now());
-    const written = await writeCheckpoint(captured, { disk, clock, limits: logLimits, salt, bodies: log.index.bodies });
+    const written = await writeCheckpoint(captured, {
+      disk,
+      clock,
+      limits: logLimits,
+      salt,
+      index: log.index,
+      sleeperFiles: log.sleeperFiles,
+    });
     const movedTo = join(dir, `damaged-${new Date(clock.now()).toISOString().replace(/[-:.]/g, "")}`);
     let removedFiles = 0;
     let removedBytes = 0;
@@ -146,7 +174,7 @@ async function salvage(dir: string, options: CompactOptions): Promise<CompactRep
 }
 
 /** Messages and sends whose body was in a file that is missing can't be worked on: they go, and are named. */
-function forgetLost(log: ReadLog): string[] {
+async function forgetLost(log: ReadLog): Promise<string[]> {
   const missing = new Set(log.problems.map((problem) => problem.file));
   const { ledger, bodies } = log.index;
   const isLost = (body: Uint8Array): boolean => {
@@ -168,15 +196,19 @@ function forgetLost(log: ReadLog): string[] {
       }
     }
   }
-  for (const lease of ledger.sleepers.leases()) {
-    if (!blobsOf(lease, bodies).some((blob) => missing.has(blob))) continue;
-    lost.push(`sleeping message ${lease.message.id} of ${lease.message.flow}`);
-    ledger.finish(lease);
+  for (const slot of [...ledger.sleepers.slots()]) {
+    const isWhole = await loadSleeping(slot, bodies).then(
+      () => true,
+      () => false,
+    );
+    if (isWhole) continue;
+    lost.push(`sleeping message ${slot.id} of ${slot.flow}`);
+    ledger.end(slot.flow, slot.sequence);
   }
-  for (const signal of [...ledger.sleepers.kept()]) {
+  for (const signal of [...ledger.signals.kept()]) {
     if (!isLost(signal.body)) continue;
     lost.push(`signal ${signal.id} for ${signal.flow}`);
-    ledger.sleepers.take(signal.number);
+    ledger.signals.take(signal.number);
   }
   return lost;
 }
@@ -234,20 +266,17 @@ export async function* exportJournal(
       yield line({ kind: "outbox", dueMs, ...withoutBody(entry), body: await load(entry.body) });
   }
   if (parts.includes("sleepers")) {
-    for (const { lease } of captured.sleepers) {
-      const { sequence, attempt, attempts, message, sleeper } = lease;
-      const { recording, pages, ...sleep } = sleeper;
-      const bytes = { recordingBytes: index.bodies.bytesOf(recording), pagesBytes: pages && index.bodies.bytesOf(pages) };
-      yield line({
-        kind: "sleeper",
-        sequence,
-        attempt,
-        attempts,
-        ...withoutBody(message),
-        ...sleep,
-        body: await load(message.body),
-        ...bytes,
-      });
+    for (const { slot } of captured.sleepers) {
+      try {
+        const { sequence, message, sleeper } = await loadSleeping(slot, index.bodies);
+        const { recording, pages, ...sleep } = sleeper;
+        const { attempt = 1, attempts = [] } = slot.failed ?? {};
+        const bytes = { body: bodyAsJson(message.body), recordingBytes: recording.length, pagesBytes: pages?.length };
+        yield line({ kind: "sleeper", sequence, attempt, attempts, ...withoutBody(message), ...sleep, ...bytes });
+      } catch (error) {
+        const missing = error instanceof Error ? error.message : String(error);
+        yield line({ kind: "sleeper", sequence: slot.sequence, flow: slot.flow, id: slot.id, missing });
+      }
     }
   }
   if (parts.includes("signals"))

@@ -1,4 +1,5 @@
 /** Places in the files of the log. */
+export type { RecordPlace } from "../format/fields.ts";
 
 /** A record that was written: its file, and the offset of its payload in it. */
 export interface Placement {

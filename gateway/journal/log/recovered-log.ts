@@ -10,10 +10,10 @@ import { DiskUse } from "./counts.ts";
 import type { Disk } from "./disk.ts";
 import { type LogLimits, numbersAhead } from "./limits.ts";
 import type { LiveIndex } from "./live-index.ts";
-import type { Placement } from "./places.ts";
+import type { RecordPlace } from "./places.ts";
 import type { ReadLog } from "./recovery.ts";
 import { Room } from "./room.ts";
-import { bodiesOf, mapBodies, mapBodiesAsync, withBodies } from "./sleeping-bodies.ts";
+import { bodiesOf, mapBodies, withBodies } from "./sleeping-bodies.ts";
 import { LogWriter } from "./writer.ts";
 
 export interface RecoveredLogOptions {
@@ -138,7 +138,7 @@ export class RecoveredLog {
     try {
       for (const entry of commit.entries)
         entries.push(bodies.isLarge(entry.body) ? { ...entry, body: await store(entry.body, `e${entry.number}`) } : entry);
-      const stored = asleep && (await mapBodiesAsync(asleep, async (body) => (isNew(body) ? store(body, `s${ledger.newEntry()}`) : body)));
+      const stored = asleep && (await mapBodies(asleep, async (body) => (isNew(body) ? store(body, `s${ledger.newEntry()}`) : body)));
       const message = next && {
         ...next.message,
         body: await (bodies.isLarge(next.message.body) ? store(next.message.body, `m${next.sequence}`) : next.message.body),
@@ -160,21 +160,13 @@ export class RecoveredLog {
   }
 
   /** Applies a commit that is safe; `offsets` are those of its entries' bodies in the record's payload. */
-  applyCommit(commit: Commit, offsets: readonly number[], placement: Placement): void {
-    const { bodies, ledger } = this.index;
-    for (const file of this.index.releaseCommitted(commit)) this.removeLater(file);
+  applyCommit(commit: Commit, offsets: readonly number[], place: RecordPlace): void {
+    const { bodies } = this.index;
     const entries = commit.entries.map((entry, index) => {
-      const body = bodies.keep(entry.body, placement.file, placement.offset + (offsets[index] ?? 0));
+      const body = bodies.keep(entry.body, place.file, place.offset + (offsets[index] ?? 0));
       return body === entry.body ? entry : { ...entry, body };
     });
-    const { sleeping } = commit;
-    const parked =
-      sleeping &&
-      withBodies(
-        sleeping,
-        mapBodies(bodiesOf(sleeping), (body) => bodies.parked(body)),
-      );
-    ledger.commit({ ...commit, entries, sleeping: parked });
+    for (const file of this.index.commit({ ...commit, entries }, place)) this.removeLater(file);
   }
 
   removeLater(file: string | undefined): void {

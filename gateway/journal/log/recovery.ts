@@ -16,12 +16,21 @@ import type { Bodies } from "./bodies.ts";
 import { corruptError, journalError, versionError } from "./errors.ts";
 import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, numbersAhead } from "./limits.ts";
-import { isBlob, isTemporary, nameOfCheckpoint, nameOfReserve, nameOfSegment, numberOfCheckpoint, numberOfSegment } from "./names.ts";
+import {
+  isBlob,
+  isSleepers,
+  isTemporary,
+  nameOfCheckpoint,
+  nameOfReserve,
+  nameOfSegment,
+  numberOfCheckpoint,
+  numberOfSegment,
+} from "./names.ts";
 import type { Placement } from "./places.ts";
 import type { LogRecord } from "../format/record.ts";
 import { decodeRecord } from "../format/records.ts";
 import type { LogEnd } from "./segments.ts";
-import { blobsOf } from "./sleeping-bodies.ts";
+import { isLoose } from "./sleeper-files.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
 
 /** A place where something is wrong. */
@@ -64,6 +73,8 @@ export interface ReadLog {
   readonly chain: readonly { readonly file: string; readonly createdMs: number }[];
   /** Segments the checkpoint has made superfluous, oldest first: history, kept as long as retention says. */
   readonly covered: readonly CoveredSegment[];
+  /** Sizes of the files that sleepers are in, segments left out, by name. */
+  readonly sleeperFiles: ReadonlyMap<string, number>;
   /** Files that nothing refers to. */
   readonly obsolete: readonly string[];
 }
@@ -148,6 +159,7 @@ class LogReader {
     if (names.length > 0 && !this.#index.closed)
       this.#index.ledger.skipTo({ sequence: sequence + numbersAhead, token: token + numbersAhead, entry });
     this.#sweepBlobs(names);
+    const sleeperFiles = this.#sweepSleepers(names);
     if (this.#options.sync === true) await this.#sync(chain.at(-1));
     for (const name of this.#obsolete) this.#sizes.delete(name);
     return {
@@ -163,6 +175,7 @@ class LogReader {
       sizes: this.#sizes,
       chain: chain.map(({ name, header }) => ({ file: name, createdMs: header?.createdMs ?? 0 })),
       covered: this.#covered,
+      sleeperFiles,
       obsolete: this.#obsolete,
     };
   }
@@ -179,11 +192,12 @@ class LogReader {
     const found: SegmentFound[] = [];
     for (const name of names) {
       const number = numberOfSegment(name);
-      const known = number !== undefined || numberOfCheckpoint(name) !== undefined || isBlob(name) || name === nameOfReserve;
+      const known =
+        number !== undefined || numberOfCheckpoint(name) !== undefined || isBlob(name) || isSleepers(name) || name === nameOfReserve;
       if (!known) continue;
       await this.#withFile(name, async (reader) => {
         this.#sizes.set(name, reader.size);
-        if (isBlob(name) || name === nameOfReserve) return;
+        if (isBlob(name) || isSleepers(name) || name === nameOfReserve) return;
         const header = await reader.header();
         if (header !== undefined) this.#salt ??= header.salt;
         if (number === undefined) return;
@@ -309,15 +323,15 @@ class LogReader {
   /** Undefined when all went well, else what is wrong. */
   #applyBatch(name: string, header: FileHeader, batch: ReadBatch): string | undefined {
     const upgrade = (this.#options.upgrades ?? upgrades).get(header.version);
-    const records: { record: LogRecord; offset: number }[] = [];
+    const records: { record: LogRecord; offset: number; length: number }[] = [];
     for (const { bytes, offset } of batch.payloads) {
       const record = decodeRecord(header.version === formatVersion || upgrade === undefined ? bytes : upgrade(bytes));
       if (record === undefined) return `the record at byte ${offset} can't be read`;
-      records.push({ record, offset });
+      records.push({ record, offset, length: bytes.length });
     }
     this.#index.closed = false; // also by a batch without records, which is what a start writes
-    for (const { record, offset } of records) {
-      const placement = { file: name, offset };
+    for (const { record, offset, length } of records) {
+      const placement = { file: name, offset, length };
       this.#options.onRecord?.(record, placement, batch.header.timeMs);
       this.#index.apply(record, placement);
       if (header.kind === "checkpoint") {
@@ -350,10 +364,26 @@ class LogReader {
       for (const { lease } of flow.pending.values()) this.#nameBlob(lease.message.body, named);
       for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) this.#nameBlob(entry.body, named);
     }
-    for (const lease of this.#index.ledger.sleepers.leases()) for (const blob of blobsOf(lease, this.#index.bodies)) named.add(blob);
-    for (const { body } of this.#index.ledger.sleepers.kept()) this.#nameBlob(body, named);
+    for (const { blobs } of this.#index.ledger.sleepers.slots()) for (const blob of blobs) named.add(blob);
+    for (const { body } of this.#index.ledger.signals.kept()) this.#nameBlob(body, named);
     for (const name of named) if (this.#sizes.get(name) === undefined) this.#problem(name, 0, "the body's file is missing");
     for (const name of names) if (isBlob(name) && !named.has(name)) this.#obsolete.push(name);
+  }
+
+  /** Files of sleepers that no sleeper is in are of no use; one that is missing or short is a loss. */
+  #sweepSleepers(names: readonly string[]): ReadonlyMap<string, number> {
+    const ends = new Map<string, number>();
+    for (const { stored } of this.#index.ledger.sleepers.slots())
+      if (!isLoose(stored)) ends.set(stored.file, Math.max(ends.get(stored.file) ?? 0, stored.offset + stored.length));
+    const sizes = new Map<string, number>();
+    for (const [file, end] of ends) {
+      const size = this.#sizes.get(file);
+      if (size === undefined) this.#problem(file, 0, "the file of sleepers is missing");
+      else if (size < end) this.#problem(file, size, "the file of sleepers is cut short");
+      sizes.set(file, size ?? 0);
+    }
+    for (const name of names) if (isSleepers(name) && !ends.has(name)) this.#obsolete.push(name);
+    return sizes;
   }
 
   #nameBlob(body: Uint8Array, named: Set<string>): void {

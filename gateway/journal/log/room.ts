@@ -70,8 +70,8 @@ export class Room {
 }
 
 /** Bytes still to be written until everything that is live is done. */
-function owedBytes({ ledger, bodies }: LiveIndex): number {
-  let bytes = ledger.stateBytes + ledger.sleepers.bytes;
+function owedBytes({ ledger, bodies, looseBytes }: LiveIndex): number {
+  let bytes = ledger.stateBytes + ledger.signals.bytes + looseBytes;
   for (const flow of ledger.flows.values()) {
     for (const { lease } of flow.pending.values()) bytes += copiesOwed * (recordOverheadBytes + bodies.bytesOf(lease.message.body));
     for (const queue of flow.outbox.values())

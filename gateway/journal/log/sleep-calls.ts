@@ -1,10 +1,12 @@
 /** The journal's calls about sleepers and signals. A call about a signal holds its lock from the check to the change. */
-import type { AttemptRecord, KeptSignal, Lease, NewSignal, Sequence, SignalKept, SignalNumber } from "../journal.ts";
+import type { AttemptRecord, KeptSignal, Lease, NewSignal, Sequence, SignalKept, SignalNumber, SleeperInfo } from "../journal.ts";
 import { signalDedupId } from "../ledger.ts";
 import { burySignal } from "./burials.ts";
 import { KeyedLocks } from "./keyed-locks.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
-import { loadedSleeping } from "./sleeping-bodies.ts";
+import { leaseOf, sleeperInfo, type SleepingLease } from "../sleepers.ts";
+import { loadSleeping } from "./sleeping-bodies.ts";
+import type { LiveIndex } from "./live-index.ts";
 import { writeSignal } from "../format/sleep-records.ts";
 
 export interface SleepCallPorts {
@@ -64,13 +66,13 @@ export class SleepCalls {
 
   signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
     return this.#ports.call(async ({ index: { ledger, bodies } }) => {
-      const signals = ledger.sleepers.signalsFor(flow, name, key);
+      const signals = ledger.signals.signalsFor(flow, name, key);
       if (!signals.some((signal) => bodies.isAway(signal.body))) return signals;
       const loaded = signals.map(async (signal) => {
         try {
           return { ...signal, body: await bodies.load(signal.body) };
         } catch (error) {
-          if (ledger.sleepers.signal(signal.number) !== undefined) throw error;
+          if (ledger.signals.signal(signal.number) !== undefined) throw error;
           return undefined; // somebody took it meanwhile, and its file went
         }
       });
@@ -81,7 +83,7 @@ export class SleepCalls {
   bury(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
     return this.#ports.call(async (log) => {
       for (let busy = this.signals.busy(number); busy !== undefined; busy = this.signals.busy(number)) await busy;
-      const signal = log.index.ledger.sleepers.signal(number);
+      const signal = log.index.ledger.signals.signal(number);
       if (signal === undefined) return undefined;
       this.signals.acquire(number);
       try {
@@ -96,29 +98,52 @@ export class SleepCalls {
     return this.#ports.call(async (log) => {
       const { ledger, bodies } = log.index;
       for (let busy = this.#ports.busy(sequence); busy !== undefined; busy = this.#ports.busy(sequence)) await busy;
-      const lease = ledger.wake(sequence);
-      if (lease === undefined) return undefined;
+      const woken = ledger.wake(sequence);
+      if (woken === undefined) return undefined;
+      const { slot, token } = woken;
       log.writeNumbers();
       try {
-        return await loadedSleeping(lease, bodies);
+        return leaseOf(await loadSleeping(slot, bodies), slot, token);
       } catch (error) {
-        ledger.release(lease);
+        ledger.sleepers.release(sequence);
         throw error;
       }
     });
   }
 
   read(sequence: Sequence): Promise<Lease | undefined> {
-    return this.#ports.call(async ({ index: { ledger, bodies } }) => {
-      for (;;) {
-        const lease = ledger.sleepers.get(sequence);
-        if (lease === undefined) return undefined;
-        try {
-          return await loadedSleeping(lease, bodies);
-        } catch (error) {
-          if (ledger.sleepers.get(sequence) === lease) throw error; // else it has moved on meanwhile, and its files went
-        }
-      }
-    });
+    return this.#ports.call(({ index }) => readSleeper(index, sequence));
   }
+
+  list(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
+    return this.#ports.call(({ index }) => listSleepers(index, flow, after, most));
+  }
+}
+
+/** A look at a sleeper; undefined if it is gone. */
+async function readSleeper({ ledger, bodies }: LiveIndex, sequence: Sequence): Promise<SleepingLease | undefined> {
+  for (;;) {
+    const slot = ledger.sleepers.slot(sequence);
+    if (slot === undefined) return undefined;
+    try {
+      const lease = await loadSleeping(slot, bodies);
+      return leaseOf(lease, slot, slot.token ?? lease.token);
+    } catch (error) {
+      if (ledger.sleepers.slot(sequence) === slot) throw error; // else it has moved on meanwhile, and its files went
+    }
+  }
+}
+
+export async function listSleepers(
+  index: LiveIndex,
+  flow: string | undefined,
+  after: Sequence | undefined,
+  most: number,
+): Promise<readonly SleeperInfo[]> {
+  const infos: SleeperInfo[] = [];
+  for (const slot of index.ledger.sleepers.list(flow, after, most)) {
+    const lease = await readSleeper(index, slot.sequence);
+    if (lease !== undefined) infos.push(sleeperInfo(lease, index.ledger.sleepers.slot(slot.sequence) ?? slot));
+  }
+  return infos;
 }

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { completion, leased, newMessage, newSend } from "../testing/journal.case.ts";
 import { newSignal, newSleeper } from "../testing/sleep.case.ts";
+import type { Lease } from "../journal.ts";
 import { fileHeaderBytes, getFileHeader, putFileHeader } from "./batch.ts";
+import type { LogJournal } from "./log-journal.ts";
 import { checkJournal, compactJournal, exportJournal } from "./operations.ts";
 import { openJournal } from "./open.ts";
 
@@ -112,4 +114,83 @@ test("a journal of version 1 is read as it is, and goes on in this version", asy
   deepEqual((await newer.recover()).sleepers, { orders: 1 });
   await newer.compact();
   await newer.close();
+});
+
+/** A journal with so many sleepers, in a file of their own. */
+async function asleepInFile(dir: string, count: number): Promise<LogJournal> {
+  const journal = openJournal(dir);
+  await journal.recover();
+  for (let n = 1; n <= count; n++)
+    await journal.complete(leased(await journal.accept(newMessage({ id: `m${n}` }))), completion({ sleeper: newSleeper({ dueMs: n }) }));
+  await journal.compact();
+  return journal;
+}
+
+const sleeperFiles = async (dir: string): Promise<string[]> => (await readdir(dir)).filter((name) => name.startsWith("sleepers-"));
+
+test("a checkpoint takes sleepers out of their segments, once; a file that is mostly dead is left, an empty one goes", async (t) => {
+  const dir = await folder(t);
+  const journal = await asleepInFile(dir, 8);
+  const [first = ""] = await sleeperFiles(dir);
+  await journal.compact();
+  deepEqual(await sleeperFiles(dir), [first], "nothing has changed, nothing is copied");
+  const end = async (most: number): Promise<void> => {
+    for (const sequence of journal.dueSleepers("orders", 99, most)) {
+      const lease = await journal.wake(sequence);
+      ok(lease);
+      await journal.complete(lease, completion());
+    }
+  };
+  await end(3);
+  await journal.compact();
+  deepEqual(await sleeperFiles(dir), [first], "more than half of it is live");
+  await end(3);
+  await journal.compact();
+  const [second = "", ...more] = await sleeperFiles(dir);
+  ok(second > first && more.length === 0);
+  await journal.close();
+  const again = openJournal(dir);
+  deepEqual((await again.recover()).sleepers, { orders: 2 });
+  deepEqual(
+    (await again.listSleepers("orders", undefined, 9)).map(({ id }) => id),
+    ["m7", "m8"],
+  );
+  for (const sequence of again.dueSleepers("orders", 99, 9)) equal(await again.drop((await again.wake(sequence)) as Lease), true);
+  await again.compact();
+  deepEqual(await sleeperFiles(dir), []);
+  await again.close();
+});
+
+test("a damaged sleeper says so with its place when it is woken and to check, and salvage keeps the others", async (t) => {
+  const dir = await folder(t);
+  await (await asleepInFile(dir, 3)).close();
+  const [name = ""] = await sleeperFiles(dir);
+  const bytes = await readFile(join(dir, name));
+  bytes[fileHeaderBytes + 40] = (bytes[fileHeaderBytes + 40] ?? 0) ^ 1;
+  await writeFile(join(dir, name), bytes);
+  const journal = openJournal(dir);
+  await journal.recover();
+  const [one, two] = journal.dueSleepers("orders", 99, 9);
+  ok(one !== undefined && two !== undefined);
+  await rejects(journal.wake(one), { code: "MF_JOURNAL_CORRUPT", message: new RegExp(`${name} is damaged at byte 520`) });
+  deepEqual(journal.dueSleepers("orders", 99, 1), [one], "it sleeps on");
+  ok(await journal.wake(two));
+  await journal.close();
+  const { ok: isWhole, problems } = await checkJournal(dir);
+  deepEqual([isWhole, problems.map(({ file, offset }) => [file, offset])], [false, [[name, 520]]]);
+  deepEqual((await compactJournal(dir, { salvage: true })).lost, ["sleeping message m1 of orders"]);
+  const after = await checkJournal(dir);
+  deepEqual([after.ok, after.live.sleepers], [true, { orders: 2 }]);
+});
+
+test("a start refuses a journal whose file of sleepers is missing or cut short", async (t) => {
+  const dir = await folder(t);
+  await (await asleepInFile(dir, 3)).close();
+  const [name = ""] = await sleeperFiles(dir);
+  const bytes = await readFile(join(dir, name));
+  await writeFile(join(dir, name), bytes.subarray(0, bytes.length - 1));
+  await rejects(openJournal(dir).recover(), { code: "MF_JOURNAL_CORRUPT", message: /cut short/ });
+  await rm(join(dir, name));
+  await rejects(openJournal(dir).recover(), { code: "MF_JOURNAL_CORRUPT", message: /missing/ });
+  deepEqual((await compactJournal(dir, { salvage: true })).lost.length, 3);
 });

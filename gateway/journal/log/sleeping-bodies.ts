@@ -1,7 +1,10 @@
 /** Bodies of sleeping messages: what each came with, its events so far, its pages. Large ones are in files of their own. */
-import type { SleepingLease } from "../sleepers.ts";
-import type { BodyToWrite, RecordedBody, SleepingBodies } from "../format/fields.ts";
+import type { SleepingLease, Slot } from "../sleepers.ts";
+import type { BodyToWrite, RecordedBody, RecordedSleeping, SleepingBodies } from "../format/fields.ts";
+import { decodeRecord } from "../format/records.ts";
 import type { Bodies } from "./bodies.ts";
+import { corruptError } from "./errors.ts";
+import type { RecordPlace } from "./places.ts";
 
 export function bodiesOf({ message, sleeper }: SleepingLease): SleepingBodies<Uint8Array> {
   return { body: message.body, recording: sleeper.recording, pages: sleeper.pages };
@@ -11,40 +14,51 @@ export function withBodies(lease: SleepingLease, { body, recording, pages }: Sle
   return { ...lease, message: { ...lease.message, body }, sleeper: { ...lease.sleeper, recording, pages } };
 }
 
-/** The same of each body. */
-export function mapBodies<From, To>({ body, recording, pages }: SleepingBodies<From>, map: (body: From) => To): SleepingBodies<To> {
-  return { body: map(body), recording: map(recording), pages: pages === undefined ? undefined : map(pages) };
-}
-
 /** The same of each body, one after the other. */
-export async function mapBodiesAsync(
-  { body, recording, pages }: SleepingBodies<Uint8Array>,
-  map: (body: Uint8Array) => Promise<Uint8Array>,
+export async function mapBodies<Body>(
+  { body, recording, pages }: SleepingBodies<Body>,
+  map: (body: Body) => Promise<Uint8Array>,
 ): Promise<SleepingBodies<Uint8Array>> {
   return { body: await map(body), recording: await map(recording), pages: pages === undefined ? undefined : await map(pages) };
 }
 
-export function recoveredSleeping(lease: SleepingLease, recorded: SleepingBodies<RecordedBody>, bodies: Bodies): SleepingLease {
-  return withBodies(
-    lease,
-    mapBodies(recorded, (body) => bodies.recoveredWhole(body)),
-  );
-}
-
 /** As a record has them. */
 export function sleepingToWrite(lease: SleepingLease, bodies: Bodies): SleepingBodies<BodyToWrite> {
-  return mapBodies(bodiesOf(lease), (body) => bodies.toWrite(body) ?? body);
-}
-
-/** Whole, to be worked on. */
-export async function loadedSleeping(lease: SleepingLease, bodies: Bodies): Promise<SleepingLease> {
-  const all = bodiesOf(lease);
-  if (!bodies.isAway(all.body) && !bodies.isAway(all.recording) && (all.pages === undefined || !bodies.isAway(all.pages))) return lease;
-  return withBodies(lease, await mapBodiesAsync(all, (body) => bodies.load(body)));
+  const { body, recording, pages } = bodiesOf(lease);
+  const write = (each: Uint8Array): BodyToWrite => bodies.toWrite(each) ?? each;
+  return { body: write(body), recording: write(recording), pages: pages && write(pages) };
 }
 
 /** Files that a sleeping message has of its own. */
 export function blobsOf(lease: SleepingLease, bodies: Bodies): string[] {
   const { body, recording, pages } = bodiesOf(lease);
   return [body, recording, pages].flatMap((each) => (each === undefined ? [] : (bodies.blobOf(each) ?? [])));
+}
+
+export function blobsOfRecord({ body, recording, pages }: SleepingBodies<RecordedBody>): string[] {
+  return [body, recording, pages].flatMap((each) => (each?.form === "blob" ? [each.file] : []));
+}
+
+/** The sleeping message in a payload that was read from its place. Throws MF_JOURNAL_CORRUPT. */
+export function sleepingIn(payload: Uint8Array, { file, offset }: RecordPlace): RecordedSleeping {
+  const record = decodeRecord(payload);
+  if (record?.kind === "sleeper") return record;
+  if (record?.kind === "transaction" && record.sleeping !== undefined) return record.sleeping;
+  throw corruptError(file, offset, "no sleeper stands here");
+}
+
+/**
+ * Reads a sleeper, whole. A checkpoint may move it meanwhile: then it is read at its new place. Rejects with MF_JOURNAL_CORRUPT or
+ * MF_JOURNAL_IO.
+ */
+export async function loadSleeping(slot: Slot<RecordPlace>, bodies: Bodies): Promise<SleepingLease> {
+  for (;;) {
+    const place = slot.stored;
+    try {
+      const { lease, bodies: recorded } = sleepingIn(await bodies.readRecord(place), place);
+      return withBodies(lease, await mapBodies(recorded, (body) => bodies.loadRecorded(body)));
+    } catch (error) {
+      if (slot.stored === place) throw error;
+    }
+  }
 }

@@ -41,6 +41,8 @@ interface Told {
   readonly body: string;
   kept: "maybe" | "yes" | "no";
   gone: boolean;
+  /** Number of the message that took it last: it may be put back, and taken by another before that is answered. */
+  goneBy: number | undefined;
   /** It was buried for itself. */
   letter: boolean;
   maybeBuried: boolean;
@@ -68,12 +70,12 @@ export class SleepWorld {
     dream.maybe = undefined;
     if (step.kind === "sleep" || step.kind === "done") this.sent.add(`z:${dream.n}:${step.run}`);
     if (step.kind === "retry") {
-      for (const n of dream.letterSignals) this.#signal(n).gone = false;
+      for (const n of dream.letterSignals) if (this.#signal(n).goneBy === dream.n) this.#signal(n).gone = false;
       dream.state = "asleep";
       dream.wasPutBack = true;
       return;
     }
-    for (const n of step.consumed) this.#signal(n).gone = true;
+    for (const n of step.consumed) Object.assign(this.#signal(n), { gone: true, goneBy: dream.n });
     dream.state = step.kind === "sleep" ? "asleep" : step.kind === "bury" ? "buried" : "gone";
     if (step.kind === "bury") dream.letterSignals = step.consumed;
     if (step.kind !== "sleep") return;
@@ -293,7 +295,16 @@ export class SleepLife {
     const { world, journal, random, filling, answer } = this.#o;
     const n = world.signals.length;
     const key = keys[random.below(keys.length)] ?? "k0";
-    const told: Told = { n, key, body: `${n}:${filling()}`, kept: "maybe", gone: false, letter: false, maybeBuried: false };
+    const told: Told = {
+      n,
+      key,
+      body: `${n}:${filling()}`,
+      kept: "maybe",
+      gone: false,
+      goneBy: undefined,
+      letter: false,
+      maybeBuried: false,
+    };
     world.signals.push(told);
     const kept = await answer(journal.keepSignal(signalOf(told)));
     if (kept === "refused") return;
