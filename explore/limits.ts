@@ -15,8 +15,10 @@ export const exploreLimits = {
   turns: 1,
   /** Duration, in milliseconds. */
   timeMs: 60_000,
+  /** Different worlds, about 1 KB of memory each; a search that has seen as many ends. */
+  worlds: 1_500_000,
   /** Moves that are kept to be made; a search with more leaves some out, and says so. */
-  moves: 4_000_000,
+  moves: 1_000_000,
   /** Memory of waiting machines that are kept to be forked, in bytes; others are run again from their events. */
   machineBytes: 256 * 2 ** 20,
   /** States looked at for a shorter schedule of one violation. */

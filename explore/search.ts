@@ -85,7 +85,7 @@ export class Search {
       left += moves.length;
     };
     visit(this.#moves.start());
-    for (let turn = 0; left > 0 && ((turn & 63) !== 0 || now() <= untilMs); turn++) {
+    for (let turn = 0; left > 0 && seen.size < exploreLimits.worlds && ((turn & 63) !== 0 || now() <= untilMs); turn++) {
       left -= 1;
       visit(this.#moves.after(take(waiting, turn, random)));
     }

@@ -17,8 +17,6 @@ import type { AnswerInput, BodyInput, Coming, Content, Exploration, MessageInput
 
 export const explorationShape = /\.explore\.[mc]?ts$/;
 
-/** Longest sleep of a flow without a mayfly.yaml. */
-const sleepMostMs = 30 * 86_400_000;
 /** Explorations must not depend on when they run. */
 const startMs = Date.UTC(2026, 0, 1);
 
@@ -63,7 +61,7 @@ async function serve(
     limits,
     outlets: rules?.outlets ?? image.manifest.outlets ?? undefined,
     retriesProgramErrors: rules?.retriesProgramErrors === true,
-    sleepMostMs: rules?.sleepMostMs ?? sleepMostMs,
+    sleepMostMs: rules?.sleepMostMs ?? gatewayLimits.sleepMostMs,
   };
   return {
     served: {
