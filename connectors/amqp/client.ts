@@ -18,7 +18,11 @@ export interface AmqpConnection {
 }
 
 export const amqpConnectionSchema: Readonly<Record<string, JsonSchema>> = {
-  url: { type: "string", description: "`amqp://user:password@host:5672/vhost`, or `amqps://` for TLS." },
+  url: {
+    type: "string",
+    default: "amqp://localhost",
+    description: "`amqp://user:password@host:5672/vhost`, or `amqps://` for TLS. Default: the broker on this computer.",
+  },
   username: { type: "string", description: "Overrides the one in `url`." },
   password: { type: "string", description: "Overrides the one in `url`." },
   auth: {

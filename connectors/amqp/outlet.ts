@@ -41,7 +41,6 @@ export const amqpOutlet: OutletDefinition<AmqpOutletConfig> = {
   schema: {
     type: "object",
     additionalProperties: false,
-    required: ["url"],
     properties: {
       ...amqpConnectionSchema,
       queue: { type: "string", minLength: 1, maxLength: 255, description: "Queue to send to, through the default exchange." },

@@ -37,7 +37,7 @@ when the connection or the gateway is lost. Messages are delivered in the order 
   schema: {
     type: "object",
     additionalProperties: false,
-    required: ["url", "queue"],
+    required: ["queue"],
     properties: {
       ...amqpConnectionSchema,
       queue: { type: "string", minLength: 1, maxLength: 255, description: "Queue to consume." },

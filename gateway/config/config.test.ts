@@ -85,7 +85,7 @@ flows:
     flow: flows/orders.ts
     from: [ { http: { method: POST, path: /orders, mode: accept } } ]
     signals:
-      payment: { from: [ { http: { method: POST, path: "/payments/:order" } }, { amqp: { url: "amqp://broker", queue: payments } } ], key: "path:order" }
+      payment: { from: [ { http: { method: POST, path: "/payments/:order" } }, { amqp: { queue: payments } } ], key: "path:order" }
       shipped: { from: [ { file: { dir: ./shipped } } ], key: ["header:order", "json:/order"] }
     sleep: { max: 365d, atMost: 1000000, early: refuse, order: strict }
   other: { flow: flows/other.ts, to: { paid: { signal: { flow: orders, name: payment, key: json:/order } } } }
