@@ -335,6 +335,8 @@ export interface Letter {
     readonly logs: readonly Log[];
   }[];
   readonly holds?: boolean;
+  /** Of a message whose machine had slept. */
+  readonly asleep?: unknown;
   readonly body: Body;
 }
 

@@ -118,13 +118,16 @@ export function LetterScreen({ id }: { readonly id: string }): JSX.Element {
                   <a href="#/dead-letters" class="crumb">
                     Dead letters
                   </a>
-                  <span class="cut">{letter.messageId}</span> <Badge tone="bad">{letter.kind === "send" ? "send" : "message"}</Badge>
+                  <span class="cut">{letter.messageId}</span> <Badge tone="bad">{letter.kind}</Badge>
                 </h1>
               </div>
               <Actions letter={letter} />
               <div class="banner bad">
                 <ErrorView error={letter.failure} />
               </div>
+              {letter.asleep === undefined ? null : (
+                <p class="banner">Its machine has slept: a retry goes on from its wait, not from the message.</p>
+              )}
               <dl class="facts">
                 <div>
                   <dt>flow</dt>
@@ -151,7 +154,7 @@ export function LetterScreen({ id }: { readonly id: string }): JSX.Element {
                     <dd>{letter.key}</dd>
                   </div>
                 )}
-                {offered("messages") ? (
+                {offered("messages") && letter.kind !== "signal" ? (
                   <div>
                     <dt>message</dt>
                     <dd>

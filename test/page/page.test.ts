@@ -447,6 +447,9 @@ test("a sleeping message is woken, and cancelled, after a question", skip, async
     await page.getByRole("button", { name: "Cancel…" }).click();
     await page.getByRole("button", { name: "Cancel it" }).click();
     await page.getByRole("heading", { name: `No message ${cancelled} sleeps.` }).waitFor();
+    await show(page, "#/dead-letters?flow=refunds");
+    await page.locator("a[href^='#/dead-letters/refunds']").first().click();
+    await page.getByText("a retry goes on from its wait").waitFor();
   });
   const { letters } = (await (
     await fetch(`${shop.page}api/dead-letters?flow=refunds`, { headers: { authorization: `Bearer ${token}` } })
