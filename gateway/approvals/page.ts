@@ -86,6 +86,9 @@ export function noticePage(title: string, sentence: string, code?: string): stri
   );
 }
 
+/** Enter in a field presses a form's first button: this one, which does nothing (HTML standard, implicit submission). */
+const noDefault = "<button disabled hidden></button>";
+
 export function questionPage(asked: QuestionPage): string {
   const { flow, id, question, options, unanswered } = asked;
   const previews = new Map(asked.previews.map(({ option, preview }) => [option, preview]));
@@ -99,6 +102,7 @@ export function questionPage(asked: QuestionPage): string {
     `<p>The flow ${own(flow)} asks about the message ${own(id)}:</p>
 <h1>${own(question)}</h1>
 <form method="post" autocomplete="off">
+${noDefault}
 <label>Your name <small>(optional)</small> <input name="by" maxlength="${approvalLimits.nameCharacters}"></label>
 <label>A comment <small>(optional)</small> <textarea name="comment" rows="2" maxlength="${approvalLimits.commentCharacters}"></textarea></label>
 <p>Nothing happens before you press one of these. Each box says what its button makes the flow do next.</p>

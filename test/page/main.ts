@@ -13,6 +13,8 @@ const longest = 150 * 1024;
 interface Picture {
   readonly name: string;
   readonly hash: string;
+  /** The page behind a link, instead of the dashboard. */
+  readonly link?: (shop: Shop) => string;
   readonly options?: TabOptions;
   /** Before the picture is taken. */
   readonly ready?: (page: Page) => Promise<void>;
@@ -47,6 +49,12 @@ const pictures: readonly Picture[] = [
     },
   },
   { name: "sleeper", hash: "#/sleepers?flow=refunds", ready: openFirst("a[href^='#/sleepers/refunds']", "If nobody answers") },
+  {
+    name: "approval",
+    hash: "",
+    link: ({ serving, questions }) => `${serving.url}${[...questions.values()][0]}`,
+    options: { theme: "light", width: 900 },
+  },
   { name: "connectors", hash: "#/connectors", options: { height: 560, theme: "light" } },
   { name: "narrow", hash: "#/overview", options: { width: 390, height: 844 } },
 ];
@@ -63,11 +71,15 @@ async function trade(shop: Shop, seconds: number): Promise<void> {
   }
 }
 
-async function take(shop: Shop, browser: Awaited<ReturnType<typeof openBrowser>>, { name, hash, options, ready }: Picture): Promise<void> {
+async function take(
+  shop: Shop,
+  browser: Awaited<ReturnType<typeof openBrowser>>,
+  { name, hash, link, options, ready }: Picture,
+): Promise<void> {
   const { page, context } = await openTab(browser, { width: 1200, height: 740, ...options });
   try {
-    await enter(page, shop.page);
-    await page.goto(`${shop.page}${hash}`);
+    if (link === undefined) await enter(page, shop.page);
+    await page.goto(link?.(shop) ?? `${shop.page}${hash}`);
     await page.locator("h1").first().waitFor();
     await page.locator(".loading").first().waitFor({ state: "detached" });
     await ready?.(page);

@@ -486,6 +486,9 @@ for (const [theme, width] of [
         deepEqual(await violations(page), []);
         await page.getByText("Sends to cashier").waitFor();
         await page.getByLabel(/^Your name/).fill("Grace");
+        await page.getByLabel(/^Your name/).press("Enter");
+        await sleepingRefund(order, "approval");
+        await page.getByRole("heading", { name: question, level: 1 }).waitFor();
         await page.getByRole("button", { name: "refund", exact: true }).click();
         await page.getByRole("heading", { name: "Thank you" }).waitFor();
         deepEqual(await violations(page), []);
