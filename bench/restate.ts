@@ -354,7 +354,10 @@ function skipped(why: string): Row {
   return { suite, name: "sleeping flows beside Restate", value: Number.NaN, unit: "", skipped: why };
 }
 
-function rowsOf(ours: Figures, theirs: Figures): Row[] {
+/** Growth of a process below this is its garbage, not its sleepers. */
+const leastGrowthBytes = 8 * 1024 * 1024;
+
+function rowsOf(ours: Figures, theirs: Figures, count: number): Row[] {
   const aim = "≥ 5×";
   const row = (name: string, unit: string, value: number, other: number, more: boolean): Row => {
     const ratio = more ? value / other : other / value;
@@ -368,7 +371,15 @@ function rowsOf(ours: Figures, theirs: Figures): Row[] {
     row("signal → next step, one caller, p99", "ms", ours.latency.p99, theirs.latency.p99, false),
     row("CPU to put a flow to sleep, all processes", "ms", ours.sleepCpuMs, theirs.sleepCpuMs, false),
     row("CPU to wake one and do its next step, all processes", "ms", ours.signalCpuMs, theirs.signalCpuMs, false),
-    row("memory of the server per sleeper", "KiB", ours.memoryBytes / kib, theirs.memoryBytes / kib, false),
+    ours.memoryBytes * count < leastGrowthBytes || theirs.memoryBytes * count < leastGrowthBytes
+      ? {
+          suite,
+          name: "memory of the server per sleeper",
+          value: Number.NaN,
+          unit: "KiB",
+          skipped: `${count} sleepers are too few to be seen in it`,
+        }
+      : row("memory of the server per sleeper", "KiB", ours.memoryBytes / kib, theirs.memoryBytes / kib, false),
     row("disk per sleeper", "KiB", ours.diskBytes / kib, theirs.diskBytes / kib, false),
   ];
 }
@@ -383,7 +394,7 @@ export async function besideRestateRows(quick: boolean): Promise<Row[]> {
     say(`Restate: ${JSON.stringify(theirs)}`);
     const ours = await measure(startMayfly, count);
     say(`Mayfly: ${JSON.stringify(ours)}`);
-    return rowsOf(ours, theirs);
+    return rowsOf(ours, theirs, count);
   } catch (error) {
     return [skipped(error instanceof Error ? error.message : String(error))];
   }
