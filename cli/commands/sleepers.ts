@@ -37,7 +37,9 @@ async function inFolder({ terminal }: Cli, flags: Flags, unreachable: unknown): 
   const { base, journal } = await readPlaces(flags.config, terminal.env);
   if (journal.dir === undefined) throw unreachable;
   const dir = resolve(base, journal.dir);
-  const sleepers = await sleepersInFolder(dir, flags.flow);
+  const sleepers = await sleepersInFolder(dir, flags.flow).catch((error: unknown) => {
+    throw asCoded(error).code === "MF_JOURNAL_MISSING" ? unreachable : error;
+  });
   terminal.err(`${terminal.paintErr.dim(`no gateway runs: read from ${dir}`)}\n`);
   return sleepers;
 }

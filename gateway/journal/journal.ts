@@ -202,7 +202,7 @@ export interface OutboxEntry {
   readonly number: EntryNumber;
   readonly flow: string;
   readonly outlet: string;
-  /** `flow/messageId/sequence/index`, the same for ever. */
+  /** `flow/messageId/sequence/index`, the same for ever; after sleeps `flow/messageId/sequence/transactions/index`. */
   readonly idempotencyKey: string;
   readonly messageId: string;
   readonly correlationId: string | undefined;

@@ -267,6 +267,7 @@ export class Ledger<Stored> {
   /** The changes of a completion, with their numbers; nothing is changed yet. */
   commitOf(lease: Lease, completion: Completion): Commit {
     const { message } = lease;
+    const place = lease.sleeper === undefined ? "" : `${lease.sleeper.transactions}/`; // sends of each transaction begin with 0
     return {
       flow: message.flow,
       sequence: lease.sequence,
@@ -292,7 +293,7 @@ export class Ledger<Stored> {
         number: this.newEntry(),
         flow: message.flow,
         outlet: send.outlet,
-        idempotencyKey: send.idempotencyKey ?? `${message.flow}/${message.id}/${lease.sequence}/${index}`,
+        idempotencyKey: send.idempotencyKey ?? `${message.flow}/${message.id}/${lease.sequence}/${place}${index}`,
         messageId: message.id,
         correlationId: message.correlationId,
         key: send.key,

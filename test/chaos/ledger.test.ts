@@ -100,3 +100,10 @@ test("a truncated body is not one of ours", () => {
   equal(readArrival(JSON.stringify({ ...whole, pad: "x" })), undefined);
   for (const text of ["", "{", "null", "7", '"x"']) equal(readArrival(text), undefined);
 });
+
+test("two messages under one idempotency key are noticed", () => {
+  const ledger = sent(2);
+  ledger.arrived(arrival(1), "m1", 1);
+  ledger.arrived(arrival(2), "m1", 2);
+  deepEqual(kinds(ledger.verdict()), { unexpected: 1 });
+});

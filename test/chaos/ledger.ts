@@ -76,6 +76,8 @@ export class Ledger {
   readonly #miscounted: string[] = [];
   readonly #versions = new Set<number>();
   readonly #cutKeys = new Set<string>();
+  /** Names of messages by the idempotency keys they came under. */
+  readonly #keys = new Map<string, string>();
   #lastCutMs = Number.NEGATIVE_INFINITY;
   /** Anything new that was told: goes up while there is progress. */
   progress = 0;
@@ -141,6 +143,9 @@ export class Ledger {
     const name = `${arrival.lane}/${arrival.key}/${arrival.seq}`;
     if (lane === undefined || stream === undefined || arrival.seq < 1 || arrival.seq > stream.attempted)
       return this.alien(`${name}: never sent`);
+    const owner = this.#keys.get(idempotencyKey);
+    if (owner === undefined) this.#keys.set(idempotencyKey, name);
+    else if (owner !== name) this.alien(`${name}: came under the idempotency key of ${owner}`);
     this.progress += 1;
     this.#versions.add(arrival.version);
     const first = stream.arrived.get(arrival.seq);

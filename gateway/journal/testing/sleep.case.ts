@@ -109,6 +109,19 @@ export function sleepCases(it: It, durable: boolean): void {
     equal(journal.outboxDepth("orders", "out"), 0);
   });
 
+  it("sends of each transaction have keys of their own, the same for ever", async ({ journal }) => {
+    const sends = [newSend("out", "first"), newSend("out", "second")];
+    const { sequence } = await asleep(journal, "m1", {}, { sends });
+    await journal.complete(there(await journal.wake(sequence)), completion({ sends, sleeper: newSleeper({ transactions: 2 }) }));
+    await journal.complete(there(await journal.wake(sequence)), completion({ sends }));
+    const entries = await journal.leaseOutbox("orders", "out", 10, 9_000);
+    const keys = entries.map(({ idempotencyKey }) => idempotencyKey);
+    deepEqual(
+      keys,
+      ["0", "1", "1/0", "1/1", "2/0", "2/1"].map((place) => `orders/m1/${sequence}/${place}`),
+    );
+  });
+
   it("a released sleeper is asleep as it was: due, and waiting", async ({ journal }) => {
     const { sequence } = await asleep(journal, "m1");
     const woken = there(await journal.wake(sequence));
