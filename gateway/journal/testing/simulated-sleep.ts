@@ -115,14 +115,12 @@ export class SleepWorld {
       const [n, run, transactions] = fromUtf8(lease.sleeper.recording).split(":");
       check(n === String(dream.n) && fromUtf8(lease.message.body).startsWith(`${n}:`), `${what} is another one`);
       if (maybe?.kind === "sleep" && run === maybe.run) this.apply(dream, maybe);
-      else if (maybe?.kind === "retry" && dream.state === "buried") {
-        this.apply(dream, maybe);
-      }
+      else if (maybe?.kind === "retry" && dream.state === "buried") this.apply(dream, maybe);
       check(dream.state === "asleep" && run === dream.run, `${what} sleeps after ${run}, not ${dream.run}`);
       check(Number(transactions) === dream.transactions && lease.sleeper.transactions === dream.transactions, `${what} lost a transaction`);
-      if (dream.maybe?.kind === "bury")
-        this.busy.add(dream); // its burial may go on at the next start
-      else dream.maybe = undefined;
+      // A burial that was begun goes on at the start: without a letter it was not, and never will be.
+      check(dream.maybe?.kind !== "bury" || letters === 0, `${what} has a letter and sleeps on`);
+      dream.maybe = undefined;
     } else {
       if (dream.state === "asleep") {
         check(maybe !== undefined && maybe.kind !== "sleep" && maybe.kind !== "retry", `${what} is missing`);
@@ -132,7 +130,7 @@ export class SleepWorld {
     }
     dream.letterLeft = dream.wasPutBack && letters > 0;
     const least = dream.state === "buried" ? 1 : 0;
-    const most = dream.state === "buried" || dream.letterLeft || dream.maybe?.kind === "bury" ? 1 : 0;
+    const most = dream.state === "buried" || dream.letterLeft ? 1 : 0;
     check(letters >= least && letters <= most, `${what} has ${letters} letters, is ${dream.state} now`);
   }
 
