@@ -115,30 +115,31 @@ const sleepSchema: JsonSchema = section("Machines of the flow that sleep: they w
   },
 });
 
-function signalsSchema(sources: readonly ConnectorDescription[]): JsonSchema {
-  return {
-    type: "object",
-    description:
-      "Signals that the flow's sleeping machines wait for, by name, and their sources. `mayfly signal` and `signal` outlets need no entry.",
-    maxProperties: gatewayLimits.signalsPerFlow,
-    default: {},
-    propertyNames: { pattern: namePattern },
-    additionalProperties: object("One signal.", {
-      from: fromSchema(sources),
-      key: {
-        type: ["string", "array"],
-        minLength: 1,
-        minItems: 1,
-        maxItems: 8,
-        items: text("An expression."),
-        description:
-          "Key of a signal, the one that the machine waits for: path:NAME, header:NAME, json:/pointer, id, key, body or a text in double quotes. Of a list the first counts that the signal has. Default: the key its source gives.",
-      },
-    }),
-  };
-}
+/** A flow and its signals have the same sources. */
+const sourcesReference: JsonSchema = { $ref: "#/$defs/sources", default: [] };
 
-function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly ConnectorDescription[]): JsonSchema {
+const signalsSchema: JsonSchema = {
+  type: "object",
+  description:
+    "Signals that the flow's sleeping machines wait for, by name, and their sources. `mayfly signal` and `signal` outlets need no entry.",
+  maxProperties: gatewayLimits.signalsPerFlow,
+  default: {},
+  propertyNames: { pattern: namePattern },
+  additionalProperties: object("One signal.", {
+    from: sourcesReference,
+    key: {
+      type: ["string", "array"],
+      minLength: 1,
+      minItems: 1,
+      maxItems: 8,
+      items: text("An expression."),
+      description:
+        "Key of a signal, the one that the machine waits for: path:NAME, header:NAME, json:/pointer, id, key, body or a text in double quotes. Of a list the first counts that the signal has. Default: the key its source gives.",
+    },
+  }),
+};
+
+function flowSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
   return object("One flow: its code, its sources and its outlets.", {
     flow: text("Path of the flow's TypeScript file, relative to this file. Required unless `image` is set."),
     image: {
@@ -153,7 +154,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
       required: ["new", "share"],
       additionalProperties: false,
     },
-    from: fromSchema(sources),
+    from: sourcesReference,
     to: {
       type: "object",
       description: "Outlets, by the name the flow uses.",
@@ -211,7 +212,7 @@ function flowSchema(sources: readonly ConnectorDescription[], outlets: readonly 
     ),
     history: flowHistorySchema,
     sleep: sleepSchema,
-    signals: signalsSchema(sources),
+    signals: signalsSchema,
   });
 }
 
@@ -381,7 +382,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         description: "Flows by name.",
         maxProperties: gatewayLimits.flows,
         propertyNames: { pattern: namePattern },
-        additionalProperties: flowSchema(sources, outlets),
+        additionalProperties: flowSchema(outlets),
       },
       http,
       journal,
@@ -405,5 +406,10 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
     },
     ["flows"],
   );
-  return { $schema: "https://json-schema.org/draft/2020-12/schema", title: "mayfly.yaml", ...shape };
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "mayfly.yaml",
+    ...shape,
+    $defs: { sources: fromSchema(sources) },
+  };
 }
