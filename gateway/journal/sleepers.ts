@@ -83,6 +83,8 @@ export class Sleepers<Stored> {
   readonly #byFlow = new Map<string, LazyHeap>();
   readonly #byImage = new Map<string, number>();
   readonly #names = new Names();
+  /** Sequences in their order, for lists that are read page by page; undefined when somebody has come since. */
+  #order: Float64Array | undefined;
 
   get size(): number {
     return this.#slots.size;
@@ -115,6 +117,7 @@ export class Sleepers<Stored> {
     this.remove(given.sequence);
     const slot = { ...given, flow: this.#names.one(given.flow), imageSha256: this.#names.one(given.imageSha256) };
     this.#slots.set(slot.sequence, slot);
+    this.#order = undefined;
     count(this.#byImage, slot.imageSha256, 1);
     let dates = this.#byFlow.get(slot.flow);
     if (dates === undefined) this.#byFlow.set(slot.flow, (dates = new LazyHeap()));
@@ -228,11 +231,25 @@ export class Sleepers<Stored> {
 
   /** In the order of their sequences. */
   list(flow: string | undefined, after: Sequence | undefined, most: number): Slot<Stored>[] {
+    const order = (this.#order ??= Float64Array.from(this.#slots.keys()).sort());
     const found: Slot<Stored>[] = [];
-    for (const slot of this.#slots.values())
-      if ((flow === undefined || slot.flow === flow) && (after === undefined || slot.sequence > after)) found.push(slot);
-    return found.sort((a, b) => a.sequence - b.sequence).slice(0, most);
+    for (let index = after === undefined ? 0 : firstAbove(order, after); index < order.length && found.length < most; index++) {
+      const slot = this.#slots.get(order[index] as Sequence);
+      if (slot !== undefined && (flow === undefined || slot.flow === flow)) found.push(slot);
+    }
+    return found;
   }
+}
+
+/** Index of the first number above one, in numbers that grow. */
+function firstAbove(numbers: Float64Array, above: number): number {
+  let [from, to] = [0, numbers.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if ((numbers[middle] as number) <= above) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 export function sleeperInfo({ sequence, message, sleeper }: SleepingLease, { token, failed }: Slot<unknown>): SleeperInfo {
