@@ -124,11 +124,25 @@ class HttpSource implements Source {
   }
 
   readonly #handle: RouteHandler = (request, response, parameters, query) => {
-    const known = this.#authentication === undefined ? anyone : this.#authentication.byHeaders(request.headers);
+    const authentication = this.#authentication;
+    const known = authentication === undefined ? anyone : authentication.byHeaders(request.headers);
     if (known !== undefined && "status" in known) {
-      request.resume();
-      return sendProblem(response, known);
+      const token = authentication?.tokenOf(request.headers);
+      if (token === undefined || authentication === undefined) return refuse(request, response, known);
+      authentication.byToken(token, this.#context.clock.now()).then(
+        (found) => {
+          if ("status" in found) refuse(request, response, found);
+          else if (!response.destroyed) this.#admit({ request, response, parameters, query, known: found });
+        },
+        (error: unknown) => this.#context.unexpected(error, "an HTTP request"),
+      );
+      return;
     }
+    this.#admit({ request, response, parameters, query, known });
+  };
+
+  /** The caller's credentials are right, or its body must be seen first. */
+  #admit({ request, response, parameters, query, known }: Omit<Exchange, "caller">): void {
     if (this.#limiter !== undefined && !this.#allows(this.#limiter, request, response, known?.credentials ?? "hmac")) return;
     this.#open += 1;
     const caller: Caller = { left: false, onLeave: undefined };
@@ -153,7 +167,7 @@ class HttpSource implements Source {
         (read) => this.#read(exchange, read),
         (error: unknown) => this.#failed(exchange, error),
       );
-  };
+  }
 
   /** False: the caller has made too many requests, and is told. */
   #allows(limiter: RateLimiter, request: IncomingMessage, response: ServerResponse, credentials: string): boolean {
@@ -249,6 +263,7 @@ class HttpSource implements Source {
       headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = value;
     }
     if (known.name !== undefined) headers["mayfly-caller"] = known.name;
+    if (known.claimsJson !== undefined) headers["mayfly-claims"] = known.claimsJson;
     const reply = this.#config.mode === "reply";
     const id = headerText(headers[this.#config.idHeader]);
     return {
@@ -315,6 +330,11 @@ class HttpSource implements Source {
         return sendProblem(response, problemOf(outcome, this.#config.errors));
     }
   }
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, problem: Problem): void {
+  request.resume();
+  sendProblem(response, problem);
 }
 
 /** True if the body is not compressed, and its declared length is within the threshold. */

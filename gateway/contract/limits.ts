@@ -39,6 +39,11 @@ export const gatewayLimits = {
   signaturesRead: 16,
   /** Longest file that a configuration refers to, in bytes. */
   secretFileBytes: 65_536,
+  /** Timeout of fetching an issuer's keys, and the least time between two fetches, in milliseconds. */
+  jwksMs: 5_000,
+  jwksCooldownMs: 10_000,
+  /** Longest claims of a token, as JSON, in characters. */
+  claimsCharacters: 16_384,
   openTimersPerMachine: 512,
   openWaitsPerMachine: 256,
   /** A flow that only sleeps is put to sleep durably for this long or longer, in milliseconds. */

@@ -441,9 +441,11 @@ test("parameters of the path and the query, as HTTP brings them", async () => {
     "mayfly-path": "/orders/7/ä",
     "mayfly-path-order": "7",
     "mayfly-path-rest": "ä",
+    "mayfly-claims": '{"sub":"ada"}',
     "mayfly-query": "a=1&b=x+y%26&a=%C3%A9&empty&=v&bad=%zz&__proto__=p&a=3",
   };
-  const handler = "(msg) => ({ params: msg.params, query: Object.entries(msg.query), none: msg.query.nothing ?? null })";
+  const handler =
+    "(msg) => ({ params: msg.params, query: Object.entries(msg.query), none: msg.query.nothing ?? null, who: msg.claims.sub })";
   const machine = await bootMachine(`${header}export default flow(${handler});`);
   const { effects } = machine.event(deliverBody({}, { headersJson: JSON.stringify(headers) }));
   const last = effects.at(-1);
@@ -459,5 +461,6 @@ test("parameters of the path and the query, as HTTP brings them", async () => {
       ["__proto__", "p"],
     ],
     none: null,
+    who: "ada",
   });
 });

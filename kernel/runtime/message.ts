@@ -70,6 +70,12 @@ export class Message extends Content implements PublicMessage {
     return found;
   }
 
+  /** Claims of the caller's token; empty without one. */
+  get claims(): Readonly<Record<string, unknown>> {
+    const json = this.headers["mayfly-claims"];
+    return json === undefined ? {} : JSON.parse(json);
+  }
+
   /** The query, decoded as a form is; of a key that repeats, all values. */
   get query(): Readonly<Record<string, string | readonly string[] | undefined>> {
     const found: Record<string, string | string[]> = Object.create(null);

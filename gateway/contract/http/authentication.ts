@@ -1,11 +1,13 @@
 /**
- * Authentication of callers: a bearer token (RFC 6750), a user with a password (RFC 7617), keys in a header, or a signature of the body. Of
- * several ways one is enough. Secrets are compared in constant time.
+ * Authentication of callers: a bearer token (RFC 6750), a user with a password (RFC 7617), keys in a header, tokens that an issuer has signed, or
+ * a signature of the body. Of several ways one is enough. Secrets are compared in constant time.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { JsonSchema } from "../connector.ts";
+import { gatewayLimits } from "../limits.ts";
 import type { Problem } from "./problem.ts";
+import { type JwtConfig, jwtSchema, TokenVerifier } from "./tokens.ts";
 import { checkSignature, type HmacConfig, hmacSchema, signatureHeader } from "./signatures.ts";
 
 export interface ApiKeyConfig {
@@ -21,6 +23,7 @@ export interface AuthWay {
   readonly basic?: string;
   readonly apiKey?: ApiKeyConfig;
   readonly hmac?: HmacConfig;
+  readonly jwt?: JwtConfig;
 }
 
 export type AuthConfig = AuthWay | readonly AuthWay[];
@@ -57,6 +60,7 @@ const way = {
     },
   },
   hmac: hmacSchema,
+  jwt: jwtSchema,
 } as const;
 
 export const authSchema: JsonSchema = {
@@ -87,6 +91,8 @@ export interface AuthenticatedCaller {
   readonly credentials: string;
   /** Name of the caller, where the credentials have one. */
   readonly name: string | undefined;
+  /** Claims of its token, as JSON. */
+  readonly claimsJson?: string;
 }
 
 const unnamed = (kind: string): AuthenticatedCaller => ({ credentials: kind, name: undefined });
@@ -95,9 +101,11 @@ const unnamed = (kind: string): AuthenticatedCaller => ({ credentials: kind, nam
 export class Authentication {
   readonly #ways: readonly AuthWay[];
   readonly #hmacs: readonly HmacConfig[];
+  readonly #verifiers: readonly TokenVerifier[];
 
   constructor(config: AuthConfig) {
     this.#ways = isList(config) ? config : [config];
+    this.#verifiers = this.#ways.flatMap(({ jwt }) => (jwt === undefined ? [] : [new TokenVerifier(jwt)]));
     this.#hmacs = this.#ways.flatMap(({ hmac }) => hmac ?? []);
   }
 
@@ -123,6 +131,33 @@ export class Authentication {
     return this.#denied(gave ? "the credentials are wrong" : `this path requires credentials: send ${this.#wanted}`);
   }
 
+  /** The token of a request that only its issuer's keys can judge. */
+  tokenOf({ authorization = "" }: IncomingHttpHeaders): string | undefined {
+    const token = this.#verifiers.length === 0 ? undefined : credentials(authorization, "bearer");
+    return token !== undefined && token.split(".").length === 3 ? token : undefined;
+  }
+
+  /** The caller by its token, or what to answer. Never rejects. */
+  async byToken(token: string, nowMs: number): Promise<AuthenticatedCaller | Problem> {
+    let problem: Problem | undefined;
+    for (const verifier of this.#verifiers) {
+      const found = await verifier.verify(token, nowMs);
+      if ("status" in found) {
+        if (problem === undefined || found.status !== 401) problem = found; // of several the one that says most
+        continue;
+      }
+      const claimsJson = JSON.stringify(found.claims);
+      if (claimsJson.length > gatewayLimits.claimsCharacters)
+        return {
+          status: 431,
+          code: "MF_HEADERS_LIMIT",
+          detail: `the token has more than ${gatewayLimits.claimsCharacters} characters of claims`,
+        };
+      return { credentials: found.credentials, name: found.subject, claimsJson };
+    }
+    return problem ?? this.#denied("the credentials are wrong");
+  }
+
   /** The caller by the signature of the body, or what to answer. */
   byBody(headers: IncomingHttpHeaders, body: Uint8Array, nowMs: number): AuthenticatedCaller | Problem {
     let isExpired = false;
@@ -139,8 +174,8 @@ export class Authentication {
   }
 
   get #wanted(): string {
-    const headers = this.#ways.flatMap(({ bearer, basic, apiKey, hmac }) => [
-      ...(bearer === undefined && basic === undefined ? [] : ["the authorization header"]),
+    const headers = this.#ways.flatMap(({ bearer, basic, apiKey, hmac, jwt }) => [
+      ...(bearer === undefined && basic === undefined && jwt === undefined ? [] : ["the authorization header"]),
       ...(apiKey === undefined ? [] : [`the header ${apiKey.header}`]),
       ...(hmac === undefined ? [] : [`a signature in ${signatureHeader(hmac)}`]),
     ]);
@@ -148,8 +183,8 @@ export class Authentication {
   }
 
   #denied(detail: string): Problem {
-    const challenges = this.#ways.flatMap(({ bearer, basic }) => [
-      ...(bearer === undefined ? [] : ['Bearer realm="mayfly"']),
+    const challenges = this.#ways.flatMap(({ bearer, basic, jwt }) => [
+      ...(bearer === undefined && jwt === undefined ? [] : ['Bearer realm="mayfly"']),
       ...(basic === undefined ? [] : ['Basic realm="mayfly", charset="UTF-8"']),
     ]);
     const headers = challenges.length === 0 ? {} : { "www-authenticate": challenges.join(", ") };
