@@ -53,7 +53,8 @@ export class LazyHeap {
     let last = Number.NaN;
     for (let dueMs = this.#heap.firstMs; dueMs !== undefined; dueMs = this.#heap.firstMs) {
       const number = this.#heap.take() ?? 0;
-      if (number !== last && holds(number, dueMs)) clean.add(number, dueMs);
+      if (number === last || !holds(number, dueMs)) continue;
+      clean.add(number, dueMs);
       last = number;
     }
     this.#heap = clean;

@@ -102,6 +102,8 @@ export class SleepWorld {
       asleep.set(info.id, lease);
     }
     check(journal.sleeperCount(sleepFlow).sleepers === asleep.size, "the count of sleepers is wrong");
+    const due = journal.dueSleepers(sleepFlow, Number.MAX_SAFE_INTEGER, 10_000);
+    check(due.length === asleep.size, `${asleep.size} are asleep after a start, and ${due.length} of them would ever be woken`);
     for (const dream of this.dreams) this.#resolve(dream, asleep.get(`z${dream.n}`), lettersOf(letters, `z${dream.n}`));
     check(asleep.size === this.dreams.filter(({ state }) => state === "asleep").length, "somebody sleeps who never fell asleep");
     await this.#checkSignals(journal, letters);
