@@ -104,7 +104,10 @@ async function checkOneTrace(): Promise<void> {
   const order = await span("POST /orders/:id");
   const bill = await span("process billing");
   const call = await span("request erp");
-  const send = await span("send next");
+  // Until a broker has its queue a send may be tried several times: it is that of the try which arrived.
+  const send = await collector.until(() =>
+    collector.spans.find(({ name, spanId }) => name === "send next" && spanId === bill.parentSpanId),
+  );
   const attempts = await collector.until(() => {
     const found = collector.spans.filter(({ name }) => name === "attempt 1");
     return found.length === 2 ? found : undefined;
@@ -121,7 +124,6 @@ async function checkOneTrace(): Promise<void> {
   // The peer was given the span of the call it answered.
   equal(crmSaw[0]?.["traceparent"], `00-${sender.traceId}-${call.spanId}-01`);
   equal(send.parentSpanId, order.spanId);
-  equal(bill.parentSpanId, send.spanId);
   equal(bill.kind, "SPAN_KIND_CONSUMER");
   for (const each of [order, bill, call, send]) ok(BigInt(each.endTimeUnixNano) >= BigInt(each.startTimeUnixNano), each.name);
   ok(BigInt(call.startTimeUnixNano) >= BigInt(order.startTimeUnixNano) && BigInt(call.endTimeUnixNano) <= BigInt(order.endTimeUnixNano));
