@@ -526,6 +526,7 @@ test("the keyboard goes everywhere", skip, async () => {
     await page.keyboard.press("g");
     await page.keyboard.press("f");
     await page.getByRole("heading", { name: "Flows", exact: true, level: 1 }).waitFor();
+    await page.getByRole("link", { name: "stock", exact: true }).waitFor();
     await page.keyboard.press("/");
     await page.keyboard.type("bank");
     await page.getByRole("link", { name: "stock", exact: true }).waitFor({ state: "detached" });
