@@ -95,7 +95,9 @@ export class FlowDelivery implements Entrance {
       metrics,
       flow: () => this.#flow,
       room: () =>
-        this.#shut || this.#queue.paused ? 0 : Math.min(this.#flow.config.concurrency, this.#flow.config.queue) - this.awake.size,
+        this.#shut || this.#queue.paused
+          ? 0
+          : this.awake.room(Math.min(this.#flow.config.concurrency, this.#flow.config.queue) - this.awake.size),
       enter: (lease, wakeMs) => this.awake.enter(lease, wakeMs),
     });
     this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, signals: this.sleepers, finished };

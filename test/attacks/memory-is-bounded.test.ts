@@ -27,7 +27,7 @@ export default flow({ ${limits} }, async (msg, { to }) => String((await to.peer.
 export default flow({ ${limits} }, (msg, { to }) => { to.peer.send(new Uint8Array(8 << 20)); });`,
   "replying.ts": `import { flow } from "mayfly";
 export default flow({ ${limits} }, () => new Uint8Array(8 << 20));`,
-  "slow.ts": `import { flow } from "mayfly"; export default flow({ limits: { time: "60s" } }, async (msg, { sleep }) => { await sleep(20_000); });`,
+  "slow.ts": `import { flow } from "mayfly"; export default flow({ limits: { time: "60s" } }, async (msg, { sleep }) => { await sleep(9_000); await sleep(9_000); });`,
   "mayfly.yaml": `flows:
   neighbour: { flow: neighbour.ts, from: [ { http: { path: /neighbour } } ] }
   accepting: { flow: slow.ts, from: [ { http: { path: /accepting, mode: accept } } ] }

@@ -1,5 +1,6 @@
 /** A flow's messages that were asleep, from their wake to the end of their transaction; and what operators do with those that sleep. */
 import { decodeRecording, type StepOutcome } from "#abi";
+import { ByteWindow } from "../../contract/byte-window.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { GatewayMemory } from "../../contract/memory.ts";
 import type { Outcome } from "../../contract/message.ts";
@@ -43,9 +44,16 @@ export class AwakeMessages {
   /** Messages in hand that were asleep. */
   size = 0;
   readonly #ports: AwakePorts;
+  readonly #window: ByteWindow;
 
   constructor(ports: AwakePorts) {
     this.#ports = ports;
+    this.#window = new ByteWindow(ports.memory.messages);
+  }
+
+  /** How many more may wake, of so many places: as many as memory has room for. */
+  room(places: number): number {
+    return places <= 0 ? 0 : this.#window.fits(places);
   }
 
   /** Keys of sleepers that hold them (`sleep.order: strict`), after a start. */
@@ -62,7 +70,7 @@ export class AwakeMessages {
     }
   }
 
-  /** In whatever memory there is: how many there are at once is bounded. `wakeMs`: what ends by then counts as due. */
+  /** In whatever memory there is: `room` bounds how many there are at once. `wakeMs`: what ends by then counts as due. */
   enter(lease: Lease, wakeMs: number): void {
     const work = this.#work(lease);
     work.wakeMs = wakeMs;
@@ -74,6 +82,7 @@ export class AwakeMessages {
     const { memory, clock } = this.#ports;
     const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs());
     memory.messages.force(work.heldBytes);
+    this.#window.saw(work.heldBytes);
     this.size += 1;
     return work;
   }

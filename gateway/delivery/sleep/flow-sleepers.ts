@@ -271,13 +271,13 @@ export class FlowSleepers implements SignalDesk {
     const { journal, clock } = this.#ports;
     let room = this.#ports.room() - this.#waking.size;
     for (const sequence of this.#signalled) {
-      if (room <= 0) return;
+      if (room <= 0) return this.#later();
       this.#signalled.delete(sequence);
       if (this.#waking.has(sequence)) continue;
       room -= 1;
       void this.wake(sequence, 0);
     }
-    if (room <= 0) return; // whoever ends makes room, and calls
+    if (room <= 0) return this.#later();
     const nowMs = clock.now();
     for (const sequence of journal.dueSleepers(this.#name, nowMs, room + this.#waking.size))
       if (!this.#waking.has(sequence) && room-- > 0) void this.wake(sequence, 0);
@@ -285,6 +285,11 @@ export class FlowSleepers implements SignalDesk {
     const nextMs = journal.nextSleeperMs(this.#name);
     if (nextMs !== undefined) this.#wakeAt(nextMs);
     else if (journal.sleeperCount(this.#name).signals > 0) this.#wakeAt(nowMs + gatewayLimits.signalSweepMs);
+  }
+
+  /** Whoever ends makes room, and calls; memory may be free before, also when nothing of this flow ends. */
+  #later(): void {
+    this.#wakeAt(this.#ports.clock.now() + gatewayLimits.retryAfterMs);
   }
 
   /** Pumps at that time. Dates are looked at again at least so often that a clock that was set is noticed. */
