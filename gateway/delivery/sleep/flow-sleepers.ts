@@ -287,7 +287,7 @@ export class FlowSleepers implements SignalDesk {
     else if (journal.sleeperCount(this.#name).signals > 0) this.#wakeAt(nowMs + gatewayLimits.signalSweepMs);
   }
 
-  /** Whoever ends makes room, and calls; memory may be free before, also when nothing of this flow ends. */
+  /** Pumps again after a while: memory may be free by then, also when nothing of this flow ends. */
   #later(): void {
     this.#wakeAt(this.#ports.clock.now() + gatewayLimits.retryAfterMs);
   }
