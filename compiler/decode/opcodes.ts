@@ -288,3 +288,12 @@ export function unsupportedFeature(code: number): string | undefined {
   if (code === 0xfb) return "garbage collection";
   return undefined;
 }
+
+/** The feature that a type outside the numbers, `funcref` and `externref` belongs to (spec 5.3), for the message that refuses it. */
+export function unsupportedType(type: number): string | undefined {
+  if (type === 0x7b) return "SIMD";
+  if (type === 0x63 || type === 0x64) return "typed function references";
+  if (type === 0x69 || type === 0x74) return "exception handling";
+  if ((type >= 0x6a && type <= 0x6e) || (type >= 0x71 && type <= 0x73)) return "garbage collection";
+  return undefined;
+}

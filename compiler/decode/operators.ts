@@ -1,6 +1,6 @@
 import { CodedError } from "#base";
 import { decodeLimits } from "./limits.ts";
-import { opcodeInfo, unsupportedFeature } from "./opcodes.ts";
+import { opcodeInfo, unsupportedFeature, unsupportedType } from "./opcodes.ts";
 import { malformed } from "./errors.ts";
 import type { Reader } from "./reader.ts";
 import { externref, f32, f64, funcref, i32, i64, type Operator, type ValueType } from "./types.ts";
@@ -14,19 +14,23 @@ export function unsupported(offset: number, feature: string): CodedError {
   );
 }
 
+function refusedType(at: number, type: number, what: string): CodedError {
+  const feature = unsupportedType(type);
+  return feature === undefined ? malformed(at, `malformed ${what} type`) : unsupported(at, feature);
+}
+
 export function readValueType(reader: Reader): ValueType {
   const at = reader.at;
   const type = reader.byte();
   if (type === i32 || type === i64 || type === f32 || type === f64 || type === funcref || type === externref) return type;
-  if (type === 0x7b) throw unsupported(at, "SIMD");
-  throw malformed(at, "malformed value type");
+  throw refusedType(at, type, "value");
 }
 
 export function readReferenceType(reader: Reader): ValueType {
   const at = reader.at;
   const type = reader.byte();
   if (type === funcref || type === externref) return type;
-  throw malformed(at, "malformed reference type");
+  throw refusedType(at, type, "reference");
 }
 
 function zeroByte(reader: Reader): void {
@@ -38,9 +42,8 @@ function blockType(reader: Reader): number {
   const type = reader.s33();
   if (type >= 0 || type === -64) return type;
   const value = type + 128;
-  if (value === 0x7b) throw unsupported(at, "SIMD");
   if (value === i32 || value === i64 || value === f32 || value === f64 || value === funcref || value === externref) return type;
-  throw malformed(at, "malformed block type");
+  throw refusedType(at, value, "block");
 }
 
 /** Reads one operator with its immediates (spec 5.4). */

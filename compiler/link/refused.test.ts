@@ -43,6 +43,25 @@ test("features out of scope are named and refused", () => {
     );
 });
 
+test("types of later features are named, as a parameter, a table's elements and a block's result", () => {
+  const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+  const kinds = [
+    [/garbage collection/, [0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x71, 0x72, 0x73]],
+    [/exception handling/, [0x69, 0x74]],
+    [/typed function references/, [0x63, 0x64]],
+    [/SIMD/, [0x7b]],
+  ] as const;
+  for (const [message, types] of kinds)
+    for (const type of types)
+      for (const sections of [
+        [1, 5, 1, 0x60, 1, type, 0],
+        [4, 4, 1, type, 0, 0],
+        [1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 7, 1, 5, 0, 0x02, type, 0x0b, 0x0b],
+      ])
+        throws(() => decodeModule(Uint8Array.from([...header, ...sections])), { code: "MF_WASM_UNSUPPORTED", message });
+  throws(() => decodeModule(Uint8Array.from([...header, 1, 5, 1, 0x60, 1, 0x62, 0])), { code: "MF_WASM_MALFORMED" });
+});
+
 test("limits hold: memory, tables, segments, frames", () => {
   throws(() => link({ a: "(module (memory 3))" }, { memoryPages: () => 2 }), { code: "MF_LINK_LIMIT" });
   throws(() => link({ a: "(module (table 2000000 funcref))" }), { code: "MF_LINK_LIMIT" });
