@@ -21,7 +21,7 @@ export interface DeliverEvent {
   readonly key: string | undefined;
   /** A JSON object: lower-case name → text, or a list of two texts and more. */
   readonly headersJson: string;
-  /** A JSON object: the state kept under `key`, name → value; absent when there is none. */
+  /** A JSON object: the state kept under `key`, name → value; absent without state. */
   readonly stateJson: string | undefined;
   readonly body: Uint8Array;
 }

@@ -102,7 +102,7 @@ export interface Retry {
   readonly wait: boolean;
 }
 
-/** Puts a letter in again; undefined when there is none. Only a running gateway can. */
+/** Retries a letter; undefined when it is unknown. Only a running gateway can. */
 export async function retryLetter(
   flags: GatewayFlags,
   env: Readonly<Record<string, string | undefined>>,

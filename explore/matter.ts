@@ -1,4 +1,4 @@
-/** The matter of an exploration: flows, what may come to them, what their calls may be answered with, what their peers get. Data. */
+/** The input of an exploration, as data: flows, messages and signals they may get, answers to their calls, routes between them. */
 import type { FlowLimits, Headers } from "#abi";
 import type { CallAnswer, EffectRules, FlowRules } from "#gateway";
 import type { InlineImage } from "#monitors";

@@ -13,16 +13,20 @@ import type { CallEffect, Event } from "#abi";
 import { toUtf8 } from "#base";
 import { type Failure, failedCall, peersFault, refusedCall } from "#gateway";
 import { type KnownWait, SignalBox } from "#replay";
-import type { Choice, Deed, MessageStimulus, Served } from "./matter.ts";
+import type { Choice, MessageStimulus, Served } from "./matter.ts";
 import type { Scenario } from "./scenario.ts";
+import { DeedLogs, requestOf, sendOf } from "./deeds.ts";
+import { deliverOf, signalEvent } from "./events.ts";
 import { staleWrite } from "./stale.ts";
-import type { End, Offer, Reading, Step, Steps } from "./steps.ts";
+import type { Offer, Reading, Step, Steps } from "./steps.ts";
 import { Names } from "./names.ts";
 import {
-  type DeedLog,
   describeJob,
   describeOutside,
   describeStates,
+  type Draft,
+  dueOf,
+  endsOf,
   type Job,
   type Kept,
   type Left,
@@ -31,10 +35,9 @@ import {
   type StateEntry,
   stateJson,
   stateKey,
+  waitsOf,
   type World,
 } from "./world.ts";
-
-type Draft = { -readonly [Name in keyof World]: World[Name] };
 
 export interface Move {
   readonly token: string;
@@ -46,7 +49,6 @@ export interface Move {
   readonly offer: Offer | undefined;
 }
 
-const noBody = new Uint8Array(0);
 const nothing: never[] = [];
 const nobody = {};
 const noAnswer: Choice = {
@@ -60,8 +62,7 @@ export class Moves {
   readonly #steps: Steps;
   readonly #flows: ReadonlyMap<string, Served>;
   readonly #names = new Names();
-  readonly #first: DeedLog = { id: 0, before: undefined, deed: undefined, next: [] };
-  #logs = 0;
+  readonly #deeds = new DeedLogs();
 
   constructor(scenario: Scenario, steps: Steps) {
     this.scenario = scenario;
@@ -92,7 +93,7 @@ export class Moves {
       repeatable: [],
       kept: [],
       states,
-      log: this.#first,
+      log: this.#deeds.first,
       left: { crashes, errors, duplicates, delays },
       token: "",
       parent: undefined,
@@ -330,7 +331,7 @@ export class Moves {
     const { reading } = step;
     const moved: Job = { ...job, at: step };
     step.requests ??= reading.made.filter(({ operation }) => operation !== "state").map((call) => requestOf(moved, call, draft.nowMs));
-    for (const deed of step.requests) this.#log(draft, deed);
+    for (const deed of step.requests) this.#deeds.add(draft, deed);
     const { end } = reading;
     if (end === undefined) this.#set(draft, moved);
     else if (end.kind === "failed") this.#fail(draft, moved, end.failure);
@@ -383,7 +384,7 @@ export class Moves {
     }
     step.sends ??= sends.map((send, index) => sendOf(job, send, index, draft.nowMs));
     for (const [index, deed] of step.sends.entries()) {
-      this.#log(draft, deed);
+      this.#deeds.add(draft, deed);
       for (const [at, stimulus] of this.scenario.routes(deed).entries())
         draft.pending = [...draft.pending, { token: `r${job.number}.${job.transaction}.${index}${at === 0 ? "" : `.${at}`}`, stimulus }];
     }
@@ -431,20 +432,6 @@ export class Moves {
     return key === undefined ? undefined : (states.get(stateKey(flow.name, key)) ?? noState);
   }
 
-  #log(draft: Draft, deed: Deed): void {
-    if (deed.kind === "request" && sameKey(draft.log, deed) !== undefined)
-      draft.broken ??= {
-        rule: "no double effect under one idempotency key",
-        why: `two different requests to ${deed.target} have the idempotency key ${deed.idempotencyKey}: a peer that honours it takes the first and drops the second`,
-      };
-    let log = draft.log.next.find((each) => each.deed === deed);
-    if (log === undefined) {
-      log = { id: ++this.#logs, before: draft.log, deed, next: [] };
-      draft.log.next.push(log);
-    }
-    draft.log = log;
-  }
-
   #nextDueMs({ jobs, nowMs }: World): number | undefined {
     let next: number | undefined;
     for (const job of jobs)
@@ -455,88 +442,4 @@ export class Moves {
       }
     return next;
   }
-}
-
-/** A request under the same key with other content. */
-function sameKey(log: DeedLog, deed: Deed): Deed | undefined {
-  for (let at: DeedLog | undefined = log; at !== undefined; at = at.before) {
-    const other = at.deed;
-    if (other?.kind !== "request" || other.idempotencyKey !== deed.idempotencyKey) continue;
-    if (other.target !== deed.target || other.method !== deed.method || Buffer.compare(other.body, deed.body) !== 0) return other;
-  }
-  return undefined;
-}
-
-function waitsOf({ status, at }: Job): readonly KnownWait[] {
-  return (status === "asleep" || status === "awake" || status === "resting") && at !== undefined ? at.reading.waits : [];
-}
-
-/** Ends of timers and waits that come by themselves, in order. */
-function endsOf({ status, at }: Pick<Job, "status" | "at">): readonly End[] {
-  return at !== undefined && (status === "asleep" || status === "awake" || status === "resting") ? at.reading.ends : nothing;
-}
-
-function dueOf(job: Pick<Job, "status" | "at">, nowMs: number): End[] {
-  return endsOf(job).filter(({ dueMs }) => dueMs <= nowMs);
-}
-
-function signalEvent(timeMs: number, wait: number, signal: Kept | undefined): Event & { readonly kind: "signal" } {
-  const { id, headersJson = "{}", body = noBody } = signal ?? {};
-  return { kind: "signal", timeMs, wait, id, headersJson, body };
-}
-
-function deliverOf(
-  { id, source, key, headers, body }: MessageStimulus,
-  given: { readonly nowMs: number; readonly attempt: number; readonly stateJson: string | undefined; readonly number: number },
-): Event {
-  const seed = new Uint8Array(32);
-  seed[31] = given.number;
-  const { nowMs: timeMs, attempt, stateJson: state } = given;
-  return { kind: "deliver", timeMs, seed, id, source, attempt, key, headersJson: JSON.stringify(headers), stateJson: state, body };
-}
-
-function parsedHeaders(json: string): Deed["headers"] {
-  try {
-    return JSON.parse(json) as Deed["headers"];
-  } catch {
-    return {};
-  }
-}
-
-function requestOf({ flow, message, number, transaction }: Job, call: CallEffect, nowMs: number): Deed {
-  const { target, contentType, headersJson, body, method } = call;
-  return {
-    kind: "request",
-    flow: flow.name,
-    messageId: message.id,
-    target,
-    key: message.key,
-    contentType,
-    headers: parsedHeaders(headersJson),
-    body,
-    idempotencyKey: `${flow.name}/${message.id}/${number}/call/${call.call}`,
-    atMs: nowMs,
-    transaction,
-    dueMs: undefined,
-    method,
-  };
-}
-
-function sendOf({ flow, message, number, transaction }: Job, send: Reading["sends"][number], index: number, nowMs: number): Deed {
-  const { outlet, key, contentType, headers, body, dueMs } = send;
-  return {
-    kind: "send",
-    flow: flow.name,
-    messageId: message.id,
-    target: outlet,
-    key,
-    contentType,
-    headers,
-    body,
-    idempotencyKey: `${flow.name}/${message.id}/${number}/${transaction}/${index}`,
-    atMs: nowMs,
-    transaction,
-    dueMs,
-    method: "",
-  };
 }

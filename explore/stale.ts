@@ -7,7 +7,7 @@ import type { StateChange } from "#gateway";
 import { eventsOf, type Step, type Steps } from "./steps.ts";
 import type { Job, StateEntry } from "./world.ts";
 
-/** The sentence about a write that loses another job's; undefined where there is none. */
+/** A sentence about a write that overwrites another job's; undefined when no write does. */
 export function staleWrite(
   steps: Steps,
   { base, lastSeen, flow, number }: Job,

@@ -63,16 +63,15 @@ function stateLines(world: World, before: World): string[] {
   });
 }
 
-function eventText(token: string, world: World, before: World, { stimuli }: Scenario): string {
+function eventText(token: string, world: World, before: World): string {
   const again = token.endsWith("+") ? ", once more" : "";
   const plain = token.replace(/\+$/, "");
   const pending = [...before.pending, ...before.repeatable].find((each) => each.token === plain)?.stimulus;
   if (pending !== undefined) {
     const { flow, body } = pending;
-    if (pending.kind === "message") return `message ${pending.id} comes to ${flow}${again}${textOf(body)}`;
-    return `signal ${pending.name}${pending.key === undefined ? "" : ` (${pending.key})`} comes to ${flow}${again}${textOf(body)}`;
+    if (pending.kind === "message") return `${flow} gets message ${pending.id}${again}${textOf(body)}`;
+    return `${flow} gets signal ${pending.name}${pending.key === undefined ? "" : ` (${pending.key})`}${again}${textOf(body)}`;
   }
-  void stimuli;
   const number = Number(/^[aw](\d+)/.exec(token)?.[1] ?? 0);
   const job = before.jobs.find((each) => each.number === number);
   const name = job === undefined ? "" : nameOf(job);
@@ -127,6 +126,6 @@ export function timelineOf(world: World, scenario: Scenario): Line[] {
           ) ?? [],
       ),
     ];
-    return { token: each.token, atMs: each.nowMs - scenario.startMs, event: eventText(each.token, each, before, scenario), happened };
+    return { token: each.token, atMs: each.nowMs - scenario.startMs, event: eventText(each.token, each, before), happened };
   });
 }

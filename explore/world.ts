@@ -2,10 +2,10 @@
  * A gateway and its machines at one moment, as a value: what has come, what waits, what is committed. Every event leads to another world, and
  * the same events to the same one. What a commit is, whose a signal is and who wins a race is as in the gateway.
  */
-import type { GivenSignal } from "#replay";
+import type { GivenSignal, KnownWait } from "#replay";
 import type { Bounds } from "./limits.ts";
 import type { Deed, MessageStimulus, Served, SignalStimulus, Stimulus } from "./matter.ts";
-import type { Step } from "./steps.ts";
+import type { End, Step } from "./steps.ts";
 
 /** A signal that is kept for its wait. */
 export interface Kept extends GivenSignal {
@@ -148,4 +148,21 @@ export function scheduleOf(world: World): string[] {
   const tokens: string[] = [];
   for (let at: World = world; at.parent !== undefined; at = at.parent) tokens.unshift(at.token);
   return tokens;
+}
+
+/** A world in the making. */
+export type Draft = { -readonly [Name in keyof World]: World[Name] };
+
+/** Waits that a signal may end. */
+export function waitsOf({ status, at }: Job): readonly KnownWait[] {
+  return (status === "asleep" || status === "awake" || status === "resting") && at !== undefined ? at.reading.waits : [];
+}
+
+/** Ends of timers and waits that come by themselves, in order. */
+export function endsOf({ status, at }: Pick<Job, "status" | "at">): readonly End[] {
+  return at !== undefined && (status === "asleep" || status === "awake" || status === "resting") ? at.reading.ends : [];
+}
+
+export function dueOf(job: Pick<Job, "status" | "at">, nowMs: number): End[] {
+  return endsOf(job).filter(({ dueMs }) => dueMs <= nowMs);
 }

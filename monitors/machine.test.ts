@@ -113,7 +113,7 @@ describe("a machine's steps", () => {
     deepEqual([host.runs, host.calls], [["deliver"], ["ended"]]);
   });
 
-  test("end it when the flow fails, when the effects are no effects, and when there are none", async () => {
+  test("end it when the flow fails, when the effects are no effects, and when they are missing", async () => {
     for (const [result, status] of [
       [gave("fails"), "failed"],
       [{ ...gave("done"), effects: new Uint8Array([1, 2, 3]) }, "MF_MACHINE_LIED"],

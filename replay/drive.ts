@@ -71,7 +71,7 @@ export interface DriveOptions {
   readonly callerWaits?: boolean | undefined;
   /** How long a signal is kept that comes before its wait. */
   readonly earlyMs?: number | undefined;
-  /** Attempt and state of the transactions after the first; the first attempt and the state as it was committed where there is none. */
+  /** Attempt and state of the transactions after the first; without one: the first attempt, and the state as it was committed. */
   readonly resumes?: readonly ResumeEvent[] | undefined;
   /** Makes the machine again from its events each time it wakes, in place of the one that sleeps. */
   readonly again?: ((events: readonly Event[]) => DrivenMachine) | undefined;

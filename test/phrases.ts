@@ -9,6 +9,7 @@ export const phrases: readonly Phrase[] = [
   { pattern: /\bso long\b(?! as\b)/, instead: "a duration: timeout, maximum age, interval" },
   { pattern: /\btill\b/, instead: "until" },
   { pattern: /(?<!\bthere )\b(?:is|are) none\b/, instead: "the property: is malformed, is missing, is not a header" },
+  { pattern: /\b(?:when|where|why) there (?:is|are|was|were) none\b/i, instead: "without it, when it is missing, when all are taken" },
   {
     pattern: /\b(?:comes|came) to (?:nothing|an end|its end|whatever|what|rest)\b|\bwhat [^.]{1,40} comes to\b/i,
     instead: "the result of",

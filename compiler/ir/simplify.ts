@@ -226,7 +226,7 @@ function reassociate(m: Maker, op: number, x: Value, y: Value): Value | undefine
   return m.make(op, i64, [x.args[0] as Value, m.i64(fold64(op, wide(inner), wide(y)) as bigint)]);
 }
 
-/** The simpler value, or undefined when there is none. May exchange or replace the operands in `args`. */
+/** The simpler value, or undefined when the value is simple already. May exchange or replace the operands in `args`. */
 export function simplify(m: Maker, op: number, args: Value[]): Value | undefined {
   if (low32.has(op)) for (let i = 0; i < args.length; i++) if (args[i]?.op === O["i32.wrap_i64"]) args[i] = args[i]?.args[0] as Value;
   if (narrowStores.has(op)) {

@@ -35,7 +35,7 @@ export class Value {
   slot = -1;
   /** The local it was first assigned to, or −1. */
   local = -1;
-  /** Position of the next use on the path being compiled; Infinity when there is none. */
+  /** Position of the next use on the path being compiled; Infinity without a next use. */
   next = Infinity;
   /** A register its next user would like it in, or −1. */
   hint = -1;

@@ -60,7 +60,7 @@ export function encoding(register: number): number {
 
 /**
  * The common two-address shape: the result begins as a copy of x, or as x itself where that dies, and `emit` changes it with y.
- * `y` is undefined when it is an immediate or there is none.
+ * `y` is undefined when it is an immediate, or missing.
  */
 export function twoAddress(c: Context, x: Value, y: Operand | undefined, isWide: boolean, emit: (to: number) => void): void {
   const { m, node } = c;

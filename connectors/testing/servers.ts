@@ -85,7 +85,7 @@ export async function suiteServer(starting: Server): Promise<SuiteServer> {
   return { skip: undefined, broker: server, end: () => server.remove() };
 }
 
-/** The server, or an error with the reason: for a test that is skipped where there is none. */
+/** The server, or an error with the reason: for a test that is skipped without it. */
 export async function started(starting: Server): Promise<PrivateBroker> {
   const server = await starting;
   if (typeof server === "string") throw new Error(server);

@@ -10,7 +10,7 @@ export interface ApprovalPorts {
   readonly journal: Pick<Journal, "findSleeper" | "readSleeper" | "readState" | "waiterFor">;
   readonly runner: Runner;
   readonly clock: Clock;
-  /** The flow in the image that a machine sleeps in. Rejects with a CodedError where there is none that runs. */
+  /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
   readonly flowAsleep: (flow: string, imageSha256: string) => Promise<Flow>;
   readonly signal: (signal: IncomingSignal) => Promise<SignalOutcome>;
 }

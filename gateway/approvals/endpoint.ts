@@ -78,7 +78,7 @@ function sendPage(request: IncomingMessage, response: ServerResponse, { status, 
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** The question that a token leads to, or the page that says why there is none. */
+/** The token's question, or the page that says why it can't be shown. */
 async function found(
   { approvals, links, now }: ApprovalPagePorts,
   token: string,

@@ -33,7 +33,7 @@ export class OutletError extends CodedError {
   readonly retryable: boolean;
   /** Retry-After of the peer, in milliseconds; undefined if it sent none. */
   readonly retryAfterMs: number | undefined;
-  /** HTTP status, 0 where there is none. */
+  /** HTTP status; 0 without one. */
   readonly status: number;
   /** Origin of the failure: the peer, unless the outlet says otherwise. */
   readonly origin: FailureOrigin;

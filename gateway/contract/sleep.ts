@@ -37,7 +37,7 @@ export interface Question {
   readonly to?: string;
 }
 
-/** A question from a machine, which may be compromised; null where there is none, or none that can be read. */
+/** A question from a machine, which may be compromised; null when it is missing or malformed. */
 export function questionOf(json: string | undefined): Question | null {
   if (json === undefined) return null;
   try {

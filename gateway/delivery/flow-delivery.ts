@@ -51,7 +51,7 @@ export interface FlowDeliveryPorts {
   readonly logger: Logger;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
-  /** The flow in the image that a machine sleeps in. Rejects with a CodedError where there is none that runs. */
+  /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
   readonly questions: QuestionLinks;
   readonly witnesses: Witnesses;
@@ -268,7 +268,8 @@ export class FlowDelivery implements Entrance {
    */
   takeOver(lease: Lease, tell?: (outcome: Outcome) => void): void {
     const { memory } = this.#ports;
-    const hasRoom = !this.#stopping && this.pending < this.#flow.config.queue && memory.messages.tryTake(heldBytesOf(lease.message.body));
+    const hasRoom =
+      !this.#stopping && this.pending < this.#flow.config.queue && memory.messages.tryTake(heldBytesOf(lease.message.body, lease.sleeper));
     if (hasRoom) {
       const work = this.#recovered(lease);
       work.tell = tell;
@@ -347,7 +348,7 @@ export class FlowDelivery implements Entrance {
   #recovered(lease: Lease): Work {
     const { clock } = this.#ports;
     const ageMs = Math.max(clock.now() - lease.message.receivedMs, 0);
-    return new Work(recovered(lease), lease.message, undefined, clock.monotonicMs() - ageMs);
+    return new Work(recovered(lease), lease.message, undefined, clock.monotonicMs() - ageMs, lease.sleeper);
   }
 
   /** In whatever memory there is: it is in the journal, and only its end makes room. */
@@ -466,7 +467,7 @@ export class FlowDelivery implements Entrance {
     }
   }
 
-  /** `told`: the attempt that ended, for witnesses; undefined where there was none, or there is no witness. */
+  /** `told`: the attempt that ended, for witnesses; undefined without an attempt or a witness. */
   async #carryOut(work: Work, settled: Promise<Verdict>, told: WitnessedAttempt | undefined): Promise<void> {
     const verdict = await settled;
     if (work.state !== "settling") return; // given back meanwhile

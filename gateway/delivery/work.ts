@@ -2,6 +2,7 @@
 import { assert } from "#base";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Incoming, Outcome } from "../contract/message.ts";
+import type { Sleeper } from "../contract/sleep.ts";
 import type { AttemptRecord, Lease, NewMessage } from "../journal/journal.ts";
 
 /**
@@ -64,11 +65,18 @@ export class Work {
   wakeUp: (() => void) | undefined;
   #state: WorkState = "new";
 
-  constructor(incoming: Incoming, message: NewMessage, tell: ((outcome: Outcome) => void) | undefined, receivedMs: number) {
+  /** `sleeper`: of a message that was asleep. */
+  constructor(
+    incoming: Incoming,
+    message: NewMessage,
+    tell: ((outcome: Outcome) => void) | undefined,
+    receivedMs: number,
+    sleeper?: Sleeper,
+  ) {
     this.incoming = incoming;
     this.message = message;
     this.receivedMs = receivedMs;
-    this.heldBytes = heldBytesOf(message.body);
+    this.heldBytes = heldBytesOf(message.body, sleeper);
     this.tell = tell;
   }
 
@@ -103,6 +111,8 @@ export class Work {
   }
 }
 
-export function heldBytesOf(body: Uint8Array): number {
-  return body.length + gatewayLimits.messageBytes;
+/** Bytes that a message holds until its end: its body, and of one that was asleep all that its machine was given. */
+export function heldBytesOf(body: Uint8Array, sleeper?: Sleeper): number {
+  const asleepBytes = sleeper === undefined ? 0 : sleeper.recording.length + (sleeper.pages?.length ?? 0);
+  return body.length + asleepBytes + gatewayLimits.messageBytes;
 }

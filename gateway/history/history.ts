@@ -145,7 +145,7 @@ export interface MessageDetail extends Omit<MessageSummary, "attempts"> {
   readonly headers: Headers;
   readonly contentType: string;
   readonly body: ShownBody;
-  /** State under the key when the last attempt began; null when there was none. */
+  /** State under the key when the last attempt began; null without state. */
   readonly state: Readonly<Record<string, unknown>> | null;
   readonly deadLetter: string | null;
   readonly redacted: { readonly headers: readonly string[]; readonly paths: readonly string[]; readonly bodies: string } | null;

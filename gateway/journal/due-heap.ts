@@ -9,7 +9,7 @@ export class DueHeap {
     return this.#size;
   }
 
-  /** When the first is due; undefined when there is none. */
+  /** When the first is due; undefined when the heap is empty. */
   get firstMs(): number | undefined {
     return this.#size === 0 ? undefined : this.#dues[0];
   }

@@ -5,27 +5,20 @@
  * A crash here is the end of a process whose journal is durable: what was committed is there for the next process, what was leased
  * is pending again, what was adopted is with its sender again; and nothing of the old process is heard any more.
  */
-import { type Clock, CodedError, prng, type Prng } from "#base";
-import { defaultFlowLimits, type Effect } from "#abi";
-import type { Agent } from "undici";
-import { readConfig } from "../config/read.ts";
+import { prng, type Prng } from "#base";
+import type { Effect } from "#abi";
 import type { FlowConfig } from "../contract/config.ts";
-import { Persistence } from "../delivery/persistence.ts";
-import { MessageIds, SeedPool } from "../delivery/seeds.ts";
-import { noWitnesses } from "../delivery/witnesses.ts";
-import { OpenSteps } from "../ending.ts";
-import { ServedFlow } from "../served-flow.ts";
-import { DeadLetters } from "../journal/dead-letters.ts";
-import { MemoryJournal } from "../journal/memory.ts";
-import { silentLogger } from "../logger.ts";
 import { gatewayLimits } from "../contract/limits.ts";
-import { untraced } from "../contract/tracing.ts";
-import { gatewayMemory } from "../memory/budget.ts";
 import type { Incoming, Outcome } from "../contract/message.ts";
 import { type OutletDefinition, OutletError } from "../contract/outlet.ts";
-import { memoryFs, MoodyJournal, never, Process, settled } from "./simulated-process.ts";
+import type { Persistence } from "../delivery/persistence.ts";
+import { DeadLetters } from "../journal/dead-letters.ts";
+import { MemoryJournal } from "../journal/memory.ts";
+import type { ServedFlow } from "../served-flow.ts";
 import { ManualClock } from "./manual-clock.ts";
-import { broken, done, fail, request, type Script, ScriptedRunner, send, utf8 } from "./scripted.ts";
+import { broken, done, fail, request, type Script, send, utf8 } from "./scripted.ts";
+import { beginProcess, simulatedFlow } from "./simulated-flow.ts";
+import { memoryFs, type MoodyJournal, never, Process, settled } from "./simulated-process.ts";
 
 interface Sender {
   readonly message: Incoming;
@@ -54,28 +47,7 @@ export interface Report {
 
 const yaml = `flows: { f: { image: f.mfi, key: "header:x-key", dedup: { window: 7d, count: 100000 }, concurrency: 4, queue: 12, retry: { attempts: 4, backoff: 50ms..500ms }, limits: { time: 5s }, to: { out: { peer: {}, concurrency: 3, retry: { attempts: 1000, backoff: 50ms..800ms }, timeout: 2s, breaker: { failures: 4, pause: 700ms } } } } }`;
 
-const peer: OutletDefinition = {
-  name: "peer",
-  summary: "",
-  description: "",
-  example: "",
-  answers: true,
-  schema: { type: "object", additionalProperties: false, properties: {} },
-  // For reading the configuration only: each process makes its own.
-  create: () => ({
-    send: () => Promise.reject(new Error("nobody is there")),
-    health: () => ({ ready: false, detail: "" }),
-    stop: async () => {},
-  }),
-};
-
-function readFlow(): FlowConfig {
-  const flow = readConfig(yaml, "/sim/mayfly.yaml", { sources: [], outlets: [peer], environment: {} }).flows["f"];
-  if (flow === undefined) throw new Error("assertion failed: the flow is configured");
-  return flow;
-}
-
-const flowConfig = readFlow();
+const flowConfig = simulatedFlow(yaml);
 const holdingConfig: FlowConfig = { ...flowConfig, onDead: "hold" };
 
 export class SimulatedGateway {
@@ -213,50 +185,20 @@ export class SimulatedGateway {
   }
 
   async #begin(): Promise<void> {
-    const process = new Process();
-    this.#process = process;
-    const clock: Clock = {
-      now: () => this.#clock.now(),
-      monotonicMs: () => this.#clock.monotonicMs(),
-      after: (delayMs, task) => this.#clock.after(delayMs, () => process.alive && task()),
-    };
-    const journal = new MoodyJournal(this.#store, process, this.#random, clock);
-    if (this.#calm) journal.calm();
-    this.#journal = journal;
-    const runner = new ScriptedRunner({ f: this.#script() });
-    const persistence = new Persistence(clock, this.#random, silentLogger);
-    this.#persistence = persistence;
-    const entropy = (bytes: Uint8Array): void => void bytes.forEach((_byte, index) => (bytes[index] = this.#random.below(256)));
-    const outlets = [{ ...peer, create: this.#makePeer(process) }];
-    const image = { image: { name: "f", sha256: "0" }, outlets: undefined, limits: defaultFlowLimits };
-    this.#served = new ServedFlow("f", this.#config, image, {
-      runner,
-      journal,
-      letters: this.#deadLetters,
-      persistence,
-      clock,
+    const begun = beginProcess({
+      config: this.#config,
+      script: this.#script(),
+      peer: (process) => this.#makePeer(process),
+      clock: this.#clock,
       random: this.#random,
-      seeds: new SeedPool(entropy),
-      ids: new MessageIds(entropy),
-      totals: { pending: 0 },
-      memory: gatewayMemory(64 * 2 ** 20, clock),
-      logger: silentLogger,
-      loadAsleep: () => Promise.reject(new CodedError("MF_SLEEPER_IMAGE", "no other image")),
-      questions: { linkTo: () => undefined },
-      tracing: untraced,
-      agent: undefined as unknown as Agent,
-      routes: { add: () => () => undefined },
-      base: "/",
-      connectors: { sources: [], outlets },
-      deliverTo: () => undefined,
-      signalTo: () => undefined,
-      count: () => undefined,
-      unexpected: (error) => {
-        throw error;
-      },
-      steps: new OpenSteps(),
-      witnesses: noWitnesses,
+      store: this.#store,
+      letters: this.#deadLetters,
     });
+    if (this.#calm) begun.journal.calm();
+    this.#process = begun.process;
+    this.#journal = begun.journal;
+    this.#served = begun.served;
+    this.#persistence = begun.persistence;
     void this.#served.start();
     await settled();
   }

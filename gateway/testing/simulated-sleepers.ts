@@ -3,27 +3,18 @@
  * answers and somebody sets the clock, all drawn from one generator. Whatever happens, `verify` must hold: each message ends once, with each
  * of its sends under one idempotency key; each signal is taken once, or is a dead letter; no timeout comes before its date.
  */
-import { type Clock, CodedError, prng, type Prng } from "#base";
-import { defaultFlowLimits, type Effect, type Event } from "#abi";
-import type { Agent } from "undici";
-import { readConfig } from "../config/read.ts";
-import type { FlowConfig } from "../contract/config.ts";
-import type { SignalOutcome } from "../contract/sleep.ts";
-import { untraced } from "../contract/tracing.ts";
+import { prng, type Prng } from "#base";
+import type { Effect, Event } from "#abi";
 import type { Outcome } from "../contract/message.ts";
 import { type OutletDefinition, OutletError } from "../contract/outlet.ts";
-import { Persistence } from "../delivery/persistence.ts";
-import { MessageIds, SeedPool } from "../delivery/seeds.ts";
-import { noWitnesses } from "../delivery/witnesses.ts";
-import { OpenSteps } from "../ending.ts";
+import type { SignalOutcome } from "../contract/sleep.ts";
 import { DeadLetters } from "../journal/dead-letters.ts";
 import { MemoryJournal } from "../journal/memory.ts";
-import { silentLogger } from "../logger.ts";
-import { gatewayMemory } from "../memory/budget.ts";
-import { ServedFlow } from "../served-flow.ts";
+import type { ServedFlow } from "../served-flow.ts";
 import { ManualClock } from "./manual-clock.ts";
-import { broken, done, fail, type Script, ScriptedRunner, send, text, utf8 } from "./scripted.ts";
-import { memoryFs, MoodyJournal, never, Process, settled } from "./simulated-process.ts";
+import { broken, done, fail, type Script, send, text, utf8 } from "./scripted.ts";
+import { beginProcess, simulatedFlow } from "./simulated-flow.ts";
+import { memoryFs, type MoodyJournal, never, Process, settled } from "./simulated-process.ts";
 
 interface Offer<Result> {
   readonly id: string;
@@ -45,27 +36,7 @@ export interface SleepReport {
 
 const yaml = `flows: { f: { image: f.mfi, key: "header:x-key", dedup: { window: 7d, count: 100000 }, concurrency: 4, queue: 12, retry: { attempts: 6, backoff: 50ms..500ms }, limits: { time: 5s }, sleep: { early: keep 40s }, to: { out: { peer: {}, retry: { attempts: 1000, backoff: 50ms..800ms }, timeout: 2s } } } }`;
 
-const peer: OutletDefinition = {
-  name: "peer",
-  summary: "",
-  description: "",
-  example: "",
-  answers: false,
-  schema: { type: "object", additionalProperties: false, properties: {} },
-  create: () => ({
-    send: () => Promise.reject(new Error("nobody is there")),
-    health: () => ({ ready: false, detail: "" }),
-    stop: async () => {},
-  }),
-};
-
-function readFlow(): FlowConfig {
-  const flow = readConfig(yaml, "/sim/mayfly.yaml", { sources: [], outlets: [peer], environment: {} }).flows["f"];
-  if (flow === undefined) throw new Error("assertion failed: the flow is configured");
-  return flow;
-}
-
-const flowConfig = readFlow();
+const flowConfig = simulatedFlow(yaml);
 /** Longest wait for a signal, in milliseconds. */
 const longestWaitMs = 60_000;
 
@@ -176,51 +147,19 @@ export class SimulatedSleepers {
   }
 
   async #begin(): Promise<void> {
-    const process = new Process();
-    this.#process = process;
-    const clock: Clock = {
-      now: () => this.#clock.now(),
-      monotonicMs: () => this.#clock.monotonicMs(),
-      after: (delayMs, task) => this.#clock.after(delayMs, () => process.alive && task()),
-    };
-    const journal = new MoodyJournal(this.#store, process, this.#random, clock);
-    if (this.#calm) journal.calm();
-    this.#journal = journal;
-    const entropy = (bytes: Uint8Array): void => void bytes.forEach((_byte, index) => (bytes[index] = this.#random.below(256)));
-    const outlets = [{ ...peer, create: this.#makePeer(process) }];
-    this.#served = new ServedFlow(
-      "f",
-      flowConfig,
-      { image: { name: "f", sha256: "0".repeat(64) }, outlets: undefined, limits: defaultFlowLimits },
-      {
-        runner: new ScriptedRunner({ f: this.#script }),
-        journal,
-        letters: this.#deadLetters,
-        persistence: new Persistence(clock, this.#random, silentLogger),
-        clock,
-        random: this.#random,
-        seeds: new SeedPool(entropy),
-        ids: new MessageIds(entropy),
-        totals: { pending: 0 },
-        memory: gatewayMemory(64 * 2 ** 20, clock),
-        logger: silentLogger,
-        loadAsleep: () => Promise.reject(new CodedError("MF_SLEEPER_IMAGE", "no other image")),
-        tracing: untraced,
-        agent: undefined as unknown as Agent,
-        routes: { add: () => () => undefined },
-        base: "/",
-        connectors: { sources: [], outlets },
-        deliverTo: () => undefined,
-        signalTo: () => undefined,
-        questions: { linkTo: () => undefined },
-        count: () => undefined,
-        unexpected: (error) => {
-          throw error;
-        },
-        steps: new OpenSteps(),
-        witnesses: noWitnesses,
-      },
-    );
+    const begun = beginProcess({
+      config: flowConfig,
+      script: this.#script,
+      peer: (process) => this.#makePeer(process),
+      clock: this.#clock,
+      random: this.#random,
+      store: this.#store,
+      letters: this.#deadLetters,
+    });
+    if (this.#calm) begun.journal.calm();
+    this.#process = begun.process;
+    this.#journal = begun.journal;
+    this.#served = begun.served;
     void this.#served.start();
     await settled();
   }

@@ -41,7 +41,7 @@ export interface Rates {
   readonly failed: number;
 }
 
-/** Percentiles of durations in buckets, each taken to be spread evenly. Undefined when there are none. */
+/** Percentiles of durations in buckets, each taken to be spread evenly. Undefined without durations. */
 export function percentiles(counts: readonly number[]): Percentiles | undefined {
   const total = counts.reduce((sum, count) => sum + count, 0);
   if (total === 0) return undefined;

@@ -30,7 +30,7 @@ export function takeRow(frames: u32): u32 {
   return first;
 }
 
-/** One frame, holding anything. Ends the machine when there is none: limits are set so that there is. */
+/** One frame, holding anything. Ends the machine when all are taken; limits are set so that one is free. */
 export function takeFrame(): u32 {
   if (given === 0) return takeRow(1);
   const frame = given;

@@ -15,7 +15,7 @@ interface Content {
    * a repeated header goes on as it came. The object has no prototype: a name finds a header or nothing.
    */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Each value of a header by itself, in order: `set-cookie`, or any other that its sender has repeated. Empty when there is none. */
+  /** Each value of a header by itself, in order: `set-cookie`, or any other that its sender has repeated. Empty when the header is missing. */
   headerValues(name: string): readonly string[];
   /** The header `content-type`, "" without one. */
   readonly contentType: string;
@@ -92,7 +92,7 @@ export interface Outlet {
   readonly name: string;
   /** Sends a message. It leaves when the flow has completed, and not at all when it fails. Objects go as JSON. */
   send(body: unknown, options?: SendOptions): void;
-  /** Asks and waits for the answer; leaves at once. Rejected with a coded error when there is none. Any HTTP status is an answer. */
+  /** Asks and waits for the answer; leaves at once. Rejected with a coded error when no answer comes. Any HTTP status is an answer. */
   request(body?: unknown, options?: RequestOptions): Promise<Answer>;
 }
 

@@ -75,7 +75,7 @@ function messageOf(error: object): string {
   return typeof message === "string" && message !== "" ? message : describe(error);
 }
 
-/** The stack without the kernel's frames; undefined when there is none. */
+/** The stack without the kernel's frames; undefined without a stack. */
 function ownStack(error: object): string | undefined {
   const stack = property(error, "stack");
   return typeof stack === "string" ? stack.replace(kernelFrames, "") : undefined;
@@ -123,7 +123,7 @@ function appendBehind(text: string, error: object, seen: object[]): string {
   return whole;
 }
 
-/** Frames of the error and of all behind it; undefined when there are none. */
+/** Frames of the error and of all behind it; undefined without frames. */
 function wholeStack(error: object): string | undefined {
   const whole = appendBehind(firstLines(ownStack(error) ?? "", hardLimits.errorTextBytes / 2), error, [error]);
   return whole === "" ? undefined : cutText(whole, hardLimits.errorTextBytes);

@@ -26,7 +26,7 @@ function holdsError(fields: unknown): boolean {
   return false;
 }
 
-/** Fields as a JSON object, or undefined when there are none. */
+/** Fields as a JSON object, or undefined without fields. */
 function fieldsJson(fields: unknown): string | undefined {
   if (fields === undefined || fields === null) return undefined;
   let json: string | undefined;

@@ -139,7 +139,7 @@ describe("a virtual machine that never gets ready", skip, () => {
   });
 });
 
-test("the ELF lies where there is room, and the error says so when there is none", async () => {
+test("the ELF lies where there is room, and the error says so when none is left", async () => {
   const bytes = Uint8Array.of(1, 2, 3);
   const file = await namelessFile(bytes, ["/nowhere/at/all", tmpdir()]);
   equal((await file.stat()).size, 3);

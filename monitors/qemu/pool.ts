@@ -117,7 +117,7 @@ export class Fleet implements MachineHost<Seat> {
     seat.image.release();
   }
 
-  /** Gives waiting starts to idle virtual machines, and boots more when there are none. */
+  /** Gives waiting starts to idle virtual machines, and boots more when none is idle. */
   #feed(pool: FlowPool): void {
     if (this.#closed || this.#pools.get(pool.key) !== pool) return;
     for (const vm of pool.vms) if (this.#starts(pool) > 0) this.#next(vm);

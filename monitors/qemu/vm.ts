@@ -21,7 +21,7 @@ export type AnswerStatus = "complete" | "interrupted" | "escaped" | "no-memory" 
 /** Outcome of a step. */
 export interface VmAnswer {
   readonly status: AnswerStatus;
-  /** The effects' frame, the caller's own; empty when there is none. */
+  /** The effects' frame, the caller's own; empty without effects. */
   readonly effects: Uint8Array;
   readonly detail: string;
   /** Pages of 4 KiB a waiting machine holds in the virtual machine. */

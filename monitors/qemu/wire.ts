@@ -55,7 +55,7 @@ export class FrameReader {
     this.#held = rest.length;
   }
 
-  /** The next complete frame, undefined when there is none yet, or a sentence about what came instead. */
+  /** The next complete frame, undefined while it is incomplete, or a sentence about what came instead. */
   take(): GuestFrame | string | undefined {
     if (this.#held < this.#wanted) return undefined;
     if (this.#head === undefined) {

@@ -12,7 +12,7 @@ export class SmallDisk {
     this.dir = dir;
   }
 
-  /** The disk, or the reason why there is none. */
+  /** The disk, or the reason why it can't be made. */
   static mount(dir: string): SmallDisk | string {
     if (process.platform !== "linux") return "only Linux has tmpfs";
     if (process.getuid?.() !== 0) return "only root can mount a disk";

@@ -184,7 +184,7 @@ async function decoded(body: Uint8Array, headers: HeadersDraft, url: URL, memory
   throw new CodedError("MF_HTTP_ANSWER_GARBAGE", `${url.host} answered with a body that is invalid ${encoding} or too long`);
 }
 
-/** Milliseconds of a Retry-After header (seconds, or a date); undefined when there is none or it makes no sense. */
+/** Milliseconds of a Retry-After header (seconds, or a date); undefined when it is missing or malformed. */
 export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
   if (header === undefined) return undefined;
   if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;

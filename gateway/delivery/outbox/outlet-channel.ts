@@ -121,7 +121,7 @@ export class OutletChannel {
     if (!paused) this.#admit();
   }
 
-  /** Takes a place for one attempt; false when there is none now, and `onRoom` is called later. Requests that wait go first. */
+  /** Takes a place for one attempt; false when all are taken, and `onRoom` is called later. Requests that wait go first. */
   tryEnter(): boolean {
     if (this.#waiters.length > 0) return false;
     return this.#enter();

@@ -80,7 +80,7 @@ export class AwakeMessages {
 
   #work(lease: Lease): Work {
     const { memory, clock } = this.#ports;
-    const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs());
+    const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs(), lease.sleeper);
     memory.messages.force(work.heldBytes);
     this.#window.saw(work.heldBytes);
     this.size += 1;

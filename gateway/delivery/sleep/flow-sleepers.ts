@@ -33,7 +33,7 @@ export interface FlowSleeperPorts {
   readonly ids: MessageIds;
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
-  /** The flow in the image that a machine sleeps in. Rejects with a CodedError where there is none that runs. */
+  /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
   /** Places for woken messages in the flow's queue. */
   readonly room: () => number;

@@ -102,7 +102,7 @@ export class Compaction {
     }
   }
 
-  /** Makes the reserve where there is none, in the background; without room for it there is none. */
+  /** Makes a missing reserve, in the background. A disk without room for it has no reserve. */
   keepReserve(): void {
     const { limits, disk, onSize } = this.#options;
     this.#reserving ??= (async () => {

@@ -33,7 +33,7 @@ export class ScriptedThread extends EventEmitter {
     this.#ring();
   }
 
-  /** Takes the next slot: the number of the machine whose step begins, or undefined when it was passed over, or there is none. */
+  /** Takes the next slot: the number of the machine whose step begins, or undefined when it was passed over or no slot is left. */
   begin(): number | undefined {
     if (Atomics.load(this.slots.control, control.submitted) === this.#served) return undefined;
     assert(Atomics.load(this.slots.control, control.running) === 0, "a worker runs one step at a time");
