@@ -65,7 +65,7 @@ export class LetterRetries {
         nowMs: clock.now(),
         edit: edited ? { body } : undefined,
         keepLetter: edited && letter.kind !== "signal",
-        slept: (_flow, sleeper) => void flows.get(flow)?.delivery.sleepers.slept(sleeper),
+        slept: (_flow, sleeper) => flows.get(flow)?.delivery.sleepers.slept(sleeper),
         signalled: (signal) => flows.get(flow)?.delivery.sleepers.kept(signal),
         started: (lease) => {
           ended = new Promise((tell) => flows.get(flow)?.delivery.takeOver(lease, tell));

@@ -536,7 +536,7 @@ export class FlowDelivery implements Entrance {
     this.awake.fallsAsleep(work);
     this.#ports.logger.debug({ message: message.id, until: new Date(sleeper.dueMs).toISOString() }, "asleep");
     this.#end(work, { status: "done", id: message.id, reply: undefined }, true);
-    void this.sleepers.slept(sleeper);
+    this.sleepers.slept(sleeper);
   }
 
   /** Tells witnesses how a message ended: without `failure` it is done, with a letter dead, otherwise its caller was told. */

@@ -118,6 +118,9 @@ export interface KeptSignal extends NewSignal {
   readonly number: SignalNumber;
 }
 
+/** All of a signal but its body, which need not be in memory. */
+export type SignalHead = Omit<KeptSignal, "body">;
+
 export type SignalKept = { readonly status: "kept"; readonly signal: KeptSignal } | { readonly status: "duplicate"; readonly id: string };
 
 /** A sleeper, for lists. */
@@ -278,14 +281,21 @@ export interface Journal {
 
   /** Keeps a signal. Resolves once it is durable. */
   keepSignal(signal: NewSignal): Promise<SignalKept>;
-  /** Signals kept for such a wait, the oldest first. Those a machine was given are among them until its transaction commits. */
-  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]>;
+  /**
+   * The oldest signal kept for such a wait that fits; no other body is loaded. Those a machine was given are among them until its
+   * transaction commits. Another call may take it while its body is loaded.
+   */
+  firstSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): Promise<KeptSignal | undefined>;
+  /** True when there is one that fits, as of now. Cheap. */
+  hasSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): boolean;
   /** Every signal that is kept, for a start. */
   keptSignals(): Iterable<Pick<KeptSignal, "number" | "flow" | "name" | "key" | "keptUntilMs">>;
   /** Writes a dead letter of the signal and forgets it. Gives the letter's id; undefined when somebody has taken it. */
   burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined>;
   /** The sleeper that waits for it longest and is asleep. Cheap. */
   waiterFor(flow: string, name: string, key: string): Sequence | undefined;
+  /** True when a sleeper waits for it, whether it is asleep or awake. Cheap. */
+  isAwaited(flow: string, name: string, key: string): boolean;
   /** Leases a sleeping message; undefined when it is awake or gone. `release` puts it back to sleep as it was. */
   wake(sequence: Sequence): Promise<Lease | undefined>;
   /** The flow's sleepers that are due and asleep, the longest due first, as of now. Cheap. */

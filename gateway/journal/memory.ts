@@ -22,6 +22,7 @@ import type {
   OutboxEntry,
   Recovery,
   Sequence,
+  SignalHead,
   SignalKept,
   SignalNumber,
   SleeperInfo,
@@ -113,9 +114,13 @@ export class MemoryJournal implements Journal {
     return { status: "kept", signal: kept };
   }
 
-  async signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
+  async firstSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): Promise<KeptSignal | undefined> {
     this.#open();
-    return this.#ledger.signals.signalsFor(flow, name, key);
+    return this.#ledger.signals.first(flow, name, key, fits);
+  }
+
+  hasSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): boolean {
+    return this.#ledger.signals.first(flow, name, key, fits) !== undefined;
   }
 
   keptSignals(): Iterable<KeptSignal> {
@@ -138,6 +143,10 @@ export class MemoryJournal implements Journal {
 
   waiterFor(flow: string, name: string, key: string): Sequence | undefined {
     return this.#ledger.sleepers.waiterFor(flow, name, key);
+  }
+
+  isAwaited(flow: string, name: string, key: string): boolean {
+    return this.#ledger.sleepers.isAwaited(flow, name, key);
   }
 
   async wake(sequence: Sequence): Promise<Lease | undefined> {

@@ -1,5 +1,5 @@
 /** Signals that are kept for their waits, as a synchronous state machine without I/O. */
-import type { KeptSignal, SignalNumber } from "./journal.ts";
+import type { KeptSignal, SignalHead, SignalNumber } from "./journal.ts";
 
 /** Of a record, with its headers and names. */
 const headBytes = 512;
@@ -11,7 +11,8 @@ export function waitKey(flow: string, name: string, key: string): string {
 
 export class KeptSignals {
   readonly #signals = new Map<SignalNumber, KeptSignal>();
-  readonly #signalsByWait = new Map<string, Set<SignalNumber>>();
+  /** Signals by their wait, the oldest first. */
+  readonly #signalsByWait = new Map<string, SignalNumber[]>();
   readonly #signalsByFlow = new Map<string, number>();
   #bytes = 0;
 
@@ -31,7 +32,7 @@ export class KeptSignals {
   keep(signal: KeptSignal): void {
     this.#signals.set(signal.number, signal);
     this.#bytes += headBytes + signal.body.length;
-    addTo(this.#signalsByWait, waitKey(signal.flow, signal.name, signal.key), signal.number);
+    this.#enterWait(waitKey(signal.flow, signal.name, signal.key), signal.number);
     count(this.#signalsByFlow, signal.flow, 1);
   }
 
@@ -40,7 +41,7 @@ export class KeptSignals {
     if (signal === undefined) return;
     this.#signals.delete(number);
     this.#bytes -= headBytes + signal.body.length;
-    removeFrom(this.#signalsByWait, waitKey(signal.flow, signal.name, signal.key), number);
+    this.#leaveWait(waitKey(signal.flow, signal.name, signal.key), number);
     count(this.#signalsByFlow, signal.flow, -1);
   }
 
@@ -48,27 +49,42 @@ export class KeptSignals {
     return this.#signals.get(number);
   }
 
-  /** Kept for such a wait, the oldest first. */
-  signalsFor(flow: string, name: string, key: string): KeptSignal[] {
-    const numbers = [...(this.#signalsByWait.get(waitKey(flow, name, key)) ?? [])].sort((a, b) => a - b);
-    return numbers.flatMap((number) => this.#signals.get(number) ?? []);
+  /** The oldest for such a wait that fits. */
+  first(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): KeptSignal | undefined {
+    for (const number of this.#signalsByWait.get(waitKey(flow, name, key)) ?? []) {
+      const signal = this.#signals.get(number);
+      if (signal !== undefined && fits(signal)) return signal;
+    }
+    return undefined;
   }
 
   kept(): Iterable<KeptSignal> {
     return this.#signals.values();
   }
+
+  #enterWait(key: string, number: SignalNumber): void {
+    const line = this.#signalsByWait.get(key);
+    if (line === undefined) this.#signalsByWait.set(key, [number]);
+    else line.splice(firstAbove(line, number), 0, number);
+  }
+
+  #leaveWait(key: string, number: SignalNumber): void {
+    const line = this.#signalsByWait.get(key);
+    if (line === undefined) return;
+    line.splice(firstAbove(line, number) - 1, 1);
+    if (line.length === 0) this.#signalsByWait.delete(key);
+  }
 }
 
-function addTo<Key, Value>(map: Map<Key, Set<Value>>, key: Key, value: Value): void {
-  const found = map.get(key);
-  if (found === undefined) map.set(key, new Set([value]));
-  else found.add(value);
-}
-
-function removeFrom<Key, Value>(map: Map<Key, Set<Value>>, key: Key, value: Value): void {
-  const found = map.get(key);
-  found?.delete(value);
-  if (found?.size === 0) map.delete(key);
+/** Index of the first number above one, in numbers that grow. */
+export function firstAbove(numbers: ArrayLike<number>, above: number): number {
+  let [from, to] = [0, numbers.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if ((numbers[middle] as number) <= above) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 export function count(map: Map<string, number>, key: string, by: number): void {

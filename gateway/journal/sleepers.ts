@@ -11,7 +11,7 @@ import { storedBodyOf } from "../contract/stored-body.ts";
 import type { Headers } from "../contract/message.ts";
 import type { AttemptRecord, FencingToken, Lease, Sequence, SleeperInfo } from "./journal.ts";
 import { type Holds, LazyHeap } from "./lazy-heap.ts";
-import { count, waitKey } from "./signals.ts";
+import { count, firstAbove, waitKey } from "./signals.ts";
 
 /** A message's lease that has its sleeper. */
 export type SleepingLease = Lease & { readonly sleeper: NonNullable<Lease["sleeper"]> };
@@ -224,6 +224,11 @@ export class Sleepers<Stored> {
     return line !== undefined && this.#slots.get(line)?.token === undefined ? line : undefined;
   }
 
+  /** True when a sleeper waits for it, asleep or leased. */
+  isAwaited(flow: string, name: string, key: string): boolean {
+    return this.#byWait.has(waitKey(flow, name, key));
+  }
+
   find(id: string, flow: string | undefined): Sequence | undefined {
     for (const slot of this.#slots.values()) if (slot.id === id && (flow === undefined || slot.flow === flow)) return slot.sequence;
     return undefined;
@@ -239,17 +244,6 @@ export class Sleepers<Stored> {
     }
     return found;
   }
-}
-
-/** Index of the first number above one, in numbers that grow. */
-function firstAbove(numbers: Float64Array, above: number): number {
-  let [from, to] = [0, numbers.length];
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if ((numbers[middle] as number) <= above) from = middle + 1;
-    else to = middle;
-  }
-  return from;
 }
 
 export function sleeperInfo({ sequence, message, sleeper }: SleepingLease, { token, failed }: Slot<unknown>): SleeperInfo {

@@ -16,6 +16,7 @@ import type {
   OutboxEntry,
   Recovery,
   Sequence,
+  SignalHead,
   SignalKept,
   SignalNumber,
   SleeperInfo,
@@ -119,8 +120,11 @@ export class MoodyJournal implements Journal {
   keepSignal(signal: NewSignal): Promise<SignalKept> {
     return this.#write(() => this.#inner.keepSignal(signal));
   }
-  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
-    return this.#process.guard(() => this.#inner.signalsFor(flow, name, key));
+  firstSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): Promise<KeptSignal | undefined> {
+    return this.#process.guard(() => this.#inner.firstSignal(flow, name, key, fits));
+  }
+  hasSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): boolean {
+    return this.#inner.hasSignal(flow, name, key, fits);
   }
   keptSignals(): Iterable<KeptSignal> {
     return this.#inner.keptSignals();
@@ -130,6 +134,9 @@ export class MoodyJournal implements Journal {
   }
   waiterFor(flow: string, name: string, key: string): Sequence | undefined {
     return this.#inner.waiterFor(flow, name, key);
+  }
+  isAwaited(flow: string, name: string, key: string): boolean {
+    return this.#inner.isAwaited(flow, name, key);
   }
   wake(sequence: Sequence): Promise<Lease | undefined> {
     return this.#process.guard(async () => {

@@ -16,7 +16,7 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { IncomingSignal, OpenWait, SignalOutcome, Sleeper } from "../../contract/sleep.ts";
 import { dedupIdOf } from "../../journal/dedup-id.ts";
-import type { Journal, KeptSignal, Lease, Sequence, SignalNumber } from "../../journal/journal.ts";
+import type { Journal, KeptSignal, Lease, Sequence, SignalHead, SignalNumber } from "../../journal/journal.ts";
 import type { Cancel } from "../attempt/effects.ts";
 import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
@@ -225,8 +225,11 @@ export class FlowSleepers implements SignalDesk {
 
   async #first(wait: OpenWait): Promise<KeptSignal | undefined> {
     const { journal, persistence } = this.#ports;
-    const signals = (await persistence.keepTrying(() => journal.signalsFor(this.#name, wait.name, wait.key))) ?? [];
-    return signals.find((signal) => !this.#taken.has(signal.number) && inTime(wait, signal));
+    return persistence.keepTrying(() => journal.firstSignal(this.#name, wait.name, wait.key, this.#fits(wait)));
+  }
+
+  #fits(wait: OpenWait): (signal: SignalHead) => boolean {
+    return (signal) => !this.#taken.has(signal.number) && inTime(wait, signal);
   }
 
   async claim(_flow: string, waits: readonly OpenWait[]): Promise<readonly { readonly wait: OpenWait; readonly signal: KeptSignal }[]> {
@@ -253,12 +256,12 @@ export class FlowSleepers implements SignalDesk {
   }
 
   /** A machine has just fallen asleep: a signal for it may be there already. */
-  async slept({ waits, dueMs }: Sleeper): Promise<void> {
+  slept({ waits, dueMs }: Sleeper): void {
     this.#wakeAt(dueMs);
     const { journal } = this.#ports;
     if (journal.sleeperCount(this.#name).signals === 0) return;
     for (const wait of waits) {
-      if ((await this.#first(wait)) === undefined) continue;
+      if (!journal.hasSignal(this.#name, wait.name, wait.key, this.#fits(wait))) continue;
       const sequence = journal.waiterFor(this.#name, wait.name, wait.key);
       if (sequence !== undefined) this.#signalled.add(sequence);
     }

@@ -26,6 +26,6 @@ export const noSignals: SignalDesk = {
 };
 
 /** Came in time: from the end of a wait on its timeout wins. */
-export function inTime({ dueMs }: OpenWait, { receivedMs }: KeptSignal): boolean {
+export function inTime({ dueMs }: OpenWait, { receivedMs }: Pick<KeptSignal, "receivedMs">): boolean {
   return dueMs === undefined || receivedMs < dueMs;
 }

@@ -21,6 +21,7 @@ import type {
   Journal,
   JournalStats,
   KeptSignal,
+  SignalHead,
   SignalKept,
   SleeperInfo,
   Lease,
@@ -342,8 +343,12 @@ export class LogJournal implements Journal {
     return this.#sleep.keep(signal);
   }
 
-  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
-    return this.#sleep.signalsFor(flow, name, key);
+  firstSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): Promise<KeptSignal | undefined> {
+    return this.#sleep.firstSignal(flow, name, key, fits);
+  }
+
+  hasSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): boolean {
+    return this.#index.ledger.signals.first(flow, name, key, fits) !== undefined;
   }
 
   keptSignals(): Iterable<KeptSignal> {
@@ -356,6 +361,10 @@ export class LogJournal implements Journal {
 
   waiterFor(flow: string, name: string, key: string): Sequence | undefined {
     return this.#index.ledger.sleepers.waiterFor(flow, name, key);
+  }
+
+  isAwaited(flow: string, name: string, key: string): boolean {
+    return this.#index.ledger.sleepers.isAwaited(flow, name, key);
   }
 
   wake(sequence: Sequence): Promise<Lease | undefined> {

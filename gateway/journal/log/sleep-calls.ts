@@ -1,5 +1,15 @@
 /** The journal's calls about sleepers and signals. A call about a signal holds its lock from the check to the change. */
-import type { AttemptRecord, KeptSignal, Lease, NewSignal, Sequence, SignalKept, SignalNumber, SleeperInfo } from "../journal.ts";
+import type {
+  AttemptRecord,
+  KeptSignal,
+  Lease,
+  NewSignal,
+  Sequence,
+  SignalHead,
+  SignalKept,
+  SignalNumber,
+  SleeperInfo,
+} from "../journal.ts";
 import { signalDedupId } from "../ledger.ts";
 import { burySignal } from "./burials.ts";
 import { KeyedLocks } from "./keyed-locks.ts";
@@ -64,19 +74,17 @@ export class SleepCalls {
     }
   }
 
-  signalsFor(flow: string, name: string, key: string): Promise<readonly KeptSignal[]> {
+  firstSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): Promise<KeptSignal | undefined> {
     return this.#ports.call(async ({ index: { ledger, bodies } }) => {
-      const signals = ledger.signals.signalsFor(flow, name, key);
-      if (!signals.some((signal) => bodies.isAway(signal.body))) return signals;
-      const loaded = signals.map(async (signal) => {
+      for (;;) {
+        const signal = ledger.signals.first(flow, name, key, fits);
+        if (signal === undefined) return undefined;
         try {
           return { ...signal, body: await bodies.load(signal.body) };
         } catch (error) {
-          if (ledger.signals.signal(signal.number) !== undefined) throw error;
-          return undefined; // somebody took it meanwhile, and its file went
+          if (ledger.signals.signal(signal.number) !== undefined) throw error; // else it was taken meanwhile, and its file went
         }
-      });
-      return (await Promise.all(loaded)).filter((signal) => signal !== undefined);
+      }
     });
   }
 

@@ -6,9 +6,11 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { completion, leased, newMessage, newSend } from "../testing/journal.case.ts";
 import { newSignal, newSleeper } from "../testing/sleep.case.ts";
+import { DeadLetters } from "../dead-letters.ts";
 import type { Lease } from "../journal.ts";
 import { fileHeaderBytes, getFileHeader, putFileHeader } from "./batch.ts";
-import type { LogJournal } from "./log-journal.ts";
+import { type Disk, realDisk } from "./disk.ts";
+import { LogJournal } from "./log-journal.ts";
 import { checkJournal, compactJournal, exportJournal } from "./operations.ts";
 import { openJournal } from "./open.ts";
 
@@ -58,6 +60,27 @@ test("a large body keeps its file over sleeps, and the file goes with the messag
   await again.complete(last, completion());
   await again.close();
   deepEqual(await blobs(dir), []);
+});
+
+test("of the signals for a wait only the one that is given is read", async (t) => {
+  const dir = await folder(t);
+  const disk = realDisk(dir);
+  const opened: string[] = [];
+  const open: Disk["open"] = (name) => {
+    opened.push(name);
+    return disk.open(name);
+  };
+  const journal = new LogJournal({ disk: { ...disk, open }, deadLetters: new DeadLetters(join(dir, "dead")) });
+  await journal.recover();
+  for (const id of ["s1", "s2", "s3"]) await journal.keepSignal(newSignal({ id, body: Buffer.alloc(300_000, id) }));
+  opened.length = 0;
+  equal(
+    journal.hasSignal("orders", "paid", "k1", ({ id }) => id === "s2"),
+    true,
+  );
+  const signal = await journal.firstSignal("orders", "paid", "k1", ({ id }) => id === "s2");
+  deepEqual([signal?.id, signal?.body.length, opened.length], ["s2", 300_000, 1]);
+  await journal.close();
 });
 
 test("salvage keeps sleepers, and names one whose file is gone", async (t) => {

@@ -8,6 +8,7 @@ import { retryLetters } from "../dead-letter-operations.ts";
 import type { DeadLetter, DeadLetters } from "../dead-letters.ts";
 import type { AttemptRecord, Completion, KeptSignal, Lease, NewSignal, Sequence } from "../journal.ts";
 import type { LogJournal } from "../log/log-journal.ts";
+import { keptFor } from "./kept-signals.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 import { check } from "./simulated-world.ts";
 
@@ -139,7 +140,7 @@ export class SleepWorld {
   async #checkSignals(journal: LogJournal, letters: readonly DeadLetter[]): Promise<void> {
     const kept = new Map<string, KeptSignal>();
     for (const key of keys)
-      for (const signal of await journal.signalsFor(sleepFlow, "wish", key)) {
+      for (const signal of await keptFor(journal, sleepFlow, "wish", key)) {
         check(!kept.has(signal.id), `signal ${signal.id} is kept twice`);
         kept.set(signal.id, signal);
       }
@@ -343,10 +344,8 @@ export class SleepLife {
     const { world, journal, answer } = this.#o;
     const found: KeptSignal[] = [];
     for (const { name, key } of lease.sleeper?.waits ?? []) {
-      const signals = await answer(journal.signalsFor(sleepFlow, name, key));
-      if (signals === "refused") continue;
-      const signal = signals.find(({ number }) => !world.taken.has(number));
-      if (signal === undefined || signal.id === "again") continue;
+      const signal = await answer(journal.firstSignal(sleepFlow, name, key, ({ number }) => !world.taken.has(number)));
+      if (signal === "refused" || signal === undefined || world.taken.has(signal.number) || signal.id === "again") continue;
       world.taken.add(signal.number);
       found.push(signal);
     }
@@ -392,7 +391,7 @@ export class SleepLife {
     const one = free[random.below(Math.max(free.length, 1))];
     if (one === undefined || random.below(3) > 0) return;
     world.taken.add(one.number);
-    const [signal] = (await journal.signalsFor(sleepFlow, one.name, one.key)).filter(({ number }) => number === one.number);
+    const signal = await journal.firstSignal(sleepFlow, one.name, one.key, ({ number }) => number === one.number);
     const told = world.signals[Number(signal?.id.slice(1) ?? -1)];
     if (told === undefined) return;
     told.maybeBuried = true;

@@ -2,9 +2,10 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { fromUtf8, toUtf8 } from "#base";
 import type { OpenWait, Sleeper } from "../../contract/sleep.ts";
-import type { Completion, Journal, Lease, NewSignal, SignalKept, KeptSignal } from "../journal.ts";
+import type { Completion, Journal, Lease, NewSignal, SignalHead, SignalKept, KeptSignal } from "../journal.ts";
 import { retryLetters } from "../dead-letter-operations.ts";
 import type { DeadLetters } from "../dead-letters.ts";
+import { keptFor } from "./kept-signals.ts";
 import { completion, type It, leased, newMessage, newSend, record, texts } from "./journal.case.ts";
 
 const image = "ab".repeat(32);
@@ -144,11 +145,11 @@ export function sleepCases(it: It, durable: boolean): void {
     });
     const late = completion({ state, consumed: [signal.number], sleeper: newSleeper({ dueMs: 50_000 }) });
     deepEqual(await journal.complete(woken, late), { status: "conflict" });
-    deepEqual([(await journal.signalsFor("orders", "paid", "k1")).length, journal.sleeperCount("orders").sleepers], [1, 1]);
+    deepEqual([(await keptFor(journal, "orders", "paid", "k1")).length, journal.sleeperCount("orders").sleepers], [1, 1]);
     equal(await journal.wake(sequence), undefined);
     const { version } = await journal.readState("orders", "k");
     deepEqual(await journal.complete(woken, { ...late, state: { ...state, version } }), { status: "committed" });
-    deepEqual([(await journal.signalsFor("orders", "paid", "k1")).length, journal.nextSleeperMs("orders")], [0, 50_000]);
+    deepEqual([(await keptFor(journal, "orders", "paid", "k1")).length, journal.nextSleeperMs("orders")], [0, 50_000]);
   });
 
   it("a signal is kept for its wait, oldest first, and goes with the commit that took it", async ({ journal }) => {
@@ -157,7 +158,7 @@ export function sleepCases(it: It, durable: boolean): void {
     const two = kept(await journal.keepSignal(newSignal({ id: "s2", receivedMs: 2_000 })));
     kept(await journal.keepSignal(newSignal({ id: "s3", key: "k2" })));
     deepEqual(
-      (await journal.signalsFor("orders", "paid", "k1")).map(({ id, headers, body }) => [id, headers, fromUtf8(body)]),
+      (await keptFor(journal, "orders", "paid", "k1")).map(({ id, headers, body }) => [id, headers, fromUtf8(body)]),
       [
         ["s1", { h: "1" }, '{"amount":1}'],
         ["s2", { h: "1" }, '{"amount":1}'],
@@ -169,13 +170,35 @@ export function sleepCases(it: It, durable: boolean): void {
     ]);
     deepEqual([journal.stats().signals, journal.sleeperCount("orders").signals], [3, 3]);
     const woken = there(await journal.wake(sequence));
-    equal((await journal.signalsFor("orders", "paid", "k1")).length, 2, "a woken machine has not taken it yet");
+    equal((await keptFor(journal, "orders", "paid", "k1")).length, 2, "a woken machine has not taken it yet");
     await journal.complete(woken, completion({ consumed: [one.number] }));
     deepEqual(
-      (await journal.signalsFor("orders", "paid", "k1")).map(({ id }) => id),
+      (await keptFor(journal, "orders", "paid", "k1")).map(({ id }) => id),
       ["s2"],
     );
     equal(await journal.burySignal(one.number, record(1)), undefined);
+  });
+
+  it("the oldest signal that fits is given, and is known to be there by its head", async ({ journal }) => {
+    for (const [index, receivedMs] of [7_000, 4_000, 5_000].entries()) await journal.keepSignal(newSignal({ id: `s${index}`, receivedMs }));
+    await journal.keepSignal(newSignal({ id: "other", key: "k2", receivedMs: 1_000 }));
+    const before = (dueMs: number) => (head: SignalHead) => head.receivedMs < dueMs;
+    const first = async (dueMs: number) => (await journal.firstSignal("orders", "paid", "k1", before(dueMs)))?.id;
+    deepEqual([await first(9_000), await first(6_000), await first(4_000)], ["s0", "s1", undefined]);
+    const has = (dueMs: number, name = "paid") => journal.hasSignal("orders", name, "k1", before(dueMs));
+    deepEqual([has(9_000), has(4_001), has(4_000), has(9_000, "sent")], [true, true, false, false]);
+  });
+
+  it("a wait is awaited while its sleeper is asleep or awake, until it sleeps on or ends", async ({ journal }) => {
+    const { sequence } = await asleep(journal, "m1");
+    const awaited = () => [journal.isAwaited("orders", "paid", "k1"), journal.isAwaited("orders", "paid", "k2")];
+    deepEqual([awaited(), journal.isAwaited("bills", "paid", "k1")], [[true, false], false]);
+    const woken = there(await journal.wake(sequence));
+    deepEqual([awaited(), journal.waiterFor("orders", "paid", "k1")], [[true, false], undefined]);
+    await journal.complete(woken, completion({ sleeper: newSleeper({ waits: [newWait("paid", "k2")] }) }));
+    deepEqual(awaited(), [false, true]);
+    equal(await journal.drop(there(await journal.wake(sequence))), true);
+    deepEqual(awaited(), [false, false]);
   });
 
   it("signals of one id are duplicates, of another name, key or flow they are not, nor of a message's id", async ({ journal }) => {
@@ -199,7 +222,7 @@ export function sleepCases(it: It, durable: boolean): void {
       [letter.kind, letter.flow, letter.signal, letter.key, letter.messageId, letter.failure.code, fromUtf8(found.body)],
       ["signal", "orders", "paid", "k1", "s1", "MF_TEST", '{"amount":1}'],
     );
-    deepEqual([await journal.signalsFor("orders", "paid", "k1"), journal.stats().signals], [[], 0]);
+    deepEqual([await keptFor(journal, "orders", "paid", "k1"), journal.stats().signals], [[], 0]);
     equal(await journal.burySignal(signal.number, record(1)), undefined);
   });
 
@@ -309,7 +332,7 @@ export function sleepCases(it: It, durable: boolean): void {
     const signal = kept(await journal.keepSignal(newSignal()));
     const woken = there(await journal.wake(one.sequence));
     const id = there(await journal.bury(woken, record(1), [signal.number]));
-    deepEqual([journal.stats().sleepers, journal.stats().signals, await journal.signalsFor("orders", "paid", "k1")], [0, 0, []]);
+    deepEqual([journal.stats().sleepers, journal.stats().signals, await keptFor(journal, "orders", "paid", "k1")], [0, 0, []]);
     const { letter } = there(await deadLetters.read(id));
     const { transactions, waits, timers, dueMs } = there(letter.asleep);
     deepEqual([transactions, waits, timers, dueMs, letter.signals], [1, [{ name: "paid", key: "k1" }], 1, 9_000, 1]);
@@ -333,7 +356,7 @@ export function sleepCases(it: It, durable: boolean): void {
     deepEqual([again.repeated, again.failed, told.length, await deadLetters.count("orders")], [[id], [], 1, 0]);
     deepEqual([journal.stats().sleepers, journal.stats().signals, journal.stats().pending], [1, 1, 0]);
 
-    const [given] = await journal.signalsFor("orders", "paid", "k1");
+    const [given] = await keptFor(journal, "orders", "paid", "k1");
     deepEqual([given?.receivedMs, fromUtf8(there(given).body), there(given).keptUntilMs > 20_000], [3_000, '{"amount":1}', true]);
     const sequence = there(journal.waiterFor("orders", "paid", "k1"));
     deepEqual(journal.dueSleepers("orders", 20_000, 10), [sequence]);
@@ -352,7 +375,7 @@ export function sleepCases(it: It, durable: boolean): void {
     const id = there(await journal.bury(lease, record(1), [signal.number]));
     deepEqual([journal.stats().signals, (await deadLetters.letter(id))?.asleep], [0, undefined]);
     deepEqual((await retryLetters(journal, deadLetters, { ids: [id] }, { nowMs: 5_000 })).retried, [id]);
-    deepEqual([(await journal.signalsFor("orders", "paid", "k1")).length, (await journal.lease("orders", 9)).length], [1, 1]);
+    deepEqual([(await keptFor(journal, "orders", "paid", "k1")).length, (await journal.lease("orders", 9)).length], [1, 1]);
   });
 
   it("the letter of a signal is kept again for its wait, as if it came now", async ({ journal, deadLetters }) => {
@@ -360,7 +383,7 @@ export function sleepCases(it: It, durable: boolean): void {
     const signal = kept(await journal.keepSignal(newSignal({ dedup })));
     const id = there(await journal.burySignal(signal.number, record(1)));
     deepEqual((await retryLetters(journal, deadLetters, { ids: [id] }, { nowMs: 50_000 })).retried, [id]);
-    const [again] = await journal.signalsFor("orders", "paid", "k1");
+    const [again] = await keptFor(journal, "orders", "paid", "k1");
     deepEqual([again?.id, again?.receivedMs, again?.source, await deadLetters.count("orders")], ["s1", 50_000, "api", 0]);
   });
 
@@ -419,7 +442,7 @@ function durableCases(it: It, durable: boolean): void {
       deepEqual([again.attempt, again.attempts.length, [...there(again.sleeper?.pages)], again.sleeper?.transactions], [2, 1, [9], 1]);
       deepEqual([other.attempt, other.sleeper?.transactions, fromUtf8(other.message.body)], [1, 2, "hello"]);
       deepEqual(
-        (await journal.signalsFor("orders", "paid", "k1")).map(({ id }) => id),
+        (await keptFor(journal, "orders", "paid", "k1")).map(({ id }) => id),
         ["s2"],
       );
       deepEqual([await texts(journal, "out"), (await journal.readState("orders", "k")).json], [["x"], '{"a":1}']);
@@ -464,7 +487,7 @@ function durableCases(it: It, durable: boolean): void {
       const woken = there(await journal.wake(lease.sequence));
       deepEqual([Buffer.compare(woken.message.body, body), Buffer.compare(woken.sleeper?.recording ?? body, recording)], [0, 0]);
       deepEqual([woken.sleeper?.pages, (await journal.readSleeper(adopted.sequence))?.message.body.length], [undefined, 300_000]);
-      const [given] = await journal.signalsFor("orders", "paid", "k1");
+      const [given] = await keptFor(journal, "orders", "paid", "k1");
       equal(Buffer.compare(there(given).body, body), 0);
       await journal.complete(woken, completion({ consumed: [signal.number] }));
       equal(await journal.drop(there(await journal.wake(adopted.sequence))), true);
