@@ -7,7 +7,7 @@
  */
 import { burialOf, letterOfSend, letterOfSignal } from "../burial.ts";
 import type { DeadLetters } from "../dead-letters.ts";
-import type { AttemptRecord, KeptSignal, Lease, OutboxEntry } from "../journal.ts";
+import type { AttemptRecord, KeptSignal, Lease, OutboxEntry, SignalNumber } from "../journal.ts";
 import { leaseOf } from "../sleepers.ts";
 import type { Burying, LiveIndex } from "./live-index.ts";
 import { loadSleeping } from "./sleeping-bodies.ts";
@@ -23,7 +23,7 @@ export interface BurialPorts {
   readonly remove: (...files: readonly (string | undefined)[]) => void;
 }
 
-/** Buries a message that is held; gives the letter's id. An adopted message is in no log, so the letter is all there is. */
+/** Buries a message that is held; gives the letter's id. An adopted message is in no log, so the log has only the end of its signals. */
 export async function buryMessage(ports: BurialPorts, lease: Lease, burying: Burying): Promise<string> {
   if (lease.durable) {
     await ports.writer.append(
@@ -70,6 +70,8 @@ async function endMessage(ports: BurialPorts, lease: Lease, { record, consumed }
   }
   const { letter, asleep } = burialOf(lease, record, signals);
   const id = await ports.deadLetters.put(letter, body, String(lease.sequence), asleep);
+  // The `finish` record of a durable message ends its signals as well. Together these are one batch: all are ended, or none.
+  if (!lease.durable) await Promise.all(signals.map(({ number }) => takeSignal(ports, number, id)));
   await finishMessage(ports, lease, id);
   return id;
 }
@@ -84,16 +86,20 @@ async function endSend({ index, writer, deadLetters, remove }: BurialPorts, entr
 }
 
 async function endSignal(ports: BurialPorts, signal: KeptSignal, record: AttemptRecord, body: Uint8Array): Promise<string> {
-  const { index, writer, deadLetters, remove } = ports;
-  const letter = await deadLetters.put(letterOfSignal(signal, record), body, `signal-${signal.number}`);
-  await writer.append(
-    (out) => writeEndSignal(out, { number: signal.number, letter }),
+  const letter = await ports.deadLetters.put(letterOfSignal(signal, record), body, `signal-${signal.number}`);
+  await takeSignal(ports, signal.number, letter);
+  return letter;
+}
+
+/** Forgets a signal that a dead letter has. */
+function takeSignal({ index, writer, remove }: BurialPorts, number: SignalNumber, letter: string): Promise<void> {
+  return writer.append(
+    (out) => writeEndSignal(out, { number, letter }),
     () => {
-      remove(index.releaseSignal(signal.number));
-      index.ledger.signals.take(signal.number);
+      remove(index.releaseSignal(number));
+      index.ledger.signals.take(number);
     },
   );
-  return letter;
 }
 
 /** Goes on with burials a crash has cut; gives a remark on each. */

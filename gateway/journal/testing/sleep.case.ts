@@ -366,17 +366,22 @@ export function sleepCases(it: It, durable: boolean): void {
     deepEqual(await texts(journal, "out"), ["x"]);
   });
 
-  it("the letter of a first transaction keeps the signals it was given; a retry begins from the start, with them", async ({
-    journal,
-    deadLetters,
-  }) => {
-    const lease = leased(await journal.accept(newMessage()));
-    const signal = kept(await journal.keepSignal(newSignal()));
-    const id = there(await journal.bury(lease, record(1), [signal.number]));
-    deepEqual([journal.stats().signals, (await deadLetters.letter(id))?.asleep], [0, undefined]);
-    deepEqual((await retryLetters(journal, deadLetters, { ids: [id] }, { nowMs: 5_000 })).retried, [id]);
-    deepEqual([(await keptFor(journal, "orders", "paid", "k1")).length, (await journal.lease("orders", 9)).length], [1, 1]);
-  });
+  for (const enters of ["accepted", "adopted"]) {
+    it(`the letter of a first transaction, ${enters}, keeps the signals it was given; a retry begins from the start, with them`, async (before) => {
+      const message = newMessage();
+      const lease = leased(enters === "adopted" ? before.journal.adopt(message) : await before.journal.accept(message));
+      const signals = [kept(await before.journal.keepSignal(newSignal())), kept(await before.journal.keepSignal(newSignal({ id: "s2" })))];
+      const numbers = signals.map(({ number }) => number);
+      const id = there(await before.journal.bury(lease, record(1), numbers));
+      equal(before.journal.stats().signals, 0);
+      const { journal, deadLetters } = durable ? await before.reopen() : before;
+      const { signals: inLetter, asleep: slept } = there(await deadLetters.letter(id));
+      deepEqual([journal.stats().signals, inLetter, slept], [0, 2, undefined]);
+      deepEqual((await retryLetters(journal, deadLetters, { ids: [id] }, { nowMs: 5_000 })).retried, [id]);
+      deepEqual([(await keptFor(journal, "orders", "paid", "k1")).length, (await journal.lease("orders", 9)).length], [2, 1]);
+      if (durable) await journal.close();
+    });
+  }
 
   it("the letter of a signal is kept again for its wait, as if it came now", async ({ journal, deadLetters }) => {
     const dedup = { id: "d1", windowMs: 1e9, count: 10 };
