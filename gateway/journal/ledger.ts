@@ -109,16 +109,17 @@ export class Ledger<Stored> {
   #nextToken = 1;
   #nextEntry = 1;
   readonly sleepers = new Sleepers<Stored>();
-  readonly signals = new KeptSignals();
+  readonly signals: KeptSignals;
   #pendingBytes = 0;
   #stateBytes = 0;
   /** No state gets a version up to this any more: they may have been given to keys that are forgotten. */
   #versionFloor = 0;
   readonly #bodyBytes: (body: Uint8Array) => number;
 
-  /** `bodyBytes` measures a body, for a journal that keeps some of them elsewhere. */
-  constructor(bodyBytes: (body: Uint8Array) => number = (body) => body.length) {
+  /** `bodyBytes` measures a body, for a journal that keeps some of them elsewhere; `recordedBytes` what a record has of it. */
+  constructor(bodyBytes: (body: Uint8Array) => number = (body) => body.length, recordedBytes = bodyBytes) {
     this.#bodyBytes = bodyBytes;
+    this.signals = new KeptSignals(recordedBytes);
   }
 
   get flows(): ReadonlyMap<string, FlowLedger> {

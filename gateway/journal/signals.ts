@@ -15,12 +15,18 @@ export class KeptSignals {
   readonly #signalsByWait = new Map<string, SignalNumber[]>();
   readonly #signalsByFlow = new Map<string, number>();
   #bytes = 0;
+  readonly #recordedBytes: (body: Uint8Array) => number;
+
+  /** `recordedBytes`: of a body, in the record of its signal. */
+  constructor(recordedBytes: (body: Uint8Array) => number) {
+    this.#recordedBytes = recordedBytes;
+  }
 
   get size(): number {
     return this.#signals.size;
   }
 
-  /** As an estimate, those with files of their own left out. */
+  /** Of their records, as an estimate: bodies with files of their own are left out. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -31,7 +37,7 @@ export class KeptSignals {
 
   keep(signal: KeptSignal): void {
     this.#signals.set(signal.number, signal);
-    this.#bytes += headBytes + signal.body.length;
+    this.#bytes += headBytes + this.#recordedBytes(signal.body);
     this.#enterWait(waitKey(signal.flow, signal.name, signal.key), signal.number);
     count(this.#signalsByFlow, signal.flow, 1);
   }
@@ -40,7 +46,7 @@ export class KeptSignals {
     const signal = this.#signals.get(number);
     if (signal === undefined) return;
     this.#signals.delete(number);
-    this.#bytes -= headBytes + signal.body.length;
+    this.#bytes -= headBytes + this.#recordedBytes(signal.body);
     this.#leaveWait(waitKey(signal.flow, signal.name, signal.key), number);
     count(this.#signalsByFlow, signal.flow, -1);
   }

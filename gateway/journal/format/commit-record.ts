@@ -32,7 +32,7 @@ export interface CommitBodies {
   readonly next: BodyToWrite | undefined;
 }
 
-/** Everything a completion changes. The offsets of the entries' bodies come back in their order. */
+/** Everything a completion changes. Gives the offsets of the entries' bodies, then of the kept signals', in their order. */
 export function writeCommit(writer: ByteWriter, commit: Commit, bodies: CommitBodies): number[] {
   const { sleeping, consumed, next } = commit;
   const delayed = commit.entries.flatMap(({ dueMs }, index) => (dueMs === undefined ? [] : [{ index, dueMs }]));
@@ -57,7 +57,7 @@ export function writeCommit(writer: ByteWriter, commit: Commit, bodies: CommitBo
     writeBody(writer, bodies.next ?? next.message.body);
   }
   writer.u32(commit.kept.length);
-  for (const signal of commit.kept) writeKept(writer, { signal, burying: undefined, body: signal.body });
+  for (const signal of commit.kept) offsets.push(writeKept(writer, { signal, burying: undefined, body: signal.body }));
   return offsets;
 }
 
@@ -116,15 +116,16 @@ function readDates(reader: ByteReader, entries: OutboxEntry[]): void {
   }
 }
 
-/** Bodies are copies: signals stay in memory. */
-function readKept(reader: ByteReader): KeptSignal[] {
+function readKept(reader: ByteReader): { readonly kept: readonly KeptSignal[]; readonly keptBodies: readonly RecordedBody[] } {
   const kept: KeptSignal[] = [];
+  const keptBodies: RecordedBody[] = [];
   for (let left = reader.items(48); left > 0 && reader.valid; left--) {
     const { signal, body } = readSignal(reader);
-    if (body.form === "inline") kept.push({ ...signal, body: Uint8Array.from(body.bytes) });
-    else reader.valid = false;
+    if (body.form === "blob") reader.valid = false; // none has a file before a record of its own
+    kept.push(signal);
+    keptBodies.push(body);
   }
-  return kept;
+  return { kept, keptBodies };
 }
 
 export function readCommit(reader: ByteReader, kind: "complete" | "transaction"): LogRecord {
@@ -163,7 +164,7 @@ export function readCommit(reader: ByteReader, kind: "complete" | "transaction")
   const sleeping = kind === "transaction" && reader.u8() !== 0 ? readSleeping(reader) : undefined;
   const next = kind === "transaction" && reader.u8() !== 0 ? { ...readLease(reader), body: readBody(reader) } : undefined;
   const asleep = sleeping?.lease;
-  const kept = kind === "transaction" ? readKept(reader) : [];
+  const { kept, keptBodies } = kind === "transaction" ? readKept(reader) : { kept: [], keptBodies: [] };
   const commit: Commit = { flow, sequence, entries, state, completedId, nowMs, sleeping: asleep, consumed, next: next?.lease, kept };
-  return { kind, commit, bodies, sleeping, nextBody: next?.body };
+  return { kind, commit, bodies, sleeping, nextBody: next?.body, keptBodies };
 }

@@ -49,6 +49,7 @@ export type LogRecord =
       readonly bodies: readonly RecordedBody[];
       readonly sleeping: RecordedSleeping | undefined;
       readonly nextBody: RecordedBody | undefined;
+      readonly keptBodies: readonly RecordedBody[];
     }
   | ({ readonly kind: "sleeper" } & RecordedSleeping)
   | {

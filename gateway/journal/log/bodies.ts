@@ -42,6 +42,11 @@ export class Bodies {
     return this.#places.get(body)?.length ?? body.length;
   }
 
+  /** Bytes that a record with this body has of it: none if the body has a file of its own. */
+  recordedBytesOf(body: Uint8Array): number {
+    return this.blobOf(body) === undefined ? this.bytesOf(body) : 0;
+  }
+
   placeOf(body: Uint8Array): Place | undefined {
     return this.#places.get(body);
   }
@@ -105,22 +110,16 @@ export class Bodies {
 
   /** The same for a body that was read back; `payload` is where its record's payload is. */
   recovered(body: RecordedBody, payload: Placement): Uint8Array {
-    if (body.form === "blob") return this.#away({ file: body.file, offset: 0, length: body.length, crc: body.crc, blob: true });
+    if (body.form === "blob") return this.#inFile(body);
     const { bytes } = body;
     if (bytes.length <= this.#limits.smallBodyBytes) return Uint8Array.from(bytes);
     if (this.#memoryBytes + bytes.length <= this.#limits.bodyMemoryBytes) return this.#count(Uint8Array.from(bytes));
     return this.#away({ file: payload.file, offset: payload.offset + body.offset, length: bytes.length, crc: crc32(bytes), blob: false });
   }
 
-  /** A body that was read back and stays in memory, unless it has a file. */
-  recoveredWhole(body: RecordedBody): Uint8Array {
-    if (body.form === "inline") return Uint8Array.from(body.bytes);
-    return this.#away({ file: body.file, offset: 0, length: body.length, crc: body.crc, blob: true });
-  }
-
   /** The bytes of a body as a record has it. */
   async loadRecorded(body: RecordedBody): Promise<Uint8Array> {
-    return body.form === "inline" ? body.bytes : this.load(this.recoveredWhole(body));
+    return body.form === "inline" ? body.bytes : this.load(this.#inFile(body));
   }
 
   /** The placeholder of a body that is not needed for a while: nothing but its place, if it has a file. */
@@ -196,6 +195,10 @@ export class Bodies {
     this.#counted.add(body);
     this.#memoryBytes += body.length;
     return body;
+  }
+
+  #inFile({ file, length, crc }: Extract<RecordedBody, { form: "blob" }>): Uint8Array {
+    return this.#away({ file, offset: 0, length, crc, blob: true });
   }
 
   #away(place: Place): Uint8Array {

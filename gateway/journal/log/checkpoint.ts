@@ -72,11 +72,10 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
 /** How long a checkpoint would be, without making it: nearer too much than too little. */
 export function estimatedBytes({ ledger, bodies, looseBytes }: LiveIndex): number {
   const head = 512; // of a record with its headers and names
-  const inRecord = (body: Uint8Array): number => (bodies.placeOf(body)?.blob === true ? 0 : bodies.bytesOf(body));
   let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes + ledger.signals.bytes + looseBytes + ledger.sleepers.size * slotBytes;
   for (const flow of ledger.flows.values()) {
-    for (const { lease } of flow.pending.values()) bytes += head + inRecord(lease.message.body);
-    for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + inRecord(entry.body);
+    for (const { lease } of flow.pending.values()) bytes += head + bodies.recordedBytesOf(lease.message.body);
+    for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + bodies.recordedBytesOf(entry.body);
     for (const [, , , reply] of flow.dedup.entries()) bytes += head / 2 + (reply?.body.length ?? 0);
     bytes += flow.state.size * (head / 2);
   }
@@ -184,8 +183,7 @@ class CheckpointWriter {
     for (let at = 0; at < sleepers.length; at += slotsTogether)
       await this.#add((writer) => writeAsleep(writer, sleepers.slice(at, at + slotsTogether)));
     for (const { signal, burying } of signals) {
-      const body = this.#options.index.bodies.toWrite(signal.body) ?? signal.body;
-      await this.#add((writer) => writeSignal(writer, { signal, burying, body }));
+      await this.#addWithBody(signal.body, (writer, body) => writeSignal(writer, { signal, burying, body }));
     }
     for (const burying of burials) await this.#add((writer) => writeBurying(writer, burying));
     for (const id of ids) await this.#add((writer) => writeCompletedId(writer, id));

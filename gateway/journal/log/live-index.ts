@@ -1,6 +1,6 @@
 /** The live index: the state of the log in memory. The ledger, where bodies are, and which burials were begun; built by applying records in order. */
 import { type Commit, keptAttempts, Ledger } from "../ledger.ts";
-import type { AttemptRecord, EntryNumber, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
+import type { AttemptRecord, EntryNumber, KeptSignal, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";
 import type { Fields, LogRecord } from "../format/record.ts";
 import type { RecordPlace } from "./places.ts";
@@ -30,7 +30,10 @@ export class LiveIndex {
 
   constructor(bodies: Bodies) {
     this.bodies = bodies;
-    this.ledger = new Ledger((body) => bodies.bytesOf(body));
+    this.ledger = new Ledger(
+      (body) => bodies.bytesOf(body),
+      (body) => bodies.recordedBytesOf(body),
+    );
   }
 
   /**
@@ -50,7 +53,7 @@ export class LiveIndex {
       case "complete":
       case "transaction": {
         this.releaseCommitted(record.commit, []); // blobs no longer named are swept at the end of recovery
-        const { sleeping, nextBody } = record;
+        const { sleeping, nextBody, keptBodies } = record;
         const { next } = record.commit;
         const entries = record.commit.entries.map((entry, index): OutboxEntry => {
           const stored = record.bodies[index];
@@ -60,6 +63,10 @@ export class LiveIndex {
         const commit = {
           ...record.commit,
           entries,
+          kept: record.commit.kept.map((signal, index): KeptSignal => {
+            const stored = keptBodies[index];
+            return stored === undefined ? signal : { ...signal, body: this.bodies.recovered(stored, payload) };
+          }),
           next: next && nextBody && { ...next, message: { ...next.message, body: this.bodies.recovered(nextBody, payload) } },
         };
         return this.ledger.commit(commit, sleeping && slotOf(sleeping.lease, payload, blobsOfRecord(sleeping.bodies)));
@@ -75,7 +82,7 @@ export class LiveIndex {
       case "signal": {
         const { number } = record.signal;
         if (record.burying !== undefined) this.buryingSignals.set(number, record.burying);
-        return this.ledger.keepSignal({ ...record.signal, body: this.bodies.recoveredWhole(record.body) });
+        return this.ledger.keepSignal({ ...record.signal, body: this.bodies.recovered(record.body, payload) });
       }
       case "burySignal":
         this.buryingSignals.set(record.number, record.record);

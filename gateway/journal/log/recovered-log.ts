@@ -159,14 +159,16 @@ export class RecoveredLog {
     }
   }
 
-  /** Applies a commit that is safe; `offsets` are those of its entries' bodies in the record's payload. */
+  /** Applies a commit that is safe; `offsets` are those of its entries' bodies, then of its kept signals', in the record's payload. */
   applyCommit(commit: Commit, offsets: readonly number[], place: RecordPlace): void {
     const { bodies } = this.index;
-    const entries = commit.entries.map((entry, index) => {
-      const body = bodies.keep(entry.body, place.file, place.offset + (offsets[index] ?? 0));
-      return body === entry.body ? entry : { ...entry, body };
-    });
-    for (const file of this.index.commit({ ...commit, entries }, place)) this.removeLater(file);
+    const keep = <T extends { readonly body: Uint8Array }>(given: T, index: number): T => {
+      const body = bodies.keep(given.body, place.file, place.offset + (offsets[index] ?? 0));
+      return body === given.body ? given : { ...given, body };
+    };
+    const entries = commit.entries.map(keep);
+    const kept = commit.kept.map((signal, index) => keep(signal, entries.length + index));
+    for (const file of this.index.commit({ ...commit, entries, kept }, place)) this.removeLater(file);
   }
 
   removeLater(file: string | undefined): void {

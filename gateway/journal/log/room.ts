@@ -75,8 +75,7 @@ function owedBytes({ ledger, bodies, looseBytes }: LiveIndex): number {
   for (const flow of ledger.flows.values()) {
     for (const { lease } of flow.pending.values()) bytes += copiesOwed * (recordOverheadBytes + bodies.bytesOf(lease.message.body));
     for (const queue of flow.outbox.values())
-      for (const [entry] of queue.entries())
-        bytes += recordOverheadBytes + (bodies.placeOf(entry.body)?.blob === true ? 0 : bodies.bytesOf(entry.body));
+      for (const [entry] of queue.entries()) bytes += recordOverheadBytes + bodies.recordedBytesOf(entry.body);
   }
   return bytes;
 }

@@ -63,9 +63,14 @@ export class SleepCalls {
         await bodies.syncNames();
       }
       const body = bodies.toWrite(signal.body) ?? signal.body;
+      let offset = 0;
       await log.writer.append(
-        (out) => writeSignal(out, { signal, burying: undefined, body }),
-        () => ledger.keepSignal({ ...signal, body: bodies.parked(signal.body) }),
+        (out) => {
+          const start = out.length;
+          offset = writeSignal(out, { signal, burying: undefined, body }) - start;
+        },
+        (placement) =>
+          ledger.keepSignal({ ...signal, body: bodies.keep(bodies.parked(signal.body), placement.file, placement.offset + offset) }),
       );
       return signal;
     } catch (error) {

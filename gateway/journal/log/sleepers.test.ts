@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { completion, leased, newMessage, newSend } from "../testing/journal.case.ts";
+import { completion, leased, newMessage, newSend, record } from "../testing/journal.case.ts";
 import { newSignal, newSleeper } from "../testing/sleep.case.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import type { Lease } from "../journal.ts";
@@ -80,6 +80,46 @@ test("of the signals for a wait only the one that is given is read", async (t) =
   );
   const signal = await journal.firstSignal("orders", "paid", "k1", ({ id }) => id === "s2");
   deepEqual([signal?.id, signal?.body.length, opened.length], ["s2", 300_000, 1]);
+  await journal.close();
+});
+
+test("bodies of signals beyond the memory for bodies are read from the log or its checkpoint when they are given", async (t) => {
+  const dir = await folder(t);
+  const limits = { smallBodyBytes: 10, bodyMemoryBytes: 500 };
+  let journal = openJournal(dir, { limits });
+  await journal.recover();
+  const bodyOf = (n: number): Buffer => Buffer.alloc(200, `${n} `);
+  const numbered = (n: number) => newSignal({ id: `s${n}`, body: bodyOf(n) });
+  for (const n of [0, 1, 2, 3]) await journal.keepSignal(numbered(n));
+  const lease = leased(await journal.accept(newMessage()));
+  await journal.complete(lease, completion({ kept: [4, 5, 6, 7].map(numbered) }));
+  const check = async (gone: number): Promise<void> => {
+    const inMemory = [...journal.keptSignals()].reduce((bytes, { body }) => bytes + body.length, 0);
+    equal(inMemory, 400, "two of them fit");
+    for (let n = gone; n < 8; n++) {
+      const signal = await journal.firstSignal("orders", "paid", "k1", ({ id }) => id === `s${n}`);
+      equal(Buffer.compare(signal?.body ?? new Uint8Array(0), bodyOf(n)), 0, `s${n}`);
+    }
+  };
+  const reopen = async (): Promise<void> => {
+    await journal.close();
+    journal = openJournal(dir, { limits });
+    await journal.recover();
+  };
+  await check(0);
+  await reopen();
+  await check(0);
+  await journal.compact();
+  await check(0);
+  await reopen();
+  await check(0);
+  for (const { number } of [...journal.keptSignals()].slice(0, 3)) ok(await journal.burySignal(number, record(1)));
+  await journal.keepSignal(numbered(8));
+  await journal.keepSignal(numbered(9));
+  await check(3); // what the buried ones had is free again
+  await journal.compact();
+  await reopen();
+  await check(3);
   await journal.close();
 });
 
