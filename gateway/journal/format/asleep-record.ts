@@ -19,7 +19,9 @@ export interface CapturedSlot {
   readonly burying: AttemptRecord | undefined;
 }
 
-export function writeAsleep(writer: ByteWriter, slots: readonly CapturedSlot[]): void {
+/** Writes slots while the record is no longer than `mostBytes`, but one at least; gives how many. */
+export function writeAsleep(writer: ByteWriter, slots: readonly CapturedSlot[], mostBytes: number): number {
+  const start = writer.length;
   const names = new Map<string, number>();
   const numberOf = (name: string): void => void (names.has(name) || names.set(name, names.size));
   for (const { slot, place } of slots) {
@@ -30,8 +32,20 @@ export function writeAsleep(writer: ByteWriter, slots: readonly CapturedSlot[]):
   writer.u8(RecordKind.asleep);
   writer.u32(names.size);
   for (const name of names.keys()) writer.text(name);
-  writer.u32(slots.length);
-  for (const each of slots) writeSlot(writer, each, names);
+  const countAt = writer.length;
+  writer.u32(0);
+  let count = 0;
+  for (const each of slots) {
+    const before = writer.length;
+    writeSlot(writer, each, names);
+    if (count > 0 && writer.length - start > mostBytes) {
+      writer.length = before;
+      break;
+    }
+    count += 1;
+  }
+  writer.buffer.writeUInt32LE(count, countAt);
+  return count;
 }
 
 function writeSlot(writer: ByteWriter, { slot, place, failed, burying }: CapturedSlot, names: ReadonlyMap<string, number>): void {

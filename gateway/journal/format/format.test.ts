@@ -164,7 +164,7 @@ const writers: readonly ((writer: ByteWriter) => void)[] = [
       { entries: [body, blob], sleeping: undefined, next: body },
     ),
   (writer) => writeSleeper(writer, { lease: sleeping, burying: attempt, bodies: { body: blob, recording: body, pages: undefined } }),
-  (writer) => writeAsleep(writer, slots),
+  (writer) => writeAsleep(writer, slots, Number.POSITIVE_INFINITY),
   (writer) => writeSignal(writer, { signal, burying: undefined, body }),
   (writer) => writeSignal(writer, { signal: { ...signal, dedup: undefined }, burying: attempt, body: blob }),
   (writer) => writeBurySignal(writer, { number: signal.number, record: attempt }),
@@ -236,6 +236,18 @@ test("records come back as they went in", () => {
     ],
   );
   for (const [index, write] of writers.entries()) ok(decodeRecord(payloadOf(write)) !== undefined, `record ${index}`);
+});
+
+test("a record of slots ends before it is longer than asked, with one slot at least", () => {
+  const counts = [0, 1e3, 1e6].map((mostBytes) => {
+    const writer = new ByteWriter(1);
+    const written = writeAsleep(writer, [...slots, ...slots], mostBytes);
+    const record = decodeRecord(writer.buffer.subarray(0, writer.length));
+    ok(record?.kind === "asleep" && record.slots.length === written);
+    ok(written === 1 || writer.length <= mostBytes);
+    return written;
+  });
+  deepEqual(counts, [1, 3, 4]);
 });
 
 test("a burial comes back with the signals it takes, and without them as in version 1", () => {

@@ -180,8 +180,14 @@ class CheckpointWriter {
     for (const { entry, dueMs, entered, burying } of entries) {
       await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, { entry, dueMs, entered, burying, body }));
     }
-    for (let at = 0; at < sleepers.length; at += slotsTogether)
-      await this.#add((writer) => writeAsleep(writer, sleepers.slice(at, at + slotsTogether)));
+    const { batchBytes, recordBytes } = this.#options.limits;
+    for (let at = 0; at < sleepers.length; ) {
+      let slots = 0;
+      await this.#add((writer) => {
+        slots = writeAsleep(writer, sleepers.slice(at, at + slotsTogether), Math.min(batchBytes, recordBytes));
+      });
+      at += slots;
+    }
     for (const { signal, burying } of signals) {
       await this.#addWithBody(signal.body, (writer, body) => writeSignal(writer, { signal, burying, body }));
     }

@@ -55,7 +55,7 @@ export const numbersAhead = 2 ** 20;
 /** Unit that a disk writes as a whole. Batches begin on it, so that writing one never touches bytes of one that is already safe. */
 export const sectorBytes = 512;
 
-/** Slots of sleepers in one record of a checkpoint. */
+/** Most slots of sleepers in one record of a checkpoint, which is about as long as a batch at most. */
 export const slotsTogether = 1_000;
 /** Of a slot in a checkpoint, as an estimate. */
 export const slotBytes = 160;

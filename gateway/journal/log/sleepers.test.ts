@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { completion, leased, newMessage, newSend, record } from "../testing/journal.case.ts";
-import { newSignal, newSleeper } from "../testing/sleep.case.ts";
+import { newSignal, newSleeper, newWait } from "../testing/sleep.case.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import type { Lease } from "../journal.ts";
 import { fileHeaderBytes, getFileHeader, putFileHeader } from "./batch.ts";
@@ -137,6 +137,27 @@ test("salvage keeps sleepers, and names one whose file is gone", async (t) => {
   deepEqual(lost, ["sleeping message m2 of orders"]);
   const { ok: isWhole, live } = await checkJournal(dir);
   deepEqual([isWhole, live.sleepers], [true, { orders: 1 }]);
+});
+
+test("a checkpoint writes sleepers with many long waits in records that are short enough", async (t) => {
+  const dir = await folder(t);
+  const limits = { recordBytes: 10_000 };
+  const journal = openJournal(dir, { limits });
+  await journal.recover();
+  const waits = Array.from({ length: 8 }, (_, n) => newWait("paid", `${n}`.padEnd(500, "k")));
+  for (let n = 1; n <= 5; n++)
+    await journal.complete(leased(await journal.accept(newMessage({ id: `m${n}` }))), completion({ sleeper: newSleeper({ waits }) }));
+  await journal.compact();
+  await journal.close();
+  const again = openJournal(dir, { limits });
+  deepEqual((await again.recover()).sleepers, { orders: 5 });
+  const infos = await again.listSleepers("orders", undefined, 9);
+  deepEqual(
+    infos.map((info) => [info.id, info.waits]),
+    [1, 2, 3, 4, 5].map((n) => [`m${n}`, waits]),
+  );
+  ok(again.isAwaited("orders", "paid", waits[7]?.key ?? ""));
+  await again.close();
 });
 
 test("a completion whose sleeper is longer than a record may be is refused, and the message stays", async (t) => {
