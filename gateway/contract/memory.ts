@@ -7,7 +7,7 @@
  *        ├─ answers                    of outlets and fetch, as they come in and while their machine lives
  *        ├─ outgoing ─┬─ sends           what flows send and ask
  *        │            ├─ replies         written to slow readers
- *        │            └─ journal         bodies of sends that a journal in memory has
+ *        │            └─ journal         of sends, sleepers and signals in a journal in memory
  *        ├─ waiting                    machines that wait, set aside by the monitor
  *        └─ workers                    memory of the machines that run, and events on their way to them
  *

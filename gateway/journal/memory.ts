@@ -41,7 +41,7 @@ export class MemoryJournal implements Journal {
   readonly #buryingSignals = new Set<SignalNumber>();
   #closed = false;
   #committed = 0;
-  /** Bodies of sends from their commit to their end. */
+  /** Bodies of sends from their commit to their end; sleepers and signals while they are kept. */
   readonly #memory: MemoryAccount;
 
   constructor(deadLetters: DeadLetters, memory: MemoryAccount = memoryBudget(Number.POSITIVE_INFINITY)) {
@@ -72,7 +72,7 @@ export class MemoryJournal implements Journal {
     this.#open();
     const objection = this.#ledger.objection(lease, completion);
     if (objection !== undefined) return objection;
-    this.#ledger.complete(lease, completion, (asleep) => asleep);
+    this.#change(lease.sequence, () => this.#ledger.complete(lease, completion, (asleep) => asleep));
     for (const { body } of completion.sends) this.#memory.force(body.length);
     this.#committed += 1;
     return { status: "committed" };
@@ -89,8 +89,10 @@ export class MemoryJournal implements Journal {
     const signals = consumed.flatMap((number) => this.#ledger.signals.signal(number) ?? []);
     const { letter, asleep } = burialOf(lease, record, signals);
     const id = await this.#deadLetters.put(letter, lease.message.body, String(lease.sequence), asleep);
-    this.#ledger.finish(lease);
-    for (const number of consumed) this.#ledger.signals.take(number);
+    this.#change(lease.sequence, () => {
+      this.#ledger.finish(lease);
+      for (const number of consumed) this.#ledger.signals.take(number);
+    });
     return id;
   }
 
@@ -101,7 +103,7 @@ export class MemoryJournal implements Journal {
   async drop(lease: Lease): Promise<boolean> {
     this.#open();
     if (!this.#ledger.holds(lease)) return false;
-    this.#ledger.finish(lease);
+    this.#change(lease.sequence, () => this.#ledger.finish(lease));
     return true;
   }
 
@@ -110,7 +112,7 @@ export class MemoryJournal implements Journal {
     const duplicate = this.#ledger.duplicateSignal(signal);
     if (duplicate !== undefined) return duplicate;
     const kept = this.#ledger.newKeptSignal(signal);
-    this.#ledger.keepSignal(kept);
+    this.#change(undefined, () => this.#ledger.keepSignal(kept));
     return { status: "kept", signal: kept };
   }
 
@@ -134,7 +136,7 @@ export class MemoryJournal implements Journal {
     this.#buryingSignals.add(number);
     try {
       const id = await this.#deadLetters.put(letterOfSignal(signal, record), signal.body, `signal-${number}`);
-      this.#ledger.signals.take(number);
+      this.#change(undefined, () => this.#ledger.signals.take(number));
       return id;
     } finally {
       this.#buryingSignals.delete(number);
@@ -217,6 +219,23 @@ export class MemoryJournal implements Journal {
     const id = await this.#deadLetters.put(letterOfSend(entry, record), entry.body, entry.idempotencyKey);
     this.#remove(queue, entry);
     return id;
+  }
+
+  /** Runs a change of the ledger, and counts how much more or less memory signals and this sleeper have afterwards. */
+  #change(sequence: Sequence | undefined, change: () => void): void {
+    const before = this.#keptBytes(sequence);
+    change();
+    const more = this.#keptBytes(sequence) - before;
+    if (more > 0) this.#memory.force(more);
+    else this.#memory.give(-more);
+  }
+
+  #keptBytes(sequence: Sequence | undefined): number {
+    const { signals, sleepers } = this.#ledger;
+    const asleep = sequence === undefined ? undefined : sleepers.slot(sequence)?.stored;
+    if (asleep === undefined) return signals.bytes;
+    const { recording, pages } = asleep.sleeper;
+    return signals.bytes + asleep.message.body.length + recording.length + (pages?.length ?? 0);
   }
 
   #remove(queue: OutboxQueue, entry: OutboxEntry): void {
