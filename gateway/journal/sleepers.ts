@@ -12,6 +12,7 @@ import type { Headers } from "../contract/message.ts";
 import type { AttemptRecord, FencingToken, Lease, Sequence, SleeperInfo } from "./journal.ts";
 import { type Holds, LazyHeap } from "./lazy-heap.ts";
 import { count, firstAbove, waitKey } from "./signals.ts";
+import { SleeperIds } from "./sleeper-ids.ts";
 
 /** A message's lease that has its sleeper. */
 export type SleepingLease = Lease & { readonly sleeper: NonNullable<Lease["sleeper"]> };
@@ -82,6 +83,7 @@ export class Sleepers<Stored> {
   readonly #byWait = new Map<string, Sequence | LazyHeap>();
   readonly #byFlow = new Map<string, LazyHeap>();
   readonly #byImage = new Map<string, number>();
+  readonly #ids = new SleeperIds();
   readonly #names = new Names();
   /** Sequences in their order, for lists that are read page by page; undefined when somebody has come since. */
   #order: Float64Array | undefined;
@@ -122,6 +124,7 @@ export class Sleepers<Stored> {
     let dates = this.#byFlow.get(slot.flow);
     if (dates === undefined) this.#byFlow.set(slot.flow, (dates = new LazyHeap()));
     dates.live += 1;
+    this.#ids.add(slot.flow, slot.id, slot.sequence);
     for (const key of slot.waits) this.#enterWait(key, slot.sequence);
     this.#line(slot);
   }
@@ -130,6 +133,7 @@ export class Sleepers<Stored> {
     const slot = this.#slots.get(sequence);
     if (slot === undefined) return;
     this.#slots.delete(sequence);
+    this.#ids.remove(slot.flow, slot.id, sequence);
     count(this.#byImage, slot.imageSha256, -1);
     const dates = this.#byFlow.get(slot.flow);
     if (dates !== undefined) dates.live -= 1;
@@ -230,8 +234,7 @@ export class Sleepers<Stored> {
   }
 
   find(id: string, flow: string | undefined): Sequence | undefined {
-    for (const slot of this.#slots.values()) if (slot.id === id && (flow === undefined || slot.flow === flow)) return slot.sequence;
-    return undefined;
+    return this.#ids.find(id, flow);
   }
 
   /** In the order of their sequences. */
