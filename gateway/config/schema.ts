@@ -197,7 +197,8 @@ function flowSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
     keepCredentials: {
       type: "boolean",
       default: false,
-      description: "Keep the headers authorization, proxy-authorization and cookie in the flow's dead letters, for retries that need them.",
+      description:
+        "Keep the headers authorization, proxy-authorization and cookie in the flow's dead letters, for retries that need them. A machine that had slept has them in its `.asleep` file either way: they are part of its events.",
     },
     expires: duration("Maximum wait before a message starts; after that it becomes a dead letter."),
     claimCheck: size(

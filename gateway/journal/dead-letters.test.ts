@@ -38,7 +38,7 @@ test("the first letter's folders are synced up to the one that was there before"
   }
 });
 
-test("a message's letter holds no credentials of its caller unless its flow keeps them; a send's headers are the flow's own", async () => {
+test("letters of messages and signals hold no credentials of their senders unless its flow keeps them; a send's headers are the flow's own", async () => {
   const root = await fs.mkdtemp(join(tmpdir(), "mayfly-letters-"));
   try {
     const letters = new DeadLetters(root, undefined, (flow) => flow === "keeps");
@@ -62,7 +62,8 @@ test("a message's letter holds no credentials of its caller unless its flow keep
     equal(/secret/.test(await put("orders", "message")), false);
     equal(/"x-a": "b"/.test(await put("orders", "message")), true);
     equal(/Bearer secret/.test(await put("orders", "send")), true);
-    equal(/Bearer secret/.test(await put("keeps", "message")), true);
+    equal(/secret/.test(await put("orders", "signal")), false);
+    for (const kind of ["message", "signal"]) equal(/Bearer secret/.test(await put("keeps", kind)), true);
   } finally {
     await fs.rm(root, { recursive: true, force: true });
   }

@@ -143,7 +143,7 @@ export class DeadLetters {
     const path = join(folder, name);
     const id = `${letter.flow}/${name}`;
     // The flow itself put these headers into its send: without it a second try would be another request.
-    const headers = letter.kind === "message" && !this.#keepsCredentials(letter.flow) ? withoutCredentials(letter.headers) : letter.headers;
+    const headers = letter.kind !== "send" && !this.#keepsCredentials(letter.flow) ? withoutCredentials(letter.headers) : letter.headers;
     const bodyBytes = storedBodyOf(letter.headers)?.bytes ?? body.length;
     const meta: DeadLetter = { id, ...letter, headers, bodyBytes, ...(this.#holds(letter) ? { holds: true } : {}) };
     try {
