@@ -45,6 +45,15 @@ export interface LedgerCounters {
   readonly entry: number;
 }
 
+/** A completed id of a snapshot. */
+export interface CompletedIdOfFlow {
+  readonly flow: string;
+  readonly dedupId: string;
+  readonly id: string;
+  readonly untilMs: number;
+  readonly reply: Reply | undefined;
+}
+
 export interface StateOfKey {
   version: number;
   readonly values: Map<string, string>;
@@ -80,6 +89,8 @@ export interface FlowLedger {
   readonly pending: Map<Sequence, PendingMessage>;
   readonly unleased: Set<Sequence>;
   readonly dedup: DedupWindow;
+  /** Ids of signals, apart: many of them must not push those of messages out, nor the other way round. */
+  readonly signalDedup: DedupWindow;
   readonly state: Map<string, StateOfKey>;
   /** Keys whose state is empty and only a version, oldest first. */
   readonly deletedState: Set<string>;
@@ -97,9 +108,12 @@ export function isSleeping(lease: Lease): lease is SleepingLease {
   return lease.sleeper !== undefined;
 }
 
+/** Begins the ids of signals; those of messages begin otherwise (dedup-id.ts). */
+const signalMark = "signal ";
+
 /** The text duplicates of a signal are found by. Signals of other names and keys have ids of their own, and no message has one of them. */
 export function signalDedupId({ name, key }: Pick<NewSignal, "name" | "key">, id: string): string {
-  return dedupIdOf({ place: `signal\0${name}`, scope: key, id, fingerprint: undefined });
+  return signalMark + dedupIdOf({ place: `signal\0${name}`, scope: key, id, fingerprint: undefined });
 }
 
 /** `Stored`: what a journal keeps of a sleeper beside its slot. */
@@ -146,6 +160,7 @@ export class Ledger<Stored> {
         pending: new Map(),
         unleased: new Set(),
         dedup: new DedupWindow(),
+        signalDedup: new DedupWindow(),
         state: new Map(),
         deletedState: new Set(),
         outbox: new Map(),
@@ -388,7 +403,10 @@ export class Ledger<Stored> {
   /** The record of this signal's dedup id; undefined if it is new. */
   duplicateSignal({ flow, dedup, receivedMs, ...signal }: NewSignal): SignalKept | undefined {
     if (dedup === undefined) return undefined;
-    const found = this.flow(flow).dedup.completed(signalDedupId(signal, dedup.id), receivedMs);
+    const dedupId = signalDedupId(signal, dedup.id);
+    const ids = this.flow(flow);
+    // Checkpoints written before signals had a window of their own have their ids unmarked, among those of messages.
+    const found = ids.signalDedup.completed(dedupId, receivedMs) ?? ids.dedup.completed(dedupId.slice(signalMark.length), receivedMs);
     return found === undefined ? undefined : { status: "duplicate", id: found.id };
   }
 
@@ -396,7 +414,7 @@ export class Ledger<Stored> {
     this.signals.keep(signal);
     if (signal.dedup === undefined) return;
     const dedup = { ...signal.dedup, id: signalDedupId(signal, signal.dedup.id) };
-    this.flow(signal.flow).dedup.complete(dedup, { id: signal.id, reply: undefined, nowMs: signal.receivedMs });
+    this.flow(signal.flow).signalDedup.complete(dedup, { id: signal.id, reply: undefined, nowMs: signal.receivedMs });
   }
 
   /** Leases a sleeping message; undefined when it is awake or gone. */
@@ -443,7 +461,7 @@ export class Ledger<Stored> {
     let stateKeys = 0;
     for (const flow of this.#flows.values()) {
       pending += flow.pending.size;
-      dedupIds += flow.dedup.size;
+      dedupIds += flow.dedup.size + flow.signalDedup.size;
       stateKeys += flow.state.size;
       for (const queue of flow.outbox.values()) {
         outbox += queue.size;
@@ -453,6 +471,12 @@ export class Ledger<Stored> {
     const { size: sleepers } = this.sleepers;
     const { size: signals } = this.signals;
     return { pending, pendingBytes: this.#pendingBytes, outbox, delayed, dedupIds, stateKeys, sleepers, signals };
+  }
+
+  /** Puts back a completed id of a snapshot, of a message or of a signal. */
+  restoreId({ flow, dedupId, id, untilMs, reply }: CompletedIdOfFlow): void {
+    const { dedup, signalDedup } = this.flow(flow);
+    (dedupId.startsWith(signalMark) ? signalDedup : dedup).remember(dedupId, id, untilMs, reply);
   }
 
   /** Puts back the state of a snapshot. */

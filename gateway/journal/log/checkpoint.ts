@@ -50,8 +50,9 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
       for (const [entry, dueMs, entered] of queue.entries())
         entries.push({ entry, dueMs, entered, burying: index.buryingSends.get(entry.number) });
     }
-    for (const [dedupId, id, untilMs, reply] of flow.dedup.entries())
-      if (untilMs > nowMs) ids.push({ flow: name, dedupId, id, untilMs, reply });
+    for (const window of [flow.dedup, flow.signalDedup])
+      for (const [dedupId, id, untilMs, reply] of window.entries())
+        if (untilMs > nowMs) ids.push({ flow: name, dedupId, id, untilMs, reply });
     for (const [key, { version, values }] of flow.state)
       if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
   }
@@ -77,7 +78,7 @@ export function estimatedBytes({ ledger, bodies, looseBytes }: LiveIndex): numbe
     for (const { lease } of flow.pending.values()) bytes += head + bodies.recordedBytesOf(lease.message.body);
     for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + bodies.recordedBytesOf(entry.body);
     for (const [, , , reply] of flow.dedup.entries()) bytes += head / 2 + (reply?.body.length ?? 0);
-    bytes += flow.state.size * (head / 2);
+    bytes += (flow.state.size + flow.signalDedup.size) * (head / 2);
   }
   return bytes;
 }

@@ -107,7 +107,7 @@ export class LiveIndex {
         return this.ledger.outbox(record.entry.flow, record.entry.outlet).restore({ ...record.entry, body }, record.dueMs, record.entered);
       }
       case "completedId":
-        return this.ledger.flow(record.flow).dedup.remember(record.dedupId, record.id, record.untilMs, record.reply);
+        return this.ledger.restoreId(record);
       case "state":
         return this.ledger.restoreState(record.flow, record.key, record.version, record.values);
       case "settle":

@@ -211,6 +211,20 @@ export function sleepCases(it: It, durable: boolean): void {
     equal((await journal.keepSignal(newSignal({ dedup, receivedMs: 4_001 }))).status, "kept", "the window has ended");
   });
 
+  it("ids of signals and of messages are remembered apart: many of the ones do not push out the others", async (before) => {
+    const dedup = (n: number) => ({ id: `d${n}`, windowMs: 1e9, count: 2 });
+    const message = (n: number) => before.journal.accept(newMessage({ id: `m${n}`, dedup: dedup(n) }));
+    for (const n of [1, 2]) await before.journal.complete(leased(await message(n)), completion());
+    for (const n of [1, 2, 3]) kept(await before.journal.keepSignal(newSignal({ id: `s${n}`, dedup: dedup(n) })));
+    const { journal } = durable ? await before.reopen() : before;
+    equal((await journal.accept(newMessage({ dedup: dedup(1) }))).status, "duplicate");
+    for (const n of [3, 4, 5]) await journal.complete(leased(await journal.accept(newMessage({ dedup: dedup(n) }))), completion());
+    const statuses = [];
+    for (const n of [2, 3, 1]) statuses.push((await journal.keepSignal(newSignal({ dedup: dedup(n) }))).status);
+    deepEqual(statuses, ["duplicate", "duplicate", "kept"]);
+    if (durable) await journal.close();
+  });
+
   it("a buried signal is a dead letter, and gone", async ({ journal, deadLetters }) => {
     const signal = kept(await journal.keepSignal(newSignal()));
     const ids = await Promise.all([journal.burySignal(signal.number, record(1)), journal.burySignal(signal.number, record(1))]);
