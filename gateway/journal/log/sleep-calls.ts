@@ -14,8 +14,9 @@ import { signalDedupId } from "../ledger.ts";
 import { burySignal } from "./burials.ts";
 import { KeyedLocks } from "./keyed-locks.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
-import { leaseOf, sleeperInfo, type SleepingLease } from "../sleepers.ts";
-import { loadSleeping } from "./sleeping-bodies.ts";
+import { leaseOf, sleeperInfo, type Slot } from "../sleepers.ts";
+import type { RecordPlace } from "./places.ts";
+import { loadSleeping, readSleeping } from "./sleeping-bodies.ts";
 import type { LiveIndex } from "./live-index.ts";
 import { writeSignal } from "../format/sleep-records.ts";
 
@@ -125,7 +126,12 @@ export class SleepCalls {
   }
 
   read(sequence: Sequence): Promise<Lease | undefined> {
-    return this.#ports.call(({ index }) => readSleeper(index, sequence));
+    return this.#ports.call(({ index }) =>
+      lookAt(index, sequence, async (slot) => {
+        const lease = await loadSleeping(slot, index.bodies);
+        return leaseOf(lease, slot, slot.token ?? lease.token);
+      }),
+    );
   }
 
   list(flow: string | undefined, after: Sequence | undefined, most: number): Promise<readonly SleeperInfo[]> {
@@ -133,14 +139,13 @@ export class SleepCalls {
   }
 }
 
-/** A look at a sleeper; undefined if it is gone. */
-async function readSleeper({ ledger, bodies }: LiveIndex, sequence: Sequence): Promise<SleepingLease | undefined> {
+/** A look at a sleeper as it is read from its slot; undefined if it is gone. */
+async function lookAt<T>({ ledger }: LiveIndex, sequence: Sequence, read: (slot: Slot<RecordPlace>) => Promise<T>): Promise<T | undefined> {
   for (;;) {
     const slot = ledger.sleepers.slot(sequence);
     if (slot === undefined) return undefined;
     try {
-      const lease = await loadSleeping(slot, bodies);
-      return leaseOf(lease, slot, slot.token ?? lease.token);
+      return await read(slot);
     } catch (error) {
       if (ledger.sleepers.slot(sequence) === slot) throw error; // else it has moved on meanwhile, and its files went
     }
@@ -155,8 +160,8 @@ export async function listSleepers(
 ): Promise<readonly SleeperInfo[]> {
   const infos: SleeperInfo[] = [];
   for (const slot of index.ledger.sleepers.list(flow, after, most)) {
-    const lease = await readSleeper(index, slot.sequence);
-    if (lease !== undefined) infos.push(sleeperInfo(lease, index.ledger.sleepers.slot(slot.sequence) ?? slot));
+    const look = await lookAt(index, slot.sequence, async (now) => sleeperInfo((await readSleeping(now, index.bodies)).lease, now));
+    if (look !== undefined) infos.push(look);
   }
   return infos;
 }

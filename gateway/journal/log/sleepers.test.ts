@@ -62,7 +62,8 @@ test("a large body keeps its file over sleeps, and the file goes with the messag
   deepEqual(await blobs(dir), []);
 });
 
-test("of the signals for a wait only the one that is given is read", async (t) => {
+/** A journal, and the files that it opens to read. */
+async function observed(t: TestContext): Promise<{ readonly journal: LogJournal; readonly opened: string[] }> {
   const dir = await folder(t);
   const disk = realDisk(dir);
   const opened: string[] = [];
@@ -72,6 +73,24 @@ test("of the signals for a wait only the one that is given is read", async (t) =
   };
   const journal = new LogJournal({ disk: { ...disk, open }, deadLetters: new DeadLetters(join(dir, "dead")) });
   await journal.recover();
+  return { journal, opened };
+}
+
+test("a list of sleepers reads no file of their bodies, a look at one reads them", async (t) => {
+  const { journal, opened } = await observed(t);
+  const large = Buffer.alloc(300_000);
+  const lease = leased(await journal.accept(newMessage({ body: large })));
+  await journal.complete(lease, completion({ sleeper: newSleeper({ recording: large, pages: large }) }));
+  const blobsOpened = () => opened.filter((name) => name.startsWith("blob-")).length;
+  const [info] = await journal.listSleepers("orders", undefined, 9);
+  deepEqual([info?.id, info?.waits[0]?.key, blobsOpened()], ["m1", "k1", 0]);
+  ok(await journal.readSleeper(lease.sequence));
+  equal(blobsOpened(), 3);
+  await journal.close();
+});
+
+test("of the signals for a wait only the one that is given is read", async (t) => {
+  const { journal, opened } = await observed(t);
   for (const id of ["s1", "s2", "s3"]) await journal.keepSignal(newSignal({ id, body: Buffer.alloc(300_000, id) }));
   opened.length = 0;
   equal(

@@ -48,17 +48,22 @@ export function sleepingIn(payload: Uint8Array, { file, offset }: RecordPlace): 
 }
 
 /**
- * Reads a sleeper, whole. A checkpoint may move it meanwhile: then it is read at its new place. Rejects with MF_JOURNAL_CORRUPT or
- * MF_JOURNAL_IO.
+ * Reads a sleeper without the bodies that have files of their own. A checkpoint may move it meanwhile: then it is read at its new place.
+ * Rejects with MF_JOURNAL_CORRUPT or MF_JOURNAL_IO.
  */
-export async function loadSleeping(slot: Slot<RecordPlace>, bodies: Bodies): Promise<SleepingLease> {
+export async function readSleeping(slot: Slot<RecordPlace>, bodies: Bodies): Promise<RecordedSleeping> {
   for (;;) {
     const place = slot.stored;
     try {
-      const { lease, bodies: recorded } = sleepingIn(await bodies.readRecord(place), place);
-      return withBodies(lease, await mapBodies(recorded, (body) => bodies.loadRecorded(body)));
+      return sleepingIn(await bodies.readRecord(place), place);
     } catch (error) {
       if (slot.stored === place) throw error;
     }
   }
+}
+
+/** Reads a sleeper, whole. Rejects with MF_JOURNAL_CORRUPT or MF_JOURNAL_IO. */
+export async function loadSleeping(slot: Slot<RecordPlace>, bodies: Bodies): Promise<SleepingLease> {
+  const { lease, bodies: recorded } = await readSleeping(slot, bodies);
+  return withBodies(lease, await mapBodies(recorded, (body) => bodies.loadRecorded(body)));
 }
