@@ -14,7 +14,7 @@ import { type Disk, realDisk } from "./disk.ts";
 import { diskCode, journalError } from "./errors.ts";
 import { logLimits, readings } from "./limits.ts";
 import { type LockTimes, takeLock } from "./lock.ts";
-import { numberOfCheckpoint, numberOfSegment } from "./names.ts";
+import { isSleepers, numberOfCheckpoint, numberOfSegment } from "./names.ts";
 import { openJournal } from "./open.ts";
 import { type FileReport, type Problem, readLog, type ReadLog } from "./recovery.ts";
 import { listSleepers } from "./sleep-calls.ts";
@@ -158,14 +158,17 @@ async function salvage(dir: string, options: CompactOptions): Promise<CompactRep
     let removedFiles = 0;
     let removedBytes = 0;
     await fs.mkdir(movedTo, { recursive: true });
+    const isLog = (name: string): boolean => numberOfSegment(name) !== undefined || numberOfCheckpoint(name) !== undefined;
     for (const name of await disk.list()) {
-      if (name === written.file || (numberOfSegment(name) === undefined && numberOfCheckpoint(name) === undefined)) continue;
+      const isOld = isSleepers(name) ? !written.sleeperFiles.has(name) : isLog(name) && name !== written.file;
+      if (!isOld) continue;
       removedFiles += 1;
       removedBytes += log.sizes.get(name) ?? 0;
       await fs.rename(join(dir, name), join(movedTo, name));
     }
     await disk.syncNames();
-    return { checkpoint: written.file, checkpointBytes: written.bytes, removedFiles, removedBytes, problems: log.problems, lost, movedTo };
+    const problems = [...log.problems, ...damaged];
+    return { checkpoint: written.file, checkpointBytes: written.bytes, removedFiles, removedBytes, problems, lost, movedTo };
   } catch (error) {
     throw journalError(error, "salvage what survives");
   } finally {

@@ -281,9 +281,27 @@ test("a damaged sleeper says so with its place when it is woken and to check, an
   await journal.close();
   const { ok: isWhole, problems } = await checkJournal(dir);
   deepEqual([isWhole, problems.map(({ file, offset }) => [file, offset])], [false, [[name, 520]]]);
-  deepEqual((await compactJournal(dir, { salvage: true })).lost, ["sleeping message m1 of orders"]);
+  const salvaged = await compactJournal(dir, { salvage: true });
+  deepEqual([salvaged.lost, salvaged.problems], [["sleeping message m1 of orders"], problems]);
   const after = await checkJournal(dir);
   deepEqual([after.ok, after.live.sleepers], [true, { orders: 2 }]);
+});
+
+test("salvage sets a file of sleepers aside when nobody whole is left in it, and says which was damaged", async (t) => {
+  const dir = await folder(t);
+  await (await asleepInFile(dir, 2)).close();
+  const [name = ""] = await sleeperFiles(dir);
+  const bytes = await readFile(join(dir, name));
+  bytes.fill(1, fileHeaderBytes + 40);
+  await writeFile(join(dir, name), bytes);
+  const { problems, lost, movedTo, removedFiles } = await compactJournal(dir, { salvage: true });
+  deepEqual([problems.map(({ file, offset }) => [file, offset])[0], problems.length, lost.length], [[name, 520], 2, 2]);
+  deepEqual([await sleeperFiles(dir), (await sleeperFiles(movedTo ?? "")).length], [[], 1]);
+  equal(removedFiles, (await readdir(movedTo ?? "")).length);
+  deepEqual(
+    [(await checkJournal(dir)).ok, await compactJournal(dir, { salvage: true }).then((report) => report.movedTo)],
+    [true, undefined],
+  );
 });
 
 test("a start refuses a journal whose file of sleepers is missing or cut short", async (t) => {
