@@ -1,14 +1,14 @@
-/** Sleepers and signals on disk: what the command line sees of them, their files, and journals of version 1. */
+/** Sleepers and signals on disk: what the command line sees of them, and their files. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { completion, leased, newMessage, newSend, record } from "../testing/journal.case.ts";
+import { completion, leased, newMessage, record } from "../testing/journal.case.ts";
 import { newSignal, newSleeper, newWait } from "../testing/sleep.case.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import type { Lease } from "../journal.ts";
-import { fileHeaderBytes, getFileHeader, putFileHeader } from "./batch.ts";
+import { fileHeaderBytes } from "./batch.ts";
 import { type Disk, realDisk } from "./disk.ts";
 import { LogJournal } from "./log-journal.ts";
 import { checkJournal, compactJournal, exportJournal } from "./operations.ts";
@@ -188,35 +188,6 @@ test("a completion whose sleeper is longer than a record may be is refused, and 
   deepEqual([journal.stats().sleepers, journal.stats().pending], [0, 1]);
   deepEqual(await journal.complete(lease, completion({ sleeper: newSleeper() })), { status: "committed" });
   await journal.close();
-});
-
-test("a journal of version 1 is read as it is, and goes on in this version", async (t) => {
-  const dir = await folder(t);
-  const journal = openJournal(dir);
-  await journal.recover();
-  const lease = leased(await journal.accept(newMessage()));
-  await journal.accept(newMessage({ id: "m2" }));
-  await journal.complete(lease, completion({ sends: [newSend("out", "x")] }));
-  await journal.close();
-  const [name = ""] = (await readdir(dir)).filter((each) => each.startsWith("segment-"));
-  const bytes = await readFile(join(dir, name));
-  const header = getFileHeader(bytes.subarray(0, fileHeaderBytes));
-  ok(header);
-  equal(header.version, 2);
-  // Nothing in it is newer than version 1: a completion without a sleep is written as it was then.
-  putFileHeader(bytes.subarray(0, fileHeaderBytes), { ...header, version: 1 });
-  await writeFile(join(dir, name), bytes);
-  const old = openJournal(dir);
-  const { pending } = await old.recover();
-  deepEqual([pending, old.outboxDepth("orders", "out")], [{ orders: 1 }, 1]);
-  const [again] = await old.lease("orders", 1);
-  ok(again);
-  await old.complete(again, completion({ sleeper: newSleeper() }));
-  await old.close();
-  const newer = openJournal(dir);
-  deepEqual((await newer.recover()).sleepers, { orders: 1 });
-  await newer.compact();
-  await newer.close();
 });
 
 /** A journal with so many sleepers, in a file of their own. */
