@@ -104,6 +104,11 @@ export function keptAttempts(attempts: readonly AttemptRecord[], record: Attempt
   return all.length <= most ? all : [...all.slice(0, most / 2), ...all.slice(all.length - most / 2)];
 }
 
+/** True for the date of a send that waits for it; one that is past does not count. */
+function isLater(dueMs: number | undefined, nowMs: number): boolean {
+  return dueMs !== undefined && dueMs > nowMs;
+}
+
 export function isSleeping(lease: Lease): lease is SleepingLease {
   return lease.sleeper !== undefined;
 }
@@ -267,9 +272,9 @@ export class Ledger<Stored> {
   }
 
   /** The outlet that would have too many sends for a later date, if one would. */
-  #delayedOutlet(flow: string, { sends }: Completion): string | undefined {
+  #delayedOutlet(flow: string, { sends, nowMs }: Completion): string | undefined {
     const more = new Map<string, number>();
-    for (const { outlet, dueMs } of sends) if (dueMs !== undefined) more.set(outlet, (more.get(outlet) ?? 0) + 1);
+    for (const { outlet, dueMs } of sends) if (isLater(dueMs, nowMs)) more.set(outlet, (more.get(outlet) ?? 0) + 1);
     for (const [outlet, count] of more) if (this.outbox(flow, outlet).delayed + count > gatewayLimits.delayedPerOutlet) return outlet;
     return undefined;
   }
@@ -317,7 +322,7 @@ export class Ledger<Stored> {
         headers: send.headers,
         body: send.body,
         committedMs: completion.nowMs,
-        ...(send.dueMs === undefined || send.dueMs <= completion.nowMs ? {} : { dueMs: send.dueMs }),
+        ...(isLater(send.dueMs, completion.nowMs) ? { dueMs: send.dueMs } : {}),
         attempt: 1,
         attempts: [],
       })),

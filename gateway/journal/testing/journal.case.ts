@@ -554,10 +554,11 @@ function outboxCases(it: It, durable: boolean): void {
     const lease = leased(await journal.accept(newMessage()));
     const refused = await journal.complete(lease, completion({ sends: [{ ...newSend("a", "y"), dueMs: 9_000 }] }));
     deepEqual([refused.status, refused.status === "refused" && refused.code], ["refused", "MF_DELAYED_LIMIT"]);
-    deepEqual(await journal.complete(lease, completion({ sends: [newSend("a", "now"), { ...newSend("b", "z"), dueMs: 9_000 }] })), {
+    const past = { ...newSend("a", "past"), dueMs: 2_000 };
+    deepEqual(await journal.complete(lease, completion({ sends: [newSend("a", "now"), past, { ...newSend("b", "z"), dueMs: 9_000 }] })), {
       status: "committed",
     });
-    deepEqual(await texts(journal, "a"), ["now"]);
+    deepEqual(await texts(journal, "a"), ["now", "past"]);
   });
 
   it(
