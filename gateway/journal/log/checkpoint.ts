@@ -143,7 +143,14 @@ async function moveSleepers({ sleepers, segment }: Captured, options: Checkpoint
   const moving = toMove(sleepers, sleeperFiles);
   const common = { disk, bodies: index.bodies, salt, number: segment, nowMs: clock.now(), chunkBytes: limits.batchBytes };
   const written = moving.length === 0 ? undefined : await writeSleepers(moving, common);
-  if (written !== undefined) await disk.syncNames();
+  if (written !== undefined) {
+    try {
+      await disk.syncNames();
+    } catch (error) {
+      await disk.remove(written.file).catch(() => undefined);
+      throw error;
+    }
+  }
   const places = written?.places;
   const now = places === undefined ? sleepers : sleepers.map((each) => ({ ...each, place: places.get(each) ?? each.place }));
   const files = new Map<string, number>();

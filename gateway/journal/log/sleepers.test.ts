@@ -235,6 +235,21 @@ test("a checkpoint takes sleepers out of their segments, once; a file that is mo
   await again.close();
 });
 
+test("a checkpoint that fails once its file of sleepers is written takes that file away", async (t) => {
+  const dir = await folder(t);
+  const disk = realDisk(dir);
+  const failing = async (): Promise<void> => {
+    if ((await sleeperFiles(dir)).length === 1) throw new Error("no names");
+    return disk.syncNames();
+  };
+  const journal = new LogJournal({ disk: { ...disk, syncNames: failing }, deadLetters: new DeadLetters(join(dir, "dead")) });
+  await journal.recover();
+  await journal.complete(leased(await journal.accept(newMessage())), completion({ sleeper: newSleeper() }));
+  await rejects(journal.compact(), { code: "MF_JOURNAL_IO" });
+  deepEqual(await sleeperFiles(dir), []);
+  await journal.close();
+});
+
 test("a damaged sleeper says so with its place when it is woken and to check, and salvage keeps the others", async (t) => {
   const dir = await folder(t);
   await (await asleepInFile(dir, 3)).close();
