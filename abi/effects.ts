@@ -301,7 +301,7 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
 }
 
 /**
- * Reads a step's effects; total on hostile bytes. `done`, `continue` and `fail` may only come last.
+ * Reads the effects of a step. Never throws; returns an error if the bytes are malformed. `done`, `continue` and `fail` may only come last.
  * Bodies are views into `frame`: copy what must outlive it.
  */
 export function decodeEffects(frame: Uint8Array): Result<Effect[], string> {

@@ -139,7 +139,7 @@ export interface ReadBatch {
 
 export type BatchStep = { readonly batch: ReadBatch } | { readonly batch: undefined; readonly reason: string };
 
-/** Reads one file's batches through a window; total on hostile bytes. */
+/** Reads one file's batches through a window. Never throws for bytes that are malformed. */
 export class BatchReader {
   readonly #file: DiskFile;
   readonly #size: number;
