@@ -39,7 +39,7 @@ export function encodeAsleep({ lease, signals }: AsleepLetter): Uint8Array {
   };
   if (lease !== undefined) {
     const { recording, pages } = lease.sleeper;
-    add(() => writeSleeper(writer, { lease, burying: undefined, bodies: { body: nothing, recording, pages } }));
+    add(() => writeSleeper(writer, { lease, bodies: { body: nothing, recording, pages } }));
   }
   for (const signal of signals) add(() => void writeSignal(writer, { signal, burying: undefined, body: signal.body }));
   return writer.buffer.subarray(0, writer.length);
@@ -57,8 +57,10 @@ export function decodeAsleep(id: string, bytes: Uint8Array): AsleepLetter {
     const payload = view.subarray(at + headerBytes, end);
     if (end > view.length || crc32(payload) !== view.readUInt32LE(at + 4)) throw damaged(id);
     const record = decodeRecord(payload);
-    if (record?.kind === "signal" && record.body.form === "inline") signals.push({ ...record.signal, body: record.body.bytes });
-    else if (record?.kind === "sleeper" && lease === undefined && record.bodies.recording.form === "inline") {
+    if (record?.kind === "signal" && record.body.form === "inline") {
+      const body = Uint8Array.from(record.body.bytes); // it may be kept for long, the file must not
+      signals.push({ ...record.signal, body });
+    } else if (record?.kind === "sleeper" && lease === undefined && record.bodies.recording.form === "inline") {
       const { recording, pages } = record.bodies;
       const sleeper = { ...record.lease.sleeper, recording: recording.bytes, pages: pages?.form === "inline" ? pages.bytes : undefined };
       lease = { ...record.lease, sleeper };

@@ -50,7 +50,7 @@ export function writeCommit(writer: ByteWriter, commit: Commit, bodies: CommitBo
   writer.u32(consumed.length);
   for (const number of consumed) writer.number(number);
   writer.u8(sleeping === undefined ? 0 : 1);
-  if (sleeping !== undefined && bodies.sleeping !== undefined) writeSleeping(writer, sleeping, undefined, bodies.sleeping);
+  if (sleeping !== undefined && bodies.sleeping !== undefined) writeSleeping(writer, sleeping, bodies.sleeping);
   writer.u8(next === undefined ? 0 : 1);
   if (next !== undefined) {
     writeLease(writer, next, undefined);

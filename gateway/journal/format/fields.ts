@@ -24,7 +24,6 @@ export interface SleepingBodies<Body = RecordedBody> {
 /** A sleeping message as it is read; its arrays are empty, their bytes are in `bodies`. */
 export interface RecordedSleeping {
   readonly lease: SleepingLease;
-  readonly burying: AttemptRecord | undefined;
   readonly bodies: SleepingBodies;
 }
 

@@ -1,6 +1,6 @@
 /** Records of sleepers and signals: a sleeping message (inside the record of its commit, and `sleeper` of a checkpoint) and a kept signal. */
 import type { OpenTimer, OpenWait } from "../../contract/sleep.ts";
-import type { AttemptRecord, KeptSignal, SignalNumber } from "../journal.ts";
+import type { KeptSignal, SignalNumber } from "../journal.ts";
 import type { SleepingLease } from "../sleepers.ts";
 import { type ByteReader, type ByteWriter, writeOptionalNumber } from "./bytes.ts";
 import {
@@ -20,13 +20,8 @@ import { type Fields, RecordKind } from "./record.ts";
 
 const nothing = new Uint8Array(0);
 
-export function writeSleeping(
-  writer: ByteWriter,
-  lease: SleepingLease,
-  burying: AttemptRecord | undefined,
-  bodies: SleepingBodies<BodyToWrite>,
-): void {
-  writeLease(writer, lease, burying);
+export function writeSleeping(writer: ByteWriter, lease: SleepingLease, bodies: SleepingBodies<BodyToWrite>): void {
+  writeLease(writer, lease, undefined);
   const { imageSha256, sinceMs, dueMs, transactions, waits, timers } = lease.sleeper;
   writer.text(imageSha256);
   writer.number(sinceMs);
@@ -52,7 +47,7 @@ export function writeSleeping(
 }
 
 export function readSleeping(reader: ByteReader): RecordedSleeping {
-  const { lease, burying } = readLease(reader);
+  const { lease } = readLease(reader);
   const imageSha256 = reader.text();
   const sinceMs = reader.number();
   const dueMs = reader.number();
@@ -73,15 +68,15 @@ export function readSleeping(reader: ByteReader): RecordedSleeping {
   const recording = readBody(reader);
   const pages = reader.u8() === 0 ? undefined : readBody(reader);
   const sleeper = { imageSha256, sinceMs, dueMs, transactions, waits, timers, recording: nothing };
-  return { lease: { ...lease, sleeper }, burying, bodies: { body, recording, pages } };
+  return { lease: { ...lease, sleeper }, bodies: { body, recording, pages } };
 }
 
 export function writeSleeper(
   writer: ByteWriter,
-  { lease, burying, bodies }: Omit<RecordedSleeping, "bodies"> & { readonly bodies: SleepingBodies<BodyToWrite> },
+  { lease, bodies }: Omit<RecordedSleeping, "bodies"> & { readonly bodies: SleepingBodies<BodyToWrite> },
 ): void {
   writer.u8(RecordKind.sleeper);
-  writeSleeping(writer, lease, burying, bodies);
+  writeSleeping(writer, lease, bodies);
 }
 
 /** Gives the offset of an inline body. */

@@ -74,7 +74,6 @@ export async function writeSleepers(slots: readonly CapturedSlot[], options: Sle
       const { body, recording, pages } = recorded;
       writeSleeper(writer, {
         lease,
-        burying: undefined,
         bodies: { body: toWrite(body), recording: toWrite(recording), pages: pages && toWrite(pages) },
       });
       const written = writer.buffer.subarray(start, writer.length);
