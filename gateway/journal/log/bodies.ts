@@ -1,5 +1,5 @@
 /**
- * Where bodies are. A body of a waiting send or of a recovered message is in memory while all of them fit the budget; beyond it
+ * Where bodies are. A body of a waiting send, a kept signal or a recovered message is in memory while all of them fit the budget; beyond it
  * the ledger holds an empty array in its place, and this knows where in the log the bytes are. Large bodies are in files of their
  * own from the start ("blobs"), written and synced before the record that names them.
  *

@@ -73,7 +73,8 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
 /** How long a checkpoint would be, without making it: nearer too much than too little. */
 export function estimatedBytes({ ledger, bodies, looseBytes }: LiveIndex): number {
   const head = 512; // of a record with its headers and names
-  let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes + ledger.signals.bytes + looseBytes + ledger.sleepers.size * slotBytes;
+  let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes + ledger.signals.bytes + looseBytes;
+  for (const { waits } of ledger.sleepers.slots()) bytes += slotBytes + waits.reduce((sum, wait) => sum + wait.length, 0);
   for (const flow of ledger.flows.values()) {
     for (const { lease } of flow.pending.values()) bytes += head + bodies.recordedBytesOf(lease.message.body);
     for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + bodies.recordedBytesOf(entry.body);

@@ -13,7 +13,7 @@ export interface LogLimits {
   readonly recordBytes: number;
   /** Bodies from this size on live in a file of their own, so that batches and checkpoints stay short. */
   readonly blobBytes: number;
-  /** Bodies of waiting sends and of recovered messages that are kept in memory; beyond it they are read back when leased. */
+  /** Bodies of waiting sends, kept signals and recovered messages that are in memory; beyond it they are read back when they are given out. */
   readonly bodyMemoryBytes: number;
   /** Bodies up to this size are always kept in memory: a place on disk would cost as much. */
   readonly smallBodyBytes: number;
@@ -57,7 +57,7 @@ export const sectorBytes = 512;
 
 /** Most slots of sleepers in one record of a checkpoint, which is about as long as a batch at most. */
 export const slotsTogether = 1_000;
-/** Of a slot in a checkpoint, as an estimate. */
+/** Of a slot in a checkpoint without its waits, as an estimate. */
 export const slotBytes = 160;
 
 /** Files that are open at once to read bodies back. */

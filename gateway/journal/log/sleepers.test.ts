@@ -9,10 +9,14 @@ import { newSignal, newSleeper, newWait } from "../testing/sleep.case.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import type { Lease } from "../journal.ts";
 import { fileHeaderBytes } from "./batch.ts";
+import { Bodies } from "./bodies.ts";
+import { estimatedBytes } from "./checkpoint.ts";
 import { type Disk, realDisk } from "./disk.ts";
+import { logLimits } from "./limits.ts";
 import { LogJournal } from "./log-journal.ts";
 import { checkJournal, compactJournal, exportJournal } from "./operations.ts";
 import { openJournal } from "./open.ts";
+import { readLog } from "./recovery.ts";
 
 async function folder(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-sleepers-"));
@@ -167,6 +171,8 @@ test("a checkpoint writes sleepers with many long waits in records that are shor
   for (let n = 1; n <= 5; n++)
     await journal.complete(leased(await journal.accept(newMessage({ id: `m${n}` }))), completion({ sleeper: newSleeper({ waits }) }));
   await journal.compact();
+  const read = await readLog({ disk: realDisk(dir), bodies: new Bodies(realDisk(dir), logLimits), limits: logLimits });
+  ok(estimatedBytes(read.index) > read.checkpointBytes, "the estimate is nearer too much");
   await journal.close();
   const again = openJournal(dir, { limits });
   deepEqual((await again.recover()).sleepers, { orders: 5 });
