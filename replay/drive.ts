@@ -75,7 +75,7 @@ export interface DriveOptions {
   readonly resumes?: readonly ResumeEvent[] | undefined;
   /** Makes the machine again from its events each time it wakes, in place of the one that sleeps. */
   readonly again?: ((events: readonly Event[]) => DrivenMachine) | undefined;
-  /** The attempt is given up at this machine time. */
+  /** The attempt is given up at this machine time, a sleep as well. */
   readonly cancel?: { readonly atMs: number; readonly failure: Failure } | undefined;
   readonly logged: (effect: LogEffect) => void;
   readonly stepped?: ((outcome: StepOutcome) => void) | undefined;
@@ -186,11 +186,13 @@ export class Drive implements EffectHost {
         if (end?.kind === "failed") return this.#failed(end.failure);
         if (end?.kind === "unstarted") return this.#failed(unstarted(end.code));
         if (end?.kind === "done") return this.#commit(undefined) ?? { kind: "done", reply: end.reply, next: end.next };
+        if (this.steps >= replayLimits.events) return this.#failed(endless());
         if (end?.kind === "asleep") {
           const refused = this.#commit(end);
           if (refused !== undefined) return refused;
           const resume = this.#wake(end);
           if (resume === undefined) return end;
+          if (resume.kind === "failed") return resume;
           this.#events.push(resume);
           if (again === undefined) outcome = await machine.step(resume);
           else {
@@ -240,14 +242,17 @@ export class Drive implements EffectHost {
     return undefined;
   }
 
-  /** Begins the next transaction: the event that begins it, or undefined for a machine that nothing wakes. */
-  #wake(asleep: Waits): ResumeEvent | undefined {
+  /** Begins the next transaction. Returns its first event; undefined if nothing wakes the machine; the life's end if it is given up first. */
+  #wake(asleep: Waits): ResumeEvent | (LifeEnd & { readonly kind: "failed" }) | undefined {
     const ends = this.#ends(asleep);
     const waits = asleep.waits.map((wait) => this.#known(wait));
     const times = [...ends.map(({ atMs }) => atMs), ...waits.flatMap((wait) => this.#box.for(wait)?.atMs ?? [])];
+    const nextMs = Math.min(...times); // Infinity if nothing wakes it
+    const { cancel } = this.#options;
+    if (cancel !== undefined && nextMs > cancel.atMs) return { kind: "failed", failure: cancel.failure };
     if (times.length === 0) return undefined;
     const recorded = this.#options.resumes?.[this.transactions.length - 1];
-    this.#nowMs = Math.max(this.#nowMs, Math.min(...times));
+    this.#nowMs = Math.max(this.#nowMs, nextMs);
     this.#beganMs = this.#nowMs;
     this.#effects = this.#newEffects();
     this.#effects.began(this.#nowMs);
@@ -387,4 +392,10 @@ const noBody = new Uint8Array(0);
 
 function unstarted(code: string): Failure {
   return { origin: "gateway", code, message: "the monitor has no room for another machine, or is closing", status: 503, retry: true };
+}
+
+/** Each transaction counts its own steps: a life of ever more transactions would have no end. */
+function endless(): Failure {
+  const message = `the flow took ${replayLimits.events} steps over its transactions and has not ended: look for a wait or a timer in an endless loop`;
+  return { origin: "gateway", code: "MF_STEP_LIMIT", message, status: 0, retry: false };
 }

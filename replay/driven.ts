@@ -9,7 +9,7 @@ import { Drive, type DrivenMachine, type MachineStarter } from "./drive.ts";
 import { type Redact, replayedLimits } from "./exact.ts";
 import { replayLimits } from "./limits.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError } from "./recorded.ts";
+import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError, recordedOutcome } from "./recorded.ts";
 
 export interface Driven {
   readonly outcome: Outcome;
@@ -51,7 +51,7 @@ export async function driveRecording(
   const unanswered: CallEffect[] = [];
   const logs: LogEffect[] = [];
   const own = effectRules({ flow: recording.flow, limits }, rules);
-  const cancelledMs = answers.cancelledMs;
+  const cancelledMs = answers.cancelledMs ?? sleeperEndedMs(recording, rules, error);
   const drive = new Drive({
     deliver,
     headers,
@@ -80,6 +80,12 @@ export async function driveRecording(
     return redact === undefined ? machine : redactedMachine(machine, redact);
   });
   return { outcome: outcomeOf(drive, ended, logs), unanswered };
+}
+
+/** Of a record that ends asleep though its message failed: it was ended from outside, and has no event for that. */
+function sleeperEndedMs(recording: Recording, rules: FlowRules | undefined, error: RecordedError | undefined): number | undefined {
+  if (error === undefined || !recordedOutcome(recording, effectRules(recording, rules)).asleep) return undefined;
+  return (recording.events.at(-1) ?? recording.deliver).timeMs;
 }
 
 function redactedMachine(machine: DrivenMachine, redact: Redact): DrivenMachine {

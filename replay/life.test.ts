@@ -5,6 +5,7 @@ import { defaultFlowLimits, type Event, type StepOutcome } from "#abi";
 import { fromUtf8, toUtf8 } from "#base";
 import { embeddedMonitor, type LoadedImage } from "#monitors";
 import { type GivenSignal } from "./signals.ts";
+import { replayLimits } from "./limits.ts";
 import { Drive, type DriveOptions, type LifeEnd } from "./drive.ts";
 import { answer, delivered, imageOf, startMs } from "./testing/record.ts";
 
@@ -199,4 +200,22 @@ test("a machine that is made again from its events at each wake has the same eff
   const effects = ({ outcomes }: Life): unknown => outcomes.map((outcome) => [outcome.status, outcome.effects]);
   deepEqual(effects(remade), effects(alive));
   deepEqual(remade.drive.transactions, alive.drive.transactions);
+});
+
+test("a life without an end is given up: each transaction counts its own steps", async () => {
+  const waits = ({ kind, timeMs }: Event): Promise<StepOutcome> => {
+    const effects = kind === "resume" ? [] : [{ kind: "timer" as const, timer: 1, dueMs: timeMs + hour }];
+    return Promise.resolve({ status: "waiting", cpuMs: 0, effects });
+  };
+  const drive = new Drive({
+    deliver: delivered(""),
+    headers: {},
+    limits: defaultFlowLimits,
+    rules: { name: "life", limits: defaultFlowLimits, outlets: undefined, retriesProgramErrors: false, sleepMostMs: 30 * day },
+    answer: () => answer(""),
+    logged: () => undefined,
+  });
+  const end = await drive.run(() => ({ first: waits(delivered("")), step: waits, end: () => undefined }));
+  equal(end.kind === "failed" && end.failure.code, "MF_STEP_LIMIT");
+  equal(drive.steps, replayLimits.events);
 });

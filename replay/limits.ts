@@ -4,7 +4,7 @@ const mib = 2 ** 20;
 export const replayLimits = {
   /** Longest sleep of a flow without a mayfly.yaml, in milliseconds. */
   sleepMostMs: 30 * 24 * 3_600_000,
-  /** Most events of one recording. */
+  /** Most events of one recording, and most steps of a life that is driven. */
   events: 1_000_000,
   /** Bodies that are compared as JSON or text; longer ones by their hash. */
   parsedBytes: 4 * mib,

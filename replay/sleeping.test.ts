@@ -148,3 +148,21 @@ test("as a flow test it has its signals and what came of them, in exact time", a
   deepEqual(next, { json: { id: "4711", again: true }, contentType: "application/json" });
   match(text, /^# Recorded/);
 });
+
+test("a life that ended from outside while it slept ends there on other images too", async () => {
+  const error = { code: "MF_CANCELLED_BY_OPERATOR", message: "cancelled by an operator" };
+  const flows = [
+    `if ((await wait("x", { timeout: "2d" })) === undefined) to.out.send("late");`,
+    `for (let n = 0; ; n++) { if (await wait("stop" + n, { timeout: "1d" })) break; to.out.send("on"); }`,
+  ];
+  for (const text of flows) {
+    const flow = `import { flow } from "mayfly"; export default flow(async (msg, { to, wait }) => { ${text} });`;
+    const asleep = await monitor.load(await imageOf(flow));
+    const whole = await record(monitor, asleep, delivered(""), () => answer({}), [signal("stop3", 80 * hour, "")]);
+    const resumed = whole.events.findIndex(({ kind }) => kind === "resume");
+    const cancelled = { ...whole, events: whole.events.slice(0, resumed), steps: whole.steps.slice(0, resumed + 1) };
+    const other = await monitor.load(await imageOf(`${flow}\nglobalThis.version = 2;`));
+    const { differences, compared } = await replayRecording(monitor, other, cancelled, { error });
+    deepEqual([compared, differences], ["outcome", []]);
+  }
+});
