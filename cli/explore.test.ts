@@ -222,6 +222,29 @@ test("several flows: what one sends is a message or a signal for another", async
   match(wrong.violations[0]?.schedule ?? "", /^m1 r1\.1\.0 r2\.1\.0$/);
 });
 
+test("what a message becomes is told apart by its content, in whatever order the answers are tried", async () => {
+  const answers = ["{ json: { n: 1 } }, { json: { n: 2 } }", "{ json: { n: 2 } }, { json: { n: 1 } }"];
+  const next = `
+  if (msg.headers["content-type"] === "text/plain; charset=utf-8") { const answer = await to.x.request({}); continueAs({ n: answer.json<any>().n }); }
+  else to.out.send(msg.json());`;
+  await writeFile(
+    at("bank.ts"),
+    `import { flow } from "mayfly";\nexport default flow(async (msg, { to }) => { to.out.send(msg.json()); });\n`,
+  );
+  const routed = `to.bank.send({ n: (await to.x.request({})).json<any>().n });`;
+  const signalled = `const { n } = (await to.x.request({})).json<any>(); to.self.send({ n }); const got = await wait("told"); to.out.send(got?.json() ?? null);`;
+  for (const choices of answers) {
+    const rule = `invariants: { "never sends 2": ({ sends }) => sends.to("out").every((send) => send.json().n !== 2) }`;
+    const shared = `answers: { x: [${choices}] }, ${rule}, messages: [{ text: "x" }]`;
+    deepEqual(rules(await explored("content-next", next, `{ ${shared} }`)), ["never sends 2"], choices);
+    const flows = (name: string): string => `flows: { ${name}: "./content-routed.ts", bank: "./bank.ts" }`;
+    const route = `routes: { "shop.bank": (send) => ({ flow: "bank", json: send.json() }) }`;
+    deepEqual(rules(await explored("content-routed", routed, `{ ${flows("shop")}, ${route}, ${shared} }`)), ["never sends 2"], choices);
+    const back = `routes: { self: (send) => ({ name: "told", json: send.json() }) }`;
+    deepEqual(rules(await explored("content-signal", signalled, `{ ${back}, ${shared} }`)), ["never sends 2"], choices);
+  }
+});
+
 test("the exploration in EXPLORE.md holds for the saga of the examples", async () => {
   const text = await readFile(join(packageRoot, "docs/EXPLORE.md"), "utf8");
   const block = /^```ts\n([^]*?)^```$/m.exec(text)?.[1] ?? "";

@@ -13,7 +13,7 @@ import type { CallEffect, Event } from "#abi";
 import { toUtf8 } from "#base";
 import { type Failure, failedCall, peersFault, refusedCall } from "#gateway";
 import { type KnownWait, SignalBox } from "#replay";
-import type { Choice, MessageStimulus, Served } from "./matter.ts";
+import type { Choice, MessageStimulus, Served, Stimulus } from "./matter.ts";
 import type { Scenario } from "./scenario.ts";
 import { DeedLogs, requestOf, sendOf } from "./deeds.ts";
 import { deliverOf, signalEvent } from "./events.ts";
@@ -24,6 +24,7 @@ import {
   describeJob,
   describeOutside,
   describeStates,
+  describeStimulus,
   type Draft,
   dueOf,
   endsOf,
@@ -63,6 +64,7 @@ export class Moves {
   readonly #flows: ReadonlyMap<string, Served>;
   readonly #names = new Names();
   readonly #deeds = new DeedLogs();
+  readonly #contents = new WeakMap<Stimulus, number>();
 
   constructor(scenario: Scenario, steps: Steps) {
     this.scenario = scenario;
@@ -76,6 +78,7 @@ export class Moves {
     const pending = stimuli.map((stimulus) => ({
       token: `${stimulus.kind === "message" ? "m" : "s"}${++counts[stimulus.kind]}`,
       stimulus,
+      content: this.#contentOf(stimulus),
     }));
     const states = new Map<string, StateEntry>();
     for (const stimulus of stimuli) {
@@ -102,6 +105,12 @@ export class Moves {
       disturbances: 0,
       broken: undefined,
     };
+  }
+
+  #contentOf(stimulus: Stimulus): number {
+    let content = this.#contents.get(stimulus);
+    if (content === undefined) this.#contents.set(stimulus, (content = this.#names.of(describeStimulus(stimulus))));
+    return content;
   }
 
   of(world: World): Move[] {
@@ -179,10 +188,11 @@ export class Moves {
     this.#enter(draft, each, `${each.token}+`);
   }
 
-  #enter(draft: Draft, { stimulus }: Pending, id: string): void {
+  #enter(draft: Draft, { stimulus, content }: Pending, id: string): void {
     if (stimulus.kind === "signal") {
       const { flow, name, key, headers, body } = stimulus;
-      const kept: Kept = { id, name, key, flow, stimulus, atMs: draft.nowMs, headersJson: JSON.stringify(headers), body };
+      const headersJson = JSON.stringify(headers);
+      const kept: Kept = { id, name, key, flow, stimulus, content, atMs: draft.nowMs, headersJson, body };
       if (this.#isKept(draft, kept)) draft.kept = [...draft.kept, kept];
     } else this.#begin(draft, stimulus, this.scenario.bounds.turns);
   }
@@ -202,6 +212,7 @@ export class Moves {
       number: draft.jobs.length + 1,
       flow,
       message,
+      content: this.#contentOf(message),
       status: "resting",
       at: undefined,
       base: undefined,
@@ -281,13 +292,13 @@ export class Moves {
 
   #goOn(draft: Draft, job: Job): void {
     if (job.status === "awake") return this.#goOnAwake(draft, job);
-    const { message, base, attempt } = job;
+    const { message, content, base, attempt } = job;
     const state = this.#stateOf(draft, job);
     const json = state === undefined ? undefined : stateJson(state);
     const { nowMs } = draft;
     if (base === undefined) {
       const begun = { ...job, status: "awake" as const, version: state?.version ?? 0, taken: [] };
-      const key = `d${job.number}.${attempt}@${nowMs}:${json ?? ""}`;
+      const key = `d${job.number}.${attempt}=${content}@${nowMs}:${json ?? ""}`;
       this.#step(draft, begun, key, () => [deliverOf(message, { nowMs, attempt, stateJson: json, number: job.number })], true);
       return;
     }
@@ -296,7 +307,7 @@ export class Moves {
     draft.kept = draft.kept.filter((signal) => !taken.includes(signal));
     const open = new Set(claims.map(({ wait }) => wait.wait));
     const due = dueOf({ ...job, at: base }, nowMs).filter((each) => each.kind === "wake" || !open.has(each.number));
-    const key = `r${attempt}@${nowMs}:${json ?? ""}:${claims.map(({ wait, signal }) => `${wait.wait}${signal.id}`).join()}:${due.map(({ number }) => number).join()}`;
+    const key = `r${attempt}@${nowMs}:${json ?? ""}:${claims.map(({ wait, signal }) => `${wait.wait}.${signal.id}=${signal.content}`).join()}:${due.map(({ number }) => number).join()}`;
     const events = (): Event[] => [
       { kind: "resume", timeMs: nowMs, attempt, stateJson: json },
       ...claims.map(({ wait, signal }) => signalEvent(nowMs, wait.wait, signal)),
@@ -313,7 +324,7 @@ export class Moves {
     const [claim] = this.#claims(draft, job);
     if (claim !== undefined) {
       draft.kept = draft.kept.filter((signal) => signal !== claim.signal);
-      const key = `s${claim.wait.wait}${claim.signal.id}@${nowMs}`;
+      const key = `s${claim.wait.wait}.${claim.signal.id}=${claim.signal.content}@${nowMs}`;
       this.#step(draft, { ...job, taken: [...job.taken, claim.signal] }, key, () => [signalEvent(nowMs, claim.wait.wait, claim.signal)]);
       return;
     }
@@ -385,8 +396,10 @@ export class Moves {
     step.sends ??= sends.map((send, index) => sendOf(job, send, index, draft.nowMs));
     for (const [index, deed] of step.sends.entries()) {
       this.#deeds.add(draft, deed);
-      for (const [at, stimulus] of this.scenario.routes(deed).entries())
-        draft.pending = [...draft.pending, { token: `r${job.number}.${job.transaction}.${index}${at === 0 ? "" : `.${at}`}`, stimulus }];
+      for (const [at, stimulus] of this.scenario.routes(deed).entries()) {
+        const token = `r${job.number}.${job.transaction}.${index}${at === 0 ? "" : `.${at}`}`;
+        draft.pending = [...draft.pending, { token, stimulus, content: this.#contentOf(stimulus) }];
+      }
     }
     const isAsleep = end?.kind === "asleep";
     if (isAsleep) draft.pending = [...draft.pending, ...this.#decisions(job, step)];
@@ -415,7 +428,7 @@ export class Moves {
         const body = toUtf8(JSON.stringify({ option }));
         const headers = { "content-type": "application/json" };
         const stimulus = { kind: "signal", flow: flow.name, name, key, headers, body, mayRepeat: false } as const;
-        return { token: `y${number}.${wait}.${index}`, stimulus, group: `y${number}.${wait}` };
+        return { token: `y${number}.${wait}.${index}`, stimulus, content: this.#contentOf(stimulus), group: `y${number}.${wait}` };
       });
     });
   }

@@ -56,31 +56,27 @@ export interface Step {
   offers?: readonly Offer[];
 }
 
-interface Parked {
-  readonly machine: InlineMachine;
-}
-
 export class Steps {
   /** Steps that a machine was run for. */
   made = 0;
   readonly #machines: InlineMachines;
   readonly #roots = new Map<string, Step>();
   /** Waiting machines by step, the oldest use first. */
-  readonly #parked = new Map<Step, Parked>();
+  readonly #parked = new Map<Step, InlineMachine>();
   #parkedBytes = 0;
 
   constructor(machines: InlineMachines) {
     this.#machines = machines;
   }
 
-  /** The step after `from`. `key` tells the events from others there; they are asked for where nobody has been yet. */
+  /** The step after `from`. `key` tells its events from all others there, contents included; they are asked for if the step is new. */
   give(
     { flow, message }: { readonly flow: Served; readonly message: MessageStimulus },
     from: Step | undefined,
     { key, begins, events }: { readonly key: string; readonly begins: boolean; readonly events: () => readonly Event[] },
   ): Step {
     const known = from === undefined ? this.#roots : from.children;
-    const place = from === undefined ? `${flow.name}\0${message.id}\0${key}` : key;
+    const place = from === undefined ? `${flow.name}\0${key}` : key;
     const found = known.get(place);
     if (found !== undefined) return found;
     const given = events();
@@ -114,7 +110,7 @@ export class Steps {
     if (kept !== undefined) {
       this.#parked.delete(step);
       this.#parked.set(step, kept);
-      return kept.machine;
+      return kept;
     }
     const { machine } = this.#run(flow, step.parent === undefined ? undefined : this.#machineOf(flow, step.parent), step.events);
     if (machine === undefined) throw new Error("a machine that waited does not wait when it is run again");
@@ -123,9 +119,9 @@ export class Steps {
   }
 
   #park(step: Step, machine: InlineMachine): void {
-    this.#parked.set(step, { machine });
+    this.#parked.set(step, machine);
     this.#parkedBytes += machine.bytes;
-    for (const [oldest, { machine: its }] of this.#parked) {
+    for (const [oldest, its] of this.#parked) {
       if (this.#parkedBytes <= exploreLimits.machineBytes || oldest === step) break;
       this.#parked.delete(oldest);
       this.#parkedBytes -= its.bytes;

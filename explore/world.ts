@@ -11,6 +11,8 @@ import type { End, Step } from "./steps.ts";
 export interface Kept extends GivenSignal {
   readonly flow: string;
   readonly stimulus: SignalStimulus;
+  /** Number of the description of its stimulus. */
+  readonly content: number;
 }
 
 /** One message and its machine. */
@@ -19,6 +21,8 @@ export interface Job {
   readonly number: number;
   readonly flow: Served;
   readonly message: MessageStimulus;
+  /** Number of the message's description: ids alone don't tell messages of different schedules apart. */
+  readonly content: number;
   /** `resting`: its transaction runs again. */
   readonly status: "awake" | "asleep" | "resting" | "done" | "dead";
   /** Undefined before its first step. */
@@ -69,6 +73,8 @@ export interface DeedViews {
 export interface Pending {
   readonly token: string;
   readonly stimulus: Stimulus;
+  /** Number of the stimulus's description. */
+  readonly content: number;
   /** Of those with one group only the first comes. */
   readonly group?: string;
 }
@@ -119,18 +125,24 @@ export function identity({ nowMs, jobs, outside, stored, log, left }: World): st
   return text;
 }
 
-export function describeJob({ status, at, base, attempt, version, taken, turns, message }: Job): string {
-  let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${version} ${turns} ${message.id}`;
-  for (const { id, atMs } of taken) text += `,${id}@${atMs}`;
+export function describeJob({ status, at, base, attempt, version, taken, turns, content }: Job): string {
+  let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${version} ${turns} ${content}`;
+  for (const { id, content: its, atMs } of taken) text += `,${id}=${its}@${atMs}`;
   return text;
+}
+
+export function describeStimulus(stimulus: Stimulus): string {
+  const { kind, flow, key, headers, body } = stimulus;
+  const own = stimulus.kind === "message" ? [stimulus.id, stimulus.source] : [stimulus.name];
+  return `${JSON.stringify([kind, flow, key ?? null, headers, own])}${Buffer.from(body).toString("latin1")}`;
 }
 
 export function describeOutside({ pending, repeatable, kept }: Pick<World, "pending" | "repeatable" | "kept">): string {
   let text = "";
-  for (const { token } of pending) text += `${token} `;
+  for (const { token, content } of pending) text += `${token}=${content} `;
   text += "|";
-  for (const { token } of repeatable) text += `${token} `;
-  for (const { id, atMs } of kept) text += `|${id}@${atMs}`;
+  for (const { token, content } of repeatable) text += `${token}=${content} `;
+  for (const { id, content, atMs } of kept) text += `|${id}=${content}@${atMs}`;
   return text;
 }
 
