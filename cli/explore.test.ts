@@ -245,6 +245,41 @@ test("what a message becomes is told apart by its content, in whatever order the
   }
 });
 
+test("a rule is asked after every event, and sees what each failure was", async () => {
+  const shared = `messages: [{ text: "x" }]`;
+  const late = `{ ${shared}, invariants: { early: ({ nowMs }) => nowMs < 1000 } }`;
+  const passed = await explored("asked-time", `await sleep("1d"); to.out.send("late");`, late);
+  deepEqual([rules(passed), passed.violations[0]?.schedule], [["early"], "m1 t"]);
+  const kept = `{ ${shared}, signals: [{ name: "go" }], invariants: { "none kept": ({ signals }) => signals.length === 0 } }`;
+  const [violation] = (await explored("asked-kept", `to.out.send("x");`, kept)).violations;
+  deepEqual([violation?.rule, violation?.schedule], ["none kept", "s1"]);
+  // The worlds after the two answers are alike but for the failure.
+  const handler = `const { why } = (await to.x.request({})).json<any>(); if (why !== "") throw new Error(why);`;
+  for (const [first, second] of [
+    ["bad", "worse"],
+    ["worse", "bad"],
+  ]) {
+    const choices = `[{ json: { why: "${first}" } }, { json: { why: "${second}" } }]`;
+    const rule = `({ messages }) => !messages.some(({ error }) => error?.message === "worse")`;
+    const bounds = "bounds: { attempts: 1, crashes: 0, errors: 0, duplicates: 0, delays: 0 }";
+    const exploration = `{ ${shared}, ${bounds}, answers: { x: ${choices} }, invariants: { "no worse": ${rule} } }`;
+    deepEqual(rules(await explored("asked-failure", handler, exploration)), ["no worse"], first);
+  }
+});
+
+test("an empty list of answers is refused: it would stop every schedule at its call", async () => {
+  for (const answers of ["[]", "() => []"]) {
+    await writeFile(
+      at("none.ts"),
+      `import { flow } from "mayfly";\nexport default flow(async (msg, { to }) => { await to.stock.request({}); });\n`,
+    );
+    const exploration = `import { explore } from "mayfly/explore";\nexport default explore({ messages: [{ text: "x" }], answers: { stock: ${answers} } });\n`;
+    await writeFile(at("none.explore.ts"), exploration);
+    const { code, err } = await capture(["explore", at("none.ts")]);
+    deepEqual([code, /MF_EXPLORE_INVALID.*the answers of stock are an empty list/.test(err)], [2, true], err);
+  }
+});
+
 test("the exploration in EXPLORE.md holds for the saga of the examples", async () => {
   const text = await readFile(join(packageRoot, "docs/EXPLORE.md"), "utf8");
   const block = /^```ts\n([^]*?)^```$/m.exec(text)?.[1] ?? "";

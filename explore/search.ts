@@ -108,8 +108,7 @@ export class Search {
   }
 
   #brokenRule(world: World, ended: boolean): Broken | undefined {
-    const isNew = world.parent === undefined || world.log !== world.parent.log || world.jobs !== world.parent.jobs || ended;
-    if (!isNew) return undefined;
+    if (!ended && looksAlike(world, world.parent)) return undefined;
     const view = worldView(world, this.#scenario.startMs, ended);
     for (const { name, holds } of this.#scenario.invariants) {
       try {
@@ -211,6 +210,13 @@ function take(waiting: readonly (Move[] | undefined)[], turn: number, random: Pr
     if (moves !== undefined && moves.length > 0) chosen = moves;
   }
   return chosen.pop() as Move;
+}
+
+/** True if a rule sees the same in both. */
+function looksAlike(world: World, before: World | undefined): boolean {
+  if (before === undefined) return false;
+  const { log, jobs, kept, nowMs } = world;
+  return log === before.log && jobs === before.jobs && kept === before.kept && nowMs === before.nowMs;
 }
 
 /** A machine that sleeps when nothing can come any more. */

@@ -125,9 +125,10 @@ export function identity({ nowMs, jobs, outside, stored, log, left }: World): st
   return text;
 }
 
-export function describeJob({ status, at, base, attempt, version, taken, turns, content }: Job): string {
+export function describeJob({ status, at, base, attempt, version, taken, failure, turns, content }: Job): string {
   let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${version} ${turns} ${content}`;
   for (const { id, content: its, atMs } of taken) text += `,${id}=${its}@${atMs}`;
+  if (failure !== undefined) text += ` ${failure.code} ${failure.message}`;
   return text;
 }
 

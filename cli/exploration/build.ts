@@ -1,6 +1,6 @@
 /** From what an author says to a scenario: flows are built, bodies read, answers made ready. */
 import { existsSync } from "node:fs";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, relative, resolve } from "node:path";
 import type { CallEffect } from "#abi";
 import { CodedError, fromUtf8 } from "#base";
 import { type Choice, type Deed, defaultBounds, type Scenario, type Served, type Stimulus } from "#explore";
@@ -146,11 +146,11 @@ class Builder {
     const made = new Map<string, (call: CallEffect) => readonly Choice[]>();
     for (const [name, answers] of Object.entries(given ?? {})) {
       if (typeof answers === "function") {
-        made.set(name, (call) => listOf(answers(contentOf(call.body, call.contentType, {}))).map((each) => choiceNow(each)));
+        made.set(name, (call) => someOf(name, answers(contentOf(call.body, call.contentType, {}))).map((each) => choiceNow(each)));
         continue;
       }
       const choices: Choice[] = [];
-      for (const each of listOf(answers)) {
+      for (const each of someOf(name, answers)) {
         const { bytes, contentType } = await bodyOf(specOf<AnswerSpec>(each), this.#folder);
         choices.push(choiceOf(each, bytes, contentType));
       }
@@ -204,6 +204,16 @@ function listOf<T>(value: T | readonly T[]): readonly T[] {
   return Array.isArray(value) ? (value as readonly T[]) : [value as T];
 }
 
+/** Throws MF_EXPLORE_INVALID for an empty list: a call without an answer would stop every schedule there. */
+function someOf(name: string, answers: AnswerInput | readonly AnswerInput[]): readonly AnswerInput[] {
+  const all = listOf(answers);
+  if (all.length > 0) return all;
+  throw new CodedError(
+    "MF_EXPLORE_INVALID",
+    `the answers of ${name} are an empty list: give at least one, or leave ${name} out for \`200 {}\` ("no answer in time" is always tried)`,
+  );
+}
+
 function contentOf(bytes: Uint8Array, contentType: string, headers: Content["headers"]): Content {
   return { bytes, contentType, headers, text: () => fromUtf8(bytes), json: () => JSON.parse(fromUtf8(bytes)) as unknown };
 }
@@ -238,9 +248,4 @@ function choiceOf(answer: AnswerInput, body: Uint8Array, contentType: string): C
 export async function explorableOf(file: string, exploration: Exploration): Promise<Explorable> {
   const builder = new Builder(file, exploration);
   return { scenario: await builder.build(file), machines: builder.machines };
-}
-
-/** Where an exploration of the flow at `path` would stand that has none. */
-export function besides(path: string): string {
-  return join(dirname(path), basename(path).replace(/\.([mc]?ts)$/, ".explore.$1"));
 }
