@@ -280,6 +280,47 @@ test("an empty list of answers is refused: it would stop every schedule at its c
   }
 });
 
+test("a delayed send comes when it is due, not before", async () => {
+  await writeFile(
+    at("told.ts"),
+    `import { flow } from "mayfly";\nexport default flow(async (msg, { to }) => { to.out.send("reminded"); });\n`,
+  );
+  const exploration = (rule: string): string => `{
+  flows: { shop: "./delayed.ts", told: "./told.ts" },
+  messages: [{ text: "x" }],
+  routes: { later: (send) => ({ flow: "told", text: "remind" }) },
+  invariants: { rule: ({ sends, nowMs, ended }) => ${rule} },
+}`;
+  const handler = `to.later.send("x", { after: "27d" }); await sleep("1d"); to.out.send("rested");`;
+  const early = await explored(
+    "delayed",
+    handler,
+    exploration("nowMs >= 27 * 86_400_000 || !sends.to('out').some((send) => send.text() === 'reminded')"),
+  );
+  deepEqual([rules(early), early.complete], [[], true]);
+  const never = await explored("delayed", handler, exploration("!ended || sends.to('out').length < 2"));
+  deepEqual([rules(never), never.violations[0]?.schedule], [["rule"], "m1 t w1 t r1.1.0"]);
+});
+
+test("no call stays open beyond the time limit of its transaction, however late others are", async () => {
+  await writeFile(
+    at("other.ts"),
+    `import { flow } from "mayfly";\nexport default flow(async (msg, { sleep }) => { await sleep("2d"); });\n`,
+  );
+  const exploration = `{
+  flows: { open: "./open.ts", other: "./other.ts" },
+  messages: [{ text: "x" }, { flow: "other", text: "y" }],
+  bounds: { crashes: 0, delays: 3 },
+  invariants: { "answered in time": ({ sends }) => sends.to("out").every((send) => send.json() < 86_400_000) },
+}`;
+  const handler = `const begun = Date.now(); await to.x.request({}); to.out.send(Date.now() - begun);`;
+  const report = await explored("open", handler, exploration);
+  deepEqual([rules(report), report.complete], [[], true]);
+  const naps = `for (let nap = 0; nap < 4; nap++) await sleep("9s"); to.out.send("rested");`;
+  const rested = `({ sends, messages }) => sends.length === 0 && messages.every(({ error }) => error === undefined || error.code === "MF_TIME_LIMIT")`;
+  deepEqual(rules(await explored("naps", naps, `{ messages: [{ text: "x" }], invariants: { "runs out of time": ${rested} } }`)), []);
+});
+
 test("the exploration in EXPLORE.md holds for the saga of the examples", async () => {
   const text = await readFile(join(packageRoot, "docs/EXPLORE.md"), "utf8");
   const block = /^```ts\n([^]*?)^```$/m.exec(text)?.[1] ?? "";

@@ -9,7 +9,7 @@
  *   t      time passes until something is due
  *   x      the gateway crashes: transactions that run are lost, commits are not
  */
-import type { CallEffect, Event } from "#abi";
+import { type CallEffect, type Event, machineErrors } from "#abi";
 import { toUtf8 } from "#base";
 import { type Failure, failedCall, peersFault, refusedCall } from "#gateway";
 import { type KnownWait, SignalBox } from "#replay";
@@ -21,6 +21,7 @@ import { staleWrite } from "./stale.ts";
 import type { Offer, Reading, Step, Steps } from "./steps.ts";
 import { Names } from "./names.ts";
 import {
+  deadlineOf,
   describeJob,
   describeOutside,
   describeStates,
@@ -57,6 +58,8 @@ const noAnswer: Choice = {
   label: "no answer (MF_OUTLET_TIMEOUT)",
   isDisturbance: true,
 };
+
+const outOfTime: Failure = { origin: "gateway", code: "MF_TIME_LIMIT", message: machineErrors.MF_TIME_LIMIT, status: 504, retry: true };
 
 export class Moves {
   readonly scenario: Scenario;
@@ -142,7 +145,8 @@ export class Moves {
       isBusy = true;
       add("go", `w${job.number}`, undefined, { job });
     }
-    if (this.#nextDueMs(world) !== undefined) add("time", "t", isBusy ? "delays" : undefined, nobody);
+    const nextMs = this.#nextDueMs(world);
+    if (nextMs !== undefined && this.#mayPass(world, nextMs)) add("time", "t", isBusy ? "delays" : undefined, nobody);
     if (isAwake) add("crash", "x", "crashes", nobody);
     return moves;
   }
@@ -168,7 +172,8 @@ export class Moves {
   }
 
   /** Messages of one key begin one after another; a machine that sleeps is in nobody's way. */
-  #mayCome({ jobs }: World, { stimulus }: Pending): boolean {
+  #mayCome({ jobs, nowMs }: World, { stimulus, notBeforeMs = nowMs }: Pending): boolean {
+    if (notBeforeMs > nowMs) return false;
     if (stimulus.kind === "signal" || stimulus.key === undefined) return true;
     const { flow, key } = stimulus;
     return !jobs.some(
@@ -330,6 +335,7 @@ export class Moves {
     }
     const [due] = dueOf(job, nowMs);
     if (due === undefined) return;
+    if (nowMs > deadlineOf(job)) return this.#fail(draft, job, outOfTime);
     const key = `${due.kind}${due.number}@${nowMs}`;
     this.#step(draft, job, key, () => [
       due.kind === "wake" ? { kind: "wake", timeMs: nowMs, timer: due.number } : signalEvent(nowMs, due.number, undefined),
@@ -398,7 +404,8 @@ export class Moves {
       this.#deeds.add(draft, deed);
       for (const [at, stimulus] of this.scenario.routes(deed).entries()) {
         const token = `r${job.number}.${job.transaction}.${index}${at === 0 ? "" : `.${at}`}`;
-        draft.pending = [...draft.pending, { token, stimulus, content: this.#contentOf(stimulus) }];
+        const pending = { token, stimulus, content: this.#contentOf(stimulus), notBeforeMs: deed.dueMs };
+        draft.pending = [...draft.pending, pending];
       }
     }
     const isAsleep = end?.kind === "asleep";
@@ -445,8 +452,20 @@ export class Moves {
     return key === undefined ? undefined : (states.get(stateKey(flow.name, key)) ?? noState);
   }
 
-  #nextDueMs({ jobs, nowMs }: World): number | undefined {
+  /** No transaction is awake beyond its limit, but for one that nothing else can end: it goes on to fail there. */
+  #mayPass({ jobs }: World, untilMs: number): boolean {
+    return jobs.every((job) => {
+      if (job.status !== "awake" || job.at === undefined) return true;
+      const deadlineMs = deadlineOf(job);
+      const { openCalls, ends } = job.at.reading;
+      return untilMs <= deadlineMs || (openCalls.length === 0 && (ends[0]?.dueMs ?? 0) > deadlineMs);
+    });
+  }
+
+  #nextDueMs({ jobs, pending, nowMs }: World): number | undefined {
     let next: number | undefined;
+    for (const { notBeforeMs } of pending)
+      if (notBeforeMs !== undefined && notBeforeMs > nowMs && (next === undefined || notBeforeMs < next)) next = notBeforeMs;
     for (const job of jobs)
       for (const { dueMs } of endsOf(job)) {
         if (dueMs <= nowMs) continue;

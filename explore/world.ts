@@ -75,6 +75,8 @@ export interface Pending {
   readonly stimulus: Stimulus;
   /** Number of the stimulus's description. */
   readonly content: number;
+  /** Of a delayed send: it comes no earlier. */
+  readonly notBeforeMs?: number | undefined;
   /** Of those with one group only the first comes. */
   readonly group?: string;
 }
@@ -140,7 +142,7 @@ export function describeStimulus(stimulus: Stimulus): string {
 
 export function describeOutside({ pending, repeatable, kept }: Pick<World, "pending" | "repeatable" | "kept">): string {
   let text = "";
-  for (const { token, content } of pending) text += `${token}=${content} `;
+  for (const { token, content, notBeforeMs = "" } of pending) text += `${token}=${content}@${notBeforeMs} `;
   text += "|";
   for (const { token, content } of repeatable) text += `${token}=${content} `;
   for (const { id, content, atMs } of kept) text += `|${id}=${content}@${atMs}`;
@@ -174,6 +176,13 @@ export function waitsOf({ status, at }: Job): readonly KnownWait[] {
 /** Ends of timers and waits that come by themselves, in order. */
 export function endsOf({ status, at }: Pick<Job, "status" | "at">): readonly End[] {
   return at !== undefined && (status === "asleep" || status === "awake" || status === "resting") ? at.reading.ends : [];
+}
+
+/** Time at which the transaction of an awake job runs into its limit. */
+export function deadlineOf({ at, flow }: Pick<Job, "at" | "flow">): number {
+  let first = at;
+  while (first?.begins === false) first = first.parent;
+  return (first?.events[0]?.timeMs ?? 0) + flow.limits.timeMs;
 }
 
 export function dueOf(job: Pick<Job, "status" | "at">, nowMs: number): End[] {
