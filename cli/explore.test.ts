@@ -152,6 +152,31 @@ test("built in: a value read before a sleep and written after it, over another m
   deepEqual(rules(await explored("fresh", flow("after"), exploration)), [], 'a blind write of "last" is no lost update either');
 });
 
+test("built in: a lost update by a transaction that was given the old value, or over a deletion", async () => {
+  const read = (work: string): string => `
+  if (msg.text() === "adds") { state.set("seen", (state.get<number>("seen") ?? 0) + 1); return; }
+  if (msg.text() === "deletes") { state.delete("seen"); return; }
+  const seen = state.get<number>("seen") ?? 0;
+  ${work}
+  await wait("go", { timeout: "1d" });
+  state.set("seen", seen + 1);`;
+  const exploration = (other: string): string =>
+    `{ messages: [{ text: "sleeps", key: "k", state: { seen: 4 } }, { text: "${other}", key: "k" }], bounds: { crashes: 0, errors: 0, delays: 1 } }`;
+  const deleted = await explored("stale-deleted", read(""), exploration("deletes"));
+  deepEqual(rules(deleted), ["no lost update"]);
+  match(deleted.violations[0]?.why ?? "", /meanwhile job 2 had deleted it: read/);
+  // Both sleep; one reads while the other's first transaction is under way.
+  const late = `
+  const seen = state.get<number>("seen") ?? 0;
+  if (msg.text() === "asks") await to.x.request({});
+  await wait(msg.text(), { timeout: "1d" });
+  if (msg.text() === "asks") state.set("seen", seen + 1); else state.set("seen", state.get<number>("seen")! + 1);`;
+  const both = `{ messages: [{ text: "other", key: "k", state: { seen: 4 } }, { text: "asks", key: "k" }],
+  signals: [{ name: "other", repeats: false }], bounds: { crashes: 0, errors: 0, duplicates: 0, delays: 0 } }`;
+  const report = await explored("stale-late", late, both, "--schedule", "m1 m2 s1 w1 a2.0=0 t w2");
+  deepEqual(rules(report), ["no lost update"]);
+});
+
 test("built in: another request under the idempotency key of one that was made", async () => {
   const retried = `
   const answer = await to.stock.request(msg.attempt === 1 ? "reserve" : "reserve again").catch((error) => { throw error; });

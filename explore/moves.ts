@@ -223,7 +223,7 @@ export class Moves {
       base: undefined,
       transaction: 1,
       attempt: 1,
-      version: 0,
+      given: noState,
       lastSeen: undefined,
       taken: [],
       failure: undefined,
@@ -302,7 +302,7 @@ export class Moves {
     const json = state === undefined ? undefined : stateJson(state);
     const { nowMs } = draft;
     if (base === undefined) {
-      const begun = { ...job, status: "awake" as const, version: state?.version ?? 0, taken: [] };
+      const begun = { ...job, status: "awake" as const, given: state ?? noState, taken: [] };
       const key = `d${job.number}.${attempt}=${content}@${nowMs}:${json ?? ""}`;
       this.#step(draft, begun, key, () => [deliverOf(message, { nowMs, attempt, stateJson: json, number: job.number })], true);
       return;
@@ -320,7 +320,7 @@ export class Moves {
         kind === "wake" ? ({ kind, timeMs: nowMs, timer: number } as const) : signalEvent(nowMs, number, undefined),
       ),
     ];
-    const begun = { ...job, status: "awake" as const, at: base, version: state?.version ?? 0, taken };
+    const begun = { ...job, status: "awake" as const, at: base, given: state ?? noState, taken };
     this.#step(draft, begun, key, events, true);
   }
 
@@ -371,6 +371,7 @@ export class Moves {
       status: again ? "resting" : "dead",
       attempt: again ? job.attempt + 1 : job.attempt,
       at: job.base,
+      given: noState,
       taken: [],
       failure,
     });
@@ -383,18 +384,18 @@ export class Moves {
 
   #commit(draft: Draft, job: Job, step: Step, { end, sends, changes }: Reading): void {
     const state = this.#stateOf(draft, job);
-    if (changes.length > 0 && state !== undefined && state.version !== job.version) {
+    if (changes.length > 0 && state !== undefined && state.version !== job.given.version) {
       this.#return(draft, job);
-      return this.#set(draft, { ...job, status: "resting", at: job.base, taken: [] });
+      return this.#set(draft, { ...job, status: "resting", at: job.base, given: noState, taken: [] });
     }
-    let seen = state;
+    let seen = job.given;
     if (changes.length > 0 && state !== undefined && job.message.key !== undefined) {
       const stale = staleWrite(this.#steps, job, step, state, changes);
       if (stale !== undefined) draft.broken = { rule: "no lost update", why: stale };
       const values = new Map(state.values);
       for (const { name, valueJson } of changes) {
-        if (valueJson === undefined) values.delete(name);
-        else values.set(name, { json: valueJson, writer: job.number });
+        if (valueJson === undefined || values.get(name)?.json === undefined) values.delete(name); // a new one is the last
+        values.set(name, { json: valueJson, writer: job.number });
       }
       seen = { version: state.version + 1, values };
       draft.states = new Map(draft.states).set(stateKey(job.flow.name, job.message.key), seen);
@@ -410,12 +411,12 @@ export class Moves {
     }
     const isAsleep = end?.kind === "asleep";
     if (isAsleep) draft.pending = [...draft.pending, ...this.#decisions(job, step)];
-    const after: Job = { ...job, lastSeen: seen, taken: [], attempt: 1, failure: undefined };
+    const after: Job = { ...job, given: noState, taken: [], attempt: 1, failure: undefined };
     this.#set(
       draft,
       isAsleep
-        ? { ...after, status: "asleep", at: step, base: step, transaction: job.transaction + 1 }
-        : { ...after, status: "done", at: step, base: step },
+        ? { ...after, status: "asleep", at: step, base: step, lastSeen: seen, transaction: job.transaction + 1 }
+        : { ...after, status: "done", at: step, base: step, lastSeen: undefined },
     );
     const next = end?.kind === "done" ? end.next : undefined;
     if (next === undefined || job.turns <= 0) return;
@@ -444,7 +445,7 @@ export class Moves {
     for (const job of draft.jobs) {
       if (job.status !== "awake") continue;
       this.#return(draft, job);
-      this.#set(draft, { ...job, status: "resting", at: job.base, taken: [] });
+      this.#set(draft, { ...job, status: "resting", at: job.base, given: noState, taken: [] });
     }
   }
 

@@ -28,7 +28,7 @@ export function staleWrite(
     const withNew = events.map((event, index) => (index < last ? withState(event, name, now.json) : event));
     const other = written(withNew);
     if (other === undefined || other === valueJson) continue; // it has looked at neither: it means to replace whatever is there
-    return `job ${number} of ${flow.name} sets ${JSON.stringify(name)} to ${valueJson ?? "nothing"}, made of the value ${old ?? "nothing"} that it read before it slept; meanwhile job ${now.writer} had set it to ${now.json}: read the state again after the wait`;
+    return `job ${number} of ${flow.name} sets ${JSON.stringify(name)} to ${valueJson ?? "nothing"}, made of the value ${old ?? "nothing"} that it read before it slept; meanwhile job ${now.writer} had ${now.json === undefined ? "deleted it" : `set it to ${now.json}`}: read the state again after the wait`;
   }
   return undefined;
 }

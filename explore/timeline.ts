@@ -59,7 +59,9 @@ function stateLines(world: World, before: World): string[] {
   return [...world.states].flatMap(([place, { version, values }]) => {
     if (before.states.get(place)?.version === version) return [];
     const [flow = "", key = ""] = place.split("\0");
-    return [`state of ${flow} (${key}) is ${[...values].map(([name, { json }]) => `${name}=${json}`).join(" ")}`];
+    return [
+      `state of ${flow} (${key}) is ${[...values].flatMap(([name, { json }]) => (json === undefined ? [] : `${name}=${json}`)).join(" ")}`,
+    ];
   });
 }
 

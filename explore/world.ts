@@ -31,9 +31,9 @@ export interface Job {
   readonly base: Step | undefined;
   readonly transaction: number;
   readonly attempt: number;
-  /** Version of the state that the transaction has read. */
-  readonly version: number;
-  /** The state as its last commit left it. */
+  /** State that the transaction was given; `noState` outside of one. */
+  readonly given: StateEntry;
+  /** State as the machine knew it when it fell asleep: as it was given, with its own changes. */
   readonly lastSeen: StateEntry | undefined;
   /** Signals that the transaction was given. */
   readonly taken: readonly Kept[];
@@ -47,8 +47,15 @@ export interface Job {
 /** State under one key of one flow. */
 export interface StateEntry {
   readonly version: number;
-  /** JSON by name, with the number of the job that wrote it, 0 for nobody's. */
-  readonly values: ReadonlyMap<string, { readonly json: string; readonly writer: number }>;
+  /** Values by name. Deleted ones stay, to tell who deleted them. */
+  readonly values: ReadonlyMap<string, StateValue>;
+}
+
+export interface StateValue {
+  /** Undefined: it was deleted. */
+  readonly json: string | undefined;
+  /** Number of the job that wrote it, 0 for nobody's. */
+  readonly writer: number;
 }
 
 /** Deeds in their order; equal histories are one. */
@@ -116,8 +123,9 @@ export function stateKey(flow: string, key: string): string {
 export const noState: StateEntry = { version: 0, values: new Map() };
 
 export function stateJson({ values }: StateEntry): string | undefined {
-  if (values.size === 0) return undefined;
-  return `{${[...values].map(([name, { json }]) => `${JSON.stringify(name)}:${json}`).join(",")}}`;
+  const members: string[] = [];
+  for (const [name, { json }] of values) if (json !== undefined) members.push(`${JSON.stringify(name)}:${json}`);
+  return members.length === 0 ? undefined : `{${members.join(",")}}`;
 }
 
 /** Worlds with the same identity have the same future. */
@@ -127,9 +135,11 @@ export function identity({ nowMs, jobs, outside, stored, log, left }: World): st
   return text;
 }
 
-export function describeJob({ status, at, base, attempt, version, taken, failure, turns, content }: Job): string {
-  let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${version} ${turns} ${content}`;
+export function describeJob({ status, at, base, attempt, given, lastSeen, taken, failure, turns, content }: Job): string {
+  let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${turns} ${content}`;
   for (const { id, content: its, atMs } of taken) text += `,${id}=${its}@${atMs}`;
+  text += `|${describeState(given)}`;
+  if (lastSeen !== undefined) text += `|${describeState(lastSeen)}`;
   if (failure !== undefined) text += ` ${failure.code} ${failure.message}`;
   return text;
 }
@@ -151,10 +161,13 @@ export function describeOutside({ pending, repeatable, kept }: Pick<World, "pend
 
 export function describeStates(states: World["states"]): string {
   let text = "";
-  for (const [key, { version, values }] of states) {
-    text += `|${key}${version}`;
-    for (const [name, { json, writer }] of values) text += `${name}=${json}~${writer}`;
-  }
+  for (const [key, entry] of states) text += `|${key}${describeState(entry)}`;
+  return text;
+}
+
+function describeState({ version, values }: StateEntry): string {
+  let text = String(version);
+  for (const [name, { json = "", writer }] of values) text += `${name}=${json}~${writer}`;
   return text;
 }
 
