@@ -9,7 +9,7 @@ import { Drive, type DrivenMachine, type MachineStarter } from "./drive.ts";
 import { type Redact, replayedLimits } from "./exact.ts";
 import { replayLimits } from "./limits.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { endedFromOutside, headersOf, RecordedAnswers, type RecordedError, recordedOutcome } from "./recorded.ts";
+import { callerWaited, endedFromOutside, headersOf, RecordedAnswers, type RecordedError, recordedOutcome } from "./recorded.ts";
 
 export interface Driven {
   readonly outcome: Outcome;
@@ -69,6 +69,7 @@ export async function driveRecording(
     wake: (timer, dueMs) => answers.wake(timer, dueMs),
     timeout: (wait, dueMs) => answers.timeout(wait, dueMs),
     signals: answers.signals,
+    callerWaits: callerWaited(recording, error),
     resumes: answers.resumes,
     cancel: cancelledMs === undefined ? undefined : { atMs: cancelledMs, failure: endedFromOutside(recording, error) },
     logged: (effect) => void logs.push(effect),
@@ -82,9 +83,10 @@ export async function driveRecording(
   return { outcome: outcomeOf(drive, ended, logs), unanswered };
 }
 
-/** Of a record that ends asleep though its message failed: it was ended from outside, and has no event for that. */
+/** Of a record that ends asleep though its message failed: it was ended from outside, without an event for that. */
 function sleeperEndedMs(recording: Recording, rules: FlowRules | undefined, error: RecordedError | undefined): number | undefined {
-  if (error === undefined || !recordedOutcome(recording, effectRules(recording, rules)).asleep) return undefined;
+  if (error === undefined || callerWaited(recording, error) || !recordedOutcome(recording, effectRules(recording, rules)).asleep)
+    return undefined;
   return (recording.events.at(-1) ?? recording.deliver).timeMs;
 }
 

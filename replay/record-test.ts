@@ -46,7 +46,7 @@ export async function recordedTest(recording: Recording, { flow, rules, error, r
       `the bodies of the message ${recording.deliver.id} have more than ${replayLimits.testBytes} bytes, too many for a test that people read: write a case by hand, with \`file:\` for the long ones`,
     );
   const recorded = recordedOutcome(recording, effectRules(recording, rules), error);
-  const outcome = ran === undefined ? recorded : await testedOutcome(ran.monitor, ran.image, recording, { rules });
+  const outcome = ran === undefined ? recorded : await testedOutcome(ran.monitor, ran.image, recording, { rules, error });
   const { id, timeMs } = recording.deliver;
   const changed = ran === undefined ? [] : outcomeDifferences(recorded, outcome).found.map(({ path }) => path);
   const remarks = [

@@ -1,7 +1,17 @@
 /** A recording, read: its answers by the calls they were given to, its wake-ups by timer, and its outcome by the gateway's interpreter. */
 import type { CallEffect, Headers, LogEffect, Recording, ResolveEvent, ResumeEvent, StepOutcome, WaitEffect } from "#abi";
 import { CodedError, equalBytes } from "#base";
-import { type EffectHost, type EffectRules, Effects, type Failure, type NewSend, peersFault, type StateChange, type Waits } from "#gateway";
+import {
+  type EffectHost,
+  type EffectRules,
+  Effects,
+  type Failure,
+  gatewayLimits,
+  type NewSend,
+  peersFault,
+  type StateChange,
+  type Waits,
+} from "#gateway";
 import { overState, stateAfter, type StateValues } from "./committed.ts";
 import { jsonValue } from "./differences.ts";
 import type { LifeEnd, TimedAnswer, TimedWake } from "./drive.ts";
@@ -121,6 +131,25 @@ function placeOf({ operation, target }: CallEffect): string {
   return `${operation} ${target}`;
 }
 
+/** True for an attempt that was kept from sleep, since its caller waited: it failed for that, or a timer found it awake that it would have slept on. */
+export function callerWaited({ deliver, events, steps }: Recording, error: RecordedError | undefined): boolean {
+  if (error?.code === "MF_SLEEP_CALLER") return true;
+  const calls = new Set<number>();
+  const timers = new Map<number, number>();
+  let beforeMs = deliver.timeMs;
+  for (const [index, { effects }] of steps.entries()) {
+    const event = index === 0 ? deliver : events[index - 1];
+    if (event === undefined) return false;
+    if (event.kind === "wake" && calls.size === 0 && (timers.get(event.timer) ?? 0) - beforeMs >= gatewayLimits.durableMs) return true;
+    if (event.kind === "resolve") calls.delete(event.call);
+    for (const effect of effects)
+      if (effect.kind === "call") calls.add(effect.call);
+      else if (effect.kind === "timer") timers.set(effect.timer, effect.dueMs);
+    beforeMs = event.timeMs;
+  }
+  return false;
+}
+
 /** Failure of an attempt that ended from outside: its time was over, its caller left, the gateway stopped. */
 export function endedFromOutside({ events }: Recording, error: RecordedError | undefined): Failure {
   const cancel = events.find(({ kind }) => kind === "cancel");
@@ -180,7 +209,12 @@ export function recordedOutcome(recording: Recording, now: EffectRules, error?: 
       return () => undefined;
     },
   };
-  const message = { key: deliver.key, headers: headersOf(recording), latin1Reply: deliver.source === "http", callerWaits: false };
+  const message = {
+    key: deliver.key,
+    headers: headersOf(recording),
+    latin1Reply: deliver.source === "http",
+    callerWaits: callerWaited(recording, error),
+  };
   let effects = new Effects(rules, message, host);
   effects.began(deliver.timeMs);
   let end: LifeEnd | undefined;

@@ -166,3 +166,23 @@ test("a life that ended from outside while it slept ends there on other images t
     deepEqual([compared, differences], ["outcome", []]);
   }
 });
+
+test("a flow whose caller waited is awake on other images too, and in its flow test", async () => {
+  const flows = [
+    { text: `to.out.send("on"); await sleep("15s"); return "rested";`, error: undefined },
+    { text: `to.out.send("on"); await wait("x");`, error: { code: "MF_SLEEP_CALLER", message: "" } },
+  ];
+  for (const { text, error: expected } of flows) {
+    const flow = `import { flow } from "mayfly"; export default flow(async (msg, { to, sleep, wait }) => { ${text} });`;
+    const awake = await monitor.load(await imageOf(flow));
+    const recorded = await record(monitor, awake, delivered(""), () => answer({}), [], true);
+    const { failure, sleeps } = recordedOutcome(recorded, effectRules(recorded, undefined), expected);
+    deepEqual([failure?.code, sleeps], [expected?.code, []]);
+    const error = failure === undefined ? undefined : { code: failure.code, message: failure.message };
+    const other = await monitor.load(await imageOf(`${flow}\nglobalThis.version = 2;`));
+    const { differences, compared } = await replayRecording(monitor, other, recorded, { error });
+    deepEqual([compared, differences], ["outcome", []]);
+    const { remarks } = await recordedTest(recorded, { flow: "flow.ts", ran: { monitor, image: awake }, error });
+    equal(remarks.length, 1, remarks.join("\n"));
+  }
+});

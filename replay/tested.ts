@@ -10,7 +10,7 @@ import { Drive, type TimedAnswer } from "./drive.ts";
 import { effectRules } from "./driven.ts";
 import { replayedLimits } from "./exact.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { headersOf, RecordedAnswers, type RecordedCall } from "./recorded.ts";
+import { callerWaited, headersOf, RecordedAnswers, type RecordedCall, type RecordedError } from "./recorded.ts";
 import { stateAnswer } from "./stimulus.ts";
 import { withValues } from "./values.ts";
 
@@ -33,7 +33,7 @@ export async function testedOutcome(
   monitor: Monitor,
   image: LoadedImage,
   recording: Recording,
-  { rules }: { readonly rules?: FlowRules | undefined } = {},
+  { rules, error }: { readonly rules?: FlowRules | undefined; readonly error?: RecordedError | undefined },
 ): Promise<Outcome> {
   const turns = new Map<string, RecordedCall[]>();
   const { all, signals } = new RecordedAnswers(recording);
@@ -54,6 +54,7 @@ export async function testedOutcome(
       const none = failedCall("MF_REPLAY_UNANSWERED", `no record answers ${operation} ${target}`, peersFault);
       return next === undefined ? { answer: none, delayMs: 0 } : timed(next);
     },
+    callerWaits: callerWaited(recording, error),
     signals: signals.map(({ order: _, ...signal }) => signal),
     logged: (effect) => void logs.push(effect),
   });

@@ -59,6 +59,7 @@ export async function record(
   deliver: DeliverEvent,
   answerTo: (call: CallEffect) => TimedAnswer = () => answer({}),
   signals: readonly GivenSignal[] = [],
+  callerWaits = false,
 ): Promise<Recording> {
   const events: Exclude<Event, DeliverEvent>[] = [];
   const outcomes: StepOutcome[] = [];
@@ -78,6 +79,7 @@ export async function record(
     wake: (_timer, dueMs) => ({ atMs: dueMs + 3, order: 1 }),
     timeout: (_wait, dueMs) => ({ atMs: dueMs + 4, order: 1 }),
     signals,
+    callerWaits,
     logged: () => undefined,
     stepped: (outcome) => void outcomes.push(outcome),
   });
