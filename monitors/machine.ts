@@ -68,8 +68,8 @@ type Settle = (outcome: StepOutcome) => void;
 export interface Terms<Seat> {
   readonly seat: Seat;
   readonly limits: FlowLimits;
-  /** Memory it has after its first `events`, in the host's own form. */
-  readonly memory?: { readonly frame: Uint8Array; readonly events: number } | undefined;
+  /** Memory it has after its first `events`, as the host saved it. */
+  readonly memory?: { readonly saved: Uint8Array; readonly events: number } | undefined;
 }
 
 export class OwnedMachine<Seat> implements Machine {
@@ -78,7 +78,8 @@ export class OwnedMachine<Seat> implements Machine {
   readonly limits: FlowLimits;
   /** All it was given, in order. Empty once it is over. */
   readonly events: Event[];
-  readonly memory: Terms<Seat>["memory"];
+  /** Undefined once it is over, or its host could not read it: then it is run from its first event. */
+  memory: Terms<Seat>["memory"];
   /** Its step was stopped to let others go first, and is not stopped again. */
   stopped = false;
   readonly #host: MachineHost<Seat>;
@@ -176,6 +177,7 @@ export class OwnedMachine<Seat> implements Machine {
 
   /** True if the step has no result and may be tried again. */
   #mayRepeat({ status, endedWorker, code }: StepResult): boolean {
+    if (status === "missing") this.memory = undefined;
     if (status === "displaced" || status === "missing") return ++this.#displacements < machineLimits.displacements;
     return status === "lost" && endedWorker === true && code === undefined && this.#losses < machineLimits.losses;
   }
@@ -196,6 +198,7 @@ export class OwnedMachine<Seat> implements Machine {
     this.#to(state);
     this.#over = over;
     this.events.length = 0;
+    this.memory = undefined;
     this.#host.release(this);
     this.#host.ended(this);
   }

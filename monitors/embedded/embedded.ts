@@ -15,7 +15,6 @@ import { PageStore } from "./page-store.ts";
 import { Pool } from "./pool.ts";
 import type { StartThread } from "./worker.ts";
 import type { TaughtImage } from "./worker-port.ts";
-import { unpackMemory } from "./saved-memory.ts";
 import { wasmPageBytes } from "./wire.ts";
 
 export interface EmbeddedOptions {
@@ -43,7 +42,7 @@ interface EmbeddedImage extends LoadedImage, TaughtImage {
 interface Owned {
   readonly limits: FlowLimits | undefined;
   readonly share: Share | undefined;
-  readonly memory?: { readonly frame: Uint8Array; readonly events: number } | undefined;
+  readonly memory?: Life["memory"];
 }
 
 let modules: { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } | undefined;
@@ -129,9 +128,8 @@ class EmbeddedMonitor implements Monitor {
   }
 
   resume(image: LoadedImage, { events, memory }: Life, limits?: FlowLimits, share?: Share): Machine {
-    const frame = memory === undefined || memory.events >= events.length ? undefined : unpackMemory(memory.saved);
-    const saved = frame === undefined || memory === undefined ? undefined : { frame, events: memory.events };
-    return this.#owned(image as EmbeddedImage, [...events], { limits, share, memory: saved });
+    const known = memory === undefined || memory.events >= events.length ? undefined : memory;
+    return this.#owned(image as EmbeddedImage, [...events], { limits, share, memory: known });
   }
 
   #owned(known: EmbeddedImage, events: Event[], { limits, share, memory }: Owned): Machine {

@@ -2,8 +2,8 @@
 const mib = 1024 * 1024;
 
 export const embeddedLimits = {
-  /** Longest saved memory of a machine, in bytes, unpacked. */
-  savedBytes: 64 * 1024 * 1024,
+  /** Longest saved memory of a machine, in bytes, unpacked; one with more is run again from its events. */
+  savedBytes: 16 * mib,
   /** Largest memory of a machine that is saved, in pages of 64 KiB. */
   savedPages: 4096,
   /** Steps that wait for a slot; more are answered that the monitor is busy. */

@@ -23,8 +23,13 @@ export interface SavedMemory {
   readonly pages: Uint8Array;
 }
 
+/** Bytes of a frame with as many pages. */
+export function savedLength(pages: number): number {
+  return headerBytes + pages * (4 + pageBytes);
+}
+
 export function encodeMemory({ stackPointer, memoryPages, pageNumbers, pages }: SavedMemory): Uint8Array {
-  const frame = new Uint8Array(headerBytes + 4 * pageNumbers.length + pages.length);
+  const frame = new Uint8Array(savedLength(pageNumbers.length));
   new Uint32Array(frame.buffer, 0, 4).set([magic, stackPointer, memoryPages, pageNumbers.length]);
   new Uint32Array(frame.buffer, headerBytes, pageNumbers.length).set(pageNumbers);
   frame.set(pages, headerBytes + 4 * pageNumbers.length);
@@ -35,22 +40,21 @@ export function packMemory(frame: Uint8Array): Uint8Array {
   return new Uint8Array(deflateRawSync(frame, { level: 1 }));
 }
 
-/** The frame in packed bytes; undefined when they hold something else. */
-export function unpackMemory(packed: Uint8Array): Uint8Array | undefined {
+/** Undefined for bytes that hold something else. */
+export function unpackMemory(packed: Uint8Array): SavedMemory | undefined {
   try {
     const inflated = inflateRawSync(packed, { maxOutputLength: embeddedLimits.savedBytes });
-    const frame = new Uint8Array(inflated); // aligned, and its own
-    return readMemory(frame) === undefined ? undefined : frame;
+    return readMemory(new Uint8Array(inflated)); // aligned
   } catch {
     return undefined;
   }
 }
 
-/** Undefined when the bytes are another thing, such as an event. `frame` begins at an even place of its buffer. */
+/** Undefined for bytes that hold something else. `frame` begins at an even place of its buffer. */
 export function readMemory(frame: Uint8Array): SavedMemory | undefined {
   if (frame.length < headerBytes || frame.byteOffset % 4 !== 0) return undefined;
   const [found, stackPointer = 0, memoryPages = 0, count = 0] = new Uint32Array(frame.buffer, frame.byteOffset, 4);
-  if (found !== magic || frame.length !== headerBytes + count * (4 + pageBytes)) return undefined;
+  if (found !== magic || frame.length !== savedLength(count)) return undefined;
   const pageNumbers = new Uint32Array(frame.buffer, frame.byteOffset + headerBytes, count);
   const end = (memoryPages * wasmPageBytes) / pageBytes;
   let before = monitorBytes / pageBytes - 1;

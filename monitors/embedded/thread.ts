@@ -5,7 +5,7 @@ import { isLastKind, lastEffectKind } from "#abi";
 import { assert, collectGarbage, toUtf8 } from "#base";
 import { embeddedLimits } from "./limits.ts";
 import type { PageTable } from "./page-store.ts";
-import { packMemory, readMemory } from "./saved-memory.ts";
+import { packMemory, savedLength, type SavedMemory, unpackMemory } from "./saved-memory.ts";
 import {
   control,
   kib,
@@ -28,7 +28,7 @@ const words = slots.control;
 
 const chunks: Uint8Array[] = [];
 const images = new Map<number, PageTable>();
-const frames = new Map<number, readonly Uint8Array[]>();
+const posted = new Map<number, Extract<ToWorker, { kind: "frames" }>>();
 const waiting = new Map<number, Hibernated>();
 
 /** The memory of the old one is given back at once: V8 would wait for garbage of its own heap, and let it grow to many times what is in use. */
@@ -55,7 +55,7 @@ function readPort(): void {
     else if (message.kind === "image")
       images.set(message.slot, { entries: message.entries, stackPointer: message.stackPointer, memoryPages: message.memoryPages });
     else if (message.kind === "forget") images.clear();
-    else frames.set(message.submission, message.frames);
+    else posted.set(message.submission, message);
   }
 }
 
@@ -69,12 +69,23 @@ function image(slot: number): PageTable {
   return table;
 }
 
-function framesOnPort(submission: number): readonly Uint8Array[] {
+interface Given {
+  readonly frames: readonly Uint8Array[];
+  readonly memory: SavedMemory | undefined;
+}
+
+/** The events of a submission, and the machine's memory before them; undefined where that can't be read. */
+function given(submission: number, header: Int32Array): Given | undefined {
+  const length = header[word.length] as number;
+  if (length >= 0) return { frames: [slots.data(submission).subarray(0, length)], memory: undefined };
   readPort();
-  const found = frames.get(submission);
+  const found = posted.get(submission);
   assert(found !== undefined, "frames on the port are sent before their slot");
-  frames.delete(submission);
-  return found;
+  posted.delete(submission);
+  const { frames } = found;
+  if (found.memory === undefined) return { frames, memory: undefined };
+  const memory = unpackMemory(found.memory);
+  return memory === undefined ? undefined : { frames, memory };
 }
 
 /** Waits until the main thread has taken most of what is on the port: it may be busy while steps go on. */
@@ -97,32 +108,27 @@ function steps(all: readonly Uint8Array[]): StepResult {
   return result;
 }
 
-/** Prepares the instance and runs the step; undefined when the machine is not here. */
-function run(submission: number, header: Int32Array): StepResult | undefined {
+/** Prepares the instance and runs the step; `lost` when the machine is not here. */
+function run(header: Int32Array, { frames, memory }: Given): StepResult | "lost" {
   const machine = header[word.machine] as number;
   const limitPages = header[word.limitPages] as number;
   if (header[word.operation] === operation.start) instance.reset(image(header[word.image] as number), limitPages);
   else {
     const hibernated = unpark(machine);
-    if (hibernated === undefined) return undefined;
+    if (hibernated === undefined) return "lost";
     instance.resume(hibernated, limitPages);
   }
-  const length = header[word.length] as number;
-  const [first, ...later] = length >= 0 ? [] : framesOnPort(submission);
-  const memory = first === undefined ? undefined : readMemory(first);
-  if (memory !== undefined) {
-    instance.restore(memory, limitPages);
-    return steps(later);
-  }
-  return length >= 0 ? step(slots.data(submission).subarray(0, length)) : steps(first === undefined ? later : [first, ...later]);
+  if (memory !== undefined) instance.restore(memory, limitPages);
+  return steps(frames);
 }
 
 /** Puts the outcome into the slot, or on the port when it is too large for one. */
-function answer(submission: number, header: Int32Array, result: StepResult | undefined): void {
+function answer(submission: number, header: Int32Array, result: StepResult | "lost" | "missing"): void {
   const data = slots.data(submission);
-  const detail = result === undefined || result.detail === "" ? undefined : toUtf8(result.detail).subarray(0, 1024);
-  const effects = result?.effects;
-  header[word.status] = statuses.indexOf(result?.status ?? "lost");
+  const ran = typeof result === "string" ? undefined : result;
+  const detail = ran === undefined || ran.detail === "" ? undefined : toUtf8(ran.detail).subarray(0, 1024);
+  const effects = ran?.effects;
+  header[word.status] = statuses.indexOf(typeof result === "string" ? result : result.status);
   header[word.detailLength] = 0;
   if (effects !== undefined && effects.length > data.length) {
     postedKib = (postedKib + kib(effects.length)) | 0;
@@ -142,7 +148,7 @@ function answer(submission: number, header: Int32Array, result: StepResult | und
 /** A recalled submission's frames are not kept either. Its slot may be filled again only now: before, this thread would take what is in it. */
 function skip(submission: number, header: Int32Array): void {
   readPort();
-  frames.delete(submission);
+  posted.delete(submission);
   finish(header);
 }
 
@@ -158,15 +164,16 @@ function serve(submission: number): void {
   if (header[word.operation] === operation.drop) unpark(header[word.machine] as number);
   else if (header[word.operation] === operation.save) save(header[word.machine] as number);
   else {
+    const events = given(submission, header); // before the watchdog counts: inflating is no work of the machine
     current = submission + 1;
     Atomics.store(words, control.running, current);
     if (postedKib !== 0) awaitTaken();
     const started = performance.now();
-    const result = run(submission, header);
+    const result = events === undefined ? "missing" : run(header, events);
     header[word.cpuMicros] = Math.round((performance.now() - started) * 1000);
     header[word.memoryPages] = instance.globals.memoryPages;
     Atomics.store(words, control.running, 0);
-    header[word.keptBytes] = result !== undefined && waits(result) ? park(header[word.machine] as number) : 0;
+    header[word.keptBytes] = typeof result !== "string" && waits(result) ? park(header[word.machine] as number) : 0;
     answer(submission, header, result);
     if (instance.unfit || instance.memoryPages > setup.keptPages) replaceInstance();
     words[control.heldPages] = instance.memoryPages + instance.wholePages;
@@ -183,10 +190,11 @@ function park(machine: number): number {
   return bytes;
 }
 
-/** Tells the memory of a waiting machine, which stays. */
+/** Tells the memory of a waiting machine, which stays; nothing where it is too long. */
 function save(machine: number): void {
   const hibernated = waiting.get(machine);
-  const memory = hibernated === undefined ? undefined : packMemory(instance.difference(hibernated));
+  const isSaved = hibernated !== undefined && savedLength(hibernated.pageNumbers.length) <= embeddedLimits.savedBytes;
+  const memory = isSaved ? packMemory(instance.difference(hibernated)) : undefined;
   const copy = memory?.slice();
   port.postMessage({ saved: machine, memory: copy } satisfies FromWorker, copy === undefined ? [] : [copy.buffer]);
 }

@@ -56,6 +56,12 @@ function xor(bytes: Uint8Array, at: number, other: Uint8Array): void {
   for (let index = 0; index < other.length; index++) bytes[at + index] = (bytes[at + index] as number) ^ (other[index] as number);
 }
 
+/** True for a page of zeros at `at`. */
+function isZeroPage(bytes: Uint8Array, at: number): boolean {
+  for (let index = at; index < at + pageBytes; index++) if (bytes[index] !== 0) return false;
+  return true;
+}
+
 export class WarmInstance {
   readonly #memory: WebAssembly.Memory;
   readonly #kernel: KernelInstance;
@@ -370,11 +376,17 @@ export class WarmInstance {
   /** The memory of a hibernated machine as a frame of saved-memory.ts. */
   difference({ table, pageNumbers, pages, memoryPages, stackPointer }: Hibernated): Uint8Array {
     const changed = pages.slice();
+    const numbers: number[] = [];
     for (const [index, page] of pageNumbers.entries()) {
       const entry = table.entries[page] ?? 0;
-      if (entry !== 0) xor(changed, index * pageBytes, this.#page(entry));
+      const at = index * pageBytes;
+      if (entry !== 0) xor(changed, at, this.#page(entry));
+      if (isZeroPage(changed, at)) continue; // it was written with what it had
+      changed.copyWithin(numbers.length * pageBytes, at, at + pageBytes);
+      numbers.push(page);
     }
-    return encodeMemory({ stackPointer, memoryPages, pageNumbers, pages: changed });
+    const left = changed.subarray(0, numbers.length * pageBytes);
+    return encodeMemory({ stackPointer, memoryPages, pageNumbers: Uint32Array.from(numbers), pages: left });
   }
 
   /** Makes the instance, which is a pristine machine of the image, the one whose memory was saved. */

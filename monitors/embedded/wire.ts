@@ -58,7 +58,7 @@ export const word = {
 
 export const slotState = { free: 0, queued: 1, running: 2, done: 3, recalled: 4 } as const;
 export const operation = { start: 1, step: 2, drop: 3, save: 4 } as const;
-export const statuses = ["complete", "interrupted", "escaped", "trapped", "compromised", "no-memory", "lost"] as const;
+export const statuses = ["complete", "interrupted", "escaped", "trapped", "compromised", "no-memory", "lost", "missing"] as const;
 export type Status = (typeof statuses)[number];
 
 /** Submissions are numbered in turn, within 30 bits. */
@@ -108,7 +108,13 @@ export type ToWorker =
       readonly memoryPages: number;
     }
   | { readonly kind: "forget" }
-  | { readonly kind: "frames"; readonly submission: number; readonly frames: readonly Uint8Array[] };
+  | {
+      readonly kind: "frames";
+      readonly submission: number;
+      readonly frames: readonly Uint8Array[];
+      /** Memory of the machine before these events, packed (saved-memory.ts). Bytes that can't be read are answered `missing`. */
+      readonly memory: Uint8Array | undefined;
+    };
 
 export type FromWorker =
   | { readonly submission: number; readonly effects: Uint8Array }

@@ -47,10 +47,11 @@ export class WorkerPort {
   }
 
   /** Returns the length that the slot says: −1. */
-  postFrames(submission: number, frames: readonly Uint8Array[]): -1 {
-    const message: ToWorker = { kind: "frames", submission, frames };
-    const length = frames.reduce((sum, frame) => sum + frame.length, 0); // 0 once they are handed over
-    const whole = frames.filter((frame) => frame.byteLength === frame.buffer.byteLength);
+  postFrames(submission: number, frames: readonly Uint8Array[], memory?: Uint8Array): -1 {
+    const message: ToWorker = { kind: "frames", submission, frames, memory };
+    const all = memory === undefined ? frames : [memory, ...frames];
+    const length = all.reduce((sum, frame) => sum + frame.length, 0); // 0 once they are handed over
+    const whole = all.filter((frame) => frame.byteLength === frame.buffer.byteLength);
     this.#thread.postMessage(
       message,
       whole.map((frame) => frame.buffer as ArrayBuffer),

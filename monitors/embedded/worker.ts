@@ -209,7 +209,7 @@ export class PoolWorker {
     const event = events.at(-1);
     assert(event !== undefined, "a machine that is not over has an event");
     if (what === operation.start && memory !== undefined)
-      return this.#port.postFrames(number, [memory.frame.slice(), ...events.slice(memory.events).map(encodeEvent)]);
+      return this.#port.postFrames(number, events.slice(memory.events).map(encodeEvent), new Uint8Array(memory.saved));
     if (what === operation.start && events.length > 1) return this.#port.postFrames(number, events.map(encodeEvent));
     const data = this.slots.data(number);
     const length = encodeEventInto(data, event);
