@@ -60,6 +60,16 @@ test("a clock that is off is reckoned with; dates of a life in which it was set 
   };
   match(lost(100).faults.join("\n"), /acknowledged 100 ms before the end/);
   deepEqual([lost(6000).faults, lost(4500).faults], [[], []]);
+  const woken = (seenMs: number): SleepBook => {
+    const book = new SleepBook();
+    book.stepped(100, 700);
+    book.beginning("k1-1", 5000);
+    book.saw(asked({ dueMs: 10_000 }), 5100);
+    book.saw(ended({ dueMs: 10_000, atMs: 10_000 }), seenMs);
+    return book;
+  };
+  match(woken(9_200).faults.join("\n"), /its end was seen 100 ms before its time was over/);
+  deepEqual(woken(9_290).faults, []);
   const early = new SleepBook();
   early.stepped(6000, -700);
   early.beginning("k1-1", 5000);

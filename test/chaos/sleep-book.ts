@@ -129,6 +129,9 @@ export class SleepBook {
       const { by, dueMs, atMs } = ended;
       if (by === null) {
         if (atMs < dueMs) found.push(`${name}: its time was over ${dueMs - atMs} ms too early`);
+        // The machine's time is what it was told: its sends show when it really was.
+        if (offsetMs !== undefined && saga.endedMs + offsetMs < dueMs - slackMs)
+          found.push(`${name}: its end was seen ${dueMs - saga.endedMs - offsetMs} ms before its time was over`);
         for (const [id, { ackMs }] of signals)
           if (ackMs !== undefined && offsetMs !== undefined && ackMs + offsetMs < dueMs)
             found.push(`${name}: ${id} was acknowledged ${dueMs - ackMs - offsetMs} ms before the end, and not given`);

@@ -13,8 +13,13 @@ import { type Lane, pause, type Transport } from "./transport.ts";
 const ended = "sleep";
 const asked = "asked";
 const teller = "tells";
+/** Turns of a loop that take some 100 to 250 ms of CPU time. */
+const costlyTurns = 250_000;
 
-/** `dueMs`, `token` and `version` are in the machine's memory while it sleeps. */
+/**
+ * `dueMs`, `token` and `version` are in the machine's memory while it sleeps. One message in eleven takes more CPU time before its wait than a
+ * machine may that is run again from its events (`replayCheapMs`): its memory is kept with it.
+ */
 function source(version: number): string {
   return `import { flow } from "mayfly";
 
@@ -28,6 +33,7 @@ export default flow<"out" | "sink" | "helper">(async (msg, { to, state, wait }) 
   state.set("asked", begun);
   const token = crypto.randomUUID();
   const dueMs = Date.now() + timeoutMs;
+  if (seq % 11 === 5) for (let turn = 0, mixed = seq; turn < ${costlyTurns}; turn++) mixed = Math.imul(mixed ^ turn, 0x01000193) >>> 0;
   const first = { lane: "${asked}", key, seq, count: begun, version, pad: pad.replaceAll("${ended}/", "${asked}/"), token, dueMs };
   to.sink.send(first, { key });
   const signal = await wait<{ id: string }>("go", { key: key + "-" + seq, timeout: timeoutMs });
