@@ -17,6 +17,12 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
+interface Line {
+  readonly token: string;
+  readonly event: string;
+  readonly happened: readonly string[];
+}
+
 interface Report {
   readonly schedules: number;
   readonly worlds: number;
@@ -25,7 +31,7 @@ interface Report {
     readonly rule: string;
     readonly why: string;
     readonly schedule: string;
-    readonly timeline: readonly { readonly token: string; readonly event: string; readonly happened: readonly string[] }[];
+    readonly timeline: readonly Line[];
   }[];
 }
 
@@ -70,6 +76,10 @@ test("a payment that comes while the release is under way: found, as short as ca
   for (const seed of ["2", "3"]) equal((await again("race", "--seed", seed)).violations[0]?.schedule, violation.schedule);
   const single = await again("race", "--schedule", violation.schedule);
   deepEqual([single.code, single.violations[0]?.timeline], [1, violation.timeline]);
+  const sound = JSON.parse((await capture(["explore", at("race.ts"), "--json", "--schedule", "m1 t"])).out) as Report & {
+    timeline: Line[];
+  };
+  deepEqual([sound.violations, sound.timeline.map(({ token }) => token)], [[], ["m1", "t"]]);
   const other = await capture(["explore", at("race.ts"), "--schedule", "m1 w7"]);
   deepEqual([other.code, /MF_EXPLORE_SCHEDULE.*the event w7/.test(other.err)], [2, true]);
   const shown = await capture(["explore", at("race.ts")]);

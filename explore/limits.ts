@@ -13,8 +13,6 @@ export const exploreLimits = {
   attempts: 2,
   /** Messages that one message may continue as. */
   turns: 1,
-  /** Duration, in milliseconds. */
-  timeMs: 60_000,
   /** Different worlds, about 1 KB of memory each; a search that has seen as many ends. */
   worlds: 1_500_000,
   /** Moves that are kept to be made; a search with more leaves some out, and says so. */

@@ -75,13 +75,12 @@ async function explore({ terminal }: Cli, target: string, flags: ExploreFlags): 
   const { exploreAt, showReport, timelineText } = await import("../exploration/run.ts");
   const schedule = flags.schedule?.split(/[\s,]+/).filter((token) => token !== "");
   const report = await exploreAt(target, { timeMs, seed, schedule }, await madeOf(target, flags));
-  const broken = report.violations.filter(({ rule }) => rule !== "");
   if (flags.json === true) terminal.out(`${JSON.stringify(report, undefined, 2)}\n`);
-  else if (schedule !== undefined && broken.length === 0) {
-    terminal.out(timelineText(terminal, report.violations[0]?.timeline ?? [], "  "));
+  else if (report.timeline !== undefined && report.violations.length === 0) {
+    terminal.out(timelineText(terminal, report.timeline, "  "));
     terminal.out(`${terminal.paint.green("nothing breaks a rule")}\n`);
-  } else showReport(terminal, target, { ...report, violations: broken });
-  return broken.length === 0 ? exitCodes.ok : exitCodes.failed;
+  } else showReport(terminal, target, report);
+  return report.violations.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
 export function addExplore(program: Command, cli: Cli): Command {

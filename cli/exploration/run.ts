@@ -33,6 +33,8 @@ export interface ExploreReport {
   readonly complete: boolean;
   readonly seed: number;
   readonly violations: readonly ShownViolation[];
+  /** Of a single schedule. */
+  readonly timeline?: readonly Line[];
 }
 
 function shownViolation({ rule, why, schedule, world }: Violation, { scenario }: Explorable): ShownViolation {
@@ -80,8 +82,9 @@ function explored(explorable: Explorable, { timeMs, seed, schedule }: ExploreOpt
   const search = new Search(scenario, new Steps(machines));
   if (schedule === undefined) return reportOf(search.run({ timeMs, random: prng(seed) }), seed, explorable);
   const { world, broken } = search.exact(schedule);
-  const violations = [{ rule: broken?.rule ?? "", why: broken?.why ?? "", schedule, world }];
-  return reportOf({ violations, schedules: 1, worlds: world.depth + 1, steps: 0, seconds: 0, complete: false }, seed, explorable);
+  const violations = broken === undefined ? [] : [{ ...broken, schedule, world }];
+  const ran = { violations, schedules: 1, worlds: world.depth + 1, steps: 0, seconds: 0, complete: false };
+  return { ...reportOf(ran, seed, explorable), timeline: timelineOf(world, scenario) };
 }
 
 export function timelineText({ paint }: Terminal, timeline: readonly Line[], indent = "    "): string {

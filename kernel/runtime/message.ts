@@ -85,7 +85,8 @@ export class Message extends Content implements PublicMessage {
       const name = formText(mark < 0 ? pair : pair.slice(0, mark));
       const value = mark < 0 ? "" : formText(pair.slice(mark + 1));
       const before = found[name];
-      found[name] = before === undefined ? value : typeof before === "string" ? [before, value] : [...before, value];
+      if (typeof before === "object") before.push(value);
+      else found[name] = before === undefined ? value : [before, value];
     }
     return found;
   }
