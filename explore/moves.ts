@@ -24,6 +24,7 @@ import {
   deadlineOf,
   describeJob,
   describeOutside,
+  describeState,
   describeStates,
   describeStimulus,
   type Draft,
@@ -87,7 +88,7 @@ export class Moves {
     for (const stimulus of stimuli) {
       if (stimulus.kind !== "message" || stimulus.key === undefined || stimulus.state === undefined) continue;
       const values = Object.entries(stimulus.state).map(([name, value]) => [name, { json: JSON.stringify(value), writer: 0 }] as const);
-      states.set(stateKey(stimulus.flow, stimulus.key), { version: 1, values: new Map(values) });
+      states.set(stateKey(stimulus.flow, stimulus.key), this.#entry(1, new Map(values)));
     }
     const { crashes, errors, duplicates, delays } = bounds;
     return {
@@ -108,6 +109,10 @@ export class Moves {
       disturbances: 0,
       broken: undefined,
     };
+  }
+
+  #entry(version: number, values: StateEntry["values"]): StateEntry {
+    return { version, values, name: this.#names.of(describeState({ version, values })) };
   }
 
   #contentOf(stimulus: Stimulus): number {
@@ -397,7 +402,7 @@ export class Moves {
         if (valueJson === undefined || values.get(name)?.json === undefined) values.delete(name); // a new one is the last
         values.set(name, { json: valueJson, writer: job.number });
       }
-      seen = { version: state.version + 1, values };
+      seen = this.#entry(state.version + 1, values);
       draft.states = new Map(draft.states).set(stateKey(job.flow.name, job.message.key), seen);
     }
     step.sends ??= sends.map((send, index) => sendOf(job, send, index, draft.nowMs));

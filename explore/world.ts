@@ -49,6 +49,8 @@ export interface StateEntry {
   readonly version: number;
   /** Values by name. Deleted ones stay, to tell who deleted them. */
   readonly values: ReadonlyMap<string, StateValue>;
+  /** Number of its description. */
+  readonly name: number;
 }
 
 export interface StateValue {
@@ -120,7 +122,7 @@ export function stateKey(flow: string, key: string): string {
   return `${flow}\0${key}`;
 }
 
-export const noState: StateEntry = { version: 0, values: new Map() };
+export const noState: StateEntry = { version: 0, values: new Map(), name: 0 };
 
 export function stateJson({ values }: StateEntry): string | undefined {
   const members: string[] = [];
@@ -136,10 +138,8 @@ export function identity({ nowMs, jobs, outside, stored, log, left }: World): st
 }
 
 export function describeJob({ status, at, base, attempt, given, lastSeen, taken, failure, turns, content }: Job): string {
-  let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${turns} ${content}`;
+  let text = `${status} ${at?.id ?? 0} ${base?.id ?? 0} ${attempt} ${turns} ${content} ${given.name} ${lastSeen?.name ?? ""}`;
   for (const { id, content: its, atMs } of taken) text += `,${id}=${its}@${atMs}`;
-  text += `|${describeState(given)}`;
-  if (lastSeen !== undefined) text += `|${describeState(lastSeen)}`;
   if (failure !== undefined) text += ` ${failure.code} ${failure.message}`;
   return text;
 }
@@ -161,11 +161,11 @@ export function describeOutside({ pending, repeatable, kept }: Pick<World, "pend
 
 export function describeStates(states: World["states"]): string {
   let text = "";
-  for (const [key, entry] of states) text += `|${key}${describeState(entry)}`;
+  for (const [key, entry] of states) text += `|${key}=${entry.name}`;
   return text;
 }
 
-function describeState({ version, values }: StateEntry): string {
+export function describeState({ version, values }: Omit<StateEntry, "name">): string {
   let text = String(version);
   for (const [name, { json = "", writer }] of values) text += `${name}=${json}~${writer}`;
   return text;
