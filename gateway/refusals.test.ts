@@ -2,6 +2,9 @@
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import { connectors } from "#connectors";
+import { CodedError } from "#base";
+import type { Headers, Outcome } from "./contract/message.ts";
+import type { Accept } from "./contract/source.ts";
 import { type DeadLetterFs, DeadLetters } from "./journal/dead-letters.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import { Router } from "./http/router.ts";
@@ -95,6 +98,61 @@ test("MF_INTERNAL: a handler that throws answers 500 without a word of why, and 
       match(JSON.stringify(logs), /secret/);
     },
     { ports },
+  );
+});
+
+test("MF_SOURCE_HEADER: a header that is no text makes its message a dead letter without it, and troubles no other", async () => {
+  const accepts: Accept[] = [];
+  const odd = {
+    ...connectors.sources.find(({ name }) => name === "direct"),
+    create: () => ({
+      start: async (accept: Accept) => void accepts.push(accept),
+      stop: async () => undefined,
+      health: () => ({ ready: true, detail: "" }),
+    }),
+  } as never;
+  const ports = { connectors: { ...connectors, sources: [odd] } };
+  const yaml = "flows: { a: { image: a.mfi, from: [ { direct: {} } ], signals: { paid: { key: id, from: [ { direct: {} } ] } } } }";
+  await withGateway(
+    yaml,
+    { a: () => [done()] },
+    async ({ deadLetters }) => {
+      for (const accept of accepts) {
+        const give = (headers: object): Promise<Outcome> =>
+          accept({ id: "i", headers: headers as Headers, contentType: "", body: utf8("x"), replyWanted: false, keeper: "journal" });
+        for (const size of [1, undefined, null, {}, ["1", 2]]) {
+          const outcome = await give({ good: "yes", size });
+          deepEqual(outcome.status === "dead" && [outcome.failure.code, outcome.failure.origin, outcome.kept], [
+            "MF_SOURCE_HEADER",
+            "gateway",
+            true,
+          ]);
+        }
+        equal((await give({ good: ["1", "2"] })).status, "accepted");
+      }
+      const kept: unknown[] = [];
+      for await (const { kind, headers } of deadLetters.list("a")) kept.push(kind, headers["good"], headers["size"]);
+      deepEqual(kept, [...Array(5).fill(["message", "yes", undefined]), ...Array(5).fill(["signal", "yes", undefined])].flat());
+    },
+    { ports },
+  );
+});
+
+test("MF_JOURNAL_RECORD: a message that the journal can't encode is refused, and the next is taken", async () => {
+  await withGateway(
+    "flows: { a: { image: a.mfi, from: [ { http: { path: /a, mode: accept } } ] } }",
+    { a: () => [done()] },
+    async ({ url, journal }) => {
+      const accept = journal.accept.bind(journal);
+      let isOdd = true;
+      journal.accept = (message) => (isOdd ? Promise.reject(new CodedError("MF_JOURNAL_RECORD", "odd")) : accept(message));
+      const answers: unknown[] = [];
+      for (isOdd of [true, false, true, false]) {
+        const response = await fetch(`${url}/a`, { method: "POST" });
+        answers.push(response.ok ? response.status : `${response.status} ${await code(response)}`);
+      }
+      deepEqual(answers, ["500 MF_JOURNAL_RECORD", 202, "500 MF_JOURNAL_RECORD", 202]);
+    },
   );
 });
 

@@ -9,6 +9,7 @@ import type { Health } from "./contract/connector.ts";
 import { callPerformer } from "./delivery/attempt/calls.ts";
 import { type HostPattern, parseHost } from "./contract/hosts.ts";
 import type { Totals } from "./delivery/admission/admission.ts";
+import { fitForJournal } from "./delivery/admission/message.ts";
 import { FlowDelivery } from "./delivery/flow-delivery.ts";
 import { Outbox } from "./delivery/outbox/outbox.ts";
 import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
@@ -434,7 +435,7 @@ export class ServedFlow {
     const take: Accept = signal === undefined ? (message) => this.delivery.accept(message, origin) : this.#signals(signal, origin);
     const accept: Accept = (message) => {
       figures.received += 1;
-      return take(message);
+      return take(fitForJournal(message));
     };
     await this.#step(name, config, "start", () => source.start(accept));
   }

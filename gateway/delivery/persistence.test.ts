@@ -92,3 +92,16 @@ test("a call that is not repeated troubles for a moment", () => {
   clock.advance(1);
   equal(persistence.troubled, undefined);
 });
+
+for (const code of ["MF_JOURNAL_RECORD", "MF_JOURNAL_RECORD_LIMIT"])
+  test(`${code}: a record's own fault troubles nobody else`, async () => {
+    const clock = new ManualClock();
+    const persistence = new Persistence(clock, prng(1), silentLogger);
+    persistence.failed(new CodedError(code, "odd"));
+    equal(persistence.troubled, undefined);
+    const result = persistence.keepTrying(failing(1, code).call);
+    await turn();
+    equal(persistence.troubled, undefined);
+    await repetition(clock);
+    equal(await result, 7);
+  });

@@ -2,12 +2,19 @@
  * Calls to the journal that must succeed sooner or later: repeated with a growing wait while the disk refuses, and meanwhile new
  * messages are refused, so that nothing is lost and nothing grows.
  */
-import { type Clock, isCoded, type Prng } from "#base";
+import { type Clock, type CodedError, isCoded, type Prng } from "#base";
 import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { backoffMs } from "../contract/backoff.ts";
 
 const always = (): boolean => true;
+
+/** Faults of one record, whatever the disk does: no reason to refuse others. */
+const recordFaults: ReadonlySet<string> = new Set(["MF_JOURNAL_RECORD", "MF_JOURNAL_RECORD_LIMIT"]);
+
+export function isRecordFault(error: unknown): error is CodedError {
+  return isCoded(error) && recordFaults.has(error.code);
+}
 
 export class Persistence {
   readonly #clock: Clock;
@@ -38,11 +45,13 @@ export class Persistence {
     return this.#burying > 0 ? this.#buryMessage : undefined;
   }
 
-  /** A call that is not repeated failed: look away for a moment. */
+  /** A call that is not repeated failed: look away for a moment, unless the fault is the record's own. */
   failed(error: unknown): void {
-    this.#lastMessage = error instanceof Error ? error.message : String(error);
+    const message = error instanceof Error ? error.message : String(error);
+    this.#logger.error({ code: isCoded(error) ? error.code : undefined }, message);
+    if (isRecordFault(error)) return;
+    this.#lastMessage = message;
     this.#troubledUntilMs = this.#clock.monotonicMs() + gatewayLimits.journalBackoffMs.least;
-    this.#logger.error({ code: isCoded(error) ? error.code : undefined }, this.#lastMessage);
   }
 
   /** The call's result once it succeeds; undefined when the journal or this was closed before. Rejects with errors that do not pass. */
@@ -58,15 +67,16 @@ export class Persistence {
 
   async #repeat<T>(call: () => Promise<T>, first: unknown, passes: (error: unknown) => boolean): Promise<T | undefined> {
     const burying = isCoded(first) && first.code.startsWith("MF_DEAD_LETTER");
+    const troubles = !burying && !isRecordFault(first);
     if (burying) this.#burying += 1;
-    else this.#repeating += 1;
+    else if (troubles) this.#repeating += 1;
     try {
       let error = first;
       for (let attempt = 1; ; attempt += 1) {
         if (!passes(error)) throw error;
         const message = error instanceof Error ? error.message : String(error);
         if (burying) this.#buryMessage = message;
-        else this.#lastMessage = message;
+        else if (troubles) this.#lastMessage = message;
         if (this.#closed || (isCoded(error) && error.code === "MF_JOURNAL_CLOSED")) return undefined;
         const waitMs = backoffMs(attempt, gatewayLimits.journalBackoffMs, this.#random);
         this.#logger.error({ code: isCoded(error) ? error.code : undefined, retryInMs: waitMs }, message);
@@ -80,7 +90,7 @@ export class Persistence {
       }
     } finally {
       if (burying) this.#burying -= 1;
-      else this.#repeating -= 1;
+      else if (troubles) this.#repeating -= 1;
     }
   }
 

@@ -13,9 +13,9 @@ import type { Failure, Incoming, Outcome } from "../../contract/message.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { Tracing } from "../../contract/tracing.ts";
 import type { Accepted, Journal, Lease, NewMessage, Sequence } from "../../journal/journal.ts";
-import { callersFault } from "../failures.ts";
+import { callersFault, failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
-import type { Persistence } from "../persistence.ts";
+import { isRecordFault, type Persistence } from "../persistence.ts";
 import type { MessageIds } from "../seeds.ts";
 import type { Witnesses } from "../witnesses.ts";
 import { heldBytesOf, Work } from "../work.ts";
@@ -202,7 +202,9 @@ export class Admission {
     } catch (error) {
       persistence.failed(error);
       this.#release(incoming);
-      return this.refuse("MF_JOURNAL_UNAVAILABLE", message.id);
+      if (!isRecordFault(error)) return this.refuse("MF_JOURNAL_UNAVAILABLE", message.id);
+      this.#ports.metrics.refuse(error.code);
+      return { status: "dead", id: message.id, failure: failureOf(error.code, error.message, false), kept: false };
     } finally {
       this.#entering -= 1;
       totals.pending -= 1;

@@ -1,5 +1,6 @@
 /** How a message gets in: what is taken out of it for order and duplicates, and what its source is told when it does not. */
 import { createHash } from "node:crypto";
+import type { HeaderValue } from "#abi";
 import { assert, table } from "#base";
 import { withParent } from "../../contract/lineage.ts";
 import { withStoredBody } from "../../contract/stored-body.ts";
@@ -9,6 +10,7 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import type { Incoming, Outcome } from "../../contract/message.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { Tracing } from "../../contract/tracing.ts";
+import { failureOf } from "../failures.ts";
 import { bounded, type KeyExpression, parseKey, type Texts } from "./keys.ts";
 import { cleanId, type MessageIds } from "../seeds.ts";
 
@@ -44,6 +46,27 @@ export interface Admission {
   readonly tracing: Tracing;
   /** Of the message: the texts of `key` and `dedup`. */
   readonly texts: Texts;
+}
+
+function isHeaderValue(value: unknown): value is HeaderValue {
+  return typeof value === "string" || (Array.isArray(value) && value.every((each) => typeof each === "string"));
+}
+
+/**
+ * The message as its source gave it; set aside if a header is no text, which the journal could not write. Such headers are a fault of the
+ * source's code, and are left out of the dead letter.
+ */
+export function fitForJournal(incoming: Incoming): Incoming {
+  const { headers } = incoming;
+  let fault: string | undefined;
+  for (const name in headers) if (!isHeaderValue(headers[name])) fault ??= name;
+  if (fault === undefined) return incoming;
+  const text = `the source gave the header ${JSON.stringify(fault)} a value that is no text: please report it`;
+  return {
+    ...incoming,
+    headers: Object.fromEntries(Object.entries(headers).filter(([, value]) => isHeaderValue(value))),
+    setAside: incoming.setAside ?? failureOf("MF_SOURCE_HEADER", text, false),
+  };
 }
 
 /** The message as the journal takes it. */

@@ -20,7 +20,7 @@ import type { Journal, KeptSignal, Lease, Sequence, SignalHead, SignalNumber } f
 import type { Cancel } from "../attempt/effects.ts";
 import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
-import type { Persistence } from "../persistence.ts";
+import { isRecordFault, type Persistence } from "../persistence.ts";
 import { cleanId, type MessageIds } from "../seeds.ts";
 import { inTime, type SignalDesk } from "./signals.ts";
 
@@ -129,6 +129,7 @@ export class FlowSleepers implements SignalDesk {
       return { status: "kept", id: kept.signal.id, waiting: this.#offer(kept.signal) };
     } catch (error) {
       persistence.failed(error);
+      if (isRecordFault(error)) return refused(error.code, error.message, true);
       return refused(
         "MF_JOURNAL_UNAVAILABLE",
         "the journal can't be written at the moment (see the gateway's log): try again later",

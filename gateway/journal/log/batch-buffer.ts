@@ -1,5 +1,6 @@
 /** The bytes of one batch while records are added to it, for the log and for checkpoints. */
 import { crc32 } from "node:zlib";
+import { CodedError } from "#base";
 import { batchHeaderBytes, fileHeaderBytes, mixCrc, recordHeaderBytes } from "./batch.ts";
 import type { ByteWriter } from "../format/bytes.ts";
 
@@ -16,7 +17,7 @@ export class BatchBuffer {
     writer.length = fileHeaderBytes + batchHeaderBytes; // room for both headers before the records
   }
 
-  /** Adds a record and gives where its payload begins in the buffer. */
+  /** Adds a record and gives where its payload begins in the buffer. Throws MF_JOURNAL_RECORD or MF_JOURNAL_RECORD_LIMIT; then nothing is added. */
   add(encode: (writer: ByteWriter) => void, mostBytes: number): number {
     const { writer } = this;
     const start = writer.length + recordHeaderBytes;
@@ -27,7 +28,7 @@ export class BatchBuffer {
       if (writer.length - start > mostBytes) throw new RecordTooLong(writer.length - start);
     } catch (error) {
       writer.length = start - recordHeaderBytes;
-      throw error;
+      throw error instanceof RecordTooLong ? error : unwritable(error);
     }
     const crc = crc32(writer.buffer.subarray(start, writer.length));
     writer.buffer.writeUInt32LE(writer.length - start, start - recordHeaderBytes);
@@ -39,10 +40,15 @@ export class BatchBuffer {
   }
 }
 
-export class RecordTooLong extends Error {
+function unwritable(cause: unknown): CodedError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new CodedError("MF_JOURNAL_RECORD", `a record of the journal can't be written (${why}): please report it`, { cause });
+}
+
+export class RecordTooLong extends CodedError {
   readonly bytes: number;
   constructor(bytes: number) {
-    super(`a record of ${bytes} bytes`);
+    super("MF_JOURNAL_RECORD_LIMIT", `a record of ${bytes} bytes is too long for the journal: send less, or fewer headers`);
     this.bytes = bytes;
   }
 }

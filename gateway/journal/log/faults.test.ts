@@ -417,3 +417,27 @@ test("a real disk that is full: nothing acknowledged is lost, and space of done 
     await rm(dir, { recursive: true, force: true });
   }
 });
+
+test("a message that can't be encoded is refused alone: those before and behind it in its batch are kept", async () => {
+  const { open } = bench();
+  const journal = open();
+  await journal.recover();
+  const results = await Promise.allSettled([
+    journal.accept(newMessage({ id: "before" })),
+    journal.accept(newMessage({ id: "odd", headers: { size: 1 } as never })),
+    journal.accept(newMessage({ id: "behind" })),
+  ]);
+  deepEqual(
+    results.map((result) => (result.status === "fulfilled" ? result.value.status : (result.reason as CodedError).code)),
+    ["leased", "MF_JOURNAL_RECORD", "leased"],
+  );
+  equal(journal.trouble, undefined);
+  await journal.close();
+  const again = open();
+  await again.recover();
+  deepEqual(
+    (await again.lease("orders", 9)).map(({ message }) => message.id),
+    ["before", "behind"],
+  );
+  await again.close();
+});
