@@ -1,6 +1,8 @@
 /** Credentials of outlets against a server that gives tokens and one that wants them. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
+import { connectors } from "#connectors";
+import { readConfig } from "../../gateway/config/read.ts";
 import { ManualClock } from "../../gateway/testing/manual-clock.ts";
 import { httpSettings, withPeer } from "../testing/http-peer.ts";
 import { attempt, message } from "../testing/messages.ts";
@@ -124,4 +126,21 @@ test("a key, a token and a user are sent as they are", async () => {
     },
   );
   deepEqual(keys, ["k"]);
+});
+
+test("a configuration that is read and not run keeps no client", async () => {
+  await withServer(async (server) => {
+    const given = { url: `${server.url}/a`, auth: oauth2(server.url) };
+    for (let turn = 0; turn < 2; turn += 1)
+      readConfig(`flows: { f: { image: f.mfi, to: { erp: { http: ${JSON.stringify(given)} } } } }`, "/nowhere/mayfly.yaml", {
+        ...connectors,
+        environment: {},
+      });
+    for (const asked of [1, 2]) {
+      const outlet = httpOutlet.create(httpSettings(given.url, { auth: given.auth }), testContext());
+      await outlet.send(message, attempt);
+      await outlet.stop();
+      equal(server.asked.length, asked, "nothing of it is kept once all have stopped");
+    }
+  });
 });

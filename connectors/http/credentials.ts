@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Agent } from "undici";
 import type { Headers } from "#abi";
-import { type Clock, fromUtf8, type MemoryAccount, toUtf8 } from "#base";
+import { type Clock, CodedError, fromUtf8, type MemoryAccount, toUtf8 } from "#base";
 import { exchange, isUnreached, type JsonSchema, OutletError } from "#gateway/contract";
 import { httpLimits } from "./limits.ts";
 
@@ -176,42 +176,57 @@ function nameOf(config: OAuth2Config): string {
   return createHash("sha256").update(JSON.stringify(config)).digest("hex");
 }
 
+/** Shows credentials once it is asked for them, until `close`. */
 export class OutletCredentials {
   readonly #config: OutletAuthConfig;
   readonly #ports: TokenPorts;
-  readonly #name: string;
-  readonly #tokens: Tokens | undefined;
+  /** Undefined until the first token is needed, and once closed. */
+  #client: { readonly name: string; readonly tokens: Tokens } | undefined;
+  #isClosed = false;
 
+  /** Does no more than look at the configuration, as `create` of an outlet. Throws MF_URL_INVALID. */
   constructor(config: OutletAuthConfig, ports: TokenPorts) {
     this.#config = config;
     this.#ports = ports;
     const { oauth2 } = config;
-    this.#name = oauth2 === undefined ? "" : nameOf(oauth2);
-    if (oauth2 === undefined) return;
-    this.#tokens = clients.get(this.#name) ?? new Tokens(oauth2);
-    this.#tokens.users += 1;
-    clients.set(this.#name, this.#tokens);
+    if (oauth2 !== undefined && !URL.canParse(oauth2.tokenUrl))
+      throw new CodedError("MF_URL_INVALID", `tokenUrl: ${JSON.stringify(oauth2.tokenUrl)} is not a URL`);
   }
 
   /** Rejects with an OutletError, MF_OAUTH2_TOKEN. */
   async headers(): Promise<Headers> {
-    const { bearer, basic, apiKey } = this.#config;
+    const { bearer, basic, apiKey, oauth2 } = this.#config;
     if (apiKey !== undefined) return { [apiKey.header]: apiKey.key };
     if (bearer !== undefined) return { authorization: `Bearer ${bearer}` };
     if (basic !== undefined) return { authorization: `Basic ${Buffer.from(basic).toString("base64")}` };
-    return this.#tokens === undefined ? {} : { authorization: await this.#tokens.header(this.#ports) };
+    return oauth2 === undefined ? {} : { authorization: await this.#tokensOf(oauth2).header(this.#ports) };
+  }
+
+  /** The client's tokens, shared from now on; after `close`, an attempt that is still under way has its own. */
+  #tokensOf(oauth2: OAuth2Config): Tokens {
+    if (this.#client !== undefined) return this.#client.tokens;
+    const name = nameOf(oauth2);
+    const tokens = clients.get(name) ?? new Tokens(oauth2);
+    if (this.#isClosed) return tokens;
+    tokens.users += 1;
+    clients.set(name, tokens);
+    this.#client = { name, tokens };
+    return tokens;
   }
 
   /** The server answered 401 to these. True: others may help. */
   refused(headers: Headers): boolean {
-    if (this.#tokens === undefined) return false;
-    this.#tokens.refused(String(headers["authorization"]));
+    if (this.#client === undefined) return false;
+    this.#client.tokens.refused(String(headers["authorization"]));
     return true;
   }
 
   close(): void {
-    if (this.#tokens === undefined) return;
-    this.#tokens.users -= 1;
-    if (this.#tokens.users === 0) clients.delete(this.#name);
+    this.#isClosed = true;
+    if (this.#client === undefined) return;
+    const { name, tokens } = this.#client;
+    this.#client = undefined;
+    tokens.users -= 1;
+    if (tokens.users === 0) clients.delete(name);
   }
 }
