@@ -92,7 +92,8 @@ class HttpSource implements Source {
   constructor(config: HttpSourceConfig, context: SourceContext) {
     this.#config = config;
     this.#context = context;
-    this.#authentication = config.auth === undefined ? undefined : new Authentication(config.auth);
+    this.#authentication =
+      config.auth === undefined ? undefined : new Authentication(config.auth, { memory: context.memory.answers, logger: context.logger });
     this.#secretHeaders = new Set(this.#authentication?.secretHeaders);
     this.#limiter = config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, context.clock);
     this.#bounds = { limit: config.bodyLimit, memory: context.memory };
@@ -117,6 +118,7 @@ class HttpSource implements Source {
     this.#remove?.();
     this.#remove = undefined;
     if (this.#open > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.#authentication?.close();
   }
 
   health(): Health {
@@ -126,24 +128,22 @@ class HttpSource implements Source {
   readonly #handle: RouteHandler = (request, response, parameters, query) => {
     const authentication = this.#authentication;
     const known = authentication === undefined ? anyone : authentication.byHeaders(request.headers);
-    if (known !== undefined && "status" in known) {
-      const token = authentication?.tokenOf(request.headers);
-      if (token === undefined || authentication === undefined) return refuse(request, response, known);
-      authentication.byToken(token, this.#context.clock.now()).then(
-        (found) => {
-          if ("status" in found) refuse(request, response, found);
-          else if (!response.destroyed) this.#admit({ request, response, parameters, query, known: found });
-        },
-        (error: unknown) => this.#context.unexpected(error, "an HTTP request"),
-      );
-      return;
-    }
-    this.#admit({ request, response, parameters, query, known });
+    const exchange = { request, response, parameters, query };
+    if (known === undefined || !("status" in known)) return this.#admit({ ...exchange, known, caller: this.#entered(response) });
+    const token = authentication?.tokenOf(request.headers);
+    if (token === undefined || authentication === undefined) return refuse(request, response, known);
+    const caller = this.#entered(response);
+    authentication
+      .byToken(token, this.#context.clock.now())
+      .then((found) => {
+        if ("status" in found) refuse(request, response, found);
+        else if (!response.destroyed) this.#admit({ ...exchange, known: found, caller });
+      })
+      .catch((error: unknown) => this.#failed(exchange, error));
   };
 
-  /** The caller's credentials are right, or its body must be seen first. */
-  #admit({ request, response, parameters, query, known }: Omit<Exchange, "caller">): void {
-    if (this.#limiter !== undefined && !this.#allows(this.#limiter, request, response, known?.credentials ?? "hmac")) return;
+  /** Counts the request until its response is closed: `stop` waits for it. */
+  #entered(response: ServerResponse): Caller {
     this.#open += 1;
     const caller: Caller = { left: false, onLeave: undefined };
     response.on("close", () => {
@@ -153,7 +153,14 @@ class HttpSource implements Source {
       caller.left = true;
       caller.onLeave?.();
     });
-    const exchange: Exchange = { request, response, parameters, query, known, caller };
+    return caller;
+  }
+
+  /** The caller's credentials are right, or its body must be seen first. */
+  #admit(exchange: Exchange): void {
+    const { request, response, known } = exchange;
+    // A signature that is not checked yet may be a stranger's, who must not use up what the sender may send.
+    if (known !== undefined && !this.#allows(request, response, known)) return;
     const check = this.#context.longBodies?.();
     if (
       check === undefined ||
@@ -170,7 +177,9 @@ class HttpSource implements Source {
   }
 
   /** False: the caller has made too many requests, and is told. */
-  #allows(limiter: RateLimiter, request: IncomingMessage, response: ServerResponse, credentials: string): boolean {
+  #allows(request: IncomingMessage, response: ServerResponse, { credentials }: AuthenticatedCaller): boolean {
+    const limiter = this.#limiter;
+    if (limiter === undefined) return true;
     const allowance = limiter.take(request, credentials);
     const headers = limiter.headers(allowance);
     for (const name in headers) response.setHeader(name, headers[name] as string);
@@ -198,9 +207,10 @@ class HttpSource implements Source {
   }
 
   #take(exchange: Exchange, body: Uint8Array, storedBody: StagedBody | undefined): void {
-    const { headers } = exchange.request;
-    const known = exchange.known ?? this.#authentication?.byBody(headers, body, this.#context.clock.now()) ?? anyone;
-    if ("status" in known) return sendProblem(exchange.response, known);
+    const { request, response } = exchange;
+    const known = exchange.known ?? this.#authentication?.byBody(request.headers, body, this.#context.clock.now()) ?? anyone;
+    if ("status" in known) return sendProblem(response, known);
+    if (exchange.known === undefined && !this.#allows(request, response, known)) return;
     const plain = this.#message({ ...exchange, known }, body, storedBody);
     const message = this.#config.cloudevents && !("status" in plain) ? unwrapped(plain) : plain;
     if ("status" in message) {
@@ -229,7 +239,7 @@ class HttpSource implements Source {
     else sendProblem(response, { status: 500, code: "MF_REPLY_UNSENDABLE", detail: "HTTP can't carry the flow's reply", id });
   }
 
-  #failed({ response }: Exchange, error: unknown): void {
+  #failed({ response }: Pick<Exchange, "response">, error: unknown): void {
     this.#context.unexpected(error, "an HTTP request");
     failWith(response);
   }

@@ -397,16 +397,21 @@ flows:
       web: { http: { url: "ftp://user:secret@example.com" } }
       bus: { nats: { url: "http://127.0.0.1", subject: "a.{nonsense}" } }
       fine: { nats: { url: "nats://127.0.0.1:1", subject: a } }
+      erp: { http: { url: "https://erp.example", auth: { oauth2: { tokenUrl: "https://", clientId: a, clientSecret: b } } } }
+    signals:
+      paid: { from: [ { http: { path: /a, auth: { jwt: { jwks: "https://", issuer: a, audience: b } } } } ] }
 `);
   deepEqual(
     told.map((line) => line.slice(0, line.indexOf(":", line.indexOf(" ")))),
     [
       "mayfly.yaml:6:15 MF_CRON_INVALID flows.f.from[0].cron",
       "mayfly.yaml:7:15 MF_CRON_INVALID flows.f.from[1].cron",
+      "mayfly.yaml:17:31 MF_URL_INVALID flows.f.signals.paid.from[0].http",
       "mayfly.yaml:10:19 MF_CONFIG_SQL flows.f.to.rates.postgres",
       "mayfly.yaml:11:20 MF_FILE_NAME flows.f.to.odd.file",
       "mayfly.yaml:12:20 MF_URL_INVALID flows.f.to.web.http",
       "mayfly.yaml:13:20 MF_CONFIG_TEMPLATE flows.f.to.bus.nats",
+      "mayfly.yaml:15:20 MF_URL_INVALID flows.f.to.erp.http",
     ],
   );
   ok(!told.join().includes("secret"));

@@ -34,7 +34,6 @@ export const gatewayLimits = {
   openCallsPerMachine: 256,
   /** Calls one message may make over all its steps. */
   callsPerMessage: 10_000,
-  /** Timers one machine may have open at once. */
   /** Signatures of one request that are compared: a sender has a few while it changes its secret. */
   signaturesRead: 16,
   /** Longest file that a configuration refers to, in bytes. */
@@ -44,6 +43,7 @@ export const gatewayLimits = {
   jwksCooldownMs: 10_000,
   /** Longest claims of a token, as JSON, in characters. */
   claimsCharacters: 16_384,
+  /** Timers and waits one machine may have open at once. */
   openTimersPerMachine: 512,
   openWaitsPerMachine: 256,
   /** A flow that only sleeps is put to sleep durably for this long or longer, in milliseconds. */

@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { JsonSchema } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Problem } from "./problem.ts";
-import { type JwtConfig, jwtSchema, TokenVerifier } from "./tokens.ts";
+import { invalid, issuerOf, type JwtConfig, jwtSchema, TokenVerifier, type VerifierPorts } from "./tokens.ts";
 import { checkSignature, type HmacConfig, hmacSchema, signatureHeader } from "./signatures.ts";
 
 export interface ApiKeyConfig {
@@ -76,8 +76,28 @@ export const authSchema: JsonSchema = {
 
 /** Says nothing of the secret's length or its beginning to who measures. */
 export function sameSecret(given: string, wanted: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(wanted));
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+/** Compares what callers give with a secret, which is hashed once; without one nothing is right. */
+function comparison(wanted: string | undefined): (given: string | undefined) => boolean {
+  if (wanted === undefined) return () => false;
+  const known = digest(wanted);
+  return (given) => given !== undefined && timingSafeEqual(digest(given), known);
+}
+
+/** The holders of keys. A key is found by its hash: the time this takes says nothing of the keys. */
+function keyHolders({ header, keys }: ApiKeyConfig): (headers: IncomingHttpHeaders) => string | undefined {
+  const hashed = (key: string): string => digest(key).toString("hex");
+  const names = new Map(Object.entries(keys).map(([name, key]) => [hashed(key), name]));
+  return (headers) => {
+    const given = headers[header];
+    return typeof given === "string" ? names.get(hashed(given)) : undefined;
+  };
 }
 
 /** The header's credentials under a scheme, whose name has no case (RFC 9110, 11.1). */
@@ -97,15 +117,29 @@ export interface AuthenticatedCaller {
 
 const unnamed = (kind: string): AuthenticatedCaller => ({ credentials: kind, name: undefined });
 
+/** Comparisons of one way. */
+interface Checks {
+  readonly bearer: (token: string | undefined) => boolean;
+  readonly basic: (pair: string | undefined) => boolean;
+  readonly keyHolder: ((headers: IncomingHttpHeaders) => string | undefined) | undefined;
+}
+
 /** The ways that callers of a source may show who they are. */
 export class Authentication {
   readonly #ways: readonly AuthWay[];
+  readonly #checks: readonly Checks[];
   readonly #hmacs: readonly HmacConfig[];
   readonly #verifiers: readonly TokenVerifier[];
 
-  constructor(config: AuthConfig) {
+  /** Throws MF_URL_INVALID. */
+  constructor(config: AuthConfig, ports: VerifierPorts) {
     this.#ways = isList(config) ? config : [config];
-    this.#verifiers = this.#ways.flatMap(({ jwt }) => (jwt === undefined ? [] : [new TokenVerifier(jwt)]));
+    this.#checks = this.#ways.map(({ bearer, basic, apiKey }) => ({
+      bearer: comparison(bearer),
+      basic: comparison(basic),
+      keyHolder: apiKey === undefined ? undefined : keyHolders(apiKey),
+    }));
+    this.#verifiers = this.#ways.flatMap(({ jwt }) => (jwt === undefined ? [] : [new TokenVerifier(jwt, ports)]));
     this.#hmacs = this.#ways.flatMap(({ hmac }) => hmac ?? []);
   }
 
@@ -119,11 +153,11 @@ export class Authentication {
     const authorization = headers.authorization ?? "";
     const token = credentials(authorization, "bearer");
     const pair = credentials(authorization, "basic");
-    for (const { bearer, basic, apiKey } of this.#ways) {
-      if (bearer !== undefined && token !== undefined && sameSecret(token, bearer)) return unnamed("bearer");
-      if (basic !== undefined && pair !== undefined && sameSecret(Buffer.from(pair, "base64").toString("utf8"), basic))
-        return unnamed("basic");
-      const name = apiKey === undefined ? undefined : keyHolder(apiKey, headers[apiKey.header]);
+    const user = pair === undefined ? undefined : Buffer.from(pair, "base64").toString("utf8");
+    for (const { bearer, basic, keyHolder } of this.#checks) {
+      if (bearer(token)) return unnamed("bearer");
+      if (basic(user)) return unnamed("basic");
+      const name = keyHolder?.(headers);
       if (name !== undefined) return { credentials: `apiKey ${name}`, name };
     }
     if (this.#hmacs.some((hmac) => headers[signatureHeader(hmac)] !== undefined)) return undefined;
@@ -137,10 +171,12 @@ export class Authentication {
     return token !== undefined && token.split(".").length === 3 ? token : undefined;
   }
 
-  /** The caller by its token, or what to answer. Never rejects. */
+  /** The caller by its token, or what to answer. */
   async byToken(token: string, nowMs: number): Promise<AuthenticatedCaller | Problem> {
     let problem: Problem | undefined;
+    const issuer = await issuerOf(token);
     for (const verifier of this.#verifiers) {
+      if (!verifier.isFor(issuer)) continue; // another issuer that is away holds up no token of this one
       const found = await verifier.verify(token, nowMs);
       if ("status" in found) {
         if (problem === undefined || found.status !== 401) problem = found; // of several the one that says most
@@ -155,7 +191,12 @@ export class Authentication {
         };
       return { credentials: found.credentials, name: found.subject, claimsJson };
     }
-    return problem ?? this.#denied("the credentials are wrong");
+    return problem ?? invalid("ERR_JWT_CLAIM_VALIDATION_FAILED");
+  }
+
+  /** Closes connections to issuers. */
+  async close(): Promise<void> {
+    await Promise.all(this.#verifiers.map((verifier) => verifier.close()));
   }
 
   /** The caller by the signature of the body, or what to answer. */
@@ -194,12 +235,4 @@ export class Authentication {
 
 function isList(config: AuthConfig): config is readonly AuthWay[] {
   return Array.isArray(config);
-}
-
-/** The caller whose key it is. Every key is compared, whichever fits. */
-function keyHolder({ keys }: ApiKeyConfig, given: string | string[] | undefined): string | undefined {
-  if (typeof given !== "string") return undefined;
-  let holder: string | undefined;
-  for (const [name, key] of Object.entries(keys)) if (sameSecret(given, key)) holder = name;
-  return holder;
 }

@@ -3,9 +3,12 @@
  * fetched again when a token names one that is not among them.
  */
 import type { JWTPayload, JWTVerifyGetKey } from "jose";
-import type { JsonSchema } from "../connector.ts";
+import type { Agent } from "undici";
+import { CodedError, fromUtf8, type MemoryAccount } from "#base";
+import type { JsonSchema, Logger } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import { duration } from "../units.ts";
+import { exchange, newAgent } from "./exchange.ts";
 import type { Problem } from "./problem.ts";
 
 export interface JwtConfig {
@@ -77,27 +80,47 @@ function refused(status: 401 | 403, code: string, detail: string, error: string)
   return { status, code, detail, headers: { "www-authenticate": `Bearer realm="mayfly", error="${error}"` } };
 }
 
+export interface VerifierPorts {
+  /** Where memory for the issuer's keys is taken while they come in. */
+  readonly memory: MemoryAccount;
+  readonly logger: Logger;
+}
+
+const unavailable = "MF_JWKS_UNAVAILABLE";
+
 export class TokenVerifier {
   readonly #config: JwtConfig;
-  #keys: Promise<JWTVerifyGetKey> | undefined;
+  readonly #ports: VerifierPorts;
+  readonly #url: URL;
+  #keys: JWTVerifyGetKey | undefined;
+  #agent: Agent | undefined;
+  #loggedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(config: JwtConfig) {
+  /** Throws MF_URL_INVALID. */
+  constructor(config: JwtConfig, ports: VerifierPorts) {
     this.#config = config;
+    this.#ports = ports;
+    if (!URL.canParse(config.jwks)) throw new CodedError("MF_URL_INVALID", `jwks: ${JSON.stringify(config.jwks)} is not a URL`);
+    this.#url = new URL(config.jwks);
   }
 
-  /** The token's claims, or what to answer. `nowMs`: milliseconds since 1970. Never rejects. */
+  /** True for tokens that this verifier can judge. `issuer`: `iss` of the token, not verified yet. */
+  isFor(issuer: unknown): boolean {
+    return [this.#config.issuer].flat().some((each) => each === issuer);
+  }
+
+  /** The token's claims, or what to answer. `nowMs`: milliseconds since 1970. */
   async verify(token: string, nowMs: number): Promise<VerifiedToken | Problem> {
     const { issuer, audience, tolerance, scopes } = this.#config;
     const jose = await import("jose");
-    this.#keys ??= Promise.resolve(
-      jose.createRemoteJWKSet(new URL(this.#config.jwks), {
-        timeoutDuration: gatewayLimits.jwksMs,
-        cooldownDuration: gatewayLimits.jwksCooldownMs,
-      }),
-    );
+    this.#keys ??= jose.createRemoteJWKSet(this.#url, {
+      timeoutDuration: gatewayLimits.jwksMs,
+      cooldownDuration: gatewayLimits.jwksCooldownMs,
+      [jose.customFetch]: (_url, { signal }) => this.#fetch(signal),
+    });
     let claims: JWTPayload;
     try {
-      const { payload } = await jose.jwtVerify(token, await this.#keys, {
+      const { payload } = await jose.jwtVerify(token, this.#keys, {
         issuer: [issuer].flat(),
         audience: [audience].flat(),
         algorithms: [...this.#config.algorithms],
@@ -107,10 +130,9 @@ export class TokenVerifier {
       });
       claims = payload;
     } catch (error) {
-      if (error instanceof jose.errors.JOSEError && !(error instanceof jose.errors.JWKSTimeout) && !isFetch(error))
-        return this.#invalid(error);
-      const detail = "the keys of the token's issuer can't be fetched at the moment: try again later";
-      return { status: 503, code: "MF_JWKS_UNAVAILABLE", detail, headers: { "retry-after": "5" } };
+      const { JOSEError, JWKSInvalid, JWKSTimeout } = jose.errors;
+      if (error instanceof JOSEError && !(error instanceof JWKSTimeout) && !(error instanceof JWKSInvalid)) return invalid(error.code);
+      return this.#unavailable(error, nowMs);
     }
     const has = [...list(claims["scope"]), ...list(claims["scp"])];
     const missing = scopes.find((scope) => !has.includes(scope));
@@ -120,20 +142,63 @@ export class TokenVerifier {
     );
     if (wrong !== undefined)
       return refused(403, "MF_FORBIDDEN", `the claim ${wrong[0]} of the token is not among those allowed`, "insufficient_scope");
-    const { iss = "", sub } = claims;
-    return { credentials: `jwt ${iss} ${sub ?? ""}`, subject: sub, claims };
+    return { ...holderOf(claims), claims };
   }
 
-  /** Says what is wrong, and nothing of the token. */
-  #invalid(error: { readonly code: string; readonly message: string }): Problem {
-    const detail = error.code === "ERR_JWT_EXPIRED" ? "the token has expired" : `the token is not valid here (${error.code})`;
-    return refused(401, "MF_TOKEN_INVALID", detail, "invalid_token");
+  async close(): Promise<void> {
+    await this.#agent?.destroy();
+  }
+
+  /** The answer of the issuer, bounded like every answer. Rejects if it is anything but 200. */
+  async #fetch(signal: AbortSignal): Promise<Response> {
+    this.#agent ??= newAgent(1);
+    const headers = { accept: "application/json, application/jwk-set+json" };
+    const { memory } = this.#ports;
+    const { status, body } = await exchange(this.#agent, { url: this.#url, method: "GET", headers, body: undefined, signal, memory });
+    if (status !== 200) throw new CodedError(unavailable, `status ${status}`);
+    try {
+      return Response.json(JSON.parse(fromUtf8(body)));
+    } catch (cause) {
+      throw new CodedError(unavailable, "the answer is not JSON", { cause });
+    }
+  }
+
+  #unavailable(error: unknown, nowMs: number): Problem {
+    if (Math.abs(nowMs - this.#loggedMs) >= gatewayLimits.repeatedLogMs) {
+      this.#loggedMs = nowMs;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#ports.logger.error({ code: unavailable }, `${this.#url.host} gave no keys: ${why}: check jwks`);
+    }
+    const detail = "the keys of the token's issuer can't be fetched at the moment: try again later";
+    return { status: 503, code: unavailable, detail, headers: { "retry-after": "5" } };
   }
 }
 
-/** The issuer answered something else than its keys. */
-function isFetch({ code, message }: { readonly code: string; readonly message: string }): boolean {
-  return code === "ERR_JOSE_GENERIC" && /JSON Web Key Set/i.test(message);
+/** `iss` of a token, before anything of it is verified; undefined for one that is malformed. */
+export async function issuerOf(token: string): Promise<unknown> {
+  const { decodeJwt } = await import("jose");
+  try {
+    return decodeJwt(token).iss;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names the fault, and nothing of the token. */
+export function invalid(code: string): Problem {
+  const detail = code === "ERR_JWT_EXPIRED" ? "the token has expired" : `the token is not valid here (${code})`;
+  return refused(401, "MF_TOKEN_INVALID", detail, "invalid_token");
+}
+
+/** The subject; of a token without one, the client it was given to (RFC 9068, 2.2; OpenID Connect Core, 2). */
+function holderOf({ iss = "", sub, client_id: client, azp }: JWTPayload): Pick<VerifiedToken, "credentials" | "subject"> {
+  if (isText(sub)) return { credentials: `jwt ${iss} ${sub}`, subject: sub };
+  const party = [client, azp].find(isText);
+  return { credentials: party === undefined ? `jwt ${iss} ` : `jwt-client ${iss} ${party}`, subject: undefined };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }
 
 function claimTexts(value: unknown): readonly string[] {
