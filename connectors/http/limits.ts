@@ -4,9 +4,9 @@ export const httpLimits = {
   tokenMs: 10_000,
   tokenLifeMs: 300_000,
   tokenEarlyMs: 30_000,
-  /** Callers whose rate is remembered at once, and characters of a header that tells them apart. */
+  /** Callers whose rate is remembered at once, and characters of a name that is remembered as it is. */
   rateCallers: 100_000,
-  rateNameCharacters: 256,
+  rateNameCharacters: 64,
   /** Shorter replies are not compressed: the header would cost more than is saved. */
   leastCompressedBytes: 1_024,
   /** A reply up to this length is written together with its head. */

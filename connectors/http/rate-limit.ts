@@ -1,7 +1,8 @@
 /** Requests that each caller may make in a time: a bucket for each, which fills evenly (GCRA, as ATM has it). */
+import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "#base";
-import { type JsonSchema, quota, type Quota } from "#gateway/contract";
+import { type JsonSchema, networkOf, quota, type Quota } from "#gateway/contract";
 import { httpLimits } from "./limits.ts";
 
 export interface RateLimitConfig {
@@ -23,7 +24,8 @@ export const rateLimitSchema: JsonSchema = {
       default: "caller",
       pattern: "^(caller|address|header:[a-z0-9-]+)$",
       patternErrorMessage: "must be caller, address, or header:NAME in lower case",
-      description: "What is counted by: the caller's credentials (without any, the address), the address of the connection, or a header.",
+      description:
+        "What is counted by: the caller's credentials (without any, the address), the address of the connection (of IPv6 its /64), or a header. Behind a proxy every connection has the proxy's address: count by a header then, and only by one that the proxy sets itself, since a caller may send any other.",
     },
   },
 };
@@ -66,11 +68,9 @@ export class RateLimiter {
 
   #nameOf({ headers, socket }: IncomingMessage, credentials: string): string {
     const { by } = this.#config;
-    if (by === "caller" && credentials !== "") return credentials;
+    if (by === "caller" && credentials !== "") return short(credentials);
     const header = by.startsWith("header:") ? headers[by.slice("header:".length)] : undefined;
-    return typeof header === "string"
-      ? `header ${header.slice(0, httpLimits.rateNameCharacters)}`
-      : `address ${socket.remoteAddress ?? ""}`;
+    return short(typeof header === "string" ? `header ${header}` : `address ${networkOf(socket.remoteAddress) ?? ""}`);
   }
 
   /** Buckets that are full say nothing; of more than fit, the one that has rested longest goes. */
@@ -91,6 +91,11 @@ export class RateLimiter {
       ...(waitMs === 0 ? {} : { "retry-after": String(Math.max(Math.ceil(waitMs / 1000), 1)) }),
     };
   }
+}
+
+/** A long name is remembered by its hash: it is a caller's own text, and there are many. */
+function short(name: string): string {
+  return name.length <= httpLimits.rateNameCharacters ? name : createHash("sha256").update(name).digest("base64");
 }
 
 /** Of sums of times that are no whole numbers. */

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { Effect } from "#abi";
 import { text, utf8 } from "../testing/scripted.ts";
 import { until, withGateway } from "../testing/rig.ts";
-import { networkOf } from "./connections.ts";
+import { networkOf } from "../contract/http/network.ts";
 
 const echo = `flows: { echo: { image: echo.mfi, from: [ { http: { path: /echo } }, { http: { path: "/items/:name" } } ] } }`;
 
