@@ -1,8 +1,9 @@
 /** Callers, and where they may call from: keys, signatures of webhooks, pages of other origins; several methods for one path. */
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import type { IncomingMessage } from "node:http";
+import type { Effect } from "#abi";
 import fc from "fast-check";
 import { ManualClock } from "../../gateway/testing/manual-clock.ts";
 import { type Rig, withGateway } from "../../gateway/testing/rig.ts";
@@ -45,7 +46,8 @@ test("a key names its caller; neither the key nor a claimed name reaches the flo
     const wrong = await call({ "x-key": "secret-3" });
     deepEqual([wrong.status, wrong.headers.get("www-authenticate"), await code(wrong)], [401, 'Bearer realm="mayfly"', "MF_UNAUTHORIZED"]);
     const none = await call({});
-    ok(((await none.json()) as { detail: string }).detail.includes("the authorization header or the header x-key") || none.status === 401);
+    equal(none.status, 401);
+    match(((await none.json()) as { detail: string }).detail, /the header x-key or the authorization header/);
     equal(runner.delivered.length, 2);
   });
 });
@@ -152,6 +154,47 @@ test("every origin, without credentials; a path without cors says nothing", asyn
   });
 });
 
+const replyWith = (headers: object): Effect => ({
+  kind: "done",
+  reply: { status: 200, contentType: "text/plain", headersJson: JSON.stringify(headers), body: Buffer.alloc(5_000, "a") },
+});
+
+test("an answer depends on the origin whatever else it depends on", async () => {
+  const cors = 'compress: true, cors: { origins: ["https://shop.example"] }';
+  for (const headers of [{}, { vary: "accept-language" }, { vary: ["accept-language", "origin"] }])
+    await withGateway(flow(cors), { f: () => [replyWith(headers)] }, async ({ url }) => {
+      const response = await fetch(`${url}/x`, { method: "POST", headers: { origin: "https://shop.example", "accept-encoding": "gzip" } });
+      equal(response.headers.get("content-encoding"), "gzip");
+      const vary = response.headers.get("vary")?.split(", ") ?? [];
+      ok(
+        ["origin", "accept-encoding"].every((each) => vary.includes(each)),
+        vary.join(),
+      );
+    });
+});
+
+test("a reply keeps all values of a header beside those of CORS and rate limits", async () => {
+  const http = 'cors: { origins: ["https://shop.example"] }, rateLimit: { rate: 9/h }';
+  await withGateway(flow(http), { f: () => [replyWith({ "set-cookie": ["a=1", "b=2"], vary: "cookie" })] }, async ({ url }) => {
+    const { headers } = await fetch(`${url}/x`, { method: "POST", headers: { origin: "https://shop.example" } });
+    deepEqual([headers.getSetCookie(), headers.get("vary"), headers.get("ratelimit-remaining")], [["a=1", "b=2"], "origin, cookie", "8"]);
+  });
+});
+
+test("a preflight names the methods of the source that allows the origin, not those of another on the path", async () => {
+  const shop = `{ http: { path: /x, method: [GET, PUT], cors: { origins: ["https://shop.example"] } } }`;
+  const back = `{ http: { path: /x, method: DELETE, cors: { origins: ["https://back.example"] } } }`;
+  await withGateway(`flows: { f: { image: f.mfi, from: [ ${shop}, ${back} ] } }`, { f: () => [done("ok")] }, async ({ url }) => {
+    const methods = async (origin: string, method: string): Promise<string | null> => {
+      const headers = { origin, "access-control-request-method": method };
+      return (await fetch(`${url}/x`, { method: "OPTIONS", headers })).headers.get("access-control-allow-methods");
+    };
+    equal(await methods("https://shop.example", "PUT"), "GET, PUT");
+    equal(await methods("https://back.example", "DELETE"), "DELETE");
+    equal(await methods("https://back.example", "PUT"), null);
+  });
+});
+
 test("credentials for every origin are a mistake in mayfly.yaml", async () => {
   await rejects(
     withGateway(flow('cors: { origins: ["*"], credentials: true }'), { f: () => [done()] }, async () => undefined),
@@ -188,6 +231,43 @@ test("a caller who asks too often is told when to come again, and holds up nobod
     (rig) => run(rig).finally(() => (ticking = setInterval(() => clock.advance(100), 1))),
     { clock },
   ).finally(() => clearInterval(ticking));
+});
+
+test("a stranger with a wrong signature uses up nothing of the sender's rate", async () => {
+  const http = "auth: { hmac: { preset: github, secret: shh } }, rateLimit: { rate: 1/h }";
+  await withGateway(flow(http), { f: () => [done()] }, async ({ url }) => {
+    const call = async (secret: string): Promise<number> => {
+      const headers = { "x-hub-signature-256": `sha256=${hmac(secret, body)}` };
+      return (await fetch(`${url}/x`, { method: "POST", body, headers })).status;
+    };
+    deepEqual([await call("wrong"), await call("wrong"), await call("shh"), await call("shh")], [401, 401, 204, 429]);
+  });
+});
+
+test("addresses are counted by network; long names are told apart by their ends", () => {
+  const clock = new ManualClock();
+  const rate = { count: 1, windowMs: 1000 };
+  const byAddress = new RateLimiter({ rate, by: "address" }, clock);
+  const allows = (limiter: RateLimiter, request: object, credentials = ""): boolean =>
+    limiter.take(request as IncomingMessage, credentials).allowed;
+  const at = (remoteAddress: string): boolean => allows(byAddress, { headers: {}, socket: { remoteAddress } });
+  deepEqual(["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1", "192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"].map(at), [
+    true,
+    false,
+    true,
+    true,
+    false,
+    true,
+  ]);
+  const byHeader = new RateLimiter({ rate, by: "header:x-tenant" }, clock);
+  const from = (tenant: string): boolean => allows(byHeader, { headers: { "x-tenant": tenant }, socket: {} });
+  const long = "t".repeat(1_000);
+  deepEqual([from(`${long}1`), from(`${long}2`), from(`${long}1`)], [true, true, false]);
+  const byCaller = new RateLimiter({ rate, by: "caller" }, clock);
+  deepEqual(
+    ["1", "2", "1"].map((end) => allows(byCaller, { headers: {}, socket: {} }, long + end)),
+    [true, true, false],
+  );
 });
 
 test("callers are counted by a header where that says who they are; however many, memory is bounded", () => {

@@ -1,7 +1,7 @@
 /** A flow's reply as HTTP: headers, compression, and the statuses that have no content. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { brotliCompress, gzip } from "node:zlib";
-import type { HeaderValue } from "#abi";
+import { appendHeader, type HeadersDraft, type HeaderValue } from "#abi";
 import type { MemoryAccount } from "#base";
 import { connectionHeaders, type Reply, type ReportUnexpected } from "#gateway/contract";
 import { httpLimits } from "./limits.ts";
@@ -31,7 +31,7 @@ export function sendReply(request: IncomingMessage, response: ServerResponse, an
   if (answer.duplicate) headers.push("mayfly-duplicate", "true");
   if (reply === undefined || withoutContent.has(reply.status)) {
     if (reply?.status === 205) headers.push("content-length", "0");
-    response.writeHead(reply?.status ?? 204, headers);
+    putHead(response, reply?.status ?? 204, headers);
     response.end();
     return;
   }
@@ -58,7 +58,23 @@ export function sendReply(request: IncomingMessage, response: ServerResponse, an
 /** `headers`: names and values in turn. */
 export function writeHead(response: ServerResponse, status: number, headers: string[], bodyBytes: number): void {
   headers.push("content-length", String(bodyBytes));
-  response.writeHead(status, headers);
+  putHead(response, status, headers);
+}
+
+/** Adds `headers` to those that are set already (CORS, rate limits): Node's writeHead would keep one value of each name then. */
+function putHead(response: ServerResponse, status: number, headers: string[]): void {
+  if (response.getHeaderNames().length === 0) return void response.writeHead(status, headers);
+  const { vary } = response.getHeaders();
+  const all: HeadersDraft = Object.create(null); // any name is a header's
+  if (typeof vary === "string") all["vary"] = vary;
+  for (let at = 0; at + 1 < headers.length; at += 2) appendHeader(all, (headers[at] as string).toLowerCase(), headers[at + 1] as string);
+  try {
+    for (const name in all) response.setHeader(name, all[name] as HeaderValue);
+  } catch (error) {
+    for (const name in all) response.removeHeader(name); // a problem is answered instead
+    throw error;
+  }
+  response.writeHead(status);
 }
 
 /** Names and values in turn: an object made anew for every reply costs the server more. */

@@ -162,7 +162,7 @@ export class HttpServer {
     const cors = this.routes.find(asked, path)?.cors ?? this.#corsOf(path, methods);
     if (cors === undefined) return false;
     request.resume();
-    const those = methods.filter((method) => this.routes.find(method, path)?.cors !== undefined);
+    const those = methods.filter((method) => this.routes.find(method, path)?.cors === cors); // another source of the path may allow others
     response.writeHead(204, { ...preflightHeaders(cors, request, those), allow: [...methods, "OPTIONS"].join(", ") });
     response.end();
     return true;
