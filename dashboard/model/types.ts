@@ -426,7 +426,7 @@ export interface Preview {
     readonly body: ShownBytes;
     readonly due: number | null;
   }[];
-  readonly state: readonly { readonly name: string; readonly value?: unknown }[];
+  readonly state: readonly { readonly name: string; readonly value?: ShownBytes }[];
   readonly logs: readonly Log[];
   readonly end: PreviewEnd;
   readonly more: number;

@@ -3,7 +3,6 @@ import type { JSX } from "preact";
 import { exact } from "../model/format.ts";
 import type { Preview, PreviewEnd, ShownBytes } from "../model/types.ts";
 import { BodyView } from "./body-view.tsx";
-import { JsonTree } from "./json-tree.tsx";
 import { Logs } from "./life-part.tsx";
 
 function Bytes({
@@ -79,23 +78,12 @@ export function PreviewView({ preview }: { readonly preview: Preview }): JSX.Ele
           contentType={contentType}
         />
       ))}
-      {state.length === 0 ? null : (
-        <table class="cells">
-          <thead>
-            <tr>
-              <th>State</th>
-              <th>after</th>
-            </tr>
-          </thead>
-          <tbody>
-            {state.map((change) => (
-              <tr key={change.name}>
-                <th scope="row">{change.name}</th>
-                <td>{"value" in change ? <JsonTree value={change.value} /> : <span class="muted">deleted</span>}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+      {state.map(({ name, value }) =>
+        value === undefined ? (
+          <p key={name}>State {name}: deleted</p>
+        ) : (
+          <Bytes key={name} title={`State ${name}`} body={value} contentType="application/json" />
+        ),
       )}
       {sends.length + state.length > 0 || end.kind === "failed" || end.kind === "unknown" ? null : <p>Nothing is sent.</p>}
       {logs.length === 0 ? null : <Logs logs={logs} />}

@@ -48,6 +48,15 @@ const closed = notice(
 const failed = notice(503, "Not now", "The gateway can't do this at the moment: try again in a minute.", "MF_APPROVAL_UNAVAILABLE");
 
 export function addApprovals(routes: HttpRoutes, ports: ApprovalPagePorts): void {
+  let open = 0;
+  /** False when too many pages are open. Those of strangers, which are quick, don't count. */
+  const enters = (response: ServerResponse, token: string): boolean => {
+    if (ports.links.read(token) === undefined) return true;
+    if (open >= approvalLimits.pagesAtOnce) return false;
+    open += 1;
+    response.on("close", () => (open -= 1));
+    return true;
+  };
   const answer = (request: IncomingMessage, response: ServerResponse, work: () => Promise<Page>): void => {
     work().then(
       (page) => sendPage(request, response, page),
@@ -59,9 +68,14 @@ export function addApprovals(routes: HttpRoutes, ports: ApprovalPagePorts): void
   };
   routes.add("GET", `${approvalPath}*`, (request, response, { "*": token = "" }) => {
     request.resume();
+    if (!enters(response, token)) return sendPage(request, response, failed);
     answer(request, response, () => shown(ports, token));
   });
   routes.add("POST", `${approvalPath}*`, (request, response, { "*": token = "" }) => {
+    if (!enters(response, token)) {
+      request.resume();
+      return sendPage(request, response, failed);
+    }
     readBody(request, { limit: approvalLimits.formBytes, memory: ports.memory }, (problem, body) => {
       if (problem !== undefined)
         return sendPage(request, response, notice(problem.status, "The answer can't be read", problem.detail, problem.code));

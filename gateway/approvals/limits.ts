@@ -13,6 +13,10 @@ export const approvalLimits = {
   /** Bytes of each body that are shown, and how many sends, changes, calls and log lines. */
   shownBytes: 16 * kib,
   shownItems: 100,
+  /** Depth of JSON that is shown in lines; what is deeper stays as it is, since each level indents all within. */
+  indentedDepth: 32,
+  /** Pages of links that are made or sent at once; more are refused. */
+  pagesAtOnce: 16,
   /** Options of a question that are previewed on the page. */
   previewedOptions: 8,
 

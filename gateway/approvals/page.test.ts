@@ -3,6 +3,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { fetch, type RequestInit, type Response } from "undici";
 import { fromUtf8, systemClock } from "#base";
+import type { FailureOrigin } from "../contract/message.ts";
 import type { IncomingSignal, SignalOutcome } from "../contract/sleep.ts";
 import { HttpServer } from "../http/server.ts";
 import type { Lease, Sequence } from "../journal/journal.ts";
@@ -11,7 +12,10 @@ import { gatewayMemory } from "../memory/budget.ts";
 import { Approvals } from "./approvals.ts";
 import { addApprovals } from "./endpoint.ts";
 import { Links } from "./links.ts";
-import { escaped } from "./page.ts";
+import { approvalLimits } from "./limits.ts";
+import { escaped, questionPage } from "./page.ts";
+import type { Preview } from "./preview.ts";
+import { until } from "../testing/rig.ts";
 import { type Asleep, fallAsleep } from "./testing/asleep.ts";
 
 const source = `import { flow } from "mayfly";
@@ -31,6 +35,9 @@ const links = new Links(() => "https://mayfly.example.com", new Uint8Array(32).f
 let nowMs = 0;
 let isAsleep = true;
 let waiter = 1;
+/** Searches wait for it; how many have begun. */
+let gate: Promise<void> | undefined;
+let gated = 0;
 const signals: IncomingSignal[] = [];
 let outcome: (signal: IncomingSignal) => SignalOutcome;
 
@@ -55,7 +62,11 @@ before(async () => {
     runner: asleep.runner,
     clock,
     journal: {
-      findSleeper: async (id, name) => (isAsleep && id === message.id && name === "pay" ? (1 as Sequence) : undefined),
+      findSleeper: async (id, name) => {
+        gated += 1;
+        await gate;
+        return isAsleep && id === message.id && name === "pay" ? (1 as Sequence) : undefined;
+      },
       readSleeper: async () => lease,
       readState: async () => ({ version: 0, json: undefined }),
       waiterFor: () => waiter as Sequence,
@@ -86,6 +97,7 @@ beforeEach(() => {
   nowMs = Date.now();
   isAsleep = true;
   waiter = 1;
+  gated = 0;
   signals.length = 0;
   outcome = keep;
 });
@@ -234,4 +246,63 @@ test("an answer that would reach another machine is refused, and so is one that 
 
 test("escaping leaves nothing that is markup or turns text around", () => {
   equal(escaped(`<a href="x" title='y'>&\u0000\u202e\n`), "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;\ufffd\ufffd\n");
+});
+
+const previewed = (more: Partial<Preview>): string => {
+  const preview: Preview = { sends: [], state: [], logs: [], end: { kind: "done", continues: null }, more: 0, ...more };
+  return questionPage({ flow: "f", id: "i", question: "?", options: ["a"], previews: [{ option: "a", preview }], unanswered: undefined });
+};
+
+test("deep JSON stays as it is: a page is not much longer than its texts; texts with brackets are no depth", () => {
+  const nested = (depth: number, within = ""): string => `${"[".repeat(depth)}${within}${"]".repeat(depth)}`;
+  const inLines = (text: string): boolean => previewed({ state: [{ name: "s", value: { text, bytes: text.length } }] }).includes("\n  ");
+  deepEqual([inLines('{"a":1}'), inLines(nested(32)), inLines(nested(33)), inLines(nested(8_000))], [true, true, false, false]);
+  deepEqual([inLines(`["${"[".repeat(99)}"]`), inLines('["\\"[[",1]')], [true, true]);
+  for (const evading of [`["${"]".repeat(5_000)}",${nested(3_000)}]`, `["\\"${"]".repeat(5_000)}",${nested(3_000)}]`]) {
+    JSON.parse(evading);
+    equal(inLines(evading), false);
+  }
+  const body = { text: nested(8_000), bytes: 16_000 };
+  const send = { outlet: "o", key: null, contentType: "", headers: {}, body, due: null };
+  ok(previewed({ sends: Array<typeof send>(100).fill(send) }).length < 2_000_000);
+});
+
+test("who has the link is told of failures as callers are, and sees no log line", () => {
+  const log = { kind: "log", level: "info", text: "s3cret", fieldsJson: undefined } as const;
+  const failed = (origin: FailureOrigin, status = 0): string =>
+    previewed({ logs: [log], end: { kind: "failed", origin, status, code: "MF_CODE", message: "at db.internal: s3cret", retry: false } });
+  for (const [html, isTold] of [
+    [failed("flow"), false],
+    [failed("peer"), false],
+    [failed("flow", 409), true],
+    [failed("gateway"), true],
+    [previewed({ logs: [log], end: { kind: "unknown", code: "MF_CODE", message: "/srv/s3cret/flow.mfi is gone" } }), false],
+  ] as const) {
+    match(html, /MF_CODE/);
+    equal(html.includes("s3cret"), isTold, html);
+  }
+});
+
+test("so many pages of links are made at once and no more; an invalid link takes no place", async () => {
+  const status = async (path: string, init: RequestInit = {}): Promise<number> =>
+    (await get(path, { ...init, signal: AbortSignal.timeout(5_000) })).status;
+  let open = (): void => undefined;
+  gate = new Promise((resolve) => (open = resolve));
+  try {
+    const path = token();
+    const all = Array.from({ length: approvalLimits.pagesAtOnce }, () => get(path));
+    await until(() => gated === approvalLimits.pagesAtOnce);
+    deepEqual(
+      [await status(path), await status(path, { method: "POST", body: new URLSearchParams({ option: "reject" }) }), await status("x")],
+      [503, 503, 404],
+    );
+    open();
+    deepEqual(new Set((await Promise.all(all)).map(({ status }) => status)), new Set([200]));
+    await Promise.all((await Promise.all(all)).map((response) => response.text()));
+    gate = undefined;
+    await until(async () => (await get(path)).status === 200);
+  } finally {
+    gate = undefined;
+    open();
+  }
 });

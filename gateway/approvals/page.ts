@@ -1,9 +1,10 @@
 /**
  * The page behind a link, as HTML without scripts. What a flow asked and what it would send is a stranger's text here: all of it is escaped,
- * and characters that change the direction of text are shown as such.
+ * and characters that change the direction of text are shown as such. Whoever has the link is told of failures as any caller is; log lines
+ * and the gateway's own faults are for the operator (admin.ts).
  */
 import { createHash } from "node:crypto";
-import type { LogEffect } from "#abi";
+import { told } from "../contract/failure.ts";
 import { approvalLimits } from "./limits.ts";
 import type { PreviewedOption } from "./approvals.ts";
 import type { Preview, PreviewEnd, ShownBytes } from "./preview.ts";
@@ -117,7 +118,7 @@ function choice(option: string, preview: Preview | undefined): string {
   return `<section>\n<h2>${own(option)}</h2>\n${shown}\n<button name="option" value="${escaped(option)}">${own(option)}</button>\n</section>`;
 }
 
-function previewed({ sends, state, logs, end, more }: Preview): string {
+function previewed({ sends, state, end, more }: Preview): string {
   const items: string[] = [];
   for (const { outlet, key, contentType, body, due } of sends) {
     const about = [
@@ -128,16 +129,12 @@ function previewed({ sends, state, logs, end, more }: Preview): string {
     ];
     items.push(`${about.join(", ")}:${bytes(body)}`);
   }
-  for (const change of state)
-    items.push(
-      "value" in change
-        ? `Sets its state ${own(change.name)}:<pre>${escaped(JSON.stringify(change.value, null, 2))}</pre>`
-        : `Deletes its state ${own(change.name)}`,
-    );
+  for (const { name, value } of state)
+    items.push(value === undefined ? `Deletes its state ${own(name)}` : `Sets its state ${own(name)}:${bytes(value)}`);
   if (items.length === 0 && end.kind !== "failed" && end.kind !== "unknown") items.push("Nothing is sent.");
   if (more > 0) items.push(`… and ${more} more`);
   items.push(ending(end));
-  return `<ul>\n${items.map((item) => `<li>${item}</li>`).join("\n")}\n</ul>${logLines(logs)}`;
+  return `<ul>\n${items.map((item) => `<li>${item}</li>`).join("\n")}\n</ul>`;
 }
 
 function ending(end: PreviewEnd): string {
@@ -154,16 +151,10 @@ function ending(end: PreviewEnd): string {
       return `Then it waits for ${[...waits, ...sleeps].join(" or ")}.`;
     }
     case "failed":
-      return `<strong>It would fail</strong>: ${own(end.message)} <small>${escaped(end.code)}</small>`;
+      return `<strong>It would fail</strong>: ${own(told(end).message)} <small>${escaped(end.code)}</small>`;
     case "unknown":
-      return `<strong>No preview</strong>: ${own(end.message)} <small>${escaped(end.code)}</small>`;
+      return `<strong>No preview</strong>: it can't be made at the moment. <small>${escaped(end.code)}</small>`;
   }
-}
-
-function logLines(logs: readonly LogEffect[]): string {
-  if (logs.length === 0) return "";
-  const lines = logs.map(({ level, text, fieldsJson }) => `${level} ${text}${fieldsJson === undefined ? "" : ` ${fieldsJson}`}`);
-  return `\n<details><summary>Log</summary><pre>${escaped(lines.join("\n"))}</pre></details>`;
 }
 
 function bytes({ text, base64, bytes: length, cut }: ShownBytes): string {
@@ -172,15 +163,26 @@ function bytes({ text, base64, bytes: length, cut }: ShownBytes): string {
   return `<pre>${escaped(text === undefined ? `base64 ${base64 ?? ""}` : indented(text, cut === true))}</pre>${note}`;
 }
 
-/** JSON in lines. Numbers that JavaScript can't hold are left as they are. */
+/** JSON in lines, unless it is deep. Numbers that JavaScript can't hold are left as they are. */
 function indented(text: string, isCut: boolean): string {
-  if (isCut || !/^\s*[[{]/.test(text)) return text;
+  if (isCut || !/^\s*[[{]/.test(text) || isDeep(text)) return text;
   try {
     const value: unknown = JSON.parse(text);
     return JSON.stringify(value) === text ? JSON.stringify(value, null, 2) : text;
   } catch {
     return text;
   }
+}
+
+/** Of JSON: brackets in its texts don't count. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"?|[[{]|[\]}]/gs)) {
+    if (token === "[" || token === "{") depth += 1;
+    else if (token === "]" || token === "}") depth -= 1;
+    if (depth > approvalLimits.indentedDepth) return true;
+  }
+  return false;
 }
 
 function time(ms: number): string {

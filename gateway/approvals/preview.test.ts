@@ -2,6 +2,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { systemClock, toUtf8 } from "#base";
+import { approvalLimits } from "./limits.ts";
 import { type Forked, type Preview, Previews } from "./preview.ts";
 import { type Asleep, fallAsleep } from "./testing/asleep.ts";
 
@@ -11,7 +12,7 @@ export default flow(async (msg, { to, wait, sleep, approve, state, log, continue
   class Payment { constructor(cents) { this.cents = cents; } get text() { return (this.cents / 100).toFixed(2); } }
   const payment = new Payment(amount);
   to.book.send({ reserved: payment.text });
-  const choice = await approve("Pay " + payment.text + " € to " + name + "?", { options: ["pay", "ask", "later", "loop", "boom", "flood", "again"], key: "k1", timeout: "2d" });
+  const choice = await approve("Pay " + payment.text + " € to " + name + "?", { options: ["pay", "ask", "later", "loop", "boom", "flood", "big", "again"], key: "k1", timeout: "2d" });
   log.info("chosen", { choice: choice ?? null, token: "s3cret" });
   if (choice === undefined) return void to.book.send({ released: payment.text });
   if (choice === "pay") {
@@ -25,6 +26,7 @@ export default flow(async (msg, { to, wait, sleep, approve, state, log, continue
   if (choice === "loop") for (;;) {}
   if (choice === "boom") { to.book.send("never"); throw new Error("no money"); }
   if (choice === "flood") for (let n = 0; n < 40; n += 1) to.book.send("x".repeat(200_000));
+  if (choice === "big") state.set("big", "x".repeat(20_000));
   if (choice === "again") continueAs({ amount: amount + 1, name });
 });`;
 
@@ -53,13 +55,19 @@ test("an option's preview is exactly what would be sent and changed, in the mach
   equal(send?.contentType, "application/json");
   deepEqual(send?.headers, { authorization: "[redacted]", "x-kind": "sepa" });
   ok((send?.due ?? 0) >= Date.now() + 3_500_000, "a delayed send says when");
-  deepEqual(preview.state, [{ name: "paid", value: { cents: 400_000, token: "[redacted]" } }, { name: "open" }]);
+  const paid = '{"cents":400000,"token":"[redacted]"}';
+  deepEqual(preview.state, [{ name: "paid", value: { text: paid, bytes: paid.length } }, { name: "open" }]);
   deepEqual(
     preview.logs.map(({ text, fieldsJson }) => [text, fieldsJson]),
     [["chosen", '{"choice":"pay","token":"[redacted]"}']],
   );
   equal(JSON.stringify([...forked.sleeper.recording]), before, "the sleeper is as it was");
   deepEqual(sent(await choose("pay")), sent(preview), "and it can be previewed again");
+});
+
+test("of a long value of state only the beginning is shown", async () => {
+  const [change] = (await choose("big")).state;
+  deepEqual([change?.value?.text?.length, change?.value?.bytes, change?.value?.cut], [approvalLimits.shownBytes, 20_002, true]);
 });
 
 test("a preview ends where the machine asks somebody, waits again, continues as another, or its time is over", async () => {
@@ -86,7 +94,7 @@ test("a preview ends where the machine asks somebody, waits again, continues as 
 
 test("a machine that fails, loops, sends too much or is not asked shows that, and nothing it sent", async () => {
   const boom = await choose("boom");
-  ok(boom.end.kind === "failed" && boom.end.message.includes("no money"), JSON.stringify(boom.end));
+  ok(boom.end.kind === "failed" && boom.end.message.includes("no money") && boom.end.origin === "flow", JSON.stringify(boom.end));
   deepEqual(boom.sends, []);
   const loop = await choose("loop");
   ok(loop.end.kind === "failed" && loop.end.code === "MF_CPU_LIMIT", JSON.stringify(loop.end));

@@ -7,6 +7,7 @@
  */
 import type { CallEffect, Event, LogEffect, StepOutcome } from "#abi";
 import { type Clock, CodedError, fromUtf8, isCoded, toUtf8 } from "#base";
+import type { Failure } from "../contract/message.ts";
 import type { Runner, RunningMachine, Flow } from "../contract/runner.ts";
 import { type Question, questionOf, type Sleeper } from "../contract/sleep.ts";
 import { type AttemptEnd, type Cancel, type EffectHost, Effects } from "../delivery/attempt/effects.ts";
@@ -56,13 +57,13 @@ export type PreviewEnd =
   | { readonly kind: "done"; readonly continues: ShownBytes | null }
   | { readonly kind: "asks"; readonly calls: readonly PreviewedCall[] }
   | { readonly kind: "asleep"; readonly waits: readonly PreviewedWait[]; readonly sleeps: readonly number[] }
-  | { readonly kind: "failed"; readonly code: string; readonly message: string; readonly retry: boolean }
+  | ({ readonly kind: "failed" } & Pick<Failure, "origin" | "status" | "code" | "message" | "retry">)
   | { readonly kind: "unknown"; readonly code: string; readonly message: string };
 
 export interface Preview {
   readonly sends: readonly PreviewedSend[];
-  /** `value` is absent where the name is deleted. */
-  readonly state: readonly { readonly name: string; readonly value?: unknown }[];
+  /** `value`, as JSON, is absent where the name is deleted. */
+  readonly state: readonly { readonly name: string; readonly value?: ShownBytes }[];
   readonly logs: readonly LogEffect[];
   readonly end: PreviewEnd;
   /** Sends, changes and log lines beyond those shown. */
@@ -242,8 +243,8 @@ class Fork implements EffectHost {
           sleeps: end.timers.map(({ dueMs }) => dueMs),
         };
       case "failed": {
-        const { code, message, retry } = end.failure;
-        return code === previewLimit ? { kind: "unknown", code, message } : { kind: "failed", code, message, retry };
+        const { origin, status, code, message, retry } = end.failure;
+        return code === previewLimit ? { kind: "unknown", code, message } : { kind: "failed", origin, status, code, message, retry };
       }
       case "unstarted":
         return { kind: "unknown", code: end.code, message: "the machine could not be started now: look again in a moment" };
@@ -268,7 +269,7 @@ class Fork implements EffectHost {
       })),
       state: changes.slice(0, most).map(({ name, valueJson }) => {
         if (valueJson === undefined) return { name };
-        return { name, value: JSON.parse(this.#redactor.fields(valueJson)) as unknown };
+        return { name, value: shownBytes(toUtf8(this.#redactor.fields(valueJson))) };
       }),
       logs: this.#logs,
       end,
