@@ -469,3 +469,41 @@ test("a configuration is shown with defaults and without secrets", () => {
     ["reply", "amqp://[masked]@broker", "${QUEUE:-q}"],
   );
 });
+
+test("a configuration is shown without secrets where it names a part of itself again, and whatever the name of a header", () => {
+  const yaml = `
+flows:
+  a:
+    image: a.mfi
+    from: [ { http: { path: /a, auth: { bearer: &token "\${KEY}" }, cors: { origins: ["https://x.example"], headers: [x-shown] } } } ]
+    to:
+      one: &one { http: &http { url: "https://erp.example/?key=\${KEY}", method: PUT, headers: { x-tenant: literal-1 } } }
+      two: *one
+      three: { http: { <<: *http, method: GET } }
+      four: { http: { url: "https://four.example", auth: { apiKey: { header: x-erp, key: literal-2 } } } }
+      five: { nats: { url: "nats://127.0.0.1", subject: s, nkey: literal-3 } }
+      six: { http: { url: "https://six.example", auth: { bearer: *token } } }
+`;
+  const shown = shownConfig(yaml, "mayfly.yaml", { ...connectors, environment: { KEY: "s3cret" } });
+  const json = JSON.stringify(shown);
+  for (const secret of ["s3cret", "literal-1", "literal-2", "literal-3"]) equal(json.includes(secret), false, secret);
+  const { a } = (
+    shown as { flows: Record<string, { from: { http: { cors: object } }[]; to: Record<string, Record<string, Record<string, unknown>>> }> }
+  ).flows;
+  const url = "https://erp.example/?key=${KEY}";
+  deepEqual(
+    ["one", "two", "three"].map((name) => [
+      a?.to[name]?.["http"]?.["url"],
+      a?.to[name]?.["http"]?.["method"],
+      a?.to[name]?.["http"]?.["headers"],
+    ]),
+    [
+      [url, "PUT", { "x-tenant": "[masked]" }],
+      [url, "PUT", { "x-tenant": "[masked]" }],
+      [url, "GET", { "x-tenant": "[masked]" }],
+    ],
+  );
+  deepEqual(a?.to["four"]?.["http"]?.["auth"], { apiKey: { header: "x-erp", key: "[masked]" } });
+  deepEqual(a?.to["six"]?.["http"]?.["auth"], { bearer: "${KEY}" });
+  deepEqual((a?.from[0]?.http.cors as { headers: unknown }).headers, ["x-shown"]);
+});

@@ -113,8 +113,8 @@ class Reader {
   readonly #document: Document;
   /** Values that were one reference alone, by path. */
   readonly #references = new Map<string, Scalar>();
-  /** Texts with references as they stand in the file, by path. */
-  readonly written: { readonly path: Path; readonly text: string }[] = [];
+  /** Texts with references as they stand in the file, by path, and their values. */
+  readonly written: { readonly path: Path; readonly text: string; readonly value: string }[] = [];
   readonly problems: ConfigProblem[] = [];
 
   constructor(text: string) {
@@ -152,11 +152,23 @@ class Reader {
           this.#add("MF_CONFIG_ENV", node.range?.[0] ?? 0, pathText(this.#pathOf(parents, node)), expanded.error);
           return;
         }
-        this.written.push({ path: this.#pathOf(parents, node), text: node.value });
+        this.written.push({ path: this.#pathOf(parents, node), text: node.value, value: expanded.value });
         if (/^\$\{[^}]*\}$/.test(node.value)) this.#references.set(pathText(this.#pathOf(parents, node)), node);
         node.value = expanded.value;
       },
     });
+  }
+
+  /** True when the file names a part of itself again (`*name`, also in a merge), which then has several paths. */
+  get hasAliases(): boolean {
+    let found = false;
+    visit(this.#document, {
+      Alias: () => {
+        found = true;
+        return visit.BREAK;
+      },
+    });
+    return found;
   }
 
   /** True when the value of `path` was one reference alone and now is a number or a boolean. */
@@ -170,7 +182,8 @@ class Reader {
 
   data(): unknown {
     try {
-      return this.#document.toJS({ maxAliasCount: 1000 });
+      const data: unknown = this.#document.toJS({ maxAliasCount: 1000 });
+      return this.hasAliases ? unshared(data) : data; // the validator puts units and defaults in place, once in each
     } catch (error) {
       this.#add("MF_CONFIG_SYNTAX", 0, "", error instanceof Error ? error.message : String(error));
       return undefined;
@@ -215,6 +228,13 @@ class Reader {
     }
     return path;
   }
+}
+
+/** A copy in which no two parts are one object. */
+function unshared(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(unshared);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, unshared(each)]));
 }
 
 function retyped(text: string): number | boolean | undefined {
@@ -279,7 +299,7 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
 
 /** Names of settings that hold secrets, however they are written. */
 const secretNames =
-  /^(bearer|basic|password|passphrase|secret|secrets|token|accessKey|secretKey|clientSecret|keys|authorization|cookie|x-api-key)$/i;
+  /^(bearer|basic|password|passphrase|secret|secrets|token|accessKey|secretKey|clientSecret|keys|authorization|cookie|x-api-key|nkey)$/i;
 const masked = "[masked]";
 
 /** A URL's user and password. */
@@ -287,19 +307,29 @@ function withoutUser(text: string): string {
   return text.replace(/(:\/\/)[^/@\s]+@/, `$1${masked}@`);
 }
 
-function mask(value: unknown, isSecret: boolean): unknown {
-  if (typeof value === "string") return isSecret ? masked : withoutUser(value);
-  if (Array.isArray(value)) return value.map((each) => mask(each, isSecret));
+/** Settings whose values are all secret, and those that are so below another. */
+function isSecretName(name: string, value: unknown, above: string): boolean {
+  if (secretNames.test(name) || name === "values") return true;
+  if (name === "headers") return !Array.isArray(value); // a list is of names
+  return name === "key" && above === "apiKey";
+}
+
+/** `written`: for values that were references, the text in the file. */
+function mask(value: unknown, written: ReadonlyMap<string, string>, isSecret = false, above = ""): unknown {
+  if (typeof value === "string") return written.get(value) ?? (isSecret ? masked : withoutUser(value));
+  if (Array.isArray(value)) return value.map((each) => mask(each, written, isSecret, above));
   if (typeof value !== "object" || value === null) return isSecret ? masked : value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, each]) => [name, mask(each, isSecret || secretNames.test(name) || name === "values")]),
+    Object.entries(value).map(([name, each]) => [name, mask(each, written, isSecret || isSecretName(name, each, above), name)]),
   );
 }
 
 /** Every setting as it counts, defaults included, without secrets: what came from a reference is shown as it was written. Throws a ConfigError. */
 export function shownConfig(text: string, file: string, options: ReadOptions): unknown {
   const { reader, data } = checkedValues(text, file, options);
-  const shown = mask(data, false);
+  // A part that is named again stands at paths of its own: there its references are known by their values.
+  const references = reader.hasAliases ? reader.written.filter(({ value }) => value !== "") : [];
+  const shown = mask(data, new Map(references.map(({ value, text: written }) => [value, withoutUser(written)])));
   for (const { path, text: written } of reader.written) {
     let place = shown as Record<string | number, unknown> | undefined;
     for (const step of path.slice(0, -1)) place = place?.[step] as Record<string | number, unknown> | undefined;
