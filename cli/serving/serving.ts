@@ -81,8 +81,18 @@ function secretsOf(files: readonly string[]): string {
   return hash.digest("hex");
 }
 
-interface Parts {
+/** A configuration, and the secrets it was read with. */
+interface Loaded {
   readonly config: GatewayConfig;
+  readonly secrets: string;
+}
+
+async function load({ file, environment, port }: ServingOptions): Promise<Loaded> {
+  const config = withPort(await loadConfig(file, connectors, environment), port);
+  return { config, secrets: secretsOf(config.secretFiles) };
+}
+
+interface Parts extends Loaded {
   readonly monitor: Monitor;
   readonly images: Images;
   readonly gateway: Gateway;
@@ -101,10 +111,15 @@ class TheServing implements Serving {
   readonly #telemetry: Telemetry | undefined;
   readonly #letGo: () => void;
   #config: GatewayConfig;
+  /** Secrets of the served configuration, by a hash. */
+  #secrets: string;
+  #watch: NodeJS.Timeout | undefined;
+  #reloads = 0;
 
-  constructor(options: ServingOptions, { config, monitor, images, gateway, logger, telemetry, letGo }: Parts) {
+  constructor(options: ServingOptions, { config, secrets, monitor, images, gateway, logger, telemetry, letGo }: Parts) {
     this.#options = options;
     this.#config = config;
+    this.#secrets = secrets;
     this.#monitor = monitor;
     this.#images = images;
     this.#telemetry = telemetry;
@@ -126,42 +141,49 @@ class TheServing implements Serving {
     return `${this.#config.http.tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   }
 
-  /** Reloads when a file that mayfly.yaml refers to has changed: a secret was replaced. */
+  /** Reloads when a file that mayfly.yaml refers to has changed: a secret was replaced. While that fails it is tried again, and logged once. */
   watchSecrets(): void {
-    const state = (): string => secretsOf(this.#config.secretFiles);
-    let known = state();
-    this.#secrets = setInterval(() => {
-      const now = state();
-      if (now === known) return;
-      known = now;
+    let refused: string | undefined;
+    this.#watch = setInterval(() => {
+      if (this.#reloads > 0) return;
+      const now = secretsOf(this.#config.secretFiles);
+      if (now === this.#secrets) return;
       this.reload().then(
         () => this.logger.info({}, "reloaded: a file that mayfly.yaml refers to has changed"),
-        (error: unknown) =>
+        (error: unknown) => {
+          if (refused === now) return;
+          refused = now;
           this.logger.error(
             { code: isCoded(error) ? error.code : undefined },
             `a file that mayfly.yaml refers to has changed, and the previous configuration keeps serving: ${error instanceof Error ? error.message : String(error)}`,
-          ),
+          );
+        },
       );
     }, cliLimits.secretsMs).unref();
   }
-  #secrets: NodeJS.Timeout | undefined;
 
   async reload(): Promise<void> {
-    const config = withPort(await loadConfig(this.#options.file, connectors, this.#options.environment), this.#options.port);
-    this.#images.include = config.build.include;
+    this.#reloads += 1;
     try {
-      await this.gateway.reload(config);
-    } catch (error) {
-      this.#images.abandon();
-      throw error;
+      const { config, secrets } = await load(this.#options);
+      this.#images.include = config.build.include;
+      try {
+        await this.gateway.reload(config);
+      } catch (error) {
+        this.#images.abandon();
+        throw error;
+      }
+      this.#config = config;
+      this.#secrets = secrets;
+      this.#images.settleAll();
+    } finally {
+      this.#reloads -= 1;
     }
-    this.#config = config;
-    this.#images.settleAll();
   }
 
   async stop(): Promise<void> {
     const untilMs = systemClock.monotonicMs() + this.#config.drain;
-    clearInterval(this.#secrets);
+    clearInterval(this.#watch);
     await this.gateway.stop();
     const leftMs = Math.max(untilMs - systemClock.monotonicMs(), cliLimits.telemetryFlushMs);
     await Promise.all([closed(this.#monitor, this.logger), this.#telemetry?.stop(leftMs)]);
@@ -171,7 +193,7 @@ class TheServing implements Serving {
 
 /** Starts serving. Rejects with a CodedError, MF_STOPPING when `ended` came first; then nothing runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
-  const config = withPort(await loadConfig(options.file, connectors, options.environment), options.port);
+  const { config, secrets } = await load(options);
   const written =
     options.logger ??
     createLogger({ log: options.json === true ? { ...config.log, format: "json" } : config.log, terminal: process.stdout.isTTY === true });
@@ -219,7 +241,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     images.sleepers = () => gateway.sleepers.byImage();
     images.settleAll();
     collectGarbage(); // of the builds
-    served = new TheServing(options, { config, monitor, images, gateway, logger, telemetry, letGo });
+    served = new TheServing(options, { config, secrets, monitor, images, gateway, logger, telemetry, letGo });
     served.watchSecrets();
     return served;
   } catch (error) {
