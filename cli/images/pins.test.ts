@@ -52,3 +52,20 @@ test("pins last over a restart until they are settled; those of a journal that i
   await writeFile(join(folder, `${"0".repeat(16)}.pins`), "not JSON"); // of a disk that was full
   equal((await pinnedImages(folder)).size, 0);
 });
+
+test("a hash that is being pinned is waited for by all who want it, and fails for all of them", async () => {
+  const pins = new Pins(folder, undefined);
+  await pins.add(nameOf(1));
+  const first = pins.add(nameOf(2));
+  await pins.add(nameOf(2));
+  equal((await pinnedImages(folder)).has(nameOf(2)), true);
+  await first;
+  const away = new Pins(folder, undefined);
+  await away.add(nameOf(3));
+  await rm(folder, { recursive: true });
+  const results = await Promise.allSettled([away.add(nameOf(4)), away.add(nameOf(4))]);
+  deepEqual(
+    results.map(({ status }) => status),
+    ["rejected", "rejected"],
+  );
+});

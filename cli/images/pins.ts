@@ -49,6 +49,8 @@ export class Pins {
   readonly #images = new Set<string>();
   #isWhole = false;
   #writing: Promise<void> = Promise.resolve();
+  /** Hashes that are being added, which are not on disk yet. */
+  readonly #adding = new Map<string, Promise<void>>();
 
   /** `folder`: of the store. `journal`: its folder, absolute, or undefined. */
   constructor(folder: string, journal: string | undefined) {
@@ -68,13 +70,19 @@ export class Pins {
 
   /** Resolves once it is on disk. Rejects when the store can't be written to. */
   async add(sha256: string): Promise<void> {
+    const adding = this.#adding.get(sha256);
+    if (adding !== undefined) return await adding;
     if (this.#images.has(sha256) && this.#isWhole) return;
     this.#images.add(sha256);
+    const written = this.#inTurn(() => (this.#isWhole ? this.#append(sha256) : this.#write()));
+    this.#adding.set(sha256, written);
     try {
-      await this.#inTurn(() => (this.#isWhole ? this.#append(sha256) : this.#write()));
+      await written;
     } catch (error) {
       this.#images.delete(sha256);
       throw error;
+    } finally {
+      this.#adding.delete(sha256);
     }
   }
 
