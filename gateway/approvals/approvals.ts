@@ -7,7 +7,7 @@ import { approvalLimits } from "./limits.ts";
 import { type Forked, type Preview, Previews } from "./preview.ts";
 
 export interface ApprovalPorts {
-  readonly journal: Pick<Journal, "findSleeper" | "readSleeper" | "readState" | "waiterFor">;
+  readonly journal: Pick<Journal, "findSleeper" | "readSleeper" | "readState" | "signalsFor" | "waiterFor">;
   readonly runner: Runner;
   readonly clock: Clock;
   /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
@@ -53,7 +53,7 @@ export class Approvals {
     this.#previews = new Previews({ ...ports, readState: (flow, key) => ports.journal.readState(flow, key) });
   }
 
-  /** Undefined when the machine is gone, or does not wait for it any more. */
+  /** Undefined when the machine is gone, or does not wait for it any more, or has its answer and is about to go on. */
   async find(flow: string | undefined, id: string, number: number): Promise<FoundWait | undefined> {
     const { journal, clock } = this.#ports;
     const sequence = await journal.findSleeper(id, flow);
@@ -61,6 +61,7 @@ export class Approvals {
     const wait = lease?.sleeper?.waits.find((each) => each.wait === number);
     if (lease === undefined || wait === undefined || sequence === undefined) return undefined;
     if (wait.dueMs !== undefined && clock.now() >= wait.dueMs) return undefined;
+    if ((await journal.signalsFor(lease.message.flow, wait.name, wait.key)).length > 0) return undefined;
     return { lease, wait, question: questionOf(wait.questionJson), isNext: this.#isNext(lease, sequence, wait) };
   }
 

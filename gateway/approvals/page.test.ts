@@ -6,7 +6,7 @@ import { fromUtf8, systemClock } from "#base";
 import type { FailureOrigin } from "../contract/message.ts";
 import type { IncomingSignal, SignalOutcome } from "../contract/sleep.ts";
 import { HttpServer } from "../http/server.ts";
-import type { Lease, Sequence } from "../journal/journal.ts";
+import type { KeptSignal, Lease, Sequence } from "../journal/journal.ts";
 import { silentLogger } from "../logger.ts";
 import { gatewayMemory } from "../memory/budget.ts";
 import { Approvals } from "./approvals.ts";
@@ -35,6 +35,8 @@ const links = new Links(() => "https://mayfly.example.com", new Uint8Array(32).f
 let nowMs = 0;
 let isAsleep = true;
 let waiter = 1;
+/** The machine runs, and has not committed yet: its signal is still with the journal. */
+let isWoken = false;
 /** Searches wait for it; how many have begun. */
 let gate: Promise<void> | undefined;
 let gated = 0;
@@ -69,6 +71,8 @@ before(async () => {
       },
       readSleeper: async () => lease,
       readState: async () => ({ version: 0, json: undefined }),
+      signalsFor: async (flow, name, key) =>
+        isWoken ? (signals.filter((each) => each.flow === flow && each.name === name && each.key === key) as unknown as KeptSignal[]) : [],
       waiterFor: () => waiter as Sequence,
     },
     flowAsleep: async () => flow,
@@ -97,6 +101,7 @@ beforeEach(() => {
   nowMs = Date.now();
   isAsleep = true;
   waiter = 1;
+  isWoken = false;
   gated = 0;
   signals.length = 0;
   outcome = keep;
@@ -162,6 +167,14 @@ test("POST answers once: the signal has option, name and comment; a second answe
   ]);
   await other.text();
   equal(signals.length, 2, "of two answers by one link at once, one counts");
+});
+
+test("while the machine that has its answer runs, the question is closed for every link", async () => {
+  isWoken = true;
+  equal((await answer(token(), { option: "reject" })).status, 200);
+  const other = token(nowMs + 9_000_000);
+  deepEqual([(await get(other)).status, (await answer(other, { option: "pay <b>" })).status], [410, 410]);
+  equal(signals.length, 1);
 });
 
 test("forged, foreign, cut, expired and closed links get a plain page, the same for all that are no links", async () => {
