@@ -7,7 +7,7 @@ import { approvalLimits } from "./limits.ts";
 import { type Forked, type Preview, Previews } from "./preview.ts";
 
 export interface ApprovalPorts {
-  readonly journal: Pick<Journal, "findSleeper" | "readSleeper" | "readState" | "signalsFor" | "waiterFor">;
+  readonly journal: Pick<Journal, "findSleeper" | "readSleeper" | "readState" | "hasSignal" | "waiterFor">;
   readonly runner: Runner;
   readonly clock: Clock;
   /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
@@ -61,7 +61,7 @@ export class Approvals {
     const wait = lease?.sleeper?.waits.find((each) => each.wait === number);
     if (lease === undefined || wait === undefined || sequence === undefined) return undefined;
     if (wait.dueMs !== undefined && clock.now() >= wait.dueMs) return undefined;
-    if ((await journal.signalsFor(lease.message.flow, wait.name, wait.key)).length > 0) return undefined;
+    if (journal.hasSignal(lease.message.flow, wait.name, wait.key, () => true)) return undefined;
     return { lease, wait, question: questionOf(wait.questionJson), isNext: this.#isNext(lease, sequence, wait) };
   }
 

@@ -6,7 +6,7 @@ import { fromUtf8, systemClock } from "#base";
 import type { FailureOrigin } from "../contract/message.ts";
 import type { IncomingSignal, SignalOutcome } from "../contract/sleep.ts";
 import { HttpServer } from "../http/server.ts";
-import type { KeptSignal, Lease, Sequence } from "../journal/journal.ts";
+import type { Lease, Sequence } from "../journal/journal.ts";
 import { silentLogger } from "../logger.ts";
 import { gatewayMemory } from "../memory/budget.ts";
 import { Approvals } from "./approvals.ts";
@@ -71,8 +71,7 @@ before(async () => {
       },
       readSleeper: async () => lease,
       readState: async () => ({ version: 0, json: undefined }),
-      signalsFor: async (flow, name, key) =>
-        isWoken ? (signals.filter((each) => each.flow === flow && each.name === name && each.key === key) as unknown as KeptSignal[]) : [],
+      hasSignal: (flow, name, key) => isWoken && signals.some((each) => each.flow === flow && each.name === name && each.key === key),
       waiterFor: () => waiter as Sequence,
     },
     flowAsleep: async () => flow,
