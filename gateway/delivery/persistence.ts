@@ -16,6 +16,11 @@ export function isRecordFault(error: unknown): error is CodedError {
   return isCoded(error) && recordFaults.has(error.code);
 }
 
+/** False for a damaged file: reading it again does not help. */
+export function isNotDamage(error: unknown): boolean {
+  return !(isCoded(error) && error.code === "MF_JOURNAL_CORRUPT");
+}
+
 export class Persistence {
   readonly #clock: Clock;
   readonly #random: Prng;

@@ -121,7 +121,10 @@ export class MoodyJournal implements Journal {
     return this.#write(() => this.#inner.keepSignal(signal));
   }
   firstSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): Promise<KeptSignal | undefined> {
-    return this.#process.guard(() => this.#inner.firstSignal(flow, name, key, fits));
+    return this.#process.guard(async () => {
+      this.#refuseRead("MF_JOURNAL_IO");
+      return this.#inner.firstSignal(flow, name, key, fits);
+    });
   }
   hasSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): boolean {
     return this.#inner.hasSignal(flow, name, key, fits);
@@ -140,6 +143,7 @@ export class MoodyJournal implements Journal {
   }
   wake(sequence: Sequence): Promise<Lease | undefined> {
     return this.#process.guard(async () => {
+      this.#refuseRead("MF_JOURNAL_CORRUPT");
       const lease = await this.#inner.wake(sequence);
       if (lease !== undefined) this.#leases.set(lease.sequence, lease);
       return lease;
@@ -228,6 +232,12 @@ export class MoodyJournal implements Journal {
   #hold(accepted: Accepted): Accepted {
     if (accepted.status === "leased") this.#leases.set(accepted.lease.sequence, accepted.lease);
     return accepted;
+  }
+
+  /** A file that can't be read now and then. */
+  #refuseRead(code: string): void {
+    if (this.#badUntilMs !== Number.NEGATIVE_INFINITY && this.#random.below(50) === 0)
+      throw new CodedError(code, "the simulated disk gives something else");
   }
 
   /** A write on a disk that now and then refuses for a while. What it refuses has not happened. */

@@ -107,7 +107,10 @@ export class AwakeMessages {
     }
     const nowMs = Math.max(clock.now(), work.wakeMs);
     const isDue = [...sleeper.waits, ...sleeper.timers].some(({ dueMs }) => dueMs !== undefined && dueMs <= nowMs);
-    if (signals.length === 0 && !isDue && sleeper.dueMs > nowMs) return this.#backToSleep(work);
+    if (signals.length === 0 && !isDue && sleeper.dueMs > nowMs) {
+      if (work.lease !== undefined) journal.postpone(work.lease.sequence, sleeper.dueMs); // it may have been stuck, and due earlier for that
+      return this.#backToSleep(work);
+    }
     const attempt = new MessageAttempt(attempts, flow, work);
     work.running = attempt;
     if (work.attempt === 1) this.#count(signals.length > 0);

@@ -20,7 +20,7 @@ import type { Journal, KeptSignal, Lease, Sequence, SignalHead, SignalNumber } f
 import type { Cancel } from "../attempt/effects.ts";
 import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
-import { isRecordFault, type Persistence } from "../persistence.ts";
+import { isNotDamage, isRecordFault, type Persistence } from "../persistence.ts";
 import { cleanId, type MessageIds } from "../seeds.ts";
 import { inTime, type SignalDesk } from "./signals.ts";
 
@@ -41,6 +41,8 @@ export interface FlowSleeperPorts {
   readonly enter: (lease: Lease, wakeMs: number) => void;
 }
 
+type SweptSignal = Pick<KeptSignal, "number" | "flow" | "name" | "key" | "keptUntilMs">;
+
 interface Asker {
   readonly wait: OpenWait;
   readonly give: (signal: KeptSignal) => void;
@@ -60,6 +62,8 @@ export class FlowSleepers implements SignalDesk {
   readonly #askers = new Map<string, Set<Asker>>();
   /** Signals in the hands of attempts. */
   readonly #taken = new Set<SignalNumber>();
+  /** Signals that can't be read: no machine gets them, and they are no dead letters. */
+  readonly #damaged = new Set<SignalNumber>();
   /** Sleepers that have a signal, for when there is room. */
   readonly #signalled = new Set<Sequence>();
   readonly #waking = new Set<Sequence>();
@@ -224,13 +228,37 @@ export class FlowSleepers implements SignalDesk {
     if (signal !== undefined && isAsking() && !this.#taken.has(signal.number)) this.#give(asker, signal);
   }
 
+  /** The oldest signal for a wait that can be read. */
   async #first(wait: OpenWait): Promise<KeptSignal | undefined> {
     const { journal, persistence } = this.#ports;
-    return persistence.keepTrying(() => journal.firstSignal(this.#name, wait.name, wait.key, this.#fits(wait)));
+    const fits = this.#fits(wait);
+    for (;;) {
+      let tried: SignalNumber | undefined;
+      const noted = (signal: SignalHead): boolean => {
+        if (fits(signal)) tried = signal.number;
+        return tried !== undefined;
+      };
+      const find = (): Promise<KeptSignal | undefined> => {
+        tried = undefined;
+        return journal.firstSignal(this.#name, wait.name, wait.key, noted);
+      };
+      try {
+        return await persistence.keepTrying(find, isNotDamage);
+      } catch (error) {
+        if (tried === undefined) throw error;
+        this.#setAside(tried, error);
+      }
+    }
   }
 
   #fits(wait: OpenWait): (signal: SignalHead) => boolean {
-    return (signal) => !this.#taken.has(signal.number) && inTime(wait, signal);
+    return (signal) => !this.#taken.has(signal.number) && !this.#damaged.has(signal.number) && inTime(wait, signal);
+  }
+
+  #setAside(number: SignalNumber, error: unknown): void {
+    this.#damaged.add(number);
+    const code = isCoded(error) ? error.code : undefined;
+    this.#ports.logger.error({ signal: number, code }, `a signal can't be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 
   async claim(_flow: string, waits: readonly OpenWait[]): Promise<readonly { readonly wait: OpenWait; readonly signal: KeptSignal }[]> {
@@ -287,7 +315,9 @@ export class FlowSleepers implements SignalDesk {
       if (!this.#waking.has(sequence) && room-- > 0) void this.wake(sequence, 0);
     if (nowMs - this.#sweptMs >= gatewayLimits.signalSweepMs && !this.#sweeping) void this.#sweep(nowMs);
     const nextMs = journal.nextSleeperMs(this.#name);
-    if (nextMs !== undefined) this.#wakeAt(nextMs);
+    if (nextMs !== undefined && nextMs <= nowMs)
+      this.#later(); // it is on its way, or there is no room for it
+    else if (nextMs !== undefined) this.#wakeAt(nextMs);
     else if (journal.sleeperCount(this.#name).signals > 0) this.#wakeAt(nowMs + gatewayLimits.signalSweepMs);
   }
 
@@ -311,10 +341,10 @@ export class FlowSleepers implements SignalDesk {
 
   /** Wakes one. `wakeMs`: what ends by then counts as due. False when it is awake already, gone, or stuck. */
   async wake(sequence: Sequence, wakeMs: number): Promise<boolean> {
-    const { journal, persistence } = this.#ports;
+    const { journal } = this.#ports;
     this.#waking.add(sequence);
     try {
-      const lease = await persistence.keepTrying(() => journal.wake(sequence));
+      const lease = await journal.wake(sequence);
       const { sleeper } = lease ?? {};
       if (lease === undefined || sleeper === undefined) return false;
       if (this.#stopped || !(await this.#canRun(lease, sleeper))) {
@@ -324,7 +354,7 @@ export class FlowSleepers implements SignalDesk {
       this.#ports.enter(lease, wakeMs);
       return true;
     } catch (error) {
-      this.#postpone(sequence, error);
+      if (!this.#stopped) this.#postpone(sequence, error);
       return false;
     } finally {
       this.#waking.delete(sequence);
@@ -365,21 +395,34 @@ export class FlowSleepers implements SignalDesk {
   async #sweep(nowMs: number): Promise<void> {
     this.#sweptMs = nowMs;
     this.#sweeping = true;
+    try {
+      for (const signal of [...this.#ports.journal.keptSignals()]) if (this.#isLeft(signal, nowMs)) await this.#bury(signal, nowMs);
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
+  #isLeft({ flow, number, name, key, keptUntilMs }: SweptSignal, nowMs: number): boolean {
+    if (flow !== this.#name || keptUntilMs > nowMs || this.#taken.has(number) || this.#damaged.has(number) || this.#stopped) return false;
+    return this.#ports.journal.waiterFor(flow, name, key) === undefined; // else it is about to be woken, or can't be
+  }
+
+  async #bury({ number, name, key }: SweptSignal, nowMs: number): Promise<void> {
     const { journal, persistence, logger, metrics } = this.#ports;
-    for (const { flow, number, name, key, keptUntilMs } of [...journal.keptSignals()]) {
-      if (flow !== this.#name || keptUntilMs > nowMs || this.#taken.has(number) || this.#stopped) continue;
-      if (journal.waiterFor(flow, name, key) !== undefined) continue; // it is about to be woken, or can't be
-      const text = `nobody waited for the signal ${name} with the key ${key} in the time that sleep.early keeps it: check the key, and send it again with \`mayfly dlq retry\``;
-      const failure = failureOf("MF_SIGNAL_UNCLAIMED", text, false, 404);
-      const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
-      this.#taken.add(number); // no machine gets it any more
-      const letter = await persistence.keepTrying(() => journal.burySignal(number, record));
-      this.#taken.delete(number);
-      if (letter === undefined) continue;
+    const text = `nobody waited for the signal ${name} with the key ${key} in the time that sleep.early keeps it: check the key, and send it again with \`mayfly dlq retry\``;
+    const failure = failureOf("MF_SIGNAL_UNCLAIMED", text, false, 404);
+    const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };
+    this.#taken.add(number); // no machine gets it any more
+    try {
+      const letter = await persistence.keepTrying(() => journal.burySignal(number, record), isNotDamage);
+      if (letter === undefined) return;
       metrics.signalsUnclaimed += 1;
       logger.error({ code: failure.code, deadLetter: letter }, text);
+    } catch (error) {
+      this.#setAside(number, error);
+    } finally {
+      this.#taken.delete(number);
     }
-    this.#sweeping = false;
   }
 }
 

@@ -2,12 +2,13 @@
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import type { Effect, Event } from "#abi";
-import { prng } from "#base";
+import { CodedError, prng } from "#base";
 import { connectors } from "#connectors";
 import { logOutlet } from "../../../connectors/log/outlet.ts";
 import type { Outlet, OutletDefinition } from "../../contract/outlet.ts";
 import type { Witness, WitnessedEnd } from "../../contract/witness.ts";
 import type { DeadLetter } from "../../journal/dead-letters.ts";
+import { failureOf } from "../failures.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { type Rig, until, withGateway } from "../../testing/rig.ts";
 import { done, fail, type Script, send, text, utf8 } from "../../testing/scripted.ts";
@@ -448,5 +449,70 @@ test("signals are refused that no wait can have: without a key, too long, for no
       body: utf8(""),
     });
     ok(outcome.status === "refused" && outcome.code === "MF_FLOW_UNKNOWN" && outcome.final);
+  });
+});
+
+const damaged = (): Promise<never> => Promise.reject(new CodedError("MF_JOURNAL_CORRUPT", "a record is not what was written"));
+
+test("a sleeper that can't be read is stuck and tried again; others, and new messages, go on", async () => {
+  await withWorld(saga, async (world) => {
+    const [first, second] = [await world.put("1"), await world.put("2")];
+    await until(async () => (await asleep(world)).length === 2);
+    const { journal } = world;
+    const wake = journal.wake.bind(journal);
+    const stuck = await journal.findSleeper(first);
+    let tries = 0;
+    journal.wake = (sequence) => (sequence === stuck ? ((tries += 1), damaged()) : wake(sequence));
+    equal(await world.signal("1", "paid"), "kept, waiting");
+    equal(await world.signal("2", "paid"), "kept, waiting");
+    await until(() => world.got.includes("paid for 2"));
+    await world.pass(5000);
+    deepEqual([(await world.gateway.sleepers.show(first)).state, tries], ["stuck", 1], second);
+    await world.put("3");
+    journal.wake = wake;
+    await world.pass(30_000);
+    await until(() => world.got.includes("paid for 1"));
+  });
+});
+
+test("a sleeper that was stuck and has nothing to do sleeps on until its own date", async () => {
+  await withWorld(saga, async (world) => {
+    const { journal } = world;
+    await world.put("1");
+    await until(async () => (await asleep(world)).length === 1);
+    const wake = journal.wake.bind(journal);
+    journal.wake = damaged;
+    await world.signal("1", "paid");
+    const [signal] = [...journal.keptSignals()];
+    ok(signal !== undefined);
+    const record = { attempt: 1, startedMs: 0, endedMs: 0, imageSha256: "", failure: failureOf("MF_X", "", false), logs: [] };
+    await journal.burySignal(signal.number, record);
+    let woken = 0;
+    journal.wake = (sequence) => ((woken += 1), wake(sequence));
+    await world.pass(2 * minuteMs);
+    equal(woken, 1);
+    await world.pass(dayMs);
+    await until(() => world.got.includes("timeout for 1"));
+  });
+});
+
+test("a signal that can't be read is passed over: the next is taken, others become dead letters, and new messages go on", async () => {
+  await withWorld(saga, async (world) => {
+    const { journal } = world;
+    const [firstSignal, burySignal] = [journal.firstSignal.bind(journal), journal.burySignal.bind(journal)];
+    for (const id of ["bad", "good"]) equal(await world.signal("1", id, { id }), "kept");
+    equal(await world.signal("lost", "never"), "kept");
+    const [bad] = [...journal.keptSignals()];
+    journal.firstSignal = async (...wanted) => {
+      const found = await firstSignal(...wanted);
+      return found?.id === "bad" ? damaged() : found;
+    };
+    journal.burySignal = (number, record) => (number === bad?.number ? damaged() : burySignal(number, record));
+    await world.put("1");
+    await until(() => world.got.includes("good for 1"));
+    await world.pass(1.1 * dayMs);
+    await until(async () => (await letters(world)).length === 1);
+    await world.put("2");
+    await until(() => journal.stats().signals === 1);
   });
 });
