@@ -87,6 +87,26 @@ test("a message's body and the answers it got count until its end", async () => 
   });
 });
 
+test("of a message that its source keeps nothing is lost with its end: the message it goes on as runs, a signal it took is gone", async () => {
+  const waiting: Effect = { kind: "wait", wait: 1, name: "paid", key: "k", dueMs: -1, questionJson: undefined };
+  const script: Script = (event, memory) => {
+    if (event.kind === "signal") memory.set("paid", true);
+    if (event.kind === "resolve") return memory.get("paid") === true ? [done()] : [fail("E_EARLY", "no", false)];
+    if (event.kind !== "deliver") return [];
+    const body = Buffer.from(event.body).toString();
+    if (body === "last") return [done()];
+    if (body === "first") return [{ kind: "continue", contentType: "", headersJson: "{}", body: utf8("last") }];
+    return [waiting, request(1, "out")];
+  };
+  await withFlow(script, async ({ accept, gateway, journal, runner }) => {
+    equal((await accept(incoming({ replyWanted: false, body: utf8("first") }))).status, "done");
+    await until(() => runner.delivered.length === 2);
+    await gateway.sleepers.signal({ flow: "f", name: "paid", key: "k", source: "t", headers: {}, contentType: "", body: utf8("") });
+    equal((await accept(incoming({ replyWanted: false, body: utf8("takes") }))).status, "done");
+    deepEqual([journal.stats().signals, journal.stats().pending], [0, 0]);
+  });
+});
+
 test("a message that was set aside is a dead letter without a run, and holds memory until it is one", async () => {
   const failure: Failure = { origin: "peer", code: "MF_MESSAGE_SET_ASIDE", message: "twice", status: 0, retry: false };
   await withFlow(asks, async ({ accept, memory, runner, deadLetters, url }) => {

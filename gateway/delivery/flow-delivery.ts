@@ -451,7 +451,8 @@ export class FlowDelivery implements Entrance {
     const told = attempt.notes?.witnessed(attempt, this.#ports.clock.now(), failure, reply);
     switch (result.kind) {
       case "done": {
-        const hasNothingToKeep = work.lease === undefined && effects.sends.length === 0 && effects.stateChanges.length === 0;
+        const changes = effects.sends.length + effects.stateChanges.length + attempt.consumed.length;
+        const hasNothingToKeep = work.lease === undefined && changes === 0 && result.next === undefined;
         if (hasNothingToKeep) return this.#done(work, result.reply, attempt.elapsedMs, told);
         return void this.#carryOut(work, this.#settlement.commit(attempt, result), told);
       }
