@@ -292,3 +292,10 @@ test("a question for an outlet that the flow has not fails; for one that it has,
   equal(ask("nobody"), "MF_OUTLET_UNKNOWN");
   equal(ask("nobody", { outlets: undefined }), "asleep");
 });
+
+test("what a machine slept on is opened again, also beyond today's longest sleep", () => {
+  const { host, effects } = begin({ rules: { sleepMostMs: 5000 } });
+  effects.resume({ waits: [], timers: [{ timer: 1, dueMs: 1_000_000 }] });
+  deepEqual([effects.end, host.timers], [undefined, [[1, 1_000_000]]]);
+  match(failureOf(effects.outcome(step(timer(2, 1_000_000)))), /^MF_SLEEP_LIMIT/);
+});

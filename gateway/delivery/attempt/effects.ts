@@ -319,12 +319,11 @@ export class Effects {
     const most = gatewayLimits.openTimersPerMachine;
     if (sizeOf(this.#openTimers) >= most)
       return this.#overCalls(`has more than ${most} timers open at once: await some before setting more`);
-    this.#openTimer({ timer, dueMs });
+    if (this.#message.callerWaits || !this.#isTooLong(dueMs)) this.#openTimer({ timer, dueMs });
   }
 
   #openTimer(what: OpenTimer): void {
     const open = (this.#openTimers ??= new Map<number, Open<OpenTimer>>());
-    if (!this.#message.callerWaits && this.#isTooLong(what.dueMs)) return;
     open.set(what.timer, { what, cancel: this.#host.timer(what.timer, what.dueMs) });
   }
 
