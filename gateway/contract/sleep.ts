@@ -69,10 +69,10 @@ export interface Sleeper extends Waits {
 
 /** When what a machine waits for ends by itself; `latestMs` where nothing does. */
 export function earliestDueMs({ waits, timers }: Waits, latestMs: number): number {
-  let dueMs = latestMs;
+  let dueMs = Number.POSITIVE_INFINITY;
   for (const each of waits) if (each.dueMs !== undefined && each.dueMs < dueMs) dueMs = each.dueMs;
   for (const each of timers) if (each.dueMs < dueMs) dueMs = each.dueMs;
-  return dueMs;
+  return dueMs === Number.POSITIVE_INFINITY ? latestMs : dueMs;
 }
 
 /** A signal on its way in: a message addressed to a sleeping machine by flow, name and key. */

@@ -10,7 +10,7 @@ import { buildImage } from "#image";
 import { embeddedMonitor, type LoadedImage } from "#monitors";
 import { decodeRecording } from "#abi";
 import { type EffectHost, Effects } from "../attempt/effects.ts";
-import type { OpenWait } from "../../contract/sleep.ts";
+import { earliestDueMs, type OpenWait } from "../../contract/sleep.ts";
 import type { KeptSignal } from "../../journal/journal.ts";
 import { inTime } from "./signals.ts";
 import { pastOf, sleeperOf } from "./sleeper.ts";
@@ -154,4 +154,10 @@ test("a recording that can't be read back says so", () => {
 test("a signal is in time before the end of its wait, not at it", () => {
   const until = (dueMs: number | undefined, receivedMs: number): boolean => inTime({ dueMs } as OpenWait, { receivedMs } as KeptSignal);
   deepEqual([until(10, 9), until(10, 10), until(10, 11), until(undefined, 11)], [true, false, false, true]);
+});
+
+test("a sleeper is due when the first of its waits and timers ends, at the latest date only where none ends by itself", () => {
+  const endless: OpenWait = { wait: 1, name: "n", key: "k", dueMs: undefined, questionJson: undefined };
+  equal(earliestDueMs({ waits: [endless], timers: [] }, 10), 10);
+  equal(earliestDueMs({ waits: [endless, { ...endless, dueMs: 40 }], timers: [{ timer: 1, dueMs: 30 }] }, 10), 30);
 });
