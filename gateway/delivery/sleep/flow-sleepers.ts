@@ -164,7 +164,7 @@ export class FlowSleepers implements SignalDesk {
         `the flow keeps ${gatewayLimits.keptSignals} signals that nobody has taken: try again later`,
         false,
       );
-    const isAwaited = journal.waiterFor(this.#name, name, key) !== undefined || this.#askers.has(placeOf({ name, key }));
+    const isAwaited = journal.isAwaited(this.#name, name, key) || this.#askers.has(placeOf({ name, key }));
     if (sleep.early === 0 && !isAwaited)
       return refused(
         "MF_SIGNAL_UNCLAIMED",
@@ -404,7 +404,7 @@ export class FlowSleepers implements SignalDesk {
 
   #isLeft({ flow, number, name, key, keptUntilMs }: SweptSignal, nowMs: number): boolean {
     if (flow !== this.#name || keptUntilMs > nowMs || this.#taken.has(number) || this.#damaged.has(number) || this.#stopped) return false;
-    return this.#ports.journal.waiterFor(flow, name, key) === undefined; // else it is about to be woken, or can't be
+    return !this.#ports.journal.isAwaited(flow, name, key); // else its machine is awake, about to be woken, or can't be
   }
 
   async #bury({ number, name, key }: SweptSignal, nowMs: number): Promise<void> {

@@ -89,7 +89,7 @@ async function withWorld(
     await run(world).finally(() => (ticking = setInterval(() => clock.advance(20), 1)));
   };
   const ports = { random: prng(1), connectors: { ...connectors, outlets: [definition] }, witnesses };
-  const config = `flows: { f: { image: f.mfi, from: [{ cron: { every: 365d } }], to: { out: { log: {} } }, retry: { attempts: 2, backoff: 1s..1s } ${yaml} } }`;
+  const config = `flows: { f: { image: f.mfi, from: [{ cron: { every: 365d } }], to: { out: { log: {} } }${yaml.includes("retry:") ? "" : ", retry: { attempts: 2, backoff: 1s..1s }"} ${yaml} } }`;
   await withGateway(config, { f: script }, test, { clock, ports }).finally(() => clearInterval(ticking));
 }
 
@@ -515,4 +515,24 @@ test("a signal that can't be read is passed over: the next is taken, others beco
     await world.put("2");
     await until(() => journal.stats().signals === 1);
   });
+});
+
+test("a signal stays for its machine while that rests between attempts, and one that is early is not refused then", async () => {
+  let failing = true;
+  const script: Script = (event, memory) =>
+    event.kind === "signal" && failing ? ((failing = false), [fail("E_ONCE")]) : saga(event, memory);
+  await withWorld(
+    script,
+    async (world) => {
+      await world.put("1");
+      await until(async () => (await asleep(world)).length === 1);
+      equal(await world.signal("1", "paid"), "kept, waiting");
+      await until(() => !failing);
+      await world.pass(3 * minuteMs);
+      equal(await world.signal("1", "again"), "kept");
+      await world.pass(30 * minuteMs);
+      await until(() => world.got.includes("paid for 1"));
+    },
+    ", retry: { attempts: 3, backoff: 20m..20m }, sleep: { early: refuse }",
+  );
 });
