@@ -114,6 +114,7 @@ export class AwakeMessages {
     const attempt = new MessageAttempt(attempts, flow, work);
     work.running = attempt;
     if (work.attempt === 1) this.#count(signals.length > 0);
+    sleepers.leaves(sleeper.waits);
     if (signals.length > 0 || isDue) return attempt.resume(sleeper, state, signals, work.wakeMs);
     const text = `the flow ${flow.name} has slept for the longest time allowed, and nothing came that it waits for: give the wait a timeout, or raise flows.${flow.name}.sleep.max`;
     attempt.fail(failureOf("MF_SLEEP_LIMIT", text, false));

@@ -255,6 +255,19 @@ export class FlowSleepers implements SignalDesk {
     return (signal) => !this.#taken.has(signal.number) && !this.#damaged.has(signal.number) && inTime(wait, signal);
   }
 
+  /** A machine is awake, or can't be: signals that it leaves are for the next who waits. */
+  leaves(waits: readonly OpenWait[]): void {
+    if (this.#stopped) return;
+    const { journal } = this.#ports;
+    if (journal.sleeperCount(this.#name).signals === 0) return;
+    const isLeft = ({ number }: SignalHead): boolean => !this.#taken.has(number) && !this.#damaged.has(number);
+    for (const { name, key } of waits) {
+      const next = journal.hasSignal(this.#name, name, key, isLeft) ? journal.waiterFor(this.#name, name, key) : undefined;
+      if (next !== undefined) this.#signalled.add(next);
+    }
+    this.pump();
+  }
+
   #setAside(number: SignalNumber, error: unknown): void {
     this.#damaged.add(number);
     const code = isCoded(error) ? error.code : undefined;
@@ -348,6 +361,7 @@ export class FlowSleepers implements SignalDesk {
       const { sleeper } = lease ?? {};
       if (lease === undefined || sleeper === undefined) return false;
       if (this.#stopped || !(await this.#canRun(lease, sleeper))) {
+        this.leaves(sleeper.waits);
         journal.release(lease);
         return false;
       }

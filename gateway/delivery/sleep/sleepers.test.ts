@@ -536,3 +536,48 @@ test("a signal stays for its machine while that rests between attempts, and one 
     ", retry: { attempts: 3, backoff: 20m..20m }, sleep: { early: refuse }",
   );
 });
+
+/** All wait for one signal under one key. */
+const sharing: Script = (event, memory) => {
+  if (event.kind !== "deliver") return saga(event, memory);
+  memory.set("order", text(event.body));
+  return [send("out", "asks"), wait(1, "paid", "k", event.timeMs + dayMs)];
+};
+
+test("signals that come before the first machine is awake wake as many machines as there are signals", async () => {
+  await withWorld(sharing, async (world) => {
+    const { journal } = world;
+    for (const body of ["1", "2", "3"]) await world.put(body);
+    await until(async () => (await asleep(world)).length === 3);
+    const wake = journal.wake.bind(journal);
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    journal.wake = (sequence) => opened.then(() => wake(sequence));
+    for (const body of ["a", "b", "c"]) equal(await world.signal("k", body), "kept, waiting");
+    open();
+    await until(() => world.got.length === 6);
+    deepEqual([...world.got.slice(3)].sort(), ["a for 1", "b for 2", "c for 3"]);
+  });
+});
+
+test("a signal that a stuck machine leaves is for the next who waits for it", async () => {
+  await withWorld(sharing, async (world) => {
+    const { journal } = world;
+    const id = await world.put("1");
+    await until(async () => (await asleep(world)).length === 1);
+    await world.put("2");
+    await until(async () => (await asleep(world)).length === 2);
+    const stuck = await journal.findSleeper(id);
+    const wake = journal.wake.bind(journal);
+    journal.wake = async (sequence) => {
+      const lease = await wake(sequence);
+      const { sleeper } = lease ?? {};
+      return lease === undefined || sleeper === undefined || sequence !== stuck
+        ? lease
+        : { ...lease, sleeper: { ...sleeper, imageSha256: "1".repeat(64) } };
+    };
+    await world.signal("k", "a");
+    await until(() => world.got.includes("a for 2"));
+    equal((await world.gateway.sleepers.show(id)).state, "stuck");
+  });
+});
