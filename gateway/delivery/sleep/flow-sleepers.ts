@@ -314,6 +314,8 @@ export class FlowSleepers implements SignalDesk {
   pump(): void {
     if (this.#stopped) return;
     const { journal, clock } = this.#ports;
+    const nowMs = clock.now();
+    if (nowMs - this.#sweptMs >= gatewayLimits.signalSweepMs && !this.#sweeping) void this.#sweep(nowMs);
     let room = this.#ports.room() - this.#waking.size;
     for (const sequence of this.#signalled) {
       if (room <= 0) return this.#later();
@@ -323,10 +325,8 @@ export class FlowSleepers implements SignalDesk {
       void this.wake(sequence, 0);
     }
     if (room <= 0) return this.#later();
-    const nowMs = clock.now();
     for (const sequence of journal.dueSleepers(this.#name, nowMs, room + this.#waking.size))
       if (!this.#waking.has(sequence) && room-- > 0) void this.wake(sequence, 0);
-    if (nowMs - this.#sweptMs >= gatewayLimits.signalSweepMs && !this.#sweeping) void this.#sweep(nowMs);
     const nextMs = journal.nextSleeperMs(this.#name);
     if (nextMs !== undefined && nextMs <= nowMs)
       this.#later(); // it is on its way, or there is no room for it
@@ -407,6 +407,7 @@ export class FlowSleepers implements SignalDesk {
 
   /** Signals that nobody has taken in their time become dead letters. */
   async #sweep(nowMs: number): Promise<void> {
+    if (this.#ports.journal.sleeperCount(this.#name).signals === 0) return;
     this.#sweptMs = nowMs;
     this.#sweeping = true;
     try {

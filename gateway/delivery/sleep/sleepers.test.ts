@@ -581,3 +581,19 @@ test("a signal that a stuck machine leaves is for the next who waits for it", as
     equal((await world.gateway.sleepers.show(id)).state, "stuck");
   });
 });
+
+test("signals that nobody takes become dead letters also while there is no room for a machine", async () => {
+  await withWorld(
+    saga,
+    async (world) => {
+      await world.put("1");
+      await until(async () => (await asleep(world)).length === 1);
+      world.journal.wake = () => new Promise(() => undefined);
+      await world.signal("1", "paid");
+      await world.signal("lost", "never");
+      await world.pass(2 * minuteMs);
+      await until(async () => (await letters(world)).length === 1);
+    },
+    ", concurrency: 1, sleep: { early: keep 1m }",
+  );
+});
