@@ -34,6 +34,8 @@ function keptBytes({ effects }: StepOutcome): number {
 const withoutEffects = (outcome: StepOutcome): StepOutcome => ({ ...outcome, effects: [] });
 const withoutBody = (event: LaterEvent): LaterEvent => ("body" in event ? { ...event, body: noBody } : event);
 
+const unknownStep: StepOutcome = { status: "waiting", effects: [], cpuMs: 0 };
+
 export class AttemptNotes {
   deliver: DeliverEvent | undefined;
   readonly calls: WitnessedCall[] = [];
@@ -53,6 +55,9 @@ export class AttemptNotes {
     this.deliver = deliver;
     for (const event of events) this.event(event);
     for (const step of steps) this.step(step as StepOutcome);
+    if (this.#steps.length > this.#events.length) return;
+    this.#leaveOut(); // answers were left out, and later ones stand at their events' places nevertheless
+    while (this.#steps.length <= this.#events.length) this.#steps.push(unknownStep);
   }
 
   /** Answers to the first events, without a gap; none where they were too many to keep. */

@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type DeliverEvent, defaultFlowLimits, type Event, type StepOutcome } from "#abi";
-import { fromUtf8, toUtf8 } from "#base";
+import { fromUtf8, memoryBudget, toUtf8 } from "#base";
 import { buildImage } from "#image";
 import { embeddedMonitor, type LoadedImage } from "#monitors";
 import { decodeRecording } from "#abi";
 import { type EffectHost, Effects } from "../attempt/effects.ts";
+import { AttemptNotes } from "../attempt/notes.ts";
 import { earliestDueMs, type OpenWait } from "../../contract/sleep.ts";
 import type { KeptSignal } from "../../journal/journal.ts";
 import { inTime } from "./signals.ts";
@@ -160,4 +161,26 @@ test("a sleeper is due when the first of its waits and timers ends, at the lates
   const endless: OpenWait = { wait: 1, name: "n", key: "k", dueMs: undefined, questionJson: undefined };
   equal(earliestDueMs({ waits: [endless], timers: [] }, 10), 10);
   equal(earliestDueMs({ waits: [endless, { ...endless, dueMs: 40 }], timers: [{ timer: 1, dueMs: 30 }] }, 10), 30);
+});
+
+test("the notes of a machine whose past answers were left out have each new answer at its event's place", () => {
+  const notes = new AttemptNotes(memoryBudget(1000).part("notes"));
+  const [wake, resume] = [
+    { kind: "wake", timeMs: startMs, timer: 1 },
+    { kind: "resume", timeMs: startMs, attempt: 1, stateJson: undefined },
+  ] as const;
+  notes.continued({
+    imageSha256: "",
+    flow: "f",
+    limits: defaultFlowLimits,
+    deliver,
+    events: [resume, wake],
+    steps: [],
+    redaction: undefined,
+  });
+  notes.event(resume);
+  notes.step({ status: "done", effects: [{ kind: "done", reply: undefined }], cpuMs: 7 });
+  const noted = { flow: {}, work: { attempt: 1 }, startedMs: startMs, logs: [] } as unknown as Parameters<typeof notes.witnessed>[0];
+  const { events, steps, leftOut } = notes.witnessed(noted, startMs, undefined, undefined);
+  deepEqual([events.length, steps.map(({ cpuMs }) => cpuMs), leftOut, notes.wholeSteps], [3, [0, 0, 0, 7], true, []]);
 });
