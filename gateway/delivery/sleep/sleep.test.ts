@@ -1,5 +1,5 @@
 /** From a flow's `wait` through a real machine to the journal in memory, and on from there. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -183,4 +183,24 @@ test("the notes of a machine whose past answers were left out have each new answ
   const noted = { flow: {}, work: { attempt: 1 }, startedMs: startMs, logs: [] } as unknown as Parameters<typeof notes.witnessed>[0];
   const { events, steps, leftOut } = notes.witnessed(noted, startMs, undefined, undefined);
   deepEqual([events.length, steps.map(({ cpuMs }) => cpuMs), leftOut, notes.wholeSteps], [3, [0, 0, 0, 7], true, []]);
+});
+
+test("a sleeper keeps its events, and answers as far as they fit; with too many bytes of events it is refused before they are encoded", () => {
+  const large = new Uint8Array(17 * 2 ** 20);
+  const answer: StepOutcome = {
+    status: "waiting",
+    effects: [{ kind: "send", outlet: "out", key: undefined, contentType: "", headersJson: "{}", body: large }],
+    cpuMs: 0,
+  };
+  const steps = [{ ...answer, pages: 0, failure: undefined }];
+  const machine = { ...machineOf, imageSha256: image.sha256, events: [deliver], steps, nowMs: startMs, transactions: 0 };
+  const past = pastOf(sleeperOf(machine, { waits: [], timers: [] }));
+  deepEqual([past.deliver, past.steps], [deliver, []]);
+  const small = [{ ...answer, effects: [], pages: 0, failure: undefined }];
+  equal(pastOf(sleeperOf({ ...machine, steps: small }, { waits: [], timers: [] })).steps.length, 1);
+  const signal: Event = { kind: "signal", timeMs: startMs, wait: 1, id: "s", headersJson: "{}", body: large };
+  for (const signals of [1, 20]) {
+    const events = [deliver, ...Array.from({ length: signals }, () => signal)];
+    throws(() => sleeperOf({ ...machine, events }, { waits: [], timers: [] }), { code: "MF_SLEEPER_TOO_LARGE" });
+  }
 });

@@ -1,5 +1,5 @@
 /** An attempt whose machine is asleep, as the journal keeps it. */
-import { decodeRecording, encodeRecording, type Event, type FlowLimits, type Recording } from "#abi";
+import { decodeRecording, type Effect, encodeRecording, type Event, type FlowLimits, type Recording } from "#abi";
 import { CodedError } from "#base";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { Life } from "../../contract/runner.ts";
@@ -22,16 +22,10 @@ export interface AsleepMachine {
   readonly pages?: Uint8Array | undefined;
 }
 
-/** Throws MF_SLEEPER_TOO_LARGE. */
+/** Answers are left out where they do not fit. Throws MF_SLEEPER_TOO_LARGE where the events do not. */
 export function sleeperOf(machine: AsleepMachine, { waits, timers }: Waits): Sleeper {
-  const { flow, imageSha256, limits, events, steps, nowMs, sleepMostMs, transactions, pages } = machine;
-  const [deliver, ...later] = events as [Recording["deliver"], ...Recording["events"]];
-  const recording = encodeRecording({ imageSha256, flow, limits, deliver, events: later, steps, redaction: undefined });
-  if (recording.length > gatewayLimits.sleeperBytes)
-    throw new CodedError(
-      "MF_SLEEPER_TOO_LARGE",
-      `the machine has been given ${recording.length} bytes of messages, answers and signals, more than the ${gatewayLimits.sleeperBytes} that a sleeper may keep: begin anew with continueAs() from time to time`,
-    );
+  const { imageSha256, nowMs, sleepMostMs, transactions, pages } = machine;
+  const recording = recordingOf(machine);
   return {
     imageSha256,
     waits,
@@ -42,6 +36,38 @@ export function sleeperOf(machine: AsleepMachine, { waits, timers }: Waits): Sle
     recording,
     ...(pages === undefined || pages.length > gatewayLimits.sleeperPagesBytes ? {} : { pages }),
   };
+}
+
+function recordingOf({ flow, imageSha256, limits, events, steps }: AsleepMachine): Uint8Array {
+  const givenBytes = bytesOf(events);
+  if (givenBytes > gatewayLimits.sleeperBytes) throw tooLarge(givenBytes); // before they are encoded: there may be much more
+  const [deliver, ...later] = events as [Recording["deliver"], ...Recording["events"]];
+  const life = { imageSha256, flow, limits, deliver, events: later, redaction: undefined };
+  if (givenBytes + bytesOf(steps.flatMap(({ effects }) => effects)) <= gatewayLimits.sleeperBytes) {
+    const whole = encodeRecording({ ...life, steps });
+    if (whole.length <= gatewayLimits.sleeperBytes) return whole;
+  }
+  const bare = encodeRecording({ ...life, steps: [] });
+  if (bare.length > gatewayLimits.sleeperBytes) throw tooLarge(bare.length);
+  return bare;
+}
+
+/** Bytes of what may be long, at least. */
+function bytesOf(parts: readonly (Event | Effect)[]): number {
+  let bytes = 0;
+  for (const part of parts) {
+    if ("body" in part) bytes += part.body.length;
+    if ("headersJson" in part) bytes += part.headersJson.length;
+    if ("stateJson" in part) bytes += part.stateJson?.length ?? 0;
+  }
+  return bytes;
+}
+
+function tooLarge(bytes: number): CodedError {
+  return new CodedError(
+    "MF_SLEEPER_TOO_LARGE",
+    `the machine has been given ${bytes} bytes of messages, answers and signals, more than the ${gatewayLimits.sleeperBytes} that a sleeper may keep: begin anew with continueAs() from time to time`,
+  );
 }
 
 /** The memory of a machine that was asleep, after its past events. */
