@@ -107,6 +107,38 @@ test("of a message that its source keeps nothing is lost with its end: the messa
   });
 });
 
+test("signals, and machines that fall asleep, count while they are written, and a signal while its machine is awake", async () => {
+  const signal = { flow: "f", name: "paid", key: "k", source: "t", headers: {}, contentType: "", body: new Uint8Array(100_000) };
+  let seen: (readonly number[])[] = [];
+  let memory: GatewayMemory | undefined;
+  const look = (): void => void (memory !== undefined && seen.push(taken(memory)));
+  const script: Script = (event) => {
+    if (event.kind === "signal") look();
+    if (event.kind === "deliver") return [{ kind: "wait", wait: 1, name: "paid", key: "k", dueMs: -1, questionJson: undefined }];
+    return event.kind === "resume" ? [] : [done()];
+  };
+  await withFlow(script, async (tried) => {
+    const { gateway, journal, accept } = tried;
+    memory = tried.memory;
+    const [complete, keepSignal] = [journal.complete.bind(journal), journal.keepSignal.bind(journal)];
+    journal.complete = (...given) => (look(), complete(...given));
+    journal.keepSignal = (...given) => (look(), keepSignal(...given));
+    await accept(incoming({ replyWanted: false }));
+    const [, , recordedBytes = 0] = seen[0] ?? [];
+    ok(recordedBytes > 500, `${recordedBytes}`);
+    memory.messages.force(memory.messages.roomBytes);
+    const refused = await gateway.sleepers.signal(signal);
+    ok(refused.status === "refused" && refused.code === "MF_MEMORY_BUSY" && !refused.final);
+    memory.messages.give(memory.messages.takenBytes);
+    seen = [];
+    await gateway.sleepers.signal(signal);
+    await until(() => seen.length === 3);
+    deepEqual(seen[0], [signal.body.length + gatewayLimits.messageBytes, 0, 0]);
+    equal(seen[1]?.[1], signal.body.length);
+    await until(() => taken(tried.memory).every((bytes) => bytes === 0));
+  });
+});
+
 test("a message that was set aside is a dead letter without a run, and holds memory until it is one", async () => {
   const failure: Failure = { origin: "peer", code: "MF_MESSAGE_SET_ASIDE", message: "twice", status: 0, retry: false };
   await withFlow(asks, async ({ accept, memory, runner, deadLetters, url }) => {

@@ -111,8 +111,12 @@ export class Work {
   }
 }
 
-/** Bytes that a message holds until its end: its body, and of one that was asleep all that its machine was given. */
+/** Bytes of memory that a message takes until its end: its body, and of one that was asleep all that its machine was given. */
 export function heldBytesOf(body: Uint8Array, sleeper?: Sleeper): number {
-  const asleepBytes = sleeper === undefined ? 0 : sleeper.recording.length + (sleeper.pages?.length ?? 0);
-  return body.length + asleepBytes + gatewayLimits.messageBytes;
+  return body.length + (sleeper === undefined ? 0 : asleepBytesOf(sleeper)) + gatewayLimits.messageBytes;
+}
+
+/** Bytes of memory that a sleeping machine takes while it is read or written. */
+export function asleepBytesOf({ recording, pages }: Sleeper): number {
+  return recording.length + (pages?.length ?? 0);
 }

@@ -19,7 +19,7 @@ import type { SeedPool } from "../seeds.ts";
 import { inTime, type SignalDesk } from "../sleep/signals.ts";
 import { pastOf, savedMemory, sleeperOf } from "../sleep/sleeper.ts";
 import type { Witnesses } from "../witnesses.ts";
-import type { Work } from "../work.ts";
+import { asleepBytesOf, type Work } from "../work.ts";
 import { type CallAnswer, noBody } from "./answer.ts";
 import { type AttemptEnd, type Cancel, type EffectHost, Effects } from "./effects.ts";
 import { deliverHeadersJson } from "./headers.ts";
@@ -75,7 +75,7 @@ export class MessageAttempt implements Deadline, EffectHost {
   readonly #beganMs: number;
   readonly #ports: AttemptPorts;
   #machine: RunningMachine | undefined;
-  /** Answers of calls: the machine's events are kept until its end, to run it again where its worker is lost. */
+  /** Answers of calls, and signals: the machine's events are kept until its end, to run it again where its worker is lost. */
   #answerBytes = 0;
   #sendBytes = 0;
   #askedBytes = 0;
@@ -236,11 +236,14 @@ export class MessageAttempt implements Deadline, EffectHost {
     machine.step({ kind: "cancel", timeMs: this.#timeMs, reason }).then(end, () => end());
   }
 
-  /** The machine as the journal keeps it. Only for one whose attempt has ended as `asleep`. Throws MF_SLEEPER_TOO_LARGE. */
+  /**
+   * The machine as the journal keeps it; its memory is taken until `releaseSends`. Only for one whose attempt has ended as `asleep`. Throws
+   * MF_SLEEPER_TOO_LARGE.
+   */
   sleeper(end: AttemptResult & { readonly kind: "asleep" }): Sleeper {
     const { flow, work } = this;
     const before = work.lease?.sleeper;
-    return sleeperOf(
+    const sleeper = sleeperOf(
       {
         flow: flow.name,
         imageSha256: flow.image.sha256,
@@ -254,6 +257,10 @@ export class MessageAttempt implements Deadline, EffectHost {
       },
       end,
     );
+    const bytes = asleepBytesOf(sleeper);
+    this.#ports.memory.sends.force(bytes);
+    this.#sendBytes += bytes;
+    return sleeper;
   }
 
   /** Numbers of the signals that the machine was given. */
@@ -328,7 +335,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     return { ...result, failure: { ...result.failure, stack: this.flow.places.stack(result.failure.stack) } };
   }
 
-  /** The flow's sends are safe in the journal, or will never leave. */
+  /** What the attempt commits is safe in the journal, or never will be. */
   releaseSends(): void {
     if (this.#sendBytes > 0) this.#ports.memory.sends.give(this.#sendBytes);
     this.#sendBytes = 0;
@@ -380,6 +387,7 @@ export class MessageAttempt implements Deadline, EffectHost {
   #signal(wait: number, { id, headers, contentType, body }: KeptSignal): void {
     this.effects.signalled(wait);
     const headersJson = deliverHeadersJson({ headers, contentType, correlationId: undefined });
+    this.#holdAnswer(body.length);
     this.#give({ kind: "signal", timeMs: this.#timeMs, wait, id, headersJson, body });
   }
 

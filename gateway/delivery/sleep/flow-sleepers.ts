@@ -13,6 +13,7 @@ import { hardLimits } from "#abi";
 import { type Clock, isCoded } from "#base";
 import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
+import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { IncomingSignal, OpenWait, SignalOutcome, Sleeper } from "../../contract/sleep.ts";
 import { dedupIdOf } from "../../journal/dedup-id.ts";
@@ -22,6 +23,7 @@ import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
 import { isNotDamage, isRecordFault, type Persistence } from "../persistence.ts";
 import { cleanId, type MessageIds } from "../seeds.ts";
+import { heldBytesOf } from "../work.ts";
 import { inTime, type SignalDesk } from "./signals.ts";
 
 export interface FlowSleeperPorts {
@@ -30,6 +32,7 @@ export interface FlowSleeperPorts {
   readonly journal: Journal;
   readonly persistence: Persistence;
   readonly clock: Clock;
+  readonly memory: Pick<GatewayMemory, "messages">;
   readonly ids: MessageIds;
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
@@ -102,6 +105,18 @@ export class FlowSleepers implements SignalDesk {
   async signal(incoming: IncomingSignal): Promise<SignalOutcome> {
     const refusal = this.#refusal(incoming);
     if (refusal !== undefined) return refusal;
+    const { messages } = this.#ports.memory;
+    const bytes = heldBytesOf(incoming.body);
+    if (!messages.tryTake(bytes))
+      return refused(memoryBusy, "the gateway is out of memory for signals: send it again later, or raise `memory`", false);
+    try {
+      return await this.#keep(incoming);
+    } finally {
+      messages.give(bytes);
+    }
+  }
+
+  async #keep(incoming: IncomingSignal): Promise<SignalOutcome> {
     const { journal, persistence, clock, ids, metrics } = this.#ports;
     const { dedup, sleep } = this.#ports.flow().config;
     const { name, key, source, headers, contentType, body } = incoming;
