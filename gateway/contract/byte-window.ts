@@ -14,10 +14,18 @@ export class ByteWindow {
     this.#account = account;
   }
 
-  /** As many as fit if each is as long as the longest lately, `most` at most. 0: there is no room now. */
-  fits(most: number): number {
+  /** Length to expect of the next one. */
+  get expectedBytes(): number {
+    return this.#expectedBytes;
+  }
+
+  /**
+   * As many as fit if each is as long as the longest lately, `most` at most. 0: there is no room now. `underWay`: fetched at the moment, with
+   * memory reserved.
+   */
+  fits(most: number, underWay = 0): number {
     const room = Math.floor(Math.max(this.#account.roomBytes, 0) / this.#expectedBytes);
-    return Math.min(most, this.#count, room);
+    return Math.max(Math.min(most, this.#count - underWay, room), 0);
   }
 
   /** One came. */

@@ -139,6 +139,48 @@ test("signals, and machines that fall asleep, count while they are written, and 
   });
 });
 
+test("memory is reserved while a machine is read from the journal; the first is read alone, and one is woken however little there is", async () => {
+  const script: Script = ({ kind, ...event }) =>
+    kind === "deliver" && "id" in event
+      ? [{ kind: "wait", wait: 1, name: "paid", key: String(event.id), dueMs: -1, questionJson: undefined }]
+      : kind === "resume"
+        ? []
+        : [done()];
+  await withFlow(script, async ({ gateway, journal, accept, memory: { messages } }) => {
+    const give = (key: string): unknown =>
+      gateway.sleepers.signal({ flow: "f", name: "paid", key, source: "t", headers: {}, contentType: "", body: utf8("") });
+    const longBytes = 5_000_000;
+    const sizes = { a: longBytes, b: 5, c: 5, d: 5, e: 5 };
+    for (const [id, bytes] of Object.entries(sizes)) await accept(incoming({ id, replyWanted: false, body: new Uint8Array(bytes) }));
+    const wake = journal.wake.bind(journal);
+    let open = (): void => undefined;
+    let waking: number[] = [];
+    const gate = (): void => {
+      const opened = new Promise<void>((resolve) => (open = resolve));
+      waking = [];
+      journal.wake = async (sequence) => {
+        waking.push(messages.takenBytes);
+        await opened;
+        return wake(sequence);
+      };
+    };
+    gate();
+    for (const id of ["a", "b", "c"]) await give(id);
+    equal(waking.length, 1);
+    open();
+    await until(() => journal.stats().sleepers === 2);
+    await until(() => messages.takenBytes === 0);
+    gate();
+    await give("d");
+    ok((waking[0] ?? 0) > longBytes, String(waking));
+    open();
+    await until(() => journal.stats().sleepers === 1 && messages.takenBytes === 0);
+    messages.force(messages.roomBytes - longBytes / 5);
+    await give("e");
+    await until(() => journal.stats().sleepers === 0);
+  });
+});
+
 test("a message that was set aside is a dead letter without a run, and holds memory until it is one", async () => {
   const failure: Failure = { origin: "peer", code: "MF_MESSAGE_SET_ASIDE", message: "twice", status: 0, retry: false };
   await withFlow(asks, async ({ accept, memory, runner, deadLetters, url }) => {

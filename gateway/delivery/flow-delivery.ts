@@ -94,10 +94,9 @@ export class FlowDelivery implements Entrance {
       ...ports,
       metrics,
       flow: () => this.#flow,
-      room: () =>
-        this.#shut || this.#queue.paused
-          ? 0
-          : this.awake.room(Math.min(this.#flow.config.concurrency, this.#flow.config.queue) - this.awake.size),
+      room: (waking) =>
+        this.#shut || this.#queue.paused ? 0 : this.awake.room(Math.min(this.#flow.config.concurrency, this.#flow.config.queue), waking),
+      expectedBytes: () => this.awake.expectedBytes,
       enter: (lease, wakeMs) => this.awake.enter(lease, wakeMs),
     });
     this.#attempts = { ...ports, metrics, deadlines: this.#deadlines, signals: this.sleepers, finished };

@@ -45,15 +45,29 @@ export class AwakeMessages {
   size = 0;
   readonly #ports: AwakePorts;
   readonly #window: ByteWindow;
+  /** True once a machine was woken. */
+  #isMeasured = false;
 
   constructor(ports: AwakePorts) {
     this.#ports = ports;
     this.#window = new ByteWindow(ports.memory.messages);
   }
 
-  /** How many more may wake, of so many places: as many as memory has room for. */
-  room(places: number): number {
-    return places <= 0 ? 0 : this.#window.fits(places);
+  /** Bytes to expect of a machine that is being woken. */
+  get expectedBytes(): number {
+    return Math.floor(this.#window.expectedBytes);
+  }
+
+  /**
+   * Number of machines that may wake besides those being woken: as many as memory has room for. One may always, or a flow whose machines
+   * are large would starve; and the first one tells how large they are.
+   */
+  room(places: number, waking: number): number {
+    const inHand = this.size + waking;
+    const free = places - inHand;
+    if (free <= 0) return 0;
+    if (!this.#isMeasured) return inHand === 0 ? 1 : 0;
+    return Math.max(this.#window.fits(free, waking), inHand === 0 ? 1 : 0);
   }
 
   /** Keys of sleepers that hold them (`sleep.order: strict`), after a start. */
@@ -83,6 +97,7 @@ export class AwakeMessages {
     const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs(), lease.sleeper);
     memory.messages.force(work.heldBytes);
     this.#window.saw(work.heldBytes);
+    this.#isMeasured = true;
     this.size += 1;
     return work;
   }

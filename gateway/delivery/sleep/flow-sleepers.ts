@@ -38,8 +38,10 @@ export interface FlowSleeperPorts {
   readonly metrics: FlowMetrics;
   /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
-  /** Places for woken messages in the flow's queue. */
-  readonly room: () => number;
+  /** Places for more messages in the flow's queue, besides those being woken. */
+  readonly room: (waking: number) => number;
+  /** Bytes to expect of a sleeper. */
+  readonly expectedBytes: () => number;
   /** Takes over a woken message. `wakeMs`: what ends by then counts as due. */
   readonly enter: (lease: Lease, wakeMs: number) => void;
 }
@@ -278,9 +280,14 @@ export class FlowSleepers implements SignalDesk {
     const isLeft = ({ number }: SignalHead): boolean => !this.#taken.has(number) && !this.#damaged.has(number);
     for (const { name, key } of waits) {
       const next = journal.hasSignal(this.#name, name, key, isLeft) ? journal.waiterFor(this.#name, name, key) : undefined;
-      if (next !== undefined) this.#signalled.add(next);
+      if (next !== undefined && this.#mayRun(next)) this.#signalled.add(next);
     }
     this.pump();
+  }
+
+  /** False for one that is stuck, or may be: it is tried again at its date. Several such would wake each other for ever. */
+  #mayRun(sequence: Sequence): boolean {
+    return !this.stuck.has(sequence) && this.stuck.size < gatewayLimits.stuckShown;
   }
 
   #setAside(number: SignalNumber, error: unknown): void {
@@ -331,7 +338,7 @@ export class FlowSleepers implements SignalDesk {
     const { journal, clock } = this.#ports;
     const nowMs = clock.now();
     if (nowMs - this.#sweptMs >= gatewayLimits.signalSweepMs && !this.#sweeping) void this.#sweep(nowMs);
-    let room = this.#ports.room() - this.#waking.size;
+    let room = this.#ports.room(this.#waking.size);
     for (const sequence of this.#signalled) {
       if (room <= 0) return this.#later();
       this.#signalled.delete(sequence);
@@ -369,25 +376,38 @@ export class FlowSleepers implements SignalDesk {
 
   /** Wakes one. `wakeMs`: what ends by then counts as due. False when it is awake already, gone, or stuck. */
   async wake(sequence: Sequence, wakeMs: number): Promise<boolean> {
-    const { journal } = this.#ports;
     this.#waking.add(sequence);
+    const isAwake = await this.#wakeNow(sequence, wakeMs).finally(() => this.#waking.delete(sequence));
+    if (isAwake || this.#signalled.size > 0) this.pump();
+    return isAwake;
+  }
+
+  async #wakeNow(sequence: Sequence, wakeMs: number): Promise<boolean> {
+    const { memory, expectedBytes } = this.#ports;
+    const reservedBytes = expectedBytes(); // others look at the room meanwhile
+    memory.messages.force(reservedBytes);
+    let lease: Lease | undefined;
     try {
-      const lease = await journal.wake(sequence);
-      const { sleeper } = lease ?? {};
-      if (lease === undefined || sleeper === undefined) return false;
-      if (this.#stopped || !(await this.#canRun(lease, sleeper))) {
-        this.leaves(sleeper.waits);
-        journal.release(lease);
-        return false;
-      }
-      this.#ports.enter(lease, wakeMs);
-      return true;
+      lease = await this.#leaseOf(sequence);
     } catch (error) {
       if (!this.#stopped) this.#postpone(sequence, error);
-      return false;
     } finally {
-      this.#waking.delete(sequence);
+      memory.messages.give(reservedBytes);
     }
+    if (lease !== undefined) this.#ports.enter(lease, wakeMs);
+    return lease !== undefined;
+  }
+
+  /** The lease of a sleeper whose image can run. */
+  async #leaseOf(sequence: Sequence): Promise<Lease | undefined> {
+    const { journal } = this.#ports;
+    const lease = await journal.wake(sequence);
+    const { sleeper } = lease ?? {};
+    if (lease === undefined || sleeper === undefined) return undefined;
+    if (!this.#stopped && (await this.#canRun(lease, sleeper))) return lease;
+    this.leaves(sleeper.waits);
+    journal.release(lease);
+    return undefined;
   }
 
   async #canRun(lease: Lease, { imageSha256 }: Sleeper): Promise<boolean> {

@@ -560,26 +560,31 @@ test("signals that come before the first machine is awake wake as many machines 
   });
 });
 
-test("a signal that a stuck machine leaves is for the next who waits for it", async () => {
-  await withWorld(sharing, async (world) => {
-    const { journal } = world;
-    const id = await world.put("1");
-    await until(async () => (await asleep(world)).length === 1);
-    await world.put("2");
-    await until(async () => (await asleep(world)).length === 2);
-    const stuck = await journal.findSleeper(id);
-    const wake = journal.wake.bind(journal);
-    journal.wake = async (sequence) => {
-      const lease = await wake(sequence);
-      const { sleeper } = lease ?? {};
-      return lease === undefined || sleeper === undefined || sequence !== stuck
-        ? lease
-        : { ...lease, sleeper: { ...sleeper, imageSha256: "1".repeat(64) } };
-    };
-    await world.signal("k", "a");
-    await until(() => world.got.includes("a for 2"));
-    equal((await world.gateway.sleepers.show(id)).state, "stuck");
-  });
+test("a signal that a stuck machine leaves is for the next who waits for it, which is tried once when it is stuck as well", async () => {
+  for (const isStuck of ["first", "both"]) {
+    await withWorld(sharing, async (world) => {
+      const { journal } = world;
+      const id = await world.put("1");
+      await until(async () => (await asleep(world)).length === 1);
+      await world.put("2");
+      await until(async () => (await asleep(world)).length === 2);
+      const first = await journal.findSleeper(id);
+      const wake = journal.wake.bind(journal);
+      let tries = 0;
+      journal.wake = async (sequence) => {
+        tries += 1;
+        const lease = await wake(sequence);
+        const { sleeper } = lease ?? {};
+        if (lease === undefined || sleeper === undefined || (isStuck === "first" && sequence !== first)) return lease;
+        return { ...lease, sleeper: { ...sleeper, imageSha256: "1".repeat(64) } };
+      };
+      await world.signal("k", "a");
+      await world.pass(5000);
+      equal(tries, 2);
+      equal((await world.gateway.sleepers.show(id)).state, "stuck");
+      equal(world.got.includes("a for 2"), isStuck === "first");
+    });
+  }
 });
 
 test("signals that nobody takes become dead letters also while there is no room for a machine", async () => {
