@@ -15,6 +15,7 @@ class World {
   /** Bodies the journal still has. */
   readonly kept: Uint8Array[];
   places: number;
+  isIdle = false;
   readonly clock = new ManualClock(0);
   readonly memory = memoryBudget(1e6);
   readonly backlog: Backlog;
@@ -33,6 +34,7 @@ class World {
       clock: this.clock,
       messages: this.memory,
       room: () => this.places - this.entered.length,
+      idle: () => this.isIdle,
       enter: (given) => {
         this.entered.push(given);
         this.memory.force(given.message.body.length + gatewayLimits.messageBytes);
@@ -80,4 +82,14 @@ test("two takings at once are one", async () => {
   await Promise.all([world.backlog.take(), world.backlog.take()]);
   equal(world.entered.length, 37);
   equal(world.asked.reduce((sum, most) => sum + most, 0) >= 37, true);
+});
+
+test("one message enters however little memory there is when the flow has none in hand", async () => {
+  const world = new World(3, 100);
+  world.memory.force(1e6);
+  world.isIdle = true;
+  const taking = world.backlog.take();
+  world.isIdle = false;
+  await taking;
+  deepEqual([world.entered.length, world.asked, world.clock.waiting], [1, [1], 1]);
 });

@@ -16,6 +16,8 @@ export interface BacklogPorts {
   readonly messages: MemoryAccount;
   /** Places in the flow's queue; not above 0: none. */
   readonly room: () => number;
+  /** True when the flow has no message in hand: one may enter however little memory there is, or a long one would wait for ever. */
+  readonly idle: () => boolean;
   readonly enter: (lease: Lease) => void;
 }
 
@@ -49,7 +51,7 @@ export class Backlog {
     const { flow, journal, persistence, room } = this.#ports;
     const places = room();
     if (places <= 0) return false;
-    const most = this.#window.fits(places);
+    const most = Math.max(this.#window.fits(places), this.#ports.idle() ? 1 : 0);
     if (most === 0) {
       this.later();
       return false;

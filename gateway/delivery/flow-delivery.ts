@@ -124,6 +124,7 @@ export class FlowDelivery implements Entrance {
       flow: flow.name,
       messages: ports.memory.messages,
       room: () => this.#flow.config.queue - this.pending,
+      idle: () => this.pending === 0,
       enter: (lease) => this.#enterRecovered(this.#recovered(lease), lease),
     });
   }
