@@ -7,7 +7,7 @@ import type { FlowDelivery } from "./delivery/flow-delivery.ts";
 import type { Holds } from "./delivery/holds.ts";
 import type { Outbox } from "./delivery/outbox/outbox.ts";
 import { classified } from "./delivery/outbox/outlet-channel.ts";
-import { type LetterEdit, messageAgain, sendAgain } from "./journal/dead-letter-operations.ts";
+import { keepSignalsAgain, type LetterEdit, messageAgain, sendAgain } from "./journal/dead-letter-operations.ts";
 import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
 import { gatewayLimits } from "./contract/limits.ts";
@@ -18,7 +18,7 @@ export interface HeldPorts {
   readonly flow: string;
   readonly clock: Clock;
   readonly journal: Journal;
-  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove">;
+  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove" | "asleep">;
   readonly logger: Logger;
   readonly delivery: () => FlowDelivery;
   readonly outboxes: () => Iterable<Outbox>;
@@ -117,11 +117,13 @@ export class Held {
     });
   }
 
-  #run({ letter, body }: FoundLetter, edit: LetterEdit | undefined): Promise<Outcome> {
-    const { journal, clock } = this.#ports;
-    const adopted = journal.adopt(messageAgain(letter, body, { edit, nowMs: clock.now() }));
+  async #run({ letter, body }: FoundLetter, edit: LetterEdit | undefined): Promise<Outcome> {
+    const { journal, letters, clock, delivery } = this.#ports;
+    const nowMs = clock.now();
+    await keepSignalsAgain(journal, letters, letter, { nowMs, signalled: (signal) => delivery().sleepers.kept(signal) });
+    const adopted = journal.adopt(messageAgain(letter, body, { edit, nowMs }));
     if (adopted.status === "running") throw running(letter.id);
-    if (adopted.status !== "leased") return Promise.resolve({ status: "duplicate", id: letter.messageId, reply: undefined });
+    if (adopted.status !== "leased") return { status: "duplicate", id: letter.messageId, reply: undefined };
     return new Promise((tell) => this.#ports.delivery().takeOverLetter(adopted.lease, tell));
   }
 

@@ -42,7 +42,7 @@ import type { ReportUnexpected } from "./contract/unexpected.ts";
 export interface ServedFlowPorts {
   readonly runner: Runner;
   readonly journal: Journal;
-  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove" | "put">;
+  readonly letters: Pick<DeadLetters, "list" | "idsOf" | "remove" | "asleep" | "put">;
   readonly persistence: Persistence;
   readonly clock: Clock;
   readonly random: Prng;

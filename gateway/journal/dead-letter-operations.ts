@@ -198,14 +198,10 @@ async function putBack(journal: RetryJournal, deadLetters: DeadLetters, found: F
       "MF_DEAD_LETTER_ASLEEP",
       `${letter.id} is of a machine that had slept and has read its message already: retry it as it is, or send the edited message as a new one`,
     );
-  const { lease: sleeping, signals } = keepsAsleep(letter) ? decodeAsleep(letter.id, await deadLetters.asleep(letter.id)) : nothingAsleep;
-  const again = signals.map((signal, index) => ({
-    ...signal,
-    keptUntilMs: Math.max(signal.keptUntilMs, options.nowMs + gatewayLimits.earlySignalMs),
-    dedup: retriedId(`${letter.id}/${index}`),
-  }));
-  if (sleeping !== undefined) return sleepAgain(journal, { letter, sleeping, kept: again, body }, options);
-  for (const signal of again) await keepAgain(journal, signal, options); // first: were the message there without them, it could end by its timeout
+  const { lease: sleeping, signals } = await asleepOf(deadLetters, letter, options);
+  if (sleeping !== undefined) return sleepAgain(journal, { letter, sleeping, kept: signals, body }, options);
+  // First: were the message there without them, it could end by its timeout.
+  for (const signal of signals) await keepAgain(journal, signal, options);
   const accepted: Accepted = await journal.accept(messageAgain(letter, body, options));
   if (accepted.status === "running" && options.keepLetter === true) throw running(letter.id);
   if (accepted.status !== "leased") return false;
@@ -213,6 +209,36 @@ async function putBack(journal: RetryJournal, deadLetters: DeadLetters, found: F
   if (options.started === undefined) journal.release(lease);
   else options.started(lease);
   return true;
+}
+
+interface AsleepAgain {
+  readonly lease: SleepingLease | undefined;
+  readonly signals: readonly NewSignal[];
+}
+
+/** The machine of a letter, and the signals it had taken, as they go in again. */
+async function asleepOf(
+  deadLetters: Pick<DeadLetters, "asleep">,
+  letter: DeadLetter,
+  { nowMs }: Pick<RetryOptions, "nowMs">,
+): Promise<AsleepAgain> {
+  const { lease, signals } = keepsAsleep(letter) ? decodeAsleep(letter.id, await deadLetters.asleep(letter.id)) : nothingAsleep;
+  const again = signals.map((signal, index) => ({
+    ...signal,
+    keptUntilMs: Math.max(signal.keptUntilMs, nowMs + gatewayLimits.earlySignalMs),
+    dedup: retriedId(`${letter.id}/${index}`),
+  }));
+  return { lease, signals: again };
+}
+
+/** Keeps the signals of a letter again, whose message begins anew. */
+export async function keepSignalsAgain(
+  journal: Pick<Journal, "keepSignal">,
+  deadLetters: Pick<DeadLetters, "asleep">,
+  letter: DeadLetter,
+  options: Pick<RetryOptions, "nowMs" | "signalled">,
+): Promise<void> {
+  for (const signal of (await asleepOf(deadLetters, letter, options)).signals) await keepAgain(journal, signal, options);
 }
 
 async function resend(journal: RetryJournal, { letter, body }: FoundLetter, options: RetryOptions): Promise<boolean> {
@@ -260,7 +286,11 @@ async function sleepAgain(
   return true;
 }
 
-async function keepAgain(journal: RetryJournal, signal: NewSignal, options: RetryOptions): Promise<boolean> {
+async function keepAgain(
+  journal: Pick<Journal, "keepSignal">,
+  signal: NewSignal,
+  options: Pick<RetryOptions, "signalled">,
+): Promise<boolean> {
   const kept = await journal.keepSignal(signal);
   if (kept.status === "duplicate") return false;
   options.signalled?.(kept.signal);

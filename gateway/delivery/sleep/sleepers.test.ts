@@ -11,7 +11,7 @@ import type { DeadLetter } from "../../journal/dead-letters.ts";
 import { failureOf } from "../failures.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { type Rig, until, withGateway } from "../../testing/rig.ts";
-import { done, fail, type Script, send, text, utf8 } from "../../testing/scripted.ts";
+import { done, fail, request, type Script, send, text, utf8 } from "../../testing/scripted.ts";
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
@@ -600,5 +600,29 @@ test("signals that nobody takes become dead letters also while there is no room 
       await until(async () => (await letters(world)).length === 1);
     },
     ", concurrency: 1, sleep: { early: keep 1m }",
+  );
+});
+
+test("a dead letter that holds its key is retried with the signals it had taken in its first transaction", async () => {
+  let failing = true;
+  const script: Script = (event) => {
+    if (event.kind === "deliver") return [wait(1, "paid", "k"), request(1, "out")];
+    if (event.kind === "signal" && failing) return [fail("E_ALWAYS", "no", false)];
+    return event.kind === "signal" ? [send("out", shown(event)), done()] : [];
+  };
+  await withWorld(
+    script,
+    async (world) => {
+      await world.signal("k", "taken");
+      await world.put("1", "key");
+      const letter = await until(async () => (await letters(world))[0]);
+      await until(() => world.journal.stats().signals === 0);
+      failing = false;
+      await world.gateway.retryDeadLetter(letter.id);
+      await until(() => world.got.includes("taken"));
+      await until(async () => (await letters(world)).length === 0);
+      equal(world.journal.stats().signals, 0);
+    },
+    ", onDead: hold",
   );
 });
