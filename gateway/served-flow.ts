@@ -101,8 +101,6 @@ export class ServedFlow {
   #hosts: readonly HostPattern[] = [];
   #started = false;
   readonly #maker: ConnectorMaker;
-  /** Images that machines sleep in, besides those that new messages meet. */
-  readonly #asleep = new Map<string, Promise<FlowImage>>();
 
   constructor(name: string, config: FlowConfig, image: FlowImage, ports: ServedFlowPorts) {
     this.name = name;
@@ -207,13 +205,7 @@ export class ServedFlow {
     const { canary } = flow;
     if (flow.image.sha256 === sha256) return flow;
     if (canary?.flow.image.sha256 === sha256) return canary.flow;
-    let loading = this.#asleep.get(sha256);
-    if (loading === undefined) {
-      loading = this.#ports.loadAsleep(sha256, this.name);
-      this.#asleep.set(sha256, loading);
-      loading.catch(() => this.#asleep.delete(sha256));
-    }
-    const image = await loading;
+    const image = await this.#ports.loadAsleep(sha256, this.name);
     return { ...flow, image: image.image, limits: limitsOf(flow.config, image.limits).limits, places: image.places, canary: undefined };
   }
 

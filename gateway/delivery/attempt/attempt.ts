@@ -373,7 +373,7 @@ export class MessageAttempt implements Deadline, EffectHost {
   wait(wait: OpenWait): Cancel {
     const { dueMs } = wait;
     const timeout = dueMs === undefined ? undefined : this.#clock.after(dueMs - this.#timeMs, () => this.#timeout(wait.wait));
-    const asked = this.#ports.signals.ask(this.flow.name, wait, (signal) => {
+    const asked = this.#ports.signals.ask(wait, (signal) => {
       if (this.over || !inTime(wait, signal)) return this.#ports.signals.returned([signal]);
       (this.#taken ??= []).push(signal);
       this.#signal(wait.wait, signal);

@@ -84,7 +84,7 @@ export class AwakeMessages {
     }
   }
 
-  /** In whatever memory there is: `room` bounds how many there are at once. `wakeMs`: what ends by then counts as due. */
+  /** Takes memory without a look: `room` had one, but for what an operator wakes. `wakeMs`: what ends by then counts as due. */
   enter(lease: Lease, wakeMs: number): void {
     const work = this.#work(lease);
     work.wakeMs = wakeMs;
@@ -114,7 +114,7 @@ export class AwakeMessages {
       return this.#backToSleep(work); // the image went in this very moment: it is tried again, and says why
     }
     const state = key === undefined ? undefined : await persistence.keepTrying(() => journal.readState(now.name, key));
-    const signals = await sleepers.claim(flow.name, sleeper.waits);
+    const signals = await sleepers.claim(sleeper.waits);
     if (work.state !== "running" || (key !== undefined && state === undefined)) {
       sleepers.returned(signals.map(({ signal }) => signal));
       if (work.state === "running") this.#backToSleep(work);

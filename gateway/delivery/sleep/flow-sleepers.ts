@@ -6,8 +6,8 @@
  *                          ▲                                                   │
  *                          └──── a signal that was there before its wait ◀─────┘
  *
- * Nothing of a sleeper is in memory here. A signal is in the journal before anybody is told of it, and leaves with the commit of the attempt
- * that was given it; so whatever is lost on the way here is found again at a start.
+ * Only the number of a sleeper is in memory here, while it has a signal, is being woken or is stuck. A signal is in the journal before anybody
+ * is told of it, and leaves with the commit of the attempt that was given it: after a crash both are found in the journal.
  */
 import { hardLimits } from "#abi";
 import { type Clock, isCoded } from "#base";
@@ -227,7 +227,7 @@ export class FlowSleepers implements SignalDesk {
     if (askers?.size === 0) this.#askers.delete(place);
   }
 
-  ask(_flow: string, wait: OpenWait, give: (signal: KeptSignal) => void): Cancel {
+  ask(wait: OpenWait, give: (signal: KeptSignal) => void): Cancel {
     const asker = { wait, give };
     const place = placeOf(wait);
     const askers = this.#askers.get(place);
@@ -296,7 +296,7 @@ export class FlowSleepers implements SignalDesk {
     this.#ports.logger.error({ signal: number, code }, `a signal can't be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 
-  async claim(_flow: string, waits: readonly OpenWait[]): Promise<readonly { readonly wait: OpenWait; readonly signal: KeptSignal }[]> {
+  async claim(waits: readonly OpenWait[]): Promise<readonly { readonly wait: OpenWait; readonly signal: KeptSignal }[]> {
     const claimed: { readonly wait: OpenWait; readonly signal: KeptSignal }[] = [];
     if (this.#ports.journal.sleeperCount(this.#name).signals === 0) return claimed;
     for (const wait of waits) {
