@@ -532,6 +532,8 @@ test("a signal stays for its machine while that rests between attempts, and one 
       equal(await world.signal("1", "again"), "kept");
       await world.pass(30 * minuteMs);
       await until(() => world.got.includes("paid for 1"));
+      await until(() => world.journal.stats().signals === 0);
+      equal((await letters(world)).length, 1, "of the second signal, once its machine had ended");
     },
     ", retry: { attempts: 3, backoff: 20m..20m }, sleep: { early: refuse }",
   );
@@ -597,7 +599,8 @@ test("signals that nobody takes become dead letters also while there is no room 
       await world.signal("1", "paid");
       await world.signal("lost", "never");
       await world.pass(2 * minuteMs);
-      await until(async () => (await letters(world)).length === 1);
+      await until(() => world.journal.stats().signals === 1);
+      equal((await letters(world)).length, 1);
     },
     ", concurrency: 1, sleep: { early: keep 1m }",
   );
