@@ -153,10 +153,10 @@ export class MessageAttempt implements Deadline, EffectHost {
     const { runner, deadlines } = this.#ports;
     const { image, limits, share } = this.flow;
     this.stateVersion = state?.version ?? 0;
-    deadlines.add(this);
     this.#taken = signals.map(({ signal }) => signal);
     try {
       const past = pastOf(sleeper);
+      this.deadlineMs += (1 + past.events.length) * limits.cpuMs; // at most, to run it again up to here
       if (sleeper.pages !== undefined) this.#replayMs = gatewayLimits.replayCheapMs;
       this.notes?.continued(past);
       const timeMs = this.#timeMs;
@@ -170,10 +170,12 @@ export class MessageAttempt implements Deadline, EffectHost {
         share,
       );
     } catch (error) {
+      deadlines.add(this);
       this.#lost(error);
       return;
     }
-    this.#machine.first.then(this.#stepped, this.#lost);
+    deadlines.add(this);
+    this.#machine.first.then(this.#goesOn, this.#lost);
     this.effects.resume(sleeper);
     for (const { wait, signal } of signals) this.#signal(wait.wait, signal);
     const dueMs = Math.max(this.#timeMs, wakeMs);
@@ -280,6 +282,17 @@ export class MessageAttempt implements Deadline, EffectHost {
     if (this.#taken !== undefined && this.#taken.length > 0) this.#ports.signals.returned(this.#taken);
     this.#taken = undefined;
   }
+
+  /** A machine that was asleep is where it was: its time begins. */
+  readonly #goesOn = (outcome: StepOutcome): void => {
+    const { deadlines, clock } = this.#ports;
+    if (!this.over) {
+      deadlines.remove(this);
+      this.deadlineMs = clock.monotonicMs() + this.flow.limits.timeMs;
+      deadlines.add(this);
+    }
+    this.#stepped(outcome);
+  };
 
   readonly #stepped = (outcome: StepOutcome): void => {
     const { metrics } = this.#ports;

@@ -629,3 +629,35 @@ test("a dead letter that holds its key is retried with the signals it had taken 
     ", onDead: hold",
   );
 });
+
+test("the time it takes to run a machine again up to its wait is not its attempt's, which has its own after that", async () => {
+  let [waitMs, isDone] = [8000, true];
+  const script: Script = (event, memory) => (event.kind === "signal" && !isDone ? undefined : saga(event, memory));
+  await withWorld(
+    script,
+    async (world) => {
+      const { runner, clock } = world;
+      const resume = runner.resume.bind(runner);
+      runner.resume = (...given) => {
+        const machine = resume(...given);
+        if (given[1].events.length === 1) return machine;
+        const replayed = new Promise<void>((resolve) => clock.after(waitMs, resolve));
+        return { ...machine, first: replayed.then(() => machine.first), step: (event) => replayed.then(() => machine.step(event)) };
+      };
+      await world.put("1");
+      await until(async () => (await asleep(world)).length === 1);
+      await world.signal("1", "paid");
+      await world.pass(9000);
+      await until(() => world.got.includes("paid for 1"));
+      isDone = false;
+      waitMs = 1000;
+      await world.put("2");
+      await until(async () => (await asleep(world)).length === 1);
+      await world.signal("2", "paid");
+      await world.pass(7500); // its retry, a second later, is still in time
+      const failed = world.logs.filter(({ fields }) => fields["code"] === "MF_TIME_LIMIT");
+      equal(failed.length, 1, "a machine that hangs after its replay");
+    },
+    ", limits: { time: 5s, cpu: 10s }",
+  );
+});
