@@ -348,7 +348,7 @@ export class MessageAttempt implements Deadline, EffectHost {
     return { ...result, failure: { ...result.failure, stack: this.flow.places.stack(result.failure.stack) } };
   }
 
-  /** What the attempt commits is safe in the journal, or never will be. */
+  /** The commit of the attempt is safe in the journal, or never will be. */
   releaseSends(): void {
     if (this.#sendBytes > 0) this.#ports.memory.sends.give(this.#sendBytes);
     this.#sendBytes = 0;
