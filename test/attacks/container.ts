@@ -1,4 +1,5 @@
 /** `mayfly serve` as a process of its own in a control group with little memory: whatever it is sent, the kernel must not end it. */
+import { equal } from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
@@ -62,6 +63,9 @@ function removeGroup(dir: string): void {
   }
 }
 
+/** A flow that is asked while others are attacked, on the path /neighbour. */
+export const neighbourFlow = `import { flow } from "mayfly"; export default flow((msg) => "hello " + msg.text());`;
+
 export class Container {
   readonly folder: string;
   readonly #group: Group;
@@ -113,6 +117,30 @@ export class Container {
       if (!this.alive) throw new Error(`it ended: ${this.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  async neighbourAnswers(times: number): Promise<void> {
+    const url = await this.url();
+    for (let n = 0; n < times; n += 1) {
+      const response = await fetch(`${url}/neighbour`, { method: "POST", body: String(n) }).catch((cause: unknown) => {
+        throw new Error(`the neighbour was not answered: ${this.output.slice(-3000)}`, { cause });
+      });
+      equal(await response.text(), `hello ${n}`);
+      equal(response.status, 200);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async metrics(): Promise<string> {
+    return await (await fetch(`${await this.url()}/metrics`)).text();
+  }
+
+  /** Bytes that the budget counts now, but for those of the workers. */
+  async takenBytes(): Promise<number> {
+    return [...(await this.metrics()).matchAll(/^mayfly_memory_taken_bytes\{use="(?!workers)[^"]+"\} (\d+)$/gm)].reduce(
+      (sum, [, bytes]) => sum + Number(bytes),
+      0,
+    );
   }
 
   async remove(): Promise<void> {

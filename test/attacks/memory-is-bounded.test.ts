@@ -2,19 +2,19 @@
  * Memory is bounded where it is taken: in a container of 400 MB every way to fill it is tried, one after the other, and meanwhile another
  * flow is asked. The gateway stands, the other flow answers, and afterwards the budget is whole again.
  */
-import { equal, ok } from "node:assert/strict";
+import { ok } from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { after, before, type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { Container } from "./container.ts";
+import { Container, neighbourFlow } from "./container.ts";
 
 const mb = 1_000_000;
 const mib = 2 ** 20;
 const limits = 'limits: { memory: "64MiB", cpu: "5s" }';
 
 const files = (peer: string): Readonly<Record<string, string>> => ({
-  "neighbour.ts": `import { flow } from "mayfly"; export default flow((msg) => "hello " + msg.text());`,
+  "neighbour.ts": neighbourFlow,
   "waiting.ts": `import { flow } from "mayfly";
 export default flow({ ${limits} }, async (msg, { to }) => {
   const held = new Uint8Array(12 << 20).fill(1);
@@ -77,34 +77,15 @@ function request(path: string, length: number, more = ""): string {
   return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n${more}\r\n`;
 }
 
-async function neighbourAnswers(times: number): Promise<void> {
-  for (let n = 0; n < times; n += 1) {
-    const response = await fetch(`${url}/neighbour`, { method: "POST", body: String(n) }).catch((cause: unknown) => {
-      throw new Error(`the neighbour was not answered: ${typeof container === "string" ? "" : container.output.slice(-3000)}`, { cause });
-    });
-    equal(await response.text(), `hello ${n}`);
-    equal(response.status, 200);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-async function takenBytes(): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return [...text.matchAll(/^mayfly_memory_taken_bytes\{use="(?!workers)[^"]+"\} (\d+)$/gm)].reduce(
-    (sum, [, bytes]) => sum + Number(bytes),
-    0,
-  );
-}
-
 function attack(what: string, run: () => Promise<void> | void): void {
   test(what, async (t: TestContext) => {
     if (typeof container === "string") return t.skip(container);
     await run();
-    await neighbourAnswers(6);
+    await container.neighbourAnswers(6);
     for (const socket of sockets.splice(0)) socket.destroy();
-    await neighbourAnswers(2);
+    await container.neighbourAnswers(2);
     ok(container.alive, container.output.slice(-2000));
-    t.diagnostic(`peak ${Math.round(container.peakBytes() / mb)} MB, ${await takenBytes()} bytes still taken`);
+    t.diagnostic(`peak ${Math.round(container.peakBytes() / mb)} MB, ${await container.takenBytes()} bytes still taken`);
   });
 }
 
