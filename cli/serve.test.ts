@@ -270,6 +270,7 @@ test("/ready is 503 while a connector has no peer, and names it and the code to 
     nats: `{ url: "nats://${away}", subject: s }`,
     mqtt: `{ url: "mqtt://${away}", topic: t }`,
     redis: `{ url: "redis://${away}", stream: s }`,
+    kafka: `{ brokers: ["${away}"], topics: [t] }`,
     postgres: `{ url: "postgres://u:p@${away}/d", table: t }`,
   };
   const unreachable = {
@@ -278,6 +279,7 @@ test("/ready is 503 while a connector has no peer, and names it and the code to 
     nats: "MF_NATS_UNREACHABLE",
     mqtt: "MF_MQTT_UNREACHABLE",
     redis: "MF_REDIS_UNREACHABLE",
+    kafka: "MF_KAFKA_UNREACHABLE",
     postgres: "MF_POSTGRES_UNREACHABLE",
     smtp: "MF_SMTP_UNREACHABLE",
   };
@@ -285,7 +287,9 @@ test("/ready is 503 while a connector has no peer, and names it and the code to 
   const lines = [
     ...listed.map(([name, settings]) => `      - ${name}: ${settings}`),
     "    to:",
-    ...listed.map(([name, settings]) => `      ${name}: { ${name}: ${settings.replace(", consumer: c", "")} }`),
+    ...listed.map(
+      ([name, settings]) => `      ${name}: { ${name}: ${settings.replace(", consumer: c", "").replace("topics: [t]", "topic: t")} }`,
+    ),
     `      smtp: { smtp: { url: "smtp://${away}", from: a@b.c, to: a@b.c, subject: s } }`,
   ];
   await appendFile(join(folder, "mayfly.yaml"), "journal: { dir: journal }\n");

@@ -7,6 +7,7 @@ import { file } from "./file/mod.ts";
 import { flow } from "./flow/mod.ts";
 import { http } from "./http/mod.ts";
 import { jetstream } from "./jetstream/mod.ts";
+import { kafka } from "./kafka/mod.ts";
 import { log } from "./log/mod.ts";
 import { mqtt } from "./mqtt/mod.ts";
 import { nats } from "./nats/mod.ts";
@@ -15,7 +16,7 @@ import { redis } from "./redis/mod.ts";
 import { signal } from "./signal/mod.ts";
 import { smtp } from "./smtp/mod.ts";
 
-const all: readonly Connector[] = [http, file, log, cron, direct, flow, signal, amqp, jetstream, nats, mqtt, redis, postgres, smtp];
+const all: readonly Connector[] = [http, file, log, cron, direct, flow, signal, kafka, amqp, jetstream, nats, mqtt, redis, postgres, smtp];
 
 export const connectors: Connectors = {
   sources: all.flatMap(({ source }) => source ?? []),

@@ -1,10 +1,13 @@
-// The servers and programs that tests use, from Debian's packages. `npm test` brings them; `npm run services -- up | down | status` by hand.
+// The servers and programs that tests use: Debian's packages, and Apache Kafka from Maven Central. `npm test` brings them;
+// `npm run services -- up | down | status` by hand.
 // All but RabbitMQ are started by the test that needs them, on a free port and in a folder of its own; RabbitMQ takes seconds to start, so
 // that its tests share one. What can't be brought is named with the reason; tests that need it skip and say so.
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
+import { bringKafka, kafkaJars } from "./kafka.mjs";
 
 /** By the program that shows it is there: Debian's package, and the tests that need it. */
 const programs = {
@@ -22,8 +25,15 @@ const rabbit = { host: "127.0.0.1", port: 5672 };
 const isThere = (program) =>
   spawnSync("sh", ["-c", `command -v ${program} || test -x /usr/sbin/${program}`], { stdio: "ignore" }).status === 0;
 
-/** Installs what is missing, as root on Debian and its kin; elsewhere says what the tests will do without. */
+/** Installs what is missing; says what the tests will do without. */
 export function bringServices() {
+  bringPackages();
+  const why = bringKafka();
+  if (why !== undefined) console.error(`mayfly: no Apache Kafka: ${why}; tests that need it are skipped`);
+}
+
+/** As root, on Debian and its kin. */
+function bringPackages() {
   const missing = Object.keys(programs).filter((program) => !isThere(program));
   if (missing.length === 0) return;
   const wanted = missing.map((program) => programs[program].package);
@@ -60,6 +70,7 @@ async function status() {
     const running = program === "rabbitmq-server" ? await answers(rabbit) : undefined;
     rows.push({ program, package: name, installed, ...(running === undefined ? {} : { running }), tests });
   }
+  rows.push({ program: "kafka", package: "org.apache.kafka:kafka_2.13", installed: existsSync(kafkaJars), tests: "kafka, chaos" });
   return rows;
 }
 

@@ -58,7 +58,7 @@ export function ensureInstalled() {
   const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   say("installing dependencies from package-lock.json");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+  run("npm", ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]);
   writeFileSync(stamp, wanted);
 }
 

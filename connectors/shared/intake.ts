@@ -69,7 +69,8 @@ export class Intake {
   #paused = false;
   #stopping = false;
   #cancelCooling: (() => void) | undefined;
-  #drained: (() => void) | undefined;
+  #clearing = false;
+  #drained: (() => void)[] = [];
   #roomWaiters: (() => void)[] = [];
   readonly #window: ByteWindow;
   readonly #lost = new LossGuard();
@@ -173,6 +174,20 @@ export class Intake {
     this.#wake();
   }
 
+  /**
+   * For brokers that take places back from a reader: waiting messages are forgotten, those that the gateway has are settled, for `limitMs` at
+   * most; outcomes after that come too late. The broker redelivers what was not settled, to whoever reads the place then.
+   */
+  async clear(limitMs: number): Promise<void> {
+    this.#clearing = true;
+    this.#takeWaiting();
+    await Promise.race([this.#idle(), new Promise<void>((resolve) => this.#options.context.clock.after(limitMs, resolve))]);
+    this.#takeWaiting(); // refused meanwhile
+    this.#generation += 1;
+    this.#clearing = false;
+    this.#wake();
+  }
+
   /** Gives back waiting messages; resolves when all messages that were handed over are settled. */
   async drain(): Promise<void> {
     this.#stopping = true;
@@ -181,7 +196,12 @@ export class Intake {
     this.#wake();
     if (this.#options.handOverAtStop === true) this.#pump();
     else await Promise.all(this.#takeWaiting().map((entry) => this.#giveBack(entry)));
-    if (this.#handed > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
+    await this.#idle();
+  }
+
+  /** Resolves when the gateway has none of the messages. */
+  async #idle(): Promise<void> {
+    if (this.#handed > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
   #takeWaiting(): Entry[] {
@@ -191,7 +211,7 @@ export class Intake {
   }
 
   get #open(): boolean {
-    return !this.#paused && !this.#stopping && this.#cancelCooling === undefined;
+    return !this.#paused && !this.#stopping && !this.#clearing && this.#cancelCooling === undefined;
   }
 
   #wake(): void {
@@ -227,7 +247,7 @@ export class Intake {
   #release(): void {
     this.#handed -= 1;
     this.#pump();
-    if (this.#handed === 0) this.#drained?.();
+    if (this.#handed === 0) for (const drained of this.#drained.splice(0)) drained();
     if (this.room > 0) this.#wake();
   }
 

@@ -57,12 +57,14 @@ export class PrivateBroker {
   readonly port: number;
   readonly dir: string;
   readonly #command: (dir: string, port: number) => readonly string[];
+  readonly #startMs: number;
   #process: ChildProcess | undefined;
 
-  private constructor(port: number, dir: string, command: (dir: string, port: number) => readonly string[]) {
+  private constructor(port: number, dir: string, command: (dir: string, port: number) => readonly string[], startMs: number) {
     this.port = port;
     this.dir = dir;
     this.#command = command;
+    this.#startMs = startMs;
   }
 
   /** `prepare` may write files into the folder before the first start. */
@@ -74,19 +76,19 @@ export class PrivateBroker {
     const port = await freePort();
     const dir = await mkdtemp(join(tmpdir(), "mayfly-broker-"));
     await prepare(dir, port);
-    const broker = new PrivateBroker(port, dir, command);
-    await broker.up(startMs);
+    const broker = new PrivateBroker(port, dir, command, startMs);
+    await broker.up();
     return broker;
   }
 
-  async up(startMs = 8_000): Promise<void> {
+  async up(): Promise<void> {
     const [program, ...rest] = this.#command(this.dir, this.port);
     const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
     let output = "";
     const child = spawn(program ?? "", rest, { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output = (output + String(chunk)).slice(-2_000)));
     this.#process = child;
-    if (!(await answersWithin(this, startMs))) throw new Error(`${program} did not start: ${output}`);
+    if (!(await answersWithin(this, this.#startMs))) throw new Error(`${program} did not start: ${output}`);
   }
 
   /** SIGTERM or SIGKILL, and waits for its end. */

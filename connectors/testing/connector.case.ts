@@ -32,7 +32,7 @@ export function connectorCase(pair: ConnectorCase): void {
     let proxy: Proxy;
 
     before(async () => {
-      proxy = await Proxy.open(pair.broker);
+      proxy = await Proxy.open(pair.broker, pair.proxyPort);
     });
     after(async () => {
       await stopAll();

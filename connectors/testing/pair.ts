@@ -15,6 +15,8 @@ export interface ConnectorCase {
   // biome-ignore lint/suspicious/noExplicitAny: see above
   readonly outlet: OutletDefinition<any>;
   readonly broker: Address;
+  /** Port of the proxy before a broker that tells clients where to connect: any other would be passed by. */
+  readonly proxyPort?: number;
   /** Raw configurations for the queue, subject, stream or table `place`, reached over `at`. */
   readonly sourceConfig: (at: Address, place: string) => Readonly<Record<string, unknown>>;
   readonly outletConfig: (at: Address, place: string) => Readonly<Record<string, unknown>>;

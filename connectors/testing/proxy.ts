@@ -19,9 +19,10 @@ export class Proxy {
     this.#server = createServer((client) => this.#take(client));
   }
 
-  static async open(target: { readonly host: string; readonly port: number }): Promise<Proxy> {
+  /** `port`: 0 for any that is free. */
+  static async open(target: { readonly host: string; readonly port: number }, port = 0): Promise<Proxy> {
     const proxy = new Proxy(target);
-    await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => proxy.#server.listen(port, "127.0.0.1", resolve));
     return proxy;
   }
 

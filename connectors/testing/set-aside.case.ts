@@ -22,8 +22,13 @@ export interface SetAsideCase {
   readonly check?: () => Promise<void>;
 }
 
-export async function setsAside(broker: BrokerAddress, { from, deadly, publish, left, check }: SetAsideCase): Promise<void> {
-  const proxy = await Proxy.open(broker);
+/** `proxyPort`: as in `ConnectorCase`. */
+export async function setsAside(
+  broker: BrokerAddress,
+  { from, deadly, publish, left, check }: SetAsideCase,
+  proxyPort?: number,
+): Promise<void> {
+  const proxy = await Proxy.open(broker, proxyPort);
   try {
     await withGateway(
       `flows: { taker: { image: taker.mfi, dedup: { window: 1h }, from: [ { ${from(proxy.port)} } ] } }`,

@@ -2,13 +2,14 @@
 import { equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { runChaos } from "./campaign.ts";
-import { defaults } from "./options.ts";
+import { defaults, transportNames } from "./options.ts";
 import { reportText } from "./report.ts";
 
 const seed = Number(process.env["MAYFLY_SEED"] ?? Date.now() % 1_000_000);
 
 test("nothing is lost, doubled or out of order while everything is killed, cut and filled", { timeout: 240_000 }, async (context) => {
-  const options = { ...defaults, seed, kills: 5, messages: 1_200, minutes: 0.5, keys: 4 };
+  const only = transportNames.filter((name) => name !== "kafka"); // its starts take a good part of half a minute
+  const options = { ...defaults, only, seed, kills: 5, messages: 1_200, minutes: 0.5, keys: 4 };
   const lines: string[] = [];
   const report = await runChaos(options, (line) => void lines.push(line));
   for (const reason of report.skipped) context.diagnostic(`skipped: ${reason}`);

@@ -2,6 +2,7 @@
 import type { TransportName } from "../options.ts";
 import { amqpTransport } from "./amqp.ts";
 import { httpTransport } from "./http.ts";
+import { kafkaTransport } from "./kafka.ts";
 import { mqttTransport } from "./mqtt.ts";
 import { natsTransport } from "./nats.ts";
 import { postgresTransport } from "./postgres.ts";
@@ -23,6 +24,7 @@ export async function openTransports(only: readonly TransportName[], site: Site,
     ["sleep", only.includes("sleep"), () => sleepTransport(gatewayPort)],
     ["amqp", only.includes("amqp"), () => amqpTransport(site)],
     [natsLanes.join(" and "), natsLanes.length > 0, () => natsTransport(site, natsLanes)],
+    ["kafka", only.includes("kafka"), () => kafkaTransport(site)],
     ["mqtt", only.includes("mqtt"), () => mqttTransport(site)],
     ["redis", only.includes("redis"), () => redisTransport(site)],
     ["postgres", only.includes("postgres"), () => postgresTransport(site)],
