@@ -161,24 +161,27 @@ if (skip === undefined) {
       const member = async (instance: string) => {
         const gateway = new PretendedGateway();
         gateway.answer = async (incoming) => {
-          await new Promise((resolve) => setTimeout(resolve, 3));
+          await new Promise((resolve) => setTimeout(resolve, 20)); // so that some are in hand at any time
           seen.push(Buffer.from(incoming.body).toString());
           return done(incoming);
         };
-        return await startSource(kafkaSource, sourceOf(topic, { instance, session: "20s" }), 16, gateway);
+        return await startSource(kafkaSource, sourceOf(topic, { instance, session: "9s" }), 16, gateway);
       };
       const first = await member("first");
       const keys = 12;
       const each = 60;
       let stopped = Promise.resolve();
-      const others: Awaited<ReturnType<typeof member>>[] = [];
+      const joining: ReturnType<typeof member>[] = []; // not waited for: records must flow while the group is divided
       for (let number = 0; number < each; number += 1) {
-        await produce(topic, ...Array.from({ length: keys }, (_, key) => `k${key} ${number}`));
-        if (number === 15) others.push(await member("second"));
-        if (number === 30) others.push(await member("third"));
-        if (number === 45) stopped = first.source.stop();
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        if (number === 10) joining.push(member("second"));
+        if (number === 25) joining.push(member("third"));
+        if (number === 50) stopped = first.source.stop();
+        for (let key = 0; key < keys; key += 1) {
+          await produce(topic, `k${key} ${number}`);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
       }
+      const others = await Promise.all(joining);
       await eventually("all records", () => seen.length >= keys * each, 60_000);
       await stopped;
       for (const { source } of others) await source.stop();
