@@ -13,10 +13,28 @@ import { mqtt } from "./mqtt/mod.ts";
 import { nats } from "./nats/mod.ts";
 import { postgres } from "./postgres/mod.ts";
 import { redis } from "./redis/mod.ts";
+import { sftp } from "./sftp/mod.ts";
 import { signal } from "./signal/mod.ts";
 import { smtp } from "./smtp/mod.ts";
 
-const all: readonly Connector[] = [http, file, log, cron, direct, flow, signal, kafka, amqp, jetstream, nats, mqtt, redis, postgres, smtp];
+const all: readonly Connector[] = [
+  http,
+  file,
+  sftp,
+  log,
+  cron,
+  direct,
+  flow,
+  signal,
+  kafka,
+  amqp,
+  jetstream,
+  nats,
+  mqtt,
+  redis,
+  postgres,
+  smtp,
+];
 
 export const connectors: Connectors = {
   sources: all.flatMap(({ source }) => source ?? []),

@@ -18,6 +18,7 @@ const programs = {
   pg_ctlcluster: { package: "postgresql", tests: "postgres, chaos" },
   "qemu-system-x86_64": { package: "qemu-system-x86", tests: "the qemu monitor" },
   chromium: { package: "chromium", tests: "the page" },
+  sshd: { package: "openssh-server", tests: "sftp" },
   openssl: { package: "openssl", tests: "tls, smtp" },
 };
 const rabbit = { host: "127.0.0.1", port: 5672 };

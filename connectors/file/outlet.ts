@@ -17,7 +17,7 @@ import {
   syncFolder,
 } from "#gateway/contract";
 import { type CloudEventsConfig, emitCloudEvent, structuredCloudEventsSchema } from "../shared/cloudevents/write.ts";
-import { type NameTemplate, nameTemplate } from "./file-name.ts";
+import { type NameTemplate, nameTemplate } from "../shared/file-name.ts";
 
 export interface FileOutletConfig {
   readonly dir: string;

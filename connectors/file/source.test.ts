@@ -8,7 +8,8 @@ import type { SourceContext } from "../../gateway/contract/source.ts";
 import { ManualClock } from "../../gateway/testing/manual-clock.ts";
 import { until } from "../../gateway/testing/rig.ts";
 import { text } from "../../gateway/testing/scripted.ts";
-import { fileSource, type FileSourceConfig, globPattern } from "./source.ts";
+import { globPattern } from "../shared/dropped-files.ts";
+import { fileSource, type FileSourceConfig } from "./source.ts";
 import { testContext, withFolder } from "../testing/rig.ts";
 
 const at = (dir: string, clock: ManualClock): SourceContext => ({ ...testContext(8, dir), clock });

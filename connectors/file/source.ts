@@ -2,7 +2,7 @@
 import { createReadStream, type Dirent } from "node:fs";
 import { lstat, mkdir, readdir, readFile, unlink } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { CodedError, isCoded, table } from "#base";
+import { CodedError, isCoded } from "#base";
 import {
   type Accept,
   duration,
@@ -14,6 +14,7 @@ import {
   type SourceDefinition,
   type StagedBody,
 } from "#gateway/contract";
+import { contentTypeOf, globPattern, isUnfinished } from "../shared/dropped-files.ts";
 import { fileLimits } from "./limits.ts";
 import { freeName, moveFile, sameVersion, type Version } from "./move.ts";
 
@@ -28,27 +29,6 @@ export interface FileSourceConfig {
   readonly contentType: string | undefined;
   readonly maxSize: number;
 }
-
-/** `*.csv`, `orders-*.xml`, `?` for one character. */
-export function globPattern(glob: string): RegExp {
-  const body = glob
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replace(/\*/g, ".*")
-    .replace(/\?/g, ".");
-  return new RegExp(`^${body}$`);
-}
-
-const contentTypes: Readonly<Record<string, string>> = table({
-  json: "application/json",
-  xml: "application/xml",
-  csv: "text/csv",
-  txt: "text/plain",
-  html: "text/html",
-  yaml: "application/yaml",
-  yml: "application/yaml",
-});
-/** Names of files that are not finished, or not meant for us. */
-const unfinished = /(^\.)|(\.(tmp|part|partial|filepart|crdownload|swp)$)|(~$)/i;
 
 interface Seen {
   readonly size: number;
@@ -192,7 +172,7 @@ class FileSource implements Source {
 
   #isWanted(name: string): boolean {
     const { marker } = this.#config;
-    return this.#pattern.test(name) && !unfinished.test(name) && (marker === undefined || !name.endsWith(marker));
+    return this.#pattern.test(name) && !isUnfinished(name) && (marker === undefined || !name.endsWith(marker));
   }
 
   /** With a marker: as soon as the marker exists. Otherwise: when size and time have not changed for `stable`. */
@@ -257,7 +237,6 @@ class FileSource implements Source {
       return;
     }
     if (!sameVersion(stat, await lstat(path).catch(() => undefined))) return storedBody?.release(); // it changed meanwhile: it is not finished
-    const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
     await before;
     if (this.#context.clock.monotonicMs() < this.#refusedUntilMs) return storedBody?.release(); // an earlier file was refused: this one waits behind it
     setImmediate(next); // a refusal is known by then
@@ -269,7 +248,7 @@ class FileSource implements Source {
         "mayfly-file-size": String(stat.size),
         "mayfly-file-time": new Date(stat.mtimeMs).toISOString(),
       },
-      contentType: this.#config.contentType ?? contentTypes[extension] ?? "application/octet-stream",
+      contentType: this.#config.contentType ?? contentTypeOf(name),
       body,
       storedBody,
       replyWanted: false,

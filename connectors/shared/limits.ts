@@ -53,3 +53,13 @@ export const quoteLimits = {
   text: 200,
   answer: 500,
 } as const;
+
+/** Bounds of names that are made from messages. */
+export const fileNameLimits = {
+  /** Characters of one value in a name. */
+  valueCharacters: 120,
+  /** Characters of one part of a path: file systems take 255 bytes. */
+  partCharacters: 220,
+  /** Hexadecimal digits of the hash that stands for the rest of a value. */
+  hashCharacters: 20,
+} as const;

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { headerText } from "#abi";
 import { err, ok, type Result } from "#base";
 import type { Outgoing } from "#gateway/contract";
-import { fileLimits } from "./limits.ts";
+import { fileNameLimits } from "./limits.ts";
 
 type Variable = (message: Outgoing, idempotencyKey: string) => string | undefined;
 
@@ -32,16 +32,16 @@ const variables: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 const absent = "none";
 
 function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, fileLimits.hashCharacters);
+  return createHash("sha256").update(text).digest("hex").slice(0, fileNameLimits.hashCharacters);
 }
 
 function safe(value: string | undefined, separator: string | undefined): string {
   if (value === undefined) return absent;
   const ambiguous = separator !== undefined && (separator === "" || value.includes(separator));
-  const stands = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(value) && value !== absent && value.length <= fileLimits.valueCharacters;
+  const stands = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(value) && value !== absent && value.length <= fileNameLimits.valueCharacters;
   if (stands && !ambiguous) return value;
   const readable = value
-    .slice(0, fileLimits.valueCharacters)
+    .slice(0, fileNameLimits.valueCharacters)
     .replace(/[^A-Za-z0-9._-]/g, "_")
     .replace(/^\.+/, (dots) => "_".repeat(dots.length));
   return `${readable === "" ? "_" : readable}~${hashOf(value)}`;
@@ -71,7 +71,7 @@ function partOf(template: string, message: Outgoing, idempotencyKey: string): st
     const separator = kind.fixed === true ? undefined : /^([^{]*)\{/.exec(template.slice(at + whole.length))?.[1];
     return safe(kind.value(message, idempotencyKey), separator);
   });
-  return part.length <= fileLimits.partCharacters
+  return part.length <= fileNameLimits.partCharacters
     ? part
-    : `${part.slice(0, fileLimits.partCharacters - fileLimits.hashCharacters - 1)}~${hashOf(part)}`;
+    : `${part.slice(0, fileNameLimits.partCharacters - fileNameLimits.hashCharacters - 1)}~${hashOf(part)}`;
 }

@@ -1,0 +1,235 @@
+/** Files of an SFTP server: each call is one request or a few, and ends when the connection does. */
+import { randomBytes } from "node:crypto";
+import { dirname } from "node:path/posix";
+import type { FileEntryWithStats, SFTPWrapper, Stats } from "ssh2";
+import { LossGuard } from "../shared/link.ts";
+import { sftpLimits } from "./limits.ts";
+
+/** Identity of a file's content; the time is in seconds, as the protocol has it. */
+export interface Version {
+  readonly size: number;
+  readonly mtime: number;
+}
+
+export interface Entry extends Version {
+  readonly name: string;
+  readonly kind: "file" | "folder" | "other";
+}
+
+export function sameVersion(a: Version, b: Version | undefined): boolean {
+  return b !== undefined && a.size === b.size && a.mtime === b.mtime;
+}
+
+/** The file is not as long as it was, or its reader has no use for the rest. */
+export class ReadAgain extends Error {}
+
+const endOfFile = 1;
+const noSuchFile = 2;
+/** Number of the status that a server has answered with; undefined for other errors. */
+export function statusOf(error: unknown): number | undefined {
+  const code = (error as { readonly code?: unknown } | undefined)?.code;
+  return typeof code === "number" ? code : undefined;
+}
+
+export const isMissing = (error: unknown): boolean => statusOf(error) === noSuchFile;
+
+type Done<T> = (error: Error | null | undefined, value: T) => void;
+
+function entryOf(name: string, stats: Stats): Entry {
+  const kind = stats.isFile() ? "file" : stats.isDirectory() ? "folder" : "other";
+  return { name, kind, size: stats.size, mtime: stats.mtime };
+}
+
+export class Remote {
+  readonly #sftp: SFTPWrapper;
+  readonly #guard = new LossGuard();
+  #closed = false;
+
+  constructor(sftp: SFTPWrapper) {
+    this.#sftp = sftp;
+  }
+
+  /** The connection is gone: nothing can be asked any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Fails the calls that wait. */
+  lost(): void {
+    this.#closed = true;
+    this.#guard.lost();
+  }
+
+  /** Entries that are wanted, as many as the limit allows. */
+  async list(folder: string, wanted: (entry: Entry) => boolean = () => true, most: number = sftpLimits.entriesPerList): Promise<Entry[]> {
+    const entries: Entry[] = [];
+    const handle = await this.#call<Buffer>((done) => this.#sftp.opendir(folder, done));
+    try {
+      while (entries.length < most) {
+        const batch = await this.#call<FileEntryWithStats[]>((done) => this.#sftp.readdir(handle, done));
+        for (const { filename, attrs } of batch) {
+          const entry = entryOf(filename, attrs);
+          if (wanted(entry)) entries.push(entry);
+        }
+      }
+    } catch (error) {
+      if (statusOf(error) !== endOfFile) throw error;
+    } finally {
+      this.#close(handle);
+    }
+    return entries.slice(0, most);
+  }
+
+  /** Undefined for what does not exist. `follow`: of what a symbolic link points at. */
+  async stat(path: string, follow = false): Promise<Entry | undefined> {
+    try {
+      return entryOf(path, await this.#call<Stats>((done) => (follow ? this.#sftp.stat(path, done) : this.#sftp.lstat(path, done))));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** With those above it. */
+  async makeFolder(path: string): Promise<void> {
+    if ((await this.stat(path, true))?.kind === "folder") return;
+    if (dirname(path) !== path) await this.makeFolder(dirname(path));
+    try {
+      await this.#call<void>((done) => this.#sftp.mkdir(path, done));
+    } catch (error) {
+      if ((await this.stat(path, true))?.kind !== "folder") throw error;
+    }
+  }
+
+  /** Of an empty folder. */
+  removeFolder(path: string): Promise<void> {
+    return this.#call((done) => this.#sftp.rmdir(path, done));
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#call((done) => this.#sftp.unlink(path, done));
+  }
+
+  touch(path: string, seconds: number): Promise<void> {
+    return this.#call((done) => this.#sftp.utimes(path, seconds, seconds, done));
+  }
+
+  /** In one step, also over an existing file, if the server has posix-rename; otherwise the file is removed first. */
+  async replace(from: string, to: string): Promise<void> {
+    try {
+      return await this.#call((done) => this.#sftp.ext_openssh_rename(from, to, done));
+    } catch (error) {
+      if (statusOf(error) !== undefined || this.#closed) throw error;
+    }
+    if ((await this.stat(to)) !== undefined) await this.remove(to);
+    await this.#rename(from, to);
+  }
+
+  /** Moves a file beside one of its name, never over it. */
+  async moveBeside(from: string, to: string): Promise<void> {
+    const other = `${to}.${randomBytes(4).toString("hex")}`;
+    if ((await this.stat(to)) !== undefined) return await this.#rename(from, other);
+    try {
+      await this.#rename(from, to);
+    } catch (error) {
+      if (isMissing(error) || this.#closed || (await this.stat(to)) === undefined) throw error;
+      await this.#rename(from, other);
+    }
+  }
+
+  /** The first `size` bytes, read ahead. Throws ReadAgain if there are fewer, and when `goOn` says no. */
+  async *read(path: string, size: number, goOn: () => boolean): AsyncGenerator<Uint8Array> {
+    const handle = await this.#call<Buffer>((done) => this.#sftp.open(path, "r", done));
+    try {
+      const ahead: Promise<Buffer>[] = [];
+      for (let at = 0; at < size || ahead.length > 0; ) {
+        for (; at < size && ahead.length < sftpLimits.piecesAtOnce; at += sftpLimits.pieceBytes) {
+          const piece = this.#readAt(handle, at, Math.min(sftpLimits.pieceBytes, size - at));
+          piece.catch(() => {});
+          ahead.push(piece);
+        }
+        yield (await ahead.shift()) as Buffer;
+        if (!goOn()) throw new ReadAgain();
+      }
+    } finally {
+      this.#close(handle);
+    }
+  }
+
+  async #readAt(handle: Buffer, position: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.alloc(length);
+    for (let at = 0; at < length; ) {
+      const count = await this.#call<number>((done) => this.#sftp.read(handle, bytes, at, length - at, position + at, done));
+      if (count === 0) throw new ReadAgain();
+      at += count;
+    }
+    return bytes;
+  }
+
+  /** A new file, on the server's disk if it can say so. */
+  async write(path: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const handle = await this.#call<Buffer>((done) => this.#sftp.open(path, "wx", done));
+    try {
+      await this.#writeAll(handle, pieces, signal);
+      await this.#sync(handle);
+    } finally {
+      this.#close(handle);
+    }
+  }
+
+  /** A line at the end of a file; on a line of its own also where an earlier one was cut short. */
+  async append(path: string, line: Uint8Array, signal: AbortSignal): Promise<void> {
+    const handle = await this.#call<Buffer>((done) => this.#sftp.open(path, "a+", done));
+    try {
+      const { size } = await this.#call<Stats>((done) => this.#sftp.fstat(handle, done));
+      const whole = size === 0 || (await this.#readAt(handle, size - 1, 1))[0] === 10;
+      await this.#writeAll(handle, [whole ? line : Buffer.concat([Buffer.from("\n"), line])], signal, size);
+      await this.#sync(handle);
+    } finally {
+      this.#close(handle);
+    }
+  }
+
+  async #writeAll(handle: Buffer, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal, start = 0): Promise<void> {
+    const ahead: Promise<void>[] = [];
+    let position = start;
+    for await (const piece of pieces)
+      for (let at = 0; at < piece.length; at += sftpLimits.pieceBytes) {
+        signal.throwIfAborted(); // nobody waits for the rest of a long body
+        const part = Buffer.from(piece.subarray(at, at + sftpLimits.pieceBytes));
+        const offset = position;
+        const writing = this.#call<void>((done) =>
+          this.#sftp.write(handle, part, 0, part.length, offset, (error) => done(error, undefined)),
+        );
+        writing.catch(() => {});
+        ahead.push(writing);
+        position += part.length;
+        if (ahead.length >= sftpLimits.piecesAtOnce) await ahead.shift();
+      }
+    await Promise.all(ahead);
+  }
+
+  async #sync(handle: Buffer): Promise<void> {
+    try {
+      await this.#call<void>((done) => this.#sftp.ext_openssh_fsync(handle, done));
+    } catch (error) {
+      if (statusOf(error) !== undefined || this.#closed) throw error; // otherwise the server has no fsync
+    }
+  }
+
+  #rename(from: string, to: string): Promise<void> {
+    return this.#call((done) => this.#sftp.rename(from, to, done));
+  }
+
+  #close(handle: Buffer): void {
+    this.#call<void>((done) => this.#sftp.close(handle, done)).catch(() => {});
+  }
+
+  #call<T>(start: (done: Done<T>) => void): Promise<T> {
+    const asked = this.#guard.during(
+      new Promise<T>((resolve, reject) => start((error, value) => (error ? reject(error) : resolve(value)))),
+    );
+    if (this.#closed) this.#guard.lost(); // ssh2 leaves it unanswered
+    return asked;
+  }
+}

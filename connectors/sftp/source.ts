@@ -1,0 +1,442 @@
+/** Files that are dropped into a folder of an SFTP server, one message each. */
+import { randomUUID } from "node:crypto";
+import { basename, isAbsolute, join } from "node:path/posix";
+import { type CodedError, isCoded } from "#base";
+import {
+  type Accept,
+  duration,
+  gatewayLimits,
+  type Health,
+  type Outcome,
+  size,
+  type Source,
+  type SourceContext,
+  type SourceDefinition,
+  type StagedBody,
+} from "#gateway/contract";
+import { contentTypeOf, globPattern, isUnfinished } from "../shared/dropped-files.ts";
+import { Link, type Opening } from "../shared/link.ts";
+import { Claims } from "./claims.ts";
+import { explainSftp, openSftp, type SftpConfig, sftpLogin, sftpPeer, sftpRequired, sftpSchema } from "./client.ts";
+import { sftpLimits } from "./limits.ts";
+import { type Entry, isMissing, ReadAgain, type Remote, sameVersion, type Version } from "./remote.ts";
+
+export interface SftpSourceConfig extends SftpConfig {
+  readonly dir: string;
+  readonly pattern: string;
+  readonly done: string;
+  readonly delete: boolean;
+  readonly failed: string;
+  readonly marker: string | undefined;
+  readonly settle: number;
+  readonly every: number;
+  readonly lease: number;
+  readonly contentType: string | undefined;
+  readonly maxSize: number;
+}
+
+interface Session {
+  readonly remote: Remote;
+  readonly claims: Claims;
+}
+
+/** A file as it has been for a while. */
+interface Seen extends Version {
+  readonly sinceMs: number;
+}
+
+/** The next place of a file whose message has ended. `to`: a folder, or undefined: delete it. */
+interface End {
+  readonly version: Version;
+  readonly to: string | undefined;
+  busy: boolean;
+  /** It was tried: the file may be gone without an answer that said so. */
+  tried: boolean;
+  /** The last move failed. */
+  failed: boolean;
+}
+
+/** Those of this process: a source may start before its predecessor has stopped. */
+const instances = new Set<string>();
+
+class SftpSource implements Source {
+  readonly #config: SftpSourceConfig;
+  readonly #context: SourceContext;
+  readonly #peer: string;
+  readonly #place: string;
+  readonly #pattern: RegExp;
+  readonly #link: Link<Session>;
+  #accept: Accept | undefined;
+  #instance: string | undefined;
+  /** Files of the folder, and claimed ones, as they were last seen. */
+  #seen = new Map<string, Seen>();
+  #claimed = new Map<string, Seen>();
+  /** Files the gateway has. */
+  readonly #inHand = new Map<string, Promise<void>>();
+  /** Ended files that are not moved yet: tried with every poll, never handed over twice. */
+  readonly #ends = new Map<string, End>();
+  /** Names and troubles that were logged. */
+  readonly #told = new Set<string>();
+  #stopped = false;
+  #paused = false;
+  #refusedUntilMs = 0;
+  #polling: Promise<void> | undefined;
+  #cancelTimer: () => void = () => {};
+  #trouble: string | undefined;
+
+  constructor(config: SftpSourceConfig, context: SourceContext) {
+    this.#config = config;
+    this.#context = context;
+    this.#peer = sftpPeer(config);
+    this.#place = `folder ${config.dir}`;
+    this.#pattern = globPattern(config.pattern);
+    this.#link = new Link<Session>({
+      context,
+      peer: `${this.#peer} ${this.#place}`,
+      explain: (error) => this.#explain(error),
+      open: (opening) => this.#open(opening),
+    });
+  }
+
+  start(accept: Accept): Promise<void> {
+    this.#accept = accept;
+    return this.#link.start();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimer();
+    await this.#polling;
+    await Promise.all(this.#inHand.values());
+    await this.#link.lastWords(this.#link.session?.claims.leave());
+    await this.#link.stop();
+    if (this.#instance !== undefined) instances.delete(this.#instance);
+  }
+
+  health(): Health {
+    const health = this.#link.health();
+    if (!health.ready) return health;
+    if (this.#trouble !== undefined) return { ready: false, detail: this.#trouble };
+    return { ready: true, detail: `watching ${this.#place} of ${this.#peer}, ${this.#inHand.size} in hand` };
+  }
+
+  #explain(error: unknown): CodedError {
+    return explainSftp(this.#peer, this.#place, error);
+  }
+
+  #folder(name: string): string {
+    return isAbsolute(name) ? name : join(this.#config.dir, name);
+  }
+
+  async #open(opening: Opening): Promise<Session> {
+    const { dir, done, failed, lease, marker } = this.#config;
+    const instance = await this.#instanceName();
+    const remote = await openSftp(this.#config, this.#context, opening);
+    for (const folder of [dir, this.#folder(failed), ...(this.#config.delete ? [] : [this.#folder(done)])]) await remote.makeFolder(folder);
+    const claims = opening.own(new Claims({ remote, context: this.#context, dir, instance, leaseMs: lease, marker }));
+    await claims.open((error) => !remote.closed && opening.lost(error));
+    this.#tick({ remote, claims }, 0);
+    return { remote, claims };
+  }
+
+  /** The same after a restart, where the journal is on a disk: this gateway has its claims back at once. */
+  async #instanceName(): Promise<string> {
+    const fact = `sftp ${this.#context.name}`;
+    if (this.#instance !== undefined) return this.#instance;
+    const before = await this.#context.recall?.read(fact);
+    const instance = before === undefined || instances.has(before) ? randomUUID() : before;
+    this.#instance = instance;
+    instances.add(instance);
+    if (instance !== before) await this.#context.recall?.write(fact, instance);
+    return instance;
+  }
+
+  #tick(session: Session, afterMs: number): void {
+    this.#cancelTimer = this.#context.clock.after(afterMs, () => {
+      if (this.#stopped || session.remote.closed) return;
+      this.#polling = this.#poll(session)
+        .then((trouble) => void (this.#trouble = trouble))
+        .catch((error: unknown) => {
+          if (session.remote.closed) return; // the link tells
+          const { code, message } = this.#explain(error);
+          this.#trouble = `${code}: ${message}`;
+          this.#tellOnce(`poll ${code}`, code, message);
+        })
+        .finally(() => {
+          if (!this.#stopped && !session.remote.closed) this.#tick(session, this.#config.every);
+        });
+    });
+  }
+
+  /** Looks at the folder once and hands over what there is room for. Resolves with what is wrong, if anything. */
+  async #poll(session: Session): Promise<string | undefined> {
+    const { remote, claims } = session;
+    for (const name of this.#ends.keys()) await this.#move(session, name);
+    const claimed = await claims.list();
+    const mine = new Set(claimed.map(({ name }) => name));
+    await claims.takeOver(mine);
+    const all = new Set<string>();
+    const { dir, marker } = this.#config;
+    const files = await remote.list(dir, (entry) => {
+      if (marker !== undefined && entry.name.endsWith(marker)) all.add(entry.name);
+      return this.#isWanted(entry);
+    });
+    const nowMs = this.#context.clock.monotonicMs();
+    const seen = new Map<string, Seen>();
+    const settled = files.filter(({ name, ...version }) => {
+      const still = this.#isStill(this.#seen.get(name), version, nowMs, (now) => seen.set(name, now));
+      return marker === undefined ? still : all.has(name + marker);
+    });
+    this.#seen = seen;
+    const claimedSeen = new Map<string, Seen>();
+    const back = claimed.filter(({ name, ...version }) =>
+      this.#isStill(this.#claimed.get(name), version, nowMs, (now) => claimedSeen.set(name, now)),
+    );
+    this.#claimed = claimedSeen;
+    const unread: string[] = [];
+    for (const entry of [...back, ...settled].sort(byTimeThenName).slice(0, gatewayLimits.filesPerScan)) {
+      const isMine = back.includes(entry);
+      if (this.#inHand.has(entry.name) || this.#ends.has(entry.name) || (!isMine && mine.has(entry.name))) continue;
+      if (!this.#hasRoom() || remote.closed) break;
+      if (!isMine && !(await claims.claim(entry.name))) continue;
+      if (!isMine) this.#claimed.set(entry.name, { ...entry, sinceMs: Number.NEGATIVE_INFINITY });
+      if (!(await this.#take(session, entry))) unread.push(entry.name);
+    }
+    const unmoved = [...this.#ends.values()].filter(({ failed }) => failed).length;
+    if (unmoved > 0) return `MF_SFTP_MOVE: ${unmoved} finished files can't be moved out of the folder`;
+    return unread.length === 0 ? undefined : `MF_SFTP_READ: ${unread.length} files can't be read, ${unread[0]} among them`;
+  }
+
+  #hasRoom(): boolean {
+    const most = Math.min(gatewayLimits.filesAtOnce, this.#context.prefetch);
+    return !this.#stopped && !this.#paused && this.#inHand.size < most && this.#context.clock.monotonicMs() >= this.#refusedUntilMs;
+  }
+
+  #isWanted({ name, kind }: Entry): boolean {
+    const { marker } = this.#config;
+    if (!this.#pattern.test(name) || isUnfinished(name) || (marker !== undefined && name.endsWith(marker)) || kind === "folder")
+      return false;
+    const why = kind !== "file" ? "it is not a regular file" : name.includes("\ufffd") ? "its name is not UTF-8: rename it" : undefined;
+    if (why === undefined) return true;
+    if (this.#tellOnce(`ignored ${name}`, "MF_SFTP_IGNORED", `the file is ignored: ${why}`, name)) this.#context.metrics.count("ignored");
+    return false;
+  }
+
+  /** True when the file was the same at the last poll, and has been for `settle`. */
+  #isStill(before: Seen | undefined, { size, mtime }: Version, nowMs: number, keep: (now: Seen) => void): boolean {
+    const same = before !== undefined && before.size === size && before.mtime === mtime;
+    keep(same ? before : { size, mtime, sinceMs: nowMs });
+    return same && nowMs - before.sinceMs >= this.#config.settle;
+  }
+
+  /** Reads a claimed file and hands it over. False if it can't be read. */
+  async #take(session: Session, { name, size, mtime }: Entry): Promise<boolean> {
+    const { remote, claims } = session;
+    const version: Version = { size, mtime };
+    const path = claims.path(name);
+    const now = await remote.stat(path);
+    if (!sameVersion(version, now)) return this.#changed(name, now);
+    const check = this.#context.longBodies?.();
+    const large = check !== undefined && size > check.thresholdBytes;
+    const { uploads } = this.#context.memory;
+    const limit = size > this.#config.maxSize ? "maxSize" : !large && size > uploads.largestBytes ? "`memory` allows" : undefined;
+    if (limit !== undefined) {
+      const text = `the file has ${size} bytes, more than ${limit}: it is moved to ${this.#config.failed}`;
+      this.#context.logger.error({ file: name, code: "MF_SFTP_LIMIT" }, text);
+      this.#ends.set(name, { version, to: this.#folder(this.#config.failed), busy: false, tried: false, failed: false });
+      await this.#move(session, name);
+      return true;
+    }
+    const heldBytes = large ? Math.min(size, sftpLimits.pieceBytes * sftpLimits.piecesAtOnce) : size;
+    if (!uploads.tryTake(heldBytes)) {
+      this.#refusedUntilMs = this.#context.clock.monotonicMs() + gatewayLimits.retryAfterMs;
+      return true;
+    }
+    let body: Uint8Array = new Uint8Array(0);
+    let storedBody: StagedBody | undefined;
+    try {
+      const pieces = remote.read(path, size, () => !this.#stopped);
+      if (large) storedBody = await check.store.stage(pieces);
+      else body = await wholeOf(pieces, size);
+      const after = await remote.stat(path);
+      if (!sameVersion(version, after)) {
+        storedBody?.release();
+        return this.#changed(name, after);
+      }
+    } catch (error) {
+      storedBody?.release();
+      return this.#unread(name, error, remote);
+    } finally {
+      uploads.give(heldBytes); // the flow's queue takes them
+    }
+    this.#handOver(name, version, body, storedBody);
+    await new Promise((resolve) => setImmediate(resolve)); // a refusal is known by then
+    return true;
+  }
+
+  #handOver(name: string, version: Version, body: Uint8Array, storedBody: StagedBody | undefined): void {
+    const accepted = this.#accept?.({
+      id: `${name}-${(version.mtime * 1000).toString(36)}-${version.size.toString(36)}`,
+      headers: {
+        "mayfly-file-name": encodeURIComponent(name),
+        "mayfly-file-size": String(version.size),
+        "mayfly-file-time": new Date(version.mtime * 1000).toISOString(),
+      },
+      contentType: this.#config.contentType ?? contentTypeOf(name),
+      body,
+      storedBody,
+      replyWanted: false,
+      keeper: "source",
+    });
+    if (accepted === undefined) return;
+    const ended = accepted.then((outcome) => this.#settle(name, version, outcome)).finally(() => this.#inHand.delete(name));
+    this.#inHand.set(name, ended);
+    if (storedBody !== undefined) void accepted.then(() => storedBody.release());
+  }
+
+  async #settle(name: string, version: Version, outcome: Outcome): Promise<void> {
+    if (outcome.status === "refused") {
+      this.#refusedUntilMs = this.#context.clock.monotonicMs() + outcome.retryAfterMs;
+      return;
+    }
+    const { done, failed } = this.#config;
+    const to = outcome.status === "dead" ? this.#folder(failed) : this.#config.delete ? undefined : this.#folder(done);
+    this.#ends.set(name, { version, to, busy: false, tried: false, failed: false });
+    const { session } = this.#link;
+    if (session !== undefined) await this.#move(session, name);
+  }
+
+  /** It is read again when it has kept still. */
+  #changed(name: string, now: Version | undefined): true {
+    if (now === undefined) return true;
+    this.#claimed.set(name, { size: now.size, mtime: now.mtime, sinceMs: this.#context.clock.monotonicMs() });
+    this.#context.metrics.count("changed");
+    return true;
+  }
+
+  #unread(name: string, error: unknown, remote: Remote): boolean {
+    if (remote.closed || this.#stopped || isMissing(error) || error instanceof ReadAgain) return true; // the next poll sees what has become of it
+    if (!isCoded(error)) {
+      this.#tellOnce(`unread ${name}`, "MF_SFTP_READ", `the file can't be read: ${this.#explain(error).message}`, name);
+      return false;
+    }
+    this.#refusedUntilMs = this.#context.clock.monotonicMs() + gatewayLimits.bodySweepMs.least; // the body store has no room
+    this.#context.logger.error({ file: name, code: error.code }, error.message);
+    return true;
+  }
+
+  /** Moves a file whose message has ended. If that fails it is tried again; if the file has changed it is the next message. */
+  async #move({ remote, claims }: Session, name: string): Promise<void> {
+    const end = this.#ends.get(name);
+    if (end === undefined || end.busy) return;
+    end.busy = true;
+    const from = claims.path(name);
+    try {
+      const now = await remote.stat(from);
+      if (now === undefined && !end.tried) {
+        this.#context.metrics.count("taken");
+        const text = "another gateway took the file over while its message was worked on: it may be delivered twice";
+        this.#context.logger.warn({ file: name, code: "MF_SFTP_TAKEN" }, text);
+      } else if (now !== undefined && !sameVersion(end.version, now)) {
+        this.#changed(name, now);
+        this.#context.logger.info({ file: name }, "the file was changed while it was processed: its new content is another message");
+      } else if (now !== undefined) {
+        end.tried = true;
+        await (end.to === undefined ? remote.remove(from) : remote.moveBeside(from, join(end.to, name)));
+      }
+      this.#ends.delete(name);
+      this.#told.delete(`unmoved ${name}`);
+    } catch (error) {
+      if (remote.closed) return;
+      end.failed = true;
+      const text = `the file is finished but can't be moved to ${basename(end.to ?? "nowhere")}: ${this.#explain(error).message}`;
+      this.#tellOnce(`unmoved ${name}`, "MF_SFTP_MOVE", text, name);
+    } finally {
+      end.busy = false;
+    }
+  }
+
+  /** True if it is told now. */
+  #tellOnce(what: string, code: string, text: string, file?: string): boolean {
+    if (this.#told.has(what)) return false;
+    if (this.#told.size >= sftpLimits.toldNames) this.#told.clear();
+    this.#told.add(what);
+    this.#context.logger.error({ code, ...(file === undefined ? {} : { file }) }, text);
+    return true;
+  }
+}
+
+function byTimeThenName(a: Entry, b: Entry): number {
+  return a.mtime - b.mtime || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+}
+
+async function wholeOf(pieces: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
+  const body = new Uint8Array(size);
+  let at = 0;
+  for await (const piece of pieces) {
+    body.set(piece, at);
+    at += piece.length;
+  }
+  return body;
+}
+
+export const sftpSource: SourceDefinition<SftpSourceConfig> = {
+  name: "sftp",
+  summary: "Files dropped into a folder of an SFTP server, one message each.",
+  description: `At least once. A file is moved to \`done\` (or deleted) only after its message's effects are committed, and to \`failed\` if the message failed for good (its
+dead letter says why).
+
+- **Client**: \`npm install ssh2@1\` beside Mayfly; without it the source says \`MF_SFTP_CLIENT\`.
+- **Finished files**: a file is taken once its size and time were the same at two polls, at least \`settle\` apart; with \`marker: .done\`, as soon as
+  \`NAME.done\` lies beside it. Hidden files and \`*.tmp\`, \`*.part\` and the like are ignored. Size and time are checked again before and after the
+  file is read: one that has changed is read anew when it has kept still.
+- **Several gateways** on one folder share its files. Each claims a file by renaming it into \`.mayfly/INSTANCE\` below \`dir\`, which succeeds for one
+  of them; the server must rename within its file system in one step, as all do. While a gateway lives it changes the time of its lease file
+  (\`.mayfly/INSTANCE.lease\`). If that does not happen for \`lease\`, another gateway takes its files over (\`MF_SFTP_TAKEN_OVER\`), also when it
+  still works on them, cut off from the server: then they are delivered twice. A gateway that starts again on its journal has its files back at once.
+- **Order**: by time, then name, as one gateway sees them. Messages of one key are worked on in that order.
+- **Duplicates**: the message's id is made of the file's name, time and size, which a move does not change.
+- **Lost connections**: a message in hand goes on, and its file is moved when the server is back. A file that was being read is read again from its
+  beginning.
+- **Large files** go into the body store with \`claimCheck\`; others than fit into the memory budget, and those over \`maxSize\`, are moved to \`failed\`
+  (\`MF_SFTP_LIMIT\`).
+- **Headers**: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-file-time\`. The content type comes from the extension unless
+  \`contentType\` is given.
+- **Errors** (retried, shown by \`/ready\`): \`MF_SFTP_UNREACHABLE\`, \`MF_SFTP_AUTH\`, \`MF_SFTP_HOST_KEY\`, \`MF_SFTP_KEY\`, \`MF_SFTP_FOLDER\`,
+  \`MF_SFTP_READ\`, \`MF_SFTP_MOVE\`, \`MF_SFTP_CLIENT\`.`,
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: sftpRequired,
+    anyOf: sftpLogin,
+    properties: {
+      ...sftpSchema,
+      dir: { type: "string", minLength: 1, description: "Folder, absolute or relative to the login's own. Created if missing." },
+      pattern: { type: "string", minLength: 1, default: "*", description: "Pattern of the file names, with * and ?." },
+      done: { type: "string", minLength: 1, default: "done", description: "Folder for completed files, absolute or relative to `dir`." },
+      delete: { type: "boolean", default: false, description: "Delete completed files instead." },
+      failed: { type: "string", minLength: 1, default: "failed", description: "Folder for files whose message failed for good." },
+      marker: {
+        type: "string",
+        pattern: "^\\.[A-Za-z0-9._-]+$",
+        patternErrorMessage: "must be an extension such as .done",
+        description: "Suffix of a marker file: a file is complete once NAME plus this suffix exists.",
+      },
+      settle: duration("A file is complete once it has not changed for this time.", "5s"),
+      every: duration("Interval between polls of the folder.", "5s"),
+      lease: duration("Time after which the files of a gateway that is gone are taken over by another.", "1m"),
+      contentType: { type: "string", description: "Content type of every file." },
+      maxSize: size("Maximum size of a file; longer files are moved to `failed`.", `${gatewayLimits.fileBytes / 2 ** 20}MiB`),
+    },
+  },
+  example: `sftp: { host: files.example.com, user: mayfly, privateKey: sftp.key, hostKey: "SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8", dir: /orders, pattern: "*.csv" }`,
+  create: (config, context) => new SftpSource(config, context),
+};
