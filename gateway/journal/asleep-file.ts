@@ -11,7 +11,7 @@ import { ByteWriter } from "./format/bytes.ts";
 import { decodeRecord } from "./format/records.ts";
 import { writeSignal, writeSleeper } from "./format/sleep-records.ts";
 import type { KeptSignal } from "./journal.ts";
-import type { SleepingLease } from "./sleepers.ts";
+import type { SleepingLease } from "./slot.ts";
 
 const magic = 0x41_59_46_4d; // "MFYA"
 const version = 1;

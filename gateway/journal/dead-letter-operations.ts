@@ -18,7 +18,7 @@ import { type DeadLetter, type DeadLetters, keepsAsleep } from "./dead-letters.t
 import type { Accepted, Journal, KeptSignal, Lease, NewMessage, NewSend, NewSignal } from "./journal.ts";
 import type { Resend } from "./ledger.ts";
 import { bodyAsJson } from "./log/operations.ts";
-import type { SleepingLease } from "./sleepers.ts";
+import type { SleepingLease } from "./slot.ts";
 
 interface FoundLetter {
   readonly letter: DeadLetter;

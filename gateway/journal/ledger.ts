@@ -29,7 +29,8 @@ import type {
   StateSnapshot,
 } from "./journal.ts";
 import { KeptSignals } from "./signals.ts";
-import { type Slot, slotOf, Sleepers, type SleepingLease } from "./sleepers.ts";
+import { Sleepers } from "./sleepers.ts";
+import { type Slot, slotOf, type SleepingLease } from "./slot.ts";
 import { stateRefusal } from "./state-limit.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
@@ -235,7 +236,7 @@ export class Ledger<Stored> {
 
   /** True when the lease is held and the message's newest. */
   holds(lease: Lease): boolean {
-    if (lease.sleeper !== undefined) return this.sleepers.slot(lease.sequence)?.token === lease.token;
+    if (lease.sleeper !== undefined) return this.sleepers.tokenOf(lease.sequence) === lease.token;
     const pending = this.flow(lease.message.flow).pending.get(lease.sequence);
     return pending !== undefined && pending.leased && pending.lease.token === lease.token;
   }
@@ -444,7 +445,7 @@ export class Ledger<Stored> {
       for (const { lease } of flow.pending.values()) yield lease.message.headers;
       for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) yield entry.headers;
     }
-    for (const { headers } of this.sleepers.slots()) if (headers !== undefined) yield headers;
+    for (const { headers } of this.sleepers.marked()) if (headers !== undefined) yield headers;
     for (const { headers } of this.signals.kept()) yield headers;
   }
 

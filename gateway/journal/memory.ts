@@ -29,7 +29,8 @@ import type {
   StateSnapshot,
 } from "./journal.ts";
 import { keptAttempts, Ledger } from "./ledger.ts";
-import { leaseOf, sleeperInfo, type SleepingLease } from "./sleepers.ts";
+import { leaseOf, sleeperInfo } from "./sleepers.ts";
+import type { SleepingLease } from "./slot.ts";
 
 export class MemoryJournal implements Journal {
   readonly durable = false;

@@ -7,63 +7,17 @@
  *     └─── release ────┘
  */
 import { assert } from "#base";
-import { storedBodyOf } from "../contract/stored-body.ts";
-import type { Headers } from "../contract/message.ts";
-import type { AttemptRecord, FencingToken, Lease, Sequence, SleeperInfo } from "./journal.ts";
+import type { FencingToken, Lease, Sequence, SleeperInfo } from "./journal.ts";
 import { type Holds, LazyHeap } from "./lazy-heap.ts";
 import { count, firstAbove, waitKey } from "./signals.ts";
+import { type PackedSnapshot, PackedSlots, type SlotPack } from "./packed-slots.ts";
 import { SleeperIds } from "./sleeper-ids.ts";
+import type { SleepingLease, Slot } from "./slot.ts";
 
-/** A message's lease that has its sleeper. */
-export type SleepingLease = Lease & { readonly sleeper: NonNullable<Lease["sleeper"]> };
-
-/** Attempts of the transaction that failed so far. */
-export interface FailedAttempts {
-  readonly attempt: number;
-  readonly dueMs: number;
-  readonly attempts: readonly AttemptRecord[];
-}
-
-export interface Slot<Stored> {
-  readonly sequence: Sequence;
-  readonly flow: string;
-  readonly id: string;
-  readonly imageSha256: string;
-  readonly dueMs: number;
-  /** Its waits, each as `waitKey` makes it. */
-  readonly waits: readonly string[];
-  /** Only those that name a stored body. */
-  readonly headers: Headers | undefined;
-  /** Files of its own. */
-  readonly blobs: readonly string[];
-  stored: Stored;
-  failed: FailedAttempts | undefined;
-  /** Due then, instead. */
-  postponedMs: number | undefined;
-  /** Of whoever has it; undefined while it is asleep. */
-  token: FencingToken | undefined;
-}
-
-const none: readonly never[] = [];
-
-/** The slot of a message that falls asleep. */
-export function slotOf<Stored>(lease: SleepingLease, stored: Stored, blobs: readonly string[] = none): Slot<Stored> {
-  const { sequence, message, sleeper, attempt, dueMs, attempts } = lease;
-  const keys = sleeper.waits.map(({ name, key }) => waitKey(message.flow, name, key));
-  return {
-    sequence,
-    flow: message.flow,
-    id: message.id,
-    imageSha256: sleeper.imageSha256,
-    dueMs: sleeper.dueMs,
-    waits: keys.length === 0 ? none : [...new Set(keys)],
-    headers: storedBodyOf(message.headers) === undefined ? undefined : message.headers,
-    blobs,
-    stored,
-    failed: attempt === 1 ? undefined : { attempt, dueMs, attempts },
-    postponedMs: undefined,
-    token: undefined,
-  };
+/** Sleepers as they were at one moment. Objects are references, the rest is read when it is asked for. */
+export interface SleepersSnapshot<Stored> {
+  readonly slots: readonly Slot<Stored>[];
+  readonly packed: PackedSnapshot<Stored>;
 }
 
 /** Texts that many slots have: one of each is kept. */
@@ -77,8 +31,13 @@ class Names {
   }
 }
 
+/**
+ * A slot is an object, or bytes of a pack (packed-slots.ts) until it is woken, changed or ended. `byFlow` has both; `byWait` and `ids` have a packed
+ * slot as soon as somebody looks for what it waits for, or for its id.
+ */
 export class Sleepers<Stored> {
   readonly #slots = new Map<Sequence, Slot<Stored>>();
+  readonly #packed: PackedSlots<Stored>;
   /** Sleepers by what they wait for: one, or several in order. */
   readonly #byWait = new Map<string, Sequence | LazyHeap>();
   readonly #byFlow = new Map<string, LazyHeap>();
@@ -88,8 +47,19 @@ export class Sleepers<Stored> {
   /** Sequences in their order, for lists that are read page by page; undefined when somebody has come since. */
   #order: Float64Array | undefined;
 
+  constructor(packed = new PackedSlots<Stored>()) {
+    this.#packed = packed;
+  }
+
   get size(): number {
-    return this.#slots.size;
+    return this.#slots.size + this.#packed.size;
+  }
+
+  /** Of the texts of their waits, and of the whole slot where it is packed. */
+  get textBytes(): number {
+    let bytes = this.#packed.bytes;
+    for (const { waits } of this.#slots.values()) for (const wait of waits) bytes += wait.length;
+    return bytes;
   }
 
   sizeOf(flow: string): number {
@@ -106,12 +76,35 @@ export class Sleepers<Stored> {
     return this.#byImage;
   }
 
+  /** For whoever changes it or keeps it. */
   slot(sequence: Sequence): Slot<Stored> | undefined {
-    return this.#slots.get(sequence);
+    return this.#slots.get(sequence) ?? this.#unpack(sequence);
   }
 
-  slots(): Iterable<Slot<Stored>> {
-    return this.#slots.values();
+  /** To be read at once: it may be a copy. */
+  look(sequence: Sequence): Slot<Stored> | undefined {
+    return this.#slots.get(sequence) ?? this.#packed.slot(sequence);
+  }
+
+  /** Of whoever has it. */
+  tokenOf(sequence: Sequence): FencingToken | undefined {
+    return this.#slots.get(sequence)?.token;
+  }
+
+  /** To be read at once: some are copies. */
+  *slots(): Iterable<Slot<Stored>> {
+    yield* this.#packed.snapshot().slots();
+    yield* this.#slots.values();
+  }
+
+  /** The same, of those that name a stored body or have files of their own. */
+  *marked(): Iterable<Slot<Stored>> {
+    yield* this.#packed.marked();
+    for (const slot of this.#slots.values()) if (slot.headers !== undefined || slot.blobs.length > 0) yield slot;
+  }
+
+  snapshot(): SleepersSnapshot<Stored> {
+    return { slots: [...this.#slots.values()], packed: this.#packed.snapshot() };
   }
 
   /** Puts a message to sleep, or to sleep again. */
@@ -121,16 +114,33 @@ export class Sleepers<Stored> {
     this.#slots.set(slot.sequence, slot);
     this.#order = undefined;
     count(this.#byImage, slot.imageSha256, 1);
-    let dates = this.#byFlow.get(slot.flow);
-    if (dates === undefined) this.#byFlow.set(slot.flow, (dates = new LazyHeap()));
-    dates.live += 1;
+    this.#datesOf(slot.flow).live += 1;
+    this.#unpackId(slot.flow, slot.id); // those that were here before it come first
     this.#ids.add(slot.flow, slot.id, slot.sequence);
     for (const key of slot.waits) this.#enterWait(key, slot.sequence);
     this.#line(slot);
   }
 
+  /** Puts all of a pack to sleep, from this one on. */
+  putPack(pack: SlotPack<Stored>, from = 0): void {
+    this.#order = undefined;
+    const add = this.#packed.adding(pack);
+    let flow: string | undefined;
+    let holds: Holds | undefined;
+    for (let at = from; at < pack.length; at++) {
+      const sequence = pack.sequence(at);
+      this.remove(sequence);
+      add(at);
+      count(this.#byImage, pack.imageSha256(at), 1);
+      if (holds === undefined || pack.flow(at) !== flow) holds = this.#due((flow = pack.flow(at)));
+      const dates = this.#datesOf(flow);
+      dates.live += 1;
+      dates.add(sequence, pack.dueMs(at), holds);
+    }
+  }
+
   remove(sequence: Sequence): void {
-    const slot = this.#slots.get(sequence);
+    const slot = this.slot(sequence);
     if (slot === undefined) return;
     this.#slots.delete(sequence);
     this.#ids.remove(slot.flow, slot.id, sequence);
@@ -143,6 +153,35 @@ export class Sleepers<Stored> {
       if (line instanceof LazyHeap) line.live -= 1;
       if (line === sequence || (line instanceof LazyHeap && line.live === 0)) this.#byWait.delete(key);
     }
+  }
+
+  /** Makes an object of a packed slot, which is found as such from now on. */
+  #unpack(sequence: Sequence): Slot<Stored> | undefined {
+    const slot = this.#packed.slot(sequence);
+    if (slot === undefined) return undefined;
+    this.#unpackId(slot.flow, slot.id);
+    for (const key of slot.waits) this.#unpackWait(slot.flow, key);
+    this.#packed.take(sequence);
+    const own = { ...slot, flow: this.#names.one(slot.flow), imageSha256: this.#names.one(slot.imageSha256) };
+    this.#slots.set(sequence, own);
+    return own;
+  }
+
+  #unpackId(flow: string, id: string): void {
+    for (const sequence of this.#packed.takeNamed(flow, id)) this.#ids.add(flow, id, sequence);
+  }
+
+  #unpackWait(flow: string, key: string): void {
+    for (const [sequence, each] of this.#packed.takeWaiting(flow, key)) {
+      this.#enterWait(each, sequence);
+      this.#lineUp(each, sequence);
+    }
+  }
+
+  #datesOf(flow: string): LazyHeap {
+    let dates = this.#byFlow.get(flow);
+    if (dates === undefined) this.#byFlow.set(flow, (dates = new LazyHeap()));
+    return dates;
   }
 
   #enterWait(key: string, sequence: Sequence): void {
@@ -160,29 +199,32 @@ export class Sleepers<Stored> {
   /** Puts a slot that is asleep where it is looked for. */
   #line(slot: Slot<Stored>): void {
     this.#byFlow.get(slot.flow)?.add(slot.sequence, slot.postponedMs ?? slot.dueMs, this.#due(slot.flow));
-    for (const key of slot.waits) {
-      const line = this.#byWait.get(key);
-      if (line instanceof LazyHeap) line.add(slot.sequence, 0, this.#waiting(key));
-    }
+    for (const key of slot.waits) this.#lineUp(key, slot.sequence);
+  }
+
+  #lineUp(key: string, sequence: Sequence): void {
+    const line = this.#byWait.get(key);
+    if (line instanceof LazyHeap) line.add(sequence, 0, this.#waiting(key));
   }
 
   #due(flow: string): Holds {
     return (number, dueMs) => {
       const slot = this.#slots.get(number as Sequence);
-      return slot !== undefined && slot.token === undefined && slot.flow === flow && (slot.postponedMs ?? slot.dueMs) === dueMs;
+      if (slot === undefined) return this.#packed.isDue(number as Sequence, flow, dueMs);
+      return slot.token === undefined && slot.flow === flow && (slot.postponedMs ?? slot.dueMs) === dueMs;
     };
   }
 
   #waiting(key: string): Holds {
     return (number) => {
-      const slot = this.#slots.get(number as Sequence);
+      const slot = this.look(number as Sequence);
       return slot !== undefined && slot.token === undefined && slot.waits.includes(key);
     };
   }
 
   /** Marks it as leased. */
   lease(sequence: Sequence, token: FencingToken): Slot<Stored> {
-    const slot = this.#slots.get(sequence);
+    const slot = this.slot(sequence);
     assert(slot !== undefined && slot.token === undefined, "only who sleeps is woken");
     slot.token = token;
     return slot;
@@ -190,7 +232,7 @@ export class Sleepers<Stored> {
 
   /** Notes a failed attempt, and the token of the one after it. */
   replace({ sequence, token, attempt, dueMs, attempts }: Lease): void {
-    const slot = this.#slots.get(sequence);
+    const slot = this.slot(sequence);
     assert(slot !== undefined, "a sleeper that is given a new lease is there");
     slot.failed = { attempt, dueMs, attempts };
     if (slot.token !== undefined) slot.token = token;
@@ -204,10 +246,20 @@ export class Sleepers<Stored> {
   }
 
   postpone(sequence: Sequence, dueMs: number): void {
-    const slot = this.#slots.get(sequence);
+    const slot = this.slot(sequence);
     if (slot === undefined) return;
     slot.postponedMs = dueMs;
     if (slot.token === undefined) this.#byFlow.get(slot.flow)?.add(sequence, dueMs, this.#due(slot.flow));
+  }
+
+  /** A sleeper is stored elsewhere from now on: `to` gives where, undefined if it stays. True if it was changed. */
+  move(sequence: Sequence, to: (from: Stored) => Stored | undefined): boolean {
+    const slot = this.#slots.get(sequence);
+    if (slot === undefined) return this.#packed.move(sequence, to);
+    const stored = to(slot.stored);
+    if (stored === undefined) return false;
+    slot.stored = stored;
+    return true;
   }
 
   /** Sleepers of a flow that are due and not leased, the longest due first. */
@@ -223,6 +275,7 @@ export class Sleepers<Stored> {
   /** The sleeper that waits for it longest and is asleep. */
   waiterFor(flow: string, name: string, key: string): Sequence | undefined {
     const wait = waitKey(flow, name, key);
+    this.#unpackWait(flow, wait);
     const line = this.#byWait.get(wait);
     if (line instanceof LazyHeap) return line.first(this.#waiting(wait)) as Sequence | undefined;
     return line !== undefined && this.#slots.get(line)?.token === undefined ? line : undefined;
@@ -230,19 +283,22 @@ export class Sleepers<Stored> {
 
   /** True when a sleeper waits for it, asleep or leased. */
   isAwaited(flow: string, name: string, key: string): boolean {
-    return this.#byWait.has(waitKey(flow, name, key));
+    const wait = waitKey(flow, name, key);
+    this.#unpackWait(flow, wait);
+    return this.#byWait.has(wait);
   }
 
   find(id: string, flow: string | undefined): Sequence | undefined {
+    for (const each of flow === undefined ? this.#byFlow.keys() : [flow]) this.#unpackId(each, id);
     return this.#ids.find(id, flow);
   }
 
-  /** In the order of their sequences. */
+  /** In the order of their sequences; to be read at once, since some are copies. */
   list(flow: string | undefined, after: Sequence | undefined, most: number): Slot<Stored>[] {
-    const order = (this.#order ??= Float64Array.from(this.#slots.keys()).sort());
+    const order = (this.#order ??= Float64Array.from([...this.#slots.keys(), ...this.#packed.sequences()]).sort());
     const found: Slot<Stored>[] = [];
     for (let index = after === undefined ? 0 : firstAbove(order, after); index < order.length && found.length < most; index++) {
-      const slot = this.#slots.get(order[index] as Sequence);
+      const slot = this.look(order[index] as Sequence);
       if (slot !== undefined && (flow === undefined || slot.flow === flow)) found.push(slot);
     }
     return found;

@@ -72,7 +72,7 @@ export class ByteReader {
   valid = true;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** True when everything was read and nothing misfitted. */
@@ -111,7 +111,7 @@ export class ByteReader {
   optionalText(): string | undefined {
     const length = this.u32();
     if (length === absent && this.valid) return undefined;
-    if (!this.#has(length)) return "";
+    if (length === 0 || !this.#has(length)) return "";
     this.at += length;
     return this.#bytes.toString("utf8", this.at - length, this.at);
   }
@@ -120,6 +120,17 @@ export class ByteReader {
     const text = this.optionalText();
     if (text === undefined) this.valid = false;
     return text ?? "";
+  }
+
+  /** Passes over a text. */
+  skipText(): void {
+    const length = this.u32();
+    if (this.#has(length)) this.at += length;
+  }
+
+  /** All bytes, read or not; a view. */
+  get all(): Uint8Array {
+    return this.#bytes;
   }
 
   /** A view: copy what must outlive the buffer. */

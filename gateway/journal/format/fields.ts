@@ -5,7 +5,7 @@
  */
 import { appendHeader, headerList, type Headers, type HeadersDraft, type HeaderValue } from "#abi";
 import type { AttemptRecord, NewMessage } from "../journal.ts";
-import type { SleepingLease } from "../sleepers.ts";
+import type { SleepingLease } from "../slot.ts";
 import type { Reply } from "../../contract/message.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 

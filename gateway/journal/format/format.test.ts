@@ -2,7 +2,9 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { prng, toUtf8 } from "#base";
-import { slotOf, type SleepingLease } from "../sleepers.ts";
+import fc from "fast-check";
+import { SeededHash } from "../seeded-hash.ts";
+import { slotOf, type SleepingLease } from "../slot.ts";
 import type { AttemptRecord, EntryNumber, FencingToken, KeptSignal, Lease, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
 import { BatchReader, fileHeaderBytes, getBatchHeader, getFileHeader, putBatchHeader, putFileHeader } from "../log/batch.ts";
@@ -19,7 +21,8 @@ import {
   writeSettle,
   writeState,
 } from "./change-records.ts";
-import { type CapturedSlot, writeAsleep } from "./asleep-record.ts";
+import type { AsleepPack, CapturedSlot } from "./asleep-pack.ts";
+import { writeAsleep } from "./asleep-record.ts";
 import { writeCommit } from "./commit-record.ts";
 import { writeEntry, writeMessage } from "./message-records.ts";
 import { decodeRecord } from "./records.ts";
@@ -210,7 +213,7 @@ test("records come back as they went in", () => {
     .map((write) => decodeRecord(payloadOf(write)));
   ok(lying?.kind === "asleep");
   deepEqual(
-    plain(lying.slots),
+    plain([...lying.slots]),
     plain(slots.map(({ slot: each, failed, burying: begun }) => ({ slot: { ...each, failed }, burying: begun }))),
   );
   ok(transaction?.kind === "transaction" && sleeper?.kind === "sleeper" && kept?.kind === "signal" && buried?.kind === "signal");
@@ -261,6 +264,50 @@ test("a burial comes back with the signals it takes, and without them as in vers
   ]);
 });
 
+const hash = new SeededHash();
+
+/** Reads all of it; the parts must be those of the whole. */
+function lookAt(pack: AsleepPack): void {
+  const marked: number[] = [];
+  for (const [at, { slot: each }] of [...pack].entries()) {
+    deepEqual(
+      [pack.id(at), pack.waits(at), pack.sequence(at), pack.flow(at), pack.imageSha256(at), pack.dueMs(at), pack.stored(at)],
+      [each.id, each.waits, each.sequence, each.flow, each.imageSha256, each.dueMs, each.stored],
+    );
+    if (each.headers !== undefined || each.blobs.length > 0) marked.push(at);
+    equal([...pack.waitHashes(at, hash, 3)].length, each.waits.length);
+    ok(Number.isInteger(pack.idHash(at, hash, 3)) && pack.bytes(at) >= 53);
+  }
+  deepEqual(pack.marked, marked);
+}
+
+test("a slot of a record is found by the hash of its id and its waits, and can be moved", () => {
+  const text = fc.string({ unit: fc.constantFrom("a", "ü", "☂", "\0", "😀"), maxLength: 70 });
+  fc.assert(
+    fc.property(fc.array(fc.record({ id: text, waits: fc.array(text, { maxLength: 3 }) }), { minLength: 1, maxLength: 5 }), (given) => {
+      const captured = given.map(({ id, waits }, index) => {
+        const each = { ...slot, sequence: (2 ** 40 + index) as Sequence, id, waits: waits.map((wait) => `${slot.flow}\0${wait}`) };
+        return { slot: each, place, failed: undefined, burying: undefined };
+      });
+      const record = decodeRecord(payloadOf((writer) => writeAsleep(writer, captured, Number.POSITIVE_INFINITY)));
+      ok(record?.kind === "asleep" && record.slots.length === given.length);
+      const pack = record.slots.kept();
+      lookAt(pack);
+      for (const [at, { id, waits }] of given.entries()) {
+        equal(pack.idHash(at, hash, 9), hash.ofText(id, 9));
+        deepEqual(
+          [...pack.waitHashes(at, hash, 9)],
+          waits.map((wait) => hash.ofText(wait, 9)),
+        );
+        const moved = { file: `sleepers-${at}`, offset: 2 ** 35 + at, length: at };
+        pack.store(at, moved);
+        deepEqual(pack.slot(at), { ...captured[at]?.slot, stored: moved });
+      }
+      lookAt(pack);
+    }),
+  );
+});
+
 test("a record that is cut, longer or changed is refused or read as another record, never thrown on", () => {
   const random = prng(20_260_101);
   for (const write of writers) {
@@ -270,7 +317,8 @@ test("a record that is cut, longer or changed is refused or read as another reco
     for (let round = 0; round < 3_000; round++) {
       const changed = Buffer.from(payload);
       for (let changes = 1 + random.below(4); changes > 0; changes--) changed[random.below(changed.length)] = random.below(256);
-      decodeRecord(changed);
+      const record = decodeRecord(changed);
+      if (record?.kind === "asleep") lookAt(record.slots);
     }
   }
   for (let round = 0; round < 20_000; round++) decodeRecord(Buffer.from(Array.from({ length: random.below(60) }, () => random.below(256))));

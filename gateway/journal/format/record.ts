@@ -11,8 +11,8 @@
 import type { AttemptRecord, EntryNumber, KeptSignal, Lease, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Reply } from "../../contract/message.ts";
 import type { Commit } from "../ledger.ts";
-import type { Slot } from "../sleepers.ts";
-import type { RecordedBody, RecordedSleeping, RecordPlace } from "./fields.ts";
+import type { AsleepPack } from "./asleep-pack.ts";
+import type { RecordedBody, RecordedSleeping } from "./fields.ts";
 
 export const RecordKind = {
   accept: 1,
@@ -53,8 +53,9 @@ export type LogRecord =
     }
   | ({ readonly kind: "sleeper" } & RecordedSleeping)
   | {
+      /** Its slots are views. */
       readonly kind: "asleep";
-      readonly slots: readonly { readonly slot: Slot<RecordPlace>; readonly burying: AttemptRecord | undefined }[];
+      readonly slots: AsleepPack;
     }
   | {
       readonly kind: "signal";

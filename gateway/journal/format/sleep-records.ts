@@ -1,7 +1,7 @@
 /** Records of sleepers and signals: a sleeping message (inside the record of its commit, and `sleeper` of a checkpoint) and a kept signal. */
 import type { OpenTimer, OpenWait } from "../../contract/sleep.ts";
 import type { KeptSignal, SignalNumber } from "../journal.ts";
-import type { SleepingLease } from "../sleepers.ts";
+import type { SleepingLease } from "../slot.ts";
 import { type ByteReader, type ByteWriter, writeOptionalNumber } from "./bytes.ts";
 import {
   type BodyToWrite,

@@ -4,21 +4,24 @@
  * renamed into place: before that the old one and all segments are still there, after it the segments below are superfluous.
  */
 import type { Clock } from "#base";
+import type { Sequence } from "../journal.ts";
 import type { LedgerCounters } from "../ledger.ts";
 import { batchHeaderBytes, fileHeaderBytes, formatVersion, putBatchHeader, putFileHeader } from "./batch.ts";
 import { ByteWriter } from "../format/bytes.ts";
+import { CapturedSleepers, type SleeperPlace } from "./captured-sleepers.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { journalError } from "./errors.ts";
 import type { BodyToWrite } from "../format/fields.ts";
 import type { LiveIndex } from "./live-index.ts";
 import { type LogLimits, sectorBytes, slotBytes, slotsTogether } from "./limits.ts";
 import { nameOfCheckpoint } from "./names.ts";
-import type { Place } from "./places.ts";
+import type { Place, RecordPlace } from "./places.ts";
 import { toMove, writeSleepers } from "./sleeper-files.ts";
 import { writeBurying, writeCompletedId, writeEnd, writeState } from "../format/change-records.ts";
 import { writeEntry, writeMessage } from "../format/message-records.ts";
 import type { Fields } from "../format/record.ts";
-import { type CapturedSlot, writeAsleep } from "../format/asleep-record.ts";
+import type { CapturedSlot } from "../format/asleep-pack.ts";
+import { writeAsleep } from "../format/asleep-record.ts";
 import { writeSignal } from "../format/sleep-records.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 
@@ -29,7 +32,7 @@ export interface Captured {
   readonly counters: LedgerCounters;
   readonly messages: readonly Omit<Fields<"pending">, "body">[];
   readonly entries: readonly Omit<Fields<"entry">, "body">[];
-  readonly sleepers: readonly CapturedSlot[];
+  readonly sleepers: CapturedSleepers;
   /** Burials that take signals along. */
   readonly burials: readonly Fields<"burying">[];
   readonly signals: readonly Omit<Fields<"signal">, "body">[];
@@ -56,9 +59,7 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
     for (const [key, { version, values }] of flow.state)
       if (values.size > 0) states.push({ flow: name, key, version, values: [...values] });
   }
-  const sleepers: CapturedSlot[] = [];
-  for (const slot of index.ledger.sleepers.slots())
-    sleepers.push({ slot, place: slot.stored, failed: slot.failed, burying: index.burying.get(slot.sequence)?.record });
+  const sleepers = new CapturedSleepers(index.ledger.sleepers.snapshot(), index.burying);
   const burials = [...index.burying]
     .filter(([, { consumed }]) => consumed.length > 0)
     .map(([sequence, burying]) => ({ flow: "", sequence, ...burying }));
@@ -74,7 +75,7 @@ export function capture(index: LiveIndex, segment: number, firstBatch: number, n
 export function estimatedBytes({ ledger, bodies, looseBytes }: LiveIndex): number {
   const head = 512; // of a record with its headers and names
   let bytes = fileHeaderBytes + sectorBytes + ledger.stateBytes + ledger.signals.bytes + looseBytes;
-  for (const { waits } of ledger.sleepers.slots()) bytes += slotBytes + waits.reduce((sum, wait) => sum + wait.length, 0);
+  bytes += ledger.sleepers.size * slotBytes + ledger.sleepers.textBytes;
   for (const flow of ledger.flows.values()) {
     for (const { lease } of flow.pending.values()) bytes += head + bodies.recordedBytesOf(lease.message.body);
     for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) bytes += head + bodies.recordedBytesOf(entry.body);
@@ -113,7 +114,7 @@ export async function writeCheckpoint(captured: Captured, options: CheckpointOpt
     made = moved.file;
     await disk.remove(temporary);
     file = await disk.create(temporary);
-    const writer = new CheckpointWriter(file, name, { ...captured, sleepers: moved.sleepers }, options);
+    const writer = new CheckpointWriter(file, name, captured, { ...options, moved: moved.places });
     const bytes = await writer.write();
     await file.sync();
     await file.close();
@@ -121,7 +122,7 @@ export async function writeCheckpoint(captured: Captured, options: CheckpointOpt
     await disk.rename(temporary, name);
     await disk.syncNames();
     writer.moveBodies();
-    for (const [at, { slot, place }] of captured.sleepers.entries()) index.move(slot, place, moved.sleepers[at]?.place ?? place);
+    for (const { sequence, place } of moved.sleepers) index.move(sequence, place, moved.places.get(sequence) ?? place);
     return { file: name, bytes, sleeperFiles: moved.files };
   } catch (error) {
     await file?.close().catch(() => undefined);
@@ -134,7 +135,9 @@ export async function writeCheckpoint(captured: Captured, options: CheckpointOpt
 interface MovedSleepers {
   /** The file that was made for them, if one was. */
   readonly file: string | undefined;
-  readonly sleepers: readonly CapturedSlot[];
+  readonly sleepers: readonly SleeperPlace[];
+  /** Where they are now. */
+  readonly places: ReadonlyMap<Sequence, RecordPlace>;
   readonly files: ReadonlyMap<string, number>;
 }
 
@@ -152,19 +155,24 @@ async function moveSleepers({ sleepers, segment }: Captured, options: Checkpoint
       throw error;
     }
   }
-  const places = written?.places;
-  const now = places === undefined ? sleepers : sleepers.map((each) => ({ ...each, place: places.get(each) ?? each.place }));
+  const places = written?.places ?? new Map<Sequence, RecordPlace>();
   const files = new Map<string, number>();
-  for (const { place } of now)
-    if (!files.has(place.file)) files.set(place.file, place.file === written?.file ? written.bytes : (sleeperFiles.get(place.file) ?? 0));
-  return { file: written?.file, sleepers: now, files };
+  if (written !== undefined) files.set(written.file, written.bytes);
+  for (const { sequence, place } of sleepers.places())
+    if (!files.has(place.file) && !places.has(sequence)) files.set(place.file, sleeperFiles.get(place.file) ?? 0);
+  return { file: written?.file, sleepers: moving, places, files };
+}
+
+interface WriterOptions extends CheckpointOptions {
+  /** Where sleepers are that were moved. */
+  readonly moved: ReadonlyMap<Sequence, RecordPlace>;
 }
 
 class CheckpointWriter {
   readonly #file: DiskFile;
   readonly #name: string;
   readonly #captured: Captured;
-  readonly #options: CheckpointOptions;
+  readonly #options: WriterOptions;
   readonly #moves: { readonly body: Uint8Array; readonly place: Place }[] = [];
   readonly #buffer: ByteWriter;
   #batch: BatchBuffer;
@@ -172,7 +180,7 @@ class CheckpointWriter {
   #records = 0;
   #at = fileHeaderBytes;
 
-  constructor(file: DiskFile, name: string, captured: Captured, options: CheckpointOptions) {
+  constructor(file: DiskFile, name: string, captured: Captured, options: WriterOptions) {
     this.#file = file;
     this.#name = name;
     this.#captured = captured;
@@ -189,14 +197,7 @@ class CheckpointWriter {
     for (const { entry, dueMs, entered, burying } of entries) {
       await this.#addWithBody(entry.body, (writer, body) => writeEntry(writer, { entry, dueMs, entered, burying, body }));
     }
-    const { batchBytes, recordBytes } = this.#options.limits;
-    for (let at = 0; at < sleepers.length; ) {
-      let slots = 0;
-      await this.#add((writer) => {
-        slots = writeAsleep(writer, sleepers.slice(at, at + slotsTogether), Math.min(batchBytes, recordBytes));
-      });
-      at += slots;
-    }
+    await this.#addSleepers(sleepers);
     for (const { signal, burying } of signals) {
       await this.#addWithBody(signal.body, (writer, body) => writeSignal(writer, { signal, burying, body }));
     }
@@ -211,6 +212,21 @@ class CheckpointWriter {
   /** From now on the bodies that are not in memory are read from here. */
   moveBodies(): void {
     for (const { body, place } of this.#moves) this.#options.index.bodies.move(body, place);
+  }
+
+  async #addSleepers(sleepers: CapturedSleepers): Promise<void> {
+    const { limits, moved } = this.#options;
+    const mostBytes = Math.min(limits.batchBytes, limits.recordBytes);
+    let together: CapturedSlot[] = [];
+    const add = (): Promise<void> =>
+      this.#add((writer) => {
+        together = together.slice(writeAsleep(writer, together, mostBytes));
+      });
+    for (const each of sleepers) {
+      together.push({ ...each, place: moved.get(each.slot.sequence) ?? each.place });
+      if (together.length === slotsTogether) await add();
+    }
+    while (together.length > 0) await add();
   }
 
   async #addWithBody(body: Uint8Array, encode: (writer: ByteWriter, body: BodyToWrite) => number): Promise<void> {

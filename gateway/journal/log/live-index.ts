@@ -2,9 +2,10 @@
 import { type Commit, keptAttempts, Ledger } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, KeptSignal, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";
+import { AsleepPack } from "../format/asleep-pack.ts";
 import type { Fields, LogRecord } from "../format/record.ts";
-import type { RecordPlace } from "./places.ts";
-import { type Slot, slotOf } from "../sleepers.ts";
+import { isSamePlace, type RecordPlace } from "./places.ts";
+import { type Slot, slotOf } from "../slot.ts";
 import { isLoose } from "./sleeper-files.ts";
 import { blobsOf, blobsOfRecord } from "./sleeping-bodies.ts";
 
@@ -23,6 +24,8 @@ export class LiveIndex {
   readonly buryingSends = new Map<EntryNumber, AttemptRecord>();
   /** Signals of which the same is true. */
   readonly buryingSignals = new Map<SignalNumber, AttemptRecord>();
+  /** The pack of those who were read last. */
+  #growing = AsleepPack.begin();
   /** Bytes of sleepers that no checkpoint has taken out of their segments yet. */
   looseBytes = 0;
   /** True while the last record is the one of a clean stop. */
@@ -60,24 +63,21 @@ export class LiveIndex {
           return stored === undefined ? entry : { ...entry, body: this.bodies.recovered(stored, payload) };
         });
         if (sleeping !== undefined) this.looseBytes += payload.length;
-        const commit = {
-          ...record.commit,
-          entries,
-          kept: record.commit.kept.map((signal, index): KeptSignal => {
-            const stored = keptBodies[index];
-            return stored === undefined ? signal : { ...signal, body: this.bodies.recovered(stored, payload) };
-          }),
-          next: next && nextBody && { ...next, message: { ...next.message, body: this.bodies.recovered(nextBody, payload) } },
-        };
-        return this.ledger.commit(commit, sleeping && slotOf(sleeping.lease, payload, blobsOfRecord(sleeping.bodies)));
+        const kept = record.commit.kept.map((signal, index): KeptSignal => {
+          const stored = keptBodies[index];
+          return stored === undefined ? signal : { ...signal, body: this.bodies.recovered(stored, payload) };
+        });
+        const followed = next && nextBody && { ...next, message: { ...next.message, body: this.bodies.recovered(nextBody, payload) } };
+        const isBare = entries.length === 0 && kept.length === 0 && followed === undefined;
+        this.ledger.commit(isBare ? record.commit : { ...record.commit, entries, kept, next: followed }, undefined);
+        if (sleeping !== undefined) this.#pack(slotOf(sleeping.lease, payload, blobsOfRecord(sleeping.bodies)));
+        return;
       }
       case "sleeper":
         return; // of a file that is read by place only (sleeper-files.ts)
       case "asleep":
-        for (const { slot, burying } of record.slots) {
-          this.ledger.sleepers.put(slot);
-          if (burying !== undefined) this.burying.set(slot.sequence, { record: burying, consumed: [] });
-        }
+        this.ledger.sleepers.putPack(record.slots.kept());
+        for (const [at, burying] of record.slots.burying) this.burying.set(record.slots.sequence(at), { record: burying, consumed: [] });
         return;
       case "signal": {
         const { number } = record.signal;
@@ -118,6 +118,14 @@ export class LiveIndex {
       case "end":
         return;
     }
+  }
+
+  /** Puts a message to sleep, as bytes: it may stay so for long. */
+  #pack(slot: Slot<RecordPlace>): void {
+    if (this.#growing.isFull) this.#growing = AsleepPack.begin();
+    const at = this.#growing.length;
+    this.#growing.add(slot);
+    this.ledger.sleepers.putPack(this.#growing, at);
   }
 
   /** Ends what is known of a message beside the ledger; gives the blobs that are needed no longer. */
@@ -165,10 +173,9 @@ export class LiveIndex {
   }
 
   /** A checkpoint has taken a sleeper out of its segment or file; `from` is where it was. */
-  move(slot: Slot<RecordPlace>, from: RecordPlace, to: RecordPlace): void {
-    if (slot.stored !== from) return;
-    slot.stored = to;
-    if (isLoose(from) && this.ledger.sleepers.slot(slot.sequence) === slot) this.looseBytes -= from.length;
+  move(sequence: Sequence, from: RecordPlace, to: RecordPlace): void {
+    const isMoved = this.ledger.sleepers.move(sequence, (now) => (isSamePlace(now, from) ? to : undefined));
+    if (isMoved && isLoose(from)) this.looseBytes -= from.length;
   }
 
   /** The same for a send, which is removed as well. */

@@ -25,6 +25,11 @@ export function numberOfCheckpoint(name: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
+/** The same as a question, for names of files of the journal: quick, since a start asks for every sleeper. */
+export function isSegment(name: string): boolean {
+  return name.startsWith("segment-");
+}
+
 /** Sleepers that the checkpoint of this number took out of its segments. */
 export function nameOfSleepers(number: number): string {
   return `sleepers-${digits(number)}.mfj`;

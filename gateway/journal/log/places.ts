@@ -1,5 +1,11 @@
 /** Places in the files of the log. */
-export type { RecordPlace } from "../format/fields.ts";
+import type { RecordPlace } from "../format/fields.ts";
+export type { RecordPlace };
+
+/** True for one and the same record. */
+export function isSamePlace(one: RecordPlace, other: RecordPlace): boolean {
+  return one.file === other.file && one.offset === other.offset;
+}
 
 /** A record that was written: its file, and the offset of its payload in it. */
 export interface Placement {

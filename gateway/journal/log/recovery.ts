@@ -30,6 +30,7 @@ import type { Placement } from "./places.ts";
 import type { LogRecord } from "../format/record.ts";
 import { decodeRecord } from "../format/records.ts";
 import type { LogEnd } from "./segments.ts";
+import { placesOf } from "./captured-sleepers.ts";
 import { isLoose } from "./sleeper-files.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
 
@@ -364,7 +365,7 @@ class LogReader {
       for (const { lease } of flow.pending.values()) this.#nameBlob(lease.message.body, named);
       for (const queue of flow.outbox.values()) for (const [entry] of queue.entries()) this.#nameBlob(entry.body, named);
     }
-    for (const { blobs } of this.#index.ledger.sleepers.slots()) for (const blob of blobs) named.add(blob);
+    for (const { blobs } of this.#index.ledger.sleepers.marked()) for (const blob of blobs) named.add(blob);
     for (const { body } of this.#index.ledger.signals.kept()) this.#nameBlob(body, named);
     for (const name of named) if (this.#sizes.get(name) === undefined) this.#problem(name, 0, "the body's file is missing");
     for (const name of names) if (isBlob(name) && !named.has(name)) this.#obsolete.push(name);
@@ -373,8 +374,8 @@ class LogReader {
   /** Files of sleepers that no sleeper is in are of no use; one that is missing or short is a loss. */
   #sweepSleepers(names: readonly string[]): ReadonlyMap<string, number> {
     const ends = new Map<string, number>();
-    for (const { stored } of this.#index.ledger.sleepers.slots())
-      if (!isLoose(stored)) ends.set(stored.file, Math.max(ends.get(stored.file) ?? 0, stored.offset + stored.length));
+    for (const { place } of placesOf(this.#index.ledger.sleepers.snapshot()))
+      if (!isLoose(place)) ends.set(place.file, Math.max(ends.get(place.file) ?? 0, place.offset + place.length));
     const sizes = new Map<string, number>();
     for (const [file, end] of ends) {
       const size = this.#sizes.get(file);

@@ -14,8 +14,9 @@ import { signalDedupId } from "../ledger.ts";
 import { burySignal } from "./burials.ts";
 import { KeyedLocks } from "./keyed-locks.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
-import { leaseOf, sleeperInfo, type Slot } from "../sleepers.ts";
-import type { RecordPlace } from "./places.ts";
+import { leaseOf, sleeperInfo } from "../sleepers.ts";
+import type { Slot } from "../slot.ts";
+import { isSamePlace, type RecordPlace } from "./places.ts";
 import { loadSleeping, readSleeping } from "./sleeping-bodies.ts";
 import type { LiveIndex } from "./live-index.ts";
 import { writeSignal } from "../format/sleep-records.ts";
@@ -142,12 +143,13 @@ export class SleepCalls {
 /** A look at a sleeper as it is read from its slot; undefined if it is gone. */
 async function lookAt<T>({ ledger }: LiveIndex, sequence: Sequence, read: (slot: Slot<RecordPlace>) => Promise<T>): Promise<T | undefined> {
   for (;;) {
-    const slot = ledger.sleepers.slot(sequence);
+    const slot = ledger.sleepers.look(sequence);
     if (slot === undefined) return undefined;
     try {
       return await read(slot);
     } catch (error) {
-      if (ledger.sleepers.slot(sequence) === slot) throw error; // else it has moved on meanwhile, and its files went
+      const now = ledger.sleepers.look(sequence);
+      if (now !== undefined && isSamePlace(now.stored, slot.stored)) throw error; // else it has moved on meanwhile, and its files went
     }
   }
 }

@@ -7,13 +7,14 @@
  * file of which most is such has the rest taken out by the next checkpoint, as if it were a segment. A file that no sleeper is in goes.
  */
 import { crc32 } from "node:zlib";
-import type { CapturedSlot } from "../format/asleep-record.ts";
+import type { Sequence } from "../journal.ts";
 import { ByteWriter } from "../format/bytes.ts";
 import { writeSleeper } from "../format/sleep-records.ts";
 import { fileHeaderBytes, formatVersion, putFileHeader, recordHeaderBytes } from "./batch.ts";
 import type { Bodies } from "./bodies.ts";
+import type { CapturedSleepers, SleeperPlace } from "./captured-sleepers.ts";
 import type { Disk, DiskFile } from "./disk.ts";
-import { nameOfSleepers, numberOfSegment } from "./names.ts";
+import { isSegment, nameOfSleepers } from "./names.ts";
 import type { RecordPlace } from "./places.ts";
 import { sleepingIn } from "./sleeping-bodies.ts";
 
@@ -29,18 +30,20 @@ export interface SleeperFileOptions {
 
 /** True for the place of a sleeper that no checkpoint has taken out of its segment yet. */
 export function isLoose({ file }: RecordPlace): boolean {
-  return numberOfSegment(file) !== undefined;
+  return isSegment(file);
 }
 
 /** Sleepers that a checkpoint has to write: those in segments, and what is left in files that are mostly dead. */
-export function toMove(slots: readonly CapturedSlot[], sizes: ReadonlyMap<string, number>): CapturedSlot[] {
+export function toMove(sleepers: CapturedSleepers, sizes: ReadonlyMap<string, number>): SleeperPlace[] {
   const live = new Map<string, number>();
-  for (const { place } of slots) if (!isLoose(place)) live.set(place.file, (live.get(place.file) ?? 0) + place.length);
+  for (const { place } of sleepers.places()) if (!isLoose(place)) live.set(place.file, (live.get(place.file) ?? 0) + place.length);
   const dead = (file: string): boolean => (live.get(file) ?? 0) < ((sizes.get(file) ?? 0) - fileHeaderBytes) / 2;
-  return slots.filter(({ place }) => isLoose(place) || dead(place.file)).sort(byPlace);
+  const moving: SleeperPlace[] = [];
+  for (const each of sleepers.places()) if (isLoose(each.place) || dead(each.place.file)) moving.push(each);
+  return moving.sort(byPlace);
 }
 
-function byPlace(one: CapturedSlot, other: CapturedSlot): number {
+function byPlace(one: SleeperPlace, other: SleeperPlace): number {
   if (one.place.file !== other.place.file) return one.place.file < other.place.file ? -1 : 1;
   return one.place.offset - other.place.offset;
 }
@@ -48,11 +51,11 @@ function byPlace(one: CapturedSlot, other: CapturedSlot): number {
 export interface WrittenSleepers {
   readonly file: string;
   readonly bytes: number;
-  readonly places: ReadonlyMap<CapturedSlot, RecordPlace>;
+  readonly places: ReadonlyMap<Sequence, RecordPlace>;
 }
 
 /** Writes these sleepers into a new file, safely; `syncNames` must follow. Rejects as the disk does, or with MF_JOURNAL_CORRUPT. */
-export async function writeSleepers(slots: readonly CapturedSlot[], options: SleeperFileOptions): Promise<WrittenSleepers> {
+export async function writeSleepers(sleepers: readonly SleeperPlace[], options: SleeperFileOptions): Promise<WrittenSleepers> {
   const { disk, bodies, salt, number, nowMs, chunkBytes } = options;
   const name = nameOfSleepers(number);
   await disk.remove(name);
@@ -62,14 +65,14 @@ export async function writeSleepers(slots: readonly CapturedSlot[], options: Sle
     writer.length = fileHeaderBytes;
     const common = { previous: 0, previousEnd: 0, firstBatch: 0, createdMs: nowMs };
     putFileHeader(writer.buffer, { version: formatVersion, kind: "sleepers", salt, number, ...common });
-    const places = new Map<CapturedSlot, RecordPlace>();
+    const places = new Map<Sequence, RecordPlace>();
     let at = 0;
-    for (const each of slots) {
-      const payload = await bodies.readRecord(each.place);
+    for (const { sequence, place } of sleepers) {
+      const payload = await bodies.readRecord(place);
       const start = writer.length + recordHeaderBytes;
       writer.reserve(recordHeaderBytes);
       writer.length = start;
-      const { lease, bodies: recorded } = sleepingIn(payload, each.place);
+      const { lease, bodies: recorded } = sleepingIn(payload, place);
       const toWrite = (body: (typeof recorded)["body"]) => (body.form === "inline" ? body.bytes : body);
       const { body, recording, pages } = recorded;
       writeSleeper(writer, {
@@ -79,7 +82,7 @@ export async function writeSleepers(slots: readonly CapturedSlot[], options: Sle
       const written = writer.buffer.subarray(start, writer.length);
       writer.buffer.writeUInt32LE(written.length, start - recordHeaderBytes);
       writer.buffer.writeUInt32LE(crc32(written), start - 4);
-      places.set(each, { file: name, offset: at + start, length: written.length });
+      places.set(sequence, { file: name, offset: at + start, length: written.length });
       if (writer.length >= chunkBytes) at = await flush(file, writer, at);
     }
     const bytes = await flush(file, writer, at);

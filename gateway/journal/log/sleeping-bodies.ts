@@ -1,5 +1,5 @@
 /** Bodies of sleeping messages: what each came with, its events so far, its pages. Large ones are in files of their own. */
-import type { SleepingLease, Slot } from "../sleepers.ts";
+import type { SleepingLease, Slot } from "../slot.ts";
 import type { BodyToWrite, RecordedBody, RecordedSleeping, SleepingBodies } from "../format/fields.ts";
 import { decodeRecord } from "../format/records.ts";
 import type { Bodies } from "./bodies.ts";
@@ -36,7 +36,9 @@ export function blobsOf(lease: SleepingLease, bodies: Bodies): string[] {
 }
 
 export function blobsOfRecord({ body, recording, pages }: SleepingBodies<RecordedBody>): string[] {
-  return [body, recording, pages].flatMap((each) => (each?.form === "blob" ? [each.file] : []));
+  const files: string[] = [];
+  for (const each of [body, recording, pages]) if (each?.form === "blob") files.push(each.file);
+  return files;
 }
 
 /** The sleeping message in a payload that was read from its place. Throws MF_JOURNAL_CORRUPT. */
