@@ -4,6 +4,7 @@ import { CodedError } from "#base";
 import { type ConnectorContext, duration, type JsonSchema } from "#gateway/contract";
 import { explainNetwork, messageOf, parseUrl, withoutSecrets } from "../shared/explain.ts";
 import { brokerLimits } from "../shared/limits.ts";
+import { quotedTable } from "../shared/sql.ts";
 import { readTls, tlsSchema, type TlsConfig } from "../shared/tls.ts";
 
 export interface PostgresConfig {
@@ -85,18 +86,7 @@ export function explainPostgres(peer: string, what: string, error: unknown): Cod
 }
 
 /** `orders` or `schema.orders`, quoted. */
-export function quoteTable(name: string): string {
-  return name
-    .split(".")
-    .map((part) => pg.escapeIdentifier(part))
-    .join(".");
-}
-
-export const tableSchema: JsonSchema = {
-  type: "string",
-  pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+)?$",
-  patternErrorMessage: "must be a table such as orders or shop.orders",
-};
+export const quoteTable = (name: string): string => quotedTable(name, pg.escapeIdentifier);
 
 /** The inbox table of source and outlet. Row ids are assigned at insert, so rows of a long transaction may come behind later ones. */
 export function inboxTable(quoted: string): string {

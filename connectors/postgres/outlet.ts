@@ -1,39 +1,12 @@
 /** SQL statements, and rows of a table, in PostgreSQL. */
-import {
-  type Answer,
-  type Attempt,
-  gatewayLimits,
-  type Outgoing,
-  type Outlet,
-  type OutletContext,
-  type OutletDefinition,
-  OutletError,
-} from "#gateway/contract";
+import type { Outlet, OutletContext, OutletDefinition } from "#gateway/contract";
 import pg from "pg";
-import { brokerLimits } from "../shared/limits.ts";
-import { heartbeat, Link, type Opening, unlessAborted, within } from "../shared/link.ts";
-import {
-  createInbox,
-  explainPostgres,
-  openPostgres,
-  type PostgresConfig,
-  postgresPeer,
-  postgresSchema,
-  quoteTable,
-  tableSchema,
-} from "./client.ts";
-import { parameterNames, parseSql, type Statement } from "../shared/sql.ts";
-import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "../shared/cloudevents/write.ts";
+import { type AnswerRows, columnsOf, SqlOutlet, type SqlOutletConfig, sqlOutletSchema } from "../shared/sql-outlet.ts";
+import { parameterNames, parseSql, postgresSql } from "../shared/sql.ts";
+import { createInbox, explainPostgres, openPostgres, type PostgresConfig, postgresPeer, postgresSchema, quoteTable } from "./client.ts";
 
-export interface PostgresOutletConfig extends PostgresConfig {
-  readonly sql?: string;
-  readonly table?: string;
-  readonly columns?: Readonly<Record<string, string>>;
-  readonly idempotency: string;
-  readonly create: boolean;
+export interface PostgresOutletConfig extends PostgresConfig, SqlOutletConfig {
   readonly notify?: string;
-  readonly connections: number;
-  readonly cloudevents?: CloudEventsConfig;
 }
 
 export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
@@ -56,150 +29,53 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
     required: ["url"],
     properties: {
       ...postgresSchema,
-      sql: { type: "string", minLength: 1, description: "Statement with named parameters." },
-      table: { ...tableSchema, description: "Table to insert into, in place of `sql`." },
-      columns: {
-        type: "object",
-        minProperties: 1,
-        additionalProperties: { type: "string", pattern: "^\\$", patternErrorMessage: "must be an expression such as $.id" },
-        description: "Columns and their parameters, with `table`.",
-      },
-      idempotency: { type: "string", default: "message_id", description: "Unique column that stores `$id`, with `table`." },
-      create: { type: "boolean", default: false, description: "Create the inbox table if it is missing." },
+      ...sqlOutletSchema,
       notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to NOTIFY, with `table`." },
-      connections: {
-        type: "integer",
-        minimum: 1,
-        maximum: 64,
-        default: 4,
-        description: "Maximum number of connections, and so of concurrent statements.",
-      },
-      cloudevents: cloudEventsSchema,
     },
     oneOf: [{ required: ["sql"], not: { anyOf: [{ required: ["columns"] }, { required: ["notify"] }] } }, { required: ["table"] }],
   },
   example: `postgres: { url: "\${DATABASE_URL}", sql: "insert into orders (id, total) values ($json.id, $json.total) on conflict (id) do nothing" }`,
   answers: true,
-  create: (config, context) => new PostgresOutlet(config, context),
+  create: createPostgresOutlet,
 };
 
-interface Connection {
-  readonly client: pg.Client;
-  busy: number;
+function createPostgresOutlet(config: PostgresOutletConfig, context: OutletContext): Outlet {
+  const peer = postgresPeer(config);
+  const what = config.table === undefined ? "the statement" : `table ${config.table}`;
+  const statement = parseSql(config.sql ?? insertInto(config), postgresSql);
+  return new SqlOutlet({
+    config,
+    context,
+    peer,
+    explain: (error) => explainPostgres(peer, what, error),
+    refusal: (error) => (isHopeless(error) ? "MF_POSTGRES_REFUSED" : undefined),
+    async connect(lost) {
+      const client = await openPostgres(config, context, lost);
+      return {
+        run: (message, idempotencyKey, rows) => run(client, statement.text, statement.values(message, idempotencyKey), rows),
+        check: () => check(client, config),
+        ping: () => client.query("select 1"),
+        close: () => client.end(),
+      };
+    },
+  });
 }
 
-interface OutletSession {
-  readonly connections: readonly Connection[];
-  readonly lost: (error: unknown) => void;
+/** Class 22 is a malformed value, 23 a broken constraint: the message is at fault, and another attempt meets the same. */
+function isHopeless(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? "");
 }
 
-class PostgresOutlet implements Outlet {
-  readonly #config: PostgresOutletConfig;
-  readonly #context: OutletContext;
-  readonly #peer: string;
-  readonly #what: string;
-  readonly #statement: Statement;
-  readonly #link: Link<OutletSession>;
-
-  constructor(config: PostgresOutletConfig, context: OutletContext) {
-    this.#config = config;
-    this.#context = context;
-    this.#peer = postgresPeer(config);
-    this.#what = config.table === undefined ? "the statement" : `table ${config.table}`;
-    this.#statement = parseSql(config.sql ?? insertInto(config));
-    this.#link = new Link({
-      context,
-      peer: this.#peer,
-      explain: (error) => explainPostgres(this.#peer, this.#what, error),
-      open: (opening) => this.#open(opening),
-    });
-  }
-
-  start(): Promise<void> {
-    return this.#link.start();
-  }
-
-  health(): ReturnType<Outlet["health"]> {
-    return this.#link.health();
-  }
-
-  stop(): Promise<void> {
-    return this.#link.stop();
-  }
-
-  async send(...[message, attempt]: Parameters<Outlet["send"]>): Promise<void> {
-    await this.#run(message, attempt, false);
-  }
-
-  async request(...[message, attempt]: Parameters<NonNullable<Outlet["request"]>>): Promise<Answer> {
-    const rows = await this.#run(message, attempt, true);
-    return { status: 200, contentType: "application/json", headers: {}, body: Buffer.from(`[${rows.join(",")}]`) };
-  }
-
-  async #open({ lost, own }: Opening): Promise<OutletSession> {
-    const connections: Connection[] = [];
-    for (let count = 0; count < this.#config.connections; count += 1) {
-      const connection = { client: await openPostgres(this.#config, this.#context, lost), busy: 0 };
-      connections.push(connection);
-      own({ close: () => connection.client.end() });
-      // A statement may take longer than a heartbeat; while one runs, the attempts' own timeouts are the watch.
-      const probe = async (): Promise<unknown> => (connection.busy > 0 ? undefined : connection.client.query("select 1"));
-      own({ close: heartbeat(this.#context, this.#config.heartbeat, probe, lost) });
-      if (count === 0) await this.#check(connection.client);
-    }
-    return { connections, lost };
-  }
-
-  /** A missing table shows at once. A statement of the user's own is prepared only with its first message. */
-  async #check(client: pg.Client): Promise<void> {
-    const { table, create, columns } = this.#config;
-    if (table === undefined) return;
-    if (create && columns === undefined) await createInbox(client, quoteTable(table));
-    else await client.query(`select 1 from ${quoteTable(table)} limit 0`);
-  }
-
-  /** Rows as JSON text; none are kept unless they are wanted. */
-  async #run(message: Outgoing, attempt: Attempt, wanted: boolean): Promise<string[]> {
-    const session = this.#link.need();
-    const connection = session.connections.reduce((least, other) => (other.busy < least.busy ? other : least));
-    const { cloudevents } = this.#config;
-    const event = cloudevents === undefined ? message : { ...message, ...emitCloudEvent(message, attempt.idempotencyKey, cloudevents) };
-    const running = query(connection.client, this.#statement.text, this.#statement.values(event, attempt.idempotencyKey), wanted);
-    connection.busy += 1;
-    const over = running
-      .then(
-        () => {},
-        () => {},
-      )
-      .finally(() => (connection.busy -= 1));
-    try {
-      return await unlessAborted(attempt.signal, running);
-    } catch (error) {
-      // The statement still holds its connection. If it does not end soon, the server is gone or hangs.
-      if (attempt.signal.aborted) within(this.#context, this.#config.heartbeat, over).catch(session.lost);
-      throw error instanceof OutletError ? error : this.#refusal(error);
-    }
-  }
-
-  #refusal(error: unknown): OutletError {
-    const { code, message } = explainPostgres(this.#peer, this.#what, error);
-    const state = error instanceof pg.DatabaseError ? (error.code ?? "") : "";
-    // Class 22 is a malformed value, 23 a broken constraint: the message is at fault, and another attempt meets the same.
-    const hopeless = /^2[23]/.test(state);
-    return new OutletError(hopeless ? "MF_POSTGRES_REFUSED" : code, message, { retryable: !hopeless, cause: error });
-  }
+/** A missing table shows at once. A statement of the user's own is prepared only with its first message. */
+async function check(client: pg.Client, { table, create, columns }: PostgresOutletConfig): Promise<void> {
+  if (table === undefined) return;
+  if (create && columns === undefined) await createInbox(client, quoteTable(table));
+  else await client.query(`select 1 from ${quoteTable(table)} limit 0`);
 }
 
-function insertInto({ table = "", columns, idempotency, notify }: PostgresOutletConfig): string {
-  const inbox = {
-    [idempotency]: "$id",
-    key: "$key",
-    content_type: "$type",
-    correlation_id: "$correlation",
-    headers: "$headers",
-    body: "$body",
-  };
-  const entries = Object.entries(columns ?? inbox);
+function insertInto(config: PostgresOutletConfig): string {
+  const { table = "", idempotency, notify } = config;
+  const entries = columnsOf(config);
   const names = entries.map(([column]) => pg.escapeIdentifier(column)).join(", ");
   const conflict = entries.some(([column]) => column === idempotency)
     ? ` on conflict (${pg.escapeIdentifier(idempotency)}) do nothing`
@@ -214,25 +90,11 @@ const types: pg.CustomTypesConfig = {
     exactTypes.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
 };
 
-/** Row by row, so that a statement that answers with a million of them costs no memory. */
-function query(client: pg.Client, text: string, values: unknown[], wanted: boolean): Promise<string[]> {
+function run(client: pg.Client, text: string, values: unknown[], rows: AnswerRows | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    const rows: string[] = [];
-    let bytes = 0;
-    let tooMany = false;
     const running = client.query(new pg.Query({ text, values, types }));
-    running.on("row", (row: unknown) => {
-      if (!wanted || tooMany) return;
-      const json = JSON.stringify(row);
-      rows.push(json);
-      bytes += json.length;
-      tooMany = rows.length > brokerLimits.answerRows || bytes > gatewayLimits.answerBytes;
-    });
+    running.on("row", (row: unknown) => rows?.add(row));
     running.on("error", reject);
-    running.on("end", () => {
-      if (!tooMany) return resolve(rows);
-      const what = `the statement returned more than ${brokerLimits.answerRows} rows or ${gatewayLimits.answerBytes} bytes: add a LIMIT`;
-      reject(new OutletError("MF_ANSWER_LIMIT", what, { retryable: false }));
-    });
+    running.on("end", () => resolve());
   });
 }

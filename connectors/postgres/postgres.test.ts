@@ -6,7 +6,7 @@ import type { Outcome } from "../../gateway/contract/message.ts";
 import { postgresOutlet } from "./outlet.ts";
 import { postgresSource } from "./source.ts";
 import { inboxTable, quoteTable } from "./client.ts";
-import { parseSql } from "../shared/sql.ts";
+import { parseSql, postgresSql } from "../shared/sql.ts";
 import type { BrokerAddress } from "../testing/brokers.ts";
 import { privatePostgres } from "../testing/postgres-server.ts";
 import { attemptOf, aWhile, eventually, outgoing, PretendedGateway, startOutlet, startSource, uniqueName } from "../testing/rig.ts";
@@ -181,12 +181,12 @@ describe("postgres: named parameters", () => {
     ["select 1 -- $id\n, $id /* $key */", "select 1 -- $id\n, $1 /* $key */"],
     ["select $header.x-tenant, $json.a.b", "select $1, $2"],
   ];
-  for (const [sql, expected] of numbered) test(sql, () => assert.equal(parseSql(sql).text, expected));
+  for (const [sql, expected] of numbered) test(sql, () => assert.equal(parseSql(sql, postgresSql).text, expected));
   for (const sql of ["select $1", "select $nothing", "select $header", "select $constructor"]) {
-    test(`refuses ${sql}`, () => assert.throws(() => parseSql(sql), { code: "MF_CONFIG_SQL" }));
+    test(`refuses ${sql}`, () => assert.throws(() => parseSql(sql, postgresSql), { code: "MF_CONFIG_SQL" }));
   }
   test("what is absent is null", () => {
-    const { values } = parseSql("select $key, $json.a, $json.b.c, $header.none, $json.list");
+    const { values } = parseSql("select $key, $json.a, $json.b.c, $header.none, $json.list", postgresSql);
     assert.deepEqual(values(outgoing(`{"a":false,"b":1,"list":[1]}`), "i"), [null, "false", null, null, "[1]"]);
   });
 });

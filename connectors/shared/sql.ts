@@ -1,16 +1,53 @@
 /**
  * SQL with named parameters taken from a message: `insert into orders values ($id, $json.customer.name, $header.x-tenant)` becomes
- * `… values ($1, $2, $3)` and three values. Names are never replaced by text, and inside of strings, quoted names, dollar quotes and
- * comments they are left alone.
+ * `… values ($1, $2, $3)` or `… values (?, ?, ?)`, and three values. Names are never replaced by text, and inside of strings, quoted names
+ * and comments they are left alone.
  */
 import { headerText } from "#abi";
 import { CodedError, table } from "#base";
-import type { Outgoing } from "#gateway/contract";
+import type { JsonSchema, Outgoing } from "#gateway/contract";
 
 export interface Statement {
   readonly text: string;
   values(message: Outgoing, idempotencyKey: string): unknown[];
 }
+
+/** SQL as one server reads it. */
+export interface SqlDialect {
+  /** Regular expressions of strings, quoted names and comments. */
+  readonly quoted: readonly string[];
+  /** Placeholders are `$1`, with one value for all uses of a name; or else `?`, with one for each use. */
+  readonly numbered: boolean;
+  /** Text that the server converts to its type. */
+  readonly text: (value: Date | boolean) => string;
+}
+
+export const postgresSql: SqlDialect = {
+  quoted: [
+    String.raw`[eE]'(?:[^'\\]|\\.|'')*'`, // string with backslash escapes
+    String.raw`'(?:[^']|'')*'`,
+    String.raw`"(?:[^"]|"")*"`,
+    String.raw`\$(?<tag>[A-Za-z_]*)\$[\s\S]*?\$\k<tag>\$`,
+    String.raw`--[^\n]*`,
+    String.raw`/\*[\s\S]*?\*/`,
+  ],
+  numbered: true,
+  text: (value) => (value instanceof Date ? value.toISOString() : String(value)),
+};
+
+/** In a session without ANSI_QUOTES and NO_BACKSLASH_ESCAPES, whose time zone is UTC. */
+export const mysqlSql: SqlDialect = {
+  quoted: [
+    String.raw`'(?:[^'\\]|\\[\s\S]|'')*'`,
+    String.raw`"(?:[^"\\]|\\[\s\S]|"")*"`,
+    "`(?:[^`]|``)*`",
+    String.raw`--(?=\s|$)[^\n]*`, // "5--3" is no comment
+    String.raw`#[^\n]*`,
+    String.raw`/\*[\s\S]*?\*/`,
+  ],
+  numbered: false,
+  text: (value) => (value instanceof Date ? value.toISOString().replace("T", " ").replace("Z", "") : value ? "1" : "0"),
+};
 
 type Value = (message: Outgoing, idempotencyKey: string, json: () => unknown) => unknown;
 
@@ -22,7 +59,7 @@ const simple: Readonly<Record<string, Value>> = table({
   outlet: (message) => message.outlet,
   type: (message) => message.contentType,
   correlation: (message) => message.correlationId,
-  time: (message) => new Date(message.timeMs).toISOString(),
+  time: (message) => new Date(message.timeMs),
   body: (message) => Buffer.from(message.body),
   text: (message) => Buffer.from(message.body).toString("utf8"),
   json: (message) => Buffer.from(message.body).toString("utf8"),
@@ -34,49 +71,42 @@ export const parameterNames = `${Object.keys(simple)
   .map((name) => `$${name}`)
   .join(", ")}, $header.name, $json.path`;
 
-const pieces = new RegExp(
-  [
-    String.raw`[eE]'(?:[^'\\]|\\.|'')*'`, // string with backslash escapes
-    String.raw`'(?:[^']|'')*'`,
-    String.raw`"(?:[^"]|"")*"`,
-    String.raw`\$(?<tag>[A-Za-z_]*)\$[\s\S]*?\$\k<tag>\$`,
-    String.raw`--[^\n]*`,
-    String.raw`/\*[\s\S]*?\*/`,
-    String.raw`\$(?<name>header\.[\w-]+|[A-Za-z]\w*(?:\.\w+)*)`,
-    String.raw`\$(?<position>\d+)`,
-  ].join("|"),
-  "g",
-);
+const named = String.raw`\$(?<name>header\.[\w-]+|[A-Za-z]\w*(?:\.\w+)*)`;
 
 /** Throws MF_CONFIG_SQL for a name there is not. */
-export function parseSql(sql: string): Statement {
+export function parseSql(sql: string, { quoted, numbered, text: textOf }: SqlDialect): Statement {
   const names: string[] = [];
   const found: Value[] = [];
+  const positional = numbered ? String.raw`(?<position>\$\d+)` : String.raw`(?<position>\$\d+|\?)`;
+  const pieces = new RegExp([...quoted, named, positional].join("|"), "g");
   const text = sql.replace(pieces, (whole: string, ...rest: unknown[]) => {
     const { name, position } = rest.at(-1) as { readonly name?: string; readonly position?: string };
-    if (position !== undefined) throw new CodedError("MF_CONFIG_SQL", `$${position}: parameters have names: ${parameterNames}`);
+    if (position !== undefined) throw new CodedError("MF_CONFIG_SQL", `${position}: parameters have names: ${parameterNames}`);
     if (name === undefined) return whole;
-    if (!names.includes(name)) {
+    if (!numbered || !names.includes(name)) {
       found.push(valueOf(name));
       names.push(name);
     }
-    return `$${names.indexOf(name) + 1}`;
+    return numbered ? `$${names.indexOf(name) + 1}` : "?";
   });
-  return { text, values: (message, idempotencyKey) => valuesOf(found, message, idempotencyKey) };
+  return { text, values: (message, idempotencyKey) => valuesOf(found, textOf, message, idempotencyKey) };
 }
 
-function valuesOf(found: readonly Value[], message: Outgoing, idempotencyKey: string): unknown[] {
+function valuesOf(found: readonly Value[], textOf: SqlDialect["text"], message: Outgoing, idempotencyKey: string): unknown[] {
   let parsed: { readonly value: unknown } | undefined;
   const json = (): unknown => (parsed ??= { value: parseJson(message.body) }).value;
-  return found.map((value) => value(message, idempotencyKey, json) ?? null);
+  return found.map((valueIn) => {
+    const value = valueIn(message, idempotencyKey, json) ?? null;
+    return value instanceof Date || typeof value === "boolean" ? textOf(value) : value;
+  });
 }
 
-export function valueOf(name: string): Value {
+function valueOf(name: string): Value {
   const known = Object.hasOwn(simple, name) ? simple[name] : undefined;
   if (known !== undefined) return known;
   const [first, ...path] = name.split(".");
   if (first === "header" && path.length === 1) return (message) => headerText(message.headers[(path[0] ?? "").toLowerCase()]);
-  if (first === "json" && path.length > 0) return (_message, _key, json) => textAt(json(), path);
+  if (first === "json" && path.length > 0) return (_message, _key, json) => valueAt(json(), path);
   throw new CodedError("MF_CONFIG_SQL", `$${name} is not one of ${parameterNames}`);
 }
 
@@ -88,12 +118,23 @@ function parseJson(body: Uint8Array): unknown {
   }
 }
 
-/** Text that PostgreSQL converts to the parameter's type: a value as it is, an object or array as JSON. */
-function textAt(value: unknown, path: readonly string[]): unknown {
+/** Text that the server converts to the parameter's type: a number as it is, an object or array as JSON; or a boolean. */
+function valueAt(value: unknown, path: readonly string[]): unknown {
   for (const name of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
     value = (value as Readonly<Record<string, unknown>>)[name];
   }
-  if (value === undefined || value === null) return undefined;
-  return typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
+  if (value === undefined || value === null || typeof value === "boolean") return value;
+  return typeof value === "object" ? JSON.stringify(value) : String(value as string | number);
+}
+
+export const tableSchema: JsonSchema = {
+  type: "string",
+  pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+)?$",
+  patternErrorMessage: "must be a table such as orders or shop.orders",
+};
+
+/** `orders` or `schema.orders`, each part quoted. */
+export function quotedTable(name: string, quote: (part: string) => string): string {
+  return name.split(".").map(quote).join(".");
 }
