@@ -126,6 +126,7 @@ test("doctor reports on everything it is asked about, and how to get what is mis
       "Mosquitto",
       "Redis",
       "PostgreSQL",
+      "MariaDB",
       "Disk",
     ],
   );

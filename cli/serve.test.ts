@@ -272,6 +272,7 @@ test("/ready is 503 while a connector has no peer, and names it and the code to 
     redis: `{ url: "redis://${away}", stream: s }`,
     kafka: `{ brokers: ["${away}"], topics: [t] }`,
     postgres: `{ url: "postgres://u:p@${away}/d", table: t }`,
+    mysql: `{ url: "mysql://u:p@${away}/d", table: t }`,
   };
   const unreachable = {
     amqp: "MF_AMQP_UNREACHABLE",
@@ -281,6 +282,7 @@ test("/ready is 503 while a connector has no peer, and names it and the code to 
     redis: "MF_REDIS_UNREACHABLE",
     kafka: "MF_KAFKA_UNREACHABLE",
     postgres: "MF_POSTGRES_UNREACHABLE",
+    mysql: "MF_MYSQL_UNREACHABLE",
     smtp: "MF_SMTP_UNREACHABLE",
   };
   const listed = Object.entries(connectors);

@@ -10,6 +10,7 @@ import { jetstream } from "./jetstream/mod.ts";
 import { kafka } from "./kafka/mod.ts";
 import { log } from "./log/mod.ts";
 import { mqtt } from "./mqtt/mod.ts";
+import { mysql } from "./mysql/mod.ts";
 import { nats } from "./nats/mod.ts";
 import { postgres } from "./postgres/mod.ts";
 import { redis } from "./redis/mod.ts";
@@ -33,6 +34,7 @@ const all: readonly Connector[] = [
   mqtt,
   redis,
   postgres,
+  mysql,
   smtp,
 ];
 

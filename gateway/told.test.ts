@@ -26,6 +26,7 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
   mqtt: (port) => `mqtt: { url: "mqtt://operator:hunter2@127.0.0.1:${port}", topic: orders }`,
   redis: (port) => `redis: { url: "redis://operator:hunter2@127.0.0.1:${port}", stream: orders }`,
   postgres: (port) => `postgres: { url: "postgres://operator:hunter2@127.0.0.1:${port}/db", table: orders }`,
+  mysql: (port) => `mysql: { url: "mysql://operator:hunter2@127.0.0.1:${port}/db", table: orders }`,
   smtp: (port) =>
     `smtp: { url: "smtp://127.0.0.1:${port}", username: operator, password: hunter2, from: a@b.example, to: c@d.example, subject: s }`,
 };

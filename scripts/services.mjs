@@ -15,6 +15,7 @@ const programs = {
   "nats-server": { package: "nats-server", tests: "nats, jetstream, chaos" },
   mosquitto: { package: "mosquitto", tests: "mqtt, chaos" },
   "redis-server": { package: "redis-server", tests: "redis, chaos" },
+  mariadbd: { package: "mariadb-server", tests: "mysql" },
   pg_ctlcluster: { package: "postgresql", tests: "postgres, chaos" },
   "qemu-system-x86_64": { package: "qemu-system-x86", tests: "the qemu monitor" },
   chromium: { package: "chromium", tests: "the page" },

@@ -37,7 +37,13 @@ test("every flow in README.md and FLOWS.md builds and boots", async () => {
 
 /** Variables of examples, as they may be where they are served. */
 const environment = new Proxy<Record<string, string>>(
-  { AMQP_URL: "amqp://localhost", NATS_URL: "nats://localhost", MQTT_URL: "mqtt://localhost", REDIS_URL: "redis://localhost" },
+  {
+    AMQP_URL: "amqp://localhost",
+    NATS_URL: "nats://localhost",
+    MQTT_URL: "mqtt://localhost",
+    MYSQL_URL: "mysql://localhost/db",
+    REDIS_URL: "redis://localhost",
+  },
   {
     get: (known, name) =>
       known[String(name)] ??

@@ -129,6 +129,7 @@ const brokers = [
   ["Mosquitto", 1883, "mosquitto"],
   ["Redis", 6379, "redis-server"],
   ["PostgreSQL", 5432, "postgresql"],
+  ["MariaDB", 3306, "mariadb-server"],
 ] as const;
 
 async function broker([name, port, debian]: (typeof brokers)[number]): Promise<Finding> {

@@ -324,6 +324,7 @@ test("every connector's example fits its schema, and unknown settings do not", (
       MQTT: "mqtt",
       REDIS: "redis",
       DATABASE: "postgres",
+      MYSQL: "mysql",
       SMTP: "smtp",
     };
     const named = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]): [string, string] => [

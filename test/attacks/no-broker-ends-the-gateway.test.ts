@@ -14,6 +14,7 @@ import { packageRoot } from "#cli";
 import { seed } from "../../base/testing/seed.ts";
 import { inboxTable } from "../../connectors/postgres/client.ts";
 import { reachable } from "../../connectors/testing/brokers.ts";
+import { privateMysql } from "../../connectors/testing/mysql-server.ts";
 import { privatePostgres } from "../../connectors/testing/postgres-server.ts";
 import { mqttServer, natsServer, redisServer, type SuiteServer, suiteServer } from "../../connectors/testing/servers.ts";
 import { SmtpServer } from "../../connectors/testing/smtp-server.ts";
@@ -22,11 +23,12 @@ import { SabotagedProcess } from "../../gateway/testing/sabotaged-process.ts";
 const name = `sabotage-${process.pid}`;
 const rabbit = { host: "127.0.0.1", port: 5672 };
 const noRabbit = await reachable("rabbitmq-server", rabbit);
-const [nats, redis, mosquitto, postgres, mails] = await Promise.all([
+const [nats, redis, mosquitto, postgres, mysql, mails] = await Promise.all([
   suiteServer(natsServer()),
   suiteServer(redisServer()),
   suiteServer(mqttServer()),
   suiteServer(privatePostgres()),
+  suiteServer(privateMysql()),
   SmtpServer.open(),
 ]);
 
@@ -43,6 +45,7 @@ const natsUrl = `url: "nats://${at(nats)}"`;
 const redisUrl = `url: "redis://${at(redis)}"`;
 const mqttUrl = `url: "mqtt://${at(mosquitto)}"`;
 const postgresUrl = `postgres://postgres@${at(postgres)}/postgres`;
+const mysqlUrl = `mysql://root@${at(mysql)}/test`;
 const amqpUrl = `url: "amqp://guest:guest@${rabbit.host}:${rabbit.port}"`;
 const cases: readonly Case[] = [
   { name: "nats", skip: nats.skip, from: `nats: { ${natsUrl}, subject: ${name} }`, to: `nats: { ${natsUrl}, subject: ${name} }` },
@@ -70,6 +73,12 @@ const cases: readonly Case[] = [
     skip: postgres.skip,
     from: `postgres: { url: "${postgresUrl}", table: inbox, poll: 100ms }`,
     to: `postgres: { url: "${postgresUrl}", sql: "insert into inbox (body) values ($body)" }`,
+  },
+  {
+    name: "mysql",
+    skip: mysql.skip,
+    from: `mysql: { url: "${mysqlUrl}", table: inbox, poll: 100ms, create: true }`,
+    to: `mysql: { url: "${mysqlUrl}", table: inbox, create: true }`,
   },
   {
     name: "smtp",
@@ -128,7 +137,7 @@ drain: 1s
 });
 after(async () => {
   await gateway.end();
-  await Promise.all([...[nats, redis, mosquitto, postgres].map(({ end }) => end()), mails.close()]);
+  await Promise.all([...[nats, redis, mosquitto, postgres, mysql].map(({ end }) => end()), mails.close()]);
 });
 
 test("whichever callback of a broker's connector throws, others are answered, and every source hears again", {

@@ -168,6 +168,7 @@ test("peers that take TCP and say nothing, and one that falls silent", async () 
     `redis: { url: "redis://127.0.0.1:${port}", stream: s }`,
     `redis: { url: "redis://127.0.0.1:${(silent.address() as AddressInfo).port}", stream: s }`,
     `postgres: { url: "postgres://127.0.0.1:${port}/d", table: t }`,
+    `mysql: { url: "mysql://127.0.0.1:${port}/d", table: t }`,
   ];
   const to = `out: { http: { url: "http://127.0.0.1:${port}" } }, amqp: { amqp: { url: "amqp://127.0.0.1:${port}", queue: q } }`;
   const options = { ready: /"msg":"connected"/ };
