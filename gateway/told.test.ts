@@ -26,6 +26,9 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
   mqtt: (port) => `mqtt: { url: "mqtt://operator:hunter2@127.0.0.1:${port}", topic: orders }`,
   redis: (port) => `redis: { url: "redis://operator:hunter2@127.0.0.1:${port}", stream: orders }`,
   postgres: (port) => `postgres: { url: "postgres://operator:hunter2@127.0.0.1:${port}/db", table: orders }`,
+  kafka: (port) =>
+    `kafka: { brokers: ["127.0.0.1:${port}"], sasl: { mechanism: PLAIN, username: operator, password: hunter2 }, topic: orders }`,
+  sftp: (port) => `sftp: { host: 127.0.0.1, port: ${port}, user: operator, password: hunter2, hostKey: any, dir: orders, name: "{id}" }`,
   mysql: (port) => `mysql: { url: "mysql://operator:hunter2@127.0.0.1:${port}/db", table: orders }`,
   smtp: (port) =>
     `smtp: { url: "smtp://127.0.0.1:${port}", username: operator, password: hunter2, from: a@b.example, to: c@d.example, subject: s }`,

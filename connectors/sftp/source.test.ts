@@ -199,14 +199,14 @@ describe("sftp source", { skip, timeout: 240_000 }, () => {
   test("files of a gateway that is gone are taken over after its lease; while it lives they are not", async () => {
     const dir = await newFolder();
     const proxy = await Proxy.open(server.broker);
-    const gone = started(dir, { port: proxy.port, lease: "600ms" });
+    const gone = started(dir, { port: proxy.port, lease: "2s" });
     gone.gateway.answer = gone.gateway.hold;
     await drop(dir, ["a", "b"]);
     await gone.start();
     await eventually("it has them", () => gone.gateway.received.length === 2);
-    const other = started(dir, { lease: "600ms" });
+    const other = started(dir, { lease: "2s" });
     await other.start();
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
     deepEqual(other.gateway.received.length, 0, "the lease was renewed all the time");
     proxy.refuse(true);
     proxy.cut();
@@ -217,6 +217,7 @@ describe("sftp source", { skip, timeout: 240_000 }, () => {
       gone.gateway.received.map(({ id }) => id),
     );
     equal(other.context.counts.get("taken_over"), 2);
+    ok(other.context.lines.some((line) => JSON.stringify(line).includes("MF_SFTP_TAKEN_OVER")));
     gone.gateway.release();
     proxy.refuse(false);
     await eventually("the first one sees it", () => gone.context.counts.get("taken") === 2);
