@@ -2,6 +2,11 @@
 const mib = 2 ** 20;
 
 export const cliLimits = {
+  /** A memory budget below this is scarce. A container of 1 GB has 248 MiB. */
+  scarceMemoryBytes: 256 * mib,
+  /** Longest piece of memory that its allocator keeps for itself when it is freed, and half of V8's young generation, where memory is scarce. */
+  scarceKeptBytes: mib,
+  scarceYoungMib: 16,
   /** Between two looks at the files that mayfly.yaml refers to, in milliseconds. */
   secretsMs: 5_000,
   /** Test files below one folder. */

@@ -52,7 +52,8 @@ export { stateRefusal } from "./journal/state-limit.ts";
 export { gatewayLimits } from "./contract/limits.ts";
 export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from "./logger.ts";
 export { type GatewayMemory } from "./contract/memory.ts";
-export { gatewayMemory } from "./memory/budget.ts";
+export { availableMemory } from "./memory/available.ts";
+export { defaultMemoryBytes, gatewayMemory } from "./memory/budget.ts";
 export { type Answer, type Failure, type Headers, type Incoming, type Outcome, type Outgoing, type Reply } from "./contract/message.ts";
 export {
   type Attempt,

@@ -54,7 +54,12 @@ function reloadNow(serving: Serving): void {
 }
 
 async function serve(flags: ServeFlags): Promise<number> {
-  const [{ startServing }, { withSignals }] = await Promise.all([import("../serving/serving.ts"), import("../serving/signals.ts")]);
+  const [{ settleForScarceMemory }, { startServing }, { withSignals }] = await Promise.all([
+    import("../serving/scarce-memory.ts"),
+    import("../serving/serving.ts"),
+    import("../serving/signals.ts"),
+  ]);
+  settleForScarceMemory();
   return await withSignals(async (ended) => {
     let serving: Serving | undefined;
     let early = false;

@@ -391,7 +391,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       history: historySchema,
       build,
       memory: size(
-        "Memory budget for the messages of all flows: bodies, answers, replies and waiting machines. Default: a third of the memory available to the process (the computer's or the control group's) minus 160MiB, between 32MiB and 1GiB. The whole process uses up to three times the budget plus 160MiB.",
+        "Memory budget for the messages of all flows: bodies, answers, replies and waiting machines. Default: a third of the memory available to the process (the computer's or the control group's) minus 208MiB, between 32MiB and 1GiB. The whole process uses up to three times the budget plus 208MiB.",
       ),
       approvals,
       monitor,

@@ -22,7 +22,7 @@ export const gatewayLimits = {
   retryAfterMs: 1 * second,
 
   /** The memory budget: what Node itself needs, and the least and the most unless `memory` says otherwise. */
-  memory: { nodeBytes: 160 * mib, leastBytes: 32 * mib, mostBytes: 1024 * mib },
+  memory: { nodeBytes: 208 * mib, leastBytes: 32 * mib, mostBytes: 1024 * mib },
   /** Bytes a message takes besides its body. */
   messageBytes: 2 * kib,
   /** Longest wait for memory, of an answer that is coming in. */
