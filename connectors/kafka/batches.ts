@@ -13,6 +13,7 @@ export interface Produced {
 
 interface Waiting {
   readonly record: Produced;
+  readonly signal: AbortSignal;
   readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -35,17 +36,22 @@ export class Batches {
     this.#lost = lost;
   }
 
-  /** Resolves when the broker has stored it. */
-  send(record: Produced): Promise<void> {
+  /** Resolves when the broker has stored it. One whose attempt was ended before its request began is left out: it comes with the next attempt. */
+  send(record: Produced, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ record, bytes: bytesOf(record), resolve, reject });
+      this.#waiting.push({ record, signal, bytes: bytesOf(record), resolve, reject });
       if (!this.#running) void this.#run();
     });
   }
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (this.#waiting.length > 0) await this.#send(this.#nextBatch());
+    while (this.#waiting.length > 0) {
+      const batch = this.#nextBatch();
+      const wanted = batch.filter(({ signal }) => !signal.aborted);
+      for (const { reject, signal } of batch) if (signal.aborted) reject(signal.reason);
+      if (wanted.length > 0) await this.#send(wanted);
+    }
     this.#running = false;
   }
 

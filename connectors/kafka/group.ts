@@ -59,17 +59,23 @@ export async function settlePositions(client: Client, member: Member, from: From
   return moved;
 }
 
-/** Commits positions: one request at a time, each with all that moved since the last. */
+/** Commits positions of partitions that are read between two joins: one request at a time, each with all that moved since the last. */
 export class Commits {
   readonly #member: Member;
   readonly #next = new Map<string, { topic: string; partition: number; offset: bigint; leaderEpoch: number }>();
   #running: Promise<void> | undefined;
+  #isOver = false;
 
   constructor(member: Member) {
     this.#member = member;
   }
 
-  /** Resolves when it is committed. */
+  /** Others may have the partitions, and may have moved their positions: nothing is committed any more. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Resolves when it is committed, or too late. */
   async move(topic: string, partition: number, offset: bigint): Promise<void> {
     this.#next.set(`${topic} ${partition}`, { topic, partition, offset, leaderEpoch: -1 });
     const before = this.#running;
@@ -77,7 +83,7 @@ export class Commits {
       await before.catch(() => undefined);
       if (this.#running !== undefined) return this.#running; // of somebody who waited too: it has this one
     }
-    if (this.#next.size === 0) return;
+    if (this.#next.size === 0 || this.#isOver) return;
     const offsets = [...this.#next.values()];
     this.#next.clear();
     this.#running = this.#member.commit({ offsets }).finally(() => (this.#running = undefined));

@@ -86,7 +86,7 @@ function createKafkaOutlet(config: KafkaOutletConfig, context: OutletContext): O
       const batches = link.need();
       const record = recordOf(config, message, attempt);
       try {
-        await unlessAborted(attempt.signal, batches.send(record));
+        await unlessAborted(attempt.signal, batches.send(record, attempt.signal));
       } catch (error) {
         if (error instanceof OutletError) throw error;
         const { code, message: text } = explainKafka(peer, `topic ${record.topic}`, error);

@@ -110,8 +110,9 @@ class GroupReading {
   readonly #client: Client;
   readonly #ids = new Map<string, string>();
   #member!: Member;
-  #commits!: Commits;
   #share: Share | undefined;
+  /** Joins so far; what was begun under an earlier one is void. */
+  #joins = 0;
   #joining = true;
   #ended = false;
 
@@ -138,7 +139,6 @@ class GroupReading {
     const member = memberOf(this.#client, options, () => this.#handOff());
     own({ close: () => member.close(true) });
     this.#member = member;
-    this.#commits = new Commits(member);
     member.on("error", lost);
     member.on("consumer:heartbeat:error", ({ error }) => lost(error));
     const metadata = await member.metadata({ topics: [...topics], autocreateTopics: create });
@@ -174,12 +174,13 @@ class GroupReading {
     this.#context.metrics.count("rebalance");
     await share.end();
     if (!this.#ended) await this.#opening.intake.clear(this.#config.session * kafkaLimits.handOffShare);
-    share.over = true;
+    share.commits.end();
   }
 
-  /** After a join: reads the partitions that are now ours, from where the group has come to. */
+  /** After a join: reads the partitions that are now this member's, from the group's positions on. */
   async #read(): Promise<void> {
     const { intake, lost } = this.#opening;
+    const join = ++this.#joins;
     this.#joining = false;
     if (this.#ended) return;
     for (const { topic, partition, from, to } of await settlePositions(this.#client, this.#member, this.#config.from)) {
@@ -196,8 +197,8 @@ class GroupReading {
       maxWaitTime: kafkaLimits.fetchWaitMs,
       highWaterMark: kafkaLimits.recordsAhead,
     });
-    const share = new Share(stream, (record) => intake.offer(this.#delivery(share, record)));
-    if (this.#joining || this.#ended) return void (await share.end()); // divided anew, or stopped, meanwhile
+    const share = new Share(stream, new Commits(this.#member), (record) => intake.offer(this.#delivery(share, record)));
+    if (this.#joining || join !== this.#joins || this.#ended) return void (await share.end()); // divided anew, or stopped, meanwhile
     this.#share = share;
     share.read(intake, lost);
   }
@@ -208,9 +209,9 @@ class GroupReading {
     const progress = share.progressOf(topic, partition);
     const settle = async (): Promise<void> => {
       const position = progress.end(offset);
-      if (position === undefined || share.over) return;
+      if (position === undefined) return;
       try {
-        await this.#commits.move(topic, partition, position);
+        await share.commits.move(topic, partition, position);
       } catch (error) {
         if (!rejoins.has(protocolErrorOf(error) ?? "")) this.#opening.lost(error);
         throw error;
@@ -253,15 +254,15 @@ const rejoins = new Set(["REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "UNKNOWN
 
 /** Partitions that are read between two joins. */
 class Share {
+  readonly commits: Commits;
   readonly #stream: MessagesStream<Buffer, Buffer, Buffer, Buffer>;
   readonly #take: (record: Record) => void;
   readonly #progress = new Map<string, PartitionProgress>();
   #loop: FetchLoop | undefined;
   #ended = false;
-  /** Others may have its partitions: nothing may be committed any more. */
-  over = false;
 
-  constructor(stream: MessagesStream<Buffer, Buffer, Buffer, Buffer>, take: (record: Record) => void) {
+  constructor(stream: MessagesStream<Buffer, Buffer, Buffer, Buffer>, commits: Commits, take: (record: Record) => void) {
+    this.commits = commits;
     this.#stream = stream;
     this.#take = take;
   }

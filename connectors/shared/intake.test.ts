@@ -233,3 +233,71 @@ function deadly(
     refuse: (next) => (refusing = next),
   };
 }
+
+test("a clear forgets what waits, settles what the gateway has, and offers the rest of the messages afterwards", async () => {
+  let end = (): void => undefined;
+  const { intake, offer, handed, ends } = bench(1, (text) =>
+    text === "a" ? new Promise((resolve) => (end = () => resolve(ok(text)))) : ok(text),
+  );
+  for (const text of ["a", "b"]) offer(text);
+  await settle();
+  let cleared = false;
+  const clearing = intake.clear(1_000).then(() => (cleared = true));
+  await settle();
+  assert.deepEqual([handed, cleared, intake.room], [["a"], false, 0]);
+  end();
+  await clearing;
+  offer("c");
+  await settle();
+  assert.deepEqual(
+    [handed, ends],
+    [
+      ["a", "c"],
+      ["+a", "+c"],
+    ],
+  );
+});
+
+test("what does not end in the time of a clear comes too late, and refused messages are forgotten by it", async () => {
+  let end = (): void => undefined;
+  const { intake, clock, offer, handed, ends } = bench(2, (text) =>
+    text === "late"
+      ? new Promise((resolve) => (end = () => resolve(ok(text))))
+      : text === "busy"
+        ? settle().then(() => refused(50))
+        : ok(text),
+  );
+  for (const text of ["late", "busy"]) offer(text);
+  const clearing = intake.clear(1_000);
+  await settle();
+  await settle();
+  await clock.pass(1_000);
+  await clearing;
+  end();
+  await settle();
+  await clock.pass(1_000);
+  assert.deepEqual([handed, ends], [["late", "busy"], []]);
+});
+
+test("a clear whose connection is lost takes nothing from the next connection", async () => {
+  const { intake, clock, offer, handed, ends } = bench(2, (text) => (text === "old" ? new Promise(() => undefined) : ok(text)));
+  offer("old");
+  const clearing = intake.clear(1_000);
+  intake.forget();
+  offer("new");
+  await settle();
+  assert.deepEqual([handed, ends], [["old", "new"], ["+new"]]);
+  intake.pause();
+  offer("waits");
+  await clock.pass(1_000);
+  await clearing;
+  intake.resume();
+  await settle();
+  assert.deepEqual(
+    [handed, ends],
+    [
+      ["old", "new", "waits"],
+      ["+new", "+waits"],
+    ],
+  );
+});

@@ -168,6 +168,7 @@ export class Intake {
   /** The connection is lost: nothing received over it can be settled any more. */
   forget(): void {
     this.#generation += 1;
+    this.#clearing = false;
     this.#suspectAll();
     this.#lost.lost();
     this.#takeWaiting();
@@ -179,9 +180,11 @@ export class Intake {
    * most; outcomes after that come too late. The broker redelivers what was not settled, to whoever reads the place then.
    */
   async clear(limitMs: number): Promise<void> {
+    const generation = this.#generation;
     this.#clearing = true;
     this.#takeWaiting();
-    await Promise.race([this.#idle(), new Promise<void>((resolve) => this.#options.context.clock.after(limitMs, resolve))]);
+    await within(this.#options.context, limitMs, this.#idle()).catch(() => undefined);
+    if (generation !== this.#generation) return; // lost meanwhile: what waits now is of another connection
     this.#takeWaiting(); // refused meanwhile
     this.#generation += 1;
     this.#clearing = false;

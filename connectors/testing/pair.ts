@@ -15,7 +15,7 @@ export interface ConnectorCase {
   // biome-ignore lint/suspicious/noExplicitAny: see above
   readonly outlet: OutletDefinition<any>;
   readonly broker: Address;
-  /** Port of the proxy before a broker that tells clients where to connect: any other would be passed by. */
+  /** Port of the proxy, for a broker that tells its clients which port to connect to. */
   readonly proxyPort?: number;
   /** Raw configurations for the queue, subject, stream or table `place`, reached over `at`. */
   readonly sourceConfig: (at: Address, place: string) => Readonly<Record<string, unknown>>;
