@@ -30,6 +30,16 @@ interface Content {
   csv<T = Record<string, string>>(options?: CsvParseOptions): T[];
   /** A body of `multipart/form-data` or `application/x-www-form-urlencoded`, with its boundary from the content type. */
   formData(options?: TextOptions): FormData;
+  /** The same form, which also shows its `fields` and its `files`. */
+  form(options?: TextOptions): Form;
+}
+
+/** A form that was read. */
+export interface Form extends FormData {
+  /** Texts by name; of a name that repeats, the list of them. The object has no prototype: a name finds a field or nothing. */
+  readonly fields: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** Files in order, each with the name of its `field`, its own `name` and its `type`. */
+  readonly files: readonly (File & { readonly field: string })[];
 }
 
 /**

@@ -45,6 +45,32 @@ export function readForm(bytes: Uint8Array, contentType: string, malformed: "ref
   return formReader(bytes, contentType, malformed);
 }
 
+/** A file of a form, with the name of its field. */
+export type FormFile = File & { readonly field: string };
+
+/** A form that also shows its fields and its files. */
+export type Form = FormData & {
+  /** Texts by name; of a name that repeats, all of them. */
+  readonly fields: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly files: readonly FormFile[];
+};
+
+/** Adds `fields` and `files` to a form that was read. */
+export function withParts(form: FormData): Form {
+  const fields: Record<string, string | string[]> = Object.create(null); // any name is a field's
+  const files: File[] = [];
+  for (const [name, value] of form) {
+    if (typeof value !== "string") {
+      files.push(Object.defineProperty(value, "field", { value: name, enumerable: true }));
+      continue;
+    }
+    const before = fields[name];
+    if (typeof before === "object") before.push(value);
+    else fields[name] = before === undefined ? value : [before, value];
+  }
+  return Object.defineProperties(form, { fields: { value: fields, enumerable: true }, files: { value: files, enumerable: true } }) as Form;
+}
+
 export function onBlob(reader: BlobReader): void {
   blobReader = reader;
 }

@@ -2,7 +2,7 @@
 import type { CsvParseOptions, XmlElement, XmlParseOptions } from "./api.d.ts";
 import { isHeaderText } from "../../abi/headers.ts";
 import { FlowError, isEngineFailure } from "./errors.ts";
-import { bodyValue, readForm } from "./bodies.ts";
+import { bodyValue, type Form, readForm, withParts } from "./bodies.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
 import { decodeText, type Malformed, withoutMark } from "./charset.ts";
@@ -193,6 +193,11 @@ export abstract class Content {
     } catch (error) {
       throw this.invalid("form data", error);
     }
+  }
+
+  /** The same, with its fields and its files apart. */
+  form(options?: TextOptions): Form {
+    return withParts(this.formData(options));
   }
 
   /** Takes everything out of the current event, which is about to go. */

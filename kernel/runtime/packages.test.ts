@@ -46,6 +46,7 @@ test("an image has the parts its flow mentions, and no others", () => {
     ["() => new Blob([])", ["blob"]],
     ["async () => (await fetch('https://x')).blob()", ["blob", "events", "url", "fetch"]],
     ["(msg) => msg.formData()", ["blob", "form"]],
+    ["(msg) => msg.form().fields", ["blob", "form"]],
     ["() => new FormData()", ["blob", "form"]],
     ["() => console.log(structuredClone(1))", ["console", "clone"]],
   ];

@@ -26,7 +26,7 @@ const rules: Readonly<Record<string, PartRule>> = table({
   events: { module: "web/events.ts", mention: /\b(?:Event|CustomEvent|EventTarget|AbortController|AbortSignal|signal)\b/, needs: [] },
   url: { module: "web/url.ts", mention: /\bURL(?:SearchParams)?\b/, needs: [] },
   blob: { module: "web/blob.ts", mention: /\b(?:Blob|File)\b|\.blob\s*\(|\["blob"\]/, needs: [] },
-  form: { module: "web/form-data.ts", mention: /\bFormData\b|\.formData\s*\(|\["formData"\]/, needs: ["blob"] },
+  form: { module: "web/form-data.ts", mention: /\bFormData\b|\.form(?:Data)?\s*\(|\["form(?:Data)?"\]/, needs: ["blob"] },
   fetch: { module: "web/fetch.ts", mention: /\b(?:fetch|Headers|Request|Response)\b/, needs: ["events", "url"] },
   crypto: { module: "web/crypto.ts", mention: /\bcrypto\b/, needs: [] },
   subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: ["crypto"] },

@@ -199,6 +199,41 @@ test("msg.formData() reads uploads, and refuses what is malformed with 400", asy
   assert.equal((await replyOf(replaced, posted("application/x-www-form-urlencoded", "q=%FF")))?.body, '[["q","\ufffd"]]');
 });
 
+test("msg.form() has fields and files apart, whatever their names, and is the FormData too", async () => {
+  const part = (parameters: string, body: string, more = ""): string =>
+    `--b\r\nContent-Disposition: form-data; ${parameters}\r\n${more}\r\n${body}\r\n`;
+  const body = [
+    part('name="a"', "1"),
+    part('name="a"', "2"),
+    part('name="__proto__"', "p"),
+    part('name="f"; filename="x.csv"', "1,2", "Content-Type: text/csv\r\n"),
+    part('name="a"; filename=""', ""),
+    part('name="a"', "3"),
+  ].join("");
+  const shown =
+    "async (msg) => { const form = msg.form(); return [Object.entries(form.fields), await Promise.all(form.files.map(async (f) => [f.field, f.name, f.type, await f.text()])), form instanceof FormData && form.getAll('a').length, JSON.parse(JSON.stringify(form)).files, typeof form.fields.toString, msg.formData().fields === undefined]; }";
+  assert.deepEqual(JSON.parse((await replyOf(shown, posted("multipart/form-data; boundary=b", `${body}--b--`)))?.body ?? ""), [
+    [
+      ["a", ["1", "2", "3"]],
+      ["__proto__", "p"],
+    ],
+    [
+      ["f", "x.csv", "text/csv", "1,2"],
+      ["a", "", "text/plain", ""],
+    ],
+    4,
+    [{ field: "f" }, { field: "a" }],
+    "undefined",
+    true,
+  ]);
+  const fields = await replyOf(
+    "(msg) => ({ ...msg.form() })",
+    posted("application/x-www-form-urlencoded; charset=UTF-8", "q=a+b&q=%C3%BC&r"),
+  );
+  assert.deepEqual(JSON.parse(fields?.body ?? ""), { fields: { q: ["a b", "ü"], r: "" }, files: [] });
+  assert.equal((await failureOf("(msg) => msg.form()", posted("text/plain", "a=1"))).code, "MF_MESSAGE_INVALID");
+});
+
 test("a form that a machine writes is the same to Node, whatever is in it", async () => {
   const text = fc.string({ unit: "binary" });
   const entries = fc.sample(
