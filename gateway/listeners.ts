@@ -61,7 +61,8 @@ export class Listeners {
     if (!admin.enabled) return;
     if (admin.port !== undefined) {
       const admits = originCheck([admin.host, ...admin.hosts], tls === undefined ? "http" : "https");
-      this.#tcp = this.#server(tls, admits);
+      // An operator's browser is asked for no certificate.
+      this.#tcp = this.#server(tls === undefined ? undefined : { ...tls, clientCa: undefined }, admits);
       add(this.#tcp.routes, { kind: "tcp", token: admin.token });
       if (page !== undefined) this.#page = addPage(this.#tcp.routes, page);
       await this.#tcp.listen(admin.host, admin.port);
@@ -99,6 +100,7 @@ export class Listeners {
   #server(tls: Tls, admits?: HttpServerPorts["admits"]): HttpServer {
     const { clock, logger, unexpected } = this.#ports;
     const { base, http } = this.#config;
-    return new HttpServer({ tls, admits, base, connectionsPerAddress: http.connectionsPerAddress, clock, logger, unexpected });
+    const { proxies, connectionsPerAddress } = http;
+    return new HttpServer({ tls, proxies, admits, base, connectionsPerAddress, clock, logger, unexpected });
   }
 }

@@ -25,7 +25,7 @@ export const rateLimitSchema: JsonSchema = {
       pattern: "^(caller|address|header:[a-z0-9-]+)$",
       patternErrorMessage: "must be caller, address, or header:NAME in lower case",
       description:
-        "What is counted by: the caller's credentials (without any, the address), the address of the connection (of IPv6 its /64), or a header. Behind a proxy every connection has the proxy's address: count by a header then, and only by one that the proxy sets itself, since a caller may send any other.",
+        "What is counted by: the caller's credentials (without any, the address), the address (of IPv6 its /64), or a header. Behind proxies set `http.proxies`: otherwise every caller has the proxy's address. Count by a header only if a proxy sets it itself, since a caller may send any other.",
     },
   },
 };
@@ -51,10 +51,10 @@ export class RateLimiter {
     this.#clock = clock;
   }
 
-  /** Counts a request. `credentials`: of the caller, empty for none. */
-  take(request: IncomingMessage, credentials: string): Allowance {
+  /** Counts a request. `credentials`: of the caller, empty for none; `address`: whence it comes, undefined if nobody knows. */
+  take(request: Pick<IncomingMessage, "headers">, credentials: string, address: string | undefined): Allowance {
     const { count, windowMs } = this.#config.rate;
-    const name = this.#nameOf(request, credentials);
+    const name = this.#nameOf(request, credentials, address);
     const nowMs = this.#clock.monotonicMs();
     const eachMs = windowMs / count;
     const fullAtMs = Math.max(this.#full.get(name) ?? 0, nowMs) + eachMs;
@@ -66,11 +66,11 @@ export class RateLimiter {
     return { allowed: true, remaining: Math.max(Math.floor(-overMs / eachMs + roundingError), 0), fullMs: fullAtMs - nowMs, waitMs: 0 };
   }
 
-  #nameOf({ headers, socket }: IncomingMessage, credentials: string): string {
+  #nameOf({ headers }: Pick<IncomingMessage, "headers">, credentials: string, address: string | undefined): string {
     const { by } = this.#config;
     if (by === "caller" && credentials !== "") return short(credentials);
     const header = by.startsWith("header:") ? headers[by.slice("header:".length)] : undefined;
-    return short(typeof header === "string" ? `header ${header}` : `address ${networkOf(socket.remoteAddress) ?? ""}`);
+    return short(typeof header === "string" ? `header ${header}` : `address ${networkOf(address) ?? ""}`);
   }
 
   /** Buckets that are full say nothing; of more than fit, the one that has rested longest goes. */

@@ -4,27 +4,23 @@ import { appendHeader, type HeadersDraft, headerText, type HeaderValue } from "#
 import { isCoded } from "#base";
 import {
   type Accept,
-  type AuthConfig,
   type AuthenticatedCaller,
   Authentication,
-  authSchema,
   type BodyBounds,
   type Caller,
+  clientCertificate,
   connectionHeaders,
-  type CorsConfig,
-  corsSchema,
   failWith,
-  gatewayLimits,
   type Health,
   type Incoming,
   methodList,
+  Networks,
   noBody,
   type Outcome,
   type Problem,
   readBody,
   type RouteHandler,
   sendProblem,
-  size,
   type Source,
   type SourceContext,
   type SourceDefinition,
@@ -32,27 +28,10 @@ import {
   told,
 } from "#gateway/contract";
 import { type LargeBody, readLargeBody } from "./large-body.ts";
-import { type RateLimitConfig, RateLimiter, rateLimitSchema } from "./rate-limit.ts";
+import { RateLimiter } from "./rate-limit.ts";
+import { type HttpSourceConfig, httpSourceDescription, httpSourceSchema } from "./source-settings.ts";
 import { sendReply, writeHead } from "./reply.ts";
-import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
 import { isStructured, parseCloudEvent } from "../shared/cloudevents/read.ts";
-
-export interface HttpSourceConfig {
-  readonly method: string | readonly string[];
-  readonly path: string;
-  readonly mode: "reply" | "accept";
-  readonly bodyLimit: number;
-  readonly compress: boolean;
-  readonly idHeader: string;
-  readonly errors: "brief" | "full";
-  readonly cloudevents: boolean;
-  readonly auth?: AuthConfig;
-  readonly cors?: CorsConfig;
-  readonly rateLimit?: RateLimitConfig;
-}
-
-const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const oneMethod = { type: "string", enum: methods } as const;
 
 /** Headers that end here, or that are made anew from the body. */
 const droppedHeaders = new Set(["content-length", "content-encoding", "content-type", ...connectionHeaders]);
@@ -62,6 +41,12 @@ const unusablePath: Problem = {
   status: 400,
   code: "MF_PATH_INVALID",
   detail: "the path contains a control character: remove it",
+};
+
+const addressDenied: Problem = {
+  status: 403,
+  code: "MF_ADDRESS_DENIED",
+  detail: "this path is not open to your address: ask whoever runs the gateway to allow it",
 };
 
 /** A request with all that its route says of it. */
@@ -82,6 +67,7 @@ class HttpSource implements Source {
   readonly #context: SourceContext;
   readonly #bounds: BodyBounds;
   readonly #authentication: Authentication | undefined;
+  readonly #allowed: Networks | undefined;
   readonly #limiter: RateLimiter | undefined;
   readonly #secretHeaders: ReadonlySet<string>;
   #accept: Accept | undefined;
@@ -95,6 +81,7 @@ class HttpSource implements Source {
     this.#authentication =
       config.auth === undefined ? undefined : new Authentication(config.auth, { memory: context.memory.answers, logger: context.logger });
     this.#secretHeaders = new Set(this.#authentication?.secretHeaders);
+    this.#allowed = config.allow === undefined ? undefined : new Networks(config.allow);
     this.#limiter = config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, context.clock);
     this.#bounds = { limit: config.bodyLimit, memory: context.memory };
   }
@@ -126,8 +113,10 @@ class HttpSource implements Source {
   }
 
   readonly #handle: RouteHandler = (request, response, parameters, query) => {
+    if (this.#allowed?.has(this.#context.http.addressOf(request)) === false) return refuse(request, response, addressDenied);
     const authentication = this.#authentication;
-    const known = authentication === undefined ? anyone : authentication.byHeaders(request.headers);
+    const certificate = authentication?.asksForCertificate === true ? clientCertificate(request, this.#context.clock.now()) : undefined;
+    const known = authentication === undefined ? anyone : authentication.byHeaders(request.headers, certificate);
     const exchange = { request, response, parameters, query };
     if (known === undefined || !("status" in known)) return this.#admit({ ...exchange, known, caller: this.#entered(response) });
     const token = authentication?.tokenOf(request.headers);
@@ -180,7 +169,7 @@ class HttpSource implements Source {
   #allows(request: IncomingMessage, response: ServerResponse, { credentials }: AuthenticatedCaller): boolean {
     const limiter = this.#limiter;
     if (limiter === undefined) return true;
-    const allowance = limiter.take(request, credentials);
+    const allowance = limiter.take(request, credentials, this.#context.http.addressOf(request));
     const headers = limiter.headers(allowance);
     for (const name in headers) response.setHeader(name, headers[name] as string);
     if (allowance.allowed) return true;
@@ -387,65 +376,8 @@ function problemOf({ failure, id }: Outcome & { status: "dead" }, errors: "brief
 export const httpSource: SourceDefinition<HttpSourceConfig> = {
   name: "http",
   summary: "Messages over HTTP, on the gateway's own server.",
-  description: `Serves one path. With \`mode: reply\` the caller waits for the flow's reply; the caller owns the message until then, so there is one attempt, and a failure is answered with
-\`application/problem+json\` that has the message's id and a code: 502 and 504 if a system that the flow called failed or did not answer, 500 if the flow failed. A failure that is not the caller's fault (5xx) is also kept as a dead letter. With \`mode: accept\` the caller gets \`202\` and
-\`{"id": …}\` once the journal has the message, which is then retried according to \`retry\`.
-
-- Path parameters arrive decoded as \`msg.params\` and the headers \`mayfly-path-NAME\` (\`*\` as \`mayfly-path-rest\`), the query as \`msg.query\` and \`mayfly-query\`, method and path as \`mayfly-method\` and \`mayfly-path\`. The caller's \`mayfly-\` headers are dropped. Repeated header lines are several values of one header; bytes beyond ASCII are read as Latin-1. A second \`Host\`, \`Content-Type\` or \`Authorization\` line is 400.
-- \`gzip\`, \`deflate\` and \`br\` bodies are decompressed; \`bodyLimit\` counts before and after. With the flow's \`claimCheck\` longer bodies are streamed to disk: raise \`bodyLimit\` to the longest body you accept.
-- As a source of a signal it answers \`202\` with \`{"id": …, "waiting": true}\` once the journal has the signal; \`waiting\` is false while no machine waits for it yet. \`mode\` does not matter.
-- With \`cloudevents: true\`, \`OPTIONS\` answers the CloudEvents webhook handshake.
-- A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
-- \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.`,
-  schema: {
-    type: "object",
-    additionalProperties: false,
-    required: ["path"],
-    properties: {
-      method: {
-        type: ["string", "array"],
-        pattern: `^(${methods.join("|")})$`,
-        patternErrorMessage: `must be one of ${methods.join(", ")}, or a list of them`,
-        minItems: 1,
-        uniqueItems: true,
-        items: oneMethod,
-        default: "POST",
-        description: "Method, or a list of them. `HEAD` is answered where `GET` is, `OPTIONS` by the gateway unless it is listed.",
-      },
-      path: {
-        type: "string",
-        description: "Path, with parameters such as /orders/:id or a trailing /*.",
-        pattern: "^/(?!-/)",
-        patternErrorMessage: "must be a path such as /orders/:id; those below /-/ are the gateway's own",
-        examples: ["/orders/:id"],
-      },
-      mode: {
-        type: "string",
-        enum: ["reply", "accept"],
-        default: "reply",
-        description: "reply: the caller waits for the flow's reply. accept: answer 202 once the message is in the journal.",
-      },
-      bodyLimit: size("Maximum length of a body, before and after decompression.", `${gatewayLimits.httpBodyBytes / 2 ** 20}MiB`),
-      compress: { type: "boolean", default: false, description: "Compress replies for callers that accept compression." },
-      idHeader: {
-        type: "string",
-        default: "idempotency-key",
-        pattern: "^[a-z0-9-]+$",
-        patternErrorMessage: "must be a header name in lower case",
-        description: "Header that contains the message's id.",
-      },
-      errors: {
-        type: "string",
-        enum: ["brief", "full"],
-        default: "brief",
-        description: "full: error answers include errors thrown inside the flow. Errors of peers are never included.",
-      },
-      cloudevents: acceptCloudEventsSchema,
-      auth: authSchema,
-      cors: corsSchema,
-      rateLimit: rateLimitSchema,
-    },
-  },
+  description: httpSourceDescription,
+  schema: httpSourceSchema,
   example: "http: { method: POST, path: /orders, bodyLimit: 1MiB }",
   create: (config, context) => new HttpSource(config, context),
 };

@@ -55,6 +55,7 @@ export function testContext(prefetch = 16, base = tmpdir()): TestContext {
     add(): never {
       throw new Error("no HTTP here");
     },
+    addressOf: () => undefined,
   };
   return {
     ...context,

@@ -3,6 +3,7 @@ import { hardLimits } from "#abi";
 import { table } from "#base";
 import { resolve } from "node:path";
 import { approvalPath } from "../approvals/links.ts";
+import type { AuthConfig } from "../contract/http/authentication.ts";
 import { type CorsConfig, corsProblem } from "../contract/http/cors.ts";
 import { methodList } from "../contract/http/routes.ts";
 import type { Connectors } from "../contract/connectors.ts";
@@ -26,6 +27,7 @@ import type {
   SleepConfig,
   SourceConfig,
   TelemetryConfig,
+  TlsServerConfig,
 } from "../contract/config.ts";
 
 /** mayfly.yaml after validation: defaults are in, units are numbers. */
@@ -35,7 +37,8 @@ interface Checked {
     readonly host: string;
     readonly port: number;
     readonly connectionsPerAddress: number;
-    readonly tls?: { readonly cert: string; readonly key: string };
+    readonly proxies: GatewayConfig["http"]["proxies"];
+    readonly tls?: Omit<TlsServerConfig, "clientCa"> & { readonly clientCa?: string };
     readonly metrics: GatewayConfig["http"]["metrics"];
     readonly admin: {
       readonly enabled: boolean;
@@ -104,6 +107,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
       history: historyRules(data.history, flow.history),
     };
   checkRoutes(flows, data.approvals !== undefined, report);
+  if (data.http.tls?.clientCa === undefined) checkClientCertificates(flows, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
       report(["flows", name, "claimCheck"], "needs a journal on disk: remove journal.memory, or this");
@@ -113,7 +117,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
     report(["memory"], `must be at least ${gatewayLimits.memory.leastBytes / 2 ** 20}MiB`);
   if (data.history.size < historyLimits.leastSizeBytes)
     report(["history", "size"], `must be at least ${historyLimits.leastSizeBytes / 2 ** 20}MiB`);
-  const { admin, host, port, connectionsPerAddress, metrics, tls } = data.http;
+  const { admin, host, port, connectionsPerAddress, metrics, proxies, tls } = data.http;
   checkAdmin(data.http, report);
   return {
     base,
@@ -123,7 +127,8 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
       port,
       connectionsPerAddress,
       metrics,
-      tls,
+      proxies,
+      tls: tls === undefined ? undefined : { ...tls, clientCa: tls.clientCa },
       admin: { enabled: admin.enabled, host: admin.host, hosts: admin.hosts, port: admin.port, token: admin.token },
     },
     journal: journalConfig(data.journal),
@@ -326,6 +331,16 @@ function checkRoutes(flows: Readonly<Record<string, FlowConfig>>, hasApprovals: 
       }
     }
   }
+}
+
+/** Without an authority no certificate of a caller is good. */
+function checkClientCertificates(flows: Readonly<Record<string, FlowConfig>>, report: Report): void {
+  for (const [name, flow] of Object.entries(flows))
+    for (const { config, at } of httpSources(name, flow)) {
+      const { auth = [] } = config as { readonly auth?: AuthConfig };
+      if ([auth].flat().some((way) => way.mtls !== undefined))
+        report([...at, "http", "auth"], "mtls needs the authorities of callers' certificates: set http.tls.clientCa");
+    }
 }
 
 interface PlacedHttp {

@@ -2,23 +2,13 @@
 import type { ConnectorDescription, JsonSchema } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { flowHistorySchema, historySchema } from "./history-settings.ts";
+import { httpSchema } from "./http-settings.ts";
 import { defaultPlaces } from "./places.ts";
+import { object, section, text, whole } from "./schema-parts.ts";
 import { duration, durationRange, early, rate, share, size } from "../contract/units.ts";
 
 /** Flow and outlet names: they are folder names and metric labels as well. */
 export const namePattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
-
-function object(description: string, properties: Readonly<Record<string, JsonSchema>>, required: readonly string[] = []): JsonSchema {
-  return { type: "object", description, properties, additionalProperties: false, ...(required.length === 0 ? {} : { required }) };
-}
-
-function whole(description: string, minimum: number, maximum: number, fallback?: number): JsonSchema {
-  return { type: "integer", description, minimum, maximum, ...(fallback === undefined ? {} : { default: fallback }) };
-}
-
-function text(description: string, fallback?: string): JsonSchema {
-  return { type: "string", minLength: 1, description, ...(fallback === undefined ? {} : { default: fallback }) };
-}
 
 function connectors(definitions: readonly ConnectorDescription[]): Record<string, JsonSchema> {
   return Object.fromEntries(definitions.map((each) => [each.name, { ...each.schema, description: each.summary }]));
@@ -58,11 +48,6 @@ function outletSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
       pause: duration("Time the circuit stays open.", "10s"),
     }),
   });
-}
-
-/** An object that may be left out as a whole. */
-function section(description: string, properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
-  return { ...object(description, properties), default: {} };
 }
 
 function fromSchema(sources: readonly ConnectorDescription[]): JsonSchema {
@@ -217,47 +202,6 @@ function flowSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
   });
 }
 
-const http: JsonSchema = section("The gateway's HTTP server.", {
-  port: whole("Port; 0 picks a free one.", 0, 65_535, 8080),
-  host: text("Address to listen on.", "127.0.0.1"),
-  connectionsPerAddress: whole(
-    "Maximum number of connections from one IPv4 address or IPv6 /64; more are closed. Raise it behind a proxy, whose callers share one address.",
-    1,
-    gatewayLimits.httpConnections,
-    gatewayLimits.httpConnectionsPerAddress,
-  ),
-  tls: object("Serve HTTPS.", { cert: text("PEM file of the certificate chain."), key: text("PEM file of the private key.") }, [
-    "cert",
-    "key",
-  ]),
-  metrics: {
-    type: "string",
-    enum: ["public", "admin"],
-    default: "public",
-    description: "public: serve /metrics on `port` too. admin: serve it only with the admin endpoints.",
-  },
-  admin: {
-    ...object(
-      "Admin endpoints, used by `mayfly send` and `mayfly dlq`: a UNIX socket in the journal's folder that only the gateway's user can open, and a TCP port if one is set, where the page is served as well.",
-      {
-        enabled: { type: "boolean", default: true, description: "false: neither socket nor port." },
-        port: whole("TCP port of the admin endpoints; needs `token`. 0 picks a free one.", 0, 65_535),
-        host: text("Address that `port` listens on.", "127.0.0.1"),
-        hosts: {
-          type: "array",
-          description:
-            "Names under which callers reach `port`, besides IP addresses and localhost: gateway.internal. A request for another name is refused.",
-          default: [],
-          maxItems: 32,
-          items: text("A name."),
-        },
-        token: text("Bearer token required on `port`; /ready on http.port shows its details to a caller with this token."),
-      },
-    ),
-    default: {},
-  },
-});
-
 const journal: JsonSchema = section("Durable record of messages, their effects and state.", {
   dir: text("Folder.", defaultPlaces.journal),
   memory: {
@@ -385,7 +329,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         propertyNames: { pattern: namePattern },
         additionalProperties: flowSchema(outlets),
       },
-      http,
+      http: httpSchema,
       journal,
       deadLetters,
       history: historySchema,

@@ -42,7 +42,7 @@ export function tryConnectors(
     const trySources = (sources: readonly SourceConfig[], place: Path): void => {
       for (const [index, source] of sources.entries()) {
         const definition = connectors.sources.find(({ name }) => name === source.connector);
-        const http = { add: () => () => {} };
+        const http = { add: () => () => {}, addressOf: () => undefined };
         attempt(["flows", flow, ...place, "from", index, source.connector], () =>
           definition?.create(source.config as never, { ...context(pathText([...place, "from", index])), prefetch: queue, http }),
         );

@@ -1,5 +1,7 @@
 /** The configuration as it is after reading: environment expanded, checked, units parsed (milliseconds, bytes), defaults filled in. */
 
+import type { ProxiesConfig } from "./http/addresses.ts";
+
 /** An inclusive range of milliseconds, from `200ms..30s`. */
 export interface DurationRange {
   readonly least: number;
@@ -140,6 +142,20 @@ export interface TelemetryConfig {
   readonly interval: number | undefined;
 }
 
+/** PEM files of a certificate chain and its key, relative to mayfly.yaml. */
+export interface CertificateConfig {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface TlsServerConfig extends CertificateConfig {
+  /** Others, each for the names that it has. */
+  readonly certificates: readonly CertificateConfig[];
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** PEM file of the authorities whose client certificates are good; undefined: none is asked for. */
+  readonly clientCa: string | undefined;
+}
+
 export interface GatewayConfig {
   /** Folder relative paths start from: that of mayfly.yaml. */
   readonly base: string;
@@ -151,7 +167,8 @@ export interface GatewayConfig {
     readonly port: number;
     /** Connections open at once from one address. */
     readonly connectionsPerAddress: number;
-    readonly tls: { readonly cert: string; readonly key: string } | undefined;
+    readonly proxies: ProxiesConfig;
+    readonly tls: TlsServerConfig | undefined;
     /** Where /metrics is served: on `port` as well, or only with the admin endpoints. */
     readonly metrics: "public" | "admin";
     /** `mayfly send` and the like: on a UNIX socket, and with `port` over TCP for whoever has the token. */

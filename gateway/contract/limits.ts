@@ -34,6 +34,9 @@ export const gatewayLimits = {
   openCallsPerMachine: 256,
   /** Calls one message may make over all its steps. */
   callsPerMessage: 10_000,
+  /** Most certificates of the server besides its first, and the interval at which their files are looked at, in milliseconds. */
+  certificates: 64,
+  certificatesMs: 5_000,
   /** Signatures of one request that are compared: a sender has a few while it changes its secret. */
   signaturesRead: 16,
   /** Longest file that a configuration refers to, in bytes. */
@@ -41,6 +44,8 @@ export const gatewayLimits = {
   /** Timeout of fetching an issuer's keys, and the least time between two fetches, in milliseconds. */
   jwksMs: 5_000,
   jwksCooldownMs: 10_000,
+  /** Time after which an issuer is asked again where its keys are, in milliseconds. */
+  discoveryMs: 3_600_000,
   /** Longest claims of a token, as JSON, in characters. */
   claimsCharacters: 16_384,
   /** Timers and waits one machine may have open at once. */

@@ -5,7 +5,9 @@ export { type TelemetryConfig } from "./config.ts";
 export { type ConnectorContext, type Health, type JsonSchema, type Logger } from "./connector.ts";
 export { told } from "./failure.ts";
 export { makeFolder, syncFolder } from "./folders.ts";
+export { Networks } from "./http/addresses.ts";
 export { type AuthConfig, type AuthenticatedCaller, Authentication, authSchema } from "./http/authentication.ts";
+export { clientCertificate } from "./http/client-certificate.ts";
 export { type CorsConfig, corsProblem, corsSchema } from "./http/cors.ts";
 export { type BodyBounds, noBody, readBody, tooBig, unknownEncoding, wrongEncoding } from "./http/body.ts";
 export { exchange, type HttpAnswer, isUnreached, newAgent, retryAfterMs, unsendable } from "./http/exchange.ts";
@@ -50,5 +52,5 @@ export {
 export { type LongBodies, type StagedBody } from "./stored-body.ts";
 export { causes, type TraceHeaders, type Tracing, untraced, withTrace } from "./tracing.ts";
 export { guarded, type ReportUnexpected } from "./unexpected.ts";
-export { duration, quota, type Quota, size } from "./units.ts";
+export { duration, network, quota, type Quota, size } from "./units.ts";
 export { type Connector, type Connectors } from "./connectors.ts";

@@ -11,6 +11,7 @@ import {
   table,
 } from "#base";
 import type { JsonSchema } from "./connector.ts";
+import { parseNetwork } from "./http/addresses.ts";
 import type { DurationRange } from "./config.ts";
 
 const durationPattern = `^${durationForm}$`;
@@ -19,6 +20,7 @@ const sizePattern = `^${sizeForm}$`;
 const sharePattern = "^[0-9]{1,3}(\\.[0-9]+)?%$";
 const earlyPattern = `^(refuse|keep ${durationForm})$`;
 const quotaPattern = "^[0-9]{1,9}/(s|m|h|d)$";
+const networkPattern = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$";
 const ratePattern = "^[0-9]+(\\.[0-9]+)?/(s|m|h)$";
 
 /** Milliseconds of `200ms`, `5s`, `1.5m`, `24h`, `7d`. */
@@ -76,6 +78,12 @@ export function parseEarly(text: string): Result<number, string> {
   return span === undefined || span === 0 ? err("must be refuse, or keep and a duration such as keep 1d") : ok(span);
 }
 
+/** The text itself, if it is a network. */
+function checkNetwork(text: string): Result<string, string> {
+  const network = parseNetwork(text);
+  return network.ok ? ok(text) : network;
+}
+
 /** Units by the name they have in a schema's `unit` keyword. */
 export const units: Readonly<Record<string, (text: string) => Result<unknown, string>>> = table({
   duration: parseDuration,
@@ -85,6 +93,7 @@ export const units: Readonly<Record<string, (text: string) => Result<unknown, st
   quota: parseQuota,
   share: parseShare,
   early: parseEarly,
+  network: checkNetwork,
 });
 
 interface Unit {
@@ -131,4 +140,9 @@ export function share(description: string, fallback?: string): JsonSchema {
 /** `keep 1d` or `refuse`; read as milliseconds, 0 for `refuse`. */
 export function early(description: string, fallback?: string): JsonSchema {
   return fragment({ unit: "early", pattern: earlyPattern, examples: ["keep 1d", "refuse"] }, description, fallback);
+}
+
+/** An address or a network; reaches the connector as it is written. */
+export function network(description: string): JsonSchema {
+  return fragment({ unit: "network", pattern: networkPattern, examples: ["192.0.2.0/24", "2001:db8::/32"] }, description, undefined);
 }

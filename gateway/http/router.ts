@@ -1,7 +1,8 @@
 /** Routes: paths without parameters in a map, since most are; the others in find-my-way's tree. */
 import findMyWay, { type HTTPMethod } from "find-my-way";
-import { METHODS } from "node:http";
+import { type IncomingMessage, METHODS } from "node:http";
 import { CodedError } from "#base";
+import { Proxies } from "../contract/http/addresses.ts";
 import type { CorsConfig } from "../contract/http/cors.ts";
 import type { HttpRoutes, RouteHandler, RouteOptions } from "../contract/http/routes.ts";
 
@@ -27,6 +28,15 @@ export class Router implements HttpRoutes {
   readonly #tree = findMyWay({ ignoreTrailingSlash: false, caseSensitive: true, maxParamLength: 500 });
   #inTree = 0;
   readonly #methods = new Map<string, number>();
+  readonly #proxies: Proxies;
+
+  constructor(proxies: Proxies = new Proxies({ trusted: [], header: "x-forwarded-for" })) {
+    this.#proxies = proxies;
+  }
+
+  addressOf({ socket, headers }: IncomingMessage): string | undefined {
+    return this.#proxies.addressOf(socket.remoteAddress, headers);
+  }
 
   add(method: string, path: string, handler: RouteHandler, { webhook = false, cors }: RouteOptions = {}): () => void {
     const route: StoredRoute = { handler, webhook, cors };

@@ -1,5 +1,4 @@
 /** An HTTP server of the gateway: finds the route, answers what has none, and closes in order. */
-import { readFileSync } from "node:fs";
 import {
   createServer,
   type IncomingMessage,
@@ -9,16 +8,17 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import { resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { type Clock, CodedError } from "#base";
 import type { GatewayConfig } from "../contract/config.ts";
 import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { ReportUnexpected } from "../contract/unexpected.ts";
+import { Certificates } from "./certificates.ts";
 import { ConnectionLimit } from "./connections.ts";
+import { Proxies } from "../contract/http/addresses.ts";
 import { allowOrigin, type CorsConfig, isPreflight, preflightHeaders } from "../contract/http/cors.ts";
 import { failWith, type Problem, sendProblem } from "../contract/http/problem.ts";
 import { Router } from "./router.ts";
@@ -34,6 +34,8 @@ const options: ServerOptions = {
 
 export interface HttpServerPorts {
   readonly tls: GatewayConfig["http"]["tls"];
+  /** Absent: none. */
+  readonly proxies?: GatewayConfig["http"]["proxies"];
   /** Folder the paths in `tls` start from. */
   readonly base: string;
   readonly connectionsPerAddress: number;
@@ -45,15 +47,17 @@ export interface HttpServerPorts {
 }
 
 export class HttpServer {
-  readonly routes = new Router();
+  readonly routes: Router;
   readonly connections: ConnectionLimit;
   readonly #server: Server;
+  readonly #certificates: Certificates | undefined;
   /** False while sources are still to add theirs: then an unknown path says "later" instead of "never". */
   routesAreThere = true;
   #closing = false;
   readonly #admits: HttpServerPorts["admits"];
 
-  constructor({ tls, base, connectionsPerAddress, clock, logger, unexpected, admits }: HttpServerPorts) {
+  constructor({ tls, proxies, base, connectionsPerAddress, clock, logger, unexpected, admits }: HttpServerPorts) {
+    this.routes = new Router(proxies === undefined ? undefined : new Proxies(proxies));
     this.#admits = admits;
     this.connections = new ConnectionLimit(connectionsPerAddress, clock, logger);
     const listener: RequestListener = (request, response) => {
@@ -64,10 +68,13 @@ export class HttpServer {
         failWith(response);
       }
     };
-    this.#server =
-      tls === undefined
-        ? createServer(options, listener)
-        : createTlsServer({ ...options, cert: readPem(base, tls.cert), key: readPem(base, tls.key) }, listener);
+    this.#certificates = tls === undefined ? undefined : new Certificates({ tls, base, clock, logger });
+    if (this.#certificates === undefined) this.#server = createServer(options, listener);
+    else {
+      const server: TlsServer = createTlsServer({ ...options, ...this.#certificates.options }, listener);
+      this.#certificates.watch(server);
+      this.#server = server;
+    }
     this.#server.maxConnections = gatewayLimits.httpConnections;
     this.#server.maxHeadersCount = 0; // Node would cut the rest off silently: `objection` counts instead
     this.#server.on("connection", (socket: Socket) => this.connections.admit(socket));
@@ -122,6 +129,7 @@ export class HttpServer {
   /** From now on answers say that the connection ends, and idle ones are closed. */
   beginClose(): void {
     this.#closing = true;
+    this.#certificates?.unwatch();
     this.#server.close();
     this.#server.closeIdleConnections();
   }
@@ -293,12 +301,4 @@ function originForm(request: IncomingMessage): string {
   request.headers.host = authority;
   request.url = rest.startsWith("/") ? rest : `/${rest}`;
   return request.url;
-}
-
-function readPem(base: string, path: string): Buffer {
-  try {
-    return readFileSync(resolve(base, path));
-  } catch (cause) {
-    throw new CodedError("MF_TLS_FILE", `cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  }
 }

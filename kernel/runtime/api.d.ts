@@ -56,7 +56,7 @@ export interface Message extends Content {
   readonly key: string | undefined;
   /** Parameters of an HTTP path such as `/orders/:id`, by name in lower case. */
   readonly params: Readonly<Record<string, string | undefined>>;
-  /** Claims of the caller's token, where an HTTP source has `auth: { jwt }`. */
+  /** Claims of the caller's token, where an HTTP source has `auth: { jwt }` or `{ oidc }`; with `{ mtls }`, of its certificate. */
   readonly claims: Readonly<Record<string, unknown>>;
   /** The query of an HTTP request, decoded; of a key that repeats, the list of its values. */
   readonly query: Readonly<Record<string, string | readonly string[] | undefined>>;

@@ -1,13 +1,14 @@
 /**
- * Authentication of callers: a bearer token (RFC 6750), a user with a password (RFC 7617), keys in a header, tokens that an issuer has signed, or
- * a signature of the body. Of several ways one is enough. Secrets are compared in constant time.
+ * Authentication of callers: a bearer token (RFC 6750), a user with a password (RFC 7617), keys in a header, tokens that an issuer has signed,
+ * a certificate of the connection, or a signature of the body. Of several ways one is enough. Secrets are compared in constant time.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { JsonSchema } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import type { Problem } from "./problem.ts";
-import { invalid, issuerOf, type JwtConfig, jwtSchema, TokenVerifier, type VerifierPorts } from "./tokens.ts";
+import { type ClientCertificate, type MtlsConfig, mtlsSchema } from "./client-certificate.ts";
+import { invalid, issuerOf, type JwtConfig, jwtSchema, type OidcConfig, oidcSchema, TokenVerifier, type VerifierPorts } from "./tokens.ts";
 import { checkSignature, type HmacConfig, hmacSchema, signatureHeader } from "./signatures.ts";
 
 export interface ApiKeyConfig {
@@ -24,6 +25,8 @@ export interface AuthWay {
   readonly apiKey?: ApiKeyConfig;
   readonly hmac?: HmacConfig;
   readonly jwt?: JwtConfig;
+  readonly oidc?: OidcConfig;
+  readonly mtls?: MtlsConfig;
 }
 
 export type AuthConfig = AuthWay | readonly AuthWay[];
@@ -61,6 +64,8 @@ const way = {
   },
   hmac: hmacSchema,
   jwt: jwtSchema,
+  oidc: oidcSchema,
+  mtls: mtlsSchema,
 } as const;
 
 export const authSchema: JsonSchema = {
@@ -115,6 +120,10 @@ export interface AuthenticatedCaller {
   readonly claimsJson?: string;
 }
 
+function holderOf({ subject, issuer, claimsJson }: ClientCertificate): AuthenticatedCaller {
+  return { credentials: `mtls ${JSON.stringify([issuer, subject])}`, name: subject, claimsJson };
+}
+
 const unnamed = (kind: string): AuthenticatedCaller => ({ credentials: kind, name: undefined });
 
 /** Comparisons of one way. */
@@ -122,6 +131,7 @@ interface Checks {
   readonly bearer: (token: string | undefined) => boolean;
   readonly basic: (pair: string | undefined) => boolean;
   readonly keyHolder: ((headers: IncomingHttpHeaders) => string | undefined) | undefined;
+  readonly subject: (certificate: ClientCertificate) => boolean;
 }
 
 /** The ways that callers of a source may show who they are. */
@@ -134,12 +144,14 @@ export class Authentication {
   /** Throws MF_URL_INVALID. */
   constructor(config: AuthConfig, ports: VerifierPorts) {
     this.#ways = isList(config) ? config : [config];
-    this.#checks = this.#ways.map(({ bearer, basic, apiKey }) => ({
+    this.#checks = this.#ways.map(({ bearer, basic, apiKey, mtls }) => ({
       bearer: comparison(bearer),
       basic: comparison(basic),
       keyHolder: apiKey === undefined ? undefined : keyHolders(apiKey),
+      subject: (certificate) => mtls !== undefined && (mtls.subjects.length === 0 || mtls.subjects.includes(certificate.subject)),
     }));
-    this.#verifiers = this.#ways.flatMap(({ jwt }) => (jwt === undefined ? [] : [new TokenVerifier(jwt, ports)]));
+    const tokens = this.#ways.flatMap(({ jwt, oidc }) => [jwt ?? [], oidc ?? []].flat());
+    this.#verifiers = tokens.map((config) => new TokenVerifier(config, ports));
     this.#hmacs = this.#ways.flatMap(({ hmac }) => hmac ?? []);
   }
 
@@ -148,21 +160,33 @@ export class Authentication {
     return ["authorization", ...this.#ways.flatMap(({ apiKey }) => apiKey?.header ?? [])];
   }
 
-  /** The caller by the request's headers; `undefined`: its body has to be seen first; or the answer to a request without credentials. */
-  byHeaders(headers: IncomingHttpHeaders): AuthenticatedCaller | Problem | undefined {
+  /**
+   * The caller by the request's headers, or the good certificate of its connection; `undefined`: its body has to be seen first; or the answer
+   * to a request without credentials.
+   */
+  byHeaders(headers: IncomingHttpHeaders, certificate: ClientCertificate | undefined): AuthenticatedCaller | Problem | undefined {
     const authorization = headers.authorization ?? "";
     const token = credentials(authorization, "bearer");
     const pair = credentials(authorization, "basic");
     const user = pair === undefined ? undefined : Buffer.from(pair, "base64").toString("utf8");
-    for (const { bearer, basic, keyHolder } of this.#checks) {
+    for (const { bearer, basic, keyHolder, subject } of this.#checks) {
       if (bearer(token)) return unnamed("bearer");
       if (basic(user)) return unnamed("basic");
       const name = keyHolder?.(headers);
       if (name !== undefined) return { credentials: `apiKey ${name}`, name };
+      if (certificate !== undefined && subject(certificate)) return holderOf(certificate);
     }
     if (this.#hmacs.some((hmac) => headers[signatureHeader(hmac)] !== undefined)) return undefined;
-    const gave = authorization !== "" || this.#ways.some(({ apiKey }) => apiKey !== undefined && headers[apiKey.header] !== undefined);
+    const gave =
+      authorization !== "" ||
+      (certificate !== undefined && this.asksForCertificate) ||
+      this.#ways.some(({ apiKey }) => apiKey !== undefined && headers[apiKey.header] !== undefined);
     return this.#denied(gave ? "the credentials are wrong" : `this path requires credentials: send ${this.#wanted}`);
+  }
+
+  /** True if a certificate of the connection may say who the caller is. */
+  get asksForCertificate(): boolean {
+    return this.#ways.some(({ mtls }) => mtls !== undefined);
   }
 
   /** The token of a request that only its issuer's keys can judge. */
@@ -215,17 +239,18 @@ export class Authentication {
   }
 
   get #wanted(): string {
-    const headers = this.#ways.flatMap(({ bearer, basic, apiKey, hmac, jwt }) => [
-      ...(bearer === undefined && basic === undefined && jwt === undefined ? [] : ["the authorization header"]),
+    const headers = this.#ways.flatMap(({ bearer, basic, apiKey, hmac, jwt, oidc, mtls }) => [
+      ...[bearer ?? basic ?? jwt ?? oidc].flatMap((each) => (each === undefined ? [] : ["the authorization header"])),
       ...(apiKey === undefined ? [] : [`the header ${apiKey.header}`]),
       ...(hmac === undefined ? [] : [`a signature in ${signatureHeader(hmac)}`]),
+      ...(mtls === undefined ? [] : ["a client certificate"]),
     ]);
     return [...new Set(headers)].join(" or ");
   }
 
   #denied(detail: string): Problem {
-    const challenges = this.#ways.flatMap(({ bearer, basic, jwt }) => [
-      ...(bearer === undefined && jwt === undefined ? [] : ['Bearer realm="mayfly"']),
+    const challenges = this.#ways.flatMap(({ bearer, basic, jwt, oidc }) => [
+      ...((bearer ?? jwt ?? oidc) === undefined ? [] : ['Bearer realm="mayfly"']),
       ...(basic === undefined ? [] : ['Basic realm="mayfly", charset="UTF-8"']),
     ]);
     const headers = challenges.length === 0 ? {} : { "www-authenticate": challenges.join(", ") };

@@ -28,4 +28,6 @@ export interface HttpRoutes {
    * Throws MF_ROUTE_TAKEN when method and path are taken.
    */
   add(method: string, path: string, handler: RouteHandler, options?: RouteOptions): () => void;
+  /** Address of who sent a request: the connection's or, behind trusted proxies, the one they name. Undefined if nobody knows. */
+  addressOf(request: IncomingMessage): string | undefined;
 }

@@ -2,18 +2,16 @@
  * JSON Web Tokens as callers show them (RFC 7519, RFC 6750): signed by one of the issuer's keys, which are fetched from its JWKS, kept, and
  * fetched again when a token names one that is not among them.
  */
-import type { JWTPayload, JWTVerifyGetKey } from "jose";
-import type { Agent } from "undici";
-import { CodedError, fromUtf8, type MemoryAccount } from "#base";
+import type { JWTPayload } from "jose";
+import type { MemoryAccount } from "#base";
 import type { JsonSchema, Logger } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import { duration } from "../units.ts";
-import { exchange, newAgent } from "./exchange.ts";
+import { IssuerKeys, jwksUnavailable } from "./issuer-keys.ts";
 import type { Problem } from "./problem.ts";
 
-export interface JwtConfig {
-  readonly jwks: string;
-  readonly issuer: string | readonly string[];
+/** Rules that a token must keep. */
+interface TokenRules {
   readonly audience: string | readonly string[];
   readonly algorithms: readonly string[];
   readonly scopes: readonly string[];
@@ -22,8 +20,42 @@ export interface JwtConfig {
   readonly tolerance: number;
 }
 
+export interface JwtConfig extends TokenRules {
+  readonly jwks: string;
+  readonly issuer: string | readonly string[];
+}
+
+/** The issuer says where its keys are. */
+export interface OidcConfig extends TokenRules {
+  readonly issuer: string;
+}
+
 const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
 const texts = { type: ["string", "array"], minLength: 1, minItems: 1, items: { type: "string", minLength: 1 } } as const;
+
+const ruleProperties = {
+  audience: { ...texts, description: "`aud` of the token, or one of several." },
+  algorithms: {
+    type: "array",
+    minItems: 1,
+    items: { type: "string", enum: algorithms },
+    default: ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"],
+    description: "Algorithms of signatures.",
+  },
+  scopes: {
+    type: "array",
+    items: { type: "string", minLength: 1 },
+    default: [],
+    description: "Scopes the token must have, all of them (`scope`, `scp`).",
+  },
+  claims: {
+    type: "object",
+    default: {},
+    additionalProperties: texts,
+    description: "Claims the token must have, and their text, or one of several.",
+  },
+  tolerance: duration("Difference of clocks that is overlooked.", "5s"),
+};
 
 export const jwtSchema: JsonSchema = {
   type: "object",
@@ -39,27 +71,24 @@ export const jwtSchema: JsonSchema = {
       examples: ["https://login.example.com/jwks.json"],
     },
     issuer: { ...texts, description: "`iss` of the token, or one of several." },
-    audience: { ...texts, description: "`aud` of the token, or one of several." },
-    algorithms: {
-      type: "array",
-      minItems: 1,
-      items: { type: "string", enum: algorithms },
-      default: ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"],
-      description: "Algorithms of signatures.",
+    ...ruleProperties,
+  },
+};
+
+export const oidcSchema: JsonSchema = {
+  type: "object",
+  additionalProperties: false,
+  required: ["issuer", "audience"],
+  description: "As `jwt`, with the keys that the issuer names at `/.well-known/openid-configuration` (OpenID Connect Discovery).",
+  properties: {
+    issuer: {
+      type: "string",
+      pattern: "^https?://[^?#]+$",
+      patternErrorMessage: "must be the issuer's URL, such as https://login.example.com",
+      description: "The issuer, exactly as it names itself; `iss` of the token.",
+      examples: ["https://login.example.com/realms/shop"],
     },
-    scopes: {
-      type: "array",
-      items: { type: "string", minLength: 1 },
-      default: [],
-      description: "Scopes the token must have, all of them (`scope`, `scp`).",
-    },
-    claims: {
-      type: "object",
-      default: {},
-      additionalProperties: texts,
-      description: "Claims the token must have, and their text, or one of several.",
-    },
-    tolerance: duration("Difference of clocks that is overlooked.", "5s"),
+    ...ruleProperties,
   },
 };
 
@@ -86,22 +115,17 @@ export interface VerifierPorts {
   readonly logger: Logger;
 }
 
-const unavailable = "MF_JWKS_UNAVAILABLE";
-
 export class TokenVerifier {
-  readonly #config: JwtConfig;
+  readonly #config: JwtConfig | OidcConfig;
   readonly #ports: VerifierPorts;
-  readonly #url: URL;
-  #keys: JWTVerifyGetKey | undefined;
-  #agent: Agent | undefined;
+  readonly #keys: IssuerKeys;
   #loggedMs = Number.NEGATIVE_INFINITY;
 
   /** Throws MF_URL_INVALID. */
-  constructor(config: JwtConfig, ports: VerifierPorts) {
+  constructor(config: JwtConfig | OidcConfig, ports: VerifierPorts) {
     this.#config = config;
     this.#ports = ports;
-    if (!URL.canParse(config.jwks)) throw new CodedError("MF_URL_INVALID", `jwks: ${JSON.stringify(config.jwks)} is not a URL`);
-    this.#url = new URL(config.jwks);
+    this.#keys = new IssuerKeys("jwks" in config ? { jwks: config.jwks } : { issuer: config.issuer }, ports.memory);
   }
 
   /** True for tokens that this verifier can judge. `issuer`: `iss` of the token, not verified yet. */
@@ -113,14 +137,9 @@ export class TokenVerifier {
   async verify(token: string, nowMs: number): Promise<VerifiedToken | Problem> {
     const { issuer, audience, tolerance, scopes } = this.#config;
     const jose = await import("jose");
-    this.#keys ??= jose.createRemoteJWKSet(this.#url, {
-      timeoutDuration: gatewayLimits.jwksMs,
-      cooldownDuration: gatewayLimits.jwksCooldownMs,
-      [jose.customFetch]: (_url, { signal }) => this.#fetch(signal),
-    });
     let claims: JWTPayload;
     try {
-      const { payload } = await jose.jwtVerify(token, this.#keys, {
+      const { payload } = await jose.jwtVerify(token, await this.#keys.current(nowMs), {
         issuer: [issuer].flat(),
         audience: [audience].flat(),
         algorithms: [...this.#config.algorithms],
@@ -146,31 +165,18 @@ export class TokenVerifier {
   }
 
   async close(): Promise<void> {
-    await this.#agent?.destroy();
-  }
-
-  /** The answer of the issuer, bounded like every answer. Rejects if it is anything but 200. */
-  async #fetch(signal: AbortSignal): Promise<Response> {
-    this.#agent ??= newAgent(1);
-    const headers = { accept: "application/json, application/jwk-set+json" };
-    const { memory } = this.#ports;
-    const { status, body } = await exchange(this.#agent, { url: this.#url, method: "GET", headers, body: undefined, signal, memory });
-    if (status !== 200) throw new CodedError(unavailable, `status ${status}`);
-    try {
-      return Response.json(JSON.parse(fromUtf8(body)));
-    } catch (cause) {
-      throw new CodedError(unavailable, "the answer is not JSON", { cause });
-    }
+    await this.#keys.close();
   }
 
   #unavailable(error: unknown, nowMs: number): Problem {
     if (Math.abs(nowMs - this.#loggedMs) >= gatewayLimits.repeatedLogMs) {
       this.#loggedMs = nowMs;
       const why = error instanceof Error ? error.message : String(error);
-      this.#ports.logger.error({ code: unavailable }, `${this.#url.host} gave no keys: ${why}: check jwks`);
+      const setting = "jwks" in this.#config ? "jwks" : "issuer";
+      this.#ports.logger.error({ code: jwksUnavailable }, `${this.#keys.host} gave no keys: ${why}: check ${setting}`);
     }
     const detail = "the keys of the token's issuer can't be fetched at the moment: try again later";
-    return { status: 503, code: unavailable, detail, headers: { "retry-after": "5" } };
+    return { status: 503, code: jwksUnavailable, detail, headers: { "retry-after": "5" } };
   }
 }
 

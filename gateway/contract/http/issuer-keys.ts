@@ -1,0 +1,109 @@
+/**
+ * Keys of an issuer of tokens: fetched from its JWKS, kept, and fetched again when a token names one that is not among them. Where they are
+ * is configured, or the issuer says so itself (OpenID Connect Discovery 1.0, 4), which is asked again after a while.
+ */
+import type { JWTVerifyGetKey } from "jose";
+import type { Agent } from "undici";
+import { CodedError, fromUtf8, type MemoryAccount } from "#base";
+import { gatewayLimits } from "../limits.ts";
+import { exchange, newAgent } from "./exchange.ts";
+
+export const jwksUnavailable = "MF_JWKS_UNAVAILABLE";
+
+function fault(why: string, cause?: unknown): CodedError {
+  return new CodedError(jwksUnavailable, why, { cause });
+}
+
+function urlOf(text: string, setting: string): URL {
+  if (!URL.canParse(text)) throw new CodedError("MF_URL_INVALID", `${setting}: ${JSON.stringify(text)} is not a URL`);
+  return new URL(text);
+}
+
+/** Keys at one place. */
+interface Found {
+  readonly url: string;
+  readonly keys: JWTVerifyGetKey;
+  readonly atMs: number;
+}
+
+export class IssuerKeys {
+  readonly #memory: MemoryAccount;
+  /** Undefined: the keys' own place is configured. */
+  readonly #issuer: string | undefined;
+  /** Asked first. */
+  readonly #url: URL;
+  #found: Found | undefined;
+  #finding: Promise<Found> | undefined;
+  #agent: Agent | undefined;
+
+  /** Throws MF_URL_INVALID. */
+  constructor(place: { readonly jwks: string } | { readonly issuer: string }, memory: MemoryAccount) {
+    this.#memory = memory;
+    if ("jwks" in place) this.#url = urlOf(place.jwks, "jwks");
+    else {
+      urlOf(place.issuer, "issuer");
+      this.#issuer = place.issuer;
+      this.#url = urlOf(`${place.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, "issuer");
+    }
+  }
+
+  get host(): string {
+    return this.#url.host;
+  }
+
+  /** Rejects with MF_JWKS_UNAVAILABLE, or as undici does. `nowMs`: milliseconds since 1970. */
+  async current(nowMs: number): Promise<JWTVerifyGetKey> {
+    const found = this.#found;
+    const isFresh = found !== undefined && (this.#issuer === undefined || Math.abs(nowMs - found.atMs) < gatewayLimits.discoveryMs);
+    if (isFresh) return found.keys;
+    this.#finding ??= this.#find(nowMs).finally(() => (this.#finding = undefined));
+    try {
+      this.#found = await this.#finding;
+    } catch (error) {
+      if (found === undefined) throw error;
+      // Those of before hold on; the issuer is asked again with the next token after a pause.
+      this.#found = { ...found, atMs: nowMs - gatewayLimits.discoveryMs + gatewayLimits.jwksCooldownMs };
+    }
+    return this.#found.keys;
+  }
+
+  async #find(nowMs: number): Promise<Found> {
+    const url = this.#issuer === undefined ? this.#url : await this.#discover(this.#issuer);
+    if (this.#found?.url === url.href) return { ...this.#found, atMs: nowMs };
+    const jose = await import("jose");
+    const keys = jose.createRemoteJWKSet(url, {
+      timeoutDuration: gatewayLimits.jwksMs,
+      cooldownDuration: gatewayLimits.jwksCooldownMs,
+      [jose.customFetch]: async (_url, { signal }) => Response.json(await this.#fetch(url, signal)),
+    });
+    return { url: url.href, keys, atMs: nowMs };
+  }
+
+  /** Where the issuer's keys are. */
+  async #discover(issuer: string): Promise<URL> {
+    const answer = await this.#fetch(this.#url, AbortSignal.timeout(gatewayLimits.jwksMs));
+    const { issuer: named, jwks_uri: place } = (typeof answer === "object" && answer !== null ? answer : {}) as Record<string, unknown>;
+    if (named !== issuer) throw fault(`it calls itself ${JSON.stringify(String(named).slice(0, 200))}, not ${JSON.stringify(issuer)}`); // 4.3
+    if (typeof place !== "string" || !URL.canParse(place)) throw fault("its configuration has no jwks_uri");
+    const url = new URL(place);
+    if (url.protocol !== "https:" && url.protocol !== this.#url.protocol) throw fault("its jwks_uri is not an https URL");
+    return url;
+  }
+
+  /** JSON of the issuer, bounded like every answer. Rejects if the status is anything but 200. */
+  async #fetch(url: URL, signal: AbortSignal): Promise<unknown> {
+    this.#agent ??= newAgent(1);
+    const headers = { accept: "application/json, application/jwk-set+json" };
+    const { status, body } = await exchange(this.#agent, { url, method: "GET", headers, body: undefined, signal, memory: this.#memory });
+    if (status !== 200) throw fault(`status ${status}`);
+    try {
+      return JSON.parse(fromUtf8(body)) as unknown;
+    } catch (cause) {
+      throw fault("the answer is not JSON", cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#agent?.destroy();
+  }
+}
