@@ -178,3 +178,15 @@ test("whatever is taken and given, the books balance and no account goes beyond 
     }),
   );
 });
+
+test("many bytes given back are told, but for those of other threads", () => {
+  const told: number[] = [];
+  const all = memoryBudget(10_000_000, undefined, (bytes) => told.push(bytes));
+  const [here, elsewhere] = [all.reserve("answers", 0.5), all.reserveElsewhere("waiting", 0.5)];
+  for (const account of [here, elsewhere])
+    for (const bytes of [1_000_000, 100]) {
+      account.force(bytes);
+      account.give(bytes);
+    }
+  deepEqual(told, [1_000_000]);
+});

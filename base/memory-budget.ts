@@ -56,6 +56,8 @@ export class MemoryAccount {
   /** Has to have room as well; nobody for a reserve. */
   readonly #limit: MemoryAccount | undefined;
   readonly #shared: Shared;
+  /** Its bytes lie in heaps of other threads, where this one's collector does not look. */
+  readonly #isElsewhere: boolean;
   /** Holders, the one without progress for longest first. */
   readonly #holders = new Map<MemoryHolder, number>();
 
@@ -64,13 +66,14 @@ export class MemoryAccount {
     use: string,
     mostBytes: number,
     shared: Shared,
-    above: { readonly parent?: MemoryAccount; readonly limit?: MemoryAccount } = {},
+    above: { readonly parent?: MemoryAccount; readonly limit?: MemoryAccount; readonly isElsewhere?: boolean } = {},
   ) {
     this.use = use;
     this.mostBytes = mostBytes;
     this.#parent = above.parent;
     this.#limit = above.limit;
     this.#shared = shared;
+    this.#isElsewhere = above.isElsewhere ?? false;
   }
 
   get takenBytes(): number {
@@ -97,17 +100,21 @@ export class MemoryAccount {
 
   /** An account for one use, with at most this share of its parent. */
   part(use: string, share = 1): MemoryAccount {
-    return this.#part(use, share, this);
+    return this.#part(use, share, { limit: this });
   }
 
   /** A share that is this account's alone: there is room in it however full everything else is. Reserves must not add up to more than all. */
   reserve(use: string, share: number): MemoryAccount {
-    return this.#part(use, share, undefined);
+    return this.#part(use, share, {});
   }
 
-  #part(use: string, share: number, limit: MemoryAccount | undefined): MemoryAccount {
-    const above = { parent: this, ...(limit === undefined ? {} : { limit }) };
-    const account = new MemoryAccount(use, Math.floor(this.mostBytes * share), this.#shared, above);
+  /** A reserve for memory of other threads. */
+  reserveElsewhere(use: string, share: number): MemoryAccount {
+    return this.#part(use, share, { isElsewhere: true });
+  }
+
+  #part(use: string, share: number, above: { readonly limit?: MemoryAccount; readonly isElsewhere?: boolean }): MemoryAccount {
+    const account = new MemoryAccount(use, Math.floor(this.mostBytes * share), this.#shared, { parent: this, ...above });
     this.parts.push(account);
     return account;
   }
@@ -156,7 +163,7 @@ export class MemoryAccount {
       assert(account.#takenBytes >= 0, "more memory is given back than was taken");
     }
     const shared = this.#shared;
-    if (bytes >= memoryLimits.largeBytes) shared.onLargeGiven(bytes);
+    if (bytes >= memoryLimits.largeBytes && !this.#isElsewhere) shared.onLargeGiven(bytes);
     if (shared.waiters.size === 0 || shared.waking) return;
     shared.waking = true;
     queueMicrotask(() => this.#wake());
@@ -220,7 +227,7 @@ export class MemoryAccount {
   }
 }
 
-/** A new budget. `onLargeGiven` is told of bytes given back that were many at once. */
+/** A new budget. `onLargeGiven` is told of bytes of this thread given back that were many at once. */
 export function memoryBudget(
   bytes: number,
   clock: Clock = systemClock,

@@ -4,6 +4,7 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "
 import { isLastKind, lastEffectKind } from "#abi";
 import { assert, collectGarbage, toUtf8 } from "#base";
 import { embeddedLimits } from "./limits.ts";
+import { PageShelf } from "./page-shelf.ts";
 import type { PageTable } from "./page-store.ts";
 import { packMemory, savedLength, type SavedMemory, unpackMemory } from "./saved-memory.ts";
 import {
@@ -17,6 +18,7 @@ import {
   statuses,
   type ToWorker,
   word,
+  wasmPageBytes,
   type WorkerSetup,
 } from "./wire.ts";
 import { type Hibernated, type StepResult, WarmInstance } from "./warm.ts";
@@ -30,6 +32,7 @@ const chunks: Uint8Array[] = [];
 const images = new Map<number, PageTable>();
 const posted = new Map<number, Extract<ToWorker, { kind: "frames" }>>();
 const waiting = new Map<number, Hibernated>();
+const shelf = new PageShelf(Math.min(embeddedLimits.shelfBytes, setup.waitingBytes / 8));
 
 /** The memory of the old one is given back at once: V8 would wait for garbage of its own heap, and let it grow to many times what is in use. */
 function replaceInstance(): void {
@@ -77,7 +80,7 @@ interface Given {
 /** The events of a submission, and the machine's memory before them; undefined where that can't be read. */
 function given(submission: number, header: Int32Array): Given | undefined {
   const length = header[word.length] as number;
-  if (length >= 0) return { frames: [slots.data(submission).subarray(0, length)], memory: undefined };
+  if (length >= 0) return { frames: slots.frames(submission, length), memory: undefined };
   readPort();
   const found = posted.get(submission);
   assert(found !== undefined, "frames on the port are sent before their slot");
@@ -117,6 +120,7 @@ function run(header: Int32Array, { frames, memory }: Given): StepResult | "lost"
     const hibernated = unpark(machine);
     if (hibernated === undefined) return "lost";
     instance.resume(hibernated, limitPages);
+    shelf.give(hibernated.pages);
   }
   if (memory !== undefined) instance.restore(memory, limitPages);
   return steps(frames);
@@ -161,7 +165,7 @@ function serve(submission: number): void {
   const header = slots.header(submission);
   if (Atomics.compareExchange(header, word.state, slotState.queued, slotState.running) !== slotState.queued)
     return skip(submission, header);
-  if (header[word.operation] === operation.drop) unpark(header[word.machine] as number);
+  if (header[word.operation] === operation.drop) forget(header[word.machine] as number);
   else if (header[word.operation] === operation.save) save(header[word.machine] as number);
   else {
     const events = given(submission, header); // before the watchdog counts: inflating is no work of the machine
@@ -176,7 +180,7 @@ function serve(submission: number): void {
     header[word.keptBytes] = typeof result !== "string" && waits(result) ? park(header[word.machine] as number) : 0;
     answer(submission, header, result);
     if (instance.unfit || instance.memoryPages > setup.keptPages) replaceInstance();
-    words[control.heldPages] = instance.memoryPages + instance.wholePages;
+    words[control.heldPages] = instance.memoryPages + instance.wholePages + Math.ceil(shelf.freeBytes / wasmPageBytes);
   }
   finish(header);
 }
@@ -185,7 +189,10 @@ function serve(submission: number): void {
 function park(machine: number): number {
   const bytes = ownBytes + instance.writtenBytes;
   if (waitingBytes + bytes > setup.waitingBytes) return 0;
-  waiting.set(machine, instance.hibernate());
+  waiting.set(
+    machine,
+    instance.hibernate((length) => shelf.take(length)),
+  );
   waitingBytes += bytes;
   return bytes;
 }
@@ -206,6 +213,11 @@ function unpark(machine: number): Hibernated | undefined {
   waiting.delete(machine);
   waitingBytes -= ownBytes + hibernated.pages.byteLength;
   return hibernated;
+}
+
+function forget(machine: number): void {
+  const hibernated = unpark(machine);
+  if (hibernated !== undefined) shelf.give(hibernated.pages);
 }
 
 function waits({ status, effects }: StepResult): boolean {

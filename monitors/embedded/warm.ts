@@ -346,8 +346,8 @@ export class WarmInstance {
     return pages * pageBytes;
   }
 
-  /** Takes the waiting machine out of the instance. */
-  hibernate(): Hibernated {
+  /** Takes the waiting machine out of the instance. `take` gives memory for its pages, with anything in it. */
+  hibernate(take: (bytes: number) => Uint8Array = (bytes) => new Uint8Array(bytes)): Hibernated {
     const table = this.#table;
     assert(table !== undefined, "only a machine that was started can hibernate");
     const numbers: number[] = [];
@@ -357,7 +357,7 @@ export class WarmInstance {
       numbers.push(page);
       if (page + 1 < last && this.#bytes[page + 1] === 0 && this.#headDiffers(page + 1, table)) this.#bytes[page + 1] = 1;
     }
-    const pages = new Uint8Array(numbers.length * pageBytes);
+    const pages = take(numbers.length * pageBytes);
     for (const [index, page] of numbers.entries())
       pages.set(this.#bytes.subarray(page * pageBytes, (page + 1) * pageBytes), index * pageBytes);
     return { table, pageNumbers: Uint32Array.from(numbers), pages, memoryPages: this.#pages.value, stackPointer: this.#stackPointer.value };

@@ -7,12 +7,14 @@
  * The main thread fills a free slot, marks it queued and adds one to `submitted`; the worker sleeps on that word, takes the slot
  * by changing queued → running, runs the step, marks it done and rings the bell (a message on a port) unless it is rung already.
  * The main thread may change queued → recalled, when the step before it takes long; the worker passes over it and marks it done.
- * Frames that do not fit, and those of a machine that is run again from its first event, go over the port before the slot is marked.
+ * Frames that do not fit, and those with a machine's saved memory, go over the port before the slot is marked.
  */
 import { layout } from "#kernel";
 
 export const slotsPerWorker = 32;
 const slotBytes = 32 * 1024;
+/** Of each frame, where a slot holds several. */
+export const frameHeadBytes = 4;
 const controlWords = 16;
 const headerWords = 16;
 
@@ -54,6 +56,8 @@ export const word = {
   detailLength: 9,
   /** Linear memory of the machine at the step's end, in 64 KiB pages. */
   memoryPages: 10,
+  /** In: number of frames in the slot, each with its length before it (4 bytes, little endian); 0: one, without. */
+  frames: 11,
 } as const;
 
 export const slotState = { free: 0, queued: 1, running: 2, done: 3, recalled: 4 } as const;
@@ -89,6 +93,20 @@ export class Slots {
 
   data(submission: number): Buffer {
     return this.#data[submission % slotsPerWorker] as Buffer;
+  }
+
+  /** The frames in a slot's first `length` bytes, as views. */
+  frames(submission: number, length: number): readonly Uint8Array[] {
+    const data = this.data(submission).subarray(0, length);
+    const count = this.header(submission)[word.frames] as number;
+    if (count === 0) return [data];
+    const frames: Uint8Array[] = [];
+    for (let at = 0; frames.length < count; ) {
+      const from = at + frameHeadBytes;
+      at = from + data.readUInt32LE(at);
+      frames.push(data.subarray(from, at));
+    }
+    return frames;
   }
 }
 

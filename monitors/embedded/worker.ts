@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { assert } from "#base";
-import { encodeEvent, encodeEventInto, type MachineErrorCode } from "#abi";
+import { encodeEvent, encodeEventInto, type Event, type MachineErrorCode } from "#abi";
 import type { FairJob } from "../fair-queue.ts";
 import { noResult, type OwnedMachine, type StepResult } from "../machine.ts";
 import type { MonitorMemory } from "../monitor.ts";
@@ -11,6 +11,7 @@ import type { PageStore } from "./page-store.ts";
 import { StepWatch } from "./step-watch.ts";
 import {
   control,
+  frameHeadBytes,
   kib,
   type FromWorker,
   nextSubmission,
@@ -194,6 +195,7 @@ export class PoolWorker {
     if (job.operation === operation.start) this.#port.teach(image, store);
     const number = this.#submitted;
     const header = this.slots.header(number);
+    header[word.frames] = 0;
     const length = this.#putEvents(number, job);
     header[word.operation] = job.operation;
     header[word.machine] = machine.seat.number;
@@ -210,7 +212,7 @@ export class PoolWorker {
     assert(event !== undefined, "a machine that is not over has an event");
     if (what === operation.start && memory !== undefined)
       return this.#port.postFrames(number, events.slice(memory.events).map(encodeEvent), new Uint8Array(memory.saved));
-    if (what === operation.start && events.length > 1) return this.#port.postFrames(number, events.map(encodeEvent));
+    if (what === operation.start && events.length > 1) return this.#putFrames(number, events);
     const data = this.slots.data(number);
     const length = encodeEventInto(data, event);
     if (length >= 0) return length;
@@ -218,6 +220,19 @@ export class PoolWorker {
     if (frame.length > data.length) return this.#port.postFrames(number, [frame]);
     data.set(frame);
     return frame.length;
+  }
+
+  #putFrames(number: number, events: readonly Event[]): number {
+    const data = this.slots.data(number);
+    let at = 0;
+    for (const event of events) {
+      const length = at + frameHeadBytes > data.length ? -1 : encodeEventInto(data.subarray(at + frameHeadBytes), event);
+      if (length < 0) return this.#port.postFrames(number, events.map(encodeEvent));
+      data.writeUInt32LE(length, at);
+      at += frameHeadBytes + length;
+    }
+    this.slots.header(number)[word.frames] = events.length;
+    return at;
   }
 
   #publish(submission: Submission, header: Int32Array): void {

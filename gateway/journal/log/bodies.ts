@@ -8,6 +8,7 @@
 import { crc32 } from "node:zlib";
 import type { Disk, DiskFile } from "./disk.ts";
 import { corruptError, diskCode, journalError } from "./errors.ts";
+import { JoinedReads } from "./joined-reads.ts";
 import { blobChunkBytes, type LogLimits, openFiles, readings } from "./limits.ts";
 import { nameOfBlob } from "./names.ts";
 import type { BodyToWrite, RecordedBody } from "../format/fields.ts";
@@ -27,6 +28,7 @@ export class Bodies {
   /** Bodies that count towards the memory budget. */
   readonly #counted = new WeakSet<Uint8Array>();
   readonly #handles = new Map<string, Handle>();
+  readonly #records = new JoinedReads((file, into, offset) => this.#readAt(file, into, offset));
   #memoryBytes = 0;
 
   constructor(disk: Disk, limits: LogLimits) {
@@ -130,11 +132,11 @@ export class Bodies {
 
   /** The payload of a record, checked. Rejects with MF_JOURNAL_CORRUPT or MF_JOURNAL_IO. */
   async readRecord({ file, offset, length }: RecordPlace): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(recordHeaderBytes + length);
+    const wholeBytes = recordHeaderBytes + length;
     try {
-      const read = await this.#readAt(file, bytes, offset - recordHeaderBytes);
+      const bytes = await this.#records.read(file, offset - recordHeaderBytes, wholeBytes);
       const payload = bytes.subarray(recordHeaderBytes);
-      if (read === bytes.length && bytes.readUInt32LE(0) === length && bytes.readUInt32LE(4) === crc32(payload)) return payload;
+      if (bytes.length === wholeBytes && bytes.readUInt32LE(0) === length && bytes.readUInt32LE(4) === crc32(payload)) return payload;
       throw corruptError(file, offset, "a record is not what was written");
     } catch (error) {
       if (diskCode(error) === "ENOENT") throw corruptError(file, 0, "the file is gone");

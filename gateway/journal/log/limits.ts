@@ -60,6 +60,9 @@ export const slotsTogether = 1_000;
 /** Of a slot in a checkpoint without its waits, as an estimate. */
 export const slotBytes = 160;
 
+/** Records asked for together are read together, so many bytes at most, with so many between two of them. */
+export const joinedBytes = 256 * kib;
+export const joinedGapBytes = 4 * kib;
 /** Files that are open at once to read bodies back. */
 export const openFiles = 16;
 /** Written at a time of a body that has a file of its own. */

@@ -38,7 +38,7 @@ const frames = new Map<number, readonly Uint8Array[]>();
 /** The newest of the events. */
 function newest(submission: number, header: Int32Array): Uint8Array {
   const length = header[word.length] as number;
-  if (length >= 0) return slots.data(submission).subarray(0, length);
+  if (length >= 0) return slots.frames(submission, length).at(-1) as Uint8Array;
   for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
     const message = received.message as ToWorker;
     if (message.kind === "frames") frames.set(message.submission, message.frames);
