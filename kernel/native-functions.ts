@@ -16,4 +16,5 @@ export const nativeFunctions = [
   "stringify",
   "exhausted",
   "mentionsCharset",
+  "xml",
 ] as const;

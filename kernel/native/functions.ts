@@ -29,7 +29,7 @@ const mostParts: u32 = 16; // hardLimits.partsPerRecord
 const mostKeptBytes: u32 = 16 << 10;
 
 /** No address: an exception stands. */
-const noBytes: usize = <usize>-1;
+export const noBytes: usize = <usize>-1;
 /** No length: an exception stands. */
 const failed: i64 = -2;
 
@@ -47,12 +47,12 @@ const failed: i64 = -2;
 
 // @ts-ignore: decorator
 @inline
-function argument(values: usize, count: i32, index: i32): JSValue {
+export function argument(values: usize, count: i32, index: i32): JSValue {
   return index < count ? load<u64>(values + (<usize>index << 3)) : undefinedValue;
 }
 
 /** An argument that is a number, as an integer; -1 for anything else. Converts nothing. */
-function integer(value: JSValue): i32 {
+export function integer(value: JSValue): i32 {
   if (tagOf(value) === tagInt) return <i32>value;
   if (!isFloat64(value)) return -1;
   const number = float64Of(value);
@@ -244,7 +244,7 @@ export function js_encodeUtf8(context: Context, self: JSValue, count: i32, value
 }
 
 /** Address of a Uint8Array's bytes, their number in scratch()+0; `noBytes` for anything else: an exception stands. */
-function bytesOf(context: Context, value: JSValue): usize {
+export function bytesOf(context: Context, value: JSValue): usize {
   const at = JS_GetUint8Array(context, scratch(), value);
   return at === 0 && JS_HasException(context) !== 0 ? noBytes : at;
 }

@@ -13,8 +13,9 @@
  * Every value that is owned here lies on a stack (json-values.ts). What fails returns 0 for the place to read on, and `parseJson` frees
  * whatever the stack holds. No code of the flow can run in between.
  */
+import { canBeLiked, newLike } from "./alike";
 import {
-  Context, exceptionValue, falseValue, JS_DefinePropertyValue, JS_DupValue, JS_FreeAtom, JS_FreeValue, js_free, js_malloc, JS_NewArrayFrom,
+  Context, exceptionValue, falseValue, JS_DefinePropertyValue, JS_DupValue, JS_FreeAtom, JS_FreeValue, JS_NewArrayFrom,
   JS_NewAtomLen, JS_NewObject, JS_NewStringLen, JS_ThrowOutOfMemory, JS_ValueToAtom, JSValue, nullValue, objectValue, propertyOrdinary, tagException,
   tagOf, trueValue, undefinedValue,
 } from "./engine";
@@ -22,18 +23,13 @@ import { parseNumber } from "./json-number";
 import { hasEscapes, isDigit, quote, same, scanText, skip } from "./json-scan";
 import { beginValues, endValues, hasThrown, push, pushMade, setTop, slice, thrown, topAddress, topOffset, valueAt } from "./json-values";
 import { malformedAt, throwMalformed } from "./text";
-import {
-  bucketBytes, countBefore, kindBefore, objectBody, objectBytes, objectNext, objectPrevious, objectShape, objectValues, propertyAtom, propertyBytes,
-  shapeBuckets, shapeDeleted, shapeIsHashed, shapeProperties, shapeRoom, shapeTable,
-} from "./objects";
+import { bucketBytes, objectShape, propertyAtom, propertyBytes, shapeBuckets, shapeTable } from "./objects";
 
 /** How deep objects and arrays are read here. Each level is one or two calls on the stack of the machine below. */
 const mostDepth: u32 = 64;
 /** Objects that are remembered, a power of two; and the most keys one may have. */
 const recordCount: u32 = 16;
 const mostKeys: u32 = 24;
-/** One in so many objects made by hand gives the engine the chance to collect garbage. */
-const objectsPerCollection: u32 = 64;
 
 const comma: u32 = 0x2c;
 const colon: u32 = 0x3a;
@@ -48,16 +44,14 @@ const recordBytes: u32 = 208; // 16 + mostKeys × 8
 // @ts-ignore: decorator
 @lazy const records: usize = memory.data(3328, 8); // recordCount × recordBytes
 
-// Where the text ends; objects made by hand.
+// Where the text ends.
 // @ts-ignore: decorator
-@lazy const state: usize = memory.data(8, 8);
-const atEnd: usize = 0;
-const atMade: usize = 4;
+@lazy const state: usize = memory.data(4, 4);
 
 // @ts-ignore: decorator
 @inline
 function textEnd(): usize {
-  return load<u32>(state, atEnd);
+  return load<u32>(state);
 }
 
 /** The string whose opening quote is at `from` and of which `scanText` said `scanned`. */
@@ -166,41 +160,6 @@ function parseRecord(here: Context, at: usize, depth: u32, place: u32, record: u
   return parseOther(here, at, depth, place, record, start, known);
 }
 
-/** An object with the shape of `like` and the values that lie on the stack from `start` on. */
-function newLike(here: Context, like: usize, start: u32, next: usize): usize {
-  const made = load<u32>(state, atMade) + 1;
-  store<u32>(state, made, atMade);
-  if (made % objectsPerCollection === 0) {
-    const empty = JS_NewObject(here);
-    if (tagOf(empty) === tagException) return thrown();
-    JS_FreeValue(here, empty);
-  }
-  const shape: usize = load<u32>(like, objectShape);
-  const values = js_malloc(here, load<u32>(shape, shapeRoom) << 3);
-  if (values === 0) return thrown();
-  const object = js_malloc(here, objectBytes);
-  if (object === 0) {
-    js_free(here, values);
-    return thrown();
-  }
-  const from = valueAt(start);
-  const size = topAddress() - from;
-  for (let i: usize = 0; i < size; i += 8) store<u64>(values + i, load<u64>(from + i));
-  for (let i: usize = objectBody; i < <usize>objectBytes; i += 8) store<u64>(object + i, load<u64>(like + i));
-  store<u32>(object, values, objectValues);
-  store<u32>(shape - countBefore, load<u32>(shape - countBefore) + 1);
-  store<u8>(object - kindBefore, load<u8>(like - kindBefore));
-  store<u32>(object - countBefore, 1);
-  const behind: usize = load<u32>(like, objectNext);
-  store<u32>(object, behind, objectNext);
-  store<u32>(object, like, objectPrevious);
-  store<u32>(behind, object, objectPrevious);
-  store<u32>(like, object, objectNext);
-  store<u64>(from, objectValue(object));
-  setTop(from + 8);
-  return next;
-}
-
 function forget(here: Context, record: usize): void {
   const object: usize = load<u32>(record, recordObject);
   if (object === 0) return;
@@ -208,13 +167,11 @@ function forget(here: Context, record: usize): void {
   JS_FreeValue(here, objectValue(object));
 }
 
-/** Remembers an object, if others can have its shape: one that objects may share, with as many properties as there were keys, none twice. */
+/** Remembers an object, if others can have its shape. */
 function remember(here: Context, record: usize, value: JSValue, keys: u32): void {
-  const object: usize = <u32>value;
-  const shape: usize = load<u32>(object, objectShape);
-  if (load<u8>(shape, shapeIsHashed) === 0 || load<u32>(shape, shapeDeleted) !== 0 || load<u32>(shape, shapeProperties) !== keys) return;
+  if (!canBeLiked(value, keys)) return;
   JS_DupValue(here, value);
-  store<u32>(record, object, recordObject);
+  store<u32>(record, <u32>value, recordObject);
   store<u32>(record, keys, recordKeyCount);
 }
 
@@ -295,7 +252,7 @@ function parseValue(here: Context, at: usize, depth: u32, place: u32): usize {
 /** The value of a text of `length` bytes, behind which there is a zero, as JS_ParseJSON gives it. Writes to the text and puts it back. */
 export function parseJson(here: Context, at: usize, length: u32): JSValue {
   beginValues();
-  store<u32>(state, at + length, atEnd);
+  store<u32>(state, at + length);
   const next = parseValue(here, at, 0, 0);
   for (let i: u32 = 0; i < recordCount; i++) forget(here, records + i * recordBytes);
   const whole = next !== 0 && skip(next) === at + length;

@@ -33,6 +33,11 @@ export interface Native {
   stringify(value: unknown): string | undefined;
   /** True when a part holds the word "charset". */
   mentionsCharset(part: number): boolean;
+  /**
+   * XML as a value (formats/xml-format.ts), of a text or of UTF-8 bytes; `options` are bits of formats/xml-options.ts, `arrays` names with
+   * a zero between them. A list of numbers says what is wrong with the text (formats/xml-fault.ts). Throws TypeError for malformed UTF-8.
+   */
+  xml(input: string | Uint8Array, options: number, arrays: string): unknown;
   /** True when an allocation failed in this step, whoever caught that. */
   exhausted(): boolean;
 }

@@ -3,12 +3,13 @@
  * can be imported for its types. Nothing here runs a flow: `mayfly run` and `mayfly test` do, in a machine.
  */
 import { createHash, createHmac, randomFillSync, timingSafeEqual as equalInNode } from "node:crypto";
-import { decodeText } from "./charset.ts";
+import { decodeText, encodingOf } from "./charset.ts";
 import * as csvFormat from "./formats/csv-format.ts";
 import * as xmlFormat from "./formats/xml-format.ts";
 import { csv, xml } from "./formats.ts";
 import { setNative } from "./machine.ts";
 import type { Native } from "./native.ts";
+import { nativeInNode } from "./node-natives.ts";
 
 function notInNode(): never {
   throw new Error("this part of mayfly works only inside a machine: use `mayfly run` or `mayfly test`");
@@ -33,10 +34,13 @@ const native: Native = {
   stringify: (value) => JSON.stringify(value),
   exhausted: () => false,
   mentionsCharset: notInNode,
+  xml: (input, options, arrays) => nativeInNode("xml", input, options, arrays),
 };
 
 setNative(native);
-xml.link({ parse: (input, options) => xmlFormat.parse(input, decodeText, options), stringify: xmlFormat.stringify });
+const utf8 = { encode: native.encodeUtf8, decode: (bytes: Uint8Array): string => native.decodeUtf8(bytes, false) };
+const xmlMachine: xmlFormat.XmlMachine = { native, decodeText, encodingOf, utf8 };
+xml.link({ parse: (input, options) => xmlFormat.parse(input, xmlMachine, options), stringify: xmlFormat.stringify });
 csv.link({ parse: (input, options) => csvFormat.parse(input, decodeText, options), stringify: csvFormat.stringify });
 
 export { flow } from "./definition.ts";

@@ -4,7 +4,10 @@ import fc from "fast-check";
 import papaparse from "papaparse";
 import { bootMachine, deliverBody, evaluate, run } from "../testing/fake-machine.ts";
 import { parse as parseCsv, stringify as stringifyCsv } from "./csv-format.ts";
-import { parse as parseXml, stringify as stringifyXml } from "./xml-format.ts";
+import { encodingOf } from "../charset.ts";
+import { nativeInNode } from "../node-natives.ts";
+import { parse as parseXmlIn, stringify as stringifyXml } from "./xml-format.ts";
+import type { XmlParseOptions } from "../api.d.ts";
 
 const decode = (bytes: Uint8Array, charset: string): string | undefined => {
   try {
@@ -13,6 +16,13 @@ const decode = (bytes: Uint8Array, charset: string): string | undefined => {
     return undefined;
   }
 };
+
+const utf8 = { encode: (text: string) => new TextEncoder().encode(text), decode: (bytes: Uint8Array) => new TextDecoder().decode(bytes) };
+const native = {
+  xml: (input: string | Uint8Array, options: number, arrays: string) => nativeInNode("xml", input, options, arrays),
+};
+const parseXml = (input: string | Uint8Array, options?: XmlParseOptions): unknown =>
+  parseXmlIn(input, { native, decodeText: decode, encodingOf, utf8 }, options);
 
 test("XML as objects", () => {
   const table: readonly (readonly [source: string, value: unknown, options?: object])[] = [
@@ -31,8 +41,8 @@ test("XML as objects", () => {
     ["\ufeff<a>ü😀</a>", { a: "ü😀" }],
     ["<a><constructor>x</constructor></a>", { a: { constructor: "x" } }],
   ];
-  for (const [source, value, options] of table) assert.deepEqual(parseXml(source, decode, options), value, source);
-  const polluting = parseXml("<a><__proto__><polluted>1</polluted></__proto__></a>", decode) as { a: object };
+  for (const [source, value, options] of table) assert.deepEqual(parseXml(source, options), value, source);
+  const polluting = parseXml("<a><__proto__><polluted>1</polluted></__proto__></a>") as { a: object };
   assert.deepEqual(Object.keys(polluting.a), ["__proto__"]);
   assert.equal(({} as { polluted?: unknown }).polluted, undefined);
 });
@@ -53,15 +63,15 @@ test("XML that is refused", () => {
     ['<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', /document type/],
     [`${"<a>".repeat(300)}${"</a>".repeat(300)}`, /nested deeper than 200/],
   ];
-  for (const [source, message] of table) assert.throws(() => parseXml(source, decode), message, source.slice(0, 80));
+  for (const [source, message] of table) assert.throws(() => parseXml(source), message, source.slice(0, 80));
 });
 
 test("XML in other charsets", () => {
   const latin = Uint8Array.of(...Buffer.from('<?xml version="1.0" encoding="ISO-8859-1"?><a>', "latin1"), 0xfc, ...Buffer.from("</a>"));
-  assert.deepEqual(parseXml(latin, decode), { a: "ü" });
-  assert.deepEqual(parseXml(new Uint8Array(Buffer.from("\ufeff<a>ü</a>", "utf16le")), decode), { a: "ü" });
-  assert.deepEqual(parseXml(new TextEncoder().encode("\ufeff<a>ü</a>"), decode), { a: "ü" });
-  assert.throws(() => parseXml(Buffer.from('<?xml version="1.0" encoding="klingon"?><a/>'), decode), /klingon/);
+  assert.deepEqual(parseXml(latin), { a: "ü" });
+  assert.deepEqual(parseXml(new Uint8Array(Buffer.from("\ufeff<a>ü</a>", "utf16le"))), { a: "ü" });
+  assert.deepEqual(parseXml(new TextEncoder().encode("\ufeff<a>ü</a>")), { a: "ü" });
+  assert.throws(() => parseXml(Buffer.from('<?xml version="1.0" encoding="klingon"?><a/>')), /klingon/);
 });
 
 test("XML is written", () => {
@@ -110,7 +120,7 @@ test("XML round trips", () => {
   fc.assert(
     fc.property(element, fc.dictionary(name, text, { maxKeys: 2 }), fc.constantFrom(0, 2), (node, attributes, indent) => {
       const root = { ...Object.fromEntries(Object.entries(attributes).map(([key, value]) => [`@${key}`, value])), node };
-      assert.deepEqual(parseXml(stringifyXml({ root }, { indent }), decode), { root: JSON.parse(JSON.stringify(root)) });
+      assert.deepEqual(parseXml(stringifyXml({ root }, { indent })), { root: JSON.parse(JSON.stringify(root)) });
     }),
     { numRuns: 500, seed: 6 },
   );
@@ -191,7 +201,7 @@ test("XML is read back as it was written, or refused with its place", () => {
         return;
       }
       written += 1;
-      assert.deepEqual(parseXml(source, decode, { keepSpace: true }), { root: asRead(value) });
+      assert.deepEqual(parseXml(source, { keepSpace: true }), { root: asRead(value) });
     }),
     { numRuns: 3000, seed: 11 },
   );
@@ -200,14 +210,14 @@ test("XML is read back as it was written, or refused with its place", () => {
 
 test("XML: white space is XML's, prefixes that hid a difference are refused, depth is the reader's", () => {
   const spaces = "\u00a0\u2003x\u3000\ufeff";
-  assert.deepEqual(parseXml(`<a> \t\r\n${spaces}\n </a>`, decode), { a: spaces });
-  assert.deepEqual(parseXml("<a>\u00a0<b/></a>", decode), { a: { b: "", "#text": "\u00a0" } });
-  assert.deepEqual(parseXml('<a i="1"> </a>', decode, { keepSpace: true }), { a: { "@i": "1", "#text": " " } });
+  assert.deepEqual(parseXml(`<a> \t\r\n${spaces}\n </a>`), { a: spaces });
+  assert.deepEqual(parseXml("<a>\u00a0<b/></a>"), { a: { b: "", "#text": "\u00a0" } });
+  assert.deepEqual(parseXml('<a i="1"> </a>', { keepSpace: true }), { a: { "@i": "1", "#text": " " } });
   for (const source of ['<a n:x="1" x="2"/>', '<a><b n:x="1" m:x="1"/></a>', '<a xml:lang="de" lang="de"/>'])
-    assert.throws(() => parseXml(source, decode, { removePrefixes: true }), /two attributes that are @(x|lang) without their prefixes/);
-  assert.deepEqual(parseXml('<a n:x="1" x="2"/>', decode), { a: { "@n:x": "1", "@x": "2" } });
+    assert.throws(() => parseXml(source, { removePrefixes: true }), /two attributes that are @(x|lang) without their prefixes/);
+  assert.deepEqual(parseXml('<a n:x="1" x="2"/>'), { a: { "@n:x": "1", "@x": "2" } });
   const nested = (depth: number, leaf: unknown): object => ({ e: depth === 1 ? leaf : nested(depth - 1, leaf) });
-  assert.deepEqual(parseXml(stringifyXml(nested(200, "x")), decode), nested(200, "x"));
+  assert.deepEqual(parseXml(stringifyXml(nested(200, "x"))), nested(200, "x"));
   for (const leaf of ["x", null, {}]) assert.throws(() => stringifyXml(nested(201, leaf)), /nested deeper than 200/);
 });
 

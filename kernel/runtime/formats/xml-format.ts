@@ -1,34 +1,39 @@
 /**
  * XML as objects, both ways. Elements become properties; attributes `@name`, text `#text`; an element with nothing but text is that
- * text. A document type declaration is refused, so there is nothing to expand. Parsing is @rgrove/parse-xml's, which accepts
- * what is well formed and nothing else.
+ * text. A document type declaration is refused, so there is nothing to expand. Reading is the machine's own (kernel/native/xml.ts), which
+ * accepts what is well formed and nothing else.
  */
-import { table } from "../table.ts";
-import { parseXml, XmlCdata, XmlDocumentType, XmlElement, XmlText } from "@rgrove/parse-xml";
-
+import { keepSpace, removePrefixes } from "./xml-options.ts";
 import type { Malformed } from "../charset.ts";
 import type { XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
+import { table } from "../table.ts";
 import { written } from "./written.ts";
+import { faultError } from "./xml-fault.ts";
 
 export type DecodeText = (bytes: Uint8Array, charset: string, malformed?: Malformed) => string | undefined;
 
-type Properties = Record<string, unknown>;
+/** The kernel, as far as reading needs it. */
+export interface XmlMachine {
+  readonly native: { xml(input: string | Uint8Array, options: number, arrays: string): unknown };
+  readonly decodeText: DecodeText;
+  encodingOf(label: string): string | undefined;
+  readonly utf8: { encode(text: string): Uint8Array; decode(bytes: Uint8Array): string };
+}
 
 /** How deep elements may nest: each level is a call. */
 const mostDepth = 200;
 
-/** A property whatever its name: `__proto__` must not become the prototype. */
-function put(target: Properties, name: string, value: unknown): void {
-  if (name === "__proto__") Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
-  else target[name] = value;
-}
-
-/** Text of XML's bytes: by the byte order mark, else by what the declaration names, else UTF-8 (XML 1.0, appendix F). */
-export function decodeXml(bytes: Uint8Array, decode: DecodeText, malformed?: Malformed): string {
-  const charset = wideCharset(bytes) ?? declaredCharset(bytes);
-  const text = decode(bytes, charset, malformed);
+/** The source for the reader: bytes of UTF-8 as they are, others as text. The charset is told by the byte order mark, else by what the declaration names, else UTF-8 (XML 1.0, appendix F). */
+function sourceOf(bytes: Uint8Array, machine: XmlMachine, malformed?: Malformed): string | Uint8Array {
+  const charset = wideCharset(bytes) ?? (isMarked(bytes) ? "utf-8" : declaredCharset(bytes));
+  if (malformed !== "replace" && machine.encodingOf(charset) === "utf-8") return bytes;
+  const text = machine.decodeText(bytes, charset, malformed);
   if (text === undefined) throw new Error(`the charset ${charset} is not supported: use utf-8, utf-16 or iso-8859-1`);
   return text;
+}
+
+function isMarked(bytes: Uint8Array): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }
 
 /** UTF-16 begins with a mark, or with "<" in two bytes. */
@@ -44,86 +49,19 @@ function declaredCharset(bytes: Uint8Array): string {
   return /^(?:\xef\xbb\xbf)?<\?xml[^>]*\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']/.exec(start)?.[1] ?? "utf-8";
 }
 
-function isSpaceAt(text: string, index: number): boolean {
-  const code = text.charCodeAt(index);
-  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
-}
-
-/** Without XML's white space (production 3) at both ends; a no-break space is text. */
-function trimmed(text: string): string {
-  let [start, end] = [0, text.length];
-  while (start < end && isSpaceAt(text, start)) start++;
-  while (end > start && isSpaceAt(text, end - 1)) end--;
-  return start === 0 && end === text.length ? text : text.slice(start, end);
-}
-
-function isSpace(text: string): boolean {
-  return trimmed(text) === "";
-}
-
-class Reader {
-  private readonly arrays: ReadonlySet<string>;
-  private readonly removePrefixes: boolean;
-  private readonly keepSpace: boolean;
-
-  constructor(options: XmlParseOptions) {
-    this.arrays = new Set(options.arrays);
-    this.removePrefixes = options.removePrefixes === true;
-    this.keepSpace = options.keepSpace === true;
-  }
-
-  name(name: string): string {
-    return (this.removePrefixes && name.slice(name.indexOf(":") + 1)) || name;
-  }
-
-  element(element: XmlElement, depth: number): unknown {
-    if (depth > mostDepth) throw new Error(`elements are nested deeper than ${mostDepth}`);
-    const result: Properties = {};
-    let isText = true;
-    for (const name of Object.keys(element.attributes)) {
-      if (this.removePrefixes && (name === "xmlns" || name.startsWith("xmlns:"))) continue;
-      const key = `@${this.name(name)}`;
-      if (Object.hasOwn(result, key))
-        throw new Error(`${element.name} has two attributes that are ${key} without their prefixes: read it without removePrefixes`);
-      put(result, key, element.attributes[name]);
-      isText = false;
-    }
-    let text = "";
-    let isLeaf = true;
-    for (const child of element.children) {
-      if (child instanceof XmlText || child instanceof XmlCdata) text += child.text;
-      else if (child instanceof XmlElement) {
-        isText = isLeaf = false;
-        this.add(result, this.name(element.name), this.name(child.name), this.element(child, depth + 1));
-      }
-    }
-    if (!this.keepSpace) text = trimmed(text);
-    if (isText) return text;
-    if (text !== "" && (isLeaf || !isSpace(text))) put(result, "#text", text); // white space between elements is layout
-    return result;
-  }
-
-  private add(target: Properties, parent: string, name: string, value: unknown): void {
-    if (Object.hasOwn(target, name)) {
-      const existing = target[name];
-      if (Array.isArray(existing)) existing.push(value);
-      else put(target, name, [existing, value]);
-    } else put(target, name, this.arrays.has(name) || this.arrays.has(`${parent}.${name}`) ? [value] : value);
-  }
-}
-
 /** `{ root: … }` of a document. */
-export function parse(input: string | Uint8Array, decode: DecodeText, options: XmlParseOptions = {}): unknown {
-  const source = typeof input === "string" ? input : decodeXml(input, decode, options.malformed);
-  // Refused before the parser sees it: outside of comments and CDATA, `<!DOCTYPE` can only be a declaration, and those are rare enough.
-  const document = parseXml(source, { preserveDocumentType: true });
-  const result: Properties = {};
-  const reader = new Reader(options);
-  for (const child of document.children) {
-    if (child instanceof XmlDocumentType) throw new Error("a document type declaration (<!DOCTYPE …>) is not allowed");
-    if (child instanceof XmlElement) put(result, reader.name(child.name), reader.element(child, 1));
-  }
-  return result;
+export function parse(input: string | Uint8Array, machine: XmlMachine, options: XmlParseOptions = {}): unknown {
+  const source = typeof input === "string" ? input : sourceOf(input, machine, options.malformed);
+  const flags = (options.removePrefixes === true ? removePrefixes : 0) | (options.keepSpace === true ? keepSpace : 0);
+  const value = machine.native.xml(source, flags, [...(options.arrays ?? [])].join("\0"));
+  if (!Array.isArray(value)) return value;
+  const bytes = typeof source === "string" ? machine.utf8.encode(source) : source.subarray(isMarked(source) ? 3 : 0);
+  throw faultError(value as number[], bytes, machine.utf8.decode);
+}
+
+/** White space (production 3); a no-break space is text. */
+function isSpace(text: string): boolean {
+  return /^[ \n\r\t]*$/.test(text);
 }
 
 /** Name (XML 1.0, productions 4 to 5). */

@@ -3,6 +3,6 @@ import { kernel } from "../link.ts";
 import { parse, stringify } from "./xml-format.ts";
 
 kernel.xml.link({
-  parse: (input, options) => parse(input, kernel.decodeText, options),
+  parse: (input, options) => parse(input, kernel, options),
   stringify,
 });

@@ -9,6 +9,7 @@ import { resolve } from "node:path";
 import { decodeEffects, decodeFrame, type Effect, encodeEvent, encodeFrame, type Event, type Part } from "#abi";
 import { buildSync } from "esbuild";
 import { type JSValueHandle, QuickJS } from "quickjs-wasi";
+import { nativeInNode } from "../node-natives.ts";
 import { linkedParts, partModules } from "../parts.ts";
 
 const runtime = resolve(process.cwd(), "kernel/runtime");
@@ -143,6 +144,8 @@ class Door {
         const [left, right] = [bytes(a), bytes(b)];
         return left.length === right.length && timingSafeEqual(left, right) ? vm.true : vm.false;
       },
+      xml: (input, options, arrays) =>
+        vm.hostToHandle(nativeInNode("xml", input!.isString ? input!.toString() : bytes(input), options!.toNumber(), arrays!.toString())),
     };
   }
 }

@@ -1,0 +1,46 @@
+/** The formats' functions of kernel/runtime/native.ts (functions.ts has the others). */
+import { Context, exceptionValue, JS_FreeCString, JS_ToCStringLen2, JSValue, tagOf, tagRope, tagString } from "./engine";
+import { argument, bytesOf, integer, noBytes } from "./functions";
+import { scratch } from "./state";
+import { malformedAt, throwMalformed } from "./text";
+import { parseXml } from "./xml";
+
+// @ts-ignore: decorator
+@inline
+function isText(value: JSValue): bool {
+  return tagOf(value) === tagString || tagOf(value) === tagRope;
+}
+
+export function js_xml(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const names = argument(values, count, 2);
+  let arrays: usize = 0;
+  let arraysLength: usize = 0;
+  if (isText(names)) {
+    arrays = JS_ToCStringLen2(context, scratch(), names, 0);
+    if (arrays === 0) return exceptionValue;
+    arraysLength = load<u32>(scratch());
+  }
+  const value = readXml(context, argument(values, count, 0), <u32>integer(argument(values, count, 1)), arrays, arraysLength);
+  if (arrays !== 0) JS_FreeCString(context, arrays);
+  return value;
+}
+
+function readXml(context: Context, input: JSValue, options: u32, arrays: usize, arraysLength: usize): JSValue {
+  if (isText(input)) {
+    const text = JS_ToCStringLen2(context, scratch(), input, 0);
+    if (text === 0) return exceptionValue;
+    const value = parseXml(context, text, load<u32>(scratch()), options, arrays, arraysLength);
+    JS_FreeCString(context, text);
+    return value;
+  }
+  let at = bytesOf(context, input);
+  if (at === noBytes) return exceptionValue;
+  let length = load<u32>(scratch());
+  const malformed = malformedAt(at, length);
+  if (malformed >= 0) return throwMalformed(context, malformed);
+  if (length >= 3 && load<u16>(at) === 0xbbef && load<u8>(at, 2) === 0xbf) {
+    at += 3; // a byte order mark
+    length -= 3;
+  }
+  return parseXml(context, at, length, options, arrays, arraysLength);
+}

@@ -1,0 +1,5 @@
+/** How XML is read: bits for kernel/native/xml.ts (AssemblyScript), set by xml-format.ts. */
+/** Names lose their prefixes, and declarations of namespaces are left out. */
+export const removePrefixes = 1;
+/** White space at both ends of a text stays. */
+export const keepSpace = 2;
