@@ -18,8 +18,27 @@ let peer: Server;
 let folder: string;
 let serving: Serving;
 
+const usedNonces = new Set<string>();
+
+/** A SOAP service that takes each UsernameToken once, and only from `erp`. */
+function stock(body: string): { status: number; body: string } {
+  const element = (name: string): string => new RegExp(`<${name}[^>]*>([^<]*)</${name}>`).exec(body)?.[1] ?? "";
+  const [nonce, created] = [element("wsse:Nonce"), element("wsu:Created")];
+  const digest = createHash("sha1").update(Buffer.from(nonce, "base64")).update(`${created}s3cret`).digest("base64");
+  const isGood = element("wsse:Password") === digest && element("wsse:Username") === "erp" && !usedNonces.has(nonce);
+  usedNonces.add(nonce);
+  const envelope = (inner: string): string =>
+    `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>${inner}</s:Body></s:Envelope>`;
+  if (!isGood) return { status: 500, body: envelope("<s:Fault><faultcode>s:Client</faultcode><faultstring>who?</faultstring></s:Fault>") };
+  const isKnown = element("Sku") === "a";
+  return isKnown
+    ? { status: 200, body: envelope('<Stock xmlns="urn:stock"><Quantity>7</Quantity></Stock>') }
+    : { status: 200, body: envelope("<s:Fault><faultcode>s:Client</faultcode><faultstring>unknown article</faultstring></s:Fault>") };
+}
+
 function answer(method: string, path: string, body: string): { status: number; body: string } {
   if (path.startsWith("/customers/")) return path.endsWith("/7") ? { status: 200, body: '{"name":"Ada"}' } : { status: 404, body: "" };
+  if (path === "/soap") return stock(body);
   if (path.startsWith("/store/") && method === "PUT") {
     if (failStore-- > 0) return { status: 503, body: "" };
     stored.set(path, body);
@@ -126,6 +145,12 @@ test("content enricher: what the message lacks is asked for", async () => {
   equal((await post("/enricher", { customer: 8 })).status, 502);
   equal((await post("/enricher", { customer: 7 })).status, 204);
   deepEqual(await arrived("/enriched", 1), [{ customer: { name: "Ada" } }]);
+});
+
+test("SOAP: a service that checks the UsernameToken answers, and its fault is told", async () => {
+  for (const turn of [1, 2]) deepEqual(await (await post("/stock", { sku: "a" })).json(), { sku: "a", quantity: 7 }, `turn ${turn}`);
+  const unknown = await post("/stock", { sku: "b" });
+  deepEqual([unknown.status, ((await unknown.json()) as { code: string }).code], [502, "STOCK_FAULT"]);
 });
 
 test("wire tap: a copy beside the message", async () => {

@@ -4,6 +4,8 @@ export const httpLimits = {
   tokenMs: 10_000,
   tokenLifeMs: 300_000,
   tokenEarlyMs: 30_000,
+  /** Life of an assertion with which a token is fetched, in seconds. */
+  assertionSeconds: 60,
   /** Callers whose rate is remembered at once, and characters of a name that is remembered as it is. */
   rateCallers: 100_000,
   rateNameCharacters: 64,

@@ -1,5 +1,5 @@
 /** To an HTTP server. */
-import type { Agent } from "undici";
+import type { Dispatcher } from "undici";
 import { type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError, fromUtf8, isCoded } from "#base";
 import {
@@ -14,6 +14,7 @@ import {
   type HttpAnswer,
   isUnreached,
   newAgent,
+  newProxyAgent,
   type Outgoing,
   type Outlet,
   type OutletContext,
@@ -21,9 +22,10 @@ import {
   OutletError,
   type OutletRequest,
   retryAfterMs,
+  size,
   unsendable,
 } from "#gateway/contract";
-import { OutletCredentials, type OutletAuthConfig, outletAuthSchema } from "./credentials.ts";
+import { type OutletAuthConfig, outletAuthSchema, type OutletCredentials, outletCredentials } from "./credentials.ts";
 import { quoteLimits } from "../shared/limits.ts";
 import { checkTls, readTls, type TlsConfig, tlsSchema } from "../shared/tls.ts";
 import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "../shared/cloudevents/write.ts";
@@ -36,6 +38,8 @@ export interface HttpOutletConfig {
   readonly cloudevents: CloudEventsConfig | undefined;
   readonly tls?: TlsConfig;
   readonly auth?: OutletAuthConfig;
+  readonly proxy?: string;
+  readonly answerLimit?: number;
 }
 
 /** Statuses that may change with time: too early, too many requests, or a failing peer. */
@@ -124,7 +128,7 @@ class HttpOutlet implements Outlet {
   /** Headers of every request, credentials of the url among them. */
   readonly #headers: Headers;
   readonly #credentials: OutletCredentials | undefined;
-  #agent: Promise<Agent> | undefined;
+  #agent: Promise<Dispatcher> | undefined;
   #detail = "not used yet";
 
   constructor(config: HttpOutletConfig, context: OutletContext) {
@@ -139,17 +143,22 @@ class HttpOutlet implements Outlet {
     if (this.#url.protocol !== "http:" && this.#url.protocol !== "https:")
       throw new CodedError("MF_URL_INVALID", "url must begin with http:// or https://");
     this.#headers = withCredentials(config.headers, this.#url);
+    if (config.proxy !== undefined && !URL.canParse(config.proxy)) throw new CodedError("MF_URL_INVALID", "proxy is not a URL");
     if (config.auth === undefined) return;
     if (this.#headers["authorization"] !== undefined && config.auth.apiKey === undefined)
       throw new CodedError("MF_URL_INVALID", "auth, and an authorization in url or headers: remove one of the two");
-    const { memory, clock } = context;
-    this.#credentials = new OutletCredentials(config.auth, { clock, memory: memory.answers, agent: () => this.#connections() });
+    const { memory, clock, base } = context;
+    this.#credentials = outletCredentials(config.auth, { clock, base, memory: memory.answers, agent: () => this.#connections() });
   }
 
   /** Made when it is first needed, and again after the TLS files could not be read: they may be put there yet. */
-  #connections(): Promise<Agent> {
+  #connections(): Promise<Dispatcher> {
     if (this.#agent !== undefined) return this.#agent;
-    this.#agent = readTls(this.#config.tls, this.#context).then((tls) => newAgent(gatewayLimits.outletConcurrency, tls));
+    const { tls: config, proxy } = this.#config;
+    const { outletConcurrency: most } = gatewayLimits;
+    this.#agent = readTls(config, this.#context).then((tls) =>
+      proxy === undefined ? newAgent(most, tls) : newProxyAgent(most, proxy, tls),
+    );
     this.#agent.catch(() => (this.#agent = undefined));
     return this.#agent;
   }
@@ -208,12 +217,15 @@ class HttpOutlet implements Outlet {
     try {
       const [body, stream] = bodiless ? [] : [event.body, message.storedBody];
       const agent = await this.#connections();
+      const request = { url, method, headers, body, stream };
+      const { memory } = this.#context;
+      const { answerLimit } = this.#config;
       const once = async (own: Headers | undefined): Promise<HttpAnswer> =>
-        exchange(agent, { url, method, headers: { ...headers, ...own }, body, stream, signal, memory: this.#context.memory.answers });
-      const shown = await this.#credentials?.headers();
+        exchange(agent, { ...request, headers: { ...headers, ...own }, signal, memory: memory.answers, answerLimit });
+      const shown = await this.#credentials?.headers(request);
       let answer = await once(shown);
-      if (answer.status === 401 && shown !== undefined && this.#credentials?.refused(shown) === true)
-        answer = await once(await this.#credentials.headers());
+      if (answer.status === 401 && shown !== undefined && this.#credentials?.refused(shown, answer.headers) === true)
+        answer = await once(await this.#credentials.headers(request));
       this.#detail = `last answer ${answer.status}`;
       return answer;
     } catch (cause) {
@@ -276,6 +288,17 @@ Every attempt at one send carries the same \`Idempotency-Key\`, \`traceparent\` 
       cloudevents: cloudEventsSchema,
       tls: tlsSchema,
       auth: outletAuthSchema,
+      proxy: {
+        type: "string",
+        pattern: "^https?://",
+        patternErrorMessage: "must begin with http:// or https://",
+        description:
+          "HTTP proxy through which the server is reached, by CONNECT, except for hosts that the environment variable NO_PROXY names. `user:password@` in it is for the proxy.",
+        examples: ["http://proxy.example.com:3128"],
+      },
+      answerLimit: size(
+        `Longest answer, as it comes and decompressed; at most ${gatewayLimits.answerBytes / 2 ** 20}MiB, which is the default.`,
+      ),
     },
   },
   example: 'http: { url: "https://erp.example.com/orders", timeout: 5s, headers: { authorization: "Bearer secret" } }',

@@ -299,7 +299,7 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
 
 /** Names of settings that hold secrets, however they are written. */
 const secretNames =
-  /^(bearer|basic|password|passphrase|secret|secrets|token|accessKey|secretKey|clientSecret|keys|authorization|cookie|x-api-key|nkey)$/i;
+  /^(bearer|basic|password|passphrase|secret|secrets|token|digest|accessKey|secretKey|secretAccessKey|sessionToken|clientSecret|keys|authorization|cookie|x-api-key|nkey)$/i;
 const masked = "[masked]";
 
 /** A URL's user and password. */
@@ -316,7 +316,8 @@ function isSecretName(name: string, value: unknown, above: string): boolean {
 
 /** `written`: for values that were references, the text in the file. */
 function mask(value: unknown, written: ReadonlyMap<string, string>, isSecret = false, above = ""): unknown {
-  if (typeof value === "string") return written.get(value) ?? (isSecret ? masked : withoutUser(value));
+  if (typeof value === "string")
+    return written.get(value) ?? (isSecret || value.includes("PRIVATE KEY-----") ? masked : withoutUser(value));
   if (Array.isArray(value)) return value.map((each) => mask(each, written, isSecret, above));
   if (typeof value !== "object" || value === null) return isSecret ? masked : value;
   return Object.fromEntries(

@@ -1,7 +1,7 @@
 /** One HTTP exchange, bounded: what fetch and the http outlet are made of. */
 import { headerList, type Headers, type HeadersDraft, headerText } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
-import { Agent, request } from "undici";
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from "undici";
 import type { ReadableBody } from "../stored-body.ts";
 import { gatewayLimits } from "../limits.ts";
 import { memoryBusy } from "../memory.ts";
@@ -19,6 +19,8 @@ export interface HttpExchange {
   readonly signal: AbortSignal;
   /** Where memory for the answer is taken while it comes in. */
   readonly memory: MemoryAccount;
+  /** Most bytes of the answer, as it comes and decompressed. Default: gatewayLimits.answerBytes. */
+  readonly answerLimit?: number | undefined;
 }
 
 export interface HttpAnswer {
@@ -32,7 +34,6 @@ const ofConnection: ReadonlySet<string> = new Set(connectionHeaders);
 /** Headers that belong to a connection, or that the client sets itself. */
 const ownHeaders = new Set([...connectionHeaders, "content-length", "host", "accept-encoding"]);
 
-/** `tls` as Node's tls.connect takes it. */
 const unreachedCodes: ReadonlySet<unknown> = new Set([
   ...["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENOENT", "EADDRNOTAVAIL"],
   "UND_ERR_CONNECT_TIMEOUT",
@@ -44,8 +45,26 @@ export function isUnreached(error: unknown): boolean {
   return unreachedCodes.has(code) || (code === "ETIMEDOUT" && syscall === "connect");
 }
 
+/** Connections, `connections` of them to each origin. `tls` as Node's tls.connect takes it. */
 export function newAgent(connections: number, tls: object = {}): Agent {
-  return new Agent({
+  return new Agent(agentOptions(connections, tls));
+}
+
+/**
+ * The same through an HTTP proxy, by CONNECT, except to hosts that the environment variable NO_PROXY names. `proxy`: its URL, with
+ * user and password if it wants them.
+ */
+export function newProxyAgent(connections: number, proxy: string, tls: object = {}): Dispatcher {
+  return new EnvHttpProxyAgent({
+    ...agentOptions(connections, tls),
+    requestTls: { timeout: 10_000, ...tls },
+    httpProxy: proxy,
+    httpsProxy: proxy,
+  });
+}
+
+function agentOptions(connections: number, tls: object): Agent.Options {
+  return {
     connections,
     pipelining: 1,
     keepAliveTimeout: 20_000,
@@ -54,7 +73,7 @@ export function newAgent(connections: number, tls: object = {}): Agent {
     connect: { timeout: 10_000, ...tls },
     headersTimeout: 0,
     bodyTimeout: 0,
-  });
+  };
 }
 
 /** Headers fit to be sent: without those of a connection and without pseudo headers. */
@@ -122,7 +141,7 @@ function noMemory(): CodedError {
 }
 
 /** Rejects with a CodedError (MF_HTTP_ANSWER_TOO_BIG, MF_HTTP_ANSWER_GARBAGE, MF_MEMORY_BUSY), or as undici does. */
-export async function exchange(agent: Agent, wanted: HttpExchange): Promise<HttpAnswer> {
+export async function exchange(agent: Dispatcher, wanted: HttpExchange): Promise<HttpAnswer> {
   const memory = new AnswerMemory(wanted.memory, wanted.signal);
   try {
     return await exchangeWithin(agent, wanted, memory);
@@ -132,8 +151,8 @@ export async function exchange(agent: Agent, wanted: HttpExchange): Promise<Http
 }
 
 async function exchangeWithin(
-  agent: Agent,
-  { url, method, headers, body, stream, signal }: HttpExchange,
+  agent: Dispatcher,
+  { url, method, headers, body, stream, signal, answerLimit = gatewayLimits.answerBytes }: HttpExchange,
   memory: AnswerMemory,
 ): Promise<HttpAnswer> {
   const response = await request(url, {
@@ -143,7 +162,7 @@ async function exchangeWithin(
     body: stream === undefined ? (body === undefined || body.length === 0 ? null : body) : stream.open(),
     signal,
   });
-  const most = Math.min(gatewayLimits.answerBytes, memory.largestBytes);
+  const most = Math.min(answerLimit, gatewayLimits.answerBytes, memory.largestBytes);
   const length = Number(response.headers["content-length"] ?? Number.NaN);
   const knownBytes = length <= most ? length : undefined;
   const pieces = new Pieces();
@@ -152,7 +171,7 @@ async function exchangeWithin(
       response.body.destroy();
       throw new CodedError(
         "MF_HTTP_ANSWER_TOO_BIG",
-        `${url.host} answered with more than ${most} bytes: request less, or raise \`memory\` if that is the limit`,
+        `${url.host} answered with more than ${most} bytes: request less, or raise \`answerLimit\` of the outlet or \`memory\`, whichever is the limit`,
       );
     }
     await memory.hold(pieces.bytes + chunk.length, knownBytes);
@@ -163,17 +182,23 @@ async function exchangeWithin(
     if (value === undefined || ofConnection.has(name) || name === "__proto__") continue;
     answerHeaders[name] = value;
   }
-  const whole = await decoded(pieces.whole(), answerHeaders, url, memory);
+  const whole = await decoded(pieces.whole(), answerHeaders, { url, memory, most });
   return { status: response.statusCode, headers: answerHeaders, contentType: headerText(answerHeaders["content-type"]) ?? "", body: whole };
 }
 
-async function decoded(body: Uint8Array, headers: HeadersDraft, url: URL, memory: AnswerMemory): Promise<Uint8Array> {
+interface Decoding {
+  readonly url: URL;
+  readonly memory: AnswerMemory;
+  readonly most: number;
+}
+
+async function decoded(body: Uint8Array, headers: HeadersDraft, { url, memory, most }: Decoding): Promise<Uint8Array> {
   const encoding = headerText(headers["content-encoding"])?.toLowerCase();
   if (encoding === undefined || encoding === "identity" || body.length === 0) return body;
-  let expectedBytes = Math.min(body.length * gatewayLimits.compressionRatio, gatewayLimits.answerBytes);
+  let expectedBytes = Math.min(body.length * gatewayLimits.compressionRatio, most);
   await memory.take(expectedBytes);
   const take = (bytes: number): boolean => (expectedBytes -= bytes) >= 0 || memory.tryTake(bytes);
-  const unpacked = await new Promise<Unpacked>((resolve) => unpack(body, { encoding, limit: gatewayLimits.answerBytes, take }, resolve));
+  const unpacked = await new Promise<Unpacked>((resolve) => unpack(body, { encoding, limit: most, take }, resolve));
   if ("body" in unpacked) {
     delete headers["content-encoding"];
     delete headers["content-length"]; // of what came
