@@ -127,6 +127,9 @@ test("doctor reports on everything it is asked about, and how to get what is mis
       "Redis",
       "PostgreSQL",
       "MariaDB",
+      "Client for kafka",
+      "Client for mysql",
+      "Client for sftp",
       "Disk",
     ],
   );

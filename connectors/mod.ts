@@ -14,6 +14,7 @@ import { mysql } from "./mysql/mod.ts";
 import { nats } from "./nats/mod.ts";
 import { postgres } from "./postgres/mod.ts";
 import { redis } from "./redis/mod.ts";
+import { s3 } from "./s3/mod.ts";
 import { sftp } from "./sftp/mod.ts";
 import { signal } from "./signal/mod.ts";
 import { smtp } from "./smtp/mod.ts";
@@ -22,6 +23,7 @@ const all: readonly Connector[] = [
   http,
   file,
   sftp,
+  s3,
   log,
   cron,
   direct,

@@ -1,4 +1,4 @@
-// The servers and programs that tests use: Debian's packages, and Apache Kafka from Maven Central. `npm test` brings them;
+// The servers and programs that tests use: Debian's packages, Apache Kafka from Maven Central, an S3 server from the Go module proxy. `npm test` brings them;
 // `npm run services -- up | down | status` by hand.
 // All but RabbitMQ are started by the test that needs them, on a free port and in a folder of its own; RabbitMQ takes seconds to start, so
 // that its tests share one. What can't be brought is named with the reason; tests that need it skip and say so.
@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
 import { bringKafka, kafkaJars } from "./kafka.mjs";
+import { bringS3, s3Program } from "./s3.mjs";
 
 /** By the program that shows it is there: Debian's package, and the tests that need it. */
 const programs = {
@@ -32,6 +33,8 @@ export function bringServices() {
   bringPackages();
   const why = bringKafka();
   if (why !== undefined) console.error(`mayfly: no Apache Kafka: ${why}; tests that need it are skipped`);
+  const whyNot = bringS3();
+  if (whyNot !== undefined) console.error(`mayfly: no S3 server: ${whyNot}; tests that need it are skipped`);
 }
 
 /** As root, on Debian and its kin. */
@@ -73,6 +76,7 @@ async function status() {
     rows.push({ program, package: name, installed, ...(running === undefined ? {} : { running }), tests });
   }
   rows.push({ program: "kafka", package: "org.apache.kafka:kafka_2.13", installed: existsSync(kafkaJars), tests: "kafka, chaos" });
+  rows.push({ program: "versitygw", package: "github.com/versity/versitygw", installed: existsSync(s3Program), tests: "s3" });
   return rows;
 }
 

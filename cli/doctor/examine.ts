@@ -7,16 +7,10 @@ import { arch, availableParallelism, cpus, freemem, platform, release, totalmem 
 import { join } from "node:path";
 import { bytesText, msText } from "../format.ts";
 import { cliLimits } from "../limits.ts";
+import { clients } from "./clients.ts";
+import type { Finding } from "./finding.ts";
 
-export interface Finding {
-  readonly name: string;
-  /** `missing`: optional, and not there. `bad`: Mayfly does not run without it. */
-  readonly status: "ok" | "missing" | "bad";
-  readonly detail: string;
-  readonly remedy?: string;
-  /** Numbers and versions for machines. */
-  readonly value?: unknown;
-}
+export type { Finding };
 
 const leastNode = [20, 20] as const;
 
@@ -171,5 +165,5 @@ async function disk(): Promise<Finding> {
 
 export async function examine(): Promise<Finding[]> {
   const found = await Promise.all([node(), computer(), kernelFiles(), processes(), qemu(), kvm(), ...brokers.map(broker)]);
-  return [...found, await disk()];
+  return [...found, ...(await clients()), await disk()];
 }

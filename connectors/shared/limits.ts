@@ -63,3 +63,9 @@ export const fileNameLimits = {
   /** Hexadecimal digits of the hash that stands for the rest of a value. */
   hashCharacters: 20,
 } as const;
+
+/** Bounds of sources that list files again and again. */
+export const polledLimits = {
+  /** Names whose trouble is remembered, so that each is logged once. */
+  toldNames: 10_000,
+} as const;

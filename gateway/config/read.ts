@@ -299,7 +299,7 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
 
 /** Names of settings that hold secrets, however they are written. */
 const secretNames =
-  /^(bearer|basic|password|passphrase|secret|secrets|token|digest|accessKey|secretKey|secretAccessKey|sessionToken|clientSecret|keys|authorization|cookie|x-api-key|nkey)$/i;
+  /^(bearer|basic|password|passphrase|secret|secrets|token|digest|accessKey|secretKey|secretAccessKey|sessionToken|privateKey|clientSecret|keys|authorization|cookie|x-api-key|nkey)$/i;
 const masked = "[masked]";
 
 /** A URL's user and password. */

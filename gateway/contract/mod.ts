@@ -49,7 +49,7 @@ export {
   type WitnessedEnd,
   type WitnessedMessage,
 } from "./witness.ts";
-export { type LongBodies, type StagedBody } from "./stored-body.ts";
+export { type LongBodies, type ReadableBody, type StagedBody } from "./stored-body.ts";
 export { causes, type TraceHeaders, type Tracing, untraced, withTrace } from "./tracing.ts";
 export { guarded, type ReportUnexpected } from "./unexpected.ts";
 export { duration, network, quota, type Quota, size } from "./units.ts";

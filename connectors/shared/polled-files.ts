@@ -1,0 +1,178 @@
+/**
+ * What sources of files that are listed again and again have in common: the files in hand, whether there is room for another, a file's body
+ * within the memory budget, and troubles that are told once. Where the files are, and what becomes of one that has ended, is the connector's.
+ *
+ *     listed ──read──▶ in hand ──Outcome──▶ ended (moved, deleted, tagged)
+ *        ▲                │
+ *        └──── refused ───┘      listed again, not before the time that the gateway names
+ */
+import {
+  type Accept,
+  gatewayLimits,
+  type Health,
+  type Incoming,
+  type Outcome,
+  type SourceContext,
+  type StagedBody,
+} from "#gateway/contract";
+import { polledLimits } from "./limits.ts";
+
+/** A body as `Incoming` has it: one of the two is empty. */
+export interface ReadBody {
+  readonly body: Uint8Array;
+  readonly storedBody: StagedBody | undefined;
+}
+
+export type Ended = Exclude<Outcome, { readonly status: "refused" }>;
+
+export class PolledFiles {
+  readonly #context: SourceContext;
+  readonly #inHand = new Map<string, Promise<void>>();
+  readonly #told = new Set<string>();
+  #refusedUntilMs = Number.NEGATIVE_INFINITY;
+  #waiting: (() => void)[] = [];
+  #paused = false;
+  #stopped = false;
+
+  constructor(context: SourceContext) {
+    this.#context = context;
+  }
+
+  has(name: string): boolean {
+    return this.#inHand.has(name);
+  }
+
+  get count(): number {
+    return this.#inHand.size;
+  }
+
+  get hasRoom(): boolean {
+    const most = Math.min(gatewayLimits.filesAtOnce, this.#context.prefetch);
+    const free = !this.#stopped && !this.#paused && this.#inHand.size < most;
+    return free && this.#context.clock.monotonicMs() >= this.#refusedUntilMs;
+  }
+
+  /** Resolves when there is room, or with false once the source has stopped or `over` has aborted. */
+  async untilRoom(over: AbortSignal): Promise<boolean> {
+    while (!this.#stopped && !over.aborted && !this.hasRoom) {
+      const restMs = this.#refusedUntilMs - this.#context.clock.monotonicMs();
+      let cancel = (): void => {};
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+        over.addEventListener("abort", this.wake, { once: true });
+        if (restMs > 0) cancel = this.#context.clock.after(restMs, resolve);
+      });
+      over.removeEventListener("abort", this.wake);
+      cancel();
+    }
+    return !this.#stopped && !over.aborted;
+  }
+
+  /** Makes `untilRoom` look again. */
+  readonly wake = (): void => {
+    for (const wake of this.#waiting.splice(0)) wake();
+  };
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.wake();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.wake();
+  }
+
+  /** Takes no new files for this time. */
+  refuse(forMs: number): void {
+    this.#refusedUntilMs = this.#context.clock.monotonicMs() + forMs;
+  }
+
+  isLarge(size: number): boolean {
+    const check = this.#context.longBodies?.();
+    return check !== undefined && size > check.thresholdBytes;
+  }
+
+  /** Why a file of `size` bytes is never read, or undefined. */
+  limitOf(size: number, maxSize: number): string | undefined {
+    if (size > maxSize) return "maxSize";
+    return !this.isLarge(size) && size > this.#context.memory.uploads.largestBytes ? "`memory` allows" : undefined;
+  }
+
+  /**
+   * The body of a file of `size` bytes: a large one goes into the body store, and takes `bufferBytes` of memory meanwhile. Undefined: there is
+   * no memory for it now. Rejects as `pieces` do, or with the body store's CodedError.
+   */
+  async read(size: number, bufferBytes: number, pieces: () => Promise<AsyncIterable<Uint8Array>>): Promise<ReadBody | undefined> {
+    const check = this.#context.longBodies?.();
+    const large = check !== undefined && size > check.thresholdBytes;
+    const { uploads } = this.#context.memory;
+    const heldBytes = large ? Math.min(size, bufferBytes) : size;
+    if (!uploads.tryTake(heldBytes)) {
+      this.refuse(gatewayLimits.retryAfterMs);
+      return undefined;
+    }
+    try {
+      if (large) return { body: new Uint8Array(0), storedBody: await check.store.stage(await pieces()) };
+      return { body: await wholeOf(await pieces(), size), storedBody: undefined };
+    } finally {
+      uploads.give(heldBytes); // the flow's queue takes them
+    }
+  }
+
+  /** Hands a file's message over. `ended` gets its outcome, unless it was refused. Resolves once a refusal would be known. */
+  async handOver(name: string, accept: Accept, incoming: Incoming & ReadBody, ended: (outcome: Ended) => Promise<void>): Promise<void> {
+    const settled = accept(incoming).then(async (outcome) => {
+      incoming.storedBody?.release();
+      if (outcome.status === "refused") this.refuse(outcome.retryAfterMs);
+      else await ended(outcome);
+    });
+    const over = settled.finally(() => {
+      this.#inHand.delete(name);
+      this.wake();
+    });
+    this.#inHand.set(name, over);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Resolves when no file is in hand. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#inHand.values());
+  }
+
+  /** Logs a trouble the first time. True if it was logged now. */
+  tellOnce(what: string, code: string, text: string, file?: string): boolean {
+    if (this.#told.has(what)) return false;
+    if (this.#told.size >= polledLimits.toldNames) this.#told.clear();
+    this.#told.add(what);
+    this.#context.logger.error({ code, ...(file === undefined ? {} : { file }) }, text);
+    return true;
+  }
+
+  /** The trouble is over: it is logged again when it comes back. */
+  forget(what: string): void {
+    this.#told.delete(what);
+  }
+
+  /** Ready while the connection is, and there is no trouble. */
+  health(link: Health, trouble: string | undefined, watched: string): Health {
+    if (!link.ready) return link;
+    if (trouble !== undefined) return { ready: false, detail: trouble };
+    return { ready: true, detail: `watching ${watched}, ${this.#inHand.size} in hand` };
+  }
+}
+
+async function wholeOf(pieces: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
+  const body = new Uint8Array(size);
+  let at = 0;
+  for await (const piece of pieces) {
+    body.set(piece.subarray(0, size - at), at);
+    at += piece.length;
+  }
+  if (at !== size) throw new Error(`the file has ${at} bytes, not ${size}`);
+  return body;
+}
