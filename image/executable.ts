@@ -12,7 +12,7 @@
 import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { assert, CodedError, concatBytes } from "#base";
+import { assert, concatBytes } from "#base";
 import {
   type Backend,
   cachedProgram,
@@ -25,8 +25,9 @@ import {
   type ProgramSource,
   writeExecutable,
 } from "#compiler";
-import { kernelArtifacts, layout, platformModule } from "#kernel";
+import { type Kernel, kernelArtifacts, layout, platformModule } from "#kernel";
 import type { Image } from "./file.ts";
+import { kernelOf } from "./kernel.ts";
 import { imageLimits } from "./limits.ts";
 
 export interface ExecutableSettings {
@@ -36,6 +37,8 @@ export interface ExecutableSettings {
   readonly backend?: Backend;
   /** Another platform module, for tests. */
   readonly platform?: Uint8Array;
+  /** This version's own by default. */
+  readonly kernel?: Kernel;
 }
 
 const memoryBases: Readonly<Record<string, bigint>> = { engine: 0x10_0000_0000n, frozen: 0x14_0000_0000n, platform: 0x18_0000_0000n };
@@ -67,16 +70,15 @@ const programs = new Map<string, Program>();
 
 /** The program without an image: compiled when it is in no cache. Some three seconds then, some milliseconds after. */
 export function linuxProgram(settings: ExecutableSettings = {}): Program {
-  const artifacts = kernelArtifacts();
-  const { backend } = settings;
+  const { backend, kernel = kernelArtifacts() } = settings;
   const platform = settings.platform ?? platformModule();
-  const key = `${artifacts.hash} ${createHash("sha256").update(platform).digest("hex")} ${backend ?? ""}`;
+  const key = `${kernel.hash} ${createHash("sha256").update(platform).digest("hex")} ${backend ?? ""}`;
   const known = programs.get(key);
   if (known !== undefined) return known;
   const source = (name: string, bytes: Uint8Array): ProgramSource => ({ name, bytes, ...(backend === undefined ? {} : { backend }) });
   const sources = [
-    source("engine", withNativeTable(artifacts.engine)),
-    source("native", artifacts.native),
+    source("engine", withNativeTable(kernel.engine)),
+    source("native", kernel.native),
     source("frozen", frozenModule),
     source("platform", platform),
   ];
@@ -123,13 +125,9 @@ function restMemory(image: Image): Uint8Array {
 /** The image as a static x86-64 Linux executable that speaks monitors/process/wire.ts. Throws MF_IMAGE_VERSION for one of another kernel. */
 export function linuxExecutable(image: Image, settings: ExecutableSettings = {}): Uint8Array {
   const { manifest } = image;
-  if (manifest.kernel !== kernelArtifacts().hash)
-    throw new CodedError(
-      "MF_IMAGE_VERSION",
-      `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
-    );
+  const program = linuxProgram({ ...settings, kernel: kernelOf(image) });
   const bytes = restMemory(image);
-  return writeExecutable(linuxProgram(settings), {
+  return writeExecutable(program, {
     memories: [
       { module: "engine", bytes },
       { module: "frozen", bytes },

@@ -18,7 +18,8 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { abiVersion, hardLimits } from "#abi";
 import { CodedError, equalBytes, fromUtf8, isCoded, toHex, toUtf8 } from "#base";
-import { layout } from "#kernel";
+import { type Kernel, layout } from "#kernel";
+import { keptKernel } from "./kept-kernel.ts";
 import { type Manifest, manifestFault } from "./manifest.ts";
 
 const magic = 0x49_59_46_4d; // "MFYI"
@@ -41,6 +42,8 @@ export interface Image {
   readonly sourceMap: Uint8Array;
   /** The whole file. */
   readonly bytes: Uint8Array;
+  /** Kernel it was booted with, of an image of an older version whose kernel was kept. */
+  readonly kernel?: Kernel | undefined;
 }
 
 function align(length: number): number {
@@ -142,12 +145,15 @@ export async function loadImage(path: string): Promise<Image> {
   } catch (cause) {
     throw new CodedError("MF_IMAGE_NOT_FOUND", `no image can be read at ${path}: ${(cause as Error).message}`, { cause });
   }
+  let image: Image;
   try {
-    return readImage(bytes);
+    image = readImage(bytes);
   } catch (error) {
     if (!isCoded(error)) throw error;
     throw new CodedError(error.code, `${path}: ${error.message}`, { cause: error });
   }
+  const kernel = await keptKernel(path, image.manifest);
+  return kernel === undefined ? image : { ...image, kernel };
 }
 
 /** True if the file begins like an image. False if it can't be read. */

@@ -17,14 +17,13 @@ const programs = new Map<string, Program>();
 
 /** The program without an image. `settings.platform`: another drivers module. */
 export function metalProgram(settings: ExecutableSettings = {}): Program {
-  const artifacts = kernelArtifacts();
-  const { backend } = settings;
+  const { backend, kernel = kernelArtifacts() } = settings;
   const drivers = settings.platform ?? driversModule();
-  const key = `${artifacts.hash} ${createHash("sha256").update(drivers).digest("hex")} ${backend ?? ""}`;
+  const key = `${kernel.hash} ${createHash("sha256").update(drivers).digest("hex")} ${backend ?? ""}`;
   const known = programs.get(key);
   if (known !== undefined) return known;
   const source = (name: string, bytes: Uint8Array): ProgramSource => ({ name, bytes, ...(backend === undefined ? {} : { backend }) });
-  const sources = [source("engine", withNativeTable(artifacts.engine)), source("native", artifacts.native), source("drivers", drivers)];
+  const sources = [source("engine", withNativeTable(kernel.engine)), source("native", kernel.native), source("drivers", drivers)];
   const options: ProgramOptions = {
     platform: "pvh",
     entry: { module: "drivers", name: "main" },

@@ -2,6 +2,7 @@
 export { type BuildOptions, type Built, buildImage, imageOfBundle } from "./build.ts";
 export { bundleFlow } from "./bundle.ts";
 export { defaultCacheFolder, type ExecutableSettings, linuxExecutable, linuxProgram } from "./executable.ts";
+export { hasOwnKernel, kernelOf } from "./kernel.ts";
 export { type Image, isImageFile, loadImage, readImage } from "./file.ts";
 export { type Manifest } from "./manifest.ts";
 export { memoryShortage } from "./room.ts";

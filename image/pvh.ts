@@ -7,9 +7,10 @@
  */
 import { assert, CodedError, toUtf8 } from "#base";
 import { type LoadSegment, type Program, writeElf } from "#compiler";
-import { kernelArtifacts, machineMap as map } from "#kernel";
+import { machineMap as map } from "#kernel";
 import type { ExecutableSettings } from "./executable.ts";
 import type { Image } from "./file.ts";
+import { kernelOf } from "./kernel.ts";
 import { metalProgram } from "./metal.ts";
 import { PageTables, type Region } from "./page-tables.ts";
 
@@ -179,12 +180,8 @@ export interface PvhSettings extends ExecutableSettings {
 
 /** Writes the ELF of an image. Throws MF_IMAGE_VERSION for one of another kernel, MF_IMAGE_TOO_LARGE. */
 export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
-  if (image.manifest.kernel !== kernelArtifacts().hash)
-    throw new CodedError(
-      "MF_IMAGE_VERSION",
-      `the image ${image.manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
-    );
-  const program = settings.program ?? metalProgram(settings);
+  const kernel = kernelOf(image);
+  const program = settings.program ?? metalProgram({ ...settings, kernel });
   const lay = layOut(program, image);
   const tables = new PageTables(map.tablesAt, map.tablesBytes);
   for (const one of regions(program, lay)) tables.map(one);

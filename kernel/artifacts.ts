@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { assert, CodedError } from "#base";
 import { type EngineFile, rewrittenEngine } from "./engine-file.ts";
 
-export interface KernelArtifacts {
+export interface Kernel {
   /** The package's quickjs.wasm, which notes allocations that fail (image/exhaustion.ts). */
   readonly engine: Uint8Array;
   /** kernel/native, compiled. */
@@ -14,7 +14,17 @@ export interface KernelArtifacts {
   readonly runtime: Uint8Array;
   /** SHA-256 over engine, natives and runtime, 64 hexadecimal digits: an image runs only on what it was booted with. */
   readonly hash: string;
+}
+
+export interface KernelArtifacts extends Kernel {
   readonly engineVersion: string;
+}
+
+/** The hash of a kernel's engine, natives and runtime, in this order. */
+export function kernelHash(parts: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${part.length}\n`).update(part);
+  return hash.digest("hex");
 }
 
 let cached: KernelArtifacts | undefined;
@@ -29,10 +39,9 @@ export function kernelArtifacts(): KernelArtifacts {
     assert(engine !== undefined, "quickjs-wasi is the version that the kernel was built with");
     const native = readFileSync(new URL("./native.wasm", import.meta.url));
     const runtime = readFileSync(new URL("./runtime.js", import.meta.url));
-    const hash = createHash("sha256");
-    for (const part of [engine, native, runtime]) hash.update(`${part.length}\n`).update(part);
+    const hash = kernelHash([engine, native, runtime]);
     const version = (require("quickjs-wasi/package.json") as { version: string }).version;
-    cached = { engine, native, runtime, hash: hash.digest("hex"), engineVersion: `quickjs-wasi ${version}` };
+    cached = { engine, native, runtime, hash, engineVersion: `quickjs-wasi ${version}` };
     return cached;
   } catch (cause) {
     throw new CodedError(

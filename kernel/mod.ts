@@ -1,5 +1,6 @@
 /** The library OS as the host sees it: the engine's and the natives' WebAssembly, the runtime script, and how they are brought together. */
-export { kernelArtifacts, type KernelArtifacts } from "./artifacts.ts";
+export { type Kernel, kernelArtifacts, type KernelArtifacts } from "./artifacts.ts";
+export { decodeKernel, encodeKernel, kernelFileName } from "./kernel-file.ts";
 export { engineFile, type EngineFile, rewrittenEngine } from "./engine-file.ts";
 export { driversModule } from "./drivers-module.ts";
 export { type Door, type EngineExports, instantiateKernel, type KernelInstance } from "./instance.ts";

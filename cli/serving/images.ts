@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CodedError, isCoded, systemClock } from "#base";
 import type { FlowConfig, FlowImage, ImageKeeper, RootLogger, StoredImage } from "#gateway";
-import { type Image, loadImage, memoryShortage, readImage } from "#image";
+import { hasOwnKernel, type Image, loadImage, memoryShortage, readImage } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
 import { Pins } from "../images/pins.ts";
 import { type Rollback, Rollbacks } from "../images/rollbacks.ts";
-import { flowOf, getImage, keepImage, listImages, namedImage, storeFolder, used } from "../images/store.ts";
+import { flowOf, getImage, keepImage, keepKernel, listImages, namedImage, storeFolder, used } from "../images/store.ts";
 import { StackMapper } from "../machine/stack.ts";
 
 /** Images as a flow uses them: its own, and the new one beside it. */
@@ -60,6 +60,7 @@ export class Images implements ImageKeeper {
   readonly #pins: Pins;
   /** Images that are in the store and pinned, as far as this process has seen to it. */
   #kept = new Set<string>();
+  #keptKernel: Promise<void> | undefined;
   #isReadOnly = false;
   /** Machines asleep, by the hash of their image. Unknown before the journal was read. */
   sleepers: (() => ReadonlyMap<string, number>) | undefined;
@@ -180,6 +181,7 @@ export class Images implements ImageKeeper {
     if (this.#kept.has(image.sha256)) return;
     try {
       await keepImage(storeFolder(this.#base), image);
+      if (hasOwnKernel(image)) await (this.#keptKernel ??= keepKernel(storeFolder(this.#base)));
       await this.#pins.add(image.sha256);
       this.#kept.add(image.sha256);
     } catch (error) {

@@ -1,18 +1,16 @@
 /** The embedded monitor: machines in V8's WebAssembly VM, on worker threads. Needs nothing but Node. */
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { setFlagsFromString } from "node:v8";
-import { brotliDecompressSync } from "node:zlib";
 import type { DeliverEvent, Event, FlowLimits } from "#abi";
-import { memoryBudget } from "#base";
-import type { Image } from "#image";
+import { CodedError, memoryBudget } from "#base";
+import { hasOwnKernel, type Image, kernelOf } from "#image";
+import type { Kernel } from "#kernel";
 import type { Share } from "../fair-queue.ts";
-import { checkVersion } from "../image-version.ts";
 import type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { OwnedMachine } from "../machine.ts";
+import { trackedKernel, type TrackedModules, trackedModules } from "./kernels.ts";
 import { embeddedLimits } from "./limits.ts";
 import { PageStore } from "./page-store.ts";
-import { Pool } from "./pool.ts";
+import { Pool, type PoolOptions } from "./pool.ts";
 import type { StartThread } from "./worker.ts";
 import type { TaughtImage } from "./worker-port.ts";
 import { wasmPageBytes } from "./wire.ts";
@@ -34,6 +32,7 @@ export interface EmbeddedOptions {
 }
 
 interface EmbeddedImage extends LoadedImage, TaughtImage {
+  readonly pool: Pool;
   readonly limits: FlowLimits;
   /** Share of steps without a flow of their own. */
   readonly share: Share;
@@ -43,22 +42,6 @@ interface Owned {
   readonly limits: FlowLimits | undefined;
   readonly share: Share | undefined;
   readonly memory?: Life["memory"];
-}
-
-let modules: { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } | undefined;
-
-/**
- * The write-tracking engine and natives, compiled once and shared by all threads. V8 11 (Node 20) can inline WebAssembly functions but
- * does so only when told; later versions do it by themselves. It takes a quarter off a step. What it compiles is always these two modules.
- */
-export function trackedModules(): { readonly engine: WebAssembly.Module; readonly native: WebAssembly.Module } {
-  if (modules === undefined && process.versions.v8.startsWith("11.")) setFlagsFromString("--wasm-inlining");
-  const file = (name: string): Uint8Array<ArrayBuffer> => readFileSync(new URL(name, import.meta.url));
-  modules ??= {
-    engine: new WebAssembly.Module(brotliDecompressSync(file("./engine.wasm.br"))),
-    native: new WebAssembly.Module(file("./native.wasm")),
-  };
-  return modules;
 }
 
 function unbounded(): MonitorMemory {
@@ -71,7 +54,12 @@ const cores = availableParallelism();
 class EmbeddedMonitor implements Monitor {
   readonly name = "embedded";
   readonly #store = new PageStore();
+  readonly #options: Omit<PoolOptions, "size" | "setup"> & { readonly setup: Omit<PoolOptions["setup"], keyof TrackedModules> };
   readonly #pool: Pool;
+  readonly #pools: Pool[] = [];
+  /** By the hash of their kernel: of images of older versions, in which machines sleep. */
+  readonly #olderPools = new Map<string, Promise<Pool>>();
+  #closed = false;
   readonly #images = new Map<string, EmbeddedImage & { users: number }>();
   #nextImage = 1;
   #nextMachine = 1;
@@ -87,12 +75,18 @@ class EmbeddedMonitor implements Monitor {
       Math.max(embeddedLimits.keptLeastBytes, memory.workers.mostBytes / (2 * workers)),
     );
     const setup = {
-      ...trackedModules(),
       spin,
       keptPages: Math.floor(keptBytes / wasmPageBytes),
       waitingBytes: memory.waiting.mostBytes / 2, // workers keep machines before the main thread knows of them
     };
-    this.#pool = new Pool({ size: workers, setup, store: this.#store, memory, log, start: options.startThread });
+    this.#options = { setup, store: this.#store, memory, log, start: options.startThread };
+    this.#pool = this.#newPool(workers, trackedModules());
+  }
+
+  #newPool(size: number, modules: TrackedModules): Pool {
+    const pool = new Pool({ ...this.#options, size, setup: { ...this.#options.setup, ...modules } });
+    this.#pools.push(pool);
+    return pool;
   }
 
   async load(image: Image): Promise<EmbeddedImage> {
@@ -101,9 +95,10 @@ class EmbeddedMonitor implements Monitor {
       known.users++;
       return known;
     }
-    checkVersion(image);
+    const pool = hasOwnKernel(image) ? this.#pool : await this.#olderPool(kernelOf(image));
     const { manifest } = image;
     const loaded = {
+      pool,
       sha256: image.sha256,
       name: manifest.name,
       slot: this.#nextImage++,
@@ -114,6 +109,24 @@ class EmbeddedMonitor implements Monitor {
     };
     this.#images.set(image.sha256, loaded);
     return loaded;
+  }
+
+  /** One worker runs what is left of an older version. */
+  #olderPool(kernel: Kernel): Promise<Pool> {
+    const known = this.#olderPools.get(kernel.hash);
+    if (known !== undefined) return known;
+    if (this.#olderPools.size >= embeddedLimits.olderKernels)
+      throw new CodedError(
+        "MF_IMAGE_VERSION",
+        `machines of ${embeddedLimits.olderKernels} older versions of Mayfly run already: restart the gateway once some of them have ended`,
+      );
+    const opened = trackedKernel(kernel).then((modules) => {
+      if (this.#closed) throw new CodedError("MF_MONITOR_CLOSED", "the monitor is closed: create a new one");
+      return this.#newPool(1, modules);
+    });
+    this.#olderPools.set(kernel.hash, opened);
+    opened.catch(() => this.#olderPools.delete(kernel.hash));
+    return opened;
   }
 
   unload(image: LoadedImage): void {
@@ -135,19 +148,27 @@ class EmbeddedMonitor implements Monitor {
   #owned(known: EmbeddedImage, events: Event[], { limits, share, memory }: Owned): Machine {
     const number = this.#nextMachine;
     this.#nextMachine = (number % 0x7fff_ffff) + 1;
-    const line = this.#pool.line(share ?? known.share);
+    const line = known.pool.line(share ?? known.share);
     const seat = { number, image: known, line, home: undefined, replayMs: 0 };
-    return new OwnedMachine(this.#pool, events, { seat, limits: limits ?? known.limits, memory });
+    return new OwnedMachine(known.pool, events, { seat, limits: limits ?? known.limits, memory });
   }
 
   stats(): MonitorStats {
-    const { workers, queued, waiting, replaced } = this.#pool;
-    const running = workers.filter((worker) => worker.outstanding.length > 0).length;
-    return { queued, running, waiting, workers: workers.length, replaced, waitingBytes: this.#memory.waiting.takenBytes };
+    const stats = { queued: 0, running: 0, waiting: 0, workers: 0, replaced: 0, waitingBytes: this.#memory.waiting.takenBytes };
+    for (const { workers, queued, waiting, replaced } of this.#pools) {
+      stats.queued += queued;
+      stats.running += workers.filter((worker) => worker.outstanding.length > 0).length;
+      stats.waiting += waiting;
+      stats.workers += workers.length;
+      stats.replaced += replaced;
+    }
+    return stats;
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#olderPools.values());
+    await Promise.all(this.#pools.map((pool) => pool.close()));
   }
 }
 

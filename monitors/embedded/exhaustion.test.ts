@@ -14,7 +14,7 @@ import { decodeModule, encodeModule, instruction } from "#compiler";
 import { buildImage, type Image } from "#image";
 import { kernelArtifacts, layout } from "#kernel";
 import { deliver } from "../monitor.case.ts";
-import { trackedModules } from "./embedded.ts";
+import { trackedModules } from "./kernels.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
 import { expectPristine } from "./testing/pristine.ts";
 import { trackWrites } from "./track.ts";

@@ -4,10 +4,10 @@
  * `limits.cpuMs`.
  */
 import { decodeEffects, encodeEvent, type Event, type FlowLimits, type StepOutcome } from "#abi";
-import type { Image } from "#image";
-import { checkVersion } from "../image-version.ts";
+import { assert } from "#base";
+import { hasOwnKernel, type Image } from "#image";
 import { outcomeOf } from "../outcome.ts";
-import { trackedModules } from "./embedded.ts";
+import { trackedModules } from "./kernels.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
 import { type Hibernated, WarmInstance } from "./warm.ts";
 import { wasmPageBytes } from "./wire.ts";
@@ -48,7 +48,7 @@ export class InlineMachines {
   }
 
   load(image: Image): InlineImage {
-    checkVersion(image);
+    assert(hasOwnKernel(image), "images that are explored were built just now");
     const table = this.#store.add(image);
     for (const chunk of this.#store.chunks.slice(this.#chunks.length)) this.#chunks.push(new Uint8Array(chunk));
     return { sha256: image.sha256, name: image.manifest.name, table };

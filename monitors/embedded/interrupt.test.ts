@@ -7,7 +7,7 @@ import { before, describe, test } from "node:test";
 import { decodeEffects, encodeEvent } from "#abi";
 import { buildImage, type Image } from "#image";
 import { deliver } from "../monitor.case.ts";
-import { trackedModules } from "./embedded.ts";
+import { trackedModules } from "./kernels.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
 import { WarmInstance } from "./warm.ts";
 

@@ -20,6 +20,8 @@ export const embeddedLimits = {
   wasteMs: 250,
   /** A worker that is being started keeps steps from being stopped for this long. */
   startMs: 50,
+  /** Older versions of the kernel that run at once, with a worker each. */
+  olderKernels: 4,
   /** Buffers that a worker keeps for machines that will wait; at most an eighth of what waiting machines may take. */
   shelfBytes: 4 * mib,
   /** Added workers help the usual ones when those have this much work ahead. */

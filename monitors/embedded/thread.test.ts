@@ -10,7 +10,7 @@ import { buildImage, type Image } from "#image";
 import { FairQueue } from "../fair-queue.ts";
 import type { StepResult } from "../machine.ts";
 import { deliver } from "../monitor.case.ts";
-import { trackedModules } from "./embedded.ts";
+import { trackedModules } from "./kernels.ts";
 import { PageStore } from "./page-store.ts";
 import { type EmbeddedMachine, type Job, PoolWorker, startThread } from "./worker.ts";
 import { operation, slotsPerWorker } from "./wire.ts";

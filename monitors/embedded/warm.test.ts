@@ -6,7 +6,7 @@ import { prng } from "#base";
 import { decodeModule, opcodeName } from "#compiler";
 import { instantiateKernel, kernelArtifacts, layout } from "#kernel";
 import { buildCaseImages, deliver, type FlowName, resolve } from "../monitor.case.ts";
-import { trackedModules } from "./embedded.ts";
+import { trackedModules } from "./kernels.ts";
 import { PageStore, type PageTable } from "./page-store.ts";
 import { expectPristine } from "./testing/pristine.ts";
 import { WarmInstance } from "./warm.ts";

@@ -7,10 +7,9 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DeliverEvent, FlowLimits } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
-import { type ExecutableSettings, type Image, linuxExecutable, linuxProgram } from "#image";
+import { type ExecutableSettings, type Image, kernelOf, linuxExecutable, linuxProgram } from "#image";
 import { layout } from "#kernel";
 import type { Share } from "../fair-queue.ts";
-import { checkVersion } from "../image-version.ts";
 import type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { OwnedMachine } from "../machine.ts";
 import { stepToStop } from "../make-way.ts";
@@ -99,11 +98,11 @@ class ProcessMonitor implements Monitor, Household {
       known.users++;
       return known;
     }
-    checkVersion(image);
+    const settings = { ...this.#settings, kernel: kernelOf(image) };
     const { manifest } = image;
     const file = join(this.#folder, `${manifest.name.replace(/[^\w.-]/g, "_").slice(0, 64)}-${this.#nextFile++}`);
-    writeFileSync(file, linuxExecutable(image, this.#settings), { mode: 0o555 });
-    const pool = new ImagePool(this, { command: file, values: [], ...this.#identity }, linuxProgram(this.#settings));
+    writeFileSync(file, linuxExecutable(image, settings), { mode: 0o555 });
+    const pool = new ImagePool(this, { command: file, values: [], ...this.#identity }, linuxProgram(settings));
     const loaded: ProcessImage = { sha256: image.sha256, name: manifest.name, pool, limits: manifest.limits, users: 1 };
     this.#images.set(image.sha256, loaded);
     this.#pools.add(pool);

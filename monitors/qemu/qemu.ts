@@ -2,10 +2,9 @@
 import { availableParallelism } from "node:os";
 import type { DeliverEvent, FlowLimits } from "#abi";
 import { assert } from "#base";
-import { type Image, type PvhSettings, writePvh } from "#image";
+import { type Image, kernelOf, type PvhSettings, writePvh } from "#image";
 import type { Share } from "../fair-queue.ts";
 import { OwnedMachine } from "../machine.ts";
-import { checkVersion } from "../image-version.ts";
 import type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats } from "../monitor.ts";
 import { namelessFile } from "./elf-file.ts";
 import { QemuImage } from "./image.ts";
@@ -85,7 +84,7 @@ class QemuMonitor implements Monitor {
       loaded.users++;
       return loaded;
     }
-    checkVersion(image);
+    kernelOf(image); // refuses it at once
     const loading = this.#write(image);
     this.#images.set(sha256, loading);
     loading.catch(() => this.#images.delete(sha256));

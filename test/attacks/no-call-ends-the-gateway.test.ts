@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { prng } from "#base";
-import { packageRoot } from "#cli";
+import { capture, packageRoot } from "#cli";
 import { seed } from "../../base/testing/seed.ts";
 import { installed } from "../../connectors/testing/brokers.ts";
 import { SabotagedProcess } from "../../gateway/testing/sabotaged-process.ts";
@@ -106,7 +106,10 @@ async function campaign(t: TestContext, monitor: string, rounds: number, deepest
   const missing = (): string[] => [...accepted].filter((body) => !peer.arrived.has(body));
   equal(await gateway.stop(), 0);
   gateway = await gateway.again(); // a message whose callback threw may wait in the journal until now
-  await until(async () => missing().length === 0, "all that was accepted arrives").catch(() => deepEqual(missing(), []));
+  await until(async () => missing().length === 0, "all that was accepted arrives").catch(async () => {
+    const letters = await capture(["dlq", "ls", "--json", "-c", join(gateway.folder, "mayfly.yaml")]);
+    deepEqual(missing(), [], `dead letters: ${letters.out}${letters.err}`);
+  });
   equal(await gateway.stop(), 0);
 }
 

@@ -7,7 +7,7 @@ import { abiVersion, decodeEffects, encodeEvent } from "#abi";
 import { fromUtf8, toUtf8 } from "#base";
 import { imageOfBundle, type Image } from "#image";
 import { nativeFunctions } from "#kernel";
-import { trackedModules } from "../embedded.ts";
+import { trackedModules } from "../kernels.ts";
 import { PageStore } from "../page-store.ts";
 import { type StepStatus, WarmInstance } from "../warm.ts";
 import { expectPristine } from "./pristine.ts";
