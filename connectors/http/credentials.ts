@@ -4,7 +4,8 @@ import { headerList, type Headers } from "#abi";
 import type { JsonSchema } from "#gateway/contract";
 import { digestAuthorization, type DigestChallenge, digestChallenge } from "./digest.ts";
 import { OAuth2Credentials, type OAuth2Config, oauth2Schema, type TokenPorts } from "./oauth2.ts";
-import { amzDate, sha256Hex, sigV4Authorization, type SigV4Config, sigV4Schema } from "./sigv4.ts";
+import { awsTime, sha256 } from "../shared/sigv4.ts";
+import { sigV4Authorization, type SigV4Config, sigV4Schema } from "./sigv4.ts";
 
 export interface OutletAuthConfig {
   readonly bearer?: string;
@@ -93,9 +94,9 @@ class SigV4Credentials implements OutletCredentials {
   }
 
   async headers({ url, method, headers, body, stream }: ShownRequest): Promise<Headers> {
-    const bodySha256 = stream?.sha256 ?? sha256Hex(body ?? "");
+    const bodySha256 = stream?.sha256 ?? sha256(body ?? "");
     const { sessionToken } = this.#config;
-    const own: Record<string, string> = { "x-amz-date": amzDate(this.#now()), "x-amz-content-sha256": bodySha256 };
+    const own: Record<string, string> = { "x-amz-date": awsTime(this.#now()), "x-amz-content-sha256": bodySha256 };
     if (sessionToken !== undefined) own["x-amz-security-token"] = sessionToken;
     const signed: Record<string, string> = { host: url.host };
     for (const [name, value] of Object.entries({ ...headers, ...own }))

@@ -16,7 +16,8 @@ import { attempt, message } from "../testing/messages.ts";
 import { testContext } from "../testing/rig.ts";
 import { digestAuthorization, digestChallenge } from "./digest.ts";
 import { httpOutlet } from "./outlet.ts";
-import { sha256Hex, sigV4Authorization, type SigV4Config } from "./sigv4.ts";
+import { sha256 } from "../shared/sigv4.ts";
+import { sigV4Authorization, type SigV4Config } from "./sigv4.ts";
 
 const suite: SigV4Config = {
   region: "us-east-1",
@@ -108,7 +109,7 @@ for (const [name, config, line, more, body, signature] of published)
   test(`sigv4 signs ${name} as AWS does`, () => {
     const [method = "", target = ""] = line.split(" ");
     const [path = "", query = ""] = target.split("?");
-    const bodySha256 = sha256Hex(body);
+    const bodySha256 = sha256(body);
     const own =
       config.service === "s3"
         ? { host: "examplebucket.s3.amazonaws.com", "x-amz-date": "20130524T000000Z", "x-amz-content-sha256": bodySha256 }
@@ -129,7 +130,7 @@ test("an outlet signs what it sends: the server counts the same signature from t
       const names = /SignedHeaders=([^,]*)/.exec(authorization)?.[1]?.split(";") ?? [];
       const [path = "", query = ""] = url.split("?");
       const signed = Object.fromEntries(names.map((name) => [name, String(headers[name])]));
-      seen.push({ authorization, counted: sigV4Authorization(sqs, { method, path, query, headers: signed, bodySha256: sha256Hex(body) }) });
+      seen.push({ authorization, counted: sigV4Authorization(sqs, { method, path, query, headers: signed, bodySha256: sha256(body) }) });
       response.end();
     },
     async (url) => {

@@ -1,12 +1,6 @@
-/**
- * AWS Signature Version 4 in the Authorization header. Pure: a request as it goes over the wire in, its signature out.
- *
- *   canonical request   method, path, sorted query, signed headers, hash of the body
- *   text to sign        "AWS4-HMAC-SHA256", time, DATE/REGION/SERVICE/aws4_request, hash of the canonical request
- *   key                 HMAC of "aws4_request" under HMAC of the service under … the region under … the date under the secret
- */
-import { createHash, createHmac } from "node:crypto";
+/** AWS Signature Version 4 of a request as it goes over the wire (connectors/shared/sigv4.ts has the algorithm). */
 import type { JsonSchema } from "#gateway/contract";
+import { awsAuthorization, awsEncoded } from "../shared/sigv4.ts";
 
 export interface SigV4Config {
   readonly region: string;
@@ -44,19 +38,6 @@ export interface SignableRequest {
   readonly bodySha256: string;
 }
 
-export function sha256Hex(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
-}
-
-function hmac(key: string | Buffer, data: string): Buffer {
-  return createHmac("sha256", key).update(data).digest();
-}
-
-/** Everything but letters, digits and `-._~` as its UTF-8 bytes. */
-function encode(part: string): string {
-  return encodeURIComponent(part).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
 function decode(part: string): string {
   try {
     return decodeURIComponent(part.replace(/\+/g, " "));
@@ -65,47 +46,30 @@ function decode(part: string): string {
   }
 }
 
-/** Services encode the path they got once more and join its slashes; S3 takes it as it was meant. */
-function canonicalPath(path: string, service: string): string {
-  if (service !== "s3") return path.replace(/\/+/g, "/").split("/").map(encode).join("/");
+/** Services join slashes of the path; S3 takes it as it was meant, however it was encoded. */
+function signedPath(path: string, service: string): string {
+  if (service !== "s3") return path.replace(/\/+/g, "/");
   return path
     .split("/")
-    .map((part) => encode(decode(part.replace(/\+/g, "%2B"))))
+    .map((part) => awsEncoded(decode(part.replace(/\+/g, "%2B"))))
     .join("/");
 }
 
-function canonicalQuery(query: string): string {
-  const pairs = query
+function pairsOf(query: string): readonly (readonly [string, string])[] {
+  return query
     .split("&")
     .filter((pair) => pair !== "")
-    .map((pair): [string, string] => {
+    .map((pair) => {
       const mark = pair.indexOf("=");
-      return mark < 0 ? [encode(decode(pair)), ""] : [encode(decode(pair.slice(0, mark))), encode(decode(pair.slice(mark + 1)))];
+      return mark < 0 ? [decode(pair), ""] : [decode(pair.slice(0, mark)), decode(pair.slice(mark + 1))];
     });
-  pairs.sort(([a, x], [b, y]) => (a === b ? compare(x, y) : compare(a, b)));
-  return pairs.map(([name, value]) => `${name}=${value}`).join("&");
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** `20150830T123600Z` */
-export function amzDate(nowMs: number): string {
-  return new Date(nowMs).toISOString().replace(/[:-]|\.\d{3}/g, "");
 }
 
 /** The value of the header `authorization`. */
 export function sigV4Authorization(config: SigV4Config, { method, path, query, headers, bodySha256 }: SignableRequest): string {
-  const { region, service, accessKeyId, secretAccessKey } = config;
-  const names = Object.keys(headers).sort(compare);
-  const lines = names.map((name) => `${name}:${(headers[name] as string).trim().replace(/ +/g, " ")}\n`);
-  const signed = names.join(";");
-  const request = [method, canonicalPath(path, service), canonicalQuery(query), lines.join(""), signed, bodySha256].join("\n");
-  const time = headers["x-amz-date"] ?? "";
-  const date = time.slice(0, 8);
-  const scope = `${date}/${region}/${service}/aws4_request`;
-  const key = [date, region, service, "aws4_request"].reduce<string | Buffer>((under, part) => hmac(under, part), `AWS4${secretAccessKey}`);
-  const signature = hmac(key as Buffer, ["AWS4-HMAC-SHA256", time, scope, sha256Hex(request)].join("\n")).toString("hex");
-  return `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${signed}, Signature=${signature}`;
+  const { region, service } = config;
+  return awsAuthorization(
+    { method, path: signedPath(path, service), query: pairsOf(query), headers, payload: bodySha256 },
+    { credentials: config, scope: { region, service }, time: headers["x-amz-date"] ?? "" },
+  );
 }

@@ -40,7 +40,7 @@ test("the plainest request of AWS's test suite, of another service", () => {
   const headers = signedHeaders({ ...bare, host: "example.amazonaws.com" }, { credentials: own, scope, timeMs });
   equal(
     headers["authorization"],
-    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request,SignedHeaders=host;x-amz-date,Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=host;x-amz-date, Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
   );
 });
 

@@ -63,14 +63,22 @@ export function signedHeaders(
   { credentials, scope, timeMs }: { readonly credentials: AwsCredentials; readonly scope: AwsScope; readonly timeMs: number },
 ): Readonly<Record<string, string>> {
   const time = awsTime(timeMs);
-  const { accessKeyId, secretAccessKey, sessionToken } = credentials;
+  const { sessionToken } = credentials;
   const headers: Record<string, string> = { ...request.headers, "x-amz-date": time };
   if (scope.service === "s3") headers["x-amz-content-sha256"] = request.payload;
   if (sessionToken !== undefined) headers["x-amz-security-token"] = sessionToken;
-  const all = { ...headers, host: request.host };
-  const signature = signatureOf({ ...request, headers: all }, { secretAccessKey, scope, time });
-  const parts = [`Credential=${accessKeyId}/${scopeText(scope, time)}`, `SignedHeaders=${namesOf(all)}`, `Signature=${signature}`];
-  return { ...headers, authorization: `${algorithm} ${parts.join(",")}` };
+  const authorization = awsAuthorization({ ...request, headers: { ...headers, host: request.host } }, { credentials, scope, time });
+  return { ...headers, authorization };
+}
+
+/** The header `authorization` of a request whose signed headers are whole: `host` and `x-amz-date`, which is `time`, are among them. */
+export function awsAuthorization(
+  request: Omit<Unsigned, "host">,
+  { credentials, scope, time }: { readonly credentials: AwsCredentials; readonly scope: AwsScope; readonly time: string },
+): string {
+  const { accessKeyId, secretAccessKey } = credentials;
+  const signature = signatureOf(request, { secretAccessKey, scope, time });
+  return `${algorithm} Credential=${accessKeyId}/${scopeText(scope, time)}, SignedHeaders=${namesOf(request.headers)}, Signature=${signature}`;
 }
 
 /** Query of a link that whoever has it may use for `expiresSeconds`. */
@@ -96,7 +104,7 @@ export function presignedQuery(
 }
 
 function signatureOf(
-  { method, path, query, headers, payload }: Unsigned,
+  { method, path, query, headers, payload }: Omit<Unsigned, "host">,
   { secretAccessKey, scope, time }: { readonly secretAccessKey: string; readonly scope: AwsScope; readonly time: string },
 ): string {
   // All services but S3 take the path as sent, encoded once more.
@@ -112,5 +120,6 @@ function signatureOf(
 }
 
 const namesOf = (headers: Readonly<Record<string, string>>): string => Object.keys(headers).sort().join(";");
-const awsTime = (timeMs: number): string => new Date(timeMs).toISOString().replace(/[:-]|\.\d{3}/g, "");
+/** `20150830T123600Z` */
+export const awsTime = (timeMs: number): string => new Date(timeMs).toISOString().replace(/[:-]|\.\d{3}/g, "");
 const scopeText = ({ region, service }: AwsScope, time: string): string => `${time.slice(0, 8)}/${region}/${service}/aws4_request`;

@@ -1,6 +1,6 @@
 /**
  * The page behind a link, as HTML without scripts. What a flow asked and what it would send is a stranger's text here: all of it is escaped,
- * and characters that change the direction of text are shown as such. Whoever has the link is told of failures as any caller is; log lines
+ * and characters that change the direction of text are shown as such. Failures are shown as to any caller; log lines
  * and the gateway's own faults are for the operator (admin.ts).
  */
 import { createHash } from "node:crypto";
