@@ -4,7 +4,8 @@ import { asCoded, exitCodes, reportFailure } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Cli {
-  readonly terminal: Terminal;
+  /** `--profile` changes its environment before a command runs. */
+  terminal: Terminal;
   /** Set by the command that ran. */
   exitCode: number;
 }

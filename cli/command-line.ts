@@ -24,6 +24,20 @@ function prepare(command: Command, { terminal }: Cli): Command {
     });
 }
 
+/** Wherever a configuration is read, a profile may be put over it. */
+function addProfile(command: Command): void {
+  if (command.options.some(({ long }) => long === "--config"))
+    command.option("--profile <name>", "put mayfly.NAME.yaml over it; default: the environment variable MAYFLY_PROFILE");
+  for (const below of command.commands) addProfile(below);
+}
+
+/** From here on the environment names the profile. */
+function useProfile(cli: Cli, profile: unknown): void {
+  if (typeof profile !== "string") return;
+  if (cli.terminal.env === process.env) process.env["MAYFLY_PROFILE"] = profile;
+  else cli.terminal = { ...cli.terminal, env: { ...cli.terminal.env, MAYFLY_PROFILE: profile } };
+}
+
 function program(cli: Cli): Command {
   const root = prepare(new Command("mayfly"), cli)
     .description("Microservices without an OS: every message gets its own unikernel.")
@@ -35,6 +49,8 @@ function program(cli: Cli): Command {
     command.helpOption("-h, --help", "show this help");
     for (const below of command.commands) prepare(below, cli).helpOption("-h, --help", "show this help");
   }
+  addProfile(root);
+  root.hook("preAction", (_root, command) => useProfile(cli, command.opts()["profile"]));
   examples(root, [
     ["mayfly init hello && cd hello", "create a small working project"],
     ["mayfly run flows/orders.ts --message order.json", "run one message through one machine"],

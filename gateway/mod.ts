@@ -2,7 +2,7 @@
 export { type StoredBody, storedBodyOf } from "./contract/stored-body.ts";
 export { letterBody } from "./stored-bodies/letter-body.ts";
 export { BodyStore, configuredBodyStore } from "./stored-bodies/store.ts";
-export { loadConfig, publishedSchema, showConfig } from "./config/load.ts";
+export { configFiles, loadConfig, publishedSchema, showConfig } from "./config/load.ts";
 export { type Places, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem } from "./config/problem.ts";
 export { readConfig, type ReadOptions } from "./config/read.ts";

@@ -20,13 +20,14 @@ export function addConfig(program: Command, cli: Cli): Command {
   config
     .command("show")
     .description(
-      "Show every setting with its default, times in milliseconds and sizes in bytes. Secrets are masked: what comes from the environment or a file is shown as it is written.",
+      "Show every setting with its default, times in milliseconds and sizes in bytes. Secrets are masked: what comes from the environment or a file is shown as it is written, and need not be there.",
     )
     .option("-c, --config <file>", "the configuration", "mayfly.yaml")
     .addOption(jsonOption())
     .action(action(cli, (flags: Flags) => show(cli, flags)));
   return examples(config, [
     ["mayfly config show", "as YAML"],
-    ["mayfly config show -c prod.yaml --json", "for other tools"],
+    ["mayfly config show --profile prod", "with mayfly.prod.yaml over mayfly.yaml"],
+    ["mayfly config show -c deploy.yaml --json", "for other tools"],
   ]);
 }

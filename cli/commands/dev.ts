@@ -71,7 +71,8 @@ class DevServer {
     const files = [resolve(this.#flags.config)];
     try {
       const { connectors } = await import("#connectors");
-      const { loadConfig } = await import("#gateway");
+      const { configFiles, loadConfig } = await import("#gateway");
+      files.push(...configFiles(resolve(this.#flags.config)));
       const { bundleInputs } = await import("../images/inputs.ts");
       const { base, flows } = await loadConfig(this.#flags.config, connectors);
       for (const { flow } of Object.values(flows)) if (flow !== undefined) files.push(...(await bundleInputs(resolve(base, flow))));

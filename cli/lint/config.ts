@@ -77,10 +77,10 @@ export async function lintConfig(path: string): Promise<ConfigLint> {
       ),
     ];
   }
-  const findings = problems.map(({ code, line, column, path: where, message }): LintFinding => {
+  const findings = problems.map(({ code, line, column, path: where, message, file = shown }): LintFinding => {
     // A variable that is missing here may be set where the flow is served.
     const level = code === "MF_CONFIG_ENV" ? "warning" : "error";
-    return { file: shown, line, column, level, code, message: where === "" ? message : `${where}: ${message}` };
+    return { file, line, column, level, code, message: where === "" ? message : `${where}: ${message}` };
   });
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });

@@ -1,11 +1,12 @@
 /** A secret in a file is replaced, and the gateway goes on with the new one: no restart, no signal. */
-import { equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { renameSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type RootLogger, silentLogger } from "../../gateway/logger.ts";
+import { capture } from "../capture.ts";
 import { cliLimits } from "../limits.ts";
 import { type Serving, startServing } from "./serving.ts";
 
@@ -55,6 +56,25 @@ const starting = (then: () => void): RootLogger => ({
     then();
     return silentLogger;
   },
+});
+
+test("a profile named on the command line, or by the environment, is put over mayfly.yaml", async () => {
+  await withFlow(async ({ dir }) => {
+    writeFileSync(join(dir, "mayfly.prod.yaml"), "http: { port: 8443 }\nlog: { level: warn }\n");
+    const config = join(dir, "mayfly.yaml");
+    const shown = async (words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<unknown[]> => {
+      const { out, code } = await capture(["config", "show", "-c", config, "--json", ...words], { env });
+      equal(code, 0, out);
+      const { http, log } = JSON.parse(out) as { http: { port: number }; log: { level: string } };
+      return [http.port, log.level];
+    };
+    deepEqual(await shown([]), [0, "info"]);
+    deepEqual(await shown(["--profile", "prod"]), [8443, "warn"]);
+    deepEqual(await shown([], { MAYFLY_PROFILE: "prod" }), [8443, "warn"]);
+    const missing = await capture(["config", "show", "-c", config, "--profile", "tset"]);
+    equal(missing.code, 2);
+    match(missing.err, /MF_CONFIG_PROFILE: the profile tset needs the file .*mayfly\.tset\.yaml/);
+  });
 });
 
 test("a new secret counts once its file has changed; one that can't be read leaves the old one", { timeout: 120_000 }, async () => {

@@ -15,6 +15,7 @@ import {
   type Gateway,
   type GatewayConfig,
   gatewayMemory,
+  configFiles,
   loadConfig,
   type RootLogger,
   settles,
@@ -133,7 +134,8 @@ class TheServing implements Serving {
   }
 
   get inputs(): readonly string[] {
-    return [resolve(this.#options.file), ...this.#images.inputs];
+    const { file, environment } = this.#options;
+    return [...configFiles(resolve(file), environment), ...this.#images.inputs];
   }
 
   get url(): string {

@@ -9,7 +9,9 @@ import { gatewayLimits } from "../contract/limits.ts";
 import { connectors } from "#connectors";
 import { expand } from "./environment.ts";
 import { publishedSchema } from "./load.ts";
+import { exampleConfig, referenceIntro, settingExamples } from "./testing/examples.ts";
 import { connectorsMarkdown } from "./testing/markdown.ts";
+import { inlineYaml, referenceMarkdown, settingsOf } from "./testing/reference.ts";
 import { ConfigError } from "./problem.ts";
 import { readConfig, shownConfig } from "./read.ts";
 import { editDistance, suggestion } from "./suggest.ts";
@@ -394,6 +396,45 @@ test("a value that does not match its pattern is told what is meant, with its pl
 test("docs/CONNECTORS.md is current", () => {
   golden("docs/CONNECTORS.md", connectorsMarkdown(connectors.sources, connectors.outlets));
 });
+
+const settings = settingsOf(publishedSchema(connectors), [...connectors.sources, ...connectors.outlets], settingExamples);
+
+test("docs/CONFIG.md has every setting of mayfly.yaml, with an example each", () => {
+  deepEqual(
+    settings.filter(({ example }) => example === undefined).map(({ path }) => path),
+    [],
+    "give an example in testing/examples.ts",
+  );
+  ok(settings.length > 100);
+  golden("docs/CONFIG.md", referenceMarkdown(referenceIntro, settings));
+});
+
+for (const { path, example } of settings)
+  test(`the example of ${path} is a valid configuration`, () => {
+    const steps = path.replace("flows.NAME", "flows.orders").replace("OUTLET", "erp").replace("SIGNAL", "payment").split(".");
+    const data = structuredClone(exampleConfig) as Record<string, unknown>;
+    let place = data as Record<string, unknown>;
+    for (const [index, step] of steps.entries()) {
+      const name = step.replace("[]", "");
+      const isLast = index === steps.length - 1;
+      const above = settings.find(
+        (each) =>
+          each.path ===
+          path
+            .split(".")
+            .slice(0, index + 1)
+            .join(".")
+            .replace("[]", ""),
+      );
+      if (isLast || place[name] === undefined) place[name] = structuredClone(isLast ? example : above?.example);
+      else if (typeof above?.example === "object" && name !== "flows")
+        place[name] = { ...(above.example as object), ...(place[name] as object) };
+      if (!isLast) place = (step.endsWith("[]") ? (place[name] as unknown[])[0] : place[name]) as Record<string, unknown>;
+    }
+    // As the page shows it, in one line.
+    const environment = new Proxy({}, { get: () => "https://set.example" });
+    readConfig(inlineYaml(data), "/some/where/mayfly.yaml", { ...connectors, environment });
+  });
 
 test("what only a connector can say of its configuration is told with its place, all of it at once", () => {
   const told = problems(`

@@ -4,18 +4,25 @@ import { CodedError } from "#base";
 import type { JsonSchema } from "../contract/connector.ts";
 import type { Connectors } from "../contract/connectors.ts";
 import type { Environment } from "./environment.ts";
+import { profileFile, profileOf, profileText } from "./profile.ts";
 import { readConfig, shownConfig } from "./read.ts";
 import { configSchema } from "./schema.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 
-/** Rejects with a ConfigError that names every problem with line and column, or MF_CONFIG_FILE. */
+/** Rejects with a ConfigError that names every problem with line and column, or MF_CONFIG_FILE, MF_CONFIG_PROFILE. MAYFLY_PROFILE names a profile. */
 export async function loadConfig(path: string, connectors: Connectors, environment: Environment = process.env): Promise<GatewayConfig> {
-  return readConfig(await textOf(path), path, { ...connectors, environment });
+  return readConfig(await textOf(path), path, { ...connectors, environment, profile: await profileText(path, environment) });
 }
 
 /** Every setting as it counts, without secrets. Rejects as `loadConfig` does. */
 export async function showConfig(path: string, connectors: Connectors, environment: Environment = process.env): Promise<unknown> {
-  return shownConfig(await textOf(path), path, { ...connectors, environment });
+  return shownConfig(await textOf(path), path, { ...connectors, environment, profile: await profileText(path, environment) });
+}
+
+/** Files that make up the configuration at `path`. Throws MF_CONFIG_PROFILE. */
+export function configFiles(path: string, environment: Environment = process.env): readonly string[] {
+  const name = profileOf(environment);
+  return name === undefined ? [path] : [path, profileFile(path, name)];
 }
 
 async function textOf(path: string): Promise<string> {

@@ -8,6 +8,7 @@ import { CodedError } from "#base";
 import { parse } from "yaml";
 import { gatewayLimits } from "../contract/limits.ts";
 import { type Environment, expand } from "./environment.ts";
+import { mergeValues, profileText } from "./profile.ts";
 
 export interface Places {
   /** Folder relative paths start from: that of mayfly.yaml. */
@@ -26,7 +27,18 @@ function member(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
 }
 
-/** Rejects with MF_CONFIG_FILE, MF_CONFIG_SYNTAX, MF_CONFIG_INVALID or MF_CONFIG_ENV. */
+/** The values of a file, which are not checked. Rejects with MF_CONFIG_SYNTAX. */
+function valuesOf(text: string, path: string): unknown {
+  if (text.length > gatewayLimits.configBytes)
+    throw new CodedError("MF_CONFIG_SYNTAX", `${path} is longer than ${gatewayLimits.configBytes} bytes`);
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new CodedError("MF_CONFIG_SYNTAX", `${path} is not YAML: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Rejects with MF_CONFIG_FILE, MF_CONFIG_PROFILE, MF_CONFIG_SYNTAX, MF_CONFIG_INVALID or MF_CONFIG_ENV. */
 export async function readPlaces(path: string, environment: Environment): Promise<Places> {
   const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
     throw new CodedError(
@@ -35,14 +47,8 @@ export async function readPlaces(path: string, environment: Environment): Promis
       { cause },
     );
   });
-  if (text.length > gatewayLimits.configBytes)
-    throw new CodedError("MF_CONFIG_SYNTAX", `${path} is longer than ${gatewayLimits.configBytes} bytes`);
-  let whole: unknown;
-  try {
-    whole = parse(text);
-  } catch (cause) {
-    throw new CodedError("MF_CONFIG_SYNTAX", `${path} is not YAML: ${(cause as Error).message}`, { cause });
-  }
+  const profile = await profileText(path, environment);
+  const whole = mergeValues(valuesOf(text, path), profile === undefined ? undefined : valuesOf(profile.text, profile.file));
   const folder = (section: "journal" | "deadLetters" | "history", value: unknown): string => {
     if (typeof value !== "string") throw new CodedError("MF_CONFIG_INVALID", `${path}: ${section}.dir must be a text`);
     const expanded = expand(value, environment);

@@ -13,6 +13,8 @@ export interface ConfigProblem {
   /** `flows.orders.from[0].http.method`; empty for the file as a whole. */
   readonly path: string;
   readonly message: string;
+  /** Name of the file, where it is that of a profile. */
+  readonly file?: string;
 }
 
 /** Everything that is wrong with a configuration; its message has one line for each problem. */
@@ -23,7 +25,10 @@ export class ConfigError extends CodedError {
     super(
       problems[0]?.code ?? "MF_CONFIG_INVALID",
       problems
-        .map((each) => `${file}:${each.line}:${each.column} ${each.code} ${each.path === "" ? "" : `${each.path}: `}${each.message}`)
+        .map(
+          (each) =>
+            `${each.file ?? file}:${each.line}:${each.column} ${each.code} ${each.path === "" ? "" : `${each.path}: `}${each.message}`,
+        )
         .join("\n"),
     );
     this.name = "ConfigError";

@@ -3,7 +3,7 @@
  *
  *   mayfly.yaml:12:7 MF_CONFIG_INVALID flows.orders.from[0].http.method: must be one of GET, POST, …
  */
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { table } from "#base";
 import { Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
@@ -14,6 +14,7 @@ import { buildConfig } from "./build.ts";
 import { type Environment, expand, type ReadSecret, secretFiles } from "./environment.ts";
 import { configSchema } from "./schema.ts";
 import { ConfigError, type ConfigProblem, type Path, pathText } from "./problem.ts";
+import { mergeDocuments, type ProfileText } from "./profile.ts";
 import { hint } from "./suggest.ts";
 import { tryConnectors } from "./trial.ts";
 import { schemaCompiler } from "./validator.ts";
@@ -21,6 +22,8 @@ import type { GatewayConfig } from "../contract/config.ts";
 
 export interface ReadOptions extends Connectors {
   readonly environment: Environment;
+  /** Put over the configuration. */
+  readonly profile?: ProfileText | undefined;
 }
 
 type Validate = (data: unknown) => readonly ErrorObject[];
@@ -110,6 +113,10 @@ function pointerPath(pointer: string, data: unknown): (string | number)[] {
 
 class Reader {
   readonly #lines = new LineCounter();
+  /** Of the profile, whose offsets follow those of the file. */
+  readonly #profile: { readonly from: number; readonly name: string; readonly lines: LineCounter } | undefined;
+  /** Paths of references that nothing stands for, in a reader that goes on without. */
+  readonly missing = new Set<string>();
   readonly #document: Document;
   /** Values that were one reference alone, by path. */
   readonly #references = new Map<string, Scalar>();
@@ -117,22 +124,33 @@ class Reader {
   readonly written: { readonly path: Path; readonly text: string; readonly value: string }[] = [];
   readonly problems: ConfigProblem[] = [];
 
-  constructor(text: string) {
-    this.#document = this.#parsed(text);
-    for (const error of this.#document.errors) {
-      const beside = text.slice(Math.max(0, error.pos[0] - 2), error.pos[1] + 2).includes("${"); // YAML takes the brace for the begin of a map
-      this.#add("MF_CONFIG_SYNTAX", error.pos[0], "", beside ? 'a ${NAME} within { } must be in double quotes: "${NAME}"' : error.message);
-      if (beside) break;
-    }
+  constructor(text: string, profile?: ProfileText) {
+    this.#document = this.#parsed(text, this.#lines, 0);
+    if (profile === undefined) return;
+    const from = text.length + 1;
+    this.#profile = { from, name: basename(profile.file), lines: new LineCounter() };
+    mergeDocuments(this.#document, this.#parsed(profile.text, this.#profile.lines, from), from);
   }
 
-  #parsed(text: string): Document {
+  /** `from`: the offset at which the text begins. */
+  #parsed(text: string, lineCounter: LineCounter, from: number): Document {
+    const document = this.#parsedDocument(text, lineCounter, from);
+    for (const error of document.errors) {
+      const beside = text.slice(Math.max(0, error.pos[0] - 2), error.pos[1] + 2).includes("${"); // YAML takes the brace for the begin of a map
+      const message = beside ? 'a ${NAME} within { } must be in double quotes: "${NAME}"' : error.message;
+      this.#add("MF_CONFIG_SYNTAX", error.pos[0] + from, "", message);
+      if (beside) break;
+    }
+    return document;
+  }
+
+  #parsedDocument(text: string, lineCounter: LineCounter, from: number): Document {
     try {
-      return parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, merge: true, logLevel: "error" });
+      return parseDocument(text, { lineCounter, prettyErrors: false, merge: true, logLevel: "error" });
     } catch (error) {
       // The parser calls itself for each level, as deep as this Node's stack allows.
       if (!(error instanceof RangeError)) throw error;
-      this.#add("MF_CONFIG_SYNTAX", 0, "", "the file is nested too deeply");
+      this.#add("MF_CONFIG_SYNTAX", from, "", "the file is nested too deeply");
       return new Document({});
     }
   }
@@ -142,18 +160,25 @@ class Reader {
     this.#add(code, this.#offset(path, key), pathText(key === undefined ? path : [...path, key]), message);
   }
 
-  /** Replaces references in place. Where a text is one reference alone and the schema wants a number, `retype` makes it one. */
-  expand(environment: Environment, readSecret: ReadSecret): void {
+  /**
+   * Replaces references in place. Where a text is one reference alone and the schema wants a number, `retype` makes it one. `without`: what is
+   * missing stays as it is written.
+   */
+  expand(environment: Environment, readSecret: ReadSecret, without: boolean): void {
     visit(this.#document, {
       Scalar: (key, node, parents) => {
         if (key === "key" || typeof node.value !== "string" || !node.value.includes("${")) return;
         const expanded = expand(node.value, environment, readSecret);
+        const path = this.#pathOf(parents, node);
         if (!expanded.ok) {
-          this.#add("MF_CONFIG_ENV", node.range?.[0] ?? 0, pathText(this.#pathOf(parents, node)), expanded.error);
+          if (without) {
+            this.missing.add(pathText(path));
+            this.written.push({ path, text: node.value, value: node.value });
+          } else this.#add("MF_CONFIG_ENV", node.range?.[0] ?? 0, pathText(path), expanded.error);
           return;
         }
-        this.written.push({ path: this.#pathOf(parents, node), text: node.value, value: expanded.value });
-        if (/^\$\{[^}]*\}$/.test(node.value)) this.#references.set(pathText(this.#pathOf(parents, node)), node);
+        this.written.push({ path, text: node.value, value: expanded.value });
+        if (/^\$\{[^}]*\}$/.test(node.value)) this.#references.set(pathText(path), node);
         node.value = expanded.value;
       },
     });
@@ -191,8 +216,9 @@ class Reader {
   }
 
   #add(code: ConfigProblem["code"], offset: number, path: string, message: string): void {
-    const { line, col } = this.#lines.linePos(offset);
-    const problem = { code, line, column: col, path, message };
+    const profile = this.#profile !== undefined && offset >= this.#profile.from ? this.#profile : undefined;
+    const { line, col } = profile === undefined ? this.#lines.linePos(offset) : profile.lines.linePos(offset - profile.from);
+    const problem = { code, line, column: col, path, message, ...(profile === undefined ? {} : { file: profile.name }) };
     if (!this.problems.some((each) => each.path === path && each.message === message && each.line === line)) this.problems.push(problem);
   }
 
@@ -255,21 +281,23 @@ interface Checked {
   readonly check: () => void;
 }
 
-function checkedValues(text: string, file: string, options: ReadOptions): Checked {
+/** `without`: values that are missing in the environment and the files are not needed. */
+function checkedValues(text: string, file: string, options: ReadOptions, without = false): Checked {
   const shown = file.split("/").at(-1) ?? file;
-  if (text.length > gatewayLimits.configBytes)
+  if (Math.max(text.length, options.profile?.text.length ?? 0) > gatewayLimits.configBytes)
     throw new ConfigError(shown, [
       { code: "MF_CONFIG_INVALID", line: 1, column: 1, path: "", message: `the file is longer than ${gatewayLimits.configBytes} bytes` },
     ]);
-  const reader = new Reader(text);
+  const reader = new Reader(text, options.profile);
   const check = (): void => {
     if (reader.problems.length > 0) throw new ConfigError(shown, reader.problems);
   };
   check();
   const files = new Set<string>();
-  reader.expand(options.environment, secretFiles(dirname(resolve(file)), files));
+  reader.expand(options.environment, secretFiles(dirname(resolve(file)), files), without);
   check();
-  const validate = validator(options);
+  const isMissing = ({ instancePath }: ErrorObject): boolean => reader.missing.has(pathText(pointerPath(instancePath, data)));
+  const validate = (value: unknown): readonly ErrorObject[] => validator(options)(value).filter((error) => !isMissing(error));
   let data = reader.data() ?? {};
   check();
   let errors = validate(data);
@@ -325,9 +353,12 @@ function mask(value: unknown, written: ReadonlyMap<string, string>, isSecret = f
   );
 }
 
-/** Every setting as it counts, defaults included, without secrets: what came from a reference is shown as it was written. Throws a ConfigError. */
+/**
+ * Every setting as it counts, defaults included, without secrets: what came from a reference is shown as it was written, and need not be there.
+ * Throws a ConfigError.
+ */
 export function shownConfig(text: string, file: string, options: ReadOptions): unknown {
-  const { reader, data } = checkedValues(text, file, options);
+  const { reader, data } = checkedValues(text, file, options, true);
   // A part that is named again stands at paths of its own: there its references are known by their values.
   const references = reader.hasAliases ? reader.written.filter(({ value }) => value !== "") : [];
   const shown = mask(data, new Map(references.map(({ value, text: written }) => [value, withoutUser(written)])));

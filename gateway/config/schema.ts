@@ -101,7 +101,7 @@ const sleepSchema: JsonSchema = section("Machines of the flow that sleep: they w
 });
 
 /** A flow and its signals have the same sources. */
-const sourcesReference: JsonSchema = { $ref: "#/$defs/sources", default: [] };
+const sourcesReference: JsonSchema = { $ref: "#/$defs/sources", default: [], description: "Sources. Each has exactly one connector." };
 
 const signalsSchema: JsonSchema = {
   type: "object",

@@ -41,6 +41,8 @@ export const gatewayLimits = {
   signaturesRead: 16,
   /** Longest file that a configuration refers to, in bytes. */
   secretFileBytes: 65_536,
+  /** Most parts of a profile that are named again. */
+  profileAliases: 1_000,
   /** Timeout of fetching an issuer's keys, and the least time between two fetches, in milliseconds. */
   jwksMs: 5_000,
   jwksCooldownMs: 10_000,
