@@ -7,50 +7,8 @@ import { fileURLToPath } from "node:url";
 import { build, type BuildResult, type Loader, type Message, type Plugin } from "esbuild";
 import { CodedError } from "#base";
 import { linkedParts, partModules } from "#kernel";
+import { nodeModulesPlugin, nodeNamespace, refusedNodeModule } from "./bundle-node.ts";
 import { type Readable, readableFor, refusedFile } from "./readable.ts";
-
-/** Replacements of Node modules in a machine. */
-const instead: Readonly<Record<string, string>> = {
-  assert: "an `if` that throws",
-  buffer: "Uint8Array, TextEncoder, atob and btoa",
-  child_process: "an outlet: a machine starts nothing",
-  crypto: 'the global `crypto` (randomUUID, getRandomValues, subtle.digest, HMAC) and `timingSafeEqual` from "mayfly"',
-  dns: "an outlet or `fetch`: a machine has no network of its own",
-  events: "EventTarget",
-  fs: "a file source or a file outlet in mayfly.yaml: a machine has no files",
-  http: "`fetch`, or an http outlet with `to.NAME.request()`",
-  https: "`fetch`, or an http outlet with `to.NAME.request()`",
-  net: "an outlet: a machine has no network of its own",
-  os: "nothing: a machine has no operating system",
-  path: "string operations or URL",
-  perf_hooks: "the global `performance`",
-  process: "`values:` in mayfly.yaml, and `values` from the handler's second argument: a machine has no environment",
-  querystring: "URLSearchParams",
-  stream: "the whole body as `msg.bytes`, or async iterators",
-  timers: "the global setTimeout, or `sleep` from the handler's second argument",
-  "timers/promises": "`sleep` from the handler's second argument",
-  url: "the global URL and URLSearchParams",
-  util: "TextEncoder, TextDecoder and structuredClone",
-  worker_threads: "another flow: a machine is one thread",
-  zlib: "`Content-Encoding` handled by the source and the outlet",
-};
-
-function noNodeModules(): Plugin {
-  return {
-    name: "no-node-modules",
-    setup(builder) {
-      builder.onResolve({ filter: /^(node:)?[a-z_]+(\/[a-z_]+)?$/ }, ({ path, kind }) => {
-        const name = path.replace(/^node:/, "");
-        if (kind === "entry-point" || !isBuiltin(path)) return undefined;
-        return {
-          errors: [
-            { text: `a machine has no Node module "${path}": use ${instead[name] ?? "an outlet, or a package that needs no Node API"}` },
-          ],
-        };
-      });
-    },
-  };
-}
 
 const kernelFolder = fileURLToPath(new URL("../kernel/runtime/", import.meta.url));
 
@@ -63,6 +21,10 @@ const emptyNamespace = "empty";
 /** Takes the kernel object away from the globals before any module of the flow runs. */
 const sealName = "mayfly:seal";
 const sealNamespace = "mayfly-seal";
+/** esbuild's, for what a `browser` field leaves out: such a module is empty. */
+const leftOutNamespace = "(disabled)";
+/** Namespaces of modules that are no files. */
+const virtual = [emptyNamespace, sealNamespace, nodeNamespace, leftOutNamespace];
 const seal = 'delete globalThis[Symbol.for("mayfly.kernel")];';
 
 /** `scan`: the kernel's own parts are left out, so that what they mention is not taken for what the flow mentions. */
@@ -162,6 +124,8 @@ function packageOf(path: string): string {
 /** esbuild's messages, in the words of a flow's author. */
 function inFlowsWords(said: string): string {
   const missing = /^Could not resolve "([^"./][^"]*)"/.exec(said)?.[1];
+  const refused = missing === undefined ? undefined : refusedNodeModule(missing);
+  if (refused !== undefined) return refused;
   if (missing !== undefined) return `${said}: run \`npm install ${packageOf(missing)}\` in the flow's project`;
   if (said.startsWith("Top-level await"))
     return "a flow's top level can't await, since it runs while the image is built: await in the handler";
@@ -192,6 +156,10 @@ interface BundleOptions {
   readonly plain?: boolean | undefined;
 }
 
+/** A function or class in an expression with a name of its own, which esbuild drops where it makes statements shorter and nothing uses it. */
+const namedExpression =
+  /[=(,:?[&|!+>]\s*(?:async\s+)?(?:function\b\s*\*?|class)\s+(?!extends\b)[\w$]|\breturn\s+(?:async\s+)?(?:function\b\s*\*?|class)\s+(?!extends\b)[\w$]/;
+
 /**
  * Names that a bundler may have made of others, since two modules had the same, or one has that of a global: `AppError2`, `_URL`. Keeping
  * names costs a call for each function that is made, so it is done only where there may be such a one.
@@ -217,9 +185,8 @@ async function runEsbuild({ flow, readable, parts, keepNames = false, plain = fa
       write: false,
       metafile: true,
       format: "iife",
-      platform: "neutral",
-      mainFields: ["browser", "module", "main"],
-      conditions: ["browser", "import", "module", "default"],
+      // esbuild's own choice of fields and conditions: what require() takes is made for require().
+      platform: "browser",
       target: "es2023",
       outfile: "flow.js",
       sourcemap: "external",
@@ -228,11 +195,11 @@ async function runEsbuild({ flow, readable, parts, keepNames = false, plain = fa
       keepNames,
       legalComments: "none",
       charset: "utf8",
-      define: { "process.env.NODE_ENV": '"production"' },
+      define: { "process.env.NODE_ENV": '"production"', global: "globalThis", self: "globalThis" },
       // As with the type check, no tsconfig.json counts: it could name another as its base, anywhere on the computer.
       tsconfigRaw: {},
       logLevel: "silent",
-      plugins: [...first, kernelModules(parts === undefined), noNodeModules(), onlyReadable(readable, refused)],
+      plugins: [...first, kernelModules(parts === undefined), nodeModulesPlugin(), onlyReadable(readable, refused)],
     });
   try {
     return await bundle([]);
@@ -259,7 +226,7 @@ function output(result: BuildResult<{ write: false; metafile: true }>, ending: s
 /** Every file that went in, absolute. */
 function inputsOf({ metafile }: BuildResult<{ metafile: true }>, folder: string): string[] {
   return Object.keys(metafile.inputs)
-    .filter((name) => name !== entryName && !name.startsWith(`${emptyNamespace}:`) && !name.startsWith(`${sealNamespace}:`))
+    .filter((name) => name !== entryName && !virtual.some((namespace) => name.startsWith(`${namespace}:`)))
     .map((name) => (isAbsolute(name) ? name : resolve(folder, name)));
 }
 
@@ -282,9 +249,12 @@ function checkUtf8(files: readonly string[]): void {
 function checkPackages({ metafile }: Result, folder: string): void {
   const inPackage = (name: string): boolean => name.split(/[\\/]/).includes("node_modules");
   const isKernel = (name: string): boolean => resolve(folder, name).startsWith(kernelFolder);
+  const isLeftOut = (name: string): boolean => name.startsWith(`${leftOutNamespace}:`) && metafile.inputs[name]?.bytes === 0;
   for (const [importer, { imports }] of Object.entries(metafile.inputs)) {
     if (!inPackage(importer) || isKernel(importer)) continue;
-    const out = imports.find(({ path, original = "", external }) => external !== true && /^[./]/.test(original) && !inPackage(path));
+    const out = imports.find(
+      ({ path, original = "", external }) => external !== true && /^[./]/.test(original) && !inPackage(path) && !isLeftOut(path),
+    );
     if (out === undefined) continue;
     const shown = relative(process.cwd(), resolve(folder, importer));
     throw new CodedError(
@@ -330,7 +300,7 @@ export async function bundleFlow(
     text,
     imported.map((name) => name.slice(`${emptyNamespace}:mayfly/`.length)),
   );
-  const keepNames = madeName.test(text);
+  const keepNames = madeName.test(text) || inputsOf(result, folder).some((file) => namedExpression.test(readFileSync(file, "utf8")));
   if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames, plain });
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({

@@ -69,6 +69,67 @@ export default flow(() => [one.AppError, AppError, URL2, one.help, help, URL, UR
     }
   });
 
+  /** The reply of a flow, parsed. */
+  async function reply(name: string, text: string): Promise<unknown> {
+    const monitor = embeddedMonitor({ workers: 1 });
+    try {
+      const { effects, failure } = await monitor.start(await monitor.load(await build(name, text)), deliver()).first;
+      const last = effects.at(-1) as { readonly reply?: { readonly body: Uint8Array } };
+      return failure ?? JSON.parse(new TextDecoder().decode(last.reply?.body));
+    } finally {
+      await monitor.close();
+    }
+  }
+
+  test("packages come as they are: browser field, conditions of require and import, what is only tried, names in expressions", async () => {
+    const pack = (name: string, manifest: object, files: Readonly<Record<string, string>>): Promise<unknown> =>
+      Promise.all(
+        Object.entries({ "package.json": JSON.stringify({ name, ...manifest }), ...files }).map(([path, code]) =>
+          file(`npm/node_modules/${name}/${path}`, code),
+        ),
+      );
+    await file("npm/package.json", "{}");
+    await pack(
+      "left-out",
+      { browser: { fs: false, "./files.js": false, "./here.js": "./there.js" } },
+      {
+        "index.js": 'exports.all = [typeof require("fs").readFileSync, Object.keys(require("./files")).length, require("./here")];',
+        "files.js": 'module.exports = require("child_process");',
+        "here.js": 'module.exports = "here";',
+        "there.js": 'module.exports = "there";',
+      },
+    );
+    const exports = { import: "./import.mjs", require: "./require.cjs" };
+    await pack("two-ways", { exports }, { "import.mjs": 'export default "import";', "require.cjs": 'module.exports = "require";' });
+    await pack("asks", {}, { "index.js": 'module.exports = require("two-ways");' });
+    await pack("buffer", { main: "b.js" }, { "b.js": 'exports.Buffer = "installed";' });
+    await pack(
+      "tries",
+      {},
+      {
+        "index.js": `let fs, late; try { fs = require("fs"); } catch { fs = "none"; } try { require("never-installed"); } catch (error) { late = error instanceof Error; }
+        exports.found = [fs, late]; exports.Late = class Late {}; exports.early = function early() {};`,
+      },
+    );
+    const text = `import { flow } from "mayfly"; import { all } from "left-out"; import ways from "two-ways"; import asks from "asks"; import { Buffer } from "buffer";
+import { Buffer as own } from "node:buffer"; import { found, Late, early } from "tries"; const holder = { hold: class Held {} };
+export default flow(() => [all, ways, asks, Buffer, typeof own.from, found, Late.name, early.name, holder.hold.name]);`;
+    deepEqual(await reply("npm/flow.js", text), [
+      ["undefined", 0, "there"],
+      ...["import", "require", "installed", "function"],
+      ["none", true],
+      ...["Late", "early", "Held"],
+    ]);
+    await failsWith("npm/asks.js", 'import "untried"; export default 1;', "MF_BUNDLE_FAILED", /npm install untried/);
+    await pack("untried", {}, { "index.js": '\nmodule.exports = () => require("net");' });
+    await failsWith(
+      "npm/asks.js",
+      'import "untried"; export default 1;',
+      "MF_BUNDLE_FAILED",
+      /untried\/index\.js:2:\d+: a machine has no Node module "net"/,
+    );
+  });
+
   test("the type check knows what the engine has, and the project's own lib", async () => {
     const modern = `import { flow } from "mayfly";
 export default flow(async () => {
@@ -113,10 +174,11 @@ export default flow(async () => {
     );
     await failsWith(
       "bare.ts",
-      'import { flow } from "mayfly";\nimport { createHmac } from "crypto";\nexport default flow(() => createHmac);',
+      'import { flow } from "mayfly";\nimport { connect } from "net";\nexport default flow(() => connect);',
       "MF_BUNDLE_FAILED",
-      /bare\.ts:2:\d+: .*timingSafeEqual/,
+      /bare\.ts:2:\d+: .*an outlet/,
     );
+    await failsWith("later.ts", '\nimport "node:sqlite-of-tomorrow";', "MF_BUNDLE_FAILED", /later\.ts:2:\d+: a machine has no Node module/);
   });
 
   test("what can't be a flow is refused", async () => {

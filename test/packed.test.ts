@@ -3,7 +3,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -33,6 +33,10 @@ test("the package holds what runs, and nothing that only tests or builds it", ()
     ),
     [],
   );
+  // Files of the kernel's runtime that are in runtime.js only are left out: what is packed must find all that it imports.
+  for (const path of paths.filter((each) => /^dist\/(?!dashboard\/).*\.js$/.test(each)))
+    for (const [, name = ""] of readFileSync(join(root, path), "utf8").matchAll(/^(?:import|export)\b[^;]*?from "(\.[^"]+)";$/gm))
+      ok(paths.includes(posix.join(posix.dirname(path), name)), `${path} imports ${name}, which is not packed`);
   const named = JSON.stringify((JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object }).exports);
   for (const [, path = ""] of named.matchAll(/"\.\/([^"]+\.[a-z]+)"/g)) ok(paths.includes(path), `${path} is exported and not packed`);
   ok(found.unpackedSize < 3_500_000, `${found.unpackedSize} bytes unpacked`); // docs/RATIONALE.md: why not 2.5 MB any more

@@ -18,8 +18,8 @@ const fixed = new Date(0);
 export default flow<"erp" | "more">((_msg, { to }) => to.erp.send([id, salt, fixed, Date.now()]));`,
     "flows/salt.ts": "export const salt = [1, 2].map(() => Math.random());",
     "flows/node.ts": `import { flow } from "mayfly";
-import { join } from "node:path";
-export default flow(() => join("a", "b"));`,
+import { readFileSync } from "node:fs";
+export default flow(() => readFileSync("a", "utf8"));`,
     "flows/types.ts": `import { flow } from "mayfly";
 export default flow((msg) => msg.nothing);`,
     "mayfly.yaml": `flows:

@@ -2,6 +2,7 @@
  * The globals of a machine beyond ECMAScript 2023. A flow's tsconfig.json names this file (`"types": ["mayfly/globals"]`, `"lib":
  * ["ES2023"]`), so that a flow which touches something a machine does not have fails to compile. docs/FLOWS.md lists what is missing.
  */
+/// <reference path="./node.d.ts" />
 
 declare function queueMicrotask(task: () => void): void;
 /** The form without values, so that `new Promise((done) => setTimeout(done, 5))` compiles, whose `done` takes one. */

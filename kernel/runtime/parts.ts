@@ -19,6 +19,9 @@ function mentionOf(name: string): RegExp {
   return new RegExp(`\\.${name}\\s*(?:\\?\\.)?\\(|\\(\\s*"${name}"\\s*\\)|\\["${name}"\\]|[{,]\\s*${name}\\s*[},:]`);
 }
 
+/** Of a part that is imported only. */
+const noMention = /(?!)/;
+
 /** In the order in which they are linked. */
 const rules: Readonly<Record<string, PartRule>> = table({
   console: { module: "web/console.ts", mention: /\bconsole\b/, needs: [] },
@@ -32,6 +35,15 @@ const rules: Readonly<Record<string, PartRule>> = table({
   subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: ["crypto"] },
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },
   xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
+  buffer: { module: "node/buffer.ts", mention: /\bBuffer\b/, needs: [] },
+  process: { module: "node/process.ts", mention: /\bprocess\b/, needs: [] },
+  immediate: { module: "node/timers.ts", mention: /\b(?:set|clear)Immediate\b/, needs: [] },
+  nodeassert: { module: "node/assert.ts", mention: noMention, needs: [] },
+  nodecrypto: { module: "node/crypto.ts", mention: noMention, needs: ["buffer", "crypto"] },
+  nodequery: { module: "node/querystring.ts", mention: noMention, needs: ["encoding"] },
+  nodeurl: { module: "node/url.ts", mention: noMention, needs: ["nodequery", "url"] },
+  nodevalues: { module: "node/values.ts", mention: noMention, needs: [] },
+  nodeutil: { module: "node/util.ts", mention: noMention, needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
 });
 

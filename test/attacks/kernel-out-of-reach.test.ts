@@ -49,6 +49,7 @@ const files: Readonly<Record<string, string>> = {
     import { early, reach } from "./walker.js";
     import nosy from "nosy";
     import * as mayfly from "mayfly";
+    import crypto from "node:crypto"; import util from "node:util"; import url from "node:url"; import assert from "node:assert"; import os from "node:os";
     import "mayfly/xml"; import "mayfly/csv";
     const heard = [];
     const apply = Reflect.apply;
@@ -65,6 +66,8 @@ const files: Readonly<Record<string, string>> = {
       context.log.info("y", { toJSON() { new Error("in").stack; return 1; } });
       mayfly.xml.parse("<a/>"); mayfly.csv.parse("a,b\\n1,2"); await crypto.subtle.digest("SHA-256", new Uint8Array(2)); crypto.randomUUID();
       const form = new FormData(); form.append("f", new File(["x"], "n")); await (await new Response(form).formData()).get("f").slice(0).text();
+      crypto.createHmac("md5", "k").update("x").digest("hex"); crypto.createHash("sha256").copy().digest(); crypto.randomBytes(2); try { crypto.createSign("x"); } catch (error) { heard[heard.length] = error; }
+      Buffer.from("aGk=", "base64").toString("utf8"); util.inspect(Buffer.alloc(2)); util.promisify(setTimeout); url.parse("http://a/b?c", true); process.nextTick(() => 0); setImmediate(() => 0); heard[heard.length] = [crypto, util, url, assert, os, process, Buffer];
       new AbortController().signal; new Headers({ a: "b" });
       const answer = await context.to.erp.request({ get a() { new Error("in").stack; return 1; } });
       return { early, nosy, late: reach([globalThis, msg, context, mayfly, form, heard, sites, answer]) };
