@@ -1,13 +1,12 @@
 /** An upgrade of Mayfly to a version with another kernel: machines that slept meanwhile wake in their own image, on the kernel it was booted with. */
 import { deepEqual, equal, match, notEqual } from "node:assert/strict";
-import { cp, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdtemp, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
 import { capture, serve, type Serving } from "#cli";
 import { silentLogger } from "#gateway";
 import { packageRoot } from "./package.ts";
@@ -45,8 +44,7 @@ before(async () => {
   for (const part of ["dist", "kernel/runtime", "package.json", "tsconfig.json"])
     await cp(join(packageRoot, part), join(upgraded, part), { recursive: true, filter });
   await symlink(join(packageRoot, "node_modules"), join(upgraded, "node_modules"));
-  const runtime = join(upgraded, "dist/kernel/runtime.js.br");
-  await writeFile(runtime, brotliCompressSync(`${brotliDecompressSync(await readFile(runtime)).toString()}\n// of another version\n`));
+  await appendFile(join(upgraded, "dist/kernel/runtime.js"), "\n// of another version\n");
   newer = (await import(pathToFileURL(join(upgraded, "dist/cli/mod.js")).href)) as typeof newer;
 });
 after(async () => {

@@ -17,5 +17,4 @@ export const nativeFunctions = [
   "exhausted",
   "mentionsCharset",
   "xml",
-  "csv",
 ] as const;

@@ -278,3 +278,10 @@ export function inboxTable(quoted: string): string {
     key waiting (done_at, id)
   ) engine = innodb default character set utf8mb4`;
 }
+
+/** A row as JSON can have it. */
+export function jsonOf(row: object): object {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]: [string, unknown]) => [name, Buffer.isBuffer(value) ? value.toString("base64") : value]),
+  );
+}

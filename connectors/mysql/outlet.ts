@@ -6,6 +6,7 @@ import { mysqlSql, parameterNames, parseSql, type Statement } from "../shared/sq
 import {
   explainMysql,
   inboxTable,
+  jsonOf,
   type MysqlConfig,
   MysqlConnection,
   mysqlPeer,
@@ -142,10 +143,4 @@ function earlierRow(config: MysqlOutletConfig, table: string): Statement | undef
   // Byte by byte: to most collations "A" and "a" are equal. The first comparison may use the column's index.
   const same = `${column} = ${parameter} and cast(convert(${column} using utf8mb4) as binary) = cast(${parameter} as binary)`;
   return parseSql(`select 1 from ${quoteTable(table)} where ${same}`, mysqlSql);
-}
-
-function jsonOf(row: object): object {
-  return Object.fromEntries(
-    Object.entries(row).map(([name, value]: [string, unknown]) => [name, Buffer.isBuffer(value) ? value.toString("base64") : value]),
-  );
 }

@@ -11,15 +11,26 @@
 import { randomUUID } from "node:crypto";
 import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
 import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, type InboxTable, type RowEnd } from "../shared/inbox.ts";
+import { checkQuery, type QueryConfig, queriedTable, querySchema, querySource } from "../shared/query-source.ts";
 import { tableSchema } from "../shared/sql.ts";
-import { explainMysql, inboxTable, type MysqlConfig, MysqlConnection, mysqlPeer, mysqlSchema, quoteTable } from "./client.ts";
+import {
+  explainMysql,
+  inboxTable,
+  jsonOf,
+  type MysqlConfig,
+  MysqlConnection,
+  mysqlPeer,
+  mysqlSchema,
+  quoteName,
+  quoteTable,
+} from "./client.ts";
 import { mysqlLimits } from "./limits.ts";
 
-export interface MysqlSourceConfig extends MysqlConfig, InboxConfig {}
+export interface MysqlSourceConfig extends MysqlConfig, InboxConfig, Omit<QueryConfig, "table"> {}
 
 export const mysqlSource: SourceDefinition<MysqlSourceConfig> = {
   name: "mysql",
-  summary: "Rows of an inbox table in MySQL or MariaDB.",
+  summary: "Rows of an inbox table in MySQL or MariaDB, or of any table or query.",
   description: `At least once. Rows are claimed with a lease (\`FOR UPDATE SKIP LOCKED\`) and deleted, or marked, only after their effects are
 committed. Several gateways may share a table. MySQL 8.0 or MariaDB 10.6, or later; needs \`npm install mysql2@3\`.
 
@@ -27,6 +38,11 @@ committed. Several gateways may share a table. MySQL 8.0 or MariaDB 10.6, or lat
   \`headers json\`, \`body longblob\`, \`created_at datetime(6)\`, \`attempts integer\`, \`claimed_by varchar(64)\`, \`claimed_until datetime(6)\`,
   \`done_at datetime(6)\`, \`error text\`; \`create: true\` creates it. Insert into it in the same transaction as the change it reports: a
   transactional outbox.
+- **Any table or query**: with \`cursor\`, a column that grows (an id, a time), rows are only read: \`{ table: orders, cursor: id }\`, or
+  \`query: "select …"\`. Each row is a message, as JSON like an answer of the outlet. The position is kept in the gateway's journal (set \`journal.dir\`)
+  and moves over rows whose effects are committed. Rows with equal values are not lost, nor are those that are committed up to \`late\` after rows
+  with greater values. A row whose cursor changes is another message; rows without a value are not read. One gateway for a query; an index on
+  the column. Header: \`mysql-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value.
 - **Order**: by \`id\`, so that messages of one \`key\` come in the order of their inserts. Rows of a transaction that commits late come behind later
   ones, and several gateways share out the rows of a key.
 - **After a crash** rows are delivered again when their \`lease\` has expired; the lease is renewed while the gateway works on them.
@@ -39,11 +55,12 @@ committed. Several gateways may share a table. MySQL 8.0 or MariaDB 10.6, or lat
   schema: {
     type: "object",
     additionalProperties: false,
-    required: ["url", "table"],
+    required: ["url"],
     properties: {
       ...mysqlSchema,
       table: { ...tableSchema, description: "Table, or `database.table`." },
       ...inboxSchema,
+      ...querySchema,
     },
   },
   example: `mysql: { url: "\${MYSQL_URL}", table: inbox }`,
@@ -51,6 +68,8 @@ committed. Several gateways may share a table. MySQL 8.0 or MariaDB 10.6, or lat
 };
 
 function createMysqlSource(config: MysqlSourceConfig, context: SourceContext): Source {
+  checkQuery(config);
+  if (config.cursor !== undefined) return createQuerySource(config, context, config.cursor);
   const owner = randomUUID(); // the same over all connections of this source
   return inboxSource({
     config,
@@ -66,6 +85,49 @@ function createMysqlSource(config: MysqlSourceConfig, context: SourceContext): S
       return inbox;
     },
   });
+}
+
+function createQuerySource(config: MysqlSourceConfig, context: SourceContext, cursor: string): Source {
+  const rows = `${queriedTable(config, quoteTable)} as q`;
+  const column = `q.${quoteName(cursor)}`;
+  const value = `cast(${column} as char)`;
+  return querySource({
+    config,
+    context,
+    name: "mysql",
+    peer: mysqlPeer(config),
+    explain: explainMysql,
+    async open({ lost, own }) {
+      const connection = own(await MysqlConnection.open(config, context, lost));
+      return {
+        async page(from, beyond, most) {
+          const isBeyond = beyond === undefined ? "1" : `${column} > ${placeholder(beyond)}`;
+          const where = from === undefined ? `${column} is not null` : `${column} >= ${placeholder(from)}`;
+          const found = await connection.rows<{ readonly mayfly_cursor: string; readonly mayfly_beyond: number }>(
+            `select q.*, ${value} as mayfly_cursor, ${isBeyond} as mayfly_beyond from ${rows} where ${where} order by ${column} limit ${most}`,
+            [beyond, from].filter((value) => value !== undefined),
+          );
+          return found.map(({ mayfly_cursor: cursor, mayfly_beyond, ...row }) => ({
+            cursor,
+            isBeyond: Number(mayfly_beyond) === 1,
+            json: JSON.stringify(jsonOf(row)),
+          }));
+        },
+        async newest() {
+          const text = `select ${value} as newest from ${rows} where ${column} is not null order by ${column} desc limit 1`;
+          return (await connection.rows<{ readonly newest: string }>(text))[0]?.newest;
+        },
+        ping: () => connection.ping(),
+      };
+    },
+  });
+}
+
+/** Compared as a text, a long number would be rounded. */
+function placeholder(value: string): string {
+  if (/^-\d{1,18}$/.test(value)) return "cast(? as signed)";
+  if (/^\d{1,19}$/.test(value)) return "cast(? as unsigned)";
+  return /^-?\d+\.\d+$/.test(value) ? "cast(? as decimal(65, 30))" : "?";
 }
 
 interface Candidate {

@@ -116,3 +116,10 @@ export async function createInbox(client: pg.Client, quoted: string): Promise<vo
     if (state !== "23505" && state !== "42P07" && state !== "42710") throw error;
   }
 }
+
+const exactOids = new Set([17, 20, 1082, 1083, 1114, 1184, 1266, 1700]); // bytea, bigint, dates and times, numeric: as PostgreSQL writes them
+/** Rows as JSON without loss. */
+export const exactTypes: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: "text" | "binary") =>
+    exactOids.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
+};

@@ -3,7 +3,16 @@ import type { Outlet, OutletContext, OutletDefinition } from "#gateway/contract"
 import pg from "pg";
 import { type AnswerRows, columnsOf, SqlOutlet, type SqlOutletConfig, sqlOutletSchema } from "../shared/sql-outlet.ts";
 import { parameterNames, parseSql, postgresSql } from "../shared/sql.ts";
-import { createInbox, explainPostgres, openPostgres, type PostgresConfig, postgresPeer, postgresSchema, quoteTable } from "./client.ts";
+import {
+  createInbox,
+  exactTypes,
+  explainPostgres,
+  openPostgres,
+  type PostgresConfig,
+  postgresPeer,
+  postgresSchema,
+  quoteTable,
+} from "./client.ts";
 
 export interface PostgresOutletConfig extends PostgresConfig, SqlOutletConfig {
   readonly notify?: string;
@@ -84,15 +93,9 @@ function insertInto(config: PostgresOutletConfig): string {
   return notify === undefined ? insert : `with inserted as (${insert}) select pg_notify(${pg.escapeLiteral(notify)}, '')`;
 }
 
-const exactTypes = new Set([17, 20, 1082, 1083, 1114, 1184, 1266, 1700]); // bytea, bigint, dates and times, numeric: as PostgreSQL writes them
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: "text" | "binary") =>
-    exactTypes.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
-};
-
 function run(client: pg.Client, text: string, values: unknown[], rows: AnswerRows | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    const running = client.query(new pg.Query({ text, values, types }));
+    const running = client.query(new pg.Query({ text, values, types: exactTypes }));
     running.on("row", (row: unknown) => rows?.add(row));
     running.on("error", reject);
     running.on("end", () => resolve());

@@ -8,24 +8,39 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
-import type pg from "pg";
+import pg from "pg";
 import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, type InboxTable, type RowEnd } from "../shared/inbox.ts";
+import { checkQuery, type QueryConfig, queriedTable, querySchema, querySource } from "../shared/query-source.ts";
 import { tableSchema } from "../shared/sql.ts";
-import { createInbox, explainPostgres, openPostgres, type PostgresConfig, postgresPeer, postgresSchema, quoteTable } from "./client.ts";
+import {
+  createInbox,
+  exactTypes,
+  explainPostgres,
+  openPostgres,
+  type PostgresConfig,
+  postgresPeer,
+  postgresSchema,
+  quoteTable,
+} from "./client.ts";
 
-export interface PostgresSourceConfig extends PostgresConfig, InboxConfig {
+export interface PostgresSourceConfig extends PostgresConfig, InboxConfig, Omit<QueryConfig, "table"> {
   readonly notify?: string;
 }
 
 export const postgresSource: SourceDefinition<PostgresSourceConfig> = {
   name: "postgres",
-  summary: "Rows of a PostgreSQL inbox table.",
+  summary: "Rows of a PostgreSQL inbox table, or of any table or query.",
   description: `At least once. Rows are claimed with a lease (\`FOR UPDATE SKIP LOCKED\`) and deleted, or marked, only after their effects are
 committed. Several gateways may share a table.
 
 - **Table**: \`id bigint\` (its order is the order of delivery), \`message_id text\`, \`key text\`, \`content_type text\`, \`correlation_id text\`,
   \`headers jsonb\`, \`body bytea\`, \`attempts integer\`, \`claimed_by text\`, \`claimed_until timestamptz\`, \`done_at timestamptz\`, \`error text\`;
   \`create: true\` creates it. Insert into it in the same transaction as the change it reports: a transactional outbox.
+- **Any table or query**: with \`cursor\`, a column that grows (an id, a time), rows are only read: \`{ table: orders, cursor: id }\`, or
+  \`query: "select …"\`. Each row is a message, as JSON like an answer of the outlet. The position is kept in the gateway's journal (set \`journal.dir\`)
+  and moves over rows whose effects are committed. Rows with equal values are not lost, nor are those that are committed up to \`late\` after rows
+  with greater values. A row whose cursor changes is another message; rows without a value are not read. One gateway for a query; an index on
+  the column. Header: \`postgres-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value.
 - **Hints**: the table is polled every \`poll\`. With \`notify\` the source also LISTENs on that channel and polls at once when notified; a
   missed NOTIFY only costs the wait for the next poll.
 - **After a crash** rows are delivered again when their \`lease\` has expired; the lease is renewed while the gateway works on them.
@@ -36,11 +51,12 @@ committed. Several gateways may share a table.
   schema: {
     type: "object",
     additionalProperties: false,
-    required: ["url", "table"],
+    required: ["url"],
     properties: {
       ...postgresSchema,
       table: { ...tableSchema, description: "Table, or `schema.table`." },
       ...inboxSchema,
+      ...querySchema,
       notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to LISTEN on for hints." },
     },
   },
@@ -49,6 +65,8 @@ committed. Several gateways may share a table.
 };
 
 function createPostgresSource(config: PostgresSourceConfig, context: SourceContext): Source {
+  checkQuery(config);
+  if (config.cursor !== undefined) return createQuerySource(config, context, config.cursor);
   const owner = randomUUID(); // the same over all connections of this source
   return inboxSource({
     config,
@@ -63,6 +81,46 @@ function createPostgresSource(config: PostgresSourceConfig, context: SourceConte
       const inbox = new PostgresInbox(config, client, owner);
       await inbox.prepare(hint);
       return inbox;
+    },
+  });
+}
+
+function createQuerySource(config: PostgresSourceConfig, context: SourceContext, cursor: string): Source {
+  const rows = `${queriedTable(config, quoteTable)} as q`;
+  const column = `q.${pg.escapeIdentifier(cursor)}`;
+  return querySource({
+    config,
+    context,
+    name: "postgres",
+    peer: postgresPeer(config),
+    explain: explainPostgres,
+    async open({ lost, own }) {
+      const client = await openPostgres(config, context, lost);
+      own({ close: () => client.end() });
+      await client.query("set datestyle = 'ISO, YMD'; set timezone = 'UTC'"); // a kept value is read as it was written
+      return {
+        async page(from, beyond, most) {
+          const values = [from, beyond].filter((value) => value !== undefined);
+          const where = from === undefined ? `${column} is not null` : `${column} >= $1`;
+          const isBeyond = beyond === undefined ? "true" : `${column} > $${values.length}`;
+          const text = `select q.*, ${column}::text as mayfly_cursor, ${isBeyond} as mayfly_beyond from ${rows} where ${where} order by ${column} limit ${most}`;
+          const found = await client.query<{ readonly mayfly_cursor: string; readonly mayfly_beyond: boolean }>({
+            text,
+            values,
+            types: exactTypes,
+          });
+          return found.rows.map(({ mayfly_cursor: cursor, mayfly_beyond, ...row }) => ({
+            cursor,
+            isBeyond: mayfly_beyond,
+            json: JSON.stringify(row),
+          }));
+        },
+        async newest() {
+          const text = `select ${column}::text as newest from ${rows} where ${column} is not null order by ${column} desc limit 1`;
+          return (await client.query<{ readonly newest: string }>(text)).rows[0]?.newest;
+        },
+        ping: () => client.query("select 1"),
+      };
     },
   });
 }

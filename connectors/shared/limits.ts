@@ -69,3 +69,16 @@ export const polledLimits = {
   /** Names whose trouble is remembered, so that each is logged once. */
   toldNames: 10_000,
 } as const;
+
+/** Bounds of sources that read the rows of a query. */
+export const queryLimits = {
+  /** Rows, and bytes of JSON, that a page has at most; a row is never left out for its bytes. */
+  pageRows: 500,
+  pageBytes: 4 * 2 ** 20,
+  /** Rows of one value of the cursor that a page grows to. */
+  equalRows: 16_000,
+  /** Rows that are known at once, beside those of one value and of one page. */
+  knownRows: 50_000,
+  /** Ended rows that the position names, so that they do not come again after a restart. */
+  keptRows: 500,
+} as const;
