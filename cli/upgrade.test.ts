@@ -1,12 +1,13 @@
 /** An upgrade of Mayfly to a version with another kernel: machines that slept meanwhile wake in their own image, on the kernel it was booted with. */
 import { deepEqual, equal, match, notEqual } from "node:assert/strict";
-import { appendFile, cp, mkdtemp, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
 import { capture, serve, type Serving } from "#cli";
 import { silentLogger } from "#gateway";
 import { packageRoot } from "./package.ts";
@@ -44,7 +45,8 @@ before(async () => {
   for (const part of ["dist", "kernel/runtime", "package.json", "tsconfig.json"])
     await cp(join(packageRoot, part), join(upgraded, part), { recursive: true, filter });
   await symlink(join(packageRoot, "node_modules"), join(upgraded, "node_modules"));
-  await appendFile(join(upgraded, "dist/kernel/runtime.js"), "\n// of another version\n");
+  const runtime = join(upgraded, "dist/kernel/runtime.js.br");
+  await writeFile(runtime, brotliCompressSync(`${brotliDecompressSync(await readFile(runtime)).toString()}\n// of another version\n`));
   newer = (await import(pathToFileURL(join(upgraded, "dist/cli/mod.js")).href)) as typeof newer;
 });
 after(async () => {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { brotliDecompressSync } from "node:zlib";
 import { assert, CodedError } from "#base";
 import { type EngineFile, rewrittenEngine } from "./engine-file.ts";
 
@@ -37,8 +38,9 @@ export function kernelArtifacts(): KernelArtifacts {
     const packaged = readFileSync(require.resolve("quickjs-wasi/quickjs.wasm"));
     const engine = rewrittenEngine(packaged, JSON.parse(readFileSync(new URL("./engine.json", import.meta.url), "utf8")) as EngineFile);
     assert(engine !== undefined, "quickjs-wasi is the version that the kernel was built with");
-    const native = readFileSync(new URL("./native.wasm", import.meta.url));
-    const runtime = readFileSync(new URL("./runtime.js", import.meta.url));
+    const packed = (name: string): Uint8Array => brotliDecompressSync(readFileSync(new URL(name, import.meta.url)));
+    const native = packed("./native.wasm.br");
+    const runtime = packed("./runtime.js.br");
     const hash = kernelHash([engine, native, runtime]);
     const version = (require("quickjs-wasi/package.json") as { version: string }).version;
     cached = { engine, native, runtime, hash, engineVersion: `quickjs-wasi ${version}` };

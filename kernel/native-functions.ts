@@ -17,4 +17,5 @@ export const nativeFunctions = [
   "exhausted",
   "mentionsCharset",
   "xml",
+  "csv",
 ] as const;

@@ -114,14 +114,12 @@ export async function buildKernel(root) {
     for (const name of readdirSync(folder)) if (/\.(wasm|br|json)$/.test(name)) rmSync(join(folder, name)); // of an earlier build
   }
   writeFileSync(join(kernel, "engine.json"), JSON.stringify(engineFile(packaged, engine)));
-  writeFileSync(join(kernel, "native.wasm"), native);
+  const packed = (module) => brotliCompressSync(module, { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } });
+  writeFileSync(join(kernel, "native.wasm.br"), packed(native));
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt, "main.ts"));
-  writeFileSync(join(kernel, "runtime.js"), await buildRuntime(root));
+  writeFileSync(join(kernel, "runtime.js.br"), packed(await buildRuntime(root)));
   writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));
-  writeFileSync(
-    join(embedded, "engine.wasm.br"),
-    brotliCompressSync(trackWrites(engine), { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } }),
-  );
-  writeFileSync(join(embedded, "native.wasm"), trackWrites(native));
+  writeFileSync(join(embedded, "engine.wasm.br"), packed(trackWrites(engine)));
+  writeFileSync(join(embedded, "native.wasm.br"), packed(trackWrites(native)));
 }

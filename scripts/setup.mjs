@@ -84,9 +84,6 @@ function hashOf(paths) {
   return hash.digest("hex");
 }
 
-/** Files built from sources other than a file of their own name. */
-const made = new Set([join("kernel", "runtime.js")]);
-
 /** Takes out of dist/ what was compiled from a file that is gone: a test of it would go on being run. */
 function removeStale(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -95,7 +92,7 @@ function removeStale(folder) {
     else {
       const name = relative(join(root, "dist"), path);
       const [, stem] = /^(.*)\.js(?:\.map)?$/.exec(name) ?? [];
-      if (stem !== undefined && !made.has(name) && !existsSync(join(root, `${stem}.ts`))) rmSync(path);
+      if (stem !== undefined && !existsSync(join(root, `${stem}.ts`))) rmSync(path);
     }
   }
 }
@@ -113,7 +110,7 @@ const kernelSources = [
   "monitors/embedded/track.ts",
 ];
 
-/** Compiles TypeScript to dist/, AssemblyScript to dist/kernel/native.wasm, the in-machine runtime to dist/kernel/runtime.js. */
+/** Compiles TypeScript to dist/, AssemblyScript to dist/kernel/native.wasm.br, the in-machine runtime to dist/kernel/runtime.js.br. */
 export async function ensureBuilt() {
   if (!existsSync(join(root, "tsconfig.json"))) return; // installed as a package: dist/ was shipped
   const stamp = join(root, "dist", ".stamp");

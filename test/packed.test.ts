@@ -33,7 +33,7 @@ test("the package holds what runs, and nothing that only tests or builds it", ()
     ),
     [],
   );
-  // Files of the kernel's runtime that are in runtime.js only are left out: what is packed must find all that it imports.
+  // Files of the kernel's runtime that are in runtime.js.br only are left out: what is packed must find all that it imports.
   for (const path of paths.filter((each) => /^dist\/(?!dashboard\/).*\.js$/.test(each)))
     for (const [, name = ""] of readFileSync(join(root, path), "utf8").matchAll(/^(?:import|export)\b[^;]*?from "(\.[^"]+)";$/gm))
       ok(paths.includes(posix.join(posix.dirname(path), name)), `${path} imports ${name}, which is not packed`);

@@ -1,5 +1,6 @@
 /** The formats' functions of kernel/runtime/native.ts (functions.ts has the others). */
-import { Context, exceptionValue, JS_FreeCString, JS_ToCStringLen2, JSValue, tagOf, tagRope, tagString } from "./engine";
+import { beginCsv, parseCsv } from "./csv";
+import { Context, exceptionValue, JS_FreeCString, JS_ThrowTypeError, JS_ToCStringLen2, JSValue, tagOf, tagRope, tagString } from "./engine";
 import { argument, bytesOf, integer, noBytes } from "./functions";
 import { scratch } from "./state";
 import { malformedAt, throwMalformed } from "./text";
@@ -43,4 +44,27 @@ function readXml(context: Context, input: JSValue, options: u32, arrays: usize, 
     length -= 3;
   }
   return parseXml(context, at, length, options, arrays, arraysLength);
+}
+
+// "not a text"
+// @ts-ignore: decorator
+@lazy const noText: usize = memory.data<u8>([110, 111, 116, 32, 97, 32, 116, 101, 120, 116, 0]);
+const mostDelimiterBytes: u32 = 4;
+
+export function js_csv(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const text = argument(values, count, 0);
+  const delimiter = argument(values, count, 1);
+  if (!isText(text) || !isText(delimiter)) return JS_ThrowTypeError(context, noText, 0);
+  const bytes = JS_ToCStringLen2(context, scratch(), delimiter, 0);
+  if (bytes === 0) return exceptionValue;
+  const size = load<u32>(scratch());
+  const isFit = size > 0 && size <= mostDelimiterBytes;
+  if (isFit) beginCsv(<u32>integer(argument(values, count, 2)), bytes, size);
+  JS_FreeCString(context, bytes);
+  if (!isFit) return JS_ThrowTypeError(context, noText, 0);
+  const from = JS_ToCStringLen2(context, scratch(), text, 0);
+  if (from === 0) return exceptionValue;
+  const value = parseCsv(context, from, load<u32>(scratch()), <u32>integer(argument(values, count, 3)), argument(values, count, 4));
+  JS_FreeCString(context, from);
+  return value;
 }

@@ -38,6 +38,11 @@ export interface Native {
    * a zero between them. A list of numbers says what is wrong with the text (formats/xml-fault.ts). Throws TypeError for malformed UTF-8.
    */
   xml(input: string | Uint8Array, options: number, arrays: string): unknown;
+  /**
+   * The first `most` rows of a CSV text; `options` are bits of formats/csv-options.ts. A row is an object with these names, which are distinct,
+   * where it has as many fields, else a list. A list of three numbers says what is wrong with the text.
+   */
+  csv(text: string, delimiter: string, options: number, most: number, names?: readonly string[]): unknown[];
   /** True when an allocation failed in this step, whoever caught that. */
   exhausted(): boolean;
 }

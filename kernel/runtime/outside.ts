@@ -35,13 +35,14 @@ const native: Native = {
   exhausted: () => false,
   mentionsCharset: notInNode,
   xml: (input, options, arrays) => nativeInNode("xml", input, options, arrays),
+  csv: (text, delimiter, options, most, names) => nativeInNode("csv", text, delimiter, options, most, names) as unknown[],
 };
 
 setNative(native);
 const utf8 = { encode: native.encodeUtf8, decode: (bytes: Uint8Array): string => native.decodeUtf8(bytes, false) };
 const xmlMachine: xmlFormat.XmlMachine = { native, decodeText, encodingOf, utf8 };
 xml.link({ parse: (input, options) => xmlFormat.parse(input, xmlMachine, options), stringify: xmlFormat.stringify });
-csv.link({ parse: (input, options) => csvFormat.parse(input, decodeText, options), stringify: csvFormat.stringify });
+csv.link({ parse: (input, options) => csvFormat.parse(input, { native, decodeText }, options), stringify: csvFormat.stringify });
 
 export { flow } from "./definition.ts";
 export { fail, FlowError } from "./errors.ts";

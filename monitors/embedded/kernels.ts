@@ -23,7 +23,7 @@ export function trackedModules(): TrackedModules {
   const file = (name: string): Uint8Array<ArrayBuffer> => readFileSync(new URL(name, import.meta.url));
   modules ??= {
     engine: new WebAssembly.Module(brotliDecompressSync(file("./engine.wasm.br"))),
-    native: new WebAssembly.Module(file("./native.wasm")),
+    native: new WebAssembly.Module(brotliDecompressSync(file("./native.wasm.br"))),
   };
   return modules;
 }

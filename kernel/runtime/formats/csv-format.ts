@@ -1,10 +1,16 @@
-/** CSV as rows, both ways, as RFC 4180 has it. The work is papaparse's; its errors become one error that names the row. */
-import papaparse from "papaparse";
+/** CSV as rows, both ways, as RFC 4180 has it. The machine reads it (kernel/native/csv.ts). */
 import type { CsvParseOptions, CsvStringifyOptions } from "../api.d.ts";
+import { behindQuote, keepEmpty, quoteOpen, skipFirst, strict } from "./csv-options.ts";
 import { written } from "./written.ts";
 import type { DecodeText } from "./xml-format.ts";
 
 type Row = string[];
+
+/** The kernel, as far as reading needs it. */
+export interface CsvMachine {
+  readonly native: { csv(text: string, delimiter: string, options: number, most: number, names?: readonly string[]): unknown[] };
+  readonly decodeText: DecodeText;
+}
 
 /** Delimiters that are found where none is given; of two that do as well, the first. */
 const usualDelimiters = ",\t|;\x1e\x1f";
@@ -13,15 +19,6 @@ const usualDelimiters = ",\t|;\x1e\x1f";
 function checkDelimiter(delimiter: string): void {
   if ([...delimiter].length !== 1 || /[\r\n"\ufeff]/.test(delimiter))
     throw new Error(`${JSON.stringify(delimiter)} can't be the delimiter: use one character other than a quote or a line break`);
-}
-
-/** Line breaks of several kinds in one text: outside of quoted fields each ends a row (RFC 4180 §2). */
-function withOneLineBreak(text: string, delimiter: string): string {
-  if (!text.includes('"')) return text.replace(/\r\n?/g, "\n");
-  const before = delimiter.replace(/[\\\]^-]/, "\\$&");
-  return text.replace(new RegExp(`(\\r\\n?|^|[\\n${before}])("(?:[^"]|"")*")|\\r\\n?`, "gu"), (_found, start?: string, quoted?: string) =>
-    quoted === undefined ? "\n" : `${start!.startsWith("\r") ? "\n" : start}${quoted}`,
-  );
 }
 
 /** The first line of spreadsheets that names the delimiter. */
@@ -39,15 +36,17 @@ interface Reading {
   readonly fieldsPerRow: number;
 }
 
-function readingOf(text: string, delimiter: string, newline: string): Reading | undefined {
-  const { data, errors } = papaparse.parse<Row>(text, { delimiter, newline, skipEmptyLines: true, preview: sampleRows });
+function readingOf(machine: CsvMachine, text: string, delimiter: string): Reading | undefined {
+  const rows = machine.native.csv(text, delimiter, keepEmpty, sampleRows);
+  if (typeof rows[0] === "number") return undefined;
+  const data = (rows as Row[]).filter((row) => row.length > 1 || row[0] !== "");
   let [quotes, difference, fields] = [0, 0, 0];
   for (const [index, row] of data.entries()) {
     for (const field of row) if (field.includes('"')) quotes += field.split('"').length - 1;
     fields += row.length;
     if (index > 0) difference += Math.abs(row.length - data[index - 1]!.length);
   }
-  return errors.length > 0 || fields < 1.99 * data.length ? undefined : { quotes, difference, fieldsPerRow: fields / data.length };
+  return fields < 1.99 * data.length ? undefined : { quotes, difference, fieldsPerRow: fields / data.length };
 }
 
 function isBetter(reading: Reading, than: Reading): boolean {
@@ -56,82 +55,45 @@ function isBetter(reading: Reading, than: Reading): boolean {
   return reading.fieldsPerRow > than.fieldsPerRow;
 }
 
-function likelyDelimiter(text: string, newline: string): string | undefined {
+function likelyDelimiter(machine: CsvMachine, text: string): string | undefined {
   let found: string | undefined;
   let best: Reading | undefined;
   for (const delimiter of usualDelimiters) {
     if (!text.includes(delimiter)) continue;
-    const reading = readingOf(text, delimiter, newline);
+    const reading = readingOf(machine, text, delimiter);
     if (reading !== undefined && (best === undefined || isBetter(reading, best))) [found, best] = [delimiter, reading];
   }
   return found;
 }
 
 /** A sample is enough, unless it ends within quotes. */
-function foundDelimiter(text: string, newline: string): string {
-  const sample = text.length > sampleCharacters ? text.slice(0, text.lastIndexOf(newline, sampleCharacters) + 1) : text;
-  return likelyDelimiter(sample, newline) ?? (sample === text ? undefined : likelyDelimiter(text, newline)) ?? ",";
+function foundDelimiter(machine: CsvMachine, text: string): string {
+  const breaks = Math.max(text.lastIndexOf("\n", sampleCharacters), text.lastIndexOf("\r", sampleCharacters));
+  const sample = text.length > sampleCharacters ? text.slice(0, breaks + 1) : text;
+  return likelyDelimiter(machine, sample) ?? (sample === text ? undefined : likelyDelimiter(machine, text)) ?? ",";
 }
 
-/** A line break at the end closes the last row; it does not begin an empty one. */
-function withoutLastBreak(text: string): string {
-  if (text.endsWith("\r\n")) return text.slice(0, -2);
-  return text.endsWith("\n") || text.endsWith("\r") ? text.slice(0, -1) : text;
+const allRows = 2 ** 31 - 1;
+
+/** Rows as the machine reads them. Throws what is wrong with the text. */
+function read(
+  { native }: CsvMachine,
+  text: string,
+  delimiter: string,
+  options: number,
+  most: number = allRows,
+  columns?: readonly string[],
+): unknown[] {
+  const rows = native.csv(text, delimiter, options, most, columns);
+  if (typeof rows[0] !== "number") return rows;
+  const [kind, row, count] = rows as number[];
+  if (kind === quoteOpen) throw new Error(`row ${row}: a quoted field has no closing quote`);
+  if (kind === behindQuote) throw new Error(`row ${row}: something stands between a closing quote and the next delimiter`);
+  throw wrongCount(row!, count!, columns!.length);
 }
 
-/** Reports whether a line feed comes without a carriage return before it, or the other way round. */
-function mixesLineBreaks(text: string): boolean {
-  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) if (text[at - 1] !== "\r") return true;
-  for (let at = text.indexOf("\r"); at !== -1; at = text.indexOf("\r", at + 1)) if (text[at + 1] !== "\n") return true;
-  return false;
-}
-
-/** Rows of a text without quotes: each line is one, and `split` of the engine finds its fields. It takes less time than papaparse. */
-function plainRows(text: string, delimiter: string, newline: string, keepsEmptyRows: boolean): Row[] {
-  const rows: Row[] = [];
-  if (text === "") return rows;
-  for (let start = 0; start <= text.length; ) {
-    let end = text.indexOf(newline, start);
-    if (end === -1) end = text.length;
-    if (end > start || keepsEmptyRows) rows.push(text.slice(start, end).split(delimiter));
-    start = end + newline.length;
-  }
-  return rows;
-}
-
-function rowsOf(source: string, options: CsvParseOptions): Row[] {
-  let text = withoutLastBreak(source.charCodeAt(0) === 0xfeff ? source.slice(1) : source);
-  const named = delimiterLine.exec(text);
-  if (named !== null) text = text.slice(named[0].length);
-  const given = options.delimiter ?? named?.[1];
-  if (given !== undefined) checkDelimiter(given);
-  const hasSeveral = text.includes("\r") && text.includes("\n") && mixesLineBreaks(text);
-  const newline = hasSeveral || !text.includes("\r") ? "\n" : text.includes("\n") ? "\r\n" : "\r";
-  const delimiter = given ?? foundDelimiter(hasSeveral ? text.replace(/\r\n?/g, "\n") : text, newline);
-  if (hasSeveral) text = withOneLineBreak(text, delimiter);
-  if (!text.includes('"')) return plainRows(text, delimiter, newline, options.keepEmptyRows === true);
-  const { data, errors } = papaparse.parse<Row>(text, { delimiter, newline, skipEmptyLines: false });
-  const [error] = errors;
-  if (error !== undefined) throw new Error(`row ${(error.row ?? 0) + 1}: ${error.message}`);
-  return options.keepEmptyRows === true ? data : withoutEmptyRows(data, text, delimiter, newline);
-}
-
-function isEmptyRow(row: Row): boolean {
-  return row.length === 1 && row[0] === "";
-}
-
-/** A line with nothing on it is no row; one with `""` on it has a field. */
-function withoutEmptyRows(rows: Row[], text: string, delimiter: string, newline: string): Row[] {
-  if (!rows.some(isEmptyRow)) return rows;
-  if (!/(?:^|[\r\n])""(?:[\r\n]|$)/.test(text)) return rows.filter((row) => !isEmptyRow(row));
-  const kept: Row[] = [];
-  let start = 0;
-  const step = ({ data, meta }: { readonly data: Row; readonly meta: { readonly cursor: number } }): void => {
-    if (!isEmptyRow(data) || text[start] === '"') kept.push(data);
-    start = meta.cursor;
-  };
-  papaparse.parse<Row>(text, { delimiter, newline, skipEmptyLines: false, step });
-  return kept;
+function wrongCount(row: number, fields: number, columns: number): Error {
+  return new Error(`row ${row} has ${fields} fields instead of ${columns}`);
 }
 
 function checkNames(names: readonly string[]): void {
@@ -142,32 +104,39 @@ function checkNames(names: readonly string[]): void {
   }
 }
 
+/** The object of a row, with as many columns as the row has fields. Defined, not assigned: `__proto__` is a name like any other. */
+function objectOf(names: readonly string[], row: readonly string[]): object {
+  const object = {};
+  for (let column = 0; column < names.length && column < row.length; column++)
+    Object.defineProperty(object, names[column]!, { value: row[column], writable: true, enumerable: true, configurable: true });
+  return object;
+}
+
 /** Rows as objects by column name, or as arrays when there is no header. */
-export function parse(input: string | Uint8Array, decode: DecodeText, options: CsvParseOptions = {}): unknown[] {
-  const rows = rowsOf(typeof input === "string" ? input : decode(input, "utf-8", options.malformed)!, options);
-  if (options.header === false) return rows;
+export function parse(input: string | Uint8Array, machine: CsvMachine, options: CsvParseOptions = {}): unknown[] {
+  const source = typeof input === "string" ? input : machine.decodeText(input, "utf-8", options.malformed)!;
+  let text = source.charCodeAt(0) === 0xfeff ? source.slice(1) : source;
+  const named = delimiterLine.exec(text);
+  if (named !== null) text = text.slice(named[0].length);
+  const chosen = options.delimiter ?? named?.[1];
+  if (chosen !== undefined) checkDelimiter(chosen);
+  const delimiter = chosen ?? foundDelimiter(machine, text);
+  const flags = options.keepEmptyRows === true ? keepEmpty : 0;
+  if (options.header === false) return read(machine, text, delimiter, flags);
   const given = typeof options.header === "object" ? options.header : undefined;
-  const names = given ?? rows[0] ?? [];
+  const names = given ?? (read(machine, text, delimiter, flags, 1)[0] as Row | undefined) ?? [];
+  if (new Set(names).size < names.length) read(machine, text, delimiter, flags); // what is wrong with the text comes first
   checkNames(names);
-  const first = given === undefined ? 1 : 0;
-  // Objects take the places of the rows that they are made of: both together need twice the memory.
-  const result: unknown[] = rows;
-  for (let index = first; index < rows.length; index++) {
-    const row = rows[index]!;
-    if (options.strict !== false && row.length !== names.length)
-      throw new Error(`row ${index + 1} has ${row.length} fields instead of ${names.length}`);
-    const object: Record<string, string> = {};
-    for (let column = 0; column < names.length; column++) {
-      const value = row[column];
-      if (value === undefined) continue;
-      if (names[column] === "__proto__")
-        Object.defineProperty(object, "__proto__", { value, writable: true, enumerable: true, configurable: true });
-      else object[names[column]!] = value;
-    }
-    result[index - first] = object;
+  const isStrict = options.strict !== false;
+  const first = given === undefined ? skipFirst : 0;
+  const rows = read(machine, text, delimiter, flags | first | (isStrict ? strict : 0), allRows, names);
+  if (isStrict && !Array.isArray(rows[0])) return rows;
+  for (const [index, row] of (rows as Row[]).entries()) {
+    if (!Array.isArray(row)) continue;
+    if (isStrict && row.length !== names.length) throw wrongCount(index + (first === 0 ? 1 : 2), row.length, names.length);
+    rows[index] = objectOf(names, row);
   }
-  result.length = Math.max(0, rows.length - first);
-  return result;
+  return rows;
 }
 
 /** Beginnings that a spreadsheet takes for a formula (OWASP, CSV injection), in its wide forms too. */
@@ -181,8 +150,15 @@ function columnsOf(rows: readonly unknown[]): string[] {
   return [...names];
 }
 
-/** Fields that need quotes so that a reader takes them for what they are: an empty line, a delimiter's line, another delimiter. */
-const misread = new RegExp(`^sep=|[${usualDelimiters}]`, "i");
+/**
+ * Fields that need quotes so that a reader takes them for what they are: those that hold this delimiter or another, a quote or a line break,
+ * those that spaces begin or end, and one that looks like a delimiter's line.
+ */
+function misread(delimiter: string): RegExp {
+  return new RegExp(`^(?:[sS][eE][pP]=| )| $|["\\r\\n\\ufeff${usualDelimiters}${delimiter.replace(/[\\\]^-]/, "\\$&")}]`, "u");
+}
+
+const doubled = (field: string): string => (field.includes('"') ? `"${field.replaceAll('"', '""')}"` : `"${field}"`);
 
 class Writer {
   private readonly escapes: boolean;
@@ -257,6 +233,7 @@ export function stringify(value: unknown, options: CsvStringifyOptions = {}): st
   if (rows.length === 0) return "";
   // A single empty field without quotes would be an empty line.
   const single = rows.some((row) => row.length === 1);
-  const quotes = (field: string): boolean => (field === "" ? single : misread.test(field));
-  return papaparse.unparse(rows, { delimiter, newline, quotes }) + newline;
+  const needsQuotes = misread(delimiter);
+  const quoted = (field: string): string => (field === "" ? (single ? '""' : "") : needsQuotes.test(field) ? doubled(field) : field);
+  return `${rows.map((row) => row.map(quoted).join(delimiter)).join(newline)}${newline}`;
 }

@@ -3,6 +3,6 @@ import { kernel } from "../link.ts";
 import { parse, stringify } from "./csv-format.ts";
 
 kernel.csv.link({
-  parse: (input, options) => parse(input, kernel.decodeText, options),
+  parse: (input, options) => parse(input, kernel, options),
   stringify,
 });

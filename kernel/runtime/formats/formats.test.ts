@@ -3,11 +3,11 @@ import { test } from "node:test";
 import fc from "fast-check";
 import papaparse from "papaparse";
 import { bootMachine, deliverBody, evaluate, run } from "../testing/fake-machine.ts";
-import { parse as parseCsv, stringify as stringifyCsv } from "./csv-format.ts";
+import { parse as parseCsvIn, stringify as stringifyCsv } from "./csv-format.ts";
 import { encodingOf } from "../charset.ts";
 import { nativeInNode } from "../node-natives.ts";
 import { parse as parseXmlIn, stringify as stringifyXml } from "./xml-format.ts";
-import type { XmlParseOptions } from "../api.d.ts";
+import type { CsvParseOptions, XmlParseOptions } from "../api.d.ts";
 
 const decode = (bytes: Uint8Array, charset: string): string | undefined => {
   try {
@@ -20,7 +20,9 @@ const decode = (bytes: Uint8Array, charset: string): string | undefined => {
 const utf8 = { encode: (text: string) => new TextEncoder().encode(text), decode: (bytes: Uint8Array) => new TextDecoder().decode(bytes) };
 const native = {
   xml: (input: string | Uint8Array, options: number, arrays: string) => nativeInNode("xml", input, options, arrays),
+  csv: (text: string, ...values: unknown[]) => nativeInNode("csv", text, ...values) as unknown[],
 };
+const parseCsv = (input: string, options?: CsvParseOptions): unknown[] => parseCsvIn(input, { native, decodeText: decode }, options);
 const parseXml = (input: string | Uint8Array, options?: XmlParseOptions): unknown =>
   parseXmlIn(input, { native, decodeText: decode, encodingOf, utf8 }, options);
 
@@ -270,11 +272,11 @@ test("CSV as rows", () => {
     ["", []],
     ["a,b\n", []],
   ];
-  for (const [source, rows, options] of table) assert.deepEqual(parseCsv(source, decode, options), rows, source);
-  assert.deepEqual(Object.keys(parseCsv("__proto__,b\n1,2", decode)[0] as object), ["__proto__", "b"]);
-  assert.throws(() => parseCsv("a,b\n1,2\n1\n", decode), /row 3 has 1 fields instead of 2/);
-  assert.throws(() => parseCsv('a,b\n1,"2\n', decode), /row 2/);
-  assert.throws(() => parseCsv("a,a\n1,2\n", decode), /two columns have the name "a"/);
+  for (const [source, rows, options] of table) assert.deepEqual(parseCsv(source, options), rows, source);
+  assert.deepEqual(Object.keys(parseCsv("__proto__,b\n1,2")[0] as object), ["__proto__", "b"]);
+  assert.throws(() => parseCsv("a,b\n1,2\n1\n"), /row 3 has 1 fields instead of 2/);
+  assert.throws(() => parseCsv('a,b\n1,"2\n'), /row 2/);
+  assert.throws(() => parseCsv("a,a\n1,2\n"), /two columns have the name "a"/);
 });
 
 test("CSV is written", () => {
@@ -319,13 +321,13 @@ test("CSV has its rows whatever the mix of line breaks, and its columns by what 
       for (const third of ["\n", "\r\n", "\r"])
         for (const end of ["", "\n", "\r\n"]) {
           const text = `${lines[0]}${first}${lines[1]}${second}${lines[2]}${third}${lines[3]}${end}`;
-          assert.deepEqual(parseCsv(text, decode), rows, JSON.stringify(text));
+          assert.deepEqual(parseCsv(text), rows, JSON.stringify(text));
         }
-  assert.deepEqual(parseCsv("sep=;\r\na;b\r\n1,5;2", decode), [{ a: "1,5", b: "2" }]);
-  assert.deepEqual(parseCsv("Sep=\t\na\tb\n1\t2", decode), [{ a: "1", b: "2" }]);
-  assert.deepEqual(parseCsv("sep=|\na|b", decode, { header: false }), [["a", "b"]]);
+  assert.deepEqual(parseCsv("sep=;\r\na;b\r\n1,5;2"), [{ a: "1,5", b: "2" }]);
+  assert.deepEqual(parseCsv("Sep=\t\na\tb\n1\t2"), [{ a: "1", b: "2" }]);
+  assert.deepEqual(parseCsv("sep=|\na|b", { header: false }), [["a", "b"]]);
   const names = Array.from({ length: 100_000 }, (_, index) => `c${index}`);
-  assert.equal(Object.keys(parseCsv(`${names.join()}\n${names.join()}`, decode)[0] as object).length, 100_000);
+  assert.equal(Object.keys(parseCsv(`${names.join()}\n${names.join()}`)[0] as object).length, 100_000);
 });
 
 test("CSV round trips", () => {
@@ -335,7 +337,7 @@ test("CSV round trips", () => {
       fc.array(fc.record({ a: value, "b c": value }, { noNullPrototype: true }), { minLength: 1, maxLength: 6 }),
       fc.constantFrom(",", ";", "\t"),
       (rows, delimiter) => {
-        assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter }), decode, { delimiter, keepEmptyRows: true }), rows);
+        assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter }), { delimiter, keepEmptyRows: true }), rows);
       },
     ),
     { numRuns: 500, seed: 7 },
@@ -363,7 +365,7 @@ test("CSV is read back as it was written, whatever its values, names and delimit
     fc.property(table, fc.constantFrom(",", ";", "\t", "|", ":", "a", "'", "\u{1f600}"), newline, ([names, lines], delimiter, newline) => {
       const text = stringifyCsv(lines, { header: names, delimiter, newline });
       assert.deepEqual(
-        parseCsv(text, decode, { delimiter }),
+        parseCsv(text, { delimiter }),
         lines.map((row) => asObject(names, row)),
       );
       const inOrder = Object.keys(asObject(names, names)).join() === names.join(); // an object has its numbers first
@@ -383,7 +385,7 @@ test("CSV is read back as it was written, whatever its values, names and delimit
     fc.property(table, fc.constantFrom(",", ";", "\t", "|"), newline, ([names, lines], delimiter, newline) => {
       if (names.length === 1 && delimiter !== ",") return;
       const rows = [names, ...lines];
-      assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter, newline }), decode, { header: false }), rows);
+      assert.deepEqual(parseCsv(stringifyCsv(rows, { delimiter, newline }), { header: false }), rows);
     }),
     { numRuns: 2000, seed: 13 },
   );
@@ -402,7 +404,7 @@ test("CSV without quotes has the rows that papaparse finds, whatever its line br
         const whole = text.endsWith(newline) ? text.slice(0, -newline.length) : text;
         const { data } = papaparse.parse<string[]>(whole, { delimiter, newline, skipEmptyLines: false });
         const expected = keepEmptyRows ? data : data.filter((row) => row.length > 1 || row[0] !== "");
-        assert.deepEqual(parseCsv(text, decode, { header: false, delimiter, keepEmptyRows }), expected);
+        assert.deepEqual(parseCsv(text, { header: false, delimiter, keepEmptyRows }), expected);
       },
     ),
     { numRuns: 2_000 },
@@ -411,15 +413,15 @@ test("CSV without quotes has the rows that papaparse finds, whatever its line br
 
 test("CSV: empty fields, line breaks within quotes, quotes within fields", () => {
   assert.equal(stringifyCsv([{ a: "" }]), 'a\r\n""\r\n');
-  assert.deepEqual(parseCsv('a\r\n""\r\n\r\nx\r\n"b\n""\nc"\r\n""', decode), [{ a: "" }, { a: "x" }, { a: 'b\n"\nc' }, { a: "" }]);
-  assert.deepEqual(parseCsv("a\n\nx\n", decode, { keepEmptyRows: true }), [{ a: "" }, { a: "x" }]);
+  assert.deepEqual(parseCsv('a\r\n""\r\n\r\nx\r\n"b\n""\nc"\r\n""'), [{ a: "" }, { a: "x" }, { a: 'b\n"\nc' }, { a: "" }]);
+  assert.deepEqual(parseCsv("a\n\nx\n", { keepEmptyRows: true }), [{ a: "" }, { a: "x" }]);
   assert.equal(stringifyCsv([{ a: null }, { a: undefined }]), 'a\r\n""\r\n""\r\n');
-  assert.deepEqual(parseCsv('a:b\n1:"x\r\ny"\r\n2:z', decode, { delimiter: ":" }), [
+  assert.deepEqual(parseCsv('a:b\n1:"x\r\ny"\r\n2:z', { delimiter: ":" }), [
     { a: "1", b: "x\r\ny" },
     { a: "2", b: "z" },
   ]);
-  assert.deepEqual(parseCsv('5" \r\n6" \r\n', decode, { header: false }), [['5" '], ['6" ']]);
-  assert.deepEqual(parseCsv('a;"b\r\nc\n', decode, { header: false, delimiter: "," }), [['a;"b'], ["c"]]);
+  assert.deepEqual(parseCsv('5" \r\n6" \r\n', { header: false }), [['5" '], ['6" ']]);
+  assert.deepEqual(parseCsv('a;"b\r\nc\n', { header: false, delimiter: "," }), [['a;"b'], ["c"]]);
 });
 
 test("CSV: what can't be written is refused with its place, and no column is found on a prototype", () => {
@@ -440,7 +442,7 @@ test("CSV: what can't be written is refused with its place, and no column is fou
     [[{ a: 1 }], /is not a line break/, { newline: ";" }],
   ];
   for (const [rows, message, options] of table) assert.throws(() => stringifyCsv(rows, options), { message });
-  for (const delimiter of ['"', "\n", "", ";;"]) assert.throws(() => parseCsv("a\n1", decode, { delimiter }), /can't be the delimiter/);
+  for (const delimiter of ['"', "\n", "", ";;"]) assert.throws(() => parseCsv("a\n1", { delimiter }), /can't be the delimiter/);
   const own = Object.defineProperty({ constructor: "c", toString: "t" }, "__proto__", { value: "p", enumerable: true });
   assert.equal(stringifyCsv([own, { x: 1 }]), "constructor,toString,__proto__,x\r\nc,t,p,\r\n,,,1\r\n");
 });

@@ -1,0 +1,12 @@
+/** How CSV is read: bits for kernel/native/csv.ts (AssemblyScript), set by csv-format.ts. */
+/** Lines with nothing on them are rows. */
+export const keepEmpty = 1;
+/** A row with more or fewer fields than there are names is a fault. */
+export const strict = 2;
+/** The first row is not read: it has the names. */
+export const skipFirst = 4;
+
+// Faults of a text.
+export const quoteOpen = 0;
+export const behindQuote = 1;
+export const fieldCount = 2;
