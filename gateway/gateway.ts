@@ -6,7 +6,7 @@
  */
 import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
-import type { Agent } from "undici";
+import type { Dispatcher } from "undici";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import { Approving } from "./approving.ts";
 import { Asleep } from "./asleep.ts";
@@ -21,8 +21,8 @@ import { Ending, OpenSteps } from "./ending.ts";
 import { ServedFlow, type Prepared, type ServedFlowPorts } from "./served-flow.ts";
 import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import type { Access } from "./http/guard.ts";
-import { newAgent } from "./contract/http/exchange.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
+import { fetchAgent } from "./fetch-agent.ts";
 import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
 import { addMessages } from "./http/messages.ts";
@@ -146,7 +146,7 @@ class TheGateway implements Gateway, Administered {
   readonly #totals: Totals = { pending: 0 };
   readonly #memory: GatewayMemory;
   readonly #events = new Map<string, number>();
-  readonly #agent: Agent = newAgent(gatewayLimits.outletConcurrency);
+  readonly #agent: Dispatcher;
   readonly #listeners: Listeners;
   readonly #unexpected: UnexpectedErrors;
   readonly #watching: Watching;
@@ -207,6 +207,7 @@ class TheGateway implements Gateway, Administered {
     });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
+    this.#agent = fetchAgent(config);
     this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
     this.#watching = this.#newWatching();
     this.#recorded = new Recorded({
@@ -484,12 +485,12 @@ class TheGateway implements Gateway, Administered {
 
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
-    const { http, journal, deadLetters, telemetry, history, approvals } = this.#config;
-    const next = [config.http, config.journal, config.deadLetters, config.telemetry, config.history, config.approvals];
-    if (JSON.stringify([http, journal, deadLetters, telemetry, history, approvals]) !== JSON.stringify(next))
+    const { http, fetch, journal, deadLetters, telemetry, history, approvals } = this.#config;
+    const next = [config.http, config.fetch, config.journal, config.deadLetters, config.telemetry, config.history, config.approvals];
+    if (JSON.stringify([http, fetch, journal, deadLetters, telemetry, history, approvals]) !== JSON.stringify(next))
       this.#logger.warn(
         { code: "MF_RELOAD_RESTART" },
-        "http, journal, deadLetters, telemetry, approvals and the folder, size and age of history change only at a restart",
+        "http, fetch, journal, deadLetters, telemetry, approvals and the folder, size and age of history change only at a restart",
       );
     const images = await this.#loadAll(config.flows);
     const prepared: [ServedFlow, Prepared][] = [];
@@ -500,7 +501,7 @@ class TheGateway implements Gateway, Administered {
       else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
     }
     const gone = [...this.#flows.values()].filter((served) => !Object.hasOwn(config.flows, served.name));
-    this.#config = { ...config, http, journal, deadLetters, telemetry, history, approvals };
+    this.#config = { ...config, http, fetch, journal, deadLetters, telemetry, history, approvals };
     this.#ports.history?.configure(config.flows);
     await Promise.all(prepared.map(([served, next]) => served.connect(next)));
     // In one turn everything that goes lets go, also of resources that another flow gets, such as a path.

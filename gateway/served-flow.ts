@@ -1,6 +1,6 @@
 /** One flow as it is served: its delivery, its sources and its outlets, wired together; and how they are swapped at a reload. */
 import { type Clock, CodedError, type Prng } from "#base";
-import type { Agent } from "undici";
+import type { Dispatcher } from "undici";
 import type { LongBodies } from "./contract/stored-body.ts";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
@@ -52,7 +52,7 @@ export interface ServedFlowPorts {
   readonly memory: GatewayMemory;
   readonly logger: RootLogger;
   readonly tracing: Tracing;
-  readonly agent: Agent;
+  readonly agent: Dispatcher;
   readonly bodyStore?: BodyStore | undefined;
   readonly routes: HttpRoutes;
   readonly base: string;

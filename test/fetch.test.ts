@@ -1,14 +1,17 @@
 /** fetch in a served flow, against a real server: redirects and failures as the standard has them. */
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, rejects } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer as createTlsServer } from "node:https";
+import { type AddressInfo, connect } from "node:net";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { serve } from "#cli";
 import { silentLogger } from "#gateway";
+import { makeCertificates } from "../connectors/testing/certificates.ts";
 
 const flow = `import { flow } from "mayfly";
 export default flow(async (msg, { fetch }) => {
@@ -119,4 +122,49 @@ test("a peer that cuts the connection is not taken for an error of the program: 
   let metrics = "";
   while (!/mayfly_flow_dead_total\{flow="careless"\} 1/.test(metrics)) metrics = await (await fetch(`${serving.url}/metrics`)).text();
   equal(cut, 3);
+});
+
+test("flows fetch through a proxy, and trust the authorities of mayfly.yaml", {
+  skip: spawnSync("openssl", ["version"]).status === 0 ? false : "no openssl",
+}, async (test_) => {
+  const { dir } = await makeCertificates();
+  const [cert, key] = await Promise.all(["server.pem", "server.key"].map((name) => readFile(join(dir, name))));
+  const secure = createTlsServer({ cert, key }, (_request, response) => response.end("safe"));
+  const tunnels: string[] = [];
+  const proxy = createServer();
+  proxy.on("connect", (request, socket) => {
+    tunnels.push(request.url ?? "");
+    const { hostname, port } = new URL(`http://${request.url}`);
+    const server = connect(Number(port), hostname, () => {
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      socket.pipe(server).pipe(socket);
+    });
+    for (const each of [server, socket]) each.on("error", () => [server, socket].forEach((one) => one.destroy()));
+  });
+  for (const each of [secure, proxy]) await once(each.listen(0, "127.0.0.1"), "listening");
+  const [safe, way] = [secure, proxy].map((each) => `127.0.0.1:${(each.address() as AddressInfo).port}`);
+  test_.after(async () => {
+    for (const each of [secure, proxy]) {
+      each.closeAllConnections();
+      each.close();
+    }
+    await rm(dir, { recursive: true });
+  });
+  const asked = async (settings: string): Promise<unknown> => {
+    const file = join(folder, "proxied.yaml");
+    await writeFile(
+      file,
+      `flows: { asks: { flow: asks.ts, from: [{ http: { path: / } }], hosts: ["${safe}"] } }\nhttp: { port: 0 }\njournal: { memory: true }\n${settings}`,
+    );
+    const served = await serve({ file, logger: silentLogger });
+    const response = await fetch(served.url, { method: "POST", body: JSON.stringify({ url: `https://${safe}/` }) });
+    const { status, body, cause } = (await response.json()) as Record<string, unknown>;
+    await served.stop();
+    return [status, body, cause];
+  };
+  const ca = JSON.stringify(join(dir, "ca.pem"));
+  deepEqual(await asked(""), [undefined, undefined, "MF_FETCH_FAILED"]);
+  deepEqual([await asked(`fetch: { ca: ${ca} }`), tunnels], [[200, "safe", undefined], []]);
+  deepEqual([await asked(`fetch: { ca: ${ca}, proxy: "http://${way}" }`), tunnels], [[200, "safe", undefined], [safe]]);
+  await rejects(asked("fetch: { ca: none.pem }"), { code: "MF_TLS_FILE" });
 });

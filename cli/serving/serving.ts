@@ -204,6 +204,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const memory = gatewayMemory(config.memory);
   const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
   let served: TheServing | undefined;
+  let history: ReturnType<typeof configuredHistory>;
   try {
     const { dir } = config.journal;
     const images = new Images({ base: config.base, journal: dir === undefined ? undefined : resolve(config.base, dir) }, monitor, logger);
@@ -215,8 +216,9 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       (flow) => (served?.config ?? config).flows[flow]?.keepCredentials === true,
     );
     const journal = configuredJournal(config, deadLetters, logger, memory.journal);
+    history = configuredHistory(config, logger);
     const gateway = createGateway(config, {
-      history: configuredHistory(config, logger),
+      history,
       replay: new Replays({ file: options.file, config: () => served?.config ?? config, served: (flow) => images.served(flow), monitor }),
       runner: monitor,
       journal,
@@ -247,7 +249,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     served.watchSecrets();
     return served;
   } catch (error) {
-    await Promise.all([closed(monitor, logger), telemetry?.stop(cliLimits.telemetryFlushMs)]);
+    await Promise.all([closed(monitor, logger), history?.close(), telemetry?.stop(cliLimits.telemetryFlushMs)]);
     throw error;
   }
 }

@@ -48,6 +48,7 @@ interface Checked {
       readonly token?: string;
     };
   };
+  readonly fetch: { readonly proxy?: string; readonly ca?: string };
   readonly journal: {
     readonly dir: string;
     readonly memory: boolean;
@@ -131,6 +132,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
       tls: tls === undefined ? undefined : { ...tls, clientCa: tls.clientCa },
       admin: { enabled: admin.enabled, host: admin.host, hosts: admin.hosts, port: admin.port, token: admin.token },
     },
+    fetch: { proxy: data.fetch.proxy, ca: data.fetch.ca },
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
     history: historyPlace(data.history, base, data.journal.memory ? undefined : data.journal.dir),

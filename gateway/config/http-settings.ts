@@ -1,4 +1,4 @@
-/** The section `http` of mayfly.yaml: the gateway's server. */
+/** The sections `http` and `fetch` of mayfly.yaml: the gateway's server, and connections of flows. */
 import type { JsonSchema } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { network } from "../contract/units.ts";
@@ -82,3 +82,18 @@ export const httpSchema: JsonSchema = section("The gateway's HTTP server.", {
     default: {},
   },
 });
+
+export const fetchSchema: JsonSchema = section(
+  "Connections of flows' `fetch`. For outlets see the settings of `http` among the connectors.",
+  {
+    proxy: {
+      ...text(
+        "HTTP proxy through which flows fetch, by CONNECT, except from hosts that the environment variable NO_PROXY names. `user:password@` in it is for the proxy.",
+      ),
+      pattern: "^https?://",
+      patternErrorMessage: "must begin with http:// or https://",
+      examples: ["http://proxy.example.com:3128"],
+    },
+    ca: { ...text("PEM file of the trusted certificate authorities; replaces the system's."), examples: ["tls/company-ca.pem"] },
+  },
+);

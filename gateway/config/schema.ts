@@ -2,7 +2,7 @@
 import type { ConnectorDescription, JsonSchema } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { flowHistorySchema, historySchema } from "./history-settings.ts";
-import { httpSchema } from "./http-settings.ts";
+import { fetchSchema, httpSchema } from "./http-settings.ts";
 import { defaultPlaces } from "./places.ts";
 import { object, section, text, whole } from "./schema-parts.ts";
 import { duration, durationRange, early, rate, share, size } from "../contract/units.ts";
@@ -330,6 +330,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
         additionalProperties: flowSchema(outlets),
       },
       http: httpSchema,
+      fetch: fetchSchema,
       journal,
       deadLetters,
       history: historySchema,

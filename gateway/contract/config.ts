@@ -182,6 +182,12 @@ export interface GatewayConfig {
       readonly token: string | undefined;
     };
   };
+  /** Connections of flows' `fetch`. */
+  readonly fetch: {
+    readonly proxy: string | undefined;
+    /** PEM file of the authorities, in place of the system's. */
+    readonly ca: string | undefined;
+  };
   readonly journal: {
     /** Folder; undefined: in memory only. */
     readonly dir: string | undefined;

@@ -1,7 +1,7 @@
 /** One flow as a simulated process serves it: its time, its chance and its journal are the simulation's, and end with the process. */
 import { type Clock, CodedError, type Prng } from "#base";
 import { defaultFlowLimits } from "#abi";
-import type { Agent } from "undici";
+import type { Dispatcher } from "undici";
 import { readConfig } from "../config/read.ts";
 import type { FlowConfig } from "../contract/config.ts";
 import type { OutletDefinition } from "../contract/outlet.ts";
@@ -82,7 +82,7 @@ export function beginProcess({ config, script, peer, clock: rightClock, random, 
     loadAsleep: () => Promise.reject(new CodedError("MF_SLEEPER_IMAGE", "no other image")),
     questions: { linkTo: () => undefined },
     tracing: untraced,
-    agent: undefined as unknown as Agent,
+    agent: undefined as unknown as Dispatcher,
     routes: { add: () => () => undefined, addressOf: () => undefined },
     base: "/",
     connectors: { sources: [], outlets: [peerOf(peer(process))] },

@@ -48,6 +48,7 @@ export const settingExamples: ReadonlyMap<string, unknown> = new Map<string, unk
   ["http.admin.port", 9090],
   ["http.admin.hosts", ["gateway.internal"]],
   ["http.admin.token", "${ADMIN_TOKEN}"],
+  ["fetch", { proxy: "http://proxy.example.com:3128" }],
   ["journal", { dir: "/var/lib/mayfly/journal" }],
   ["journal.retention", { age: "30d", size: "10GiB" }],
   ["deadLetters", { dir: "/var/lib/mayfly/dead-letters" }],

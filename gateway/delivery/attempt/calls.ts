@@ -1,7 +1,7 @@
 /** Carries out the calls of a running flow: a request to an outlet, a fetch, a read of the state under another key. */
 import type { CallEffect, Headers } from "#abi";
 import { type Clock, toUtf8 } from "#base";
-import type { Agent } from "undici";
+import type { Dispatcher } from "undici";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { GatewayMemory } from "../../contract/memory.ts";
 import { causes, type Tracing, withTrace } from "../../contract/tracing.ts";
@@ -27,7 +27,7 @@ export interface CallPorts {
   readonly ids: MessageIds;
   readonly journal: Journal;
   readonly clock: Clock;
-  readonly agent: Agent;
+  readonly agent: Dispatcher;
   readonly memory: GatewayMemory;
   readonly tracing: Tracing;
   /** As of now: a reload changes them. */

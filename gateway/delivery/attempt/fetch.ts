@@ -2,7 +2,7 @@
 import { headerList, type Headers } from "#abi";
 import { CodedError, type MemoryAccount } from "#base";
 import { OutletError } from "../../contract/outlet.ts";
-import type { Agent } from "undici";
+import type { Dispatcher } from "undici";
 import { type HostPattern, isDeclared } from "../../contract/hosts.ts";
 import { exchange, type HttpAnswer } from "../../contract/http/exchange.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
@@ -67,7 +67,7 @@ export function checkFetch(
 }
 
 /** Rejects with a CodedError, or as undici does. */
-export async function fetchDeclared(agent: Agent, patterns: readonly HostPattern[], request: FetchRequest): Promise<HttpAnswer> {
+export async function fetchDeclared(agent: Dispatcher, patterns: readonly HostPattern[], request: FetchRequest): Promise<HttpAnswer> {
   let { url, method } = checkFetch(request, patterns);
   const follow = request.headers[redirectHeader] === undefined;
   let headers = without(request.headers, [redirectHeader]);
