@@ -6,6 +6,7 @@ import { backtestRows } from "./backtest.ts";
 import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
 import { fairnessRows } from "./fairness.ts";
+import { formatRows } from "./formats.ts";
 import { growthRows } from "./growth.ts";
 import { historyRows } from "./history.ts";
 import { durableRows, httpRows, telemetryRows } from "./http.ts";
@@ -30,6 +31,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   density: densityRows,
   image: imageRows,
   growth: growthRows,
+  formats: formatRows,
   fairness: fairnessRows,
   memory: memoryRows,
   journal: journalRows,

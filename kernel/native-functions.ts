@@ -18,4 +18,5 @@ export const nativeFunctions = [
   "mentionsCharset",
   "xml",
   "csv",
+  "decodeBytes",
 ] as const;

@@ -12,7 +12,7 @@ import {
   js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_exhausted, js_hmac, js_json, js_kind, js_mentionsCharset, js_number, js_random, js_randomFloat, js_stringify, js_text,
   partAddress,
 } from "./functions";
-import { js_csv, js_xml } from "./formats";
+import { js_csv, js_decodeBytes, js_xml } from "./formats";
 import { rememberPrototypes } from "./json-write";
 import { notePlace, notePlaceNow, rememberError } from "./place";
 import { fillRandom, seedRandom } from "./random";
@@ -76,6 +76,7 @@ function functionIndex(index: i32): u32 {
     case 15: { const f = js_mentionsCharset; return f.index; }
     case 16: { const f = js_xml; return f.index; }
     case 17: { const f = js_csv; return f.index; }
+    case 18: { const f = js_decodeBytes; return f.index; }
     default: return 0;
   }
 }

@@ -1,9 +1,9 @@
 /** The formats' functions of kernel/runtime/native.ts (functions.ts has the others). */
 import { beginCsv, parseCsv } from "./csv";
-import { Context, exceptionValue, JS_FreeCString, JS_ThrowTypeError, JS_ToCStringLen2, JSValue, tagOf, tagRope, tagString } from "./engine";
+import { Context, exceptionValue, JS_FreeCString, JS_NewStringLen, JS_NewStringUTF16, JS_ThrowTypeError, JS_ToCStringLen2, js_free, js_malloc, JSValue, tagOf, tagRope, tagString } from "./engine";
 import { argument, bytesOf, integer, noBytes } from "./functions";
 import { scratch } from "./state";
-import { malformedAt, throwMalformed } from "./text";
+import { asciiRun, decode, malformedAt, throwMalformed } from "./text";
 import { parseXml } from "./xml";
 
 // @ts-ignore: decorator
@@ -66,5 +66,44 @@ export function js_csv(context: Context, self: JSValue, count: i32, values: usiz
   if (from === 0) return exceptionValue;
   const value = parseCsv(context, from, load<u32>(scratch()), <u32>integer(argument(values, count, 3)), argument(values, count, 4));
   JS_FreeCString(context, from);
+  return value;
+}
+
+/** Characters of the bytes from 0x80 on. */
+const highBytes: u32 = 128;
+// @ts-ignore: decorator
+@lazy const high: usize = memory.data(256, 8); // highBytes × 2
+
+/** Reads the table of a charset; false while an exception stands. */
+function readHigh(context: Context, table: JSValue): bool {
+  const text = isText(table) ? JS_ToCStringLen2(context, scratch(), table, 0) : 0;
+  if (text === 0) {
+    if (!isText(table)) JS_ThrowTypeError(context, noText, 0);
+    return false;
+  }
+  const length = load<u32>(scratch());
+  const units = js_malloc(context, (<usize>length << 1) + 2); // never nothing, which is no allocation
+  const isFit = units !== 0 && decode(text, length, units) === <i32>highBytes;
+  if (isFit) memory.copy(high, units, highBytes << 1);
+  else if (units !== 0) JS_ThrowTypeError(context, noText, 0);
+  if (units !== 0) js_free(context, units);
+  JS_FreeCString(context, text);
+  return isFit;
+}
+
+export function js_decodeBytes(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  if (!readHigh(context, argument(values, count, 1))) return exceptionValue;
+  const at = bytesOf(context, argument(values, count, 0));
+  if (at === noBytes) return exceptionValue;
+  const length = load<u32>(scratch());
+  if (asciiRun(at, length) === length) return JS_NewStringLen(context, at, length);
+  const units = js_malloc(context, <usize>length << 1);
+  if (units === 0) return exceptionValue;
+  for (let i: usize = 0; i < length; i++) {
+    const byte = <u32>load<u8>(at + i);
+    store<u16>(units + (i << 1), byte < 0x80 ? <u16>byte : load<u16>(high + ((byte - 0x80) << 1)));
+  }
+  const value = JS_NewStringUTF16(context, units, length);
+  js_free(context, units);
   return value;
 }

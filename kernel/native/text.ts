@@ -3,7 +3,7 @@ import { Context, free, JS_NewStringLen, JS_NewStringUTF16, JS_ThrowOutOfMemory,
 import { scratch } from "./state";
 
 /** The length of the leading run of ASCII bytes. */
-function asciiRun(bytes: usize, length: u32): u32 {
+export function asciiRun(bytes: usize, length: u32): u32 {
   let at: u32 = 0;
   while (at + 8 <= length && (load<u64>(bytes + at) & 0x8080808080808080) === 0) at += 8;
   while (at < length && load<u8>(bytes + at) < 0x80) at++;
@@ -26,7 +26,7 @@ export function replaceSurrogates(bytes: usize, length: u32): void {
  * subpart of an ill-formed sequence becomes one U+FFFD. With `units` 0 nothing is written, and the first ill-formed sequence ends it.
  * Returns the number of units, or -1 less the offset of that sequence.
  */
-function decode(bytes: usize, length: u32, units: usize): i32 {
+export function decode(bytes: usize, length: u32, units: usize): i32 {
   let at: u32 = 0;
   let out = units;
   while (at < length) {

@@ -32,9 +32,10 @@ export function encodingOf(label: string): Encoding | undefined {
   return labels[label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase()];
 }
 
-/** Characters of windows-1252 at 0x80…0x9f, where latin1 has control characters. */
+/** Characters of windows-1252 from 0x80 on: where latin1 has control characters it has others. */
 const windowsHigh =
-  "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
+  "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178" +
+  String.fromCharCode(...Array.from({ length: 96 }, (_, index) => 0xa0 + index));
 
 /** Bytes of any view or buffer, not copied. */
 export function viewBytes(input: Bytes): Uint8Array {
@@ -55,12 +56,7 @@ function textOfCodes(codes: Uint8Array | Uint16Array): string {
 }
 
 export function decodeWindows(bytes: Uint8Array): string {
-  const codes = new Uint16Array(bytes.length);
-  for (let index = 0; index < bytes.length; index++) {
-    const byte = bytes[index]!;
-    codes[index] = byte >= 0x80 && byte <= 0x9f ? windowsHigh.charCodeAt(byte - 0x80) : byte;
-  }
-  return textOfCodes(codes);
+  return native.decodeBytes(bytes, windowsHigh);
 }
 
 function decodeUnits(bytes: Uint8Array, bigEndian: boolean): string {

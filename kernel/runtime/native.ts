@@ -43,6 +43,8 @@ export interface Native {
    * where it has as many fields, else a list. A list of three numbers says what is wrong with the text.
    */
   csv(text: string, delimiter: string, options: number, most: number, names?: readonly string[]): unknown[];
+  /** Text of bytes in a charset of one byte a character; `high` are the 128 characters of the bytes from 0x80 on. */
+  decodeBytes(bytes: Uint8Array, high: string): string;
   /** True when an allocation failed in this step, whoever caught that. */
   exhausted(): boolean;
 }

@@ -35,6 +35,7 @@ const native: Native = {
   exhausted: () => false,
   mentionsCharset: notInNode,
   xml: (input, options, arrays) => nativeInNode("xml", input, options, arrays),
+  decodeBytes: (bytes, high) => nativeInNode("decodeBytes", bytes, high) as string,
   csv: (text, delimiter, options, most, names) => nativeInNode("csv", text, delimiter, options, most, names) as unknown[],
 };
 

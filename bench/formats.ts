@@ -1,0 +1,137 @@
+/** XML, CSV and charsets as the machine's native code reads them, warm, beside parsers in Node. Values are made in both, and dropped. */
+import { XMLParser } from "fast-xml-parser";
+import papaparse from "papaparse";
+import { assert, toUtf8 } from "#base";
+import { instantiateKernel, kernelArtifacts, type KernelInstance, layout, nativeFunctions } from "#kernel";
+import { durations, type Row, sample } from "./rows.ts";
+
+function xmlText(bytes: number): string {
+  let text = "<orders>";
+  for (let i = 0; text.length < bytes; i++)
+    text += `\n  <order id="${i}"><customer>M\u00fcller &amp; Co ${i}</customer><line sku="A-${i % 97}"><qty>${i % 9}</qty><price>${i}.50</price></line></order>`;
+  return `${text}</orders>`;
+}
+
+function csvText(rows: number): string {
+  const lines = Array.from({ length: rows }, (_, i) => `${i},Customer ${i},c${i}@example.com,"Brussels, BE",${i}.50,2026-01-01`);
+  return `id,name,email,city,amount,date\n${lines.join("\n")}\n`;
+}
+
+/** An engine with the natives and no runtime: bodies are an event's first part, as they are in a machine. */
+class Engine {
+  readonly #kernel: KernelInstance;
+  readonly #room: number;
+
+  constructor() {
+    const { engine, native } = kernelArtifacts();
+    this.#kernel = instantiateKernel(new WebAssembly.Module(engine), new WebAssembly.Module(native), () => 0);
+    const { call, door } = this.#kernel;
+    call("_initialize");
+    assert(call("qjs_init") === 0, "the engine starts");
+    call("qjs_set_max_stack_size", layout.stackBytes);
+    door.boot();
+    this.#room = call("wasm_malloc", 4096);
+    const natives = call("qjs_new_object");
+    for (const [index, name] of nativeFunctions.entries()) door.define(natives, this.#text(name), index);
+    call("qjs_set_prop_string", call("qjs_get_global"), this.#text("native"), natives);
+  }
+
+  #text(text: string): number {
+    const memory = new Uint8Array(this.#kernel.engine.memory.buffer);
+    memory.set(toUtf8(`${text}\0`), this.#room);
+    return this.#room;
+  }
+
+  load(body: Uint8Array): void {
+    const frame = new Uint8Array(16 + body.length);
+    frame.set([1, 1], 8);
+    new DataView(frame.buffer).setUint32(12, body.length, true);
+    frame.set(body, 16);
+    const at = this.#kernel.door.eventBuffer(frame.length);
+    new Uint8Array(this.#kernel.engine.memory.buffer).set(frame, at);
+  }
+
+  /** Makes a script's function callable. */
+  compile(script: string): () => void {
+    const { call } = this.#kernel;
+    const callee = call("qjs_eval", this.#text(script), script.length, this.#room + script.length, 0);
+    const self = call("qjs_get_undefined");
+    return () => {
+      const value = call("qjs_call", callee, self, 0, this.#room);
+      assert(call("qjs_is_exception", value) === 0, `${script} returns`);
+      call("qjs_free_value", value);
+    };
+  }
+}
+
+async function compared(
+  what: { name: string; peer: string; aim: string; most: number; machine: () => void; node: () => unknown },
+  count: number,
+): Promise<Row> {
+  const value = sample(await durations(count, what.machine)).p50;
+  const beside = sample(await durations(Math.ceil(count / 2), what.node)).p50;
+  return {
+    suite: "formats",
+    name: what.name,
+    value,
+    unit: "ms",
+    beside: { name: what.peer, value: beside },
+    ratio: beside / value,
+    aim: what.aim,
+    met: value <= what.most,
+  };
+}
+
+export async function formatRows(quick: boolean): Promise<Row[]> {
+  const count = quick ? 8 : 40;
+  const engine = new Engine();
+  const [xml, csv] = [xmlText(1_000_000), csvText(20_000)];
+  const parser = new XMLParser({ ignoreAttributes: false });
+  const latin = Buffer.from(xml.slice(0, 1 << 20), "latin1");
+  const windows = new TextDecoder("windows-1252");
+  const rows: Row[] = [];
+  engine.load(toUtf8(xml));
+  rows.push(
+    await compared(
+      {
+        name: "msg.xml() of 1 MB",
+        peer: "fast-xml-parser",
+        aim: "12 ms",
+        most: 12,
+        machine: engine.compile("() => native.xml(native.bytes(0), 0, '')"),
+        node: () => parser.parse(xml),
+      },
+      count,
+    ),
+  );
+  engine.load(toUtf8(csv));
+  const names = "['id','name','email','city','amount','date']";
+  rows.push(
+    await compared(
+      {
+        name: "msg.csv() of 20,000 rows",
+        peer: "papaparse",
+        aim: "15 ms",
+        most: 15,
+        machine: engine.compile(`() => native.csv(native.text(0), ',', 6, 1e9, ${names})`),
+        node: () => papaparse.parse(csv, { delimiter: ",", newline: "\n", skipEmptyLines: false }),
+      },
+      count,
+    ),
+  );
+  engine.load(latin);
+  rows.push(
+    await compared(
+      {
+        name: "windows-1252, 1 MB",
+        peer: "TextDecoder",
+        aim: "3 ms",
+        most: 3,
+        machine: engine.compile("() => native.decodeBytes(native.bytes(0), '\\u00e9'.repeat(128))"),
+        node: () => windows.decode(latin),
+      },
+      count,
+    ),
+  );
+  return rows;
+}
