@@ -105,14 +105,14 @@ export class MysqlConnection {
 
   /** The same session at every server: strict about values, quotes as `mysqlSql` has them, UTC, and no locks between rows. */
   async #prepare(): Promise<void> {
-    await this.#plain("set session sql_mode = 'TRADITIONAL', time_zone = '+00:00', autocommit = 1");
-    await this.#plain("set session transaction isolation level read committed");
+    await this.plain("set session sql_mode = 'TRADITIONAL', time_zone = '+00:00', autocommit = 1");
+    await this.plain("set session transaction isolation level read committed");
     const [row] = await this.rows<{ readonly bytes: string | number }>("select @@max_allowed_packet as bytes");
     this.#packetBytes = Number(row?.bytes ?? Infinity);
   }
 
   /** Text without values, for what can't be prepared. */
-  #plain(sql: string): Promise<void> {
+  plain(sql: string): Promise<void> {
     return this.#guard.during(
       new Promise(
         (resolve, reject) => void this.#client.query(sql, (error: unknown) => (error === null ? resolve() : reject(error as Error))),

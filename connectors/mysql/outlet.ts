@@ -1,7 +1,17 @@
 /** SQL statements, and rows of a table, in MySQL or MariaDB. */
 import type { QueryError } from "mysql2";
 import type { Outgoing, Outlet, OutletContext, OutletDefinition } from "#gateway/contract";
-import { type AnswerRows, columnsOf, type SqlConnection, SqlOutlet, type SqlOutletConfig, sqlOutletSchema } from "../shared/sql-outlet.ts";
+import { givenStatements } from "../shared/given-sql.ts";
+import {
+  type AnswerRows,
+  columnsOf,
+  type SqlConnection,
+  SqlOutlet,
+  type SqlOutletConfig,
+  sqlOutletSchema,
+  transaction,
+  turns,
+} from "../shared/sql-outlet.ts";
 import { mysqlSql, parameterNames, parseSql, type Statement } from "../shared/sql.ts";
 import {
   explainMysql,
@@ -33,6 +43,9 @@ MySQL 8.0 or MariaDB 10.6, or later; needs \`npm install mysql2@3\`.
 - **\`table\`**: a row per message. A row whose \`idempotency\` column has its \`$id\` already is left as it is; any other conflict of keys is
   refused. Without \`columns\` the table is an inbox as the \`mysql\` source reads it; with \`columns\` each column gets a parameter:
   \`{ order_id: $json.id, raw: $body, message_id: $id }\`.
+- **Neither \`sql\` nor \`table\`**: the flow gives the statement, \`request({ sql: "select * from orders where id = $id", params: { id: 7 } })\`, with
+  \`$name\` or \`:name\` for each parameter; or a list of such objects, which is one transaction, all or nothing, and answers a list of lists. Only
+  for flows that may do whatever the user of the \`url\` may (\`MF_SQL_STATEMENT\`: any other body).
 - **\`upsert: true\`**: a row that conflicts in any unique key gets the message's values (\`on duplicate key update\`).
 - **Session**: strict (\`sql_mode = TRADITIONAL\`), time zone UTC, \`read committed\`; \`$time\` is written without a zone.
 - **Answers**: bigint and decimal as text, dates as text, blobs in base64, json as JSON; at most 10,000 rows and 16 MiB. A statement without rows
@@ -48,10 +61,11 @@ MySQL 8.0 or MariaDB 10.6, or later; needs \`npm install mysql2@3\`.
       ...sqlOutletSchema,
       upsert: { type: "boolean", default: false, description: "Update the row that has the same key, with `columns`." },
     },
-    oneOf: [
-      { required: ["sql"], not: { anyOf: [{ required: ["columns"] }, { properties: { upsert: { const: true } }, required: ["upsert"] }] } },
-      { required: ["table"], if: { properties: { upsert: { const: true } }, required: ["upsert"] }, then: { required: ["columns"] } },
-    ],
+    not: { required: ["sql", "table"] },
+    if: { not: { required: ["table"] } },
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+    then: { not: { anyOf: [{ required: ["columns"] }, { properties: { upsert: { const: true } }, required: ["upsert"] }] } },
+    else: { if: { properties: { upsert: { const: true } }, required: ["upsert"] }, then: { required: ["columns"] } },
   },
   example: `mysql: { url: "\${MYSQL_URL}", sql: "insert into orders (id, total) values ($json.id, $json.total) on duplicate key update id = id" }`,
   answers: true,
@@ -61,7 +75,8 @@ MySQL 8.0 or MariaDB 10.6, or later; needs \`npm install mysql2@3\`.
 function createMysqlOutlet(config: MysqlOutletConfig, context: OutletContext): Outlet {
   const peer = mysqlPeer(config);
   const what = config.table === undefined ? "the statement" : `table ${config.table}`;
-  const statement = parseSql(config.sql ?? insertInto(config), mysqlSql);
+  const own = config.sql ?? (config.table === undefined ? undefined : insertInto(config));
+  const statement = own === undefined ? undefined : parseSql(own, mysqlSql);
   return new SqlOutlet({
     config,
     context,
@@ -78,14 +93,15 @@ function createMysqlOutlet(config: MysqlOutletConfig, context: OutletContext): O
 /** The outlet's statement over one connection. */
 class MysqlStatement implements SqlConnection {
   readonly #config: MysqlOutletConfig;
-  readonly #statement: Statement;
+  readonly #statement: Statement | undefined;
   /** Finds the row that an earlier attempt inserted. */
   readonly #earlier: Statement | undefined;
   readonly #connection: MysqlConnection;
+  readonly #inTurn = turns();
   readonly ping: () => Promise<void>;
   readonly close: () => Promise<void>;
 
-  constructor(config: MysqlOutletConfig, statement: Statement, connection: MysqlConnection) {
+  constructor(config: MysqlOutletConfig, statement: Statement | undefined, connection: MysqlConnection) {
     this.#config = config;
     this.#statement = statement;
     this.#earlier = config.table === undefined ? undefined : earlierRow(config, config.table);
@@ -95,15 +111,23 @@ class MysqlStatement implements SqlConnection {
   }
 
   async run(message: Outgoing, idempotencyKey: string, rows: AnswerRows | undefined): Promise<void> {
-    const values = this.#statement.values(message, idempotencyKey);
+    if (this.#statement === undefined) {
+      const given = givenStatements(message.body, mysqlSql);
+      return await this.#inTurn(() => transaction(given, { run: (text, values, into) => this.#execute(text, values, into) }, rows));
+    }
     try {
-      const header = await this.#connection.execute(this.#statement.text, values, (row) => rows?.add(jsonOf(row)));
-      if (header !== undefined) rows?.add({ affectedRows: header.affectedRows, insertId: header.insertId });
+      await this.#execute(this.#statement.text, this.#statement.values(message, idempotencyKey), rows);
     } catch (error) {
       if (numberOf(error) !== duplicateEntry || this.#earlier === undefined) throw error;
       const { text, values: keys } = this.#earlier;
       if ((await this.#connection.rows(text, keys(message, idempotencyKey))).length === 0) throw error;
     }
+  }
+
+  async #execute(text: string, values: readonly unknown[], rows: AnswerRows | undefined): Promise<void> {
+    if (/^(begin|commit|rollback)$/.test(text)) return await this.#connection.plain(text);
+    const header = await this.#connection.execute(text, values, (row) => rows?.add(jsonOf(row)));
+    if (header !== undefined) rows?.add({ affectedRows: header.affectedRows, insertId: header.insertId });
   }
 
   /** A missing table shows at once. A statement of the user's own is prepared only with its first message. */

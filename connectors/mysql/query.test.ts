@@ -1,8 +1,10 @@
 import { after } from "node:test";
 import { createConnection } from "mysql2/promise";
 import { privateMysql } from "../testing/mysql-server.ts";
+import { givenSqlCase } from "../testing/given-sql.case.ts";
 import { queryCase } from "../testing/query.case.ts";
 import { suiteServer } from "../testing/servers.ts";
+import { mysqlOutlet } from "./outlet.ts";
 import { mysqlSource } from "./source.ts";
 
 const { skip, broker, end } = await suiteServer(privateMysql());
@@ -34,3 +36,5 @@ queryCase({
   },
   time: "datetime(6)",
 });
+
+givenSqlCase({ name: "mysql", skip, outlet: mysqlOutlet, url: `mysql://root@127.0.0.1:${broker.port}/test` });

@@ -1,7 +1,8 @@
 /** SQL statements, and rows of a table, in PostgreSQL. */
 import type { Outlet, OutletContext, OutletDefinition } from "#gateway/contract";
 import pg from "pg";
-import { type AnswerRows, columnsOf, SqlOutlet, type SqlOutletConfig, sqlOutletSchema } from "../shared/sql-outlet.ts";
+import { givenStatements } from "../shared/given-sql.ts";
+import { type AnswerRows, columnsOf, SqlOutlet, type SqlOutletConfig, sqlOutletSchema, transaction, turns } from "../shared/sql-outlet.ts";
 import { parameterNames, parseSql, postgresSql } from "../shared/sql.ts";
 import {
   createInbox,
@@ -28,6 +29,9 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
   value of a JSON body; absent values are null. Make statements repeatable, for example with \`on conflict ($id's column) do nothing\`.
 - **\`table\`**: a row per message, \`on conflict\` in the \`idempotency\` column \`do nothing\`. Without \`columns\` the table is an inbox as the
   \`postgres\` source reads it; with \`columns\` each column gets a parameter: \`{ order_id: $json.id, raw: $body, message_id: $id }\`.
+- **Neither \`sql\` nor \`table\`**: the flow gives the statement, \`request({ sql: "select * from orders where id = $id", params: { id: 7 } })\`, with
+  \`$name\` or \`:name\` for each parameter; or a list of such objects, which is one transaction, all or nothing, and answers a list of lists. Only
+  for flows that may do whatever the user of the \`url\` may (\`MF_SQL_STATEMENT\`: any other body).
 - **\`notify\`** tells the sources that listen on that channel, with the commit.
 - **Answers**: bigint and numeric as text, bytea as \`\\\\x…\`, json as JSON; at most 10,000 rows and 16 MiB.
 - **Errors**: those of the source; \`MF_POSTGRES_REFUSED\` for a message that violates a constraint or has a malformed value (not retried),
@@ -41,7 +45,10 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
       ...sqlOutletSchema,
       notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to NOTIFY, with `table`." },
     },
-    oneOf: [{ required: ["sql"], not: { anyOf: [{ required: ["columns"] }, { required: ["notify"] }] } }, { required: ["table"] }],
+    not: { required: ["sql", "table"] },
+    if: { not: { required: ["table"] } },
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+    then: { not: { anyOf: [{ required: ["columns"] }, { required: ["notify"] }] } },
   },
   example: `postgres: { url: "\${DATABASE_URL}", sql: "insert into orders (id, total) values ($json.id, $json.total) on conflict (id) do nothing" }`,
   answers: true,
@@ -51,7 +58,8 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
 function createPostgresOutlet(config: PostgresOutletConfig, context: OutletContext): Outlet {
   const peer = postgresPeer(config);
   const what = config.table === undefined ? "the statement" : `table ${config.table}`;
-  const statement = parseSql(config.sql ?? insertInto(config), postgresSql);
+  const own = config.sql ?? (config.table === undefined ? undefined : insertInto(config));
+  const statement = own === undefined ? undefined : parseSql(own, postgresSql);
   return new SqlOutlet({
     config,
     context,
@@ -60,8 +68,13 @@ function createPostgresOutlet(config: PostgresOutletConfig, context: OutletConte
     refusal: (error) => (isHopeless(error) ? "MF_POSTGRES_REFUSED" : undefined),
     async connect(lost) {
       const client = await openPostgres(config, context, lost);
+      const inTurn = turns();
       return {
-        run: (message, idempotencyKey, rows) => run(client, statement.text, statement.values(message, idempotencyKey), rows),
+        run(message, idempotencyKey, rows) {
+          if (statement !== undefined) return run(client, statement.text, statement.values(message, idempotencyKey), rows);
+          const given = givenStatements(message.body, postgresSql);
+          return inTurn(() => transaction(given, { run: (text, values, into) => run(client, text, [...values], into) }, rows));
+        },
         check: () => check(client, config),
         ping: () => client.query("select 1"),
         close: () => client.end(),

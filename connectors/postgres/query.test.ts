@@ -1,8 +1,10 @@
 import { after } from "node:test";
 import pg from "pg";
 import { privatePostgres } from "../testing/postgres-server.ts";
+import { givenSqlCase } from "../testing/given-sql.case.ts";
 import { queryCase } from "../testing/query.case.ts";
 import { suiteServer } from "../testing/servers.ts";
+import { postgresOutlet } from "./outlet.ts";
 import { postgresSource } from "./source.ts";
 
 const { skip, broker, end } = await suiteServer(privatePostgres());
@@ -36,3 +38,5 @@ queryCase({
   },
   time: "timestamptz",
 });
+
+givenSqlCase({ name: "postgres", skip, outlet: postgresOutlet, url: urlAt(broker.port) });

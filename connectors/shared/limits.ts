@@ -82,3 +82,9 @@ export const queryLimits = {
   /** Ended rows that the position names, so that they do not come again after a restart. */
   keptRows: 500,
 } as const;
+
+/** Bounds of SQL outlets. */
+export const sqlOutletLimits = {
+  /** Statements of one transaction. */
+  statements: 1_000,
+} as const;

@@ -14,6 +14,7 @@ import {
 } from "#gateway/contract";
 import type { CodedError } from "#base";
 import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "./cloudevents/write.ts";
+import type { GivenStatement } from "./given-sql.ts";
 import { brokerLimits } from "./limits.ts";
 import { type Closable, heartbeat, Link, type Opening, unlessAborted, within } from "./link.ts";
 import { tableSchema } from "./sql.ts";
@@ -30,7 +31,11 @@ export interface SqlOutletConfig {
 }
 
 export const sqlOutletSchema: Readonly<Record<string, JsonSchema>> = {
-  sql: { type: "string", minLength: 1, description: "Statement with named parameters." },
+  sql: {
+    type: "string",
+    minLength: 1,
+    description: "Statement with named parameters. Without it and `table` the flow gives `{ sql, params }`.",
+  },
   table: { ...tableSchema, description: "Table to insert into, in place of `sql`." },
   columns: {
     type: "object",
@@ -91,6 +96,38 @@ export interface SqlConnection extends Closable {
   /** Rejects if the table of the configuration is missing. */
   check(): Promise<void>;
   ping(): Promise<unknown>;
+}
+
+/** Runs tasks one after the other: a transaction has its connection alone. */
+export function turns(): (task: () => Promise<void>) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (task) => {
+    const mine = last.then(task);
+    last = mine.catch(() => {});
+    return mine;
+  };
+}
+
+interface Runner {
+  run(text: string, values: readonly unknown[], rows: AnswerRows | undefined): Promise<void>;
+}
+
+/** One statement by itself; several all or none, and the answer then has a list of rows for each. */
+export async function transaction(statements: readonly GivenStatement[], on: Runner, rows: AnswerRows | undefined): Promise<void> {
+  const [only] = statements;
+  if (only !== undefined && statements.length === 1) return await on.run(only.text, only.values, rows);
+  await on.run("begin", [], undefined);
+  try {
+    for (const { text, values } of statements) {
+      const own = rows === undefined ? undefined : new AnswerRows();
+      await on.run(text, values, own);
+      if (own !== undefined) rows?.add(JSON.parse(own.toBody().toString()));
+    }
+    await on.run("commit", [], undefined);
+  } catch (error) {
+    await on.run("rollback", [], undefined).catch(() => {});
+    throw error;
+  }
 }
 
 export interface SqlOutletOptions {
