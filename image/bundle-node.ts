@@ -18,7 +18,7 @@ const instead: Readonly<Record<string, string>> = table({
   net: "an outlet: a machine has no network of its own",
   tls: "an outlet: a machine has no network of its own",
   worker_threads: "another flow: a machine is one thread",
-  zlib: "the package fflate or pako",
+  zlib: "CompressionStream and DecompressionStream, or the package fflate",
 });
 
 export interface NodeModule {
@@ -44,6 +44,7 @@ const modules: ReadonlyMap<string, NodeModule> = new Map<string, NodeModule>([
   ["qs", { from: "mayfly/nodequery", member: "likeQs" }],
   ["stream", { from: "package:readable-stream" }],
   ["stream/promises", { from: "package:readable-stream", member: "promises" }],
+  ["stream/web", { from: "mayfly/streams" }],
   ["string_decoder", { from: "package:string_decoder/" }],
   ["timers", { from: "mayfly/immediate" }],
   ["timers/promises", { from: "mayfly/immediate", member: "promises" }],

@@ -3,6 +3,7 @@
  * ["ES2023"]`), so that a flow which touches something a machine does not have fails to compile. docs/FLOWS.md lists what is missing.
  */
 /// <reference path="./node.d.ts" />
+/// <reference path="./streams.d.ts" />
 
 declare function queueMicrotask(task: () => void): void;
 /** The form without values, so that `new Promise((done) => setTimeout(done, 5))` compiles, whose `done` takes one. */
@@ -193,13 +194,14 @@ interface Headers extends Iterable<[string, string]> {
 }
 declare var Headers: { readonly prototype: Headers; new (init?: HeadersInit): Headers };
 
-/** Bytes that nobody can change. They are wholly there: there is no `stream()`. */
+/** Bytes that nobody can change. They are wholly there. */
 interface Blob {
   readonly size: number;
   readonly type: string;
   slice(start?: number, end?: number, contentType?: string): Blob;
   arrayBuffer(): Promise<ArrayBuffer>;
   bytes(): Promise<Uint8Array<ArrayBuffer>>;
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
   text(): Promise<string>;
 }
 type BlobPart = string | ArrayBuffer | ArrayBufferView | Blob;
@@ -236,9 +238,10 @@ interface FormData extends Iterable<[string, FormDataEntryValue]> {
 }
 declare var FormData: { readonly prototype: FormData; new (): FormData };
 
-type BodyInit = string | ArrayBuffer | ArrayBufferView | URLSearchParams | Blob | FormData;
-/** A body that is wholly there: it has no stream. */
+type BodyInit = string | ArrayBuffer | ArrayBufferView | URLSearchParams | Blob | FormData | ReadableStream;
+/** A body that is wholly there. Its stream has one piece; without a mention of streams in the flow it is null. */
 interface Body {
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
   readonly bodyUsed: boolean;
   arrayBuffer(): Promise<ArrayBuffer>;
   blob(): Promise<Blob>;

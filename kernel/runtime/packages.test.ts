@@ -48,6 +48,11 @@ test("an image has the parts its flow mentions, and no others", () => {
     ["(msg) => msg.formData()", ["blob", "form"]],
     ["(msg) => msg.form().fields", ["blob", "form"]],
     ["() => new FormData()", ["blob", "form"]],
+    ["async () => (await fetch('https://x')).body.getReader()", ["encoding", "events", "url", "fetch", "streams"]],
+    ["async () => { for await (const part of (await fetch('https://x')).body) return part; }", ["fetch", "streams"]],
+    ["() => new Blob([]).stream().pipeThrough(new CompressionStream('gzip'))", ["blob", "streams", "compression"]],
+    ["(msg) => msg.headers['x'] === 'ReadableStream'", []],
+    ["() => Buffer.from(process.env.X)", ["buffer", "process"]],
     ["() => console.log(structuredClone(1))", ["console", "clone"]],
   ];
   for (const [handler, parts] of table) {

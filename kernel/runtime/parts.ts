@@ -22,6 +22,10 @@ function mentionOf(name: string): RegExp {
 /** Of a part that is imported only. */
 const noMention = /(?!)/;
 
+/** The classes of streams, but not their names in a text; and what is called on the stream of a body or a blob. */
+const streamMention =
+  /(?<!["'])\b(?:(?:Readable|Writable|Transform|TextDecoder|TextEncoder)Stream|(?:Count|ByteLength)QueuingStrategy)\b(?!["'])|\bbody\??\.(?:getReader|pipeTo|pipeThrough|tee|values)\b|\.stream\s*\(\s*\)|\bof\s+[^;{}\n]*\bbody\b/;
+
 /** In the order in which they are linked. */
 const rules: Readonly<Record<string, PartRule>> = table({
   console: { module: "web/console.ts", mention: /\bconsole\b/, needs: [] },
@@ -31,6 +35,8 @@ const rules: Readonly<Record<string, PartRule>> = table({
   blob: { module: "web/blob.ts", mention: /\b(?:Blob|File)\b|\.blob\s*\(|\["blob"\]/, needs: [] },
   form: { module: "web/form-data.ts", mention: /\bFormData\b|\.form(?:Data)?\s*\(|\["form(?:Data)?"\]/, needs: ["blob"] },
   fetch: { module: "web/fetch.ts", mention: /\b(?:fetch|Headers|Request|Response)\b/, needs: ["events", "url"] },
+  streams: { module: "web/streams.ts", mention: streamMention, needs: ["encoding", "events"] },
+  compression: { module: "web/compression.ts", mention: /\b(?:Dec|C)ompressionStream\b/, needs: ["streams"] },
   crypto: { module: "web/crypto.ts", mention: /\bcrypto\b/, needs: [] },
   subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: ["crypto"] },
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },

@@ -4,6 +4,7 @@
  */
 import * as packaged from "buffer/";
 import { kernel } from "../link.ts";
+import { scalar } from "../web/interface.ts";
 
 type Encoding = string | undefined;
 /** The engine has these; the library of ES2023 does not know them yet. */
@@ -41,12 +42,19 @@ function asBuffer(bytes: Uint8Array): Uint8Array {
   return Object.setPrototypeOf(bytes, Buffer.prototype) as Uint8Array;
 }
 
+/** The pairs of digits before the first that is damaged: so far Node reads. */
+function wholeHex(text: string): string {
+  const wrong = text.search(/[^0-9a-f]/i);
+  const end = wrong < 0 ? text.length : wrong;
+  return text.slice(0, end - (end % 2));
+}
+
 /** Bytes of a text the engine can read as a whole; undefined leaves it to the package, which takes what Node takes of a damaged one. */
 function fromText(text: string, encoding: unknown): Uint8Array | undefined {
   if (isUtf8Name(encoding)) return native.encodeUtf8(text);
+  if (encoding === "hex" && typeof reader.fromHex === "function") return reader.fromHex(wholeHex(text));
   try {
     if (encoding === "base64") return reader.fromBase64(text);
-    if (encoding === "hex") return reader.fromHex(text);
   } catch {
     return undefined;
   }
@@ -61,14 +69,16 @@ const known = (value: unknown): unknown => (isUrlName(value) ? "base64" : value)
 
 const statics = {
   from(value: unknown, encoding?: unknown, length?: unknown): Uint8Array {
-    const bytes = typeof value === "string" ? fromText(value, encoding) : undefined;
-    return bytes === undefined ? from.call(Buffer, value, known(encoding), length) : asBuffer(bytes);
+    if (typeof value !== "string") return from.call(Buffer, value, known(encoding), length);
+    const bytes = fromText(value, encoding);
+    return bytes === undefined ? from.call(Buffer, encoding === "hex" ? wholeHex(value) : value, known(encoding), length) : asBuffer(bytes);
   },
   isEncoding: (name: unknown): boolean => isUrlName(name) || isEncoding.call(Buffer, name),
-  byteLength: (value: unknown, encoding?: Encoding): number =>
-    typeof value === "string" && isUrlName(encoding)
-      ? Math.floor((value.replace(/=+$/, "").length * 3) / 4)
-      : byteLength.call(Buffer, value, encoding),
+  byteLength(value: unknown, encoding?: Encoding): number {
+    if (typeof value !== "string") return byteLength.call(Buffer, value, encoding);
+    if (isUtf8Name(encoding)) return native.encodeUtf8(value).length;
+    return isUrlName(encoding) ? Math.floor((value.replace(/=+$/, "").length * 3) / 4) : byteLength.call(Buffer, value, encoding);
+  },
   copyBytesFrom(view: ArrayBufferView, offset = 0, length?: number): Uint8Array {
     const size = (view as Uint8Array).BYTES_PER_ELEMENT ?? 1;
     const bytes = kernel.viewBytes(view);
@@ -111,14 +121,21 @@ for (const name of ["utf8", "hex", "base64", "latin1", "ascii", "ucs2"])
     return write.call(this, value, offset, length, name);
   };
 
+/** A text as the package reads it as Node does, by the encoding among the arguments after it. */
+function readable(text: string, values: readonly unknown[]): string {
+  const encoding = values.find((value) => typeof value === "string");
+  if (encoding === "hex") return wholeHex(text);
+  return isUtf8Name(encoding) ? scalar(text) : text;
+}
+
 const added = {
   toString: text,
   toLocaleString: text,
   write(this: Uint8Array, value: string, ...values: unknown[]): number {
-    return write.call(this, value, ...values.map(known));
+    return write.call(this, readable(value, values), ...values.map(known));
   },
   fill(this: Uint8Array, value: string, ...values: unknown[]): number {
-    return fill.call(this, value, ...values.map(known));
+    return fill.call(this, typeof value === "string" ? readable(value, values) : value, ...values.map(known));
   },
   ...slices,
   ...writes,

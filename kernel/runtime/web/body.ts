@@ -1,17 +1,20 @@
 /** Bodies of requests and responses (Fetch Standard, §2.2 and §5.3) that are wholly there. */
 import { kernel } from "../link.ts";
 import type { Headers } from "./headers.ts";
+import { Collected, streams } from "./stream-hook.ts";
 
 export type BodyInit = string | ArrayBuffer | ArrayBufferView | object | null | undefined;
 /** Bytes, or an answer whose bytes are read on first touch; undefined for no body. */
-export type Source = Uint8Array | InstanceType<typeof kernel.Answer> | undefined;
+export type Source = Uint8Array | InstanceType<typeof kernel.Answer> | Collected | undefined;
 
 const noBytes = new Uint8Array(0);
 
 /** Bytes of a body, and the type it brings along; undefined: no body. */
-export function extract(body: BodyInit): { readonly source: Uint8Array; readonly type: string | undefined } | undefined {
+export function extract(body: BodyInit): { readonly source: Uint8Array | Collected; readonly type: string | undefined } | undefined {
   if (body === null || body === undefined) return undefined;
   if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return { source: kernel.viewBytes(body).slice(), type: undefined };
+  const collected = typeof body === "object" ? streams?.collected(body) : undefined;
+  if (collected !== undefined) return { source: collected, type: undefined };
   const written = typeof body === "object" ? kernel.bodyValue(body) : undefined;
   if (written !== undefined) return { source: written.bytes, type: written.type === "" ? undefined : written.type };
   return { source: kernel.utf8.encode(`${body as string}`), type: "text/plain;charset=UTF-8" };
@@ -25,6 +28,10 @@ export let setSource: (of: Body, source: Source) => void;
 export function bytesOf(of: Body): Uint8Array {
   const source = sourceOf(of);
   if (source === undefined) return noBytes;
+  if (source instanceof Collected) {
+    if (source.bytes !== undefined) return source.bytes;
+    throw new TypeError("the stream of this body has not ended: wait for its end, with new Response(await new Response(stream).bytes())");
+  }
   return source instanceof Uint8Array ? source : source.bytes;
 }
 
@@ -32,6 +39,7 @@ export function bytesOf(of: Body): Uint8Array {
 export abstract class Body {
   #source: Source;
   #used = false;
+  #stream: object | undefined;
 
   static {
     sourceOf = (of) => of.#source;
@@ -44,20 +52,22 @@ export abstract class Body {
     return this.#used;
   }
 
-  /** There is no stream: `null`, as for an empty body. */
-  get body(): null {
-    return null;
+  /** Where streams are not linked, since nothing mentions them, `null` as for an empty body. */
+  get body(): object | null {
+    if (this.#source === undefined || streams === undefined) return null;
+    this.#stream ??= streams.of(() => this.#use());
+    return this.#stream;
   }
 
-  #use(): Uint8Array {
+  #use(): Uint8Array | Promise<Uint8Array> {
     if (this.#used) throw new TypeError("the body was read already");
     this.#used = this.#source !== undefined;
-    return bytesOf(this);
+    return this.#source instanceof Collected ? this.#source.done : bytesOf(this);
   }
 
   /** Parses the body. An answer that can't be parsed is its peer's fault and not the program's: the error has a code. */
-  #parsed<T>(parse: (bytes: Uint8Array) => T): T {
-    const bytes = this.#use();
+  async #parsed<T>(parse: (bytes: Uint8Array) => T): Promise<T> {
+    const bytes = await this.#use();
     try {
       return parse(bytes);
     } catch (error) {
@@ -72,15 +82,15 @@ export abstract class Body {
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#use().slice().buffer as ArrayBuffer;
+    return (await this.#use()).slice().buffer as ArrayBuffer;
   }
 
   async blob(): Promise<object> {
-    return kernel.readBlob(this.#use(), this.#type);
+    return kernel.readBlob(await this.#use(), this.#type);
   }
 
   async bytes(): Promise<Uint8Array> {
-    return this.#use().slice();
+    return (await this.#use()).slice();
   }
 
   async formData(): Promise<object> {
@@ -88,7 +98,7 @@ export abstract class Body {
   }
 
   async text(): Promise<string> {
-    return kernel.withoutMark(kernel.utf8.decode(this.#use()));
+    return kernel.withoutMark(kernel.utf8.decode(await this.#use()));
   }
 
   async json(): Promise<unknown> {

@@ -9,6 +9,7 @@ import { AbortController, type AbortSignal } from "./events.ts";
 import { copied, fixed, Headers, headersRecord, type HeadersInit } from "./headers.ts";
 import { expose } from "./interface.ts";
 import { defaultSettings, type RequestSettings, settingsOf, type SettingsInit, word } from "./request-settings.ts";
+import { Collected } from "./stream-hook.ts";
 import { URL } from "./url.ts";
 
 type Redirect = "follow" | "error" | "manual";
@@ -267,6 +268,8 @@ async function ask(request: Request): Promise<Response> {
   const type = request.headers.get("content-type") ?? "";
   const headers = new Headers(request.headers);
   if (request.redirect !== "follow") headers.set(redirectHeader, "manual");
+  const source = sourceOf(request);
+  if (source instanceof Collected) await source.done;
   const answer = kernel.call(fetchOperation, request.url, request.method, type, headersRecord(headers), 0, bytesOf(request));
   const number = kernel.lastCall();
   const abort = (): void => kernel.abandonCall(number, request.signal.reason);

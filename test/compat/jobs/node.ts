@@ -8,6 +8,17 @@ export const nodeJobs: readonly Job[] = [
     'const b = Buffer.from("héllo wörld €"); return [Imported === Buffer, b.toString("base64"), b.toString("base64url"), b.toString("hex"), b.toString("latin1"), b.toString("utf8", 1, 4), b.slice(1, 3).toString("hex"), Buffer.from("aGk_-w", "base64url").toString("hex"), Buffer.from("zz1", "hex").length, Buffer.from("a b=c", "base64").toString("hex"), Buffer.byteLength("€"), Buffer.byteLength("aGk=", "base64"), b.indexOf("w"), b.equals(Buffer.from(b)), JSON.stringify(Buffer.from([1])), isUtf8(Buffer.from([0xff])), Buffer.concat([b, Buffer.alloc(2, "x")]).length, Buffer.from([0xff, 0x41, 0xc3]).toString(), b.write("ab", 1), b.readUInt32LE(0), Buffer.from("\\ud800").toString("hex"), Buffer.isEncoding("base64url"), b.utf8Slice(0, 2), Buffer.alloc(3).fill("YQ", "base64url").toString()];',
   ),
   job(
+    "node:buffer (damaged text)",
+    "let state = 7; const draw = (most) => (state = (state * 48271) % 2147483647) % most; const text = (letters) => Array.from({ length: draw(14) }, () => letters[draw(letters.length)]).join('');",
+    `state = 7; const told = [];
+for (let round = 0; round < 400; round++) {
+  const base64 = text("AZaz09+/=-_ \\n!Q"); const hex = text("09afAFg "); const any = text("aé€\\ud83d\\ude00\\u0000ÿ");
+  told.push(Buffer.from(base64, "base64").toString("hex"), Buffer.from(base64, "base64url").toString("base64"), Buffer.from(hex, "hex").toString("latin1"), Buffer.byteLength(any));
+  for (const encoding of ["utf8", "latin1", "ascii", "utf16le", "binary"]) { const bytes = Buffer.from(any, encoding); told.push(bytes.toString("hex"), bytes.toString(encoding), bytes.toString("base64url"), bytes.toString("utf8", 1, 5), Buffer.alloc(6).fill(any || "x", encoding).toString("hex"), Buffer.alloc(8, 1).write(any, 2, encoding)); }
+}
+return told;`,
+  ),
+  job(
     "node:string_decoder",
     'import { StringDecoder } from "node:string_decoder";',
     'const decoder = new StringDecoder("utf8"); return [decoder.write(Buffer.from([0xe2, 0x82])), decoder.write(Buffer.from([0xac, 0x41])), decoder.end(Buffer.from([0xe2])), new StringDecoder("base64").write(Buffer.from("abcd"))];',
@@ -71,6 +82,34 @@ export const nodeJobs: readonly Job[] = [
     "node:os, node:perf_hooks",
     'import os, { EOL } from "node:os"; import { performance } from "node:perf_hooks";',
     "return [os.EOL, EOL, typeof performance.now()];",
+  ),
+  job(
+    "streams",
+    'import { ReadableStream as Imported } from "node:stream/web"; const text = async (stream) => { let all = ""; for await (const piece of stream) all += piece; return all; };',
+    `const letters = () => ReadableStream.from(["a", "b", "c"]);
+const upper = new TransformStream({ transform: (piece, controller) => controller.enqueue(piece.toUpperCase()), flush: (controller) => controller.enqueue("!") });
+const [one, two] = letters().tee();
+const written = []; await letters().pipeTo(new WritableStream({ write: (piece) => void written.push(piece) }));
+const failed = await new Response(new ReadableStream({ start: (controller) => controller.error(new Error("broken")) })).text().catch((error) => error.message);
+const response = new Response("héllo"); const reader = response.body.getReader(); const first = await reader.read(); const second = await reader.read();
+return [Imported === ReadableStream, await text(letters().pipeThrough(upper)), await text(one), await text(two), written, failed, [...first.value], first.done, second.done, response.bodyUsed,
+  await new Response(letters().pipeThrough(new TextEncoderStream())).text(), await text(new Blob(["x", "y"]).stream().pipeThrough(new TextDecoderStream())),
+  await text(ReadableStream.from([new Uint8Array([0xe2, 0x82]), new Uint8Array([0xac])]).pipeThrough(new TextDecoderStream())),
+  await new Response(ReadableStream.from(["\ud83d", "\ude00"]).pipeThrough(new TextEncoderStream())).text(), new Response().body, await new Response(letters().pipeThrough(new TextEncoderStream())).clone().text()];`,
+  ),
+  job(
+    "compression",
+    'import { gzipSync, deflateSync } from "fflate";',
+    `const plain = new TextEncoder().encode("hello ".repeat(500)); const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+const told = [];
+for (const [format, pack] of [["gzip", gzipSync], ["deflate", undefined], ["deflate-raw", deflateSync]]) {
+  const packedHere = await through(plain, new CompressionStream(format)); told.push(format, packedHere.length < 100, (await through(packedHere, new DecompressionStream(format))).length);
+  if (format !== "deflate") told.push((await through(pack(plain), new DecompressionStream(format))).length);
+  for (const damage of [(bytes) => bytes.subarray(0, bytes.length - 3), (bytes) => Uint8Array.from(bytes, (byte, index) => (index === 0 ? byte ^ 0xff : byte)), (bytes) => (format === "deflate-raw" ? bytes.subarray(0, 1) : Uint8Array.from(bytes, (byte, index) => (index === bytes.length - 5 + (format === "gzip" ? 0 : 2) ? byte ^ 1 : byte)))])
+    told.push(await through(damage(packedHere), new DecompressionStream(format)).then(() => "fine", () => "refused"));
+}
+let unknown; try { new CompressionStream("none"); } catch (error) { unknown = error instanceof TypeError; }
+return [told, unknown];`,
   ),
   job(
     "globals",
