@@ -10,6 +10,8 @@ import { percentiles, type Row, type Sample, say } from "./rows.ts";
 
 const suite = "storm";
 const callers = 64;
+/** Between two looks at how many sleep. */
+const lookMs = 500;
 /** Between two requests of the live traffic. */
 const everyMs = 10;
 
@@ -55,7 +57,7 @@ async function asleepAre(gateway: BenchGateway, count: number, withinMs: number)
   const untilMs = Date.now() + withinMs;
   for (let now = await asleep(gateway); now !== count; now = await asleep(gateway)) {
     if (Date.now() > untilMs) throw new Error(`${now} machines sleep, and not ${count}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, lookMs)); // a look costs the gateway some milliseconds
   }
 }
 

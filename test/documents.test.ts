@@ -1,5 +1,5 @@
 /** Promises of the documents: their blocks of code run, their configurations are taken, commands, flags, scripts and codes exist. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -66,6 +66,19 @@ test("every configuration in README.md, CONNECTORS.md, DASHBOARD.md and HISTORY.
     const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { ...connectors, environment });
     ok(Object.keys(flows).length > 0, block);
   }
+});
+
+test("the configuration in CONFIG.md is taken, and its profile changes it", async () => {
+  const [config = "", profile = ""] = blocks("CONFIG.md", "yaml");
+  const project = await mkdtemp(join(folder, "config-"));
+  await writeFile(join(project, "mayfly.yaml"), config);
+  await writeFile(join(project, "mayfly.prod.yaml"), profile);
+  const show = ["config", "show", "-c", join(project, "mayfly.yaml")];
+  match((await capture(show)).out, /port: 8080[^]*rate: 100\n/);
+  const { code, out, err } = await capture([...show, "--profile", "prod"]);
+  equal(code, 0, err);
+  match(out, /port: 443[^]*rate: 500\n/);
+  deepEqual(blocks("CONFIG.md", "yaml").length, 2);
 });
 
 /** The names of commands that help lists, those below others with them: `dlq show`. */
@@ -184,6 +197,7 @@ const runBy: Readonly<Record<string, string>> = {
   "DEBUGGING.md json": "cli/debug/debug.test.ts",
   "CLI.md yaml": "test/documents.test.ts",
   "CLI.md ts": "test/documents.test.ts",
+  "CONFIG.md yaml": "test/documents.test.ts",
   "CONNECTORS.md yaml": "test/documents.test.ts",
   "EXPLORE.md ts": "cli/explore.test.ts",
   "FLOWS.md ts": "test/documents.test.ts",
