@@ -8,4 +8,5 @@ export * as machineMap from "./drivers/map.ts";
 export { layout } from "./layout.ts";
 export { nativeFunctions } from "./native-functions.ts";
 export { platformModule } from "./platform.ts";
+export { nativeInNode } from "./runtime/node-natives.ts";
 export { linkedParts, partModules } from "./runtime/parts.ts";

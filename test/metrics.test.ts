@@ -137,5 +137,5 @@ test("settings in METRICS.md and OPERATIONS.md are valid, and the probes answer"
       readConfig(stringify({ flows: {}, ...settings }), name, { ...connectors, environment: {} });
     }
   }
-  equal(seen, 3);
+  equal(seen, 4);
 });

@@ -47,9 +47,10 @@ function flowsOf(document: Document, lines: LineCounter, base: string): Configur
 
 const placeholder = "http://127.0.0.1";
 
-/** The environment, with something for whatever it lacks. */
+/** The environment, with something for whatever references it lacks, but no profile. */
 function filledEnvironment(): Readonly<Record<string, string | undefined>> {
-  return new Proxy(process.env, { get: (env, name) => (typeof name === "string" ? (env[name] ?? placeholder) : undefined) });
+  const isReference = (name: unknown): name is string => typeof name === "string" && name !== "MAYFLY_PROFILE";
+  return new Proxy(process.env, { get: (env, name) => (isReference(name) ? (env[name] ?? placeholder) : env[String(name)]) });
 }
 
 async function problemsWith(path: string, environment: Readonly<Record<string, string | undefined>>): Promise<readonly ConfigProblem[]> {

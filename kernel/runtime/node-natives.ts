@@ -3,7 +3,10 @@
  * helper reads in a unit test is so what it reads in a machine.
  */
 import { assert } from "../../base/assert.ts";
-import { instantiateKernel, kernelArtifacts, type KernelInstance, layout, nativeFunctions } from "../mod.ts";
+import { kernelArtifacts } from "../artifacts.ts";
+import { instantiateKernel, type KernelInstance } from "../instance.ts";
+import { layout } from "../layout.ts";
+import { nativeFunctions } from "../native-functions.ts";
 
 /** The input is the event's first part, as bytes or as JSON; its second is a list of the function's name and further values. */
 const script = `(isText) => {

@@ -5,6 +5,7 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { decodeEffects, type Effect, encodeFrame, type Event, EventKind, eventParts, hardLimits, type Part } from "#abi";
 import { assert, fromUtf8, toUtf8 } from "#base";
+import { nativeInNode } from "#kernel";
 import { SeededRandom } from "./random.ts";
 
 const hashes: readonly (readonly [number, string])[] = [
@@ -124,6 +125,12 @@ export class Door {
     hmac: (algorithm: number, key: unknown, bytes: unknown): Uint8Array =>
       createHmac(hashName(algorithm), own(key)).update(own(bytes)).digest(),
     equal: (a: unknown, b: unknown): boolean => own(a).length === own(b).length && timingSafeEqual(own(a), own(b)),
+    /** JSON of the value, which the realm parses; of `csv` as well. */
+    xml: (input: unknown, options: number, names: string): string =>
+      JSON.stringify(nativeInNode("xml", ArrayBuffer.isView(input) ? own(input) : String(input), options, names)),
+    csv: (...[text, ...how]: [string, string, number, number, readonly string[] | undefined]): string =>
+      JSON.stringify(nativeInNode("csv", text, ...how)),
+    decodeBytes: (bytes: unknown, high: string): string => nativeInNode("decodeBytes", own(bytes), high) as string,
     mentionsCharset: (index: number): boolean => /charset/i.test(Buffer.from(this.#bytes(index) ?? []).toString("latin1")),
     now: (): number => this.timeMs,
   };

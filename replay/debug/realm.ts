@@ -46,6 +46,10 @@ const adopt = `(host, encoding) => {
   delete natives.now;
   const text = natives.json;
   natives.json = (part) => { const found = text(part); return found === undefined || found === "" ? undefined : parse(found); };
+  for (const name of ["xml", "csv"]) {
+    const json = natives[name];
+    natives[name] = (...values) => parse(json(...values));
+  }
   natives.stringify = (value) => stringify(value);
   natives.exhausted = () => false;
 

@@ -76,7 +76,7 @@ function foundDelimiter(machine: CsvMachine, text: string): string {
 const allRows = 2 ** 31 - 1;
 
 /** Rows as the machine reads them. Throws what is wrong with the text. */
-function read(
+function readCsv(
   { native }: CsvMachine,
   text: string,
   delimiter: string,
@@ -122,14 +122,14 @@ export function parse(input: string | Uint8Array, machine: CsvMachine, options: 
   if (chosen !== undefined) checkDelimiter(chosen);
   const delimiter = chosen ?? foundDelimiter(machine, text);
   const flags = options.keepEmptyRows === true ? keepEmpty : 0;
-  if (options.header === false) return read(machine, text, delimiter, flags);
+  if (options.header === false) return readCsv(machine, text, delimiter, flags);
   const given = typeof options.header === "object" ? options.header : undefined;
-  const names = given ?? (read(machine, text, delimiter, flags, 1)[0] as Row | undefined) ?? [];
-  if (new Set(names).size < names.length) read(machine, text, delimiter, flags); // what is wrong with the text comes first
+  const names = given ?? (readCsv(machine, text, delimiter, flags, 1)[0] as Row | undefined) ?? [];
+  if (new Set(names).size < names.length) readCsv(machine, text, delimiter, flags); // what is wrong with the text comes first
   checkNames(names);
   const isStrict = options.strict !== false;
   const first = given === undefined ? skipFirst : 0;
-  const rows = read(machine, text, delimiter, flags | first | (isStrict ? strict : 0), allRows, names);
+  const rows = readCsv(machine, text, delimiter, flags | first | (isStrict ? strict : 0), allRows, names);
   if (isStrict && !Array.isArray(rows[0])) return rows;
   for (const [index, row] of (rows as Row[]).entries()) {
     if (!Array.isArray(row)) continue;
