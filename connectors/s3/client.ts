@@ -115,16 +115,21 @@ export class S3Client {
       { credentials: this.#config, scope: { region, service: "s3" }, timeMs: this.#context.clock.now() },
     );
     const agent = await this.#connections();
-    const response = await agent.request({
-      origin: this.#origin,
-      path: query.length === 0 ? path : `${path}?${awsQuery(query)}`,
-      method,
-      headers: signed,
-      body,
-      signal,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-    });
+    // Also where it waits for a connection, which undici does not count. A body that is sent may take longer.
+    const patience = new AbortController();
+    const impatient = body === null ? setTimeout(() => patience.abort(new DOMException("no answer", "TimeoutError")), timeout) : undefined;
+    const response = await agent
+      .request({
+        origin: this.#origin,
+        path: query.length === 0 ? path : `${path}?${awsQuery(query)}`,
+        method,
+        headers: signed,
+        body,
+        signal: AbortSignal.any([signal, patience.signal]),
+        headersTimeout: timeout,
+        bodyTimeout: timeout,
+      })
+      .finally(() => clearTimeout(impatient));
     const { statusCode } = response;
     if (statusCode >= 200 && statusCode <= 299) return response;
     const text = await textOf(response, gatewayLimits.shortBodyBytes).catch(() => "");
@@ -217,8 +222,8 @@ export function explainS3(peer: string, place: string, error: unknown): CodedErr
   if (isCoded(error)) return error;
   const coded = (code: string, text: string): CodedError => new CodedError(code, text, { cause: error });
   if (!(error instanceof S3Error)) {
-    const { code } = error as { readonly code?: unknown };
-    if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT")
+    const { code, name } = error as { readonly code?: unknown; readonly name?: unknown };
+    if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT" || name === "TimeoutError")
       return coded("MF_S3_UNREACHABLE", `${peer} sent nothing for the whole \`timeout\`: check the server, or raise it`);
     return explainNetwork("S3", peer, error);
   }

@@ -66,9 +66,14 @@ export async function remove(s3: S3Client, key: string, version: Version, signal
   return "ended";
 }
 
-/** Copies the object as this version. An object that has the name already stays: the copy gets a name beside it. */
+/**
+ * Copies the object as this version. Another object that has the name already stays, and the copy gets a name beside it; one with the same
+ * content is the copy, whose answer was lost.
+ */
 export async function copy(s3: S3Client, key: string, to: string, version: Version, signal: AbortSignal): Promise<Ending> {
-  const target = (await head(s3, to, signal)) === undefined ? to : nameBeside(to, version);
+  const there = await head(s3, to, signal);
+  if (there !== undefined && unquoted(there["etag"]) === version.etag) return "ended";
+  const target = there === undefined ? to : nameBeside(to, version);
   const headers = { "x-amz-copy-source": s3.copySource(key), "x-amz-copy-source-if-match": `"${version.etag}"` };
   try {
     const text = await textOf(await s3.call({ method: "PUT", key: target, headers, signal }), s3Limits.xmlBytes);

@@ -197,12 +197,13 @@ describe("s3 source", { skip, timeout: 120_000 }, () => {
     await source.stop();
   });
 
-  test("the server is away in the middle: the message goes on, its object is moved afterwards, none is lost or doubled", async () => {
+  test("the server is away in the middle: the message goes on, its object is moved afterwards, none is lost or doubled", async (t) => {
     const bucket = await Bucket.make();
     const proxy = await Proxy.open(server);
+    t.after(() => proxy.close());
     const all = Array.from({ length: 60 }, (_, at) => `in/${String(at).padStart(2, "0")}`);
     for (const key of all) await bucket.put(key, key);
-    const { source, gateway, start } = started(bucket, { endpoint: `http://127.0.0.1:${proxy.port}`, prefix: "in/" });
+    const { source, gateway, start } = started(bucket, { endpoint: `http://127.0.0.1:${proxy.port}`, prefix: "in/", timeout: "5s" });
     let cuts = 0;
     gateway.answer = async (incoming, count) => {
       if (count % 20 === 0) {
@@ -218,7 +219,20 @@ describe("s3 source", { skip, timeout: 120_000 }, () => {
     deepEqual(new Set(gateway.texts()), new Set(all));
     equal(gateway.received.length, new Set(gateway.received.map(({ id }) => id)).size, "each came once");
     await source.stop();
-    await proxy.close();
+  });
+
+  test("an object whose copy is there already, since the answer to it was lost, is not copied twice", async () => {
+    const bucket = await Bucket.make();
+    await bucket.put("done/a.csv", "the same");
+    await bucket.put("done/b.csv", "another");
+    for (const key of ["in/a.csv", "in/b.csv"]) await bucket.put(key, "the same");
+    const { source, start } = started(bucket, { prefix: "in/" });
+    await start();
+    await eventually("both are moved", async () => (await bucket.keys("in/")).length === 0);
+    const keys = await bucket.keys("done/");
+    equal(keys.filter((key) => key.startsWith("done/a")).join(), "done/a.csv");
+    equal(keys.filter((key) => key.startsWith("done/b")).length, 2);
+    await source.stop();
   });
 
   test("after a crash an object comes again under the same identity", async () => {

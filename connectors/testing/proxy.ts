@@ -33,8 +33,8 @@ export class Proxy {
   /** Resets every connection that is open now. */
   cut(): void {
     for (const [client, broker] of this.#pairs) {
-      client.resetAndDestroy();
-      broker.resetAndDestroy();
+      reset(client);
+      reset(broker);
     }
     this.#pairs.clear();
   }
@@ -68,7 +68,7 @@ export class Proxy {
       from.on("data", (chunk: Buffer) => {
         if (from !== client || !this.deadly(chunk)) return void to.write(chunk);
         this.killed += 1;
-        for (const socket of pair) socket.resetAndDestroy();
+        for (const socket of pair) reset(socket);
       });
       from.on("end", () => void to.end());
       from.on("close", (cut) => {
@@ -80,4 +80,10 @@ export class Proxy {
       if (this.#stalled) from.pause();
     }
   }
+}
+
+/** Node can't reset a socket that is being shut down: its handle would stay open, and the process would never end. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
