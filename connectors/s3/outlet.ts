@@ -57,6 +57,7 @@ class S3Outlet implements Outlet {
       explain: (error) => this.#explain(error),
       open: async ({ lost, own }) => {
         const ending = new AbortController();
+        own(this.#s3);
         own({ close: () => ending.abort() });
         await this.#s3.probe(ending.signal);
         return { lost };
@@ -77,9 +78,8 @@ class S3Outlet implements Outlet {
     return this.#link.health();
   }
 
-  async stop(): Promise<void> {
-    await this.#link.stop();
-    await this.#s3.close();
+  stop(): Promise<void> {
+    return this.#link.stop();
   }
 
   async send(message: Outgoing, { idempotencyKey, signal }: Attempt): Promise<void> {

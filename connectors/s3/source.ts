@@ -105,7 +105,6 @@ class S3Source implements Source {
     await this.#polling;
     await this.#files.idle();
     await this.#link.stop();
-    await this.#s3.close();
   }
 
   health(): Health {
@@ -118,6 +117,7 @@ class S3Source implements Source {
 
   async #open({ lost, own }: Opening): Promise<Session> {
     const ending = new AbortController();
+    own(this.#s3);
     own({ close: () => ending.abort() });
     await this.#s3.probe(AbortSignal.any([ending.signal, this.#reading.signal]));
     const session = { over: AbortSignal.any([ending.signal, this.#reading.signal]), lost };

@@ -26,7 +26,10 @@ export class AttemptSockets {
     socket.once("close", () => this.#sockets.delete(socket));
   }
 
-  /** Ends the attempt: closes its sockets. */
+  /**
+   * Ends the attempt: closes its sockets. A client library that is about to connect is not told: one that outlives the attempt has to be closed
+   * before, by `own`.
+   */
   destroy(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
