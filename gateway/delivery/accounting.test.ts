@@ -62,8 +62,8 @@ const incoming = (more: Partial<Incoming> = {}): Incoming => ({
 
 const asks = (event: { readonly kind: string }): readonly Effect[] => (event.kind === "deliver" ? [request(1, "out")] : [done("fine")]);
 
-const taken = ({ messages, answers, sends }: GatewayMemory): readonly number[] => [
-  messages.takenBytes,
+const taken = ({ messages, longMessages, answers, sends }: GatewayMemory): readonly number[] => [
+  messages.takenBytes + longMessages.takenBytes,
   answers.takenBytes,
   sends.takenBytes,
 ];
@@ -137,6 +137,25 @@ test("signals, and machines that fall asleep, count while they are written, and 
     equal(seen[1]?.[1], signal.body.length);
     await until(() => taken(tried.memory).every((bytes) => bytes === 0));
   });
+});
+
+test("however much long messages hold, there is room for short ones", async () => {
+  const size = 100_000;
+  await withFlow(
+    () => [done()],
+    async ({ accept, memory }) => {
+      let held = 0;
+      while (memory.longMessages.tryTake(size)) held += size;
+      ok(held > memory.intake.mostBytes * 0.7 && memory.messages.roomBytes > memory.intake.mostBytes * 0.2);
+      const long = incoming({ body: new Uint8Array(size) });
+      const outcome = await accept(long);
+      ok(outcome.status === "refused" && outcome.code === "MF_MEMORY_BUSY");
+      equal((await accept(incoming())).status, "done");
+      memory.longMessages.give(held);
+      equal((await accept(long)).status, "done");
+      deepEqual(taken(memory), [0, 0, 0]);
+    },
+  );
 });
 
 test("memory is reserved while a machine is read from the journal; the first is read alone, and one is woken however little there is", async () => {

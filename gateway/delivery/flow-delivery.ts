@@ -9,7 +9,7 @@ import type { Clock, Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
 import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
-import type { GatewayMemory } from "../contract/memory.ts";
+import { accountOf, type GatewayMemory } from "../contract/memory.ts";
 import type { Failure, Outcome, Reply } from "../contract/message.ts";
 import type { Flow, Runner } from "../contract/runner.ts";
 import type { Sleeper } from "../contract/sleep.ts";
@@ -268,8 +268,8 @@ export class FlowDelivery implements Entrance {
    */
   takeOver(lease: Lease, tell?: (outcome: Outcome) => void): void {
     const { memory } = this.#ports;
-    const hasRoom =
-      !this.#stopping && this.pending < this.#flow.config.queue && memory.messages.tryTake(heldBytesOf(lease.message.body, lease.sleeper));
+    const heldBytes = heldBytesOf(lease.message.body, lease.sleeper);
+    const hasRoom = !this.#stopping && this.pending < this.#flow.config.queue && accountOf(memory, heldBytes).tryTake(heldBytes);
     if (hasRoom) {
       const work = this.#recovered(lease);
       work.tell = tell;
@@ -353,7 +353,7 @@ export class FlowDelivery implements Entrance {
 
   /** In whatever memory there is: it is in the journal, and only its end makes room. */
   #enterRecovered(work: Work, lease: Lease): void {
-    this.#ports.memory.messages.force(work.heldBytes);
+    accountOf(this.#ports.memory, work.heldBytes).force(work.heldBytes);
     this.enter(work, lease);
   }
 

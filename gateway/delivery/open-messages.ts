@@ -1,5 +1,5 @@
 /** The messages a flow has in hand, and what each holds of the process until its end: a place, memory, its dedup id. */
-import type { GatewayMemory } from "../contract/memory.ts";
+import { accountOf, type GatewayMemory } from "../contract/memory.ts";
 import type { Lease, Sequence } from "../journal/journal.ts";
 import type { Totals } from "./admission/admission.ts";
 import type { Work } from "./work.ts";
@@ -47,7 +47,7 @@ export class OpenMessages {
   remove(work: Work): void {
     this.#works.delete(work);
     this.#totals.pending -= 1;
-    this.#memory.messages.give(work.heldBytes);
+    accountOf(this.#memory, work.heldBytes).give(work.heldBytes);
     this.releaseReply(work);
     if (work.lease !== undefined && work.message.dedup !== undefined) this.#holders.delete(work.lease.sequence);
   }

@@ -8,13 +8,15 @@ import { availableMemory } from "./available.ts";
 export function gatewayMemory(bytes: number = defaultMemoryBytes(availableMemory()), clock?: Clock): GatewayMemory {
   const all = memoryBudget(bytes, clock, collectingEvery(bytes * collectedShare));
   const intake = all.reserve("intake", 0.3);
+  const long = intake.part("long", 0.75);
   const outgoing = all.reserve("outgoing", 0.2);
   return {
     all,
     intake,
     requests: intake.part("requests"),
-    uploads: intake.part("uploads", 0.5),
+    uploads: long.part("uploads", 2 / 3),
     messages: intake.part("messages"),
+    longMessages: long.part("long messages"),
     waiting: all.reserveElsewhere("waiting", 0.15),
     workers: all.reserveElsewhere("workers", 0.1),
     journal: outgoing.part("journal"),

@@ -77,7 +77,8 @@ export function readBody(request: IncomingMessage, bounds: BodyBounds, done: Bod
 class BodyReader implements MemoryHolder {
   readonly #request: IncomingMessage;
   readonly #limit: number;
-  readonly #account: MemoryAccount;
+  readonly #uploads: MemoryAccount;
+  #account: MemoryAccount;
   readonly #expectedBytes: number;
   readonly #done: BodyDone;
   /** Nearly every body comes in one piece. */
@@ -93,8 +94,9 @@ class BodyReader implements MemoryHolder {
   constructor(request: IncomingMessage, { limit, memory }: BodyBounds, done: BodyDone) {
     this.#request = request;
     this.#done = done;
+    this.#uploads = memory.uploads;
     this.#account = isShort(request) ? memory.requests : memory.uploads;
-    this.#limit = Math.min(limit, this.#account.largestBytes);
+    this.#limit = Math.min(limit, memory.uploads.largestBytes);
     this.#expectedBytes = Number(request.headers["content-length"]);
   }
 
@@ -130,7 +132,7 @@ class BodyReader implements MemoryHolder {
     }
     const whole = this.#pieces?.whole() ?? this.#first ?? noBody;
     this.#account.left(this); // it has sent all
-    const take = (bytes: number): boolean => this.#takeMemory(bytes);
+    const take = (bytes: number): boolean => this.#takeUnfolded(bytes);
     unpack(whole, { encoding: encoding.toLowerCase(), limit: this.#limit, take }, (unpacked) => this.#unpacked(unpacked, encoding));
   };
 
@@ -149,6 +151,15 @@ class BodyReader implements MemoryHolder {
     if (!this.#account.tryTake(bytes)) return false;
     this.#taken += bytes;
     return true;
+  }
+
+  /** A short body that unfolds to a long one is one from then on: with many of them no room would be left for short ones. */
+  #takeUnfolded(bytes: number): boolean {
+    if (this.#account === this.#uploads || this.#taken + bytes <= gatewayLimits.shortBodyBytes) return this.#takeMemory(bytes);
+    const wholeBytes = this.#taken + bytes;
+    this.#giveBack();
+    this.#account = this.#uploads;
+    return this.#takeMemory(wholeBytes);
   }
 
   #unpacked(unpacked: Unpacked, encoding: string): void {

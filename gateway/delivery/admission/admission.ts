@@ -8,7 +8,7 @@
 import { assert, type Clock } from "#base";
 import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
-import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
+import { accountOf, type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
 import type { Failure, Incoming, Outcome } from "../../contract/message.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { Tracing } from "../../contract/tracing.ts";
@@ -121,7 +121,8 @@ export class Admission {
     if (outboxFull() || this.#journalFull) return "MF_OUTBOX_FULL";
     const { name, config } = this.#entrance.flow;
     if (journal.sleeperCount(name).sleepers >= config.sleep.atMost) return "MF_SLEEPERS_FULL";
-    return memory.messages.tryTake(heldBytesOf(body)) ? undefined : memoryBusy;
+    const heldBytes = heldBytesOf(body);
+    return accountOf(memory, heldBytes).tryTake(heldBytes) ? undefined : memoryBusy;
   }
 
   /** A journal in memory ends with the process: what it has is finished, and may send to this flow until then. */
@@ -136,7 +137,8 @@ export class Admission {
   }
 
   #release({ body }: Incoming): void {
-    this.#ports.memory.messages.give(heldBytesOf(body));
+    const heldBytes = heldBytesOf(body);
+    accountOf(this.#ports.memory, heldBytes).give(heldBytes);
   }
 
   /** Its body is long, or one before it is still being read, which it must not overtake. */
@@ -244,7 +246,8 @@ export class Admission {
     const { journal, persistence, clock, memory, metrics, witnesses } = this.#ports;
     if (this.#entrance.closed) return refusedWith("MF_STOPPING", incoming.id);
     const nowMs = clock.now();
-    memory.messages.force(heldBytesOf(incoming.body));
+    const heldBytes = heldBytesOf(incoming.body);
+    accountOf(memory, heldBytes).force(heldBytes);
     try {
       const texts = await textsOf([this.#expressions.key, undefined], incoming);
       const message = { ...this.#messageOf(incoming, origin, texts), dedup: undefined };

@@ -2,7 +2,7 @@
 import { decodeRecording, type StepOutcome } from "#abi";
 import { ByteWindow } from "../../contract/byte-window.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
-import type { GatewayMemory } from "../../contract/memory.ts";
+import { accountOf, type GatewayMemory } from "../../contract/memory.ts";
 import type { Outcome } from "../../contract/message.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { Sleeper } from "../../contract/sleep.ts";
@@ -95,7 +95,7 @@ export class AwakeMessages {
   #work(lease: Lease): Work {
     const { memory, clock } = this.#ports;
     const work = new Work(recovered(lease), lease.message, undefined, clock.monotonicMs(), lease.sleeper);
-    memory.messages.force(work.heldBytes);
+    accountOf(memory, work.heldBytes).force(work.heldBytes);
     this.#window.saw(work.heldBytes);
     this.#isMeasured = true;
     this.size += 1;

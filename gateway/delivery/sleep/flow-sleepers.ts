@@ -13,7 +13,7 @@ import { hardLimits } from "#abi";
 import { type Clock, isCoded } from "#base";
 import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
-import { type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
+import { accountOf, type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { IncomingSignal, OpenWait, SignalOutcome, Sleeper } from "../../contract/sleep.ts";
 import { dedupIdOf } from "../../journal/dedup-id.ts";
@@ -32,7 +32,7 @@ export interface FlowSleeperPorts {
   readonly journal: Journal;
   readonly persistence: Persistence;
   readonly clock: Clock;
-  readonly memory: Pick<GatewayMemory, "messages">;
+  readonly memory: Pick<GatewayMemory, "messages" | "longMessages">;
   readonly ids: MessageIds;
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
@@ -107,14 +107,14 @@ export class FlowSleepers implements SignalDesk {
   async signal(incoming: IncomingSignal): Promise<SignalOutcome> {
     const refusal = this.#refusal(incoming);
     if (refusal !== undefined) return refusal;
-    const { messages } = this.#ports.memory;
     const bytes = heldBytesOf(incoming.body);
-    if (!messages.tryTake(bytes))
+    const account = accountOf(this.#ports.memory, bytes);
+    if (!account.tryTake(bytes))
       return refused(memoryBusy, "the gateway is out of memory for signals: send it again later, or raise `memory`", false);
     try {
       return await this.#keep(incoming);
     } finally {
-      messages.give(bytes);
+      account.give(bytes);
     }
   }
 
