@@ -60,7 +60,7 @@ export class Images implements ImageKeeper {
   readonly #pins: Pins;
   /** Images that are in the store and pinned, as far as this process has seen to it. */
   #kept = new Set<string>();
-  #keptKernel: Promise<void> | undefined;
+  #hasKernel = false;
   #isReadOnly = false;
   /** Machines asleep, by the hash of their image. Unknown before the journal was read. */
   sleepers: (() => ReadonlyMap<string, number>) | undefined;
@@ -181,12 +181,18 @@ export class Images implements ImageKeeper {
     if (this.#kept.has(image.sha256)) return;
     try {
       await keepImage(storeFolder(this.#base), image);
-      if (hasOwnKernel(image)) await (this.#keptKernel ??= keepKernel(storeFolder(this.#base)));
+      if (hasOwnKernel(image)) await this.#keepKernel();
       await this.#pins.add(image.sha256);
       this.#kept.add(image.sha256);
     } catch (error) {
       this.#unpinned(error);
     }
+  }
+
+  async #keepKernel(): Promise<void> {
+    if (this.#hasKernel) return;
+    await keepKernel(storeFolder(this.#base));
+    this.#hasKernel = true;
   }
 
   /** The image that the flow is served from, read again; undefined where it was not kept. */

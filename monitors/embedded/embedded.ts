@@ -90,12 +90,13 @@ class EmbeddedMonitor implements Monitor {
   }
 
   async load(image: Image): Promise<EmbeddedImage> {
-    const known = this.#images.get(image.sha256);
+    const kernel = kernelOf(image);
+    const pool = hasOwnKernel(image) ? this.#pool : await this.#olderPool(kernel);
+    const known = this.#images.get(image.sha256); // looked up after the wait: another load may have been first
     if (known !== undefined) {
       known.users++;
       return known;
     }
-    const pool = hasOwnKernel(image) ? this.#pool : await this.#olderPool(kernelOf(image));
     const { manifest } = image;
     const loaded = {
       pool,

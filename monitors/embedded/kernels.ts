@@ -16,7 +16,7 @@ let modules: TrackedModules | undefined;
 
 /**
  * The write-tracking engine and natives, compiled once and shared by all threads. V8 11 (Node 20) can inline WebAssembly functions but
- * does so only when told; later versions do it by themselves. It takes a quarter off a step. What it compiles is always these two modules.
+ * does so only when told; later versions do it by themselves. It takes a quarter off a step.
  */
 export function trackedModules(): TrackedModules {
   if (modules === undefined && process.versions.v8.startsWith("11.")) setFlagsFromString("--wasm-inlining");

@@ -56,3 +56,12 @@ test("a joined read that fails is tried one by one, so that each caller is told 
   deepEqual(await before, files["b"]?.subarray(3_000, 4_000));
   deepEqual(await after, files["b"]?.subarray(6_000, 7_000));
 });
+
+test("a length that no memory can hold fails alone, also beside others", async () => {
+  const joined = new JoinedReads(readAt);
+  const [before, absurd, after] = [joined.read("b", 0, 100), joined.read("b", 100, 2 ** 53), joined.read("b", 200, 100)];
+  await rejects(absurd, RangeError);
+  await rejects(joined.read("b", 0, 2 ** 53), RangeError);
+  deepEqual(await before, files["b"]?.subarray(0, 100));
+  deepEqual(await after, files["b"]?.subarray(200, 300));
+});

@@ -49,25 +49,30 @@ export class JoinedReads {
   async #readGroup(group: readonly Wanted[]): Promise<void> {
     const [first] = group as readonly [Wanted];
     if (group.length === 1) return this.#readAlone(first);
-    const whole = Buffer.allocUnsafeSlow(Math.max(...group.map(endOf)) - first.offset);
+    let whole: Buffer;
     let read: number;
     try {
+      whole = Buffer.allocUnsafeSlow(Math.max(...group.map(endOf)) - first.offset);
       read = await this.#readAt(first.file, whole, first.offset);
     } catch {
       for (const each of group) void this.#readAlone(each); // what is wrong with one must not be told of another
       return;
     }
-    for (const { offset, length, resolve } of group) {
+    for (const { offset, length, resolve, reject } of group) {
       const from = offset - first.offset;
-      const bytes = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, read - from)));
-      whole.copy(bytes, 0, from); // a view would keep all of it in memory
-      resolve(bytes);
+      try {
+        const bytes = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, read - from)));
+        whole.copy(bytes, 0, from); // a view would keep all of it in memory
+        resolve(bytes);
+      } catch (error) {
+        reject(error); // out of memory
+      }
     }
   }
 
   async #readAlone({ file, offset, length, resolve, reject }: Wanted): Promise<void> {
-    const bytes = Buffer.allocUnsafeSlow(length);
     try {
+      const bytes = Buffer.allocUnsafeSlow(length);
       resolve(bytes.subarray(0, await this.#readAt(file, bytes, offset)));
     } catch (error) {
       reject(error);
