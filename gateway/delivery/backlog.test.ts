@@ -1,7 +1,7 @@
 /** The backlog takes up what the journal has as the queue and memory have room for it, and never hangs or spins. */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { memoryBudget, prng } from "#base";
+import { CodedError, memoryBudget, prng } from "#base";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Journal, Lease } from "../journal/journal.ts";
 import { silentLogger } from "../logger.ts";
@@ -25,7 +25,9 @@ class World {
     this.places = places;
     const lease = async (_flow: string, most: number): Promise<Lease[]> => {
       this.asked.push(most);
-      return this.kept.splice(0, most).map((body) => ({ message: { body } }) as unknown as Lease);
+      return this.kept
+        .splice(0, most)
+        .map((body) => ({ message: { body }, damage: (body as { damage?: CodedError }).damage }) as unknown as Lease);
     };
     this.backlog = new Backlog({
       flow: "f",
@@ -47,6 +49,14 @@ test("all of it, when there is room", async () => {
   const world = new World(37, 100);
   await world.backlog.take();
   deepEqual([world.entered.length, world.backlog.waiting], [37, false]);
+});
+
+test("a damaged message stays in the journal, and the others are taken up", async () => {
+  const world = new World(3, 100);
+  const damage = new CodedError("MF_JOURNAL_CORRUPT", "damaged");
+  Object.assign(world.kept[1] as Uint8Array, { damage });
+  await world.backlog.take();
+  deepEqual([world.entered.length, world.backlog.waiting], [2, false]);
 });
 
 test("a full queue takes no more than its free places, and the journal is not asked without one", async () => {

@@ -58,6 +58,10 @@ export class Backlog {
     }
     const leases = (await persistence.keepTrying(() => journal.lease(flow, most))) ?? [];
     for (const lease of leases) {
+      if (lease.damage !== undefined) {
+        persistence.damaged(lease.damage, lease.message.id, "the message");
+        continue;
+      }
       this.#window.saw(lease.message.body.length + gatewayLimits.messageBytes);
       this.#ports.enter(lease);
     }

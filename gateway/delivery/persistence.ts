@@ -59,6 +59,14 @@ export class Persistence {
     this.#troubledUntilMs = this.#clock.monotonicMs() + gatewayLimits.journalBackoffMs.least;
   }
 
+  /** A damaged entry stays in the journal, leased, and holds up nothing else: it is logged for an operator. */
+  damaged(damage: CodedError, message: string, what: string): void {
+    this.#logger.error(
+      { code: damage.code, message },
+      `${what} stays in the journal, and does not go on before a restart: ${damage.message}`,
+    );
+  }
+
   /** The call's result once it succeeds; undefined when the journal or this was closed before. Rejects with errors that do not pass. */
   keepTrying<T>(call: () => Promise<T>, passes: (error: unknown) => boolean = always): Promise<T | undefined> {
     return call().catch((error: unknown) => this.#repeat(call, error, passes));

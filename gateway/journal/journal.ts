@@ -95,6 +95,8 @@ export interface Lease {
   readonly attempts: readonly AttemptRecord[];
   /** The machine to go on with, of a message that was asleep. Attempts are those of its transaction. */
   readonly sleeper?: Sleeper | undefined;
+  /** MF_JOURNAL_CORRUPT: the body can't be read back, and is empty here. The message stays leased, so that it holds up no other. */
+  readonly damage?: CodedError | undefined;
 }
 
 /** A signal as it came, before the journal gave it a number. */
@@ -220,6 +222,8 @@ export interface OutboxEntry {
   /** Of the attempt this lease is for: 1, 2, … Fences as a lease's token does. */
   readonly attempt: number;
   readonly attempts: readonly AttemptRecord[];
+  /** As a lease's. Its key waits behind it. */
+  readonly damage?: CodedError | undefined;
 }
 
 /** Result of a recovery: figures for the log, and the flows that have messages to lease. */

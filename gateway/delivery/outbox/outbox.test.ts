@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { prng } from "#base";
+import { CodedError, prng } from "#base";
 import type { OutletConfig } from "../../contract/config.ts";
 import type { Outgoing } from "../../contract/message.ts";
 import { type Attempt, OutletError, type OutletErrorHow } from "../../contract/outlet.ts";
@@ -123,6 +123,19 @@ test("sends of one key go out one after the other, those of others beside them, 
   equal(world.outbox.depth, 2);
   for (const body of ["c 1", "a 2"]) await world.end(body);
   deepEqual([world.outbox.depth, world.outbox.idle, world.outbox.channel.metrics.sent], [0, true, 4]);
+});
+
+test("a damaged send stays in the journal without a place, what is behind it in its key waits, and others go out", async () => {
+  const world = new World({ concurrency: 2 });
+  const lease = world.journal.leaseOutbox.bind(world.journal);
+  world.journal.leaseOutbox = async (...given) =>
+    (await lease(...given)).map((entry) =>
+      text(entry.body) === "a 1" ? { ...entry, damage: new CodedError("MF_JOURNAL_CORRUPT", "damaged") } : entry,
+    );
+  await world.commit("a 1", "a 2", "b 1", "c 1");
+  deepEqual(world.sent, ["b 1", "c 1"]);
+  for (const body of ["b 1", "c 1"]) await world.end(body);
+  deepEqual([world.outbox.depth, world.outbox.idle, world.outbox.channel.metrics.sent], [2, true, 2]);
 });
 
 test("a send is under way until the journal knows that the peer has it", async () => {

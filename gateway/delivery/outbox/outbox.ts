@@ -1,5 +1,5 @@
 /** Carries out the committed sends of one outlet: leases what is due, makes attempts in free places, settles, defers or buries. */
-import type { Clock, Prng } from "#base";
+import type { Clock, CodedError, Prng } from "#base";
 import { ByteWindow } from "../../contract/byte-window.ts";
 import type { Logger } from "../../contract/connector.ts";
 import type { AttemptRecord, EntryNumber, Journal, OutboxEntry } from "../../journal/journal.ts";
@@ -146,7 +146,8 @@ export class Outbox {
         );
         for (let unused = entries?.length ?? 0; unused < places; unused += 1) channel.leaveUnused();
         for (const entry of entries ?? [])
-          if (this.holds.holds(entry.key)) this.#keepHeld(entry);
+          if (entry.damage !== undefined) this.#leaveDamaged(entry, entry.damage);
+          else if (this.holds.holds(entry.key)) this.#keepHeld(entry);
           else void this.#send(entry);
         if (entries?.length === places) this.#again = true;
       } while (this.#again && !this.#stopped);
@@ -159,6 +160,12 @@ export class Outbox {
   /** Until `unhold`, with all that is behind it. */
   #keepHeld(entry: OutboxEntry): void {
     this.#ports.journal.releaseOutbox(entry, Number.MAX_SAFE_INTEGER);
+    this.channel.leaveUnused();
+  }
+
+  /** It stays leased: what is behind it in its key waits as it does. */
+  #leaveDamaged(entry: OutboxEntry, damage: CodedError): void {
+    this.#ports.persistence.damaged(damage, entry.messageId, `a send to ${this.channel.name}`);
     this.channel.leaveUnused();
   }
 

@@ -6,6 +6,7 @@
  * The array itself is the key, so a place lives exactly as long as what refers to the body.
  */
 import { crc32 } from "node:zlib";
+import { type CodedError, isCoded } from "#base";
 import type { Disk, DiskFile } from "./disk.ts";
 import { corruptError, diskCode, journalError } from "./errors.ts";
 import { JoinedReads } from "./joined-reads.ts";
@@ -162,6 +163,16 @@ export class Bodies {
       }
       if (place.blob) this.#places.set(bytes, place);
       return bytes;
+    }
+  }
+
+  /** The same for what is leased together: damage of one is told of that one. Rejects with MF_JOURNAL_IO. */
+  async loadLeased(body: Uint8Array): Promise<{ readonly body: Uint8Array; readonly damage?: CodedError }> {
+    try {
+      return { body: await this.load(body) };
+    } catch (error) {
+      if (isCoded(error) && error.code === "MF_JOURNAL_CORRUPT") return { body, damage: error };
+      throw error;
     }
   }
 

@@ -185,6 +185,38 @@ test("a journal whose disk refused while it was being opened opens later, as if 
   equal(locks, 0);
 });
 
+test("a body that is damaged while the gateway runs is told with its entry, and holds up no other", async () => {
+  const { disk, open } = bench({ smallBodyBytes: 10, bodyMemoryBytes: 0 });
+  const first = open();
+  await first.recover();
+  for (const n of [1, 2, 3]) await first.accept(newMessage({ id: `m${n}`, body: toUtf8(`the body of message ${n}`) }));
+  const sender = leased(await first.accept(newMessage({ id: "sender" })));
+  await first.complete(sender, completion({ sends: [send("the body of send 1"), send("the body of send 2")] }));
+  await first.close();
+  const journal = open();
+  await journal.recover();
+  for (const what of ["message 2", "send 1"]) {
+    const bytes = disk.bytesOf("segment-0000000000000001.mfj");
+    bytes[bytes.indexOf(what)] = 0;
+  }
+  const leases = await journal.lease("orders", 5);
+  const codes = leases.map(({ message, damage }) => [message.id, damage?.code, message.body.length]);
+  const whole = "the body of message 1".length;
+  deepEqual(codes, [
+    ["m1", undefined, whole],
+    ["m2", "MF_JOURNAL_CORRUPT", 0],
+    ["m3", undefined, whole],
+  ]);
+  deepEqual(await journal.lease("orders", 5), [], "the damaged one is not given again");
+  const entries = await journal.leaseOutbox("orders", "a", 5, 5_000);
+  deepEqual(
+    entries.map(({ damage }) => damage?.code),
+    ["MF_JOURNAL_CORRUPT", undefined],
+  );
+  deepEqual(await journal.leaseOutbox("orders", "a", 5, 5_000), []);
+  await journal.close();
+});
+
 /** A journal whose one segment has several batches, closed. */
 async function written(here: Bench): Promise<string> {
   const journal = here.open();

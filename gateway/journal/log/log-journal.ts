@@ -221,7 +221,8 @@ export class LogJournal implements Journal {
       try {
         return await Promise.all(
           leases.map(async (lease) => {
-            const body = await bodies.load(lease.message.body);
+            const { body, damage } = await bodies.loadLeased(lease.message.body);
+            if (damage !== undefined) return { ...lease, damage };
             const whole = { ...lease, message: { ...lease.message, body } };
             ledger.replace(whole);
             return whole;

@@ -41,7 +41,7 @@ export class OutboxCalls {
       const entries = queue.lease(most, nowMs, dateMs);
       if (!entries.some((entry) => bodies.isAway(entry.body))) return entries;
       try {
-        return await Promise.all(entries.map(async (entry) => ({ ...entry, body: await bodies.load(entry.body) })));
+        return await Promise.all(entries.map(async (entry) => ({ ...entry, ...(await bodies.loadLeased(entry.body)) })));
       } catch (error) {
         for (const entry of entries) queue.release(entry.number);
         throw error;
