@@ -47,6 +47,8 @@ export interface PreviewedOption {
 export class Approvals {
   readonly #ports: ApprovalPorts;
   readonly #previews: Previews;
+  /** Answers that are being kept, by what they answer: a second one waits for the first, and finds the question closed. */
+  readonly #answering = new Map<string, Promise<void>>();
 
   constructor(ports: ApprovalPorts) {
     this.#ports = ports;
@@ -97,8 +99,31 @@ export class Approvals {
     return { flow, message, sleeper, state };
   }
 
-  /** `use`: an id of this way to answer: the second answer with it is refused as a duplicate. */
-  async answer({ lease, wait, question, isNext }: FoundWait, given: GivenAnswer, use: string | undefined): Promise<Answered> {
+  /**
+   * `use`: an id of this way to answer: the second answer with it is refused as a duplicate. Of two answers in different ways one is kept:
+   * the other would be taken for the answer to a later question of the same name and key.
+   */
+  async answer(found: FoundWait, given: GivenAnswer, use: string | undefined): Promise<Answered> {
+    const { flow, id } = found.lease.message;
+    const { name, key, wait } = found.wait;
+    const asked = JSON.stringify([flow, name, key]);
+    let current: FoundWait | undefined = found;
+    for (let other = this.#answering.get(asked); other !== undefined; other = this.#answering.get(asked)) {
+      await other;
+      current = await this.find(flow, id, wait);
+    }
+    if (current === undefined || this.#ports.journal.hasSignal(flow, name, key, () => true)) return { status: "closed" };
+    let end = (): void => undefined;
+    this.#answering.set(asked, new Promise((resolve) => (end = resolve)));
+    try {
+      return await this.#keep(current, given, use);
+    } finally {
+      this.#answering.delete(asked);
+      end();
+    }
+  }
+
+  async #keep({ lease, wait, question, isNext }: FoundWait, given: GivenAnswer, use: string | undefined): Promise<Answered> {
     if (question?.options.includes(given.option) !== true)
       return refused("MF_APPROVAL_OPTION", `the answer is not one of the options of the question: choose one of ${list(question)}`);
     if (!isNext)

@@ -41,7 +41,7 @@ let isWoken = false;
 let gate: Promise<void> | undefined;
 let gated = 0;
 const signals: IncomingSignal[] = [];
-let outcome: (signal: IncomingSignal) => SignalOutcome;
+let outcome: (signal: IncomingSignal) => SignalOutcome | Promise<SignalOutcome>;
 
 function keep(signal: IncomingSignal): SignalOutcome {
   if (signals.some(({ id }) => id === signal.id)) return { status: "duplicate", id: signal.id ?? "" };
@@ -115,6 +115,29 @@ function token(untilMs = Date.now() + 3_600_000): string {
 const get = (path: string, init?: RequestInit): Promise<Response> => fetch(base + path, init);
 const answer = (path: string, form: Record<string, string>): Promise<Response> =>
   fetch(base + path, { method: "POST", body: new URLSearchParams(form) });
+
+test("of two answers at once by two links one is kept, and one that was not kept leaves the question open", async () => {
+  const [first, second] = [token(), token(Date.now() + 7_200_000)];
+  const kept: (() => void)[] = [];
+  let refuses = true;
+  outcome = async (signal) => {
+    await new Promise<void>((resolve) => kept.push(resolve));
+    if (refuses) return { status: "refused", code: "MF_JOURNAL_FULL", message: "the disk is full", final: false, retryAfterMs: 1 };
+    isWoken = true;
+    return keep(signal);
+  };
+  const refused = answer(first, { option: "reject" });
+  await until(() => kept.length === 1);
+  const both = [answer(second, { option: "pay <b>" }), answer(first, { option: "reject" })];
+  await until(() => gated >= 3);
+  kept[0]?.();
+  equal((await refused).status, 503);
+  await until(() => kept.length === 2);
+  refuses = false;
+  kept[1]?.();
+  deepEqual((await Promise.all(both)).map(({ status }) => status).sort(), [200, 410]);
+  equal(signals.length, 1);
+});
 
 test("the page shows question, options, what each would send, and what comes of no answer; nothing of it is markup", async () => {
   const response = await get(token());
