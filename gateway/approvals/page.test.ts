@@ -116,7 +116,9 @@ const get = (path: string, init?: RequestInit): Promise<Response> => fetch(base 
 const answer = (path: string, form: Record<string, string>): Promise<Response> =>
   fetch(base + path, { method: "POST", body: new URLSearchParams(form) });
 
-test("of two answers at once by two links one is kept, and one that was not kept leaves the question open", async () => {
+test("of two answers at once by two links one is kept, and one that was not kept leaves the question open", {
+  timeout: 30_000,
+}, async () => {
   const [first, second] = [token(), token(Date.now() + 7_200_000)];
   const kept: (() => void)[] = [];
   let refuses = true;
