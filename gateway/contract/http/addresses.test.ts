@@ -118,3 +118,8 @@ test("whatever a caller writes, a proxy that appends the caller's address is bel
     { numRuns: 2_000 },
   );
 });
+
+test("a long run of blanks in Forwarded takes no more than one look at each: quadratic time would not end here", () => {
+  equal(from("forwarded", "10.0.0.1", `for=203.0.113.9;${" ".repeat(1_000_000)}x y`), undefined);
+  equal(from("forwarded", "10.0.0.1", `for=203.0.113.9${" ".repeat(1_000_000)};proto=http`), "203.0.113.9");
+});

@@ -102,7 +102,8 @@ function nodeAddress(node: string): string | undefined {
   return plainAddress(bare);
 }
 
-const forwardedPair = /[\t ]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;\\]+)))?[\t ]*([,;]|$)/y;
+/** Blanks are matched in one way only: two ways take quadratic time, of which a caller would choose the length. */
+const forwardedPair = /[\t ]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;\\]+))[\t ]*)?([,;]|$)/y;
 
 /** `for` of each element of a Forwarded header (RFC 7239, 4), "" for an element without one; undefined for a malformed header. */
 function forwardedFor(header: string): string[] | undefined {
