@@ -134,3 +134,41 @@ test("an object is read as the version that was listed, and a newer one is not d
     },
   );
 });
+
+test("an object that is longer or shorter than its listing says is told, and holds up no other", async () => {
+  let sessions = 0;
+  await withPeer(
+    ({ url = "" }, response) => {
+      if (url.includes("max-keys=1&")) sessions += 1;
+      if (url.includes("list-type")) return void response.end(listing("a-long", "b-empty", "c"));
+      if (url.includes("a-long")) for (const piece of ["x", "yy", "zz"]) response.write(piece);
+      response.end(url.endsWith("/c") ? "x" : "");
+    },
+    async (endpoint) => {
+      const { source, gateway, context } = await startSource(s3Source, { endpoint, bucket: "b-1", every: "10ms", ...s3Login });
+      await eventually("it is told", () => source.health().detail.startsWith("MF_S3_READ: 2 objects"));
+      deepEqual([gateway.texts(), sessions], [["x"], 1]);
+      match(JSON.stringify(context.lines), /more bytes than the 1 of its listing.*0 bytes, not the 1 of its listing/);
+      await source.stop();
+    },
+  );
+});
+
+test("on a server without ETags an object of another's name is copied beside it before it is deleted", async () => {
+  const seen: string[] = [];
+  await withPeer(
+    ({ method = "", url = "", headers }, response) => {
+      if (url.includes("list-type"))
+        return void response.end(listing(...(seen.length === 0 ? ["in/a.csv"] : [])).replaceAll(/<ETag>.*?<\/ETag>/g, ""));
+      if (method === "PUT" || method === "DELETE")
+        seen.push(`${method} ${url.replace(/~.*\./, "~.")} ${headers["x-amz-copy-source-if-match"] ?? "any"}`);
+      response.end(method === "GET" ? "x" : "");
+    },
+    async (endpoint) => {
+      const { source } = await startSource(s3Source, { endpoint, bucket: "b-1", every: "10ms", prefix: "in/", ...s3Login });
+      await eventually("it is deleted", () => seen.some((each) => each.startsWith("DELETE")));
+      deepEqual(seen, ["PUT /b-1/done/a~.csv any", "DELETE /b-1/in/a.csv any"]);
+      await source.stop();
+    },
+  );
+});

@@ -41,7 +41,7 @@ export function read(s3: S3Client, key: string, { etag }: Version, signal: Abort
   return s3.call({ method: "GET", key, headers: etag === "" ? {} : { "if-match": `"${etag}"` }, signal });
 }
 
-/** Undefined if there is none. */
+/** Headers of the object; undefined for a missing one. */
 export async function head(s3: S3Client, key: string, signal: AbortSignal): Promise<S3Response["headers"] | undefined> {
   return s3.run({ method: "HEAD", key, signal }).catch((error: unknown) => {
     if (isMissing(error)) return undefined;
@@ -49,7 +49,7 @@ export async function head(s3: S3Client, key: string, signal: AbortSignal): Prom
   });
 }
 
-/** True if the object is still this version, false if it is another; undefined if there is none. */
+/** True if the object is still this version, false if it is another, undefined if it is missing. */
 async function isStill(s3: S3Client, key: string, { etag }: Version, signal: AbortSignal): Promise<boolean | undefined> {
   const headers = await head(s3, key, signal);
   return headers === undefined ? undefined : unquoted(headers["etag"]) === etag;
@@ -72,9 +72,10 @@ export async function remove(s3: S3Client, key: string, version: Version, signal
  */
 export async function copy(s3: S3Client, key: string, to: string, version: Version, signal: AbortSignal): Promise<Ending> {
   const there = await head(s3, to, signal);
-  if (there !== undefined && unquoted(there["etag"]) === version.etag) return "ended";
+  const isKnown = version.etag !== ""; // without an ETag nothing tells two objects apart
+  if (isKnown && there !== undefined && unquoted(there["etag"]) === version.etag) return "ended";
   const target = there === undefined ? to : nameBeside(to, version);
-  const headers = { "x-amz-copy-source": s3.copySource(key), "x-amz-copy-source-if-match": `"${version.etag}"` };
+  const headers = { "x-amz-copy-source": s3.copySource(key), ...(isKnown ? { "x-amz-copy-source-if-match": `"${version.etag}"` } : {}) };
   try {
     const text = await textOf(await s3.call({ method: "PUT", key: target, headers, signal }), s3Limits.xmlBytes);
     const { code, message } = parseS3Error(text); // an error may come behind the status 200

@@ -12,7 +12,7 @@ import {
 } from "#gateway/contract";
 import { contentTypeOf, globPattern } from "../shared/dropped-files.ts";
 import { Link, type Opening } from "../shared/link.ts";
-import { type Ended, PolledFiles } from "../shared/polled-files.ts";
+import { type Ended, PolledFiles, WrongSize } from "../shared/polled-files.ts";
 import { shortId, headersOf } from "../shared/wire.ts";
 import { explainS3, isOutage, S3Client, type S3Config, type S3Response, s3Required, s3Schema } from "./client.ts";
 import { s3Limits } from "./limits.ts";
@@ -241,9 +241,11 @@ class S3Source implements Source {
       this.#context.metrics.count("changed");
       return true; // the next poll lists what it is now
     }
-    if (isOutage(error)) throw error;
+    const isSize = error instanceof WrongSize;
+    if (!isSize && isOutage(error)) throw error;
     if (!isCoded(error)) {
-      this.#files.tellOnce(`unread ${key}`, "MF_S3_READ", `the object can't be read: ${this.#explain(error).message}`, key);
+      const why = isSize ? error.message : this.#explain(error).message;
+      this.#files.tellOnce(`unread ${key}`, "MF_S3_READ", `the object can't be read: ${why}`, key);
       return false;
     }
     this.#files.refuse(gatewayLimits.bodySweepMs.least); // the body store has no room

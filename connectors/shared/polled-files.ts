@@ -1,6 +1,6 @@
 /**
- * What sources of files that are listed again and again have in common: the files in hand, whether there is room for another, a file's body
- * within the memory budget, and troubles that are told once. Where the files are, and what becomes of one that has ended, is the connector's.
+ * State of a source that polls a place for files: the files in hand, whether there is room for another, a file's body within the memory
+ * budget, and troubles that are told once. The connector knows where the files are, and moves or deletes those that have ended.
  *
  *     listed ──read──▶ in hand ──Outcome──▶ ended (moved, deleted, tagged)
  *        ▲                │
@@ -22,6 +22,9 @@ export interface ReadBody {
   readonly body: Uint8Array;
   readonly storedBody: StagedBody | undefined;
 }
+
+/** A file has more or fewer bytes than its listing says. */
+export class WrongSize extends Error {}
 
 export type Ended = Exclude<Outcome, { readonly status: "refused" }>;
 
@@ -105,7 +108,7 @@ export class PolledFiles {
 
   /**
    * The body of a file of `size` bytes: a large one goes into the body store, and takes `bufferBytes` of memory meanwhile. Undefined: there is
-   * no memory for it now. Rejects as `pieces` do, or with the body store's CodedError.
+   * no memory for it now. Rejects as `pieces` do, with WrongSize, or with the body store's CodedError.
    */
   async read(size: number, bufferBytes: number, pieces: () => Promise<AsyncIterable<Uint8Array>>): Promise<ReadBody | undefined> {
     const check = this.#context.longBodies?.();
@@ -117,7 +120,7 @@ export class PolledFiles {
       return undefined;
     }
     try {
-      if (large) return { body: new Uint8Array(0), storedBody: await check.store.stage(await pieces()) };
+      if (large) return { body: new Uint8Array(0), storedBody: await check.store.stage(exactly(await pieces(), size)) };
       return { body: await wholeOf(await pieces(), size), storedBody: undefined };
     } finally {
       uploads.give(heldBytes); // the flow's queue takes them
@@ -169,10 +172,20 @@ export class PolledFiles {
 async function wholeOf(pieces: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
   const body = new Uint8Array(size);
   let at = 0;
-  for await (const piece of pieces) {
-    body.set(piece.subarray(0, size - at), at);
+  for await (const piece of exactly(pieces, size)) {
+    body.set(piece, at);
     at += piece.length;
   }
-  if (at !== size) throw new Error(`the file has ${at} bytes, not ${size}`);
   return body;
+}
+
+/** The pieces as they are, if they have `size` bytes. Throws WrongSize before a piece that would be too much. */
+async function* exactly(pieces: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const piece of pieces) {
+    bytes += piece.length;
+    if (bytes > size) throw new WrongSize(`it has more bytes than the ${size} of its listing`);
+    yield piece;
+  }
+  if (bytes < size) throw new WrongSize(`it has ${bytes} bytes, not the ${size} of its listing`);
 }

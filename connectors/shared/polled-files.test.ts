@@ -1,0 +1,42 @@
+import { deepEqual, equal, rejects } from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { SourceContext, StagedBody } from "#gateway/contract";
+import { testContext } from "../testing/rig.ts";
+import { PolledFiles, WrongSize } from "./polled-files.ts";
+
+/** Beyond `thresholdBytes` a body is staged; `staged` has the bytes that came so far. */
+function files(thresholdBytes: number): { readonly context: SourceContext; readonly polled: PolledFiles; readonly staged: number[] } {
+  const staged: number[] = [];
+  const stage = async (body: AsyncIterable<Uint8Array>): Promise<StagedBody> => {
+    for await (const piece of body) staged.push(...piece);
+    return { bytes: staged.length } as StagedBody;
+  };
+  const context = { ...testContext(), longBodies: () => ({ thresholdBytes, store: { stage } }) } as SourceContext;
+  return { context, polled: new PolledFiles(context), staged };
+}
+
+async function* cut(bytes: readonly number[], pieceBytes: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield Uint8Array.from(bytes.slice(at, at + pieceBytes));
+}
+
+test("a body is read whole, into memory or the body store, if it has the bytes of its listing; a longer one is not read on", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.nat(255), { minLength: 1, maxLength: 40 }),
+      fc.integer({ min: 1, max: 9 }),
+      fc.integer({ min: 1, max: 40 }),
+      fc.boolean(),
+      async (bytes, pieceBytes, size, isLarge) => {
+        const { context, polled, staged } = files(isLarge ? 0 : 100);
+        const read = polled.read(size, 16, async () => cut(bytes, pieceBytes));
+        if (size === bytes.length) {
+          const whole = await read;
+          deepEqual([isLarge ? staged : [...(whole?.body ?? [])], whole?.storedBody?.bytes], [bytes, isLarge ? size : undefined]);
+        } else await rejects(read, WrongSize);
+        equal(staged.length <= size, true);
+        equal(context.memory.uploads.takenBytes, 0);
+      },
+    ),
+  );
+});
