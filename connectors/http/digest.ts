@@ -1,5 +1,6 @@
 /** HTTP Digest authentication as a client (RFC 7616), with `qop=auth` or the older form without. Pure. */
 import { createHash } from "node:crypto";
+import { awsEncoded } from "../shared/sigv4.ts";
 
 /** A server's question, of those it asked the one that is best. */
 export interface DigestChallenge {
@@ -10,8 +11,6 @@ export interface DigestChallenge {
   readonly algorithm: string | undefined;
   readonly qop: "auth" | undefined;
   readonly userhash: boolean;
-  /** The nonce was good once: the credentials may be right. */
-  readonly stale: boolean;
 }
 
 /** Node's names of hashes by those of RFC 7616, the best first. */
@@ -69,7 +68,7 @@ function challengesOf(header: string): Asked[] {
   return asked;
 }
 
-/** The challenge to answer; undefined if there is none that this can. `headers`: each line of WWW-Authenticate. */
+/** The best of the challenges that can be answered, or undefined. `headers`: each line of WWW-Authenticate. */
 export function digestChallenge(headers: readonly string[]): DigestChallenge | undefined {
   const known = headers.flatMap(challengesOf).flatMap(({ scheme, parameters }) => {
     const algorithm = algorithmOf(parameters.get("algorithm"));
@@ -81,15 +80,13 @@ export function digestChallenge(headers: readonly string[]): DigestChallenge | u
       .split(/[\t ,]+/);
     if (scheme !== "digest" || algorithm === undefined || realm === undefined || nonce === undefined) return [];
     if (offered !== undefined && !offered.includes("auth")) return []; // auth-int alone
-    const is = (name: string): boolean => parameters.get(name)?.toLowerCase() === "true";
     const challenge: DigestChallenge = {
       realm,
       nonce,
       opaque: parameters.get("opaque"),
       algorithm: parameters.get("algorithm"),
       qop: offered === undefined ? undefined : "auth",
-      userhash: is("userhash"),
-      stale: is("stale"),
+      userhash: parameters.get("userhash")?.toLowerCase() === "true",
     };
     return [{ challenge, rank: algorithm.rank }];
   });
@@ -127,7 +124,7 @@ export function digestAuthorization(challenge: DigestChallenge, request: DigestR
     ? `username=${quoted(digest(`${user}:${realm}`))}`
     : /^[\x20-\x7e]*$/.test(user)
       ? `username=${quoted(user)}`
-      : `username*=UTF-8''${encodeURIComponent(user)}`;
+      : `username*=UTF-8''${awsEncoded(user)}`;
   const parts = [name, `realm=${quoted(realm)}`, `nonce=${quoted(nonce)}`, `uri=${quoted(uri)}`, `response="${response}"`];
   if (algorithm !== undefined) parts.push(`algorithm=${algorithm}`);
   if (opaque !== undefined) parts.push(`opaque=${quoted(opaque)}`);

@@ -189,6 +189,8 @@ test("digest answers the examples of RFC 7616 as the RFC does, with erratum 4897
   match(answer, /username="793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b"/);
   match(answer, /response="3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5"/);
   match(digestAuthorization({ ...challenge, userhash: false }, doe), /username\*=UTF-8''J%C3%A4s%C3%B8n%20Doe, /);
+  const quoted = digestAuthorization({ ...challenge, userhash: false }, { ...doe, user: "J\u00e4s\u00f8n O'Doe (*)" });
+  match(quoted, /username\*=UTF-8''J%C3%A4s%C3%B8n%20O%27Doe%20%28%2A%29, /); // RFC 8187, 3.2.1
 });
 
 test("challenges that can't be answered are not, and whatever a server writes is read without harm", () => {
