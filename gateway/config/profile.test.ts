@@ -44,7 +44,7 @@ journal: { memory: null, dir: /var/lib/mayfly }
   );
   const { orders, audit } = config.flows;
   deepEqual(
-    orders?.from.map(({ config: { path } }: any) => path),
+    orders?.from.map(({ config }) => (config as { readonly path: string }).path),
     ["/v2/orders"],
   );
   const { url, timeout } = orders?.to["erp"]?.config as { url: string; timeout: number };
@@ -124,11 +124,13 @@ test("what is shown needs no secrets: a reference to nothing is shown as it is w
       file,
       `http: { port: "\${PORT}" }\nflows: { a: { image: a.mfi, to: { erp: { http: { url: "\${ERP_URL}", auth: { bearer: "\${file:no/such}" } } } } } }\n`,
     );
-    const shown = (await showConfig(file, connectors, {})) as any;
-    deepEqual(
-      [shown.http.port, shown.flows.a.to.erp.http.url, shown.flows.a.to.erp.http.auth.bearer, shown.flows.a.to.erp.http.timeout],
-      ["${PORT}", "${ERP_URL}", "${file:no/such}", 30_000],
-    );
+    type Erp = { readonly url: string; readonly auth: { readonly bearer: string }; readonly timeout: number };
+    const { http, flows } = (await showConfig(file, connectors, {})) as {
+      readonly http: { readonly port: unknown };
+      readonly flows: { readonly a: { readonly to: { readonly erp: { readonly http: Erp } } } };
+    };
+    const erp = flows.a.to.erp.http;
+    deepEqual([http.port, erp.url, erp.auth.bearer, erp.timeout], ["${PORT}", "${ERP_URL}", "${file:no/such}", 30_000]);
     await writeFile(file, `flows: { a: { image: a.mfi, to: { erp: { http: { url: "\${ERP_URL}", method: FETCH } } } } }\n`);
     await rejects(showConfig(file, connectors, {}), /method: must be one of/);
   });

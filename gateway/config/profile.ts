@@ -95,7 +95,7 @@ function resolveAliases(profile: Document): void {
   visit(profile, {
     Alias: (_key, alias) => {
       const node = alias.resolve(profile);
-      if (node === undefined) return undefined; // told as any alias of nothing
+      if (node === undefined) return undefined; // reported when the document is converted
       count += 1;
       if (count > gatewayLimits.profileAliases)
         throw new CodedError(
