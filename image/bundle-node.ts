@@ -58,7 +58,7 @@ const withoutScheme = (path: string): string => path.replace(/^node:/, "");
 /** Names of the Node modules that a machine has. */
 export const nodeModules: readonly string[] = [...modules.keys()].filter((name) => isBuiltin(name));
 
-/** Why an import of a Node module is refused, and what to use; undefined for any other module. */
+/** The sentence that refuses an import of a Node module and says what to use instead; for any other module, undefined. */
 export function refusedNodeModule(path: string): string | undefined {
   if (!isBuiltin(path) && !path.startsWith("node:")) return undefined;
   const otherwise = instead[withoutScheme(path)] ?? "an outlet, or a package that needs no Node API";

@@ -68,7 +68,7 @@ function isBreak(byte: u32): bool {
   return byte === 0x0a || byte === 0x0d;
 }
 
-/** The first delimiter or line break at or behind `at`; the end, if there is none. */
+/** The place of the first delimiter or line break from `at` on; without one, the end of the text. */
 // @ts-ignore: decorator
 @inline
 function findFieldEnd(at: usize, first: u64): usize {
@@ -93,7 +93,7 @@ function findQuote(at: usize): usize {
   }
 }
 
-/** The size of the white space at `at`, as `trim` of a string takes it; 0 if there is none. */
+/** The bytes of the white-space character at `at`, of those that `trim` removes from a string; 0 for any other character. */
 function spaceSize(at: usize): usize {
   const byte = <u32>load<u8>(at);
   if (byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)) return 1;
@@ -106,7 +106,7 @@ function spaceSize(at: usize): usize {
   return isSpace ? 3 : 0;
 }
 
-/** Pushes the field whose quote is at `at`. Returns the place of the delimiter or line break behind it, or the end; 0 after a fault. */
+/** Pushes the field whose quote is at `at`. Returns the place of the delimiter or line break behind it, or the end of the text; after a fault, 0. */
 function readQuoted(here: Context, at: usize, row: u32): usize {
   const end: usize = get(atEnd);
   const from = at + 1;
@@ -135,7 +135,7 @@ function readQuoted(here: Context, at: usize, row: u32): usize {
   }
 }
 
-/** Pushes the fields of the row at `at`. Returns the place of the line break behind it, or the end; 0 after a fault or while an exception stands. */
+/** Pushes the fields of the row at `at`. Returns the place of the line break behind it, or the end of the text; after a fault or an exception, 0. */
 function readFields(here: Context, at: usize, row: u32): usize {
   const end: usize = get(atEnd);
   const first = load<u64>(state + atFirstBytes);

@@ -29,7 +29,7 @@ function has(at: usize, word: u32): bool {
   return load<u32>(at) === word;
 }
 
-/** A quoted text, which `literal` has then. Returns the place behind it, `at` if there is no quote, or 0. */
+/** Reads a quoted text into `literal`. Returns the place behind it; without a quote, `at`; after a fault, 0. */
 function readLiteral(at: usize): usize {
   const quote = <u32>load<u8>(at);
   if (quote !== 0x22 && quote !== 0x27) return at;
@@ -71,7 +71,7 @@ function isEncodingName(): bool {
   return true;
 }
 
-/** `= "…"` behind a name; returns `at` moved as far as it went, with `literal` empty, if that is not what stands there. */
+/** Reads `= "…"` behind a name into `literal`, which stays empty if something else stands there. Returns the place behind what was read. */
 function readSetting(at: usize): usize {
   store<u32>(literal, 0);
   store<u32>(literal, 0, 4);
@@ -79,7 +79,7 @@ function readSetting(at: usize): usize {
   return load<u8>(at) === 0x3d ? readLiteral(skipSpace(at + 1)) : at;
 }
 
-/** The XML declaration, if there is one (production 23). */
+/** Reads the optional XML declaration (production 23). Returns the place behind it; after a fault, 0. */
 export function readDeclaration(at: usize): usize {
   if (!has(at, 0x6d783f3c) || load<u8>(at, 4) !== 0x6c || isNameAt(at + 5)) return at; // "<?xml"
   at += 5;
@@ -137,7 +137,7 @@ export function readInstruction(at: usize): usize {
   return allowedUntil(last) === 0 ? 0 : last + 2;
 }
 
-/** Comments, instructions and white space, if there are any. */
+/** Skips any comments, instructions and white space. Returns the place behind them; after a fault, 0. */
 export function readMisc(at: usize): usize {
   while (true) {
     at = skipSpace(at);
@@ -159,7 +159,7 @@ function isPublicId(): bool {
   return true;
 }
 
-/** Public and system identifier (production 75), if there are any. */
+/** Reads the optional public and system identifiers (production 75). Returns the place behind them; after a fault, 0. */
 function readIds(at: usize): usize {
   let isPublic = false;
   if (load<u32>(at) === 0x4c425550 && load<u16>(at, 4) === 0x4349) { // "PUBLIC"
@@ -182,7 +182,7 @@ function readIds(at: usize): usize {
   return next === at ? fault(systemIdMissing, at) : skipSpace(next);
 }
 
-/** The first `]` that has nothing but white space before its `>`; 0 if there is none. */
+/** The place of the first `]` with nothing but white space between it and a `>`; without one, 0. */
 function subsetEnd(at: usize): usize {
   for (const end: usize = get(atEnd); at < end; at++) {
     if (load<u8>(at) !== 0x5d) continue;
@@ -193,7 +193,7 @@ function subsetEnd(at: usize): usize {
   return 0;
 }
 
-/** A document type declaration, if there is one (production 28): nothing of it is read, and no text that has one is accepted. */
+/** Skips an optional document type declaration (production 28), and notes the fault that it is refused. Returns the place behind it; after another fault, 0. */
 export function readDoctype(at: usize): usize {
   if (load<u64>(at) !== 0x505954434f44213c || load<u8>(at, 8) !== 0x45) return at; // "<!DOCTYPE"
   const start = at;

@@ -15,7 +15,7 @@ function zeros(bytes: u64): u64 {
   return (bytes - ones) & ~bytes & highs;
 }
 
-/** The first `<`, `&` or `]]>` at or behind `at`; the end, if there is none. */
+/** The place of the first `<`, `&` or `]]>` from `at` on; without one, the end of the text. */
 export function findMarkup(at: usize): usize {
   while (true) {
     const bytes = load<u64>(at);
@@ -43,7 +43,7 @@ export function findInAttribute(at: usize, quotes: u64): usize {
   }
 }
 
-/** The first place at or behind `at` where the text has these two or three bytes, of which the first stands lowest; 0 if there is none. */
+/** The first place from `at` on where the text has these two or three bytes (the first byte is the lowest of `bytes`); without one, 0. */
 export function findSequence(at: usize, bytes: u32, length: usize): usize {
   const mask: u32 = length === 2 ? 0xffff : 0xffffff;
   for (const last = <usize>get(atEnd) - length; at <= last; at++) if ((load<u32>(at) & mask) === bytes) return at;
@@ -73,7 +73,7 @@ function isAsciiName(byte: u32): bool {
   return ((byte < 64 ? nameLow >> byte : startHigh >> (byte & 63)) & 1) !== 0;
 }
 
-/** How many bytes the character has that begins with this byte. */
+/** The number of bytes of the character that begins with this byte. */
 // @ts-ignore: decorator
 @inline
 export function sizeOf(first: u32): usize {
@@ -106,7 +106,7 @@ export function isNameAt(at: usize): bool {
   return point === 0xb7 || point - 0x300 < 0x70 || point === 0x203f || point === 0x2040 || isStart(point);
 }
 
-/** The end of the name at `at`; `at` if there is none. */
+/** The end of the name at `at`; without a name, `at`. */
 // @ts-ignore: decorator
 @inline
 export function nameEnd(at: usize): usize {

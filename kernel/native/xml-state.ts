@@ -76,7 +76,7 @@ export function makeTable(here: Context, table: usize, room: u32): bool {
   return true;
 }
 
-/** The address of `size` bytes at the end of a table, which are its own from now on; 0 while an exception stands. */
+/** Adds `size` bytes to the end of a table. Returns their address; after an exception, 0. */
 // @ts-ignore: decorator
 @inline
 export function append(here: Context, table: usize, size: u32): usize {
@@ -98,7 +98,7 @@ function growTable(here: Context, table: usize): bool {
   return true;
 }
 
-/** Frees a table; what its records own is freed already. */
+/** Frees a table; the values and copies of its records were freed before. */
 export function freeTable(here: Context, table: usize): void {
   const at: usize = load<u32>(state + table);
   if (at !== 0) js_free(here, at);
@@ -113,7 +113,7 @@ function noteFault(slot: usize, kind: u32, at: usize): void {
   memory.fill(state + slot + 8, 0, 16);
 }
 
-/** Notes what is wrong with the text, and where. Returns 0. */
+/** Notes a fault of the text and its place. Returns 0. */
 export function fault(kind: u32, at: usize): usize {
   noteFault(atFault, kind, at);
   return 0;
@@ -138,7 +138,7 @@ export function later(kind: u32, at: usize, name: usize, length: usize, other: u
   store<u32>(state + atPending, <u32>(other + otherLength) - text, 20);
 }
 
-/** Six words of the fault to be reported; 0 if there is none. */
+/** The address of the six words of the fault to report; without a fault, 0. */
 export function faultFound(): usize {
   if (get(atFault) !== 0) return state + atFault;
   return get(atPending) !== 0 ? state + atPending : 0;

@@ -119,7 +119,7 @@ function exceptionAfter(here: Context, start: u32): JSValue {
   return <u64>tagException << 32;
 }
 
-/** Pushes the value of each name, then the text if there is some. Returns twice the number of values and whether the last is text; −1 while an exception stands. */
+/** Pushes the value of each name, then the element's text, if any. Returns twice the number of values, plus 1 if the last is text; after an exception, −1. */
 function pushValues(here: Context, first: u32, nameOffset: u32, hasChildren: bool): i32 {
   let count: i32 = 0;
   let texts: u32 = 0;
@@ -162,7 +162,7 @@ function pushList(here: Context, offset: u32, many: u32): bool {
   return pushMade(here, JS_NewArrayFrom(here, <i32>many, from), 1) !== 0; // the values are its own now, or freed
 }
 
-/** The text of an element with attributes or children; undefined if it has none, or nothing but layout between children. */
+/** The text of an element with attributes or children; without text, or with only layout between children, undefined. */
 function joined(here: Context, first: u32, texts: u32, size: u32, hasChildren: bool): JSValue {
   let offset = first;
   while (load<u32>(addressIn(pairs, offset), pairName) !== 0) offset += pairBytes;

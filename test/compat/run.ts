@@ -12,7 +12,7 @@ import { compatLimits } from "./limits.ts";
 
 export interface Verdict {
   readonly package: string;
-  /** Why the job failed; undefined when it did not. */
+  /** Reason of the failure; undefined after a success. */
   readonly why: string | undefined;
   readonly imageBytes: number;
   /** CPU time of the fastest run after the first, in a machine and in Node. */
