@@ -1,10 +1,11 @@
 /** Codes for what a server says, and for what it does not; its answers are written here, since a real one is hard to bring to each. */
-import { deepEqual, equal, match, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
 import { withPeer } from "../testing/http-peer.ts";
 import { attempt, message } from "../testing/messages.ts";
 import { eventually, startOutlet, startSource } from "../testing/rig.ts";
 import { s3Login } from "../testing/s3-server.ts";
+import { s3Limits } from "./limits.ts";
 import { s3Outlet } from "./outlet.ts";
 import { s3Source } from "./source.ts";
 
@@ -168,6 +169,36 @@ test("on a server without ETags an object of another's name is copied beside it 
       const { source } = await startSource(s3Source, { endpoint, bucket: "b-1", every: "10ms", prefix: "in/", ...s3Login });
       await eventually("it is deleted", () => seen.some((each) => each.startsWith("DELETE")));
       deepEqual(seen, ["PUT /b-1/done/a~.csv any", "DELETE /b-1/in/a.csv any"]);
+      await source.stop();
+    },
+  );
+});
+
+test("while many finished objects can't be moved no others are taken, and all are once they can", async () => {
+  const keys = Array.from({ length: s3Limits.unended + 50 }, (_, at) => `in/${at + 1000}`);
+  const gone = new Set<string>();
+  let refused = true;
+  let polls = 0;
+  await withPeer(
+    ({ method, url = "" }, response) => {
+      if (url.includes("list-type")) {
+        polls += 1;
+        return void response.end(listing(...keys.filter((key) => !gone.has(key))));
+      }
+      if (method === "PUT" && refused) return void response.writeHead(403).end(errorText("AccessDenied"));
+      if (method === "HEAD" && url.includes("/done/")) return void response.writeHead(404).end();
+      if (method === "DELETE") gone.add(url.slice("/b-1/".length));
+      response.writeHead(200, { etag: '"e"' }).end(method === "GET" ? "x" : "");
+    },
+    async (endpoint) => {
+      const { source, gateway } = await startSource(s3Source, { endpoint, bucket: "b-1", every: "1ms", prefix: "in/", ...s3Login });
+      await eventually("many can't be moved", () => source.health().detail.startsWith(`MF_S3_MOVE: ${s3Limits.unended}`));
+      const before = polls;
+      await eventually("it has polled again", () => polls > before + 1);
+      ok(gateway.received.length < s3Limits.unended + 16, String(gateway.received.length));
+      refused = false;
+      await eventually("all are moved", () => gone.size === keys.length);
+      equal(gateway.received.length, keys.length, "each came once");
       await source.stop();
     },
   );

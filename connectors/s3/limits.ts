@@ -19,6 +19,8 @@ export const s3Limits = {
   leastPartBytes: 5 * 2 ** 20,
   /** Longest life of a link. */
   linkSeconds: 7 * 24 * 3_600,
+  /** Objects whose message has ended and that can't be moved, deleted or tagged; no others are taken until there are fewer. */
+  unended: 100,
   /** Moving, deleting or tagging one object: a copy of 5 GB takes its time. */
   endMs: 600_000,
   /** Removing the parts of an upload that failed. */

@@ -154,12 +154,20 @@ class S3Source implements Source {
     found.sort((a, b) => a.timeMs - b.timeMs || (a.key < b.key ? -1 : 1));
     const unread: string[] = [];
     for (const object of found) {
-      if (!(await this.#files.untilRoom(over))) break;
+      // Each would be worked on again after a restart, and is remembered until then.
+      if (!(await this.#files.untilRoom(over)) || this.#unended >= s3Limits.unended) break;
       if (!(await this.#take(object, over))) unread.push(object.key);
     }
-    const unmoved = [...this.#ends.values()].filter(({ failed }) => failed).length;
+    const unmoved = this.#unended;
     if (unmoved > 0) return `MF_S3_MOVE: ${unmoved} finished objects can't be moved, deleted or tagged`;
     return unread.length === 0 ? undefined : `MF_S3_READ: ${unread.length} objects can't be read, ${JSON.stringify(unread[0])} among them`;
+  }
+
+  /** Objects whose end has failed so far. */
+  get #unended(): number {
+    let count = 0;
+    for (const { failed } of this.#ends.values()) if (failed) count += 1;
+    return count;
   }
 
   #isWanted({ key, size }: S3Object): boolean {
@@ -318,7 +326,7 @@ export const s3Source: SourceDefinition<S3SourceConfig> = {
   name: "s3",
   summary: "Objects of an S3 bucket, one message each.",
   description: `At least once, for Amazon S3 and servers that speak its API. An object is moved (or deleted, or tagged) only after its message's effects are
-committed, and counts as failed if the message failed for good (its dead letter says why). One gateway per bucket and prefix: S3 has no claims.
+committed, and counts as failed if the message failed for good (its dead letter says why); while ${s3Limits.unended} of them can't be moved, no others are taken. One gateway per bucket and prefix: S3 has no claims.
 
 - **\`after: move\`**: the object is copied to \`done\` (or \`failed\`) plus its key without \`prefix\`, then deleted. An object that has this name
   already stays; the new one gets a name with its time beside it. **\`delete\`**: only failed ones are moved. **\`tag\`**: objects stay and get the
