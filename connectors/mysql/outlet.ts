@@ -1,7 +1,7 @@
 /** SQL statements, and rows of a table, in MySQL or MariaDB. */
 import type { QueryError } from "mysql2";
 import type { Outgoing, Outlet, OutletContext, OutletDefinition } from "#gateway/contract";
-import { givenStatements } from "../shared/given-sql.ts";
+import { givenDescription, givenStatements } from "../shared/given-sql.ts";
 import {
   type AnswerRows,
   columnsOf,
@@ -43,9 +43,7 @@ MySQL 8.0 or MariaDB 10.6, or later; needs \`npm install mysql2@3\`.
 - **\`table\`**: a row per message. A row whose \`idempotency\` column has its \`$id\` already is left as it is; any other conflict of keys is
   refused. Without \`columns\` the table is an inbox as the \`mysql\` source reads it; with \`columns\` each column gets a parameter:
   \`{ order_id: $json.id, raw: $body, message_id: $id }\`.
-- **Neither \`sql\` nor \`table\`**: the flow gives the statement, \`request({ sql: "select * from orders where id = $id", params: { id: 7 } })\`, with
-  \`$name\` or \`:name\` for each parameter; or a list of such objects, which is one transaction, all or nothing, and answers a list of lists. Only
-  for flows that may do whatever the user of the \`url\` may (\`MF_SQL_STATEMENT\`: any other body).
+${givenDescription}
 - **\`upsert: true\`**: a row that conflicts in any unique key gets the message's values (\`on duplicate key update\`).
 - **Session**: strict (\`sql_mode = TRADITIONAL\`), time zone UTC, \`read committed\`; \`$time\` is written without a zone.
 - **Answers**: bigint and decimal as text, dates as text, blobs in base64, json as JSON; at most 10,000 rows and 16 MiB. A statement without rows

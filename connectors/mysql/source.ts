@@ -11,7 +11,7 @@
 import { randomUUID } from "node:crypto";
 import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
 import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, type InboxTable, type RowEnd } from "../shared/inbox.ts";
-import { checkQuery, type QueryConfig, queriedTable, querySchema, querySource } from "../shared/query-source.ts";
+import { checkQuery, type QueryConfig, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
 import { tableSchema } from "../shared/sql.ts";
 import {
   explainMysql,
@@ -38,11 +38,7 @@ committed. Several gateways may share a table. MySQL 8.0 or MariaDB 10.6, or lat
   \`headers json\`, \`body longblob\`, \`created_at datetime(6)\`, \`attempts integer\`, \`claimed_by varchar(64)\`, \`claimed_until datetime(6)\`,
   \`done_at datetime(6)\`, \`error text\`; \`create: true\` creates it. Insert into it in the same transaction as the change it reports: a
   transactional outbox.
-- **Any table or query**: with \`cursor\`, a column that grows (an id, a time), rows are only read: \`{ table: orders, cursor: id }\`, or
-  \`query: "select …"\`. Each row is a message, as JSON like an answer of the outlet. The position is kept in the gateway's journal (set \`journal.dir\`)
-  and moves over rows whose effects are committed. Rows with equal values are not lost, nor are those that are committed up to \`late\` after rows
-  with greater values. A row whose cursor changes is another message; rows without a value are not read. One gateway for a query; an index on
-  the column. Header: \`mysql-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value.
+${queryDescription("mysql")}
 - **Order**: by \`id\`, so that messages of one \`key\` come in the order of their inserts. Rows of a transaction that commits late come behind later
   ones, and several gateways share out the rows of a key.
 - **After a crash** rows are delivered again when their \`lease\` has expired; the lease is renewed while the gateway works on them.

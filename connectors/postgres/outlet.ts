@@ -1,7 +1,7 @@
 /** SQL statements, and rows of a table, in PostgreSQL. */
 import type { Outlet, OutletContext, OutletDefinition } from "#gateway/contract";
 import pg from "pg";
-import { givenStatements } from "../shared/given-sql.ts";
+import { givenDescription, givenStatements } from "../shared/given-sql.ts";
 import { type AnswerRows, columnsOf, SqlOutlet, type SqlOutletConfig, sqlOutletSchema, transaction, turns } from "../shared/sql-outlet.ts";
 import { parameterNames, parseSql, postgresSql } from "../shared/sql.ts";
 import {
@@ -29,9 +29,7 @@ export const postgresOutlet: OutletDefinition<PostgresOutletConfig> = {
   value of a JSON body; absent values are null. Make statements repeatable, for example with \`on conflict ($id's column) do nothing\`.
 - **\`table\`**: a row per message, \`on conflict\` in the \`idempotency\` column \`do nothing\`. Without \`columns\` the table is an inbox as the
   \`postgres\` source reads it; with \`columns\` each column gets a parameter: \`{ order_id: $json.id, raw: $body, message_id: $id }\`.
-- **Neither \`sql\` nor \`table\`**: the flow gives the statement, \`request({ sql: "select * from orders where id = $id", params: { id: 7 } })\`, with
-  \`$name\` or \`:name\` for each parameter; or a list of such objects, which is one transaction, all or nothing, and answers a list of lists. Only
-  for flows that may do whatever the user of the \`url\` may (\`MF_SQL_STATEMENT\`: any other body).
+${givenDescription}
 - **\`notify\`** tells the sources that listen on that channel, with the commit.
 - **Answers**: bigint and numeric as text, bytea as \`\\\\x…\`, json as JSON; at most 10,000 rows and 16 MiB.
 - **Errors**: those of the source; \`MF_POSTGRES_REFUSED\` for a message that violates a constraint or has a malformed value (not retried),

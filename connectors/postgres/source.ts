@@ -10,7 +10,7 @@ import { randomUUID } from "node:crypto";
 import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
 import pg from "pg";
 import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, type InboxTable, type RowEnd } from "../shared/inbox.ts";
-import { checkQuery, type QueryConfig, queriedTable, querySchema, querySource } from "../shared/query-source.ts";
+import { checkQuery, type QueryConfig, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
 import { tableSchema } from "../shared/sql.ts";
 import {
   createInbox,
@@ -36,11 +36,7 @@ committed. Several gateways may share a table.
 - **Table**: \`id bigint\` (its order is the order of delivery), \`message_id text\`, \`key text\`, \`content_type text\`, \`correlation_id text\`,
   \`headers jsonb\`, \`body bytea\`, \`attempts integer\`, \`claimed_by text\`, \`claimed_until timestamptz\`, \`done_at timestamptz\`, \`error text\`;
   \`create: true\` creates it. Insert into it in the same transaction as the change it reports: a transactional outbox.
-- **Any table or query**: with \`cursor\`, a column that grows (an id, a time), rows are only read: \`{ table: orders, cursor: id }\`, or
-  \`query: "select …"\`. Each row is a message, as JSON like an answer of the outlet. The position is kept in the gateway's journal (set \`journal.dir\`)
-  and moves over rows whose effects are committed. Rows with equal values are not lost, nor are those that are committed up to \`late\` after rows
-  with greater values. A row whose cursor changes is another message; rows without a value are not read. One gateway for a query; an index on
-  the column. Header: \`postgres-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value.
+${queryDescription("postgres")}
 - **Hints**: the table is polled every \`poll\`. With \`notify\` the source also LISTENs on that channel and polls at once when notified; a
   missed NOTIFY only costs the wait for the next poll.
 - **After a crash** rows are delivered again when their \`lease\` has expired; the lease is renewed while the gateway works on them.

@@ -11,6 +11,11 @@ export interface GivenStatement {
   readonly values: readonly unknown[];
 }
 
+/** For the documentation of an outlet. */
+export const givenDescription = `- **Neither \`sql\` nor \`table\`**: the flow gives the statement, \`request({ sql: "select * from orders where id = $id", params: { id: 7 } })\`, with
+  \`$name\` or \`:name\` for each parameter; or a list of such objects, which is one transaction, all or nothing, and answers a list of lists. Only
+  for flows that may do whatever the user of the \`url\` may (\`MF_SQL_STATEMENT\`: any other body).`;
+
 function refused(text: string): OutletError {
   return new OutletError("MF_SQL_STATEMENT", text, { retryable: false, origin: "flow" });
 }

@@ -45,6 +45,15 @@ export const querySchema: Readonly<Record<string, JsonSchema>> = {
   late: duration("Time that a row may be committed behind rows with a greater `cursor`, and is found.", "10s"),
 };
 
+/** For the documentation of the source `name`. */
+export const queryDescription = (
+  name: string,
+): string => `- **Any table or query**: with \`cursor\`, a column that grows (an id, a time), rows are only read: \`{ table: orders, cursor: id }\`, or
+  \`query: "select …"\`. Each row is a message, as JSON like an answer of the outlet. The position is kept in the gateway's journal (set \`journal.dir\`)
+  and moves over rows whose effects are committed. Rows with equal values are not lost, nor are those that are committed up to \`late\` after rows
+  with greater values. A row whose cursor changes is another message; rows without a value are not read. One gateway for a query; an index on
+  the column. Header: \`${name}-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value.`;
+
 /** Throws MF_SQL_SOURCE for settings that do not fit together. */
 export function checkQuery(config: QueryConfig & Partial<InboxConfig> & { readonly notify?: string }): void {
   const { table, query, cursor, create, done, notify, cloudevents } = config;
