@@ -40,6 +40,8 @@ const all: readonly Connector[] = [
   smtp,
 ];
 
+export { openApiDocument } from "./http/openapi/document.ts";
+
 export const connectors: Connectors = {
   sources: all.flatMap(({ source }) => source ?? []),
   outlets: all.flatMap(({ outlet }) => outlet ?? []),

@@ -19,6 +19,7 @@ import { addInspect } from "./inspect.ts";
 import { addJournal } from "./journal.ts";
 import { addLint } from "./lint.ts";
 import { addMessages } from "./messages.ts";
+import { addOpenApi } from "./openapi.ts";
 import { addQueue } from "./queue.ts";
 import { addReplay } from "./replay.ts";
 import { addResubmit } from "./resubmit.ts";
@@ -37,6 +38,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addExplore,
   addLint,
   addConfig,
+  addOpenApi,
   addDev,
   addServe,
   addSend,

@@ -6,7 +6,7 @@ export { type ConnectorContext, type Health, type JsonSchema, type Logger } from
 export { told } from "./failure.ts";
 export { makeFolder, syncFolder } from "./folders.ts";
 export { Networks } from "./http/addresses.ts";
-export { type AuthConfig, type AuthenticatedCaller, Authentication, authSchema } from "./http/authentication.ts";
+export { type AuthConfig, type AuthenticatedCaller, Authentication, authSchema, type AuthWay } from "./http/authentication.ts";
 export { clientCertificate } from "./http/client-certificate.ts";
 export { type CorsConfig, corsProblem, corsSchema } from "./http/cors.ts";
 export { type BodyBounds, noBody, readBody, tooBig, unknownEncoding, wrongEncoding } from "./http/body.ts";
@@ -16,6 +16,7 @@ export { networkOf } from "./http/network.ts";
 export { failWith, type Problem, sendProblem } from "./http/problem.ts";
 export { methodList } from "./http/routes.ts";
 export { type RouteHandler } from "./http/routes.ts";
+export { signatureHeader } from "./http/signatures.ts";
 export { decompressor } from "./http/unpack.ts";
 export { gatewayLimits } from "./limits.ts";
 export { memoryBusyProblem } from "./memory.ts";
