@@ -58,17 +58,38 @@ export function endNames(here: Context): void {
   set(atBuckets, 0);
 }
 
-/** Keyed with the machine's seed, which a sender of messages does not know. */
-// @ts-ignore: decorator
-@inline
+/**
+ * SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF"), keyed with the machine's seed, which a sender of messages does not
+ * know: whatever the names, few of them share a bucket. The length is part of the key instead of the last word; only 32 bits are used.
+ */
 function hashOf(at: usize, length: usize): u32 {
-  let hash = load<u64>(randomState()) ^ length;
-  for (; length >= 8; length -= 8) {
-    hash = (hash ^ load<u64>(at)) * 0x9e3779b97f4a7c15;
-    hash ^= hash >> 32;
-    at += 8;
+  const first = load<u64>(randomState()) ^ length;
+  const second = load<u64>(randomState(), 8);
+  let v0 = first ^ 0x736f6d6570736575;
+  let v1 = second ^ 0x646f72616e646f6d;
+  let v2 = first ^ 0x6c7967656e657261;
+  let v3 = second ^ 0x7465646279746573;
+  const words = (length + 7) >> 3;
+  for (let i: usize = 0; i < words + 3; i++) {
+    let word: u64 = 0;
+    if (i < words) {
+      word = load<u64>(at + (i << 3));
+      const left = length - (i << 3);
+      if (left < 8) word <<= (8 - left) << 3;
+    } else if (i === words) v2 ^= 0xff;
+    v3 ^= word;
+    v0 += v1;
+    v2 += v3;
+    v1 = rotl<u64>(v1, 13) ^ v0;
+    v3 = rotl<u64>(v3, 16) ^ v2;
+    v0 = rotl<u64>(v0, 32) + v3;
+    v2 += v1;
+    v3 = rotl<u64>(v3, 21) ^ v0;
+    v1 = rotl<u64>(v1, 17) ^ v2;
+    v2 = rotl<u64>(v2, 32);
+    v0 ^= word;
   }
-  if (length > 0) hash = (hash ^ (load<u64>(at) << ((8 - length) << 3))) * 0xd6e8feb86659fd93;
+  const hash = v0 ^ v1 ^ v2 ^ v3;
   return <u32>(hash ^ (hash >> 32));
 }
 

@@ -1,5 +1,6 @@
 /** kernel/native/xml.ts beside @rgrove/parse-xml: the same values in the same order, the same faults in the same places. */
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { XmlParseOptions } from "../api.d.ts";
@@ -317,4 +318,17 @@ describe("XML in the machine", () => {
     const [kind] = nativeInNode("xml", `${"<a>".repeat(100_000)}${"</a>".repeat(100_000)}`, 0, "") as [number];
     equal(kind, faults.depth);
   });
+});
+
+test("names that differ only in a few bytes share no bucket: in quadratic time this would take minutes", () => {
+  // Names alike in all but four bytes, in places that a weak step of a hash forgets.
+  const script = `
+    import { nativeInNode } from ${JSON.stringify(new URL("../node-natives.js", import.meta.url).href)};
+    const fourLetters = (i) => [0, 1, 2, 3].map((place) => String.fromCharCode(97 + (Math.floor(i / 26 ** place) % 26))).join("");
+    for (const [before, behind] of [["aaaa", ""], ["", "aaaa"], ["aaaaaaaaaaaa", "aaaa"]]) {
+      const names = Array.from({ length: 160_000 }, (_, i) => before + fourLetters(i) + behind);
+      console.log(Object.keys(nativeInNode("xml", "<r>" + names.map((name) => "<" + name + "/>").join("") + "</r>", 0, "").r).length);
+    }`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 60_000, encoding: "utf8" });
+  equal(stdout, "160000\n".repeat(3), stderr || "it did not end within a minute");
 });
