@@ -107,7 +107,7 @@ export function engineCode(name: unknown, message: unknown): string | undefined 
 
 /** Globals of other places, and what to use here instead. */
 const insteadOf: Readonly<Record<string, string>> = table({
-  Intl: "a machine has no locales: use dayjs or an explicit format for dates, toFixed() and a regular expression for numbers",
+  Intl: "it is linked into images whose flow names it: write Intl plainly, not as a text",
   Temporal: "use Date, or a package such as dayjs",
   require: "use import: a flow is bundled",
   module: "use export: a flow is bundled",

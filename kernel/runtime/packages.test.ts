@@ -53,6 +53,8 @@ test("an image has the parts its flow mentions, and no others", () => {
     ["() => new Blob([]).stream().pipeThrough(new CompressionStream('gzip'))", ["blob", "streams", "compression"]],
     ["(msg) => msg.headers['x'] === 'ReadableStream'", []],
     ["() => Buffer.from(process.env.X)", ["buffer", "process"]],
+    ["() => new Date().toLocaleDateString('en-US')", ["intl"]],
+    ["() => new Intl.DateTimeFormat()", ["intl"]],
     ["() => console.log(structuredClone(1))", ["console", "clone"]],
   ];
   for (const [handler, parts] of table) {

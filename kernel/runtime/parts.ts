@@ -39,6 +39,7 @@ const rules: Readonly<Record<string, PartRule>> = table({
   compression: { module: "web/compression.ts", mention: /\b(?:Dec|C)ompressionStream\b/, needs: ["streams"] },
   crypto: { module: "web/crypto.ts", mention: /\bcrypto\b/, needs: [] },
   subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: ["crypto"] },
+  intl: { module: "intl/intl.ts", mention: /\bIntl\b|\btoLocale(?:Date|Time)?String\b/, needs: [] },
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },
   xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
   buffer: { module: "node/buffer.ts", mention: /\bBuffer\b/, needs: [] },

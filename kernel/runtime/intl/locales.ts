@@ -1,0 +1,59 @@
+/** Language tags (BCP 47), as far as `Intl` reads them here: the machine has en and en-US. */
+import { missing } from "./faults.ts";
+
+const tagShape =
+  /^(?:[a-z]{2,3}|[a-z]{5,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|\d{3}))?(?:-(?:[a-z\d]{5,8}|\d[a-z\d]{3}))*(?:-[a-wy-z\d](?:-[a-z\d]{2,8})+)*(?:-x(?:-[a-z\d]{1,8})+)?$/i;
+
+/** A tag in its canonical case. Throws RangeError if it is malformed. */
+function canonical(tag: string): string {
+  if (!tagShape.test(tag)) throw new RangeError(`Incorrect locale information provided: ${tag.slice(0, 60)}`);
+  let isExtension = false;
+  return tag
+    .toLowerCase()
+    .split("-")
+    .map((part, index) => {
+      if (part.length === 1) isExtension = true;
+      if (index === 0 || isExtension) return part;
+      if (part.length === 2) return part.toUpperCase();
+      return part.length === 4 && /^[a-z]/.test(part) ? part[0]!.toUpperCase() + part.slice(1) : part;
+    })
+    .join("-");
+}
+
+/** The result of Intl.getCanonicalLocales. Throws TypeError and RangeError. */
+export function canonicalLocales(locales: unknown): string[] {
+  if (locales === undefined) return [];
+  if (locales === null) throw new TypeError("locales is null: give a language tag or a list of them");
+  const list = typeof locales === "string" ? [locales] : [...Array.from(locales as ArrayLike<unknown>)];
+  const found = new Set<string>();
+  for (const each of list) {
+    if (typeof each !== "string" && (typeof each !== "object" || each === null))
+      throw new TypeError("Incorrect locale information provided");
+    found.add(canonical(String(each)));
+  }
+  return [...found];
+}
+
+const supported = /^(en(?:-US)?)(?:-[a-z\d](?:-[a-z\d]{2,8})+)*$/;
+
+export interface Locale {
+  /** "en" or "en-US". */
+  readonly name: string;
+  /** Of the extension -u-, key to value. */
+  readonly keys: ReadonlyMap<string, string>;
+}
+
+export function isSupported(tag: string): boolean {
+  return supported.test(tag);
+}
+
+/** The locale of a formatter: the first that was asked for. Throws MF_NO_INTL if a machine does not have it. */
+export function localeOf(locales: unknown): Locale {
+  const [tag = "en-US"] = canonicalLocales(locales);
+  const name = supported.exec(tag)?.[1];
+  if (name === undefined) throw missing(`the locale ${tag}`, 'ask for "en-US", or put the text together from formatToParts()');
+  const keys = new Map<string, string>();
+  const extension = /-u((?:-[a-z\d]{2,8})+)/.exec(tag)?.[1] ?? "";
+  for (const [, key = "", value = ""] of extension.matchAll(/-([a-z\d]{2})((?:-[a-z\d]{3,8})*)/g)) keys.set(key, value.slice(1));
+  return { name, keys };
+}
