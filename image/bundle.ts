@@ -162,10 +162,11 @@ const namedExpression =
 
 /**
  * Names that a bundler may have made of others, since two modules had the same, or one has that of a global: `AppError2`, `_URL`. Keeping
- * names costs a call for each function that is made, so it is done only where there may be such a one.
+ * names costs a call for each function that is made, so it is done only where there may be such a one. A comma stands before a name whose
+ * declaration was joined to others.
  */
 const madeName =
-  /\b(?:class|function\*?)\s+(?:_\w|[\w$]*\d\b)|\b(?:var|let|const)\s+(?:_\w+|[\w$]*\d)\s*=\s*(?:class\b|(?:async\s+)?function\b)/;
+  /\b(?:class|function\*?)\s+(?:_\w|[\w$]*\d\b)|(?:\b(?:var|let|const)\s+|,\s*)(?:_\w+|[\w$]*\d)\s*=\s*(?:class\b|(?:async\s*)?(?:function\b|(?:\((?:[^()]|\([^()]*\))*\)|[\w$]+)\s*=>))/;
 
 async function runEsbuild({ flow, readable, parts, keepNames = false, plain = false }: BundleOptions): Promise<Result> {
   const folder = dirname(flow);
@@ -221,6 +222,12 @@ async function runEsbuild({ flow, readable, parts, keepNames = false, plain = fa
 function output(result: BuildResult<{ write: false; metafile: true }>, ending: string): Uint8Array {
   const file = result.outputFiles.find(({ path }) => path.endsWith(ending));
   return file?.contents ?? new Uint8Array(0);
+}
+
+/** The flow's own modules in the bundle: the parts' come before the seal. */
+function behindSeal(result: Result): string {
+  const text = Buffer.from(output(result, ".js")).toString("utf8");
+  return text.slice(text.indexOf(seal.slice(0, seal.indexOf("["))));
 }
 
 /** Every file that went in, absolute. */
@@ -302,6 +309,9 @@ export async function bundleFlow(
   );
   const keepNames = madeName.test(text) || inputsOf(result, folder).some((file) => namedExpression.test(readFileSync(file, "utf8")));
   if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames, plain });
+  // Parts share a scope with the flow, and come first: a function of the flow that has the name of one of theirs got another.
+  if (linked.length > 0 && !keepNames && madeName.test(behindSeal(result)))
+    result = await runEsbuild({ flow, readable, parts: linked, keepNames: true, plain });
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),
