@@ -1,6 +1,6 @@
 /** SQL statements, and rows of a table, in MySQL or MariaDB. */
 import type { QueryError } from "mysql2";
-import type { Outgoing, Outlet, OutletContext, OutletDefinition } from "#gateway/contract";
+import type { Attempt, Outgoing, Outlet, OutletContext, OutletDefinition } from "#gateway/contract";
 import { givenDescription, givenStatements } from "../shared/given-sql.ts";
 import {
   type AnswerRows,
@@ -108,17 +108,23 @@ class MysqlStatement implements SqlConnection {
     this.close = () => connection.close();
   }
 
-  async run(message: Outgoing, idempotencyKey: string, rows: AnswerRows | undefined): Promise<void> {
-    if (this.#statement === undefined) {
-      const given = givenStatements(message.body, mysqlSql);
-      return await this.#inTurn(() => transaction(given, { run: (text, values, into) => this.#execute(text, values, into) }, rows));
-    }
+  async run(message: Outgoing, { idempotencyKey, signal }: Attempt, rows: AnswerRows | undefined): Promise<void> {
+    const statement = this.#statement;
+    if (statement !== undefined) return await this.#inTurn(signal, () => this.#runOwn(statement, message, idempotencyKey, rows));
+    const given = givenStatements(message.body, mysqlSql);
+    await this.#inTurn(signal, async () => {
+      await transaction(given, { run: (text, values, into) => this.#execute(text, values, into) }, rows);
+      if (given.some(({ text }) => /\bcall\b/i.test(text))) await this.#connection.plain("commit"); // a procedure may leave a transaction open
+    });
+  }
+
+  async #runOwn({ text, values }: Statement, message: Outgoing, idempotencyKey: string, rows: AnswerRows | undefined): Promise<void> {
     try {
-      await this.#execute(this.#statement.text, this.#statement.values(message, idempotencyKey), rows);
+      await this.#execute(text, values(message, idempotencyKey), rows);
     } catch (error) {
       if (numberOf(error) !== duplicateEntry || this.#earlier === undefined) throw error;
-      const { text, values: keys } = this.#earlier;
-      if ((await this.#connection.rows(text, keys(message, idempotencyKey))).length === 0) throw error;
+      const { text: earlier, values: keys } = this.#earlier;
+      if ((await this.#connection.rows(earlier, keys(message, idempotencyKey))).length === 0) throw error;
     }
   }
 

@@ -68,10 +68,11 @@ function createPostgresOutlet(config: PostgresOutletConfig, context: OutletConte
       const client = await openPostgres(config, context, lost);
       const inTurn = turns();
       return {
-        run(message, idempotencyKey, rows) {
-          if (statement !== undefined) return run(client, statement.text, statement.values(message, idempotencyKey), rows);
+        run(message, { idempotencyKey, signal }, rows) {
+          if (statement !== undefined)
+            return inTurn(signal, () => run(client, statement.text, statement.values(message, idempotencyKey), rows));
           const given = givenStatements(message.body, postgresSql);
-          return inTurn(() => transaction(given, { run: (text, values, into) => run(client, text, [...values], into) }, rows));
+          return inTurn(signal, () => transaction(given, { run: (text, values, into) => run(client, text, [...values], into) }, rows));
         },
         check: () => check(client, config),
         ping: () => client.query("select 1"),

@@ -14,7 +14,8 @@ export interface GivenStatement {
 /** For the documentation of an outlet. */
 export const givenDescription = `- **Neither \`sql\` nor \`table\`**: the flow gives the statement, \`request({ sql: "select * from orders where id = $id", params: { id: 7 } })\`, with
   \`$name\` or \`:name\` for each parameter; or a list of such objects, which is one transaction, all or nothing, and answers a list of lists. Only
-  for flows that may do whatever the user of the \`url\` may (\`MF_SQL_STATEMENT\`: any other body).`;
+  for flows that may do whatever the user of the \`url\` may. \`MF_SQL_STATEMENT\`: any other body, and statements that steer the shared
+  connection (\`begin\`, \`commit\`, \`set\`, …).`;
 
 function refused(text: string): OutletError {
   return new OutletError("MF_SQL_STATEMENT", text, { retryable: false, origin: "flow" });
@@ -31,13 +32,40 @@ export function givenStatements(body: Uint8Array, dialect: SqlDialect): readonly
   const list: readonly unknown[] = Array.isArray(given) ? given : [given];
   if (list.length === 0 || list.length > sqlOutletLimits.statements)
     throw refused(`a transaction has 1 to ${sqlOutletLimits.statements} statements: split the message`);
-  return list.map((each) => statementOf(each, dialect));
+  return list.map((each) => statementOf(each, dialect, list.length > 1));
 }
 
-function statementOf(given: unknown, dialect: SqlDialect): GivenStatement {
+/** The statement without comments, and with empty strings and names. What MySQL runs of a comment stands. */
+function bareText(sql: string, { quoted }: SqlDialect): string {
+  const bare = sql.replace(new RegExp(quoted.join("|"), "g"), (piece) => {
+    if (/^\/\*M?!/.test(piece)) return piece.replace(/^\/\*M?!\d*|\*\/$/g, " ");
+    return /^(--|#|\/\*)/.test(piece) ? " " : "''";
+  });
+  return bare
+    .replace(/\s+/g, " ")
+    .replace(/[\s;]+$/, "")
+    .trim();
+}
+
+/** A transaction that a statement left open would take the sends of others with it: they would count as sent, and be lost with the connection. */
+function checkAlone(sql: string, dialect: SqlDialect, isInList: boolean): void {
+  const bare = bareText(sql, dialect);
+  const [word = ""] = bare.split(" ", 1);
+  if (bare === "") throw refused("sql must be a statement: { sql, params }");
+  if (bare.includes(";")) throw refused("sql is one statement: give several as a list, which is one transaction");
+  if (dialect.steers.test(bare))
+    throw refused(
+      `${word}: the connection is shared, and its transactions are the outlet's: give a list of statements, which is one transaction`,
+    );
+  if (isInList && dialect.commits?.test(bare) === true)
+    throw refused(`${word}: the server commits it at once, with all before it in the list: send it alone`);
+}
+
+function statementOf(given: unknown, dialect: SqlDialect, isInList: boolean): GivenStatement {
   const { sql, params = {} } = (typeof given === "object" && given !== null ? given : {}) as Readonly<Record<string, unknown>>;
   if (typeof sql !== "string" || sql.trim() === "") throw refused("sql must be a statement: { sql, params }");
   if (typeof params !== "object" || params === null || Array.isArray(params)) throw refused("params must be an object of names and values");
+  checkAlone(sql, dialect, isInList);
   const values: unknown[] = [];
   const positions = new Map<string, number>();
   const place = (name: string): string => {

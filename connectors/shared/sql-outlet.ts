@@ -92,17 +92,20 @@ export class AnswerRows {
 
 export interface SqlConnection extends Closable {
   /** Resolves once the statement is committed. Rows are added to `rows` one by one: an answer of a million of them costs no memory. */
-  run(message: Outgoing, idempotencyKey: string, rows: AnswerRows | undefined): Promise<void>;
+  run(message: Outgoing, { idempotencyKey, signal }: Attempt, rows: AnswerRows | undefined): Promise<void>;
   /** Rejects if the table of the configuration is missing. */
   check(): Promise<void>;
   ping(): Promise<unknown>;
 }
 
-/** Runs tasks one after the other: a transaction has its connection alone. */
-export function turns(): (task: () => Promise<void>) => Promise<void> {
+/** Runs tasks one after the other: a transaction has its connection alone. One whose attempt has ended before its turn is not run: it is tried again. */
+export function turns(): (signal: AbortSignal, task: () => Promise<void>) => Promise<void> {
   let last: Promise<void> = Promise.resolve();
-  return (task) => {
-    const mine = last.then(task);
+  return (signal, task) => {
+    const mine = last.then(() => {
+      signal.throwIfAborted();
+      return task();
+    });
     last = mine.catch(() => {});
     return mine;
   };
@@ -207,7 +210,7 @@ export class SqlOutlet implements Outlet {
     const connection = session.connections.reduce((least, other) => (other.busy < least.busy ? other : least));
     const { cloudevents } = config;
     const event = cloudevents === undefined ? message : { ...message, ...emitCloudEvent(message, attempt.idempotencyKey, cloudevents) };
-    const running = connection.server.run(event, attempt.idempotencyKey, rows);
+    const running = connection.server.run(event, attempt, rows);
     connection.busy += 1;
     const over = running
       .then(

@@ -16,6 +16,10 @@ export interface Statement {
 export interface SqlDialect {
   /** Regular expressions of strings, quoted names and comments. */
   readonly quoted: readonly string[];
+  /** Beginnings of statements that begin or end a transaction, or change the session for whoever has the connection next. */
+  readonly steers: RegExp;
+  /** Beginnings of statements that the server commits at once, with all before them in their transaction. */
+  readonly commits: RegExp | undefined;
   /** Placeholders are `$1`, with one value for all uses of a name; or else `?`, with one for each use. */
   readonly numbered: boolean;
   /** Text that the server converts to its type. */
@@ -31,6 +35,8 @@ export const postgresSql: SqlDialect = {
     String.raw`--[^\n]*`,
     String.raw`/\*[\s\S]*?\*/`,
   ],
+  steers: /^(begin|start|commit|end|rollback(?! +to\b)|abort|prepare|set(?! +(local|constraints)\b)|reset|discard|listen)\b/i,
+  commits: undefined,
   numbered: true,
   text: (value) => (value instanceof Date ? value.toISOString() : String(value)),
 };
@@ -45,6 +51,8 @@ export const mysqlSql: SqlDialect = {
     String.raw`#[^\n]*`,
     String.raw`/\*[\s\S]*?\*/`,
   ],
+  steers: /^(begin|start|commit|rollback(?! +to\b)|xa|set|use|lock|unlock|handler)\b/i,
+  commits: /^(alter|analyze|create(?! +temporary\b)|drop(?! +temporary\b)|grant|optimize|rename|repair|revoke|truncate)\b/i,
   numbered: false,
   text: (value) => (value instanceof Date ? value.toISOString().replace("T", " ").replace("Z", "") : value ? "1" : "0"),
 };

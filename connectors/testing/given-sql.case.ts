@@ -40,6 +40,15 @@ export function givenSqlCase({ name, skip, outlet: definition, url }: GivenSqlCa
         ((await ask(all)) as { id: number }[]).map(({ id }) => id),
         [1, 2, 3, 10, 11, 12, 13, 14],
       );
+      const busy = ask({ sql: name === "postgres" ? "select pg_sleep(1)" : "select sleep(1)" });
+      const late = { sql: insert, params: { id: 99, note: "its attempt ended before its turn" } };
+      await assert.rejects(outlet.send(outgoing(JSON.stringify(late)), attemptOf(undefined, 100)));
+      await busy;
+      assert.equal(((await ask(all)) as unknown[]).length, 8);
+      for (const sql of ["begin", "/* a */ -- b\n BEGIN;", "commit", "rollback", "set names utf8", "start transaction", "select 1; begin"])
+        for (const body of [{ sql }, [{ sql: "select 1" }, { sql }]])
+          await assert.rejects(ask(body), { code: "MF_SQL_STATEMENT", retryable: false }, sql);
+      assert.equal(((await ask({ sql: "select 'begin; commit' as x ; -- set" })) as unknown[]).length, 1);
       for (const body of ["", "x", "7", [], {}, { sql: "" }, { sql: "select $x" }, { sql: "select $1" }, { sql: "select 1", params: [] }])
         await assert.rejects(ask(body), { code: "MF_SQL_STATEMENT", retryable: false }, JSON.stringify(body));
       await outlet.stop();
