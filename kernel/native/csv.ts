@@ -10,7 +10,7 @@ import {
   Context, exceptionValue, JS_DefinePropertyValue, JS_FreeAtom, JS_FreeValue, JS_HasException, JS_NewArrayFrom, JS_NewObject, JS_NewStringLen,
   JS_ValueToAtom, js_free, js_malloc, JSValue, objectValue, propertyOrdinary, tagException, tagObject, tagOf, tagRope, tagString, undefinedValue,
 } from "./engine";
-import { beginValues, endValues, pushMade, setTop, topAddress, topOffset, valueAt } from "./json-values";
+import { beginValues, endValues, hasThrown, pushMade, setTop, topAddress, topOffset, valueAt } from "./json-values";
 import { arrayCount, arrayElements, classArray, flagFast, objectClass, objectFlags } from "./objects";
 import { behindQuote, fieldCount, keepEmpty, quoteOpen, skipFirst, strict } from "../runtime/formats/csv-options";
 
@@ -279,5 +279,5 @@ export function parseCsv(here: Context, from: usize, length: usize, most: u32, n
   endValues(here, false);
   if (get(atLike) !== 0) JS_FreeValue(here, objectValue(get(atLike)));
   js_free(here, text);
-  return get(atFault) === 0 ? value : faultList(here);
+  return get(atFault) === 0 || hasThrown() ? value : faultList(here);
 }
