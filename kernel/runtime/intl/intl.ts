@@ -1,12 +1,13 @@
 /**
- * The part `intl`: Intl.DateTimeFormat with all zones of the IANA database, in en-US, and Date's methods on it. Other locales, and
- * constructors that are not there, fail with MF_NO_INTL.
+ * The part `intl`: Intl.DateTimeFormat with all zones of the IANA database, in en-US, Date's methods on it, and numbers' toLocaleString.
+ * Other locales, and constructors that are not there, fail with MF_NO_INTL.
  */
 import { kernel } from "../link.ts";
 import { table } from "../table.ts";
 import { missing } from "./faults.ts";
 import { checkComponents, narrowSpace, type Part, partsOf } from "./format.ts";
 import { canonicalLocales, isSupported } from "./locales.ts";
+import { bigintText, numberText } from "./numbers.ts";
 import { type Needs, readSettings, type Settings } from "./options.ts";
 import { listedZones } from "./zones.ts";
 
@@ -97,7 +98,7 @@ const others = table({
   DurationFormat: "put the text together yourself",
   ListFormat: "use join()",
   Locale: "use the language tag as text",
-  NumberFormat: "use toFixed() and a regular expression",
+  NumberFormat: "use a number's toLocaleString()",
   PluralRules: "choose the form yourself",
   RelativeTimeFormat: "use dayjs with its plugin relativeTime",
   Segmenter: "use [...text] for characters, and a regular expression for words",
@@ -143,3 +144,21 @@ function method(name: string, needs: Needs): void {
 method("toLocaleString", { required: "any", defaults: "all" });
 method("toLocaleDateString", { required: "date", defaults: "date" });
 method("toLocaleTimeString", { required: "time", defaults: "time" });
+
+const ofNumbers = {
+  toLocaleString(this: number, locales?: unknown, options?: unknown): string {
+    return numberText(Number.prototype.valueOf.call(this), locales, options);
+  },
+};
+const ofBigInts = {
+  toLocaleString(this: bigint, locales?: unknown, options?: unknown): string {
+    return bigintText(BigInt.prototype.valueOf.call(this), locales, options);
+  },
+};
+for (const [target, { toLocaleString }] of [
+  [Number.prototype, ofNumbers],
+  [BigInt.prototype, ofBigInts],
+] as const) {
+  Object.defineProperty(toLocaleString, "length", { value: 0 });
+  define(target, "toLocaleString", toLocaleString);
+}

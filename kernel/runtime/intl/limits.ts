@@ -2,3 +2,5 @@
 
 /** Zones that stay read. More than IANA has names; further spellings are read again. */
 export const mostKeptZones = 1000;
+/** Digits behind the point that a number is written with at most (ECMA-402). */
+export const mostFractionDigits = 100;
