@@ -240,14 +240,14 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
         body: fields.bytes(4),
         ...(isTimed ? { dueMs: fields.number(5) } : {}),
       };
-      return fields.valid && (effect.dueMs === undefined || Number.isFinite(effect.dueMs)) ? effect : undefined;
+      return fields.valid ? effect : undefined;
     }
     case EffectKind.call:
       return decodeCall(record);
     case EffectKind.timer: {
       const fields = record.expect(2);
       const effect: TimerEffect = { kind: "timer", timer: fields.count(0, 0xffff_ffff), dueMs: fields.number(1) };
-      return fields.valid && Number.isFinite(effect.dueMs) ? effect : undefined;
+      return fields.valid ? effect : undefined;
     }
     case EffectKind.state: {
       const fields = record.expect(2);
@@ -268,7 +268,7 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
         dueMs: fields.number(3),
         questionJson: fields.optionalText(4, hardLimits.questionBytes),
       };
-      return fields.valid && Number.isFinite(effect.dueMs) ? effect : undefined;
+      return fields.valid ? effect : undefined;
     }
     case EffectKind.continue: {
       const fields = record.expect(3);

@@ -90,6 +90,10 @@ test("parts are read by their types; one that is absent or of another size makes
     equal(fresh.valid, false, String(read));
     if (typeof value === "number" && String(read) !== String(reads[3])) equal(value, 0, String(read));
   }
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    const fresh = only(encodeFrame([{ kind: 1, parts: [value] }]));
+    deepEqual([fresh.number(0), fresh.valid], [0, false], `${value}`);
+  }
   const whole = only(encodeFrame([{ kind: 1, parts: [3] }]));
   equal(whole.count(0, 3), 3);
   ok(whole.valid);

@@ -100,13 +100,13 @@ export class PartRecord {
     return at < 0 ? new Uint8Array(0) : this.#frame.subarray(at, at + this.#length(index));
   }
 
+  /** Finite: the bits of NaN are not the same after every engine's reading and writing. */
   number(index: number): number {
     const at = this.#at(index);
-    if (at < 0 || this.#length(index) !== 8) {
-      this.valid = false;
-      return 0;
-    }
-    return readDouble(this.#frame, at);
+    const value = at < 0 || this.#length(index) !== 8 ? Number.NaN : readDouble(this.#frame, at);
+    if (Number.isFinite(value)) return value;
+    this.valid = false;
+    return 0;
   }
 
   /** A whole number in [0, most]. */
