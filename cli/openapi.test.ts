@@ -41,9 +41,9 @@ test("the document is the same as YAML, as JSON and in a file, and needs no secr
 test("profiles count, and what is wrong is told", async () => {
   match((await capture(["openapi", "-c", config, "--profile", "prod"])).out, /^ {2}\/v2\/\{id\}:$/m);
   const odd = await capture(["openapi", "-c", config, "--profile", "odd", "--json"]);
-  deepEqual([odd.code, (JSON.parse(odd.out) as any).error.code], [2, "MF_OPENAPI_REFERENCE"]);
+  deepEqual([odd.code, (JSON.parse(odd.out) as { error: { code: string } }).error.code], [2, "MF_OPENAPI_REFERENCE"]);
   const none = await capture(["openapi", "-c", config, "--profile", "none"]);
-  deepEqual([none.code, (parse(none.out) as any).paths], [0, {}]);
+  deepEqual([none.code, (parse(none.out) as { paths: object }).paths], [0, {}]);
   match(none.err, /has no HTTP source/);
   equal((await capture(["openapi", "-c", config, "--json", "--yaml"])).code, 2);
   equal((await capture(["openapi", "-c", join(folder, "no.yaml")])).code, 2);
