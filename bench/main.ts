@@ -5,6 +5,7 @@
 import { backtestRows } from "./backtest.ts";
 import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
+import { exploreRows } from "./explore.ts";
 import { fairnessRows } from "./fairness.ts";
 import { formatRows } from "./formats.ts";
 import { growthRows } from "./growth.ts";
@@ -37,6 +38,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   journal: journalRows,
   sleep: async (quick) => [...(await sleepRows(quick)), ...(await besideRestateRows(quick))],
   storm: stormRows,
+  explore: exploreRows,
   compiler: compilerRows,
   process: processRows,
   qemu: qemuRows,
