@@ -28,8 +28,6 @@ export const cliLimits = {
   bisectedMessages: 500,
   valueShown: 120,
   valueCharacters: 20_000,
-  /** Columns after a place in which its mapping may begin: the engine places a function a little before the bundler does. */
-  columnsOff: 80,
 
   /** Built images that are kept unused, and their bytes. */
   unusedImages: 64,

@@ -17,6 +17,8 @@ export interface BuildOptions {
   readonly check?: boolean;
   /** Folders the build may read besides the flow's project, absolute. */
   readonly include?: readonly string[] | undefined;
+  /** Files by strangers, absolute: they may import "mayfly" and its parts, and the modules of Node that a machine has, and nothing else. */
+  readonly alone?: readonly string[] | undefined;
 }
 
 export interface Built {
@@ -141,7 +143,7 @@ export function imageOfBundle(
 
 /** Builds the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE, MF_TYPE_ERROR, MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
 export async function buildImage(path: string, options: BuildOptions = {}): Promise<Built> {
-  const bundling = timed(bundleFlow(path, options.include));
+  const bundling = timed(bundleFlow(path, options.include, options));
   const checking = timed(options.check === false ? Promise.resolve() : checkTypes(path, options.include));
   const [bundled, checked] = await Promise.allSettled([bundling, checking]);
   if (bundled.status === "rejected") throw bundled.reason;

@@ -105,6 +105,19 @@ function refuseImports(readable: Readable, refused: ReadonlySet<string>): Plugin
   };
 }
 
+/** Lets strangers' files import what is Mayfly's own, whatever lies on the disk. */
+function importNothing(files: readonly string[]): Plugin {
+  return {
+    name: "import-nothing",
+    setup(builder) {
+      builder.onResolve({ filter: /.*/ }, ({ path, importer }) => {
+        if (!files.includes(importer) || /^mayfly(\/[a-z]+)?$/.test(path) || isBuiltin(path)) return undefined;
+        return { errors: [{ text: `the code imports ${JSON.stringify(path)}: code that is given as text may import only from "mayfly"` }] };
+      });
+    },
+  };
+}
+
 export interface Bundle {
   readonly script: Uint8Array;
   readonly sourceMap: Uint8Array;
@@ -152,6 +165,8 @@ interface BundleOptions {
   readonly parts?: readonly string[] | undefined;
   /** Functions and classes keep their names where the bundler has to give them others. */
   readonly keepNames?: boolean | undefined;
+  /** Files that may import nothing but Mayfly's own. */
+  readonly alone?: readonly string[] | undefined;
   /** Statements stay as they were written, one by one, for a debugger. */
   readonly plain?: boolean | undefined;
 }
@@ -168,7 +183,7 @@ const namedExpression =
 const madeName =
   /\b(?:class|function\*?)\s+(?:_\w|[\w$]*\d\b)|(?:\b(?:var|let|const)\s+|,\s*)(?:_\w+|[\w$]*\d)\s*=\s*(?:class\b|(?:async\s*)?(?:function\b|(?:\((?:[^()]|\([^()]*\))*\)|[\w$]+)\s*=>))/;
 
-async function runEsbuild({ flow, readable, parts, keepNames = false, plain = false }: BundleOptions): Promise<Result> {
+async function runEsbuild({ flow, readable, parts, keepNames = false, plain = false, alone = [] }: BundleOptions): Promise<Result> {
   const folder = dirname(flow);
   // In this order: parts and "mayfly" take the kernel, then it is sealed, then the flow's own modules run.
   const imports = [...(parts ?? []).map((name) => `mayfly/${name}`), "mayfly", sealName].map((name) => `import "${name}";`).join("");
@@ -200,13 +215,15 @@ async function runEsbuild({ flow, readable, parts, keepNames = false, plain = fa
       // As with the type check, no tsconfig.json counts: it could name another as its base, anywhere on the computer.
       tsconfigRaw: {},
       logLevel: "silent",
-      plugins: [...first, kernelModules(parts === undefined), nodeModulesPlugin(), onlyReadable(readable, refused)],
+      plugins: [importNothing(alone), ...first, kernelModules(parts === undefined), nodeModulesPlugin(), onlyReadable(readable, refused)],
     });
   try {
     return await bundle([]);
   } catch (cause) {
     const errors = (cause as { errors?: Message[] }).errors;
     if (errors === undefined) throw cause;
+    const alien = errors.filter(({ pluginName }) => pluginName === "import-nothing");
+    if (alien.length > 0) throw new CodedError("MF_BUNDLE_OUTSIDE", alien.map((error) => describe(error, folder)).join("\n"), { cause });
     if (refused.size > 0) {
       const placed = await bundle([refuseImports(readable, refused)]).catch((again: { errors?: Message[] }) => again.errors);
       const places = Array.isArray(placed) ? placed.filter(({ pluginName }) => pluginName === "refuse-imports") : [];
@@ -284,20 +301,20 @@ function checkKernelImports({ metafile }: Result, folder: string): void {
 }
 
 /**
- * Bundles the flow at `path`; `include`: folders it may read besides its project; `plain`: for a debugger. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED and
+ * Bundles the flow at `path`; `include`: folders it may read besides its project; `plain`: for a debugger; `alone`: see BuildOptions. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED and
  * MF_BUNDLE_OUTSIDE with file, line and column.
  */
 export async function bundleFlow(
   path: string,
   include: readonly string[] = [],
-  { plain = false }: Pick<BundleOptions, "plain"> = {},
+  { plain = false, alone }: Pick<BundleOptions, "plain" | "alone"> = {},
 ): Promise<Bundle> {
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: give the flow's source file in it`);
   const folder = dirname(flow);
   const readable = readableFor(flow, include);
-  let result = await runEsbuild({ flow, readable, plain });
+  let result = await runEsbuild({ flow, readable, plain, alone });
   checkPackages(result, folder);
   checkKernelImports(result, folder);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
@@ -308,10 +325,10 @@ export async function bundleFlow(
     imported.map((name) => name.slice(`${emptyNamespace}:mayfly/`.length)),
   );
   const keepNames = madeName.test(text) || inputsOf(result, folder).some((file) => namedExpression.test(readFileSync(file, "utf8")));
-  if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames, plain });
+  if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames, plain, alone });
   // Parts share a scope with the flow, and come first: a function of the flow that has the name of one of theirs got another.
   if (linked.length > 0 && !keepNames && madeName.test(behindSeal(result)))
-    result = await runEsbuild({ flow, readable, parts: linked, keepNames: true, plain });
+    result = await runEsbuild({ flow, readable, parts: linked, keepNames: true, plain, alone });
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),

@@ -13,6 +13,8 @@ export const imageLimits = {
   roomBytes: 512 * kib,
   /** Native stack of an executable: deep enough for the nesting that the engine allows (`layout.stackBytes`); only used pages take memory. */
   stackBytes: 64 * mib,
+  /** Columns after a place in which its mapping may begin: the engine places a function a little before the bundler does. */
+  columnsOff: 80,
   /** WebAssembly pages of a machine in an executable. */
   machinePages: 4_096,
   /** WebAssembly pages of the platform: its static data, then at most 128 MiB of waiting machines. */

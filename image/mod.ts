@@ -1,6 +1,7 @@
 /** flow.ts → image: bundle, boot once, freeze; and reading images back. */
 export { type BuildOptions, type Built, buildImage, imageOfBundle } from "./build.ts";
 export { bundleFlow } from "./bundle.ts";
+export { buildExplained, type FindFault } from "./explain.ts";
 export { defaultCacheFolder, type ExecutableSettings, linuxExecutable, linuxProgram } from "./executable.ts";
 export { hasOwnKernel, kernelOf } from "./kernel.ts";
 export { type Image, isImageFile, loadImage, readImage } from "./file.ts";
@@ -12,3 +13,4 @@ export { engineLibs } from "./check.ts";
 export { type DroppedPromise, droppedPromises, droppedPromisesOf } from "./promises.ts";
 export { projectFolder, type Readable, readableFor, refusedFile } from "./readable.ts";
 export { type PvhSettings, writePvh } from "./pvh.ts";
+export { type Frame, framesText, type Place, placeText, StackMapper } from "./stack.ts";

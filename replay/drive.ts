@@ -25,7 +25,7 @@ import {
   type Waits,
 } from "#gateway";
 import type { LoadedImage, Machine } from "#monitors";
-import { overState, type StateValues, stateAfter } from "./committed.ts";
+import { overState, type StateValues, stateAfter } from "#gateway/attempt";
 import { jsonValue } from "./differences.ts";
 import { replayLimits } from "./limits.ts";
 import { type GivenSignal, type KnownWait, SignalBox } from "./signals.ts";

@@ -1,7 +1,6 @@
 /** Recordings → machines: replay, backtest, recording → flow test, debug. And messages that somebody made up, through the same drive. */
 export {
   driveMachine,
-  type Place,
   type Reply,
   type RunFailure,
   type RunResult,
@@ -17,7 +16,8 @@ export { type GivenSignal, type KnownWait, SignalBox } from "./signals.ts";
 export type { Transaction } from "./drive.ts";
 export type { Difference } from "./differences.ts";
 export { type Replay, type ReplayOptions, replayRecording } from "./replay.ts";
-export type { RecordedError } from "./recorded.ts";
+export { headersOf, type RecordedError } from "./recorded.ts";
+export { replayedLimits, sameStep } from "./exact.ts";
 export { type Backtest, backtest, type BacktestOptions } from "./backtest.ts";
 export { type Bisect, bisect, type Candidate } from "./bisect.ts";
 export type { Group, Verdict } from "./groups.ts";

@@ -12,7 +12,7 @@ import {
   type StateChange,
   type Waits,
 } from "#gateway";
-import { overState, stateAfter, type StateValues } from "./committed.ts";
+import { overState, stateAfter, type StateValues } from "#gateway/attempt";
 import { jsonValue } from "./differences.ts";
 import type { LifeEnd, TimedAnswer, TimedWake } from "./drive.ts";
 import { type Outcome, outcomeOf, type Ran } from "./outcome.ts";

@@ -18,18 +18,11 @@ import {
   type SourcePlaces,
   type Waits,
 } from "#gateway";
+import type { Place } from "#image";
 import type { LoadedImage } from "#monitors";
 import { Drive, type DrivenSend, type MachineStarter, type TimedAnswer, type Transaction } from "./drive.ts";
 import { replayLimits } from "./limits.ts";
 import type { GivenSignal } from "./signals.ts";
-
-/** A place in a flow's source. */
-export interface Place {
-  readonly file: string;
-  /** From 1. */
-  readonly line: number;
-  readonly column: number;
-}
 
 /** Shows places of a flow's bundle in its sources. */
 export interface Stacks extends SourcePlaces {

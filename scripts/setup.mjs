@@ -16,6 +16,7 @@ export const sourceFolders = [
   "monitors",
   "gateway",
   "connectors",
+  "embed",
   "replay",
   "explore",
   "telemetry",

@@ -16,6 +16,7 @@ const folders = [
   "cli",
   "compiler",
   "connectors",
+  "embed",
   "explore",
   "gateway",
   "image",

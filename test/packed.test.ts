@@ -64,6 +64,18 @@ test("packed and installed, mayfly makes a project whose test passes, and a seco
   const ran = run(folder, "npx", "mayfly", "run", "flows/hello.ts", "-m", "samples/hello.json", "--json");
   equal((JSON.parse(ran.out) as { reply: { body: string } }).reply.body, '{"greeting":"Bonjour, Ada!"}', ran.err);
 
+  const embedded = run(
+    folder,
+    process.execPath,
+    "--input-type=module",
+    "-e",
+    `import { build, load, replay } from "mayfly/embed";
+    const host = await load(await build({ file: "flows/hello.ts" }));
+    const result = await host.run({ body: { name: "Ada", language: "fr" } });
+    console.log(result.reply.text(), (await replay(result.recording)).identical);`,
+  );
+  equal(embedded.out, '{"greeting":"Bonjour, Ada!"} true\n', embedded.err);
+
   const second = run(folder, "npx", "mayfly", "init", "second", "--no-install");
   equal(second.status, 0, second.err);
   const manifest = JSON.parse(readFileSync(join(folder, "second", "package.json"), "utf8")) as { dependencies: { mayfly: string } };

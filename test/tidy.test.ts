@@ -19,7 +19,7 @@ function* walk(folder: string): Generator<string> {
 
 const files = [...walk(root)].map((path) => relative(root, path));
 const sources = files.filter((path) =>
-  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|explore|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
+  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|explore|embed|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
     path,
   ),
 );
@@ -34,8 +34,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   monitors: ["image", "compiler", "kernel", "abi", "base", "monitors"],
   gateway: ["abi", "base", "gateway"],
   connectors: ["gateway/contract", "abi", "base"],
-  replay: ["gateway", "monitors", "image", "kernel", "abi", "base"],
+  replay: ["gateway", "gateway/attempt", "monitors", "image", "kernel", "abi", "base"],
   explore: ["replay", "gateway", "monitors", "abi", "base"],
+  embed: ["replay", "gateway/attempt", "monitors", "image", "abi", "base"],
   telemetry: ["gateway/contract", "abi", "base"],
   dashboard: [],
 };

@@ -89,7 +89,7 @@ async function debugMessage(cli: Cli, flow: string, flags: DebugFlags): Promise<
     import("#replay"),
     import("../machine/load.ts"),
     import("../machine/stubs.ts"),
-    import("../machine/stack.ts"),
+    import("#image"),
     import("../machine/deployed.ts"),
     import("../machine/show.ts"),
     import("../debug/inspect.ts"),

@@ -153,7 +153,7 @@ async function run({ terminal }: Cli, target: string, flags: RunFlags): Promise<
       import("#replay"),
       import("../machine/load.ts"),
       import("../machine/stubs.ts"),
-      import("../machine/stack.ts"),
+      import("#image"),
       import("../machine/deployed.ts"),
     ]);
   const project = projectOf(target);

@@ -1,3 +1,4 @@
+import { StackMapper } from "#image";
 /** Shared by tests: one monitor, and images built once. */
 import { dirname, relative } from "node:path";
 import { CodedError } from "#base";
@@ -7,7 +8,6 @@ import { cachedImage } from "../images/cache.ts";
 import { asDeployed, checkOutlets, type DeployedRules, deployedRules } from "../machine/deployed.ts";
 import { driveMachine, type RunResult, type Stimulus, type Stub } from "#replay";
 import { isImagePath } from "../machine/load.ts";
-import { StackMapper } from "../machine/stack.ts";
 
 export interface ReadyFlow {
   readonly image: Image;

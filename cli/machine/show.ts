@@ -4,7 +4,7 @@ import { cliLimits } from "../limits.ts";
 import type { Terminal } from "../terminal.ts";
 import type { RunResult } from "#replay";
 import { lifeLines, waitsText } from "./life.ts";
-import { placeText } from "./stack.ts";
+import { placeText } from "#image";
 
 const levelMarks = { debug: "debug", info: "info ", warn: "warn ", error: "error" } as const;
 

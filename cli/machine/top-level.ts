@@ -6,11 +6,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { buildImage, projectFolder } from "#image";
+import { buildImage, type Frame, projectFolder, StackMapper } from "#image";
 import { embeddedMonitor } from "#monitors";
 import { includedFolders } from "../images/project.ts";
 import { driveMachine } from "#replay";
-import { type Frame, StackMapper } from "./stack.ts";
 import { unanswered } from "./stubs.ts";
 
 const probe = (flow: string): string => `

@@ -3,13 +3,12 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { CodedError, isCoded, systemClock } from "#base";
 import type { FlowConfig, FlowImage, ImageKeeper, RootLogger, StoredImage } from "#gateway";
-import { hasOwnKernel, type Image, loadImage, memoryShortage, readImage } from "#image";
+import { hasOwnKernel, type Image, loadImage, memoryShortage, readImage, StackMapper } from "#image";
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
 import { Pins } from "../images/pins.ts";
 import { type Rollback, Rollbacks } from "../images/rollbacks.ts";
 import { flowOf, getImage, keepImage, keepKernel, listImages, namedImage, storeFolder, used } from "../images/store.ts";
-import { StackMapper } from "../machine/stack.ts";
 
 /** Images as a flow uses them: its own, and the new one beside it. */
 interface UsedImages {

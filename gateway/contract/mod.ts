@@ -10,7 +10,7 @@ export { type AuthConfig, type AuthenticatedCaller, Authentication, authSchema, 
 export { clientCertificate } from "./http/client-certificate.ts";
 export { type CorsConfig, corsProblem, corsSchema } from "./http/cors.ts";
 export { type BodyBounds, noBody, readBody, tooBig, unknownEncoding, wrongEncoding } from "./http/body.ts";
-export { exchange, type HttpAnswer, isUnreached, newAgent, newProxyAgent, retryAfterMs, unsendable } from "./http/exchange.ts";
+export { exchange, type HttpAnswer, newAgent, newProxyAgent, retryAfterMs, unsendable } from "./http/exchange.ts";
 export { connectionHeaders, headerSafe } from "./http/headers.ts";
 export { networkOf } from "./http/network.ts";
 export { failWith, type Problem, sendProblem } from "./http/problem.ts";
@@ -18,6 +18,7 @@ export { methodList } from "./http/routes.ts";
 export { type RouteHandler } from "./http/routes.ts";
 export { signatureHeader } from "./http/signatures.ts";
 export { decompressor } from "./http/unpack.ts";
+export { isUnreached } from "./http/unreached.ts";
 export { gatewayLimits } from "./limits.ts";
 export { memoryBusyProblem } from "./memory.ts";
 export {

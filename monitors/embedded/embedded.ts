@@ -27,6 +27,8 @@ export interface EmbeddedOptions {
   readonly memory?: MonitorMemory;
   /** Takes a line when a worker ended by itself. */
   readonly log?: ((line: string) => void) | undefined;
+  /** True: idle workers don't keep the process from its end, and images are loaded once a worker can run them. */
+  readonly background?: boolean;
   /** For tests: starts another thread in a worker's place. */
   readonly startThread?: StartThread;
 }
@@ -67,7 +69,7 @@ class EmbeddedMonitor implements Monitor {
   readonly #memory: MonitorMemory;
 
   constructor(options: EmbeddedOptions) {
-    const { workers = Math.max(1, cores - 1), memory = unbounded(), log } = options;
+    const { workers = Math.max(1, cores - 1), memory = unbounded(), background = false, log } = options;
     const { spin = cores > workers ? 10_000 : 0 } = options;
     this.#memory = memory;
     const keptBytes = Math.min(
@@ -79,7 +81,7 @@ class EmbeddedMonitor implements Monitor {
       keptPages: Math.floor(keptBytes / wasmPageBytes),
       waitingBytes: memory.waiting.mostBytes / 2, // workers keep machines before the main thread knows of them
     };
-    this.#options = { setup, store: this.#store, memory, log, start: options.startThread };
+    this.#options = { setup, store: this.#store, memory, background, log, start: options.startThread };
     this.#pool = this.#newPool(workers, trackedModules());
   }
 
@@ -92,6 +94,7 @@ class EmbeddedMonitor implements Monitor {
   async load(image: Image): Promise<EmbeddedImage> {
     const kernel = kernelOf(image);
     const pool = hasOwnKernel(image) ? this.#pool : await this.#olderPool(kernel);
+    if (this.#options.background === true) await pool.started();
     const known = this.#images.get(image.sha256); // looked up after the wait: another load may have been first
     if (known !== undefined) {
       known.users++;

@@ -37,6 +37,8 @@ export interface PoolOptions {
   readonly setup: Omit<WorkerSetup, "buffer">;
   readonly store: PageStore;
   readonly memory: MonitorMemory;
+  /** True: idle workers don't keep the process from its end. */
+  readonly background?: boolean;
   /** Takes a line when a worker ended by itself. */
   readonly log?: ((line: string) => void) | undefined;
   /** For tests: starts another thread in its place. */
@@ -60,15 +62,22 @@ export class Pool implements WorkerOwner, MachineHost<Seat> {
   #awake = false;
   #awakeUntilMs = 0;
 
-  constructor({ size, setup, store, memory, log = () => undefined, start = startThread }: PoolOptions) {
+  constructor({ size, setup, store, memory, background = false, log = () => undefined, start = startThread }: PoolOptions) {
     this.#spins = setup.spin > 0;
     this.#store = store;
     this.#memory = memory;
     this.#log = log;
-    this.#workforce = new Workforce({ size, setup, memory, log, start, owner: this, changed: () => this.#workersChanged() });
+    this.#workforce = new Workforce({ size, setup, memory, background, log, start, owner: this, changed: () => this.#workersChanged() });
     this.workers = this.#workforce.workers;
     this.#relief = new Relief(this.#workforce, this.#backlog);
     this.#workforce.fill();
+  }
+
+  /** Resolves once a worker takes steps, or can't be started. */
+  async started(): Promise<void> {
+    const first = this.workers[0];
+    if (first === undefined || first.ready) return;
+    await new Promise<unknown>((done) => first.thread.once("message", done).once("exit", done));
   }
 
   get queued(): number {

@@ -14,6 +14,8 @@ export interface WorkforceOptions {
   readonly size: number;
   readonly setup: Omit<WorkerSetup, "buffer">;
   readonly memory: MonitorMemory;
+  /** True: idle workers don't keep the process from its end. The watchdog does, while steps are under way. */
+  readonly background: boolean;
   readonly log: (line: string) => void;
   readonly start: StartThread;
   readonly owner: WorkerOwner;
@@ -86,10 +88,11 @@ export class Workforce {
   }
 
   #start(isExtra: boolean): void {
-    const { owner, setup, memory, start } = this.#options;
+    const { owner, setup, memory, background, start } = this.#options;
     try {
       const worker = new PoolWorker(owner, setup, memory, start);
       worker.isExtra = isExtra;
+      if (background) worker.thread.once("message", () => worker.thread.unref()); // it is ready
       this.workers.push(worker);
     } catch (error) {
       this.#rest(error instanceof Error ? error.message : String(error));
@@ -135,6 +138,11 @@ export class Workforce {
     this.#closed = true;
     clearTimeout(this.#restTimer);
     clearTimeout(this.#leaveTimer);
-    await Promise.all([...this.workers].map(({ thread }) => thread.terminate()));
+    await Promise.all(
+      [...this.workers].map(({ thread }) => {
+        thread.ref(); // whoever awaits its end must live to see it
+        return thread.terminate();
+      }),
+    );
   }
 }

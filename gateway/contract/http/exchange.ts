@@ -34,17 +34,6 @@ const ofConnection: ReadonlySet<string> = new Set(connectionHeaders);
 /** Headers that belong to a connection, or that the client sets itself. */
 const ownHeaders = new Set([...connectionHeaders, "content-length", "host", "accept-encoding"]);
 
-const unreachedCodes: ReadonlySet<unknown> = new Set([
-  ...["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENOENT", "EADDRNOTAVAIL"],
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
-
-/** True for an error before there was a connection: the peer can't have seen anything. */
-export function isUnreached(error: unknown): boolean {
-  const { code, syscall } = error as { readonly code?: unknown; readonly syscall?: unknown };
-  return unreachedCodes.has(code) || (code === "ETIMEDOUT" && syscall === "connect");
-}
-
 /** Connections, `connections` of them to each origin. `tls` as Node's tls.connect takes it. */
 export function newAgent(connections: number, tls: object = {}): Agent {
   return new Agent(agentOptions(connections, tls));

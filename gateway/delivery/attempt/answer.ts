@@ -1,14 +1,14 @@
 /** Answers to a machine's calls in the form the machine gets them, with their limits. */
 import { type CallEffect, hardLimits, type Headers, type ResolveEvent } from "#abi";
 import { isCoded } from "#base";
-import { isUnreached } from "../../contract/http/exchange.ts";
+import { isUnreached } from "../../contract/http/unreached.ts";
 import { isHeaderValue } from "../../contract/http/headers.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { Answer } from "../../contract/message.ts";
 import { OutletError } from "../../contract/outlet.ts";
 import { type Blame, unknownOutlet } from "./effects.ts";
 import { type HostPattern } from "../../contract/hosts.ts";
-import { checkFetch } from "./fetch.ts";
+import { checkFetch } from "./fetch-rules.ts";
 import { parseHeaders, sentHeaders } from "./headers.ts";
 
 /** `blame` stays in the gateway. */
@@ -16,7 +16,7 @@ export type CallAnswer = Omit<ResolveEvent, "kind" | "timeMs" | "call"> & { read
 
 export const noBody: Uint8Array = new Uint8Array(0);
 
-const flowsFault: Blame = { origin: "flow", status: 0 };
+export const flowsFault: Blame = { origin: "flow", status: 0 };
 export const peersFault: Blame = { origin: "peer", status: 0 };
 export const gatewaysFault: Blame = { origin: "gateway", status: 0 };
 

@@ -1,7 +1,7 @@
 /** Rules for what a flow may fetch, checked before anything is sent. */
 import { deepEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
-import { checkFetch } from "./fetch.ts";
+import { checkFetch } from "./fetch-rules.ts";
 
 const hosts = [{ host: "api.example.com", wildcard: false, port: undefined }];
 const check = (url: string, method = ""): { readonly url: URL; readonly method: string } => checkFetch({ url, method, flow: "f" }, hosts);

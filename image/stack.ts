@@ -2,11 +2,16 @@
 import { SourceMap, type SourceMapping } from "node:module";
 import { basename, isAbsolute, join, relative } from "node:path";
 import type { LogEffect } from "#abi";
-import type { Image } from "#image";
-import type { Place, Stacks } from "#replay";
-import { cliLimits } from "../limits.ts";
+import type { Image } from "./file.ts";
+import { imageLimits } from "./limits.ts";
 
-export type { Place };
+/** A place in a flow's source. */
+export interface Place {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  readonly column: number;
+}
 
 export interface Frame extends Place {
   readonly name: string;
@@ -25,7 +30,7 @@ function shownName(name: string | undefined): string {
 
 /** The mapping that covers a place of the bundle, or the next one on its line: the map's own answer may be the end of another line. */
 function entryAt(map: SourceMap, line: number, column: number): SourceMapping | undefined {
-  for (let at = column; at < column + cliLimits.columnsOff; at++) {
+  for (let at = column; at < column + imageLimits.columnsOff; at++) {
     const entry = map.findEntry(line, at);
     if ("originalSource" in entry && entry.generatedLine === line) return entry;
   }
@@ -40,7 +45,7 @@ type Line = Frame | "left out" | undefined;
  * Shows places of one image's bundle in its sources. `folder`: where the flow lies, when it is known; else places are relative to it.
  * `script`: the bundle's name in stacks; without it every frame is taken for one of the bundle.
  */
-export class StackMapper implements Stacks {
+export class StackMapper {
   #map: SourceMap | undefined;
   #sourceMap: (() => Uint8Array | undefined) | undefined;
   readonly #folder: string | undefined;

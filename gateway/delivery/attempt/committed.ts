@@ -1,6 +1,8 @@
 /** State under a message's key over its transactions: as the journal commits it, and refuses to. */
 import { table } from "#base";
-import { type Failure, type StateChange, stateRefusal } from "#gateway";
+import type { Failure } from "../../contract/message.ts";
+import type { StateChange } from "../../journal/journal.ts";
+import { stateRefusal } from "../../journal/state-limit.ts";
 
 export type StateValues = Readonly<Record<string, unknown>>;
 

@@ -1,0 +1,29 @@
+const mib = 2 ** 20;
+
+/** Bounds of machines in a program of others. Those of one machine and its messages are in `#abi` and `gateway/contract/limits.ts`. */
+export const embedLimits = {
+  /** Calls of one host under way at once; more fail with MF_MONITOR_BUSY. */
+  calls: 10_000,
+  /** Bodies that calls under way have sent, asked and been answered, of one host. */
+  heldBytes: 512 * mib,
+  /** Memory of a host's machines that wait, set aside; of more the oldest run again from their first event. */
+  waitingBytes: 256 * mib,
+  /** Memory of a host's workers that they keep between machines. */
+  workerBytes: 512 * mib,
+  /** Log lines of one call that are kept. */
+  logs: 10_000,
+  /** Workers of one host. */
+  workers: 256,
+  /** Longest code that is given as text, in UTF-16 units. */
+  codeCharacters: 4 * mib,
+  /** Longest function of a sandbox, in UTF-16 units: it is compiled in the caller's thread. */
+  functionCharacters: 256 * 1024,
+  /** Host functions of one sandbox. */
+  functions: 256,
+  /** Levels of a value that crosses. Recursion over it is safe anywhere. */
+  depth: 500,
+  /** Longest value that crosses, in bytes. */
+  valueBytes: 16 * mib,
+  /** Parts of a value that crosses which JSON has no form for. */
+  valueParts: 1_000_000,
+} as const;
