@@ -1,13 +1,15 @@
 /** MySQL and MariaDB over mysql2, an optional package: connecting, statements, errors in our words, and the layout of an inbox table. */
 import { connect as connectSocket, type Socket } from "node:net";
-import type { Connection as Client, QueryError, ResultSetHeader } from "mysql2";
+import type { Connection as Client, FieldPacket, QueryError, ResultSetHeader } from "mysql2";
 import { CodedError, isCoded } from "#base";
 import { type ConnectorContext, duration, type JsonSchema, OutletError } from "#gateway/contract";
 import { codeOf, explainNetwork, messageOf, parseUrl, withoutSecrets } from "../shared/explain.ts";
 import { brokerLimits } from "../shared/limits.ts";
 import { LossGuard } from "../shared/link.ts";
+import type { RowBound } from "../shared/sql-rows.ts";
 import { quotedTable } from "../shared/sql.ts";
 import { readTls, tlsSchema, type TlsConfig } from "../shared/tls.ts";
+import { BoundedPackets, missingClient } from "./bounded.ts";
 import { mysqlLimits } from "./limits.ts";
 
 type Driver = Pick<typeof import("mysql2"), "createConnection">;
@@ -38,7 +40,7 @@ export async function loadDriver(load: () => Promise<Driver> = async () => (awai
     return await load();
   } catch (cause) {
     if (codeOf(cause) !== "ERR_MODULE_NOT_FOUND") throw cause;
-    throw new CodedError("MF_MYSQL_CLIENT", "the MySQL client is not installed: run `npm install mysql2@3` beside mayfly", { cause });
+    throw missingClient(cause);
   }
 }
 
@@ -56,16 +58,23 @@ export function mysqlPeer(config: MysqlConfig): string {
 /** One connection. Statements run one after the other. */
 export class MysqlConnection {
   readonly #client: Client;
+  readonly #packets: BoundedPackets;
   readonly #guard: LossGuard;
   /** Longest packet that the server takes, in bytes. */
   #packetBytes = Infinity;
 
-  private constructor(client: Client, guard: LossGuard) {
+  private constructor(client: Client, bound: RowBound, guard: LossGuard) {
     this.#client = client;
+    this.#packets = new BoundedPackets(client, bound);
     this.#guard = guard;
   }
 
-  static async open(config: MysqlConfig, context: ConnectorContext, lost: (error: unknown) => void): Promise<MysqlConnection> {
+  static async open(
+    config: MysqlConfig,
+    context: ConnectorContext,
+    lost: (error: unknown) => void,
+    bound: RowBound,
+  ): Promise<MysqlConnection> {
     const url = urlOf(config);
     const [driver, tls] = [await loadDriver(), await readTls(config.tls, context)];
     const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, "");
@@ -90,7 +99,7 @@ export class MysqlConnection {
       bigNumberStrings: true,
       dateStrings: true,
     });
-    const connection = new MysqlConnection(client, guard);
+    const connection = new MysqlConnection(client, bound, guard);
     client.on("error", gone);
     try {
       await guard.during(new Promise<void>((resolve) => client.once("connect", () => resolve())));
@@ -138,8 +147,20 @@ export class MysqlConnection {
     return rows;
   }
 
+  /** Names of the columns of a query's rows. */
+  async columns(sql: string): Promise<string[]> {
+    const names: string[] = [];
+    await this.execute(sql, [], undefined, (fields) => names.push(...fields.map(({ name }) => name)));
+    return names;
+  }
+
   /** A prepared statement. `onRow` gets its rows one by one. Resolves with the counts of one that changes rows. */
-  async execute(sql: string, values: readonly unknown[] = [], onRow?: (row: object) => void): Promise<ResultSetHeader | undefined> {
+  async execute(
+    sql: string,
+    values: readonly unknown[] = [],
+    onRow?: (row: object) => void,
+    onFields?: (fields: readonly FieldPacket[]) => void,
+  ): Promise<ResultSetHeader | undefined> {
     let bytes = Buffer.byteLength(sql) + mysqlLimits.packetBytes;
     for (const value of values) bytes += typeof value === "string" || value instanceof Uint8Array ? Buffer.byteLength(value) : 0;
     // The server would close the connection over it, each time.
@@ -152,18 +173,26 @@ export class MysqlConnection {
         },
       );
     let header: ResultSetHeader | undefined;
-    let rowsCome = false;
+    const packets = this.#packets;
     const work = new Promise<ResultSetHeader | undefined>((resolve, reject) => {
       const running = this.#client.execute({ sql, values: [...values] as never[] });
-      running.on("fields", (fields: unknown) => (rowsCome = fields !== undefined)); // undefined: a header comes
+      running.on("fields", (fields: readonly FieldPacket[] | undefined) => {
+        packets.rowsCome = fields !== undefined; // otherwise a header comes
+        if (fields !== undefined) onFields?.(fields);
+      });
       running.on("result", (result: object) => {
-        if (rowsCome) onRow?.(result);
+        if (packets.rowsCome) onRow?.(result);
         else header = result as ResultSetHeader;
       });
       running.on("error", reject);
       running.on("end", () => resolve(header));
     });
-    return this.#guard.during(work);
+    return this.#guard.during(work.finally(() => (packets.rowsCome = false)));
+  }
+
+  /** Rows that were left out because they were too long. */
+  get leftOut(): number {
+    return this.#packets.leftOut;
   }
 
   ping(): Promise<void> {

@@ -6,6 +6,8 @@ export const mysqlLimits = {
   statements: 64,
   /** Attempts at a statement of the inbox that the server rolled back for a deadlock or a lock it waited for. */
   lockedTries: 5,
+  /** Longest packet of the server that is no row, in bytes. */
+  messageBytes: 1024 * 1024,
   /** Bytes of a statement's packet beside its text and values. */
   packetBytes: 1_024,
   /** Characters of a failure that are kept with its row: a column of type text holds them. */

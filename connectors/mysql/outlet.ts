@@ -12,6 +12,7 @@ import {
   transaction,
   turns,
 } from "../shared/sql-outlet.ts";
+import { answerRows } from "../shared/sql-rows.ts";
 import { mysqlSql, parameterNames, parseSql, type Statement } from "../shared/sql.ts";
 import {
   explainMysql,
@@ -82,7 +83,7 @@ function createMysqlOutlet(config: MysqlOutletConfig, context: OutletContext): O
     explain: (error) => explainMysql(peer, what, error),
     refusal: (error) => (isHopeless(error) ? "MF_MYSQL_REFUSED" : undefined),
     async connect(lost) {
-      const connection = await MysqlConnection.open(config, context, lost);
+      const connection = await MysqlConnection.open(config, context, lost, answerRows);
       return new MysqlStatement(config, statement, connection);
     },
   });
@@ -130,7 +131,9 @@ class MysqlStatement implements SqlConnection {
 
   async #execute(text: string, values: readonly unknown[], rows: AnswerRows | undefined): Promise<void> {
     if (/^(begin|commit|rollback)$/.test(text)) return await this.#connection.plain(text);
+    const { leftOut } = this.#connection;
     const header = await this.#connection.execute(text, values, (row) => rows?.add(jsonOf(row)));
+    if (this.#connection.leftOut > leftOut) rows?.overflow();
     if (header !== undefined) rows?.add({ affectedRows: header.affectedRows, insertId: header.insertId });
   }
 

@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import { createConnection } from "mysql2/promise";
 import { privateMysql } from "../testing/mysql-server.ts";
 import { givenSqlCase } from "../testing/given-sql.case.ts";
+import { longRowsCase } from "../testing/long-rows.case.ts";
 import { queryCase } from "../testing/query.case.ts";
 import { suiteServer } from "../testing/servers.ts";
 import { givenStatements } from "../shared/given-sql.ts";
@@ -10,7 +11,7 @@ import { mysqlSql } from "../shared/sql.ts";
 import { mysqlOutlet } from "./outlet.ts";
 import { mysqlSource } from "./source.ts";
 
-const { skip, broker, end } = await suiteServer(privateMysql());
+const { skip, broker, end } = await suiteServer(privateMysql("--max-allowed-packet=256M"));
 const connect = () => createConnection({ host: "127.0.0.1", port: broker.port, user: "root", database: "test" });
 const admin = skip === undefined ? await connect() : undefined;
 
@@ -38,6 +39,18 @@ queryCase({
     };
   },
   time: "datetime(6)",
+});
+
+longRowsCase({
+  name: "mysql",
+  skip,
+  source: mysqlSource,
+  outlet: mysqlOutlet,
+  broker,
+  urlAt: (port) => `mysql://root@127.0.0.1:${port}/test`,
+  run: async (sql) => admin?.query(sql),
+  text: "longtext",
+  bytes: "longblob",
 });
 
 givenSqlCase({ name: "mysql", skip, outlet: mysqlOutlet, url: `mysql://root@127.0.0.1:${broker.port}/test` });

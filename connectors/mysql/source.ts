@@ -11,7 +11,10 @@
 import { randomUUID } from "node:crypto";
 import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
 import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, type InboxTable, type RowEnd } from "../shared/inbox.ts";
-import { checkQuery, type QueryConfig, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
+import { inboxLimits, queryLimits } from "../shared/limits.ts";
+import type { QueryConfig, QueryPage, QueryServer } from "../shared/query-position.ts";
+import { checkQuery, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
+import { inboxRows, queryRows } from "../shared/sql-rows.ts";
 import { tableSchema } from "../shared/sql.ts";
 import {
   explainMysql,
@@ -46,8 +49,8 @@ ${queryDescription("mysql")}
 - **Duplicates** are recognised by \`message_id\`, or else by table, row id and \`created_at\`: ids that begin again after TRUNCATE are other
   messages. Also set: header \`mysql-id\`.
 - **Errors** (retried with backoff, shown by \`/ready\`): \`MF_MYSQL_CLIENT\`, \`MF_MYSQL_UNREACHABLE\`, \`MF_MYSQL_AUTH\`, \`MF_MYSQL_NO_DATABASE\`,
-  \`MF_MYSQL_NO_TABLE\`, \`MF_MYSQL_COLUMNS\`, \`MF_MYSQL_FORBIDDEN\`, \`MF_MYSQL_UNAVAILABLE\`, \`MF_MYSQL_TLS\`. A row without a body is marked
-  as done with \`MF_MYSQL_ROW\`.`,
+  \`MF_MYSQL_NO_TABLE\`, \`MF_MYSQL_COLUMNS\`, \`MF_MYSQL_FORBIDDEN\`, \`MF_MYSQL_UNAVAILABLE\`, \`MF_MYSQL_TLS\`. A row without a body, or of
+  more than 64 MiB, is marked as done with \`MF_MYSQL_ROW\`.`,
   schema: {
     type: "object",
     additionalProperties: false,
@@ -75,7 +78,7 @@ function createMysqlSource(config: MysqlSourceConfig, context: SourceContext): S
     peer: mysqlPeer(config),
     explain: explainMysql,
     async open({ lost, own }) {
-      const connection = own(await MysqlConnection.open(config, context, lost));
+      const connection = own(await MysqlConnection.open(config, context, lost, inboxRows));
       const inbox = new MysqlInbox(config, connection, owner);
       await inbox.prepare();
       return inbox;
@@ -84,9 +87,6 @@ function createMysqlSource(config: MysqlSourceConfig, context: SourceContext): S
 }
 
 function createQuerySource(config: MysqlSourceConfig, context: SourceContext, cursor: string): Source {
-  const rows = `${queriedTable(config, quoteTable)} as q`;
-  const column = `q.${quoteName(cursor)}`;
-  const value = `cast(${column} as char)`;
   return querySource({
     config,
     context,
@@ -94,29 +94,68 @@ function createQuerySource(config: MysqlSourceConfig, context: SourceContext, cu
     peer: mysqlPeer(config),
     explain: explainMysql,
     async open({ lost, own }) {
-      const connection = own(await MysqlConnection.open(config, context, lost));
-      return {
-        async page(from, beyond, most) {
-          const isBeyond = beyond === undefined ? "1" : `${column} > ${placeholder(beyond)}`;
-          const where = from === undefined ? `${column} is not null` : `${column} >= ${placeholder(from)}`;
-          const found = await connection.rows<{ readonly mayfly_cursor: string; readonly mayfly_beyond: number }>(
-            `select q.*, ${value} as mayfly_cursor, ${isBeyond} as mayfly_beyond from ${rows} where ${where} order by ${column} limit ${most}`,
-            [beyond, from].filter((value) => value !== undefined),
-          );
-          return found.map(({ mayfly_cursor: cursor, mayfly_beyond, ...row }) => ({
-            cursor,
-            isBeyond: Number(mayfly_beyond) === 1,
-            json: JSON.stringify(jsonOf(row)),
-          }));
-        },
-        async newest() {
-          const text = `select ${value} as newest from ${rows} where ${column} is not null order by ${column} desc limit 1`;
-          return (await connection.rows<{ readonly newest: string }>(text))[0]?.newest;
-        },
-        ping: () => connection.ping(),
-      };
+      const connection = own(await MysqlConnection.open(config, context, lost, queryRows));
+      const rows = `${queriedTable(config, quoteTable)} as q`;
+      const columns = await connection.columns(`select * from ${rows} limit 0`);
+      return new MysqlQuery(connection, rows, `q.${quoteName(cursor)}`, columns);
     },
   });
+}
+
+class MysqlQuery implements QueryServer {
+  readonly #connection: MysqlConnection;
+  /** The table or query, named `q`. */
+  readonly #rows: string;
+  /** The column that grows, and its value if it is not too long. */
+  readonly #column: string;
+  readonly #value: string;
+  /** Bytes of a row as text. */
+  readonly #length: string;
+
+  constructor(connection: MysqlConnection, rows: string, column: string, columns: readonly string[]) {
+    this.#connection = connection;
+    this.#rows = rows;
+    this.#column = column;
+    this.#value = `case when octet_length(cast(${column} as char)) <= ${queryLimits.cursorBytes} then cast(${column} as char) end`;
+    this.#length = ["0", ...columns.map((name) => `coalesce(octet_length(q.${quoteName(name)}), 0)`)].join(" + ");
+  }
+
+  async lengths(page: QueryPage): ReturnType<QueryServer["lengths"]> {
+    const { where, isBeyond, values } = this.#place(page);
+    const found = await this.#connection.rows<{ readonly value: string | null; readonly beyond: number; readonly bytes: number | string }>(
+      `select ${this.#value} as value, ${isBeyond} as beyond, ${this.#length} as bytes
+       from ${this.#rows} where ${where} order by ${this.#column} limit ${page.most}`,
+      values,
+    );
+    return found.map(({ value, beyond, bytes }) => ({ cursor: value, isBeyond: Number(beyond) === 1, bytes: Number(bytes) }));
+  }
+
+  async rows(page: QueryPage, onRow: Parameters<QueryServer["rows"]>[1]): Promise<void> {
+    const { where, isBeyond, values } = this.#place(page);
+    const sql = `select q.*, ${this.#value} as mayfly_cursor, ${isBeyond} as mayfly_beyond from ${this.#rows}
+      where ${where} and (${this.#length}) <= ${queryLimits.rowBytes} order by ${this.#column} limit ${page.most}`;
+    await this.#connection.execute(sql, values, (found) => {
+      const { mayfly_cursor: cursor, mayfly_beyond: beyond, ...row } = found as Readonly<Record<string, unknown>>;
+      onRow({ cursor: String(cursor), isBeyond: Number(beyond) === 1, json: JSON.stringify(jsonOf(row)) });
+    });
+  }
+
+  async newest(): Promise<string | null | undefined> {
+    const text = `select ${this.#value} as newest from ${this.#rows} where ${this.#column} is not null order by ${this.#column} desc limit 1`;
+    return (await this.#connection.rows<{ readonly newest: string | null }>(text))[0]?.newest;
+  }
+
+  ping(): Promise<unknown> {
+    return this.#connection.ping();
+  }
+
+  #place({ from, beyond }: QueryPage): { readonly where: string; readonly isBeyond: string; readonly values: string[] } {
+    return {
+      values: [beyond, from].filter((value) => value !== undefined),
+      where: from === undefined ? `${this.#column} is not null` : `${this.#column} >= ${placeholder(from)}`,
+      isBeyond: beyond === undefined ? "1" : `${this.#column} > ${placeholder(beyond)}`,
+    };
+  }
 }
 
 /** Compared as a text, a long number would be rounded. */
@@ -131,6 +170,9 @@ interface Candidate {
   readonly bytes: number | string;
 }
 
+const texts = ["message_id", "`key`", "content_type", "correlation_id", "headers", "body"];
+const rowBytes = texts.map((name) => `coalesce(octet_length(${name}), 0)`).join(" + ");
+
 interface Row {
   readonly id: string;
   readonly message_id: string | null;
@@ -139,6 +181,7 @@ interface Row {
   readonly correlation_id: string | null;
   readonly headers: unknown;
   readonly body: Buffer | string | null;
+  readonly bytes: number | string;
   readonly created_at: string | null;
   readonly attempts: number;
 }
@@ -170,7 +213,7 @@ class MysqlInbox implements InboxTable {
   async claim(room: number, bytes: number): Promise<Claim> {
     const free = "done_at is null and (claimed_until is null or claimed_until < utc_timestamp(6))";
     const found = await this.#connection.rows<Candidate>(
-      `select cast(id as char) as id, coalesce(octet_length(body), 0) as bytes from ${this.#table}
+      `select cast(id as char) as id, ${rowBytes} as bytes from ${this.#table}
        where ${free} order by ${this.#table}.id limit ${room} for update skip locked`,
     );
     const chosen = fitting(found, bytes);
@@ -181,15 +224,16 @@ class MysqlInbox implements InboxTable {
        attempts = least(coalesce(attempts, 0), 2147483646) + 1 where id in ${list} and ${free}`,
       [this.#owner, this.#leaseMicros, ...values],
     );
+    const short = (column: string): string => `case when ${rowBytes} <= ${inboxLimits.rowBytes} then ${column} end as ${column}`;
     const rows = await this.#connection.rows<Row>(
-      `select cast(id as char) as id, message_id, \`key\`, content_type, correlation_id, headers, body,
+      `select cast(id as char) as id, ${texts.map(short).join(", ")}, ${rowBytes} as bytes,
        cast(created_at as char) as created_at, attempts from ${this.#table} where id in ${list} and claimed_by = ? order by ${this.#table}.id`,
       [...values, this.#owner],
     );
     return { rows: rows.map((row) => this.#row(row)), more: found.length === room || rows.length < found.length };
   }
 
-  #row({ id, message_id, key, content_type, correlation_id, headers, body, created_at, attempts }: Row): InboxRow {
+  #row({ id, message_id, key, content_type, correlation_id, headers, body, bytes, created_at, attempts }: Row): InboxRow {
     return {
       id,
       message: message_id ?? `${this.#config.table}:${id}:${created_at ?? ""}`,
@@ -198,6 +242,7 @@ class MysqlInbox implements InboxTable {
       correlationId: correlation_id,
       headers: typeof headers === "string" ? parsed(headers) : headers,
       body: typeof body === "string" ? Buffer.from(body) : body, // a string where the column is text
+      bytes: Number(bytes),
       attempts,
     };
   }
@@ -242,7 +287,7 @@ function fitting(rows: readonly Candidate[], bytes: number): readonly string[] {
   const ids: string[] = [];
   for (const { id, bytes: length } of rows) {
     if (before > 0 && before >= bytes) break;
-    before += Number(length);
+    if (Number(length) <= inboxLimits.rowBytes) before += Number(length); // nothing is read of a longer one
     ids.push(id);
   }
   return ids;

@@ -4,8 +4,10 @@ import { CodedError } from "#base";
 import { type ConnectorContext, duration, type JsonSchema } from "#gateway/contract";
 import { explainNetwork, messageOf, parseUrl, withoutSecrets } from "../shared/explain.ts";
 import { brokerLimits } from "../shared/limits.ts";
+import type { RowBound } from "../shared/sql-rows.ts";
 import { quotedTable } from "../shared/sql.ts";
 import { readTls, tlsSchema, type TlsConfig } from "../shared/tls.ts";
+import { BoundedConnection } from "./bounded.ts";
 
 export interface PostgresConfig {
   readonly url: string;
@@ -31,27 +33,40 @@ export function postgresPeer(config: PostgresConfig): string {
   return withoutSecrets(config.url);
 }
 
-export async function openPostgres(config: PostgresConfig, context: ConnectorContext, lost: (error: unknown) => void): Promise<pg.Client> {
+export interface Opened {
+  readonly client: pg.Client;
+  readonly connection: BoundedConnection;
+}
+
+export async function openPostgres(
+  config: PostgresConfig,
+  context: ConnectorContext,
+  lost: (error: unknown) => void,
+  bound: RowBound,
+): Promise<Opened> {
   const url = parseUrl(config.url, schemes);
   const tls = await readTls(config.tls, context);
   // libpq's "require" trusts any certificate; ours does not unless told to.
   const wanted = tls !== undefined || !plainModes.has(url.searchParams.get("sslmode") ?? "");
-  const client = new pg.Client({
+  const ssl = wanted ? { rejectUnauthorized: true, ...tls } : false;
+  const connection = new BoundedConnection({ ssl, keepAlive: true }, bound);
+  const options: pg.ClientConfig & { readonly connection: pg.Connection } = {
+    connection,
     host: decodeURIComponent(url.hostname).replace(/^\[|\]$/g, ""),
     port: url.port === "" ? 5432 : Number(url.port),
     user: config.username ?? decodeURIComponent(url.username),
     password: config.password ?? decodeURIComponent(url.password),
     database: decodeURIComponent(url.pathname.slice(1)),
-    ssl: wanted ? { rejectUnauthorized: true, ...tls } : false,
+    ssl,
     connectionTimeoutMillis: brokerLimits.connectMs,
-    keepAlive: true,
     application_name: `mayfly ${context.flow} ${context.name}`,
-  });
+  };
+  const client = new pg.Client(options);
   client.on("error", lost);
   client.on("end", () => lost(new Error("the connection was closed")));
   try {
     await client.connect();
-    return client;
+    return { client, connection };
   } catch (error) {
     lost(error); // before closing, which would be taken for the reason
     await client.end().catch(() => {});
@@ -123,3 +138,17 @@ export const exactTypes: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: "text" | "binary") =>
     exactOids.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
 };
+
+/** Runs a statement; its rows come one by one and are not kept. `onRow` must not throw. */
+export function streamRows(
+  client: pg.Client,
+  statement: { readonly text: string; readonly values: unknown[]; readonly types: pg.CustomTypesConfig },
+  onRow: (row: Readonly<Record<string, unknown>>) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const running = client.query(new pg.Query<Record<string, unknown>>(statement));
+    running.on("row", onRow);
+    running.on("error", reject);
+    running.on("end", () => resolve());
+  });
+}

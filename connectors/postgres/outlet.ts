@@ -3,16 +3,19 @@ import type { Outlet, OutletContext, OutletDefinition } from "#gateway/contract"
 import pg from "pg";
 import { givenDescription, givenStatements } from "../shared/given-sql.ts";
 import { type AnswerRows, columnsOf, SqlOutlet, type SqlOutletConfig, sqlOutletSchema, transaction, turns } from "../shared/sql-outlet.ts";
+import { answerRows } from "../shared/sql-rows.ts";
 import { parameterNames, parseSql, postgresSql } from "../shared/sql.ts";
 import {
   createInbox,
   exactTypes,
   explainPostgres,
+  type Opened,
   openPostgres,
   type PostgresConfig,
   postgresPeer,
   postgresSchema,
   quoteTable,
+  streamRows,
 } from "./client.ts";
 
 export interface PostgresOutletConfig extends PostgresConfig, SqlOutletConfig {
@@ -65,14 +68,15 @@ function createPostgresOutlet(config: PostgresOutletConfig, context: OutletConte
     explain: (error) => explainPostgres(peer, what, error),
     refusal: (error) => (isHopeless(error) ? "MF_POSTGRES_REFUSED" : undefined),
     async connect(lost) {
-      const client = await openPostgres(config, context, lost);
+      const opened = await openPostgres(config, context, lost, answerRows);
+      const { client } = opened;
       const inTurn = turns();
       return {
         run(message, { idempotencyKey, signal }, rows) {
           if (statement !== undefined)
-            return inTurn(signal, () => run(client, statement.text, statement.values(message, idempotencyKey), rows));
+            return inTurn(signal, () => run(opened, statement.text, statement.values(message, idempotencyKey), rows));
           const given = givenStatements(message.body, postgresSql);
-          return inTurn(signal, () => transaction(given, { run: (text, values, into) => run(client, text, [...values], into) }, rows));
+          return inTurn(signal, () => transaction(given, { run: (text, values, into) => run(opened, text, [...values], into) }, rows));
         },
         check: () => check(client, config),
         ping: () => client.query("select 1"),
@@ -105,11 +109,8 @@ function insertInto(config: PostgresOutletConfig): string {
   return notify === undefined ? insert : `with inserted as (${insert}) select pg_notify(${pg.escapeLiteral(notify)}, '')`;
 }
 
-function run(client: pg.Client, text: string, values: unknown[], rows: AnswerRows | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const running = client.query(new pg.Query({ text, values, types: exactTypes }));
-    running.on("row", (row: unknown) => rows?.add(row));
-    running.on("error", reject);
-    running.on("end", () => resolve());
-  });
+async function run({ client, connection }: Opened, text: string, values: unknown[], rows: AnswerRows | undefined): Promise<void> {
+  const { leftOut } = connection;
+  await streamRows(client, { text, values, types: exactTypes }, (row) => rows?.add(row));
+  if (connection.leftOut > leftOut) rows?.overflow();
 }

@@ -2,6 +2,7 @@ import { after } from "node:test";
 import pg from "pg";
 import { privatePostgres } from "../testing/postgres-server.ts";
 import { givenSqlCase } from "../testing/given-sql.case.ts";
+import { longRowsCase } from "../testing/long-rows.case.ts";
 import { queryCase } from "../testing/query.case.ts";
 import { suiteServer } from "../testing/servers.ts";
 import { postgresOutlet } from "./outlet.ts";
@@ -37,6 +38,18 @@ queryCase({
     };
   },
   time: "timestamptz",
+});
+
+longRowsCase({
+  name: "postgres",
+  skip,
+  source: postgresSource,
+  outlet: postgresOutlet,
+  broker,
+  urlAt,
+  run: (sql) => admin.query(sql),
+  text: "text",
+  bytes: "bytea",
 });
 
 givenSqlCase({ name: "postgres", skip, outlet: postgresOutlet, url: urlAt(broker.port) });

@@ -10,7 +10,10 @@ import { randomUUID } from "node:crypto";
 import type { Source, SourceContext, SourceDefinition } from "#gateway/contract";
 import pg from "pg";
 import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, type InboxTable, type RowEnd } from "../shared/inbox.ts";
-import { checkQuery, type QueryConfig, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
+import { inboxLimits, queryLimits } from "../shared/limits.ts";
+import type { QueryConfig, QueryPage, QueryServer } from "../shared/query-position.ts";
+import { checkQuery, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
+import { inboxRows, queryRows } from "../shared/sql-rows.ts";
 import { tableSchema } from "../shared/sql.ts";
 import {
   createInbox,
@@ -21,6 +24,7 @@ import {
   postgresPeer,
   postgresSchema,
   quoteTable,
+  streamRows,
 } from "./client.ts";
 
 export interface PostgresSourceConfig extends PostgresConfig, InboxConfig, Omit<QueryConfig, "table"> {
@@ -43,7 +47,8 @@ ${queryDescription("postgres")}
 - **Failed messages**: with \`done: mark\` the row stays, with \`done_at\` and the \`error\` of a message that failed for good.
 - **Duplicates** are recognised by \`message_id\`, or else by table and row id. Also set: header \`postgres-id\`.
 - **Errors** (retried with backoff, shown by \`/ready\`): \`MF_POSTGRES_UNREACHABLE\`, \`MF_POSTGRES_AUTH\`, \`MF_POSTGRES_NO_DATABASE\`,
-  \`MF_POSTGRES_NO_TABLE\`, \`MF_POSTGRES_COLUMNS\`, \`MF_POSTGRES_FORBIDDEN\`, \`MF_POSTGRES_UNAVAILABLE\`, \`MF_POSTGRES_TLS\`.`,
+  \`MF_POSTGRES_NO_TABLE\`, \`MF_POSTGRES_COLUMNS\`, \`MF_POSTGRES_FORBIDDEN\`, \`MF_POSTGRES_UNAVAILABLE\`, \`MF_POSTGRES_TLS\`. A row without a body, or of more than
+  64 MiB, is marked as done with \`MF_POSTGRES_ROW\`.`,
   schema: {
     type: "object",
     additionalProperties: false,
@@ -72,7 +77,7 @@ function createPostgresSource(config: PostgresSourceConfig, context: SourceConte
     peer: postgresPeer(config),
     explain: explainPostgres,
     async open({ lost, own }, hint) {
-      const client = await openPostgres(config, context, lost);
+      const { client } = await openPostgres(config, context, lost, inboxRows);
       own({ close: () => client.end() });
       const inbox = new PostgresInbox(config, client, owner);
       await inbox.prepare(hint);
@@ -82,8 +87,6 @@ function createPostgresSource(config: PostgresSourceConfig, context: SourceConte
 }
 
 function createQuerySource(config: PostgresSourceConfig, context: SourceContext, cursor: string): Source {
-  const rows = `${queriedTable(config, quoteTable)} as q`;
-  const column = `q.${pg.escapeIdentifier(cursor)}`;
   return querySource({
     config,
     context,
@@ -91,34 +94,84 @@ function createQuerySource(config: PostgresSourceConfig, context: SourceContext,
     peer: postgresPeer(config),
     explain: explainPostgres,
     async open({ lost, own }) {
-      const client = await openPostgres(config, context, lost);
+      const { client } = await openPostgres(config, context, lost, queryRows);
       own({ close: () => client.end() });
       await client.query("set datestyle = 'ISO, YMD'; set timezone = 'UTC'"); // a kept value is read as it was written
-      return {
-        async page(from, beyond, most) {
-          const values = [from, beyond].filter((value) => value !== undefined);
-          const where = from === undefined ? `${column} is not null` : `${column} >= $1`;
-          const isBeyond = beyond === undefined ? "true" : `${column} > $${values.length}`;
-          const text = `select q.*, ${column}::text as mayfly_cursor, ${isBeyond} as mayfly_beyond from ${rows} where ${where} order by ${column} limit ${most}`;
-          const found = await client.query<{ readonly mayfly_cursor: string; readonly mayfly_beyond: boolean }>({
-            text,
-            values,
-            types: exactTypes,
-          });
-          return found.rows.map(({ mayfly_cursor: cursor, mayfly_beyond, ...row }) => ({
-            cursor,
-            isBeyond: mayfly_beyond,
-            json: JSON.stringify(row),
-          }));
-        },
-        async newest() {
-          const text = `select ${column}::text as newest from ${rows} where ${column} is not null order by ${column} desc limit 1`;
-          return (await client.query<{ readonly newest: string }>(text)).rows[0]?.newest;
-        },
-        ping: () => client.query("select 1"),
-      };
+      const rows = `${queriedTable(config, quoteTable)} as q`;
+      const { fields } = await client.query(`select * from ${rows} limit 0`);
+      return new PostgresQuery(client, rows, `q.${pg.escapeIdentifier(cursor)}`, lengthOf(fields));
     },
   });
+}
+
+/** Bytes of a row as text. Lengths of text and bytea are known to the server without reading the value; bytea has two digits for a byte. */
+function lengthOf(fields: readonly pg.FieldDef[]): string {
+  const names = fields.map(({ name }) => name);
+  const lengths = fields
+    .filter(({ name }) => names.indexOf(name) === names.lastIndexOf(name)) // others can't be named
+    .map(({ name, dataTypeID }) => {
+      const column = `q.${pg.escapeIdentifier(name)}`;
+      if (dataTypeID === pg.types.builtins.BYTEA) return `coalesce(2 * octet_length(${column})::bigint, 0)`;
+      const { TEXT, VARCHAR } = pg.types.builtins;
+      return `coalesce(octet_length(${column}${dataTypeID === TEXT || dataTypeID === VARCHAR ? "" : "::text"}), 0)`;
+    });
+  return ["0::bigint", ...lengths].join(" + ");
+}
+
+class PostgresQuery implements QueryServer {
+  readonly #client: pg.Client;
+  /** The table or query, named `q`. */
+  readonly #rows: string;
+  /** The column that grows, and its value if it is not too long. */
+  readonly #column: string;
+  readonly #value: string;
+  readonly #length: string;
+
+  constructor(client: pg.Client, rows: string, column: string, length: string) {
+    this.#client = client;
+    this.#rows = rows;
+    this.#column = column;
+    this.#value = `case when octet_length(${column}::text) <= ${queryLimits.cursorBytes} then ${column}::text end`;
+    this.#length = length;
+  }
+
+  async lengths(page: QueryPage): ReturnType<QueryServer["lengths"]> {
+    const { where, isBeyond, values } = this.#place(page);
+    const found = await this.#client.query<{ readonly cursor: string | null; readonly beyond: boolean; readonly bytes: string }>(
+      `select ${this.#value} as cursor, ${isBeyond} as beyond, ${this.#length} as bytes
+       from ${this.#rows} where ${where} order by ${this.#column} limit ${page.most}`,
+      values,
+    );
+    return found.rows.map(({ cursor, beyond, bytes }) => ({ cursor, isBeyond: beyond, bytes: Number(bytes) }));
+  }
+
+  rows(page: QueryPage, onRow: Parameters<QueryServer["rows"]>[1]): Promise<void> {
+    const { where, isBeyond, values } = this.#place(page);
+    const text = `select q.*, ${this.#value} as mayfly_cursor, ${isBeyond} as mayfly_beyond from ${this.#rows}
+      where ${where} and (${this.#length}) <= ${queryLimits.rowBytes} order by ${this.#column} limit ${page.most}`;
+    return streamRows(this.#client, { text, values, types: exactTypes }, (found) => {
+      const { mayfly_cursor: cursor, mayfly_beyond: beyond, ...row } = found;
+      onRow({ cursor: String(cursor), isBeyond: beyond === true, json: JSON.stringify(row) });
+    });
+  }
+
+  async newest(): Promise<string | null | undefined> {
+    const text = `select ${this.#value} as newest from ${this.#rows} where ${this.#column} is not null order by ${this.#column} desc limit 1`;
+    return (await this.#client.query<{ readonly newest: string | null }>(text)).rows[0]?.newest;
+  }
+
+  ping(): Promise<unknown> {
+    return this.#client.query("select 1");
+  }
+
+  #place({ from, beyond }: QueryPage): { readonly where: string; readonly isBeyond: string; readonly values: string[] } {
+    const values = [from, beyond].filter((value) => value !== undefined);
+    return {
+      values,
+      where: from === undefined ? `${this.#column} is not null` : `${this.#column} >= $1`,
+      isBeyond: beyond === undefined ? "true" : `${this.#column} > $${values.length}`,
+    };
+  }
 }
 
 interface Row {
@@ -129,8 +182,12 @@ interface Row {
   readonly correlation_id: string | null;
   readonly headers: unknown;
   readonly body: Buffer | null;
+  readonly bytes: string;
   readonly attempts: number;
 }
+
+const texts = ["message_id", "key", "content_type", "correlation_id", "headers"];
+const rowBytes = `(coalesce(octet_length(body), 0)::bigint + ${texts.map((name) => `coalesce(octet_length(${name}::text), 0)`).join(" + ")})`;
 
 class PostgresInbox implements InboxTable {
   readonly #config: PostgresSourceConfig;
@@ -170,27 +227,30 @@ class PostgresInbox implements InboxTable {
   }
 
   async claim(room: number, bytes: number): Promise<Claim> {
+    const short = (column: string): string => `case when next.bytes <= ${inboxLimits.rowBytes} then inbox.${column} end as ${column}`;
     const { rows } = await this.#client.query<Row>(
       `with free as (
-         select id, coalesce(octet_length(body), 0) as bytes from ${this.#table}
+         select id, ${rowBytes} as bytes from ${this.#table}
          where done_at is null and (claimed_until is null or claimed_until < now())
          order by id limit $1 for update skip locked
        ), next as (
-         select id from (select id, sum(bytes) over (order by id) - bytes as before from free) as summed where before = 0 or before < $4
+         select id, bytes from (
+           select id, bytes, sum(case when bytes <= ${inboxLimits.rowBytes} then bytes else 0 end) over (order by id) - bytes as before from free
+         ) as summed where before <= 0 or before < $4
        )
        update ${this.#table} as inbox
        set claimed_by = $2, claimed_until = now() + $3 * interval '1 millisecond', attempts = least(coalesce(attempts, 0), 2147483646) + 1
        from next where inbox.id = next.id
-       returning inbox.id::text, message_id, key, content_type, correlation_id, headers, body, attempts`,
+       returning inbox.id::text, next.bytes, attempts, ${texts.map(short).join(", ")}, ${short("body")}`,
       [room, this.#owner, this.#config.lease, bytes],
     );
     rows.sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1)); // "returning" promises no order
     return { rows: rows.map((row) => this.#row(row)), more: rows.length >= room };
   }
 
-  #row({ id, message_id, key, content_type, correlation_id, headers, body, attempts }: Row): InboxRow {
+  #row({ id, message_id, key, content_type, correlation_id, headers, body, bytes, attempts }: Row): InboxRow {
     const message = message_id ?? `${this.#identity}:${id}`;
-    return { id, message, key, contentType: content_type, correlationId: correlation_id, headers, body, attempts };
+    return { id, message, key, contentType: content_type, correlationId: correlation_id, headers, body, bytes: Number(bytes), attempts };
   }
 
   renew(ids: readonly string[]): Promise<unknown> {

@@ -6,6 +6,7 @@ import { duration, type JsonSchema, type Source, type SourceContext, told } from
 import { brokerSource, type BrokerSourceOptions, FetchLoop, Held } from "./broker-source.ts";
 import { acceptCloudEventsSchema } from "./cloudevents/write.ts";
 import type { Delivery, Intake, Settled } from "./intake.ts";
+import { inboxLimits } from "./limits.ts";
 import { heartbeat, type Opening } from "./link.ts";
 import { headersOf, incomingOf } from "./wire.ts";
 
@@ -39,6 +40,8 @@ export interface InboxRow {
   /** An object of names and values; anything else counts as none. */
   readonly headers: unknown;
   readonly body: Buffer | null;
+  /** Of the row's texts and its body. Of a row with more than `inboxLimits.rowBytes` only the id is read, and the body is null. */
+  readonly bytes: number;
   /** Claims of this row, this one included. */
   readonly attempts: number;
 }
@@ -166,19 +169,17 @@ class Inbox {
   #take(row: InboxRow): void {
     this.#held.add(row.id);
     if (row.body === null)
-      return void this.#pass(row.id).catch(() => undefined); // it is claimed again after its lease
+      return void this.#pass(row).catch(() => undefined); // it is claimed again after its lease
     else this.#intake.offer(this.#delivery({ ...row, body: row.body }));
   }
 
   /** Marks a row that can't be read, so that those behind it go on. It stays in the table even with `done: delete`: there is no other copy. */
-  async #pass(id: string): Promise<void> {
+  async #pass({ id, bytes }: InboxRow): Promise<void> {
     const { context, config, rowCode } = this.#options;
+    const why = bytes > inboxLimits.rowBytes ? `it has ${bytes} bytes, more than ${inboxLimits.rowBytes}` : "its body is null";
     context.metrics.count("unreadable");
-    context.logger.error(
-      { row: id, code: rowCode },
-      `the row ${id} of ${config.table} can't be read and is marked as done: its body is null`,
-    );
-    await this.#table.mark(id, `${rowCode}: the body is null`);
+    context.logger.error({ row: id, code: rowCode }, `the row ${id} of ${config.table} can't be read and is marked as done: ${why}`);
+    await this.#table.mark(id, `${rowCode}: ${why}`);
     this.#held.delete(id);
   }
 

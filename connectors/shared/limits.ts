@@ -72,15 +72,27 @@ export const polledLimits = {
 
 /** Bounds of sources that read the rows of a query. */
 export const queryLimits = {
-  /** Rows, and bytes of JSON, that a page has at most; a row is never left out for its bytes. */
+  /** Rows that a page has, and bytes of JSON that are held of it; one row may be longer. */
   pageRows: 500,
   pageBytes: 4 * 2 ** 20,
+  /** Longest row, as text: the sum of its columns. A longer one is left out, and logged. */
+  rowBytes: 16 * 2 ** 20,
+  /** Longest value of the cursor. */
+  cursorBytes: 2_048,
   /** Rows of one value of the cursor that a page grows to. */
   equalRows: 16_000,
   /** Rows that are known at once, beside those of one value and of one page. */
   knownRows: 50_000,
   /** Ended rows that the position names, so that they do not come again after a restart. */
   keptRows: 500,
+} as const;
+
+/** Bounds of inbox tables. */
+export const inboxLimits = {
+  /** Longest row: its body, headers and other texts. A longer one is marked and passed by, as one without a body. */
+  rowBytes: 64 * 2 ** 20,
+  /** Bytes of a row beside its columns: names, lengths, what belongs to the claim. */
+  frameBytes: 64 * 1024,
 } as const;
 
 /** Bounds of SQL outlets. */

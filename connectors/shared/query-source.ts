@@ -8,26 +8,24 @@
  * A position by the column alone would lose rows: those of equal value that come with the next page, and those of a transaction that commits
  * after one that began later. So the window is read again and again, until `late` has passed, and a row is known by the hash of its content.
  */
-import { createHash } from "node:crypto";
 import { CodedError } from "#base";
-import { duration, type JsonSchema, type Source, type SourceContext } from "#gateway/contract";
+import { duration, type JsonSchema, type Source } from "#gateway/contract";
 import { brokerSource, type BrokerSourceOptions, FetchLoop } from "./broker-source.ts";
 import type { InboxConfig } from "./inbox.ts";
 import type { Intake } from "./intake.ts";
-import { queryLimits } from "./limits.ts";
+import { polledLimits, queryLimits } from "./limits.ts";
 import { heartbeat, type Opening } from "./link.ts";
+import {
+  hashOf,
+  Position,
+  type PositionOptions,
+  type QueryConfig,
+  type QueryPage,
+  type QueryRow,
+  type QueryServer,
+  type RowLength,
+} from "./query-position.ts";
 import { incomingOf } from "./wire.ts";
-
-export interface QueryConfig {
-  readonly table?: string;
-  readonly query?: string;
-  readonly cursor?: string;
-  readonly from: "all" | "new";
-  readonly late: number;
-  readonly poll: number;
-  readonly heartbeat: number;
-  readonly prefetch?: number;
-}
 
 export const querySchema: Readonly<Record<string, JsonSchema>> = {
   query: { type: "string", minLength: 1, description: "Query to read instead of a table, with `cursor`." },
@@ -52,7 +50,8 @@ export const queryDescription = (
   \`query: "select …"\`. Each row is a message, as JSON like an answer of the outlet. The position is kept in the gateway's journal (set \`journal.dir\`)
   and moves over rows whose effects are committed. Rows with equal values are not lost, nor are those that are committed up to \`late\` after rows
   with greater values. A row whose cursor changes is another message; rows without a value are not read. One gateway for a query; an index on
-  the column. Header: \`${name}-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value.`;
+  the column. Header: \`${name}-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value, or a value is too long. A row of more than 16 MiB is
+  left out, logged with \`MF_SQL_ROW\` and counted (\`unreadable\`).`;
 
 /** Throws MF_SQL_SOURCE for settings that do not fit together. */
 export function checkQuery(config: QueryConfig & Partial<InboxConfig> & { readonly notify?: string }): void {
@@ -65,25 +64,7 @@ export function checkQuery(config: QueryConfig & Partial<InboxConfig> & { readon
     throw wrong("create, done, notify and cloudevents are for inbox tables: remove them, or cursor");
 }
 
-export interface QueryRow {
-  /** Value of the column as the server writes it, and reads it again. */
-  readonly cursor: string;
-  readonly json: string;
-  /** It comes after `beyond`. */
-  readonly isBeyond: boolean;
-}
-
-export interface QueryServer {
-  /** The first rows at and behind `from`, in the order of the column; of all rows if it is undefined. */
-  page(from: string | undefined, beyond: string | undefined, most: number): Promise<readonly QueryRow[]>;
-  ping(): Promise<unknown>;
-  /** Greatest value, if there is a row. */
-  newest(): Promise<string | undefined>;
-}
-
-export interface QueryOptions extends Pick<BrokerSourceOptions, "peer" | "explain"> {
-  readonly config: QueryConfig;
-  readonly context: SourceContext;
+export interface QueryOptions extends Pick<BrokerSourceOptions, "peer" | "explain">, PositionOptions {
   /** The connector's name, for the header with the value. */
   readonly name: string;
   open(opening: Opening): Promise<QueryServer>;
@@ -92,6 +73,7 @@ export interface QueryOptions extends Pick<BrokerSourceOptions, "peer" | "explai
 export function querySource(options: QueryOptions): Source {
   const { config, context, peer, explain } = options;
   const position = new Position(options);
+  const told = new Set<string>();
   return brokerSource({
     context,
     peer,
@@ -102,7 +84,7 @@ export function querySource(options: QueryOptions): Source {
       const server = await options.open({ lost, own });
       own({ close: heartbeat(context, config.heartbeat, () => server.ping(), lost) });
       await position.begin(server);
-      const reader = own(new Reader(options, position, server, intake));
+      const reader = own(new Reader(options, { position, server, intake, told }));
       const loop = own(new FetchLoop(intake, lost, (room) => reader.fetch(room)));
       return {
         end() {
@@ -117,168 +99,34 @@ export function querySource(options: QueryOptions): Source {
   });
 }
 
-/** A row at or behind the low mark. */
-interface Known {
-  cursor: string;
-  /** The last page that had it. */
-  page: number;
-  ended: boolean;
-}
-
-/** All rows up to `cursor` that were committed at `atMs` were known with this page. */
-interface Mark {
-  readonly cursor: string;
-  readonly page: number;
-  readonly atMs: number;
-}
-
-/** The position, over all connections of a source. */
-class Position {
-  readonly #options: QueryOptions;
-  readonly #fact: string;
-  #known = new Map<string, Known>();
-  /** Rows that have not ended, by the page that had them first; the earliest first. */
-  readonly #open = new Map<string, number>();
-  #marks: Mark[] = [];
-  /** Pages that were read. */
-  page = 0;
-  #kept: string | undefined;
-  #isRead = false;
-  low: string | undefined;
-  /** Of the last mark: only the server can compare values. */
-  furthest: string | undefined;
-
-  constructor(options: QueryOptions) {
-    this.#options = options;
-    const { table, query, cursor } = options.config;
-    this.#fact = `query ${options.context.name} ${hashOf(JSON.stringify([table ?? query, cursor]))}`;
-  }
-
-  /** Reads the kept position once; forgets rows in hand of a lost connection, which come again. */
-  async begin(server: QueryServer): Promise<void> {
-    const { context, config } = this.#options;
-    if (!this.#isRead) {
-      const fact = await context.recall?.read(this.#fact);
-      if (fact !== undefined) this.#restore(fact);
-      else if (config.from === "new") await this.#skip(server);
-      this.#isRead = true;
-      if (fact === undefined) await this.keep();
-    }
-    for (const key of this.#open.keys()) this.#known.delete(key);
-    this.#open.clear();
-    this.#marks = [];
-    this.furthest = this.low;
-  }
-
-  #restore(fact: string): void {
-    const { cursor, ended } = JSON.parse(fact) as { readonly cursor: string | null; readonly ended: readonly string[] };
-    this.low = cursor ?? undefined;
-    for (const key of ended) this.#known.set(key, { cursor: cursor ?? "", page: 0, ended: true });
-    this.#kept = fact;
-  }
-
-  async #skip(server: QueryServer): Promise<void> {
-    this.low = await server.newest();
-    if (this.low === undefined) return;
-    const rows = await server.page(this.low, this.low, queryLimits.equalRows);
-    for (const row of this.unknown(rows.filter(({ cursor }) => cursor === this.low))) this.end(row.key);
-  }
-
-  /** Rows of one page that were not known; they are from now on. Equal rows are told apart by their number within a page. */
-  unknown(rows: readonly QueryRow[]): (QueryRow & { readonly key: string })[] {
-    this.page += 1;
-    const counts = new Map<string, number>();
-    const found: (QueryRow & { readonly key: string })[] = [];
-    for (const row of rows) {
-      const hash = hashOf(`${row.cursor}\n${row.json}`);
-      const count = counts.get(hash) ?? 0;
-      counts.set(hash, count + 1);
-      const key = count === 0 ? hash : `${hash}.${count}`;
-      const known = this.#known.get(key);
-      if (known !== undefined) {
-        known.page = this.page;
-        known.cursor = row.cursor;
-        continue;
-      }
-      this.#known.set(key, { cursor: row.cursor, page: this.page, ended: false });
-      this.#open.set(key, this.page);
-      found.push({ ...row, key });
-    }
-    return found;
-  }
-
-  end(key: string): void {
-    const known = this.#known.get(key);
-    if (known !== undefined) known.ended = true;
-    this.#open.delete(key);
-  }
-
-  /** Returned to the server: it is read again. */
-  forget(key: string): void {
-    this.#known.delete(key);
-    this.#open.delete(key);
-  }
-
-  /** All rows up to this one are known. */
-  mark({ cursor, isBeyond }: QueryRow): void {
-    if (!isBeyond) return;
-    this.furthest = cursor;
-    this.#marks.push({ cursor, page: this.page, atMs: this.#options.context.clock.monotonicMs() });
-  }
-
-  /**
-   * Moves the low mark over rows that have ended and are old enough; over young ones too where too many are known. Not to a mark that is older
-   * than the page `since`: a poll that has not come so far yet would find rows there that are forgotten.
-   */
-  async advance(since: number): Promise<void> {
-    const { clock } = this.#options.context;
-    const [oldest = Number.POSITIVE_INFINITY] = this.#open.values();
-    const isPassed = ({ page, atMs }: Mark): boolean =>
-      page < oldest && (clock.monotonicMs() - atMs >= this.#options.config.late || this.#known.size >= queryLimits.knownRows);
-    const passed = this.#marks.findIndex((mark) => !isPassed(mark));
-    const count = passed < 0 ? this.#marks.length : passed;
-    const reached = this.#marks[count - 1];
-    if (reached !== undefined && reached.page >= since) {
-      this.#marks.splice(0, count);
-      this.low = reached.cursor;
-      for (const [key, { cursor, page, ended }] of this.#known)
-        if (ended && page <= reached.page && cursor !== reached.cursor) this.#known.delete(key);
-    }
-    await this.keep();
-  }
-
-  /** The low mark, and the rows behind it that have ended: the newest of them, if there are many. */
-  async keep(): Promise<void> {
-    const ended = [...this.#known].filter(([, known]) => known.ended).map(([key]) => key);
-    const fact = JSON.stringify({ cursor: this.low ?? null, ended: ended.slice(-queryLimits.keptRows) });
-    if (fact === this.#kept) return;
-    this.#kept = fact;
-    await this.#options.context.recall?.write(this.#fact, fact);
-  }
+interface Reading {
+  readonly position: Position;
+  readonly server: QueryServer;
+  readonly intake: Intake;
+  /** Rows that are too long, and were logged. */
+  readonly told: Set<string>;
 }
 
 /** One connection's reading. */
 class Reader {
   readonly #options: QueryOptions;
-  readonly #position: Position;
-  readonly #server: QueryServer;
-  readonly #intake: Intake;
+  readonly #reading: Reading;
   #waiting: (QueryRow & { readonly key: string })[] = [];
   /** The first page of this poll. */
   #since: number;
   /** Where the next page begins. */
   #at: string | undefined;
+  /** Rows and bytes of the next page; more bytes are read, but not held, where more rows have one value. */
   #most: number = queryLimits.pageRows;
+  #bytes: number = queryLimits.pageBytes;
   #closed = false;
   #wake: () => void = () => {};
 
-  constructor(options: QueryOptions, position: Position, server: QueryServer, intake: Intake) {
+  constructor(options: QueryOptions, reading: Reading) {
     this.#options = options;
-    this.#position = position;
-    this.#server = server;
-    this.#intake = intake;
-    this.#at = position.low;
-    this.#since = position.page + 1;
+    this.#reading = reading;
+    this.#at = reading.position.low;
+    this.#since = reading.position.page + 1;
   }
 
   close(): void {
@@ -296,42 +144,80 @@ class Reader {
 
   /** Reads a page. True if it was the last. */
   async #next(): Promise<boolean> {
-    const from = this.#at;
-    const rows = await this.#server.page(from, this.#position.furthest, this.#most);
-    this.#waiting = this.#position.unknown(rows);
-    const last = rows.at(-1);
-    if (last !== undefined) this.#position.mark(last);
-    const isLast = rows.length < this.#most;
-    await this.#position.advance(isLast ? 0 : this.#since);
+    const { position, server } = this.#reading;
+    const [from, beyond] = [this.#at, position.furthest];
+    const lengths = await server.lengths({ from, beyond, most: this.#most });
+    const short = this.#withoutLong(lengths);
+    const most = fitting(short, this.#bytes);
+    const page = await this.#read({ from, beyond, most });
+    const isWhole = most === short.length && !page.isCut;
+    const isLast = isWhole && lengths.length < this.#most;
+    const reached = isWhole ? (endOfLong(lengths, page) ?? page.last) : page.last;
+    if (reached !== undefined) position.mark(reached.cursor, reached.isBeyond);
+    await position.advance(isLast ? 0 : this.#since);
     if (isLast) {
-      this.#since = this.#position.page + 1;
-      this.#at = this.#position.low;
-      this.#most = this.#pageRows(rows);
-      return true;
-    }
-    if (last?.cursor === from) this.#most = this.#more(this.#most);
+      this.#since = position.page + 1;
+      this.#at = position.low;
+    } else if (reached !== undefined && reached.cursor !== from) this.#at = reached.cursor;
     else {
-      this.#at = last?.cursor;
-      this.#most = this.#pageRows(rows);
+      if (!page.isCut) this.#grow(isWhole);
+      return false;
     }
-    return false;
+    this.#bytes = queryLimits.pageBytes;
+    this.#most = rowsFor(short);
+    return isLast;
   }
 
-  /** Fewer for long rows, so that a page is no burden. */
-  #pageRows(rows: readonly QueryRow[]): number {
-    const bytes = rows.reduce((sum, { json }) => sum + json.length, 0);
-    const fitting = Math.floor((queryLimits.pageBytes * rows.length) / Math.max(bytes, 1));
-    return Math.max(2, Math.min(queryLimits.pageRows, rows.length === 0 ? queryLimits.pageRows : fitting));
+  /** Logs each row that is too long, once, and returns the others. */
+  #withoutLong(lengths: readonly RowLength[]): readonly RowLength[] {
+    const { context, config } = this.#options;
+    const { position, told } = this.#reading;
+    for (const row of lengths) {
+      const cursor = position.checked(row.cursor);
+      const name = `${row.bytes} ${cursor}`;
+      if (row.bytes <= queryLimits.rowBytes || told.has(name)) continue;
+      const [oldest] = told;
+      if (told.size >= polledLimits.toldNames && oldest !== undefined) told.delete(oldest);
+      told.add(name);
+      context.metrics.count("unreadable");
+      context.logger.error(
+        { row: cursor, code: "MF_SQL_ROW" },
+        `the row with ${config.cursor} ${cursor} has ${row.bytes} bytes, more than ${queryLimits.rowBytes}, and is left out: shorten it, or select fewer columns with \`query\``,
+      );
+    }
+    return lengths.filter(({ bytes }) => bytes <= queryLimits.rowBytes);
+  }
+
+  /** Keeps the rows that were not known. Those that do not fit are read again with the next page: they have grown since they were measured. */
+  async #read(page: QueryPage): Promise<PageRead> {
+    const read: PageRead = { last: undefined, count: 0, isCut: false };
+    const unknown = this.#reading.position.turn();
+    if (page.most === 0) return read;
+    let held = 0;
+    await this.#reading.server.rows(page, (row) => {
+      read.isCut ||= held >= queryLimits.pageBytes;
+      if (read.isCut) return;
+      read.last = row;
+      read.count += 1;
+      const key = unknown(row);
+      if (key === undefined) return;
+      held += row.json.length;
+      this.#waiting.push({ ...row, key });
+    });
+    return read;
   }
 
   /** A page had rows of one value only: a longer one is needed to come beyond it. */
-  #more(most: number): number {
-    if (most < queryLimits.equalRows) return most * 2;
-    const { cursor } = this.#options.config;
-    throw new CodedError(
-      "MF_SQL_CURSOR",
-      `more than ${queryLimits.equalRows} rows have the same value in ${cursor}: choose a column, or an expression in \`query\`, with more values`,
-    );
+  #grow(isWhole: boolean): void {
+    if (!isWhole) this.#bytes *= 2;
+    else if (this.#most < queryLimits.equalRows) this.#most *= 2;
+    else {
+      const { cursor } = this.#options.config;
+      throw new CodedError(
+        "MF_SQL_CURSOR",
+        `more than ${queryLimits.equalRows} rows have the same value in ${cursor}: choose a column, or an expression in \`query\`, with more values`,
+      );
+    }
   }
 
   #pause(): Promise<void> {
@@ -352,16 +238,49 @@ class Reader {
       body: Buffer.from(json),
       contentType: "application/json",
     };
-    this.#intake.offer({
+    this.#reading.intake.offer({
       incoming: incomingOf(received, undefined),
-      settle: () => this.#position.end(key),
-      giveBack: () => this.#position.forget(key),
+      settle: () => this.#reading.position.end(key),
+      giveBack: () => this.#reading.position.forget(key),
     });
   }
 }
 
-function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("base64url").slice(0, 22);
+interface PageRead {
+  last: QueryRow | undefined;
+  count: number;
+  /** Rows behind the last one came, and were not kept. */
+  isCut: boolean;
+}
+
+/** As many of the first rows as fit, but at least one. */
+function fitting(rows: readonly RowLength[], bytes: number): number {
+  let before = 0;
+  let count = 0;
+  for (const row of rows) {
+    if (count > 0 && before + row.bytes > bytes) break;
+    before += row.bytes;
+    count += 1;
+  }
+  return count;
+}
+
+/** The last row of a page if it is too long, and all others were read: the position may move over it. */
+function endOfLong(
+  lengths: readonly RowLength[],
+  { count, last }: PageRead,
+): { readonly cursor: string; readonly isBeyond: boolean } | undefined {
+  const end = lengths.at(-1);
+  const short = lengths.filter(({ bytes }) => bytes <= queryLimits.rowBytes);
+  if (end === undefined || end.cursor === null || end.bytes <= queryLimits.rowBytes) return undefined;
+  return count === short.length && last?.cursor === short.at(-1)?.cursor ? { cursor: end.cursor, isBeyond: end.isBeyond } : undefined;
+}
+
+/** Fewer rows for long ones: the server measures no more than are soon read. */
+function rowsFor(short: readonly RowLength[]): number {
+  const bytes = short.reduce((sum, row) => sum + row.bytes, 0);
+  const fit = Math.floor((queryLimits.pageBytes * short.length) / Math.max(bytes, 1));
+  return Math.max(2, Math.min(queryLimits.pageRows, short.length === 0 ? queryLimits.pageRows : fit));
 }
 
 /** The query of a configuration as a table of a statement. */

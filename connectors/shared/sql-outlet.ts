@@ -79,7 +79,14 @@ export class AnswerRows {
     const json = JSON.stringify(row);
     this.#rows.push(json);
     this.#bytes += json.length;
-    this.#tooMany = this.#rows.length > brokerLimits.answerRows || this.#bytes > gatewayLimits.answerBytes;
+    if (this.#rows.length <= brokerLimits.answerRows && this.#bytes <= gatewayLimits.answerBytes) return;
+    this.#tooMany = true;
+    this.#rows.length = 0;
+  }
+
+  /** A row was too long to be read. */
+  overflow(): void {
+    this.#tooMany = true;
   }
 
   /** Throws MF_ANSWER_LIMIT if there were too many. */

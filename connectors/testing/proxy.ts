@@ -13,6 +13,8 @@ export class Proxy {
   deadly: (bytes: Buffer) => boolean = () => false;
   /** Connections ended so. */
   killed = 0;
+  /** Bytes from the broker. */
+  down = 0;
 
   private constructor(target: { readonly host: string; readonly port: number }) {
     this.#target = target;
@@ -66,6 +68,7 @@ export class Proxy {
     for (const [from, to] of [pair, [broker, client] as const]) {
       from.setNoDelay(true);
       from.on("data", (chunk: Buffer) => {
+        if (from === broker) this.down += chunk.length;
         if (from !== client || !this.deadly(chunk)) return void to.write(chunk);
         this.killed += 1;
         for (const socket of pair) reset(socket);
