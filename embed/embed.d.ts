@@ -197,3 +197,33 @@ export interface Replay extends RunResult {
  * MF_RECORDING_INVALID, MF_EMBED_IMAGE.
  */
 export function replay(recording: Uint8Array, image?: Image | Uint8Array): Promise<Replay>;
+
+export interface SandboxOptions extends LoadOptions {
+  /** Functions of this program, by the names under which the code calls them. They get and give values as the sandbox does; the code awaits them. */
+  // biome-ignore lint/suspicious/noExplicitAny: the host's own functions have any parameters
+  readonly functions?: Readonly<Record<string, (...values: any[]) => unknown>> | undefined;
+  /** Takes the lines that the code writes to `console`. */
+  readonly log?: ((line: LogLine) => void) | undefined;
+}
+
+/** Rejects with a RunError for whatever the code does, and with MF_VALUE_INVALID, MF_EMBED_CLOSED. */
+export type SandboxCall<Values extends readonly unknown[], Result> = (...values: Values) => Promise<Awaited<Result>>;
+
+export type SandboxedFunction<Values extends readonly unknown[], Result> = SandboxCall<Values, Result> & {
+  readonly image: Image;
+  /** The call with options. */
+  run(values: Values, options?: { readonly signal?: AbortSignal | undefined }): Promise<Awaited<Result>>;
+  /** Ends its calls; with the last sandbox of the program the threads go too. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+/**
+ * A function from the text of one, in JavaScript or TypeScript. Nobody need trust it: nothing of it runs before the first call, each call
+ * meets a fresh machine, and it reaches nothing but `functions`. Arguments and results are data: what JSON can hold, undefined, NaN, BigInt,
+ * Date, Map, Set, typed arrays, errors; at most 16 MiB, 500 levels. Rejects with MF_SANDBOX_INVALID, MF_BUNDLE_OUTSIDE, MF_EMBED_OPTION.
+ */
+export function sandbox<Values extends readonly unknown[] = readonly unknown[], Result = unknown>(
+  code: string,
+  options?: SandboxOptions,
+): Promise<SandboxedFunction<Values, Result>>;

@@ -18,6 +18,8 @@ export const embedLimits = {
   codeCharacters: 4 * mib,
   /** Longest function of a sandbox, in UTF-16 units: it is compiled in the caller's thread. */
   functionCharacters: 256 * 1024,
+  /** Images that sandboxes load into one monitor; later ones get another, so that memory of images that were given back is freed. */
+  imagesPerMonitor: 1_000,
   /** Host functions of one sandbox. */
   functions: 256,
   /** Levels of a value that crosses. Recursion over it is safe anywhere. */

@@ -3,8 +3,9 @@ import type * as Types from "./embed.d.ts";
 import { build } from "./images.ts";
 import { load } from "./host.ts";
 import { replay } from "./replay.ts";
+import { sandbox } from "./sandbox.ts";
 
 /** Keeps the functions to what their types promise. */
-({ build, load, replay }) satisfies Pick<typeof Types, "build" | "load" | "replay">;
+({ build, load, replay, sandbox }) satisfies Pick<typeof Types, "build" | "load" | "replay" | "sandbox">;
 
-export { build, load, replay };
+export { build, load, replay, sandbox };

@@ -58,7 +58,7 @@ function answerOf(given: OutletAnswer | undefined | void, outlet: string): CallA
 }
 
 /** An error as the guest sees it: its text only if the error allows that. */
-function shown(error: unknown, outlet: string): CallAnswer {
+export function shown(error: unknown, outlet: string): CallAnswer {
   const { expose, code, message } = (typeof error === "object" && error !== null ? error : {}) as Partial<Record<string, unknown>>;
   if (expose !== true || typeof message !== "string") return failedCall("MF_OUTLET_FAILED", `the outlet ${outlet} failed`, peersFault);
   return failedCall(typeof code === "string" && /^[\w.-]{1,64}$/.test(code) ? code : "MF_OUTLET_FAILED", message, peersFault);

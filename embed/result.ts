@@ -50,7 +50,7 @@ function fieldsOf(json: string | undefined): unknown {
   }
 }
 
-function lineOf({ level, text, fieldsJson }: LogEffect): LogLine {
+export function lineOf({ level, text, fieldsJson }: LogEffect): LogLine {
   return { level, text, fields: fieldsOf(fieldsJson) };
 }
 
