@@ -67,7 +67,7 @@ export interface PlacedOutlet {
 }
 
 /** Settings that say where a source's messages come from; how it takes them may change without their ids meaning others. */
-const placeSettings = ["url", "servers", "path", "queue", "topic", "subject", "stream", "table", "dir"];
+const placeSettings = ["url", "servers", "path", "openapi", "operation", "queue", "topic", "subject", "stream", "table", "dir"];
 
 /** The same for a source with the same place, whatever else its configuration says. Holds no credentials. */
 export function placeOf({ connector, config }: SourceConfig): string {

@@ -69,15 +69,17 @@ class DevServer {
   /** Files that may be at fault: the configuration and, if it can be read, all that its flows import by now. */
   async #guessInputs(): Promise<string[]> {
     const files = [resolve(this.#flags.config)];
+    const { connectors } = await import("#connectors");
+    const { ConfigError, configFiles, loadConfig } = await import("#gateway");
     try {
-      const { connectors } = await import("#connectors");
-      const { configFiles, loadConfig } = await import("#gateway");
       files.push(...configFiles(resolve(this.#flags.config)));
       const { bundleInputs } = await import("../images/inputs.ts");
-      const { base, flows } = await loadConfig(this.#flags.config, connectors);
+      const { base, flows, contractFiles } = await loadConfig(this.#flags.config, connectors);
+      files.push(...contractFiles);
       for (const { flow } of Object.values(flows)) if (flow !== undefined) files.push(...(await bundleInputs(resolve(base, flow))));
-    } catch {
-      // The configuration itself is at fault, and it is watched.
+    } catch (error) {
+      // The configuration itself is at fault, and it is watched, or a contract that it names.
+      if (error instanceof ConfigError) files.push(...error.files);
     }
     return files;
   }

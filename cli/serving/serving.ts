@@ -135,7 +135,7 @@ class TheServing implements Serving {
 
   get inputs(): readonly string[] {
     const { file, environment } = this.#options;
-    return [...configFiles(resolve(file), environment), ...this.#images.inputs];
+    return [...configFiles(resolve(file), environment), ...this.#config.contractFiles, ...this.#images.inputs];
   }
 
   get url(): string {

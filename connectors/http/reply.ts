@@ -107,3 +107,16 @@ export function chosenEncoding(accepted: string | undefined): "br" | "gzip" | un
   if (weight("gzip") > 0 && weight("gzip") >= weight("br")) return "gzip";
   return weight("br") > 0 ? "br" : undefined;
 }
+
+/** `waiting`: of a signal. */
+export function answerAccepted(
+  response: ServerResponse,
+  id: string,
+  answer: { readonly status: "accepted" | "duplicate"; readonly waiting?: boolean },
+): void {
+  const body = Buffer.from(JSON.stringify({ id, ...answer }));
+  const headers = ["content-type", "application/json", "mayfly-message-id", id];
+  if (answer.status === "duplicate") headers.push("mayfly-duplicate", "true");
+  writeHead(response, 202, headers, body.length);
+  response.end(body);
+}

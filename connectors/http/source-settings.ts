@@ -1,11 +1,20 @@
 /** Settings of an HTTP source, and what the documentation says of it. */
 import { type AuthConfig, authSchema, type CorsConfig, corsSchema, gatewayLimits, type JsonSchema, network, size } from "#gateway/contract";
 import { acceptCloudEventsSchema } from "../shared/cloudevents/write.ts";
+import type { Contract } from "./contract/model.ts";
 import { type RateLimitConfig, rateLimitSchema } from "./rate-limit.ts";
 
 export interface HttpSourceConfig {
-  readonly method: string | readonly string[];
-  readonly path: string;
+  /** Default: POST; undefined beside `openapi`. */
+  readonly method?: string | readonly string[];
+  /** Beside `openapi` a prefix of the contract's paths. */
+  readonly path?: string;
+  /** File of a contract, as written. */
+  readonly openapi?: string;
+  readonly operation?: string | readonly string[];
+  readonly partial?: boolean;
+  /** The contract, once it is read. */
+  readonly contract?: Contract;
   readonly mode: "reply" | "accept";
   readonly bodyLimit: number;
   readonly compress: boolean;
@@ -30,12 +39,12 @@ export const httpSourceDescription = `Serves one path. With \`mode: reply\` the 
 - As a source of a signal it answers \`202\` with \`{"id": …, "waiting": true}\` once the journal has the signal; \`waiting\` is false while no machine waits for it yet. \`mode\` does not matter.
 - With \`cloudevents: true\`, \`OPTIONS\` answers the CloudEvents webhook handshake.
 - A full queue answers \`503\` with \`Retry-After\`. A caller that disconnects cancels its message.
-- \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.`;
+- \`Idempotency-Key\` becomes the message's id; with \`dedup\` a second request with it, to this path and with the same kind of credentials, gets the first one's reply and \`mayfly-duplicate: true\`. With another body, path or query it gets \`422\` and \`MF_ID_REUSED\`.
+- \`openapi: petstore.yaml\` serves the operations of a contract, all of them or those that \`operation\` names: [contract first](CONTRACTS.md). A request that breaks it gets \`400\` and \`MF_CONTRACT_REQUEST\`, a body of another media type \`415\` and \`MF_CONTRACT_MEDIA\`, and nothing is run; a reply that breaks it is \`500\` and \`MF_CONTRACT_REPLY\`, with the reason in the gateway's log.`;
 
 export const httpSourceSchema: JsonSchema = {
   type: "object",
   additionalProperties: false,
-  required: ["path"],
   properties: {
     method: {
       type: ["string", "array"],
@@ -44,16 +53,33 @@ export const httpSourceSchema: JsonSchema = {
       minItems: 1,
       uniqueItems: true,
       items: oneMethod,
-      default: "POST",
-      description: "Method, or a list of them. `HEAD` is answered where `GET` is, `OPTIONS` by the gateway unless it is listed.",
+      description:
+        "Method, or a list of them. Default: POST. `HEAD` is answered where `GET` is, `OPTIONS` by the gateway unless it is listed.",
     },
     path: {
       type: "string",
-      description: "Path, with parameters such as /orders/:id or a trailing /*.",
+      description:
+        "Path, with parameters such as /orders/:id or a trailing /*. Required unless `openapi` is set; beside it a prefix of the contract's paths, such as /v1.",
       pattern: "^/(?!-/)",
       patternErrorMessage: "must be a path such as /orders/:id; those below /-/ are the gateway's own",
       examples: ["/orders/:id"],
     },
+    openapi: {
+      type: "string",
+      minLength: 1,
+      description:
+        "Contract: an OpenAPI 3.1 or 3.0 document, YAML or JSON, relative to this file and within its folder. Its operations are served, requests and replies that break it are refused.",
+      examples: ["petstore.yaml"],
+    },
+    operation: {
+      type: ["string", "array"],
+      minLength: 1,
+      minItems: 1,
+      uniqueItems: true,
+      items: { type: "string", minLength: 1 },
+      description: "operationId of the contract's operation to serve, or a list of them. Default: all.",
+    },
+    partial: { type: "boolean", description: "Operations of the contract may be without a flow." },
     mode: {
       type: "string",
       enum: ["reply", "accept"],

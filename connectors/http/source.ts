@@ -1,6 +1,6 @@
 /** Messages over HTTP: one route of the gateway's server. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { appendHeader, type HeadersDraft, headerText, type HeaderValue } from "#abi";
+import { appendHeader, type Headers, type HeadersDraft, headerText, type HeaderValue } from "#abi";
 import { isCoded } from "#base";
 import {
   type Accept,
@@ -13,44 +13,39 @@ import {
   failWith,
   type Health,
   type Incoming,
-  methodList,
   Networks,
   noBody,
   type Outcome,
   type Problem,
+  type Reply,
   readBody,
   type RouteHandler,
+  routesOf,
   sendProblem,
   type Source,
   type SourceContext,
   type SourceDefinition,
   type StagedBody,
-  told,
 } from "#gateway/contract";
 import { type LargeBody, readLargeBody } from "./large-body.ts";
+import { addressDenied, isProblem, problemOf, refuse, unusablePath } from "./problems.ts";
 import { RateLimiter } from "./rate-limit.ts";
 import { type HttpSourceConfig, httpSourceDescription, httpSourceSchema } from "./source-settings.ts";
-import { sendReply, writeHead } from "./reply.ts";
+import { contractChecks, type OperationCheck } from "./contract/check.ts";
+import type { Breach } from "./contract/validators.ts";
+import { expandHttpSource } from "./contract/expand.ts";
+import { contractLimits } from "./contract/limits.ts";
+import { answerAccepted, sendReply } from "./reply.ts";
 import { isStructured, parseCloudEvent } from "../shared/cloudevents/read.ts";
 
 /** Headers that end here, or that are made anew from the body. */
 const droppedHeaders = new Set(["content-length", "content-encoding", "content-type", ...connectionHeaders]);
 
 const controls = /[\u0000-\u001f\u007f]/;
-const unusablePath: Problem = {
-  status: 400,
-  code: "MF_PATH_INVALID",
-  detail: "the path contains a control character: remove it",
-};
-
-const addressDenied: Problem = {
-  status: 403,
-  code: "MF_ADDRESS_DENIED",
-  detail: "this path is not open to your address: ask whoever runs the gateway to allow it",
-};
-
 /** A request with all that its route says of it. */
 interface Exchange {
+  /** The contract's operation; undefined without one. */
+  readonly operation: OperationCheck | undefined;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly parameters: Readonly<Record<string, string | undefined>>;
@@ -69,6 +64,7 @@ class HttpSource implements Source {
   readonly #authentication: Authentication | undefined;
   readonly #allowed: Networks | undefined;
   readonly #limiter: RateLimiter | undefined;
+  readonly #operations: readonly OperationCheck[];
   readonly #secretHeaders: ReadonlySet<string>;
   #accept: Accept | undefined;
   #remove: (() => void) | undefined;
@@ -84,15 +80,17 @@ class HttpSource implements Source {
     this.#allowed = config.allow === undefined ? undefined : new Networks(config.allow);
     this.#limiter = config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, context.clock);
     this.#bounds = { limit: config.bodyLimit, memory: context.memory };
+    this.#operations = config.contract === undefined ? [] : contractChecks(config.contract);
   }
 
   async start(accept: Accept): Promise<void> {
     this.#accept = accept;
-    const { method, path, cloudevents, cors } = this.#config;
+    const { cloudevents, cors } = this.#config;
     const removes: (() => void)[] = [];
     this.#remove = () => removes.forEach((remove) => remove());
     try {
-      for (const each of methodList(method)) removes.push(this.#context.http.add(each, path, this.#handle, { webhook: cloudevents, cors }));
+      for (const [index, { method, path }] of routesOf(this.#config).entries())
+        removes.push(this.#context.http.add(method, path, this.#handler(this.#operations[index]), { webhook: cloudevents, cors }));
     } catch (error) {
       this.#remove();
       this.#remove = undefined;
@@ -109,15 +107,19 @@ class HttpSource implements Source {
   }
 
   health(): Health {
-    return { ready: this.#remove !== undefined, detail: `serving ${this.#config.path}` };
+    return { ready: this.#remove !== undefined, detail: `serving ${this.#config.openapi ?? this.#config.path}` };
   }
 
-  readonly #handle: RouteHandler = (request, response, parameters, query) => {
+  #handler(operation: OperationCheck | undefined): RouteHandler {
+    return (request, response, parameters, query) => this.#handle({ operation, request, response, parameters, query });
+  }
+
+  #handle(exchange: Omit<Exchange, "known" | "caller">): void {
+    const { request, response } = exchange;
     if (this.#allowed?.has(this.#context.http.addressOf(request)) === false) return refuse(request, response, addressDenied);
     const authentication = this.#authentication;
     const certificate = authentication?.asksForCertificate === true ? clientCertificate(request, this.#context.clock.now()) : undefined;
     const known = authentication === undefined ? anyone : authentication.byHeaders(request.headers, certificate);
-    const exchange = { request, response, parameters, query };
     if (known === undefined || !("status" in known)) return this.#admit({ ...exchange, known, caller: this.#entered(response) });
     const token = authentication?.tokenOf(request.headers);
     if (token === undefined || authentication === undefined) return refuse(request, response, known);
@@ -129,7 +131,7 @@ class HttpSource implements Source {
         else if (!response.destroyed) this.#admit({ ...exchange, known: found, caller });
       })
       .catch((error: unknown) => this.#failed(exchange, error));
-  };
+  }
 
   /** Counts the request until its response is closed: `stop` waits for it. */
   #entered(response: ServerResponse): Caller {
@@ -147,19 +149,22 @@ class HttpSource implements Source {
 
   /** The caller's credentials are right, or its body must be seen first. */
   #admit(exchange: Exchange): void {
-    const { request, response, known } = exchange;
+    const { request, response, known, operation } = exchange;
     // A signature that is not checked yet may be a stranger's, who must not use up what the sender may send.
     if (known !== undefined && !this.#allows(request, response, known)) return;
     const check = this.#context.longBodies?.();
+    const bounds =
+      operation?.readsBody === true ? { ...this.#bounds, limit: Math.min(this.#bounds.limit, contractLimits.bodyBytes) } : this.#bounds;
     if (
       check === undefined ||
       known === undefined || // its signature is of the whole body
+      operation?.readsBody === true ||
       isSmall(request, check.thresholdBytes) ||
       (this.#config.cloudevents && isStructured(request.headers["content-type"] ?? ""))
     )
-      readBody(request, this.#bounds, (problem, body) => this.#read(exchange, problem === undefined ? { body } : { problem }));
+      readBody(request, bounds, (problem, body) => this.#read(exchange, problem === undefined ? { body } : { problem }));
     else
-      readLargeBody(request, this.#bounds, check).then(
+      readLargeBody(request, bounds, check).then(
         (read) => this.#read(exchange, read),
         (error: unknown) => this.#failed(exchange, error),
       );
@@ -200,9 +205,10 @@ class HttpSource implements Source {
     const known = exchange.known ?? this.#authentication?.byBody(request.headers, body, this.#context.clock.now()) ?? anyone;
     if ("status" in known) return sendProblem(response, known);
     if (exchange.known === undefined && !this.#allows(request, response, known)) return;
-    const plain = this.#message({ ...exchange, known }, body, storedBody);
-    const message = this.#config.cloudevents && !("status" in plain) ? unwrapped(plain) : plain;
-    if ("status" in message) {
+    const added = exchange.operation?.request({ ...exchange, headers: request.headers, body }) ?? {};
+    const plain = isProblem(added) ? added : this.#message({ ...exchange, known }, added, body, storedBody);
+    const message = this.#config.cloudevents && !isProblem(plain) ? unwrapped(plain) : plain;
+    if (isProblem(message)) {
       storedBody?.release();
       return sendProblem(exchange.response, message);
     }
@@ -228,6 +234,22 @@ class HttpSource implements Source {
     else sendProblem(response, { status: 500, code: "MF_REPLY_UNSENDABLE", detail: "HTTP can't carry the flow's reply", id });
   }
 
+  /** The message is done, but its reply breaks the contract. */
+  #brokenReply(response: ServerResponse, id: string, operation: string, { pointer, rule, message }: Breach): void {
+    this.#context.metrics.count("reply_off_contract");
+    const place = pointer === "" ? "" : ` at ${pointer}`;
+    this.#context.logger.error(
+      { message: id, code: "MF_CONTRACT_REPLY", operation, pointer, rule },
+      `the message completed, but its reply breaks the contract of ${operation}: the reply${place} ${message}`,
+    );
+    sendProblem(response, {
+      status: 500,
+      code: "MF_CONTRACT_REPLY",
+      detail: "the reply breaks the contract of this operation: the gateway's log has the reason",
+      id,
+    });
+  }
+
   #failed({ response }: Pick<Exchange, "response">, error: unknown): void {
     this.#context.unexpected(error, "an HTTP request");
     failWith(response);
@@ -240,7 +262,8 @@ class HttpSource implements Source {
   }
 
   #message(
-    { request, parameters, query, known, caller }: Exchange & { readonly known: AuthenticatedCaller },
+    { request, parameters, query, known, caller, operation }: Exchange & { readonly known: AuthenticatedCaller },
+    added: Headers,
     body: Uint8Array,
     storedBody: StagedBody | undefined,
   ): Incoming | Problem {
@@ -259,15 +282,17 @@ class HttpSource implements Source {
     for (const name in parameters) {
       const value = parameters[name] ?? "";
       if (controls.test(value)) return unusablePath;
-      headers[name === "*" ? "mayfly-path-rest" : `mayfly-path-${name.toLowerCase()}`] = value;
+      const own = operation?.operation.names[name] ?? name;
+      headers[own === "*" ? "mayfly-path-rest" : `mayfly-path-${own.toLowerCase()}`] = value;
     }
+    Object.assign(headers, added);
     if (known.name !== undefined) headers["mayfly-caller"] = known.name;
     if (known.claimsJson !== undefined) headers["mayfly-claims"] = known.claimsJson;
     const reply = this.#config.mode === "reply";
     const id = headerText(headers[this.#config.idHeader]);
     return {
       id,
-      idScope: `${request.method === "HEAD" ? "GET" : request.method} ${known.credentials}`,
+      idScope: `${operation?.operation.id ?? (request.method === "HEAD" ? "GET" : request.method)} ${known.credentials}`,
       sameRequest: id !== undefined,
       headers,
       contentType: given["content-type"] ?? "",
@@ -296,7 +321,7 @@ class HttpSource implements Source {
     Object.assign(headers, all);
   }
 
-  #answer({ request, response }: Exchange, outcome: Outcome): void {
+  #answer({ request, response, operation }: Exchange, outcome: Outcome): void {
     if (response.destroyed || response.headersSent) return;
     const { compress, mode } = this.#config;
     switch (outcome.status) {
@@ -305,6 +330,8 @@ class HttpSource implements Source {
         const { id, reply, status } = outcome;
         const duplicate = status === "duplicate";
         if (duplicate && mode === "accept") return answerAccepted(response, id, { status: "duplicate" });
+        const breach = operation?.reply(reply ?? noReply);
+        if (operation !== undefined && breach !== undefined) return this.#brokenReply(response, id, operation.operation.id, breach);
         return sendReply(
           request,
           response,
@@ -331,10 +358,8 @@ class HttpSource implements Source {
   }
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, problem: Problem): void {
-  request.resume();
-  sendProblem(response, problem);
-}
+/** Of a flow that replies nothing. */
+const noReply: Reply = { status: 204, contentType: "", headers: {}, body: noBody };
 
 /** True if the body is not compressed, and its declared length is within the threshold. */
 function isSmall({ headers }: IncomingMessage, thresholdBytes: number): boolean {
@@ -355,29 +380,12 @@ function unwrapped(message: Incoming): Incoming | Problem {
   }
 }
 
-/** `waiting`: of a signal. */
-function answerAccepted(
-  response: ServerResponse,
-  id: string,
-  answer: { readonly status: "accepted" | "duplicate"; readonly waiting?: boolean },
-): void {
-  const body = Buffer.from(JSON.stringify({ id, ...answer }));
-  const headers = ["content-type", "application/json", "mayfly-message-id", id];
-  if (answer.status === "duplicate") headers.push("mayfly-duplicate", "true");
-  writeHead(response, 202, headers, body.length);
-  response.end(body);
-}
-
-function problemOf({ failure, id }: Outcome & { status: "dead" }, errors: "brief" | "full"): Problem {
-  const { status, code, message } = told(failure, errors);
-  return { status, code, detail: message, id };
-}
-
 export const httpSource: SourceDefinition<HttpSourceConfig> = {
   name: "http",
   summary: "Messages over HTTP, on the gateway's own server.",
   description: httpSourceDescription,
   schema: httpSourceSchema,
   example: "http: { method: POST, path: /orders, bodyLimit: 1MiB }",
+  expand: expandHttpSource,
   create: (config, context) => new HttpSource(config, context),
 };

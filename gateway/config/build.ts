@@ -2,16 +2,14 @@
 import { hardLimits } from "#abi";
 import { table } from "#base";
 import { resolve } from "node:path";
-import { approvalPath } from "../approvals/links.ts";
-import type { AuthConfig } from "../contract/http/authentication.ts";
-import { type CorsConfig, corsProblem } from "../contract/http/cors.ts";
-import { methodList } from "../contract/http/routes.ts";
+import { pathParametersOf, type HttpPlace } from "../contract/http/routes.ts";
 import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../contract/hosts.ts";
 import { parseKey } from "../delivery/admission/keys.ts";
 import { gatewayLimits } from "../contract/limits.ts";
+import { checkClientCertificates, checkContracts, checkRoutes } from "./http-places.ts";
 import { type CheckedHistory, type CheckedHistoryRules, historyPlace, historyRules } from "./history-settings.ts";
-import type { Path } from "./problem.ts";
+import type { Path, Report } from "./problem.ts";
 import { hint } from "./suggest.ts";
 import { historyLimits } from "../history/limits.ts";
 import type {
@@ -96,9 +94,12 @@ interface CheckedSignal {
   readonly key?: string | readonly string[];
 }
 
-type Report = (path: Path, message: string, key?: string) => void;
-
-export function buildConfig(data: Checked, base: string, connectors: Connectors, report: Report): Omit<GatewayConfig, "secretFiles"> {
+export function buildConfig(
+  data: Checked,
+  base: string,
+  connectors: Connectors,
+  report: Report,
+): Omit<GatewayConfig, "secretFiles" | "contractFiles"> {
   const names = Object.keys(data.flows);
   const flows = table<FlowConfig>();
   for (const [name, flow] of Object.entries(data.flows))
@@ -108,6 +109,7 @@ export function buildConfig(data: Checked, base: string, connectors: Connectors,
       history: historyRules(data.history, flow.history),
     };
   checkRoutes(flows, data.approvals !== undefined, report);
+  checkContracts(flows, base, report);
   if (data.http.tls?.clientCa === undefined) checkClientCertificates(flows, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
@@ -236,11 +238,7 @@ function sourceOf(entry: Readonly<Record<string, unknown>>): SourceConfig {
 
 /** Parameters of an HTTP source's path, as the source names them. */
 function pathParameters({ connector, config }: SourceConfig): readonly string[] {
-  if (connector !== "http") return [];
-  const { path } = config as { readonly path: string };
-  return [...path.matchAll(/:([A-Za-z_][A-Za-z0-9_]*)/g)]
-    .map(([, name = ""]) => name.toLowerCase())
-    .concat(path.endsWith("*") ? ["rest"] : []);
+  return connector === "http" ? pathParametersOf(config as HttpPlace) : [];
 }
 
 /** A key by a path parameter that no path has is one that no message has. */
@@ -305,60 +303,4 @@ function buildOutlet(
     timeout: (entry["timeout"] as number | undefined) ?? (typeof ownTimeout === "number" ? ownTimeout : gatewayLimits.outletTimeoutMs),
     breaker: entry["breaker"] as OutletConfig["breaker"],
   };
-}
-
-/** Two HTTP sources can't have one method and path, and none is below the gateway's own pages. */
-function checkRoutes(flows: Readonly<Record<string, FlowConfig>>, hasApprovals: boolean, report: Report): void {
-  const taken = new Map<string, string>();
-  for (const [name, flow] of Object.entries(flows)) {
-    for (const { config, owner, at } of httpSources(name, flow)) {
-      const {
-        method: methods,
-        path,
-        cors,
-      } = config as {
-        readonly method: string | readonly string[];
-        readonly path: string;
-        readonly cors?: CorsConfig;
-      };
-      const corsWrong = cors === undefined ? undefined : corsProblem(cors);
-      if (corsWrong !== undefined) report([...at, "http", "cors", "origins"], corsWrong);
-      if (hasApprovals && path.startsWith(approvalPath))
-        report([...at, "http", "path"], `${path} is taken: ${approvalPath} has the pages of \`approvals\``);
-      for (const method of methodList(methods)) {
-        const route = `${method} ${path.replace(/:[^/]+/g, ":")}`;
-        const other = taken.get(route);
-        if (other !== undefined) report([...at, "http", "path"], `${method} ${path} is taken by flows.${other}`);
-        taken.set(route, owner);
-      }
-    }
-  }
-}
-
-/** Without an authority no certificate of a caller is good. */
-function checkClientCertificates(flows: Readonly<Record<string, FlowConfig>>, report: Report): void {
-  for (const [name, flow] of Object.entries(flows))
-    for (const { config, at } of httpSources(name, flow)) {
-      const { auth = [] } = config as { readonly auth?: AuthConfig };
-      if ([auth].flat().some((way) => way.mtls !== undefined))
-        report([...at, "http", "auth"], "mtls needs the authorities of callers' certificates: set http.tls.clientCa");
-    }
-}
-
-interface PlacedHttp {
-  readonly config: unknown;
-  /** `orders`, or `orders.signals.payment`. */
-  readonly owner: string;
-  readonly at: Path;
-}
-
-/** The flow's HTTP sources and those of its signals. */
-function httpSources(name: string, flow: FlowConfig): PlacedHttp[] {
-  const of = (from: readonly SourceConfig[], owner: string, at: Path): PlacedHttp[] =>
-    from.flatMap(({ connector, config }, index) => (connector === "http" ? [{ config, owner, at: [...at, "from", index] }] : []));
-  const signals = Object.entries(flow.signals);
-  return [
-    ...of(flow.from, name, ["flows", name]),
-    ...signals.flatMap(([signal, { from }]) => of(from, `${name}.signals.${signal}`, ["flows", name, "signals", signal])),
-  ];
 }

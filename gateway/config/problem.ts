@@ -4,6 +4,9 @@ import { CodedError } from "#base";
 /** Keys and indices from the top of the file. */
 export type Path = readonly (string | number)[];
 
+/** `key`: the fault is at this key inside the value of `path`. */
+export type Report = (path: Path, message: string, key?: string, code?: string) => void;
+
 export interface ConfigProblem {
   /** MF_CONFIG_INVALID, MF_CONFIG_ENV, MF_CONFIG_SYNTAX, or a connector's own. */
   readonly code: string;
@@ -21,7 +24,10 @@ export interface ConfigProblem {
 export class ConfigError extends CodedError {
   readonly problems: readonly ConfigProblem[];
 
-  constructor(file: string, problems: readonly ConfigProblem[]) {
+  /** Files besides the configuration that may be at fault, absolute. */
+  readonly files: readonly string[];
+
+  constructor(file: string, problems: readonly ConfigProblem[], files: readonly string[] = []) {
     super(
       problems[0]?.code ?? "MF_CONFIG_INVALID",
       problems
@@ -33,6 +39,7 @@ export class ConfigError extends CodedError {
     );
     this.name = "ConfigError";
     this.problems = problems;
+    this.files = files;
   }
 }
 

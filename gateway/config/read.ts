@@ -12,8 +12,9 @@ import type { ConnectorDescription } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { buildConfig } from "./build.ts";
 import { type Environment, expand, type ReadSecret, secretFiles } from "./environment.ts";
+import { expandSources } from "./expand.ts";
 import { configSchema } from "./schema.ts";
-import { ConfigError, type ConfigProblem, type Path, pathText } from "./problem.ts";
+import { ConfigError, type ConfigProblem, type Path, pathText, type Report } from "./problem.ts";
 import { mergeDocuments, type ProfileText } from "./profile.ts";
 import { hint } from "./suggest.ts";
 import { tryConnectors } from "./trial.ts";
@@ -123,6 +124,8 @@ class Reader {
   /** Texts with references as they stand in the file, by path, and their values. */
   readonly written: { readonly path: Path; readonly text: string; readonly value: string }[] = [];
   readonly problems: ConfigProblem[] = [];
+  /** Files that sources name and that were read, absolute. */
+  files: readonly string[] = [];
 
   constructor(text: string, profile?: ProfileText) {
     this.#document = this.#parsed(text, this.#lines, 0);
@@ -290,7 +293,7 @@ function checkedValues(text: string, file: string, options: ReadOptions, without
     ]);
   const reader = new Reader(text, options.profile);
   const check = (): void => {
-    if (reader.problems.length > 0) throw new ConfigError(shown, reader.problems);
+    if (reader.problems.length > 0) throw new ConfigError(shown, reader.problems, reader.files);
   };
   check();
   const files = new Set<string>();
@@ -317,8 +320,11 @@ function checkedValues(text: string, file: string, options: ReadOptions, without
 /** Reads a configuration's text. `file` is its path, for messages and as the place relative paths start from. Throws a ConfigError. */
 export function readConfig(text: string, file: string, options: ReadOptions): GatewayConfig {
   const { reader, data, secretFiles: files, check } = checkedValues(text, file, options);
-  const built = buildConfig(data as never, dirname(resolve(file)), options, (path, message, key) => reader.invalid(path, message, key));
-  const config = { ...built, secretFiles: files };
+  const base = dirname(resolve(file));
+  const report: Report = (path, message, key, code) => reader.invalid(path, message, key, code);
+  reader.files = expandSources(data as never, base, options, report);
+  check();
+  const config = { ...buildConfig(data as never, base, options, report), secretFiles: files, contractFiles: reader.files };
   check();
   tryConnectors(config, options, (path, message, code) => reader.invalid(path, message, undefined, code));
   check();

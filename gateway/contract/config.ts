@@ -161,6 +161,8 @@ export interface GatewayConfig {
   readonly base: string;
   /** Files that `${file:…}` named, absolute: a change of one is a change of the configuration. */
   readonly secretFiles: readonly string[];
+  /** Files that contracts of sources are made of, absolute. */
+  readonly contractFiles: readonly string[];
   readonly flows: Readonly<Record<string, FlowConfig>>;
   readonly http: {
     readonly host: string;

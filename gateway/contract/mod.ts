@@ -14,7 +14,7 @@ export { exchange, type HttpAnswer, newAgent, newProxyAgent, retryAfterMs, unsen
 export { connectionHeaders, headerSafe } from "./http/headers.ts";
 export { networkOf } from "./http/network.ts";
 export { failWith, type Problem, sendProblem } from "./http/problem.ts";
-export { methodList } from "./http/routes.ts";
+export { methodList, routesOf } from "./http/routes.ts";
 export { type RouteHandler } from "./http/routes.ts";
 export { signatureHeader } from "./http/signatures.ts";
 export { decompressor } from "./http/unpack.ts";
@@ -42,7 +42,7 @@ export {
   type OutletRequest,
 } from "./outlet.ts";
 export { type IncomingSignal, type SignalOutcome } from "./sleep.ts";
-export { type Accept, type Source, type SourceContext, type SourceDefinition } from "./source.ts";
+export { type Accept, type Expanded, SettingError, type Source, type SourceContext, type SourceDefinition } from "./source.ts";
 export {
   type Witness,
   type WitnessedAttempt,

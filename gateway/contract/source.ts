@@ -18,6 +18,7 @@
 import type { LongBodies } from "./stored-body.ts";
 import type { ConnectorContext, ConnectorDescription, Health } from "./connector.ts";
 import type { Incoming, Outcome } from "./message.ts";
+import { CodedError } from "#base";
 import type { HttpRoutes } from "./http/routes.ts";
 
 /** Hands a message over. Resolves with what became of it, never rejects. Synchronous up to the queue: it keeps the order of calls. */
@@ -56,7 +57,36 @@ export interface Source {
   health(): Health;
 }
 
+/** A configuration with what the files that it names say. */
+export interface Expanded {
+  /** Plain data: a reload compares it with what is served. */
+  readonly config: object;
+  /** Files that were read, absolute: `mayfly dev` watches them. */
+  readonly files: readonly string[];
+}
+
+/** An error of one setting of a connector. */
+export class SettingError extends CodedError {
+  /** Name of the setting; undefined for the connector as a whole. */
+  readonly setting: string | undefined;
+  /** Files that were read before, absolute. */
+  readonly files: readonly string[];
+
+  constructor(
+    code: string,
+    setting: string | undefined,
+    message: string,
+    { cause, files = [] }: { readonly cause?: unknown; readonly files?: readonly string[] } = {},
+  ) {
+    super(code, message, { cause });
+    this.setting = setting;
+    this.files = files;
+  }
+}
+
 export interface SourceDefinition<Config = never> extends ConnectorDescription {
+  /** Reads the files that a checked configuration names, when mayfly.yaml is read. Throws a SettingError. Absent: it names none. */
+  expand?(config: Config, base: string): Expanded;
   /** `config` has been checked against `schema`, with defaults filled in and units parsed. Throws a CodedError for what a schema can't say. */
   create(config: Config, context: SourceContext): Source;
 }

@@ -42,6 +42,14 @@ export interface Form extends FormData {
   readonly files: readonly (File & { readonly field: string })[];
 }
 
+/** By name; of headers in lower case. */
+export interface Parameters {
+  readonly path: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly cookie: Readonly<Record<string, unknown>>;
+}
+
 /**
  * The message a machine was started for. What can't be parsed is MF_MESSAGE_INVALID, which is not retried. One longer than the flow's
  * `claimCheck` has headers `mayfly-claim-bytes` and `mayfly-claim-sha256`; it can be sent on, and reading its body is MF_BODY_CLAIMED.
@@ -56,6 +64,10 @@ export interface Message extends Content {
   readonly key: string | undefined;
   /** Parameters of an HTTP path such as `/orders/:id`, by name in lower case. */
   readonly params: Readonly<Record<string, string | undefined>>;
+  /** Operation of the contract, where an HTTP source has `openapi`: `createOrder`. */
+  readonly operation: string | undefined;
+  /** Parameters of the operation as values of the types that the contract gives them, with its defaults; empty without a contract. */
+  readonly parameters: Parameters;
   /** Claims of the caller's token, where an HTTP source has `auth: { jwt }` or `{ oidc }`; with `{ mtls }`, of its certificate. */
   readonly claims: Readonly<Record<string, unknown>>;
   /** The query of an HTTP request, decoded; of a key that repeats, the list of its values. */

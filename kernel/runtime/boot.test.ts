@@ -442,10 +442,12 @@ test("parameters of the path and the query, as HTTP brings them", async () => {
     "mayfly-path-order": "7",
     "mayfly-path-rest": "ä",
     "mayfly-claims": '{"sub":"ada"}',
+    "mayfly-operation": "getOrder",
+    "mayfly-parameters": '{"path":{"order":7},"query":{},"header":{},"cookie":{}}',
     "mayfly-query": "a=1&b=x+y%26&a=%C3%A9&empty&=v&bad=%zz&__proto__=p&a=3",
   };
   const handler =
-    "(msg) => ({ params: msg.params, query: Object.entries(msg.query), none: msg.query.nothing ?? null, who: msg.claims.sub })";
+    "(msg) => ({ params: msg.params, query: Object.entries(msg.query), none: msg.query.nothing ?? null, who: msg.claims.sub, what: msg.operation, order: msg.parameters.path.order })";
   const machine = await bootMachine(`${header}export default flow(${handler});`);
   const { effects } = machine.event(deliverBody({}, { headersJson: JSON.stringify(headers) }));
   const last = effects.at(-1);
@@ -462,5 +464,7 @@ test("parameters of the path and the query, as HTTP brings them", async () => {
     ],
     none: null,
     who: "ada",
+    what: "getOrder",
+    order: 7,
   });
 });

@@ -1,5 +1,5 @@
 /** The message a machine was started for. There is one for each machine, so there is one object, built at boot. */
-import type { Message as PublicMessage } from "./api.d.ts";
+import type { Message as PublicMessage, Parameters } from "./api.d.ts";
 import { Content, type Headers } from "./content.ts";
 import { FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
@@ -68,6 +68,17 @@ export class Message extends Content implements PublicMessage {
     const { headers } = this;
     for (const name in headers) if (name.startsWith(parameterPrefix)) found[name.slice(parameterPrefix.length)] = headers[name]!;
     return found;
+  }
+
+  /** Operation of the contract that an HTTP source serves. */
+  get operation(): string | undefined {
+    return this.headers["mayfly-operation"];
+  }
+
+  /** Parameters of an operation as values, by place and name. */
+  get parameters(): Parameters {
+    const json = this.headers["mayfly-parameters"];
+    return json === undefined ? { path: {}, query: {}, header: {}, cookie: {} } : JSON.parse(json);
   }
 
   /** Claims of the caller's token; empty without one. */

@@ -94,12 +94,12 @@ class DocumentWriter {
 
   add(source: Served): void {
     checkLiteral(source);
-    for (const templated of templatedPaths(source.config.path)) {
+    for (const templated of templatedPaths(source.config.path ?? "")) {
       const shape = shapeOf(templated.template);
       const known = this.#templates.get(shape) ?? templated;
       this.#templates.set(shape, known);
       const item = (this.#paths[known.template] ??= {});
-      for (const method of methodList(source.config.method)) {
+      for (const method of methodList(source.config.method ?? "POST")) {
         const name = method.toLowerCase();
         if (item[name] !== undefined)
           throw new CodedError(

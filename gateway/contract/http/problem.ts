@@ -9,9 +9,11 @@ export interface Problem {
   /** Id of the message, when there is one already. */
   readonly id?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Further members of the body. */
+  readonly more?: Readonly<Record<string, string>>;
 }
 
-export function problemBody({ status, code, detail, id }: Problem): Uint8Array {
+export function problemBody({ status, code, detail, id, more }: Problem): Uint8Array {
   return toUtf8(
     JSON.stringify({
       type: "about:blank",
@@ -19,6 +21,7 @@ export function problemBody({ status, code, detail, id }: Problem): Uint8Array {
       status,
       detail,
       code,
+      ...more,
       ...(id === undefined ? {} : { id }),
     }),
   );

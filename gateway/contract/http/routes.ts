@@ -17,6 +17,40 @@ export interface RouteOptions {
   readonly cors?: CorsConfig | undefined;
 }
 
+/** One operation of a contract, as the router has it. */
+interface ContractRoute {
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+  /** Names of path parameters as the router has them, with the contract's. */
+  readonly names: Readonly<Record<string, string>>;
+}
+
+/** Settings of an HTTP source that say where it is served. */
+export interface HttpPlace {
+  readonly method?: string | readonly string[];
+  readonly path?: string;
+  /** The document that `openapi` names; its operations are served instead of `path`. */
+  readonly contract?: { readonly file: string; readonly operations: readonly ContractRoute[]; readonly all: readonly string[] };
+  readonly partial?: boolean;
+}
+
+/** Every method and path of a source. */
+export function routesOf({
+  method = "POST",
+  path = "",
+  contract,
+}: HttpPlace): readonly { readonly method: string; readonly path: string }[] {
+  return contract?.operations ?? methodList(method).map((each) => ({ method: each, path }));
+}
+
+/** Path parameters of a source, as a flow finds them: in lower case, `rest` for a trailing `*`. */
+export function pathParametersOf({ path = "", contract }: HttpPlace): readonly string[] {
+  if (contract !== undefined) return contract.operations.flatMap(({ names }) => Object.values(names).map((name) => name.toLowerCase()));
+  const named = [...path.matchAll(/:([A-Za-z_][A-Za-z0-9_]*)/g)].map(([, name = ""]) => name.toLowerCase());
+  return path.endsWith("*") ? [...named, "rest"] : named;
+}
+
 /** One method or several, as a list. */
 export function methodList(methods: string | readonly string[]): readonly string[] {
   return typeof methods === "string" ? [methods] : methods;
