@@ -133,6 +133,12 @@ export class S3Client {
     throw new S3Error(statusCode, code, message, typeof after === "string" ? after : undefined);
   }
 
+  /** Like `call`, of an answer in XML, which comes in time. */
+  async text(request: S3Request): Promise<string> {
+    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(s3Limits.xmlMs)]);
+    return await textOf(await this.call({ ...request, signal }), s3Limits.xmlBytes);
+  }
+
   /** Like `call`, of answers without a body that matters. */
   async run(request: S3Request): Promise<S3Response["headers"]> {
     const { headers, body } = await this.call(request);

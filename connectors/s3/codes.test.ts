@@ -203,3 +203,47 @@ test("while many finished objects can't be moved no others are taken, and all ar
     },
   );
 });
+
+/** A page of a listing that has another one behind it. */
+const pageOf = (key: string, next: string): string =>
+  listing(key).replace("</ListBucketResult>", `<IsTruncated>true</IsTruncated><NextContinuationToken>${next}</NextContinuationToken></ListBucketResult>`); // biome-ignore format: one page
+
+test("a listing whose page leads to itself is told; one that is longer than a poll goes on with the next", async () => {
+  const watch = async (pages: (token: number) => string, told: (detail: string, received: number) => boolean) => {
+    const tokens: number[] = [];
+    await withPeer(
+      ({ method, url = "" }, response) => {
+        if (!url.includes("list-type") || url.includes("max-keys=1&"))
+          return void response.writeHead(200, { etag: '"e"' }).end(method === "GET" ? "x" : "");
+        tokens.push(Number(new URL(url, "http://a").searchParams.get("continuation-token") ?? 0));
+        response.end(pages(tokens.at(-1) ?? 0));
+      },
+      async (endpoint) => {
+        const { source, gateway } = await startSource(s3Source, {
+          endpoint,
+          bucket: "b-1",
+          every: "1ms",
+          prefix: "in/",
+          done: "in/done/",
+          ...s3Login,
+        });
+        await eventually("it is told", () => told(source.health().detail, gateway.received.length), 60_000);
+        await source.stop();
+      },
+    );
+    return tokens;
+  };
+  await watch(
+    () => pageOf("in/done/a", "7"),
+    (detail) => detail.startsWith("MF_S3_LISTING"),
+  );
+  const last = s3Limits.pagesPerPoll + 20;
+  const tokens = await watch(
+    (token) => (token < last ? pageOf(`in/done/${token}`, String(token + 1)) : listing("in/wanted")),
+    (_, received) => received === 1,
+  );
+  deepEqual(
+    tokens.slice(0, last + 1),
+    Array.from({ length: last + 1 }, (_, at) => at),
+  );
+});

@@ -6,10 +6,14 @@ export const s3Limits = {
   pageObjects: 1_000,
   /** Objects that a poll looks at before it hands over the oldest. */
   objectsPerPoll: 10_000,
+  /** Pages that a poll reads; the next one goes on behind them. */
+  pagesPerPoll: 1_000,
   /** Objects that one `list` answers. */
   objectsPerAnswer: 10_000,
   /** Bytes of one answer in XML: a page of the longest keys, each character escaped. */
   xmlBytes: 16 * 2 ** 20,
+  /** Longest time of such an answer: it may come byte by byte. */
+  xmlMs: 120_000,
   /** Bytes of a key in UTF-8. */
   keyBytes: 1_024,
   /** Bytes of a large object that are in memory while it goes into the body store. */

@@ -16,22 +16,36 @@ export const isMissing = (error: unknown): boolean => error instanceof S3Error &
 /** The object is not the version that was asked for. */
 export const isOther = (error: unknown): boolean => error instanceof S3Error && error.status === 412;
 
-/** Objects below `prefix` in the order of their keys, page by page. `after`: begins behind this key. */
-export async function* listed(
-  s3: S3Client,
-  options: { readonly prefix: string; readonly most?: number; readonly signal: AbortSignal },
-): AsyncGenerator<readonly S3Object[]> {
-  let next: string | undefined;
+export interface Listing {
+  readonly prefix: string;
+  /** Objects of a page, unless there are fewer. */
+  readonly most?: number;
+  /** Goes on behind the page that had this `next`. */
+  readonly after?: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface ListedPage {
+  readonly objects: readonly S3Object[];
+  /** Undefined for the last page. */
+  readonly next: string | undefined;
+}
+
+/** Objects below `prefix` in the order of their keys, page by page. Throws MF_S3_LISTING when a page leads to itself. */
+export async function* listed(s3: S3Client, { prefix, most, after, signal }: Listing): AsyncGenerator<ListedPage> {
+  let next = after;
   do {
     const query: [string, string][] = [
       ["list-type", "2"],
       ["encoding-type", "url"],
-      ["max-keys", String(Math.min(options.most ?? s3Limits.pageObjects, s3Limits.pageObjects))],
-      ["prefix", options.prefix],
+      ["max-keys", String(Math.min(most ?? s3Limits.pageObjects, s3Limits.pageObjects))],
+      ["prefix", prefix],
     ];
     if (next !== undefined) query.push(["continuation-token", next]);
-    const page = parseListing(await textOf(await s3.call({ method: "GET", query, signal: options.signal }), s3Limits.xmlBytes));
-    yield page.objects;
+    const page = parseListing(await s3.text({ method: "GET", query, signal }));
+    if (page.next !== undefined && page.next === next)
+      throw new CodedError("MF_S3_LISTING", "the server's listing does not end: its next page is the same again. Check the server");
+    yield page;
     next = page.next;
   } while (next !== undefined);
 }
@@ -77,7 +91,7 @@ export async function copy(s3: S3Client, key: string, to: string, version: Versi
   const target = there === undefined ? to : nameBeside(to, version);
   const headers = { "x-amz-copy-source": s3.copySource(key), ...(isKnown ? { "x-amz-copy-source-if-match": `"${version.etag}"` } : {}) };
   try {
-    const text = await textOf(await s3.call({ method: "PUT", key: target, headers, signal }), s3Limits.xmlBytes);
+    const text = await textOf(await s3.call({ method: "PUT", key: target, headers, signal }), s3Limits.xmlBytes); // may take its time
     const { code, message } = parseS3Error(text); // an error may come behind the status 200
     if (code !== "") throw new S3Error(500, code, message);
     return "ended";
@@ -98,7 +112,7 @@ function nameBeside(key: string, { timeMs, etag }: Version): string {
 const valueOf = (how: string, { etag }: Version): string => `${how}:${/^[A-Za-z0-9-]*$/.test(etag) ? etag : sha256(etag)}`;
 
 async function tagsOf(s3: S3Client, key: string, signal: AbortSignal): Promise<Tags> {
-  return parseTags(await textOf(await s3.call({ method: "GET", key, query: [["tagging", ""]], signal }), s3Limits.xmlBytes));
+  return parseTags(await s3.text({ method: "GET", key, query: [["tagging", ""]], signal }));
 }
 
 export async function isTagged(s3: S3Client, key: string, version: Version, signal: AbortSignal): Promise<boolean> {

@@ -161,8 +161,8 @@ class S3Outlet implements Outlet {
 
   async #list(prefix: string, signal: AbortSignal): Promise<Answer> {
     const entries: object[] = [];
-    for await (const page of listed(this.#s3, { prefix, signal })) {
-      for (const { key, size: bytes, timeMs, etag } of page)
+    for await (const { objects } of listed(this.#s3, { prefix, signal })) {
+      for (const { key, size: bytes, timeMs, etag } of objects)
         entries.push({ path: key.slice(this.#config.prefix.length), size: bytes, time: timeOf(timeMs), etag });
       if (entries.length > s3Limits.objectsPerAnswer)
         throw final("MF_ANSWER_LIMIT", `there are more than ${s3Limits.objectsPerAnswer} objects: list with a longer path`);

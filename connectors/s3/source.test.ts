@@ -54,7 +54,7 @@ class Bucket {
 
   async keys(prefix = ""): Promise<string[]> {
     const keys: string[] = [];
-    for await (const page of listed(this.client, { prefix, signal })) keys.push(...page.map(({ key }) => key));
+    for await (const { objects } of listed(this.client, { prefix, signal })) keys.push(...objects.map(({ key }) => key));
     return keys;
   }
 }

@@ -12,7 +12,7 @@ import {
 } from "#gateway/contract";
 import { contentTypeOf, globPattern } from "../shared/dropped-files.ts";
 import { Link, type Opening } from "../shared/link.ts";
-import { type Ended, PolledFiles, WrongSize } from "../shared/polled-files.ts";
+import { type Ended, PolledFiles, TooSlow, WrongSize } from "../shared/polled-files.ts";
 import { shortId, headersOf } from "../shared/wire.ts";
 import { explainS3, isOutage, S3Client, type S3Config, type S3Response, s3Required, s3Schema } from "./client.ts";
 import { s3Limits } from "./limits.ts";
@@ -57,6 +57,8 @@ class S3Source implements Source {
   readonly #ends = new Map<string, End>();
   /** Versions that have their tag. */
   readonly #tagged = new Map<string, string>();
+  /** Place in a listing where the next poll goes on. */
+  #after: string | undefined;
   /** Ends reading at the stop. */
   readonly #reading = new AbortController();
   #accept: Accept = () => Promise.reject(new Error("not started"));
@@ -146,11 +148,7 @@ class S3Source implements Source {
   /** Lists once and hands over what was found, as there is room for it. Resolves with what is wrong, if anything. */
   async #poll({ over }: Session): Promise<string | undefined> {
     for (const key of this.#ends.keys()) await this.#end(key);
-    const found: S3Object[] = [];
-    for await (const page of listed(this.#s3, { prefix: this.#config.prefix, signal: over })) {
-      for (const object of page) if (this.#isWanted(object) && !(await this.#isTagged(object, over))) found.push(object);
-      if (found.length >= s3Limits.objectsPerPoll) break;
-    }
+    const found = await this.#list(over);
     found.sort((a, b) => a.timeMs - b.timeMs || (a.key < b.key ? -1 : 1));
     const unread: string[] = [];
     for (const object of found) {
@@ -161,6 +159,24 @@ class S3Source implements Source {
     const unmoved = this.#unended;
     if (unmoved > 0) return `MF_S3_MOVE: ${unmoved} finished objects can't be moved, deleted or tagged`;
     return unread.length === 0 ? undefined : `MF_S3_READ: ${unread.length} objects can't be read, ${JSON.stringify(unread[0])} among them`;
+  }
+
+  /** Wanted objects. A listing that is longer than a poll can read goes on with the next one, unless there was enough in it. */
+  async #list(over: AbortSignal): Promise<S3Object[]> {
+    const found: S3Object[] = [];
+    const after = this.#after;
+    this.#after = undefined; // also when the server does not know it any more
+    let pages = 0;
+    for await (const { objects, next } of listed(this.#s3, { prefix: this.#config.prefix, after, signal: over })) {
+      for (const object of objects) if (this.#isWanted(object) && !(await this.#isTagged(object, over))) found.push(object);
+      pages += 1;
+      if (found.length >= s3Limits.objectsPerPoll) break;
+      if (pages === s3Limits.pagesPerPoll) {
+        this.#after = next;
+        break;
+      }
+    }
+    return found;
   }
 
   /** Objects whose end has failed so far. */
@@ -249,10 +265,10 @@ class S3Source implements Source {
       this.#context.metrics.count("changed");
       return true; // the next poll lists what it is now
     }
-    const isSize = error instanceof WrongSize;
-    if (!isSize && isOutage(error)) throw error;
+    const isOwn = error instanceof WrongSize || error instanceof TooSlow;
+    if (!isOwn && isOutage(error)) throw error;
     if (!isCoded(error)) {
-      const why = isSize ? error.message : this.#explain(error).message;
+      const why = isOwn ? error.message : this.#explain(error).message;
       this.#files.tellOnce(`unread ${key}`, "MF_S3_READ", `the object can't be read: ${why}`, key);
       return false;
     }
@@ -341,7 +357,7 @@ committed, and counts as failed if the message failed for good (its dead letter 
   \`x-amz-meta-…\`. The content type is the object's, or comes from the extension, unless \`contentType\` is given.
 - **Rights**: ListBucket, GetObject, PutObject and DeleteObject; with \`tag\`, GetObjectTagging and PutObjectTagging.
 - **Errors** (retried, shown by \`/ready\`): \`MF_S3_UNREACHABLE\`, \`MF_S3_TLS\`, \`MF_S3_AUTH\`, \`MF_S3_FORBIDDEN\`, \`MF_S3_NO_BUCKET\`, \`MF_S3_REGION\`,
-  \`MF_S3_UNAVAILABLE\`, \`MF_S3_FAILED\`, \`MF_S3_READ\`, \`MF_S3_MOVE\`, \`MF_S3_TAGS\`.`,
+  \`MF_S3_UNAVAILABLE\`, \`MF_S3_FAILED\`, \`MF_S3_READ\`, \`MF_S3_MOVE\`, \`MF_S3_LISTING\`, \`MF_S3_TAGS\`.`,
   schema: {
     type: "object",
     additionalProperties: false,

@@ -68,11 +68,13 @@ export class Claims {
   /** Files that are claimed by this instance. */
   async list(): Promise<Entry[]> {
     const { remote, marker } = this.#options;
-    const entries = (await remote.list(this.#own)).filter(({ kind }) => kind === "file");
+    const files = async (): Promise<Entry[]> => await remote.list(this.#own, ({ kind }) => kind === "file");
+    const entries = await files();
     if (marker === undefined) return entries;
     const marks = entries.filter(({ name }) => name.endsWith(marker));
+    if (marks.length === 0) return entries;
     for (const { name } of marks) await this.#claimMarked(name.slice(0, -marker.length));
-    return marks.length === 0 ? entries : await this.list();
+    return (await files()).filter(({ name }) => !name.endsWith(marker));
   }
 
   /** False if it is gone: another gateway has claimed it. */

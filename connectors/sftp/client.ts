@@ -118,7 +118,7 @@ export async function openSftp(config: SftpConfig, context: ConnectorContext, { 
       },
     });
   });
-  const opened = new Remote(sftp);
+  const opened = new Remote(sftp, context.clock, ended);
   remote = opened;
   if (closed) opened.lost();
   sftp.on("error", ended);

@@ -2,6 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { dirname } from "node:path/posix";
 import type { FileEntryWithStats, SFTPWrapper, Stats } from "ssh2";
+import { CodedError } from "#base";
+import type { ConnectorContext } from "#gateway/contract";
 import { LossGuard } from "../shared/link.ts";
 import { sftpLimits } from "./limits.ts";
 
@@ -35,18 +37,28 @@ export const isMissing = (error: unknown): boolean => statusOf(error) === noSuch
 
 type Done<T> = (error: Error | null | undefined, value: T) => void;
 
+/** A name that is too long is cut, and its entry is nothing that can be used. */
 function entryOf(name: string, stats: Stats): Entry {
+  if (name.length > sftpLimits.nameCharacters)
+    return { name: `${name.slice(0, sftpLimits.nameCharacters)}…`, kind: "other", size: stats.size, mtime: stats.mtime };
   const kind = stats.isFile() ? "file" : stats.isDirectory() ? "folder" : "other";
   return { name, kind, size: stats.size, mtime: stats.mtime };
 }
 
 export class Remote {
   readonly #sftp: SFTPWrapper;
+  readonly #clock: ConnectorContext["clock"];
+  readonly #silent: (error: Error) => void;
   readonly #guard = new LossGuard();
+  /** Timeouts of calls that wait for their answer. */
+  readonly #waiting = new Set<() => void>();
   #closed = false;
 
-  constructor(sftp: SFTPWrapper) {
+  /** `silent` is called when the server does not answer. */
+  constructor(sftp: SFTPWrapper, clock: ConnectorContext["clock"], silent: (error: Error) => void) {
     this.#sftp = sftp;
+    this.#clock = clock;
+    this.#silent = silent;
   }
 
   /** The connection is gone: nothing can be asked any more. */
@@ -57,20 +69,29 @@ export class Remote {
   /** Fails the calls that wait. */
   lost(): void {
     this.#closed = true;
+    for (const cancel of this.#waiting) cancel();
+    this.#waiting.clear();
     this.#guard.lost();
   }
 
-  /** Entries that are wanted, as many as the limit allows. */
+  /** Entries that are wanted, as many as the limit allows. Throws MF_SFTP_LISTING for a folder with too many others. */
   async list(folder: string, wanted: (entry: Entry) => boolean = () => true, most: number = sftpLimits.entriesPerList): Promise<Entry[]> {
     const entries: Entry[] = [];
     const handle = await this.#call<Buffer>((done) => this.#sftp.opendir(folder, done));
     try {
-      while (entries.length < most) {
+      for (let looked = 0; entries.length < most; ) {
         const batch = await this.#call<FileEntryWithStats[]>((done) => this.#sftp.readdir(handle, done));
         for (const { filename, attrs } of batch) {
           const entry = entryOf(filename, attrs);
           if (wanted(entry)) entries.push(entry);
         }
+        looked += batch.length === 0 ? sftpLimits.emptyEntries : batch.length;
+        if (looked < sftpLimits.entriesPerLook) continue;
+        if (entries.length > 0) break; // these first
+        throw new CodedError(
+          "MF_SFTP_LISTING",
+          `none of the first ${sftpLimits.entriesPerLook} entries of ${folder} is a file to be taken: move them to another folder`,
+        );
       }
     } catch (error) {
       if (statusOf(error) !== endOfFile) throw error;
@@ -158,7 +179,8 @@ export class Remote {
 
   async #readAt(handle: Buffer, position: number, length: number): Promise<Buffer> {
     const bytes = Buffer.alloc(length);
-    for (let at = 0; at < length; ) {
+    for (let at = 0, reads = 0; at < length; reads += 1) {
+      if (reads === sftpLimits.readsPerPiece) throw new Error(`the server reads ${at} bytes in ${reads} answers`);
       const count = await this.#call<number>((done) => this.#sftp.read(handle, bytes, at, length - at, position + at, done));
       if (count === 0) throw new ReadAgain();
       at += count;
@@ -227,9 +249,20 @@ export class Remote {
 
   #call<T>(start: (done: Done<T>) => void): Promise<T> {
     const asked = this.#guard.during(
-      new Promise<T>((resolve, reject) => start((error, value) => (error ? reject(error) : resolve(value)))),
+      new Promise<T>((resolve, reject) => {
+        const cancel = this.#clock.after(sftpLimits.answerMs, () =>
+          this.#silent(new Error(`a request had no answer within ${sftpLimits.answerMs} ms`)),
+        );
+        this.#waiting.add(cancel);
+        start((error, value) => {
+          cancel();
+          this.#waiting.delete(cancel);
+          if (error) reject(error);
+          else resolve(value);
+        });
+      }),
     );
-    if (this.#closed) this.#guard.lost(); // ssh2 leaves it unanswered
+    if (this.#closed) this.lost(); // ssh2 leaves it unanswered
     return asked;
   }
 }

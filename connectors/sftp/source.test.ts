@@ -12,6 +12,7 @@ import { Proxy } from "../testing/proxy.ts";
 import { aWhile, configured, done, eventually, PretendedGateway, refused, testContext, toldBy, uniqueName } from "../testing/rig.ts";
 import { noSshd, type SshServer, sshServer } from "../testing/ssh-server.ts";
 import { loadClient } from "./client.ts";
+import { sftpLimits } from "./limits.ts";
 import { sftpSource, type SftpSourceConfig } from "./source.ts";
 
 const skip = noSshd();
@@ -374,6 +375,29 @@ describe("sftp source", { skip, timeout: 240_000 }, () => {
     await eventually("it is moved", isDone(dir, 1));
     await eventually("it is well again", () => source.health().ready);
     equal(gateway.received.length, 1);
+    await source.stop();
+  });
+
+  test("while many finished files can't be moved no others are taken, and all are once they can", async () => {
+    const dir = await newFolder();
+    const { source, gateway, start } = started(dir, { pattern: "*.csv" });
+    await mkdir(join(dir, "done"), { recursive: true });
+    await start();
+    await rm(join(dir, "done"), { recursive: true });
+    await writeFile(join(dir, "done"), "a file in place of the folder");
+    const all = Array.from({ length: sftpLimits.unended + 60 }, (_, at) => `${at + 1000}.csv`);
+    await drop(dir, all);
+    await eventually(
+      "many can't be moved",
+      () => Number(/^MF_SFTP_MOVE: (\d+)/.exec(source.health().detail)?.[1]) >= sftpLimits.unended,
+      60_000,
+    );
+    await aWhile();
+    ok(gateway.received.length < sftpLimits.unended + gatewayLimits.filesAtOnce, String(gateway.received.length));
+    await rm(join(dir, "done"));
+    await mkdir(join(dir, "done"));
+    await eventually("all are moved", isDone(dir, all.length), 60_000);
+    equal(gateway.received.length, all.length, "each came once");
     await source.stop();
   });
 

@@ -16,6 +16,8 @@ import {
 } from "#gateway/contract";
 import { contentTypeOf, globPattern, isUnfinished } from "../shared/dropped-files.ts";
 import { Link, type Opening } from "../shared/link.ts";
+import { inTime } from "../shared/polled-files.ts";
+import { ToldOnce } from "../shared/told-once.ts";
 import { Claims } from "./claims.ts";
 import { explainSftp, openSftp, type SftpConfig, sftpLogin, sftpPeer, sftpRequired, sftpSchema } from "./client.ts";
 import { sftpLimits } from "./limits.ts";
@@ -75,8 +77,7 @@ class SftpSource implements Source {
   readonly #inHand = new Map<string, Promise<void>>();
   /** Ended files that are not moved yet: tried with every poll, never handed over twice. */
   readonly #ends = new Map<string, End>();
-  /** Names and troubles that were logged. */
-  readonly #told = new Set<string>();
+  readonly #told: ToldOnce;
   #stopped = false;
   #paused = false;
   #refusedUntilMs = 0;
@@ -90,6 +91,7 @@ class SftpSource implements Source {
     this.#peer = sftpPeer(config);
     this.#place = `folder ${config.dir}`;
     this.#pattern = globPattern(config.pattern);
+    this.#told = new ToldOnce(context);
     this.#link = new Link<Session>({
       context,
       peer: `${this.#peer} ${this.#place}`,
@@ -186,7 +188,7 @@ class SftpSource implements Source {
     const all = new Set<string>();
     const { dir, marker } = this.#config;
     const files = await remote.list(dir, (entry) => {
-      if (marker !== undefined && entry.name.endsWith(marker)) all.add(entry.name);
+      if (marker !== undefined && entry.name.endsWith(marker) && all.size < sftpLimits.entriesPerList) all.add(entry.name);
       return this.#isWanted(entry);
     });
     const nowMs = this.#context.clock.monotonicMs();
@@ -205,14 +207,22 @@ class SftpSource implements Source {
     for (const entry of [...back, ...settled].sort(byTimeThenName).slice(0, gatewayLimits.filesPerScan)) {
       const isMine = back.includes(entry);
       if (this.#inHand.has(entry.name) || this.#ends.has(entry.name) || (!isMine && mine.has(entry.name))) continue;
-      if (!this.#hasRoom() || remote.closed) break;
+      // Each would be worked on again after a restart, and is remembered until then.
+      if (!this.#hasRoom() || remote.closed || this.#unended >= sftpLimits.unended) break;
       if (!isMine && !(await claims.claim(entry.name))) continue;
       if (!isMine) this.#claimed.set(entry.name, { ...entry, sinceMs: Number.NEGATIVE_INFINITY });
       if (!(await this.#take(session, entry))) unread.push(entry.name);
     }
-    const unmoved = [...this.#ends.values()].filter(({ failed }) => failed).length;
+    const unmoved = this.#unended;
     if (unmoved > 0) return `MF_SFTP_MOVE: ${unmoved} finished files can't be moved out of the folder`;
     return unread.length === 0 ? undefined : `MF_SFTP_READ: ${unread.length} files can't be read, ${unread[0]} among them`;
+  }
+
+  /** Files whose move has failed so far. */
+  get #unended(): number {
+    let count = 0;
+    for (const { failed } of this.#ends.values()) if (failed) count += 1;
+    return count;
   }
 
   #hasRoom(): boolean {
@@ -263,7 +273,10 @@ class SftpSource implements Source {
     let body: Uint8Array = new Uint8Array(0);
     let storedBody: StagedBody | undefined;
     try {
-      const pieces = remote.read(path, size, () => !this.#stopped);
+      const pieces = inTime(
+        remote.read(path, size, () => !this.#stopped),
+        this.#context.clock,
+      );
       if (large) storedBody = await check.store.stage(pieces);
       else body = await wholeOf(pieces, size);
       const after = await remote.stat(path);
@@ -353,7 +366,7 @@ class SftpSource implements Source {
         await (end.to === undefined ? remote.remove(from) : remote.moveBeside(from, join(end.to, name)));
       }
       this.#ends.delete(name);
-      this.#told.delete(`unmoved ${name}`);
+      this.#told.forget(`unmoved ${name}`);
     } catch (error) {
       if (remote.closed) return;
       end.failed = true;
@@ -366,11 +379,7 @@ class SftpSource implements Source {
 
   /** True if it is told now. */
   #tellOnce(what: string, code: string, text: string, file?: string): boolean {
-    if (this.#told.has(what)) return false;
-    if (this.#told.size >= sftpLimits.toldNames) this.#told.clear();
-    this.#told.add(what);
-    this.#context.logger.error({ code, ...(file === undefined ? {} : { file }) }, text);
-    return true;
+    return this.#told.tell(what, code, text, file === undefined ? {} : { file });
   }
 }
 
@@ -411,7 +420,7 @@ dead letter says why).
 - **Headers**: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-file-time\`. The content type comes from the extension unless
   \`contentType\` is given.
 - **Errors** (retried, shown by \`/ready\`): \`MF_SFTP_UNREACHABLE\`, \`MF_SFTP_AUTH\`, \`MF_SFTP_HOST_KEY\`, \`MF_SFTP_KEY\`, \`MF_SFTP_FOLDER\`,
-  \`MF_SFTP_READ\`, \`MF_SFTP_MOVE\`, \`MF_SFTP_CLIENT\`.`,
+  \`MF_SFTP_READ\`, \`MF_SFTP_MOVE\`, \`MF_SFTP_LISTING\`, \`MF_SFTP_CLIENT\`. While 100 finished files can't be moved no others are taken.`,
   schema: {
     type: "object",
     additionalProperties: false,

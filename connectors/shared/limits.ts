@@ -68,6 +68,11 @@ export const fileNameLimits = {
 export const polledLimits = {
   /** Names whose trouble is remembered, so that each is logged once. */
   toldNames: 10_000,
+  /** Time after which they are forgotten, where there are more. */
+  toldMs: 3_600_000,
+  /** A file that is read makes progress when so many more bytes have come within the time. */
+  progressBytes: 64 * 1024,
+  progressMs: 60_000,
 } as const;
 
 /** Bounds of sources that read the rows of a query. */

@@ -3,7 +3,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { SourceContext, StagedBody } from "#gateway/contract";
 import { testContext } from "../testing/rig.ts";
-import { PolledFiles, WrongSize } from "./polled-files.ts";
+import { ManualClock } from "../../gateway/testing/manual-clock.ts";
+import { polledLimits } from "./limits.ts";
+import { inTime, PolledFiles, WrongSize } from "./polled-files.ts";
+import { ToldOnce } from "./told-once.ts";
 
 /** Beyond `thresholdBytes` a body is staged; `staged` has the bytes that came so far. */
 function files(thresholdBytes: number): { readonly context: SourceContext; readonly polled: PolledFiles; readonly staged: number[] } {
@@ -39,4 +42,35 @@ test("a body is read whole, into memory or the body store, if it has the bytes o
       },
     ),
   );
+});
+
+test("a file that drips is given up; one that is slow but makes progress is not", async () => {
+  const clock = new ManualClock();
+  async function* every(ms: number, pieceBytes: number): AsyncGenerator<Uint8Array> {
+    for (let count = 0; count < 1_000; count += 1) {
+      clock.advance(ms);
+      yield new Uint8Array(pieceBytes);
+    }
+  }
+  const countOf = async (pieces: AsyncIterable<Uint8Array>): Promise<number> => {
+    let count = 0;
+    for await (const _ of inTime(pieces, clock)) count += 1;
+    return count;
+  };
+  equal(await countOf(every(polledLimits.progressMs, polledLimits.progressBytes)), 1_000);
+  await rejects(countOf(every(1_000, 1_000)), /bytes came in/);
+});
+
+test("troubles are logged once, also when there are more than are remembered", () => {
+  const clock = new ManualClock();
+  let lines = 0;
+  const logger = { error: () => void (lines += 1) } as unknown as SourceContext["logger"];
+  const told = new ToldOnce({ logger, clock });
+  const all = polledLimits.toldNames + 5;
+  for (let poll = 0; poll < 3; poll += 1) for (let name = 0; name < all; name += 1) told.tell(`ignored ${name}`, "MF_TESTED", "");
+  equal(lines, polledLimits.toldNames);
+  told.forget("ignored 0");
+  equal(told.tell("ignored 0", "MF_TESTED", ""), true);
+  clock.advance(polledLimits.toldMs);
+  equal(told.tell(`ignored ${all}`, "MF_TESTED", ""), true);
 });

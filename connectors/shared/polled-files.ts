@@ -16,6 +16,7 @@ import {
   type StagedBody,
 } from "#gateway/contract";
 import { polledLimits } from "./limits.ts";
+import { ToldOnce } from "./told-once.ts";
 
 /** A body as `Incoming` has it: one of the two is empty. */
 export interface ReadBody {
@@ -26,12 +27,15 @@ export interface ReadBody {
 /** A file has more or fewer bytes than its listing says. */
 export class WrongSize extends Error {}
 
+/** A file comes so slowly that others would wait for it for ever. */
+export class TooSlow extends Error {}
+
 export type Ended = Exclude<Outcome, { readonly status: "refused" }>;
 
 export class PolledFiles {
   readonly #context: SourceContext;
   readonly #inHand = new Map<string, Promise<void>>();
-  readonly #told = new Set<string>();
+  readonly #told: ToldOnce;
   #refusedUntilMs = Number.NEGATIVE_INFINITY;
   #waiting: (() => void)[] = [];
   #paused = false;
@@ -39,6 +43,7 @@ export class PolledFiles {
 
   constructor(context: SourceContext) {
     this.#context = context;
+    this.#told = new ToldOnce(context);
   }
 
   has(name: string): boolean {
@@ -108,7 +113,7 @@ export class PolledFiles {
 
   /**
    * The body of a file of `size` bytes: a large one goes into the body store, and takes `bufferBytes` of memory meanwhile. Undefined: there is
-   * no memory for it now. Rejects as `pieces` do, with WrongSize, or with the body store's CodedError.
+   * no memory for it now. Rejects as `pieces` do, with WrongSize, TooSlow, or with the body store's CodedError.
    */
   async read(size: number, bufferBytes: number, pieces: () => Promise<AsyncIterable<Uint8Array>>): Promise<ReadBody | undefined> {
     const check = this.#context.longBodies?.();
@@ -120,8 +125,9 @@ export class PolledFiles {
       return undefined;
     }
     try {
-      if (large) return { body: new Uint8Array(0), storedBody: await check.store.stage(exactly(await pieces(), size)) };
-      return { body: await wholeOf(await pieces(), size), storedBody: undefined };
+      const whole = exactly(inTime(await pieces(), this.#context.clock), size);
+      if (large) return { body: new Uint8Array(0), storedBody: await check.store.stage(whole) };
+      return { body: await wholeOf(whole, size), storedBody: undefined };
     } finally {
       uploads.give(heldBytes); // the flow's queue takes them
     }
@@ -149,16 +155,12 @@ export class PolledFiles {
 
   /** Logs a trouble the first time. True if it was logged now. */
   tellOnce(what: string, code: string, text: string, file?: string): boolean {
-    if (this.#told.has(what)) return false;
-    if (this.#told.size >= polledLimits.toldNames) this.#told.clear();
-    this.#told.add(what);
-    this.#context.logger.error({ code, ...(file === undefined ? {} : { file }) }, text);
-    return true;
+    return this.#told.tell(what, code, text, file === undefined ? {} : { file });
   }
 
   /** The trouble is over: it is logged again when it comes back. */
   forget(what: string): void {
-    this.#told.delete(what);
+    this.#told.forget(what);
   }
 
   /** Ready while the connection is, and there is no trouble. */
@@ -172,7 +174,7 @@ export class PolledFiles {
 async function wholeOf(pieces: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
   const body = new Uint8Array(size);
   let at = 0;
-  for await (const piece of exactly(pieces, size)) {
+  for await (const piece of pieces) {
     body.set(piece, at);
     at += piece.length;
   }
@@ -188,4 +190,18 @@ async function* exactly(pieces: AsyncIterable<Uint8Array>, size: number): AsyncG
     yield piece;
   }
   if (bytes < size) throw new WrongSize(`it has ${bytes} bytes, not the ${size} of its listing`);
+}
+
+/** The pieces as they are. Throws TooSlow at one that comes after a time with too few bytes; the connection's timeout is for none at all. */
+export async function* inTime(pieces: AsyncIterable<Uint8Array>, clock: SourceContext["clock"]): AsyncGenerator<Uint8Array> {
+  let sinceMs = clock.monotonicMs();
+  let bytes = 0;
+  for await (const piece of pieces) {
+    const nowMs = clock.monotonicMs();
+    bytes += piece.length;
+    if (bytes >= polledLimits.progressBytes) [sinceMs, bytes] = [nowMs, 0];
+    else if (nowMs - sinceMs > polledLimits.progressMs)
+      throw new TooSlow(`fewer than ${polledLimits.progressBytes} bytes came in ${polledLimits.progressMs} ms`);
+    yield piece;
+  }
 }

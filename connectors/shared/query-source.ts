@@ -13,7 +13,7 @@ import { duration, type JsonSchema, type Source } from "#gateway/contract";
 import { brokerSource, type BrokerSourceOptions, FetchLoop } from "./broker-source.ts";
 import type { InboxConfig } from "./inbox.ts";
 import type { Intake } from "./intake.ts";
-import { polledLimits, queryLimits } from "./limits.ts";
+import { queryLimits } from "./limits.ts";
 import { heartbeat, type Opening } from "./link.ts";
 import {
   hashOf,
@@ -25,6 +25,7 @@ import {
   type QueryServer,
   type RowLength,
 } from "./query-position.ts";
+import { ToldOnce } from "./told-once.ts";
 import { incomingOf } from "./wire.ts";
 
 export const querySchema: Readonly<Record<string, JsonSchema>> = {
@@ -73,7 +74,7 @@ export interface QueryOptions extends Pick<BrokerSourceOptions, "peer" | "explai
 export function querySource(options: QueryOptions): Source {
   const { config, context, peer, explain } = options;
   const position = new Position(options);
-  const told = new Set<string>();
+  const told = new ToldOnce(context);
   return brokerSource({
     context,
     peer,
@@ -103,8 +104,8 @@ interface Reading {
   readonly position: Position;
   readonly server: QueryServer;
   readonly intake: Intake;
-  /** Rows that are too long, and were logged. */
-  readonly told: Set<string>;
+  /** Rows that are too long. */
+  readonly told: ToldOnce;
 }
 
 /** One connection's reading. */
@@ -174,16 +175,9 @@ class Reader {
     const { position, told } = this.#reading;
     for (const row of lengths) {
       const cursor = position.checked(row.cursor);
-      const name = `${row.bytes} ${cursor}`;
-      if (row.bytes <= queryLimits.rowBytes || told.has(name)) continue;
-      const [oldest] = told;
-      if (told.size >= polledLimits.toldNames && oldest !== undefined) told.delete(oldest);
-      told.add(name);
-      context.metrics.count("unreadable");
-      context.logger.error(
-        { row: cursor, code: "MF_SQL_ROW" },
-        `the row with ${config.cursor} ${cursor} has ${row.bytes} bytes, more than ${queryLimits.rowBytes}, and is left out: shorten it, or select fewer columns with \`query\``,
-      );
+      if (row.bytes <= queryLimits.rowBytes) continue;
+      const text = `the row with ${config.cursor} ${cursor} has ${row.bytes} bytes, more than ${queryLimits.rowBytes}, and is left out: shorten it, or select fewer columns with \`query\``;
+      if (told.tell(`${row.bytes} ${cursor}`, "MF_SQL_ROW", text, { row: cursor })) context.metrics.count("unreadable");
     }
     return lengths.filter(({ bytes }) => bytes <= queryLimits.rowBytes);
   }
