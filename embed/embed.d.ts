@@ -57,7 +57,7 @@ export interface BuildOptions {
 export function build(source: ImageSource, options?: BuildOptions): Promise<Image>;
 
 export interface LoadOptions {
-  /** `embedded` (default): V8's WebAssembly in threads. `process`: machine code in processes under seccomp; x86-64 Linux only. */
+  /** `embedded` (default): V8's WebAssembly in threads. `process`: machine code in processes under seccomp; x86-64 Linux only, and the program ends only after `close`. */
   readonly monitor?: "embedded" | "process" | undefined;
   /** Threads, or processes. Default: one less than there are cores. */
   readonly workers?: number | undefined;
@@ -227,3 +227,47 @@ export function sandbox<Values extends readonly unknown[] = readonly unknown[], 
   code: string,
   options?: SandboxOptions,
 ): Promise<SandboxedFunction<Values, Result>>;
+
+/** A request and a reply of Fastify, as far as they are used here. */
+export interface FastifyLike {
+  readonly request: {
+    readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+    readonly body?: unknown;
+  };
+  readonly reply: {
+    readonly raw: import("node:http").ServerResponse;
+    code(status: number): unknown;
+    header(name: string, value: string | string[]): unknown;
+    send(body: Uint8Array): unknown;
+  };
+}
+
+/** A context of Hono, as far as it is used here. */
+export interface HonoLike {
+  readonly req: { readonly raw: Request };
+}
+
+export interface HandlerOptions<Request> {
+  /** Outlets for the call of one request. */
+  readonly outlets?: ((request: Request) => RunOptions["outlets"]) | undefined;
+  /** Members of the message in place of those of the request: `key`, `state`, other headers. */
+  readonly message?: ((request: Request) => Message | Promise<Message>) | undefined;
+  /** Takes each result before its response: carries out its sends, keeps its state and its recording. Without it a flow that sends fails. */
+  readonly result?: ((result: RunResult, request: Request) => void | Promise<void>) | undefined;
+  /** Longest body of a request, in bytes; default 1 MiB. */
+  readonly bodyBytes?: number | undefined;
+}
+
+/**
+ * Handlers for routes: the request's body and headers are the message, the reply is the response. A failure is a problem document with its
+ * code; its text is in it only if the guest gave a status. A guest sets no cookies and no headers of the connection.
+ */
+export function expressHandler(
+  host: Host,
+  options?: HandlerOptions<import("node:http").IncomingMessage>,
+): (request: import("node:http").IncomingMessage, response: import("node:http").ServerResponse) => Promise<void>;
+export function fastifyHandler(
+  host: Host,
+  options?: HandlerOptions<FastifyLike["request"]>,
+): (request: FastifyLike["request"], reply: FastifyLike["reply"]) => Promise<unknown>;
+export function honoHandler(host: Host, options?: HandlerOptions<Request>): (context: HonoLike) => Promise<Response>;

@@ -20,6 +20,8 @@ export const embedLimits = {
   functionCharacters: 256 * 1024,
   /** Images that sandboxes load into one monitor; later ones get another, so that memory of images that were given back is freed. */
   imagesPerMonitor: 1_000,
+  /** Body of a request that a handler reads, unless its options say otherwise. */
+  requestBytes: mib,
   /** Host functions of one sandbox. */
   functions: 256,
   /** Levels of a value that crosses. Recursion over it is safe anywhere. */

@@ -204,6 +204,7 @@ const runBy: Readonly<Record<string, string>> = {
   "DEPLOYMENT.md dockerfile": "test/packed.test.ts",
   "DEPLOYMENT.md ini": "test/deployment.test.ts",
   "DEPLOYMENT.md yaml": "test/deployment.test.ts",
+  "EMBED.md ts": "embed/document.test.ts",
   "EXPLORE.md ts": "cli/explore.test.ts",
   "FLOWS.md ts": "test/documents.test.ts",
   "HISTORY.md yaml": "test/documents.test.ts",

@@ -25,6 +25,7 @@ export { parseHeaders } from "./headers.ts";
 export { messageTooLong } from "./message-limit.ts";
 export { outletTimedOut } from "../failures.ts";
 export { type Entropy, MessageIds, SeedPool, systemEntropy } from "../seeds.ts";
+export { connectionHeaders, isHeaderValue } from "../../contract/http/headers.ts";
 export { gatewayLimits } from "../../contract/limits.ts";
 export type { Answer, Failure, Headers, Reply } from "../../contract/message.ts";
 export type { NewSend, StateChange } from "../../journal/journal.ts";
