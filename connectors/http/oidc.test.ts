@@ -111,7 +111,7 @@ test("tokens of a real identity provider are taken by its discovery document alo
 
 /** An issuer that answers its configuration by `configuration`, and one key. */
 async function withIssuer(
-  configuration: (issuer: string) => unknown,
+  configuration: (issuer: string, path: string) => unknown,
   run: (issuer: string, sign: () => Promise<string>, asked: string[]) => Promise<void>,
 ): Promise<void> {
   const { privateKey: key, publicKey } = await generateKeyPair("ES256");
@@ -120,8 +120,10 @@ async function withIssuer(
   let issuer = "";
   await withPeer(
     (request, response) => {
-      asked.push(request.url ?? "");
-      const answer = request.url === "/.well-known/openid-configuration" ? configuration(issuer) : { keys };
+      const { url: path = "" } = request;
+      asked.push(path);
+      const configured = configuration(issuer, path);
+      const answer = path === "/keys" && configured !== undefined ? { keys } : configured;
       if (answer === undefined) response.writeHead(500);
       response.end(JSON.stringify(answer));
     },
@@ -181,4 +183,46 @@ test("the issuer is asked once for many requests, again after an hour, and its k
       ).finally(() => clearInterval(ticking));
     },
   );
+});
+
+test("an issuer that is away, or its keys, is not asked with every token: ever less often, and used again once it is back", async () => {
+  for (const path of ["/.well-known/openid-configuration", "/keys"]) {
+    let away = true;
+    await withIssuer(
+      (issuer, wanted) => (away && wanted === path ? undefined : { issuer, jwks_uri: `${issuer}/keys` }),
+      async (issuer, sign, asked) => {
+        const clock = new ManualClock(Date.now());
+        let ticking: NodeJS.Timeout | undefined;
+        await withGateway(
+          flow(`issuer: "${issuer}", audience: a`),
+          { f: () => [done()] },
+          async ({ url }) => {
+            const token = await sign();
+            const statuses = async (): Promise<number[]> => {
+              const each: number[] = [];
+              for (let turn = 0; turn < 10; turn += 1) each.push((await call(url, token)).status);
+              return [...new Set(each)];
+            };
+            const count = (): number => asked.filter((each) => each === path).length;
+            const { least, most } = gatewayLimits.jwksBackoffMs;
+            deepEqual([await statuses(), count()], [[503], 2]);
+            clock.advance(least);
+            deepEqual([await statuses(), count()], [[503], 3]);
+            clock.advance(least);
+            deepEqual([await statuses(), count()], [[503], 3], "the pause is longer than the one before");
+            for (let turn = 0; turn < 6; turn += 1) {
+              clock.advance(most);
+              await statuses();
+            }
+            equal(count(), 9, "it does not grow without end");
+            clock.advance(most);
+            away = false;
+            deepEqual([await statuses(), count()], [[204], 10]);
+            ticking = setInterval(() => clock.advance(100), 1);
+          },
+          { clock },
+        ).finally(() => clearInterval(ticking));
+      },
+    );
+  }
 });

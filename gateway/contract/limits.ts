@@ -46,6 +46,10 @@ export const gatewayLimits = {
   /** Timeout of fetching an issuer's keys, and the least time between two fetches, in milliseconds. */
   jwksMs: 5_000,
   jwksCooldownMs: 10_000,
+  /** Pauses from the beginning of the second failed fetch in a row, and of each further one: longer than the timeout. */
+  jwksBackoffMs: { least: 6 * second, most: 60 * second },
+  /** Longest set of keys, or description of an issuer, in bytes. */
+  jwksBytes: 1 * mib,
   /** Time after which an issuer is asked again where its keys are, in milliseconds. */
   discoveryMs: 3_600_000,
   /** Longest claims of a token, as JSON, in characters. */

@@ -26,6 +26,32 @@ interface Found {
   readonly atMs: number;
 }
 
+/**
+ * Fetches that fail: the second failure in a row and each further one is the answer for a while, twice as long each time. Tokens of anybody
+ * would otherwise ask an issuer that is away, and each wait until it has not answered.
+ */
+class Patience {
+  #failures = 0;
+  #failedMs = 0;
+  #error: unknown;
+
+  async fetch<T>(nowMs: number, work: () => Promise<T>): Promise<T> {
+    const { least, most } = gatewayLimits.jwksBackoffMs;
+    const pauseMs = this.#failures < 2 ? 0 : Math.min(most, least * 2 ** (this.#failures - 2));
+    if (Math.abs(nowMs - this.#failedMs) < pauseMs) throw this.#error;
+    try {
+      const result = await work();
+      this.#failures = 0;
+      return result;
+    } catch (error) {
+      this.#failures += 1;
+      this.#failedMs = nowMs;
+      this.#error = error;
+      throw error;
+    }
+  }
+}
+
 export class IssuerKeys {
   readonly #memory: MemoryAccount;
   /** Undefined: the keys' own place is configured. */
@@ -34,6 +60,9 @@ export class IssuerKeys {
   readonly #url: URL;
   #found: Found | undefined;
   #finding: Promise<Found> | undefined;
+  readonly #discovering = new Patience();
+  /** Of the newest token, as its time is told. */
+  #nowMs = 0;
   #agent: Agent | undefined;
 
   /** Throws MF_URL_INVALID. */
@@ -53,6 +82,7 @@ export class IssuerKeys {
 
   /** Rejects with MF_JWKS_UNAVAILABLE, or as undici does. `nowMs`: milliseconds since 1970. */
   async current(nowMs: number): Promise<JWTVerifyGetKey> {
+    this.#nowMs = nowMs;
     const found = this.#found;
     const isFresh = found !== undefined && (this.#issuer === undefined || Math.abs(nowMs - found.atMs) < gatewayLimits.discoveryMs);
     if (isFresh) return found.keys;
@@ -68,13 +98,15 @@ export class IssuerKeys {
   }
 
   async #find(nowMs: number): Promise<Found> {
-    const url = this.#issuer === undefined ? this.#url : await this.#discover(this.#issuer);
+    const issuer = this.#issuer;
+    const url = issuer === undefined ? this.#url : await this.#discovering.fetch(nowMs, () => this.#discover(issuer));
     if (this.#found?.url === url.href) return { ...this.#found, atMs: nowMs };
     const jose = await import("jose");
+    const patience = new Patience();
     const keys = jose.createRemoteJWKSet(url, {
       timeoutDuration: gatewayLimits.jwksMs,
       cooldownDuration: gatewayLimits.jwksCooldownMs,
-      [jose.customFetch]: async (_url, { signal }) => Response.json(await this.#fetch(url, signal)),
+      [jose.customFetch]: async (_url, { signal }) => Response.json(await patience.fetch(this.#nowMs, () => this.#fetch(url, signal))),
     });
     return { url: url.href, keys, atMs: nowMs };
   }
@@ -94,7 +126,8 @@ export class IssuerKeys {
   async #fetch(url: URL, signal: AbortSignal): Promise<unknown> {
     this.#agent ??= newAgent(1);
     const headers = { accept: "application/json, application/jwk-set+json" };
-    const { status, body } = await exchange(this.#agent, { url, method: "GET", headers, body: undefined, signal, memory: this.#memory });
+    const request = { url, method: "GET", headers, body: undefined, signal, memory: this.#memory, answerLimit: gatewayLimits.jwksBytes };
+    const { status, body } = await exchange(this.#agent, request);
     if (status !== 200) throw fault(`status ${status}`);
     try {
       return JSON.parse(fromUtf8(body)) as unknown;
