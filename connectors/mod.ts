@@ -6,6 +6,7 @@ import { direct } from "./direct/mod.ts";
 import { file } from "./file/mod.ts";
 import { flow } from "./flow/mod.ts";
 import { http } from "./http/mod.ts";
+import { contractsDocument, openApiDocument } from "./http/openapi/document.ts";
 import { jetstream } from "./jetstream/mod.ts";
 import { kafka } from "./kafka/mod.ts";
 import { log } from "./log/mod.ts";
@@ -40,9 +41,10 @@ const all: readonly Connector[] = [
   smtp,
 ];
 
-export { openApiDocument } from "./http/openapi/document.ts";
+export { openApiDocument };
 
 export const connectors: Connectors = {
   sources: all.flatMap(({ source }) => source ?? []),
   outlets: all.flatMap(({ outlet }) => outlet ?? []),
+  describe: contractsDocument,
 };

@@ -416,6 +416,7 @@ class TheGateway implements Gateway, Administered {
       await this.#listeners.start();
       await this.#startAll([...this.#flows.values()]);
       if (this.#stopped !== undefined) throw stoppedEarly();
+      this.#listeners.show(this.#ports.connectors.describe?.(this.#config));
       this.#listeners.routesAreThere();
       this.#state = "running";
     } catch (error) {
@@ -508,7 +509,9 @@ class TheGateway implements Gateway, Administered {
     const opening = prepared.map(([served, next]) => served.replace(next));
     const ending = this.#end(gone, new Ending(this.#clock, config.drain), () => undefined);
     for (const served of fresh) this.#flows.set(served.name, served);
+    this.#listeners.show(undefined); // its path may be one that a flow gets
     await Promise.all([...opening.map((open) => open()), this.#startAll(fresh), ending]);
+    this.#listeners.show(this.#ports.connectors.describe?.(this.#config));
     for (const served of gone) {
       this.#flows.delete(served.name);
       const { pending, sends, sleepers } = served.left;

@@ -2,11 +2,13 @@
  * Where the gateway listens: the public port, and for operators a TCP port (`http.admin.port`) and a UNIX socket. The three have routes of
  * their own: what is served where is said by whoever adds them.
  */
-import type { Clock, CodedError } from "#base";
+import { type Clock, type CodedError, isCoded } from "#base";
 import type { GatewayConfig } from "./contract/config.ts";
+import type { JsonSchema } from "./contract/connector.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import type { ReportUnexpected } from "./contract/unexpected.ts";
 import { listenAtSocket } from "./http/admin-socket.ts";
+import { ServedDocument } from "./http/document.ts";
 import type { Access } from "./http/guard.ts";
 import { originCheck } from "./http/origin.ts";
 import { addPage } from "./http/page.ts";
@@ -26,6 +28,7 @@ export class Listeners {
   readonly #config: Pick<GatewayConfig, "http" | "base" | "journal">;
   readonly #ports: ListenerPorts;
   readonly #public: HttpServer;
+  readonly #document: ServedDocument;
   #tcp: HttpServer | undefined;
   #socket: HttpServer | undefined;
   #socketPath: string | undefined;
@@ -36,6 +39,17 @@ export class Listeners {
     this.#config = config;
     this.#ports = ports;
     this.#public = this.#server(config.http.tls);
+    this.#document = new ServedDocument(this.#public.routes, config.http.openapi);
+  }
+
+  /** Serves a document of contracts from now on; undefined: none. */
+  show(document: JsonSchema | undefined): void {
+    try {
+      this.#document.use(document);
+    } catch (error) {
+      if (!isCoded(error)) throw error; // a reload gave the path to a flow, and `http.openapi` changes only at a restart
+      this.#ports.logger.error({ code: error.code }, `the document of the contracts is not served: ${error.message}`);
+    }
   }
 
   /** Of the public port. */

@@ -35,7 +35,8 @@ async function write({ terminal }: Cli, { config, json, yaml, output }: Flags): 
     import("yaml"),
   ]);
   const shown = (await showConfig(config, connectors, terminal.env)) as Parameters<typeof openApiDocument>[0];
-  const document = openApiDocument(shown, await projectInfo(dirname(resolve(config))));
+  const folder = dirname(resolve(config));
+  const document = openApiDocument(shown, await projectInfo(folder), folder);
   const asJson = json === true || (yaml !== true && output?.endsWith(".json") === true);
   const text = asJson ? `${JSON.stringify(document, undefined, 2)}\n` : stringify(document, { aliasDuplicateObjects: false });
   if (Object.keys(document["paths"] as object).length === 0)

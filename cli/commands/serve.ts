@@ -23,8 +23,12 @@ export function announce(serving: Serving): void {
   for (const [name, { from, to }] of Object.entries(config.flows)) {
     const sources = from.map(({ connector, config: settings }) => {
       if (connector !== "http") return connector;
-      const { method, path } = settings as { readonly method: string; readonly path: string };
-      return `${method} ${url}${path}`;
+      const {
+        method = "",
+        path = "",
+        openapi = "",
+      } = settings as { readonly method?: string; readonly path?: string; readonly openapi?: string };
+      return openapi === "" ? `${method} ${url}${path}` : `${openapi} at ${url}${path}`;
     });
     logger.info({ flow: name, from: sources, to: Object.keys(to) }, "serving");
   }

@@ -7,7 +7,7 @@ import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../contract/hosts.ts";
 import { parseKey } from "../delivery/admission/keys.ts";
 import { gatewayLimits } from "../contract/limits.ts";
-import { checkClientCertificates, checkContracts, checkRoutes } from "./http-places.ts";
+import { checkClientCertificates, checkContracts, checkDocument, checkRoutes } from "./http-places.ts";
 import { type CheckedHistory, type CheckedHistoryRules, historyPlace, historyRules } from "./history-settings.ts";
 import type { Path, Report } from "./problem.ts";
 import { hint } from "./suggest.ts";
@@ -37,6 +37,7 @@ interface Checked {
     readonly connectionsPerAddress: number;
     readonly proxies: GatewayConfig["http"]["proxies"];
     readonly tls?: Omit<TlsServerConfig, "clientCa"> & { readonly clientCa?: string };
+    readonly openapi: string;
     readonly metrics: GatewayConfig["http"]["metrics"];
     readonly admin: {
       readonly enabled: boolean;
@@ -110,6 +111,7 @@ export function buildConfig(
     };
   checkRoutes(flows, data.approvals !== undefined, report);
   checkContracts(flows, base, report);
+  checkDocument(flows, data.http.openapi, report);
   if (data.http.tls?.clientCa === undefined) checkClientCertificates(flows, report);
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined && data.journal.memory)
@@ -120,7 +122,8 @@ export function buildConfig(
     report(["memory"], `must be at least ${gatewayLimits.memory.leastBytes / 2 ** 20}MiB`);
   if (data.history.size < historyLimits.leastSizeBytes)
     report(["history", "size"], `must be at least ${historyLimits.leastSizeBytes / 2 ** 20}MiB`);
-  const { admin, host, port, connectionsPerAddress, metrics, proxies, tls } = data.http;
+  const { admin, host, port, connectionsPerAddress, metrics, openapi, proxies, tls } = data.http;
+  const document = openapi === "off" ? undefined : openapi;
   checkAdmin(data.http, report);
   return {
     base,
@@ -129,6 +132,7 @@ export function buildConfig(
       host,
       port,
       connectionsPerAddress,
+      openapi: document,
       metrics,
       proxies,
       tls: tls === undefined ? undefined : { ...tls, clientCa: tls.clientCa },

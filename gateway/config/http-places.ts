@@ -4,7 +4,7 @@ import { approvalPath } from "../approvals/links.ts";
 import type { FlowConfig, SourceConfig } from "../contract/config.ts";
 import type { AuthConfig } from "../contract/http/authentication.ts";
 import { type CorsConfig, corsProblem } from "../contract/http/cors.ts";
-import { type HttpPlace, routesOf } from "../contract/http/routes.ts";
+import { type HttpPlace, pageOf, routesOf } from "../contract/http/routes.ts";
 import type { Path, Report } from "./problem.ts";
 
 /** Every operation of a contract has a flow, unless a source says that it serves a part. */
@@ -30,6 +30,20 @@ export function checkContracts(flows: Readonly<Record<string, FlowConfig>>, base
     ];
     report([...at, "http", "operation"], message, undefined, code);
   }
+}
+
+/** The document of contracts has its paths for itself. */
+export function checkDocument(flows: Readonly<Record<string, FlowConfig>>, document: string, report: Report): void {
+  const all = Object.entries(flows).flatMap(([name, flow]) => httpSources(name, flow));
+  if (document === "off" || !all.some(({ config }) => (config as HttpPlace).contract !== undefined)) return;
+  const paths = [document, pageOf(document)];
+  for (const { config, at } of all)
+    for (const { method, path } of routesOf(config as HttpPlace))
+      if (method === "GET" && paths.includes(path))
+        report(
+          [...at, "http", (config as HttpPlace).contract === undefined ? "path" : "openapi"],
+          `GET ${path} is taken by the document of the contracts and its page: set http.openapi to another path, or to off`,
+        );
 }
 
 /** Two HTTP sources can't have one method and path, and none is below the gateway's own pages. */

@@ -55,6 +55,15 @@ export const httpSchema: JsonSchema = section("The gateway's HTTP server.", {
     },
     ["cert", "key"],
   ),
+  openapi: {
+    type: "string",
+    pattern: "^(?:off|(?:/[A-Za-z0-9._~-]+)*/[A-Za-z0-9_~-][A-Za-z0-9._~-]*\\.json)$",
+    patternErrorMessage: "must be a path that ends in .json, or off",
+    default: "/openapi.json",
+    description:
+      "Path of the OpenAPI document of the contracts that HTTP sources serve (`openapi`), for everybody who reaches `port`; a page to try it is at the same path without .json. off: neither.",
+    examples: ["/docs/api.json", "off"],
+  },
   metrics: {
     type: "string",
     enum: ["public", "admin"],

@@ -171,6 +171,8 @@ export interface GatewayConfig {
     readonly connectionsPerAddress: number;
     readonly proxies: ProxiesConfig;
     readonly tls: TlsServerConfig | undefined;
+    /** Path of the document of contracts: `/openapi.json`; undefined: it is not served. */
+    readonly openapi: string | undefined;
     /** Where /metrics is served: on `port` as well, or only with the admin endpoints. */
     readonly metrics: "public" | "admin";
     /** `mayfly send` and the like: on a UNIX socket, and with `port` over TCP for whoever has the token. */

@@ -1,4 +1,6 @@
 /** The connectors a gateway is made with. */
+import type { GatewayConfig } from "./config.ts";
+import type { JsonSchema } from "./connector.ts";
 import type { OutletDefinition } from "./outlet.ts";
 import type { SourceDefinition } from "./source.ts";
 
@@ -12,4 +14,6 @@ export interface Connector {
 export interface Connectors {
   readonly sources: readonly SourceDefinition[];
   readonly outlets: readonly OutletDefinition[];
+  /** The OpenAPI document of the contracts that a configuration serves; undefined if there are none. Absent: contracts are not shown. */
+  readonly describe?: (config: Pick<GatewayConfig, "flows">) => JsonSchema | undefined;
 }

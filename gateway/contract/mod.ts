@@ -1,7 +1,7 @@
 /** All that a connector may import of the gateway. The gateway imports no connector: it gets `Connectors` passed in. */
 export { backoffMs } from "./backoff.ts";
 export { ByteWindow } from "./byte-window.ts";
-export { type TelemetryConfig } from "./config.ts";
+export { type GatewayConfig, type SourceConfig, type TelemetryConfig } from "./config.ts";
 export { type ConnectorContext, type Health, type JsonSchema, type Logger } from "./connector.ts";
 export { told } from "./failure.ts";
 export { makeFolder, syncFolder } from "./folders.ts";

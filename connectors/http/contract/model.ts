@@ -56,6 +56,8 @@ export interface Contract {
   readonly all: readonly string[];
   /** Schemas that references name: `#/components/schemas/NAME`. */
   readonly schemas: Readonly<Record<string, JsonSchema>>;
+  /** Where each of them was, by name: the same for the same place. */
+  readonly origins: Readonly<Record<string, string>>;
   /** OpenAPI 3.1: the operations above with all that they refer to. */
   readonly document: JsonSchema;
 }

@@ -82,7 +82,8 @@ class Reader {
       return operation;
     });
     const schemas = { ...this.#schemas.components };
-    return { file, operations, all: found.map(({ id }) => id), schemas, document: this.#document(written, schemas) };
+    const { origins } = this.#schemas;
+    return { file, operations, all: found.map(({ id }) => id), schemas, origins, document: this.#document(written, schemas) };
   }
 
   /** Every operation of the document, with its id. */

@@ -48,6 +48,11 @@ export class Schemas {
     return this.#schemas;
   }
 
+  /** Where each of them was, by name. */
+  get origins(): Readonly<Record<string, string>> {
+    return Object.fromEntries([...this.#names].map(([origin, name]) => [name, `${origin}${this.#isOld ? " 3.0" : ""}`]));
+  }
+
   /** Throws MF_CONTRACT_SCHEMA, MF_CONTRACT_REF and those of files. */
   use(from: Located): JsonSchema {
     const { value } = from;

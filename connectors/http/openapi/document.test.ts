@@ -33,7 +33,7 @@ interface Written {
 
 function documentOf(yaml: string, environment: Readonly<Record<string, string>> = {}): Written {
   const shown = shownConfig(yaml, "/srv/mayfly.yaml", { ...connectors, environment });
-  return openApiDocument(shown as Parameters<typeof openApiDocument>[0], info) as unknown as Written;
+  return openApiDocument(shown as Parameters<typeof openApiDocument>[0], info, "/srv") as unknown as Written;
 }
 
 function operationsOf({ paths }: Written): readonly { readonly method: string; readonly path: string; readonly operation: Operation }[] {

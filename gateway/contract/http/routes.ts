@@ -35,6 +35,11 @@ export interface HttpPlace {
   readonly partial?: boolean;
 }
 
+/** Path of the page to try a document: `/openapi` for `/openapi.json`. */
+export function pageOf(document: string): string {
+  return document.replace(/\.json$/, "");
+}
+
 /** Every method and path of a source. */
 export function routesOf({
   method = "POST",
