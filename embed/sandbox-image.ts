@@ -18,9 +18,7 @@ const valuesFile = fileURLToPath(new URL("./values.js", import.meta.url));
 /** The flow of a sandbox. `names`: functions of the host, which are in the source's scope. */
 function entryOf(names: readonly string[]): string {
   const { depth, valueParts, valueBytes } = embedLimits;
-  return `import { fail, flow } from "mayfly";
-import make from "./${sourceName}";
-import { decodeForm, decodeValue, encodeValue } from "./values.js";
+  return `import { fail, flow } from "mayfly"; import make from "./${sourceName}"; import { decodeForm, decodeValue, encodeValue } from "./values.js";
 const names = ${JSON.stringify(names)};
 const bounds = ${JSON.stringify({ depth, parts: valueParts, characters: valueBytes })};
 const { parse } = JSON;
