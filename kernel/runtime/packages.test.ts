@@ -53,8 +53,10 @@ test("an image has the parts its flow mentions, and no others", () => {
     ["() => new Blob([]).stream().pipeThrough(new CompressionStream('gzip'))", ["blob", "streams", "compression"]],
     ["(msg) => msg.headers['x'] === 'ReadableStream'", []],
     ["() => Buffer.from(process.env.X)", ["buffer", "process"]],
-    ["() => new Date().toLocaleDateString('en-US')", ["intl"]],
-    ["() => new Intl.DateTimeFormat()", ["intl"]],
+    ["() => new Date().toLocaleDateString('en-US')", ["intl", "dates"]],
+    ["() => new Intl.DateTimeFormat()", ["intl", "dates"]],
+    ["() => ['b', 'a'].sort((a, b) => a.localeCompare(b))", ["intl", "collator"]],
+    ["() => 'i'.toLocaleUpperCase('tr')", ["casing"]],
     ["() => console.log(structuredClone(1))", ["console", "clone"]],
   ];
   for (const [handler, parts] of table) {

@@ -4,3 +4,5 @@
 export const mostKeptZones = 1000;
 /** Digits behind the point that a number is written with at most (ECMA-402). */
 export const mostFractionDigits = 100;
+/** Digits that are compared as one number (ICU's bound); those behind are the next. */
+export const mostNumberDigits = 254;

@@ -37,7 +37,7 @@ export function canonicalLocales(locales: unknown): string[] {
 const supported = /^(en(?:-US)?)(?:-[a-z\d](?:-[a-z\d]{2,8})+)*$/;
 
 export interface Locale {
-  /** "en" or "en-US". */
+  /** "en" or "en-US"; of a service with more languages, one of these. */
   readonly name: string;
   /** Of the extension -u-, key to value. */
   readonly keys: ReadonlyMap<string, string>;
@@ -47,13 +47,18 @@ export function isSupported(tag: string): boolean {
   return supported.test(tag);
 }
 
-/** The locale of a formatter: the first that was asked for. Throws MF_NO_INTL if a machine does not have it. */
-export function localeOf(locales: unknown): Locale {
-  const [tag = "en-US"] = canonicalLocales(locales);
-  const name = supported.exec(tag)?.[1];
-  if (name === undefined) throw missing(`the locale ${tag}`, 'ask for "en-US", or put the text together from formatToParts()');
+/** The extension keys of a tag. */
+export function keysOf(tag: string): ReadonlyMap<string, string> {
   const keys = new Map<string, string>();
   const extension = /-u((?:-[a-z\d]{2,8})+)/.exec(tag)?.[1] ?? "";
   for (const [, key = "", value = ""] of extension.matchAll(/-([a-z\d]{2})((?:-[a-z\d]{3,8})*)/g)) keys.set(key, value.slice(1));
-  return { name, keys };
+  return keys;
+}
+
+/** The locale of a formatter: the first that was asked for. Throws MF_NO_INTL if a machine does not have it. */
+export function localeOf(locales: unknown, advice = 'ask for "en-US", or put the text together from formatToParts()'): Locale {
+  const [tag = "en-US"] = canonicalLocales(locales);
+  const name = supported.exec(tag)?.[1];
+  if (name === undefined) throw missing(`the locale ${tag}`, advice);
+  return { name, keys: keysOf(tag) };
 }
