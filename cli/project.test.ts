@@ -127,6 +127,7 @@ test("doctor reports on everything it is asked about, and how to get what is mis
       "Redis",
       "PostgreSQL",
       "MariaDB",
+      "Client for amqp1",
       "Client for kafka",
       "Client for mysql",
       "Client for sftp",

@@ -266,6 +266,7 @@ test("/ready is 503 while a connector has no peer, and names it and the code to 
   const away = "127.0.0.1:9";
   const connectors = {
     amqp: `{ url: "amqp://${away}", queue: q }`,
+    amqp1: `{ url: "amqp://${away}", address: a }`,
     jetstream: `{ url: "nats://${away}", stream: S, subject: s, consumer: c }`,
     nats: `{ url: "nats://${away}", subject: s }`,
     mqtt: `{ url: "mqtt://${away}", topic: t }`,
@@ -277,6 +278,7 @@ test("/ready is 503 while a connector has no peer, and names it and the code to 
   };
   const unreachable = {
     amqp: "MF_AMQP_UNREACHABLE",
+    amqp1: "MF_AMQP1_UNREACHABLE",
     jetstream: "MF_NATS_UNREACHABLE",
     nats: "MF_NATS_UNREACHABLE",
     mqtt: "MF_MQTT_UNREACHABLE",

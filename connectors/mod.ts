@@ -1,6 +1,7 @@
 /** Every connector there is, in the order of the documentation. A new one is a folder, and its line here. */
 import type { Connector, Connectors } from "#gateway/contract";
 import { amqp } from "./amqp/mod.ts";
+import { amqp1 } from "./amqp1/mod.ts";
 import { cron } from "./cron/mod.ts";
 import { direct } from "./direct/mod.ts";
 import { file } from "./file/mod.ts";
@@ -32,6 +33,7 @@ const all: readonly Connector[] = [
   signal,
   kafka,
   amqp,
+  amqp1,
   jetstream,
   nats,
   mqtt,

@@ -21,6 +21,7 @@ const secrets = /127\.0\.0\.1|localhost|ECONN|hunter2|operator|PEERBODY|nowhere\
 const configurations: Readonly<Record<string, (port: number) => string>> = {
   http: (port) => `http: { url: "http://operator:hunter2@127.0.0.1:${port}/" }`,
   amqp: (port) => `amqp: { url: "amqp://operator:hunter2@127.0.0.1:${port}", queue: orders }`,
+  amqp1: (port) => `amqp1: { url: "amqp://operator:hunter2@127.0.0.1:${port}", address: orders }`,
   nats: (port) => `nats: { url: "nats://127.0.0.1:${port}", username: operator, password: hunter2, subject: orders }`,
   jetstream: (port) => `jetstream: { url: "nats://127.0.0.1:${port}", username: operator, password: hunter2, subject: orders }`,
   mqtt: (port) => `mqtt: { url: "mqtt://operator:hunter2@127.0.0.1:${port}", topic: orders }`,

@@ -1,4 +1,4 @@
-// The servers and programs that tests use: Debian's packages, Apache Kafka from Maven Central, an S3 server from the Go module proxy. `npm test` brings them;
+// The servers and programs that tests use: Debian's packages, Apache Kafka and ActiveMQ Artemis from Maven Central, an S3 server from the Go module proxy. `npm test` brings them;
 // `npm run services -- up | down | status` by hand.
 // All but RabbitMQ are started by the test that needs them, on a free port and in a folder of its own; RabbitMQ takes seconds to start, so
 // that its tests share one. What can't be brought is named with the reason; tests that need it skip and say so.
@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
-import { bringKafka, kafkaJars } from "./kafka.mjs";
+import { bringJavaServer, javaServers } from "./java-servers.mjs";
 import { bringS3, s3Program } from "./s3.mjs";
 
 /** By the program that shows it is there: Debian's package, and the tests that need it. */
@@ -31,8 +31,10 @@ const isThere = (program) =>
 /** Installs what is missing; says what the tests will do without. */
 export function bringServices() {
   bringPackages();
-  const why = bringKafka();
-  if (why !== undefined) console.error(`mayfly: no Apache Kafka: ${why}; tests that need it are skipped`);
+  for (const server of Object.values(javaServers)) {
+    const why = bringJavaServer(server);
+    if (why !== undefined) console.error(`mayfly: no ${server.title}: ${why}; tests that need it (${server.tests}) are skipped`);
+  }
   const whyNot = bringS3();
   if (whyNot !== undefined) console.error(`mayfly: no S3 server: ${whyNot}; tests that need it are skipped`);
 }
@@ -75,7 +77,8 @@ async function status() {
     const running = program === "rabbitmq-server" ? await answers(rabbit) : undefined;
     rows.push({ program, package: name, installed, ...(running === undefined ? {} : { running }), tests });
   }
-  rows.push({ program: "kafka", package: "org.apache.kafka:kafka_2.13", installed: existsSync(kafkaJars), tests: "kafka, chaos" });
+  for (const [program, { artifacts, jars, tests }] of Object.entries(javaServers))
+    rows.push({ program, package: artifacts.join(", "), installed: existsSync(jars), tests });
   rows.push({ program: "versitygw", package: "github.com/versity/versitygw", installed: existsSync(s3Program), tests: "s3" });
   return rows;
 }

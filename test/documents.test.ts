@@ -39,6 +39,7 @@ test("every flow in README.md and FLOWS.md builds and boots", async () => {
 const environment = new Proxy<Record<string, string>>(
   {
     AMQP_URL: "amqp://localhost",
+    AMQP1_URL: "amqp://localhost",
     NATS_URL: "nats://localhost",
     MQTT_URL: "mqtt://localhost",
     MYSQL_URL: "mysql://localhost/db",

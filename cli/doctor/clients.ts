@@ -3,6 +3,7 @@ import type { Finding } from "./finding.ts";
 
 /** By connector: the package, and the line of versions that Mayfly is tested with. */
 export const optionalClients = {
+  amqp1: ["rhea", 3],
   kafka: ["@platformatic/kafka", 1],
   mysql: ["mysql2", 3],
   sftp: ["ssh2", 1],

@@ -297,7 +297,7 @@ function connection({ pair, both, received, source, outlet, place, through, it, 
     const to = await outlet(through(), name);
     for (const health of [from.source.health(), to.outlet.health()]) {
       assert.equal(health.ready, false);
-      assert.match(health.detail, /^MF_[A-Z]+_UNREACHABLE: /);
+      assert.match(health.detail, /^MF_[A-Z0-9]+_UNREACHABLE: /);
     }
     await assert.rejects(to.outlet.send(outgoing("x"), attemptOf()), { retryable: true });
     proxy().refuse(false);

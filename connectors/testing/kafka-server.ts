@@ -1,4 +1,4 @@
-/** Apache Kafka for tests: one node in KRaft mode, of the jars that scripts/kafka.mjs fetches. */
+/** Apache Kafka for tests: one node in KRaft mode, of the jars that scripts/java-servers.mjs fetches. */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";

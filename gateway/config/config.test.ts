@@ -322,6 +322,7 @@ test("every connector's example fits its schema, and unknown settings do not", (
   const example = (text: string): string[] => {
     const schemes: Readonly<Record<string, string>> = {
       AMQP: "amqp",
+      AMQP1: "amqp",
       NATS: "nats",
       MQTT: "mqtt",
       REDIS: "redis",
