@@ -8,7 +8,8 @@ import { reportText } from "./report.ts";
 const seed = Number(process.env["MAYFLY_SEED"] ?? Date.now() % 1_000_000);
 
 test("nothing is lost, doubled or out of order while everything is killed, cut and filled", { timeout: 240_000 }, async (context) => {
-  const only = transportNames.filter((name) => name !== "kafka"); // its starts take a good part of half a minute
+  // Servers in Java take a good part of half a minute to start again.
+  const only = transportNames.filter((name) => name !== "kafka" && name !== "amqp1");
   const options = { ...defaults, only, seed, kills: 5, messages: 1_200, minutes: 0.5, keys: 4 };
   const lines: string[] = [];
   const report = await runChaos(options, (line) => void lines.push(line));

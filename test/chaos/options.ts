@@ -1,7 +1,7 @@
 /** Options of `npm run chaos`, with their defaults. */
 import { parseArgs } from "node:util";
 
-export const transportNames = ["http", "sleep", "amqp", "jetstream", "kafka", "mqtt", "redis", "postgres", "nats"] as const;
+export const transportNames = ["http", "sleep", "amqp", "amqp1", "jetstream", "kafka", "mqtt", "redis", "postgres", "nats"] as const;
 export type TransportName = (typeof transportNames)[number];
 
 export interface ChaosOptions {

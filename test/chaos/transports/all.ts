@@ -1,6 +1,7 @@
 /** The transports that were asked for and can be had here. */
 import type { TransportName } from "../options.ts";
 import { amqpTransport } from "./amqp.ts";
+import { amqp1Transport } from "./amqp1.ts";
 import { httpTransport } from "./http.ts";
 import { kafkaTransport } from "./kafka.ts";
 import { mqttTransport } from "./mqtt.ts";
@@ -23,6 +24,7 @@ export async function openTransports(only: readonly TransportName[], site: Site,
     ["http", only.includes("http"), () => httpTransport(gatewayPort)],
     ["sleep", only.includes("sleep"), () => sleepTransport(gatewayPort)],
     ["amqp", only.includes("amqp"), () => amqpTransport(site)],
+    ["amqp1", only.includes("amqp1"), () => amqp1Transport(site)],
     [natsLanes.join(" and "), natsLanes.length > 0, () => natsTransport(site, natsLanes)],
     ["kafka", only.includes("kafka"), () => kafkaTransport(site)],
     ["mqtt", only.includes("mqtt"), () => mqttTransport(site)],
