@@ -43,6 +43,7 @@ const all: readonly Connector[] = [
   smtp,
 ];
 
+export { contractTypes } from "./http/contract/types.ts";
 export { openApiDocument };
 
 export const connectors: Connectors = {

@@ -198,6 +198,7 @@ const runBy: Readonly<Record<string, string>> = {
   "DEBUGGING.md json": "cli/debug/debug.test.ts",
   "CLI.md yaml": "test/documents.test.ts",
   "CLI.md ts": "test/documents.test.ts",
+  "CONTRACTS.md ts": "cli/contract-types.test.ts",
   "CONTRACTS.md json": "connectors/http/contract/source.test.ts",
   "CONTRACTS.md yaml": "connectors/http/contract/document.test.ts",
   "CONFIG.md yaml": "test/documents.test.ts",

@@ -30,6 +30,7 @@ import { addSignal } from "./signal.ts";
 import { addSleepers } from "./sleepers.ts";
 import { addTest } from "./test.ts";
 import { addTrace } from "./trace.ts";
+import { addTypes } from "./types.ts";
 
 export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addInit,
@@ -39,6 +40,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addLint,
   addConfig,
   addOpenApi,
+  addTypes,
   addDev,
   addServe,
   addSend,

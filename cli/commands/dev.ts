@@ -31,6 +31,7 @@ class DevServer {
   /** Starts, or takes in what has changed; then watches what is served, or what is at fault. */
   async build(): Promise<void> {
     const startedMs = Date.now();
+    await this.#writeTypes();
     this.#built = await contentsOf(this.#files);
     try {
       if (this.#serving === undefined) await this.#start();
@@ -64,6 +65,22 @@ class DevServer {
     const { startServing } = await import("../serving/serving.ts");
     this.#serving = await startServing({ file: this.#flags.config, port: this.#flags.port, json: this.#flags.json, ended: this.#ended });
     announce(this.#serving);
+  }
+
+  /** Types of contracts, which flows import. What is wrong with the configuration is told by what needs it next. */
+  async #writeTypes(): Promise<void> {
+    const [{ connectors }, { loadConfig }, { writeContractTypes }] = await Promise.all([
+      import("#connectors"),
+      import("#gateway"),
+      import("../contract-types.ts"),
+    ]);
+    const config = await loadConfig(this.#flags.config, connectors).catch(() => undefined);
+    const { terminal } = this.#cli;
+    const refused = (error: unknown): void =>
+      terminal.err(
+        `${terminal.paintErr.dim(`types of contracts can't be written: ${error instanceof Error ? error.message : String(error)}`)}\n`,
+      );
+    if (config !== undefined) await writeContractTypes(config).catch(refused);
   }
 
   /** Files that may be at fault: the configuration and, if it can be read, all that its flows import by now. */

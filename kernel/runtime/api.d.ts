@@ -234,6 +234,61 @@ export interface Flow<Outlets extends string = string> {
 export function flow<Outlets extends string = string>(handler: Handler<Outlets>): Flow<Outlets>;
 export function flow<const Outlets extends string = string>(options: FlowOptions<Outlets>, handler: Handler<Outlets>): Flow<Outlets>;
 
+/** One operation of a contract, as `mayfly types` writes it: `flow<Operations["createOrder"]>(…)`. Several are a union, told apart by `msg.operation`. */
+export interface Operation {
+  readonly operation: string;
+  readonly path: object;
+  readonly query: object;
+  readonly header: object;
+  readonly cookie: object;
+  /** The JSON body; `unknown` of other media types. */
+  readonly body: unknown;
+  /** Bodies by status: `201`, `"4XX"`, `"default"`; `undefined` without one. */
+  readonly replies: object;
+}
+
+/** The message of an operation: its body and its parameters have been checked, so that their types are not promises. */
+export type OperationMessage<Op extends Operation> = Op extends Operation
+  ? Omit<Message, "operation" | "parameters" | "json"> & {
+      readonly operation: Op["operation"];
+      readonly parameters: Readonly<Pick<Op, "path" | "query" | "header" | "cookie">>;
+      json<T = Op["body"]>(): T;
+    }
+  : never;
+
+/** Body of a reply with a status: its own, that of its hundred, or the default. `never` for a status that the contract lacks. */
+export type OperationReply<Op extends Operation, Status extends number> = Op extends Operation
+  ? Status extends keyof Op["replies"]
+    ? Op["replies"][Status]
+    : `${Status}` extends `${infer Hundred}${string}`
+      ? `${Hundred}XX` extends keyof Op["replies"]
+        ? Op["replies"][`${Hundred}XX`]
+        : "default" extends keyof Op["replies"]
+          ? Op["replies"]["default"]
+          : never
+      : never
+  : never;
+
+export interface OperationContext<Op extends Operation, Outlets extends string = string> extends Omit<Context<Outlets>, "reply"> {
+  /** As `Context.reply`; status and body are of the contract. Without a status it is 200. */
+  reply(body: OperationReply<Op, 200>, options?: Omit<ReplyOptions, "status">): void;
+  reply<const Status extends number>(body: OperationReply<Op, Status>, options: ReplyOptions & { readonly status: Status }): void;
+}
+
+/** Handles one operation. What it returns is the reply of status 200; others are given to `reply`, or are a Response. */
+export type OperationHandler<Op extends Operation, Outlets extends string = string> = (
+  msg: OperationMessage<Op>,
+  context: OperationContext<Op, Outlets>,
+) => OperationResult<Op> | Promise<OperationResult<Op>>;
+
+export type OperationResult<Op extends Operation> = OperationReply<Op, 200> | Response | undefined | void;
+
+export function flow<Op extends Operation, Outlets extends string = string>(handler: OperationHandler<Op, Outlets>): Flow<Outlets>;
+export function flow<Op extends Operation, const Outlets extends string = string>(
+  options: FlowOptions<Outlets>,
+  handler: OperationHandler<Op, Outlets>,
+): Flow<Outlets>;
+
 export interface FailOptions {
   /** False when another attempt can't help. Default true. */
   readonly retry?: boolean | undefined;
