@@ -41,7 +41,7 @@ const rules: Readonly<Record<string, PartRule>> = table({
   subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: ["crypto"] },
   intl: { module: "intl/intl.ts", mention: /\bIntl\b/, needs: [] },
   dates: { module: "intl/dates.ts", mention: /\bDateTimeFormat\b|\btoLocale(?:Date|Time)?String\b|\bsupportedValuesOf\b/, needs: ["intl"] },
-  numbers: { module: "intl/number-methods.ts", mention: /\btoLocaleString\b/, needs: ["intl"] },
+  numbers: { module: "intl/numbers.ts", mention: /\bNumberFormat\b|\btoLocaleString\b|\bsupportedValuesOf\b/, needs: ["intl"] },
   collator: { module: "intl/collator.ts", mention: /\bCollator\b|\blocaleCompare\b/, needs: ["intl"] },
   casing: { module: "intl/casing.ts", mention: /\btoLocale(?:Upper|Lower)Case\b/, needs: [] },
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },

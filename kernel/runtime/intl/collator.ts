@@ -1,8 +1,9 @@
 /** The part `collator`: Intl.Collator in en and the languages that order alike, and localeCompare with it. */
 import { compareTexts, type Order } from "./collation.ts";
 import { missing } from "./faults.ts";
+import { optionsOf, textOption } from "./given.ts";
 import { canonicalLocales, keysOf, type Locale } from "./locales.ts";
-import { addService, define, optionsOf, textOption } from "./service.ts";
+import { addService, define } from "./service.ts";
 
 interface Settings extends Order {
   readonly locale: string;

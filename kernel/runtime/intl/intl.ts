@@ -16,7 +16,7 @@ const others = table({
   DurationFormat: "put the text together yourself",
   ListFormat: "use join()",
   Locale: "use the language tag as text",
-  NumberFormat: "use a number's toLocaleString()",
+  NumberFormat: linked("NumberFormat"),
   PluralRules: "choose the form yourself",
   RelativeTimeFormat: "use dayjs with its plugin relativeTime",
   Segmenter: "use [...text] for characters, and a regular expression for words",
