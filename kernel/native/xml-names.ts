@@ -10,8 +10,10 @@
 import {
   Context, JS_FreeAtom, JS_FreeValue, js_free, js_malloc, JS_NewAtomLen, JS_NewStringLen, JS_ValueToAtom, objectValue, tagException, tagOf,
 } from "./engine";
+import { namesAlike } from "../runtime/formats/xml-faults";
+import { forgetNames, isWelcome } from "./names";
 import { randomState } from "./state";
-import { addressIn, append, atArrays, atArraysEnd, atBuckets, atMask, get, lengthOf, makeTable, names, set, setLength } from "./xml-state";
+import { addressIn, append, atArrays, atArraysEnd, atBuckets, atMask, fault, get, lengthOf, makeTable, names, set, setLength } from "./xml-state";
 
 const nameBytes: u32 = 32;
 const nameLength: usize = 4;
@@ -46,6 +48,7 @@ function makeBuckets(here: Context, count: u32): bool {
 }
 
 export function endNames(here: Context): void {
+  forgetNames();
   for (let offset = nameBytes; offset < lengthOf(names); offset += nameBytes) {
     const name = addressIn(names, offset);
     JS_FreeAtom(here, load<u32>(name, nameAtom));
@@ -154,6 +157,10 @@ function addName(here: Context, at: usize, length: usize, hash: u32): u32 {
   if (offset / nameBytes > get(atMask) >> 1 && !rehash(here)) return 0;
   const atom = atomOf(here, at, length);
   if (atom === 0) return 0;
+  if (!isWelcome(atom)) {
+    JS_FreeAtom(here, atom);
+    return <u32>fault(namesAlike, at);
+  }
   const name = append(here, names, nameBytes);
   if (name === 0) {
     JS_FreeAtom(here, atom);

@@ -43,6 +43,7 @@ const sentences: Readonly<Record<number, string>> = table({
   [faults.doctype]: "a document type declaration (<!DOCTYPE …>) is not allowed",
   [faults.depth]: "elements are nested deeper than 200",
   [faults.sameWithoutPrefix]: "$1 has two attributes that are @$2 without their prefixes: read it without removePrefixes",
+  [faults.namesAlike]: "too many of the names are alike to the engine, as if chosen to be: name them otherwise",
 });
 
 /** Most characters of a line that an error shows, and how many of them before the place where it does not begin with the line. */

@@ -41,3 +41,4 @@ export const character = 36;
 export const doctype = 37;
 export const depth = 38;
 export const sameWithoutPrefix = 39;
+export const namesAlike = 40;
