@@ -56,6 +56,10 @@ test("an image has the parts its flow mentions, and no others", () => {
     ["() => new Date().toLocaleDateString('en-US')", ["intl", "dates"]],
     ["() => new Intl.DateTimeFormat()", ["intl", "dates"]],
     ["() => ['b', 'a'].sort((a, b) => a.localeCompare(b))", ["intl", "collator"]],
+    ["() => new Intl.NumberFormat('en').format(1)", ["intl", "numbers"]],
+    ["() => new Intl.PluralRules('en').select(1)", ["intl", "plurals"]],
+    ["() => new Intl.ListFormat('en').format([])", ["intl", "lists"]],
+    ["() => new Intl.RelativeTimeFormat('en').format(1, 'day')", ["intl", "relative"]],
     ["() => 'i'.toLocaleUpperCase('tr')", ["casing"]],
     ["() => console.log(structuredClone(1))", ["console", "clone"]],
   ];

@@ -14,11 +14,11 @@ const others = table({
   DateTimeFormat: linked("DateTimeFormat"),
   DisplayNames: "use a table of your own",
   DurationFormat: "put the text together yourself",
-  ListFormat: "use join()",
+  ListFormat: linked("ListFormat"),
   Locale: "use the language tag as text",
   NumberFormat: linked("NumberFormat"),
-  PluralRules: "choose the form yourself",
-  RelativeTimeFormat: "use dayjs with its plugin relativeTime",
+  PluralRules: linked("PluralRules"),
+  RelativeTimeFormat: linked("RelativeTimeFormat"),
   Segmenter: "use [...text] for characters, and a regular expression for words",
 });
 

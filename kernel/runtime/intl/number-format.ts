@@ -19,8 +19,6 @@ interface Frame {
 }
 interface Formatted extends Frame {
   readonly digits: readonly Part[];
-  /** Takes the singular. */
-  readonly isOne: boolean;
 }
 
 const part = (type: string, value: string): Part => ({ type, value });
@@ -131,8 +129,8 @@ function format(settings: NumberSettings, value: Value, isPlural = false): Forma
     isOne: one,
     isNumber: shown !== undefined,
   });
-  if (shown !== undefined) return { ...frame, isOne: one, digits: digitParts(shown, settings) };
-  return { ...frame, isOne: one, digits: [value === "NaN" ? part("nan", "NaN") : part("infinity", "∞")] };
+  if (shown !== undefined) return { ...frame, digits: digitParts(shown, settings) };
+  return { ...frame, digits: [value === "NaN" ? part("nan", "NaN") : part("infinity", "∞")] };
 }
 
 /** Texts that meet become one part. */
@@ -172,7 +170,11 @@ export function rangeParts(settings: NumberSettings, start: unknown, end: unknow
   if (first === "NaN" || last === "NaN") throw new RangeError(`Invalid ${first === "NaN" ? "start" : "end"} : NaN`);
   if (settings.notation !== "standard") throw missing(`ranges of ${settings.notation} numbers`, "format both ends with format()");
   const [left, right] = [format(settings, first), format(settings, last)];
-  if (textOf([...left.before, ...left.digits, ...left.after]) === textOf([...right.before, ...right.digits, ...right.after])) {
+  const isSameSign = first.isNegative === last.isNegative;
+  if (
+    isSameSign &&
+    textOf([...left.before, ...left.digits, ...left.after]) === textOf([...right.before, ...right.digits, ...right.after])
+  ) {
     const isBracketed = left.before[0]?.value === "(";
     return from(
       "shared",
@@ -181,7 +183,7 @@ export function rangeParts(settings: NumberSettings, start: unknown, end: unknow
   }
   const isUnit = (settings.style === "unit" && textOf(right.after) !== "%") || settings.currencyDisplay === "name";
   // A frame of both is written once: a unit or name, and a sign or symbol if it is more than one character.
-  const outer = isUnit ? format(settings, last, !left.isOne).after : [];
+  const outer = isUnit ? format(settings, last, true).after : [];
   const inner = [left, right].map(({ before, after }): Frame => ({ before, after: isUnit ? [] : after })) as [Frame, Frame];
   const length = [...frameText(inner[0])].length - 1;
   const isShared = frameText(inner[0]) === frameText(inner[1]) && length !== 1;

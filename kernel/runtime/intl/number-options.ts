@@ -155,3 +155,12 @@ export function readNumberSettings(locales: unknown, given: unknown): NumberSett
     signDisplay,
   };
 }
+
+/** The digits of resolvedOptions. */
+export function resolvedDigits({ minimumIntegerDigits, fraction, significant }: Digits): object {
+  return {
+    minimumIntegerDigits,
+    ...(significant && { minimumSignificantDigits: significant[0], maximumSignificantDigits: significant[1] }),
+    ...(fraction && { minimumFractionDigits: fraction[0], maximumFractionDigits: fraction[1] }),
+  };
+}

@@ -1,20 +1,11 @@
 /** The part `numbers`: Intl.NumberFormat in en, and Number's and BigInt's toLocaleString with it. */
 import { listedCurrencies, listedUnits } from "./number-names.ts";
 import { numberParts, type Part, type RangePart, rangeParts, textOf } from "./number-format.ts";
-import { type NumberSettings, readNumberSettings } from "./number-options.ts";
+import { readNumberSettings, resolvedDigits } from "./number-options.ts";
 import { addService, define } from "./service.ts";
 import { addValues } from "./values.ts";
 
 const formats = new WeakMap<object, (value?: unknown) => string>();
-
-/** Of settings those that are given, in the standard's order. */
-export function resolvedDigits({ minimumIntegerDigits, fraction, significant }: NumberSettings["digits"]): object {
-  return {
-    minimumIntegerDigits,
-    ...(significant && { minimumSignificantDigits: significant[0], maximumSignificantDigits: significant[1] }),
-    ...(fraction && { minimumFractionDigits: fraction[0], maximumFractionDigits: fraction[1] }),
-  };
-}
 
 class NumberFormatMethods {
   get format(): (value?: unknown) => string {
