@@ -64,7 +64,10 @@ async function debugRecorded(cli: Cli, id: string, flags: DebugFlags): Promise<n
   if (source === undefined) throw usageError(`the source of the flow ${recording.flow} is not known: name it with --flow FILE`);
   const { image, loaded, script } = await prepared(cli, source, recording.flow);
   const changed = image.sha256 !== recording.imageSha256;
-  if (changed) terminal.err("the source is not what ran: it has changed since, so its effects may differ from the record's\n");
+  if (changed)
+    terminal.err(
+      "this is not the image that ran: the source has changed since, or another version of Mayfly built it; its effects may differ from the record's\n",
+    );
   const { rules } = deployed;
   const limits = rules?.limits(image.manifest.limits) ?? image.manifest.limits;
   const monitor = debugMonitor({ script, pauses: place.pauses });

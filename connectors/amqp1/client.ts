@@ -1,4 +1,5 @@
 /** AMQP 1.0 over rhea, an optional package: loading it, connecting, opening links, its errors in our words. */
+import { isIP } from "node:net";
 import type * as Rhea from "rhea";
 import { CodedError, isCoded } from "#base";
 import { type ConnectorContext, duration, type JsonSchema } from "#gateway/contract";
@@ -112,7 +113,7 @@ export async function openAmqp1({ config, context, containerId, lost }: Opening)
     host,
     hostname: config.tls?.servername ?? host,
     port: url.port === "" ? (isSecure ? 5671 : 5672) : Number(url.port),
-    ...(isSecure ? { transport: "tls", servername: host, ...(await readTls(config.tls, context)) } : {}),
+    ...(isSecure ? { transport: "tls", servername: isIP(host) === 0 ? host : "", ...(await readTls(config.tls, context)) } : {}),
     reconnect: false,
     tcp_no_delay: true,
     max_frame_size: amqp1Limits.frameBytes,
