@@ -5,6 +5,7 @@
 import { backtestRows } from "./backtest.ts";
 import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
+import { embedRows } from "./embed.ts";
 import { exploreRows } from "./explore.ts";
 import { fairnessRows } from "./fairness.ts";
 import { formatRows } from "./formats.ts";
@@ -24,6 +25,7 @@ import { stormRows } from "./storm.ts";
 
 const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   start: startRows,
+  embed: embedRows,
   http: httpRows,
   durable: durableRows,
   telemetry: telemetryRows,

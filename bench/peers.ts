@@ -8,7 +8,13 @@ import { say } from "./rows.ts";
 
 const folder = fileURLToPath(new URL("../../bench/peers/", import.meta.url));
 
-export const peerVersions = { "isolated-vm": "5.0.4", "node-red": "4.1.8", autocannon: "8.0.0", lmdb: "3.5.6" } as const;
+export const peerVersions = {
+  "isolated-vm": "5.0.4",
+  "node-red": "4.1.8",
+  autocannon: "8.0.0",
+  lmdb: "3.5.6",
+  "quickjs-emscripten": "0.32.0",
+} as const;
 
 /** Peers that are several packages; the first one says that they are there. */
 const sets = {

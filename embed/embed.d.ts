@@ -210,7 +210,8 @@ export interface SandboxOptions extends LoadOptions {
 export type SandboxCall<Values extends readonly unknown[], Result> = (...values: Values) => Promise<Awaited<Result>>;
 
 export type SandboxedFunction<Values extends readonly unknown[], Result> = SandboxCall<Values, Result> & {
-  readonly image: Image;
+  /** SHA-256 of the function's image: the same code with the same names of functions has the same. */
+  readonly hash: string;
   /** The call with options. */
   run(values: Values, options?: { readonly signal?: AbortSignal | undefined }): Promise<Awaited<Result>>;
   /** Ends its calls; with the last sandbox of the program the threads go too. */

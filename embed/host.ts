@@ -33,9 +33,9 @@ export function openMonitor(name: LoadOptions["monitor"], workers: number | unde
 }
 
 /** Throws MF_IMAGE_MEMORY when the image leaves its machines no memory. */
-export function checkRoom({ name, frozen }: GuestImage, limits: FlowLimits): void {
-  const shortage = memoryShortage(frozen.manifest, limits.memoryBytes);
-  if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `${name}: ${shortage}`);
+export function checkRoom(manifest: Parameters<typeof memoryShortage>[0] & { readonly name: string }, limits: FlowLimits): void {
+  const shortage = memoryShortage(manifest, limits.memoryBytes);
+  if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", `${manifest.name}: ${shortage}`);
 }
 
 export const seeds: SeedPool = new SeedPool(systemEntropy);
@@ -183,7 +183,7 @@ export async function load(image: Image | Uint8Array, options: LoadOptions = {})
   checkNames(options, "the options of load", ["monitor", "workers", "limits"]);
   const known = imageFrom(image);
   const limits = limitsFrom(known.frozen.manifest.limits, options.limits);
-  checkRoom(known, limits);
+  checkRoom(known.frozen.manifest, limits);
   const opened = openMonitor(options.monitor, options.workers);
   try {
     return new LoadedHost(known, opened, await opened.monitor.load(known.frozen), limits);

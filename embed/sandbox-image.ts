@@ -3,10 +3,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "#base";
-import { buildImage, type Frame, type Image as Frozen, type StackMapper } from "#image";
+import { buildImage, type Frame, type Image as Frozen, StackMapper } from "#image";
 import type { LogEffect } from "#abi";
 import { optionError, type Places } from "./errors.ts";
-import { checkCode, GuestImage, inFolder } from "./images.ts";
+import { checkCode, inFolder } from "./images.ts";
 import { embedLimits } from "./limits.ts";
 
 /** Name of the caller's source in places. It begins in the second line of its module, so that columns are right. */
@@ -82,7 +82,7 @@ function shifted(text: string): string {
 }
 
 /** Places in the caller's source; the frames of what is around it are left out. */
-class SandboxPlaces implements Places {
+export class SandboxPlaces implements Places {
   readonly #mapper: StackMapper;
 
   constructor(mapper: StackMapper) {
@@ -107,14 +107,10 @@ class SandboxPlaces implements Places {
   }
 }
 
-/** The image of a sandbox, and the places in its source. */
-export class SandboxImage extends GuestImage {
-  readonly sandboxed: SandboxPlaces;
-
-  constructor(frozen: Frozen) {
-    super(frozen);
-    this.sandboxed = new SandboxPlaces(this.places);
-  }
+/** A sandbox's image, to be loaded and let go, and the places in its source, which stay. */
+export interface SandboxImage {
+  readonly frozen: Frozen;
+  readonly places: SandboxPlaces;
 }
 
 /** Throws MF_EMBED_OPTION, MF_SANDBOX_INVALID, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE. */
@@ -131,7 +127,8 @@ export async function buildSandbox(code: string, names: readonly string[]): Prom
     return await inFolder(files, async (folder) => {
       const alone = [join(folder, sourceName)];
       const { image } = await buildImage(join(folder, "sandbox.js"), { name: "sandbox", check: false, alone });
-      return new SandboxImage(image);
+      const sourceMap = image.sourceMap.slice(); // the image itself has a hundred times as much
+      return { frozen: image, places: new SandboxPlaces(new StackMapper(() => sourceMap, undefined, "sandbox.js")) };
     });
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;

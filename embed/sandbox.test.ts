@@ -164,8 +164,8 @@ test("sandboxes share threads, and one that closes leaves the others", async (co
   const first = await made(context, "() => 1");
   const second = await made(context, "() => 2");
   const alike = await made(context, "() => 1");
-  equal(first.image.hash, alike.image.hash);
-  notEqual(first.image.hash, second.image.hash);
+  equal(first.hash, alike.hash);
+  notEqual(first.hash, second.hash);
   await first.close();
   deepEqual([await second(), await alike()], [2, 1]);
 });

@@ -13,7 +13,7 @@ import { type MonitorShare, shareMonitor } from "./monitors.ts";
 import { checkNames, checkSignal, limitsFrom } from "./options.ts";
 import { shown } from "./outlets.ts";
 import { lineOf } from "./result.ts";
-import { buildSandbox, type SandboxImage } from "./sandbox-image.ts";
+import { buildSandbox, type SandboxPlaces } from "./sandbox-image.ts";
 import { type Base64, decodeValue, encodeValue } from "./values.ts";
 
 const base64: Base64 = {
@@ -59,9 +59,16 @@ function checkFunctions(functions: Functions): void {
 
 const noHeaders = {};
 
+interface SandboxTerms {
+  readonly limits: FlowLimits;
+  readonly functions: Functions;
+  readonly log: SandboxOptions["log"];
+}
+
 /** One sandbox: its image in a monitor, and the calls under way. */
 class Sandbox {
-  readonly image: SandboxImage;
+  readonly hash: string;
+  readonly #places: SandboxPlaces;
   readonly #share: MonitorShare;
   readonly #loaded: LoadedImage;
   readonly #limits: FlowLimits;
@@ -72,12 +79,13 @@ class Sandbox {
   #closing: Promise<void> | undefined;
   #nextCall = 1;
 
-  constructor(image: SandboxImage, share: MonitorShare, loaded: LoadedImage, limits: FlowLimits, { functions = {}, log }: SandboxOptions) {
-    this.image = image;
+  constructor(places: SandboxPlaces, share: MonitorShare, loaded: LoadedImage, { limits, functions, log }: SandboxTerms) {
+    this.hash = loaded.sha256;
+    this.#places = places;
     this.#share = share;
     this.#loaded = loaded;
     this.#limits = limits;
-    this.#rules = rulesOf(image.name, limits, image.outlets ?? undefined);
+    this.#rules = rulesOf(loaded.name, limits, Object.keys(functions));
     this.#functions = functions;
     this.#log = log;
   }
@@ -99,8 +107,8 @@ class Sandbox {
       recorded: false,
     };
     const { attempt, ended } = await this.#calls.run(terms, signal, (attempt) => (current = attempt));
-    if (this.#log !== undefined) for (const line of attempt.logs) this.#log(lineOf(this.image.sandboxed.log(line)));
-    if (ended.kind === "failed") throw new GuestError(ended.failure, this.image.sandboxed, attempt.cause);
+    if (this.#log !== undefined) for (const line of attempt.logs) this.#log(lineOf(this.#places.log(line)));
+    if (ended.kind === "failed") throw new GuestError(ended.failure, this.#places, attempt.cause);
     return decode(ended.reply?.body ?? new Uint8Array(0), "the result");
   }
 
@@ -138,13 +146,13 @@ export async function sandbox<Values extends readonly unknown[] = readonly unkno
   const { functions = {}, log } = options;
   checkFunctions(functions);
   if (log !== undefined && typeof log !== "function") throw optionError("log must be a function");
-  const image = await buildSandbox(code, Object.keys(functions));
-  const limits = limitsFrom(image.frozen.manifest.limits, options.limits);
-  checkRoom(image, limits);
+  const { frozen, places } = await buildSandbox(code, Object.keys(functions));
+  const limits = limitsFrom(frozen.manifest.limits, options.limits);
+  checkRoom(frozen.manifest, limits);
   const share = shareMonitor(options.monitor, options.workers);
   try {
-    const loaded = await share.monitor.load(image.frozen);
-    return callable(new Sandbox(image, share, loaded, limits, options));
+    const loaded = await share.monitor.load(frozen);
+    return callable(new Sandbox(places, share, loaded, { limits, functions, log }));
   } catch (error) {
     await share.release();
     throw error;
@@ -154,7 +162,7 @@ export async function sandbox<Values extends readonly unknown[] = readonly unkno
 function callable<Values extends readonly unknown[], Result>(own: Sandbox): SandboxedFunction<Values, Result> {
   const call: SandboxCall<Values, Result> = (...values) => own.call(values) as Promise<Awaited<Result>>;
   return Object.assign(call, {
-    image: own.image,
+    hash: own.hash,
     run(values: Values, options: { readonly signal?: AbortSignal | undefined } = {}) {
       checkNames(options, "the options of run", ["signal"]);
       checkSignal(options.signal);

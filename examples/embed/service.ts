@@ -49,7 +49,7 @@ export function priceService({ ordersOf }: Shop): FastifyInstance {
       const before = rules.get(name);
       rules.set(name, rule);
       await before?.close(); // its calls end with MF_MONITOR_CLOSED
-      return reply.code(201).send({ image: rule.image.hash });
+      return reply.code(201).send({ image: rule.hash });
     } catch (error) {
       return reply.code(422).send(problem(error));
     }
