@@ -50,9 +50,10 @@ export interface BuildOptions {
 }
 
 /**
- * Makes an image. Code may import only "mayfly" and its parts, a file what its project may. Both run their top level here, at most 5 s, in
- * the same engine as later. Rejects with MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE, MF_TYPE_ERROR, MF_FLOW_TOP_LEVEL,
- * MF_FLOW_INVALID, MF_IMAGE_CORRUPT, MF_IMAGE_VERSION, MF_EMBED_OPTION.
+ * Makes an image. Code may import only "mayfly" and its parts, a file what its project may. Both run their top level, at most 5 s of CPU
+ * time; code is built in a process of its own. Rejects with MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE, MF_TYPE_ERROR,
+ * MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID, MF_IMAGE_CORRUPT, MF_IMAGE_VERSION, MF_EMBED_OPTION; for code MF_BUILD_TIME, MF_BUILD_BUSY,
+ * MF_BUILD_FAILED.
  */
 export function build(source: ImageSource, options?: BuildOptions): Promise<Image>;
 
@@ -222,7 +223,7 @@ export type SandboxedFunction<Values extends readonly unknown[], Result> = Sandb
 /**
  * A function from the text of one, in JavaScript or TypeScript. Nobody need trust it: nothing of it runs before the first call, each call
  * meets a fresh machine, and it reaches nothing but `functions`. Arguments and results are data: what JSON can hold, undefined, NaN, BigInt,
- * Date, Map, Set, typed arrays, errors; at most 16 MiB, 500 levels. Rejects with MF_SANDBOX_INVALID, MF_BUNDLE_OUTSIDE, MF_EMBED_OPTION.
+ * Date, Map, Set, typed arrays, errors; at most 16 MiB, 500 levels. Rejects with MF_SANDBOX_INVALID, MF_BUNDLE_OUTSIDE, MF_BUILD_TIME, MF_EMBED_OPTION.
  */
 export function sandbox<Values extends readonly unknown[] = readonly unknown[], Result = unknown>(
   code: string,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { CodedError, isCoded } from "#base";
 import { buildExplained, type Image as Frozen, readImage, StackMapper } from "#image";
+import { buildApart } from "./builder.ts";
 import type { BuildOptions, Image, ImageSource } from "./embed.d.ts";
 import { optionError } from "./errors.ts";
 import { checkNames } from "./options.ts";
@@ -90,9 +91,21 @@ export async function build(source: ImageSource, options: BuildOptions = {}): Pr
   const { code } = source;
   checkCode(code, embedLimits.codeCharacters);
   const called = name ?? "code";
-  return inFolder({ [`${called}.ts`]: code }, async (folder) => {
-    const path = join(folder, `${called}.ts`);
-    const { image } = await buildExplained(path, { name: called, check: check ?? false, alone: [path] });
-    return new GuestImage(image);
+  return new GuestImage(readImage(await buildApart({ kind: "flow", code, name: called, check: check === true })));
+}
+
+/** In the process that builds. */
+export function buildCode({
+  code,
+  name,
+  check,
+}: {
+  readonly code: string;
+  readonly name: string;
+  readonly check: boolean;
+}): Promise<Frozen> {
+  return inFolder({ [`${name}.ts`]: code }, async (folder) => {
+    const path = join(folder, `${name}.ts`);
+    return (await buildExplained(path, { name, check, alone: [path] })).image;
   });
 }

@@ -16,12 +16,18 @@ export const embedLimits = {
   workers: 256,
   /** Longest code that is given as text, in UTF-16 units. */
   codeCharacters: 4 * mib,
-  /** Longest function of a sandbox, in UTF-16 units: it is compiled in the caller's thread. */
+  /** Longest function of a sandbox, in UTF-16 units: it is in every machine. */
   functionCharacters: 256 * 1024,
   /** Images that sandboxes load into one monitor; later ones get another, so that memory of images that were given back is freed. */
   imagesPerMonitor: 1_000,
   /** Body of a request that a handler reads, unless its options say otherwise. */
   requestBytes: mib,
+  /** Time of one build of strangers' code: a flow, whose top level may take 5 s of CPU time, or a function, which does not run. */
+  buildMs: { flow: 30_000, sandbox: 10_000 },
+  /** Builds that wait for their turn. */
+  builds: 1_000,
+  /** The process that builds ends after this time without work. */
+  builderIdleMs: 30_000,
   /** Host functions of one sandbox. */
   functions: 256,
   /** Levels of a value that crosses. Recursion over it is safe anywhere. */

@@ -3,8 +3,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "#base";
-import { buildImage, type Frame, type Image as Frozen, StackMapper } from "#image";
+import { buildImage, type Frame, type Image as Frozen, readImage, StackMapper } from "#image";
 import type { LogEffect } from "#abi";
+import { buildApart } from "./builder.ts";
 import { optionError, type Places } from "./errors.ts";
 import { checkCode, inFolder } from "./images.ts";
 import { embedLimits } from "./limits.ts";
@@ -69,7 +70,9 @@ async function checkExpression(code: string): Promise<void> {
     try {
       await transform(`${open}${code}\n${close}`, { loader: "ts", tsconfigRaw: {}, logLevel: "silent" });
     } catch (cause) {
-      const [fault] = (cause as { readonly errors?: readonly Fault[] }).errors ?? [];
+      const { errors } = cause as { readonly errors?: readonly Fault[] };
+      if (errors === undefined) throw cause; // the bundler has crashed
+      const [fault] = errors;
       const { line = 1, column = 1 } = fault?.location ?? {};
       const place = `${sourceName}:${line}:${line === 1 ? Math.max(column, 1) : column + 1}`;
       const text = `${place}: the code is not one expression: ${fault?.text ?? String(cause)}. Give the text of a function, such as (x) => x * 2`;
@@ -113,10 +116,8 @@ export interface SandboxImage {
   readonly places: SandboxPlaces;
 }
 
-/** Throws MF_EMBED_OPTION, MF_SANDBOX_INVALID, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE. */
-export async function buildSandbox(code: string, names: readonly string[]): Promise<SandboxImage> {
-  checkCode(code, embedLimits.functionCharacters);
-  checkFunctionNames(names);
+/** In the process that builds. Throws MF_SANDBOX_INVALID, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE. */
+export async function buildFunction(code: string, names: readonly string[]): Promise<Frozen> {
   await checkExpression(code);
   const files = {
     "sandbox.js": entryOf(names),
@@ -126,12 +127,19 @@ export async function buildSandbox(code: string, names: readonly string[]): Prom
   try {
     return await inFolder(files, async (folder) => {
       const alone = [join(folder, sourceName)];
-      const { image } = await buildImage(join(folder, "sandbox.js"), { name: "sandbox", check: false, alone });
-      const sourceMap = image.sourceMap.slice(); // the image itself has a hundred times as much
-      return { frozen: image, places: new SandboxPlaces(new StackMapper(() => sourceMap, undefined, "sandbox.js")) };
+      return (await buildImage(join(folder, "sandbox.js"), { name: "sandbox", check: false, alone })).image;
     });
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     throw new CodedError(error.code, shifted(error.message), { cause: error.cause });
   }
+}
+
+/** Throws MF_EMBED_OPTION, MF_BUILD_TIME, MF_BUILD_BUSY, and what the build throws. */
+export async function buildSandbox(code: string, names: readonly string[]): Promise<SandboxImage> {
+  checkCode(code, embedLimits.functionCharacters);
+  checkFunctionNames(names);
+  const frozen = readImage(await buildApart({ kind: "sandbox", code, names }));
+  const sourceMap = frozen.sourceMap.slice(); // the image itself has a hundred times as much
+  return { frozen, places: new SandboxPlaces(new StackMapper(() => sourceMap, undefined, "sandbox.js")) };
 }
