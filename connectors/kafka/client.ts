@@ -7,6 +7,7 @@ import { codeOf, explainNetwork, messageOf } from "../shared/explain.ts";
 import { brokerLimits } from "../shared/limits.ts";
 import { readTls, tlsSchema, type TlsConfig } from "../shared/tls.ts";
 import { kafkaLimits } from "./limits.ts";
+import { boundUnfolding, type Compressions } from "./unfold.ts";
 
 export type Client = typeof Kafka;
 
@@ -68,7 +69,10 @@ export async function loadClient(load: () => Promise<Client> = () => import("@pl
       cause,
     });
   }
-  if (!heard.has(client)) client.instancesChannel.subscribe(hear);
+  if (!heard.has(client)) {
+    client.instancesChannel.subscribe(hear);
+    boundUnfolding(client.compressionsAlgorithms as unknown as Compressions);
+  }
   heard.add(client);
   return client;
 }

@@ -17,6 +17,7 @@ import {
 import { longBody, messages, takesByBytes } from "../testing/bytes.case.ts";
 import { setsAside } from "../testing/set-aside.case.ts";
 import { loadClient } from "./client.ts";
+import { kafkaLimits } from "./limits.ts";
 import { kafkaOutlet } from "./outlet.ts";
 import { kafkaSource } from "./source.ts";
 
@@ -336,6 +337,17 @@ if (skip === undefined) {
   });
 
   describe("kafka: codes", { timeout: 60_000 }, () => {
+    test("a batch that unfolds to more than is held is told, and no part of it is read", async () => {
+      const topic = uniqueName("bomb");
+      await make(topic);
+      const bomb = { topic, value: Buffer.alloc(kafkaLimits.unfoldedBytes + 1) };
+      await producer.send({ messages: [bomb], acks: -1, compression: "gzip" });
+      const { source, gateway } = await startSource(kafkaSource, sourceOf(topic));
+      await eventually("it is told", () => source.health().detail.startsWith("MF_KAFKA_BATCH"), 30_000);
+      assert.equal(gateway.received.length, 0);
+      await source.stop();
+    });
+
     test("whoever has no right is told so, also when it is taken while messages flow", async () => {
       const topic = uniqueName("rights");
       await make(topic);

@@ -11,6 +11,8 @@ export const kafkaLimits = {
   fetchWaitMs: 1_000,
   /** Bytes of one fetch from one broker; a record that is longer comes alone. */
   fetchBytes: 2 ** 20,
+  /** Bytes that a compressed batch may unfold to. */
+  unfoldedBytes: 64 * 2 ** 20,
   /** Records that wait in the client before the next fetch. */
   recordsAhead: 64,
   /** Share of the session timeout that messages in hand may take to end when the group is divided anew. */

@@ -57,7 +57,8 @@ its partition.
   there is; logged as \`MF_KAFKA_TRIMMED\` and counted as \`trimmed\`.
 - **Transactions**: records of transactions that were not committed are not read.
 - **Errors** (retried with backoff, shown by \`/ready\`): \`MF_KAFKA_UNREACHABLE\`, \`MF_KAFKA_AUTH\`, \`MF_KAFKA_FORBIDDEN\`, \`MF_KAFKA_NO_TOPIC\`,
-  \`MF_KAFKA_FENCED\`, \`MF_KAFKA_REFUSED\`, \`MF_KAFKA_TLS\`, \`MF_KAFKA_CLIENT\`.`,
+  \`MF_KAFKA_FENCED\`, \`MF_KAFKA_REFUSED\`, \`MF_KAFKA_TLS\`, \`MF_KAFKA_BATCH\` (a compressed batch of more than 64 MiB, behind which nothing of its partition
+  is read), \`MF_KAFKA_CLIENT\`.`,
   schema: {
     type: "object",
     additionalProperties: false,
