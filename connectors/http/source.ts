@@ -205,7 +205,7 @@ class HttpSource implements Source {
     const known = exchange.known ?? this.#authentication?.byBody(request.headers, body, this.#context.clock.now()) ?? anyone;
     if ("status" in known) return sendProblem(response, known);
     if (exchange.known === undefined && !this.#allows(request, response, known)) return;
-    const added = exchange.operation?.request({ ...exchange, headers: request.headers, body }) ?? {};
+    const added = exchange.operation?.request({ ...exchange, headers: request.headers, body, isStored: storedBody !== undefined }) ?? {};
     const plain = isProblem(added) ? added : this.#message({ ...exchange, known }, added, body, storedBody);
     const message = this.#config.cloudevents && !isProblem(plain) ? unwrapped(plain) : plain;
     if (isProblem(message)) {

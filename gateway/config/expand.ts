@@ -11,15 +11,19 @@ interface SourcesOfFlows {
   >;
 }
 
+/** A signal is answered once it is kept, whatever the source's `mode`. */
+const signalsMode = { mode: "accept" };
+
 /** Replaces the sources' configurations in place. Returns the files that were read, absolute, and those of faults as well. */
 export function expandSources({ flows }: SourcesOfFlows, base: string, { sources }: Connectors, report: Report): readonly string[] {
   const files = new Set<string>();
-  const expandAll = (from: Entries, at: Path): void => {
+  const shared = new Map<string, unknown>();
+  const expandAll = (from: Entries, at: Path, more: object = {}): void => {
     for (const [index, entry] of from.entries())
       for (const { name, expand } of sources) {
         if (expand === undefined || !Object.hasOwn(entry, name)) continue;
         try {
-          const expanded = expand(entry[name] as never, base);
+          const expanded = expand({ ...(entry[name] as object), ...more } as never, base, shared);
           entry[name] = expanded.config;
           for (const file of expanded.files) files.add(file);
         } catch (error) {
@@ -36,7 +40,7 @@ export function expandSources({ flows }: SourcesOfFlows, base: string, { sources
   };
   for (const [flow, { from, signals }] of Object.entries(flows)) {
     expandAll(from, ["flows", flow]);
-    for (const [signal, own] of Object.entries(signals)) expandAll(own.from, ["flows", flow, "signals", signal]);
+    for (const [signal, own] of Object.entries(signals)) expandAll(own.from, ["flows", flow, "signals", signal], signalsMode);
   }
   return [...files];
 }

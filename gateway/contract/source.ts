@@ -85,8 +85,11 @@ export class SettingError extends CodedError {
 }
 
 export interface SourceDefinition<Config = never> extends ConnectorDescription {
-  /** Reads the files that a checked configuration names, when mayfly.yaml is read. Throws a SettingError. Absent: it names none. */
-  expand?(config: Config, base: string): Expanded;
+  /**
+   * Reads the files that a checked configuration names, when mayfly.yaml is read. `shared`: of all sources of one reading, for files that
+   * several name. Throws a SettingError. Absent: it names none.
+   */
+  expand?(config: Config, base: string, shared: Map<string, unknown>): Expanded;
   /** `config` has been checked against `schema`, with defaults filled in and units parsed. Throws a CodedError for what a schema can't say. */
   create(config: Config, context: SourceContext): Source;
 }

@@ -16,6 +16,8 @@ export interface CheckedRequest {
   readonly query: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Uint8Array;
+  /** True where the body is in the body store instead. */
+  readonly isStored: boolean;
 }
 
 interface CompiledMedia {
@@ -98,7 +100,7 @@ export class OperationCheck {
 
   /** True where a body is looked into, so that it must be in memory as a whole. */
   get readsBody(): boolean {
-    return Object.values(this.#body).some(({ check }) => check !== undefined) || this.operation.body === undefined;
+    return this.operation.body === undefined || Object.entries(this.#body).some(([type, { check }]) => check !== undefined || isJson(type));
   }
 
   /** The headers that a flow gets besides the caller's, or why nothing is run. */
@@ -106,13 +108,12 @@ export class OperationCheck {
     try {
       return this.#request(request);
     } catch (error) {
-      if (error instanceof OutOfTime)
-        return this.#problem("body", { pointer: "", rule: "time", message: `takes longer than ${contractLimits.checkMs} ms to check` });
+      if (error instanceof OutOfTime) return this.#problem("body", { pointer: "", rule: "time", message: "takes too long to check" });
       throw error;
     }
   }
 
-  #request({ parameters, query, headers, body }: CheckedRequest): HeadersDraft | Problem {
+  #request({ parameters, query, headers, body, isStored }: CheckedRequest): HeadersDraft | Problem {
     const { names, parameters: declared } = this.operation;
     const path = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [names[name] ?? name, value]));
     try {
@@ -120,7 +121,7 @@ export class OperationCheck {
       const breach = this.#parameters(values, query.length);
       if (breach !== undefined) return this.#badParameter(breach);
       return (
-        this.#badBody(headers["content-type"], body) ?? {
+        this.#badBody(headers["content-type"], body, isStored) ?? {
           "mayfly-operation": this.operation.id,
           "mayfly-parameters": JSON.stringify(values),
         }
@@ -138,9 +139,9 @@ export class OperationCheck {
     return this.#problem(place, { ...breach, pointer: `/${missing}`, message: "is missing" });
   }
 
-  #badBody(contentType: string | undefined, body: Uint8Array): Problem | undefined {
+  #badBody(contentType: string | undefined, body: Uint8Array, isStored: boolean): Problem | undefined {
     const { body: declared } = this.operation;
-    if (body.length === 0)
+    if (body.length === 0 && !isStored)
       return declared?.required === true ? this.#problem("body", { pointer: "", rule: "required", message: "is missing" }) : undefined;
     if (declared === undefined)
       return this.#problem("body", { pointer: "", rule: "unexpected", message: "must be empty: the operation has none" });
@@ -155,6 +156,7 @@ export class OperationCheck {
         headers: { accept: accepted },
       };
     }
+    if (isStored) return undefined; // of a type that is not looked into, since others are not stored
     const breach = this.#bodyBreach(found, type, contentType ?? "", body);
     return breach === undefined ? undefined : this.#problem("body", breach);
   }
@@ -197,8 +199,7 @@ export class OperationCheck {
       if (read === undefined) return undefined;
       return "breach" in read ? read.breach : media.check?.(read.value, body.length);
     } catch (error) {
-      if (error instanceof OutOfTime)
-        return { pointer: "", rule: "time", message: `takes longer than ${contractLimits.checkMs} ms to check` };
+      if (error instanceof OutOfTime) return { pointer: "", rule: "time", message: "takes too long to check" };
       throw error;
     }
   }

@@ -148,8 +148,8 @@ test("documents and schemas that are wrong are named with their place", async ()
     /api\.yaml:5 \/paths\/~1a\/post\/parameters\/0: must be `in` one of/,
   );
   match(
-    await problemOf({ "api.yaml": bare("/a", "parameters: [ { name: id, in: query, style: deepObject } ], ") }),
-    /style deepObject, which is not supported/,
+    await problemOf({ "api.yaml": bare("/a", "parameters: [ { name: id, in: path, style: matrix } ], ") }),
+    /style matrix, which is not supported: use simple/,
   );
   match(await problemOf({ "api.yaml": bare("/a*") }), /contains a \?, # or \*/);
   match(await problemOf({ "api.yaml": bare("/-/a") }), /is below \/-\//);

@@ -8,7 +8,7 @@ import type { Contract } from "./model.ts";
 import { readContract, UnknownOperation } from "./read.ts";
 
 /** Throws a SettingError. */
-export function expandHttpSource(config: HttpSourceConfig, base: string): Expanded {
+export function expandHttpSource(config: HttpSourceConfig, base: string, shared: Map<string, unknown>): Expanded {
   const wrong = (setting: string | undefined, message: string): SettingError => new SettingError("MF_CONFIG_INVALID", setting, message);
   const { openapi, path, method, cloudevents, operation, partial } = config;
   if (openapi === undefined) {
@@ -22,7 +22,7 @@ export function expandHttpSource(config: HttpSourceConfig, base: string): Expand
     throw wrong("cloudevents", "the contract describes the request as it is sent: use a source without `openapi` for CloudEvents");
   if (path !== undefined && !/^(?:\/[\w.~%-]+)+$/.test(path))
     throw wrong("path", "beside `openapi` it is put before each path of the contract: write a plain one such as /v1");
-  const files = new ContractFiles(base);
+  const files = new ContractFiles(base, shared);
   try {
     const wanted = operation === undefined ? undefined : [operation].flat();
     const contract = readContract(files, { file: openapi, prefix: path ?? "", wanted });

@@ -2,7 +2,7 @@
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
 import { CodedError } from "#base";
-import { type Document, isAlias, isMap, isNode, isSeq, LineCounter, parseDocument } from "yaml";
+import { isAlias, isMap, isNode, isSeq, LineCounter, parseDocument } from "yaml";
 import { contractLimits } from "./limits.ts";
 import { isPlain } from "./model.ts";
 
@@ -12,7 +12,7 @@ interface ContractFile {
   /** From the project's folder, for messages. */
   readonly name: string;
   readonly data: unknown;
-  readonly source: { readonly document: Document; readonly lines: LineCounter } | undefined;
+  readonly text: string;
 }
 
 /** A value in a file, and its steps from the top. */
@@ -28,8 +28,12 @@ export class ContractFiles {
   readonly #files = new Map<string, ContractFile>();
   #bytes = 0;
 
-  /** `folder`: the project's, absolute. */
-  constructor(folder: string) {
+  /** Contents by the text of a file: parsing a long one takes longer than all the rest. */
+  readonly #parsed: Map<string, unknown>;
+
+  /** `folder`: the project's, absolute. `parsed`: shared with other readers. */
+  constructor(folder: string, parsed = new Map<string, unknown>()) {
+    this.#parsed = parsed;
     this.#folder = folder;
     this.#realFolder = realFolder(folder);
   }
@@ -80,8 +84,8 @@ export class ContractFiles {
 
   /** `petstore.yaml:12 /paths/~1pets/get`: with the line where the file is YAML. */
   placeOf({ file, steps }: Located): string {
-    const { name, source } = this.#files.get(file) ?? { name: relative(this.#folder, file), source: undefined };
-    const line = source === undefined ? undefined : lineOf(source.document, source.lines, steps);
+    const { name, text } = this.#files.get(file) ?? { name: relative(this.#folder, file), text: "" };
+    const line = name.endsWith(".json") ? undefined : lineOf(text, steps);
     const pointer = steps.map((step) => `/${step.replace(/~/g, "~0").replace(/\//g, "~1")}`).join("");
     return `${name}${line === undefined ? "" : `:${line}`}${pointer === "" ? "" : ` ${pointer}`}`;
   }
@@ -99,8 +103,11 @@ export class ContractFiles {
     const known = this.#files.get(file);
     if (known !== undefined) return known;
     const name = relative(this.#folder, file);
-    const read: ContractFile = { path: file, name, ...parsed(this.#text(file, written), name) };
+    const text = this.#text(file, written);
+    const id = `${name.endsWith(".json") ? "json" : "yaml"} ${text}`;
+    const read: ContractFile = { path: file, name, data: this.#parsed.get(id) ?? parsed(text, name), text };
     checkDepth(read.data, name);
+    this.#parsed.set(id, read.data);
     this.#files.set(file, read);
     return read;
   }
@@ -153,14 +160,14 @@ function decoded(text: string): string | undefined {
   }
 }
 
-function parsed(text: string, name: string): Pick<ContractFile, "data" | "source"> {
+function parsed(text: string, name: string): unknown {
   try {
-    if (name.endsWith(".json")) return { data: JSON.parse(text.replace(/^\ufeff/, "")) as unknown, source: undefined };
+    if (name.endsWith(".json")) return JSON.parse(text.replace(/^\ufeff/, "")) as unknown;
     const lines = new LineCounter();
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: "error" });
     const [error] = document.errors;
     if (error !== undefined) throw new Error(`line ${lines.linePos(error.pos[0]).line}: ${error.message}`);
-    return { data: document.toJS({ maxAliasCount: 1000 }) as unknown, source: { document, lines } };
+    return document.toJS({ maxAliasCount: 1000 }) as unknown;
   } catch (cause) {
     const why = cause instanceof RangeError ? "it is nested too deeply" : (cause as Error).message;
     throw new CodedError("MF_CONTRACT_SYNTAX", `${name} is not ${name.endsWith(".json") ? "JSON" : "YAML"}: ${why}`, { cause });
@@ -180,7 +187,10 @@ function checkDepth(data: unknown, name: string): void {
   }
 }
 
-function lineOf(document: Document, lines: LineCounter, steps: readonly string[]): number | undefined {
+/** Line of a value in a YAML text. Parses it again: this is for errors only. */
+function lineOf(text: string, steps: readonly string[]): number | undefined {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: "error" });
   let node: unknown = document.contents;
   let offset: number | undefined;
   for (const step of steps) {

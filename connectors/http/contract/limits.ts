@@ -12,10 +12,9 @@ export const contractLimits = {
   /** Longest body or reply that is checked, and its levels. */
   bodyBytes: 4 * 1024 * 1024,
   bodyDepth: 100,
-  /** A JSON body up to this length is checked without a clock where its schema takes linear time. */
-  quickBytes: 65_536,
-  /** Time of one try to check a request or reply, in milliseconds, and most tries. */
+  /** Time of one try to check a request or reply: so many milliseconds, and one more for so many bytes; and most tries. */
   checkMs: 100,
+  checkedBytesPerMs: 4_096,
   checkTries: 5,
   /** Fields or parts of a form, headers of one part, and values of one parameter. */
   formParts: 1_000,

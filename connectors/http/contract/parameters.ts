@@ -1,5 +1,6 @@
-/** Parameters of a request as values: styles `simple` (path, header) and `form` (query, cookie), exploded or not, lists and objects. */
+/** Parameters of a request as values: styles `simple` (path, header), `form` (query, cookie) and the others of a query, exploded or not, lists and objects. */
 import type { IncomingHttpHeaders } from "node:http";
+import { table } from "#base";
 import { coerced, dereferenced, type SchemasByName, schemaOf, typesOf } from "./coerce.ts";
 import { contractLimits } from "./limits.ts";
 import type { ContractParameter, Place } from "./model.ts";
@@ -53,6 +54,8 @@ function cookiesOf(header: string | undefined): readonly (readonly [name: string
   });
 }
 
+const separators: Readonly<Record<string, RegExp>> = table({ spaceDelimited: /\+|%20| /, pipeDelimited: /\||%7c/i });
+
 const asIs = (text: string): string => text;
 
 class ParameterReader {
@@ -89,13 +92,14 @@ class ParameterReader {
   }
 
   #form(parameter: ContractParameter, pairs: readonly (readonly [string, string])[], decode: (raw: string) => string): unknown {
-    const { name, explode } = parameter;
+    const { name, explode, style } = parameter;
     const kind = this.#kind(parameter);
+    if (style === "deepObject") return this.#deep(parameter, pairs, decode);
     if (kind === "object" && explode && !parameter.json) {
       const own = pairs.filter(([each]) => this.#hasProperty(parameter, each)).map(([each, raw]): [string, string] => [each, decode(raw)]);
       return own.length === 0 ? undefined : this.#object(parameter, own);
     }
-    const found = pairs.filter(([each]) => each === name || (kind === "list" && explode && each === `${name}[]`));
+    const found = pairs.filter(([each]) => each === name);
     const [first] = found;
     if (first === undefined) return undefined;
     if (kind === "list" && explode && !parameter.json)
@@ -107,8 +111,16 @@ class ParameterReader {
     const [, raw] = first;
     if (parameter.json) return json(parameter, decode(raw));
     if (kind === "text") return coerced(decode(raw), parameter.schema, this.#schemas);
-    const parts = raw === "" ? [] : raw.split(",").map(decode); // an encoded comma does not separate values
+    const parts = raw === "" ? [] : raw.split(separators[style] ?? ",").map(decode); // an encoded comma does not separate values
     return kind === "list" ? this.#list(parameter, parts) : this.#object(parameter, pairsInTurn(parts));
+  }
+
+  /** `filter[min]=1&filter[max]=2` */
+  #deep(parameter: ContractParameter, pairs: readonly (readonly [string, string])[], decode: (raw: string) => string): unknown {
+    const found = pairs.flatMap(([each, raw]): [string, string][] =>
+      each.startsWith(`${parameter.name}[`) && each.endsWith("]") ? [[each.slice(parameter.name.length + 1, -1), decode(raw)]] : [],
+    );
+    return found.length === 0 ? undefined : this.#object(parameter, found);
   }
 
   #kind({ schema }: ContractParameter): "text" | "list" | "object" {
@@ -169,7 +181,8 @@ export function readParameters(parameters: readonly ContractParameter[], given: 
   const reader = new ParameterReader(given, schemas);
   const values: Record<Place, [string, unknown][]> = { path: [], query: [], header: [], cookie: [] };
   for (const parameter of parameters) {
-    const value = reader.read(parameter) ?? dereferenced(parameter.schema, schemas)["default"];
+    const given = reader.read(parameter);
+    const value = given === undefined ? dereferenced(parameter.schema, schemas)["default"] : given;
     if (value !== undefined) values[parameter.in].push([keyOf(parameter), value]);
   }
   return {

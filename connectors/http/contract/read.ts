@@ -21,7 +21,7 @@ const methods = ["get", "put", "post", "delete", "options", "head", "patch", "tr
 const places: readonly string[] = ["path", "query", "header", "cookie"];
 const styles: Readonly<Record<Place, readonly string[]>> = {
   path: ["simple"],
-  query: ["form"],
+  query: ["form", "deepObject", "spaceDelimited", "pipeDelimited"],
   header: ["simple"],
   cookie: ["form"],
 };

@@ -25,7 +25,6 @@ export type Check = (value: unknown, bytes: number) => Breach | undefined;
 const slow = new Set([
   "pattern",
   "patternProperties",
-  "uniqueItems",
   "anyOf",
   "oneOf",
   "not",
@@ -61,13 +60,13 @@ const known: FormatName[] = [
   "binary",
 ];
 
-/** The schema with absolute references, and without what one side need not send. */
-function sided(value: unknown, side: Direction): unknown {
-  if (Array.isArray(value)) return value.map((each) => sided(each, side));
+/** The schema with absolute references into those of `root`, and without what one side need not send. */
+function sided(value: unknown, side: Direction, root: Direction): unknown {
+  if (Array.isArray(value)) return value.map((each) => sided(each, side, root));
   if (!isPlain(value)) return value;
   const copy: Record<string, unknown> = {};
   for (const [name, each] of Object.entries(value)) {
-    if (name === "$ref" && typeof each === "string") copy[name] = `${side}${each}`;
+    if (name === "$ref" && typeof each === "string") copy[name] = `${root}${each}`;
     else if (
       name === "discriminator" ||
       name === "example" ||
@@ -79,8 +78,8 @@ function sided(value: unknown, side: Direction): unknown {
       continue;
     else if (name === "enum" || name === "const") copy[name] = each;
     else if (name === "properties" && isPlain(each))
-      copy[name] = Object.fromEntries(Object.entries(each).map(([property, schema]) => [property, sided(schema, side)]));
-    else copy[name] = sided(each, side);
+      copy[name] = Object.fromEntries(Object.entries(each).map(([property, schema]) => [property, sided(schema, side, root)]));
+    else copy[name] = sided(each, side, root);
   }
   const { required, properties } = value;
   const notSent = side === "request" ? "readOnly" : "writeOnly";
@@ -108,24 +107,28 @@ function isQuick(schema: unknown, schemas: Readonly<Record<string, JsonSchema>>,
 
 export class Validators {
   readonly #schemas: Readonly<Record<string, JsonSchema>>;
-  readonly #sides: Readonly<Record<Direction, Ajv2020>>;
+  readonly #request: Ajv2020;
+  /** The same as for requests, where no schema is of one side only: compiling hundreds takes seconds. */
+  readonly #reply: Ajv2020;
 
   constructor(schemas: Readonly<Record<string, JsonSchema>>) {
     this.#schemas = schemas;
-    this.#sides = { request: newAjv(schemas, "request"), reply: newAjv(schemas, "reply") };
+    this.#request = newAjv(schemas, "request");
+    this.#reply = /"(?:readOnly|writeOnly)":true/.test(JSON.stringify(schemas)) ? newAjv(schemas, "reply") : this.#request;
   }
 
   /** `place`: for the error. Throws MF_CONTRACT_SCHEMA. */
   compile(schema: JsonSchema, side: Direction, place: string): Check {
     let validate: ValidateFunction;
     try {
-      validate = this.#sides[side].compile(sided(schema, side) as object);
+      const ajv = side === "request" ? this.#request : this.#reply;
+      validate = ajv.compile(sided(schema, side, ajv === this.#request ? "request" : "reply") as object);
     } catch (cause) {
       throw new CodedError("MF_CONTRACT_SCHEMA", `${place}: ${(cause as Error).message}: correct the schema`, { cause });
     }
     const check = (value: unknown): Breach | undefined => (validate(value) ? undefined : breachOf(validate.errors?.[0]));
     const quick = isQuick(schema, this.#schemas);
-    return (value, bytes) => (quick && bytes <= contractLimits.quickBytes ? check(value) : withinTime(() => check(value)));
+    return (value, bytes) => (quick ? check(value) : withinTime(bytes, () => check(value)));
   }
 }
 
@@ -135,16 +138,35 @@ function newAjv(schemas: Readonly<Record<string, JsonSchema>>, side: Direction):
     allErrors: false,
     validateSchema: true,
     logger: false,
+    code: { optimize: false }, // compiling would take five times as long
+    multipleOfPrecision: 9, // 19.99 is a multiple of 0.01
     addUsedSchema: false,
     ownProperties: true,
   });
   formats.default(ajv, { mode: "full", formats: known });
+  // Ajv's own compares each with each, unless all are texts or numbers.
+  ajv.removeKeyword("uniqueItems");
+  ajv.addKeyword({
+    keyword: "uniqueItems",
+    type: "array",
+    schemaType: "boolean",
+    error: { message: "must not have an item twice" },
+    validate: (wanted: boolean, items: readonly unknown[]) => !wanted || new Set(items.map(canonical)).size === items.length,
+  });
   ajv.addSchema({ $id: side, components: { schemas: sidedAll(schemas, side) } }, side);
   return ajv;
 }
 
+/** Equal texts for equal values: of an object the names are in order. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (!isPlain(value)) return JSON.stringify(value);
+  const names = Object.keys(value).sort();
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join()}}`;
+}
+
 function sidedAll(schemas: Readonly<Record<string, JsonSchema>>, side: Direction): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, sided(schema, side)]));
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, sided(schema, side, side)]));
 }
 
 /** A caller's text in an error. */
