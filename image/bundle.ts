@@ -27,6 +27,13 @@ const leftOutNamespace = "(disabled)";
 const virtual = [emptyNamespace, sealNamespace, nodeNamespace, leftOutNamespace];
 const seal = 'delete globalThis[Symbol.for("mayfly.kernel")];';
 
+const flowModule = kernelModule("flow.ts");
+
+/** "mayfly" with its exports marked as droppable: the compiler takes such marks out with all comments, and xml, csv and zone would be in every image. */
+function droppable(text: string): string {
+  return text.replaceAll("= take(", "= /* @__PURE__ */ take(");
+}
+
 /** `scan`: the kernel's own parts are left out, so that what they mention is not taken for what the flow mentions. */
 function kernelModules(scan: boolean): Plugin {
   return {
@@ -47,6 +54,9 @@ function kernelModules(scan: boolean): Plugin {
           };
         return scan && path !== "mayfly" ? { path, namespace: emptyNamespace } : { path: kernelModule(module) };
       });
+      builder.onLoad({ filter: /[\\/]flow\.js$/ }, ({ path }) =>
+        path === flowModule ? { contents: droppable(readFileSync(path, "utf8")), loader: "js" } : undefined,
+      );
       builder.onLoad({ filter: /.*/, namespace: emptyNamespace }, () => ({ contents: "export {};" }));
       builder.onResolve({ filter: /^mayfly:seal$/ }, ({ path }) => ({ path, namespace: sealNamespace }));
       builder.onLoad({ filter: /.*/, namespace: sealNamespace }, () => ({ contents: seal }));

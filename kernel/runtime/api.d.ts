@@ -377,5 +377,22 @@ export const csv: {
   stringify(rows: readonly object[], options?: CsvStringifyOptions): string;
 };
 
+/** Policy for times of a clock that come twice or never: `compatible` (default) takes the earlier of two, and the later side of a gap. */
+export type ZonePolicy = "compatible" | "earlier" | "later" | "reject";
+
+export interface Zone {
+  readonly name: string;
+  /**
+   * The instant of a clock's time, such as "2026-03-29T02:30" (seconds and fractions may follow; a date alone is midnight). Throws
+   * MF_ZONE_TIME, and with `reject` MF_ZONE_GAP and MF_ZONE_TWICE.
+   */
+  toUtc(local: string, policy?: ZonePolicy): Date;
+  /** The clock's time at an instant, such as "2026-03-29T03:30:00"; milliseconds unless they are 0. Throws MF_ZONE_TIME. */
+  toLocal(date: Date | number): string;
+}
+
+/** A time zone by its IANA name or its offset. Throws MF_ZONE_UNKNOWN. */
+export function zone(name: string): Zone;
+
 /** Compares two byte strings in a time that does not depend on where they differ. */
 export function timingSafeEqual(a: string | Uint8Array, b: string | Uint8Array): boolean;

@@ -156,7 +156,7 @@ test("failures have a code, and say whether to retry", async () => {
     ["async (m, { to }) => { await to.a.request('x', { timeout: 'soon' }); }", "MF_ARGUMENT", /timeout: "soon"/, false],
     ["(m, { sleep }) => sleep('1 fortnight')", "MF_ARGUMENT", /sleep/, false],
     ["function again() { return again(); }", "MF_FLOW_THREW", /./, true],
-    ["() => new Intl.NumberFormat()", "MF_NO_INTL", /Intl\.NumberFormat: use a number's toLocaleString/, false],
+    ["() => new Intl.DisplayNames()", "MF_NO_INTL", /Intl\.DisplayNames: use a table of your own/, false],
     ["() => new WebSocket('ws://x')", "MF_GLOBAL_MISSING", /an outlet/, false],
     ["() => document.title", "MF_GLOBAL_MISSING", /no browser/, false],
     ["() => nothing", "MF_FLOW_THREW", /nothing.* is not defined/, false],

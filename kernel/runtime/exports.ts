@@ -16,6 +16,7 @@ import { onSignal } from "./signal.ts";
 import { milliseconds, setTimeout } from "./timers.ts";
 import { json, text, timingSafeEqual } from "./values.ts";
 import { define } from "./web/install.ts";
+import { linkZone, zone } from "./zone.ts";
 
 /** Key of the kernel object among the globals, from `boot()` to `setFlow()`. */
 export const kernelName: symbol = Symbol.for("mayfly.kernel");
@@ -33,6 +34,8 @@ export const kernel = {
   text,
   xml,
   csv,
+  zone,
+  linkZone,
   timingSafeEqual,
   get native() {
     return native;

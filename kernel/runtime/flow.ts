@@ -18,4 +18,5 @@ export const json: Kernel["json"] = /* @__PURE__ */ take("json");
 export const text: Kernel["text"] = /* @__PURE__ */ take("text");
 export const xml: Kernel["xml"] = /* @__PURE__ */ take("xml");
 export const csv: Kernel["csv"] = /* @__PURE__ */ take("csv");
+export const zone: Kernel["zone"] = /* @__PURE__ */ take("zone");
 export const timingSafeEqual: Kernel["timingSafeEqual"] = /* @__PURE__ */ take("timingSafeEqual");

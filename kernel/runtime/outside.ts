@@ -7,9 +7,12 @@ import { decodeText, encodingOf } from "./charset.ts";
 import * as csvFormat from "./formats/csv-format.ts";
 import * as xmlFormat from "./formats/xml-format.ts";
 import { csv, xml } from "./formats.ts";
+import { FlowError } from "./errors.ts";
+import { makeZone } from "./intl/wall-time.ts";
 import { setNative } from "./machine.ts";
 import type { Native } from "./native.ts";
 import { nativeInNode } from "./node-natives.ts";
+import { linkZone, zone } from "./zone.ts";
 
 function notInNode(): never {
   throw new Error("this part of mayfly works only inside a machine: use `mayfly run` or `mayfly test`");
@@ -45,7 +48,10 @@ const xmlMachine: xmlFormat.XmlMachine = { native, decodeText, encodingOf, utf8 
 xml.link({ parse: (input, options) => xmlFormat.parse(input, xmlMachine, options), stringify: xmlFormat.stringify });
 csv.link({ parse: (input, options) => csvFormat.parse(input, { native, decodeText }, options), stringify: csvFormat.stringify });
 
+linkZone((name) => makeZone(name, FlowError));
+
+export { FlowError };
 export { flow } from "./definition.ts";
-export { fail, FlowError } from "./errors.ts";
+export { fail } from "./errors.ts";
 export { json, text, timingSafeEqual } from "./values.ts";
-export { csv, xml };
+export { csv, xml, zone };

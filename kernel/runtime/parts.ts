@@ -42,6 +42,7 @@ const rules: Readonly<Record<string, PartRule>> = table({
   intl: { module: "intl/intl.ts", mention: /\bIntl\b/, needs: [] },
   dates: { module: "intl/dates.ts", mention: /\bDateTimeFormat\b|\btoLocale(?:Date|Time)?String\b|\bsupportedValuesOf\b/, needs: ["intl"] },
   numbers: { module: "intl/numbers.ts", mention: /\bNumberFormat\b|\btoLocaleString\b|\bsupportedValuesOf\b/, needs: ["intl"] },
+  zone: { module: "intl/zone.ts", mention: /\btake\w*\("zone"\)/, needs: [] },
   plurals: { module: "intl/plurals.ts", mention: /\bPluralRules\b/, needs: ["intl"] },
   lists: { module: "intl/lists.ts", mention: /\bListFormat\b/, needs: ["intl"] },
   relative: { module: "intl/relative.ts", mention: /\bRelativeTimeFormat\b/, needs: ["intl"] },
