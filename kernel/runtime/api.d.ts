@@ -252,7 +252,8 @@ export type OperationMessage<Op extends Operation> = Op extends Operation
   ? Omit<Message, "operation" | "parameters" | "json"> & {
       readonly operation: Op["operation"];
       readonly parameters: Readonly<Pick<Op, "path" | "query" | "header" | "cookie">>;
-      json<T = Op["body"]>(): T;
+      json(): Op["body"];
+      json<T>(): T;
     }
   : never;
 

@@ -228,6 +228,14 @@ test("the configuration in CONTRACTS.md is one", async () => {
   );
 });
 
+test("an operation of 3.1 may say nothing of replies: they are not checked", async () => {
+  const { operations } = await contractOf(
+    { "api.yaml": `${head}paths: { /a: { get: { operationId: a } } }\n` },
+    "{ openapi: api.yaml, mode: accept }",
+  );
+  deepEqual(operations[0]?.replies, {});
+});
+
 test("path templates become the router's paths", () => {
   deepEqual(routePath("/a/{b}/c:d/{e-f}.json", "/v1"), { path: "/v1/a/:b/c::d/:e_f.json", names: { b: "b", e_f: "e-f" } });
   for (const wrong of ["a", "/a?b", "/a*", "/{}", "/{a}{b}", "/{a}x", "/{a-b}/{a_b}", "/{a", "/-/a"])

@@ -39,7 +39,7 @@ export function expandHttpSource(config: HttpSourceConfig, base: string, shared:
 /** The gateway's own answer must be one that the contract lists. */
 function checkMode({ operations, file }: Contract, { mode }: HttpSourceConfig): void {
   if (mode !== "accept") return;
-  const without = operations.find(({ replies }) => replyOf(replies, 202) === undefined);
+  const without = operations.find(({ replies }) => Object.keys(replies).length > 0 && replyOf(replies, 202) === undefined);
   if (without !== undefined)
     throw new SettingError(
       "MF_CONTRACT_MODE",

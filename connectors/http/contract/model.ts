@@ -42,7 +42,7 @@ export interface ContractOperation {
   readonly names: Readonly<Record<string, string>>;
   readonly parameters: readonly ContractParameter[];
   readonly body: { readonly required: boolean; readonly content: MediaTypes } | undefined;
-  /** By status: `200`, `4XX`, `default`. */
+  /** By status: `200`, `4XX`, `default`. Empty: replies are not checked. */
   readonly replies: Readonly<Record<string, ContractReply>>;
   /** Names of the security schemes it asks for; empty if a caller may do without. */
   readonly security: readonly string[];

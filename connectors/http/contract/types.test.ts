@@ -22,7 +22,7 @@ paths:
       operationId: createOrder
       summary: Takes */ an order
       parameters: [ { name: dry-run, in: query, schema: { type: boolean, default: false } }, { name: X-Tag, in: header, schema: { type: array, items: { type: string } } } ]
-      requestBody: { content: { application/json: { schema: { $ref: "#/components/schemas/Order" } } } }
+      requestBody: { content: { application/json: { schema: { $ref: "#/components/schemas/Order" } }, application/xml: {} } }
       responses:
         "201": { description: made, content: { application/json: { schema: { $ref: "#/components/schemas/Order" } } } }
         "204": { description: nothing }
@@ -58,7 +58,7 @@ export default flow<Operations["createOrder"]>(async (msg, { reply }) => {
   const operation: "createOrder" = msg.operation;
   if (dry) return reply(undefined, { status: 204 });
   if (sku === "") return reply({ why: "gone" }, { status: 409 });
-  reply({ ...again, sku, kind: null, pair: ["a", 1, true] }, { status: 201, headers: { location: operation + tags } });
+  reply({ ...again, ...msg.json(), sku, kind: null, pair: ["a", 1, true] }, { status: 201, headers: { location: operation + tags } });
 });
 export const all = flow<Operations[keyof Operations], "out">({ outlets: ["out"] }, (msg, { to }) => {
   if (msg.operation === "createOrder") return to.out.send(msg.json().sku);

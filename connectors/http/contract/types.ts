@@ -136,10 +136,10 @@ class TypeWriter {
     const lines = [
       ["operation", JSON.stringify(id)],
       ...(["path", "query", "header", "cookie"] as const).map((place) => [place, this.#parameters(operation, place)]),
-      ["body", body === undefined ? "undefined" : this.#json(body.content, "unknown")],
+      ["body", body === undefined ? "undefined" : this.#body(body.content)],
       [
         "replies",
-        `{\n${Object.entries(replies)
+        `{\n${Object.keys(replies).length === 0 ? "      default: unknown;\n" : ""}${Object.entries(replies)
           .map(([status, reply]) => `      ${/^\d+$/.test(status) ? status : JSON.stringify(status)}: ${this.#reply(reply)};\n`)
           .join("")}    }`,
       ],
@@ -162,13 +162,17 @@ class TypeWriter {
     return `{ ${members.join("; ")} }`;
   }
 
-  #json(content: MediaTypes, otherwise: string): string {
-    const types = Object.entries(content).map(([type, { schema }]) => (isJson(type) ? this.type(schema ?? {}, "    ") : otherwise));
-    return types.includes("unknown") ? "unknown" : union(types);
+  /** Of JSON: the flow reads other bodies by other functions. */
+  #body(content: MediaTypes): string {
+    const types = Object.entries(content).flatMap(([type, { schema }]) => (isJson(type) ? [this.type(schema ?? {}, "    ")] : []));
+    return types.length === 0 ? "unknown" : union(types);
   }
 
   #reply({ content }: ContractReply): string {
-    return Object.keys(content).length === 0 ? "undefined" : this.#json(content, "string | Uint8Array");
+    const types = Object.entries(content).map(([type, { schema }]) =>
+      isJson(type) ? this.type(schema ?? {}, "    ") : "string | Uint8Array",
+    );
+    return types.length === 0 ? "undefined" : union(types);
   }
 }
 
