@@ -127,6 +127,7 @@ export class Attempt implements EffectHost {
       } catch (error) {
         return this.#lost(error);
       }
+      this.#deadline = systemClock.after(rules.limits.timeMs, this.#expired); // the wait for a worker counts
       this.#machine.first.then(this.#stepped, this.#lost);
     });
   }
@@ -182,7 +183,6 @@ export class Attempt implements EffectHost {
     this.#took(outcome);
     const end = this.effects.outcome(outcome);
     if (end !== undefined) this.#finish(end);
-    else if (this.#deadline === undefined) this.#watchTime();
   };
 
   #took(outcome: StepOutcome): void {
@@ -190,12 +190,7 @@ export class Attempt implements EffectHost {
     if (this.#terms.recorded) this.steps.push(outcome);
   }
 
-  /** A machine that never waits is held by its CPU limit. */
-  #watchTime(): void {
-    const { timeMs } = this.#terms.rules.limits;
-    const leftMs = timeMs - (performance.now() - this.#beganMs);
-    this.#deadline = systemClock.after(leftMs, () => this.stop(stopped(`MF_TIME_LIMIT: ${machineErrors.MF_TIME_LIMIT}`)));
-  }
+  readonly #expired = (): void => this.stop(stopped(`MF_TIME_LIMIT: ${machineErrors.MF_TIME_LIMIT}`));
 
   readonly #lost = (error: unknown): void => {
     if (!this.#over) this.#finish(this.effects.lost(error));

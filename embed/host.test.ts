@@ -143,7 +143,7 @@ test("limits end a guest: CPU, memory, time, sends, a promise that nothing settl
         case "sends": for (let i = 0; i < 11; i++) to.x.send(i);
       }
     }`,
-    { limits: { cpu: "50ms", memory: "16MiB", time: "300ms", sends: 10 } },
+    { limits: { cpu: "50ms", memory: "16MiB", time: "3s", sends: 10 } },
   );
   const outlets = { never: () => new Promise<undefined>(() => undefined) };
   const codeOf = async (body: string) => (await host.run({ body }, { outlets })).error?.code;
@@ -154,6 +154,12 @@ test("limits end a guest: CPU, memory, time, sends, a promise that nothing settl
   equal(await codeOf("timer"), "MF_TIME_LIMIT");
   equal(await codeOf("sends"), "MF_EFFECT_LIMIT");
   equal(await codeOf("fine"), undefined);
+});
+
+test("time counts while a step runs, and while a call waits for its turn", async (context) => {
+  const host = await hostOf(context, "() => { for (;;); }", { limits: { cpu: "20s", time: "200ms" } });
+  const all = await Promise.all(Array.from({ length: 8 }, () => host.run()));
+  deepEqual(new Set(all.map(({ error }) => error?.code)), new Set(["MF_TIME_LIMIT"]));
 });
 
 test("durable waits are refused: the caller waits", async (context) => {

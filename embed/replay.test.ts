@@ -34,7 +34,7 @@ function shown({ status, reply, sends, logs, state, error, steps, droppedLogs }:
 }
 
 test("a replay gives the same result, however the call ended", async (context) => {
-  const host = await hostOf(context, handler, { limits: { time: "500ms", cpu: "100ms" } });
+  const host = await hostOf(context, handler, { limits: { time: "3s", cpu: "50ms" } });
   const outlets = {
     a: () => ({ text: "A" }),
     b: () => Promise.reject(new Error("gone")),

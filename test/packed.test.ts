@@ -69,12 +69,13 @@ test("packed and installed, mayfly makes a project whose test passes, and a seco
     process.execPath,
     "--input-type=module",
     "-e",
-    `import { build, load, replay } from "mayfly/embed";
+    `import { build, load, replay, sandbox } from "mayfly/embed";
     const host = await load(await build({ file: "flows/hello.ts" }));
     const result = await host.run({ body: { name: "Ada", language: "fr" } });
-    console.log(result.reply.text(), (await replay(result.recording)).identical);`,
+    const double = await sandbox("(x: bigint) => x * 2n");
+    console.log(result.reply.text(), (await replay(result.recording)).identical, await double(21n));`,
   );
-  equal(embedded.out, '{"greeting":"Bonjour, Ada!"} true\n', embedded.err);
+  equal(embedded.out, '{"greeting":"Bonjour, Ada!"} true 42n\n', embedded.err);
 
   const second = run(folder, "npx", "mayfly", "init", "second", "--no-install");
   equal(second.status, 0, second.err);

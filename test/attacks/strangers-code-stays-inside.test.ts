@@ -3,7 +3,7 @@ import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { sandbox } from "#embed";
 
-const limits = { cpu: "100ms", memory: "16MiB", time: "2s" };
+const limits = { cpu: "100ms", memory: "16MiB", time: "10s" };
 
 /** Codes with which each ends. */
 const endings: readonly (readonly [name: string, code: string, ...expected: string[]])[] = [
