@@ -51,6 +51,8 @@ longRowsCase({
   run: async (sql) => admin?.query(sql),
   text: "longtext",
   bytes: "longblob",
+  json: "longtext",
+  depthOfServer: 100,
 });
 
 givenSqlCase({ name: "mysql", skip, outlet: mysqlOutlet, url: `mysql://root@127.0.0.1:${broker.port}/test` });

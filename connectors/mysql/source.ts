@@ -14,7 +14,7 @@ import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, 
 import { inboxLimits, queryLimits } from "../shared/limits.ts";
 import type { QueryConfig, QueryPage, QueryServer } from "../shared/query-position.ts";
 import { checkQuery, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
-import { inboxRows, queryRows } from "../shared/sql-rows.ts";
+import { inboxRows, jsonText, queryRows } from "../shared/sql-rows.ts";
 import { tableSchema } from "../shared/sql.ts";
 import {
   explainMysql,
@@ -136,7 +136,7 @@ class MysqlQuery implements QueryServer {
       where ${where} and (${this.#length}) <= ${queryLimits.rowBytes} order by ${this.#column} limit ${page.most}`;
     await this.#connection.execute(sql, values, (found) => {
       const { mayfly_cursor: cursor, mayfly_beyond: beyond, ...row } = found as Readonly<Record<string, unknown>>;
-      onRow({ cursor: String(cursor), isBeyond: Number(beyond) === 1, json: JSON.stringify(jsonOf(row)) });
+      onRow({ cursor: String(cursor), isBeyond: Number(beyond) === 1, json: jsonText(jsonOf(row)) });
     });
   }
 

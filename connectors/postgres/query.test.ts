@@ -50,6 +50,8 @@ longRowsCase({
   run: (sql) => admin.query(sql),
   text: "text",
   bytes: "bytea",
+  json: "json",
+  depthOfServer: 12_000,
 });
 
 givenSqlCase({ name: "postgres", skip, outlet: postgresOutlet, url: urlAt(broker.port) });

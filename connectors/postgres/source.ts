@@ -13,7 +13,7 @@ import { type Claim, type InboxConfig, type InboxRow, inboxSchema, inboxSource, 
 import { inboxLimits, queryLimits } from "../shared/limits.ts";
 import type { QueryConfig, QueryPage, QueryServer } from "../shared/query-position.ts";
 import { checkQuery, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
-import { inboxRows, queryRows } from "../shared/sql-rows.ts";
+import { inboxRows, jsonText, queryRows } from "../shared/sql-rows.ts";
 import { tableSchema } from "../shared/sql.ts";
 import {
   createInbox,
@@ -151,7 +151,7 @@ class PostgresQuery implements QueryServer {
       where ${where} and (${this.#length}) <= ${queryLimits.rowBytes} order by ${this.#column} limit ${page.most}`;
     return streamRows(this.#client, { text, values, types: exactTypes }, (found) => {
       const { mayfly_cursor: cursor, mayfly_beyond: beyond, ...row } = found;
-      onRow({ cursor: String(cursor), isBeyond: beyond === true, json: JSON.stringify(row) });
+      onRow({ cursor: String(cursor), isBeyond: beyond === true, json: jsonText(row) });
     });
   }
 

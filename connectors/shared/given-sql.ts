@@ -4,7 +4,7 @@
  */
 import { OutletError } from "#gateway/contract";
 import { sqlOutletLimits } from "./limits.ts";
-import type { SqlDialect } from "./sql.ts";
+import { type SqlDialect, writtenJson } from "./sql.ts";
 
 export interface GivenStatement {
   readonly text: string;
@@ -94,5 +94,5 @@ function statementOf(given: unknown, dialect: SqlDialect, isInList: boolean): Gi
 function valueOf(value: unknown, { text }: SqlDialect): unknown {
   if (value === null || value === undefined) return null;
   if (typeof value === "boolean") return text(value);
-  return typeof value === "object" ? JSON.stringify(value) : String(value as string | number);
+  return typeof value === "object" ? writtenJson(value) : String(value as string | number);
 }

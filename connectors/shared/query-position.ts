@@ -27,7 +27,8 @@ export interface RowLength {
 export interface QueryRow {
   /** As in `RowLength`. */
   readonly cursor: string;
-  readonly json: string;
+  /** Undefined for a row that is nested too deeply. */
+  readonly json: string | undefined;
   readonly isBeyond: boolean;
 }
 
@@ -139,7 +140,7 @@ export class Position {
     this.page += 1;
     const counts = new Map<string, number>();
     return (row) => {
-      const hash = hashOf(`${row.cursor}\n${row.json}`);
+      const hash = hashOf(`${row.cursor}\n${row.json ?? ""}`);
       const count = counts.get(hash) ?? 0;
       counts.set(hash, count + 1);
       const key = count === 0 ? hash : `${hash}.${count}`;

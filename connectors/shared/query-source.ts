@@ -51,8 +51,8 @@ export const queryDescription = (
   \`query: "select …"\`. Each row is a message, as JSON like an answer of the outlet. The position is kept in the gateway's journal (set \`journal.dir\`)
   and moves over rows whose effects are committed. Rows with equal values are not lost, nor are those that are committed up to \`late\` after rows
   with greater values. A row whose cursor changes is another message; rows without a value are not read. One gateway for a query; an index on
-  the column. Header: \`${name}-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value, or a value is too long. A row of more than 16 MiB is
-  left out, logged with \`MF_SQL_ROW\` and counted (\`unreadable\`).`;
+  the column. Header: \`${name}-cursor\`. \`MF_SQL_CURSOR\`: too many rows have one value, or a value is too long. A row of more than 16 MiB, or with JSON
+  that is nested too deeply, is left out, logged with \`MF_SQL_ROW\` and counted (\`unreadable\`).`;
 
 /** Throws MF_SQL_SOURCE for settings that do not fit together. */
 export function checkQuery(config: QueryConfig & Partial<InboxConfig> & { readonly notify?: string }): void {
@@ -112,7 +112,7 @@ interface Reading {
 class Reader {
   readonly #options: QueryOptions;
   readonly #reading: Reading;
-  #waiting: (QueryRow & { readonly key: string })[] = [];
+  #waiting: WaitingRow[] = [];
   /** The first page of this poll. */
   #since: number;
   /** Where the next page begins. */
@@ -171,15 +171,19 @@ class Reader {
 
   /** Logs each row that is too long, once, and returns the others. */
   #withoutLong(lengths: readonly RowLength[]): readonly RowLength[] {
-    const { context, config } = this.#options;
-    const { position, told } = this.#reading;
+    const { position } = this.#reading;
     for (const row of lengths) {
       const cursor = position.checked(row.cursor);
-      if (row.bytes <= queryLimits.rowBytes) continue;
-      const text = `the row with ${config.cursor} ${cursor} has ${row.bytes} bytes, more than ${queryLimits.rowBytes}, and is left out: shorten it, or select fewer columns with \`query\``;
-      if (told.tell(`${row.bytes} ${cursor}`, "MF_SQL_ROW", text, { row: cursor })) context.metrics.count("unreadable");
+      if (row.bytes > queryLimits.rowBytes)
+        this.#leaveOut(String(row.bytes), cursor, `has ${row.bytes} bytes, more than ${queryLimits.rowBytes}`);
     }
     return lengths.filter(({ bytes }) => bytes <= queryLimits.rowBytes);
+  }
+
+  #leaveOut(which: string, cursor: string, why: string): void {
+    const { context, config } = this.#options;
+    const text = `the row with ${config.cursor} ${cursor} ${why}, and is left out: shorten it, or select fewer columns with \`query\``;
+    if (this.#reading.told.tell(`${which} ${cursor}`, "MF_SQL_ROW", text, { row: cursor })) context.metrics.count("unreadable");
   }
 
   /** Keeps the rows that were not known. Those that do not fit are read again with the next page: they have grown since they were measured. */
@@ -193,10 +197,12 @@ class Reader {
       if (read.isCut) return;
       read.last = row;
       read.count += 1;
+      const { cursor, json } = row;
+      if (json === undefined) return this.#leaveOut("", cursor, "is nested too deeply");
       const key = unknown(row);
       if (key === undefined) return;
-      held += row.json.length;
-      this.#waiting.push({ ...row, key });
+      held += json.length;
+      this.#waiting.push({ cursor, json, key });
     });
     return read;
   }
@@ -224,7 +230,7 @@ class Reader {
     });
   }
 
-  #offer({ cursor, json, key }: QueryRow & { readonly key: string }): void {
+  #offer({ cursor, json, key }: WaitingRow): void {
     const { config, name } = this.#options;
     const received = {
       id: `${config.table ?? hashOf(config.query ?? "")}:${cursor}:${key}`,
@@ -238,6 +244,12 @@ class Reader {
       giveBack: () => this.#reading.position.forget(key),
     });
   }
+}
+
+interface WaitingRow {
+  readonly cursor: string;
+  readonly json: string;
+  readonly key: string;
 }
 
 interface PageRead {

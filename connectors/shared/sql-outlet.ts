@@ -17,6 +17,7 @@ import { type CloudEventsConfig, cloudEventsSchema, emitCloudEvent } from "./clo
 import type { GivenStatement } from "./given-sql.ts";
 import { brokerLimits } from "./limits.ts";
 import { type Closable, heartbeat, Link, type Opening, unlessAborted, within } from "./link.ts";
+import { jsonText } from "./sql-rows.ts";
 import { tableSchema } from "./sql.ts";
 
 export interface SqlOutletConfig {
@@ -76,7 +77,8 @@ export class AnswerRows {
 
   add(row: unknown): void {
     if (this.#tooMany) return;
-    const json = JSON.stringify(row);
+    const json = jsonText(row);
+    if (json === undefined) return this.overflow();
     this.#rows.push(json);
     this.#bytes += json.length;
     if (this.#rows.length <= brokerLimits.answerRows && this.#bytes <= gatewayLimits.answerBytes) return;
@@ -84,7 +86,7 @@ export class AnswerRows {
     this.#rows.length = 0;
   }
 
-  /** A row was too long to be read. */
+  /** A row was too long, or nested too deeply, to be read. */
   overflow(): void {
     this.#tooMany = true;
   }
@@ -92,7 +94,7 @@ export class AnswerRows {
   /** Throws MF_ANSWER_LIMIT if there were too many. */
   toBody(): Buffer {
     if (!this.#tooMany) return Buffer.from(`[${this.#rows.join(",")}]`);
-    const what = `the statement returned more than ${brokerLimits.answerRows} rows or ${gatewayLimits.answerBytes} bytes: add a LIMIT`;
+    const what = `the statement returned more than ${brokerLimits.answerRows} rows or ${gatewayLimits.answerBytes} bytes, or JSON that is nested too deeply: add a LIMIT, or select fewer columns`;
     throw new OutletError("MF_ANSWER_LIMIT", what, { retryable: false });
   }
 }

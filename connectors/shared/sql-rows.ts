@@ -16,6 +16,16 @@ export const queryRows: RowBound = { rowBytes: queryLimits.rowBytes + inboxLimit
 /** An answer with a longer row is too long, even if its JSON is half spaces. */
 export const answerRows: RowBound = { rowBytes: 2 * gatewayLimits.answerBytes, leaveOut: true };
 
+/** JSON of a value; undefined for one that is nested too deeply: it is parsed without recursion, and written with it. */
+export function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 export function longRow(rowBytes: number): CodedError {
   return new CodedError("MF_SQL_ROW", `the server sent a row of more than ${rowBytes} bytes: shorten it, or select fewer columns`);
 }

@@ -5,7 +5,8 @@
  */
 import { headerText } from "#abi";
 import { CodedError, table } from "#base";
-import type { JsonSchema, Outgoing } from "#gateway/contract";
+import { type JsonSchema, OutletError, type Outgoing } from "#gateway/contract";
+import { jsonText } from "./sql-rows.ts";
 
 export interface Statement {
   readonly text: string;
@@ -133,7 +134,14 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
     value = (value as Readonly<Record<string, unknown>>)[name];
   }
   if (value === undefined || value === null || typeof value === "boolean") return value;
-  return typeof value === "object" ? JSON.stringify(value) : String(value as string | number);
+  return typeof value === "object" ? writtenJson(value) : String(value as string | number);
+}
+
+/** Throws MF_SQL_VALUE: another attempt would meet the same. */
+export function writtenJson(value: object): string {
+  const text = jsonText(value);
+  if (text !== undefined) return text;
+  throw new OutletError("MF_SQL_VALUE", "a parameter is nested too deeply to be written as JSON: send it flatter", { retryable: false });
 }
 
 export const tableSchema: JsonSchema = {

@@ -20,11 +20,26 @@ export interface LongRowsCase {
   /** Types of long texts and bytes. */
   readonly text: string;
   readonly bytes: string;
+  readonly json: string;
+  /** Depth of JSON that the server takes. */
+  readonly depthOfServer: number;
 }
 
 const mib = 2 ** 20;
 
-export function longRowsCase({ name, skip, source: definition, outlet, broker, urlAt, run, text, bytes }: LongRowsCase): void {
+export function longRowsCase({
+  name,
+  skip,
+  source: definition,
+  outlet,
+  broker,
+  urlAt,
+  run,
+  text,
+  bytes,
+  json,
+  depthOfServer,
+}: LongRowsCase): void {
   const newTable = async (columns: string): Promise<string> => {
     const table = uniqueName("long").toLowerCase().replaceAll("-", "_");
     await run(`create table ${table} (${columns})`);
@@ -70,6 +85,31 @@ export function longRowsCase({ name, skip, source: definition, outlet, broker, u
       assert.deepEqual(told, ["2", "4", "8"]);
       assert.equal(source.health().ready, true);
       await source.stop();
+    });
+
+    test("JSON that is nested too deeply is left out of a source, refused in an answer and as a parameter", async () => {
+      const deep = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
+      const table = await newTable(`id int primary key, doc ${json}`);
+      for (const [id, depth] of [[1, 1], [2, depthOfServer], [3, 1]] as const) await run(`insert into ${table} values (${id}, '${deep(depth)}')`); // biome-ignore format: one list
+      if (depthOfServer > 5_000) {
+        const { gateway, context, source, start } = reading({ table, cursor: "id" });
+        await start();
+        await eventually("the others came", () => gateway.settled === 2);
+        assert.deepEqual(idsOf(gateway), [1, 3]);
+        assert.equal(context.counts.get("unreadable"), 1);
+        await source.stop();
+      }
+      const { outlet: started, context } = await startOutlet(outlet, { url: urlAt(broker.port), connections: 1 });
+      const ask = async (body: object | string): Promise<unknown> =>
+        await started.request?.({ ...outgoing(typeof body === "string" ? body : JSON.stringify(body)), method: "" }, attemptOf());
+      if (depthOfServer > 5_000) await assert.rejects(ask({ sql: `select * from ${table}` }), { code: "MF_ANSWER_LIMIT" });
+      const given = `{"sql":"select $x as x","params":{"x":${deep(20_000)}}}`;
+      await assert.rejects(ask(given), { code: "MF_SQL_VALUE", retryable: false });
+      const own = await startOutlet(outlet, { url: urlAt(broker.port), sql: "select $json.x" });
+      await assert.rejects(own.outlet.send(outgoing(`{"x":${deep(20_000)}}`), attemptOf()), { code: "MF_SQL_VALUE", retryable: false });
+      assert.equal(context.counts.get("lost"), undefined);
+      await started.stop();
+      await own.outlet.stop();
     });
 
     test("no more of a page is read than is held, also where all rows have one value", async () => {

@@ -119,6 +119,11 @@ describe("cloudevents: bytes and mistakes", () => {
       (data) => [`{"specversion":"1.0","id":"1","source":"s","type":"t","data_base64":"${data}"}`, "not base64"] as const,
     ),
     [`{"specversion":"1.0","id":"1","source":"s","type":"t","x":{}}`, "is not text"],
+    [`{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":{"toString":1}}`, "is not text"],
+    [
+      `{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
+      "is not text",
+    ],
   ];
   for (const [body, why] of broken) {
     test(`refuses: ${why}`, () => {

@@ -101,7 +101,7 @@ function parseStructured(outer: Headers, body: Uint8Array): ParsedCloudEvent {
   let data: Uint8Array = new Uint8Array();
   for (const [name, value] of Object.entries(event)) {
     if (value === null) continue; // "null … MUST be treated as absent"
-    if (name === "datacontenttype") contentType = String(value);
+    if (name === "datacontenttype") contentType = attributeText(name, value, written.get(name));
     else if (name === "data_base64") data = base64(value);
     else if (name !== "data") headers[`ce-${attribute(name)}`] = attributeText(name, value, written.get(name));
   }
