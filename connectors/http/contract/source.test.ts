@@ -199,6 +199,7 @@ test("bodies are checked by media type", async () => {
     deepEqual(await refused({ ...good, sku: "a" }), [400, code, "body", "/sku", "pattern"]);
     deepEqual(await refused({ ...good, extra: 1 }), [400, code, "body", "", "additionalProperties"]);
     deepEqual(await refused({ ...good, parent: { ...good, parent: { qty: 1 } } }), [400, code, "body", "/parent/parent", "required"]);
+    deepEqual(await refused('{"secret":"s","sku":"A","qty":1e400}'), [400, code, "body", "/qty", "type"]);
     deepEqual(await refused("{"), [400, code, "body", "", "json"]);
     deepEqual(await refused(`${"[".repeat(101)}${"]".repeat(101)}`), [400, code, "body", "", "depth"]);
     deepEqual(await refusal(await post(null)), [400, code, "body", "", "required"]);

@@ -135,6 +135,7 @@ export class Validators {
 function newAjv(schemas: Readonly<Record<string, JsonSchema>>, side: Direction): Ajv2020 {
   const ajv = new Ajv2020({
     strict: false,
+    strictNumbers: true, // 1e400 is Infinity in JavaScript
     allErrors: false,
     validateSchema: true,
     logger: false,
