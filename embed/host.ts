@@ -27,7 +27,7 @@ export function openMonitor(name: LoadOptions["monitor"], workers: number | unde
   const memory = { waiting: all.reserve("waiting", waitingBytes), workers: all.reserve("workers", workerBytes) };
   const count = workersFrom(workers);
   const options = { memory, ...(count === undefined ? {} : { workers: count }) };
-  if (name === undefined || name === "embedded") return { monitor: embeddedMonitor({ ...options, background: true }), held };
+  if (name === undefined || name === "embedded") return { monitor: embeddedMonitor({ ...options, background: true, spin: 0 }), held }; // the cores are the program's
   if (name === "process") return { monitor: processMonitor(options), held };
   throw optionError('monitor must be "embedded" or "process"');
 }
