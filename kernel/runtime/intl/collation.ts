@@ -229,9 +229,29 @@ function finest({ secondaries, tertiaries }: Elements, caseFirst: Order["caseFir
   });
 }
 
+/** Primaries of ASCII: no character behind one of these changes its. 0 for controls. */
+const asciiPrimaries = new Uint16Array(0x80);
+for (let code = 0; code < asciiPrimaries.length; code++) eachElement(entryOf(code), (primary) => void (asciiPrimaries[code] = primary));
+
+/** The order of two texts whose first difference of primaries is in ASCII; undefined for all others. */
+function quickOrder(left: string, right: string): number | undefined {
+  const length = Math.max(left.length, right.length);
+  for (let index = 0; index < length; index++) {
+    const a = index < left.length ? left.charCodeAt(index) : -1;
+    const b = index < right.length ? right.charCodeAt(index) : -1;
+    if (a > 0x7f || b > 0x7f) return undefined;
+    const [first, second] = [a < 0 ? -1 : asciiPrimaries[a]!, b < 0 ? -1 : asciiPrimaries[b]!];
+    if (first === 0 || second === 0) return undefined;
+    if (first !== second) return first - second;
+  }
+  return undefined;
+}
+
 /** Negative, 0 or positive. Throws MF_NO_INTL for text whose order a machine does not have. */
 export function compareTexts(left: string, right: string, order: Order): number {
   if (left === right) return 0;
+  const quick = order.isNumeric || order.ignoresPunctuation ? undefined : quickOrder(left, right);
+  if (quick !== undefined) return quick;
   const [a, b] = [new Elements(left, order), new Elements(right, order)];
   const difference = comparePrimaries(a, b, order.ignoresPunctuation);
   if (difference !== 0 || order.sensitivity === "base") return difference;

@@ -75,7 +75,7 @@ function partsOf({ style, numeric }: Settings, given: unknown, unitName: unknown
   const found = numeric === "auto" && step <= 1 && Number.isInteger(step) ? word(unit, step * Math.sign(value) || 0, style) : undefined;
   if (found !== undefined) return [{ type: "literal", value: found }];
   const isPast = value < 0 || Object.is(value, -0);
-  const digits = numberParts((numbers ??= readNumberSettings("en", undefined)), Math.abs(value));
+  const digits = numberParts((numbers ??= readNumberSettings("en", { roundingMode: "halfEven" })), Math.abs(value));
   const text = noun(unit, digits.length === 1 && digits[0]!.value === "1", style);
   const counted: UnitPart[] = digits.map((each) => ({ ...each, unit }));
   return isPast

@@ -34,6 +34,7 @@ const number = fc.oneof(
   fc.integer({ min: -130, max: 130 }),
   fc.constantFrom(0, -0, 1, -1, 1.0001, 0.996, 0.994, 1.005, 2, Number.NaN, Number.POSITIVE_INFINITY),
   fc.double({ min: -3, max: 3, noNaN: true }),
+  fc.integer({ min: -3000, max: 3000 }).map((whole) => whole / 16),
   // Beyond, ICU takes a form after the digits of a 64-bit integer.
   fc.double({ min: -1e15, max: 1e15 }),
 );
