@@ -1,4 +1,7 @@
 /** The process that builds strangers' code: one request, one answer. Ends with its parent. */
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename } from "node:path";
 import { isCoded } from "#base";
 import type { BuildAnswer, BuildRequest } from "./builder.ts";
 import { buildCode } from "./images.ts";
@@ -13,5 +16,9 @@ async function answer(request: BuildRequest): Promise<BuildAnswer> {
   }
 }
 
-process.on("disconnect", () => process.exit());
+process.on("disconnect", () => {
+  // Its parent is gone, and can't remove the folder that it made for it.
+  if (basename(tmpdir()).startsWith("mayfly-builder-")) rmSync(tmpdir(), { recursive: true, force: true });
+  process.exit();
+});
 process.on("message", (request) => void answer(request as BuildRequest).then((given) => process.send?.(given)));

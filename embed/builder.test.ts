@@ -1,9 +1,14 @@
 /** Builds of strangers' code: apart from this program, and for a bounded time. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { build } from "./images.ts";
 import { sandbox } from "./sandbox.ts";
+
+process.env["TMPDIR"] = mkdtempSync(join(tmpdir(), "mayfly-test-"));
 
 /** Children of this process and theirs, by the process table. */
 function descendants(): readonly string[] {
@@ -34,6 +39,11 @@ test("a build that takes too long is ended with all its processes, and the next 
   clearInterval(timer);
   ok(turns > 20, `this program went on meanwhile: ${turns}`);
   equal((await next).name, "code");
+  equal(
+    readdirSync(tmpdir()).filter((name) => name.startsWith("mayfly-builder-")).length,
+    1,
+    "the folder of the one that was ended is gone",
+  );
   equal(descendants().filter((command) => command.includes("builder-process")).length, 1);
 });
 

@@ -4,6 +4,9 @@
  * keep the program from its end.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CodedError, Queue } from "#base";
 import { embedLimits } from "./limits.ts";
@@ -74,7 +77,9 @@ class Builder {
 
   #start(): ChildProcess {
     // In a group of its own, which is killed as a whole: bundler and type checker are processes too.
+    const folder = mkdtempSync(join(tmpdir(), "mayfly-builder-")); // its files go with it, however it ends
     const child = fork(program, [], {
+      env: { ...process.env, TMPDIR: folder },
       serialization: "advanced",
       execArgv: [],
       detached: true,
@@ -87,6 +92,7 @@ class Builder {
       this.#settle(answer);
     });
     child.on("error", (error) => this.#ended(child, error.message));
+    child.on("exit", () => rmSync(folder, { recursive: true, force: true }));
     child.on("exit", (code, signal) => this.#ended(child, `it ended with ${signal ?? `code ${code}`}`));
     return child;
   }
