@@ -81,6 +81,9 @@ export class ScriptedThread extends EventEmitter {
     // Images and long frames; a scripted step reads neither.
   }
 
+  /** It keeps no process alive in the first place. */
+  ref(): void {}
+
   terminate(): Promise<number> {
     this.threadId = -1;
     this.emit("exit", 1);
