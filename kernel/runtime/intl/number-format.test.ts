@@ -78,12 +78,12 @@ function outcome(make: () => unknown): unknown {
   }
 }
 const formatOf = (given: Options): Intl.NumberFormat => new Intl.NumberFormat("en", given as Intl.NumberFormatOptions);
-/** Node before 24 counts with the digits of a currency where they do not count, from 24 on it wants both digits beside a step; ICU counts large steps in doubles. */
+/** Node before 24 counts with the digits of a currency where they do not count, from 24 on it wants both digits beside a step; ICU counts large steps in doubles, and where a number gets one digit more by a step, it rounds twice. */
 function isOtherwise(given: Options, number: unknown): boolean {
   const { currency, notation = "standard", roundingIncrement = 1 } = given;
   if (currency !== undefined && notation !== "standard" && Number(process.versions.node.split(".")[0]) < 24) return true;
   const isWhole = given["minimumFractionDigits"] !== undefined && given["maximumFractionDigits"] !== undefined;
-  return roundingIncrement !== 1 && (!isWhole || Math.abs(Number(number)) > 1e9);
+  return roundingIncrement !== 1 && (!isWhole || notation !== "standard" || Math.abs(Number(number)) > 1e9);
 }
 
 test("numbers have Node's parts, with all options", { skip: other }, () => {
@@ -108,6 +108,7 @@ test("ranges have Node's text", { skip: other }, () => {
   fc.assert(
     fc.property(options, value, value, (given, start, end) => {
       if (isOtherwise(given, start) || isOtherwise(given, end) || !/^standard$/.test(String(given["notation"] ?? "standard"))) return;
+      if (start !== end && Number(start) === Number(end)) return; // one number to ICU, which compares doubles
       const expected = outcome(() => formatOf(given).formatRange(start as number, end as number));
       // Numbers that both come to 0 are one to ICU or two, after what is left of them.
       if (typeof expected === "string" && /^\D*[0.]+(?:\D+[0.]+)?\D*$/.test(expected)) return;
