@@ -1,5 +1,6 @@
 /**
- * What a broker sends, before the client library sees it: split into frames, each within the bounds that the broker was told and well formed.
+ * Bytes from a broker, checked before the client library sees them: they are split into frames, each well formed and within the bounds that
+ * the broker was told.
  * The library itself believes a frame that claims four gigabytes, and a list that claims four billion elements.
  */
 import { amqp1Limits } from "./limits.ts";

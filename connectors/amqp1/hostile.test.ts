@@ -132,6 +132,30 @@ test("what a broker does with a message is told as it is, and says whether it is
   close();
 });
 
+test("a send that was given up for want of credit is not sent when there is some", { timeout: 30_000 }, async () => {
+  await loadClient();
+  const broker = rhea.create_container({ credit_window: 0 });
+  let link: EventContext["receiver"];
+  const came: string[] = [];
+  broker.on("receiver_open", ({ receiver }: EventContext) => {
+    receiver?.set_target({ address: "orders" });
+    link = receiver;
+  });
+  broker.on("message", ({ message }: EventContext) =>
+    came.push(Buffer.from(decodeMessage(message as unknown as Uint8Array).body).toString()),
+  );
+  const { port, close } = await listening(broker);
+  const { outlet } = await startOutlet(amqp1Outlet, config(port));
+  for (const body of ["a", "b"])
+    await assert.rejects(outlet.send(outgoing(body), attemptOf(body, 50)), { code: "MF_OUTLET_TIMEOUT", retryable: true });
+  const sent = outlet.send(outgoing("c"), attemptOf("c"));
+  link?.add_credit(10);
+  await sent;
+  assert.deepEqual(came, ["c"]);
+  await outlet.stop();
+  close();
+});
+
 test("a broker that makes no address for answers, and one that has no room", { timeout: 30_000 }, async () => {
   await loadClient();
   const broker = rhea.create_container();

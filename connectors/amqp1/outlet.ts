@@ -39,8 +39,8 @@ export const amqp1Outlet: OutletDefinition<Amqp1OutletConfig> = {
 - **Idempotency**: \`message-id\` is the same for every attempt at one send; brokers with duplicate detection use it.
 - **Content**: the body is a data section, headers are application properties. Of a header with several values the property has the first, and
   \`mayfly-repeated\` has all as JSON.
-- **Requests**: the answer comes to an address that the broker makes for this connection (a dynamic one; Azure Service Bus has none, and says
-  \`MF_AMQP1_NO_REPLIES\`); its \`mayfly-status\` and \`mayfly-error\` headers are understood.
+- **Requests**: the broker makes an address for this connection, and the answer comes there; its headers \`mayfly-status\` and \`mayfly-error\` are
+  understood. Azure Service Bus makes no such address: a request fails with \`MF_AMQP1_NO_REPLIES\`.
 - **Errors**: as those of the source, and \`MF_AMQP1_REJECTED\` (tried again unless the message itself is at fault), \`MF_AMQP1_RELEASED\` (the broker does
   not want it now), \`MF_AMQP1_TOO_LARGE\` (not tried again).`,
   schema: {

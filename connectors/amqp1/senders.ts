@@ -53,7 +53,7 @@ class SenderLink {
   async send(bytes: Buffer, signal: AbortSignal): Promise<void> {
     while (!this.#sender.sendable()) {
       if (this.failure !== undefined) throw this.failure as Error;
-      await unlessAborted(signal, this.#credit());
+      await this.#credit(signal);
     }
     if (this.failure !== undefined) throw this.failure as Error;
     // Encoded already: format 0 is AMQP's own.
@@ -66,19 +66,21 @@ class SenderLink {
     );
   }
 
-  #credit(): Promise<void> {
-    return new Promise((resolve) => {
-      const go = (): void => {
-        this.#waiting.delete(go);
-        resolve();
-      };
-      this.#waiting.add(go);
-    });
+  /** Resolves when there may be credit. Whoever gives up leaves nothing behind: a full broker may give none for days. */
+  async #credit(signal: AbortSignal): Promise<void> {
+    let go = (): void => undefined;
+    const turn = new Promise<void>((resolve) => (go = resolve));
+    this.#waiting.add(go);
+    try {
+      await unlessAborted(signal, turn);
+    } finally {
+      this.#waiting.delete(go);
+    }
   }
 
-  /** One for each place there is; each that can't send after all waits again. */
+  /** Each that can't send after all waits again. */
   #pump(): void {
-    for (const go of [...this.#waiting]) go();
+    for (const go of this.#waiting) go();
   }
 
   #settle(delivery: Rhea.Delivery | undefined, how: (settling: Settling) => void): void {

@@ -136,7 +136,7 @@ class Elements {
     return found;
   }
 
-  /** Digits from `start` on as numbers; false if there is none. */
+  /** Digits from `start` on, as numbers; false without a digit there. */
   #number(start: number): boolean {
     let digits = "";
     let at = start;
