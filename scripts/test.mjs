@@ -38,7 +38,8 @@ if (chosen.length === 0) {
 // A file that does not end, because a failed test left a server open or hangs, is ended and counts as failed. The slowest file,
 // test/chaos, takes about a minute.
 const mostPerFileMs = 600_000;
-const flags = ["--enable-source-maps", "--test", "--test-concurrency=2", `--test-timeout=${mostPerFileMs}`];
+// `spec` repeats the failed tests at the end, where a long log that was cut still shows them; Node 20 writes TAP into pipes otherwise.
+const flags = ["--enable-source-maps", "--test", "--test-reporter=spec", "--test-concurrency=2", `--test-timeout=${mostPerFileMs}`];
 if (process.env.MAYFLY_SEED !== undefined) flags.push(`--import=${pathToFileURL(join(root, "scripts", "fast-check-seed.mjs")).href}`);
 if (wanted.name !== undefined) flags.push(`--test-name-pattern=${wanted.name}`);
 const result = spawnSync(process.execPath, [...flags, ...chosen], {

@@ -1,6 +1,6 @@
 /**
  * Thousands of schedules of calls with crashes and disk faults, each checked against what was acknowledged (log/simulation.ts).
- * The first seed is printed; MAYFLY_SEED=n runs one schedule again, MAYFLY_SCHEDULES=n runs that many. They run in a worker
+ * The first seed is printed; MAYFLY_SEED=n runs one schedule again, MAYFLY_SCHEDULES=n that many from it on. They run in a worker
  * thread, because node:test watches every promise of its own thread and that costs five times what the journal does.
  */
 import { ok } from "node:assert/strict";
@@ -9,7 +9,7 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { noResult, runSchedule, type ScheduleResult } from "./testing/simulation.ts";
 
 const only = process.env["MAYFLY_SEED"];
-const schedules = only === undefined ? Number(process.env["MAYFLY_SCHEDULES"] ?? 2_000) : 1;
+const schedules = Number(process.env["MAYFLY_SCHEDULES"] ?? (only === undefined ? 2_000 : 1));
 
 interface Task {
   readonly first: number;
