@@ -6,8 +6,20 @@ export const abiVersion = 2;
 /** Version of the wire form of recordings, in docs/ABI.md. */
 export const recordingVersion = 1;
 
+/** Version of the wire form of services, in service.ts. */
+export const serviceVersion = 1;
+
 const kib = 1024;
 const mib = 1024 * kib;
+
+/** Bounds of a service (service.ts), which a machine without much memory reads. */
+export const serviceLimits = {
+  /** Longest frame, in bytes. */
+  frameBytes: 64 * kib,
+  records: 512,
+  /** Longest text of a record, in UTF-8 bytes, after its settings are filled in. */
+  textBytes: 8 * kib,
+} as const;
 
 /** Bounds no configuration can lift. */
 export const hardLimits = {

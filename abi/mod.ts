@@ -57,7 +57,7 @@ export {
   type HeaderValue,
   isHeaderText,
 } from "./headers.ts";
-export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits, recordingVersion } from "./limits.ts";
+export { abiVersion, type FlowLimits, defaultFlowLimits, hardLimits, recordingVersion, serviceLimits, serviceVersion } from "./limits.ts";
 export { machineErrors, type MachineErrorCode, type StepFailure, type StepOutcome } from "./outcome.ts";
 export {
   decodeRecording,
@@ -68,3 +68,12 @@ export {
   type Recording,
   type Redaction,
 } from "./recording.ts";
+export {
+  decodeService,
+  encodeService,
+  type Service,
+  type ServiceAuth,
+  ServiceKind,
+  type ServiceOutlet,
+  type ServiceRoute,
+} from "./service.ts";

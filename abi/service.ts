@@ -1,0 +1,270 @@
+/**
+ * A service: what an ELF that serves the network by itself knows of mayfly.yaml. `mayfly build` writes it, kernel/net/service reads it.
+ *
+ * Its wire form is a frame (frame.ts) whose magic is "MFS" and `serviceVersion`. Numbers are f64. Records, in this order:
+ *
+ *   1  service    name │ version │ image's SHA-256, hexadecimal │ drain ms │ machines at once │ messages at once │ log level (0 debug … 4 silent)
+ *   2  limits     memory bytes │ CPU ms │ time ms │ sends │ log bytes
+ *   3  listener   port │ port of /healthz and /metrics, 0: the same
+ *   4  syslog     address:port; the record is absent where the log goes to the console only
+ *   5  auth       group │ type (0 bearer, 1 basic, 2 apiKey) │ header │ caller's name │ secret; of a group one is enough
+ *   6  route      path │ methods, separated by commas │ time ms, 0: the limits' │ most body bytes │ auth group, absent: none │ header of the id │
+ *                 full errors (flag)
+ *   7  outlet     name │ scheme │ host │ port │ path and query │ method │ time ms │ attempts │ least and most backoff ms │ retry age ms │ user:password
+ *   8  header     name │ value; of the outlet before it
+ *   9  value      name │ value; of the flow's `values`
+ *
+ * Texts may hold `${NAME}`: the setting of that name in config.json fills it in at start. Such a text is no secret yet.
+ */
+import { assert, err, ok, type Result } from "#base";
+import { decodeFrame, encodeFrame, type FrameForm, type NewRecord, type PartRecord, writeFrameHeader } from "./frame.ts";
+import { type FlowLimits, hardLimits, serviceLimits, serviceVersion } from "./limits.ts";
+
+/** One way in which callers show who they are. */
+export interface ServiceAuth {
+  readonly type: "bearer" | "basic" | "apiKey";
+  /** Of an `apiKey`, in lower case; `authorization` for the others. */
+  readonly header: string;
+  /** Name of the caller that has an `apiKey`; undefined for the others. */
+  readonly caller: string | undefined;
+  /** Token, `user:password` or key. */
+  readonly secret: string;
+}
+
+export interface ServiceRoute {
+  /** As in mayfly.yaml: `/orders/:id`, `/files/*`. */
+  readonly path: string;
+  /** In upper case. */
+  readonly methods: readonly string[];
+  /** Maximum duration of one message, in milliseconds; 0: that of the limits. */
+  readonly timeoutMs: number;
+  /** Longest body, in bytes. */
+  readonly bodyLimit: number;
+  /** Index in `Service.auth`; undefined: anyone may call. */
+  readonly auth: number | undefined;
+  /** Header that contains the message's id, in lower case. */
+  readonly idHeader: string;
+  /** As `errors: full` of an http source. */
+  readonly fullErrors: boolean;
+}
+
+export interface ServiceOutlet {
+  readonly name: string;
+  readonly scheme: "http";
+  readonly host: string;
+  readonly port: number;
+  /** Path and query, from the first `/`. */
+  readonly path: string;
+  readonly method: string;
+  /** Timeout of one attempt, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Attempts in all, the first included. */
+  readonly attempts: number;
+  readonly backoffMs: { readonly least: number; readonly most: number };
+  /** Maximum age for a retry, in milliseconds. */
+  readonly retryAgeMs: number;
+  /** `user:password`, sent as Basic credentials. */
+  readonly basic: string | undefined;
+  /** Of every request; they override the flow's. Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface Service {
+  readonly name: string;
+  readonly version: string;
+  /** Hash of the image, 64 hexadecimal digits. */
+  readonly imageSha256: string;
+  /** How long a stop waits for what is under way, in milliseconds. */
+  readonly drainMs: number;
+  /** Machines running or waiting at once. */
+  readonly concurrency: number;
+  /** Messages queued, running or waiting at once; beyond it callers get 503. */
+  readonly queue: number;
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  readonly limits: FlowLimits;
+  readonly port: number;
+  /** Port of /healthz and /metrics; 0: that of the flow. */
+  readonly healthPort: number;
+  /** `address:port` of a syslog server (UDP); undefined: the log goes to the console only. */
+  readonly syslog: string | undefined;
+  /** Groups of ways, of each one is enough. */
+  readonly auth: readonly (readonly ServiceAuth[])[];
+  readonly routes: readonly ServiceRoute[];
+  readonly outlets: readonly ServiceOutlet[];
+  /** The flow's `values`, by the names that mayfly.yaml gives them. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+export const ServiceKind = { service: 1, limits: 2, listener: 3, syslog: 4, auth: 5, route: 6, outlet: 7, header: 8, value: 9 } as const;
+
+const levels: readonly Service["logLevel"][] = ["debug", "info", "warn", "error", "silent"];
+const authTypes: readonly ServiceAuth["type"][] = ["bearer", "basic", "apiKey"];
+
+const form: FrameForm = {
+  magic: (0x53_46_4d | (serviceVersion << 24)) >>> 0, // "MFS", version
+  mostBytes: serviceLimits.frameBytes,
+  mostRecords: serviceLimits.records,
+};
+
+function outletRecords(outlet: ServiceOutlet): readonly NewRecord[] {
+  const { name, scheme, host, port, path, method, timeoutMs, attempts, backoffMs, retryAgeMs, basic, headers } = outlet;
+  const { least, most } = backoffMs;
+  return [
+    { kind: ServiceKind.outlet, parts: [name, scheme, host, port, path, method, timeoutMs, attempts, least, most, retryAgeMs, basic] },
+    ...Object.entries(headers).map((parts) => ({ kind: ServiceKind.header, parts })),
+  ];
+}
+
+function recordsOf(service: Service): readonly NewRecord[] {
+  const { name, version, imageSha256, drainMs, concurrency, queue, logLevel, limits, port, healthPort, syslog } = service;
+  const { memoryBytes, cpuMs, timeMs, sends, logBytes } = limits;
+  return [
+    { kind: ServiceKind.service, parts: [name, version, imageSha256, drainMs, concurrency, queue, levels.indexOf(logLevel)] },
+    { kind: ServiceKind.limits, parts: [memoryBytes, cpuMs, timeMs, sends, logBytes] },
+    { kind: ServiceKind.listener, parts: [port, healthPort] },
+    ...(syslog === undefined ? [] : [{ kind: ServiceKind.syslog, parts: [syslog] }]),
+    ...service.auth.flatMap((ways, group) =>
+      ways.map(({ type, header, caller, secret }) => ({
+        kind: ServiceKind.auth,
+        parts: [group, authTypes.indexOf(type), header, caller, secret],
+      })),
+    ),
+    ...service.routes.map(({ path, methods, timeoutMs, bodyLimit, auth, idHeader, fullErrors }) => ({
+      kind: ServiceKind.route,
+      parts: [path, methods.join(","), timeoutMs, bodyLimit, auth, idHeader, fullErrors],
+    })),
+    ...service.outlets.flatMap(outletRecords),
+    ...Object.entries(service.values).map((parts) => ({ kind: ServiceKind.value, parts })),
+  ];
+}
+
+/** Asserts that the service is within `serviceLimits`: `mayfly build` has checked it. */
+export function encodeService(service: Service): Uint8Array {
+  const records = recordsOf(service);
+  assert(records.length <= form.mostRecords, "a service has more records than the ABI allows");
+  assert(
+    service.auth.every((ways) => ways.length > 0),
+    "a group of credentials is empty",
+  );
+  const frame = encodeFrame(records);
+  assert(frame.length <= form.mostBytes, "a service is longer than the ABI allows");
+  writeFrameHeader(Buffer.from(frame.buffer, frame.byteOffset, frame.length), 0, frame.length, form.magic);
+  return frame;
+}
+
+const most = serviceLimits.textBytes;
+const milliseconds = 2 ** 31 - 1;
+
+type Draft<T> = { -readonly [Name in keyof T]: T[Name] };
+
+/** Puts a service together from its records; `problem` is the first thing wrong with it. */
+class Assembly {
+  problem: string | undefined;
+  readonly head: Partial<Draft<Service>> = {};
+  readonly auth: ServiceAuth[][] = [];
+  readonly routes: ServiceRoute[] = [];
+  readonly outlets: (Draft<ServiceOutlet> & { headers: Record<string, string> })[] = [];
+  readonly values: Record<string, string> = Object.create(null);
+  #last = 0;
+
+  take(record: PartRecord): void {
+    const { kind } = record;
+    const isOrdered = kind >= this.#last || (kind === ServiceKind.outlet && this.#last === ServiceKind.header);
+    const isOnce = kind > ServiceKind.syslog || kind !== this.#last;
+    this.#last = kind;
+    if (!isOrdered || !isOnce || kind > ServiceKind.value) this.problem = `unknown or misplaced record of kind ${kind}`;
+    else if (kind <= ServiceKind.syslog) this.#takeHead(record);
+    else if (kind === ServiceKind.auth) this.#takeAuth(record.expect(5));
+    else if (kind === ServiceKind.route) this.#takeRoute(record.expect(7));
+    else if (kind === ServiceKind.outlet) this.#takeOutlet(record.expect(12));
+    else this.#takeText(record.expect(2));
+    if (!record.valid) this.problem ??= `record of kind ${kind}: misshapen`;
+  }
+
+  #takeHead(record: PartRecord): void {
+    const { head } = this;
+    if (record.kind === ServiceKind.service) {
+      const fields = record.expect(7);
+      head.name = fields.text(0, hardLimits.nameBytes);
+      head.version = fields.text(1, hardLimits.nameBytes);
+      head.imageSha256 = fields.text(2, hardLimits.nameBytes);
+      if (!/^[0-9a-f]{64}$/.test(head.imageSha256)) fields.valid = false;
+      head.drainMs = fields.count(3, milliseconds);
+      head.concurrency = fields.count(4, milliseconds);
+      head.queue = fields.count(5, milliseconds);
+      head.logLevel = levels[fields.count(6, levels.length - 1)] ?? "info";
+    } else if (record.kind === ServiceKind.limits) {
+      const fields = record.expect(5);
+      const memoryBytes = fields.count(0, hardLimits.memoryBytes);
+      const [cpuMs, timeMs] = [fields.count(1, milliseconds), fields.count(2, milliseconds)];
+      head.limits = { memoryBytes, cpuMs, timeMs, sends: fields.count(3, milliseconds), logBytes: fields.count(4, milliseconds) };
+    } else if (record.kind === ServiceKind.listener) {
+      const fields = record.expect(2);
+      head.port = fields.count(0, 65_535);
+      head.healthPort = fields.count(1, 65_535);
+    } else if (record.kind === ServiceKind.syslog) head.syslog = record.expect(1).text(0, most);
+    else this.problem = `unknown record of kind ${record.kind}`;
+  }
+
+  #takeAuth(fields: PartRecord): void {
+    const group = fields.count(0, serviceLimits.records);
+    const type = authTypes[fields.count(1, authTypes.length - 1)] ?? "bearer";
+    const way = { type, header: fields.text(2, most), caller: fields.optionalText(3, most), secret: fields.text(4, most) };
+    if (group === this.auth.length) this.auth.push([way]);
+    else if (group === this.auth.length - 1) this.auth[group]?.push(way);
+    else fields.valid = false;
+  }
+
+  #takeRoute(fields: PartRecord): void {
+    const auth = fields.absent(4) ? undefined : fields.count(4, serviceLimits.records);
+    if (auth !== undefined && auth >= this.auth.length) fields.valid = false;
+    this.routes.push({
+      path: fields.text(0, most),
+      methods: fields.text(1, most).split(","),
+      timeoutMs: fields.count(2, milliseconds),
+      bodyLimit: fields.count(3, hardLimits.frameBytes),
+      auth,
+      idHeader: fields.text(5, hardLimits.nameBytes),
+      fullErrors: fields.flag(6),
+    });
+  }
+
+  #takeOutlet(fields: PartRecord): void {
+    if (fields.text(1, most) !== "http") fields.valid = false;
+    this.outlets.push({
+      name: fields.text(0, hardLimits.nameBytes),
+      scheme: "http",
+      host: fields.text(2, most),
+      port: fields.count(3, 65_535),
+      path: fields.text(4, most),
+      method: fields.text(5, hardLimits.nameBytes),
+      timeoutMs: fields.count(6, milliseconds),
+      attempts: fields.count(7, milliseconds),
+      backoffMs: { least: fields.count(8, milliseconds), most: fields.count(9, milliseconds) },
+      retryAgeMs: fields.count(10, Number.MAX_SAFE_INTEGER),
+      basic: fields.optionalText(11, most),
+      headers: Object.create(null),
+    });
+  }
+
+  #takeText(fields: PartRecord): void {
+    const texts = fields.kind === ServiceKind.value ? this.values : this.outlets.at(-1)?.headers;
+    const name = fields.text(0, hardLimits.nameBytes);
+    if (texts === undefined || Object.hasOwn(texts, name)) fields.valid = false;
+    else texts[name] = fields.text(1, most);
+  }
+}
+
+/** Reads a service. Never throws; returns an error if the bytes are malformed. */
+export function decodeService(frame: Uint8Array): Result<Service, string> {
+  const decoded = decodeFrame(frame, form);
+  if (!decoded.ok) return decoded;
+  const assembly = new Assembly();
+  for (const record of decoded.value) {
+    assembly.take(record);
+    if (assembly.problem !== undefined) return err(`service: ${assembly.problem}`);
+  }
+  const { head, auth, routes, outlets, values } = assembly;
+  if (head.name === undefined || head.limits === undefined || head.port === undefined) return err("service: a record is missing");
+  return ok({ ...(head as Service), syslog: head.syslog, auth, routes, outlets, values });
+}
