@@ -14,7 +14,9 @@
  *   8  header     name │ value; of the outlet before it
  *   9  value      name │ value; of the flow's `values`
  *
- * Texts may hold `${NAME}`: the setting of that name in config.json fills it in at start. Such a text is no secret yet.
+ * Texts may hold `${NAME}`: the setting of that name in config.json fills it in at start. Such a text is no secret yet. `${NAME:-text}` has a
+ * default, for a setting that is absent or empty. An outlet of port 0 has a whole URL for its host, `http://host:port/path?query`, known once
+ * its settings are: its path is empty, and user and password in the URL are its Basic credentials.
  */
 import { assert, err, ok, type Result } from "#base";
 import { decodeFrame, encodeFrame, type FrameForm, type NewRecord, type PartRecord, writeFrameHeader } from "./frame.ts";
@@ -51,6 +53,7 @@ export interface ServiceRoute {
 export interface ServiceOutlet {
   readonly name: string;
   readonly scheme: "http";
+  /** With port 0 a whole URL, from settings: `${ERP_URL}`. */
   readonly host: string;
   readonly port: number;
   /** Path and query, from the first `/`. */
