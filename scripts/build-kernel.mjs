@@ -75,6 +75,19 @@ export async function buildDrivers(root, memoryBase, entry) {
   return files.get("drivers.wasm");
 }
 
+/** The network: a memory of its own, which the host makes as large as it likes before the start. `entry` lies in kernel/net. */
+export async function buildNet(root, entry) {
+  const asc = await import("assemblyscript/asc");
+  const files = new Map();
+  const options = ["-O3", "--noAssert", "--runtime", "stub", "--memoryBase", "1024", "--use", "abort=", "--disable", "nontrapping-f2i"];
+  options.push("--debug"); // names of functions, for the console and for tests
+  const { error, stderr } = await asc.main([join("kernel", "net", entry), "--baseDir", root, "--outFile", "net.wasm", ...options], {
+    writeFile: (name, contents) => void files.set(name, contents),
+  });
+  if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
+  return files.get("net.wasm");
+}
+
 async function buildRuntime(root) {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
@@ -118,6 +131,7 @@ export async function buildKernel(root) {
   writeFileSync(join(kernel, "native.wasm.br"), packed(native));
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt, "main.ts"));
+  writeFileSync(join(kernel, "net.wasm"), await buildNet(root, "main.ts"));
   writeFileSync(join(kernel, "runtime.js.br"), packed(await buildRuntime(root)));
   writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));
   writeFileSync(join(embedded, "engine.wasm.br"), packed(trackWrites(engine)));
