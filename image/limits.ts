@@ -19,4 +19,6 @@ export const imageLimits = {
   machinePages: 4_096,
   /** WebAssembly pages of the platform: its static data, then at most 128 MiB of waiting machines. */
   platformPages: 2_200,
+  /** Program headers of an ELF that are looked at for its notes. */
+  elfSegments: 64,
 } as const;

@@ -6,7 +6,7 @@
  *     kernel/drivers/map.ts has the addresses
  */
 import { assert, CodedError, toUtf8 } from "#base";
-import { type LoadSegment, type Program, writeElf } from "#compiler";
+import { type LoadSegment, type Note, type Program, writeElf } from "#compiler";
 import { machineMap as map } from "#kernel";
 import type { ExecutableSettings } from "./executable.ts";
 import type { Image } from "./file.ts";
@@ -176,6 +176,8 @@ function loadSegments(program: Program, image: Image, { lay, tables, head }: Pre
 export interface PvhSettings extends ExecutableSettings {
   /** A program that is linked already. */
   readonly program?: Program;
+  /** More notes of the ELF, for tools. */
+  readonly notes?: readonly Note[];
 }
 
 /** Writes the ELF of an image. Throws MF_IMAGE_VERSION for one of another kernel, MF_IMAGE_TOO_LARGE. */
@@ -194,6 +196,6 @@ export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
     entry: program.entry,
     segments: loadSegments(program, image, { lay, tables: tables.bytes(), head }),
     symbols: [],
-    notes: [{ owner: "Xen", type: physicalEntryNote, bytes: entry }],
+    notes: [{ owner: "Xen", type: physicalEntryNote, bytes: entry }, ...(settings.notes ?? [])],
   });
 }

@@ -1,0 +1,52 @@
+/**
+ * An ELF that serves the network by itself: the program of pvh.ts, and its service (abi/service.ts), which stands in an ELF note as well, so
+ * that tools can read it:
+ *
+ *     owner "Mayfly" │ type 1 │ the service's frame: name, version, image's hash, limits, ports, names of settings
+ */
+import { decodeService, encodeService, type Service } from "#abi";
+import { err, fromUtf8, type Result } from "#base";
+import type { Image } from "./file.ts";
+import { imageLimits } from "./limits.ts";
+import { type PvhSettings, writePvh } from "./pvh.ts";
+
+const noteSegment = 4; // PT_NOTE
+const headerBytes = 64;
+const programHeaderBytes = 56;
+const owner = "Mayfly";
+const serviceNote = 1;
+
+/** Writes the ELF of an image and its service: equal input, equal bytes. Throws MF_IMAGE_VERSION for an image of another kernel, MF_IMAGE_TOO_LARGE. */
+export function writeMicrovm(image: Image, service: Service, settings: PvhSettings = {}): Uint8Array {
+  return writePvh(image, { ...settings, notes: [{ owner, type: serviceNote, bytes: encodeService(service) }] });
+}
+
+/** The bytes of a note, looked for in one PT_NOTE segment. */
+function noteIn(segment: Uint8Array): Uint8Array | undefined {
+  const view = new DataView(segment.buffer, segment.byteOffset, segment.length);
+  for (let at = 0; at + 12 <= segment.length; ) {
+    const [nameBytes, bytes, type] = [view.getUint32(at, true), view.getUint32(at + 4, true), view.getUint32(at + 8, true)];
+    const from = at + 12 + Math.ceil(nameBytes / 4) * 4;
+    if (from + bytes > segment.length) return undefined;
+    if (type === serviceNote && fromUtf8(segment.subarray(at + 12, at + 12 + nameBytes)) === `${owner}\0`)
+      return segment.subarray(from, from + bytes);
+    at = from + Math.ceil(bytes / 4) * 4;
+  }
+  return undefined;
+}
+
+/** The service that an ELF brings. Never throws; returns an error for another ELF, with a sentence. */
+export function serviceOf(elf: Uint8Array): Result<Service, string> {
+  const view = new DataView(elf.buffer, elf.byteOffset, elf.length);
+  if (elf.length < headerBytes || view.getUint32(0) !== 0x7f454c46 || elf[4] !== 2) return err("it is not a 64-bit ELF");
+  const [headersAt, count] = [Number(view.getBigUint64(32, true)), view.getUint16(56, true)];
+  for (let index = 0; index < Math.min(count, imageLimits.elfSegments); index++) {
+    const at = headersAt + index * programHeaderBytes;
+    if (at + programHeaderBytes > elf.length) break;
+    if (view.getUint32(at, true) !== noteSegment) continue;
+    const [offset, bytes] = [Number(view.getBigUint64(at + 8, true)), Number(view.getBigUint64(at + 32, true))];
+    const note = offset + bytes > elf.length ? undefined : noteIn(elf.subarray(offset, offset + bytes));
+    if (note !== undefined) return decodeService(note);
+  }
+  return err("it has no service: build one with `mayfly build --target microvm`");
+}
