@@ -1,10 +1,12 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { capture } from "#cli";
+import { capture, type Captured } from "#cli";
+import { serviceOf } from "#image";
 
 let folder: string;
 const text =
@@ -69,6 +71,35 @@ test("boot --json writes one object; an ELF that does not boot and a flow that f
   const failing = join(folder, "fails.elf");
   equal((await capture(["build", join(folder, "fails.ts"), "--target", "pvh", "-o", failing])).code, 0);
   equal((await bootJson(failing, "hello")).code, 1);
+});
+
+test("a flow is built as a microVM with the service of its mayfly.yaml, of the one named, or one that gets every request", async () => {
+  const project = join(folder, "service");
+  await mkdir(join(project, "flows"), { recursive: true });
+  for (const name of ["api", "other", "alone"]) await writeFile(join(project, "flows", `${name}.ts`), text);
+  const flowOf = (name: string): string => `  ${name}: { flow: flows/${name}.ts, from: [{ http: { path: /${name} } }] }\n`;
+  await writeFile(join(project, "package.json"), '{ "version": "1.2.3" }');
+  await writeFile(join(project, "mayfly.yaml"), `flows:\n${flowOf("api")}${flowOf("other")}`);
+  await writeFile(join(project, "one.yaml"), `monitor: qemu\nflows:\n${flowOf("api")}`);
+  const output = join(project, "app.elf");
+  const build = async (...values: string[]): Promise<Captured & { readonly paths: readonly string[] }> => {
+    await rm(output, { force: true });
+    const ended = await capture(["build", ...values, "--target", "microvm", "-o", output, "--no-check"]);
+    const service = existsSync(output) ? serviceOf(await readFile(output)) : undefined;
+    return { ...ended, paths: service?.ok === true ? service.value.routes.map(({ path }) => path) : [] };
+  };
+  deepEqual((await build(join(project, "flows/api.ts"))).paths, ["/api"]);
+  deepEqual((await build(join(project, "flows/other.ts"))).paths, ["/other"]);
+  deepEqual((await build(join(project, "flows/alone.ts"))).paths, ["/", "/*"]);
+  const one = await build("--config", join(project, "one.yaml"));
+  deepEqual(one.paths, ["/api"]);
+  match(one.err, /warning: monitor does not count in a microVM/);
+  const both = await build("--config", join(project, "mayfly.yaml"));
+  equal(both.code, 2);
+  match(both.err, /MF_STANDALONE_FLOWS: mayfly\.yaml:3:3: .*flows\/api\.ts --target microvm/);
+  match((await build(join(project, "flows/alone.ts"), "-c", join(project, "one.yaml"))).err, /MF_USAGE: .*does not name the flow/);
+  match((await capture(["build"])).err, /MF_USAGE: name the flows to build/);
+  match((await capture(["build", "-c", "mayfly.yaml", "a.ts"])).err, /MF_USAGE: --config counts for --target microvm only/);
 });
 
 test("the compiler shows a function after each phase, and says which functions there are", async () => {

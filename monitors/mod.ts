@@ -13,6 +13,7 @@ export type { Life, LoadedImage, Machine, Monitor, MonitorMemory, MonitorStats }
 export { type InlineImage, type InlineMachine, InlineMachines, type InlineStep } from "./embedded/inline.ts";
 export { processMonitor, type ProcessOptions } from "./process/process.ts";
 export { bootConsole, type ConsoleEnd, type ConsoleOptions } from "./qemu/console.ts";
-export { findQemu, type Qemu, qemuCommand } from "./qemu/command.ts";
-export { probeQemu } from "./qemu/probe.ts";
+export { findProgram, findQemu, type Qemu, qemuCommand } from "./qemu/command.ts";
+export { describeExit } from "./qemu/exit-codes.ts";
+export { type Probed, probeQemu } from "./qemu/probe.ts";
 export { type QemuOptions, qemuMonitor } from "./qemu/qemu.ts";

@@ -19,6 +19,7 @@ export const sourceFolders = [
   "embed",
   "replay",
   "explore",
+  "standalone",
   "telemetry",
   "dashboard",
   "cli",

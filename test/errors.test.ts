@@ -23,6 +23,7 @@ const folders = [
   "kernel",
   "monitors",
   "replay",
+  "standalone",
   "telemetry",
 ];
 

@@ -19,7 +19,7 @@ function* walk(folder: string): Generator<string> {
 
 const files = [...walk(root)].map((path) => relative(root, path));
 const sources = files.filter((path) =>
-  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|explore|embed|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
+  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|explore|embed|standalone|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
     path,
   ),
 );
@@ -37,6 +37,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   replay: ["gateway", "gateway/attempt", "monitors", "image", "kernel", "abi", "base"],
   explore: ["replay", "gateway", "monitors", "abi", "base"],
   embed: ["replay", "gateway/attempt", "monitors", "image", "abi", "base"],
+  standalone: ["gateway", "monitors", "abi", "base"],
   telemetry: ["gateway/contract", "abi", "base"],
   dashboard: [],
 };

@@ -7,18 +7,20 @@ import type { Built, Image } from "#image";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { bytesText, msText, roundMs } from "../format.ts";
-import { withProgress } from "../terminal.ts";
+import type { MicrovmService } from "../images/microvm.ts";
+import { type Terminal, withProgress } from "../terminal.ts";
 
 interface BuildFlags {
   readonly output?: string;
   readonly name?: string;
   readonly target: Target;
+  readonly config?: string;
   readonly check: boolean;
   readonly json?: boolean;
 }
 
 /** Output formats: `.mfi` for any monitor, or an ELF that holds engine, kernel and pages as machine code. */
-const targets = { image: ".mfi", linux: ".linux.elf", pvh: ".pvh.elf" } as const;
+const targets = { image: ".mfi", linux: ".linux.elf", pvh: ".pvh.elf", microvm: ".microvm.elf" } as const;
 type Target = keyof typeof targets;
 
 /** One image in the output of `--json`. */
@@ -44,18 +46,23 @@ async function writeImageFile(path: string, bytes: Uint8Array, target: Target): 
   }
 }
 
-async function fileOf(image: Image, target: Target): Promise<Uint8Array> {
+/** `service`: of a microVM. */
+async function fileOf(image: Image, target: Target, service: MicrovmService | undefined): Promise<Uint8Array> {
   if (target === "image") return image.bytes;
-  const { linuxExecutable, writePvh } = await import("#image");
+  const { linuxExecutable, writeMicrovm, writePvh } = await import("#image");
+  if (service !== undefined) return writeMicrovm(image, service.of(image));
   return target === "linux" ? linuxExecutable(image) : writePvh(image);
 }
 
-async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
+async function buildOne({ env }: Terminal, given: string | undefined, flags: BuildFlags): Promise<BuildReport> {
   const { buildFlow } = await import("../images/build.ts");
   const started = performance.now();
+  const microvm =
+    flags.target === "microvm" ? await (await import("../images/microvm.ts")).microvmService(given, flags.config, env) : undefined;
+  const flow = microvm?.source ?? given ?? "";
   const { image, timings } = await buildFlow(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
   const output = flags.output ?? `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}${targets[flags.target]}`;
-  const bytes = await fileOf(image, flags.target);
+  const bytes = await fileOf(image, flags.target, microvm);
   await writeImageFile(output, bytes, flags.target);
   const { memoryShortage } = await import("#image");
   const shortage = memoryShortage(image.manifest, image.manifest.limits.memoryBytes);
@@ -68,15 +75,20 @@ async function buildOne(flow: string, flags: BuildFlags): Promise<BuildReport> {
     pages: image.pageNumbers.length,
     buildMs: roundMs(performance.now() - started),
     timings: { bundleMs: roundMs(bundleMs), checkMs: roundMs(checkMs), bootMs: roundMs(bootMs), freezeMs: roundMs(freezeMs) },
-    warnings: shortage === undefined ? [] : [shortage],
+    warnings: [...(microvm?.remarks ?? []), ...(shortage === undefined ? [] : [shortage])],
   };
 }
 
 async function build({ terminal }: Cli, flows: readonly string[], flags: BuildFlags): Promise<number> {
   if (flows.length > 1 && (flags.output !== undefined || flags.name !== undefined))
     throw usageError("-o and --name accept one flow: build the flows one by one, or leave the options out");
+  const isMicrovm = flags.target === "microvm";
+  if (flows.length === 0 && !isMicrovm) throw usageError("name the flows to build: mayfly build flows/orders.ts");
+  if (flags.config !== undefined && !isMicrovm)
+    throw usageError("--config counts for --target microvm only, which takes routes and outlets from it");
   const reports: BuildReport[] = [];
-  for (const flow of flows) reports.push(await withProgress(terminal, `building ${flow}`, () => buildOne(flow, flags)));
+  for (const flow of flows.length === 0 ? [undefined] : flows)
+    reports.push(await withProgress(terminal, `building ${flow ?? "the service"}`, () => buildOne(terminal, flow, flags)));
   for (const { image, warnings } of reports) for (const warning of warnings) terminal.err(`${image}: warning: ${warning}\n`);
   if (flags.json === true) {
     terminal.out(`${JSON.stringify(reports.length === 1 ? reports[0] : { images: reports }, undefined, 2)}\n`);
@@ -96,14 +108,18 @@ export function addBuild(program: Command, cli: Cli): Command {
   const command = program
     .command("build")
     .description("Bundle flows, check their types, boot each once and freeze it into an image.")
-    .argument("<flow...>", "source files of flows")
+    .argument("[flow...]", "source files of flows; for a microVM the flow of mayfly.yaml, if none is named")
     .option("-o, --output <file>", "output file (default: NAME.mfi in this folder)")
     .option("--name <name>", "name of the image (default: the file's name)")
     .addOption(
-      new Option("--target <target>", "image: for any monitor; elf: a Linux executable; pvh: an ELF that boots without an OS")
+      new Option(
+        "--target <target>",
+        "image: for any monitor; linux: a Linux executable; pvh: an ELF that boots without an OS, for its gateway; microvm: one that serves HTTP by itself",
+      )
         .choices(Object.keys(targets))
         .default("image"),
     )
+    .option("-c, --config <file>", "for a microVM: the configuration (default: mayfly.yaml of the flow's project)")
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())
     .action(action(cli, (flows: string[], flags: BuildFlags) => build(cli, flows, flags)));
@@ -111,6 +127,7 @@ export function addBuild(program: Command, cli: Cli): Command {
     ["mayfly build flows/orders.ts", "writes orders.mfi"],
     ["mayfly build flows/orders.ts -o out/orders.mfi --json", "for a pipeline"],
     ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf: see `mayfly boot`"],
+    ["mayfly build flows/orders.ts --target microvm -o app.elf", "a microservice without an OS: see `mayfly up`"],
     ["mayfly build flows/*.ts --no-check", "builds several flows, types unchecked"],
   ]);
 }

@@ -7,11 +7,23 @@ import type { Environment } from "./environment.ts";
 import { profileFile, profileOf, profileText } from "./profile.ts";
 import { readConfig, shownConfig } from "./read.ts";
 import { configSchema } from "./schema.ts";
+import { type ConfigTemplate, readTemplate } from "./template.ts";
+import type { Path } from "./problem.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 
 /** Rejects with a ConfigError that names every problem with line and column, or MF_CONFIG_FILE, MF_CONFIG_PROFILE. MAYFLY_PROFILE names a profile. */
 export async function loadConfig(path: string, connectors: Connectors, environment: Environment = process.env): Promise<GatewayConfig> {
   return readConfig(await textOf(path), path, { ...connectors, environment, profile: await profileText(path, environment) });
+}
+
+/** The configuration with references left in it where `isLate` says so. Rejects as `loadConfig` does. */
+export async function loadTemplate(
+  path: string,
+  connectors: Connectors,
+  environment: Environment,
+  isLate: (path: Path) => boolean,
+): Promise<ConfigTemplate> {
+  return readTemplate(await textOf(path), path, { ...connectors, environment, profile: await profileText(path, environment), isLate });
 }
 
 /** Every setting as it counts, without secrets. Rejects as `loadConfig` does. */

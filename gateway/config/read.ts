@@ -164,15 +164,19 @@ class Reader {
   }
 
   /**
-   * Replaces references in place. Where a text is one reference alone and the schema wants a number, `retype` makes it one. `without`: what is
-   * missing stays as it is written.
+   * Replaces references in place. Where a text is one reference alone and the schema wants a number, `retype` makes it one.
    */
-  expand(environment: Environment, readSecret: ReadSecret, without: boolean): void {
+  expand(environment: Environment, readSecret: ReadSecret, { without = false, isLate }: References): void {
     visit(this.#document, {
       Scalar: (key, node, parents) => {
         if (key === "key" || typeof node.value !== "string" || !node.value.includes("${")) return;
-        const expanded = expand(node.value, environment, readSecret);
         const path = this.#pathOf(parents, node);
+        const late = isLate?.(path) === true;
+        const expanded = late ? expand(node.value, anything) : expand(node.value, environment, readSecret);
+        if (late && expanded.ok) {
+          this.missing.add(pathText(path));
+          return;
+        }
         if (!expanded.ok) {
           if (without) {
             this.missing.add(pathText(path));
@@ -284,8 +288,19 @@ interface Checked {
   readonly check: () => void;
 }
 
-/** `without`: values that are missing in the environment and the files are not needed. */
-function checkedValues(text: string, file: string, options: ReadOptions, without = false): Checked {
+/** How references are treated. */
+interface References {
+  /** True: values that the environment and the files lack stay as they are written, and are not needed. */
+  readonly without?: boolean;
+  /** Values that stay as they are written, whatever the environment holds: somebody else fills them in. */
+  readonly isLate?: (path: Path) => boolean;
+}
+
+/** Has every variable. */
+const anything: Environment = new Proxy({}, { get: () => "x" });
+
+/** Reads text to values, which are checked but for those that are missing. */
+export function checkedValues(text: string, file: string, options: ReadOptions, references: References = {}): Checked {
   const shown = file.split("/").at(-1) ?? file;
   if (Math.max(text.length, options.profile?.text.length ?? 0) > gatewayLimits.configBytes)
     throw new ConfigError(shown, [
@@ -297,7 +312,7 @@ function checkedValues(text: string, file: string, options: ReadOptions, without
   };
   check();
   const files = new Set<string>();
-  reader.expand(options.environment, secretFiles(dirname(resolve(file)), files), without);
+  reader.expand(options.environment, secretFiles(dirname(resolve(file)), files), references);
   check();
   const isMissing = ({ instancePath }: ErrorObject): boolean => reader.missing.has(pathText(pointerPath(instancePath, data)));
   const validate = (value: unknown): readonly ErrorObject[] => validator(options)(value).filter((error) => !isMissing(error));
@@ -364,7 +379,7 @@ function mask(value: unknown, written: ReadonlyMap<string, string>, isSecret = f
  * Throws a ConfigError.
  */
 export function shownConfig(text: string, file: string, options: ReadOptions): unknown {
-  const { reader, data } = checkedValues(text, file, options, true);
+  const { reader, data } = checkedValues(text, file, options, { without: true });
   // A part that is named again stands at paths of its own: there its references are known by their values.
   const references = reader.hasAliases ? reader.written.filter(({ value }) => value !== "") : [];
   const shown = mask(data, new Map(references.map(({ value, text: written }) => [value, withoutUser(written)])));

@@ -1,0 +1,218 @@
+/** mayfly.yaml → the service of a microVM: what it has, and how everything else is refused. */
+import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { decodeService, defaultFlowLimits, encodeService, type Service, serviceLimits } from "#abi";
+import { connectors } from "#connectors";
+import { type ConfigTemplate, loadTemplate } from "#gateway";
+import { type BuiltImage, isLate, type LoweredService, lowerService, plainService } from "#standalone";
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-lowering-"));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+const image = (outlets: readonly string[] | null = null): BuiltImage => ({
+  sha256: "ab".repeat(32),
+  manifest: { name: "plain", version: "1.2.3", limits: defaultFlowLimits, outlets },
+});
+
+async function template(text: string, environment: Readonly<Record<string, string>> = {}): Promise<ConfigTemplate> {
+  const file = join(folder, "mayfly.yaml");
+  await writeFile(file, text);
+  return await loadTemplate(file, connectors, environment, isLate);
+}
+
+async function lower(text: string, environment?: Readonly<Record<string, string>>): Promise<LoweredService> {
+  return lowerService(await template(text, environment), "api");
+}
+
+const head = "flows:\n  api:\n    flow: api.ts\n";
+const source = "    from: [{ http: { path: /a } }]\n";
+
+test("routes, outlets, credentials, limits and values come out, with references to settings as they are written", async () => {
+  const { finish, remarks } = await lower(`
+http: { port: 8080, host: 0.0.0.0 }
+drain: 3s
+log: { level: warn }
+ceilings: { cpu: 100ms }
+flows:
+  api:
+    flow: api.ts
+    concurrency: 9
+    queue: 99
+    limits: { memory: 16MiB, cpu: 200ms }
+    from:
+      - http: { path: "/orders/:id", method: [GET, PUT], bodyLimit: 1KiB, errors: full, idHeader: x-id, auth: [{ bearer: "\${TOKEN}" }, { apiKey: { keys: { ada: "\${ADA:-}" } } }] }
+      - http: { path: /open }
+    to:
+      erp: { http: { url: "http://erp:8000/in?a=\${A}", method: PUT, headers: { x-b: "1" }, timeout: 2s }, retry: { attempts: 2, backoff: 1s..2s, age: 1h } }
+      late: { http: { url: "\${URL:-http://x}", auth: { bearer: "\${T}" } } }
+      user: { http: { url: "http://h/", auth: { basic: "me:\${P}" } } }
+    values: { region: "\${REGION}", fixed: "x" }
+`);
+  const service = finish(image(["erp"]));
+  const expected: Service = {
+    name: "api",
+    version: "1.2.3",
+    imageSha256: "ab".repeat(32),
+    drainMs: 3_000,
+    concurrency: 9,
+    queue: 99,
+    logLevel: "warn",
+    limits: { ...defaultFlowLimits, memoryBytes: 16 * 2 ** 20, cpuMs: 100 },
+    port: 8080,
+    healthPort: 0,
+    syslog: undefined,
+    auth: [
+      [
+        { type: "bearer", header: "authorization", caller: undefined, secret: "${TOKEN}" },
+        { type: "apiKey", header: "x-api-key", caller: "ada", secret: "${ADA:-}" },
+      ],
+    ],
+    routes: [
+      { path: "/orders/:id", methods: ["GET", "PUT"], timeoutMs: 0, bodyLimit: 1024, auth: 0, idHeader: "x-id", fullErrors: true },
+      {
+        path: "/open",
+        methods: ["POST"],
+        timeoutMs: 0,
+        bodyLimit: 8 * 2 ** 20,
+        auth: undefined,
+        idHeader: "idempotency-key",
+        fullErrors: false,
+      },
+    ],
+    outlets: [
+      {
+        ...{ name: "erp", scheme: "http", host: "erp", port: 8000, path: "/in?a=${A}", method: "PUT", timeoutMs: 2_000, attempts: 2 },
+        ...{ backoffMs: { least: 1_000, most: 2_000 }, retryAgeMs: 3_600_000, basic: undefined, headers: { "x-b": "1" } },
+      },
+      {
+        ...{ name: "late", scheme: "http", host: "${URL:-http://x}", port: 0, path: "", method: "POST", timeoutMs: 30_000, attempts: 12 },
+        ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, basic: undefined, headers: { authorization: "Bearer ${T}" } },
+      },
+      {
+        ...{ name: "user", scheme: "http", host: "h", port: 80, path: "/", method: "POST", timeoutMs: 30_000, attempts: 12 },
+        ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, basic: "me:${P}", headers: {} },
+      },
+    ],
+    values: { region: "${REGION}", fixed: "x" },
+  };
+  deepEqual(service, expected);
+  ok(decodeService(encodeService(service)).ok);
+  deepEqual(remarks, [
+    "http.host does not count in a microVM: it listens on its only address; `mayfly up -p ADDRESS:PORT:PORT` says who reaches it",
+  ]);
+});
+
+test("a microVM listens on port 80 unless a port is written; what is no text is read when it is built", async () => {
+  equal((await lower(head + source)).finish(image()).port, 80);
+  equal((await lower(`http: { port: 0 }\n${head}${source}`)).finish(image()).port, 80);
+  equal((await lower(`http: { port: "\${PORT:-81}" }\n${head}${source}`)).finish(image()).port, 81);
+  equal((await lower(`http: { port: "\${PORT:-81}" }\n${head}${source}`, { PORT: "82" })).finish(image()).port, 82);
+  await rejects(lower(`http: { port: "\${PORT}" }\n${head}${source}`), { code: "MF_CONFIG_ENV", message: /mayfly.yaml:1:15/ });
+});
+
+test("a flow that no mayfly.yaml names gets every request, and has no outlets", () => {
+  const service = plainService(image([]));
+  deepEqual(
+    service.routes.map(({ path, methods }) => [path, methods.join()]),
+    [
+      ["/", "GET,POST,PUT,PATCH,DELETE"],
+      ["/*", "GET,POST,PUT,PATCH,DELETE"],
+    ],
+  );
+  deepEqual([service.name, service.port, service.drainMs], ["plain", 80, 10_000]);
+  throws(() => plainService(image(["erp"])), { code: "MF_OUTLET_MISSING", message: /"erp".*flows\.plain\.to/ });
+});
+
+test("an outlet that the flow declares must be there", async () => {
+  const { finish } = await lower(head + source);
+  throws(() => finish(image(["erp"])), { code: "MF_OUTLET_MISSING" });
+});
+
+test("settings of more than an ELF carries are refused", async () => {
+  const values = Array.from({ length: 60 }, (_, index) => `      v${index}: "${"x".repeat(2_000)}"\n`).join("");
+  const { finish } = await lower(`${head}${source}    values:\n${values}`);
+  throws(() => finish(image()), { code: "MF_STANDALONE_SIZE" });
+  const one = await lower(`${head}${source}    values: { long: "${"x".repeat(serviceLimits.textBytes + 1)}" }\n`);
+  throws(() => one.finish(image()), { code: "MF_STANDALONE_SIZE" });
+});
+
+/** Lines that are put in place of those of a small configuration, and the problem that each makes. */
+const refusals: readonly (readonly [text: string, code: string, problem: RegExp])[] = [
+  [`journal: { dir: j }\n${head}${source}`, "MF_STANDALONE_SETTING", /^mayfly.yaml:1:1 \S+ journal: .*no journal.*mayfly serve/],
+  [`journal: { memory: true }\n${head}${source}`, "MF_STANDALONE_SETTING", /:1:1 /],
+  [`deadLetters: { dir: j }\n${head}${source}`, "MF_STANDALONE_SETTING", /:1:1 /],
+  [`history: { dir: j }\n${head}${source}`, "MF_STANDALONE_SETTING", /:1:1 /],
+  [`telemetry: { endpoint: "http://c:4318" }\n${head}${source}`, "MF_STANDALONE_SETTING", /:1:1 /],
+  [`http: { metrics: admin }\n${head}${source}`, "MF_STANDALONE_SETTING", /:1:9 /],
+  [`http: { admin: { enabled: false } }\n${head}${source}`, "MF_STANDALONE_SETTING", /:1:9 /],
+  [`http: { tls: { cert: a, key: b } }\n${head}${source}`, "MF_STANDALONE_SETTING", /put a proxy before it/],
+  [`${head}    key: id\n${source}`, "MF_STANDALONE_SETTING", /:4:5 \S+ flows\.api\.key: .*share state/],
+  [`${head}    dedup: { window: 1h }\n${source}`, "MF_STANDALONE_SETTING", /:4:5 /],
+  [`${head}    onDead: hold\n${source}`, "MF_STANDALONE_SETTING", /:4:5 /],
+  [`${head}    hosts: [a.example]\n${source}`, "MF_STANDALONE_SETTING", /outlet of each host/],
+  [`${head}    sleep: { max: 1d }\n${source}`, "MF_STANDALONE_SETTING", /sleeping machines/],
+  [`${head}    signals: { s: { from: [] } }\n${source}`, "MF_STANDALONE_SETTING", /:4:5 /],
+  [`${head}    claimCheck: 1MiB\n${source}`, "MF_STANDALONE_SETTING", /:4:5 /],
+  [`flows:\n  api:\n    image: a.mfi\n${source}`, "MF_STANDALONE_SETTING", /:3:5 .*from a flow's source/],
+  [`flows:\n  api:\n    flow: a.ts\n    image: { new: b.ts, share: 5% }\n${source}`, "MF_STANDALONE_SETTING", /:4:5 /],
+  [head, "MF_STANDALONE_SOURCE", /:3:5 .*give the flow an http source/],
+  [`${head}    from:\n      - cron: { every: 1m }\n`, "MF_STANDALONE_SOURCE", /:5:9 .*http sources only/],
+  [`${head}    from: [{ nats: { servers: "n:4222", subject: s } }]\n`, "MF_STANDALONE_SOURCE", /from\[0\]\.nats/],
+  [`${head}    from: [{ file: { dir: d } }]\n`, "MF_STANDALONE_SOURCE", /:4:14 /],
+  [`${head}    from: [{ http: { path: /a, mode: accept } }]\n`, "MF_STANDALONE_SOURCE", /:4:32 .*promises that the message is safe/],
+  [`${head}    from: [{ http: { path: /a, compress: true } }]\n`, "MF_STANDALONE_SOURCE", /compress/],
+  [`${head}    from: [{ http: { path: /a, cors: { origins: ["https://a.example"] } } }]\n`, "MF_STANDALONE_SOURCE", /cors/],
+  [`${head}    from: [{ http: { path: /a, rateLimit: { rate: 5/s } } }]\n`, "MF_STANDALONE_SOURCE", /rateLimit/],
+  [`${head}    from: [{ http: { openapi: a.yaml } }]\n`, "MF_STANDALONE_SOURCE", /no contracts/],
+  [`${head}    from: [{ http: { path: /a, auth: { mtls: {} } } }]\n`, "MF_STANDALONE_AUTH", /mtls/],
+  [
+    `${head}    from: [{ http: { path: /a, auth: [{ hmac: { secret: "\${S}", header: h } }] } }]\n`,
+    "MF_STANDALONE_AUTH",
+    /auth\[0\]\.hmac/,
+  ],
+  [`${head}    from: [{ http: { path: /a, auth: { bearer: secret } } }]\n`, "MF_STANDALONE_SECRET", /would be in the ELF/],
+  [`${head}    from: [{ http: { path: /a, auth: { apiKey: { keys: { ada: k } } } } }]\n`, "MF_STANDALONE_SECRET", /keys\.ada/],
+  [`${head}    from: [{ http: { path: /a, auth: { bearer: "\${file:token}" } } }]\n`, "MF_CONFIG_ENV", /write \$\{NAME\}/],
+  [`${head}${source}    to: { a: { nats: { servers: "n:4222", subject: s } } }\n`, "MF_STANDALONE_OUTLET", /:5:16 .*http outlets only/],
+  [`${head}${source}    to: { a: { log: {} } }\n`, "MF_STANDALONE_OUTLET", /to\.a\.log/],
+  [`${head}${source}    to: { a: { http: { url: "https://b/" } } }\n`, "MF_STANDALONE_HTTPS", /:5:29 .*name a proxy/],
+  [`${head}${source}    to: { a: { http: { url: "ftp://b/" } } }\n`, "MF_URL_INVALID", /:5:29 /],
+  [`${head}${source}    to: { a: { http: { url: "http://[::1]/" } } }\n`, "MF_STANDALONE_SETTING", /IPv4 only/],
+  [`${head}${source}    to: { a: { http: { url: "http://u:p@b/" } } }\n`, "MF_STANDALONE_SECRET", /to\.a\.http\.url/],
+  [
+    `${head}${source}    to: { a: { http: { url: "http://b/", headers: { authorization: "Bearer x" } } } }\n`,
+    "MF_STANDALONE_SECRET",
+    /headers\.authorization/,
+  ],
+  [`${head}${source}    to: { a: { http: { url: "http://b/", auth: { digest: "\${U}" } } } }\n`, "MF_STANDALONE_AUTH", /digest/],
+  [`${head}${source}    to: { a: { http: { url: "http://b/", proxy: "http://p:1" } } }\n`, "MF_STANDALONE_OUTLET", /proxy/],
+  [`${head}${source}    to: { a: { http: { url: "http://b/" }, breaker: {} } }\n`, "MF_STANDALONE_OUTLET", /circuit breakers/],
+  [`${head}${source}    to: { a: { http: { url: "http://b/" }, rate: 1/s } }\n`, "MF_STANDALONE_OUTLET", /rate/],
+];
+
+test("everything a microVM can't have is an error with a code, a place and what to do", async () => {
+  for (const [text, code, problem] of refusals)
+    await rejects(
+      lower(text),
+      (error: { readonly code: string; readonly message: string }) => {
+        equal(error.code, code, `${text}\n${error.message}`);
+        match(error.message, problem, text);
+        match(error.message, /^mayfly\.yaml:\d+:\d+ /);
+        return true;
+      },
+      text,
+    );
+});
+
+test("several problems are told together", async () => {
+  await rejects(lower(`journal: { dir: j }\n${head}    key: id\n    from: [{ cron: { every: 1m } }]\n`), (error: Error) => {
+    equal(error.message.split("\n").length, 3);
+    return true;
+  });
+});

@@ -1,0 +1,222 @@
+/**
+ * mayfly.yaml → the service that an ELF carries. Everything that a microVM can't do is a problem with file, line and column, found before
+ * anything is built.
+ *
+ *     text ─▶ template, references kept ─▶ refusals ─▶ configuration ─▶ routes, outlets, limits ─▶ Service
+ */
+import { type FlowLimits, type Service, type ServiceAuth, type ServiceRoute, serviceLimits } from "#abi";
+import { CodedError } from "#base";
+import { type ConfigTemplate, type FlowConfig, gatewayLimits, limitsOf } from "#gateway";
+import { lowerOutlet, type SecretCheck } from "./outlets.ts";
+import { refuseSettings } from "./refusals.ts";
+
+type Path = readonly (string | number)[];
+
+/** A service that does not know its image yet. */
+export interface LoweredService {
+  /** Name of the flow in mayfly.yaml. */
+  readonly flow: string;
+  /** Path of its source as written. */
+  readonly source: string;
+  /** Folders a build may read besides, absolute. */
+  readonly include: readonly string[];
+  /** Sentences on settings that do not count. */
+  readonly remarks: readonly string[];
+  readonly finish: (image: BuiltImage) => Service;
+}
+
+/** The part of an image that its service tells. */
+export interface BuiltImage {
+  readonly sha256: string;
+  readonly manifest: {
+    readonly name: string;
+    readonly version: string;
+    readonly limits: FlowLimits;
+    readonly outlets: readonly string[] | null;
+  };
+}
+
+/** A microVM has all ports to itself. */
+const defaultPort = 80;
+/** Records that each service has, and bytes that a record has beside its texts. */
+const fixedRecords = 4;
+const recordBytes = 16;
+
+interface AuthWay {
+  readonly bearer?: string;
+  readonly basic?: string;
+  readonly apiKey?: { readonly header: string; readonly keys: Readonly<Record<string, string>> };
+}
+
+/** The part of an http source's settings that a microVM has. */
+interface HttpSource {
+  readonly path?: string;
+  readonly method?: string | readonly string[];
+  readonly bodyLimit: number;
+  readonly idHeader: string;
+  readonly errors: "brief" | "full";
+  readonly auth?: AuthWay | readonly AuthWay[];
+}
+
+function waysOf(auth: AuthWay, at: Path, checkSecret: SecretCheck): ServiceAuth[] {
+  const found: ServiceAuth[] = [];
+  for (const type of ["bearer", "basic"] as const) {
+    const secret = auth[type];
+    if (secret === undefined) continue;
+    checkSecret(secret, [...at, type]);
+    found.push({ type, header: "authorization", caller: undefined, secret });
+  }
+  for (const [caller, secret] of Object.entries(auth.apiKey?.keys ?? {})) {
+    checkSecret(secret, [...at, "apiKey", "keys", caller]);
+    found.push({ type: "apiKey", header: auth.apiKey?.header ?? "", caller, secret });
+  }
+  return found;
+}
+
+interface Routes {
+  readonly routes: ServiceRoute[];
+  readonly auth: ServiceAuth[][];
+}
+
+function routesOf({ from }: FlowConfig, at: Path, checkSecret: SecretCheck): Routes {
+  const found: Routes = { routes: [], auth: [] };
+  for (const [index, { config }] of from.entries()) {
+    const place = [...at, "from", index, "http"];
+    const { path = "", method = "POST", bodyLimit, idHeader, errors, auth } = config as HttpSource;
+    const group =
+      auth === undefined
+        ? []
+        : Array.isArray(auth)
+          ? (auth as readonly AuthWay[]).flatMap((each, way) => waysOf(each, [...place, "auth", way], checkSecret))
+          : waysOf(auth as AuthWay, [...place, "auth"], checkSecret);
+    found.routes.push({
+      path,
+      methods: typeof method === "string" ? [method] : [...method],
+      timeoutMs: 0,
+      bodyLimit,
+      auth: group.length === 0 ? undefined : found.auth.push(group) - 1,
+      idHeader,
+      fullErrors: errors === "full",
+    });
+  }
+  return found;
+}
+
+/** Throws MF_OUTLET_MISSING for an outlet that the flow declares and the service lacks. */
+function checkOutlets({ manifest }: BuiltImage, given: readonly string[], where: string): void {
+  const missing = manifest.outlets?.find((name) => !given.includes(name));
+  if (missing === undefined) return;
+  throw new CodedError(
+    "MF_OUTLET_MISSING",
+    `the flow uses the outlet "${missing}", which is not configured: add it under ${where} in mayfly.yaml`,
+  );
+}
+
+/** Throws MF_STANDALONE_SIZE. */
+function checkSize(service: Service): Service {
+  const { outlets, routes, auth, values } = service;
+  const texts = [...outlets.flatMap(({ headers, host, path }) => [...Object.values(headers), host, path]), ...Object.values(values)];
+  const records = outlets.length + routes.length + texts.length + auth.flat().length + fixedRecords;
+  // The frame is shorter than JSON, but for the lengths of its parts.
+  const bytes = Buffer.byteLength(JSON.stringify(service)) + records * recordBytes;
+  const tooLong = texts.some((text) => Buffer.byteLength(text) > serviceLimits.textBytes);
+  if (!tooLong && records <= serviceLimits.records && bytes <= serviceLimits.frameBytes) return service;
+  throw new CodedError(
+    "MF_STANDALONE_SIZE",
+    `the settings of ${service.name} are too long for a microVM (${bytes} bytes of ${serviceLimits.frameBytes}): shorten its headers and values, or move them into the flow`,
+  );
+}
+
+/** Names of the flows of a template, in the file's order. */
+export function flowNames({ written }: ConfigTemplate): readonly string[] {
+  const flows = (written as { readonly flows?: unknown } | null | undefined)?.flows;
+  return typeof flows === "object" && flows !== null ? Object.keys(flows) : [];
+}
+
+/** Throws a ConfigError that names all problems, for the flow of that name. */
+export function lowerService(template: ConfigTemplate, name: string): LoweredService {
+  const { report, check, written } = template;
+  const remarks = refuseSettings(template, name);
+  check();
+  const config = template.build();
+  const flow = config.flows[name] as FlowConfig;
+  const at = ["flows", name];
+  const checkSecret: SecretCheck = (text, path) => {
+    if (text.includes("${")) return;
+    const why = "it would be in the ELF, for everybody who has that: write ${NAME}, and set NAME where the microVM starts";
+    report(path, why, undefined, "MF_STANDALONE_SECRET");
+  };
+  const { routes, auth } = routesOf(flow, at, checkSecret);
+  if (routes.length === 0) report(at, "a microVM serves HTTP: give the flow an http source", "from", "MF_STANDALONE_SOURCE");
+  const outlets = Object.entries(flow.to).flatMap(
+    ([outlet, each]) => lowerOutlet(outlet, each, [...at, "to", outlet], report, checkSecret) ?? [],
+  );
+  check();
+  const port = (written as { readonly http?: { readonly port?: unknown } }).http?.port === undefined ? defaultPort : config.http.port;
+  const values = Object.fromEntries(Object.entries(flow.values).map(([key, value]) => [key.replace(/^mayfly-value-/, ""), value]));
+  return {
+    flow: name,
+    source: flow.flow ?? "",
+    include: config.build.include,
+    remarks,
+    finish: (image) => {
+      checkOutlets(image, Object.keys(flow.to), `flows.${name}.to`);
+      const { manifest, sha256 } = image;
+      return checkSize({
+        name,
+        version: manifest.version,
+        imageSha256: sha256,
+        drainMs: config.drain,
+        concurrency: flow.concurrency,
+        queue: flow.queue,
+        logLevel: config.log.level,
+        limits: limitsOf(flow, manifest.limits).limits,
+        port: port === 0 ? defaultPort : port,
+        healthPort: 0,
+        syslog: undefined,
+        auth,
+        routes,
+        outlets,
+        values,
+      });
+    },
+  };
+}
+
+const everyMethod = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/** The service of a flow that no mayfly.yaml names: it gets every request. Throws MF_OUTLET_MISSING. */
+export function plainService(image: BuiltImage): Service {
+  checkOutlets(image, [], `flows.${image.manifest.name}.to`);
+  const route = {
+    methods: everyMethod,
+    timeoutMs: 0,
+    bodyLimit: gatewayLimits.httpBodyBytes,
+    auth: undefined,
+    idHeader: "idempotency-key",
+    fullErrors: false,
+  };
+  return checkSize({
+    name: image.manifest.name,
+    version: image.manifest.version,
+    imageSha256: image.sha256,
+    drainMs: plainDrainMs,
+    concurrency: gatewayLimits.concurrency,
+    queue: gatewayLimits.pendingPerFlow,
+    logLevel: "info",
+    limits: image.manifest.limits,
+    port: defaultPort,
+    healthPort: 0,
+    syslog: undefined,
+    auth: [],
+    routes: [
+      { ...route, path: "/" },
+      { ...route, path: "/*" },
+    ],
+    outlets: [],
+    values: {},
+  });
+}
+
+/** As `drain` of mayfly.yaml. */
+const plainDrainMs = 10_000;

@@ -1,0 +1,201 @@
+/**
+ * Settings of mayfly.yaml that a microVM can't carry out. Whatever somebody wrote is in one of these tables, or refused: a new setting of the
+ * gateway is no promise of a microVM before somebody says here that it is kept.
+ */
+import type { ConfigTemplate } from "#gateway";
+
+type Path = readonly (string | number)[];
+
+/** `true`: a microVM does it. A text: the reason why it does not, and what to do. */
+type Settings = Readonly<Record<string, true | string>>;
+
+const serve = "remove it, or run this flow with `mayfly serve`";
+const noJournal = `a microVM has no journal, and keeps nothing beyond the answer: ${serve}`;
+const proxyBefore = "a microVM speaks plain HTTP: put a proxy before it that does this";
+
+/** Settings without a meaning in a microVM that promise nothing: they are left out, and said. */
+const ignored: Settings = {
+  monitor: "a microVM is its own monitor",
+  workers: "a microVM has one processor",
+  isolation: "each message has its own machine",
+  memory: "`mayfly up --memory` says how much memory there is",
+};
+
+const top: Settings = {
+  flows: true,
+  http: true,
+  build: true,
+  ceilings: true,
+  log: true,
+  drain: true,
+  journal: noJournal,
+  deadLetters: "a microVM keeps no dead letters: the caller is told of a failure. Remove it, or run this flow with `mayfly serve`",
+  history: noJournal,
+  approvals: `a microVM has no pages for people: ${serve}`,
+  telemetry: `a microVM has /metrics and its console only: ${serve}`,
+  fetch: "flows in a microVM reach their outlets only: make an outlet of each server",
+};
+
+const server: Settings = {
+  port: true,
+  tls: `${proxyBefore}, and remove it here`,
+  proxies: "a microVM takes the connection's address for the caller's: remove it",
+  openapi: "a microVM serves no documents: remove it",
+  connectionsPerAddress: "a microVM bounds connections by its memory: remove it",
+  metrics: "a microVM serves /metrics on its own port: remove it",
+  admin: "a microVM has no admin endpoints: remove it, and use `mayfly ps`, `logs` and `stop`",
+};
+
+const flow: Settings = {
+  flow: true,
+  image: "a microVM is built from a flow's source: name that as `flow`",
+  from: true,
+  to: true,
+  values: true,
+  limits: true,
+  concurrency: true,
+  queue: true,
+  weight: true,
+  retry: true,
+  hosts: "flows in a microVM reach their outlets only: make an outlet of each host",
+  key: `messages with a key run in order and share state: ${noJournal}`,
+  dedup: `ids are remembered in a journal: ${noJournal}`,
+  onDead: `a microVM keeps no dead letters: ${serve}`,
+  keepCredentials: "a microVM keeps no dead letters: remove it",
+  expires: "a microVM's messages wait for no longer than their caller: remove it",
+  claimCheck: noJournal,
+  history: noJournal,
+  sleep: `sleeping machines are in a journal: ${noJournal}`,
+  signals: `sleeping machines are in a journal: ${noJournal}`,
+};
+
+const httpSource: Settings = {
+  method: true,
+  path: true,
+  bodyLimit: true,
+  idHeader: true,
+  errors: true,
+  auth: true,
+  mode: "`accept` promises that the message is safe, and a microVM has no journal: use `mode: reply`, or run this flow with `mayfly serve`",
+  compress: `${proxyBefore}, and remove it here`,
+  cloudevents: "a microVM unwraps no CloudEvents: remove it, and let the flow read the ce- headers",
+  openapi: "a microVM has no contracts: name the path and the method",
+  operation: "a microVM has no contracts: name the path and the method",
+  partial: "a microVM has no contracts: name the path and the method",
+  allow: `${proxyBefore}, and remove it here`,
+  cors: `${proxyBefore}, and remove it here`,
+  rateLimit: `${proxyBefore}, and remove it here`,
+};
+
+/** Values that are as good as no setting. */
+const plainValues: Readonly<Record<string, unknown>> = { mode: "reply", compress: false, cloudevents: false };
+
+const ways: Settings = {
+  bearer: true,
+  basic: true,
+  apiKey: true,
+  hmac: "a microVM checks no signatures of bodies: check it in the flow (`crypto.subtle`), or use bearer, basic or apiKey",
+  jwt: `a microVM checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
+  oidc: `a microVM checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
+  mtls: `a microVM speaks plain HTTP: use bearer, basic or apiKey, or: ${proxyBefore}`,
+};
+
+const outlet: Settings = {
+  http: true,
+  retry: true,
+  timeout: true,
+  onDead: `a microVM keeps no dead letters: ${serve}`,
+  concurrency: "a microVM does not bound the calls of an outlet: remove it, or lower the flow's concurrency",
+  rate: `a microVM does not bound the calls of an outlet: ${serve}`,
+  breaker: `a microVM has no circuit breakers: ${serve}`,
+};
+
+const httpOutlet: Settings = {
+  url: true,
+  method: true,
+  headers: true,
+  timeout: true,
+  auth: true,
+  tls: "a microVM speaks plain HTTP: name in `url` a proxy that does TLS for it",
+  proxy: "a microVM has no proxies of its own: name the proxy in `url`, as http://proxy:port/path, and let it lead to the server",
+  cloudevents: "a microVM makes no CloudEvents: remove it, and let the flow set the ce- headers",
+  answerLimit: "a microVM bounds answers by the machine's memory: remove it",
+};
+
+const outletAuth: Settings = {
+  bearer: true,
+  basic: true,
+  apiKey: true,
+  digest: "a microVM has no Digest credentials: use bearer, basic or apiKey",
+  oauth2: "a microVM fetches no tokens: use bearer, basic or apiKey, or a proxy that does it",
+  sigv4: "a microVM signs no requests: use a proxy that does it",
+};
+
+type Members = Readonly<Record<string, unknown>>;
+
+function membersOf(value: unknown): Members {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Members) : {};
+}
+
+function itemsOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Reports what is written and can't be had. Returns sentences on settings that are left out. */
+export function refuseSettings({ written, report }: Pick<ConfigTemplate, "written" | "report">, flowName: string): readonly string[] {
+  const check = (path: Path, value: unknown, known: Settings, code = "MF_STANDALONE_SETTING"): Members => {
+    const members = membersOf(value);
+    for (const [name, setting] of Object.entries(members)) {
+      const reason = known[name] ?? `a microVM does not know it: ${serve}`;
+      if (reason !== true && setting !== plainValues[name] && setting !== null) report(path, reason, name, code);
+    }
+    return members;
+  };
+  const remarks: string[] = [];
+  const remark = (name: string, why: string): number => remarks.push(`${name} does not count in a microVM: ${why}`);
+  const all = membersOf(written);
+  for (const [name, why] of Object.entries(ignored)) if (all[name] !== undefined && why !== true) remark(name, why);
+  check([], Object.fromEntries(Object.entries(all).filter(([name]) => ignored[name] === undefined)), top);
+  const { host, ...http } = membersOf(all["http"]);
+  if (host !== undefined) remark("http.host", "it listens on its only address; `mayfly up -p ADDRESS:PORT:PORT` says who reaches it");
+  check(["http"], http, server);
+  const { format } = membersOf(all["log"]);
+  if (format !== undefined && format !== "json") remark("log.format", "its console has lines of JSON");
+
+  const at = ["flows", flowName];
+  const one = check(at, membersOf(all["flows"])[flowName], flow);
+  for (const [index, entry] of itemsOf(one["from"]).entries()) {
+    const place = [...at, "from", index];
+    for (const name of Object.keys(membersOf(entry)))
+      if (name !== "http") report(place, `a microVM has http sources only: ${serve}`, name, "MF_STANDALONE_SOURCE");
+    const source = membersOf(entry)["http"];
+    const settings = check([...place, "http"], source, httpSource, "MF_STANDALONE_SOURCE");
+    const auth = settings["auth"];
+    if (Array.isArray(auth))
+      for (const [way, each] of auth.entries()) check([...place, "http", "auth", way], each, ways, "MF_STANDALONE_AUTH");
+    else check([...place, "http", "auth"], auth, ways, "MF_STANDALONE_AUTH");
+  }
+  for (const [name, entry] of Object.entries(membersOf(one["to"]))) {
+    const place = [...at, "to", name];
+    const settings = membersOf(entry);
+    if (settings["http"] === undefined) {
+      const connector = Object.keys(settings).find((each) => outlet[each] === undefined) ?? "";
+      report(place, `a microVM has http outlets only: ${serve}`, connector, "MF_STANDALONE_OUTLET");
+      continue;
+    }
+    check(place, settings, outlet, "MF_STANDALONE_OUTLET");
+    const http = check([...place, "http"], settings["http"], httpOutlet, "MF_STANDALONE_OUTLET");
+    check([...place, "http", "auth"], http["auth"], outletAuth, "MF_STANDALONE_AUTH");
+  }
+  return remarks;
+}
+
+/** Values that a microVM gets from its settings when it starts; others are those of the build. */
+export function isLate(path: Path): boolean {
+  if (path[0] !== "flows") return false;
+  const [, , section, name, connector, setting] = path;
+  if (section === "values") return true;
+  if (section === "from") return connector === "http" && setting === "auth";
+  if (section !== "to" || connector !== "http" || name === undefined) return false;
+  return setting === "url" || setting === "headers" || setting === "auth";
+}
