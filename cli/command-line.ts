@@ -24,9 +24,9 @@ function prepare(command: Command, { terminal }: Cli): Command {
     });
 }
 
-/** Wherever a configuration is read, a profile may be put over it. */
+/** Wherever a mayfly.yaml is read, a profile may be put over it. The configuration of `up` is another. */
 function addProfile(command: Command): void {
-  if (command.options.some(({ long }) => long === "--config"))
+  if (command.name() !== "up" && command.options.some(({ long }) => long === "--config"))
     command.option("--profile <name>", "put mayfly.NAME.yaml over it; default: the environment variable MAYFLY_PROFILE");
   for (const below of command.commands) addProfile(below);
 }

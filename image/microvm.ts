@@ -6,6 +6,7 @@
  */
 import { decodeService, encodeService, type Service } from "#abi";
 import { err, fromUtf8, type Result } from "#base";
+import type { Note } from "#compiler";
 import type { Image } from "./file.ts";
 import { imageLimits } from "./limits.ts";
 import { type PvhSettings, writePvh } from "./pvh.ts";
@@ -14,11 +15,16 @@ const noteSegment = 4; // PT_NOTE
 const headerBytes = 64;
 const programHeaderBytes = 56;
 const owner = "Mayfly";
-const serviceNote = 1;
+const serviceType = 1;
+
+/** The note of a service's frame. */
+export function serviceNote(frame: Uint8Array): Note {
+  return { owner, type: serviceType, bytes: frame };
+}
 
 /** Writes the ELF of an image and its service: equal input, equal bytes. Throws MF_IMAGE_VERSION for an image of another kernel, MF_IMAGE_TOO_LARGE. */
 export function writeMicrovm(image: Image, service: Service, settings: PvhSettings = {}): Uint8Array {
-  return writePvh(image, { ...settings, notes: [{ owner, type: serviceNote, bytes: encodeService(service) }] });
+  return writePvh(image, { ...settings, notes: [serviceNote(encodeService(service))] });
 }
 
 /** The bytes of a note, looked for in one PT_NOTE segment. */
@@ -28,7 +34,7 @@ function noteIn(segment: Uint8Array): Uint8Array | undefined {
     const [nameBytes, bytes, type] = [view.getUint32(at, true), view.getUint32(at + 4, true), view.getUint32(at + 8, true)];
     const from = at + 12 + Math.ceil(nameBytes / 4) * 4;
     if (from + bytes > segment.length) return undefined;
-    if (type === serviceNote && fromUtf8(segment.subarray(at + 12, at + 12 + nameBytes)) === `${owner}\0`)
+    if (type === serviceType && fromUtf8(segment.subarray(at + 12, at + 12 + nameBytes)) === `${owner}\0`)
       return segment.subarray(from, from + bytes);
     at = from + Math.ceil(bytes / 4) * 4;
   }

@@ -12,6 +12,6 @@ export { metalProgram } from "./metal.ts";
 export { engineLibs } from "./check.ts";
 export { type DroppedPromise, droppedPromises, droppedPromisesOf } from "./promises.ts";
 export { projectFolder, type Readable, readableFor, refusedFile } from "./readable.ts";
-export { serviceOf, writeMicrovm } from "./microvm.ts";
+export { serviceNote, serviceOf, writeMicrovm } from "./microvm.ts";
 export { type PvhSettings, writePvh } from "./pvh.ts";
 export { type Frame, framesText, type Place, placeText, StackMapper } from "./stack.ts";

@@ -18,8 +18,10 @@ import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import { addJournal } from "./journal.ts";
 import { addLint } from "./lint.ts";
+import { addLogs } from "./logs.ts";
 import { addMessages } from "./messages.ts";
 import { addOpenApi } from "./openapi.ts";
+import { addPs } from "./ps.ts";
 import { addQueue } from "./queue.ts";
 import { addReplay } from "./replay.ts";
 import { addResubmit } from "./resubmit.ts";
@@ -28,9 +30,11 @@ import { addSend } from "./send.ts";
 import { addServe } from "./serve.ts";
 import { addSignal } from "./signal.ts";
 import { addSleepers } from "./sleepers.ts";
+import { addStop } from "./stop.ts";
 import { addTest } from "./test.ts";
 import { addTrace } from "./trace.ts";
 import { addTypes } from "./types.ts";
+import { addUp } from "./up.ts";
 
 export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addInit,
@@ -61,6 +65,10 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addJournal,
   addBuild,
   addInspect,
+  addUp,
+  addPs,
+  addLogs,
+  addStop,
   addBoot,
   addCompile,
   addBench,

@@ -8,6 +8,7 @@ import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
 import { bytesText, indent, table } from "../format.ts";
 import { imageAt } from "../machine/load.ts";
+import { inspectElf, isElf } from "../machine/elf.ts";
 import { engineDataEnd } from "../machine/regions.ts";
 import type { Terminal } from "../terminal.ts";
 import { withProgress } from "../terminal.ts";
@@ -100,6 +101,7 @@ function show({ out, paint }: Terminal, path: string, image: Image, { compressed
 }
 
 async function inspect({ terminal }: Cli, path: string, flags: { readonly json?: boolean; readonly check: boolean }): Promise<number> {
+  if (await isElf(path)) return await inspectElf(terminal, path, flags.json === true);
   const { image } = await withProgress(terminal, `reading ${path}`, () => imageAt(path, flags.check));
   const found = await report(path, image);
   if (flags.json === true) terminal.out(`${JSON.stringify(found, undefined, 2)}\n`);
@@ -110,13 +112,14 @@ async function inspect({ terminal }: Cli, path: string, flags: { readonly json?:
 export function addInspect(program: Command, cli: Cli): Command {
   const command = program
     .command("inspect")
-    .description("Show the contents of an image and the size of each part.")
-    .argument("<image>", "an image, or a flow's source file")
+    .description("Show the contents of an image and the size of each part, or the service in a microVM's ELF.")
+    .argument("<image>", "an image, a flow's source file, or an ELF of `build --target microvm`")
     .option("--no-check", "skip the type check of a flow")
     .addOption(jsonOption())
     .action(action(cli, (path: string, flags: { json?: boolean; check: boolean }) => inspect(cli, path, flags)));
   return examples(command, [
     ["mayfly inspect orders.mfi", "manifest, pages, sources"],
+    ["mayfly inspect app.elf", "name, version, image, limits, routes, settings of a microVM"],
     ["mayfly inspect flows/orders.ts --json", "inspects a flow, output for programs"],
   ]);
 }

@@ -1,0 +1,89 @@
+/** The service in a microVM's ELF, as `mayfly inspect` shows it. */
+import { open, readFile, stat } from "node:fs/promises";
+import type { Service } from "#abi";
+import { CodedError } from "#base";
+import { serviceOf } from "#image";
+import { settingsOf, standaloneLimits } from "#standalone";
+import { exitCodes } from "../failure.ts";
+import { bytesText, indent, msText, table } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** By its first bytes; false as well for a file that can't be read. */
+export async function isElf(path: string): Promise<boolean> {
+  const file = await open(path).catch(() => undefined);
+  if (file === undefined) return false;
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return bytesRead === 4 && buffer.toString("latin1") === "\x7fELF";
+  } catch {
+    return false; // a folder
+  } finally {
+    await file.close();
+  }
+}
+
+/** The service in an ELF, and the ELF's length in bytes. Throws MF_FILE_UNREADABLE, MF_MICROVM_ELF. */
+export async function serviceAt(path: string): Promise<{ readonly service: Service; readonly bytes: number }> {
+  let elf: Uint8Array;
+  try {
+    const { size } = await stat(path);
+    if (size > standaloneLimits.elfBytes) throw new Error(`it is longer than ${standaloneLimits.elfBytes} bytes`);
+    elf = await readFile(path);
+  } catch (cause) {
+    throw new CodedError("MF_FILE_UNREADABLE", `${path} can't be read: ${(cause as Error).message}`, { cause });
+  }
+  const found = serviceOf(elf);
+  if (!found.ok) throw new CodedError("MF_MICROVM_ELF", `${path} is no microVM: ${found.error}`);
+  return { service: found.value, bytes: elf.length };
+}
+
+function authText({ auth }: Service, group: number | undefined): string {
+  if (group === undefined) return "anyone";
+  return [...new Set(auth[group]?.map(({ type }) => type))].join(" or ");
+}
+
+function show({ out, paint }: Terminal, path: string, service: Service, bytes: number): void {
+  const { name, version, limits, routes, outlets, port, healthPort, drainMs, values } = service;
+  const settings = [...settingsOf(service)].map(([setting, { optional }]) => `${setting}${optional ? " (optional)" : ""}`);
+  out(`${paint.bold(name)} ${version}  ${paint.dim(path)}\n`);
+  const facts = [
+    ["image", service.imageSha256],
+    ["file", bytesText(bytes)],
+    ["port", healthPort === 0 ? `${port}, with /healthz and /metrics` : `${port}; /healthz and /metrics on ${healthPort}`],
+    ["settings", settings.length === 0 ? "none" : settings.join(", ")],
+    [
+      "limits",
+      `memory ${bytesText(limits.memoryBytes)}, cpu ${limits.cpuMs} ms a step, time ${msText(limits.timeMs)}, ${limits.sends} sends, log ${bytesText(limits.logBytes)}`,
+    ],
+    ["at once", `${service.concurrency} machines, ${service.queue} messages; drain ${msText(drainMs)}`],
+    ["values", Object.keys(values).length === 0 ? "none" : Object.keys(values).join(", ")],
+  ];
+  out(indent(table(facts)));
+  out(`${paint.bold("routes")}\n`);
+  out(
+    indent(
+      table(routes.map(({ methods, path: at, bodyLimit, auth }) => [methods.join(" "), at, bytesText(bodyLimit), authText(service, auth)])),
+    ),
+  );
+  if (outlets.length > 0) out(`${paint.bold("outlets")}\n`);
+  out(
+    indent(
+      table(
+        outlets.map(({ name: outlet, method, host, port: to, path: at, timeoutMs, attempts }) => [
+          outlet,
+          method,
+          to === 0 ? host : `http://${host}:${to}${at}`,
+          msText(timeoutMs),
+          `${attempts} attempts`,
+        ]),
+      ),
+    ),
+  );
+}
+
+export async function inspectElf(terminal: Terminal, path: string, json: boolean): Promise<number> {
+  const { service, bytes } = await serviceAt(path);
+  if (json) terminal.out(`${JSON.stringify({ elf: path, bytes, service, settings: [...settingsOf(service).keys()] }, undefined, 2)}\n`);
+  else show(terminal, path, service, bytes);
+  return exitCodes.ok;
+}
