@@ -41,7 +41,7 @@ export async function openTab(browser: Browser, { width = 1440, height = 900, th
   page.on("console", (message) => {
     if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) errors.push(message.text());
   });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000); // a test that fails waits as long; a busy computer has time
   return { page, context, errors };
 }
 
