@@ -24,7 +24,8 @@ export function serviceNote(frame: Uint8Array): Note {
 
 /** Writes the ELF of an image and its service: equal input, equal bytes. Throws MF_IMAGE_VERSION for an image of another kernel, MF_IMAGE_TOO_LARGE. */
 export function writeMicrovm(image: Image, service: Service, settings: PvhSettings = {}): Uint8Array {
-  return writePvh(image, { ...settings, notes: [serviceNote(encodeService(service))] });
+  const bytes = encodeService(service);
+  return writePvh(image, { ...settings, service: bytes, notes: [serviceNote(bytes)] });
 }
 
 /** The bytes of a note, looked for in one PT_NOTE segment. */

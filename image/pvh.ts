@@ -2,12 +2,12 @@
  * Image → one ELF that any hypervisor with PVH boots directly (Xen's docs/misc/pvh.pandoc). Nothing is compiled or linked here: the
  * program comes from the build, and what is the image's own lies behind it.
  *
- *     page tables │ header │ drivers' data │ stacks │ text, constants, data, zeroes │ list of pages │ names │ frozen pages
+ *     page tables │ header │ drivers' data │ stacks │ text, constants, data, zeroes │ list of pages │ names │ network's data, service │ frozen pages
  *     kernel/drivers/map.ts has the addresses
  */
 import { assert, CodedError, toUtf8 } from "#base";
 import { type LoadSegment, type Note, type Program, writeElf } from "#compiler";
-import { machineMap as map } from "#kernel";
+import { machineMap as map, netModule } from "#kernel";
 import type { ExecutableSettings } from "./executable.ts";
 import type { Image } from "./file.ts";
 import { kernelOf } from "./kernel.ts";
@@ -26,6 +26,9 @@ interface Layout {
   readonly namesAt: number;
   readonly names: Uint8Array;
   readonly nameCount: number;
+  readonly netDataAt: number;
+  readonly netData: Uint8Array;
+  readonly serviceAt: number;
   readonly frozenAt: number;
   readonly freeAt: number;
 }
@@ -60,14 +63,26 @@ function restPages(image: Image): number {
   return image.manifest.memoryPages * 16;
 }
 
-function layOut(program: Program, image: Image): Layout {
+/** The network module's static data, from its address 0, in whole pages; nothing where the program has no such module. */
+function netData(program: Program): Uint8Array {
+  const initial = program.memories.find(({ module }) => module === "net")?.initial ?? [];
+  const out = new Uint8Array(alignUp(Math.max(0, ...initial.map(({ offset, bytes }) => offset + bytes.length))));
+  for (const { offset, bytes } of initial) out.set(bytes, offset);
+  return out;
+}
+
+function layOut(program: Program, image: Image, service: Uint8Array): Layout {
   const end = Math.max(...program.linked.segments.map(({ address, memoryBytes }) => address + memoryBytes));
   const entriesAt = alignUp(end);
   const entries = pageEntries(image);
   const namesAt = entriesAt + alignUp(entries.length);
   const { bytes: names, count: nameCount } = functionNames(program, namesAt);
-  const frozenAt = namesAt + alignUp(names.length);
-  return { entriesAt, entries, namesAt, names, nameCount, frozenAt, freeAt: frozenAt + image.pages.length };
+  const netDataAt = namesAt + alignUp(names.length);
+  const data = netData(program);
+  const serviceAt = netDataAt + data.length;
+  const frozenAt = serviceAt + alignUp(service.length);
+  const freeAt = frozenAt + image.pages.length;
+  return { entriesAt, entries, namesAt, names, nameCount, netDataAt, netData: data, serviceAt, frozenAt, freeAt };
 }
 
 const region = (from: number, bytes: number, more: Partial<Region> = {}): Region => ({
@@ -102,7 +117,28 @@ function regions(program: Program, lay: Layout): Region[] {
   ];
 }
 
-function header(image: Image, lay: Layout, engineDirectory: bigint, stackDirectory: bigint): Uint8Array {
+/** Physical addresses of tables that the drivers fill. */
+interface Directories {
+  readonly engine: bigint;
+  readonly stack: bigint;
+  readonly window: bigint;
+  /** Absent where the program has no network. */
+  readonly net: bigint | undefined;
+}
+
+function directories(program: Program, tables: PageTables): Directories {
+  const base = (name: string): bigint | undefined => program.memories.find(({ module }) => module === name)?.base;
+  const [engine, net] = [base("engine"), base("net")];
+  assert(engine !== undefined, "the program has an engine");
+  return {
+    engine: tables.tableFor(engine, 2),
+    stack: tables.tableFor(program.stack.limit, 2),
+    window: tables.tableFor(BigInt(map.windowAt), 1),
+    net: net === undefined ? undefined : tables.tableFor(net, 2),
+  };
+}
+
+function header(image: Image, lay: Layout, tables: Directories, service: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(pageBytes);
   const view = new DataView(bytes.buffer);
   const set = (field: number, value: number | bigint): void => view.setUint32(field, Number(value), true);
@@ -115,8 +151,14 @@ function header(image: Image, lay: Layout, engineDirectory: bigint, stackDirecto
   set(map.headerSymbols, lay.namesAt);
   set(map.headerSymbolCount, lay.nameCount);
   set(map.headerFree, lay.freeAt);
-  set(map.headerEngineDirectory, engineDirectory);
-  set(map.headerStackDirectory, stackDirectory);
+  set(map.headerEngineDirectory, tables.engine);
+  set(map.headerStackDirectory, tables.stack);
+  set(map.headerWindowTable, tables.window);
+  set(map.headerNetDirectory, tables.net ?? 0);
+  set(map.headerNetData, lay.netDataAt);
+  set(map.headerNetDataPages, lay.netData.length / pageBytes);
+  set(map.headerService, lay.serviceAt);
+  set(map.headerServiceBytes, service.length);
   set(map.headerLimit, Math.floor(image.manifest.limits.memoryBytes / 65_536));
   return bytes;
 }
@@ -140,9 +182,10 @@ interface Prelude {
   readonly lay: Layout;
   readonly tables: Uint8Array;
   readonly head: Uint8Array;
+  readonly service: Uint8Array;
 }
 
-function loadSegments(program: Program, image: Image, { lay, tables, head }: Prelude): LoadSegment[] {
+function loadSegments(program: Program, image: Image, { lay, tables, head, service }: Prelude): LoadSegment[] {
   const segment = (
     name: string,
     at: number,
@@ -169,6 +212,8 @@ function loadSegments(program: Program, image: Image, { lay, tables, head }: Pre
       ),
     segment("entries", lay.entriesAt, lay.entries),
     segment("names", lay.namesAt, lay.names),
+    ...(lay.netData.length === 0 ? [] : [segment("net", lay.netDataAt, lay.netData)]),
+    ...(service.length === 0 ? [] : [segment("service", lay.serviceAt, service)]),
     ...(image.pages.length === 0 ? [] : [segment("frozen", lay.frozenAt, image.pages)]),
   ];
 }
@@ -176,6 +221,8 @@ function loadSegments(program: Program, image: Image, { lay, tables, head }: Pre
 export interface PvhSettings extends ExecutableSettings {
   /** A program that is linked already. */
   readonly program?: Program;
+  /** A service (abi/service.ts): the image serves the network by itself, and its ELF has symbols for debuggers. */
+  readonly service?: Uint8Array;
   /** More notes of the ELF, for tools. */
   readonly notes?: readonly Note[];
 }
@@ -183,19 +230,19 @@ export interface PvhSettings extends ExecutableSettings {
 /** Writes the ELF of an image. Throws MF_IMAGE_VERSION for one of another kernel, MF_IMAGE_TOO_LARGE. */
 export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
   const kernel = kernelOf(image);
-  const program = settings.program ?? metalProgram({ ...settings, kernel });
-  const lay = layOut(program, image);
+  const { service = new Uint8Array(0) } = settings;
+  const program =
+    settings.program ?? metalProgram({ ...settings, kernel, ...(settings.service === undefined ? {} : { net: netModule() }) });
+  const lay = layOut(program, image, service);
   const tables = new PageTables(map.tablesAt, map.tablesBytes);
   for (const one of regions(program, lay)) tables.map(one);
-  const engine = program.memories.find(({ module }) => module === "engine");
-  assert(engine !== undefined, "the program has an engine");
-  const head = header(image, lay, tables.tableFor(engine.base, 2), tables.tableFor(program.stack.limit, 2));
+  const head = header(image, lay, directories(program, tables), service);
   const entry = new Uint8Array(4);
   new DataView(entry.buffer).setUint32(0, Number(program.entry), true);
   return writeElf({
     entry: program.entry,
-    segments: loadSegments(program, image, { lay, tables: tables.bytes(), head }),
-    symbols: [],
+    segments: loadSegments(program, image, { lay, tables: tables.bytes(), head, service }),
+    symbols: settings.service === undefined ? [] : program.linked.symbols,
     notes: [{ owner: "Xen", type: physicalEntryNote, bytes: entry }, ...(settings.notes ?? [])],
   });
 }

@@ -2,14 +2,24 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "#base";
 
-let drivers: Uint8Array | undefined;
+const modules = new Map<string, Uint8Array>();
 
-/** kernel/drivers as WebAssembly. Throws MF_KERNEL_MISSING when the project was not built. */
-export function driversModule(): Uint8Array {
+function moduleOf(file: string): Uint8Array {
   try {
-    drivers ??= new Uint8Array(readFileSync(new URL("./drivers.wasm", import.meta.url)));
-    return drivers;
+    const bytes = modules.get(file) ?? new Uint8Array(readFileSync(new URL(file, import.meta.url)));
+    modules.set(file, bytes);
+    return bytes;
   } catch (cause) {
     throw new CodedError("MF_KERNEL_MISSING", "the drivers' module is missing: run `npm run build`", { cause });
   }
+}
+
+/** kernel/drivers as WebAssembly, for a monitor. Throws MF_KERNEL_MISSING when the project was not built. */
+export function driversModule(): Uint8Array {
+  return moduleOf("./drivers.wasm");
+}
+
+/** The drivers of an image that serves the network by itself. Throws MF_KERNEL_MISSING. */
+export function standaloneModule(): Uint8Array {
+  return moduleOf("./standalone.wasm");
 }

@@ -2,7 +2,7 @@
 export { type Kernel, kernelArtifacts, type KernelArtifacts } from "./artifacts.ts";
 export { decodeKernel, encodeKernel, kernelFileName } from "./kernel-file.ts";
 export { engineFile, type EngineFile, rewrittenEngine } from "./engine-file.ts";
-export { driversModule } from "./drivers-module.ts";
+export { driversModule, standaloneModule } from "./drivers-module.ts";
 export { type Door, type EngineExports, instantiateKernel, type KernelInstance } from "./instance.ts";
 export * as machineMap from "./drivers/map.ts";
 export { layout } from "./layout.ts";

@@ -131,6 +131,7 @@ export async function buildKernel(root) {
   writeFileSync(join(kernel, "native.wasm.br"), packed(native));
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "drivers.wasm"), await buildDrivers(root, driversAt, "main.ts"));
+  writeFileSync(join(kernel, "standalone.wasm"), await buildDrivers(root, driversAt, "standalone.ts"));
   writeFileSync(join(kernel, "net.wasm"), await buildNet(root, "main.ts"));
   writeFileSync(join(kernel, "runtime.js.br"), packed(await buildRuntime(root)));
   writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));

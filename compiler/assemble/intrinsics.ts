@@ -124,6 +124,8 @@ const table: Record<string, Intrinsic> = {
   "cpu.fence": fixed(":", 0x0f, 0xae, 0xf0),
   // edx:eax → rax
   "cpu.rdtsc": fixed(":l", 0x0f, 0x31, 0x48, 0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0),
+  // A random number of the processor's, or 0 when it has none ready: rdseed; mov ecx, 0; cmovnc
+  "cpu.rdseed": fixed(":l", 0x48, 0x0f, 0xc7, 0xf8, 0xb9, 0, 0, 0, 0, 0x48, 0x0f, 0x43, 0xc1),
   "cpu.rdmsr": {
     signatures: ["i:l"],
     emit: (a) => {

@@ -1,18 +1,29 @@
 /**
- * Boot information at the PVH entry: hvm_start_info, its memory map and the command line
- * (Xen, xen/include/public/arch-x86/hvm/start_info.h).
+ * Boot information at the PVH entry: hvm_start_info, its memory map, the command line and the first module
+ * (Xen, xen/include/public/arch-x86/hvm/start_info.h). Some firmware leaves it in page 0.
  */
 import { startInfoAt } from "./cpu";
 import { mostMemory, pageBytes, textAt } from "./map";
+import { reach } from "./reach";
 import { print, printHex, printLine, printNumber } from "./serial";
 
 const startMagic: u32 = 0x336ec578;
+const infoBytes: u32 = 56;
 const mostCommandLine: u32 = 4096;
 const mostEntries: u32 = 128;
+const entryBytes: u32 = 24;
 const usable: u32 = 1;
 
+let infoAt: usize = 0;
+let mapAt: usize = 0;
+let lineAt: usize = 0;
+
 function info(): usize {
-  return <usize>load<u32>(<usize>startInfoAt());
+  if (infoAt === 0) {
+    const at = load<u32>(<usize>startInfoAt());
+    if (at !== 0) infoAt = <usize>reach(<u64>at, infoBytes, false);
+  }
+  return infoAt;
 }
 
 export function startedByPvh(): bool {
@@ -20,7 +31,8 @@ export function startedByPvh(): bool {
 }
 
 export function commandLine(): usize {
-  return <usize>load<u32>(info(), 24);
+  if (lineAt === 0 && load<u64>(info(), 24) !== 0) lineAt = <usize>reach(load<u64>(info(), 24), mostCommandLine, false);
+  return lineAt;
 }
 
 export function commandLineLength(): u32 {
@@ -31,15 +43,22 @@ export function commandLineLength(): u32 {
   return length;
 }
 
+/** Physical address of the ACPI tables' root, or 0. */
+export function acpiRoot(): u64 {
+  return load<u64>(info(), 32);
+}
+
 function mapEntries(): u32 {
-  return load<u32>(info(), 4) < 1 ? 0 : min<u32>(load<u32>(info(), 48), mostEntries); // version 0 has no map
+  if (load<u32>(info(), 4) < 1) return 0; // version 0 has no map
+  const count = min<u32>(load<u32>(info(), 48), mostEntries);
+  if (mapAt === 0) mapAt = <usize>reach(load<u64>(info(), 40), count * entryBytes, false);
+  return mapAt === 0 ? 0 : count;
 }
 
 /** End of the memory that the program lies in. */
 export function endOfMemory(): u32 {
-  const map = <usize>load<u32>(info(), 40);
   for (let i: u32 = 0; i < mapEntries(); i++) {
-    const entry = map + <usize>i * 24;
+    const entry = mapAt + <usize>i * entryBytes;
     const from = load<u64>(entry),
       size = load<u64>(entry, 8);
     if (load<u32>(entry, 16) !== usable || from > <u64>textAt || from + size <= <u64>textAt) continue;
@@ -48,10 +67,21 @@ export function endOfMemory(): u32 {
   return 0;
 }
 
+/** The first module (`-initrd`): its physical address, and its bytes, 0 without one. */
+export let moduleAt: u64 = 0;
+export let moduleBytes: u64 = 0;
+
+export function findModule(): void {
+  if (load<u32>(info(), 12) === 0) return;
+  const list = <usize>reach(load<u64>(info(), 16), 32, false);
+  if (list === 0) return;
+  moduleAt = load<u64>(list);
+  moduleBytes = load<u64>(list, 8);
+}
+
 export function printMemoryMap(): void {
-  const map = <usize>load<u32>(info(), 40);
   for (let i: u32 = 0; i < mapEntries(); i++) {
-    const entry = map + <usize>i * 24;
+    const entry = mapAt + <usize>i * entryBytes;
     if (load<u64>(entry, 8) === 0) continue;
     print("  ");
     printHex(load<u64>(entry), 12);

@@ -6,7 +6,7 @@
 import { copy } from "./cpu";
 import { sleep } from "./interrupts";
 import { incomingAt, outgoingAt } from "./map";
-import { openPort, portBase, portReceive, portReceiving, portSending, portTransmit } from "./port";
+import { openPort, portDevice, portReceive, portReceiving, portSending, portTransmit } from "./port";
 import { notify, offer, queueLength, quiet, setInterrupting, usedCount, usedIndex, usedLength } from "./virtio";
 
 const receiveBytes: u32 = 4096;
@@ -24,7 +24,7 @@ export function startChannel(): bool {
   if (!openPort()) return false;
   setInterrupting(portSending, false);
   for (let i: u32 = 0; i < queueLength; i++) offerReceive(i);
-  notify(portBase, portReceive);
+  notify(portDevice, portReceive);
   return true;
 }
 
@@ -41,7 +41,7 @@ export function hasIncoming(): bool {
 /** Sleeps until something comes in. The interrupt is taken back before the last look, so that what comes after it wakes. */
 function awaitIncoming(): void {
   while (!hasIncoming()) {
-    quiet(portBase);
+    quiet(portDevice);
     if (!hasIncoming()) sleep();
   }
 }
@@ -61,7 +61,7 @@ export function receive(to: u64, length: u32): void {
     position = 0;
     taken = (taken + 1) & 0xffff;
     offerReceive(index);
-    notify(portBase, portReceive);
+    notify(portDevice, portReceive);
   }
 }
 
@@ -84,7 +84,7 @@ function awaitSent(most: u32): void {
   if (unsent() <= most) return;
   setInterrupting(portSending, true);
   while (unsent() > most) {
-    quiet(portBase);
+    quiet(portDevice);
     if (unsent() > most) sleep();
   }
   setInterrupting(portSending, false);
@@ -113,5 +113,5 @@ export function flush(): void {
   offer(portSending, index, <u32>outgoing + index * transmitBytes, fill, false, sent);
   sent = (sent + 1) & 0xffff;
   fill = 0;
-  notify(portBase, portTransmit);
+  notify(portDevice, portTransmit);
 }

@@ -21,14 +21,26 @@ export declare function fence(): void;
 @external("cpu", "inb")
 export declare function inb(port: u32): u32;
 // @ts-ignore: decorator
+@external("cpu", "inw")
+export declare function inw(port: u32): u32;
+// @ts-ignore: decorator
+@external("cpu", "inl")
+export declare function inl(port: u32): u32;
+// @ts-ignore: decorator
 @external("cpu", "outb")
 export declare function outb(port: u32, value: u32): void;
+// @ts-ignore: decorator
+@external("cpu", "outw")
+export declare function outw(port: u32, value: u32): void;
 // @ts-ignore: decorator
 @external("cpu", "outl")
 export declare function outl(port: u32, value: u32): void;
 // @ts-ignore: decorator
 @external("cpu", "rdtsc")
 export declare function rdtsc(): u64;
+// @ts-ignore: decorator
+@external("cpu", "rdseed")
+export declare function rdseed(): u64;
 // @ts-ignore: decorator
 @external("cpu", "rdmsr")
 export declare function rdmsr(register: u32): u64;
@@ -97,6 +109,12 @@ export declare function read32Far(address: u64): u32;
 // @ts-ignore: decorator
 @external("mmio", "read64")
 export declare function read64Far(address: u64): u64;
+// @ts-ignore: decorator
+@external("mmio", "write8")
+export declare function write8Far(address: u64, value: u32): void;
+// @ts-ignore: decorator
+@external("mmio", "write64")
+export declare function write64Far(address: u64, value: u64): void;
 
 // Addresses of the link.
 // @ts-ignore: decorator
@@ -105,6 +123,9 @@ export declare function engineBase(): u64;
 // @ts-ignore: decorator
 @external("symbol", "memory.engine.descriptor")
 export declare function engineDescriptor(): u64;
+// @ts-ignore: decorator
+@external("symbol", "memory.net.descriptor")
+export declare function netDescriptor(): u64;
 // @ts-ignore: decorator
 @external("symbol", "stack.limit")
 export declare function stackLimit(): u64;

@@ -2,17 +2,21 @@
  * The entropy device (Virtual I/O Device 1.2, 5.4), where there is one: a second opinion on the seeds of messages. Nothing of it gets
  * into a machine, which is a function of image and events alone; what it finds is said on the console, and the message runs as it would.
  */
-import { deviceBase, beginDevice, findDevice, notify, offer, queueBytes, setInterrupting, setQueue, startDevice, usedCount, usedLength } from "./virtio";
+import {
+  beginDevice, findDevice, makeQueue, notify, offer, queueBytes, setInterrupting, startDevice, usedCount, usedLength,
+} from "./virtio";
 import { read32Far, read64Far } from "./cpu";
 import { printLine } from "./serial";
 
 const entropyDevice: u32 = 4;
 const seedBytes: u32 = 32;
+/** QEMU's device has eight at most. */
+const entropyBuffers: u32 = 8;
 /** Looks at the device before it is given up; QEMU answers within some thousands. */
 const mostLooks: u32 = 10_000_000;
 
 // @ts-ignore: decorator
-@lazy const queue: usize = memory.data(queueBytes, 16);
+@lazy const queueMemory: usize = memory.data(queueBytes, 16);
 // @ts-ignore: decorator
 @lazy const drawn: usize = memory.data(32, 16);
 // @ts-ignore: decorator
@@ -22,18 +26,33 @@ const mostLooks: u32 = 10_000_000;
 export let entropyWorks: bool = false;
 let told: bool = false;
 
+/** Draws once; false when there is no device, or it gives nothing, or nothing but zeroes. */
+function drawOnce(): bool {
+  const device = findDevice(entropyDevice);
+  if (device === 0 || !beginDevice(device, 0)) return false;
+  const queue = makeQueue(device, 0, <u32>queueMemory, entropyBuffers);
+  if (queue === 0) return false;
+  startDevice(device);
+  setInterrupting(queue, false);
+  offer(queue, 0, <u32>drawn, seedBytes, true, 0);
+  notify(device, 0);
+  for (let look: u32 = 0; look < mostLooks && usedCount(queue) === 0; look++) {}
+  if (usedCount(queue) !== 0 && usedLength(queue, 0) === seedBytes && !allZero(<u64>drawn)) return true;
+  printLine("mayfly: the entropy device gives nothing, or nothing but zeroes");
+  return false;
+}
+
 /** Draws as much as a seed once, so that there is something to hold seeds against. */
 export function startEntropy(): void {
-  if (!findDevice(entropyDevice)) return;
-  const base = deviceBase;
-  if (!beginDevice(base, 0) || !setQueue(base, 0, <u32>queue)) return;
-  startDevice(base);
-  setInterrupting(<u32>queue, false);
-  offer(<u32>queue, 0, <u32>drawn, seedBytes, true, 0);
-  notify(base, 0);
-  for (let look: u32 = 0; look < mostLooks && usedCount(<u32>queue) === 0; look++) {}
-  entropyWorks = usedCount(<u32>queue) !== 0 && usedLength(<u32>queue, 0) === seedBytes && !allZero(<u64>drawn);
-  if (!entropyWorks) printLine("mayfly: the entropy device gives nothing, or nothing but zeroes");
+  entropyWorks = drawOnce();
+}
+
+/** 32 bytes of the device's, for a generator's key; false when it gives none. */
+export function drawSeed(to: usize): bool {
+  if (!drawOnce()) return false;
+  memory.copy(to, drawn, seedBytes);
+  memory.fill(drawn, 0, seedBytes);
+  return true;
 }
 
 function allZero(at: u64): bool {

@@ -8,6 +8,7 @@ import {
   descriptorsAt, engineBase, interruptAt, interruptTableAt, lidt, ltr, readCr2, stubsAt, taskStateAt, textEnd, textStart,
 } from "./cpu";
 import { doubleFaultStackAt, exceptionStackAt, exceptionStackBytes, faultStackAt } from "./map";
+import { netBase, netFault } from "./net-pages";
 import { engineFault } from "./pages";
 import { exit, exitException, exitTrap } from "./power";
 import { print, printHex, printLine, printNumber } from "./serial";
@@ -72,7 +73,7 @@ export function handleException(saved: usize): void {
     answering = true;
     const address = readCr2();
     const error = <u32>load<u64>(saved, savedError);
-    const expected = (error & 16) === 0 && (engineFault(address, (error & 2) !== 0) || stackFault(address));
+    const expected = (error & 16) === 0 && (engineFault(address, (error & 2) !== 0) || stackFault(address) || netFault(address));
     answering = false;
     if (expected) return;
   }
@@ -114,7 +115,7 @@ function trapKind(saved: usize, vector: u32): u32 {
   if (vector === 0) return load<u64>(saved, savedRegisters + 13 * 8) === 0 ? divideByZero : overflow; // the divisor is always in rcx
   if (vector === 14 && inText(rip)) {
     if (inStackGuard(readCr2())) return stackExhausted;
-    if (readCr2() - engineBase() < 0x300000000) return outOfBounds;
+    if (readCr2() - engineBase() < 0x300000000 || readCr2() - netBase() < 0x300000000) return outOfBounds;
   }
   return 255;
 }

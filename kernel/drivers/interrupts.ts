@@ -1,9 +1,9 @@
 /** Interrupts do nothing but end `hlt`. They are on only while the machine sleeps, so compiled code is never interrupted. */
-import { cli, read32, stiHlt, write32 } from "./cpu";
+import { controllerAt, controllerLine, findController } from "./acpi";
+import { cli, outb, read32, stiHlt, write32 } from "./cpu";
 import { interruptVector, spuriousVector } from "./exceptions";
 
 const localApic: u32 = 0xfee00000;
-const ioApic: u32 = 0xfec00000;
 // Registers of the local APIC (Intel SDM vol. 3, table 10-1).
 const taskPriority: u32 = 0x80;
 const spurious: u32 = 0xf0;
@@ -11,6 +11,7 @@ const timerMode: u32 = 0x320;
 const timerStart: u32 = 0x380;
 const timerCount: u32 = 0x390;
 const timerDivide: u32 = 0x3e0;
+const firstLine: u32 = 0x350;
 const masked: u32 = 0x10000;
 
 export function startInterrupts(): void {
@@ -29,10 +30,25 @@ export function apicTicks(): u32 {
 
 /** Lets a device's line through: rising edge, to this processor (82093AA data sheet, 3.2.4). */
 export function enableLine(line: u32): void {
-  write32(ioApic, 0x10 + line * 2 + 1);
-  write32(ioApic + 0x10, 0);
-  write32(ioApic, 0x10 + line * 2);
-  write32(ioApic + 0x10, interruptVector);
+  findController(line);
+  const register = 0x10 + (line - controllerLine) * 2;
+  write32(controllerAt, register + 1);
+  write32(controllerAt + 0x10, 0);
+  write32(controllerAt, register);
+  write32(controllerAt + 0x10, interruptVector);
+}
+
+/** Silences the interrupt controllers of before the local APIC, which firmware may have left on (8259A data sheet). */
+export function silenceOldControllers(): void {
+  outb(0x21, 0xff);
+  outb(0xa1, 0xff);
+  write32(localApic + firstLine, masked);
+}
+
+/** Ends `sleep` after so many nanoseconds, at most 4.2 seconds; `apicTicks` says nothing any more. */
+export function startTimer(nanoseconds: u32): void {
+  write32(localApic + timerMode, interruptVector);
+  write32(localApic + timerStart, max<u32>(nanoseconds, 1));
 }
 
 /** Sleeps until a device calls. `sti` takes effect after the next instruction, so no call can come in between and be missed. */

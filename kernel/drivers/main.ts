@@ -1,15 +1,16 @@
 /** The boot sequence from the first 64-bit instruction to the first message. compiler/runtime/pvh.ts has the part before. */
-import { endOfMemory, printMemoryMap, startedByPvh } from "./boot-info";
+import { endOfMemory, printMemoryMap } from "./boot-info";
 import { startChannel } from "./channel";
 import { ageMicroseconds, clockIsKvms, startClock, ticksPerMillisecond } from "./clock";
 import { hasWord } from "./command-line";
 import { entropyWorks, startEntropy } from "./entropy";
 import { startExceptions } from "./exceptions";
 import { freeFrames, startFrames } from "./frames";
+import { checkImage } from "./image";
 import { startInterrupts } from "./interrupts";
-import { headerAt, headerFree, headerFrozenCount, headerMagic, magic, pageBytes } from "./map";
+import { headerAt, headerFree, headerFrozenCount, pageBytes } from "./map";
 import { restUnits, putBack, startPages } from "./pages";
-import { exit, exitImage, exitNoChannel } from "./power";
+import { exit, exitNoChannel } from "./power";
 import { checkProcessor } from "./processor";
 import { sayReady, serve } from "./serve";
 import { print, printLine, printNumber, startSerial } from "./serial";
@@ -32,12 +33,6 @@ export function main(): void {
   if (!startChannel()) endWithoutChannel();
   sayReady();
   serve();
-}
-
-function checkImage(): void {
-  if (startedByPvh() && load<u32>(<usize>headerAt, headerMagic) === <u32>magic) return;
-  printLine("mayfly: no start info or no image: start the ELF by its PVH entry");
-  exit(exitImage);
 }
 
 function endWithoutChannel(): void {

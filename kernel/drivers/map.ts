@@ -16,9 +16,13 @@
  *                       free frames, up to 1 GiB                                                  rw-
  *  0xfe000000           devices: virtio-mmio, I/O APIC, local APIC                                rw- uncached
  *
+ *  virtual only, below 4 GiB
+ *  0xfde00000    2 MiB  whatever lies elsewhere and has to be read: devices, the firmware's tables, page 0 (reach.ts)
+ *
  *  virtual only
  *   0x0e_0000_0000  64 MiB   the stack; frames come as it grows down, nothing is mapped below
  *   0x10_0000_0000   4 GiB   the engine's linear memory, and at least as much unmapped behind it
+ *   0x14_0000_0000   4 GiB   the network module's linear memory, where the image serves by itself; as much unmapped behind it
  */
 export const tablesAt = 0x100000;
 export const tablesBytes = 0x3f000;
@@ -37,7 +41,11 @@ export const exceptionStackBytes = 0x4000;
 export const textAt = 0x200000;
 /** Memory above is not used. */
 export const mostMemory = 0x40000000;
+export const windowAt = 0xfde00000;
+export const windowBytes = 0x200000;
 export const devicesAt = 0xfe000000;
+/** Addresses of the linear memories' windows, in units of 4 GiB: AssemblyScript's literals have 32 bits here. */
+export const netWindow = 0x14;
 export const pageBytes = 4096;
 export const stackBytes = 0x4000000;
 
@@ -61,4 +69,14 @@ export const headerEngineDirectory = 36;
 export const headerStackDirectory = 40;
 /** The engine's memory at most, in pages of 64 KiB, when nobody says otherwise. */
 export const headerLimit = 44;
+/** The page table of the window at `windowAt`. */
+export const headerWindowTable = 48;
+/** The page directory of the network module's window; 0 where the ELF carries none. */
+export const headerNetDirectory = 52;
+/** The module's data at rest, from its address 0: where, and pages of 4 KiB. */
+export const headerNetData = 56;
+export const headerNetDataPages = 60;
+/** The service as abi/service.ts writes it: where, and bytes. */
+export const headerService = 64;
+export const headerServiceBytes = 68;
 export const magic = 0x5059464d; // "MFYP"

@@ -1,11 +1,15 @@
-/** Processor features that compiled code needs: `qemu64`, for one, lacks some. */
+/** Processor features that compiled code needs: `qemu64`, for one, lacks some. And who made the processor up. */
 import { cpuid } from "./cpu";
 import { exit, exitProcessor } from "./power";
 import { printLine } from "./serial";
 
-const inEcx: u32 = 2;
+const inEbx: u32 = 1, inEcx: u32 = 2;
 const sse41: u32 = 1 << 19;
 const populationCount: u32 = 1 << 23;
+const hypervisorPresent: u32 = 1 << 31; // leaf 1, ecx
+const hypervisorLeaf: u32 = 0x40000000;
+const emulator: u32 = 0x54474354; // "TCGT", as QEMU without KVM calls itself
+const kvm: u32 = 0x4b4d564b; // "KVMK"
 
 export function checkProcessor(): void {
   const features = cpuid(1, 0, inEcx);
@@ -13,3 +17,17 @@ export function checkProcessor(): void {
   printLine("mayfly: the processor has no SSE4.1 or no POPCNT: start the machine with -cpu max");
   exit(exitProcessor);
 }
+
+let maker: u32 = 0;
+let asked: bool = false;
+
+/** First letters of the hypervisor's name, or 0. */
+function hypervisor(): u32 {
+  if (!asked && (cpuid(1, 0, inEcx) & hypervisorPresent) !== 0) maker = cpuid(hypervisorLeaf, 0, inEbx);
+  asked = true;
+  return maker;
+}
+
+export function isKvm(): bool { return hypervisor() === kvm; }
+/** True if every instruction is emulated, so that a step takes some ten times as long. */
+export function isEmulated(): bool { return hypervisor() === emulator; }

@@ -1,9 +1,9 @@
 /** The 16550 at COM1: what a person at the console reads. Written by polling; nothing waits for it in the message path. */
-import { inb, outb } from "./cpu";
+import { inb, outb, read8Far } from "./cpu";
 
 const port: u32 = 0x3f8;
 const lineStatus: u32 = port + 5;
-const transmitterEmpty: u32 = 0x20;
+const transmitterEmpty: u32 = 0x20, received: u32 = 1;
 /** A port nobody listens to answers 0xff; one that is never empty must not hold the machine up. */
 const mostPolls: u32 = 100_000;
 
@@ -51,4 +51,19 @@ export function printBytes(address: usize, length: u32): void {
     const byte = load<u8>(address + i);
     printByte(byte < 32 || byte > 126 ? 63 : byte); // nothing from outside reaches a terminal as a control code
   }
+}
+
+/** Text of a module's: lines end in \n, bytes of UTF-8 pass, and control codes don't. */
+export function printText(from: u64, length: u32): void {
+  for (let i: u32 = 0; i < length; i++) {
+    const byte = read8Far(from + i);
+    if (byte === 10) printByte(13);
+    printByte((byte < 32 && byte !== 9 && byte !== 10) || byte === 127 ? 63 : byte);
+  }
+}
+
+/** A byte that came in, or −1. */
+export function serialByte(): i32 {
+  const status = inb(lineStatus);
+  return status === 0xff || (status & received) === 0 ? -1 : <i32>inb(port);
 }

@@ -16,33 +16,24 @@
  *       20 no memory  the event has no room
  *       21 lied       event or effects lie outside the machine's memory
  *       22 checked    argument: differences; then u32 first page, u32 pages compared, u64 faults, u64 pages put back, u32 private, u32 free
- *
- * A machine that ends is forgotten at once, while the monitor is busy with the answer. One that waits stays on the tables until
- * another needs them, and is parked then.
  */
 import { hasIncoming, flush, receive, skip, transmit } from "./channel";
 import { ageMicroseconds, ageTicks, ticksPerMillisecond } from "./clock";
-import { engineBase, read32Far, read8Far } from "./cpu";
 import { checkSeed } from "./entropy";
-import { effects, effectsLength, eventBuffer, noteInterrupt, step } from "./engine";
+import { noteInterrupt } from "./engine";
 import { freeFrames } from "./frames";
-import { 
-  compared, differences, dirtyPages, faults, firstDifference, mostPages, pagesPerUnit, park, privatePages, putBack, restored, restUnits,
-  unpark,
-} from "./pages";
-import { memoryUnits, setMemory } from "./memory-size";
-import { noSlot, releaseSlot, slots } from "./parked";
+import {
+  dropMachine, effectsAt, effectsBytes, eventRoom, isOver, mostFrame, outcome, parkCurrent, resumeMachine, runStep, settle, startMachine,
+} from "./machines";
+import { compared, differences, dirtyPages, faults, firstDifference, mostPages, pagesPerUnit, privatePages, restored, restUnits } from "./pages";
+import { slots } from "./parked";
 import { exit, exitClean, exitProtocol } from "./power";
 import { print } from "./serial";
-import { trimStack } from "./stack";
 
 const magic: u32 = 0x4843464d; // "MFCH"
 const headerBytes: u32 = 16;
 const inStart: u32 = 1, inStep: u32 = 2, inInterrupt: u32 = 3, inDrop: u32 = 4, inCheck: u32 = 5, inStop: u32 = 6;
-const outReady: u32 = 16, outComplete: u32 = 17, outInterrupted: u32 = 18, outEscaped: u32 = 19, outNoMemory: u32 = 20, outLied: u32 = 21, outChecked: u32 = 22;
-/** Bytes at the bottom of the engine's memory that no machine uses (kernel/layout.ts, monitorBytes). */
-const monitorBytes: u32 = 65_536;
-const mostFrame: u32 = 64 << 20;
+const outReady: u32 = 16, outChecked: u32 = 22;
 
 // @ts-ignore: decorator
 @lazy const head: usize = memory.data(16, 16);
@@ -50,9 +41,6 @@ const mostFrame: u32 = 64 << 20;
 @lazy const answerHead: usize = memory.data(16, 16);
 // @ts-ignore: decorator
 @lazy const figures: usize = memory.data(64, 16);
-
-/** The slot of the machine on the tables; without one the memory is the image's. */
-let current: u32 = noSlot;
 
 function answer(kind: u32, argument: u32, from: u64, length: u32): void {
   store<u32>(answerHead, magic);
@@ -80,92 +68,27 @@ export function hostInterrupt(): i32 {
   return 1;
 }
 
-function inMemory(at: u32, length: u32): bool {
-  return at >= monitorBytes && <u64>at + length <= <u64>memoryUnits() << 16;
-}
-
-/** The kind of the last record of an effects' frame (abi/frame.ts), or 0. */
-function lastKind(at: u64, length: u32): u32 {
-  let position: u64 = 8;
-  let kind: u32 = 0;
-  while (position + 4 <= <u64>length) {
-    kind = read8Far(at + position);
-    const parts = <u64>read8Far(at + position + 1);
-    let next = position + 4 + 4 * parts;
-    if (next > <u64>length) return 0;
-    for (let part: u64 = 0; part < parts; part++) {
-      const partLength = read32Far(at + position + 4 + 4 * part);
-      if (partLength !== 0xffffffff) next += partLength;
-    }
-    position = next;
-  }
-  return kind;
-}
-
-const doneEffect: u32 = 6;
-const failEffect: u32 = 7;
-
-/** Ends the machine on the tables. */
-function end(): void {
-  if (current === noSlot) return;
-  trimStack();
-  putBack();
-  current = noSlot;
-}
-
-/** Makes room on the tables. */
-function parkCurrent(): void {
-  if (current === noSlot) return;
-  trimStack();
-  park(current);
-  current = noSlot;
-}
-
-/** Answers without effects; the machine is over. */
-function refuse(kind: u32): void {
-  answer(kind, 0, 0, 0);
-  end();
-}
-
 /** Runs a step with the event that comes in next. */
 function run(length: u32, first: bool): void {
-  const at = eventBuffer(length);
-  if (at === 0 || !inMemory(at, length + 1)) {
-    skip(length);
-    return refuse(at === 0 ? outNoMemory : outLied);
+  const at = eventRoom(length);
+  if (at === 0) skip(length);
+  else {
+    receive(at, length);
+    if (first) checkSeed(at, length);
+    runStep();
   }
-  receive(engineBase() + at, length);
-  if (first) checkSeed(engineBase() + at, length);
-  const result = step();
-  const from = effects();
-  const size = result >= 0 ? <u32>result : effectsLength();
-  if (!inMemory(from, size) || size > mostFrame) return refuse(outLied);
-  const frame = engineBase() + from;
-  const last = lastKind(frame, size);
-  const over = result < 0 || last === doneEffect || last === failEffect;
-  answer(result >= 0 ? outComplete : result === -1 ? outInterrupted : outEscaped, over ? 0 : dirtyPages(), frame, size);
-  if (over) end();
+  answer(outcome, isOver ? 0 : dirtyPages(), effectsAt, effectsBytes);
+  settle();
 }
 
 function start(slot: u32, length: u32, limit: u32): void {
-  parkCurrent();
-  current = slot;
-  setMemory(restUnits(), min<u32>(max<u32>(limit, restUnits()), mostPages / pagesPerUnit));
+  startMachine(slot, limit);
   run(length, true);
 }
 
 function goOn(slot: u32, length: u32): void {
-  if (current !== slot) {
-    parkCurrent();
-    unpark(slot);
-    current = slot;
-  }
+  resumeMachine(slot);
   run(length, false);
-}
-
-function drop(slot: u32): void {
-  if (slot === current) end();
-  else releaseSlot(slot);
 }
 
 function check(): void {
@@ -196,7 +119,7 @@ export function serve(): void {
       case inStart: start(slot, length, load<u32>(head, 12)); break;
       case inStep: goOn(slot, length); break;
       case inInterrupt: break;
-      case inDrop: drop(slot); break;
+      case inDrop: dropMachine(slot); break;
       case inCheck: check(); break;
       case inStop: exit(exitClean); break;
       default: unusable("mayfly: the channel brings a frame of an unknown kind\r\n");

@@ -10,6 +10,8 @@ export const guestExit = {
   processor: 0x52,
   image: 0x53,
   protocol: 0x54,
+  noDevice: 0x55,
+  service: 0x56,
 } as const;
 
 export type GuestEnd = "clean" | "trapped" | "no-memory" | "broken" | "lost";
@@ -43,6 +45,10 @@ export function describeExit(status: number | null, signal: string | null): { re
       return { end: "broken", text: "the guest found no image" };
     case guestExit.protocol:
       return { end: "broken", text: "the guest could not read the channel" };
+    case guestExit.noDevice:
+      return { end: "broken", text: "the guest lacks a device to serve with; its console says which" };
+    case guestExit.service:
+      return { end: "broken", text: "the guest can't run its service; its console says why" };
     default:
       return { end: "lost", text: `the guest ended with code ${code}` };
   }
