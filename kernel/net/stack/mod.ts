@@ -1,16 +1,57 @@
 /** TCP/IP over one Ethernet interface. Carries streams.ts and names.ts; main.ts calls the rest. */
+import { carryDatagram } from "../names";
+import { take } from "../memory";
+import { announce, runArp } from "./arp";
+import { readClock, time } from "./clock";
+import { startHash } from "./hash";
+import * as input from "./input";
+import { address, setAddress, setMac } from "./interface";
+import { runHalfOpen, runTcp, startTcp } from "./tcp/mod";
+import { datagramPayload, mostDatagram, sendDatagram } from "./udp";
+
+export { counter } from "./counters";
+export { allBlocks, freeBlocks, halfOpenCount, usedCount } from "./tcp/mod";
 
 /** Takes an address instead of asking DHCP for one. Addresses are big-endian numbers; gateway and dns may be 0. Call before `startStack`. */
-export function useAddress(_address: u32, _prefixBits: u32, _gateway: u32, _dns: u32): void {}
+export function useAddress(own: u32, prefixBits: u32, gateway: u32, dns: u32): void {
+  setAddress(own, prefixBits, gateway, dns);
+}
 
-/** Begins DHCP or uses the configured address. `bytes` of memory become tables and blocks. */
-export function startStack(_macHigh: u32, _macLow: u32, _bytes: u32): void {}
+function datagram(to: u32, port: u32, fromPort: u32, at: usize, length: u32): bool {
+  if (address === 0 || length > mostDatagram) return false;
+  readClock();
+  memory.copy(datagramPayload(), at, length);
+  sendDatagram(to, fromPort << 16 | port, length);
+  return true;
+}
+
+/** Begins DHCP or uses the configured address. `bytes` of memory become tables and blocks; false when so many are not left. */
+export function startStack(macHigh: u32, macLow: u32, bytes: u32): bool {
+  readClock();
+  startHash();
+  setMac(macHigh, macLow);
+  const at = take(bytes);
+  if (at === 0) return false;
+  startTcp(at, bytes);
+  carryDatagram(datagram);
+  if (address !== 0) announce();
+  return true;
+}
 
 /** True once there is an address. */
-export function hasAddress(): bool { return false; }
+export function hasAddress(): bool { return address !== 0; }
 
-/** One frame that came in; not padded, without its checksum. */
-export function receiveFrame(_at: usize, _length: u32): void {}
+/** One frame that came in, without its checksum. */
+export function receiveFrame(at: usize, length: u32): void {
+  readClock();
+  input.receiveFrame(at, length);
+}
+
+let arpAt: u64 = 0;
 
 /** Runs what is due; the time of the next call, u64.MAX_VALUE for never. */
-export function runStack(): u64 { return u64.MAX_VALUE; }
+export function runStack(): u64 {
+  readClock();
+  arpAt = runArp();
+  return min(min(arpAt, runHalfOpen()), runTcp());
+}

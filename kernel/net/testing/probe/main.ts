@@ -2,7 +2,9 @@
 import { frameBytes } from "../../limits";
 import { remaining } from "../../memory";
 import * as names from "../../names";
-import { receiveFrame, runStack, startStack, useAddress, hasAddress } from "../../stack/mod";
+import {
+  allBlocks, counter, freeBlocks, halfOpenCount, hasAddress, receiveFrame, runStack, startStack, usedCount, useAddress,
+} from "../../stack/mod";
 import * as streams from "../../streams";
 
 // @ts-ignore: decorator
@@ -32,7 +34,7 @@ declare function resolved(ask: u32, address: u32): void;
 // @ts-ignore: decorator
 @lazy const bytes: usize = memory.data(65536, 16);
 
-export { useAddress, hasAddress };
+export { allBlocks, counter, freeBlocks, halfOpenCount, hasAddress, usedCount, useAddress };
 
 export function start(macHigh: u32, macLow: u32): void {
   streams.onOpened((stream, address, port) => opened(stream, address, port));
