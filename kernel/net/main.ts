@@ -1,14 +1,28 @@
 /** The module on bare metal: a small gateway between an Ethernet device and the machine's slots. docs/STANDALONE.md draws where it runs. */
 import { frameBytes } from "./limits";
 import { remaining } from "./memory";
-import { receiveFrame, runStack, startStack } from "./stack/mod";
+import { address, dns, gateway, prefixBits, prepareService, runService, startService } from "./service/mod";
+import { receiveFrame, runStack, startStack, useAddress } from "./stack/mod";
+
+export { button, configBuffer, configure, done, effectsBuffer, nextJob } from "./service/mod";
 
 // @ts-ignore: decorator
 @lazy const frame: usize = memory.data(2048, 16);
 
-/** Begins DHCP or uses the configured address, and listens. The MAC's first four and last two bytes, big endian. */
+/** Least memory of the stack for one connection: no stream has a greater number than fit in. */
+const leastStreamBytes: u32 = 512;
+const mostStreams: u32 = 65_535;
+
+/**
+ * Begins DHCP or uses the configured address, and listens; after `configure`. The MAC's first four and last two bytes, big endian. Ends the
+ * machine with `off` where the configuration can't be served.
+ */
 export function start(macHigh: u32, macLow: u32): void {
-  startStack(macHigh, macLow, remaining() / 2);
+  if (!prepareService()) return;
+  if (address !== 0) useAddress(address, prefixBits, gateway, dns);
+  const bytes = remaining() / 2;
+  startStack(macHigh, macLow, bytes);
+  startService(min<u32>(bytes / leastStreamBytes, mostStreams));
 }
 
 /** Room for one incoming frame of at most 2,048 bytes, virtio's header left out. */
@@ -22,5 +36,6 @@ export function receive(length: u32): void {
 
 /** Runs what is due; returns when to call again, as `now()` counts, or u64.MAX_VALUE for never. A job may be ready afterwards. */
 export function poll(): u64 {
-  return runStack();
+  const stack = runStack();
+  return min<u64>(stack, runService());
 }

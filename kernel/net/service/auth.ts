@@ -1,0 +1,157 @@
+/** Credentials of callers: a bearer token, a user with a password, keys in a header, as gateway/contract/http/authentication.ts has them. */
+import { Bytes, clear, drop, equalIgnoringCase, lower, putByte, putLatin, putText } from "../bytes";
+import { lineNamed, lineOf, valueAt, valueLength } from "../http/head";
+import { firstWay, Way } from "./config";
+
+/** Results of a look at the credentials. */
+export const rightCaller: u32 = 0, noCredentials: u32 = 1, wrongCredentials: u32 = 2;
+/** Name of the caller whose credentials were right; length 0: it has none. */
+export let callerAt: usize = 0, callerLength: u32 = 0;
+
+export function forgetCaller(): void { callerLength = 0; }
+
+// @ts-ignore: decorator
+@lazy const given: Bytes = changetype<Bytes>(memory.data(16, 8));
+// @ts-ignore: decorator
+@lazy const user: Bytes = changetype<Bytes>(memory.data(16, 8));
+
+/** Compares in a time that depends on what is given only. */
+function isSecret(b: Bytes, way: Way): bool {
+  let difference = b.length ^ way.secretLength;
+  let wanted: u32 = 0;
+  for (let index: u32 = 0; index < b.length; index++) {
+    difference |= <u32>load<u8>(b.at + index) ^ <u32>load<u8>(way.secret + wanted);
+    wanted = wanted + 1 === way.secretLength ? 0 : wanted + 1;
+  }
+  return difference === 0 && way.secretLength > 0;
+}
+
+/** The credentials of an `authorization` header under a scheme, into `given`. False for another scheme. */
+function readScheme(at: usize, length: u32, scheme: string): bool {
+  const name = <u32>scheme.length;
+  if (length <= name || load<u8>(at + name) !== 32) return false;
+  for (let index: u32 = 0; index < name; index++) if (lower(load<u8>(at + index)) !== <u32>scheme.charCodeAt(index)) return false;
+  let from = name;
+  while (from < length && (load<u8>(at + from) === 32 || load<u8>(at + from) === 9)) from++;
+  readLatin(at + from, length - from);
+  return true;
+}
+
+function readLatin(at: usize, length: u32): void {
+  given.length = 0;
+  for (let index: u32 = 0; index < length; index++) putLatin(given, load<u8>(at + index));
+}
+
+function sextet(byte: u32): u32 {
+  if (byte - 65 < 26) return byte - 65;
+  if (byte - 97 < 26) return byte - 71;
+  if (byte - 48 < 10) return byte + 4;
+  if (byte === 43 || byte === 45) return 62;
+  return byte === 47 || byte === 95 ? 63 : 64;
+}
+
+/** Base64, as Node reads it: of either alphabet, what is neither is read over, up to the first `=`. */
+function readUser(): void {
+  user.length = 0;
+  let bits: u32 = 0;
+  let held: u32 = 0;
+  for (let index: u32 = 0; index < given.length; index++) {
+    const byte = <u32>load<u8>(given.at + index);
+    if (byte === 61) break;
+    const value = sextet(byte);
+    if (value > 63) continue;
+    held = (held << 6) | value;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    putByte(user, (held >> bits) & 255);
+  }
+}
+
+/** Looks for the credentials of a group in the head of the request that head.ts has. */
+export function checkCaller(group: u32): u32 {
+  clear(given);
+  clear(user);
+  callerLength = 0;
+  const line = lineOf("authorization");
+  const at: usize = line < 0 ? <usize>0 : valueAt(line);
+  const length = line < 0 ? 0 : valueLength(line);
+  const result = checkWays(group, at, length);
+  drop(given);
+  drop(user);
+  return result;
+}
+
+function checkWays(group: u32, at: usize, length: u32): u32 {
+  let gave = length > 0;
+  for (let each = firstWay; each !== 0; each = changetype<Way>(each).next) {
+    const way = changetype<Way>(each);
+    if (way.group !== group) continue;
+    if (way.type === 0) {
+      if (readScheme(at, length, "bearer") && isSecret(given, way) && !given.broken) return rightCaller;
+    } else if (way.type === 1) {
+      if (!readScheme(at, length, "basic")) continue;
+      readUser();
+      if (isSecret(user, way) && !user.broken) return rightCaller;
+    } else {
+      const key = lineNamed(way.header, way.headerLength);
+      if (key < 0) continue;
+      gave = true;
+      readLatin(valueAt(key), valueLength(key));
+      if (!isSecret(given, way) || given.broken) continue;
+      callerAt = way.caller;
+      callerLength = way.callerLength;
+      return rightCaller;
+    }
+  }
+  return gave ? wrongCredentials : noCredentials;
+}
+
+/** True for a header that has a secret of this group: it has done its work, and is no business of the flow's. */
+export function isSecretHeader(group: u32, name: usize, length: u32): bool {
+  for (let each = firstWay; each !== 0; each = changetype<Way>(each).next) {
+    const way = changetype<Way>(each);
+    if (way.group === group && way.type === 2 && equalIgnoringCase(name, length, way.header, way.headerLength)) return true;
+  }
+  return false;
+}
+
+/** Puts what a caller of this group should send: "the authorization header or the header x-api-key". */
+export function putWanted(b: Bytes, group: u32): void {
+  let hasHeader = false;
+  let isFirst = true;
+  for (let each = firstWay; each !== 0; each = changetype<Way>(each).next) {
+    const way = changetype<Way>(each);
+    if (way.group !== group || (way.type < 2 && hasHeader) || (way.type === 2 && isRepeated(way))) continue;
+    if (!isFirst) putText(b, " or ");
+    isFirst = false;
+    if (way.type < 2) {
+      hasHeader = true;
+      putText(b, "the authorization header");
+      continue;
+    }
+    putText(b, "the header ");
+    for (let index: u32 = 0; index < way.headerLength; index++) putByte(b, load<u8>(way.header + index));
+  }
+}
+
+/** True if an earlier way of the group has the same header. */
+function isRepeated(way: Way): bool {
+  for (let each = firstWay; each !== changetype<usize>(way); each = changetype<Way>(each).next) {
+    const other = changetype<Way>(each);
+    if (other.group === way.group && other.type === 2 && equalIgnoringCase(other.header, other.headerLength, way.header, way.headerLength)) return true;
+  }
+  return false;
+}
+
+/** Puts the challenges of a group; false: it has none. */
+export function putChallenges(b: Bytes, group: u32): bool {
+  let count: u32 = 0;
+  for (let each = firstWay; each !== 0; each = changetype<Way>(each).next) {
+    const way = changetype<Way>(each);
+    if (way.group !== group || way.type > 1) continue;
+    if (count++ > 0) putText(b, ", ");
+    putText(b, way.type === 0 ? "Bearer realm=\"mayfly\"" : "Basic realm=\"mayfly\", charset=\"UTF-8\"");
+  }
+  return count > 0;
+}
