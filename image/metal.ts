@@ -44,7 +44,6 @@ export function metalProgram(settings: MetalSettings = {}): Program {
     handler: { module: "drivers", name: "handleException" },
     baseAddress: machineMap.textAt,
     stackBytes: machineMap.stackBytes,
-    missing: net === undefined ? "refuse" : "trap", // the network's module is being written
     memoryBase: (module) => bases[module] ?? engineBase,
     resolve: (importer, item) => {
       if (importer === "net") return { module: "drivers", name: item.name };

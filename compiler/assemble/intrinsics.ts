@@ -120,6 +120,8 @@ const table: Record<string, Intrinsic> = {
   "cpu.sti_hlt": fixed(":", 0xfb, 0xf4),
   "cpu.cli": fixed(":", 0xfa),
   "cpu.sti": fixed(":", 0xfb),
+  // Where the stack of the calling function ends: what it calls finds its return address below.
+  "cpu.stack": fixed(":l", 0x48, 0x89, 0xe0),
   "cpu.pause": fixed(":", 0xf3, 0x90),
   "cpu.fence": fixed(":", 0x0f, 0xae, 0xf0),
   // edx:eax → rax

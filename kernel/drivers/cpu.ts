@@ -12,6 +12,12 @@ export declare function stiHlt(): void;
 @external("cpu", "cli")
 export declare function cli(): void;
 // @ts-ignore: decorator
+@external("cpu", "sti")
+export declare function sti(): void;
+// @ts-ignore: decorator
+@external("cpu", "stack")
+export declare function stack(): u64;
+// @ts-ignore: decorator
 @external("cpu", "pause")
 export declare function pause(): void;
 // @ts-ignore: decorator

@@ -7,6 +7,8 @@
 import {
   descriptorsAt, engineBase, interruptAt, interruptTableAt, lidt, ltr, readCr2, stubsAt, taskStateAt, textEnd, textStart,
 } from "./cpu";
+import { freeFrames } from "./frames";
+import { byMemory, byTrap, endStep, handleWatchdog, isGuarded } from "./guard";
 import { doubleFaultStackAt, exceptionStackAt, exceptionStackBytes, faultStackAt } from "./map";
 import { netBase, netFault } from "./net-pages";
 import { engineFault } from "./pages";
@@ -20,6 +22,8 @@ const vectors: u32 = 256;
 const stubBytes: u64 = 16;
 export const interruptVector: u32 = 0x40;
 export const spuriousVector: u32 = 0xff;
+/** The last of the vectors that have an entry, and the local APIC may use. */
+export const watchdogVector: u32 = 31;
 
 // Offsets into what runtime.exception saved (compiler/runtime/pvh.ts).
 const savedRegisters: usize = 256;
@@ -47,8 +51,8 @@ function setGate(vector: u32, target: u64, stack: u32): void {
 export function startExceptions(): void {
   for (let vector: u32 = 0; vector < exceptions; vector++)
     setGate(vector, stubsAt() + <u64>vector * stubBytes, vector === 14 ? 1 : vector === 8 ? 2 : 3);
-  setGate(interruptVector, interruptAt(), 0);
-  setGate(spuriousVector, interruptAt(), 0);
+  setGate(interruptVector, interruptAt(), 3);
+  setGate(spuriousVector, interruptAt(), 3);
   store<u16>(tablePointer, <u16>(vectors * 16 - 1));
   store<u64>(tablePointer, interruptTableAt(), 2);
   lidt(<u64>tablePointer);
@@ -69,7 +73,9 @@ let answering: bool = false;
 /** Called by every exception's entry with the address of what it saved. */
 export function handleException(saved: usize): void {
   const vector = <u32>load<u64>(saved, savedVector);
+  if (vector === watchdogVector) return handleWatchdog(saved);
   if (vector === 14 && !answering) {
+    if (isGuarded() && freeFrames() < leastFrames && isEngine(saved)) return endStep(saved, byMemory);
     answering = true;
     const address = readCr2();
     const error = <u32>load<u64>(saved, savedError);
@@ -77,7 +83,16 @@ export function handleException(saved: usize): void {
     answering = false;
     if (expected) return;
   }
+  if (isGuarded() && isEngine(saved) && trapKind(saved, vector) !== noTrap) return endStep(saved, byTrap);
   report(saved, vector);
+}
+
+/** Frames that answering a page fault may take: one for a page of the stack, one for its table. */
+const leastFrames: u32 = 4;
+
+/** True if it was the engine or the natives that ran. */
+function isEngine(saved: usize): bool {
+  return load<u64>(saved, savedRegisters) === engineBase() && inText(load<u64>(saved, savedRip));
 }
 
 function name(vector: u32): string {
@@ -108,7 +123,8 @@ function inText(address: u64): bool {
   return address >= textStart() && address + 3 <= textEnd();
 }
 
-/** The kind of trap that compiled code raised, or 255. */
+const noTrap: u32 = 255;
+/** The kind of trap that compiled code raised, or `noTrap`. */
 function trapKind(saved: usize, vector: u32): u32 {
   const rip = load<u64>(saved, savedRip);
   if (vector === 6 && inText(rip) && load<u16>(<usize>rip) === 0xb90f) return <u32>load<u8>(<usize>rip, 2) & 0x3f;
@@ -117,7 +133,7 @@ function trapKind(saved: usize, vector: u32): u32 {
     if (inStackGuard(readCr2())) return stackExhausted;
     if (readCr2() - engineBase() < 0x300000000 || readCr2() - netBase() < 0x300000000) return outOfBounds;
   }
-  return 255;
+  return noTrap;
 }
 
 function printKind(kind: u32): void {
@@ -169,11 +185,11 @@ function report(saved: usize, vector: u32): void {
   printFunction(rip);
   print(", rip ");
   printHex(rip, 16);
-  if (kind !== 255) {
+  if (kind !== noTrap) {
     print(": ");
     printKind(kind);
   }
   printLine("");
   printRegisters(saved);
-  exit(kind !== 255 ? exitTrap + kind : exitException + vector);
+  exit(kind !== noTrap ? exitTrap + kind : exitException + vector);
 }

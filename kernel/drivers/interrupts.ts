@@ -1,11 +1,15 @@
-/** Interrupts do nothing but end `hlt`. They are on only while the machine sleeps, so compiled code is never interrupted. */
+/**
+ * Interrupts do nothing but end `hlt`, and a step that takes for ever (guard.ts). They are on while the machine sleeps, and during steps of an
+ * image that serves by itself. They have a stack of their own.
+ */
 import { controllerAt, controllerLine, findController } from "./acpi";
 import { cli, outb, read32, stiHlt, write32 } from "./cpu";
-import { interruptVector, spuriousVector } from "./exceptions";
+import { interruptVector, spuriousVector, watchdogVector } from "./exceptions";
 
 const localApic: u32 = 0xfee00000;
 // Registers of the local APIC (Intel SDM vol. 3, table 10-1).
 const taskPriority: u32 = 0x80;
+const endOfInterrupt: u32 = 0xb0;
 const spurious: u32 = 0xf0;
 const timerMode: u32 = 0x320;
 const timerStart: u32 = 0x380;
@@ -49,6 +53,16 @@ export function silenceOldControllers(): void {
 export function startTimer(nanoseconds: u32): void {
   write32(localApic + timerMode, interruptVector);
   write32(localApic + timerStart, max<u32>(nanoseconds, 1));
+}
+
+/** As `startTimer`, for what must be told apart. */
+export function startWatchdog(nanoseconds: u32): void {
+  write32(localApic + timerMode, watchdogVector);
+  write32(localApic + timerStart, max<u32>(nanoseconds, 1));
+}
+
+export function endInterrupt(): void {
+  write32(localApic + endOfInterrupt, 0);
 }
 
 /** Sleeps until a device calls. `sti` takes effect after the next instruction, so no call can come in between and be missed. */

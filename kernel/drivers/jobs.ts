@@ -7,8 +7,10 @@ import { copyBytes } from "./copy";
 import { rdtsc, read32Far } from "./cpu";
 import { noteInterrupt } from "./engine";
 import { freeFrames } from "./frames";
+import { byTime, byTrap, endedBy, stepUntil } from "./guard";
 import {
-  dropMachine, effectsAt, effectsBytes, eventRoom, interrupted, isOver, lied, mostFrame, noMemory, outcome, resumeMachine, runStep, settle, startMachine,
+  dropMachine, effectsAt, effectsBytes, escaped, eventRoom, fail, interrupted, isOver, lied, mostFrame, noMemory, outcome, resumeMachine, settle,
+  startMachine, takeResult,
 } from "./machines";
 import { done, effectsBuffer, nextJob } from "./net";
 import { inNet, netBase } from "./net-pages";
@@ -55,7 +57,9 @@ function run(slot: u32, eventAt: u32, length: u32, cpuMs: u32): void {
     copyBytes(at, netBase() + eventAt, length);
     starved = false;
     deadline = rdtsc() + ticksOf(<u64>cpuMs * (isEmulated() ? emulatedFactor : 1));
-    runStep();
+    const result = stepUntil(deadline);
+    if (endedBy === 0) takeResult(result);
+    else fail(endedBy === byTrap ? escaped : endedBy === byTime ? interrupted : noMemory);
   }
   let kind = outcome;
   let bytes = effectsBytes;

@@ -2,7 +2,7 @@
  * Machines of the image, by slot: one at a time is on the engine's page tables, those that wait are parked. Whoever brings events, the
  * monitor's channel (serve.ts) or the network's module (standalone.ts), does it in the same order:
  *
- *     startMachine or resumeMachine → eventRoom → the event's bytes → runStep → the effects are taken → settle
+ *     startMachine or resumeMachine → eventRoom → the event's bytes → runStep, or step and takeResult → the effects are taken → settle
  *
  * A machine that ends is forgotten at once. One that waits stays on the tables until another needs them, and is parked then.
  */
@@ -68,7 +68,8 @@ export function parkCurrent(): void {
   current = noSlot;
 }
 
-function fail(kind: u32): void {
+/** The machine is over, without effects. */
+export function fail(kind: u32): void {
   outcome = kind;
   effectsAt = 0;
   effectsBytes = 0;
@@ -100,7 +101,11 @@ export function eventRoom(length: u32): u64 {
 
 /** Runs a step with the event that lies in the room. */
 export function runStep(): void {
-  const result = step();
+  takeResult(step());
+}
+
+/** The outcome of a step by what `step` answered. */
+export function takeResult(result: i32): void {
   const from = effects();
   const size = result >= 0 ? <u32>result : effectsLength();
   if (!inMemory(from, size) || size > mostFrame) return fail(lied);

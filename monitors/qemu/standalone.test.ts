@@ -18,6 +18,8 @@ import { buildTestNet, debugExit, EtherGuest, type JobEnd, type MachineOptions, 
 const missing = qemuMissing();
 const skip = missing === undefined ? {} : { skip: missing };
 const complete = 17;
+const interrupted = 18;
+const escaped = 19;
 const noMemory = 20;
 const lied = 21;
 const service = "a service's frame";
@@ -65,6 +67,14 @@ function reply(end: JobEnd): string {
 }
 const start = (guest: EtherGuest, slot: number, event: Event, more = {}): Promise<JobEnd> => guest.job(1, slot, encodeEvent(event), more);
 const step = (guest: EtherGuest, slot: number, event: Event): Promise<JobEnd> => guest.job(2, slot, encodeEvent(event));
+
+/** After each of `count` jobs, and none more, memory was the image. */
+async function pristine(guest: EtherGuest, count: number): Promise<void> {
+  deepEqual(
+    await guest.read(/\d+ pages differ/g, count),
+    Array.from({ length: count }, () => "0 pages differ"),
+  );
+}
 
 const acpi: readonly string[] = ["-M", "microvm,acpi=on", "-global", "virtio-mmio.force-legacy=false"];
 const machines: Readonly<Record<string, MachineOptions>> = {
@@ -155,9 +165,35 @@ describe("jobs", skip, () => {
   test("a step ends when its CPU time is over", async () => {
     await withGuest("loop", {}, async (guest) => {
       const end = await start(guest, 0, deliver({ body: "spin" }), { cpuMs: 20 });
-      equal(end.kind, 18);
+      equal(end.kind, interrupted);
       equal(reply(await start(guest, 0, deliver({ body: "" }))), "fine");
     });
+  });
+
+  test("a call that polls for nothing ends as well, and its time is bounded", async () => {
+    await withGuest(
+      "nativeCall",
+      {},
+      async (guest) => {
+        equal((await start(guest, 0, deliver(), { cpuMs: 10 })).kind, interrupted);
+        equal((await start(guest, 0, deliver(), { cpuMs: 10 })).kind, interrupted);
+        await pristine(guest, 2);
+      },
+      checking,
+    );
+  });
+
+  test("a trap of the engine's ends that machine alone", async () => {
+    await withGuest(
+      "loop",
+      { options: ["-append", "trap"] },
+      async (guest) => {
+        equal((await start(guest, 0, deliver({ body: "spin" }))).kind, escaped);
+        equal(reply(await start(guest, 0, deliver({ body: "" }))), "fine");
+        await pristine(guest, 2);
+      },
+      checking,
+    );
   });
 
   test("memory bounds a machine, however little there is, and others go on", async () => {
@@ -165,7 +201,7 @@ describe("jobs", skip, () => {
       await withGuest("bomb", { memory }, async (guest) => {
         for (let round = 0; round < 3; round++) {
           const end = await start(guest, 0, deliver(), { units: 4096, cpuMs: 5000 });
-          ok([complete, 19, noMemory].includes(end.kind), `${memory}: kind ${end.kind}`);
+          ok([complete, escaped, noMemory].includes(end.kind), `${memory}: kind ${end.kind}`);
         }
         ok((await guest.ask("tell")).first > 0, "it lives");
       });
@@ -190,8 +226,7 @@ describe("jobs", skip, () => {
         async (guest) => {
           const ends = [await start(guest, 0, deliver({ body: "x" })), await start(guest, 1, deliver({ body: "x" }))];
           if (flow === "counter") for (const end of ends) equal(reply(end), '{"count":1,"left":1}');
-          await guest.ask("tell");
-          deepEqual(guest.console.match(/\d+ pages differ/g), ["0 pages differ", "0 pages differ"]);
+          await pristine(guest, 2);
         },
         checking,
       );
@@ -239,8 +274,7 @@ describe("a network's module that was taken over", skip, () => {
           equal((await guest.ask("load", at)).second, 0x5a);
         }
         for (let round = 0; round < 3; round++) equal(reply(await start(guest, 0, deliver())), '{"count":1,"left":1}');
-        await guest.ask("tell");
-        deepEqual(new Set(guest.console.match(/\d+ pages differ/g)), new Set(["0 pages differ"]));
+        await pristine(guest, 3);
       },
       checking,
     );

@@ -73,7 +73,10 @@ export class EtherGuest {
     this.#child = child;
     this.#socket = socket;
     this.#port = port;
-    const print = (text: string): void => void (this.console += text.replaceAll("\r", ""));
+    const print = (text: string): void => {
+      this.console += text.replaceAll("\r", "");
+      this.#wake?.();
+    };
     child.stdout?.setEncoding("utf8").on("data", print);
     child.stderr?.setEncoding("utf8").on("data", print);
     socket.on("message", (frame) => {
@@ -139,12 +142,12 @@ export class EtherGuest {
     this.#socket.send(frame.length < 60 ? Buffer.concat([frame, Buffer.alloc(60 - frame.length)]) : frame, this.#port, "127.0.0.1");
   }
 
-  /** The next frame of a name; fails when the guest ends first. */
-  async hear(name: string): Promise<Told> {
-    const until = performance.now() + patienceMs;
-    while (performance.now() < until) {
-      const at = this.#queue.findIndex((told) => told.name === name);
-      if (at >= 0) return this.#queue.splice(at, 1)[0] as Told;
+  /** Waits until `found` has something; fails when the guest ends first. */
+  async #until<T>(what: string, found: () => T | undefined): Promise<T> {
+    const untilMs = performance.now() + patienceMs;
+    while (performance.now() < untilMs) {
+      const value = found();
+      if (value !== undefined) return value;
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) break;
       await new Promise<void>((done) => {
         const timer = setTimeout(done, 1000);
@@ -154,7 +157,23 @@ export class EtherGuest {
         };
       });
     }
-    throw new Error(`no frame '${name}' came; console: ${this.console}`);
+    throw new Error(`no ${what} came; console: ${this.console}`);
+  }
+
+  /** The next frame of a name. */
+  hear(name: string): Promise<Told> {
+    return this.#until(`frame '${name}'`, () => {
+      const at = this.#queue.findIndex((told) => told.name === name);
+      return at < 0 ? undefined : this.#queue.splice(at, 1)[0];
+    });
+  }
+
+  /** The first `count` matches of a global pattern on the console. */
+  read(pattern: RegExp, count: number): Promise<readonly string[]> {
+    return this.#until(`${count} × ${pattern.source}`, () => {
+      const matches = this.console.match(pattern) ?? [];
+      return matches.length < count ? undefined : matches;
+    });
   }
 
   /** Sends a command, returns the answer. */
