@@ -3,8 +3,10 @@ import { receiveArp } from "./arp";
 import { be16, be32 } from "./bytes";
 import { fold, sum } from "./checksum";
 import { Counter, count } from "./counters";
+import { receiveDhcp } from "./dhcp";
+import { expectsDns, receiveDns } from "./dns";
 import * as icmp from "./icmp";
-import { address, ethernetBytes, ipBytes, isHost, macHigh, macLow, typeArp, typeIp } from "./interface";
+import { address, dns, ethernetBytes, ipBytes, isHost, macHigh, macLow, typeArp, typeIp } from "./interface";
 import { protocolIcmp, protocolTcp, protocolUdp } from "./ip";
 import { receiveError, receiveTcp } from "./tcp/mod";
 import { readDatagram, udpBytes } from "./udp";
@@ -12,7 +14,11 @@ import { readDatagram, udpBytes } from "./udp";
 function receiveUdp(packet: usize, length: u32): void {
   const at = packet + ipBytes, from = be32(packet + 12), bytes = readDatagram(packet + 12, at, length);
   if (bytes < 0) return count(Counter.damaged);
-  if (be32(packet + 16) === address) icmp.sayPortClosed(packet, from);
+  const fromPort = be16(at), toPort = be16(at + 2), data = at + udpBytes;
+  if (fromPort === 67 && toPort === 68) return receiveDhcp(from, data, bytes);
+  if (address === 0 || be32(packet + 16) !== address || !isHost(from)) return count(Counter.foreign);
+  if (fromPort === 53 && from === dns && expectsDns(toPort)) receiveDns(from, toPort, data, bytes);
+  else icmp.sayPortClosed(packet, from);
 }
 
 function receiveIcmp(packet: usize, length: u32): void {
@@ -45,9 +51,9 @@ function receivePacket(packet: usize, most: u32): void {
   const all = check(packet, most);
   if (all === 0) return;
   const to = be32(packet + 16), from = be32(packet + 12), length = all - ipBytes, protocol = <u32>load<u8>(packet, 9);
+  if (protocol === protocolUdp) return receiveUdp(packet, length); // DHCP comes to no address of ours
   if (address === 0 || to !== address || !isHost(from)) return count(Counter.foreign);
   if (protocol === protocolTcp) receiveTcp(packet + 12, packet + ipBytes, length);
-  else if (protocol === protocolUdp) receiveUdp(packet, length);
   else if (protocol === protocolIcmp) receiveIcmp(packet, length);
 }
 

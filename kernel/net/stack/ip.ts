@@ -31,6 +31,7 @@ export function sendPacket(to: u32, length: u32): void {
     put16(outgoing + 4, 0xffff);
     return transmit(outgoing, all);
   }
+  if (address === 0) return;
   const hop = isNeighbour(to) ? to : gateway;
   if (hop !== 0 && hop !== address) sendToNeighbour(hop, outgoing, all);
 }

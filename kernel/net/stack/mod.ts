@@ -1,14 +1,18 @@
 /** TCP/IP over one Ethernet interface. Carries streams.ts and names.ts; main.ts calls the rest. */
-import { carryDatagram } from "../names";
+import { carryDatagram, carryResolve } from "../names";
 import { take } from "../memory";
 import { announce, runArp } from "./arp";
 import { readClock, time } from "./clock";
+import { runDhcp, startDhcp } from "./dhcp";
+import { resolve, runDns } from "./dns";
 import { startHash } from "./hash";
 import * as input from "./input";
 import { address, setAddress, setMac } from "./interface";
 import { runHalfOpen, runTcp, startTcp } from "./tcp/mod";
 import { datagramPayload, mostDatagram, sendDatagram } from "./udp";
 
+export { dhcpPhase } from "./dhcp";
+export { address, dns, gateway, mask } from "./interface";
 export { counter } from "./counters";
 export { allBlocks, freeBlocks, halfOpenCount, usedCount } from "./tcp/mod";
 
@@ -34,7 +38,9 @@ export function startStack(macHigh: u32, macLow: u32, bytes: u32): bool {
   if (at === 0) return false;
   startTcp(at, bytes);
   carryDatagram(datagram);
+  carryResolve(resolve);
   if (address !== 0) announce();
+  else startDhcp();
   return true;
 }
 
@@ -47,11 +53,9 @@ export function receiveFrame(at: usize, length: u32): void {
   input.receiveFrame(at, length);
 }
 
-let arpAt: u64 = 0;
-
 /** Runs what is due; the time of the next call, u64.MAX_VALUE for never. */
 export function runStack(): u64 {
   readClock();
-  arpAt = runArp();
-  return min(min(arpAt, runHalfOpen()), runTcp());
+  const next = min(min(runDhcp(), runDns()), min(runHalfOpen(), runTcp()));
+  return min(runArp(), next); // the others may have asked for a neighbour
 }

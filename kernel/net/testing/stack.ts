@@ -24,6 +24,12 @@ export interface StackExports extends NetExports {
   freeBlocks(): number;
   allBlocks(): number;
   halfOpenCount(): number;
+  /** 1 selecting, 2 requesting, 3 bound, 4 renewing, 5 rebinding. */
+  dhcpPhase(): number;
+  ownAddress(): number;
+  ownMask(): number;
+  ownGateway(): number;
+  ownDns(): number;
 }
 
 /** The user of streams; what is left out refuses, consumes or ignores. */

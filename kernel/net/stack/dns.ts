@@ -1,0 +1,169 @@
+/** DNS client: a bounded cache of names, and lookups that wait for them. Ids and ports of queries are random, and new for every try. */
+import { resolved } from "../names";
+import { readClock, time } from "./clock";
+import { copyName, answerAddress, answerTtl, found, noAddress, notOurs, readAnswer, readQuad, writeQuery } from "./dns-message";
+import { draw } from "./hash";
+import { address, dns, isHost } from "./interface";
+import { dnsInterval, dnsTries, failedTtl, knownNames, lookups, never, second } from "./limits";
+import { datagramPayload, sendDatagram } from "./udp";
+
+const enum State { free = 0, asked = 1, known = 2 }
+
+@unmanaged
+class Name {
+  state: u32;
+  /** 0 in state known: it has no address. */
+  address: u32;
+  id: u32;
+  port: u32;
+  tries: u32;
+  length: u32;
+  /** Of the next try, or the end of what is known. */
+  dueAt: u64;
+  usedAt: u64;
+}
+
+const nameBytes: u32 = offsetof<Name>() + 256;
+// @ts-ignore: decorator
+@lazy const table: usize = memory.data(32 * 296, 8);
+/** Lookups: 1 + number of the name u32 (0: free; 0xffffffff: answered with the address), ask u32, address u32, unused u32. */
+// @ts-ignore: decorator
+@lazy const waiting: usize = memory.data(64 * 16, 8);
+// @ts-ignore: decorator
+@lazy const lower: usize = memory.data(256, 8);
+let lookupCount: u32 = 0, askedCount: u32 = 0;
+const answered: u32 = 0xffffffff;
+
+function nameAt(index: u32): Name { return changetype<Name>(table + index * nameBytes); }
+function textOf(name: Name): usize { return changetype<usize>(name) + offsetof<Name>(); }
+
+function wait(what: u32, ask: u32, value: u32): bool {
+  for (let index: u32 = 0; index < lookups; index++) {
+    const at = waiting + (index << 4);
+    if (load<u32>(at) !== 0) continue;
+    store<u32>(at, what);
+    store<u32>(at, ask, 4);
+    store<u32>(at, value, 8);
+    lookupCount++;
+    return true;
+  }
+  return false;
+}
+
+/** The entry of a name that is known or asked for, a free one, or that used least recently; -1 when all are asked for. */
+function entryFor(length: u32): i32 {
+  let best: i32 = -1;
+  for (let index: u32 = 0; index < knownNames; index++) {
+    const name = nameAt(index);
+    if (name.state !== State.free && name.length === length && memory.compare(textOf(name), lower, length) === 0) return index;
+    if (name.state === State.asked) continue;
+    if (best < 0 || (nameAt(best).state !== State.free && (name.state === State.free || name.usedAt < nameAt(best).usedAt))) best = index;
+  }
+  return best;
+}
+
+function ask(name: Name): void {
+  name.tries++;
+  name.id = draw() & 0xffff;
+  name.port = 1024 + draw() % 64_512;
+  name.dueAt = time + (dnsInterval << (name.tries - 1));
+  if (dns === 0 || address === 0) return;
+  const length = writeQuery(datagramPayload(), name.id, textOf(name), name.length);
+  sendDatagram(dns, name.port << 16 | 53, length);
+}
+
+/** Names a lookup whose answer comes from a poll; false: there is no room, or it is no name. */
+export function resolve(at: usize, length: u32, token: u32): bool {
+  readClock();
+  const quad = readQuad(at, length);
+  if (quad !== 0) return wait(answered, token, quad);
+  const size = copyName(lower, at, length);
+  if (size === 0 || lookupCount >= lookups) return false;
+  const index = entryFor(size);
+  if (index < 0) return false;
+  const name = nameAt(index);
+  const same = name.state !== State.free && name.length === size && memory.compare(textOf(name), lower, size) === 0;
+  name.usedAt = time;
+  if (same && name.state === State.known && name.dueAt > time) return wait(answered, token, name.address);
+  if (!same || name.state === State.known) {
+    memory.copy(textOf(name), lower, size);
+    name.length = size;
+    name.state = State.asked;
+    name.address = 0;
+    name.tries = 0;
+    askedCount++;
+    ask(name);
+  }
+  return wait(index + 1, token, 0);
+}
+
+function conclude(index: u32, value: u32, seconds: u32): void {
+  const name = nameAt(index);
+  name.state = State.known;
+  name.address = value;
+  name.dueAt = time + <u64>seconds * second;
+  askedCount--;
+  for (let each: u32 = 0; each < lookups; each++) {
+    const at = waiting + (each << 4);
+    if (load<u32>(at) !== index + 1) continue;
+    store<u32>(at, answered);
+    store<u32>(at, value, 8);
+  }
+}
+
+/** A datagram from port 53. */
+export function receiveDns(from: u32, toPort: u32, at: usize, length: u32): void {
+  if (from !== dns || askedCount === 0) return;
+  for (let index: u32 = 0; index < knownNames; index++) {
+    const name = nameAt(index);
+    if (name.state !== State.asked || name.port !== toPort) continue;
+    const outcome = readAnswer(at, length, name.id, textOf(name), name.length);
+    if (outcome === notOurs) continue;
+    if (outcome === found) conclude(index, answerAddress, answerTtl);
+    else if (outcome === noAddress) conclude(index, 0, failedTtl);
+    else name.dueAt = time; // the server could not: the next try
+    return;
+  }
+}
+
+/** True for a port that a query was sent from. */
+export function expectsDns(toPort: u32): bool {
+  for (let index: u32 = 0; askedCount !== 0 && index < knownNames; index++)
+    if (nameAt(index).state === State.asked && nameAt(index).port === toPort) return true;
+  return false;
+}
+
+function tell(): void {
+  for (let index: u32 = 0; index < lookups; index++) {
+    const at = waiting + (index << 4);
+    if (load<u32>(at) !== answered) continue;
+    store<u32>(at, 0);
+    lookupCount--;
+    resolved(load<u32>(at, 4), load<u32>(at, 8));
+  }
+}
+
+/** Tries again, gives up, and tells what is known; the time of the next call. */
+export function runDns(): u64 {
+  let next = never;
+  for (let index: u32 = 0; askedCount !== 0 && index < knownNames; index++) {
+    const name = nameAt(index);
+    if (name.state !== State.asked) continue;
+    if (name.dueAt <= time) {
+      if (name.tries >= dnsTries) {
+        conclude(index, 0, failedTtl);
+        continue;
+      }
+      ask(name);
+    }
+    next = min(next, name.dueAt);
+  }
+  if (lookupCount !== 0) tell();
+  return lookupCount !== 0 && hasAnswered() ? time : next;
+}
+
+/** Lookups that were answered while others were told. */
+function hasAnswered(): bool {
+  for (let index: u32 = 0; index < lookups; index++) if (load<u32>(waiting + (index << 4)) === answered) return true;
+  return false;
+}
