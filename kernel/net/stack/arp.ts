@@ -1,6 +1,6 @@
 /**
- * ARP (RFC 826): hardware addresses of neighbours. Learnt from answers to own requests and from those who ask for this host only; a packet
- * waits for its neighbour's answer in one of a few places, later packets for the same neighbour replace it.
+ * ARP (RFC 826): hardware addresses of neighbours. Learnt from answers to own requests and from those who ask for this host only. Packets
+ * wait for their neighbour's answer in a few places, in their order: behind a router one answer is what all first connections wait for.
  *
  *     free ──packet to send──▶ asked ──answer──▶ known ──old, and used──▶ known, asked again ──no answer──▶ free
  */
@@ -19,8 +19,6 @@ class Neighbour {
   mac2: u32;
   /** Requests without an answer. */
   tries: u32;
-  /** 1 + number of the place whose packet waits for the answer, or 0. */
-  place: u32;
   usedAt: u64;
   /** Of the next request; never when no answer is awaited. */
   askAt: u64;
@@ -31,9 +29,10 @@ const neighbourBytes: u32 = offsetof<Neighbour>();
 const placeBytes: u32 = ethernetBytes + mtu + 2 + 8;
 // @ts-ignore: decorator
 @lazy const table: usize = memory.data(32 * 48, 8);
-/** Places: length of the frame u32, 4 unused, frame. */
+/** Places, the first so many taken: neighbour's address u32, length of the frame u32, frame. */
 // @ts-ignore: decorator
-@lazy const places: usize = memory.data(4 * 1524, 8);
+@lazy const places: usize = memory.data(16 * 1524, 8);
+let taken: u32 = 0;
 // @ts-ignore: decorator
 @lazy const request: usize = memory.data(48, 8);
 let lastFound: usize = 0;
@@ -55,6 +54,7 @@ function find(other: u32): usize {
 }
 
 function leave(each: Neighbour): void {
+  if (taken !== 0 && each.state === State.asked) release(each.address, 0);
   if (changetype<usize>(each) === lastFound) lastFound = 0;
   memory.fill(changetype<usize>(each), 0, neighbourBytes);
 }
@@ -104,16 +104,29 @@ export function announce(): void {
   put(1, 0, 0, address);
 }
 
-function wait(each: Neighbour, frame: usize, length: u32): void {
-  if (each.place === 0) {
-    let taken: u32 = 0;
-    for (let index: u32 = 0; index < neighbours; index++) if (entry(index).place !== 0) taken |= 1 << entry(index).place;
-    for (let place: u32 = 1; place <= waitingPackets && each.place === 0; place++) if ((taken & (1 << place)) === 0) each.place = place;
-    if (each.place === 0) return; // whoever sent it sends it again
-  }
-  const at = places + (each.place - 1) * placeBytes;
-  store<u32>(at, length);
+/** Without a free place it is dropped: whoever sent it sends it again. */
+function wait(other: u32, frame: usize, length: u32): void {
+  if (taken === waitingPackets) return;
+  const at = places + taken++ * placeBytes;
+  store<u32>(at, other);
+  store<u32>(at, length, 4);
   memory.copy(at + 8, frame, length);
+}
+
+/** Takes a neighbour's packets off their places; they go when there is a hardware address. */
+function release(other: u32, mac: usize): void {
+  const all = taken;
+  taken = 0;
+  for (let place: u32 = 0; place < all; place++) {
+    const at = places + place * placeBytes;
+    if (load<u32>(at) !== other) {
+      const to = places + taken++ * placeBytes;
+      if (to !== at) memory.copy(to, at, placeBytes);
+    } else if (mac !== 0) {
+      memory.copy(at + 8, mac, 6);
+      transmit(at + 8, load<u32>(at, 4));
+    }
+  }
 }
 
 /** Sends the frame, which lacks the receiver's hardware address only, to a neighbour: now, or when it has answered. */
@@ -128,7 +141,7 @@ export function sendToNeighbour(other: u32, frame: usize, length: u32): void {
     if (each.askAt === never && time - each.knownAt >= neighbourAge) ask(each);
     return;
   }
-  wait(each, frame, length);
+  wait(other, frame, length);
   if (each.state === State.free) {
     each.state = State.asked;
     ask(each);
@@ -142,11 +155,7 @@ function learn(each: Neighbour, mac: usize): void {
   each.knownAt = time;
   each.askAt = never;
   each.tries = 0;
-  if (each.place === 0) return;
-  const at = places + (each.place - 1) * placeBytes;
-  each.place = 0;
-  memory.copy(at + 8, mac, 6);
-  transmit(at + 8, load<u32>(at));
+  if (taken !== 0) release(each.address, mac);
 }
 
 /** A frame of type ARP. */

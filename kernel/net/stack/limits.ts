@@ -9,8 +9,8 @@ export const mtu: u32 = 1500;
 // ---- ARP
 /** Neighbours known at once; beyond, the one that was used least recently is evicted. */
 export const neighbours: u32 = 32;
-/** Packets that wait for an answer, one for each neighbour. */
-export const waitingPackets: u32 = 4;
+/** Packets that wait for an answer, of all neighbours together. */
+export const waitingPackets: u32 = 16;
 export const neighbourAge: u64 = 60 * second;
 export const arpInterval: u64 = second;
 export const arpTries: u32 = 3;

@@ -87,6 +87,31 @@ test("a packet for a neighbour that is not known waits for its answer, with requ
   equal(takeAlone().length, 1 + 3);
 });
 
+test("sixteen packets wait for one answer and go in their order; more are dropped, and those of a silent neighbour leave their places", () => {
+  const { stack, take } = start();
+  take();
+  for (let round = 0; round < 2; round++) {
+    for (let length = 10; length < 30; length++) stack.receive(ping(length));
+    equal(take().length, 1, "one request");
+    stack.runUntil(stack.nowUs + 60_000_000);
+    take();
+  }
+  for (let length = 10; length < 30; length++) stack.receive(ping(length));
+  take();
+  stack.receive(arpFrame(2, peerAddress, guestAddress));
+  deepEqual(
+    take(),
+    Array.from({ length: 16 }, (_, at) => ({
+      kind: "icmp",
+      from: guestAddress,
+      to: peerAddress,
+      type: 0,
+      code: 0,
+      data: bytesOf(at + 10, at + 10),
+    })),
+  );
+});
+
 test("answers that nobody asked for are not believed", () => {
   const { stack, take } = start();
   stack.receive(arpFrame(2, peerAddress, guestAddress));
