@@ -1,11 +1,16 @@
-/** The example, served by the gateway. */
-import { deepEqual, equal } from "node:assert/strict";
+/** The example by the gateway and by a microVM: both give the same answers. */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { cp, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { capture, packageRoot } from "#cli";
-import { type Answer, type Downstream, downstream, type Received, serveExample } from "./testing.ts";
+import { capture, type Captured, packageRoot } from "#cli";
+import { type Answer, type Downstream, downstream, eventually, type Received, serveExample } from "./testing.ts";
+
+const qemu = spawnSync("qemu-system-x86_64", ["--version"]).error === undefined;
 
 function answer({ method, path }: Received): Answer {
   if (path === "/items/PEN-1") return { json: { sku: "PEN-1", price: 2.5 } };
@@ -29,13 +34,19 @@ after(async () => {
 const json = { "content-type": "application/json", "x-api-key": "secret" };
 const order = (body: string, headers: Readonly<Record<string, string>> = json): RequestInit => ({ method: "POST", headers, body });
 
-/** Requests of all kinds. */
-const requests: readonly (readonly [path: string, init: RequestInit])[] = [
+type Requests = readonly (readonly [path: string, init: RequestInit])[];
+
+/** Requests for which the flow asks its outlets. */
+const asking: Requests = [
   ["/quotes/PEN-1?quantity=3", {}],
   ["/quotes/PEN-1", { method: "HEAD" }],
   ["/quotes/NONE", {}],
   ["/quotes/BROKEN", {}],
   ["/orders", order('{"sku":"PEN-1","quantity":3}')],
+];
+
+/** Others that both must answer alike. */
+const plain: Requests = [
   ["/orders", order('{"sku":"PEN-1","quantity":0}')],
   ["/orders", order('{"sku":"PEN-1","quantity":3}', { ...json, "x-api-key": "guess" })],
   ["/orders", order('{"sku":"PEN-1","quantity":3}', {})],
@@ -52,9 +63,9 @@ interface Answered {
 }
 
 /** Ids and dates are new each time. */
-const changing = /^(date|location|mayfly-id|connection|keep-alive|content-length)$/;
+const changing = /^(date|location|mayfly-message-id|connection|keep-alive|content-length)$/;
 
-async function ask(url: string): Promise<readonly Answered[]> {
+async function ask(url: string, requests: Requests): Promise<readonly Answered[]> {
   const answers: Answered[] = [];
   for (const [path, init] of requests) {
     const response = await fetch(`${url}${path}`, init);
@@ -73,17 +84,59 @@ const environment = (host: string): Readonly<Record<string, string>> => {
   return { WEB_KEY: "secret", CATALOGUE_URL: `http://${host}:${port}/items`, WAREHOUSE_URL: `http://${host}:${port}/orders` };
 };
 
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
 test("the flow tests pass", async () => {
   const { code, out } = await capture(["test", folder]);
   equal(code, 0, out);
 });
 
-test("a gateway serves it", async () => {
+test("a gateway and a microVM give the same answers; the microVM has its life shown, and ends when it is told", {
+  skip: qemu ? false : "QEMU is not installed",
+  timeout: 180_000,
+}, async () => {
   const example = await serveExample("microservice", environment("127.0.0.1"));
-  const expected = await ask(example.url);
+  const asked = await ask(example.url, asking);
+  const expected = await ask(example.url, plain);
   await example.stop();
   deepEqual(
-    expected.map(({ status }) => status),
+    [...asked, ...expected].map(({ status }) => status),
     [200, 200, 404, 502, 201, 422, 401, 401, 400, 413, 405, 404],
   );
+
+  const elf = join(folder, "app.elf");
+  const built = await capture(["build", "--target", "microvm", "-c", join(folder, "mayfly.yaml"), "-o", elf, "--no-check"]);
+  equal(built.code, 0, built.err);
+  const env = { XDG_STATE_HOME: join(folder, "state"), ...environment("10.0.2.2") };
+  const run = (...values: string[]): Promise<Captured> => capture(values, { env });
+  const port = await freePort();
+  const up = await run("up", elf, "-p", `${port}:80`, "--detach", "--json");
+  equal(up.code, 0, up.err);
+  try {
+    const url = `http://127.0.0.1:${port}`;
+    deepEqual(await ask(url, plain), expected);
+    equal((await fetch(`${url}/healthz`)).status, 200);
+    match(await (await fetch(`${url}/metrics`)).text(), /^mayfly_\w+\{.*flow="shop".*\} \d+$/m);
+    match((await run("logs", "shop")).out, /"serving/);
+    const { machines } = JSON.parse((await run("ps", "--json")).out) as {
+      readonly machines: readonly { readonly name: string; readonly running: boolean }[];
+    };
+    deepEqual(
+      machines.map(({ name, running }) => [name, running]),
+      [["shop", true]],
+    );
+    match((await run("up", elf, "-p", `${await freePort()}:80`)).err, /MF_MICROVM_NAME/);
+  } finally {
+    equal((await run("stop", "shop")).out, "shop stopped\n");
+  }
+  await eventually("the port to be free", async () =>
+    (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)) === undefined ? true : undefined,
+  );
+  ok((await run("ps")).out.startsWith("no microVM"));
 });

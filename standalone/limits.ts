@@ -21,10 +21,11 @@ export const standaloneLimits = {
   consoleTailBytes: 16 * 1024,
   /** From exec of QEMU to the first answer. Under TCG on a busy computer a boot takes a second. */
   startMs: 30_000,
-  /** Between two looks at a microVM that starts or ends. */
+  /** Between two looks at a microVM that ends, or at its console. */
   lookMs: 50,
-  /** One question to a microVM while it starts. */
+  /** One question to a microVM while it starts, and between two of them. */
   askMs: 1_000,
+  askEveryMs: 25,
   /** Wall time for a microVM beyond its service's `drain`, from the power button to its end; then QEMU is told to quit, then killed. */
   stopExtraMs: 2_000,
   quitMs: 2_000,

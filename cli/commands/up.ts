@@ -27,7 +27,7 @@ function memorySize(text: string): number {
 
 /** Throws MF_FILE_UNREADABLE, MF_MICROVM_CONFIG. */
 async function configFile(path: string | undefined): Promise<ConfigFile> {
-  if (path === undefined) return { settings: {}, network: undefined };
+  if (path === undefined) return { settings: {} };
   const { readConfigFile, standaloneLimits } = await import("#standalone");
   try {
     if ((await stat(path)).size > standaloneLimits.configBytes) throw new Error(`it is longer than ${standaloneLimits.configBytes} bytes`);
@@ -91,17 +91,18 @@ async function up(cli: Cli, elf: string, flags: Flags): Promise<number> {
   if (flags.tap !== undefined && !/^[A-Za-z0-9_.-]{1,15}$/.test(flags.tap)) throw usageError(`${flags.tap} is not a network device's name`);
   if (flags.json === true && flags.detach !== true)
     throw usageError("--json goes with --detach: in the foreground the console is on standard output");
-  const [{ configText, portsOf, standaloneLimits, startMachine }, { serviceAt }] = await Promise.all([
+  const [{ configText, portsOf, standaloneLimits, startMachine, userNetwork }, { serviceAt }] = await Promise.all([
     import("#standalone"),
     import("../machine/elf.ts"),
   ]);
   const { service } = await serviceAt(elf);
+  const given = await configFile(flags.config);
   const memory = memoryBytes(flags.memory, standaloneLimits);
   const options = {
     name: flags.name ?? service.name,
     elf,
     service,
-    config: configText(service, await configFile(flags.config), terminal.env),
+    config: configText(service, flags.tap === undefined ? { network: userNetwork, ...given } : given, terminal.env),
     ports: flags.tap === undefined ? portsOf(flags.port ?? [], service) : [],
     tap: flags.tap,
     memoryBytes: memory,
@@ -114,7 +115,9 @@ async function up(cli: Cli, elf: string, flags: Flags): Promise<number> {
   }
   const { withSignals } = await import("../serving/signals.ts");
   return await withSignals(async (signal) => {
-    const machine = await startMachine({ ...options, console: (text) => terminal.out(text) });
+    const early = new AbortController();
+    void signal.then(() => early.abort());
+    const machine = await startMachine({ ...options, console: (text) => terminal.out(text), stopped: early.signal });
     announce(terminal, machine, flags);
     return await stay(cli, machine, signal);
   });

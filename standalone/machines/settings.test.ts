@@ -16,7 +16,7 @@ const outlet: ServiceOutlet = {
   ...{ backoffMs: { least: 1, most: 2 }, retryAgeMs: 1, basic: undefined, headers: {} },
 };
 const service: Service = { ...some, name: "api", port: 80, healthPort: 0, auth: [], outlets: [], values: {}, syslog: undefined };
-const none = { settings: {}, network: undefined };
+const none = { settings: {} };
 
 test("settings are found in all texts, and are optional where every reference has a default", () => {
   const found = settingsOf({

@@ -15,7 +15,7 @@ export interface NetworkSettings {
 /** The file of `--config`: its settings count before those of the environment. */
 export interface ConfigFile {
   readonly settings: Readonly<Record<string, string>>;
-  readonly network: NetworkSettings | undefined;
+  readonly network?: NetworkSettings;
 }
 
 const reference = /\$?\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}/g;
@@ -64,7 +64,7 @@ export function readConfigFile(text: string, path: string): ConfigFile {
   if (network !== undefined && !(isTexts(network) && Object.keys(network).every((name) => networkMembers.includes(name))))
     throw unusable(path, "has a network that is not an address, a gateway and a DNS server");
   if (network !== undefined && (network as NetworkSettings).address === undefined) throw unusable(path, "has a network without an address");
-  return { settings, network: network as NetworkSettings | undefined };
+  return { settings, ...(network === undefined ? {} : { network: network as NetworkSettings }) };
 }
 
 function filled(text: string, values: Readonly<Record<string, string>>): string {
@@ -89,6 +89,9 @@ function checkUrls({ outlets }: Service, values: Readonly<Record<string, string>
       throw new CodedError("MF_MICROVM_CONFIG", `the settings give the outlet "${name}" no URL: it must be like http://erp:8000/orders`);
   }
 }
+
+/** Addresses in QEMU's user networking (QEMU's manual, "Using the user mode network stack"): no need to ask DHCP for them. */
+export const userNetwork: NetworkSettings = { address: "10.0.2.15/24", gateway: "10.0.2.2", dns: "10.0.2.3" };
 
 /** The text of config.json. Throws MF_MICROVM_SETTING for settings that are missing, MF_MICROVM_CONFIG, MF_STANDALONE_HTTPS. */
 export function configText(service: Service, file: ConfigFile, environment: Environment): string {

@@ -33,6 +33,8 @@ export interface StartOptions {
   /** Takes the console's text as it comes. Undefined: the microVM outlives this process. */
   readonly console: ((text: string) => void) | undefined;
   readonly environment: Environment;
+  /** Aborted when nobody wants it any more. */
+  readonly stopped?: AbortSignal;
 }
 
 export interface StartedMachine extends Machine {
@@ -91,17 +93,25 @@ function endOf(child: ChildProcess): Promise<MachineEnd> {
   });
 }
 
-async function untilServing(ports: readonly PortPair[], startedMs: number, ended: Promise<MachineEnd>): Promise<number | MachineEnd> {
+/**
+ * Milliseconds until the first answer, or its end. QEMU takes connections before the guest can, and tries again late: each question has a
+ * connection of its own, and does not wait for those before.
+ */
+async function untilServing({ ports, stopped }: StartOptions, startedMs: number, ended: Promise<MachineEnd>): Promise<number | MachineEnd> {
   let end: MachineEnd | undefined;
+  let readyMs: number | undefined;
   void ended.then((known) => (end = known));
   const [port] = ports;
-  while (port !== undefined && end === undefined) {
-    if (await answers(port)) return performance.now() - startedMs;
+  while (port !== undefined && end === undefined && readyMs === undefined) {
+    const asked = answers(port).then((answered) => {
+      if (answered) readyMs ??= performance.now() - startedMs;
+    });
     if (performance.now() - startedMs > standaloneLimits.startMs)
       return { clean: false, text: `it has not answered on ${port.address}:${port.host} within ${standaloneLimits.startMs / 1000} s` };
-    await Promise.race([ended, pause(standaloneLimits.lookMs)]);
+    if (stopped?.aborted === true) return { clean: false, text: "it was stopped before it had answered" };
+    await Promise.race([ended, pause(standaloneLimits.askEveryMs), asked]);
   }
-  return end ?? Number.NaN;
+  return end ?? readyMs ?? Number.NaN;
 }
 
 /** `shown`: people have seen the console already. */
@@ -182,7 +192,7 @@ export async function startMachine(options: StartOptions): Promise<StartedMachin
     drainMs: service.drainMs,
   };
   await writeRecord(folder, record);
-  const ready = await untilServing(ports, startedMs, ended);
+  const ready = await untilServing(options, startedMs, ended);
   if (typeof ready !== "number") throw await failed(folder, child, shown, ready);
   await rm(config, { force: true });
   if (options.console === undefined) child.unref();
