@@ -3,6 +3,9 @@ export { beginAnswer, endAnswer, putLength, putLine, putLineOf } from "./answer"
 export {
   bytesOfConnection, Connection, noAnswer, openConnections, outOf, refusedConnections, startConnections,
 } from "./connection";
+export {
+  answerOf, broken, cancelClient, Client, clientDue, exchanges, malformed, newClient, noRoom, onAnswered, onAnswerHead, onFailed, startClient, tooBig, unreached,
+} from "./client";
 export { putIsoDate } from "./date";
 export {
   beginClosing, closed, connectionDue, cut, ended, isClosing, listenForCallers, onAsked, onLeft, onNoRoom, onRepeated, onTooLong, onTooMany,

@@ -2,9 +2,10 @@
 import { drop, reserve, put, Bytes } from "../bytes";
 import { release } from "../blocks";
 import { now } from "../host";
-import { abort, finish, localPort, onClosed, onEnded, onOpened, onReceived, onWritable, push, resume, write } from "../streams";
+import { abort, finish, localPort, onClosed, onConnected, onEnded, onOpened, onReceived, onWritable, push, resume, write } from "../streams";
 import { clearTimer } from "../timers";
 import { beginChunks, chunksBroken, chunksOver, dataOf, inData, takeFraming, tookData } from "./chunks";
+import { clientClosed, clientConnected, clientEnded, clientReceived, clientWritable } from "./client";
 import {
   allow, answerWritten, chunksOf, Connection, connectionOf, eachIdle, forgetConnection, headOf, lingering, noAnswer, openConnection, outOf,
   readingBody, readingChunks, readingHead, readWhole, writingAnswer,
@@ -56,7 +57,7 @@ export function opened(stream: u32, address: u32, _peerPort: u32): bool {
 
 export function received(stream: u32, at: usize, length: u32): u32 {
   const c = connectionOf(stream);
-  if (c === null) return length;
+  if (c === null) return clientReceived(stream, at, length);
   let taken: u32 = 0;
   while (taken < length && c.hasSocket && c.reading !== readWhole) taken += takeSome(c, at + taken, length - taken);
   if (!c.hasSocket) return length;
@@ -66,7 +67,8 @@ export function received(stream: u32, at: usize, length: u32): u32 {
 
 export function ended(stream: u32): void {
   const c = connectionOf(stream);
-  if (c === null || c.hasEnded) return;
+  if (c === null) return clientEnded(stream);
+  if (c.hasEnded) return;
   c.hasEnded = true;
   if (c.reading === lingering) return end(c);
   if (c.reading === readWhole) return; // it waits for its answer
@@ -77,11 +79,13 @@ export function ended(stream: u32): void {
 export function closed(stream: u32, _reason: u32): void {
   const c = connectionOf(stream);
   if (c !== null) gone(c);
+  else clientClosed(stream);
 }
 
 export function writable(stream: u32): void {
   const c = connectionOf(stream);
-  if (c !== null && c.answer === writingAnswer) writeMore(c);
+  if (c === null) clientWritable(stream);
+  else if (c.answer === writingAnswer) writeMore(c);
 }
 
 // ---- reading
@@ -329,6 +333,7 @@ export function beginClosing(): void {
 
 export function listenForCallers(): void {
   onOpened(opened);
+  onConnected(clientConnected);
   onReceived(received);
   onEnded(ended);
   onClosed(closed);

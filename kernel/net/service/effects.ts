@@ -15,7 +15,8 @@ import { beginLine, endLine, putFields } from "./log";
 import { addTimer, complete, endStep, escaped, fail, finish, goOn, interrupted, machineOver, noMemory, removeTimer } from "./machines";
 import { ending, Message, timeOf } from "./message";
 import { countLogDropped } from "./metrics";
-import { addSend, blameOf, blamedOrigin, blamedStatus, startCall } from "./outlets";
+import { blameOf, blamedOrigin, blamedStatus } from "./answers";
+import { addSend, startCall } from "./outlets";
 import {
   byte, count, doorMagic, expect, frameBroken, isAbsent, kind, lastKind, nextRecord, number, openFrame, optionalText, partAt, partLength,
   parts, textAt, valid,

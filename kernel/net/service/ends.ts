@@ -37,7 +37,8 @@ export function beginFailureOf(from: u32, wanted: u32, at: usize, length: u32): 
   put(code, at, length);
 }
 
-function clearFailure(): void {
+/** Forgets the failure: it is told nobody. */
+export function clearFailure(): void {
   drop(code);
   drop(reason);
   drop(stack);

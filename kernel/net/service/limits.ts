@@ -51,5 +51,7 @@ export const requestAttempts: u32 = 3;
 export const requestWaitMs: f64 = 1000;
 /** Longest answer of an outlet, in bytes. */
 export const answerBytes: u32 = 16 << 20;
+/** Bytes of an answer that a failure quotes. */
+export const quotedBytes: u32 = 200;
 /** Requests to outlets under way at once. */
 export const callsUnderWay: u32 = 256;

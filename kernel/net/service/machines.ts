@@ -196,12 +196,12 @@ export function done(slot: u32, kind: u32, length: u32): void {
 
 // ---- events
 
-/** Gives a machine an event; of an answer its whole frame, whose block is taken. */
-export function giveEvent(m: Message, kind: u32, number: u32, block: usize, length: u32): void {
+/** Gives a machine an event; of an answer its whole frame, whose block is taken. False without memory. */
+export function giveEvent(m: Message, kind: u32, number: u32, block: usize, length: u32): bool {
   const at = allocateZeroed(offsetof<Waiting>());
   if (at === 0) {
     release(block);
-    return outOfMemory(m);
+    return false;
   }
   const event = changetype<Waiting>(at);
   event.kind = kind;
@@ -212,6 +212,7 @@ export function giveEvent(m: Message, kind: u32, number: u32, block: usize, leng
   else changetype<Waiting>(m.lastEvent).next = at;
   m.lastEvent = at;
   if (m.state === waiting || m.state === ending) makeReady(m);
+  return true;
 }
 
 export function outOfMemory(m: Message): void {
@@ -275,7 +276,7 @@ export function timerDue(timer: FlowTimer): void {
   const m = changetype<Message>(timer.message);
   const number = timer.number;
   removeTimer(m, number);
-  giveEvent(m, 3, number, 0, 0);
+  if (!giveEvent(m, 3, number, 0, 0)) outOfMemory(m);
 }
 
 function dropTimers(m: Message): void {
@@ -356,7 +357,7 @@ function cancel(m: Message): void {
   const isRunning = m.state === running;
   m.state = ending;
   if (!m.hasMachine) return closeMessage(m);
-  if (!isRunning) giveEvent(m, 4, m.isLate ? 1 : 0, 0, 0);
+  if (!isRunning && !giveEvent(m, 4, m.isLate ? 1 : 0, 0, 0)) makeReady(m);
 }
 
 /** After a step of a machine that nobody waits for. */

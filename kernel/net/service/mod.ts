@@ -5,18 +5,19 @@
 import { startBlocks } from "../blocks";
 import { putNumber, putText } from "../bytes";
 import { now, off } from "../host";
-import { beginClosing, Connection, connectionDue, listenForCallers, openConnections, startConnections } from "../http/mod";
+import { beginClosing, Client, Connection, connectionDue, listenForCallers, openConnections, startConnections } from "../http/mod";
 import { listen } from "../streams";
 import { remaining, take } from "../memory";
-import { connectionTimer, flowTimer, messageTimer, nextDue, setTimer, startTimers, takeDue, Timer, serviceTimer } from "../timers";
+import { callTimer, connectionTimer, flowTimer, messageTimer, nextDue, pauseTimer, serviceTimer, setTimer, startTimers, takeDue, Timer } from "../timers";
 import { startAdmission } from "./admit";
 import { drainMs, healthPort, port, readService } from "./config";
 import {
-  bytesPerConnection, bytesPerMessage, configBytes, connections as mostConnections, leastConnections, messages as mostMessages, openTimers,
+  bytesPerConnection, bytesPerMessage, callsUnderWay, configBytes, connections as mostConnections, leastConnections, messages as mostMessages, openTimers,
 } from "./limits";
 import { info, said, sayLine, startLog } from "./log";
 import { FlowTimer, messageDue, timerDue } from "./machines";
 import { Message, pending, startMessages } from "./message";
+import { exchangeDue, Pause, pauseDue, startOutlets } from "./outlets";
 import { checkRoutes } from "./routes";
 import { complain, fillIn, readSettings } from "./settings";
 
@@ -75,12 +76,13 @@ export function startService(streamNumbers: u32): bool {
   const bytes = remaining();
   const connections = max<u32>(min<u32>(bytes / bytesPerConnection, mostConnections), leastConnections);
   const messages = max<u32>(min<u32>(bytes / bytesPerMessage, mostMessages), leastConnections);
-  const timers = connections + 2 * messages + openTimers;
+  const timers = connections + 2 * messages + openTimers + 2 * callsUnderWay;
   if (
     startConnections(min<u32>(connections, streamNumbers), streamNumbers) && startMessages(messages) && startTimers(timers) &&
     startBlocks(remaining() - 64)
   ) {
     startAdmission();
+    startOutlets();
     listenForCallers();
     listen(port);
     if (healthPort !== 0) listen(healthPort);
@@ -105,6 +107,8 @@ export function runService(): u64 {
       case connectionTimer: connectionDue(changetype<Connection>(timer)); break;
       case messageTimer: messageDue(changetype<Message>(timer)); break;
       case flowTimer: timerDue(changetype<FlowTimer>(timer)); break;
+      case callTimer: exchangeDue(changetype<Client>(timer)); break;
+      case pauseTimer: pauseDue(changetype<Pause>(timer)); break;
       default: if (!isOff) end(0);
     }
   }

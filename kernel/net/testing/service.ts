@@ -79,6 +79,8 @@ export interface BenchOptions {
   readonly config?: unknown;
   readonly run?: RunStep;
   readonly memoryBytes?: number;
+  /** False: it is configured only. */
+  readonly started?: boolean;
   /** Addresses of names, in the service's numbers. */
   readonly names?: Readonly<Record<string, number>>;
 }
@@ -99,7 +101,10 @@ export class ServiceBench {
     return new ServiceBench(await netModuleOf("testing/probe/service.ts"), options);
   }
 
-  private constructor(module: WebAssembly.Module, { service = {}, config, run, memoryBytes = 8 << 20, names = {} }: BenchOptions) {
+  private constructor(
+    module: WebAssembly.Module,
+    { service = {}, config, run, memoryBytes = 8 << 20, names = {}, started = true }: BenchOptions,
+  ) {
     this.run = run ?? (() => [{ kind: "done", reply: undefined }]);
     const carrier = {
       write: (stream: number, at: number, length: number): number => {
@@ -134,7 +139,7 @@ export class ServiceBench {
     this.host = new NetHost<ServiceExports>(module, { onFrame: () => {}, memoryBytes, imports: { carrier } });
     this.configure(0, encodeService({ ...plainService, ...service }));
     if (config !== undefined) this.configure(1, Buffer.from(JSON.stringify(config)));
-    this.host.exports.start();
+    if (started) this.host.exports.start();
   }
 
   /** The result of `configure`. */
