@@ -77,13 +77,14 @@ function codeOf(size: u32): u32 {
   return code;
 }
 
-function cookieHash(irs: u32, slot: u64): u32 {
-  return <u32>hash(<u64>incoming.peer << 32 | incoming.ports, <u64>irs << 32 | (slot & 0xffffffff)) & 0xffffff00;
+/** The cookie of a time, with these eight bits of options. */
+function cookieOf(irs: u32, slot: u64, options: u32): u32 {
+  return (<u32>hash(<u64>incoming.peer << 32 | incoming.ports, <u64>irs << 32 | (slot & 0xffffff) << 8 | options) & 0xffffff00) | options;
 }
 
 function makeCookie(): u32 {
   const scale: u32 = incoming.shift < 0 ? 15 : <u32>incoming.shift;
-  return cookieHash(incoming.sequence, time / cookieAge) | codeOf(incoming.segment) << 5 | scale << 1 | (incoming.sack ? 1 : 0);
+  return cookieOf(incoming.sequence, time / cookieAge, codeOf(incoming.segment) << 5 | scale << 1 | (incoming.sack ? 1 : 0));
 }
 
 function answer(from: u32, ports: u32, sequence: u32, acknowledged: u32, scaled: bool, withSack: bool): void {
@@ -144,7 +145,7 @@ export function answerSyn(): void {
 function readCookie(): bool {
   if (time >= cookiesUntil) return false;
   const cookie = incoming.acknowledged - 1, first = incoming.sequence - 1, slot = time / cookieAge;
-  if (cookieHash(first, slot) !== (cookie & 0xffffff00) && cookieHash(first, slot - 1) !== (cookie & 0xffffff00)) return false;
+  if (cookieOf(first, slot, cookie & 0xff) !== cookie && cookieOf(first, slot - 1, cookie & 0xff) !== cookie) return false;
   const scale = (cookie >> 1) & 15;
   irs = first;
   iss = cookie;
