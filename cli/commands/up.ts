@@ -59,11 +59,10 @@ function announce({ out, err, paintErr }: Terminal, machine: StartedMachine, fla
   const { record, readyMs, reason } = machine;
   if (flags.json === true)
     return out(
-      `${JSON.stringify({ name: record.name, pid: record.process.pid, ports: record.ports, readyMs: readyMs ?? null, accelerator: record.accelerator }, undefined, 2)}\n`,
+      `${JSON.stringify({ name: record.name, pid: record.process.pid, ports: record.ports, readyMs, accelerator: record.accelerator }, undefined, 2)}\n`,
     );
-  const ready = readyMs === undefined ? "" : `, first answer after ${msText(readyMs)}`;
   err(
-    `${paintErr.bold(record.name)} ${addressText(machine)} ${paintErr.dim(`(${bytesText(record.memoryBytes)} of memory, ${reason}${ready})`)}\n`,
+    `${paintErr.bold(record.name)} ${addressText(machine)} ${paintErr.dim(`(${bytesText(record.memoryBytes)} of memory, ${reason}, ready after ${msText(readyMs)})`)}\n`,
   );
 }
 

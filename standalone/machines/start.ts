@@ -40,8 +40,8 @@ export interface StartOptions {
 export interface StartedMachine extends Machine {
   /** The accelerator, and the reason for it. */
   readonly reason: string;
-  /** Milliseconds from exec of QEMU to the first answer; undefined where nothing can ask it. */
-  readonly readyMs: number | undefined;
+  /** Milliseconds from exec of QEMU to the first answer; on a network of its own until it says that it listens. */
+  readonly readyMs: number;
   /** Its end, as a sentence, and whether it was as asked. */
   readonly ended: Promise<MachineEnd>;
 }
@@ -93,25 +93,38 @@ function endOf(child: ChildProcess): Promise<MachineEnd> {
   });
 }
 
+/** True once the guest has said on its console that it listens (kernel/net/service): on a network of its own nobody here can ask it. */
+async function says(folder: string): Promise<boolean> {
+  return (await tailOf(join(folder, "console.log"), standaloneLimits.consoleTailBytes)).includes('"msg":"serving on port ');
+}
+
 /**
  * Milliseconds until the first answer, or its end. QEMU takes connections before the guest can, and tries again late: each question has a
  * connection of its own, and does not wait for those before.
  */
-async function untilServing({ ports, stopped }: StartOptions, startedMs: number, ended: Promise<MachineEnd>): Promise<number | MachineEnd> {
+async function untilServing(
+  { ports: [port], stopped }: StartOptions,
+  folder: string,
+  startedMs: number,
+  ended: Promise<MachineEnd>,
+): Promise<number | MachineEnd> {
   let end: MachineEnd | undefined;
   let readyMs: number | undefined;
+  let ready = (): void => undefined;
+  const answered = new Promise<void>((done) => (ready = done));
   void ended.then((known) => (end = known));
-  const [port] = ports;
-  while (port !== undefined && end === undefined && readyMs === undefined) {
-    const asked = answers(port).then((answered) => {
-      if (answered) readyMs ??= performance.now() - startedMs;
+  while (end === undefined && readyMs === undefined) {
+    void (port === undefined ? says(folder) : answers(port)).then((yes) => {
+      if (!yes) return;
+      readyMs ??= performance.now() - startedMs;
+      ready();
     });
     if (performance.now() - startedMs > standaloneLimits.startMs)
-      return { clean: false, text: `it has not answered on ${port.address}:${port.host} within ${standaloneLimits.startMs / 1000} s` };
+      return { clean: false, text: `it has not answered within ${standaloneLimits.startMs / 1000} s` };
     if (stopped?.aborted === true) return { clean: false, text: "it was stopped before it had answered" };
-    await Promise.race([ended, pause(standaloneLimits.askEveryMs), asked]);
+    await Promise.race([ended, answered, pause(standaloneLimits.askEveryMs)]);
   }
-  return end ?? readyMs ?? Number.NaN;
+  return end ?? (readyMs as number);
 }
 
 /** `shown`: people have seen the console already. */
@@ -154,7 +167,7 @@ async function launch(options: StartOptions, folder: string, qemu: Awaited<Retur
 }
 
 /**
- * Resolves once the microVM answers; where no port leads to it, once it runs. Rejects with MF_MICROVM_ENDED, MF_MICROVM_NAME, MF_MICROVM_STATE,
+ * Resolves once the microVM answers, or listens where no port leads to it. Rejects with MF_MICROVM_ENDED, MF_MICROVM_NAME, MF_MICROVM_STATE,
  * MF_MICROVM_PORT, MF_PORT_IN_USE, MF_QEMU_MISSING or MF_QEMU_FAILED.
  */
 export async function startMachine(options: StartOptions): Promise<StartedMachine> {
@@ -192,9 +205,9 @@ export async function startMachine(options: StartOptions): Promise<StartedMachin
     drainMs: service.drainMs,
   };
   await writeRecord(folder, record);
-  const ready = await untilServing(options, startedMs, ended);
+  const ready = await untilServing(options, folder, startedMs, ended);
   if (typeof ready !== "number") throw await failed(folder, child, shown, ready);
   await rm(config, { force: true });
   if (options.console === undefined) child.unref();
-  return { record, folder, running: true, reason: qemu.reason, readyMs: Number.isNaN(ready) ? undefined : ready, ended };
+  return { record, folder, running: true, reason: qemu.reason, readyMs: ready, ended };
 }
