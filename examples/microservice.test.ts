@@ -120,10 +120,17 @@ test("a gateway and a microVM give the same answers; the microVM has its life sh
   equal(up.code, 0, up.err);
   try {
     const url = `http://127.0.0.1:${port}`;
+    const sent = peer.received.length;
+    deepEqual(await ask(url, asking), asked);
     deepEqual(await ask(url, plain), expected);
+    const delivered = peer.received.slice(sent).filter(({ method }) => method === "POST");
+    deepEqual(
+      delivered.map(({ path, body }) => [path, (JSON.parse(body) as { total: number }).total]),
+      [["/orders", 7.5]],
+    );
     equal((await fetch(`${url}/healthz`)).status, 200);
     match(await (await fetch(`${url}/metrics`)).text(), /^mayfly_\w+\{.*flow="shop".*\} \d+$/m);
-    match((await run("logs", "shop")).out, /"serving/);
+    match((await run("logs", "shop")).out, /"order placed"/);
     const { machines } = JSON.parse((await run("ps", "--json")).out) as {
       readonly machines: readonly { readonly name: string; readonly running: boolean }[];
     };
