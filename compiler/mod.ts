@@ -39,4 +39,5 @@ export { type LoadSegment, type Note, writeElf } from "./link/elf.ts";
 export { cachedProgram, decodeProgram, encodeProgram, programKey, type ProgramSource } from "./cache.ts";
 export { dumpFunction, type DumpKind } from "./dump.ts";
 export { trapKinds, type TrapKind } from "./assemble/code.ts";
+export { memoryCheck } from "./runtime/memory-check.ts";
 export { functionAt, parseTrapRecord } from "./runtime/trap-record.ts";

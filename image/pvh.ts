@@ -6,7 +6,7 @@
  *     kernel/drivers/map.ts has the addresses
  */
 import { assert, CodedError, toUtf8 } from "#base";
-import { type LoadSegment, type Note, type Program, writeElf } from "#compiler";
+import { type LoadSegment, memoryCheck, type Note, type Program, writeElf } from "#compiler";
 import { machineMap as map, netModule } from "#kernel";
 import type { ExecutableSettings } from "./executable.ts";
 import type { Image } from "./file.ts";
@@ -17,6 +17,8 @@ import { PageTables, type Region } from "./page-tables.ts";
 const { pageBytes } = map;
 /** XEN_ELFNOTE_PHYS32_ENTRY (Xen, xen/include/public/elfnote.h). */
 const physicalEntryNote = 18;
+/** exitNoMemory of kernel/drivers/power.ts. */
+const noMemoryCode = 0x50;
 const alignUp = (value: number): number => Math.ceil(value / pageBytes) * pageBytes;
 
 /** Regions after the program's zeroes, one after another on pages of their own. */
@@ -218,6 +220,20 @@ function loadSegments(program: Program, image: Image, { lay, tables, head, servi
   ];
 }
 
+/** The page that says if there is too little memory, where the program itself would lie beyond it. */
+function checkSegment(program: Program, lay: Layout): LoadSegment {
+  const netPages = program.memories.find(({ module }) => module === "net")?.minimumPages ?? 0;
+  const needed = alignUp(lay.freeAt) + (map.leastFrames + 16 * netPages) * pageBytes;
+  const bytes = memoryCheck({
+    address: map.checkAt,
+    needed,
+    entry: Number(program.entry),
+    sentence: `mayfly: too little memory: it needs ${Math.ceil(needed / 2 ** 20)} MiB: give it more with -m`,
+    exitCode: noMemoryCode,
+  });
+  return { name: "check", address: BigInt(map.checkAt), bytes, memoryBytes: pageBytes, writable: false, executable: true };
+}
+
 export interface PvhSettings extends ExecutableSettings {
   /** A program that is linked already. */
   readonly program?: Program;
@@ -237,11 +253,14 @@ export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
   const tables = new PageTables(map.tablesAt, map.tablesBytes);
   for (const one of regions(program, lay)) tables.map(one);
   const head = header(image, lay, directories(program, tables), service);
+  const checked = settings.service !== undefined;
+  const start = checked ? BigInt(map.checkAt) : program.entry;
   const entry = new Uint8Array(4);
-  new DataView(entry.buffer).setUint32(0, Number(program.entry), true);
+  new DataView(entry.buffer).setUint32(0, Number(start), true);
+  const segments = loadSegments(program, image, { lay, tables: tables.bytes(), head, service });
   return writeElf({
-    entry: program.entry,
-    segments: loadSegments(program, image, { lay, tables: tables.bytes(), head, service }),
+    entry: start,
+    segments: checked ? [checkSegment(program, lay), ...segments] : segments,
     symbols: settings.service === undefined ? [] : program.linked.symbols,
     notes: [{ owner: "Xen", type: physicalEntryNote, bytes: entry }, ...(settings.notes ?? [])],
   });

@@ -11,6 +11,7 @@
  *    0x150000  192 KiB  buffers of the channel                                                    rw-
  *    0x180000  256 KiB  the stack's uppermost part                                                rw-
  *    0x1c0000           three stacks of the exceptions, 16 KiB each, an unmapped page below each  rw-
+ *    0x1cf000    4 KiB  looks at the memory map first; not mapped
  *    0x200000           text r-x, constants r--, tables and globals rw-
  *                       list of pages, names of functions, frozen pages                           r--
  *                       free frames, up to 1 GiB                                                  rw-
@@ -38,6 +39,8 @@ export const faultStackAt = 0x1c1000;
 export const doubleFaultStackAt = 0x1c6000;
 export const exceptionStackAt = 0x1cb000;
 export const exceptionStackBytes = 0x4000;
+/** A page that looks at the memory map before anything else runs (compiler/runtime/memory-check.ts), in an image that serves by itself. */
+export const checkAt = 0x1cf000;
 export const textAt = 0x200000;
 /** Memory above is not used. */
 export const mostMemory = 0x40000000;
@@ -48,6 +51,9 @@ export const devicesAt = 0xfe000000;
 export const netWindow = 0x14;
 export const pageBytes = 4096;
 export const stackBytes = 0x4000000;
+
+/** Frames of 4 KiB that machines need beside the network's: tables, stack, the pages of a small message. */
+export const leastFrames = 200;
 
 /** Fields of the header, by their offset. All u32. */
 export const headerMagic = 0;

@@ -14,7 +14,7 @@ import { freeFrames, startFrames } from "./frames";
 import { checkImage } from "./image";
 import { silenceOldControllers, sleep, startInterrupts, startTimer } from "./interrupts";
 import { distrust, runJob } from "./jobs";
-import { headerAt, headerFree, headerService, headerServiceBytes, pageBytes } from "./map";
+import { headerAt, headerFree, headerService, headerServiceBytes, leastFrames, pageBytes } from "./map";
 import { button, configBuffer, configure, frameBuffer, poll, receive, start } from "./net";
 import { inNet, leastNetFrames, netBase, startNetPages } from "./net-pages";
 import {
@@ -34,8 +34,6 @@ export { hostInterrupt } from "./jobs";
 export { now, wall };
 
 const serviceKind: u32 = 0, settingsKind: u32 = 1;
-/** Frames of 4 KiB that machines need beside the network: tables, stack, the pages of a small message. */
-const leastFrames: u32 = 200;
 /** Frames given to the module before it may run what is due. */
 const mostFrames: u32 = 32;
 /** Longest sleep: the button is looked at in between. */
@@ -95,7 +93,7 @@ function startMemory(): void {
     else first = <u32>behind;
   }
   startFrames(first, end);
-  const least = leastFrames + leastNetFrames();
+  const least = <u32>leastFrames + leastNetFrames();
   if (end > first && freeFrames() >= least) return;
   print("mayfly: too little memory: it needs ");
   printNumber((<u64>first + least * pageBytes + 0xfffff) >> 20);

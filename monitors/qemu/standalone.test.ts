@@ -134,6 +134,12 @@ describe("machines that can't serve say why", skip, () => {
       /no clock: give the machine KVM's, or an RTC/,
       guestExit.noDevice,
     ],
+    [
+      "two megabytes, where not even the program fits",
+      { memory: "2M" },
+      /too little memory: it needs 5 MiB: give it more with -m/,
+      guestExit.noMemory,
+    ],
     ["four megabytes", { memory: "4M" }, /too little memory: it needs 5 MiB: give it more with -m/, guestExit.noMemory],
     ["settings that are refused", { config: "BAD!" }, /^$/, guestExit.service],
     ["settings that are too long", { config: "x".repeat(70_000) }, /the settings are too long/, guestExit.noDevice],
