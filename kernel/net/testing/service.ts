@@ -35,6 +35,12 @@ export type StepResult = readonly Effect[] | Uint8Array | { readonly end: number
 /** Runs a step of the machine in a slot. */
 export type RunStep = (event: Event, slot: number, frame: Uint8Array) => StepResult;
 
+export interface Job {
+  readonly slot: number;
+  readonly event: Event;
+  readonly frame: Uint8Array;
+}
+
 /** The defaults of a service with one route, `POST /`. */
 export const plainService: Service = {
   name: "orders",
@@ -77,7 +83,8 @@ export interface Peer {
 export interface BenchOptions {
   readonly service?: Partial<Service>;
   readonly config?: unknown;
-  readonly run?: RunStep;
+  /** `undefined` given: whoever tests takes the jobs. Default: machines that reply nothing. */
+  readonly run?: RunStep | undefined;
   readonly memoryBytes?: number;
   /** False: it is configured only. */
   readonly started?: boolean;
@@ -93,7 +100,7 @@ export class ServiceBench {
   readonly connected: Peer[] = [];
   readonly drops: number[] = [];
   readonly datagrams: string[] = [];
-  run: RunStep;
+  run: RunStep | undefined;
   #nextStream = 1;
   readonly #asks: { readonly ask: number; readonly address: number }[] = [];
 
@@ -101,11 +108,9 @@ export class ServiceBench {
     return new ServiceBench(await netModuleOf("testing/probe/service.ts"), options);
   }
 
-  private constructor(
-    module: WebAssembly.Module,
-    { service = {}, config, run, memoryBytes = 8 << 20, names = {}, started = true }: BenchOptions,
-  ) {
-    this.run = run ?? (() => [{ kind: "done", reply: undefined }]);
+  private constructor(module: WebAssembly.Module, options: BenchOptions) {
+    const { service = {}, config, memoryBytes = 8 << 20, names = {}, started = true } = options;
+    this.run = "run" in options ? options.run : () => [{ kind: "done", reply: undefined }];
     const carrier = {
       write: (stream: number, at: number, length: number): number => {
         const peer = this.#peer(stream);
@@ -248,25 +253,41 @@ export class ServiceBench {
     }
   }
 
-  #runJob(): boolean {
+  /** The next start or step; drops are noted on the way. */
+  takeJob(): Job | undefined {
     const { exports } = this.host;
-    const at = exports.nextJob();
-    if (at === 0) return false;
-    const [kind, slot = 0, eventAt = 0, eventLength = 0] = new Uint32Array(exports.memory.buffer, at, 6);
-    if (kind === 4) return this.drops.push(slot) > 0;
-    const frame = this.#memory(eventAt, eventLength).slice();
-    const event = decodeEvent(frame);
-    assert(event.ok, "the service made a malformed event");
-    const result = this.run(event.value, slot, frame);
+    for (;;) {
+      const at = exports.nextJob();
+      if (at === 0) return undefined;
+      const [kind, slot = 0, eventAt = 0, eventLength = 0] = new Uint32Array(exports.memory.buffer, at, 6);
+      if (kind === 4) {
+        this.drops.push(slot);
+        continue;
+      }
+      const frame = this.#memory(eventAt, eventLength).slice();
+      const event = decodeEvent(frame);
+      assert(event.ok, "the service made a malformed event");
+      return { slot, event: event.value, frame };
+    }
+  }
+
+  /** The result of the job that was taken last. */
+  finishJob(slot: number, result: StepResult): void {
+    const { exports } = this.host;
     const end = "end" in result ? result.end : jobEnd.complete;
     const effects = "end" in result ? (result.effects ?? []) : result;
     const bytes = effects instanceof Uint8Array ? effects : encodeEffects(effects);
     const room = exports.effectsBuffer(bytes.length);
-    if (room === 0) exports.done(slot, jobEnd.noMemory, 0);
-    else {
-      this.#memory(room, bytes.length).set(bytes);
-      exports.done(slot, end, bytes.length);
-    }
+    if (room === 0) return exports.done(slot, jobEnd.noMemory, 0);
+    this.#memory(room, bytes.length).set(bytes);
+    exports.done(slot, end, bytes.length);
+  }
+
+  #runJob(): boolean {
+    if (this.run === undefined) return false;
+    const job = this.takeJob();
+    if (job === undefined) return false;
+    this.finishJob(job.slot, this.run(job.event, job.slot, job.frame));
     return true;
   }
 
