@@ -2,7 +2,7 @@
 import { frameBytes } from "./limits";
 import { remaining } from "./memory";
 import { address, dns, gateway, prefixBits, prepareService, runService, startService } from "./service/mod";
-import { receiveFrame, runStack, startStack, useAddress } from "./stack/mod";
+import { receiveFrame, runStack, stackDue, startStack, useAddress } from "./stack/mod";
 
 export { button, configBuffer, configure, done, effectsBuffer, nextJob } from "./service/mod";
 
@@ -36,6 +36,7 @@ export function receive(length: u32): void {
 
 /** Runs what is due; returns when to call again, as `now()` counts, or u64.MAX_VALUE for never. A job may be ready afterwards. */
 export function poll(): u64 {
-  const stack = runStack();
-  return min<u64>(stack, runService());
+  runStack();
+  const service = runService();
+  return min<u64>(service, stackDue()); // what the service has sent may have to be sent again
 }

@@ -171,9 +171,12 @@ export function receiveArp(frame: usize, length: u32): void {
   if (forUs) put(2, be32(frame + 22), be16(frame + 26), sender);
 }
 
-/** Asks again and gives up; the time of the next call. */
-export function runArp(): u64 {
-  if (dueAt > time) return dueAt;
+/** The time of the next call of `runArp`. */
+export function arpDue(): u64 { return dueAt; }
+
+/** Asks again and gives up. */
+export function runArp(): void {
+  if (dueAt > time) return;
   let next = never;
   for (let index: u32 = 0; index < neighbours; index++) {
     const each = entry(index);
@@ -188,5 +191,4 @@ export function runArp(): u64 {
     next = min(next, each.askAt);
   }
   dueAt = next;
-  return next;
 }

@@ -168,9 +168,12 @@ function half(until: u64): u64 {
   return min(until, time + max<u64>((until - time) >> 1, <u64>leastLease * second));
 }
 
-/** Sends what is due; the time of the next call. */
-export function runDhcp(): u64 {
-  if (time < dueAt) return dueAt;
+/** The time of the next call of `runDhcp`. */
+export function dhcpDue(): u64 { return dueAt; }
+
+/** Sends what is due. */
+export function runDhcp(): void {
+  if (time < dueAt) return;
   if (phase === Phase.requesting && tries >= dhcpRequestTries) select();
   if (phase >= Phase.bound && time >= endsAt) select();
   if (phase === Phase.selecting || phase === Phase.requesting) {
@@ -186,5 +189,4 @@ export function runDhcp(): u64 {
     send(request, phase === Phase.renewing && isHost(server) ? server : everyone);
     dueAt = half(phase === Phase.renewing ? rebindAt : endsAt);
   }
-  return dueAt;
 }

@@ -143,27 +143,22 @@ function tell(): void {
   }
 }
 
-/** Tries again, gives up, and tells what is known; the time of the next call. */
-export function runDns(): u64 {
-  let next = never;
+/** Tries again, gives up, and tells what is known. */
+export function runDns(): void {
   for (let index: u32 = 0; askedCount !== 0 && index < knownNames; index++) {
     const name = nameAt(index);
-    if (name.state !== State.asked) continue;
-    if (name.dueAt <= time) {
-      if (name.tries >= dnsTries) {
-        conclude(index, 0, failedTtl);
-        continue;
-      }
-      ask(name);
-    }
-    next = min(next, name.dueAt);
+    if (name.state !== State.asked || name.dueAt > time) continue;
+    if (name.tries < dnsTries) ask(name);
+    else conclude(index, 0, failedTtl);
   }
   if (lookupCount !== 0) tell();
-  return lookupCount !== 0 && hasAnswered() ? time : next;
 }
 
-/** Lookups that were answered while others were told. */
-function hasAnswered(): bool {
-  for (let index: u32 = 0; index < lookups; index++) if (load<u32>(waiting + (index << 4)) === answered) return true;
-  return false;
+/** The time of the next call of `runDns`. */
+export function dnsDue(): u64 {
+  for (let index: u32 = 0; lookupCount !== 0 && index < lookups; index++) if (load<u32>(waiting + (index << 4)) === answered) return time;
+  let next = never;
+  for (let index: u32 = 0; askedCount !== 0 && index < knownNames; index++)
+    if (nameAt(index).state === State.asked) next = min(next, nameAt(index).dueAt);
+  return next;
 }

@@ -1,14 +1,14 @@
 /** TCP/IP over one Ethernet interface. Carries streams.ts and names.ts; main.ts calls the rest. */
 import { carryDatagram, carryResolve } from "../names";
 import { take } from "../memory";
-import { announce, runArp } from "./arp";
+import { announce, arpDue, runArp } from "./arp";
 import { readClock, time } from "./clock";
-import { runDhcp, startDhcp } from "./dhcp";
-import { resolve, runDns } from "./dns";
+import { dhcpDue, runDhcp, startDhcp } from "./dhcp";
+import { dnsDue, resolve, runDns } from "./dns";
 import { startHash } from "./hash";
 import * as input from "./input";
 import { address, setAddress, setMac } from "./interface";
-import { runHalfOpen, runTcp, startTcp } from "./tcp/mod";
+import { halfOpenDue, runHalfOpen, runTcp, startTcp, tcpDue } from "./tcp/mod";
 import { datagramPayload, mostDatagram, sendDatagram } from "./udp";
 
 export { dhcpPhase } from "./dhcp";
@@ -53,9 +53,17 @@ export function receiveFrame(at: usize, length: u32): void {
   input.receiveFrame(at, length);
 }
 
-/** Runs what is due; the time of the next call, u64.MAX_VALUE for never. */
-export function runStack(): u64 {
+/** Runs what is due. */
+export function runStack(): void {
   readClock();
-  const next = min(min(runDhcp(), runDns()), min(runHalfOpen(), runTcp()));
-  return min(runArp(), next); // the others may have asked for a neighbour
+  runDhcp();
+  runDns();
+  runHalfOpen();
+  runTcp();
+  runArp();
+}
+
+/** The time of the next call of `runStack`, u64.MAX_VALUE for never. What is sent afterwards may make it earlier. */
+export function stackDue(): u64 {
+  return min(min(dhcpDue(), dnsDue()), min(min(halfOpenDue(), tcpDue()), arpDue()));
 }

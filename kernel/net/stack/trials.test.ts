@@ -25,7 +25,7 @@ test(`${connections} connections, ${together} at a time`, { timeout: 86_400_000 
 });
 
 test("more connections at once than the memory has slots: the newest are refused, the others are whole", () => {
-  const { whole, broken } = trial({ seed: 1, connections: 600, memoryBytes: 1 << 17, faults: soundLink });
+  const { whole, broken } = trial({ seed: 1, connections: 600, memoryBytes: 3 << 16, faults: soundLink });
   equal(whole + broken, 600);
   ok(whole > 100 && broken > 100, `${whole} whole, ${broken} broken`);
 });

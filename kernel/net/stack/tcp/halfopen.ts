@@ -177,9 +177,12 @@ export function resetHalfOpen(): void {
   if (found !== 0 && incoming.sequence === changetype<HalfOpen>(found).irs + 1) leave(changetype<HalfOpen>(found));
 }
 
-/** Answers again, and gives up; the time of the next call. */
-export function runHalfOpen(): u64 {
-  if (time < next) return next;
+/** The time of the next call of `runHalfOpen`. */
+export function halfOpenDue(): u64 { return next; }
+
+/** Answers again, and gives up. */
+export function runHalfOpen(): void {
+  if (time < next) return;
   next = never;
   for (let index: u32 = 0; used !== 0 && index < halfOpenMost; index++) {
     const each = entry(index);
@@ -188,5 +191,4 @@ export function runHalfOpen(): u64 {
     else if (each.tries > synAnswerTries) leave(each);
     else answerEntry(each);
   }
-  return next;
 }

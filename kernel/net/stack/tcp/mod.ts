@@ -7,10 +7,10 @@ import { bucketsFor, startTable, tcbBytes } from "./tcb";
 import { abort, finish, localPort, push, resume, roomOf, startReady, write } from "./user";
 
 export { receiveError, receiveTcp } from "./input";
-export { runTcp } from "./run";
+export { runTcp, tcpDue } from "./run";
 export { usedCount } from "./tcb";
 export { freeBlocks, allBlocks } from "./blocks";
-export { halfOpenCount, runHalfOpen } from "./halfopen";
+export { halfOpenCount, halfOpenDue, runHalfOpen } from "./halfopen";
 
 /** Divides `bytes` zeroed bytes at `at` between connections and blocks. */
 export function startTcp(at: usize, bytes: u32): void {

@@ -98,8 +98,8 @@ function runOne(c: Tcb): void {
 
 let lookedAt: u64 = 0;
 
-/** Runs what is due; the time of the next call. */
-export function runTcp(): u64 {
+/** Runs what is due. */
+export function runTcp(): void {
   runReady();
   if (earliest <= time && time - lookedAt >= tick) {
     lookedAt = time;
@@ -114,6 +114,10 @@ export function runTcp(): u64 {
     setEarliest(min(next, earliest));
   }
   if (starved && freeBlocks() !== 0) runStarved();
+}
+
+/** The time of the next call of `runTcp`. */
+export function tcpDue(): u64 {
   if (anyReady) return time;
   const next = earliest === never ? never : max(earliest, lookedAt + tick);
   return starved ? min(next, time + tick) : next;

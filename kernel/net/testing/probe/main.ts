@@ -3,7 +3,7 @@ import { frameBytes } from "../../limits";
 import { remaining } from "../../memory";
 import * as names from "../../names";
 import {
-  address, allBlocks, counter, dhcpPhase, dns, gateway, mask, freeBlocks, halfOpenCount, hasAddress, receiveFrame, runStack, startStack, usedCount, useAddress,
+  address, allBlocks, counter, dhcpPhase, dns, gateway, mask, freeBlocks, halfOpenCount, hasAddress, receiveFrame, runStack, stackDue, startStack, usedCount, useAddress,
 } from "../../stack/mod";
 import * as streams from "../../streams";
 
@@ -49,7 +49,10 @@ export function start(macHigh: u32, macLow: u32): void {
 
 export function frameBuffer(): usize { return frame; }
 export function receive(length: u32): void { if (length <= frameBytes) receiveFrame(frame, length); }
-export function poll(): u64 { return runStack(); }
+export function poll(): u64 {
+  runStack();
+  return stackDue();
+}
 
 /** Room of 64 KiB for the bytes of a write, a name or a datagram. */
 export function bytesBuffer(): usize { return bytes; }
