@@ -53,12 +53,17 @@ export function printBytes(address: usize, length: u32): void {
   }
 }
 
+/** A byte of text as a terminal may have it. */
+export function cleanByte(byte: u32): u32 {
+  return (byte < 32 && byte !== 9 && byte !== 10) || byte === 127 ? 63 : byte;
+}
+
 /** Text of a module's: lines end in \n, bytes of UTF-8 pass, and control codes don't. */
 export function printText(from: u64, length: u32): void {
   for (let i: u32 = 0; i < length; i++) {
     const byte = read8Far(from + i);
     if (byte === 10) printByte(13);
-    printByte((byte < 32 && byte !== 9 && byte !== 10) || byte === 127 ? 63 : byte);
+    printByte(cleanByte(byte));
   }
 }
 

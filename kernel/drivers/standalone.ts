@@ -8,6 +8,7 @@
 import { endOfMemory, findModule, moduleAt, moduleBytes } from "./boot-info";
 import { isButtonPressed, startButton } from "./button";
 import { startClock } from "./clock";
+import { drainConsole, flushConsole, startConsole, writeConsole } from "./console";
 import { copyBytes } from "./copy";
 import { startExceptions } from "./exceptions";
 import { freeFrames, startFrames } from "./frames";
@@ -25,7 +26,7 @@ import { exitClean, exitNoDevice, exitNoMemory, exitService, powerOff } from "./
 import { checkProcessor } from "./processor";
 import { draw, mostDraw, startRandom } from "./random";
 import { reach } from "./reach";
-import { print, printLine, printNumber, printText, startSerial } from "./serial";
+import { print, printLine, printNumber, startSerial } from "./serial";
 import { now, startTime, wall } from "./time";
 import { sawLegacyDevice } from "./virtio";
 
@@ -59,6 +60,7 @@ export function startStandalone(): void {
   if (!startRandom()) refuseFor("no randomness: give the machine a virtio-rng device, or a processor with RDSEED");
   if (!startNetwork())
     refuseFor("no virtio network device: start QEMU with -netdev user,id=n -device virtio-net-device,netdev=n (virtio-net-pci on pc and q35)");
+  startConsole();
   if (!startTime()) refuse("no clock: give the machine KVM's, or an RTC");
   startButton();
   configureFrom(serviceKind, <u64>load<u32>(<usize>headerAt, headerService), load<u32>(<usize>headerAt, headerServiceBytes));
@@ -106,7 +108,9 @@ function configureFrom(kind: u32, from: u64, length: u32): void {
   if (at !== 0 && !inNet(at, length)) distrust();
   if (at === 0) refuse(kind === serviceKind ? "the service is too long" : "the settings are too long");
   copyBytes(netBase() + at, from, length);
-  if (configure(kind, length) !== 0) powerOff(exitService); // it has said why
+  if (configure(kind, length) === 0) return;
+  drainConsole(); // it has said why
+  powerOff(exitService);
 }
 
 let lookedAt: u64 = 0;
@@ -121,6 +125,7 @@ export function turn(): void {
   const worked = runJob();
   if (worked) jobsDone++;
   flushFrames();
+  flushConsole();
   const at = now();
   if (at - lookedAt >= lookMicroseconds) {
     lookedAt = at;
@@ -164,7 +169,7 @@ export function random(at: u32, length: u32): void {
 
 function netPrint(at: u32, length: u32): void {
   if (!inNet(at, length)) distrust();
-  printText(netBase() + at, length);
+  writeConsole(netBase() + at, length);
 }
 export { netPrint as print };
 
@@ -175,5 +180,6 @@ export function send(at: u32, length: u32): void {
 
 export function off(code: u32): void {
   drainFrames();
+  drainConsole();
   powerOff(code === 0 ? exitClean : exitService);
 }

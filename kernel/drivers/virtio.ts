@@ -33,7 +33,7 @@ const acknowledge: u32 = 1,
   driverOk: u32 = 4,
   featuresOk: u32 = 8;
 
-/** Devices that are in use at most: the channel or the network, and the entropy device. */
+/** Devices that are in use at most: the network, the console or channel, and the entropy device. */
 const mostInUse: u32 = 3;
 const recordBytes: u32 = 48;
 const mostQueues: u32 = 6;

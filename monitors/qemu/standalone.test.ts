@@ -3,6 +3,8 @@
  * misbehave, and a network's module that was taken over (kernel/drivers/testing/net.ts does whatever a frame says).
  */
 import { deepEqual, equal, match, notDeepEqual, ok } from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -308,6 +310,56 @@ function pressButton(path: string): Promise<void> {
     });
   });
 }
+
+describe("the console's device", skip, () => {
+  const port = ["-device", "virtio-serial-device,max_ports=2", "-device", "virtserialport,chardev=log,nr=1"];
+  const ring = 16 * 2048;
+  /** Prints `bytes` zeroes, each of which a terminal gets as `?`, and waits until the module goes on. */
+  async function print(guest: EtherGuest, bytes: number): Promise<void> {
+    for (let left = bytes; left > 0; left -= 50_000) guest.send("prin", 65_536, Math.min(left, 50_000));
+    await guest.ask("tell");
+  }
+
+  test("takes the log whole, and the serial port has none of it", async () => {
+    const path = join(tmpdir(), `mayfly-log-${process.pid}`);
+    const console = ["-device", "virtio-serial-device,max_ports=1", "-device", "virtconsole,chardev=log"];
+    try {
+      await withGuest("echo", { options: ["-chardev", `file,id=log,path=${path}`, ...console] }, async (guest) => {
+        await print(guest, 3 * ring + 7);
+        guest.send("off", 0);
+        equal(guestCode((await guest.ended).status), guestExit.clean);
+        equal(readFileSync(path, "latin1"), "?".repeat(3 * ring + 7));
+        equal(guest.console, "");
+      });
+    } finally {
+      rmSync(path, { force: true });
+    }
+  });
+
+  test("that nobody reads holds nothing up: what is lost is said, once there is room", async () => {
+    const path = join(tmpdir(), `mayfly-log-${process.pid}.sock`);
+    await withGuest("echo", { options: ["-chardev", `socket,id=log,path=${path},server=on,wait=off`, ...port] }, async (guest) => {
+      const reader = connect(path);
+      await once(reader, "connect");
+      let printed = 2_000_000;
+      await print(guest, printed);
+      let text = "";
+      reader.setEncoding("latin1").on("data", (part: string) => {
+        text += part;
+      });
+      // Each round trip lets the ring empty a little; the first print that finds room says what was lost.
+      const lost = (): number =>
+        [...text.matchAll(/: (\d+) bytes of the log are lost\n/g)].reduce((sum, found) => sum + Number(found[1]), 0);
+      const whole = (): boolean => lost() > 0 && text.replace(/[^?]/g, "").length + lost() === printed;
+      for (let tries = 0; tries < 2000 && !whole(); tries++) {
+        if (lost() === 0) printed++;
+        await print(guest, lost() === 0 ? 1 : 0);
+      }
+      ok(whole(), `${printed} bytes were printed, ${text.length} came, ${lost()} are said to be lost`);
+      reader.destroy();
+    });
+  });
+});
 
 describe("the end on request", skip, () => {
   const buttons: Readonly<Record<string, MachineOptions>> = {

@@ -31,7 +31,9 @@ function network({ ports, tap, mac }: GuestCommand): string[] {
 
 function qemuArguments({ accelerator, sandbox }: Qemu, guest: GuestCommand, root: boolean): string[] {
   const log = escaped(guest.console);
-  const console = guest.foreground ? `stdio,id=console,signal=off,logfile=${log},logappend=on` : `file,id=console,path=${log},append=on`;
+  const console = guest.foreground
+    ? `stdio,id=console,mux=on,signal=off,logfile=${log},logappend=on`
+    : `file,id=console,mux=on,path=${log},append=on`;
   return [
     ...["-M", "microvm,acpi=on,x-option-roms=off,pit=off,pic=off,rtc=on,usb=off,graphics=off"],
     ...["-accel", accelerator === "kvm" ? "kvm" : "tcg,tb-size=64"],
@@ -40,6 +42,8 @@ function qemuArguments({ accelerator, sandbox }: Qemu, guest: GuestCommand, root
     ...["-smp", "1", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-rtc", "base=utc"],
     ...["-global", "virtio-mmio.force-legacy=false"],
     ...["-chardev", console, "-serial", "chardev:console"],
+    // The log comes in whole buffers; what the drivers say, byte by byte.
+    ...["-device", "virtio-serial-device,max_ports=1", "-device", "virtconsole,chardev=console"],
     ...["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
     ...network(guest),
     ...["-device", "virtio-rng-device"],

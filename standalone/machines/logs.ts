@@ -7,7 +7,7 @@ import type { Machine } from "./folder.ts";
 import { isAlive } from "./process.ts";
 
 /** Control characters of a guest are no business of a terminal. */
-const clean = (text: string): string => text.replace(/[^\n\t\x20-\x7e\u00a0-\uffff]/g, "");
+export const cleanText = (text: string): string => text.replace(/[^\n\t\x20-\x7e\u00a0-\uffff]/g, "");
 
 /** All of it, then, with `follow`, what comes until the microVM ends or `stopped` is aborted. */
 export async function readConsole(machine: Machine, follow: boolean, write: (text: string) => void, stopped: AbortSignal): Promise<void> {
@@ -20,7 +20,7 @@ export async function readConsole(machine: Machine, follow: boolean, write: (tex
       const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
       if (bytesRead > 0) {
         at += bytesRead;
-        write(clean(decoder.decode(buffer.subarray(0, bytesRead), { stream: true })));
+        write(cleanText(decoder.decode(buffer.subarray(0, bytesRead), { stream: true })));
         continue;
       }
       if ((await file.stat()).size < at)

@@ -15,6 +15,7 @@ import { describeExit, probeQemu } from "#monitors";
 import { standaloneLimits } from "../limits.ts";
 import { machineCommand } from "./command.ts";
 import { claimFolder, type Machine, type MachineRecord, type PortPair, removeFolder, tailOf, writePrivate, writeRecord } from "./folder.ts";
+import { cleanText } from "./logs.ts";
 import { checkFree } from "./ports.ts";
 import { startOf } from "./process.ts";
 
@@ -159,7 +160,7 @@ async function launch(options: StartOptions, folder: string, qemu: Awaited<Retur
       env: {},
       detached: true,
     });
-    child.stdout?.setEncoding("latin1").on("data", (text: string) => options.console?.(text.replace(/[^\n\t\x20-\x7e]/g, "")));
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => options.console?.(cleanText(text)));
     return child;
   } finally {
     await complaints.close();
