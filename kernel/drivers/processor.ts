@@ -1,6 +1,6 @@
 /** Processor features that compiled code needs: `qemu64`, for one, lacks some. And who made the processor up. */
 import { cpuid } from "./cpu";
-import { exit, exitProcessor } from "./power";
+import { exitProcessor, powerOff } from "./power";
 import { printLine } from "./serial";
 
 const inEbx: u32 = 1, inEcx: u32 = 2;
@@ -15,7 +15,7 @@ export function checkProcessor(): void {
   const features = cpuid(1, 0, inEcx);
   if ((features & sse41) !== 0 && (features & populationCount) !== 0) return;
   printLine("mayfly: the processor has no SSE4.1 or no POPCNT: start the machine with -cpu max");
-  exit(exitProcessor);
+  powerOff(exitProcessor); // a reset would only start it again
 }
 
 let maker: u32 = 0;
