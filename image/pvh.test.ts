@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { machineMap as map } from "#kernel";
+import { machineMap as map, netModule } from "#kernel";
 import { buildImage } from "./build.ts";
 import type { Image } from "./file.ts";
 import { metalProgram } from "./metal.ts";
@@ -134,6 +134,31 @@ describe("an image as a PVH ELF", () => {
     deepEqual(walk(memory, top - 1n), { physical: map.stackAt + map.stackTopBytes - 1, access: "rw" });
     for (const at of [top, top - BigInt(map.stackTopBytes) - 1n, stack.limit, 0x10_0000_0000n, 0x11_0000_0000n, 0x12_0000_0000n])
       equal(walk(memory, at), undefined, `0x${at.toString(16)}`);
+  });
+
+  test("leaves out the network's pages that are zero, and only those", () => {
+    const program = metalProgram({ net: netModule() });
+    const initial = program.memories.find(({ module }) => module === "net")?.initial ?? [];
+    ok(initial.length > 0);
+    const served = writePvh(image, { service: new Uint8Array(100) });
+    const loaded = load(served);
+    const [at, pages] = [map.headerNetData, map.headerNetDataPages].map((field) => loaded.getUint32(map.headerAt + field, true)) as [
+      number,
+      number,
+    ];
+    const wanted = new Uint8Array(pages * map.pageBytes);
+    for (const { offset, bytes } of initial) wanted.set(bytes, offset);
+    equal(Buffer.compare(new Uint8Array(loaded.buffer, at, wanted.length), wanted), 0);
+    const covered = segments(served).filter(
+      ({ type, physical, memoryBytes }) => type === 1 && physical < at + wanted.length && physical + memoryBytes > at,
+    );
+    equal(
+      covered.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+      wanted.length,
+    );
+    ok(covered.reduce((sum, { fileBytes }) => sum + fileBytes, 0) < wanted.length);
+    ok(served.length <= 2_000_000, `${served.length} bytes`);
+    equal(Buffer.compare(served, writePvh(image, { service: new Uint8Array(100) })), 0);
   });
 
   test("lists every page at rest, and each frozen one is the image's", () => {

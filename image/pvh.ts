@@ -179,6 +179,26 @@ function driversData(program: Program): Uint8Array {
   return out;
 }
 
+const isZero = (page: Uint8Array): boolean => page.every((byte) => byte === 0);
+
+/** Whole pages without those that are zero: each run of others is a part, which in memory reaches to the next. */
+function parts(bytes: Uint8Array): { readonly offset: number; readonly bytes: Uint8Array; readonly memoryBytes: number }[] {
+  const zero = Array.from({ length: bytes.length / pageBytes }, (_, page) =>
+    isZero(bytes.subarray(page * pageBytes, (page + 1) * pageBytes)),
+  );
+  const starts = zero.flatMap((empty, page) => (page === 0 || (!empty && zero[page - 1] === true) ? [page] : []));
+  return starts.map((start, index) => {
+    const next = starts[index + 1] ?? zero.length;
+    const gap = zero.indexOf(true, start + 1);
+    const end = gap === -1 || gap > next ? next : gap;
+    return {
+      offset: start * pageBytes,
+      bytes: bytes.subarray(start * pageBytes, end * pageBytes),
+      memoryBytes: (next - start) * pageBytes,
+    };
+  });
+}
+
 /** Parts of the executable that are laid out before it is. */
 interface Prelude {
   readonly lay: Layout;
@@ -204,7 +224,7 @@ function loadSegments(program: Program, image: Image, { lay, tables, head, servi
     executable,
   });
   return [
-    segment("tables", map.tablesAt, tables, alignUp(tables.length), true),
+    ...parts(tables).map(({ offset, bytes, memoryBytes }) => segment("tables", map.tablesAt + offset, bytes, memoryBytes, true)),
     segment("header", map.headerAt, head),
     segment("drivers", map.driversAt, driversData(program), map.textAt - map.driversAt, true),
     ...program.linked.segments
@@ -214,7 +234,7 @@ function loadSegments(program: Program, image: Image, { lay, tables, head, servi
       ),
     segment("entries", lay.entriesAt, lay.entries),
     segment("names", lay.namesAt, lay.names),
-    ...(lay.netData.length === 0 ? [] : [segment("net", lay.netDataAt, lay.netData)]),
+    ...parts(lay.netData).map(({ offset, bytes, memoryBytes }) => segment("net", lay.netDataAt + offset, bytes, memoryBytes)),
     ...(service.length === 0 ? [] : [segment("service", lay.serviceAt, service)]),
     ...(image.pages.length === 0 ? [] : [segment("frozen", lay.frozenAt, image.pages)]),
   ];
