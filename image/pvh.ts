@@ -1,5 +1,5 @@
 /**
- * Image → one ELF that any hypervisor with PVH boots directly (Xen's docs/misc/pvh.pandoc). Nothing is compiled or linked here: the
+ * Image → one ELF that QEMU boots directly, by PVH (Xen's docs/misc/pvh.pandoc). Nothing is compiled or linked here: the
  * program comes from the build, and what is the image's own lies behind it.
  *
  *     page tables │ header │ drivers' data │ stacks │ text, constants, data, zeroes │ list of pages │ names │ network's data, service │ frozen pages
