@@ -1,6 +1,6 @@
 /** Credentials of callers: a bearer token, a user with a password, keys in a header, as gateway/contract/http/authentication.ts has them. */
 import { Bytes, clear, drop, equalIgnoringCase, lower, putByte, putLatin, putText } from "../bytes";
-import { lineNamed, lineOf, valueAt, valueLength } from "../http/head";
+import { lineNamed, lineOf, lines, nameAt, nameLength, valueAt, valueLength } from "../http/head";
 import { firstWay, Way } from "./config";
 
 /** Results of a look at the credentials. */
@@ -40,6 +40,16 @@ function readScheme(at: usize, length: u32, scheme: string): bool {
 function readLatin(at: usize, length: u32): void {
   given.length = 0;
   for (let index: u32 = 0; index < length; index++) putLatin(given, load<u8>(at + index));
+}
+
+/** A key in a header; of a repeated one all values, as Node joins them. */
+function readKey(line: i32): void {
+  readLatin(valueAt(line), valueLength(line));
+  for (let other = <u32>line + 1; other < lines; other++) {
+    if (!equalIgnoringCase(nameAt(line), nameLength(line), nameAt(other), nameLength(other))) continue;
+    putText(given, ", ");
+    for (let index: u32 = 0; index < valueLength(other); index++) putLatin(given, load<u8>(valueAt(other) + index));
+  }
 }
 
 function sextet(byte: u32): u32 {
@@ -97,7 +107,7 @@ function checkWays(group: u32, at: usize, length: u32): u32 {
       const key = lineNamed(way.header, way.headerLength);
       if (key < 0) continue;
       gave = true;
-      readLatin(valueAt(key), valueLength(key));
+      readKey(key);
       if (!isSecret(given, way) || given.broken) continue;
       callerAt = way.caller;
       callerLength = way.callerLength;

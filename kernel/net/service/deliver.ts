@@ -208,6 +208,12 @@ function nextOf(line: u32): i32 {
   return -1;
 }
 
+/** True if any name stands twice. */
+function repeats(): bool {
+  for (let line: u32 = 0; line < lines; line++) if (!isFirst(line)) return true;
+  return false;
+}
+
 function isFirst(line: u32): bool {
   const at = nameAt(line);
   const length = nameLength(line);
@@ -233,7 +239,7 @@ function putName(b: Bytes, line: u32): void {
 function putHeader(b: Bytes, line: u32): void {
   putName(b, line);
   const other = nextOf(line);
-  const isList = isTextIgnoringCase(nameAt(line), nameLength(line), "set-cookie");
+  const isList = isTextIgnoringCase(nameAt(line), nameLength(line), "set-cookie") && !repeats(); // as Node has it
   if (other < 0 && !isList) return putLatinJson(b, valueAt(line), valueLength(line));
   if (isTextIgnoringCase(nameAt(line), nameLength(line), "cookie")) return putJoined(b, line, "; ");
   let separator: u32 = 91;

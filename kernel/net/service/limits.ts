@@ -35,8 +35,8 @@ export const textBytes: u32 = 8192;
 
 /** Bytes of an id; a longer one is shortened and ends in its hash. */
 export const idBytes: u32 = 200;
-/** Bytes of a path's parameter. */
-export const parameterBytes: u32 = 500;
+/** UTF-16 units of a path's parameter. */
+export const parameterUnits: u32 = 500;
 /** Parameters of a path. */
 export const parameters: u32 = 16;
 /** Depth of JSON that is read. */

@@ -4,7 +4,7 @@
  */
 import { Bytes, putByte, putLatin, sequenceAt } from "../bytes";
 import { firstRoute, Route } from "./config";
-import { parameterBytes, parameters } from "./limits";
+import { parameters, parameterUnits } from "./limits";
 
 /** Of the route that was found last: where its parameters' names and raw values lie. */
 export let found: u32 = 0;
@@ -105,8 +105,7 @@ function fits(route: Route, path: usize, length: u32): bool {
     if (byte === 58) {
       const nameEnd = partEnd(route.path, at, route.pathLength);
       const end = partEnd(path, from, length);
-      if (end === from || end - from > parameterBytes) return false;
-      if (!note(route.path + at + 1, nameEnd - at - 1, path + from, end - from)) return false;
+      if (unitsOf(path + from, end - from) > parameterUnits || !note(route.path + at + 1, nameEnd - at - 1, path + from, end - from)) return false;
       at = nameEnd;
       from = end;
       continue;
@@ -184,6 +183,18 @@ function nextCharacter(at: usize, length: u32): u32 {
 }
 let sequenceLength: u32 = 0;
 let isLatin: bool = false;
+
+/** Length of a value once it is decoded, in UTF-16 units as the gateway counts them; beyond all bounds if it is malformed. */
+function unitsOf(at: usize, length: u32): u32 {
+  let units: u32 = 0;
+  for (let index: u32 = 0; index < length; ) {
+    const taken = nextCharacter(at + index, length - index);
+    if (taken === 0) return u32.MAX_VALUE;
+    units += sequenceLength === 4 ? 2 : 1;
+    index += taken;
+  }
+  return units;
+}
 
 function isDecodable(at: usize, length: u32): bool {
   for (let index: u32 = 0; index < length; ) {
