@@ -65,6 +65,7 @@ export function startStandalone(): void {
   startButton();
   configureFrom(serviceKind, <u64>load<u32>(<usize>headerAt, headerService), load<u32>(<usize>headerAt, headerServiceBytes));
   const settings: u32 = moduleBytes === 0 ? 0 : reach(moduleAt, <u32>moduleBytes, false);
+  if (moduleBytes !== 0 && settings === 0) refuse("the settings are too long");
   if (settings !== 0) configureFrom(settingsKind, <u64>settings, <u32>moduleBytes);
   start(macHigh, macLow);
 }
@@ -88,7 +89,7 @@ function refuse(text: string): void {
 function startMemory(): void {
   let first = load<u32>(<usize>headerAt, headerFree), end = endOfMemory();
   findModule();
-  if (moduleBytes > 0xffffffff) refuse("settings that are too long");
+  if (moduleBytes > 0xffffffff) refuse("the settings are too long");
   if (moduleBytes !== 0 && moduleAt >= <u64>first && moduleAt < <u64>end) {
     const behind = moduleAt + moduleBytes;
     if (moduleAt - first >= (behind < <u64>end ? <u64>end - behind : 0)) end = <u32>moduleAt & ~(pageBytes - 1);

@@ -144,6 +144,12 @@ describe("machines that can't serve say why", skip, () => {
     ],
     ["four megabytes", { memory: "4M" }, /too little memory: it needs 5 MiB: give it more with -m/, guestExit.noMemory],
     ["settings that are refused", { config: "BAD!" }, /^$/, guestExit.service],
+    [
+      "settings that are too long, beyond the memory that is mapped",
+      { machine: ["-M", "q35", ...debugExit], bus: "pci", memory: "1536M", config: "x".repeat(3 * 2 ** 20) },
+      /the settings are too long/,
+      guestExit.noDevice,
+    ],
     ["settings that are too long", { config: "x".repeat(70_000) }, /the settings are too long/, guestExit.noDevice],
   ];
   for (const [name, options, text, code] of cases)
