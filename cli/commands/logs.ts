@@ -1,4 +1,5 @@
 /** `mayfly logs`: the console of a microVM. */
+import { join } from "node:path";
 import type { Command } from "commander";
 import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
@@ -10,7 +11,9 @@ async function logs({ terminal }: Cli, name: string, flags: { readonly follow?: 
   const stop = (): void => stopped.abort();
   if (flags.follow === true) process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
-    await readConsole(machine, flags.follow === true, (text) => terminal.out(text), stopped.signal);
+    const full = await readConsole(machine, flags.follow === true, (text) => terminal.out(text), stopped.signal);
+    if (full)
+      terminal.err(`later lines are lost: ${join(machine.folder, "console.log")} is full; truncate it, as logrotate's copytruncate does\n`);
   } finally {
     process.off("SIGINT", stop).off("SIGTERM", stop);
   }

@@ -1,11 +1,11 @@
 /** Records of microVMs, with a process that stands for QEMU: they are told apart from processes that got their number later. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { allMachines, claimFolder, readConsole, requireMachine, stopMachine } from "#standalone";
+import { allMachines, claimFolder, readConsole, requireMachine, standaloneLimits, stopMachine } from "#standalone";
 import { type MachineRecord, machinesFolder, writeRecord } from "./folder.ts";
 import { startOf } from "./process.ts";
 
@@ -125,8 +125,10 @@ test("the console is followed to the end of the microVM, without what a terminal
     if (text.endsWith("one[2J\n")) void writeFile(path, "two\n", { flag: "a" });
     if (text.endsWith("two\n")) child.kill("SIGKILL");
   };
-  await readConsole(machine, true, write, new AbortController().signal);
+  equal(await readConsole(machine, true, write, new AbortController().signal), false);
   match(text, /^one\[2J\ntwo\n$/);
+  await truncate(path, standaloneLimits.consoleBytes);
+  equal(await readConsole(machine, false, () => undefined, new AbortController().signal), true);
 });
 
 test("a state folder that can't be written says what to set", {

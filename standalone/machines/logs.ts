@@ -9,8 +9,13 @@ import { isAlive } from "./process.ts";
 /** Control characters of a guest are no business of a terminal. */
 export const cleanText = (text: string): string => text.replace(/[^\n\t\x20-\x7e\u00a0-\uffff]/g, "");
 
-/** All of it, then, with `follow`, what comes until the microVM ends or `stopped` is aborted. */
-export async function readConsole(machine: Machine, follow: boolean, write: (text: string) => void, stopped: AbortSignal): Promise<void> {
+/** All of it, then, with `follow`, later lines until the microVM ends or `stopped` is aborted. True if its file is full, so that lines are lost. */
+export async function readConsole(
+  machine: Machine,
+  follow: boolean,
+  write: (text: string) => void,
+  stopped: AbortSignal,
+): Promise<boolean> {
   const file = await open(join(machine.folder, "console.log"));
   try {
     const buffer = Buffer.alloc(standaloneLimits.consoleTailBytes);
@@ -23,9 +28,10 @@ export async function readConsole(machine: Machine, follow: boolean, write: (tex
         write(cleanText(decoder.decode(buffer.subarray(0, bytesRead), { stream: true })));
         continue;
       }
-      if ((await file.stat()).size < at)
+      const { size } = await file.stat();
+      if (size < at)
         at = 0; // somebody has cut it
-      else if (!follow || !alive || stopped.aborted) return;
+      else if (!follow || !alive || stopped.aborted) return size >= standaloneLimits.consoleBytes;
       else await pause(standaloneLimits.lookMs, undefined, { signal: stopped }).catch(() => undefined);
     }
   } finally {
