@@ -17,7 +17,7 @@ import {
 import { info, said, sayLine, startLog } from "./log";
 import { FlowTimer, messageDue, timerDue } from "./machines";
 import { Message, pending, startMessages } from "./message";
-import { exchangeDue, Pause, pauseDue, startOutlets } from "./outlets";
+import { exchangeDue, Pause, pauseDue, startExchanges } from "./exchanges";
 import { checkRoutes } from "./routes";
 import { complain, fillIn, readSettings } from "./settings";
 
@@ -82,7 +82,7 @@ export function startService(streamNumbers: u32): bool {
     startBlocks(remaining() - 64)
   ) {
     startAdmission();
-    startOutlets();
+    startExchanges();
     listenForCallers();
     listen(port);
     if (healthPort !== 0) listen(healthPort);
