@@ -1,6 +1,6 @@
 /** The example by the gateway and by a microVM: both give the same answers. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -20,11 +20,13 @@ function answer({ method, path }: Received): Answer {
 
 let folder: string;
 let peer: Downstream;
+/** Holds back the catalogue's next answer. */
+let hold: (() => Promise<void>) | undefined;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "mayfly-microservice-"));
   await cp(join(packageRoot, "examples/microservice"), folder, { recursive: true });
-  peer = await downstream(answer);
+  peer = await downstream(answer, () => hold?.());
 });
 after(async () => {
   await peer?.close();
@@ -146,4 +148,34 @@ test("a gateway and a microVM give the same answers; the microVM has its life sh
     (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)) === undefined ? true : undefined,
   );
   ok((await run("ps")).out.startsWith("no microVM"));
+});
+
+test("in the foreground Ctrl-C finishes the request under way, then it ends", {
+  skip: qemu ? false : "QEMU is not installed",
+  timeout: 120_000,
+}, async () => {
+  const port = await freePort();
+  const values = ["up", join(folder, "app.elf"), "-p", `${port}:80`];
+  const env = { ...process.env, XDG_STATE_HOME: join(folder, "state"), ...environment("10.0.2.2") };
+  const child = spawn(process.execPath, [join(packageRoot, "scripts/mayfly.mjs"), ...values], { env, stdio: ["ignore", "pipe", "pipe"] });
+  let [out, err] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
+  const ended = new Promise<number | null>((done) => child.once("close", done));
+  try {
+    await eventually("its address", () => (err.includes(`http://127.0.0.1:${port}/`) ? true : undefined));
+    let release = (): void => undefined;
+    const held = new Promise<void>((done) => (release = done));
+    const asked = new Promise<void>((done) => (hold = () => (done(), held)));
+    const quote = fetch(`http://127.0.0.1:${port}/quotes/PEN-1`);
+    await asked;
+    child.kill("SIGINT");
+    await eventually("it to drain", () => (out.includes('"msg":"stopping"') ? true : undefined));
+    release();
+    equal((await quote).status, 200);
+    equal(await ended, 0, err);
+  } finally {
+    hold = undefined;
+    child.kill("SIGKILL");
+  }
 });

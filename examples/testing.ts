@@ -41,8 +41,11 @@ export async function eventually<T>(what: string, ready: () => T | undefined | P
   }
 }
 
-/** An HTTP server on a free port that remembers what it was asked. */
-export async function downstream(answer: (request: Received) => Answer = () => ({})): Promise<Downstream> {
+/** An HTTP server on a free port that remembers what it was asked. `before`: awaited before each answer. */
+export async function downstream(
+  answer: (request: Received) => Answer = () => ({}),
+  before: () => Promise<void> | undefined = () => undefined,
+): Promise<Downstream> {
   const received: Received[] = [];
   const server = createServer((request, response) => {
     const parts: Buffer[] = [];
@@ -52,8 +55,10 @@ export async function downstream(answer: (request: Received) => Answer = () => (
       const got = { method, path: url, headers, body: Buffer.concat(parts).toString("utf8") };
       received.push(got);
       const { status = 200, headers: more = {}, json = {} } = answer(got);
-      response.writeHead(status, { "content-type": "application/json", ...more });
-      response.end(status === 304 ? undefined : JSON.stringify(json));
+      void Promise.resolve(before()).then(() => {
+        response.writeHead(status, { "content-type": "application/json", ...more });
+        response.end(status === 304 ? undefined : JSON.stringify(json));
+      });
     });
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
