@@ -424,6 +424,17 @@ const scripts: Readonly<Record<string, string>> = {
     release
     events 100,ended,closed:0
     free`,
+  "a reset after both ends takes no bytes from the user, who still has to take them; nor is the peer told of room then": `${open}
+    finish
+    > FPA 1:1 ack 1
+    hold
+    < FPA 1:1461 ack 2
+    > A 2:2 ack 1462
+    < R 1462:1462
+    events
+    release
+    events 1460,ended,closed:0
+    none`,
   "a quiet connection is probed after 75 seconds, and given up when four probes stay without an answer": `${open}
     +75000 > A 0:0 ack 1
     < A 1:1 ack 1

@@ -56,6 +56,7 @@ function fits(c: Tcb): bool {
   const window: u32 = before(c.edge, c.rcvNxt) ? 0 : c.edge - c.rcvNxt;
   const first = incoming.sequence, flags = incoming.flags;
   if ((flags & RST) !== 0) {
+    if (c.state === State.timeWait || c.state === State.drained) return false; // RFC 1337; its user may still take bytes
     if (first === c.rcvNxt) takeReset(c);
     else if (first - c.rcvNxt < window) challenge(c);
     return false;

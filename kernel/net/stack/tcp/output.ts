@@ -156,7 +156,7 @@ export function settle(c: Tcb): void {
   if (c.state < State.established) return;
   if (has(c, Flag.ackNow) || c.unacknowledged >= 2 * c.segment) return acknowledge(c);
   const edge = edgeToOffer(c), moved = edge - c.edge;
-  if (before(c.edge, edge) && moved >= min<u32>(2 * mostSegment, share() >> 1) && c.edge - c.rcvNxt < share() >> 1) return acknowledge(c);
+  if (!has(c, Flag.finTaken) && before(c.edge, edge) && moved >= min<u32>(2 * mostSegment, share() >> 1) && c.edge - c.rcvNxt < share() >> 1) return acknowledge(c);
   if (c.unacknowledged === 0 || c.ackAt !== never) return;
   c.ackAt = time + ackDelay;
   due(c, c.ackAt);
