@@ -276,6 +276,14 @@ const scripts: Readonly<Record<string, string>> = {
     +60000 > RA 2:2
     events closed:2
     free`,
+  "a window that comes with new acknowledgements counts, though the peer has gone back to lower numbers": `${open}
+    send 100
+    > PA 1:101
+    < A 1001:1101 ack 1 win 700
+    > A 101:101 ack 1 sack 1001-1101
+    < A 1:1 ack 101 win 50
+    send 100
+    none`,
   "small windows: no silly segments before half of the largest window, unless time is up": `${open}
     < A 1:1 ack 1 win 300
     write 2000
