@@ -49,10 +49,13 @@ export function lineNamed(at: usize, length: u32): i32 {
 /** Results of reading: the head is good; it is malformed; it is too long, or has too many lines. */
 export const headGood: u32 = 0, headBad: u32 = 400, headLong: u32 = 431, headMany: u32 = 1431;
 
+/** Counts the heads that were read. */
+export let heads: u32 = 0;
 let counted: u32 = 0;
 let hasTransferCoding: bool = false;
 
 function begin(): void {
+  heads++;
   lines = 0;
   counted = 0;
   minor = 1;

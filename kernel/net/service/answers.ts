@@ -1,7 +1,8 @@
 /** `resolve` events (abi/events.ts): answers of outlets, and failures of calls with whose fault they are. */
 import { allocate } from "../blocks";
-import { Bytes, clear, drop, equal, equalIgnoringCase, isTextIgnoringCase, lower, put, putByte, putJson, putText } from "../bytes";
+import { Bytes, clear, drop, equal, isTextIgnoringCase, lower, put, putByte, putJson, putText } from "../bytes";
 import { lines, nameAt, nameLength, valueAt, valueLength } from "../http/head";
+import { isFirst, nextOf } from "../http/names";
 import { code, origin, reason, status as failureStatus } from "./ends";
 import { headersBytes } from "./limits";
 import { giveEvent } from "./machines";
@@ -71,23 +72,18 @@ function isOfConnection(line: u32): bool {
   }
 }
 
-function same(line: u32, from: u32): i32 {
-  for (let other = from; other < lines; other++) if (equalIgnoringCase(nameAt(line), nameLength(line), nameAt(other), nameLength(other))) return other;
-  return -1;
-}
-
 function putHeaders(b: Bytes): void {
   putByte(b, 123);
-  let isFirst = true;
+  let separates = false;
   for (let line: u32 = 0; line < lines; line++) {
-    if (isOfConnection(line) || same(line, 0) !== line) continue;
-    putText(b, isFirst ? "\"" : ",\"");
-    isFirst = false;
+    if (isOfConnection(line) || !isFirst(line)) continue;
+    putText(b, separates ? ",\"" : "\"");
+    separates = true;
     for (let index: u32 = 0; index < nameLength(line); index++) putByte(b, lower(load<u8>(nameAt(line) + index)));
     putText(b, "\":");
-    const isList = same(line, line + 1) >= 0;
+    const isList = nextOf(line) >= 0;
     let separator: u32 = 91;
-    for (let each: i32 = line; each >= 0; each = same(line, each + 1)) {
+    for (let each: i32 = line; each >= 0; each = nextOf(each)) {
       if (isList) putByte(b, separator);
       separator = 44;
       putJson(b, valueAt(each), valueLength(each));

@@ -1,10 +1,11 @@
 /** The `deliver` event of a request (abi/events.ts), with the headers that the gateway's http source would give it. */
-import { Bytes, clear, drop, equalIgnoringCase, isTextIgnoringCase, lower, put, putByte, putJson, putLatinJson, putText, startsWith } from "../bytes";
+import { Bytes, clear, drop, isTextIgnoringCase, lower, put, putByte, putJson, putLatinJson, putText, startsWith } from "../bytes";
 import { Connection } from "../http/mod";
 import {
   authorityLength, authorityOffset, lineNamed, lineOf, lines, methodAt, methodLength, nameAt, nameLength, targetAt, targetLength, valueAt,
   valueLength,
 } from "../http/head";
+import { isFirst, nextOf, repeats } from "../http/names";
 import { callerAt, callerLength, isSecretHeader } from "./auth";
 import { firstValue, Pair, Route } from "./config";
 import { headersBytes, idBytes } from "./limits";
@@ -198,27 +199,6 @@ function keeps(line: u32, route: Route): bool {
 
 function startsWithIgnoringCase(at: usize, text: string): bool {
   return isTextIgnoringCase(at, text.length, text);
-}
-
-/** The line after this one with the same name; −1: there is none. */
-function nextOf(line: u32): i32 {
-  const at = nameAt(line);
-  const length = nameLength(line);
-  for (let other = line + 1; other < lines; other++) if (equalIgnoringCase(at, length, nameAt(other), nameLength(other))) return other;
-  return -1;
-}
-
-/** True if any name stands twice. */
-function repeats(): bool {
-  for (let line: u32 = 0; line < lines; line++) if (!isFirst(line)) return true;
-  return false;
-}
-
-function isFirst(line: u32): bool {
-  const at = nameAt(line);
-  const length = nameLength(line);
-  for (let other: u32 = 0; other < line; other++) if (equalIgnoringCase(at, length, nameAt(other), nameLength(other))) return false;
-  return true;
 }
 
 /** Puts all values of a line's name. */
