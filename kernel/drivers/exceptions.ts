@@ -8,7 +8,7 @@ import {
   descriptorsAt, engineBase, interruptAt, interruptTableAt, lidt, ltr, readCr2, stubsAt, taskStateAt, textEnd, textStart,
 } from "./cpu";
 import { freeFrames } from "./frames";
-import { byMemory, byTrap, endStep, handleWatchdog, isGuarded } from "./guard";
+import { byMemory, byTrap, endStep, handleAlarm, isGuarded } from "./guard";
 import { doubleFaultStackAt, exceptionStackAt, exceptionStackBytes, faultStackAt } from "./map";
 import { netBase, netFault } from "./net-pages";
 import { engineFault } from "./pages";
@@ -23,7 +23,7 @@ const stubBytes: u64 = 16;
 export const interruptVector: u32 = 0x40;
 export const spuriousVector: u32 = 0xff;
 /** The last of the vectors that have an entry, and the local APIC may use. */
-export const watchdogVector: u32 = 31;
+export const alarmVector: u32 = 31;
 
 // Offsets into what runtime.exception saved (compiler/runtime/pvh.ts).
 const savedRegisters: usize = 256;
@@ -73,7 +73,7 @@ let answering: bool = false;
 /** Called by every exception's entry with the address of what it saved. */
 export function handleException(saved: usize): void {
   const vector = <u32>load<u64>(saved, savedVector);
-  if (vector === watchdogVector) return handleWatchdog(saved);
+  if (vector === alarmVector) return handleAlarm(saved);
   if (vector === 14 && !answering) {
     if (isGuarded() && freeFrames() < leastFrames && isEngine(saved)) return endStep(saved, byMemory);
     answering = true;

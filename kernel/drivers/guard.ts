@@ -7,15 +7,14 @@
  */
 import { cli, rdtsc, read64Far, stack, sti } from "./cpu";
 import { step } from "./engine";
-import { endInterrupt, startTimer, startWatchdog } from "./interrupts";
+import { endInterrupt } from "./interrupts";
 import { ticksOf } from "./time";
+import { hasRung, ringBy } from "./timer";
 
 /** Reasons of an end from outside. */
 export const byTrap: u32 = 1, byTime: u32 = 2, byMemory: u32 = 3;
 /** Time beyond the deadline in which a step may end by itself, in milliseconds. */
 const graceMs: u64 = 100;
-/** Longest time of the local APIC's timer. */
-const mostNanoseconds: u32 = 4_000_000_000;
 
 // Offsets into what runtime.exception saved (compiler/runtime/pvh.ts).
 const savedR15: usize = 256, savedRax: usize = 368, savedRip: usize = 392, savedFlags: usize = 408, savedRsp: usize = 416;
@@ -31,19 +30,13 @@ export let endedBy: u32 = 0;
 export function stepUntil(deadline: u64): i32 {
   endedBy = 0;
   hardDeadline = deadline + ticksOf(graceMs);
-  arm();
+  ringBy(hardDeadline);
   caller = stack();
   sti();
   const result = step(); // the last call before an end from outside: its return address lies below `caller`
   cli();
   caller = 0;
-  startTimer(mostNanoseconds);
   return result;
-}
-
-function arm(): void {
-  const left = hardDeadline - rdtsc();
-  startWatchdog(left / ticksOf(1) >= 4000 ? mostNanoseconds : <u32>((left * 1_000_000) / ticksOf(1)));
 }
 
 export function isGuarded(): bool {
@@ -61,10 +54,11 @@ export function endStep(saved: usize, reason: u32): void {
   caller = 0;
 }
 
-/** The timer of a step: ends it, or waits on where the time was too long for one round. */
-export function handleWatchdog(saved: usize): void {
+/** The alarm: wakes who sleeps; ends a step whose time is over, or waits on. */
+export function handleAlarm(saved: usize): void {
   endInterrupt();
+  hasRung();
   if (caller === 0) return;
-  if (rdtsc() < hardDeadline) arm();
+  if (rdtsc() < hardDeadline) ringBy(hardDeadline);
   else endStep(saved, byTime);
 }

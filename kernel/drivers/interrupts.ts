@@ -4,7 +4,7 @@
  */
 import { controllerAt, controllerLine, findController } from "./acpi";
 import { cli, outb, read32, stiHlt, write32 } from "./cpu";
-import { interruptVector, spuriousVector, watchdogVector } from "./exceptions";
+import { alarmVector, interruptVector, spuriousVector } from "./exceptions";
 
 const localApic: u32 = 0xfee00000;
 // Registers of the local APIC (Intel SDM vol. 3, table 10-1).
@@ -49,17 +49,13 @@ export function silenceOldControllers(): void {
   write32(localApic + firstLine, masked);
 }
 
-/** Ends `sleep` after so many nanoseconds, at most 4.2 seconds; `apicTicks` says nothing any more. */
+/** Rings the alarm (`alarmVector`) after so many nanoseconds; `apicTicks` says nothing any more. */
 export function startTimer(nanoseconds: u32): void {
-  write32(localApic + timerMode, interruptVector);
+  if (!alarming) write32(localApic + timerMode, alarmVector);
+  alarming = true;
   write32(localApic + timerStart, max<u32>(nanoseconds, 1));
 }
-
-/** As `startTimer`, for what must be told apart. */
-export function startWatchdog(nanoseconds: u32): void {
-  write32(localApic + timerMode, watchdogVector);
-  write32(localApic + timerStart, max<u32>(nanoseconds, 1));
-}
+let alarming: bool = false;
 
 export function endInterrupt(): void {
   write32(localApic + endOfInterrupt, 0);

@@ -4,7 +4,7 @@ import { fill, pause, read8 } from "./cpu";
 import { clearPage, takeRow } from "./frames";
 import { incomingAt, outgoingAt } from "./map";
 import {
-  beginDevice, bytesOfQueue, deviceConfig, deviceFeatures, enableInterrupts, findDevice, makeQueue, notify, offer, quiet, setInterrupting, startDevice,
+  beginDevice, bytesOfQueue, deviceConfig, deviceFeatures, enableInterrupts, findDevice, makeQueue, notify, notifyIfWanted, offer, quiet, setInterrupting, startDevice,
   usedCount, usedIndex, usedLength,
 } from "./virtio";
 
@@ -85,7 +85,7 @@ export function releaseFrame(): void {
 
 /** After frames were released: the device may use them. */
 export function offerFrames(): void {
-  notify(device, receiveQueue);
+  notifyIfWanted(device, receiveQueue, receiving);
 }
 
 function unsent(): u32 {
@@ -118,5 +118,5 @@ export function drainFrames(): void {
 export function flushFrames(): void {
   if (sent === told) return;
   told = sent;
-  notify(device, transmitQueue);
+  notifyIfWanted(device, transmitQueue, sending);
 }

@@ -13,7 +13,7 @@ import { copyBytes } from "./copy";
 import { startExceptions } from "./exceptions";
 import { freeFrames, startFrames } from "./frames";
 import { checkImage } from "./image";
-import { silenceOldControllers, sleep, startInterrupts, startTimer } from "./interrupts";
+import { silenceOldControllers, sleep, startInterrupts } from "./interrupts";
 import { distrust, runJob } from "./jobs";
 import { headerAt, headerFree, headerService, headerServiceBytes, leastFrames, pageBytes } from "./map";
 import { button, configBuffer, configure, frameBuffer, poll, receive, start } from "./net";
@@ -28,6 +28,7 @@ import { draw, mostDraw, startRandom } from "./random";
 import { reach } from "./reach";
 import { print, printLine, printNumber, startSerial } from "./serial";
 import { now, startTime, wall } from "./time";
+import { ringIn } from "./timer";
 import { sawLegacyDevice } from "./virtio";
 
 export { handleException } from "./exceptions";
@@ -133,7 +134,7 @@ export function turn(): void {
     if (isButtonPressed()) return button();
   }
   if (busy || worked || due <= at || hasFrames()) return;
-  startTimer(<u32>min<u64>(due - at, lookMicroseconds) * 1000);
+  ringIn(min<u64>(due - at, lookMicroseconds));
   quietNetwork();
   if (!hasFrames()) sleep();
 }

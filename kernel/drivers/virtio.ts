@@ -139,6 +139,11 @@ export function notify(device: u32, index: u32): void {
   else write32(at, index);
 }
 
+/** As `notify`, unless the device says that it looks at the queue anyway (2.7.10). */
+export function notifyIfWanted(device: u32, index: u32, queue: u32): void {
+  if ((read16(usedAt(queue)) & 1) === 0) notify(device, index);
+}
+
 /** Takes the device's interrupt back, so that it can raise another. */
 export function quiet(device: u32): void {
   if (isPci(device)) return;
