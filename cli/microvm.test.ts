@@ -98,4 +98,5 @@ test("ps, logs and stop without microVMs", async () => {
   match((await run("stop", "a", "--all")).err, /MF_USAGE/);
   match((await run("stop", "a")).err, /MF_MICROVM_UNKNOWN/);
   match((await run("logs", "../a")).err, /MF_MICROVM_UNKNOWN/);
+  match((await run("logs", "a", "-f", "--json")).err, /MF_USAGE: --json is one object/);
 });

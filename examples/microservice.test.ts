@@ -133,6 +133,11 @@ test("a gateway and a microVM give the same answers; the microVM has its life sh
     equal((await fetch(`${url}/healthz`)).status, 200);
     match(await (await fetch(`${url}/metrics`)).text(), /^mayfly_\w+\{.*flow="shop".*\} \d+$/m);
     match((await run("logs", "shop")).out, /"order placed"/);
+    const logged = JSON.parse((await run("logs", "shop", "--json")).out) as {
+      readonly running: boolean;
+      readonly lines: readonly string[];
+    };
+    ok(logged.running && logged.lines.some((line) => line.includes("order placed")));
     const { machines } = JSON.parse((await run("ps", "--json")).out) as {
       readonly machines: readonly { readonly name: string; readonly running: boolean }[];
     };
