@@ -71,7 +71,7 @@ function end(code: u32): void {
 // @ts-ignore: decorator
 @lazy const stop: Timer = changetype<Timer>(memory.data(16, 8));
 
-/** Makes the tables in the memory that is left, and listens. `streamNumbers`: the greatest number that a stream has. */
+/** Makes the tables in the memory that is left, and listens; false where that is too little. `streamNumbers`: the greatest number that a stream has. */
 export function startService(streamNumbers: u32): bool {
   const bytes = remaining();
   const connections = max<u32>(min<u32>(bytes / bytesPerConnection, mostConnections), leastConnections);
@@ -86,16 +86,24 @@ export function startService(streamNumbers: u32): bool {
     listenForCallers();
     listen(port);
     if (healthPort !== 0) listen(healthPort);
-    return sayServing(), true;
+    return true;
   }
   complain("there is too little memory to serve: give the machine more");
   end(badConfiguration);
   return false;
 }
 
-function sayServing(): void {
-  putText(said, "serving on port ");
-  putNumber(said, port);
+/** Says where it serves, or that it has no address yet. Addresses are big-endian numbers; 0: none. */
+export function sayAddress(own: u32): void {
+  if (own === 0) putText(said, "there is no address yet: DHCP is asked for one");
+  else {
+    putText(said, "serving on port ");
+    putNumber(said, port);
+    for (let shift = 24; shift >= 0; shift -= 8) {
+      putText(said, shift === 24 ? " at " : ".");
+      putNumber(said, (own >> shift) & 255);
+    }
+  }
   sayLine(info, null);
 }
 

@@ -101,7 +101,7 @@ test("discover, request, bound, in no time", () => {
   stack.receive(answer(discover, { type: 2 }));
   const [request] = take() as [Message];
   deepEqual([request.type, request.options.get(50), request.options.get(54), request.to], [3, guestAddress, server, 0xffffffff]);
-  equal(stack.exports.hasAddress(), 0);
+  equal(stack.exports.ownAddress(), 0);
   stack.receive(answer(request, { type: 5 }));
   deepEqual(
     [stack.exports.ownAddress(), stack.exports.ownMask() >>> 0, stack.exports.ownGateway(), stack.exports.ownDns()],
@@ -151,9 +151,9 @@ test("the lease is renewed at its half with the server, at 7/8 with anyone, and 
   ok(take().every(({ to }) => to === server));
   stack.runUntil(stack.nowUs + 5 * minute);
   ok(take().some(({ to, client }) => to === 0xffffffff && client === guestAddress));
-  equal(stack.exports.hasAddress(), 1);
+  equal(stack.exports.ownAddress(), guestAddress);
   stack.runUntil(stack.nowUs + 6 * minute);
-  equal(stack.exports.hasAddress(), 0);
+  equal(stack.exports.ownAddress(), 0);
   equal(take().at(-1)?.type, 1);
 });
 
@@ -194,7 +194,7 @@ test("answers that are not for this client, or make no sense, change nothing", (
     { options: [[54, server + 1], ...usual.slice(1)] as const },
   ])
     stack.receive(answer(request, { type: 5, ...each }));
-  equal(stack.exports.hasAddress(), 0);
+  equal(stack.exports.ownAddress(), 0);
 });
 
 test("damaged answers: no trap, and no address that was not offered", () => {

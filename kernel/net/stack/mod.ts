@@ -44,8 +44,8 @@ export function startStack(macHigh: u32, macLow: u32, bytes: u32): bool {
   return true;
 }
 
-/** True once there is an address. */
-export function hasAddress(): bool { return address !== 0; }
+/** This host's address, or 0 while it has none. */
+export function ownAddress(): u32 { return address; }
 
 /** One frame that came in, without its checksum. */
 export function receiveFrame(at: usize, length: u32): void {

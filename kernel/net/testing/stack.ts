@@ -6,7 +6,7 @@ import { guestAddress, guestMac, peerAddress } from "./wire.ts";
 
 export interface StackExports extends NetExports {
   useAddress(address: number, prefixBits: number, gateway: number, dns: number): void;
-  hasAddress(): number;
+  ownAddress(): number;
   bytesBuffer(): number;
   write(stream: number, length: number): number;
   push(stream: number): void;
@@ -26,7 +26,6 @@ export interface StackExports extends NetExports {
   halfOpenCount(): number;
   /** 1 selecting, 2 requesting, 3 bound, 4 renewing, 5 rebinding. */
   dhcpPhase(): number;
-  ownAddress(): number;
   ownMask(): number;
   ownGateway(): number;
   ownDns(): number;

@@ -3,7 +3,7 @@ import { frameBytes } from "../../limits";
 import { remaining } from "../../memory";
 import * as names from "../../names";
 import {
-  address, allBlocks, counter, dhcpPhase, dns, gateway, mask, freeBlocks, halfOpenCount, hasAddress, receiveFrame, runStack, stackDue, startStack, usedCount, useAddress,
+  allBlocks, counter, dhcpPhase, dns, gateway, mask, freeBlocks, halfOpenCount, ownAddress, receiveFrame, runStack, stackDue, startStack, usedCount, useAddress,
 } from "../../stack/mod";
 import * as streams from "../../streams";
 
@@ -34,7 +34,7 @@ declare function resolved(ask: u32, address: u32): void;
 // @ts-ignore: decorator
 @lazy const bytes: usize = memory.data(65536, 16);
 
-export { allBlocks, counter, dhcpPhase, freeBlocks, halfOpenCount, hasAddress, usedCount, useAddress };
+export { allBlocks, counter, dhcpPhase, freeBlocks, halfOpenCount, ownAddress, usedCount, useAddress };
 
 export function start(macHigh: u32, macLow: u32): void {
   streams.onOpened((stream, address, port) => opened(stream, address, port));
@@ -69,7 +69,6 @@ export function resolve(length: u32, ask: u32): bool { return names.resolve(byte
 export function datagram(address: u32, port: u32, fromPort: u32, length: u32): bool {
   return names.datagram(address, port, fromPort, bytes, length);
 }
-export function ownAddress(): u32 { return address; }
 export function ownMask(): u32 { return mask; }
 export function ownGateway(): u32 { return gateway; }
 export function ownDns(): u32 { return dns; }

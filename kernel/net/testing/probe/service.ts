@@ -1,7 +1,7 @@
 /** http/ and service/ without a stack: whoever tests carries the streams. */
 import { closed, connected, ended, opened, received, writable, carryAbort, carryConnect, carryFinish, carryListen, carryLocalPort, carryPush, carryResume, carryRoom, carryWrite } from "../../streams";
 import { carryDatagram, carryResolve, resolved } from "../../names";
-import { prepareService, runService, startService } from "../../service/mod";
+import { prepareService, runService, sayAddress, startService } from "../../service/mod";
 import { take } from "../../memory";
 import { allBytes, freeBytes } from "../../blocks";
 
@@ -43,7 +43,7 @@ export function start(): void {
   carryResolve((at: usize, length: u32, ask: u32): bool => hostResolve(at, length, ask) !== 0);
   carryDatagram((address: u32, port: u32, fromPort: u32, at: usize, length: u32): bool => hostDatagram(address, port, fromPort, at, length) !== 0);
   bytes = take(room);
-  if (prepareService()) startService(mostStreams);
+  if (prepareService() && startService(mostStreams)) sayAddress(0x0a00020f);
 }
 
 export function poll(): u64 { return runService(); }
