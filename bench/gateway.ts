@@ -1,10 +1,10 @@
 /** A real `mayfly serve` in a process and a folder of its own, and whoever calls it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Agent } from "undici";
+import { freePort } from "../base/testing/free-port.ts";
 
 const mayfly = fileURLToPath(new URL("../../scripts/mayfly.mjs", import.meta.url));
 const callers = 64;
@@ -48,16 +48,6 @@ flows:
     throw error;
   });
   return gateway;
-}
-
-export function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((done) =>
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    }),
-  );
 }
 
 export function resident(child: ChildProcess): number {

@@ -1,10 +1,10 @@
 /** HTTP requests a second with a fresh machine for each, beside a plain node:http handler in process and beside Node-RED. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../base/testing/free-port.ts";
 import { peerFolder } from "./peers.ts";
 import { type Row, say } from "./rows.ts";
 import { orderText, transformSource } from "./start.ts";
@@ -148,15 +148,6 @@ export function beside(
 
 export const rate = (ours: Load, theirs: Load): number => ours.perSecond / theirs.perSecond;
 export const tail = (ours: Load, theirs: Load): number => theirs.p99Ms / ours.p99Ms;
-
-function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
-  });
-}
 
 /**
  * Node-RED with a flow of three nodes. As it is installed it serves its editor on the same port, in front of the flow's route; with the

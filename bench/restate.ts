@@ -10,7 +10,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { callAll, cpuTime, end, freePort, poster, ready, resident, startGateway } from "./gateway.ts";
+import { freePort } from "../base/testing/free-port.ts";
+import { callAll, cpuTime, end, poster, ready, resident, startGateway } from "./gateway.ts";
 import { peerFolder } from "./peers.ts";
 import { percentiles, type Row, type Sample, say } from "./rows.ts";
 

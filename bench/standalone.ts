@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -13,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { buildImage, writeMicrovm } from "#image";
 import { probeQemu, type Qemu } from "#monitors";
 import { machineCommand, plainService, userNetwork } from "#standalone";
+import { freePort } from "../base/testing/free-port.ts";
 import { emptyGuest, emptyGuestStatus } from "../monitors/qemu/empty-guest.ts";
 import { type LinuxPeer, linuxPeer } from "./linux-peer.ts";
 import { type Row, sample, say } from "./rows.ts";
@@ -28,14 +28,6 @@ interface Guest {
   readonly child: ChildProcess;
   readonly url: string;
   readonly end: () => Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 function spawned(program: string, values: readonly string[], host: number): Guest {

@@ -1,6 +1,5 @@
 /** The commands of microVMs: what they show, and how they refuse. A whole life is in examples/microservice. */
 import { deepEqual, equal, match } from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +8,8 @@ import { encodeService, type Service } from "#abi";
 import { capture, type Captured } from "#cli";
 import { writeElf } from "#compiler";
 import { serviceNote } from "#image";
+import { freePort } from "../base/testing/free-port.ts";
+import { qemuMissing } from "../monitors/qemu/testing/guests.ts";
 
 let folder: string;
 let elf: string;
@@ -77,13 +78,11 @@ test("up says what is wrong with its arguments, the ELF and the settings", async
   );
 });
 
-const qemu = spawnSync("qemu-system-x86_64", ["--version"]).error === undefined;
-
 test("a microVM that does not start says what QEMU said, and leaves nothing", {
-  skip: qemu ? false : "QEMU is not installed",
+  skip: qemuMissing() ?? false,
 }, async () => {
   for (const more of [[], ["--detach"]]) {
-    const { code, err } = await run("up", elf, "-p", "18087:80", ...more);
+    const { code, err } = await run("up", elf, "-p", `${await freePort()}:80`, ...more);
     equal(code, 2);
     match(err, /MF_MICROVM_ENDED: the microVM does not serve: .*\n +.*(PVH|kernel)/);
   }

@@ -1,16 +1,16 @@
 /** The example by the gateway and by a microVM: both give the same answers. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cp, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { capture, type Captured, packageRoot } from "#cli";
+import { freePort } from "../base/testing/free-port.ts";
+import { qemuMissing } from "../monitors/qemu/testing/guests.ts";
 import { type Answer, type Downstream, downstream, eventually, type Received, serveExample } from "./testing.ts";
 
-const qemu = spawnSync("qemu-system-x86_64", ["--version"]).error === undefined;
+const skip = qemuMissing() ?? false;
 
 function answer({ method, path }: Received): Answer {
   if (path === "/items/PEN-1") return { json: { sku: "PEN-1", price: 2.5 } };
@@ -86,21 +86,13 @@ const environment = (host: string): Readonly<Record<string, string>> => {
   return { WEB_KEY: "secret", CATALOGUE_URL: `http://${host}:${port}/items`, WAREHOUSE_URL: `http://${host}:${port}/orders` };
 };
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
 test("the flow tests pass", async () => {
   const { code, out } = await capture(["test", folder]);
   equal(code, 0, out);
 });
 
 test("a gateway and a microVM give the same answers; the microVM has its life shown, and ends when it is told", {
-  skip: qemu ? false : "QEMU is not installed",
+  skip,
   timeout: 180_000,
 }, async () => {
   const example = await serveExample("microservice", environment("127.0.0.1"));
@@ -156,7 +148,7 @@ test("a gateway and a microVM give the same answers; the microVM has its life sh
 });
 
 test("in the foreground Ctrl-C finishes the request under way, then it ends", {
-  skip: qemu ? false : "QEMU is not installed",
+  skip,
   timeout: 120_000,
 }, async () => {
   const port = await freePort();

@@ -4,7 +4,8 @@ import { readdirSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { freePort, PrivateBroker } from "./brokers.ts";
+import { freePort } from "../../base/testing/free-port.ts";
+import { PrivateBroker } from "./brokers.ts";
 import { missing } from "./servers.ts";
 
 const jars = join(homedir(), ".cache", "mayfly", "kafka-4.1.0");

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type BrokerAddress, freePort, installed, PrivateBroker, reachable } from "./brokers.ts";
+import { freePort } from "../../base/testing/free-port.ts";
+import { type BrokerAddress, installed, PrivateBroker, reachable } from "./brokers.ts";
 
 export type Server = Promise<PrivateBroker | string>;
 

@@ -4,12 +4,12 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Service } from "#abi";
 import { writeMicrovm } from "#image";
+import { freePort } from "../../base/testing/free-port.ts";
 import { findQemu } from "./command.ts";
 import { guestCode, guestExit } from "./exit-codes.ts";
 import { imageOf, qemuMissing } from "./testing/guests.ts";
@@ -28,15 +28,6 @@ function serviceOf(imageSha256: string): Service {
     ...{ port: 80, healthPort: 0, syslog: undefined, auth: [], outlets: [], values: {} },
     routes: [{ path: "/echo", methods: ["POST"], ...route }],
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }
 
 interface Answer {

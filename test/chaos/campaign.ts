@@ -2,7 +2,7 @@
 import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../../connectors/testing/brokers.ts";
+import { freePort } from "../../base/testing/free-port.ts";
 import { Proxy } from "../../connectors/testing/proxy.ts";
 import { prng } from "#base";
 import { capture } from "#cli";
