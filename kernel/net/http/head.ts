@@ -32,7 +32,7 @@ export function nameLength(line: u32): u32 { return load<u32>(table + (<usize>li
 export function valueAt(line: u32): usize { return <usize>load<u32>(table + (<usize>line << 4), 8); }
 export function valueLength(line: u32): u32 { return load<u32>(table + (<usize>line << 4), 12); }
 
-/** Index of the first line with this name, in lower case; −1: there is none. */
+/** Index of the first line with this name, in lower case, or −1. */
 export function lineOf(name: string): i32 {
   for (let line: u32 = 0; line < lines; line++) if (isTextIgnoringCase(nameAt(line), nameLength(line), name)) return line;
   return -1;
@@ -136,12 +136,6 @@ function readLines(from: usize, end: usize): u32 {
     from = feed + 1;
   }
   return headGood;
-}
-
-/** Reads trailers of a body, which say nothing: true if they are well-formed. */
-export function readTrailers(at: usize, length: u32): bool {
-  begin();
-  return readLines(at, at + length) === headGood;
 }
 
 function isMethod(at: usize, length: u32): bool {

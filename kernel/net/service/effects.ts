@@ -100,9 +100,15 @@ function checkDone(): bool {
   return valid && !isAbsent(3);
 }
 
-/** Checks a whole frame. `hasSends`: it has a `send`. */
+/** Results of `checkFrame`: whether it has sends and logs, and the kind of its last record. */
+let hasSends: bool = false;
+let hasLogs: bool = false;
+let lastChecked: u32 = 0;
+
+/** Checks a whole frame. */
 function checkFrame(at: usize, length: u32): bool {
-  hasSends = false;
+  hasSends = hasLogs = false;
+  lastChecked = 0;
   if (at === 0 || !openFrame(at, length, doorMagic)) return false;
   let isOver = false;
   let records: u32 = 0;
@@ -110,17 +116,17 @@ function checkFrame(at: usize, length: u32): bool {
     if (isOver || ++records > effectsPerStep || !check()) return false;
     isOver = kind === doneKind || kind === failKind || kind === goesOn;
     if (kind === send) hasSends = true;
+    if (kind === log) hasLogs = true;
+    lastChecked = kind;
   }
   return !frameBroken;
 }
-let hasSends: bool = false;
-
 /** Carries out the effects of a step. True: the caller gives the frame's block back; otherwise it is kept with the message, or its answer. */
 export function takeEffects(m: Message, result: u32, at: usize, length: u32): bool {
   const isGood = checkFrame(at, length);
-  const last = at === 0 ? 0 : lastKind(at, length);
+  const last = isGood ? lastChecked : at === 0 ? 0 : lastKind(at, length);
   if (result !== complete || last === doneKind || last === failKind) machineOver(m);
-  if (isGood) takeLogs(m, at, length);
+  if (isGood && hasLogs) takeLogs(m, at, length);
   if (m.state === ending) return endStep(m), true;
   if (result !== complete || !isGood) return broken(m, result, isGood ? at : 0, length), true;
   return takeAll(m, at, length);
@@ -230,7 +236,7 @@ export function putUnknownOutlet(b: Bytes, at: usize, length: u32): void {
   putText(b, ".to");
 }
 
-/** The outlet with a name; null: there is none. */
+/** The outlet with a name, or null. */
 export function outletOf(at: usize, length: u32): Outlet | null {
   for (let each = firstOutlet; each !== 0; each = changetype<Outlet>(each).next) {
     const outlet = changetype<Outlet>(each);

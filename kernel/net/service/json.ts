@@ -10,9 +10,6 @@ export function openJson(from: usize, length: u32): void {
   end = from + length;
 }
 
-/** Where reading stands. */
-export function jsonPlace(): usize { return at; }
-
 /** The next byte that is no white space, not taken; 0 at the end. */
 export function peek(): u32 {
   while (at < end) {

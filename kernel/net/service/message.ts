@@ -82,8 +82,6 @@ function messageSize(): u32 {
   return (<u32>offsetof<Message>() + bytesSize + idBytes + 32 + 15) & ~15;
 }
 
-export function bytesOfMessage(): u32 { return messageSize(); }
-
 export function startMessages(count: u32): bool {
   places = take(count * messageSize());
   most = count;
