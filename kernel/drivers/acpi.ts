@@ -1,5 +1,5 @@
 /**
- * What ACPI's tables say of devices, interrupt controllers and power (ACPI 6.5, 5.2). The DSDT is a program; it is not run but searched for the
+ * Devices, interrupt controllers and power as ACPI's tables have them (ACPI 6.5, 5.2). The DSDT is a program; it is not run but searched for the
  * few resources that hypervisors write into it in one fixed form (6.4.3): a device's identifier as text, then its memory and its interrupt.
  */
 import { acpiRoot } from "./boot-info";

@@ -1,5 +1,5 @@
 /**
- * What asks the machine to end: the power button, by ACPI's fixed registers or its generic event device (ACPI 6.5, 4.8.2 and 5.6.9), and
+ * Requests to end the machine: the power button, by ACPI's fixed registers or its generic event device (ACPI 6.5, 4.8.2 and 5.6.9), and
  * Ctrl-C on the serial console, which is all that a machine without ACPI has. Looked at now and then: nothing of it is urgent.
  */
 import { eventSelector, powerEvents } from "./acpi";

@@ -89,7 +89,7 @@ export function takeDue(now: u64): Timer | null {
   return first;
 }
 
-/** When the next timer is due; u64.MAX_VALUE: there is none. */
+/** When the next timer is due, or u64.MAX_VALUE. */
 export function nextDue(): u64 {
   return count === 0 ? u64.MAX_VALUE : at(0).due;
 }

@@ -17,7 +17,7 @@ import { cancelCalls, startSends } from "./outlets";
 import { doorMagic } from "./records";
 
 export const jobStart: u32 = 1, jobStep: u32 = 2, jobDrop: u32 = 4;
-/** Results of jobs (kernel/drivers/serve.ts). */
+/** Results of jobs (kernel/drivers/machines.ts). */
 export const complete: u32 = 17, interrupted: u32 = 18, escaped: u32 = 19, noMemory: u32 = 20, lied: u32 = 21;
 
 const timeIsOver = "the message exceeded its time limit: look for a slow outlet, or raise limits.time";
@@ -171,7 +171,7 @@ function writeShort(kind: u32, number: u32, time: f64): u32 {
   return 28 + second;
 }
 
-/** Room for a step's effects; 0: there is none. */
+/** Room for a step's effects, or 0. */
 export function effectsBuffer(length: u32): usize {
   release(effects);
   effects = length > frameBytes ? 0 : allocate(length);
@@ -255,7 +255,7 @@ export function addTimer(m: Message, number: u32, dueMs: f64): bool {
   return true;
 }
 
-/** Takes a timer off a message's list, and frees it; nothing happens if there is none. */
+/** Takes a timer off a message's list, and frees it; one that is not on the list is ignored. */
 export function removeTimer(m: Message, number: u32): void {
   let before: usize = 0;
   for (let at = m.firstTimer; at !== 0; at = changetype<FlowTimer>(at).next) {

@@ -112,7 +112,7 @@ export function byte(part: u32): u32 {
   return load<u8>(partAt(part));
 }
 
-/** The kind of a frame's last record as the drivers find it (kernel/drivers/serve.ts): they end the machine where it is the last effect. */
+/** The kind of a frame's last record as the drivers find it (kernel/drivers/machines.ts): they end the machine where it is the last effect. */
 export function lastKind(at: usize, length: u32): u32 {
   let position: u64 = 8;
   let last: u32 = 0;

@@ -50,7 +50,7 @@ function hasMethod(route: Route, at: usize, length: u32): bool {
   return false;
 }
 
-/** The route for a method and a path; null: there is none. */
+/** The route for a method and a path, or null. */
 export function findRoute(method: usize, methodLength: u32, path: usize, length: u32): Route | null {
   let best: Route | null = null;
   const plain = lengthBeforeFragment(path, length);

@@ -51,7 +51,7 @@ function receivePacket(packet: usize, most: u32): void {
   const all = check(packet, most);
   if (all === 0) return;
   const to = be32(packet + 16), from = be32(packet + 12), length = all - ipBytes, protocol = <u32>load<u8>(packet, 9);
-  if (protocol === protocolUdp) return receiveUdp(packet, length); // DHCP comes to no address of ours
+  if (protocol === protocolUdp) return receiveUdp(packet, length); // an answer of DHCP comes before there is an address
   if (address === 0 || to !== address || !isHost(from)) return count(Counter.foreign);
   if (protocol === protocolTcp) receiveTcp(packet + 12, packet + ipBytes, length);
   else if (protocol === protocolIcmp) receiveIcmp(packet, length);

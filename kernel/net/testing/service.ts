@@ -26,7 +26,7 @@ interface ServiceExports extends NetExports {
 /** Most bytes that a stream offers at once. */
 const pieceBytes = 65_536;
 
-/** Results of a job (kernel/drivers/serve.ts). */
+/** Results of a job (kernel/drivers/machines.ts). */
 export const jobEnd = { complete: 17, interrupted: 18, escaped: 19, noMemory: 20, lied: 21 } as const;
 
 /** The result of a step: its effects, or the end that the host gives it, or a frame as it is. */
@@ -315,7 +315,7 @@ export class ServiceBench {
   }
 }
 
-/** Status of an answer; 0: there is none. */
+/** Status of an answer, or 0 without one. */
 export function statusOf(text: string): number {
   return Number(/^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? 0);
 }
