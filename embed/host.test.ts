@@ -1,8 +1,11 @@
 /** Calls through a host: the result of each kind of end, and bounds on what guest and caller do. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { tmpdir } from "node:os";
+import { relative } from "node:path";
 import { test } from "node:test";
+import { CodedError } from "../base/mod.ts";
 import { load } from "./host.ts";
-import { build } from "./images.ts";
+import { build, inFolder } from "./images.ts";
 import { hostOf } from "./testing/open.ts";
 
 test("a call gives reply, sends, logs and state", async (context) => {
@@ -251,6 +254,24 @@ test("images are the same from file, code and bytes; a damaged one is refused", 
   await rejects(build(damaged), { code: "MF_IMAGE_CORRUPT" });
   await rejects(load(new Uint8Array(10)), { code: "MF_IMAGE_CORRUPT" });
   await rejects(load({} as never), { code: "MF_EMBED_OPTION" });
+});
+
+test("a build's error names the file alone, wherever the program runs", async () => {
+  const before = process.cwd();
+  try {
+    for (const place of ["/", "/usr/lib", tmpdir()]) {
+      process.chdir(place);
+      for (const path of [(folder: string) => folder, (folder: string) => relative(process.cwd(), folder)])
+        await rejects(
+          inFolder({}, async (folder) => {
+            throw new CodedError("MF_BUNDLE_FAILED", `${path(folder)}/code.ts:1:1: wrong`);
+          }),
+          { code: "MF_BUNDLE_FAILED", message: "code.ts:1:1: wrong" },
+        );
+    }
+  } finally {
+    process.chdir(before);
+  }
 });
 
 test("what does not build says where, and nothing of the folder it was built in", async () => {

@@ -62,8 +62,8 @@ export async function inFolder<T>(files: Readonly<Record<string, string>>, work:
     return await work(folder);
   } catch (error) {
     if (!isCoded(error)) throw error;
-    const near = relative(process.cwd(), folder);
-    throw new CodedError(error.code, error.message.replaceAll(`${folder}/`, "").replaceAll(`${near}/`, ""), { cause: error.cause });
+    const near = relative(process.cwd(), folder); // may end in the whole of `folder`: "../../tmp/x" of "/tmp/x"
+    throw new CodedError(error.code, error.message.replaceAll(`${near}/`, "").replaceAll(`${folder}/`, ""), { cause: error.cause });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
