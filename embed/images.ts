@@ -62,8 +62,10 @@ export async function inFolder<T>(files: Readonly<Record<string, string>>, work:
     return await work(folder);
   } catch (error) {
     if (!isCoded(error)) throw error;
-    const near = relative(process.cwd(), folder); // may end in the whole of `folder`: "../../tmp/x" of "/tmp/x"
-    throw new CodedError(error.code, error.message.replaceAll(`${near}/`, "").replaceAll(`${folder}/`, ""), { cause: error.cause });
+    // Either may be the end of the other: "/tmp/x" of "../../tmp/x", "tmp/x" of "/tmp/x".
+    const names = [folder, relative(process.cwd(), folder)].sort((a, b) => b.length - a.length);
+    const message = names.reduce((text, name) => text.replaceAll(`${name}/`, ""), error.message);
+    throw new CodedError(error.code, message, { cause: error.cause });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
