@@ -15,15 +15,20 @@ export class Timer {
 export const connectionTimer: u32 = 1, messageTimer: u32 = 2, flowTimer: u32 = 3, callTimer: u32 = 4, serviceTimer: u32 = 5, pauseTimer: u32 = 6;
 
 let heap: usize = 0;
-let room: u32 = 0;
 let count: u32 = 0;
+/** Timers of flows and pauses that are set, and may be: others always have a place. */
+let ofFlows: u32 = 0;
+let mostOfFlows: u32 = 0;
 
-/** Takes memory for `most` timers; false without it. */
-export function startTimers(most: u32): bool {
-  heap = take(most << 2);
-  room = most;
+/** Takes memory for so many timers of flows and pauses, and all others that there can be; false without it. */
+export function startTimers(flows: u32, others: u32): bool {
+  heap = take((flows + others) << 2);
+  mostOfFlows = flows;
   return heap !== 0;
 }
+
+// @ts-ignore: decorator
+@inline function isOfFlow(timer: Timer): bool { return timer.kind === flowTimer || timer.kind === pauseTimer; }
 
 // @ts-ignore: decorator
 @inline function at(index: u32): Timer { return changetype<Timer>(<usize>load<u32>(heap + (<usize>index << 2))); }
@@ -57,12 +62,12 @@ function sink(index: u32, timer: Timer): void {
   place(index, timer);
 }
 
-/** Sets or moves a timer. False when there is no room for one more. */
+/** Sets or moves a timer. False, for a flow's or a pause only, when there is no room for one more. */
 export function setTimer(timer: Timer, due: u64): bool {
   const before = timer.due;
   timer.due = due;
   if (timer.place === 0) {
-    if (count >= room) return false;
+    if (isOfFlow(timer) && ++ofFlows > mostOfFlows) return ofFlows--, false;
     rise(count++, timer);
   } else if (due < before) rise(timer.place - 1, timer);
   else sink(timer.place - 1, timer);
@@ -74,6 +79,7 @@ export function clearTimer(timer: Timer): void {
   const index = timer.place - 1;
   timer.place = 0;
   count--;
+  if (isOfFlow(timer)) ofFlows--;
   if (index === count) return;
   const last = at(count);
   if (index > 0 && at((index - 1) >> 1).due > last.due) rise(index, last);

@@ -231,7 +231,7 @@ export function refuse(c: Connection, status: u32): void {
   putText(out, status === headLong ? "431 Request Header Fields Too Large" : status === 408 ? "408 Request Timeout" : "400 Bad Request");
   putText(out, "\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
   c.keepsAlive = false;
-  c.bodyAt = 0;
+  c.reading = readWhole; // what follows is no request, however long the answer takes
   send(c, 0, 0);
 }
 

@@ -13,7 +13,7 @@ import {
 } from "./limits";
 import { beginLine, endLine, putFields } from "./log";
 import { addTimer, complete, endStep, escaped, fail, finish, goOn, interrupted, machineOver, noMemory, removeTimer } from "./machines";
-import { ending, Message, timeOf } from "./message";
+import { ending, Message, running, timeOf } from "./message";
 import { countLogDropped } from "./metrics";
 import { blameOf, blamedOrigin, blamedStatus } from "./answers";
 import { addSend, startCall } from "./outlets";
@@ -160,6 +160,7 @@ function takeAll(m: Message, at: usize, length: u32): bool {
     if (kind === log) continue;
     if (kind === doneKind) return takeDone(m, at, frame);
     if (!take(m)) return fail(m), frame === 0;
+    if (m.state !== running) return frame === 0; // out of memory on the way
   }
   if (++m.steps > stepsPerMessage) {
     beginFailure(gatewaysFault, 0, "MF_STEP_LIMIT");

@@ -109,13 +109,12 @@ export function freeExchange(exchange: Exchange): void {
 /** Begins an attempt. */
 export function begin(exchange: Exchange): void {
   exchange.attempt++;
-  if (exchanges >= callsUnderWay) return busy(exchange);
   const outlet = changetype<Outlet>(exchange.outlet);
   exchange.state = resolving;
   waitForName(exchange);
   exchange.retryAfterMs = -1;
-  pause(exchange, attemptUs(exchange));
-  if (!resolve(outlet.host, outlet.hostLength, exchange.ask)) unresolved(exchange);
+  if (!pause(exchange, attemptUs(exchange))) return busy(exchange);
+  if (!resolve(outlet.host, outlet.hostLength, exchange.ask)) busy(exchange);
 }
 
 /** Microseconds of one attempt: the outlet's, and no more than are left for the request as a whole. */
@@ -125,8 +124,9 @@ function attemptUs(exchange: Exchange): u64 {
   return exchange.untilUs === 0 ? most : min<u64>(most, exchange.untilUs > time ? exchange.untilUs - time : 1);
 }
 
-function pause(exchange: Exchange, us: u64): void {
-  setTimer(changetype<Pause>(exchange.timer), now() + us);
+/** False when there is no room for its timer. */
+function pause(exchange: Exchange, us: u64): bool {
+  return setTimer(changetype<Pause>(exchange.timer), now() + us);
 }
 
 /** The exchange waits for a name. */
@@ -153,7 +153,7 @@ function named(ask: u32, address: u32): void {
   const exchange = changetype<Exchange>(at);
   forgetName(exchange);
   if (address === 0) return unresolved(exchange);
-  const client = newClient(changetype<usize>(exchange));
+  const client = exchanges < callsUnderWay ? newClient(changetype<usize>(exchange)) : null;
   if (client === null) return busy(exchange);
   client.headAt = exchange.head;
   client.headLength = exchange.headLength;
@@ -188,6 +188,7 @@ function unresolved(exchange: Exchange): void {
 
 /** Too many exchanges, or no memory, at once: it is tried again like a peer that was not reached. */
 function busy(exchange: Exchange): void {
+  forgetName(exchange);
   beginFailure(gatewaysFault, 503, "MF_OUTLET_BUSY");
   putText(reason, "too many requests to outlets are under way: send less at once, or give the machine more memory");
   retry(exchange, true, true);
@@ -336,11 +337,10 @@ function retry(exchange: Exchange, isRetryable: bool, isUnreached: bool): void {
   const isLate = exchange.isCall
     ? exchange.untilUs !== 0 && time + waitUs >= exchange.untilUs
     : <f64>(time - exchange.beganUs) / 1000 + waitMs > outlet.retryAgeMs;
-  if (isRetryable && !isLast && !isLate) {
+  if (isRetryable && !isLast && !isLate && pause(exchange, waitUs)) {
     outlet.retries++;
     exchange.state = backingOff;
-    clearFailure();
-    return pause(exchange, waitUs);
+    return clearFailure();
   }
   if (!exchange.isCall) {
     outlet.dead++;

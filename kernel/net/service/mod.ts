@@ -76,9 +76,9 @@ export function startService(streamNumbers: u32): bool {
   const bytes = remaining();
   const connections = max<u32>(min<u32>(bytes / bytesPerConnection, mostConnections), leastConnections);
   const messages = max<u32>(min<u32>(bytes / bytesPerMessage, mostMessages), leastConnections);
-  const timers = connections + 2 * messages + openTimers + 2 * callsUnderWay;
+  const flowTimers = messages + openTimers + callsUnderWay, otherTimers = connections + messages + callsUnderWay + 1;
   if (
-    startConnections(min<u32>(connections, streamNumbers), streamNumbers) && startMessages(messages) && startTimers(timers) &&
+    startConnections(min<u32>(connections, streamNumbers), streamNumbers) && startMessages(messages) && startTimers(flowTimers, otherTimers) &&
     startBlocks(remaining() - 64)
   ) {
     startAdmission();

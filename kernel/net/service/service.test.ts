@@ -212,6 +212,29 @@ test("a message beyond its time is answered 504, cancelled and dropped; one whos
   match(bench.ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), /mayfly_flow_running\{flow="orders"\} 0\n/);
 });
 
+test("messages that fill the room for timers are refused more; connections, deadlines and the power button have theirs", async () => {
+  const bench = await ServiceBench.create({
+    run: (event) => {
+      if (event.kind !== "deliver") return [];
+      const timers = Number(Buffer.from(event.body).toString());
+      return Array.from({ length: timers }, (_, timer): Effect => ({ kind: "timer", timer, dueMs: event.timeMs + 1e9 }));
+    },
+  });
+  for (const timers of [512, 32, 1])
+    for (let refused = ""; refused === ""; ) {
+      const peer = opened(bench);
+      bench.send(peer, post(String(timers)));
+      refused = peer.text;
+      if (refused !== "") equal(codeOf(refused), "MF_MEMORY_BUSY");
+    }
+  const silent = opened(bench);
+  bench.pass(11_000);
+  ok(silent.finished, "a connection without a request is closed");
+  bench.host.exports.button();
+  bench.pass(10_001);
+  equal(bench.host.ended, 0);
+});
+
 test("beyond its concurrency messages queue, and beyond its queue they are refused", async () => {
   const bench = await ServiceBench.create({
     service: { concurrency: 1, queue: 2 },
@@ -267,6 +290,28 @@ test("a body in pieces, chunks and pipelined requests; a slow reader holds up it
   equal(peer.finished, false);
   bench.pass(2_000);
   ok(peer.finished, "an idle connection is closed");
+});
+
+test("behind bytes that are no request nothing is read, however slowly their sender takes the refusal", async () => {
+  const events: Event[] = [];
+  const bench = await ServiceBench.create({
+    run: (event) => {
+      events.push(event);
+      return [reply("hi")];
+    },
+  });
+  const refusal = bench.ask("broken\r\n\r\n");
+  equal(statusOf(refusal), 400);
+  const peer = opened(bench);
+  peer.room = 10;
+  bench.send(peer, "broken\r\n\r\n");
+  bench.send(peer, post("hello"));
+  bench.send(peer, "POST / HTTP/1.1\r\nHost: x\r\n");
+  bench.allow(peer, 10_000);
+  bench.send(peer, post("hello"));
+  equal(peer.text, refusal);
+  equal(peer.finished, true);
+  deepEqual(events, []);
 });
 
 test("senders that take their time are told 408, and readers that do are cut", async () => {
