@@ -28,7 +28,7 @@ const nameBytes: u32 = offsetof<Name>() + 256;
 @lazy const table: usize = memory.data(32 * 296, 8);
 /** Lookups: 1 + number of the name u32 (0: free; 0xffffffff: answered with the address), ask u32, address u32, unused u32. */
 // @ts-ignore: decorator
-@lazy const waiting: usize = memory.data(64 * 16, 8);
+@lazy const waiting: usize = memory.data(256 * 16, 8);
 // @ts-ignore: decorator
 @lazy const lower: usize = memory.data(256, 8);
 let lookupCount: u32 = 0, askedCount: u32 = 0;

@@ -60,7 +60,7 @@ export const leastLease: u32 = 60;
 
 // ---- DNS (RFC 1035)
 /** Names known or asked for, and lookups that wait for them. */
-export const knownNames: u32 = 32, lookups: u32 = 64;
+export const knownNames: u32 = 32, lookups: u32 = 256;
 export const mostName: u32 = 253;
 export const dnsInterval: u64 = second, dnsTries: u32 = 4;
 /** Seconds for which an answer is kept, whatever it says; and for which a name that has no address is not asked for again. */

@@ -6,7 +6,7 @@ import { Counter, count } from "../counters";
 import { blockBytes, never, timeWait } from "../limits";
 import { place, release, releaseAll, releaseAt } from "./blocks";
 import { sendReset } from "./output";
-import { Flag, State, Tcb, due, free, has, numberOf, receiveRing, sendRing } from "./tcb";
+import { Flag, State, Tcb, due, free, has, numberOf, receiveRing, sendRing, setTimeWait } from "./tcb";
 import { dataEnd } from "./window";
 
 /** Frees the connection and tells its user. */
@@ -38,7 +38,7 @@ export function tellEnds(c: Tcb): void {
 
 /** Both sides have finished, and this one was first: the slot is kept for the peer's repeated FIN. */
 export function enterTimeWait(c: Tcb): void {
-  c.state = State.timeWait;
+  setTimeWait(c);
   c.retransmitAt = c.ackAt = never;
   c.idleAt = time + timeWait;
   due(c, c.idleAt);

@@ -109,6 +109,8 @@ let table: usize = 0, buckets: usize = 0, bucketMask: u32 = 0;
 let total: u32 = 0, used: u32 = 0, firstFree: u32 = 0, lastFree: u32 = 0, reclaimFrom: u32 = 0;
 /** Slots below this have been used at least once. */
 let touched: u32 = 0;
+/** Connections in TIME-WAIT. */
+let waiting: u32 = 0;
 /** Not after the earliest timer of any connection. */
 export let earliest: u64 = never;
 
@@ -195,6 +197,7 @@ function unlink(c: Tcb): void {
 /** Gives the slot and all that it holds back. */
 export function free(c: Tcb): void {
   if (c.state === State.free) return;
+  if (c.state === State.timeWait) waiting--;
   unlink(c);
   releaseAll(sendRing(c));
   releaseAll(receiveRing(c));
@@ -210,10 +213,15 @@ export function free(c: Tcb): void {
   used--;
 }
 
+export function setTimeWait(c: Tcb): void {
+  c.state = State.timeWait;
+  waiting++;
+}
+
 /** Frees an old connection in TIME-WAIT when no slot is free; false when there is no slot afterwards. */
 export function hasSlot(): bool {
   if (firstFree !== 0) return true;
-  for (let tried: u32 = 0; tried < total; tried++) {
+  for (let tried: u32 = 0; waiting !== 0 && tried < total; tried++) {
     reclaimFrom = reclaimFrom % total + 1;
     const c = tcb(reclaimFrom);
     if (c.state !== State.timeWait || has(c, Flag.known)) continue;
