@@ -2,9 +2,11 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
+  type CallEffect,
   decodeEffects,
   decodeEvent,
   decodeFrame,
+  type DeliverEvent,
   type Effect,
   EffectKind,
   encodeEffects,
@@ -106,12 +108,41 @@ test("a level or an operation that is not in the list is refused", () => {
   equal(decodeEffects(frame(EffectKind.log, [4, "", undefined])).ok, false);
 });
 
+const plainCall: CallEffect = {
+  kind: "call",
+  call: 1,
+  operation: "request",
+  target: "erp",
+  method: "GET",
+  contentType: "",
+  headersJson: "{}",
+  timeoutMs: 0,
+  body: new Uint8Array(0),
+};
+
+const plainDeliver: DeliverEvent = {
+  kind: "deliver",
+  timeMs: 0,
+  seed: new Uint8Array(32),
+  id: "1",
+  source: "http",
+  attempt: 1,
+  key: undefined,
+  headersJson: "{}",
+  stateJson: undefined,
+  body: new Uint8Array(0),
+};
+
 test("bounds hold: names, headers, numbers and times beyond them are refused", () => {
   const log = (text: string): Effect => ({ kind: "log", level: "info", text, fieldsJson: undefined });
   equal(decodeEffects(encodeEffects([log("x".repeat(hardLimits.logTextBytes))])).ok, true);
   equal(decodeEffects(encodeEffects([log("x".repeat(hardLimits.logTextBytes + 1))])).ok, false);
   equal(decodeEffects(encodeEffects([{ kind: "timer", timer: 1, dueMs: Number.POSITIVE_INFINITY }])).ok, false);
   equal(decodeEffects(encodeEffects([{ kind: "timer", timer: -1, dueMs: 0 }])).ok, false);
+  const call = (changes: Partial<CallEffect>): boolean => decodeEffects(encodeEffects([{ ...plainCall, ...changes }])).ok;
+  const delivered = (attempt: number): boolean => decodeEvent(encodeEvent({ ...plainDeliver, attempt })).ok;
+  equal(call({ call: 2 ** 32 - 1, timeoutMs: 2 ** 31 - 1 }) && delivered(2 ** 32 - 1), true);
+  equal(call({ call: 2 ** 32 }) || call({ timeoutMs: 2 ** 31 }) || delivered(2 ** 32), false);
   equal(
     decodeEffects(
       encodeEffects([

@@ -165,4 +165,8 @@ test("what is no recording, or one of another version, says so", () => {
   const done = whole.steps[1] as (typeof whole.steps)[number];
   const doubled = { ...done, effects: [...done.effects, ...done.effects] };
   equal(told(encodeRecording({ ...whole, steps: [doubled] })), "recording: effect: done is not the last");
+  const redaction = whole.redaction ?? { headers: [], paths: [], bodies: "all" };
+  equal(told(encodeRecording({ ...whole, redaction })), "");
+  for (const wrong of [{ headers: "x" }, { paths: [1] }, { bodies: "some" }])
+    equal(told(encodeRecording({ ...whole, redaction: { ...redaction, ...wrong } as never })), "recording: redaction: misshapen");
 });

@@ -1,4 +1,4 @@
-import { deepEqual, ok } from "node:assert/strict";
+import { deepEqual, ok, throws } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { decodeService, encodeService, type Service, serviceLimits } from "#abi";
@@ -46,4 +46,5 @@ test("a service that refers to what it does not have is refused", () => {
   });
   const values = { a: "x".repeat(serviceLimits.textBytes + 1) };
   ok(!decodeService(encodeService({ ...service, values })).ok);
+  throws(() => encodeService({ ...service, auth: [[]] }), /a group of credentials is empty/);
 });

@@ -215,12 +215,24 @@ test("what is wrong is said with file, line, column and path", () => {
       /^mayfly\.yaml:4:21 MF_CONFIG_INVALID flows\.orders\.sleep\.early: must be refuse, or keep and a duration/,
     ],
     [flow("    sleep: { order: strickt }"), /^mayfly\.yaml:4:21 .*must be one of free, strict$/],
+    ["flows: {}\nmemory: 1MiB", /^mayfly\.yaml:2:9 MF_CONFIG_INVALID memory: must be at least \d+MiB$/],
+    ["flows: {}\nhistory: { size: 1KiB }", /^mayfly\.yaml:2:18 MF_CONFIG_INVALID history\.size: must be at least \d+MiB$/],
+    [
+      flow("    from: [ { http: { path: /a, auth: { mtls: {} } } } ]"),
+      /^mayfly\.yaml:4:\d+ MF_CONFIG_INVALID flows\.orders\.from\[0\]\.http\.auth.*set http\.tls\.clientCa/,
+    ],
+    [
+      flow("    dedup: { by: path:nothing }"),
+      /^mayfly\.yaml:4:18 MF_CONFIG_INVALID flows\.orders\.dedup\.by: no HTTP source has the path parameter ":nothing"$/,
+    ],
     [
       flow("    key: path:nothing"),
       /^mayfly\.yaml:4:10 MF_CONFIG_INVALID flows\.orders\.key: no HTTP source has the path parameter ":nothing"$/,
     ],
   );
   for (const [text, expected] of table) match(problems(text)[0] ?? "nothing wrong", expected, text);
+  const least = gatewayLimits.memory.leastBytes;
+  deepEqual(problems(`flows: {}\nmemory: ${least}B`), []);
   deepEqual(problems("flows: {}\nhttp: { port: ${P} }"), [
     'mayfly.yaml:2:16 MF_CONFIG_SYNTAX a ${NAME} within { } must be in double quotes: "${NAME}"',
   ]);

@@ -7,7 +7,7 @@ export interface Area {
 export const areas: Readonly<Record<string, Area>> = {
   abi: { files: ["abi"], tests: ["abi"] },
   base: { files: ["base"], tests: ["base"] },
-  config: { files: ["gateway/config"], tests: ["gateway/config"] },
+  config: { files: ["gateway/config"], tests: ["gateway/config", "connectors/http/openapi", "connectors/http/contract"] },
   connectors: {
     files: ["connectors/http", "connectors/file", "connectors/cron", "connectors/flow", "connectors/log", "connectors/smtp"],
     tests: [
