@@ -35,7 +35,7 @@ export const httpSchema: JsonSchema = section("The gateway's HTTP server.", {
     },
   }),
   tls: object(
-    "Serve HTTPS. Files are read again when they change.",
+    "Serve HTTPS, with HTTP/2 to clients that ask for it and HTTP/1.1 to others. Files are read again when they change.",
     {
       ...certificate,
       certificates: {

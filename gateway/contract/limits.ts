@@ -207,6 +207,8 @@ export const gatewayLimits = {
   httpHeadersMs: 10 * second,
   httpRequestMs: 60 * second,
   httpKeepAliveMs: 65 * second,
+  /** Requests that one HTTP/2 connection may have open at once. */
+  http2Streams: 100,
   /** Connections open at once. */
   httpConnections: 10_000,
   /** Of those from one address, unless `http.connectionsPerAddress` says otherwise. */

@@ -18,6 +18,7 @@ import { gatewayLimits } from "../contract/limits.ts";
 import type { ReportUnexpected } from "../contract/unexpected.ts";
 import { Certificates } from "./certificates.ts";
 import { ConnectionLimit } from "./connections.ts";
+import { applicationProtocols, Http2Connections } from "./http2.ts";
 import { Proxies } from "../contract/http/addresses.ts";
 import { allowOrigin, type CorsConfig, isPreflight, preflightHeaders } from "../contract/http/cors.ts";
 import { failWith, type Problem, sendProblem } from "../contract/http/problem.ts";
@@ -51,6 +52,7 @@ export class HttpServer {
   readonly connections: ConnectionLimit;
   readonly #server: Server;
   readonly #certificates: Certificates | undefined;
+  readonly #http2: Http2Connections | undefined;
   /** False while sources are still to add theirs: then an unknown path says "later" instead of "never". */
   routesAreThere = true;
   #closing = false;
@@ -71,7 +73,10 @@ export class HttpServer {
     this.#certificates = tls === undefined ? undefined : new Certificates({ tls, base, clock, logger });
     if (this.#certificates === undefined) this.#server = createServer(options, listener);
     else {
-      const server: TlsServer = createTlsServer({ ...options, ...this.#certificates.options }, listener);
+      const tlsOptions = { ...this.#certificates.options, ALPNProtocols: [...applicationProtocols] };
+      const server: TlsServer = createTlsServer({ ...options, ...tlsOptions }, listener);
+      this.#http2 = new Http2Connections(clock, listener);
+      this.#http2.takeFrom(server);
       this.#certificates.watch(server);
       this.#server = server;
     }
@@ -132,11 +137,13 @@ export class HttpServer {
     this.#certificates?.unwatch();
     this.#server.close();
     this.#server.closeIdleConnections();
+    this.#http2?.beginClose();
   }
 
   /** Cuts what is still open. */
   endClose(): void {
     this.#server.closeAllConnections();
+    this.#http2?.endClose();
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {

@@ -5,7 +5,9 @@
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
 import { request as plainRequest } from "node:http";
+import { connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
 import { type RequestOptions, request as tlsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -131,7 +133,7 @@ function certificates(dir: string): void {
 const tls =
   "tls: { cert: one.pem, key: one.key, clientCa: ca.pem, minVersion: TLSv1.3, certificates: [ { cert: two.pem, key: two.key } ] }";
 
-async function client(name: string): Promise<RequestOptions> {
+async function client(name: string): Promise<{ readonly cert: Buffer | undefined; readonly key: Buffer | undefined }> {
   const [cert, key] = await Promise.all(["pem", "key"].map((end) => readFile(join(folder, `${name}.${end}`))));
   return { cert, key };
 }
@@ -164,6 +166,32 @@ test("a certificate names its caller only if the gateway's own authority has sig
     serving(http("auth: { mtls: {} }"), async () => undefined),
     /set http\.tls\.clientCa/,
   );
+});
+
+test("over HTTP/2 a caller is whom its connection's certificate and address say", { skip }, async () => {
+  certificates(folder);
+  const ca = await readFile(join(folder, "ca.pem"));
+  const caller = async (url: string, name: string, headers: OutgoingHttpHeaders = {}): Promise<unknown[]> => {
+    const session = connectHttp2(url, { ca, servername: "one.test", ...(await client(name)) });
+    try {
+      const stream = session.request({ ":method": "POST", ":path": "/x", ...headers }).end();
+      const [told] = (await once(stream, "response")) as [Record<string, unknown>];
+      let text = "";
+      for await (const part of stream) text += String(part);
+      const { caller: own, code } = JSON.parse(text) as Answer["body"];
+      return [told[":status"], own ?? code];
+    } finally {
+      session.destroy();
+    }
+  };
+  const subject = "CN=ada,O=Shop\\\\, Inc,C=DE";
+  await serving(http(`auth: { mtls: { subjects: ["${subject}"] } }`, tls), async ({ url }) => {
+    deepEqual(await caller(url, "ada", { "mayfly-caller": "root" }), [200, "CN=ada,O=Shop\\, Inc,C=DE"]);
+    for (const name of ["mallory", "grace", "forger"]) deepEqual(await caller(url, name), [401, "MF_UNAUTHORIZED"], name);
+  });
+  await serving(http('allow: ["10.0.0.0/8"]', tls), async ({ url }) => {
+    deepEqual(await caller(url, "ada", { "x-forwarded-for": "10.0.0.7" }), [403, "MF_ADDRESS_DENIED"]);
+  });
 });
 
 /** Common name of the certificate shown for a name. */
