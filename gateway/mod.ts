@@ -4,10 +4,12 @@ export { letterBody } from "./stored-bodies/letter-body.ts";
 export { BodyStore, configuredBodyStore } from "./stored-bodies/store.ts";
 export { configFiles, loadConfig, loadTemplate, publishedSchema, showConfig } from "./config/load.ts";
 export { type ConfigTemplate } from "./config/template.ts";
-export { type Places, readPlaces } from "./config/places.ts";
+export { type Places, readAdminToken, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem, type Path, type Report } from "./config/problem.ts";
 export { readConfig, type ReadOptions } from "./config/read.ts";
 export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig, type TelemetryConfig } from "./contract/config.ts";
+export { sameSecret } from "./contract/http/authentication.ts";
+export { type Problem, sendProblem } from "./contract/http/problem.ts";
 export { type Connectors } from "./contract/connectors.ts";
 export {
   type ConnectorContext,
@@ -42,6 +44,8 @@ export { type ImageKeeper, type StoredImage } from "./controls.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
 export { type FlowRules, flowRules, limitsOf } from "./flow-rules.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
+export { denied as adminDenied } from "./http/guard.ts";
+export { originCheck } from "./http/origin.ts";
 export { adminSocketPaths } from "./http/admin-socket.ts";
 export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";

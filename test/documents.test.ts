@@ -96,7 +96,7 @@ test("every command has --json", async () => {
   ok(commands.length >= 18, commands.join());
   const without: string[] = [];
   for (const command of commands) if (!/--json/.test((await capture([...command.split(" "), "--help"])).out)) without.push(command);
-  deepEqual(without, ["journal export"], "what it writes is lines of JSON as it is");
+  deepEqual(without, ["mcp", "journal export"], "they write lines of JSON as it is");
 });
 
 test("every command line in a document is one: the command exists, and has the flags", async () => {
@@ -210,6 +210,7 @@ const runBy: Readonly<Record<string, string>> = {
   "EXPLORE.md ts": "cli/explore.test.ts",
   "FLOWS.md ts": "test/documents.test.ts",
   "HISTORY.md yaml": "test/documents.test.ts",
+  "MCP.md json": "cli/mcp/document.test.ts",
   "METRICS.md yaml": "test/metrics.test.ts",
   "OPERATIONS.md yaml": "test/metrics.test.ts",
   "PATTERNS.md ts": "test/patterns.test.ts",

@@ -19,6 +19,7 @@ import { addInspect } from "./inspect.ts";
 import { addJournal } from "./journal.ts";
 import { addLint } from "./lint.ts";
 import { addLogs } from "./logs.ts";
+import { addMcp } from "./mcp.ts";
 import { addMessages } from "./messages.ts";
 import { addOpenApi } from "./openapi.ts";
 import { addPs } from "./ps.ts";
@@ -57,6 +58,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addBacktest,
   addDebug,
   addDlq,
+  addMcp,
   addFlows,
   addOutlets,
   addQueue,

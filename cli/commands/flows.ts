@@ -33,6 +33,13 @@ interface FlowRow {
   readonly canary: { readonly share: number; readonly sides: readonly SideRow[] } | null;
 }
 
+interface Health {
+  readonly ready: boolean;
+  /** Absent for a caller whom the gateway does not trust. */
+  readonly problems?: readonly unknown[];
+  readonly remarks?: readonly unknown[];
+}
+
 function canaryLines({ name, canary }: FlowRow): string {
   if (canary === null) return "";
   const rows = canary.sides.map(({ side, image, done, failed, averageMs }) => [
@@ -49,8 +56,9 @@ function canaryLines({ name, canary }: FlowRow): string {
 async function list({ terminal }: Cli, flags: Flags): Promise<number> {
   const client = await AdminClient.open(flags, terminal.env);
   const { flows } = (await client.get("GET", "/api/flows")) as { readonly flows: readonly FlowRow[] };
+  const health = (await client.ask("GET", "/ready")).value as Health;
   if (flags.json === true) {
-    terminal.out(`${JSON.stringify({ flows }, undefined, 2)}\n`);
+    terminal.out(`${JSON.stringify({ flows, health }, undefined, 2)}\n`);
     return exitCodes.ok;
   }
   const rows = flows.map(({ name, state, ready, image, pending, running, sleepers, outbox, done, failed, dead }) => [
@@ -62,6 +70,8 @@ async function list({ terminal }: Cli, flags: Flags): Promise<number> {
   const titles = ["FLOW", "STATE", "IMAGE", "PENDING", "RUNNING", "ASLEEP", "OUTBOX", "DONE", "FAILED", "DEAD"];
   terminal.out(table([titles, ...rows], [3, 4, 5, 6, 7, 8, 9]));
   for (const flow of flows) terminal.out(canaryLines(flow));
+  for (const problem of health.problems ?? []) terminal.out(`${terminal.paint.red("problem")} ${safeText(JSON.stringify(problem))}\n`);
+  for (const remark of health.remarks ?? []) terminal.out(`${terminal.paint.yellow("remark")} ${safeText(JSON.stringify(remark))}\n`);
   return exitCodes.ok;
 }
 
@@ -91,7 +101,7 @@ const turns = [
 export function addFlows(program: Command, cli: Cli): Command {
   const flows = program
     .command("flows")
-    .description("The flows of a running gateway: state, figures and images; pause, resume and drain them.");
+    .description("The flows of a running gateway: state, figures, images and problems; pause, resume and drain them.");
   gatewayOptions(flows.command("ls").description("List them, with a new image beside the current one where there is a canary.")).action(
     action(cli, (flags: Flags) => list(cli, flags)),
   );

@@ -1,9 +1,10 @@
-/** Clients of connectors that are installed by those who use them: optional peers in package.json. */
+/** Libraries that are installed by those who use them, clients of connectors most of them: optional peers in package.json. */
 import type { Finding } from "./finding.ts";
 
-/** By connector: the package, and the line of versions that Mayfly is tested with. */
+/** By connector, or what else needs it: the package, and the line of versions that Mayfly is tested with. */
 export const optionalClients = {
   amqp1: ["rhea", 3],
+  mcp: ["@modelcontextprotocol/server", 2],
   kafka: ["@platformatic/kafka", 1],
   mysql: ["mysql2", 3],
   sftp: ["ssh2", 1],

@@ -7,7 +7,7 @@ import { dirname, resolve } from "node:path";
 import { CodedError } from "#base";
 import { parse } from "yaml";
 import { gatewayLimits } from "../contract/limits.ts";
-import { type Environment, expand } from "./environment.ts";
+import { type Environment, expand, secretFiles } from "./environment.ts";
 import { mergeValues, profileText } from "./profile.ts";
 
 export interface Places {
@@ -38,8 +38,8 @@ function valuesOf(text: string, path: string): unknown {
   }
 }
 
-/** Rejects with MF_CONFIG_FILE, MF_CONFIG_PROFILE, MF_CONFIG_SYNTAX, MF_CONFIG_INVALID or MF_CONFIG_ENV. */
-export async function readPlaces(path: string, environment: Environment): Promise<Places> {
+/** The file with its profile over it. Rejects with MF_CONFIG_FILE, MF_CONFIG_PROFILE or MF_CONFIG_SYNTAX. */
+async function wholeFile(path: string, environment: Environment): Promise<unknown> {
   const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
     throw new CodedError(
       "MF_CONFIG_FILE",
@@ -48,7 +48,12 @@ export async function readPlaces(path: string, environment: Environment): Promis
     );
   });
   const profile = await profileText(path, environment);
-  const whole = mergeValues(valuesOf(text, path), profile === undefined ? undefined : valuesOf(profile.text, profile.file));
+  return mergeValues(valuesOf(text, path), profile === undefined ? undefined : valuesOf(profile.text, profile.file));
+}
+
+/** Rejects with MF_CONFIG_FILE, MF_CONFIG_PROFILE, MF_CONFIG_SYNTAX, MF_CONFIG_INVALID or MF_CONFIG_ENV. */
+export async function readPlaces(path: string, environment: Environment): Promise<Places> {
+  const whole = await wholeFile(path, environment);
   const folder = (section: "journal" | "deadLetters" | "history", value: unknown): string => {
     if (typeof value !== "string") throw new CodedError("MF_CONFIG_INVALID", `${path}: ${section}.dir must be a text`);
     const expanded = expand(value, environment);
@@ -64,4 +69,13 @@ export async function readPlaces(path: string, environment: Environment): Promis
     deadLetters: { dir: folder("deadLetters", dirOf("deadLetters") ?? defaultPlaces.deadLetters) },
     history: { dir: historyDir === undefined ? undefined : folder("history", historyDir) },
   };
+}
+
+/** `http.admin.token`; undefined where it is not set. Rejects as `readPlaces` does, also for a file with the token that can't be read. */
+export async function readAdminToken(path: string, environment: Environment): Promise<string | undefined> {
+  const token = member(member(member(await wholeFile(path, environment), "http"), "admin"), "token");
+  if (token === undefined || token === null) return undefined;
+  const expanded = expand(String(token), environment, secretFiles(dirname(resolve(path)), new Set()));
+  if (!expanded.ok) throw new CodedError("MF_CONFIG_ENV", `${path}: http.admin.token ${expanded.error}`);
+  return expanded.value;
 }
