@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { capture } from "#cli";
-import { jsonDifferences } from "./compare.ts";
 
 let folder: string;
 const at = (name: string): string => join(folder, name);
@@ -129,6 +128,16 @@ cases:
     (await yaml("cases:\n  - name: a\n    message: { json: 1, text: x }\n    expect: { state: {} }\n")).err,
     /:3:14: .*json and text: a message has one body/,
   );
+  const faults = (text: string): Promise<string[]> => yaml(text).then(({ err }) => err.trimEnd().split("\n"));
+  const unknown = Array.from({ length: 30 }, (_, index) => `    key${index}: 1`).join("\n");
+  equal((await faults(`cases:\n  - name: a\n${unknown}\n    expect: {}\n`)).length, 20);
+  // Of a value that fits no alternative the fault that says most is told, once.
+  deepEqual(
+    (await faults("cases:\n  - name: a\n    outlets: { erp: { status: x } }\n    expect: { state: {} }\n")).map((line) =>
+      line.replace(/^.*:(\d+:\d+)/, "$1"),
+    ),
+    ["3:31: cases[0].outlets.erp.status must be integer"],
+  );
   match((await yaml("cases: [")).err, /^MF_TEST_INVALID: \S+:1:9: /);
   match((await yaml("flow: nope.ts\ncases:\n  - name: a\n    expect: { state: {} }\n")).err, /^MF_FLOW_NOT_FOUND: .*nope\.ts/);
 });
@@ -167,6 +176,80 @@ test("fails", async ({ run }) => {
   );
 });
 
+test("functions answer with json, text, bytes or an error, of outlets and of hosts; data answers beside them", async () => {
+  await writeFile(
+    at("ask.ts"),
+    `import { flow } from "mayfly";
+export default flow<"peer" | "other">(async (msg, { to, fetch }) => {
+  const answers = [await to.peer.request(1), await to.peer.request(2), await to.peer.request(3), await to.other.request("data")];
+  const page = await (await fetch("https://a.example/x")).text();
+  const failed = await to.peer.request(4).catch((error) => error.code + ": " + error.message);
+  return [...answers.map((answer) => [answer.status, answer.contentType, answer.text()]), page, failed, msg.text()];
+});`,
+  );
+  await writeFile(
+    at("ask.flow-test.ts"),
+    `import { deepEqual, equal } from "node:assert/strict";
+import { test } from "mayfly/test";
+const answers = { 1: { json: { a: 1 } }, 2: { text: "hi", status: 201, headers: { "x-a": "1" } }, 3: { bytes: new Uint8Array([104, 111]) }, 4: { error: { code: "MF_X" } } };
+test("each", async ({ run }) => {
+  const { reply, requests, transactions, continues, status } = await run({
+    message: { bytes: new Uint8Array([98]) },
+    outlets: { peer: (request) => answers[request.json()], other: [{ text: "data" }] },
+    fetch: { "https://a.example/": (request) => ({ text: request.operation + " " + request.method + " " + request.target }) },
+  });
+  deepEqual(reply.json(), [
+    [200, "application/json", '{"a":1}'],
+    [201, "text/plain; charset=utf-8", "hi"],
+    [200, "application/octet-stream", "ho"],
+    [200, "text/plain; charset=utf-8", "data"],
+    "fetch GET https://a.example/x",
+    "MF_X: the test says so",
+    "b",
+  ]);
+  equal(requests.length, 6);
+  deepEqual([transactions, continues, status], [1, undefined, "done"]);
+});
+test("a file", async ({ run }) => void (await run({ outlets: { peer: () => ({ file: "x" }) } })));
+test("no flow", async ({ run }) => void (await run({}, "nowhere.ts")));`,
+  );
+  const only = (name: string): Promise<{ code: number; out: string; err: string }> =>
+    capture(["test", at("ask.flow-test.ts"), "--only", name]);
+  const each = await only("each");
+  equal(each.code, 0, each.out + each.err);
+  match((await only("a file")).err, /^MF_TEST_INVALID: a function can't answer with a file/);
+  match((await only("no flow")).err, /^MF_FLOW_NOT_FOUND: .*nowhere\.ts/);
+});
+
+test("a test in TypeScript that does not build says where", async () => {
+  await writeFile(at("broken.flow-test.ts"), 'import { test } from "mayfly/test";\n  const = 1;\n');
+  const { code, err } = await capture(["test", at("broken.flow-test.ts")]);
+  equal(code, 2);
+  match(err, /^MF_TEST_INVALID: \S*broken\.flow-test\.ts:2:9: /);
+  await writeFile(at("broken.flow-test.ts"), 'throw new Error("at the top");\n');
+  match((await capture(["test", at("broken.flow-test.ts")])).err, /^MF_TEST_INVALID: \S*broken\.flow-test\.ts: at the top/);
+  await rm(at("broken.flow-test.ts"));
+});
+
+test("a case that does not pass shows twenty log lines and where it failed", async () => {
+  await writeFile(
+    at("loud.ts"),
+    `import { flow } from "mayfly";
+export default flow(async (msg, { log }) => {
+  for (let line = 1; line <= 25; line++) log.warn("line " + line, { line });
+  throw new Error("at the end");
+});`,
+  );
+  await writeFile(at("loud.flow-test.yaml"), "cases:\n  - name: a\n    expect: { reply: null }\n");
+  const { code, out } = await capture(["test", at("loud.flow-test.yaml"), "--json"]);
+  equal(code, 1);
+  const [only] = (JSON.parse(out) as { cases: { context: string[] }[] }).cases;
+  equal(only?.context.filter((line) => line.startsWith("log ")).length, 20);
+  equal(only?.context[19], 'log warn: line 20 {"line":20}');
+  match(only?.context[20] ?? "", /at the end/);
+  match(only?.context[21] ?? "", /loud\.ts:4/);
+});
+
 test("an answer of a function comes after its duration, in every unit", async () => {
   await writeFile(
     at("slow.ts"),
@@ -196,14 +279,6 @@ test("soon", async ({ run }) => void (await run({ outlets: { peer: () => ({ text
   const wrong = await capture(["test", at("slow.flow-test.ts"), "--only", "soon"]);
   match(wrong.err + wrong.out, /MF_TEST_INVALID: after: soon is not a duration such as 5s/);
   equal(wrong.code, 2);
-});
-
-test("differences of JSON are found where they are", () => {
-  deepEqual(jsonDifferences({ a: [1, { b: 2 }] }, { a: [1, { b: 2 }] }, ""), []);
-  deepEqual(jsonDifferences({ a: [1] }, { a: [1, 2] }, "x"), [{ path: "x.a[1]", expected: undefined, actual: "2" }]);
-  deepEqual(jsonDifferences({ a: 1 }, { a: 1, b: 2 }, "", true), []);
-  deepEqual(jsonDifferences({ "a b": 1 }, {}, ""), [{ path: '["a b"]', expected: "1", actual: undefined }]);
-  deepEqual(jsonDifferences([], {}, "x"), [{ path: "x", expected: "[]", actual: "{}" }]);
 });
 
 test("nothing to run is not success", async () => {

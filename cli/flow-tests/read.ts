@@ -118,10 +118,9 @@ class TestReader {
 /** Of the faults below a `oneOf` those that say most; "must match exactly one schema" helps nobody. */
 function useful(errors: readonly ErrorObject[]): ErrorObject[] {
   const plain = errors.filter(({ keyword, params }) => keyword !== "oneOf" && (params as { type?: unknown }).type !== "null");
-  const precise = plain.filter(
-    ({ keyword, instancePath }) =>
-      keyword !== "type" || !plain.some((other) => other.keyword !== "type" && other.instancePath.startsWith(instancePath)),
-  );
+  const saysMore = (other: ErrorObject, { instancePath }: ErrorObject): boolean =>
+    other.instancePath.startsWith(other.keyword === "type" ? `${instancePath}/` : instancePath);
+  const precise = plain.filter((error) => error.keyword !== "type" || !plain.some((other) => saysMore(other, error)));
   return precise.length > 0 ? precise : [...errors];
 }
 
