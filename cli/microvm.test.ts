@@ -47,7 +47,10 @@ test("inspect shows the service in an ELF, for people and for programs", async (
   deepEqual(json.settings, ["TOKEN", "REGION"]);
   deepEqual(json.service.limits, service.limits);
   await writeFile(join(folder, "bare.elf"), writeElf({ entry: 0n, segments: [], symbols: [] }));
-  match((await run("inspect", join(folder, "bare.elf"))).err, /MF_MICROVM_ELF: .*bare\.elf is no microVM: .*--target microvm/);
+  match(
+    (await run("inspect", join(folder, "bare.elf"))).err,
+    /MF_MICROVM_ELF: .*bare\.elf is no microVM and no service: .*--target microvm/,
+  );
 });
 
 test("up says what is wrong with its arguments, the ELF and the settings", async () => {

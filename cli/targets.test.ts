@@ -1,4 +1,4 @@
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -93,13 +93,29 @@ test("a flow is built as a microVM with the service of its mayfly.yaml, of the o
   deepEqual((await build(join(project, "flows/alone.ts"))).paths, ["/", "/*"]);
   const one = await build("--config", join(project, "one.yaml"));
   deepEqual(one.paths, ["/api"]);
-  match(one.err, /warning: monitor does not count in a microVM/);
+  match(one.err, /warning: monitor does not count in a standalone service/);
   const both = await build("--config", join(project, "mayfly.yaml"));
   equal(both.code, 2);
   match(both.err, /MF_STANDALONE_FLOWS: mayfly\.yaml:3:3: .*flows\/api\.ts --target microvm/);
   match((await build(join(project, "flows/alone.ts"), "-c", join(project, "one.yaml"))).err, /MF_USAGE: .*does not name the flow/);
   match((await capture(["build"])).err, /MF_USAGE: name the flows to build/);
-  match((await capture(["build", "-c", "mayfly.yaml", "a.ts"])).err, /MF_USAGE: --config counts for --target microvm only/);
+  match(
+    (await capture(["build", "-c", "mayfly.yaml", "a.ts"])).err,
+    /MF_USAGE: --config counts for --target microvm and --target linux --serve only/,
+  );
+});
+
+test("a flow is built as a Linux executable that serves, which up and inspect know", async () => {
+  const output = join(folder, "app");
+  const build = (...values: string[]): Promise<Captured> =>
+    capture(["build", join(folder, "shout.ts"), "-o", output, "--no-check", ...values]);
+  equal((await build("--target", "linux", "--serve")).code, 0);
+  const service = serviceOf(await readFile(output));
+  ok(service.ok && service.value.port === 8080);
+  match((await capture(["inspect", output])).out, /file +2\.\d MiB, a Linux executable/);
+  match((await capture(["up", output])).err, /MF_MICROVM_ELF: .* is a Linux executable and no microVM: start it as a program/);
+  match((await build("--target", "microvm", "--serve")).err, /MF_USAGE: --serve goes with --target linux/);
+  match((await build("--target", "linux", "--config", "mayfly.yaml")).err, /MF_USAGE: --config counts for/);
 });
 
 test("the compiler shows a function after each phase, and says which functions there are", async () => {

@@ -1,4 +1,4 @@
-/** The example by the gateway and by a microVM: both give the same answers. */
+/** The example by the gateway, by a microVM and by a Linux process: all give the same answers. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cp, mkdtemp, rm } from "node:fs/promises";
@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { capture, type Captured, packageRoot } from "#cli";
 import { freePort } from "../base/testing/free-port.ts";
 import { qemuMissing } from "../monitors/qemu/testing/guests.ts";
+import { linuxMissing, LinuxService } from "../test/standalone/linux-service.ts";
 import { type Answer, type Downstream, downstream, eventually, type Received, serveExample } from "./testing.ts";
 
 const skip = qemuMissing() ?? false;
@@ -81,6 +82,28 @@ async function ask(url: string, requests: Requests): Promise<readonly Answered[]
   return answers;
 }
 
+interface Expected {
+  readonly asked: readonly Answered[];
+  readonly plain: readonly Answered[];
+}
+
+let known: Promise<Expected> | undefined;
+
+/** The gateway's answers. */
+function expectedAnswers(): Promise<Expected> {
+  known ??= (async () => {
+    const example = await serveExample("microservice", environment("127.0.0.1"));
+    const answers = { asked: await ask(example.url, asking), plain: await ask(example.url, plain) };
+    await example.stop();
+    deepEqual(
+      [...answers.asked, ...answers.plain].map(({ status }) => status),
+      [200, 200, 404, 502, 201, 422, 401, 401, 400, 413, 405, 404],
+    );
+    return answers;
+  })();
+  return known;
+}
+
 const environment = (host: string): Readonly<Record<string, string>> => {
   const { port } = new URL(peer.url);
   return { WEB_KEY: "secret", CATALOGUE_URL: `http://${host}:${port}/items`, WAREHOUSE_URL: `http://${host}:${port}/orders` };
@@ -95,15 +118,7 @@ test("a gateway and a microVM give the same answers; the microVM has its life sh
   skip,
   timeout: 180_000,
 }, async () => {
-  const example = await serveExample("microservice", environment("127.0.0.1"));
-  const asked = await ask(example.url, asking);
-  const expected = await ask(example.url, plain);
-  await example.stop();
-  deepEqual(
-    [...asked, ...expected].map(({ status }) => status),
-    [200, 200, 404, 502, 201, 422, 401, 401, 400, 413, 405, 404],
-  );
-
+  const expected = await expectedAnswers();
   const elf = join(folder, "app.elf");
   const built = await capture(["build", "--target", "microvm", "-c", join(folder, "mayfly.yaml"), "-o", elf, "--no-check"]);
   equal(built.code, 0, built.err);
@@ -115,8 +130,8 @@ test("a gateway and a microVM give the same answers; the microVM has its life sh
   try {
     const url = `http://127.0.0.1:${port}`;
     const sent = peer.received.length;
-    deepEqual(await ask(url, asking), asked);
-    deepEqual(await ask(url, plain), expected);
+    deepEqual(await ask(url, asking), expected.asked);
+    deepEqual(await ask(url, plain), expected.plain);
     const delivered = peer.received.slice(sent).filter(({ method }) => method === "POST");
     deepEqual(
       delivered.map(({ path, body }) => [path, (JSON.parse(body) as { total: number }).total]),
@@ -174,5 +189,29 @@ test("in the foreground Ctrl-C finishes the request under way, then it ends", {
   } finally {
     hold = undefined;
     child.kill("SIGKILL");
+  }
+});
+
+test("a gateway and a Linux process give the same answers", { skip: linuxMissing() ?? false, timeout: 180_000 }, async () => {
+  const expected = await expectedAnswers();
+  const app = join(folder, "app");
+  const built = await capture(["build", "--target", "linux", "--serve", "-c", join(folder, "mayfly.yaml"), "-o", app, "--no-check"]);
+  equal(built.code, 0, built.err);
+  const port = await freePort();
+  const service = await new LinuxService(app, ["-p", String(port)], port, environment("127.0.0.1")).serving();
+  try {
+    const url = `http://127.0.0.1:${port}`;
+    const sent = peer.received.length;
+    deepEqual(await ask(url, asking), expected.asked);
+    deepEqual(await ask(url, plain), expected.plain);
+    const delivered = peer.received.slice(sent).filter(({ method }) => method === "POST");
+    deepEqual(
+      delivered.map(({ path, body }) => [path, (JSON.parse(body) as { total: number }).total]),
+      [["/orders", 7.5]],
+    );
+    match(service.out, /"order placed"/);
+  } finally {
+    const { code, err } = await service.stop();
+    deepEqual([code, err], [0, ""]);
   }
 });

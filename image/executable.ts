@@ -44,7 +44,7 @@ export interface ExecutableSettings {
 const memoryBases: Readonly<Record<string, bigint>> = { engine: 0x10_0000_0000n, frozen: 0x14_0000_0000n, platform: 0x18_0000_0000n };
 
 /** (module (memory 1)): a window of its own without any code. */
-const frozenModule = Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1);
+export const memoryModule = Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1);
 
 /** The engine with room in its function table for the natives. */
 export function withNativeTable(engine: Uint8Array): Uint8Array {
@@ -79,7 +79,7 @@ export function linuxProgram(settings: ExecutableSettings = {}): Program {
   const sources = [
     source("engine", withNativeTable(kernel.engine)),
     source("native", kernel.native),
-    source("frozen", frozenModule),
+    source("frozen", memoryModule),
     source("platform", platform),
   ];
   const options: ProgramOptions = {
@@ -95,15 +95,15 @@ export function linuxProgram(settings: ExecutableSettings = {}): Program {
       return { module, name };
     },
   };
-  const program = compiledProgram(settings.cacheFolder ?? defaultCacheFolder(), sources, options);
+  const program = compiledProgram(settings.cacheFolder ?? defaultCacheFolder(), sources, options, "image/executable.ts 1");
   programs.set(key, program);
   return program;
 }
 
 /** From the cache, where there can be one; a folder that can't be written costs the compilation, nothing else. */
-function compiledProgram(folder: string, sources: readonly ProgramSource[], options: ProgramOptions): Program {
+export function compiledProgram(folder: string, sources: readonly ProgramSource[], options: ProgramOptions, version: string): Program {
   try {
-    return cachedProgram(folder, sources, options, "image/executable.ts 1");
+    return cachedProgram(folder, sources, options, version);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).errno === undefined) throw error;
     const modules = sources.map(({ name, bytes, backend }) => ({
@@ -115,7 +115,7 @@ function compiledProgram(folder: string, sources: readonly ProgramSource[], opti
 }
 
 /** The machine's whole memory at rest. */
-function restMemory(image: Image): Uint8Array {
+export function restMemory(image: Image): Uint8Array {
   const memory = new Uint8Array(image.manifest.memoryPages * layout.wasmPageBytes);
   for (const [index, page] of image.pageNumbers.entries())
     memory.set(image.pages.subarray(index * layout.pageBytes, (index + 1) * layout.pageBytes), page * layout.pageBytes);

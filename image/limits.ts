@@ -19,6 +19,8 @@ export const imageLimits = {
   machinePages: 4_096,
   /** WebAssembly pages of the platform: its static data, then at most 128 MiB of waiting machines. */
   platformPages: 2_200,
+  /** WebAssembly pages of the network's module in a process that serves by itself; netPages of kernel/platform-linux/service/limits.ts. */
+  netPages: 1_024,
   /** Program headers of an ELF that are looked at for its notes. */
   elfSegments: 64,
 } as const;

@@ -12,6 +12,7 @@ export { metalProgram } from "./metal.ts";
 export { engineLibs } from "./check.ts";
 export { type DroppedPromise, droppedPromises, droppedPromisesOf } from "./promises.ts";
 export { projectFolder, type Readable, readableFor, refusedFile } from "./readable.ts";
-export { serviceNote, serviceOf, writeMicrovm } from "./microvm.ts";
+export { serviceNote, serviceOf, serviceTarget, type ServiceTarget, writeMicrovm } from "./microvm.ts";
+export { serviceProgram, type ServiceSettings, writeServiceExecutable } from "./service-executable.ts";
 export { type PvhSettings, writePvh } from "./pvh.ts";
 export { type Frame, framesText, type Place, placeText, StackMapper } from "./stack.ts";

@@ -8,6 +8,6 @@ export * as machineMap from "./drivers/map.ts";
 export { layout } from "./layout.ts";
 export { nativeFunctions } from "./native-functions.ts";
 export { netModule } from "./net-module.ts";
-export { platformModule } from "./platform.ts";
+export { platformModule, servicePlatformModule } from "./platform.ts";
 export { nativeInNode } from "./runtime/node-natives.ts";
 export { linkedParts, partModules } from "./runtime/parts.ts";

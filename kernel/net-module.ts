@@ -3,13 +3,17 @@ import { readFileSync } from "node:fs";
 import { brotliDecompressSync } from "node:zlib";
 import { CodedError } from "#base";
 
-let net: Uint8Array | undefined;
+const files = { metal: "net.wasm.br", linux: "net-linux.wasm.br" } as const;
+const modules = new Map<string, Uint8Array>();
 
-/** kernel/net as WebAssembly, for bare metal. Throws MF_KERNEL_MISSING when the project was not built. */
-export function netModule(): Uint8Array {
+/** kernel/net as WebAssembly: over an Ethernet device on bare metal, over the kernel's sockets on Linux. Throws MF_KERNEL_MISSING when the project was not built. */
+export function netModule(carrier: keyof typeof files = "metal"): Uint8Array {
+  const known = modules.get(carrier);
+  if (known !== undefined) return known;
   try {
-    net ??= new Uint8Array(brotliDecompressSync(readFileSync(new URL("./net.wasm.br", import.meta.url))));
-    return net;
+    const module = new Uint8Array(brotliDecompressSync(readFileSync(new URL(`./${files[carrier]}`, import.meta.url))));
+    modules.set(carrier, module);
+    return module;
   } catch (cause) {
     throw new CodedError("MF_KERNEL_MISSING", "the network's module is missing: run `npm run build`", { cause });
   }

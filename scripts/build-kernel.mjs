@@ -130,9 +130,11 @@ export async function buildKernel(root) {
   const packed = (module) => brotliCompressSync(module, { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } });
   writeFileSync(join(kernel, "native.wasm.br"), packed(native));
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
+  writeFileSync(join(kernel, "platform-service.wasm.br"), packed(await buildPlatform(root, "service/main.ts")));
   writeFileSync(join(kernel, "drivers.wasm.br"), packed(await buildDrivers(root, driversAt, "main.ts")));
   writeFileSync(join(kernel, "standalone.wasm.br"), packed(await buildDrivers(root, driversAt, "standalone.ts")));
   writeFileSync(join(kernel, "net.wasm.br"), packed(await buildNet(root, "main.ts")));
+  writeFileSync(join(kernel, "net-linux.wasm.br"), packed(await buildNet(root, "linux.ts")));
   writeFileSync(join(kernel, "runtime.js.br"), packed(await buildRuntime(root)));
   writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));
   writeFileSync(join(embedded, "engine.wasm.br"), packed(trackWrites(engine)));

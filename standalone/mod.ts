@@ -1,5 +1,5 @@
-/** microVMs that serve the network by themselves: mayfly.yaml lowered to the service in their ELF, and their life on this computer. */
-export { type BuiltImage, flowNames, type LoweredService, lowerService, plainService } from "./lowering/lower.ts";
+/** Services without a gateway: mayfly.yaml lowered to the service in an ELF, and the life of microVMs on this computer. */
+export { type BuiltImage, flowNames, type LoweredService, lowerService, plainService, type StandaloneTarget } from "./lowering/lower.ts";
 export { isLate } from "./lowering/refusals.ts";
 export { standaloneLimits } from "./limits.ts";
 export { machineCommand } from "./machines/command.ts";

@@ -220,6 +220,7 @@ const runBy: Readonly<Record<string, string>> = {
   "SLEEP.md json": "test/sleep-doc.test.ts",
   "BOOT.md sh": "monitors/qemu/boot-doc.test.ts",
   "CONNECTOR-HOWTO.md ts": "connectors/shared/howto.test.ts",
+  "STANDALONE.md dockerfile": "test/standalone/linux-lockdown.test.ts",
   "PROCESS.md js": "monitors/process/process-doc.test.ts",
 };
 

@@ -7,13 +7,14 @@ import type { Built, Image } from "#image";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { bytesText, msText, roundMs } from "../format.ts";
-import type { MicrovmService } from "../images/microvm.ts";
+import type { BuildService } from "../images/service.ts";
 import { type Terminal, withProgress } from "../terminal.ts";
 
 interface BuildFlags {
   readonly output?: string;
   readonly name?: string;
   readonly target: Target;
+  readonly serve?: boolean;
   readonly config?: string;
   readonly check: boolean;
   readonly json?: boolean;
@@ -37,6 +38,12 @@ interface BuildReport {
   readonly warnings: readonly string[];
 }
 
+/** The target of an ELF that serves by itself; undefined for other images. */
+function servedBy({ target, serve }: BuildFlags): "microvm" | "linux" | undefined {
+  if (target === "microvm") return target;
+  return target === "linux" && serve === true ? target : undefined;
+}
+
 async function writeImageFile(path: string, bytes: Uint8Array, target: Target): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
@@ -46,23 +53,26 @@ async function writeImageFile(path: string, bytes: Uint8Array, target: Target): 
   }
 }
 
-/** `service`: of a microVM. */
-async function fileOf(image: Image, target: Target, service: MicrovmService | undefined): Promise<Uint8Array> {
+/** `service`: of an ELF that serves by itself. */
+async function fileOf(image: Image, target: Target, service: BuildService | undefined): Promise<Uint8Array> {
   if (target === "image") return image.bytes;
-  const { linuxExecutable, writeMicrovm, writePvh } = await import("#image");
-  if (service !== undefined) return writeMicrovm(image, service.of(image));
+  const { linuxExecutable, writeMicrovm, writePvh, writeServiceExecutable } = await import("#image");
+  if (service !== undefined) return (target === "linux" ? writeServiceExecutable : writeMicrovm)(image, service.of(image));
   return target === "linux" ? linuxExecutable(image) : writePvh(image);
 }
 
 async function buildOne({ env }: Terminal, given: string | undefined, flags: BuildFlags): Promise<BuildReport> {
   const { buildFlow } = await import("../images/build.ts");
   const started = performance.now();
-  const microvm =
-    flags.target === "microvm" ? await (await import("../images/microvm.ts")).microvmService(given, flags.config, env) : undefined;
-  const flow = microvm?.source ?? given ?? "";
+  const target = servedBy(flags);
+  const service =
+    target === undefined ? undefined : await (await import("../images/service.ts")).buildService(given, flags.config, env, target);
+  const flow = service?.source ?? given ?? "";
   const { image, timings } = await buildFlow(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
-  const output = flags.output ?? `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}${targets[flags.target]}`;
-  const bytes = await fileOf(image, flags.target, microvm);
+  const output =
+    flags.output ??
+    `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}${flags.serve === true ? ".service.elf" : targets[flags.target]}`;
+  const bytes = await fileOf(image, flags.target, service);
   await writeImageFile(output, bytes, flags.target);
   const { memoryShortage } = await import("#image");
   const shortage = memoryShortage(image.manifest, image.manifest.limits.memoryBytes);
@@ -75,17 +85,19 @@ async function buildOne({ env }: Terminal, given: string | undefined, flags: Bui
     pages: image.pageNumbers.length,
     buildMs: roundMs(performance.now() - started),
     timings: { bundleMs: roundMs(bundleMs), checkMs: roundMs(checkMs), bootMs: roundMs(bootMs), freezeMs: roundMs(freezeMs) },
-    warnings: [...(microvm?.remarks ?? []), ...(shortage === undefined ? [] : [shortage])],
+    warnings: [...(service?.remarks ?? []), ...(shortage === undefined ? [] : [shortage])],
   };
 }
 
 async function build({ terminal }: Cli, flows: readonly string[], flags: BuildFlags): Promise<number> {
   if (flows.length > 1 && (flags.output !== undefined || flags.name !== undefined))
     throw usageError("-o and --name accept one flow: build the flows one by one, or leave the options out");
-  const isMicrovm = flags.target === "microvm";
-  if (flows.length === 0 && !isMicrovm) throw usageError("name the flows to build: mayfly build flows/orders.ts");
-  if (flags.config !== undefined && !isMicrovm)
-    throw usageError("--config counts for --target microvm only, which takes routes and outlets from it");
+  if (flags.serve === true && flags.target !== "linux")
+    throw usageError("--serve goes with --target linux: a microVM serves in any case, and other images have a gateway");
+  const isService = servedBy(flags) !== undefined;
+  if (flows.length === 0 && !isService) throw usageError("name the flows to build: mayfly build flows/orders.ts");
+  if (flags.config !== undefined && !isService)
+    throw usageError("--config counts for --target microvm and --target linux --serve only, which take routes and outlets from it");
   const reports: BuildReport[] = [];
   for (const flow of flows.length === 0 ? [undefined] : flows)
     reports.push(await withProgress(terminal, `building ${flow ?? "the service"}`, () => buildOne(terminal, flow, flags)));
@@ -108,7 +120,7 @@ export function addBuild(program: Command, cli: Cli): Command {
   const command = program
     .command("build")
     .description("Bundle flows, check their types, boot each once and freeze it into an image.")
-    .argument("[flow...]", "source files of flows; for a microVM the flow of mayfly.yaml, if none is named")
+    .argument("[flow...]", "source files of flows; for an ELF that serves by itself the flow of mayfly.yaml, if none is named")
     .option("-o, --output <file>", "output file (default: NAME.mfi in this folder)")
     .option("--name <name>", "name of the image (default: the file's name)")
     .addOption(
@@ -119,7 +131,8 @@ export function addBuild(program: Command, cli: Cli): Command {
         .choices(Object.keys(targets))
         .default("image"),
     )
-    .option("-c, --config <file>", "for a microVM: the configuration (default: mayfly.yaml of the flow's project)")
+    .option("--serve", "with --target linux: an executable that serves HTTP by itself, without Node")
+    .option("-c, --config <file>", "for an ELF that serves by itself: the configuration (default: mayfly.yaml of the flow's project)")
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())
     .action(action(cli, (flows: string[], flags: BuildFlags) => build(cli, flows, flags)));
@@ -128,6 +141,7 @@ export function addBuild(program: Command, cli: Cli): Command {
     ["mayfly build flows/orders.ts -o out/orders.mfi --json", "for a pipeline"],
     ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf: see `mayfly boot`"],
     ["mayfly build flows/orders.ts --target microvm -o app.elf", "a microservice without an OS: see `mayfly up`"],
+    ["mayfly build flows/orders.ts --target linux --serve -o app", "the same as a Linux process: ./app -p 8080"],
     ["mayfly build flows/*.ts --no-check", "builds several flows, types unchecked"],
   ]);
 }

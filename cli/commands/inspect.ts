@@ -112,14 +112,14 @@ async function inspect({ terminal }: Cli, path: string, flags: { readonly json?:
 export function addInspect(program: Command, cli: Cli): Command {
   const command = program
     .command("inspect")
-    .description("Show the contents of an image and the size of each part, or the service in a microVM's ELF.")
-    .argument("<image>", "an image, a flow's source file, or an ELF of `build --target microvm`")
+    .description("Show the contents of an image and the size of each part, or the service in an ELF that serves by itself.")
+    .argument("<image>", "an image, a flow's source file, or an ELF that serves by itself")
     .option("--no-check", "skip the type check of a flow")
     .addOption(jsonOption())
     .action(action(cli, (path: string, flags: { json?: boolean; check: boolean }) => inspect(cli, path, flags)));
   return examples(command, [
     ["mayfly inspect orders.mfi", "manifest, pages, sources"],
-    ["mayfly inspect app.elf", "name, version, image, limits, routes, settings of a microVM"],
+    ["mayfly inspect app.elf", "name, version, image, limits, routes, settings of an ELF that serves by itself"],
     ["mayfly inspect flows/orders.ts --json", "inspects a flow, output for programs"],
   ]);
 }

@@ -94,7 +94,12 @@ async function up(cli: Cli, elf: string, flags: Flags): Promise<number> {
     import("#standalone"),
     import("../machine/elf.ts"),
   ]);
-  const { service } = await serviceAt(elf);
+  const { service, target } = await serviceAt(elf);
+  if (target === "linux")
+    throw new CodedError(
+      "MF_MICROVM_ELF",
+      `${elf} is a Linux executable and no microVM: start it as a program, as in \`${elf} -p ${service.port}\``,
+    );
   const given = await configFile(flags.config);
   const memory = memoryBytes(flags.memory, standaloneLimits);
   const options = {

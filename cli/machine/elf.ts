@@ -1,8 +1,8 @@
-/** The service in a microVM's ELF, as `mayfly inspect` shows it. */
+/** The service in an ELF that serves by itself, as `mayfly inspect` shows it. */
 import { open, readFile, stat } from "node:fs/promises";
 import type { Service } from "#abi";
 import { CodedError } from "#base";
-import { serviceOf } from "#image";
+import { serviceOf, serviceTarget, type ServiceTarget } from "#image";
 import { settingsOf, standaloneLimits } from "#standalone";
 import { exitCodes } from "../failure.ts";
 import { bytesText, indent, msText, table } from "../format.ts";
@@ -22,8 +22,15 @@ export async function isElf(path: string): Promise<boolean> {
   }
 }
 
-/** The service in an ELF, and the ELF's length in bytes. Throws MF_FILE_UNREADABLE, MF_MICROVM_ELF. */
-export async function serviceAt(path: string): Promise<{ readonly service: Service; readonly bytes: number }> {
+interface ServiceFile {
+  readonly service: Service;
+  readonly target: ServiceTarget;
+  /** Length of the ELF. */
+  readonly bytes: number;
+}
+
+/** The service in an ELF. Throws MF_FILE_UNREADABLE, MF_MICROVM_ELF. */
+export async function serviceAt(path: string): Promise<ServiceFile> {
   let elf: Uint8Array;
   try {
     const { size } = await stat(path);
@@ -33,8 +40,8 @@ export async function serviceAt(path: string): Promise<{ readonly service: Servi
     throw new CodedError("MF_FILE_UNREADABLE", `${path} can't be read: ${(cause as Error).message}`, { cause });
   }
   const found = serviceOf(elf);
-  if (!found.ok) throw new CodedError("MF_MICROVM_ELF", `${path} is no microVM: ${found.error}`);
-  return { service: found.value, bytes: elf.length };
+  if (!found.ok) throw new CodedError("MF_MICROVM_ELF", `${path} is no microVM and no service: ${found.error}`);
+  return { service: found.value, target: serviceTarget(elf) ?? "microvm", bytes: elf.length };
 }
 
 function authText({ auth }: Service, group: number | undefined): string {
@@ -42,13 +49,13 @@ function authText({ auth }: Service, group: number | undefined): string {
   return [...new Set(auth[group]?.map(({ type }) => type))].join(" or ");
 }
 
-function show({ out, paint }: Terminal, path: string, service: Service, bytes: number): void {
+function show({ out, paint }: Terminal, path: string, { service, target, bytes }: ServiceFile): void {
   const { name, version, limits, routes, outlets, port, healthPort, drainMs, values } = service;
   const settings = [...settingsOf(service)].map(([setting, { optional }]) => `${setting}${optional ? " (optional)" : ""}`);
   out(`${paint.bold(name)} ${version}  ${paint.dim(path)}\n`);
   const facts = [
     ["image", service.imageSha256],
-    ["file", bytesText(bytes)],
+    ["file", `${bytesText(bytes)}, ${target === "linux" ? "a Linux executable" : "a microVM"}`],
     ["port", healthPort === 0 ? `${port}, with /healthz and /metrics` : `${port}; /healthz and /metrics on ${healthPort}`],
     ["settings", settings.length === 0 ? "none" : settings.join(", ")],
     [
@@ -82,8 +89,10 @@ function show({ out, paint }: Terminal, path: string, service: Service, bytes: n
 }
 
 export async function inspectElf(terminal: Terminal, path: string, json: boolean): Promise<number> {
-  const { service, bytes } = await serviceAt(path);
-  if (json) terminal.out(`${JSON.stringify({ elf: path, bytes, service, settings: [...settingsOf(service).keys()] }, undefined, 2)}\n`);
-  else show(terminal, path, service, bytes);
+  const file = await serviceAt(path);
+  const { service, target, bytes } = file;
+  if (json)
+    terminal.out(`${JSON.stringify({ elf: path, target, bytes, service, settings: [...settingsOf(service).keys()] }, undefined, 2)}\n`);
+  else show(terminal, path, file);
   return exitCodes.ok;
 }

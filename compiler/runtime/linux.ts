@@ -11,10 +11,11 @@ export const alternateStackBytes = 32 * 1024;
 export const stackGuardBytes = 2 ** 21;
 
 /** Offsets in the kernel's `struct ucontext` and `siginfo_t` (arch/x86/include/uapi/asm/sigcontext.h). */
-const context = { rcx: 152, rsp: 160, rip: 168 } as const;
+const context = { r15: 96, rcx: 152, rsp: 160, rip: 168 } as const;
 const faultAddress = 16;
 const signals = { illegal: 4, bus: 7, arithmetic: 8, segment: 11 } as const;
 const saFlags = 0x4 | 0x08000000 | 0x04000000; // SA_SIGINFO, SA_ONSTACK, SA_RESTORER
+const saRestart = 0x10000000;
 
 export function systemCall(a: Assembler, number: number): void {
   a.constant32(r.rax, number);
@@ -122,6 +123,79 @@ export function trapHandler(a: Assembler): void {
   a.store(8, at(r.rdx, context.rip), r.rax);
   a.move(true, r.rax, symbol("runtime.trap", 24));
   a.store(8, at(r.rdx, context.rsp), r.rax);
+  a.return();
+}
+
+/** Offsets into `runtime.guard`, which a program that outlives a trap fills in; all u64. */
+const guard = { caller: 0, ended: 8, own: 16, callers: 24, ticks: 32, lastTick: 40 } as const;
+export const guardBytes = 48;
+/** Values of `ended`. */
+const [endedByTrap, endedByTime] = [1, 2];
+
+/**
+ * Data of the guard: a call into another module that can be ended from outside, by a trap or by an alarm, as if it had answered −1.
+ *
+ *     caller    where the stack of the calling function ends; 0: nothing is guarded
+ *     ended     0, or why the call was ended
+ *     own       base of the memory whose code may be ended; code of other modules never is
+ *     callers   base of the calling module's memory
+ *     ticks     alarms since the start; the call is ended at the first alarm from `lastTick` on
+ */
+export function guardData(): readonly (readonly [string, Assembler])[] {
+  const action = new Assembler();
+  action.relocate("absolute64", "runtime.alarmHandler", 0);
+  action.int32(saFlags | saRestart);
+  action.int32(0);
+  action.relocate("absolute64", "runtime.signalReturn", 0);
+  action.int32(0);
+  action.int32(0);
+  const begin = new Assembler();
+  begin.int32(0);
+  begin.int32(0);
+  return [
+    ["runtime.alarmAction", action],
+    ["runtime.begin", begin],
+  ];
+}
+
+/** rdx = ucontext. Counts, and ends a guarded call whose time is over. */
+export function alarmHandler(a: Assembler): void {
+  const done = a.newLabel();
+  a.aluImmediate(alu.add, true, symbol("runtime.guard", guard.ticks), 1);
+  a.aluImmediate(alu.cmp, true, symbol("runtime.guard", guard.caller), 0);
+  a.jumpIf(r.equal, done);
+  a.move(true, r.rcx, symbol("runtime.guard", guard.ticks));
+  a.alu(alu.cmp, true, r.rcx, symbol("runtime.guard", guard.lastTick));
+  a.jumpIf(r.below, done);
+  a.move(true, r.rcx, at(r.rdx, context.r15));
+  a.alu(alu.cmp, true, r.rcx, symbol("runtime.guard", guard.own));
+  a.jumpIf(r.notEqual, done);
+  a.storeImmediate(8, symbol("runtime.guard", guard.ended), endedByTime);
+  a.addressOf(r.rax, "runtime.endCall");
+  a.store(8, at(r.rdx, context.rip), r.rax);
+  a.bind(done);
+  a.return();
+}
+
+/** Jumps to `runtime.endCall` after a trap of a guarded call, and goes on otherwise. A call changes every register but rsp and r15. */
+export function recoverGuarded(a: Assembler): void {
+  const fatal = a.newLabel();
+  a.aluImmediate(alu.cmp, true, symbol("runtime.guard", guard.caller), 0);
+  a.jumpIf(r.equal, fatal);
+  a.alu(alu.cmp, true, r.r15, symbol("runtime.guard", guard.own));
+  a.jumpIf(r.notEqual, fatal);
+  a.storeImmediate(8, symbol("runtime.guard", guard.ended), endedByTrap);
+  a.jumpSymbol("runtime.endCall");
+  a.bind(fatal);
+}
+
+/** Returns to the guard's caller with −1. */
+export function endCall(a: Assembler): void {
+  a.move(true, r.rsp, symbol("runtime.guard", guard.caller));
+  a.aluImmediate(alu.sub, true, r.rsp, 8); // the return address of the call
+  a.storeImmediate(8, symbol("runtime.guard", guard.caller), 0);
+  a.move(true, r.r15, symbol("runtime.guard", guard.callers));
+  a.constant32(r.rax, -1);
   a.return();
 }
 

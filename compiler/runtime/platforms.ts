@@ -2,10 +2,15 @@ import { alu, Assembler, at, indexed, symbol, symbolIndexed } from "../assemble/
 import * as r from "../assemble/registers.ts";
 import type { Linker } from "../link/linker.ts";
 import {
+  alarmHandler,
   alternateStackBytes,
   emitHandlerSetup,
+  endCall,
+  guardBytes,
+  guardData,
   handlerData,
   memoryGrow,
+  recoverGuarded,
   signalReturn,
   systemCall,
   systemCalls,
@@ -18,7 +23,7 @@ import { addMetal } from "./pvh.ts";
  * The layers around compiled code.
  *
  * `bench`  a process that takes commands on its standard input, for tests and measurements
- * `linux`  a process that runs one exported function and exits; a trap exits with 128 + kind after a record on descriptor 2
+ * `linux`  a process that runs one exported function and exits; a trap that is not guarded exits with 128 + kind after a record on descriptor 2
  * `bare`   nothing: whoever boots the machine jumps to the entry thunk, with a stack, and handles faults
  * `pvh`    a virtual machine without firmware or operating system: pvh.ts, and drivers that export the entry and the fault handler
  */
@@ -107,8 +112,9 @@ function start(a: Assembler, next: string): void {
   a.jumpSymbol(next);
 }
 
-/** 24 bytes on descriptor 2: "MFTRAP\0\0" │ kind u64 │ rip u64; then exit code 128 + kind. */
+/** A guarded call ends; otherwise 24 bytes on descriptor 2: "MFTRAP\0\0" │ kind u64 │ rip u64; then exit code 128 + kind. */
 function linuxRecover(a: Assembler): void {
+  recoverGuarded(a);
   a.constant64(r.rax, 0x5254464d, 0x00005041);
   a.push(r.rax); // room
   a.push(r.rax);
@@ -148,7 +154,10 @@ export function addPlatform(linker: Linker, platform: Platform, entryThunk: stri
     linker.addZeroes("runtime.answer", benchBufferBytes);
     return "runtime.start";
   }
-  text(linker, "runtime.start", (a) => start(a, "runtime.main"));
+  text(linker, "runtime.start", (a) => {
+    a.store(8, symbol("runtime.begin"), r.rsp); // the arguments and the environment
+    start(a, "runtime.main");
+  });
   text(linker, "runtime.main", (a) => {
     a.addressOf(r.rdi, "runtime.nothing");
     a.addressOf(r.rsi, "runtime.nothing");
@@ -157,6 +166,10 @@ export function addPlatform(linker: Linker, platform: Platform, entryThunk: stri
     systemCall(a, systemCalls.exitGroup);
   });
   text(linker, "runtime.recover", linuxRecover);
+  text(linker, "runtime.endCall", endCall);
+  text(linker, "runtime.alarmHandler", alarmHandler);
+  for (const [name, a] of guardData()) linker.add("data", name, a.finish());
+  linker.addZeroes("runtime.guard", guardBytes);
   linker.addZeroes("runtime.nothing", 64);
   return "runtime.start";
 }

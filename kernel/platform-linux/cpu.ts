@@ -23,6 +23,17 @@ export declare function write8(at: u64, value: u32): void;
 @external("mmio", "write32")
 export declare function write32(at: u64, value: u32): void;
 
+// @ts-ignore: decorator
+@external("mmio", "read64")
+export declare function read64(at: u64): u64;
+// @ts-ignore: decorator
+@external("mmio", "write64")
+export declare function write64(at: u64, value: u64): void;
+/** Where the stack of the calling function ends: what it calls finds its return address below. */
+// @ts-ignore: decorator
+@external("cpu", "stack")
+export declare function stack(): u64;
+
 /** Where the engine's linear memory begins. */
 // @ts-ignore: decorator
 @external("symbol", "memory.engine.base")
@@ -52,17 +63,36 @@ export const enum Call {
   write = 1,
   open = 2,
   close = 3,
+  poll = 7,
   mmap = 9,
   mprotect = 10,
   munmap = 11,
+  rtSigaction = 13,
+  rtSigprocmask = 14,
   rtSigreturn = 15,
   pread = 17,
   madvise = 28,
+  setitimer = 38,
+  socket = 41,
+  connect = 42,
+  sendto = 44,
+  recvfrom = 45,
+  shutdown = 48,
+  bind = 49,
+  listen = 50,
+  getsockname = 51,
+  setsockopt = 54,
   prctl = 157,
   clockGettime = 228,
   exitGroup = 231,
+  epollWait = 232,
+  epollCtl = 233,
+  accept4 = 288,
+  signalfd4 = 289,
+  epollCreate = 291,
   prlimit = 302,
   seccomp = 317,
+  getrandom = 318,
   closeRange = 436,
 }
 

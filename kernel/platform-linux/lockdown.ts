@@ -3,6 +3,7 @@
  * Each part that fails ends the process with an exit code of its own, which the monitor turns into MF_PLATFORM.
  */
 import { address, call, Call, engineBase, exit, frozenBase, platformBase, stackLimit } from "./cpu";
+import { beginFilter, beginRule, endRule, installRules, loadHigh, loadLow, require, requireArgument, requireEither } from "./filter";
 
 /** Exit codes of a start that failed; monitors/process/wire.ts has the sentences. */
 export const enum Fault {
@@ -55,67 +56,6 @@ function limitTo(resource: Resource, value: u64): void {
   must(call(Call.prlimit, 0, resource, address(limit), 0), Fault.limits);
 }
 
-// The filter: classic BPF over struct seccomp_data { u32 number; u32 architecture; u64 instruction; u64 arguments[6]; }.
-const mostInstructions: u32 = 160;
-// @ts-ignore: decorator
-@lazy const program: usize = memory.data(1280, 8);
-// struct sock_fprog { u16 length; struct sock_filter *filter; }
-// @ts-ignore: decorator
-@lazy const programHeader: usize = memory.data(16, 8);
-
-const loadWord: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const jumpIfEqual: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const answer: u16 = 0x06; // BPF_RET | BPF_K
-const allow: u32 = 0x7fff0000;
-const killProcess: u32 = 0x80000000;
-const architectureX64: u32 = 0xc000003e;
-
-let length: u32 = 0;
-let ruleStart: u32 = 0;
-
-function emit(code: u16, whenTrue: u8, whenFalse: u8, value: u32): void {
-  if (length === mostInstructions) exit(Fault.seccomp);
-  const at = program + <usize>(length++) * 8;
-  store<u16>(at, code);
-  store<u8>(at, whenTrue, 2);
-  store<u8>(at, whenFalse, 3);
-  store<u32>(at, value, 4);
-}
-
-/** Kills unless the word loaded last is `value`. */
-function require(value: u32): void {
-  emit(jumpIfEqual, 1, 0, value);
-  emit(answer, 0, 0, killProcess);
-}
-/** Kills unless it is one of two. */
-function requireEither(a: u32, b: u32): void {
-  emit(jumpIfEqual, 2, 0, a);
-  emit(jumpIfEqual, 1, 0, b);
-  emit(answer, 0, 0, killProcess);
-}
-function loadLow(index: u32): void {
-  emit(loadWord, 0, 0, 16 + 8 * index);
-}
-function loadHigh(index: u32): void {
-  emit(loadWord, 0, 0, 20 + 8 * index);
-}
-function requireArgument(index: u32, value: u32): void {
-  loadHigh(index);
-  require(0);
-  loadLow(index);
-  require(value);
-}
-
-function beginRule(number: Call): void {
-  emit(loadWord, 0, 0, 0);
-  ruleStart = length;
-  emit(jumpIfEqual, 0, 0, number);
-}
-function endRule(): void {
-  emit(answer, 0, 0, allow);
-  store<u8>(program + <usize>ruleStart * 8, <u8>(length - ruleStart - 1), 3);
-}
-
 function addRules(): void {
   const engine = <u32>(engineBase() >> 32);
   beginRule(Call.read);
@@ -162,13 +102,9 @@ function addRules(): void {
 }
 
 function installFilter(): void {
-  emit(loadWord, 0, 0, 4);
-  require(architectureX64);
+  beginFilter();
   addRules();
-  emit(answer, 0, 0, killProcess);
-  store<u16>(programHeader, <u16>length);
-  store<u64>(programHeader, address(program), 8);
-  must(call(Call.seccomp, 1, 0, address(programHeader)), Fault.seccomp); // SECCOMP_SET_MODE_FILTER
+  must(installRules(), Fault.seccomp);
 }
 
 // "/proc/self/oom_score_adj" and "1000"

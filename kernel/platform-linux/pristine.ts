@@ -6,7 +6,9 @@
  * write nearly the same ones. When they are many they are dropped instead, and the window shows the file again.
  * Nothing a machine does can hide a page from this: it is the page tables that tell.
  */
-import { address, call, Call, copy, engineBase, engineDescriptor, frozenBase, read32, stackLimit, stackTop, write32 } from "./cpu";
+import {
+  address, call, Call, copy, engineBase, engineDescriptor, frozenBase, read32, read64, stackLimit, stackTop, write32,
+} from "./cpu";
 import { pagemapFile } from "./lockdown";
 
 export const pageBytes: u32 = 4096;
@@ -31,6 +33,8 @@ declare let stackPointer: i32;
 let restPages: u32 = 0;
 let restStackPointer: i32 = 0;
 let tracked: bool = false;
+/** Without tracking, pages are compared with the image's to keep a machine that waits. */
+let compares: bool = false;
 
 const entriesPerRead: u32 = 1024;
 // @ts-ignore: decorator
@@ -65,8 +69,34 @@ export function trackPages(can: bool): void {
   tracked = can;
 }
 
+/** From here on machines can wait where the kernel does not tell which pages were written. */
+export function compareUntracked(): void {
+  compares = true;
+}
+
+function differs(page: u32): bool {
+  const at = <u64>page << 12;
+  const isGrown = page >= restPages * pagesPerWasmPage;
+  for (let offset: u64 = at; offset < at + pageBytes; offset += 8)
+    if (read64(engineBase() + offset) !== (isGrown ? 0 : read64(frozenBase() + offset))) return true;
+  return false;
+}
+
+/** As `scan`, without the kernel's help. */
+function compareAll(): u32 {
+  const last = enginePages() * pagesPerWasmPage;
+  let count: u32 = 0;
+  for (let page: u32 = 0; page < last; page++) {
+    if (!differs(page)) continue;
+    if (count < mostListed) store<u32>(listed + (<usize>count << 2), page);
+    count++;
+  }
+  return count;
+}
+
 /** Lists the pages of the memory that are this process's own, in `listed`. Returns how many there are, which may be more than fit. */
 export function scan(): u32 {
+  if (!tracked && compares) return compareAll();
   const last = enginePages() * pagesPerWasmPage;
   let count: u32 = 0;
   for (let page: u32 = 0; page < last; page += entriesPerRead) {
@@ -87,6 +117,12 @@ export function scan(): u32 {
 /** Page `index` of the last scan. */
 export function listedPage(index: u32): u32 {
   return load<u32>(listed + (<usize>index << 2));
+}
+
+/** Unmaps all that a machine may have grown: after a step that was ended while it grew. */
+export function dropGrown(mostPages: u32): void {
+  call(Call.munmap, engineBase() + imageBytes(), <u64>mostPages * wasmPageBytes);
+  write32(engineDescriptor() + 8, restPages);
 }
 
 function dropPages(): void {
@@ -172,7 +208,7 @@ export function drop(berth: u32): void {
 
 /** Keeps the machine in a berth; false when there is no room, or when it cannot be told what it wrote. */
 export function hibernate(berth: u32): bool {
-  if (!tracked) return false;
+  if (!tracked && !compares) return false;
   const count = scan();
   if (count === 0 || count > mostListed) return false;
   let first = noSlot;

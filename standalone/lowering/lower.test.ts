@@ -1,4 +1,4 @@
-/** mayfly.yaml → the service of a microVM: what it has, and how everything else is refused. */
+/** mayfly.yaml → the service of a standalone service: what it has, and how everything else is refused. */
 import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -104,11 +104,11 @@ flows:
   deepEqual(service, expected);
   ok(decodeService(encodeService(service)).ok);
   deepEqual(remarks, [
-    "http.host does not count in a microVM: it listens on its only address; `mayfly up -p ADDRESS:PORT:PORT` says who reaches it",
+    "http.host does not count in a standalone service: -p says where it listens: `mayfly up -p ADDRESS:PORT:PORT`, and -p ADDRESS:PORT of a Linux executable",
   ]);
 });
 
-test("a microVM listens on port 80 unless a port is written; what is no text is read when it is built", async () => {
+test("a standalone service listens on port 80 unless a port is written; what is no text is read when it is built", async () => {
   equal((await lower(head + source)).finish(image()).port, 80);
   equal((await lower(`http: { port: 0 }\n${head}${source}`)).finish(image()).port, 80);
   equal((await lower(`http: { port: "\${PORT:-81}" }\n${head}${source}`)).finish(image()).port, 81);
@@ -196,7 +196,7 @@ const refusals: readonly (readonly [text: string, code: string, problem: RegExp]
   [`${head}${source}    to: { a: { http: { url: "http://b/" }, rate: 1/s } }\n`, "MF_STANDALONE_OUTLET", /rate/],
 ];
 
-test("everything a microVM can't have is an error with a code, a place and what to do", async () => {
+test("everything a standalone service can't have is an error with a code, a place and what to do", async () => {
   for (const [text, code, problem] of refusals)
     await rejects(
       lower(text),

@@ -1,5 +1,5 @@
 /**
- * mayfly.yaml → the service that an ELF carries. Everything that a microVM can't do is a problem with file, line and column, found before
+ * mayfly.yaml → the service that an ELF carries. Everything that a standalone service can't do is a problem with file, line and column, found before
  * anything is built.
  *
  *     text ─▶ template, references kept ─▶ refusals ─▶ configuration ─▶ routes, outlets, limits ─▶ Service
@@ -36,8 +36,11 @@ export interface BuiltImage {
   };
 }
 
-/** A microVM has all ports to itself. */
-const defaultPort = 80;
+/** A hypervisor runs the ELF, or Linux as a process. */
+export type StandaloneTarget = "microvm" | "linux";
+
+/** Port of a service whose mayfly.yaml names none: a microVM has all ports to itself, a process has the gateway's. */
+const defaultPorts: Readonly<Record<StandaloneTarget, number>> = { microvm: 80, linux: 8080 };
 /** Records that each service has, and bytes that a record has beside its texts. */
 const fixedRecords = 4;
 const recordBytes = 16;
@@ -48,7 +51,7 @@ interface AuthWay {
   readonly apiKey?: { readonly header: string; readonly keys: Readonly<Record<string, string>> };
 }
 
-/** The part of an http source's settings that a microVM has. */
+/** The part of an http source's settings that a standalone service has. */
 interface HttpSource {
   readonly path?: string;
   readonly method?: string | readonly string[];
@@ -123,7 +126,7 @@ function checkSize(service: Service): Service {
   if (!tooLong && records <= serviceLimits.records && bytes <= serviceLimits.frameBytes) return service;
   throw new CodedError(
     "MF_STANDALONE_SIZE",
-    `the settings of ${service.name} are too long for a microVM (${bytes} bytes of ${serviceLimits.frameBytes}): shorten its headers and values, or move them into the flow`,
+    `the settings of ${service.name} are too long for a standalone service (${bytes} bytes of ${serviceLimits.frameBytes}): shorten its headers and values, or move them into the flow`,
   );
 }
 
@@ -134,7 +137,7 @@ export function flowNames({ written }: ConfigTemplate): readonly string[] {
 }
 
 /** Throws a ConfigError that names all problems, for the flow of that name. */
-export function lowerService(template: ConfigTemplate, name: string): LoweredService {
+export function lowerService(template: ConfigTemplate, name: string, target: StandaloneTarget = "microvm"): LoweredService {
   const { report, check, written } = template;
   const remarks = refuseSettings(template, name);
   check();
@@ -143,16 +146,17 @@ export function lowerService(template: ConfigTemplate, name: string): LoweredSer
   const at = ["flows", name];
   const checkSecret: SecretCheck = (text, path) => {
     if (text.includes("${")) return;
-    const why = "it would be in the ELF, for everybody who has that: write ${NAME}, and set NAME where the microVM starts";
+    const why = "it would be in the ELF, for everybody who has that: write ${NAME}, and set NAME where it starts";
     report(path, why, undefined, "MF_STANDALONE_SECRET");
   };
   const { routes, auth } = routesOf(flow, at, checkSecret);
-  if (routes.length === 0) report(at, "a microVM serves HTTP: give the flow an http source", "from", "MF_STANDALONE_SOURCE");
+  if (routes.length === 0) report(at, "a standalone service serves HTTP: give the flow an http source", "from", "MF_STANDALONE_SOURCE");
   const outlets = Object.entries(flow.to).flatMap(
     ([outlet, each]) => lowerOutlet(outlet, each, [...at, "to", outlet], report, checkSecret) ?? [],
   );
   check();
-  const port = (written as { readonly http?: { readonly port?: unknown } }).http?.port === undefined ? defaultPort : config.http.port;
+  const port =
+    (written as { readonly http?: { readonly port?: unknown } }).http?.port === undefined ? defaultPorts[target] : config.http.port;
   const values = Object.fromEntries(Object.entries(flow.values).map(([key, value]) => [key.replace(/^mayfly-value-/, ""), value]));
   return {
     flow: name,
@@ -171,7 +175,7 @@ export function lowerService(template: ConfigTemplate, name: string): LoweredSer
         queue: flow.queue,
         logLevel: config.log.level,
         limits: limitsOf(flow, manifest.limits).limits,
-        port: port === 0 ? defaultPort : port,
+        port: port === 0 ? defaultPorts[target] : port,
         healthPort: 0,
         syslog: undefined,
         auth,
@@ -186,7 +190,7 @@ export function lowerService(template: ConfigTemplate, name: string): LoweredSer
 const everyMethod = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** The service of a flow that no mayfly.yaml names: it gets every request. Throws MF_OUTLET_MISSING. */
-export function plainService(image: BuiltImage): Service {
+export function plainService(image: BuiltImage, target: StandaloneTarget = "microvm"): Service {
   checkOutlets(image, [], `flows.${image.manifest.name}.to`);
   const route = {
     methods: everyMethod,
@@ -205,7 +209,7 @@ export function plainService(image: BuiltImage): Service {
     queue: gatewayLimits.pendingPerFlow,
     logLevel: "info",
     limits: image.manifest.limits,
-    port: defaultPort,
+    port: defaultPorts[target],
     healthPort: 0,
     syslog: undefined,
     auth: [],

@@ -4,7 +4,7 @@ import type { OutletConfig, Report } from "#gateway";
 
 type Path = readonly (string | number)[];
 
-/** The part of an http outlet's settings that a microVM has. */
+/** The part of an http outlet's settings that a standalone service has. */
 interface HttpOutlet {
   readonly url: string;
   readonly method: string;
@@ -19,7 +19,7 @@ interface HttpOutlet {
 export type SecretCheck = (text: string, path: Path) => void;
 
 const https =
-  "a microVM does no TLS: name a proxy that does, as http://proxy:port/path, and let it lead to the server, or run this flow with `mayfly serve`";
+  "a standalone service does no TLS: name a proxy that does, as http://proxy:port/path, and let it lead to the server, or run this flow with `mayfly serve`";
 
 /** Headers that are secret in every request. */
 const secretHeaders = /^(authorization|proxy-authorization|cookie|x-api-key|.*(token|secret|password).*)$/;
@@ -35,7 +35,8 @@ function placeOf(url: string, report: (message: string, code: string) => void, s
   const rest = origin === null ? "" : url.slice(origin[0].length).replace(/#.*$/, "");
   if (origin === null || !URL.canParse(origin[0])) return void report("must be a URL such as http://erp:8000/orders", "MF_URL_INVALID");
   const { hostname, port, username, password } = new URL(origin[0]);
-  if (hostname.startsWith("[")) return void report("a microVM has IPv4 only: write a name or an IPv4 address", "MF_STANDALONE_SETTING");
+  if (hostname.startsWith("["))
+    return void report("a standalone service has IPv4 only: write a name or an IPv4 address", "MF_STANDALONE_SETTING");
   const basic = username === "" && password === "" ? undefined : `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   if (basic !== undefined) secret(basic);
   if (/[^\x21-\x7e]/.test(rest)) return void report("path and query must be percent-encoded", "MF_URL_INVALID");

@@ -1,24 +1,24 @@
 /**
- * Settings of mayfly.yaml that a microVM can't carry out. Whatever somebody wrote is in one of these tables, or refused: a new setting of the
- * gateway is no promise of a microVM before somebody says here that it is kept.
+ * Settings of mayfly.yaml that a standalone service can't carry out. Whatever somebody wrote is in one of these tables, or refused: a new setting of the
+ * gateway is no promise of a standalone service before somebody says here that it is kept.
  */
 import type { ConfigTemplate } from "#gateway";
 
 type Path = readonly (string | number)[];
 
-/** `true`: a microVM does it. A text: the reason why it does not, and what to do. */
+/** `true`: a standalone service does it. A text: the reason why it does not, and what to do. */
 type Settings = Readonly<Record<string, true | string>>;
 
 const serve = "remove it, or run this flow with `mayfly serve`";
-const noJournal = `a microVM has no journal, and keeps nothing beyond the answer: ${serve}`;
-const proxyBefore = "a microVM speaks plain HTTP: put a proxy before it that does this";
+const noJournal = `a standalone service has no journal, and keeps nothing beyond the answer: ${serve}`;
+const proxyBefore = "a standalone service speaks plain HTTP: put a proxy before it that does this";
 
-/** Settings without a meaning in a microVM that promise nothing: they are left out, and said. */
+/** Settings without a meaning in a standalone service that promise nothing: they are left out, and said. */
 const ignored: Settings = {
-  monitor: "a microVM is its own monitor",
-  workers: "a microVM has one processor",
+  monitor: "a standalone service is its own monitor",
+  workers: "a standalone service runs on one processor",
   isolation: "each message has its own machine",
-  memory: "`mayfly up --memory` says how much memory there is",
+  memory: "`mayfly up --memory` says how much memory a microVM has",
 };
 
 const top: Settings = {
@@ -29,26 +29,27 @@ const top: Settings = {
   log: true,
   drain: true,
   journal: noJournal,
-  deadLetters: "a microVM keeps no dead letters: the caller is told of a failure. Remove it, or run this flow with `mayfly serve`",
+  deadLetters:
+    "a standalone service keeps no dead letters: the caller is told of a failure. Remove it, or run this flow with `mayfly serve`",
   history: noJournal,
-  approvals: `a microVM has no pages for people: ${serve}`,
-  telemetry: `a microVM has /metrics and its console only: ${serve}`,
-  fetch: "flows in a microVM reach their outlets only: make an outlet of each server",
+  approvals: `a standalone service has no pages for people: ${serve}`,
+  telemetry: `a standalone service has /metrics and its console only: ${serve}`,
+  fetch: "flows in a standalone service reach their outlets only: make an outlet of each server",
 };
 
 const server: Settings = {
   port: true,
   tls: `${proxyBefore}, and remove it here`,
-  proxies: "a microVM takes the connection's address for the caller's: remove it",
-  openapi: "a microVM serves no documents: remove it",
-  connectionsPerAddress: "a microVM bounds connections by its memory: remove it",
-  metrics: "a microVM serves /metrics on its own port: remove it",
-  admin: "a microVM has no admin endpoints: remove it, and use `mayfly ps`, `logs` and `stop`",
+  proxies: "a standalone service takes the connection's address for the caller's: remove it",
+  openapi: "a standalone service serves no documents: remove it",
+  connectionsPerAddress: "a standalone service bounds connections by its memory: remove it",
+  metrics: "a standalone service serves /metrics on its own port: remove it",
+  admin: "a standalone service has no admin endpoints: remove it",
 };
 
 const flow: Settings = {
   flow: true,
-  image: "a microVM is built from a flow's source: name that as `flow`",
+  image: "a standalone service is built from a flow's source: name that as `flow`",
   from: true,
   to: true,
   values: true,
@@ -57,12 +58,12 @@ const flow: Settings = {
   queue: true,
   weight: true,
   retry: true,
-  hosts: "flows in a microVM reach their outlets only: make an outlet of each host",
+  hosts: "flows in a standalone service reach their outlets only: make an outlet of each host",
   key: `messages with a key run in order and share state: ${noJournal}`,
   dedup: `ids are remembered in a journal: ${noJournal}`,
-  onDead: `a microVM keeps no dead letters: ${serve}`,
-  keepCredentials: "a microVM keeps no dead letters: remove it",
-  expires: "a microVM's messages wait for no longer than their caller: remove it",
+  onDead: `a standalone service keeps no dead letters: ${serve}`,
+  keepCredentials: "a standalone service keeps no dead letters: remove it",
+  expires: "a standalone service's messages wait for no longer than their caller: remove it",
   claimCheck: noJournal,
   history: noJournal,
   sleep: `sleeping machines are in a journal: ${noJournal}`,
@@ -76,12 +77,12 @@ const httpSource: Settings = {
   idHeader: true,
   errors: true,
   auth: true,
-  mode: "`accept` promises that the message is safe, and a microVM has no journal: use `mode: reply`, or run this flow with `mayfly serve`",
+  mode: "`accept` promises that the message is safe, and a standalone service has no journal: use `mode: reply`, or run this flow with `mayfly serve`",
   compress: `${proxyBefore}, and remove it here`,
-  cloudevents: "a microVM unwraps no CloudEvents: remove it, and let the flow read the ce- headers",
-  openapi: "a microVM has no contracts: name the path and the method",
-  operation: "a microVM has no contracts: name the path and the method",
-  partial: "a microVM has no contracts: name the path and the method",
+  cloudevents: "a standalone service unwraps no CloudEvents: remove it, and let the flow read the ce- headers",
+  openapi: "a standalone service has no contracts: name the path and the method",
+  operation: "a standalone service has no contracts: name the path and the method",
+  partial: "a standalone service has no contracts: name the path and the method",
   allow: `${proxyBefore}, and remove it here`,
   cors: `${proxyBefore}, and remove it here`,
   rateLimit: `${proxyBefore}, and remove it here`,
@@ -94,20 +95,20 @@ const ways: Settings = {
   bearer: true,
   basic: true,
   apiKey: true,
-  hmac: "a microVM checks no signatures of bodies: check it in the flow (`crypto.subtle`), or use bearer, basic or apiKey",
-  jwt: `a microVM checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
-  oidc: `a microVM checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
-  mtls: `a microVM speaks plain HTTP: use bearer, basic or apiKey, or: ${proxyBefore}`,
+  hmac: "a standalone service checks no signatures of bodies: check it in the flow (`crypto.subtle`), or use bearer, basic or apiKey",
+  jwt: `a standalone service checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
+  oidc: `a standalone service checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
+  mtls: `a standalone service speaks plain HTTP: use bearer, basic or apiKey, or: ${proxyBefore}`,
 };
 
 const outlet: Settings = {
   http: true,
   retry: true,
   timeout: true,
-  onDead: `a microVM keeps no dead letters: ${serve}`,
-  concurrency: "a microVM does not bound the calls of an outlet: remove it, or lower the flow's concurrency",
-  rate: `a microVM does not bound the calls of an outlet: ${serve}`,
-  breaker: `a microVM has no circuit breakers: ${serve}`,
+  onDead: `a standalone service keeps no dead letters: ${serve}`,
+  concurrency: "a standalone service does not bound the calls of an outlet: remove it, or lower the flow's concurrency",
+  rate: `a standalone service does not bound the calls of an outlet: ${serve}`,
+  breaker: `a standalone service has no circuit breakers: ${serve}`,
 };
 
 const httpOutlet: Settings = {
@@ -116,19 +117,20 @@ const httpOutlet: Settings = {
   headers: true,
   timeout: true,
   auth: true,
-  tls: "a microVM speaks plain HTTP: name in `url` a proxy that does TLS for it",
-  proxy: "a microVM has no proxies of its own: name the proxy in `url`, as http://proxy:port/path, and let it lead to the server",
-  cloudevents: "a microVM makes no CloudEvents: remove it, and let the flow set the ce- headers",
-  answerLimit: "a microVM bounds answers by the machine's memory: remove it",
+  tls: "a standalone service speaks plain HTTP: name in `url` a proxy that does TLS for it",
+  proxy:
+    "a standalone service has no proxies of its own: name the proxy in `url`, as http://proxy:port/path, and let it lead to the server",
+  cloudevents: "a standalone service makes no CloudEvents: remove it, and let the flow set the ce- headers",
+  answerLimit: "a standalone service bounds answers by the machine's memory: remove it",
 };
 
 const outletAuth: Settings = {
   bearer: true,
   basic: true,
   apiKey: true,
-  digest: "a microVM has no Digest credentials: use bearer, basic or apiKey",
-  oauth2: "a microVM fetches no tokens: use bearer, basic or apiKey, or a proxy that does it",
-  sigv4: "a microVM signs no requests: use a proxy that does it",
+  digest: "a standalone service has no Digest credentials: use bearer, basic or apiKey",
+  oauth2: "a standalone service fetches no tokens: use bearer, basic or apiKey, or a proxy that does it",
+  sigv4: "a standalone service signs no requests: use a proxy that does it",
 };
 
 type Members = Readonly<Record<string, unknown>>;
@@ -146,18 +148,19 @@ export function refuseSettings({ written, report }: Pick<ConfigTemplate, "writte
   const check = (path: Path, value: unknown, known: Settings, code = "MF_STANDALONE_SETTING"): Members => {
     const members = membersOf(value);
     for (const [name, setting] of Object.entries(members)) {
-      const reason = known[name] ?? `a microVM does not know it: ${serve}`;
+      const reason = known[name] ?? `a standalone service does not know it: ${serve}`;
       if (reason !== true && setting !== plainValues[name] && setting !== null) report(path, reason, name, code);
     }
     return members;
   };
   const remarks: string[] = [];
-  const remark = (name: string, why: string): number => remarks.push(`${name} does not count in a microVM: ${why}`);
+  const remark = (name: string, why: string): number => remarks.push(`${name} does not count in a standalone service: ${why}`);
   const all = membersOf(written);
   for (const [name, why] of Object.entries(ignored)) if (all[name] !== undefined && why !== true) remark(name, why);
   check([], Object.fromEntries(Object.entries(all).filter(([name]) => ignored[name] === undefined)), top);
   const { host, ...http } = membersOf(all["http"]);
-  if (host !== undefined) remark("http.host", "it listens on its only address; `mayfly up -p ADDRESS:PORT:PORT` says who reaches it");
+  if (host !== undefined)
+    remark("http.host", "-p says where it listens: `mayfly up -p ADDRESS:PORT:PORT`, and -p ADDRESS:PORT of a Linux executable");
   check(["http"], http, server);
   const { format } = membersOf(all["log"]);
   if (format !== undefined && format !== "json") remark("log.format", "its console has lines of JSON");
@@ -167,7 +170,7 @@ export function refuseSettings({ written, report }: Pick<ConfigTemplate, "writte
   for (const [index, entry] of itemsOf(one["from"]).entries()) {
     const place = [...at, "from", index];
     for (const name of Object.keys(membersOf(entry)))
-      if (name !== "http") report(place, `a microVM has http sources only: ${serve}`, name, "MF_STANDALONE_SOURCE");
+      if (name !== "http") report(place, `a standalone service has http sources only: ${serve}`, name, "MF_STANDALONE_SOURCE");
     const source = membersOf(entry)["http"];
     const settings = check([...place, "http"], source, httpSource, "MF_STANDALONE_SOURCE");
     const auth = settings["auth"];
@@ -180,7 +183,7 @@ export function refuseSettings({ written, report }: Pick<ConfigTemplate, "writte
     const settings = membersOf(entry);
     if (settings["http"] === undefined) {
       const connector = Object.keys(settings).find((each) => outlet[each] === undefined) ?? "";
-      report(place, `a microVM has http outlets only: ${serve}`, connector, "MF_STANDALONE_OUTLET");
+      report(place, `a standalone service has http outlets only: ${serve}`, connector, "MF_STANDALONE_OUTLET");
       continue;
     }
     check(place, settings, outlet, "MF_STANDALONE_OUTLET");
@@ -190,7 +193,7 @@ export function refuseSettings({ written, report }: Pick<ConfigTemplate, "writte
   return remarks;
 }
 
-/** Values that a microVM gets from its settings when it starts; others are those of the build. */
+/** Values that a standalone service gets from its settings when it starts; others are those of the build. */
 export function isLate(path: Path): boolean {
   if (path[0] !== "flows") return false;
   const [, , section, name, connector, setting] = path;

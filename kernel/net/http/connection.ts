@@ -63,6 +63,8 @@ let most: u32 = 0;
 let streams: usize = 0;
 let mostStream: u32 = 0;
 let firstFree: u32 = 0;
+/** Places that were used, from the first on: those beyond are zero. */
+let used: u32 = 0;
 /** Open connections. */
 export let openConnections: u32 = 0;
 /** Connections refused because there were too many. */
@@ -76,17 +78,25 @@ export function startConnections(count: u32, streamNumbers: u32): bool {
   if (places === 0 || streams === 0) return false;
   most = count;
   mostStream = streamNumbers;
-  for (let index = count; index > 0; index--) {
-    const c = connectionAt(index - 1);
-    const own = changetype<usize>(c) + offsetof<Connection>();
-    c.kind = connectionTimer;
-    c.head = own;
-    c.out = own + bytesSize;
-    c.chunks = own + 2 * bytesSize;
-    c.next = firstFree;
-    firstFree = index;
-  }
   return true;
+}
+
+/** A place that was not used yet. */
+function newPlace(): Connection {
+  const c = connectionAt(used++);
+  const own = changetype<usize>(c) + offsetof<Connection>();
+  c.kind = connectionTimer;
+  c.head = own;
+  c.out = own + bytesSize;
+  c.chunks = own + 2 * bytesSize;
+  return c;
+}
+
+/** A place that was used before. */
+function freePlace(): Connection {
+  const c = connectionAt(firstFree - 1);
+  firstFree = c.next;
+  return c;
 }
 
 function connectionSize(): u32 {
@@ -115,12 +125,11 @@ export function connectionOf(stream: u32): Connection | null {
 
 /** A connection for a new stream; null: there are too many. */
 export function openConnection(stream: u32, address: u32, port: u32): Connection | null {
-  if (firstFree === 0 || stream > mostStream) {
+  if ((firstFree === 0 && used === most) || stream > mostStream) {
     refusedConnections++;
     return null;
   }
-  const c = connectionAt(firstFree - 1);
-  firstFree = c.next;
+  const c = firstFree === 0 ? newPlace() : freePlace();
   openConnections++;
   store<u32>(streams + (<usize>stream << 2), <u32>changetype<usize>(c));
   c.stream = stream;
@@ -157,7 +166,7 @@ export function allow(c: Connection, us: u64): void {
 
 /** Calls for each open connection that reads a head and has no byte of it. */
 export function eachIdle(call: (c: Connection) => void): void {
-  for (let index: u32 = 0; index < most; index++) {
+  for (let index: u32 = 0; index < used; index++) {
     const c = connectionAt(index);
     if (c.hasSocket && c.reading === readingHead && c.answer === noAnswer && headOf(c).length === 0) call(c);
   }

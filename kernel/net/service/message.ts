@@ -75,6 +75,8 @@ const nonceBytes: u32 = 22;
 let places: usize = 0;
 let most: u32 = 0;
 let firstFree: usize = 0;
+/** Places that were used, from the first on: those beyond are zero. */
+let used: u32 = 0;
 /** Messages that are not over. */
 export let pending: u32 = 0;
 
@@ -85,16 +87,22 @@ function messageSize(): u32 {
 export function startMessages(count: u32): bool {
   places = take(count * messageSize());
   most = count;
-  if (places === 0) return false;
-  for (let index = count; index > 0; index--) {
-    const m = messageAt(index - 1);
-    m.slot = index - 1;
-    m.kind = messageTimer;
-    m.event = changetype<usize>(m) + offsetof<Message>();
-    m.next = firstFree;
-    firstFree = changetype<usize>(m);
-  }
-  return true;
+  return places !== 0;
+}
+
+/** A place that was not used yet. */
+function newPlace(): Message {
+  const m = messageAt(used);
+  m.slot = used++;
+  m.event = changetype<usize>(m) + offsetof<Message>();
+  return m;
+}
+
+/** A place that was used before. */
+function freePlace(): Message {
+  const m = changetype<Message>(firstFree);
+  firstFree = m.next;
+  return m;
 }
 
 /** The message of a slot; the slot must be one that was given. */
@@ -110,9 +118,8 @@ export function nonceOf(m: Message): usize { return m.event + bytesSize + idByte
 
 /** A new message; null: there are too many. */
 export function openMessage(connection: usize, route: usize): Message | null {
-  if (firstFree === 0) return null;
-  const m = changetype<Message>(firstFree);
-  firstFree = m.next;
+  if (firstFree === 0 && used === most) return null;
+  const m = firstFree === 0 ? newPlace() : freePlace();
   pending++;
   const slot = m.slot;
   const event = m.event;

@@ -19,10 +19,10 @@ import { FlowTimer, messageDue, timerDue } from "./machines";
 import { Message, pending, startMessages } from "./message";
 import { exchangeDue, Pause, pauseDue, startExchanges } from "./exchanges";
 import { checkRoutes } from "./routes";
-import { complain, fillIn, readSettings } from "./settings";
+import { complain, complainOfStart, fillIn, readSettings } from "./settings";
 
 export { done, effectsBuffer, nextJob } from "./machines";
-export { address, dns, gateway, prefixBits } from "./settings";
+export { address, dns, gateway, onMissing, prefixBits } from "./settings";
 
 /** Codes of `off`: a configuration that can't be served. */
 const badConfiguration: u32 = 1;
@@ -46,17 +46,17 @@ export function configure(kind: u32, length: u32): u32 {
   const at = buffer;
   buffer = 0;
   if (kind === 1) return readSettings(at, length) ? 0 : 1;
-  if (kind !== 0 || hasService || !readService(at, length)) return complain("the service in this ELF is malformed: build it again"), 1;
+  if (kind !== 0 || hasService || !readService(at, length)) return complainOfStart("the service in this ELF is malformed: build it again"), 1;
   hasService = true;
   return 0;
 }
 
 /** Reads what start needs: called before the carrier of streams takes its memory. False: the machine ends, and the console says why. */
 export function prepareService(): bool {
-  if (!hasService) complain("there is no service in this ELF: build it with `mayfly build --target`");
+  if (!hasService) complainOfStart("there is no service in this ELF: build it with `mayfly build --target`");
   else if (!fillIn()) {
     // said there
-  } else if (!checkRoutes()) complain("a path of the service can't be served: parameters must be whole parts of it, and * its end");
+  } else if (!checkRoutes()) complainOfStart("a path of the service can't be served: parameters must be whole parts of it, and * its end");
   else if (!startLog()) complain("the address of the syslog server must be ADDRESS:PORT");
   else return true;
   end(badConfiguration);
@@ -88,7 +88,7 @@ export function startService(streamNumbers: u32): bool {
     if (healthPort !== 0) listen(healthPort);
     return true;
   }
-  complain("there is too little memory to serve: give the machine more");
+  complainOfStart("there is too little memory to serve: give the machine more");
   end(badConfiguration);
   return false;
 }

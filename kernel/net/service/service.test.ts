@@ -95,7 +95,7 @@ test("credentials are a bearer token, a user with a password, or a key; secrets 
 test("a missing setting is named on the console, and the machine ends", async () => {
   const bench = await ServiceBench.create({ service: { values: { a: "${MISSING}" } }, config: { settings: { OTHER: "x" } } });
   equal(bench.host.ended, 1);
-  match(bench.host.console, /config\.json has no setting "MISSING": add it under "settings"/);
+  match(bench.host.console, /MF_STANDALONE_SETTINGS: the service needs the setting MISSING: give it under "settings"/);
   deepEqual(bench.listening, []);
 });
 

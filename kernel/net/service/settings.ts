@@ -43,10 +43,12 @@ function useScratch(): bool {
   return !text.broken;
 }
 
-/** Prints a line about the configuration. */
-function say(before: string, at: usize, length: u32, after: string): void {
+/** Prints a line about the configuration: a code of docs/ERRORS.md, and a sentence around a text in memory. */
+function say(code: string, before: string, at: usize, length: u32, after: string): void {
   if (!useScratch()) return;
   putText(text, "mayfly: ");
+  putText(text, code);
+  putText(text, ": ");
   putText(text, before);
   for (let index: u32 = 0; index < min<u32>(length, 64); index++) {
     const byte = load<u8>(at + index);
@@ -57,8 +59,14 @@ function say(before: string, at: usize, length: u32, after: string): void {
   print(<u32>text.at, text.length);
 }
 
+/** Of config.json. */
 export function complain(what: string): void {
-  say(what, 0, 0, "");
+  say("MF_STANDALONE_SETTINGS", what, 0, 0, "");
+}
+
+/** Of the ELF, or of the machine. */
+export function complainOfStart(what: string): void {
+  say("MF_STANDALONE_START", what, 0, 0, "");
 }
 
 /** Reads config.json, once. False, and the console says why, if it is not as drawn above. */
@@ -208,6 +216,15 @@ function closing(at: usize, from: u32, length: u32): u32 {
   return index < length ? index : 0;
 }
 
+type Missing = (name: usize, length: u32, to: usize, most: u32) => i32;
+let findMissing: Missing = (_name: usize, _length: u32, _to: usize, _most: u32): i32 => -1;
+
+/**
+ * Registers who knows settings that are not in config.json: copies a value of at most `most` bytes to `to`, and returns its length, which may
+ * be greater; negative: the setting is not known.
+ */
+export function onMissing(call: Missing): void { findMissing = call; }
+
 /** `at`: NAME or NAME:-default. */
 function fillOne(at: usize, length: u32): bool {
   let name: u32 = 0;
@@ -217,8 +234,14 @@ function fillOne(at: usize, length: u32): bool {
     if (!equal(setting.name, setting.nameLength, at, name) || (setting.valueLength === 0 && name < length)) continue;
     return putSetting(setting.value, setting.valueLength);
   }
+  const found = findMissing(at, name, text.at + text.length, textBytes - 4 - text.length);
+  if (found > 0 || (found === 0 && name === length)) {
+    if (<u32>found > textBytes - 4 - text.length) return complain("a text of the service is too long with its settings filled in"), false;
+    text.length += found;
+    return true;
+  }
   if (name < length) return putSetting(at + name + 2, length - name - 2);
-  say("config.json has no setting \"", at, name, "\": add it under \"settings\"");
+  say("MF_STANDALONE_SETTINGS", "the service needs the setting ", at, name, ": give it under \"settings\" in the file of --config, or in the environment");
   return false;
 }
 
@@ -274,11 +297,11 @@ function fillOutlets(): bool {
       outlet.basicLength = filledLength;
     }
     if (outlet.port === 0 && !splitUrl(outlet)) {
-      say("the url of the outlet ", outlet.name, outlet.nameLength, " must be http://host:port/path: correct its setting in config.json");
+      say("MF_STANDALONE_SETTINGS", "the url of the outlet ", outlet.name, outlet.nameLength, " must be http://host:port/path: correct its setting");
       return false;
     }
     if (!isSendable(outlet.path, outlet.pathLength) || !isSendable(outlet.host, outlet.hostLength)) {
-      say("the url of the outlet ", outlet.name, outlet.nameLength, " has characters that HTTP can't carry: encode them");
+      say("MF_STANDALONE_SETTINGS", "the url of the outlet ", outlet.name, outlet.nameLength, " has characters that HTTP can't carry: encode them");
       return false;
     }
   }

@@ -4,7 +4,7 @@
  *
  *     free ──packet to send──▶ asked ──answer──▶ known ──old, and used──▶ known, asked again ──no answer──▶ free
  */
-import { be16, be32, put16, put32 } from "./bytes";
+import { be16, be32, put16, put32 } from "../big-endian";
 import { time } from "./clock";
 import { address, ethernetBytes, isHost, isNeighbour, putMac, transmit, typeArp } from "./interface";
 import { arpInterval, arpTries, mtu, neighbourAge, neighbours, never, waitingPackets } from "./limits";

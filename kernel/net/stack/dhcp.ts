@@ -6,7 +6,7 @@
  *         └────────────────────┘                  └──────────────┴──────────────────┘           NAK: selecting, without the address
  */
 import { announce } from "./arp";
-import { be16, be32, put16, put32 } from "./bytes";
+import { be16, be32, put16, put32 } from "../big-endian";
 import { time } from "./clock";
 import { draw } from "./hash";
 import { address, isHost, macHigh, macLow, putMac, setAddress } from "./interface";

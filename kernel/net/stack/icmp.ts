@@ -1,5 +1,5 @@
 /** ICMP: answers echo requests and says that a port of UDP is closed, both within a bound; tells TCP about errors on its way. */
-import { be16, be32, put16, put32 } from "./bytes";
+import { be16, be32, put16, put32 } from "../big-endian";
 import { fold, sum } from "./checksum";
 import { time } from "./clock";
 import { beginPacket, payload, protocolIcmp, protocolTcp, sendPacket } from "./ip";

@@ -1,10 +1,10 @@
 /** Frames that come in: checked from the outside in, and given to their protocol. */
 import { receiveArp } from "./arp";
-import { be16, be32 } from "./bytes";
+import { be16, be32 } from "../big-endian";
 import { fold, sum } from "./checksum";
 import { Counter, count } from "./counters";
 import { receiveDhcp } from "./dhcp";
-import { expectsDns, receiveDns } from "./dns";
+import { expectsDns, receiveDns } from "../dns/mod";
 import * as icmp from "./icmp";
 import { address, dns, ethernetBytes, ipBytes, isHost, macHigh, macLow, typeArp, typeIp } from "./interface";
 import { protocolIcmp, protocolTcp, protocolUdp } from "./ip";
@@ -17,7 +17,7 @@ function receiveUdp(packet: usize, length: u32): void {
   const fromPort = be16(at), toPort = be16(at + 2), data = at + udpBytes;
   if (fromPort === 67 && toPort === 68) return receiveDhcp(from, data, bytes);
   if (address === 0 || be32(packet + 16) !== address || !isHost(from)) return count(Counter.foreign);
-  if (fromPort === 53 && from === dns && expectsDns(toPort)) receiveDns(from, toPort, data, bytes);
+  if (fromPort === 53 && from === dns && expectsDns(toPort)) receiveDns(toPort, data, bytes);
   else icmp.sayPortClosed(packet, from);
 }
 

@@ -1,6 +1,6 @@
 /** The one interface: its hardware address, its address in the network, and the buffer for outgoing frames. */
 import { send } from "../host";
-import { put16, put32 } from "./bytes";
+import { put16, put32 } from "../big-endian";
 import { Counter, count } from "./counters";
 
 export const ethernetBytes: u32 = 14, ipBytes: u32 = 20;

@@ -1,6 +1,6 @@
 /** Outgoing IPv4 packets: whole, never to be fragmented, so that their identification says nothing (RFC 6864). */
 import { sendToNeighbour } from "./arp";
-import { put16, put32 } from "./bytes";
+import { put16, put32 } from "../big-endian";
 import { fold, sum } from "./checksum";
 import { address, ethernetBytes, gateway, ipBytes, isNeighbour, outgoing, putMac, transmit, typeIp } from "./interface";
 

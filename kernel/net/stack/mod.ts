@@ -1,13 +1,13 @@
 /** TCP/IP over one Ethernet interface. Carries streams.ts and names.ts; main.ts calls the rest. */
 import { carryDatagram, carryResolve } from "../names";
+import { carryQueries, dnsDue, resolve, runDns } from "../dns/mod";
 import { take } from "../memory";
 import { announce, arpDue, runArp } from "./arp";
 import { readClock, time } from "./clock";
 import { dhcpDue, runDhcp, startDhcp } from "./dhcp";
-import { dnsDue, resolve, runDns } from "./dns";
-import { startHash } from "./hash";
+import { draw, startHash } from "./hash";
 import * as input from "./input";
-import { address, setAddress, setMac } from "./interface";
+import { address, dns as dnsServer, setAddress, setMac } from "./interface";
 import { halfOpenDue, runHalfOpen, runTcp, startTcp, tcpDue } from "./tcp/mod";
 import { datagramPayload, mostDatagram, sendDatagram } from "./udp";
 
@@ -29,6 +29,15 @@ function datagram(to: u32, port: u32, fromPort: u32, at: usize, length: u32): bo
   return true;
 }
 
+function sendQuery(at: usize, length: u32): u32 {
+  if (dnsServer === 0 || address === 0) return 0;
+  readClock();
+  const port = 1024 + draw() % 64_512;
+  memory.copy(datagramPayload(), at, length);
+  sendDatagram(dnsServer, port << 16 | 53, length);
+  return port;
+}
+
 /** Begins DHCP or uses the configured address. `bytes` of memory become tables and blocks; false when so many are not left. */
 export function startStack(macHigh: u32, macLow: u32, bytes: u32): bool {
   readClock();
@@ -39,6 +48,7 @@ export function startStack(macHigh: u32, macLow: u32, bytes: u32): bool {
   startTcp(at, bytes);
   carryDatagram(datagram);
   carryResolve(resolve);
+  carryQueries(sendQuery, (_port: u32): void => {});
   if (address !== 0) announce();
   else startDhcp();
   return true;

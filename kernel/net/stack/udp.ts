@@ -1,5 +1,5 @@
 /** UDP (RFC 768). */
-import { be16, put16 } from "./bytes";
+import { be16, put16 } from "../big-endian";
 import { fold, pseudo, sum } from "./checksum";
 import { beginPacket, payload, protocolUdp, sendPacket } from "./ip";
 import { mtu } from "./limits";

@@ -1,5 +1,5 @@
 /** The congestion window: slow start and avoidance (RFC 5681), NewReno (RFC 6582); round trips and the timeout (RFC 6298). */
-import { before } from "../bytes";
+import { before } from "../../big-endian";
 import { time } from "../clock";
 import { firstTimeout, leastTimeout, mostTimeout, mostWindow } from "../limits";
 import { output, sendAgain } from "./output";

@@ -1,6 +1,6 @@
 /** Events of a connection for its user, and the end of connections. Every function here may end the connection: callers compare its generation. */
 import * as streams from "../../streams";
-import { before } from "../bytes";
+import { before } from "../../big-endian";
 import { time } from "../clock";
 import { Counter, count } from "../counters";
 import { blockBytes, never, timeWait } from "../limits";

@@ -6,7 +6,7 @@
  * A cookie is the initial sequence number: 24 bits of a keyed hash of addresses, ports, the peer's sequence number and the time, then
  * 3 bits for the segment size, 4 for the window's scale and 1 for SACK.
  */
-import { before } from "../bytes";
+import { before } from "../../big-endian";
 import { time } from "../clock";
 import { Counter, count } from "../counters";
 import { hash } from "../hash";

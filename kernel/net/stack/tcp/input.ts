@@ -1,6 +1,6 @@
 /** Segments of connections in synchronised states: RFC 9293, 3.10.7.4, in its order, with RFC 5961's answers to what strangers may send. */
 import * as streams from "../../streams";
-import { before } from "../bytes";
+import { before } from "../../big-endian";
 import { time } from "../clock";
 import { Counter, count } from "../counters";
 import { blockBytes, keepAliveIdle, never, timeWait } from "../limits";

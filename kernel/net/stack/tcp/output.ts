@@ -1,5 +1,5 @@
 /** Sends segments of connections: what there is to send, as far as the peer's window and the congestion window reach. */
-import { before, put16, put32 } from "../bytes";
+import { before, put16, put32 } from "../../big-endian";
 import { time } from "../clock";
 import { Counter, count } from "../counters";
 import { payload } from "../ip";

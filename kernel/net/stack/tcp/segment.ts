@@ -1,5 +1,5 @@
 /** Segments on the wire: the one that came in, read once; and those that go out. */
-import { be16, be32, put16, put32 } from "../bytes";
+import { be16, be32, put16, put32 } from "../../big-endian";
 import { fold, pseudo, sum } from "../checksum";
 import { beginPacket, payload, protocolTcp, sendPacket } from "../ip";
 import { leastSegment, mostSegment, unnamedSegment } from "../limits";

@@ -1,5 +1,5 @@
 /** Pieces out of order, and the window offered to the peer. */
-import { before } from "../bytes";
+import { before } from "../../big-endian";
 import { ranges } from "../limits";
 import { share } from "./blocks";
 import { Flag, rangeAt, Tcb } from "./tcb";

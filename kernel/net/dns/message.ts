@@ -1,5 +1,5 @@
 /** Messages of DNS (RFC 1035): the query for the IPv4 address of a name, and its answer. Names are lower-case text without a dot at the end. */
-import { be16, be32, put16, put32 } from "./bytes";
+import { be16, be32, put16, put32 } from "../big-endian";
 import { aliases, leastTtl, mostName, mostTtl, nameJumps } from "./limits";
 
 const headerBytes: u32 = 12;

@@ -1,11 +1,28 @@
-/** DNS client: a bounded cache of names, and lookups that wait for them. Ids and ports of queries are random, and new for every try. */
+/** A bounded cache of names, and lookups that wait for them. Ids and ports of queries are random, and new for every try. */
+import { now, random } from "../host";
 import { resolved } from "../names";
-import { readClock, time } from "./clock";
-import { copyName, answerAddress, answerTtl, found, noAddress, notOurs, readAnswer, readQuad, writeQuery } from "./dns-message";
-import { draw } from "./hash";
-import { address, dns, isHost } from "./interface";
-import { dnsInterval, dnsTries, failedTtl, knownNames, lookups, never, second } from "./limits";
-import { datagramPayload, sendDatagram } from "./udp";
+import { dnsInterval, dnsTries, failedTtl, knownNames, lookups } from "./limits";
+import { copyName, answerAddress, answerTtl, found, noAddress, notOurs, readAnswer, readQuad, writeQuery } from "./message";
+
+type Ask = (at: usize, length: u32) => u32;
+type Forget = (port: u32) => void;
+
+/** Sends a query to the DNS server, from a port that nobody can guess. Returns the number that its answer comes with; 0: it can't be sent now. */
+let sendQuery: Ask = (_at: usize, _length: u32): u32 => 0;
+/** No answer is waited for under that number any more. */
+let forgetQuery: Forget = (_port: u32): void => {};
+
+/** Registers who carries queries: stack/ on metal, sockets/ on Linux. */
+export function carryQueries(send: Ask, forget: Forget): void {
+  sendQuery = send;
+  forgetQuery = forget;
+}
+
+const never: u64 = u64.MAX_VALUE, second: u64 = 1_000_000;
+// @ts-ignore: decorator
+@lazy const query: usize = memory.data(512, 8);
+// @ts-ignore: decorator
+@lazy const drawn: usize = memory.data(4, 4);
 
 const enum State { free = 0, asked = 1, known = 2 }
 
@@ -15,6 +32,7 @@ class Name {
   /** 0 in state known: it has no address. */
   address: u32;
   id: u32;
+  /** Number of the query that is under way; 0: none. */
   port: u32;
   tries: u32;
   length: u32;
@@ -63,18 +81,22 @@ function entryFor(length: u32): i32 {
 }
 
 function ask(name: Name): void {
+  forget(name);
   name.tries++;
-  name.id = draw() & 0xffff;
-  name.port = 1024 + draw() % 64_512;
-  name.dueAt = time + (dnsInterval << (name.tries - 1));
-  if (dns === 0 || address === 0) return;
-  const length = writeQuery(datagramPayload(), name.id, textOf(name), name.length);
-  sendDatagram(dns, name.port << 16 | 53, length);
+  random(<u32>drawn, 4);
+  name.id = load<u16>(drawn);
+  name.dueAt = now() + (dnsInterval << (name.tries - 1));
+  name.port = sendQuery(query, writeQuery(query, name.id, textOf(name), name.length));
+}
+
+function forget(name: Name): void {
+  if (name.port !== 0) forgetQuery(name.port);
+  name.port = 0;
 }
 
 /** Names a lookup whose answer comes from a poll; false: there is no room, or it is no name. */
 export function resolve(at: usize, length: u32, token: u32): bool {
-  readClock();
+  const time = now();
   const quad = readQuad(at, length);
   if (quad !== 0) return wait(answered, token, quad);
   const size = copyName(lower, at, length);
@@ -99,9 +121,10 @@ export function resolve(at: usize, length: u32, token: u32): bool {
 
 function conclude(index: u32, value: u32, seconds: u32): void {
   const name = nameAt(index);
+  forget(name);
   name.state = State.known;
   name.address = value;
-  name.dueAt = time + <u64>seconds * second;
+  name.dueAt = now() + <u64>seconds * second;
   askedCount--;
   for (let each: u32 = 0; each < lookups; each++) {
     const at = waiting + (each << 4);
@@ -111,9 +134,9 @@ function conclude(index: u32, value: u32, seconds: u32): void {
   }
 }
 
-/** A datagram from port 53. */
-export function receiveDns(from: u32, toPort: u32, at: usize, length: u32): void {
-  if (from !== dns || askedCount === 0) return;
+/** A datagram from the DNS server's port 53, to the query of that number. */
+export function receiveDns(toPort: u32, at: usize, length: u32): void {
+  if (askedCount === 0) return;
   for (let index: u32 = 0; index < knownNames; index++) {
     const name = nameAt(index);
     if (name.state !== State.asked || name.port !== toPort) continue;
@@ -121,7 +144,7 @@ export function receiveDns(from: u32, toPort: u32, at: usize, length: u32): void
     if (outcome === notOurs) continue;
     if (outcome === found) conclude(index, answerAddress, answerTtl);
     else if (outcome === noAddress) conclude(index, 0, failedTtl);
-    else name.dueAt = time; // the server could not: the next try
+    else name.dueAt = now(); // the server could not: the next try
     return;
   }
 }
@@ -145,6 +168,7 @@ function tell(): void {
 
 /** Tries again, gives up, and tells what is known. */
 export function runDns(): void {
+  const time = now();
   for (let index: u32 = 0; askedCount !== 0 && index < knownNames; index++) {
     const name = nameAt(index);
     if (name.state !== State.asked || name.dueAt > time) continue;
@@ -156,7 +180,7 @@ export function runDns(): void {
 
 /** The time of the next call of `runDns`. */
 export function dnsDue(): u64 {
-  for (let index: u32 = 0; lookupCount !== 0 && index < lookups; index++) if (load<u32>(waiting + (index << 4)) === answered) return time;
+  for (let index: u32 = 0; lookupCount !== 0 && index < lookups; index++) if (load<u32>(waiting + (index << 4)) === answered) return 0;
   let next = never;
   for (let index: u32 = 0; askedCount !== 0 && index < knownNames; index++)
     if (nameAt(index).state === State.asked) next = min(next, nameAt(index).dueAt);
