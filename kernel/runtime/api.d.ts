@@ -21,8 +21,8 @@ interface Content {
   readonly contentType: string;
   readonly bytes: Uint8Array;
   /**
-   * By the byte order mark, which is dropped, else the charset of the content type: UTF-8 (when it names none), UTF-16 or windows-1252.
-   * Malformed bytes are an error that names the first.
+   * By the byte order mark, which is dropped, else the charset of the content type: UTF-8 (when it names none), UTF-16 or windows-1252,
+   * and with `import "mayfly/charsets"` any of one byte a character. Malformed bytes are an error that names the first.
    */
   text(options?: TextOptions): string;
   json<T = unknown>(): T;

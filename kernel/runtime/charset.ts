@@ -1,39 +1,45 @@
-/** Charsets: UTF-8, UTF-16 and windows-1252, which the web also calls latin1 and ASCII. */
+/** Charsets: UTF-8, UTF-16 and windows-1252, which the web also calls latin1 and ASCII; others of one byte a character are linked (web/charsets.ts). */
 import { table } from "./table.ts";
 import { native } from "./machine.ts";
 
-export type Encoding = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
+/** The name of an encoding, in lower case. */
+export type Encoding = string;
 export type Bytes = ArrayBuffer | ArrayBufferView;
 
-/** Labels of the Encoding Standard, as far as the decoders go. */
-const labels: Readonly<Record<string, Encoding>> = table({
-  "utf-8": "utf-8",
-  utf8: "utf-8",
-  "unicode-1-1-utf-8": "utf-8",
-  "utf-16": "utf-16le",
-  "utf-16le": "utf-16le",
-  "ucs-2": "utf-16le",
-  unicode: "utf-16le",
-  "utf-16be": "utf-16be",
-  "windows-1252": "windows-1252",
-  cp1252: "windows-1252",
-  "iso-8859-1": "windows-1252",
-  iso8859_1: "windows-1252",
-  "iso8859-1": "windows-1252",
-  iso88591: "windows-1252",
-  "iso_8859-1": "windows-1252",
-  latin1: "windows-1252",
-  l1: "windows-1252",
-  ascii: "windows-1252",
-  "us-ascii": "windows-1252",
+/** Name → labels of the Encoding Standard, as far as every kernel goes. */
+const ownLabels: Readonly<Record<string, string>> = table({
+  "utf-8": "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8",
+  "utf-16le": "utf-16le utf-16 ucs-2 unicode csunicode iso-10646-ucs-2 unicodefeff",
+  "utf-16be": "utf-16be unicodefffe",
+  "windows-1252":
+    "windows-1252 cp1252 x-cp1252 iso-8859-1 iso8859-1 iso88591 iso_8859-1 iso_8859-1:1987 iso-ir-100 csisolatin1 latin1 l1 cp819 ibm819 ascii us-ascii ansi_x3.4-1968 iso8859_1",
 });
+
+const labels: Record<string, Encoding> = table({});
+/** Encodings of one byte a character: their characters from 0x80 on. */
+const highs: Record<string, string> = table({});
+
+function addLabels(name: Encoding, all: string): void {
+  for (const label of all.split(" ")) labels[label] = name;
+}
+for (const name in ownLabels) addLabels(name, ownLabels[name]!);
+
+/** Adds an encoding of one byte a character. `high`: its 128 characters from 0x80 on, U+FFFD for a byte that stands for none. */
+export function addCharset(name: Encoding, all: string, high: string): void {
+  addLabels(name, all);
+  highs[name] = high;
+}
 
 export function encodingOf(label: string): Encoding | undefined {
   return labels[label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase()];
 }
 
-/** Characters of windows-1252 from 0x80 on: where latin1 has control characters it has others. */
-const windowsHigh =
+/** Advice for a charset that is not known. */
+export const knownCharsets =
+  'use utf-8, utf-16le, utf-16be or windows-1252 (latin1), or add `import "mayfly/charsets";` to the flow for the other charsets of one byte a character';
+
+// Where latin1 has control characters windows-1252 has others.
+highs["windows-1252"] =
   "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178" +
   String.fromCharCode(...Array.from({ length: 96 }, (_, index) => 0xa0 + index));
 
@@ -55,8 +61,10 @@ function textOfCodes(codes: Uint8Array | Uint16Array): string {
   return text;
 }
 
-export function decodeWindows(bytes: Uint8Array): string {
-  return native.decodeBytes(bytes, windowsHigh);
+/** Text of bytes in an encoding of one byte a character; undefined for another. */
+export function decodeSingle(bytes: Uint8Array, encoding: Encoding): string | undefined {
+  const high = highs[encoding];
+  return high === undefined ? undefined : native.decodeBytes(bytes, high);
 }
 
 function decodeUnits(bytes: Uint8Array, bigEndian: boolean): string {
@@ -102,7 +110,10 @@ function wideText(bytes: Uint8Array, bigEndian: boolean, malformed: Malformed): 
 export function decodeText(bytes: Uint8Array, charset: string, malformed: Malformed = "refuse"): string | undefined {
   const encoding = markedEncoding(bytes) ?? encodingOf(charset);
   if (encoding === undefined) return undefined;
-  if (encoding === "windows-1252") return decodeWindows(bytes);
+  const single = decodeSingle(bytes, encoding);
+  const unknown = malformed === "refuse" ? (single?.indexOf("\ufffd") ?? -1) : -1;
+  if (unknown >= 0) throw new TypeError(`malformed ${encoding} at byte ${unknown}`);
+  if (single !== undefined) return single;
   const text =
     encoding === "utf-8" ? native.decodeUtf8(bytes, malformed === "refuse") : wideText(bytes, encoding === "utf-16be", malformed);
   return withoutMark(text);

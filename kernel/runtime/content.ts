@@ -5,7 +5,7 @@ import { FlowError, isEngineFailure } from "./errors.ts";
 import { bodyValue, type Form, readForm, withParts } from "./bodies.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
-import { decodeText, type Malformed, withoutMark } from "./charset.ts";
+import { decodeText, knownCharsets, type Malformed, withoutMark } from "./charset.ts";
 
 /** A header's name → its text; the values of a repeated one with commas between them. */
 export type Headers = Readonly<Record<string, string>> & { readonly [listsOf]?: Lists };
@@ -120,11 +120,7 @@ export abstract class Content {
     const charset = charsetOf(this.contentType);
     try {
       const text = this.plainText(charset) ?? decodeText(this.bytes, charset, malformed);
-      if (text === undefined)
-        throw new FlowError(
-          "MF_CHARSET_UNKNOWN",
-          `the charset ${charset} is not supported: convert the body to UTF-8, UTF-16 or windows-1252`,
-        );
+      if (text === undefined) throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not supported: ${knownCharsets}`);
       if (text === "") this.checkEmpty();
       return text;
     } catch (error) {

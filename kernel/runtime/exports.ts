@@ -4,7 +4,7 @@
  */
 import { abandonCall, Answer, call, lastCall } from "./calls.ts";
 import { bodyValue, onBlob, onBody, onForm, readBlob, readForm } from "./bodies.ts";
-import { decodeText, decodeUtf16, decodeWindows, encodingOf, viewBytes, withoutMark } from "./charset.ts";
+import { addCharset, decodeSingle, decodeText, decodeUtf16, encodingOf, knownCharsets, viewBytes, withoutMark } from "./charset.ts";
 import { flow } from "./definition.ts";
 import { requireHandler } from "./effects.ts";
 import { fail, fetchFailed, FlowError } from "./errors.ts";
@@ -44,8 +44,10 @@ export const kernel = {
   utf8,
   decodeText,
   decodeUtf16,
-  decodeWindows,
+  decodeSingle,
+  addCharset,
   encodingOf,
+  knownCharsets,
   viewBytes,
   withoutMark,
   show,

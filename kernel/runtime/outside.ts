@@ -3,7 +3,7 @@
  * can be imported for its types. Nothing here runs a flow: `mayfly run` and `mayfly test` do, in a machine.
  */
 import { createHash, createHmac, randomFillSync, timingSafeEqual as equalInNode } from "node:crypto";
-import { decodeText, encodingOf } from "./charset.ts";
+import { addCharset, decodeText, encodingOf } from "./charset.ts";
 import * as csvFormat from "./formats/csv-format.ts";
 import * as xmlFormat from "./formats/xml-format.ts";
 import { csv, xml } from "./formats.ts";
@@ -13,6 +13,9 @@ import { setNative } from "./machine.ts";
 import type { Native } from "./native.ts";
 import { nativeInNode } from "./node-natives.ts";
 import { linkZone, zone } from "./zone.ts";
+import { eachSingleByte } from "./web/charset-tables.ts";
+
+eachSingleByte(addCharset);
 
 function notInNode(): never {
   throw new Error("this part of mayfly works only inside a machine: use `mayfly run` or `mayfly test`");

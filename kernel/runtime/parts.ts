@@ -4,6 +4,7 @@
  * This module runs at build time, outside the machine.
  */
 import { table } from "./table.ts";
+import { singleBytes } from "./web/charset-tables.ts";
 
 interface PartRule {
   /** The part's module, from this folder. */
@@ -26,9 +27,16 @@ const noMention = /(?!)/;
 const streamMention =
   /(?<!["'])\b(?:(?:Readable|Writable|Transform|TextDecoder|TextEncoder)Stream|(?:Count|ByteLength)QueuingStrategy)\b(?!["'])|\bbody\??\.(?:getReader|pipeTo|pipeThrough|tee|values)\b|\.stream\s*\(\s*\)|\bof\s+[^;{}\n]*\bbody\b/;
 
+/** Labels of charsets as texts; not those that are words of their own, such as "greek" and "l2". */
+const charsetLabels = singleBytes
+  .flatMap(([name, labels]) => [name, ...labels.split(" ")])
+  .filter((label) => /^[a-z].{2,}/.test(label) && /[\d-]/.test(label));
+const charsetMention = new RegExp(`(["'\`])(?:${charsetLabels.map((label) => label.replace(/[.+]/g, "\\$&")).join("|")})\\1`, "i");
+
 /** In the order in which they are linked. */
 const rules: Readonly<Record<string, PartRule>> = table({
   console: { module: "web/console.ts", mention: /\bconsole\b/, needs: [] },
+  charsets: { module: "web/charsets.ts", mention: charsetMention, needs: [] },
   encoding: { module: "web/encoding.ts", mention: /\bText(?:En|De)coder\b/, needs: [] },
   events: { module: "web/events.ts", mention: /\b(?:Event|CustomEvent|EventTarget|AbortController|AbortSignal|signal)\b/, needs: [] },
   url: { module: "web/url.ts", mention: /\bURL(?:SearchParams)?\b/, needs: [] },

@@ -1,7 +1,7 @@
 /** The small helpers `json`, `text` and `timingSafeEqual` of "mayfly". */
 import { FlowError, isEngineFailure } from "./errors.ts";
 import { native } from "./machine.ts";
-import { decodeText, type Malformed } from "./charset.ts";
+import { decodeText, knownCharsets, type Malformed } from "./charset.ts";
 import type { TextOptions } from "./content.ts";
 
 export const json = {
@@ -33,11 +33,7 @@ export const text = {
   parse(bytes: Uint8Array, charset = "utf-8", options?: TextOptions): string {
     const decoded = decoding(bytes, charset, options?.malformed);
     if (decoded === undefined)
-      throw new FlowError(
-        "MF_CHARSET_UNKNOWN",
-        `the charset ${charset} is not supported: use utf-8, utf-16le, utf-16be or windows-1252 (latin1)`,
-        false,
-      );
+      throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not supported: ${knownCharsets}`, false);
     return decoded;
   },
   stringify(value: string): Uint8Array {

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import { test } from "node:test";
 import fc from "fast-check";
-import { evaluate } from "../testing/fake-machine.ts";
+import { linkedParts } from "../parts.ts";
+import { deliverBody, evaluate, run } from "../testing/fake-machine.ts";
+import { singleBytes } from "./charset-tables.ts";
 
 type Chunks = readonly (readonly number[])[];
 type Decoding = readonly [label: string, options: { fatal?: boolean; ignoreBOM?: boolean }, chunks: Chunks];
@@ -76,8 +78,79 @@ test("TextDecoder knows windows-1252 and its labels", async () => {
         '(() => { try { return new TextDecoder("shift_jis").encoding; } catch (error) { return error.name + error.message; } })()',
       ),
     ),
-    /RangeError.*utf-16le/,
+    /RangeError.*utf-16le.*mayfly\/charsets/,
   );
+});
+
+/** Bytes that Node's ICU may read otherwise than the Encoding Standard, by encoding. */
+const icuDiffers: Readonly<Record<string, readonly number[]>> = {
+  "koi8-u": [0xae, 0xbe],
+  "windows-874": [0xdb, 0xdc, 0xdd, 0xde, 0xfc, 0xfd, 0xfe, 0xff],
+  "windows-1253": [0xaa],
+  "windows-1255": [0xca],
+};
+const notInIcu = "iso-8859-16";
+
+test("TextDecoder knows every charset of one byte a character where a flow names one, with all labels, beside Node's", async () => {
+  const high = Array.from({ length: 128 }, (_none, index) => 128 + index);
+  const names = singleBytes.map(([name]) => name);
+  const decode = `(names) => names.map((name) => high.map((byte) => new TextDecoder(name).decode(Uint8Array.of(byte))))`;
+  const setup = `import "mayfly/charsets"; const high = ${JSON.stringify(high)}`;
+  const inside = (await evaluate(`(${decode})(msg.json())`, names, setup)) as string[][];
+  for (const [index, name] of names.entries()) {
+    if (name === notInIcu) continue;
+    const decoder = new TextDecoder(name);
+    const differs = high.filter((byte, at) => decoder.decode(Uint8Array.of(byte)) !== inside[index]?.[at]);
+    assert.deepEqual(
+      differs.filter((byte) => icuDiffers[name]?.includes(byte) !== true),
+      [],
+      name,
+    );
+  }
+  const at = (name: string, bytes: readonly number[]): string => bytes.map((byte) => inside[names.indexOf(name)]?.[byte - 128]).join("");
+  assert.equal(at(notInIcu, [0xa4, 0xaa, 0xd0, 0xde, 0xfe]), "€ȘĐȚț");
+  assert.equal(at("koi8-u", [0xae, 0xbe]), "ўЎ");
+  assert.equal(at("windows-874", [0xdb, 0xff]), "\ufffd\ufffd");
+  const labels = singleBytes.flatMap(([name, all]) => [name, ...all.split(" ")].map((label) => [label, name] as const));
+  const nameOf = "(labels) => labels.map(([label]) => new TextDecoder(` ${label.toUpperCase()}\\n`).encoding)";
+  assert.deepEqual(
+    await evaluate(`(${nameOf})(msg.json())`, labels, setup),
+    labels.map(([, name]) => name),
+  );
+});
+
+test("a byte that a charset does not have is refused where that is asked for", async () => {
+  const outcomes = `[
+    new TextDecoder("iso-8859-3").decode(Uint8Array.of(65, 0xa5)),
+    (() => { try { return new TextDecoder("iso-8859-3", { fatal: true }).decode(Uint8Array.of(65, 0xa5)); } catch (error) { return error.name + ": " + error.message; } })(),
+    (() => { try { return text.parse(Uint8Array.of(65, 0xa5), "iso-8859-3"); } catch (error) { return error.code + ": " + error.message; } })(),
+    text.parse(Uint8Array.of(65, 0xa5), "latin3", { malformed: "replace" }),
+    text.parse(Uint8Array.of(0xb1, 0xf1), "ISO-8859-2"),
+  ]`;
+  assert.deepEqual(await evaluate(outcomes), [
+    "A\ufffd",
+    "TypeError: the bytes are not valid iso-8859-3",
+    "MF_TEXT_INVALID: malformed iso-8859-3 at byte 1",
+    "A\ufffd",
+    "ąń",
+  ]);
+});
+
+test("a charset is linked where a text names it, and not by words that are labels too", () => {
+  const linked = (source: string): boolean => linkedParts(source).includes("charsets");
+  for (const label of ["iso-8859-2", "ISO_8859-15", "windows-1251", "koi8-r", "x-mac-cyrillic", "cp866"])
+    assert.ok(linked(`read("${label}")`) && linked(`read('${label}')`), label);
+  for (const label of ["iso-8859-1", "windows-1252", "greek", "l2", "866", "mac", "utf-8", "iso-8859-2 or other"])
+    assert.ok(!linked(`read("${label}")`), label);
+});
+
+test("a body is text in the charset of its content type", async () => {
+  const { effects } = await run(
+    'import { flow } from "mayfly"; import "mayfly/charsets"; export default flow((msg) => msg.text());',
+    deliverBody(Buffer.from([0xcf, 0xf0, 0xe8]), { headersJson: '{"content-type":"text/plain; charset=windows-1251"}' }),
+  );
+  const last = effects.at(-1);
+  assert.equal(last?.kind === "done" && Buffer.from(last.reply?.body ?? []).toString(), "При");
 });
 
 test("TextEncoder, atob, btoa and base64 round trips", async () => {

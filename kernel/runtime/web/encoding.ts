@@ -3,7 +3,7 @@ import type { Bytes, Encoding } from "../charset.ts";
 import { kernel } from "../link.ts";
 import { expose } from "./interface.ts";
 
-const { native, encodingOf, decodeUtf16, decodeWindows, viewBytes } = kernel;
+const { native, encodingOf, decodeUtf16, decodeSingle, knownCharsets, viewBytes } = kernel;
 
 /** How many bytes at the end of `bytes` begin a UTF-8 sequence that is not complete but may become so. */
 function openUtf8(bytes: Uint8Array): number {
@@ -47,10 +47,7 @@ export class TextDecoder {
 
   constructor(label = "utf-8", options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }) {
     const encoding = encodingOf(String(label));
-    if (encoding === undefined)
-      throw new RangeError(
-        `TextDecoder: ${JSON.stringify(label)} is not supported here: use utf-8, utf-16le, utf-16be or windows-1252 (latin1)`,
-      );
+    if (encoding === undefined) throw new RangeError(`TextDecoder: ${JSON.stringify(label)} is not supported here: ${knownCharsets}`);
     this.encoding = encoding;
     this.fatal = options?.fatal === true;
     this.ignoreBOM = options?.ignoreBOM === true;
@@ -61,7 +58,7 @@ export class TextDecoder {
     if (this.#open.length > 0) bytes = joined(this.#open, bytes);
     this.#open = nothing;
     let dangling = false;
-    if (this.encoding !== "windows-1252") {
+    if (this.encoding.startsWith("utf-")) {
       const open = this.encoding === "utf-8" ? openUtf8(bytes) : openUtf16(bytes, this.encoding === "utf-16be");
       if (options?.stream === true) {
         this.#open = bytes.slice(bytes.length - open);
@@ -79,7 +76,9 @@ export class TextDecoder {
   }
 
   #text(bytes: Uint8Array, dangling: boolean): string {
-    if (this.encoding === "windows-1252") return decodeWindows(bytes);
+    const single = decodeSingle(bytes, this.encoding);
+    if (this.fatal && single?.includes("\ufffd") === true) throw new TypeError(`the bytes are not valid ${this.encoding}`);
+    if (single !== undefined) return single;
     if (dangling && this.fatal) throw new TypeError("the bytes are not valid UTF-16");
     let text =
       this.encoding === "utf-8" ? native.decodeUtf8(bytes, this.fatal) : decodeUtf16(bytes, this.encoding === "utf-16be", this.fatal);
