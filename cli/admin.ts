@@ -68,6 +68,13 @@ export class AdminClient {
     }
   }
 
+  /** The answer's status alone. Rejects with MF_GATEWAY_UNREACHABLE. */
+  async status(method: string, path: string): Promise<number> {
+    const response = await this.#fetch(method, path, undefined, {});
+    await response.body.dump();
+    return response.statusCode;
+  }
+
   /** The answer's body in pieces. Rejects with MF_GATEWAY_UNREACHABLE, or MF_GATEWAY_ANSWER for what is no success. */
   async pieces(path: string): Promise<AsyncIterable<Uint8Array>> {
     const response = await this.#fetch("GET", path, undefined, {});

@@ -23,6 +23,8 @@ import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin
 import type { Access } from "./http/guard.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import { fetchAgent } from "./fetch-agent.ts";
+import { FunctionHost } from "./function-host.ts";
+import { addFunctions, configuredTenants, type FunctionImages, Functions } from "./functions/mod.ts";
 import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
 import { addMessages } from "./http/messages.ts";
@@ -78,6 +80,8 @@ export interface GatewayPorts {
   readonly tracing?: Tracing | undefined;
   /** Absent: images are neither listed nor put back. */
   readonly images?: ImageKeeper | undefined;
+  /** Absent: no function can be deployed, whatever the configuration says. `environment`: of the file of tenants. */
+  readonly functions?: { readonly images: FunctionImages; readonly environment: Readonly<Record<string, string | undefined>> } | undefined;
   /** Folder of the page, for the admin listener; absent: no page is served. */
   readonly dashboard?: string | undefined;
   /** Items that telemetry exported and dropped, by signal; absent without telemetry. */
@@ -156,6 +160,8 @@ class TheGateway implements Gateway, Administered {
   readonly #sleepersShown: SleepersShown;
   readonly #controls: Controls;
   readonly #shared: ServedFlowPorts;
+  readonly #host: FunctionHost;
+  #functions: Functions | undefined;
   readonly #sweeper: Sweeper | undefined;
   #registry: ReturnType<typeof createRegistry> | undefined;
   #state: "new" | "starting" | "running" | "stopping" | "stopped" = "new";
@@ -182,7 +188,7 @@ class TheGateway implements Gateway, Administered {
     if (bodyStore !== undefined) this.#sweeper = new Sweeper({ bodyStore, journal, deadLetters, clock: this.#clock, logger });
     deadLetters.decideHolds(({ kind, flow, outlet, failure }) => {
       if (kind === "signal") return false;
-      const found = this.#config.flows[flow];
+      const found = this.#configOf(flow);
       const onDead = outlet === undefined ? found?.onDead : found?.to[outlet]?.onDead;
       return onDead === "hold" && failure.code !== "MF_MESSAGE_SET_ASIDE" && failure.code !== purgedCode; // one that is set aside was run
     });
@@ -203,7 +209,7 @@ class TheGateway implements Gateway, Administered {
       sleepers: this.sleepers,
       memory: this.#memory,
       clock: this.#clock,
-      flows: () => this.#config.flows,
+      configOf: (flow) => this.#configOf(flow),
     });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
@@ -242,12 +248,10 @@ class TheGateway implements Gateway, Administered {
       base: config.base,
       connectors: ports.connectors,
       bodyStore: ports.bodyStore,
-      loadAsleep:
-        ports.loadAsleep ??
-        ((sha256) => {
-          const text = `the image ${sha256.slice(0, 12)} is gone, and a machine sleeps in it: put it back among the images, or \`mayfly sleepers migrate\``;
-          return Promise.reject(new CodedError("MF_SLEEPER_IMAGE", text));
-        }),
+      loadAsleep: (sha256, flow) => {
+        if (this.#functions?.nameOfFlow(flow) !== undefined) return this.#functions.loadAsleep(sha256);
+        return ports.loadAsleep?.(sha256, flow) ?? noImage(sha256);
+      },
       questions: this.#approving,
       deliverTo: (flow, message) => {
         const accepted = this.#flows.get(flow)?.delivery.accept(message, { source: "flow", place: "flow" });
@@ -263,6 +267,16 @@ class TheGateway implements Gateway, Administered {
       witnesses: this.#newWitnesses(),
       steps: this.#steps,
     };
+    this.#host = new FunctionHost({
+      clock: this.#clock,
+      flows: this.#flows,
+      shared: this.#shared,
+      config: () => this.#config,
+      isRunning: () => this.#state === "running" || this.#state === "starting",
+      end: (served, ending) => this.#end([served], ending, () => undefined),
+      configured: () => this.#configureHistory(),
+      asleepIn: () => this.sleepers.byImage().keys(),
+    });
   }
 
   get address(): Gateway["address"] {
@@ -397,8 +411,14 @@ class TheGateway implements Gateway, Administered {
       await this.deadLetters.check();
       await this.#sweeper?.start();
       for (const remark of recovery.remarks) this.#logger.warn({}, remark);
-      for (const flow of new Set([...Object.keys(recovery.pending), ...Object.keys(recovery.sleepers)]))
-        if (!Object.hasOwn(this.#config.flows, flow))
+      await this.#openFunctions();
+      const left = new Set([
+        ...Object.keys(recovery.pending),
+        ...Object.keys(recovery.sleepers),
+        ...recovery.outbox.map(({ flow }) => flow),
+      ]);
+      for (const flow of left)
+        if (!Object.hasOwn(this.#config.flows, flow) && this.#functions?.nameOfFlow(flow) === undefined)
           this.#logger.warn(
             { flow, pending: recovery.pending[flow], sleepers: recovery.sleepers[flow] },
             "the journal has messages of a flow that is not configured: they wait until it is configured again",
@@ -415,6 +435,7 @@ class TheGateway implements Gateway, Administered {
       this.#approving.start(this.#listeners.routes);
       await this.#listeners.start();
       await this.#startAll([...this.#flows.values()]);
+      await this.#functions?.start(left);
       if (this.#stopped !== undefined) throw stoppedEarly();
       this.#listeners.show(this.#ports.connectors.describe?.(this.#config));
       this.#listeners.routesAreThere();
@@ -458,6 +479,42 @@ class TheGateway implements Gateway, Administered {
     addControl(routes, this.#controls, access);
     this.#approving.addEndpoints(routes, access);
     addSleepers(routes, this.#sleepersShown, access);
+    if (this.#functions !== undefined) this.#addFunctions(routes, access, this.#functions);
+  }
+
+  #addFunctions(routes: HttpRoutes, access: Access, functions: Functions): void {
+    const publicUrl = (): string => {
+      const { host, port } = this.#listeners.address ?? this.#config.http;
+      return `${this.#config.http.tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+    };
+    const inject = (flow: string, message: Injected): Promise<Outcome> => this.inject(flow, message);
+    addFunctions(routes, { functions, memory: this.#memory, unexpected: this.#unexpected.report, publicUrl, inject }, access);
+  }
+
+  async #openFunctions(): Promise<void> {
+    const { functions } = this.#config;
+    const { functions: ports, connectors, logger } = this.#ports;
+    if (functions === undefined || ports === undefined) return;
+    const tenants = await configuredTenants(this.#config, ports.environment);
+    const { images } = ports;
+    this.#functions = await Functions.open(functions.dir, tenants, {
+      clock: this.#clock,
+      host: this.#host,
+      images,
+      connectors,
+      base: this.#config.base,
+      logger,
+    });
+    this.#listeners.gate = (path, isRouted) => this.#functions?.admit(path, isRouted);
+  }
+
+  /** Of a flow of mayfly.yaml, or of a function that is served. */
+  #configOf(flow: string): FlowConfig | undefined {
+    return this.#config.flows[flow] ?? this.#host.configs.get(flow);
+  }
+
+  #configureHistory(): void {
+    this.#ports.history?.configure({ ...Object.fromEntries(this.#host.configs), ...this.#config.flows });
   }
 
   async #loadAll(flows: Readonly<Record<string, FlowConfig>>): Promise<Map<string, FlowImage>> {
@@ -486,13 +543,25 @@ class TheGateway implements Gateway, Administered {
 
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
-    const { http, fetch, journal, deadLetters, telemetry, history, approvals } = this.#config;
+    const { http, fetch, journal, deadLetters, telemetry, history, approvals, functions } = this.#config;
     const next = [config.http, config.fetch, config.journal, config.deadLetters, config.telemetry, config.history, config.approvals];
-    if (JSON.stringify([http, fetch, journal, deadLetters, telemetry, history, approvals]) !== JSON.stringify(next))
+    const dir = config.functions?.dir;
+    if (
+      JSON.stringify([http, fetch, journal, deadLetters, telemetry, history, approvals]) !== JSON.stringify(next) ||
+      functions?.dir !== dir
+    )
       this.#logger.warn(
         { code: "MF_RELOAD_RESTART" },
-        "http, fetch, journal, deadLetters, telemetry, approvals and the folder, size and age of history change only at a restart",
+        "http, fetch, journal, deadLetters, telemetry, approvals, the folder of functions and the folder, size and age of history change only at a restart",
       );
+    const taken = Object.keys(config.flows).find((flow) => this.#functions?.nameOfFlow(flow) !== undefined);
+    if (taken !== undefined)
+      throw new CodedError(
+        "MF_FUNCTION_TAKEN",
+        `a function is deployed as ${taken}: rename the flow in mayfly.yaml, or remove the function`,
+      );
+    const hasFunctions = this.#functions !== undefined && config.functions !== undefined;
+    const tenants = hasFunctions ? await configuredTenants(config, this.#ports.functions?.environment ?? {}) : undefined;
     const images = await this.#loadAll(config.flows);
     const prepared: [ServedFlow, Prepared][] = [];
     const fresh: ServedFlow[] = [];
@@ -501,9 +570,10 @@ class TheGateway implements Gateway, Administered {
       if (served === undefined) fresh.push(new ServedFlow(name, flow, imageOf(images, name), this.#shared));
       else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
     }
-    const gone = [...this.#flows.values()].filter((served) => !Object.hasOwn(config.flows, served.name));
+    const gone = [...this.#flows.values()].filter(({ name }) => !Object.hasOwn(config.flows, name) && !this.#host.configs.has(name));
     this.#config = { ...config, http, fetch, journal, deadLetters, telemetry, history, approvals };
-    this.#ports.history?.configure(config.flows);
+    this.#configureHistory();
+    if (tenants !== undefined) await this.#functions?.use(tenants);
     await Promise.all(prepared.map(([served, next]) => served.connect(next)));
     // In one turn everything that goes lets go, also of resources that another flow gets, such as a path.
     const opening = prepared.map(([served, next]) => served.replace(next));
@@ -552,6 +622,10 @@ class TheGateway implements Gateway, Administered {
     this.#state = "stopping";
     this.#watching.end();
     await ending.by(ending.workMs, this.#reloading);
+    await ending.by(
+      ending.workMs,
+      this.#step("the functions", () => this.#functions?.close()),
+    );
     this.#listeners.beginClose();
     await this.#end([...this.#flows.values()], ending, () => this.#persistence.close());
     this.#listeners.endClose();
@@ -605,6 +679,11 @@ function isFull(error: unknown): boolean {
 
 function stoppedEarly(): CodedError {
   return new CodedError("MF_STOPPING", "the gateway was stopped before it ran");
+}
+
+function noImage(sha256: string): Promise<never> {
+  const text = `the image ${sha256.slice(0, 12)} is gone, and a machine sleeps in it: put it back among the images, or \`mayfly sleepers migrate\``;
+  return Promise.reject(new CodedError("MF_SLEEPER_IMAGE", text));
 }
 
 function imageOf(images: ReadonlyMap<string, FlowImage>, name: string): FlowImage {

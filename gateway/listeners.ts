@@ -52,6 +52,11 @@ export class Listeners {
     }
   }
 
+  /** Asked before a request of the public port is routed. */
+  set gate(gate: HttpServer["gate"]) {
+    this.#public.gate = gate;
+  }
+
   /** Of the public port. */
   get routes(): HttpRoutes {
     return this.#public.routes;

@@ -181,7 +181,7 @@ export class ServedFlow {
       name: this.name,
       image: image.image,
       limits,
-      share: { name: this.name, weight: config.weight },
+      share: config.share ?? { name: this.name, weight: config.weight },
       outlets: Object.keys(config.to),
       sleepMostMs: config.sleep.max,
       retriesProgramErrors: config.retry.programErrors,

@@ -16,7 +16,7 @@ export interface SleepersShownPorts {
   readonly memory: GatewayMemory;
   readonly clock: Clock;
   /** As of now: a reload changes them. */
-  readonly flows: () => Readonly<Record<string, FlowConfig>>;
+  readonly configOf: (flow: string) => FlowConfig | undefined;
 }
 
 /** The last date that JavaScript has. */
@@ -117,14 +117,14 @@ export class SleepersShown implements Sleeping {
 
   async show(id: string, flow: string | undefined): Promise<object> {
     const detail = await this.#ports.sleepers.show(id, flow);
-    const { history } = this.#ports.flows()[detail.flow] ?? {};
+    const { history } = this.#ports.configOf(detail.flow) ?? {};
     return sleeperDetail(detail, history === undefined ? undefined : new Redactor(history));
   }
 
   async signal(signal: IncomingSignal): ReturnType<Sleeping["signal"]> {
-    const { sleepers, clock, flows } = this.#ports;
+    const { sleepers, clock, configOf } = this.#ports;
     const outcome = await sleepers.signal(signal);
-    const early = flows()[signal.flow]?.sleep.early ?? gatewayLimits.earlySignalMs;
+    const early = configOf(signal.flow)?.sleep.early ?? gatewayLimits.earlySignalMs;
     const keptUntil = outcome.status === "kept" && !outcome.waiting ? dateText(clock.now() + early) : null;
     return { outcome, keptUntil };
   }

@@ -25,8 +25,10 @@ function blocks(name: string, language: string): string[] {
   return found.map(([, block = ""]) => block);
 }
 
-test("every flow in README.md and FLOWS.md builds and boots", async () => {
-  const flows = [...blocks("README.md", "ts"), ...blocks("FLOWS.md", "ts")].filter((block) => block.includes("export default flow"));
+test("every flow in README.md, FLOWS.md and FUNCTIONS.md builds and boots", async () => {
+  const flows = ["README.md", "FLOWS.md", "FUNCTIONS.md"]
+    .flatMap((name) => blocks(name, "ts"))
+    .filter((block) => block.includes("export default flow"));
   ok(flows.length >= 10);
   for (const [index, source] of flows.entries()) {
     const file = join(folder, `flow-${index}.ts`);
@@ -209,6 +211,8 @@ const runBy: Readonly<Record<string, string>> = {
   "EMBED.md ts": "embed/document.test.ts",
   "EXPLORE.md ts": "cli/explore.test.ts",
   "FLOWS.md ts": "test/documents.test.ts",
+  "FUNCTIONS.md ts": "test/documents.test.ts",
+  "FUNCTIONS.md yaml": "gateway/functions/tenants-file.test.ts",
   "HISTORY.md yaml": "test/documents.test.ts",
   "MCP.md json": "cli/mcp/document.test.ts",
   "METRICS.md yaml": "test/metrics.test.ts",

@@ -7,12 +7,14 @@ import { addBoot } from "./boot.ts";
 import { addBuild } from "./build.ts";
 import { addCompile } from "./compile.ts";
 import { addDebug } from "./debug.ts";
+import { addDeploy } from "./deploy.ts";
 import { addDev } from "./dev.ts";
 import { addDlq } from "./dlq.ts";
 import { addConfig } from "./config.ts";
 import { addDoctor } from "./doctor.ts";
 import { addExplore } from "./explore.ts";
 import { addFlows, addOutlets } from "./flows.ts";
+import { addFunctions } from "./functions.ts";
 import { addImages, addRollback } from "./images.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
@@ -27,6 +29,7 @@ import { addQueue } from "./queue.ts";
 import { addReplay } from "./replay.ts";
 import { addResubmit } from "./resubmit.ts";
 import { addRun } from "./run.ts";
+import { addSecrets, addUsage } from "./secrets.ts";
 import { addSend } from "./send.ts";
 import { addServe } from "./serve.ts";
 import { addSignal } from "./signal.ts";
@@ -64,6 +67,10 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addQueue,
   addImages,
   addRollback,
+  addDeploy,
+  addFunctions,
+  addSecrets,
+  addUsage,
   addJournal,
   addBuild,
   addInspect,

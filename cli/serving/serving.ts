@@ -24,6 +24,7 @@ import type { Monitor } from "#monitors";
 import type { Telemetry } from "#telemetry";
 import { openMonitor } from "../monitors.ts";
 import { catchUnexpected } from "./last-resort.ts";
+import { functionImages } from "./function-images.ts";
 import { Images } from "./images.ts";
 import { Replays } from "./replays.ts";
 import { configuredTelemetry } from "./telemetry.ts";
@@ -232,6 +233,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       exported: telemetry === undefined ? undefined : () => telemetry.counts,
       dashboard: fileURLToPath(new URL("../../dashboard/page/", import.meta.url)),
       images,
+      functions: { images: functionImages(monitor), environment: options.environment ?? process.env },
       loadFlow: (name, flow) => images.load(name, flow),
       loadAsleep: (sha256, flow) => images.loadAsleep(sha256, flow),
     });

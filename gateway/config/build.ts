@@ -1,7 +1,7 @@
 /** From checked data to the configuration the gateway uses: what a schema can't say is checked here. */
 import { hardLimits } from "#abi";
 import { table } from "#base";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { pathParametersOf, type HttpPlace } from "../contract/http/routes.ts";
 import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../contract/hosts.ts";
@@ -54,6 +54,7 @@ interface Checked {
     readonly retention?: { readonly age: number; readonly size: number };
   };
   readonly deadLetters: { readonly dir: string };
+  readonly functions?: { readonly dir?: string; readonly tenants?: string };
   readonly history: CheckedHistory;
   readonly build: { readonly include: readonly string[] };
   readonly memory?: number;
@@ -141,6 +142,7 @@ export function buildConfig(
     fetch: { proxy: data.fetch.proxy, ca: data.fetch.ca },
     journal: journalConfig(data.journal),
     deadLetters: data.deadLetters,
+    functions: functionsConfig(data, base, report),
     history: historyPlace(data.history, base, data.journal.memory ? undefined : data.journal.dir),
     build: { include: data.build.include.map((folder) => resolve(base, folder)) },
     memory: data.memory,
@@ -174,6 +176,16 @@ function journalConfig({ dir, memory, retention }: Checked["journal"]): GatewayC
     dir: memory ? undefined : dir,
     retention: retention === undefined ? undefined : { ageMs: retention.age, bytes: retention.size },
   };
+}
+
+function functionsConfig({ functions, journal, ceilings, http }: Checked, base: string, report: Report): GatewayConfig["functions"] {
+  if (functions === undefined) return undefined;
+  if (functions.dir === undefined && journal.memory)
+    report(["functions"], "are kept in the journal's folder, and the journal is in memory: set functions.dir as well");
+  if (functions.tenants !== undefined && http.admin.port === undefined)
+    report(["functions", "tenants"], "tenants deploy over http.admin.port: set http.admin.port and http.admin.token");
+  const { dir = join(journal.dir, "functions"), tenants } = functions;
+  return { dir: resolve(base, dir), tenants: tenants === undefined ? undefined : resolve(base, tenants), ceilings };
 }
 
 function telemetryConfig(telemetry: Checked["telemetry"]): TelemetryConfig | undefined {

@@ -5,7 +5,6 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
-import { table } from "#base";
 import { Document, isAlias, isMap, isScalar, LineCounter, type Node, parse as parseYaml, parseDocument, type Scalar, visit } from "yaml";
 import type { Connectors } from "../contract/connectors.ts";
 import type { ConnectorDescription } from "../contract/connector.ts";
@@ -16,7 +15,7 @@ import { expandSources } from "./expand.ts";
 import { configSchema } from "./schema.ts";
 import { ConfigError, type ConfigProblem, type Path, pathText, type Report } from "./problem.ts";
 import { mergeDocuments, type ProfileText } from "./profile.ts";
-import { hint } from "./suggest.ts";
+import { pointerPath, sentence } from "./sentences.ts";
 import { tryConnectors } from "./trial.ts";
 import { schemaCompiler } from "./validator.ts";
 import type { GatewayConfig } from "../contract/config.ts";
@@ -25,6 +24,8 @@ export interface ReadOptions extends Connectors {
   readonly environment: Environment;
   /** Put over the configuration. */
   readonly profile?: ProfileText | undefined;
+  /** Gives what references stand for. Absent: files below the configuration's folder, and no secrets. */
+  readonly readSecret?: ReadSecret | undefined;
 }
 
 type Validate = (data: unknown) => readonly ErrorObject[];
@@ -49,67 +50,6 @@ function compile(sources: readonly ConnectorDescription[], outlets: readonly Con
     validate(data);
     return validate.errors ?? [];
   };
-}
-
-const unitExamples: Readonly<Record<string, string>> = table({
-  duration: "must be a duration such as 200ms, 5s, 10m, 24h or 7d",
-  durationRange: "must be a range of durations, the shorter first, such as 200ms..30s",
-  size: "must be a size such as 64KB or 16MiB",
-  quota: "must be a number in a time such as 100/m or 5/s",
-  rate: "must be a rate such as 100/s or 60/m",
-  share: "must be a share from 0% to 100%, such as 5%",
-  early: "must be refuse, or keep and a duration such as keep 1d",
-});
-
-/** Ajv's error as a sentence for people. */
-function sentence(error: ErrorObject): { readonly message: string; readonly key: string | undefined } {
-  const parent = (error.parentSchema ?? {}) as {
-    readonly unit?: string;
-    readonly properties?: object;
-    readonly patternErrorMessage?: string;
-  };
-  const params = error.params as Readonly<Record<string, unknown>>;
-  if (parent.unit !== undefined) return { message: unitExamples[parent.unit] ?? "is not in its unit", key: undefined };
-  switch (error.keyword) {
-    case "additionalProperties": {
-      const key = String(params["additionalProperty"]);
-      return { message: `unknown key "${key}"${hint(key, Object.keys(parent.properties ?? {}))}`, key };
-    }
-    case "pattern":
-      return { message: parent.patternErrorMessage ?? error.message ?? "is invalid", key: undefined };
-    case "enum":
-      return { message: `must be one of ${(params["allowedValues"] as unknown[]).map(String).join(", ")}`, key: undefined };
-    case "required":
-      return { message: `"${String(params["missingProperty"])}" is missing`, key: undefined };
-    case "maxProperties":
-    case "minProperties":
-      return {
-        message: Object.keys(parent.properties ?? {}).includes("http")
-          ? "must have exactly one connector"
-          : (error.message ?? "is invalid"),
-        key: undefined,
-      };
-    case "propertyNames":
-      return {
-        message: `the name "${String(params["propertyName"])}" must start with a letter and contain only letters, digits, _ and -, at most 64`,
-        key: String(params["propertyName"]),
-      };
-    default:
-      return { message: error.message ?? "is invalid", key: undefined };
-  }
-}
-
-function pointerPath(pointer: string, data: unknown): (string | number)[] {
-  let value = data;
-  return pointer
-    .split("/")
-    .slice(1)
-    .map((raw) => {
-      const step = raw.replace(/~1/g, "/").replace(/~0/g, "~");
-      const index = Array.isArray(value) ? Number(step) : step;
-      value = (value as Record<string | number, unknown> | undefined)?.[index];
-      return index;
-    });
 }
 
 class Reader {
@@ -312,7 +252,7 @@ export function checkedValues(text: string, file: string, options: ReadOptions, 
   };
   check();
   const files = new Set<string>();
-  reader.expand(options.environment, secretFiles(dirname(resolve(file)), files), references);
+  reader.expand(options.environment, options.readSecret ?? secretFiles(dirname(resolve(file)), files), references);
   check();
   const isMissing = ({ instancePath }: ErrorObject): boolean => reader.missing.has(pathText(pointerPath(instancePath, data)));
   const validate = (value: unknown): readonly ErrorObject[] => validator(options)(value).filter((error) => !isMissing(error));

@@ -222,6 +222,11 @@ const deadLetters: JsonSchema = section("Dead letters: messages and sends that f
   dir: text("Folder.", defaultPlaces.deadLetters),
 });
 
+const functions: JsonSchema = object("Functions that are deployed while the gateway runs (`mayfly deploy`). Default: none can be.", {
+  dir: text("Folder of their images, settings and secrets. Default: functions in the journal's folder."),
+  tenants: text("File of tenants, their keys and quotas, relative to this file. Default: only the operator deploys."),
+});
+
 const build: JsonSchema = section("How flows are built.", {
   include: {
     type: "array",
@@ -333,6 +338,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       fetch: fetchSchema,
       journal,
       deadLetters,
+      functions,
       history: historySchema,
       build,
       memory: size(

@@ -90,6 +90,8 @@ export interface FlowConfig {
   readonly ceilings: Ceilings;
   /** CPU time in relation to the other flows', while all want more than there is. */
   readonly weight: number;
+  /** Of several flows that have one part of the CPU time together: the same object for all of them. Undefined: the flow has its own. */
+  readonly share?: { readonly name: string; readonly weight: number } | undefined;
   /** Expression for the message's key: `header:NAME`, `path:NAME`, `json:/pointer`, `id`, `key`, `body` or a quoted text. */
   readonly key: string | undefined;
   readonly dedup: { readonly by: string | undefined; readonly window: number; readonly count: number } | undefined;
@@ -156,6 +158,15 @@ export interface TlsServerConfig extends CertificateConfig {
   readonly clientCa: string | undefined;
 }
 
+export interface FunctionsConfig {
+  /** Folder, absolute. */
+  readonly dir: string;
+  /** File of tenants, absolute; undefined: only the operator deploys. */
+  readonly tenants: string | undefined;
+  /** Upper bounds of every function's limits. */
+  readonly ceilings: Ceilings;
+}
+
 export interface GatewayConfig {
   /** Folder relative paths start from: that of mayfly.yaml. */
   readonly base: string;
@@ -199,6 +210,8 @@ export interface GatewayConfig {
     readonly retention: { readonly ageMs: number; readonly bytes: number } | undefined;
   };
   readonly deadLetters: { readonly dir: string };
+  /** Functions that are deployed while the gateway runs; undefined: none can be. */
+  readonly functions: FunctionsConfig | undefined;
   readonly history: {
     readonly enabled: boolean;
     /** Absolute. */

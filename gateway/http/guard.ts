@@ -39,7 +39,7 @@ export type Parameters = Readonly<Record<string, Parameter>>;
 export type Query = ReadonlyMap<string, string>;
 
 /** The parameters of a query string; a sentence for the first that is unknown, given twice or not what it may be. */
-function readQuery(text: string, known: Parameters): Query | string {
+export function readQuery(text: string, known: Parameters): Query | string {
   const query = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(text)) {
     const parameter = Object.hasOwn(known, name) ? known[name] : undefined;

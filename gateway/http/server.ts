@@ -55,12 +55,19 @@ export class HttpServer {
   readonly #http2: Http2Connections | undefined;
   /** False while sources are still to add theirs: then an unknown path says "later" instead of "never". */
   routesAreThere = true;
+  /**
+   * Asked before a request is routed: a problem that its caller is told, at once or later, or undefined to go on. `isRouted`: method and path
+   * have a route already. Undefined: every request goes on.
+   */
+  gate: ((path: string, isRouted: boolean) => Problem | Promise<Problem | undefined> | undefined) | undefined;
   #closing = false;
   readonly #admits: HttpServerPorts["admits"];
+  readonly #unexpected: ReportUnexpected;
 
   constructor({ tls, proxies, base, connectionsPerAddress, clock, logger, unexpected, admits }: HttpServerPorts) {
     this.routes = new Router(proxies === undefined ? undefined : new Proxies(proxies));
     this.#admits = admits;
+    this.#unexpected = unexpected;
     this.connections = new ConnectionLimit(connectionsPerAddress, clock, logger);
     const listener: RequestListener = (request, response) => {
       try {
@@ -163,10 +170,27 @@ export class HttpServer {
     const path = mark < 0 ? url : url.slice(0, mark);
     if (this.#closing) response.setHeader("connection", "close");
     const method = request.method ?? "GET";
+    const gate = this.gate?.(path, this.routes.find(method, path) !== undefined);
+    if (gate === undefined) return this.#route(request, response, path, mark < 0 ? "" : url.slice(mark + 1));
+    const passed = (problem: Problem | undefined): void => {
+      if (response.destroyed) return;
+      if (problem === undefined) return this.#route(request, response, path, mark < 0 ? "" : url.slice(mark + 1));
+      request.resume();
+      sendProblem(response, problem);
+    };
+    if (!("then" in gate)) return passed(gate);
+    gate.then(passed).catch((error: unknown) => {
+      this.#unexpected(error, "an HTTP request");
+      failWith(response);
+    });
+  }
+
+  #route(request: IncomingMessage, response: ServerResponse, path: string, query: string): void {
+    const method = request.method ?? "GET";
     if (isPreflight(request) && this.#preflight(path, request, response)) return;
     const found = this.routes.find(method, path) ?? (method === "HEAD" ? this.routes.find("GET", path) : undefined);
     if (found?.cors !== undefined) allowOrigin(found.cors, request, response);
-    if (found !== undefined) found.handler(request, response, found.parameters, mark < 0 ? "" : url.slice(mark + 1));
+    if (found !== undefined) found.handler(request, response, found.parameters, query);
     else this.#unrouted(method, path, request, response);
   }
 

@@ -52,6 +52,9 @@ export const settingExamples: ReadonlyMap<string, unknown> = new Map<string, unk
   ["journal", { dir: "/var/lib/mayfly/journal" }],
   ["journal.retention", { age: "30d", size: "10GiB" }],
   ["deadLetters", { dir: "/var/lib/mayfly/dead-letters" }],
+  ["functions", { tenants: "tenants.yaml" }],
+  ["functions.dir", "/var/lib/mayfly/functions"],
+  ["functions.tenants", "tenants.yaml"],
   ["history", { keep: "30d", size: "10GiB" }],
   ["history.dir", "/var/lib/mayfly/history"],
   ["history.redact", { headers: ["x-session"], paths: ["/customer/iban"] }],
@@ -72,6 +75,7 @@ export const settingExamples: ReadonlyMap<string, unknown> = new Map<string, unk
 ]);
 
 export const exampleConfig = {
+  http: { admin: { port: 9090, token: "a-token" } },
   flows: {
     orders: {
       flow: "flows/orders.ts",

@@ -1,0 +1,27 @@
+/** Images of deployed functions: read as hostile bytes, loaded into the gateway's monitor when the function is called. */
+import { readFileSync } from "node:fs";
+import type { FunctionImages } from "#gateway";
+import { loadImage, memoryShortage, readImage, StackMapper } from "#image";
+import type { LoadedImage, Monitor } from "#monitors";
+
+export function functionImages(monitor: Monitor): FunctionImages {
+  return {
+    check(bytes) {
+      const { manifest, sha256 } = readImage(bytes);
+      return {
+        sha256,
+        outlets: manifest.outlets ?? undefined,
+        limits: manifest.limits,
+        shortage: (memoryBytes) => memoryShortage(manifest, memoryBytes),
+      };
+    },
+    async load(file) {
+      const image = await loadImage(file);
+      const { manifest } = image;
+      // The source map is read again for the rare stack that needs it: in memory it would be the largest part of a function.
+      const places = new StackMapper(() => readImage(readFileSync(file)).sourceMap, undefined, `${manifest.name}.js`);
+      return { image: await monitor.load(image), outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };
+    },
+    unload: (image) => monitor.unload(image as LoadedImage),
+  };
+}

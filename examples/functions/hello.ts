@@ -1,0 +1,3 @@
+import { flow } from "mayfly";
+
+export default flow((msg) => `hello ${msg.text() || "stranger"}`);

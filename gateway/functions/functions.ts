@@ -1,0 +1,380 @@
+/**
+ * Deployed functions: what is deployed, and changes of it. Nothing here is half done: what can go wrong with a change is tried first, then a
+ * served function is swapped, then the record is written; where the disk refuses, the function is swapped back.
+ *
+ *   records   f TENANT/NAME   versions, aliases, which is live       image files   SHA256.mfi
+ *             s TENANT/NAME   a secret, encrypted
+ *             u TENANT        usage of the day
+ */
+import { join } from "node:path";
+import { type Clock, CodedError } from "#base";
+import type { Connectors } from "../contract/connectors.ts";
+import { makeFolder } from "../contract/folders.ts";
+import type { Problem } from "../contract/http/problem.ts";
+import type { FlowImage } from "../contract/runner.ts";
+import { realDisk } from "../journal/log/disk.ts";
+import { activated, type Deploy, deployed, isSame, withAlias, withCanary } from "./changes.ts";
+import { Deployed } from "./deployed.ts";
+import { isResident, pathOf, pathsOf } from "./fragment.ts";
+import { diskFailure } from "./failures.ts";
+import { ImageFiles } from "./image-files.ts";
+import { functionLimits } from "./limits.ts";
+import { Loader } from "./loader.ts";
+import { FunctionLogs } from "./logs.ts";
+import type { FlowHost, FunctionImages, FunctionLogger, ImageFacts } from "./ports.ts";
+import { Quotas } from "./quotas.ts";
+import { RecordLog } from "./record-log.ts";
+import { checkName, flowNameOf, type FunctionName, type FunctionRecord, imagesOf, keyOf, namedVersion, shownName } from "./records.ts";
+import { Secrets } from "./secrets.ts";
+import { type Loaded, ServedFunctions } from "./served.ts";
+import type { Tenant, Tenants } from "./tenants.ts";
+import { Uploads } from "./uploads.ts";
+
+export interface FunctionsPorts {
+  readonly clock: Clock;
+  readonly host: FlowHost;
+  readonly images: FunctionImages;
+  readonly connectors: Connectors;
+  /** Folder of mayfly.yaml. */
+  readonly base: string;
+  readonly logger: FunctionLogger;
+  /** Functions in memory beyond which some leave it. */
+  readonly mostServed?: number | undefined;
+}
+
+/** A function, and the key that changes it. */
+export interface Changer {
+  readonly tenant: Tenant;
+  readonly name: string;
+  /** Name of the key. */
+  readonly by: string;
+  /** Revision that the function must have; 0: it must not exist; undefined: any. */
+  readonly revision: number | undefined;
+}
+
+export interface Changed {
+  readonly record: FunctionRecord;
+  readonly isNew: boolean;
+}
+
+interface Parts {
+  readonly records: RecordLog;
+  readonly files: ImageFiles;
+  readonly secrets: Secrets;
+  /** Of the images. */
+  readonly folder: string;
+}
+
+type Make = (before: FunctionRecord | undefined) => Promise<FunctionRecord> | FunctionRecord;
+
+export class Functions {
+  readonly deployed: Deployed;
+  readonly secrets: Secrets;
+  readonly quotas: Quotas;
+  readonly uploads: Uploads;
+  readonly logs: FunctionLogs;
+  tenants: Tenants;
+  readonly #records: RecordLog;
+  readonly #ports: FunctionsPorts;
+  readonly #loader: Loader;
+  readonly #served: ServedFunctions;
+  #stopTicking: () => void = () => undefined;
+
+  private constructor({ records, files, secrets, folder }: Parts, tenants: Tenants, ports: FunctionsPorts) {
+    const { clock, host, images, logger, connectors, base, mostServed } = ports;
+    this.#records = records;
+    this.#ports = ports;
+    this.secrets = secrets;
+    this.tenants = tenants;
+    this.deployed = new Deployed(records);
+    this.logs = new FunctionLogs(clock);
+    this.#loader = new Loader({ folder, images, connectors, base, secrets });
+    this.#served = new ServedFunctions({
+      clock,
+      host,
+      images,
+      logger,
+      logs: this.logs,
+      load: (name) => this.#load(name, this.deployed.record(name)),
+      leaving: ({ tenant }, served) => this.quotas.count(tenant, served),
+      ...(mostServed === undefined ? {} : { most: mostServed }),
+    });
+    this.quotas = new Quotas({ clock, records, served: () => this.#served.all() });
+    this.uploads = new Uploads({ clock, files, images, deployed: this.deployed, asleepIn: () => host.asleepIn() });
+  }
+
+  /** Rejects with MF_FUNCTIONS_DISK, MF_FUNCTIONS_DAMAGED, MF_FUNCTIONS_VERSION or MF_SECRETS_KEY. */
+  static async open(dir: string, tenants: Tenants, ports: FunctionsPorts): Promise<Functions> {
+    const folder = join(dir, "images");
+    await makeFolder(folder, 0o700).catch((error: unknown) => {
+      throw diskFailure(error, "the folder of functions");
+    });
+    const records = await RecordLog.open(realDisk(dir));
+    const files = await ImageFiles.open(realDisk(folder));
+    return new Functions({ records, files, secrets: await Secrets.open(dir, records), folder }, tenants, ports);
+  }
+
+  /** Starts functions that are served before anybody calls them. `also`: flows that the journal has messages of. Never rejects. */
+  async start(also: Iterable<string>): Promise<void> {
+    const others = [...also].flatMap((flow) => this.nameOfFlow(flow) ?? []);
+    await this.#wakeAll([...this.deployed.residents, ...others]);
+    await this.uploads.sweep();
+    this.#tick();
+  }
+
+  /** No function starts or changes from now on. Flows are ended by whoever serves them. */
+  async close(): Promise<void> {
+    this.#stopTicking();
+    await this.#served.close();
+    for (const { tenant, served } of this.#served.all()) this.quotas.count(tenant, served);
+    await this.quotas.keep();
+    await this.#records.close();
+  }
+
+  /** Other tenants from now on: functions of those that are gone are served no more. */
+  async use(tenants: Tenants): Promise<void> {
+    this.tenants = tenants;
+    this.#loader.forgetShares();
+    const gone = this.#served.names.filter(({ tenant }) => tenants.get(tenant) === undefined);
+    await Promise.all(gone.map((name) => this.#served.inTurn(name, () => this.#served.end(name))));
+  }
+
+  /** The function that a flow serves, whether it is in memory or not. */
+  nameOfFlow(flow: string): FunctionName | undefined {
+    const at = flow.indexOf("--");
+    const name = at < 0 ? { tenant: "", name: flow } : { tenant: flow.slice(0, at), name: flow.slice(at + 2) };
+    return this.deployed.has(name) ? name : undefined;
+  }
+
+  /**
+   * A request for `path`: the problem that its caller is told, at once or once the function has started; undefined to go on. `isRouted`: some
+   * flow serves the path already.
+   */
+  admit(path: string, isRouted: boolean): Problem | Promise<Problem | undefined> | undefined {
+    const [, first = "", second = ""] = path.split("/", 3);
+    const name = this.tenants.single ? { tenant: "", name: first } : { tenant: first, name: second };
+    if (!this.isServed(name) && (isRouted || !this.deployed.has(name))) return undefined;
+    const tenant = this.tenants.get(name.tenant);
+    if (tenant === undefined) return undefined;
+    const problem = this.quotas.request(tenant);
+    if (problem !== undefined) return problem;
+    return this.#served.called(name) ? undefined : this.#served.wake(name);
+  }
+
+  /** The flow of a function, which is started for a message that comes another way. Rejects with MF_FUNCTION_UNKNOWN, MF_TENANT_RATE and so on. */
+  async wake(tenant: Tenant, name: string): Promise<string> {
+    const own = { tenant: tenant.name, name };
+    this.deployed.need(own);
+    const problem = this.quotas.request(tenant) ?? (this.#served.called(own) ? undefined : await this.#served.wake(own));
+    if (problem !== undefined) throw new CodedError(problem.code, problem.detail);
+    return flowNameOf(own);
+  }
+
+  isServed(name: FunctionName): boolean {
+    return this.#served.of(name) !== undefined;
+  }
+
+  /** Makes a version of a function, or the function. The same image with the same settings again changes nothing. Rejects with a CodedError. */
+  deploy(changer: Changer, deploy: Deploy): Promise<Changed> {
+    const { tenant, name, by } = changer;
+    const release = this.uploads.hold(deploy.image);
+    const changed = this.#change(changer, async (before) => {
+      if (before === undefined) this.#checkNew(tenant, name);
+      if (isSame(before, deploy)) return before;
+      if (!this.uploads.has(tenant.name, deploy.image))
+        throw new CodedError(
+          "MF_FUNCTION_IMAGE",
+          `the image sha256:${deploy.image.slice(0, 12)} was not uploaded: PUT it to /api/images first, as \`mayfly deploy\` does`,
+        );
+      const config = await this.#loader.checked(tenant, name, deploy);
+      const served = { paths: pathsOf(config), resident: isResident(config) };
+      return deployed(before, deploy, { served, by, nowMs: this.#ports.clock.now() });
+    });
+    return changed.finally(release);
+  }
+
+  /** Serves a version that was deployed before; a canary ends. Rejects with MF_FUNCTION_VERSION and so on. */
+  activate(changer: Changer, version: string): Promise<Changed> {
+    return this.#change(changer, async (before) => {
+      const record = existing(changer, before);
+      const named = namedVersion(record, version);
+      if (named.version === record.live && record.canary === null) return record;
+      const config = await this.#loader.checked(changer.tenant, changer.name, named);
+      return activated(record, named.version, { paths: pathsOf(config), resident: isResident(config) }, this.#ports.clock.now());
+    });
+  }
+
+  /** Gives a version a share of the messages; without one the canary ends. */
+  canary(changer: Changer, canary: { readonly version: string; readonly share: number } | undefined): Promise<Changed> {
+    return this.#change(changer, (before) => withCanary(existing(changer, before), canary, this.#ports.clock.now()));
+  }
+
+  /** Names a version; undefined takes the name away. */
+  alias(changer: Changer, alias: string, version: string | undefined): Promise<Changed> {
+    return this.#change(changer, (before) => withAlias(existing(changer, before), alias, version, this.#ports.clock.now()));
+  }
+
+  /** Ends a function and forgets it. Rejects with MF_FUNCTION_UNKNOWN, MF_FUNCTION_CHANGED, MF_FUNCTIONS_DISK. */
+  async remove({ tenant, name, revision }: Changer): Promise<void> {
+    this.#takeDeploy(tenant);
+    const own = { tenant: tenant.name, name };
+    await this.#served.inTurn(own, async () => {
+      const record = this.deployed.need(own);
+      checkRevision(revision, record, own);
+      await this.deployed.write(own, undefined);
+      await this.#served.end(own);
+      this.logs.forget(keyOf(own));
+      await this.uploads.dropped(imagesOf(record));
+    });
+  }
+
+  /** Checks and keeps an image. Rejects with a CodedError. */
+  putImage(tenant: Tenant, sha256: string, bytes: Uint8Array): Promise<ImageFacts> {
+    this.#takeDeploy(tenant);
+    return this.uploads.put(tenant, sha256, bytes);
+  }
+
+  /** Sets a secret, or removes it. Served functions take it up at once; one that can't goes on as it was, and its log says why. */
+  async setSecret(tenant: Tenant, secret: string, value: string | undefined): Promise<void> {
+    this.#takeDeploy(tenant);
+    if (value !== undefined) await this.secrets.set(tenant.name, secret, value);
+    else if (!(await this.secrets.remove(tenant.name, secret)))
+      throw new CodedError(
+        "MF_SECRET_UNKNOWN",
+        `there is no secret ${JSON.stringify(secret.slice(0, 64))}: list them with \`mayfly secrets ls\``,
+      );
+    const reference = new RegExp(`\\$\\{secret:\\s*${secret}\\s*\\}`);
+    for (const name of this.#served.names) {
+      const record = name.tenant === tenant.name ? this.deployed.record(name) : undefined;
+      if (record?.versions.some(({ fragment }) => reference.test(fragment)) === true) await this.#refresh(name, secret);
+    }
+  }
+
+  /** The image in which a machine of a function sleeps. Rejects with MF_IMAGE_NOT_FOUND and so on. */
+  loadAsleep(sha256: string): Promise<FlowImage> {
+    return this.#loader.image(sha256);
+  }
+
+  /** Never rejects. */
+  async #refresh(name: FunctionName, secret: string): Promise<void> {
+    try {
+      await this.#served.inTurn(name, async () => {
+        const loaded = this.isServed(name) ? await this.#load(name, this.deployed.record(name)) : undefined;
+        if (loaded !== undefined) await this.#served.replace(name, loaded);
+      });
+    } catch (error) {
+      const log = this.logs.kept(keyOf(name), this.#ports.logger);
+      log.error({ flow: flowNameOf(name) }, `the secret ${secret} has changed, and the function goes on as it was: ${String(error)}`);
+    }
+  }
+
+  /** Now and then: usage is kept, and functions with sources of their own rest while their tenant's CPU time is used up. */
+  #tick(): void {
+    this.#stopTicking = this.#ports.clock.after(functionLimits.usageKeptMs, () => {
+      this.quotas.look();
+      const { residents } = this.deployed;
+      const mayRun = ({ tenant }: FunctionName): boolean => {
+        const found = this.tenants.get(tenant);
+        return found !== undefined && !this.quotas.isSpent(found);
+      };
+      for (const name of residents) if (!mayRun(name)) void this.#served.inTurn(name, () => this.#served.end(name));
+      void this.#wakeAll(residents.filter((name) => mayRun(name) && !this.isServed(name)));
+      this.#tick();
+    });
+  }
+
+  async #wakeAll(names: FunctionName[]): Promise<void> {
+    const wake = async (): Promise<void> => {
+      for (let name = names.shift(); name !== undefined; name = names.shift())
+        if (this.tenants.get(name.tenant) !== undefined) await this.#served.wake(name);
+    };
+    await Promise.all(Array.from({ length: functionLimits.startsAtOnce }, wake));
+  }
+
+  async #load(name: FunctionName, record: FunctionRecord | undefined): Promise<Loaded | undefined> {
+    return record === undefined ? undefined : await this.#loader.load(name, this.tenants.need(name.tenant), record);
+  }
+
+  #takeDeploy(tenant: Tenant): void {
+    const waitMs = this.quotas.deploy(tenant);
+    if (waitMs > 0)
+      throw new CodedError(
+        "MF_DEPLOY_RATE",
+        `there were as many changes as the tenant may make: wait ${Math.ceil(waitMs / 1000)} s, and don't deploy in a loop`,
+      );
+  }
+
+  /** One change of a function: checked, swapped in, written. */
+  async #change(changer: Changer, make: Make): Promise<Changed> {
+    const { tenant, name, revision } = changer;
+    checkName(name, "a function");
+    this.#takeDeploy(tenant);
+    const own = { tenant: tenant.name, name };
+    return await this.#served.inTurn(own, async () => {
+      const before = this.deployed.record(own);
+      checkRevision(revision, before, own);
+      const after = await make(before);
+      if (after === before) return { record: after, isNew: false };
+      await this.#swap(own, before, after);
+      try {
+        await this.deployed.write(own, after);
+      } catch (error) {
+        await this.#swapBack(own, before);
+        throw error;
+      }
+      this.uploads.named(tenant.name, imagesOf(after));
+      await this.uploads.dropped(before === undefined ? [] : imagesOf(before));
+      return { record: after, isNew: before === undefined };
+    });
+  }
+
+  /** Has a served function, or one that has to be, go on as `after` says. */
+  async #swap(name: FunctionName, before: FunctionRecord | undefined, after: FunctionRecord): Promise<void> {
+    const isServed = this.isServed(name);
+    if (!isServed && !after.resident) return;
+    if (isServed && before?.live === after.live && JSON.stringify(before.canary) === JSON.stringify(after.canary)) return;
+    const loaded = await this.#loader.load(name, this.tenants.need(name.tenant), after);
+    if (isServed) await this.#served.replace(name, loaded);
+    else await this.#served.start(name, loaded);
+  }
+
+  async #swapBack(name: FunctionName, before: FunctionRecord | undefined): Promise<void> {
+    if (!this.isServed(name)) return;
+    const loaded = await this.#load(name, before).catch(() => undefined);
+    if (loaded === undefined) await this.#served.end(name);
+    else await this.#served.replace(name, loaded).catch(() => this.#served.end(name)); // the next call starts what is recorded
+  }
+
+  #checkNew(tenant: Tenant, name: string): void {
+    const flow = flowNameOf({ tenant: tenant.name, name });
+    const path = pathOf(tenant, name);
+    const { host } = this.#ports;
+    const other = host.hasFlow(flow) ? flow : host.flowAt(path);
+    if (other !== undefined)
+      throw new CodedError(
+        "MF_FUNCTION_TAKEN",
+        `${name} can't be deployed: the flow ${other} of mayfly.yaml has ${other === flow ? "this name" : `the path ${path}`}; choose another name`,
+      );
+    const count = this.deployed.count(tenant.name);
+    if (count >= tenant.functions)
+      throw new CodedError("MF_TENANT_QUOTA", `there are ${count} functions already, as many as there may be: remove one, or ask for more`);
+  }
+}
+
+function existing({ tenant, name }: Changer, record: FunctionRecord | undefined): FunctionRecord {
+  if (record !== undefined) return record;
+  throw new CodedError(
+    "MF_FUNCTION_UNKNOWN",
+    `there is no function ${shownName({ tenant: tenant.name, name })}: list them with \`mayfly functions ls\``,
+  );
+}
+
+function checkRevision(wanted: number | undefined, record: FunctionRecord | undefined, name: FunctionName): void {
+  const now = record?.revision ?? 0;
+  if (wanted === undefined || wanted === now) return;
+  const what = record === undefined ? "does not exist" : `is at revision ${now}`;
+  throw new CodedError(
+    "MF_FUNCTION_CHANGED",
+    `the function ${shownName(name)} ${what}, and the change was made for another: somebody else changed it; look at it again`,
+  );
+}
