@@ -8,6 +8,7 @@ import { file } from "./file/mod.ts";
 import { flow } from "./flow/mod.ts";
 import { http } from "./http/mod.ts";
 import { contractsDocument, openApiDocument } from "./http/openapi/document.ts";
+import { imap } from "./imap/mod.ts";
 import { jetstream } from "./jetstream/mod.ts";
 import { kafka } from "./kafka/mod.ts";
 import { log } from "./log/mod.ts";
@@ -40,6 +41,7 @@ const all: readonly Connector[] = [
   redis,
   postgres,
   mysql,
+  imap,
   smtp,
 ];
 

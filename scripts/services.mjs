@@ -21,6 +21,7 @@ const programs = {
   "qemu-system-x86_64": { package: "qemu-system-x86", tests: "the qemu monitor" },
   chromium: { package: "chromium", tests: "the page" },
   sshd: { package: "openssh-server", tests: "sftp" },
+  dovecot: { package: "dovecot-imapd", tests: "imap" },
   openssl: { package: "openssl", tests: "tls, smtp" },
 };
 const rabbit = { host: "127.0.0.1", port: 5672 };
