@@ -21,6 +21,13 @@ export interface FunctionHostPorts {
   readonly asleepIn: () => Iterable<string>;
 }
 
+/** Paths of HTTP sources, each with its flow. */
+export function* pathsOf({ flows }: Pick<GatewayConfig, "flows">): Generator<readonly [flow: string, path: string]> {
+  for (const [flow, { from, signals }] of Object.entries(flows))
+    for (const { connector, config } of [...from, ...Object.values(signals).flatMap((signal) => signal.from)])
+      if (connector === "http") for (const { path } of routesOf(config as HttpPlace)) yield [flow, path];
+}
+
 /** A flow as the functions see it. */
 class Hosted implements ServedFunction {
   readonly #served: ServedFlow;
@@ -57,15 +64,8 @@ export class FunctionHost implements FlowHost {
     return Object.hasOwn(this.#ports.config().flows, flow);
   }
 
-  flowAt(path: string): string | undefined {
-    const isThere = (config: unknown): boolean =>
-      routesOf(config as HttpPlace).some((route) => route.path === path || route.path.startsWith(`${path}/`));
-    const flows = Object.entries(this.#ports.config().flows);
-    return flows.find(([, { from, signals }]) =>
-      [...from, ...Object.values(signals).flatMap((signal) => signal.from)].some(
-        ({ connector, config }) => connector === "http" && isThere(config),
-      ),
-    )?.[0];
+  paths(): Iterable<readonly [flow: string, path: string]> {
+    return pathsOf(this.#ports.config());
   }
 
   async start(flow: string, config: FlowConfig, image: FlowImage, logger: FunctionLogger): Promise<ServedFunction> {

@@ -23,7 +23,7 @@ import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin
 import type { Access } from "./http/guard.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import { fetchAgent } from "./fetch-agent.ts";
-import { FunctionHost } from "./function-host.ts";
+import { FunctionHost, pathsOf } from "./function-host.ts";
 import { addFunctions, configuredTenants, type FunctionImages, Functions } from "./functions/mod.ts";
 import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
@@ -505,7 +505,7 @@ class TheGateway implements Gateway, Administered {
       base: this.#config.base,
       logger,
     });
-    this.#listeners.gate = (path, isRouted) => this.#functions?.admit(path, isRouted);
+    this.#listeners.gate = (path) => this.#functions?.admit(path);
   }
 
   /** Of a flow of mayfly.yaml, or of a function that is served. */
@@ -554,12 +554,7 @@ class TheGateway implements Gateway, Administered {
         { code: "MF_RELOAD_RESTART" },
         "http, fetch, journal, deadLetters, telemetry, approvals, the folder of functions and the folder, size and age of history change only at a restart",
       );
-    const taken = Object.keys(config.flows).find((flow) => this.#functions?.nameOfFlow(flow) !== undefined);
-    if (taken !== undefined)
-      throw new CodedError(
-        "MF_FUNCTION_TAKEN",
-        `a function is deployed as ${taken}: rename the flow in mayfly.yaml, or remove the function`,
-      );
+    if (this.#functions !== undefined) checkApart(config, this.#functions);
     const hasFunctions = this.#functions !== undefined && config.functions !== undefined;
     const tenants = hasFunctions ? await configuredTenants(config, this.#ports.functions?.environment ?? {}) : undefined;
     const images = await this.#loadAll(config.flows);
@@ -679,6 +674,18 @@ function isFull(error: unknown): boolean {
 
 function stoppedEarly(): CodedError {
   return new CodedError("MF_STOPPING", "the gateway was stopped before it ran");
+}
+
+/** Throws MF_FUNCTION_TAKEN for a configuration that has the name or the path of a function. */
+function checkApart(config: GatewayConfig, functions: Functions): void {
+  const flow = Object.keys(config.flows).find((name) => functions.nameOfFlow(name) !== undefined);
+  const path = [...pathsOf(config)].find(([, each]) => functions.at(each) !== undefined)?.[1];
+  const taken = flow ?? path;
+  if (taken === undefined) return;
+  throw new CodedError(
+    "MF_FUNCTION_TAKEN",
+    `a function is deployed as ${taken}: name the flow or its path otherwise in mayfly.yaml, or remove the function`,
+  );
 }
 
 function noImage(sha256: string): Promise<never> {

@@ -1,5 +1,5 @@
 /** Functions through a gateway's endpoints: deployed, swapped, put back, removed; and everything that can be wrong with a deploy. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -178,6 +178,57 @@ test("a deploy that is wrong is refused with its reason, and what is served goes
     },
     { yaml },
   );
+});
+
+test("a canary whose image needs more than the live version's settings is refused", async () => {
+  await withPlatform(scripts, async (platform) => {
+    const erp = "to: { erp: { http: { url: http://127.0.0.1:1/ } } }";
+    await platform.deploy("hello", { script: "one" });
+    await platform.deploy("hello", { script: "two", outlets: ["erp"] }, { fragment: erp });
+    equal((await platform.ask("PUT", "functions/hello/live", { body: { version: 1 } })).status, 200);
+    const refused = await platform.ask("PUT", "functions/hello/canary", { body: { version: 2, share: 0.5 } });
+    deepEqual([refused.status, refused.value["code"]], [422, "MF_OUTLET_MISSING"]);
+    const deployed = await platform.deploy("hello", { script: "two", outlets: ["erp"], salt: 1 }, { fragment: erp, canary: 0.5 });
+    equal(deployed.value["code"], "MF_OUTLET_MISSING");
+    deepEqual([(await show(platform, "hello")).canary, (await platform.call("/hello")).text], [null, "one"]);
+  });
+});
+
+test("a reload of mayfly.yaml leaves functions as they are, and can't take their names and paths", async () => {
+  await withPlatform(scripts, async (platform) => {
+    const { gateway, config } = platform.rig;
+    const reload = (flows: string): Promise<void> =>
+      gateway.reload(
+        config(`http: { port: 0, admin: { port: 0, token: operators-token } }\nfunctions: { dir: functions }\nflows: ${flows}`),
+      );
+    await platform.deploy("hello", { script: "one" });
+    await platform.deploy("asleep", { script: "one" });
+    await platform.call("/hello");
+    await reload("{ shop: { image: two.mfi, from: [ { http: { path: /shop } } ] } }");
+    deepEqual([(await platform.call("/hello")).text, (await platform.call("/shop")).text], ["one", "two"]);
+    for (const flows of ["{ asleep: { image: two.mfi } }", '{ x: { image: two.mfi, from: [ { http: { path: "/asleep/:id" } } ] } }'])
+      await rejects(reload(flows), { code: "MF_FUNCTION_TAKEN" });
+    await reload('{ all: { image: two.mfi, from: [ { http: { path: "/*" } } ] } }');
+    deepEqual([(await platform.call("/other")).text, (await platform.call("/asleep")).text], ["two", "one"]);
+  });
+});
+
+test("a disk that refuses leaves what was served and recorded", async () => {
+  await withPlatform(scripts, async (platform) => {
+    await platform.deploy("hello", { script: "one" });
+    await platform.call("/hello");
+    const { rename, rm, writeFile } = await import("node:fs/promises");
+    const folder = join(platform.rig.dir, "functions");
+    await rename(join(folder, "images"), join(folder, "elsewhere"));
+    await writeFile(join(folder, "images"), "in the way");
+    const refused = await platform.deploy("hello", { script: "two" });
+    deepEqual([refused.status, refused.value["code"]], [507, "MF_FUNCTIONS_DISK"]);
+    equal((await platform.call("/hello")).text, "one");
+    await rm(join(folder, "images"));
+    await rename(join(folder, "elsewhere"), join(folder, "images"));
+    equal((await platform.deploy("hello", { script: "two" })).status, 200);
+    equal((await platform.call("/hello")).text, "two");
+  });
 });
 
 test("an upload is checked: its hash, its contents, its length; one that is cut off leaves nothing", async () => {

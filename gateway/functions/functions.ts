@@ -79,6 +79,8 @@ export class Functions {
   readonly #loader: Loader;
   readonly #served: ServedFunctions;
   #stopTicking: () => void = () => undefined;
+  /** Functions whose path mayfly.yaml has given to a flow while the gateway was down: the flow is served, and they are not. */
+  readonly #shadowed = new Set<string>();
 
   private constructor({ records, files, secrets, folder }: Parts, tenants: Tenants, ports: FunctionsPorts) {
     const { clock, host, images, logger, connectors, base, mostServed } = ports;
@@ -116,6 +118,13 @@ export class Functions {
 
   /** Starts functions that are served before anybody calls them. `also`: flows that the journal has messages of. Never rejects. */
   async start(also: Iterable<string>): Promise<void> {
+    for (const [flow, path] of this.#ports.host.paths()) {
+      const name = this.at(path);
+      if (name === undefined) continue;
+      this.#shadowed.add(keyOf(name));
+      const text = `the function ${shownName(name)} is not served: the flow ${flow} of mayfly.yaml has its path ${path}; rename one of them`;
+      this.#ports.logger.error({ code: "MF_FUNCTION_TAKEN" }, text);
+    }
     const others = [...also].flatMap((flow) => this.nameOfFlow(flow) ?? []);
     await this.#wakeAll([...this.deployed.residents, ...others]);
     await this.uploads.sweep();
@@ -135,6 +144,7 @@ export class Functions {
   async use(tenants: Tenants): Promise<void> {
     this.tenants = tenants;
     this.#loader.forgetShares();
+    this.#shadowed.clear(); // a configuration with a function's path is refused
     const gone = this.#served.names.filter(({ tenant }) => tenants.get(tenant) === undefined);
     await Promise.all(gone.map((name) => this.#served.inTurn(name, () => this.#served.end(name))));
   }
@@ -147,18 +157,23 @@ export class Functions {
   }
 
   /**
-   * A request for `path`: the problem that its caller is told, at once or once the function has started; undefined to go on. `isRouted`: some
-   * flow serves the path already.
+   * A request for `path`: the problem that its caller is told, at once or once the function has started; undefined to go on.
    */
-  admit(path: string, isRouted: boolean): Problem | Promise<Problem | undefined> | undefined {
-    const [, first = "", second = ""] = path.split("/", 3);
-    const name = this.tenants.single ? { tenant: "", name: first } : { tenant: first, name: second };
-    if (!this.isServed(name) && (isRouted || !this.deployed.has(name))) return undefined;
+  admit(path: string): Problem | Promise<Problem | undefined> | undefined {
+    const name = this.at(path);
+    if (name === undefined || this.#shadowed.has(keyOf(name))) return undefined;
     const tenant = this.tenants.get(name.tenant);
     if (tenant === undefined) return undefined;
     const problem = this.quotas.request(tenant);
     if (problem !== undefined) return problem;
     return this.#served.called(name) ? undefined : this.#served.wake(name);
+  }
+
+  /** The function that a path belongs to. */
+  at(path: string): FunctionName | undefined {
+    const [, first = "", second = ""] = path.split("/", 3);
+    const name = this.tenants.single ? { tenant: "", name: first } : { tenant: first, name: second };
+    return this.deployed.has(name) ? name : undefined;
   }
 
   /** The flow of a function, which is started for a message that comes another way. Rejects with MF_FUNCTION_UNKNOWN, MF_TENANT_RATE and so on. */
@@ -286,7 +301,7 @@ export class Functions {
   async #wakeAll(names: FunctionName[]): Promise<void> {
     const wake = async (): Promise<void> => {
       for (let name = names.shift(); name !== undefined; name = names.shift())
-        if (this.tenants.get(name.tenant) !== undefined) await this.#served.wake(name);
+        if (this.tenants.get(name.tenant) !== undefined && !this.#shadowed.has(keyOf(name))) await this.#served.wake(name);
     };
     await Promise.all(Array.from({ length: functionLimits.startsAtOnce }, wake));
   }
@@ -315,6 +330,7 @@ export class Functions {
       checkRevision(revision, before, own);
       const after = await make(before);
       if (after === before) return { record: after, isNew: false };
+      await this.#loader.checkCanary(tenant, name, after);
       await this.#swap(own, before, after);
       try {
         await this.deployed.write(own, after);
@@ -349,7 +365,7 @@ export class Functions {
     const flow = flowNameOf({ tenant: tenant.name, name });
     const path = pathOf(tenant, name);
     const { host } = this.#ports;
-    const other = host.hasFlow(flow) ? flow : host.flowAt(path);
+    const other = host.hasFlow(flow) ? flow : [...host.paths()].find(([, each]) => each === path || each.startsWith(`${path}/`))?.[0];
     if (other !== undefined)
       throw new CodedError(
         "MF_FUNCTION_TAKEN",

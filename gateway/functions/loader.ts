@@ -51,6 +51,13 @@ export class Loader {
     return config;
   }
 
+  /** Checks that a version's image can run under the settings of the live one. Rejects with MF_OUTLET_MISSING and so on. */
+  async checkCanary(tenant: Tenant, name: string, record: FunctionRecord): Promise<void> {
+    const live = versionOf(record, record.live);
+    const canary = record.canary === null ? undefined : versionOf(record, record.canary.version);
+    if (live !== undefined && canary !== undefined) await this.checked(tenant, name, { image: canary.image, fragment: live.fragment });
+  }
+
   /** The live version, with the canary beside it. Rejects with a CodedError. */
   async load(name: FunctionName, tenant: Tenant, record: FunctionRecord): Promise<Loaded> {
     const live = versionOf(record, record.live);

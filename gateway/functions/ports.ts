@@ -51,8 +51,8 @@ export interface FunctionLogger extends Logger {
 export interface FlowHost {
   /** Names of flows in mayfly.yaml. */
   hasFlow(flow: string): boolean;
-  /** The flow of mayfly.yaml that serves `path`, or a path below it. */
-  flowAt(path: string): string | undefined;
+  /** Paths of HTTP sources in mayfly.yaml, each with its flow. */
+  paths(): Iterable<readonly [flow: string, path: string]>;
   /** Starts serving a flow. Rejects with a CodedError; then it is not served. */
   start(flow: string, config: FlowConfig, image: FlowImage, logger: FunctionLogger): Promise<ServedFunction>;
   /** Swaps the flow between two messages. Rejects with a CodedError; then nothing has changed. */

@@ -85,8 +85,7 @@ export class Quotas {
     if (waitMs > 0) return this.#refusal("MF_TENANT_RATE", 429, "its tenant had as many requests as it may: wait, or ask for more", waitMs);
     if (queue === Number.POSITIVE_INFINITY && cpuMs === undefined) return undefined;
     this.look();
-    const counted = this.#tenants.get(name);
-    if (counted === undefined) return undefined;
+    const counted = this.#counted(name);
     if (counted.pending >= queue)
       return this.#refusal("MF_TENANT_BUSY", 503, "its tenant has as many messages under way as it may", functionLimits.startAgainMs);
     if (cpuMs !== undefined && counted.usage.cpuMs >= cpuMs)

@@ -57,6 +57,7 @@ export class ServedFunctions {
   /** Until when a function that failed to start is not tried again, by the monotonic clock. */
   readonly #failed = new Map<string, { readonly untilMs: number; readonly problem: Problem }>();
   #isClosed = false;
+  #isRelieving = false;
 
   constructor(ports: ServedPorts) {
     this.#ports = ports;
@@ -197,17 +198,19 @@ export class ServedFunctions {
   /** Functions that were not called for the longest time leave memory, while there are too many. */
   async #relieve(): Promise<void> {
     const { clock, most = functionLimits.served } = this.#ports;
-    if (this.#served.size <= most || this.#isClosed) return;
-    const beforeMs = clock.monotonicMs() - functionLimits.lately;
+    if (this.#isRelieving) return;
+    this.#isRelieving = true;
     for (const entry of this.#served.values()) {
-      const { name, served, calledMs } = entry;
-      if (calledMs > beforeMs) return;
-      if (entry.isResident || !served.isIdle) continue;
-      await this.inTurn(name, async () => {
-        if (this.#served.get(keyOf(name))?.served === served && served.isIdle) await this.end(name);
-      });
-      return;
+      const wasCalledLately = clock.monotonicMs() - entry.calledMs < functionLimits.lately;
+      if (this.#served.size <= most || this.#isClosed || wasCalledLately) break;
+      if (this.#mayLeave(entry))
+        await this.inTurn(entry.name, async () => (this.#mayLeave(entry) ? await this.end(entry.name) : undefined));
     }
+    this.#isRelieving = false;
+  }
+
+  #mayLeave(entry: Entry): boolean {
+    return this.#served.get(keyOf(entry.name)) === entry && !entry.isResident && entry.served.isIdle;
   }
 }
 

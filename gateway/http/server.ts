@@ -56,10 +56,10 @@ export class HttpServer {
   /** False while sources are still to add theirs: then an unknown path says "later" instead of "never". */
   routesAreThere = true;
   /**
-   * Asked before a request is routed: a problem that its caller is told, at once or later, or undefined to go on. `isRouted`: method and path
-   * have a route already. Undefined: every request goes on.
+   * Asked before a request is routed: a problem that its caller is told, at once or later, or undefined to go on. Undefined: every request
+   * goes on.
    */
-  gate: ((path: string, isRouted: boolean) => Problem | Promise<Problem | undefined> | undefined) | undefined;
+  gate: ((path: string) => Problem | Promise<Problem | undefined> | undefined) | undefined;
   #closing = false;
   readonly #admits: HttpServerPorts["admits"];
   readonly #unexpected: ReportUnexpected;
@@ -169,8 +169,7 @@ export class HttpServer {
     const mark = url.indexOf("?");
     const path = mark < 0 ? url : url.slice(0, mark);
     if (this.#closing) response.setHeader("connection", "close");
-    const method = request.method ?? "GET";
-    const gate = this.gate?.(path, this.routes.find(method, path) !== undefined);
+    const gate = this.gate?.(path);
     if (gate === undefined) return this.#route(request, response, path, mark < 0 ? "" : url.slice(mark + 1));
     const passed = (problem: Problem | undefined): void => {
       if (response.destroyed) return;
