@@ -42,13 +42,13 @@ after(async () => {
 });
 
 const names = async (client: Client): Promise<string[]> => (await client.listTools()).tools.map(({ name }) => name).sort();
-const reading = ["dead_letters", "flows", "search_messages", "show_message", "show_sleeper", "sleepers", "trace"];
+const reading = ["dead_letters", "flows", "functions", "search_messages", "show_message", "show_sleeper", "sleepers", "trace"];
 
 test("a client reads unless it was allowed more, and is told what it may not", async () => {
   deepEqual(await names(reader), reading);
   match(
     reader.getInstructions() ?? "",
-    /Not allowed here[^]*resubmit[^]*mayfly mcp --allow replay,backtest,lint,test,code,build,resubmit,retry/,
+    /Not allowed here[^]*resubmit[^]*mayfly mcp --allow replay,backtest,lint,test,code,build,resubmit,retry,deploy/,
   );
   deepEqual(await names(helper), [...reading, "backtest", "build", "lint", "record_test", "replay", "test"].sort());
   const refused = await reader.callTool({ name: "replay", arguments: { id: failed } }).then(
@@ -113,12 +113,13 @@ test("what a message says stays data: one line of JSON in which every character 
 test("nothing that history hides is told: by messages, letters, replays, or a flow that returns its values", async () => {
   const leaking = `import { flow } from "mayfly";\nexport default flow((_msg, { values }) => [...(values["secret"] ?? "none")].reverse().join(""));\n`;
   await writeFile(project.at("flows", "leaking.ts"), leaking);
+  const accepted = (await found(reader, { key: "4710" }))[0]?.id;
   const results = [
     await told(reader, "show_message", { id: failed }),
     await told(reader, "dead_letters"),
     await told(reader, "trace", { key: "4711" }),
     await told(helper, "record_test", { id: failed }),
-    await told(helper, "replay", { id: failed, file: "flows/leaking.ts" }),
+    await told(helper, "replay", { id: accepted, file: "flows/leaking.ts" }),
     await told(helper, "replay", { id: failed }),
   ];
   for (const { text, isError } of results) {
@@ -126,6 +127,7 @@ test("nothing that history hides is told: by messages, letters, replays, or a fl
     ok(!/5500-0000|hunter2|2retnuh|t-17/.test(text), text);
   }
   match(results[0]?.text ?? "", /\[redacted\]/);
+  match(results[4]?.text ?? "", /"replayed":"nialp"/, "the default, not the secret");
   const configuration = await reader.readResource({ uri: "mayfly://configuration" });
   ok(!/hunter2|t-17/.test(JSON.stringify(configuration)));
   match(JSON.stringify(configuration), /orders/);
@@ -166,6 +168,18 @@ test("resubmit and retry, each where it is allowed: with another body, and witho
   const [letter] = ((await told(mover, "dead_letters")).json as { letters: { id: string }[] }).letters;
   match((await told(mover, "retry_dead_letter", { id: letter?.id, body })).text, /"status":"done"/);
   match((await told(mover, "retry_dead_letter", { id: "orders/../../etc" })).text, /unknown/);
+});
+
+test("a deploy is served at once, at the revision that was named and at no other", async () => {
+  await writeFile(project.at("flows", "hello.ts"), `import { flow } from "mayfly";\nexport default flow(() => "hello");\n`);
+  const deployer = await project.client("--allow", "deploy");
+  deepEqual(((await told(deployer, "functions")).json as { functions: unknown[] }).functions, []);
+  const deployed = await told(deployer, "deploy", { file: "flows/hello.ts", revision: 0 });
+  match(deployed.text, /"name":"hello"/);
+  match((await told(deployer, "deploy", { file: "flows/hello.ts", revision: 0 })).text, /^MF_FUNCTION_(CHANGED|EXISTS)/);
+  match((await told(deployer, "functions")).text, /"name":"hello"/);
+  await symlink("/etc/hostname", project.at("flows", "hello.mayfly.yaml"));
+  match((await told(deployer, "deploy", { file: "flows/hello.ts", revision: 1 })).text, /^MF_MCP_PATH: /);
 });
 
 test("paths stay in the project, and a test that is a program runs only where programs may", async () => {

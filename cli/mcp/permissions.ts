@@ -11,6 +11,7 @@ export const permissions = {
   build: "write images into the project",
   resubmit: "put finished messages in again, which reaches outlets",
   retry: "retry dead letters, which reaches outlets",
+  deploy: "deploy functions to the running gateway",
 } as const;
 
 export type Permission = keyof typeof permissions;

@@ -1,4 +1,4 @@
-/** Tools that only read. They need no permission, and no gateway that runs but for `flows`. */
+/** Tools that only read. They need no permission, and no gateway that runs but for `flows` and `functions`. */
 import { partOf } from "./bounded.ts";
 import { mcpLimits } from "./limits.ts";
 import { count, flowName, options, placed, text, time, type Tool } from "./tool.ts";
@@ -130,5 +130,13 @@ export const readingTools: readonly Tool[] = [
       "The running gateway's flows: state, image, messages pending, running, done, failed and dead; and its health: whether it is ready, problems, remarks. Needs a gateway that runs.",
     properties: {},
     command: (_given, project) => ({ values: ["flows", "ls", ...placed(project)] }),
+  },
+  {
+    name: "functions",
+    title: "Deployed functions",
+    description:
+      "Functions that were deployed to the running gateway: URLs, live version, revision, canary, aliases. Needs a gateway that runs.",
+    properties: {},
+    command: (_given, project) => ({ values: ["functions", "ls", ...placed(project)] }),
   },
 ];

@@ -1,4 +1,4 @@
-/** Tools that need a permission: they run flows, write images, or let messages leave the gateway. */
+/** Tools that run flows or write images, each with a permission. Nothing leaves the gateway. */
 import { CodedError } from "#base";
 import { mcpLimits } from "./limits.ts";
 import { outputIn, pathIn } from "./paths.ts";
@@ -29,29 +29,6 @@ async function testsIn({ root, allowed }: Project, paths: readonly string[]): Pr
     "MF_MCP_DENIED",
     `all ${found.length} flow tests there are TypeScript, which are programs with the user's rights: ask the user to run them, or to start mayfly mcp with --allow test,code`,
   );
-}
-
-type Outcome = Readonly<Record<string, unknown>> & { readonly reply?: { readonly status?: number } };
-
-/** Without the reply's body and headers, of which history may hide some. */
-function withoutReply({ reply, ...outcome }: Outcome): object {
-  return reply === undefined ? outcome : { ...outcome, replyStatus: reply.status };
-}
-
-interface Resubmitted {
-  readonly resubmitted: readonly { readonly outcome: Outcome }[];
-}
-
-function shownResubmitted(value: unknown): unknown {
-  return {
-    resubmitted: (value as Resubmitted).resubmitted.map(({ outcome, ...linked }) => ({ ...linked, outcome: withoutReply(outcome) })),
-    note: "show_message with the new id has its reply and sends",
-  };
-}
-
-function shownRetried(value: unknown): unknown {
-  const { outcomes, ...counts } = value as { readonly outcomes: readonly Outcome[] };
-  return { ...counts, outcomes: outcomes.map(withoutReply) };
 }
 
 export const runningTools: readonly Tool[] = [
@@ -161,49 +138,5 @@ export const runningTools: readonly Tool[] = [
           ?.replace(/\.[^.]+$/, "")}.mfi`;
       return { values: ["build", "--json", `--output=${outputIn(root, String(output), ".mfi")}`, "--", source] };
     },
-  },
-  {
-    name: "resubmit",
-    title: "Resubmit messages",
-    permission: "resubmit",
-    runs: "outlets",
-    description:
-      "Puts finished messages into the running gateway again, as new ones linked to the old. Their sends reach the outlets. Ask the user first. Waits for their ends.",
-    properties: {
-      ids: list(text("A message's id."), mcpLimits.ids, "Ids of the messages."),
-      flow: { ...flowName, description: "The flow, where two have a message of that id." },
-      body: { ...text("Another body, for exactly one message.", mcpLimits.bodyCharacters), minLength: 0, pattern: "^" },
-    },
-    required: ["ids"],
-    command: ({ ids, body, ...given }, project) => ({
-      values: [
-        "resubmit",
-        ...placed(project),
-        ...options(given, ["flow"]),
-        ...(body === undefined ? [] : ["--edit=-"]),
-        "--",
-        ...(ids as readonly string[]),
-      ],
-      ...(body === undefined ? {} : { stdin: String(body) }),
-    }),
-    shown: shownResubmitted,
-  },
-  {
-    name: "retry_dead_letter",
-    title: "Retry a dead letter",
-    permission: "retry",
-    runs: "outlets",
-    description:
-      "Retries one dead letter in the running gateway, and says how it ended. Its sends reach the outlets. Ask the user first. With body, the letter stays until the edited message has succeeded.",
-    properties: {
-      id: text("The letter's id, FLOW/NAME, as dead_letters shows it."),
-      body: { ...text("Another body.", mcpLimits.bodyCharacters), minLength: 0, pattern: "^" },
-    },
-    required: ["id"],
-    command: ({ id, body }, project) => ({
-      values: ["dlq", "retry", ...placed(project), ...(body === undefined ? [] : ["--edit=-"]), "--", String(id)],
-      ...(body === undefined ? {} : { stdin: String(body) }),
-    }),
-    shown: shownRetried,
   },
 ];

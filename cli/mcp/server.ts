@@ -5,6 +5,7 @@ import { version } from "../package.ts";
 import { Calls, type CallsOptions } from "./calls.ts";
 import { permissions } from "./permissions.ts";
 import { readingTools } from "./reading-tools.ts";
+import { changingTools } from "./changing-tools.ts";
 import { addResources } from "./resources.ts";
 import { runningTools } from "./running-tools.ts";
 import type { Arguments, Project, Tool } from "./tool.ts";
@@ -25,7 +26,9 @@ export async function loadSdk(load: () => Promise<typeof Sdk> = () => import("@m
 
 /** Tools that a client has with these permissions. */
 export function toolsFor({ allowed }: Project): readonly Tool[] {
-  return [...readingTools, ...runningTools].filter(({ permission }) => permission === undefined || allowed.has(permission));
+  return [...readingTools, ...runningTools, ...changingTools].filter(
+    ({ permission }) => permission === undefined || allowed.has(permission),
+  );
 }
 
 function instructions({ allowed }: Project): string {

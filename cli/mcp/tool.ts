@@ -22,7 +22,7 @@ export interface Tool {
   readonly description: string;
   /** Undefined: it reads, and every client may use it. */
   readonly permission?: Permission;
-  /** `flows`: it runs what may be in flows, and gets no secret from the environment; `outlets`: messages leave the gateway. */
+  /** `flows`: it runs what may be in flows, and gets no secret from the environment; `outlets`: messages leave the gateway, or other code is served. */
   readonly runs?: "flows" | "outlets";
   readonly properties: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];

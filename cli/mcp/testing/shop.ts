@@ -25,6 +25,7 @@ export const mendedFlow = brokenFlow.replace(
 
 const configFor = (adminPort: number): string => `http:
   admin: { port: ${adminPort}, token: "\${SHOP_TOKEN}" }
+functions: {}
 history: { redact: { paths: [/card], headers: [x-secret] } }
 flows:
   orders:
