@@ -24,7 +24,7 @@ async function run(block: string | undefined, names: Readonly<Record<string, unk
   return new AsyncFunction(...Object.keys(scope), `${code}; return ${then};`)(...Object.values(scope));
 }
 
-test("there are as many blocks as are run", () => equal(blocks.length, 3));
+test("there are as many blocks as are run", () => equal(blocks.length, 4));
 
 test("a host runs a flow of a file", async (context) => {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-doc-"));
@@ -52,6 +52,14 @@ test("a sandbox prices a cart", async () => {
   deepEqual(lines, ["pricing", "pricing"]);
 });
 
+test("a host runs many messages", async (context) => {
+  const host = await hostOf(context, '(msg) => (msg.json() === 2 ? fail("two") : msg.json())');
+  const told: unknown[] = [];
+  const report = (each: unknown): void => void told.push(each instanceof Error ? each.message : each);
+  await run(blocks[2], { host, messages: [1, 2, 3].map((body) => ({ body })), report }, "1");
+  deepEqual(told, [1, "two", 3]);
+});
+
 test("a host answers behind frameworks", async (context) => {
   const host = await hostOf(context, "async (msg, { to }) => { to.mail.send('hello'); return (await to.erp.request()).json(); }");
   const sent: string[] = [];
@@ -60,7 +68,7 @@ test("a host answers behind frameworks", async (context) => {
   context.after(() => fastify.close());
   const hono = new Hono();
   const express = { post: () => undefined };
-  await run(blocks[2], { host, fastify, hono, express, deliver, erp: () => ({ json: 7 }) }, "1");
+  await run(blocks[3], { host, fastify, hono, express, deliver, erp: () => ({ json: 7 }) }, "1");
   const url = await fastify.listen({ port: 0, host: "127.0.0.1" });
   equal(await (await fetch(`${url}/orders`, { method: "POST" })).json(), 7);
   equal(await (await hono.request("/orders", { method: "POST" })).json(), 7);

@@ -132,6 +132,11 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface RunAllOptions extends RunOptions {
+  /** Calls under way at once, with results that nobody has taken yet: 1 to 10,000, default 32. */
+  readonly atOnce?: number | undefined;
+}
+
 export interface Reply extends Content {
   readonly status: number;
 }
@@ -181,6 +186,12 @@ export interface Host {
   readonly image: Image;
   /** Starts a fresh machine with the message. Resolves for whatever the guest does; rejects with MF_EMBED_CLOSED and MF_EMBED_OPTION. */
   run(message?: Message, options?: RunOptions): Promise<RunResult>;
+  /**
+   * Runs many messages, some at once, and gives their results in the order of the messages. A message is taken only when a result may follow:
+   * who takes results slowly has messages taken slowly. What the iterable throws comes after the results of the messages before it. Who stops
+   * early ends the calls under way.
+   */
+  runAll(messages: AsyncIterable<Message> | Iterable<Message>, options?: RunAllOptions): AsyncIterableIterator<RunResult>;
   /** Ends all calls (MF_MONITOR_CLOSED) and gives back threads and processes. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -5,13 +5,14 @@ import { type EffectRules, MessageIds, SeedPool, systemEntropy } from "#gateway/
 import { memoryShortage } from "#image";
 import { embeddedMonitor, type LoadedImage, type Monitor, processMonitor } from "#monitors";
 import { Attempt, type AttemptTerms, type Ended, failed, stopped } from "./attempt.ts";
-import type { Host, Image, LoadOptions, Message, RunOptions, RunResult } from "./embed.d.ts";
+import type { Host, Image, LoadOptions, Message, RunAllOptions, RunOptions, RunResult } from "./embed.d.ts";
 import { optionError } from "./errors.ts";
 import { type GuestImage, imageFrom } from "./images.ts";
 import { embedLimits } from "./limits.ts";
 import { bodyFrom, checkNames, checkSignal, headersFrom, idFrom, keyFrom, limitsFrom, stateFrom, typed, workersFrom } from "./options.ts";
 import { checkOutlets, outletPerformer } from "./outlets.ts";
 import { CallResult } from "./result.ts";
+import { runAll } from "./run-all.ts";
 
 export interface OpenedMonitor {
   readonly monitor: Monitor;
@@ -140,6 +141,11 @@ class LoadedHost implements Host {
     );
     const called = { imageSha256: image.hash, flow: image.name, limits: this.#limits, deliver, state: state.values, places: image.places };
     return new CallResult(called, attempt, ended);
+  }
+
+  runAll(messages: AsyncIterable<Message> | Iterable<Message>, options: RunAllOptions = {}): AsyncIterableIterator<RunResult> {
+    if (this.#closing !== undefined) throw closedError();
+    return runAll((message, one) => this.run(message, one), messages, options);
   }
 
   close(): Promise<void> {

@@ -4,6 +4,8 @@ const mib = 2 ** 20;
 export const embedLimits = {
   /** Calls of one host under way at once; more fail with MF_MONITOR_BUSY. */
   calls: 10_000,
+  /** Calls of one `runAll` under way at once, unless its `atOnce` says otherwise. */
+  runAllAtOnce: 32,
   /** Bodies that calls under way have sent, asked and been answered, of one host. */
   heldBytes: 512 * mib,
   /** Memory of a host's machines that wait, set aside; of more the oldest run again from their first event. */
